@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+# Everything we link that is not ours. docs/architecture.md gives each one's reason.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(ZLIB REQUIRED)
+# Upstream renamed the package from msgpack to msgpack-c after the release that Debian 12 has.
+pkg_search_module(MSGPACK REQUIRED IMPORTED_TARGET msgpack-c msgpack)
+if(BUILD_TESTING)
+    pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+endif()

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+# stasis_add_test(NAME LABEL unit|kvm|e2e SOURCES file... [LIBRARIES target...] [TIMEOUT seconds])
+# One cmocka program per test_<file>.c. A program that exits with 77 counts as skipped.
+function(stasis_add_test name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "LABEL;TIMEOUT" "SOURCES;LIBRARIES")
+    add_executable(${name} ${arg_SOURCES})
+    target_link_libraries(${name} PRIVATE stasis_flags stasis_test_support ${arg_LIBRARIES})
+    if(NOT arg_TIMEOUT)
+        set(arg_TIMEOUT 120)
+    endif()
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES
+        LABELS ${arg_LABEL} SKIP_RETURN_CODE 77 TIMEOUT ${arg_TIMEOUT})
+endfunction()

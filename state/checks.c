@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "checks.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "stasis/state.h"
+
+int stasis_check_ram_region(const void *state, struct stasis_error *err)
+{
+    const struct stasis_ram_region_state *region = state;
+
+    if (!region->size || region->gpa + region->size < region->gpa)
+        return stasis_fail(err, STASIS_ERR_RANGE, "RAM at 0x%" PRIx64 " is empty or wraps around",
+                           region->gpa);
+    return 0;
+}
+
+int stasis_check_board_device(const void *state, struct stasis_error *err)
+{
+    const struct stasis_board_device_state *device = state;
+
+    if (!device->type[0] || !device->instance[0])
+        return stasis_fail(err, STASIS_ERR_RANGE, "a device without type or instance");
+    if (!device->size || device->base + device->size < device->base ||
+        (device->bus == 0 && device->base + device->size > 0x10000))
+        return stasis_fail(err, STASIS_ERR_RANGE, "%s: address range is empty or leaves its bus",
+                           device->instance);
+    return 0;
+}
+
+static int check_board_ram(const struct stasis_board_state *board, struct stasis_error *err)
+{
+    if (!board->ram_count)
+        return stasis_fail(err, STASIS_ERR_RANGE, "a board without RAM");
+    for (uint32_t i = 1; i < board->ram_count; i++) {
+        const struct stasis_ram_region_state *before = &board->ram[i - 1];
+
+        if (board->ram[i].gpa < before->gpa + before->size)
+            return stasis_fail(err, STASIS_ERR_RANGE,
+                               "ram[%" PRIu32 "] overlaps or is not ascending", i);
+    }
+    return 0;
+}
+
+int stasis_check_board(const void *state, struct stasis_error *err)
+{
+    const struct stasis_board_state *board = state;
+
+    if (!board->vcpus)
+        return stasis_fail(err, STASIS_ERR_RANGE, "a board without vCPUs");
+    for (uint32_t i = 0; i < board->devices_count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (!strcmp(board->devices[i].type, board->devices[j].type) &&
+                !strcmp(board->devices[i].instance, board->devices[j].instance))
+                return stasis_fail(err, STASIS_ERR_RANGE, "device %s %s is on the board twice",
+                                   board->devices[i].type, board->devices[i].instance);
+        }
+    }
+    return check_board_ram(board, err);
+}
+
+int stasis_check_serial(const void *state, struct stasis_error *err)
+{
+    const struct stasis_serial_state *serial = state;
+
+    /* A character timeout says that a byte waits (PC16550D, FIFO interrupt mode operation). */
+    if (serial->timeout_pending && !serial->rx_fifo_len)
+        return stasis_fail(err, STASIS_ERR_RANGE, "timeout_pending with an empty rx_fifo");
+    if (serial->thre_pending && serial->tx_fifo_len)
+        return stasis_fail(err, STASIS_ERR_RANGE, "thre_pending with bytes in tx_fifo");
+    return 0;
+}
+
+int stasis_check_i8042(const void *state, struct stasis_error *err)
+{
+    const struct stasis_i8042_state *i8042 = state;
+
+    if (!i8042->output_full && i8042->output)
+        return stasis_fail(err, STASIS_ERR_RANGE, "output holds 0x%02x though output_full is 0",
+                           i8042->output);
+    return 0;
+}
+
+int stasis_check_pl031(const void *state, struct stasis_error *err)
+{
+    const struct stasis_pl031_state *rtc = state;
+
+    if (rtc->counter_ns / UINT64_C(1000000000) > UINT32_MAX)
+        return stasis_fail(err, STASIS_ERR_RANGE, "counter_ns is beyond 2^32 seconds");
+    return 0;
+}
+
+/* A component is there exactly when its XSTATE_BV bit says so. */
+static int check_component(uint64_t xstate_bv, unsigned bit, uint32_t len, uint32_t full,
+                           const char *name, struct stasis_error *err)
+{
+    uint32_t want = xstate_bv >> bit & 1 ? full : 0;
+
+    if (len != want)
+        return stasis_fail(err, STASIS_ERR_RANGE,
+                           "%s has %" PRIu32 " bytes where xstate_bv asks %" PRIu32, name, len,
+                           want);
+    return 0;
+}
+
+int stasis_check_x86_xsave(const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_xsave_state *x = state;
+    const uint64_t known = 0x2ff; /* components 0 to 7 and 9 (SDM 1, 13.1) */
+    int rc = 0;
+
+#define CHECK(bit, name)                                                                           \
+    (rc = check_component(x->xstate_bv, bit, x->name##_len, sizeof(x->name), #name, err))
+    if (x->xstate_bv & ~known)
+        return stasis_fail(err, STASIS_ERR_RANGE,
+                           "xstate_bv 0x%" PRIx64 " names unknown components", x->xstate_bv);
+    if (CHECK(0, st) || CHECK(1, xmm) || CHECK(2, ymm_high) || CHECK(3, bndregs) ||
+        CHECK(4, bndcsr) || CHECK(5, opmask) || CHECK(6, zmm_high) || CHECK(7, zmm_16_31) ||
+        CHECK(9, pkru))
+        return rc;
+#undef CHECK
+    return 0;
+}
+
+int stasis_check_x86_xcrs(const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_xcrs_state *xcrs = state;
+
+    if (!(xcrs->xcr0 & 1))
+        return stasis_fail(err, STASIS_ERR_RANGE, "xcr0 without bit 0 (SDM 1, 13.3)");
+    return 0;
+}
+
+int stasis_check_x86_mp_state(const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_mp_state_state *mp = state;
+
+    if (mp->mp_state > 4)
+        return stasis_fail(err, STASIS_ERR_RANGE, "mp_state %" PRIu32 " is not an x86 state",
+                           mp->mp_state);
+    return 0;
+}
+
+int stasis_check_x86_tsc(const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_tsc_state *tsc = state;
+
+    if (!tsc->khz)
+        return stasis_fail(err, STASIS_ERR_RANGE, "khz is 0");
+    return 0;
+}
+
+int stasis_check_x86_msrs(const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_msrs_state *msrs = state;
+
+    for (uint32_t i = 1; i < msrs->msrs_count; i++) {
+        if (msrs->msrs[i].index <= msrs->msrs[i - 1].index)
+            return stasis_fail(err, STASIS_ERR_RANGE, "msrs[%" PRIu32 "] is not ascending", i);
+    }
+    return 0;
+}
+
+int stasis_check_x86_cpuid(const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_cpuid_state *cpuid = state;
+
+    for (uint32_t i = 1; i < cpuid->leaves_count; i++) {
+        const struct stasis_x86_cpuid_leaf_state *a = &cpuid->leaves[i - 1], *b = a + 1;
+
+        if (b->function < a->function || (b->function == a->function && b->index <= a->index))
+            return stasis_fail(err, STASIS_ERR_RANGE, "leaves[%" PRIu32 "] is not ascending", i);
+    }
+    return 0;
+}
+
+int stasis_check_x86_pit(const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_pit_state *pit = state;
+
+    if (pit->channels_count != 3)
+        return stasis_fail(err, STASIS_ERR_RANGE, "a PIT with %" PRIu32 " channels",
+                           pit->channels_count);
+    return 0;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "stasis/field.h"
+
+#include <string.h>
+
+uint64_t stasis_field_get_int(const struct stasis_field *field, const void *base, uint32_t index)
+{
+    const uint8_t *at = (const uint8_t *)base + field->offset + (size_t)index * field->elem_size;
+    uint64_t u64;
+    uint32_t u32;
+    uint16_t u16;
+
+    switch (field->elem_size) {
+    case 1:
+        return *at;
+    case 2:
+        memcpy(&u16, at, sizeof(u16));
+        return u16;
+    case 4:
+        memcpy(&u32, at, sizeof(u32));
+        return u32;
+    default:
+        memcpy(&u64, at, sizeof(u64));
+        return u64;
+    }
+}
+
+void stasis_field_set_int(const struct stasis_field *field, void *base, uint32_t index,
+                          uint64_t value)
+{
+    uint8_t *at = (uint8_t *)base + field->offset + (size_t)index * field->elem_size;
+    uint32_t u32 = (uint32_t)value;
+    uint16_t u16 = (uint16_t)value;
+
+    switch (field->elem_size) {
+    case 1:
+        *at = (uint8_t)value;
+        break;
+    case 2:
+        memcpy(at, &u16, sizeof(u16));
+        break;
+    case 4:
+        memcpy(at, &u32, sizeof(u32));
+        break;
+    default:
+        memcpy(at, &value, sizeof(value));
+        break;
+    }
+}
+
+uint32_t stasis_field_get_count(const struct stasis_field *field, const void *base)
+{
+    uint32_t count;
+
+    memcpy(&count, (const uint8_t *)base + field->count_offset, sizeof(count));
+    return count;
+}
+
+void stasis_field_set_count(const struct stasis_field *field, void *base, uint32_t count)
+{
+    memcpy((uint8_t *)base + field->count_offset, &count, sizeof(count));
+}
+
+/* Length of the well-formed sequence at s, or 0. Overlong forms, surrogates and values above
+ * U+10FFFF are refused through the bounds of the second byte (Unicode 15, table 3-7). */
+static size_t utf8_sequence(const uint8_t *s, size_t left)
+{
+    uint8_t low = 0x80, high = 0xbf;
+    size_t len;
+
+    if (s[0] >= 0x20 && s[0] < 0x7f)
+        return 1;
+    if (s[0] >= 0xc2 && s[0] <= 0xdf)
+        len = 2;
+    else if ((s[0] & 0xf0) == 0xe0)
+        len = 3;
+    else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+        len = 4;
+    else
+        return 0;
+    if (s[0] == 0xe0)
+        low = 0xa0;
+    else if (s[0] == 0xed)
+        high = 0x9f;
+    else if (s[0] == 0xf0)
+        low = 0x90;
+    else if (s[0] == 0xf4)
+        high = 0x8f;
+    if (left < len || s[1] < low || s[1] > high)
+        return 0;
+    for (size_t i = 2; i < len; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return len;
+}
+
+bool stasis_utf8_valid(const char *str, size_t len)
+{
+    const uint8_t *s = (const uint8_t *)str;
+
+    while (len) {
+        size_t step = utf8_sequence(s, len);
+
+        if (!step)
+            return false;
+        s += step;
+        len -= step;
+    }
+    return true;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Attributes that the contracts of the public headers use.
+ */
+#ifndef STASIS_COMPILER_H
+#define STASIS_COMPILER_H
+
+#define STASIS_EXPORT           __attribute__((visibility("default")))
+#define STASIS_MUST_CHECK       __attribute__((warn_unused_result))
+#define STASIS_PRINTF(fmt, arg) __attribute__((format(printf, fmt, arg)))
+
+#ifdef __cplusplus
+#define STASIS_BEGIN_DECLS extern "C" {
+#define STASIS_END_DECLS   }
+#else
+#define STASIS_BEGIN_DECLS
+#define STASIS_END_DECLS
+#endif
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Errors. A fallible function returns 0 or a negative `enum stasis_err`. Those that touch files,
+ * formats or KVM take a last `struct stasis_error *err` (may be NULL) and describe the failure in
+ * it: one line that names the object and the remedy. On success *err is left as it was. Libraries
+ * never print and never exit. All functions here are thread-safe and allocate nothing.
+ */
+#ifndef STASIS_ERROR_H
+#define STASIS_ERROR_H
+
+#include "stasis/compiler.h"
+
+STASIS_BEGIN_DECLS
+
+enum stasis_err {
+    STASIS_OK = 0,
+#define STASIS_ERROR(name, number, status, text) STASIS_ERR_##name = -(number),
+#include "stasis/errors.def"
+#undef STASIS_ERROR
+};
+
+/* Room for two long paths and the words around them. */
+#define STASIS_ERROR_MSG_MAX 1024
+
+struct stasis_error {
+    enum stasis_err code;
+    int os_errno; /* errno of the system call that failed, or 0 */
+    char msg[STASIS_ERROR_MSG_MAX];
+};
+
+/* Fills *err and returns `code`, so that a check is one line: return stasis_fail(err, ...). */
+STASIS_EXPORT int stasis_fail(struct stasis_error *err, enum stasis_err code, const char *fmt, ...)
+    STASIS_PRINTF(3, 4);
+
+/* The same for a failed system call: appends ": " and the text of errno, and keeps errno. */
+STASIS_EXPORT int stasis_fail_errno(struct stasis_error *err, enum stasis_err code, const char *fmt,
+                                    ...) STASIS_PRINTF(3, 4);
+
+/* Puts context in front of the message already in *err and returns err->code:
+ * stasis_wrap(err, rc, "restoring %s", name). `code` is returned when err is NULL. */
+STASIS_EXPORT int stasis_wrap(struct stasis_error *err, int code, const char *fmt, ...)
+    STASIS_PRINTF(3, 4);
+
+/* Short text of a code, never NULL; "unknown error" for a number that is not in the list. */
+STASIS_EXPORT const char *stasis_err_str(int code);
+
+/* Exit status that our programs give for a code: 0 for 0, else 1..7 (see docs/vmm.1.scd). */
+STASIS_EXPORT int stasis_err_exit_status(int code);
+
+STASIS_END_DECLS
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Access to the fields of a state through their table rows. `base` is the start of the struct.
+ * No checks: the row must be of the right kind and the index below its bound.
+ */
+#ifndef STASIS_FIELD_H
+#define STASIS_FIELD_H
+
+#include "stasis/schema.h"
+
+STASIS_BEGIN_DECLS
+
+/* INT (index 0) and INTS: value of one integer; int64_t as its two's complement. */
+STASIS_EXPORT uint64_t stasis_field_get_int(const struct stasis_field *field, const void *base,
+                                            uint32_t index);
+STASIS_EXPORT void stasis_field_set_int(const struct stasis_field *field, void *base,
+                                        uint32_t index, uint64_t value);
+
+/* BUF: bytes in use; LIST: elements in use. */
+STASIS_EXPORT uint32_t stasis_field_get_count(const struct stasis_field *field, const void *base);
+STASIS_EXPORT void stasis_field_set_count(const struct stasis_field *field, void *base,
+                                          uint32_t count);
+
+/* Whether len bytes are well-formed UTF-8 (RFC 3629) without NUL or other C0 control characters,
+ * so that a string can be shown on a terminal. */
+STASIS_EXPORT bool stasis_utf8_valid(const char *str, size_t len);
+
+STASIS_END_DECLS
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * A state is described once, in a list: state/include/stasis/state/<name>.def. From the list come
+ * the struct (def_struct.h), the field table below (def_fields.h), and through the table the
+ * encoder, the decoder, JSON and the documentation. The lists hold one row per field:
+ *
+ *   STASIS_INT(id, type, name, since, default, mask, doc)       uint8_t..uint64_t or int64_t
+ *   STASIS_INTS(id, type, name, count, since, mask, doc)        fixed array of unsigned, default 0
+ *   STASIS_BUF(id, name, max, elem, since, doc)                 bytes of variable length; elem > 1
+ *                                                               if they are registers of that size
+ *   STASIS_STR(id, name, max, since, default, doc)              UTF-8, at most max bytes
+ *   STASIS_STRUCT(id, sub, name, since, doc)                    one nested state
+ *   STASIS_LIST(id, sub, name, max, since, doc)                 up to max nested states
+ *
+ * ids start at 1, rise by one and are never reused. `since` is the record version a field came
+ * with. `mask` holds the bits that may be set; a default outside its own mask does not compile.
+ */
+#ifndef STASIS_SCHEMA_H
+#define STASIS_SCHEMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stasis/compiler.h"
+#include "stasis/error.h"
+
+STASIS_BEGIN_DECLS
+
+enum stasis_kind {
+    STASIS_KIND_INT,
+    STASIS_KIND_INTS,
+    STASIS_KIND_BUF,
+    STASIS_KIND_STR,
+    STASIS_KIND_STRUCT,
+    STASIS_KIND_LIST,
+};
+
+struct stasis_schema;
+
+struct stasis_field {
+    uint16_t id;
+    uint16_t since;
+    enum stasis_kind kind;
+    bool is_signed;       /* INT: int64_t */
+    uint32_t elem_size;   /* INT, INTS: size of one; BUF: register size; STRUCT, LIST: of one */
+    uint32_t max;         /* INTS: count; BUF, STR: bytes; LIST: elements; else 1 */
+    size_t offset;        /* of the value in the struct */
+    size_t count_offset;  /* BUF: uint32_t <name>_len; LIST: uint32_t <name>_count */
+    uint64_t default_int; /* INT; a signed default as its two's complement */
+    uint64_t mask;        /* INT, INTS */
+    const char *default_str;
+    const char *name;
+    const char *doc;
+    const struct stasis_schema *sub; /* STRUCT, LIST */
+};
+
+/* Depth of nesting below a record: a constant of the lists, never of the input. */
+#define STASIS_SCHEMA_DEPTH_MAX 3
+
+struct stasis_schema {
+    const char *type; /* "stasis.serial"; of nested states "segment" etc. */
+    uint16_t version; /* of the record type */
+    bool optional;    /* a reader that does not know the type may skip it */
+    size_t size;      /* of the struct */
+    const struct stasis_field *fields;
+    uint32_t field_count;
+    const char *doc;
+    /* Rules between fields, after every mask and bound has been checked; may be NULL. */
+    int (*check)(const void *state, struct stasis_error *err);
+};
+
+/* Sets *state (schema->size bytes) to the defaults of the list, padding included. */
+STASIS_EXPORT void stasis_state_init(const struct stasis_schema *schema, void *state);
+
+/* Checks every mask, bound and string of *state and then the schema's own rules.
+ * STASIS_ERR_RANGE names the field. Nested states are checked too. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_state_check(const struct stasis_schema *schema,
+                                                       const void *state, struct stasis_error *err);
+
+/* Every record type this release knows, sorted by type; and one by its type, or NULL. */
+STASIS_EXPORT const struct stasis_schema *const *stasis_schema_all(size_t *ret_count);
+STASIS_EXPORT const struct stasis_schema *stasis_schema_find(const char *type);
+
+STASIS_END_DECLS
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The state structs: plain data, no pointers, fixed capacity. Each is described by the list of its
+ * name in stasis/state/, which is the place to read what a field means. To add one: write the
+ * list, name it in stasis/state/all.def, and add it here and in state/schemas.c.
+ *
+ * stasis_<name>_schema describes struct stasis_<name>_state to the generic functions of
+ * stasis/schema.h and stasis/ser.h.
+ */
+#ifndef STASIS_STATE_H
+#define STASIS_STATE_H
+
+#include "stasis/schema.h"
+
+STASIS_BEGIN_DECLS
+
+#define STASIS_DEF "stasis/state/ram_region.def"
+struct stasis_ram_region_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/board_device.def"
+struct stasis_board_device_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_segment.def"
+struct stasis_x86_segment_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_dtable.def"
+struct stasis_x86_dtable_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_msr.def"
+struct stasis_x86_msr_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_cpuid_leaf.def"
+struct stasis_x86_cpuid_leaf_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_pit_channel.def"
+struct stasis_x86_pit_channel_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/board.def"
+struct stasis_board_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/machine.def"
+struct stasis_machine_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/serial.def"
+struct stasis_serial_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/i8042.def"
+struct stasis_i8042_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/pl031.def"
+struct stasis_pl031_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_regs.def"
+struct stasis_x86_regs_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_sregs.def"
+struct stasis_x86_sregs_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_xsave.def"
+struct stasis_x86_xsave_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_xcrs.def"
+struct stasis_x86_xcrs_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_debugregs.def"
+struct stasis_x86_debugregs_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_events.def"
+struct stasis_x86_events_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_mp_state.def"
+struct stasis_x86_mp_state_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_tsc.def"
+struct stasis_x86_tsc_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_lapic.def"
+struct stasis_x86_lapic_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_msrs.def"
+struct stasis_x86_msrs_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_cpuid.def"
+struct stasis_x86_cpuid_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_clock.def"
+struct stasis_x86_clock_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_pit.def"
+struct stasis_x86_pit_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_pic.def"
+struct stasis_x86_pic_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/x86_ioapic.def"
+struct stasis_x86_ioapic_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_NESTED(name, doc)                                                                   \
+    STASIS_EXPORT extern const struct stasis_schema stasis_##name##_schema;
+#define STASIS_RECORD(name, type, version, optional, doc) STASIS_NESTED(name, doc)
+#include "stasis/state/all.def"
+#undef STASIS_NESTED
+#undef STASIS_RECORD
+
+STASIS_END_DECLS
+
+#endif

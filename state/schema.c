@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Defaults and checks, driven by the field tables. The functions that call themselves do so along
+ * the nesting of the lists (STASIS_SCHEMA_DEPTH_MAX), never along input.
+ */
+#include "stasis/schema.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "stasis/field.h"
+
+static void field_init(const struct stasis_field *field, uint8_t *base)
+{
+    switch (field->kind) {
+    case STASIS_KIND_INT:
+        stasis_field_set_int(field, base, 0, field->default_int);
+        break;
+    case STASIS_KIND_STR:
+        memcpy(base + field->offset, field->default_str, strlen(field->default_str));
+        break;
+    case STASIS_KIND_STRUCT:
+        stasis_state_init(field->sub, base + field->offset);
+        break;
+    case STASIS_KIND_INTS:
+    case STASIS_KIND_BUF:
+    case STASIS_KIND_LIST:
+        break; /* zero, or empty */
+    }
+}
+
+void stasis_state_init(const struct stasis_schema *schema, void *state)
+{
+    memset(state, 0, schema->size);
+    for (uint32_t i = 0; i < schema->field_count; i++)
+        field_init(&schema->fields[i], state);
+}
+
+static int check_ints(const struct stasis_field *field, const uint8_t *base,
+                      struct stasis_error *err)
+{
+    for (uint32_t i = 0; i < field->max; i++) {
+        uint64_t value = stasis_field_get_int(field, base, i);
+
+        if (value & ~field->mask)
+            return stasis_fail(err, STASIS_ERR_RANGE,
+                               "%s is 0x%" PRIx64 ", outside its mask 0x%" PRIx64, field->name,
+                               value, field->mask);
+    }
+    return 0;
+}
+
+static int check_count(const struct stasis_field *field, const uint8_t *base,
+                       struct stasis_error *err)
+{
+    uint32_t count = stasis_field_get_count(field, base);
+
+    if (count > field->max)
+        return stasis_fail(err, STASIS_ERR_RANGE, "%s has %" PRIu32 " elements, at most %" PRIu32,
+                           field->name, count, field->max);
+    if (field->kind == STASIS_KIND_BUF && count % field->elem_size)
+        return stasis_fail(err, STASIS_ERR_RANGE,
+                           "%s has %" PRIu32 " bytes, not whole registers of %" PRIu32, field->name,
+                           count, field->elem_size);
+    return 0;
+}
+
+static int check_str(const struct stasis_field *field, const uint8_t *base,
+                     struct stasis_error *err)
+{
+    const char *str = (const char *)base + field->offset;
+    size_t len = strnlen(str, (size_t)field->max + 1);
+
+    if (len > field->max)
+        return stasis_fail(err, STASIS_ERR_RANGE, "%s is longer than %" PRIu32 " bytes",
+                           field->name, field->max);
+    if (!stasis_utf8_valid(str, len))
+        return stasis_fail(err, STASIS_ERR_RANGE, "%s is not UTF-8", field->name);
+    return 0;
+}
+
+static int check_nested(const struct stasis_field *field, const uint8_t *base,
+                        struct stasis_error *err)
+{
+    uint32_t count = field->kind == STASIS_KIND_LIST ? stasis_field_get_count(field, base) : 1;
+
+    for (uint32_t i = 0; i < count; i++) {
+        int rc = stasis_state_check(field->sub, base + field->offset + (size_t)i * field->elem_size,
+                                    err);
+        if (rc)
+            return stasis_wrap(err, rc, "%s[%" PRIu32 "]", field->name, i);
+    }
+    return 0;
+}
+
+static int field_check(const struct stasis_field *field, const uint8_t *base,
+                       struct stasis_error *err)
+{
+    int rc = 0;
+
+    switch (field->kind) {
+    case STASIS_KIND_INT:
+    case STASIS_KIND_INTS:
+        return check_ints(field, base, err);
+    case STASIS_KIND_BUF:
+        return check_count(field, base, err);
+    case STASIS_KIND_STR:
+        return check_str(field, base, err);
+    case STASIS_KIND_LIST:
+        rc = check_count(field, base, err);
+        break;
+    case STASIS_KIND_STRUCT:
+        break;
+    }
+    return rc ? rc : check_nested(field, base, err);
+}
+
+int stasis_state_check(const struct stasis_schema *schema, const void *state,
+                       struct stasis_error *err)
+{
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        int rc = field_check(&schema->fields[i], state, err);
+        if (rc)
+            return rc;
+    }
+    return schema->check ? schema->check(state, err) : 0;
+}
