@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * stasis-ser: states to canonical msgpack and back. Pure bytes: no files, no threads, no clock.
+ * docs/snapshot-format.md, "State section", is the specification.
+ *
+ * A record is one state with its type ("stasis.serial"), an instance name ("com1") and a version.
+ * A set of records is what the state section of a snapshot holds: sorted by type, then instance,
+ * each pair once. Equal states give equal bytes, and the decoder refuses every other spelling.
+ *
+ * Threads: a set may be read by many threads at once and changed by one.
+ */
+#ifndef STASIS_SER_H
+#define STASIS_SER_H
+
+#include <stdio.h>
+
+#include "stasis/json.h"
+#include "stasis/schema.h"
+
+STASIS_BEGIN_DECLS
+
+/* Bounds that the format sets, so that budgets never come from input alone. */
+#define STASIS_TYPE_MAX    32 /* bytes of a type or instance name */
+#define STASIS_RECORDS_MAX 4096
+#define STASIS_STATE_MAX   (16u << 20) /* bytes of a state section */
+
+struct stasis_records; /* a set of records */
+
+/* What a set holds at an index. The pointers live as long as the set is not changed or freed.
+ * `schema` is NULL when this release does not know the type (only if the record is optional). */
+struct stasis_record {
+    const char *type;
+    const char *instance;
+    uint32_t version;
+    bool optional;
+    const struct stasis_schema *schema;
+    const uint8_t *fields; /* the msgpack map of the record's fields */
+    size_t fields_len;
+};
+
+/* An empty set; NULL when memory is short. free(NULL) is fine. */
+STASIS_EXPORT struct stasis_records *stasis_records_new(void);
+STASIS_EXPORT void stasis_records_free(struct stasis_records *set);
+
+/* Encodes *state (schema->size bytes), after stasis_state_check(), and adds it.
+ * STASIS_ERR_RANGE: the check failed, or a name is empty, too long or not [a-z0-9._-];
+ * STASIS_ERR_EXISTS: the pair is there already; STASIS_ERR_FULL; STASIS_ERR_NOMEM. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_add(struct stasis_records *set,
+                                                       const struct stasis_schema *schema,
+                                                       const char *instance, const void *state,
+                                                       struct stasis_error *err);
+
+/* Number of records, and the record at an index below it, in canonical order. */
+STASIS_EXPORT size_t stasis_records_count(const struct stasis_records *set);
+STASIS_EXPORT struct stasis_record stasis_records_at(const struct stasis_records *set,
+                                                     size_t index);
+
+/* Index of the record with this type and instance, or of its type's first if instance is NULL;
+ * SIZE_MAX if there is none. */
+STASIS_EXPORT size_t stasis_records_find(const struct stasis_records *set, const char *type,
+                                         const char *instance);
+
+/* Decodes the record of this schema and instance into *ret_state (schema->size bytes), which is
+ * changed only on success. STASIS_ERR_NOT_FOUND: there is none; STASIS_ERR_VERSION: a version this
+ * release cannot read; STASIS_ERR_CORRUPT: fields missing, unknown, out of their masks or bounds,
+ * or against the schema's own rules. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_get(const struct stasis_records *set,
+                                                       const struct stasis_schema *schema,
+                                                       const char *instance, void *ret_state,
+                                                       struct stasis_error *err);
+
+/* The whole set as bytes; *ret_bytes is freed by the caller with free(). */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_pack(const struct stasis_records *set,
+                                                        uint8_t **ret_bytes, size_t *ret_len,
+                                                        struct stasis_error *err);
+
+/* Reads a set from bytes (copied). The whole input is checked first: canonical form, order, bounds,
+ * nothing behind it, and every record of a known type decodes and obeys its schema.
+ * STASIS_ERR_CORRUPT, or STASIS_ERR_VERSION for a newer record version or a mandatory record of an
+ * unknown type: the message names it. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_parse(const uint8_t *bytes, size_t len,
+                                                         struct stasis_records **ret_set,
+                                                         struct stasis_error *err);
+
+/* Writes one record's state, or all records, as JSON to `out`; integers are exact, byte strings
+ * are hex, registers in byte strings are split. Records of unknown type are shown by field id. */
+
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_json(const struct stasis_records *set,
+                                                        struct stasis_json *json,
+                                                        struct stasis_error *err);
+
+/* Field tables of every schema as Markdown: docs/snapshot-format.md quotes them and a test
+ * compares. */
+STASIS_EXPORT void stasis_schema_markdown(FILE *out);
+
+STASIS_END_DECLS
+
+#endif

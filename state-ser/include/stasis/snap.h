@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * stasis-snap: snapshot files. Collect states and RAM in a snapshot object, save it atomically;
+ * open a file, and every byte is verified before it is believed. No KVM: any VMM or emulator can
+ * use it. docs/snapshot-format.md is the specification of the file.
+ *
+ * Threads: one object belongs to one thread at a time; saves and loads use threads of their own.
+ */
+#ifndef STASIS_SNAP_H
+#define STASIS_SNAP_H
+
+#include "stasis/ser.h"
+
+STASIS_BEGIN_DECLS
+
+#define STASIS_CHUNK_SIZE     65536u /* RAM is stored in chunks of this size */
+#define STASIS_PAGE_SIZE      4096u
+#define STASIS_RAM_REGION_MAX 64u
+#define STASIS_UUID_SIZE      16u
+
+/* e_machine numbers of ELF, as the header stores them. */
+enum stasis_arch { STASIS_ARCH_X86_64 = 62, STASIS_ARCH_AARCH64 = 183 };
+
+enum stasis_chunk_kind {
+    STASIS_CHUNK_ABSENT = 0, /* only in a file that holds a difference to a parent */
+    STASIS_CHUNK_ZERO = 1,
+    STASIS_CHUNK_RAW = 2,
+};
+
+struct stasis_snap;
+
+/* ---- building and saving ---- */
+
+/* An empty snapshot; NULL when memory is short. free(NULL) is fine and closes what is open. */
+STASIS_EXPORT struct stasis_snap *stasis_snap_new(enum stasis_arch arch);
+STASIS_EXPORT void stasis_snap_free(struct stasis_snap *snap);
+
+/* The snapshot's records, to add states to (stasis_records_add) or to read them. */
+STASIS_EXPORT struct stasis_records *stasis_snap_records(struct stasis_snap *snap);
+
+/* Adds a range of guest RAM: `host` holds `size` bytes for guest physical address `gpa`, and must
+ * stay there until the last save. gpa and size are multiples of STASIS_PAGE_SIZE; ranges do not
+ * overlap (STASIS_ERR_EXISTS) and are added in ascending order (STASIS_ERR_ARG). */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_add_ram(struct stasis_snap *snap, uint64_t gpa,
+                                                        const void *host, uint64_t size,
+                                                        struct stasis_error *err);
+
+struct stasis_save_opts {
+    size_t size;      /* sizeof(struct stasis_save_opts): lets the struct grow */
+    unsigned threads; /* 0: one per core */
+    bool no_sync;     /* do not wait for the disk: a crash of the host may lose the file */
+};
+
+struct stasis_save_stats {
+    uint64_t file_bytes;   /* length of the file */
+    uint64_t stored_bytes; /* RAM stored */
+    uint64_t zero_bytes;   /* RAM left out because it is zero */
+};
+
+/* Saves to `path`: a temporary file in the same folder, fsync, rename, fsync of the folder, so
+ * that a reader sees the old file or the whole new one. Mode 0600. An existing `path` that is not
+ * a regular file is refused (STASIS_ERR_ARG); a symbolic link is followed. On failure the old file
+ * is whole, and the temporary one gone. opts and ret_stats may be NULL.
+ * STASIS_ERR_WRITE names the file and the reason. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save(struct stasis_snap *snap, const char *path,
+                                                     const struct stasis_save_opts *opts,
+                                                     struct stasis_save_stats *ret_stats,
+                                                     struct stasis_error *err);
+
+/* Saves to a descriptor that need not seek, in the streamed layout. The descriptor stays open. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save_stream(struct stasis_snap *snap, int fd,
+                                                            const struct stasis_save_opts *opts,
+                                                            struct stasis_save_stats *ret_stats,
+                                                            struct stasis_error *err);
+
+/* ---- reading ---- */
+
+/* The header of a snapshot, decoded. */
+struct stasis_snap_info {
+    uint32_t format_version;
+    uint64_t incompatible; /* feature bits */
+    uint64_t compatible;
+    char producer[33]; /* "stasis 0.1.0" */
+    enum stasis_arch arch;
+    uint8_t uuid[STASIS_UUID_SIZE];
+    uint64_t created_ns; /* CLOCK_REALTIME */
+    uint64_t file_len;
+    uint64_t ram_bytes;
+    uint64_t stored_bytes;
+    bool streamed;
+};
+
+struct stasis_snap_region {
+    uint64_t gpa;
+    uint64_t size;
+    uint64_t first_chunk; /* index of its first chunk; the last chunk may be short */
+};
+
+struct stasis_snap_chunk {
+    enum stasis_chunk_kind kind;
+    uint16_t page_mask; /* bit n: page n of the chunk is not zero (information) */
+    uint32_t crc;       /* CRC-32 of the stored bytes */
+    uint64_t offset;    /* in the file */
+    uint32_t stored_len;
+    uint64_t gpa;
+    uint32_t size; /* of the chunk in RAM */
+};
+
+/* Opens a snapshot file, or, from a descriptor that cannot seek, spools it to an unlinked file
+ * first. Checks length, header, every section's CRC, all state (canonical form, schemas) and every
+ * invariant of the index, before anything is returned; RAM is verified when it is loaded.
+ * STASIS_ERR_CORRUPT, STASIS_ERR_VERSION (a future format, feature or record; another architecture
+ * is for the caller to refuse), STASIS_ERR_IO, STASIS_ERR_NOT_FOUND (no such file). */
+STASIS_EXPORT STASIS_MUST_CHECK int
+stasis_snap_open(const char *path, struct stasis_snap **ret_snap, struct stasis_error *err);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_open_fd(int fd, const char *name,
+                                                        struct stasis_snap **ret_snap,
+                                                        struct stasis_error *err);
+
+STASIS_EXPORT const struct stasis_snap_info *stasis_snap_info(const struct stasis_snap *snap);
+STASIS_EXPORT uint32_t stasis_snap_region_count(const struct stasis_snap *snap);
+STASIS_EXPORT struct stasis_snap_region stasis_snap_region_at(const struct stasis_snap *snap,
+                                                              uint32_t index);
+STASIS_EXPORT uint64_t stasis_snap_chunk_count(const struct stasis_snap *snap);
+STASIS_EXPORT struct stasis_snap_chunk stasis_snap_chunk_at(const struct stasis_snap *snap,
+                                                            uint64_t index);
+
+/* Reads one region into `host` (its whole size, which must be zero-filled, as fresh anonymous
+ * memory is: zero chunks are not touched), verifying every chunk before it returns, with `threads`
+ * threads (0: one per core). STASIS_ERR_CORRUPT names the chunk. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_load_ram(struct stasis_snap *snap, uint32_t region,
+                                                         void *host, unsigned threads,
+                                                         struct stasis_error *err);
+
+/* Checks what opening did not: every chunk's CRC and that it is not all zero and its page mask
+ * true, and that every byte no section owns is zero. Reports the first fault with its place.
+ * `progress` (may be NULL) is called with bytes done and bytes in all. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,
+                                                       void (*progress)(void *ctx, uint64_t done,
+                                                                        uint64_t total),
+                                                       void *ctx, struct stasis_error *err);
+
+STASIS_END_DECLS
+
+#endif
