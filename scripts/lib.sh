@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+# shellcheck shell=bash disable=SC2034
+# What scripts/{test,demo,nested,bochs,format} share. Sourced, never run.
+set -euo pipefail
+
+STASIS_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+STASIS_CACHE=$STASIS_ROOT/.cache
+# Presets name no generator; an existing build folder keeps its own.
+export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
+
+# Exit statuses are the product's own: 1 our failure, 2 usage, 5 the host lacks something.
+readonly STATUS_FAILURE=1 STATUS_USAGE=2 STATUS_HOST=5 STATUS_SKIPPED=77
+
+readonly PACKAGES_BUILD=(gcc libc6-dev linux-libc-dev cmake ninja-build pkg-config
+    libmsgpack-dev zlib1g-dev libcmocka-dev)
+readonly PACKAGES_LINT=(clang clang-tidy clang-format shellcheck)
+readonly PACKAGES_RIG=(qemu-system-x86 busybox-static cpio xz-utils)
+readonly PACKAGES_BOCHS=(bochs bochs-term bochsbios vgabios isolinux syslinux-common genisoimage
+    util-linux busybox-static cpio xz-utils)
+
+say() { printf '== %s\n' "$*" >&2; }
+
+# die STATUS TEXT...
+die() {
+    local status=$1
+    shift
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit "$status"
+}
+
+# shellcheck disable=SC1091
+os_field() { (. /etc/os-release 2>/dev/null && eval "printf '%s' \"\${$1:-}\""); }
+
+# Runs a command as root: as it is, or by sudo.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die $STATUS_HOST "needs root or sudo for: $*"
+    fi
+}
+
+apt_update() {
+    say "refreshing the package lists"
+    as_root apt-get -q=2 update || die $STATUS_HOST "apt-get update failed: is the network there?"
+}
+
+package_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# ensure_packages NAME...: installs those that are missing; asks the network only when one is.
+ensure_packages() {
+    local name missing=()
+    if [ "$(os_field ID)" != debian ]; then
+        die $STATUS_HOST "this script installs packages on Debian 12 only;" \
+            "elsewhere install what these stand for and build with cmake: $*"
+    fi
+    for name in "$@"; do
+        package_installed "$name" || missing+=("$name")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    apt_update
+    say "installing ${missing[*]}"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q=2 -o Dpkg::Use-Pty=0 \
+        install --no-install-recommends -y "${missing[@]}" >/dev/null ||
+        die $STATUS_HOST "could not install: ${missing[*]}"
+}
+
+# kvm_kind: none, denied (exists, but not for us), pvm (no hardware virtualization: guests are
+# emulated instruction by instruction, too slow for Linux) or hardware.
+kvm_kind() {
+    if [ ! -e /dev/kvm ]; then
+        echo none
+    elif ! (exec 9<>/dev/kvm) 2>/dev/null; then
+        echo denied
+    elif grep -qwE 'svm|vmx' /proc/cpuinfo; then
+        echo hardware
+    else
+        echo pvm
+    fi
+}
+
+# kvm_kind_text KIND: the same for people.
+kvm_kind_text() {
+    case $1 in
+        none) echo "there is no /dev/kvm here" ;;
+        denied) echo "/dev/kvm is here, but $(id -un) may not open it (as root: adduser $(id -un) kvm)" ;;
+        pvm) echo "/dev/kvm is here, without hardware virtualization (PVM)" ;;
+        hardware) echo "/dev/kvm is here, with hardware virtualization" ;;
+    esac
+}
+
+# quietly LOG COMMAND...: the output goes to LOG and is shown when the command fails.
+quietly() {
+    local log=$1
+    shift
+    mkdir -p "$(dirname "$log")"
+    "$@" >"$log" 2>&1 && return 0
+    cat "$log" >&2
+    return 1
+}
+
+# build_preset PRESET [TARGET...]
+build_preset() {
+    local preset=$1 target=()
+    shift
+    [ $# -eq 0 ] || target=(--target "$@")
+    say "building $preset${*:+ ($*)}"
+    (cd "$STASIS_ROOT" &&
+        quietly "build/$preset.configure.log" cmake --preset "$preset" &&
+        quietly "build/$preset.build.log" \
+            cmake --build --preset "$preset" -j "$(nproc)" "${target[@]}")
+}
+
+# fetch_kernel: unpacks Debian's cloud kernel into the cache, once, and installs nothing.
+# Sets KERNEL_RELEASE, KERNEL_IMAGE and KERNEL_MODULES.
+fetch_kernel() {
+    find_kernel && return 0
+    local meta=linux-image-cloud-amd64 name
+    mkdir -p "$STASIS_CACHE/kernel"
+    name=$(kernel_package_name $meta)
+    # Lists older than the archive name a package that is gone.
+    if [ -z "$name" ] || ! kernel_download "$name" 2>/dev/null; then
+        apt_update
+        name=$(kernel_package_name $meta)
+        [ -n "$name" ] || die $STATUS_HOST "the package lists have no $meta"
+        kernel_download "$name" || die $STATUS_HOST "could not download $name"
+    fi
+    find_kernel || die $STATUS_FAILURE "$name holds no kernel"
+}
+
+# find_kernel: the same from the cache alone; false when it is not there.
+find_kernel() {
+    local image
+    for image in "$STASIS_CACHE"/kernel/boot/vmlinuz-*; do
+        [ -f "$image" ] || return 1
+        KERNEL_IMAGE=$image
+        KERNEL_RELEASE=${image##*/vmlinuz-}
+        KERNEL_MODULES=$STASIS_CACHE/kernel/lib/modules/$KERNEL_RELEASE
+    done
+}
+
+# The meta package's real, versioned one.
+kernel_package_name() {
+    apt-cache show --no-all-versions "$1" 2>/dev/null |
+        sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p'
+}
+
+# kernel_download NAME: unpacks next to the final place and renames, so that a cut leaves nothing.
+kernel_download() (
+    local work=$STASIS_CACHE/kernel.part
+    say "downloading $1"
+    rm -rf "$work" && mkdir -p "$work" && cd "$work" &&
+        apt-get -q=2 -o APT::Sandbox::User=root download "$1" >/dev/null &&
+        dpkg -x ./*.deb tree && rm -rf "$STASIS_CACHE/kernel" && mv tree "$STASIS_CACHE/kernel" &&
+        cd / && rm -rf "$work"
+)

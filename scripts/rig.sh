@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+# shellcheck shell=bash
+# The machine that scripts/nested and scripts/bochs emulate, called L1: Debian's cloud kernel with
+# KVM's modules, an initramfs of busybox and a payload, and a script that it runs. Guests of the
+# payload's own VMM are L2. Sourced after lib.sh, never run.
+
+# The status travels on a serial port of its own, where no guest's output can forge it.
+RIG_ARGUMENTS='console=ttyS0 panic=-1 quiet mitigations=off nokaslr'
+
+rig_usage() {
+    cat >&2 <<TEXT
+usage: scripts/${0##*/} [OPTION]... SCRIPT [ARGUMENT]...
+Runs SCRIPT (for busybox sh) as root in an emulated machine that has /dev/kvm with $1.
+Everything named lands in /payload there, which is in PATH; the folder to write in is /tmp.
+  -f FILE[:NAME]  takes a file along
+  -b PROGRAM      takes a program along, with the libraries that it needs
+  -k              takes Debian's kernel along, as /payload/vmlinuz
+  -t SECONDS      time limit (default $2)
+  -m MIB          memory (default $3)
+  -c CPUS         processors (default $4)
+  -o LOG          keeps the console's output in LOG too
+The exit status is the script's own; 124 means out of time.
+TEXT
+    exit "$STATUS_USAGE"
+}
+
+# rig_parse TEXT SECONDS MIB CPUS ARGUMENT...: fills the RIG_ variables, and the stage folder.
+rig_parse() {
+    local text=$1 option
+    RIG_SECONDS=$2 RIG_MIB=$3 RIG_CPUS=$4 RIG_LOG=
+    local defaults=("$2" "$3" "$4") files=() programs=() kernel=
+    shift 4
+    while getopts f:b:kt:m:c:o: option; do
+        case $option in
+            f) files+=("$OPTARG") ;;
+            b) programs+=("$OPTARG") ;;
+            k) kernel=yes ;;
+            t) RIG_SECONDS=$OPTARG ;;
+            m) RIG_MIB=$OPTARG ;;
+            c) RIG_CPUS=$OPTARG ;;
+            o) RIG_LOG=$OPTARG ;;
+            *) rig_usage "$text" "${defaults[@]}" ;;
+        esac
+    done
+    shift $((OPTIND - 1))
+    [ $# -ge 1 ] || rig_usage "$text" "${defaults[@]}"
+
+    RIG_WORK=$(mktemp -d)
+    trap 'rm -rf "$RIG_WORK"' EXIT
+    RIG_STAGE=$RIG_WORK/stage
+    rig_stage_base
+    [ -z "$kernel" ] || files+=("$KERNEL_IMAGE:vmlinuz")
+    for option in "${files[@]}"; do rig_stage_file "$option"; done
+    for option in "${programs[@]}"; do rig_stage_program "$option"; done
+    rig_stage_file "$1:script"
+    shift
+    printf '%q ' sh /payload/script "$@" >"$RIG_STAGE/payload/run"
+}
+
+rig_stage_file() {
+    local source=${1%%:*} name=${1##*:}
+    [ -f "$source" ] || die "$STATUS_USAGE" "no such file: $source"
+    cp -L "$source" "$RIG_STAGE/payload/${name##*/}"
+}
+
+# rig_stage_program PROGRAM: libraries keep their paths; a static program has none.
+rig_stage_program() {
+    local library
+    rig_stage_file "$1"
+    for library in $(ldd "$1" 2>/dev/null | grep -oE '/[^ )]+'); do
+        mkdir -p "$RIG_STAGE${library%/*}"
+        cp -L "$library" "$RIG_STAGE$library"
+    done
+}
+
+# rig_stage_module NAME: modules may be compressed.
+rig_stage_module() {
+    local file target=$RIG_STAGE/lib/kvm/$1.ko
+    file=$(find "$KERNEL_MODULES" -name "$1.ko*" -print -quit)
+    case $file in
+        *.ko) cp "$file" "$target" ;;
+        *.ko.xz) xz -dc "$file" >"$target" ;;
+        *) die "$STATUS_FAILURE" "kernel $KERNEL_RELEASE has no module $1" ;;
+    esac
+}
+
+rig_stage_base() {
+    local module
+    mkdir -p "$RIG_STAGE"/{bin,dev,proc,sys,tmp,payload,lib/kvm}
+    cp "$(command -v busybox)" "$RIG_STAGE/bin/busybox"
+    for module in irqbypass kvm kvm-amd kvm-intel; do rig_stage_module $module; done
+    cat >"$RIG_STAGE/init" <<'INIT'
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin:/payload HOME=/tmp
+mount -t proc none /proc
+mount -t sysfs none /sys
+mount -t devtmpfs none /dev
+mount -t tmpfs none /tmp
+stty -opost
+stty -opost -echo </dev/ttyS1
+insmod /lib/kvm/irqbypass.ko
+insmod /lib/kvm/kvm.ko
+grep -qw svm /proc/cpuinfo && insmod /lib/kvm/kvm-amd.ko
+grep -qw vmx /proc/cpuinfo && insmod /lib/kvm/kvm-intel.ko
+cd /tmp
+. /payload/run </dev/null
+echo 0 >/proc/sys/kernel/printk
+echo "status $?" >/dev/ttyS1
+sync
+exec reboot -f
+INIT
+    chmod +x "$RIG_STAGE/init"
+}
+
+# rig_pack FOLDER FILE: plain cpio, which an emulated processor unpacks faster than gzip.
+rig_pack() {
+    (cd "$1" && find . | cpio --quiet -o -H newc -R 0:0) >"$2"
+}
+
+# rig_finish EMULATOR_STATUS STATUS_FILE: ends with the script's status.
+rig_finish() {
+    local status
+    [ "$1" -ne 124 ] || die 124 "the machine did not end within $RIG_SECONDS s"
+    status=$(tr -d '\r' <"$2" | sed -n 's/^status \([0-9]*\)$/\1/p')
+    [ -n "$status" ] || die "$STATUS_FAILURE" "the emulated machine died (emulator status $1)"
+    exit "$status"
+}
+
+# rig_guest_initramfs INIT FILE: what an L2 Linux boots into: one static program.
+rig_guest_initramfs() {
+    local tree
+    tree=$(mktemp -d)
+    mkdir "$tree"/{dev,proc,sys}
+    cp "$1" "$tree/init"
+    strip "$tree/init"
+    rig_pack "$tree" "$2"
+    rm -rf "$tree"
+}

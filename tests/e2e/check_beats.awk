@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+# Reads all that a guest said over its whole history, in however many processes it lived, as one
+# stream, and accepts it only when no byte can be missing, doubled or out of place:
+#   cat FILE... | awk -v word=beat [-v step_ms=200] -f check_beats.awk
+# Every line is whole and known, the numbers rise by one, the nonce stays, the monotonic clock rises
+# by no more than step_ms a beat, the LAPIC timer's interrupts rise. Prints one line and ends with
+# status 0, or says what is wrong and ends with status 1.
+
+function refuse(text) {
+    if (!refused) print "line " NR ": " text ": " $0
+    refused = 1
+}
+
+# The value of `name=value` in this line, "" when it is not there.
+function value(name, pattern,   i, text) {
+    for (i = 3; i <= NF; i++) {
+        if (index($i, name "=") == 1) {
+            text = substr($i, length(name) + 2)
+            if (text !~ pattern) refuse("bad " name)
+            return text
+        }
+    }
+    return ""
+}
+
+function check_nonce(   nonce) {
+    nonce = value("nonce", "^[0-9a-f]+$")
+    if (length(nonce) != 32) refuse("bad nonce")
+    if (first_nonce == "") first_nonce = nonce
+    if (nonce != first_nonce) refuse("the nonce was " first_nonce)
+}
+
+function check_clock(mono,   step) {
+    step = (mono - last_mono) / 1000000
+    if (beats > 1) {
+        if (step <= 0) refuse("the monotonic clock did not rise")
+        if (step_ms && step > step_ms) refuse("the monotonic clock stepped " step " ms")
+        if (step > longest) longest = step
+    }
+    last_mono = mono + 0
+}
+
+function check_timer(loc) {
+    if (beats > 1 && loc + 0 <= last_loc) refuse("no LAPIC timer interrupt since the last beat")
+    last_loc = loc + 0
+}
+
+function check_beat(   text) {
+    if ($2 !~ /^[0-9]+$/) refuse("bad number")
+    if (beats++ == 0) first = $2 + 0
+    else if ($2 + 0 != last + 1) refuse("expected " word " " (last + 1))
+    last = $2 + 0
+    check_nonce()
+    if ((text = value("mono", "^[0-9]+$")) != "") check_clock(text)
+    if ((text = value("loc", "^[0-9]+$")) != "") check_timer(text)
+}
+
+{ sub(/\r$/, "") }
+# Before the guest is up and after it has asked for the reset, the kernel speaks.
+$1 == word || /^guest up / { up = 1 }
+!up || done { next }
+$1 == word { check_beat(); next }
+NF == 3 && $1 == "guest" && $2 == "up" { check_nonce(); next }
+NF == 3 && $1 == "pong" { pongs++; check_nonce(); next }
+NF == 3 && $1 == "check" && $2 == "ok" { check_nonce(); next }
+$0 == "rebooting" { done = 1; next }
+{ refuse("not a line of the guest") }
+
+END {
+    if (!beats && !refused) { print "no " word " at all"; refused = 1 }
+    if (refused) exit 1
+    printf "%s %d to %d without a gap, nonce %s", word, first, last, first_nonce
+    if (longest) printf ", longest clock step %d ms", longest
+    if (pongs) printf ", %d answers", pongs
+    print ""
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+// The only process of the Linux guest in the end-to-end runs.
+//
+// A freeze must be invisible from in here, and a reboot must not pass for a thaw: a nonce and a
+// counter live in RAM alone and are said in every line. One thread writes each line by one loop,
+// with echo and kernel messages off, so that no two lines mix.
+//
+// Output, ten times a second:  beat N nonce=<hex> mono=<ns> real=<s> loc=<LAPIC timer interrupts>
+// Input lines: `ping X` is answered by `pong X nonce=<hex>`; `check` reads a pattern in 8 MiB of
+// RAM and answers `check ok nonce=<hex>`; `reboot` resets the machine.
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/klog.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/reboot.h>
+#include <sys/timerfd.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    NONCE_BYTES = 16,
+    LINE_BYTES = 256,
+    BEAT_NS = 100 * 1000 * 1000,
+    PATTERN_WORDS = 1024 * 1024,
+    SYSLOG_ACTION_CONSOLE_LEVEL = 8,
+};
+
+struct guest {
+    int tty;
+    int timer;
+    uint64_t beat;
+    char nonce[2 * NONCE_BYTES + 1];
+    uint64_t seed;
+    uint64_t *pattern;
+    char line[LINE_BYTES];
+    size_t line_length;
+};
+
+// Init must not die: a panic in the guest's log names the line of the kernel, not ours.
+static void die(const char *what)
+{
+    (void)fprintf(stderr, "guest: %s: %s\n", what, strerror(errno));
+    (void)reboot(RB_AUTOBOOT);
+    _exit(1);
+}
+
+static void mount_all(void)
+{
+    if (mount("none", "/proc", "proc", 0, NULL) != 0 ||
+        mount("none", "/sys", "sysfs", 0, NULL) != 0 ||
+        mount("none", "/dev", "devtmpfs", 0, NULL) != 0) {
+        die("mount");
+    }
+    // From here on the kernel keeps silent, except when it dies.
+    (void)klogctl(SYSLOG_ACTION_CONSOLE_LEVEL, NULL, 1);
+}
+
+static int open_tty(void)
+{
+    int fd = open("/dev/ttyS0", O_RDWR | O_NOCTTY);
+    struct termios mode;
+    if (fd < 0 || tcgetattr(fd, &mode) != 0) {
+        die("/dev/ttyS0");
+    }
+    cfmakeraw(&mode);
+    mode.c_cflag |= CLOCAL | CREAD;
+    if (tcsetattr(fd, TCSANOW, &mode) != 0) {
+        die("tcsetattr");
+    }
+    return fd;
+}
+
+static void make_nonce(struct guest *guest)
+{
+    uint8_t bytes[NONCE_BYTES];
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
+        die("getrandom");
+    }
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        (void)snprintf(&guest->nonce[2 * i], 3, "%02x", bytes[i]);
+    }
+    memcpy(&guest->seed, bytes, sizeof(guest->seed));
+}
+
+static uint64_t pattern_word(const struct guest *guest, uint64_t index)
+{
+    // An odd factor gives each index a word of its own.
+    return (guest->seed ^ index) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static void make_pattern(struct guest *guest)
+{
+    guest->pattern = calloc(PATTERN_WORDS, sizeof(guest->pattern[0]));
+    if (guest->pattern == NULL) {
+        die("calloc");
+    }
+    for (uint64_t i = 0; i < PATTERN_WORDS; i++) {
+        guest->pattern[i] = pattern_word(guest, i);
+    }
+}
+
+static bool pattern_is_whole(const struct guest *guest)
+{
+    for (uint64_t i = 0; i < PATTERN_WORDS; i++) {
+        if (guest->pattern[i] != pattern_word(guest, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int start_timer(void)
+{
+    const struct itimerspec every = {{0, BEAT_NS}, {0, BEAT_NS}};
+    int fd = timerfd_create(CLOCK_MONOTONIC, 0);
+    if (fd < 0 || timerfd_settime(fd, 0, &every, NULL) != 0) {
+        die("timerfd");
+    }
+    return fd;
+}
+
+__attribute__((format(printf, 2, 3))) static void say(const struct guest *guest, const char *format,
+                                                      ...)
+{
+    char line[2 * LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    for (int done = 0; done < length;) {
+        ssize_t count = write(guest->tty, line + done, (size_t)(length - done));
+        if (count < 0 && errno != EINTR) {
+            die("write");
+        }
+        done += count > 0 ? (int)count : 0;
+    }
+}
+
+// The LAPIC timer's interrupts on CPU 0: they rise only while its deadline is armed and fires.
+static uint64_t timer_interrupts(void)
+{
+    char line[LINE_BYTES];
+    uint64_t count = 0;
+    FILE *file = fopen("/proc/interrupts", "re");
+    if (file == NULL) {
+        die("/proc/interrupts");
+    }
+    while (fgets(line, sizeof(line), file) != NULL) {
+        const char *label = strstr(line, "LOC:");
+        if (label != NULL) {
+            count = strtoull(label + 4, NULL, 10);
+        }
+    }
+    (void)fclose(file);
+    return count;
+}
+
+static void beat(struct guest *guest)
+{
+    struct timespec mono;
+    struct timespec real;
+    uint64_t expired;
+    if (read(guest->timer, &expired, sizeof(expired)) != (ssize_t)sizeof(expired)) {
+        die("timer");
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &mono);
+    (void)clock_gettime(CLOCK_REALTIME, &real);
+    guest->beat++;
+    say(guest, "beat %" PRIu64 " nonce=%s mono=%" PRIu64 " real=%lld.%03ld loc=%" PRIu64 "\n",
+        guest->beat, guest->nonce,
+        (uint64_t)mono.tv_sec * UINT64_C(1000000000) + (uint64_t)mono.tv_nsec,
+        (long long)real.tv_sec, real.tv_nsec / 1000000, timer_interrupts());
+}
+
+static void obey(struct guest *guest)
+{
+    if (strncmp(guest->line, "ping ", 5) == 0) {
+        say(guest, "pong %s nonce=%s\n", guest->line + 5, guest->nonce);
+    } else if (strcmp(guest->line, "check") == 0) {
+        say(guest, "check %s nonce=%s\n", pattern_is_whole(guest) ? "ok" : "BAD", guest->nonce);
+    } else if (strcmp(guest->line, "reboot") == 0) {
+        say(guest, "rebooting\n");
+        (void)tcdrain(guest->tty);
+        (void)reboot(RB_AUTOBOOT);
+    } else {
+        say(guest, "what? %s\n", guest->line);
+    }
+}
+
+static void read_input(struct guest *guest)
+{
+    char bytes[64];
+    ssize_t count = read(guest->tty, bytes, sizeof(bytes));
+    for (ssize_t i = 0; i < count; i++) {
+        if (bytes[i] == '\n' || bytes[i] == '\r') {
+            guest->line[guest->line_length] = '\0';
+            guest->line_length = 0;
+            obey(guest);
+        } else if (guest->line_length < sizeof(guest->line) - 1) {
+            guest->line[guest->line_length++] = bytes[i];
+        }
+    }
+}
+
+int main(void)
+{
+    static struct guest guest;
+    mount_all();
+    guest.tty = open_tty();
+    make_nonce(&guest);
+    make_pattern(&guest);
+    say(&guest, "guest up nonce=%s\n", guest.nonce);
+    guest.timer = start_timer();
+    struct pollfd waits[] = {{guest.timer, POLLIN, 0}, {guest.tty, POLLIN, 0}};
+    for (;;) {
+        if (poll(waits, 2, -1) < 0 && errno != EINTR) {
+            die("poll");
+        }
+        if ((waits[0].revents & POLLIN) != 0) {
+            beat(&guest);
+        }
+        if ((waits[1].revents & POLLIN) != 0) {
+            read_input(&guest);
+        }
+    }
+}
