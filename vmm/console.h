@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Standard input as the guest's keyboard. On a terminal: raw mode, restored on every way out, and
+ * the escape keys (Ctrl-A x, s, h). From anything else the bytes pass unchanged.
+ *
+ * Threads: one thread; stasis_console_restore() also from any signal handler.
+ */
+#ifndef STASIS_VMM_CONSOLE_H
+#define STASIS_VMM_CONSOLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stasis/error.h"
+
+#define STASIS_CONSOLE_ESCAPE 0x01 /* Ctrl-A */
+
+/* Set of commands. */
+enum stasis_console_command {
+    STASIS_CONSOLE_QUIT = 1u << 0,     /* Ctrl-A x: end the VM */
+    STASIS_CONSOLE_SNAPSHOT = 1u << 1, /* Ctrl-A s: freeze it */
+    STASIS_CONSOLE_HELP = 1u << 2,     /* Ctrl-A h: print stasis_console_help */
+};
+
+/* Lines about the escape keys, for standard error; each ends in a newline. */
+extern const char stasis_console_help[];
+
+/* Opens /dev/null in place of closed descriptors 0, 1 and 2, so that no other file gets their
+ * numbers. Call it first in main. STASIS_ERR_IO. */
+STASIS_MUST_CHECK int stasis_console_fill_fds(struct stasis_error *err);
+
+/* ---- terminal mode: one terminal per process ---- */
+
+/* If fd is a terminal, makes it raw (no echo, no signals by keys; output processing stays) and
+ * sees to it that it is restored: at exit(), by SIGINT, SIGTERM, SIGHUP and SIGQUIT where their
+ * action is the default (a handler, SIG_IGN or a blocked signal is left to its owner, who then
+ * calls exit() or stasis_console_restore()), by faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT),
+ * which go on to what handled them before; and around SIGTSTP and SIGCONT. Call it after the
+ * program's own signal set-up. Not a terminal: 0, nothing changed. STASIS_ERR_IO. */
+STASIS_MUST_CHECK int stasis_console_raw(int fd, struct stasis_error *err);
+
+/* Puts the terminal back as stasis_console_raw() found it. Async-signal-safe, idempotent. */
+void stasis_console_restore(void);
+
+/* ---- escape keys ---- */
+
+struct stasis_console_filter {
+    bool escaped; /* the last byte was Ctrl-A: kept across calls */
+};
+
+/* Filters len bytes of `bytes` in place and returns how many are for the guest (at most len); adds
+ * to *commands what was asked for. Ctrl-A Ctrl-A and Ctrl-A a give one Ctrl-A; Ctrl-A with any
+ * other key gives nothing. */
+size_t stasis_console_filter(struct stasis_console_filter *filter, uint8_t *bytes, size_t len,
+                             unsigned *commands);
+
+/* ---- reading ---- */
+
+struct stasis_console_input {
+    int fd;
+    bool is_terminal; /* escape keys are active */
+    struct stasis_console_filter filter;
+};
+
+void stasis_console_input_init(struct stasis_console_input *input, int fd);
+
+/* Reads what is there, at most `room` bytes (1 or more: what the device can take), without
+ * blocking: *ret_len bytes for the guest (0 is possible) and commands. Returns true when more may
+ * come: arm the descriptor again once there is room; false at end of file, hang-up or error: watch
+ * it no more, the guest goes on. */
+bool stasis_console_read(struct stasis_console_input *input, uint8_t *bytes, size_t room,
+                         size_t *ret_len, unsigned *ret_commands);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Where the bytes go that the guest writes to its serial port. A guest may flood: what a sink
+ * stores is bounded, what it drops is counted, and nothing here blocks. Only `stdio` holds the
+ * guest back while its reader is slow; every other sink drops instead.
+ *
+ *   stdio  standard output. A reader that has gone away (EPIPE, hang-up) turns the sink into a
+ *          discarder for good. The descriptor's flags, which the shell shares, are not touched.
+ *   none   discards.
+ *   file   at most `limit` bytes in a regular file. A full disk or an I/O error drops bytes and
+ *          leaves the guest alone; writing is tried again with the next byte.
+ *   ring   a file of fixed size with the last `size` bytes (format below).
+ *   pipe   a named FIFO, made with mode 0600 when missing, that needs no reader: what it cannot
+ *          hold is dropped. The reader sees no end of file while the VM lives.
+ *
+ * Files are made with mode 0600 and start empty, or go on where they end when `append` is set.
+ *
+ * A ring file is 128 bytes of header and `size` bytes of data. The header is text, its numbers
+ * decimal with 20 digits, its end filled with spaces and a last newline:
+ *     "STASIS-RING 1\n" "size 00000000000001048576\n" "total 00000000000000000042\n" ...
+ * `total` counts the bytes ever written to it; byte number n of the output (from 0) is at data
+ * offset n % size. So the file holds bytes total - min(total, size) .. total - 1: when total <=
+ * size, data[0, total), else data[total % size, size) followed by data[0, total % size). `size` is
+ * at least 1; a reader checks that the file is 128 + size bytes long. The header is written after
+ * the data: a crash between the two can spoil the oldest bytes, never the newest.
+ *
+ * Threads: calls on one sink are serialised by the caller (the serial port's lock).
+ */
+#ifndef STASIS_VMM_SERIAL_OUT_H
+#define STASIS_VMM_SERIAL_OUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stasis/error.h"
+
+#define STASIS_SERIAL_OUT_LIMIT_DEFAULT (UINT64_C(64) << 20)
+#define STASIS_SERIAL_OUT_SIZE_DEFAULT  (UINT64_C(1) << 20)
+#define STASIS_SERIAL_OUT_BYTES_MAX     (UINT64_C(1) << 40) /* of limit and size */
+#define STASIS_SERIAL_OUT_RATE_MAX      (UINT64_C(1) << 30)
+#define STASIS_SERIAL_OUT_RING_HEADER   128
+
+enum stasis_serial_out_kind {
+    STASIS_SERIAL_OUT_STDIO = 0,
+    STASIS_SERIAL_OUT_NONE,
+    STASIS_SERIAL_OUT_FILE,
+    STASIS_SERIAL_OUT_RING,
+    STASIS_SERIAL_OUT_PIPE,
+};
+
+struct stasis_serial_out_options {
+    enum stasis_serial_out_kind kind;
+    const char *path; /* file, ring, pipe */
+    uint64_t limit;   /* file: bytes it may hold, what it held before counted in; 0: the default */
+    uint64_t size;    /* ring: bytes of data; 0: the default */
+    uint64_t rate;    /* bytes per second, bursts of up to a second's worth; 0: no limit */
+    bool append;      /* file, ring: keep what is there (a thawed guest goes on) */
+};
+
+enum stasis_serial_out_drop {
+    STASIS_SERIAL_OUT_DROP_RATE,  /* faster than the rate */
+    STASIS_SERIAL_OUT_DROP_LIMIT, /* the file is at its limit */
+    STASIS_SERIAL_OUT_DROP_BUSY,  /* the pipe is full */
+    STASIS_SERIAL_OUT_DROP_GONE,  /* the reader of standard output has gone */
+    STASIS_SERIAL_OUT_DROP_ERROR, /* a write failed, e.g. the disk is full */
+    STASIS_SERIAL_OUT_DROP_COUNT
+};
+
+struct stasis_serial_out_stats {
+    uint64_t written;
+    uint64_t dropped[STASIS_SERIAL_OUT_DROP_COUNT];
+    int last_errno; /* of the last write that failed, or 0 */
+};
+
+struct stasis_serial_out;
+
+/* Opens the sink; ignores SIGPIPE in the whole process when it is a stdio sink. `options` is not
+ * kept. STASIS_ERR_ARG: the path is not of the kind asked for; STASIS_ERR_WRITE: cannot be made or
+ * opened; STASIS_ERR_NOMEM. */
+STASIS_MUST_CHECK int stasis_serial_out_open(const struct stasis_serial_out_options *options,
+                                             struct stasis_serial_out **ret_out,
+                                             struct stasis_error *err);
+
+/* Takes bytes: returns how many, written or dropped. Fewer than len means that the sink is busy:
+ * keep the rest, watch stasis_serial_out_fd() for EPOLLOUT and try again. Never blocks. */
+STASIS_MUST_CHECK size_t stasis_serial_out_write(struct stasis_serial_out *out, const void *bytes,
+                                                 size_t len);
+
+/* The descriptor to watch after a short write; -1 for a sink that is never busy. */
+int stasis_serial_out_fd(const struct stasis_serial_out *out);
+
+/* For the end of the VM, when no guest waits: writes, waiting for a slow reader up to timeout_ms
+ * in all. Returns bytes taken. */
+size_t stasis_serial_out_drain(struct stasis_serial_out *out, const void *bytes, size_t len,
+                               int timeout_ms);
+
+void stasis_serial_out_stats(const struct stasis_serial_out *out,
+                             struct stasis_serial_out_stats *ret_stats);
+
+/* Puts one line (no newline) about dropped bytes into buf, cut to fit; false when none were. */
+bool stasis_serial_out_summary(const struct stasis_serial_out *out, char *buf, size_t size);
+
+/* Nothing is held back in memory, so all that was taken is where it belongs. NULL is fine. */
+void stasis_serial_out_close(struct stasis_serial_out *out);
+
+#endif
