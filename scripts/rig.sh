@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # The machine that scripts/nested and scripts/bochs emulate, called L1: Debian's cloud kernel with
 # KVM's modules, an initramfs of busybox and a payload, and a script that it runs. Guests of the
 # payload's own VMM are L2. Sourced after lib.sh, never run.
@@ -105,8 +105,9 @@ grep -qw svm /proc/cpuinfo && insmod /lib/kvm/kvm-amd.ko
 grep -qw vmx /proc/cpuinfo && insmod /lib/kvm/kvm-intel.ko
 cd /tmp
 . /payload/run </dev/null
+status=$?
 echo 0 >/proc/sys/kernel/printk
-echo "status $?" >/dev/ttyS1
+echo "status $status" >/dev/ttyS1
 sync
 exec reboot -f
 INIT
