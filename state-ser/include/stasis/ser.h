@@ -60,10 +60,10 @@ STASIS_EXPORT struct stasis_record stasis_records_at(const struct stasis_records
 STASIS_EXPORT size_t stasis_records_find(const struct stasis_records *set, const char *type,
                                          const char *instance);
 
-/* Decodes the record of this schema and instance into *ret_state (schema->size bytes), which is
- * changed only on success. STASIS_ERR_NOT_FOUND: there is none; STASIS_ERR_VERSION: a version this
- * release cannot read; STASIS_ERR_CORRUPT: fields missing, unknown, out of their masks or bounds,
- * or against the schema's own rules. */
+/* Decodes the record of this schema and instance (its type's first if instance is NULL) into
+ * *ret_state (schema->size bytes), which is changed only on success. STASIS_ERR_NOT_FOUND: there is
+ * none; STASIS_ERR_VERSION: a version this release cannot read; STASIS_ERR_CORRUPT: fields missing,
+ * unknown, out of their masks or bounds, or against the schema's own rules. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_get(const struct stasis_records *set,
                                                        const struct stasis_schema *schema,
                                                        const char *instance, void *ret_state,
@@ -82,9 +82,10 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_parse(const uint8_t *bytes, s
                                                          struct stasis_records **ret_set,
                                                          struct stasis_error *err);
 
-/* Writes one record's state, or all records, as JSON to `out`; integers are exact, byte strings
- * are hex, registers in byte strings are split. Records of unknown type are shown by field id. */
-
+/* Writes all records as one JSON value: an array of {"type", "instance", "version", "optional",
+ * "known", "state"}. Integers are exact, byte strings are hex, registers in byte strings are split.
+ * Records of unknown type ("known": false) are shown by field id. After STASIS_ERR_NOMEM the text
+ * is unfinished and the writer of no more use. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_json(const struct stasis_records *set,
                                                         struct stasis_json *json,
                                                         struct stasis_error *err);

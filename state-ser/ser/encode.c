@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * States to msgpack. msgpack-c writes every integer and length in its shortest form and spells
+ * integers that are not negative as unsigned, whatever their C type; that is the canonical form.
+ * encode_fields() calls itself along the nesting of the lists (STASIS_SCHEMA_DEPTH_MAX) only.
+ */
+#include "codec.h"
+
+#include <msgpack.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stasis/field.h"
+
+#define SINK_SIZE_MIN 1024
+
+void stasis_sink_fini(struct stasis_sink *sink)
+{
+    free(sink->data);
+    *sink = (struct stasis_sink){0};
+}
+
+static void sink_grow(struct stasis_sink *sink, size_t len)
+{
+    size_t size = sink->size ? sink->size : SINK_SIZE_MIN;
+    uint8_t *data;
+
+    while (size - sink->len < len)
+        size *= 2;
+    data = realloc(sink->data, size);
+    if (!data) {
+        sink->failed = true;
+        return;
+    }
+    sink->data = data;
+    sink->size = size;
+}
+
+void stasis_sink_write(struct stasis_sink *sink, const void *bytes, size_t len)
+{
+    if (sink->size - sink->len < len && !sink->failed)
+        sink_grow(sink, len);
+    if (sink->failed || !len)
+        return;
+    memcpy(sink->data + sink->len, bytes, len);
+    sink->len += len;
+}
+
+/* Failure sticks in the sink, so the packer's own results need no look. */
+static int sink_callback(void *ctx, const char *bytes, size_t len)
+{
+    stasis_sink_write(ctx, bytes, len);
+    return 0;
+}
+
+static void pack_str(msgpack_packer *packer, const char *str)
+{
+    size_t len = strlen(str);
+
+    msgpack_pack_str(packer, len);
+    msgpack_pack_str_body(packer, str, len);
+}
+
+static void pack_int(msgpack_packer *packer, const struct stasis_field *field, const void *base,
+                     uint32_t index)
+{
+    uint64_t value = stasis_field_get_int(field, base, index);
+
+    if (field->is_signed)
+        msgpack_pack_int64(packer, (int64_t)value);
+    else
+        msgpack_pack_uint64(packer, value);
+}
+
+static void encode_fields(msgpack_packer *packer, const struct stasis_schema *schema,
+                          const uint8_t *base);
+
+static void encode_field(msgpack_packer *packer, const struct stasis_field *field,
+                         const uint8_t *base)
+{
+    const uint8_t *at = base + field->offset;
+    uint32_t count;
+
+    switch (field->kind) {
+    case STASIS_KIND_INT:
+        pack_int(packer, field, base, 0);
+        break;
+    case STASIS_KIND_INTS:
+        msgpack_pack_array(packer, field->max);
+        for (uint32_t i = 0; i < field->max; i++)
+            pack_int(packer, field, base, i);
+        break;
+    case STASIS_KIND_BUF:
+        count = stasis_field_get_count(field, base);
+        msgpack_pack_bin(packer, count);
+        msgpack_pack_bin_body(packer, at, count);
+        break;
+    case STASIS_KIND_STR:
+        pack_str(packer, (const char *)at);
+        break;
+    case STASIS_KIND_STRUCT:
+        encode_fields(packer, field->sub, at);
+        break;
+    case STASIS_KIND_LIST:
+        count = stasis_field_get_count(field, base);
+        msgpack_pack_array(packer, count);
+        for (uint32_t i = 0; i < count; i++)
+            encode_fields(packer, field->sub, at + (size_t)i * field->elem_size);
+        break;
+    }
+}
+
+static void encode_fields(msgpack_packer *packer, const struct stasis_schema *schema,
+                          const uint8_t *base)
+{
+    msgpack_pack_map(packer, schema->field_count);
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        msgpack_pack_uint16(packer, schema->fields[i].id);
+        encode_field(packer, &schema->fields[i], base);
+    }
+}
+
+void stasis_encode_array(struct stasis_sink *sink, uint32_t count)
+{
+    msgpack_packer packer;
+
+    msgpack_packer_init(&packer, sink, sink_callback);
+    msgpack_pack_array(&packer, count);
+}
+
+void stasis_encode_record(struct stasis_sink *sink, const struct stasis_schema *schema,
+                          const char *instance, const void *state, size_t *ret_fields_at)
+{
+    msgpack_packer packer;
+
+    msgpack_packer_init(&packer, sink, sink_callback);
+    msgpack_pack_array(&packer, STASIS_RECORD_PARTS);
+    pack_str(&packer, schema->type);
+    pack_str(&packer, instance);
+    msgpack_pack_uint16(&packer, schema->version);
+    msgpack_pack_uint8(&packer, schema->optional ? STASIS_RECORD_OPTIONAL : 0);
+    *ret_fields_at = sink->len;
+    encode_fields(&packer, schema, state);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * A set of records: an array of pointers in canonical order, each to one entry that owns the names
+ * and the bytes of its record.
+ */
+#include "codec.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 0xdd and four bytes: the longest head of the section's array. */
+#define HEAD_MAX 5
+
+struct entry {
+    struct stasis_record record; /* its pointers point below */
+    char type[STASIS_TYPE_MAX + 1];
+    char instance[STASIS_TYPE_MAX + 1];
+    size_t len;
+    uint8_t bytes[]; /* the whole record */
+};
+
+struct stasis_records {
+    struct entry **entries;
+    size_t count;
+    size_t size;
+    size_t bytes; /* of all entries */
+};
+
+struct stasis_records *stasis_records_new(void)
+{
+    return calloc(1, sizeof(struct stasis_records));
+}
+
+void stasis_records_free(struct stasis_records *set)
+{
+    if (!set)
+        return;
+    for (size_t i = 0; i < set->count; i++)
+        free(set->entries[i]);
+    free(set->entries);
+    free(set);
+}
+
+bool stasis_is_name(const char *name, size_t len)
+{
+    if (!len || len > STASIS_TYPE_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+static int compare(const struct entry *entry, const char *type, const char *instance)
+{
+    int order = strcmp(entry->type, type);
+
+    return order ? order : strcmp(entry->instance, instance);
+}
+
+/* Index of the first record that is not before (type, instance). */
+static size_t lower_bound(const struct stasis_records *set, const char *type, const char *instance)
+{
+    size_t low = 0, high = set->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (compare(set->entries[middle], type, instance) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Copies the record and its bytes, of which the map begins at fields_at. */
+static struct entry *entry_new(const struct stasis_record *record, const uint8_t *bytes, size_t len,
+                               size_t fields_at)
+{
+    struct entry *entry = malloc(sizeof(*entry) + len);
+
+    if (!entry)
+        return NULL;
+    entry->record = *record;
+    strcpy(entry->type, record->type);
+    strcpy(entry->instance, record->instance);
+    memcpy(entry->bytes, bytes, len);
+    entry->len = len;
+    entry->record.type = entry->type;
+    entry->record.instance = entry->instance;
+    entry->record.fields = entry->bytes + fields_at;
+    entry->record.fields_len = len - fields_at;
+    return entry;
+}
+
+static bool make_room(struct stasis_records *set)
+{
+    size_t size = set->size ? 2 * set->size : 32;
+    struct entry **entries;
+
+    if (set->count < set->size)
+        return true;
+    entries = realloc(set->entries, size * sizeof(struct entry *));
+    if (!entries)
+        return false;
+    set->entries = entries;
+    set->size = size;
+    return true;
+}
+
+int stasis_records_insert(struct stasis_records *set, size_t index,
+                          const struct stasis_record *record, const uint8_t *bytes, size_t len,
+                          size_t fields_at, struct stasis_error *err)
+{
+    struct entry *entry = make_room(set) ? entry_new(record, bytes, len, fields_at) : NULL;
+
+    if (!entry)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "record %s %s: out of memory", record->type,
+                           record->instance);
+    memmove(&set->entries[index + 1], &set->entries[index],
+            (set->count - index) * sizeof(struct entry *));
+    set->entries[index] = entry;
+    set->count++;
+    set->bytes += len;
+    return 0;
+}
+
+static int check_add(const struct stasis_records *set, const struct stasis_schema *schema,
+                     const char *instance, const void *state, size_t index,
+                     struct stasis_error *err)
+{
+    int rc;
+
+    if (!stasis_is_name(schema->type, strnlen(schema->type, STASIS_TYPE_MAX + 1)) ||
+        !stasis_is_name(instance, strnlen(instance, STASIS_TYPE_MAX + 1)))
+        return stasis_fail(err, STASIS_ERR_RANGE,
+                           "record %s \"%s\": a name must be 1 to %d of a-z 0-9 . _ -",
+                           schema->type, instance, STASIS_TYPE_MAX);
+    if (index < set->count && !compare(set->entries[index], schema->type, instance))
+        return stasis_fail(err, STASIS_ERR_EXISTS, "record %s %s is there already", schema->type,
+                           instance);
+    if (set->count == STASIS_RECORDS_MAX)
+        return stasis_fail(err, STASIS_ERR_FULL, "more than %d records", STASIS_RECORDS_MAX);
+    rc = stasis_state_check(schema, state, err);
+    return rc ? stasis_wrap(err, rc, "record %s %s", schema->type, instance) : 0;
+}
+
+int stasis_records_add(struct stasis_records *set, const struct stasis_schema *schema,
+                       const char *instance, const void *state, struct stasis_error *err)
+{
+    struct stasis_record record = {.type = schema->type,
+                                   .instance = instance,
+                                   .version = schema->version,
+                                   .optional = schema->optional,
+                                   .schema = schema};
+    size_t index = lower_bound(set, schema->type, instance), fields_at;
+    struct stasis_sink sink = {0};
+    int rc = check_add(set, schema, instance, state, index, err);
+
+    if (rc)
+        return rc;
+    stasis_encode_record(&sink, schema, instance, state, &fields_at);
+    if (sink.failed)
+        rc = stasis_fail(err, STASIS_ERR_NOMEM, "record %s %s: out of memory", schema->type,
+                         instance);
+    else if (set->bytes + sink.len > STASIS_STATE_MAX - HEAD_MAX)
+        rc = stasis_fail(err, STASIS_ERR_FULL, "record %s %s: more than %u bytes of state",
+                         schema->type, instance, STASIS_STATE_MAX);
+    else
+        rc = stasis_records_insert(set, index, &record, sink.data, sink.len, fields_at, err);
+    stasis_sink_fini(&sink);
+    return rc;
+}
+
+size_t stasis_records_count(const struct stasis_records *set)
+{
+    return set->count;
+}
+
+struct stasis_record stasis_records_at(const struct stasis_records *set, size_t index)
+{
+    return set->entries[index]->record;
+}
+
+size_t stasis_records_find(const struct stasis_records *set, const char *type, const char *instance)
+{
+    size_t index = lower_bound(set, type, instance ? instance : "");
+
+    if (index == set->count || strcmp(set->entries[index]->type, type) != 0)
+        return SIZE_MAX;
+    if (instance && strcmp(set->entries[index]->instance, instance) != 0)
+        return SIZE_MAX;
+    return index;
+}
+
+int stasis_records_get(const struct stasis_records *set, const struct stasis_schema *schema,
+                       const char *instance, void *ret_state, struct stasis_error *err)
+{
+    size_t index = stasis_records_find(set, schema->type, instance);
+    const struct stasis_record *record;
+    struct stasis_reader reader;
+    void *scratch;
+    int rc;
+
+    if (index == SIZE_MAX)
+        return stasis_fail(err, STASIS_ERR_NOT_FOUND, "there is no record %s%s%s", schema->type,
+                           instance ? " " : "", instance ? instance : "");
+    record = &set->entries[index]->record;
+    scratch = malloc(schema->size);
+    if (!scratch)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "record %s: out of memory", schema->type);
+    stasis_reader_init(&reader, record->fields, record->fields_len);
+    rc = stasis_decode_fields(&reader, record, schema, scratch, err);
+    if (!rc)
+        memcpy(ret_state, scratch, schema->size);
+    free(scratch);
+    return rc;
+}
+
+int stasis_records_pack(const struct stasis_records *set, uint8_t **ret_bytes, size_t *ret_len,
+                        struct stasis_error *err)
+{
+    struct stasis_sink sink = {0};
+
+    stasis_encode_array(&sink, (uint32_t)set->count);
+    for (size_t i = 0; i < set->count; i++)
+        stasis_sink_write(&sink, set->entries[i]->bytes, set->entries[i]->len);
+    if (sink.failed) {
+        stasis_sink_fini(&sink);
+        return stasis_fail(err, STASIS_ERR_NOMEM, "state section: out of memory");
+    }
+    *ret_bytes = sink.data;
+    *ret_len = sink.len;
+    return 0;
+}
