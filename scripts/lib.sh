@@ -16,7 +16,7 @@ readonly PACKAGES_BUILD=(gcc libc6-dev linux-libc-dev cmake ninja-build pkg-conf
 readonly PACKAGES_LINT=(clang clang-tidy clang-format shellcheck)
 readonly PACKAGES_RIG=(qemu-system-x86 busybox-static cpio xz-utils)
 readonly PACKAGES_BOCHS=(bochs bochs-term bochsbios vgabios isolinux syslinux-common genisoimage
-    util-linux busybox-static cpio xz-utils)
+    bsdutils busybox-static cpio xz-utils)
 
 say() { printf '== %s\n' "$*" >&2; }
 

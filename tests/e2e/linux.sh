@@ -227,16 +227,26 @@ case_later_trigger_replaces() {
     ok "$(grep -m 1 -o '^beat [0-9]*' base.out) first, thawed at $(grep -m 1 -o '^beat [0-9]*' "$out")"
 }
 
-# In the middle of the kernel's own start, long before its first process.
+# While the kernel starts: before its timers and its IO-APIC work, between its CPUs and its clock
+# source, with the clock source new, and just before its first process.
 case_freeze_in_boot() {
-    boot early --snapshot-out path=early.snap,after_ms=1500
+    cmdline='console=ttyS0 reboot=k panic=-1'
+    boot 0 --snapshot-out 'path=early.snap,on_output=Memory:'
     ends 0
-    ! grep -q '^guest up' "$out" || fail "the guest was up already"
+    stage=0
+    for text in 'smp: Brought up' 'Switched to clocksource' 'Run /init'; do
+        cat "$out" >>early.out
+        stage=$((stage + 1))
+        start $stage --restore early.snap --snapshot-out "path=early.snap,on_output=$text"
+        ends 0
+    done
+    cat "$out" >>early.out
+    ! grep -q '^guest up' early.out || fail "the guest was up already"
     start thaw --restore early.snap
     says '^beat 5 '
     finish
-    history "$out"
-    ok "$summary"
+    history early.out "$out"
+    ok "frozen four times on its way up, then $summary"
 }
 
 case_baseline() {
