@@ -57,18 +57,27 @@ size_t stasis_console_filter(struct stasis_console_filter *filter, uint8_t *byte
 
 /* ---- reading ---- */
 
+#define STASIS_CONSOLE_HELD_MAX 65536
+
 struct stasis_console_input {
     int fd;
     bool is_terminal; /* escape keys are active */
     struct stasis_console_filter filter;
+    size_t held_len; /* bytes typed that the guest had no room for yet */
+    uint8_t held[STASIS_CONSOLE_HELD_MAX];
 };
 
 void stasis_console_input_init(struct stasis_console_input *input, int fd);
 
-/* Reads what is there, at most `room` bytes (1 or more: what the device can take), without
- * blocking: *ret_len bytes for the guest (0 is possible) and commands. Returns true when more may
- * come: arm the descriptor again once there is room; false at end of file, hang-up or error: watch
- * it no more, the guest goes on. */
+/* Gives the guest up to `room` bytes (what the device can take now), without blocking: *ret_len
+ * bytes and a set of commands; both can be 0. Call it when the descriptor is readable and again
+ * when the device has got room. Returns true when more may come: then arm the descriptor, but with
+ * no room left only if it is a terminal; false at end of file, hang-up or error: watch it no more
+ * (bytes may still be held), the guest goes on.
+ *
+ * From a terminal all is read at once, so that Ctrl-A x works when the guest takes nothing; what
+ * has no room waits here, up to STASIS_CONSOLE_HELD_MAX bytes, further keys are dropped. Anything
+ * else is read only as far as there is room, and its writer waits. */
 bool stasis_console_read(struct stasis_console_input *input, uint8_t *bytes, size_t room,
                          size_t *ret_len, unsigned *ret_commands);
 

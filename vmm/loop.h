@@ -35,7 +35,8 @@ struct stasis_loop_source {
 /* Private. */
 struct stasis_loop {
     int epoll_fd;
-    int stop_fd;
+    int wake_fd;
+    _Atomic bool stopping;
     pthread_mutex_t lock; /* guards the list */
     struct stasis_loop_source *steady;
 };

@@ -75,8 +75,9 @@ struct stasis_serial_out_stats {
 
 struct stasis_serial_out;
 
-/* Opens the sink; ignores SIGPIPE in the whole process when it is a stdio sink. `options` is not
- * kept. STASIS_ERR_ARG: the path is not of the kind asked for; STASIS_ERR_WRITE: cannot be made or
+/* Opens the sink. Ignores SIGPIPE and SIGXFSZ in the whole process, so that a reader that has gone
+ * and a file size limit are errors of a write and not our death. `options` is not kept.
+ * STASIS_ERR_ARG: the path is not of the kind asked for; STASIS_ERR_WRITE: cannot be made or
  * opened; STASIS_ERR_NOMEM. */
 STASIS_MUST_CHECK int stasis_serial_out_open(const struct stasis_serial_out_options *options,
                                              struct stasis_serial_out **ret_out,
@@ -91,7 +92,7 @@ STASIS_MUST_CHECK size_t stasis_serial_out_write(struct stasis_serial_out *out, 
 int stasis_serial_out_fd(const struct stasis_serial_out *out);
 
 /* For the end of the VM, when no guest waits: writes, waiting for a slow reader up to timeout_ms
- * in all. Returns bytes taken. */
+ * (0 or more) in all. Returns bytes taken. */
 size_t stasis_serial_out_drain(struct stasis_serial_out *out, const void *bytes, size_t len,
                                int timeout_ms);
 
