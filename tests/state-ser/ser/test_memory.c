@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What the library asks of the allocator: never much because input claims much, and nothing is lost
+ * or half done when it says no. The linker sends the library's calls to the __wrap functions.
+ */
+#include "support/cmocka_all.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sample.h"
+#include "stasis/ser.h"
+#include "stasis/state.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void __real_free(void *old);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void __wrap_free(void *old);
+
+static size_t largest;     /* allocation since reset() */
+static long live;          /* blocks */
+static unsigned countdown; /* the allocation that fails, counted from 1; 0 for none */
+
+static void reset(unsigned fail_at)
+{
+    largest = 0;
+    countdown = fail_at;
+}
+
+static bool refuse(size_t size)
+{
+    if (size > largest)
+        largest = size;
+    return countdown && !--countdown;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    void *block = refuse(size) ? NULL : __real_malloc(size);
+
+    live += block != NULL;
+    return block;
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    void *block = refuse(count * size) ? NULL : __real_calloc(count, size);
+
+    live += block != NULL;
+    return block;
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    void *block = refuse(size) ? NULL : __real_realloc(old, size);
+
+    live += block && !old;
+    return block;
+}
+
+void __wrap_free(void *old)
+{
+    live -= old != NULL;
+    __real_free(old);
+}
+
+static void test_claims_cost_nothing(void **unused)
+{
+    static const char *const bombs[] = {
+        "\xdd\x10\x00\x00\x01",
+        "\xdd\xff\xff\xff\xff",
+        "\x91\xdd\x10\x00\x00\x01",
+        "\x91\x95\xdb\xff\xff\xff\xff",
+        "\x91\x95\xa1x\xa1y\x01\x01\xdf\x10\x00\x00\x01",
+        "\x91\x95\xa1x\xa1y\x01\x01\x81\x01\xdd\x10\x00\x00\x01",
+        "\x91\x95\xa1x\xa1y\x01\x01\x81\x01\xc6\xff\xff\xff\xff",
+        "\x91\x95\xa8x86.msrs\xa1y\x01",
+    };
+    static const uint8_t list[] = "\x91\x95\xa8x86.msrs\xa1y\x01\x00\x81\x01\xdd\x10\x00\x00\x00";
+    struct stasis_records *set;
+    long before = live;
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof(bombs) / sizeof(bombs[0]); i++) {
+        reset(0);
+        assert_int_equal(
+            stasis_records_parse((const uint8_t *)bombs[i], strlen(bombs[i]), &set, NULL),
+            STASIS_ERR_CORRUPT);
+        assert_in_range(largest, 1, 65536);
+    }
+    reset(0);
+    assert_int_equal(stasis_records_parse(list, sizeof(list) - 1, &set, NULL), STASIS_ERR_CORRUPT);
+    assert_in_range(largest, 1, 65536);
+    assert_int_equal(live, before);
+}
+
+/* Adds, packs, parses and gets back; the first error, or 0. */
+static int whole_story(struct stasis_records *set, struct stasis_error *err)
+{
+    struct stasis_sample_state sample, got;
+    struct stasis_records *parsed = NULL;
+    uint8_t *bytes = NULL;
+    size_t len, count = stasis_records_count(set);
+    int rc;
+
+    sample_fill(&sample);
+    memset(&got, 0xa5, sizeof(got));
+    rc = stasis_records_add(set, &stasis_sample_schema, "a", &sample, err);
+    if (rc) {
+        assert_int_equal(stasis_records_count(set), count);
+        return rc;
+    }
+    rc = stasis_records_pack(set, &bytes, &len, err);
+    if (!rc)
+        rc = stasis_records_parse(bytes, len, &parsed, err);
+    if (!rc)
+        rc = stasis_records_get(parsed, &stasis_sample_schema, "a", &got, err);
+    if (!rc)
+        assert_memory_equal(&got, &sample, sizeof(got));
+    else
+        assert_int_equal(got.small, 0xa5);
+    stasis_records_free(parsed);
+    free(bytes);
+    return rc;
+}
+
+static void test_every_allocation_may_fail(void **unused)
+{
+    struct stasis_error err;
+    unsigned fail_at = 0;
+    long before = live;
+    int rc;
+
+    (void)unused;
+    do {
+        struct stasis_records *set;
+
+        memset(&err, 0, sizeof(err));
+        reset(0);
+        set = stasis_records_new();
+        reset(++fail_at);
+        rc = whole_story(set, &err);
+        reset(0);
+        assert_int_equal(err.code, rc);
+        assert_true(rc == 0 || rc == STASIS_ERR_NOMEM);
+        stasis_records_free(set);
+        assert_int_equal(live, before);
+    } while (rc);
+    assert_in_range(fail_at, 9, 20);
+    reset(1);
+    assert_null(stasis_records_new());
+    reset(0);
+}
+
+static void test_json_without_memory(void **unused)
+{
+    struct stasis_records *set = stasis_records_new();
+    struct stasis_sample_state sample;
+    struct stasis_json json;
+    char text[4096];
+    FILE *out = fmemopen(text, sizeof(text), "w");
+
+    (void)unused;
+    sample_fill(&sample);
+    assert_int_equal(stasis_records_add(set, &stasis_sample_schema, "a", &sample, NULL), 0);
+    stasis_json_init(&json, out);
+    reset(1);
+    assert_int_equal(stasis_records_json(set, &json, NULL), STASIS_ERR_NOMEM);
+    reset(0);
+    fclose(out);
+    stasis_records_free(set);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_claims_cost_nothing),
+        cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_json_without_memory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
