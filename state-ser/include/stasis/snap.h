@@ -4,7 +4,9 @@
  * open a file, and every byte is verified before it is believed. No KVM: any VMM or emulator can
  * use it. docs/snapshot-format.md is the specification of the file.
  *
- * Threads: one object belongs to one thread at a time; saves and loads use threads of their own.
+ * Threads: one object belongs to one thread at a time; saves and loads use threads of their own,
+ * with every signal blocked. A program that must live on when a save fails ignores SIGXFSZ (file
+ * too large) and SIGPIPE (stream closed).
  */
 #ifndef STASIS_SNAP_H
 #define STASIS_SNAP_H
@@ -35,12 +37,14 @@ struct stasis_snap;
 STASIS_EXPORT struct stasis_snap *stasis_snap_new(enum stasis_arch arch);
 STASIS_EXPORT void stasis_snap_free(struct stasis_snap *snap);
 
-/* The snapshot's records, to add states to (stasis_records_add) or to read them. */
+/* The snapshot's records, to add states to (stasis_records_add) or to read them; they belong to the
+ * snapshot. */
 STASIS_EXPORT struct stasis_records *stasis_snap_records(struct stasis_snap *snap);
 
 /* Adds a range of guest RAM: `host` holds `size` bytes for guest physical address `gpa`, and must
- * stay there until the last save. gpa and size are multiples of STASIS_PAGE_SIZE; ranges do not
- * overlap (STASIS_ERR_EXISTS) and are added in ascending order (STASIS_ERR_ARG). */
+ * stay there until the last save, and must not change during one. gpa and size are multiples of
+ * STASIS_PAGE_SIZE; ranges do not overlap (STASIS_ERR_EXISTS) and are added in ascending order
+ * (STASIS_ERR_ARG), at most STASIS_RAM_REGION_MAX of them (STASIS_ERR_FULL). */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_add_ram(struct stasis_snap *snap, uint64_t gpa,
                                                         const void *host, uint64_t size,
                                                         struct stasis_error *err);
@@ -60,14 +64,16 @@ struct stasis_save_stats {
 /* Saves to `path`: a temporary file in the same folder, fsync, rename, fsync of the folder, so
  * that a reader sees the old file or the whole new one. Mode 0600. An existing `path` that is not
  * a regular file is refused (STASIS_ERR_ARG); a symbolic link is followed. On failure the old file
- * is whole, and the temporary one gone. opts and ret_stats may be NULL.
+ * is whole, and the temporary one gone. opts and ret_stats may be NULL. A snapshot may be saved
+ * many times; each file has a UUID of its own, which stasis_snap_info() then tells.
  * STASIS_ERR_WRITE names the file and the reason. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save(struct stasis_snap *snap, const char *path,
                                                      const struct stasis_save_opts *opts,
                                                      struct stasis_save_stats *ret_stats,
                                                      struct stasis_error *err);
 
-/* Saves to a descriptor that need not seek, in the streamed layout. The descriptor stays open. */
+/* Saves to a descriptor that need not seek, in the streamed layout. The descriptor stays open; one
+ * that would block is waited for. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save_stream(struct stasis_snap *snap, int fd,
                                                             const struct stasis_save_opts *opts,
                                                             struct stasis_save_stats *ret_stats,
@@ -110,13 +116,17 @@ struct stasis_snap_chunk {
  * first. Checks length, header, every section's CRC, all state (canonical form, schemas) and every
  * invariant of the index, before anything is returned; RAM is verified when it is loaded.
  * STASIS_ERR_CORRUPT, STASIS_ERR_VERSION (a future format, feature or record; another architecture
- * is for the caller to refuse), STASIS_ERR_IO, STASIS_ERR_NOT_FOUND (no such file). */
+ * is for the caller to refuse), STASIS_ERR_IO, STASIS_ERR_NOT_FOUND (no such file), STASIS_ERR_ARG
+ * (a folder). `name` is for messages. The descriptor stays the caller's, who may close it; a file
+ * is read from its start, wherever the descriptor stands. */
 STASIS_EXPORT STASIS_MUST_CHECK int
 stasis_snap_open(const char *path, struct stasis_snap **ret_snap, struct stasis_error *err);
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_open_fd(int fd, const char *name,
                                                         struct stasis_snap **ret_snap,
                                                         struct stasis_error *err);
 
+/* Of an opened snapshot, or of one that was saved. The indexes are below their counts; chunks are
+ * known of an opened snapshot only. */
 STASIS_EXPORT const struct stasis_snap_info *stasis_snap_info(const struct stasis_snap *snap);
 STASIS_EXPORT uint32_t stasis_snap_region_count(const struct stasis_snap *snap);
 STASIS_EXPORT struct stasis_snap_region stasis_snap_region_at(const struct stasis_snap *snap,
@@ -134,7 +144,7 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_load_ram(struct stasis_snap *sna
 
 /* Checks what opening did not: every chunk's CRC and that it is not all zero and its page mask
  * true, and that every byte no section owns is zero. Reports the first fault with its place.
- * `progress` (may be NULL) is called with bytes done and bytes in all. */
+ * `progress` (may be NULL) is called on the caller's thread with bytes of RAM done and in all. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,
                                                        void (*progress)(void *ctx, uint64_t done,
                                                                         uint64_t total),

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "chunk.h"
+
+#include <string.h>
+#include <zlib.h>
+
+#include "stasis/snap.h"
+
+bool stasis_chunk_is_zero(const void *bytes, size_t len)
+{
+    static const uint8_t zeros[16];
+    const uint8_t *p = bytes;
+
+    /* If the head is zero and all equals itself 16 bytes on, all is zero: memcmp is the fastest
+     * loop there is. Pages that hold something mostly do so in the head. */
+    if (len <= sizeof(zeros))
+        return !memcmp(p, zeros, len);
+    return !memcmp(p, zeros, sizeof(zeros)) && !memcmp(p, p + sizeof(zeros), len - sizeof(zeros));
+}
+
+uint16_t stasis_chunk_page_mask(const void *bytes, size_t len)
+{
+    const uint8_t *p = bytes;
+    unsigned mask = 0;
+
+    for (size_t page = 0; page < len / STASIS_PAGE_SIZE; page++)
+        if (!stasis_chunk_is_zero(p + page * STASIS_PAGE_SIZE, STASIS_PAGE_SIZE))
+            mask |= 1u << page;
+    return (uint16_t)mask;
+}
+
+uint32_t stasis_crc32(const void *bytes, size_t len)
+{
+    return stasis_crc32_more(0, bytes, len);
+}
+
+uint32_t stasis_crc32_more(uint32_t crc, const void *bytes, size_t len)
+{
+    /* zlib takes a NULL pointer for a wish to know the start value. */
+    return len ? (uint32_t)crc32_z(crc, bytes, len) : crc;
+}

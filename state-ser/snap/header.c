@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "header.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "chunk.h"
+#include "le.h"
+
+static const uint8_t magic[8] = {0x89, 'S', 'T', 'A', 'S', 'I', 'S', '\n'};
+
+static void encode_section(const struct stasis_section *section, uint8_t *p)
+{
+    stasis_le32_put(p, section->type);
+    stasis_le32_put(p + 4, section->flags);
+    stasis_le64_put(p + 8, section->offset);
+    stasis_le64_put(p + 16, section->length);
+    stasis_le32_put(p + 24, section->crc);
+}
+
+static void decode_section(const uint8_t *p, struct stasis_section *ret_section)
+{
+    ret_section->type = stasis_le32_get(p);
+    ret_section->flags = stasis_le32_get(p + 4);
+    ret_section->offset = stasis_le64_get(p + 8);
+    ret_section->length = stasis_le64_get(p + 16);
+    ret_section->crc = stasis_le32_get(p + 24);
+}
+
+/* The CRC is taken with its own field as zero. */
+static uint32_t header_crc(const uint8_t bytes[STASIS_HEADER_LEN])
+{
+    static const uint8_t zero[4];
+    uint32_t crc = stasis_crc32(bytes, STASIS_HDR_CRC);
+
+    crc = stasis_crc32_more(crc, zero, sizeof(zero));
+    return stasis_crc32_more(crc, bytes + STASIS_HDR_CRC + 4,
+                             STASIS_HEADER_LEN - STASIS_HDR_CRC - 4);
+}
+
+void stasis_header_encode(const struct stasis_header *header, uint8_t ret_bytes[STASIS_HEADER_LEN])
+{
+    const struct stasis_snap_info *info = &header->info;
+    uint8_t *p = ret_bytes;
+
+    memset(p, 0, STASIS_HEADER_LEN);
+    memcpy(p + STASIS_HDR_MAGIC, magic, sizeof(magic));
+    stasis_le32_put(p + STASIS_HDR_LENGTH, STASIS_HEADER_LEN);
+    stasis_le32_put(p + STASIS_HDR_VERSION, info->format_version);
+    stasis_le32_put(p + STASIS_HDR_ARCH, (uint32_t)info->arch);
+    stasis_le64_put(p + STASIS_HDR_INCOMPATIBLE, info->incompatible);
+    stasis_le64_put(p + STASIS_HDR_COMPATIBLE, info->compatible);
+    memcpy(p + STASIS_HDR_PRODUCER, info->producer, strlen(info->producer));
+    memcpy(p + STASIS_HDR_UUID, info->uuid, STASIS_UUID_SIZE);
+    stasis_le64_put(p + STASIS_HDR_CREATED, info->created_ns);
+    stasis_le64_put(p + STASIS_HDR_FILE_LEN, info->file_len);
+    stasis_le64_put(p + STASIS_HDR_RAM_BYTES, info->ram_bytes);
+    stasis_le64_put(p + STASIS_HDR_STORED_BYTES, info->stored_bytes);
+    stasis_le32_put(p + STASIS_HDR_CHUNK_SIZE, STASIS_CHUNK_SIZE);
+    stasis_le32_put(p + STASIS_HDR_PAGE_SIZE, STASIS_PAGE_SIZE);
+    stasis_le32_put(p + STASIS_HDR_SECTION_COUNT, header->section_count);
+    stasis_le32_put(p + STASIS_HDR_SECTION_SIZE, STASIS_SECTION_ENTRY_LEN);
+    for (uint32_t i = 0; i < header->section_count; i++)
+        encode_section(&header->sections[i],
+                       p + STASIS_HDR_SECTIONS + (size_t)i * STASIS_SECTION_ENTRY_LEN);
+    stasis_le32_put(p + STASIS_HDR_CRC, header_crc(p));
+}
+
+bool stasis_header_has_magic(const uint8_t *bytes, size_t len)
+{
+    return !memcmp(bytes, magic, len < sizeof(magic) ? len : sizeof(magic));
+}
+
+static int check_frame(const uint8_t *p, struct stasis_error *err)
+{
+    uint32_t len = stasis_le32_get(p + STASIS_HDR_LENGTH);
+
+    if (!stasis_header_has_magic(p, STASIS_HEADER_LEN))
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "not a Stasis snapshot");
+    if (len != STASIS_HEADER_LEN)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "the header says it has %" PRIu32 " bytes",
+                           len);
+    if (stasis_le32_get(p + STASIS_HDR_CRC) != header_crc(p))
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "the header is damaged (CRC)");
+    return 0;
+}
+
+/* The producer's name goes into messages: printable, then NULs to the end. */
+static int decode_producer(const uint8_t *p, struct stasis_snap_info *info,
+                           struct stasis_error *err)
+{
+    size_t len = strnlen((const char *)p, sizeof(info->producer) - 1);
+    bool good = len > 0;
+
+    for (size_t i = 0; i < len; i++)
+        good = good && p[i] >= 0x20 && p[i] < 0x7f;
+    if (!good || !stasis_chunk_is_zero(p + len, sizeof(info->producer) - 1 - len))
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "the header's producer is not text");
+    memset(info->producer, 0, sizeof(info->producer));
+    memcpy(info->producer, p, len);
+    return 0;
+}
+
+static const char *feature_name(unsigned bit)
+{
+    static const char *const names[] = {"trailer", "compressed chunks", "parent snapshot"};
+
+    return bit < sizeof(names) / sizeof(names[0]) ? names[bit] : "a feature of a later version";
+}
+
+static int check_version(const uint8_t *p, const struct stasis_snap_info *info,
+                         struct stasis_error *err)
+{
+    uint64_t unknown = info->incompatible & ~STASIS_FEATURES_SUPPORTED;
+
+    if (info->format_version != STASIS_FORMAT_VERSION)
+        return stasis_fail(err, STASIS_ERR_VERSION,
+                           "format version %" PRIu32
+                           ", written by %s; this is stasis " STASIS_VERSION
+                           ", which reads version %u",
+                           info->format_version, info->producer, STASIS_FORMAT_VERSION);
+    if (unknown) {
+        unsigned bit = (unsigned)__builtin_ctzll(unknown);
+
+        return stasis_fail(err, STASIS_ERR_VERSION,
+                           "needs incompatible feature bit %u (%s), written by %s; this is "
+                           "stasis " STASIS_VERSION,
+                           bit, feature_name(bit), info->producer);
+    }
+    if (stasis_le32_get(p + STASIS_HDR_CHUNK_SIZE) != STASIS_CHUNK_SIZE ||
+        stasis_le32_get(p + STASIS_HDR_PAGE_SIZE) != STASIS_PAGE_SIZE ||
+        stasis_le32_get(p + STASIS_HDR_SECTION_SIZE) != STASIS_SECTION_ENTRY_LEN)
+        return stasis_fail(err, STASIS_ERR_VERSION,
+                           "other sizes of chunks, pages or table entries than this release reads, "
+                           "written by %s",
+                           info->producer);
+    return 0;
+}
+
+/* Reserved bytes are zero, but may belong to a compatible feature that this release ignores. */
+static int check_reserved(const uint8_t *p, const struct stasis_header *header,
+                          struct stasis_error *err)
+{
+    size_t used = STASIS_HDR_SECTIONS + (size_t)header->section_count * STASIS_SECTION_ENTRY_LEN;
+    bool zero =
+        stasis_chunk_is_zero(p + STASIS_HDR_KEPT, STASIS_HDR_SECTION_COUNT - STASIS_HDR_KEPT) &&
+        stasis_chunk_is_zero(p + STASIS_HDR_RESERVED, STASIS_HDR_SECTIONS - STASIS_HDR_RESERVED) &&
+        stasis_chunk_is_zero(p + used, STASIS_HEADER_LEN - used);
+
+    for (size_t at = STASIS_HDR_SECTIONS; at < used; at += STASIS_SECTION_ENTRY_LEN)
+        zero = zero && stasis_le32_get(p + at + 28) == 0;
+    if (!zero && !header->info.compatible)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "reserved bytes of the header are not zero");
+    return 0;
+}
+
+int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_header *ret_header,
+                         struct stasis_error *err)
+{
+    struct stasis_header header = {0};
+    struct stasis_snap_info *info = &header.info;
+    const uint8_t *p = bytes;
+    int rc = check_frame(p, err);
+
+    if (!rc)
+        rc = decode_producer(p + STASIS_HDR_PRODUCER, info, err);
+    if (rc)
+        return rc;
+    info->format_version = stasis_le32_get(p + STASIS_HDR_VERSION);
+    info->arch = (enum stasis_arch)stasis_le32_get(p + STASIS_HDR_ARCH);
+    info->incompatible = stasis_le64_get(p + STASIS_HDR_INCOMPATIBLE);
+    info->compatible = stasis_le64_get(p + STASIS_HDR_COMPATIBLE);
+    info->streamed = info->incompatible & STASIS_FEATURE_TRAILER;
+    memcpy(info->uuid, p + STASIS_HDR_UUID, STASIS_UUID_SIZE);
+    info->created_ns = stasis_le64_get(p + STASIS_HDR_CREATED);
+    info->file_len = stasis_le64_get(p + STASIS_HDR_FILE_LEN);
+    info->ram_bytes = stasis_le64_get(p + STASIS_HDR_RAM_BYTES);
+    info->stored_bytes = stasis_le64_get(p + STASIS_HDR_STORED_BYTES);
+    rc = check_version(p, info, err);
+    if (rc)
+        return rc;
+    header.section_count = stasis_le32_get(p + STASIS_HDR_SECTION_COUNT);
+    if (header.section_count > STASIS_SECTIONS_MAX)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "%" PRIu32 " sections, at most %u",
+                           header.section_count, STASIS_SECTIONS_MAX);
+    if (info->ram_bytes > STASIS_RAM_MAX)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "%" PRIu64 " bytes of RAM, at most %" PRIu64,
+                           info->ram_bytes, STASIS_RAM_MAX);
+    for (uint32_t i = 0; i < header.section_count; i++)
+        decode_section(p + STASIS_HDR_SECTIONS + (size_t)i * STASIS_SECTION_ENTRY_LEN,
+                       &header.sections[i]);
+    rc = check_reserved(p, &header, err);
+    if (!rc)
+        *ret_header = header;
+    return rc;
+}
+
+int stasis_header_check_leading(const struct stasis_header *header, struct stasis_error *err)
+{
+    if (header->section_count || header->info.file_len || header->info.stored_bytes)
+        return stasis_fail(err, STASIS_ERR_CORRUPT,
+                           "the header of a stream tells what only its trailer can know");
+    return 0;
+}
+
+int stasis_header_check_trailer(const uint8_t leading[STASIS_HEADER_LEN],
+                                const uint8_t trailer[STASIS_HEADER_LEN], struct stasis_error *err)
+{
+    uint8_t expected[STASIS_HEADER_LEN];
+
+    /* What only the trailer knows is taken from it, all else from the header. */
+    memcpy(expected, leading, STASIS_HEADER_LEN);
+    memcpy(expected + STASIS_HDR_CRC, trailer + STASIS_HDR_CRC, 4);
+    memcpy(expected + STASIS_HDR_FILE_LEN, trailer + STASIS_HDR_FILE_LEN, 8);
+    memcpy(expected + STASIS_HDR_STORED_BYTES, trailer + STASIS_HDR_STORED_BYTES, 8);
+    memcpy(expected + STASIS_HDR_SECTION_COUNT, trailer + STASIS_HDR_SECTION_COUNT,
+           STASIS_HEADER_LEN - STASIS_HDR_SECTION_COUNT);
+    if (memcmp(expected, trailer, STASIS_HEADER_LEN))
+        return stasis_fail(err, STASIS_ERR_CORRUPT,
+                           "header and trailer belong to different snapshots");
+    return 0;
+}
+
+static int check_section(const struct stasis_header *header, uint32_t i, uint64_t start,
+                         uint64_t end, struct stasis_error *err)
+{
+    const struct stasis_section *section = &header->sections[i];
+    uint64_t stop;
+
+    if (section->offset < start ||
+        __builtin_add_overflow(section->offset, section->length, &stop) || stop > end)
+        return stasis_fail(err, STASIS_ERR_CORRUPT,
+                           "section %" PRIu32 " overlaps its neighbour or leaves the file", i);
+    if (section->flags & ~STASIS_SECTION_OPTIONAL ||
+        (section->type > STASIS_SECTION_DATA && !(section->flags & STASIS_SECTION_OPTIONAL)))
+        return stasis_fail(err, STASIS_ERR_VERSION,
+                           "section %" PRIu32 " of type %" PRIu32
+                           " is unknown to stasis " STASIS_VERSION ", written by %s",
+                           i, section->type, header->info.producer);
+    if (section->type <= STASIS_SECTION_DATA &&
+        (section->type == 0 || section->flags ||
+         stasis_header_section(header, (enum stasis_section_type)section->type) != section))
+        return stasis_fail(err, STASIS_ERR_CORRUPT,
+                           "section %" PRIu32 " of type %" PRIu32
+                           " has no type, is optional, or is a second one",
+                           i, section->type);
+    return 0;
+}
+
+int stasis_header_check_sections(const struct stasis_header *header, uint64_t end,
+                                 struct stasis_error *err)
+{
+    uint64_t pos = STASIS_HEADER_LEN;
+
+    for (uint32_t i = 0; i < header->section_count; i++) {
+        int rc = check_section(header, i, pos, end, err);
+        if (rc)
+            return rc;
+        pos = header->sections[i].offset + header->sections[i].length;
+    }
+    for (unsigned type = STASIS_SECTION_STATE; type <= STASIS_SECTION_DATA; type++)
+        if (!stasis_header_section(header, (enum stasis_section_type)type))
+            return stasis_fail(err, STASIS_ERR_CORRUPT, "section %u is missing", type);
+    if (stasis_header_section(header, STASIS_SECTION_DATA)->crc)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "the data section has a CRC of its own");
+    if (pos != end)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "the last section does not end the file");
+    return 0;
+}
+
+const struct stasis_section *stasis_header_section(const struct stasis_header *header,
+                                                   enum stasis_section_type type)
+{
+    for (uint32_t i = 0; i < header->section_count; i++)
+        if (header->sections[i].type == (uint32_t)type)
+            return &header->sections[i];
+    return NULL;
+}

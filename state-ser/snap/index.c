@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "index.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "header.h"
+#include "le.h"
+
+/* Byte layout: counts, regions {gpa, size}, chunks {kind, 0, mask, crc, offset, stored length, 0}.
+ */
+#define PREFIX_LEN 8u
+#define REGION_LEN 16u
+#define CHUNK_LEN  24u
+
+int stasis_index_add(struct stasis_index *index, uint64_t gpa, uint64_t size,
+                     struct stasis_error *err)
+{
+    struct stasis_snap_region region = {gpa, size, index->chunk_count};
+    const struct stasis_snap_region *last;
+
+    if (index->region_count == STASIS_RAM_REGION_MAX)
+        return stasis_fail(err, STASIS_ERR_FULL, "more than %u ranges of RAM",
+                           STASIS_RAM_REGION_MAX);
+    if (!size || gpa % STASIS_PAGE_SIZE || size % STASIS_PAGE_SIZE || gpa > STASIS_GPA_MAX ||
+        size > STASIS_GPA_MAX - gpa || size > STASIS_RAM_MAX - index->ram_bytes)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "RAM at 0x%" PRIx64 " of 0x%" PRIx64
+                           " bytes: not whole pages, or more than the format holds",
+                           gpa, size);
+    last = index->region_count ? &index->regions[index->region_count - 1] : NULL;
+    if (last && gpa + size <= last->gpa)
+        return stasis_fail(err, STASIS_ERR_ARG, "RAM at 0x%" PRIx64 " is not in ascending order",
+                           gpa);
+    if (last && gpa < last->gpa + last->size)
+        return stasis_fail(err, STASIS_ERR_EXISTS,
+                           "RAM at 0x%" PRIx64 " overlaps RAM at 0x%" PRIx64, gpa, last->gpa);
+    index->regions[index->region_count++] = region;
+    index->chunk_count += stasis_region_chunks(&region);
+    index->ram_bytes += size;
+    return 0;
+}
+
+uint64_t stasis_index_size(const struct stasis_index *index)
+{
+    return PREFIX_LEN + (uint64_t)index->region_count * REGION_LEN + index->chunk_count * CHUNK_LEN;
+}
+
+uint64_t stasis_index_size_max(uint64_t ram_bytes)
+{
+    /* Each region may have a short chunk. */
+    return PREFIX_LEN + (uint64_t)STASIS_RAM_REGION_MAX * (REGION_LEN + CHUNK_LEN) +
+           ram_bytes / STASIS_CHUNK_SIZE * CHUNK_LEN;
+}
+
+int stasis_index_make(struct stasis_index *index, struct stasis_error *err)
+{
+    uint64_t len = stasis_index_size(index);
+    uint8_t *bytes = calloc(1, len);
+
+    if (!bytes)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for an index of %" PRIu64 " bytes",
+                           len);
+    index->bytes = bytes;
+    index->len = len;
+    stasis_le32_put(bytes, index->region_count);
+    for (uint32_t i = 0; i < index->region_count; i++) {
+        uint8_t *p = bytes + PREFIX_LEN + (size_t)i * REGION_LEN;
+
+        stasis_le64_put(p, index->regions[i].gpa);
+        stasis_le64_put(p + 8, index->regions[i].size);
+    }
+    return 0;
+}
+
+static uint8_t *entry_at(const struct stasis_index *index, uint64_t i)
+{
+    return index->bytes + PREFIX_LEN + (size_t)index->region_count * REGION_LEN + i * CHUNK_LEN;
+}
+
+uint32_t stasis_index_region_of(const struct stasis_index *index, uint64_t i)
+{
+    uint32_t r = 0;
+
+    while (r + 1 < index->region_count && index->regions[r + 1].first_chunk <= i)
+        r++;
+    return r;
+}
+
+struct stasis_snap_chunk stasis_index_get(const struct stasis_index *index, uint64_t i)
+{
+    const struct stasis_snap_region *region = &index->regions[stasis_index_region_of(index, i)];
+    uint64_t in_region = (i - region->first_chunk) * STASIS_CHUNK_SIZE;
+    uint64_t left = region->size - in_region;
+    const uint8_t *p = entry_at(index, i);
+
+    return (struct stasis_snap_chunk){
+        .kind = (enum stasis_chunk_kind)p[0],
+        .page_mask = stasis_le16_get(p + 2),
+        .crc = stasis_le32_get(p + 4),
+        .offset = stasis_le64_get(p + 8),
+        .stored_len = stasis_le32_get(p + 16),
+        .gpa = region->gpa + in_region,
+        .size = left < STASIS_CHUNK_SIZE ? (uint32_t)left : STASIS_CHUNK_SIZE,
+    };
+}
+
+void stasis_index_put(struct stasis_index *index, uint64_t i, const struct stasis_snap_chunk *chunk)
+{
+    uint8_t *p = entry_at(index, i);
+
+    p[0] = (uint8_t)chunk->kind;
+    stasis_le16_put(p + 2, chunk->page_mask);
+    stasis_le32_put(p + 4, chunk->crc);
+    stasis_le64_put(p + 8, chunk->offset);
+    stasis_le32_put(p + 16, chunk->stored_len);
+}
+
+uint64_t stasis_index_run(const struct stasis_index *index, uint64_t i, uint64_t end)
+{
+    struct stasis_snap_chunk prev = stasis_index_get(index, i);
+
+    while (++i < end && prev.kind == STASIS_CHUNK_RAW) {
+        struct stasis_snap_chunk next = stasis_index_get(index, i);
+
+        if (next.kind != STASIS_CHUNK_RAW || next.gpa != prev.gpa + prev.size ||
+            next.offset != prev.offset + prev.stored_len)
+            break;
+        prev = next;
+    }
+    return i;
+}
+
+static int parse_regions(struct stasis_index *index, struct stasis_error *err)
+{
+    uint32_t count = stasis_le32_get(index->bytes);
+
+    if (count > STASIS_RAM_REGION_MAX || stasis_le32_get(index->bytes + 4) ||
+        index->len < PREFIX_LEN + (size_t)count * REGION_LEN)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "the index cannot hold %" PRIu32 " regions",
+                           count);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *p = index->bytes + PREFIX_LEN + (size_t)i * REGION_LEN;
+        int rc = stasis_index_add(index, stasis_le64_get(p), stasis_le64_get(p + 8), err);
+
+        if (rc) {
+            stasis_wrap(err, rc, "the index's region %" PRIu32, i);
+            if (err)
+                err->code = STASIS_ERR_CORRUPT;
+            return STASIS_ERR_CORRUPT;
+        }
+    }
+    return 0;
+}
+
+static int bad_chunk(uint64_t i, const char *what, struct stasis_error *err)
+{
+    return stasis_fail(err, STASIS_ERR_CORRUPT, "chunk %" PRIu64 " of the index %s", i, what);
+}
+
+/* *pos is the first byte that a later chunk may be stored at. */
+static int check_entry(const struct stasis_index *index, uint64_t i, uint64_t *pos, uint64_t end,
+                       struct stasis_error *err)
+{
+    struct stasis_snap_chunk chunk = stasis_index_get(index, i);
+    const uint8_t *p = entry_at(index, i);
+
+    if (p[1] || stasis_le32_get(p + 20))
+        return bad_chunk(i, "has reserved bytes that are not zero", err);
+    if (p[0] == STASIS_CHUNK_ABSENT)
+        return bad_chunk(i, "is absent, and the snapshot has no parent", err);
+    if (p[0] > STASIS_CHUNK_RAW)
+        return bad_chunk(i, "is of an unknown kind", err);
+    if (p[0] == STASIS_CHUNK_ZERO)
+        return chunk.page_mask || chunk.crc || chunk.offset || chunk.stored_len
+                   ? bad_chunk(i, "is zero and yet stored", err)
+                   : 0;
+    if (chunk.stored_len != chunk.size)
+        return bad_chunk(i, "is raw, but its length is not that of the chunk", err);
+    if (!chunk.page_mask || chunk.page_mask >> (chunk.size / STASIS_PAGE_SIZE))
+        return bad_chunk(i, "has an impossible page mask", err);
+    if (chunk.offset < *pos || chunk.offset > end || chunk.stored_len > end - chunk.offset)
+        return bad_chunk(i, "lies outside the data section or over another chunk", err);
+    if (chunk.offset % STASIS_PAGE_SIZE)
+        return bad_chunk(i, "is raw and not on a page boundary", err);
+    *pos = chunk.offset + chunk.stored_len;
+    return 0;
+}
+
+static int check_entries(const struct stasis_index *index, const struct stasis_snap_info *info,
+                         uint64_t pos, uint64_t end, struct stasis_error *err)
+{
+    uint64_t stored = 0;
+    uint64_t start = pos;
+
+    for (uint64_t i = 0; i < index->chunk_count; i++) {
+        int rc = check_entry(index, i, &pos, end, err);
+        if (rc)
+            return rc;
+        stored += stasis_index_get(index, i).stored_len;
+    }
+    if (stored != info->stored_bytes)
+        return stasis_fail(err, STASIS_ERR_CORRUPT,
+                           "the index stores %" PRIu64 " bytes of RAM, the header says %" PRIu64,
+                           stored, info->stored_bytes);
+    if (stored ? pos != end : start != end)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "the last chunk does not end the data section");
+    return 0;
+}
+
+int stasis_index_parse(uint8_t *bytes, size_t len, const struct stasis_snap_info *info,
+                       uint64_t data_offset, uint64_t data_len, struct stasis_index *ret_index,
+                       struct stasis_error *err)
+{
+    struct stasis_index index = {.bytes = bytes, .len = len};
+    int rc;
+
+    if (len < PREFIX_LEN)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "the index is too short");
+    rc = parse_regions(&index, err);
+    if (rc)
+        return rc;
+    if (index.ram_bytes != info->ram_bytes)
+        return stasis_fail(err, STASIS_ERR_CORRUPT,
+                           "the index has %" PRIu64 " bytes of RAM, the header says %" PRIu64,
+                           index.ram_bytes, info->ram_bytes);
+    if (len != stasis_index_size(&index))
+        return stasis_fail(err, STASIS_ERR_CORRUPT,
+                           "the index has %zu bytes, its regions need %" PRIu64, len,
+                           stasis_index_size(&index));
+    rc = check_entries(&index, info, data_offset, data_offset + data_len, err);
+    if (!rc)
+        *ret_index = index;
+    return rc;
+}

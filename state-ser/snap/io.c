@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+/* True if the transfer that just failed should be tried again. */
+static bool again(int fd, short events)
+{
+    if (errno == EINTR)
+        return true;
+    if (errno != EAGAIN)
+        return false;
+    return poll(&(struct pollfd){.fd = fd, .events = events}, 1, -1) >= 0 || errno == EINTR;
+}
+
+ssize_t stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = pread(fd, (uint8_t *)buf + done, len - done, (off_t)(offset + done));
+        if (n == 0)
+            break;
+        if (n > 0)
+            done += (size_t)n;
+        else if (!again(fd, POLLIN))
+            return -1;
+    }
+    return (ssize_t)done;
+}
+
+ssize_t stasis_io_read(int fd, void *buf, size_t len)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = read(fd, (uint8_t *)buf + done, len - done);
+        if (n == 0)
+            break;
+        if (n > 0)
+            done += (size_t)n;
+        else if (!again(fd, POLLIN))
+            return -1;
+    }
+    return (ssize_t)done;
+}
+
+int stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = pwrite(fd, (const uint8_t *)buf + done, len - done, (off_t)(offset + done));
+        if (n == 0)
+            errno = EIO; /* a device that takes nothing would keep us here for ever */
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || !again(fd, POLLOUT))
+            return -1;
+    }
+    return 0;
+}
+
+int stasis_io_write(int fd, const void *buf, size_t len)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = write(fd, (const uint8_t *)buf + done, len - done);
+        if (n == 0)
+            errno = EIO;
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || !again(fd, POLLOUT))
+            return -1;
+    }
+    return 0;
+}
+
+int stasis_io_open(int dir, const char *path, int flags, mode_t mode)
+{
+    int fd;
+
+    do {
+        fd = openat(dir, path, flags | O_CLOEXEC, mode);
+    } while (fd < 0 && errno == EINTR); /* a FIFO waits for its writer */
+    return fd;
+}
+
+int stasis_io_dup(int fd)
+{
+    return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+void stasis_io_close(int fd)
+{
+    int saved = errno;
+
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+}
+
+int stasis_io_stat(int fd, struct stat *ret_stat)
+{
+    return fstat(fd, ret_stat);
+}
+
+int stasis_io_stat_at(int dir, const char *name, struct stat *ret_stat)
+{
+    return fstatat(dir, name, ret_stat, AT_SYMLINK_NOFOLLOW);
+}
+
+ssize_t stasis_io_readlink(const char *path, char *buf, size_t size)
+{
+    return readlink(path, buf, size);
+}
+
+int stasis_io_seek(int fd, uint64_t offset, int whence, uint64_t *ret_offset)
+{
+    off_t pos = lseek(fd, (off_t)offset, whence);
+
+    if (pos < 0)
+        return -1;
+    *ret_offset = (uint64_t)pos;
+    return 0;
+}
+
+int stasis_io_truncate(int fd, uint64_t len)
+{
+    int rc;
+
+    do {
+        rc = ftruncate(fd, (off_t)len);
+    } while (rc && errno == EINTR);
+    return rc;
+}
+
+int stasis_io_chmod(int fd, mode_t mode)
+{
+    return fchmod(fd, mode);
+}
+
+int stasis_io_sync(int fd)
+{
+    int rc;
+
+    do {
+        rc = fsync(fd);
+    } while (rc && errno == EINTR);
+    return rc;
+}
+
+int stasis_io_link(int fd, int dir, const char *name)
+{
+    char path[32];
+
+    /* AT_EMPTY_PATH needs a capability on most kernels, the other way needs /proc. */
+    if (!linkat(fd, "", dir, name, AT_EMPTY_PATH))
+        return 0;
+    if (errno == EEXIST)
+        return -1;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW);
+}
+
+int stasis_io_rename(int dir, const char *from, const char *to)
+{
+    return renameat(dir, from, dir, to);
+}
+
+int stasis_io_unlink(int dir, const char *name)
+{
+    int saved = errno;
+    int rc = unlinkat(dir, name, 0);
+
+    errno = saved; /* it cleans up after the failure that counts */
+    return rc;
+}
+
+int stasis_io_random(void *buf, size_t len)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = getrandom((uint8_t *)buf + done, len - done, 0);
+        if (n > 0)
+            done += (size_t)n;
+        else if (errno != EINTR)
+            return -1;
+    }
+    return 0;
+}
+
+int stasis_io_now_ns(uint64_t *ret_ns)
+{
+    struct timespec now;
+
+    if (clock_gettime(CLOCK_REALTIME, &now))
+        return -1;
+    *ret_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return 0;
+}

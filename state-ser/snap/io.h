@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Every system call of the engine, and nothing else: the one place where faults can be injected.
+ * All return -1 and set errno on failure. Calls that a signal interrupts are repeated, transfers
+ * that come up short are continued, and a descriptor that would block is waited for.
+ */
+#ifndef STASIS_SNAP_IO_H
+#define STASIS_SNAP_IO_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Bytes read; fewer than `len` only at the end of the file. */
+ssize_t stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
+ssize_t stasis_io_read(int fd, void *buf, size_t len);
+
+/* 0: everything is written. */
+int stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset);
+int stasis_io_write(int fd, const void *buf, size_t len);
+
+/* `dir` is AT_FDCWD or a folder; O_CLOEXEC is added. */
+int stasis_io_open(int dir, const char *path, int flags, mode_t mode);
+int stasis_io_dup(int fd);
+void stasis_io_close(int fd); /* -1 is fine */
+int stasis_io_stat(int fd, struct stat *ret_stat);
+int stasis_io_stat_at(int dir, const char *name, struct stat *ret_stat); /* of a link itself */
+ssize_t stasis_io_readlink(const char *path, char *buf, size_t size);
+int stasis_io_seek(int fd, uint64_t offset, int whence, uint64_t *ret_offset);
+int stasis_io_truncate(int fd, uint64_t len);
+int stasis_io_chmod(int fd, mode_t mode);
+int stasis_io_sync(int fd);
+
+/* Gives the unnamed file `fd` a name in `dir`. */
+int stasis_io_link(int fd, int dir, const char *name);
+int stasis_io_rename(int dir, const char *from, const char *to);
+int stasis_io_unlink(int dir, const char *name);
+
+int stasis_io_random(void *buf, size_t len);
+int stasis_io_now_ns(uint64_t *ret_ns); /* CLOCK_REALTIME */
+
+#endif

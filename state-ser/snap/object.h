@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The snapshot object, as the parts of the engine share it.
+ */
+#ifndef STASIS_SNAP_OBJECT_H
+#define STASIS_SNAP_OBJECT_H
+
+#include "header.h"
+#include "index.h"
+
+/* Chunks that a thread takes at a time: 1 MiB, large enough for a transfer to run at full speed
+ * and small enough to stay in a core's cache between checksum and transfer. */
+#define STASIS_GRAIN 16u
+
+struct stasis_snap {
+    struct stasis_header header;                /* of the file opened or saved last */
+    struct stasis_index index;                  /* bytes: only of a file that was opened */
+    const uint8_t *host[STASIS_RAM_REGION_MAX]; /* only of a snapshot being built */
+    struct stasis_records *records;
+    char *name; /* of the file opened, for messages */
+    int fd;     /* of the file opened, or -1 */
+};
+
+/* Where a save goes: a file, or a stream that can only be appended to. */
+struct stasis_sink {
+    int fd;
+    bool streamed;
+    uint64_t pos; /* streamed: bytes written */
+};
+
+/* Writes the whole snapshot into the sink, which is empty, and sets snap->header to what it says.
+ * STASIS_ERR_WRITE, STASIS_ERR_NOMEM, STASIS_ERR_ARG (the snapshot was opened, not built). */
+int stasis_snap_write(struct stasis_snap *snap, struct stasis_sink *sink,
+                      const struct stasis_save_opts *opts, struct stasis_save_stats *ret_stats,
+                      struct stasis_error *err);
+
+/* Checks *opts (may be NULL) and copies it, or the defaults. STASIS_ERR_ARG. */
+int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save_opts *ret_opts,
+                         struct stasis_error *err);
+
+/* Copies what comes out of `fd`, which cannot seek, into an unlinked temporary file, no more than
+ * the snapshot's own header allows. The caller closes *ret_fd. */
+int stasis_snap_spool(int fd, int *ret_fd, struct stasis_error *err);
+
+/* Reads the run of raw chunks first..end-1 into `host`, and checks each one's CRC. */
+int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_t end,
+                         uint8_t *host, struct stasis_error *err);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Opening: from the header down, nothing is believed before what guards it has been checked, and
+ * nothing is allocated that the length of the file does not vouch for.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chunk.h"
+#include "io.h"
+#include "object.h"
+
+static int read_exactly(int fd, void *buf, size_t len, uint64_t offset, struct stasis_error *err)
+{
+    ssize_t n = stasis_io_pread(fd, buf, len, offset);
+
+    if (n < 0)
+        return stasis_fail_errno(err, STASIS_ERR_IO, "reading %zu bytes at %" PRIu64, len, offset);
+    if ((size_t)n < len)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "truncated at %" PRIu64, offset + (uint64_t)n);
+    return 0;
+}
+
+static int read_leading(int fd, uint64_t file_len, uint8_t bytes[STASIS_HEADER_LEN],
+                        struct stasis_error *err)
+{
+    size_t len = file_len < STASIS_HEADER_LEN ? (size_t)file_len : STASIS_HEADER_LEN;
+    int rc = read_exactly(fd, bytes, len, 0, err);
+
+    if (rc)
+        return rc;
+    if (!len || !stasis_header_has_magic(bytes, len))
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "not a Stasis snapshot");
+    if (len < STASIS_HEADER_LEN)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "truncated: %zu bytes, a header has %u", len,
+                           STASIS_HEADER_LEN);
+    return 0;
+}
+
+static int check_length(const struct stasis_snap_info *info, uint64_t file_len,
+                        struct stasis_error *err)
+{
+    if (file_len < info->file_len)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "truncated: %" PRIu64 " of %" PRIu64 " bytes",
+                           file_len, info->file_len);
+    if (file_len > info->file_len)
+        return stasis_fail(err, STASIS_ERR_CORRUPT,
+                           "%" PRIu64 " bytes, longer than the %" PRIu64 " it says it has",
+                           file_len, info->file_len);
+    return 0;
+}
+
+/* The trailer of a stream is its last 1024 bytes. */
+static int read_trailer(int fd, uint64_t file_len, const uint8_t leading[STASIS_HEADER_LEN],
+                        struct stasis_header *ret_header, struct stasis_error *err)
+{
+    uint8_t bytes[STASIS_HEADER_LEN];
+    int rc;
+
+    if (file_len < 2 * STASIS_HEADER_LEN)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "truncated: the stream has no trailer");
+    rc = read_exactly(fd, bytes, sizeof(bytes), file_len - STASIS_HEADER_LEN, err);
+    if (!rc && !stasis_header_has_magic(bytes, sizeof(bytes)))
+        rc = stasis_fail(err, STASIS_ERR_CORRUPT,
+                         "truncated or longer than it was: no trailer at the end of the stream");
+    if (!rc)
+        rc = stasis_header_decode(bytes, ret_header, err);
+    if (!rc)
+        rc = stasis_header_check_trailer(leading, bytes, err);
+    return rc;
+}
+
+static int read_header(int fd, struct stasis_header *ret_header, struct stasis_error *err)
+{
+    uint8_t leading[STASIS_HEADER_LEN];
+    struct stasis_header header;
+    struct stat st;
+    uint64_t file_len;
+    uint64_t end;
+    int rc;
+
+    if (stasis_io_stat(fd, &st))
+        return stasis_fail_errno(err, STASIS_ERR_IO, "asking for its length");
+    file_len = (uint64_t)st.st_size;
+    rc = read_leading(fd, file_len, leading, err);
+    if (!rc)
+        rc = stasis_header_decode(leading, &header, err);
+    if (!rc && header.info.streamed) {
+        rc = stasis_header_check_leading(&header, err);
+        if (!rc)
+            rc = read_trailer(fd, file_len, leading, &header, err);
+    }
+    if (!rc)
+        rc = check_length(&header.info, file_len, err);
+    if (rc)
+        return rc;
+    end = header.info.streamed ? file_len - STASIS_HEADER_LEN : file_len;
+    rc = stasis_header_check_sections(&header, end, err);
+    if (!rc)
+        *ret_header = header;
+    return rc;
+}
+
+/* Reads a section of at most `max` bytes and checks its CRC. */
+static int read_section(const struct stasis_snap *snap, enum stasis_section_type type,
+                        const char *name, uint64_t max, uint8_t **ret_bytes, size_t *ret_len,
+                        struct stasis_error *err)
+{
+    const struct stasis_section *section = stasis_header_section(&snap->header, type);
+    uint8_t *bytes;
+    int rc;
+
+    if (!section->length || section->length > max)
+        return stasis_fail(err, STASIS_ERR_CORRUPT,
+                           "the %s section has %" PRIu64 " bytes, at most %" PRIu64, name,
+                           section->length, max);
+    bytes = malloc(section->length);
+    if (!bytes)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the %s section", name);
+    rc = read_exactly(snap->fd, bytes, section->length, section->offset, err);
+    if (!rc && stasis_crc32(bytes, section->length) != section->crc)
+        rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the %s section is damaged (CRC)", name);
+    if (rc) {
+        free(bytes);
+        return rc;
+    }
+    *ret_bytes = bytes;
+    *ret_len = section->length;
+    return 0;
+}
+
+static int read_index(struct stasis_snap *snap, struct stasis_error *err)
+{
+    const struct stasis_snap_info *info = &snap->header.info;
+    const struct stasis_section *data = stasis_header_section(&snap->header, STASIS_SECTION_DATA);
+    uint8_t *bytes;
+    size_t len;
+    int rc = read_section(snap, STASIS_SECTION_INDEX, "index",
+                          stasis_index_size_max(info->ram_bytes), &bytes, &len, err);
+
+    if (rc)
+        return rc;
+    rc = stasis_index_parse(bytes, len, info, data->offset, data->length, &snap->index, err);
+    if (rc)
+        free(bytes);
+    return rc;
+}
+
+static int read_state(struct stasis_snap *snap, struct stasis_error *err)
+{
+    uint8_t *bytes;
+    size_t len;
+    int rc = read_section(snap, STASIS_SECTION_STATE, "state", STASIS_STATE_MAX, &bytes, &len, err);
+
+    if (rc)
+        return rc;
+    rc = stasis_records_parse(bytes, len, &snap->records, err);
+    free(bytes);
+    return rc;
+}
+
+/* A descriptor of our own that can be read at any offset. */
+static int seekable(int fd, int *ret_fd, struct stasis_error *err)
+{
+    struct stat st;
+
+    if (stasis_io_stat(fd, &st))
+        return stasis_fail_errno(err, STASIS_ERR_IO, "asking what it is");
+    if (S_ISDIR(st.st_mode))
+        return stasis_fail(err, STASIS_ERR_ARG, "it is a folder; name a snapshot file");
+    if (!S_ISREG(st.st_mode))
+        return stasis_snap_spool(fd, ret_fd, err);
+    *ret_fd = stasis_io_dup(fd);
+    return *ret_fd < 0 ? stasis_fail_errno(err, STASIS_ERR_IO, "keeping the descriptor") : 0;
+}
+
+int stasis_snap_open_fd(int fd, const char *name, struct stasis_snap **ret_snap,
+                        struct stasis_error *err)
+{
+    struct stasis_snap *snap = calloc(1, sizeof(*snap));
+    int rc;
+
+    if (!snap)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to open it", name);
+    snap->fd = -1;
+    snap->name = strdup(name);
+    rc = snap->name ? seekable(fd, &snap->fd, err)
+                    : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to open it");
+    if (!rc)
+        rc = read_header(snap->fd, &snap->header, err);
+    if (!rc)
+        rc = read_index(snap, err);
+    if (!rc)
+        rc = read_state(snap, err);
+    if (rc) {
+        stasis_snap_free(snap);
+        return stasis_wrap(err, rc, "%s", name);
+    }
+    *ret_snap = snap;
+    return 0;
+}
+
+int stasis_snap_open(const char *path, struct stasis_snap **ret_snap, struct stasis_error *err)
+{
+    int fd = stasis_io_open(AT_FDCWD, path, O_RDONLY, 0);
+    int rc;
+
+    if (fd < 0)
+        return stasis_fail_errno(err, errno == ENOENT ? STASIS_ERR_NOT_FOUND : STASIS_ERR_IO, "%s",
+                                 path);
+    rc = stasis_snap_open_fd(fd, path, ret_snap, err);
+    stasis_io_close(fd);
+    return rc;
+}

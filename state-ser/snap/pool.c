@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#define THREADS_MAX 64u
+
+struct pool {
+    const struct stasis_pool_job *job;
+    pthread_mutex_t lock; /* guards all below */
+    uint64_t next;        /* first item not handed out */
+    uint64_t done;
+    uint64_t failed_at; /* start of the failed range, if rc */
+    int rc;
+    struct stasis_error err;
+};
+
+static bool take(struct pool *pool, uint64_t *ret_first, uint64_t *ret_end)
+{
+    const struct stasis_pool_job *job = pool->job;
+    bool got;
+
+    pthread_mutex_lock(&pool->lock);
+    got = !pool->rc && pool->next < job->count;
+    if (got) {
+        *ret_first = pool->next;
+        pool->next += job->grain < job->count - pool->next ? job->grain : job->count - pool->next;
+        *ret_end = pool->next;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return got;
+}
+
+static uint64_t finish(struct pool *pool, uint64_t first, uint64_t end, int rc,
+                       const struct stasis_error *err)
+{
+    uint64_t done;
+
+    pthread_mutex_lock(&pool->lock);
+    if (rc && (!pool->rc || first < pool->failed_at)) {
+        pool->rc = rc;
+        pool->failed_at = first;
+        pool->err = *err;
+    }
+    pool->done += end - first;
+    done = pool->done;
+    pthread_mutex_unlock(&pool->lock);
+    return done;
+}
+
+static void work(struct pool *pool, bool report)
+{
+    const struct stasis_pool_job *job = pool->job;
+    struct stasis_error err = {0};
+    uint64_t first;
+    uint64_t end;
+
+    while (take(pool, &first, &end)) {
+        int rc = job->work(job->ctx, first, end, &err);
+        uint64_t done = finish(pool, first, end, rc, &err);
+
+        if (report && !rc)
+            job->progress(job->ctx, done);
+    }
+}
+
+static void *worker(void *arg)
+{
+    work(arg, false);
+    return NULL;
+}
+
+static unsigned thread_count(const struct stasis_pool_job *job)
+{
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t wanted = job->threads ? job->threads : online > 0 ? (uint64_t)online : 1;
+    uint64_t ranges = job->count / job->grain + (job->count % job->grain != 0);
+
+    if (wanted > ranges)
+        wanted = ranges;
+    return wanted > THREADS_MAX ? THREADS_MAX : (unsigned)wanted;
+}
+
+int stasis_pool_run(const struct stasis_pool_job *job, struct stasis_error *err)
+{
+    struct pool pool = {.job = job, .lock = PTHREAD_MUTEX_INITIALIZER};
+    pthread_t threads[THREADS_MAX];
+    unsigned started = 0;
+    unsigned wanted = thread_count(job);
+    sigset_t all;
+    sigset_t old;
+
+    if (wanted > 1) {
+        /* The program's signals belong to the program's own threads. */
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
+        while (started < wanted - 1 && !pthread_create(&threads[started], NULL, worker, &pool))
+            started++;
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+    }
+    work(&pool, job->progress != NULL);
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    pthread_mutex_destroy(&pool.lock);
+    if (pool.rc && err)
+        *err = pool.err;
+    if (!pool.rc && job->progress)
+        job->progress(job->ctx, job->count);
+    return pool.rc;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Work on a range of items, split over threads.
+ */
+#ifndef STASIS_SNAP_POOL_H
+#define STASIS_SNAP_POOL_H
+
+#include "stasis/error.h"
+
+#include <stdint.h>
+
+struct stasis_pool_job {
+    uint64_t count;   /* items 0..count-1 */
+    uint64_t grain;   /* items handed out at a time */
+    unsigned threads; /* 0: one per online core; 1: the caller alone, no thread is made */
+    int (*work)(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err);
+    void (*progress)(void *ctx, uint64_t done); /* items; on the caller's thread; may be NULL */
+    void *ctx;
+};
+
+/* Runs the job to its end or first failure. Ranges are handed out in ascending order, so the
+ * failure reported is the one that a single thread would have met first. The caller works too;
+ * where threads cannot be made it works alone. */
+int stasis_pool_run(const struct stasis_pool_job *job, struct stasis_error *err);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The object: made, filled, asked, freed.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "io.h"
+#include "object.h"
+
+struct stasis_snap *stasis_snap_new(enum stasis_arch arch)
+{
+    struct stasis_snap *snap = calloc(1, sizeof(*snap));
+
+    if (!snap)
+        return NULL;
+    snap->fd = -1;
+    snap->header.info.arch = arch;
+    snap->records = stasis_records_new();
+    if (!snap->records) {
+        free(snap);
+        return NULL;
+    }
+    return snap;
+}
+
+void stasis_snap_free(struct stasis_snap *snap)
+{
+    if (!snap)
+        return;
+    stasis_io_close(snap->fd);
+    stasis_records_free(snap->records);
+    free(snap->index.bytes);
+    free(snap->name);
+    free(snap);
+}
+
+struct stasis_records *stasis_snap_records(struct stasis_snap *snap)
+{
+    return snap->records;
+}
+
+int stasis_snap_add_ram(struct stasis_snap *snap, uint64_t gpa, const void *host, uint64_t size,
+                        struct stasis_error *err)
+{
+    int rc;
+
+    if (snap->fd >= 0 || !host)
+        return stasis_fail(err, STASIS_ERR_ARG, "RAM is added to a snapshot that is being built");
+    rc = stasis_index_add(&snap->index, gpa, size, err);
+    if (!rc)
+        snap->host[snap->index.region_count - 1] = host;
+    return rc;
+}
+
+const struct stasis_snap_info *stasis_snap_info(const struct stasis_snap *snap)
+{
+    return &snap->header.info;
+}
+
+uint32_t stasis_snap_region_count(const struct stasis_snap *snap)
+{
+    return snap->index.region_count;
+}
+
+struct stasis_snap_region stasis_snap_region_at(const struct stasis_snap *snap, uint32_t index)
+{
+    assert(index < snap->index.region_count);
+    return snap->index.regions[index];
+}
+
+uint64_t stasis_snap_chunk_count(const struct stasis_snap *snap)
+{
+    return snap->index.bytes ? snap->index.chunk_count : 0;
+}
+
+struct stasis_snap_chunk stasis_snap_chunk_at(const struct stasis_snap *snap, uint64_t index)
+{
+    assert(index < stasis_snap_chunk_count(snap));
+    return stasis_index_get(&snap->index, index);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Snapshots through pipes and sockets.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chunk.h"
+#include "io.h"
+#include "object.h"
+
+int stasis_snap_save_stream(struct stasis_snap *snap, int fd, const struct stasis_save_opts *opts,
+                            struct stasis_save_stats *ret_stats, struct stasis_error *err)
+{
+    struct stasis_sink sink = {.fd = fd, .streamed = true};
+    struct stasis_save_opts chosen;
+    int rc = stasis_save_opts_get(opts, &chosen, err);
+
+    if (!rc)
+        rc = stasis_snap_write(snap, &sink, &chosen, ret_stats, err);
+    return rc ? stasis_wrap(err, rc, "saving to a stream") : 0;
+}
+
+/* A file that no name leads to, in the first folder that takes it. */
+static int open_spool(struct stasis_error *err)
+{
+    const char *wish = secure_getenv("TMPDIR");
+    const char *const folders[] = {wish, "/tmp", "/var/tmp"};
+    char path[4096];
+    int fd = -1;
+
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]) && fd < 0; i++) {
+        if (!folders[i] || !*folders[i])
+            continue;
+        fd = stasis_io_open(AT_FDCWD, folders[i], O_RDWR | O_TMPFILE, 0600);
+        if (fd >= 0)
+            break;
+        uint64_t random;
+
+        if (stasis_io_random(&random, sizeof(random)) ||
+            snprintf(path, sizeof(path), "%s/.stasis-%016" PRIx64 ".tmp", folders[i], random) >=
+                (int)sizeof(path))
+            continue;
+        fd = stasis_io_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL, 0600);
+        if (fd >= 0)
+            stasis_io_unlink(AT_FDCWD, path);
+    }
+    if (fd < 0)
+        stasis_fail_errno(err, STASIS_ERR_IO,
+                          "a temporary file for the stream (set TMPDIR to a folder with room)");
+    return fd;
+}
+
+/* The most that a snapshot with this header can be long: RAM, once more for alignment in a file,
+ * index, state, and room for what later versions may add as optional sections. */
+static uint64_t longest(const struct stasis_snap_info *info)
+{
+    uint64_t most = (info->streamed ? 1 : 2) * info->ram_bytes +
+                    stasis_index_size_max(info->ram_bytes) + 2 * (uint64_t)STASIS_STATE_MAX;
+
+    return info->streamed || info->file_len > most ? most : info->file_len;
+}
+
+static int spool_header(int in, int out, uint64_t *ret_most, struct stasis_error *err)
+{
+    uint8_t bytes[STASIS_HEADER_LEN];
+    struct stasis_header header;
+    ssize_t n = stasis_io_read(in, bytes, sizeof(bytes));
+    int rc;
+
+    if (n < 0)
+        return stasis_fail_errno(err, STASIS_ERR_IO, "reading the stream");
+    if ((size_t)n < sizeof(bytes))
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "truncated: %zd bytes, a header has %u", n,
+                           STASIS_HEADER_LEN);
+    rc = stasis_header_decode(bytes, &header, err);
+    if (rc)
+        return rc;
+    if (stasis_io_pwrite(out, bytes, sizeof(bytes), 0))
+        return stasis_fail_errno(err, STASIS_ERR_IO, "spooling the stream");
+    *ret_most = longest(&header.info);
+    return 0;
+}
+
+static int spool_rest(int in, int out, uint64_t most, struct stasis_error *err)
+{
+    uint8_t *buf = malloc(STASIS_CHUNK_SIZE);
+    uint64_t pos = STASIS_HEADER_LEN;
+    ssize_t n;
+    int rc = 0;
+
+    if (!buf)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to read the stream");
+    do {
+        n = stasis_io_read(in, buf, STASIS_CHUNK_SIZE);
+        if (n < 0)
+            rc = stasis_fail_errno(err, STASIS_ERR_IO, "reading the stream");
+        else if ((uint64_t)n > most - pos)
+            rc = stasis_fail(err, STASIS_ERR_CORRUPT,
+                             "longer than its header allows: more than %" PRIu64 " bytes", most);
+        else if (!stasis_chunk_is_zero(buf, (size_t)n) &&
+                 stasis_io_pwrite(out, buf, (size_t)n, pos)) /* zeros stay holes */
+            rc = stasis_fail_errno(err, STASIS_ERR_IO, "spooling the stream");
+        if (!rc)
+            pos += (uint64_t)n;
+    } while (!rc && n == (ssize_t)STASIS_CHUNK_SIZE);
+    if (!rc && stasis_io_truncate(out, pos))
+        rc = stasis_fail_errno(err, STASIS_ERR_IO, "spooling the stream");
+    free(buf);
+    return rc;
+}
+
+int stasis_snap_spool(int fd, int *ret_fd, struct stasis_error *err)
+{
+    uint64_t most;
+    int out = open_spool(err);
+    int rc;
+
+    if (out < 0)
+        return STASIS_ERR_IO;
+    rc = spool_header(fd, out, &most, err);
+    if (!rc && most < STASIS_HEADER_LEN)
+        rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the header says the file is shorter than it");
+    if (!rc)
+        rc = spool_rest(fd, out, most, err);
+    if (rc)
+        stasis_io_close(out);
+    else
+        *ret_fd = out;
+    return rc;
+}

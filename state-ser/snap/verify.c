@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * All that opening a file leaves unchecked: stored RAM, sections that this release skips, and the
+ * bytes that nothing owns.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "chunk.h"
+#include "io.h"
+#include "object.h"
+#include "pool.h"
+
+struct verify {
+    const struct stasis_snap *snap;
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *ctx;
+};
+
+static int check_chunk(const struct stasis_snap *snap, uint64_t i, const uint8_t *bytes,
+                       struct stasis_error *err)
+{
+    struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
+
+    /* The index refuses an empty mask, so a chunk that is all zero fails here too. */
+    if (stasis_chunk_page_mask(bytes, chunk.size) == chunk.page_mask)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_CORRUPT,
+                       "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64 ": its page mask is wrong",
+                       snap->name, i, chunk.gpa);
+}
+
+static int verify_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+{
+    const struct verify *verify = ctx;
+    const struct stasis_snap *snap = verify->snap;
+    uint8_t *buf = malloc(STASIS_CHUNK_SIZE);
+    int rc = 0;
+
+    if (!buf)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to verify RAM");
+    for (uint64_t i = first; i < end && !rc; i++) {
+        if (stasis_index_get(&snap->index, i).kind != STASIS_CHUNK_RAW)
+            continue;
+        rc = stasis_snap_read_run(snap, i, i + 1, buf, err);
+        if (!rc)
+            rc = check_chunk(snap, i, buf, err);
+    }
+    free(buf);
+    return rc;
+}
+
+static int not_zero(const struct stasis_snap *snap, uint64_t at, struct stasis_error *err)
+{
+    return stasis_fail(err, STASIS_ERR_CORRUPT,
+                       "%s: bytes from %" PRIu64 " belong to nothing and are not zero", snap->name,
+                       at);
+}
+
+static int read_zeros(const struct stasis_snap *snap, uint64_t pos, uint64_t end,
+                      struct stasis_error *err)
+{
+    uint8_t buf[STASIS_PAGE_SIZE];
+
+    while (pos < end) {
+        size_t step = end - pos < sizeof(buf) ? (size_t)(end - pos) : sizeof(buf);
+        ssize_t n = stasis_io_pread(snap->fd, buf, step, pos);
+
+        if (n < 0)
+            return stasis_fail_errno(err, STASIS_ERR_IO, "%s: reading at %" PRIu64, snap->name,
+                                     pos);
+        if ((size_t)n < step)
+            return stasis_fail(err, STASIS_ERR_CORRUPT, "%s: the file has become shorter",
+                               snap->name);
+        if (!stasis_chunk_is_zero(buf, step))
+            return not_zero(snap, pos, err);
+        pos += step;
+    }
+    return 0;
+}
+
+/* Holes need not be read; a file system that does not tell them is read in full. */
+static int check_gap(const struct stasis_snap *snap, uint64_t pos, uint64_t end,
+                     struct stasis_error *err)
+{
+    while (pos < end) {
+        uint64_t data = pos;
+        uint64_t hole = end;
+        int rc;
+
+        if (stasis_io_seek(snap->fd, pos, SEEK_DATA, &data)) {
+            if (errno == ENXIO)
+                return 0; /* no data up to the end of the file */
+            data = pos;
+        }
+        if (data >= end)
+            return 0;
+        if (stasis_io_seek(snap->fd, data, SEEK_HOLE, &hole) || hole > end)
+            hole = end;
+        rc = read_zeros(snap, data, hole, err);
+        if (rc)
+            return rc;
+        pos = hole;
+    }
+    return 0;
+}
+
+/* The gaps of the data section: before, between and behind its chunks. */
+static int check_data_gaps(const struct stasis_snap *snap, const struct stasis_section *data,
+                           struct stasis_error *err)
+{
+    uint64_t pos = data->offset;
+
+    for (uint64_t i = 0; i < snap->index.chunk_count; i++) {
+        struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
+        int rc;
+
+        if (chunk.kind != STASIS_CHUNK_RAW)
+            continue;
+        rc = check_gap(snap, pos, chunk.offset, err);
+        if (rc)
+            return rc;
+        pos = chunk.offset + chunk.stored_len;
+    }
+    return check_gap(snap, pos, data->offset + data->length, err);
+}
+
+/* A section this release does not know is not parsed, but it must be undamaged. */
+static int check_unknown(const struct stasis_snap *snap, const struct stasis_section *section,
+                         struct stasis_error *err)
+{
+    uint8_t buf[STASIS_PAGE_SIZE];
+    uint64_t end = section->offset + section->length;
+    uint64_t pos = section->offset;
+    uint32_t crc = 0;
+
+    while (pos < end) {
+        size_t step = end - pos < sizeof(buf) ? (size_t)(end - pos) : sizeof(buf);
+        ssize_t n = stasis_io_pread(snap->fd, buf, step, pos);
+
+        if (n < 0)
+            return stasis_fail_errno(err, STASIS_ERR_IO, "%s: reading at %" PRIu64, snap->name,
+                                     pos);
+        if (n == 0)
+            break;
+        crc = stasis_crc32_more(crc, buf, (size_t)n);
+        pos += (uint64_t)n;
+    }
+    if (pos < end || crc != section->crc)
+        return stasis_fail(err, STASIS_ERR_CORRUPT,
+                           "%s: the section of type %" PRIu32 " is damaged (CRC)", snap->name,
+                           section->type);
+    return 0;
+}
+
+static int check_sections(const struct stasis_snap *snap, struct stasis_error *err)
+{
+    uint64_t pos = STASIS_HEADER_LEN;
+    int rc = 0;
+
+    for (uint32_t i = 0; i < snap->header.section_count && !rc; i++) {
+        const struct stasis_section *section = &snap->header.sections[i];
+
+        rc = check_gap(snap, pos, section->offset, err);
+        if (!rc && section->type == STASIS_SECTION_DATA)
+            rc = check_data_gaps(snap, section, err);
+        if (!rc && section->type > STASIS_SECTION_DATA)
+            rc = check_unknown(snap, section, err);
+        pos = section->offset + section->length;
+    }
+    return rc;
+}
+
+static void report(void *ctx, uint64_t done)
+{
+    const struct verify *verify = ctx;
+    uint64_t total = verify->snap->index.ram_bytes;
+    uint64_t bytes = done * STASIS_CHUNK_SIZE;
+
+    verify->progress(verify->ctx, bytes < total ? bytes : total, total);
+}
+
+int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,
+                       void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                       struct stasis_error *err)
+{
+    struct verify verify = {.snap = snap, .progress = progress, .ctx = ctx};
+    struct stasis_pool_job job = {
+        .count = snap->index.chunk_count,
+        .grain = STASIS_GRAIN,
+        .threads = threads,
+        .work = verify_chunks,
+        .progress = progress ? report : NULL,
+        .ctx = &verify,
+    };
+    int rc;
+
+    if (snap->fd < 0)
+        return stasis_fail(err, STASIS_ERR_ARG, "only an opened snapshot can be verified");
+    rc = check_sections(snap, err);
+    return rc ? rc : stasis_pool_run(&job, err);
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The content of a snapshot. In a file: header, state, index, data; RAM first, so that all else is
+ * known when it is written. In a stream: header, data, index, state, trailer.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chunk.h"
+#include "io.h"
+#include "object.h"
+#include "pool.h"
+
+#define HUGE_PAGE (UINT64_C(2) << 20)
+
+struct writer {
+    const struct stasis_snap *snap;
+    struct stasis_sink *sink;
+    struct stasis_save_opts opts;
+    struct stasis_index index; /* of this save */
+    uint8_t *state;
+    size_t state_len;
+    struct stasis_header header;
+    struct stasis_section parts[3]; /* state, index, data */
+};
+
+static uint64_t round_up(uint64_t value, uint64_t to)
+{
+    return (value + to - 1) / to * to;
+}
+
+/* `offset` is where the bytes belong; a stream is filled with zeros up to it. */
+static int put(struct stasis_sink *sink, const void *bytes, size_t len, uint64_t offset,
+               struct stasis_error *err)
+{
+    static const uint8_t zeros[STASIS_PAGE_SIZE];
+    int rc = 0;
+
+    if (!sink->streamed) {
+        rc = stasis_io_pwrite(sink->fd, bytes, len, offset);
+    } else {
+        while (!rc && sink->pos < offset) {
+            uint64_t gap = offset - sink->pos;
+            size_t step = gap < sizeof(zeros) ? (size_t)gap : sizeof(zeros);
+
+            rc = stasis_io_write(sink->fd, zeros, step);
+            sink->pos += step;
+        }
+        if (!rc)
+            rc = stasis_io_write(sink->fd, bytes, len);
+        sink->pos += len;
+    }
+    return rc ? stasis_fail_errno(err, STASIS_ERR_WRITE, "writing %zu bytes at %" PRIu64, len,
+                                  offset)
+              : 0;
+}
+
+static const uint8_t *chunk_bytes(const struct writer *w, uint64_t i)
+{
+    uint32_t r = stasis_index_region_of(&w->index, i);
+
+    return w->snap->host[r] + (i - w->index.regions[r].first_chunk) * STASIS_CHUNK_SIZE;
+}
+
+static int scan(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+{
+    struct writer *w = ctx;
+
+    (void)err;
+    for (uint64_t i = first; i < end; i++) {
+        struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
+
+        chunk.page_mask = stasis_chunk_page_mask(chunk_bytes(w, i), chunk.size);
+        chunk.kind = chunk.page_mask ? STASIS_CHUNK_RAW : STASIS_CHUNK_ZERO;
+        chunk.stored_len = chunk.page_mask ? chunk.size : 0;
+        stasis_index_put(&w->index, i, &chunk);
+    }
+    return 0;
+}
+
+/* A run that holds a whole huge page of guest RAM starts at an offset congruent to its address, so
+ * that it can be mapped with huge pages; what that skips in a file is a hole. */
+static uint64_t run_offset(uint64_t pos, uint64_t gpa, uint64_t size)
+{
+    bool pays = round_up(gpa, HUGE_PAGE) + HUGE_PAGE <= gpa + size;
+
+    return pays ? pos + (gpa - pos) % HUGE_PAGE : pos;
+}
+
+/* Gives every raw chunk its offset and returns the end of the data. */
+static uint64_t lay_out(struct writer *w, uint64_t pos)
+{
+    struct stasis_index *index = &w->index;
+    struct stasis_snap_chunk prev = {0};
+
+    for (uint64_t i = 0; i < index->chunk_count; i++) {
+        struct stasis_snap_chunk chunk = stasis_index_get(index, i);
+        bool starts = prev.kind != STASIS_CHUNK_RAW || prev.gpa + prev.size != chunk.gpa;
+
+        prev = chunk;
+        if (chunk.kind != STASIS_CHUNK_RAW)
+            continue;
+        if (starts && !w->sink->streamed) {
+            uint64_t size = chunk.size;
+            struct stasis_snap_chunk next;
+
+            for (uint64_t j = i + 1; j < index->chunk_count; j++) {
+                next = stasis_index_get(index, j);
+                if (next.kind != STASIS_CHUNK_RAW || next.gpa != chunk.gpa + size)
+                    break;
+                size += next.size;
+            }
+            pos = run_offset(pos, chunk.gpa, size);
+        }
+        chunk.offset = pos;
+        stasis_index_put(index, i, &chunk);
+        pos += chunk.stored_len;
+        w->header.info.stored_bytes += chunk.stored_len;
+    }
+    return pos;
+}
+
+/* Writes chunks first..end-1, each run of them with one call, straight from guest memory. The
+ * checksum is taken just before, while the bytes are on their way through the cache. */
+static int write_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+{
+    struct writer *w = ctx;
+
+    while (first < end) {
+        uint64_t stop = stasis_index_run(&w->index, first, end);
+        uint64_t offset = stasis_index_get(&w->index, first).offset;
+        uint64_t len = 0;
+        int rc;
+
+        for (uint64_t i = first; i < stop; i++) {
+            struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
+
+            if (chunk.kind != STASIS_CHUNK_RAW)
+                continue;
+            chunk.crc = stasis_crc32(chunk_bytes(w, i), chunk.size);
+            len += chunk.size;
+            stasis_index_put(&w->index, i, &chunk);
+        }
+        rc = len ? put(w->sink, chunk_bytes(w, first), len, offset, err) : 0;
+        if (rc)
+            return rc;
+        first = stop;
+    }
+    return 0;
+}
+
+static int run_chunks(struct writer *w, unsigned threads,
+                      int (*work)(void *, uint64_t, uint64_t, struct stasis_error *),
+                      struct stasis_error *err)
+{
+    struct stasis_pool_job job = {
+        .count = w->index.chunk_count,
+        .grain = STASIS_GRAIN,
+        .threads = threads,
+        .work = work,
+        .ctx = w,
+    };
+
+    return stasis_pool_run(&job, err);
+}
+
+/* Decides where everything goes, once it is known which chunks are stored. */
+static void lay_out_sections(struct writer *w)
+{
+    struct stasis_section *state = &w->parts[0];
+    struct stasis_section *index = &w->parts[1];
+    struct stasis_section *data = &w->parts[2];
+
+    state->type = STASIS_SECTION_STATE;
+    state->length = w->state_len;
+    index->type = STASIS_SECTION_INDEX;
+    index->length = w->index.len;
+    data->type = STASIS_SECTION_DATA;
+    if (w->sink->streamed) {
+        data->offset = STASIS_PAGE_SIZE;
+        data->length = lay_out(w, data->offset) - data->offset;
+        index->offset = data->offset + data->length;
+        state->offset = index->offset + index->length;
+        w->header.info.file_len = state->offset + state->length + STASIS_HEADER_LEN;
+    } else {
+        state->offset = STASIS_HEADER_LEN;
+        index->offset = round_up(state->offset + state->length, 8);
+        data->offset = round_up(index->offset + index->length, STASIS_PAGE_SIZE);
+        data->length = lay_out(w, data->offset) - data->offset;
+        w->header.info.file_len = data->offset + data->length;
+    }
+}
+
+static int write_header(struct writer *w, uint64_t offset, struct stasis_error *err)
+{
+    uint8_t bytes[STASIS_HEADER_LEN];
+
+    stasis_header_encode(&w->header, bytes);
+    return put(w->sink, bytes, sizeof(bytes), offset, err);
+}
+
+static int write_section(struct writer *w, struct stasis_section *section, const void *bytes,
+                         struct stasis_error *err)
+{
+    section->crc = stasis_crc32(bytes, section->length);
+    return put(w->sink, bytes, section->length, section->offset, err);
+}
+
+static int write_file(struct writer *w, struct stasis_error *err)
+{
+    int rc;
+
+    if (stasis_io_truncate(w->sink->fd, w->header.info.file_len))
+        return stasis_fail_errno(err, STASIS_ERR_WRITE, "growing the file to %" PRIu64 " bytes",
+                                 w->header.info.file_len);
+    rc = run_chunks(w, w->opts.threads, write_chunks, err);
+    if (!rc)
+        rc = write_section(w, &w->parts[0], w->state, err);
+    if (!rc)
+        rc = write_section(w, &w->parts[1], w->index.bytes, err);
+    if (rc)
+        return rc;
+    w->header.section_count = 3;
+    memcpy(w->header.sections, w->parts, sizeof(w->parts));
+    return write_header(w, 0, err);
+}
+
+static int write_stream(struct writer *w, struct stasis_error *err)
+{
+    const struct stasis_snap_info whole = w->header.info;
+    int rc;
+
+    w->header.info.file_len = 0;
+    w->header.info.stored_bytes = 0;
+    rc = write_header(w, 0, err);
+    w->header.info = whole;
+    if (!rc)
+        rc = run_chunks(w, 1, write_chunks, err);
+    if (!rc)
+        rc = write_section(w, &w->parts[1], w->index.bytes, err);
+    if (!rc)
+        rc = write_section(w, &w->parts[0], w->state, err);
+    if (rc)
+        return rc;
+    w->header.section_count = 3;
+    w->header.sections[0] = w->parts[2];
+    w->header.sections[1] = w->parts[1];
+    w->header.sections[2] = w->parts[0];
+    return write_header(w, whole.file_len - STASIS_HEADER_LEN, err);
+}
+
+/* What the header says before anything is known of the content. */
+static int start_header(struct writer *w, struct stasis_error *err)
+{
+    static_assert(sizeof("stasis " STASIS_VERSION) <= sizeof(w->header.info.producer), "producer");
+    struct stasis_snap_info *info = &w->header.info;
+
+    info->format_version = STASIS_FORMAT_VERSION;
+    info->incompatible = w->sink->streamed ? STASIS_FEATURE_TRAILER : 0;
+    info->streamed = w->sink->streamed;
+    strcpy(info->producer, "stasis " STASIS_VERSION);
+    info->arch = w->snap->header.info.arch;
+    info->ram_bytes = w->snap->index.ram_bytes;
+    if (stasis_io_random(info->uuid, sizeof(info->uuid)) || stasis_io_now_ns(&info->created_ns))
+        return stasis_fail_errno(err, STASIS_ERR_IO, "random bytes or the time for the header");
+    info->uuid[6] = (uint8_t)((info->uuid[6] & 0x0f) | 0x40); /* RFC 4122, version 4 */
+    info->uuid[8] = (uint8_t)((info->uuid[8] & 0x3f) | 0x80);
+    return 0;
+}
+
+static int prepare(struct writer *w, struct stasis_error *err)
+{
+    int rc;
+
+    if (w->snap->fd >= 0)
+        return stasis_fail(err, STASIS_ERR_ARG, "a snapshot that was opened cannot be saved");
+    rc = start_header(w, err);
+    if (!rc)
+        rc = stasis_records_pack(w->snap->records, &w->state, &w->state_len, err);
+    if (!rc)
+        rc = stasis_index_make(&w->index, err);
+    if (!rc)
+        rc = run_chunks(w, w->opts.threads, scan, err);
+    if (!rc)
+        lay_out_sections(w);
+    return rc;
+}
+
+int stasis_snap_write(struct stasis_snap *snap, struct stasis_sink *sink,
+                      const struct stasis_save_opts *opts, struct stasis_save_stats *ret_stats,
+                      struct stasis_error *err)
+{
+    struct writer w = {.snap = snap, .sink = sink, .opts = *opts, .index = snap->index};
+    const struct stasis_snap_info *info = &w.header.info;
+    int rc = prepare(&w, err);
+
+    if (!rc)
+        rc = sink->streamed ? write_stream(&w, err) : write_file(&w, err);
+    if (rc)
+        goto out;
+    snap->header = w.header;
+    if (ret_stats)
+        *ret_stats = (struct stasis_save_stats){
+            .file_bytes = info->file_len,
+            .stored_bytes = info->stored_bytes,
+            .zero_bytes = info->ram_bytes - info->stored_bytes,
+        };
+out:
+    free(w.state);
+    if (w.index.bytes != snap->index.bytes)
+        free(w.index.bytes);
+    return rc;
+}
+
+int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save_opts *ret_opts,
+                         struct stasis_error *err)
+{
+    if (opts && opts->size != sizeof(*opts))
+        return stasis_fail(err, STASIS_ERR_ARG, "save options of %zu bytes, expected %zu",
+                           opts->size, sizeof(*opts));
+    *ret_opts = opts ? *opts : (struct stasis_save_opts){.size = sizeof(*ret_opts)};
+    return 0;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "support/cmocka_all.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "state-ser/snap/pool.h"
+
+#define ITEMS 1003
+
+struct tally {
+    atomic_int seen[ITEMS];
+    uint64_t bad;  /* items from here on fail */
+    uint64_t last; /* progress */
+};
+
+static int count(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+{
+    struct tally *tally = ctx;
+
+    for (uint64_t i = first; i < end; i++) {
+        if (i >= tally->bad)
+            return stasis_fail(err, STASIS_ERR_CORRUPT, "item %llu", (unsigned long long)i);
+        atomic_fetch_add(&tally->seen[i], 1);
+    }
+    return 0;
+}
+
+static void note(void *ctx, uint64_t done)
+{
+    struct tally *tally = ctx;
+
+    assert_true(done >= tally->last);
+    tally->last = done;
+}
+
+static void every_item_is_done_once(void **state)
+{
+    (void)state;
+    for (unsigned threads = 0; threads < 6; threads++) {
+        struct tally tally = {.bad = UINT64_MAX};
+        struct stasis_pool_job job = {ITEMS, 16, threads, count, note, &tally};
+
+        assert_int_equal(stasis_pool_run(&job, NULL), 0);
+        for (size_t i = 0; i < ITEMS; i++)
+            assert_int_equal(tally.seen[i], 1);
+        assert_int_equal(tally.last, ITEMS);
+    }
+}
+
+static void the_first_failure_is_reported(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 100; round++) {
+        struct tally tally = {.bad = 500};
+        struct stasis_pool_job job = {ITEMS, 7, 4, count, NULL, &tally};
+        struct stasis_error err = {0};
+
+        assert_int_equal(stasis_pool_run(&job, &err), STASIS_ERR_CORRUPT);
+        assert_string_equal(err.msg, "item 500");
+    }
+}
+
+static void nothing_to_do_is_fine(void **state)
+{
+    struct tally tally = {.bad = 0};
+    struct stasis_pool_job job = {0, 16, 0, count, NULL, &tally};
+
+    (void)state;
+    assert_int_equal(stasis_pool_run(&job, NULL), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_item_is_done_once),
+        cmocka_unit_test(the_first_failure_is_reported),
+        cmocka_unit_test(nothing_to_do_is_fine),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
