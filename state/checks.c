@@ -60,25 +60,62 @@ int stasis_check_board(const void *state, struct stasis_error *err)
     return check_board_ram(board, err);
 }
 
+/* Without FCR bit 0 there is one holding register each way (PC16550D, FIFO control register). */
+static int check_serial_fifos(const struct stasis_serial_state *serial, struct stasis_error *err)
+{
+    uint32_t capacity = serial->fcr & 1 ? sizeof(serial->rx_fifo) : 1;
+
+    if (serial->fcr && !(serial->fcr & 1))
+        return stasis_fail(err, STASIS_ERR_RANGE, "fcr 0x%02x has bits that bit 0 should enable",
+                           serial->fcr);
+    if (serial->rx_fifo_len > capacity)
+        return stasis_fail(err, STASIS_ERR_RANGE, "rx_fifo is off but holds %" PRIu32 " bytes",
+                           serial->rx_fifo_len);
+    if (serial->tx_fifo_len > capacity)
+        return stasis_fail(err, STASIS_ERR_RANGE, "tx_fifo is off but holds %" PRIu32 " bytes",
+                           serial->tx_fifo_len);
+    return 0;
+}
+
 int stasis_check_serial(const void *state, struct stasis_error *err)
 {
     const struct stasis_serial_state *serial = state;
+    uint32_t len = serial->rx_fifo_len;
+    uint64_t waiting = len < 64 ? (UINT64_C(1) << len) - 1 : UINT64_MAX;
+    int rc = check_serial_fifos(serial, err);
 
-    /* A character timeout says that a byte waits (PC16550D, FIFO interrupt mode operation). */
-    if (serial->timeout_pending && !serial->rx_fifo_len)
-        return stasis_fail(err, STASIS_ERR_RANGE, "timeout_pending with an empty rx_fifo");
-    if (serial->thre_pending && serial->tx_fifo_len)
-        return stasis_fail(err, STASIS_ERR_RANGE, "thre_pending with bytes in tx_fifo");
+    if (rc)
+        return rc;
+    /* A break at the top of the FIFO is shown in LSR already. */
+    if (serial->rx_breaks & ~(waiting & ~UINT64_C(1)))
+        return stasis_fail(err, STASIS_ERR_RANGE,
+                           "rx_breaks 0x%" PRIx64 " marks bytes that do not wait behind another",
+                           serial->rx_breaks);
+    if (serial->thre_pending && (!(serial->ier & 2) || serial->tx_fifo_len))
+        return stasis_fail(err, STASIS_ERR_RANGE,
+                           "thre_pending with bytes in tx_fifo or ier bit 1 clear");
     return 0;
+}
+
+static bool i8042_command_takes_data(uint8_t command)
+{
+    return command == 0x60 || (command >= 0xd1 && command <= 0xd3);
 }
 
 int stasis_check_i8042(const void *state, struct stasis_error *err)
 {
     const struct stasis_i8042_state *i8042 = state;
 
-    if (!i8042->output_full && i8042->output)
-        return stasis_fail(err, STASIS_ERR_RANGE, "output holds 0x%02x though output_full is 0",
-                           i8042->output);
+    if (!i8042->output_full && (i8042->output || i8042->timeout))
+        return stasis_fail(err, STASIS_ERR_RANGE,
+                           "output or timeout is set though output_full is 0");
+    if (i8042->pending_command && !i8042_command_takes_data(i8042->pending_command))
+        return stasis_fail(err, STASIS_ERR_RANGE, "pending_command 0x%02x takes no data byte",
+                           i8042->pending_command);
+    if (i8042->pending_command && !i8042->last_was_command)
+        return stasis_fail(err, STASIS_ERR_RANGE, "pending_command though the last write was data");
+    if (!(i8042->output_port & 1))
+        return stasis_fail(err, STASIS_ERR_RANGE, "output_port holds the machine in reset");
     return 0;
 }
 
