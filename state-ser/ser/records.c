@@ -87,8 +87,8 @@ static struct entry *entry_new(const struct stasis_record *record, const uint8_t
     if (!entry)
         return NULL;
     entry->record = *record;
-    strcpy(entry->type, record->type);
-    strcpy(entry->instance, record->instance);
+    memcpy(entry->type, record->type, strlen(record->type) + 1);
+    memcpy(entry->instance, record->instance, strlen(record->instance) + 1);
     memcpy(entry->bytes, bytes, len);
     entry->len = len;
     entry->record.type = entry->type;

@@ -42,8 +42,8 @@ static void random_str(uint64_t *seed, char *str, uint32_t max)
 
         if (used + len > want)
             return;
-        memcpy(str + used, piece, len);
-        used += len;
+        for (size_t i = 0; i < len; i++)
+            str[used++] = piece[i];
     }
 }
 
@@ -105,7 +105,7 @@ static void fix_board(struct stasis_board_state *board)
 
         memset(device->type, 0, sizeof(device->type));
         memset(device->instance, 0, sizeof(device->instance));
-        strcpy(device->type, "test.device");
+        memcpy(device->type, "test.device", 11);
         snprintf(device->instance, sizeof(device->instance), "%u", i);
         device->bus = 1;
         device->base &= UINT64_MAX >> 1;

@@ -80,7 +80,7 @@ void sample_fill(struct stasis_sample_state *state)
     state->part.value = UINT64_MAX;
     memset(state->part.note, 0, sizeof(state->part.note));
     state->parts_count = 2;
-    strcpy(state->parts[0].note, "one");
+    memcpy(state->parts[0].note, "one", 4);
     state->parts[1].value = 256;
-    strcpy(state->parts[1].note, "four");
+    memcpy(state->parts[1].note, "four", 5);
 }

@@ -259,7 +259,9 @@ static void test_limits(void **unused)
     assert_int_equal(stasis_records_parse(bytes, STASIS_STATE_MAX + 1, &set, &err),
                      STASIS_ERR_CORRUPT);
     assert_string_equal(err.msg, "state section: 16777217 bytes, at most 16777216");
-    memcpy(bytes, "\xdc\x10\x01", 3);
+    bytes[0] = 0xdc; /* array of 0x1001 */
+    bytes[1] = 0x10;
+    bytes[2] = 0x01;
     assert_int_equal(stasis_records_parse(bytes, STASIS_STATE_MAX, &set, &err), STASIS_ERR_CORRUPT);
     assert_string_equal(err.msg, "state section: 4097 records, at most 4096");
     free(bytes);
