@@ -61,8 +61,8 @@ void stasis_field_set_count(const struct stasis_field *field, void *base, uint32
     memcpy((uint8_t *)base + field->count_offset, &count, sizeof(count));
 }
 
-/* Length of the well-formed sequence at s, or 0. Overlong forms, surrogates and values above
- * U+10FFFF are refused through the bounds of the second byte (Unicode 15, table 3-7). */
+/* Length of the well-formed sequence at s, or 0. Overlong forms, surrogates, values above U+10FFFF
+ * and C1 controls are refused through the bounds of the second byte (Unicode 15, table 3-7). */
 static size_t utf8_sequence(const uint8_t *s, size_t left)
 {
     uint8_t low = 0x80, high = 0xbf;
@@ -78,7 +78,7 @@ static size_t utf8_sequence(const uint8_t *s, size_t left)
         len = 4;
     else
         return 0;
-    if (s[0] == 0xe0)
+    if (s[0] == 0xc2 || s[0] == 0xe0) /* 0xc2: U+0080 to U+009F, which terminals obey */
         low = 0xa0;
     else if (s[0] == 0xed)
         high = 0x9f;

@@ -21,8 +21,8 @@ STASIS_EXPORT uint32_t stasis_field_get_count(const struct stasis_field *field, 
 STASIS_EXPORT void stasis_field_set_count(const struct stasis_field *field, void *base,
                                           uint32_t count);
 
-/* Whether len bytes are well-formed UTF-8 (RFC 3629) without NUL or other C0 control characters,
- * so that a string can be shown on a terminal. */
+/* Whether len bytes are well-formed UTF-8 (RFC 3629) without control characters (C0 with NUL, DEL,
+ * C1), so that a string can be shown on a terminal. */
 STASIS_EXPORT bool stasis_utf8_valid(const char *str, size_t len);
 
 STASIS_END_DECLS

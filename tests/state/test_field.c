@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include <string.h>
+
+#include "support/cmocka_all.h"
+
+#include "stasis/field.h"
+#include "stasis/state.h"
+
+static const struct stasis_field *find(const struct stasis_schema *schema, const char *name)
+{
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        if (!strcmp(schema->fields[i].name, name))
+            return &schema->fields[i];
+    }
+    fail_msg("no field %s", name);
+    return NULL;
+}
+
+/* One byte each of all widths, with a neighbour on both sides that must not change. */
+static void integers_of_every_width(void **state)
+{
+    static const uint32_t sizes[] = {1, 2, 4, 8};
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct stasis_field field = {.kind = STASIS_KIND_INTS, .elem_size = sizes[i], .offset = 3};
+        uint64_t value = UINT64_C(0x8877665544332211), all = UINT64_MAX >> (64 - 8 * sizes[i]);
+        uint8_t bytes[3 + 3 * 8 + 1];
+
+        memset(bytes, 0xee, sizeof(bytes));
+        stasis_field_set_int(&field, bytes, 1, value);
+        assert_int_equal(stasis_field_get_int(&field, bytes, 1), value & all);
+        assert_memory_equal(bytes + 3 + sizes[i], &value, sizes[i]); /* little endian hosts only */
+        assert_int_equal(stasis_field_get_int(&field, bytes, 0), 0xeeeeeeeeeeeeeeee & all);
+        assert_int_equal(stasis_field_get_int(&field, bytes, 2), 0xeeeeeeeeeeeeeeee & all);
+    }
+}
+
+static void members_of_real_states(void **state)
+{
+    struct stasis_serial_state serial;
+    struct stasis_x86_ioapic_state ioapic;
+
+    (void)state;
+    stasis_state_init(&stasis_serial_schema, &serial);
+    stasis_state_init(&stasis_x86_ioapic_schema, &ioapic);
+    stasis_field_set_int(find(&stasis_serial_schema, "scr"), &serial, 0, 0x5a);
+    assert_int_equal(serial.scr, 0x5a);
+    stasis_field_set_count(find(&stasis_serial_schema, "rx_fifo"), &serial, 9);
+    assert_int_equal(serial.rx_fifo_len, 9);
+    serial.tx_fifo_len = 4;
+    assert_int_equal(stasis_field_get_count(find(&stasis_serial_schema, "tx_fifo"), &serial), 4);
+    stasis_field_set_int(find(&stasis_x86_ioapic_schema, "redirtbl"), &ioapic, 23, UINT64_MAX);
+    assert_int_equal(ioapic.redirtbl[23], UINT64_MAX);
+    assert_int_equal(ioapic.redirtbl[22], 0);
+}
+
+static void list_counts(void **state)
+{
+    static struct stasis_board_state board;
+
+    (void)state;
+    stasis_field_set_count(find(&stasis_board_schema, "ram"), &board, 2);
+    assert_int_equal(board.ram_count, 2);
+    assert_int_equal(stasis_field_get_count(find(&stasis_board_schema, "devices"), &board), 0);
+}
+
+/* Unicode 15, table 3-7, and its edges; and RFC 3629, section 10. */
+static void utf8(void **state)
+{
+    static const struct {
+        const char *bytes;
+        bool valid;
+    } cases[] = {
+        {"", true},
+        {"plain ~", true},
+        {"\x1f", false}, /* C0 controls */
+        {"a\nb", false},
+        {"a\tb", false},
+        {"\x1b[31m", false},
+        {"\x7f", false},
+        {"\x80", false},
+        {"\xbf", false},
+        {"\xc2\x9f", false}, /* C1 controls drive terminals too */
+        {"\xc2\x80", false},
+        {"\xc2\xa0", true},
+        {"\xc3\xa9", true},
+        {"\xdf\xbf", true},
+        {"\xc2", false},
+        {"\xc2z", false},
+        {"\xc0\xaf", false}, /* overlong */
+        {"\xc1\xbf", false},
+        {"\xe0\x80\xaf", false},
+        {"\xe0\x9f\xbf", false},
+        {"\xe0\xa0\x80", true},
+        {"\xe2\x82\xac", true},
+        {"\xe2\x82", false},
+        {"\xe2\x82z", false},
+        {"\xed\x9f\xbf", true},
+        {"\xed\xa0\x80", false}, /* surrogates */
+        {"\xed\xbf\xbf", false},
+        {"\xee\x80\x80", true},
+        {"\xef\xbf\xbd", true},
+        {"\xf0\x80\x80\x80", false},
+        {"\xf0\x8f\xbf\xbf", false},
+        {"\xf0\x90\x80\x80", true},
+        {"\xf0\x9f\x98\x80", true},
+        {"\xf0\x9f\x98", false},
+        {"\xf4\x8f\xbf\xbf", true},
+        {"\xf4\x90\x80\x80", false}, /* above U+10FFFF */
+        {"\xf5\x80\x80\x80", false},
+        {"\xff", false},
+        {"ok\xe2\x82\xac ok\xfe", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (stasis_utf8_valid(cases[i].bytes, strlen(cases[i].bytes)) != cases[i].valid)
+            fail_msg("case %zu: \"%s\"", i, cases[i].bytes);
+    }
+    assert_false(stasis_utf8_valid("a\0b", 3));
+    assert_true(stasis_utf8_valid("a\xe2\x82\xac", 4));
+    assert_false(stasis_utf8_valid("a\xe2\x82\xac", 3)); /* never looks beyond len */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(integers_of_every_width),
+        cmocka_unit_test(members_of_real_states),
+        cmocka_unit_test(list_counts),
+        cmocka_unit_test(utf8),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
