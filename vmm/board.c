@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/board.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/device.h"
+#include "vmm/memory.h"
+
+enum { PIO = 0, MMIO = 1 };
+
+/* The default board, a row each: what, its name, behaviour version, bus, address, size, GSI.
+ * Addresses and lines are a PC's; the PL031 has the first page of the MMIO gap and the line that
+ * a PC's clock has. */
+static const struct stasis_board_device_state default_devices[] = {
+    {"stasis.serial", "com1", 1, PIO, 0x3f8, 8, 4},
+    {"stasis.i8042", "kbd", 1, PIO, 0x60, 5, 1},
+    {"stasis.pl031", "rtc", 1, MMIO, STASIS_MMIO_GAP_START, 0x1000, 8},
+};
+
+/* Three pages for KVM's own use on Intel CPUs without unrestricted guest, and one for its identity
+ * map (KVM api.rst, 4.36 and 4.60): in the gap, below where firmware would be. */
+#define TSS_ADDR          UINT64_C(0xfffbd000)
+#define IDENTITY_MAP_ADDR UINT64_C(0xfffbc000)
+
+/* What this release supports; more come with the work on several vCPUs. */
+#define VCPU_MAX 1u
+
+int stasis_board_default(const struct stasis_board_options *options,
+                         struct stasis_board_state *ret_board, struct stasis_error *err)
+{
+    struct stasis_board_state board;
+    int rc;
+
+    stasis_state_init(&stasis_board_schema, &board);
+    snprintf(board.name, sizeof(board.name), "%s", "microvm");
+    snprintf(board.release, sizeof(board.release), "%s", STASIS_VERSION);
+    snprintf(board.cpu_model, sizeof(board.cpu_model), "%s", options->cpu_model);
+    board.vcpus = options->vcpus;
+    board.tss_addr = TSS_ADDR;
+    board.identity_map_addr = IDENTITY_MAP_ADDR;
+    memcpy(board.devices, default_devices, sizeof(default_devices));
+    board.devices_count = sizeof(default_devices) / sizeof(default_devices[0]);
+    rc = stasis_memory_layout(options->memory_bytes, &board, err);
+    if (rc)
+        return rc;
+    *ret_board = board;
+    return 0;
+}
+
+int stasis_board_check(const struct stasis_board_state *board, struct stasis_error *err)
+{
+    if (board->vcpus > VCPU_MAX)
+        return stasis_fail(err, STASIS_ERR_VERSION,
+                           "the board has %" PRIu32 " vCPUs, this release builds %u", board->vcpus,
+                           VCPU_MAX);
+    if (strcmp(board->cpu_model, "host") != 0 && strcmp(board->cpu_model, "baseline") != 0)
+        return stasis_fail(err, STASIS_ERR_VERSION, "the board has the unknown CPU model \"%s\"",
+                           board->cpu_model);
+    for (uint32_t i = 0; i < board->devices_count; i++) {
+        const struct stasis_device_type *type;
+        int rc = stasis_device_type_find(&board->devices[i], &type, err);
+
+        if (rc)
+            return rc;
+    }
+    return 0;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include <signal.h>
+#include <stdio.h>
+
+#include "vmm/cli.h"
+#include "vmm/console.h"
+#include "vmm/say.h"
+#include "vmm/session.h"
+
+int main(int argc, char **argv)
+{
+    struct stasis_options options;
+    struct stasis_error err;
+    int status = 0;
+
+    /* A reader that goes away is an error of the write, not the end of the guest. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (stasis_console_fill_fds(&err) || stasis_cli_parse(argc - 1, argv + 1, &options, &err))
+        return stasis_say_error(&err);
+    if (options.help)
+        stasis_cli_print_help(stdout);
+    else if (options.version)
+        stasis_cli_print_version(stdout);
+    else
+        status = stasis_session_run(&options);
+    stasis_cli_fini(&options);
+    return status;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The main thread runs the event loop; vCPU threads reach it through the machine's lock (devices
+ * call the host_* functions below under it) and through descriptors.
+ */
+#include "vmm/session.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "vmm/board.h"
+#include "vmm/say.h"
+#include "vmm/session_internal.h"
+#include "vmm/thaw.h"
+#include "vmm/x86_state.h"
+
+/* How long the end of the VM waits for a slow reader of the last output. */
+#define LAST_OUTPUT_MS 2000
+
+/* ---- events ---- */
+
+static void drain_counter(int fd)
+{
+    uint64_t count;
+
+    (void)!read(fd, &count, sizeof(count));
+}
+
+/* Descriptors of our own can always be armed again. */
+static void rearm(struct stasis_session *session, struct stasis_loop_source *source)
+{
+    (void)!stasis_loop_arm(&session->loop, source, EPOLLIN, NULL);
+}
+
+static void on_end(void *ctx, uint32_t events)
+{
+    struct stasis_session *session = ctx;
+
+    (void)events;
+    stasis_loop_stop(&session->loop);
+}
+
+static void on_signal(void *ctx, uint32_t events)
+{
+    struct stasis_session *session = ctx;
+    struct signalfd_siginfo info;
+
+    (void)events;
+    if (read(session->signal_source.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGUSR1) {
+            stasis_session_snapshot(session);
+        } else {
+            session->killed_by = (int)info.ssi_signo;
+            stasis_loop_stop(&session->loop);
+        }
+    }
+    rearm(session, &session->signal_source);
+}
+
+static void on_wake(void *ctx, uint32_t events)
+{
+    struct stasis_session *session = ctx;
+
+    (void)events;
+    drain_counter(session->wake_source.fd);
+    stasis_session_push_input(session);
+    if (atomic_exchange(&session->snapshot_wanted, false))
+        stasis_session_snapshot(session);
+    rearm(session, &session->wake_source);
+}
+
+static void on_timer(void *ctx, uint32_t events)
+{
+    struct stasis_session *session = ctx;
+
+    (void)events;
+    drain_counter(session->timer_source.fd);
+    stasis_session_snapshot(session);
+    rearm(session, &session->timer_source);
+}
+
+static void on_rtc(void *ctx, uint32_t events)
+{
+    struct stasis_session *session = ctx;
+
+    (void)events;
+    drain_counter(session->rtc_source.fd);
+    pthread_mutex_lock(&session->machine.lock);
+    stasis_device_alarm(&session->machine);
+    pthread_mutex_unlock(&session->machine.lock);
+    rearm(session, &session->rtc_source);
+}
+
+/* ---- set-up ---- */
+
+static int add_source(struct stasis_session *session, struct stasis_loop_source *source, int fd,
+                      void (*ready)(void *, uint32_t), const char *name, struct stasis_error *err)
+{
+    *source = (struct stasis_loop_source){.fd = fd, .ready = ready, .ctx = session};
+    if (fd < 0)
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "cannot make a %s", name);
+    return stasis_loop_arm(&session->loop, source, EPOLLIN, err);
+}
+
+/* Blocked in every thread and read from a descriptor: no handler, no race. */
+static int open_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGQUIT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int open_sources(struct stasis_session *session, struct stasis_error *err)
+{
+    int rc = stasis_loop_init(&session->loop, err);
+
+    if (rc)
+        return rc;
+    session->loop_ready = true;
+    rc = add_source(session, &session->signal_source, open_signals(), on_signal, "signalfd", err);
+    if (!rc)
+        rc = add_source(session, &session->wake_source, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                        on_wake, "eventfd", err);
+    if (!rc)
+        rc = add_source(session, &session->timer_source,
+                        timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), on_timer,
+                        "timerfd", err);
+    if (!rc)
+        rc = add_source(session, &session->rtc_source,
+                        timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK), on_rtc,
+                        "timerfd", err);
+    return rc;
+}
+
+static int prepare(struct stasis_session *session, struct stasis_error *err)
+{
+    const struct stasis_options *options = session->options;
+    int rc = open_sources(session, err);
+
+    if (!rc && options->snapshot_on_output) {
+        rc = stasis_match_init(&session->match, options->snapshot_on_output,
+                               strlen(options->snapshot_on_output), err);
+        session->match_active = true;
+    }
+    if (!rc)
+        rc = stasis_serial_out_open(&options->serial, &session->out, err);
+    if (!rc)
+        stasis_session_console_init(session);
+    return rc;
+}
+
+/* ---- the guest: new or thawed ---- */
+
+static int boot(struct stasis_session *session, struct stasis_error *err)
+{
+    const struct stasis_options *options = session->options;
+    struct stasis_machine *machine = &session->machine;
+    const struct stasis_board_options board_options = {
+        .memory_bytes = options->memory_mib << 20,
+        .vcpus = (uint32_t)options->vcpus,
+        .cpu_model = options->cpu == STASIS_CLI_CPU_BASELINE ? "baseline" : "host",
+    };
+    const struct stasis_boot_options boot_options = {
+        .kernel_path = options->kernel_path,
+        .initrd_path = options->initrd_path,
+        .cmdline = options->kernel_cmdline,
+        .load_addr = options->kernel_load_addr,
+    };
+    struct stasis_board_state board;
+    struct stasis_boot_cpu cpu;
+    int rc = stasis_board_default(&board_options, &board, err);
+
+    if (!rc)
+        rc = stasis_machine_build(machine, &board, &session->host, err);
+    if (rc)
+        return rc;
+    session->machine_ready = true;
+    rc = stasis_boot_load(&machine->memory, &machine->board, &boot_options, &cpu, err);
+    return rc ? rc : stasis_x86_boot_vcpu(&machine->vcpus[0], &cpu, err);
+}
+
+static int thaw(struct stasis_session *session, struct stasis_error *err)
+{
+    const struct stasis_options *options = session->options;
+    const struct stasis_thaw_options thaw_options = {
+        .clock = options->restore_clock == STASIS_CLI_CLOCK_ADVANCE ? STASIS_CLOCK_ADVANCE
+                                                                    : STASIS_CLOCK_CONTINUE,
+        .allow_tsc = options->allow_tsc,
+    };
+    const char *path = options->restore_path;
+    struct stasis_snap *snap = NULL;
+    int rc = strcmp(path, STASIS_CLI_STREAM) != 0
+                 ? stasis_snap_open(path, &snap, err)
+                 : stasis_snap_open_fd(STDIN_FILENO, "standard input", &snap, err);
+
+    if (!rc) {
+        rc = stasis_thaw(&session->machine, snap, &thaw_options, &session->host, err);
+        if (rc)
+            rc = stasis_wrap(err, rc, "%s", path);
+        else
+            session->machine_ready = true;
+    }
+    stasis_snap_free(snap);
+    return rc;
+}
+
+/* ---- running and ending ---- */
+
+static void arm_snapshot_timer(struct stasis_session *session)
+{
+    uint64_t ms = session->options->snapshot_after_ms;
+    struct itimerspec when = {
+        .it_value = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000}};
+
+    if (!session->options->snapshot_timed)
+        return;
+    if (!ms)
+        when.it_value.tv_nsec = 1;
+    (void)timerfd_settime(session->timer_source.fd, 0, &when, NULL);
+}
+
+static int run(struct stasis_session *session, struct stasis_error *err)
+{
+    int rc =
+        add_source(session, &session->end_source, session->machine.end_fd, on_end, "eventfd", err);
+
+    if (!rc)
+        rc = stasis_session_console_open(session, err);
+    if (!rc)
+        rc = stasis_machine_start(&session->machine, err);
+    if (rc)
+        return rc;
+    arm_snapshot_timer(session);
+    return stasis_loop_run(&session->loop, err);
+}
+
+/* What the guest had sent when it ended is shown; after a freeze it is in the snapshot. */
+static void last_output(struct stasis_session *session)
+{
+    uint8_t unsent[64];
+    size_t len = stasis_device_serial_unsent(&session->machine, unsent, sizeof(unsent));
+
+    if (len && !session->frozen && !session->killed_by)
+        (void)stasis_serial_out_drain(session->out, unsent, len, LAST_OUTPUT_MS);
+}
+
+static int end_status(struct stasis_session *session)
+{
+    if (atomic_load(&session->machine.end) == STASIS_END_CRASHED && !session->frozen)
+        return stasis_say_error(&session->machine.end_error);
+    if (session->save_failed)
+        return stasis_err_exit_status(STASIS_ERR_WRITE);
+    return 0;
+}
+
+static void close_source(struct stasis_session *session, struct stasis_loop_source *source)
+{
+    stasis_loop_remove(&session->loop, source);
+    if (source->fd >= 0)
+        close(source->fd);
+}
+
+static void fini(struct stasis_session *session)
+{
+    char summary[256];
+
+    if (session->loop_ready) {
+        stasis_loop_remove(&session->loop, &session->end_source);
+        stasis_loop_remove(&session->loop, &session->input_source);
+        stasis_loop_remove(&session->loop, &session->output_source);
+    }
+    if (session->machine_ready)
+        stasis_machine_fini(&session->machine);
+    if (session->out && stasis_serial_out_summary(session->out, summary, sizeof(summary)))
+        stasis_say("%s", summary);
+    stasis_serial_out_close(session->out);
+    if (session->loop_ready) {
+        close_source(session, &session->signal_source);
+        close_source(session, &session->wake_source);
+        close_source(session, &session->timer_source);
+        close_source(session, &session->rtc_source);
+        stasis_loop_fini(&session->loop);
+    }
+    stasis_console_restore();
+}
+
+/* The parent is to see the signal, as of a program that does not catch it. */
+static void die_by(int signo)
+{
+    sigset_t set;
+
+    (void)signal(signo, SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, signo);
+    raise(signo);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+int stasis_session_run(const struct stasis_options *options)
+{
+    struct stasis_session *session = calloc(1, sizeof(*session));
+    struct stasis_error err;
+    int rc, status, killed_by;
+
+    if (!session) {
+        (void)stasis_fail(&err, STASIS_ERR_NOMEM, "no memory for a session");
+        return stasis_say_error(&err);
+    }
+    session->options = options;
+    session->signal_source.fd = session->wake_source.fd = -1;
+    session->timer_source.fd = session->rtc_source.fd = -1;
+    session->host = stasis_session_host;
+    session->host.ctx = session;
+    rc = prepare(session, &err);
+    if (!rc)
+        rc = options->restore_path ? thaw(session, &err) : boot(session, &err);
+    if (!rc)
+        rc = run(session, &err);
+    if (!rc) {
+        stasis_machine_pause(&session->machine);
+        last_output(session);
+        status = end_status(session);
+    } else {
+        status = stasis_say_error(&err);
+    }
+    killed_by = session->killed_by;
+    fini(session);
+    free(session);
+    if (killed_by)
+        die_by(killed_by);
+    return status;
+}

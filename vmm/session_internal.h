@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The parts of a session: session.c (life and events), session_console.c (what devices need of the
+ * outside: terminal, serial output, clocks), session_snapshot.c (freezing).
+ */
+#ifndef STASIS_VMM_SESSION_INTERNAL_H
+#define STASIS_VMM_SESSION_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "vmm/console.h"
+#include "vmm/loop.h"
+#include "vmm/machine.h"
+#include "vmm/match.h"
+#include "vmm/session.h"
+
+/* Keys that the guest has not taken yet. A terminal is read even when the guest does not listen,
+ * so that the escape keys always work. */
+#define STASIS_TYPE_AHEAD 1024
+
+struct stasis_session {
+    const struct stasis_options *options;
+    struct stasis_machine machine;
+    struct stasis_device_host host;
+    struct stasis_loop loop;
+    bool loop_ready, machine_ready;
+
+    struct stasis_loop_source end_source;    /* the guest has ended */
+    struct stasis_loop_source signal_source; /* signalfd */
+    struct stasis_loop_source wake_source;   /* a vCPU thread has work for the loop */
+    struct stasis_loop_source timer_source;  /* after_ms */
+    struct stasis_loop_source rtc_source;    /* the RTC's alarm */
+    struct stasis_loop_source input_source, output_source;
+
+    /* Under the machine's lock. */
+    struct stasis_serial_out *out;
+    struct stasis_match match;
+    bool match_active;
+    bool input_open;
+    uint8_t typed[STASIS_TYPE_AHEAD];
+    size_t typed_len;
+
+    struct stasis_console_input input;
+    _Atomic bool snapshot_wanted;
+    bool frozen;      /* saved, and the process is to end */
+    bool save_failed; /* the last one */
+    int killed_by;    /* signal that ends the process, or 0 */
+};
+
+/* session_console.c: the operations for devices, to be given the session as ctx. */
+extern const struct stasis_device_host stasis_session_host;
+
+/* Prepares the console's sources; begins to watch standard input, once there is a machine. */
+void stasis_session_console_init(struct stasis_session *session);
+STASIS_MUST_CHECK int stasis_session_console_open(struct stasis_session *session,
+                                                  struct stasis_error *err);
+
+/* Gives the guest what was typed ahead, as far as it has room. Loop thread. */
+void stasis_session_push_input(struct stasis_session *session);
+
+/* Has the loop do its work soon. Any thread. */
+void stasis_session_wake(struct stasis_session *session);
+
+/* session_snapshot.c: freezes the guest as the options say. Loop thread. A failure is reported,
+ * and the guest goes on. */
+void stasis_session_snapshot(struct stasis_session *session);
+
+#endif

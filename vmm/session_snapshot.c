@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/freeze.h"
+#include "vmm/say.h"
+#include "vmm/session_internal.h"
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static bool to_stream(const struct stasis_session *session)
+{
+    return !strcmp(session->options->snapshot_path, STASIS_CLI_STREAM);
+}
+
+/* The machine is paused. */
+static int save(struct stasis_session *session, struct stasis_save_stats *ret_stats,
+                struct stasis_error *err)
+{
+    struct stasis_snap *snap = NULL;
+    int rc = stasis_freeze(&session->machine, &snap, err);
+
+    if (rc)
+        return stasis_wrap(err, rc, "cannot freeze the guest");
+    if (to_stream(session))
+        rc = stasis_snap_save_stream(snap, STDOUT_FILENO, NULL, ret_stats, err);
+    else
+        rc = stasis_snap_save(snap, session->options->snapshot_path, NULL, ret_stats, err);
+    stasis_snap_free(snap);
+    return rc;
+}
+
+static void report(const struct stasis_session *session, const struct stasis_save_stats *stats,
+                   uint64_t us)
+{
+    stasis_say("frozen to %s in %" PRIu64 ".%" PRIu64 " ms: %" PRIu64 " KiB of RAM stored, %" PRIu64
+               " KiB zero",
+               to_stream(session) ? "standard output" : session->options->snapshot_path, us / 1000,
+               us % 1000 / 100, stats->stored_bytes >> 10, stats->zero_bytes >> 10);
+}
+
+static void saved(struct stasis_session *session)
+{
+    session->save_failed = false;
+    session->machine.generation++;
+    if (session->options->snapshot_then == STASIS_CLI_THEN_EXIT) {
+        session->frozen = true;
+        stasis_loop_stop(&session->loop);
+    } else {
+        stasis_machine_resume(&session->machine);
+    }
+}
+
+void stasis_session_snapshot(struct stasis_session *session)
+{
+    struct stasis_save_stats stats;
+    struct stasis_error err;
+    uint64_t start = monotonic_us();
+
+    if (session->frozen)
+        return;
+    if (!session->options->snapshot_path) {
+        stasis_say("no snapshot taken: start with --snapshot-out FILE to say where to");
+        return;
+    }
+    stasis_machine_pause(&session->machine);
+    if (atomic_load(&session->machine.end) != STASIS_END_NONE) {
+        stasis_say("no snapshot taken: the guest has ended");
+        return;
+    }
+    if (save(session, &stats, &err)) {
+        stasis_say("%s; the guest goes on", err.msg);
+        session->save_failed = true;
+        stasis_machine_resume(&session->machine);
+        return;
+    }
+    report(session, &stats, monotonic_us() - start);
+    saved(session);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Model-specific registers, and the rate of the TSC.
+ *
+ * What to save: KVM's index list, and the registers that the list leaves out though guests set
+ * them (KVM api.rst, 4.3 says so of MTRRs and machine checks). Each is tried; what this KVM cannot
+ * read does not exist for the guest either.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/x86_state.h"
+
+#define MSR_MAX 512u
+
+/* Beyond the index list: first, last. */
+static const struct {
+    uint32_t first, last;
+} unlisted[] = {
+    {0x48, 0x48},   /* SPEC_CTRL */
+    {0xe1, 0xe1},   /* UMWAIT_CONTROL */
+    {0x122, 0x122}, /* TSX_CTRL */
+    {0x140, 0x140}, /* MISC_FEATURES_ENABLES */
+    {0x17a, 0x17b}, /* MCG_STATUS, MCG_CTL */
+    {0x200, 0x20f}, /* MTRR base and mask */
+    {0x250, 0x250}, /* fixed MTRRs */
+    {0x258, 0x259},
+    {0x268, 0x26f},
+    {0x277, 0x277},           /* PAT */
+    {0x2ff, 0x2ff},           /* MTRRdefType */
+    {0x400, 0x47f},           /* machine check banks */
+    {0xda0, 0xda0},           /* XSS */
+    {0x4b564d00, 0x4b564d08}, /* KVM's own */
+    {0xc0000102, 0xc0000103}, /* KERNEL_GS_BASE, TSC_AUX */
+};
+
+struct msr_set {
+    uint32_t index[MSR_MAX];
+    uint32_t count;
+};
+
+static int compare_index(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static void sort_unique(struct msr_set *set)
+{
+    uint32_t kept = 0;
+
+    qsort(set->index, set->count, sizeof(set->index[0]), compare_index);
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (!kept || set->index[i] != set->index[kept - 1])
+            set->index[kept++] = set->index[i];
+    }
+    set->count = kept;
+}
+
+static int candidates(const struct stasis_kvm *kvm, struct msr_set *ret_set,
+                      struct stasis_error *err)
+{
+    struct kvm_msr_list *list = NULL;
+    int rc = stasis_kvm_msr_list(kvm, &list, err);
+
+    if (rc)
+        return rc;
+    ret_set->count = 0;
+    for (uint32_t i = 0; i < list->nmsrs && ret_set->count < MSR_MAX; i++)
+        ret_set->index[ret_set->count++] = list->indices[i];
+    free(list);
+    for (size_t i = 0; i < sizeof(unlisted) / sizeof(unlisted[0]); i++) {
+        for (uint32_t msr = unlisted[i].first; msr <= unlisted[i].last && ret_set->count < MSR_MAX;
+             msr++)
+            ret_set->index[ret_set->count++] = msr;
+    }
+    if (ret_set->count == MSR_MAX)
+        return stasis_fail(err, STASIS_ERR_RANGE, "this host's KVM lists more MSRs than %u",
+                           MSR_MAX);
+    sort_unique(ret_set);
+    return 0;
+}
+
+union msr_batch {
+    struct kvm_msrs header;
+    uint8_t room[sizeof(struct kvm_msrs) + MSR_MAX * sizeof(struct kvm_msr_entry)];
+};
+
+static int read_one(struct stasis_vcpu *vcpu, uint32_t index, uint64_t *ret_value)
+{
+    union msr_batch batch = {.header.nmsrs = 1};
+
+    batch.header.entries[0].index = index;
+    if (stasis_kvm_ioctl(vcpu->fd, KVM_GET_MSRS, &batch) != 1)
+        return -1;
+    *ret_value = batch.header.entries[0].data;
+    return 0;
+}
+
+static int write_one(struct stasis_vcpu *vcpu, uint32_t index, uint64_t value)
+{
+    union msr_batch batch = {.header.nmsrs = 1};
+
+    batch.header.entries[0] = (struct kvm_msr_entry){.index = index, .data = value};
+    return stasis_kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &batch) == 1 ? 0 : -1;
+}
+
+/* KVM_GET_MSRS stops at the first register it cannot read: keep what came before, leave that one
+ * out, go on behind it. */
+static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
+{
+    struct stasis_x86_msrs_state *to = ret_state;
+    union msr_batch batch;
+    struct msr_set set;
+    uint32_t at = 0;
+    int rc = candidates(&vcpu->machine->kvm, &set, err);
+
+    if (rc)
+        return rc;
+    to->msrs_count = 0;
+    while (at < set.count) {
+        int got;
+
+        memset(&batch, 0, sizeof(batch));
+        batch.header.nmsrs = set.count - at;
+        for (uint32_t i = 0; i < set.count - at; i++)
+            batch.header.entries[i].index = set.index[at + i];
+        got = stasis_kvm_ioctl(vcpu->fd, KVM_GET_MSRS, &batch);
+        if (got < 0)
+            return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_MSRS");
+        for (int i = 0; i < got; i++)
+            to->msrs[to->msrs_count++] = (struct stasis_x86_msr_state){
+                .index = batch.header.entries[i].index, .value = batch.header.entries[i].data};
+        at += (uint32_t)got + 1;
+    }
+    return 0;
+}
+
+/* Through the offset attribute, which is exact; KVM takes a write to the MSR for an attempt to
+ * synchronize vCPUs when the values are near, and drops it (KVM vcpu.rst, 4.1). */
+static int set_tsc(struct stasis_vcpu *vcpu, uint64_t value)
+{
+    uint64_t offset, now;
+    struct kvm_device_attr attr = {
+        .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset};
+
+    if (!vcpu->has_tsc_offset)
+        return write_one(vcpu, STASIS_MSR_TSC, value);
+    if (stasis_kvm_ioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr) < 0 ||
+        read_one(vcpu, STASIS_MSR_TSC, &now))
+        return -1;
+    offset += value - now;
+    return stasis_kvm_ioctl(vcpu->fd, KVM_SET_DEVICE_ATTR, &attr) < 0 ? -1 : 0;
+}
+
+/* A register that refuses its value may hold it all the same (read-only ones do). */
+static int refused(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *msr,
+                   struct stasis_error *err)
+{
+    uint64_t now;
+
+    if (!read_one(vcpu, msr->index, &now) && now == msr->value)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_HOST,
+                       "this host refuses MSR 0x%" PRIx32 " = 0x%" PRIx64
+                       "; thaw on a host like the one that froze it, or freeze guests that were "
+                       "started with --cpu baseline",
+                       msr->index, msr->value);
+}
+
+static bool has_own_turn(uint32_t index)
+{
+    return index == STASIS_MSR_TSC || index == STASIS_MSR_TSC_DEADLINE;
+}
+
+/* All but the TSC and its deadline, in batches that go on behind a refusal. */
+static int set_plain(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from,
+                     struct stasis_error *err)
+{
+    uint32_t at = 0;
+
+    while (at < from->msrs_count) {
+        union msr_batch batch = {.header.nmsrs = 0};
+        uint32_t source[MSR_MAX];
+        int done, rc;
+
+        for (uint32_t i = at; i < from->msrs_count; i++) {
+            if (has_own_turn(from->msrs[i].index))
+                continue;
+            source[batch.header.nmsrs] = i;
+            batch.header.entries[batch.header.nmsrs].index = from->msrs[i].index;
+            batch.header.entries[batch.header.nmsrs++].data = from->msrs[i].value;
+        }
+        if (!batch.header.nmsrs)
+            return 0;
+        done = stasis_kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &batch);
+        if (done < 0)
+            return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_SET_MSRS");
+        if ((uint32_t)done == batch.header.nmsrs)
+            return 0;
+        at = source[done] + 1;
+        rc = refused(vcpu, &from->msrs[source[done]], err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* The TSC before its deadline, the deadline last (Firecracker #4099, #4666): KVM compares the two
+ * when the deadline is written, and arms the timer. */
+static int msrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
+{
+    static const uint32_t turns[] = {STASIS_MSR_TSC, STASIS_MSR_TSC_DEADLINE};
+    const struct stasis_x86_msrs_state *from = state;
+    int rc = set_plain(vcpu, from, err);
+
+    for (size_t turn = 0; !rc && turn < sizeof(turns) / sizeof(turns[0]); turn++) {
+        for (uint32_t i = 0; !rc && i < from->msrs_count; i++) {
+            const struct stasis_x86_msr_state *msr = &from->msrs[i];
+
+            if (msr->index != turns[turn])
+                continue;
+            if (msr->index == STASIS_MSR_TSC ? set_tsc(vcpu, msr->value)
+                                             : write_one(vcpu, msr->index, msr->value))
+                rc = refused(vcpu, msr, err);
+        }
+    }
+    return rc;
+}
+
+const struct stasis_x86_vcpu_part stasis_x86_msrs_part = {&stasis_x86_msrs_schema, msrs_get,
+                                                          msrs_set};
+
+/* ---- rate of the TSC ---- */
+
+static int tsc_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
+{
+    struct stasis_x86_tsc_state *to = ret_state;
+    int khz = stasis_kvm_ioctl(vcpu->fd, KVM_GET_TSC_KHZ, NULL);
+
+    if (khz <= 0)
+        return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_TSC_KHZ");
+    to->khz = (uint32_t)khz;
+    return 0;
+}
+
+bool stasis_x86_tsc_close(uint32_t khz, uint32_t other_khz)
+{
+    uint64_t apart = khz > other_khz ? khz - other_khz : other_khz - khz;
+
+    return apart * 1000000 <= (uint64_t)other_khz * 250;
+}
+
+/* Equal, or scaled by KVM, or, when the user allows a clock that is off, left alone. */
+static int tsc_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_tsc_state *from = state;
+    const struct stasis_machine *machine = vcpu->machine;
+    struct stasis_x86_tsc_state host;
+    int rc = tsc_get(vcpu, &host, err);
+
+    if (rc || stasis_x86_tsc_close(host.khz, from->khz))
+        return rc;
+    if (machine->kvm.has_tsc_control &&
+        stasis_kvm_ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (void *)(uintptr_t)from->khz) == 0)
+        return 0;
+    if (machine->allow_tsc)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_HOST,
+                       "the guest's TSC runs at %" PRIu32 " kHz, this host's at %" PRIu32
+                       " kHz and cannot be scaled; --allow tsc thaws it all the same, with clocks "
+                       "that are off by that factor",
+                       from->khz, host.khz);
+}
+
+const struct stasis_x86_vcpu_part stasis_x86_tsc_part = {&stasis_x86_tsc_schema, tsc_get, tsc_set};
