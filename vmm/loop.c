@@ -164,7 +164,6 @@ int stasis_loop_run(struct stasis_loop *loop, struct stasis_error *err)
     while (!atomic_exchange(&loop->stopping, false))
         if (turn(loop))
             return stasis_fail_errno(err, STASIS_ERR_IO, "waiting for events");
-    clear_wake(loop); /* of this stop; a later one has its flag */
     return 0;
 }
 
