@@ -27,6 +27,6 @@ for program in "$@"; do
     busybox timeout -s KILL 120 "$payload/$program" >"$log" 2>&1
     judge "$program" $?
 done
-sh "$payload/story.sh" "$payload" builtin >"$log" 2>&1
+busybox timeout -s KILL 120 sh "$payload/story.sh" "$payload" builtin >"$log" 2>&1
 judge demo $?
 [ $failed -eq 0 ]
