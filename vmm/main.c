@@ -15,7 +15,7 @@ int main(int argc, char **argv)
 
     /* A reader that goes away is an error of the write, not the end of the guest. */
     (void)signal(SIGPIPE, SIG_IGN);
-    if (stasis_console_fill_fds(&err) || stasis_cli_parse(argc - 1, argv + 1, &options, &err))
+    if (stasis_console_fill_fds(&err) || stasis_cli_parse(argc, argv, &options, &err))
         return stasis_say_error(&err);
     if (options.help)
         stasis_cli_print_help(stdout);

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "stasis/state.h"
 #include "vmm/kvm.h"
 
 struct stasis_machine;
@@ -23,6 +24,7 @@ struct stasis_vcpu {
     int fd;
     struct kvm_run *run;
     bool has_tsc_offset;
+    struct stasis_x86_cpuid_state cpuid; /* as it was set: what the guest was promised */
 
     pthread_t thread;
     bool started;

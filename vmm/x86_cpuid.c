@@ -73,18 +73,20 @@ union cpuid_buffer {
     uint8_t room[sizeof(struct kvm_cpuid2) + LEAVES_MAX * sizeof(struct kvm_cpuid_entry2)];
 };
 
+/* KVM_GET_CPUID2 would give what KVM made of it: bits that mirror CR4, and on some hosts features
+ * that nobody promised. The guest is owed what was set. */
 static int cpuid_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
-    union cpuid_buffer buffer = {.header.nent = LEAVES_MAX};
-    int rc = STASIS_KVM(vcpu->fd, KVM_GET_CPUID2, &buffer, err);
-
-    return rc ? rc : from_kvm(ret_state, &buffer.header, err);
+    (void)err;
+    memcpy(ret_state, &vcpu->cpuid, sizeof(vcpu->cpuid));
+    return 0;
 }
 
 static int cpuid_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
 {
     const struct stasis_x86_cpuid_state *from = state;
     union cpuid_buffer buffer = {.header.nent = from->leaves_count};
+    int rc;
 
     for (uint32_t i = 0; i < from->leaves_count; i++) {
         const struct stasis_x86_cpuid_leaf_state *leaf = &from->leaves[i];
@@ -97,7 +99,10 @@ static int cpuid_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
                                                              .ecx = leaf->ecx,
                                                              .edx = leaf->edx};
     }
-    return STASIS_KVM(vcpu->fd, KVM_SET_CPUID2, &buffer, err);
+    rc = STASIS_KVM(vcpu->fd, KVM_SET_CPUID2, &buffer, err);
+    if (!rc)
+        vcpu->cpuid = *from;
+    return rc;
 }
 
 const struct stasis_x86_vcpu_part stasis_x86_cpuid_part = {&stasis_x86_cpuid_schema, cpuid_get,
