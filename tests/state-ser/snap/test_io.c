@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Transfers that the kernel cuts short, interrupts, or would block.
+ */
+#include "tests/state-ser/snap/fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "state-ser/snap/io.h"
+
+#define LEN (1u << 20)
+
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int signal)
+{
+    (void)signal;
+    alarms = alarms + 1;
+}
+
+/* Signals without SA_RESTART while a megabyte goes through a 64 KiB pipe: EINTR and short counts
+ * on both sides. */
+static void interrupted_transfers_are_whole(void **state)
+{
+    const bool non_blocking[] = {false, true};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct itimerval often = {{0, 500}, {0, 500}};
+        struct itimerval never = {{0, 0}, {0, 0}};
+        struct sigaction action = {.sa_handler = on_alarm};
+        uint8_t *out = malloc(LEN);
+        uint8_t *in = malloc(LEN + 1);
+        int ends[2];
+        pid_t child;
+
+        fill_random(out, LEN, 21);
+        assert_int_equal(pipe2(ends, non_blocking[i] ? O_NONBLOCK : 0), 0);
+        assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+        child = fork();
+        if (child == 0) {
+            setitimer(ITIMER_REAL, &often, NULL);
+            for (size_t done = 0; done < LEN; done += LEN / 4) {
+                usleep(2000);
+                if (stasis_io_write(ends[1], out + done, LEN / 4))
+                    _exit(1);
+            }
+            _exit(0);
+        }
+        close(ends[1]);
+        setitimer(ITIMER_REAL, &often, NULL);
+        assert_int_equal(stasis_io_read(ends[0], in, LEN + 1), LEN);
+        setitimer(ITIMER_REAL, &never, NULL);
+        assert_memory_equal(in, out, LEN);
+        close(ends[0]);
+        child_wait(child);
+        free(out);
+        free(in);
+    }
+    assert_true(alarms > 0);
+}
+
+static void offsets_and_ends_are_exact(void **state)
+{
+    char path[] = "/tmp/stasis-test-XXXXXX";
+    int fd = mkstemp(path);
+    uint8_t buf[16];
+    uint64_t pos;
+
+    (void)state;
+    unlink(path);
+    assert_int_equal(stasis_io_pwrite(fd, "snapshot", 8, 100), 0);
+    assert_int_equal(stasis_io_pread(fd, buf, 16, 100), 8);
+    assert_memory_equal(buf, "snapshot", 8);
+    assert_int_equal(stasis_io_pread(fd, buf, 16, 108), 0);
+    assert_int_equal(stasis_io_truncate(fd, 104), 0);
+    assert_int_equal(stasis_io_seek(fd, 0, SEEK_END, &pos), 0);
+    assert_int_equal(pos, 104);
+    stasis_io_close(fd);
+    assert_int_equal(stasis_io_pread(fd, buf, 1, 0), -1);
+    assert_int_equal(stasis_io_pwrite(fd, buf, 1, 0), -1);
+    assert_int_equal(errno, EBADF);
+}
+
+static void a_full_device_is_told(void **state)
+{
+    int fd = open("/dev/full", O_WRONLY);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(stasis_io_write(fd, "x", 1), -1);
+    assert_int_equal(errno, ENOSPC);
+    stasis_io_close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(interrupted_transfers_are_whole),
+        cmocka_unit_test(offsets_and_ends_are_exact),
+        cmocka_unit_test(a_full_device_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Through pipes, both ways, whole and broken.
+ */
+#include "tests/state-ser/snap/fixture.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "state-ser/snap/le.h"
+
+static void through_a_pipe(const struct image *image, const struct built *built)
+{
+    struct stasis_error err = {0};
+    struct stasis_snap *snap;
+    int child;
+    int fd = image_pipe(image, &child);
+
+    if (stasis_snap_open_fd(fd, "pipe", &snap, &err))
+        fail_msg("%s", err.msg);
+    close(fd);
+    child_wait(child);
+    assert_same_ram(snap, built, 2);
+    assert_int_equal(stasis_snap_verify(snap, 2, NULL, NULL, &err), 0);
+    stasis_snap_free(snap);
+}
+
+static void both_layouts_come_through_a_pipe(void **state)
+{
+    struct image (*const saves[])(struct built *) = {image_of, image_of_stream};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct built built;
+        struct image image;
+
+        built_large(&built);
+        image = saves[i](&built);
+        through_a_pipe(&image, &built);
+        image_fini(&image);
+        built_fini(&built);
+    }
+}
+
+static void a_fifo_can_be_opened_by_name(void **state)
+{
+    struct stasis_error err = {0};
+    struct stasis_snap *snap;
+    struct built built;
+    char path[128];
+    pid_t child;
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/fifo", folder_make());
+    assert_int_equal(mkfifo(path, 0600), 0);
+    built_small(&built);
+    child = fork();
+    if (child == 0) {
+        int fd = open(path, O_WRONLY);
+
+        _exit(stasis_snap_save_stream(built.snap, fd, NULL, NULL, &err) ? 1 : 0);
+    }
+    if (stasis_snap_open(path, &snap, &err))
+        fail_msg("%s", err.msg);
+    child_wait(child);
+    assert_true(stasis_snap_info(snap)->streamed);
+    assert_same_ram(snap, &built, 1);
+    stasis_snap_free(snap);
+    built_fini(&built);
+    folder_remove();
+}
+
+static void expect_refused(const struct image *image, size_t cut)
+{
+    struct stasis_error err = {0};
+    struct stasis_snap *snap = NULL;
+    int child;
+    int fd = image_pipe(image, &child);
+    int rc = stasis_snap_open_fd(fd, "pipe", &snap, &err);
+
+    close(fd);
+    child_wait(child);
+    if (rc != STASIS_ERR_CORRUPT)
+        fail_msg("%zu bytes: %d %s", cut, rc, err.msg);
+    assert_null(snap);
+}
+
+static void broken_streams_are_refused(void **state)
+{
+    struct image (*const saves[])(struct built *) = {image_of, image_of_stream};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct built built;
+        struct image whole;
+        struct image image;
+
+        built_small(&built);
+        whole = saves[i](&built);
+        for (size_t len = 0; len < whole.len; len += 4096) {
+            image = image_copy(&whole);
+            image_resize(&image, len);
+            expect_refused(&image, len);
+            image_fini(&image);
+        }
+        image = image_copy(&whole);
+        image_resize(&image, whole.len + 1);
+        expect_refused(&image, whole.len + 1);
+        image_fini(&image);
+        image_fini(&whole);
+        built_fini(&built);
+    }
+}
+
+/* A sender that never stops is cut off by what its own header allows. */
+static void an_endless_stream_is_cut_off(void **state)
+{
+    struct stasis_error err = {0};
+    struct stasis_snap *snap = NULL;
+    struct built built;
+    struct image image;
+    int ends[2];
+    pid_t child;
+
+    (void)state;
+    built_small(&built);
+    image = image_of_stream(&built);
+    assert_int_equal(pipe(ends), 0);
+    child = fork();
+    if (child == 0) {
+        static uint8_t noise[65536];
+
+        close(ends[0]);
+        if (write(ends[1], image.bytes, image.len) < 0)
+            _exit(1);
+        while (write(ends[1], noise, sizeof(noise)) > 0)
+            ;
+        _exit(0);
+    }
+    close(ends[1]);
+    assert_int_equal(stasis_snap_open_fd(ends[0], "pipe", &snap, &err), STASIS_ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "longer than its header allows"));
+    close(ends[0]);
+    child_wait(child);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+/* Only the trailer is believed, and only if it fits its header. */
+static void header_and_trailer_must_fit(void **state)
+{
+    static const size_t same[] = {STASIS_HDR_ARCH, STASIS_HDR_UUID, STASIS_HDR_CREATED,
+                                  STASIS_HDR_RAM_BYTES, STASIS_HDR_PRODUCER + 7};
+    static const size_t unknown[] = {STASIS_HDR_FILE_LEN, STASIS_HDR_STORED_BYTES,
+                                     STASIS_HDR_SECTION_COUNT};
+    struct stasis_error err = {0};
+    struct built built;
+    struct image whole;
+
+    (void)state;
+    built_small(&built);
+    whole = image_of_stream(&built);
+    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+        struct image image = image_copy(&whole);
+
+        image.bytes[same[i]] ^= 1;
+        image_reseal(&image);
+        assert_int_equal(check_image(&image, &err), STASIS_ERR_CORRUPT);
+        assert_non_null(strstr(err.msg, "belong to different snapshots"));
+        image_fini(&image);
+    }
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        struct image image = image_copy(&whole);
+
+        image.bytes[unknown[i]] ^= 1;
+        image_reseal(&image);
+        assert_int_equal(check_image(&image, &err), STASIS_ERR_CORRUPT);
+        assert_non_null(strstr(err.msg, "only its trailer can know"));
+        image_fini(&image);
+    }
+    image_fini(&whole);
+    built_fini(&built);
+}
+
+static void a_stream_that_fails_is_a_write_error(void **state)
+{
+    struct stasis_error err = {0};
+    struct built built;
+    int fd = open("/dev/full", O_WRONLY);
+    int ends[2];
+
+    (void)state;
+    built_small(&built);
+    assert_int_equal(stasis_snap_save_stream(built.snap, fd, NULL, NULL, &err), STASIS_ERR_WRITE);
+    assert_non_null(strstr(err.msg, "No space left"));
+    close(fd);
+    signal(SIGPIPE, SIG_IGN);
+    assert_int_equal(pipe(ends), 0);
+    close(ends[0]);
+    assert_int_equal(stasis_snap_save_stream(built.snap, ends[1], NULL, NULL, &err),
+                     STASIS_ERR_WRITE);
+    assert_non_null(strstr(err.msg, "Broken pipe"));
+    close(ends[1]);
+    signal(SIGPIPE, SIG_DFL);
+    built_fini(&built);
+}
+
+static void a_useless_tmpdir_is_passed_over(void **state)
+{
+    struct stasis_error err = {0};
+    struct stasis_snap *snap = NULL;
+    struct built built;
+    struct image image;
+    int child;
+    int fd;
+
+    (void)state;
+    built_small(&built);
+    image = image_of_stream(&built);
+    setenv("TMPDIR", "/nonexistent", 1); /* then the usual places */
+    fd = image_pipe(&image, &child);
+    assert_int_equal(stasis_snap_open_fd(fd, "pipe", &snap, &err), 0);
+    stasis_snap_free(snap);
+    close(fd);
+    child_wait(child);
+    unsetenv("TMPDIR");
+    image_fini(&image);
+    built_fini(&built);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_layouts_come_through_a_pipe),
+        cmocka_unit_test(a_fifo_can_be_opened_by_name),
+        cmocka_unit_test(broken_streams_are_refused),
+        cmocka_unit_test(an_endless_stream_is_cut_off),
+        cmocka_unit_test(header_and_trailer_must_fit),
+        cmocka_unit_test(a_stream_that_fails_is_a_write_error),
+        cmocka_unit_test(a_useless_tmpdir_is_passed_over),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
