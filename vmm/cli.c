@@ -115,7 +115,8 @@ static int find_key(const struct stasis_cli_option *option, const struct stasis_
         return stasis_fail(err, STASIS_ERR_ARG,
                            "%s is not key=value; put a value that holds commas in quotes",
                            item->value);
-    while (item->key && option->keys[index].name && strcmp(option->keys[index].name, item->key))
+    while (item->key && option->keys[index].name &&
+           strcmp(option->keys[index].name, item->key) != 0)
         index++;
     if (!option->keys[index].name)
         return unknown_key(option, item->key, err);

@@ -73,7 +73,7 @@ int stasis_serial_out_open_file(struct stasis_serial_out *out,
                                 const struct stasis_serial_out_options *options,
                                 struct stasis_error *err)
 {
-    struct stat st;
+    struct stat st = {0};
     int rc = open_regular(out, options->path, &st, err);
 
     if (rc)
@@ -165,7 +165,7 @@ int stasis_serial_out_open_ring(struct stasis_serial_out *out,
                                 const struct stasis_serial_out_options *options,
                                 struct stasis_error *err)
 {
-    struct stat st;
+    struct stat st = {0};
     int rc = open_regular(out, options->path, &st, err);
 
     if (rc)

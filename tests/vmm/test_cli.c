@@ -13,21 +13,20 @@
 /* Parses a command line given as words between '|', so that words can hold blanks. */
 static int parse(const char *line, struct stasis_options *ret_options, struct stasis_error *err)
 {
-    char copy[1024];
-    char *argv[ARG_MAX_COUNT + 1] = {NULL};
-    int argc = 0;
-    char *next = copy;
+    char name[] = "vmm";
+    char *copy = strdup(line);
+    char *next = *line ? copy : NULL;
+    char *argv[ARG_MAX_COUNT + 1] = {name};
+    int argc = 1;
+    int rc;
 
-    assert_true(strlen(line) + 5 < sizeof(copy));
-    strcpy(copy, "vmm|");
-    strcat(copy, line);
-    if (!*line)
-        copy[3] = '\0';
     while (next) {
         assert_true(argc < ARG_MAX_COUNT);
         argv[argc++] = strsep(&next, "|");
     }
-    return stasis_cli_parse(argc, argv, ret_options, err);
+    rc = stasis_cli_parse(argc, argv, ret_options, err);
+    free(copy);
+    return rc;
 }
 
 static struct stasis_options good(const char *line)
@@ -211,7 +210,7 @@ static void refuses_with_option_and_remedy(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct stasis_options options;
         struct stasis_error err = {.msg = ""};
-        char words[128];
+        char *words = strdup(cases[i].words);
         char *next = words;
 
         memset(&options, 0x5a, sizeof(options));
@@ -219,13 +218,13 @@ static void refuses_with_option_and_remedy(void **state)
         assert_int_equal(err.code, STASIS_ERR_ARG);
         assert_int_equal(*(unsigned char *)&options, 0x5a); /* untouched */
         assert_null(strpbrk(err.msg, "\n\033"));
-        strcpy(words, cases[i].words);
         while (next) {
             const char *word = strsep(&next, "|");
 
             if (!strstr(err.msg, word))
                 fail_msg("%s: no \"%s\" in: %s", cases[i].line, word, err.msg);
         }
+        free(words);
     }
 }
 
