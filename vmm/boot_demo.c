@@ -17,31 +17,28 @@ static bool is_own_irq(uint32_t gsi)
     return gsi < 8 && gsi != 0 && gsi != 2;
 }
 
-static int find(const struct stasis_board_state *board, const char *type, uint32_t bus,
-                const struct stasis_board_device_state **ret_device, struct stasis_error *err)
+static const struct stasis_board_device_state *find(const struct stasis_board_state *board,
+                                                    const char *type, uint32_t bus,
+                                                    struct stasis_error *err)
 {
     for (uint32_t i = 0; i < board->devices_count; i++) {
-        if (board->devices[i].bus == bus && !strcmp(board->devices[i].type, type)) {
-            *ret_device = &board->devices[i];
-            return 0;
-        }
+        if (board->devices[i].bus == bus && !strcmp(board->devices[i].type, type))
+            return &board->devices[i];
     }
-    return stasis_fail(err, STASIS_ERR_ARG, "the demo guest needs a %s on the %s bus of the board",
-                       type, bus == BUS_PIO ? "port I/O" : "memory-mapped I/O");
+    stasis_fail(err, STASIS_ERR_ARG, "the demo guest needs a %s on the %s bus of the board", type,
+                bus == BUS_PIO ? "port I/O" : "memory-mapped I/O");
+    return NULL;
 }
 
 static int fill_params(const struct stasis_board_state *board,
                        struct stasis_demo_params *ret_params, struct stasis_error *err)
 {
-    const struct stasis_board_device_state *serial, *i8042, *rtc;
-    int rc = find(board, "stasis.serial", BUS_PIO, &serial, err);
+    const struct stasis_board_device_state *serial = find(board, "stasis.serial", BUS_PIO, err);
+    const struct stasis_board_device_state *i8042 = find(board, "stasis.i8042", BUS_PIO, err);
+    const struct stasis_board_device_state *rtc = find(board, "stasis.pl031", BUS_MMIO, err);
 
-    if (!rc)
-        rc = find(board, "stasis.i8042", BUS_PIO, &i8042, err);
-    if (!rc)
-        rc = find(board, "stasis.pl031", BUS_MMIO, &rtc, err);
-    if (rc)
-        return rc;
+    if (!serial || !i8042 || !rtc)
+        return STASIS_ERR_ARG;
     if (!is_own_irq(serial->gsi) || rtc->base >= STASIS_MMIO_GAP_END)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "the demo guest needs its serial port on interrupt 1 or 3 to 7 and its "
