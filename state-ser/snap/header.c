@@ -154,18 +154,8 @@ static int check_reserved(const uint8_t *p, const struct stasis_header *header,
     return 0;
 }
 
-int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_header *ret_header,
-                         struct stasis_error *err)
+static void decode_info(const uint8_t *p, struct stasis_snap_info *info)
 {
-    struct stasis_header header = {0};
-    struct stasis_snap_info *info = &header.info;
-    const uint8_t *p = bytes;
-    int rc = check_frame(p, err);
-
-    if (!rc)
-        rc = decode_producer(p + STASIS_HDR_PRODUCER, info, err);
-    if (rc)
-        return rc;
     info->format_version = stasis_le32_get(p + STASIS_HDR_VERSION);
     info->arch = (enum stasis_arch)stasis_le32_get(p + STASIS_HDR_ARCH);
     info->incompatible = stasis_le64_get(p + STASIS_HDR_INCOMPATIBLE);
@@ -176,20 +166,39 @@ int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_h
     info->file_len = stasis_le64_get(p + STASIS_HDR_FILE_LEN);
     info->ram_bytes = stasis_le64_get(p + STASIS_HDR_RAM_BYTES);
     info->stored_bytes = stasis_le64_get(p + STASIS_HDR_STORED_BYTES);
-    rc = check_version(p, info, err);
+}
+
+static int decode_sections(const uint8_t *p, struct stasis_header *header, struct stasis_error *err)
+{
+    header->section_count = stasis_le32_get(p + STASIS_HDR_SECTION_COUNT);
+    if (header->section_count > STASIS_SECTIONS_MAX)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "%" PRIu32 " sections, at most %u",
+                           header->section_count, STASIS_SECTIONS_MAX);
+    for (uint32_t i = 0; i < header->section_count; i++)
+        decode_section(p + STASIS_HDR_SECTIONS + (size_t)i * STASIS_SECTION_ENTRY_LEN,
+                       &header->sections[i]);
+    return 0;
+}
+
+int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_header *ret_header,
+                         struct stasis_error *err)
+{
+    struct stasis_header header = {0};
+    int rc = check_frame(bytes, err);
+
+    if (!rc)
+        rc = decode_producer(bytes + STASIS_HDR_PRODUCER, &header.info, err);
     if (rc)
         return rc;
-    header.section_count = stasis_le32_get(p + STASIS_HDR_SECTION_COUNT);
-    if (header.section_count > STASIS_SECTIONS_MAX)
-        return stasis_fail(err, STASIS_ERR_CORRUPT, "%" PRIu32 " sections, at most %u",
-                           header.section_count, STASIS_SECTIONS_MAX);
-    if (info->ram_bytes > STASIS_RAM_MAX)
-        return stasis_fail(err, STASIS_ERR_CORRUPT, "%" PRIu64 " bytes of RAM, at most %" PRIu64,
-                           info->ram_bytes, STASIS_RAM_MAX);
-    for (uint32_t i = 0; i < header.section_count; i++)
-        decode_section(p + STASIS_HDR_SECTIONS + (size_t)i * STASIS_SECTION_ENTRY_LEN,
-                       &header.sections[i]);
-    rc = check_reserved(p, &header, err);
+    decode_info(bytes, &header.info);
+    rc = check_version(bytes, &header.info, err);
+    if (!rc && header.info.ram_bytes > STASIS_RAM_MAX)
+        rc = stasis_fail(err, STASIS_ERR_CORRUPT, "%" PRIu64 " bytes of RAM, at most %" PRIu64,
+                         header.info.ram_bytes, STASIS_RAM_MAX);
+    if (!rc)
+        rc = decode_sections(bytes, &header, err);
+    if (!rc)
+        rc = check_reserved(bytes, &header, err);
     if (!rc)
         *ret_header = header;
     return rc;

@@ -88,6 +88,13 @@ uint32_t stasis_index_region_of(const struct stasis_index *index, uint64_t i)
     return r;
 }
 
+uint64_t stasis_index_region_end(const struct stasis_index *index, uint64_t i)
+{
+    const struct stasis_snap_region *region = &index->regions[stasis_index_region_of(index, i)];
+
+    return region->first_chunk + stasis_region_chunks(region);
+}
+
 struct stasis_snap_chunk stasis_index_get(const struct stasis_index *index, uint64_t i)
 {
     const struct stasis_snap_region *region = &index->regions[stasis_index_region_of(index, i)];
@@ -119,13 +126,15 @@ void stasis_index_put(struct stasis_index *index, uint64_t i, const struct stasi
 
 uint64_t stasis_index_run(const struct stasis_index *index, uint64_t i, uint64_t end)
 {
+    uint64_t region_end = stasis_index_region_end(index, i);
     struct stasis_snap_chunk prev = stasis_index_get(index, i);
 
+    if (end > region_end)
+        end = region_end; /* what follows lies elsewhere in the host's memory */
     while (++i < end && prev.kind == STASIS_CHUNK_RAW) {
         struct stasis_snap_chunk next = stasis_index_get(index, i);
 
-        if (next.kind != STASIS_CHUNK_RAW || next.gpa != prev.gpa + prev.size ||
-            next.offset != prev.offset + prev.stored_len)
+        if (next.kind != STASIS_CHUNK_RAW || next.offset != prev.offset + prev.stored_len)
             break;
         prev = next;
     }

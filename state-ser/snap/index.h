@@ -45,11 +45,12 @@ static inline uint64_t stasis_region_chunks(const struct stasis_snap_region *reg
     return region->size / STASIS_CHUNK_SIZE + (region->size % STASIS_CHUNK_SIZE != 0);
 }
 
-/* The region a chunk lies in. */
+/* The region a chunk lies in, and the number behind that region's last chunk. */
 uint32_t stasis_index_region_of(const struct stasis_index *index, uint64_t i);
+uint64_t stasis_index_region_end(const struct stasis_index *index, uint64_t i);
 
-/* End of the run that starts at chunk i: chunks stored one behind the other, both in the file and
- * in RAM; at most `end`. A chunk that is not stored is a run of its own. */
+/* End of the run that starts at chunk i: raw chunks of one region that are stored one behind the
+ * other; at most `end`. A chunk that is not raw is a run of its own. */
 uint64_t stasis_index_run(const struct stasis_index *index, uint64_t i, uint64_t end);
 
 #endif

@@ -22,7 +22,7 @@ struct stasis_snap {
 };
 
 /* Where a save goes: a file, or a stream that can only be appended to. */
-struct stasis_sink {
+struct stasis_snap_sink {
     int fd;
     bool streamed;
     uint64_t pos; /* streamed: bytes written */
@@ -30,7 +30,7 @@ struct stasis_sink {
 
 /* Writes the whole snapshot into the sink, which is empty, and sets snap->header to what it says.
  * STASIS_ERR_WRITE, STASIS_ERR_NOMEM, STASIS_ERR_ARG (the snapshot was opened, not built). */
-int stasis_snap_write(struct stasis_snap *snap, struct stasis_sink *sink,
+int stasis_snap_write(struct stasis_snap *snap, struct stasis_snap_sink *sink,
                       const struct stasis_save_opts *opts, struct stasis_save_stats *ret_stats,
                       struct stasis_error *err);
 

@@ -188,7 +188,7 @@ int stasis_snap_save(struct stasis_snap *snap, const char *path,
 {
     struct target target = {.dir = -1, .fd = -1};
     struct stasis_save_opts chosen;
-    struct stasis_sink sink;
+    struct stasis_snap_sink sink;
     int rc = stasis_save_opts_get(opts, &chosen, err);
 
     if (!rc)
@@ -198,7 +198,7 @@ int stasis_snap_save(struct stasis_snap *snap, const char *path,
     if (!rc)
         rc = create(&target, err);
     if (!rc) {
-        sink = (struct stasis_sink){.fd = target.fd};
+        sink = (struct stasis_snap_sink){.fd = target.fd};
         rc = stasis_snap_write(snap, &sink, &chosen, ret_stats, err);
     }
     if (!rc)

@@ -16,7 +16,7 @@
 int stasis_snap_save_stream(struct stasis_snap *snap, int fd, const struct stasis_save_opts *opts,
                             struct stasis_save_stats *ret_stats, struct stasis_error *err)
 {
-    struct stasis_sink sink = {.fd = fd, .streamed = true};
+    struct stasis_snap_sink sink = {.fd = fd, .streamed = true};
     struct stasis_save_opts chosen;
     int rc = stasis_save_opts_get(opts, &chosen, err);
 

@@ -17,7 +17,7 @@
 
 struct writer {
     const struct stasis_snap *snap;
-    struct stasis_sink *sink;
+    struct stasis_snap_sink *sink;
     struct stasis_save_opts opts;
     struct stasis_index index; /* of this save */
     uint8_t *state;
@@ -32,7 +32,7 @@ static uint64_t round_up(uint64_t value, uint64_t to)
 }
 
 /* `offset` is where the bytes belong; a stream is filled with zeros up to it. */
-static int put(struct stasis_sink *sink, const void *bytes, size_t len, uint64_t offset,
+static int put(struct stasis_snap_sink *sink, const void *bytes, size_t len, uint64_t offset,
                struct stasis_error *err)
 {
     static const uint8_t zeros[STASIS_PAGE_SIZE];
@@ -82,37 +82,41 @@ static int scan(void *ctx, uint64_t first, uint64_t end, struct stasis_error *er
 
 /* A run that holds a whole huge page of guest RAM starts at an offset congruent to its address, so
  * that it can be mapped with huge pages; what that skips in a file is a hole. */
-static uint64_t run_offset(uint64_t pos, uint64_t gpa, uint64_t size)
+static uint64_t run_offset(uint64_t pos, uint64_t gpa, uint64_t gpa_end)
 {
-    bool pays = round_up(gpa, HUGE_PAGE) + HUGE_PAGE <= gpa + size;
+    bool pays = round_up(gpa, HUGE_PAGE) + HUGE_PAGE <= gpa_end;
 
     return pays ? pos + (gpa - pos) % HUGE_PAGE : pos;
+}
+
+/* Number behind the last of the raw chunks that follow chunk i in its region. */
+static uint64_t raw_end(const struct stasis_index *index, uint64_t i)
+{
+    uint64_t end = stasis_index_region_end(index, i);
+
+    while (i < end && stasis_index_get(index, i).kind == STASIS_CHUNK_RAW)
+        i++;
+    return i;
 }
 
 /* Gives every raw chunk its offset and returns the end of the data. */
 static uint64_t lay_out(struct writer *w, uint64_t pos)
 {
     struct stasis_index *index = &w->index;
-    struct stasis_snap_chunk prev = {0};
+    uint64_t run_end = 0;
 
     for (uint64_t i = 0; i < index->chunk_count; i++) {
         struct stasis_snap_chunk chunk = stasis_index_get(index, i);
-        bool starts = prev.kind != STASIS_CHUNK_RAW || prev.gpa + prev.size != chunk.gpa;
 
-        prev = chunk;
         if (chunk.kind != STASIS_CHUNK_RAW)
             continue;
-        if (starts && !w->sink->streamed) {
-            uint64_t size = chunk.size;
-            struct stasis_snap_chunk next;
+        if (i >= run_end) {
+            struct stasis_snap_chunk last;
 
-            for (uint64_t j = i + 1; j < index->chunk_count; j++) {
-                next = stasis_index_get(index, j);
-                if (next.kind != STASIS_CHUNK_RAW || next.gpa != chunk.gpa + size)
-                    break;
-                size += next.size;
-            }
-            pos = run_offset(pos, chunk.gpa, size);
+            run_end = raw_end(index, i);
+            last = stasis_index_get(index, run_end - 1);
+            if (!w->sink->streamed) /* where a gap would be no hole */
+                pos = run_offset(pos, chunk.gpa, last.gpa + last.size);
         }
         chunk.offset = pos;
         stasis_index_put(index, i, &chunk);
@@ -122,33 +126,37 @@ static uint64_t lay_out(struct writer *w, uint64_t pos)
     return pos;
 }
 
+/* Takes the checksums of a run of raw chunks and returns its length. */
+static uint64_t sum_run(struct writer *w, uint64_t first, uint64_t end)
+{
+    uint64_t len = 0;
+
+    for (uint64_t i = first; i < end; i++) {
+        struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
+
+        chunk.crc = stasis_crc32(chunk_bytes(w, i), chunk.size);
+        stasis_index_put(&w->index, i, &chunk);
+        len += chunk.size;
+    }
+    return len;
+}
+
 /* Writes chunks first..end-1, each run of them with one call, straight from guest memory. The
  * checksum is taken just before, while the bytes are on their way through the cache. */
 static int write_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
 {
     struct writer *w = ctx;
+    int rc = 0;
 
-    while (first < end) {
+    while (first < end && !rc) {
+        struct stasis_snap_chunk chunk = stasis_index_get(&w->index, first);
         uint64_t stop = stasis_index_run(&w->index, first, end);
-        uint64_t offset = stasis_index_get(&w->index, first).offset;
-        uint64_t len = 0;
-        int rc;
 
-        for (uint64_t i = first; i < stop; i++) {
-            struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
-
-            if (chunk.kind != STASIS_CHUNK_RAW)
-                continue;
-            chunk.crc = stasis_crc32(chunk_bytes(w, i), chunk.size);
-            len += chunk.size;
-            stasis_index_put(&w->index, i, &chunk);
-        }
-        rc = len ? put(w->sink, chunk_bytes(w, first), len, offset, err) : 0;
-        if (rc)
-            return rc;
+        if (chunk.kind == STASIS_CHUNK_RAW)
+            rc = put(w->sink, chunk_bytes(w, first), sum_run(w, first, stop), chunk.offset, err);
         first = stop;
     }
-    return 0;
+    return rc;
 }
 
 static int run_chunks(struct writer *w, unsigned threads,
@@ -288,7 +296,7 @@ static int prepare(struct writer *w, struct stasis_error *err)
     return rc;
 }
 
-int stasis_snap_write(struct stasis_snap *snap, struct stasis_sink *sink,
+int stasis_snap_write(struct stasis_snap *snap, struct stasis_snap_sink *sink,
                       const struct stasis_save_opts *opts, struct stasis_save_stats *ret_stats,
                       struct stasis_error *err)
 {
