@@ -138,7 +138,8 @@ static void drops_what_exceeds_the_rate(void **state)
     char line[200];
 
     (void)state;
-    put(out, "abcdefgh");
+    put(out, "abc");
+    put(out, "defgh");
     assert_int_equal(out->stats.written, 4);
     assert_int_equal(DROP(out, RATE), 4);
     assert_true(stasis_serial_out_summary(out, line, sizeof(line)));
@@ -366,6 +367,12 @@ static void file_starts_empty_or_goes_on(void **state)
     out = open_out(&options);
     put(out, "after");
     assert_int_equal(DROP(out, LIMIT), 3);
+    stasis_serial_out_close(out);
+    file_holds(path, "beforeaf", 8);
+    options.limit = 7; /* it holds more than it may */
+    out = open_out(&options);
+    put(out, "x");
+    assert_int_equal(DROP(out, LIMIT), 1);
     stasis_serial_out_close(out);
     file_holds(path, "beforeaf", 8);
     options.append = false;
