@@ -12,7 +12,8 @@
 
 #include "vmm/x86_state.h"
 
-#define MSR_MAX 512u
+#define MSR_MAX   512u
+#define BATCH_MAX 128u /* KVM takes less than 256 at a time (MAX_IO_MSRS) */
 
 /* Beyond the index list: first, last. */
 static const struct {
@@ -85,7 +86,7 @@ static int candidates(const struct stasis_kvm *kvm, struct msr_set *ret_set,
 
 union msr_batch {
     struct kvm_msrs header;
-    uint8_t room[sizeof(struct kvm_msrs) + MSR_MAX * sizeof(struct kvm_msr_entry)];
+    uint8_t room[sizeof(struct kvm_msrs) + BATCH_MAX * sizeof(struct kvm_msr_entry)];
 };
 
 static int read_one(struct stasis_vcpu *vcpu, uint32_t index, uint64_t *ret_value)
@@ -121,11 +122,12 @@ static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
         return rc;
     to->msrs_count = 0;
     while (at < set.count) {
+        uint32_t asked = set.count - at < BATCH_MAX ? set.count - at : BATCH_MAX;
         int got;
 
         memset(&batch, 0, sizeof(batch));
-        batch.header.nmsrs = set.count - at;
-        for (uint32_t i = 0; i < set.count - at; i++)
+        batch.header.nmsrs = asked;
+        for (uint32_t i = 0; i < asked; i++)
             batch.header.entries[i].index = set.index[at + i];
         got = stasis_kvm_ioctl(vcpu->fd, KVM_GET_MSRS, &batch);
         if (got < 0)
@@ -133,7 +135,7 @@ static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
         for (int i = 0; i < got; i++)
             to->msrs[to->msrs_count++] = (struct stasis_x86_msr_state){
                 .index = batch.header.entries[i].index, .value = batch.header.entries[i].data};
-        at += (uint32_t)got + 1;
+        at += (uint32_t)got + ((uint32_t)got < asked);
     }
     return 0;
 }
@@ -175,37 +177,36 @@ static bool has_own_turn(uint32_t index)
     return index == STASIS_MSR_TSC || index == STASIS_MSR_TSC_DEADLINE;
 }
 
-/* All but the TSC and its deadline, in batches that go on behind a refusal. */
+/* All but the TSC and its deadline. KVM_SET_MSRS stops at a refusal: look at that one, and go on
+ * behind it. */
 static int set_plain(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from,
                      struct stasis_error *err)
 {
     uint32_t at = 0;
+    int rc = 0;
 
-    while (at < from->msrs_count) {
+    while (!rc && at < from->msrs_count) {
         union msr_batch batch = {.header.nmsrs = 0};
-        uint32_t source[MSR_MAX];
-        int done, rc;
+        uint32_t source[BATCH_MAX];
+        uint32_t i = at, done;
+        int got;
 
-        for (uint32_t i = at; i < from->msrs_count; i++) {
+        for (; i < from->msrs_count && batch.header.nmsrs < BATCH_MAX; i++) {
             if (has_own_turn(from->msrs[i].index))
                 continue;
             source[batch.header.nmsrs] = i;
-            batch.header.entries[batch.header.nmsrs].index = from->msrs[i].index;
-            batch.header.entries[batch.header.nmsrs++].data = from->msrs[i].value;
+            batch.header.entries[batch.header.nmsrs++] =
+                (struct kvm_msr_entry){.index = from->msrs[i].index, .data = from->msrs[i].value};
         }
-        if (!batch.header.nmsrs)
-            return 0;
-        done = stasis_kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &batch);
-        if (done < 0)
+        got = stasis_kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &batch);
+        if (got < 0)
             return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_SET_MSRS");
-        if ((uint32_t)done == batch.header.nmsrs)
-            return 0;
-        at = source[done] + 1;
-        rc = refused(vcpu, &from->msrs[source[done]], err);
-        if (rc)
-            return rc;
+        done = (uint32_t)got;
+        at = done < batch.header.nmsrs ? source[done] + 1 : i;
+        if (done < batch.header.nmsrs)
+            rc = refused(vcpu, &from->msrs[source[done]], err);
     }
-    return 0;
+    return rc;
 }
 
 /* The TSC before its deadline, the deadline last (Firecracker #4099, #4666): KVM compares the two
@@ -258,7 +259,7 @@ static int tsc_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_er
 {
     const struct stasis_x86_tsc_state *from = state;
     const struct stasis_machine *machine = vcpu->machine;
-    struct stasis_x86_tsc_state host;
+    struct stasis_x86_tsc_state host = {.khz = 0};
     int rc = tsc_get(vcpu, &host, err);
 
     if (rc || stasis_x86_tsc_close(host.khz, from->khz))
