@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <time.h>
 
+#include "vmm/clock.h"
 #include "vmm/x86_state.h"
 
 /* Adds one record, unless `rc` says that its state could not be read. */
@@ -118,12 +118,10 @@ static int add_machine(struct stasis_records *records, const struct stasis_machi
 {
     struct stasis_machine_state state;
     struct utsname host;
-    struct timespec now;
 
     stasis_state_init(&stasis_machine_schema, &state);
     state.generation = machine->generation;
-    clock_gettime(CLOCK_REALTIME, &now);
-    state.frozen_realtime_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    state.frozen_realtime_ns = stasis_realtime_ns();
     if (!uname(&host))
         snprintf(state.host_kernel, sizeof(state.host_kernel), "%s", host.release);
     host_cpu_name(state.host_cpu, sizeof(state.host_cpu));

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "vmm/board.h"
+#include "vmm/clock.h"
 #include "vmm/say.h"
 #include "vmm/session_internal.h"
 #include "vmm/thaw.h"
@@ -202,6 +203,7 @@ static int thaw(struct stasis_session *session, struct stasis_error *err)
         .allow_tsc = options->allow_tsc,
     };
     const char *path = options->restore_path;
+    uint64_t start = stasis_monotonic_us();
     struct stasis_snap *snap = NULL;
     int rc = strcmp(path, STASIS_CLI_STREAM) != 0
                  ? stasis_snap_open(path, &snap, err)
@@ -211,11 +213,15 @@ static int thaw(struct stasis_session *session, struct stasis_error *err)
         rc = stasis_thaw(&session->machine, snap, &thaw_options, &session->host, err);
         if (rc)
             rc = stasis_wrap(err, rc, "%s", path);
-        else
-            session->machine_ready = true;
     }
     stasis_snap_free(snap);
-    return rc;
+    if (rc)
+        return rc;
+    session->machine_ready = true;
+    stasis_say("thawed %s in %" PRIu64 " ms: generation %" PRIu64 ", %" PRIu64 " MiB of RAM", path,
+               (stasis_monotonic_us() - start) / 1000, session->machine.generation,
+               stasis_memory_size(&session->machine.memory) >> 20);
+    return 0;
 }
 
 /* ---- running and ending ---- */
@@ -244,6 +250,11 @@ static int run(struct stasis_session *session, struct stasis_error *err)
         rc = stasis_machine_start(&session->machine, err);
     if (rc)
         return rc;
+    /* From here on the guest lives again: what comes before is reading and checking the file. */
+    if (session->options->restore_path)
+        stasis_say("thawed %s", strcmp(session->options->restore_path, STASIS_CLI_STREAM) != 0
+                                    ? session->options->restore_path
+                                    : "standard input");
     arm_snapshot_timer(session);
     return stasis_loop_run(&session->loop, err);
 }

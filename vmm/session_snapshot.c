@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "vmm/clock.h"
 #include "vmm/freeze.h"
 #include "vmm/say.h"
 #include "vmm/session_internal.h"
-
-static uint64_t monotonic_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 static bool to_stream(const struct stasis_session *session)
 {
@@ -63,7 +55,7 @@ void stasis_session_snapshot(struct stasis_session *session)
 {
     struct stasis_save_stats stats;
     struct stasis_error err;
-    uint64_t start = monotonic_us();
+    uint64_t start = stasis_monotonic_us();
 
     if (session->frozen)
         return;
@@ -82,6 +74,6 @@ void stasis_session_snapshot(struct stasis_session *session)
         stasis_machine_resume(&session->machine);
         return;
     }
-    report(session, &stats, monotonic_us() - start);
+    report(session, &stats, stasis_monotonic_us() - start);
     saved(session);
 }

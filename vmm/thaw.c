@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "stasis/pl031.h"
 #include "vmm/board.h"
+#include "vmm/clock.h"
 #include "vmm/freeze.h"
 #include "vmm/x86_state.h"
 
@@ -42,14 +42,6 @@ static void advance_clocks(const struct thaw *thaw, const struct stasis_schema *
                 msrs->msrs[i].value += ticks_in(thaw->elapsed_ns, thaw->tsc_khz);
         }
     }
-}
-
-static uint64_t realtime_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 /* ---- before anything is built ---- */
@@ -234,7 +226,7 @@ static int read_times(struct thaw *thaw, enum stasis_clock_policy policy, struct
 {
     struct stasis_machine_state frozen;
     struct stasis_x86_tsc_state tsc;
-    uint64_t now = realtime_ns();
+    uint64_t now = stasis_realtime_ns();
     int rc =
         stasis_records_get(thaw->records, &stasis_machine_schema, STASIS_INSTANCE_VM, &frozen, err);
 
