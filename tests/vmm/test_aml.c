@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-static uint8_t bytes[4096];
+static uint8_t bytes[16384];
 static struct stasis_aml aml;
 
 static int setup(void **state)
@@ -69,6 +69,23 @@ static void containers(void **state)
     ASSERT_WRITTEN("\x11\x87\x00\x00\x0a\x02xy");
 }
 
+static void large_containers(void **state)
+{
+    const size_t lengths[] = {0xfff, 0x1000, 0x3210};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        size_t scope = stasis_aml_open_scope(&aml, "_SB_");
+
+        while (aml.len < lengths[i] + 1)
+            stasis_aml_int(&aml, 1);
+        stasis_aml_close(&aml, scope);
+        assert_int_equal(bytes[1], 0x80 | (lengths[i] & 0xf));
+        assert_int_equal(bytes[2] | bytes[3] << 8, lengths[i] >> 4);
+        aml.len = 0;
+    }
+}
+
 static void resources(void **state)
 {
     size_t buffer;
@@ -120,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(plain_values, setup),
         cmocka_unit_test_setup(containers, setup),
+        cmocka_unit_test_setup(large_containers, setup),
         cmocka_unit_test_setup(resources, setup),
         cmocka_unit_test_setup(overflow_is_sticky, setup),
     };

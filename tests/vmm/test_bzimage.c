@@ -100,6 +100,10 @@ static void fixed_kernel_stays(void **state)
     assert_int_equal(load_at(0), 0);
     assert_int_equal(load_at(BOOT_RIG_BZIMAGE_ADDR), 0);
     boot_rig_assert_error(&rig, load_at(0x130000), STASIS_ERR_ARG, "0x200000", "kernel_load_addr");
+    header.pref_address += BOOT_RIG_BZIMAGE_ALIGN / 2; /* alignment is for those that move */
+    boot_rig_set_header(bytes, &header);
+    assert_int_equal(load_at(0), 0);
+    assert_payload_at(header.pref_address);
 }
 
 static void init_size_has_to_fit(void **state)

@@ -85,6 +85,16 @@ static void segments_may_touch(void **state)
     boot_rig_assert_error(&rig, load_at(0), STASIS_ERR_ARG, "overlaps", "build it again");
 }
 
+static void segments_come_in_any_order(void **state)
+{
+    (void)state;
+    image_file.segments[0].p_paddr = 0x300000;
+    image_file.elf.e_entry = 0x300000;
+    assert_int_equal(load_at(0), 0);
+    assert_int_equal(image.start, BOOT_RIG_ELF_DATA);
+    assert_int_equal(image.end, 0x300020);
+}
+
 static void other_headers_are_skipped(void **state)
 {
     (void)state;
@@ -168,6 +178,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(loads_segments, setup, teardown),
         cmocka_unit_test_setup_teardown(takes_the_address_it_has, setup, teardown),
         cmocka_unit_test_setup_teardown(segments_may_touch, setup, teardown),
+        cmocka_unit_test_setup_teardown(segments_come_in_any_order, setup, teardown),
         cmocka_unit_test_setup_teardown(other_headers_are_skipped, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_bad_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_nothing_to_load, setup, teardown),
