@@ -257,8 +257,7 @@ int stasis_pl031_restore(struct stasis_pl031 *dev, const struct stasis_pl031_sta
 
     if (rc)
         return rc;
-    load(dev, state, now_ns(dev));
-    dev->irq_level = dev->ris & dev->imsc;
+    load(dev, state, now_ns(dev)); /* line and timer are sync_irq's */
     return 0;
 }
 

@@ -29,8 +29,9 @@ static inline void rig_irq(void *ctx, bool level)
 {
     struct rig *rig = ctx;
 
-    rig->rises += level && !rig->line;
-    rig->falls += !level && rig->line;
+    assert_int_not_equal(level, rig->line); /* only changes are reported */
+    rig->rises += level;
+    rig->falls += !level;
     rig->line = level;
 }
 

@@ -24,7 +24,7 @@ static void wr(uint64_t offset, uint32_t value)
     stasis_pl031_write(&rig.dev, offset, 4, value);
 }
 
-/* Thaws rig's clock on a host whose clock shows `now`. */
+/* Thaws a saved clock on a host whose own clock shows `now`. */
 static void thaw(struct rig *to, const struct stasis_pl031_state *saved, uint64_t now)
 {
     start(to, now);
@@ -124,6 +124,23 @@ static void an_alarm_during_the_freeze_is_raised_by_the_thaw(void **state)
     assert_int_equal(stasis_pl031_read(&other.dev, DR, 4), 3700);
 }
 
+static void an_alarm_during_the_thaw_is_not_lost(void **state)
+{
+    struct stasis_pl031_state saved;
+    struct rig other;
+
+    (void)state;
+    wr(LR, 100);
+    wr(MR, 101);
+    wr(IMSC, 1);
+    stasis_pl031_save(&rig.dev, &saved);
+    start(&other, 0);
+    assert_int_equal(stasis_pl031_restore(&other.dev, &saved, NULL), 0);
+    other.now += 5 * S; /* memory took its time */
+    stasis_pl031_sync_irq(&other.dev);
+    assert_true(other.line);
+}
+
 static void an_acknowledged_alarm_does_not_come_back(void **state)
 {
     struct stasis_pl031_state saved;
@@ -166,6 +183,7 @@ int main(void)
         cmocka_unit_test_setup(a_restored_clock_behaves_as_its_twin, setup),
         cmocka_unit_test_setup(time_passes_for_a_saved_clock_as_for_a_running_one, setup),
         cmocka_unit_test_setup(an_alarm_during_the_freeze_is_raised_by_the_thaw, setup),
+        cmocka_unit_test_setup(an_alarm_during_the_thaw_is_not_lost, setup),
         cmocka_unit_test_setup(an_acknowledged_alarm_does_not_come_back, setup),
         cmocka_unit_test_setup(a_contradicting_state_is_refused, setup),
     };

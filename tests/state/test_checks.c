@@ -33,6 +33,11 @@ static void expect(const char *change, int rc, const struct stasis_error *err, c
         fail_msg("%s: rc %d, \"%s\" lacks \"%s\"", change, rc, err->msg, text);
 }
 
+static void set(char *dst, const char *str)
+{
+    memcpy(dst, str, strlen(str) + 1);
+}
+
 static void serial(void **state)
 {
     struct stasis_serial_state s;
@@ -100,8 +105,8 @@ static void board(void **state)
     s.devices_count = 2;
     for (unsigned i = 0; i < 2; i++) {
         stasis_state_init(&stasis_board_device_schema, &s.devices[i]);
-        strcpy(s.devices[i].type, "stasis.serial");
-        strcpy(s.devices[i].instance, i ? "com2" : "com1");
+        set(s.devices[i].type, "stasis.serial");
+        set(s.devices[i].instance, i ? "com2" : "com1");
         s.devices[i].base = 0x3f8;
         s.devices[i].size = 8;
     }
@@ -111,8 +116,8 @@ static void board(void **state)
     CASE(board, &s, x->ram[1].gpa = 0xff000, "ram[1]");
     CASE(board, &s, x->ram[0].size = 0, "ram[0]");
     CASE(board, &s, x->ram[1].gpa = ~UINT64_C(0xfff); x->ram[1].size = 0x2000, "ram[1]");
-    CASE(board, &s, strcpy(x->devices[1].instance, "com1"), "stasis.serial com1");
-    CASE(board, &s, strcpy(x->devices[1].instance, "com1"); strcpy(x->devices[1].type, "y"), GOOD);
+    CASE(board, &s, set(x->devices[1].instance, "com1"), "stasis.serial com1");
+    CASE(board, &s, set(x->devices[1].instance, "com1"); set(x->devices[1].type, "y"), GOOD);
 }
 
 static void board_device(void **state)
@@ -121,8 +126,8 @@ static void board_device(void **state)
 
     (void)state;
     stasis_state_init(&stasis_board_device_schema, &s);
-    strcpy(s.type, "stasis.serial");
-    strcpy(s.instance, "com1");
+    set(s.type, "stasis.serial");
+    set(s.instance, "com1");
     s.base = 0xfff8;
     s.size = 8;
     CASE(board_device, &s, (void)x, GOOD);

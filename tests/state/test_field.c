@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include <stdlib.h>
 #include <string.h>
 
 #include "support/cmocka_all.h"
@@ -120,7 +121,23 @@ static void utf8(void **state)
     }
     assert_false(stasis_utf8_valid("a\0b", 3));
     assert_true(stasis_utf8_valid("a\xe2\x82\xac", 4));
-    assert_false(stasis_utf8_valid("a\xe2\x82\xac", 3)); /* never looks beyond len */
+}
+
+/* Blocks of exactly the length, so that AddressSanitizer sees any look beyond it. */
+static void utf8_ends_at_its_length(void **state)
+{
+    static const char whole[] = "a\xe2\x82\xac\xf0\x9f\x98\x80";
+    static const bool valid[] = {true, true, false, false, true, false, false, false, true};
+
+    (void)state;
+    for (size_t len = 1; len < sizeof(whole); len++) {
+        char *block = malloc(len);
+
+        assert_non_null(block);
+        memcpy(block, whole, len);
+        assert_int_equal(stasis_utf8_valid(block, len), valid[len]);
+        free(block);
+    }
 }
 
 int main(void)
@@ -130,6 +147,7 @@ int main(void)
         cmocka_unit_test(members_of_real_states),
         cmocka_unit_test(list_counts),
         cmocka_unit_test(utf8),
+        cmocka_unit_test(utf8_ends_at_its_length),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,7 +90,7 @@ static void check_field(const struct stasis_schema *schema, uint32_t i)
     assert_int_equal(nested, field->sub != NULL);
     if (counted)
         assert_true(field->count_offset + sizeof(uint32_t) <= schema->size);
-    if (nested)
+    if (field->sub)
         assert_int_equal(field->elem_size, field->sub->size);
     for (uint32_t j = 0; j < i; j++)
         assert_string_not_equal(field->name, schema->fields[j].name);
