@@ -163,6 +163,11 @@ static void bounds(void **state)
     boot_rig_assert_error(&rig, build(), STASIS_ERR_ARG, "rtc", "below 4 GiB");
 }
 
+static int shell(const char *command)
+{
+    return system(command); /* NOLINT(cert-env33-c): nothing of the command is input */
+}
+
 /* Disassembles a table in folder `work` and compiles it again; returns the listing. */
 static char *through_iasl(const char *work, const void *at, const char *name)
 {
@@ -182,7 +187,7 @@ static char *through_iasl(const char *work, const void *at, const char *name)
              "cd %s && iasl -d %s.dat >%s.log 2>&1 && iasl -we -ve %s.dsl >>%s.log 2>&1 || "
              "{ cat %s.log; false; }",
              work, name, name, name, name, name);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(shell(command), 0);
     snprintf(path, sizeof(path), "%s/%s.dsl", work, name);
     file = fopen(path, "rb");
     assert_non_null(file);
@@ -205,7 +210,7 @@ static void iasl_understands_every_table(void **state)
     struct tables tables;
 
     (void)state;
-    if (system("command -v iasl >/dev/null")) {
+    if (shell("command -v iasl >/dev/null")) {
         print_message("skipped: iasl (package acpica-tools) is not installed\n");
         skip();
     }
@@ -231,7 +236,7 @@ static void iasl_understands_every_table(void **state)
     assert_lists(through_iasl(work, tables.madt, "madt"), "Local Apic Address : FEE00000");
     assert_lists(through_iasl(work, &tables.fadt, "fadt"), "SCI Interrupt : 0009");
     snprintf(command, sizeof(command), "rm -rf %s", work);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(shell(command), 0);
 }
 
 int main(void)
