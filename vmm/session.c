@@ -157,8 +157,13 @@ static int prepare(struct stasis_session *session, struct stasis_error *err)
                                strlen(options->snapshot_on_output), err);
         session->match_active = true;
     }
-    if (!rc)
-        rc = stasis_serial_out_open(&options->serial, &session->out, err);
+    return rc;
+}
+
+static int open_output(struct stasis_session *session, struct stasis_error *err)
+{
+    int rc = stasis_serial_out_open(&session->options->serial, &session->out, err);
+
     if (!rc)
         stasis_session_console_init(session);
     return rc;
@@ -191,7 +196,10 @@ static int boot(struct stasis_session *session, struct stasis_error *err)
         return rc;
     session->machine_ready = true;
     rc = stasis_boot_load(&machine->memory, &machine->board, &boot_options, &cpu, err);
-    return rc ? rc : stasis_x86_boot_vcpu(&machine->vcpus[0], &cpu, err);
+    if (!rc)
+        rc = stasis_x86_boot_vcpu(&machine->vcpus[0], &cpu, err);
+    /* Last: it may empty a file, which a mistyped option above must not cost. */
+    return rc ? rc : open_output(session, err);
 }
 
 static int thaw(struct stasis_session *session, struct stasis_error *err)
@@ -209,6 +217,9 @@ static int thaw(struct stasis_session *session, struct stasis_error *err)
                  ? stasis_snap_open(path, &snap, err)
                  : stasis_snap_open_fd(STDIN_FILENO, "standard input", &snap, err);
 
+    /* Before the devices are restored: one may hold bytes that the sink did not take in time. */
+    if (!rc)
+        rc = open_output(session, err);
     if (!rc) {
         rc = stasis_thaw(&session->machine, snap, &thaw_options, &session->host, err);
         if (rc)

@@ -5,9 +5,9 @@
  */
 #include <string.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "vmm/clock.h"
 #include "vmm/session_internal.h"
 
 void stasis_session_wake(struct stasis_session *session)
@@ -48,46 +48,27 @@ static void on_output(void *ctx, uint32_t events)
 
 /* ---- input ---- */
 
-/* Where the next bytes go, and how many may come: for a terminal all that can be kept, else what
- * the device takes at once, so that no byte is taken from a pipe before the guest wants it. */
-static size_t input_room(struct stasis_session *session)
+/* Gives the guest what it has room for; what a terminal typed ahead waits in session->input. Armed
+ * again only while bytes can be put somewhere: a pipe's wait for the guest. */
+static unsigned feed_guest(struct stasis_session *session)
 {
-    size_t room = STASIS_TYPE_AHEAD - session->typed_len;
+    uint8_t bytes[64];
+    unsigned commands = 0;
+    size_t room, len;
+    bool more;
 
-    if (!session->input.is_terminal)
-        room = stasis_device_serial_room(&session->machine);
-    return room < STASIS_TYPE_AHEAD ? room : STASIS_TYPE_AHEAD;
-}
-
-static void arm_input(struct stasis_session *session)
-{
-    bool wanted = session->input.is_terminal || input_room(session);
-
+    pthread_mutex_lock(&session->machine.lock);
+    room = stasis_device_serial_room(&session->machine);
+    more = stasis_console_read(&session->input, bytes, room < sizeof(bytes) ? room : sizeof(bytes),
+                               &len, &commands);
+    if (len)
+        stasis_device_serial_input(&session->machine, bytes, len);
     /* Fails only for a descriptor that is no good: then there is no input, and the guest goes on.
      */
-    if (session->input_open && wanted)
-        session->input_open =
-            stasis_loop_arm(&session->loop, &session->input_source, EPOLLIN, NULL) == 0;
-}
-
-static void push_typed(struct stasis_session *session)
-{
-    size_t room = stasis_device_serial_room(&session->machine);
-    size_t len = session->typed_len < room ? session->typed_len : room;
-
-    if (!len)
-        return;
-    stasis_device_serial_input(&session->machine, session->typed, len);
-    session->typed_len -= len;
-    memmove(session->typed, session->typed + len, session->typed_len);
-}
-
-void stasis_session_push_input(struct stasis_session *session)
-{
-    pthread_mutex_lock(&session->machine.lock);
-    push_typed(session);
-    arm_input(session);
+    if (more && (session->input.is_terminal || len < room))
+        (void)!stasis_loop_arm(&session->loop, &session->input_source, EPOLLIN, NULL);
     pthread_mutex_unlock(&session->machine.lock);
+    return commands;
 }
 
 static void host_serial_rx_ready(void *ctx)
@@ -105,29 +86,16 @@ static void obey(struct stasis_session *session, unsigned commands)
         stasis_loop_stop(&session->loop);
 }
 
+void stasis_session_push_input(struct stasis_session *session)
+{
+    if (session->has_input)
+        obey(session, feed_guest(session));
+}
+
 static void on_input(void *ctx, uint32_t events)
 {
-    struct stasis_session *session = ctx;
-    uint8_t overflow[64];
-    unsigned commands = 0;
-    size_t room, len = 0;
-
     (void)events;
-    pthread_mutex_lock(&session->machine.lock);
-    room = input_room(session);
-    if (room) {
-        session->input_open = stasis_console_read(
-            &session->input, session->typed + session->typed_len, room, &len, &commands);
-        session->typed_len += len;
-        push_typed(session);
-    } else if (session->input.is_terminal) {
-        /* Nobody listens and the type-ahead is full: keys are lost, but commands are not. */
-        session->input_open =
-            stasis_console_read(&session->input, overflow, sizeof(overflow), &len, &commands);
-    }
-    arm_input(session);
-    pthread_mutex_unlock(&session->machine.lock);
-    obey(session, commands);
+    stasis_session_push_input(ctx);
 }
 
 /* Standard input belongs to the guest only where standard output does, and no snapshot comes in
@@ -157,7 +125,7 @@ int stasis_session_console_open(struct stasis_session *session, struct stasis_er
     rc = stasis_console_raw(STDIN_FILENO, err);
     if (rc)
         return rc;
-    session->input_open = true;
+    session->has_input = true;
     stasis_session_push_input(session);
     return 0;
 }
@@ -166,8 +134,11 @@ int stasis_session_console_open(struct stasis_session *session, struct stasis_er
 
 static uint64_t host_rtc_now(void *ctx)
 {
+    struct timespec now;
+
     (void)ctx;
-    return stasis_realtime_ns();
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static void host_rtc_arm(void *ctx, bool on, uint64_t deadline_ns)

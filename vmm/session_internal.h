@@ -14,10 +14,6 @@
 #include "vmm/match.h"
 #include "vmm/session.h"
 
-/* Keys that the guest has not taken yet. A terminal is read even when the guest does not listen,
- * so that the escape keys always work. */
-#define STASIS_TYPE_AHEAD 1024
-
 struct stasis_session {
     const struct stasis_options *options;
     struct stasis_machine machine;
@@ -36,10 +32,8 @@ struct stasis_session {
     struct stasis_serial_out *out;
     struct stasis_match match;
     bool match_active;
-    bool input_open;
-    uint8_t typed[STASIS_TYPE_AHEAD];
-    size_t typed_len;
 
+    bool has_input;
     struct stasis_console_input input;
     _Atomic bool snapshot_wanted;
     bool frozen;      /* saved, and the process is to end */
