@@ -224,7 +224,7 @@ int stasis_header_check_trailer(const uint8_t leading[STASIS_HEADER_LEN],
     memcpy(expected + STASIS_HDR_STORED_BYTES, trailer + STASIS_HDR_STORED_BYTES, 8);
     memcpy(expected + STASIS_HDR_SECTION_COUNT, trailer + STASIS_HDR_SECTION_COUNT,
            STASIS_HEADER_LEN - STASIS_HDR_SECTION_COUNT);
-    if (memcmp(expected, trailer, STASIS_HEADER_LEN))
+    if (memcmp(expected, trailer, STASIS_HEADER_LEN) != 0)
         return stasis_fail(err, STASIS_ERR_CORRUPT,
                            "header and trailer belong to different snapshots");
     return 0;

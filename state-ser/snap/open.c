@@ -136,8 +136,8 @@ static int read_index(struct stasis_snap *snap, struct stasis_error *err)
 {
     const struct stasis_snap_info *info = &snap->header.info;
     const struct stasis_section *data = stasis_header_section(&snap->header, STASIS_SECTION_DATA);
-    uint8_t *bytes;
-    size_t len;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
     int rc = read_section(snap, STASIS_SECTION_INDEX, "index",
                           stasis_index_size_max(info->ram_bytes), &bytes, &len, err);
 
@@ -151,8 +151,8 @@ static int read_index(struct stasis_snap *snap, struct stasis_error *err)
 
 static int read_state(struct stasis_snap *snap, struct stasis_error *err)
 {
-    uint8_t *bytes;
-    size_t len;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
     int rc = read_section(snap, STASIS_SECTION_STATE, "state", STASIS_STATE_MAX, &bytes, &len, err);
 
     if (rc)

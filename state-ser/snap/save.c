@@ -57,11 +57,12 @@ static int follow_link(char path[PATH_MAX], struct stasis_error *err)
 /* rename(2) would replace a link, not the file it names: follow links to their end here. */
 static int resolve(struct target *target, const char *path, struct stasis_error *err)
 {
+    size_t len = strlen(path);
     struct stat st;
 
-    if (!*path || strlen(path) >= sizeof(target->path))
+    if (!len || len >= sizeof(target->path))
         return stasis_fail(err, STASIS_ERR_ARG, "the path is empty or too long");
-    strcpy(target->path, path);
+    memcpy(target->path, path, len + 1);
     for (int links = 0; links < LINKS_MAX; links++) {
         if (stasis_io_stat_at(AT_FDCWD, target->path, &st)) {
             if (errno != ENOENT)

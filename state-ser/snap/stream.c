@@ -116,7 +116,7 @@ static int spool_rest(int in, int out, uint64_t most, struct stasis_error *err)
 
 int stasis_snap_spool(int fd, int *ret_fd, struct stasis_error *err)
 {
-    uint64_t most;
+    uint64_t most = 0;
     int out = open_spool(err);
     int rc;
 

@@ -268,7 +268,7 @@ static int start_header(struct writer *w, struct stasis_error *err)
     info->format_version = STASIS_FORMAT_VERSION;
     info->incompatible = w->sink->streamed ? STASIS_FEATURE_TRAILER : 0;
     info->streamed = w->sink->streamed;
-    strcpy(info->producer, "stasis " STASIS_VERSION);
+    memcpy(info->producer, "stasis " STASIS_VERSION, sizeof("stasis " STASIS_VERSION));
     info->arch = w->snap->header.info.arch;
     info->ram_bytes = w->snap->index.ram_bytes;
     if (stasis_io_random(info->uuid, sizeof(info->uuid)) || stasis_io_now_ns(&info->created_ns))

@@ -86,20 +86,25 @@ static void print_schemas(FILE *out)
 static void copy_to(FILE *out, const char **text, const char *marker)
 {
     const char *at = strstr(*text, marker);
-    const char *end;
+    const char *end = at ? strchr(at, '\n') : NULL;
 
-    if (!at)
+    if (!end) {
         fail_msg("%s has no line %s", DOCUMENT, marker);
-    end = strchr(at, '\n') + 1;
+        return;
+    }
+    end++;
     fwrite(*text, 1, (size_t)(end - *text), out);
     *text = end;
 }
 
 static void skip_to(const char **text, const char *marker)
 {
-    *text = strstr(*text, marker);
-    if (!*text)
+    const char *at = strstr(*text, marker);
+
+    if (!at)
         fail_msg("%s has no line %s", DOCUMENT, marker);
+    else
+        *text = at;
 }
 
 static char *up_to_date(const char *text)
