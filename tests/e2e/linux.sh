@@ -11,6 +11,7 @@ shift
 # Far beyond what any step needs in an emulated machine; only a hang gets there.
 limit_s=60
 step_ms=200 # one beat, and the 100 ms that the clock may step ahead
+late=3      # noise of the machine, in a whole history
 first_beat_limit_ms=1000
 cmdline='console=ttyS0 reboot=k panic=-1 quiet'
 
@@ -100,8 +101,8 @@ finish() {
 
 # history FILE...: one guest's whole output; see check_beats.awk.
 history() {
-    summary=$(cat "$@" | awk -v word=beat -v step_ms="$step_ms" -f "$payload/check_beats.awk") ||
-        fail "$*: $summary"
+    summary=$(cat "$@" | awk -v word=beat -v step_ms="$step_ms" -v late="$late" \
+        -f "$payload/check_beats.awk") || fail "$*: $summary"
     grep -q '^rebooting' "$out" || fail "$out: the guest did not say that it reboots"
 }
 
@@ -121,9 +122,20 @@ case_freeze() {
     ok "booted, beat and frozen in $booted ms, $(stat -c %s base.snap) bytes"
 }
 
+# The clock's bound holds without exception here. Noise passes; a clock that counts the time on disk
+# breaks it every time.
 case_thaw() {
-    sleep 3 # a clock that counts the time on disk would jump
-    start thaw --restore base.snap
+    late=0
+    sleep 3
+    for try in 1 2 3; do
+        (thaw_once $try) >try.log && break
+    done
+    cat try.log
+    grep -q '^ok' try.log
+}
+
+thaw_once() {
+    start "$1" --restore base.snap
     until grep -q '^vmm: thawed' "$err"; do alive 'it thawed'; done
     thawed=$(now_ms)
     says '^beat '
