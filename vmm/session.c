@@ -261,11 +261,6 @@ static int run(struct stasis_session *session, struct stasis_error *err)
         rc = stasis_machine_start(&session->machine, err);
     if (rc)
         return rc;
-    /* From here on the guest lives again: what comes before is reading and checking the file. */
-    if (session->options->restore_path)
-        stasis_say("thawed %s", strcmp(session->options->restore_path, STASIS_CLI_STREAM) != 0
-                                    ? session->options->restore_path
-                                    : "standard input");
     arm_snapshot_timer(session);
     return stasis_loop_run(&session->loop, err);
 }
