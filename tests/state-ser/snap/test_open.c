@@ -324,6 +324,29 @@ static void huge_counts_allocate_nothing(void **state)
     child_wait(child);
 }
 
+/* Nor does a file that is long because it is full of holes. */
+static void a_sparse_file_allocates_nothing(void **state)
+{
+    const uint64_t more = UINT64_C(1) << 40;
+    const struct images *images = *state;
+    struct image image = image_copy(&images->file);
+    uint8_t *index = image_section(&image, STASIS_SECTION_INDEX);
+    uint8_t *data = image_section(&image, STASIS_SECTION_DATA);
+    struct stasis_error err = {0};
+    int fd;
+
+    stasis_le64_put(index + 16, section_length(index) + more);
+    stasis_le64_put(data + 8, section_offset(data) + more);
+    stasis_le64_put(image.bytes + STASIS_HDR_FILE_LEN, image.len + more);
+    image_reseal(&image);
+    fd = image_fd(&image);
+    assert_int_equal(ftruncate(fd, (off_t)(image.len + more)), 0);
+    assert_int_equal(check_fd(fd, &err), STASIS_ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "the index section has"));
+    close(fd);
+    image_fini(&image);
+}
+
 static void what_is_no_snapshot_file(void **state)
 {
     struct stasis_error err = {0};
@@ -353,6 +376,7 @@ int main(void)
         cmocka_unit_test(swapped_sections_are_refused),
         cmocka_unit_test(unknown_sections_are_skipped_only_if_optional),
         cmocka_unit_test(huge_counts_allocate_nothing),
+        cmocka_unit_test(a_sparse_file_allocates_nothing),
         cmocka_unit_test(what_is_no_snapshot_file),
     };
 

@@ -2,7 +2,9 @@
 #include "support/cmocka_all.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "state-ser/snap/pool.h"
 
@@ -12,6 +14,7 @@ struct tally {
     atomic_int seen[ITEMS];
     uint64_t bad;  /* items from here on fail */
     uint64_t last; /* progress */
+    bool overtake; /* let later failures overtake the first, or wait for it */
 };
 
 static int count(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
@@ -19,6 +22,8 @@ static int count(void *ctx, uint64_t first, uint64_t end, struct stasis_error *e
     struct tally *tally = ctx;
 
     for (uint64_t i = first; i < end; i++) {
+        if ((tally->overtake && i == tally->bad) || (!tally->overtake && i > tally->bad))
+            usleep(500);
         if (i >= tally->bad)
             return stasis_fail(err, STASIS_ERR_CORRUPT, "item %llu", (unsigned long long)i);
         atomic_fetch_add(&tally->seen[i], 1);
@@ -52,7 +57,7 @@ static void the_first_failure_is_reported(void **state)
 {
     (void)state;
     for (int round = 0; round < 100; round++) {
-        struct tally tally = {.bad = 500};
+        struct tally tally = {.bad = 500, .overtake = round % 2};
         struct stasis_pool_job job = {ITEMS, 7, 4, count, NULL, &tally};
         struct stasis_error err = {0};
 
