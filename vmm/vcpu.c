@@ -191,6 +191,11 @@ static void *vcpu_thread(void *arg)
         if (atomic_load(&vcpu->pause_wanted) && !pause_here(vcpu))
             break;
         rc = stasis_vcpu_run_once(vcpu);
+        /* This kick has done its work, or came when the thread was paused already and has none:
+         * left set, no guest code would ever run again. Atomic, since the look at pause_wanted,
+         * which is set before the kick, must come after it. */
+        if (rc > 0)
+            __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
     }
     current_run = NULL;
     pthread_mutex_lock(&vcpu->lock);
