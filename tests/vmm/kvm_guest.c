@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/kvm_guest.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/boot_internal.h"
+#include "vmm/clock.h"
+#include "vmm/x86_state.h"
+
+/* ---- cases ---- */
+
+void kvm_sleep_us(unsigned us)
+{
+    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = (long)(us % 1000000) * 1000};
+
+    while (nanosleep(&left, &left) < 0)
+        ;
+}
+
+unsigned kvm_open_fds(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+static void on_abort(int signo)
+{
+    (void)signo;
+    _exit(1);
+}
+
+static void run_child(const struct kvm_case *test)
+{
+    unsigned fds;
+
+    /* A failed assertion prints and aborts, instead of going on with the parent's next test. */
+    setenv("CMOCKA_TEST_ABORT", "1", 1);
+    (void)signal(SIGABRT, on_abort);
+    alarm(KVM_CASE_SECONDS);
+    fds = kvm_open_fds();
+    test->body();
+    assert_int_equal(kvm_open_fds(), fds);
+    exit(0); /* by way of the leak check, if there is one */
+}
+
+void kvm_case_run(void **state)
+{
+    pid_t pid;
+    int status;
+
+    (void)fflush(NULL);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        run_child(*state);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFSIGNALED(status))
+        fail_msg("the case was ended by signal %d%s", WTERMSIG(status),
+                 WTERMSIG(status) == SIGALRM ? ": it hangs" : "");
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int kvm_missing(void)
+{
+    struct stasis_kvm kvm;
+    struct stasis_error err;
+
+    if (stasis_kvm_open(&kvm, &err)) {
+        printf("skipped: %s\n", err.msg);
+        return STASIS_TEST_SKIPPED;
+    }
+    stasis_kvm_close(&kvm);
+    return 0;
+}
+
+void kvm_ok_at(int rc, const struct stasis_error *err, const char *file, int line)
+{
+    if (rc) {
+        print_error("%s\n", err->msg);
+        _fail(file, line);
+    }
+}
+
+/* ---- what the devices see of the outside ---- */
+
+static size_t host_tx(void *ctx, const uint8_t *bytes, size_t len)
+{
+    struct kvm_guest *guest = ctx;
+    size_t taken = len < guest->out_room ? len : guest->out_room;
+
+    if (taken > sizeof(guest->out) - guest->out_len)
+        taken = sizeof(guest->out) - guest->out_len;
+    memcpy(guest->out + guest->out_len, bytes, taken);
+    guest->out_len += taken;
+    guest->out_room -= taken;
+    return taken;
+}
+
+static void host_rx_ready(void *ctx)
+{
+    ((struct kvm_guest *)ctx)->rx_ready++;
+}
+
+static uint64_t host_rtc_now(void *ctx)
+{
+    return ((struct kvm_guest *)ctx)->rtc_ns;
+}
+
+static void host_rtc_arm(void *ctx, bool on, uint64_t deadline_ns)
+{
+    struct kvm_guest *guest = ctx;
+
+    guest->rtc_armed = on;
+    guest->rtc_deadline_ns = on ? deadline_ns : 0;
+}
+
+/* ---- guests ---- */
+
+void kvm_board(struct stasis_board_state *board, uint64_t ram)
+{
+    const struct stasis_board_options options = {
+        .memory_bytes = ram, .vcpus = 1, .cpu_model = "host"};
+    struct stasis_error err;
+
+    kvm_ok(stasis_board_default(&options, board, &err), &err);
+}
+
+void kvm_guest_host(struct kvm_guest *guest)
+{
+    memset(guest, 0, sizeof(*guest));
+    guest->host = (struct stasis_device_host){.ctx = guest,
+                                              .serial_tx = host_tx,
+                                              .serial_rx_ready = host_rx_ready,
+                                              .rtc_now_ns = host_rtc_now,
+                                              .rtc_arm = host_rtc_arm};
+    guest->out_room = SIZE_MAX;
+    guest->rtc_ns = UINT64_C(1700000000) * 1000000000;
+}
+
+void kvm_guest_init(struct kvm_guest *guest, const struct stasis_board_state *board)
+{
+    struct stasis_board_state standard;
+    struct stasis_error err;
+
+    kvm_board(&standard, KVM_RAM);
+    kvm_guest_host(guest);
+    kvm_ok(stasis_machine_build(&guest->machine, board ? board : &standard, &guest->host, &err),
+           &err);
+}
+
+void kvm_guest_fini(struct kvm_guest *guest)
+{
+    stasis_machine_fini(&guest->machine);
+}
+
+void *kvm_guest_ram(struct kvm_guest *guest, uint64_t gpa, uint64_t len)
+{
+    void *at = stasis_memory_at(&guest->machine.memory, gpa, len);
+
+    assert_non_null(at);
+    return at;
+}
+
+/* Real mode as a reset leaves it (SDM 3A, table 9-1), but at segment 0. */
+static struct stasis_boot_cpu real_mode(void)
+{
+    struct stasis_boot_cpu cpu;
+
+    stasis_state_init(&stasis_x86_regs_schema, &cpu.regs);
+    stasis_state_init(&stasis_x86_sregs_schema, &cpu.sregs);
+    cpu.sregs.cs =
+        (struct stasis_x86_segment_state){.limit = 0xffff, .type = 0xb, .present = 1, .s = 1};
+    cpu.sregs.ds = cpu.sregs.cs;
+    cpu.sregs.ds.type = 0x3;
+    cpu.sregs.es = cpu.sregs.fs = cpu.sregs.gs = cpu.sregs.ss = cpu.sregs.ds;
+    cpu.sregs.tr = (struct stasis_x86_segment_state){.limit = 0xffff, .type = 0xb, .present = 1};
+    cpu.sregs.ldt = (struct stasis_x86_segment_state){.limit = 0xffff, .type = 0x2, .present = 1};
+    cpu.sregs.idt.limit = 0x3ff;
+    cpu.sregs.cr0 = 0x60000010;
+    cpu.regs.rsp = KVM_STACK;
+    cpu.regs.rip = KVM_ENTRY;
+    return cpu;
+}
+
+static void load(struct kvm_guest *guest, const struct stasis_boot_cpu *cpu, const void *payload,
+                 size_t len)
+{
+    struct stasis_error err;
+
+    memcpy(kvm_guest_ram(guest, KVM_ENTRY, len), payload, len);
+    kvm_ok(stasis_x86_boot_vcpu(&guest->machine.vcpus[0], cpu, &err), &err);
+}
+
+void kvm_guest_real(struct kvm_guest *guest, const void *payload, size_t len)
+{
+    const struct stasis_boot_cpu cpu = real_mode();
+
+    load(guest, &cpu, payload, len);
+}
+
+void kvm_guest_long(struct kvm_guest *guest, const void *payload, size_t len)
+{
+    struct stasis_boot_cpu cpu;
+    struct stasis_error err;
+
+    kvm_ok(stasis_boot_cpu_setup(&guest->machine.memory, KVM_ENTRY, &cpu, &err), &err);
+    load(guest, &cpu, payload, len);
+}
+
+void kvm_guest_vector(struct kvm_guest *guest, unsigned vector, uint16_t offset)
+{
+    const uint16_t entry[2] = {offset, 0};
+
+    memcpy(kvm_guest_ram(guest, UINT64_C(4) * vector, 4), entry, 4);
+}
+
+void kvm_guest_start(struct kvm_guest *guest)
+{
+    struct stasis_error err;
+
+    kvm_ok(stasis_machine_start(&guest->machine, &err), &err);
+}
+
+void kvm_guest_step(struct kvm_guest *guest, const struct kvm_probe *probe, unsigned count)
+{
+    while (probe->count < count) {
+        if (stasis_vcpu_run_once(&guest->machine.vcpus[0]) < 0)
+            fail_msg("%s", guest->machine.end_error.msg);
+    }
+}
+
+struct stasis_x86_regs_state kvm_guest_regs(struct kvm_guest *guest)
+{
+    struct stasis_x86_regs_state regs;
+    struct stasis_error err;
+
+    stasis_state_init(&stasis_x86_regs_schema, &regs);
+    kvm_ok(stasis_x86_regs_part.get(&guest->machine.vcpus[0], &regs, &err), &err);
+    return regs;
+}
+
+/* ---- probe ---- */
+
+static void remember(struct kvm_probe *probe, struct kvm_access access)
+{
+    unsigned count = probe->count;
+
+    if (count < KVM_PROBE_LOG)
+        probe->log[count] = access;
+    probe->count = count + 1;
+}
+
+static uint64_t probe_read(void *ctx, uint64_t offset, unsigned len)
+{
+    struct kvm_probe *probe = ctx;
+    uint64_t value = probe->answer++;
+
+    remember(probe, (struct kvm_access){offset, value, len, false});
+    return value;
+}
+
+static void probe_write(void *ctx, uint64_t offset, unsigned len, uint64_t value)
+{
+    remember(ctx, (struct kvm_access){offset, value, len, true});
+}
+
+void kvm_probe_attach(struct kvm_probe *probe, struct stasis_bus *bus, uint64_t base, uint64_t size)
+{
+    static const struct stasis_bus_ops ops = {probe_read, probe_write};
+    struct stasis_error err;
+
+    kvm_ok(stasis_bus_add(bus, base, size, &ops, probe, "probe", &err), &err);
+}
+
+void kvm_assert_access(const struct kvm_probe *probe, unsigned index, bool write, uint64_t offset,
+                       unsigned len, uint64_t value)
+{
+    const struct kvm_access *access = &probe->log[index];
+
+    assert_true(index < probe->count);
+    assert_int_equal(access->write, write);
+    assert_int_equal(access->offset, offset);
+    assert_int_equal(access->len, len);
+    assert_int_equal(access->value, value);
+}

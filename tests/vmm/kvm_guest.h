@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What the tests under real KVM share: cases that run in a child process of their own, guests of a
+ * few bytes, a device that remembers every access, and snapshots that can be tampered with.
+ */
+#ifndef STASIS_TESTS_VMM_KVM_GUEST_H
+#define STASIS_TESTS_VMM_KVM_GUEST_H
+
+#include "support/cmocka_all.h"
+
+#include "vmm/board.h"
+#include "vmm/freeze.h"
+#include "vmm/machine.h"
+#include "vmm/thaw.h"
+
+/* ---- cases ---- */
+
+/* A guest in HLT would block for ever: the child has an alarm. */
+#define KVM_CASE_SECONDS 60
+
+struct kvm_case {
+    void (*body)(void);
+};
+
+/* Runs the case in a child, so that cmocka's assertions end the child alone. A child that hangs,
+ * dies or leaves a descriptor open fails the test. */
+void kvm_case_run(void **state);
+#define KVM_CASE(function)                                                                         \
+    {                                                                                              \
+#function, kvm_case_run, NULL, NULL, &(struct kvm_case)                                    \
+        {                                                                                          \
+            function                                                                               \
+        }                                                                                          \
+    }
+
+/* 0, or STASIS_TEST_SKIPPED after saying why there is no usable KVM. */
+int kvm_missing(void);
+
+/* Fails with the error's message unless rc is 0. */
+#define kvm_ok(rc, err) kvm_ok_at(rc, err, __FILE__, __LINE__)
+void kvm_ok_at(int rc, const struct stasis_error *err, const char *file, int line);
+
+/* Waits until the condition holds, at most a fixed, generous time, then fails. */
+#define kvm_wait(condition)                                                                        \
+    do {                                                                                           \
+        for (unsigned waited = 0; !(condition); waited++) {                                        \
+            assert_in_range(waited, 0, 20000);                                                     \
+            kvm_sleep_us(1000);                                                                    \
+        }                                                                                          \
+    } while (0)
+void kvm_sleep_us(unsigned us);
+unsigned kvm_open_fds(void);
+
+/* ---- guests ---- */
+
+#define KVM_RAM   (UINT64_C(4) << 20)
+#define KVM_ENTRY 0x1000 /* where payloads are loaded and begin */
+#define KVM_STACK 0x8000
+
+struct kvm_guest {
+    struct stasis_machine machine;
+    struct stasis_device_host host; /* of the devices: remembers what they say */
+    uint8_t out[4096];
+    size_t out_len;
+    size_t out_room; /* bytes that the sink still takes */
+    _Atomic unsigned rx_ready;
+    uint64_t rtc_ns; /* the clock of the RTC: stands still */
+    bool rtc_armed;
+    uint64_t rtc_deadline_ns;
+};
+
+void kvm_board(struct stasis_board_state *board, uint64_t ram);
+
+/* Gives devices a fresh outside; the machine is then for the caller to build or thaw. */
+void kvm_guest_host(struct kvm_guest *guest);
+
+/* Builds a machine of this board (NULL: the default one with KVM_RAM). *guest must not move. */
+void kvm_guest_init(struct kvm_guest *guest, const struct stasis_board_state *board);
+void kvm_guest_fini(struct kvm_guest *guest);
+
+/* Loads the payload at KVM_ENTRY and sets the vCPU to its first byte: in real mode with all
+ * segments at 0, interrupts off and vectors at 0; or in 64-bit mode with the first 4 GiB mapped. */
+void kvm_guest_real(struct kvm_guest *guest, const void *payload, size_t len);
+void kvm_guest_long(struct kvm_guest *guest, const void *payload, size_t len);
+
+/* Writes a real-mode interrupt vector. */
+void kvm_guest_vector(struct kvm_guest *guest, unsigned vector, uint16_t offset);
+void *kvm_guest_ram(struct kvm_guest *guest, uint64_t gpa, uint64_t len);
+
+void kvm_guest_start(struct kvm_guest *guest);
+/* Handles exits on this thread until the condition on the probe holds. */
+struct kvm_probe;
+void kvm_guest_step(struct kvm_guest *guest, const struct kvm_probe *probe, unsigned count);
+
+struct stasis_x86_regs_state kvm_guest_regs(struct kvm_guest *guest);
+
+/* ---- a device that remembers ---- */
+
+#define KVM_PROBE_LOG 8192
+
+struct kvm_access {
+    uint64_t offset;
+    uint64_t value;
+    uint32_t len;
+    bool write;
+};
+
+struct kvm_probe {
+    _Atomic unsigned count; /* accesses so far; only the first KVM_PROBE_LOG are kept */
+    uint64_t answer;        /* of the next read; rises by one with each */
+    struct kvm_access log[KVM_PROBE_LOG];
+};
+
+/* Ports that payloads use for probes. */
+#define KVM_PORT 0x80
+
+void kvm_probe_attach(struct kvm_probe *probe, struct stasis_bus *bus, uint64_t base,
+                      uint64_t size);
+void kvm_assert_access(const struct kvm_probe *probe, unsigned index, bool write, uint64_t offset,
+                       unsigned len, uint64_t value);
+
+/* ---- snapshots ---- */
+
+/* How a snapshot is falsified on its way. All may be 0. */
+struct kvm_tamper {
+    /* Changes the state of a record in place; false leaves the record out. */
+    bool (*record)(void *ctx, const struct stasis_schema *schema, const char *instance,
+                   void *state);
+    void *ctx;
+    const struct stasis_schema *extra; /* type of one record more, in its initial state */
+    enum stasis_arch arch;
+    uint64_t ram_cut; /* bytes taken off the last region */
+};
+
+/* Freezes the paused machine through a file in memory; the result is opened from it. */
+struct stasis_snap *kvm_freeze(struct kvm_guest *guest, const struct kvm_tamper *tamper);
+
+/* Thaws into *guest, which is a fresh struct: as kvm_guest_init() otherwise. */
+int kvm_try_thaw(struct kvm_guest *guest, struct stasis_snap *snap,
+                 const struct stasis_thaw_options *options, struct stasis_error *err);
+void kvm_thaw(struct kvm_guest *guest, struct stasis_snap *snap, enum stasis_clock_policy clock);
+
+/* The guest leaves its machine for a file and comes back in a new one. */
+void kvm_refreeze(struct kvm_guest *guest);
+
+/* Decodes one record; fails if it is not there. */
+void kvm_record(struct stasis_snap *snap, const struct stasis_schema *schema, const char *instance,
+                void *ret_state);
+/* The value of an MSR in the snapshot. */
+uint64_t kvm_record_msr(struct stasis_snap *snap, uint32_t index);
+
+#endif

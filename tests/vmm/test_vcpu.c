@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Pausing and resuming: a vCPU that runs, spins, sleeps in HLT, or is in the middle of exits.
+ */
+#include "vmm/kvm_guest.h"
+
+#include <stdlib.h>
+
+static struct kvm_guest guest;
+static struct kvm_probe probe;
+
+/* 1: inc dword [0x2000]; jmp 1b */
+static const uint8_t spinning[] = {0x66, 0xff, 0x06, 0x00, 0x20, 0xeb, 0xf9};
+
+/* cli; 1: hlt; jmp 1b: sleeps for ever */
+static const uint8_t halted[] = {0xfa, 0xf4, 0xeb, 0xfd};
+
+/* 1: in al, 0x80; out 0x81, al; jmp 1b */
+static const uint8_t exiting[] = {0xe4, 0x80, 0xe6, 0x81, 0xeb, 0xfa};
+
+static uint32_t counter(void)
+{
+    return __atomic_load_n((uint32_t *)kvm_guest_ram(&guest, 0x2000, 4), __ATOMIC_RELAXED);
+}
+
+static void start(const void *payload, size_t len)
+{
+    kvm_guest_init(&guest, NULL);
+    kvm_probe_attach(&probe, &guest.machine.pio, KVM_PORT, 2);
+    kvm_guest_real(&guest, payload, len);
+    kvm_guest_start(&guest);
+}
+
+static void spinning_vcpu(void)
+{
+    start(spinning, sizeof(spinning));
+    for (unsigned i = 0; i < 200; i++) {
+        uint32_t before;
+
+        stasis_machine_pause(&guest.machine);
+        before = counter();
+        if (i % 20 == 0)
+            kvm_sleep_us(2000);
+        assert_int_equal(counter(), before);
+        stasis_machine_resume(&guest.machine);
+        kvm_wait(counter() != before);
+    }
+    kvm_guest_fini(&guest);
+}
+
+static void halted_vcpu(void)
+{
+    start(halted, sizeof(halted));
+    for (unsigned i = 0; i < 200; i++) {
+        if (i % 2)
+            kvm_sleep_us(500);
+        stasis_machine_pause(&guest.machine);
+        assert_true(guest.machine.vcpus[0].paused);
+        stasis_machine_resume(&guest.machine);
+    }
+    kvm_guest_fini(&guest);
+}
+
+/* Every IN is answered once and every answer goes out once, wherever the pauses fall. */
+static void pauses_race_with_exits(void)
+{
+    unsigned seed = 1;
+
+    start(exiting, sizeof(exiting));
+    for (unsigned i = 0; i < 500; i++) {
+        unsigned before;
+
+        stasis_machine_pause(&guest.machine);
+        before = probe.count;
+        if (i % 50 == 0)
+            kvm_sleep_us(2000);
+        assert_int_equal(probe.count, before);
+        stasis_machine_resume(&guest.machine);
+        kvm_wait(probe.count != before);
+        for (unsigned spin = (unsigned)rand_r(&seed) % 2000; spin; spin--)
+            (void)probe.count;
+    }
+    stasis_machine_pause(&guest.machine);
+    for (unsigned i = 0; i < probe.count && i < KVM_PROBE_LOG; i++)
+        kvm_assert_access(&probe, i, i % 2, i % 2, 1, i / 2 & (i % 2 ? 0xff : UINT64_MAX));
+    kvm_guest_fini(&guest);
+}
+
+/* The second request finds the thread asleep: its kick must not be left over for the resume. */
+static void pausing_twice(void)
+{
+    start(spinning, sizeof(spinning));
+    for (unsigned i = 0; i < 50; i++) {
+        uint32_t before;
+
+        stasis_machine_pause(&guest.machine);
+        before = counter();
+        stasis_machine_pause(&guest.machine);
+        stasis_machine_pause(&guest.machine);
+        kvm_sleep_us(200); /* the kick arrives */
+        assert_int_equal(counter(), before);
+        stasis_machine_resume(&guest.machine);
+        kvm_wait(counter() != before);
+    }
+    kvm_guest_fini(&guest);
+}
+
+static void resuming_twice(void)
+{
+    uint32_t before;
+
+    start(spinning, sizeof(spinning));
+    stasis_machine_resume(&guest.machine);
+    stasis_machine_pause(&guest.machine);
+    before = counter();
+    stasis_machine_resume(&guest.machine);
+    stasis_machine_resume(&guest.machine);
+    kvm_wait(counter() != before);
+    kvm_guest_fini(&guest);
+}
+
+/* Resumed and paused again before its thread has woken up. */
+static void resume_and_pause_at_once(void)
+{
+    start(spinning, sizeof(spinning));
+    for (unsigned i = 0; i < 300; i++) {
+        uint32_t before;
+
+        stasis_machine_pause(&guest.machine);
+        stasis_machine_resume(&guest.machine);
+        stasis_machine_pause(&guest.machine);
+        before = counter();
+        assert_int_equal(counter(), before);
+        stasis_machine_resume(&guest.machine);
+    }
+    for (uint32_t before = counter(); counter() == before;)
+        kvm_sleep_us(1000);
+    kvm_guest_fini(&guest);
+}
+
+static void never_started(void)
+{
+    kvm_guest_init(&guest, NULL);
+    stasis_machine_pause(&guest.machine);
+    stasis_machine_resume(&guest.machine);
+    kvm_guest_fini(&guest);
+}
+
+/* mov al, 0xfe; out 0x64, al */
+static const uint8_t resetting[] = {0xb0, 0xfe, 0xe6, 0x64};
+
+static void ended_guest(void)
+{
+    start(resetting, sizeof(resetting));
+    kvm_wait(atomic_load(&guest.machine.end) == STASIS_END_RESET);
+    for (unsigned i = 0; i < 3; i++) {
+        stasis_machine_pause(&guest.machine);
+        stasis_machine_resume(&guest.machine);
+    }
+    kvm_guest_fini(&guest);
+}
+
+/* Pauses that race with the guest's end. */
+static void guest_ends_while_it_is_paused(void)
+{
+    for (unsigned i = 0; i < 40; i++) {
+        start(resetting, sizeof(resetting));
+        kvm_sleep_us(i * 10);
+        stasis_machine_pause(&guest.machine);
+        stasis_machine_resume(&guest.machine);
+        kvm_wait(atomic_load(&guest.machine.end) == STASIS_END_RESET);
+        kvm_guest_fini(&guest);
+    }
+}
+
+static void stopped_while_paused_running_or_halted(void)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        start(i == 2 ? halted : spinning, i == 2 ? sizeof(halted) : sizeof(spinning));
+        kvm_sleep_us(2000);
+        if (i == 0)
+            stasis_machine_pause(&guest.machine);
+        kvm_guest_fini(&guest);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KVM_CASE(spinning_vcpu),
+        KVM_CASE(halted_vcpu),
+        KVM_CASE(pauses_race_with_exits),
+        KVM_CASE(pausing_twice),
+        KVM_CASE(resuming_twice),
+        KVM_CASE(resume_and_pause_at_once),
+        KVM_CASE(never_started),
+        KVM_CASE(ended_guest),
+        KVM_CASE(guest_ends_while_it_is_paused),
+        KVM_CASE(stopped_while_paused_running_or_halted),
+    };
+    int missing = kvm_missing();
+
+    return missing ? missing : cmocka_run_group_tests(tests, NULL, NULL);
+}
