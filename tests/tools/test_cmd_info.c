@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "tests/tools/rig.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct run run;
+
+static void info_of(struct built *built)
+{
+    save_to(built, in_folder("a.snap"));
+    run_inspect(&run, NULL, "info", in_folder("a.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+}
+
+static void whole_machine(void **state)
+{
+    struct built built;
+
+    (void)state;
+    built_machine(&built);
+    info_of(&built);
+    assert_has(run.out, "a.snap: a Stasis snapshot\n"
+                        "  producer    stasis " STASIS_VERSION ", format 0, architecture x86_64\n"
+                        "  frozen      2023-11-14 22:13:20 UTC, ");
+    assert_has(run.out, " days ago\n  UUID        ");
+    assert_has(run.out, "  generation  7 (times it was frozen before)\n"
+                        "  host        6.1.0-test, Analytical Engine\n"
+                        "  memory      200 KiB in 2 regions: 136 KiB stored, 64 KiB zero\n"
+                        "  file        ");
+    assert_has(run.out, "\n  state       8 records\n"
+                        "vCPU cpu0, 64-bit, halted\n"
+                        "  RIP 0xffffffff81000000  RSP 0xffffffffffffffff  RFLAGS 0x00000246"
+                        "  CR3 0x0000000001234000\n"
+                        "board microvm of stasis 0.0.1, CPU model host, 1 vCPU\n"
+                        "  com1 (stasis.serial): ports 0x3f8-0x3ff, IRQ 4\n"
+                        "    LCR 0x00 (5N1), IER 0x00, 0 bytes received and not read, 0 not yet "
+                        "sent\n"
+                        "  rtc (stasis.pl031): memory 0xc0000000-0xc0000fff, IRQ 8\n"
+                        "    shows 1970-01-02 00:00:00 UTC, alarm 1970-01-02 00:01:00 UTC\n"
+                        "  kbd (stasis.i8042): ports 0x060-0x064, no IRQ\n"
+                        "    command byte 0x05, output port 0x03, nothing waits\n");
+    built_fini(&built);
+}
+
+/* What a program with state of its own makes: none of our records but one. */
+static void foreign_snapshot(void **state)
+{
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    info_of(&built);
+    assert_has(run.out, " ago\n");
+    assert_has(run.out, "\n  state       1 record\n");
+    assert_null(strstr(run.out, "vCPU"));
+    assert_null(strstr(run.out, "board"));
+    assert_null(strstr(run.out, "generation"));
+    built_fini(&built);
+}
+
+static void modes(void **state)
+{
+    static const struct {
+        uint64_t cr0, efer, rflags;
+        uint8_t l, db;
+        const char *text;
+    } rows[] = {
+        {0x10, 0, 2, 0, 0, "vCPU cpu0, 16-bit (real mode)\n"},
+        {0x11, 0, 2, 0, 0, "vCPU cpu0, 16-bit (protected mode)\n"},
+        {0x11, 0, 2, 0, 1, "vCPU cpu0, 32-bit (protected mode)\n"},
+        {0x11, 0, 0x20002, 0, 1, "vCPU cpu0, 16-bit (virtual-8086 mode)\n"},
+        {0x80000011, 0x500, 2, 1, 0, "vCPU cpu0, 64-bit\n"},
+        {0x80000011, 0x500, 2, 0, 1, "vCPU cpu0, 32-bit (compatibility mode)\n"},
+        {0x80000011, 0x500, 2, 0, 0, "vCPU cpu0, 16-bit (compatibility mode)\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct stasis_x86_regs_state regs;
+        struct stasis_x86_sregs_state sregs;
+        struct built built;
+
+        built_small(&built);
+        stasis_state_init(&stasis_x86_regs_schema, &regs);
+        stasis_state_init(&stasis_x86_sregs_schema, &sregs);
+        regs.rflags = rows[i].rflags;
+        sregs.cr0 = rows[i].cr0;
+        sregs.efer = rows[i].efer;
+        sregs.cs.l = rows[i].l;
+        sregs.cs.db = rows[i].db;
+        add_state(&built, &stasis_x86_regs_schema, "cpu0", &regs);
+        add_state(&built, &stasis_x86_sregs_schema, "cpu0", &sregs);
+        info_of(&built);
+        assert_has(run.out, rows[i].text);
+        built_fini(&built);
+    }
+}
+
+static void vcpus_in_order(void **state)
+{
+    struct stasis_x86_regs_state regs;
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    stasis_state_init(&stasis_x86_regs_schema, &regs);
+    add_state(&built, &stasis_x86_regs_schema, "cpu10", &regs);
+    add_state(&built, &stasis_x86_regs_schema, "cpu2", &regs);
+    add_state(&built, &stasis_x86_regs_schema, "cpu9", &regs);
+    info_of(&built);
+    assert_true(strstr(run.out, "vCPU cpu2\n") < strstr(run.out, "vCPU cpu9\n"));
+    assert_true(strstr(run.out, "vCPU cpu9\n") < strstr(run.out, "vCPU cpu10\n"));
+    built_fini(&built);
+}
+
+static void hostile_file_name(void **state)
+{
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    save_to(&built, in_folder("\x1b[2J\xc2\x9b"));
+    run_inspect(&run, NULL, "info", in_folder("\x1b[2J\xc2\x9b"), NULL);
+    assert_has(run.out, "/\\x1b[2J\\xc2\\x9b: a Stasis snapshot\n");
+    run_inspect(&run, NULL, "info", in_folder("\x1b]0;x\x07"), NULL);
+    assert_ended(&run, 2, "/\\x1b]0;x\\x07: No such file or directory; check the name");
+    built_fini(&built);
+}
+
+static void standard_input(void **state)
+{
+    struct setup setup = {0};
+    struct built built;
+    struct image image;
+    int child;
+
+    (void)state;
+    built_machine(&built);
+    save_to(&built, in_folder("a.snap"));
+    setup.in = open(in_folder("a.snap"), O_RDONLY);
+    run_inspect(&run, &setup, "info", "-", NULL);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, "-: a Stasis snapshot\n");
+    close(setup.in);
+    image = image_of_stream(&built);
+    setup.in = image_pipe(&image, &child);
+    run_inspect(&run, &setup, "info", "-", NULL);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, ", streamed\n");
+    close(setup.in);
+    child_wait(child);
+    run_inspect(&run, NULL, "info", "-", NULL); /* /dev/null */
+    assert_ended(&run, 3, "standard input: ");
+    image_fini(&image);
+    built_fini(&built);
+}
+
+/* RAM is not read: a damaged chunk is no matter, and gigabytes take no time. */
+static void ram_is_not_read(void **state)
+{
+    const uint64_t size = UINT64_C(4) << 30;
+    struct timespec start, end;
+    struct built built;
+    void *ram = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct stasis_error err;
+    struct image image;
+
+    (void)state;
+    built_small(&built);
+    image = image_of(&built);
+    image.bytes[image.len - 1] ^= 1;
+    write_file(in_folder("bad.snap"), image.bytes, image.len);
+    run_inspect(&run, NULL, "info", in_folder("bad.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    image_fini(&image);
+    if (ram != MAP_FAILED) {
+        assert_int_equal(stasis_snap_add_ram(built.snap, 1 << 30, ram, size, &err), 0);
+        save_to(&built, in_folder("large.snap"));
+        clock_gettime(CLOCK_MONOTONIC, &start);
+        run_inspect(&run, NULL, "info", in_folder("large.snap"), NULL);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        assert_has(run.out, "4 GiB in 3 regions");
+        assert_true(end.tv_sec - start.tv_sec <
+                    3); /* milliseconds, on a machine that is not busy */
+        munmap(ram, size);
+    }
+    built_fini(&built);
+}
+
+static int teardown(void **state)
+{
+    run_fini(&run);
+    return teardown_folder(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_machine),
+        cmocka_unit_test(foreign_snapshot),
+        cmocka_unit_test(modes),
+        cmocka_unit_test(vcpus_in_order),
+        cmocka_unit_test(hostile_file_name),
+        cmocka_unit_test(standard_input),
+        cmocka_unit_test(ram_is_not_read),
+    };
+
+    return cmocka_run_group_tests(tests, setup_folder, teardown);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "tests/tools/rig.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pty.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct run run;
+
+static void whole(void **state)
+{
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    save_to(&built, in_folder("a.snap"));
+    run_inspect(&run, NULL, "verify", in_folder("a.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, "/a.snap: whole; checked header, state (records 1), index (chunks 4), data "
+                        "(chunks stored 3, bytes 139264) and padding: ");
+    assert_ptr_equal(strchr(run.out, '\n'), run.out + run.out_len - 1);
+    built_fini(&built);
+}
+
+/* The message names chunk, guest address and file offset. */
+static void damaged_chunks(void **state)
+{
+    struct stasis_error err;
+    struct stasis_snap *snap;
+    struct built built;
+    struct image image;
+
+    (void)state;
+    built_small(&built);
+    save_to(&built, in_folder("a.snap"));
+    assert_int_equal(stasis_snap_open(in_folder("a.snap"), &snap, &err), 0);
+    for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i++) {
+        struct stasis_snap_chunk chunk = stasis_snap_chunk_at(snap, i);
+        char text[128];
+
+        if (chunk.kind != STASIS_CHUNK_RAW)
+            continue;
+        image = image_read(in_folder("a.snap"));
+        image.bytes[chunk.offset + chunk.stored_len / 2] ^= 0x10;
+        write_file(in_folder("bad"), image.bytes, image.len);
+        image_fini(&image);
+        snprintf(text, sizeof(text),
+                 "/bad: chunk %" PRIu64 ", guest address 0x%" PRIx64 ", file offset %" PRIu64
+                 ": damaged (CRC)",
+                 i, chunk.gpa, chunk.offset);
+        run_inspect(&run, NULL, "verify", in_folder("bad"), NULL);
+        assert_ended(&run, 3, text);
+        assert_string_equal(run.out, "");
+    }
+    stasis_snap_free(snap);
+    built_fini(&built);
+}
+
+static void damaged_padding(void **state)
+{
+    struct built built;
+    struct image image;
+
+    (void)state;
+    built_small(&built);
+    image = image_of(&built);
+    image.bytes[section_offset(image_section(&image, STASIS_SECTION_INDEX)) +
+                section_length(image_section(&image, STASIS_SECTION_INDEX)) + 1] = 1;
+    write_file(in_folder("bad"), image.bytes, image.len);
+    run_inspect(&run, NULL, "verify", in_folder("bad"), NULL);
+    assert_ended(&run, 3, "belong to nothing and are not zero");
+    image_fini(&image);
+    built_fini(&built);
+}
+
+/* Runs it with stderr on a terminal and returns what came there. */
+static void progress_on_a_terminal(void **state)
+{
+    char text[4096] = "";
+    size_t used = 0;
+    struct built built;
+    int master;
+    int status;
+    ssize_t n;
+    pid_t pid;
+
+    (void)state;
+    built_large(&built);
+    save_to(&built, in_folder("a.snap"));
+    pid = forkpty(&master, NULL, NULL, NULL);
+    assert_true(pid >= 0);
+    if (!pid) {
+        execl(STASIS_INSPECT, STASIS_INSPECT, "verify", in_folder("a.snap"), (char *)NULL);
+        _exit(126);
+    }
+    while (used < sizeof(text) - 1 && (n = read(master, text + used, sizeof(text) - 1 - used)) > 0)
+        used += (size_t)n;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_has(text, "\rverifying: 100 %");
+    assert_has(text, "\r                \r");
+    assert_has(text, "a.snap: whole; ");
+    close(master);
+    built_fini(&built);
+}
+
+static int teardown(void **state)
+{
+    run_fini(&run);
+    return teardown_folder(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole),
+        cmocka_unit_test(damaged_chunks),
+        cmocka_unit_test(damaged_padding),
+        cmocka_unit_test(progress_on_a_terminal),
+    };
+
+    return cmocka_run_group_tests(tests, setup_folder, teardown);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What follows the name of a sub-command, by the command's row.
+ */
+#include <getopt.h>
+#include <string.h>
+
+#include "tools/inspect.h"
+
+/* What getopt_long() returns for option i of the row: beyond every character. */
+#define OPTION_BASE 0x100
+
+static size_t fill_options(const struct stasis_inspect_option *options, struct option *ret_long)
+{
+    size_t count = 0;
+
+    for (; options && options[count].name; count++)
+        ret_long[count] = (struct option){options[count].name,
+                                          options[count].arg ? required_argument : no_argument,
+                                          NULL, OPTION_BASE + (int)count};
+    ret_long[count] = (struct option){"help", no_argument, NULL, 'h'};
+    return count;
+}
+
+static int bad_option(const struct stasis_inspect_command *command, int found, char *const *argv,
+                      struct stasis_error *err)
+{
+    const char *given = argv[optind - 1];
+    int option = optopt - OPTION_BASE;
+
+    if (found == ':')
+        return stasis_fail(err, STASIS_ERR_ARG, "--%s needs a value: --%s %s",
+                           command->options[option].name, command->options[option].name,
+                           command->options[option].arg);
+    if (option >= 0 || optopt == 'h')
+        return stasis_fail(err, STASIS_ERR_ARG, "%.60s: the option takes no value", given);
+    if (optopt)
+        return stasis_fail(err, STASIS_ERR_ARG, "-%c is not an option; see %s help %s", optopt,
+                           STASIS_INSPECT_NAME, command->name);
+    return stasis_fail(err, STASIS_ERR_ARG, "%.60s is not an option; see %s help %s", given,
+                       STASIS_INSPECT_NAME, command->name);
+}
+
+static int parse_options(const struct stasis_inspect_command *command, int argc, char **argv,
+                         struct stasis_inspect_args *args, struct stasis_error *err)
+{
+    struct option long_options[STASIS_INSPECT_OPTIONS_MAX + 2] = {0};
+    int count = (int)fill_options(command->options, long_options);
+    int found;
+
+    optind = 0; /* glibc: begin anew */
+    opterr = 0; /* the messages are ours */
+    /* The program's options have been parsed: no other thread is there yet. */
+    while ((found = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) { /* NOLINT */
+        int option = found - OPTION_BASE;
+
+        if (found == 'h')
+            args->help = true;
+        else if (option < 0 || option >= count)
+            return bad_option(command, found, argv, err);
+        else if (args->values[option])
+            return stasis_fail(err, STASIS_ERR_ARG, "--%s is given twice; give it once",
+                               command->options[option].name);
+        else
+            args->values[option] = optarg ? optarg : "";
+    }
+    return 0;
+}
+
+int stasis_inspect_parse(const struct stasis_inspect_command *command, int argc, char **argv,
+                         struct stasis_inspect_args *ret_args, struct stasis_error *err)
+{
+    struct stasis_inspect_args args = {0};
+    int rc = parse_options(command, argc, argv, &args, err);
+    size_t count;
+
+    if (rc)
+        return stasis_wrap(err, rc, "%s", command->name);
+    count = (size_t)(argc - optind);
+    if (!args.help && (count < command->operands_min || count > command->operands_max))
+        return stasis_fail(err, STASIS_ERR_ARG, "%s: %s; usage: %s %s %s", command->name,
+                           count < command->operands_min ? "a name is missing" : "too many names",
+                           STASIS_INSPECT_NAME, command->name, command->operands);
+    for (size_t i = 0; !args.help && i < count; i++)
+        args.operands[args.operand_count++] = argv[optind + (int)i];
+    *ret_args = args;
+    return 0;
+}

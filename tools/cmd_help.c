@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include <string.h>
+
+#include "tools/inspect.h"
+
+static void print_usage(const struct stasis_inspect_command *command, FILE *out)
+{
+    fprintf(out, "Usage: %s %s%s%s%s\n", STASIS_INSPECT_NAME, command->name,
+            command->options ? " [option]..." : "", *command->operands ? " " : "",
+            command->operands);
+}
+
+static void print_command(const struct stasis_inspect_command *command, FILE *out)
+{
+    fprintf(out, "%s: %s\n\n", command->name, command->help);
+    print_usage(command, out);
+    for (const struct stasis_inspect_option *option = command->options; option && option->name;
+         option++)
+        fprintf(out, "  --%s%s%s\n      %s\n", option->name, option->arg ? " " : "",
+                option->arg ? option->arg : "", option->help);
+}
+
+static void print_all(FILE *out)
+{
+    fputs(STASIS_INSPECT_NAME ": looks into the files that vmm writes\n\n"
+                              "Usage: " STASIS_INSPECT_NAME " COMMAND [option]... FILE\n\n",
+          out);
+    for (const struct stasis_inspect_command *row = stasis_inspect_commands; row->name; row++)
+        if (!row->hidden)
+            fprintf(out, "  %s %-*s%s\n", row->name, 17 - (int)strlen(row->name), row->operands,
+                    row->help);
+    fputs("  --help, --version\n\n"
+          "FILE may be - for standard input.\n"
+          "Exit status: 0 done, 1 our failure, 2 usage or no such file, 3 corrupt or not a\n"
+          "snapshot, 4 another version's, 7 could not write.\n\n"
+          "The manual is " STASIS_INSPECT_NAME "(1).\n",
+          out);
+}
+
+void stasis_inspect_print_help(const struct stasis_inspect_command *command, FILE *out)
+{
+    if (command)
+        print_command(command, out);
+    else
+        print_all(out);
+}
+
+int stasis_inspect_help(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
+{
+    const struct stasis_inspect_command *command = NULL;
+
+    if (args->operand_count) {
+        command = stasis_inspect_find(args->operands[0]);
+        if (!command)
+            return stasis_inspect_unknown(args->operands[0], err);
+    }
+    stasis_inspect_print_help(command, out);
+    return 0;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * A summary for people, from header, index and state: RAM is not read.
+ */
+#include "tools/cmd_info.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#include "stasis/state.h"
+#include "tools/inspect.h"
+#include "tools/text.h"
+
+static void label(FILE *out, const char *name)
+{
+    fprintf(out, "  %-12s", name);
+}
+
+/* The state says when the guest stopped; the header, a moment later, is for files without one. */
+static void print_times(FILE *out, const struct stasis_snap_info *info,
+                        const struct stasis_machine_state *machine)
+{
+    uint64_t then_ns = machine ? machine->frozen_realtime_ns : info->created_ns;
+    char when[STASIS_TEXT_MAX];
+    char age[STASIS_TEXT_MAX];
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    stasis_text_time(then_ns, when);
+    stasis_text_age(then_ns, (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec,
+                    age);
+    label(out, "frozen");
+    fprintf(out, "%s, %s\n", when, age);
+}
+
+static void print_machine(FILE *out, const struct stasis_machine_state *machine)
+{
+    label(out, "generation");
+    fprintf(out, "%" PRIu64 " (times it was frozen before)\n", machine->generation);
+    label(out, "host");
+    stasis_text_put(out, machine->host_kernel[0] ? machine->host_kernel : "unknown kernel");
+    fputs(", ", out);
+    stasis_text_put(out, machine->host_cpu[0] ? machine->host_cpu : "unknown CPU");
+    fputc('\n', out);
+}
+
+static void print_sizes(FILE *out, const struct stasis_snap *snap)
+{
+    const struct stasis_snap_info *info = stasis_snap_info(snap);
+    uint32_t regions = stasis_snap_region_count(snap);
+    char total[STASIS_TEXT_MAX];
+    char stored[STASIS_TEXT_MAX];
+    char zero[STASIS_TEXT_MAX];
+    char file[STASIS_TEXT_MAX];
+
+    stasis_text_size(info->ram_bytes, total);
+    stasis_text_size(info->stored_bytes, stored);
+    stasis_text_size(info->ram_bytes - info->stored_bytes, zero);
+    stasis_text_size(info->file_len, file);
+    label(out, "memory");
+    fprintf(out, "%s in %" PRIu32 " region%s: %s stored, %s zero\n", total, regions,
+            regions == 1 ? "" : "s", stored, zero);
+    label(out, "file");
+    fprintf(out, "%s%s\n", file, info->streamed ? ", streamed" : "");
+}
+
+/* Kinds that a newer release added; they were made optional, so this one reads the file. */
+static void print_records(FILE *out, const struct stasis_records *records)
+{
+    size_t count = stasis_records_count(records);
+
+    label(out, "state");
+    fprintf(out, "%zu record%s", count, count == 1 ? "" : "s");
+    for (size_t i = 0; i < count; i++) {
+        struct stasis_record record = stasis_records_at(records, i);
+
+        if (!record.schema)
+            fprintf(out, ", unknown to this release: %s %s", record.type, record.instance);
+    }
+    fputc('\n', out);
+}
+
+static void print_summary(FILE *out, struct stasis_snap *snap)
+{
+    const struct stasis_snap_info *info = stasis_snap_info(snap);
+    const struct stasis_records *records = stasis_snap_records(snap);
+    struct stasis_machine_state machine;
+    char uuid[STASIS_TEXT_MAX];
+    bool has_machine = !stasis_records_get(records, &stasis_machine_schema, NULL, &machine, NULL);
+
+    stasis_text_uuid(info->uuid, uuid);
+    label(out, "producer");
+    stasis_text_put(out, info->producer);
+    fprintf(out, ", format %" PRIu32 ", architecture %s\n", info->format_version,
+            stasis_text_arch(info->arch));
+    print_times(out, info, has_machine ? &machine : NULL);
+    label(out, "UUID");
+    fprintf(out, "%s\n", uuid);
+    if (has_machine)
+        print_machine(out, &machine);
+    print_sizes(out, snap);
+    print_records(out, records);
+}
+
+int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
+{
+    struct stasis_snap *snap;
+    int rc = stasis_inspect_open(args->operands[0], &snap, err);
+
+    if (rc)
+        return rc;
+    stasis_text_put(out, args->operands[0]);
+    fputs(": a Stasis snapshot\n", out);
+    print_summary(out, snap);
+    stasis_inspect_info_vcpus(out, stasis_snap_records(snap));
+    stasis_inspect_info_board(out, stasis_snap_records(snap));
+    stasis_snap_free(snap);
+    return 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The parts of `info`. Opening a snapshot has checked every record against its schema, so a record
+ * that cannot be had is one that is not there: other programs than vmm make snapshots too.
+ */
+#ifndef STASIS_TOOLS_CMD_INFO_H
+#define STASIS_TOOLS_CMD_INFO_H
+
+#include <stdio.h>
+
+#include "stasis/ser.h"
+
+/* Every vCPU: where it is and in which mode. */
+void stasis_inspect_info_vcpus(FILE *out, const struct stasis_records *records);
+
+/* The board and, of each device on it, the state that matters. */
+void stasis_inspect_info_board(FILE *out, const struct stasis_records *records);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "tools/cmd_info.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "stasis/state.h"
+#include "tools/text.h"
+
+#define GSI_NONE UINT32_MAX
+
+/* ---- one line about the state of a device ---- */
+
+/* PC16550D data sheet, line control register. */
+static void print_serial(FILE *out, const struct stasis_records *records, const char *instance)
+{
+    static const char parities[] = "NONENMNS"; /* by bits 5..3 */
+    struct stasis_serial_state serial;
+    unsigned bits;
+
+    if (stasis_records_get(records, &stasis_serial_schema, instance, &serial, NULL))
+        return;
+    bits = 5 + (serial.lcr & 3u);
+    fprintf(out,
+            "LCR 0x%02x (%u%c%s), IER 0x%02x, %" PRIu32 " bytes received and not read, %" PRIu32
+            " not yet sent\n",
+            serial.lcr, bits, parities[serial.lcr >> 3 & 7],
+            !(serial.lcr & 4) ? "1"
+            : bits == 5       ? "1.5"
+                              : "2",
+            serial.ier, serial.rx_fifo_len, serial.tx_fifo_len);
+}
+
+static void print_i8042(FILE *out, const struct stasis_records *records, const char *instance)
+{
+    struct stasis_i8042_state i8042;
+
+    if (stasis_records_get(records, &stasis_i8042_schema, instance, &i8042, NULL))
+        return;
+    fprintf(out, "command byte 0x%02x, output port 0x%02x, ", i8042.command_byte,
+            i8042.output_port);
+    if (i8042.output_full)
+        fprintf(out, "byte 0x%02x waits\n", i8042.output);
+    else
+        fputs("nothing waits\n", out);
+}
+
+static void print_pl031(FILE *out, const struct stasis_records *records, const char *instance)
+{
+    struct stasis_pl031_state rtc;
+    char text[STASIS_TEXT_MAX];
+
+    if (stasis_records_get(records, &stasis_pl031_schema, instance, &rtc, NULL))
+        return;
+    stasis_text_time(rtc.counter_ns, text);
+    fprintf(out, "shows %s, ", text);
+    if (!rtc.imsc) {
+        fputs("alarm off\n", out);
+        return;
+    }
+    stasis_text_time(rtc.mr * UINT64_C(1000000000), text);
+    fprintf(out, "alarm %s%s\n", text, rtc.ris ? " (rings)" : "");
+}
+
+static const struct {
+    const struct stasis_schema *schema;
+    void (*print)(FILE *out, const struct stasis_records *records, const char *instance);
+} device_lines[] = {
+    {&stasis_serial_schema, print_serial},
+    {&stasis_i8042_schema, print_i8042},
+    {&stasis_pl031_schema, print_pl031},
+};
+
+/* ---- the board ---- */
+
+static void print_place(FILE *out, const struct stasis_board_device_state *device)
+{
+    uint64_t last = device->base + (device->size - 1);
+
+    if (device->bus)
+        fprintf(out, "memory 0x%08" PRIx64 "-0x%08" PRIx64, device->base, last);
+    else
+        fprintf(out, "ports 0x%03" PRIx64 "-0x%03" PRIx64, device->base, last);
+    if (device->gsi == GSI_NONE)
+        fputs(", no IRQ\n", out);
+    else
+        fprintf(out, ", IRQ %" PRIu32 "\n", device->gsi);
+}
+
+static void print_device(FILE *out, const struct stasis_records *records,
+                         const struct stasis_board_device_state *device)
+{
+    fputs("  ", out);
+    stasis_text_put(out, device->instance);
+    fputs(" (", out);
+    stasis_text_put(out, device->type);
+    fputs("): ", out);
+    print_place(out, device);
+    if (stasis_records_find(records, device->type, device->instance) == SIZE_MAX)
+        return;
+    for (size_t i = 0; i < sizeof(device_lines) / sizeof(device_lines[0]); i++) {
+        if (!strcmp(device_lines[i].schema->type, device->type)) {
+            fputs("    ", out);
+            device_lines[i].print(out, records, device->instance);
+        }
+    }
+}
+
+static void print_guest_clock(FILE *out, const struct stasis_records *records)
+{
+    struct stasis_x86_clock_state clock;
+
+    if (!stasis_records_get(records, &stasis_x86_clock_schema, NULL, &clock, NULL))
+        fprintf(out, ", kvmclock at %" PRIu64 ".%03" PRIu64 " s",
+                clock.clock_ns / UINT64_C(1000000000),
+                clock.clock_ns % UINT64_C(1000000000) / UINT64_C(1000000));
+}
+
+void stasis_inspect_info_board(FILE *out, const struct stasis_records *records)
+{
+    struct stasis_board_state board;
+
+    if (stasis_records_get(records, &stasis_board_schema, NULL, &board, NULL))
+        return;
+    fputs("board ", out);
+    stasis_text_put(out, board.name);
+    fputs(" of stasis ", out);
+    stasis_text_put(out, board.release);
+    fputs(", CPU model ", out);
+    stasis_text_put(out, board.cpu_model);
+    fprintf(out, ", %" PRIu32 " vCPU%s", board.vcpus, board.vcpus == 1 ? "" : "s");
+    print_guest_clock(out, records);
+    fputc('\n', out);
+    for (uint32_t i = 0; i < board.devices_count; i++)
+        print_device(out, records, &board.devices[i]);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Everything but RAM, for programs: integers are exact (a reader must keep 64 bits), the order of
+ * the keys is fixed, and the same file gives the same text whatever its name.
+ */
+#include "tools/inspect.h"
+#include "tools/text.h"
+
+static void put_u64(struct stasis_json *json, const char *key, uint64_t value)
+{
+    stasis_json_key(json, key);
+    stasis_json_u64(json, value);
+}
+
+static void put_str(struct stasis_json *json, const char *key, const char *value)
+{
+    stasis_json_key(json, key);
+    stasis_json_str(json, value);
+}
+
+static void put_header(struct stasis_json *json, const struct stasis_snap_info *info)
+{
+    char uuid[STASIS_TEXT_MAX];
+
+    stasis_text_uuid(info->uuid, uuid);
+    stasis_json_key(json, "header");
+    stasis_json_object_begin(json);
+    put_u64(json, "format_version", info->format_version);
+    put_u64(json, "incompatible", info->incompatible);
+    put_u64(json, "compatible", info->compatible);
+    put_str(json, "producer", info->producer);
+    put_u64(json, "arch", info->arch);
+    put_str(json, "arch_name", stasis_text_arch(info->arch));
+    put_str(json, "uuid", uuid);
+    put_u64(json, "created_ns", info->created_ns);
+    put_u64(json, "file_len", info->file_len);
+    put_u64(json, "ram_bytes", info->ram_bytes);
+    put_u64(json, "stored_bytes", info->stored_bytes);
+    stasis_json_key(json, "streamed");
+    stasis_json_bool(json, info->streamed);
+    stasis_json_object_end(json);
+}
+
+struct tally {
+    uint64_t raw;
+    uint64_t zero;
+    uint64_t absent;
+    uint64_t stored_bytes;
+    uint64_t pages; /* that are not zero */
+};
+
+static void count_chunk(struct tally *tally, const struct stasis_snap_chunk *chunk)
+{
+    tally->raw += chunk->kind == STASIS_CHUNK_RAW;
+    tally->zero += chunk->kind == STASIS_CHUNK_ZERO;
+    tally->absent += chunk->kind == STASIS_CHUNK_ABSENT;
+    tally->stored_bytes += chunk->stored_len;
+    tally->pages += (unsigned)__builtin_popcount(chunk->page_mask);
+}
+
+static void put_region(struct stasis_json *json, const struct stasis_snap *snap, uint32_t index)
+{
+    struct stasis_snap_region region = stasis_snap_region_at(snap, index);
+    uint64_t end = index + 1 < stasis_snap_region_count(snap)
+                       ? stasis_snap_region_at(snap, index + 1).first_chunk
+                       : stasis_snap_chunk_count(snap);
+    struct tally tally = {0};
+
+    for (uint64_t i = region.first_chunk; i < end; i++) {
+        struct stasis_snap_chunk chunk = stasis_snap_chunk_at(snap, i);
+
+        count_chunk(&tally, &chunk);
+    }
+    stasis_json_object_begin(json);
+    put_u64(json, "gpa", region.gpa);
+    put_u64(json, "size", region.size);
+    put_u64(json, "first_chunk", region.first_chunk);
+    put_u64(json, "chunks", end - region.first_chunk);
+    put_u64(json, "chunks_raw", tally.raw);
+    put_u64(json, "chunks_zero", tally.zero);
+    put_u64(json, "chunks_absent", tally.absent);
+    put_u64(json, "stored_bytes", tally.stored_bytes);
+    put_u64(json, "pages_not_zero", tally.pages);
+    stasis_json_object_end(json);
+}
+
+static void put_regions(struct stasis_json *json, const struct stasis_snap *snap)
+{
+    stasis_json_key(json, "regions");
+    stasis_json_array_begin(json);
+    for (uint32_t i = 0; i < stasis_snap_region_count(snap); i++)
+        put_region(json, snap, i);
+    stasis_json_array_end(json);
+}
+
+int stasis_inspect_json(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
+{
+    struct stasis_json json;
+    struct stasis_snap *snap;
+    int rc = stasis_inspect_open(args->operands[0], &snap, err);
+
+    if (rc)
+        return rc;
+    stasis_json_init(&json, out);
+    stasis_json_object_begin(&json);
+    put_header(&json, stasis_snap_info(snap));
+    put_regions(&json, snap);
+    stasis_json_key(&json, "records");
+    rc = stasis_records_json(stasis_snap_records(snap), &json, err);
+    if (rc)
+        goto out;
+    stasis_json_object_end(&json);
+    if (stasis_json_finish(&json))
+        rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "standard output");
+out:
+    stasis_snap_free(snap);
+    return rc;
+}

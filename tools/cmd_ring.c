@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The bytes of a ring file in the order they were written. docs/vmm.1.scd, --serial, has the
+ * format: 128 bytes of text with the size of the data and the count of all bytes ever written, then
+ * the data; byte n of the output is at n % size.
+ *
+ * The guest chose these bytes. A terminal obeys some of them, so it is not sent those unless asked.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tools/inspect.h"
+#include "tools/text.h"
+
+#define HEADER_LEN 128
+#define HEADER     "STASIS-RING 1\nsize %020" PRIu64 "\ntotal %020" PRIu64 "\n"
+#define SIZE_AT    19 /* where the digits begin */
+#define TOTAL_AT   46
+#define RING_MAX   (UINT64_C(1) << 40)
+
+#define BUF_LEN 65536u
+
+struct ring {
+    const char *name;
+    int fd;
+    uint64_t size;
+    uint64_t total;
+};
+
+static int not_a_ring(const struct ring *ring, const char *why, struct stasis_error *err)
+{
+    return stasis_fail(err, STASIS_ERR_CORRUPT, "%s: %s", ring->name, why);
+}
+
+/* Reads up to len bytes; at an offset, or what comes next for one that is negative. */
+static int read_some(const struct ring *ring, void *buf, size_t len, int64_t offset,
+                     size_t *ret_done, struct stasis_error *err)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        char *to = (char *)buf + done;
+        ssize_t n = offset < 0 ? read(ring->fd, to, len - done)
+                               : pread(ring->fd, to, len - done, (off_t)offset + (off_t)done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return stasis_fail_errno(err, STASIS_ERR_IO, "%s: cannot be read", ring->name);
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    *ret_done = done;
+    return 0;
+}
+
+/* The header is made anew from its two numbers and compared, so that nothing else passes. */
+static int parse_header(struct ring *ring, const char found[HEADER_LEN + 1],
+                        struct stasis_error *err)
+{
+    char expected[HEADER_LEN + 1];
+
+    memset(expected, ' ', sizeof(expected));
+    ring->size = strtoull(found + SIZE_AT, NULL, 10);
+    ring->total = strtoull(found + TOTAL_AT, NULL, 10);
+    expected[snprintf(expected, sizeof(expected), HEADER, ring->size, ring->total)] = ' ';
+    expected[HEADER_LEN - 1] = '\n';
+    if (memcmp(found, expected, HEADER_LEN) != 0)
+        return not_a_ring(ring, "not a ring file of vmm --serial out=ring:FILE", err);
+    if (!ring->size || ring->size > RING_MAX)
+        return not_a_ring(ring, "a ring of an impossible size", err);
+    return 0;
+}
+
+static int read_header(struct ring *ring, int64_t offset, struct stasis_error *err)
+{
+    char header[HEADER_LEN + 1] = {0};
+    size_t done;
+    int rc = read_some(ring, header, HEADER_LEN, offset, &done, err);
+
+    return rc ? rc : parse_header(ring, header, err);
+}
+
+static int copy_to(const struct ring *ring, FILE *file, uint64_t len, struct stasis_error *err)
+{
+    char *buf = malloc(BUF_LEN);
+    size_t n = 0;
+    int rc;
+
+    if (!buf)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
+    do {
+        rc = read_some(ring, buf, len < BUF_LEN ? (size_t)len : BUF_LEN, -1, &n, err);
+        if (!rc && fwrite(buf, 1, n, file) < n)
+            rc = stasis_fail_errno(err, STASIS_ERR_IO, "%s: a temporary file", ring->name);
+        len -= n;
+    } while (!rc && n && len);
+    free(buf);
+    return rc;
+}
+
+/* What cannot seek is copied to a file without a name: as much as its header allows, and a byte
+ * that shows that there was more. */
+static int spool(struct ring *ring, FILE **ret_file, struct stasis_error *err)
+{
+    FILE *file;
+    int rc = read_header(ring, -1, err);
+
+    if (rc)
+        return rc;
+    file = tmpfile();
+    if (!file)
+        return stasis_fail_errno(err, STASIS_ERR_IO, "%s: a temporary file", ring->name);
+    fprintf(file, "%*s", HEADER_LEN, "");
+    rc = copy_to(ring, file, ring->size + 1, err);
+    if (!rc && fflush(file))
+        rc = stasis_fail_errno(err, STASIS_ERR_IO, "%s: a temporary file", ring->name);
+    if (rc) {
+        (void)fclose(file);
+        return rc;
+    }
+    ring->fd = fileno(file);
+    *ret_file = file;
+    return 0;
+}
+
+static int open_ring(struct ring *ring, FILE **ret_spool, struct stasis_error *err)
+{
+    struct stat st;
+    int rc;
+
+    if (fstat(ring->fd, &st))
+        return stasis_fail_errno(err, STASIS_ERR_IO, "%s", ring->name);
+    if (S_ISDIR(st.st_mode))
+        return stasis_fail(err, STASIS_ERR_ARG, "%s: it is a folder; name a ring file", ring->name);
+    rc = S_ISREG(st.st_mode) ? read_header(ring, 0, err) : spool(ring, ret_spool, err);
+    if (!rc && fstat(ring->fd, &st))
+        rc = stasis_fail_errno(err, STASIS_ERR_IO, "%s", ring->name);
+    if (!rc && (uint64_t)st.st_size != HEADER_LEN + ring->size)
+        rc = not_a_ring(ring, "truncated, or longer than its header says", err);
+    return rc;
+}
+
+/* Byte `from` of the output to byte `total`. A part of `held` bytes of an unfinished character is
+ * carried from one buffer to the next. */
+static int print_ring(const struct ring *ring, FILE *out, bool escape, struct stasis_error *err)
+{
+    uint64_t pos = ring->total - (ring->total < ring->size ? ring->total : ring->size);
+    char *buf = malloc(BUF_LEN);
+    size_t held = 0;
+    int rc = 0;
+
+    if (!buf)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
+    while (pos < ring->total && !rc) {
+        uint64_t at = pos % ring->size;
+        uint64_t part = ring->total - pos;
+        size_t n = 0;
+
+        if (part > ring->size - at)
+            part = ring->size - at;
+        if (part > BUF_LEN - held)
+            part = BUF_LEN - held;
+        rc = read_some(ring, buf + held, (size_t)part, HEADER_LEN + (int64_t)at, &n, err);
+        if (!rc && n < part)
+            rc = not_a_ring(ring, "has become shorter", err);
+        if (rc)
+            break;
+        pos += n;
+        held += n;
+        n = escape ? stasis_text_put_bytes(out, buf, held, "\n\r\t", pos < ring->total)
+                   : fwrite(buf, 1, held, out);
+        held = escape ? held - n : 0;
+        memmove(buf, buf + n, held);
+    }
+    free(buf);
+    return rc;
+}
+
+int stasis_inspect_ring(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
+{
+    const char *file = args->operands[0];
+    bool standard = !strcmp(file, "-");
+    struct ring ring = {.name = standard ? "standard input" : file};
+    FILE *spooled = NULL;
+    int fd = standard ? STDIN_FILENO : open(file, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    int rc;
+
+    if (fd < 0)
+        return stasis_fail_errno(err, errno == ENOENT ? STASIS_ERR_NOT_FOUND : STASIS_ERR_IO, "%s",
+                                 file);
+    ring.fd = fd;
+    rc = open_ring(&ring, &spooled, err);
+    if (!rc)
+        rc = print_ring(&ring, out, !args->values[0] && isatty(STDOUT_FILENO), err);
+    if (spooled)
+        (void)fclose(spooled);
+    if (!standard)
+        (void)close(fd);
+    return rc;
+}

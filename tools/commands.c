@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The table of sub-commands.
+ */
+#include <string.h>
+
+#include "tools/inspect.h"
+
+static const struct stasis_inspect_option ring_options[] = {
+    {"raw", NULL, "send control characters to a terminal too"},
+    {0},
+};
+
+const struct stasis_inspect_command stasis_inspect_commands[] = {
+    {"info", stasis_inspect_info, "FILE", 1, 1, "what a snapshot holds, for people"},
+    {"json", stasis_inspect_json, "FILE", 1, 1, "all of it but RAM, for programs"},
+    {"verify", stasis_inspect_verify, "FILE", 1, 1, "check every byte of a snapshot"},
+    {"ring", stasis_inspect_ring, "FILE", 1, 1, "print a ring file of vmm --serial out=ring:FILE",
+     ring_options},
+    {"help", stasis_inspect_help, "[COMMAND]", 0, 1, "this, or help on one command"},
+    {"schema-markdown", stasis_inspect_schema_markdown, "", 0, 0,
+     "field tables for docs/snapshot-format.md", NULL, true},
+    {0},
+};
+
+const struct stasis_inspect_command *stasis_inspect_find(const char *name)
+{
+    for (const struct stasis_inspect_command *row = stasis_inspect_commands; row->name; row++)
+        if (!strcmp(row->name, name))
+            return row;
+    return NULL;
+}
+
+int stasis_inspect_unknown(const char *name, struct stasis_error *err)
+{
+    char known[200] = "";
+    size_t used = 0;
+
+    for (const struct stasis_inspect_command *row = stasis_inspect_commands; row->name; row++)
+        if (!row->hidden && used < sizeof(known))
+            used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "",
+                                     row->name);
+    return stasis_fail(err, STASIS_ERR_ARG, "%.60s is not a command; there are %s", name, known);
+}

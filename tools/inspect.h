@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * snapshot-inspect: looks into snapshot files, and into the ring files of vmm. Works on any
+ * machine; needs no KVM. To add a sub-command: write tools/cmd_<name>.c, declare its function here
+ * and give it a row in commands.c, from which dispatch, option parsing and help all come.
+ */
+#ifndef STASIS_TOOLS_INSPECT_H
+#define STASIS_TOOLS_INSPECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "stasis/snap.h"
+
+#define STASIS_INSPECT_NAME         "snapshot-inspect"
+#define STASIS_INSPECT_OPTIONS_MAX  6
+#define STASIS_INSPECT_OPERANDS_MAX 2
+
+/* An option of one sub-command: "--name" or "--name ARG". */
+struct stasis_inspect_option {
+    const char *name;
+    const char *arg; /* NULL: the option takes no value */
+    const char *help;
+};
+
+struct stasis_inspect_args {
+    size_t operand_count;
+    const char *operands[STASIS_INSPECT_OPERANDS_MAX];
+    /* In the order of the command's options; NULL if not given, "" if it takes no value. */
+    const char *values[STASIS_INSPECT_OPTIONS_MAX];
+    bool help; /* --help was given: nothing else is set */
+};
+
+struct stasis_inspect_command {
+    const char *name;
+    /* Writes the result to `out`. Returns the exit status, or a negative enum stasis_err with *err
+     * filled. What cannot be written to `out` is the caller's to notice. */
+    int (*run)(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err);
+    const char *operands; /* as usage shows them, "FILE" */
+    size_t operands_min;
+    size_t operands_max;
+    const char *help;                            /* one line */
+    const struct stasis_inspect_option *options; /* ends with a NULL name; may be NULL */
+    bool hidden;                                 /* not listed: for our own use */
+};
+
+/* The table; ends with a NULL name. And the row of this name, or NULL. */
+extern const struct stasis_inspect_command stasis_inspect_commands[];
+const struct stasis_inspect_command *stasis_inspect_find(const char *name);
+
+/* STASIS_ERR_ARG for a name that is none, with the names there are. */
+int stasis_inspect_unknown(const char *name, struct stasis_error *err);
+
+/* Parses what follows the command's name: argv[0] is that name, argv[argc] NULL. argv may be
+ * reordered and is kept by *ret_args. STASIS_ERR_ARG. */
+STASIS_MUST_CHECK int stasis_inspect_parse(const struct stasis_inspect_command *command, int argc,
+                                           char **argv, struct stasis_inspect_args *ret_args,
+                                           struct stasis_error *err);
+
+/* Help on one command, or on all for NULL. */
+void stasis_inspect_print_help(const struct stasis_inspect_command *command, FILE *out);
+
+/* The whole program; streams are as stasis_inspect_streams() left them. Returns the exit status. */
+int stasis_inspect_main(int argc, char **argv);
+
+/* Opens the snapshot named by an operand, where "-" is standard input. */
+STASIS_MUST_CHECK int stasis_inspect_open(const char *file, struct stasis_snap **ret_snap,
+                                          struct stasis_error *err);
+
+/* ---- the sub-commands ---- */
+
+int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out,
+                        struct stasis_error *err);
+int stasis_inspect_json(const struct stasis_inspect_args *args, FILE *out,
+                        struct stasis_error *err);
+int stasis_inspect_verify(const struct stasis_inspect_args *args, FILE *out,
+                          struct stasis_error *err);
+int stasis_inspect_ring(const struct stasis_inspect_args *args, FILE *out,
+                        struct stasis_error *err);
+int stasis_inspect_help(const struct stasis_inspect_args *args, FILE *out,
+                        struct stasis_error *err);
+int stasis_inspect_schema_markdown(const struct stasis_inspect_args *args, FILE *out,
+                                   struct stasis_error *err);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "tools/text.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "stasis/field.h"
+
+#define UTF8_MAX 4 /* bytes of a character */
+
+/* Length of the character at the start of `bytes` that may be shown as it is, or 0. */
+static size_t shown_len(const char *bytes, size_t len, const char *allowed)
+{
+    if (bytes[0] && strchr(allowed, bytes[0]))
+        return 1;
+    for (size_t n = 1; n <= UTF8_MAX && n <= len; n++)
+        if (stasis_utf8_valid(bytes, n))
+            return n;
+    return 0;
+}
+
+size_t stasis_text_put_bytes(FILE *out, const char *bytes, size_t len, const char *allowed,
+                             int more)
+{
+    size_t at = 0;
+
+    while (at < len) {
+        size_t n = shown_len(bytes + at, len - at, allowed);
+
+        if (n)
+            fwrite(bytes + at, 1, n, out);
+        else if (more && len - at < UTF8_MAX && (uint8_t)bytes[at] >= 0x80)
+            break;
+        else
+            fprintf(out, "\\x%02x", (uint8_t)bytes[at]);
+        at += n ? n : 1;
+    }
+    return at;
+}
+
+void stasis_text_put(FILE *out, const char *text)
+{
+    stasis_text_put_bytes(out, text, strlen(text), "", 0);
+}
+
+void stasis_text_size(uint64_t bytes, char ret_text[STASIS_TEXT_MAX])
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    unsigned unit = 0;
+    uint64_t tenths;
+
+    while (bytes >> (10 * unit) >= 1024)
+        unit++;
+    /* Of the rest's highest ten bits: they hold a tenth exactly enough and cannot overflow. */
+    tenths = unit ? (bytes >> (10 * (unit - 1)) & 1023) * 10 / 1024 : 0;
+    if (tenths)
+        snprintf(ret_text, STASIS_TEXT_MAX, "%" PRIu64 ".%" PRIu64 " %s", bytes >> (10 * unit),
+                 tenths, units[unit]);
+    else
+        snprintf(ret_text, STASIS_TEXT_MAX, "%" PRIu64 " %s", bytes >> (10 * unit), units[unit]);
+}
+
+void stasis_text_time(uint64_t ns, char ret_text[STASIS_TEXT_MAX])
+{
+    time_t seconds = (time_t)(ns / UINT64_C(1000000000));
+    struct tm tm;
+
+    gmtime_r(&seconds, &tm); /* 64 bits of nanoseconds end in the year 2554 */
+    strftime(ret_text, STASIS_TEXT_MAX, "%Y-%m-%d %H:%M:%S UTC", &tm);
+}
+
+static void duration(uint64_t seconds, char ret_text[STASIS_TEXT_MAX])
+{
+    static const struct {
+        uint64_t seconds;
+        const char *name;
+    } units[] = {{86400, "days"}, {3600, "hours"}, {60, "min"}, {1, "s"}};
+    size_t i = 0;
+
+    while (i + 1 < sizeof(units) / sizeof(units[0]) && seconds < 2 * units[i].seconds)
+        i++;
+    snprintf(ret_text, STASIS_TEXT_MAX, "%" PRIu64 " %s", seconds / units[i].seconds,
+             units[i].name);
+}
+
+void stasis_text_age(uint64_t then_ns, uint64_t now_ns, char ret_text[STASIS_TEXT_MAX])
+{
+    char text[STASIS_TEXT_MAX];
+    size_t used;
+
+    if (then_ns <= now_ns)
+        duration((now_ns - then_ns) / UINT64_C(1000000000), text);
+    else
+        duration((then_ns - now_ns) / UINT64_C(1000000000), text);
+    used = strlen(text);
+    memcpy(ret_text, text, used);
+    snprintf(ret_text + used, STASIS_TEXT_MAX - used, "%s",
+             then_ns <= now_ns ? " ago" : " ahead of this clock");
+}
+
+void stasis_text_uuid(const uint8_t uuid[STASIS_UUID_SIZE], char ret_text[STASIS_TEXT_MAX])
+{
+    char *at = ret_text;
+
+    for (unsigned i = 0; i < STASIS_UUID_SIZE; i++)
+        at += sprintf(at, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
+}
+
+const char *stasis_text_arch(enum stasis_arch arch)
+{
+    switch (arch) {
+    case STASIS_ARCH_X86_64:
+        return "x86_64";
+    case STASIS_ARCH_AARCH64:
+        return "aarch64";
+    }
+    return "unknown";
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Values as text for people. Strings may come from hostile files: what a terminal would obey (C0,
+ * DEL, C1) and what is not UTF-8 is shown as \xNN.
+ */
+#ifndef STASIS_TOOLS_TEXT_H
+#define STASIS_TOOLS_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "stasis/snap.h"
+
+#define STASIS_TEXT_MAX 64 /* room for any text below */
+
+/* Writes a string, escaped. */
+void stasis_text_put(FILE *out, const char *text);
+
+/* Writes len bytes, escaped but for those in `allowed`, and returns how many: fewer, by at most 3,
+ * if `more` are to come that may complete the last character. */
+size_t stasis_text_put_bytes(FILE *out, const char *bytes, size_t len, const char *allowed,
+                             int more);
+
+/* "0 bytes", "8 KiB", "12.3 MiB"; cut, not rounded. */
+void stasis_text_size(uint64_t bytes, char ret_text[STASIS_TEXT_MAX]);
+
+/* "2026-01-31 12:34:56 UTC", of nanoseconds since 1970. */
+void stasis_text_time(uint64_t ns, char ret_text[STASIS_TEXT_MAX]);
+
+/* "12 s ago", "3 days ago"; a time to come is named as such. */
+void stasis_text_age(uint64_t then_ns, uint64_t now_ns, char ret_text[STASIS_TEXT_MAX]);
+
+/* As RFC 9562 writes a UUID. */
+void stasis_text_uuid(const uint8_t uuid[STASIS_UUID_SIZE], char ret_text[STASIS_TEXT_MAX]);
+
+/* "x86_64"; "unknown" for one that this release has no name for. */
+const char *stasis_text_arch(enum stasis_arch arch);
+
+#endif
