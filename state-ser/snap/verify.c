@@ -28,8 +28,9 @@ static int check_chunk(const struct stasis_snap *snap, uint64_t i, const uint8_t
     if (stasis_chunk_page_mask(bytes, chunk.size) == chunk.page_mask)
         return 0;
     return stasis_fail(err, STASIS_ERR_CORRUPT,
-                       "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64 ": its page mask is wrong",
-                       snap->name, i, chunk.gpa);
+                       "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64 ", file offset %" PRIu64
+                       ": its page mask is wrong",
+                       snap->name, i, chunk.gpa, chunk.offset);
 }
 
 static int verify_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
