@@ -13,8 +13,10 @@ int main(int argc, char **argv)
     struct stasis_error err;
     int status = 0;
 
-    /* A reader that goes away is an error of the write, not the end of the guest. */
+    /* A reader that goes away, and a file that may not grow, are errors of a write, not the end of
+     * the guest. */
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (stasis_console_fill_fds(&err) || stasis_cli_parse(argc, argv, &options, &err))
         return stasis_say_error(&err);
     if (options.help)

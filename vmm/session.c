@@ -220,11 +220,8 @@ static int thaw(struct stasis_session *session, struct stasis_error *err)
     /* Before the devices are restored: one may hold bytes that the sink did not take in time. */
     if (!rc)
         rc = open_output(session, err);
-    if (!rc) {
+    if (!rc)
         rc = stasis_thaw(&session->machine, snap, &thaw_options, &session->host, err);
-        if (rc)
-            rc = stasis_wrap(err, rc, "%s", path);
-    }
     stasis_snap_free(snap);
     if (rc)
         return rc;

@@ -46,22 +46,32 @@ static void advance_clocks(const struct thaw *thaw, const struct stasis_schema *
 
 /* ---- before anything is built ---- */
 
-static void *decode(const struct stasis_records *records, const struct stasis_schema *schema,
-                    const char *instance, struct stasis_error *err, int *ret_code)
+/* A board names the records it needs: one that is not there makes the file inconsistent. */
+static int get(const struct stasis_records *records, const struct stasis_schema *schema,
+               const char *instance, void *ret_state, struct stasis_error *err)
+{
+    int rc = stasis_records_get(records, schema, instance, ret_state, err);
+
+    if (rc == STASIS_ERR_NOT_FOUND)
+        rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the snapshot lacks the record %s %s",
+                         schema->type, instance);
+    return rc;
+}
+
+/* The same into memory of its own: *ret_state is freed by the caller, and NULL on failure. */
+static int decode(const struct stasis_records *records, const struct stasis_schema *schema,
+                  const char *instance, void **ret_state, struct stasis_error *err)
 {
     void *state = malloc(schema->size);
+    int rc = state ? get(records, schema, instance, state, err)
+                   : stasis_fail(err, STASIS_ERR_NOMEM, "no memory for %s", schema->type);
 
-    *ret_code = state ? stasis_records_get(records, schema, instance, state, err)
-                      : stasis_fail(err, STASIS_ERR_NOMEM, "no memory for %s", schema->type);
-    /* A board names the records it needs: one that is not there makes the file inconsistent. */
-    if (*ret_code == STASIS_ERR_NOT_FOUND)
-        *ret_code = stasis_fail(err, STASIS_ERR_CORRUPT, "the snapshot lacks the record %s %s",
-                                schema->type, instance);
-    if (*ret_code) {
+    if (rc) {
         free(state);
-        return NULL;
+        state = NULL;
     }
-    return state;
+    *ret_state = state;
+    return rc;
 }
 
 static int require(const struct stasis_records *records, const char *type, const char *instance,
@@ -131,14 +141,14 @@ static int check_host(const struct stasis_records *records, const struct stasis_
         return rc;
     for (uint32_t id = 0; !rc && id < board->vcpus; id++) {
         char instance[16];
-        void *cpuid, *xsave = NULL;
+        void *cpuid = NULL, *xsave = NULL;
 
         snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
-        cpuid = decode(records, &stasis_x86_cpuid_schema, instance, err, &rc);
+        rc = decode(records, &stasis_x86_cpuid_schema, instance, &cpuid, err);
         if (!rc)
             rc = stasis_x86_cpuid_check(&kvm, cpuid, err);
         if (!rc)
-            xsave = decode(records, &stasis_x86_xsave_schema, instance, err, &rc);
+            rc = decode(records, &stasis_x86_xsave_schema, instance, &xsave, err);
         if (!rc)
             rc = stasis_x86_xsave_check(&kvm, xsave, err);
         free(cpuid);
@@ -158,8 +168,9 @@ static int restore_vcpu(const struct thaw *thaw, struct stasis_vcpu *vcpu, struc
     snprintf(instance, sizeof(instance), "cpu%" PRIu32, vcpu->id);
     for (size_t i = 0; !rc && stasis_x86_restore_order[i]; i++) {
         const struct stasis_x86_vcpu_part *part = stasis_x86_restore_order[i];
-        void *state = decode(thaw->records, part->schema, instance, err, &rc);
+        void *state;
 
+        rc = decode(thaw->records, part->schema, instance, &state, err);
         if (!rc) {
             advance_clocks(thaw, part->schema, state);
             rc = part->set(vcpu, state, err);
@@ -177,8 +188,9 @@ static int restore_vm(const struct thaw *thaw, struct stasis_error *err)
 
     for (size_t i = 0; !rc && stasis_x86_vm_parts[i].schema; i++) {
         const struct stasis_x86_vm_part *part = &stasis_x86_vm_parts[i];
-        void *state = decode(thaw->records, part->schema, part->instance, err, &rc);
+        void *state;
 
+        rc = decode(thaw->records, part->schema, part->instance, &state, err);
         if (!rc) {
             advance_clocks(thaw, part->schema, state);
             rc = part->set(thaw->machine, part->chip, state, err);
@@ -194,8 +206,8 @@ static int restore_device(const struct thaw *thaw, struct stasis_device *device,
                           struct stasis_error *err)
 {
     const struct stasis_schema *schema = device->type->schema;
-    int rc;
-    void *state = decode(thaw->records, schema, device->row->instance, err, &rc);
+    void *state;
+    int rc = decode(thaw->records, schema, device->row->instance, &state, err);
 
     if (!rc) {
         advance_clocks(thaw, schema, state);
@@ -251,17 +263,14 @@ static int load_ram(struct stasis_machine *machine, struct stasis_snap *snap,
     return rc;
 }
 
-/* RAM before the clocks, since it takes longest; vCPUs before the chips, since the I/O APIC
- * delivers what it holds into their LAPICs; devices last (x86_chips.c, x86_order.c say the rest).
- */
-static int restore(struct thaw *thaw, struct stasis_snap *snap, enum stasis_clock_policy policy,
-                   struct stasis_error *err)
+/* RAM has been loaded: it takes longest, and the clocks run from here on. vCPUs before the chips,
+ * since the I/O APIC delivers what it holds into their LAPICs; devices last (x86_chips.c and
+ * x86_order.c say the rest). */
+static int restore(struct thaw *thaw, enum stasis_clock_policy policy, struct stasis_error *err)
 {
     struct stasis_machine *machine = thaw->machine;
-    int rc = load_ram(machine, snap, err);
+    int rc = read_times(thaw, policy, err);
 
-    if (!rc)
-        rc = read_times(thaw, policy, err);
     for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
         rc = restore_vcpu(thaw, &machine->vcpus[i], err);
     if (!rc)
@@ -274,12 +283,11 @@ static int restore(struct thaw *thaw, struct stasis_snap *snap, enum stasis_cloc
     return rc;
 }
 
-int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
-                const struct stasis_thaw_options *options, const struct stasis_device_host *host,
-                struct stasis_error *err)
+/* All that can be known before a VM is made. */
+static int check(struct stasis_snap *snap, struct stasis_board_state *ret_board,
+                 struct stasis_error *err)
 {
-    struct thaw thaw = {.machine = machine, .records = stasis_snap_records(snap)};
-    struct stasis_board_state *board;
+    const struct stasis_records *records = stasis_snap_records(snap);
     int rc;
 
     if (stasis_snap_info(snap)->arch != STASIS_ARCH_X86_64)
@@ -287,22 +295,37 @@ int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
                            "the snapshot is of another architecture (ELF machine %d), this VMM is "
                            "for x86-64",
                            (int)stasis_snap_info(snap)->arch);
-    board = decode(thaw.records, &stasis_board_schema, STASIS_INSTANCE_VM, err, &rc);
+    rc = get(records, &stasis_board_schema, STASIS_INSTANCE_VM, ret_board, err);
     if (!rc)
-        rc = stasis_board_check(board, err);
+        rc = stasis_board_check(ret_board, err);
     if (!rc)
-        rc = check_records(thaw.records, board, err);
+        rc = check_records(records, ret_board, err);
     if (!rc)
-        rc = check_ram(snap, board, err);
+        rc = check_ram(snap, ret_board, err);
     if (!rc)
-        rc = check_host(thaw.records, board, err);
+        rc = check_host(records, ret_board, err);
+    return rc;
+}
+
+int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
+                const struct stasis_thaw_options *options, const struct stasis_device_host *host,
+                struct stasis_error *err)
+{
+    struct thaw thaw = {.machine = machine, .records = stasis_snap_records(snap)};
+    struct stasis_board_state board;
+    int rc = check(snap, &board, err);
+
     if (!rc)
-        rc = stasis_machine_build(machine, board, host, err);
-    free(board);
+        rc = stasis_machine_build(machine, &board, host, err);
     if (rc)
-        return rc;
+        return stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
     machine->allow_tsc = options->allow_tsc;
-    rc = restore(&thaw, snap, options->clock, err);
+    rc = load_ram(machine, snap, err); /* names the file itself */
+    if (!rc) {
+        rc = restore(&thaw, options->clock, err);
+        if (rc)
+            rc = stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
+    }
     if (rc)
         stasis_machine_fini(machine);
     return rc;

@@ -267,11 +267,15 @@ int stasis_header_check_sections(const struct stasis_header *header, uint64_t en
             return rc;
         pos = header->sections[i].offset + header->sections[i].length;
     }
-    for (unsigned type = STASIS_SECTION_STATE; type <= STASIS_SECTION_DATA; type++)
-        if (!stasis_header_section(header, (enum stasis_section_type)type))
+    for (unsigned type = STASIS_SECTION_STATE; type <= STASIS_SECTION_DATA; type++) {
+        const struct stasis_section *section =
+            stasis_header_section(header, (enum stasis_section_type)type);
+
+        if (!section)
             return stasis_fail(err, STASIS_ERR_CORRUPT, "section %u is missing", type);
-    if (stasis_header_section(header, STASIS_SECTION_DATA)->crc)
-        return stasis_fail(err, STASIS_ERR_CORRUPT, "the data section has a CRC of its own");
+        if (type == STASIS_SECTION_DATA && section->crc)
+            return stasis_fail(err, STASIS_ERR_CORRUPT, "the data section has a CRC of its own");
+    }
     if (pos != end)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "the last section does not end the file");
     return 0;

@@ -53,6 +53,11 @@ int stasis_snap_add_ram(struct stasis_snap *snap, uint64_t gpa, const void *host
     return rc;
 }
 
+const char *stasis_snap_name(const struct stasis_snap *snap)
+{
+    return snap->name ? snap->name : "the snapshot";
+}
+
 const struct stasis_snap_info *stasis_snap_info(const struct stasis_snap *snap)
 {
     return &snap->header.info;

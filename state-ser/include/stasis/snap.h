@@ -127,6 +127,10 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_open_fd(int fd, const char *name
 
 /* Of an opened snapshot, or of one that was saved. The indexes are below their counts; chunks are
  * known of an opened snapshot only. */
+/* The name that messages give an opened snapshot: its path, or what open_fd was told; "the
+ * snapshot" for one that is being built. Lives as long as the object. */
+STASIS_EXPORT const char *stasis_snap_name(const struct stasis_snap *snap);
+
 STASIS_EXPORT const struct stasis_snap_info *stasis_snap_info(const struct stasis_snap *snap);
 STASIS_EXPORT uint32_t stasis_snap_region_count(const struct stasis_snap *snap);
 STASIS_EXPORT struct stasis_snap_region stasis_snap_region_at(const struct stasis_snap *snap,
