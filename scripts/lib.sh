@@ -93,13 +93,13 @@ kvm_kind_text() {
     esac
 }
 
-# quietly LOG COMMAND...: the output goes to LOG and is shown when the command fails.
+# quietly LOG COMMAND...: the output goes to LOG; its end is shown when the command fails.
 quietly() {
     local log=$1
     shift
     mkdir -p "$(dirname "$log")"
     "$@" >"$log" 2>&1 && return 0
-    cat "$log" >&2
+    tail -n 60 "$log" >&2
     return 1
 }
 
