@@ -38,7 +38,7 @@ vmm "$@" --serial out=stdio --snapshot-out "path=guest.snap,on_output=$word 10 n
 step "What the file holds"
 ls -l guest.snap
 snapshot-inspect info guest.snap
-snapshot-inspect verify guest.snap
+snapshot-inspect verify guest.snap 2>&1 | cat # a terminal would be shown its progress
 
 step "Process 2 thaws it; when '$word 20' is out it is told to end"
 say_goodbye() {
