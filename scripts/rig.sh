@@ -106,6 +106,7 @@ grep -qw vmx /proc/cpuinfo && insmod /lib/kvm/kvm-intel.ko
 cd /tmp
 . /payload/run </dev/null
 status=$?
+stty -opost # waits until all that was said is out
 echo 0 >/proc/sys/kernel/printk
 echo "status $status" >/dev/ttyS1
 sync
