@@ -141,10 +141,12 @@ static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
 }
 
 /* Through the offset attribute, which is exact; KVM takes a write to the MSR for an attempt to
- * synchronize vCPUs when the values are near, and drops it (KVM vcpu.rst, 4.1). */
-static int set_tsc(struct stasis_vcpu *vcpu, uint64_t value)
+ * synchronize vCPUs when the values are near, and drops it (KVM vcpu.rst, 4.1). A KVM without
+ * hardware virtualization shows guests the host's TSC and drops every offset: *ret_shift becomes
+ * what the guest's TSC is ahead of `value`, modulo 2^64; else 0. */
+static int set_tsc(struct stasis_vcpu *vcpu, uint64_t value, uint64_t *ret_shift)
 {
-    uint64_t offset, now;
+    uint64_t offset, wanted, now;
     struct kvm_device_attr attr = {
         .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset};
 
@@ -154,7 +156,12 @@ static int set_tsc(struct stasis_vcpu *vcpu, uint64_t value)
         read_one(vcpu, STASIS_MSR_TSC, &now))
         return -1;
     offset += value - now;
-    return stasis_kvm_ioctl(vcpu->fd, KVM_SET_DEVICE_ATTR, &attr) < 0 ? -1 : 0;
+    wanted = offset;
+    if (stasis_kvm_ioctl(vcpu->fd, KVM_SET_DEVICE_ATTR, &attr) < 0 ||
+        stasis_kvm_ioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr) < 0)
+        return -1;
+    *ret_shift = offset - wanted;
+    return 0;
 }
 
 /* A register that refuses its value may hold it all the same (read-only ones do). */
@@ -209,25 +216,32 @@ static int set_plain(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_stat
     return rc;
 }
 
+static const struct stasis_x86_msr_state *find_msr(const struct stasis_x86_msrs_state *msrs,
+                                                   uint32_t index)
+{
+    for (uint32_t i = 0; i < msrs->msrs_count; i++) {
+        if (msrs->msrs[i].index == index)
+            return &msrs->msrs[i];
+    }
+    return NULL;
+}
+
 /* The TSC before its deadline, the deadline last (Firecracker #4099, #4666): KVM compares the two
- * when the deadline is written, and arms the timer. */
+ * when the deadline is written, and arms the timer. Where the TSC could not be set the deadline
+ * moves with it, so that the guest sleeps no longer than it was to; 0 means there is none. */
 static int msrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
 {
-    static const uint32_t turns[] = {STASIS_MSR_TSC, STASIS_MSR_TSC_DEADLINE};
     const struct stasis_x86_msrs_state *from = state;
+    const struct stasis_x86_msr_state *tsc = find_msr(from, STASIS_MSR_TSC);
+    const struct stasis_x86_msr_state *deadline = find_msr(from, STASIS_MSR_TSC_DEADLINE);
+    uint64_t shift = 0;
     int rc = set_plain(vcpu, from, err);
 
-    for (size_t turn = 0; !rc && turn < sizeof(turns) / sizeof(turns[0]); turn++) {
-        for (uint32_t i = 0; !rc && i < from->msrs_count; i++) {
-            const struct stasis_x86_msr_state *msr = &from->msrs[i];
-
-            if (msr->index != turns[turn])
-                continue;
-            if (msr->index == STASIS_MSR_TSC ? set_tsc(vcpu, msr->value)
-                                             : write_one(vcpu, msr->index, msr->value))
-                rc = refused(vcpu, msr, err);
-        }
-    }
+    if (!rc && tsc && set_tsc(vcpu, tsc->value, &shift))
+        rc = refused(vcpu, tsc, err);
+    if (!rc && deadline &&
+        write_one(vcpu, deadline->index, deadline->value ? deadline->value + shift : 0))
+        rc = refused(vcpu, deadline, err);
     return rc;
 }
 
