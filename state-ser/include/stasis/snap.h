@@ -146,6 +146,13 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_load_ram(struct stasis_snap *sna
                                                          void *host, unsigned threads,
                                                          struct stasis_error *err);
 
+/* Reads one chunk into `host` (its size), zeros for a zero chunk, verified before it returns; on
+ * failure `host` holds anything. Many threads may do so at once. STASIS_ERR_CORRUPT names the
+ * chunk. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_read_chunk(const struct stasis_snap *snap,
+                                                           uint64_t index, void *host,
+                                                           struct stasis_error *err);
+
 /* Checks what opening did not: every chunk's CRC and that it is not all zero and its page mask
  * true, and that every byte no section owns is zero. Reports the first fault with its place.
  * `progress` (may be NULL) is called on the caller's thread with bytes of RAM done and in all. */

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "tests/state-ser/snap/fixture.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static struct stasis_snap *reopen(const struct image *image)
+{
+    struct stasis_error err = {0};
+    struct stasis_snap *snap = NULL;
+    int fd = image_fd(image);
+
+    if (stasis_snap_open_fd(fd, "test", &snap, &err))
+        fail_msg("%s", err.msg);
+    close(fd);
+    return snap;
+}
+
+static void every_chunk_is_as_it_was(void **state)
+{
+    static uint8_t bytes[STASIS_CHUNK_SIZE];
+    struct stasis_error err = {0};
+    struct stasis_snap *snap;
+    struct built built;
+    struct image image;
+
+    (void)state;
+    built_large(&built);
+    image = image_of(&built);
+    snap = reopen(&image);
+    for (uint32_t r = 0; r < built.region_count; r++) {
+        struct stasis_snap_region region = stasis_snap_region_at(snap, r);
+
+        for (uint64_t at = 0; at < region.size; at += STASIS_CHUNK_SIZE) {
+            uint64_t index = region.first_chunk + at / STASIS_CHUNK_SIZE;
+
+            memset(bytes, 0xff, sizeof(bytes));
+            assert_int_equal(stasis_snap_read_chunk(snap, index, bytes, &err), 0);
+            assert_memory_equal(bytes, built.ram[r] + at, stasis_snap_chunk_at(snap, index).size);
+        }
+    }
+    assert_int_equal(stasis_snap_read_chunk(snap, stasis_snap_chunk_count(snap), bytes, &err),
+                     STASIS_ERR_ARG);
+    assert_int_equal(stasis_snap_read_chunk(built.snap, 0, bytes, &err), STASIS_ERR_ARG);
+    stasis_snap_free(snap);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+static void a_damaged_chunk_is_refused(void **state)
+{
+    static uint8_t bytes[STASIS_CHUNK_SIZE];
+    struct stasis_error err = {0};
+    struct stasis_snap *snap;
+    struct built built;
+    struct image image;
+
+    (void)state;
+    built_small(&built);
+    image = image_of(&built);
+    image.bytes[image.len - 1] ^= 1;
+    snap = reopen(&image);
+    assert_int_equal(stasis_snap_read_chunk(snap, 0, bytes, &err), 0);
+    assert_int_equal(stasis_snap_read_chunk(snap, 3, bytes, &err), STASIS_ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "chunk 3, guest address 0x120000"));
+    stasis_snap_free(snap);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_chunk_is_as_it_was),
+        cmocka_unit_test(a_damaged_chunk_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
