@@ -196,9 +196,9 @@ static int host_cpuid(const struct stasis_kvm *kvm, struct stasis_x86_cpuid_stat
  * last ten years has. The vendor is nobody, so that no guest looks for registers of one. */
 static const struct stasis_x86_cpuid_leaf_state baseline[] = {
     {0, 0, 0, 0xd, 0x73617453, 0x50437472, 0x69567369}, /* "StasisVirtCP" */
-    /* family 6; SSE3, CX16, x2APIC, deadline, hypervisor; FPU to SSE2 without what is optional,
-     * VME among it: emulated CPUs have none */
-    {1, 0, 0, 0x600, 0x800, BIT(0) | BIT(13) | BIT(21) | BIT(24) | BIT(31), 0x078bfbfd},
+    /* family 6; CX16, x2APIC, deadline, hypervisor; FPU to SSE2 without what is optional. No VME,
+     * which emulated CPUs lack, and no SSE3, which KVM without hardware virtualization hides. */
+    {1, 0, 0, 0x600, 0x800, BIT(13) | BIT(21) | BIT(24) | BIT(31), 0x078bfbfd},
     {7, 0, 1, 0, 0, 0, 0},
     {0xd, 0, 1, 0, 0, 0, 0},
     {0x40000000, 0, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d}, /* "KVMKVMKVM\0\0\0" */
