@@ -5,6 +5,8 @@
 #ifndef STASIS_SNAP_OBJECT_H
 #define STASIS_SNAP_OBJECT_H
 
+#include <stdatomic.h>
+
 #include "header.h"
 #include "index.h"
 
@@ -17,8 +19,9 @@ struct stasis_snap {
     struct stasis_index index;                  /* bytes: only of a file that was opened */
     const uint8_t *host[STASIS_RAM_REGION_MAX]; /* only of a snapshot being built */
     struct stasis_records *records;
-    char *name; /* of the file opened, for messages */
-    int fd;     /* of the file opened, or -1 */
+    char *name;               /* of the file opened, for messages */
+    int fd;                   /* of the file opened, or -1 */
+    _Atomic unsigned sharers; /* owners besides the first */
 };
 
 /* Where a save goes: a file, or a stream that can only be appended to. */
@@ -28,11 +31,16 @@ struct stasis_snap_sink {
     uint64_t pos; /* streamed: bytes written */
 };
 
-/* Writes the whole snapshot into the sink, which is empty, and sets snap->header to what it says.
+/* Writes the whole snapshot into the sink, which is empty; *ret_header becomes what it says.
  * STASIS_ERR_WRITE, STASIS_ERR_NOMEM, STASIS_ERR_ARG (the snapshot was opened, not built). */
-int stasis_snap_write(struct stasis_snap *snap, struct stasis_snap_sink *sink,
-                      const struct stasis_save_opts *opts, struct stasis_save_stats *ret_stats,
+int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_sink *sink,
+                      const struct stasis_save_opts *opts, struct stasis_header *ret_header,
                       struct stasis_error *err);
+
+/* The last step of a save, when nothing can fail any more: tells the snapshot and the caller what
+ * was written. ret_stats may be NULL. */
+void stasis_snap_saved(struct stasis_snap *snap, const struct stasis_header *header,
+                       struct stasis_save_stats *ret_stats);
 
 /* Checks *opts (may be NULL) and copies it, or the defaults. STASIS_ERR_ARG. */
 int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save_opts *ret_opts,
@@ -45,5 +53,13 @@ int stasis_snap_spool(int fd, int *ret_fd, struct stasis_error *err);
 /* Reads the run of raw chunks first..end-1 into `host`, and checks each one's CRC. */
 int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_t end,
                          uint8_t *host, struct stasis_error *err);
+
+/* Reads chunks first..end-1 of one region into `host`, each verified; zero chunks are skipped. */
+int stasis_snap_read_chunks(const struct stasis_snap *snap, uint64_t first, uint64_t end,
+                            uint8_t *host, struct stasis_error *err);
+
+/* One more owner, who frees it too. What opening has read does not change any more, so many threads
+ * may read the RAM of one object. */
+struct stasis_snap *stasis_snap_share(struct stasis_snap *snap);
 
 #endif

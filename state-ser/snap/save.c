@@ -3,7 +3,7 @@
  * Saving to a path so that the old file or the whole new one is there, whatever happens between.
  * The new file has no name until it is whole and on the disk (O_TMPFILE), so that a process killed
  * on the way leaves nothing behind; only where it replaces an old one does it bear a temporary name
- * between link and rename. Where the file system cannot do that, it has that name all along.
+ * between link and rename. Where that cannot be done, it has that name all along.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -126,11 +126,22 @@ static int create_named(struct target *target, struct stasis_error *err)
     return stasis_fail_errno(err, STASIS_ERR_WRITE, "making a temporary file in its folder");
 }
 
+/* Whether the unnamed file can get a name once it is whole, which a jail without /proc may forbid.
+ * The name "." is always taken, so EEXIST says that nothing else stands in the way. */
+static bool can_be_named(const struct target *target)
+{
+    return stasis_io_link(target->fd, target->dir, ".") && errno == EEXIST;
+}
+
 static int create(struct target *target, struct stasis_error *err)
 {
     int rc = 0;
 
     target->fd = stasis_io_open(target->dir, ".", O_RDWR | O_TMPFILE, OWNER_ONLY);
+    if (target->fd >= 0 && !can_be_named(target)) {
+        stasis_io_close(target->fd);
+        target->fd = -1;
+    }
     if (target->fd < 0)
         rc = create_named(target, err);
     if (!rc && stasis_io_chmod(target->fd, OWNER_ONLY)) /* a umask may have taken from it */
@@ -171,7 +182,8 @@ static int publish(struct target *target, bool sync, struct stasis_error *err)
             return stasis_fail_errno(err, STASIS_ERR_WRITE, "renaming the new file");
         target->placed = true;
     }
-    if (sync && stasis_io_sync(target->dir))
+    /* EINVAL: the file system cannot sync folders, and whoever chose it knows. */
+    if (sync && stasis_io_sync(target->dir) && errno != EINVAL)
         return stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing its folder to the disk");
     return 0;
 }
@@ -190,6 +202,7 @@ int stasis_snap_save(struct stasis_snap *snap, const char *path,
     struct target target = {.dir = -1, .fd = -1};
     struct stasis_save_opts chosen;
     struct stasis_snap_sink sink;
+    struct stasis_header header;
     int rc = stasis_save_opts_get(opts, &chosen, err);
 
     if (!rc)
@@ -200,11 +213,13 @@ int stasis_snap_save(struct stasis_snap *snap, const char *path,
         rc = create(&target, err);
     if (!rc) {
         sink = (struct stasis_snap_sink){.fd = target.fd};
-        rc = stasis_snap_write(snap, &sink, &chosen, ret_stats, err);
+        rc = stasis_snap_write(snap, &sink, &chosen, &header, err);
     }
     if (!rc)
         rc = publish(&target, !chosen.no_sync, err);
-    if (rc) {
+    if (!rc) {
+        stasis_snap_saved(snap, &header, ret_stats);
+    } else {
         if (target.temporary[0] && !target.placed)
             stasis_io_unlink(target.dir, target.temporary);
         rc = stasis_wrap(err, rc, "saving %s (%s)", path, what_is_left(&target));

@@ -18,11 +18,15 @@ int stasis_snap_save_stream(struct stasis_snap *snap, int fd, const struct stasi
 {
     struct stasis_snap_sink sink = {.fd = fd, .streamed = true};
     struct stasis_save_opts chosen;
+    struct stasis_header header;
     int rc = stasis_save_opts_get(opts, &chosen, err);
 
     if (!rc)
-        rc = stasis_snap_write(snap, &sink, &chosen, ret_stats, err);
-    return rc ? stasis_wrap(err, rc, "saving to a stream") : 0;
+        rc = stasis_snap_write(snap, &sink, &chosen, &header, err);
+    if (rc)
+        return stasis_wrap(err, rc, "saving to a stream");
+    stasis_snap_saved(snap, &header, ret_stats);
+    return 0;
 }
 
 /* A file that no name leads to, in the first folder that takes it. */

@@ -296,30 +296,35 @@ static int prepare(struct writer *w, struct stasis_error *err)
     return rc;
 }
 
-int stasis_snap_write(struct stasis_snap *snap, struct stasis_snap_sink *sink,
-                      const struct stasis_save_opts *opts, struct stasis_save_stats *ret_stats,
+int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_sink *sink,
+                      const struct stasis_save_opts *opts, struct stasis_header *ret_header,
                       struct stasis_error *err)
 {
     struct writer w = {.snap = snap, .sink = sink, .opts = *opts, .index = snap->index};
-    const struct stasis_snap_info *info = &w.header.info;
     int rc = prepare(&w, err);
 
     if (!rc)
         rc = sink->streamed ? write_stream(&w, err) : write_file(&w, err);
-    if (rc)
-        goto out;
-    snap->header = w.header;
+    if (!rc)
+        *ret_header = w.header;
+    free(w.state);
+    if (w.index.bytes != snap->index.bytes)
+        free(w.index.bytes);
+    return rc;
+}
+
+void stasis_snap_saved(struct stasis_snap *snap, const struct stasis_header *header,
+                       struct stasis_save_stats *ret_stats)
+{
+    const struct stasis_snap_info *info = &header->info;
+
+    snap->header = *header;
     if (ret_stats)
         *ret_stats = (struct stasis_save_stats){
             .file_bytes = info->file_len,
             .stored_bytes = info->stored_bytes,
             .zero_bytes = info->ram_bytes - info->stored_bytes,
         };
-out:
-    free(w.state);
-    if (w.index.bytes != snap->index.bytes)
-        free(w.index.bytes);
-    return rc;
 }
 
 int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save_opts *ret_opts,

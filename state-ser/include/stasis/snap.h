@@ -64,7 +64,8 @@ struct stasis_save_stats {
 /* Saves to `path`: a temporary file in the same folder, fsync, rename, fsync of the folder, so
  * that a reader sees the old file or the whole new one. Mode 0600. An existing `path` that is not
  * a regular file is refused (STASIS_ERR_ARG); a symbolic link is followed. On failure the old file
- * is whole, and the temporary one gone. opts and ret_stats may be NULL. A snapshot may be saved
+ * is whole, and the temporary one gone; but when only the fsync of the folder fails, the new file
+ * is in place, and the message says so. opts and ret_stats may be NULL. A snapshot may be saved
  * many times; each file has a UUID of its own, which stasis_snap_info() then tells.
  * STASIS_ERR_WRITE names the file and the reason. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save(struct stasis_snap *snap, const char *path,
@@ -125,12 +126,12 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_open_fd(int fd, const char *name
                                                         struct stasis_snap **ret_snap,
                                                         struct stasis_error *err);
 
-/* Of an opened snapshot, or of one that was saved. The indexes are below their counts; chunks are
- * known of an opened snapshot only. */
 /* The name that messages give an opened snapshot: its path, or what open_fd was told; "the
  * snapshot" for one that is being built. Lives as long as the object. */
 STASIS_EXPORT const char *stasis_snap_name(const struct stasis_snap *snap);
 
+/* Of an opened snapshot, or of one that was saved. The indexes are below their counts; chunks are
+ * known of an opened snapshot only. */
 STASIS_EXPORT const struct stasis_snap_info *stasis_snap_info(const struct stasis_snap *snap);
 STASIS_EXPORT uint32_t stasis_snap_region_count(const struct stasis_snap *snap);
 STASIS_EXPORT struct stasis_snap_region stasis_snap_region_at(const struct stasis_snap *snap,

@@ -257,21 +257,28 @@ static void a_file_limit_keeps_the_old_file(void **state)
     assert_int_equal(folder_entries(place->folder), 1);
 }
 
-/* open(2) with O_TMPFILE fails as on a file system that cannot do it. */
-static int forbid_tmpfile(void)
+/* Makes a system call fail with `error` where its argument number `arg` passes `test` (BPF_JEQ or
+ * BPF_JSET) against `value`. */
+static int forbid(unsigned call, unsigned arg, unsigned test, unsigned value, int error)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_openat, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_TMPFILE & ~O_DIRECTORY, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + 8 * arg),
+        BPF_JUMP(BPF_JMP | test | BPF_K, value, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
 
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* As on a file system that cannot do it. */
+static int forbid_tmpfile(void)
+{
+    return forbid(__NR_openat, 2, BPF_JSET, O_TMPFILE & ~O_DIRECTORY, EOPNOTSUPP);
 }
 
 static int without_tmpfile(struct place *place)
@@ -295,6 +302,88 @@ static void a_file_system_without_tmpfile_will_do(void **state)
     assert_int_equal(folder_entries(place->folder), 1);
     assert_int_equal(stat(place->path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
+    assert_whole(place->path);
+}
+
+/* As in a jail without /proc and without capabilities. */
+static int without_names_for_unnamed_files(struct place *place)
+{
+    if (forbid(__NR_linkat, 4, BPF_JSET, AT_EMPTY_PATH | AT_SYMLINK_FOLLOW, ENOENT))
+        return 2;
+    return save(place, place->path, NULL) ? 3 : with_file_limit(place);
+}
+
+static void a_jail_without_proc_will_do(void **state)
+{
+    struct place *place = *state;
+
+    assert_int_equal(in_child(without_names_for_unnamed_files, place), 0);
+    assert_int_equal(folder_entries(place->folder), 1);
+    assert_whole(place->path);
+}
+
+/* The descriptors that a save will open: the folder's first, then the file's. */
+static int next_fd(void)
+{
+    int fd = dup(STDIN_FILENO);
+
+    close(fd);
+    return fd;
+}
+
+/* Whether a save fails with these words and changes none of its outputs. */
+static int fails_and_tells_nothing(struct place *place, const char *words)
+{
+    const struct stasis_snap_info before = *stasis_snap_info(place->built.snap);
+    struct stasis_save_stats stats = {1, 2, 3};
+    struct stasis_error err = {0};
+    int rc = stasis_snap_save(place->built.snap, place->path, NULL, &stats, &err);
+
+    if (rc != STASIS_ERR_WRITE || !strstr(err.msg, words))
+        return 3;
+    if (stats.file_bytes != 1 || stats.stored_bytes != 2 || stats.zero_bytes != 3)
+        return 4;
+    return memcmp(&before, stasis_snap_info(place->built.snap), sizeof(before)) ? 5 : 0;
+}
+
+static int when_the_file_cannot_be_synced(struct place *place)
+{
+    if (forbid(__NR_fsync, 0, BPF_JEQ, (unsigned)next_fd() + 1, EIO))
+        return 2;
+    return fails_and_tells_nothing(place, "the old file is whole): bringing it to the disk");
+}
+
+static int when_the_folder_cannot_be_synced(struct place *place)
+{
+    if (forbid(__NR_fsync, 0, BPF_JEQ, (unsigned)next_fd(), EIO))
+        return 2;
+    return fails_and_tells_nothing(place, "the new file is in place");
+}
+
+static void a_failed_sync_is_a_failed_save(void **state)
+{
+    struct place *place = *state;
+
+    write_text(place->path, "old");
+    assert_int_equal(in_child(when_the_file_cannot_be_synced, place), 0);
+    assert_text(place->path, "old");
+    assert_int_equal(in_child(when_the_folder_cannot_be_synced, place), 0);
+    assert_whole(place->path);
+    assert_int_equal(folder_entries(place->folder), 1);
+}
+
+static int when_folders_know_no_sync(struct place *place)
+{
+    if (forbid(__NR_fsync, 0, BPF_JEQ, (unsigned)next_fd(), EINVAL))
+        return 2;
+    return save(place, place->path, NULL) ? 3 : 0;
+}
+
+static void a_file_system_that_syncs_no_folders_will_do(void **state)
+{
+    struct place *place = *state;
+
+    assert_int_equal(in_child(when_folders_know_no_sync, place), 0);
     assert_whole(place->path);
 }
 
@@ -386,6 +475,9 @@ int main(void)
         CASE(an_unwritable_folder_is_a_write_error),
         CASE(a_file_limit_keeps_the_old_file),
         CASE(a_file_system_without_tmpfile_will_do),
+        CASE(a_jail_without_proc_will_do),
+        CASE(a_failed_sync_is_a_failed_save),
+        CASE(a_file_system_that_syncs_no_folders_will_do),
         CASE(a_full_disk_keeps_the_old_file),
         CASE(a_killed_save_leaves_no_litter),
         CASE(an_opened_snapshot_is_not_saved),
