@@ -41,23 +41,29 @@ int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_
     return 0;
 }
 
-static int load_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+int stasis_snap_read_chunks(const struct stasis_snap *snap, uint64_t first, uint64_t end,
+                            uint8_t *host, struct stasis_error *err)
 {
-    const struct load *load = ctx;
-    const struct stasis_index *index = &load->snap->index;
     int rc = 0;
 
-    first += load->region->first_chunk;
-    end += load->region->first_chunk;
     while (first < end && !rc) {
-        uint64_t stop = stasis_index_run(index, first, end);
-        uint8_t *host = load->host + (first - load->region->first_chunk) * STASIS_CHUNK_SIZE;
+        uint64_t stop = stasis_index_run(&snap->index, first, end);
 
-        if (stasis_index_get(index, first).kind == STASIS_CHUNK_RAW)
-            rc = stasis_snap_read_run(load->snap, first, stop, host, err);
+        if (stasis_index_get(&snap->index, first).kind == STASIS_CHUNK_RAW)
+            rc = stasis_snap_read_run(snap, first, stop, host, err);
+        host += (stop - first) * STASIS_CHUNK_SIZE;
         first = stop;
     }
     return rc;
+}
+
+static int load_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+{
+    const struct load *load = ctx;
+    uint64_t base = load->region->first_chunk;
+
+    return stasis_snap_read_chunks(load->snap, base + first, base + end,
+                                   load->host + first * STASIS_CHUNK_SIZE, err);
 }
 
 int stasis_snap_load_ram(struct stasis_snap *snap, uint32_t region, void *host, unsigned threads,

@@ -7,6 +7,8 @@
 
 #include <stdatomic.h>
 
+#include <stdatomic.h>
+
 #include "header.h"
 #include "index.h"
 

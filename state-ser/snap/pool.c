@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "pool.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <unistd.h>
@@ -84,23 +83,31 @@ static unsigned thread_count(const struct stasis_pool_job *job)
     return wanted > THREADS_MAX ? THREADS_MAX : (unsigned)wanted;
 }
 
+int stasis_thread_create(pthread_t *ret_thread, void *(*body)(void *), void *arg)
+{
+    static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
+    sigset_t blocked;
+    sigset_t before;
+    int rc;
+
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        sigdelset(&blocked, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    rc = pthread_create(ret_thread, NULL, body, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
 int stasis_pool_run(const struct stasis_pool_job *job, struct stasis_error *err)
 {
     struct pool pool = {.job = job, .lock = PTHREAD_MUTEX_INITIALIZER};
     pthread_t threads[THREADS_MAX];
     unsigned started = 0;
     unsigned wanted = thread_count(job);
-    sigset_t all;
-    sigset_t old;
 
-    if (wanted > 1) {
-        /* The program's signals belong to the program's own threads. */
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &old);
-        while (started < wanted - 1 && !pthread_create(&threads[started], NULL, worker, &pool))
-            started++;
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
-    }
+    while (started + 1 < wanted && !stasis_thread_create(&threads[started], worker, &pool))
+        started++;
     work(&pool, job->progress != NULL);
     for (unsigned i = 0; i < started; i++)
         pthread_join(threads[i], NULL);

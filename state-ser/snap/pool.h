@@ -7,6 +7,7 @@
 
 #include "stasis/error.h"
 
+#include <pthread.h>
 #include <stdint.h>
 
 struct stasis_pool_job {
@@ -22,5 +23,9 @@ struct stasis_pool_job {
  * failure reported is the one that a single thread would have met first. The caller works too;
  * where threads cannot be made it works alone. */
 int stasis_pool_run(const struct stasis_pool_job *job, struct stasis_error *err);
+
+/* pthread_create() for a thread with every signal blocked but those of faults: signals belong to
+ * the program's own threads, a fault to the thread that made it. Returns an errno. */
+int stasis_thread_create(pthread_t *ret_thread, void *(*body)(void *), void *arg);
 
 #endif

@@ -24,9 +24,15 @@ struct stasis_snap *stasis_snap_new(enum stasis_arch arch)
     return snap;
 }
 
+struct stasis_snap *stasis_snap_share(struct stasis_snap *snap)
+{
+    atomic_fetch_add(&snap->sharers, 1);
+    return snap;
+}
+
 void stasis_snap_free(struct stasis_snap *snap)
 {
-    if (!snap)
+    if (!snap || atomic_fetch_sub(&snap->sharers, 1) > 0)
         return;
     stasis_io_close(snap->fd);
     stasis_records_free(snap->records);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Guest RAM out of an opened snapshot, at once or while the guest runs already. No KVM: whoever
+ * maps memory can have it filled. docs/architecture.md, "Memory of a thawed guest".
+ *
+ * Threads: attach, wait and free belong to the thread that owns the object; the getters may be
+ * called from any. The engine's own threads block every signal but those of faults.
+ */
+#ifndef STASIS_RAM_H
+#define STASIS_RAM_H
+
+#include "stasis/snap.h"
+
+STASIS_BEGIN_DECLS
+
+/* How memory comes from the file. LAZY and COPY let nobody see a byte that was not verified. */
+enum stasis_ram_mode {
+    STASIS_RAM_AUTO = 0, /* the fastest that verifies before use: LAZY where it can be, or COPY */
+    STASIS_RAM_COPY,     /* read and verified in full before attach returns */
+    STASIS_RAM_MAP,      /* the file mapped privately; verified in the background, after use */
+    STASIS_RAM_LAZY,     /* each chunk read and verified when it is first touched (userfaultfd) */
+};
+
+struct stasis_ram_opts {
+    size_t size; /* sizeof(struct stasis_ram_opts): lets the struct grow */
+    enum stasis_ram_mode mode;
+    unsigned threads;   /* of copy, fill and verification; 0: one per core */
+    bool no_background; /* LAZY: load what is touched only; MAP: verify nothing */
+
+    /* Called once, from a thread of the engine, when a chunk turns out bad or can no longer be
+     * had: the guest must not go on. What is not there is never shown as zeros: who touches it gets
+     * SIGBUS (LAZY, where the kernel has UFFDIO_POISON; MAP of a truncated file), or waits
+     * until the memory is detached or the process ends. Must not call stasis_ram_free(). May be
+     * NULL. */
+    void (*failed)(void *ctx, const struct stasis_error *err);
+    void *ctx;
+};
+
+struct stasis_ram;
+
+/* Backs the snapshot's RAM: hosts[i] is region i, its whole size mapped by the caller as private
+ * anonymous memory that nobody has touched; on a boundary of 2 MiB, and with MADV_HUGEPAGE, it gets
+ * huge pages. Guests may be run on it as soon as this returns.
+ *
+ * The mode may turn out another than the one asked for: MAP of more than 4096 pieces, or of a file
+ * that cannot be mapped, becomes LAZY; LAZY where userfaultfd is not permitted becomes COPY.
+ * stasis_ram_mode() and stasis_ram_reason() tell. The snapshot may be freed at once; its file must
+ * keep its content, but may be unlinked or replaced by rename. While it is mapped it bears a shared
+ * flock(2). STASIS_ERR_CORRUPT names the chunk; on failure the memory holds rubbish. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_attach(struct stasis_snap *snap, void *const *hosts,
+                                                      const struct stasis_ram_opts *opts,
+                                                      struct stasis_ram **ret_ram,
+                                                      struct stasis_error *err);
+
+/* Stops every thread. Memory that was not loaded becomes inaccessible (never zeros), the rest stays
+ * as it is; all of it is the caller's to unmap. free(NULL) is fine. */
+STASIS_EXPORT void stasis_ram_free(struct stasis_ram *ram);
+
+/* The mode in use, never AUTO. */
+STASIS_EXPORT enum stasis_ram_mode stasis_ram_mode(const struct stasis_ram *ram);
+
+/* One line that says why it is not the one asked for, or NULL. For AUTO the wish is LAZY. */
+STASIS_EXPORT const char *stasis_ram_reason(const struct stasis_ram *ram);
+
+/* "copy", "map", "lazy". */
+STASIS_EXPORT const char *stasis_ram_mode_name(enum stasis_ram_mode mode);
+
+struct stasis_ram_metrics {
+    uint64_t stored_bytes; /* RAM that the file stores */
+    uint64_t
+        populated_bytes; /* of it, in memory by the engine's doing; MAP: the kernel's business */
+    uint64_t verified_bytes; /* of it, checked against its CRC */
+    uint64_t faults;         /* touches that waited for a chunk */
+    uint64_t pieces;         /* MAP: mappings of the file; LAZY: ranges watched at the start */
+    bool complete;           /* all stored RAM is verified, and (but for MAP) in memory */
+    bool failed;
+};
+
+STASIS_EXPORT void stasis_ram_get_metrics(const struct stasis_ram *ram,
+                                          struct stasis_ram_metrics *ret_metrics);
+
+/* Waits for the background work. The failure, if there was one; STASIS_ERR_ARG without background
+ * work that could end. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_wait(struct stasis_ram *ram,
+                                                    struct stasis_error *err);
+
+/* For a caller that got SIGBUS at `address`, or EFAULT from a kernel that touched the memory for it
+ * (address NULL: unknown). True if the address lies in the memory; *err then says which chunk can
+ * no longer be had, and why, as far as it can be known: STASIS_ERR_CORRUPT. Takes no lock and
+ * allocates nothing: for use in a signal handler. */
+STASIS_EXPORT bool stasis_ram_explain(const struct stasis_ram *ram, const void *address,
+                                      struct stasis_error *err);
+
+STASIS_END_DECLS
+
+#endif
