@@ -7,8 +7,6 @@
 
 #include <stdatomic.h>
 
-#include <stdatomic.h>
-
 #include "header.h"
 #include "index.h"
 
