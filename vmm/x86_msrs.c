@@ -15,6 +15,8 @@
 #define MSR_MAX   512u
 #define BATCH_MAX 128u /* KVM takes less than 256 at a time (MAX_IO_MSRS) */
 
+#define WALL_CLOCK_LEN 12 /* struct pvclock_wall_clock */
+
 /* Beyond the index list: first, last. */
 static const struct {
     uint32_t first, last;
@@ -164,13 +166,15 @@ static int set_tsc(struct stasis_vcpu *vcpu, uint64_t value, uint64_t *ret_shift
     return 0;
 }
 
-/* A register that refuses its value may hold it all the same (read-only ones do). */
+/* A register that refuses its value may hold it all the same (read-only ones do). One that is not
+ * here, such as the other vendor's, counts as 0: what the guest was promised, CPUID has checked. */
 static int refused(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *msr,
                    struct stasis_error *err)
 {
-    uint64_t now;
+    uint64_t now = 0;
 
-    if (!read_one(vcpu, msr->index, &now) && now == msr->value)
+    (void)!read_one(vcpu, msr->index, &now);
+    if (now == msr->value)
         return 0;
     return stasis_fail(err, STASIS_ERR_HOST,
                        "this host refuses MSR 0x%" PRIx32 " = 0x%" PRIx64
@@ -226,6 +230,33 @@ static const struct stasis_x86_msr_state *find_msr(const struct stasis_x86_msrs_
     return NULL;
 }
 
+/* A write to either register has KVM put the host's time of day of now where it points to (KVM
+ * msr.rst). The guest asked for that once, and may keep something else there since. */
+static void *wall_clock_at(const struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from)
+{
+    static const uint32_t registers[] = {0x11, 0x4b564d00};
+    const struct stasis_x86_msr_state *msr = NULL;
+
+    for (size_t i = 0; !msr && i < sizeof(registers) / sizeof(registers[0]); i++)
+        msr = find_msr(from, registers[i]);
+    return msr ? stasis_memory_at(&vcpu->machine->memory, msr->value, WALL_CLOCK_LEN) : NULL;
+}
+
+static int set_plain_but_ram(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from,
+                             struct stasis_error *err)
+{
+    uint8_t kept[WALL_CLOCK_LEN];
+    void *wall_clock = wall_clock_at(vcpu, from);
+    int rc;
+
+    if (wall_clock)
+        memcpy(kept, wall_clock, sizeof(kept));
+    rc = set_plain(vcpu, from, err);
+    if (wall_clock)
+        memcpy(wall_clock, kept, sizeof(kept));
+    return rc;
+}
+
 /* The TSC before its deadline, the deadline last (Firecracker #4099, #4666): KVM compares the two
  * when the deadline is written, and arms the timer. Where the TSC could not be set the deadline
  * moves with it, so that the guest sleeps no longer than it was to; 0 means there is none. */
@@ -235,7 +266,7 @@ static int msrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_e
     const struct stasis_x86_msr_state *tsc = find_msr(from, STASIS_MSR_TSC);
     const struct stasis_x86_msr_state *deadline = find_msr(from, STASIS_MSR_TSC_DEADLINE);
     uint64_t shift = 0;
-    int rc = set_plain(vcpu, from, err);
+    int rc = set_plain_but_ram(vcpu, from, err);
 
     if (!rc && tsc && set_tsc(vcpu, tsc->value, &shift))
         rc = refused(vcpu, tsc, err);
