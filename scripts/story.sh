@@ -54,7 +54,7 @@ say_goodbye | vmm --restore guest.snap | tee after
 
 step "Both processes' output as one"
 # The answer to our typing may stand anywhere behind that.
-cat before after | sed "/^$word 20 /q" | awk -v word="$word" -f "$payload/check_beats.awk"
+cat before after | sed -n "1,/^$word 20 /p" | awk -v word="$word" -f "$payload/check_beats.awk"
 before_nonce=$(sed -n "s/^$word 9 .*\(nonce=[0-9a-f]*\).*/\1/p" before)
 after_nonce=$(sed -n "s/^$word 11 .*\(nonce=[0-9a-f]*\).*/\1/p" after)
 echo "before the freeze: $before_nonce"

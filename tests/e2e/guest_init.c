@@ -6,7 +6,7 @@
 // with echo and kernel messages off, so that no two lines mix.
 //
 // Output, ten times a second:  beat N nonce=<hex> mono=<ns> real=<s> loc=<LAPIC timer interrupts>
-// Input lines: `ping X` is answered by `pong X nonce=<hex>`; `check` reads a pattern in 8 MiB of
+// Input lines: `ping X` is answered by `pong X nonce=<hex>`; `check` reads a pattern in 1 MiB of
 // RAM and answers `check ok nonce=<hex>`; `reboot` resets the machine.
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ enum {
     NONCE_BYTES = 16,
     LINE_BYTES = 256,
     BEAT_NS = 100 * 1000 * 1000,
-    PATTERN_WORDS = 1024 * 1024,
+    PATTERN_WORDS = 128 * 1024,
     SYSLOG_ACTION_CONSOLE_LEVEL = 8,
 };
 
