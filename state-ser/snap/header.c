@@ -273,8 +273,9 @@ int stasis_header_check_sections(const struct stasis_header *header, uint64_t en
 
         if (!section)
             return stasis_fail(err, STASIS_ERR_CORRUPT, "section %u is missing", type);
-        if (type == STASIS_SECTION_DATA && section->crc)
-            return stasis_fail(err, STASIS_ERR_CORRUPT, "the data section has a CRC of its own");
+        if (type == STASIS_SECTION_DATA && (section->crc || section->offset % STASIS_PAGE_SIZE))
+            return stasis_fail(err, STASIS_ERR_CORRUPT,
+                               "the data section has a CRC, or is not on a page boundary");
     }
     if (pos != end)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "the last section does not end the file");

@@ -227,11 +227,23 @@ static void the_section_table_is_checked(void **state)
     with_entry(images, 2, 8, 8, UINT64_MAX, STASIS_ERR_CORRUPT, "overlaps");
     with_entry(images, 2, 16, 8, UINT64_MAX, STASIS_ERR_CORRUPT, "overlaps");
     with_entry(images, 2, 16, 8, data_len - 4096, STASIS_ERR_CORRUPT, "does not end the file");
-    with_entry(images, 2, 24, 4, 1, STASIS_ERR_CORRUPT, "CRC of its own");
+    with_entry(images, 2, 24, 4, 1, STASIS_ERR_CORRUPT, "has a CRC");
     with_entry(images, 0, 8, 8, 1023, STASIS_ERR_CORRUPT, "overlaps");
     with_entry(images, 0, 16, 8, 0, STASIS_ERR_CORRUPT, "state section has 0 bytes");
     with_entry(images, 1, 16, 8, 0, STASIS_ERR_CORRUPT, "index section has 0 bytes");
     with_entry(images, 1, 16, 8, 8, STASIS_ERR_CORRUPT, "cannot hold 2 regions");
+}
+
+static void data_starts_on_a_page(void **state)
+{
+    const struct images *images = *state;
+    struct image image = image_copy(&images->file);
+    uint8_t *data = image_section(&image, STASIS_SECTION_DATA);
+
+    stasis_le64_put(data + 8, section_offset(data) - 8);
+    stasis_le64_put(data + 16, section_length(data) + 8);
+    image_reseal(&image);
+    expect(image, STASIS_ERR_CORRUPT, "page boundary");
 }
 
 static void swap_entries(struct image *image, unsigned a, unsigned b, unsigned from, unsigned len)
@@ -373,6 +385,7 @@ int main(void)
         cmocka_unit_test(a_compatible_feature_is_ignored),
         cmocka_unit_test(another_architecture_is_left_to_the_caller),
         cmocka_unit_test(the_section_table_is_checked),
+        cmocka_unit_test(data_starts_on_a_page),
         cmocka_unit_test(swapped_sections_are_refused),
         cmocka_unit_test(unknown_sections_are_skipped_only_if_optional),
         cmocka_unit_test(huge_counts_allocate_nothing),
