@@ -141,7 +141,7 @@ uint32_t stasis_pl031_read(struct stasis_pl031 *dev, uint64_t offset, unsigned s
     unsigned byte = offset & 3;
     uint32_t word;
 
-    if (!size || byte + size > 4) {
+    if (!size || size > 4 - byte) {
         guest_error(dev);
         return 0;
     }
