@@ -34,7 +34,7 @@ struct stasis_pl031_ops {
      * stasis_pl031_sync_irq(). */
     void (*irq)(void *ctx, bool level);
     /* on: call stasis_pl031_alarm() when the clock of now_ns has reached deadline_ns; replaces any
-     * earlier deadline. Off: forget it. Called only while the guest has the alarm unmasked. */
+     * earlier deadline. Off: forget it. On only while the guest has the alarm unmasked. */
     void (*arm)(void *ctx, bool on, uint64_t deadline_ns);
     /* Something happened that the VMM may want to count. May be NULL. */
     void (*note)(void *ctx, enum stasis_pl031_note note);

@@ -45,9 +45,10 @@ struct stasis_serial_ops {
      * stasis_serial_sync_irq(). */
     void (*irq)(void *ctx, bool level);
     /* Offers len > 0 bytes; returns how many the sink took. If fewer than len, the rest waits in
-     * the transmit FIFO and tx is not called again before stasis_serial_tx_drain(): the guest
-     * sees a busy transmitter. A sink that will never take again must take and drop, else a guest
-     * that waits for the transmitter waits for ever. */
+     * the transmit FIFO until stasis_serial_tx_drain(): the guest sees a busy transmitter. A guest
+     * that drops what waits (a reset, of the FIFO or the device) and sends anew has it offered at
+     * once. A sink that will never take again must take and drop, else a guest that waits for the
+     * transmitter waits for ever. */
     size_t (*tx)(void *ctx, const uint8_t *bytes, size_t len);
     /* Something happened that the VMM may want to act on or count. May be NULL. */
     void (*note)(void *ctx, enum stasis_serial_note note);
