@@ -20,12 +20,14 @@ static bool again(int fd, short events)
     return poll(&(struct pollfd){.fd = fd, .events = events}, 1, -1) >= 0 || errno == EINTR;
 }
 
-ssize_t stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset)
+/* At *offset, or where the descriptor stands if offset is NULL. */
+static ssize_t read_all(int fd, uint8_t *buf, size_t len, const uint64_t *offset)
 {
     size_t done = 0;
 
     while (done < len) {
-        ssize_t n = pread(fd, (uint8_t *)buf + done, len - done, (off_t)(offset + done));
+        ssize_t n = offset ? pread(fd, buf + done, len - done, (off_t)(*offset + done))
+                           : read(fd, buf + done, len - done);
         if (n == 0)
             break;
         if (n > 0)
@@ -34,30 +36,25 @@ ssize_t stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset)
             return -1;
     }
     return (ssize_t)done;
+}
+
+ssize_t stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset)
+{
+    return read_all(fd, buf, len, &offset);
 }
 
 ssize_t stasis_io_read(int fd, void *buf, size_t len)
 {
-    size_t done = 0;
-
-    while (done < len) {
-        ssize_t n = read(fd, (uint8_t *)buf + done, len - done);
-        if (n == 0)
-            break;
-        if (n > 0)
-            done += (size_t)n;
-        else if (!again(fd, POLLIN))
-            return -1;
-    }
-    return (ssize_t)done;
+    return read_all(fd, buf, len, NULL);
 }
 
-int stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
+static int write_all(int fd, const uint8_t *buf, size_t len, const uint64_t *offset)
 {
     size_t done = 0;
 
     while (done < len) {
-        ssize_t n = pwrite(fd, (const uint8_t *)buf + done, len - done, (off_t)(offset + done));
+        ssize_t n = offset ? pwrite(fd, buf + done, len - done, (off_t)(*offset + done))
+                           : write(fd, buf + done, len - done);
         if (n == 0)
             errno = EIO; /* a device that takes nothing would keep us here for ever */
         if (n > 0)
@@ -68,20 +65,14 @@ int stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
     return 0;
 }
 
+int stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
+{
+    return write_all(fd, buf, len, &offset);
+}
+
 int stasis_io_write(int fd, const void *buf, size_t len)
 {
-    size_t done = 0;
-
-    while (done < len) {
-        ssize_t n = write(fd, (const uint8_t *)buf + done, len - done);
-        if (n == 0)
-            errno = EIO;
-        if (n > 0)
-            done += (size_t)n;
-        else if (n == 0 || !again(fd, POLLOUT))
-            return -1;
-    }
-    return 0;
+    return write_all(fd, buf, len, NULL);
 }
 
 int stasis_io_open(int dir, const char *path, int flags, mode_t mode)

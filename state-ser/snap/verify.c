@@ -53,31 +53,37 @@ static int verify_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_
     return rc;
 }
 
-static int not_zero(const struct stasis_snap *snap, uint64_t at, struct stasis_error *err)
+/* Reads what is left from `pos` to `end`, at most a page of it. */
+static int read_piece(const struct stasis_snap *snap, uint64_t pos, uint64_t end,
+                      uint8_t ret_bytes[STASIS_PAGE_SIZE], size_t *ret_len,
+                      struct stasis_error *err)
 {
-    return stasis_fail(err, STASIS_ERR_CORRUPT,
-                       "%s: bytes from %" PRIu64 " belong to nothing and are not zero", snap->name,
-                       at);
+    size_t len = end - pos < STASIS_PAGE_SIZE ? (size_t)(end - pos) : STASIS_PAGE_SIZE;
+    ssize_t n = stasis_io_pread(snap->fd, ret_bytes, len, pos);
+
+    if (n < 0)
+        return stasis_fail_errno(err, STASIS_ERR_IO, "%s: reading at %" PRIu64, snap->name, pos);
+    if ((size_t)n < len)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "%s: the file has become shorter", snap->name);
+    *ret_len = len;
+    return 0;
 }
 
 static int read_zeros(const struct stasis_snap *snap, uint64_t pos, uint64_t end,
                       struct stasis_error *err)
 {
     uint8_t buf[STASIS_PAGE_SIZE];
+    size_t len;
 
-    while (pos < end) {
-        size_t step = end - pos < sizeof(buf) ? (size_t)(end - pos) : sizeof(buf);
-        ssize_t n = stasis_io_pread(snap->fd, buf, step, pos);
+    for (; pos < end; pos += len) {
+        int rc = read_piece(snap, pos, end, buf, &len, err);
 
-        if (n < 0)
-            return stasis_fail_errno(err, STASIS_ERR_IO, "%s: reading at %" PRIu64, snap->name,
-                                     pos);
-        if ((size_t)n < step)
-            return stasis_fail(err, STASIS_ERR_CORRUPT, "%s: the file has become shorter",
-                               snap->name);
-        if (!stasis_chunk_is_zero(buf, step))
-            return not_zero(snap, pos, err);
-        pos += step;
+        if (rc)
+            return rc;
+        if (!stasis_chunk_is_zero(buf, len))
+            return stasis_fail(err, STASIS_ERR_CORRUPT,
+                               "%s: bytes from %" PRIu64 " belong to nothing and are not zero",
+                               snap->name, pos);
     }
     return 0;
 }
@@ -134,22 +140,17 @@ static int check_unknown(const struct stasis_snap *snap, const struct stasis_sec
 {
     uint8_t buf[STASIS_PAGE_SIZE];
     uint64_t end = section->offset + section->length;
-    uint64_t pos = section->offset;
     uint32_t crc = 0;
+    size_t len;
 
-    while (pos < end) {
-        size_t step = end - pos < sizeof(buf) ? (size_t)(end - pos) : sizeof(buf);
-        ssize_t n = stasis_io_pread(snap->fd, buf, step, pos);
+    for (uint64_t pos = section->offset; pos < end; pos += len) {
+        int rc = read_piece(snap, pos, end, buf, &len, err);
 
-        if (n < 0)
-            return stasis_fail_errno(err, STASIS_ERR_IO, "%s: reading at %" PRIu64, snap->name,
-                                     pos);
-        if (n == 0)
-            break;
-        crc = stasis_crc32_more(crc, buf, (size_t)n);
-        pos += (uint64_t)n;
+        if (rc)
+            return rc;
+        crc = stasis_crc32_more(crc, buf, len);
     }
-    if (pos < end || crc != section->crc)
+    if (crc != section->crc)
         return stasis_fail(err, STASIS_ERR_CORRUPT,
                            "%s: the section of type %" PRIu32 " is damaged (CRC)", snap->name,
                            section->type);
