@@ -99,14 +99,12 @@ void kvm_ok_at(int rc, const struct stasis_error *err, const char *file, int lin
 static size_t host_tx(void *ctx, const uint8_t *bytes, size_t len)
 {
     struct kvm_guest *guest = ctx;
-    size_t taken = len < guest->out_room ? len : guest->out_room;
 
-    if (taken > sizeof(guest->out) - guest->out_len)
-        taken = sizeof(guest->out) - guest->out_len;
-    memcpy(guest->out + guest->out_len, bytes, taken);
-    guest->out_len += taken;
-    guest->out_room -= taken;
-    return taken;
+    if (guest->sink_blocked || len > sizeof(guest->out) - guest->out_len)
+        return 0;
+    memcpy(guest->out + guest->out_len, bytes, len);
+    guest->out_len += len;
+    return len;
 }
 
 static void host_rx_ready(void *ctx)
@@ -140,13 +138,15 @@ void kvm_board(struct stasis_board_state *board, uint64_t ram)
 
 void kvm_guest_host(struct kvm_guest *guest)
 {
+    bool blocked = guest->sink_blocked;
+
     memset(guest, 0, sizeof(*guest));
+    guest->sink_blocked = blocked;
     guest->host = (struct stasis_device_host){.ctx = guest,
                                               .serial_tx = host_tx,
                                               .serial_rx_ready = host_rx_ready,
                                               .rtc_now_ns = host_rtc_now,
                                               .rtc_arm = host_rtc_arm};
-    guest->out_room = SIZE_MAX;
     guest->rtc_ns = UINT64_C(1700000000) * 1000000000;
 }
 

@@ -62,7 +62,7 @@ struct kvm_guest {
     struct stasis_device_host host; /* of the devices: remembers what they say */
     uint8_t out[4096];
     size_t out_len;
-    size_t out_room; /* bytes that the sink still takes */
+    bool sink_blocked; /* takes nothing; stays as it is over a thaw */
     _Atomic unsigned rx_ready;
     uint64_t rtc_ns; /* the clock of the RTC: stands still */
     bool rtc_armed;

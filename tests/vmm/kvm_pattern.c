@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/kvm_pattern.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/x86_state.h"
+
+/* ---- loading ---- */
+
+static void get(struct kvm_guest *guest, const struct stasis_x86_vcpu_part *part, void *state)
+{
+    struct stasis_error err;
+
+    stasis_state_init(part->schema, state);
+    kvm_ok(part->get(&guest->machine.vcpus[0], state, &err), &err);
+}
+
+static void set(struct kvm_guest *guest, const struct stasis_x86_vcpu_part *part, const void *state)
+{
+    struct stasis_error err;
+
+    kvm_ok(stasis_state_check(part->schema, state, &err), &err);
+    kvm_ok(part->set(&guest->machine.vcpus[0], state, &err), &err);
+}
+
+static void load_regs(struct kvm_guest *guest)
+{
+    struct stasis_x86_regs_state regs;
+    struct stasis_x86_sregs_state sregs;
+    struct stasis_x86_segment_state *const segments[] = {&sregs.ds, &sregs.es, &sregs.fs, &sregs.gs,
+                                                         &sregs.ss};
+    uint64_t *const general[] = {&regs.rax, &regs.rbx, &regs.rcx, &regs.rdx, &regs.rsi, &regs.rdi,
+                                 &regs.rsp, &regs.rbp, &regs.r8,  &regs.r9,  &regs.r10, &regs.r11,
+                                 &regs.r12, &regs.r13, &regs.r14, &regs.r15};
+
+    get(guest, &stasis_x86_regs_part, &regs);
+    for (size_t i = 0; i < 16; i++)
+        *general[i] = UINT64_C(0x0101010101010101) * (i + 1);
+    regs.rflags = 0xcd7; /* all arithmetic flags and DF; interrupts stay off */
+    set(guest, &stasis_x86_regs_part, &regs);
+    get(guest, &stasis_x86_sregs_part, &sregs);
+    for (size_t i = 0; i < 5; i++) {
+        segments[i]->selector = (uint16_t)(0x1110 * (i + 1));
+        segments[i]->base = UINT64_C(0x11100) * (i + 1);
+    }
+    sregs.gdt = (struct stasis_x86_dtable_state){.base = 0x12345, .limit = 0x5f};
+    sregs.idt = (struct stasis_x86_dtable_state){.base = 0x54321, .limit = 0x2ff};
+    sregs.cr2 = UINT64_C(0x0000123456789abc);
+    sregs.cr3 = 0x9000;
+    sregs.cr8 = 0x5;
+    set(guest, &stasis_x86_sregs_part, &sregs);
+}
+
+static void load_debugregs(struct kvm_guest *guest)
+{
+    struct stasis_x86_debugregs_state debug;
+
+    get(guest, &stasis_x86_debugregs_part, &debug);
+    for (uint64_t i = 0; i < 4; i++)
+        debug.db[i] = UINT64_C(0x7000) + i * 0x11;
+    debug.dr6 |= 0x5;
+    set(guest, &stasis_x86_debugregs_part, &debug);
+}
+
+/* x87 and SSE, and the upper halves of AVX where the guest may have them. */
+static void load_vectors(struct kvm_guest *guest)
+{
+    static struct stasis_x86_xsave_state xsave;
+    const struct stasis_x86_cpuid_state *cpuid = &guest->machine.vcpus[0].cpuid;
+    struct stasis_x86_xcrs_state xcrs;
+
+    get(guest, &stasis_x86_xsave_part, &xsave);
+    xsave.xstate_bv = 3;
+    xsave.fcw = 0x27f;
+    xsave.fsw = 0x3800;
+    xsave.ftw = 0xff;
+    /* FOP, FIP and FDP stay 0: AMD CPUs forget them unless an exception is pending. */
+    xsave.mxcsr = 0x1fa0;
+    xsave.st_len = sizeof(xsave.st);
+    for (unsigned i = 0; i < 8; i++) {
+        /* An 80-bit number with its integer bit; the rest of the 16 bytes is reserved. */
+        memset(xsave.st + 16 * i, 0x80 + (int)i, 8);
+        memcpy(xsave.st + 16 * i + 8, "\xff\x3f", 2);
+    }
+    xsave.xmm_len = sizeof(xsave.xmm);
+    for (unsigned i = 0; i < sizeof(xsave.xmm); i++)
+        xsave.xmm[i] = (uint8_t)(i + 1);
+    get(guest, &stasis_x86_xcrs_part, &xcrs);
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        const struct stasis_x86_cpuid_leaf_state *leaf = &cpuid->leaves[i];
+
+        if (leaf->function == 0xd && leaf->index == 0 && leaf->eax & 4)
+            xcrs.xcr0 = 7;
+    }
+    if (xcrs.xcr0 == 7) {
+        xsave.xstate_bv = 7;
+        xsave.ymm_high_len = sizeof(xsave.ymm_high);
+        for (unsigned i = 0; i < sizeof(xsave.ymm_high); i++)
+            xsave.ymm_high[i] = (uint8_t)~i;
+    }
+    set(guest, &stasis_x86_xsave_part, &xsave);
+    set(guest, &stasis_x86_xcrs_part, &xcrs);
+}
+
+static const struct stasis_x86_msr_state msr_patterns[] = {
+    {0x174, 0x10},                               /* SYSENTER_CS */
+    {0x175, UINT64_C(0x1111222233334444) >> 17}, /* SYSENTER_ESP */
+    {0x176, UINT64_C(0x5555666677778888) >> 18}, /* SYSENTER_EIP */
+    {0x277, UINT64_C(0x0001040600070106)},       /* PAT */
+    {0xc0000081, UINT64_C(0x0023001000000000)},  /* STAR */
+    {0xc0000082, UINT64_C(0x00007fff12345678)},  /* LSTAR */
+    {0xc0000084, 0x47700},                       /* SYSCALL_MASK */
+    {0xc0000102, UINT64_C(0x00007ffe87654321)},  /* KERNEL_GS_BASE */
+};
+#define MSR_PATTERNS (sizeof(msr_patterns) / sizeof(msr_patterns[0]))
+
+static void load_msrs(struct kvm_guest *guest)
+{
+    static struct stasis_x86_msrs_state msrs;
+
+    memcpy(msrs.msrs, msr_patterns, sizeof(msr_patterns));
+    msrs.msrs_count = MSR_PATTERNS;
+    set(guest, &stasis_x86_msrs_part, &msrs);
+}
+
+static void load_lapic(struct kvm_guest *guest)
+{
+    struct stasis_x86_lapic_state lapic;
+
+    get(guest, &stasis_x86_lapic_part, &lapic);
+    lapic.svr = 0x1ee;
+    lapic.ldr = 0x12000000;
+    lapic.tpr = 0x50; /* CR8 is its upper half */
+    lapic.lvt_thermal = 0x10051;
+    lapic.lvt_pmc = 0x10052;
+    lapic.lvt_error = 0x10053;
+    lapic.lvt_timer = 0x30054; /* periodic, masked: every nine minutes */
+    lapic.tdcr = 0xa;          /* by 128 */
+    lapic.tmict = UINT32_MAX;
+    lapic.tmcct = UINT32_MAX;
+    lapic.irr6 = 0x00010000;
+    set(guest, &stasis_x86_lapic_part, &lapic);
+}
+
+static void pattern_pic(struct stasis_x86_pic_state *pic, bool master)
+{
+    pic->imr = master ? 0xba : 0x5e;
+    pic->irq_base = master ? 0x30 : 0x38;
+    pic->isr = master ? 0x04 : 0x20;
+    pic->priority_add = master ? 3 : 5;
+    pic->elcr = master ? 0x20 : 0x02;
+    pic->init4 = 1;
+}
+
+static void pattern_ioapic(struct stasis_x86_ioapic_state *ioapic)
+{
+    ioapic->id = 0x3000000;
+    ioapic->ioregsel = 0x12;
+    for (uint64_t i = 0; i < 24; i++)
+        ioapic->redirtbl[i] = (i << 56) | 0x10000 | (0x60 + i); /* masked */
+}
+
+/* Counter 0 stays unprogrammed: its interrupt would come and go. */
+static void pattern_pit(struct stasis_x86_pit_state *pit)
+{
+    pit->channels[1] = (struct stasis_x86_pit_channel_state){
+        .count = 18, .rw_mode = 1, .mode = 2, .gate = 1, .status = 0x14};
+    pit->channels[2] = (struct stasis_x86_pit_channel_state){.count = 0x4321,
+                                                             .latched_count = 0x1234,
+                                                             .count_latched = 2,
+                                                             .read_state = 3,
+                                                             .write_state = 4,
+                                                             .write_latch = 0x55,
+                                                             .rw_mode = 3,
+                                                             .mode = 3};
+}
+
+static void load_chips(struct kvm_guest *guest)
+{
+    for (size_t i = 0; stasis_x86_vm_parts[i].schema; i++) {
+        const struct stasis_x86_vm_part *part = &stasis_x86_vm_parts[i];
+        struct stasis_error err;
+        union {
+            struct stasis_x86_pit_state pit;
+            struct stasis_x86_pic_state pic;
+            struct stasis_x86_ioapic_state ioapic;
+            struct stasis_x86_clock_state clock;
+        } state;
+
+        stasis_state_init(part->schema, &state);
+        kvm_ok(part->get(&guest->machine, part->chip, &state, &err), &err);
+        if (part->schema == &stasis_x86_pic_schema)
+            pattern_pic(&state.pic, part->chip == KVM_IRQCHIP_PIC_MASTER);
+        else if (part->schema == &stasis_x86_ioapic_schema)
+            pattern_ioapic(&state.ioapic);
+        else if (part->schema == &stasis_x86_pit_schema)
+            pattern_pit(&state.pit);
+        else
+            state.clock.clock_ns = UINT64_C(987654321000000);
+        kvm_ok(stasis_state_check(part->schema, &state, &err), &err);
+        kvm_ok(part->set(&guest->machine, part->chip, &state, &err), &err);
+    }
+}
+
+static void pattern_serial(struct stasis_serial_state *serial)
+{
+    serial->ier = 0x0c;
+    serial->fcr = 0xc1;
+    serial->lcr = 0x1b;
+    serial->mcr = 0x0b;
+    serial->lsr_errors = 0x02;
+    serial->scr = 0xa5;
+    serial->dll = 0x34;
+    serial->dlm = 0x12;
+    serial->rx_fifo_len = 5;
+    memcpy(serial->rx_fifo, "input", 5);
+    serial->rx_breaks = 0x4;
+    serial->tx_fifo_len = 6;
+    memcpy(serial->tx_fifo, "output", 6);
+}
+
+static void load_devices(struct kvm_guest *guest)
+{
+    for (uint32_t i = 0; i < guest->machine.device_count; i++) {
+        const struct stasis_device *device = &guest->machine.devices[i];
+        struct stasis_error err;
+        union {
+            struct stasis_serial_state serial;
+            struct stasis_i8042_state i8042;
+            struct stasis_pl031_state rtc;
+        } state;
+
+        stasis_state_init(device->type->schema, &state);
+        device->type->save(device->instance, &state);
+        if (device->type->schema == &stasis_serial_schema)
+            pattern_serial(&state.serial);
+        else if (device->type->schema == &stasis_pl031_schema)
+            state.rtc =
+                (struct stasis_pl031_state){UINT64_C(123456789000000000), 123460000, 77, 1, 0};
+        else
+            state.i8042.command_byte = 0x61;
+        kvm_ok(stasis_state_check(device->type->schema, &state, &err), &err);
+        kvm_ok(device->type->restore(device->instance, &state, &err), &err);
+        device->type->sync(device->instance);
+    }
+}
+
+void kvm_pattern_load(struct kvm_guest *guest)
+{
+    guest->sink_blocked = true; /* what the port holds stays there */
+    load_regs(guest);
+    load_vectors(guest);
+    load_debugregs(guest);
+    load_lapic(guest);
+    load_msrs(guest);
+    load_chips(guest);
+    load_devices(guest);
+}
+
+/* ---- checking ---- */
+
+static void check_vcpu(struct stasis_snap *snap)
+{
+    static struct stasis_x86_xsave_state xsave;
+    struct stasis_x86_debugregs_state debug;
+    struct stasis_x86_sregs_state sregs;
+    struct stasis_x86_lapic_state lapic;
+    struct stasis_x86_regs_state regs;
+
+    kvm_record(snap, &stasis_x86_regs_schema, "cpu0", &regs);
+    assert_int_equal(regs.rax, UINT64_C(0x0101010101010101));
+    assert_int_equal(regs.rdi, UINT64_C(0x0606060606060606));
+    assert_int_equal(regs.r15, UINT64_C(0x1010101010101010));
+    assert_int_equal(regs.rflags, 0xcd7);
+    kvm_record(snap, &stasis_x86_sregs_schema, "cpu0", &sregs);
+    assert_int_equal(sregs.fs.base, 0x33300);
+    assert_int_equal(sregs.fs.selector, 0x3330);
+    assert_int_equal(sregs.gdt.base, 0x12345);
+    assert_int_equal(sregs.idt.limit, 0x2ff);
+    assert_int_equal(sregs.cr2, UINT64_C(0x0000123456789abc));
+    assert_int_equal(sregs.cr8, 5);
+    kvm_record(snap, &stasis_x86_debugregs_schema, "cpu0", &debug);
+    assert_int_equal(debug.db[2], 0x7022);
+    kvm_record(snap, &stasis_x86_xsave_schema, "cpu0", &xsave);
+    assert_int_equal(xsave.fcw, 0x27f);
+    assert_int_equal(xsave.mxcsr, 0x1fa0);
+    assert_int_equal(xsave.st[16], 0x81);
+    assert_int_equal(xsave.xmm[255], 0);
+    assert_int_equal(xsave.xmm[100], 101);
+    if (xsave.xstate_bv & 4)
+        assert_int_equal(xsave.ymm_high[100], 0xff & ~100);
+    kvm_record(snap, &stasis_x86_lapic_schema, "cpu0", &lapic);
+    assert_int_equal(lapic.lvt_pmc, 0x10052);
+    assert_int_equal(lapic.irr6, 0x00010000);
+    assert_int_equal(lapic.tpr, 0x50);
+    for (size_t i = 0; i < MSR_PATTERNS; i++)
+        assert_int_equal(kvm_record_msr(snap, msr_patterns[i].index), msr_patterns[i].value);
+}
+
+void kvm_pattern_check(struct stasis_snap *snap)
+{
+    struct stasis_x86_pic_state pic;
+    struct stasis_x86_ioapic_state ioapic;
+    struct stasis_x86_pit_state pit;
+    struct stasis_serial_state serial;
+    struct stasis_pl031_state rtc;
+
+    check_vcpu(snap);
+    kvm_record(snap, &stasis_x86_pic_schema, "slave", &pic);
+    assert_int_equal(pic.imr, 0x5e);
+    assert_int_equal(pic.irq_base, 0x38);
+    kvm_record(snap, &stasis_x86_ioapic_schema, "ioapic", &ioapic);
+    assert_int_equal(ioapic.redirtbl[23], UINT64_C(0x1700000000010077));
+    kvm_record(snap, &stasis_x86_pit_schema, "pit", &pit);
+    assert_int_equal(pit.channels[2].count, 0x4321);
+    kvm_record(snap, &stasis_serial_schema, "com1", &serial);
+    assert_int_equal(serial.rx_fifo_len, 5);
+    assert_memory_equal(serial.tx_fifo, "output", 6);
+    kvm_record(snap, &stasis_pl031_schema, "rtc", &rtc);
+    assert_int_equal(rtc.mr, 123460000);
+}
+
+/* ---- comparing ---- */
+
+/* How far two clocks may differ over a given time, and one reading from the next. */
+#define RATE_PPM 1000
+#define SLACK_NS 1000000
+
+static uint64_t bound(uint64_t elapsed_ns)
+{
+    return elapsed_ns + elapsed_ns / 1000000 * RATE_PPM + SLACK_NS;
+}
+
+/* Went on by no more than the time that passed. */
+static void assert_went_on(uint64_t first, uint64_t second, uint64_t most)
+{
+    assert_in_range(second - first, 0, most);
+}
+
+static uint64_t *find_msr(struct stasis_x86_msrs_state *msrs, uint32_t index)
+{
+    for (uint32_t i = 0; i < msrs->msrs_count; i++) {
+        if (msrs->msrs[i].index == index)
+            return &msrs->msrs[i].value;
+    }
+    return NULL;
+}
+
+/* What moves on its own: held to its bound, then made equal. The named list:
+ *   MSR 0x10 (TSC), kvmclock, LAPIC current count: by the time that passed at most;
+ *   kvmclock's reference points (realtime_ns, host_tsc): host clocks, forward;
+ *   machine: time of the freeze, forward; generation, one more with each thaw.
+ * The RTC is not here: its clock stands still in these tests. */
+static void allow(const struct stasis_schema *schema, void *first, void *second,
+                  uint64_t elapsed_ns, uint32_t khz)
+{
+    if (schema == &stasis_x86_msrs_schema) {
+        uint64_t *a = find_msr(first, STASIS_MSR_TSC), *b = find_msr(second, STASIS_MSR_TSC);
+
+        assert_went_on(*a, *b, bound(elapsed_ns) / 1000 * khz / 1000);
+        *b = *a;
+    } else if (schema == &stasis_x86_clock_schema) {
+        struct stasis_x86_clock_state *a = first, *b = second;
+
+        assert_went_on(a->clock_ns, b->clock_ns, bound(elapsed_ns));
+        assert_true(b->realtime_ns >= a->realtime_ns && b->host_tsc >= a->host_tsc);
+        *b = *a;
+    } else if (schema == &stasis_x86_lapic_schema) {
+        struct stasis_x86_lapic_state *a = first, *b = second;
+
+        assert_went_on(b->tmcct, a->tmcct, bound(elapsed_ns) / 128 + 1);
+        b->tmcct = a->tmcct;
+    } else if (schema == &stasis_machine_schema) {
+        struct stasis_machine_state *a = first, *b = second;
+
+        assert_int_equal(b->generation, a->generation + 1);
+        assert_in_range(b->frozen_realtime_ns - a->frozen_realtime_ns, 0, bound(elapsed_ns));
+        b->generation = a->generation;
+        b->frozen_realtime_ns = a->frozen_realtime_ns;
+    }
+}
+
+static void assert_same_record(struct stasis_snap *first, struct stasis_snap *second, size_t index,
+                               uint64_t elapsed_ns, uint32_t khz)
+{
+    struct stasis_record a = stasis_records_at(stasis_snap_records(first), index);
+    struct stasis_record b = stasis_records_at(stasis_snap_records(second), index);
+    void *x = malloc(a.schema->size), *y = malloc(a.schema->size);
+
+    assert_true(x && y);
+    assert_string_equal(a.type, b.type);
+    assert_string_equal(a.instance, b.instance);
+    kvm_record(first, a.schema, a.instance, x);
+    kvm_record(second, a.schema, a.instance, y);
+    allow(a.schema, x, y, elapsed_ns, khz);
+    for (uint32_t i = 0; i < a.schema->field_count; i++) {
+        const struct stasis_field *field = &a.schema->fields[i];
+        size_t end = i + 1 < a.schema->field_count ? field[1].offset : a.schema->size;
+
+        if (memcmp((uint8_t *)x + field->offset, (uint8_t *)y + field->offset,
+                   end - field->offset) != 0)
+            fail_msg("%s %s: %s differs", a.type, a.instance, field->name);
+    }
+    free(x);
+    free(y);
+}
+
+void kvm_assert_same(struct stasis_snap *first, struct stasis_snap *second, uint64_t elapsed_ns)
+{
+    size_t count = stasis_records_count(stasis_snap_records(first));
+    struct stasis_x86_tsc_state tsc;
+
+    assert_int_equal(stasis_records_count(stasis_snap_records(second)), count);
+    kvm_record(first, &stasis_x86_tsc_schema, "cpu0", &tsc);
+    for (size_t i = 0; i < count; i++)
+        assert_same_record(first, second, i, elapsed_ns, tsc.khz);
+}
+
+bool kvm_tsc_is_settable(void)
+{
+    static struct kvm_guest guest;
+    const uint64_t wanted = UINT64_C(123456789);
+    uint64_t offset = wanted;
+    struct kvm_device_attr attr = {
+        .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset};
+
+    kvm_guest_init(&guest, NULL);
+    if (guest.machine.vcpus[0].has_tsc_offset) {
+        (void)stasis_kvm_ioctl(guest.machine.vcpus[0].fd, KVM_SET_DEVICE_ATTR, &attr);
+        (void)stasis_kvm_ioctl(guest.machine.vcpus[0].fd, KVM_GET_DEVICE_ATTR, &attr);
+    }
+    kvm_guest_fini(&guest);
+    return offset == wanted;
+}
