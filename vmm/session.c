@@ -110,18 +110,38 @@ static int add_source(struct stasis_session *session, struct stasis_loop_source 
     return stasis_loop_arm(&session->loop, source, EPOLLIN, err);
 }
 
-/* Blocked in every thread and read from a descriptor: no handler, no race. */
-static int open_signals(void)
+/* Less what whoever started us has ignored, as nohup does: a blocked signal would come through. */
+static sigset_t ending_signals(void)
 {
+    static const int all[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    struct sigaction now;
     sigset_t set;
 
     sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (!sigaction(all[i], NULL, &now) && now.sa_handler != SIG_IGN)
+            sigaddset(&set, all[i]);
+    }
+    return set;
+}
+
+void stasis_session_hold_signals(bool hold)
+{
+    sigset_t set = ending_signals();
+
+    pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+/* Blocked in every thread and read from a descriptor: no handler, no race. SIGUSR1 from the start:
+ * one that comes early waits for the guest. Those that end the process only while the loop runs. */
+static int open_signals(void)
+{
+    sigset_t set = ending_signals(), early;
+
+    sigemptyset(&early);
+    sigaddset(&early, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &early, NULL);
     sigaddset(&set, SIGUSR1);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGQUIT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -259,6 +279,7 @@ static int run(struct stasis_session *session, struct stasis_error *err)
     if (rc)
         return rc;
     arm_snapshot_timer(session);
+    stasis_session_hold_signals(true);
     return stasis_loop_run(&session->loop, err);
 }
 

@@ -41,6 +41,10 @@ struct stasis_session {
     int killed_by;    /* signal that ends the process, or 0 */
 };
 
+/* session.c: whether the signals that end the process wait for the event loop, or end it at once,
+ * as they must be able to while the loop does not turn for as long as somebody else pleases. */
+void stasis_session_hold_signals(bool hold);
+
 /* session_console.c: the operations for devices, to be given the session as ctx. */
 extern const struct stasis_device_host stasis_session_host;
 

@@ -13,6 +13,18 @@ static bool to_stream(const struct stasis_session *session)
     return !strcmp(session->options->snapshot_path, STASIS_CLI_STREAM);
 }
 
+/* Takes as long as its reader does. */
+static int save_stream(struct stasis_snap *snap, struct stasis_save_stats *ret_stats,
+                       struct stasis_error *err)
+{
+    int rc;
+
+    stasis_session_hold_signals(false);
+    rc = stasis_snap_save_stream(snap, STDOUT_FILENO, NULL, ret_stats, err);
+    stasis_session_hold_signals(true);
+    return rc;
+}
+
 /* The machine is paused. */
 static int save(struct stasis_session *session, struct stasis_save_stats *ret_stats,
                 struct stasis_error *err)
@@ -23,7 +35,7 @@ static int save(struct stasis_session *session, struct stasis_save_stats *ret_st
     if (rc)
         return stasis_wrap(err, rc, "cannot freeze the guest");
     if (to_stream(session))
-        rc = stasis_snap_save_stream(snap, STDOUT_FILENO, NULL, ret_stats, err);
+        rc = save_stream(snap, ret_stats, err);
     else
         rc = stasis_snap_save(snap, session->options->snapshot_path, NULL, ret_stats, err);
     stasis_snap_free(snap);
