@@ -31,8 +31,10 @@ static struct {
 int stasis_console_fill_fds(struct stasis_error *err)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int contrary = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
         /* open() gives the lowest free number, which is this one: those below are taken. */
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", contrary) != fd)
             return stasis_fail_errno(err, STASIS_ERR_IO, "cannot open /dev/null");
     }
     return 0;

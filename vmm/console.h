@@ -27,7 +27,8 @@ enum stasis_console_command {
 extern const char stasis_console_help[];
 
 /* Opens /dev/null in place of closed descriptors 0, 1 and 2, so that no other file gets their
- * numbers. Call it first in main. STASIS_ERR_IO. */
+ * numbers; for the wrong direction, so that a snapshot sent there fails instead of being lost. Call
+ * it first in main. STASIS_ERR_IO. */
 STASIS_MUST_CHECK int stasis_console_fill_fds(struct stasis_error *err);
 
 /* ---- terminal mode: one terminal per process ---- */

@@ -409,7 +409,7 @@ static void fills_closed_descriptors(void **state)
         if (stasis_console_fill_fds(NULL) || fcntl(0, F_GETFD) < 0 || fcntl(1, F_GETFD) < 0)
             _exit(1);
         fd = open("/dev/null", O_RDONLY);
-        _exit(fd > 2 && write(1, "x", 1) == 1 && read(0, &fd, 1) == 0 ? 0 : 2);
+        _exit(fd > 2 && write(1, "x", 1) < 0 && read(0, &fd, 1) < 0 ? 0 : 2);
     }
     assert_int_equal(end_of(child), 0);
 }
