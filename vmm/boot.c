@@ -16,7 +16,7 @@ static int write_firmware(const struct stasis_memory *memory,
     int rc;
 
     if (!mptable || !acpi)
-        return stasis_fail(err, STASIS_ERR_RANGE,
+        return stasis_fail(err, STASIS_ERR_ARG,
                            "guest RAM ends below 1 MiB; give more by --memory size_mib=N");
     rc = stasis_mptable_build(board, STASIS_BOOT_MPTABLE, mptable, STASIS_BOOT_MPTABLE_SIZE, err);
     if (!rc)

@@ -25,7 +25,7 @@ struct stasis_boot_cpu {
 };
 
 /* Errors name the file and the remedy: STASIS_ERR_ARG (missing, not a kernel, truncated, bad
- * options), STASIS_ERR_RANGE (does not fit into RAM), STASIS_ERR_IO. */
+ * options, larger than RAM), STASIS_ERR_IO. */
 STASIS_MUST_CHECK int stasis_boot_load(const struct stasis_memory *memory,
                                        const struct stasis_board_state *board,
                                        const struct stasis_boot_options *options,

@@ -90,7 +90,7 @@ static int write_page_tables(const struct stasis_memory *memory, struct stasis_e
     struct page_tables *tables = stasis_memory_at(memory, base, sizeof(*tables));
 
     if (!tables)
-        return stasis_fail(err, STASIS_ERR_RANGE,
+        return stasis_fail(err, STASIS_ERR_ARG,
                            "guest RAM has no room for page tables; give more by "
                            "--memory size_mib=N");
     memset(tables, 0, sizeof(*tables));

@@ -87,7 +87,7 @@ int stasis_boot_file_truncated(const struct stasis_boot_file *file, uint64_t wan
 int stasis_boot_file_no_room(const struct stasis_boot_file *file, uint64_t gpa, uint64_t len,
                              struct stasis_error *err)
 {
-    return stasis_fail(err, STASIS_ERR_RANGE,
+    return stasis_fail(err, STASIS_ERR_ARG,
                        "%s %s does not fit into guest RAM (0x%" PRIx64 " bytes at 0x%" PRIx64
                        "): give more by --memory size_mib=N",
                        file->what, file->path, len, gpa);

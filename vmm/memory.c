@@ -105,7 +105,7 @@ int stasis_memory_write(const struct stasis_memory *memory, uint64_t gpa, const 
     void *at = stasis_memory_at(memory, gpa, len);
 
     if (!at)
-        return stasis_fail(err, STASIS_ERR_RANGE,
+        return stasis_fail(err, STASIS_ERR_ARG,
                            "%s: %" PRIu64 " bytes at guest address 0x%" PRIx64
                            " do not fit into RAM; give more by --memory size_mib=N",
                            what, len, gpa);

@@ -43,7 +43,7 @@ void stasis_memory_fini(struct stasis_memory *memory);
 /* Host address of [gpa, gpa + len), or NULL unless all of it is RAM of one region. */
 void *stasis_memory_at(const struct stasis_memory *memory, uint64_t gpa, uint64_t len);
 
-/* Copies into guest RAM. STASIS_ERR_RANGE names `what` when the range is not RAM. */
+/* Copies into guest RAM. STASIS_ERR_ARG names `what` when the range is not RAM. */
 STASIS_MUST_CHECK int stasis_memory_write(const struct stasis_memory *memory, uint64_t gpa,
                                           const void *bytes, uint64_t len, const char *what,
                                           struct stasis_error *err);

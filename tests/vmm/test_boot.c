@@ -128,7 +128,7 @@ static void ram_below_1_mib(void **state)
     boot_rig_fini(&rig);
     boot_rig_init(&rig, 0x80000);
     options.kernel_path = kernel.path;
-    refuse(STASIS_ERR_RANGE, kernel.path, "--memory size_mib");
+    refuse(STASIS_ERR_ARG, kernel.path, "--memory size_mib");
 }
 
 int main(void)

@@ -54,7 +54,7 @@ static void check(const struct place *place)
     assert_int_equal(ftruncate(file.fd, (off_t)place->size), 0);
     rc = stasis_boot_initrd(&rig.memory, file.path, &image, &initrd, &rig.err);
     if (place->gpa == NONE) {
-        boot_rig_assert_error(&rig, rc, STASIS_ERR_RANGE, file.path, "--memory size_mib");
+        boot_rig_assert_error(&rig, rc, STASIS_ERR_ARG, file.path, "--memory size_mib");
         assert_int_equal(initrd.size, 0);
     } else {
         assert_int_equal(rc, 0);

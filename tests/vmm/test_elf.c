@@ -121,7 +121,7 @@ struct bad {
 #define OTHER_CPU   STASIS_ERR_ARG, "another processor"
 #define TRUNCATED   STASIS_ERR_ARG, "truncated"
 #define BEYOND_FILE STASIS_ERR_ARG, "end of the file"
-#define NO_ROOM     STASIS_ERR_RANGE, "--memory size_mib"
+#define NO_ROOM     STASIS_ERR_ARG, "--memory size_mib"
 
 static const struct bad bad[] = {
     {"32-bit", IDENT(EI_CLASS), ELFCLASS32, OTHER_CPU},

@@ -147,8 +147,7 @@ static void write_checks_first(void **state)
     init_two(&memory);
     assert_int_equal(stasis_memory_write(&memory, 0x12ffe, "ab", 2, "text", &err), 0);
     assert_memory_equal(memory.regions[0].host + 0x2ffe, "ab", 2);
-    assert_int_equal(stasis_memory_write(&memory, 0x12fff, "cd", 2, "text", &err),
-                     STASIS_ERR_RANGE);
+    assert_int_equal(stasis_memory_write(&memory, 0x12fff, "cd", 2, "text", &err), STASIS_ERR_ARG);
     assert_non_null(strstr(err.msg, "text"));
     assert_non_null(strstr(err.msg, "0x12fff"));
     assert_memory_equal(memory.regions[0].host + 0x2ffe, "ab", 2);
