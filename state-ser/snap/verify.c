@@ -43,9 +43,9 @@ static int verify_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_
     if (!buf)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to verify RAM");
     for (uint64_t i = first; i < end && !rc; i++) {
-        if (stasis_index_get(&snap->index, i).kind != STASIS_CHUNK_RAW)
+        if (!stasis_index_get(&snap->index, i).stored_len)
             continue;
-        rc = stasis_snap_read_run(snap, i, i + 1, buf, err);
+        rc = stasis_snap_read_chunks(snap, i, i + 1, buf, err);
         if (!rc)
             rc = check_chunk(snap, i, buf, err);
     }
@@ -53,19 +53,21 @@ static int verify_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_
     return rc;
 }
 
-/* Reads what is left from `pos` to `end`, at most a page of it. */
-static int read_piece(const struct stasis_snap *snap, uint64_t pos, uint64_t end,
-                      uint8_t ret_bytes[STASIS_PAGE_SIZE], size_t *ret_len,
+/* What is read at a time on the way from `pos` to `end`. */
+static size_t piece(uint64_t pos, uint64_t end)
+{
+    return end - pos < STASIS_PAGE_SIZE ? (size_t)(end - pos) : STASIS_PAGE_SIZE;
+}
+
+static int read_piece(const struct stasis_snap *snap, uint64_t pos, uint8_t *ret_bytes, size_t len,
                       struct stasis_error *err)
 {
-    size_t len = end - pos < STASIS_PAGE_SIZE ? (size_t)(end - pos) : STASIS_PAGE_SIZE;
     ssize_t n = stasis_io_pread(snap->fd, ret_bytes, len, pos);
 
     if (n < 0)
         return stasis_fail_errno(err, STASIS_ERR_IO, "%s: reading at %" PRIu64, snap->name, pos);
     if ((size_t)n < len)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "%s: the file has become shorter", snap->name);
-    *ret_len = len;
     return 0;
 }
 
@@ -73,10 +75,10 @@ static int read_zeros(const struct stasis_snap *snap, uint64_t pos, uint64_t end
                       struct stasis_error *err)
 {
     uint8_t buf[STASIS_PAGE_SIZE];
-    size_t len;
 
-    for (; pos < end; pos += len) {
-        int rc = read_piece(snap, pos, end, buf, &len, err);
+    while (pos < end) {
+        size_t len = piece(pos, end);
+        int rc = read_piece(snap, pos, buf, len, err);
 
         if (rc)
             return rc;
@@ -84,6 +86,7 @@ static int read_zeros(const struct stasis_snap *snap, uint64_t pos, uint64_t end
             return stasis_fail(err, STASIS_ERR_CORRUPT,
                                "%s: bytes from %" PRIu64 " belong to nothing and are not zero",
                                snap->name, pos);
+        pos += len;
     }
     return 0;
 }
@@ -124,7 +127,7 @@ static int check_data_gaps(const struct stasis_snap *snap, const struct stasis_s
         struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
         int rc;
 
-        if (chunk.kind != STASIS_CHUNK_RAW)
+        if (!chunk.stored_len)
             continue;
         rc = check_gap(snap, pos, chunk.offset, err);
         if (rc)
@@ -140,15 +143,17 @@ static int check_unknown(const struct stasis_snap *snap, const struct stasis_sec
 {
     uint8_t buf[STASIS_PAGE_SIZE];
     uint64_t end = section->offset + section->length;
+    uint64_t pos = section->offset;
     uint32_t crc = 0;
-    size_t len;
 
-    for (uint64_t pos = section->offset; pos < end; pos += len) {
-        int rc = read_piece(snap, pos, end, buf, &len, err);
+    while (pos < end) {
+        size_t len = piece(pos, end);
+        int rc = read_piece(snap, pos, buf, len, err);
 
         if (rc)
             return rc;
         crc = stasis_crc32_more(crc, buf, len);
+        pos += len;
     }
     if (crc != section->crc)
         return stasis_fail(err, STASIS_ERR_CORRUPT,
@@ -175,13 +180,14 @@ static int check_sections(const struct stasis_snap *snap, struct stasis_error *e
     return rc;
 }
 
-static void report(void *ctx, uint64_t done)
+static bool report(void *ctx, uint64_t done)
 {
     const struct verify *verify = ctx;
     uint64_t total = verify->snap->index.ram_bytes;
     uint64_t bytes = done * STASIS_CHUNK_SIZE;
 
     verify->progress(verify->ctx, bytes < total ? bytes : total, total);
+    return true;
 }
 
 int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,
