@@ -110,19 +110,21 @@ const struct stasis_x86_vcpu_part stasis_x86_cpuid_part = {&stasis_x86_cpuid_sch
 
 /* ---- what a new guest is shown: host ---- */
 
-/* Features whose state this release does not save: nested virtualization, AMX, SGX, shadow stacks,
- * protection keys for supervisor pages, user interrupts, performance counters. */
+/* Features whose state this release does not save: nested virtualization, AMX, APX, SGX, shadow
+ * stacks, protection keys for supervisor pages, user interrupts, performance counters, processor
+ * trace; and memory encryption, which no host but its own could undo. */
 static const struct {
     uint32_t function, index;
     enum reg reg;
     uint32_t bits;
 } unsaved[] = {
-    {1, 0, ECX, BIT(5)},                                         /* VMX */
+    {1, 0, ECX, BIT(5) | BIT(15)},                               /* VMX, performance counters */
     {6, 0, ECX, BIT(3)},                                         /* energy bias hint */
-    {7, 0, EBX, BIT(2)},                                         /* SGX */
+    {7, 0, EBX, BIT(2) | BIT(25)},                               /* SGX, trace */
     {7, 0, ECX, BIT(7) | BIT(30) | BIT(31)},                     /* shadow stacks, SGX_LC, PKS */
     {7, 0, EDX, BIT(5) | BIT(20) | BIT(22) | BIT(24) | BIT(25)}, /* UINTR, IBT, AMX */
     {7, 1, EAX, BIT(17) | BIT(21)},                              /* FRED, AMX-FP16 */
+    {7, 1, EDX, BIT(8) | BIT(18) | BIT(21)},                     /* AMX, shadow stacks, APX */
     {0xd, 0, EAX, ~UINT32_C(0x2ff)},                             /* components without a place */
     {0xd, 1, ECX, UINT32_MAX},                                   /* supervisor components */
     {0x80000001, 0, ECX, BIT(2) | BIT(23) | BIT(24) | BIT(28)},  /* SVM, performance counters */
@@ -134,9 +136,11 @@ static bool is_unsaved_leaf(const struct stasis_x86_cpuid_leaf_state *leaf)
     switch (leaf->function) {
     case 0xa:  /* performance counters */
     case 0x12: /* SGX */
+    case 0x14: /* trace */
     case 0x1d: /* AMX */
     case 0x1e:
     case 0x8000000a: /* SVM */
+    case 0x8000001f: /* memory encryption */
     case 0x80000022: /* performance counters */
         return true;
     case 0xd: /* a component without a place */
@@ -260,6 +264,8 @@ static const struct {
     {7, 0, ECX, BIT(4)}, /* OSPKE mirrors CR4 */
     {7, 0, EDX, 0},
     {7, 1, EAX, 0},
+    {7, 1, EDX, 0},
+    {7, 2, EDX, 0}, /* bits of SPEC_CTRL */
     {0xd, 0, EAX, 0},
     {0xd, 1, EAX, 0},
     {0x40000001, 0, EAX, 0},
