@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/machine.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,8 @@ static int create_vm(struct stasis_machine *machine, struct stasis_error *err)
 {
     machine->vm_fd = stasis_kvm_ioctl(machine->kvm.fd, KVM_CREATE_VM, NULL);
     if (machine->vm_fd < 0)
-        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
-                                 "KVM cannot make a VM; is another hypervisor using the CPU?");
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "KVM cannot make a VM%s",
+                                 errno == EBUSY ? "; is another hypervisor using the CPU?" : "");
     return 0;
 }
 
@@ -65,10 +66,12 @@ static int create_slots(struct stasis_machine *machine, struct stasis_error *err
             .memory_size = region->size,
             .userspace_addr = (uintptr_t)region->host,
         };
-        int rc = STASIS_KVM(machine->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot, err);
 
-        if (rc)
-            return stasis_wrap(err, rc, "RAM at 0x%" PRIx64, region->gpa);
+        if (stasis_kvm_ioctl(machine->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+            return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                                     "KVM does not take %" PRIu64 " MiB of RAM at 0x%" PRIx64
+                                     "; give less by --memory size_mib=N",
+                                     region->size >> 20, region->gpa);
     }
     return 0;
 }

@@ -288,7 +288,7 @@ int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_machine *machine, u
     vcpu->id = id;
     vcpu->fd = stasis_kvm_ioctl(machine->vm_fd, KVM_CREATE_VCPU, (void *)(uintptr_t)id);
     if (vcpu->fd < 0)
-        return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_CREATE_VCPU %" PRIu32, id);
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "KVM cannot make vCPU %" PRIu32, id);
     run = mmap(NULL, machine->kvm.run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
     if (run == MAP_FAILED) {
         close(vcpu->fd);
