@@ -86,6 +86,9 @@ static int events_set(struct stasis_vcpu *vcpu, const void *state, struct stasis
                            "an exception is pending, which this host's KVM cannot be told");
     if (kvm->has_triple_fault_event)
         events.flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+    else if (from->triple_fault_pending)
+        return stasis_fail(err, STASIS_ERR_HOST,
+                           "a triple fault is pending, which this host's KVM cannot be told");
     return STASIS_KVM(vcpu->fd, KVM_SET_VCPU_EVENTS, &events, err);
 }
 
