@@ -297,9 +297,7 @@ static int end_status(struct stasis_session *session)
 {
     if (atomic_load(&session->machine.end) == STASIS_END_CRASHED && !session->frozen)
         return stasis_say_error(&session->machine.end_error);
-    if (session->save_failed)
-        return stasis_err_exit_status(STASIS_ERR_WRITE);
-    return 0;
+    return session->save_status;
 }
 
 static void close_source(struct stasis_session *session, struct stasis_loop_source *source)

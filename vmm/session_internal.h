@@ -36,9 +36,9 @@ struct stasis_session {
     bool has_input;
     struct stasis_console_input input;
     _Atomic bool snapshot_wanted;
-    bool frozen;      /* saved, and the process is to end */
-    bool save_failed; /* the last one */
-    int killed_by;    /* signal that ends the process, or 0 */
+    bool frozen;     /* saved, and the process is to end */
+    int save_status; /* exit status that the last save deserves, 0 if it went well */
+    int killed_by;   /* signal that ends the process, or 0 */
 };
 
 /* session.c: whether the signals that end the process wait for the event loop, or end it at once,

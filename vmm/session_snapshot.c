@@ -53,7 +53,6 @@ static void report(const struct stasis_session *session, const struct stasis_sav
 
 static void saved(struct stasis_session *session)
 {
-    session->save_failed = false;
     session->machine.generation++;
     if (session->options->snapshot_then == STASIS_CLI_THEN_EXIT) {
         session->frozen = true;
@@ -68,6 +67,7 @@ void stasis_session_snapshot(struct stasis_session *session)
     struct stasis_save_stats stats;
     struct stasis_error err;
     uint64_t start = stasis_monotonic_us();
+    int rc;
 
     if (session->frozen)
         return;
@@ -80,9 +80,10 @@ void stasis_session_snapshot(struct stasis_session *session)
         stasis_say("no snapshot taken: the guest has ended");
         return;
     }
-    if (save(session, &stats, &err)) {
+    rc = save(session, &stats, &err);
+    session->save_status = stasis_err_exit_status(rc);
+    if (rc) {
         stasis_say("%s; the guest goes on", err.msg);
-        session->save_failed = true;
         stasis_machine_resume(&session->machine);
         return;
     }
