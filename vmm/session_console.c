@@ -5,9 +5,9 @@
  */
 #include <string.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "vmm/clock.h"
 #include "vmm/session_internal.h"
 
 void stasis_session_wake(struct stasis_session *session)
@@ -134,11 +134,8 @@ int stasis_session_console_open(struct stasis_session *session, struct stasis_er
 
 static uint64_t host_rtc_now(void *ctx)
 {
-    struct timespec now;
-
     (void)ctx;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    return stasis_realtime_ns();
 }
 
 static void host_rtc_arm(void *ctx, bool on, uint64_t deadline_ns)
