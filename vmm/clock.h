@@ -17,13 +17,18 @@ static inline uint64_t stasis_realtime_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* CLOCK_MONOTONIC, in microseconds. */
-static inline uint64_t stasis_monotonic_us(void)
+/* CLOCK_MONOTONIC, in nanoseconds and in microseconds. */
+static inline uint64_t stasis_monotonic_ns(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t stasis_monotonic_us(void)
+{
+    return stasis_monotonic_ns() / 1000;
 }
 
 #endif

@@ -120,8 +120,6 @@ int stasis_kvm_open(struct stasis_kvm *ret_kvm, struct stasis_error *err)
     kvm.has_smm = stasis_kvm_cap(kvm.fd, KVM_CAP_X86_SMM);
     kvm.has_tsc_deadline = stasis_kvm_cap(kvm.fd, KVM_CAP_TSC_DEADLINE_TIMER);
     kvm.has_tsc_control = stasis_kvm_cap(kvm.fd, KVM_CAP_TSC_CONTROL);
-    kvm.has_clock_realtime =
-        (unsigned)stasis_kvm_cap(kvm.fd, KVM_CAP_ADJUST_CLOCK) & KVM_CLOCK_REALTIME;
     *ret_kvm = kvm;
     return 0;
 }

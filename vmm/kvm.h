@@ -21,11 +21,10 @@ struct stasis_kvm {
     bool has_smm;
     bool has_tsc_deadline;
     bool has_tsc_control; /* the guest's TSC can run at another rate than the host's */
-    bool has_clock_realtime;
 };
 
 /* Opens /dev/kvm and checks what the VMM cannot do without. STASIS_ERR_UNAVAILABLE says what is
- * missing and what to do. Capabilities that KVM reports per VM are read by stasis_kvm_vm_caps(). */
+ * missing and what to do. */
 STASIS_MUST_CHECK int stasis_kvm_open(struct stasis_kvm *ret_kvm, struct stasis_error *err);
 void stasis_kvm_close(struct stasis_kvm *kvm);
 

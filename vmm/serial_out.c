@@ -8,18 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "vmm/clock.h"
+
 #define NS_PER_S UINT64_C(1000000000)
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 uint64_t stasis_serial_out_bucket_fill(struct stasis_serial_out_bucket *bucket, uint64_t now,
                                        uint64_t want)
@@ -99,7 +92,7 @@ int stasis_serial_out_open(const struct stasis_serial_out_options *options,
     out->fd = -1;
     out->watch_fd = -1;
     out->bucket = (struct stasis_serial_out_bucket){
-        .rate = options->rate, .tokens = options->rate, .last_ns = now_ns()};
+        .rate = options->rate, .tokens = options->rate, .last_ns = stasis_monotonic_ns()};
     rc = open_kind(out, options, err);
     if (rc)
         stasis_serial_out_close(out);
@@ -114,7 +107,7 @@ size_t stasis_serial_out_write(struct stasis_serial_out *out, const void *bytes,
     size_t taken;
 
     if (out->bucket.rate)
-        allowed = (size_t)stasis_serial_out_bucket_fill(&out->bucket, now_ns(), len);
+        allowed = (size_t)stasis_serial_out_bucket_fill(&out->bucket, stasis_monotonic_ns(), len);
     taken = out->write(out, bytes, allowed);
     if (out->bucket.rate)
         out->bucket.tokens -= taken;
@@ -131,11 +124,12 @@ int stasis_serial_out_fd(const struct stasis_serial_out *out)
 size_t stasis_serial_out_drain(struct stasis_serial_out *out, const void *bytes, size_t len,
                                int timeout_ms)
 {
-    uint64_t end = now_ns() + (uint64_t)timeout_ms * (NS_PER_S / 1000);
+    uint64_t end = stasis_monotonic_ns() + (uint64_t)timeout_ms * (NS_PER_S / 1000);
     const uint8_t *from = bytes;
     size_t taken = stasis_serial_out_write(out, from, len);
 
-    for (uint64_t now = now_ns(); taken < len && now < end; now = now_ns()) {
+    for (uint64_t now = stasis_monotonic_ns(); taken < len && now < end;
+         now = stasis_monotonic_ns()) {
         struct pollfd ready = {.fd = out->watch_fd, .events = POLLOUT};
 
         (void)poll(&ready, 1, (int)((end - now) / (NS_PER_S / 1000)) + 1);
