@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * RAM restore: choosing the mode, what all modes share, and the end.
+ */
+#include "ram.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "io.h"
+#include "pool.h"
+
+/* ---- places ---- */
+
+uint8_t *stasis_ram_chunk_host(const struct stasis_ram *ram, uint64_t i)
+{
+    uint32_t r = stasis_index_region_of(&ram->snap->index, i);
+
+    return ram->host[r] + (i - ram->snap->index.regions[r].first_chunk) * STASIS_CHUNK_SIZE;
+}
+
+uint64_t stasis_ram_chunks_len(const struct stasis_ram *ram, uint64_t first, uint64_t end)
+{
+    struct stasis_snap_chunk last = stasis_index_get(&ram->snap->index, end - 1);
+
+    return (end - 1 - first) * STASIS_CHUNK_SIZE + last.size;
+}
+
+const struct stasis_ram_piece *stasis_ram_piece_of(const struct stasis_ram *ram, uint64_t i)
+{
+    size_t low = 0;
+    size_t high = ram->piece_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (ram->pieces[middle].end <= i)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < ram->piece_count && ram->pieces[low].first <= i ? &ram->pieces[low] : NULL;
+}
+
+/* ---- outcomes ---- */
+
+void stasis_ram_fail(struct stasis_ram *ram, const struct stasis_error *err)
+{
+    bool first;
+
+    pthread_mutex_lock(&ram->lock);
+    first = !ram->failed;
+    if (first)
+        ram->error = *err;
+    ram->failed = true;
+    pthread_cond_broadcast(&ram->changed);
+    pthread_mutex_unlock(&ram->lock);
+    if (first && ram->opts.failed)
+        ram->opts.failed(ram->opts.ctx, err);
+}
+
+void stasis_ram_complete(struct stasis_ram *ram)
+{
+    pthread_mutex_lock(&ram->lock);
+    ram->complete = true;
+    pthread_cond_broadcast(&ram->changed);
+    pthread_mutex_unlock(&ram->lock);
+}
+
+int stasis_ram_wait(struct stasis_ram *ram, struct stasis_error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&ram->lock);
+    while (!ram->complete && !ram->failed && ram->has_background)
+        pthread_cond_wait(&ram->changed, &ram->lock);
+    if (ram->failed) {
+        rc = ram->error.code;
+        if (err)
+            *err = ram->error;
+    } else if (!ram->complete) {
+        rc = stasis_fail(err, STASIS_ERR_ARG, "nothing loads this memory in the background");
+    }
+    pthread_mutex_unlock(&ram->lock);
+    return rc;
+}
+
+/* ---- attaching ---- */
+
+int stasis_ram_start_background(struct stasis_ram *ram, void *(*body)(void *),
+                                struct stasis_error *err)
+{
+    if (ram->opts.no_background)
+        return 0;
+    errno = stasis_thread_create(&ram->background, body, ram);
+    if (errno)
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "starting a thread for guest RAM");
+    ram->has_background = true;
+    return 0;
+}
+
+static int copy(struct stasis_ram *ram, struct stasis_error *err)
+{
+    const uint64_t stored = ram->snap->header.info.stored_bytes;
+    int rc = 0;
+
+    for (uint32_t r = 0; !rc && r < ram->snap->index.region_count; r++)
+        rc = stasis_snap_load_ram(ram->snap, r, ram->host[r], ram->opts.threads, err);
+    if (rc)
+        return rc;
+    atomic_store(&ram->populated, stored);
+    atomic_store(&ram->verified, stored);
+    stasis_ram_complete(ram);
+    return 0;
+}
+
+/* Each mode falls back to the one behind it. */
+static int attach(struct stasis_ram *ram, struct stasis_error *err)
+{
+    int rc = 1;
+
+    ram->mode = ram->opts.mode == STASIS_RAM_AUTO ? STASIS_RAM_LAZY : ram->opts.mode;
+    if (ram->mode == STASIS_RAM_MAP) {
+        rc = stasis_ram_map(ram, err);
+        if (rc > 0)
+            ram->mode = STASIS_RAM_LAZY;
+    }
+    if (ram->mode == STASIS_RAM_LAZY) {
+        rc = stasis_ram_lazy(ram, err);
+        if (rc > 0)
+            ram->mode = STASIS_RAM_COPY;
+    }
+    return ram->mode == STASIS_RAM_COPY ? copy(ram, err) : rc;
+}
+
+static int check(const struct stasis_snap *snap, void *const *hosts,
+                 const struct stasis_ram_opts *opts, struct stasis_error *err)
+{
+    if (opts->size != sizeof(*opts) || opts->mode < STASIS_RAM_AUTO || opts->mode > STASIS_RAM_LAZY)
+        return stasis_fail(err, STASIS_ERR_ARG, "options of %zu bytes, expected %zu, or mode %d",
+                           opts->size, sizeof(*opts), (int)opts->mode);
+    if (snap->fd < 0)
+        return stasis_fail(err, STASIS_ERR_ARG, "RAM comes out of a snapshot that was opened");
+    for (uint32_t r = 0; r < snap->index.region_count; r++)
+        if (!hosts[r] || (uintptr_t)hosts[r] % STASIS_PAGE_SIZE)
+            return stasis_fail(err, STASIS_ERR_ARG,
+                               "memory for region %" PRIu32 " is not on a page boundary", r);
+    return 0;
+}
+
+int stasis_ram_attach(struct stasis_snap *snap, void *const *hosts,
+                      const struct stasis_ram_opts *opts, struct stasis_ram **ret_ram,
+                      struct stasis_error *err)
+{
+    struct stasis_ram *ram;
+    int rc = check(snap, hosts, opts, err);
+
+    if (rc)
+        return rc;
+    ram = calloc(1, sizeof(*ram));
+    if (!ram)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to load RAM");
+    ram->snap = stasis_snap_share(snap);
+    ram->opts = *opts;
+    ram->uffd.fd = ram->stop_fd = -1;
+    for (uint32_t r = 0; r < snap->index.region_count; r++)
+        ram->host[r] = hosts[r];
+    pthread_mutex_init(&ram->lock, NULL);
+    pthread_cond_init(&ram->changed, NULL);
+    rc = attach(ram, err);
+    if (rc)
+        stasis_ram_free(ram);
+    else
+        *ret_ram = ram;
+    return rc;
+}
+
+void stasis_ram_free(struct stasis_ram *ram)
+{
+    if (!ram)
+        return;
+    atomic_store(&ram->stop, true);
+    if (ram->has_background)
+        pthread_join(ram->background, NULL);
+    stasis_ram_lazy_fini(ram);
+    stasis_snap_free(ram->snap);
+    pthread_cond_destroy(&ram->changed);
+    pthread_mutex_destroy(&ram->lock);
+    free(ram->pieces);
+    free(ram);
+}
+
+/* ---- asking ---- */
+
+enum stasis_ram_mode stasis_ram_mode(const struct stasis_ram *ram)
+{
+    return ram->mode;
+}
+
+const char *stasis_ram_reason(const struct stasis_ram *ram)
+{
+    return ram->reason[0] ? ram->reason : NULL;
+}
+
+const char *stasis_ram_mode_name(enum stasis_ram_mode mode)
+{
+    static const char *const names[] = {"auto", "copy", "map", "lazy"};
+
+    return names[mode];
+}
+
+void stasis_ram_get_metrics(const struct stasis_ram *ram, struct stasis_ram_metrics *ret_metrics)
+{
+    struct stasis_ram *own = (struct stasis_ram *)(uintptr_t)ram; /* for the lock */
+
+    pthread_mutex_lock(&own->lock);
+    *ret_metrics = (struct stasis_ram_metrics){
+        .stored_bytes = ram->snap->header.info.stored_bytes,
+        .populated_bytes = atomic_load(&ram->populated),
+        .verified_bytes = atomic_load(&ram->verified),
+        .faults = atomic_load(&ram->faults),
+        .pieces = ram->piece_count,
+        .complete = ram->complete,
+        .failed = ram->failed,
+    };
+    pthread_mutex_unlock(&own->lock);
+}
+
+/* The chunk that `address` lies in, or -1. */
+static int64_t chunk_at(const struct stasis_ram *ram, const void *address)
+{
+    for (uint32_t r = 0; r < ram->snap->index.region_count; r++) {
+        const struct stasis_snap_region *region = &ram->snap->index.regions[r];
+        uintptr_t at = (uintptr_t)address - (uintptr_t)ram->host[r];
+
+        if ((uintptr_t)address >= (uintptr_t)ram->host[r] && at < region->size)
+            return (int64_t)(region->first_chunk + at / STASIS_CHUNK_SIZE);
+    }
+    return -1;
+}
+
+/* Does the file still have what this chunk needs? */
+static bool is_cut(const struct stasis_ram *ram, uint64_t i, uint64_t file_len)
+{
+    struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
+
+    return chunk.stored_len && chunk.offset + chunk.stored_len > file_len;
+}
+
+bool stasis_ram_explain(const struct stasis_ram *ram, const void *address, struct stasis_error *err)
+{
+    int64_t i = chunk_at(ram, address);
+    struct stasis_snap_chunk chunk;
+    struct stat st = {0};
+    bool cut;
+
+    if (address && i < 0)
+        return false;
+    (void)!stasis_io_stat(ram->snap->fd, &st);
+    for (uint64_t k = 0; i < 0 && k < ram->snap->index.chunk_count; k++)
+        if (is_cut(ram, k, (uint64_t)st.st_size))
+            i = (int64_t)k;
+    if (i < 0) {
+        stasis_fail(err, STASIS_ERR_CORRUPT, "%s: the host cannot give the guest memory out of it",
+                    ram->snap->name);
+        return true;
+    }
+    chunk = stasis_index_get(&ram->snap->index, (uint64_t)i);
+    cut = is_cut(ram, (uint64_t)i, (uint64_t)st.st_size);
+    stasis_fail(err, STASIS_ERR_CORRUPT,
+                "%s: chunk %" PRId64 ", guest address 0x%" PRIx64 ", file offset %" PRIu64 ": %s",
+                ram->snap->name, i, chunk.gpa, chunk.offset,
+                cut ? "the file has become shorter" : "damaged, or it cannot be read");
+    return true;
+}

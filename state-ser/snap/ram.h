@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The parts of RAM restore: ram.c (life, failure, metrics), ram_map.c and ram_lazy.c (the modes),
+ * ram_fill.c (the background work of lazy).
+ */
+#ifndef STASIS_SNAP_RAM_H
+#define STASIS_SNAP_RAM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "object.h"
+#include "ram_io.h"
+#include "stasis/ram.h"
+
+/* More mappings would make every fault and every munmap() search longer, and a process has 65,530
+ * at most (vm.max_map_count). */
+#define STASIS_RAM_PIECES_MAX 4096u
+
+#define STASIS_HUGE_PAGE    (UINT64_C(2) << 20)
+#define STASIS_BLOCK_CHUNKS (STASIS_HUGE_PAGE / STASIS_CHUNK_SIZE) /* a huge page of RAM */
+
+/* Chunks first..end-1 of one region. MAP: mapped from the file, at steadily rising offsets. LAZY:
+ * watched by userfaultfd, whole blocks. */
+struct stasis_ram_piece {
+    uint64_t first;
+    uint64_t end;
+};
+
+struct stasis_ram {
+    struct stasis_snap *snap; /* a share of it */
+    uint8_t *host[STASIS_RAM_REGION_MAX];
+    struct stasis_ram_opts opts;
+    enum stasis_ram_mode mode;
+    char reason[256]; /* "" or why it is not the mode asked for */
+
+    struct stasis_ram_piece *pieces; /* ascending */
+    size_t piece_count;
+
+    pthread_t background; /* verifies or fills */
+    bool has_background;
+    _Atomic bool stop;
+
+    struct stasis_uffd uffd;
+    pthread_t handler;
+    bool has_handler;
+    int stop_fd;
+    _Atomic bool *loaded; /* LAZY, by chunk: raw, and in place; a hint for the fill */
+
+    _Atomic uint64_t populated, verified, faults;
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    bool complete;
+    bool failed;
+    struct stasis_error error; /* if failed */
+};
+
+/* ---- ram.c ---- */
+
+/* Where a chunk lies in the host's memory. */
+uint8_t *stasis_ram_chunk_host(const struct stasis_ram *ram, uint64_t i);
+
+/* Bytes of RAM that chunks first..end-1 of one region have. */
+uint64_t stasis_ram_chunks_len(const struct stasis_ram *ram, uint64_t first, uint64_t end);
+
+/* The piece that holds chunk i, or NULL. */
+const struct stasis_ram_piece *stasis_ram_piece_of(const struct stasis_ram *ram, uint64_t i);
+
+/* Notes and reports the first failure. */
+void stasis_ram_fail(struct stasis_ram *ram, const struct stasis_error *err);
+
+void stasis_ram_complete(struct stasis_ram *ram);
+
+/* Starts `body(ram)` as the background thread, unless the options forbid it. */
+int stasis_ram_start_background(struct stasis_ram *ram, void *(*body)(void *),
+                                struct stasis_error *err);
+
+/* ---- the modes: 1 and a reason when the mode cannot be, and another is to be tried ---- */
+
+int stasis_ram_map(struct stasis_ram *ram, struct stasis_error *err);
+int stasis_ram_lazy(struct stasis_ram *ram, struct stasis_error *err);
+void stasis_ram_lazy_fini(struct stasis_ram *ram);
+
+/* ---- ram_lazy.c and ram_fill.c, for each other ---- */
+
+/* Does any of chunks first..end-1 have bytes in the file? */
+bool stasis_ram_is_stored(const struct stasis_ram *ram, uint64_t first, uint64_t end);
+
+/* Puts chunk i in place, or zeros for a zero chunk, and wakes who waits for it. */
+int stasis_ram_install(struct stasis_ram *ram, uint64_t i, const uint8_t *from,
+                       struct stasis_error *err);
+
+/* Chunk i is in place: counts it once. */
+void stasis_ram_loaded(struct stasis_ram *ram, uint64_t i);
+
+/* Whoever touches watched memory from now on waits for ever, or until nobody watches it. */
+void stasis_ram_stop_handler(struct stasis_ram *ram);
+
+/* The background thread. */
+
+void *stasis_ram_fill(void *arg);
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The background work of LAZY: what nobody touches is loaded too, a block of 2 MiB at a time, so
+ * that it becomes a huge page. It runs at a lower priority, and gives half of the time away while
+ * faults come in: the guest must never be slower for it.
+ */
+#include "ram.h"
+
+#include <errno.h>
+
+#include "pool.h"
+
+#define SLEEP_MAX_US 10000u
+
+/* Of MADV_COLLAPSE at a time, so that the end of the VM does not wait long for it. */
+#define COLLAPSE_LEN (32 * STASIS_HUGE_PAGE)
+
+/* Nobody has touched any of it, and it is one huge page of the host. */
+static bool is_whole(const struct stasis_ram *ram, uint64_t first, uint64_t end)
+{
+    if (end - first != STASIS_BLOCK_CHUNKS ||
+        stasis_ram_chunks_len(ram, first, end) != STASIS_HUGE_PAGE ||
+        (uintptr_t)stasis_ram_chunk_host(ram, first) % STASIS_HUGE_PAGE)
+        return false;
+    for (uint64_t i = first; i < end; i++)
+        if (atomic_load(&ram->loaded[i]))
+            return false;
+    return true;
+}
+
+/* The pages themselves change hands, if none is there yet. A move that stops on the way leaves the
+ * rest in the scratch; false unless all of it has moved. */
+static bool move(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *scratch)
+{
+    if (stasis_uffd_move(&ram->uffd, stasis_ram_chunk_host(ram, first), scratch,
+                         STASIS_HUGE_PAGE) != STASIS_HUGE_PAGE)
+        return false;
+    for (uint64_t i = first; i < end; i++)
+        stasis_ram_loaded(ram, i);
+    return true;
+}
+
+/* Chunk by chunk, read anew: a move may have taken part of the scratch. */
+static int copy(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *scratch,
+                struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (uint64_t i = first; i < end && !rc; i++) {
+        if (stasis_index_get(&ram->snap->index, i).kind == STASIS_CHUNK_ZERO ||
+            atomic_load(&ram->loaded[i]))
+            continue; /* zero chunks become zero by themselves once nobody watches */
+        rc = atomic_load(&ram->stop) ? STASIS_ERR_CANCELLED
+                                     : stasis_snap_read_chunks(ram->snap, i, i + 1, scratch, err);
+        if (!rc)
+            rc = stasis_ram_install(ram, i, scratch, err);
+    }
+    return rc;
+}
+
+static int fill_block(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *scratch,
+                      struct stasis_error *err)
+{
+    int rc;
+
+    if (ram->uffd.can_move && is_whole(ram, first, end)) {
+        stasis_ram_io_scratch_zero(scratch, STASIS_HUGE_PAGE);
+        rc = stasis_snap_read_chunks(ram->snap, first, end, scratch, err);
+        if (rc || move(ram, first, end, scratch))
+            return rc;
+    }
+    return copy(ram, first, end, scratch, err);
+}
+
+/* Sleeps as long as the last block took if somebody waited for memory meanwhile. */
+static void give_way(const struct stasis_ram *ram, uint64_t faults, uint64_t since_us)
+{
+    uint64_t took = stasis_ram_io_now_us() - since_us;
+
+    if (atomic_load(&ram->faults) != faults)
+        stasis_ram_io_sleep_us(took < SLEEP_MAX_US ? (unsigned)took : SLEEP_MAX_US);
+}
+
+/* ---- blocks, counted through all regions ---- */
+
+static uint64_t blocks_of(const struct stasis_snap_region *region)
+{
+    return (stasis_region_chunks(region) + STASIS_BLOCK_CHUNKS - 1) / STASIS_BLOCK_CHUNKS;
+}
+
+static uint64_t block_count(const struct stasis_index *index)
+{
+    uint64_t count = 0;
+
+    for (uint32_t r = 0; r < index->region_count; r++)
+        count += blocks_of(&index->regions[r]);
+    return count;
+}
+
+static void block_chunks(const struct stasis_index *index, uint64_t block, uint64_t *ret_first,
+                         uint64_t *ret_end)
+{
+    const struct stasis_snap_region *region = index->regions;
+    uint64_t left;
+
+    while (block >= blocks_of(region))
+        block -= blocks_of(region++);
+    left = stasis_region_chunks(region) - block * STASIS_BLOCK_CHUNKS;
+    *ret_first = region->first_chunk + block * STASIS_BLOCK_CHUNKS;
+    *ret_end = *ret_first + (left < STASIS_BLOCK_CHUNKS ? left : STASIS_BLOCK_CHUNKS);
+}
+
+static int fill_blocks(void *ctx, uint64_t block, uint64_t block_end, struct stasis_error *err)
+{
+    struct stasis_ram *ram = ctx;
+    uint8_t *scratch = stasis_ram_io_scratch(STASIS_HUGE_PAGE);
+    uint64_t first;
+    uint64_t end;
+    int rc = 0;
+
+    if (!scratch)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to load guest RAM in the background");
+    for (; block < block_end && !rc; block++) {
+        uint64_t faults = atomic_load(&ram->faults);
+        uint64_t now = stasis_ram_io_now_us();
+
+        block_chunks(&ram->snap->index, block, &first, &end);
+        if (!stasis_ram_is_stored(ram, first, end))
+            continue;
+        rc = atomic_load(&ram->stop) ? STASIS_ERR_CANCELLED
+                                     : fill_block(ram, first, end, scratch, err);
+        give_way(ram, faults, now);
+    }
+    stasis_ram_io_scratch_free(scratch, STASIS_HUGE_PAGE);
+    return rc;
+}
+
+/* ---- the end: nobody needs to watch any more ---- */
+
+/* The handler first: it must not meet memory that nobody watches. Who waits meanwhile is woken. */
+static int unwatch(struct stasis_ram *ram, struct stasis_error *err)
+{
+    stasis_ram_stop_handler(ram);
+    for (size_t p = 0; p < ram->piece_count; p++) {
+        const struct stasis_ram_piece *piece = &ram->pieces[p];
+        uint8_t *host = stasis_ram_chunk_host(ram, piece->first);
+        uint64_t len = stasis_ram_chunks_len(ram, piece->first, piece->end);
+
+        if (stasis_uffd_unwatch(&ram->uffd, host, len))
+            return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "%s: leaving guest RAM alone",
+                                     ram->snap->name);
+        stasis_ram_io_fork(host, len, true);
+    }
+    stasis_uffd_close(&ram->uffd);
+    return 0;
+}
+
+/* Blocks that were loaded by faults are small pages. */
+static void collapse(struct stasis_ram *ram)
+{
+    for (size_t p = 0; p < ram->piece_count; p++) {
+        const struct stasis_ram_piece *piece = &ram->pieces[p];
+        uint8_t *host = stasis_ram_chunk_host(ram, piece->first);
+        uint64_t left = stasis_ram_chunks_len(ram, piece->first, piece->end);
+
+        while (left && !atomic_load(&ram->stop)) {
+            uint64_t len = left < COLLAPSE_LEN ? left : COLLAPSE_LEN;
+
+            stasis_ram_io_collapse(host, len);
+            host += len;
+            left -= len;
+        }
+    }
+}
+
+void *stasis_ram_fill(void *arg)
+{
+    struct stasis_ram *ram = arg;
+    struct stasis_pool_job job = {.count = block_count(&ram->snap->index),
+                                  .grain = 4,
+                                  .threads = ram->opts.threads,
+                                  .work = fill_blocks,
+                                  .ctx = ram};
+    struct stasis_error err = {0};
+    int rc;
+
+    stasis_ram_io_yield();
+    rc = stasis_pool_run(&job, &err);
+    if (!rc)
+        rc = unwatch(ram, &err);
+    if (!rc) {
+        collapse(ram);
+        stasis_ram_complete(ram);
+    } else if (rc != STASIS_ERR_CANCELLED) {
+        stasis_ram_fail(ram, &err);
+    }
+    return NULL;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * LAZY: the memory stays anonymous; userfaultfd stops whoever touches what is not there yet, and
+ * the handler reads the chunk, verifies it in a buffer of its own and only then puts it in place.
+ *
+ * Memory is watched by blocks of 2 MiB, and only blocks that hold something stored: zero ranges get
+ * huge pages from the kernel at the first touch, as in a guest that was booted.
+ *
+ * The handler goes on after a failure: chunks that are good let their vCPUs and savers reach an
+ * orderly end; a bad one poisons its pages, or, where the kernel cannot, keeps who touched it
+ * waiting. Nobody ever sees zeros in place of a chunk.
+ */
+#include "ram.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io.h"
+#include "pool.h"
+
+/* ---- what to watch ---- */
+
+bool stasis_ram_is_stored(const struct stasis_ram *ram, uint64_t first, uint64_t end)
+{
+    for (uint64_t i = first; i < end; i++)
+        if (stasis_index_get(&ram->snap->index, i).kind != STASIS_CHUNK_ZERO)
+            return true;
+    return false;
+}
+
+/* Lists the ranges of a region whose gaps are wider than `near` blocks; false: too many. */
+static bool plan_region(struct stasis_ram *ram, const struct stasis_snap_region *region,
+                        uint64_t near)
+{
+    uint64_t stop = region->first_chunk + stasis_region_chunks(region);
+    struct stasis_ram_piece *piece = NULL;
+
+    for (uint64_t first = region->first_chunk; first < stop; first += STASIS_BLOCK_CHUNKS) {
+        uint64_t end = stop - first < STASIS_BLOCK_CHUNKS ? stop : first + STASIS_BLOCK_CHUNKS;
+
+        if (!stasis_ram_is_stored(ram, first, end))
+            continue;
+        if (piece && first - piece->end <= near * STASIS_BLOCK_CHUNKS) {
+            piece->end = end;
+            continue;
+        }
+        if (ram->piece_count == STASIS_RAM_PIECES_MAX)
+            return false;
+        piece = &ram->pieces[ram->piece_count++];
+        *piece = (struct stasis_ram_piece){first, end};
+    }
+    return true;
+}
+
+/* Every range is a mapping of its own to the kernel: where there would be too many, wider and wider
+ * gaps are watched with them. A region is one range at the last. */
+static int plan(struct stasis_ram *ram, struct stasis_error *err)
+{
+    const struct stasis_index *index = &ram->snap->index;
+    uint64_t near = 0;
+    bool fits;
+
+    ram->pieces = calloc(STASIS_RAM_PIECES_MAX, sizeof(*ram->pieces));
+    ram->loaded = calloc(index->chunk_count + 1, sizeof(*ram->loaded));
+    if (!ram->pieces || !ram->loaded)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan the loading of RAM");
+    do {
+        ram->piece_count = 0;
+        fits = true;
+        for (uint32_t r = 0; fits && r < index->region_count; r++)
+            fits = plan_region(ram, &index->regions[r], near);
+        near = near * 2 + 1;
+    } while (!fits);
+    return 0;
+}
+
+static int watch(struct stasis_ram *ram, struct stasis_error *err)
+{
+    for (size_t p = 0; p < ram->piece_count; p++) {
+        const struct stasis_ram_piece *piece = &ram->pieces[p];
+        uint8_t *host = stasis_ram_chunk_host(ram, piece->first);
+        uint64_t len = stasis_ram_chunks_len(ram, piece->first, piece->end);
+
+        if (stasis_uffd_watch(&ram->uffd, host, len))
+            return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "watching guest RAM");
+        stasis_ram_io_fork(host, len, false); /* a child would see zeros */
+    }
+    return 0;
+}
+
+/* ---- serving ---- */
+
+/* `address` is in watched memory: the kernel says so. */
+static uint64_t chunk_of(const struct stasis_ram *ram, uint64_t address)
+{
+    const struct stasis_index *index = &ram->snap->index;
+    uint32_t r = 0;
+
+    while (r + 1 < index->region_count &&
+           address - (uintptr_t)ram->host[r] >= index->regions[r].size)
+        r++;
+    return index->regions[r].first_chunk + (address - (uintptr_t)ram->host[r]) / STASIS_CHUNK_SIZE;
+}
+
+void stasis_ram_loaded(struct stasis_ram *ram, uint64_t i)
+{
+    struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
+
+    if (chunk.kind == STASIS_CHUNK_ZERO || atomic_exchange(&ram->loaded[i], true))
+        return;
+    atomic_fetch_add(&ram->populated, chunk.size);
+    atomic_fetch_add(&ram->verified, chunk.size);
+}
+
+int stasis_ram_install(struct stasis_ram *ram, uint64_t i, const uint8_t *from,
+                       struct stasis_error *err)
+{
+    struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
+
+    if (stasis_uffd_copy(&ram->uffd, stasis_ram_chunk_host(ram, i),
+                         chunk.kind == STASIS_CHUNK_ZERO ? NULL : from, chunk.size))
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                                 "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64
+                                 ": putting it in place",
+                                 ram->snap->name, i, chunk.gpa);
+    stasis_ram_loaded(ram, i);
+    return 0;
+}
+
+/* Without a look at `loaded`: at worst a chunk is read twice, and what is in place stays. */
+static void serve(struct stasis_ram *ram, uint64_t i, uint8_t *buf)
+{
+    struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
+    struct stasis_error err = {0};
+    int rc = stasis_snap_read_chunks(ram->snap, i, i + 1, buf, &err);
+
+    if (!rc)
+        rc = stasis_ram_install(ram, i, buf, &err);
+    if (!rc)
+        return;
+    stasis_ram_fail(ram, &err);
+    (void)!stasis_uffd_poison(&ram->uffd, stasis_ram_chunk_host(ram, i), chunk.size);
+}
+
+static void *handle(void *arg)
+{
+    struct stasis_ram *ram = arg;
+    struct stasis_error err;
+    uint8_t *buf = stasis_ram_io_scratch(STASIS_CHUNK_SIZE);
+    uint64_t address;
+    int rc = -1;
+
+    if (!buf)
+        errno = ENOMEM;
+    while (buf && (rc = stasis_uffd_wait(&ram->uffd, ram->stop_fd, &address)) > 0) {
+        atomic_fetch_add(&ram->faults, 1);
+        serve(ram, chunk_of(ram, address), buf);
+    }
+    if (rc < 0) {
+        stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE,
+                          "%s: the loader of guest memory lost its connection to the kernel",
+                          ram->snap->name);
+        stasis_ram_fail(ram, &err);
+    }
+    stasis_ram_io_scratch_free(buf, STASIS_CHUNK_SIZE);
+    return NULL;
+}
+
+/* ---- beginning and end ---- */
+
+static int start_handler(struct stasis_ram *ram, struct stasis_error *err)
+{
+    ram->stop_fd = stasis_ram_io_event();
+    if (ram->stop_fd < 0)
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "an eventfd for guest RAM");
+    errno = stasis_thread_create(&ram->handler, handle, ram);
+    if (errno)
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "starting a thread for guest RAM");
+    ram->has_handler = true;
+    return 0;
+}
+
+static int not_permitted(struct stasis_ram *ram)
+{
+    size_t used = strlen(ram->reason);
+
+    snprintf(ram->reason + used, sizeof(ram->reason) - used,
+             "%suserfaultfd is not to be had (%s; root may use it, and who may open "
+             "/dev/userfaultfd); memory=copy instead of lazy",
+             used ? "; " : "", strerror(errno));
+    return 1;
+}
+
+int stasis_ram_lazy(struct stasis_ram *ram, struct stasis_error *err)
+{
+    int rc;
+
+    if (stasis_uffd_open(&ram->uffd))
+        return not_permitted(ram);
+    rc = plan(ram, err);
+    if (!rc)
+        rc = watch(ram, err);
+    if (!rc && ram->piece_count == 0) {
+        stasis_uffd_close(&ram->uffd);
+        stasis_ram_complete(ram);
+        return 0;
+    }
+    if (!rc)
+        rc = start_handler(ram, err);
+    if (!rc)
+        rc = stasis_ram_start_background(ram, stasis_ram_fill, err);
+    return rc;
+}
+
+void stasis_ram_stop_handler(struct stasis_ram *ram)
+{
+    if (!ram->has_handler)
+        return;
+    stasis_ram_io_signal(ram->stop_fd);
+    pthread_join(ram->handler, NULL);
+    ram->has_handler = false;
+}
+
+void stasis_ram_lazy_fini(struct stasis_ram *ram)
+{
+    stasis_ram_stop_handler(ram);
+    /* Closing wakes who still waits, and what is missing would then be zeros. */
+    for (size_t p = 0; ram->uffd.fd >= 0 && p < ram->piece_count; p++)
+        stasis_ram_io_forbid(stasis_ram_chunk_host(ram, ram->pieces[p].first),
+                             stasis_ram_chunks_len(ram, ram->pieces[p].first, ram->pieces[p].end));
+    stasis_uffd_close(&ram->uffd);
+    stasis_io_close(ram->stop_fd);
+    free(ram->loaded);
+}

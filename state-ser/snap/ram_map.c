@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * MAP: runs of stored chunks are mapped privately over the anonymous memory, so that a guest runs
+ * at once however much RAM it has, and clones share the page cache. Zero ranges stay anonymous: a
+ * hole of a mapped file would be paid twice, and never be a huge page.
+ */
+#include "ram.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "chunk.h"
+#include "io.h"
+#include "pool.h"
+
+/* Zero chunks between two runs that are worth a mapping. */
+#define NEAR_CHUNKS 16u
+
+/* Where in the file guest address 0 would be: equal for chunks that can share a mapping. */
+static uint64_t step_of(const struct stasis_snap_chunk *chunk)
+{
+    return chunk->offset - chunk->gpa;
+}
+
+/* End of the piece that begins with raw chunk i: raw chunks in step, no far gap between them. What
+ * lies in the file between two chunks that follow each other belongs to nobody and is zero, as the
+ * chunks between them are; verify_gap() makes sure. */
+static uint64_t piece_end(const struct stasis_index *index, uint64_t i)
+{
+    uint64_t stop = stasis_index_region_end(index, i);
+    struct stasis_snap_chunk first = stasis_index_get(index, i);
+    uint64_t end = i + 1;
+
+    for (uint64_t k = end; k < stop && k - end <= NEAR_CHUNKS; k++) {
+        struct stasis_snap_chunk chunk = stasis_index_get(index, k);
+
+        if (chunk.kind == STASIS_CHUNK_ZERO)
+            continue;
+        if (chunk.kind != STASIS_CHUNK_RAW || step_of(&chunk) != step_of(&first))
+            break;
+        end = k + 1;
+    }
+    return end;
+}
+
+static enum stasis_chunk_kind kind_of(const struct stasis_index *index, uint64_t i)
+{
+    return stasis_index_get(index, i).kind;
+}
+
+/* 1: more pieces than there may be, or chunks that are not stored as they are in RAM. */
+static int plan(struct stasis_ram *ram, struct stasis_error *err)
+{
+    const struct stasis_index *index = &ram->snap->index;
+    struct stasis_ram_piece *pieces = calloc(STASIS_RAM_PIECES_MAX, sizeof(*pieces));
+    size_t count = 0;
+    uint64_t i = 0;
+
+    if (!pieces)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan mappings");
+    for (;;) {
+        while (i < index->chunk_count && kind_of(index, i) == STASIS_CHUNK_ZERO)
+            i++;
+        if (i == index->chunk_count || count == STASIS_RAM_PIECES_MAX ||
+            kind_of(index, i) != STASIS_CHUNK_RAW)
+            break;
+        pieces[count] = (struct stasis_ram_piece){i, piece_end(index, i)};
+        i = pieces[count++].end;
+    }
+    if (i < index->chunk_count) {
+        free(pieces);
+        return 1;
+    }
+    ram->pieces = pieces;
+    ram->piece_count = count;
+    return 0;
+}
+
+/* ---- verification: of the file, by reading it, not of the mapping, which the guest writes to ----
+ */
+
+/* Chunk i is zero, and the file stands in for it. */
+static int verify_gap(const struct stasis_ram *ram, const struct stasis_ram_piece *piece,
+                      uint64_t i, uint8_t *buf, struct stasis_error *err)
+{
+    struct stasis_snap_chunk first = stasis_index_get(&ram->snap->index, piece->first);
+    struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
+    uint64_t offset = chunk.gpa + step_of(&first);
+    ssize_t n = stasis_io_pread(ram->snap->fd, buf, chunk.size, offset);
+
+    if (n < 0)
+        return stasis_fail_errno(err, STASIS_ERR_IO, "%s: reading RAM at 0x%" PRIx64,
+                                 ram->snap->name, chunk.gpa);
+    if ((uint64_t)n == chunk.size && stasis_chunk_is_zero(buf, chunk.size))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_CORRUPT,
+                       "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64 ", file offset %" PRIu64
+                       ": %s",
+                       ram->snap->name, i, chunk.gpa, offset,
+                       (uint64_t)n < chunk.size ? "the file has become shorter"
+                                                : "bytes that belong to nothing are not zero");
+}
+
+static int verify_chunk(struct stasis_ram *ram, uint64_t i, uint8_t *buf, struct stasis_error *err)
+{
+    const struct stasis_ram_piece *piece = stasis_ram_piece_of(ram, i);
+    struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
+    int rc = 0;
+
+    if (!piece)
+        return 0;
+    if (chunk.kind == STASIS_CHUNK_ZERO)
+        return verify_gap(ram, piece, i, buf, err);
+    rc = stasis_snap_read_chunks(ram->snap, i, i + 1, buf, err);
+    if (!rc)
+        atomic_fetch_add(&ram->verified, chunk.size);
+    return rc;
+}
+
+static int verify_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+{
+    struct stasis_ram *ram = ctx;
+    uint8_t *buf = malloc(STASIS_CHUNK_SIZE);
+    int rc = 0;
+
+    if (!buf)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to verify RAM");
+    for (uint64_t i = first; i < end && !rc; i++)
+        rc = atomic_load(&ram->stop) ? STASIS_ERR_CANCELLED : verify_chunk(ram, i, buf, err);
+    free(buf);
+    return rc;
+}
+
+static void *verify(void *arg)
+{
+    struct stasis_ram *ram = arg;
+    struct stasis_pool_job job = {.count = ram->snap->index.chunk_count,
+                                  .grain = STASIS_GRAIN,
+                                  .threads = ram->opts.threads,
+                                  .work = verify_chunks,
+                                  .ctx = ram};
+    struct stasis_error err = {0};
+    int rc;
+
+    stasis_ram_io_yield();
+    rc = stasis_pool_run(&job, &err);
+    if (rc && rc != STASIS_ERR_CANCELLED)
+        stasis_ram_fail(ram, &err);
+    else if (!rc)
+        stasis_ram_complete(ram);
+    return NULL;
+}
+
+/* ---- mapping ---- */
+
+static int map_piece(struct stasis_ram *ram, const struct stasis_ram_piece *piece)
+{
+    struct stasis_snap_chunk first = stasis_index_get(&ram->snap->index, piece->first);
+
+    return stasis_ram_io_map(stasis_ram_chunk_host(ram, piece->first),
+                             stasis_ram_chunks_len(ram, piece->first, piece->end), ram->snap->fd,
+                             first.offset);
+}
+
+/* 1: the file system cannot map files. A failure further on is final: some is mapped already. */
+static int map_pieces(struct stasis_ram *ram, struct stasis_error *err)
+{
+    for (size_t p = 0; p < ram->piece_count; p++) {
+        if (!map_piece(ram, &ram->pieces[p]))
+            continue;
+        if (p == 0 && (errno == ENODEV || errno == EACCES || errno == EPERM))
+            return 1;
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "%s: mapping RAM", ram->snap->name);
+    }
+    return 0;
+}
+
+static int give_way(struct stasis_ram *ram, const char *why)
+{
+    free(ram->pieces);
+    ram->pieces = NULL;
+    ram->piece_count = 0;
+    snprintf(ram->reason, sizeof(ram->reason), "%s; memory=lazy instead of map", why);
+    return 1;
+}
+
+int stasis_ram_map(struct stasis_ram *ram, struct stasis_error *err)
+{
+    int rc = plan(ram, err);
+
+    if (rc > 0)
+        return give_way(ram, "the stored memory is compressed, or in more than 4096 pieces");
+    if (rc)
+        return rc;
+    /* EWOULDBLOCK: somebody writes to it. A file system without locks has none to give. */
+    if (stasis_ram_io_lock(ram->snap->fd) && errno == EWOULDBLOCK)
+        return stasis_fail(err, STASIS_ERR_IO,
+                           "%s: another program has locked it to write into it; wait for it, or "
+                           "thaw a copy",
+                           ram->snap->name);
+    rc = map_pieces(ram, err);
+    if (rc > 0)
+        return give_way(ram, "the file system cannot map files");
+    if (!rc && ram->piece_count == 0)
+        stasis_ram_complete(ram);
+    else if (!rc)
+        rc = stasis_ram_start_background(ram, verify, err);
+    return rc;
+}

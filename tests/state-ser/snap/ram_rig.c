@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "tests/state-ser/snap/ram_rig.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "state-ser/snap/ram_io.h"
+
+static void on_failed(void *ctx, const struct stasis_error *err)
+{
+    struct rig *rig = ctx;
+
+    rig->error = *err;
+    atomic_fetch_add(&rig->failures, 1);
+}
+
+int rig_try(struct rig *rig, int fd, struct stasis_ram_opts opts, struct stasis_error *err)
+{
+    struct stasis_snap *snap = NULL;
+    int rc;
+
+    *rig = (struct rig){0};
+    if (stasis_snap_open_fd(fd, "test", &snap, err))
+        fail_msg("%s", err->msg);
+    rig->region_count = stasis_snap_region_count(snap);
+    for (uint32_t r = 0; r < rig->region_count; r++) {
+        rig->size[r] = stasis_snap_region_at(snap, r).size;
+        rig->host[r] = stasis_ram_io_scratch(rig->size[r]);
+        assert_non_null(rig->host[r]);
+    }
+    opts.size = sizeof(opts);
+    opts.failed = on_failed;
+    opts.ctx = rig;
+    rc = stasis_ram_attach(snap, rig->host, &opts, &rig->ram, err);
+    stasis_snap_free(snap);
+    return rc;
+}
+
+void rig_attach(struct rig *rig, int fd, enum stasis_ram_mode mode, bool background)
+{
+    const struct stasis_ram_opts opts = {.mode = mode, .no_background = !background};
+    struct stasis_error err = {0};
+
+    if (rig_try(rig, fd, opts, &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(stasis_ram_mode(rig->ram), mode);
+    assert_null(stasis_ram_reason(rig->ram));
+}
+
+void rig_fini(struct rig *rig)
+{
+    stasis_ram_free(rig->ram);
+    for (uint32_t r = 0; r < rig->region_count; r++)
+        munmap(rig->host[r], rig->size[r]);
+    *rig = (struct rig){0};
+}
+
+static sigjmp_buf back;
+
+static void on_fault(int number)
+{
+    siglongjmp(back, number);
+}
+
+int touch(const void *at)
+{
+    struct sigaction action = {.sa_handler = on_fault}, bus, segv;
+    volatile int result;
+
+    sigaction(SIGBUS, &action, &bus);
+    sigaction(SIGSEGV, &action, &segv);
+    result = sigsetjmp(back, 1);
+    if (!result)
+        (void)*(const volatile uint8_t *)at;
+    sigaction(SIGBUS, &bus, NULL);
+    sigaction(SIGSEGV, &segv, NULL);
+    return result;
+}
+
+void assert_same(const struct rig *rig, const struct built *built)
+{
+    assert_int_equal(rig->region_count, built->region_count);
+    for (uint32_t r = 0; r < rig->region_count; r++) {
+        assert_int_equal(rig->size[r], built->size[r]);
+        assert_true(!memcmp(rig->host[r], built->ram[r], rig->size[r]));
+    }
+}
+
+void rig_wait(struct rig *rig)
+{
+    struct stasis_error err;
+
+    if (stasis_ram_wait(rig->ram, &err))
+        fail_msg("%s", err.msg);
+}
+
+struct stasis_ram_metrics rig_metrics(const struct rig *rig)
+{
+    struct stasis_ram_metrics metrics;
+
+    stasis_ram_get_metrics(rig->ram, &metrics);
+    return metrics;
+}
+
+bool has_lazy(void)
+{
+    struct stasis_uffd uffd;
+
+    if (stasis_uffd_open(&uffd)) {
+        print_message("left out: userfaultfd is not permitted here\n");
+        return false;
+    }
+    stasis_uffd_close(&uffd);
+    return true;
+}

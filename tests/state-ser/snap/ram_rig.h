@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Memory to attach snapshots to, and a way to touch what may not be there.
+ */
+#ifndef STASIS_TESTS_RAM_RIG_H
+#define STASIS_TESTS_RAM_RIG_H
+
+#include "tests/state-ser/snap/fixture.h"
+
+#include <stdatomic.h>
+
+#include "stasis/ram.h"
+
+struct rig {
+    struct stasis_ram *ram;
+    uint32_t region_count;
+    void *host[4];
+    size_t size[4];
+    _Atomic int failures;      /* calls of the callback */
+    struct stasis_error error; /* of the first */
+};
+
+/* Maps memory for the snapshot in `fd` and attaches it; the snapshot is freed at once. */
+int rig_try(struct rig *rig, int fd, struct stasis_ram_opts opts, struct stasis_error *err);
+void rig_attach(struct rig *rig, int fd, enum stasis_ram_mode mode, bool background);
+void rig_fini(struct rig *rig);
+
+/* Reads a byte: 0, or the signal that it gave. */
+int touch(const void *at);
+
+void assert_same(const struct rig *rig, const struct built *built);
+void rig_wait(struct rig *rig);
+struct stasis_ram_metrics rig_metrics(const struct rig *rig);
+
+/* True where userfaultfd is permitted; else says that it is not. */
+bool has_lazy(void);
+
+#endif
