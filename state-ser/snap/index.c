@@ -179,19 +179,21 @@ static int check_entry(const struct stasis_index *index, uint64_t i, uint64_t *p
         return bad_chunk(i, "has reserved bytes that are not zero", err);
     if (p[0] == STASIS_CHUNK_ABSENT)
         return bad_chunk(i, "is absent, and the snapshot has no parent", err);
-    if (p[0] > STASIS_CHUNK_RAW)
-        return bad_chunk(i, "is of an unknown kind", err);
     if (p[0] == STASIS_CHUNK_ZERO)
         return chunk.page_mask || chunk.crc || chunk.offset || chunk.stored_len
                    ? bad_chunk(i, "is zero and yet stored", err)
                    : 0;
-    if (chunk.stored_len != chunk.size)
+    if (p[0] != STASIS_CHUNK_RAW && !(p[0] == STASIS_CHUNK_ZLIB && index->may_be_packed))
+        return bad_chunk(i, "is of an unknown kind", err);
+    if (p[0] == STASIS_CHUNK_RAW && chunk.stored_len != chunk.size)
         return bad_chunk(i, "is raw, but its length is not that of the chunk", err);
+    if (p[0] == STASIS_CHUNK_ZLIB && (!chunk.stored_len || chunk.stored_len >= chunk.size))
+        return bad_chunk(i, "is compressed, but not smaller", err);
     if (!chunk.page_mask || chunk.page_mask >> (chunk.size / STASIS_PAGE_SIZE))
         return bad_chunk(i, "has an impossible page mask", err);
     if (chunk.offset < *pos || chunk.offset > end || chunk.stored_len > end - chunk.offset)
         return bad_chunk(i, "lies outside the data section or over another chunk", err);
-    if (chunk.offset % STASIS_PAGE_SIZE)
+    if (p[0] == STASIS_CHUNK_RAW && chunk.offset % STASIS_PAGE_SIZE)
         return bad_chunk(i, "is raw and not on a page boundary", err);
     *pos = chunk.offset + chunk.stored_len;
     return 0;
@@ -222,7 +224,8 @@ int stasis_index_parse(uint8_t *bytes, size_t len, const struct stasis_snap_info
                        uint64_t data_offset, uint64_t data_len, struct stasis_index *ret_index,
                        struct stasis_error *err)
 {
-    struct stasis_index index = {.bytes = bytes, .len = len};
+    struct stasis_index index = {
+        .bytes = bytes, .len = len, .may_be_packed = info->incompatible & STASIS_FEATURE_ZLIB};
     int rc;
 
     if (len < PREFIX_LEN)

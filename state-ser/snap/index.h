@@ -13,7 +13,8 @@ struct stasis_index {
     struct stasis_snap_region regions[STASIS_RAM_REGION_MAX];
     uint64_t chunk_count;
     uint64_t ram_bytes;
-    uint8_t *bytes; /* NULL until made or read */
+    bool may_be_packed; /* the header says that chunks may be compressed */
+    uint8_t *bytes;     /* NULL until made or read */
     size_t len;
 };
 

@@ -3,8 +3,10 @@
  * Stored RAM back into memory, each chunk checked before it counts.
  */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "chunk.h"
+#include "codec.h"
 #include "io.h"
 #include "object.h"
 #include "pool.h"
@@ -14,6 +16,17 @@ struct load {
     const struct stasis_snap_region *region;
     uint8_t *host;
 };
+
+static int damaged(const struct stasis_snap *snap, uint64_t i, const char *what,
+                   struct stasis_error *err)
+{
+    struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
+
+    return stasis_fail(err, STASIS_ERR_CORRUPT,
+                       "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64 ", file offset %" PRIu64
+                       ": %s",
+                       snap->name, i, chunk.gpa, chunk.offset, what);
+}
 
 int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_t end,
                          uint8_t *host, struct stasis_error *err)
@@ -32,13 +45,37 @@ int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_
         bool there = at + chunk.size <= (uint64_t)n;
 
         if (!there || stasis_crc32(host + at, chunk.size) != chunk.crc)
-            return stasis_fail(err, STASIS_ERR_CORRUPT,
-                               "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64
-                               ", file offset %" PRIu64 ": %s",
-                               snap->name, i, chunk.gpa, chunk.offset,
-                               there ? "damaged (CRC)" : "the file has become shorter");
+            return damaged(snap, i, there ? "damaged (CRC)" : "the file has become shorter", err);
     }
     return 0;
+}
+
+int stasis_snap_read_packed(const struct stasis_snap *snap, uint64_t index, uint8_t *host,
+                            struct stasis_error *err)
+{
+    struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, index);
+    uint8_t *stored = malloc(STASIS_CHUNK_SIZE);
+    bool nomem = !stored;
+    ssize_t n;
+    int rc = 0;
+
+    if (nomem)
+        goto out;
+    n = stasis_io_pread(snap->fd, stored, chunk.stored_len, chunk.offset);
+    if (n < 0)
+        rc = stasis_fail_errno(err, STASIS_ERR_IO, "%s: reading RAM at 0x%" PRIx64, snap->name,
+                               chunk.gpa);
+    else if ((size_t)n < chunk.stored_len)
+        rc = damaged(snap, index, "the file has become shorter", err);
+    else if (stasis_crc32(stored, chunk.stored_len) != chunk.crc)
+        rc = damaged(snap, index, "damaged (CRC)", err);
+    else if (!stasis_codec_unpack(stored, chunk.stored_len, host, chunk.size, &nomem) && !nomem)
+        rc = damaged(snap, index, "does not unpack to one chunk", err);
+out:
+    if (nomem)
+        rc = stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to unpack RAM", snap->name);
+    free(stored);
+    return rc;
 }
 
 int stasis_snap_read_chunks(const struct stasis_snap *snap, uint64_t first, uint64_t end,
@@ -49,8 +86,17 @@ int stasis_snap_read_chunks(const struct stasis_snap *snap, uint64_t first, uint
     while (first < end && !rc) {
         uint64_t stop = stasis_index_run(&snap->index, first, end);
 
-        if (stasis_index_get(&snap->index, first).kind == STASIS_CHUNK_RAW)
+        switch (stasis_index_get(&snap->index, first).kind) {
+        case STASIS_CHUNK_RAW:
             rc = stasis_snap_read_run(snap, first, stop, host, err);
+            break;
+        case STASIS_CHUNK_ZLIB:
+            rc = stasis_snap_read_packed(snap, first, host, err);
+            break;
+        case STASIS_CHUNK_ZERO:
+        case STASIS_CHUNK_ABSENT:
+            break;
+        }
         host += (stop - first) * STASIS_CHUNK_SIZE;
         first = stop;
     }

@@ -31,15 +31,20 @@ struct stasis_snap_sink {
     uint64_t pos; /* streamed: bytes written */
 };
 
-/* Writes the whole snapshot into the sink, which is empty; *ret_header becomes what it says.
- * STASIS_ERR_WRITE, STASIS_ERR_NOMEM, STASIS_ERR_ARG (the snapshot was opened, not built). */
+struct stasis_snap_written {
+    struct stasis_header header;
+    struct stasis_save_stats stats;
+};
+
+/* Writes the whole snapshot into the sink, which is empty. STASIS_ERR_WRITE, STASIS_ERR_NOMEM,
+ * STASIS_ERR_CANCELLED, STASIS_ERR_ARG (the snapshot was opened, not built). */
 int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_sink *sink,
-                      const struct stasis_save_opts *opts, struct stasis_header *ret_header,
+                      const struct stasis_save_opts *opts, struct stasis_snap_written *ret_written,
                       struct stasis_error *err);
 
 /* The last step of a save, when nothing can fail any more: tells the snapshot and the caller what
  * was written. ret_stats may be NULL. */
-void stasis_snap_saved(struct stasis_snap *snap, const struct stasis_header *header,
+void stasis_snap_saved(struct stasis_snap *snap, const struct stasis_snap_written *written,
                        struct stasis_save_stats *ret_stats);
 
 /* Checks *opts (may be NULL) and copies it, or the defaults. STASIS_ERR_ARG. */
@@ -53,6 +58,10 @@ int stasis_snap_spool(int fd, int *ret_fd, struct stasis_error *err);
 /* Reads the run of raw chunks first..end-1 into `host`, and checks each one's CRC. */
 int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_t end,
                          uint8_t *host, struct stasis_error *err);
+
+/* Reads a compressed chunk into `host` (its size): checks its CRC, then what it unpacks to. */
+int stasis_snap_read_packed(const struct stasis_snap *snap, uint64_t index, uint8_t *host,
+                            struct stasis_error *err);
 
 /* Reads chunks first..end-1 of one region into `host`, each verified; zero chunks are skipped. */
 int stasis_snap_read_chunks(const struct stasis_snap *snap, uint64_t first, uint64_t end,

@@ -61,8 +61,10 @@ static void work(struct pool *pool, bool report)
         int rc = job->work(job->ctx, first, end, &err);
         uint64_t done = finish(pool, first, end, rc, &err);
 
-        if (report && !rc)
-            job->progress(job->ctx, done);
+        if (report && !rc && !job->progress(job->ctx, done)) {
+            rc = stasis_fail(&err, STASIS_ERR_CANCELLED, "cancelled");
+            finish(pool, end, end, rc, &err);
+        }
     }
 }
 
@@ -115,6 +117,6 @@ int stasis_pool_run(const struct stasis_pool_job *job, struct stasis_error *err)
     if (pool.rc && err)
         *err = pool.err;
     if (!pool.rc && job->progress)
-        job->progress(job->ctx, job->count);
+        (void)job->progress(job->ctx, job->count); /* too late to cancel */
     return pool.rc;
 }

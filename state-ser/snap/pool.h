@@ -8,6 +8,7 @@
 #include "stasis/error.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct stasis_pool_job {
@@ -15,7 +16,9 @@ struct stasis_pool_job {
     uint64_t grain;   /* items handed out at a time */
     unsigned threads; /* 0: one per online core; 1: the caller alone, no thread is made */
     int (*work)(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err);
-    void (*progress)(void *ctx, uint64_t done); /* items; on the caller's thread; may be NULL */
+    /* Items done, on the caller's thread; false ends the job with STASIS_ERR_CANCELLED. May be
+     * NULL. */
+    bool (*progress)(void *ctx, uint64_t done);
     void *ctx;
 };
 

@@ -17,7 +17,7 @@ int stasis_snap_read_chunk(const struct stasis_snap *snap, uint64_t index, void 
                            index);
     chunk = stasis_index_get(&snap->index, index);
     if (chunk.kind != STASIS_CHUNK_ZERO)
-        return stasis_snap_read_run(snap, index, index + 1, host, err);
+        return stasis_snap_read_chunks(snap, index, index + 1, host, err);
     memset(host, 0, chunk.size);
     return 0;
 }

@@ -192,7 +192,10 @@ static const char *what_is_left(const struct target *target)
 {
     if (target->placed)
         return "the new file is in place, but may not survive a power cut";
-    return target->exists ? "the old file is whole" : "nothing is left of it";
+    if (target->exists)
+        return "the old file is whole";
+    /* Before that, it may not even be known whether there is an old file. */
+    return target->fd < 0 ? "nothing was written" : "nothing is left of it";
 }
 
 int stasis_snap_save(struct stasis_snap *snap, const char *path,
@@ -202,7 +205,7 @@ int stasis_snap_save(struct stasis_snap *snap, const char *path,
     struct target target = {.dir = -1, .fd = -1};
     struct stasis_save_opts chosen;
     struct stasis_snap_sink sink;
-    struct stasis_header header;
+    struct stasis_snap_written written;
     int rc = stasis_save_opts_get(opts, &chosen, err);
 
     if (!rc)
@@ -213,12 +216,12 @@ int stasis_snap_save(struct stasis_snap *snap, const char *path,
         rc = create(&target, err);
     if (!rc) {
         sink = (struct stasis_snap_sink){.fd = target.fd};
-        rc = stasis_snap_write(snap, &sink, &chosen, &header, err);
+        rc = stasis_snap_write(snap, &sink, &chosen, &written, err);
     }
     if (!rc)
         rc = publish(&target, !chosen.no_sync, err);
     if (!rc) {
-        stasis_snap_saved(snap, &header, ret_stats);
+        stasis_snap_saved(snap, &written, ret_stats);
     } else {
         if (target.temporary[0] && !target.placed)
             stasis_io_unlink(target.dir, target.temporary);

@@ -18,14 +18,14 @@ int stasis_snap_save_stream(struct stasis_snap *snap, int fd, const struct stasi
 {
     struct stasis_snap_sink sink = {.fd = fd, .streamed = true};
     struct stasis_save_opts chosen;
-    struct stasis_header header;
+    struct stasis_snap_written written;
     int rc = stasis_save_opts_get(opts, &chosen, err);
 
     if (!rc)
-        rc = stasis_snap_write(snap, &sink, &chosen, &header, err);
+        rc = stasis_snap_write(snap, &sink, &chosen, &written, err);
     if (rc)
         return stasis_wrap(err, rc, "saving to a stream");
-    stasis_snap_saved(snap, &header, ret_stats);
+    stasis_snap_saved(snap, &written, ret_stats);
     return 0;
 }
 

@@ -41,11 +41,11 @@ static int verify_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_
     int rc = 0;
 
     if (!buf)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to verify RAM");
+        return stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to verify RAM", snap->name);
     for (uint64_t i = first; i < end && !rc; i++) {
-        if (stasis_index_get(&snap->index, i).kind != STASIS_CHUNK_RAW)
+        if (!stasis_index_get(&snap->index, i).stored_len)
             continue;
-        rc = stasis_snap_read_run(snap, i, i + 1, buf, err);
+        rc = stasis_snap_read_chunks(snap, i, i + 1, buf, err);
         if (!rc)
             rc = check_chunk(snap, i, buf, err);
     }
@@ -127,7 +127,7 @@ static int check_data_gaps(const struct stasis_snap *snap, const struct stasis_s
         struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
         int rc;
 
-        if (chunk.kind != STASIS_CHUNK_RAW)
+        if (!chunk.stored_len)
             continue;
         rc = check_gap(snap, pos, chunk.offset, err);
         if (rc)
@@ -180,13 +180,14 @@ static int check_sections(const struct stasis_snap *snap, struct stasis_error *e
     return rc;
 }
 
-static void report(void *ctx, uint64_t done)
+static bool report(void *ctx, uint64_t done)
 {
     const struct verify *verify = ctx;
     uint64_t total = verify->snap->index.ram_bytes;
     uint64_t bytes = done * STASIS_CHUNK_SIZE;
 
     verify->progress(verify->ctx, bytes < total ? bytes : total, total);
+    return true;
 }
 
 int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,

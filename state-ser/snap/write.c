@@ -9,31 +9,15 @@
 #include <string.h>
 
 #include "chunk.h"
+#include "codec.h"
 #include "io.h"
-#include "object.h"
 #include "pool.h"
+#include "writer.h"
 
 #define HUGE_PAGE (UINT64_C(2) << 20)
 
-struct writer {
-    const struct stasis_snap *snap;
-    struct stasis_snap_sink *sink;
-    struct stasis_save_opts opts;
-    struct stasis_index index; /* of this save */
-    uint8_t *state;
-    size_t state_len;
-    struct stasis_header header;
-    struct stasis_section parts[3]; /* state, index, data */
-};
-
-static uint64_t round_up(uint64_t value, uint64_t to)
-{
-    return (value + to - 1) / to * to;
-}
-
-/* `offset` is where the bytes belong; a stream is filled with zeros up to it. */
-static int put(struct stasis_snap_sink *sink, const void *bytes, size_t len, uint64_t offset,
-               struct stasis_error *err)
+int stasis_writer_put(struct stasis_snap_sink *sink, const void *bytes, size_t len, uint64_t offset,
+                      struct stasis_error *err)
 {
     static const uint8_t zeros[STASIS_PAGE_SIZE];
     int rc = 0;
@@ -57,7 +41,7 @@ static int put(struct stasis_snap_sink *sink, const void *bytes, size_t len, uin
               : 0;
 }
 
-static const uint8_t *chunk_bytes(const struct writer *w, uint64_t i)
+const uint8_t *stasis_writer_chunk(const struct stasis_writer *w, uint64_t i)
 {
     uint32_t r = stasis_index_region_of(&w->index, i);
 
@@ -66,13 +50,13 @@ static const uint8_t *chunk_bytes(const struct writer *w, uint64_t i)
 
 static int scan(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
 {
-    struct writer *w = ctx;
+    struct stasis_writer *w = ctx;
 
     (void)err;
     for (uint64_t i = first; i < end; i++) {
         struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
 
-        chunk.page_mask = stasis_chunk_page_mask(chunk_bytes(w, i), chunk.size);
+        chunk.page_mask = stasis_chunk_page_mask(stasis_writer_chunk(w, i), chunk.size);
         chunk.kind = chunk.page_mask ? STASIS_CHUNK_RAW : STASIS_CHUNK_ZERO;
         chunk.stored_len = chunk.page_mask ? chunk.size : 0;
         stasis_index_put(&w->index, i, &chunk);
@@ -84,7 +68,7 @@ static int scan(void *ctx, uint64_t first, uint64_t end, struct stasis_error *er
  * that it can be mapped with huge pages; what that skips in a file is a hole. */
 static uint64_t run_offset(uint64_t pos, uint64_t gpa, uint64_t gpa_end)
 {
-    bool pays = round_up(gpa, HUGE_PAGE) + HUGE_PAGE <= gpa_end;
+    bool pays = stasis_round_up(gpa, HUGE_PAGE) + HUGE_PAGE <= gpa_end;
 
     return pays ? pos + (gpa - pos) % HUGE_PAGE : pos;
 }
@@ -100,7 +84,7 @@ static uint64_t raw_end(const struct stasis_index *index, uint64_t i)
 }
 
 /* Gives every raw chunk its offset and returns the end of the data. */
-static uint64_t lay_out(struct writer *w, uint64_t pos)
+static uint64_t lay_out(struct stasis_writer *w, uint64_t pos)
 {
     struct stasis_index *index = &w->index;
     uint64_t run_end = 0;
@@ -127,14 +111,14 @@ static uint64_t lay_out(struct writer *w, uint64_t pos)
 }
 
 /* Takes the checksums of a run of raw chunks and returns its length. */
-static uint64_t sum_run(struct writer *w, uint64_t first, uint64_t end)
+static uint64_t sum_run(struct stasis_writer *w, uint64_t first, uint64_t end)
 {
     uint64_t len = 0;
 
     for (uint64_t i = first; i < end; i++) {
         struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
 
-        chunk.crc = stasis_crc32(chunk_bytes(w, i), chunk.size);
+        chunk.crc = stasis_crc32(stasis_writer_chunk(w, i), chunk.size);
         stasis_index_put(&w->index, i, &chunk);
         len += chunk.size;
     }
@@ -145,7 +129,7 @@ static uint64_t sum_run(struct writer *w, uint64_t first, uint64_t end)
  * checksum is taken just before, while the bytes are on their way through the cache. */
 static int write_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
 {
-    struct writer *w = ctx;
+    struct stasis_writer *w = ctx;
     int rc = 0;
 
     while (first < end && !rc) {
@@ -153,14 +137,24 @@ static int write_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_e
         uint64_t stop = stasis_index_run(&w->index, first, end);
 
         if (chunk.kind == STASIS_CHUNK_RAW)
-            rc = put(w->sink, chunk_bytes(w, first), sum_run(w, first, stop), chunk.offset, err);
+            rc = stasis_writer_put(w->sink, stasis_writer_chunk(w, first), sum_run(w, first, stop),
+                                   chunk.offset, err);
         first = stop;
     }
     return rc;
 }
 
-static int run_chunks(struct writer *w, unsigned threads,
-                      int (*work)(void *, uint64_t, uint64_t, struct stasis_error *),
+static bool report(void *ctx, uint64_t done)
+{
+    const struct stasis_writer *w = ctx;
+    uint64_t total = w->index.ram_bytes;
+    uint64_t bytes = done * STASIS_CHUNK_SIZE;
+
+    return w->opts.progress(w->opts.ctx, bytes < total ? bytes : total, total);
+}
+
+static int run_chunks(struct stasis_writer *w, unsigned threads,
+                      int (*work)(void *, uint64_t, uint64_t, struct stasis_error *), bool tell,
                       struct stasis_error *err)
 {
     struct stasis_pool_job job = {
@@ -168,62 +162,103 @@ static int run_chunks(struct writer *w, unsigned threads,
         .grain = STASIS_GRAIN,
         .threads = threads,
         .work = work,
+        .progress = tell && w->opts.progress ? report : NULL,
         .ctx = w,
     };
 
     return stasis_pool_run(&job, err);
 }
 
-/* Decides where everything goes, once it is known which chunks are stored. */
-static void lay_out_sections(struct writer *w)
+/* Decides where everything goes that can be placed before RAM is written, and then the rest: in a
+ * stream that is what comes behind the data. */
+static void lay_out_front(struct stasis_writer *w)
 {
     struct stasis_section *state = &w->parts[0];
     struct stasis_section *index = &w->parts[1];
     struct stasis_section *data = &w->parts[2];
 
-    state->type = STASIS_SECTION_STATE;
-    state->length = w->state_len;
-    index->type = STASIS_SECTION_INDEX;
-    index->length = w->index.len;
-    data->type = STASIS_SECTION_DATA;
-    if (w->sink->streamed) {
-        data->offset = STASIS_PAGE_SIZE;
-        data->length = lay_out(w, data->offset) - data->offset;
-        index->offset = data->offset + data->length;
-        state->offset = index->offset + index->length;
-        w->header.info.file_len = state->offset + state->length + STASIS_HEADER_LEN;
-    } else {
-        state->offset = STASIS_HEADER_LEN;
-        index->offset = round_up(state->offset + state->length, 8);
-        data->offset = round_up(index->offset + index->length, STASIS_PAGE_SIZE);
-        data->length = lay_out(w, data->offset) - data->offset;
-        w->header.info.file_len = data->offset + data->length;
-    }
+    *state = (struct stasis_section){.type = STASIS_SECTION_STATE, .length = w->state_len};
+    *index = (struct stasis_section){.type = STASIS_SECTION_INDEX, .length = w->index.len};
+    *data = (struct stasis_section){.type = STASIS_SECTION_DATA, .offset = STASIS_PAGE_SIZE};
+    if (w->sink->streamed)
+        return;
+    state->offset = STASIS_HEADER_LEN;
+    index->offset = stasis_round_up(state->offset + state->length, 8);
+    data->offset = stasis_round_up(index->offset + index->length, STASIS_PAGE_SIZE);
 }
 
-static int write_header(struct writer *w, uint64_t offset, struct stasis_error *err)
+static void lay_out_back(struct stasis_writer *w, uint64_t data_end)
+{
+    struct stasis_section *state = &w->parts[0];
+    struct stasis_section *index = &w->parts[1];
+    struct stasis_section *data = &w->parts[2];
+
+    data->length = data_end - data->offset;
+    w->header.info.file_len = data_end;
+    if (!w->sink->streamed)
+        return;
+    index->offset = data_end;
+    state->offset = index->offset + index->length;
+    w->header.info.file_len = state->offset + state->length + STASIS_HEADER_LEN;
+}
+
+static int write_header(struct stasis_writer *w, uint64_t offset, struct stasis_error *err)
 {
     uint8_t bytes[STASIS_HEADER_LEN];
 
     stasis_header_encode(&w->header, bytes);
-    return put(w->sink, bytes, sizeof(bytes), offset, err);
+    return stasis_writer_put(w->sink, bytes, sizeof(bytes), offset, err);
 }
 
-static int write_section(struct writer *w, struct stasis_section *section, const void *bytes,
+static int write_section(struct stasis_writer *w, struct stasis_section *section, const void *bytes,
                          struct stasis_error *err)
 {
     section->crc = stasis_crc32(bytes, section->length);
-    return put(w->sink, bytes, section->length, section->offset, err);
+    return stasis_writer_put(w->sink, bytes, section->length, section->offset, err);
 }
 
-static int write_file(struct writer *w, struct stasis_error *err)
+static int set_length(struct stasis_writer *w, struct stasis_error *err)
+{
+    uint64_t len = w->header.info.file_len;
+
+    if (!w->sink->streamed && stasis_io_truncate(w->sink->fd, len))
+        return stasis_fail_errno(err, STASIS_ERR_WRITE, "growing the file to %" PRIu64 " bytes",
+                                 len);
+    return 0;
+}
+
+/* As it is: all offsets are known at once. A stream takes one chunk after the other. */
+static int write_raw(struct stasis_writer *w, struct stasis_error *err)
 {
     int rc;
 
-    if (stasis_io_truncate(w->sink->fd, w->header.info.file_len))
-        return stasis_fail_errno(err, STASIS_ERR_WRITE, "growing the file to %" PRIu64 " bytes",
-                                 w->header.info.file_len);
-    rc = run_chunks(w, w->opts.threads, write_chunks, err);
+    lay_out_back(w, lay_out(w, w->parts[2].offset));
+    rc = set_length(w, err);
+    return rc ? rc
+              : run_chunks(w, w->sink->streamed ? 1 : w->opts.threads, write_chunks, true, err);
+}
+
+static int write_packed(struct stasis_writer *w, struct stasis_error *err)
+{
+    int rc;
+
+    stasis_packer_init(w);
+    rc = run_chunks(w, w->opts.threads, stasis_packer_work, true, err);
+    lay_out_back(w, w->pack.pos);
+    stasis_packer_fini(w);
+    return rc ? rc : set_length(w, err);
+}
+
+static int write_ram(struct stasis_writer *w, struct stasis_error *err)
+{
+    return w->opts.zlib_level ? write_packed(w, err) : write_raw(w, err);
+}
+
+/* The header last: without it nothing else counts. */
+static int write_file(struct stasis_writer *w, struct stasis_error *err)
+{
+    int rc = write_ram(w, err);
+
     if (!rc)
         rc = write_section(w, &w->parts[0], w->state, err);
     if (!rc)
@@ -235,17 +270,12 @@ static int write_file(struct writer *w, struct stasis_error *err)
     return write_header(w, 0, err);
 }
 
-static int write_stream(struct writer *w, struct stasis_error *err)
+static int write_stream(struct stasis_writer *w, struct stasis_error *err)
 {
-    const struct stasis_snap_info whole = w->header.info;
-    int rc;
+    int rc = write_header(w, 0, err);
 
-    w->header.info.file_len = 0;
-    w->header.info.stored_bytes = 0;
-    rc = write_header(w, 0, err);
-    w->header.info = whole;
     if (!rc)
-        rc = run_chunks(w, 1, write_chunks, err);
+        rc = write_ram(w, err);
     if (!rc)
         rc = write_section(w, &w->parts[1], w->index.bytes, err);
     if (!rc)
@@ -256,17 +286,18 @@ static int write_stream(struct writer *w, struct stasis_error *err)
     w->header.sections[0] = w->parts[2];
     w->header.sections[1] = w->parts[1];
     w->header.sections[2] = w->parts[0];
-    return write_header(w, whole.file_len - STASIS_HEADER_LEN, err);
+    return write_header(w, w->header.info.file_len - STASIS_HEADER_LEN, err);
 }
 
 /* What the header says before anything is known of the content. */
-static int start_header(struct writer *w, struct stasis_error *err)
+static int start_header(struct stasis_writer *w, struct stasis_error *err)
 {
     static_assert(sizeof("stasis " STASIS_VERSION) <= sizeof(w->header.info.producer), "producer");
     struct stasis_snap_info *info = &w->header.info;
 
     info->format_version = STASIS_FORMAT_VERSION;
-    info->incompatible = w->sink->streamed ? STASIS_FEATURE_TRAILER : 0;
+    info->incompatible = (w->sink->streamed ? STASIS_FEATURE_TRAILER : 0) |
+                         (w->opts.zlib_level ? STASIS_FEATURE_ZLIB : 0);
     info->streamed = w->sink->streamed;
     memcpy(info->producer, "stasis " STASIS_VERSION, sizeof("stasis " STASIS_VERSION));
     info->arch = w->snap->header.info.arch;
@@ -278,7 +309,7 @@ static int start_header(struct writer *w, struct stasis_error *err)
     return 0;
 }
 
-static int prepare(struct writer *w, struct stasis_error *err)
+static int prepare(struct stasis_writer *w, struct stasis_error *err)
 {
     int rc;
 
@@ -290,41 +321,51 @@ static int prepare(struct writer *w, struct stasis_error *err)
     if (!rc)
         rc = stasis_index_make(&w->index, err);
     if (!rc)
-        rc = run_chunks(w, w->opts.threads, scan, err);
+        rc = run_chunks(w, w->opts.threads, scan, false, err);
     if (!rc)
-        lay_out_sections(w);
+        lay_out_front(w);
     return rc;
 }
 
+static struct stasis_save_stats count(const struct stasis_writer *w)
+{
+    struct stasis_save_stats stats = {.file_bytes = w->header.info.file_len,
+                                      .stored_bytes = w->header.info.stored_bytes};
+
+    for (uint64_t i = 0; i < w->index.chunk_count; i++) {
+        struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
+
+        if (chunk.kind == STASIS_CHUNK_ZERO)
+            stats.zero_bytes += chunk.size;
+        else if (chunk.kind == STASIS_CHUNK_ZLIB)
+            stats.compressed_bytes += chunk.stored_len;
+    }
+    return stats;
+}
+
 int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_sink *sink,
-                      const struct stasis_save_opts *opts, struct stasis_header *ret_header,
+                      const struct stasis_save_opts *opts, struct stasis_snap_written *ret_written,
                       struct stasis_error *err)
 {
-    struct writer w = {.snap = snap, .sink = sink, .opts = *opts, .index = snap->index};
+    struct stasis_writer w = {.snap = snap, .sink = sink, .opts = *opts, .index = snap->index};
     int rc = prepare(&w, err);
 
     if (!rc)
         rc = sink->streamed ? write_stream(&w, err) : write_file(&w, err);
     if (!rc)
-        *ret_header = w.header;
+        *ret_written = (struct stasis_snap_written){.header = w.header, .stats = count(&w)};
     free(w.state);
     if (w.index.bytes != snap->index.bytes)
         free(w.index.bytes);
     return rc;
 }
 
-void stasis_snap_saved(struct stasis_snap *snap, const struct stasis_header *header,
+void stasis_snap_saved(struct stasis_snap *snap, const struct stasis_snap_written *written,
                        struct stasis_save_stats *ret_stats)
 {
-    const struct stasis_snap_info *info = &header->info;
-
-    snap->header = *header;
+    snap->header = written->header;
     if (ret_stats)
-        *ret_stats = (struct stasis_save_stats){
-            .file_bytes = info->file_len,
-            .stored_bytes = info->stored_bytes,
-            .zero_bytes = info->ram_bytes - info->stored_bytes,
-        };
+        *ret_stats = written->stats;
 }
 
 int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save_opts *ret_opts,
@@ -333,6 +374,9 @@ int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save
     if (opts && opts->size != sizeof(*opts))
         return stasis_fail(err, STASIS_ERR_ARG, "save options of %zu bytes, expected %zu",
                            opts->size, sizeof(*opts));
+    if (opts && opts->zlib_level > STASIS_CODEC_LEVEL_MAX)
+        return stasis_fail(err, STASIS_ERR_ARG, "zlib level %u: give 0 to %d", opts->zlib_level,
+                           STASIS_CODEC_LEVEL_MAX);
     *ret_opts = opts ? *opts : (struct stasis_save_opts){.size = sizeof(*ret_opts)};
     return 0;
 }

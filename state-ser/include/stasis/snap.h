@@ -27,6 +27,7 @@ enum stasis_chunk_kind {
     STASIS_CHUNK_ABSENT = 0, /* only in a file that holds a difference to a parent */
     STASIS_CHUNK_ZERO = 1,
     STASIS_CHUNK_RAW = 2,
+    STASIS_CHUNK_ZLIB = 3, /* compressed, in zlib format (RFC 1950) */
 };
 
 struct stasis_snap;
@@ -50,15 +51,21 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_add_ram(struct stasis_snap *snap
                                                         struct stasis_error *err);
 
 struct stasis_save_opts {
-    size_t size;      /* sizeof(struct stasis_save_opts): lets the struct grow */
-    unsigned threads; /* 0: one per core */
-    bool no_sync;     /* do not wait for the disk: a crash of the host may lose the file */
+    size_t size;         /* sizeof(struct stasis_save_opts): lets the struct grow */
+    unsigned threads;    /* 0: one per core */
+    bool no_sync;        /* do not wait for the disk: a crash of the host may lose the file */
+    unsigned zlib_level; /* 0: RAM is stored as it is; 1 (fast) to 12 (small): compressed */
+    /* Called from time to time on the caller's thread with bytes of RAM done and in all; false
+     * ends the save with STASIS_ERR_CANCELLED, and nothing is left of it. May be NULL. */
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *ctx;
 };
 
 struct stasis_save_stats {
-    uint64_t file_bytes;   /* length of the file */
-    uint64_t stored_bytes; /* RAM stored */
-    uint64_t zero_bytes;   /* RAM left out because it is zero */
+    uint64_t file_bytes;       /* length of the file */
+    uint64_t stored_bytes;     /* of it, RAM */
+    uint64_t compressed_bytes; /* of these, compressed */
+    uint64_t zero_bytes;       /* RAM left out because it is zero */
 };
 
 /* Saves to `path`: a temporary file in the same folder, fsync, rename, fsync of the folder, so
@@ -67,7 +74,7 @@ struct stasis_save_stats {
  * is whole, and the temporary one gone; but when only the fsync of the folder fails, the new file
  * is in place, and the message says so. opts and ret_stats may be NULL. A snapshot may be saved
  * many times; each file has a UUID of its own, which stasis_snap_info() then tells.
- * STASIS_ERR_WRITE names the file and the reason. */
+ * STASIS_ERR_WRITE names the file and the reason; STASIS_ERR_CANCELLED. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save(struct stasis_snap *snap, const char *path,
                                                      const struct stasis_save_opts *opts,
                                                      struct stasis_save_stats *ret_stats,

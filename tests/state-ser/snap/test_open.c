@@ -138,8 +138,8 @@ static void the_future_is_named(void **state)
 
     with_field(images, STASIS_HDR_VERSION, 4, 7, STASIS_ERR_VERSION, "format version 7");
     with_field(images, STASIS_HDR_VERSION, 4, 7, STASIS_ERR_VERSION, "stasis " STASIS_VERSION);
-    with_field(images, STASIS_HDR_INCOMPATIBLE, 8, 2, STASIS_ERR_VERSION,
-               "bit 1 (compressed chunks), written by stasis");
+    with_field(images, STASIS_HDR_INCOMPATIBLE, 8, 4, STASIS_ERR_VERSION,
+               "bit 2 (parent snapshot), written by stasis");
     with_field(images, STASIS_HDR_INCOMPATIBLE, 8, UINT64_C(1) << 63, STASIS_ERR_VERSION,
                "bit 63 (a feature of a later version)");
     with_field(images, STASIS_HDR_CHUNK_SIZE, 4, 1 << 20, STASIS_ERR_VERSION, "other sizes");

@@ -33,12 +33,31 @@ static int count(void *ctx, uint64_t first, uint64_t end, struct stasis_error *e
     return 0;
 }
 
-static void note(void *ctx, uint64_t done)
+static bool note(void *ctx, uint64_t done)
 {
     struct tally *tally = ctx;
 
     assert_true(done >= tally->last);
     tally->last = done;
+    return true;
+}
+
+static bool stop_half_way(void *ctx, uint64_t done)
+{
+    (void)ctx;
+    return done < ITEMS / 2;
+}
+
+/* With one thread, so that the caller reports every range. */
+static void a_job_can_be_cancelled(void **state)
+{
+    struct tally tally = {.bad = UINT64_MAX};
+    struct stasis_pool_job job = {ITEMS, 16, 1, count, stop_half_way, &tally};
+
+    (void)state;
+    assert_int_equal(stasis_pool_run(&job, NULL), STASIS_ERR_CANCELLED);
+    assert_int_equal(tally.seen[0], 1);
+    assert_int_equal(tally.seen[ITEMS - 1], 0);
 }
 
 static void every_item_is_done_once(void **state)
@@ -81,6 +100,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_item_is_done_once),
+        cmocka_unit_test(a_job_can_be_cancelled),
         cmocka_unit_test(the_first_failure_is_reported),
         cmocka_unit_test(nothing_to_do_is_fine),
     };

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Compressed saves. Each worker packs a range of chunks into memory of its own, then waits for its
+ * turn to learn where they go, and writes them while the next range is packed. The pool hands
+ * ranges out in ascending order, so whoever waits, waits for work that is under way.
+ */
+#include <stdlib.h>
+
+#include "chunk.h"
+#include "codec.h"
+#include "writer.h"
+
+void stasis_packer_init(struct stasis_writer *w)
+{
+    w->pack = (struct stasis_packer){.pos = w->parts[2].offset};
+    pthread_mutex_init(&w->pack.lock, NULL);
+    pthread_cond_init(&w->pack.moved, NULL);
+}
+
+void stasis_packer_fini(struct stasis_writer *w)
+{
+    pthread_mutex_destroy(&w->pack.lock);
+    pthread_cond_destroy(&w->pack.moved);
+}
+
+/* A chunk that does not shrink stays raw. Slot n is for chunk first + n. */
+static void pack_range(struct stasis_writer *w, struct stasis_codec *codec, uint64_t first,
+                       uint64_t end, uint8_t *slots)
+{
+    for (uint64_t i = first; i < end; i++, slots += STASIS_CHUNK_SIZE) {
+        struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
+        const uint8_t *bytes = stasis_writer_chunk(w, i);
+        size_t packed;
+
+        if (chunk.kind != STASIS_CHUNK_RAW)
+            continue;
+        packed = stasis_codec_pack(codec, bytes, chunk.size, slots, chunk.size - 1);
+        if (packed) {
+            chunk.kind = STASIS_CHUNK_ZLIB;
+            chunk.stored_len = (uint32_t)packed;
+            bytes = slots;
+        }
+        chunk.crc = stasis_crc32(bytes, chunk.stored_len);
+        stasis_index_put(&w->index, i, &chunk);
+    }
+}
+
+/* Raw chunks lie on page boundaries, here too. */
+static void place_range(struct stasis_writer *w, uint64_t first, uint64_t end)
+{
+    for (uint64_t i = first; i < end; i++) {
+        struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
+
+        if (chunk.kind == STASIS_CHUNK_ZERO)
+            continue;
+        if (chunk.kind == STASIS_CHUNK_RAW)
+            w->pack.pos = stasis_round_up(w->pack.pos, STASIS_PAGE_SIZE);
+        chunk.offset = w->pack.pos;
+        stasis_index_put(&w->index, i, &chunk);
+        w->pack.pos += chunk.stored_len;
+        w->header.info.stored_bytes += chunk.stored_len;
+    }
+}
+
+static int write_range(struct stasis_writer *w, uint64_t first, uint64_t end, const uint8_t *slots,
+                       struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (uint64_t i = first; i < end && !rc; i++, slots += STASIS_CHUNK_SIZE) {
+        struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
+        const uint8_t *bytes = chunk.kind == STASIS_CHUNK_RAW ? stasis_writer_chunk(w, i) : slots;
+
+        if (chunk.kind != STASIS_CHUNK_ZERO)
+            rc = stasis_writer_put(w->sink, bytes, chunk.stored_len, chunk.offset, err);
+    }
+    return rc;
+}
+
+/* Takes the turn and gives it on, whatever happened: others wait for it. A stream is written
+ * within the turn, since it has but one order. True: the chunks have their places. */
+static bool take_turn(struct stasis_writer *w, uint64_t first, uint64_t end, const uint8_t *slots,
+                      int *rc, struct stasis_error *err)
+{
+    struct stasis_packer *pack = &w->pack;
+    bool placed;
+
+    pthread_mutex_lock(&pack->lock);
+    while (pack->next != first)
+        pthread_cond_wait(&pack->moved, &pack->lock);
+    placed = !*rc && !pack->failed;
+    if (placed)
+        place_range(w, first, end);
+    if (placed && w->sink->streamed)
+        *rc = write_range(w, first, end, slots, err);
+    pack->failed |= *rc != 0;
+    pack->next = end;
+    pthread_cond_broadcast(&pack->moved);
+    pthread_mutex_unlock(&pack->lock);
+    return placed;
+}
+
+int stasis_packer_work(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+{
+    struct stasis_writer *w = ctx;
+    struct stasis_codec *codec = stasis_codec_new(w->opts.zlib_level);
+    uint8_t *slots = malloc((end - first) * STASIS_CHUNK_SIZE);
+    int rc = 0;
+
+    if (codec && slots)
+        pack_range(w, codec, first, end, slots);
+    else
+        rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory to compress RAM");
+    if (take_turn(w, first, end, slots, &rc, err) && !w->sink->streamed)
+        rc = write_range(w, first, end, slots, err);
+    stasis_codec_free(codec);
+    free(slots);
+    return rc;
+}
