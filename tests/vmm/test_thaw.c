@@ -146,6 +146,29 @@ static void devices_wake_up(void)
     kvm_guest_fini(&guest);
 }
 
+/* Asking for the wall clock has KVM write to the guest's RAM, at the time of the asking: not again
+ * at the thaw, where something else may lie there by now (KVM msr.rst). */
+static void wall_clock_does_not_touch_ram(void)
+{
+    enum { WALL_CLOCK = 0x4b564d00, AT = 0x5000, LEN = 12 };
+    static struct stasis_x86_msrs_state msrs = {.msrs_count = 1, .msrs = {{WALL_CLOCK, AT}}};
+    static const uint8_t zero[LEN], own[LEN] = "guest's own";
+    struct stasis_snap *snap;
+    struct stasis_error err;
+
+    begin(NULL);
+    kvm_ok(stasis_x86_msrs_part.set(&guest.machine.vcpus[0], &msrs, &err), &err);
+    assert_memory_equal(kvm_guest_ram(&guest, AT, LEN), zero, LEN);
+    memcpy(kvm_guest_ram(&guest, AT, LEN), own, LEN);
+    snap = kvm_freeze(&guest, NULL);
+    assert_int_equal(kvm_record_msr(snap, WALL_CLOCK), AT);
+    kvm_guest_fini(&guest);
+    kvm_thaw(&guest, snap, STASIS_CLOCK_CONTINUE);
+    stasis_snap_free(snap);
+    assert_memory_equal(kvm_guest_ram(&guest, AT, LEN), own, LEN);
+    kvm_guest_fini(&guest);
+}
+
 /* ---- clocks ---- */
 
 struct clocks {
@@ -463,6 +486,7 @@ int main(void)
         KVM_CASE(file_round_trip),
         KVM_CASE(board_is_the_files_own),
         KVM_CASE(devices_wake_up),
+        KVM_CASE(wall_clock_does_not_touch_ram),
         KVM_CASE(clock_continue),
         KVM_CASE(clock_advance),
         KVM_CASE(clock_advance_into_the_past),

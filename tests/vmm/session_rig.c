@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/session_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* For an emulated machine. */
+#define PATIENCE_MS 30000
+
+/* ---- starting ---- */
+
+static void vmm_path(char *path, size_t size)
+{
+    ssize_t len = readlink("/proc/self/exe", path, size - 8);
+    char *slash;
+
+    assert_true(len > 0);
+    path[len] = 0;
+    slash = strrchr(path, '/');
+    assert_non_null(slash);
+    memcpy(slash + 1, "vmm", 4);
+}
+
+static void become_vmm(const struct session_options *options, const int fds[3])
+{
+    const char *argv[SESSION_ARGS_MAX + 2] = {"vmm"};
+    char path[4096];
+
+    vmm_path(path, sizeof(path));
+    memcpy(argv + 1, options->args, sizeof(options->args));
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (options->terminal) {
+        setsid();
+        ioctl(fds[0], TIOCSCTTY, 0);
+    }
+    for (int i = 0; i < 3; i++)
+        dup2(fds[i], i);
+    if (options->file_limit) {
+        const struct rlimit limit = {options->file_limit, options->file_limit};
+
+        setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    (void)signal(SIGABRT, SIG_DFL);
+    execv(path, (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
+
+/* Ours, theirs. Above the three standard ones, so that dup2() overwrites none. */
+static void make_pipe(int *ret_ours, int *ret_theirs, bool we_read)
+{
+    int fds[2];
+
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    *ret_ours = fds[we_read ? 0 : 1];
+    *ret_theirs = fds[we_read ? 1 : 0];
+}
+
+void session_start(struct session *session, const struct session_options *options)
+{
+    int theirs[3] = {options->in, options->out, -1};
+
+    memset(session, 0, sizeof(*session));
+    session->in = session->out = -1;
+    if (!options->in)
+        make_pipe(&session->in, &theirs[0], false);
+    if (!options->out)
+        make_pipe(&session->out, &theirs[1], true);
+    make_pipe(&session->err, &theirs[2], true);
+    session->pid = fork();
+    assert_true(session->pid >= 0);
+    if (!session->pid)
+        become_vmm(options, theirs);
+    if (!options->in)
+        close(theirs[0]);
+    if (!options->out)
+        close(theirs[1]);
+    close(theirs[2]);
+}
+
+/* ---- talking ---- */
+
+static void take(int *fd, char *text, size_t *len)
+{
+    ssize_t n;
+
+    assert_true(*len < SESSION_TEXT_MAX - 1);
+    n = read(*fd, text + *len, SESSION_TEXT_MAX - 1 - *len);
+    if (n > 0) {
+        *len += (size_t)n;
+        return;
+    }
+    close(*fd);
+    *fd = -1;
+}
+
+void session_pump(struct session *session, int ms)
+{
+    struct pollfd fds[2] = {{.fd = session->out, .events = POLLIN},
+                            {.fd = session->err, .events = POLLIN}};
+
+    if (poll(fds, 2, ms) <= 0)
+        return;
+    if (fds[0].revents)
+        take(&session->out, session->out_text, &session->out_len);
+    if (fds[1].revents)
+        take(&session->err, session->err_text, &session->err_len);
+}
+
+static void wait_for(struct session *session, const char *where, const char *text)
+{
+    for (int waited = 0; !strstr(where, text); waited += 50) {
+        if (waited > PATIENCE_MS || (session->out < 0 && session->err < 0))
+            fail_msg("\"%s\" never came; output \"%s\", errors \"%s\"", text, session->out_text,
+                     session->err_text);
+        session_pump(session, 50);
+    }
+}
+
+void session_wait_out(struct session *session, const char *text)
+{
+    wait_for(session, session->out_text, text);
+}
+
+void session_wait_err(struct session *session, const char *text)
+{
+    wait_for(session, session->err_text, text);
+}
+
+void session_type(struct session *session, const char *text)
+{
+    assert_int_equal(write(session->in, text, strlen(text)), strlen(text));
+}
+
+/* ---- ending ---- */
+
+int session_end(struct session *session)
+{
+    int status;
+
+    while (session->out >= 0 || session->err >= 0)
+        session_pump(session, -1);
+    assert_int_equal(waitpid(session->pid, &status, 0), session->pid);
+    if (session->in >= 0)
+        close(session->in);
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int session_run(struct session *session, const struct session_options *options)
+{
+    session_start(session, options);
+    return session_end(session);
+}
+
+/* ---- looking ---- */
+
+unsigned session_check_ticks(const char *text, size_t len, unsigned first, char nonce[33])
+{
+    unsigned long rtc, last_rtc = 0;
+    unsigned number = first - 1, count;
+
+    for (const char *line = text, *end; line < text + len; line = end + 1) {
+        char seen[33];
+        int used = 0;
+        bool whole;
+
+        end = memchr(line, '\n', (size_t)(text + len - line));
+        if (!end)
+            fail_msg("a torn line: \"%.*s\"", (int)(text + len - line), line);
+        whole =
+            sscanf(line, "tick %u nonce=%32[0-9a-f] rtc=%lu%n", &count, seen, &rtc, &used) == 3 &&
+            strlen(seen) == 32 && !strncmp(line + used, "\r\n", 2);
+        if (!whole)
+            fail_msg("not a tick: \"%.*s\"", (int)(end - line), line);
+        assert_int_equal(count, ++number);
+        if (!nonce[0])
+            memcpy(nonce, seen, sizeof(seen));
+        assert_string_equal(seen, nonce);
+        assert_true(rtc >= last_rtc);
+        last_rtc = rtc;
+    }
+    return number;
+}
+
+unsigned session_last_tick(const struct session *session)
+{
+    unsigned last = 0;
+
+    for (const char *at = session->out_text; (at = strstr(at, "tick ")); at++) {
+        if (strchr(at, '\n'))
+            (void)sscanf(at, "tick %u", &last);
+    }
+    return last;
+}
+
+void session_assert_one_line(const struct session *session, const char *words)
+{
+    const char *newline = strchr(session->err_text, '\n');
+
+    if (!newline || newline[1] || !strstr(session->err_text, words))
+        fail_msg("not one line with \"%s\": \"%s\"", words, session->err_text);
+}
+
+/* ---- files ---- */
+
+void session_folder_init(struct session_folder *folder)
+{
+    snprintf(folder->path, sizeof(folder->path), "/tmp/stasis-test-XXXXXX");
+    assert_non_null(mkdtemp(folder->path));
+    snprintf(folder->file, sizeof(folder->file), "%s/guest.snap", folder->path);
+}
+
+static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *ftw)
+{
+    (void)stat, (void)type, (void)ftw;
+    return remove(path);
+}
+
+void session_folder_fini(struct session_folder *folder)
+{
+    assert_int_equal(nftw(folder->path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+size_t session_read_file(const char *path, char *bytes, size_t size)
+{
+    FILE *file = fopen(path, "re");
+    size_t len;
+
+    if (!file)
+        fail_msg("%s: %s", path, strerror(errno));
+    len = fread(bytes, 1, size, file);
+    assert_true(len < size);
+    fclose(file);
+    return len;
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What goes wrong around a guest must not harm it: saves that fail, readers that stall or leave,
+ * files that are no snapshots.
+ */
+#include "vmm/session_rig.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/clock.h"
+
+static struct session session;
+static struct session_folder folder;
+static char arg[256];
+static char before[2 << 20], after[2 << 20];
+
+/* Guests with this much in their RAM make files above the limit below. */
+#define FILE_LIMIT 65536
+
+/* Freezes a small guest to folder.file. */
+static void make_snapshot(void)
+{
+    session_folder_init(&folder);
+    snprintf(arg, sizeof(arg), "%s,on_output=tick 1", folder.file);
+    assert_int_equal(
+        session_run(&session, &(struct session_options){.args = {"--demo", "--memory", "8",
+                                                                 "--snapshot-out", arg}}),
+        0);
+}
+
+/* Starts a guest whose snapshots cannot be written, tries twice, and sees it go on. */
+static void fail_to_save(const struct session_options *options, int status, const char *words)
+{
+    char nonce[33] = "";
+
+    session_start(&session, options);
+    session_wait_out(&session, "tick 1 ");
+    assert_int_equal(kill(session.pid, SIGUSR1), 0);
+    session_wait_err(&session, "\n");
+    if (!strstr(session.err_text, words) || !strstr(session.err_text, "the guest goes on"))
+        fail_msg("\"%s\" lacks \"%s\"", session.err_text, words);
+    session_wait_out(&session, "tick 4 ");
+    session_type(&session, "q");
+    assert_int_equal(session_end(&session), status);
+    assert_true(session_check_ticks(session.out_text, session.out_len, 1, nonce) >= 3);
+}
+
+static unsigned files_in_folder(void)
+{
+    char line[64];
+    FILE *list;
+    unsigned count = 0;
+
+    snprintf(arg, sizeof(arg), "ls -A %s", folder.path);
+    list = popen(arg, "re");
+    assert_non_null(list);
+    while (fgets(line, sizeof(line), list))
+        count++;
+    pclose(list);
+    return count;
+}
+
+static void no_such_folder(void)
+{
+    fail_to_save(&(struct session_options){.args = {"--demo", "--memory", "8", "--snapshot-out",
+                                                    "/nonexistent/guest.snap"}},
+                 7, "/nonexistent/guest.snap");
+}
+
+static void not_a_regular_file(void)
+{
+    fail_to_save(&(struct session_options){.args = {"--demo", "--memory", "8", "--snapshot-out",
+                                                    "/dev/full"}},
+                 2, "/dev/full");
+}
+
+static void file_too_large_keeps_the_old_one(void)
+{
+    size_t len;
+
+    make_snapshot();
+    len = session_read_file(folder.file, before, sizeof(before));
+    fail_to_save(&(struct session_options){.args = {"--demo", "--memory", "8", "--snapshot-out",
+                                                    folder.file},
+                                           .file_limit = FILE_LIMIT},
+                 7, folder.file);
+    assert_int_equal(session_read_file(folder.file, after, sizeof(after)), len);
+    assert_memory_equal(before, after, len);
+    assert_int_equal(files_in_folder(), 1);
+    session_folder_fini(&folder);
+}
+
+/* A stream whose reader is gone: as after_ms tells it, and with status 7 in the end. */
+static void stream_without_reader(void)
+{
+    int fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    close(fds[0]);
+    session_start(&session,
+                  &(struct session_options){.args = {"--demo", "--memory", "8", "--serial", "none",
+                                                     "--snapshot-out", "-,after_ms=300"},
+                                            .out = fds[1]});
+    close(fds[1]);
+    session_wait_err(&session, "the guest goes on");
+    assert_int_equal(kill(session.pid, SIGTERM), 0);
+    assert_int_equal(session_end(&session), 128 + SIGTERM);
+}
+
+static void later_success_makes_up_for_a_failure(void)
+{
+    session_folder_init(&folder);
+    snprintf(arg, sizeof(arg), "%s/new/guest.snap", folder.path);
+    session_start(&session, &(struct session_options){
+                                .args = {"--demo", "--memory", "8", "--snapshot-out", arg}});
+    session_wait_out(&session, "tick 1 ");
+    assert_int_equal(kill(session.pid, SIGUSR1), 0);
+    session_wait_err(&session, "the guest goes on");
+    *strrchr(arg, '/') = 0;
+    assert_int_equal(mkdir(arg, 0700), 0);
+    assert_int_equal(kill(session.pid, SIGUSR1), 0);
+    assert_int_equal(session_end(&session), 0);
+    session_folder_fini(&folder);
+}
+
+/* ---- restoring what is none ---- */
+
+static void refuse(const char *path, int status, const char *words)
+{
+    int got = session_run(&session, &(struct session_options){.args = {"--restore", path}});
+
+    if (got != status)
+        fail_msg("%s: status %d, \"%s\"", path, got, session.err_text);
+    session_assert_one_line(&session, words);
+    assert_int_equal(session.out_len, 0);
+}
+
+static void no_snapshots(void)
+{
+    make_snapshot();
+    refuse("/nonexistent/guest.snap", 2, "/nonexistent/guest.snap");
+    refuse(folder.path, 2, folder.path);
+    refuse("/proc/self/exe", 3, "/proc/self/exe");
+    refuse("/dev/null", 3, "/dev/null");
+    session_folder_fini(&folder);
+}
+
+static void damaged_snapshots(void)
+{
+    char path[96];
+    size_t len;
+    FILE *file;
+
+    make_snapshot();
+    len = session_read_file(folder.file, before, sizeof(before));
+    snprintf(path, sizeof(path), "%s/damaged.snap", folder.path);
+    for (unsigned i = 0; i < 6; i++) {
+        static const size_t parts[] = {0, 40, 1000, 2000, 3000, 4000};
+        size_t at = i ? len / 6 * i + parts[i] % 7 : 0;
+
+        memcpy(after, before, len);
+        after[at] = (char)(after[at] ^ 0x10);
+        file = fopen(path, "we");
+        assert_non_null(file);
+        assert_int_equal(fwrite(after, 1, len, file), len);
+        fclose(file);
+        refuse(path, 3, path);
+        assert_int_equal(truncate(path, (off_t)at), 0);
+        refuse(path, 3, path);
+    }
+    session_folder_fini(&folder);
+}
+
+/* ---- output ---- */
+
+static void stdout_reader_gone(void)
+{
+    session_folder_init(&folder);
+    session_start(&session, &(struct session_options){.args = {"--demo", "--memory", "8",
+                                                               "--snapshot-out", folder.file}});
+    session_wait_out(&session, "tick 1 ");
+    close(session.out);
+    session.out = -1;
+    kvm_sleep_us(600000);
+    assert_int_equal(kill(session.pid, SIGUSR1), 0);
+    assert_int_equal(session_end(&session), 0);
+    /* It lived on: the next one starts well behind. */
+    session_start(&session, &(struct session_options){.args = {"--restore", folder.file}});
+    while (!session_last_tick(&session))
+        session_pump(&session, 50);
+    assert_true(session_last_tick(&session) >= 2);
+    session_type(&session, "q");
+    assert_int_equal(session_end(&session), 0);
+    session_folder_fini(&folder);
+}
+
+/* User and system time of a process, in milliseconds. */
+static uint64_t cpu_ms(pid_t pid)
+{
+    unsigned long user, kernel;
+    char line[512];
+    const char *at;
+
+    snprintf(arg, sizeof(arg), "/proc/%d/stat", (int)pid);
+    line[session_read_file(arg, line, sizeof(line))] = 0;
+    at = strrchr(line, ')');
+    assert_non_null(at);
+    assert_int_equal(
+        sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel), 2);
+    return (user + kernel) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+/* A pipe that is full from the start: the guest waits, at no cost, and nothing is lost. */
+static void stdout_blocked(void)
+{
+    enum { WATCH_MS = 2000 };
+    char nonce[33] = "", filler[4096];
+    size_t full = 0;
+    uint64_t spent;
+    int fds[2];
+
+    memset(filler, 'x', sizeof(filler));
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_int_equal(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+    for (ssize_t n; (n = write(fds[1], filler, sizeof(filler))) > 0;)
+        full += (size_t)n;
+    assert_int_equal(fcntl(fds[1], F_SETFL, 0), 0);
+    session_start(&session,
+                  &(struct session_options){.args = {"--demo", "--memory", "8"}, .out = fds[1]});
+    close(fds[1]);
+    kvm_sleep_us(1000000);
+    spent = cpu_ms(session.pid);
+    kvm_sleep_us(WATCH_MS * 1000);
+    spent = cpu_ms(session.pid) - spent;
+    /* The guest itself looks at its port now and then; a loop that spins would take all. */
+    if (spent > WATCH_MS * 6 / 10)
+        fail_msg("%u ms of CPU in %u ms of waiting", (unsigned)spent, WATCH_MS);
+    while (full)
+        full -= (size_t)read(fds[0], filler, full < sizeof(filler) ? full : sizeof(filler));
+    session.out = fds[0];
+    session_wait_out(&session, "tick 3 ");
+    session_type(&session, "q");
+    assert_int_equal(session_end(&session), 0);
+    assert_true(session_check_ticks(session.out_text, session.out_len, 1, nonce) >= 2);
+}
+
+/* Frozen while it cannot print: what it has sent comes out after the thaw. */
+static void stdout_blocked_and_frozen(void)
+{
+    char nonce[33] = "", filler[4096];
+    int fds[2];
+
+    session_folder_init(&folder);
+    memset(filler, 'x', sizeof(filler));
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_int_equal(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+    while (write(fds[1], filler, sizeof(filler)) > 0)
+        ;
+    assert_int_equal(fcntl(fds[1], F_SETFL, 0), 0);
+    snprintf(arg, sizeof(arg), "%s,after_ms=700", folder.file);
+    session_start(&session,
+                  &(struct session_options){
+                      .args = {"--demo", "--memory", "8", "--snapshot-out", arg}, .out = fds[1]});
+    close(fds[1]);
+    assert_int_equal(session_end(&session), 0);
+    close(fds[0]);
+    session_start(&session, &(struct session_options){.args = {"--restore", folder.file}});
+    session_wait_out(&session, "tick 2 ");
+    session_type(&session, "q");
+    assert_int_equal(session_end(&session), 0);
+    assert_true(session_check_ticks(session.out_text, session.out_len, 1, nonce) >= 1);
+    session_folder_fini(&folder);
+}
+
+static void signals_end_it(void)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        session_start(&session, &(struct session_options){.args = {"--demo", "--memory", "8"}});
+        session_wait_out(&session, "tick 1 ");
+        assert_int_equal(kill(session.pid, signals[i]), 0);
+        assert_int_equal(session_end(&session), 128 + signals[i]);
+        assert_int_equal(session.err_len, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KVM_CASE(no_such_folder),
+        KVM_CASE(not_a_regular_file),
+        KVM_CASE(file_too_large_keeps_the_old_one),
+        KVM_CASE(stream_without_reader),
+        KVM_CASE(later_success_makes_up_for_a_failure),
+        KVM_CASE(no_snapshots),
+        KVM_CASE(damaged_snapshots),
+        KVM_CASE(stdout_reader_gone),
+        KVM_CASE(stdout_blocked),
+        KVM_CASE(stdout_blocked_and_frozen),
+        KVM_CASE(signals_end_it),
+    };
+    int missing = kvm_missing();
+
+    return missing ? missing : cmocka_run_group_tests(tests, NULL, NULL);
+}
