@@ -292,6 +292,25 @@ static int check_promise(struct stasis_x86_cpuid_state *host, size_t i,
                        promises[i].function, promises[i].index, names[promises[i].reg], missing);
 }
 
+/* The guest has laid out its XSAVE areas by what it was told; the CPU goes by its own. Vendors put
+ * the same component at different places. */
+static int check_component(struct stasis_x86_cpuid_state *host,
+                           const struct stasis_x86_cpuid_leaf_state *leaf, struct stasis_error *err)
+{
+    const struct stasis_x86_cpuid_leaf_state *has;
+
+    if (leaf->function != 0xd || leaf->index < 2 || !leaf->eax)
+        return 0;
+    has = find_leaf(host, leaf->function, leaf->index);
+    if (has && has->eax == leaf->eax && has->ebx == leaf->ebx)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_HOST,
+                       "this host's CPU saves the vector registers of CPUID 0xd.%" PRIu32
+                       " elsewhere than the guest expects; thaw on a host like the one that froze "
+                       "it, or start guests with --cpu baseline",
+                       leaf->index);
+}
+
 int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_x86_cpuid_state *cpuid,
                            struct stasis_error *err)
 {
@@ -317,6 +336,8 @@ int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_x86
         if (leaf)
             rc = check_promise(host, i, leaf, err);
     }
+    for (uint32_t i = 0; !rc && i < wanted->leaves_count; i++)
+        rc = check_component(host, &wanted->leaves[i], err);
 out:
     free(host);
     free(wanted);
