@@ -47,7 +47,6 @@ static int require_caps(int fd, struct stasis_error *err)
         {KVM_CAP_IMMEDIATE_EXIT, "immediate_exit"},
         {KVM_CAP_ADJUST_CLOCK, "a settable kvmclock"},
         {KVM_CAP_XSAVE, "XSAVE state"},
-        {KVM_CAP_XCRS, "XCR state"},
         {KVM_CAP_DEBUGREGS, "debug register state"},
         {KVM_CAP_VCPU_EVENTS, "vCPU event state"},
         {KVM_CAP_MP_STATE, "MP state"},
@@ -117,6 +116,7 @@ int stasis_kvm_open(struct stasis_kvm *ret_kvm, struct stasis_error *err)
 #ifdef KVM_CAP_X86_TRIPLE_FAULT_EVENT
     kvm.has_triple_fault_event = stasis_kvm_cap(kvm.fd, KVM_CAP_X86_TRIPLE_FAULT_EVENT);
 #endif
+    kvm.has_xcrs = stasis_kvm_cap(kvm.fd, KVM_CAP_XCRS);
     kvm.has_smm = stasis_kvm_cap(kvm.fd, KVM_CAP_X86_SMM);
     kvm.has_tsc_deadline = stasis_kvm_cap(kvm.fd, KVM_CAP_TSC_DEADLINE_TIMER);
     kvm.has_tsc_control = stasis_kvm_cap(kvm.fd, KVM_CAP_TSC_CONTROL);

@@ -18,6 +18,7 @@ struct stasis_kvm {
     bool has_sregs2;
     bool has_exception_payload;
     bool has_triple_fault_event;
+    bool has_xcrs; /* the host's CPU has XSAVE, and its kernel uses it */
     bool has_smm;
     bool has_tsc_deadline;
     bool has_tsc_control; /* the guest's TSC can run at another rate than the host's */

@@ -3,6 +3,7 @@
  * Registers of a vCPU. Our lists name their fields as KVM does, so the lists themselves copy; a
  * width that differs does not compile.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "vmm/x86_state.h"
@@ -146,16 +147,19 @@ const struct stasis_x86_vcpu_part stasis_x86_sregs_part = {&stasis_x86_sregs_sch
 
 /* ---- extended control, debug, run state ---- */
 
+#define XCR0_X87 1u
+
 static int xcrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
     struct stasis_x86_xcrs_state *to = ret_state;
-    struct kvm_xcrs xcrs;
-    int rc = STASIS_KVM(vcpu->fd, KVM_GET_XCRS, &xcrs, err);
+    struct kvm_xcrs xcrs = {.nr_xcrs = 0};
+    int rc = 0;
 
+    if (vcpu->machine->kvm.has_xcrs)
+        rc = STASIS_KVM(vcpu->fd, KVM_GET_XCRS, &xcrs, err);
     if (rc)
         return rc;
-    /* A CPU without XSAVE lists none: it behaves as with x87 alone. */
-    to->xcr0 = 1;
+    to->xcr0 = XCR0_X87; /* what a CPU without XSAVE, which lists none, amounts to */
     for (uint32_t i = 0; i < xcrs.nr_xcrs && i < KVM_MAX_XCRS; i++) {
         if (xcrs.xcrs[i].xcr != 0)
             return stasis_fail(err, STASIS_ERR_RANGE, "KVM lists XCR%u, which has no place",
@@ -170,6 +174,12 @@ static int xcrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_e
     const struct stasis_x86_xcrs_state *from = state;
     struct kvm_xcrs xcrs = {.nr_xcrs = 1};
 
+    if (!vcpu->machine->kvm.has_xcrs && from->xcr0 == XCR0_X87)
+        return 0;
+    if (!vcpu->machine->kvm.has_xcrs)
+        return stasis_fail(err, STASIS_ERR_HOST,
+                           "the guest has XCR0 = 0x%" PRIx64 ", and this host has no XSAVE",
+                           from->xcr0);
     xcrs.xcrs[0].xcr = 0;
     xcrs.xcrs[0].value = from->xcr0;
     return STASIS_KVM(vcpu->fd, KVM_SET_XCRS, &xcrs, err);
