@@ -14,6 +14,8 @@
 _Static_assert(sizeof(enum stasis_cli_cpu) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_cli_then) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_cli_clock) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_cli_background) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_ram_mode) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(bool) == 1 && STASIS_CLI_COUNT <= 32, "sets of options fit 32 bits");
 
 struct parser {
@@ -55,6 +57,22 @@ static int set_out(struct parser *parser, const struct stasis_cli_key *key, cons
     return takes_path ? copy_text(value + len + 1, &parser->options.serial_path, parser->err) : 0;
 }
 
+static bool level_of(const struct stasis_cli_key *key, const char *value, uint64_t *ret_level)
+{
+    size_t len = strcspn(value, ":");
+    int word = word_index(key->words, value, len);
+
+    if (word == 0 && !value[len]) {
+        *ret_level = 0;
+        return true;
+    }
+    *ret_level = key->min;
+    if (word != 1 || !value[len])
+        return word == 1;
+    return stasis_keyval_number(value + len + 1, false, ret_level) && *ret_level >= key->min &&
+           *ret_level <= key->max;
+}
+
 static int set_value(struct parser *parser, const struct stasis_cli_key *key, const char *value)
 {
     void *at = (char *)&parser->options + key->offset;
@@ -84,6 +102,11 @@ static int set_value(struct parser *parser, const struct stasis_cli_key *key, co
             *(bool *)at = true;
         else
             *(unsigned *)at = (unsigned)word;
+        return 0;
+    case STASIS_CLI_LEVEL:
+        if (!level_of(key, value, &number))
+            break;
+        *(uint64_t *)at = number;
         return 0;
     case STASIS_CLI_OUT:
         return set_out(parser, key, value);

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "stasis/ram.h"
 #include "vmm/serial_out.h"
 
 #define STASIS_CLI_MEMORY_MIB_DEFAULT 256
@@ -14,6 +15,8 @@
 
 enum stasis_cli_cpu { STASIS_CLI_CPU_HOST = 0, STASIS_CLI_CPU_BASELINE };
 enum stasis_cli_then { STASIS_CLI_THEN_EXIT = 0, STASIS_CLI_THEN_RESUME };
+enum stasis_cli_background { STASIS_CLI_BACKGROUND_ON = 0, STASIS_CLI_BACKGROUND_OFF };
+enum stasis_cli_sync { STASIS_CLI_SYNC_FULL = 0, STASIS_CLI_SYNC_NONE };
 enum stasis_cli_clock { STASIS_CLI_CLOCK_CONTINUE = 0, STASIS_CLI_CLOCK_ADVANCE };
 
 /* Strings are owned by the struct; NULL means not given. Exactly one of kernel_path, demo and
@@ -36,9 +39,13 @@ struct stasis_options {
     bool snapshot_timed;      /* after_ms was given */
     uint64_t snapshot_after_ms;
     enum stasis_cli_then snapshot_then;
+    uint64_t snapshot_zlib_level; /* 0: not compressed */
+    enum stasis_cli_sync snapshot_sync;
 
     char *restore_path; /* "-": standard input */
     enum stasis_cli_clock restore_clock;
+    enum stasis_ram_mode restore_memory;
+    enum stasis_cli_background restore_background;
     bool allow_tsc; /* thaw although the TSC's rate differs */
 
     struct stasis_serial_out_options serial; /* append is set for --restore; path is serial_path */

@@ -14,6 +14,7 @@ enum stasis_cli_kind {
     STASIS_CLI_SIZE,       /* the same, K, M and G allowed */
     STASIS_CLI_WORD,       /* unsigned: place in words */
     STASIS_CLI_PERMIT,     /* bool: set by the one word */
+    STASIS_CLI_LEVEL,      /* uint64_t: 0 for the first word; for the second min, or ":N" to max */
     STASIS_CLI_OUT,        /* serial output: a word, for files with ":PATH" */
 };
 

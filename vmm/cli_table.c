@@ -7,7 +7,12 @@
 
 static const char *const cpu_words[] = {"host", "baseline", NULL};
 static const char *const then_words[] = {"exit", "resume", NULL};
+static const char *const compress_words[] = {"none", "zlib", NULL};
+static const char *const sync_words[] = {"full", "none", NULL};
 static const char *const clock_words[] = {"continue", "advance", NULL};
+static const char *const background_words[] = {"on", "off", NULL};
+/* In the order of enum stasis_ram_mode. */
+static const char *const memory_words[] = {"auto", "copy", "map", "lazy", NULL};
 static const char *const allow_words[] = {"tsc", NULL};
 const char *const stasis_cli_out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
 
@@ -26,6 +31,10 @@ static const struct stasis_cli_key restore_keys[] = {
     {"path", STASIS_CLI_TEXT, AT(restore_path), "FILE", GIVE_FILE},
     {"clock", STASIS_CLI_WORD, AT(restore_clock), "continue|advance", "give continue or advance",
      .words = clock_words},
+    {"memory", STASIS_CLI_WORD, AT(restore_memory), "auto|lazy|copy|map",
+     "give auto, lazy, copy or map", .words = memory_words},
+    {"background", STASIS_CLI_WORD, AT(restore_background), "on|off", "give on or off",
+     .words = background_words},
     {0},
 };
 
@@ -70,6 +79,10 @@ static const struct stasis_cli_key snapshot_keys[] = {
      "give milliseconds up to 1000000000000", 0, UINT64_C(1000000000000)},
     {"then", STASIS_CLI_WORD, AT(snapshot_then), "exit|resume", "give exit or resume",
      .words = then_words},
+    {"compress", STASIS_CLI_LEVEL, AT(snapshot_zlib_level), "none|zlib[:LEVEL]",
+     "give none, zlib, or zlib:1 (fast) to zlib:12 (small)", 1, 12, .words = compress_words},
+    {"sync", STASIS_CLI_WORD, AT(snapshot_sync), "full|none", "give full or none",
+     .words = sync_words},
     {0},
 };
 
@@ -85,7 +98,11 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
     [STASIS_CLI_RESTORE] = {"restore", restore_keys,
                             "Thaw the guest in FILE; - reads it from standard input.\n"
                             "clock=continue (default): no time has passed for the guest;\n"
-                            "clock=advance: its clocks skip the time that has.\n"},
+                            "clock=advance: its clocks skip the time that has.\n"
+                            "memory=lazy: each part is read and verified when it is touched;\n"
+                            "copy: all before the guest runs; map: the file is mapped, and\n"
+                            "verified behind the guest; auto (default): lazy, or else copy.\n"
+                            "background=off: lazy loads, map verifies nothing unasked.\n"},
     [STASIS_CLI_INITRD] = {"initrd", initrd_keys, "Initial RAM disk.\n",
                            "The machine (a thawed guest brings its own):"},
     [STASIS_CLI_MEMORY] = {"memory", memory_keys, "RAM in MiB (default 256).\n"},
@@ -101,7 +118,9 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
     [STASIS_CLI_SNAPSHOT_OUT] = {"snapshot-out", snapshot_keys,
                                  "Where to freeze the guest to; - writes to standard output.\n"
                                  "When: on SIGUSR1, Ctrl-A s, or TEXT on the serial port, or\n"
-                                 "N ms after the start. Then exit (default) or resume.\n",
+                                 "N ms after the start. Then exit (default) or resume.\n"
+                                 "compress: how RAM is stored (default none);\n"
+                                 "sync=none: do not wait for the disk.\n",
                                  "Freeze and thaw:"},
     [STASIS_CLI_ALLOW] = {"allow", allow_keys,
                           "With --restore: run although the TSC's rate here differs from the\n"

@@ -21,6 +21,7 @@ enum stasis_console_command {
     STASIS_CONSOLE_QUIT = 1u << 0,     /* Ctrl-A x: end the VM */
     STASIS_CONSOLE_SNAPSHOT = 1u << 1, /* Ctrl-A s: freeze it */
     STASIS_CONSOLE_HELP = 1u << 2,     /* Ctrl-A h: print stasis_console_help */
+    STASIS_CONSOLE_CANCEL = 1u << 3,   /* Ctrl-A c: give up the freeze under way */
 };
 
 /* Lines about the escape keys, for standard error; each ends in a newline. */

@@ -11,6 +11,7 @@
 
 const char stasis_console_help[] = "Ctrl-A x       end the VM\n"
                                    "Ctrl-A s       freeze it to the file of --snapshot-out\n"
+                                   "Ctrl-A c       give up the freeze under way\n"
                                    "Ctrl-A h       show this help\n"
                                    "Ctrl-A Ctrl-A  send Ctrl-A to the guest (also Ctrl-A a)\n";
 
@@ -23,6 +24,8 @@ static unsigned command_of(uint8_t key)
         return STASIS_CONSOLE_SNAPSHOT;
     case 'h':
         return STASIS_CONSOLE_HELP;
+    case 'c':
+        return STASIS_CONSOLE_CANCEL;
     default:
         return 0;
     }

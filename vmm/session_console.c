@@ -98,6 +98,17 @@ static void on_input(void *ctx, uint32_t events)
     stasis_session_push_input(ctx);
 }
 
+unsigned stasis_session_commands(struct stasis_session *session)
+{
+    unsigned commands = 0;
+    size_t len;
+
+    /* No room: keys wait, in the type-ahead, for a guest that listens again. */
+    if (session->has_input && session->input.is_terminal)
+        (void)!stasis_console_read(&session->input, NULL, 0, &len, &commands);
+    return commands;
+}
+
 /* Standard input belongs to the guest only where standard output does, and no snapshot comes in
  * there: a vmm in the background must not be stopped for touching its terminal. */
 static bool has_input(const struct stasis_options *options)

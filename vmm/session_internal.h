@@ -56,6 +56,9 @@ STASIS_MUST_CHECK int stasis_session_console_open(struct stasis_session *session
 /* Gives the guest what was typed ahead, as far as it has room. Loop thread. */
 void stasis_session_push_input(struct stasis_session *session);
 
+/* The escape keys that have been typed, without giving the guest anything. Loop thread. */
+unsigned stasis_session_commands(struct stasis_session *session);
+
 /* Has the loop do its work soon. Any thread. */
 void stasis_session_wake(struct stasis_session *session);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "vmm/clock.h"
@@ -13,14 +15,37 @@ static bool to_stream(const struct stasis_session *session)
     return !strcmp(session->options->snapshot_path, STASIS_CLI_STREAM);
 }
 
+/* The loop does not turn while a save is under way: what it would have seen is looked at here.
+ * SIGINT and Ctrl-A c give up the save, signals that end the process do so too. */
+static bool keep_going(void *ctx, uint64_t done, uint64_t total)
+{
+    struct stasis_session *session = ctx;
+    struct signalfd_siginfo info;
+
+    (void)done;
+    (void)total;
+    if (stasis_session_commands(session) & STASIS_CONSOLE_CANCEL)
+        return false;
+    while (read(session->signal_source.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGINT)
+            return false;
+        if (info.ssi_signo != SIGUSR1) {
+            session->killed_by = (int)info.ssi_signo;
+            stasis_loop_stop(&session->loop);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Takes as long as its reader does. */
-static int save_stream(struct stasis_snap *snap, struct stasis_save_stats *ret_stats,
-                       struct stasis_error *err)
+static int save_stream(struct stasis_snap *snap, const struct stasis_save_opts *opts,
+                       struct stasis_save_stats *ret_stats, struct stasis_error *err)
 {
     int rc;
 
     stasis_session_hold_signals(false);
-    rc = stasis_snap_save_stream(snap, STDOUT_FILENO, NULL, ret_stats, err);
+    rc = stasis_snap_save_stream(snap, STDOUT_FILENO, opts, ret_stats, err);
     stasis_session_hold_signals(true);
     return rc;
 }
@@ -29,15 +54,22 @@ static int save_stream(struct stasis_snap *snap, struct stasis_save_stats *ret_s
 static int save(struct stasis_session *session, struct stasis_save_stats *ret_stats,
                 struct stasis_error *err)
 {
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts),
+        .no_sync = session->options->snapshot_sync == STASIS_CLI_SYNC_NONE,
+        .zlib_level = (unsigned)session->options->snapshot_zlib_level,
+        .progress = keep_going,
+        .ctx = session,
+    };
     struct stasis_snap *snap = NULL;
     int rc = stasis_freeze(&session->machine, &snap, err);
 
     if (rc)
         return stasis_wrap(err, rc, "cannot freeze the guest");
     if (to_stream(session))
-        rc = save_stream(snap, ret_stats, err);
+        rc = save_stream(snap, &opts, ret_stats, err);
     else
-        rc = stasis_snap_save(snap, session->options->snapshot_path, NULL, ret_stats, err);
+        rc = stasis_snap_save(snap, session->options->snapshot_path, &opts, ret_stats, err);
     stasis_snap_free(snap);
     return rc;
 }
