@@ -124,6 +124,7 @@ int stasis_machine_build(struct stasis_machine *machine, const struct stasis_boa
     machine->host = host;
     atomic_init(&machine->end, STASIS_END_NONE);
     pthread_mutex_init(&machine->lock, NULL);
+    stasis_ram_watchdog_init(&machine->ram_watchdog);
     stasis_bus_init(&machine->pio, "PIO", 0xffff);
     stasis_bus_init(&machine->mmio, "MMIO", UINT64_MAX);
     machine->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -147,6 +148,10 @@ void stasis_machine_fini(struct stasis_machine *machine)
     if (machine->vm_fd >= 0)
         close(machine->vm_fd);
     machine->vm_fd = -1;
+    /* Who still waits for memory is a vCPU or a saver: none is left. */
+    stasis_ram_watchdog_fini(&machine->ram_watchdog);
+    stasis_ram_free(machine->ram);
+    machine->ram = NULL;
     stasis_memory_fini(&machine->memory);
     stasis_kvm_close(&machine->kvm);
     if (machine->end_fd >= 0)

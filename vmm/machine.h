@@ -18,6 +18,7 @@
 #include "vmm/device.h"
 #include "vmm/kvm.h"
 #include "vmm/memory.h"
+#include "vmm/ram_fault.h"
 #include "vmm/vcpu.h"
 
 #define STASIS_DEVICE_MAX 32
@@ -34,6 +35,8 @@ struct stasis_machine {
     int vm_fd;
     struct stasis_board_state board;
     struct stasis_memory memory;
+    struct stasis_ram *ram; /* what loads the memory out of a snapshot, or NULL */
+    struct stasis_ram_watchdog ram_watchdog;
     struct stasis_bus pio;
     struct stasis_bus mmio;
     pthread_mutex_t lock;

@@ -222,6 +222,12 @@ static int boot(struct stasis_session *session, struct stasis_error *err)
     return rc ? rc : open_output(session, err);
 }
 
+static void say_reason(const char *path, const struct stasis_ram *ram)
+{
+    if (stasis_ram_reason(ram))
+        stasis_say("%s: %s", path, stasis_ram_reason(ram));
+}
+
 static int thaw(struct stasis_session *session, struct stasis_error *err)
 {
     const struct stasis_options *options = session->options;
@@ -229,6 +235,8 @@ static int thaw(struct stasis_session *session, struct stasis_error *err)
         .clock = options->restore_clock == STASIS_CLI_CLOCK_ADVANCE ? STASIS_CLOCK_ADVANCE
                                                                     : STASIS_CLOCK_CONTINUE,
         .allow_tsc = options->allow_tsc,
+        .memory = options->restore_memory,
+        .no_background = options->restore_background == STASIS_CLI_BACKGROUND_OFF,
     };
     const char *path = options->restore_path;
     uint64_t start = stasis_monotonic_us();
@@ -240,12 +248,15 @@ static int thaw(struct stasis_session *session, struct stasis_error *err)
     /* Before the devices are restored: one may hold bytes that the sink did not take in time. */
     if (!rc)
         rc = open_output(session, err);
+    /* KVM reads guest memory in some of the calls to come. */
+    stasis_ram_fault_catch(&session->machine);
     if (!rc)
         rc = stasis_thaw(&session->machine, snap, &thaw_options, &session->host, err);
     stasis_snap_free(snap);
     if (rc)
         return rc;
     session->machine_ready = true;
+    say_reason(path, session->machine.ram);
     stasis_say("thawed %s in %" PRIu64 " ms: generation %" PRIu64 ", %" PRIu64 " MiB of RAM", path,
                (stasis_monotonic_us() - start) / 1000, session->machine.generation,
                stasis_memory_size(&session->machine.memory) >> 20);
@@ -272,8 +283,12 @@ static int run(struct stasis_session *session, struct stasis_error *err)
     int rc =
         add_source(session, &session->end_source, session->machine.end_fd, on_end, "eventfd", err);
 
+    /* Before the console, which hands on faults that are not guest memory's. */
+    stasis_ram_fault_restore();
     if (!rc)
         rc = stasis_session_console_open(session, err);
+    if (!rc && session->machine.ram)
+        stasis_ram_fault_catch(&session->machine);
     if (!rc)
         rc = stasis_machine_start(&session->machine, err);
     if (rc)
@@ -318,6 +333,7 @@ static void fini(struct stasis_session *session)
     }
     if (session->machine_ready)
         stasis_machine_fini(&session->machine);
+    stasis_ram_fault_restore();
     if (session->out && stasis_serial_out_summary(session->out, summary, sizeof(summary)))
         stasis_say("%s", summary);
     stasis_serial_out_close(session->out);

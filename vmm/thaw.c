@@ -254,16 +254,23 @@ static int read_times(struct thaw *thaw, enum stasis_clock_policy policy, struct
 }
 
 static int load_ram(struct stasis_machine *machine, struct stasis_snap *snap,
-                    struct stasis_error *err)
+                    const struct stasis_thaw_options *options, struct stasis_error *err)
 {
-    int rc = 0;
+    const struct stasis_ram_opts opts = {
+        .size = sizeof(opts),
+        .mode = options->memory,
+        .no_background = options->no_background,
+        .failed = stasis_ram_fault_failed,
+        .ctx = machine,
+    };
+    void *hosts[STASIS_MEMORY_REGION_MAX] = {0};
 
-    for (uint32_t i = 0; !rc && i < machine->memory.region_count; i++)
-        rc = stasis_snap_load_ram(snap, i, machine->memory.regions[i].host, 0, err);
-    return rc;
+    for (uint32_t i = 0; i < machine->memory.region_count; i++)
+        hosts[i] = machine->memory.regions[i].host;
+    return stasis_ram_attach(snap, hosts, &opts, &machine->ram, err);
 }
 
-/* RAM has been loaded: it takes longest, and the clocks run from here on. vCPUs before the chips,
+/* RAM is attached: that can take longest, and the clocks run from here on. vCPUs before the chips,
  * since the I/O APIC delivers what it holds into their LAPICs; devices last (x86_chips.c and
  * x86_order.c say the rest). */
 static int restore(struct thaw *thaw, enum stasis_clock_policy policy, struct stasis_error *err)
@@ -320,11 +327,16 @@ int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
     if (rc)
         return stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
     machine->allow_tsc = options->allow_tsc;
-    rc = load_ram(machine, snap, err); /* names the file itself */
+    rc = load_ram(machine, snap, options, err); /* names the file itself */
     if (!rc) {
         rc = restore(&thaw, options->clock, err);
         if (rc)
             rc = stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
+    }
+    if (rc && atomic_load(&machine->end) == STASIS_END_CRASHED) { /* and KVM has choked on it */
+        rc = machine->end_error.code;
+        if (err)
+            *err = machine->end_error;
     }
     if (rc)
         stasis_machine_fini(machine);

@@ -79,6 +79,15 @@ static int crashed(struct stasis_vcpu *vcpu, const char *why, uint64_t detail)
     return -1;
 }
 
+/* An access to RAM that comes out as MMIO: the host could not provide the page, as behind the end
+ * of a mapped file that was cut (seen with PVM; other hosts fail with EFAULT). */
+static int memory_lost(struct stasis_vcpu *vcpu, uint64_t gpa)
+{
+    if (stasis_ram_fault_end(vcpu->machine, stasis_memory_at(&vcpu->machine->memory, gpa, 1)))
+        return -1;
+    return crashed(vcpu, "the host has no memory for it", gpa);
+}
+
 static int handle_exit(struct stasis_vcpu *vcpu)
 {
     struct kvm_run *run = vcpu->run;
@@ -88,6 +97,8 @@ static int handle_exit(struct stasis_vcpu *vcpu)
         handle_pio(vcpu);
         break;
     case KVM_EXIT_MMIO:
+        if (stasis_memory_at(&vcpu->machine->memory, run->mmio.phys_addr, 1))
+            return memory_lost(vcpu, run->mmio.phys_addr);
         handle_mmio(vcpu);
         break;
     case KVM_EXIT_INTR:
@@ -114,7 +125,9 @@ int stasis_vcpu_run_once(struct stasis_vcpu *vcpu)
     if (ioctl(vcpu->fd, KVM_RUN, NULL) < 0) {
         if (errno == EINTR || errno == EAGAIN)
             return 1;
-        /* EFAULT: guest memory that the host cannot read, such as a failing disk beneath it. */
+        /* Guest memory that the host cannot read, such as a failing disk beneath it. */
+        if ((errno == EFAULT || errno == EHWPOISON) && stasis_ram_fault_end(vcpu->machine, NULL))
+            return -1;
         return crashed(vcpu, strerror(errno), (uint64_t)errno);
     }
     return handle_exit(vcpu);
@@ -147,6 +160,11 @@ static void on_kick(int signo)
     (void)signo;
     if (current_run)
         current_run->immediate_exit = 1;
+}
+
+bool stasis_vcpu_is_current_thread(void)
+{
+    return current_run != NULL;
 }
 
 static int kick_signal(void)
@@ -211,9 +229,10 @@ int stasis_vcpu_start(struct stasis_vcpu *vcpu, struct stasis_error *err)
     int rc;
 
     install_kick();
-    /* Every other signal is for the main thread. */
+    /* All other signals are for the main thread. */
     sigfillset(&all);
     sigdelset(&all, kick_signal());
+    sigdelset(&all, SIGBUS); /* KVM's word for memory that is lost (ram_fault.c) */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -55,4 +55,7 @@ STASIS_MUST_CHECK int stasis_vcpu_complete_io(struct stasis_vcpu *vcpu, struct s
  * machine knows why). Used by the thread, and by tests that step a guest by hand. */
 int stasis_vcpu_run_once(struct stasis_vcpu *vcpu);
 
+/* True on a thread that stasis_vcpu_start() has made. Async-signal-safe. */
+bool stasis_vcpu_is_current_thread(void);
+
 #endif

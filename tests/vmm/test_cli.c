@@ -248,7 +248,8 @@ static void help_names_every_option(void **state)
     static const char *const names[] = {
         "--kernel path=FILE[,cmdline=TEXT][,kernel_load_addr=ADDR]\n",
         "--demo\n",
-        "--restore path=FILE[,clock=continue|advance]\n",
+        "--restore path=FILE[,clock=continue|advance][,memory=auto|lazy|copy|map]"
+        "[,background=on|off]\n",
         "--initrd ",
         "--memory ",
         "--vcpu ",

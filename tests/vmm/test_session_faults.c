@@ -152,13 +152,14 @@ static void no_snapshots(void)
 
 static void damaged_snapshots(void)
 {
-    char path[96];
+    char path[96], restore[128];
     size_t len;
     FILE *file;
 
     make_snapshot();
     len = session_read_file(folder.file, before, sizeof(before));
     snprintf(path, sizeof(path), "%s/damaged.snap", folder.path);
+    snprintf(restore, sizeof(restore), "path=%s,memory=copy", path);
     for (unsigned i = 0; i < 6; i++) {
         static const size_t parts[] = {0, 40, 1000, 2000, 3000, 4000};
         size_t at = i ? len / 6 * i + parts[i] % 7 : 0;
@@ -169,9 +170,9 @@ static void damaged_snapshots(void)
         assert_non_null(file);
         assert_int_equal(fwrite(after, 1, len, file), len);
         fclose(file);
-        refuse(path, 3, path);
+        refuse(restore, 3, path);
         assert_int_equal(truncate(path, (off_t)at), 0);
-        refuse(path, 3, path);
+        refuse(restore, 3, path);
     }
     session_folder_fini(&folder);
 }

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/ram_fault.h"
+
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/console.h"
+#include "vmm/machine.h"
+#include "vmm/say.h"
+
+/* An orderly end waits 2 s for a slow reader of the last output. */
+#define ORDERLY_END_S 5
+
+/* Without what belongs to threads that may never come back. */
+static _Noreturn void die(const struct stasis_error *err)
+{
+    stasis_console_restore();
+    _exit(stasis_say_error(err));
+}
+
+/* ---- the watchdog ---- */
+
+void stasis_ram_watchdog_init(struct stasis_ram_watchdog *watchdog)
+{
+    pthread_condattr_t monotonic;
+
+    memset(watchdog, 0, sizeof(*watchdog));
+    pthread_mutex_init(&watchdog->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&watchdog->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+void stasis_ram_watchdog_fini(struct stasis_ram_watchdog *watchdog)
+{
+    if (watchdog->started) {
+        pthread_mutex_lock(&watchdog->lock);
+        watchdog->called_off = true;
+        pthread_cond_broadcast(&watchdog->changed);
+        pthread_mutex_unlock(&watchdog->lock);
+        pthread_join(watchdog->thread, NULL);
+    }
+    pthread_cond_destroy(&watchdog->changed);
+    pthread_mutex_destroy(&watchdog->lock);
+}
+
+/* A thread may wait in the kernel for memory that will never come, where nothing but the end of the
+ * process reaches it. */
+static void *watch(void *arg)
+{
+    struct stasis_machine *machine = arg;
+    struct stasis_ram_watchdog *watchdog = &machine->ram_watchdog;
+    struct timespec deadline;
+    int rc = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += ORDERLY_END_S;
+    pthread_mutex_lock(&watchdog->lock);
+    while (!watchdog->called_off && !rc)
+        rc = pthread_cond_timedwait(&watchdog->changed, &watchdog->lock, &deadline);
+    if (!watchdog->called_off)
+        die(&watchdog->error);
+    pthread_mutex_unlock(&watchdog->lock);
+    return NULL;
+}
+
+void stasis_ram_fault_failed(void *ctx, const struct stasis_error *err)
+{
+    struct stasis_machine *machine = ctx;
+
+    machine->ram_watchdog.error = *err;
+    stasis_machine_end(machine, STASIS_END_CRASHED, err);
+    machine->ram_watchdog.started =
+        !pthread_create(&machine->ram_watchdog.thread, NULL, watch, machine);
+    if (!machine->ram_watchdog.started)
+        die(err);
+}
+
+/* ---- faults ---- */
+
+bool stasis_ram_fault_end(struct stasis_machine *machine, const void *host)
+{
+    struct stasis_error err;
+
+    if (!machine->ram || !stasis_ram_explain(machine->ram, host, &err))
+        return false;
+    stasis_machine_end(machine, STASIS_END_CRASHED, &err);
+    return true;
+}
+
+static struct stasis_machine *caught; /* changes while no other thread touches guest memory */
+static struct sigaction before;
+
+/* The fault is synchronous, at an access to guest memory and never inside libc, so that all may be
+ * called that touches no guest memory. On a vCPU's thread it is KVM that met the fault (si_code
+ * BUS_MCEERR_AR): KVM_RUN returns, and the thread sees that the guest has ended. */
+static void on_bus(int number, siginfo_t *info, void *context)
+{
+    struct stasis_error err;
+
+    (void)context;
+    if (info->si_code > 0 && caught && caught->ram &&
+        stasis_ram_explain(caught->ram, info->si_addr, &err)) {
+        stasis_machine_end(caught, STASIS_END_CRASHED, &err);
+        if (stasis_vcpu_is_current_thread())
+            return;
+        die(atomic_load(&caught->end) == STASIS_END_CRASHED ? &caught->end_error : &err);
+    }
+    (void)sigaction(number, &before, NULL); /* a fault happens again; a sent signal is sent on */
+    if (info->si_code <= 0)
+        (void)raise(number);
+}
+
+void stasis_ram_fault_catch(struct stasis_machine *machine)
+{
+    struct sigaction action = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO};
+
+    sigemptyset(&action.sa_mask);
+    caught = machine;
+    (void)sigaction(SIGBUS, &action, &before);
+}
+
+void stasis_ram_fault_restore(void)
+{
+    if (!caught)
+        return;
+    (void)sigaction(SIGBUS, &before, NULL);
+    caught = NULL;
+}
