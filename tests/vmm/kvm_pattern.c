@@ -157,6 +157,7 @@ static void pattern_ioapic(struct stasis_x86_ioapic_state *ioapic)
 {
     ioapic->id = 0x3000000;
     ioapic->ioregsel = 0x12;
+    ioapic->irr |= 1 << 20; /* a line that no device drives */
     for (uint64_t i = 0; i < 24; i++)
         ioapic->redirtbl[i] = (i << 56) | 0x10000 | (0x60 + i); /* masked */
 }
@@ -311,6 +312,7 @@ void kvm_pattern_check(struct stasis_snap *snap)
     assert_int_equal(pic.imr, 0x5e);
     assert_int_equal(pic.irq_base, 0x38);
     kvm_record(snap, &stasis_x86_ioapic_schema, "ioapic", &ioapic);
+    assert_int_equal(ioapic.irr, 1 << 20 | 1 << 4);
     assert_int_equal(ioapic.redirtbl[23], UINT64_C(0x1700000000010077));
     kvm_record(snap, &stasis_x86_pit_schema, "pit", &pit);
     assert_int_equal(pit.channels[2].count, 0x4321);

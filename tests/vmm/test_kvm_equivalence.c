@@ -15,17 +15,21 @@
 static struct kvm_guest guest;
 static struct kvm_probe probe;
 
-/* A linear congruential generator that writes every number to RAM and to a port. */
+/* A linear congruential generator that takes something in from a port with each number, and writes
+ * every number to RAM and to another port. */
 static const uint8_t payload[] = {
     0xfc,                                     /* cld */
-    0xb8, 0x34,           0x12,               /* mov ax, 0x1234 */
+    0xbb, 0x34,           0x12,               /* mov bx, 0x1234 */
     0xbf, RESULTS & 0xff, RESULTS >> 8,       /* mov di, RESULTS */
     0xb9, STEPS & 0xff,   STEPS >> 8,         /* mov cx, STEPS */
-    0x69, 0xc0,           0x55,         0x62, /* 1: imul ax, ax, 25173 */
-    0x05, 0x19,           0x36,               /* add ax, 13849 */
+    0x69, 0xdb,           0x55,         0x62, /* 1: imul bx, bx, 25173 */
+    0x81, 0xc3,           0x19,         0x36, /* add bx, 13849 */
+    0xe5, 0x82,                               /* in ax, 0x82 */
+    0x01, 0xc3,                               /* add bx, ax */
+    0x89, 0xd8,                               /* mov ax, bx */
     0xab,                                     /* stosw */
     0xe7, 0x80,                               /* out 0x80, ax */
-    0xe2, 0xf4,                               /* loop 1b */
+    0xe2, 0xed,                               /* loop 1b */
     0xb0, 0xfe,           0xe6,         0x64, /* reset */
 };
 
@@ -40,18 +44,21 @@ static void check_trace(void)
     uint16_t number = 0x1234;
 
     assert_int_equal(atomic_load(&guest.machine.end), STASIS_END_RESET);
-    assert_int_equal(probe.count, STEPS);
+    assert_int_equal(probe.count, 2 * STEPS);
     for (unsigned i = 0; i < STEPS; i++) {
-        number = (uint16_t)(number * 25173u + 13849u);
+        number = (uint16_t)(number * 25173u + 13849u + i);
         assert_int_equal(results[i], number);
-        kvm_assert_access(&probe, i, true, 0, 2, number);
+        kvm_assert_access(&probe, 2 * i, false, 2, 2, i);
+        kvm_assert_access(&probe, 2 * i + 1, true, 0, 2, number);
     }
 }
 
 static void begin(void)
 {
+    probe.count = 0;
+    probe.answer = 0;
     kvm_guest_init(&guest, NULL);
-    kvm_probe_attach(&probe, &guest.machine.pio, KVM_PORT, 2);
+    kvm_probe_attach(&probe, &guest.machine.pio, KVM_PORT, 4);
     kvm_guest_real(&guest, payload, sizeof(payload));
     kvm_guest_start(&guest);
 }
@@ -77,7 +84,6 @@ static unsigned run_with_freezes(unsigned seed, unsigned max_us)
 {
     unsigned freezes = 0;
 
-    probe.count = 0;
     begin();
     for (;;) {
         kvm_sleep_us((unsigned)rand_r(&seed) % max_us);
@@ -85,7 +91,7 @@ static unsigned run_with_freezes(unsigned seed, unsigned max_us)
         if (ended())
             break;
         kvm_refreeze(&guest);
-        kvm_probe_attach(&probe, &guest.machine.pio, KVM_PORT, 2);
+        kvm_probe_attach(&probe, &guest.machine.pio, KVM_PORT, 4);
         kvm_guest_start(&guest);
         freezes++;
     }

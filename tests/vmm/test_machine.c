@@ -5,6 +5,7 @@
 #include "vmm/kvm_guest.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,15 +13,33 @@
 
 static struct kvm_guest guest;
 
+static unsigned mappings(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned count = 0;
+
+    assert_non_null(maps);
+    for (int c; (c = fgetc(maps)) != EOF;)
+        count += c == '\n';
+    fclose(maps);
+    return count;
+}
+
+/* kvm_case_run() counts the descriptors. */
 static void built_and_taken_down(void)
 {
+    unsigned before = 0;
+
     for (unsigned i = 0; i < 20; i++) {
         kvm_guest_init(&guest, NULL);
         assert_int_equal(guest.machine.vcpu_count, 1);
         assert_int_equal(guest.machine.device_count, 3);
         assert_int_equal(stasis_memory_size(&guest.machine.memory), KVM_RAM);
         kvm_guest_fini(&guest);
+        if (i == 10)
+            before = mappings();
     }
+    assert_in_range(mappings(), 0, before);
 }
 
 static void memory_above_4_gib(void)
@@ -36,7 +55,6 @@ static void memory_above_4_gib(void)
 
 enum flaw { OVERLAP, DEVICE, RAM_ALIGNMENT, TSS, FLAW_COUNT };
 
-/* kvm_case_run() counts the descriptors. */
 static void a_board_that_cannot_be_built_leaves_nothing(void)
 {
     static const char *const word[FLAW_COUNT] = {"overlap", "newer release", "RAM at 0x0",
