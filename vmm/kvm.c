@@ -117,6 +117,8 @@ int stasis_kvm_open(struct stasis_kvm *ret_kvm, struct stasis_error *err)
     kvm.has_triple_fault_event = stasis_kvm_cap(kvm.fd, KVM_CAP_X86_TRIPLE_FAULT_EVENT);
 #endif
     kvm.has_xcrs = stasis_kvm_cap(kvm.fd, KVM_CAP_XCRS);
+    kvm.has_pmu_switch =
+        (unsigned)stasis_kvm_cap(kvm.fd, KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE;
     kvm.has_smm = stasis_kvm_cap(kvm.fd, KVM_CAP_X86_SMM);
     kvm.has_tsc_deadline = stasis_kvm_cap(kvm.fd, KVM_CAP_TSC_DEADLINE_TIMER);
     kvm.has_tsc_control = stasis_kvm_cap(kvm.fd, KVM_CAP_TSC_CONTROL);

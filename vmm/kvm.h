@@ -20,6 +20,7 @@ struct stasis_kvm {
     bool has_triple_fault_event;
     bool has_xcrs; /* the host's CPU has XSAVE, and its kernel uses it */
     bool has_smm;
+    bool has_pmu_switch; /* the guest's performance counters can be taken away */
     bool has_tsc_deadline;
     bool has_tsc_control; /* the guest's TSC can run at another rate than the host's */
 };

@@ -20,7 +20,8 @@ static int create_vm(struct stasis_machine *machine, struct stasis_error *err)
 }
 
 /* Pending exceptions with their payload, and triple faults, are part of a vCPU's state only once
- * asked for (KVM api.rst, 7.16, 7.32). */
+ * asked for (KVM api.rst, 7.16, 7.32). AMD's first performance counters have no CPUID bit that
+ * could hide them (8.35). */
 static int enable_caps(struct stasis_machine *machine, struct stasis_error *err)
 {
     struct kvm_enable_cap payload = {.cap = KVM_CAP_EXCEPTION_PAYLOAD, .args = {1}};
@@ -28,6 +29,11 @@ static int enable_caps(struct stasis_machine *machine, struct stasis_error *err)
 
     if (machine->kvm.has_exception_payload)
         rc = STASIS_KVM(machine->vm_fd, KVM_ENABLE_CAP, &payload, err);
+    if (!rc && machine->kvm.has_pmu_switch) {
+        struct kvm_enable_cap pmu = {.cap = KVM_CAP_PMU_CAPABILITY, .args = {KVM_PMU_CAP_DISABLE}};
+
+        rc = STASIS_KVM(machine->vm_fd, KVM_ENABLE_CAP, &pmu, err);
+    }
 #ifdef KVM_CAP_X86_TRIPLE_FAULT_EVENT
     if (!rc && machine->kvm.has_triple_fault_event) {
         struct kvm_enable_cap fault = {.cap = KVM_CAP_X86_TRIPLE_FAULT_EVENT, .args = {1}};

@@ -29,11 +29,14 @@ static bool keep_going(void *ctx, uint64_t done, uint64_t total)
     while (read(session->signal_source.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGINT)
             return false;
-        if (info.ssi_signo != SIGUSR1) {
-            session->killed_by = (int)info.ssi_signo;
-            stasis_loop_stop(&session->loop);
-            return false;
+        if (info.ssi_signo == SIGUSR1) {
+            atomic_store(&session->snapshot_wanted, true); /* one more, after this one */
+            stasis_session_wake(session);
+            continue;
         }
+        session->killed_by = (int)info.ssi_signo;
+        stasis_loop_stop(&session->loop);
+        return false;
     }
     return true;
 }
@@ -113,7 +116,8 @@ void stasis_session_snapshot(struct stasis_session *session)
         return;
     }
     rc = save(session, &stats, &err);
-    session->save_status = stasis_err_exit_status(rc);
+    /* A save that was called off has not failed. */
+    session->save_status = rc == STASIS_ERR_CANCELLED ? 0 : stasis_err_exit_status(rc);
     if (rc) {
         stasis_say("%s; the guest goes on", err.msg);
         stasis_machine_resume(&session->machine);

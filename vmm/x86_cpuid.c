@@ -11,9 +11,12 @@
 #define LEAVES_MAX 256u
 #define BIT(n)     (UINT32_C(1) << (n))
 
-enum reg { EAX, EBX, ECX, EDX };
+#define EAX STASIS_X86_EAX
+#define EBX STASIS_X86_EBX
+#define ECX STASIS_X86_ECX
+#define EDX STASIS_X86_EDX
 
-static uint32_t *leaf_reg(struct stasis_x86_cpuid_leaf_state *leaf, enum reg reg)
+static uint32_t *leaf_reg(struct stasis_x86_cpuid_leaf_state *leaf, enum stasis_x86_reg reg)
 {
     uint32_t *const regs[] = {&leaf->eax, &leaf->ebx, &leaf->ecx, &leaf->edx};
 
@@ -30,6 +33,19 @@ static struct stasis_x86_cpuid_leaf_state *find_leaf(struct stasis_x86_cpuid_sta
             return leaf;
     }
     return NULL;
+}
+
+bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t function,
+                          enum stasis_x86_reg reg, unsigned bit)
+{
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        const struct stasis_x86_cpuid_leaf_state *leaf = &cpuid->leaves[i];
+        const uint32_t regs[] = {leaf->eax, leaf->ebx, leaf->ecx, leaf->edx};
+
+        if (leaf->function == function && leaf->index == 0)
+            return regs[reg] >> bit & 1;
+    }
+    return false;
 }
 
 /* ---- to and from KVM ---- */
@@ -115,7 +131,7 @@ const struct stasis_x86_vcpu_part stasis_x86_cpuid_part = {&stasis_x86_cpuid_sch
  * trace; and memory encryption, which no host but its own could undo. */
 static const struct {
     uint32_t function, index;
-    enum reg reg;
+    enum stasis_x86_reg reg;
     uint32_t bits;
 } unsaved[] = {
     {1, 0, ECX, BIT(5) | BIT(15)},                               /* VMX, performance counters */
@@ -254,7 +270,7 @@ void stasis_x86_cpuid_for_vcpu(struct stasis_x86_cpuid_state *cpuid, uint32_t id
 /* Registers whose bits are promises to the guest (SDM 2A, CPUID; KVM cpuid.rst). */
 static const struct {
     uint32_t function, index;
-    enum reg reg;
+    enum stasis_x86_reg reg;
     uint32_t ignored; /* bits that KVM provides whatever it reports, or that follow other state */
 } promises[] = {
     /* hypervisor and deadline are ours; OSXSAVE mirrors CR4; x2APIC and MONITOR need no CPU */
@@ -311,6 +327,24 @@ static int check_component(struct stasis_x86_cpuid_state *host,
                        leaf->index);
 }
 
+/* AMD's guests use registers, and forms of instructions, that Intel lacks, and the other way round,
+ * whatever the feature bits say. The baseline's vendor is nobody's. */
+static int check_vendor(struct stasis_x86_cpuid_state *host, struct stasis_x86_cpuid_state *wanted,
+                        struct stasis_error *err)
+{
+    const struct stasis_x86_cpuid_leaf_state *has = find_leaf(host, 0, 0);
+    const struct stasis_x86_cpuid_leaf_state *want = find_leaf(wanted, 0, 0);
+
+    if (!has || !want ||
+        (want->ebx == has->ebx && want->ecx == has->ecx && want->edx == has->edx) ||
+        (want->ebx == baseline[0].ebx && want->ecx == baseline[0].ecx &&
+         want->edx == baseline[0].edx))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_HOST,
+                       "the guest runs on a CPU of another vendor than this host's; guests started "
+                       "with --cpu baseline thaw on any host");
+}
+
 int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_x86_cpuid_state *cpuid,
                            struct stasis_error *err)
 {
@@ -329,6 +363,8 @@ int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_x86
     }
     *wanted = *cpuid;
     rc = from_kvm(host, supported, err);
+    if (!rc)
+        rc = check_vendor(host, wanted, err);
     for (size_t i = 0; !rc && i < sizeof(promises) / sizeof(promises[0]); i++) {
         struct stasis_x86_cpuid_leaf_state *leaf =
             find_leaf(wanted, promises[i].function, promises[i].index);

@@ -110,6 +110,22 @@ static int write_one(struct stasis_vcpu *vcpu, uint32_t index, uint64_t value)
     return stasis_kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &batch) == 1 ? 0 : -1;
 }
 
+/* Registers that a guest without the feature never looks at, though KVM fills them from the host:
+ * saved, they would keep a guest from a host with other values. No SMI reaches a guest of ours. */
+static bool is_for_guest(const struct stasis_x86_cpuid_state *cpuid, uint32_t index)
+{
+    switch (index) {
+    case 0x9e: /* SMBASE */
+        return false;
+    case 0x10a: /* ARCH_CAPABILITIES */
+        return stasis_x86_cpuid_has(cpuid, 7, STASIS_X86_EDX, 29);
+    case 0x345: /* PERF_CAPABILITIES */
+        return stasis_x86_cpuid_has(cpuid, 1, STASIS_X86_ECX, 15);
+    default:
+        return true;
+    }
+}
+
 /* KVM_GET_MSRS stops at the first register it cannot read: keep what came before, leave that one
  * out, go on behind it. */
 static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
@@ -134,9 +150,13 @@ static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
         got = stasis_kvm_ioctl(vcpu->fd, KVM_GET_MSRS, &batch);
         if (got < 0)
             return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_MSRS");
-        for (int i = 0; i < got; i++)
-            to->msrs[to->msrs_count++] = (struct stasis_x86_msr_state){
-                .index = batch.header.entries[i].index, .value = batch.header.entries[i].data};
+        for (int i = 0; i < got; i++) {
+            const struct kvm_msr_entry *msr = &batch.header.entries[i];
+
+            if (is_for_guest(&vcpu->cpuid, msr->index))
+                to->msrs[to->msrs_count++] =
+                    (struct stasis_x86_msr_state){.index = msr->index, .value = msr->data};
+        }
         at += (uint32_t)got + ((uint32_t)got < asked);
     }
     return 0;

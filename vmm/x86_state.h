@@ -61,6 +61,11 @@ STASIS_MUST_CHECK int stasis_x86_cpuid_default(const struct stasis_kvm *kvm, con
                                                struct stasis_error *err);
 void stasis_x86_cpuid_for_vcpu(struct stasis_x86_cpuid_state *cpuid, uint32_t id, uint32_t count);
 
+/* Whether the guest was promised a feature: a bit of a register of leaf `function`, index 0. */
+enum stasis_x86_reg { STASIS_X86_EAX, STASIS_X86_EBX, STASIS_X86_ECX, STASIS_X86_EDX };
+bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t function,
+                          enum stasis_x86_reg reg, unsigned bit);
+
 /* Whether this host can show the guest every feature that `cpuid` promises. STASIS_ERR_HOST names
  * the first leaf and the bits that are missing. */
 STASIS_MUST_CHECK int stasis_x86_cpuid_check(const struct stasis_kvm *kvm,

@@ -85,7 +85,7 @@ static int spool_header(int in, int out, uint64_t *ret_most, struct stasis_error
     if (rc)
         return rc;
     if (stasis_io_pwrite(out, bytes, sizeof(bytes), 0))
-        return stasis_fail_errno(err, STASIS_ERR_IO, "spooling the stream");
+        return stasis_fail_errno(err, STASIS_ERR_WRITE, "spooling the stream");
     *ret_most = longest(&header.info);
     return 0;
 }
@@ -108,12 +108,12 @@ static int spool_rest(int in, int out, uint64_t most, struct stasis_error *err)
                              "longer than its header allows: more than %" PRIu64 " bytes", most);
         else if (!stasis_chunk_is_zero(buf, (size_t)n) &&
                  stasis_io_pwrite(out, buf, (size_t)n, pos)) /* zeros stay holes */
-            rc = stasis_fail_errno(err, STASIS_ERR_IO, "spooling the stream");
+            rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "spooling the stream");
         if (!rc)
             pos += (uint64_t)n;
     } while (!rc && n == (ssize_t)STASIS_CHUNK_SIZE);
     if (!rc && stasis_io_truncate(out, pos))
-        rc = stasis_fail_errno(err, STASIS_ERR_IO, "spooling the stream");
+        rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "spooling the stream");
     free(buf);
     return rc;
 }
