@@ -38,6 +38,13 @@ static const struct {
     {0xc0000102, 0xc0000103}, /* KERNEL_GS_BASE, TSC_AUX */
 };
 
+/* Hyper-V's (TLFS, appendix C): listed by KVM, some with clocks in them, but no guest of ours is
+ * told by CPUID that it could use them. */
+static bool is_hyperv(uint32_t index)
+{
+    return index >= 0x40000000 && index <= 0x400001ff;
+}
+
 struct msr_set {
     uint32_t index[MSR_MAX];
     uint32_t count;
@@ -71,8 +78,10 @@ static int candidates(const struct stasis_kvm *kvm, struct msr_set *ret_set,
     if (rc)
         return rc;
     ret_set->count = 0;
-    for (uint32_t i = 0; i < list->nmsrs && ret_set->count < MSR_MAX; i++)
-        ret_set->index[ret_set->count++] = list->indices[i];
+    for (uint32_t i = 0; i < list->nmsrs && ret_set->count < MSR_MAX; i++) {
+        if (!is_hyperv(list->indices[i]))
+            ret_set->index[ret_set->count++] = list->indices[i];
+    }
     free(list);
     for (size_t i = 0; i < sizeof(unlisted) / sizeof(unlisted[0]); i++) {
         for (uint32_t msr = unlisted[i].first; msr <= unlisted[i].last && ret_set->count < MSR_MAX;
