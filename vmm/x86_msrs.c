@@ -100,23 +100,18 @@ union msr_batch {
     uint8_t room[sizeof(struct kvm_msrs) + BATCH_MAX * sizeof(struct kvm_msr_entry)];
 };
 
-static int read_one(struct stasis_vcpu *vcpu, uint32_t index, uint64_t *ret_value)
+/* A register that is not here, such as the other vendor's, reads as 0: what the guest was promised,
+ * CPUID has checked. */
+static int read_one(struct stasis_vcpu *vcpu, uint32_t index, uint64_t *ret_value,
+                    struct stasis_error *err)
 {
     union msr_batch batch = {.header.nmsrs = 1};
 
     batch.header.entries[0].index = index;
-    if (stasis_kvm_ioctl(vcpu->fd, KVM_GET_MSRS, &batch) != 1)
-        return -1;
+    if (stasis_kvm_ioctl(vcpu->fd, KVM_GET_MSRS, &batch) < 0)
+        return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_MSRS");
     *ret_value = batch.header.entries[0].data;
     return 0;
-}
-
-static int write_one(struct stasis_vcpu *vcpu, uint32_t index, uint64_t value)
-{
-    union msr_batch batch = {.header.nmsrs = 1};
-
-    batch.header.entries[0] = (struct kvm_msr_entry){.index = index, .data = value};
-    return stasis_kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &batch) == 1 ? 0 : -1;
 }
 
 /* Registers that a guest without the feature never looks at, though KVM fills them from the host:
@@ -171,45 +166,63 @@ static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
     return 0;
 }
 
-/* Through the offset attribute, which is exact; KVM takes a write to the MSR for an attempt to
- * synchronize vCPUs when the values are near, and drops it (KVM vcpu.rst, 4.1). A KVM without
- * hardware virtualization shows guests the host's TSC and drops every offset: *ret_shift becomes
- * what the guest's TSC is ahead of `value`, modulo 2^64; else 0. */
-static int set_tsc(struct stasis_vcpu *vcpu, uint64_t value, uint64_t *ret_shift)
-{
-    uint64_t offset, wanted, now;
-    struct kvm_device_attr attr = {
-        .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset};
-
-    if (!vcpu->has_tsc_offset)
-        return write_one(vcpu, STASIS_MSR_TSC, value);
-    if (stasis_kvm_ioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr) < 0 ||
-        read_one(vcpu, STASIS_MSR_TSC, &now))
-        return -1;
-    offset += value - now;
-    wanted = offset;
-    if (stasis_kvm_ioctl(vcpu->fd, KVM_SET_DEVICE_ATTR, &attr) < 0 ||
-        stasis_kvm_ioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr) < 0)
-        return -1;
-    *ret_shift = offset - wanted;
-    return 0;
-}
-
-/* A register that refuses its value may hold it all the same (read-only ones do). One that is not
- * here, such as the other vendor's, counts as 0: what the guest was promised, CPUID has checked. */
+/* A register that refuses its value may hold it all the same (read-only ones do). */
 static int refused(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *msr,
                    struct stasis_error *err)
 {
     uint64_t now = 0;
+    int rc = read_one(vcpu, msr->index, &now, err);
 
-    (void)!read_one(vcpu, msr->index, &now);
-    if (now == msr->value)
-        return 0;
+    if (rc || now == msr->value)
+        return rc;
     return stasis_fail(err, STASIS_ERR_HOST,
                        "this host refuses MSR 0x%" PRIx32 " = 0x%" PRIx64
                        "; thaw on a host like the one that froze it, or freeze guests that were "
                        "started with --cpu baseline",
                        msr->index, msr->value);
+}
+
+static int write_one(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *msr,
+                     struct stasis_error *err)
+{
+    union msr_batch batch = {.header.nmsrs = 1};
+    int got;
+
+    batch.header.entries[0] = (struct kvm_msr_entry){.index = msr->index, .data = msr->value};
+    got = stasis_kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &batch);
+    if (got < 0)
+        return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_SET_MSRS");
+    return got ? 0 : refused(vcpu, msr, err);
+}
+
+/* Through the offset attribute, which is exact; KVM takes a write to the MSR for an attempt to
+ * synchronize vCPUs when the values are near, and drops it (KVM vcpu.rst, 4.1). A KVM without
+ * hardware virtualization shows guests the host's TSC and drops every offset: *ret_shift becomes
+ * what the guest's TSC is ahead of its value, modulo 2^64; else 0. */
+static int set_tsc(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *tsc,
+                   uint64_t *ret_shift, struct stasis_error *err)
+{
+    uint64_t offset, wanted, now;
+    struct kvm_device_attr attr = {
+        .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset};
+    int rc;
+
+    *ret_shift = 0;
+    if (!vcpu->has_tsc_offset)
+        return write_one(vcpu, tsc, err);
+    rc = STASIS_KVM(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr, err);
+    if (!rc)
+        rc = read_one(vcpu, STASIS_MSR_TSC, &now, err);
+    if (rc)
+        return rc;
+    offset += tsc->value - now;
+    wanted = offset;
+    rc = STASIS_KVM(vcpu->fd, KVM_SET_DEVICE_ATTR, &attr, err);
+    if (!rc)
+        rc = STASIS_KVM(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr, err);
+    if (!rc)
+        *ret_shift = offset - wanted;
+    return rc;
 }
 
 static bool has_own_turn(uint32_t index)
@@ -297,11 +310,15 @@ static int msrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_e
     uint64_t shift = 0;
     int rc = set_plain_but_ram(vcpu, from, err);
 
-    if (!rc && tsc && set_tsc(vcpu, tsc->value, &shift))
-        rc = refused(vcpu, tsc, err);
-    if (!rc && deadline &&
-        write_one(vcpu, deadline->index, deadline->value ? deadline->value + shift : 0))
-        rc = refused(vcpu, deadline, err);
+    if (!rc && tsc)
+        rc = set_tsc(vcpu, tsc, &shift, err);
+    if (!rc && deadline) {
+        struct stasis_x86_msr_state moved = *deadline;
+
+        if (moved.value)
+            moved.value += shift;
+        rc = write_one(vcpu, &moved, err);
+    }
     return rc;
 }
 
