@@ -19,6 +19,7 @@ Everything named lands in /payload there, which is in PATH; the folder to write 
   -m MIB          memory (default $3)
   -c CPUS         processors (default $4)
   -o LOG          keeps the console's output in LOG too
+  -x FOLDER       brings what the script leaves in /tmp/outbox out into FOLDER (not with Bochs)
 The exit status is the script's own; 124 means out of time.
 TEXT
     exit "$STATUS_USAGE"
@@ -27,10 +28,10 @@ TEXT
 # rig_parse TEXT SECONDS MIB CPUS ARGUMENT...: fills the RIG_ variables, and the stage folder.
 rig_parse() {
     local text=$1 option
-    RIG_SECONDS=$2 RIG_MIB=$3 RIG_CPUS=$4 RIG_LOG=
+    RIG_SECONDS=$2 RIG_MIB=$3 RIG_CPUS=$4 RIG_LOG='' RIG_OUTBOX=''
     local defaults=("$2" "$3" "$4") files=() programs=() kernel=
     shift 4
-    while getopts f:b:kt:m:c:o: option; do
+    while getopts f:b:kt:m:c:o:x: option; do
         case $option in
             f) files+=("$OPTARG") ;;
             b) programs+=("$OPTARG") ;;
@@ -39,6 +40,7 @@ rig_parse() {
             m) RIG_MIB=$OPTARG ;;
             c) RIG_CPUS=$OPTARG ;;
             o) RIG_LOG=$OPTARG ;;
+            x) RIG_OUTBOX=$OPTARG ;;
             *) rig_usage "$text" "${defaults[@]}" ;;
         esac
     done
@@ -73,9 +75,9 @@ rig_stage_program() {
     done
 }
 
-# rig_stage_module NAME: modules may be compressed.
+# rig_stage_module NAME FOLDER: modules may be compressed.
 rig_stage_module() {
-    local file target=$RIG_STAGE/lib/kvm/$1.ko
+    local file target=$RIG_STAGE/lib/$2/$1.ko
     file=$(find "$KERNEL_MODULES" -name "$1.ko*" -print -quit)
     case $file in
         *.ko) cp "$file" "$target" ;;
@@ -88,7 +90,8 @@ rig_stage_base() {
     local module
     mkdir -p "$RIG_STAGE"/{bin,dev,proc,sys,tmp,payload,lib/kvm}
     cp "$(command -v busybox)" "$RIG_STAGE/bin/busybox"
-    for module in irqbypass kvm kvm-amd kvm-intel; do rig_stage_module $module; done
+    for module in irqbypass kvm kvm-amd kvm-intel; do rig_stage_module $module kvm; done
+    [ -z "$RIG_OUTBOX" ] || rig_stage_disk
     cat >"$RIG_STAGE/init" <<'INIT'
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -104,8 +107,11 @@ insmod /lib/kvm/kvm.ko
 grep -qw svm /proc/cpuinfo && insmod /lib/kvm/kvm-amd.ko
 grep -qw vmx /proc/cpuinfo && insmod /lib/kvm/kvm-intel.ko
 cd /tmp
+[ ! -d /lib/disk ] || mkdir outbox
 . /payload/run </dev/null
 status=$?
+# The disk is as raw as it gets: an archive from its first byte on.
+[ ! -d /lib/disk ] || . /lib/disk/carry_out
 stty -opost # waits until all that was said is out
 echo 0 >/proc/sys/kernel/printk
 echo "status $status" >/dev/ttyS1
@@ -113,6 +119,23 @@ sync
 exec reboot -f
 INIT
     chmod +x "$RIG_STAGE/init"
+}
+
+# The one way out for more than a few bytes: a disk, which the emulator must have as a virtio device.
+rig_stage_disk() {
+    local module modules=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev
+        virtio_pci virtio_blk)
+    mkdir -p "$RIG_STAGE/lib/disk" "$RIG_OUTBOX"
+    for module in "${modules[@]}"; do rig_stage_module "$module" disk; done
+    printf 'insmod /lib/disk/%s.ko\n' "${modules[@]}" >"$RIG_STAGE/lib/disk/carry_out"
+    echo 'tar -cf /dev/vda -C /tmp/outbox .' >>"$RIG_STAGE/lib/disk/carry_out"
+    truncate -s 2G "$RIG_WORK/disk"
+}
+
+# rig_open_outbox: after the run; the disk of a machine that died holds nothing, or less.
+rig_open_outbox() {
+    [ -z "$RIG_OUTBOX" ] || tar -xf "$RIG_WORK/disk" -C "$RIG_OUTBOX" ||
+        say "the outbox did not come out whole"
 }
 
 # rig_pack FOLDER FILE: plain cpio, which an emulated processor unpacks faster than gzip.

@@ -10,23 +10,46 @@
 /* What getopt_long() returns for option i of the row: beyond every character. */
 #define OPTION_BASE 0x100
 
-static size_t fill_options(const struct stasis_inspect_option *options, struct option *ret_long)
+/* The row's options as getopt_long() takes them. */
+struct spelling {
+    struct option words[STASIS_INSPECT_OPTIONS_MAX + 2];
+    char letters[2 * STASIS_INSPECT_OPTIONS_MAX + 3];
+};
+
+static void spell(const struct stasis_inspect_option *options, struct spelling *ret_spelling)
 {
+    struct spelling spelling = {.letters = ":h"};
+    char *letter = spelling.letters + strlen(spelling.letters);
     size_t count = 0;
 
-    for (; options && options[count].name; count++)
-        ret_long[count] = (struct option){options[count].name,
-                                          options[count].arg ? required_argument : no_argument,
-                                          NULL, OPTION_BASE + (int)count};
-    ret_long[count] = (struct option){"help", no_argument, NULL, 'h'};
-    return count;
+    for (; options && options[count].name; count++) {
+        spelling.words[count] = (struct option){
+            options[count].name, options[count].arg ? required_argument : no_argument, NULL,
+            OPTION_BASE + (int)count};
+        if (options[count].letter) {
+            *letter++ = options[count].letter;
+            if (options[count].arg)
+                *letter++ = ':';
+        }
+    }
+    spelling.words[count] = (struct option){"help", no_argument, NULL, 'h'};
+    *ret_spelling = spelling;
+}
+
+/* Which option getopt_long() means by what it returned; -1 for none of the row. */
+static int option_of(const struct stasis_inspect_option *options, int found)
+{
+    for (int i = 0; options && options[i].name; i++)
+        if (found == OPTION_BASE + i || (found && found == options[i].letter))
+            return i;
+    return -1;
 }
 
 static int bad_option(const struct stasis_inspect_command *command, int found, char *const *argv,
                       struct stasis_error *err)
 {
     const char *given = argv[optind - 1];
-    int option = optopt - OPTION_BASE;
+    int option = option_of(command->options, optopt);
 
     if (found == ':')
         return stasis_fail(err, STASIS_ERR_ARG, "--%s needs a value: --%s %s",
@@ -44,19 +67,20 @@ static int bad_option(const struct stasis_inspect_command *command, int found, c
 static int parse_options(const struct stasis_inspect_command *command, int argc, char **argv,
                          struct stasis_inspect_args *args, struct stasis_error *err)
 {
-    struct option long_options[STASIS_INSPECT_OPTIONS_MAX + 2] = {0};
-    int count = (int)fill_options(command->options, long_options);
+    struct spelling spelling;
     int found;
 
+    spell(command->options, &spelling);
     optind = 0; /* glibc: begin anew */
     opterr = 0; /* the messages are ours */
     /* The program's options have been parsed: no other thread is there yet. */
-    while ((found = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) { /* NOLINT */
-        int option = found - OPTION_BASE;
+    while ((found = getopt_long(argc, argv, spelling.letters, spelling.words, NULL)) !=
+           -1) { /* NOLINT */
+        int option = option_of(command->options, found);
 
         if (found == 'h')
             args->help = true;
-        else if (option < 0 || option >= count)
+        else if (option < 0)
             return bad_option(command, found, argv, err);
         else if (args->values[option])
             return stasis_fail(err, STASIS_ERR_ARG, "--%s is given twice; give it once",

@@ -15,9 +15,13 @@ static void print_command(const struct stasis_inspect_command *command, FILE *ou
     fprintf(out, "%s: %s\n\n", command->name, command->help);
     print_usage(command, out);
     for (const struct stasis_inspect_option *option = command->options; option && option->name;
-         option++)
-        fprintf(out, "  --%s%s%s\n      %s\n", option->name, option->arg ? " " : "",
+         option++) {
+        fputs("  ", out);
+        if (option->letter)
+            fprintf(out, "-%c, ", option->letter);
+        fprintf(out, "--%s%s%s\n      %s\n", option->name, option->arg ? " " : "",
                 option->arg ? option->arg : "", option->help);
+    }
 }
 
 static void print_all(FILE *out)

@@ -9,6 +9,7 @@
 
 #include "stasis/state.h"
 #include "tools/inspect.h"
+#include "tools/picture.h"
 #include "tools/text.h"
 
 static void label(FILE *out, const char *name)
@@ -48,20 +49,27 @@ static void print_sizes(FILE *out, const struct stasis_snap *snap)
 {
     const struct stasis_snap_info *info = stasis_snap_info(snap);
     uint32_t regions = stasis_snap_region_count(snap);
-    char total[STASIS_TEXT_MAX];
-    char stored[STASIS_TEXT_MAX];
-    char zero[STASIS_TEXT_MAX];
-    char file[STASIS_TEXT_MAX];
+    struct stasis_picture_tally tallies[STASIS_PICTURE_KINDS];
+    const struct stasis_picture_tally *packed = &tallies[STASIS_PICTURE_COMPRESSED];
+    char text[STASIS_TEXT_MAX];
 
-    stasis_text_size(info->ram_bytes, total);
-    stasis_text_size(info->stored_bytes, stored);
-    stasis_text_size(info->ram_bytes - info->stored_bytes, zero);
-    stasis_text_size(info->file_len, file);
+    stasis_picture_count(snap, tallies);
     label(out, "memory");
-    fprintf(out, "%s in %" PRIu32 " region%s: %s stored, %s zero\n", total, regions,
-            regions == 1 ? "" : "s", stored, zero);
+    stasis_text_size(info->ram_bytes, text);
+    fprintf(out, "%s in %" PRIu32 " region%s: ", text, regions, regions == 1 ? "" : "s");
+    stasis_text_size(tallies[STASIS_PICTURE_STORED].bytes, text);
+    fprintf(out, "%s stored, ", text);
+    if (packed->chunks) {
+        stasis_text_size(packed->bytes, text);
+        fprintf(out, "%s compressed to ", text);
+        stasis_text_size(packed->in_file, text);
+        fprintf(out, "%s, ", text);
+    }
+    stasis_text_size(tallies[STASIS_PICTURE_ZERO].bytes, text);
+    fprintf(out, "%s zero\n", text);
     label(out, "file");
-    fprintf(out, "%s%s\n", file, info->streamed ? ", streamed" : "");
+    stasis_text_size(info->file_len, text);
+    fprintf(out, "%s%s\n", text, info->streamed ? ", streamed" : "");
 }
 
 /* Kinds that a newer release added; they were made optional, so this one reads the file. */

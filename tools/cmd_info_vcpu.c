@@ -2,9 +2,9 @@
 #include "tools/cmd_info.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "stasis/state.h"
+#include "tools/vcpus.h"
 
 #define CR0_PE    (UINT64_C(1) << 0)
 #define RFLAGS_VM (UINT64_C(1) << 17)
@@ -59,20 +59,10 @@ static void print_vcpu(FILE *out, const struct stasis_records *records, const ch
     fputc('\n', out);
 }
 
-/* Shorter names first, so that cpu10 comes after cpu9. */
 void stasis_inspect_info_vcpus(FILE *out, const struct stasis_records *records)
 {
-    size_t count = stasis_records_count(records);
-    size_t first = stasis_records_find(records, stasis_x86_regs_schema.type, NULL);
+    const char *instance = NULL;
 
-    for (size_t len = 1; len <= STASIS_TYPE_MAX; len++) {
-        for (size_t i = first; i < count; i++) {
-            struct stasis_record record = stasis_records_at(records, i);
-
-            if (record.schema != &stasis_x86_regs_schema)
-                break;
-            if (strlen(record.instance) == len)
-                print_vcpu(out, records, record.instance);
-        }
-    }
+    while ((instance = stasis_vcpus_next(records, instance)))
+        print_vcpu(out, records, instance);
 }

@@ -43,6 +43,7 @@ static void put_header(struct stasis_json *json, const struct stasis_snap_info *
 
 struct tally {
     uint64_t raw;
+    uint64_t zlib;
     uint64_t zero;
     uint64_t absent;
     uint64_t stored_bytes;
@@ -52,6 +53,7 @@ struct tally {
 static void count_chunk(struct tally *tally, const struct stasis_snap_chunk *chunk)
 {
     tally->raw += chunk->kind == STASIS_CHUNK_RAW;
+    tally->zlib += chunk->kind == STASIS_CHUNK_ZLIB;
     tally->zero += chunk->kind == STASIS_CHUNK_ZERO;
     tally->absent += chunk->kind == STASIS_CHUNK_ABSENT;
     tally->stored_bytes += chunk->stored_len;
@@ -77,6 +79,7 @@ static void put_region(struct stasis_json *json, const struct stasis_snap *snap,
     put_u64(json, "first_chunk", region.first_chunk);
     put_u64(json, "chunks", end - region.first_chunk);
     put_u64(json, "chunks_raw", tally.raw);
+    put_u64(json, "chunks_zlib", tally.zlib);
     put_u64(json, "chunks_zero", tally.zero);
     put_u64(json, "chunks_absent", tally.absent);
     put_u64(json, "stored_bytes", tally.stored_bytes);

@@ -6,6 +6,22 @@
 
 #include "tools/inspect.h"
 
+static const struct stasis_inspect_option memory_options[] = {
+    {"svg", "OUT", "draw it to this file too, as SVG"},
+    {0},
+};
+static const struct stasis_inspect_option extract_options[] = {
+    {"gpa", "ADDRESS", "guest physical address of the first byte: 0x100000, 1M"},
+    {"len", "BYTES", "how many: 4096, 0x1000, 4K"},
+    {"output", "OUT", "write to this file, which appears when it is whole", 'o'},
+    {"force", NULL, "write to a terminal"},
+    {0},
+};
+static const struct stasis_inspect_option core_options[] = {
+    {"output", "OUT", "the core to write; it appears when it is whole", 'o'},
+    {"user", NULL, "map the lower half of the first vCPU's addresses too"},
+    {0},
+};
 static const struct stasis_inspect_option ring_options[] = {
     {"raw", NULL, "send control characters to a terminal too"},
     {0},
@@ -15,6 +31,10 @@ const struct stasis_inspect_command stasis_inspect_commands[] = {
     {"info", stasis_inspect_info, "FILE", 1, 1, "what a snapshot holds, for people"},
     {"json", stasis_inspect_json, "FILE", 1, 1, "all of it but RAM, for programs"},
     {"verify", stasis_inspect_verify, "FILE", 1, 1, "check every byte of a snapshot"},
+    {"memory", stasis_inspect_memory, "FILE", 1, 1, "draw what is in RAM", memory_options},
+    {"extract", stasis_inspect_extract, "FILE", 1, 1, "verified bytes of RAM, as they are",
+     extract_options},
+    {"core", stasis_inspect_core, "FILE", 1, 1, "an ELF core for gdb and crash", core_options},
     {"ring", stasis_inspect_ring, "FILE", 1, 1, "print a ring file of vmm --serial out=ring:FILE",
      ring_options},
     {"help", stasis_inspect_help, "[COMMAND]", 0, 1, "this, or help on one command"},

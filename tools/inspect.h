@@ -17,11 +17,12 @@
 #define STASIS_INSPECT_OPTIONS_MAX  6
 #define STASIS_INSPECT_OPERANDS_MAX 2
 
-/* An option of one sub-command: "--name" or "--name ARG". */
+/* An option of one sub-command: "--name" or "--name ARG", and "-x" if it has a letter. */
 struct stasis_inspect_option {
     const char *name;
     const char *arg; /* NULL: the option takes no value */
     const char *help;
+    char letter; /* 0: none; not h */
 };
 
 struct stasis_inspect_args {
@@ -76,6 +77,12 @@ int stasis_inspect_json(const struct stasis_inspect_args *args, FILE *out,
                         struct stasis_error *err);
 int stasis_inspect_verify(const struct stasis_inspect_args *args, FILE *out,
                           struct stasis_error *err);
+int stasis_inspect_memory(const struct stasis_inspect_args *args, FILE *out,
+                          struct stasis_error *err);
+int stasis_inspect_extract(const struct stasis_inspect_args *args, FILE *out,
+                           struct stasis_error *err);
+int stasis_inspect_core(const struct stasis_inspect_args *args, FILE *out,
+                        struct stasis_error *err);
 int stasis_inspect_ring(const struct stasis_inspect_args *args, FILE *out,
                         struct stasis_error *err);
 int stasis_inspect_help(const struct stasis_inspect_args *args, FILE *out,

@@ -7,7 +7,8 @@
 //
 // Output, ten times a second:  beat N nonce=<hex> mono=<ns> real=<s> loc=<LAPIC timer interrupts>
 // Input lines: `ping X` is answered by `pong X nonce=<hex>`; `check` reads a pattern in 1 MiB of
-// RAM and answers `check ok nonce=<hex>`; `reboot` resets the machine.
+// RAM and answers `check ok nonce=<hex>`; `banner` is answered by `banner <hex> said`, the address
+// of the kernel's linux_banner; `reboot` resets the machine.
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -182,12 +183,33 @@ static void beat(struct guest *guest)
         (long long)real.tv_sec, real.tv_nsec / 1000000, timer_interrupts());
 }
 
+// Lines of /proc/kallsyms are "<hex address> <type> <name>[ <module>]".
+static uint64_t banner_address(void)
+{
+    char line[LINE_BYTES];
+    uint64_t address = 0;
+    FILE *file = fopen("/proc/kallsyms", "re");
+    if (file == NULL) {
+        die("/proc/kallsyms");
+    }
+    while (address == 0 && fgets(line, sizeof(line), file) != NULL) {
+        const char *name = strrchr(line, ' ');
+        if (name != NULL && strcmp(name, " linux_banner\n") == 0) {
+            address = strtoull(line, NULL, 16);
+        }
+    }
+    (void)fclose(file);
+    return address;
+}
+
 static void obey(struct guest *guest)
 {
     if (strncmp(guest->line, "ping ", 5) == 0) {
         say(guest, "pong %s nonce=%s\n", guest->line + 5, guest->nonce);
     } else if (strcmp(guest->line, "check") == 0) {
         say(guest, "check %s nonce=%s\n", pattern_is_whole(guest) ? "ok" : "BAD", guest->nonce);
+    } else if (strcmp(guest->line, "banner") == 0) {
+        say(guest, "banner %" PRIx64 " said\n", banner_address());
     } else if (strcmp(guest->line, "reboot") == 0) {
         say(guest, "rebooting\n");
         (void)tcdrain(guest->tty);

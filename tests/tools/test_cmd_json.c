@@ -25,16 +25,16 @@ static void header_and_regions(void **state)
     assert_has(run.out, "\"arch\": 62,\n    \"arch_name\": \"x86_64\",");
     assert_has(run.out, "\"ram_bytes\": 204800,\n    \"stored_bytes\": 139264,\n"
                         "    \"streamed\": false\n  },");
-    assert_has(run.out,
-               "{\n      \"gpa\": 0,\n      \"size\": 8192,\n      \"first_chunk\": 0,\n"
-               "      \"chunks\": 1,\n      \"chunks_raw\": 1,\n      \"chunks_zero\": 0,\n"
-               "      \"chunks_absent\": 0,\n      \"stored_bytes\": 8192,\n"
-               "      \"pages_not_zero\": 2\n    },");
-    assert_has(run.out,
-               "\"gpa\": 1048576,\n      \"size\": 196608,\n      \"first_chunk\": 1,\n"
-               "      \"chunks\": 3,\n      \"chunks_raw\": 2,\n      \"chunks_zero\": 1,\n"
-               "      \"chunks_absent\": 0,\n      \"stored_bytes\": 131072,\n"
-               "      \"pages_not_zero\": 17\n");
+    assert_has(run.out, "{\n      \"gpa\": 0,\n      \"size\": 8192,\n      \"first_chunk\": 0,\n"
+                        "      \"chunks\": 1,\n      \"chunks_raw\": 1,\n      \"chunks_zlib\": "
+                        "0,\n      \"chunks_zero\": 0,\n"
+                        "      \"chunks_absent\": 0,\n      \"stored_bytes\": 8192,\n"
+                        "      \"pages_not_zero\": 2\n    },");
+    assert_has(run.out, "\"gpa\": 1048576,\n      \"size\": 196608,\n      \"first_chunk\": 1,\n"
+                        "      \"chunks\": 3,\n      \"chunks_raw\": 2,\n      \"chunks_zlib\": "
+                        "0,\n      \"chunks_zero\": 1,\n"
+                        "      \"chunks_absent\": 0,\n      \"stored_bytes\": 131072,\n"
+                        "      \"pages_not_zero\": 17\n");
     assert_has(run.out, "\"rsp\": 18446744073709551615,"); /* not 1.8e19 */
     assert_has(run.out, "\"type\": \"stasis.board\",\n      \"instance\": \"vm\",");
     built_fini(&built);

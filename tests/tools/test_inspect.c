@@ -18,8 +18,12 @@ static void wrong_usage(void **state)
         const char *text;
     } rows[] = {
         {{NULL}, "a command is missing; see snapshot-inspect --help"},
-        {{""}, " is not a command; there are info, json, verify, ring, help"},
-        {{"inform", "x"}, "inform is not a command; there are info, json, verify, ring, help"},
+        {{""},
+         " is not a command; there are info, json, verify, memory, "
+         "extract, core, ring, help"},
+        {{"inform", "x"},
+         "inform is not a command; there are info, json, verify, memory, "
+         "extract, core, ring, help"},
         {{"--verbose"}, "--verbose is not an option; see snapshot-inspect --help"},
         {{"-"}, "- is not an option"},
         {{"info"}, "info: a name is missing; usage: snapshot-inspect info FILE"},
@@ -29,6 +33,9 @@ static void wrong_usage(void **state)
         {{"ring", "--raw=1", "x"}, "ring: --raw=1: the option takes no value"},
         {{"ring", "--help=1", "x"}, "ring: --help=1: the option takes no value"},
         {{"ring", "--raw", "--raw", "x"}, "ring: --raw is given twice; give it once"},
+        {{"core", "x", "-o"}, "core: --output needs a value: --output OUT"},
+        {{"core", "-o1", "-o2", "x"}, "core: --output is given twice; give it once"},
+        {{"core", "-uo1", "x"}, "core: -u is not an option; see snapshot-inspect help core"},
         {{"help", "me"}, "me is not a command"},
         {{"schema-markdown", "x"}, "too many names"},
         {{"\x1b[2J\nevil"}, "\\x1b[2J\\x0aevil is not a command"},

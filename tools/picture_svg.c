@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/picture.h"
+#include "tools/text.h"
+
+enum {
+    COLUMNS = 128,
+    ROWS = 128,
+    CELL = 6,    /* all lengths are pixels */
+    LEFT = 130,  /* before the cells: addresses */
+    TOP = 40,    /* above them: the title */
+    LINE = 18,   /* of text */
+    MARGIN = 12, /* at the edge, and between regions */
+};
+
+/* Light to dark by level; the kinds stay apart for eyes that do not tell red from green. */
+static const char *const colours[STASIS_PICTURE_KINDS][5] = {
+    [STASIS_PICTURE_ZERO] = {"#eeeeee"},
+    [STASIS_PICTURE_STORED] = {NULL, "#b9d3ee", "#7fb0de", "#3f84c4", "#145a9c"},
+    [STASIS_PICTURE_COMPRESSED] = {NULL, "#fbd9a8", "#f5b355", "#dd8a13", "#a86200"},
+};
+
+static void put_escaped(FILE *out, const char *text)
+{
+    for (; *text; text++) {
+        switch (*text) {
+        case '&':
+            fputs("&amp;", out);
+            break;
+        case '<':
+            fputs("&lt;", out);
+            break;
+        case '>':
+            fputs("&gt;", out);
+            break;
+        default:
+            fputc(*text, out);
+        }
+    }
+}
+
+static void put_text(FILE *out, unsigned x, unsigned y, const char *text)
+{
+    fprintf(out, "<text x=\"%u\" y=\"%u\">", x, y);
+    put_escaped(out, text);
+    fputs("</text>\n", out);
+}
+
+static void put_rect(FILE *out, unsigned x, unsigned y, unsigned width,
+                     struct stasis_picture_cell cell)
+{
+    fprintf(out, "<rect x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\" fill=\"%s\"/>\n", x, y, width,
+            CELL - 1, colours[cell.kind][cell.level]);
+}
+
+static bool same(struct stasis_picture_cell a, struct stasis_picture_cell b)
+{
+    return a.kind == b.kind && a.level == b.level;
+}
+
+/* Equal neighbours are one rectangle. */
+static void put_row(const struct stasis_picture_grid *grid, uint32_t region, uint64_t first,
+                    unsigned y, FILE *out)
+{
+    uint64_t end = stasis_picture_grid_cells(grid, region);
+    uint64_t start = first;
+    struct stasis_picture_cell cell = stasis_picture_grid_cell(grid, region, first);
+    char address[STASIS_TEXT_MAX];
+
+    if (end > first + COLUMNS)
+        end = first + COLUMNS;
+    snprintf(address, sizeof(address), "0x%09" PRIx64,
+             stasis_snap_region_at(grid->snap, region).gpa +
+                 first * grid->cell_chunks * STASIS_CHUNK_SIZE);
+    if (first / COLUMNS % 4 == 0)
+        put_text(out, MARGIN, y + CELL, address);
+    for (uint64_t i = first + 1; i <= end; i++) {
+        struct stasis_picture_cell next = cell;
+
+        if (i < end)
+            next = stasis_picture_grid_cell(grid, region, i);
+        if (i < end && same(cell, next))
+            continue;
+        put_rect(out, LEFT + (unsigned)(start - first) * CELL, y, (unsigned)(i - start) * CELL,
+                 cell);
+        start = i;
+        cell = next;
+    }
+}
+
+/* Returns where the next thing goes. */
+static unsigned put_regions(const struct stasis_picture_grid *grid, unsigned y, FILE *out)
+{
+    for (uint32_t region = 0; region < stasis_snap_region_count(grid->snap); region++) {
+        uint64_t cells = stasis_picture_grid_cells(grid, region);
+
+        for (uint64_t first = 0; first < cells; first += COLUMNS, y += CELL)
+            put_row(grid, region, first, y, out);
+        y += MARGIN;
+    }
+    return y;
+}
+
+static unsigned put_legend(const struct stasis_snap *snap, unsigned y, FILE *out)
+{
+    struct stasis_picture_tally tallies[STASIS_PICTURE_KINDS];
+
+    stasis_picture_count(snap, tallies);
+    for (unsigned kind = 0; kind < STASIS_PICTURE_KINDS; kind++) {
+        char bytes[STASIS_TEXT_MAX];
+        char text[4 * STASIS_TEXT_MAX];
+
+        if (!tallies[kind].chunks)
+            continue;
+        for (unsigned level = kind ? 1 : 0; level <= (kind ? 4 : 0); level++)
+            put_rect(out, MARGIN + level * 3 * CELL, y, 3 * CELL,
+                     (struct stasis_picture_cell){(enum stasis_picture_kind)kind, level});
+        stasis_text_size(tallies[kind].bytes, bytes);
+        snprintf(text, sizeof(text), "%s: %s, %" PRIu64 " chunks, %" PRIu64 " pages not zero",
+                 stasis_picture_kind_names[kind], bytes, tallies[kind].chunks,
+                 tallies[kind].not_zero);
+        put_text(out, LEFT, y + CELL, text);
+        y += LINE;
+    }
+    return y;
+}
+
+/* The title as a string that no terminal and no reader of XML stumbles over. */
+static void put_title(const struct stasis_picture_grid *grid, const char *title, FILE *out)
+{
+    char size[STASIS_TEXT_MAX];
+    char *text = NULL;
+    size_t len = 0;
+    FILE *line = open_memstream(&text, &len);
+
+    if (!line)
+        return;
+    stasis_text_size(grid->cell_chunks * STASIS_CHUNK_SIZE, size);
+    stasis_text_put(line, title);
+    fprintf(line, ": a square is %s, the darker the more of it is not zero", size);
+    if (!fclose(line))
+        put_text(out, MARGIN, TOP / 2, text);
+    free(text);
+}
+
+void stasis_picture_svg(const struct stasis_snap *snap, const char *title, FILE *out)
+{
+    struct stasis_picture_grid grid = stasis_picture_grid_fit(snap, COLUMNS, ROWS);
+    char *body = NULL;
+    size_t len = 0;
+    FILE *parts = open_memstream(&body, &len);
+    unsigned height;
+
+    if (!parts)
+        return;
+    put_title(&grid, title, parts);
+    height = put_legend(snap, put_regions(&grid, TOP, parts), parts) + MARGIN;
+    if (!fclose(parts))
+        fprintf(out,
+                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" "
+                "font-family=\"monospace\" font-size=\"11\">\n"
+                "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n%s</svg>\n",
+                LEFT + COLUMNS * CELL + MARGIN, height, body);
+    free(body);
+}
