@@ -31,8 +31,8 @@ void stasis_ram_watchdog_fini(struct stasis_ram_watchdog *watchdog);
 /* For struct stasis_ram_opts; ctx is the machine. */
 void stasis_ram_fault_failed(void *ctx, const struct stasis_error *err);
 
-/* KVM could not reach the guest's memory at `host` (NULL: unknown): ends the guest. False if its
- * memory is not out of a file. vCPU thread. */
+/* KVM could not reach the guest's memory at `host` (NULL: perhaps, somewhere): ends the guest if
+ * the file it comes from is the cause, or returns false. vCPU thread. */
 bool stasis_ram_fault_end(struct stasis_machine *machine, const void *host);
 
 /* Takes SIGBUS: at an address in the machine's memory it ends the guest, or, where a thread of ours

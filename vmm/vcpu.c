@@ -66,11 +66,14 @@ static uint64_t current_rip(struct stasis_vcpu *vcpu)
     return stasis_kvm_ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ? 0 : regs.rip;
 }
 
-/* The guest cannot go on. -1, so that callers can return it. */
+/* The guest cannot go on. -1, so that callers can return it. A guest whose memory was cut off with
+ * its file dies of whatever it meets first, its page tables included. */
 static int crashed(struct stasis_vcpu *vcpu, const char *why, uint64_t detail)
 {
     struct stasis_error error;
 
+    if (stasis_ram_fault_end(vcpu->machine, NULL))
+        return -1;
     (void)stasis_fail(&error, STASIS_ERR_GUEST,
                       "the guest died: %s (detail 0x%" PRIx64 ") on vCPU %" PRIu32
                       " near RIP 0x%" PRIx64,
@@ -125,9 +128,7 @@ int stasis_vcpu_run_once(struct stasis_vcpu *vcpu)
     if (ioctl(vcpu->fd, KVM_RUN, NULL) < 0) {
         if (errno == EINTR || errno == EAGAIN)
             return 1;
-        /* Guest memory that the host cannot read, such as a failing disk beneath it. */
-        if ((errno == EFAULT || errno == EHWPOISON) && stasis_ram_fault_end(vcpu->machine, NULL))
-            return -1;
+        /* EFAULT: guest memory that the host cannot read, such as a failing disk beneath it. */
         return crashed(vcpu, strerror(errno), (uint64_t)errno);
     }
     return handle_exit(vcpu);

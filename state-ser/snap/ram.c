@@ -258,14 +258,12 @@ bool stasis_ram_explain(const struct stasis_ram *ram, const void *address, struc
     if (address && i < 0)
         return false;
     (void)!stasis_io_stat(ram->snap->fd, &st);
-    for (uint64_t k = 0; i < 0 && k < ram->snap->index.chunk_count; k++)
+    for (uint64_t k = 0; i < 0 && ram->mode == STASIS_RAM_MAP && k < ram->snap->index.chunk_count;
+         k++)
         if (is_cut(ram, k, (uint64_t)st.st_size))
             i = (int64_t)k;
-    if (i < 0) {
-        stasis_fail(err, STASIS_ERR_CORRUPT, "%s: the host cannot give the guest memory out of it",
-                    ram->snap->name);
-        return true;
-    }
+    if (i < 0)
+        return false;
     chunk = stasis_index_get(&ram->snap->index, (uint64_t)i);
     cut = is_cut(ram, (uint64_t)i, (uint64_t)st.st_size);
     stasis_fail(err, STASIS_ERR_CORRUPT,

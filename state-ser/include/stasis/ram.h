@@ -84,10 +84,10 @@ STASIS_EXPORT void stasis_ram_get_metrics(const struct stasis_ram *ram,
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_wait(struct stasis_ram *ram,
                                                     struct stasis_error *err);
 
-/* For a caller that got SIGBUS at `address`, or EFAULT from a kernel that touched the memory for it
- * (address NULL: unknown). True if the address lies in the memory; *err then says which chunk can
- * no longer be had, and why, as far as it can be known: STASIS_ERR_CORRUPT. Takes no lock and
- * allocates nothing: for use in a signal handler. */
+/* For a caller that got SIGBUS at `address`, or EFAULT from a kernel that touched the memory for
+ * it. True if the address lies in the memory; *err then says which chunk can no longer be had, and
+ * why, as far as it can be known: STASIS_ERR_CORRUPT. Address NULL: unknown; true if a mapped file
+ * has been cut. Takes no lock and allocates nothing: for use in a signal handler. */
 STASIS_EXPORT bool stasis_ram_explain(const struct stasis_ram *ram, const void *address,
                                       struct stasis_error *err);
 
