@@ -137,6 +137,13 @@ static int read_area(struct stasis_vcpu *vcpu, uint8_t *area, struct stasis_erro
     return STASIS_KVM(vcpu->fd, KVM_GET_XSAVE, area, err);
 }
 
+/* The initial state of every component but the first two. A CPU may call it in use all the same
+ * (SDM 1, 13.6); equal states are to be equal bytes. */
+static bool is_zero(const uint8_t *bytes, size_t len)
+{
+    return !bytes[0] && !memcmp(bytes, bytes + 1, len - 1);
+}
+
 static int split_area(struct stasis_x86_xsave_state *to, const uint8_t *area,
                       const struct layout *layout, struct stasis_error *err)
 {
@@ -152,6 +159,10 @@ static int split_area(struct stasis_x86_xsave_state *to, const uint8_t *area,
         if (!(to->xstate_bv >> component->bit & 1) || !has_room(layout, c))
             continue;
         left &= ~(UINT64_C(1) << component->bit);
+        if (component->bit > COMPONENT_SSE && is_zero(area + layout->offset[c], component->size)) {
+            to->xstate_bv &= ~(UINT64_C(1) << component->bit);
+            continue;
+        }
         memcpy((uint8_t *)to + component->offset, area + layout->offset[c], component->size);
         memcpy((uint8_t *)to + component->len_offset, &component->size, sizeof(uint32_t));
     }
