@@ -98,6 +98,29 @@ static void initial_components_are_empty(void)
     kvm_guest_fini(&guest);
 }
 
+/* One that is called in use but holds its initial value is no other state. */
+static void zero_components_are_empty(void)
+{
+    static struct stasis_x86_xsave_state xsave, back;
+
+    begin();
+    get(&stasis_x86_xsave_part, &xsave);
+    xsave.xstate_bv |= 4;
+    xsave.ymm_high_len = sizeof(xsave.ymm_high);
+    memset(xsave.ymm_high, 0, sizeof(xsave.ymm_high));
+    if (stasis_x86_xsave_check(&guest.machine.kvm, &xsave, &err) == 0) {
+        kvm_ok(stasis_x86_xsave_part.set(vcpu, &xsave, &err), &err);
+        get(&stasis_x86_xsave_part, &back);
+        assert_int_equal(back.xstate_bv & 4, 0);
+        assert_int_equal(back.ymm_high_len, 0);
+        xsave.ymm_high[255] = 1;
+        kvm_ok(stasis_x86_xsave_part.set(vcpu, &xsave, &err), &err);
+        get(&stasis_x86_xsave_part, &back);
+        assert_memory_equal(back.ymm_high, xsave.ymm_high, sizeof(back.ymm_high));
+    }
+    kvm_guest_fini(&guest);
+}
+
 static void missing_vector_component_is_named(void)
 {
     static struct stasis_x86_xsave_state xsave;
@@ -255,6 +278,7 @@ int main(void)
         KVM_CASE(reset_state_goes_through_every_part),
         KVM_CASE(x87_pointers),
         KVM_CASE(initial_components_are_empty),
+        KVM_CASE(zero_components_are_empty),
         KVM_CASE(missing_vector_component_is_named),
         KVM_CASE(msrs_are_ascending_and_include_the_unlisted),
         KVM_CASE(msr_that_kvm_refuses_is_named),
