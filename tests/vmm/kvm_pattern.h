@@ -16,7 +16,7 @@ void kvm_pattern_load(struct kvm_guest *guest);
 void kvm_pattern_check(struct stasis_snap *snap);
 
 /* Fails unless all records of both are equal, but for what moves on its own, each within the bound
- * that stands beside it in kvm_pattern.c. `elapsed_ns` is real time from before the first freeze
+ * that stands beside it in kvm_compare.c. `elapsed_ns` is real time from before the first freeze
  * to after the second. */
 void kvm_assert_same(struct stasis_snap *first, struct stasis_snap *second, uint64_t elapsed_ns);
 

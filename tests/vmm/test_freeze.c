@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Freeze, thaw, freeze: everything is equal but a named list (kvm_pattern.c), each within a bound.
+ * Freeze, thaw, freeze: everything is equal but a named list (kvm_compare.c), each within a bound.
  */
 #include "vmm/kvm_pattern.h"
 
