@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+"""Builds snapshots byte by byte for test_reader.py, right but for what the test wants wrong."""
+import re
+import struct
+import zlib
+
+from stasis_state import DOCUMENT, parse_schemas
+
+DATA = 3
+SCHEMAS = parse_schemas()
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+
+
+def example():
+    """The file of the document's worked example."""
+    dump = TEXT.split("<!-- example begin -->")[1].split("<!-- example end -->")[0]
+    lines = re.findall(r"^([0-9a-f]{8})((?: +[0-9a-f]{2}){16})", dump, re.MULTILINE)
+    data = bytearray(int(re.search(r"^([0-9a-f]{8})$", dump, re.MULTILINE)[1], 16))
+    for offset, row in lines:
+        data[int(offset, 16):int(offset, 16) + 16] = bytes.fromhex(row)
+    return data
+
+
+def seal(data, header=0):
+    """Makes the CRCs of sections and header right again after a change."""
+    count = min(25, struct.unpack_from("<I", data, header + 208)[0])
+    for entry in range(header + 224, header + 224 + 32 * count, 32):
+        kind, _, offset, length = struct.unpack_from("<IIQQ", data, entry)
+        if kind != DATA and offset + length <= len(data):
+            struct.pack_into("<I", data, entry + 24, zlib.crc32(data[offset:offset + length]))
+    data[header + 12:header + 16] = bytes(4)
+    struct.pack_into("<I", data, header + 12, zlib.crc32(data[header:header + 1024]))
+    return data
+
+
+def with_parts(state, regions=((0, 0x11000),)):
+    """The worked example with another state section, and other regions of as many chunks."""
+    data = example()
+    index = bytearray(struct.pack("<II", len(regions), 0)) + b"".join(
+        struct.pack("<QQ", *region) for region in regions) + data[0x440:0x470]
+    start = -(-(1024 + len(state)) // 8) * 8
+    chunks = -(-(start + len(index)) // 4096) * 4096
+    struct.pack_into("<Q", index, 8 + 16 * len(regions) + 8, chunks)
+    head = data[:1024] + state + bytes(start - 1024 - len(state)) + index
+    made = head + bytes(chunks - len(head)) + data[0x1000:]
+    for entry, offset, length in ((224, 1024, len(state)), (256, start, len(index)),
+                                  (288, chunks, 65536)):
+        struct.pack_into("<QQ", made, entry + 8, offset, length)
+    struct.pack_into("<QQ", made, 96, len(made), sum(size for _, size in regions))
+    return seal(made)
+
+
+def pack(value):
+    """Canonical msgpack."""
+    if isinstance(value, int):
+        if value < 128:
+            return bytes([value])
+        size = next(size for size in (1, 2, 4, 8) if value < 1 << 8 * size)
+        return bytes([0xcb + size.bit_length()]) + value.to_bytes(size, "big")
+    if isinstance(value, bytes):
+        size = 1 if len(value) < 256 else 2
+        return bytes([0xc3 + size]) + len(value).to_bytes(size, "big") + value
+    if isinstance(value, str):
+        return bytes([0xa0 | len(value)]) + value.encode()
+    if isinstance(value, list):
+        head = bytes([0x90 | len(value)]) if len(value) < 16 else b"\xdc" + struct.pack(
+            ">H", len(value))
+        return head + b"".join(map(pack, value))
+    head = bytes([0x80 | len(value)]) if len(value) < 16 else b"\xde" + struct.pack(
+        ">H", len(value))
+    return head + b"".join(pack(key) + pack(item) for key, item in value.items())
+
+
+def fields(table, values):
+    """{id: value} of a state: defaults, but for `values`, which go by name."""
+    made = {}
+    for field in table:
+        value = values.get(field.name, field.default)
+        if field.kind == "list":
+            value = [fields(SCHEMAS[1][field.state], part) for part in values.get(field.name, [])]
+        elif field.kind == "bytes":
+            value = values.get(field.name, b"")
+        made[field.id] = value
+    return made
+
+
+def record(kind, **values):
+    return pack([[kind, "a", 1, 0, fields(SCHEMAS[0][kind].fields, values)]])

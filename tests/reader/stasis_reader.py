@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+"""A second reader of Stasis snapshots, written from docs/snapshot-format.md alone.
+
+It exists to keep that document honest, so it shares nothing with the C code, not even the names of
+the fields: those it reads from the document's own tables. It verifies the whole file before it says
+anything about it. "Format:" in the comments is a heading of the document.
+
+    stasis_reader.py FILE [--json]
+
+Exit status: 0 whole, 1 could not read, 2 usage, 3 corrupt, 4 incompatible."""
+import argparse
+import collections
+import json
+import re
+import struct
+import sys
+import uuid
+import zlib
+
+from stasis_state import Corrupt, Incompatible, SnapshotError, StateReader, parse_schemas, require
+
+PAGE, CHUNK, HEADER = 4096, 65536, 1024
+STATE, INDEX, DATA = 1, 2, 3
+MAGIC = b"\x89STASIS\n"
+TRAILER_BIT, COMPRESSED_BIT, OPTIONAL_BIT = 1, 2, 1
+ZERO, RAW, ZLIB = 1, 2, 3
+MAX_STATE, MAX_REGIONS, MAX_RAM, MAX_GPA = 16 << 20, 64, 1 << 42, 1 << 52
+ARCHITECTURES = {62: "x86_64", 183: "aarch64"}
+
+
+
+# ---- Format: Header, Sections, Index section ------------------------------------------------
+
+Section = collections.namedtuple("Section", "type flags offset length crc reserved")
+Region = collections.namedtuple("Region", "gpa size first_chunk chunks")
+Chunk = collections.namedtuple("Chunk", "kind reserved mask crc offset stored reserved_end")
+Header = collections.namedtuple(
+    "Header", "magic length crc version arch incompatible compatible producer uuid created "
+    "file_length ram stored chunk page kept sections entry reserved")
+HEADER_FORM = struct.Struct("<8sIIIIQQ32s16sQQQQII80sII8s")
+SECTION_FORM = struct.Struct("<IIQQII")
+CHUNK_FORM = struct.Struct("<BBHIQII")
+TABLE, TABLE_ENTRIES = 224, 25
+
+
+def parse_header(raw, what="header"):
+    """Checks in the order of belief: up to what makes a file incompatible."""
+    require(raw[:8] == MAGIC, f"{what}: not a Stasis snapshot")
+    require(len(raw) == HEADER, f"{what}: truncated")
+    header = Header(*HEADER_FORM.unpack_from(raw))
+    require(header.length == HEADER, f"{what}: length {header.length}")
+    require(zlib.crc32(raw[:12] + bytes(4) + raw[16:]) == header.crc, f"{what}: wrong CRC")
+    require(re.fullmatch(rb"[ -~]{1,32}\0*", header.producer), f"{what}: malformed producer")
+    by = "made by " + header.producer.rstrip(b"\0").decode("ascii")
+    if header.version != 0:
+        raise Incompatible(f"{by}: format version {header.version}, known is 0")
+    if unknown := header.incompatible & ~(TRAILER_BIT | COMPRESSED_BIT):
+        raise Incompatible(f"{by}: unknown features {unknown:#x}")
+    for name, wanted in (("chunk", CHUNK), ("page", PAGE), ("entry", SECTION_FORM.size)):
+        if getattr(header, name) != wanted:
+            raise Incompatible(f"{by}: {name} size {getattr(header, name)}, known is {wanted}")
+    if not header.compatible:
+        used = min(header.sections, TABLE_ENTRIES)
+        entries = [raw[TABLE + 32 * i + 28:TABLE + 32 * i + 32] for i in range(used)]
+        rest = raw[TABLE + 32 * used:]
+        require(not any(header.kept + header.reserved + b"".join(entries) + rest),
+                f"{what}: reserved bytes")
+    return header
+
+
+class Snapshot:
+    """A snapshot file. Opening it checks all but RAM; verify() the rest."""
+
+    def __init__(self, path, schemas=None):
+        self.file = open(path, "rb")
+        try:
+            self.size = self.file.seek(0, 2)
+            self.header, self.end = self._read_headers()
+            self.sections = self._read_sections()
+            self.regions, self.index = self._read_index()
+            self.records = StateReader(self._section(STATE), schemas or parse_schemas()).records()
+        except Exception:
+            self.file.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def _read(self, offset, length):
+        self.file.seek(offset)
+        data = self.file.read(length)
+        require(len(data) == length, f"byte {offset}: truncated")
+        return data
+
+    def _read_headers(self):
+        self.file.seek(0)
+        raw = self.file.read(HEADER)
+        header, end = parse_header(raw), self.size
+        if header.incompatible & TRAILER_BIT:
+            end = self.size - HEADER
+            require(end >= HEADER, "truncated")
+            require(not (header.sections or header.file_length or header.stored),
+                    "the header of a stream has values of the trailer")
+            raw = self._read(end, HEADER)
+            trailer = parse_header(raw, "trailer")
+            changed = {name: getattr(trailer, name)
+                       for name in ("crc", "file_length", "stored", "sections")}
+            require(header._replace(**changed) == trailer, "header and trailer disagree")
+            header = trailer
+        require(header.file_length == self.size,
+                f"{self.size} bytes instead of {header.file_length}")
+        require(3 <= header.sections <= TABLE_ENTRIES, f"{header.sections} sections")
+        self._table = raw[TABLE:TABLE + header.sections * SECTION_FORM.size]
+        return header, end
+
+    def _read_sections(self):
+        sections = [Section(*entry) for entry in SECTION_FORM.iter_unpack(self._table)]
+        at = HEADER
+        for section in sections:
+            require(section.offset >= at, "sections are out of order")
+            at = section.offset + section.length
+            require(at <= self.end, "a section leaves the file")
+            self._check_section(section)
+        require(at == self.end, "the last section does not end at the end of the file")
+        for kind, name in ((STATE, "STATE"), (INDEX, "INDEX"), (DATA, "DATA")):
+            require([s.type for s in sections].count(kind) == 1, f"not exactly one section {name}")
+        data = self._named(sections, DATA)
+        require(data.offset % PAGE == 0 and data.crc == 0, "DATA section: offset or CRC")
+        return sections
+
+    @staticmethod
+    def _check_section(section):
+        title = f"section of type {section.type}"
+        if section.flags & ~OPTIONAL_BIT:
+            raise Incompatible(f"{title}: unknown flags {section.flags:#x}")
+        require(section.type != 0, title)
+        if section.type > DATA and not section.flags:
+            raise Incompatible(f"{title} is unknown")
+        require(section.type > DATA or not section.flags, f"{title}: flags")
+
+    @staticmethod
+    def _named(sections, kind):
+        return next(section for section in sections if section.type == kind)
+
+    def _section(self, kind):
+        """Bytes of a section, checked."""
+        section = self._named(self.sections, kind)
+        limit = MAX_STATE
+        if kind == INDEX:
+            require(self.header.ram <= MAX_RAM, "more than 4 TiB of RAM")
+            chunks = -(-self.header.ram // CHUNK) + MAX_REGIONS
+            limit = 8 + 16 * MAX_REGIONS + CHUNK_FORM.size * chunks
+        require(1 <= section.length <= limit, f"section of type {kind}: {section.length} bytes")
+        data = self._read(section.offset, section.length)
+        require(zlib.crc32(data) == section.crc, f"section of type {kind}: wrong CRC")
+        return data
+
+    def _read_index(self):
+        data = self._section(INDEX)
+        require(len(data) >= 8, "index: too short")
+        count, reserved = struct.unpack_from("<II", data)
+        require(count <= MAX_REGIONS and not reserved, "index: region count or reserved bytes")
+        require(len(data) >= 8 + 16 * count, "index: too short")
+        regions, end, first = [], 0, 0
+        for gpa, size in struct.iter_unpack("<QQ", data[8:8 + 16 * count]):
+            require(size and gpa % PAGE == 0 and size % PAGE == 0, f"region {gpa:#x}: alignment")
+            require(gpa >= end, f"region {gpa:#x}: out of order")
+            end = gpa + size
+            require(end <= MAX_GPA, f"region {gpa:#x}: ends too high")
+            regions.append(Region(gpa, size, first, -(-size // CHUNK)))
+            first += regions[-1].chunks
+        require(sum(r.size for r in regions) == self.header.ram, "index: sum of regions")
+        require(len(data) == 8 + 16 * count + CHUNK_FORM.size * first, "index: length")
+        self._check_chunks(regions, data[8 + 16 * count:])
+        return regions, data[8 + 16 * count:]
+
+    def _check_chunks(self, regions, index):
+        section = self._named(self.sections, DATA)
+        at, total, end = section.offset, 0, section.offset + section.length
+        kinds = (ZERO, RAW, ZLIB) if self.header.incompatible & COMPRESSED_BIT else (ZERO, RAW)
+        for number, size in self._sizes(regions):
+            chunk = Chunk(*CHUNK_FORM.unpack_from(index, number * CHUNK_FORM.size))
+            title = f"chunk {number}"
+            require(chunk.kind in kinds, f"{title}: kind {chunk.kind}")
+            require(not chunk.reserved and not chunk.reserved_end, f"{title}: reserved bytes")
+            if chunk.kind == ZERO:
+                require(not any(chunk[2:6]), f"{title}: zero, but has values")
+                continue
+            if chunk.kind == RAW:
+                require(chunk.stored == size and chunk.offset % PAGE == 0, f"{title}: place")
+            require(0 < chunk.stored < size + (chunk.kind == RAW), f"{title}: stored length")
+            require(0 < chunk.mask < 1 << size // PAGE, f"{title}: page mask")
+            require(at <= chunk.offset <= end - chunk.stored,
+                    f"{title}: outside of DATA or out of order")
+            at, total = chunk.offset + chunk.stored, total + chunk.stored
+        require(at == end, "DATA section does not end with the last chunk")
+        require(total == self.header.stored, "stored bytes")
+
+    @staticmethod
+    def _sizes(regions):
+        for region in regions:
+            for i in range(region.chunks):
+                yield region.first_chunk + i, min(CHUNK, region.size - i * CHUNK)
+
+    def _chunk(self, number):
+        return Chunk(*CHUNK_FORM.unpack_from(self.index, number * CHUNK_FORM.size))
+
+    def _stored(self, number, chunk, size):
+        """The RAM of a chunk that is not zero, checked."""
+        data = self._read(chunk.offset, chunk.stored)
+        require(zlib.crc32(data) == chunk.crc, f"chunk {number}: wrong CRC")
+        if chunk.kind == RAW:
+            return data
+        unpacker = zlib.decompressobj()
+        try:
+            data = unpacker.decompress(data, size + 1)
+        except zlib.error as error:
+            raise Corrupt(f"chunk {number}: {error}") from None
+        require(unpacker.eof and len(data) == size and not unpacker.unused_data,
+                f"chunk {number}: does not unpack to one chunk")
+        return data
+
+    # ---- Format: What a reader does ---------------------------------------------------------
+
+    def verify(self):
+        """CRCs of all chunks and skipped sections, page masks, padding."""
+        used = [(0, HEADER), (self.end, HEADER)]
+        for section in self.sections:
+            if section.type != DATA:
+                used.append((section.offset, section.length))
+            if section.type > DATA:
+                crc = 0
+                for block in self._blocks(section.offset, section.length):
+                    crc = zlib.crc32(block, crc)
+                require(crc == section.crc, f"section of type {section.type}: wrong CRC")
+        for number, size in self._sizes(self.regions):
+            chunk = self._chunk(number)
+            if chunk.kind != ZERO:
+                data = self._stored(number, chunk, size)
+                mask = sum(any(data[page:page + PAGE]) << page // PAGE
+                           for page in range(0, size, PAGE))
+                require(mask == chunk.mask, f"chunk {number}: wrong page mask")
+                used.append((chunk.offset, chunk.stored))
+        at = 0
+        for offset, length in sorted(used):
+            for block in self._blocks(at, offset - at):
+                require(not any(block), f"padding between {at} and {offset} is not zero")
+            at = offset + length
+
+    def _blocks(self, offset, length):
+        for start in range(offset, offset + length, 1 << 20):
+            yield self._read(start, min(1 << 20, offset + length - start))
+
+    def ram(self, gpa, length):
+        """The guest's bytes [gpa, gpa + length). LookupError where it has no RAM."""
+        parts = []
+        while length:
+            region = next((r for r in self.regions if r.gpa <= gpa < r.gpa + r.size), None)
+            if region is None:
+                raise LookupError(f"the guest has no RAM at {gpa:#x}")
+            number, skip = divmod(gpa - region.gpa, CHUNK)
+            size = min(CHUNK, region.size - number * CHUNK)
+            take = min(length, size - skip)
+            chunk = self._chunk(region.first_chunk + number)
+            data = bytes(size) if chunk.kind == ZERO else self._stored(
+                region.first_chunk + number, chunk, size)
+            parts.append(data[skip:skip + take])
+            gpa, length = gpa + take, length - take
+        return b"".join(parts)
+
+    def as_dict(self):
+        """What is in the file, in the words of `snapshot-inspect json`, and the sections."""
+        header = self.header
+        return {
+            "header": {
+                "format_version": header.version, "incompatible": header.incompatible,
+                "compatible": header.compatible,
+                "producer": header.producer.rstrip(b"\0").decode("ascii"), "arch": header.arch,
+                "arch_name": ARCHITECTURES.get(header.arch, "unknown"),
+                "uuid": str(uuid.UUID(bytes=header.uuid)), "created_ns": header.created,
+                "file_len": header.file_length, "ram_bytes": header.ram,
+                "stored_bytes": header.stored,
+                "streamed": bool(header.incompatible & TRAILER_BIT)},
+            "sections": [dict(zip(Section._fields[:5], section)) for section in self.sections],
+            "regions": [self._region(region) for region in self.regions],
+            "records": self.records}
+
+    def _region(self, region):
+        chunks = [self._chunk(region.first_chunk + i) for i in range(region.chunks)]
+        kinds = collections.Counter(chunk.kind for chunk in chunks)
+        return {**region._asdict(), "chunks_raw": kinds[RAW], "chunks_zero": kinds[ZERO],
+                "chunks_zlib": kinds[ZLIB], "chunks_absent": 0,
+                "stored_bytes": sum(chunk.stored for chunk in chunks),
+                "pages_not_zero": sum(chunk.mask.bit_count() for chunk in chunks)}
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description="Verify a Stasis snapshot.")
+    parser.add_argument("file")
+    parser.add_argument("--json", action="store_true", help="print what is in it, but for RAM")
+    options = parser.parse_args(arguments)
+    try:
+        with Snapshot(options.file) as snapshot:
+            snapshot.verify()
+            found = snapshot.as_dict()
+    except (SnapshotError, OSError) as error:
+        print(f"{options.file}: {type(error).__name__.lower()}: {error}", file=sys.stderr)
+        return getattr(error, "status", 1)
+    print(json.dumps(found, indent=2) if options.json else f"{options.file}: whole")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

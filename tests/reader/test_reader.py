@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+"""The reader that was made from docs/snapshot-format.md and the C code agree: on what is in a file,
+on which files to refuse, and as what.
+
+test_reader.py MAKE_SNAPSHOT SNAPSHOT_INSPECT [unittest's options]"""
+import json
+import os
+import random
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+if sys.version_info < (3, 10):
+    print("skipped: python3 is older than 3.10")
+    sys.exit(77)
+
+import stasis_reader as reader
+from build import SCHEMAS, TEXT, example, pack, record, seal, with_parts
+from stasis_state import RULES
+
+MAKE, INSPECT = sys.argv[1:3]
+LOW, HIGH_GPA, HIGH = 3 * 65536 + 8192, 1 << 32, 65536 + 4096
+
+
+def ram_byte(gpa):
+    """What make_snapshot puts there."""
+    chunk = (gpa - HIGH_GPA if gpa >= HIGH_GPA else gpa) // 65536
+    if chunk == 2:
+        mixed = gpa * 2654435761 & 0xffffffff
+        return ((mixed ^ mixed >> 15) * 739982445 & 0xffffffff) >> 24
+    if chunk == 1 or gpa // 4096 % 3 != 1:
+        return 0
+    return (gpa * 7 + gpa // 251) & 255
+
+
+class Case(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.scratch = os.path.join(cls.folder.name, "scratch")
+
+    def judge(self, data):
+        """Exit status of both for a file with these bytes."""
+        with open(self.scratch, "wb") as file:
+            file.write(data)
+        ours, why = 0, ""
+        try:
+            with reader.Snapshot(self.scratch, SCHEMAS) as snapshot:
+                snapshot.verify()
+        except reader.SnapshotError as error:
+            ours, why = error.status, str(error)
+        done = subprocess.run([INSPECT, "verify", self.scratch], capture_output=True, text=True)
+        self.assertEqual(ours, done.returncode, f"reader: {why!r}, inspect: {done.stderr!r}")
+        return ours
+
+
+class Names(unittest.TestCase):
+    def test_every_table_of_the_document_is_understood(self):
+        records, states = SCHEMAS
+        tables = TEXT.split("<!-- schemas begin -->")[1].split("<!-- schemas end -->")[0]
+        self.assertEqual(list(records), re.findall(r"^### `(.*?)`", tables, re.MULTILINE))
+        self.assertEqual(set(states), set(re.findall(r"^#### `(.*?)`", tables, re.MULTILINE)))
+        fields = [f for r in records.values() for f in r.fields] + sum(states.values(), [])
+        rows = re.findall(r"^\| (\d+) \| `(.*?)`", tables, re.MULTILINE)
+        self.assertCountEqual([(str(f.id), f.name) for f in fields], rows)
+        self.assertLessEqual({f.state for f in fields if f.state}, set(states))
+
+    def test_rules_are_for_records_and_fields_of_the_document(self):
+        for name, rules in RULES.items():
+            self.assertTrue(f"- `{name}`:" in TEXT, name)
+            state = {}
+            for field in SCHEMAS[0][name].fields:
+                state[field.name] = "" if field.kind in ("string", "bytes") else (
+                    [] if field.kind == "list" else 0)
+            self.assertTrue(list(rules(state)))
+
+
+class Example(Case):
+    def test_it_is_whole_and_holds_what_it_says(self):
+        self.assertEqual(self.judge(example()), 0)
+        with reader.Snapshot(self.scratch, SCHEMAS) as snapshot:
+            self.assertEqual(snapshot.ram(0xfff, 3), b"\0\x2a\0")
+            self.assertEqual([r["type"] for r in snapshot.records], ["stasis.i8042"])
+            self.assertRaises(LookupError, snapshot.ram, 0x10fff, 2)
+
+    def test_rules_of_header_and_sections(self):
+        u32, u64 = struct.Struct("<I").pack, struct.Struct("<Q").pack
+        for offset, value, status in (
+                (16, b"\1", 4), (24, b"\2", 0), (24, b"\4", 4), (24, b"\x80", 4), (31, b"\x80", 4),
+                (24, b"\1", 3),
+                (32, b"\1", 0), (120, b"\1", 4), (124, b"\1", 4), (212, b"\x40", 4), (8, b"\1", 3),
+                (0, b"\1", 3), (40, bytes(18), 3), (40, b"\x7f", 3), (72, bytes(16), 0),
+                (20, b"\7", 0),
+                (128, b"\1", 3), (216, b"\1", 3), (1000, b"\1", 3), (96, b"\1", 3), (104, b"\1", 3),
+                (112, b"\1", 3), (208, u32(2), 3), (208, u32(26), 3), (224, b"\0", 3),
+                (224, b"\2", 3), (224, b"\4", 4), (228, b"\1", 3), (228, b"\2", 4), (252, b"\1", 3),
+                (312, b"\1", 3), (232, u64(1023), 3), (240, u64(0), 3), (264, u64(2**64 - 8), 3),
+                (296, u64(0x1001), 3)):
+            with self.subTest(offset=offset, value=value):
+                data = example()
+                data[offset:offset + len(value)] = value
+                self.assertEqual(self.judge(seal(data)), status)
+
+    def test_rules_of_index_and_padding(self):
+        region, chunk = 0x430, 0x440
+        for offset, value, status in (
+                (region - 8, b"\x41", 3), (region - 4, b"\1", 3), (region, b"\1", 3),
+                (region + 6, b"\x10", 3), (region + 6, b"\x0f", 0), (region + 9, b"\x20", 3),
+                (chunk, b"\0", 3), (chunk, b"\1", 3), (chunk, b"\x09", 3), (chunk + 1, b"\1", 3),
+                (chunk + 2, bytes(2), 3), (chunk + 2, b"\3", 3), (chunk + 4, b"\0", 3),
+                (chunk + 8, b"\1", 3), (chunk + 9, b"\x20", 3), (chunk + 16, b"\1", 3),
+                (chunk + 20, b"\1", 3), (chunk + 26, b"\1", 3), (chunk + 28, b"\1", 3),
+                (0x426, b"\1", 3), (0xfff, b"\1", 3), (0x2001, b"\1", 3)):
+            with self.subTest(offset=offset, value=value):
+                data = example()
+                data[offset:offset + len(value)] = value
+                self.assertEqual(self.judge(seal(data)), status)
+
+    def test_any_value_of_any_byte_of_state(self):
+        """Right CRCs and wrong bytes: what is left to find is canonical form, schemas, rules."""
+        seen = set()
+        for offset in range(0x400, 0x424):
+            for value in (0, 1, 2, 3, 0x60, 0x7f, 0x80, 0x91, 0xa0, 0xc0, 0xcc, 0xd2, 0xff):
+                with self.subTest(offset=offset, value=value):
+                    data = example()
+                    data[offset] = value
+                    seen.add(self.judge(seal(data)))
+        self.assertEqual(seen, {0, 3, 4})
+
+
+class State(Case):
+    def test_canonical_form(self):
+        nest = [bytes.fromhex("91") * depth + b"\5" for depth in (7, 8)]
+        for value, status in (
+                ("05", 0), ("cc05", 3), ("cc80", 0), ("cd0080", 3), ("d005", 3), ("ff", 0),
+                ("d0e0", 3), ("d0df", 0), ("d1ffdf", 3), ("d3ffffffff80000000", 3),
+                ("cf0000000100000000", 0), ("cf00000000ffffffff", 3),
+                ("a161", 0), ("a17f", 3), ("a2c285", 3), ("a2c3a9", 0), ("a1ff", 3), ("a2c080", 3),
+                ("a3eda080", 3), ("d90161", 3), ("c40161", 0), ("c5000161", 3), ("90", 0),
+                ("80", 0),
+                ("dc0000", 3), ("de0000", 3), ("c0", 3), ("c2", 3), ("ca00000000", 3), ("d400", 3),
+                ("d40000", 3), ("810005", 3), ("8202050105", 3), ("8201050105", 3),
+                ("8201050205", 0),
+                ("dd7fffffff", 3), ("c6ffffffff", 3), ("8f", 3), ("0505", 3), ("", 3),
+                (nest[0].hex(), 0), (nest[1].hex(), 3)):
+            with self.subTest(value=value):
+                state = bytes.fromhex("9195a17aa161" "0101" "8101" + value)
+                self.assertEqual(self.judge(with_parts(state)), status)
+
+    def test_records(self):
+        one = "95a17aa1610101" "80"
+        for state, status in (
+                ("90", 0), ("9000", 3), ("80", 3), ("91" + one, 0), ("92" + one + one, 3),
+                ("92" + one + one.replace("a161", "a162"), 0),
+                ("92" + one.replace("a161", "a162") + one, 3), ("9194a17aa1610101", 3),
+                ("9195a15aa161010180", 3), ("9195a0a161010180", 3), ("9195a17aa161000180", 3),
+                ("9195a17aa161cdffff0180", 0), ("9195a17aa161ce000100000180", 3),
+                ("9195a17aa161010080", 4), ("9195a17aa161010280", 4), ("9195a17aa161010190", 3)):
+            with self.subTest(state=state):
+                self.assertEqual(self.judge(with_parts(bytes.fromhex(state))), status)
+        clock = pack("x86.tsc") + pack("a")
+        for tail, status in (("0100810105", 0), ("0101810105", 3), ("0200810105", 4),
+                             ("010080", 3), ("010081010500", 3), ("01008201050205", 3),
+                             ("01008101cf0000000100000000", 3), ("01008101a105", 3)):
+            with self.subTest(tail=tail):
+                state = b"\x91\x95" + clock + bytes.fromhex(tail)
+                self.assertEqual(self.judge(with_parts(state)), status)
+
+    def test_rules_between_fields(self):
+        page = {"gpa": 0, "size": 4096}
+        device = {"type": "t", "instance": "i", "size": 1}
+        top = {"bus": 1, "base": 2**64 - 2}
+        leaf, leaves = {"function": 7}, [{"function": 7, "index": 1}, {"function": 8}]
+        for kind, values, good in (
+                ("stasis.board", {"ram": [page]}, True), ("stasis.board", {}, False),
+                ("stasis.board", {"ram": [page], "vcpus": 0}, False),
+                ("stasis.board", {"ram": [page, page]}, False),
+                ("stasis.board", {"ram": [{"gpa": 2**64 - 4096, "size": 4096}]}, False),
+                ("stasis.board", {"ram": [page], "devices": [device]}, True),
+                ("stasis.board", {"ram": [page], "devices": [device, device]}, False),
+                ("stasis.board", {"ram": [page], "devices": [device | {"type": ""}]}, False),
+                ("stasis.board", {"ram": [page], "devices": [device | {"size": 0}]}, False),
+                ("stasis.board", {"ram": [page], "devices": [device | {"base": 65535}]}, True),
+                ("stasis.board", {"ram": [page], "devices": [device | {"base": 65536}]}, False),
+                ("stasis.board", {"ram": [page], "devices": [device | top]}, True),
+                ("stasis.board", {"ram": [page], "devices": [device | top | {"size": 2}]}, False),
+                ("stasis.i8042", {"output": 1}, False), ("stasis.i8042", {"timeout": 1}, False),
+                ("stasis.i8042", {"output": 1, "output_full": 1}, True),
+                ("stasis.i8042", {"pending_command": 0x60}, False),
+                *(("stasis.i8042", {"pending_command": command, "last_was_command": 1},
+                   command in (0, 0x60, 0xd1, 0xd2, 0xd3)) for command in range(256)),
+                ("stasis.i8042", {"output_port": 2}, False),
+                ("stasis.pl031", {"counter_ns": (10**9 << 32) - 1}, True),
+                ("stasis.pl031", {"counter_ns": 10**9 << 32}, False),
+                ("stasis.serial", {"fcr": 8}, False), ("stasis.serial", {"fcr": 9}, True),
+                ("stasis.serial", {"rx_fifo": b"a"}, True),
+                ("stasis.serial", {"rx_fifo": b"ab"}, False),
+                ("stasis.serial", {"tx_fifo": b"ab"}, False),
+                ("stasis.serial", {"thre_pending": 1}, False),
+                ("stasis.serial", {"thre_pending": 1, "ier": 2}, True),
+                ("stasis.serial", {"thre_pending": 1, "ier": 2, "tx_fifo": b"a"}, False),
+                ("stasis.serial", {"fcr": 1, "rx_fifo": b"ab", "rx_breaks": 2}, True),
+                ("stasis.serial", {"fcr": 1, "rx_fifo": b"ab", "rx_breaks": 1}, False),
+                ("stasis.serial", {"fcr": 1, "rx_fifo": b"ab", "rx_breaks": 4}, False),
+                ("x86.cpuid", {"leaves": [leaf, *leaves]}, True),
+                ("x86.cpuid", {"leaves": [*leaves, leaf]}, False),
+                ("x86.cpuid", {"leaves": [leaf, leaf]}, False),
+                ("x86.mp_state", {"mp_state": 4}, True), ("x86.mp_state", {"mp_state": 5}, False),
+                ("x86.msrs", {"msrs": [{"index": 1}, {"index": 2}]}, True),
+                ("x86.msrs", {"msrs": [{"index": 1}, {"index": 1}]}, False),
+                ("x86.pit", {"channels": [{}, {}, {}]}, True),
+                ("x86.pit", {"channels": [{}]}, False),
+                ("x86.tsc", {}, False), ("x86.xcrs", {"xcr0": 2}, False),
+                ("x86.xsave", {}, True), ("x86.xsave", {"xstate_bv": 1 << 8}, False),
+                *(("x86.xsave", {"xstate_bv": 1 << bit, name: bytes(size)}, right)
+                  for bit, name, full in ((0, "st", 128), (1, "xmm", 256), (2, "ymm_high", 256),
+                                          (3, "bndregs", 64), (4, "bndcsr", 64), (5, "opmask", 64),
+                                          (6, "zmm_high", 512), (7, "zmm_16_31", 1024),
+                                          (9, "pkru", 8))
+                  for size, right in ((full, True), (0, False)))):
+            with self.subTest(kind=kind, values=values):
+                state = record(kind, **values)
+                self.assertEqual(self.judge(with_parts(state)), 0 if good else 3)
+
+    def test_regions(self):
+        for regions, status in (
+                (((0, 0x10000), (0x10000, 0x1000)), 0), (((0, 0x10000), (2**40, 0x1000)), 0),
+                (((0x1000, 0x10000), (0x1000, 0x1000)), 3), (((2**40, 0x10000), (0, 0x1000)), 3),
+                (((2**52 - 0x11000, 0x11000),), 0), (((2**52 - 0x10000, 0x11000),), 3),
+                (((0, 0x10000), (2**64 - 0x1000, 0x1000)), 3), (((0x800, 0x11000),), 3)):
+            with self.subTest(regions=regions):
+                self.assertEqual(self.judge(with_parts(b"\x90", regions)), status)
+
+
+class Agreement(Case):
+    def make(self, stream, level=0):
+        path = os.path.join(self.folder.name, "made")
+        if stream:
+            # Through a pipe: what is not a file has to be written as a stream.
+            data = subprocess.check_output([MAKE, "-", str(level)])
+            with open(path, "wb") as file:
+                file.write(data)
+        else:
+            subprocess.run([MAKE, path, str(level)], check=True)
+        with open(path, "rb") as file:
+            return path, file.read()
+
+    def check(self, stream, level):
+        path, data = self.make(stream, level)
+        theirs = json.loads(subprocess.check_output([INSPECT, "json", path]))
+        with reader.Snapshot(path, SCHEMAS) as snapshot:
+            snapshot.verify()
+            ours = snapshot.as_dict()
+            self.check_ram(snapshot)
+        self.assertEqual(ours["header"]["streamed"], stream)
+        kinds = [sum(r[k] for r in ours["regions"]) for k in ("chunks_raw", "chunks_zlib")]
+        self.assertEqual(kinds, [1, 3] if level else [4, 0])
+        self.assertEqual(ours["records"], theirs["records"])
+        self.assertEqual(ours["header"], theirs["header"])
+        self.assertEqual(len(ours["regions"]), len(theirs["regions"]))
+        for mine, other in zip(ours["regions"], theirs["regions"]):
+            both = mine.keys() & other.keys()  # each may count something that the other does not
+            self.assertGreaterEqual(len(both), 8)
+            self.assertEqual({k: mine[k] for k in both}, {k: other[k] for k in both})
+        self.check_damage(data, random.Random(stream))
+
+    def check_ram(self, snapshot):
+        for start, size in ((0, LOW), (HIGH_GPA, HIGH)):
+            self.assertEqual(snapshot.ram(start, size),
+                             bytes(ram_byte(start + i) for i in range(size)))
+            self.assertRaises(LookupError, snapshot.ram, start + size - 1, 2)
+        self.assertEqual(snapshot.ram(65530, 30), bytes(ram_byte(65530 + i) for i in range(30)))
+
+    def check_damage(self, data, chance):
+        edges = [0, 1024, 4096, len(data) - 1024, len(data)]
+        for low, high in [*zip(edges, edges[1:]), (0, len(data))]:
+            for _ in range(12):
+                offset, bit = chance.randrange(low, high), chance.randrange(8)
+                with self.subTest(flipped=offset, bit=bit):
+                    changed = bytearray(data)
+                    changed[offset] ^= 1 << bit
+                    self.assertEqual(self.judge(changed), 3)
+        for length in (0, 7, 1023, 1024, 1025, len(data) - 1, chance.randrange(len(data))):
+            with self.subTest(length=length):
+                self.assertEqual(self.judge(data[:length]), 3)
+        self.assertEqual(self.judge(data + b"\0"), 3)
+
+    def test_file(self):
+        self.check(False, 0)
+
+    def test_stream(self):
+        self.check(True, 0)
+
+    def test_compressed_file(self):
+        self.check(False, 6)
+
+    def test_compressed_stream(self):
+        self.check(True, 1)
+
+    def test_header_and_trailer_must_agree(self):
+        data = self.make(True)[1]
+        for offset, in_header, in_trailer in (
+                (16, 4, 4), (20, 3, 3), (32, 3, 3), (40, 3, 3), (72, 3, 3), (88, 3, 3),
+                (96, 3, 3), (104, 3, 3), (112, 3, 3), (124, 4, 4), (128, 3, 3), (208, 3, 3)):
+            for base, status in ((0, in_header), (len(data) - 1024, in_trailer)):
+                with self.subTest(offset=offset, base=base):
+                    changed = bytearray(data)
+                    changed[base + offset] ^= 3 if offset == 208 else 1
+                    seal(changed, len(data) - 1024)
+                    self.assertEqual(self.judge(seal(changed)), status)
+
+
+class CommandLine(Case):
+    def run_it(self, *arguments):
+        return subprocess.run([sys.executable, "-B", reader.__file__, *arguments],
+                              capture_output=True, text=True)
+
+    def test_exit_status(self):
+        for change, status in ((None, 0), (16, 4), (0x427, 3)):
+            data = example()
+            if change:
+                data[change] = 1
+            with open(self.scratch, "wb") as file:
+                file.write(seal(data))
+            done = self.run_it(self.scratch, "--json")
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertEqual(bool(done.stderr), bool(status))
+            if not status:
+                self.assertEqual(json.loads(done.stdout)["header"]["producer"], "stasis example")
+        self.assertEqual(self.run_it(self.scratch + ".none").returncode, 1)
+        self.assertEqual(self.run_it().returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
