@@ -50,14 +50,14 @@ int session_end(struct session *session);
 /* Runs to the end by itself. */
 int session_run(struct session *session, const struct session_options *options);
 
-/* Number of a tick line's count, from 1; the text must be whole lines of the demo guest, ascending
- * from `first` without a gap, all with the same nonce (which is copied out, or compared if it
- * is set). Returns the last one's number. Lines of echo are not allowed for. */
+/* The text must be whole lines of the demo guest, ascending from `first` without a gap and without
+ * echo between, all with the same nonce (which is copied out, or compared if it is set). Returns
+ * the last one's number. */
 unsigned session_check_ticks(const char *text, size_t len, unsigned first, char nonce[33]);
-/* The same for text whose last line is not finished yet, if `partial`. */
+/* Number of the last whole tick line in the output so far, or 0. */
 unsigned session_last_tick(const struct session *session);
 
-/* The line-wise check of standard error: exactly one line, which holds the words. */
+/* Standard error is exactly one line, which holds the words. */
 void session_assert_one_line(const struct session *session, const char *words);
 
 /* A folder for one case, and a path in it; removed with all that is in it. */
