@@ -20,17 +20,17 @@
 
 struct component {
     unsigned bit;
+    uint32_t size;
     size_t offset; /* in stasis_x86_xsave_state */
     size_t len_offset;
-    uint32_t size;
     const char *name;
 };
 
 #define COMPONENT(bit, name)                                                                       \
     {                                                                                              \
-        bit, offsetof(struct stasis_x86_xsave_state, name),                                        \
-            offsetof(struct stasis_x86_xsave_state, name##_len),                                   \
-            sizeof(((struct stasis_x86_xsave_state *)0)->name), #name                              \
+        bit, sizeof(((struct stasis_x86_xsave_state *)0)->name),                                   \
+            offsetof(struct stasis_x86_xsave_state, name),                                         \
+            offsetof(struct stasis_x86_xsave_state, name##_len), #name                             \
     }
 
 static const struct component components[] = {
