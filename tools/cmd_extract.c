@@ -95,6 +95,7 @@ static int copy_to_file(struct extract *extract, const char *path, struct stasis
     if (!rc)
         rc = stasis_outfile_commit(&file, extract->len, err);
     stasis_outfile_discard(&file);
+    extract->file = NULL;
     return rc;
 }
 

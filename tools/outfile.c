@@ -21,15 +21,16 @@ static int fail(const struct stasis_outfile *file, const char *what, struct stas
 /* rename(2) would replace a link, not the file it names. */
 static int resolve(struct stasis_outfile *file, const char *path, struct stasis_error *err)
 {
+    size_t len = strlen(path);
     struct stat st;
 
-    if (strlen(path) >= sizeof(file->path))
+    if (len >= sizeof(file->path))
         return stasis_fail(err, STASIS_ERR_ARG, "the name of the output is too long");
-    strcpy(file->path, path);
+    memcpy(file->path, path, len + 1);
     if (lstat(path, &st))
         return errno == ENOENT ? 0 : fail(file, "looking it up", err);
     if (!realpath(path, file->path)) {
-        strcpy(file->path, path);
+        memcpy(file->path, path, len + 1); /* realpath() has written there */
         return fail(file, "following the link", err);
     }
     if (stat(file->path, &st))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "tools/paging.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -84,9 +85,11 @@ static int add(struct stasis_paging *paging, struct stasis_paging_range range,
     }
     if (paging->count == paging->capacity)
         rc = grow(paging, err);
-    if (!rc)
-        paging->ranges[paging->count++] = range;
-    return rc;
+    if (rc)
+        return rc;
+    assert(paging->ranges);
+    paging->ranges[paging->count++] = range;
+    return 0;
 }
 
 /* A page may hang over the end of RAM, or hold several regions: 1 GiB across the hole for I/O. */

@@ -59,7 +59,7 @@ bool stasis_vmcoreinfo_parse(const uint8_t page[STASIS_PAGE_SIZE], struct stasis
     struct stasis_vmcoreinfo info = {.levels = 4};
     uint64_t page_size, root, phys_base, five_levels, gpa;
 
-    if (memcmp(page, FIRST_KEY, strlen(FIRST_KEY)) || !get_text(page, &info))
+    if (memcmp(page, FIRST_KEY, strlen(FIRST_KEY)) != 0 || !get_text(page, &info))
         return false;
     if (!get_number(info.text, "PAGESIZE=", 10, &page_size) || page_size != STASIS_PAGE_SIZE ||
         !get_number(info.text, "SYMBOL(swapper_pg_dir)=", 16, &root) ||

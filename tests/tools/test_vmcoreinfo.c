@@ -17,7 +17,8 @@
 static struct stasis_snap *snap;
 static struct stasis_inspect_ram ram;
 
-/* Tables at 0x201000 that map 0xffffffff9c200000 to 0x200000 by a page of 2 MiB. */
+/* Tables at 0x201000 that map 0xffffffff9c200000 to 0x200000 by a page of 2 MiB; a second root to
+ * the same at 0x204000. */
 static int setup(void **state)
 {
     struct stasis_error err;
@@ -33,6 +34,7 @@ static int setup(void **state)
     tables[511] = htole64(0x202001);
     tables[512 + 510] = htole64(0x203001);
     tables[1024 + 0x1c200000 / 0x200000] = htole64(0x200081);
+    tables[1536 + 511] = htole64(0x202001);
     image = image_of(&built);
     fd = image_fd(&image);
     assert_int_equal(stasis_snap_open_fd(fd, "test", &snap, &err), 0);
@@ -96,6 +98,7 @@ static void what_is_none(void **state)
         /* Tables that do not lead to themselves: */
         HEAD "SYMBOL(swapper_pg_dir)=ffffffff9c202000\n" BASE KASLR,
         HEAD ROOT "NUMBER(phys_base)=0\n" KASLR,
+        HEAD "SYMBOL(swapper_pg_dir)=ffffffff9c205000\nNUMBER(phys_base)=-469766144\n" KASLR,
         HEAD ROOT "NUMBER(phys_base)=9223372036854775807\n" KASLR,
         HEAD ROOT BASE "NUMBER(pgtable_l5_enabled)=1\n" KASLR,
     };
