@@ -64,7 +64,7 @@ static void takes_a_whole_boot(void **state)
         good("--kernel|path=vm,cmdline=\"console=ttyS0,115200 quiet\",kernel_load_addr=0x1000000|"
              "--initrd=path=rd|--memory|size_mib=512|--vcpu=num=1|--cpu|baseline|--serial|"
              "out=file:\"x\",limit=8K,rate=1M|--snapshot-out|path='a,b',on_output=login:,"
-             "after_ms=0,then=resume");
+             "after_ms=0,then=resume,compress=zlib:6,sync=none");
 
     (void)state;
     assert_string_equal(options.kernel_path, "vm");
@@ -82,7 +82,30 @@ static void takes_a_whole_boot(void **state)
     assert_true(options.snapshot_timed);
     assert_int_equal(options.snapshot_after_ms, 0);
     assert_int_equal(options.snapshot_then, STASIS_CLI_THEN_RESUME);
+    assert_int_equal(options.snapshot_zlib_level, 6);
+    assert_int_equal(options.snapshot_sync, STASIS_CLI_SYNC_NONE);
     stasis_cli_fini(&options);
+}
+
+static void takes_every_form_of_compression(void **state)
+{
+    static const struct {
+        const char *line;
+        uint64_t level;
+    } cases[] = {
+        {"--demo|--snapshot-out|f", 0},
+        {"--demo|--snapshot-out|f,compress=none", 0},
+        {"--demo|--snapshot-out|f,compress=zlib", 1},
+        {"--demo|--snapshot-out|f,compress=zlib:12", 12},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct stasis_options options = good(cases[i].line);
+
+        assert_int_equal(options.snapshot_zlib_level, cases[i].level);
+        stasis_cli_fini(&options);
+    }
 }
 
 static void takes_a_whole_thaw(void **state)
@@ -191,6 +214,12 @@ static void refuses_with_option_and_remedy(void **state)
         {"--demo|--snapshot-out|x,after_ms=1000000000001", "give milliseconds"},
         {"--demo|--snapshot-out|x,then=stop", "give exit or resume"},
         {"--demo|--snapshot-out|-", "--snapshot-out - needs standard output|--serial none"},
+        {"--demo|--snapshot-out|f,compress=lz4", "compress=lz4|give none, zlib, or zlib:1"},
+        {"--demo|--snapshot-out|f,compress=none:1", "compress=none:1"},
+        {"--demo|--snapshot-out|f,compress=zlib:0", "compress=zlib:0"},
+        {"--demo|--snapshot-out|f,compress=zlib:13", "compress=zlib:13"},
+        {"--demo|--snapshot-out|f,compress=zlib:", "compress=zlib:"},
+        {"--demo|--snapshot-out|f,sync=maybe", "give full or none"},
         {"--demo|--serial|none|--snapshot-out|-,then=resume", "one snapshot|then=resume"},
         {"--restore|-", "--restore - needs standard input|--serial none"},
         {"--restore|x,clock=stop", "--restore: clock=stop: give continue or advance"},
@@ -255,7 +284,8 @@ static void help_names_every_option(void **state)
         "--vcpu ",
         "--cpu ",
         "--serial out=stdio|none|file:PATH|ring:PATH|pipe:PATH[,limit=BYTES]",
-        "--snapshot-out path=FILE[,on_output=TEXT][,after_ms=N][,then=exit|resume]\n",
+        "--snapshot-out path=FILE[,on_output=TEXT][,after_ms=N][,then=exit|resume]"
+        "[,compress=none|zlib[:LEVEL]][,sync=full|none]\n",
         "--allow ",
         "--help\n",
         "--version\n",
@@ -282,6 +312,7 @@ int main(void)
         cmocka_unit_test(has_defaults),
         cmocka_unit_test(takes_a_whole_boot),
         cmocka_unit_test(takes_a_whole_thaw),
+        cmocka_unit_test(takes_every_form_of_compression),
         cmocka_unit_test(takes_an_empty_kernel_command_line),
         cmocka_unit_test(takes_streams_beside_another_serial_port),
         cmocka_unit_test(help_and_version_win_over_everything),
