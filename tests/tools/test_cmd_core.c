@@ -67,8 +67,8 @@ static void build(struct built *built)
     entry(built, 0x4000, 0, 0x5000 | P);
     entry(built, 0x5000, 2, 0x6000 | P);
     entry(built, 0x6000, 0, 0x9000 | P);
-    strcpy((char *)built->ram[0] + 0x200100, TEXT);
-    strcpy((char *)built->ram[0] + 0x9010, "a process");
+    memcpy(built->ram[0] + 0x200100, TEXT, sizeof(TEXT));
+    memcpy(built->ram[0] + 0x9010, "a process", sizeof("a process"));
     memset(built->ram[0] + 0x200200, 0x90, 16);
 }
 
@@ -210,7 +210,7 @@ static void vmcoreinfo(void **state)
     (void)state;
     build(&built);
     entry(&built, 0x3000, 16, 0 | P | PS); /* 0xffffffff82000000 is at 0, the tables at 0x1000 */
-    strcpy((char *)built.ram[0] + 0x30000, text);
+    memcpy(built.ram[0] + 0x30000, text, sizeof(text));
     add_vcpu(&built, "cpu0", 0x400000, 0x8000); /* a root that maps nothing */
     core = make(&built, NULL);
     assert_load(&core, 1, KERNEL, 0x200000, 0x200000);

@@ -2,6 +2,7 @@
 #include "tests/tools/rig.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,7 +32,7 @@ static size_t entries(void)
 {
     char folder[256];
 
-    strcpy(folder, in_folder(""));
+    snprintf(folder, sizeof(folder), "%s", in_folder(""));
     return folder_entries(folder);
 }
 
@@ -108,7 +109,7 @@ static void with_a_temporary_name(void **state)
     (void)state;
     assert_int_equal(stasis_outfile_open(&file, in_folder("a"), NULL), 0);
     close(file.fd);
-    strcpy(file.temporary, in_folder("temporary"));
+    snprintf(file.temporary, sizeof(file.temporary), "%s", in_folder("temporary"));
     file.fd = open(file.temporary, O_RDWR | O_CREAT, 0600);
     put(&file, "new");
     assert_int_equal(stasis_outfile_commit(&file, 3, NULL), 0);
@@ -117,7 +118,7 @@ static void with_a_temporary_name(void **state)
     assert_string_equal(content(in_folder("temporary")), "(none)");
     assert_int_equal(stasis_outfile_open(&file, in_folder("b"), NULL), 0);
     close(file.fd);
-    strcpy(file.temporary, in_folder("temporary"));
+    snprintf(file.temporary, sizeof(file.temporary), "%s", in_folder("temporary"));
     file.fd = open(file.temporary, O_RDWR | O_CREAT, 0600);
     stasis_outfile_discard(&file);
     assert_int_equal(entries(), 1);

@@ -75,7 +75,7 @@ static void expect(size_t count, const struct stasis_paging_range *ranges)
 {
     stasis_paging_sort(&paging);
     for (size_t i = 0; i < count && i < paging.count; i++)
-        if (memcmp(&paging.ranges[i], &ranges[i], sizeof(ranges[i])))
+        if (memcmp(&paging.ranges[i], &ranges[i], sizeof(ranges[i])) != 0)
             fail_msg("range %zu: 0x%llx -> 0x%llx, 0x%llx bytes", i,
                      (unsigned long long)paging.ranges[i].va,
                      (unsigned long long)paging.ranges[i].gpa,

@@ -57,7 +57,7 @@ static bool parse(const char *text, struct stasis_vmcoreinfo *info)
 {
     uint8_t page[STASIS_PAGE_SIZE] = {0};
 
-    memcpy(page, text, strlen(text));
+    snprintf((char *)page, sizeof(page), "%s", text);
     return stasis_vmcoreinfo_parse(page, &ram, info);
 }
 
@@ -119,7 +119,7 @@ static void a_page_without_an_end(void **state)
 
     (void)state;
     memset(page, 'x', sizeof(page));
-    memcpy(page, WHOLE, strlen(WHOLE));
+    memcpy(page, WHOLE, sizeof(WHOLE) - 1);
     assert_false(stasis_vmcoreinfo_parse(page, &ram, &info));
     page[sizeof(page) - 1] = '\n';
     assert_true(stasis_vmcoreinfo_parse(page, &ram, &info));
