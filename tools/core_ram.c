@@ -45,7 +45,7 @@ int stasis_core_put_ram(struct stasis_inspect_ram *ram, struct stasis_outfile *f
         if (rc)
             return rc;
         offset += stasis_snap_chunk_at(ram->snap, i).size;
-        progress(ctx, i + 1, chunks);
+        progress(ctx, (i + 1) * STASIS_CHUNK_SIZE, chunks * STASIS_CHUNK_SIZE);
     }
     *ret_found = copy.found;
     *ret_info = copy.info;

@@ -1,34 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "tools/progress.h"
 
-#include <limits.h>
+#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-#define NUMBER_WIDTH 7 /* ": 100 %" */
+#define INTERVAL_MS 100 /* a terminal that is written to more often slows the work down */
+#define MIB         (UINT64_C(1) << 20)
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 void stasis_progress_init(struct stasis_progress *progress, const char *what)
 {
-    *progress = (struct stasis_progress){what, UINT_MAX, isatty(STDERR_FILENO)};
+    *progress = (struct stasis_progress){
+        .what = what, .terminal = isatty(STDERR_FILENO), .start_ms = now_ms()};
+}
+
+/* The rate and what it promises; nothing while there is nothing to go by. */
+static void format_rate(char *buf, size_t size, uint64_t ms, uint64_t done, uint64_t total)
+{
+    uint64_t rate = ms ? done * 1000 / ms : 0; /* done is below 2^42 */
+
+    buf[0] = '\0';
+    if (rate)
+        snprintf(buf, size, ", %" PRIu64 " MiB/s, %" PRIu64 " s left", rate / MIB,
+                 (total - done + rate - 1) / rate);
 }
 
 void stasis_progress_show(void *ctx, uint64_t done, uint64_t total)
 {
     struct stasis_progress *progress = ctx;
-    unsigned percent = total ? (unsigned)(done * 100 / total) : 100;
+    uint64_t now = now_ms();
+    char rate[64], line[160];
+    int len;
 
-    if (!progress->terminal || percent == progress->percent)
+    if (!progress->terminal || (done < total && now - progress->shown_ms < INTERVAL_MS))
         return;
-    progress->percent = percent;
-    fprintf(stderr, "\r%s: %3u %%", progress->what, percent);
+    progress->shown_ms = now;
+    format_rate(rate, sizeof(rate), now - progress->start_ms, done, total);
+    len = snprintf(line, sizeof(line), "%s: %" PRIu64 " of %" PRIu64 " MiB (%" PRIu64 " %%)%s",
+                   progress->what, done / MIB, total / MIB, total ? done * 100 / total : 100, rate);
+    if (len > progress->width)
+        progress->width = len;
+    fprintf(stderr, "\r%-*s", progress->width, line);
     fflush(stderr);
 }
 
-void stasis_progress_clear(const struct stasis_progress *progress)
+void stasis_progress_clear(struct stasis_progress *progress)
 {
-    if (!progress->terminal)
+    if (!progress->width)
         return;
-    fprintf(stderr, "\r%*s\r", (int)strlen(progress->what) + NUMBER_WIDTH, "");
+    fprintf(stderr, "\r%*s\r", progress->width, "");
     fflush(stderr);
 }

@@ -5,6 +5,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "tools/progress.h"
 #include "vmm/clock.h"
 #include "vmm/freeze.h"
 #include "vmm/say.h"
@@ -15,15 +16,20 @@ static bool to_stream(const struct stasis_session *session)
     return !strcmp(session->options->snapshot_path, STASIS_CLI_STREAM);
 }
 
+struct saving {
+    struct stasis_session *session;
+    struct stasis_progress progress;
+};
+
 /* The loop does not turn while a save is under way: what it would have seen is looked at here.
  * SIGINT and Ctrl-A c give up the save, signals that end the process do so too. */
 static bool keep_going(void *ctx, uint64_t done, uint64_t total)
 {
-    struct stasis_session *session = ctx;
+    struct saving *saving = ctx;
+    struct stasis_session *session = saving->session;
     struct signalfd_siginfo info;
 
-    (void)done;
-    (void)total;
+    stasis_progress_show(&saving->progress, done, total);
     if (stasis_session_commands(session) & STASIS_CONSOLE_CANCEL)
         return false;
     while (read(session->signal_source.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
@@ -57,22 +63,25 @@ static int save_stream(struct stasis_snap *snap, const struct stasis_save_opts *
 static int save(struct stasis_session *session, struct stasis_save_stats *ret_stats,
                 struct stasis_error *err)
 {
+    struct saving saving = {.session = session};
     const struct stasis_save_opts opts = {
         .size = sizeof(opts),
         .no_sync = session->options->snapshot_sync == STASIS_CLI_SYNC_NONE,
         .zlib_level = (unsigned)session->options->snapshot_zlib_level,
         .progress = keep_going,
-        .ctx = session,
+        .ctx = &saving,
     };
     struct stasis_snap *snap = NULL;
     int rc = stasis_freeze(&session->machine, &snap, err);
 
     if (rc)
         return stasis_wrap(err, rc, "cannot freeze the guest");
+    stasis_progress_init(&saving.progress, "vmm: saving");
     if (to_stream(session))
         rc = save_stream(snap, &opts, ret_stats, err);
     else
         rc = stasis_snap_save(snap, session->options->snapshot_path, &opts, ret_stats, err);
+    stasis_progress_clear(&saving.progress);
     stasis_snap_free(snap);
     return rc;
 }
