@@ -102,17 +102,31 @@ int stasis_ram_start_background(struct stasis_ram *ram, void *(*body)(void *),
 
 static int copy(struct stasis_ram *ram, struct stasis_error *err)
 {
-    const uint64_t stored = ram->snap->header.info.stored_bytes;
     int rc = 0;
 
     for (uint32_t r = 0; !rc && r < ram->snap->index.region_count; r++)
         rc = stasis_snap_load_ram(ram->snap, r, ram->host[r], ram->opts.threads, err);
     if (rc)
         return rc;
-    atomic_store(&ram->populated, stored);
-    atomic_store(&ram->verified, stored);
+    atomic_store(&ram->populated, ram->stored);
+    atomic_store(&ram->verified, ram->stored);
     stasis_ram_complete(ram);
     return 0;
+}
+
+/* The header knows it of a file whose chunks are as long as they are in RAM. */
+static uint64_t stored_ram(const struct stasis_snap *snap)
+{
+    uint64_t stored = 0;
+
+    if (!(snap->header.info.incompatible & STASIS_FEATURE_ZLIB))
+        return snap->header.info.stored_bytes;
+    for (uint64_t i = 0; i < snap->index.chunk_count; i++) {
+        struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
+
+        stored += chunk.kind == STASIS_CHUNK_ZERO ? 0 : chunk.size;
+    }
+    return stored;
 }
 
 /* Each mode falls back to the one behind it. */
@@ -163,6 +177,7 @@ int stasis_ram_attach(struct stasis_snap *snap, void *const *hosts,
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to load RAM");
     ram->snap = stasis_snap_share(snap);
     ram->opts = *opts;
+    ram->stored = stored_ram(snap);
     ram->uffd.fd = ram->stop_fd = -1;
     for (uint32_t r = 0; r < snap->index.region_count; r++)
         ram->host[r] = hosts[r];
@@ -216,7 +231,7 @@ void stasis_ram_get_metrics(const struct stasis_ram *ram, struct stasis_ram_metr
 
     pthread_mutex_lock(&own->lock);
     *ret_metrics = (struct stasis_ram_metrics){
-        .stored_bytes = ram->snap->header.info.stored_bytes,
+        .stored_bytes = ram->stored,
         .populated_bytes = atomic_load(&ram->populated),
         .verified_bytes = atomic_load(&ram->verified),
         .faults = atomic_load(&ram->faults),

@@ -47,6 +47,7 @@ struct stasis_ram {
     int stop_fd;
     _Atomic bool *loaded; /* LAZY, by chunk: raw, and in place; a hint for the fill */
 
+    uint64_t stored; /* bytes of RAM */
     _Atomic uint64_t populated, verified, faults;
 
     pthread_mutex_t lock; /* guards what follows */

@@ -66,7 +66,7 @@ STASIS_EXPORT const char *stasis_ram_reason(const struct stasis_ram *ram);
 STASIS_EXPORT const char *stasis_ram_mode_name(enum stasis_ram_mode mode);
 
 struct stasis_ram_metrics {
-    uint64_t stored_bytes; /* RAM that the file stores */
+    uint64_t stored_bytes; /* RAM that the file stores, before compression */
     uint64_t
         populated_bytes; /* of it, in memory by the engine's doing; MAP: the kernel's business */
     uint64_t verified_bytes; /* of it, checked against its CRC */

@@ -81,6 +81,39 @@ static void memory_is_as_it_was(void **state)
     }
 }
 
+static void compressed_memory(void **state)
+{
+    const struct stasis_save_opts save = {.size = sizeof(save), .zlib_level = 1};
+    struct stasis_error err = {0};
+    char path[128];
+    struct built built;
+    struct rig rig;
+    int fd;
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/ram.snap", folder_make());
+    built_large(&built);
+    memset(built.ram[1] + (1 << 20), 'x', 3 << 20);
+    if (stasis_snap_save(built.snap, path, &save, NULL, &err))
+        fail_msg("%s", err.msg);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    check_mode(&built, fd, STASIS_RAM_COPY, true);
+    if (has_lazy()) {
+        const struct stasis_ram_opts map = {.mode = STASIS_RAM_MAP};
+
+        check_mode(&built, fd, STASIS_RAM_LAZY, false);
+        check_mode(&built, fd, STASIS_RAM_LAZY, true);
+        assert_int_equal(rig_try(&rig, fd, map, &err), 0);
+        assert_int_equal(stasis_ram_mode(rig.ram), STASIS_RAM_LAZY);
+        assert_non_null(strstr(stasis_ram_reason(rig.ram), "compressed"));
+        assert_same(&rig, &built);
+        rig_fini(&rig);
+    }
+    close(fd);
+    folder_remove();
+    built_fini(&built);
+}
+
 static void a_guest_without_a_stored_byte(void **state)
 {
     struct built built;
@@ -458,6 +491,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_as_it_was),
+        cmocka_unit_test(compressed_memory),
         cmocka_unit_test(a_guest_without_a_stored_byte),
         cmocka_unit_test(what_is_not_touched_is_not_loaded),
         cmocka_unit_test(zero_ranges_are_left_to_the_kernel),
