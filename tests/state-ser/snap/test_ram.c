@@ -413,11 +413,12 @@ static void assert_not_dumped(const struct rig *rig)
 
     assert_non_null(smaps);
     while (fgets(line, sizeof(line), smaps)) {
-        unsigned long start, stop;
+        char *dash;
+        unsigned long start = strtoul(line, &dash, 16);
 
-        if (sscanf(line, "%lx-%lx ", &start, &stop) == 2) {
+        if (*dash == '-') { /* the first line of a mapping; flags stand in its last */
             from = start;
-            to = stop;
+            to = strtoul(dash + 1, NULL, 16);
         }
         if (strncmp(line, "VmFlags:", 8) != 0)
             continue;
