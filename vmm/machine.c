@@ -190,11 +190,8 @@ void stasis_machine_pause(struct stasis_machine *machine)
 
 void stasis_machine_resume(struct stasis_machine *machine)
 {
-    for (uint32_t i = 0; i < machine->vcpu_count; i++) {
-        /* Tells the guest's watchdogs that time went by without it; EINVAL: it has no kvmclock. */
-        (void)stasis_kvm_ioctl(machine->vcpus[i].fd, KVM_KVMCLOCK_CTRL, NULL);
+    for (uint32_t i = 0; i < machine->vcpu_count; i++)
         stasis_vcpu_resume(&machine->vcpus[i]);
-    }
 }
 
 void stasis_machine_end(struct stasis_machine *machine, enum stasis_end end,
