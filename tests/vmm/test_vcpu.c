@@ -105,11 +105,13 @@ static void pausing_twice(void)
     kvm_guest_fini(&guest);
 }
 
-static void resuming_twice(void)
+/* A vCPU that is inside KVM_RUN, and may never leave it by itself. */
+static void resuming_what_runs(void)
 {
     uint32_t before;
 
     start(spinning, sizeof(spinning));
+    kvm_wait(counter());
     stasis_machine_resume(&guest.machine);
     stasis_machine_pause(&guest.machine);
     before = counter();
@@ -191,7 +193,7 @@ int main(void)
         KVM_CASE(halted_vcpu),
         KVM_CASE(pauses_race_with_exits),
         KVM_CASE(pausing_twice),
-        KVM_CASE(resuming_twice),
+        KVM_CASE(resuming_what_runs),
         KVM_CASE(resume_and_pause_at_once),
         KVM_CASE(never_started),
         KVM_CASE(ended_guest),
