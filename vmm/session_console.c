@@ -101,11 +101,12 @@ static void on_input(void *ctx, uint32_t events)
 unsigned stasis_session_commands(struct stasis_session *session)
 {
     unsigned commands = 0;
+    uint8_t none;
     size_t len;
 
     /* No room: keys wait, in the type-ahead, for a guest that listens again. */
     if (session->has_input && session->input.is_terminal)
-        (void)!stasis_console_read(&session->input, NULL, 0, &len, &commands);
+        (void)!stasis_console_read(&session->input, &none, 0, &len, &commands);
     return commands;
 }
 
