@@ -338,5 +338,6 @@ void stasis_cli_fini(struct stasis_options *options)
     free(options->snapshot_on_output);
     free(options->restore_path);
     free(options->serial_path);
+    free(options->metrics_path);
     memset(options, 0, sizeof(*options));
 }

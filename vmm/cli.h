@@ -48,6 +48,8 @@ struct stasis_options {
     enum stasis_cli_background restore_background;
     bool allow_tsc; /* thaw although the TSC's rate differs */
 
+    char *metrics_path; /* NULL: none */
+
     struct stasis_serial_out_options serial; /* append is set for --restore; path is serial_path */
     char *serial_path;
 };

@@ -86,6 +86,11 @@ static const struct stasis_cli_key snapshot_keys[] = {
     {0},
 };
 
+static const struct stasis_cli_key metrics_keys[] = {
+    {"path", STASIS_CLI_TEXT, AT(metrics_path), "FILE", GIVE_FILE},
+    {0},
+};
+
 static const struct stasis_cli_key allow_keys[] = {
     {"what", STASIS_CLI_PERMIT, AT(allow_tsc), "tsc", "give tsc", .words = allow_words},
     {0},
@@ -125,6 +130,8 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
     [STASIS_CLI_ALLOW] = {"allow", allow_keys,
                           "With --restore: run although the TSC's rate here differs from the\n"
                           "guest's and cannot be scaled.\n"},
-    [STASIS_CLI_HELP] = {"help", NULL, "Print this.\n", "Other:"},
+    [STASIS_CLI_METRICS] = {"metrics", metrics_keys,
+                            "Write to FILE, as JSON, how long a freeze or thaw took.\n", "Other:"},
+    [STASIS_CLI_HELP] = {"help", NULL, "Print this.\n"},
     [STASIS_CLI_VERSION] = {"version", NULL, "Print the version.\n"},
 };

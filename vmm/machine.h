@@ -45,8 +45,9 @@ struct stasis_machine {
     struct stasis_vcpu *vcpus; /* board.vcpus of them */
     uint32_t vcpu_count;
     const struct stasis_device_host *host;
-    uint64_t generation; /* freezes behind this guest */
-    bool allow_tsc;      /* a TSC of another rate may be thawed */
+    _Atomic uint64_t first_run_us; /* CLOCK_MONOTONIC when the first vCPU began, or 0 */
+    uint64_t generation;           /* freezes behind this guest */
+    bool allow_tsc;                /* a TSC of another rate may be thawed */
 
     int end_fd;                    /* eventfd: readable once the guest has ended */
     _Atomic int end;               /* enum stasis_end */

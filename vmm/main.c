@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "vmm/cli.h"
+#include "vmm/clock.h"
 #include "vmm/console.h"
 #include "vmm/say.h"
 #include "vmm/session.h"
@@ -10,6 +11,7 @@
 int main(int argc, char **argv)
 {
     struct stasis_options options;
+    uint64_t start_us = stasis_monotonic_us();
     struct stasis_error err;
     int status = 0;
 
@@ -24,7 +26,7 @@ int main(int argc, char **argv)
     else if (options.version)
         stasis_cli_print_version(stdout);
     else
-        status = stasis_session_run(&options);
+        status = stasis_session_run(&options, start_us);
     stasis_cli_fini(&options);
     return status;
 }

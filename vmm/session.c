@@ -280,6 +280,7 @@ static void arm_snapshot_timer(struct stasis_session *session)
 
 static int run(struct stasis_session *session, struct stasis_error *err)
 {
+    uint64_t loaded_us = stasis_monotonic_us();
     int rc =
         add_source(session, &session->end_source, session->machine.end_fd, on_end, "eventfd", err);
 
@@ -293,6 +294,7 @@ static int run(struct stasis_session *session, struct stasis_error *err)
         rc = stasis_machine_start(&session->machine, err);
     if (rc)
         return rc;
+    session->metrics.loaded_us = loaded_us;
     arm_snapshot_timer(session);
     stasis_session_hold_signals(true);
     return stasis_loop_run(&session->loop, err);
@@ -313,6 +315,13 @@ static int end_status(struct stasis_session *session)
     if (atomic_load(&session->machine.end) == STASIS_END_CRASHED && !session->frozen)
         return stasis_say_error(&session->machine.end_error);
     return session->save_status;
+}
+
+static int write_metrics(struct stasis_session *session, struct stasis_error *err)
+{
+    session->metrics.first_instruction_us = atomic_load(&session->machine.first_run_us);
+    return stasis_metrics_write(&session->metrics, session->machine.ram,
+                                session->options->metrics_path, err);
 }
 
 static void close_source(struct stasis_session *session, struct stasis_loop_source *source)
@@ -359,7 +368,7 @@ static void die_by(int signo)
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-int stasis_session_run(const struct stasis_options *options)
+int stasis_session_run(const struct stasis_options *options, uint64_t start_us)
 {
     struct stasis_session *session = calloc(1, sizeof(*session));
     struct stasis_error err;
@@ -370,6 +379,7 @@ int stasis_session_run(const struct stasis_options *options)
         return stasis_say_error(&err);
     }
     session->options = options;
+    session->metrics.start_us = start_us;
     session->signal_source.fd = session->wake_source.fd = -1;
     session->timer_source.fd = session->rtc_source.fd = -1;
     session->host = stasis_session_host;
@@ -383,7 +393,10 @@ int stasis_session_run(const struct stasis_options *options)
         stasis_machine_pause(&session->machine);
         last_output(session);
         status = end_status(session);
-    } else {
+        if (options->metrics_path)
+            rc = write_metrics(session, &err);
+    }
+    if (rc) {
         status = stasis_say_error(&err);
     }
     killed_by = session->killed_by;

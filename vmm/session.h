@@ -8,7 +8,7 @@
 #include "vmm/cli.h"
 
 /* Boots or thaws a guest and runs it to its end. Returns the exit status (docs/vmm.1.scd); what
- * there is to say goes to standard error. */
-int stasis_session_run(const struct stasis_options *options);
+ * there is to say goes to standard error. start_us: CLOCK_MONOTONIC when main() began. */
+int stasis_session_run(const struct stasis_options *options, uint64_t start_us);
 
 #endif

@@ -12,6 +12,7 @@
 #include "vmm/loop.h"
 #include "vmm/machine.h"
 #include "vmm/match.h"
+#include "vmm/metrics.h"
 #include "vmm/session.h"
 
 struct stasis_session {
@@ -35,6 +36,7 @@ struct stasis_session {
 
     bool has_input;
     struct stasis_console_input input;
+    struct stasis_metrics metrics;
     _Atomic bool snapshot_wanted;
     bool frozen;     /* saved, and the process is to end */
     int save_status; /* exit status that the last save deserves, 0 if it went well */

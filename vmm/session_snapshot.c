@@ -95,6 +95,30 @@ static void report(const struct stasis_session *session, const struct stasis_sav
                us % 1000 / 100, stats->stored_bytes >> 10, stats->zero_bytes >> 10);
 }
 
+/* How long the vCPU that waited longest has stood still by now. */
+static uint64_t gap_us(const struct stasis_session *session)
+{
+    uint64_t now = stasis_monotonic_us();
+    uint64_t longest = 0;
+
+    for (uint32_t i = 0; i < session->machine.vcpu_count; i++) {
+        uint64_t gap = now - session->machine.vcpus[i].paused_us;
+
+        longest = gap > longest ? gap : longest;
+    }
+    return longest;
+}
+
+/* The guest runs on. */
+static void resume(struct stasis_session *session)
+{
+    struct stasis_metrics *metrics = &session->metrics;
+    uint64_t gap = gap_us(session);
+
+    metrics->largest_gap_us = gap > metrics->largest_gap_us ? gap : metrics->largest_gap_us;
+    stasis_machine_resume(&session->machine);
+}
+
 static void saved(struct stasis_session *session)
 {
     session->machine.generation++;
@@ -102,7 +126,7 @@ static void saved(struct stasis_session *session)
         session->frozen = true;
         stasis_loop_stop(&session->loop);
     } else {
-        stasis_machine_resume(&session->machine);
+        resume(session);
     }
 }
 
@@ -129,9 +153,13 @@ void stasis_session_snapshot(struct stasis_session *session)
     session->save_status = rc == STASIS_ERR_CANCELLED ? 0 : stasis_err_exit_status(rc);
     if (rc) {
         stasis_say("%s; the guest goes on", err.msg);
-        stasis_machine_resume(&session->machine);
+        session->metrics.freezes_failed++;
+        resume(session);
         return;
     }
-    report(session, &stats, stasis_monotonic_us() - start);
+    session->metrics.freezes++;
+    session->metrics.saved = stats;
+    session->metrics.pause_us = stasis_monotonic_us() - start;
+    report(session, &stats, session->metrics.pause_us);
     saved(session);
 }

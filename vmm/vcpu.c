@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm/clock.h"
 #include "vmm/machine.h"
 
 /* ---- exits ---- */
@@ -190,6 +191,7 @@ static bool pause_here(struct stasis_vcpu *vcpu)
     (void)!stasis_vcpu_complete_io(vcpu, NULL);
     pthread_mutex_lock(&vcpu->lock);
     vcpu->paused = true;
+    vcpu->paused_us = stasis_monotonic_us();
     pthread_cond_broadcast(&vcpu->changed);
     while (atomic_load(&vcpu->pause_wanted) && !vcpu->quit_wanted)
         pthread_cond_wait(&vcpu->changed, &vcpu->lock);
@@ -207,9 +209,11 @@ static bool pause_here(struct stasis_vcpu *vcpu)
 static void *vcpu_thread(void *arg)
 {
     struct stasis_vcpu *vcpu = arg;
+    uint64_t never = 0;
     int rc = 0;
 
     current_run = vcpu->run;
+    atomic_compare_exchange_strong(&vcpu->machine->first_run_us, &never, stasis_monotonic_us());
     while (rc >= 0 && atomic_load(&vcpu->machine->end) == STASIS_END_NONE) {
         if (atomic_load(&vcpu->pause_wanted) && !pause_here(vcpu))
             break;

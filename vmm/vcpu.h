@@ -32,7 +32,8 @@ struct stasis_vcpu {
     pthread_cond_t changed;
     _Atomic bool pause_wanted; /* under lock; read without it as a hint */
     bool quit_wanted;
-    bool paused; /* the thread waits, or has ended */
+    bool paused;        /* the thread waits, or has ended */
+    uint64_t paused_us; /* CLOCK_MONOTONIC when it came to wait */
 };
 
 STASIS_MUST_CHECK int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_machine *machine,

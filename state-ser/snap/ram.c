@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "io.h"
 #include "pool.h"
@@ -62,8 +63,12 @@ void stasis_ram_fail(struct stasis_ram *ram, const struct stasis_error *err)
 
 void stasis_ram_complete(struct stasis_ram *ram)
 {
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
     pthread_mutex_lock(&ram->lock);
     ram->complete = true;
+    ram->complete_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     pthread_cond_broadcast(&ram->changed);
     pthread_mutex_unlock(&ram->lock);
 }
@@ -237,6 +242,7 @@ void stasis_ram_get_metrics(const struct stasis_ram *ram, struct stasis_ram_metr
         .faults = atomic_load(&ram->faults),
         .pieces = ram->piece_count,
         .complete = ram->complete,
+        .complete_ns = ram->complete_ns,
         .failed = ram->failed,
     };
     pthread_mutex_unlock(&own->lock);

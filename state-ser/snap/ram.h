@@ -53,6 +53,7 @@ struct stasis_ram {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     bool complete;
+    uint64_t complete_ns;
     bool failed;
     struct stasis_error error; /* if failed */
 };

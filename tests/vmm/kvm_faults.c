@@ -94,7 +94,7 @@ static int run_program(int argc, const char *const *argv)
     (void)signal(SIGPIPE, SIG_IGN);
     if (stasis_cli_parse(argc, (char *const *)(uintptr_t)argv, &options, &err))
         return 98;
-    status = stasis_session_run(&options);
+    status = stasis_session_run(&options, 0);
     stasis_cli_fini(&options);
     return kvm_open_fds() == fds ? status : STATUS_LEAK;
 }

@@ -287,6 +287,7 @@ static void help_names_every_option(void **state)
         "--snapshot-out path=FILE[,on_output=TEXT][,after_ms=N][,then=exit|resume]"
         "[,compress=none|zlib[:LEVEL]][,sync=full|none]\n",
         "--allow ",
+        "--metrics path=FILE\n",
         "--help\n",
         "--version\n",
         "Examples:",

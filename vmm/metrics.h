@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * --metrics FILE: what a run took, as JSON, with boundaries that can be named. Times are
+ * microseconds of CLOCK_MONOTONIC since main() began; what the kernel and the dynamic linker did
+ * before is not in them.
+ */
+#ifndef STASIS_VMM_METRICS_H
+#define STASIS_VMM_METRICS_H
+
+#include "stasis/ram.h"
+
+struct stasis_metrics {
+    uint64_t start_us;  /* main() began */
+    uint64_t loaded_us; /* the machine holds all its state; RAM as far as the mode reads it first */
+    uint64_t first_instruction_us; /* the first vCPU entered KVM_RUN */
+    uint64_t freezes;
+    uint64_t freezes_failed;
+    /* Of the last freeze that was saved. */
+    struct stasis_save_stats saved;
+    uint64_t pause_us; /* from the wish to pause until the guest runs on, or the file is there */
+    /* The longest time that a vCPU stood still, in any freeze the guest ran on from. */
+    uint64_t largest_gap_us;
+};
+
+/* Writes *metrics to `path`, created with mode 0600, or replaced; `ram` is NULL for a guest that
+ * was not thawed. STASIS_ERR_WRITE. */
+STASIS_MUST_CHECK int stasis_metrics_write(const struct stasis_metrics *metrics,
+                                           const struct stasis_ram *ram, const char *path,
+                                           struct stasis_error *err);
+
+#endif
