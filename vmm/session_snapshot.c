@@ -132,7 +132,7 @@ static void saved(struct stasis_session *session)
 
 void stasis_session_snapshot(struct stasis_session *session)
 {
-    struct stasis_save_stats stats;
+    struct stasis_save_stats stats = {.file_bytes = 0};
     struct stasis_error err;
     uint64_t start = stasis_monotonic_us();
     int rc;

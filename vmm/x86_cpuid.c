@@ -354,8 +354,7 @@ int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_x86
 
     if (rc)
         return rc;
-    rc = STASIS_ERR_NOMEM;
-    host = malloc(sizeof(*host));
+    host = calloc(1, sizeof(*host));
     wanted = malloc(sizeof(*wanted));
     if (!host || !wanted) {
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for CPUID tables");

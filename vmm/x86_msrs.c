@@ -202,7 +202,7 @@ static int write_one(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state
 static int set_tsc(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *tsc,
                    uint64_t *ret_shift, struct stasis_error *err)
 {
-    uint64_t offset, wanted, now;
+    uint64_t offset = 0, wanted, now = 0;
     struct kvm_device_attr attr = {
         .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset};
     int rc;

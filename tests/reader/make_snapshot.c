@@ -176,7 +176,8 @@ static int add_records(struct stasis_records *records, struct stasis_error *err)
 static int save(struct stasis_snap *snap, const char *path, const char *level,
                 struct stasis_error *err)
 {
-    struct stasis_save_opts opts = {.size = sizeof opts, .zlib_level = (unsigned)atoi(level)};
+    struct stasis_save_opts opts = {.size = sizeof opts,
+                                    .zlib_level = (unsigned)strtoul(level, NULL, 10)};
 
     if (strcmp(path, "-") == 0)
         return stasis_snap_save_stream(snap, STDOUT_FILENO, &opts, NULL, err);

@@ -72,8 +72,8 @@ struct stasis_ram_metrics {
     uint64_t verified_bytes; /* of it, checked against its CRC */
     uint64_t faults;         /* touches that waited for a chunk */
     uint64_t pieces;         /* MAP: mappings of the file; LAZY: ranges watched at the start */
-    bool complete;        /* all stored RAM is verified, and (but for MAP) in memory */
-    uint64_t complete_ns; /* CLOCK_MONOTONIC when that came about, or 0 */
+    bool complete;           /* all stored RAM is verified, and (but for MAP) in memory */
+    uint64_t complete_ns;    /* CLOCK_MONOTONIC when that came about, or 0 */
     bool failed;
 };
 

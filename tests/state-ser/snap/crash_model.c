@@ -38,8 +38,10 @@ static struct crash_op *append(struct crash_log *log, enum crash_op_kind kind, u
 
 static void set_name(char name[64], const char *from)
 {
-    assert_in_range(strlen(from), 1, 63);
-    strcpy(name, from);
+    size_t len = strlen(from);
+
+    assert_in_range(len, 1, 63);
+    memcpy(name, from, len + 1);
 }
 
 static void log_open(struct crash_log *log, const struct crash_call *call, long fd)
@@ -220,7 +222,7 @@ static void put_in(struct folder *folder, const char *name, unsigned file)
     take_out(folder, name);
     assert_in_range(folder->count, 0, CRASH_FILES_MAX - 1);
     found = &folder->names[folder->count++];
-    strcpy(found->name, name);
+    set_name(found->name, name);
     found->file = file;
 }
 
