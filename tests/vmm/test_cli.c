@@ -284,8 +284,8 @@ static void help_names_every_option(void **state)
         "--vcpu ",
         "--cpu ",
         "--serial out=stdio|none|file:PATH|ring:PATH|pipe:PATH[,limit=BYTES]",
-        ("--snapshot-out path=FILE[,on_output=TEXT][,after_ms=N][,then=exit|resume]"
-         "[,compress=none|zlib[:LEVEL]][,sync=full|none]\n"),
+        "--snapshot-out path=FILE[,on_output=TEXT][,after_ms=N][,then=exit|resume]",
+        "[,compress=none|zlib[:LEVEL]][,sync=full|none]\n",
         "--allow ",
         "--metrics path=FILE\n",
         "--help\n",
