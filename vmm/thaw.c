@@ -324,6 +324,11 @@ int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
 
     if (!rc)
         rc = stasis_machine_build(machine, &board, host, err);
+    if (rc == STASIS_ERR_EXISTS) { /* two devices at one address: no board of ours */
+        rc = STASIS_ERR_CORRUPT;
+        if (err)
+            err->code = STASIS_ERR_CORRUPT;
+    }
     if (rc)
         return stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
     machine->allow_tsc = options->allow_tsc;

@@ -188,7 +188,7 @@ static void machines_that_cannot_be_built(void)
     } expected[CHANGE_COUNT] = {
         [DEVICE_TYPE] = {STASIS_ERR_VERSION, 4, "stasis.sound"},
         [DEVICE_VERSION] = {STASIS_ERR_VERSION, 4, "kbd is of version 2"},
-        [DEVICE_OVERLAP] = {STASIS_ERR_EXISTS, 1, "kbd and com1 overlap"},
+        [DEVICE_OVERLAP] = {STASIS_ERR_CORRUPT, 3, "kbd and com1 overlap"},
         [TWO_VCPUS] = {STASIS_ERR_VERSION, 4, "2 vCPUs"},
         [CPU_MODEL] = {STASIS_ERR_VERSION, 4, "cray"},
         [CPUID_BIT] = {STASIS_ERR_HOST, 4, "CPUID 0x7.0 EDX bits 0x1"},
