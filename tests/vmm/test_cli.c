@@ -110,12 +110,15 @@ static void takes_every_form_of_compression(void **state)
 
 static void takes_a_whole_thaw(void **state)
 {
-    struct stasis_options options = good("--restore|path=s,clock=advance|--allow|tsc|--serial|"
-                                         "\"ring:a,b\",size=4096|--snapshot-out|s");
+    struct stasis_options options =
+        good("--restore|path=s,clock=advance,memory=map,background=off|--allow|tsc|--serial|"
+             "\"ring:a,b\",size=4096|--snapshot-out|s");
 
     (void)state;
     assert_string_equal(options.restore_path, "s");
     assert_int_equal(options.restore_clock, STASIS_CLI_CLOCK_ADVANCE);
+    assert_int_equal(options.restore_memory, STASIS_RAM_MAP);
+    assert_int_equal(options.restore_background, STASIS_CLI_BACKGROUND_OFF);
     assert_true(options.allow_tsc);
     assert_int_equal(options.serial.kind, STASIS_SERIAL_OUT_RING);
     assert_string_equal(options.serial.path, "a,b");
@@ -223,6 +226,7 @@ static void refuses_with_option_and_remedy(void **state)
         {"--demo|--serial|none|--snapshot-out|-,then=resume", "one snapshot|then=resume"},
         {"--restore|-", "--restore - needs standard input|--serial none"},
         {"--restore|x,clock=stop", "--restore: clock=stop: give continue or advance"},
+        {"--restore|x,memory=disk", "--restore: memory=disk: give auto, lazy, copy or map"},
         {"--restore|x|--kernel|y", "--kernel does not go with --restore|leave out --kernel"},
         {"--restore|x|--demo", "leave out --demo"},
         {"--restore|x|--initrd|y", "leave out --initrd"},
