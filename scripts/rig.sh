@@ -5,7 +5,9 @@
 # payload's own VMM are L2. Sourced after lib.sh, never run.
 
 # The status travels on a serial port of its own, where no guest's output can forge it.
-RIG_ARGUMENTS='console=ttyS0 panic=-1 quiet mitigations=off nokaslr'
+# A busy host makes the emulated TSC look unstable to L1's watchdog; KVM would then stop L2's TSC
+# whenever its vCPU sleeps, and with it every deadline timer.
+RIG_ARGUMENTS='console=ttyS0 panic=-1 quiet mitigations=off nokaslr tsc=reliable'
 
 rig_usage() {
     cat >&2 <<TEXT
@@ -99,6 +101,8 @@ export PATH=/bin:/payload HOME=/tmp
 mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
+mkdir -p /dev/pts
+mount -t devpts none /dev/pts
 mount -t tmpfs none /tmp
 stty -opost
 stty -opost -echo </dev/ttyS1
