@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # shellcheck shell=sh
 # Freezes and thaws Debian's stock kernel under our VMM: run by busybox sh beside a usable /dev/kvm,
-# with vmm and snapshot-inspect in PATH (tests/e2e/run does that).
-#   linux.sh PAYLOAD CASE...     PAYLOAD holds vmlinuz, guest.initramfs and check_beats.awk
+# with vmm, snapshot-inspect and e2e-stamp in PATH (tests/e2e/run does that).
+#   linux.sh PAYLOAD CASE...     PAYLOAD holds vmlinuz, guest.initramfs and check_*.awk
 # Each case prints `ok CASE: what was seen` or `FAIL CASE: why`; the cases after `freeze` use its file.
 set -u
 
@@ -10,13 +10,13 @@ payload=$1
 shift
 # Far beyond what any step needs in an emulated machine; only a hang gets there.
 limit_s=60
-step_ms=200 # one beat, and the 100 ms that the clock may step ahead
-late=5      # noise of the machine, in a whole history
-first_beat_limit_ms=1000
+memory_mib=128
+idle_limit_percent=10 # of its RAM, what the snapshot of an idle guest takes on the disk
 cmdline='console=ttyS0 reboot=k panic=-1 quiet'
 
 outbox=${OUTBOX:-/tmp/outbox} # may not be there
 out=/dev/null err=/dev/null # of the VMM that runs, or ran last
+base=freeze.boot            # of the one that left base.snap
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -38,25 +38,31 @@ now_ms() {
     echo "${now%.*}${now#*.}0"
 }
 
-# start NAME ARGUMENT...: a VMM in the background; what the guest says goes to NAME.out.
+# start NAME ARGUMENT...: a VMM in the background, called CASE.NAME. What the guest says goes to
+# CASE.NAME.out, what the vmm says to CASE.NAME.err, and when, to these names with .at behind them.
 start() {
-    out=$case.$1.out err=$case.$1.err
+    name=$case.$1 out=$case.$1.out err=$case.$1.err
     shift
+    [ -p "$case.in" ] || mkfifo "$case.in" "$case.stdout" "$case.stderr"
     # Opened for reading too, so that the guest's input never ends.
-    [ -p "$case.in" ] || mkfifo "$case.in"
     exec 3<>"$case.in"
     : >"$out"
+    : >"$err"
+    e2e-stamp "$out" <"$case.stdout" 3>&- &
+    stamps=$!
+    e2e-stamp "$err" <"$case.stderr" 3>&- &
+    stamps="$stamps $!"
     started=$(now_ms)
-    busybox timeout -s KILL $limit_s vmm "$@" <"$case.in" >"$out" 2>"$err" 3>&- &
+    busybox timeout -s KILL $limit_s vmm "$@" <"$case.in" >"$case.stdout" 2>"$case.stderr" 3>&- &
     pid=$!
     trap 'kill -9 $pid 2>/dev/null' EXIT
 }
 
 boot() {
-    name=$1
+    boot_name=$1
     shift
-    start "$name" --kernel "path=$payload/vmlinuz,cmdline=\"$cmdline\"" \
-        --initrd "path=$payload/guest.initramfs" --memory size_mib=128 --serial out=stdio "$@"
+    start "$boot_name" --kernel "path=$payload/vmlinuz,cmdline=\"$cmdline\"" \
+        --initrd "path=$payload/guest.initramfs" --memory size_mib=$memory_mib --serial out=stdio "$@"
 }
 
 type_line() { echo "$*" >&3; }
@@ -66,6 +72,8 @@ ends() {
     wait "$pid"
     status=$?
     trap - EXIT
+    # shellcheck disable=SC2086
+    wait $stamps
     [ $status -eq "$1" ] || fail "$out: the vmm ended with status $status, not $1"
 }
 
@@ -102,9 +110,13 @@ finish() {
 
 # history FILE...: one guest's whole output; see check_beats.awk.
 history() {
-    summary=$(cat "$@" | awk -v word=beat -v step_ms="$step_ms" -v late="$late" \
-        -f "$payload/check_beats.awk") || fail "$*: $summary"
+    summary=$(cat "$@" | awk -v word=beat -f "$payload/check_beats.awk") || fail "$*: $summary"
     grep -q '^rebooting' "$out" || fail "$out: the guest did not say that it reboots"
+}
+
+# thawed_well BEFORE AFTER: names of two processes of one guest; see check_step.awk.
+thawed_well() {
+    step=$(awk -v before="$1" -v after="$2" -f "$payload/check_step.awk") || fail "$step"
 }
 
 is_whole() {
@@ -118,68 +130,69 @@ case_freeze() {
     boot boot --snapshot-out 'path=base.snap,on_output=beat 10 nonce'
     ends 0
     booted=$(($(now_ms) - started))
-    cp "$out" base.out
     is_whole base.snap
     ok "booted, beat and frozen in $booted ms, $(stat -c %s base.snap) bytes"
 }
 
-# The clock's bound holds without exception here. Noise passes; a clock that counts the time on disk
-# breaks it every time.
 case_thaw() {
-    late=0
-    sleep 3
-    for try in 1 2 3; do
-        (thaw_once $try) >try.log && break
-    done
-    cat try.log
-    grep -q '^ok' try.log
-}
-
-thaw_once() {
-    start "$1" --restore base.snap
-    until grep -q '^vmm: thawed' "$err"; do alive 'it thawed'; done
-    thawed=$(now_ms)
-    says '^beat '
-    first=$(($(now_ms) - thawed))
-    [ $first -le $first_beat_limit_ms ] || fail "the first beat came $first ms after the thaw"
+    sleep 3 # a clock that counts the time on disk is off by it
+    start thaw --restore base.snap
     more_beats 20
     finish
-    history base.out "$out"
-    ok "$summary; read and checked in $((thawed - started)) ms, first beat $first ms later"
+    thawed_well $base "$name"
+    history $base.out "$out"
+    ok "$step; $summary"
 }
 
+# last_beat FILE: the number of the last whole one.
+last_beat() { sed -n 's/^beat \([0-9]*\) .* loc=[0-9]*$/\1/p' "$1" | tail -n 1; }
+
+# range FIELD: least and greatest of what check_step.awk said.
+range() {
+    cut -d ' ' -f "$1" steps | sort -n | sed -n '1p;$p' | paste -s -d '/' | sed 's,/, to ,'
+}
+
+# Each lives for some beats, for its clock is measured by them. By turns it is cut off within a line,
+# and anywhere.
 case_generations() {
     cp base.snap next.snap
-    cp base.out all.out
-    generation=1
+    cp $base.out all.out
+    generation=1 previous=$base
+    : >steps
     while [ $generation -le 20 ]; do
-        if [ $((generation % 2)) -eq 0 ]; then
-            start "$generation" --restore next.snap --snapshot-out path=next.snap,after_ms=400
-        else
-            start "$generation" --restore next.snap --snapshot-out path=next.snap,on_output=beat
-        fi
+        cut_beat=$(($(last_beat "$previous.out") + 8))
+        [ $((generation % 2)) -eq 1 ] || cut_beat=never
+        start $generation --restore next.snap \
+            --snapshot-out "path=next.snap,on_output=beat $cut_beat "
         type_line "ping $generation" # it may arrive in any later generation, but once
+        if [ $cut_beat = never ]; then
+            more_beats 6
+            kill -USR1 "$pid"
+        fi
         ends 0
+        thawed_well "$previous" "$name"
+        echo "$step" >>steps
         cat "$out" >>all.out
-        generation=$((generation + 1))
+        generation=$((generation + 1)) previous=$name
     done
     is_whole next.snap
     start last --restore next.snap
     more_beats 5
     finish
+    thawed_well "$previous" "$name"
+    echo "$step" >>steps
     history all.out "$out"
     cat all.out "$out" | grep -o '^pong [0-9][0-9]*' | cut -d ' ' -f 2 >pongs
     busybox seq 20 | cmp -s - pongs || fail "answers: $(tr '\n' ' ' <pongs)"
-    ok "20 generations, $summary"
+    ok "20 generations, clock steps $(range 3) ms, first beats $(range 10) ms after the thaw; $summary"
 }
 
 case_resume() {
-    step_ms=0 # a guest that is saved in place lives through the pause: no limit
     start live --restore base.snap --snapshot-out path=resumed.snap,after_ms=1000,then=resume
     until [ -f resumed.snap ]; do alive 'the file was there'; done
     more_beats 10
     finish
-    history base.out "$out"
+    history $base.out "$out"
     live=$summary
     is_whole resumed.snap
     start thaw --restore resumed.snap
@@ -196,12 +209,11 @@ case_signal() {
     more_beats 3
     kill -USR1 "$pid"
     ends 0
-    cp "$out" live.out
     is_whole signal.snap
     start thaw --restore signal.snap
     more_beats 3
     finish
-    history base.out live.out "$out"
+    history $base.out signal.live.out "$out"
     ok "$summary"
 }
 
@@ -213,12 +225,11 @@ case_signal_without_path() {
     more_beats 10
     [ "$(wc -l <"$err")" -eq $((before + 1)) ] || fail "not one line on stderr"
     finish
-    history base.out "$out"
+    history $base.out "$out"
     ok "$(tail -n 1 "$err"); $summary"
 }
 
 case_later_trigger_replaces() {
-    step_ms=0 # as in case_resume
     start live --restore base.snap --snapshot-out path=twice.snap,then=resume
     more_beats 3
     kill -USR1 "$pid"
@@ -228,12 +239,12 @@ case_later_trigger_replaces() {
     kill -USR1 "$pid"
     until [ "$(stat -c %i twice.snap)" != "$first" ]; do alive 'the file was replaced'; done
     finish
-    history base.out "$out"
+    history $base.out "$out"
     is_whole twice.snap
     start thaw --restore twice.snap
     more_beats 3
     finish
-    ok "$(grep -m 1 -o '^beat [0-9]*' base.out) first, thawed at $(grep -m 1 -o '^beat [0-9]*' "$out")"
+    ok "$(grep -m 1 -o '^beat [0-9]*' $base.out) first, thawed at $(grep -m 1 -o '^beat [0-9]*' "$out")"
 }
 
 # While the kernel starts: before its timers and its IO-APIC work, between its CPUs and its clock
@@ -261,12 +272,30 @@ case_freeze_in_boot() {
 case_baseline() {
     boot boot --cpu baseline --snapshot-out 'path=baseline.snap,on_output=beat 5 nonce'
     ends 0
-    cp "$out" baseline.out
     start thaw --restore baseline.snap
     more_beats 10
     finish
-    history baseline.out "$out"
-    ok "$summary"
+    thawed_well baseline.boot "$name"
+    history baseline.boot.out "$out"
+    ok "$step; $summary"
+}
+
+# What a guest does not use costs nothing.
+case_idle() {
+    memory_mib=1024
+    boot boot --snapshot-out idle.snap
+    more_beats 30 # what is left to do after the boot is done
+    kill -USR1 "$pid"
+    ends 0
+    is_whole idle.snap
+    kib=$(($(stat -c '%b * %B' idle.snap) / 1024))
+    percent=$((kib * 100 / (memory_mib * 1024)))
+    start thaw --restore idle.snap
+    more_beats 3
+    finish
+    [ $((kib * 100)) -le $((memory_mib * 1024 * idle_limit_percent)) ] ||
+        fail "$kib KiB on the disk are $percent % of $memory_mib MiB"
+    ok "$kib KiB on the disk, $percent % of $memory_mib MiB"
 }
 
 # freeze_for_core WORD: leaves the snapshot in the outbox, for core.sh to open outside; and what the

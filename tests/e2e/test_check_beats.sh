@@ -13,9 +13,9 @@ n2=00112233445566778899aabbccddeefe
 
 beat() { echo "beat $1 nonce=$2 mono=$3 real=5.000 loc=$4"; }
 
-# judge NAME STATUS [LATE]: what the guest said is in a file, for a pipe would count in a subshell.
+# judge NAME STATUS: what the guest said is in a file, for a pipe would count in a subshell.
 judge() {
-    busybox awk -v word=beat -v step_ms=200 -v late="${3:-0}" -f "$check" <"$said" >/dev/null
+    busybox awk -v word=beat -f "$check" <"$said" >/dev/null
     status=$?
     ran=$((ran + 1))
     [ $status -eq "$2" ] && return
@@ -46,14 +46,6 @@ judge 'short nonce' 1
 judge 'clock back' 1
 { beat 1 $n1 100000000 7; beat 2 $n1 100000000 9; } >"$said"
 judge 'clock stands' 1
-{ beat 1 $n1 100000000 7; beat 2 $n1 301000000 9; } >"$said"
-judge 'clock ahead' 1
-{ beat 1 $n1 100000000 7; beat 2 $n1 301000000 9; } >"$said"
-judge 'late once' 0 1
-{ beat 1 $n1 100000000 7; beat 2 $n1 301000000 9; beat 3 $n1 502000000 11; } >"$said"
-judge 'late twice' 1 1
-{ beat 1 $n1 100000000 7; beat 2 $n1 1100000000 9; } >"$said"
-judge 'late by far' 1 1
 { beat 1 $n1 100000000 7; beat 2 $n1 200000000 7; } >"$said"
 judge 'dead timer' 1
 { beat 1 $n1 100000000 7; beat 2 $n1 200000000 9 | cut -c 2-; } >"$said"
@@ -68,4 +60,4 @@ echo '[    0.1] Kernel panic' >"$said"
 judge 'no beat' 1
 
 echo "$ran cases, $failed failed"
-[ $failed -eq 0 ] && [ $ran -eq 18 ]
+[ $failed -eq 0 ] && [ $ran -eq 14 ]

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+"""The rows of the benchmark (docs/benchmarks.md says what each means)."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+from qemu import Qemu, Running
+from rig import Sample, Session, Skipped
+
+SLOW_PAIRS = 5   # of contenders that take seconds a turn
+SAVE_PAIRS = 11
+
+
+# ---- from exec to an answer ----
+
+def answer_contenders(rig, modes, count, cold):
+    snapshot, _ = rig.snapshot("asleep", rig.sizes.main)
+    return {mode: lambda mode=mode: rig.stopwatch(
+        rig.restore(snapshot, mode), count, True, [snapshot] if cold else []) for mode in modes}
+
+
+def answer(rig, name, modes, count=1, cold=False, pairs=None, judged=()):
+    """`judged` modes have a target."""
+    contenders = answer_contenders(rig, modes, count, cold)
+    rivals, missing = {}, None
+    try:
+        qemu = Qemu(rig)
+        chill = [qemu.saved()] if cold else []
+        rivals = {"QEMU fd": lambda: rig.stopwatch(qemu.incoming_file(), count, True, chill)}
+        if not cold and count == 1:
+            rivals["QEMU exec:cat"] = lambda: rig.stopwatch(qemu.incoming_cat(), count, True)
+    except Skipped as why:
+        missing = why
+    samples = rig.rounds(contenders | rivals, pairs)
+    for mode in modes:
+        for rival in rivals:
+            rig.report(f"{name} {mode}", samples[mode], samples[rival], rival,
+                       faster=20 if mode in judged else 0)
+        if not rivals:
+            rig.report(f"{name} {mode}", samples[mode])
+    if missing:
+        raise missing
+
+
+def answer_warm(rig):
+    answer(rig, "answer warm", ["map", "lazy", "copy"], judged=("map", "lazy"))
+
+
+def answer_cold(rig):
+    answer(rig, "answer cold", ["map", "lazy", "copy"], cold=True)
+
+
+def answer_crowd(rig):
+    count = rig.sizes.crowd
+    answer(rig, f"answer warm, {count} at once", ["map", "lazy", "copy"], count,
+           pairs=SLOW_PAIRS, judged=("map", "lazy"))
+    answer(rig, f"answer cold, {count} at once", ["map", "lazy", "copy"], count, True, SLOW_PAIRS)
+
+
+def answer_clones(rig):
+    count = rig.sizes.clones
+    modes = ["map", "map,background=off"]
+    samples = rig.rounds(answer_contenders(rig, modes, count, False), SLOW_PAIRS)
+    for mode in modes:
+        rig.report(f"answer warm, {count} at once {mode}", samples[mode])
+
+
+# ---- from exec to the first port write, beside the least that could do it ----
+
+def floor(rig, size, lazy_target=None):
+    snapshot, place = rig.snapshot("writing", size)
+    bare = [rig.program("bench-bare"), rig.trace(size), snapshot, place]
+    samples = rig.rounds({
+        "bare": lambda: rig.stopwatch(bare),
+        "map": lambda: rig.stopwatch(rig.restore(snapshot, "map")),
+        "lazy": lambda: rig.stopwatch(rig.restore(snapshot, "lazy")),
+    })
+    name = f"first port write, {size[0]} MiB"
+    rig.report(f"{name} map", samples["map"], samples["bare"], "bare program", at_most=1.1)
+    rig.report(f"{name} lazy", samples["lazy"], samples["map"], "map", at_most=lazy_target)
+
+
+def floor_main(rig):
+    floor(rig, rig.sizes.main, lazy_target=1.5)
+
+
+def floor_small(rig):
+    floor(rig, rig.sizes.small)
+
+
+def floor_large(rig):
+    floor(rig, rig.sizes.large)
+    rig.forget(f"writing-{rig.sizes.large[0]}.snap")
+
+
+# ---- all of the memory ----
+
+def populate(rig):
+    snapshot, _ = rig.snapshot("asleep", rig.sizes.main)
+    target = os.path.join(rig.memory_folder, "copy")
+
+    def copy_file():
+        start = time.monotonic()
+        subprocess.run(["cp", snapshot, target], check=True)
+        seconds = time.monotonic() - start
+        os.unlink(target)
+        return seconds
+    samples = rig.rounds({
+        "copy": lambda: rig.stopwatch(rig.restore(snapshot, "copy"), typing=True),
+        "cp": copy_file,
+    })
+    rig.report("populate everything, copy", samples["copy"], samples["cp"], "cp to memory",
+               at_most=1.3)
+
+
+def huge_share(pid):
+    """Of the anonymous memory of a process; and MiB of it, and of the pages of files."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        kib = {line.split(":")[0]: int(line.split()[1]) for line in file if line.endswith("kB\n")}
+    anonymous = kib["Anonymous"]
+    return kib["AnonHugePages"] / anonymous, anonymous >> 10, (kib["Rss"] - anonymous) >> 10
+
+
+def settle(rig, command):
+    """The guest writes to all RAM that was zero; the rest is left alone until 2 s have passed."""
+    with Session(command) as guest:
+        start = time.monotonic()
+        if command[1] == "run":
+            guest.answer()
+            start = time.monotonic()
+        guest.ask(b"t")
+        time.sleep(max(0, start + rig.sizes.settle_s - time.monotonic()))
+        share = huge_share(guest.process.pid)
+        return share, guest.ask(b"r")
+
+
+def huge_pages(rig):
+    snapshot, _ = rig.snapshot("asleep", rig.sizes.main)
+    mib = [str(n) for n in rig.sizes.main]
+    (fresh, anonymous, _), fresh_walk = settle(rig, [rig.program("bench-guest"), "run", *mib])
+    for mode in ("map", "lazy", "copy"):
+        (share, anonymous, file_mib), walk = settle(rig, rig.restore(snapshot, mode))
+        result = {"row": f"huge pages after 2 s, {mode}", "ours_share": share,
+                  "rival": "never frozen", "rival_share": fresh, "n": 1,
+                  "note": f"of {anonymous} MiB anonymous RAM; {file_mib} MiB of files mapped"}
+        rig.judge(result, ">= 90 %", share >= 0.9)
+        rig.results.append(result)
+        rig.report(f"memory walk after 2 s, {mode}", Sample([walk]), Sample([fresh_walk]),
+                   "never frozen")
+
+
+# ---- saving ----
+
+class Saver(Session):
+    """A guest in plain memory, that is saved as often as we like and goes on."""
+
+    def __init__(self, rig):
+        self.target = rig.path("saved.snap")
+        snapshot, _ = rig.snapshot("asleep", rig.sizes.main)
+        super().__init__(rig.restore(
+            snapshot, "copy", "--snapshot-out", f"path={self.target},then=resume,sync=none"))
+        self.ask(b"x")
+
+    def save(self):
+        start = time.monotonic()
+        os.kill(self.process.pid, signal.SIGUSR1)
+        self.line("frozen to")
+        seconds = time.monotonic() - start
+        os.unlink(self.target)
+        return seconds
+
+
+def timed_cp(rig):
+    source, target = rig.random_file(), rig.path("copied")
+    start = time.monotonic()
+    subprocess.run(["cp", source, target], check=True)
+    seconds = time.monotonic() - start
+    os.unlink(target)
+    return seconds
+
+
+def removed(path, measure):
+    """As ours: to a new file each time, which is removed off the clock. ext4 writes out at once
+    what replaces a file by truncation, and the disk would then be busy in the other's turn."""
+    seconds = measure(path)
+    os.unlink(path)
+    return seconds
+
+
+def save(rig):
+    with Saver(rig) as ours:
+        samples = rig.rounds({"ours": ours.save, "cp": lambda: timed_cp(rig)}, SAVE_PAIRS)
+        rig.report("save, sync=none", samples["ours"], samples["cp"], "cp", at_most=1.3)
+        with Running(Qemu(rig)) as theirs:
+            path = rig.path("migrated")
+            samples = rig.rounds(
+                {"ours": ours.save, "best": lambda: removed(path, theirs.save_best)}, SAVE_PAIRS)
+            rig.report("save, sync=none", samples["ours"], samples["best"],
+                       "QEMU migrate fd, no limit", faster=6)
+            # A host that takes back idle memory does so within seconds, and whoever needs it next
+            # waits for it: so somebody else does, off the clock.
+            samples = rig.rounds(
+                {"ours": ours.save, "plain": lambda: removed(path, theirs.save_plain)}, SLOW_PAIRS,
+                before=ours.save)
+            rig.report("save, sync=none", samples["ours"], samples["plain"],
+                       "QEMU migrate exec:cat", faster=6)
+
+
+def program_text(rig):
+    """What this machine's programs consist of: memory that compresses as a guest's does."""
+    def make(path):
+        names = [entry.path for folder in ("/usr/bin", "/usr/lib/x86_64-linux-gnu")
+                 for entry in os.scandir(folder)
+                 if entry.is_file(follow_symlinks=False) and os.access(entry.path, os.R_OK)]
+        left = rig.sizes.text_mib << 20
+        with open(path, "wb") as out:
+            for name in sorted(names):
+                with open(name, "rb") as file:
+                    left -= out.write(file.read(left))
+                if not left:
+                    return path
+        raise Skipped(f"the programs installed here are less than {rig.sizes.text_mib} MiB")
+    return rig.once("text", make)
+
+
+def save_zlib(rig):
+    pairs = min(SAVE_PAIRS, rig.pairs)
+    result = json.loads(rig.run([rig.program("bench-zlib"), program_text(rig),
+                                 rig.path("text.snap"), str(pairs)]))
+    ours, theirs = zip(*result["pairs"])
+    packed, rival_packed = (100 * result[key] / result["bytes"]
+                            for key in ("packed", "rival_packed"))
+    rig.report("save, zlib level 1", Sample(ns / 1e9 for ns in ours),
+               Sample(ns / 1e9 for ns in theirs), f"compress2, {result['threads']} threads",
+               faster=1.8, note=f"{result['bytes'] >> 20} MiB of program text to "
+                                f"{packed:.1f} %, the rival's {rival_packed:.1f} %")
+
+
+# ---- state ----
+
+def limit(rig, row, ns, most_ms, rival="", rival_ns=None, note="", n=1):
+    result = {"row": row, "ours_ms": ns / 1e6, "n": n, "note": note}
+    if rival:
+        result |= {"rival": rival, "rival_ms": rival_ns / 1e6, "ratio": ns / rival_ns,
+                   "ratio_is": "slower"}
+    rig.judge(result, f"<= {most_ms:g} ms", ns / 1e6 <= most_ms)
+    rig.results.append(result)
+
+
+def state(rig):
+    rounds = rig.sizes.state_rounds
+    result = json.loads(rig.run([rig.program("bench-state"), str(rounds)]))
+    collect = result["collect_ns"]
+    shares = sorted(result["ioctls"].items(), key=lambda item: -item[1]["ns"])
+    limit(rig, "state: collect and encode", collect, 2, n=rounds, note=", ".join(
+        f"{name} {100 * share['ns'] / collect:.1f} % ({share['calls']} calls)"
+        for name, share in shares))
+    what = f"{result['bytes']} bytes, {result['items']} items"
+    for verb in ("encode", "decode"):
+        for rival in ("msgpack", "memcpy"):
+            limit(rig, f"state of {result['vcpus']} vCPUs: {verb}", result[f"{verb}_ns"], 0.1,
+                  {"msgpack": "msgpack-c unpack", "memcpy": "memcpy"}[rival],
+                  result[f"{rival}_ns"], what, rounds)
+
+
+ROWS = {
+    "answer-warm": answer_warm, "answer-cold": answer_cold, "answer-crowd": answer_crowd,
+    "answer-clones": answer_clones, "floor": floor_main, "floor-small": floor_small,
+    "floor-large": floor_large, "populate": populate, "huge-pages": huge_pages, "save": save,
+    "save-zlib": save_zlib, "state": state,
+}
