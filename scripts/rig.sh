@@ -106,6 +106,15 @@ mount -t devpts none /dev/pts
 mount -t tmpfs none /tmp
 stty -opost
 stty -opost -echo </dev/ttyS1
+# When its module is loaded, KVM takes the TSC's rate for that of every guest to come. Should Linux
+# then correct that by more than 250 ppm, guests of an AMD CPU without TSC scaling get a TSC that
+# stands at 0 for KVM, and timers that fire a lifetime late. Linux is done when it uses the TSC.
+clock=/sys/devices/system/clocksource/clocksource0/current_clocksource
+tries=0
+while grep -qw svm /proc/cpuinfo && ! grep -qx tsc $clock && [ $tries -lt 100 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
 insmod /lib/kvm/irqbypass.ko
 insmod /lib/kvm/kvm.ko
 grep -qw svm /proc/cpuinfo && insmod /lib/kvm/kvm-amd.ko
