@@ -25,6 +25,7 @@
 #define VCPUS        8
 #define RECORDS_MAX  64
 #define BYTES_MAX    (1u << 20)
+#define ITEMS_MAX    BYTES_MAX /* none is shorter than a byte */
 
 static int compare(const void *a, const void *b)
 {
@@ -199,9 +200,10 @@ static void unpack_by_msgpack(const struct packed *packed)
 /* Values in it: containers, keys and leaves. */
 static size_t count_items(const msgpack_object *root)
 {
-    static const msgpack_object *stack[1u << 16];
+    const msgpack_object **stack = calloc(ITEMS_MAX, sizeof(const msgpack_object *));
     size_t depth = 0, count = 0;
 
+    assert_non_null(stack);
     stack[depth++] = root;
     while (depth) {
         const msgpack_object *object = stack[--depth];
@@ -217,6 +219,7 @@ static size_t count_items(const msgpack_object *root)
         for (uint32_t i = 0; i < size; i++)
             stack[depth++] = &object->via.array.ptr[i];
     }
+    free(stack);
     return count;
 }
 
