@@ -10,6 +10,7 @@ payload=$1
 shift
 # Far beyond what any step needs in an emulated machine; only a hang gets there.
 limit_s=60
+first_beat_limit_ms=1000
 memory_mib=128
 idle_limit_percent=10 # of its RAM, what the snapshot of an idle guest takes on the disk
 cmdline='console=ttyS0 reboot=k panic=-1 quiet'
@@ -114,9 +115,10 @@ history() {
     grep -q '^rebooting' "$out" || fail "$out: the guest did not say that it reboots"
 }
 
-# thawed_well BEFORE AFTER: names of two processes of one guest; see check_step.awk.
+# thawed_well BEFORE AFTER [BEAT_MS]: names of two processes of one guest; see check_step.awk.
 thawed_well() {
-    step=$(awk -v before="$1" -v after="$2" -f "$payload/check_step.awk") || fail "$step"
+    step=$(awk -v before="$1" -v after="$2" -v beat_ms="${3:-0}" -f "$payload/check_step.awk") ||
+        fail "$step"
 }
 
 is_whole() {
@@ -139,7 +141,7 @@ case_thaw() {
     start thaw --restore base.snap
     more_beats 20
     finish
-    thawed_well $base "$name"
+    thawed_well $base "$name" $first_beat_limit_ms
     history $base.out "$out"
     ok "$step; $summary"
 }
