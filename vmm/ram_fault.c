@@ -49,18 +49,31 @@ void stasis_ram_watchdog_fini(struct stasis_ram_watchdog *watchdog)
 
 /* A thread may wait in the kernel for memory that will never come, where nothing but the end of the
  * process reaches it. */
-static void *watch(void *arg)
+/* Waits until the guest has come to its end, or for that long. The lock is held. */
+static void wait_for_end(struct stasis_ram_watchdog *watchdog, time_t seconds)
 {
-    struct stasis_machine *machine = arg;
-    struct stasis_ram_watchdog *watchdog = &machine->ram_watchdog;
     struct timespec deadline;
     int rc = 0;
 
     clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += ORDERLY_END_S;
-    pthread_mutex_lock(&watchdog->lock);
+    deadline.tv_sec += seconds;
     while (!watchdog->called_off && !rc)
         rc = pthread_cond_timedwait(&watchdog->changed, &watchdog->lock, &deadline);
+}
+
+/* A vCPU, or KVM for it, may wait for memory that will never come. Sent away, it ends in order;
+ * and a process that KVM waits in could not even be killed. */
+static void *watch(void *arg)
+{
+    struct stasis_machine *machine = arg;
+    struct stasis_ram_watchdog *watchdog = &machine->ram_watchdog;
+
+    pthread_mutex_lock(&watchdog->lock);
+    wait_for_end(watchdog, ORDERLY_END_S);
+    if (!watchdog->called_off && machine->ram) {
+        stasis_ram_abandon(machine->ram);
+        wait_for_end(watchdog, ORDERLY_END_S);
+    }
     if (!watchdog->called_off)
         die(&watchdog->error);
     pthread_mutex_unlock(&watchdog->lock);
@@ -92,12 +105,16 @@ bool stasis_ram_fault_end(struct stasis_machine *machine, const void *host)
 }
 
 static struct stasis_machine *caught; /* changes while no other thread touches guest memory */
-static struct sigaction before;
+
+/* SIGSEGV comes of memory that was abandoned. */
+static const int faults[] = {SIGBUS, SIGSEGV};
+#define FAULTS (sizeof(faults) / sizeof(faults[0]))
+static struct sigaction before[FAULTS];
 
 /* The fault is synchronous, at an access to guest memory and never inside libc, so that all may be
  * called that touches no guest memory. On a vCPU's thread it is KVM that met the fault (si_code
  * BUS_MCEERR_AR): KVM_RUN returns, and the thread sees that the guest has ended. */
-static void on_bus(int number, siginfo_t *info, void *context)
+static void on_fault(int number, siginfo_t *info, void *context)
 {
     struct stasis_error err;
 
@@ -105,28 +122,31 @@ static void on_bus(int number, siginfo_t *info, void *context)
     if (info->si_code > 0 && caught && caught->ram &&
         stasis_ram_explain(caught->ram, info->si_addr, &err)) {
         stasis_machine_end(caught, STASIS_END_CRASHED, &err);
-        if (stasis_vcpu_is_current_thread())
+        if (number == SIGBUS && stasis_vcpu_is_current_thread())
             return;
         die(atomic_load(&caught->end) == STASIS_END_CRASHED ? &caught->end_error : &err);
     }
-    (void)sigaction(number, &before, NULL); /* a fault happens again; a sent signal is sent on */
+    (void)sigaction(number, &before[number != SIGBUS],
+                    NULL); /* a fault happens again; a sent signal is sent on */
     if (info->si_code <= 0)
         (void)raise(number);
 }
 
 void stasis_ram_fault_catch(struct stasis_machine *machine)
 {
-    struct sigaction action = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO};
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 
     sigemptyset(&action.sa_mask);
     caught = machine;
-    (void)sigaction(SIGBUS, &action, &before);
+    for (size_t i = 0; i < FAULTS; i++)
+        (void)sigaction(faults[i], &action, &before[i]);
 }
 
 void stasis_ram_fault_restore(void)
 {
     if (!caught)
         return;
-    (void)sigaction(SIGBUS, &before, NULL);
+    for (size_t i = 0; i < FAULTS; i++)
+        (void)sigaction(faults[i], &before[i], NULL);
     caught = NULL;
 }

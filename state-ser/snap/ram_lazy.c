@@ -224,7 +224,7 @@ void stasis_ram_stop_handler(struct stasis_ram *ram)
     ram->has_handler = false;
 }
 
-void stasis_ram_lazy_fini(struct stasis_ram *ram)
+void stasis_ram_abandon(struct stasis_ram *ram)
 {
     stasis_ram_stop_handler(ram);
     /* Closing wakes who still waits, and what is missing would then be zeros. */
@@ -232,6 +232,11 @@ void stasis_ram_lazy_fini(struct stasis_ram *ram)
         stasis_ram_io_forbid(stasis_ram_chunk_host(ram, ram->pieces[p].first),
                              stasis_ram_chunks_len(ram, ram->pieces[p].first, ram->pieces[p].end));
     stasis_uffd_close(&ram->uffd);
+}
+
+void stasis_ram_lazy_fini(struct stasis_ram *ram)
+{
+    stasis_ram_abandon(ram);
     stasis_io_close(ram->stop_fd);
     free(ram->loaded);
 }

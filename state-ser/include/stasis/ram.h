@@ -56,6 +56,10 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_attach(struct stasis_snap *snap, 
  * as it is; all of it is the caller's to unmap. free(NULL) is fine. */
 STASIS_EXPORT void stasis_ram_free(struct stasis_ram *ram);
 
+/* After a failure: whoever waits for memory is sent away with a fault (EFAULT from KVM), never with
+ * zeros. Without it KVM may wait, on kernels without UFFDIO_POISON, and not let the process end. */
+STASIS_EXPORT void stasis_ram_abandon(struct stasis_ram *ram);
+
 /* The mode in use, never AUTO. */
 STASIS_EXPORT enum stasis_ram_mode stasis_ram_mode(const struct stasis_ram *ram);
 
