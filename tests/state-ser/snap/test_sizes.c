@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,15 +204,15 @@ static uint64_t hash_guest(const struct guest *guest, const struct stasis_snap *
 /* Bytes that this process has read by system calls; 0 where that is not counted. */
 static uint64_t bytes_read(void)
 {
+    static const char name[] = "rchar: ";
     FILE *file = fopen("/proc/self/io", "re");
-    uint64_t bytes = 0;
+    char line[64] = "";
 
     if (!file)
         return 0;
-    if (fscanf(file, "rchar: %" SCNu64, &bytes) != 1)
-        bytes = 0;
+    (void)fgets(line, sizeof(line), file);
     (void)fclose(file);
-    return bytes;
+    return strncmp(line, name, strlen(name)) ? 0 : strtoull(line + strlen(name), NULL, 10);
 }
 
 /* Mappings of the snapshot, by its name. */
@@ -374,11 +373,13 @@ static void save_and_load(void **state)
 
 static int make_place(void **state)
 {
+    char folder[PATH_MAX - 8];
+
     (void)state;
-    snprintf(path, sizeof(path), "%s/stasis-sizes-XXXXXX", temporary_folder());
-    if (!mkdtemp(path))
+    snprintf(folder, sizeof(folder), "%s/stasis-sizes-XXXXXX", temporary_folder());
+    if (!mkdtemp(folder))
         return -1;
-    strcat(path, "/snap");
+    snprintf(path, sizeof(path), "%s/snap", folder);
     return 0;
 }
 
