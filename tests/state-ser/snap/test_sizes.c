@@ -210,7 +210,8 @@ static uint64_t bytes_read(void)
 
     if (!file)
         return 0;
-    (void)fgets(line, sizeof(line), file);
+    if (!fgets(line, sizeof(line), file))
+        line[0] = '\0';
     (void)fclose(file);
     return strncmp(line, name, strlen(name)) ? 0 : strtoull(line + strlen(name), NULL, 10);
 }
