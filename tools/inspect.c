@@ -12,8 +12,8 @@
 int stasis_inspect_open(const char *file, struct stasis_snap **ret_snap, struct stasis_error *err)
 {
     if (!strcmp(file, "-"))
-        return stasis_snap_open_fd(STDIN_FILENO, "standard input", ret_snap, err);
-    return stasis_snap_open(file, ret_snap, err);
+        return stasis_snap_open_fd(STDIN_FILENO, "standard input", NULL, ret_snap, err);
+    return stasis_snap_open(file, NULL, ret_snap, err);
 }
 
 /* argv[0] is the command's name. */

@@ -242,8 +242,8 @@ static int thaw(struct stasis_session *session, struct stasis_error *err)
     uint64_t start = stasis_monotonic_us();
     struct stasis_snap *snap = NULL;
     int rc = strcmp(path, STASIS_CLI_STREAM) != 0
-                 ? stasis_snap_open(path, &snap, err)
-                 : stasis_snap_open_fd(STDIN_FILENO, "standard input", &snap, err);
+                 ? stasis_snap_open(path, NULL, &snap, err)
+                 : stasis_snap_open_fd(STDIN_FILENO, "standard input", NULL, &snap, err);
 
     /* Before the devices are restored: one may hold bytes that the sink did not take in time. */
     if (!rc)

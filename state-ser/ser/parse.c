@@ -11,21 +11,46 @@
 
 struct parser {
     struct stasis_reader reader;
+    struct stasis_parse_opts opts;
     struct stasis_records *set;
     void *scratch; /* as large as the largest state */
 };
 
-static void *scratch_new(void)
+static size_t largest(const struct stasis_schema *const *schemas, size_t count)
 {
-    const struct stasis_schema *const *all;
-    size_t count, size = 1;
+    size_t size = 1;
 
-    all = stasis_schema_all(&count);
     for (size_t i = 0; i < count; i++) {
-        if (all[i]->size > size)
-            size = all[i]->size;
+        if (schemas[i]->size > size)
+            size = schemas[i]->size;
     }
-    return malloc(size);
+    return size;
+}
+
+static void *scratch_new(const struct stasis_parse_opts *opts)
+{
+    size_t count;
+    const struct stasis_schema *const *all = stasis_schema_all(&count);
+    size_t ours = largest(all, count), theirs = largest(opts->schemas, opts->schema_count);
+
+    return malloc(ours > theirs ? ours : theirs);
+}
+
+/* The schema by which this program reads the record, or NULL. */
+static const struct stasis_schema *find_schema(const struct stasis_parse_opts *opts,
+                                               const struct stasis_record *record)
+{
+    const struct stasis_schema *schema = NULL;
+
+    for (size_t i = 0; i < opts->schema_count && !schema; i++) {
+        if (!strcmp(opts->schemas[i]->type, record->type))
+            schema = opts->schemas[i];
+    }
+    if (!schema)
+        schema = stasis_schema_find(record->type);
+    if (schema && opts->tolerant && record->version > schema->version)
+        return NULL;
+    return schema;
 }
 
 static void parse_name(struct stasis_reader *reader, char ret_name[STASIS_TYPE_MAX + 1])
@@ -63,9 +88,10 @@ static uint64_t parse_head(struct stasis_reader *reader, struct stasis_record *r
 }
 
 /* Order, flags and type: what can be judged before the fields are read. */
-static int check_head(const struct stasis_records *set, const struct stasis_record *record,
+static int check_head(const struct parser *parser, const struct stasis_record *record,
                       uint64_t flags, struct stasis_error *err)
 {
+    const struct stasis_records *set = parser->set;
     size_t count = stasis_records_count(set);
 
     if (count) {
@@ -81,7 +107,7 @@ static int check_head(const struct stasis_records *set, const struct stasis_reco
                            "record %s %s has flags 0x%" PRIx64
                            " that this release does not know: use a newer release",
                            record->type, record->instance, flags);
-    if (!record->schema && !record->optional)
+    if (!record->schema && !record->optional && !parser->opts.tolerant)
         return stasis_fail(err, STASIS_ERR_VERSION,
                            "record %s %s is of a type that this release does not know: "
                            "use a newer release",
@@ -116,8 +142,8 @@ static int parse_record(struct parser *parser, struct stasis_error *err)
     if (parser->reader.fault)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "state section, record %zu: %s", count,
                            parser->reader.fault);
-    record.schema = stasis_schema_find(type);
-    rc = check_head(parser->set, &record, flags, err);
+    record.schema = find_schema(&parser->opts, &record);
+    rc = check_head(parser, &record, flags, err);
     if (rc)
         return rc;
     fields = parser->reader.pos;
@@ -150,12 +176,19 @@ static int parse_section(struct parser *parser, struct stasis_error *err)
     return 0;
 }
 
-int stasis_records_parse(const uint8_t *bytes, size_t len, struct stasis_records **ret_set,
-                         struct stasis_error *err)
+int stasis_records_parse(const uint8_t *bytes, size_t len, const struct stasis_parse_opts *opts,
+                         struct stasis_records **ret_set, struct stasis_error *err)
 {
-    struct parser parser = {.set = stasis_records_new(), .scratch = scratch_new()};
+    struct parser parser = {.set = NULL};
     int rc;
 
+    if (opts && opts->size != sizeof(*opts))
+        return stasis_fail(err, STASIS_ERR_ARG, "parse options of %zu bytes, expected %zu",
+                           opts->size, sizeof(*opts));
+    if (opts)
+        parser.opts = *opts;
+    parser.set = stasis_records_new();
+    parser.scratch = scratch_new(&parser.opts);
     stasis_reader_init(&parser.reader, bytes, len);
     if (!parser.set || !parser.scratch)
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "state section: out of memory");

@@ -149,7 +149,8 @@ static int read_index(struct stasis_snap *snap, struct stasis_error *err)
     return rc;
 }
 
-static int read_state(struct stasis_snap *snap, struct stasis_error *err)
+static int read_state(struct stasis_snap *snap, const struct stasis_parse_opts *opts,
+                      struct stasis_error *err)
 {
     uint8_t *bytes = NULL;
     size_t len = 0;
@@ -157,7 +158,7 @@ static int read_state(struct stasis_snap *snap, struct stasis_error *err)
 
     if (rc)
         return rc;
-    rc = stasis_records_parse(bytes, len, &snap->records, err);
+    rc = stasis_records_parse(bytes, len, opts, &snap->records, err);
     free(bytes);
     return rc;
 }
@@ -177,8 +178,8 @@ static int seekable(int fd, int *ret_fd, struct stasis_error *err)
     return *ret_fd < 0 ? stasis_fail_errno(err, STASIS_ERR_IO, "keeping the descriptor") : 0;
 }
 
-int stasis_snap_open_fd(int fd, const char *name, struct stasis_snap **ret_snap,
-                        struct stasis_error *err)
+int stasis_snap_open_fd(int fd, const char *name, const struct stasis_parse_opts *opts,
+                        struct stasis_snap **ret_snap, struct stasis_error *err)
 {
     struct stasis_snap *snap = calloc(1, sizeof(*snap));
     int rc;
@@ -194,7 +195,7 @@ int stasis_snap_open_fd(int fd, const char *name, struct stasis_snap **ret_snap,
     if (!rc)
         rc = read_index(snap, err);
     if (!rc)
-        rc = read_state(snap, err);
+        rc = read_state(snap, opts, err);
     if (rc) {
         stasis_snap_free(snap);
         return stasis_wrap(err, rc, "%s", name);
@@ -203,7 +204,8 @@ int stasis_snap_open_fd(int fd, const char *name, struct stasis_snap **ret_snap,
     return 0;
 }
 
-int stasis_snap_open(const char *path, struct stasis_snap **ret_snap, struct stasis_error *err)
+int stasis_snap_open(const char *path, const struct stasis_parse_opts *opts,
+                     struct stasis_snap **ret_snap, struct stasis_error *err)
 {
     int fd = stasis_io_open(AT_FDCWD, path, O_RDONLY, 0);
     int rc;
@@ -211,7 +213,7 @@ int stasis_snap_open(const char *path, struct stasis_snap **ret_snap, struct sta
     if (fd < 0)
         return stasis_fail_errno(err, errno == ENOENT ? STASIS_ERR_NOT_FOUND : STASIS_ERR_IO, "%s",
                                  path);
-    rc = stasis_snap_open_fd(fd, path, ret_snap, err);
+    rc = stasis_snap_open_fd(fd, path, opts, ret_snap, err);
     stasis_io_close(fd);
     return rc;
 }

@@ -33,7 +33,7 @@ static int complain(const char *what)
 static int print_place(const char *path, struct stasis_error *err)
 {
     struct stasis_snap *snap;
-    int rc = stasis_snap_open(path, &snap, err);
+    int rc = stasis_snap_open(path, NULL, &snap, err);
 
     if (!rc) {
         printf("%llu\n", (unsigned long long)stasis_snap_chunk_at(snap, 0).offset);

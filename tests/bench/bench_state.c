@@ -183,7 +183,7 @@ static void decode(const struct packed *packed)
     struct stasis_error err;
 
     assert_int_equal(libdeflate_crc32(0, packed->bytes, packed->len), packed->crc);
-    kvm_ok(stasis_records_parse(packed->bytes, packed->len, &set, &err), &err);
+    kvm_ok(stasis_records_parse(packed->bytes, packed->len, NULL, &set, &err), &err);
     stasis_records_free(set);
 }
 

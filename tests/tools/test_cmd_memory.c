@@ -126,7 +126,7 @@ static void cells(void **state)
     (void)state;
     build(&built);
     save_to(&built, in_folder("a.snap"));
-    assert_int_equal(stasis_snap_open(in_folder("a.snap"), &snap, &err), 0);
+    assert_int_equal(stasis_snap_open(in_folder("a.snap"), NULL, &snap, &err), 0);
     for (unsigned columns = 1; columns <= 32; columns *= 2) {
         struct stasis_picture_grid grid = stasis_picture_grid_fit(snap, columns, 2);
         struct stasis_picture_cell cell = stasis_picture_grid_cell(&grid, 0, 0);

@@ -37,7 +37,7 @@ static void damaged_chunks(void **state)
     (void)state;
     built_small(&built);
     save_to(&built, in_folder("a.snap"));
-    assert_int_equal(stasis_snap_open(in_folder("a.snap"), &snap, &err), 0);
+    assert_int_equal(stasis_snap_open(in_folder("a.snap"), NULL, &snap, &err), 0);
     for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i++) {
         struct stasis_snap_chunk chunk = stasis_snap_chunk_at(snap, i);
         char text[128];

@@ -46,8 +46,8 @@ static void open_saved(void)
     struct image image = image_of(&built);
     int fd = image_fd(&image);
 
-    if (stasis_snap_open_fd(fd, "test", &snap, &err) || stasis_inspect_ram_init(&ram, snap, &err) ||
-        stasis_paging_init(&paging, &ram, &err))
+    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err) ||
+        stasis_inspect_ram_init(&ram, snap, &err) || stasis_paging_init(&paging, &ram, &err))
         fail_msg("%s", err.msg);
     close(fd);
     image_fini(&image);
@@ -280,7 +280,7 @@ static void a_damaged_table(void **state)
     image = image_of(&built);
     image.bytes[image.len - STASIS_CHUNK_SIZE + 0x2001] ^= 1;
     fd = image_fd(&image);
-    assert_int_equal(stasis_snap_open_fd(fd, "test", &snap, &err), 0);
+    assert_int_equal(stasis_snap_open_fd(fd, "test", NULL, &snap, &err), 0);
     assert_int_equal(stasis_inspect_ram_init(&ram, snap, &err), 0);
     assert_int_equal(stasis_paging_init(&paging, &ram, &err), 0);
     assert_int_equal(stasis_paging_walk(&paging, ROOT, 4, BOTH, &err), STASIS_ERR_CORRUPT);

@@ -37,7 +37,7 @@ static int setup(void **state)
     tables[1536 + 511] = htole64(0x202001);
     image = image_of(&built);
     fd = image_fd(&image);
-    assert_int_equal(stasis_snap_open_fd(fd, "test", &snap, &err), 0);
+    assert_int_equal(stasis_snap_open_fd(fd, "test", NULL, &snap, &err), 0);
     assert_int_equal(stasis_inspect_ram_init(&ram, snap, &err), 0);
     close(fd);
     image_fini(&image);

@@ -70,7 +70,7 @@ struct stasis_snap *kvm_freeze(struct kvm_guest *guest, const struct kvm_tamper 
         snap = tampered(guest, snap, tamper);
     kvm_ok(stasis_snap_save_stream(snap, fd, NULL, NULL, &err), &err);
     stasis_snap_free(snap);
-    kvm_ok(stasis_snap_open_fd(fd, "memory", &snap, &err), &err);
+    kvm_ok(stasis_snap_open_fd(fd, "memory", NULL, &snap, &err), &err);
     close(fd);
     return snap;
 }

@@ -61,7 +61,7 @@ static void assert_is_whole(void)
     struct stasis_snap *snap;
     struct stasis_error err;
 
-    kvm_ok(stasis_snap_open(folder.file, &snap, &err), &err);
+    kvm_ok(stasis_snap_open(folder.file, NULL, &snap, &err), &err);
     kvm_ok(stasis_snap_verify(snap, 1, NULL, NULL, &err), &err);
     stasis_snap_free(snap);
 }

@@ -125,7 +125,7 @@ static struct stasis_snap_chunk find_chunk(enum which which, uint64_t *ret_index
     struct stasis_error err;
     uint64_t raw = 0, i, at = 0;
 
-    kvm_ok(stasis_snap_open(folder.file, &snap, &err), &err);
+    kvm_ok(stasis_snap_open(folder.file, NULL, &snap, &err), &err);
     for (i = 0; i < stasis_snap_chunk_count(snap); i++) {
         struct stasis_snap_chunk next = stasis_snap_chunk_at(snap, i);
 
@@ -219,7 +219,7 @@ static void freezes_while_it_loads(void)
         session_wait_err(&session, "frozen to ");
         goes_on();
         leave();
-        kvm_ok(stasis_snap_open(folder.file, &snap, &err), &err);
+        kvm_ok(stasis_snap_open(folder.file, NULL, &snap, &err), &err);
         kvm_ok(stasis_snap_verify(snap, 0, NULL, NULL, &err), &err);
         assert_true(stasis_snap_info(snap)->stored_bytes > BALLAST);
         stasis_snap_free(snap);

@@ -71,7 +71,7 @@ static void file_round_trip(void)
     kvm_guest_fini(&guest);
     assert_in_range(stats.stored_bytes, 6 * STASIS_CHUNK_SIZE, 7 * STASIS_CHUNK_SIZE);
 
-    kvm_ok(stasis_snap_open(path, &snap, &err), &err);
+    kvm_ok(stasis_snap_open(path, NULL, &snap, &err), &err);
     kvm_thaw(&guest, snap, STASIS_CLOCK_CONTINUE);
     stasis_snap_free(snap);
     assert_int_equal(guest.machine.memory.region_count, 2);

@@ -27,7 +27,8 @@ STASIS_BEGIN_DECLS
 struct stasis_records; /* a set of records */
 
 /* What a set holds at an index. The pointers live as long as the set is not changed or freed.
- * `schema` is NULL when this release does not know the type (only if the record is optional). */
+ * `schema` is NULL when this program does not know the type (only if the record is optional, or
+ * after a tolerant parse). */
 struct stasis_record {
     const char *type;
     const char *instance;
@@ -74,11 +75,24 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_pack(const struct stasis_reco
                                                         uint8_t **ret_bytes, size_t *ret_len,
                                                         struct stasis_error *err);
 
+struct stasis_parse_opts {
+    size_t size; /* sizeof(struct stasis_parse_opts): lets the struct grow */
+    /* Types of the caller's own, known besides those of stasis_schema_all(), and before them; they
+     * must outlive the set. */
+    const struct stasis_schema *const *schemas;
+    size_t schema_count;
+    /* For tools that only look: a record that this program cannot read, of a newer version or of an
+     * unknown mandatory type, is kept with a NULL schema instead of refused. Never for a restore.
+     */
+    bool tolerant;
+};
+
 /* Reads a set from bytes (copied). The whole input is checked first: canonical form, order, bounds,
- * nothing behind it, and every record of a known type decodes and obeys its schema.
- * STASIS_ERR_CORRUPT, or STASIS_ERR_VERSION for a newer record version or a mandatory record of an
- * unknown type: the message names it. */
+ * nothing behind it, and every record of a known type decodes and obeys its schema. opts may be
+ * NULL. STASIS_ERR_CORRUPT, or STASIS_ERR_VERSION for a newer record version or a mandatory record
+ * of an unknown type: the message names it. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_parse(const uint8_t *bytes, size_t len,
+                                                         const struct stasis_parse_opts *opts,
                                                          struct stasis_records **ret_set,
                                                          struct stasis_error *err);
 

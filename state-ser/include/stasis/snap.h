@@ -127,10 +127,13 @@ struct stasis_snap_chunk {
  * is for the caller to refuse), STASIS_ERR_IO, STASIS_ERR_WRITE (no room to spool to),
  * STASIS_ERR_NOMEM, STASIS_ERR_NOT_FOUND (no such file), STASIS_ERR_ARG (a folder). `name` is for
  * messages. The descriptor stays the caller's, who may close it; a file is read from its start,
- * wherever the descriptor stands. */
-STASIS_EXPORT STASIS_MUST_CHECK int
-stasis_snap_open(const char *path, struct stasis_snap **ret_snap, struct stasis_error *err);
+ * wherever the descriptor stands. opts (may be NULL) says which records are known. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_open(const char *path,
+                                                     const struct stasis_parse_opts *opts,
+                                                     struct stasis_snap **ret_snap,
+                                                     struct stasis_error *err);
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_open_fd(int fd, const char *name,
+                                                        const struct stasis_parse_opts *opts,
                                                         struct stasis_snap **ret_snap,
                                                         struct stasis_error *err);
 

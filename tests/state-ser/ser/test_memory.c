@@ -88,12 +88,13 @@ static void test_claims_cost_nothing(void **unused)
     for (size_t i = 0; i < sizeof(bombs) / sizeof(bombs[0]); i++) {
         reset(0);
         assert_int_equal(
-            stasis_records_parse((const uint8_t *)bombs[i], strlen(bombs[i]), &set, NULL),
+            stasis_records_parse((const uint8_t *)bombs[i], strlen(bombs[i]), NULL, &set, NULL),
             STASIS_ERR_CORRUPT);
         assert_in_range(largest, 1, 65536);
     }
     reset(0);
-    assert_int_equal(stasis_records_parse(list, sizeof(list) - 1, &set, NULL), STASIS_ERR_CORRUPT);
+    assert_int_equal(stasis_records_parse(list, sizeof(list) - 1, NULL, &set, NULL),
+                     STASIS_ERR_CORRUPT);
     assert_in_range(largest, 1, 65536);
     assert_int_equal(live, before);
 }
@@ -116,7 +117,7 @@ static int whole_story(struct stasis_records *set, struct stasis_error *err)
     }
     rc = stasis_records_pack(set, &bytes, &len, err);
     if (!rc)
-        rc = stasis_records_parse(bytes, len, &parsed, err);
+        rc = stasis_records_parse(bytes, len, NULL, &parsed, err);
     if (!rc)
         rc = stasis_records_get(parsed, &stasis_sample_schema, "a", &got, err);
     if (!rc)

@@ -113,7 +113,7 @@ static bool assert_refused_or_canonical(const uint8_t *bytes, size_t len)
     struct stasis_records *set;
     struct section packed;
 
-    if (stasis_records_parse(bytes, len, &set, NULL))
+    if (stasis_records_parse(bytes, len, NULL, &set, NULL))
         return false;
     assert_int_equal(stasis_records_pack(set, &packed.bytes, &packed.len, NULL), 0);
     assert_int_equal(packed.len, len);
@@ -142,7 +142,7 @@ static void test_every_prefix_is_refused(void **unused)
         uint8_t *copy = malloc(len ? len : 1); /* of its own: a sanitizer sees an overrun */
 
         memcpy(copy, section.bytes, len);
-        assert_int_equal(stasis_records_parse(copy, len, &set, NULL), STASIS_ERR_CORRUPT);
+        assert_int_equal(stasis_records_parse(copy, len, NULL, &set, NULL), STASIS_ERR_CORRUPT);
         assert_null(set);
         free(copy);
     }
@@ -241,7 +241,7 @@ static void test_refusals(void **unused)
         struct stasis_error err = {0};
 
         assert_int_equal(
-            stasis_records_parse((const uint8_t *)cases[i].bytes, cases[i].len, &set, &err),
+            stasis_records_parse((const uint8_t *)cases[i].bytes, cases[i].len, NULL, &set, &err),
             cases[i].code);
         assert_string_equal(err.msg, cases[i].message);
         assert_null(set);
@@ -256,13 +256,14 @@ static void test_limits(void **unused)
 
     (void)unused;
     bytes[0] = 0x90;
-    assert_int_equal(stasis_records_parse(bytes, STASIS_STATE_MAX + 1, &set, &err),
+    assert_int_equal(stasis_records_parse(bytes, STASIS_STATE_MAX + 1, NULL, &set, &err),
                      STASIS_ERR_CORRUPT);
     assert_string_equal(err.msg, "state section: 16777217 bytes, at most 16777216");
     bytes[0] = 0xdc; /* array of 0x1001 */
     bytes[1] = 0x10;
     bytes[2] = 0x01;
-    assert_int_equal(stasis_records_parse(bytes, STASIS_STATE_MAX, &set, &err), STASIS_ERR_CORRUPT);
+    assert_int_equal(stasis_records_parse(bytes, STASIS_STATE_MAX, NULL, &set, &err),
+                     STASIS_ERR_CORRUPT);
     assert_string_equal(err.msg, "state section: 4097 records, at most 4096");
     free(bytes);
 }
@@ -274,7 +275,7 @@ static void test_unknown_optional_record_is_kept(void **unused)
     struct section packed;
 
     (void)unused;
-    assert_int_equal(stasis_records_parse(sample_section, sample_section_len, &set, NULL), 0);
+    assert_int_equal(stasis_records_parse(sample_section, sample_section_len, NULL, &set, NULL), 0);
     assert_int_equal(stasis_records_count(set), 1);
     assert_null(stasis_records_at(set, 0).schema);
     assert_true(stasis_records_at(set, 0).optional);
@@ -291,6 +292,60 @@ static void test_unknown_optional_record_is_kept(void **unused)
     stasis_records_free(set);
 }
 
+static void test_types_of_the_caller_are_known(void **unused)
+{
+    static const struct stasis_schema *const schemas[] = {&stasis_sample_schema};
+    struct stasis_parse_opts opts = {.size = sizeof(opts), .schemas = schemas, .schema_count = 1};
+    struct stasis_records *set = NULL;
+    struct stasis_error err = {0};
+    uint8_t *bytes = malloc(sample_section_len);
+
+    (void)unused;
+    assert_int_equal(stasis_records_parse(sample_section, sample_section_len, &opts, &set, &err),
+                     0);
+    assert_ptr_equal(stasis_records_at(set, 0).schema, &stasis_sample_schema);
+    stasis_records_free(set);
+    set = NULL;
+    memcpy(bytes, sample_section, sample_section_len);
+    bytes[sample_fields_at] = 0x88; /* eight fields */
+    assert_int_equal(stasis_records_parse(bytes, sample_section_len, &opts, &set, &err),
+                     STASIS_ERR_CORRUPT);
+    assert_null(set);
+    opts.size--;
+    assert_int_equal(stasis_records_parse(sample_section, sample_section_len, &opts, &set, &err),
+                     STASIS_ERR_ARG);
+    free(bytes);
+}
+
+static void test_tolerant_keeps_what_it_cannot_read(void **unused)
+{
+    static const char mandatory[] = "\x91\x95\xa7x86.new\xa1"
+                                    "a\x01\x00\x81\x01\x05";
+    static const char newer[] = "\x91\x95\xa7x86.tsc\xa1"
+                                "a\x07\x00\x81\x01\x05";
+    static const char bad[] = "\x91\x95\xa7x86.new\xa1"
+                              "a\x01\x00\x81\x00\x05";
+    const struct stasis_parse_opts opts = {.size = sizeof(opts), .tolerant = true};
+    const char *const kept[] = {mandatory, newer};
+    const size_t lens[] = {sizeof(mandatory) - 1, sizeof(newer) - 1};
+    struct stasis_records *set = NULL;
+
+    (void)unused;
+    for (int i = 0; i < 2; i++) {
+        const uint8_t *bytes = (const uint8_t *)kept[i];
+
+        assert_int_equal(stasis_records_parse(bytes, lens[i], NULL, &set, NULL),
+                         STASIS_ERR_VERSION);
+        assert_int_equal(stasis_records_parse(bytes, lens[i], &opts, &set, NULL), 0);
+        assert_null(stasis_records_at(set, 0).schema);
+        assert_false(stasis_records_at(set, 0).optional);
+        stasis_records_free(set);
+        set = NULL;
+    }
+    assert_int_equal(stasis_records_parse((const uint8_t *)bad, sizeof(bad) - 1, &opts, &set, NULL),
+                     STASIS_ERR_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +354,8 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_unknown_optional_record_is_kept),
+        cmocka_unit_test(test_types_of_the_caller_are_known),
+        cmocka_unit_test(test_tolerant_keeps_what_it_cannot_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,7 +134,7 @@ static void test_full_of_bytes(void **unused)
     assert_int_equal(rc, STASIS_ERR_FULL);
     assert_int_equal(stasis_records_pack(set, &bytes, &len, NULL), 0);
     assert_in_range(len, STASIS_STATE_MAX - 16384, STASIS_STATE_MAX);
-    assert_int_equal(stasis_records_parse(bytes, len, &parsed, NULL), 0);
+    assert_int_equal(stasis_records_parse(bytes, len, NULL, &parsed, NULL), 0);
     assert_int_equal(stasis_records_count(parsed), stasis_records_count(set));
     stasis_records_free(parsed);
     stasis_records_free(set);
@@ -184,7 +184,7 @@ static void test_empty_set(void **unused)
     assert_int_equal(stasis_records_pack(set, &bytes, &len, NULL), 0);
     assert_int_equal(len, 1);
     assert_int_equal(bytes[0], 0x90);
-    assert_int_equal(stasis_records_parse(bytes, len, &parsed, NULL), 0);
+    assert_int_equal(stasis_records_parse(bytes, len, NULL, &parsed, NULL), 0);
     assert_int_equal(stasis_records_count(parsed), 0);
     stasis_records_free(parsed);
     stasis_records_free(set);

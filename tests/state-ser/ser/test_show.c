@@ -95,7 +95,7 @@ static void test_unknown_record(void **unused)
     char *text;
 
     (void)unused;
-    assert_int_equal(stasis_records_parse(sample_section, sample_section_len, &set, NULL), 0);
+    assert_int_equal(stasis_records_parse(sample_section, sample_section_len, NULL, &set, NULL), 0);
     text = show(set);
     assert_string_equal(text, want);
     free(text);

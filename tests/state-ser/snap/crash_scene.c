@@ -162,7 +162,7 @@ static void assert_is_new(struct crash_scene *scene, const char *path)
     struct stasis_error err = {0};
     struct stasis_snap *snap;
 
-    if (stasis_snap_open(path, &snap, &err))
+    if (stasis_snap_open(path, NULL, &snap, &err))
         fail_msg("neither old nor new: %s", err.msg);
     if (stasis_snap_verify(snap, 1, NULL, NULL, &err))
         fail_msg("neither old nor new: %s", err.msg);

@@ -260,7 +260,7 @@ void child_wait(int child)
 int check_fd(int fd, struct stasis_error *err)
 {
     struct stasis_snap *snap = NULL;
-    int rc = stasis_snap_open_fd(fd, "test", &snap, err);
+    int rc = stasis_snap_open_fd(fd, "test", NULL, &snap, err);
 
     if (rc) {
         assert_null(snap);

@@ -23,7 +23,7 @@ int rig_try(struct rig *rig, int fd, struct stasis_ram_opts opts, struct stasis_
     int rc;
 
     *rig = (struct rig){0};
-    if (stasis_snap_open_fd(fd, "test", &snap, err))
+    if (stasis_snap_open_fd(fd, "test", NULL, &snap, err))
         fail_msg("%s", err->msg);
     rig->region_count = stasis_snap_region_count(snap);
     for (uint32_t r = 0; r < rig->region_count; r++) {

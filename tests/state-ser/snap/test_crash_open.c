@@ -40,8 +40,9 @@ static void open_load_verify(void *ctx)
     struct crash_deed *deed = ctx;
     struct stasis_snap *snap = NULL;
 
-    deed->rc = deed->in < 0 ? stasis_snap_open(deed->scene.path, &snap, &deed->err)
-                            : stasis_snap_open_fd(deed->in, deed->scene.path, &snap, &deed->err);
+    deed->rc = deed->in < 0
+                   ? stasis_snap_open(deed->scene.path, NULL, &snap, &deed->err)
+                   : stasis_snap_open_fd(deed->in, deed->scene.path, NULL, &snap, &deed->err);
     if (deed->rc)
         return;
     load(deed, snap);

@@ -196,7 +196,7 @@ static void another_architecture_is_left_to_the_caller(void **state)
     image.bytes[STASIS_HDR_ARCH] = STASIS_ARCH_AARCH64;
     image_reseal(&image);
     fd = image_fd(&image);
-    assert_int_equal(stasis_snap_open_fd(fd, "test", &snap, &err), 0);
+    assert_int_equal(stasis_snap_open_fd(fd, "test", NULL, &snap, &err), 0);
     assert_int_equal(stasis_snap_info(snap)->arch, STASIS_ARCH_AARCH64);
     stasis_snap_free(snap);
     close(fd);
@@ -365,12 +365,12 @@ static void what_is_no_snapshot_file(void **state)
     struct stasis_snap *snap = NULL;
 
     (void)state;
-    assert_int_equal(stasis_snap_open("/nonexistent/x", &snap, &err), STASIS_ERR_NOT_FOUND);
+    assert_int_equal(stasis_snap_open("/nonexistent/x", NULL, &snap, &err), STASIS_ERR_NOT_FOUND);
     assert_non_null(strstr(err.msg, "/nonexistent/x"));
-    assert_int_equal(stasis_snap_open("/tmp", &snap, &err), STASIS_ERR_ARG);
-    assert_int_equal(stasis_snap_open("/dev/null", &snap, &err), STASIS_ERR_CORRUPT);
-    assert_int_equal(stasis_snap_open("/dev/zero", &snap, &err), STASIS_ERR_CORRUPT);
-    assert_int_equal(stasis_snap_open_fd(-1, "closed", &snap, &err), STASIS_ERR_IO);
+    assert_int_equal(stasis_snap_open("/tmp", NULL, &snap, &err), STASIS_ERR_ARG);
+    assert_int_equal(stasis_snap_open("/dev/null", NULL, &snap, &err), STASIS_ERR_CORRUPT);
+    assert_int_equal(stasis_snap_open("/dev/zero", NULL, &snap, &err), STASIS_ERR_CORRUPT);
+    assert_int_equal(stasis_snap_open_fd(-1, "closed", NULL, &snap, &err), STASIS_ERR_IO);
     assert_null(snap);
 }
 

@@ -57,7 +57,7 @@ static struct stasis_snap *open_image(const struct image *image)
     struct stasis_snap *snap;
     int fd = image_fd(image);
 
-    if (stasis_snap_open_fd(fd, "test", &snap, &err))
+    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err))
         fail_msg("%s", err.msg);
     close(fd);
     return snap;

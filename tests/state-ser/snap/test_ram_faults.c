@@ -42,7 +42,7 @@ static size_t offset_of(int fd, uint64_t chunk)
     struct stasis_error err;
     size_t offset;
 
-    if (stasis_snap_open_fd(fd, "test", &snap, &err))
+    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err))
         fail_msg("%s", err.msg);
     offset = stasis_snap_chunk_at(snap, chunk).offset;
     stasis_snap_free(snap);

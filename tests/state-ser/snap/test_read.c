@@ -10,7 +10,7 @@ static struct stasis_snap *reopen(const struct image *image)
     struct stasis_snap *snap = NULL;
     int fd = image_fd(image);
 
-    if (stasis_snap_open_fd(fd, "test", &snap, &err))
+    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err))
         fail_msg("%s", err.msg);
     close(fd);
     return snap;

@@ -456,7 +456,7 @@ static void an_opened_snapshot_is_not_saved(void **state)
     uint8_t page[4096];
 
     assert_int_equal(save(place, place->path, &err), 0);
-    assert_int_equal(stasis_snap_open(place->path, &snap, &err), 0);
+    assert_int_equal(stasis_snap_open(place->path, NULL, &snap, &err), 0);
     assert_int_equal(stasis_snap_save(snap, place->path, NULL, NULL, &err), STASIS_ERR_ARG);
     assert_int_equal(stasis_snap_add_ram(snap, 1 << 30, page, 4096, &err), STASIS_ERR_ARG);
     assert_int_equal(stasis_snap_load_ram(snap, 2, page, 1, &err), STASIS_ERR_ARG);

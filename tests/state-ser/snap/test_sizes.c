@@ -259,7 +259,7 @@ static struct stasis_snap *open_without_ram(void)
     struct stasis_snap *snap;
     uint64_t read;
 
-    if (stasis_snap_open(path, &snap, &err))
+    if (stasis_snap_open(path, NULL, &snap, &err))
         fail_msg("%s", err.msg);
     read = bytes_read() - before;
     info = stasis_snap_info(snap);

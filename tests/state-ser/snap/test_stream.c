@@ -22,7 +22,7 @@ static void through_a_pipe(const struct image *image, const struct built *built)
     int child;
     int fd = image_pipe(image, &child);
 
-    if (stasis_snap_open_fd(fd, "pipe", &snap, &err))
+    if (stasis_snap_open_fd(fd, "pipe", NULL, &snap, &err))
         fail_msg("%s", err.msg);
     close(fd);
     child_wait(child);
@@ -66,7 +66,7 @@ static void a_fifo_can_be_opened_by_name(void **state)
 
         _exit(stasis_snap_save_stream(built.snap, fd, NULL, NULL, &err) ? 1 : 0);
     }
-    if (stasis_snap_open(path, &snap, &err))
+    if (stasis_snap_open(path, NULL, &snap, &err))
         fail_msg("%s", err.msg);
     child_wait(child);
     assert_true(stasis_snap_info(snap)->streamed);
@@ -82,7 +82,7 @@ static void expect_refused(const struct image *image, size_t cut)
     struct stasis_snap *snap = NULL;
     int child;
     int fd = image_pipe(image, &child);
-    int rc = stasis_snap_open_fd(fd, "pipe", &snap, &err);
+    int rc = stasis_snap_open_fd(fd, "pipe", NULL, &snap, &err);
 
     close(fd);
     child_wait(child);
@@ -144,7 +144,7 @@ static void an_endless_stream_is_cut_off(void **state)
         _exit(0);
     }
     close(ends[1]);
-    assert_int_equal(stasis_snap_open_fd(ends[0], "pipe", &snap, &err), STASIS_ERR_CORRUPT);
+    assert_int_equal(stasis_snap_open_fd(ends[0], "pipe", NULL, &snap, &err), STASIS_ERR_CORRUPT);
     assert_non_null(strstr(err.msg, "longer than its header allows"));
     close(ends[0]);
     child_wait(child);
@@ -225,7 +225,7 @@ static void a_useless_tmpdir_is_passed_over(void **state)
     image = image_of_stream(&built);
     setenv("TMPDIR", "/nonexistent", 1); /* then the usual places */
     fd = image_pipe(&image, &child);
-    assert_int_equal(stasis_snap_open_fd(fd, "pipe", &snap, &err), 0);
+    assert_int_equal(stasis_snap_open_fd(fd, "pipe", NULL, &snap, &err), 0);
     stasis_snap_free(snap);
     close(fd);
     child_wait(child);

@@ -102,7 +102,7 @@ static void bits_of_every_chunk_count(void **state)
     built_large(&built);
     image = image_of(&built);
     live_init(&live, &image);
-    assert_int_equal(stasis_snap_open_fd(live.fd, "test", &snap, &err), 0);
+    assert_int_equal(stasis_snap_open_fd(live.fd, "test", NULL, &snap, &err), 0);
     fill_random(random, sizeof(random), 8);
     for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i++) {
         struct stasis_snap_chunk chunk = stasis_snap_chunk_at(snap, i);
@@ -121,7 +121,7 @@ static void bits_of_every_chunk_count(void **state)
     image = image_of(&built);
     live_init(&live, &image);
     ram = malloc(STASIS_CHUNK_SIZE);
-    assert_int_equal(stasis_snap_open_fd(live.fd, "test", &snap, &err), 0);
+    assert_int_equal(stasis_snap_open_fd(live.fd, "test", NULL, &snap, &err), 0);
     for (size_t i = 0; i < STASIS_CHUNK_SIZE; i++) {
         uint8_t *byte = &live.bytes[stasis_snap_chunk_at(snap, 0).offset + i];
         uint8_t mask = (uint8_t)(1u << (i * 5 % 8));
@@ -173,7 +173,7 @@ static void the_first_bad_chunk_is_named(void **state)
     built_large(&built);
     image = image_of(&built);
     live_init(&live, &image);
-    assert_int_equal(stasis_snap_open_fd(live.fd, "x.snap", &snap, &err), 0);
+    assert_int_equal(stasis_snap_open_fd(live.fd, "x.snap", NULL, &snap, &err), 0);
     live.bytes[stasis_snap_chunk_at(snap, 50).offset] ^= 1;
     live.bytes[stasis_snap_chunk_at(snap, 51).offset] ^= 1;
     for (unsigned threads = 0; threads < 4; threads++) {
@@ -212,7 +212,7 @@ static void progress_ends_at_the_total(void **state)
     built_large(&built);
     image = image_of(&built);
     fd = image_fd(&image);
-    assert_int_equal(stasis_snap_open_fd(fd, "test", &snap, &err), 0);
+    assert_int_equal(stasis_snap_open_fd(fd, "test", NULL, &snap, &err), 0);
     assert_int_equal(stasis_snap_verify(snap, 2, see, &seen, &err), 0);
     assert_int_equal(seen.total, (6 << 20) + 8192);
     assert_int_equal(seen.done, seen.total);
@@ -234,7 +234,7 @@ static void a_file_that_shrinks_is_noticed(void **state)
     built_small(&built);
     image = image_of(&built);
     fd = image_fd(&image);
-    assert_int_equal(stasis_snap_open_fd(fd, "test", &snap, &err), 0);
+    assert_int_equal(stasis_snap_open_fd(fd, "test", NULL, &snap, &err), 0);
     assert_int_equal(ftruncate(fd, (off_t)image.len - 4096), 0);
     assert_int_equal(stasis_snap_verify(snap, 1, NULL, NULL, &err), STASIS_ERR_CORRUPT);
     assert_non_null(strstr(err.msg, "chunk 3"));
