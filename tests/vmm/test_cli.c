@@ -278,11 +278,12 @@ static void bounds_the_text_to_wait_for(void **state)
 
 static void help_names_every_option(void **state)
 {
+    static const char restore[] = "--restore path=FILE[,clock=continue|advance]"
+                                  "[,memory=auto|lazy|copy|map][,background=on|off]\n";
     static const char *const names[] = {
         "--kernel path=FILE[,cmdline=TEXT][,kernel_load_addr=ADDR]\n",
         "--demo\n",
-        "--restore path=FILE[,clock=continue|advance][,memory=auto|lazy|copy|map]"
-        "[,background=on|off]\n",
+        restore,
         "--initrd ",
         "--memory ",
         "--vcpu ",
