@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Expands the list STASIS_DEF of the state STASIS_NAME to static assertions and to the table
- * <name>_fields. No guard: included once per state by schemas.c.
+ * Expands the list STASIS_DEF of the state STASIS_NAME to static assertions and to the tables
+ * <name>_fields and <name>_past. No guard: included once per state by schemas.c.
  */
 #define STASIS_CAT_(a, b) a##b
 #define STASIS_CAT(a, b)  STASIS_CAT_(a, b)
@@ -16,6 +16,7 @@
 #define STASIS_STR(id, name, max, since, def, doc)           STASIS_ROW(name),
 #define STASIS_STRUCT(id, sub, name, since, doc)             STASIS_ROW(name),
 #define STASIS_LIST(id, sub, name, max, since, doc)          STASIS_ROW(name),
+#define STASIS_WAS(before, id, name, bound)
 enum {
     STASIS_FIRST_ROW,
 #include STASIS_DEF
@@ -26,6 +27,7 @@ enum {
 #undef STASIS_STR
 #undef STASIS_STRUCT
 #undef STASIS_LIST
+#undef STASIS_WAS
 
 #define STASIS_ID_OK(id, name)                                                                     \
     _Static_assert(STASIS_ROW(name) == (id), "id of " #name " is not dense")
@@ -44,6 +46,9 @@ enum {
     _Static_assert(sizeof(def) <= (max) + 1, #name ": default longer than max");
 #define STASIS_STRUCT(id, sub, name, since, doc)    STASIS_ID_OK(id, name);
 #define STASIS_LIST(id, sub, name, max, since, doc) STASIS_ID_OK(id, name);
+#define STASIS_WAS(before, id, name, bound)                                                        \
+    STASIS_ID_OK(id, name);                                                                        \
+    _Static_assert((before) > 1, #name ": no version is before 1");
 #include STASIS_DEF
 #undef STASIS_INT
 #undef STASIS_INTS
@@ -51,6 +56,7 @@ enum {
 #undef STASIS_STR
 #undef STASIS_STRUCT
 #undef STASIS_LIST
+#undef STASIS_WAS
 
 /* A member of a type that is not saved does not compile. */
 #define STASIS_IS_SIGNED(type)                                                                     \
@@ -61,7 +67,7 @@ enum {
              : false, int64_t                                                                      \
              : true)
 #define STASIS_COMMON(id_, since_, name_, doc_)                                                    \
-    .id = (id_), .since = (since_), .name = #name_, .doc = (doc_),                                 \
+    .id = (id_), .since = (since_)&0xffff, .until = (since_) >> 16, .name = #name_, .doc = (doc_), \
     .offset = offsetof(STASIS_THIS, name_)
 #define STASIS_INT(id, type, name, since, def, mask_, doc)                                         \
     {STASIS_COMMON(id, since, name, doc),                                                          \
@@ -94,6 +100,7 @@ enum {
      .max = (max_),                                                                                \
      .count_offset = offsetof(STASIS_THIS, name##_count),                                          \
      .sub = &stasis_##sub_##_schema},
+#define STASIS_WAS(before, id, name, bound)
 static const struct stasis_field STASIS_CAT(STASIS_NAME, _fields)[] = {
 #include STASIS_DEF
 };
@@ -103,6 +110,27 @@ static const struct stasis_field STASIS_CAT(STASIS_NAME, _fields)[] = {
 #undef STASIS_STR
 #undef STASIS_STRUCT
 #undef STASIS_LIST
+#undef STASIS_WAS
+
+#define STASIS_INT(id, type, name, since, def, mask, doc)
+#define STASIS_INTS(id, type, name, count, since, mask, doc)
+#define STASIS_BUF(id, name, max, elem, since, doc)
+#define STASIS_STR(id, name, max, since, def, doc)
+#define STASIS_STRUCT(id, sub, name, since, doc)
+#define STASIS_LIST(id, sub, name, max, since, doc)
+#define STASIS_WAS(before_, id_, name, bound_)                                                     \
+    {.before = (before_), .id = (id_), .bound = (bound_)},
+static const struct stasis_past STASIS_CAT(STASIS_NAME, _past)[] = {
+#include STASIS_DEF
+    {0},
+};
+#undef STASIS_INT
+#undef STASIS_INTS
+#undef STASIS_BUF
+#undef STASIS_STR
+#undef STASIS_STRUCT
+#undef STASIS_LIST
+#undef STASIS_WAS
 #undef STASIS_IS_SIGNED
 #undef STASIS_COMMON
 #undef STASIS_ID_OK

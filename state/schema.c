@@ -10,30 +10,101 @@
 
 #include "stasis/field.h"
 
-static void field_init(const struct stasis_field *field, uint8_t *base)
+/* Bytes of the field's value, a count left out. */
+static size_t field_size(const struct stasis_field *field)
 {
     switch (field->kind) {
+    case STASIS_KIND_STR:
+        return (size_t)field->max + 1;
+    case STASIS_KIND_BUF:
+        return field->max;
     case STASIS_KIND_INT:
-        stasis_field_set_int(field, base, 0, field->default_int);
+    case STASIS_KIND_INTS:
+    case STASIS_KIND_STRUCT:
+    case STASIS_KIND_LIST:
+        break;
+    }
+    return (size_t)field->max * field->elem_size;
+}
+
+void stasis_field_set_default(const struct stasis_field *field, void *state)
+{
+    uint8_t *at = (uint8_t *)state + field->offset;
+
+    memset(at, 0, field_size(field));
+    switch (field->kind) {
+    case STASIS_KIND_INT:
+        stasis_field_set_int(field, state, 0, field->default_int);
         break;
     case STASIS_KIND_STR:
-        memcpy(base + field->offset, field->default_str, strlen(field->default_str));
+        memcpy(at, field->default_str, strlen(field->default_str));
         break;
     case STASIS_KIND_STRUCT:
-        stasis_state_init(field->sub, base + field->offset);
+        stasis_state_init(field->sub, at);
         break;
-    case STASIS_KIND_INTS:
     case STASIS_KIND_BUF:
     case STASIS_KIND_LIST:
-        break; /* zero, or empty */
+        stasis_field_set_count(field, state, 0);
+        break;
+    case STASIS_KIND_INTS:
+        break; /* zeros */
     }
+}
+
+static bool is_default(const struct stasis_schema *schema, const void *state)
+{
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        if (!stasis_field_is_default(&schema->fields[i], state))
+            return false;
+    }
+    return true;
+}
+
+bool stasis_field_is_default(const struct stasis_field *field, const void *state)
+{
+    const uint8_t *at = (const uint8_t *)state + field->offset;
+
+    switch (field->kind) {
+    case STASIS_KIND_INT:
+        return stasis_field_get_int(field, state, 0) == field->default_int;
+    case STASIS_KIND_INTS:
+        for (uint32_t i = 0; i < field->max; i++) {
+            if (stasis_field_get_int(field, state, i))
+                return false;
+        }
+        return true;
+    case STASIS_KIND_STR:
+        return !strcmp((const char *)at, field->default_str);
+    case STASIS_KIND_STRUCT:
+        return is_default(field->sub, at);
+    case STASIS_KIND_BUF:
+    case STASIS_KIND_LIST:
+        return !stasis_field_get_count(field, state);
+    }
+    return false;
+}
+
+uint64_t stasis_field_bound(const struct stasis_schema *schema, const struct stasis_field *field,
+                            uint32_t version)
+{
+    bool is_int = field->kind == STASIS_KIND_INT || field->kind == STASIS_KIND_INTS;
+    uint64_t bound = is_int ? field->mask : field->max;
+    uint32_t before = UINT32_MAX;
+
+    for (const struct stasis_past *past = schema->past; past && past->before; past++) {
+        if (past->id == field->id && version < past->before && past->before < before) {
+            bound = past->bound;
+            before = past->before;
+        }
+    }
+    return bound;
 }
 
 void stasis_state_init(const struct stasis_schema *schema, void *state)
 {
     memset(state, 0, schema->size);
     for (uint32_t i = 0; i < schema->field_count; i++)
-        field_init(&schema->fields[i], state);
+        stasis_field_set_default(&schema->fields[i], state);
 }
 
 static int check_ints(const struct stasis_field *field, const uint8_t *base,

@@ -116,7 +116,7 @@
 #define STASIS_DEF  "stasis/state/x86_ioapic.def"
 #include "def_fields.h"
 
-#define STASIS_SCHEMA(name_, type_, version_, optional_, doc_)                                     \
+#define STASIS_SCHEMA(name_, type_, version_, optional_, steps_, doc_)                             \
     const struct stasis_schema stasis_##name_##_schema = {                                         \
         .type = (type_),                                                                           \
         .version = (version_),                                                                     \
@@ -124,17 +124,19 @@
         .size = sizeof(struct stasis_##name_##_state),                                             \
         .fields = name_##_fields,                                                                  \
         .field_count = sizeof(name_##_fields) / sizeof(name_##_fields[0]),                         \
+        .past = name_##_past,                                                                      \
+        .steps = (steps_),                                                                         \
         .doc = (doc_),                                                                             \
         .check = stasis_check_##name_,                                                             \
     };
-#define STASIS_NESTED(name, doc) STASIS_SCHEMA(name, #name, 1, false, doc)
+#define STASIS_NESTED(name, doc) STASIS_SCHEMA(name, #name, 1, false, NULL, doc)
 #define STASIS_RECORD            STASIS_SCHEMA
 #include "stasis/state/all.def"
 #undef STASIS_NESTED
 #undef STASIS_RECORD
 
 #define STASIS_NESTED(name, doc)
-#define STASIS_RECORD(name, type, version, optional, doc) &stasis_##name##_schema,
+#define STASIS_RECORD(name, type, version, optional, steps, doc) &stasis_##name##_schema,
 static const struct stasis_schema *const all[] = {
 #include "stasis/state/all.def"
 };

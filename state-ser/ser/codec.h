@@ -26,6 +26,10 @@ STASIS_MUST_CHECK int stasis_records_insert(struct stasis_records *set, size_t i
                                             const uint8_t *bytes, size_t len, size_t fields_at,
                                             struct stasis_error *err);
 
+/* Appends a copy of the record at `index`, which sorts behind all that are in `to`. */
+STASIS_MUST_CHECK int stasis_records_copy(const struct stasis_records *from, size_t index,
+                                          struct stasis_records *to, struct stasis_error *err);
+
 /* Grows as msgpack-c writes into it; `failed` sticks when memory is short. */
 struct stasis_sink {
     uint8_t *data;
@@ -38,13 +42,28 @@ void stasis_sink_fini(struct stasis_sink *sink);
 void stasis_sink_write(struct stasis_sink *sink, const void *bytes, size_t len);
 void stasis_encode_array(struct stasis_sink *sink, uint32_t count);
 
-/* Appends a whole record; *ret_fields_at is the offset in the sink where its map begins. */
+/* Appends a whole record in that version, whose bounds the state is within; *ret_fields_at is the
+ * offset in the sink where its map begins. */
 void stasis_encode_record(struct stasis_sink *sink, const struct stasis_schema *schema,
-                          const char *instance, const void *state, size_t *ret_fields_at);
+                          uint32_t version, const char *instance, const void *state,
+                          size_t *ret_fields_at);
 
-/* Reads the map at the cursor into *scratch (schema->size bytes; undefined on failure) and checks
- * the state. Of the record, type, instance and version are used. STASIS_ERR_VERSION, or
- * STASIS_ERR_CORRUPT with the place in words. */
+/* How many of its fields are on the wire in that version of the record. */
+uint32_t stasis_schema_count(const struct stasis_schema *schema, uint32_t version);
+
+/* Takes *state from that version to the schema's own; and back. */
+void stasis_steps_up(const struct stasis_schema *schema, uint32_t version, void *state);
+void stasis_steps_down(const struct stasis_schema *schema, uint32_t version, void *state);
+
+/* Makes *state one that the version can say, as far as steps do not: what it lacks becomes default,
+ * what it bounds is cut. Each loss is told to `lost` ("field.name 0x12"); returns their number. */
+typedef void stasis_lost_fn(void *ctx, const char *what);
+unsigned stasis_state_fit(const struct stasis_schema *schema, uint32_t version, void *state,
+                          stasis_lost_fn *lost, void *ctx);
+
+/* Reads the map at the cursor into *scratch (schema->size bytes; undefined on failure), takes it
+ * to the schema's version and checks it. Of the record, type, instance and version are used.
+ * STASIS_ERR_VERSION, or STASIS_ERR_CORRUPT with the place in words. */
 STASIS_MUST_CHECK int stasis_decode_fields(struct stasis_reader *reader,
                                            const struct stasis_record *record,
                                            const struct stasis_schema *schema, void *scratch,

@@ -21,6 +21,7 @@ struct step {
 struct decoder {
     struct stasis_reader *reader;
     uint32_t version;
+    uint64_t bound; /* of the field being read: its mask or maximum in that version */
     unsigned depth;
     struct step path[STASIS_SCHEMA_DEPTH_MAX + 1]; /* where we are, for the message */
     char why[128];                                 /* what the reader's fault cannot say */
@@ -45,8 +46,8 @@ static void decode_int(struct decoder *decoder, const struct stasis_field *field
                                       : stasis_reader_uint(decoder->reader);
 
     /* The mask fits the type (def_fields.h), so what passes is not truncated. */
-    if (value & ~field->mask)
-        refuse(decoder, "0x%" PRIx64 " is outside its mask 0x%" PRIx64, value, field->mask);
+    if (value & ~decoder->bound)
+        refuse(decoder, "0x%" PRIx64 " is outside its mask 0x%" PRIx64, value, decoder->bound);
     else
         stasis_field_set_int(field, base, index, value);
 }
@@ -66,8 +67,8 @@ static void decode_buf(struct decoder *decoder, const struct stasis_field *field
     const uint8_t *bytes;
     size_t len = stasis_reader_bin(decoder->reader, &bytes);
 
-    if (len > field->max) {
-        refuse(decoder, "%zu bytes, at most %" PRIu32, len, field->max);
+    if (len > decoder->bound) {
+        refuse(decoder, "%zu bytes, at most %" PRIu64, len, decoder->bound);
     } else if (len) {
         memcpy(base + field->offset, bytes, len);
         stasis_field_set_count(field, base, (uint32_t)len);
@@ -79,8 +80,8 @@ static void decode_str(struct decoder *decoder, const struct stasis_field *field
     const char *str;
     size_t len = stasis_reader_str(decoder->reader, &str);
 
-    if (len > field->max) {
-        refuse(decoder, "%zu bytes, at most %" PRIu32, len, field->max);
+    if (len > decoder->bound) {
+        refuse(decoder, "%zu bytes, at most %" PRIu64, len, decoder->bound);
     } else if (!stasis_utf8_valid(str, len)) {
         refuse(decoder, "not UTF-8, or with control characters");
     } else {
@@ -108,8 +109,8 @@ static void decode_list(struct decoder *decoder, const struct stasis_field *fiel
 {
     uint32_t count = stasis_reader_array(decoder->reader);
 
-    if (count > field->max) {
-        refuse(decoder, "%" PRIu32 " elements, at most %" PRIu32, count, field->max);
+    if (count > decoder->bound) {
+        refuse(decoder, "%" PRIu32 " elements, at most %" PRIu64, count, decoder->bound);
         return;
     }
     stasis_field_set_count(field, base, count);
@@ -141,27 +142,27 @@ static void decode_field(struct decoder *decoder, const struct stasis_field *fie
     }
 }
 
-static uint32_t count_fields(const struct stasis_schema *schema, uint32_t version)
+static uint64_t bound_of(const struct stasis_field *field)
 {
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < schema->field_count; i++)
-        count += schema->fields[i].since <= version;
-    return count;
+    return field->kind == STASIS_KIND_INT || field->kind == STASIS_KIND_INTS ? field->mask
+                                                                             : field->max;
 }
 
 static void decode_members(struct decoder *decoder, const struct stasis_schema *schema,
                            uint8_t *base)
 {
     struct step *step = &decoder->path[decoder->depth];
+    bool has_past = schema->past && schema->past->before;
 
     for (uint32_t i = 0; i < schema->field_count; i++) {
         const struct stasis_field *field = &schema->fields[i];
         uint64_t id;
 
-        if (field->since > decoder->version)
+        if (!stasis_field_in(field, decoder->version))
             continue;
         step->field = field;
+        decoder->bound =
+            has_past ? stasis_field_bound(schema, field, decoder->version) : bound_of(field);
         id = stasis_reader_uint(decoder->reader);
         if (id != field->id)
             refuse(decoder, "id %" PRIu64 " stands where %u must", id, field->id);
@@ -175,7 +176,7 @@ static void decode_members(struct decoder *decoder, const struct stasis_schema *
 /* Reads one map into *base, which is zero. */
 static void decode_map(struct decoder *decoder, const struct stasis_schema *schema, uint8_t *base)
 {
-    uint32_t want = count_fields(schema, decoder->version);
+    uint32_t want = stasis_schema_count(schema, decoder->version);
     uint32_t count = stasis_reader_map(decoder->reader);
 
     decoder->path[decoder->depth].field = NULL;
@@ -185,7 +186,7 @@ static void decode_map(struct decoder *decoder, const struct stasis_schema *sche
     if (decoder->reader->fault)
         return;
     if (want != schema->field_count)
-        stasis_state_init(schema, base); /* fields the version did not have keep their default */
+        stasis_state_init(schema, base); /* fields the version does not have keep their default */
     decode_members(decoder, schema, base);
 }
 
@@ -231,8 +232,7 @@ int stasis_decode_fields(struct stasis_reader *reader, const struct stasis_recor
         reader->fault = "refused"; /* its text may be in our frame */
         return rc;
     }
-    /* A version that gives an old field a new meaning converts it here, between reading what the
-     * record's version says and checking what this one asks. */
+    stasis_steps_up(schema, record->version, scratch);
     if (stasis_state_check(schema, scratch, &inner))
         return stasis_fail(err, STASIS_ERR_CORRUPT, "record %s %s: %s", record->type,
                            record->instance, inner.msg);

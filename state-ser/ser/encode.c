@@ -79,9 +79,9 @@ static void pack_int(msgpack_packer *packer, const struct stasis_field *field, c
 }
 
 static void encode_fields(msgpack_packer *packer, const struct stasis_schema *schema,
-                          const uint8_t *base);
+                          uint32_t version, const uint8_t *base);
 
-static void encode_field(msgpack_packer *packer, const struct stasis_field *field,
+static void encode_field(msgpack_packer *packer, const struct stasis_field *field, uint32_t version,
                          const uint8_t *base)
 {
     const uint8_t *at = base + field->offset;
@@ -105,24 +105,26 @@ static void encode_field(msgpack_packer *packer, const struct stasis_field *fiel
         pack_str(packer, (const char *)at);
         break;
     case STASIS_KIND_STRUCT:
-        encode_fields(packer, field->sub, at);
+        encode_fields(packer, field->sub, version, at);
         break;
     case STASIS_KIND_LIST:
         count = stasis_field_get_count(field, base);
         msgpack_pack_array(packer, count);
         for (uint32_t i = 0; i < count; i++)
-            encode_fields(packer, field->sub, at + (size_t)i * field->elem_size);
+            encode_fields(packer, field->sub, version, at + (size_t)i * field->elem_size);
         break;
     }
 }
 
 static void encode_fields(msgpack_packer *packer, const struct stasis_schema *schema,
-                          const uint8_t *base)
+                          uint32_t version, const uint8_t *base)
 {
-    msgpack_pack_map(packer, schema->field_count);
+    msgpack_pack_map(packer, stasis_schema_count(schema, version));
     for (uint32_t i = 0; i < schema->field_count; i++) {
+        if (!stasis_field_in(&schema->fields[i], version))
+            continue;
         msgpack_pack_uint16(packer, schema->fields[i].id);
-        encode_field(packer, &schema->fields[i], base);
+        encode_field(packer, &schema->fields[i], version, base);
     }
 }
 
@@ -135,7 +137,8 @@ void stasis_encode_array(struct stasis_sink *sink, uint32_t count)
 }
 
 void stasis_encode_record(struct stasis_sink *sink, const struct stasis_schema *schema,
-                          const char *instance, const void *state, size_t *ret_fields_at)
+                          uint32_t version, const char *instance, const void *state,
+                          size_t *ret_fields_at)
 {
     msgpack_packer packer;
 
@@ -143,8 +146,8 @@ void stasis_encode_record(struct stasis_sink *sink, const struct stasis_schema *
     msgpack_pack_array(&packer, STASIS_RECORD_PARTS);
     pack_str(&packer, schema->type);
     pack_str(&packer, instance);
-    msgpack_pack_uint16(&packer, schema->version);
+    msgpack_pack_uint32(&packer, version);
     msgpack_pack_uint8(&packer, schema->optional ? STASIS_RECORD_OPTIONAL : 0);
     *ret_fields_at = sink->len;
-    encode_fields(&packer, schema, state);
+    encode_fields(&packer, schema, version, state);
 }

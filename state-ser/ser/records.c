@@ -130,6 +130,15 @@ int stasis_records_insert(struct stasis_records *set, size_t index,
     return 0;
 }
 
+int stasis_records_copy(const struct stasis_records *from, size_t index, struct stasis_records *to,
+                        struct stasis_error *err)
+{
+    const struct entry *entry = from->entries[index];
+
+    return stasis_records_insert(to, to->count, &entry->record, entry->bytes, entry->len,
+                                 entry->len - entry->record.fields_len, err);
+}
+
 static int check_add(const struct stasis_records *set, const struct stasis_schema *schema,
                      const char *instance, const void *state, size_t index,
                      struct stasis_error *err)
@@ -164,7 +173,7 @@ int stasis_records_add(struct stasis_records *set, const struct stasis_schema *s
 
     if (rc)
         return rc;
-    stasis_encode_record(&sink, schema, instance, state, &fields_at);
+    stasis_encode_record(&sink, schema, schema->version, instance, state, &fields_at);
     if (sink.failed)
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "record %s %s: out of memory", schema->type,
                          instance);

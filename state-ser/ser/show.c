@@ -37,9 +37,9 @@ static void show_buf(struct stasis_json *json, const struct stasis_field *field,
 }
 
 static void show_state(struct stasis_json *json, const struct stasis_schema *schema,
-                       const uint8_t *base);
+                       uint32_t version, const uint8_t *base);
 
-static void show_field(struct stasis_json *json, const struct stasis_field *field,
+static void show_field(struct stasis_json *json, const struct stasis_field *field, uint32_t version,
                        const uint8_t *base)
 {
     const uint8_t *at = base + field->offset;
@@ -62,25 +62,27 @@ static void show_field(struct stasis_json *json, const struct stasis_field *fiel
         stasis_json_str(json, (const char *)at);
         break;
     case STASIS_KIND_STRUCT:
-        show_state(json, field->sub, at);
+        show_state(json, field->sub, version, at);
         break;
     case STASIS_KIND_LIST:
         count = stasis_field_get_count(field, base);
         stasis_json_array_begin(json);
         for (uint32_t i = 0; i < count; i++)
-            show_state(json, field->sub, at + (size_t)i * field->elem_size);
+            show_state(json, field->sub, version, at + (size_t)i * field->elem_size);
         stasis_json_array_end(json);
         break;
     }
 }
 
 static void show_state(struct stasis_json *json, const struct stasis_schema *schema,
-                       const uint8_t *base)
+                       uint32_t version, const uint8_t *base)
 {
     stasis_json_object_begin(json);
     for (uint32_t i = 0; i < schema->field_count; i++) {
+        if (!stasis_field_in(&schema->fields[i], version))
+            continue;
         stasis_json_key(json, schema->fields[i].name);
-        show_field(json, &schema->fields[i], base);
+        show_field(json, &schema->fields[i], version, base);
     }
     stasis_json_object_end(json);
 }
@@ -118,7 +120,7 @@ static int show_record(struct stasis_json *json, const struct stasis_record *rec
     stasis_json_object_begin(json);
     show_header(json, record);
     if (record->schema)
-        show_state(json, record->schema, state);
+        show_state(json, record->schema, record->schema->version, state);
     else
         stasis_unknown_walk(&reader, json);
     stasis_json_object_end(json);

@@ -12,6 +12,7 @@
 #define STASIS_LIST(id, sub, name, max, since, doc)                                                \
     uint32_t name##_count;                                                                         \
     struct stasis_##sub##_state name[max];
+#define STASIS_WAS(before, id, name, bound)
 #include STASIS_DEF
 #undef STASIS_INT
 #undef STASIS_INTS
@@ -19,4 +20,5 @@
 #undef STASIS_STR
 #undef STASIS_STRUCT
 #undef STASIS_LIST
+#undef STASIS_WAS
 #undef STASIS_DEF

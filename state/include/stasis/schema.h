@@ -12,8 +12,20 @@
  *   STASIS_STRUCT(id, sub, name, since, doc)                    one nested state
  *   STASIS_LIST(id, sub, name, max, since, doc)                 up to max nested states
  *
+ *   STASIS_WAS(before, id, name, bound)                         see below
+ *
  * ids start at 1, rise by one and are never reused. `since` is the record version a field came
  * with. `mask` holds the bits that may be set; a default outside its own mask does not compile.
+ *
+ * A list tells its past too, so that files of every earlier version can be read and written. Once
+ * released, a row keeps its id, type, size and default:
+ * - a field that is new has the new version as its `since`;
+ * - one that goes keeps its row, with STASIS_GONE(since, until) for its `since`: it is on the wire
+ *   in versions before `until`, and in the struct for the steps only;
+ * - a mask or maximum that grows leaves its old one in a row STASIS_WAS: before version `before`
+ *   it was `bound`;
+ * - what a table cannot say is a step (struct stasis_step).
+ * A nested state has the versions of the record that holds it.
  */
 #ifndef STASIS_SCHEMA_H
 #define STASIS_SCHEMA_H
@@ -38,9 +50,13 @@ enum stasis_kind {
 
 struct stasis_schema;
 
+/* The `since` of a field that was on the wire from version `since` to the one before `until`. */
+#define STASIS_GONE(since, until) ((since) | (until) << 16)
+
 struct stasis_field {
     uint16_t id;
-    uint16_t since;
+    uint16_t since; /* first record version that has the field */
+    uint16_t until; /* first that has it no more; 0: none */
     enum stasis_kind kind;
     bool is_signed;       /* INT: int64_t */
     uint32_t elem_size;   /* INT, INTS: size of one; BUF: register size; STRUCT, LIST: of one */
@@ -55,6 +71,25 @@ struct stasis_field {
     const struct stasis_schema *sub; /* STRUCT, LIST */
 };
 
+/* Before version `before`, the mask (INT, INTS) or maximum (BUF, STR, LIST) of field id was less.
+ */
+struct stasis_past {
+    uint16_t before;
+    uint16_t id;
+    uint64_t bound;
+};
+
+/* How a state gets from version `to` - 1 to `to`, and back. Pure and total: any state that the
+ * bounds of the one version allow becomes one that those of the other do. Either may be NULL.
+ * Upwards the new fields hold their defaults before the call, and what the old version alone had is
+ * forgotten after it. Downwards, a new field that is not left at its default is a loss, which
+ * whoever writes the older version refuses unless it is allowed. */
+struct stasis_step {
+    uint16_t to;
+    void (*up)(void *state);
+    void (*down)(void *state);
+};
+
 /* Depth of nesting below a record: a constant of the lists, never of the input. */
 #define STASIS_SCHEMA_DEPTH_MAX 3
 
@@ -65,6 +100,8 @@ struct stasis_schema {
     size_t size;      /* of the struct */
     const struct stasis_field *fields;
     uint32_t field_count;
+    const struct stasis_past *past;  /* ends with a row of zeros; NULL: none */
+    const struct stasis_step *steps; /* ascending, ends with a row of zeros; NULL: none */
     const char *doc;
     /* Rules between fields, after every mask and bound has been checked; may be NULL. */
     int (*check)(const void *state, struct stasis_error *err);
@@ -77,6 +114,20 @@ STASIS_EXPORT void stasis_state_init(const struct stasis_schema *schema, void *s
  * STASIS_ERR_RANGE names the field. Nested states are checked too. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_state_check(const struct stasis_schema *schema,
                                                        const void *state, struct stasis_error *err);
+
+/* Whether the field is on the wire in that version of its record. */
+static inline bool stasis_field_in(const struct stasis_field *field, uint32_t version)
+{
+    return field->since <= version && (!field->until || version < field->until);
+}
+
+/* The field's mask (INT, INTS) or else its `max`, as it was in that version. */
+STASIS_EXPORT uint64_t stasis_field_bound(const struct stasis_schema *schema,
+                                          const struct stasis_field *field, uint32_t version);
+
+/* Puts the field's default at its place in *state; and whether it is there. */
+STASIS_EXPORT void stasis_field_set_default(const struct stasis_field *field, void *state);
+STASIS_EXPORT bool stasis_field_is_default(const struct stasis_field *field, const void *state);
 
 /* Every record type this release knows, sorted by type; and one by its type, or NULL. */
 STASIS_EXPORT const struct stasis_schema *const *stasis_schema_all(size_t *ret_count);

@@ -151,7 +151,7 @@ struct stasis_x86_ioapic_state {
 
 #define STASIS_NESTED(name, doc)                                                                   \
     STASIS_EXPORT extern const struct stasis_schema stasis_##name##_schema;
-#define STASIS_RECORD(name, type, version, optional, doc) STASIS_NESTED(name, doc)
+#define STASIS_RECORD(name, type, version, optional, steps, doc) STASIS_NESTED(name, doc)
 #include "stasis/state/all.def"
 #undef STASIS_NESTED
 #undef STASIS_RECORD
