@@ -10,6 +10,8 @@ export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
 
 # Exit statuses are the product's own: 1 our failure, 2 usage, 5 the host lacks something.
 readonly STATUS_FAILURE=1 STATUS_USAGE=2 STATUS_HOST=5 STATUS_SKIPPED=77
+# An emulator that stopped emulating: nobody's failure, and worth a second try.
+readonly STATUS_STILL=75
 
 readonly PACKAGES_BUILD=(gcc libc6-dev linux-libc-dev cmake ninja-build pkg-config
     libmsgpack-dev zlib1g-dev libdeflate-dev libcmocka-dev python3 python3-msgpack)

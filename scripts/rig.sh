@@ -106,6 +106,10 @@ mount -t devpts none /dev/pts
 mount -t tmpfs none /tmp
 stty -opost
 stty -opost -echo </dev/ttyS1
+while :; do
+    echo alive >/dev/ttyS1
+    sleep 5
+done &
 # When its module is loaded, KVM takes the TSC's rate for that of every guest to come. Should Linux
 # then correct that by more than 250 ppm, guests of an AMD CPU without TSC scaling get a TSC that
 # stands at 0 for KVM, and timers that fire a lifetime late. Linux is done when it uses the TSC.

@@ -68,8 +68,21 @@ boot() {
 
 type_line() { echo "$*" >&3; }
 
+# A process that even KILL does not end must not stop the run: says where it waits.
+stuck() {
+    for task in /proc/"$pid"/task/*; do
+        grep -E '^(Name|State):' "$task/status"
+        cat "$task/wchan" "$task/stack" 2>/dev/null
+    done
+    fail "$out: the vmm cannot be ended"
+}
+
 # ends STATUS: the VMM must end by itself, with that status.
 ends() {
+    while kill -0 "$pid" 2>/dev/null; do
+        [ $(($(now_ms) - started)) -lt $(((limit_s + 10) * 1000)) ] || stuck
+        sleep 0.05
+    done
     wait "$pid"
     status=$?
     trap - EXIT
