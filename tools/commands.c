@@ -22,6 +22,11 @@ static const struct stasis_inspect_option core_options[] = {
     {"user", NULL, "map the lower half of the first vCPU's addresses too"},
     {0},
 };
+static const struct stasis_inspect_option migrate_options[] = {
+    {"to", "RELEASE", "the release that is to read it, for example 0.1.0"},
+    {"allow-loss", NULL, "leave out what that release cannot say, and list it"},
+    {0},
+};
 static const struct stasis_inspect_option ring_options[] = {
     {"raw", NULL, "send control characters to a terminal too"},
     {0},
@@ -35,6 +40,8 @@ const struct stasis_inspect_command stasis_inspect_commands[] = {
     {"extract", stasis_inspect_extract, "FILE", 1, 1, "verified bytes of RAM, as they are",
      extract_options},
     {"core", stasis_inspect_core, "FILE", 1, 1, "an ELF core for gdb and crash", core_options},
+    {"migrate", stasis_inspect_migrate, "IN OUT", 2, 2, "a snapshot as another release writes it",
+     migrate_options},
     {"ring", stasis_inspect_ring, "FILE", 1, 1, "print a ring file of vmm --serial out=ring:FILE",
      ring_options},
     {"help", stasis_inspect_help, "[COMMAND]", 0, 1, "this, or help on one command"},

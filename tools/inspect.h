@@ -83,6 +83,8 @@ int stasis_inspect_extract(const struct stasis_inspect_args *args, FILE *out,
                            struct stasis_error *err);
 int stasis_inspect_core(const struct stasis_inspect_args *args, FILE *out,
                         struct stasis_error *err);
+int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,
+                           struct stasis_error *err);
 int stasis_inspect_ring(const struct stasis_inspect_args *args, FILE *out,
                         struct stasis_error *err);
 int stasis_inspect_help(const struct stasis_inspect_args *args, FILE *out,

@@ -10,14 +10,39 @@
 
 enum { PIO = 0, MMIO = 1 };
 
-/* The default board, a row each: what, its name, behaviour version, bus, address, size, GSI.
+/* The default boards, a row each: what, its name, behaviour version, bus, address, size, GSI.
  * Addresses and lines are a PC's; the PL031 has the first page of the MMIO gap and the line that
- * a PC's clock has. */
-static const struct stasis_board_device_state default_devices[] = {
+ * a PC's clock has. Once released, a board stays what it is. */
+static const struct stasis_board_device_state devices_0_1_0[] = {
     {"stasis.serial", "com1", 1, PIO, 0x3f8, 8, 4},
     {"stasis.i8042", "kbd", 1, PIO, 0x60, 5, 1},
     {"stasis.pl031", "rtc", 1, MMIO, STASIS_MMIO_GAP_START, 0x1000, 8},
 };
+
+struct default_board {
+    const char *release; /* first that had it */
+    const struct stasis_board_device_state *devices;
+    uint32_t count;
+};
+
+#define BOARD(release, devices)                                                                    \
+    {                                                                                              \
+        (release), (devices), sizeof(devices) / sizeof((devices)[0])                               \
+    }
+
+/* Newest first. */
+static const struct default_board boards[] = {
+    BOARD("0.1.0", devices_0_1_0),
+};
+
+static const struct default_board *find_board(const char *release)
+{
+    for (size_t i = 0; release && i < sizeof(boards) / sizeof(boards[0]); i++) {
+        if (!strcmp(boards[i].release, release))
+            return &boards[i];
+    }
+    return release ? NULL : &boards[0];
+}
 
 /* Three pages for KVM's own use on Intel CPUs without unrestricted guest, and one for its identity
  * map (KVM api.rst, 4.36 and 4.60): in the gap, below where firmware would be. */
@@ -30,18 +55,22 @@ static const struct stasis_board_device_state default_devices[] = {
 int stasis_board_default(const struct stasis_board_options *options,
                          struct stasis_board_state *ret_board, struct stasis_error *err)
 {
+    const struct default_board *from = find_board(options->release);
     struct stasis_board_state board;
     int rc;
 
+    if (!from)
+        return stasis_fail(err, STASIS_ERR_ARG, "release %s has no board", options->release);
     stasis_state_init(&stasis_board_schema, &board);
     snprintf(board.name, sizeof(board.name), "%s", "microvm");
-    snprintf(board.release, sizeof(board.release), "%s", STASIS_VERSION);
+    snprintf(board.release, sizeof(board.release), "%s",
+             options->release ? options->release : STASIS_VERSION);
     snprintf(board.cpu_model, sizeof(board.cpu_model), "%s", options->cpu_model);
     board.vcpus = options->vcpus;
     board.tss_addr = TSS_ADDR;
     board.identity_map_addr = IDENTITY_MAP_ADDR;
-    memcpy(board.devices, default_devices, sizeof(default_devices));
-    board.devices_count = sizeof(default_devices) / sizeof(default_devices[0]);
+    memcpy(board.devices, from->devices, from->count * sizeof(board.devices[0]));
+    board.devices_count = from->count;
     rc = stasis_memory_layout(options->memory_bytes, &board, err);
     if (rc)
         return rc;

@@ -12,9 +12,10 @@ struct stasis_board_options {
     uint64_t memory_bytes;
     uint32_t vcpus;
     const char *cpu_model; /* "host" or "baseline" */
+    const char *release;   /* whose default board; NULL: this one's */
 };
 
-/* This release's default board. STASIS_ERR_ARG names the option that is out of bounds. */
+/* A release's default board. STASIS_ERR_ARG names the option that is out of bounds. */
 STASIS_MUST_CHECK int stasis_board_default(const struct stasis_board_options *options,
                                            struct stasis_board_state *ret_board,
                                            struct stasis_error *err);

@@ -334,6 +334,8 @@ void stasis_cli_fini(struct stasis_options *options)
     free(options->kernel_path);
     free(options->kernel_cmdline);
     free(options->initrd_path);
+    free(options->board_release);
+    free(options->snapshot_target);
     free(options->snapshot_path);
     free(options->snapshot_on_output);
     free(options->restore_path);

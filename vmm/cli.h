@@ -17,6 +17,7 @@ enum stasis_cli_cpu { STASIS_CLI_CPU_HOST = 0, STASIS_CLI_CPU_BASELINE };
 enum stasis_cli_then { STASIS_CLI_THEN_EXIT = 0, STASIS_CLI_THEN_RESUME };
 enum stasis_cli_background { STASIS_CLI_BACKGROUND_ON = 0, STASIS_CLI_BACKGROUND_OFF };
 enum stasis_cli_sync { STASIS_CLI_SYNC_FULL = 0, STASIS_CLI_SYNC_NONE };
+enum stasis_cli_loss { STASIS_CLI_LOSS_REFUSE = 0, STASIS_CLI_LOSS_ALLOW };
 enum stasis_cli_clock { STASIS_CLI_CLOCK_CONTINUE = 0, STASIS_CLI_CLOCK_ADVANCE };
 
 /* Strings are owned by the struct; NULL means not given. Exactly one of kernel_path, demo and
@@ -33,6 +34,7 @@ struct stasis_options {
     uint64_t memory_mib; /* 1 .. 64 TiB */
     uint64_t vcpus;      /* 1 in this release */
     enum stasis_cli_cpu cpu;
+    char *board_release; /* whose default board; NULL: this one's */
 
     char *snapshot_path;      /* "-": standard output */
     char *snapshot_on_output; /* 1 .. STASIS_MATCH_MAX bytes */
@@ -41,6 +43,8 @@ struct stasis_options {
     enum stasis_cli_then snapshot_then;
     uint64_t snapshot_zlib_level; /* 0: not compressed */
     enum stasis_cli_sync snapshot_sync;
+    char *snapshot_target; /* name of a release, or NULL: this one */
+    enum stasis_cli_loss snapshot_loss;
 
     char *restore_path; /* "-": standard input */
     enum stasis_cli_clock restore_clock;

@@ -6,12 +6,15 @@
 
 #include <string.h>
 
+#include "stasis/migrate.h"
+
 static int check_source(const struct stasis_cli_given *given, struct stasis_error *err)
 {
     const uint32_t fresh_only =
         STASIS_CLI_BIT(STASIS_CLI_KERNEL) | STASIS_CLI_BIT(STASIS_CLI_DEMO) |
         STASIS_CLI_BIT(STASIS_CLI_INITRD) | STASIS_CLI_BIT(STASIS_CLI_MEMORY) |
-        STASIS_CLI_BIT(STASIS_CLI_VCPU) | STASIS_CLI_BIT(STASIS_CLI_CPU);
+        STASIS_CLI_BIT(STASIS_CLI_VCPU) | STASIS_CLI_BIT(STASIS_CLI_CPU) |
+        STASIS_CLI_BIT(STASIS_CLI_BOARD);
     uint32_t seen = given->options;
     bool restore = seen & STASIS_CLI_BIT(STASIS_CLI_RESTORE);
 
@@ -74,6 +77,26 @@ static int check_streams(const struct stasis_options *options, struct stasis_err
     return 0;
 }
 
+static int check_release(const char *option, const char *name, struct stasis_error *err)
+{
+    const struct stasis_release *release;
+    int rc = name ? stasis_release_get(name, &release, err) : 0;
+
+    return rc ? stasis_wrap(err, rc, "%s", option) : 0;
+}
+
+static int check_releases(const struct stasis_options *options, struct stasis_error *err)
+{
+    int rc = check_release("--board", options->board_release, err);
+
+    if (!rc)
+        rc = check_release("--snapshot-out", options->snapshot_target, err);
+    if (!rc && options->snapshot_loss == STASIS_CLI_LOSS_ALLOW && !options->snapshot_target)
+        rc = stasis_fail(err, STASIS_ERR_ARG,
+                         "--snapshot-out: loss=allow goes with target=RELEASE; leave it out");
+    return rc;
+}
+
 int stasis_cli_check(const struct stasis_options *options, const struct stasis_cli_given *given,
                      struct stasis_error *err)
 {
@@ -81,5 +104,7 @@ int stasis_cli_check(const struct stasis_options *options, const struct stasis_c
 
     if (!rc)
         rc = check_serial(options, given, err);
+    if (!rc)
+        rc = check_releases(options, err);
     return rc ? rc : check_streams(options, err);
 }

@@ -13,6 +13,7 @@ static const char *const clock_words[] = {"continue", "advance", NULL};
 static const char *const background_words[] = {"on", "off", NULL};
 /* In the order of enum stasis_ram_mode. */
 static const char *const memory_words[] = {"auto", "copy", "map", "lazy", NULL};
+static const char *const loss_words[] = {"refuse", "allow", NULL};
 static const char *const allow_words[] = {"tsc", NULL};
 const char *const stasis_cli_out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
 
@@ -60,6 +61,11 @@ static const struct stasis_cli_key cpu_keys[] = {
     {0},
 };
 
+static const struct stasis_cli_key board_keys[] = {
+    {"release", STASIS_CLI_TEXT, AT(board_release), "RELEASE", "give a release, for example 0.1.0"},
+    {0},
+};
+
 static const struct stasis_cli_key serial_keys[] = {
     {"out", STASIS_CLI_OUT, 0, "stdio|none|file:PATH|ring:PATH|pipe:PATH",
      "give stdio, none, file:PATH, ring:PATH or pipe:PATH", .words = stasis_cli_out_words},
@@ -83,6 +89,10 @@ static const struct stasis_cli_key snapshot_keys[] = {
      "give none, zlib, or zlib:1 (fast) to zlib:12 (small)", 1, 12, .words = compress_words},
     {"sync", STASIS_CLI_WORD, AT(snapshot_sync), "full|none", "give full or none",
      .words = sync_words},
+    {"target", STASIS_CLI_TEXT, AT(snapshot_target), "RELEASE",
+     "give a release, for example 0.1.0"},
+    {"loss", STASIS_CLI_WORD, AT(snapshot_loss), "refuse|allow", "give refuse or allow",
+     .words = loss_words},
     {0},
 };
 
@@ -115,6 +125,8 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
     [STASIS_CLI_CPU] = {"cpu", cpu_keys,
                         "host (default): what this CPU has; baseline: a small, fixed CPU,\n"
                         "so that the guest thaws on any host.\n"},
+    [STASIS_CLI_BOARD] = {"board", board_keys,
+                          "The default board of that release, which can then thaw the guest.\n"},
     [STASIS_CLI_SERIAL] = {"serial", serial_keys,
                            "Where serial output goes (default stdio); only stdio takes input.\n"
                            "file: up to limit (64M); ring: the last size (1M) bytes;\n"
@@ -125,7 +137,9 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
                                  "When: on SIGUSR1, Ctrl-A s, or TEXT on the serial port, or\n"
                                  "N ms after the start. Then exit (default) or resume.\n"
                                  "compress: how RAM is stored (default none);\n"
-                                 "sync=none: do not wait for the disk.\n",
+                                 "sync=none: do not wait for the disk.\n"
+                                 "target: a file for that older release; loss=allow: without\n"
+                                 "what it cannot say, instead of refusing.\n",
                                  "Freeze and thaw:"},
     [STASIS_CLI_ALLOW] = {"allow", allow_keys,
                           "With --restore: run although the TSC's rate here differs from the\n"

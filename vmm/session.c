@@ -199,6 +199,7 @@ static int boot(struct stasis_session *session, struct stasis_error *err)
         .memory_bytes = options->memory_mib << 20,
         .vcpus = (uint32_t)options->vcpus,
         .cpu_model = options->cpu == STASIS_CLI_CPU_BASELINE ? "baseline" : "host",
+        .release = options->board_release,
     };
     const struct stasis_boot_options boot_options = {
         .kernel_path = options->kernel_path,
@@ -220,6 +221,21 @@ static int boot(struct stasis_session *session, struct stasis_error *err)
         rc = stasis_x86_boot_vcpu(&machine->vcpus[0], &cpu, err);
     /* Last: it may empty a file, which a mistyped option above must not cost. */
     return rc ? rc : open_output(session, err);
+}
+
+/* Kinds that a newer release added, and made so that an older one may do without. */
+static void say_skipped(const char *path, struct stasis_snap *snap)
+{
+    const struct stasis_records *records = stasis_snap_records(snap);
+
+    for (size_t i = 0; i < stasis_records_count(records); i++) {
+        struct stasis_record record = stasis_records_at(records, i);
+
+        if (!record.schema)
+            stasis_say("%s: warning: record %s %s is unknown to this release, and skipped: %s "
+                       "wrote it as optional",
+                       path, record.type, record.instance, stasis_snap_info(snap)->producer);
+    }
 }
 
 static void say_reason(const char *path, const struct stasis_ram *ram)
@@ -252,6 +268,8 @@ static int thaw(struct stasis_session *session, struct stasis_error *err)
     stasis_ram_fault_catch(&session->machine);
     if (!rc)
         rc = stasis_thaw(&session->machine, snap, &thaw_options, &session->host, err);
+    if (!rc)
+        say_skipped(path, snap);
     stasis_snap_free(snap);
     if (rc)
         return rc;

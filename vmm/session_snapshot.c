@@ -5,6 +5,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "stasis/migrate.h"
 #include "tools/progress.h"
 #include "vmm/clock.h"
 #include "vmm/freeze.h"
@@ -59,6 +60,36 @@ static int save_stream(struct stasis_snap *snap, const struct stasis_save_opts *
     return rc;
 }
 
+static void say_lost(void *ctx, const char *what)
+{
+    (void)ctx;
+    stasis_say("left out: %s", what);
+}
+
+/* Makes the snapshot one that the older release reads. */
+static int convert(const struct stasis_session *session, struct stasis_snap *snap,
+                   struct stasis_error *err)
+{
+    const struct stasis_options *options = session->options;
+    const struct stasis_convert_opts opts = {
+        .size = sizeof(opts),
+        .allow_loss = options->snapshot_loss == STASIS_CLI_LOSS_ALLOW,
+        .lost = say_lost,
+    };
+    const struct stasis_release *release;
+    struct stasis_records *records;
+    int rc;
+
+    if (!options->snapshot_target)
+        return 0;
+    rc = stasis_release_get(options->snapshot_target, &release, err);
+    if (!rc)
+        rc = stasis_records_convert(stasis_snap_records(snap), release, &opts, &records, err);
+    if (!rc)
+        stasis_snap_set_records(snap, records);
+    return rc;
+}
+
 /* The machine is paused. */
 static int save(struct stasis_session *session, struct stasis_save_stats *ret_stats,
                 struct stasis_error *err)
@@ -74,8 +105,12 @@ static int save(struct stasis_session *session, struct stasis_save_stats *ret_st
     struct stasis_snap *snap = NULL;
     int rc = stasis_freeze(&session->machine, &snap, err);
 
-    if (rc)
+    if (!rc)
+        rc = convert(session, snap, err);
+    if (rc) {
+        stasis_snap_free(snap);
         return stasis_wrap(err, rc, "cannot freeze the guest");
+    }
     stasis_progress_init(&saving.progress, "vmm: saving");
     if (to_stream(session))
         rc = save_stream(snap, &opts, ret_stats, err);

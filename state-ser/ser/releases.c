@@ -30,11 +30,22 @@ const struct stasis_release *stasis_release_all(size_t *ret_count)
     return releases;
 }
 
-const struct stasis_release *stasis_release_find(const char *name)
+int stasis_release_get(const char *name, const struct stasis_release **ret_release,
+                       struct stasis_error *err)
 {
-    for (size_t i = 0; i < sizeof(releases) / sizeof(releases[0]); i++) {
-        if (!strcmp(releases[i].name, name))
-            return &releases[i];
+    char known[200] = "";
+    size_t count, used = 0;
+    const struct stasis_release *all = stasis_release_all(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        if (!strcmp(all[i].name, name)) {
+            *ret_release = &all[i];
+            return 0;
+        }
+        if (used < sizeof(known))
+            used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", i ? ", " : "",
+                                     all[i].name);
     }
-    return NULL;
+    return stasis_fail(err, STASIS_ERR_ARG, "%.40s is not a release that this one knows: give %s",
+                       name, known);
 }

@@ -46,6 +46,12 @@ struct stasis_records *stasis_snap_records(struct stasis_snap *snap)
     return snap->records;
 }
 
+void stasis_snap_set_records(struct stasis_snap *snap, struct stasis_records *records)
+{
+    stasis_records_free(snap->records);
+    snap->records = records;
+}
+
 int stasis_snap_add_ram(struct stasis_snap *snap, uint64_t gpa, const void *host, uint64_t size,
                         struct stasis_error *err)
 {

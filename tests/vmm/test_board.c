@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "stasis/migrate.h"
 #include "vmm/board.h"
 #include "vmm/memory.h"
 
@@ -29,6 +30,45 @@ static void default_passes_every_check(void **state)
     assert_int_equal(board.vcpus, 1);
     assert_int_equal(board.ram_count, 1);
     assert_int_equal(board.ram[0].size, 64 << 20);
+}
+
+/* Every release has its board, which is what the release table says it knows. */
+static void boards_of_all_releases(void **state)
+{
+    size_t count;
+    const struct stasis_release *all = stasis_release_all(&count);
+
+    (void)state;
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++) {
+        const struct stasis_board_options options = {.memory_bytes = 64 << 20,
+                                                     .vcpus = all[i].vcpus,
+                                                     .cpu_model = "host",
+                                                     .release = all[i].name};
+        struct stasis_board_state board;
+
+        assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
+        assert_string_equal(board.release, all[i].name);
+        for (uint32_t d = 0; d < board.devices_count; d++) {
+            const struct stasis_release_record *row =
+                stasis_release_record_find(&all[i], board.devices[d].type);
+
+            assert_non_null(row);
+            assert_true(row->behaviour >= board.devices[d].version);
+        }
+    }
+}
+
+static void a_release_without_a_board(void **state)
+{
+    const struct stasis_board_options options = {
+        .memory_bytes = 64 << 20, .vcpus = 1, .cpu_model = "host", .release = "0.0.0"};
+    struct stasis_board_state board;
+    struct stasis_error err;
+
+    (void)state;
+    assert_int_equal(stasis_board_default(&options, &board, &err), STASIS_ERR_ARG);
+    assert_string_equal(err.msg, "release 0.0.0 has no board");
 }
 
 /* A guest's drivers depend on these addresses: a new default is a new board. */
@@ -112,7 +152,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(default_passes_every_check), cmocka_unit_test(default_devices),
         cmocka_unit_test(kvm_pages_are_in_the_gap),   cmocka_unit_test(bad_memory_is_refused),
-        cmocka_unit_test(unknown_boards_are_refused),
+        cmocka_unit_test(unknown_boards_are_refused), cmocka_unit_test(boards_of_all_releases),
+        cmocka_unit_test(a_release_without_a_board),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,11 +60,11 @@ static void has_defaults(void **state)
 
 static void takes_a_whole_boot(void **state)
 {
-    struct stasis_options options =
-        good("--kernel|path=vm,cmdline=\"console=ttyS0,115200 quiet\",kernel_load_addr=0x1000000|"
-             "--initrd=path=rd|--memory|size_mib=512|--vcpu=num=1|--cpu|baseline|--serial|"
-             "out=file:\"x\",limit=8K,rate=1M|--snapshot-out|path='a,b',on_output=login:,"
-             "after_ms=0,then=resume,compress=zlib:6,sync=none");
+    struct stasis_options options = good(
+        "--kernel|path=vm,cmdline=\"console=ttyS0,115200 quiet\",kernel_load_addr=0x1000000|"
+        "--initrd=path=rd|--memory|size_mib=512|--vcpu=num=1|--cpu|baseline|--serial|"
+        "out=file:\"x\",limit=8K,rate=1M|--snapshot-out|path='a,b',on_output=login:,"
+        "after_ms=0,then=resume,compress=zlib:6,sync=none,target=0.1.0,loss=allow|--board|0.1.0");
 
     (void)state;
     assert_string_equal(options.kernel_path, "vm");
@@ -84,6 +84,9 @@ static void takes_a_whole_boot(void **state)
     assert_int_equal(options.snapshot_then, STASIS_CLI_THEN_RESUME);
     assert_int_equal(options.snapshot_zlib_level, 6);
     assert_int_equal(options.snapshot_sync, STASIS_CLI_SYNC_NONE);
+    assert_string_equal(options.snapshot_target, "0.1.0");
+    assert_int_equal(options.snapshot_loss, STASIS_CLI_LOSS_ALLOW);
+    assert_string_equal(options.board_release, "0.1.0");
     stasis_cli_fini(&options);
 }
 
@@ -233,6 +236,11 @@ static void refuses_with_option_and_remedy(void **state)
         {"--restore|x|--memory|1", "leave out --memory"},
         {"--restore|x|--vcpu|1", "leave out --vcpu"},
         {"--restore|x|--cpu|host", "leave out --cpu"},
+        {"--restore|x|--board|0.1.0", "leave out --board"},
+        {"--demo|--board|9.9.9", "--board: 9.9.9 is not a release|give 0.1.0"},
+        {"--demo|--snapshot-out|x,target=9", "--snapshot-out: 9 is not a release|give 0.1.0"},
+        {"--demo|--snapshot-out|x,loss=allow", "loss=allow goes with target=RELEASE"},
+        {"--demo|--snapshot-out|x,target=0.1.0,loss=some", "give refuse or allow"},
         {"--kernel|x|--demo", "--kernel does not go with --demo"},
         {"--demo|--allow|tsc", "--allow|--restore FILE"},
         {"--restore|x|--allow|all", "--allow: what=all: give tsc"},
@@ -290,7 +298,9 @@ static void help_names_every_option(void **state)
         "--cpu ",
         "--serial out=stdio|none|file:PATH|ring:PATH|pipe:PATH[,limit=BYTES]",
         "--snapshot-out path=FILE[,on_output=TEXT][,after_ms=N][,then=exit|resume]",
-        "[,compress=none|zlib[:LEVEL]][,sync=full|none]\n",
+        "[,compress=none|zlib[:LEVEL]][,sync=full|none]",
+        "[,target=RELEASE][,loss=refuse|allow]\n",
+        "--board ",
         "--allow ",
         "--metrics path=FILE\n",
         "--help\n",

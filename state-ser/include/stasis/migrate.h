@@ -26,9 +26,13 @@ struct stasis_release {
     size_t record_count;
 };
 
-/* Every release that was made, oldest first; and one by its name, or NULL. */
+/* Every release that was made, oldest first. */
 STASIS_EXPORT const struct stasis_release *stasis_release_all(size_t *ret_count);
-STASIS_EXPORT const struct stasis_release *stasis_release_find(const char *name);
+
+/* The release of that name. STASIS_ERR_ARG names those there are. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_release_get(const char *name,
+                                                       const struct stasis_release **ret_release,
+                                                       struct stasis_error *err);
 
 /* What the release knows of a type, or NULL. */
 STASIS_EXPORT const struct stasis_release_record *

@@ -42,6 +42,11 @@ STASIS_EXPORT void stasis_snap_free(struct stasis_snap *snap);
  * snapshot. */
 STASIS_EXPORT struct stasis_records *stasis_snap_records(struct stasis_snap *snap);
 
+/* Puts other records in their place, which the snapshot owns from then on; the old ones are freed.
+ * For those that stasis_records_convert() made. */
+STASIS_EXPORT void stasis_snap_set_records(struct stasis_snap *snap,
+                                           struct stasis_records *records);
+
 /* Adds a range of guest RAM: `host` holds `size` bytes for guest physical address `gpa`, and must
  * stay there until the last save, and must not change during one. gpa and size are multiples of
  * STASIS_PAGE_SIZE; ranges do not overlap (STASIS_ERR_EXISTS) and are added in ascending order

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * A snapshot as another release writes it. RAM is mapped from the old file, verified, and saved
+ * from there; the new file appears when it is whole.
+ */
+#include <inttypes.h>
+#include <sys/mman.h>
+
+#include "stasis/migrate.h"
+#include "stasis/ram.h"
+#include "tools/inspect.h"
+#include "tools/progress.h"
+
+enum { OPTION_TO, OPTION_ALLOW_LOSS };
+
+struct migration {
+    struct stasis_snap *from;
+    struct stasis_snap *to;
+    struct stasis_ram *ram;
+    void *hosts[STASIS_RAM_REGION_MAX];
+    FILE *out;
+    struct stasis_progress progress;
+};
+
+static int find_release(const char *name, const struct stasis_release **ret_release,
+                        struct stasis_error *err)
+{
+    int rc = name ? stasis_release_get(name, ret_release, err)
+                  : stasis_fail(err, STASIS_ERR_ARG, "missing; give a release, for example 0.1.0");
+
+    return rc ? stasis_wrap(err, rc, "--to") : 0;
+}
+
+static void say_lost(void *ctx, const char *what)
+{
+    struct migration *migration = ctx;
+
+    fprintf(migration->out, "left out: %s\n", what);
+}
+
+static int convert(struct migration *migration, const struct stasis_release *release,
+                   bool allow_loss, struct stasis_error *err)
+{
+    const struct stasis_convert_opts opts = {
+        .size = sizeof(opts), .allow_loss = allow_loss, .lost = say_lost, .ctx = migration};
+    struct stasis_records *records;
+    int rc =
+        stasis_records_convert(stasis_snap_records(migration->from), release, &opts, &records, err);
+
+    if (rc)
+        return rc;
+    migration->to = stasis_snap_new(stasis_snap_info(migration->from)->arch);
+    if (!migration->to) {
+        stasis_records_free(records);
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the snapshot");
+    }
+    stasis_snap_set_records(migration->to, records);
+    return 0;
+}
+
+/* Address space only: what the file stores comes with its pages, the rest stays untouched. */
+static int map(struct migration *migration, struct stasis_error *err)
+{
+    for (uint32_t i = 0; i < stasis_snap_region_count(migration->from); i++) {
+        struct stasis_snap_region region = stasis_snap_region_at(migration->from, i);
+        void *host = mmap(NULL, region.size, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        int rc;
+
+        if (host == MAP_FAILED)
+            return stasis_fail_errno(err, STASIS_ERR_NOMEM, "address space for %" PRIu64 " bytes",
+                                     region.size);
+        migration->hosts[i] = host;
+        rc = stasis_snap_add_ram(migration->to, region.gpa, host, region.size, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static void unmap(struct migration *migration)
+{
+    for (uint32_t i = 0; i < stasis_snap_region_count(migration->from); i++) {
+        if (migration->hosts[i])
+            munmap(migration->hosts[i], stasis_snap_region_at(migration->from, i).size);
+    }
+}
+
+/* Every byte is verified before any of it is saved again. */
+static int attach(struct migration *migration, struct stasis_error *err)
+{
+    const struct stasis_ram_opts opts = {.size = sizeof(opts), .mode = STASIS_RAM_MAP};
+    int rc = stasis_ram_attach(migration->from, migration->hosts, &opts, &migration->ram, err);
+
+    return rc ? rc : stasis_ram_wait(migration->ram, err);
+}
+
+static bool is_compressed(const struct stasis_snap *snap)
+{
+    for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i++) {
+        if (stasis_snap_chunk_at(snap, i).kind == STASIS_CHUNK_ZLIB)
+            return true;
+    }
+    return false;
+}
+
+static bool show(void *ctx, uint64_t done, uint64_t total)
+{
+    stasis_progress_show(ctx, done, total);
+    return true;
+}
+
+static int save(struct migration *migration, const char *path, struct stasis_error *err)
+{
+    struct stasis_save_opts opts = {
+        .size = sizeof(opts), .progress = show, .ctx = &migration->progress};
+    struct stasis_save_stats stats;
+    int rc;
+
+    opts.zlib_level = is_compressed(migration->from);
+    stasis_progress_init(&migration->progress, STASIS_INSPECT_NAME ": saving");
+    rc = stasis_snap_save(migration->to, path, &opts, &stats, err);
+    stasis_progress_clear(&migration->progress);
+    if (!rc)
+        fprintf(migration->out, "%s: %" PRIu64 " bytes\n", path, stats.file_bytes);
+    return rc;
+}
+
+static void fini(struct migration *migration)
+{
+    stasis_ram_free(migration->ram);
+    unmap(migration);
+    stasis_snap_free(migration->to);
+    stasis_snap_free(migration->from);
+}
+
+int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,
+                           struct stasis_error *err)
+{
+    struct migration migration = {.out = out};
+    const struct stasis_release *release;
+    int rc = find_release(args->values[OPTION_TO], &release, err);
+
+    if (rc)
+        return rc;
+    rc = stasis_inspect_open(args->operands[0], &migration.from, err);
+    if (rc)
+        return rc;
+    rc = convert(&migration, release, args->values[OPTION_ALLOW_LOSS], err);
+    if (!rc)
+        rc = map(&migration, err);
+    if (!rc)
+        rc = attach(&migration, err);
+    if (!rc)
+        rc = save(&migration, args->operands[1], err);
+    else
+        rc = stasis_wrap(err, rc, "%s", args->operands[0]);
+    fini(&migration);
+    return rc;
+}
