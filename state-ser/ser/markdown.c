@@ -51,15 +51,38 @@ static void print_mask(FILE *out, const struct stasis_field *field)
         fprintf(out, "0x%" PRIx64, field->mask);
 }
 
-static void print_field(FILE *out, const struct stasis_field *field)
+/* " (before version 2: 0x3)" */
+static void print_past(FILE *out, const struct stasis_schema *schema,
+                       const struct stasis_field *field, bool is_int)
 {
+    for (const struct stasis_past *past = schema->past; past && past->before; past++) {
+        if (past->id != field->id)
+            continue;
+        fprintf(out, " (before version %u: ", past->before);
+        fprintf(out, is_int ? "0x%" PRIx64 : "%" PRIu64, past->bound);
+        fputc(')', out);
+    }
+}
+
+static void print_field(FILE *out, const struct stasis_schema *schema,
+                        const struct stasis_field *field)
+{
+    bool is_int = field->kind == STASIS_KIND_INT || field->kind == STASIS_KIND_INTS;
+
     fprintf(out, "| %u | `%s` | ", field->id, field->name);
     print_type(out, field);
-    fprintf(out, " | %u | ", field->since);
+    if (!is_int)
+        print_past(out, schema, field, is_int);
+    fprintf(out, " | %u", field->since);
+    if (field->until)
+        fprintf(out, " to %u", field->until - 1);
+    fputs(" | ", out);
     print_default(out, field);
     fputs(" | ", out);
-    if (field->kind == STASIS_KIND_INT || field->kind == STASIS_KIND_INTS)
+    if (is_int) {
         print_mask(out, field);
+        print_past(out, schema, field, is_int);
+    }
     fprintf(out, " | %s |\n", field->doc);
 }
 
@@ -78,13 +101,20 @@ static void print_schema(FILE *out, const struct stasis_schema *schema)
           "| --- | --- | --- | --- | --- | --- | --- |\n",
           out);
     for (uint32_t i = 0; i < schema->field_count; i++)
-        print_field(out, &schema->fields[i]);
+        print_field(out, schema, &schema->fields[i]);
     for (uint32_t i = 0; i < schema->field_count; i++) {
         if (!is_first_use(schema, i))
             continue;
         fprintf(out, "\n#### `%s`: %s\n", schema->fields[i].sub->type, schema->fields[i].sub->doc);
         print_schema(out, schema->fields[i].sub);
     }
+}
+
+void stasis_schema_markdown_one(FILE *out, const struct stasis_schema *schema)
+{
+    fprintf(out, "### `%s`: %s\n\nVersion %u, %s.\n", schema->type, schema->doc, schema->version,
+            schema->optional ? "optional" : "mandatory");
+    print_schema(out, schema);
 }
 
 void stasis_schema_markdown(FILE *out)
@@ -94,8 +124,8 @@ void stasis_schema_markdown(FILE *out)
 
     all = stasis_schema_all(&count);
     for (size_t i = 0; i < count; i++) {
-        fprintf(out, "%s### `%s`: %s\n\nVersion %u, %s.\n", i ? "\n" : "", all[i]->type,
-                all[i]->doc, all[i]->version, all[i]->optional ? "optional" : "mandatory");
-        print_schema(out, all[i]);
+        if (i)
+            fputc('\n', out);
+        stasis_schema_markdown_one(out, all[i]);
     }
 }

@@ -10,7 +10,7 @@
 
 #define STASIS_HEADER_LEN     1024u
 #define STASIS_SECTIONS_MAX   25u
-#define STASIS_FORMAT_VERSION 0u
+#define STASIS_FORMAT_VERSION 1u
 
 /* Most RAM that the format describes, and where it may lie. */
 #define STASIS_RAM_MAX (UINT64_C(1) << 42)

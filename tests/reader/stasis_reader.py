@@ -53,8 +53,8 @@ def parse_header(raw, what="header"):
     require(zlib.crc32(raw[:12] + bytes(4) + raw[16:]) == header.crc, f"{what}: wrong CRC")
     require(re.fullmatch(rb"[ -~]{1,32}\0*", header.producer), f"{what}: malformed producer")
     by = "made by " + header.producer.rstrip(b"\0").decode("ascii")
-    if header.version != 0:
-        raise Incompatible(f"{by}: format version {header.version}, known is 0")
+    if header.version != 1:
+        raise Incompatible(f"{by}: format version {header.version}, known is 1")
     if unknown := header.incompatible & ~(TRAILER_BIT | COMPRESSED_BIT):
         raise Incompatible(f"{by}: unknown features {unknown:#x}")
     for name, wanted in (("chunk", CHUNK), ("page", PAGE), ("entry", SECTION_FORM.size)):

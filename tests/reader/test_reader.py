@@ -90,7 +90,7 @@ class Example(Case):
     def test_rules_of_header_and_sections(self):
         u32, u64 = struct.Struct("<I").pack, struct.Struct("<Q").pack
         for offset, value, status in (
-                (16, b"\1", 4), (24, b"\2", 0), (24, b"\4", 4), (24, b"\x80", 4), (31, b"\x80", 4),
+                (16, b"\0", 4), (24, b"\2", 0), (24, b"\4", 4), (24, b"\x80", 4), (31, b"\x80", 4),
                 (24, b"\1", 3),
                 (32, b"\1", 0), (120, b"\1", 4), (124, b"\1", 4), (212, b"\x40", 4), (8, b"\1", 3),
                 (0, b"\1", 3), (40, bytes(18), 3), (40, b"\x7f", 3), (72, bytes(16), 0),
@@ -323,7 +323,7 @@ class CommandLine(Case):
         for change, status in ((None, 0), (16, 4), (0x427, 3)):
             data = example()
             if change:
-                data[change] = 1
+                data[change] ^= 3
             with open(self.scratch, "wb") as file:
                 file.write(seal(data))
             done = self.run_it(self.scratch, "--json")

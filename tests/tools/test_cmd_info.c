@@ -25,7 +25,7 @@ static void whole_machine(void **state)
     built_machine(&built);
     info_of(&built);
     assert_has(run.out, "a.snap: a Stasis snapshot\n"
-                        "  producer    stasis " STASIS_VERSION ", format 0, architecture x86_64\n"
+                        "  producer    stasis " STASIS_VERSION ", format 1, architecture x86_64\n"
                         "  frozen      2023-11-14 22:13:20 UTC, ");
     assert_has(run.out, " days ago\n  UUID        ");
     assert_has(run.out, "  generation  7 (times it was frozen before)\n"

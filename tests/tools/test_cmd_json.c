@@ -21,7 +21,7 @@ static void header_and_regions(void **state)
     (void)state;
     built_machine(&built);
     json_of(&built);
-    assert_int_equal(strncmp(run.out, "{\n  \"header\": {\n    \"format_version\": 0,\n", 41), 0);
+    assert_int_equal(strncmp(run.out, "{\n  \"header\": {\n    \"format_version\": 1,\n", 41), 0);
     assert_has(run.out, "\"arch\": 62,\n    \"arch_name\": \"x86_64\",");
     assert_has(run.out, "\"ram_bytes\": 204800,\n    \"stored_bytes\": 139264,\n"
                         "    \"streamed\": false\n  },");

@@ -104,8 +104,9 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_json(const struct stasis_reco
                                                         struct stasis_json *json,
                                                         struct stasis_error *err);
 
-/* Field tables of every schema as Markdown: docs/snapshot-format.md quotes them and a test
- * compares. */
+/* Field tables as Markdown: of one schema, for whoever documents own states; and of every schema of
+ * this release: docs/snapshot-format.md quotes them and a test compares. */
+STASIS_EXPORT void stasis_schema_markdown_one(FILE *out, const struct stasis_schema *schema);
 STASIS_EXPORT void stasis_schema_markdown(FILE *out);
 
 STASIS_END_DECLS

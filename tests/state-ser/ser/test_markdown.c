@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "stasis/ser.h"
+#include "timer.h"
 
 static char *markdown(void)
 {
@@ -65,6 +66,27 @@ static void test_every_state_once(void **unused)
     free(text);
 }
 
+/* What earlier versions had stands in the table too. */
+static void test_the_past(void **unused)
+{
+    char *text;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    (void)unused;
+    stasis_schema_markdown_one(out, timer_schemas[2]);
+    fclose(out);
+    assert_non_null(strstr(text, "Version 3, mandatory."));
+    assert_non_null(strstr(text, "| 1 | `period_us` | uint16 | 1 to 1 | 0x3e8 |  | period"));
+    assert_non_null(strstr(text, "| 2 | `flags` | uint8 | 1 | 1 |  (before version 2: 0x3) "
+                                 "(before version 3: 0x7) | flags |"));
+    assert_non_null(strstr(text, "| 3 | `label` | string, at most 16 (before version 2: 8) | 1 |"));
+    assert_non_null(strstr(text, "| 6 | `trace` | bytes, at most 8, registers of 2 | 3 |"));
+    assert_non_null(strstr(text, "| 1 | `at` | uint32 | 1 | 0 | 0xffffff (before version 3: "
+                                 "0xffff) | count |"));
+    free(text);
+}
+
 /* A `|` in a field's text would break its row. */
 static void test_every_row_has_seven_columns(void **unused)
 {
@@ -83,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_table),
         cmocka_unit_test(test_every_state_once),
+        cmocka_unit_test(test_the_past),
         cmocka_unit_test(test_every_row_has_seven_columns),
     };
 

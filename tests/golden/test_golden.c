@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Every golden snapshot of every release is read, brought to this release, and written back as the
+ * release that made it wrote it, byte for byte.
+ */
+#include "support/cmocka_all.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stasis/migrate.h"
+#include "stasis/snap.h"
+#include "stasis/state.h"
+
+/* Of the first release; later ones have no fewer. */
+#define FILES_MIN 5
+
+static unsigned files, records_seen;
+
+static void assert_same(const struct stasis_records *a, const struct stasis_records *b)
+{
+    uint8_t *x, *y;
+    size_t x_len, y_len;
+
+    assert_int_equal(stasis_records_pack(a, &x, &x_len, NULL), 0);
+    assert_int_equal(stasis_records_pack(b, &y, &y_len, NULL), 0);
+    assert_int_equal(x_len, y_len);
+    assert_memory_equal(x, y, x_len);
+    free(x);
+    free(y);
+}
+
+/* Each record decoded, and encoded as this release does. */
+static struct stasis_records *brought_here(const struct stasis_records *old)
+{
+    struct stasis_records *now = stasis_records_new();
+
+    for (size_t i = 0; i < stasis_records_count(old); i++) {
+        struct stasis_record record = stasis_records_at(old, i);
+        struct stasis_error err;
+        void *state;
+
+        assert_non_null(record.schema);
+        state = malloc(record.schema->size);
+        assert_int_equal(stasis_records_get(old, record.schema, record.instance, state, &err), 0);
+        if (stasis_records_add(now, record.schema, record.instance, state, &err))
+            fail_msg("%s", err.msg);
+        free(state);
+        records_seen++;
+    }
+    return now;
+}
+
+static void check_ram(struct stasis_snap *snap)
+{
+    for (uint32_t i = 0; i < stasis_snap_region_count(snap); i++) {
+        struct stasis_snap_region region = stasis_snap_region_at(snap, i);
+        void *host = calloc(1, region.size);
+        struct stasis_error err;
+
+        if (stasis_snap_load_ram(snap, i, host, 2, &err))
+            fail_msg("%s", err.msg);
+        free(host);
+    }
+}
+
+static void check_file(const char *path, const struct stasis_release *release)
+{
+    struct stasis_snap *snap = NULL;
+    struct stasis_records *now, *back = NULL;
+    struct stasis_error err = {0};
+
+    if (stasis_snap_open(path, NULL, &snap, &err) || stasis_snap_verify(snap, 2, NULL, NULL, &err))
+        fail_msg("%s", err.msg);
+    now = brought_here(stasis_snap_records(snap));
+    if (stasis_records_convert(now, release, NULL, &back, &err))
+        fail_msg("%s: %s", path, err.msg);
+    assert_same(stasis_snap_records(snap), back);
+    check_ram(snap);
+    stasis_records_free(now);
+    stasis_records_free(back);
+    stasis_snap_free(snap);
+    files++;
+}
+
+static bool is_snapshot(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 5 && !strcmp(name + len - 5, ".snap");
+}
+
+/* Whether the file that has every type has every type that the release knew. */
+static void check_types(const char *path, const struct stasis_release *release)
+{
+    struct stasis_snap *snap = NULL;
+
+    assert_int_equal(stasis_snap_open(path, NULL, &snap, NULL), 0);
+    for (size_t i = 0; i < release->record_count; i++)
+        assert_true(stasis_records_find(stasis_snap_records(snap), release->records[i].type,
+                                        NULL) != SIZE_MAX);
+    stasis_snap_free(snap);
+}
+
+static void check_release(const struct stasis_release *release)
+{
+    char folder[512], path[1024];
+    unsigned before = files;
+    struct dirent *entry;
+    DIR *dir;
+
+    snprintf(folder, sizeof(folder), STASIS_GOLDEN_DIR "/%s", release->name);
+    dir = opendir(folder);
+    if (!dir)
+        fail_msg("release %s has no golden snapshots in %s", release->name, folder);
+    while ((entry = readdir(dir))) {
+        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        if (is_snapshot(entry->d_name))
+            check_file(path, release);
+    }
+    closedir(dir);
+    assert_true(files - before >= FILES_MIN);
+    snprintf(path, sizeof(path), "%s/edge.snap", folder);
+    check_types(path, release);
+}
+
+static void every_golden_comes_back(void **state)
+{
+    size_t count;
+    const struct stasis_release *all = stasis_release_all(&count);
+
+    (void)state;
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++)
+        check_release(&all[i]);
+    print_message("%zu releases, %u files, %u records\n", count, files, records_seen);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_golden_comes_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The guests in the golden snapshots of every release run on: the nonce that is in their memory
+ * alone is still there, and the ticks go on behind the last one they had printed.
+ *
+ * The files lie in STASIS_GOLDEN_DIR, or, where this runs elsewhere, beside the program under the
+ * name <release>-<file>.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "session_rig.h"
+#include "stasis/migrate.h"
+
+static const char *const names[] = {"demo", "demo-zlib", "demo-stream"};
+#define NAMES (sizeof(names) / sizeof(names[0]))
+
+static unsigned ran;
+
+static void find(char path[PATH_MAX], const char *release, const char *name, const char *suffix)
+{
+    char self[PATH_MAX - 128];
+    ssize_t len;
+
+    snprintf(path, PATH_MAX, STASIS_GOLDEN_DIR "/%s/%s.%s", release, name, suffix);
+    if (!access(path, R_OK))
+        return;
+    len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    assert_true(len > 0);
+    self[len] = '\0';
+    *strrchr(self, '/') = '\0';
+    snprintf(path, PATH_MAX, "%s/%s-%s.%s", self, release, name, suffix);
+    if (access(path, R_OK))
+        fail_msg("there is no golden snapshot %s", path);
+}
+
+static void run_guest(const char *release, const char *name, const char *memory)
+{
+    static struct session session;
+    char snap[PATH_MAX], expect[PATH_MAX], restore[PATH_MAX + 64], line[128], want[160];
+    char nonce[33];
+    unsigned tick;
+
+    find(snap, release, name, "snap");
+    find(expect, release, name, "expect");
+    memset(line, 0, sizeof(line));
+    assert_true(session_read_file(expect, line, sizeof(line) - 1) > 0);
+    assert_int_equal(sscanf(line, "tick %u nonce=%32[0-9a-f]", &tick, nonce), 2);
+    snprintf(restore, sizeof(restore), "path=%s,memory=%s", snap, memory);
+    session_start(&session, &(struct session_options){.args = {"--restore", restore}});
+    snprintf(want, sizeof(want), "tick %u nonce=%s", tick + 2, nonce);
+    session_wait_out(&session, want);
+    snprintf(want, sizeof(want), "tick %u nonce=%s", tick + 3, nonce);
+    session_wait_out(&session, want);
+    session_type(&session, "q");
+    assert_int_equal(session_end(&session), 0);
+    ran++;
+}
+
+static void every_golden_guest_runs(void)
+{
+    size_t count;
+    const struct stasis_release *all = stasis_release_all(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        for (size_t n = 0; n < NAMES; n++)
+            run_guest(all[i].name, names[n], "copy");
+        run_guest(all[i].name, "demo", "map");
+        run_guest(all[i].name, "demo", "auto");
+    }
+    assert_true(count > 0);
+    assert_int_equal(ran, count * (NAMES + 2));
+    print_message("%u golden guests ran on\n", ran);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KVM_CASE(every_golden_guest_runs),
+    };
+
+    return kvm_missing() ? kvm_missing() : cmocka_run_group_tests(tests, NULL, NULL);
+}
