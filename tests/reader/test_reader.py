@@ -3,6 +3,7 @@
 on which files to refuse, and as what.
 
 test_reader.py MAKE_SNAPSHOT SNAPSHOT_INSPECT [unittest's options]"""
+import glob
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from build import SCHEMAS, TEXT, example, pack, record, seal, with_parts
 from stasis_state import RULES
 
 MAKE, INSPECT = sys.argv[1:3]
+GOLDEN = os.path.join(os.path.dirname(__file__), "..", "golden")
 LOW, HIGH_GPA, HIGH = 3 * 65536 + 8192, 1 << 32, 65536 + 4096
 
 
@@ -312,6 +314,30 @@ class Agreement(Case):
                     changed[base + offset] ^= 3 if offset == 208 else 1
                     seal(changed, len(data) - 1024)
                     self.assertEqual(self.judge(seal(changed)), status)
+
+
+class Goldens(Case):
+    """What every release wrote: this reader, and the C code of today, read the same in it."""
+
+    def compare(self, path):
+        theirs = json.loads(subprocess.check_output([INSPECT, "json", path]))
+        with reader.Snapshot(path, SCHEMAS) as snapshot:
+            snapshot.verify()
+            ours = snapshot.as_dict()
+            self.assertEqual(ours["records"], theirs["records"])
+            self.assertEqual(ours["header"], theirs["header"])
+            for region in theirs["regions"]:
+                gpa, size = region["gpa"], region["size"]
+                ram = subprocess.check_output([INSPECT, "extract", path, "--gpa", str(gpa), "--len",
+                                               str(size)])
+                self.assertEqual(snapshot.ram(gpa, size), ram)
+
+    def test_every_golden(self):
+        paths = sorted(glob.glob(os.path.join(GOLDEN, "*", "*.snap")))
+        self.assertGreaterEqual(len(paths), 5)
+        for path in paths:
+            with self.subTest(path=path):
+                self.compare(path)
 
 
 class CommandLine(Case):
