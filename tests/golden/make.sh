@@ -17,14 +17,14 @@ demo() { # NAME KEYS...
     local name=$1 keys=$2
     "$build/bin/vmm" --demo --cpu baseline --memory size_mib=2 --serial "file:$part/out" \
         --snapshot-out "path=$part/$name.snap,on_output=tick 5 nonce$keys" </dev/null
-    grep -o 'tick [0-9]* nonce=[0-9a-f]*' "$part/out" | tail -n 1 >"$part/$name.expect"
+    grep -o 'tick [0-9]* nonce=[0-9a-f]\{32\}' "$part/out" | tail -n 1 >"$part/$name.expect"
     rm "$part/out"
 }
 demo demo ''
 demo demo-zlib ,compress=zlib:9
 "$build/bin/vmm" --demo --cpu baseline --memory size_mib=2 --serial "file:$part/out" \
     --snapshot-out "path=-,on_output=tick 5 nonce" </dev/null >"$part/demo-stream.snap"
-grep -o 'tick [0-9]* nonce=[0-9a-f]*' "$part/out" | tail -n 1 >"$part/demo-stream.expect"
+grep -o 'tick [0-9]* nonce=[0-9a-f]\{32\}' "$part/out" | tail -n 1 >"$part/demo-stream.expect"
 rm "$part/out"
 "$build/bin/make_golden" "$part/edge.snap" 0
 "$build/bin/make_golden" "$part/edge-zlib.snap" 6
