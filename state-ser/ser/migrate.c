@@ -192,7 +192,7 @@ static int convert_record(struct convert *convert, size_t index, struct stasis_e
     convert->record = &record;
     if (is_of_lost_device(convert, &record))
         return 0; /* told of, or to be told of, with the board */
-    if (record.schema)
+    if (record.schema && !record.foreign)
         return convert_known(convert, stasis_release_record_find(convert->release, record.type),
                              err);
     if (record.optional)

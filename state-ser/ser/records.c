@@ -4,6 +4,7 @@
  * and the bytes of its record.
  */
 #include "codec.h"
+#include "stasis/schema_set.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -137,6 +138,41 @@ int stasis_records_copy(const struct stasis_records *from, size_t index, struct 
 
     return stasis_records_insert(to, to->count, &entry->record, entry->bytes, entry->len,
                                  entry->len - entry->record.fields_len, err);
+}
+
+/* Whether the record's bytes are what the schema says. */
+static bool agrees(const struct stasis_record *record, const struct stasis_schema *schema,
+                   void *scratch)
+{
+    struct stasis_reader reader;
+
+    stasis_reader_init(&reader, record->fields, record->fields_len);
+    return !stasis_decode_fields(&reader, record, schema, scratch, NULL) &&
+           reader.pos == reader.end;
+}
+
+int stasis_records_adopt(struct stasis_records *records, const struct stasis_schema_set *set,
+                         struct stasis_error *err)
+{
+    for (size_t i = 0; i < records->count; i++) {
+        struct stasis_record *record = &records->entries[i]->record;
+        const struct stasis_schema *schema;
+        void *scratch;
+
+        if (record->schema)
+            continue;
+        schema = stasis_schema_set_find(set, record->type, record->version);
+        if (!schema)
+            continue;
+        scratch = malloc(schema->size);
+        if (!scratch)
+            return stasis_fail(err, STASIS_ERR_NOMEM, "record %s: out of memory", record->type);
+        record->foreign = agrees(record, schema, scratch);
+        if (record->foreign)
+            record->schema = schema;
+        free(scratch);
+    }
+    return 0;
 }
 
 static int check_add(const struct stasis_records *set, const struct stasis_schema *schema,

@@ -50,6 +50,7 @@ enum stasis_section_type {
     STASIS_SECTION_STATE = 1,
     STASIS_SECTION_INDEX = 2,
     STASIS_SECTION_DATA = 3,
+    STASIS_SECTION_SCHEMA = 4, /* optional: for display */
 };
 
 #define STASIS_SECTION_OPTIONAL 1u

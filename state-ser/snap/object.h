@@ -19,9 +19,10 @@ struct stasis_snap {
     struct stasis_index index;                  /* bytes: only of a file that was opened */
     const uint8_t *host[STASIS_RAM_REGION_MAX]; /* only of a snapshot being built */
     struct stasis_records *records;
-    char *name;               /* of the file opened, for messages */
-    int fd;                   /* of the file opened, or -1 */
-    _Atomic unsigned sharers; /* owners besides the first */
+    struct stasis_schema_set *schemas; /* that came with the file, if somebody asked */
+    char *name;                        /* of the file opened, for messages */
+    int fd;                            /* of the file opened, or -1 */
+    _Atomic unsigned sharers;          /* owners besides the first */
 };
 
 /* Where a save goes: a file, or a stream that can only be appended to. */

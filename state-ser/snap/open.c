@@ -163,6 +163,37 @@ static int read_state(struct stasis_snap *snap, const struct stasis_parse_opts *
     return rc;
 }
 
+static int read_schemas(struct stasis_snap *snap, struct stasis_error *err)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    int rc = read_section(snap, STASIS_SECTION_SCHEMA, "schema", STASIS_SCHEMA_SET_MAX, &bytes,
+                          &len, err);
+
+    if (rc)
+        return rc;
+    rc = stasis_schema_set_parse(bytes, len, &snap->schemas, err);
+    free(bytes);
+    return rc ? rc : stasis_records_adopt(snap->records, snap->schemas, err);
+}
+
+int stasis_snap_read_schemas(struct stasis_snap *snap, struct stasis_error *err)
+{
+    int rc;
+
+    if (snap->fd < 0)
+        return stasis_fail(err, STASIS_ERR_ARG, "only an opened snapshot came with schemas");
+    if (snap->schemas || !stasis_header_section(&snap->header, STASIS_SECTION_SCHEMA))
+        return 0;
+    rc = read_schemas(snap, err);
+    return rc ? stasis_wrap(err, rc, "%s", snap->name) : 0;
+}
+
+const struct stasis_schema_set *stasis_snap_schemas(const struct stasis_snap *snap)
+{
+    return snap->schemas;
+}
+
 /* A descriptor of our own that can be read at any offset. */
 static int seekable(int fd, int *ret_fd, struct stasis_error *err)
 {

@@ -7,6 +7,7 @@
 
 #include "io.h"
 #include "object.h"
+#include "stasis/schema_set.h"
 
 struct stasis_snap *stasis_snap_new(enum stasis_arch arch)
 {
@@ -36,6 +37,7 @@ void stasis_snap_free(struct stasis_snap *snap)
         return;
     stasis_io_close(snap->fd);
     stasis_records_free(snap->records);
+    stasis_schema_set_free(snap->schemas);
     free(snap->index.bytes);
     free(snap->name);
     free(snap);

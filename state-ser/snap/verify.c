@@ -208,5 +208,7 @@ int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,
     if (snap->fd < 0)
         return stasis_fail(err, STASIS_ERR_ARG, "only an opened snapshot can be verified");
     rc = check_sections(snap, err);
+    if (!rc)
+        rc = stasis_snap_read_schemas(snap, err);
     return rc ? rc : stasis_pool_run(&job, err);
 }

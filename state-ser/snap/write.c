@@ -12,6 +12,7 @@
 #include "codec.h"
 #include "io.h"
 #include "pool.h"
+#include "stasis/schema_set.h"
 #include "writer.h"
 
 #define HUGE_PAGE (UINT64_C(2) << 20)
@@ -176,15 +177,19 @@ static void lay_out_front(struct stasis_writer *w)
     struct stasis_section *state = &w->parts[0];
     struct stasis_section *index = &w->parts[1];
     struct stasis_section *data = &w->parts[2];
+    struct stasis_section *schema = &w->parts[3];
 
     *state = (struct stasis_section){.type = STASIS_SECTION_STATE, .length = w->state_len};
     *index = (struct stasis_section){.type = STASIS_SECTION_INDEX, .length = w->index.len};
     *data = (struct stasis_section){.type = STASIS_SECTION_DATA, .offset = STASIS_PAGE_SIZE};
+    *schema = (struct stasis_section){
+        .type = STASIS_SECTION_SCHEMA, .flags = STASIS_SECTION_OPTIONAL, .length = w->schema_len};
     if (w->sink->streamed)
         return;
     state->offset = STASIS_HEADER_LEN;
     index->offset = stasis_round_up(state->offset + state->length, 8);
-    data->offset = stasis_round_up(index->offset + index->length, STASIS_PAGE_SIZE);
+    schema->offset = index->offset + index->length;
+    data->offset = stasis_round_up(schema->offset + schema->length, STASIS_PAGE_SIZE);
 }
 
 static void lay_out_back(struct stasis_writer *w, uint64_t data_end)
@@ -192,6 +197,7 @@ static void lay_out_back(struct stasis_writer *w, uint64_t data_end)
     struct stasis_section *state = &w->parts[0];
     struct stasis_section *index = &w->parts[1];
     struct stasis_section *data = &w->parts[2];
+    struct stasis_section *schema = &w->parts[3];
 
     data->length = data_end - data->offset;
     w->header.info.file_len = data_end;
@@ -199,7 +205,8 @@ static void lay_out_back(struct stasis_writer *w, uint64_t data_end)
         return;
     index->offset = data_end;
     state->offset = index->offset + index->length;
-    w->header.info.file_len = state->offset + state->length + STASIS_HEADER_LEN;
+    schema->offset = state->offset + state->length;
+    w->header.info.file_len = schema->offset + schema->length + STASIS_HEADER_LEN;
 }
 
 static int write_header(struct stasis_writer *w, uint64_t offset, struct stasis_error *err)
@@ -254,6 +261,15 @@ static int write_ram(struct stasis_writer *w, struct stasis_error *err)
     return w->opts.zlib_level ? write_packed(w, err) : write_raw(w, err);
 }
 
+#define PARTS (sizeof(((struct stasis_writer *)0)->parts) / sizeof(struct stasis_section))
+
+static void list_sections(struct stasis_writer *w, const unsigned order[PARTS])
+{
+    w->header.section_count = PARTS;
+    for (unsigned i = 0; i < PARTS; i++)
+        w->header.sections[i] = w->parts[order[i]];
+}
+
 /* The header last: without it nothing else counts. */
 static int write_file(struct stasis_writer *w, struct stasis_error *err)
 {
@@ -263,10 +279,11 @@ static int write_file(struct stasis_writer *w, struct stasis_error *err)
         rc = write_section(w, &w->parts[0], w->state, err);
     if (!rc)
         rc = write_section(w, &w->parts[1], w->index.bytes, err);
+    if (!rc)
+        rc = write_section(w, &w->parts[3], w->schema, err);
     if (rc)
         return rc;
-    w->header.section_count = 3;
-    memcpy(w->header.sections, w->parts, sizeof(w->parts));
+    list_sections(w, (const unsigned[]){0, 1, 3, 2});
     return write_header(w, 0, err);
 }
 
@@ -280,12 +297,11 @@ static int write_stream(struct stasis_writer *w, struct stasis_error *err)
         rc = write_section(w, &w->parts[1], w->index.bytes, err);
     if (!rc)
         rc = write_section(w, &w->parts[0], w->state, err);
+    if (!rc)
+        rc = write_section(w, &w->parts[3], w->schema, err);
     if (rc)
         return rc;
-    w->header.section_count = 3;
-    w->header.sections[0] = w->parts[2];
-    w->header.sections[1] = w->parts[1];
-    w->header.sections[2] = w->parts[0];
+    list_sections(w, (const unsigned[]){2, 1, 0, 3});
     return write_header(w, w->header.info.file_len - STASIS_HEADER_LEN, err);
 }
 
@@ -318,6 +334,8 @@ static int prepare(struct stasis_writer *w, struct stasis_error *err)
     rc = start_header(w, err);
     if (!rc)
         rc = stasis_records_pack(w->snap->records, &w->state, &w->state_len, err);
+    if (!rc)
+        rc = stasis_schema_set_pack(w->snap->records, &w->schema, &w->schema_len, err);
     if (!rc)
         rc = stasis_index_make(&w->index, err);
     if (!rc)
@@ -355,6 +373,7 @@ int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_sink *s
     if (!rc)
         *ret_written = (struct stasis_snap_written){.header = w.header, .stats = count(&w)};
     free(w.state);
+    free(w.schema);
     if (w.index.bytes != snap->index.bytes)
         free(w.index.bytes);
     return rc;

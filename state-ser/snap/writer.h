@@ -27,8 +27,10 @@ struct stasis_writer {
     struct stasis_index index; /* of this save */
     uint8_t *state;
     size_t state_len;
+    uint8_t *schema;
+    size_t schema_len;
     struct stasis_header header;
-    struct stasis_section parts[3]; /* state, index, data */
+    struct stasis_section parts[4]; /* state, index, data, schema */
     struct stasis_packer pack;      /* only if opts.zlib_level */
 };
 

@@ -43,6 +43,8 @@ def with_parts(state, regions=((0, 0x11000),)):
     struct.pack_into("<Q", index, 8 + 16 * len(regions) + 8, chunks)
     head = data[:1024] + state + bytes(start - 1024 - len(state)) + index
     made = head + bytes(chunks - len(head)) + data[0x1000:]
+    made[288:320], made[320:352] = made[320:352], bytes(32)  # without the schemas
+    struct.pack_into("<I", made, 208, 3)
     for entry, offset, length in ((224, 1024, len(state)), (256, start, len(index)),
                                   (288, chunks, 65536)):
         struct.pack_into("<QQ", made, entry + 8, offset, length)

@@ -18,13 +18,15 @@ import sys
 import uuid
 import zlib
 
+from stasis_schema import SchemaReader
 from stasis_state import Corrupt, Incompatible, SnapshotError, StateReader, parse_schemas, require
 
 PAGE, CHUNK, HEADER = 4096, 65536, 1024
-STATE, INDEX, DATA = 1, 2, 3
+STATE, INDEX, DATA, SCHEMA = 1, 2, 3, 4
 MAGIC = b"\x89STASIS\n"
 TRAILER_BIT, COMPRESSED_BIT, OPTIONAL_BIT = 1, 2, 1
 ZERO, RAW, ZLIB = 1, 2, 3
+MAX_SCHEMA = 1 << 20
 MAX_STATE, MAX_REGIONS, MAX_RAM, MAX_GPA = 16 << 20, 64, 1 << 42, 1 << 52
 ARCHITECTURES = {62: "x86_64", 183: "aarch64"}
 
@@ -128,6 +130,7 @@ class Snapshot:
         require(at == self.end, "the last section does not end at the end of the file")
         for kind, name in ((STATE, "STATE"), (INDEX, "INDEX"), (DATA, "DATA")):
             require([s.type for s in sections].count(kind) == 1, f"not exactly one section {name}")
+        require([s.type for s in sections].count(SCHEMA) <= 1, "a second section SCHEMA")
         data = self._named(sections, DATA)
         require(data.offset % PAGE == 0 and data.crc == 0, "DATA section: offset or CRC")
         return sections
@@ -149,7 +152,7 @@ class Snapshot:
     def _section(self, kind):
         """Bytes of a section, checked."""
         section = self._named(self.sections, kind)
-        limit = MAX_STATE
+        limit = MAX_SCHEMA if kind == SCHEMA else MAX_STATE
         if kind == INDEX:
             require(self.header.ram <= MAX_RAM, "more than 4 TiB of RAM")
             chunks = -(-self.header.ram // CHUNK) + MAX_REGIONS
@@ -232,7 +235,9 @@ class Snapshot:
         for section in self.sections:
             if section.type != DATA:
                 used.append((section.offset, section.length))
-            if section.type > DATA:
+            if section.type == SCHEMA:
+                self.schemas()
+            elif section.type > DATA:
                 crc = 0
                 for block in self._blocks(section.offset, section.length):
                     crc = zlib.crc32(block, crc)
@@ -250,6 +255,12 @@ class Snapshot:
             for block in self._blocks(at, offset - at):
                 require(not any(block), f"padding between {at} and {offset} is not zero")
             at = offset + length
+
+    def schemas(self):
+        """What the file itself says of its records: see SchemaReader. Empty if it says nothing."""
+        if not any(section.type == SCHEMA for section in self.sections):
+            return []
+        return SchemaReader(self._section(SCHEMA)).states()
 
     def _blocks(self, offset, length):
         for start in range(offset, offset + length, 1 << 20):

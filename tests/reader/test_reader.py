@@ -100,8 +100,8 @@ class Example(Case):
                 (128, b"\1", 3), (216, b"\1", 3), (1000, b"\1", 3), (96, b"\1", 3), (104, b"\1", 3),
                 (112, b"\1", 3), (208, u32(2), 3), (208, u32(26), 3), (224, b"\0", 3),
                 (224, b"\2", 3), (224, b"\4", 4), (228, b"\1", 3), (228, b"\2", 4), (252, b"\1", 3),
-                (312, b"\1", 3), (232, u64(1023), 3), (240, u64(0), 3), (264, u64(2**64 - 8), 3),
-                (296, u64(0x1001), 3)):
+                (344, b"\1", 3), (232, u64(1023), 3), (240, u64(0), 3), (264, u64(2**64 - 8), 3),
+                (328, u64(0x1001), 3), (288, b"\5", 0), (292, b"\0", 4)):
             with self.subTest(offset=offset, value=value):
                 data = example()
                 data[offset:offset + len(value)] = value
@@ -236,6 +236,83 @@ class State(Case):
                 (((0, 0x10000), (2**64 - 0x1000, 0x1000)), 3), (((0x800, 0x11000),), 3)):
             with self.subTest(regions=regions):
                 self.assertEqual(self.judge(with_parts(b"\x90", regions)), status)
+
+
+class Schemas(Case):
+    def with_schemas(self, section):
+        """The worked example with another schema section."""
+        data = example()
+        offset, length = struct.unpack_from("<QQ", data, 288 + 8)
+        self.assertLess(len(section), 4096 - offset)
+        data[offset:4096] = section + bytes(4096 - offset - len(section))
+        struct.pack_into("<Q", data, 288 + 16, len(section))
+        return seal(data)
+
+    def test_what_is_described_is_what_the_document_says(self):
+        with open(self.scratch, "wb") as file:
+            file.write(example())
+        with reader.Snapshot(self.scratch, SCHEMAS) as snapshot:
+            state, = snapshot.schemas()
+        self.assertEqual((state["name"], state["version"]), ("stasis.i8042", 1))
+        for field, row in zip(state["fields"], SCHEMAS[0]["stasis.i8042"].fields, strict=True):
+            self.assertEqual((field["id"], field["name"], field["default"], field["mask"]),
+                             (row.id, row.name, row.default, row.mask))
+
+    def test_rules(self):
+        good = [7, "f", 1, 1, 1, 255, 0, 0, "text"]
+        nested = ["part", 0, "", [good]]
+        many = [[i + 1, f"f{i}", 4, 1, 1 << 20, 0, 0, 0, ""] for i in range(4)]
+        deep = [[f"s{i}", 0, "", [[1, "f", 6, 0, 1, 0, 0, i, ""] if i else good]] for i in range(5)]
+        for states, status in (
+                ([], 0), ([["x", 1, "", []]], 0), ([["x", 1, "t", [good]]], 0),
+                ([["X", 1, "", []]], 3), ([["x", 65536, "", []]], 3), ([["x", 1, "", [], 1]], 3),
+                ([["x", 1, "", []], ["x", 1, "", []]], 3), ([["x", 1, "", []], ["x", 2, "", []]], 0),
+                ([["x", 0, "", []], ["x", 0, "", []]], 0), ([["x", 1, "", [good, good]]], 3),
+                ([["x", 1, "", [[*good, 1]]]], 3), ([["x", 1, "", many[:3]]], 0),
+                ([["x", 1, "", many]], 3), (deep[:4], 0), (deep, 3),
+                ([nested, ["x", 1, "", [[1, "p", 7, 0, 9, 0, 0, 1, ""]]]], 0),
+                ([nested, ["x", 1, "", [[1, "p", 6, 0, 2, 0, 0, 1, ""]]]], 3),
+                ([nested, ["x", 1, "", [[1, "p", 7, 0, 9, 0, 0, 2, ""]]]], 3),
+                ([nested, ["x", 1, "", [[1, "p", 7, 0, 9, 0, 0, 0, ""]]]], 3),
+                ([nested, ["x", 1, "", [[1, "p", 7, 0, (1 << 19) - 1, 0, 0, 1, ""]]]], 0),
+                ([nested, ["x", 1, "", [[1, "p", 7, 0, 1 << 19, 0, 0, 1, ""]]]], 3),
+                ([["x", 1, "", [good]], ["y", 1, "", [[1, "p", 6, 0, 1, 0, 0, 1, ""]]]], 3)):
+            with self.subTest(states=states):
+                self.assertEqual(self.judge(self.with_schemas(pack(states))), status)
+
+    def test_parts_of_a_field(self):
+        base = {"id": 7, "name": "f", "kind": 1, "size": 1, "max": 1, "mask": 255, "default": 0,
+                "state": 0, "text": "text"}
+        for change, status in (
+                ({"id": 0}, 3), ({"id": 65535}, 0), ({"id": 65536}, 3), ({"name": ""}, 3),
+                ({"name": "a b"}, 3), ({"name": "A_9"}, 0), ({"kind": 0}, 3), ({"kind": 8}, 3),
+                ({"kind": 2}, 3), ({"kind": 2, "size": 8, "mask": 2**64 - 1}, 0),
+                ({"kind": 2, "size": 8, "mask": 2**64 - 1, "default": 2**64 - 5}, 0),
+                ({"kind": 3, "max": 9}, 0), ({"kind": 3, "max": 0}, 3), ({"size": 3}, 3),
+                ({"size": 2, "mask": 65535}, 0), ({"mask": 256}, 3), ({"max": 2}, 3),
+                ({"mask": 3, "default": 4}, 3), ({"mask": 4, "default": 4}, 0), ({"state": 1}, 3),
+                ({"kind": 4, "size": 4, "max": 8, "mask": 0}, 0),
+                ({"kind": 4, "size": 4, "max": 9, "mask": 0}, 3),
+                ({"kind": 4, "size": 4, "max": 8}, 3), ({"kind": 4, "size": 0, "mask": 0}, 3),
+                ({"kind": 5, "size": 0, "mask": 0, "default": "a"}, 0),
+                ({"kind": 5, "size": 0, "mask": 0, "default": "ab"}, 3),
+                ({"kind": 5, "size": 0, "mask": 0, "default": 0}, 3),
+                ({"kind": 5, "size": 1, "mask": 0, "default": ""}, 3)):
+            with self.subTest(change=change):
+                field = list({**base, **change}.values())
+                self.assertEqual(self.judge(self.with_schemas(pack([["x", 1, "", [field]]]))),
+                                 status)
+
+    def test_any_value_of_any_byte(self):
+        data = example()
+        offset, length = struct.unpack_from("<QQ", data, 288 + 8)
+        chance, seen = random.Random(1), set()
+        for _ in range(600):
+            changed = bytearray(data)
+            changed[offset + chance.randrange(length)] = chance.choice(
+                (0, 1, 2, 3, 0x60, 0x7f, 0x80, 0x91, 0xa0, 0xc0, 0xcc, 0xd2, 0xff))
+            seen.add(self.judge(seal(changed)))
+        self.assertEqual(seen, {0, 3})
 
 
 class Agreement(Case):

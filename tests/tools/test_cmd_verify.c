@@ -68,8 +68,8 @@ static void damaged_padding(void **state)
     (void)state;
     built_small(&built);
     image = image_of(&built);
-    image.bytes[section_offset(image_section(&image, STASIS_SECTION_INDEX)) +
-                section_length(image_section(&image, STASIS_SECTION_INDEX)) + 1] = 1;
+    image.bytes[section_offset(image_section(&image, STASIS_SECTION_SCHEMA)) +
+                section_length(image_section(&image, STASIS_SECTION_SCHEMA)) + 1] = 1;
     write_file(in_folder("bad"), image.bytes, image.len);
     run_inspect(&run, NULL, "verify", in_folder("bad"), NULL);
     assert_ended(&run, 3, "belong to nothing and are not zero");

@@ -34,6 +34,7 @@ struct stasis_record {
     const char *instance;
     uint32_t version;
     bool optional;
+    bool foreign; /* `schema` came with the file (stasis/schema_set.h): for display only */
     const struct stasis_schema *schema;
     const uint8_t *fields; /* the msgpack map of the record's fields */
     size_t fields_len;

@@ -11,7 +11,7 @@
 #ifndef STASIS_SNAP_H
 #define STASIS_SNAP_H
 
-#include "stasis/ser.h"
+#include "stasis/schema_set.h"
 
 STASIS_BEGIN_DECLS
 
@@ -141,6 +141,15 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_open_fd(int fd, const char *name
                                                         const struct stasis_parse_opts *opts,
                                                         struct stasis_snap **ret_snap,
                                                         struct stasis_error *err);
+
+/* Reads the schemas that came with an opened file, if it has any, and lets records of a tolerant
+ * open be shown by them. For tools: nothing is restored by them. STASIS_ERR_CORRUPT, STASIS_ERR_IO,
+ * STASIS_ERR_NOMEM. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_read_schemas(struct stasis_snap *snap,
+                                                             struct stasis_error *err);
+
+/* What stasis_snap_read_schemas() found, or NULL; lives as long as the snapshot. */
+STASIS_EXPORT const struct stasis_schema_set *stasis_snap_schemas(const struct stasis_snap *snap);
 
 /* The name that messages give an opened snapshot: its path, or what open_fd was told; "the
  * snapshot" for one that is being built. Lives as long as the object. */

@@ -203,9 +203,10 @@ static void reseal_header(uint8_t *header)
 
 void image_reseal(struct image *image)
 {
-    static const enum stasis_section_type types[] = {STASIS_SECTION_STATE, STASIS_SECTION_INDEX};
+    static const enum stasis_section_type types[] = {STASIS_SECTION_STATE, STASIS_SECTION_INDEX,
+                                                     STASIS_SECTION_SCHEMA};
 
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         uint8_t *entry = image_section(image, types[i]);
         uint64_t offset = section_offset(entry);
 

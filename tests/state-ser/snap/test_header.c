@@ -12,7 +12,7 @@ static const uint8_t golden[] = {
     0x89, 'S',  'T',  'A',  'S',  'I',  'S',  '\n', /* magic */
     0x00, 0x04, 0x00, 0x00,                         /* length */
     0x00, 0x00, 0x00, 0x00,                         /* CRC, looked at apart */
-    0x00, 0x00, 0x00, 0x00,                         /* format version */
+    0x01, 0x00, 0x00, 0x00,                         /* format version */
     0x3e, 0x00, 0x00, 0x00,                         /* architecture */
     0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, /* incompatible features */
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x80, /* compatible features */
@@ -45,7 +45,8 @@ static const uint8_t golden_table[] = {
 static struct stasis_header sample(void)
 {
     struct stasis_header header = {
-        .info = {.incompatible = STASIS_FEATURE_TRAILER,
+        .info = {.format_version = 1,
+                 .incompatible = STASIS_FEATURE_TRAILER,
                  .compatible = UINT64_C(1) << 63,
                  .producer = "stasis x",
                  .arch = STASIS_ARCH_X86_64,

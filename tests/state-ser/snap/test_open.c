@@ -203,7 +203,7 @@ static void another_architecture_is_left_to_the_caller(void **state)
     image_fini(&image);
 }
 
-/* Number i of the table: 0 state, 1 index, 2 data; field: its offset in the entry. */
+/* Number i of the table: 0 state, 1 index, 2 schema, 3 data; field: its offset in the entry. */
 static void with_entry(const struct images *images, unsigned i, unsigned field, unsigned bytes,
                        uint64_t value, int code, const char *words)
 {
@@ -217,17 +217,19 @@ static void the_section_table_is_checked(void **state)
     const uint8_t *data = image_section(&images->file, STASIS_SECTION_DATA);
     const uint64_t data_len = section_length(data);
 
-    with_entry(images, 2, 0, 4, 4, STASIS_ERR_VERSION, "type 4 is unknown");
-    with_entry(images, 2, 0, 4, UINT32_MAX, STASIS_ERR_VERSION, "is unknown");
-    with_entry(images, 2, 0, 4, 0, STASIS_ERR_CORRUPT, "has no type");
-    with_entry(images, 2, 0, 4, 2, STASIS_ERR_CORRUPT, "is a second one");
-    with_entry(images, 2, 4, 4, 1, STASIS_ERR_CORRUPT, "is optional");
-    with_entry(images, 2, 4, 4, 2, STASIS_ERR_VERSION, "is unknown");
-    with_entry(images, 2, 8, 8, 0, STASIS_ERR_CORRUPT, "overlaps");
-    with_entry(images, 2, 8, 8, UINT64_MAX, STASIS_ERR_CORRUPT, "overlaps");
-    with_entry(images, 2, 16, 8, UINT64_MAX, STASIS_ERR_CORRUPT, "overlaps");
-    with_entry(images, 2, 16, 8, data_len - 4096, STASIS_ERR_CORRUPT, "does not end the file");
-    with_entry(images, 2, 24, 4, 1, STASIS_ERR_CORRUPT, "has a CRC");
+    with_entry(images, 3, 0, 4, 4, STASIS_ERR_VERSION, "type 4 is unknown");
+    with_entry(images, 3, 0, 4, UINT32_MAX, STASIS_ERR_VERSION, "is unknown");
+    with_entry(images, 3, 0, 4, 0, STASIS_ERR_CORRUPT, "has no type");
+    with_entry(images, 3, 0, 4, 2, STASIS_ERR_CORRUPT, "is a second one");
+    with_entry(images, 2, 4, 4, 0, STASIS_ERR_VERSION, "type 4 is unknown");
+    with_entry(images, 2, 4, 4, 3, STASIS_ERR_VERSION, "is unknown");
+    with_entry(images, 3, 4, 4, 1, STASIS_ERR_CORRUPT, "is optional");
+    with_entry(images, 3, 4, 4, 2, STASIS_ERR_VERSION, "is unknown");
+    with_entry(images, 3, 8, 8, 0, STASIS_ERR_CORRUPT, "overlaps");
+    with_entry(images, 3, 8, 8, UINT64_MAX, STASIS_ERR_CORRUPT, "overlaps");
+    with_entry(images, 3, 16, 8, UINT64_MAX, STASIS_ERR_CORRUPT, "overlaps");
+    with_entry(images, 3, 16, 8, data_len - 4096, STASIS_ERR_CORRUPT, "does not end the file");
+    with_entry(images, 3, 24, 4, 1, STASIS_ERR_CORRUPT, "has a CRC");
     with_entry(images, 0, 8, 8, 1023, STASIS_ERR_CORRUPT, "overlaps");
     with_entry(images, 0, 16, 8, 0, STASIS_ERR_CORRUPT, "state section has 0 bytes");
     with_entry(images, 1, 16, 8, 0, STASIS_ERR_CORRUPT, "index section has 0 bytes");
@@ -259,11 +261,13 @@ static void swap_entries(struct image *image, unsigned a, unsigned b, unsigned f
 
 static void swapped_sections_are_refused(void **state)
 {
+    static const unsigned mandatory[] = {0, 1, 3};
     const struct images *images = *state;
 
-    for (unsigned a = 0; a < 3; a++) {
-        for (unsigned b = 0; b < a; b++) {
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned j = 0; j < i; j++) {
             struct image image = image_copy(&images->file);
+            unsigned a = mandatory[i], b = mandatory[j];
 
             swap_entries(&image, a, b, 0, STASIS_SECTION_ENTRY_LEN);
             image_reseal(&image);
@@ -276,24 +280,24 @@ static void swapped_sections_are_refused(void **state)
     }
 }
 
-/* Puts a section of 16 bytes between index and data: there is room before the next page. */
-static struct image with_extra_section(const struct images *images, uint32_t flags)
+/* Puts a section of 16 bytes before the data: there is room before the next page. */
+static struct image with_extra_section(const struct images *images, uint32_t type, uint32_t flags)
 {
     struct image image = image_copy(&images->file);
     uint8_t *table = image.bytes + STASIS_HDR_SECTIONS;
-    uint8_t *index = image_section(&image, STASIS_SECTION_INDEX);
-    uint64_t at = section_offset(index) + section_length(index);
+    uint8_t *schema = image_section(&image, STASIS_SECTION_SCHEMA);
+    uint64_t at = section_offset(schema) + section_length(schema);
 
     assert_true(at + 16 <= section_offset(image_section(&image, STASIS_SECTION_DATA)));
-    memmove(table + 3 * 32, table + 2 * 32, 32);
-    memset(table + 2 * 32, 0, 32);
+    memmove(table + 4 * 32, table + 3 * 32, 32);
+    memset(table + 3 * 32, 0, 32);
     memset(image.bytes + at, 0xee, 16);
-    stasis_le32_put(table + 2 * 32, 4);
-    stasis_le32_put(table + 2 * 32 + 4, flags);
-    stasis_le64_put(table + 2 * 32 + 8, at);
-    stasis_le64_put(table + 2 * 32 + 16, 16);
-    stasis_le32_put(table + 2 * 32 + 24, stasis_crc32(image.bytes + at, 16));
-    image.bytes[STASIS_HDR_SECTION_COUNT] = 4;
+    stasis_le32_put(table + 3 * 32, type);
+    stasis_le32_put(table + 3 * 32 + 4, flags);
+    stasis_le64_put(table + 3 * 32 + 8, at);
+    stasis_le64_put(table + 3 * 32 + 16, 16);
+    stasis_le32_put(table + 3 * 32 + 24, stasis_crc32(image.bytes + at, 16));
+    image.bytes[STASIS_HDR_SECTION_COUNT] = 5;
     image_reseal(&image);
     return image;
 }
@@ -301,14 +305,15 @@ static struct image with_extra_section(const struct images *images, uint32_t fla
 static void unknown_sections_are_skipped_only_if_optional(void **state)
 {
     const struct images *images = *state;
-    struct image image = with_extra_section(images, 1);
+    struct image image = with_extra_section(images, 5, 1);
     struct stasis_error err = {0};
 
     if (check_image(&image, &err))
         fail_msg("%s", err.msg);
-    image.bytes[section_offset(image.bytes + STASIS_HDR_SECTIONS + 64)] ^= 1;
-    expect(image, STASIS_ERR_CORRUPT, "the section of type 4 is damaged");
-    expect(with_extra_section(images, 0), STASIS_ERR_VERSION, "type 4 is unknown");
+    image.bytes[section_offset(image.bytes + STASIS_HDR_SECTIONS + 96)] ^= 1;
+    expect(image, STASIS_ERR_CORRUPT, "the section of type 5 is damaged");
+    expect(with_extra_section(images, 5, 0), STASIS_ERR_VERSION, "type 5 is unknown");
+    expect(with_extra_section(images, 4, 1), STASIS_ERR_CORRUPT, "a second schema section");
 }
 
 /* A tiny file that claims much is refused without the memory it asks for. */
@@ -343,11 +348,13 @@ static void a_sparse_file_allocates_nothing(void **state)
     const struct images *images = *state;
     struct image image = image_copy(&images->file);
     uint8_t *index = image_section(&image, STASIS_SECTION_INDEX);
+    uint8_t *schema = image_section(&image, STASIS_SECTION_SCHEMA);
     uint8_t *data = image_section(&image, STASIS_SECTION_DATA);
     struct stasis_error err = {0};
     int fd;
 
     stasis_le64_put(index + 16, section_length(index) + more);
+    stasis_le64_put(schema + 8, section_offset(schema) + more);
     stasis_le64_put(data + 8, section_offset(data) + more);
     stasis_le64_put(image.bytes + STASIS_HDR_FILE_LEN, image.len + more);
     image_reseal(&image);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Schemas to msgpack. add_state() calls itself along the nesting of the lists
+ * (STASIS_SCHEMA_DEPTH_MAX) only.
+ */
+#include <msgpack.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec.h"
+#include "schema_wire.h"
+#include "stasis/schema_set.h"
+
+struct packer {
+    struct stasis_sink sink;
+    msgpack_packer msgpack;
+    /* What has been packed, in order. */
+    struct {
+        const struct stasis_schema *schema;
+        uint32_t version; /* of the record that holds it */
+    } states[STASIS_SCHEMA_STATES_MAX];
+    uint32_t count;
+};
+
+static int write_sink(void *ctx, const char *bytes, size_t len)
+{
+    stasis_sink_write(ctx, bytes, len);
+    return 0;
+}
+
+static void pack_str(msgpack_packer *msgpack, const char *str)
+{
+    size_t len = strlen(str);
+
+    msgpack_pack_str(msgpack, len);
+    msgpack_pack_str_body(msgpack, str, len);
+}
+
+/* Index behind the state's, or 0: it is not there yet. */
+static uint32_t find_state(const struct packer *packer, const struct stasis_schema *schema,
+                           uint32_t version)
+{
+    for (uint32_t i = 0; i < packer->count; i++) {
+        if (packer->states[i].schema == schema && packer->states[i].version == version)
+            return i + 1;
+    }
+    return 0;
+}
+
+static enum stasis_schema_kind wire_kind(const struct stasis_field *field)
+{
+    switch (field->kind) {
+    case STASIS_KIND_INT:
+        return field->is_signed ? STASIS_SCHEMA_SIGNED : STASIS_SCHEMA_UNSIGNED;
+    case STASIS_KIND_INTS:
+        return STASIS_SCHEMA_UNSIGNEDS;
+    case STASIS_KIND_BUF:
+        return STASIS_SCHEMA_BYTES;
+    case STASIS_KIND_STR:
+        return STASIS_SCHEMA_STRING;
+    case STASIS_KIND_STRUCT:
+        return STASIS_SCHEMA_STATE;
+    case STASIS_KIND_LIST:
+        break;
+    }
+    return STASIS_SCHEMA_STATES;
+}
+
+static void pack_field(struct packer *packer, const struct stasis_schema *schema, uint32_t version,
+                       const struct stasis_field *field)
+{
+    msgpack_packer *msgpack = &packer->msgpack;
+    uint64_t bound = stasis_field_bound(schema, field, version);
+    bool is_int = field->kind == STASIS_KIND_INT || field->kind == STASIS_KIND_INTS;
+
+    msgpack_pack_array(msgpack, STASIS_SCHEMA_FIELD_PARTS);
+    msgpack_pack_uint16(msgpack, field->id);
+    pack_str(msgpack, field->name);
+    msgpack_pack_uint32(msgpack, wire_kind(field));
+    msgpack_pack_uint32(msgpack, is_int || field->kind == STASIS_KIND_BUF ? field->elem_size : 0);
+    msgpack_pack_uint64(msgpack, is_int ? field->max : bound);
+    msgpack_pack_uint64(msgpack, is_int ? bound : 0);
+    if (field->kind == STASIS_KIND_STR)
+        pack_str(msgpack, field->default_str);
+    else
+        msgpack_pack_uint64(msgpack, field->default_int);
+    msgpack_pack_uint32(msgpack, field->sub ? find_state(packer, field->sub, version) : 0);
+    pack_str(msgpack, field->doc ? field->doc : "");
+}
+
+/* Appends the state, what is nested in it first. `listed` is 0 for a nested one. */
+static int add_state(struct packer *packer, const struct stasis_schema *schema, uint32_t version,
+                     uint32_t listed, struct stasis_error *err)
+{
+    msgpack_packer *msgpack = &packer->msgpack;
+
+    if (find_state(packer, schema, version))
+        return 0;
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        const struct stasis_field *field = &schema->fields[i];
+        int rc = field->sub && stasis_field_in(field, version)
+                     ? add_state(packer, field->sub, version, 0, err)
+                     : 0;
+
+        if (rc)
+            return rc;
+    }
+    if (packer->count == STASIS_SCHEMA_STATES_MAX)
+        return stasis_fail(err, STASIS_ERR_RANGE, "more than %u schemas", STASIS_SCHEMA_STATES_MAX);
+    msgpack_pack_array(msgpack, STASIS_SCHEMA_STATE_PARTS);
+    pack_str(msgpack, schema->type);
+    msgpack_pack_uint32(msgpack, listed);
+    pack_str(msgpack, schema->doc ? schema->doc : "");
+    msgpack_pack_array(msgpack, stasis_schema_count(schema, version));
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        if (stasis_field_in(&schema->fields[i], version))
+            pack_field(packer, schema, version, &schema->fields[i]);
+    }
+    packer->states[packer->count].schema = schema;
+    packer->states[packer->count].version = version;
+    packer->count++;
+    return 0;
+}
+
+static int add_all(struct packer *packer, const struct stasis_records *records,
+                   struct stasis_error *err)
+{
+    int rc = 0;
+
+    msgpack_packer_init(&packer->msgpack, &packer->sink, write_sink);
+    for (size_t i = 0; !rc && i < stasis_records_count(records); i++) {
+        struct stasis_record record = stasis_records_at(records, i);
+
+        if (record.schema && !record.foreign)
+            rc = add_state(packer, record.schema, record.version, record.version, err);
+    }
+    if (!rc && packer->sink.failed)
+        rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the schemas");
+    return rc;
+}
+
+/* The count of an array stands before what is counted. */
+static int with_count(struct packer *packer, uint8_t **ret_bytes, size_t *ret_len,
+                      struct stasis_error *err)
+{
+    struct stasis_sink whole = {0};
+
+    stasis_encode_array(&whole, packer->count);
+    stasis_sink_write(&whole, packer->sink.data, packer->sink.len);
+    if (whole.failed || whole.len > STASIS_SCHEMA_SET_MAX) {
+        int rc = whole.failed ? stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the schemas")
+                              : stasis_fail(err, STASIS_ERR_RANGE, "more than %u bytes of schemas",
+                                            STASIS_SCHEMA_SET_MAX);
+        stasis_sink_fini(&whole);
+        return rc;
+    }
+    *ret_bytes = whole.data;
+    *ret_len = whole.len;
+    return 0;
+}
+
+int stasis_schema_set_pack(const struct stasis_records *records, uint8_t **ret_bytes,
+                           size_t *ret_len, struct stasis_error *err)
+{
+    struct packer *packer = calloc(1, sizeof(*packer));
+    int rc = packer ? add_all(packer, records, err)
+                    : stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the schemas");
+
+    if (!rc)
+        rc = with_count(packer, ret_bytes, ret_len, err);
+    if (packer)
+        stasis_sink_fini(&packer->sink);
+    free(packer);
+    return rc;
+}
