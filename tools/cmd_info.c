@@ -72,7 +72,7 @@ static void print_sizes(FILE *out, const struct stasis_snap *snap)
     fprintf(out, "%s%s\n", text, info->streamed ? ", streamed" : "");
 }
 
-/* Kinds that a newer release added; they were made optional, so this one reads the file. */
+/* Kinds, and versions of kinds, that a newer release added. */
 static void print_records(FILE *out, const struct stasis_records *records)
 {
     size_t count = stasis_records_count(records);
@@ -82,8 +82,9 @@ static void print_records(FILE *out, const struct stasis_records *records)
     for (size_t i = 0; i < count; i++) {
         struct stasis_record record = stasis_records_at(records, i);
 
-        if (!record.schema)
-            fprintf(out, ", unknown to this release: %s %s", record.type, record.instance);
+        if (!record.schema || record.foreign)
+            fprintf(out, ", unknown to this release: %s %s, version %" PRIu32, record.type,
+                    record.instance, record.version);
     }
     fputc('\n', out);
 }
@@ -113,7 +114,7 @@ static void print_summary(FILE *out, struct stasis_snap *snap)
 int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
 {
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open(args->operands[0], &snap, err);
+    int rc = stasis_inspect_open_any(args->operands[0], &snap, err);
 
     if (rc)
         return rc;

@@ -22,6 +22,10 @@ static const struct stasis_inspect_option core_options[] = {
     {"user", NULL, "map the lower half of the first vCPU's addresses too"},
     {0},
 };
+static const struct stasis_inspect_option json_options[] = {
+    {"json", NULL, "as JSON, for programs"},
+    {0},
+};
 static const struct stasis_inspect_option migrate_options[] = {
     {"to", "RELEASE", "the release that is to read it, for example 0.1.0"},
     {"allow-loss", NULL, "leave out what that release cannot say, and list it"},
@@ -40,6 +44,10 @@ const struct stasis_inspect_command stasis_inspect_commands[] = {
     {"extract", stasis_inspect_extract, "FILE", 1, 1, "verified bytes of RAM, as they are",
      extract_options},
     {"core", stasis_inspect_core, "FILE", 1, 1, "an ELF core for gdb and crash", core_options},
+    {"diff", stasis_inspect_diff, "A B", 2, 2, "what is different; exit status 0 same, 1 different",
+     json_options},
+    {"schema", stasis_inspect_schema, "[FILE]", 0, 1, "what the records of a snapshot are made of",
+     json_options},
     {"migrate", stasis_inspect_migrate, "IN OUT", 2, 2, "a snapshot as another release writes it",
      migrate_options},
     {"ring", stasis_inspect_ring, "FILE", 1, 1, "print a ring file of vmm --serial out=ring:FILE",

@@ -9,11 +9,34 @@
 
 #include "tools/streams.h"
 
-int stasis_inspect_open(const char *file, struct stasis_snap **ret_snap, struct stasis_error *err)
+static int open_file(const char *file, const struct stasis_parse_opts *opts,
+                     struct stasis_snap **ret_snap, struct stasis_error *err)
 {
     if (!strcmp(file, "-"))
-        return stasis_snap_open_fd(STDIN_FILENO, "standard input", NULL, ret_snap, err);
-    return stasis_snap_open(file, NULL, ret_snap, err);
+        return stasis_snap_open_fd(STDIN_FILENO, "standard input", opts, ret_snap, err);
+    return stasis_snap_open(file, opts, ret_snap, err);
+}
+
+int stasis_inspect_open(const char *file, struct stasis_snap **ret_snap, struct stasis_error *err)
+{
+    return open_file(file, NULL, ret_snap, err);
+}
+
+int stasis_inspect_open_any(const char *file, struct stasis_snap **ret_snap,
+                            struct stasis_error *err)
+{
+    const struct stasis_parse_opts opts = {.size = sizeof(opts), .tolerant = true};
+    struct stasis_snap *snap;
+    int rc = open_file(file, &opts, &snap, err);
+
+    if (rc)
+        return rc;
+    rc = stasis_snap_read_schemas(snap, err);
+    if (rc)
+        stasis_snap_free(snap);
+    else
+        *ret_snap = snap;
+    return rc;
 }
 
 /* argv[0] is the command's name. */

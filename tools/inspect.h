@@ -69,6 +69,11 @@ int stasis_inspect_main(int argc, char **argv);
 STASIS_MUST_CHECK int stasis_inspect_open(const char *file, struct stasis_snap **ret_snap,
                                           struct stasis_error *err);
 
+/* The same for commands that only look: records that this release cannot read are shown by the
+ * schemas that came with the file. */
+STASIS_MUST_CHECK int stasis_inspect_open_any(const char *file, struct stasis_snap **ret_snap,
+                                              struct stasis_error *err);
+
 /* ---- the sub-commands ---- */
 
 int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out,
@@ -83,6 +88,10 @@ int stasis_inspect_extract(const struct stasis_inspect_args *args, FILE *out,
                            struct stasis_error *err);
 int stasis_inspect_core(const struct stasis_inspect_args *args, FILE *out,
                         struct stasis_error *err);
+int stasis_inspect_diff(const struct stasis_inspect_args *args, FILE *out,
+                        struct stasis_error *err);
+int stasis_inspect_schema(const struct stasis_inspect_args *args, FILE *out,
+                          struct stasis_error *err);
 int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,
                            struct stasis_error *err);
 int stasis_inspect_ring(const struct stasis_inspect_args *args, FILE *out,
