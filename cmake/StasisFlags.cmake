@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # One INTERFACE target, stasis_flags, holds every flag; nothing else sets any.
 option(STASIS_WERROR "Turn warnings into errors" OFF)
+option(STASIS_FUZZ "Link the fuzz targets with libFuzzer" OFF)
 set(STASIS_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined")
 
 set(CMAKE_C_STANDARD 17)

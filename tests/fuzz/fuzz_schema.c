@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * A schema section, and behind it a state section that is shown by it: the first four bytes are
+ * the length of the schemas.
+ */
+#include "fuzz.h"
+
+#include "state-ser/snap/le.h"
+#include "stasis/schema_set.h"
+#include "tools/diff.h"
+
+static void on_field(void *ctx, const char *path, const struct stasis_diff_value *a,
+                     const struct stasis_diff_value *b)
+{
+    (void)ctx;
+    FUZZ_ASSERT(path[0] && (a->kind != STASIS_DIFF_ABSENT || b->kind != STASIS_DIFF_ABSENT));
+}
+
+/* Each foreign record against the one before it. */
+static void compare(const struct stasis_records *set)
+{
+    const struct stasis_diff_sink sink = {.field = on_field};
+    const struct stasis_schema *last_schema = NULL;
+    void *last = NULL;
+
+    for (size_t i = 0; i < stasis_records_count(set); i++) {
+        struct stasis_record record = stasis_records_at(set, i);
+        void *state;
+
+        if (!record.schema)
+            continue;
+        state = malloc(record.schema->size);
+        FUZZ_ASSERT(state && !stasis_records_get(set, record.schema, record.instance, state, NULL));
+        if (last)
+            stasis_diff_state(&sink, last_schema, last, record.schema, state);
+        free(last);
+        last = state;
+        last_schema = record.schema;
+    }
+    free(last);
+}
+
+static void show(const struct stasis_records *set)
+{
+    struct stasis_json json;
+    char *text;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    FUZZ_ASSERT(out);
+    stasis_json_init(&json, out);
+    FUZZ_ASSERT(!stasis_records_json(set, &json, NULL) && !stasis_json_finish(&json));
+    fclose(out);
+    free(text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    const struct stasis_parse_opts tolerant = {.size = sizeof(tolerant), .tolerant = true};
+    struct stasis_schema_set *schemas = NULL;
+    struct stasis_records *set = NULL;
+    struct stasis_error err = {0};
+    uint8_t *copy;
+    size_t split;
+
+    if (len < 4)
+        return 0;
+    split = stasis_le32_get(bytes);
+    split = split > len - 4 ? len - 4 : split;
+    copy = fuzz_copy(bytes + 4, split);
+    if (stasis_schema_set_parse(copy, split, &schemas, &err))
+        FUZZ_ASSERT(!schemas && err.code && err.msg[0]);
+    free(copy);
+    copy = fuzz_copy(bytes + 4 + split, len - 4 - split);
+    if (schemas && !stasis_records_parse(copy, len - 4 - split, &tolerant, &set, NULL)) {
+        FUZZ_ASSERT(!stasis_records_adopt(set, schemas, NULL));
+        show(set);
+        compare(set);
+    }
+    stasis_records_free(set);
+    stasis_schema_set_free(schemas);
+    free(copy);
+    return 0;
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+"""seeds.py FOLDER SNAPSHOT...: inputs for the fuzz targets, cut out of snapshots by the independent
+reader; into FOLDER/<target>/. For whoever begins a corpus anew: what fuzzing found since is not in
+them."""
+import os
+import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reader"))
+import stasis_reader as reader  # noqa: E402 (the path first)
+
+SMALL = 30000
+
+
+def put(folder, target, name, data):
+    os.makedirs(os.path.join(folder, target), exist_ok=True)
+    with open(os.path.join(folder, target, name), "wb") as file:
+        file.write(data)
+
+
+def cut(path):
+    """Header, index and its surroundings, state, schemas of a snapshot."""
+    with open(path, "rb") as file:
+        data = file.read()
+    with reader.Snapshot(path) as snapshot:
+        snapshot.verify()
+        parts = {s.type: data[s.offset:s.offset + s.length] for s in snapshot.sections}
+        place = next(s for s in snapshot.sections if s.type == reader.DATA)
+        header = snapshot.header
+        front = struct.pack("<QQQQQ", header.ram, header.stored, header.incompatible,
+                            place.offset, place.length)
+    return data, front, parts
+
+
+def main():
+    folder, *paths = sys.argv[1:]
+    for path in paths:
+        name = os.path.basename(path).replace(".snap", "")
+        data, front, parts = cut(path)
+        state, schemas = parts[reader.STATE], parts.get(reader.SCHEMA, b"\x90")
+        put(folder, "header", name, data[:1024])
+        put(folder, "header", name + "-trailer", data[-1024:])
+        put(folder, "index", name, front + parts[reader.INDEX])
+        if len(state) <= SMALL:
+            put(folder, "records", name, state)
+            put(folder, "migrate", name, b"\0" + state)
+            put(folder, "schema", name, struct.pack("<I", len(schemas)) + schemas + state)
+        if name.startswith("demo") and len(state) <= SMALL:
+            put(folder, "restore", name, bytes(4) + state)
+            for bit in range(15):  # each flaw of the KVM
+                flaw = struct.pack("<H", 1 << bit)
+                put(folder, "restore", f"{name}-flaw{bit}", flaw + bytes(2) + state)
+        if len(data) <= SMALL:
+            put(folder, "file", name, data)
+
+
+if __name__ == "__main__":
+    main()
