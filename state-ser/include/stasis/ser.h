@@ -16,6 +16,7 @@
 
 #include "stasis/json.h"
 #include "stasis/schema.h"
+#include "stasis/ser_version.h"
 
 STASIS_BEGIN_DECLS
 

@@ -12,6 +12,7 @@
 #define STASIS_SNAP_H
 
 #include "stasis/schema_set.h"
+#include "stasis/snap_version.h"
 
 STASIS_BEGIN_DECLS
 
