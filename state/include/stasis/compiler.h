@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Attributes that the contracts of the public headers use, and the release: all our libraries are of
- * one.
+ * Attributes that the contracts of the public headers use, and the release: all our libraries are
+ * of one.
  */
 #ifndef STASIS_COMPILER_H
 #define STASIS_COMPILER_H

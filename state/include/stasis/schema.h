@@ -26,6 +26,10 @@
  *   it was `bound`;
  * - what a table cannot say is a step (struct stasis_step).
  * A nested state has the versions of the record that holds it.
+ *
+ * Whoever has a struct already, and no list, binds rows to its members: stasis/bind.h. All
+ * functions here are pure, and safe in any thread; a schema and its tables must outlive whatever
+ * uses them.
  */
 #ifndef STASIS_SCHEMA_H
 #define STASIS_SCHEMA_H
@@ -114,6 +118,17 @@ STASIS_EXPORT void stasis_state_init(const struct stasis_schema *schema, void *s
  * STASIS_ERR_RANGE names the field. Nested states are checked too. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_state_check(const struct stasis_schema *schema,
                                                        const void *state, struct stasis_error *err);
+
+/* Copies what the schema describes from one struct to another of its type, and leaves the rest of
+ * *ret_state, such as the pointers of a live device, as it is. No checks. */
+STASIS_EXPORT void stasis_state_copy(const struct stasis_schema *schema, const void *state,
+                                     void *ret_state);
+
+/* Checks the table of a record that somebody wrote: ids, versions, places in the struct, masks and
+ * defaults, past and steps, and all that is nested. For a test, once: the other functions trust the
+ * table. STASIS_ERR_ARG names the schema and the field. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_schema_check(const struct stasis_schema *schema,
+                                                        struct stasis_error *err);
 
 /* Whether the field is on the wire in that version of its record. */
 static inline bool stasis_field_in(const struct stasis_field *field, uint32_t version)
