@@ -44,6 +44,10 @@ function(stasis_add_library part)
     set_target_properties(${name}_shared PROPERTIES
         OUTPUT_NAME ${package} EXPORT_NAME ${part} VERSION ${PROJECT_VERSION}
         SOVERSION ${PROJECT_VERSION} LINK_DEPENDS "${map}")
+    # A library finds those that it needs beside it, wherever they are installed.
+    if(arg_NEEDS)
+        set_target_properties(${name}_shared PROPERTIES INSTALL_RPATH "$ORIGIN")
+    endif()
     target_link_options(${name}_shared PRIVATE "LINKER:--version-script=${map}")
     _stasis_install()
 endfunction()

@@ -28,12 +28,18 @@ if command -v scdoc >/dev/null; then
 else
     echo "skip manual pages: scdoc is missing (scripts/test installs it)"
 fi
-for document in README.md LICENSE-APACHE docs/architecture.md; do
+awk '/^```/ { inside = $0 == "```c"; next } inside' "$root/docs/embedding.md" |
+    head -n "$(wc -l <"$root/examples/quickstart.c")" | cmp - "$root/examples/quickstart.c" ||
+    fail "docs/embedding.md does not quote examples/quickstart.c as it is"
+for document in README.md LICENSE-APACHE docs/architecture.md docs/embedding.md examples/quickstart.c; do
     cmp -s "$root/$document" "$prefix/share/doc/stasis/$document" || fail "no $document"
 done
 traces=$(grep -rIlF -e "$root" -e "$build" "$prefix" || true)
 [ -z "$traces" ] || fail "the tree is named in: $traces"
 for file in "$libdir"/*.so; do
-    if readelf -d "$file" | grep -E 'R(UN)?PATH'; then fail "$file has a search path"; fi
+    # shellcheck disable=SC2016
+    if readelf -d "$file" | grep -E 'R(UN)?PATH' | grep -vF '[$ORIGIN]'; then
+        fail "$file has a search path"
+    fi
 done
 say "complete"

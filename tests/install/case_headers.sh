@@ -26,3 +26,25 @@ while read -r header; do
 done < <(find "$prefix/include" -name '*.h')
 [ "$count" -gt 10 ] || fail "only $count headers"
 say "$count headers"
+
+cat >"$work/program.cpp" <<'PROGRAM'
+#include <stasis/snap.h>
+#include <stasis/state.h>
+
+int main()
+{
+    struct stasis_serial_state serial;
+    struct stasis_error err;
+    struct stasis_snap *snap = stasis_snap_new(STASIS_ARCH_X86_64);
+
+    stasis_state_init(&stasis_serial_schema, &serial);
+    int rc = stasis_records_add(stasis_snap_records(snap), &stasis_serial_schema, "com1", &serial, &err);
+    stasis_snap_free(snap);
+    return rc;
+}
+PROGRAM
+read -ra flags < <(PKG_CONFIG_PATH=$libdir/pkgconfig pkg-config --cflags --libs stasis-snap)
+"$CXX" "${warnings[@]}" "${cflags[@]}" -o "$work/program" "$work/program.cpp" "${flags[@]}" ||
+    fail "linking C++"
+LD_LIBRARY_PATH=$libdir "$work/program" || fail "a program in C++"
+say "a program in C++"
