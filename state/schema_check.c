@@ -10,6 +10,8 @@
 
 #include "stasis/field.h"
 
+#define LETTERS "abcdefghijklmnopqrstuvwxyz0123456789"
+
 struct table {
     const struct stasis_schema *record;
     const struct stasis_schema *schema;
@@ -133,12 +135,24 @@ static int check_versions(const struct table *table)
     return 0;
 }
 
+static bool is_text(const char *text, size_t max)
+{
+    return text && strlen(text) <= max && stasis_utf8_valid(text, strlen(text));
+}
+
+static bool is_word(const char *word, size_t max, const char *letters)
+{
+    return is_text(word, max) && word[0] && !word[strspn(word, letters)];
+}
+
 static int check_field(const struct table *table)
 {
     int rc;
 
-    if (!table->field->name || !table->field->name[0] || !table->field->doc)
-        return refuse(table, "has no name or no doc");
+    if (!is_word(table->field->name, STASIS_SCHEMA_NAME_MAX, LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"))
+        return refuse(table, "its name must be letters, digits and _, at most 64");
+    if (!is_text(table->field->doc, STASIS_SCHEMA_DOC_MAX))
+        return refuse(table, "its doc is missing, longer than 255 bytes or not UTF-8");
     rc = check_versions(table);
     if (!rc)
         rc = check_place(table);
@@ -164,10 +178,12 @@ static int check_fields(struct table *table)
     const struct stasis_schema *schema = table->schema;
     int rc = 0;
 
-    if (!schema->type || !schema->type[0] || !schema->doc)
-        return refuse_schema(table, "has no type or no doc");
-    if (!schema->fields || !schema->field_count)
-        return refuse_schema(table, "has no fields");
+    if (!is_word(schema->type, STASIS_TYPE_MAX, LETTERS "._-"))
+        return refuse_schema(table, "its type must be of [a-z0-9._-], at most 32");
+    if (!is_text(schema->doc, STASIS_SCHEMA_DOC_MAX))
+        return refuse_schema(table, "its doc is missing, longer than 255 bytes or not UTF-8");
+    if (!schema->fields || !schema->field_count || schema->field_count > STASIS_SCHEMA_FIELDS_MAX)
+        return refuse_schema(table, "has no fields, or more than 1024");
     for (uint32_t i = 0; !rc && i < schema->field_count; i++) {
         table->field = &schema->fields[i];
         rc = table->field->id == i + 1 ? check_field(table)

@@ -102,11 +102,17 @@ static void the_schema_itself(void **state)
     schema.version = 0;
     assert_refused("schema test.device: versions start at 1");
     schema.type = NULL;
-    assert_refused("no type");
+    assert_refused("its type");
+    schema.type = "Test";
+    assert_refused("its type");
+    schema.type = "a.type.that.has.thirtythree.bytes";
+    assert_refused("its type");
     schema.doc = NULL;
-    assert_refused("no doc");
+    assert_refused("its doc");
     schema.field_count = 0;
     assert_refused("no fields");
+    schema.field_count = STASIS_SCHEMA_FIELDS_MAX + 1;
+    assert_refused("more than 1024");
     steps[1].to = 2;
     assert_refused("steps do not rise");
     steps[1].to = 4;
@@ -179,9 +185,13 @@ static void values(void **state)
     fields[0].kind = (enum stasis_kind)99;
     assert_refused("no such kind");
     fields[0].name = "";
-    assert_refused("no name");
+    assert_refused("its name");
+    fields[0].name = "one.of_another";
+    assert_refused("its name");
     fields[0].doc = NULL;
-    assert_refused("no doc");
+    assert_refused("(level): its doc");
+    fields[0].doc = "\x1b";
+    assert_refused("(level): its doc");
 }
 
 static void nesting(void **state)

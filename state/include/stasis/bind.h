@@ -11,8 +11,9 @@
  *   static const struct stasis_schema lamp_schema = {
  *       .type = "acme.lamp", .version = 1, STASIS_BIND_FIELDS(struct lamp, fields), .doc = "lamp"};
  *
- * A member of a type that cannot be saved, or a value that does not fit it, does not compile. What
- * a compiler cannot see, stasis_schema_check() does: call it in a test of yours.
+ * A row bears the name of its member, which must be one of the struct itself, not of a struct
+ * within. A member of a type that cannot be saved, or a value that does not fit it, does not
+ * compile. What a compiler cannot see, stasis_schema_check() does: call it in a test of yours.
  */
 #ifndef STASIS_BIND_H
 #define STASIS_BIND_H

@@ -97,6 +97,13 @@ struct stasis_step {
 /* Depth of nesting below a record: a constant of the lists, never of the input. */
 #define STASIS_SCHEMA_DEPTH_MAX 3
 
+/* Bounds of what a schema says of itself. A field's name is of letters, digits and _, a type of
+ * [a-z0-9._-]; both and doc are shown on terminals. */
+#define STASIS_TYPE_MAX          32  /* bytes of a type or instance name */
+#define STASIS_SCHEMA_NAME_MAX   64u /* bytes of a field's name */
+#define STASIS_SCHEMA_DOC_MAX    255u
+#define STASIS_SCHEMA_FIELDS_MAX 1024u
+
 struct stasis_schema {
     const char *type; /* "stasis.serial"; of nested states "segment" etc. */
     uint16_t version; /* of the record type */
