@@ -56,6 +56,8 @@ cd "$work" || exit
 [ "$(wc -l <"$examples/quickstart.c")" -le 30 ] || fail "quickstart.c has more than 30 lines"
 [ "$(./quickstart)" = "what the guest wrote" ] || fail "quickstart"
 [ "$(stat -c %a vm.snap)" = 600 ] || fail "the mode of vm.snap"
+"$prefix/bin/snapshot-inspect" json vm.snap | grep -q '"ticks": 42' ||
+    fail "snapshot-inspect does not know a type of others by its file"
 say "quickstart"
 
 expected='version 1
