@@ -10,10 +10,10 @@
 
 #include <stdlib.h>
 
+/* `changed` is not in the table, and so not saved. */
 struct dimmer {
-    void (*changed)(
-        struct dimmer *dimmer); /* not saved, like everything that is not in the table */
-    uint16_t level;             /* per mille */
+    void (*changed)(struct dimmer *dimmer);
+    uint16_t level; /* per mille */
     uint16_t fade_ms;
     uint8_t queue[8]; /* commands that wait */
     uint32_t queued;
@@ -34,8 +34,7 @@ static void dimmer_up(void *state)
     dimmer->level = (uint16_t)(dimmer->old_percent * 10);
 }
 
-/* A level in whole percent is said by the old field alone; what is left in the new one is a loss.
- */
+/* A level in whole percent is said by the old field alone; what stays in the new one is a loss. */
 static void dimmer_down(void *state)
 {
     struct dimmer *dimmer = state;
