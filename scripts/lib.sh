@@ -16,7 +16,7 @@ readonly STATUS_STILL=75
 readonly PACKAGES_BUILD=(gcc libc6-dev linux-libc-dev cmake ninja-build pkg-config
     libmsgpack-dev zlib1g-dev libdeflate-dev libcmocka-dev python3 python3-msgpack)
 readonly PACKAGES_LINT=(clang clang-tidy clang-format shellcheck)
-readonly PACKAGES_TEST=(gdb)
+readonly PACKAGES_TEST=(gdb g++ libunicorn-dev scdoc)
 readonly PACKAGES_FUZZ=(clang libclang-rt-14-dev)
 readonly PACKAGES_RIG=(qemu-system-x86 busybox-static cpio xz-utils)
 readonly PACKAGES_BOCHS=(bochs bochs-term bochsbios vgabios isolinux syslinux-common genisoimage

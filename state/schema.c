@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Defaults and checks, driven by the field tables. The functions that call themselves do so along
- * the nesting of the lists (STASIS_SCHEMA_DEPTH_MAX), never along input.
+ * Defaults, copies and checks, driven by the field tables. The functions that call themselves do so
+ * along the nesting of the lists (STASIS_SCHEMA_DEPTH_MAX), never along input.
  */
 #include "stasis/schema.h"
 
@@ -105,6 +105,29 @@ void stasis_state_init(const struct stasis_schema *schema, void *state)
     memset(state, 0, schema->size);
     for (uint32_t i = 0; i < schema->field_count; i++)
         stasis_field_set_default(&schema->fields[i], state);
+}
+
+static void copy_nested(const struct stasis_field *field, const uint8_t *from, uint8_t *to)
+{
+    for (uint32_t i = 0; i < field->max; i++)
+        stasis_state_copy(field->sub, from + (size_t)i * field->elem_size,
+                          to + (size_t)i * field->elem_size);
+}
+
+void stasis_state_copy(const struct stasis_schema *schema, const void *state, void *ret_state)
+{
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        const struct stasis_field *field = &schema->fields[i];
+        const uint8_t *from = (const uint8_t *)state + field->offset;
+        uint8_t *to = (uint8_t *)ret_state + field->offset;
+
+        if (field->sub)
+            copy_nested(field, from, to);
+        else
+            memcpy(to, from, field_size(field));
+        if (field->kind == STASIS_KIND_BUF || field->kind == STASIS_KIND_LIST)
+            stasis_field_set_count(field, ret_state, stasis_field_get_count(field, state));
+    }
 }
 
 static int check_ints(const struct stasis_field *field, const uint8_t *base,

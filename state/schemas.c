@@ -10,111 +10,111 @@
 
 #define STASIS_NAME ram_region
 #define STASIS_DEF  "stasis/state/ram_region.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME board_device
 #define STASIS_DEF  "stasis/state/board_device.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_segment
 #define STASIS_DEF  "stasis/state/x86_segment.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_dtable
 #define STASIS_DEF  "stasis/state/x86_dtable.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_msr
 #define STASIS_DEF  "stasis/state/x86_msr.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_cpuid_leaf
 #define STASIS_DEF  "stasis/state/x86_cpuid_leaf.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_pit_channel
 #define STASIS_DEF  "stasis/state/x86_pit_channel.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME board
 #define STASIS_DEF  "stasis/state/board.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME machine
 #define STASIS_DEF  "stasis/state/machine.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME serial
 #define STASIS_DEF  "stasis/state/serial.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME i8042
 #define STASIS_DEF  "stasis/state/i8042.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME pl031
 #define STASIS_DEF  "stasis/state/pl031.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_regs
 #define STASIS_DEF  "stasis/state/x86_regs.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_sregs
 #define STASIS_DEF  "stasis/state/x86_sregs.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_xsave
 #define STASIS_DEF  "stasis/state/x86_xsave.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_xcrs
 #define STASIS_DEF  "stasis/state/x86_xcrs.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_debugregs
 #define STASIS_DEF  "stasis/state/x86_debugregs.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_events
 #define STASIS_DEF  "stasis/state/x86_events.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_mp_state
 #define STASIS_DEF  "stasis/state/x86_mp_state.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_tsc
 #define STASIS_DEF  "stasis/state/x86_tsc.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_lapic
 #define STASIS_DEF  "stasis/state/x86_lapic.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_msrs
 #define STASIS_DEF  "stasis/state/x86_msrs.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_cpuid
 #define STASIS_DEF  "stasis/state/x86_cpuid.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_clock
 #define STASIS_DEF  "stasis/state/x86_clock.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_pit
 #define STASIS_DEF  "stasis/state/x86_pit.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_pic
 #define STASIS_DEF  "stasis/state/x86_pic.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME x86_ioapic
 #define STASIS_DEF  "stasis/state/x86_ioapic.def"
-#include "def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_SCHEMA(name_, type_, version_, optional_, steps_, doc_)                             \
     const struct stasis_schema stasis_##name_##_schema = {                                         \

@@ -126,3 +126,14 @@ int stasis_snap_load_ram(struct stasis_snap *snap, uint32_t region, void *host, 
     job.count = stasis_region_chunks(load.region);
     return stasis_pool_run(&job, err);
 }
+
+int stasis_snap_get_ram(struct stasis_snap *snap, uint64_t gpa, void *host, uint64_t size,
+                        struct stasis_error *err)
+{
+    for (uint32_t i = 0; i < snap->index.region_count; i++) {
+        if (snap->index.regions[i].gpa == gpa && snap->index.regions[i].size == size)
+            return stasis_snap_load_ram(snap, i, host, 0, err);
+    }
+    return stasis_fail(err, STASIS_ERR_NOT_FOUND,
+                       "%s has no RAM of 0x%" PRIx64 " bytes at 0x%" PRIx64, snap->name, size, gpa);
+}

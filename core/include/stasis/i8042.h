@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "stasis/compiler.h"
+#include "stasis/core_version.h"
 #include "stasis/error.h"
 #include "stasis/state.h"
 

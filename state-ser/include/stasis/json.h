@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "stasis/compiler.h"
+#include "stasis/ser_version.h"
 
 STASIS_BEGIN_DECLS
 

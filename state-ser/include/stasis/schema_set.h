@@ -16,9 +16,6 @@ STASIS_BEGIN_DECLS
 /* Bounds that the format sets. */
 #define STASIS_SCHEMA_SET_MAX    (1u << 20) /* bytes */
 #define STASIS_SCHEMA_STATES_MAX 512u       /* record types and nested states together */
-#define STASIS_SCHEMA_FIELDS_MAX 1024u      /* of one state */
-#define STASIS_SCHEMA_NAME_MAX   64u        /* bytes of a field's name */
-#define STASIS_SCHEMA_DOC_MAX    255u
 
 struct stasis_schema_set;
 

@@ -16,11 +16,11 @@
 
 #include "stasis/json.h"
 #include "stasis/schema.h"
+#include "stasis/ser_version.h"
 
 STASIS_BEGIN_DECLS
 
 /* Bounds that the format sets, so that budgets never come from input alone. */
-#define STASIS_TYPE_MAX    32 /* bytes of a type or instance name */
 #define STASIS_RECORDS_MAX 4096
 #define STASIS_STATE_MAX   (16u << 20) /* bytes of a state section */
 

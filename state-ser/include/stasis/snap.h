@@ -12,6 +12,7 @@
 #define STASIS_SNAP_H
 
 #include "stasis/schema_set.h"
+#include "stasis/snap_version.h"
 
 STASIS_BEGIN_DECLS
 
@@ -171,6 +172,12 @@ STASIS_EXPORT struct stasis_snap_chunk stasis_snap_chunk_at(const struct stasis_
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_load_ram(struct stasis_snap *snap, uint32_t region,
                                                          void *host, unsigned threads,
                                                          struct stasis_error *err);
+
+/* The counterpart of stasis_snap_add_ram(): the same, one thread per core, for the range at `gpa`,
+ * which must be of `size` bytes in the file too. STASIS_ERR_NOT_FOUND if there is no such range. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_get_ram(struct stasis_snap *snap, uint64_t gpa,
+                                                        void *host, uint64_t size,
+                                                        struct stasis_error *err);
 
 /* Reads one chunk into `host` (its size), zeros for a zero chunk, verified before it returns; on
  * failure `host` holds anything. Many threads may do so at once. STASIS_ERR_CORRUPT names the

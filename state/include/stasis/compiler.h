@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Attributes that the contracts of the public headers use.
+ * Attributes that the contracts of the public headers use, and the release: all our libraries are
+ * of one.
  */
 #ifndef STASIS_COMPILER_H
 #define STASIS_COMPILER_H
+
+#include "stasis/state_version.h"
+
+#define STASIS_VERSION STASIS_STATE_VERSION
 
 #define STASIS_EXPORT           __attribute__((visibility("default")))
 #define STASIS_MUST_CHECK       __attribute__((warn_unused_result))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * Access to the fields of a state through their table rows. `base` is the start of the struct.
- * No checks: the row must be of the right kind and the index below its bound.
+ * No checks: the row must be of the right kind and the index below its bound. Pure, in any thread.
  */
 #ifndef STASIS_FIELD_H
 #define STASIS_FIELD_H

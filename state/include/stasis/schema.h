@@ -26,6 +26,10 @@
  *   it was `bound`;
  * - what a table cannot say is a step (struct stasis_step).
  * A nested state has the versions of the record that holds it.
+ *
+ * Whoever has a struct already, and no list, binds rows to its members: stasis/bind.h. All
+ * functions here are pure, and safe in any thread; a schema and its tables must outlive whatever
+ * uses them.
  */
 #ifndef STASIS_SCHEMA_H
 #define STASIS_SCHEMA_H
@@ -93,6 +97,13 @@ struct stasis_step {
 /* Depth of nesting below a record: a constant of the lists, never of the input. */
 #define STASIS_SCHEMA_DEPTH_MAX 3
 
+/* Bounds of what a schema says of itself. A field's name is of letters, digits and _, a type of
+ * [a-z0-9._-]; both and doc are shown on terminals. */
+#define STASIS_TYPE_MAX          32  /* bytes of a type or instance name */
+#define STASIS_SCHEMA_NAME_MAX   64u /* bytes of a field's name */
+#define STASIS_SCHEMA_DOC_MAX    255u
+#define STASIS_SCHEMA_FIELDS_MAX 1024u
+
 struct stasis_schema {
     const char *type; /* "stasis.serial"; of nested states "segment" etc. */
     uint16_t version; /* of the record type */
@@ -114,6 +125,17 @@ STASIS_EXPORT void stasis_state_init(const struct stasis_schema *schema, void *s
  * STASIS_ERR_RANGE names the field. Nested states are checked too. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_state_check(const struct stasis_schema *schema,
                                                        const void *state, struct stasis_error *err);
+
+/* Copies what the schema describes from one struct to another of its type, and leaves the rest of
+ * *ret_state, such as the pointers of a live device, as it is. No checks. */
+STASIS_EXPORT void stasis_state_copy(const struct stasis_schema *schema, const void *state,
+                                     void *ret_state);
+
+/* Checks the table of a record that somebody wrote: ids, versions, places in the struct, masks and
+ * defaults, past and steps, and all that is nested. For a test, once: the other functions trust the
+ * table. STASIS_ERR_ARG names the schema and the field. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_schema_check(const struct stasis_schema *schema,
+                                                        struct stasis_error *err);
 
 /* Whether the field is on the wire in that version of its record. */
 static inline bool stasis_field_in(const struct stasis_field *field, uint32_t version)

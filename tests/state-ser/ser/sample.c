@@ -5,11 +5,11 @@
 
 #define STASIS_NAME sample_part
 #define STASIS_DEF  "tests/state-ser/ser/sample_part.def"
-#include "state/def_fields.h"
+#include "stasis/def_fields.h"
 
 #define STASIS_NAME sample
 #define STASIS_DEF  "tests/state-ser/ser/sample.def"
-#include "state/def_fields.h"
+#include "stasis/def_fields.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -3,7 +3,7 @@
 
 #define STASIS_NAME timer1_stop
 #define STASIS_DEF  "tests/state-ser/ser/timer/timer1_stop.def"
-#include "state/def_fields.h"
+#include "stasis/def_fields.h"
 
 static const struct stasis_schema stasis_timer1_stop_schema = {
     .type = "timer_stop",
@@ -17,7 +17,7 @@ static const struct stasis_schema stasis_timer1_stop_schema = {
 
 #define STASIS_NAME timer3_stop
 #define STASIS_DEF  "tests/state-ser/ser/timer/timer3_stop.def"
-#include "state/def_fields.h"
+#include "stasis/def_fields.h"
 
 static const struct stasis_schema stasis_timer3_stop_schema = {
     .type = "timer_stop",
@@ -31,13 +31,13 @@ static const struct stasis_schema stasis_timer3_stop_schema = {
 
 #define STASIS_NAME timer1
 #define STASIS_DEF  "tests/state-ser/ser/timer/timer1.def"
-#include "state/def_fields.h"
+#include "stasis/def_fields.h"
 #define STASIS_NAME timer2
 #define STASIS_DEF  "tests/state-ser/ser/timer/timer2.def"
-#include "state/def_fields.h"
+#include "stasis/def_fields.h"
 #define STASIS_NAME timer3
 #define STASIS_DEF  "tests/state-ser/ser/timer/timer3.def"
-#include "state/def_fields.h"
+#include "stasis/def_fields.h"
 
 #define PERIOD_NS_DEFAULT UINT64_C(1000000)
 

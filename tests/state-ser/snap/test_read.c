@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "tests/state-ser/snap/fixture.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,6 +48,34 @@ static void every_chunk_is_as_it_was(void **state)
     built_fini(&built);
 }
 
+static void ram_comes_back_by_its_place(void **state)
+{
+    struct stasis_error err = {0};
+    struct stasis_snap *snap;
+    struct built built;
+    struct image image;
+
+    (void)state;
+    built_large(&built);
+    image = image_of(&built);
+    snap = reopen(&image);
+    for (uint32_t r = 0; r < built.region_count; r++) {
+        uint8_t *bytes = calloc(1, built.size[r]);
+
+        assert_int_equal(stasis_snap_get_ram(snap, built.gpa[r], bytes, built.size[r], &err), 0);
+        assert_memory_equal(bytes, built.ram[r], built.size[r]);
+        assert_int_equal(stasis_snap_get_ram(snap, built.gpa[r], bytes, built.size[r] - 1, &err),
+                         STASIS_ERR_NOT_FOUND);
+        assert_int_equal(stasis_snap_get_ram(snap, built.gpa[r] + 1, bytes, built.size[r], &err),
+                         STASIS_ERR_NOT_FOUND);
+        free(bytes);
+    }
+    assert_non_null(strstr(err.msg, "test has no RAM of 0x"));
+    stasis_snap_free(snap);
+    image_fini(&image);
+    built_fini(&built);
+}
+
 static void a_damaged_chunk_is_refused(void **state)
 {
     static uint8_t bytes[STASIS_CHUNK_SIZE];
@@ -72,6 +101,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_chunk_is_as_it_was),
+        cmocka_unit_test(ram_comes_back_by_its_place),
         cmocka_unit_test(a_damaged_chunk_is_refused),
     };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * Expands the list STASIS_DEF of the state STASIS_NAME to static assertions and to the tables
- * <name>_fields and <name>_past. No guard: included once per state by schemas.c.
+ * <name>_fields and <name>_past, for a struct that def_struct.h made of the same list, and with
+ * stasis/schema.h included. No guard: included once per state.
  */
 #define STASIS_CAT_(a, b) a##b
 #define STASIS_CAT(a, b)  STASIS_CAT_(a, b)

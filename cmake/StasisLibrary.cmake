@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+# stasis_add_library(PART DESCRIPTION text SOURCES file... INCLUDE folder [HEADERS name...]
+#                    [NEEDS part] [MODULES pkg-config-prefix=module...] [THREADS])
+# One of our libraries, twice from the same objects: stasis_<part> is static and what everything in
+# this tree links, since tests reach its internals; stasis_<part>_shared exports STASIS_EXPORT only.
+# Installed with headers (all of INCLUDE, or its HEADERS), CMake package and pkg-config file.
+#
+# A release of one library works with the same release of the others and no other. What enforces it
+# is made here: <stasis/<part>_version.h> when compiling, EXACT and "=" when configuring, and when
+# loading the full version in the SONAME and in the version of every symbol.
+include(CMakePackageConfigHelpers)
+set(stasis_templates "${CMAKE_CURRENT_LIST_DIR}/library")
+
+function(stasis_add_library part)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "DESCRIPTION;INCLUDE;NEEDS" "SOURCES;HEADERS;MODULES")
+    set(name stasis_${part})
+    set(package stasis-${part})
+    set(own_include "${CMAKE_CURRENT_BINARY_DIR}/include")
+
+    _stasis_describe()
+    configure_file("${stasis_templates}/version.h.in" "${own_include}/stasis/${part}_version.h" @ONLY)
+    configure_file("${stasis_templates}/symbols.map.in" "${CMAKE_CURRENT_BINARY_DIR}/${package}.map" @ONLY)
+    configure_file("${stasis_templates}/package.pc.in" "${CMAKE_CURRENT_BINARY_DIR}/${package}.pc" @ONLY)
+    configure_package_config_file("${stasis_templates}/config.cmake.in"
+        "${CMAKE_CURRENT_BINARY_DIR}/${package}-config.cmake"
+        INSTALL_DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/${package}" NO_SET_AND_CHECK_MACRO)
+    write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/${package}-config-version.cmake"
+        COMPATIBILITY ExactVersion)
+
+    add_library(${name}_objects OBJECT ${arg_SOURCES})
+    add_library(${name} STATIC $<TARGET_OBJECTS:${name}_objects>)
+    add_library(${name}_shared SHARED $<TARGET_OBJECTS:${name}_objects>)
+    add_library(Stasis::${part} ALIAS ${name}_shared)
+    add_library(Stasis::${part}_static ALIAS ${name})
+    _stasis_link(${name}_objects "")
+    _stasis_link(${name} "")
+    _stasis_link(${name}_shared _shared)
+    target_link_libraries(${name}_objects PRIVATE stasis_flags)
+    target_link_libraries(${name}_shared PRIVATE stasis_flags)
+
+    set_target_properties(${name} PROPERTIES
+        OUTPUT_NAME ${package} EXPORT_NAME ${part}_static)
+    set(map "${CMAKE_CURRENT_BINARY_DIR}/${package}.map")
+    set_target_properties(${name}_shared PROPERTIES
+        OUTPUT_NAME ${package} EXPORT_NAME ${part} VERSION ${PROJECT_VERSION}
+        SOVERSION ${PROJECT_VERSION} LINK_DEPENDS "${map}")
+    # A library finds those that it needs beside it, wherever they are installed.
+    if(arg_NEEDS)
+        set_target_properties(${name}_shared PROPERTIES INSTALL_RPATH "$ORIGIN")
+    endif()
+    target_link_options(${name}_shared PRIVATE "LINKER:--version-script=${map}")
+    _stasis_install()
+endfunction()
+
+# Links and includes of one of the three targets; `kind` is the suffix of the libraries it links.
+macro(_stasis_link target kind)
+    target_include_directories(${target} PUBLIC
+        "$<BUILD_INTERFACE:${arg_INCLUDE}>" "$<BUILD_INTERFACE:${own_include}>"
+        "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+    if(arg_NEEDS)
+        target_link_libraries(${target} PUBLIC stasis_${arg_NEEDS}${kind})
+    endif()
+    foreach(module IN LISTS arg_MODULES)
+        string(REGEX REPLACE "=.*" "" prefix "${module}")
+        target_link_libraries(${target} PRIVATE PkgConfig::${prefix})
+    endforeach()
+    if(arg_THREADS)
+        target_link_libraries(${target} PRIVATE Threads::Threads)
+    endif()
+endmacro()
+
+# What the templates say of the library: node, number, and what it needs in each of their languages.
+macro(_stasis_describe)
+    string(TOUPPER "${part}" PART)
+    string(REPLACE "." "_" node "STASIS_${PART}_${PROJECT_VERSION}")
+    math(EXPR number
+        "${PROJECT_VERSION_MAJOR} * 1000000 + ${PROJECT_VERSION_MINOR} * 1000 + ${PROJECT_VERSION_PATCH}")
+    file(RELATIVE_PATH to_prefix "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
+    string(REGEX REPLACE "/$" "" to_prefix "${to_prefix}")
+    set(needs_header "")
+    set(needs_cmake "")
+    set(needs_pc "")
+    set(modules_pc "")
+    set(private_libs "")
+    if(arg_NEEDS)
+        string(TOUPPER "${arg_NEEDS}" NEEDED)
+        set(needs_header "
+#include \"stasis/${arg_NEEDS}_version.h\"
+#if STASIS_${NEEDED}_VERSION_NUMBER != STASIS_${PART}_VERSION_NUMBER
+#error \"${package} ${PROJECT_VERSION} needs the headers of stasis-${arg_NEEDS} ${PROJECT_VERSION}\"
+#endif
+")
+        set(needs_cmake "find_dependency(stasis-${arg_NEEDS} ${PROJECT_VERSION} EXACT)\n")
+        set(needs_pc "stasis-${arg_NEEDS} = ${PROJECT_VERSION}")
+    endif()
+    foreach(module IN LISTS arg_MODULES)
+        string(REGEX MATCH "^(.*)=(.*)$" matched "${module}")
+        string(APPEND needs_cmake "stasis_find_module(${CMAKE_MATCH_1} ${CMAKE_MATCH_2})\n")
+        list(APPEND modules_pc "${CMAKE_MATCH_2}")
+    endforeach()
+    list(JOIN modules_pc ", " modules_pc)
+    if(arg_THREADS)
+        string(APPEND needs_cmake "find_dependency(Threads)\n")
+        set(private_libs "-pthread")
+    endif()
+endmacro()
+
+macro(_stasis_install)
+    set(component COMPONENT ${package})
+    install(TARGETS ${name} ${name}_shared EXPORT ${package}
+        ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" ${component}
+        LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" ${component})
+    install(EXPORT ${package} NAMESPACE Stasis:: FILE ${package}-targets.cmake
+        DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/${package}" ${component})
+    install(FILES "${CMAKE_CURRENT_BINARY_DIR}/${package}-config.cmake"
+        "${CMAKE_CURRENT_BINARY_DIR}/${package}-config-version.cmake"
+        DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/${package}" ${component})
+    install(FILES "${CMAKE_CURRENT_BINARY_DIR}/${package}.pc"
+        DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" ${component})
+    install(FILES "${own_include}/stasis/${part}_version.h"
+        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/stasis" ${component})
+    if(arg_HEADERS)
+        list(TRANSFORM arg_HEADERS PREPEND "${arg_INCLUDE}/stasis/")
+        install(FILES ${arg_HEADERS} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/stasis" ${component})
+    else()
+        install(DIRECTORY "${arg_INCLUDE}/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" ${component})
+    endif()
+endmacro()

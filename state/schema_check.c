@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Whether a table is one. Ours are checked as they are compiled (def_fields.h); this is for those
+ * that others write. What calls itself does so at most STASIS_SCHEMA_DEPTH_MAX deep.
+ */
+#include "stasis/schema.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "stasis/field.h"
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyz0123456789"
+
+struct table {
+    const struct stasis_schema *record;
+    const struct stasis_schema *schema;
+    const struct stasis_field *field;
+    unsigned depth;
+    struct stasis_error *err;
+};
+
+static int refuse(const struct table *table, const char *what)
+{
+    return stasis_fail(table->err, STASIS_ERR_ARG, "schema %s, field %u (%s): %s",
+                       table->schema->type ? table->schema->type : "without a type",
+                       table->field->id, table->field->name ? table->field->name : "", what);
+}
+
+static int refuse_schema(const struct table *table, const char *what)
+{
+    return stasis_fail(table->err, STASIS_ERR_ARG, "schema %s: %s",
+                       table->schema->type ? table->schema->type : "without a type", what);
+}
+
+static bool is_inside(const struct table *table, size_t offset, uint64_t size)
+{
+    return offset <= table->schema->size && size <= table->schema->size - offset;
+}
+
+/* Whether the one mask, or maximum, allows all that the other does. */
+static bool is_within(const struct stasis_field *field, uint64_t bound, uint64_t limit)
+{
+    bool is_mask = field->kind == STASIS_KIND_INT || field->kind == STASIS_KIND_INTS;
+
+    return is_mask ? !(bound & ~limit) : bound <= limit;
+}
+
+static int check_int(const struct table *table)
+{
+    const struct stasis_field *field = table->field;
+    uint32_t size = field->elem_size;
+
+    if (size != 1 && size != 2 && size != 4 && size != 8)
+        return refuse(table, "an integer has 1, 2, 4 or 8 bytes");
+    if (field->is_signed && size != 8)
+        return refuse(table, "a signed integer has 8 bytes");
+    if (field->mask > UINT64_MAX >> (64 - 8 * size))
+        return refuse(table, "its mask is wider than its type");
+    if (field->default_int & ~field->mask)
+        return refuse(table, "its default is outside its mask");
+    return 0;
+}
+
+static int check_str(const struct table *table)
+{
+    const char *str = table->field->default_str;
+
+    if (!str || strlen(str) > table->field->max || !stasis_utf8_valid(str, strlen(str)))
+        return refuse(table, "its default is missing, too long or not UTF-8");
+    return 0;
+}
+
+static int check_fields(struct table *table);
+
+static int check_nested(const struct table *table)
+{
+    struct table sub = {.record = table->record,
+                        .schema = table->field->sub,
+                        .depth = table->depth + 1,
+                        .err = table->err};
+
+    if (!sub.schema || sub.schema->size != table->field->elem_size)
+        return refuse(table, "its schema is missing, or of a struct of another size");
+    if (sub.depth > STASIS_SCHEMA_DEPTH_MAX)
+        return refuse(table, "nested too deep");
+    return check_fields(&sub);
+}
+
+static int check_kind(const struct table *table)
+{
+    const struct stasis_field *field = table->field;
+
+    switch (field->kind) {
+    case STASIS_KIND_INT:
+    case STASIS_KIND_INTS:
+        return check_int(table);
+    case STASIS_KIND_STR:
+        return check_str(table);
+    case STASIS_KIND_BUF:
+        if (!field->elem_size || field->max % field->elem_size)
+            return refuse(table, "its maximum is not whole registers");
+        return 0;
+    case STASIS_KIND_STRUCT:
+    case STASIS_KIND_LIST:
+        return check_nested(table);
+    }
+    return refuse(table, "no such kind");
+}
+
+static int check_place(const struct table *table)
+{
+    const struct stasis_field *field = table->field;
+    bool counted = field->kind == STASIS_KIND_BUF || field->kind == STASIS_KIND_LIST;
+    uint64_t each = field->kind == STASIS_KIND_BUF ? 1 : field->elem_size;
+    uint64_t size = field->kind == STASIS_KIND_STR ? (uint64_t)field->max + 1 : field->max * each;
+
+    if (!field->max && field->kind != STASIS_KIND_STR)
+        return refuse(table, "has no room");
+    if (!is_inside(table, field->offset, size))
+        return refuse(table, "lies outside its struct");
+    if (counted && !is_inside(table, field->count_offset, sizeof(uint32_t)))
+        return refuse(table, "its count lies outside the struct");
+    return 0;
+}
+
+static int check_versions(const struct table *table)
+{
+    const struct stasis_field *field = table->field;
+
+    if (!field->since || field->since > table->record->version)
+        return refuse(table, "came with a version that the record does not have");
+    if (field->until && (field->until <= field->since || field->until > table->record->version))
+        return refuse(table, "went before it came, or with a version that there is not");
+    return 0;
+}
+
+static bool is_text(const char *text, size_t max)
+{
+    return text && strlen(text) <= max && stasis_utf8_valid(text, strlen(text));
+}
+
+static bool is_word(const char *word, size_t max, const char *letters)
+{
+    return is_text(word, max) && word[0] && !word[strspn(word, letters)];
+}
+
+static int check_field(const struct table *table)
+{
+    int rc;
+
+    if (!is_word(table->field->name, STASIS_SCHEMA_NAME_MAX, LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"))
+        return refuse(table, "its name must be letters, digits and _, at most 64");
+    if (!is_text(table->field->doc, STASIS_SCHEMA_DOC_MAX))
+        return refuse(table, "its doc is missing, longer than 255 bytes or not UTF-8");
+    rc = check_versions(table);
+    if (!rc)
+        rc = check_place(table);
+    return rc ? rc : check_kind(table);
+}
+
+static int check_past(struct table *table)
+{
+    for (const struct stasis_past *past = table->schema->past; past && past->before; past++) {
+        if (past->before < 2 || past->before > table->record->version || !past->id ||
+            past->id > table->schema->field_count)
+            return refuse_schema(table, "a row of its past has no such version or field");
+        table->field = &table->schema->fields[past->id - 1];
+        if (!is_within(table->field, past->bound,
+                       stasis_field_bound(table->schema, table->field, past->before)))
+            return refuse(table, "its past allows more than came after it");
+    }
+    return 0;
+}
+
+static int check_fields(struct table *table)
+{
+    const struct stasis_schema *schema = table->schema;
+    int rc = 0;
+
+    if (!is_word(schema->type, STASIS_TYPE_MAX, LETTERS "._-"))
+        return refuse_schema(table, "its type must be of [a-z0-9._-], at most 32");
+    if (!is_text(schema->doc, STASIS_SCHEMA_DOC_MAX))
+        return refuse_schema(table, "its doc is missing, longer than 255 bytes or not UTF-8");
+    if (!schema->fields || !schema->field_count || schema->field_count > STASIS_SCHEMA_FIELDS_MAX)
+        return refuse_schema(table, "has no fields, or more than 1024");
+    for (uint32_t i = 0; !rc && i < schema->field_count; i++) {
+        table->field = &schema->fields[i];
+        rc = table->field->id == i + 1 ? check_field(table)
+                                       : refuse(table, "ids start at 1 and rise by one");
+    }
+    return rc ? rc : check_past(table);
+}
+
+static int check_steps(const struct table *table)
+{
+    uint16_t before = 1;
+
+    for (const struct stasis_step *step = table->schema->steps; step && step->to; step++) {
+        if (step->to <= before || step->to > table->schema->version)
+            return refuse_schema(table, "its steps do not rise from 2 to its version");
+        before = step->to;
+    }
+    return 0;
+}
+
+int stasis_schema_check(const struct stasis_schema *schema, struct stasis_error *err)
+{
+    struct table table = {.record = schema, .schema = schema, .err = err};
+    int rc;
+
+    if (!schema->version)
+        return refuse_schema(&table, "versions start at 1");
+    rc = check_fields(&table);
+    return rc ? rc : check_steps(&table);
+}

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+# shellcheck shell=bash disable=SC2154
+# examples cmake|pkgconfig shared|static: builds the installed examples in one of four ways, runs
+# them, and holds them to their sizes.
+with=$1 linkage=$2
+examples=$prefix/share/doc/stasis/examples
+warnings=(-std=gnu17 -Wall -Wextra -Wpedantic -Werror)
+names=(quickstart own_device own_serial unicorn_guest)
+if ! pkg-config --exists unicorn; then
+    echo "skip unicorn_guest: libunicorn-dev is missing (scripts/test installs it)"
+    unset 'names[3]'
+fi
+export LD_LIBRARY_PATH=
+
+build_cmake() {
+    local suffix=
+    [ "$linkage" = shared ] || suffix=_static
+    if ! {
+        CFLAGS="${warnings[*]} ${cflags[*]}" cmake -S "$examples" -B "$work/build" \
+            -DCMAKE_PREFIX_PATH="$prefix" -DLINKAGE=$suffix && cmake --build "$work/build"
+    } >"$work/log" 2>&1; then
+        fail "the build"$'\n'"$(tail -n 30 "$work/log")"
+    fi
+    for name in "${names[@]}"; do
+        mv "$work/build/${name/_/-}" "$work/$name"
+    done
+}
+
+build_pkgconfig() {
+    local name flags libs
+    export PKG_CONFIG_PATH=$libdir/pkgconfig
+    read -ra flags < <(pkg-config --cflags stasis-snap stasis-core)
+    if [ "$linkage" = static ]; then
+        read -ra libs < <(pkg-config --static --libs stasis-snap stasis-core)
+        libs=("-Wl,-Bstatic" "${libs[@]}" "-Wl,-Bdynamic")
+    else
+        read -ra libs < <(pkg-config --libs stasis-snap stasis-core)
+        LD_LIBRARY_PATH=$libdir
+    fi
+    for name in "${names[@]}"; do
+        [ "$name" != unicorn_guest ] || libs+=(-lunicorn)
+        "$CC" "${warnings[@]}" "${cflags[@]}" "${flags[@]}" -I"$examples" -o "$work/$name" \
+            "$examples/$name.c" "${libs[@]}" || fail "the build of $name"
+    done
+}
+
+build_"$with"
+for name in "${names[@]}"; do
+    needed=$(readelf -d "$work/$name" | grep -c 'NEEDED.*libstasis' || true)
+    case $linkage:$needed in
+        shared:0 | static:[1-9]*) fail "$name needs $needed shared libraries of ours" ;;
+    esac
+done
+
+cd "$work" || exit
+[ "$(wc -l <"$examples/quickstart.c")" -le 30 ] || fail "quickstart.c has more than 30 lines"
+[ "$(./quickstart)" = "what the guest wrote" ] || fail "quickstart"
+[ "$(stat -c %a vm.snap)" = 600 ] || fail "the mode of vm.snap"
+"$prefix/bin/snapshot-inspect" json vm.snap | grep -q '"ticks": 42' ||
+    fail "snapshot-inspect does not know a type of others by its file"
+say "quickstart"
+
+expected='version 1
+level 420, fade 0 ms, 1 queued
+refused: record acme.dimmer hall: field fade_ms is 0xfa, not its default 0x0'
+[[ $(./own_device) == "$expected"* ]] || fail "own_device"
+say "own_device"
+
+./own_serial >own_serial.out || fail "own_serial"
+for text in '"divisor": 384' '"tx_fifo": "68656c6c6f"' 'refused: tx_fifo holds 17 bytes, of which 16 fit'; do
+    grep -qF "$text" own_serial.out || fail "own_serial does not say $text"
+done
+say "own_serial"
+
+[ -x unicorn_guest ] || exit 0
+[ "$(wc -l <"$examples/unicorn_guest.c")" -le 150 ] || fail "unicorn_guest.c has more than 150 lines"
+whole=$(./unicorn_guest)
+for count in 1 2 500000 1500000; do
+    ./unicorn_guest guest.snap $count || fail "freezing after $count instructions"
+    thawed=$(./unicorn_guest guest.snap) || fail "thawing after $count instructions"
+    [ "$thawed" = "$whole" ] || fail "after $count instructions: $thawed, not $whole"
+    say "unicorn_guest, frozen after $count instructions"
+done
+printf '\377' | dd of=guest.snap bs=1 seek=$(($(stat -c %s guest.snap) - 100000)) conv=notrunc 2>/dev/null
+refuses 'guest.snap.*damaged' ./unicorn_guest guest.snap
+say "unicorn_guest, a damaged file"
