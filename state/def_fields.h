@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * Expands the list STASIS_DEF of the state STASIS_NAME to static assertions and to the tables
- * <name>_fields and <name>_past. No guard: included once per state by schemas.c.
+ * <name>_fields and <name>_past; with STASIS_LOCKED to its fingerprint too (def_fingerprint.h).
+ * No guard: included once per state by schemas.c.
  */
 #define STASIS_CAT_(a, b) a##b
 #define STASIS_CAT(a, b)  STASIS_CAT_(a, b)
@@ -131,6 +132,9 @@ static const struct stasis_past STASIS_CAT(STASIS_NAME, _past)[] = {
 #undef STASIS_STRUCT
 #undef STASIS_LIST
 #undef STASIS_WAS
+#ifdef STASIS_LOCKED
+#include "stasis/def_fingerprint.h"
+#endif
 #undef STASIS_IS_SIGNED
 #undef STASIS_COMMON
 #undef STASIS_ID_OK
