@@ -101,7 +101,7 @@ static int check_file(const struct stasis_lock_set *set, const char *path,
                       struct stasis_lock_result *ret_result, struct stasis_error *err)
 {
     char *text = NULL;
-    size_t len;
+    size_t len = 0;
     int rc = read_text(path, &text, &len, err);
 
     if (rc)

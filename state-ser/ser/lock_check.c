@@ -124,7 +124,7 @@ static void line_release(struct walk *walk, struct stasis_lock_line *line)
     line->bad |= walk->head != 1 || strlen(name) >= sizeof(walk->check.result.release);
     walk->head = 2;
     if (!line->bad)
-        strcpy(walk->check.result.release, name);
+        memcpy(walk->check.result.release, name, strlen(name) + 1);
 }
 
 /* "<name> record=<type> version=<n>" and "<type> version=<n>" have a version to be compared with.
@@ -177,7 +177,7 @@ static void line_nested(struct walk *walk, struct stasis_lock_line *line)
     if (!stasis_lock_ends(line))
         return;
     end_block(walk);
-    strcpy(check->name, name);
+    memcpy(check->name, name, sizeof(name));
     check->state = find_state(record, name); /* if it is gone, the field that held it tells */
     check->result.nested++;
 }
@@ -227,7 +227,7 @@ static void line_enum(struct walk *walk, struct stasis_lock_line *line)
     if (!stasis_lock_ends(line))
         return;
     begin(walk, type, name, version);
-    strcpy(walk->set, name);
+    memcpy(walk->set, name, sizeof(name));
 }
 
 static void line_value(struct walk *walk, struct stasis_lock_line *line)
@@ -284,6 +284,9 @@ int stasis_lock_check(const struct stasis_lock_set *set, const char *text, size_
     const char *end = text + len;
     unsigned number = 0;
 
+    if (set->size != sizeof(*set))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "the lock set has another size than this library's");
     while (text < end) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));
         size_t size = newline ? (size_t)(newline - text) : STASIS_LOCK_LINE_MAX + 1;

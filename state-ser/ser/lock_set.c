@@ -157,6 +157,8 @@ int stasis_lock_check_set(const struct stasis_lock_set *set, struct stasis_error
 {
     int rc = 0;
 
+    if (set->size != sizeof(*set))
+        rc = stasis_fail(err, STASIS_ERR_ARG, "the lock set has another size than this library's");
     for (size_t i = 0; !rc && i < set->schema_count; i++)
         rc = check_record(set, i, err);
     for (size_t i = 0; !rc && i < set->value_count; i++)

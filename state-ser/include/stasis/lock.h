@@ -58,7 +58,8 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_lock_write(const struct stasis_lock_s
 
 /* Compares frozen text with the set and tells `change` (may be NULL) of each difference.
  * STASIS_ERR_VERSION: changes were refused, *ret_result says how many; STASIS_ERR_CORRUPT: this is
- * no frozen text, the message names the line. *ret_result is set unless the text is corrupt. */
+ * no frozen text, the message names the line; STASIS_ERR_ARG: the set is of another size.
+ * *ret_result is set unless the text is corrupt. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_lock_check(const struct stasis_lock_set *set,
                                                       const char *text, size_t len,
                                                       stasis_lock_change_fn *change, void *ctx,

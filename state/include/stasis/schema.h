@@ -18,8 +18,8 @@
  * with. `mask` holds the bits that may be set; a default outside its own mask does not compile.
  *
  * A list tells its past too, so that files of every earlier version can be read and written. Once
- * released, a row keeps its id, type and size (docs/architecture.md, "Versions", has the recipe, and
- * the lock that holds lists to it):
+ * released, a row keeps its id, type and size (docs/architecture.md, "Versions", has the recipe,
+ * and the lock that holds lists to it):
  * - a field that is new has the new version as its `since`;
  * - one that goes keeps its row, with STASIS_GONE(since, until) for its `since`: it is on the wire
  *   in versions before `until`, and in the struct for the steps only;

@@ -322,8 +322,6 @@ static void other_text_is_corrupt(void **state)
         "format 1\nrelease 1\nrecord a version=12345678901 optional=0\nend\n",
         "format 1\nrelease 1\nrecord a version=0x optional=0\nend\n",
         "format 1\nrelease 1\nrecord a optional=0 version=1\nend\n",
-        "format 1\nrelease 1\nfield 1 a kind=int size=1 signed=0 since=1 until=0 max=1 mask=0x1 "
-        "sub=- default=0x0\nend\n",
         "format 1\nrelease 1\nnested a\nend\n",
         "format 1\nrelease 1\nvalue A number=1 since=1\nend\n",
         "format 1\nrelease 1\nsurprise\nend\n",
@@ -336,6 +334,10 @@ static void other_text_is_corrupt(void **state)
         if (compare(texts[i]) != STASIS_ERR_CORRUPT || !err.msg[0])
             fail_msg("taken: %s", texts[i]);
     }
+    assert_int_equal(
+        compare("format 1\nrelease 1\nfield 1 a kind=int size=1 signed=0 since=1 until=0 "
+                "max=1 mask=0x1 sub=- default=0x0\nend\n"),
+        STASIS_ERR_CORRUPT); /* of no record */
     assert_int_equal(compare("# a comment\nformat 1\n\nrelease 1\nend\n"), 0);
     assert_int_equal(stasis_lock_check(&now.set, "format 1\nrelease 1\n\0\nend\n", 25, NULL, NULL,
                                        &result, &err),
@@ -345,16 +347,18 @@ static void other_text_is_corrupt(void **state)
 
 static void long_lines_are_corrupt(void **state)
 {
-    char text[2200] = "format 1\nrelease 1\nrecord ";
+    char filler[1025] = "", text[2200];
 
     (void)state;
-    memset(text + strlen(text), 'x', 64); /* one more than a name has */
-    strcat(text, " version=1 optional=0\nend\n");
+    memset(filler, 'x', 1024);
+    /* One more than a name has room for; and than a line has. */
+    snprintf(text, sizeof(text), "format 1\nrelease 1\nrecord %.64s version=1 optional=0\nend\n",
+             filler);
     assert_int_equal(compare(text), STASIS_ERR_CORRUPT);
-    strcpy(text, "format 1\nrelease 1\n#");
-    memset(text + strlen(text), 'x', 1024);
-    strcat(text, "\nend\n");
+    snprintf(text, sizeof(text), "format 1\nrelease 1\n#%s\nend\n", filler);
     assert_int_equal(compare(text), STASIS_ERR_CORRUPT);
+    snprintf(text, sizeof(text), "format 1\nrelease 1\n#%.1023s\nend\n", filler);
+    assert_int_equal(compare(text), 0);
 }
 
 /* ---- rules that need no release ---- */
@@ -413,6 +417,9 @@ static void unsound_lists_are_named(void **state)
     assert_unsound("COLOR BLUE: the values of a set ascend");
     now.values[1].name = "RED";
     assert_unsound("COLOR RED: the values of a set ascend");
+    now.set.size--;
+    assert_int_equal(compare(frozen), STASIS_ERR_ARG);
+    assert_unsound("the lock set has another size than this library's");
 }
 
 static void a_state_is_in_one_record(void **state)
@@ -434,11 +441,12 @@ static void a_state_is_in_one_record(void **state)
 
 static void too_many_states_are_refused(void **state)
 {
-    static struct stasis_schema parts[64];
+    struct stasis_schema *parts = calloc(64, sizeof(*parts));
     static struct stasis_field fields[64];
     static char names[64][8];
 
     (void)state;
+    assert_non_null(parts);
     for (unsigned i = 0; i < 64; i++) {
         snprintf(names[i], sizeof(names[i]), "p%u", i);
         parts[i] = now.part;
@@ -454,6 +462,7 @@ static void too_many_states_are_refused(void **state)
     assert_int_equal(stasis_lock_check_set(&now.set, &err), 0);
     now.record.field_count = 64;
     assert_unsound("own.record: more than 64 states in one record");
+    free(parts);
 }
 
 static void names_of_releases_are_words(void **state)
