@@ -23,7 +23,7 @@ int stasis_check_board_device(const void *state, struct stasis_error *err)
     if (!device->type[0] || !device->instance[0])
         return stasis_fail(err, STASIS_ERR_RANGE, "a device without type or instance");
     if (!device->size || device->base + device->size < device->base ||
-        (device->bus == 0 && device->base + device->size > 0x10000))
+        (device->bus == STASIS_BUS_PIO && device->base + device->size > 0x10000))
         return stasis_fail(err, STASIS_ERR_RANGE, "%s: address range is empty or leaves its bus",
                            device->instance);
     return 0;
@@ -173,7 +173,7 @@ int stasis_check_x86_mp_state(const void *state, struct stasis_error *err)
 {
     const struct stasis_x86_mp_state_state *mp = state;
 
-    if (mp->mp_state > 4)
+    if (!stasis_enum_doc("MP_STATE", mp->mp_state))
         return stasis_fail(err, STASIS_ERR_RANGE, "mp_state %" PRIu32 " is not an x86 state",
                            mp->mp_state);
     return 0;

@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "checks.h"
+#include "locks.h"
+
+#define STASIS_LOCKED
 
 #define STASIS_NAME ram_region
 #define STASIS_DEF  "stasis/state/ram_region.def"
@@ -142,6 +145,38 @@ static const struct stasis_schema *const all[] = {
 };
 #undef STASIS_NESTED
 #undef STASIS_RECORD
+
+/* ---- the lock: states of the last release do not change under their version ---- */
+
+#define STASIS_NESTED(name, doc)
+#define STASIS_RECORD(name, type, version, optional, steps, doc)                                   \
+    name##_version = (version), name##_lock = name##_fingerprint ^ (optional),
+enum {
+#include "stasis/state/all.def"
+};
+#undef STASIS_RECORD
+
+#define STASIS_LOCK(name, version, fingerprint)                                                    \
+    _Static_assert(name##_version > (version) ||                                                   \
+                       (name##_version == (version) && name##_lock == (fingerprint)),              \
+                   #name ", or a state nested in it, changed without a version step: raise its "   \
+                         "version in all.def, or take the change back (docs/architecture.md, "     \
+                         "\"Versions\")");
+#define STASIS_LOCK_ENUM(set, name, number)                                                        \
+    _Static_assert(STASIS_##set##_##name == (number),                                              \
+                   "STASIS_" #set "_" #name " was renumbered: files hold the old number");
+#include "lock.def"
+#undef STASIS_LOCK
+#undef STASIS_LOCK_ENUM
+
+#define STASIS_RECORD(name, type, version, optional, steps, doc)                                   \
+    {#name, name##_version, name##_lock},
+const struct stasis_lock_row stasis_lock_rows[] = {
+#include "stasis/state/all.def"
+};
+#undef STASIS_NESTED
+#undef STASIS_RECORD
+const size_t stasis_lock_row_count = sizeof(stasis_lock_rows) / sizeof(stasis_lock_rows[0]);
 
 const struct stasis_schema *const *stasis_schema_all(size_t *ret_count)
 {

@@ -77,7 +77,7 @@ static void print_place(FILE *out, const struct stasis_board_device_state *devic
 {
     uint64_t last = device->base + (device->size - 1);
 
-    if (device->bus)
+    if (device->bus == STASIS_BUS_MMIO)
         fprintf(out, "memory 0x%08" PRIx64 "-0x%08" PRIx64, device->base, last);
     else
         fprintf(out, "ports 0x%03" PRIx64 "-0x%03" PRIx64, device->base, last);

@@ -28,10 +28,9 @@ static const char *mode_name(const struct stasis_x86_regs_state *regs,
 
 static const char *run_state_name(uint32_t mp_state)
 {
-    static const char *const names[] = {"runnable", "uninitialized", "INIT received", "halted",
-                                        "SIPI received"};
+    const char *name = stasis_enum_doc("MP_STATE", mp_state);
 
-    return mp_state < sizeof(names) / sizeof(names[0]) ? names[mp_state] : "unknown run state";
+    return name ? name : "unknown run state";
 }
 
 static void print_vcpu(FILE *out, const struct stasis_records *records, const char *instance)

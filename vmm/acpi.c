@@ -127,7 +127,7 @@ static void describe_i8042(struct stasis_acpi_fadt *fadt, const struct stasis_bo
     for (uint32_t i = 0; i < board->devices_count; i++) {
         const struct stasis_board_device_state *device = &board->devices[i];
 
-        if (strcmp(device->type, "stasis.i8042") != 0 || device->bus)
+        if (strcmp(device->type, "stasis.i8042") != 0 || device->bus != STASIS_BUS_PIO)
             continue;
         fadt->boot_arch |= BOOT_8042;
         fadt->flags |= FADT_RESET_REG;

@@ -8,8 +8,7 @@
 #include "vmm/acpi_tables.h"
 #include "vmm/aml.h"
 
-#define BUS_PIO 0
-#define NO_GSI  UINT32_MAX
+#define NO_GSI UINT32_MAX
 
 struct port_range {
     uint8_t offset;
@@ -72,7 +71,7 @@ static void put_resources(struct stasis_aml *aml, const struct description *desc
 
     stasis_aml_name(aml, "_CRS");
     resources = stasis_aml_open_resources(aml);
-    if (device->bus == BUS_PIO) {
+    if (device->bus == STASIS_BUS_PIO) {
         for (unsigned i = 0; i < 2 && description->ports[i].len; i++)
             stasis_aml_ports(aml, (uint16_t)(device->base + description->ports[i].offset),
                              description->ports[i].len);
@@ -107,8 +106,8 @@ static void put_device(struct stasis_aml *aml, const struct description *descrip
 
 static int check_device(const struct stasis_board_device_state *device, struct stasis_error *err)
 {
-    if (device->bus != BUS_PIO && (device->base > UINT32_MAX || device->size > UINT32_MAX ||
-                                   device->base + device->size > UINT64_C(1) << 32))
+    if (device->bus != STASIS_BUS_PIO && (device->base > UINT32_MAX || device->size > UINT32_MAX ||
+                                          device->base + device->size > UINT64_C(1) << 32))
         return stasis_fail(err, STASIS_ERR_ARG,
                            "device %s at 0x%" PRIx64 " does not end below 4 GiB, which its "
                            "description to the guest needs",

@@ -8,15 +8,13 @@
 #include "vmm/device.h"
 #include "vmm/memory.h"
 
-enum { PIO = 0, MMIO = 1 };
-
 /* The default boards, a row each: what, its name, behaviour version, bus, address, size, GSI.
  * Addresses and lines are a PC's; the PL031 has the first page of the MMIO gap and the line that
  * a PC's clock has. Once released, a board stays what it is. */
 static const struct stasis_board_device_state devices_0_1_0[] = {
-    {"stasis.serial", "com1", 1, PIO, 0x3f8, 8, 4},
-    {"stasis.i8042", "kbd", 1, PIO, 0x60, 5, 1},
-    {"stasis.pl031", "rtc", 1, MMIO, STASIS_MMIO_GAP_START, 0x1000, 8},
+    {"stasis.serial", "com1", 1, STASIS_BUS_PIO, 0x3f8, 8, 4},
+    {"stasis.i8042", "kbd", 1, STASIS_BUS_PIO, 0x60, 5, 1},
+    {"stasis.pl031", "rtc", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START, 0x1000, 8},
 };
 
 struct default_board {

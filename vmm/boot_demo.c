@@ -8,9 +8,6 @@
 #include "vmm/boot_internal.h"
 #include "vmm/demo_guest.h"
 
-#define BUS_PIO  0
-#define BUS_MMIO 1
-
 /* Line of the first PIC that is neither the timer's nor the cascade's. */
 static bool is_own_irq(uint32_t gsi)
 {
@@ -26,16 +23,18 @@ static const struct stasis_board_device_state *find(const struct stasis_board_st
             return &board->devices[i];
     }
     stasis_fail(err, STASIS_ERR_ARG, "the demo guest needs a %s on the %s bus of the board", type,
-                bus == BUS_PIO ? "port I/O" : "memory-mapped I/O");
+                stasis_enum_doc("BUS", bus));
     return NULL;
 }
 
 static int fill_params(const struct stasis_board_state *board,
                        struct stasis_demo_params *ret_params, struct stasis_error *err)
 {
-    const struct stasis_board_device_state *serial = find(board, "stasis.serial", BUS_PIO, err);
-    const struct stasis_board_device_state *i8042 = find(board, "stasis.i8042", BUS_PIO, err);
-    const struct stasis_board_device_state *rtc = find(board, "stasis.pl031", BUS_MMIO, err);
+    const struct stasis_board_device_state *serial =
+        find(board, "stasis.serial", STASIS_BUS_PIO, err);
+    const struct stasis_board_device_state *i8042 =
+        find(board, "stasis.i8042", STASIS_BUS_PIO, err);
+    const struct stasis_board_device_state *rtc = find(board, "stasis.pl031", STASIS_BUS_MMIO, err);
 
     if (!serial || !i8042 || !rtc)
         return STASIS_ERR_ARG;

@@ -284,7 +284,7 @@ static int attach(struct stasis_machine *machine, const struct stasis_board_devi
                   struct stasis_error *err)
 {
     struct stasis_device *device = &machine->devices[machine->device_count];
-    struct stasis_bus *bus = row->bus ? &machine->mmio : &machine->pio;
+    struct stasis_bus *bus = row->bus == STASIS_BUS_PIO ? &machine->pio : &machine->mmio;
     int rc = stasis_device_type_find(row, &device->type, err);
 
     if (rc)

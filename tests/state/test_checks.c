@@ -135,8 +135,8 @@ static void board_device(void **state)
     CASE(board_device, &s, x->instance[0] = '\0', "without type or instance");
     CASE(board_device, &s, x->size = 0, "com1");
     CASE(board_device, &s, x->size = 9, "com1");
-    CASE(board_device, &s, x->size = 9; x->bus = 1, GOOD);
-    CASE(board_device, &s, x->base = UINT64_MAX; x->bus = 1, "com1");
+    CASE(board_device, &s, x->size = 9; x->bus = STASIS_BUS_MMIO, GOOD);
+    CASE(board_device, &s, x->base = UINT64_MAX; x->bus = STASIS_BUS_MMIO, "com1");
 }
 
 static void xsave(void **state)

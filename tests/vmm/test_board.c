@@ -101,7 +101,7 @@ static void kvm_pages_are_in_the_gap(void **state)
     for (uint32_t i = 0; i < board.devices_count; i++) {
         const struct stasis_board_device_state *row = &board.devices[i];
 
-        if (row->bus == 1)
+        if (row->bus == STASIS_BUS_MMIO)
             assert_true(row->base >= STASIS_MMIO_GAP_START &&
                         row->base + row->size <= board.identity_map_addr);
     }

@@ -2,7 +2,8 @@
  *
  * Expands the list STASIS_DEF of the state STASIS_NAME to static assertions and to the tables
  * <name>_fields and <name>_past, for a struct that def_struct.h made of the same list, and with
- * stasis/schema.h included. No guard: included once per state.
+ * stasis/schema.h included; with STASIS_LOCKED to its fingerprint too (def_fingerprint.h). No guard:
+ * included once per state.
  */
 #define STASIS_CAT_(a, b) a##b
 #define STASIS_CAT(a, b)  STASIS_CAT_(a, b)
@@ -132,6 +133,9 @@ static const struct stasis_past STASIS_CAT(STASIS_NAME, _past)[] = {
 #undef STASIS_STRUCT
 #undef STASIS_LIST
 #undef STASIS_WAS
+#ifdef STASIS_LOCKED
+#include "stasis/def_fingerprint.h"
+#endif
 #undef STASIS_IS_SIGNED
 #undef STASIS_COMMON
 #undef STASIS_ID_OK

@@ -18,13 +18,15 @@
  * with. `mask` holds the bits that may be set; a default outside its own mask does not compile.
  *
  * A list tells its past too, so that files of every earlier version can be read and written. Once
- * released, a row keeps its id, type, size and default:
+ * released, a row keeps its id, type and size (docs/architecture.md, "Versions", has the recipe,
+ * and the lock that holds lists to it):
  * - a field that is new has the new version as its `since`;
  * - one that goes keeps its row, with STASIS_GONE(since, until) for its `since`: it is on the wire
  *   in versions before `until`, and in the struct for the steps only;
  * - a mask or maximum that grows leaves its old one in a row STASIS_WAS: before version `before`
  *   it was `bound`;
- * - what a table cannot say is a step (struct stasis_step).
+ * - what a table cannot say is a step (struct stasis_step); a field that goes and a default that
+ *   changes need one.
  * A nested state has the versions of the record that holds it.
  *
  * Whoever has a struct already, and no list, binds rows to its members: stasis/bind.h. All

@@ -10,6 +10,7 @@
 #ifndef STASIS_STATE_H
 #define STASIS_STATE_H
 
+#include "stasis/enums.h"
 #include "stasis/schema.h"
 
 STASIS_BEGIN_DECLS
