@@ -61,7 +61,7 @@ bool stasis_lock_ends(const struct stasis_lock_line *line);
 /* A comparison under way: where the frozen text is, and what stands for it today. */
 struct stasis_lock_check {
     const struct stasis_lock_set *set;
-    stasis_lock_change_fn *change;
+    void (*change)(void *ctx, enum stasis_lock_class kind, bool refused, const char *text);
     void *ctx;
     struct stasis_lock_result result;
     const struct stasis_schema *record; /* NULL: gone, which has been told */

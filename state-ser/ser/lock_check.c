@@ -277,8 +277,9 @@ static void walk_line(struct walk *walk, struct stasis_lock_line *line)
 }
 
 int stasis_lock_check(const struct stasis_lock_set *set, const char *text, size_t len,
-                      stasis_lock_change_fn *change, void *ctx,
-                      struct stasis_lock_result *ret_result, struct stasis_error *err)
+                      void (*change)(void *ctx, enum stasis_lock_class kind, bool refused,
+                                     const char *text),
+                      void *ctx, struct stasis_lock_result *ret_result, struct stasis_error *err)
 {
     struct walk walk = {.check = {.set = set, .change = change, .ctx = ctx}};
     const char *end = text + len;

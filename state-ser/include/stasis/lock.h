@@ -36,12 +36,7 @@ enum stasis_lock_class {
 };
 
 /* "compatible", "needs-migration", "breaking". */
-STASIS_EXPORT const char *stasis_lock_class_str(enum stasis_lock_class class);
-
-/* One change, as a line without a newline that lives as long as the call: where, what it was, what
- * it is, its class, and what to do if it is refused. */
-typedef void stasis_lock_change_fn(void *ctx, enum stasis_lock_class class, bool refused,
-                                   const char *text);
+STASIS_EXPORT const char *stasis_lock_class_str(enum stasis_lock_class kind);
 
 /* What was compared, and what came of it. */
 struct stasis_lock_result {
@@ -56,15 +51,15 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_lock_write(const struct stasis_lock_s
                                                       const char *release, FILE *out,
                                                       struct stasis_error *err);
 
-/* Compares frozen text with the set and tells `change` (may be NULL) of each difference.
- * STASIS_ERR_VERSION: changes were refused, *ret_result says how many; STASIS_ERR_CORRUPT: this is
- * no frozen text, the message names the line; STASIS_ERR_ARG: the set is of another size.
- * *ret_result is set unless the text is corrupt. */
-STASIS_EXPORT STASIS_MUST_CHECK int stasis_lock_check(const struct stasis_lock_set *set,
-                                                      const char *text, size_t len,
-                                                      stasis_lock_change_fn *change, void *ctx,
-                                                      struct stasis_lock_result *ret_result,
-                                                      struct stasis_error *err);
+/* Compares frozen text with the set and tells `change` (may be NULL) of each difference: in a line
+ * without a newline that lives as long as the call, where it is, what it was, what it is, its
+ * class, and what to do if it is refused. STASIS_ERR_VERSION: changes were refused, *ret_result
+ * says how many; STASIS_ERR_CORRUPT: this is no frozen text, the message names the line;
+ * STASIS_ERR_ARG: the set is of another size. *ret_result is set unless the text is corrupt. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_lock_check(
+    const struct stasis_lock_set *set, const char *text, size_t len,
+    void (*change)(void *ctx, enum stasis_lock_class kind, bool refused, const char *text),
+    void *ctx, struct stasis_lock_result *ret_result, struct stasis_error *err);
 
 /* Checks what no release must say: versions in rows are versions that the record has, a state is
  * nested in one record type only (its rows count that record's versions), types and ids are unique,
