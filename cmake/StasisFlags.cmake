@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # One INTERFACE target, stasis_flags, holds every flag; nothing else sets any.
 option(STASIS_WERROR "Turn warnings into errors" OFF)
+option(STASIS_COVERAGE "Count what runs, for gcov" OFF)
 option(STASIS_FUZZ "Link the fuzz targets with libFuzzer" OFF)
 set(STASIS_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined")
 
@@ -27,6 +28,11 @@ if(CMAKE_BUILD_TYPE MATCHES "^(Release|RelWithDebInfo|MinSizeRel)$")
     target_link_options(stasis_flags INTERFACE -Wl,-z,relro,-z,now)
 endif()
 target_link_options(stasis_flags INTERFACE -Wl,-z,noexecstack)
+
+if(STASIS_COVERAGE)
+    target_compile_options(stasis_flags INTERFACE --coverage)
+    target_link_options(stasis_flags INTERFACE --coverage)
+endif()
 
 if(STASIS_SANITIZE)
     target_compile_options(stasis_flags INTERFACE

@@ -18,6 +18,7 @@ readonly PACKAGES_BUILD=(gcc libc6-dev linux-libc-dev cmake ninja-build pkg-conf
 readonly PACKAGES_LINT=(clang clang-tidy clang-format shellcheck)
 readonly PACKAGES_TEST=(gdb g++ libunicorn-dev scdoc)
 readonly PACKAGES_FUZZ=(clang libclang-rt-14-dev)
+readonly PACKAGES_S390X=(gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user-static)
 readonly PACKAGES_RIG=(qemu-system-x86 busybox-static cpio xz-utils)
 readonly PACKAGES_BOCHS=(bochs bochs-term bochsbios vgabios isolinux syslinux-common genisoimage
     bsdutils busybox-static cpio xz-utils)
@@ -135,6 +136,24 @@ fetch_kernel() {
     fi
     find_kernel || die $STATUS_FAILURE "$name holds no kernel"
 }
+
+# fetch_s390x: unpacks Debian's libraries for s390x into the cache, once. Lists and downloads are
+# kept apart, so that this machine's apt does not learn of another architecture.
+fetch_s390x() (
+    local work=$STASIS_CACHE/s390x.part apt
+    [ ! -d "$STASIS_CACHE/s390x" ] || return 0
+    say "downloading libraries for s390x"
+    rm -rf "$work" && mkdir -p "$work"/{state/lists/partial,cache/archives/partial,tree}
+    apt=(apt-get -q=2 -o APT::Architecture=s390x -o APT::Architectures=s390x
+        -o APT::Sandbox::User=root -o Dir::State="$work/state" -o Dir::State::status=/dev/null
+        -o Dir::Cache="$work/cache")
+    cd "$work" && "${apt[@]}" update &&
+        "${apt[@]}" download libdeflate0 libdeflate-dev libcmocka0 libcmocka-dev zlib1g zlib1g-dev \
+            libmsgpack-dev >/dev/null ||
+        die $STATUS_HOST "could not download libraries for s390x"
+    for deb in ./*.deb; do dpkg -x "$deb" tree; done
+    mv tree "$STASIS_CACHE/s390x" && cd / && rm -rf "$work"
+)
 
 # find_kernel: the same from the cache alone; false when it is not there.
 find_kernel() {

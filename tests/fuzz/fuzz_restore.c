@@ -17,7 +17,7 @@
 #include "vmm/thaw.h"
 
 #define FRONT   4u
-#define RAM_MAX (UINT64_C(1) << 20)
+#define RAM_MAX (UINT64_C(2) << 20)
 
 enum { OPTION_ADVANCE = 1, OPTION_ALLOW_TSC = 2, OPTION_OTHER_RAM = 4, OPTION_MAP = 8 };
 

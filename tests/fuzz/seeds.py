@@ -9,6 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reader"))
 import stasis_reader as reader  # noqa: E402 (the path first)
+from build import pack  # noqa: E402
 
 SMALL = 30000
 
@@ -33,8 +34,30 @@ def cut(path):
     return data, front, parts
 
 
+def timers():
+    """State sections with the tests' own types: test.timer in each version, and test.sample."""
+    board = {1: "", 2: "", 3: "host", 4: 1, 5: 0, 6: 0, 7: 1, 8: [{1: 0, 2: 4096}],
+             9: [{1: "test.timer", 2: "t", 3: 2, 4: 1, 5: 0, 6: 8, 7: 5}]}
+    states = {1: {1: 20, 2: 3, 3: "label", 4: [{1: 7}]},
+              2: {2: 7, 3: "labellabel", 4: [{1: 7}], 5: 20000},
+              3: {2: 255, 3: "labellabel", 4: [{1: 65536, 2: 2}] * 5, 5: 20001, 6: b"abcd"}}
+    plain = {2: 3, 3: "tick", 4: [{1: 7, 2: 1}], 5: 3000, 6: b""}
+    sample = {1: 255, 2: 5, 3: 9, 4: [0, 127, 128], 5: b"ab", 6: b"12345678", 7: "label",
+              8: {1: 2**64 - 1, 2: ""}, 9: [{1: 0, 2: "one"}]}
+    for version, state in states.items():
+        yield f"timer{version}", [["test.timer", "t", version, 0, state]]
+    yield "timer-plain", [["test.timer", "t", 3, 0, plain]]
+    yield "timer-board", [["stasis.board", "vm", 1, 0, board], ["test.timer", "t", 3, 0, plain]]
+    yield "sample", [["test.sample", "a", 2, 1, sample]]
+    yield "unknown", [["x.new", "a", 1, 1, {1: [1, {2: "s"}], 3: b"x", 200: 2**40}]]
+
+
 def main():
     folder, *paths = sys.argv[1:]
+    for name, records in timers():
+        put(folder, "records", name, pack(records))
+        put(folder, "migrate", name, b"\0" + pack(records))
+        put(folder, "migrate", name + "-tolerant", b"\1" + pack(records))
     for path in paths:
         name = os.path.basename(path).replace(".snap", "")
         data, front, parts = cut(path)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include <stdlib.h>
+#include <endian.h>
 #include <string.h>
 
 #include "support/cmocka_all.h"
@@ -26,12 +27,15 @@ static void integers_of_every_width(void **state)
     for (size_t i = 0; i < 4; i++) {
         struct stasis_field field = {.kind = STASIS_KIND_INTS, .elem_size = sizes[i], .offset = 3};
         uint64_t value = UINT64_C(0x8877665544332211), all = UINT64_MAX >> (64 - 8 * sizes[i]);
+        uint64_t big_endian = htobe64(value << (64 - 8 * sizes[i]));
+        uint64_t little_endian = htole64(value);
+        const void *expected = htole16(1) == 1 ? &little_endian : &big_endian;
         uint8_t bytes[3 + 3 * 8 + 1];
 
         memset(bytes, 0xee, sizeof(bytes));
         stasis_field_set_int(&field, bytes, 1, value);
         assert_int_equal(stasis_field_get_int(&field, bytes, 1), value & all);
-        assert_memory_equal(bytes + 3 + sizes[i], &value, sizes[i]); /* little endian hosts only */
+        assert_memory_equal(bytes + 3 + sizes[i], expected, sizes[i]);
         assert_int_equal(stasis_field_get_int(&field, bytes, 0), 0xeeeeeeeeeeeeeeee & all);
         assert_int_equal(stasis_field_get_int(&field, bytes, 2), 0xeeeeeeeeeeeeeeee & all);
     }
