@@ -22,16 +22,6 @@ FILES = [*(f"state-ser/ser/{name}.c" for name in (
     *(f"vmm/{name}.c" for name in (
         "thaw", "x86_chips", "x86_cpuid", "x86_events", "x86_msrs", "x86_regs", "x86_xsave"))]
 
-# Not of reading, migrating or restoring: the other half of what is in these files.
-OTHER_HALF = {
-    "vmm/x86_chips.c": ("_get",), "vmm/x86_events.c": ("_get",), "vmm/x86_msrs.c": (
-        "_get", "candidates", "add_", "is_for_guest", "contains", "sort", "compare"),
-    "vmm/x86_regs.c": ("_get",), "vmm/x86_xsave.c": ("_get", "read_area", "legacy_get"),
-    "vmm/x86_cpuid.c": ("_get", "_make", "_new", "baseline", "host_", "hide", "default"),
-    "state-ser/ser/records.c": ("stasis_records_add", "check_add"),
-}
-
-
 def gcov(build):
     """{file: {line: (function, count, branches)}} over all objects that hold the file."""
     found = {name: {} for name in FILES}
@@ -61,13 +51,26 @@ def add(lines, report):
 
 
 def read_list():
-    """[(file, text of the line, reason)]"""
+    """[(file, first line of what is not reached, or "function NAME", reason)]"""
     rows = []
     with open(LIST, encoding="utf-8") as file:
         for row in file:
             if row.strip() and not row.startswith("#"):
                 rows.append(tuple(part.strip() for part in row.rstrip("\n").split(" ## ")))
     return rows
+
+
+def blocks(lines, source):
+    """(function, text of the first line) of each run of lines not reached, or not in full."""
+    open_block = False
+    for number, (function, count, counts) in sorted(lines.items()):
+        text = source[number - 1].strip()
+        if count and all(counts):
+            open_block = False
+        elif not open_block:
+            open_block = count == 0
+            if text not in ("{", "}"):
+                yield function, text
 
 
 def main():
@@ -77,36 +80,31 @@ def main():
     for name, lines in gcov(build).items():
         with open(os.path.join(ROOT, name), encoding="utf-8") as file:
             source = file.read().splitlines()
-        skipped = OTHER_HALF.get(name, ())
-        total = reached = branches = taken = 0
-        for number, (function, count, counts) in sorted(lines.items()):
-            if any(part in function for part in skipped):
-                continue
-            total, reached = total + 1, reached + (count > 0)
-            branches, taken = branches + len(counts), taken + sum(c > 0 for c in counts)
-            if count and all(counts):
-                continue
-            text = source[number - 1].strip()
+        exempt = {row[1].split()[1]: row for row in rows
+                  if row[0] == name and row[1].startswith("function ")}
+        counted = {n: line for n, line in lines.items() if line[0] not in exempt}
+        listed |= {exempt[line[0]] for line in lines.values() if line[0] in exempt}
+        reached = sum(line[1] > 0 for line in counted.values())
+        branches = [c for line in counted.values() for c in line[2]]
+        print(f"{name:34}{reached:6} of {len(counted):4}{sum(c > 0 for c in branches):7} of "
+              f"{len(branches):4}")
+        for function, text in blocks(counted, source):
             row = next((r for r in rows if r[0] in (name, "*") and r[1] == text), None)
             if row:
                 listed.add(row)
-            elif text not in ("{", "}"):
-                unreached.append((name, text))
-        print(f"{name:34}{reached:6} of {total:4}{taken:7} of {branches:4}")
-    stale = [row for row in rows if row not in listed]
+            else:
+                unreached.append((name, function, text))
     if "--list" in sys.argv:
-        for name, text in unreached:
-            print(f"{name} ## {text} ## ")
+        for name, function, text in unreached:
+            print(f"{name} ## {text} ## {function}")
         return 0
-    print(f"{len(listed)} lines are not reached in full, each for a reason in unreached.txt")
-    for name, text in unreached:
-        print(f"not reached, and not listed: {name}: {text}")
-    for row in stale:
-        print(f"listed, and reached or gone: {row[0]}: {row[1]}")
-    if any(len(row) != 3 or not row[2] for row in rows):
-        print("a row of unreached.txt has no reason")
-        return 1
-    return 1 if unreached or stale else 0
+    print(f"{len(listed)} places are not reached in full, each for a reason in unreached.txt")
+    for name, function, text in unreached:
+        print(f"not reached, and not listed: {name}, {function}: {text}")
+    bad = [f"listed, and reached or gone: {row[0]}: {row[1]}" for row in rows if row not in listed]
+    bad += [f"without a reason: {row}" for row in rows if len(row) != 3 or not row[2]]
+    print("\n".join(bad), end="\n" if bad else "")
+    return 1 if unreached or bad else 0
 
 
 if __name__ == "__main__":

@@ -43,19 +43,13 @@ static void load(struct stasis_snap *snap)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+static void open_and_load(const uint8_t *bytes, size_t len)
 {
     const struct stasis_parse_opts opts = {.size = sizeof(opts), .tolerant = len & 1};
     struct stasis_snap *snap = NULL;
     struct stasis_error err = {0};
-    uint8_t *copy = fuzz_copy(bytes, len);
-    int fd;
+    int fd = fuzz_file(bytes, len);
 
-    if (len >= 2 * STASIS_HEADER_LEN)
-        reseal(copy + len - STASIS_HEADER_LEN, copy, len);
-    if (len >= STASIS_HEADER_LEN)
-        reseal(copy, copy, len);
-    fd = fuzz_file(copy, len);
     if (stasis_snap_open_fd(fd, "input", &opts, &snap, &err)) {
         FUZZ_ASSERT(!snap && err.code && !strncmp(err.msg, "input: ", 7));
     } else {
@@ -64,6 +58,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     }
     stasis_snap_free(snap);
     close(fd);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    uint8_t *copy = fuzz_copy(bytes, len);
+
+    open_and_load(copy, len); /* as it is */
+    if (len >= 2 * STASIS_HEADER_LEN)
+        reseal(copy + len - STASIS_HEADER_LEN, copy, len);
+    if (len >= STASIS_HEADER_LEN)
+        reseal(copy, copy, len);
+    open_and_load(copy, len);
+    open_and_load(copy, len / 2);
     free(copy);
     return 0;
 }

@@ -14,6 +14,9 @@ static const struct stasis_release_record rows[TIMER_VERSIONS][2] = {
     {{"stasis.board", 1, 0}, {"test.timer", 1, 1}},
     {{"stasis.board", 1, 0}, {"test.timer", 2, 1}},
     {{"stasis.board", 1, 0}, {"test.timer", 3, 2}}};
+/* Of a future that has a version this program does not know. */
+static const struct stasis_release_record future_rows[] = {{"test.timer", 4, 3}};
+static const struct stasis_release future = {"4.0.0", 4, future_rows, 1};
 static const struct stasis_release seeded[TIMER_VERSIONS] = {
     {"1.0.0", 1, rows[0], 2}, {"2.0.0", 2, rows[1], 2}, {"3.0.0", 4, rows[2], 2}};
 
@@ -49,6 +52,13 @@ static void convert(const struct stasis_records *set, const struct stasis_releas
     int rc = stasis_records_convert(set, release, NULL, &strict, &err);
     int rc_lossy = stasis_records_convert(set, release, &opts, &lossy, NULL);
 
+    const struct stasis_convert_opts silent = {.size = sizeof(silent), .allow_loss = true};
+    const struct stasis_convert_opts wrong = {.size = 1};
+    struct stasis_records *quiet = NULL;
+
+    FUZZ_ASSERT(stasis_records_convert(set, release, &wrong, &quiet, NULL) == STASIS_ERR_ARG);
+    FUZZ_ASSERT(stasis_records_convert(set, release, &silent, &quiet, NULL) == rc_lossy);
+    stasis_records_free(quiet);
     FUZZ_ASSERT(!rc || (rc == STASIS_ERR_VERSION && err.msg[0]));
     FUZZ_ASSERT(rc || (!rc_lossy && !losses));
     if (!rc_lossy && version)
@@ -76,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
             convert(set, &all[i], 0);
         for (int i = 0; i < TIMER_VERSIONS; i++)
             convert(set, &seeded[i], i + 1);
+        convert(set, &future, 0);
     }
     stasis_records_free(set);
     free(copy);

@@ -19,7 +19,14 @@
 #define FRONT   4u
 #define RAM_MAX (UINT64_C(2) << 20)
 
-enum { OPTION_ADVANCE = 1, OPTION_ALLOW_TSC = 2, OPTION_OTHER_RAM = 4, OPTION_MAP = 8 };
+enum {
+    OPTION_ADVANCE = 1,
+    OPTION_ALLOW_TSC = 2,
+    OPTION_OTHER_RAM = 4,
+    OPTION_MAP = 8,
+    OPTION_OTHER_ARCH = 16,
+    OPTION_FAIL_EACH = 32, /* thaw again and again, with each call of KVM failing once */
+};
 
 static unsigned open_fds(void)
 {
@@ -54,7 +61,7 @@ static void add_ram(struct stasis_snap *snap, uint8_t *ram, bool other)
 }
 
 /* NULL: no state section. */
-static struct stasis_snap *make(const uint8_t *bytes, size_t len, bool other_ram)
+static struct stasis_snap *make(const uint8_t *bytes, size_t len, unsigned options)
 {
     const struct stasis_parse_opts tolerant = {.size = sizeof(tolerant), .tolerant = true};
     static uint8_t ram[RAM_MAX];
@@ -64,10 +71,11 @@ static struct stasis_snap *make(const uint8_t *bytes, size_t len, bool other_ram
 
     if (!stasis_records_parse(bytes, len, &tolerant, &records, NULL)) {
         ram[0x1000] = 1;
-        snap = stasis_snap_new(STASIS_ARCH_X86_64);
+        snap =
+            stasis_snap_new(options & OPTION_OTHER_ARCH ? STASIS_ARCH_AARCH64 : STASIS_ARCH_X86_64);
         FUZZ_ASSERT(snap);
         stasis_snap_set_records(snap, records);
-        add_ram(snap, ram, other_ram);
+        add_ram(snap, ram, options & OPTION_OTHER_RAM);
         FUZZ_ASSERT(!stasis_snap_save_stream(snap, fd, NULL, NULL, NULL));
         (void)!stasis_snap_open_fd(fd, "input", NULL, &opened, NULL);
     }
@@ -159,7 +167,8 @@ static void use(struct stasis_machine *machine)
 
 /* ---- the target ---- */
 
-static void thaw(struct stasis_snap *snap, unsigned options)
+/* Whether the guest is there. */
+static bool thaw(struct stasis_snap *snap, unsigned options)
 {
     static const struct stasis_device_host host = {
         .serial_tx = serial_tx, .serial_rx_ready = nothing, .rtc_now_ns = now_ns, .rtc_arm = arm};
@@ -174,11 +183,18 @@ static void thaw(struct stasis_snap *snap, unsigned options)
 
     if (stasis_thaw(&machine, snap, &thaw_options, &host, &err)) {
         FUZZ_ASSERT(err.code && err.msg[0]);
-        return;
+        return false;
     }
-    check_order();
+    if (!fake_kvm.fail_at)
+        check_order();
     use(&machine);
     stasis_machine_fini(&machine);
+    return true;
+}
+
+static void set_kvm(unsigned flaws, unsigned fail_at)
+{
+    fake_kvm = (struct fake_kvm){.flaws = flaws, .fail_at = fail_at};
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -189,13 +205,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 
     if (len < FRONT)
         return 0;
-    memset(&fake_kvm, 0, sizeof(fake_kvm));
+    set_kvm(0, 0);
     copy = fuzz_copy(bytes + FRONT, len - FRONT);
-    snap = make(copy, len - FRONT, bytes[3] & OPTION_OTHER_RAM);
-    fake_kvm.flaws = bytes[0] | (unsigned)bytes[1] << 8;
-    fake_kvm.fail_at = bytes[2];
-    if (snap)
-        thaw(snap, bytes[3]);
+    snap = make(copy, len - FRONT, bytes[3]);
+    set_kvm(bytes[0] | (unsigned)bytes[1] << 8, bytes[2]);
+    if (snap && thaw(snap, bytes[3]) && bytes[3] & OPTION_FAIL_EACH) {
+        size_t calls = fake_kvm.count;
+
+        for (unsigned n = 1; n <= calls; n++) {
+            set_kvm(bytes[0] | (unsigned)bytes[1] << 8, n);
+            thaw(snap, bytes[3]);
+        }
+    }
     stasis_snap_free(snap);
     free(copy);
     FUZZ_ASSERT(open_fds() == fds);

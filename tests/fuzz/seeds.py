@@ -7,6 +7,8 @@ import os
 import struct
 import sys
 
+import msgpack
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reader"))
 import stasis_reader as reader  # noqa: E402 (the path first)
 from build import pack  # noqa: E402
@@ -52,8 +54,89 @@ def timers():
     yield "unknown", [["x.new", "a", 1, 1, {1: [1, {2: "s"}], 3: b"x", 200: 2**40}]]
 
 
+def changed(state, kind, change):
+    """The state section with one record of this kind changed by a function of its fields."""
+    records = msgpack.unpackb(state, strict_map_key=False)
+    for record in records:
+        if record[0] == kind:
+            change(record[4])
+            break
+    return pack(records)
+
+
+def guests(state):
+    """The guest in states that a thaw has to look at closely."""
+    def put_in(key, value):
+        return lambda fields: fields.__setitem__(key, value)
+
+    def msrs(*new, without=()):
+        def change(fields):
+            kept = [m for m in fields[1] if m[1] not in without and m[1] not in dict(new)]
+            fields[1] = sorted(kept + [{1: i, 2: v} for i, v in new], key=lambda m: m[1])
+        return change
+
+    def leaf(function, index, register, value):
+        def change(fields):
+            for row in fields[1]:
+                if (row[1], row[2]) == (function, index):
+                    row[register] = value
+        return change
+
+    def overlap(fields):
+        fields[9][1][5] = fields[9][0][5]
+
+    def wide(fields):
+        fields[1] |= 0xe4
+        fields[12], fields[15], fields[16], fields[17] = bytes(256), bytes(64), bytes(512), bytes(1024)
+
+    for name, kind, change in (
+            ("smm", "x86.events", put_in(16, 1)), ("pending", "x86.events", put_in(4, 1)),
+            ("smi", "x86.events", put_in(17, 1)), ("triple", "x86.events", put_in(20, 1)),
+            ("overlap", "stasis.board", overlap), ("cpus", "stasis.board", put_in(4, 2)),
+            ("model", "stasis.board", put_in(3, "other")), ("wide", "x86.xsave", wide),
+            ("wall", "x86.msrs", msrs((0x11, 0x1001))),
+            ("wall-new", "x86.msrs", msrs((0x4b564d00, 0x2000), without=(0x11,))),
+            ("wall-away", "x86.msrs", msrs((0x11, 1 << 40))),
+            ("deadline", "x86.msrs", msrs((0x6e0, 1 << 50))),
+            ("no-tsc", "x86.msrs", msrs(without=(0x10, 0x6e0, 0x11, 0x12))),
+            ("hyperv", "x86.msrs", msrs((0x40000000, 1), (0x40000020, 0))),
+            ("many", "x86.msrs", msrs(*((0xc0010000 + i, i) for i in range(300)))),
+            ("vendor", "x86.cpuid", leaf(0, 0, 5, 7)), ("leaf-d", "x86.cpuid", leaf(0xd, 2, 4, 7)),
+            ("khz", "x86.tsc", put_in(1, 1)), ("same-khz", "x86.tsc", put_in(1, 2000000)),
+            ("xcr0", "x86.xcrs", put_in(1, 7)), ("x87", "x86.xcrs", put_in(1, 1)),
+            ("then", "stasis.machine", put_in(2, 1)),
+            ("later", "stasis.machine", put_in(2, 2**63))):
+        yield name, changed(state, kind, change)
+    records = msgpack.unpackb(state, strict_map_key=False)
+    yield "left-over", pack(sorted(records + [["x86.tsc", "extra", 1, 0, {1: 5}]],
+                                   key=lambda r: (r[0], r[1])))
+    for kind in ("x86.xsave", "stasis.serial", "stasis.machine", "x86.cpuid"):
+        yield "without-" + kind, pack([r for r in records if r[0] != kind])
+
+
+def restores(state):
+    """With each flaw of the KVM, each option, and each call failing."""
+    yield "plain", bytes(4) + state
+    yield "fail-each", bytes(3) + b"\x20" + state
+    yield "fail-each-poor", struct.pack("<H", 0x3f) + b"\0\x20" + state
+    for bit in range(15):
+        yield f"flaw{bit}", struct.pack("<H", 1 << bit) + bytes(2) + state
+        yield f"flaw{bit}-allowed", struct.pack("<H", 1 << bit | 0x10) + b"\0\x02" + state
+    for bit in range(5):
+        yield f"option{bit}", bytes(3) + bytes([1 << bit]) + state
+    for name, other in guests(state):
+        yield name, bytes(3) + b"\x01" + other
+        yield name + "-poor", struct.pack("<H", 0xbf) + b"\0\x02" + other
+        yield name + "-few", struct.pack("<H", 0x110) + b"\0\0" + other
+
+
 def main():
     folder, *paths = sys.argv[1:]
+    strange = pack([["x.new", 1, "", [[1, "f", 1, 1, 1, 255, 0, 0, ""]]]])
+    for name, fields in (("same", {1: 5}), ("lie", {2: 5}), ("more", {1: 5, 2: 6})):
+        shown = pack([["x.new", "a", 1, 1, fields], ["x.new", "b", 1, 1, {1: 9}],
+                      ["x.new", "c", 2, 1, {1: 9}]])
+        put(folder, "schema", "strange-" + name, struct.pack("<I", len(strange)) + strange + shown)
     for name, records in timers():
         put(folder, "records", name, pack(records))
         put(folder, "migrate", name, b"\0" + pack(records))
@@ -69,11 +152,9 @@ def main():
             put(folder, "records", name, state)
             put(folder, "migrate", name, b"\0" + state)
             put(folder, "schema", name, struct.pack("<I", len(schemas)) + schemas + state)
-        if name.startswith("demo") and len(state) <= SMALL:
-            put(folder, "restore", name, bytes(4) + state)
-            for bit in range(15):  # each flaw of the KVM
-                flaw = struct.pack("<H", 1 << bit)
-                put(folder, "restore", f"{name}-flaw{bit}", flaw + bytes(2) + state)
+        if name == "demo":
+            for what, data_of in restores(state):
+                put(folder, "restore", what, data_of)
         if len(data) <= SMALL:
             put(folder, "file", name, data)
 
