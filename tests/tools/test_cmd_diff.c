@@ -188,7 +188,7 @@ static void vcpu_by_vcpu(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
-        const struct stasis_x86_tsc_state tsc = {.khz = i};
+        const struct stasis_x86_tsc_state tsc = {.khz = 1 + i};
 
         built_machine(&built[i]);
         add_state(&built[i], &stasis_x86_tsc_schema, "spare", &tsc); /* of no vCPU */
