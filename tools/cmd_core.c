@@ -4,7 +4,9 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "stasis/state.h"
 #include "tools/core.h"
 #include "tools/inspect.h"
 #include "tools/picture.h"
@@ -131,6 +133,28 @@ static int write_core(struct core *core, const char *path, bool user, struct sta
     return rc;
 }
 
+/* A vCPU that cannot be read would be missing from the core without a word. */
+static int check_vcpus(struct stasis_snap *snap, struct stasis_error *err)
+{
+    static const struct stasis_schema *const needed[] = {
+        &stasis_x86_regs_schema, &stasis_x86_sregs_schema, &stasis_x86_xsave_schema};
+    const struct stasis_records *records = stasis_snap_records(snap);
+
+    for (size_t i = 0; i < stasis_records_count(records); i++) {
+        struct stasis_record record = stasis_records_at(records, i);
+
+        for (size_t k = 0; k < sizeof(needed) / sizeof(needed[0]); k++)
+            if (stasis_inspect_is_beyond(&record) && !strcmp(record.type, needed[k]->type))
+                return stasis_fail(err, STASIS_ERR_VERSION,
+                                   "%s: written by %s: record %s %s is of version %" PRIu32
+                                   ", this release reads up to %u",
+                                   stasis_snap_name(snap), stasis_snap_info(snap)->producer,
+                                   record.type, record.instance, record.version,
+                                   needed[k]->version);
+    }
+    return 0;
+}
+
 int stasis_inspect_core(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
 {
     struct core *core = calloc(1, sizeof(*core));
@@ -147,6 +171,8 @@ int stasis_inspect_core(const struct stasis_inspect_args *args, FILE *out, struc
     if (!rc && stasis_snap_info(core->snap)->arch != STASIS_ARCH_X86_64)
         rc = stasis_fail(err, STASIS_ERR_ARG, "%s: cores are made of x86_64 guests only",
                          args->operands[0]);
+    if (!rc)
+        rc = check_vcpus(core->snap, err);
     if (!rc)
         rc = write_core(core, path, args->values[OPTION_USER], err);
     if (!rc)

@@ -36,7 +36,8 @@ static void print_all(FILE *out)
     fputs("  --help, --version\n\n"
           "FILE may be - for standard input.\n"
           "Exit status: 0 done, 1 our failure, 2 usage or no such file, 3 corrupt or not a\n"
-          "snapshot, 4 another version's, 7 could not write.\n\n"
+          "snapshot, 4 another version's, 7 could not write. Of diff: 1 different, 5 our\n"
+          "failure.\n\n"
           "The manual is " STASIS_INSPECT_NAME "(1).\n",
           out);
 }

@@ -72,20 +72,15 @@ static void print_sizes(FILE *out, const struct stasis_snap *snap)
     fprintf(out, "%s%s\n", text, info->streamed ? ", streamed" : "");
 }
 
-/* Kinds, and versions of kinds, that a newer release added. */
 static void print_records(FILE *out, const struct stasis_records *records)
 {
     size_t count = stasis_records_count(records);
+    size_t beyond = stasis_inspect_beyond(records);
 
     label(out, "state");
     fprintf(out, "%zu record%s", count, count == 1 ? "" : "s");
-    for (size_t i = 0; i < count; i++) {
-        struct stasis_record record = stasis_records_at(records, i);
-
-        if (!record.schema || record.foreign)
-            fprintf(out, ", unknown to this release: %s %s, version %" PRIu32, record.type,
-                    record.instance, record.version);
-    }
+    if (beyond)
+        fprintf(out, ", %zu beyond this release", beyond);
     fputc('\n', out);
 }
 
@@ -123,6 +118,7 @@ int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out, struc
     print_summary(out, snap);
     stasis_inspect_info_vcpus(out, stasis_snap_records(snap));
     stasis_inspect_info_board(out, stasis_snap_records(snap));
+    rc = stasis_inspect_info_beyond(out, snap, err);
     stasis_snap_free(snap);
-    return 0;
+    return rc;
 }

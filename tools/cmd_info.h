@@ -8,12 +8,17 @@
 
 #include <stdio.h>
 
-#include "stasis/ser.h"
+#include "stasis/snap.h"
 
 /* Every vCPU: where it is and in which mode. */
 void stasis_inspect_info_vcpus(FILE *out, const struct stasis_records *records);
 
 /* The board and, of each device on it, the state that matters. */
 void stasis_inspect_info_board(FILE *out, const struct stasis_records *records);
+
+/* Records that this release cannot read, field by field if a schema came with them.
+ * STASIS_ERR_NOMEM. */
+STASIS_MUST_CHECK int stasis_inspect_info_beyond(FILE *out, struct stasis_snap *snap,
+                                                 struct stasis_error *err);
 
 #endif

@@ -1,43 +1,71 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What is different between two snapshots: the parts of the command `diff`. Differences go to a
- * sink one at a time, as they are found; nothing is gathered that a hostile file could make large.
+ * What is different in two snapshots, told piece by piece to somebody who prints it.
  */
 #ifndef STASIS_TOOLS_DIFF_H
 #define STASIS_TOOLS_DIFF_H
 
 #include "stasis/snap.h"
+#include "tools/fields.h"
 
-/* One side of a difference. */
-struct stasis_diff_value {
-    enum { STASIS_DIFF_ABSENT, STASIS_DIFF_UNSIGNED, STASIS_DIFF_SIGNED, STASIS_DIFF_TEXT } kind;
-    uint64_t number;
-    char text[160]; /* UTF-8; what is longer is cut, and ends in "..." */
+enum stasis_diff_where { STASIS_DIFF_BOTH, STASIS_DIFF_ONLY_A, STASIS_DIFF_ONLY_B };
+
+/* A record, of both snapshots or of one; `a` or `b` is not set if the record is not there. */
+struct stasis_diff_record {
+    enum stasis_diff_where where;
+    struct stasis_record a;
+    struct stasis_record b;
 };
 
-struct stasis_diff_sink {
+/* Who prints. Both name what they are told; RAM comes as ranges of pages, ascending. */
+struct stasis_diff_out {
+    /* A record that is different: its fields, if a schema describes each side, then the end. */
+    void (*record_begin)(void *ctx, const struct stasis_diff_record *record);
+    stasis_fields_fn *field;
+    void (*record_end)(void *ctx);
+    void (*range)(void *ctx, uint64_t gpa, uint64_t size, enum stasis_diff_where where);
     void *ctx;
-    /* A field by its path, "cs.base" or "msrs[0x10].value". */
-    void (*field)(void *ctx, const char *path, const struct stasis_diff_value *a,
-                  const struct stasis_diff_value *b);
-    /* Pages from gpa on that are not the same, or that one side does not have. */
-    void (*pages)(void *ctx, uint64_t gpa, uint64_t pages);
 };
 
-/* Two states of one record type, each with the schema it was decoded by. */
-void stasis_diff_state(const struct stasis_diff_sink *sink, const struct stasis_schema *a_schema,
-                       const void *a, const struct stasis_schema *b_schema, const void *b);
-
-struct stasis_diff_pages {
-    uint64_t compared;  /* pages that both have */
-    uint64_t different; /* of them */
-    uint64_t alone;     /* pages that one side does not have */
+struct stasis_diff_counts {
+    size_t records;        /* of both or either */
+    size_t records_differ; /* of them, those of one only included */
+    uint64_t pages;        /* of RAM that both have */
+    uint64_t pages_differ;
+    uint64_t pages_only[2];
 };
 
-/* All RAM, each chunk verified before it is compared. */
-STASIS_MUST_CHECK int stasis_diff_memory(const struct stasis_diff_sink *sink,
-                                         const struct stasis_snap *a, const struct stasis_snap *b,
-                                         struct stasis_diff_pages *ret_pages,
-                                         struct stasis_error *err);
+/* Whether a schema says what is in the record, on the sides that have it. */
+bool stasis_diff_is_described(const struct stasis_diff_record *record);
+
+/* Adds to *counts. The errors of reading, and STASIS_ERR_NOMEM. */
+STASIS_MUST_CHECK int stasis_diff_records(struct stasis_snap *a, struct stasis_snap *b,
+                                          const struct stasis_diff_out *out,
+                                          struct stasis_diff_counts *counts,
+                                          struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_diff_ram(const struct stasis_snap *a, const struct stasis_snap *b,
+                                      const struct stasis_diff_out *out,
+                                      struct stasis_diff_counts *counts, struct stasis_error *err);
+
+/* The two who print. `names` are the files, as people called them; a printer is used once. */
+struct stasis_diff_text {
+    FILE *out;
+    const char *names[2];
+    enum stasis_diff_where where; /* of the record at hand */
+    bool described;
+    uint64_t ranges; /* told so far */
+    uint64_t left_out_pages;
+};
+
+void stasis_diff_text_init(struct stasis_diff_text *text, FILE *out, const char *const names[2],
+                           struct stasis_diff_out *ret_out);
+void stasis_diff_text_arch(const struct stasis_diff_text *text, enum stasis_arch a,
+                           enum stasis_arch b);
+void stasis_diff_text_end(const struct stasis_diff_text *text,
+                          const struct stasis_diff_counts *counts, bool differs);
+
+void stasis_diff_json_init(struct stasis_json *json, FILE *out, struct stasis_diff_out *ret_out);
+void stasis_diff_json_header(struct stasis_json *json, const struct stasis_snap_info *a,
+                             const struct stasis_snap_info *b);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "tools/inspect.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -37,6 +38,28 @@ int stasis_inspect_open_any(const char *file, struct stasis_snap **ret_snap,
     else
         *ret_snap = snap;
     return rc;
+}
+
+bool stasis_inspect_is_beyond(const struct stasis_record *record)
+{
+    return !record->schema || record->foreign;
+}
+
+size_t stasis_inspect_beyond(const struct stasis_records *records)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < stasis_records_count(records); i++) {
+        struct stasis_record record = stasis_records_at(records, i);
+
+        count += stasis_inspect_is_beyond(&record);
+    }
+    return count;
+}
+
+void stasis_inspect_put_record(FILE *out, const struct stasis_record *record)
+{
+    fprintf(out, "%s %s, version %" PRIu32, record->type, record->instance, record->version);
 }
 
 /* argv[0] is the command's name. */

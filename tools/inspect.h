@@ -74,6 +74,12 @@ STASIS_MUST_CHECK int stasis_inspect_open(const char *file, struct stasis_snap *
 STASIS_MUST_CHECK int stasis_inspect_open_any(const char *file, struct stasis_snap **ret_snap,
                                               struct stasis_error *err);
 
+/* Whether this release cannot read the record: its type, or its version, is newer. How many there
+ * are; and one of them as "x86.regs cpu0, version 2". */
+bool stasis_inspect_is_beyond(const struct stasis_record *record);
+size_t stasis_inspect_beyond(const struct stasis_records *records);
+void stasis_inspect_put_record(FILE *out, const struct stasis_record *record);
+
 /* ---- the sub-commands ---- */
 
 int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out,

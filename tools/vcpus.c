@@ -24,9 +24,10 @@ const char *stasis_vcpus_next(const struct stasis_records *records, const char *
          i++) {
         struct stasis_record record = stasis_records_at(records, i);
 
-        if (record.schema != &stasis_x86_regs_schema)
+        if (strcmp(record.type, stasis_x86_regs_schema.type) != 0)
             break;
-        if ((!instance || is_before(instance, record.instance)) &&
+        if (record.schema == &stasis_x86_regs_schema && /* or it is of a newer release */
+            (!instance || is_before(instance, record.instance)) &&
             (!next || is_before(record.instance, next)))
             next = record.instance;
     }

@@ -163,13 +163,14 @@ int stasis_schema_set_pack(const struct stasis_records *records, uint8_t **ret_b
                            size_t *ret_len, struct stasis_error *err)
 {
     struct packer *packer = calloc(1, sizeof(*packer));
-    int rc = packer ? add_all(packer, records, err)
-                    : stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the schemas");
+    int rc;
 
+    if (!packer)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the schemas");
+    rc = add_all(packer, records, err);
     if (!rc)
         rc = with_count(packer, ret_bytes, ret_len, err);
-    if (packer)
-        stasis_sink_fini(&packer->sink);
+    stasis_sink_fini(&packer->sink);
     free(packer);
     return rc;
 }

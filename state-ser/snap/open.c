@@ -160,7 +160,9 @@ static int read_state(struct stasis_snap *snap, const struct stasis_parse_opts *
         return rc;
     rc = stasis_records_parse(bytes, len, opts, &snap->records, err);
     free(bytes);
-    return rc;
+    return rc == STASIS_ERR_VERSION
+               ? stasis_wrap(err, rc, "written by %s", snap->header.info.producer)
+               : rc;
 }
 
 static int read_schemas(struct stasis_snap *snap, struct stasis_error *err)

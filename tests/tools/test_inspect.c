@@ -20,10 +20,10 @@ static void wrong_usage(void **state)
         {{NULL}, "a command is missing; see snapshot-inspect --help"},
         {{""},
          " is not a command; there are info, json, verify, memory, "
-         "extract, core, migrate, ring, help"},
+         "extract, core, diff, schema, migrate, ring, help"},
         {{"inform", "x"},
          "inform is not a command; there are info, json, verify, memory, "
-         "extract, core, migrate, ring, help"},
+         "extract, core, diff, schema, migrate, ring, help"},
         {{"--verbose"}, "--verbose is not an option; see snapshot-inspect --help"},
         {{"-"}, "- is not an option"},
         {{"info"}, "info: a name is missing; usage: snapshot-inspect info FILE"},

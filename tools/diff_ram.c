@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * RAM page by page, from chunks that are verified before they are compared. Equal checksums prove
+ * nothing: only what is zero on both sides is not read.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/diff.h"
+#include "tools/ram.h"
+
+enum { A, B };
+
+#define NO_CHUNK UINT64_MAX
+
+struct side {
+    const struct stasis_snap *snap;
+    uint64_t number; /* of the chunk in bytes, or NO_CHUNK */
+    struct stasis_snap_chunk chunk;
+    uint8_t bytes[STASIS_CHUNK_SIZE];
+};
+
+struct compare {
+    struct side sides[2];
+    const struct stasis_diff_out *out;
+    struct stasis_diff_counts *counts;
+    /* The range that grows; nothing if its size is 0. */
+    uint64_t gpa;
+    uint64_t size;
+    enum stasis_diff_where where;
+};
+
+/* ---- ranges ---- */
+
+static void flush(struct compare *compare)
+{
+    if (!compare->size)
+        return;
+    compare->out->range(compare->out->ctx, compare->gpa, compare->size, compare->where);
+    compare->size = 0;
+}
+
+static void add(struct compare *compare, uint64_t gpa, uint64_t size, enum stasis_diff_where where)
+{
+    if (compare->size && (gpa != compare->gpa + compare->size || where != compare->where))
+        flush(compare);
+    if (!compare->size) {
+        compare->gpa = gpa;
+        compare->where = where;
+    }
+    compare->size += size;
+    if (where == STASIS_DIFF_BOTH)
+        compare->counts->pages_differ += size / STASIS_PAGE_SIZE;
+    else
+        compare->counts->pages_only[where == STASIS_DIFF_ONLY_A ? A : B] += size / STASIS_PAGE_SIZE;
+}
+
+/* ---- one side ---- */
+
+/* Where RAM begins behind gpa, which has none; UINT64_MAX: nowhere. */
+static uint64_t next_start(const struct stasis_snap *snap, uint64_t gpa)
+{
+    for (uint32_t i = 0; i < stasis_snap_region_count(snap); i++) {
+        struct stasis_snap_region region = stasis_snap_region_at(snap, i);
+
+        if (region.gpa > gpa)
+            return region.gpa;
+    }
+    return UINT64_MAX;
+}
+
+/* Whether there is RAM at gpa; and the end of its chunk, or else where RAM begins. */
+static bool look(const struct side *side, uint64_t gpa, uint64_t *ret_number, uint64_t *ret_end)
+{
+    struct stasis_snap_chunk chunk;
+
+    if (!stasis_inspect_ram_find(side->snap, gpa, ret_number)) {
+        *ret_end = next_start(side->snap, gpa);
+        return false;
+    }
+    chunk = stasis_snap_chunk_at(side->snap, *ret_number);
+    *ret_end = chunk.gpa + chunk.size;
+    return true;
+}
+
+static int read_chunk(struct side *side, uint64_t number, struct stasis_error *err)
+{
+    int rc;
+
+    if (side->number == number)
+        return 0;
+    side->number = NO_CHUNK;
+    rc = stasis_snap_read_chunk(side->snap, number, side->bytes, err);
+    if (rc)
+        return rc;
+    side->number = number;
+    side->chunk = stasis_snap_chunk_at(side->snap, number);
+    return 0;
+}
+
+/* ---- both ---- */
+
+static bool are_zero(const struct compare *compare, const uint64_t numbers[2])
+{
+    return stasis_snap_chunk_at(compare->sides[A].snap, numbers[A]).kind == STASIS_CHUNK_ZERO &&
+           stasis_snap_chunk_at(compare->sides[B].snap, numbers[B]).kind == STASIS_CHUNK_ZERO;
+}
+
+/* From gpa to end is one chunk on either side. */
+static int compare_pages(struct compare *compare, const uint64_t numbers[2], uint64_t gpa,
+                         uint64_t end, struct stasis_error *err)
+{
+    struct side *a = &compare->sides[A], *b = &compare->sides[B];
+    int rc;
+
+    compare->counts->pages += (end - gpa) / STASIS_PAGE_SIZE;
+    if (are_zero(compare, numbers))
+        return 0;
+    rc = read_chunk(a, numbers[A], err);
+    if (!rc)
+        rc = read_chunk(b, numbers[B], err);
+    for (; gpa < end && !rc; gpa += STASIS_PAGE_SIZE) {
+        if (memcmp(a->bytes + (gpa - a->chunk.gpa), b->bytes + (gpa - b->chunk.gpa),
+                   STASIS_PAGE_SIZE) != 0)
+            add(compare, gpa, STASIS_PAGE_SIZE, STASIS_DIFF_BOTH);
+    }
+    return rc;
+}
+
+/* All of RAM, in steps in which neither side has a boundary. */
+static int compare_all(struct compare *compare, struct stasis_error *err)
+{
+    uint64_t gpa = 0;
+    int rc = 0;
+
+    while (gpa != UINT64_MAX && !rc) {
+        uint64_t numbers[2], ends[2];
+        bool in_a = look(&compare->sides[A], gpa, &numbers[A], &ends[A]);
+        bool in_b = look(&compare->sides[B], gpa, &numbers[B], &ends[B]);
+        uint64_t end = ends[A] < ends[B] ? ends[A] : ends[B];
+
+        if (in_a && in_b)
+            rc = compare_pages(compare, numbers, gpa, end, err);
+        else if (in_a || in_b)
+            add(compare, gpa, end - gpa, in_a ? STASIS_DIFF_ONLY_A : STASIS_DIFF_ONLY_B);
+        gpa = end;
+    }
+    flush(compare);
+    return rc;
+}
+
+int stasis_diff_ram(const struct stasis_snap *a, const struct stasis_snap *b,
+                    const struct stasis_diff_out *out, struct stasis_diff_counts *counts,
+                    struct stasis_error *err)
+{
+    struct compare *compare = calloc(1, sizeof(*compare));
+    int rc;
+
+    if (!compare)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to compare RAM");
+    compare->sides[A].snap = a;
+    compare->sides[B].snap = b;
+    compare->sides[A].number = compare->sides[B].number = NO_CHUNK;
+    compare->out = out;
+    compare->counts = counts;
+    rc = compare_all(compare, err);
+    free(compare);
+    return rc;
+}
