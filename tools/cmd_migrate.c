@@ -138,7 +138,7 @@ int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,
                            struct stasis_error *err)
 {
     struct migration migration = {.out = out};
-    const struct stasis_release *release;
+    const struct stasis_release *release = NULL;
     int rc = find_release(args->values[OPTION_TO], &release, err);
 
     if (rc)

@@ -185,22 +185,32 @@ static int convert_known(struct convert *convert, const struct stasis_release_re
     return rc;
 }
 
-static int convert_record(struct convert *convert, size_t index, struct stasis_error *err)
+static int convert_any(struct convert *convert, size_t index, struct stasis_error *err)
 {
-    struct stasis_record record = stasis_records_at(convert->set, index);
+    const struct stasis_record *record = convert->record;
 
-    convert->record = &record;
-    if (is_of_lost_device(convert, &record))
+    if (is_of_lost_device(convert, record))
         return 0; /* told of, or to be told of, with the board */
-    if (record.schema && !record.foreign)
-        return convert_known(convert, stasis_release_record_find(convert->release, record.type),
+    if (record->schema && !record->foreign)
+        return convert_known(convert, stasis_release_record_find(convert->release, record->type),
                              err);
-    if (record.optional)
+    if (record->optional)
         return stasis_records_copy(convert->set, index, convert->out, err);
     return stasis_fail(err, STASIS_ERR_VERSION,
                        "record %s %s is of a type that this release does not know: "
                        "use a newer release",
-                       record.type, record.instance);
+                       record->type, record->instance);
+}
+
+static int convert_record(struct convert *convert, size_t index, struct stasis_error *err)
+{
+    struct stasis_record record = stasis_records_at(convert->set, index);
+    int rc;
+
+    convert->record = &record;
+    rc = convert_any(convert, index, err);
+    convert->record = NULL;
+    return rc;
 }
 
 static int read_board(struct convert *convert, struct stasis_error *err)

@@ -16,7 +16,7 @@
 #define HIGH_GPA  (UINT64_C(1) << 32)
 #define HIGH_SIZE (uint64_t)(STASIS_CHUNK_SIZE + STASIS_PAGE_SIZE)
 
-/* A state that no release knows: readers must skip it, and show it by field id. */
+/* A state that no release knows: readers must skip it, and show it by the schema in the file. */
 struct future_state {
     int64_t offset;
     uint32_t keys_len;

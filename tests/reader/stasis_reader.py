@@ -18,7 +18,7 @@ import sys
 import uuid
 import zlib
 
-from stasis_schema import SchemaReader
+from stasis_schema import SchemaReader, show
 from stasis_state import Corrupt, Incompatible, SnapshotError, StateReader, parse_schemas, require
 
 PAGE, CHUNK, HEADER = 4096, 65536, 1024
@@ -81,7 +81,8 @@ class Snapshot:
             self.header, self.end = self._read_headers()
             self.sections = self._read_sections()
             self.regions, self.index = self._read_index()
-            self.records = StateReader(self._section(STATE), schemas or parse_schemas()).records()
+            state = StateReader(self._section(STATE), schemas or parse_schemas())
+            self.records, self.unknown = state.records(), state.unknown
         except Exception:
             self.file.close()
             raise
@@ -298,7 +299,11 @@ class Snapshot:
                 "streamed": bool(header.incompatible & TRAILER_BIT)},
             "sections": [dict(zip(Section._fields[:5], section)) for section in self.sections],
             "regions": [self._region(region) for region in self.regions],
-            "records": self.records}
+            "records": [self._shown(record) for record in self.records]}
+
+    def _shown(self, record):
+        data = self.unknown.get((record["type"], record["instance"]))
+        return record if data is None else {**record, "state": show(self.schemas(), record, data)}
 
     def _region(self, region):
         chunks = [self._chunk(region.first_chunk + i) for i in range(region.chunks)]

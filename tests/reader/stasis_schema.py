@@ -2,11 +2,31 @@
 """The schema section of a snapshot: "Schema section" of docs/snapshot-format.md."""
 import re
 
-from stasis_state import Decoder, require
+from stasis_state import Corrupt, Decoder, Field, StateReader, require
 
 MAX_STATES, MAX_FIELDS, MAX_MEMORY, MAX_DEPTH = 512, 1024, 4 << 20, 3
 UNSIGNED, SIGNED, UNSIGNEDS, BYTES, STRING, STATE, STATES = range(1, 8)
+WORDS = {UNSIGNED: "uint", SIGNED: "int", UNSIGNEDS: "array", BYTES: "bytes", STRING: "string",
+         STATE: "state", STATES: "list"}
 INTEGERS, NESTED = (UNSIGNED, SIGNED, UNSIGNEDS), (STATE, STATES)
+
+
+def show(states, record, data):
+    """The record's state by the schemas of its file; by field id if they do not describe it."""
+    tables = {place: [Field(f["id"], f["name"], WORDS[f["kind"]], f["maximum"],
+                            f["size"] if f["size"] > 1 else 0, f["state"], 1, f["default"],
+                            f["mask"]) for f in state["fields"]]
+              for place, state in enumerate(states, 1)}
+    for place, state in enumerate(states, 1):
+        if (state["name"], state["version"]) == (record["type"], record["version"]):
+            reader = StateReader(data, ({}, tables))
+            try:
+                shown = reader.state(tables[place], record["version"], record["type"])
+                require(reader.decoder.at == len(data), "bytes behind the fields")
+                return shown
+            except Corrupt:
+                break
+    return record["state"]
 
 
 def whole(size):

@@ -242,6 +242,7 @@ class StateReader:
     def __init__(self, data, schemas):
         self.decoder = Decoder(data)
         self.known, self.states = schemas
+        self.unknown = {}  # (type, instance): bytes of the map
 
     def records(self):
         count, last, found = self.decoder.expect("array"), None, []
@@ -280,7 +281,9 @@ class StateReader:
             for rule, holds in RULES.get(kind, lambda _: ())(state):
                 require(holds, f"{title}: {rule}")
         else:
+            start = decoder.at
             state = {str(key): decoder.any(2) for key in decoder.keys(decoder.expect("map"))}
+            self.unknown[kind, instance] = decoder.data[start:decoder.at]
         return {"type": kind, "instance": instance, "version": version, "optional": bool(flags),
                 "known": schema is not None, "state": state}
 

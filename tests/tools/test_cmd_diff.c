@@ -177,6 +177,31 @@ static void future_records(void **state)
                         "  drift                    absent -> 6\n");
 }
 
+/* The same bytes in a version that this program does not know may mean something else. */
+static void same_bytes_of_another_version(void **state)
+{
+    const struct stasis_x86_tsc_state today = {.khz = 2500000};
+    const struct future_tsc later = {.khz = 2500000};
+    struct stasis_schema schema = future_tsc_schema;
+    struct built built;
+
+    (void)state;
+    schema.field_count = 1;
+    built_machine(&built);
+    add_state(&built, &stasis_x86_tsc_schema, "cpu0", &today);
+    save_to(&built, in_folder("today.snap"));
+    built_fini(&built);
+    built_machine(&built);
+    add_state(&built, &schema, "cpu0", &later);
+    save_to(&built, in_folder("later.snap"));
+    built_fini(&built);
+    diff("today.snap", "later.snap");
+    assert_ended(&run, 1, NULL);
+    assert_string_equal(run.out, "x86.tsc cpu0, version 1 -> 2\n"
+                                 "different: 1 of 9 records differ; 0 of 50 pages of memory "
+                                 "differ\n");
+}
+
 /* The vCPUs stand behind all else, in the order of their numbers. */
 static void vcpu_by_vcpu(void **state)
 {
@@ -333,7 +358,7 @@ int main(void)
         cmocka_unit_test(different_json), cmocka_unit_test(future_records),
         cmocka_unit_test(vcpu_by_vcpu),   cmocka_unit_test(no_schema),
         cmocka_unit_test(many_ranges),    cmocka_unit_test(another_architecture),
-        cmocka_unit_test(trouble),
+        cmocka_unit_test(trouble),        cmocka_unit_test(same_bytes_of_another_version),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
