@@ -101,10 +101,8 @@ static int create_vcpus(struct stasis_machine *machine, struct stasis_error *err
 
 static int build(struct stasis_machine *machine, struct stasis_error *err)
 {
-    int rc = stasis_kvm_open(&machine->kvm, err);
+    int rc = stasis_memory_init(&machine->memory, &machine->board, err);
 
-    if (!rc)
-        rc = stasis_memory_init(&machine->memory, &machine->board, err);
     if (!rc)
         rc = create_vm(machine, err);
     if (!rc)
@@ -120,13 +118,14 @@ static int build(struct stasis_machine *machine, struct stasis_error *err)
     return rc;
 }
 
-int stasis_machine_build(struct stasis_machine *machine, const struct stasis_board_state *board,
-                         const struct stasis_device_host *host, struct stasis_error *err)
+int stasis_machine_build_on(struct stasis_machine *machine, const struct stasis_kvm *kvm,
+                            const struct stasis_board_state *board,
+                            const struct stasis_device_host *host, struct stasis_error *err)
 {
     int rc;
 
     memset(machine, 0, sizeof(*machine));
-    machine->kvm.fd = -1;
+    machine->kvm = *kvm;
     machine->vm_fd = -1;
     machine->board = *board;
     machine->host = host;
@@ -143,6 +142,15 @@ int stasis_machine_build(struct stasis_machine *machine, const struct stasis_boa
     if (rc)
         stasis_machine_fini(machine);
     return rc;
+}
+
+int stasis_machine_build(struct stasis_machine *machine, const struct stasis_board_state *board,
+                         const struct stasis_device_host *host, struct stasis_error *err)
+{
+    struct stasis_kvm kvm;
+    int rc = stasis_kvm_open(&kvm, err);
+
+    return rc ? rc : stasis_machine_build_on(machine, &kvm, board, host, err);
 }
 
 void stasis_machine_fini(struct stasis_machine *machine)
