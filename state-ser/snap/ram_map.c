@@ -61,8 +61,7 @@ static int plan(struct stasis_ram *ram, struct stasis_error *err)
     if (!pieces)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan mappings");
     for (;;) {
-        while (i < index->chunk_count && kind_of(index, i) == STASIS_CHUNK_ZERO)
-            i++;
+        i = stasis_index_zero_end(index, i, index->chunk_count);
         if (i == index->chunk_count || count == STASIS_RAM_PIECES_MAX ||
             kind_of(index, i) != STASIS_CHUNK_RAW)
             break;
