@@ -13,8 +13,8 @@
 #include "le.h"
 #include "object.h"
 
-/* Blocks that are read at a time. */
-#define PIECE_LEN (16 * STASIS_INDEX_BLOCK_LEN)
+/* Read at a time. Memory that is touched for the first time costs more than system calls do. */
+#define PIECE_LEN (4 * STASIS_INDEX_BLOCK_LEN)
 
 struct reading {
     struct stasis_index *index;
