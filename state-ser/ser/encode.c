@@ -78,6 +78,17 @@ static int sink_callback(void *ctx, const char *bytes, size_t len)
     return 0;
 }
 
+/* An integer below 128 is its own spelling (positive fixint). Most ids and values are. */
+static inline void pack_uint(msgpack_packer *packer, uint64_t value)
+{
+    struct stasis_sink *sink = packer->data;
+
+    if (value < 128 && sink->len < sink->size)
+        sink->data[sink->len++] = (uint8_t)value;
+    else
+        msgpack_pack_uint64(packer, value);
+}
+
 static void pack_str(msgpack_packer *packer, const char *str)
 {
     size_t len = strlen(str);
@@ -94,7 +105,7 @@ static void pack_int(msgpack_packer *packer, const struct stasis_field *field, c
     if (field->is_signed)
         msgpack_pack_int64(packer, (int64_t)value);
     else
-        msgpack_pack_uint64(packer, value);
+        pack_uint(packer, value);
 }
 
 static void encode_fields(msgpack_packer *packer, const struct stasis_schema *schema,
@@ -152,7 +163,7 @@ static void encode_fields(msgpack_packer *packer, const struct stasis_schema *sc
     for (uint32_t i = 0; i < schema->field_count; i++) {
         if (!stasis_field_in(&schema->fields[i], version))
             continue;
-        msgpack_pack_uint16(packer, schema->fields[i].id);
+        pack_uint(packer, schema->fields[i].id);
         encode_field(packer, &schema->fields[i], version, base);
     }
 }
