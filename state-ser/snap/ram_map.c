@@ -54,7 +54,8 @@ static enum stasis_chunk_kind kind_of(const struct stasis_index *index, uint64_t
 static int plan(struct stasis_ram *ram, struct stasis_error *err)
 {
     const struct stasis_index *index = &ram->snap->index;
-    struct stasis_ram_piece *pieces = calloc(STASIS_RAM_PIECES_MAX, sizeof(*pieces));
+    /* Not calloc(), which may touch all of it: there are few most of the time. */
+    struct stasis_ram_piece *pieces = malloc(STASIS_RAM_PIECES_MAX * sizeof(*pieces));
     size_t count = 0;
     uint64_t i = 0;
 
