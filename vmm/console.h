@@ -66,10 +66,11 @@ struct stasis_console_input {
     bool is_terminal; /* escape keys are active */
     struct stasis_console_filter filter;
     size_t held_len; /* bytes typed that the guest had no room for yet */
-    uint8_t held[STASIS_CONSOLE_HELD_MAX];
+    uint8_t *held;   /* STASIS_CONSOLE_HELD_MAX, once anything was typed */
 };
 
 void stasis_console_input_init(struct stasis_console_input *input, int fd);
+void stasis_console_input_fini(struct stasis_console_input *input);
 
 /* Gives the guest up to `room` bytes (what the device can take now), without blocking: *ret_len
  * bytes and a set of commands; both can be 0. Call it when the descriptor is readable and again
@@ -78,8 +79,9 @@ void stasis_console_input_init(struct stasis_console_input *input, int fd);
  * (bytes may still be held), the guest goes on.
  *
  * From a terminal all is read at once, so that Ctrl-A x works when the guest takes nothing; what
- * has no room waits here, up to STASIS_CONSOLE_HELD_MAX bytes, further keys are dropped. Anything
- * else is read only as far as there is room, and its writer waits. */
+ * has no room waits here, up to STASIS_CONSOLE_HELD_MAX bytes; further keys, and all if there is no
+ * memory for them, are dropped. Anything else is read only as far as there is room, and its writer
+ * waits. */
 bool stasis_console_read(struct stasis_console_input *input, uint8_t *bytes, size_t room,
                          size_t *ret_len, unsigned *ret_commands);
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,6 +59,13 @@ void stasis_console_input_init(struct stasis_console_input *input, int fd)
     input->is_terminal = isatty(fd) == 1;
 }
 
+void stasis_console_input_fini(struct stasis_console_input *input)
+{
+    free(input->held);
+    input->held = NULL;
+    input->held_len = 0;
+}
+
 /* O_NONBLOCK would be seen by everybody who shares standard input, so poll() decides. */
 static bool read_ready(int fd, uint8_t *bytes, size_t room, size_t *ret_len)
 {
@@ -82,6 +90,10 @@ static bool read_keys(struct stasis_console_input *input, unsigned *commands)
     bool more = read_ready(input->fd, keys, sizeof(keys), &len);
 
     len = stasis_console_filter(&input->filter, keys, len, commands);
+    if (!input->held)
+        input->held = malloc(STASIS_CONSOLE_HELD_MAX);
+    if (!input->held)
+        return more;
     if (len > room)
         len = room;
     memcpy(input->held + input->held_len, keys, len);
@@ -100,9 +112,11 @@ bool stasis_console_read(struct stasis_console_input *input, uint8_t *bytes, siz
         return read_ready(input->fd, bytes, room, ret_len);
     more = read_keys(input, ret_commands);
     len = input->held_len < room ? input->held_len : room;
+    *ret_len = len;
+    if (!len)
+        return more;
     memcpy(bytes, input->held, len);
     input->held_len -= len;
     memmove(input->held, input->held + len, input->held_len);
-    *ret_len = len;
     return more;
 }

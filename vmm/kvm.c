@@ -99,6 +99,25 @@ static int check_device(struct stasis_kvm *kvm, struct stasis_error *err)
     return require_caps(kvm->fd, err);
 }
 
+static int read_cpuid(struct stasis_kvm *kvm, struct stasis_error *err)
+{
+    for (uint32_t n = 256; n <= LIST_MAX; n *= 2) {
+        struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + n * sizeof(cpuid->entries[0]));
+
+        if (!cpuid)
+            return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the CPUID table");
+        cpuid->nent = n;
+        if (!stasis_kvm_ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
+            kvm->cpuid = cpuid;
+            return 0;
+        }
+        free(cpuid);
+        if (errno != E2BIG)
+            break;
+    }
+    return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_SUPPORTED_CPUID");
+}
+
 int stasis_kvm_open(struct stasis_kvm *ret_kvm, struct stasis_error *err)
 {
     struct stasis_kvm kvm = {.fd = open_device(err)};
@@ -107,6 +126,8 @@ int stasis_kvm_open(struct stasis_kvm *ret_kvm, struct stasis_error *err)
     if (kvm.fd < 0)
         return kvm.fd;
     rc = check_device(&kvm, err);
+    if (!rc)
+        rc = read_cpuid(&kvm, err);
     if (rc) {
         close(kvm.fd);
         return rc;
@@ -131,26 +152,8 @@ void stasis_kvm_close(struct stasis_kvm *kvm)
     if (kvm->fd >= 0)
         close(kvm->fd);
     kvm->fd = -1;
-}
-
-int stasis_kvm_supported_cpuid(const struct stasis_kvm *kvm, struct kvm_cpuid2 **ret_cpuid,
-                               struct stasis_error *err)
-{
-    for (uint32_t n = 256; n <= LIST_MAX; n *= 2) {
-        struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + n * sizeof(cpuid->entries[0]));
-
-        if (!cpuid)
-            return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the CPUID table");
-        cpuid->nent = n;
-        if (!stasis_kvm_ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
-            *ret_cpuid = cpuid;
-            return 0;
-        }
-        free(cpuid);
-        if (errno != E2BIG)
-            break;
-    }
-    return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_SUPPORTED_CPUID");
+    free(kvm->cpuid);
+    kvm->cpuid = NULL;
 }
 
 int stasis_kvm_msr_list(const struct stasis_kvm *kvm, struct kvm_msr_list **ret_list,

@@ -62,6 +62,13 @@ STASIS_MUST_CHECK int stasis_machine_build(struct stasis_machine *machine,
                                            const struct stasis_device_host *host,
                                            struct stasis_error *err);
 
+/* The same on a KVM that is open already, and which it takes over, on failure too. */
+STASIS_MUST_CHECK int stasis_machine_build_on(struct stasis_machine *machine,
+                                              const struct stasis_kvm *kvm,
+                                              const struct stasis_board_state *board,
+                                              const struct stasis_device_host *host,
+                                              struct stasis_error *err);
+
 /* Stops the vCPU threads and frees everything. */
 void stasis_machine_fini(struct stasis_machine *machine);
 

@@ -364,6 +364,7 @@ static void fini(struct stasis_session *session)
     if (session->out && stasis_serial_out_summary(session->out, summary, sizeof(summary)))
         stasis_say("%s", summary);
     stasis_serial_out_close(session->out);
+    stasis_console_input_fini(&session->input);
     if (session->loop_ready) {
         close_source(session, &session->signal_source);
         close_source(session, &session->wake_source);

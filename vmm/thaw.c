@@ -132,13 +132,10 @@ static int check_ram(struct stasis_snap *snap, const struct stasis_board_state *
 
 /* Compares what the guest was promised with this host, by system ioctls only. */
 static int check_host(const struct stasis_records *records, const struct stasis_board_state *board,
-                      struct stasis_error *err)
+                      const struct stasis_kvm *kvm, struct stasis_error *err)
 {
-    struct stasis_kvm kvm;
-    int rc = stasis_kvm_open(&kvm, err);
+    int rc = 0;
 
-    if (rc)
-        return rc;
     for (uint32_t id = 0; !rc && id < board->vcpus; id++) {
         char instance[16];
         void *cpuid = NULL, *xsave = NULL;
@@ -146,15 +143,14 @@ static int check_host(const struct stasis_records *records, const struct stasis_
         snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
         rc = decode(records, &stasis_x86_cpuid_schema, instance, &cpuid, err);
         if (!rc)
-            rc = stasis_x86_cpuid_check(&kvm, cpuid, err);
+            rc = stasis_x86_cpuid_check(kvm, cpuid, err);
         if (!rc)
             rc = decode(records, &stasis_x86_xsave_schema, instance, &xsave, err);
         if (!rc)
-            rc = stasis_x86_xsave_check(&kvm, xsave, err);
+            rc = stasis_x86_xsave_check(kvm, xsave, err);
         free(cpuid);
         free(xsave);
     }
-    stasis_kvm_close(&kvm);
     return rc;
 }
 
@@ -290,9 +286,9 @@ static int restore(struct thaw *thaw, enum stasis_clock_policy policy, struct st
     return rc;
 }
 
-/* All that can be known before a VM is made. */
-static int check(struct stasis_snap *snap, struct stasis_board_state *ret_board,
-                 struct stasis_error *err)
+/* All that can be known of the file. */
+static int check_file(struct stasis_snap *snap, struct stasis_board_state *ret_board,
+                      struct stasis_error *err)
 {
     const struct stasis_records *records = stasis_snap_records(snap);
     int rc;
@@ -309,8 +305,23 @@ static int check(struct stasis_snap *snap, struct stasis_board_state *ret_board,
         rc = check_records(records, ret_board, err);
     if (!rc)
         rc = check_ram(snap, ret_board, err);
-    if (!rc)
-        rc = check_host(records, ret_board, err);
+    return rc;
+}
+
+/* The host is compared before a VM is made. */
+static int build(const struct thaw *thaw, const struct stasis_board_state *board,
+                 const struct stasis_device_host *host, struct stasis_error *err)
+{
+    struct stasis_kvm kvm;
+    int rc = stasis_kvm_open(&kvm, err);
+
+    if (rc)
+        return rc;
+    rc = check_host(thaw->records, board, &kvm, err);
+    if (rc)
+        stasis_kvm_close(&kvm);
+    else
+        rc = stasis_machine_build_on(thaw->machine, &kvm, board, host, err);
     return rc;
 }
 
@@ -320,10 +331,10 @@ int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
 {
     struct thaw thaw = {.machine = machine, .records = stasis_snap_records(snap)};
     struct stasis_board_state board;
-    int rc = check(snap, &board, err);
+    int rc = check_file(snap, &board, err);
 
     if (!rc)
-        rc = stasis_machine_build(machine, &board, host, err);
+        rc = build(&thaw, &board, host, err);
     if (rc == STASIS_ERR_EXISTS) { /* two devices at one address: no board of ours */
         rc = STASIS_ERR_CORRUPT;
         if (err)

@@ -188,14 +188,9 @@ static void strip_unsaved(struct stasis_x86_cpuid_state *cpuid)
 static int host_cpuid(const struct stasis_kvm *kvm, struct stasis_x86_cpuid_state *ret_cpuid,
                       struct stasis_error *err)
 {
-    struct kvm_cpuid2 *supported = NULL;
     struct stasis_x86_cpuid_leaf_state *leaf;
-    int rc = stasis_kvm_supported_cpuid(kvm, &supported, err);
+    int rc = from_kvm(ret_cpuid, kvm->cpuid, err);
 
-    if (rc)
-        return rc;
-    rc = from_kvm(ret_cpuid, supported, err);
-    free(supported);
     if (rc)
         return rc;
     strip_unsaved(ret_cpuid);
@@ -348,20 +343,16 @@ static int check_vendor(struct stasis_x86_cpuid_state *host, struct stasis_x86_c
 int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_x86_cpuid_state *cpuid,
                            struct stasis_error *err)
 {
-    struct kvm_cpuid2 *supported = NULL;
-    struct stasis_x86_cpuid_state *wanted = NULL, *host = NULL;
-    int rc = stasis_kvm_supported_cpuid(kvm, &supported, err);
+    struct stasis_x86_cpuid_state *host = calloc(1, sizeof(*host));
+    struct stasis_x86_cpuid_state *wanted = malloc(sizeof(*wanted));
+    int rc;
 
-    if (rc)
-        return rc;
-    host = calloc(1, sizeof(*host));
-    wanted = malloc(sizeof(*wanted));
     if (!host || !wanted) {
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for CPUID tables");
         goto out;
     }
     *wanted = *cpuid;
-    rc = from_kvm(host, supported, err);
+    rc = from_kvm(host, kvm->cpuid, err);
     if (!rc)
         rc = check_vendor(host, wanted, err);
     for (size_t i = 0; !rc && i < sizeof(promises) / sizeof(promises[0]); i++) {
@@ -376,6 +367,5 @@ int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_x86
 out:
     free(host);
     free(wanted);
-    free(supported);
     return rc;
 }

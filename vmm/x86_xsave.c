@@ -46,14 +46,10 @@ struct layout {
     uint32_t area; /* bytes KVM wants for the whole */
 };
 
-static int read_layout(const struct stasis_kvm *kvm, struct layout *ret_layout,
-                       struct stasis_error *err)
+static void read_layout(const struct stasis_kvm *kvm, struct layout *ret_layout)
 {
-    struct kvm_cpuid2 *cpuid = NULL;
-    int rc = stasis_kvm_supported_cpuid(kvm, &cpuid, err);
+    const struct kvm_cpuid2 *cpuid = kvm->cpuid;
 
-    if (rc)
-        return rc;
     memset(ret_layout, 0, sizeof(*ret_layout));
     for (uint32_t i = 0; i < cpuid->nent; i++) {
         const struct kvm_cpuid_entry2 *leaf = &cpuid->entries[i];
@@ -65,8 +61,6 @@ static int read_layout(const struct stasis_kvm *kvm, struct layout *ret_layout,
     }
     ret_layout->offset[0] = LEGACY_ST;
     ret_layout->offset[1] = LEGACY_XMM;
-    free(cpuid);
-    return 0;
 }
 
 /* Bytes of the area: KVM_CAP_XSAVE2 of the VM, at least 4096 (KVM api.rst, 4.42). */
@@ -84,10 +78,10 @@ static int area_size(struct stasis_machine *machine, uint32_t *ret_size, struct 
 static int new_area(struct stasis_vcpu *vcpu, struct layout *ret_layout, uint8_t **ret_area,
                     struct stasis_error *err)
 {
-    int rc = read_layout(&vcpu->machine->kvm, ret_layout, err);
+    int rc;
 
-    if (!rc)
-        rc = area_size(vcpu->machine, &ret_layout->area, err);
+    read_layout(&vcpu->machine->kvm, ret_layout);
+    rc = area_size(vcpu->machine, &ret_layout->area, err);
     if (rc)
         return rc;
     *ret_area = calloc(1, ret_layout->area);
@@ -232,8 +226,8 @@ int stasis_x86_xsave_check(const struct stasis_kvm *kvm, const struct stasis_x86
                            struct stasis_error *err)
 {
     struct layout layout;
-    int rc = read_layout(kvm, &layout, err);
 
+    read_layout(kvm, &layout);
     layout.area = AREA_MAX; /* how much this VM wants is not known yet */
-    return rc ? rc : missing_component(&layout, xsave, err);
+    return missing_component(&layout, xsave, err);
 }

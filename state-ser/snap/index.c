@@ -5,14 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "header.h"
 #include "le.h"
-
-/* Byte layout: counts, regions {gpa, size}, chunks {kind, 0, mask, crc, offset, stored length, 0}.
- */
-#define PREFIX_LEN 8u
-#define REGION_LEN 16u
-#define CHUNK_LEN  24u
 
 int stasis_index_add(struct stasis_index *index, uint64_t gpa, uint64_t size,
                      struct stasis_error *err)
@@ -44,29 +37,48 @@ int stasis_index_add(struct stasis_index *index, uint64_t gpa, uint64_t size,
 
 uint64_t stasis_index_size(const struct stasis_index *index)
 {
-    return PREFIX_LEN + (uint64_t)index->region_count * REGION_LEN + index->chunk_count * CHUNK_LEN;
+    return stasis_index_head_len(index->region_count) + index->chunk_count * STASIS_INDEX_CHUNK_LEN;
 }
 
 uint64_t stasis_index_size_max(uint64_t ram_bytes)
 {
     /* Each region may have a short chunk. */
-    return PREFIX_LEN + (uint64_t)STASIS_RAM_REGION_MAX * (REGION_LEN + CHUNK_LEN) +
-           ram_bytes / STASIS_CHUNK_SIZE * CHUNK_LEN;
+    return stasis_index_head_len(STASIS_RAM_REGION_MAX) +
+           (ram_bytes / STASIS_CHUNK_SIZE + STASIS_RAM_REGION_MAX) * STASIS_INDEX_CHUNK_LEN;
+}
+
+int stasis_index_alloc(struct stasis_index *index, uint64_t len, struct stasis_error *err)
+{
+    index->bytes = calloc(1, len);
+    index->blocks = calloc(len / STASIS_INDEX_BLOCK_LEN + 1, sizeof(*index->blocks));
+    index->len = len;
+    if (index->bytes && index->blocks)
+        return 0;
+    stasis_index_fini(index);
+    return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for an index of %" PRIu64 " bytes", len);
+}
+
+void stasis_index_fini(struct stasis_index *index)
+{
+    free(index->bytes);
+    free(index->blocks);
+    index->bytes = NULL;
+    index->blocks = NULL;
 }
 
 int stasis_index_make(struct stasis_index *index, struct stasis_error *err)
 {
-    uint64_t len = stasis_index_size(index);
-    uint8_t *bytes = calloc(1, len);
+    uint8_t *entries;
+    int rc = stasis_index_alloc(index, stasis_index_size(index), err);
 
-    if (!bytes)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for an index of %" PRIu64 " bytes",
-                           len);
-    index->bytes = bytes;
-    index->len = len;
-    stasis_le32_put(bytes, index->region_count);
+    if (rc)
+        return rc;
+    stasis_le32_put(index->bytes, index->region_count);
+    entries = index->bytes + stasis_index_head_len(index->region_count);
+    for (uint64_t i = 0; i * STASIS_INDEX_BLOCK < index->chunk_count; i++)
+        index->blocks[i] = entries + i * STASIS_INDEX_BLOCK_LEN;
     for (uint32_t i = 0; i < index->region_count; i++) {
-        uint8_t *p = bytes + PREFIX_LEN + (size_t)i * REGION_LEN;
+        uint8_t *p = index->bytes + stasis_index_head_len(i);
 
         stasis_le64_put(p, index->regions[i].gpa);
         stasis_le64_put(p + 8, index->regions[i].size);
@@ -76,7 +88,7 @@ int stasis_index_make(struct stasis_index *index, struct stasis_error *err)
 
 static uint8_t *entry_at(const struct stasis_index *index, uint64_t i)
 {
-    return index->bytes + PREFIX_LEN + (size_t)index->region_count * REGION_LEN + i * CHUNK_LEN;
+    return index->blocks[i / STASIS_INDEX_BLOCK] + i % STASIS_INDEX_BLOCK * STASIS_INDEX_CHUNK_LEN;
 }
 
 uint32_t stasis_index_region_of(const struct stasis_index *index, uint64_t i)
@@ -95,9 +107,9 @@ uint64_t stasis_index_region_end(const struct stasis_index *index, uint64_t i)
     return region->first_chunk + stasis_region_chunks(region);
 }
 
-struct stasis_snap_chunk stasis_index_get(const struct stasis_index *index, uint64_t i)
+static inline struct stasis_snap_chunk get_in(const struct stasis_index *index,
+                                              const struct stasis_snap_region *region, uint64_t i)
 {
-    const struct stasis_snap_region *region = &index->regions[stasis_index_region_of(index, i)];
     uint64_t in_region = (i - region->first_chunk) * STASIS_CHUNK_SIZE;
     uint64_t left = region->size - in_region;
     const uint8_t *p = entry_at(index, i);
@@ -111,6 +123,31 @@ struct stasis_snap_chunk stasis_index_get(const struct stasis_index *index, uint
         .gpa = region->gpa + in_region,
         .size = left < STASIS_CHUNK_SIZE ? (uint32_t)left : STASIS_CHUNK_SIZE,
     };
+}
+
+struct stasis_snap_chunk stasis_index_get(const struct stasis_index *index, uint64_t i)
+{
+    return get_in(index, &index->regions[stasis_index_region_of(index, i)], i);
+}
+
+/* The chunk behind the block that chunk i is in, if all chunks of that are zero; else i. */
+static inline uint64_t skip_zero_block(const struct stasis_index *index, uint64_t i)
+{
+    uint64_t block = i / STASIS_INDEX_BLOCK;
+
+    return index->blocks[block] == index->zero ? (block + 1) * STASIS_INDEX_BLOCK : i;
+}
+
+uint64_t stasis_index_zero_end(const struct stasis_index *index, uint64_t i, uint64_t end)
+{
+    while (i < end) {
+        uint64_t next = skip_zero_block(index, i);
+
+        if (next == i && entry_at(index, i)[0] != STASIS_CHUNK_ZERO)
+            break;
+        i = next == i ? i + 1 : next;
+    }
+    return i < end ? i : end;
 }
 
 void stasis_index_put(struct stasis_index *index, uint64_t i, const struct stasis_snap_chunk *chunk)
@@ -146,11 +183,11 @@ static int parse_regions(struct stasis_index *index, struct stasis_error *err)
     uint32_t count = stasis_le32_get(index->bytes);
 
     if (count > STASIS_RAM_REGION_MAX || stasis_le32_get(index->bytes + 4) ||
-        index->len < PREFIX_LEN + (size_t)count * REGION_LEN)
+        index->len < stasis_index_head_len(count))
         return stasis_fail(err, STASIS_ERR_CORRUPT, "the index cannot hold %" PRIu32 " regions",
                            count);
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *p = index->bytes + PREFIX_LEN + (size_t)i * REGION_LEN;
+        const uint8_t *p = index->bytes + stasis_index_head_len(i);
         int rc = stasis_index_add(index, stasis_le64_get(p), stasis_le64_get(p + 8), err);
 
         if (rc) {
@@ -168,11 +205,12 @@ static int bad_chunk(uint64_t i, const char *what, struct stasis_error *err)
     return stasis_fail(err, STASIS_ERR_CORRUPT, "chunk %" PRIu64 " of the index %s", i, what);
 }
 
-/* *pos is the first byte that a later chunk may be stored at. */
-static int check_entry(const struct stasis_index *index, uint64_t i, uint64_t *pos, uint64_t end,
+/* *pos is the first byte that a later chunk may be stored at; *stored sums their bytes. */
+static int check_entry(const struct stasis_index *index, const struct stasis_snap_region *region,
+                       uint64_t i, uint64_t *pos, uint64_t end, uint64_t *stored,
                        struct stasis_error *err)
 {
-    struct stasis_snap_chunk chunk = stasis_index_get(index, i);
+    struct stasis_snap_chunk chunk = get_in(index, region, i);
     const uint8_t *p = entry_at(index, i);
 
     if (p[1] || stasis_le32_get(p + 20))
@@ -196,7 +234,26 @@ static int check_entry(const struct stasis_index *index, uint64_t i, uint64_t *p
     if (p[0] == STASIS_CHUNK_RAW && chunk.offset % STASIS_PAGE_SIZE)
         return bad_chunk(i, "is raw and not on a page boundary", err);
     *pos = chunk.offset + chunk.stored_len;
+    *stored += chunk.stored_len;
     return 0;
+}
+
+/* Entries of a block that stands for zero were compared with a good one, byte by byte. */
+static int check_region(const struct stasis_index *index, const struct stasis_snap_region *region,
+                        uint64_t *pos, uint64_t end, uint64_t *stored, struct stasis_error *err)
+{
+    uint64_t stop = region->first_chunk + stasis_region_chunks(region);
+    uint64_t i = region->first_chunk;
+    int rc = 0;
+
+    while (!rc && i < stop) {
+        uint64_t next = skip_zero_block(index, i);
+
+        if (next == i)
+            rc = check_entry(index, region, next++, pos, end, stored, err);
+        i = next;
+    }
+    return rc;
 }
 
 static int check_entries(const struct stasis_index *index, const struct stasis_snap_info *info,
@@ -205,11 +262,11 @@ static int check_entries(const struct stasis_index *index, const struct stasis_s
     uint64_t stored = 0;
     uint64_t start = pos;
 
-    for (uint64_t i = 0; i < index->chunk_count; i++) {
-        int rc = check_entry(index, i, &pos, end, err);
+    for (uint32_t r = 0; r < index->region_count; r++) {
+        int rc = check_region(index, &index->regions[r], &pos, end, &stored, err);
+
         if (rc)
             return rc;
-        stored += stasis_index_get(index, i).stored_len;
     }
     if (stored != info->stored_bytes)
         return stasis_fail(err, STASIS_ERR_CORRUPT,
@@ -220,29 +277,23 @@ static int check_entries(const struct stasis_index *index, const struct stasis_s
     return 0;
 }
 
-int stasis_index_parse(uint8_t *bytes, size_t len, const struct stasis_snap_info *info,
-                       uint64_t data_offset, uint64_t data_len, struct stasis_index *ret_index,
+int stasis_index_parse(struct stasis_index *index, const struct stasis_header *header,
                        struct stasis_error *err)
 {
-    struct stasis_index index = {
-        .bytes = bytes, .len = len, .may_be_packed = info->incompatible & STASIS_FEATURE_ZLIB};
+    const struct stasis_section *data = stasis_header_section(header, STASIS_SECTION_DATA);
     int rc;
 
-    if (len < PREFIX_LEN)
-        return stasis_fail(err, STASIS_ERR_CORRUPT, "the index is too short");
-    rc = parse_regions(&index, err);
+    index->may_be_packed = header->info.incompatible & STASIS_FEATURE_ZLIB;
+    rc = parse_regions(index, err);
     if (rc)
         return rc;
-    if (index.ram_bytes != info->ram_bytes)
+    if (index->ram_bytes != header->info.ram_bytes)
         return stasis_fail(err, STASIS_ERR_CORRUPT,
                            "the index has %" PRIu64 " bytes of RAM, the header says %" PRIu64,
-                           index.ram_bytes, info->ram_bytes);
-    if (len != stasis_index_size(&index))
+                           index->ram_bytes, header->info.ram_bytes);
+    if (index->len != stasis_index_size(index))
         return stasis_fail(err, STASIS_ERR_CORRUPT,
-                           "the index has %zu bytes, its regions need %" PRIu64, len,
-                           stasis_index_size(&index));
-    rc = check_entries(&index, info, data_offset, data_offset + data_len, err);
-    if (!rc)
-        *ret_index = index;
-    return rc;
+                           "the index has %zu bytes, its regions need %" PRIu64, index->len,
+                           stasis_index_size(index));
+    return check_entries(index, &header->info, data->offset, data->offset + data->length, err);
 }

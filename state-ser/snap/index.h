@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The index: which RAM there is, and where each chunk of it is stored. Kept as the bytes of the
- * file (24 a chunk) and decoded entry by entry. docs/snapshot-format.md, "Index section".
+ * file (24 a chunk), in blocks, and decoded entry by entry. docs/snapshot-format.md, "Index
+ * section".
  */
 #ifndef STASIS_SNAP_INDEX_H
 #define STASIS_SNAP_INDEX_H
 
-#include "stasis/snap.h"
+#include "header.h"
+
+/* Byte layout: counts, regions {gpa, size}, chunks {kind, 0, mask, crc, offset, stored length, 0}.
+ */
+#define STASIS_INDEX_PREFIX_LEN 8u
+#define STASIS_INDEX_REGION_LEN 16u
+#define STASIS_INDEX_CHUNK_LEN  24u
+
+#define STASIS_INDEX_BLOCK     512u /* chunks: 32 MiB of RAM */
+#define STASIS_INDEX_BLOCK_LEN ((size_t)STASIS_INDEX_BLOCK * STASIS_INDEX_CHUNK_LEN)
 
 struct stasis_index {
     uint32_t region_count;
@@ -14,8 +24,10 @@ struct stasis_index {
     uint64_t chunk_count;
     uint64_t ram_bytes;
     bool may_be_packed; /* the header says that chunks may be compressed */
-    uint8_t *bytes;     /* NULL until made or read */
-    size_t len;
+    size_t len;         /* of the section */
+    uint8_t *bytes;     /* NULL until made or read: the section; read: less what is in it twice */
+    uint8_t **blocks;   /* into bytes */
+    uint8_t *zero;      /* read: the block that stands for all whose chunks are all zero, or NULL */
 };
 
 /* Appends a region; gpa and size are whole pages. STASIS_ERR_ARG, _EXISTS, _FULL. */
@@ -26,13 +38,25 @@ int stasis_index_add(struct stasis_index *index, uint64_t gpa, uint64_t size,
 uint64_t stasis_index_size(const struct stasis_index *index);
 uint64_t stasis_index_size_max(uint64_t ram_bytes);
 
+static inline size_t stasis_index_head_len(uint32_t region_count)
+{
+    return STASIS_INDEX_PREFIX_LEN + (size_t)region_count * STASIS_INDEX_REGION_LEN;
+}
+
+/* Allocates for a section of that length, all of it zero, and frees it. STASIS_ERR_NOMEM. */
+int stasis_index_alloc(struct stasis_index *index, uint64_t len, struct stasis_error *err);
+void stasis_index_fini(struct stasis_index *index);
+
 /* Allocates the section's bytes and fills in the regions; every chunk is absent. */
 int stasis_index_make(struct stasis_index *index, struct stasis_error *err);
 
-/* Takes `bytes` over (on success only), and checks everything that can be checked without RAM:
- * `info` has the sums, `data` is the data section. STASIS_ERR_CORRUPT. */
-int stasis_index_parse(uint8_t *bytes, size_t len, const struct stasis_snap_info *info,
-                       uint64_t data_offset, uint64_t data_len, struct stasis_index *ret_index,
+/* Reads the section out of the file: its CRC, and then all that can be checked without RAM.
+ * STASIS_ERR_CORRUPT, _IO, _NOMEM. */
+int stasis_index_read(int fd, const struct stasis_header *header, struct stasis_index *ret_index,
+                      struct stasis_error *err);
+
+/* The second half of it: regions and entries of bytes whose CRC is right. */
+int stasis_index_parse(struct stasis_index *index, const struct stasis_header *header,
                        struct stasis_error *err);
 
 /* The chunk of this number; and kind, page_mask, crc, offset and stored_len written back. */
@@ -53,5 +77,10 @@ uint64_t stasis_index_region_end(const struct stasis_index *index, uint64_t i);
 /* End of the run that starts at chunk i: raw chunks of one region that are stored one behind the
  * other; at most `end`. A chunk that is not raw is a run of its own. */
 uint64_t stasis_index_run(const struct stasis_index *index, uint64_t i, uint64_t end);
+
+/* End of the run of zero chunks that starts at chunk i, at most `end`; i itself if that is not
+ * zero.
+ */
+uint64_t stasis_index_zero_end(const struct stasis_index *index, uint64_t i, uint64_t end);
 
 #endif

@@ -56,6 +56,13 @@ int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save
  * the snapshot's own header allows. The caller closes *ret_fd. */
 int stasis_snap_spool(int fd, int *ret_fd, struct stasis_error *err);
 
+/* Reads bytes that must be there, and judges a section's length by the most that it may be.
+ * STASIS_ERR_CORRUPT, STASIS_ERR_IO. */
+int stasis_snap_read_exactly(int fd, void *buf, size_t len, uint64_t offset,
+                             struct stasis_error *err);
+int stasis_snap_check_section(const struct stasis_section *section, const char *name, uint64_t max,
+                              struct stasis_error *err);
+
 /* Reads the run of raw chunks first..end-1 into `host`, and checks each one's CRC. */
 int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_t end,
                          uint8_t *host, struct stasis_error *err);

@@ -13,7 +13,8 @@
 #include "io.h"
 #include "object.h"
 
-static int read_exactly(int fd, void *buf, size_t len, uint64_t offset, struct stasis_error *err)
+int stasis_snap_read_exactly(int fd, void *buf, size_t len, uint64_t offset,
+                             struct stasis_error *err)
 {
     ssize_t n = stasis_io_pread(fd, buf, len, offset);
 
@@ -28,7 +29,7 @@ static int read_leading(int fd, uint64_t file_len, uint8_t bytes[STASIS_HEADER_L
                         struct stasis_error *err)
 {
     size_t len = file_len < STASIS_HEADER_LEN ? (size_t)file_len : STASIS_HEADER_LEN;
-    int rc = read_exactly(fd, bytes, len, 0, err);
+    int rc = stasis_snap_read_exactly(fd, bytes, len, 0, err);
 
     if (rc)
         return rc;
@@ -62,7 +63,7 @@ static int read_trailer(int fd, uint64_t file_len, const uint8_t leading[STASIS_
 
     if (file_len < 2 * STASIS_HEADER_LEN)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "truncated: the stream has no trailer");
-    rc = read_exactly(fd, bytes, sizeof(bytes), file_len - STASIS_HEADER_LEN, err);
+    rc = stasis_snap_read_exactly(fd, bytes, sizeof(bytes), file_len - STASIS_HEADER_LEN, err);
     if (!rc && !stasis_header_has_magic(bytes, sizeof(bytes)))
         rc = stasis_fail(err, STASIS_ERR_CORRUPT,
                          "truncated or longer than it was: no trailer at the end of the stream");
@@ -104,6 +105,16 @@ static int read_header(int fd, struct stasis_header *ret_header, struct stasis_e
     return rc;
 }
 
+int stasis_snap_check_section(const struct stasis_section *section, const char *name, uint64_t max,
+                              struct stasis_error *err)
+{
+    if (section->length && section->length <= max)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_CORRUPT,
+                       "the %s section has %" PRIu64 " bytes, at most %" PRIu64, name,
+                       section->length, max);
+}
+
 /* Reads a section of at most `max` bytes and checks its CRC. */
 static int read_section(const struct stasis_snap *snap, enum stasis_section_type type,
                         const char *name, uint64_t max, uint8_t **ret_bytes, size_t *ret_len,
@@ -111,16 +122,14 @@ static int read_section(const struct stasis_snap *snap, enum stasis_section_type
 {
     const struct stasis_section *section = stasis_header_section(&snap->header, type);
     uint8_t *bytes;
-    int rc;
+    int rc = stasis_snap_check_section(section, name, max, err);
 
-    if (!section->length || section->length > max)
-        return stasis_fail(err, STASIS_ERR_CORRUPT,
-                           "the %s section has %" PRIu64 " bytes, at most %" PRIu64, name,
-                           section->length, max);
+    if (rc)
+        return rc;
     bytes = malloc(section->length);
     if (!bytes)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the %s section", name);
-    rc = read_exactly(snap->fd, bytes, section->length, section->offset, err);
+    rc = stasis_snap_read_exactly(snap->fd, bytes, section->length, section->offset, err);
     if (!rc && stasis_crc32(bytes, section->length) != section->crc)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the %s section is damaged (CRC)", name);
     if (rc) {
@@ -130,23 +139,6 @@ static int read_section(const struct stasis_snap *snap, enum stasis_section_type
     *ret_bytes = bytes;
     *ret_len = section->length;
     return 0;
-}
-
-static int read_index(struct stasis_snap *snap, struct stasis_error *err)
-{
-    const struct stasis_snap_info *info = &snap->header.info;
-    const struct stasis_section *data = stasis_header_section(&snap->header, STASIS_SECTION_DATA);
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-    int rc = read_section(snap, STASIS_SECTION_INDEX, "index",
-                          stasis_index_size_max(info->ram_bytes), &bytes, &len, err);
-
-    if (rc)
-        return rc;
-    rc = stasis_index_parse(bytes, len, info, data->offset, data->length, &snap->index, err);
-    if (rc)
-        free(bytes);
-    return rc;
 }
 
 static int read_state(struct stasis_snap *snap, const struct stasis_parse_opts *opts,
@@ -226,7 +218,7 @@ int stasis_snap_open_fd(int fd, const char *name, const struct stasis_parse_opts
     if (!rc)
         rc = read_header(snap->fd, &snap->header, err);
     if (!rc)
-        rc = read_index(snap, err);
+        rc = stasis_index_read(snap->fd, &snap->header, &snap->index, err);
     if (!rc)
         rc = read_state(snap, opts, err);
     if (rc) {

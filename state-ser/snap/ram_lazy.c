@@ -25,10 +25,7 @@
 
 bool stasis_ram_is_stored(const struct stasis_ram *ram, uint64_t first, uint64_t end)
 {
-    for (uint64_t i = first; i < end; i++)
-        if (stasis_index_get(&ram->snap->index, i).kind != STASIS_CHUNK_ZERO)
-            return true;
-    return false;
+    return stasis_index_zero_end(&ram->snap->index, first, end) < end;
 }
 
 /* Lists the ranges of a region whose gaps are wider than `near` blocks; false: too many. */
@@ -63,7 +60,7 @@ static int plan(struct stasis_ram *ram, struct stasis_error *err)
     uint64_t near = 0;
     bool fits;
 
-    ram->pieces = calloc(STASIS_RAM_PIECES_MAX, sizeof(*ram->pieces));
+    ram->pieces = malloc(STASIS_RAM_PIECES_MAX * sizeof(*ram->pieces));
     ram->loaded = calloc(index->chunk_count + 1, sizeof(*ram->loaded));
     if (!ram->pieces || !ram->loaded)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan the loading of RAM");

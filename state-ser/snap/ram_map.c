@@ -54,15 +54,15 @@ static enum stasis_chunk_kind kind_of(const struct stasis_index *index, uint64_t
 static int plan(struct stasis_ram *ram, struct stasis_error *err)
 {
     const struct stasis_index *index = &ram->snap->index;
-    struct stasis_ram_piece *pieces = calloc(STASIS_RAM_PIECES_MAX, sizeof(*pieces));
+    /* Not calloc(), which may touch all of it: there are few most of the time. */
+    struct stasis_ram_piece *pieces = malloc(STASIS_RAM_PIECES_MAX * sizeof(*pieces));
     size_t count = 0;
     uint64_t i = 0;
 
     if (!pieces)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan mappings");
     for (;;) {
-        while (i < index->chunk_count && kind_of(index, i) == STASIS_CHUNK_ZERO)
-            i++;
+        i = stasis_index_zero_end(index, i, index->chunk_count);
         if (i == index->chunk_count || count == STASIS_RAM_PIECES_MAX ||
             kind_of(index, i) != STASIS_CHUNK_RAW)
             break;

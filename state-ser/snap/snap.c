@@ -38,7 +38,7 @@ void stasis_snap_free(struct stasis_snap *snap)
     stasis_io_close(snap->fd);
     stasis_records_free(snap->records);
     stasis_schema_set_free(snap->schemas);
-    free(snap->index.bytes);
+    stasis_index_fini(&snap->index);
     free(snap->name);
     free(snap);
 }

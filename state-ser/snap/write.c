@@ -375,7 +375,7 @@ int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_sink *s
     free(w.state);
     free(w.schema);
     if (w.index.bytes != snap->index.bytes)
-        free(w.index.bytes);
+        stasis_index_fini(&w.index);
     return rc;
 }
 

@@ -5,41 +5,56 @@
  */
 #include "fuzz.h"
 
-#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-#include "state-ser/snap/header.h"
+#include "state-ser/snap/chunk.h"
 #include "state-ser/snap/index.h"
 #include "state-ser/snap/le.h"
 
 #define FRONT 40u
 
+static int file_of(const uint8_t *bytes, size_t len)
+{
+    static int fd = -1;
+
+    if (fd < 0)
+        fd = memfd_create("index", MFD_CLOEXEC);
+    FUZZ_ASSERT(fd >= 0 && !ftruncate(fd, 0));
+    FUZZ_ASSERT(pwrite(fd, bytes, len, 0) == (ssize_t)len);
+    return fd;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-    struct stasis_snap_info info = {0};
+    struct stasis_header header = {.section_count = 2};
     struct stasis_index index;
     struct stasis_error err = {0};
-    uint8_t *copy;
     uint64_t offset, length, total = 0;
 
     if (len < FRONT)
         return 0;
-    info.ram_bytes = stasis_le64_get(bytes);
-    info.stored_bytes = stasis_le64_get(bytes + 8);
-    info.incompatible = stasis_le64_get(bytes + 16);
+    header.info.ram_bytes = stasis_le64_get(bytes);
+    header.info.stored_bytes = stasis_le64_get(bytes + 8);
+    header.info.incompatible = stasis_le64_get(bytes + 16);
     offset = stasis_le64_get(bytes + 24);
     length = stasis_le64_get(bytes + 32);
     /* As the header and the section table would not let through. */
-    if (info.ram_bytes > STASIS_RAM_MAX || offset % STASIS_PAGE_SIZE || offset + length < offset)
+    if (header.info.ram_bytes > STASIS_RAM_MAX || offset % STASIS_PAGE_SIZE ||
+        offset + length < offset)
         return 0;
-    copy = fuzz_copy(bytes + FRONT, len - FRONT);
-    memset(&index, 0, sizeof(index));
-    if (stasis_index_parse(copy, len - FRONT, &info, offset, length, &index, &err)) {
+    header.sections[0] = (struct stasis_section){.type = STASIS_SECTION_INDEX,
+                                                 .length = len - FRONT,
+                                                 .crc = stasis_crc32(bytes + FRONT, len - FRONT)};
+    header.sections[1] =
+        (struct stasis_section){.type = STASIS_SECTION_DATA, .offset = offset, .length = length};
+    if (stasis_index_read(file_of(bytes + FRONT, len - FRONT), &header, &index, &err)) {
         FUZZ_ASSERT(err.code && err.msg[0]);
-    } else {
-        for (uint64_t i = 0; i < index.chunk_count; i++)
-            total += stasis_index_get(&index, i).stored_len;
-        FUZZ_ASSERT(total == info.stored_bytes);
+        return 0;
     }
-    free(copy);
+    for (uint64_t i = 0; i < index.chunk_count; i++)
+        total += stasis_index_get(&index, i).stored_len;
+    FUZZ_ASSERT(total == header.info.stored_bytes);
+    stasis_index_fini(&index);
     return 0;
 }

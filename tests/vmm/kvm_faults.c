@@ -68,6 +68,18 @@ static bool interrupted_now(unsigned long request)
     return true;
 }
 
+static void note(unsigned long request)
+{
+    if (request == KVM_GET_SUPPORTED_CPUID)
+        atomic_fetch_add(&kvm_faults->cpuid_asked, 1);
+    else if (request == KVM_CREATE_IRQCHIP || request == KVM_CREATE_PIT2)
+        atomic_store(&kvm_faults->has_chips, true);
+    else if (request == KVM_SET_USER_MEMORY_REGION)
+        atomic_fetch_add(atomic_load(&kvm_faults->has_chips) ? &kvm_faults->late_slots
+                                                             : &kvm_faults->early_slots,
+                         1);
+}
+
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
     va_list args;
@@ -76,6 +88,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     va_start(args, request);
     arg = va_arg(args, void *);
     va_end(args);
+    if (kvm_faults)
+        note(request);
     if (kvm_faults && (fails_now(request) || interrupted_now(request)))
         return -1;
     return __real_ioctl(fd, request, arg);

@@ -16,6 +16,9 @@ struct kvm_faults {
     _Atomic bool until_run;       /* the first KVM_RUN ends it */
     _Atomic bool interrupt_each;  /* instead: each call is interrupted once, and then made */
     _Atomic unsigned interrupted;
+    _Atomic unsigned cpuid_asked; /* KVM_GET_SUPPORTED_CPUID */
+    _Atomic bool has_chips;
+    _Atomic unsigned early_slots, late_slots; /* before there were chips, and after */
 };
 
 extern struct kvm_faults *kvm_faults;

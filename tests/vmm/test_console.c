@@ -390,6 +390,7 @@ static void keys_wait_and_commands_do_not(void **state)
     assert_int_equal(sum, STASIS_CONSOLE_HELD_MAX);
     close(terminal.master); /* hung up */
     assert_false(stasis_console_read(&input, bytes, 100, &len, &commands));
+    stasis_console_input_fini(&input);
     close(terminal.slave);
 }
 

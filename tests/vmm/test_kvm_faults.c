@@ -285,6 +285,24 @@ static void a_thaw_bears_interrupted_ioctls(void **state)
     assert_true(atomic_load(&kvm_faults->interrupted) >= 40);
 }
 
+/* What takes KVM long is asked once, and memory is given to it while that is quick (machine.c). */
+static void a_thaw_does_not_wait_for_kvm(void **state)
+{
+    make_snapshot();
+    atomic_store(&kvm_faults->cpuid_asked, 0);
+    atomic_store(&kvm_faults->has_chips, false);
+    atomic_store(&kvm_faults->early_slots, 0);
+    atomic_store(&kvm_faults->late_slots, 0);
+    start_thaw(*state);
+    assert_true(goes_on());
+    session_type(&session, "q");
+    assert_int_equal(end(), 0);
+    assert_int_equal(atomic_load(&kvm_faults->cpuid_asked), 1);
+    assert_int_equal(atomic_load(&kvm_faults->early_slots), 1);
+    assert_int_equal(atomic_load(&kvm_faults->late_slots), 0);
+    assert_nothing_else_is_there();
+}
+
 static struct CMUnitTest test(const char *name, CMUnitTestFunction function, const char *memory)
 {
     return (struct CMUnitTest){.name = name,
@@ -301,6 +319,7 @@ int main(void)
         test("every_ioctl_of_a_thaw_fails_once_copied", every_ioctl_of_a_thaw_fails_once, "copy"),
         test("every_ioctl_of_a_thaw_fails_once_lazy", every_ioctl_of_a_thaw_fails_once, "lazy"),
         test("a_thaw_bears_interrupted_ioctls", a_thaw_bears_interrupted_ioctls, "map"),
+        test("a_thaw_does_not_wait_for_kvm", a_thaw_does_not_wait_for_kvm, "map"),
     };
     int missing = kvm_missing();
 

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The index out of a file. It can be megabytes, most of it the same 24 bytes for memory that is
+ * zero, and a guest waits for it: it is read in pieces that stay in a core's cache, and blocks of
+ * entries that are all zero are kept once. Until the CRC of all of it is known to be right, bytes
+ * are compared and moved, and none is believed.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chunk.h"
+#include "le.h"
+#include "object.h"
+
+/* Read at a time. Memory that is touched for the first time costs more than system calls do. */
+#define PIECE_LEN (4 * STASIS_INDEX_BLOCK_LEN)
+
+struct reading {
+    struct stasis_index *index;
+    size_t used;   /* bytes of index->bytes that are taken */
+    size_t blocks; /* that are known */
+};
+
+/* Where the entries begin if the index is a good one: by its count of regions, which is looked at
+ * before the CRC. It says where blocks are cut and nothing else. */
+static size_t head_len(const uint8_t bytes[4], size_t len)
+{
+    uint32_t regions = stasis_le32_get(bytes);
+    size_t head = regions > STASIS_RAM_REGION_MAX ? len : stasis_index_head_len(regions);
+
+    return head < len ? head : len;
+}
+
+static bool is_zero_block(const struct stasis_index *index, const uint8_t *block)
+{
+    static const uint8_t entry[STASIS_INDEX_CHUNK_LEN] = {STASIS_CHUNK_ZERO};
+
+    if (index->zero)
+        return !memcmp(block, index->zero, STASIS_INDEX_BLOCK_LEN);
+    return !memcmp(block, entry, sizeof(entry)) &&
+           !memcmp(block, block + sizeof(entry), STASIS_INDEX_BLOCK_LEN - sizeof(entry));
+}
+
+/* Takes a block that lies at or behind what is taken already. */
+static void keep_block(struct reading *reading, uint8_t *block, size_t len)
+{
+    struct stasis_index *index = reading->index;
+    bool zero = len == STASIS_INDEX_BLOCK_LEN && is_zero_block(index, block);
+    uint8_t *at = index->bytes + reading->used;
+
+    if (zero && index->zero) {
+        index->blocks[reading->blocks++] = index->zero;
+        return;
+    }
+    if (at != block)
+        memmove(at, block, len);
+    if (zero)
+        index->zero = at;
+    index->blocks[reading->blocks++] = at;
+    reading->used += len;
+}
+
+static int read_entries(struct reading *reading, int fd, uint64_t offset, size_t left,
+                        uint32_t *crc, struct stasis_error *err)
+{
+    while (left) {
+        uint8_t *piece = reading->index->bytes + reading->used;
+        size_t len = left < PIECE_LEN ? left : PIECE_LEN;
+        int rc = stasis_snap_read_exactly(fd, piece, len, offset, err);
+
+        if (rc)
+            return rc;
+        *crc = stasis_crc32_more(*crc, piece, len);
+        offset += len;
+        left -= len;
+        for (size_t at = 0; at < len; at += STASIS_INDEX_BLOCK_LEN)
+            keep_block(reading, piece + at,
+                       len - at < STASIS_INDEX_BLOCK_LEN ? len - at : STASIS_INDEX_BLOCK_LEN);
+    }
+    return 0;
+}
+
+static int read_index(struct stasis_index *index, int fd, const struct stasis_section *section,
+                      struct stasis_error *err)
+{
+    struct reading reading = {.index = index};
+    uint32_t crc;
+    size_t head;
+    int rc =
+        stasis_snap_read_exactly(fd, index->bytes, STASIS_INDEX_PREFIX_LEN, section->offset, err);
+
+    if (rc)
+        return rc;
+    head = head_len(index->bytes, index->len);
+    /* Not again what was read: the count must be the same one when it is parsed. */
+    rc = stasis_snap_read_exactly(fd, index->bytes + STASIS_INDEX_PREFIX_LEN,
+                                  head - STASIS_INDEX_PREFIX_LEN,
+                                  section->offset + STASIS_INDEX_PREFIX_LEN, err);
+    if (rc)
+        return rc;
+    crc = stasis_crc32(index->bytes, head);
+    reading.used = head;
+    rc = read_entries(&reading, fd, section->offset + head, index->len - head, &crc, err);
+    if (!rc && crc != section->crc)
+        rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the index section is damaged (CRC)");
+    return rc;
+}
+
+int stasis_index_read(int fd, const struct stasis_header *header, struct stasis_index *ret_index,
+                      struct stasis_error *err)
+{
+    const struct stasis_section *section = stasis_header_section(header, STASIS_SECTION_INDEX);
+    struct stasis_index index = {0};
+    int rc = stasis_snap_check_section(section, "index",
+                                       stasis_index_size_max(header->info.ram_bytes), err);
+
+    if (!rc && section->length < STASIS_INDEX_PREFIX_LEN)
+        rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the index is too short");
+    if (!rc)
+        rc = stasis_index_alloc(&index, section->length, err);
+    if (!rc)
+        rc = read_index(&index, fd, section, err);
+    if (!rc)
+        rc = stasis_index_parse(&index, header, err);
+    if (rc)
+        stasis_index_fini(&index);
+    else
+        *ret_index = index;
+    return rc;
+}
