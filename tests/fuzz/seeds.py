@@ -11,7 +11,7 @@ import msgpack
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reader"))
 import stasis_reader as reader  # noqa: E402 (the path first)
-from build import pack  # noqa: E402
+from build import pack, seal  # noqa: E402
 
 SMALL = 30000
 
@@ -130,8 +130,64 @@ def restores(state):
         yield name + "-few", struct.pack("<H", 0x110) + b"\0\0" + other
 
 
+def tiny(stream):
+    """A file of 4 KiB of RAM, all zero."""
+    state, index = b"\x90", struct.pack("<IIQQBBHIQII", 1, 0, 0, 4096, 1, 0, 0, 0, 0, 0, 0)
+    head = bytearray(1024)
+    head[:8], head[8:12] = b"\x89STASIS\n", struct.pack("<I", 1024)
+    struct.pack_into("<IIQQ32s", head, 16, 1, 62, int(stream), 0, b"stasis seeds")
+    struct.pack_into("<QQII", head, 104, 4096, 0, 65536, 4096)
+    struct.pack_into("<I", head, 212, 32)
+    order = ((1, 1024, len(state)), (2, 1032, len(index)), (3, 4096, 0))
+    if stream:
+        order = ((3, 4096, 0), (2, 4096, len(index)), (1, 4096 + len(index), len(state)))
+    full = bytearray(head)
+    struct.pack_into("<I", full, 208, 3)
+    for row, (kind, offset, length) in enumerate(order):
+        struct.pack_into("<IIQQ", full, 224 + 32 * row, kind, 0, offset, length)
+    if not stream:
+        struct.pack_into("<Q", full, 96, 4096)
+        made = full + state + bytes(7) + index
+        return seal(made + bytes(4096 - len(made)))
+    made = head + bytes(3072) + index + state
+    struct.pack_into("<Q", full, 96, len(made) + 1024)
+    return seal(seal(made + full), len(made))
+
+
+def many(size):
+    """An index of chunks that are all zero, and its surroundings: more of them than a block holds."""
+    chunks = size // 65536
+    return struct.pack("<QQQQQ", size, 0, 0, 1 << 20, 0) + struct.pack(
+        "<IIQQ", 1, 0, 0, size) + struct.pack("<BBHIQII", 1, 0, 0, 0, 0, 0, 0)[:24] * chunks
+
+
+def files():
+    """Files that are whole, and those that are cut, too long, or of two halves."""
+    for name, data in (("tiny", tiny(False)), ("stream", tiny(True))):
+        yield name, data
+        yield name + "-cut", data[:-1]
+        yield name + "-short", data[:1500]
+        yield name + "-long", data + b"\0"
+    stream = tiny(True)
+    other = bytearray(stream)
+    other[72] ^= 1
+    yield "halves", bytes(seal(other))
+    yield "no-trailer", stream[:-1024] + bytes(1024)
+
+
 def main():
     folder, *paths = sys.argv[1:]
+    put(folder, "index", "many", many(64 << 20))
+    put(folder, "index", "few", many(64 << 20)[:44])
+    for name, data in files():
+        put(folder, "file", name, data)
+    field = [7, "f", 1, 1, 1, 255, 0, 0, ""]
+    nest = [["s0", 0, "", [field]]] + [
+        [f"s{i}", 0, "", [[1, "f", 6, 0, 1, 0, 0, i, ""]]] for i in range(1, 5)]
+    large = [["x", 1, "", [[i + 1, f"f{i}", 4, 1, 1 << 20, 0, 0, 0, ""] for i in range(5)]]]
+    for name, states in (("deep", nest), ("large", large)):
+        put(folder, "schema", name, struct.pack("<I", 1 << 16) + pack(states))
+    put(folder, "schema", "behind", struct.pack("<I", 1 << 16) + pack(large[:0]) + b"\0")
     strange = pack([["x.new", 1, "", [[1, "f", 1, 1, 1, 255, 0, 0, ""]]]])
     for name, fields in (("same", {1: 5}), ("lie", {2: 5}), ("more", {1: 5, 2: 6})):
         shown = pack([["x.new", "a", 1, 1, fields], ["x.new", "b", 1, 1, {1: 9}],
