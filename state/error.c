@@ -15,7 +15,7 @@ static void set_message(struct stasis_error *err, enum stasis_err code, int os_e
     vsnprintf(err->msg, sizeof(err->msg), fmt, args);
 }
 
-int stasis_fail(struct stasis_error *err, enum stasis_err code, const char *fmt, ...)
+int(stasis_fail)(struct stasis_error *err, enum stasis_err code, const char *fmt, ...)
 {
     if (err) {
         va_list args;
@@ -27,7 +27,7 @@ int stasis_fail(struct stasis_error *err, enum stasis_err code, const char *fmt,
     return code;
 }
 
-int stasis_fail_errno(struct stasis_error *err, enum stasis_err code, const char *fmt, ...)
+int(stasis_fail_errno)(struct stasis_error *err, enum stasis_err code, const char *fmt, ...)
 {
     int saved = errno;
 

@@ -12,7 +12,7 @@
 #include "stasis/state.h"
 
 static const struct stasis_schema *const every[] = {
-#define STASIS_NESTED(name, doc)                          &stasis_##name##_schema,
+#define STASIS_NESTED(name, doc)                                 &stasis_##name##_schema,
 #define STASIS_RECORD(name, type, version, optional, steps, doc) &stasis_##name##_schema,
 #include "stasis/state/all.def"
 #undef STASIS_NESTED

@@ -2,8 +2,8 @@
  *
  * Expands the list STASIS_DEF of the state STASIS_NAME to static assertions and to the tables
  * <name>_fields and <name>_past, for a struct that def_struct.h made of the same list, and with
- * stasis/schema.h included; with STASIS_LOCKED to its fingerprint too (def_fingerprint.h). No guard:
- * included once per state.
+ * stasis/schema.h included; with STASIS_LOCKED to its fingerprint too (def_fingerprint.h). No
+ * guard: included once per state.
  */
 #define STASIS_CAT_(a, b) a##b
 #define STASIS_CAT(a, b)  STASIS_CAT_(a, b)

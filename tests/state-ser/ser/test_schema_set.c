@@ -164,9 +164,11 @@ static void test_a_stranger_shows_it_alike(void **unused)
         right = json_of(theirs);
         known = strstr(right, "\"known\": false");
         assert_non_null(known);
-        memmove(known + 9, "true", 4);
-        memmove(known + 13, known + 14, strlen(known + 14) + 1);
-        assert_string_equal(left, right);
+        *known = '\0'; /* "false" there is "true" in the other */
+        assert_memory_equal(left, right, (size_t)(known - right));
+        assert_string_equal(left + (known - right) + strlen("\"known\": true"),
+                            known + strlen("\"known\": false"));
+        *known = '"';
         assert_non_null(strstr(right, version == 1 ? "period_us" : "period_ns"));
         free(left);
         free(right);
