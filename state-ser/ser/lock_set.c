@@ -93,7 +93,7 @@ static int check_steps(const struct stasis_schema *record, struct stasis_error *
     return 0;
 }
 
-/* That no state of record a, nor its type, is in record b as well. */
+/* That no state of record a is in record b as well; types name states. */
 static int check_apart(const struct stasis_schema *a, const struct stasis_schema *b,
                        struct stasis_error *err)
 {
@@ -102,7 +102,7 @@ static int check_apart(const struct stasis_schema *a, const struct stasis_schema
 
     for (size_t i = 0; i < count_a; i++) {
         for (size_t j = 0; j < count_b; j++) {
-            if (in_a[i] == in_b[j] || !strcmp(in_a[i]->type, in_b[j]->type))
+            if (!strcmp(in_a[i]->type, in_b[j]->type))
                 return stasis_fail(err, STASIS_ERR_ARG,
                                    "%s is in %s and in %s; its rows can count the versions of one "
                                    "record only, so give each a state of its own",

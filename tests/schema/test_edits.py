@@ -179,6 +179,9 @@ WRONG = [
      SEEN, rf"imsc was kind=int size=4 .*, is kind=int size=1 .*: {BREAKING}"),
     ("integer made an array", [row("pl031", r"INT\((3, uint32_t, lr), 1, 0,", r"INTS(\1, 1, 1,")],
      SEEN, rf"lr was kind=int .*, is kind=ints .*: {BREAKING}"),
+    ("integer made an array that counts what it defaulted to", [
+        row("board", r"INT(\(7, uint32_t, pit_speaker_dummy,)", r"INTS\1")],
+     SEEN, rf"pit_speaker_dummy was kind=int .*, is kind=ints .*: {BREAKING}"),
     ("array resized", [row("x86_debugregs", r"db, 4,", "db, 8,")],
      SEEN, rf"db was .*count=4 .*is .*count=8 .*: {BREAKING}"),
     ("field renamed", [row("serial", r"\bscr\b", "scratch")],

@@ -203,7 +203,14 @@ static void the_past_does_not_change(void **state)
     assert_refused("own.record.c was gone from version 3, now from 0 (0: never): breaking");
     now.fields[2].until = 2;
     assert_refused("own.record.c was gone from version 3, now from 2 (0: never): breaking");
+    now.fields[2].until = 4;
+    now.steps[1].to = 4;
+    assert_refused("own.record.c was gone from version 3, now from 4 (0: never): breaking");
+    now.steps[1].to = 0;
     now.fields[2].until = 3;
+    now.fields[0].mask = 0x1f0; /* larger, and less */
+    assert_refused("own.record.a had mask 0xff, has 0x1f0: breaking");
+    now.fields[0].mask = 0xff;
     now.fields[0].until = 3;
     assert_refused("own.record.a was gone from version 0, now from 3 (0: never): breaking");
     now.fields[0].until = 0;
@@ -338,6 +345,14 @@ static void other_text_is_corrupt(void **state)
         compare("format 1\nrelease 1\nfield 1 a kind=int size=1 signed=0 since=1 until=0 "
                 "max=1 mask=0x1 sub=- default=0x0\nend\n"),
         STASIS_ERR_CORRUPT); /* of no record */
+    assert_int_equal(
+        compare("format 1\nrelease 1\nrecord a version=1 optional=0\nfield 2 a kind=int "
+                "size=1 signed=0 since=1 until=0 max=1 mask=0x1 sub=- default=0x0\n"
+                "end\n"),
+        STASIS_ERR_CORRUPT); /* no field 1 before it */
+    assert_int_equal(
+        stasis_lock_check(&now.set, "format 1\nrelease 1\nend\0x\n", 25, NULL, NULL, &result, &err),
+        STASIS_ERR_CORRUPT);
     assert_int_equal(compare("# a comment\nformat 1\n\nrelease 1\nend\n"), 0);
     assert_int_equal(stasis_lock_check(&now.set, "format 1\nrelease 1\n\0\nend\n", 25, NULL, NULL,
                                        &result, &err),
