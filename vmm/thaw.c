@@ -330,7 +330,7 @@ int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
                 struct stasis_error *err)
 {
     struct thaw thaw = {.machine = machine, .records = stasis_snap_records(snap)};
-    struct stasis_board_state board;
+    struct stasis_board_state board = {0};
     int rc = check_file(snap, &board, err);
 
     if (!rc)

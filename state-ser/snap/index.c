@@ -47,15 +47,15 @@ uint64_t stasis_index_size_max(uint64_t ram_bytes)
            (ram_bytes / STASIS_CHUNK_SIZE + STASIS_RAM_REGION_MAX) * STASIS_INDEX_CHUNK_LEN;
 }
 
-int stasis_index_alloc(struct stasis_index *index, uint64_t len, struct stasis_error *err)
+bool stasis_index_alloc(struct stasis_index *index, uint64_t len)
 {
     index->bytes = calloc(1, len);
     index->blocks = calloc(len / STASIS_INDEX_BLOCK_LEN + 1, sizeof(*index->blocks));
     index->len = len;
     if (index->bytes && index->blocks)
-        return 0;
+        return true;
     stasis_index_fini(index);
-    return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for an index of %" PRIu64 " bytes", len);
+    return false;
 }
 
 void stasis_index_fini(struct stasis_index *index)
@@ -69,10 +69,10 @@ void stasis_index_fini(struct stasis_index *index)
 int stasis_index_make(struct stasis_index *index, struct stasis_error *err)
 {
     uint8_t *entries;
-    int rc = stasis_index_alloc(index, stasis_index_size(index), err);
 
-    if (rc)
-        return rc;
+    if (!stasis_index_alloc(index, stasis_index_size(index)))
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for an index of %" PRIu64 " bytes",
+                           stasis_index_size(index));
     stasis_le32_put(index->bytes, index->region_count);
     entries = index->bytes + stasis_index_head_len(index->region_count);
     for (uint64_t i = 0; i * STASIS_INDEX_BLOCK < index->chunk_count; i++)

@@ -43,8 +43,8 @@ static inline size_t stasis_index_head_len(uint32_t region_count)
     return STASIS_INDEX_PREFIX_LEN + (size_t)region_count * STASIS_INDEX_REGION_LEN;
 }
 
-/* Allocates for a section of that length, all of it zero, and frees it. STASIS_ERR_NOMEM. */
-int stasis_index_alloc(struct stasis_index *index, uint64_t len, struct stasis_error *err);
+/* Allocates for a section of that length, all of it zero (false: no memory), and frees it. */
+bool stasis_index_alloc(struct stasis_index *index, uint64_t len);
 void stasis_index_fini(struct stasis_index *index);
 
 /* Allocates the section's bytes and fills in the regions; every chunk is absent. */

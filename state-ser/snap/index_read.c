@@ -117,8 +117,8 @@ int stasis_index_read(int fd, const struct stasis_header *header, struct stasis_
 
     if (!rc && section->length < STASIS_INDEX_PREFIX_LEN)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the index is too short");
-    if (!rc)
-        rc = stasis_index_alloc(&index, section->length, err);
+    if (!rc && !stasis_index_alloc(&index, section->length))
+        rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the index section");
     if (!rc)
         rc = read_index(&index, fd, section, err);
     if (!rc)

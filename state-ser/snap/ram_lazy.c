@@ -60,7 +60,7 @@ static int plan(struct stasis_ram *ram, struct stasis_error *err)
     uint64_t near = 0;
     bool fits;
 
-    ram->pieces = malloc(STASIS_RAM_PIECES_MAX * sizeof(*ram->pieces));
+    ram->pieces = calloc(STASIS_RAM_PIECES_MAX, sizeof(*ram->pieces));
     ram->loaded = calloc(index->chunk_count + 1, sizeof(*ram->loaded));
     if (!ram->pieces || !ram->loaded)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan the loading of RAM");
