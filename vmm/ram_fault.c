@@ -47,8 +47,6 @@ void stasis_ram_watchdog_fini(struct stasis_ram_watchdog *watchdog)
     pthread_mutex_destroy(&watchdog->lock);
 }
 
-/* A thread may wait in the kernel for memory that will never come, where nothing but the end of the
- * process reaches it. */
 /* Waits until the guest has come to its end, or for that long. The lock is held. */
 static void wait_for_end(struct stasis_ram_watchdog *watchdog, time_t seconds)
 {
