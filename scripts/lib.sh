@@ -16,7 +16,7 @@ readonly STATUS_STILL=75
 readonly PACKAGES_BUILD=(gcc libc6-dev linux-libc-dev cmake ninja-build pkg-config
     libmsgpack-dev zlib1g-dev libdeflate-dev libcmocka-dev python3 python3-msgpack)
 readonly PACKAGES_LINT=(clang clang-tidy clang-format shellcheck)
-readonly PACKAGES_TEST=(gdb g++ libunicorn-dev scdoc)
+readonly PACKAGES_TEST=(acpica-tools gdb g++ libunicorn-dev scdoc)
 readonly PACKAGES_FUZZ=(clang libclang-rt-14-dev)
 readonly PACKAGES_S390X=(gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user-static)
 readonly PACKAGES_RIG=(qemu-system-x86 busybox-static cpio xz-utils)
@@ -147,10 +147,11 @@ fetch_s390x() (
     apt=(apt-get -q=2 -o APT::Architecture=s390x -o APT::Architectures=s390x
         -o APT::Sandbox::User=root -o Dir::State="$work/state" -o Dir::State::status=/dev/null
         -o Dir::Cache="$work/cache")
-    cd "$work" && "${apt[@]}" update &&
-        "${apt[@]}" download libdeflate0 libdeflate-dev libcmocka0 libcmocka-dev zlib1g zlib1g-dev \
-            libmsgpack-dev >/dev/null ||
+    cd "$work"
+    if ! "${apt[@]}" update || ! "${apt[@]}" download libdeflate0 libdeflate-dev libcmocka0 \
+        libcmocka-dev zlib1g zlib1g-dev libmsgpack-dev >/dev/null; then
         die $STATUS_HOST "could not download libraries for s390x"
+    fi
     for deb in ./*.deb; do dpkg -x "$deb" tree; done
     mv tree "$STASIS_CACHE/s390x" && cd / && rm -rf "$work"
 )
