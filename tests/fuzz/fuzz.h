@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+struct stasis_records;
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 #define FUZZ_ASSERT(condition)                                                                     \
@@ -23,6 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 /* A copy of exactly this length, so that a sanitizer sees the first byte beyond. */
 uint8_t *fuzz_copy(const uint8_t *bytes, size_t len);
+
+/* Writes the records as JSON, which must go well. */
+void fuzz_show(const struct stasis_records *set);
 
 /* A file in memory that holds the bytes. */
 int fuzz_file(const uint8_t *bytes, size_t len);

@@ -28,20 +28,6 @@ static void decode_again(const struct stasis_records *set, const struct stasis_r
     free(state);
 }
 
-static void show(const struct stasis_records *set)
-{
-    struct stasis_json json;
-    char *text;
-    size_t len;
-    FILE *out = open_memstream(&text, &len);
-
-    FUZZ_ASSERT(out);
-    stasis_json_init(&json, out);
-    FUZZ_ASSERT(!stasis_records_json(set, &json, NULL) && !stasis_json_finish(&json));
-    fclose(out);
-    free(text);
-}
-
 static void parse(const uint8_t *bytes, size_t len, const struct stasis_parse_opts *opts)
 {
     struct stasis_records *set = NULL;
@@ -62,7 +48,7 @@ static void parse(const uint8_t *bytes, size_t len, const struct stasis_parse_op
         if (record.schema)
             decode_again(set, &record);
     }
-    show(set);
+    fuzz_show(set);
     free(packed);
     stasis_records_free(set);
 }

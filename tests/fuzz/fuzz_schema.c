@@ -38,20 +38,6 @@ static void compare(const struct stasis_records *set)
     free(text);
 }
 
-static void show(const struct stasis_records *set)
-{
-    struct stasis_json json;
-    char *text;
-    size_t len;
-    FILE *out = open_memstream(&text, &len);
-
-    FUZZ_ASSERT(out);
-    stasis_json_init(&json, out);
-    FUZZ_ASSERT(!stasis_records_json(set, &json, NULL) && !stasis_json_finish(&json));
-    fclose(out);
-    free(text);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     const struct stasis_parse_opts tolerant = {.size = sizeof(tolerant), .tolerant = true};
@@ -72,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     copy = fuzz_copy(bytes + 4 + split, len - 4 - split);
     if (schemas && !stasis_records_parse(copy, len - 4 - split, &tolerant, &set, NULL)) {
         FUZZ_ASSERT(!stasis_records_adopt(set, schemas, NULL));
-        show(set);
+        fuzz_show(set);
         compare(set);
     }
     stasis_records_free(set);

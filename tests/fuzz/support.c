@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "stasis/ser.h"
+
 uint8_t *fuzz_copy(const uint8_t *bytes, size_t len)
 {
     uint8_t *copy = malloc(len ? len : 1);
@@ -28,4 +30,18 @@ int fuzz_file(const uint8_t *bytes, size_t len)
         len -= (size_t)n;
     }
     return fd;
+}
+
+void fuzz_show(const struct stasis_records *set)
+{
+    struct stasis_json json;
+    char *text;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    FUZZ_ASSERT(out);
+    stasis_json_init(&json, out);
+    FUZZ_ASSERT(!stasis_records_json(set, &json, NULL) && !stasis_json_finish(&json));
+    fclose(out);
+    free(text);
 }
