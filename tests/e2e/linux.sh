@@ -295,6 +295,22 @@ case_baseline() {
     ok "$step; $summary"
 }
 
+# One guest at two times: what is different is told by name.
+case_diff() {
+    start live --restore base.snap --snapshot-out later.snap
+    more_beats 3
+    kill -USR1 "$pid"
+    ends 0
+    snapshot-inspect diff base.snap base.snap >same || fail "a snapshot differs from itself"
+    status=0
+    snapshot-inspect diff base.snap later.snap >different || status=$?
+    [ $status -eq 1 ] || fail "two snapshots of a guest: diff ended with status $status"
+    grep -q '^ *generation .*0x0 -> 0x1$' different || fail "diff does not show the generation"
+    grep -q '^x86.msrs cpu0' different || fail "diff does not show that the TSC has moved on"
+    head -n 40 different
+    ok "$(grep -c -- ' -> ' different) fields differ; $(grep 'pages' different | tail -n 1 | sed 's/^ *//')"
+}
+
 # What a guest does not use costs nothing.
 case_idle() {
     memory_mib=1024
