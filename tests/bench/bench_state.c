@@ -17,8 +17,8 @@
 
 #include "bench/guest.h"
 #include "bench/kvm_trace.h"
-#include "vmm/clock.h"
-#include "vmm/x86_state.h"
+#include "vmm/host/clock.h"
+#include "vmm/arch/x86/x86.h"
 
 #define ROUNDS_MAX   1001
 #define REQUESTS_MAX 64

@@ -19,8 +19,9 @@ FILES = [*(f"state-ser/ser/{name}.c" for name in (
     "decode", "migrate", "parse", "reader", "records", "schema_parse", "steps", "unknown")),
     *(f"state-ser/snap/{name}.c" for name in ("header", "index", "index_read", "open")),
     "state/schema.c", "state/field.c",
-    *(f"vmm/{name}.c" for name in (
-        "thaw", "x86_chips", "x86_cpuid", "x86_events", "x86_msrs", "x86_regs", "x86_xsave"))]
+    "vmm/snapshot/thaw.c",
+    *(f"vmm/arch/x86/{name}.c" for name in (
+        "chips", "cpuid", "events", "msrs", "regs", "xsave"))]
 
 def gcov(build):
     """{file: {line: (function, count, branches)}} over all objects that hold the file."""

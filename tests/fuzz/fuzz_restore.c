@@ -14,7 +14,7 @@
 #include "fake_kvm.h"
 #include "stasis/snap.h"
 #include "stasis/state.h"
-#include "vmm/thaw.h"
+#include "vmm/snapshot/thaw.h"
 
 #define FRONT   4u
 #define RAM_MAX (UINT64_C(2) << 20)

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "vmm/serial_out.h"
+#include "vmm/host/serial_sink.h"
 
 static struct run run;
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "vmm/kvm_pattern.h"
-#include "vmm/x86_state.h"
+#include "vmm/arch/x86/x86.h"
 
 /* How far two clocks may differ over a given time, and one reading from the next. */
 #define RATE_PPM 1000

@@ -10,9 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vmm/boot_internal.h"
-#include "vmm/clock.h"
-#include "vmm/x86_state.h"
+#include "vmm/boot/loader.h"
+#include "vmm/host/clock.h"
+#include "vmm/arch/x86/x86.h"
 
 /* ---- cases ---- */
 

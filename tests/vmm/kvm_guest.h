@@ -8,10 +8,10 @@
 
 #include "support/cmocka_all.h"
 
-#include "vmm/board.h"
-#include "vmm/freeze.h"
-#include "vmm/machine.h"
-#include "vmm/thaw.h"
+#include "vmm/machine/board.h"
+#include "vmm/snapshot/freeze.h"
+#include "vmm/machine/machine.h"
+#include "vmm/snapshot/thaw.h"
 
 /* ---- cases ---- */
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "vmm/x86_state.h"
+#include "vmm/arch/x86/x86.h"
 
 /* ---- loading ---- */
 

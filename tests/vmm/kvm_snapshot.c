@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "vmm/kvm_guest.h"
-#include "vmm/x86_state.h"
+#include "vmm/arch/x86/x86.h"
 
 /* ---- freezing ---- */
 

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What CPUID promises a new guest, and whether a host can keep it.
+ */
+#include "vmm/kvm_guest.h"
+
+#include <string.h>
+
+#include "vmm/arch/x86/x86.h"
+
+static struct stasis_kvm kvm;
+
+static struct stasis_x86_cpuid_leaf_state *leaf(struct stasis_x86_cpuid_state *cpuid,
+                                                uint32_t function, uint32_t index)
+{
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        if (cpuid->leaves[i].function == function && cpuid->leaves[i].index == index)
+            return &cpuid->leaves[i];
+    }
+    return NULL;
+}
+
+static void make(const char *model, struct stasis_x86_cpuid_state *cpuid)
+{
+    struct stasis_error err;
+
+    kvm_ok(stasis_x86_cpuid_default(&kvm, model, cpuid, &err), &err);
+}
+
+static void both_models_are_canonical_and_kept_here(void **state)
+{
+    static const char *const models[] = {"host", "baseline"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        static struct stasis_x86_cpuid_state cpuid;
+        struct stasis_error err;
+
+        make(models[i], &cpuid);
+        kvm_ok(stasis_state_check(&stasis_x86_cpuid_schema, &cpuid, &err), &err);
+        kvm_ok(stasis_x86_cpuid_check(&kvm, &cpuid, &err), &err);
+        /* Without these Linux neither finds kvmclock nor a timer. */
+        assert_true(leaf(&cpuid, 1, 0)->ecx >> 31 & 1);
+        assert_int_equal(leaf(&cpuid, 0x40000000, 0)->ebx, 0x4b4d564b);
+        assert_true(leaf(&cpuid, 0x40000001, 0)->eax >> 3 & 1);
+    }
+}
+
+static void unknown_model_is_refused(void **state)
+{
+    static struct stasis_x86_cpuid_state cpuid;
+
+    (void)state;
+    assert_int_equal(stasis_x86_cpuid_default(&kvm, "cray", &cpuid, NULL), STASIS_ERR_ARG);
+}
+
+/* Features whose state no snapshot holds. */
+static void nothing_unsaved_is_promised(void **state)
+{
+    static struct stasis_x86_cpuid_state cpuid;
+    struct stasis_x86_cpuid_leaf_state *seven;
+
+    (void)state;
+    make("host", &cpuid);
+    assert_false(leaf(&cpuid, 1, 0)->ecx >> 5 & 1); /* VMX */
+    if (leaf(&cpuid, 0x80000001, 0))
+        assert_false(leaf(&cpuid, 0x80000001, 0)->ecx >> 2 & 1); /* SVM */
+    seven = leaf(&cpuid, 7, 0);
+    if (seven) {
+        assert_false(seven->ebx >> 2 & 1);  /* SGX */
+        assert_false(seven->edx >> 24 & 1); /* AMX */
+    }
+    if (leaf(&cpuid, 0xd, 0))
+        assert_int_equal(leaf(&cpuid, 0xd, 0)->eax & ~0x2ffu, 0);
+    assert_null(leaf(&cpuid, 0xa, 0));
+    assert_null(leaf(&cpuid, 0x8000000a, 0));
+    assert_null(leaf(&cpuid, 0xd, 17));
+}
+
+static void baseline_is_fixed(void **state)
+{
+    static struct stasis_x86_cpuid_state cpuid;
+
+    (void)state;
+    make("baseline", &cpuid);
+    assert_int_equal(cpuid.leaves_count, 10);
+    assert_int_equal(leaf(&cpuid, 1, 0)->ecx, 0x81202000);
+    assert_int_equal(leaf(&cpuid, 1, 0)->edx, 0x078bfbfd);
+    assert_int_equal(leaf(&cpuid, 0x80000001, 0)->edx, 0x20100800);
+    assert_int_equal(leaf(&cpuid, 7, 0)->ebx, 0);
+}
+
+static void per_vcpu_fields(void **state)
+{
+    static struct stasis_x86_cpuid_state cpuid;
+
+    (void)state;
+    make("host", &cpuid);
+    stasis_x86_cpuid_for_vcpu(&cpuid, 3, 4);
+    assert_int_equal(leaf(&cpuid, 1, 0)->ebx >> 24, 3);
+    assert_int_equal(leaf(&cpuid, 1, 0)->ebx >> 16 & 0xff, 4);
+    assert_true(leaf(&cpuid, 1, 0)->edx >> 28 & 1);
+    if (leaf(&cpuid, 0xb, 0))
+        assert_int_equal(leaf(&cpuid, 0xb, 0)->edx, 3);
+    stasis_x86_cpuid_for_vcpu(&cpuid, 0, 1);
+    assert_false(leaf(&cpuid, 1, 0)->edx >> 28 & 1);
+}
+
+/* One promise too many, in each register that is compared. */
+static void missing_features_are_named(void **state)
+{
+    static const struct {
+        uint32_t function, index;
+        enum { EBX, ECX, EDX } reg;
+        const char *words;
+    } cases[] = {
+        {1, 0, ECX, "CPUID 0x1.0 ECX bits 0x"},
+        {7, 0, EBX, "CPUID 0x7.0 EBX bits 0x"},
+        {7, 0, EDX, "CPUID 0x7.0 EDX bits 0x"},
+        {0x80000001, 0, ECX, "CPUID 0x80000001.0 ECX bits 0x"},
+        {0x80000001, 0, EDX, "CPUID 0x80000001.0 EDX bits 0x"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        static struct stasis_x86_cpuid_state cpuid;
+        struct stasis_x86_cpuid_leaf_state *row;
+        struct stasis_error err;
+
+        make("baseline", &cpuid);
+        row = leaf(&cpuid, cases[i].function, cases[i].index);
+        *(cases[i].reg == EBX   ? &row->ebx
+          : cases[i].reg == ECX ? &row->ecx
+                                : &row->edx) = UINT32_MAX; /* no CPU has all */
+        assert_int_equal(stasis_x86_cpuid_check(&kvm, &cpuid, &err), STASIS_ERR_HOST);
+        assert_non_null(strstr(err.msg, cases[i].words));
+        assert_non_null(strstr(err.msg, "baseline"));
+    }
+}
+
+/* KVM takes both tables, and the guest reads what was promised. */
+static void the_guest_sees_it(void)
+{
+    static struct kvm_guest guest;
+    static struct kvm_probe probe;
+    /* mov eax, 0x40000000; cpuid; xchg eax, ebx; out 0x80, eax; hlt */
+    static const uint8_t payload[] = {0x66, 0xb8, 0x00, 0x00, 0x00, 0x40, 0x0f,
+                                      0xa2, 0x66, 0x93, 0x66, 0xe7, 0x80, 0xf4};
+    static const char *const models[] = {"host", "baseline"};
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct stasis_board_options options = {
+            .memory_bytes = KVM_RAM, .vcpus = 1, .cpu_model = models[i]};
+        struct stasis_board_state board;
+        struct stasis_error err;
+
+        kvm_ok(stasis_board_default(&options, &board, &err), &err);
+        kvm_guest_init(&guest, &board);
+        kvm_probe_attach(&probe, &guest.machine.pio, KVM_PORT, 4);
+        kvm_guest_real(&guest, payload, sizeof(payload));
+        kvm_guest_step(&guest, &probe, 1);
+        kvm_assert_access(&probe, 0, true, 0, 4, 0x4b4d564b);
+        probe.count = 0;
+        kvm_guest_fini(&guest);
+    }
+}
+
+/* A CPU model with too few address lines for the RAM is refused before the guest can find out. */
+static void baseline_addresses_64_gib(void)
+{
+    static struct kvm_guest guest;
+    const struct stasis_board_options options = {
+        .memory_bytes = UINT64_C(65) << 30, .vcpus = 1, .cpu_model = "baseline"};
+    static const struct stasis_boot_cpu cpu;
+    struct stasis_board_state board;
+    struct stasis_error err;
+
+    kvm_ok(stasis_board_default(&options, &board, &err), &err);
+    kvm_guest_init(&guest, &board);
+    assert_int_equal(stasis_x86_boot_vcpu(&guest.machine.vcpus[0], &cpu, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "36 bits"));
+    kvm_guest_fini(&guest);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_models_are_canonical_and_kept_here),
+        cmocka_unit_test(unknown_model_is_refused),
+        cmocka_unit_test(nothing_unsaved_is_promised),
+        cmocka_unit_test(baseline_is_fixed),
+        cmocka_unit_test(per_vcpu_fields),
+        cmocka_unit_test(missing_features_are_named),
+        KVM_CASE(the_guest_sees_it),
+        KVM_CASE(baseline_addresses_64_gib),
+    };
+    int status = kvm_missing();
+
+    if (status)
+        return status;
+    kvm_ok(stasis_kvm_open(&kvm, NULL), NULL);
+    status = cmocka_run_group_tests(tests, NULL, NULL);
+    stasis_kvm_close(&kvm);
+    return status;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "support/cmocka_all.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/cmd/cli.h"
+#include "vmm/host/match.h"
+
+#define ARRAY_LEN(a)  (sizeof(a) / sizeof((a)[0]))
+#define ARG_MAX_COUNT 16
+
+/* Parses a command line given as words between '|', so that words can hold blanks. */
+static int parse(const char *line, struct stasis_options *ret_options, struct stasis_error *err)
+{
+    char name[] = "vmm";
+    char *copy = strdup(line);
+    char *next = *line ? copy : NULL;
+    char *argv[ARG_MAX_COUNT + 1] = {name};
+    int argc = 1;
+    int rc;
+
+    while (next) {
+        assert_true(argc < ARG_MAX_COUNT);
+        argv[argc++] = strsep(&next, "|");
+    }
+    rc = stasis_cli_parse(argc, argv, ret_options, err);
+    free(copy);
+    return rc;
+}
+
+static struct stasis_options good(const char *line)
+{
+    struct stasis_options options;
+    struct stasis_error err;
+
+    if (parse(line, &options, &err))
+        fail_msg("%s: %s", line, err.msg);
+    return options;
+}
+
+static void has_defaults(void **state)
+{
+    struct stasis_options options = good("--demo");
+
+    (void)state;
+    assert_true(options.demo);
+    assert_null(options.kernel_path);
+    assert_null(options.restore_path);
+    assert_null(options.snapshot_path);
+    assert_false(options.snapshot_timed);
+    assert_int_equal(options.memory_mib, 256);
+    assert_int_equal(options.vcpus, 1);
+    assert_int_equal(options.cpu, STASIS_CLI_CPU_HOST);
+    assert_int_equal(options.serial.kind, STASIS_SERIAL_OUT_STDIO);
+    assert_false(options.serial.append);
+    assert_false(options.allow_tsc);
+    stasis_cli_fini(&options);
+}
+
+static void takes_a_whole_boot(void **state)
+{
+    struct stasis_options options = good(
+        "--kernel|path=vm,cmdline=\"console=ttyS0,115200 quiet\",kernel_load_addr=0x1000000|"
+        "--initrd=path=rd|--memory|size_mib=512|--vcpu=num=1|--cpu|baseline|--serial|"
+        "out=file:\"x\",limit=8K,rate=1M|--snapshot-out|path='a,b',on_output=login:,"
+        "after_ms=0,then=resume,compress=zlib:6,sync=none,target=0.1.0,loss=allow|--board|0.1.0");
+
+    (void)state;
+    assert_string_equal(options.kernel_path, "vm");
+    assert_string_equal(options.kernel_cmdline, "console=ttyS0,115200 quiet");
+    assert_int_equal(options.kernel_load_addr, 0x1000000);
+    assert_string_equal(options.initrd_path, "rd");
+    assert_int_equal(options.memory_mib, 512);
+    assert_int_equal(options.cpu, STASIS_CLI_CPU_BASELINE);
+    assert_int_equal(options.serial.kind, STASIS_SERIAL_OUT_FILE);
+    assert_string_equal(options.serial.path, "\"x\""); /* a quote within a value is itself */
+    assert_int_equal(options.serial.limit, 8192);
+    assert_int_equal(options.serial.rate, 1 << 20);
+    assert_string_equal(options.snapshot_path, "a,b");
+    assert_string_equal(options.snapshot_on_output, "login:");
+    assert_true(options.snapshot_timed);
+    assert_int_equal(options.snapshot_after_ms, 0);
+    assert_int_equal(options.snapshot_then, STASIS_CLI_THEN_RESUME);
+    assert_int_equal(options.snapshot_zlib_level, 6);
+    assert_int_equal(options.snapshot_sync, STASIS_CLI_SYNC_NONE);
+    assert_string_equal(options.snapshot_target, "0.1.0");
+    assert_int_equal(options.snapshot_loss, STASIS_CLI_LOSS_ALLOW);
+    assert_string_equal(options.board_release, "0.1.0");
+    stasis_cli_fini(&options);
+}
+
+static void takes_every_form_of_compression(void **state)
+{
+    static const struct {
+        const char *line;
+        uint64_t level;
+    } cases[] = {
+        {"--demo|--snapshot-out|f", 0},
+        {"--demo|--snapshot-out|f,compress=none", 0},
+        {"--demo|--snapshot-out|f,compress=zlib", 1},
+        {"--demo|--snapshot-out|f,compress=zlib:12", 12},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct stasis_options options = good(cases[i].line);
+
+        assert_int_equal(options.snapshot_zlib_level, cases[i].level);
+        stasis_cli_fini(&options);
+    }
+}
+
+static void takes_a_whole_thaw(void **state)
+{
+    struct stasis_options options =
+        good("--restore|path=s,clock=advance,memory=map,background=off|--allow|tsc|--serial|"
+             "\"ring:a,b\",size=4096|--snapshot-out|s");
+
+    (void)state;
+    assert_string_equal(options.restore_path, "s");
+    assert_int_equal(options.restore_clock, STASIS_CLI_CLOCK_ADVANCE);
+    assert_int_equal(options.restore_memory, STASIS_RAM_MAP);
+    assert_int_equal(options.restore_background, STASIS_CLI_BACKGROUND_OFF);
+    assert_true(options.allow_tsc);
+    assert_int_equal(options.serial.kind, STASIS_SERIAL_OUT_RING);
+    assert_string_equal(options.serial.path, "a,b");
+    assert_int_equal(options.serial.size, 4096);
+    assert_true(options.serial.append);
+    assert_string_equal(options.snapshot_path, "s");
+    assert_int_equal(options.snapshot_then, STASIS_CLI_THEN_EXIT);
+    stasis_cli_fini(&options);
+}
+
+static void takes_an_empty_kernel_command_line(void **state)
+{
+    struct stasis_options options = good("--kernel=k,cmdline=");
+
+    (void)state;
+    assert_string_equal(options.kernel_cmdline, "");
+    stasis_cli_fini(&options);
+}
+
+static void takes_streams_beside_another_serial_port(void **state)
+{
+    struct stasis_options options = good("--restore|-|--snapshot-out|-|--serial|pipe:/tmp/p");
+
+    (void)state;
+    assert_string_equal(options.restore_path, STASIS_CLI_STREAM);
+    assert_string_equal(options.snapshot_path, STASIS_CLI_STREAM);
+    stasis_cli_fini(&options);
+}
+
+static void help_and_version_win_over_everything(void **state)
+{
+    struct stasis_options options = good("--nonsense|--help");
+
+    (void)state;
+    assert_true(options.help);
+    stasis_cli_fini(&options);
+    options = good("--version");
+    assert_true(options.version);
+    stasis_cli_fini(&options);
+}
+
+/* Each line is refused with a message that holds all of `words`, given between '|'. */
+static void refuses_with_option_and_remedy(void **state)
+{
+    static const struct {
+        const char *line;
+        const char *words;
+    } cases[] = {
+        {"", "nothing to run|--kernel FILE|--demo|--restore FILE"},
+        {"--memory|512", "nothing to run"},
+        {"kernel", "kernel is not an option|--kernel"},
+        {"--memry|1", "--memry|did you mean --memory"},
+        {"--snapshot|x", "did you mean --snapshot-out"},
+        {"--zzz", "see --help"},
+        {"-h", "see --help"},
+        {"--", "see --help"},
+        {"--demo=1", "--demo takes no value"},
+        {"--demo|--demo", "--demo is given twice"},
+        {"--kernel", "--kernel needs a value|path=FILE"},
+        {"--kernel|--demo", "--kernel needs a value"},
+        {"--kernel=", "--kernel: path=FILE is missing"},
+        {"--kernel|", "--kernel: path=FILE is missing"},
+        {"--kernel|path=", "--kernel: path=: give the name of a file"},
+        {"--kernel|cmdline=x", "path=FILE is missing"},
+        {"--kernel|path=a,path=b", "path is given twice"},
+        {"--kernel|a,path=b", "path is given twice"},
+        {"--kernel|a,b", "b is not key=value|quotes"},
+        {"--kernel|path=a,foo=b", "unknown key foo|known: path, cmdline, kernel_load_addr"},
+        {"--kernel|a,kernel_load_addr=0", "give a guest address"},
+        {"--kernel|a,kernel_load_addr=0x800000000000", "give a guest address"},
+        {"--kernel|path=\"a", "--kernel|quote"},
+        {"--kernel|a,", "comma too many"},
+        {"--demo|--memory|0", "--memory: size_mib=0: give MiB from 1"},
+        {"--demo|--memory|size_mib=x", "--memory|size_mib=x|give MiB"},
+        {"--demo|--memory|67108865", "give MiB"},
+        {"--demo|--memory|99999999999999999999", "give MiB"},
+        {"--demo|--memory|1G", "give MiB"},
+        {"--demo|--memory|-1", "give MiB"},
+        {"--demo|--vcpu|2", "--vcpu: num=2: give 1: this release runs one vCPU"},
+        {"--demo|--vcpu|0", "give 1"},
+        {"--demo|--cpu|fast", "--cpu: model=fast: give host or baseline"},
+        {"--demo|--serial|com1", "out=com1: give stdio, none, file:PATH"},
+        {"--demo|--serial|out=", "give stdio"},
+        {"--demo|--serial|file", "file:PATH"},
+        {"--demo|--serial|file:", "file:PATH"},
+        {"--demo|--serial|none:x", "give stdio"},
+        {"--demo|--serial|rate=1", "out=stdio|is missing"},
+        {"--demo|--serial|stdio,rate=0", "rate=0: give bytes per second"},
+        {"--demo|--serial|stdio,rate=2G", "bytes per second"},
+        {"--demo|--serial|file:x,limit=0", "give bytes"},
+        {"--demo|--serial|file:x,limit=1025G", "give bytes"},
+        {"--demo|--serial|ring:x,limit=1", "limit is for out=file"},
+        {"--demo|--serial|file:x,size=1", "size is for out=ring"},
+        {"--demo|--snapshot-out|on_output=x", "--snapshot-out: path=FILE is missing"},
+        {"--demo|--snapshot-out|x,on_output=", "on_output=: give 1 to 255"},
+        {"--demo|--snapshot-out|x,after_ms=1000000000001", "give milliseconds"},
+        {"--demo|--snapshot-out|x,then=stop", "give exit or resume"},
+        {"--demo|--snapshot-out|-", "--snapshot-out - needs standard output|--serial none"},
+        {"--demo|--snapshot-out|f,compress=lz4", "compress=lz4|give none, zlib, or zlib:1"},
+        {"--demo|--snapshot-out|f,compress=none:1", "compress=none:1"},
+        {"--demo|--snapshot-out|f,compress=zlib:0", "compress=zlib:0"},
+        {"--demo|--snapshot-out|f,compress=zlib:13", "compress=zlib:13"},
+        {"--demo|--snapshot-out|f,compress=zlib:", "compress=zlib:"},
+        {"--demo|--snapshot-out|f,sync=maybe", "give full or none"},
+        {"--demo|--serial|none|--snapshot-out|-,then=resume", "one snapshot|then=resume"},
+        {"--restore|-", "--restore - needs standard input|--serial none"},
+        {"--restore|x,clock=stop", "--restore: clock=stop: give continue or advance"},
+        {"--restore|x,memory=disk", "--restore: memory=disk: give auto, lazy, copy or map"},
+        {"--restore|x|--kernel|y", "--kernel does not go with --restore|leave out --kernel"},
+        {"--restore|x|--demo", "leave out --demo"},
+        {"--restore|x|--initrd|y", "leave out --initrd"},
+        {"--restore|x|--memory|1", "leave out --memory"},
+        {"--restore|x|--vcpu|1", "leave out --vcpu"},
+        {"--restore|x|--cpu|host", "leave out --cpu"},
+        {"--restore|x|--board|0.1.0", "leave out --board"},
+        {"--demo|--board|9.9.9", "--board: 9.9.9 is not a release|give 0.1.0"},
+        {"--demo|--snapshot-out|x,target=9", "--snapshot-out: 9 is not a release|give 0.1.0"},
+        {"--demo|--snapshot-out|x,loss=allow", "loss=allow goes with target=RELEASE"},
+        {"--demo|--snapshot-out|x,target=0.1.0,loss=some", "give refuse or allow"},
+        {"--kernel|x|--demo", "--kernel does not go with --demo"},
+        {"--demo|--allow|tsc", "--allow|--restore FILE"},
+        {"--restore|x|--allow|all", "--allow: what=all: give tsc"},
+        {"--kernel|a,x\n\033y=1", "unknown key x??y|--kernel"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct stasis_options options;
+        struct stasis_error err = {.msg = ""};
+        char *words = strdup(cases[i].words);
+        char *next = words;
+
+        memset(&options, 0x5a, sizeof(options));
+        assert_int_equal(parse(cases[i].line, &options, &err), STASIS_ERR_ARG);
+        assert_int_equal(err.code, STASIS_ERR_ARG);
+        assert_int_equal(*(unsigned char *)&options, 0x5a); /* untouched */
+        assert_null(strpbrk(err.msg, "\n\033"));
+        while (next) {
+            const char *word = strsep(&next, "|");
+
+            if (!strstr(err.msg, word))
+                fail_msg("%s: no \"%s\" in: %s", cases[i].line, word, err.msg);
+        }
+        free(words);
+    }
+}
+
+static void bounds_the_text_to_wait_for(void **state)
+{
+    char line[400] = "--demo|--snapshot-out|x,on_output=";
+    size_t used = strlen(line);
+    struct stasis_options options;
+
+    (void)state;
+    memset(line + used, 'x', STASIS_MATCH_MAX);
+    options = good(line);
+    assert_int_equal(strlen(options.snapshot_on_output), STASIS_MATCH_MAX);
+    stasis_cli_fini(&options);
+    line[used + STASIS_MATCH_MAX] = 'x';
+    assert_int_equal(parse(line, &options, NULL), STASIS_ERR_ARG);
+}
+
+static void help_names_every_option(void **state)
+{
+    static const char restore[] = "--restore path=FILE[,clock=continue|advance]"
+                                  "[,memory=auto|lazy|copy|map][,background=on|off]\n";
+    static const char *const names[] = {
+        "--kernel path=FILE[,cmdline=TEXT][,kernel_load_addr=ADDR]\n",
+        "--demo\n",
+        restore,
+        "--initrd ",
+        "--memory ",
+        "--vcpu ",
+        "--cpu ",
+        "--serial out=stdio|none|file:PATH|ring:PATH|pipe:PATH[,limit=BYTES]",
+        "--snapshot-out path=FILE[,on_output=TEXT][,after_ms=N][,then=exit|resume]",
+        "[,compress=none|zlib[:LEVEL]][,sync=full|none]",
+        "[,target=RELEASE][,loss=refuse|allow]\n",
+        "--board ",
+        "--allow ",
+        "--metrics path=FILE\n",
+        "--help\n",
+        "--version\n",
+        "Examples:",
+    };
+    char *text = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+
+    (void)state;
+    stasis_cli_print_help(to);
+    stasis_cli_print_version(to);
+    fclose(to);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (!strstr(text, names[i]))
+            fail_msg("help lacks %s", names[i]);
+    assert_non_null(strstr(text, "vmm (stasis) " STASIS_VERSION "\n"));
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(has_defaults),
+        cmocka_unit_test(takes_a_whole_boot),
+        cmocka_unit_test(takes_a_whole_thaw),
+        cmocka_unit_test(takes_every_form_of_compression),
+        cmocka_unit_test(takes_an_empty_kernel_command_line),
+        cmocka_unit_test(takes_streams_beside_another_serial_port),
+        cmocka_unit_test(help_and_version_win_over_everything),
+        cmocka_unit_test(refuses_with_option_and_remedy),
+        cmocka_unit_test(bounds_the_text_to_wait_for),
+        cmocka_unit_test(help_names_every_option),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

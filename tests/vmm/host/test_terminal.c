@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "support/cmocka_all.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+#include <utmp.h>
+
+#include "vmm/host/terminal.h"
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* ---- escape keys ---- */
+
+static void filters_escape_keys_at_every_split(void **state)
+{
+    static const struct {
+        const char *typed;
+        const char *guest;
+        unsigned commands;
+    } cases[] = {
+        {"plain text\r", "plain text\r", 0},
+        {"ab\001xcd", "abcd", STASIS_CONSOLE_QUIT},
+        {"\001s", "", STASIS_CONSOLE_SNAPSHOT},
+        {"\001h\001s", "", STASIS_CONSOLE_HELP | STASIS_CONSOLE_SNAPSHOT},
+        {"a\001\001b", "a\001b", 0},
+        {"a\001ab", "a\001b", 0},
+        {"\001\001x", "\001x", 0},
+        {"\001\001\001x", "\001", STASIS_CONSOLE_QUIT},
+        {"a\001?b", "ab", 0},
+        {"a\001", "a", 0},
+        {"x\003s\001X", "x\003s", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t len = strlen(cases[i].typed);
+
+        for (size_t split = 0; split <= len; split++) {
+            struct stasis_console_filter filter = {0};
+            unsigned commands = 0;
+            uint8_t bytes[32];
+            uint8_t guest[32];
+            size_t first;
+            size_t second;
+
+            memcpy(bytes, cases[i].typed, len);
+            first = stasis_console_filter(&filter, bytes, split, &commands);
+            memcpy(guest, bytes, first);
+            second = stasis_console_filter(&filter, bytes + split, len - split, &commands);
+            memcpy(guest + first, bytes + split, second);
+            assert_int_equal(first + second, strlen(cases[i].guest));
+            assert_memory_equal(guest, cases[i].guest, first + second);
+            assert_int_equal(commands, cases[i].commands);
+        }
+    }
+}
+
+/* ---- reading ---- */
+
+static void reads_a_pipe_as_far_as_there_is_room(void **state)
+{
+    static struct stasis_console_input input;
+    uint8_t bytes[16];
+    unsigned commands;
+    size_t len;
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    stasis_console_input_init(&input, fds[0]);
+    alarm(20); /* a read that waits */
+    assert_true(stasis_console_read(&input, bytes, sizeof(bytes), &len, &commands));
+    assert_int_equal(len, 0);
+    assert_int_equal(write(fds[1], "a\001xbcd", 6), 6);
+    assert_true(stasis_console_read(&input, bytes, 0, &len, &commands));
+    assert_int_equal(len, 0);
+    assert_true(stasis_console_read(&input, bytes, 4, &len, &commands));
+    assert_int_equal(len, 4);
+    assert_memory_equal(bytes, "a\001xb", 4); /* no terminal, no escape keys */
+    assert_int_equal(commands, 0);
+    close(fds[1]);
+    assert_true(stasis_console_read(&input, bytes, sizeof(bytes), &len, &commands));
+    assert_int_equal(len, 2);
+    assert_false(stasis_console_read(&input, bytes, sizeof(bytes), &len, &commands));
+    assert_int_equal(len, 0);
+    alarm(0);
+    close(fds[0]);
+}
+
+static void ends_on_null_a_closed_descriptor_and_a_file(void **state)
+{
+    static struct stasis_console_input input;
+    char path[] = "/tmp/stasis-console-XXXXXX";
+    uint8_t bytes[16];
+    unsigned commands;
+    size_t len;
+    int fd = open("/dev/null", O_RDONLY);
+
+    (void)state;
+    stasis_console_input_init(&input, fd);
+    assert_false(stasis_console_read(&input, bytes, sizeof(bytes), &len, &commands));
+    close(fd);
+    assert_false(stasis_console_read(&input, bytes, sizeof(bytes), &len, &commands));
+    fd = mkstemp(path);
+    unlink(path);
+    assert_int_equal(pwrite(fd, "abc", 3, 0), 3);
+    stasis_console_input_init(&input, fd);
+    assert_true(stasis_console_read(&input, bytes, 2, &len, &commands));
+    assert_true(stasis_console_read(&input, bytes, 2, &len, &commands));
+    assert_int_equal(len, 1);
+    assert_false(stasis_console_read(&input, bytes, 2, &len, &commands));
+    close(fd);
+}
+
+/* ---- terminals ---- */
+
+static struct termios mode_of(int fd)
+{
+    struct termios mode;
+
+    assert_int_equal(tcgetattr(fd, &mode), 0);
+    return mode;
+}
+
+static bool is_raw(int fd)
+{
+    struct termios mode = mode_of(fd);
+
+    return !(mode.c_lflag & (ICANON | ECHO | ISIG | IEXTEN)) && !(mode.c_iflag & (ICRNL | IXON));
+}
+
+static bool same_mode(const struct termios *a, const struct termios *b)
+{
+    return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
+           a->c_lflag == b->c_lflag && !memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc));
+}
+
+/* Waits up to 10 s for the terminal to be raw or not. */
+static void wait_raw(int fd, bool raw)
+{
+    for (int i = 0; i < 1000 && is_raw(fd) != raw; i++)
+        poll(NULL, 0, 10);
+    assert_int_equal(is_raw(fd), raw);
+}
+
+struct terminal {
+    int master;
+    int slave;
+    struct termios found;
+};
+
+static struct terminal open_terminal(void)
+{
+    struct terminal terminal;
+
+    assert_int_equal(openpty(&terminal.master, &terminal.slave, NULL, NULL, NULL), 0);
+    terminal.found = mode_of(terminal.slave);
+    assert_true(terminal.found.c_lflag & ICANON);
+    return terminal;
+}
+
+static void close_terminal(const struct terminal *terminal)
+{
+    close(terminal->master);
+    close(terminal->slave);
+}
+
+/* Starts a child with a raw terminal, its own session's if it is to `control` it, that then waits
+ * for a signal or does `then`. */
+static pid_t start_raw(const struct terminal *terminal, bool control, void (*then)(void))
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    const struct rlimit no_core = {0};
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child)
+        return child;
+    alarm(30);
+    for (size_t i = 0; i < ARRAY_LEN(faults); i++)
+        signal(faults[i], SIG_DFL); /* the test program's and the sanitizers' own */
+    setrlimit(RLIMIT_CORE, &no_core);
+    if (control && login_tty(dup(terminal->slave)))
+        _exit(91);
+    if (stasis_console_raw(terminal->slave, NULL) || !is_raw(terminal->slave))
+        _exit(92);
+    if (then)
+        then();
+    for (;;)
+        pause();
+}
+
+static int end_of(pid_t child)
+{
+    int status;
+
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void signals_restore_the_terminal(void **state)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT,
+                                  SIGBUS,  SIGFPE, SIGILL, SIGABRT};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        struct terminal terminal = open_terminal();
+        struct termios after;
+        pid_t child = start_raw(&terminal, true, NULL);
+        int status;
+
+        wait_raw(terminal.slave, true);
+        kill(child, numbers[i]);
+        status = end_of(child);
+        after = mode_of(terminal.slave);
+        assert_true(same_mode(&after, &terminal.found));
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == numbers[i]);
+        close_terminal(&terminal);
+    }
+}
+
+static void do_exit(void)
+{
+    exit(3);
+}
+
+static void do_fault(void)
+{
+    volatile char *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    *page = 1;
+}
+
+static void ways_out_restore_the_terminal(void **state)
+{
+    static void (*const ways[])(void) = {do_exit, do_fault};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        struct terminal terminal = open_terminal();
+        struct termios after;
+        int status = end_of(start_raw(&terminal, false, ways[i]));
+
+        after = mode_of(terminal.slave);
+        assert_true(same_mode(&after, &terminal.found));
+        if (ways[i] == do_exit)
+            assert_int_equal(WEXITSTATUS(status), 3);
+        else
+            assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+        close_terminal(&terminal);
+    }
+}
+
+static void stopping_hands_the_terminal_back(void **state)
+{
+    struct terminal terminal = open_terminal();
+    pid_t child = start_raw(&terminal, true, NULL);
+    int status;
+
+    (void)state;
+    wait_raw(terminal.slave, true);
+    kill(child, SIGTSTP);
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_true(WIFSTOPPED(status));
+    assert_false(is_raw(terminal.slave));
+    kill(child, SIGCONT);
+    wait_raw(terminal.slave, true);
+
+    /* A stop that cannot be caught, and a shell that sets its own mode meanwhile. */
+    kill(child, SIGSTOP);
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_int_equal(tcsetattr(terminal.slave, TCSANOW, &terminal.found), 0);
+    kill(child, SIGCONT);
+    wait_raw(terminal.slave, true);
+    kill(child, SIGTERM);
+    status = end_of(child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    assert_false(is_raw(terminal.slave));
+    close_terminal(&terminal);
+}
+
+static volatile sig_atomic_t handled;
+
+static void own_handler(int number)
+{
+    handled = number;
+}
+
+static void use_own_handlers(void)
+{
+    raise(SIGTERM);
+    raise(SIGHUP);
+    if (handled != SIGTERM || !is_raw(STDIN_FILENO))
+        _exit(1);
+    stasis_console_restore();
+    stasis_console_restore();
+    if (is_raw(STDIN_FILENO) || stasis_console_raw(STDIN_FILENO, NULL) || !is_raw(STDIN_FILENO))
+        _exit(2);
+    exit(0);
+}
+
+static void leaves_signals_that_have_an_owner(void **state)
+{
+    struct terminal terminal = open_terminal();
+    pid_t child;
+
+    (void)state;
+    signal(SIGTERM, own_handler);
+    signal(SIGHUP, SIG_IGN);
+    child = start_raw(&terminal, true, use_own_handlers);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    assert_int_equal(end_of(child), 0);
+    assert_false(is_raw(terminal.slave));
+    close_terminal(&terminal);
+}
+
+static void output_processing_stays(void **state)
+{
+    struct terminal terminal = open_terminal();
+    pid_t child = start_raw(&terminal, true, NULL);
+
+    (void)state;
+    wait_raw(terminal.slave, true);
+    assert_true(mode_of(terminal.slave).c_oflag & OPOST);
+    kill(child, SIGTERM);
+    end_of(child);
+    close_terminal(&terminal);
+}
+
+static void what_is_no_terminal_stays_as_it_is(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(stasis_console_raw(fds[0], NULL), 0);
+    assert_int_equal(stasis_console_raw(-1, NULL), 0);
+    stasis_console_restore();
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* The guest takes nothing: keys wait, further ones are dropped, and Ctrl-A x still works. */
+static void keys_wait_and_commands_do_not(void **state)
+{
+    static struct stasis_console_input input;
+    struct terminal terminal = open_terminal();
+    uint8_t bytes[4096];
+    uint8_t typed[1000];
+    unsigned commands;
+    size_t len;
+    size_t sum = 0;
+
+    (void)state;
+    cfmakeraw(&terminal.found);
+    assert_int_equal(tcsetattr(terminal.slave, TCSANOW, &terminal.found), 0);
+    stasis_console_input_init(&input, terminal.slave);
+    assert_true(input.is_terminal);
+    memset(typed, 'k', sizeof(typed));
+    typed[0] = '1';
+    for (int i = 0; i < 70; i++) {
+        assert_int_equal(write(terminal.master, typed, sizeof(typed)), sizeof(typed));
+        assert_true(stasis_console_read(&input, bytes, 0, &len, &commands));
+        assert_int_equal(len + commands, 0);
+    }
+    while (commands == 0) { /* what the terminal still holds, too */
+        assert_int_equal(write(terminal.master, "\001x", 2), 2);
+        assert_true(stasis_console_read(&input, bytes, 0, &len, &commands));
+    }
+    assert_int_equal(commands, STASIS_CONSOLE_QUIT);
+    assert_int_equal(input.held_len, STASIS_CONSOLE_HELD_MAX);
+    do {
+        assert_true(stasis_console_read(&input, bytes, 100, &len, &commands));
+        if (len)
+            assert_int_equal(bytes[0], sum % 1000 == 0 ? '1' : 'k');
+        sum += len;
+    } while (len);
+    assert_int_equal(sum, STASIS_CONSOLE_HELD_MAX);
+    close(terminal.master); /* hung up */
+    assert_false(stasis_console_read(&input, bytes, 100, &len, &commands));
+    stasis_console_input_fini(&input);
+    close(terminal.slave);
+}
+
+/* ---- closed descriptors ---- */
+
+static void fills_closed_descriptors(void **state)
+{
+    pid_t child = fork();
+
+    (void)state;
+    assert_true(child >= 0);
+    if (!child) {
+        int fd;
+
+        close(0);
+        close(1);
+        if (stasis_console_fill_fds(NULL) || fcntl(0, F_GETFD) < 0 || fcntl(1, F_GETFD) < 0)
+            _exit(1);
+        fd = open("/dev/null", O_RDONLY);
+        _exit(fd > 2 && write(1, "x", 1) < 0 && read(0, &fd, 1) < 0 ? 0 : 2);
+    }
+    assert_int_equal(end_of(child), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(filters_escape_keys_at_every_split),
+        cmocka_unit_test(reads_a_pipe_as_far_as_there_is_room),
+        cmocka_unit_test(ends_on_null_a_closed_descriptor_and_a_file),
+        cmocka_unit_test(signals_restore_the_terminal),
+        cmocka_unit_test(ways_out_restore_the_terminal),
+        cmocka_unit_test(stopping_hands_the_terminal_back),
+        cmocka_unit_test(leaves_signals_that_have_an_owner),
+        cmocka_unit_test(output_processing_stays),
+        cmocka_unit_test(what_is_no_terminal_stays_as_it_is),
+        cmocka_unit_test(keys_wait_and_commands_do_not),
+        cmocka_unit_test(fills_closed_descriptors),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

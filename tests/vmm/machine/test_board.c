@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "support/cmocka_all.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "stasis/migrate.h"
+#include "vmm/machine/board.h"
+#include "vmm/machine/memory.h"
+
+static void make(struct stasis_board_state *board)
+{
+    const struct stasis_board_options options = {
+        .memory_bytes = 64 << 20, .vcpus = 1, .cpu_model = "baseline"};
+
+    assert_int_equal(stasis_board_default(&options, board, NULL), 0);
+}
+
+static void default_passes_every_check(void **state)
+{
+    struct stasis_board_state board;
+    struct stasis_error err;
+
+    (void)state;
+    make(&board);
+    assert_int_equal(stasis_state_check(&stasis_board_schema, &board, &err), 0);
+    assert_int_equal(stasis_board_check(&board, &err), 0);
+    assert_string_equal(board.cpu_model, "baseline");
+    assert_string_equal(board.release, STASIS_VERSION);
+    assert_int_equal(board.vcpus, 1);
+    assert_int_equal(board.ram_count, 1);
+    assert_int_equal(board.ram[0].size, 64 << 20);
+}
+
+/* Every release has its board, which is what the release table says it knows. */
+static void boards_of_all_releases(void **state)
+{
+    size_t count;
+    const struct stasis_release *all = stasis_release_all(&count);
+
+    (void)state;
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++) {
+        const struct stasis_board_options options = {.memory_bytes = 64 << 20,
+                                                     .vcpus = all[i].vcpus,
+                                                     .cpu_model = "host",
+                                                     .release = all[i].name};
+        struct stasis_board_state board;
+
+        assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
+        assert_string_equal(board.release, all[i].name);
+        for (uint32_t d = 0; d < board.devices_count; d++) {
+            const struct stasis_release_record *row =
+                stasis_release_record_find(&all[i], board.devices[d].type);
+
+            assert_non_null(row);
+            assert_true(row->behaviour >= board.devices[d].version);
+        }
+    }
+}
+
+static void a_release_without_a_board(void **state)
+{
+    const struct stasis_board_options options = {
+        .memory_bytes = 64 << 20, .vcpus = 1, .cpu_model = "host", .release = "0.0.0"};
+    struct stasis_board_state board;
+    struct stasis_error err;
+
+    (void)state;
+    assert_int_equal(stasis_board_default(&options, &board, &err), STASIS_ERR_ARG);
+    assert_string_equal(err.msg, "release 0.0.0 has no board");
+}
+
+/* A guest's drivers depend on these addresses: a new default is a new board. */
+static void default_devices(void **state)
+{
+    static const struct stasis_board_device_state expected[] = {
+        {"stasis.serial", "com1", 1, 0, 0x3f8, 8, 4},
+        {"stasis.i8042", "kbd", 1, 0, 0x60, 5, 1},
+        {"stasis.pl031", "rtc", 1, 1, 0xd0000000, 0x1000, 8},
+    };
+    struct stasis_board_state board;
+
+    (void)state;
+    make(&board);
+    assert_int_equal(board.devices_count, sizeof(expected) / sizeof(expected[0]));
+    assert_memory_equal(board.devices, expected, sizeof(expected));
+}
+
+/* What KVM keeps for itself lies in the gap, and in nobody's way. */
+static void kvm_pages_are_in_the_gap(void **state)
+{
+    struct stasis_board_state board;
+
+    (void)state;
+    make(&board);
+    assert_in_range(board.tss_addr, STASIS_MMIO_GAP_START, STASIS_MMIO_GAP_END - 0x3000);
+    assert_in_range(board.identity_map_addr, STASIS_MMIO_GAP_START, STASIS_MMIO_GAP_END - 0x1000);
+    assert_true(board.identity_map_addr + 0x1000 <= board.tss_addr ||
+                board.tss_addr + 0x3000 <= board.identity_map_addr);
+    for (uint32_t i = 0; i < board.devices_count; i++) {
+        const struct stasis_board_device_state *row = &board.devices[i];
+
+        if (row->bus == STASIS_BUS_MMIO)
+            assert_true(row->base >= STASIS_MMIO_GAP_START &&
+                        row->base + row->size <= board.identity_map_addr);
+    }
+}
+
+static void bad_memory_is_refused(void **state)
+{
+    struct stasis_board_options options = {.memory_bytes = 0, .vcpus = 1, .cpu_model = "host"};
+    struct stasis_board_state board = {.vcpus = 77};
+
+    (void)state;
+    assert_int_equal(stasis_board_default(&options, &board, NULL), STASIS_ERR_ARG);
+    assert_int_equal(board.vcpus, 77);
+}
+
+enum flaw { TYPE, VERSION_0, VERSION_2, VERSION_MAX, CPU_MODEL, VCPUS, FLAW_COUNT };
+
+static void unknown_boards_are_refused(void **state)
+{
+    static const char *const word[FLAW_COUNT] = {"stasis.sound",       "version 0", "version 2",
+                                                 "version 4294967295", "\"cray\"",  "2 vCPUs"};
+
+    (void)state;
+    for (enum flaw flaw = 0; flaw < FLAW_COUNT; flaw++) {
+        struct stasis_board_state board;
+        struct stasis_error err;
+
+        make(&board);
+        if (flaw == TYPE)
+            snprintf(board.devices[2].type, sizeof(board.devices[2].type), "stasis.sound");
+        if (flaw == VERSION_0)
+            board.devices[1].version = 0;
+        if (flaw == VERSION_2)
+            board.devices[1].version = 2;
+        if (flaw == VERSION_MAX)
+            board.devices[0].version = UINT32_MAX;
+        if (flaw == CPU_MODEL)
+            snprintf(board.cpu_model, sizeof(board.cpu_model), "cray");
+        if (flaw == VCPUS)
+            board.vcpus = 2;
+        assert_int_equal(stasis_board_check(&board, &err), STASIS_ERR_VERSION);
+        assert_non_null(strstr(err.msg, word[flaw]));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(default_passes_every_check), cmocka_unit_test(default_devices),
+        cmocka_unit_test(kvm_pages_are_in_the_gap),   cmocka_unit_test(bad_memory_is_refused),
+        cmocka_unit_test(unknown_boards_are_refused), cmocka_unit_test(boards_of_all_releases),
+        cmocka_unit_test(a_release_without_a_board),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Device types on a board without KVM: a machine that was zeroed has no interrupt controllers, and
+ * its lines lead nowhere.
+ */
+#include "support/cmocka_all.h"
+
+#include <string.h>
+
+#include "vmm/machine/board.h"
+#include "vmm/machine/device.h"
+#include "vmm/machine/machine.h"
+
+static struct stasis_machine machine;
+static uint8_t sent[64];
+static size_t sent_len, sink_room;
+static unsigned rx_ready;
+static uint64_t now_ns, deadline_ns;
+
+static size_t tx(void *ctx, const uint8_t *bytes, size_t len)
+{
+    size_t taken = len < sink_room ? len : sink_room;
+
+    (void)ctx;
+    memcpy(sent + sent_len, bytes, taken);
+    sent_len += taken;
+    sink_room -= taken;
+    return taken;
+}
+
+static void on_rx_ready(void *ctx)
+{
+    (void)ctx;
+    rx_ready++;
+}
+
+static uint64_t now(void *ctx)
+{
+    (void)ctx;
+    return now_ns;
+}
+
+static void arm(void *ctx, bool on, uint64_t when)
+{
+    (void)ctx;
+    deadline_ns = on ? when : 0;
+}
+
+static const struct stasis_device_host host = {NULL, tx, on_rx_ready, now, arm};
+
+static int set_up(void **state)
+{
+    const struct stasis_board_options options = {
+        .memory_bytes = 1 << 20, .vcpus = 1, .cpu_model = "host"};
+
+    (void)state;
+    memset(&machine, 0, sizeof(machine));
+    machine.vm_fd = -1;
+    machine.host = &host;
+    stasis_bus_init(&machine.pio, "PIO", 0xffff);
+    stasis_bus_init(&machine.mmio, "MMIO", UINT64_MAX);
+    sent_len = 0;
+    sink_room = sizeof(sent);
+    rx_ready = 0;
+    now_ns = UINT64_C(5000000000);
+    deadline_ns = 0;
+    return stasis_board_default(&options, &machine.board, NULL);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    stasis_devices_detach(&machine);
+    return 0;
+}
+
+static void types_by_row(void **state)
+{
+    const struct stasis_device_type *type = NULL;
+    struct stasis_error err;
+
+    (void)state;
+    for (uint32_t i = 0; i < machine.board.devices_count; i++) {
+        assert_int_equal(stasis_device_type_find(&machine.board.devices[i], &type, &err), 0);
+        assert_string_equal(type->schema->type, machine.board.devices[i].type);
+        assert_ptr_equal(stasis_schema_find(type->schema->type), type->schema);
+    }
+    type = NULL;
+    machine.board.devices[0].version = 2;
+    assert_int_equal(stasis_device_type_find(&machine.board.devices[0], &type, &err),
+                     STASIS_ERR_VERSION);
+    assert_null(type);
+    assert_non_null(strstr(err.msg, "com1"));
+}
+
+static void board_becomes_devices(void **state)
+{
+    (void)state;
+    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
+    assert_int_equal(machine.device_count, 3);
+    assert_non_null(stasis_device_find(&machine, &stasis_serial_schema));
+    assert_null(stasis_device_find(&machine, &stasis_x86_pit_schema));
+    stasis_bus_write(&machine.pio, 0x3ff, 1, 0x5a);
+    assert_int_equal(stasis_bus_read(&machine.pio, 0x3ff, 1), 0x5a);
+    /* Wider than the chip: MSR and SCR. */
+    assert_int_equal(stasis_bus_read(&machine.pio, 0x3fe, 2), 0x5ab0);
+    stasis_bus_write(&machine.pio, 0x3f8, 1, 'x');
+    assert_int_equal(sent[0], 'x');
+    /* The RTC began with the host's clock, in seconds. */
+    assert_int_equal(stasis_bus_read(&machine.mmio, 0xd0000000, 4), 5);
+    assert_int_equal(stasis_bus_read(&machine.pio, 0x64, 1) & 1, 0);
+}
+
+static void other_buses_and_addresses(void **state)
+{
+    struct stasis_board_device_state *com = &machine.board.devices[0];
+    struct stasis_board_device_state *rtc = &machine.board.devices[2];
+
+    (void)state;
+    com->bus = 1;
+    com->base = 0xd0010000;
+    rtc->bus = 0;
+    rtc->base = 0x2000;
+    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
+    stasis_bus_write(&machine.mmio, 0xd0010000, 1, 'y');
+    assert_int_equal(sent[0], 'y');
+    assert_int_equal(stasis_bus_read(&machine.pio, 0x3f8, 1), 0xff);
+    assert_int_equal(stasis_bus_read(&machine.pio, 0x2000, 4), 5);
+    assert_int_equal(stasis_bus_read(&machine.mmio, 0xd0000000, 4), 0xffffffff);
+}
+
+static void overlapping_devices_are_refused(void **state)
+{
+    struct stasis_error err;
+
+    (void)state;
+    machine.board.devices[1].base = 0x3fc;
+    assert_int_equal(stasis_devices_attach(&machine, &err), STASIS_ERR_EXISTS);
+    assert_non_null(strstr(err.msg, "kbd and com1 overlap"));
+}
+
+static void serial_from_outside(void **state)
+{
+    uint8_t input[100];
+    uint8_t unsent[8];
+
+    (void)state;
+    assert_int_equal(stasis_device_serial_room(&machine), 0); /* no devices yet */
+    assert_int_equal(stasis_device_serial_unsent(&machine, unsent, sizeof(unsent)), 0);
+    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
+    assert_int_equal(stasis_device_serial_room(&machine), 1);
+    stasis_bus_write(&machine.pio, 0x3fa, 1, 0x07); /* FIFOs on */
+    assert_int_equal(stasis_device_serial_room(&machine), 64);
+    memset(input, 'i', sizeof(input));
+    stasis_device_serial_input(&machine, input, 64);
+    assert_int_equal(stasis_device_serial_room(&machine), 0);
+    rx_ready = 0;
+    while (stasis_bus_read(&machine.pio, 0x3fd, 1) & 1)
+        assert_int_equal(stasis_bus_read(&machine.pio, 0x3f8, 1), 'i');
+    assert_int_equal(rx_ready, 1);
+
+    sink_room = 1;
+    for (unsigned i = 0; i < 4; i++)
+        stasis_bus_write(&machine.pio, 0x3f8, 1, 'a' + i);
+    assert_int_equal(sent_len, 1);
+    assert_int_equal(stasis_device_serial_unsent(&machine, unsent, sizeof(unsent)), 3);
+    assert_memory_equal(unsent, "bcd", 3);
+    assert_int_equal(stasis_device_serial_unsent(&machine, unsent, 2), 2);
+    sink_room = 3;
+    stasis_device_serial_drain(&machine);
+    assert_memory_equal(sent, "abcd", 4);
+    assert_int_equal(stasis_device_serial_unsent(&machine, unsent, sizeof(unsent)), 0);
+}
+
+static void alarm_from_outside(void **state)
+{
+    (void)state;
+    stasis_device_alarm(&machine); /* no clock: nothing happens */
+    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
+    stasis_bus_write(&machine.mmio, 0xd0000004, 4, 8); /* RTCMR */
+    stasis_bus_write(&machine.mmio, 0xd0000010, 4, 1); /* RTCIMSC */
+    assert_int_equal(deadline_ns, UINT64_C(8000000000));
+    now_ns = deadline_ns;
+    stasis_device_alarm(&machine);
+    assert_int_equal(stasis_bus_read(&machine.mmio, 0xd0000018, 4), 1); /* RTCMIS */
+}
+
+static void reset_ends_the_machine(void **state)
+{
+    (void)state;
+    machine.end_fd = -1;
+    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
+    stasis_bus_write(&machine.pio, 0x64, 1, 0xfe);
+    assert_int_equal(atomic_load(&machine.end), STASIS_END_RESET);
+}
+
+/* save, restore into a second instance, save: for every type, from a state that is not the reset
+ * state. */
+static void states_survive(void **state)
+{
+    (void)state;
+    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
+    stasis_bus_write(&machine.pio, 0x3fb, 1, 0x1b);
+    stasis_bus_write(&machine.pio, 0x64, 1, 0x60);
+    stasis_bus_write(&machine.mmio, 0xd0000004, 4, 99);
+    for (uint32_t i = 0; i < machine.device_count; i++) {
+        const struct stasis_device *device = &machine.devices[i];
+        const struct stasis_schema *schema = device->type->schema;
+        uint8_t before[4096], fresh[4096], after[4096];
+
+        assert_true(schema->size <= sizeof(before));
+        stasis_state_init(schema, before);
+        stasis_state_init(schema, after);
+        stasis_state_init(schema, fresh);
+        device->type->save(device->instance, before);
+        assert_memory_not_equal(before, fresh, schema->size);
+        memset(device->instance, 0, device->type->size);
+        assert_int_equal(device->type->init(device->instance, &machine, device->row, NULL), 0);
+        assert_int_equal(device->type->restore(device->instance, before, NULL), 0);
+        device->type->save(device->instance, after);
+        assert_memory_equal(before, after, schema->size);
+    }
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(types_by_row),
+        CASE(board_becomes_devices),
+        CASE(other_buses_and_addresses),
+        CASE(overlapping_devices_are_refused),
+        CASE(serial_from_outside),
+        CASE(alarm_from_outside),
+        CASE(reset_ends_the_machine),
+        CASE(states_survive),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "support/cmocka_all.h"
+
+#include <string.h>
+
+#include "vmm/machine/memory.h"
+
+#define MIB UINT64_C(0x100000)
+#define GIB UINT64_C(0x40000000)
+
+static void init_state(struct stasis_board_state *board)
+{
+    stasis_state_init(&stasis_board_schema, board);
+}
+
+/* Two regions with a hole between and behind, small enough to touch whole. */
+static void init_two(struct stasis_memory *memory)
+{
+    struct stasis_board_state board;
+
+    init_state(&board);
+    board.ram_count = 2;
+    board.ram[0] = (struct stasis_ram_region_state){.gpa = 0x10000, .size = 0x3000};
+    board.ram[1] = (struct stasis_ram_region_state){.gpa = 0x20000, .size = 0x1000};
+    assert_int_equal(stasis_memory_init(memory, &board, NULL), 0);
+}
+
+static void layout_around_the_gap(void **state)
+{
+    static const struct {
+        uint64_t size;
+        uint64_t high; /* bytes above 4 GiB */
+    } cases[] = {
+        {4096, 0},
+        {256 * MIB, 0},
+        {STASIS_MMIO_GAP_START - 4096, 0},
+        {STASIS_MMIO_GAP_START, 0},
+        {STASIS_MMIO_GAP_START + 4096, 4096},
+        {4 * GIB, 4 * GIB - STASIS_MMIO_GAP_START},
+        {UINT64_C(1) << 46, (UINT64_C(1) << 46) - STASIS_MMIO_GAP_START},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct stasis_board_state board;
+
+        init_state(&board);
+        assert_int_equal(stasis_memory_layout(cases[i].size, &board, NULL), 0);
+        assert_int_equal(board.ram_count, cases[i].high ? 2 : 1);
+        assert_int_equal(board.ram[0].gpa, 0);
+        assert_int_equal(board.ram[0].size, cases[i].size - cases[i].high);
+        if (cases[i].high) {
+            assert_int_equal(board.ram[1].gpa, STASIS_MMIO_GAP_END);
+            assert_int_equal(board.ram[1].size, cases[i].high);
+        }
+    }
+}
+
+static void layout_refuses_odd_sizes(void **state)
+{
+    static const uint64_t sizes[] = {
+        0, 1, 4095, 4097, UINT64_MAX, (UINT64_C(1) << 46) + 4096, UINT64_C(1) << 63};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct stasis_board_state board;
+        struct stasis_error err;
+
+        init_state(&board);
+        assert_int_equal(stasis_memory_layout(sizes[i], &board, &err), STASIS_ERR_ARG);
+        assert_int_equal(board.ram_count, 0);
+    }
+}
+
+static void ram_is_zero_aligned_and_whole(void **state)
+{
+    struct stasis_memory memory;
+
+    (void)state;
+    init_two(&memory);
+    assert_int_equal(memory.region_count, 2);
+    assert_int_equal(stasis_memory_size(&memory), 0x4000);
+    for (uint32_t i = 0; i < memory.region_count; i++) {
+        assert_int_equal((uintptr_t)memory.regions[i].host % 0x200000, 0);
+        for (uint64_t at = 0; at < memory.regions[i].size; at++) {
+            assert_int_equal(memory.regions[i].host[at], 0);
+            memory.regions[i].host[at] = 0xff;
+        }
+    }
+    stasis_memory_fini(&memory);
+    assert_int_equal(memory.region_count, 0);
+}
+
+/* The gate, against a plain model of it, at every boundary. */
+static void gate(void **state)
+{
+    static const uint64_t points[] = {0,       1,       0xfff,   0xffff,     0x10000,
+                                      0x10001, 0x12fff, 0x13000, 0x13001,    0x1ffff,
+                                      0x20000, 0x20fff, 0x21000, UINT64_MAX, UINT64_MAX - 0xfff};
+    static const uint64_t lengths[] = {0,         1,       2,        0xfff,
+                                       0x1000,    0x2fff,  0x3000,   0x3001,
+                                       0x10000,   0x11000, 1u << 31, UINT64_MAX - 0xffff,
+                                       UINT64_MAX};
+    struct stasis_memory memory;
+
+    (void)state;
+    init_two(&memory);
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+        for (size_t j = 0; j < sizeof(lengths) / sizeof(lengths[0]); j++) {
+            __extension__ typedef unsigned __int128 wide;
+            wide first = points[i], end = first + lengths[j];
+            uint8_t *expected = NULL;
+
+            if (first >= 0x10000 && end <= 0x13000)
+                expected = memory.regions[0].host + (points[i] - 0x10000);
+            else if (first >= 0x20000 && end <= 0x21000)
+                expected = memory.regions[1].host + (points[i] - 0x20000);
+            assert_ptr_equal(stasis_memory_at(&memory, points[i], lengths[j]), expected);
+        }
+    }
+    stasis_memory_fini(&memory);
+}
+
+static void touching_regions_are_two(void **state)
+{
+    struct stasis_board_state board;
+    struct stasis_memory memory;
+
+    (void)state;
+    init_state(&board);
+    board.ram_count = 2;
+    board.ram[0] = (struct stasis_ram_region_state){.gpa = 0, .size = 0x1000};
+    board.ram[1] = (struct stasis_ram_region_state){.gpa = 0x1000, .size = 0x1000};
+    assert_int_equal(stasis_memory_init(&memory, &board, NULL), 0);
+    assert_ptr_equal(stasis_memory_at(&memory, 0x1000, 0x1000), memory.regions[1].host);
+    /* Their host addresses have nothing to do with each other. */
+    assert_null(stasis_memory_at(&memory, 0xfff, 2));
+    stasis_memory_fini(&memory);
+}
+
+static void write_checks_first(void **state)
+{
+    struct stasis_memory memory;
+    struct stasis_error err;
+
+    (void)state;
+    init_two(&memory);
+    assert_int_equal(stasis_memory_write(&memory, 0x12ffe, "ab", 2, "text", &err), 0);
+    assert_memory_equal(memory.regions[0].host + 0x2ffe, "ab", 2);
+    assert_int_equal(stasis_memory_write(&memory, 0x12fff, "cd", 2, "text", &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "text"));
+    assert_non_null(strstr(err.msg, "0x12fff"));
+    assert_memory_equal(memory.regions[0].host + 0x2ffe, "ab", 2);
+    stasis_memory_fini(&memory);
+}
+
+static void too_much_says_so_and_leaves_nothing(void **state)
+{
+    struct stasis_board_state board;
+    struct stasis_memory memory;
+    struct stasis_error err;
+
+    (void)state;
+    init_state(&board);
+    board.ram_count = 2;
+    board.ram[0] = (struct stasis_ram_region_state){.gpa = 0, .size = 0x1000};
+    /* More than a process can address. */
+    board.ram[1] = (struct stasis_ram_region_state){.gpa = MIB, .size = UINT64_C(1) << 60};
+    assert_int_equal(stasis_memory_init(&memory, &board, &err), STASIS_ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.msg, "--memory"));
+    assert_int_equal(memory.region_count, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layout_around_the_gap),
+        cmocka_unit_test(layout_refuses_odd_sizes),
+        cmocka_unit_test(ram_is_zero_aligned_and_whole),
+        cmocka_unit_test(gate),
+        cmocka_unit_test(touching_regions_are_two),
+        cmocka_unit_test(write_checks_first),
+        cmocka_unit_test(too_much_says_so_and_leaves_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/snapshot/kvm_faults.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/cmd/cli.h"
+#include "vmm/cmd/session.h"
+
+#define STATUS_LEAK   99 /* unlike any of the program's own */
+#define CHILD_SECONDS 120
+
+/* ---- the faulty ioctl ---- */
+
+struct kvm_faults *kvm_faults;
+
+bool kvm_faults_init(void)
+{
+    void *shared =
+        mmap(NULL, sizeof(*kvm_faults), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (shared != MAP_FAILED)
+        kvm_faults = shared;
+    return shared != MAP_FAILED;
+}
+
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+static bool fails_now(unsigned long request)
+{
+    unsigned left;
+
+    if (request == KVM_RUN && atomic_load(&kvm_faults->until_run))
+        atomic_store(&kvm_faults->left, 0);
+    if (_IOC_TYPE(request) != KVMIO || request == KVM_RUN || gettid() != getpid())
+        return false;
+    left = atomic_load(&kvm_faults->left);
+    if (left)
+        atomic_store(&kvm_faults->left, left - 1);
+    if (left != 1)
+        return false;
+    atomic_store(&kvm_faults->failed, request);
+    errno = EIO;
+    return true;
+}
+
+static bool interrupted_now(unsigned long request)
+{
+    static _Thread_local bool again;
+
+    if (!atomic_load(&kvm_faults->interrupt_each) || _IOC_TYPE(request) != KVMIO ||
+        request == KVM_RUN)
+        return false;
+    again = !again;
+    if (!again)
+        return false;
+    atomic_fetch_add(&kvm_faults->interrupted, 1);
+    errno = EINTR;
+    return true;
+}
+
+static void note(unsigned long request)
+{
+    if (request == KVM_GET_SUPPORTED_CPUID)
+        atomic_fetch_add(&kvm_faults->cpuid_asked, 1);
+    else if (request == KVM_CREATE_IRQCHIP || request == KVM_CREATE_PIT2)
+        atomic_store(&kvm_faults->has_chips, true);
+    else if (request == KVM_SET_USER_MEMORY_REGION)
+        atomic_fetch_add(atomic_load(&kvm_faults->has_chips) ? &kvm_faults->late_slots
+                                                             : &kvm_faults->early_slots,
+                         1);
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+    va_list args;
+    void *arg;
+
+    va_start(args, request);
+    arg = va_arg(args, void *);
+    va_end(args);
+    if (kvm_faults)
+        note(request);
+    if (kvm_faults && (fails_now(request) || interrupted_now(request)))
+        return -1;
+    return __real_ioctl(fd, request, arg);
+}
+
+/* ---- the program in a child ---- */
+
+/* Does what main() does, and sees that no descriptor is left of it. */
+static int run_program(int argc, const char *const *argv)
+{
+    struct stasis_options options;
+    struct stasis_error err;
+    unsigned fds = kvm_open_fds();
+    int status;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (stasis_cli_parse(argc, (char *const *)(uintptr_t)argv, &options, &err))
+        return 98;
+    status = stasis_session_run(&options, 0);
+    stasis_cli_fini(&options);
+    return kvm_open_fds() == fds ? status : STATUS_LEAK;
+}
+
+static void become_program(int argc, const char *const *argv, int theirs[3], int ours[3])
+{
+    static const int deadly[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+
+    for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+        (void)signal(deadly[i], SIG_DFL); /* cmocka would go on in our copy of it */
+    for (int i = 0; i < 3; i++) {
+        dup2(theirs[i], i);
+        close(theirs[i]);
+        close(ours[i]);
+    }
+    alarm(CHILD_SECONDS);
+    exit(run_program(argc, argv)); /* by way of the leak check, if there is one */
+}
+
+void kvm_faults_start(struct session *session, int argc, const char *const *argv)
+{
+    int in[2], out[2], err[2];
+
+    assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC) | pipe2(err, O_CLOEXEC), 0);
+    memset(session, 0, sizeof(*session));
+    session->in = in[1];
+    session->out = out[0];
+    session->err = err[0];
+    (void)fflush(NULL);
+    session->pid = fork();
+    assert_true(session->pid >= 0);
+    if (!session->pid)
+        become_program(argc, argv, (int[]){in[0], out[1], err[1]}, (int[]){in[1], out[0], err[0]});
+    close(in[0]);
+    close(out[1]);
+    close(err[1]);
+}

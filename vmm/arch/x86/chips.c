@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The interrupt controllers and the timer inside KVM: local APIC, PICs, I/O APIC, PIT.
+ */
+#include <string.h>
+
+#include "stasis/field.h"
+#include "vmm/arch/x86/x86.h"
+
+/* Lists that name their fields as KVM does copy themselves; a width that differs does not
+ * compile. */
+#define COPY(name)                                                                                 \
+    do {                                                                                           \
+        _Static_assert(sizeof(to->name) == sizeof(from->name), #name " differs in width");         \
+        to->name = from->name;                                                                     \
+    } while (0);
+
+/* ---- local APIC: the row with id N is the register at (N - 1) * 0x10 ---- */
+
+static size_t lapic_offset(const struct stasis_field *field)
+{
+    return (size_t)(field->id - 1) * 0x10;
+}
+
+static int lapic_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
+{
+    struct kvm_lapic_state lapic;
+    int rc = STASIS_KVM(vcpu->fd, KVM_GET_LAPIC, &lapic, err);
+
+    if (rc)
+        return rc;
+    for (uint32_t i = 0; i < stasis_x86_lapic_schema.field_count; i++) {
+        const struct stasis_field *field = &stasis_x86_lapic_schema.fields[i];
+        uint32_t value;
+
+        memcpy(&value, lapic.regs + lapic_offset(field), sizeof(value));
+        stasis_field_set_int(field, ret_state, 0, value);
+    }
+    return 0;
+}
+
+static int lapic_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
+{
+    struct kvm_lapic_state lapic = {.regs = {0}};
+
+    for (uint32_t i = 0; i < stasis_x86_lapic_schema.field_count; i++) {
+        const struct stasis_field *field = &stasis_x86_lapic_schema.fields[i];
+        uint32_t value = (uint32_t)stasis_field_get_int(field, state, 0);
+
+        memcpy(lapic.regs + lapic_offset(field), &value, sizeof(value));
+    }
+    return STASIS_KVM(vcpu->fd, KVM_SET_LAPIC, &lapic, err);
+}
+
+const struct stasis_x86_vcpu_part stasis_x86_lapic_part = {&stasis_x86_lapic_schema, lapic_get,
+                                                           lapic_set};
+
+/* ---- PICs ---- */
+
+static int pic_get(struct stasis_machine *machine, uint32_t chip, void *ret_state,
+                   struct stasis_error *err)
+{
+    struct stasis_x86_pic_state *to = ret_state;
+    struct kvm_irqchip irqchip = {.chip_id = chip};
+    const struct kvm_pic_state *from = &irqchip.chip.pic;
+    int rc = STASIS_KVM(machine->vm_fd, KVM_GET_IRQCHIP, &irqchip, err);
+
+    if (rc)
+        return rc;
+#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#include "stasis/state/x86_pic.def"
+#undef STASIS_INT
+    return 0;
+}
+
+static int pic_set(struct stasis_machine *machine, uint32_t chip, const void *state,
+                   struct stasis_error *err)
+{
+    const struct stasis_x86_pic_state *from = state;
+    struct kvm_irqchip irqchip = {.chip_id = chip};
+    struct kvm_pic_state *to = &irqchip.chip.pic;
+
+#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#include "stasis/state/x86_pic.def"
+#undef STASIS_INT
+    return STASIS_KVM(machine->vm_fd, KVM_SET_IRQCHIP, &irqchip, err);
+}
+
+/* ---- I/O APIC ---- */
+
+static int ioapic_get(struct stasis_machine *machine, uint32_t chip, void *ret_state,
+                      struct stasis_error *err)
+{
+    struct stasis_x86_ioapic_state *to = ret_state;
+    struct kvm_irqchip irqchip = {.chip_id = chip};
+    const struct kvm_ioapic_state *from = &irqchip.chip.ioapic;
+    int rc = STASIS_KVM(machine->vm_fd, KVM_GET_IRQCHIP, &irqchip, err);
+
+    if (rc)
+        return rc;
+    COPY(base_address)
+    COPY(ioregsel)
+    COPY(id)
+    COPY(irr)
+    _Static_assert(sizeof(to->redirtbl) == sizeof(from->redirtbl), "pins differ in number");
+    for (int i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
+        to->redirtbl[i] = from->redirtbl[i].bits;
+    return 0;
+}
+
+static int ioapic_set(struct stasis_machine *machine, uint32_t chip, const void *state,
+                      struct stasis_error *err)
+{
+    const struct stasis_x86_ioapic_state *from = state;
+    struct kvm_irqchip irqchip = {.chip_id = chip};
+    struct kvm_ioapic_state *to = &irqchip.chip.ioapic;
+
+    COPY(base_address)
+    COPY(ioregsel)
+    COPY(id)
+    COPY(irr)
+    for (int i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
+        to->redirtbl[i].bits = from->redirtbl[i];
+    return STASIS_KVM(machine->vm_fd, KVM_SET_IRQCHIP, &irqchip, err);
+}
+
+/* ---- PIT ---- */
+
+static void channel_get(struct stasis_x86_pit_channel_state *to,
+                        const struct kvm_pit_channel_state *from)
+{
+#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#include "stasis/state/x86_pit_channel.def"
+#undef STASIS_INT
+}
+
+/* count_load_time stays 0: KVM starts the period anew when it takes the state. */
+static void channel_set(struct kvm_pit_channel_state *to,
+                        const struct stasis_x86_pit_channel_state *from)
+{
+#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#include "stasis/state/x86_pit_channel.def"
+#undef STASIS_INT
+}
+
+static int pit_get(struct stasis_machine *machine, uint32_t chip, void *ret_state,
+                   struct stasis_error *err)
+{
+    struct stasis_x86_pit_state *to = ret_state;
+    struct kvm_pit_state2 pit;
+    int rc = STASIS_KVM(machine->vm_fd, KVM_GET_PIT2, &pit, err);
+
+    (void)chip;
+    if (rc)
+        return rc;
+    to->channels_count = 3;
+    for (int i = 0; i < 3; i++)
+        channel_get(&to->channels[i], &pit.channels[i]);
+    to->flags = pit.flags;
+    return 0;
+}
+
+static int pit_set(struct stasis_machine *machine, uint32_t chip, const void *state,
+                   struct stasis_error *err)
+{
+    const struct stasis_x86_pit_state *from = state;
+    struct kvm_pit_state2 pit = {.flags = from->flags};
+
+    (void)chip;
+    for (int i = 0; i < 3; i++)
+        channel_set(&pit.channels[i], &from->channels[i]);
+    return STASIS_KVM(machine->vm_fd, KVM_SET_PIT2, &pit, err);
+}
+
+/* ---- kvmclock ---- */
+
+static int clock_get(struct stasis_machine *machine, uint32_t chip, void *ret_state,
+                     struct stasis_error *err)
+{
+    struct stasis_x86_clock_state *to = ret_state;
+    struct kvm_clock_data clock = {.flags = 0};
+    int rc = STASIS_KVM(machine->vm_fd, KVM_GET_CLOCK, &clock, err);
+
+    (void)chip;
+    if (rc)
+        return rc;
+    to->clock_ns = clock.clock;
+    to->realtime_ns = clock.flags & KVM_CLOCK_REALTIME ? clock.realtime : 0;
+    to->host_tsc = clock.flags & KVM_CLOCK_HOST_TSC ? clock.host_tsc : 0;
+    return 0;
+}
+
+/* Without KVM_CLOCK_REALTIME: what time has passed is the clock policy's business (thaw.c), for
+ * this clock and all the others alike. */
+static int clock_set(struct stasis_machine *machine, uint32_t chip, const void *state,
+                     struct stasis_error *err)
+{
+    const struct stasis_x86_clock_state *from = state;
+    struct kvm_clock_data clock = {.clock = from->clock_ns};
+
+    (void)chip;
+    return STASIS_KVM(machine->vm_fd, KVM_SET_CLOCK, &clock, err);
+}
+
+/* PIT before PICs before I/O APIC: starting the PIT can move its line, which the controllers' own
+ * state then overrides. The clock last, as near as can be to the moment the guest runs; but before
+ * it, else the guest sees time jump (cloud-hypervisor #7930). Read in the opposite order, so that
+ * the clock is read as near to the pause. */
+const struct stasis_x86_vm_part stasis_x86_vm_parts[] = {
+    {&stasis_x86_pit_schema, "pit", 0, pit_get, pit_set},
+    {&stasis_x86_pic_schema, "master", KVM_IRQCHIP_PIC_MASTER, pic_get, pic_set},
+    {&stasis_x86_pic_schema, "slave", KVM_IRQCHIP_PIC_SLAVE, pic_get, pic_set},
+    {&stasis_x86_ioapic_schema, "ioapic", KVM_IRQCHIP_IOAPIC, ioapic_get, ioapic_set},
+    {&stasis_x86_clock_schema, "kvmclock", 0, clock_get, clock_set},
+    {NULL, NULL, 0, NULL, NULL},
+};

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * CPUID: what a new guest is shown, and whether this host can show what a thawed guest was.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/arch/x86/x86.h"
+
+#define LEAVES_MAX 256u
+#define BIT(n)     (UINT32_C(1) << (n))
+
+#define EAX STASIS_X86_EAX
+#define EBX STASIS_X86_EBX
+#define ECX STASIS_X86_ECX
+#define EDX STASIS_X86_EDX
+
+static uint32_t *leaf_reg(struct stasis_x86_cpuid_leaf_state *leaf, enum stasis_x86_reg reg)
+{
+    uint32_t *const regs[] = {&leaf->eax, &leaf->ebx, &leaf->ecx, &leaf->edx};
+
+    return regs[reg];
+}
+
+static struct stasis_x86_cpuid_leaf_state *find_leaf(struct stasis_x86_cpuid_state *cpuid,
+                                                     uint32_t function, uint32_t index)
+{
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        struct stasis_x86_cpuid_leaf_state *leaf = &cpuid->leaves[i];
+
+        if (leaf->function == function && leaf->index == index)
+            return leaf;
+    }
+    return NULL;
+}
+
+bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t function,
+                          enum stasis_x86_reg reg, unsigned bit)
+{
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        const struct stasis_x86_cpuid_leaf_state *leaf = &cpuid->leaves[i];
+        const uint32_t regs[] = {leaf->eax, leaf->ebx, leaf->ecx, leaf->edx};
+
+        if (leaf->function == function && leaf->index == 0)
+            return regs[reg] >> bit & 1;
+    }
+    return false;
+}
+
+/* ---- to and from KVM ---- */
+
+static int compare_leaf(const void *a, const void *b)
+{
+    const struct stasis_x86_cpuid_leaf_state *x = a, *y = b;
+
+    if (x->function != y->function)
+        return x->function < y->function ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static int from_kvm(struct stasis_x86_cpuid_state *to, const struct kvm_cpuid2 *from,
+                    struct stasis_error *err)
+{
+    if (from->nent > LEAVES_MAX)
+        return stasis_fail(err, STASIS_ERR_RANGE, "KVM lists %u CPUID leaves, more than %u",
+                           from->nent, LEAVES_MAX);
+    memset(to, 0, sizeof(*to));
+    to->leaves_count = from->nent;
+    for (uint32_t i = 0; i < from->nent; i++) {
+        const struct kvm_cpuid_entry2 *leaf = &from->entries[i];
+        bool indexed = leaf->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+
+        to->leaves[i] =
+            (struct stasis_x86_cpuid_leaf_state){leaf->function,
+                                                 indexed ? leaf->index : 0,
+                                                 leaf->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+                                                 leaf->eax,
+                                                 leaf->ebx,
+                                                 leaf->ecx,
+                                                 leaf->edx};
+    }
+    qsort(to->leaves, to->leaves_count, sizeof(to->leaves[0]), compare_leaf);
+    return 0;
+}
+
+union cpuid_buffer {
+    struct kvm_cpuid2 header;
+    uint8_t room[sizeof(struct kvm_cpuid2) + LEAVES_MAX * sizeof(struct kvm_cpuid_entry2)];
+};
+
+/* KVM_GET_CPUID2 would give what KVM made of it: bits that mirror CR4, and on some hosts features
+ * that nobody promised. The guest is owed what was set. */
+static int cpuid_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
+{
+    (void)err;
+    memcpy(ret_state, &vcpu->cpuid, sizeof(vcpu->cpuid));
+    return 0;
+}
+
+static int cpuid_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_cpuid_state *from = state;
+    union cpuid_buffer buffer = {.header.nent = from->leaves_count};
+    int rc;
+
+    for (uint32_t i = 0; i < from->leaves_count; i++) {
+        const struct stasis_x86_cpuid_leaf_state *leaf = &from->leaves[i];
+
+        buffer.header.entries[i] = (struct kvm_cpuid_entry2){.function = leaf->function,
+                                                             .index = leaf->index,
+                                                             .flags = leaf->flags,
+                                                             .eax = leaf->eax,
+                                                             .ebx = leaf->ebx,
+                                                             .ecx = leaf->ecx,
+                                                             .edx = leaf->edx};
+    }
+    rc = STASIS_KVM(vcpu->fd, KVM_SET_CPUID2, &buffer, err);
+    if (!rc)
+        vcpu->cpuid = *from;
+    return rc;
+}
+
+const struct stasis_x86_vcpu_part stasis_x86_cpuid_part = {&stasis_x86_cpuid_schema, cpuid_get,
+                                                           cpuid_set};
+
+/* ---- what a new guest is shown: host ---- */
+
+/* Features whose state this release does not save: nested virtualization, AMX, APX, SGX, shadow
+ * stacks, protection keys for supervisor pages, user interrupts, performance counters, processor
+ * trace; and memory encryption, which no host but its own could undo. */
+static const struct {
+    uint32_t function, index;
+    enum stasis_x86_reg reg;
+    uint32_t bits;
+} unsaved[] = {
+    {1, 0, ECX, BIT(5) | BIT(15)},                               /* VMX, performance counters */
+    {6, 0, ECX, BIT(3)},                                         /* energy bias hint */
+    {7, 0, EBX, BIT(2) | BIT(25)},                               /* SGX, trace */
+    {7, 0, ECX, BIT(7) | BIT(30) | BIT(31)},                     /* shadow stacks, SGX_LC, PKS */
+    {7, 0, EDX, BIT(5) | BIT(20) | BIT(22) | BIT(24) | BIT(25)}, /* UINTR, IBT, AMX */
+    {7, 1, EAX, BIT(17) | BIT(21)},                              /* FRED, AMX-FP16 */
+    {7, 1, EDX, BIT(8) | BIT(18) | BIT(21)},                     /* AMX, shadow stacks, APX */
+    {0xd, 0, EAX, ~UINT32_C(0x2ff)},                             /* components without a place */
+    {0xd, 1, ECX, UINT32_MAX},                                   /* supervisor components */
+    {0x80000001, 0, ECX, BIT(2) | BIT(23) | BIT(24) | BIT(28)},  /* SVM, performance counters */
+};
+
+/* Whole leaves that describe what has just been taken away. */
+static bool is_unsaved_leaf(const struct stasis_x86_cpuid_leaf_state *leaf)
+{
+    switch (leaf->function) {
+    case 0xa:  /* performance counters */
+    case 0x12: /* SGX */
+    case 0x14: /* trace */
+    case 0x1d: /* AMX */
+    case 0x1e:
+    case 0x8000000a: /* SVM */
+    case 0x8000001f: /* memory encryption */
+    case 0x80000022: /* performance counters */
+        return true;
+    case 0xd: /* a component without a place */
+        return leaf->index >= 2 && (leaf->index > 31 || !(UINT32_C(0x2ff) >> leaf->index & 1));
+    default:
+        return false;
+    }
+}
+
+static void strip_unsaved(struct stasis_x86_cpuid_state *cpuid)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        if (!is_unsaved_leaf(&cpuid->leaves[i]))
+            cpuid->leaves[kept++] = cpuid->leaves[i];
+    }
+    memset(&cpuid->leaves[kept], 0, (cpuid->leaves_count - kept) * sizeof(cpuid->leaves[0]));
+    cpuid->leaves_count = kept;
+    for (size_t i = 0; i < sizeof(unsaved) / sizeof(unsaved[0]); i++) {
+        struct stasis_x86_cpuid_leaf_state *leaf =
+            find_leaf(cpuid, unsaved[i].function, unsaved[i].index);
+
+        if (leaf)
+            *leaf_reg(leaf, unsaved[i].reg) &= ~unsaved[i].bits;
+    }
+}
+
+static int host_cpuid(const struct stasis_kvm *kvm, struct stasis_x86_cpuid_state *ret_cpuid,
+                      struct stasis_error *err)
+{
+    struct stasis_x86_cpuid_leaf_state *leaf;
+    int rc = from_kvm(ret_cpuid, kvm->cpuid, err);
+
+    if (rc)
+        return rc;
+    strip_unsaved(ret_cpuid);
+    leaf = find_leaf(ret_cpuid, 1, 0);
+    if (leaf) {
+        /* Without the hypervisor bit Linux does not look for kvmclock and hangs calibrating. KVM
+         * does not report the deadline timer as CPUID: it depends on the in-kernel LAPIC. */
+        leaf->ecx |= BIT(31);
+        if (kvm->has_tsc_deadline)
+            leaf->ecx |= BIT(24);
+    }
+    return 0;
+}
+
+/* ---- what a new guest is shown: baseline ---- */
+
+/* x86-64-v1 with CMPXCHG16B, x2APIC, the deadline timer and kvmclock: what every KVM host of the
+ * last ten years has. The vendor is nobody, so that no guest looks for registers of one. */
+static const struct stasis_x86_cpuid_leaf_state baseline[] = {
+    {0, 0, 0, 0xd, 0x73617453, 0x50437472, 0x69567369}, /* "StasisVirtCP" */
+    /* family 6; CX16, x2APIC, deadline, hypervisor; FPU to SSE2 without what is optional. No VME,
+     * which emulated CPUs lack, and no SSE3, which KVM without hardware virtualization hides. */
+    {1, 0, 0, 0x600, 0x800, BIT(13) | BIT(21) | BIT(24) | BIT(31), 0x078bfbfd},
+    {7, 0, 1, 0, 0, 0, 0},
+    {0xd, 0, 1, 0, 0, 0, 0},
+    {0x40000000, 0, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d}, /* "KVMKVMKVM\0\0\0" */
+    /* KVM cpuid.rst: clocksource, no I/O delay, clocksource2, stable clocksource */
+    {0x40000001, 0, 0, BIT(0) | BIT(1) | BIT(3) | BIT(24), 0, 0, 0},
+    {0x80000000, 0, 0, 0x80000008, 0x73617453, 0x50437472, 0x69567369},
+    /* LAHF in long mode; SYSCALL, NX, long mode */
+    {0x80000001, 0, 0, 0, 0, BIT(0), BIT(11) | BIT(20) | BIT(29)},
+    {0x80000007, 0, 0, 0, 0, 0, 0},
+    /* 36 bits of physical address, as the smallest CPU of the kind; 48 of linear */
+    {0x80000008, 0, 0, 0x3024, 0, 0, 0},
+};
+
+static void baseline_cpuid(struct stasis_x86_cpuid_state *ret_cpuid)
+{
+    memset(ret_cpuid, 0, sizeof(*ret_cpuid));
+    memcpy(ret_cpuid->leaves, baseline, sizeof(baseline));
+    ret_cpuid->leaves_count = sizeof(baseline) / sizeof(baseline[0]);
+}
+
+int stasis_x86_cpuid_default(const struct stasis_kvm *kvm, const char *model,
+                             struct stasis_x86_cpuid_state *ret_cpuid, struct stasis_error *err)
+{
+    if (!strcmp(model, "host"))
+        return host_cpuid(kvm, ret_cpuid, err);
+    if (strcmp(model, "baseline") != 0)
+        return stasis_fail(err, STASIS_ERR_ARG, "no CPU model \"%s\": use host or baseline", model);
+    baseline_cpuid(ret_cpuid);
+    return 0;
+}
+
+void stasis_x86_cpuid_for_vcpu(struct stasis_x86_cpuid_state *cpuid, uint32_t id, uint32_t count)
+{
+    struct stasis_x86_cpuid_leaf_state *leaf = find_leaf(cpuid, 1, 0);
+
+    if (leaf) {
+        leaf->ebx = (leaf->ebx & 0xff00) | id << 24 | (count & 0xff) << 16;
+        leaf->edx = count > 1 ? leaf->edx | BIT(28) : leaf->edx & ~BIT(28);
+    }
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        /* x2APIC id, in every level of the topology leaves */
+        if (cpuid->leaves[i].function == 0xb || cpuid->leaves[i].function == 0x1f)
+            cpuid->leaves[i].edx = id;
+    }
+}
+
+/* ---- can this host show it? ---- */
+
+/* Registers whose bits are promises to the guest (SDM 2A, CPUID; KVM cpuid.rst). */
+static const struct {
+    uint32_t function, index;
+    enum stasis_x86_reg reg;
+    uint32_t ignored; /* bits that KVM provides whatever it reports, or that follow other state */
+} promises[] = {
+    /* hypervisor and deadline are ours; OSXSAVE mirrors CR4; x2APIC and MONITOR need no CPU */
+    {1, 0, ECX, BIT(31) | BIT(24) | BIT(27) | BIT(21) | BIT(3)},
+    {1, 0, EDX, BIT(28)},
+    {7, 0, EBX, 0},
+    {7, 0, ECX, BIT(4)}, /* OSPKE mirrors CR4 */
+    {7, 0, EDX, 0},
+    {7, 1, EAX, 0},
+    {7, 1, EDX, 0},
+    {7, 2, EDX, 0}, /* bits of SPEC_CTRL */
+    {0xd, 0, EAX, 0},
+    {0xd, 1, EAX, 0},
+    {0x40000001, 0, EAX, 0},
+    {0x80000001, 0, ECX, 0},
+    {0x80000001, 0, EDX, 0},
+    {0x80000008, 0, EBX, 0},
+};
+
+static int check_promise(struct stasis_x86_cpuid_state *host, size_t i,
+                         struct stasis_x86_cpuid_leaf_state *leaf, struct stasis_error *err)
+{
+    static const char *const names[] = {"EAX", "EBX", "ECX", "EDX"};
+    struct stasis_x86_cpuid_leaf_state *has =
+        find_leaf(host, promises[i].function, promises[i].index);
+    uint32_t have = has ? *leaf_reg(has, promises[i].reg) : 0;
+    uint32_t missing = *leaf_reg(leaf, promises[i].reg) & ~have & ~promises[i].ignored;
+
+    if (!missing)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_HOST,
+                       "the guest was promised CPU features that this host lacks: CPUID 0x%" PRIx32
+                       ".%" PRIu32 " %s bits 0x%" PRIx32
+                       "; guests started with --cpu baseline thaw on any host",
+                       promises[i].function, promises[i].index, names[promises[i].reg], missing);
+}
+
+/* The guest has laid out its XSAVE areas by what it was told; the CPU goes by its own. Vendors put
+ * the same component at different places. */
+static int check_component(struct stasis_x86_cpuid_state *host,
+                           const struct stasis_x86_cpuid_leaf_state *leaf, struct stasis_error *err)
+{
+    const struct stasis_x86_cpuid_leaf_state *has;
+
+    if (leaf->function != 0xd || leaf->index < 2 || !leaf->eax)
+        return 0;
+    has = find_leaf(host, leaf->function, leaf->index);
+    if (has && has->eax == leaf->eax && has->ebx == leaf->ebx)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_HOST,
+                       "this host's CPU saves the vector registers of CPUID 0xd.%" PRIu32
+                       " elsewhere than the guest expects; thaw on a host like the one that froze "
+                       "it, or start guests with --cpu baseline",
+                       leaf->index);
+}
+
+/* AMD's guests use registers, and forms of instructions, that Intel lacks, and the other way round,
+ * whatever the feature bits say. The baseline's vendor is nobody's. */
+static int check_vendor(struct stasis_x86_cpuid_state *host, struct stasis_x86_cpuid_state *wanted,
+                        struct stasis_error *err)
+{
+    const struct stasis_x86_cpuid_leaf_state *has = find_leaf(host, 0, 0);
+    const struct stasis_x86_cpuid_leaf_state *want = find_leaf(wanted, 0, 0);
+
+    if (!has || !want ||
+        (want->ebx == has->ebx && want->ecx == has->ecx && want->edx == has->edx) ||
+        (want->ebx == baseline[0].ebx && want->ecx == baseline[0].ecx &&
+         want->edx == baseline[0].edx))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_HOST,
+                       "the guest runs on a CPU of another vendor than this host's; guests started "
+                       "with --cpu baseline thaw on any host");
+}
+
+int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_x86_cpuid_state *cpuid,
+                           struct stasis_error *err)
+{
+    struct stasis_x86_cpuid_state *host = calloc(1, sizeof(*host));
+    struct stasis_x86_cpuid_state *wanted = malloc(sizeof(*wanted));
+    int rc;
+
+    if (!host || !wanted) {
+        rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for CPUID tables");
+        goto out;
+    }
+    *wanted = *cpuid;
+    rc = from_kvm(host, kvm->cpuid, err);
+    if (!rc)
+        rc = check_vendor(host, wanted, err);
+    for (size_t i = 0; !rc && i < sizeof(promises) / sizeof(promises[0]); i++) {
+        struct stasis_x86_cpuid_leaf_state *leaf =
+            find_leaf(wanted, promises[i].function, promises[i].index);
+
+        if (leaf)
+            rc = check_promise(host, i, leaf, err);
+    }
+    for (uint32_t i = 0; !rc && i < wanted->leaves_count; i++)
+        rc = check_component(host, &wanted->leaves[i], err);
+out:
+    free(host);
+    free(wanted);
+    return rc;
+}

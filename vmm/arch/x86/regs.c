@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Registers of a vCPU. Our lists name their fields as KVM does, so the lists themselves copy; a
+ * width that differs does not compile.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "vmm/arch/x86/x86.h"
+
+#define COPY(name)                                                                                 \
+    do {                                                                                           \
+        _Static_assert(sizeof(to->name) == sizeof(from->name), #name " differs in width");         \
+        to->name = from->name;                                                                     \
+    } while (0);
+
+/* ---- general registers ---- */
+
+static int regs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
+{
+    struct stasis_x86_regs_state *to = ret_state;
+    struct kvm_regs regs, *from = &regs;
+    int rc = STASIS_KVM(vcpu->fd, KVM_GET_REGS, from, err);
+
+    if (rc)
+        return rc;
+#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#include "stasis/state/x86_regs.def"
+#undef STASIS_INT
+    return 0;
+}
+
+static int regs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_regs_state *from = state;
+    struct kvm_regs regs, *to = &regs;
+
+#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#include "stasis/state/x86_regs.def"
+#undef STASIS_INT
+    return STASIS_KVM(vcpu->fd, KVM_SET_REGS, to, err);
+}
+
+const struct stasis_x86_vcpu_part stasis_x86_regs_part = {&stasis_x86_regs_schema, regs_get,
+                                                          regs_set};
+
+/* ---- special registers ---- */
+
+static void segment_get(struct stasis_x86_segment_state *to, const struct kvm_segment *from)
+{
+#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#include "stasis/state/x86_segment.def"
+#undef STASIS_INT
+}
+
+static void segment_set(struct kvm_segment *to, const struct stasis_x86_segment_state *from)
+{
+    memset(to, 0, sizeof(*to));
+#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#include "stasis/state/x86_segment.def"
+#undef STASIS_INT
+}
+
+static void dtable_get(struct stasis_x86_dtable_state *to, const struct kvm_dtable *from)
+{
+    COPY(base)
+    COPY(limit)
+}
+
+static void dtable_set(struct kvm_dtable *to, const struct stasis_x86_dtable_state *from)
+{
+    memset(to, 0, sizeof(*to));
+    COPY(base)
+    COPY(limit)
+}
+
+/* kvm_sregs and kvm_sregs2 share these members. */
+#define SEGMENTS(X) X(cs) X(ds) X(es) X(fs) X(gs) X(ss) X(tr) X(ldt)
+#define DTABLES(X)  X(gdt) X(idt)
+#define CONTROLS(X) X(cr0) X(cr2) X(cr3) X(cr4) X(cr8) X(efer) X(apic_base)
+
+#define GET_SEGMENT(name) segment_get(&to->name, &from->name);
+#define GET_DTABLE(name)  dtable_get(&to->name, &from->name);
+#define SET_SEGMENT(name) segment_set(&to->name, &from->name);
+#define SET_DTABLE(name)  dtable_set(&to->name, &from->name);
+
+#define GET_COMMON SEGMENTS(GET_SEGMENT) DTABLES(GET_DTABLE) CONTROLS(COPY)
+#define SET_COMMON SEGMENTS(SET_SEGMENT) DTABLES(SET_DTABLE) CONTROLS(COPY)
+
+/* SREGS2 carries the PDPTRs of a PAE guest, which SREGS would reload from memory. */
+static int sregs2_get(struct stasis_vcpu *vcpu, struct stasis_x86_sregs_state *to,
+                      struct stasis_error *err)
+{
+    struct kvm_sregs2 sregs, *from = &sregs;
+    int rc = STASIS_KVM(vcpu->fd, KVM_GET_SREGS2, from, err);
+
+    if (rc)
+        return rc;
+    GET_COMMON
+    to->pdptrs_valid = from->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID ? 1 : 0;
+    for (int i = 0; i < 4; i++)
+        to->pdptrs[i] = to->pdptrs_valid ? from->pdptrs[i] : 0;
+    return 0;
+}
+
+static int sregs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
+{
+    struct stasis_x86_sregs_state *to = ret_state;
+    struct kvm_sregs sregs, *from = &sregs;
+    int rc;
+
+    if (vcpu->machine->kvm.has_sregs2)
+        return sregs2_get(vcpu, to, err);
+    rc = STASIS_KVM(vcpu->fd, KVM_GET_SREGS, from, err);
+    if (rc)
+        return rc;
+    GET_COMMON
+    return 0;
+}
+
+static int sregs2_set(struct stasis_vcpu *vcpu, const struct stasis_x86_sregs_state *from,
+                      struct stasis_error *err)
+{
+    struct kvm_sregs2 sregs = {.flags = 0}, *to = &sregs;
+
+    SET_COMMON
+    to->flags = from->pdptrs_valid ? KVM_SREGS2_FLAGS_PDPTRS_VALID : 0;
+    memcpy(to->pdptrs, from->pdptrs, sizeof(to->pdptrs));
+    return STASIS_KVM(vcpu->fd, KVM_SET_SREGS2, to, err);
+}
+
+static int sregs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_sregs_state *from = state;
+    struct kvm_sregs sregs, *to = &sregs;
+
+    if (vcpu->machine->kvm.has_sregs2)
+        return sregs2_set(vcpu, from, err);
+    /* interrupt_bitmap is for interrupt controllers in user space, which we never have. */
+    memset(to, 0, sizeof(*to));
+    SET_COMMON
+    return STASIS_KVM(vcpu->fd, KVM_SET_SREGS, to, err);
+}
+
+const struct stasis_x86_vcpu_part stasis_x86_sregs_part = {&stasis_x86_sregs_schema, sregs_get,
+                                                           sregs_set};
+
+/* ---- extended control, debug, run state ---- */
+
+#define XCR0_X87 1u
+
+static int xcrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
+{
+    struct stasis_x86_xcrs_state *to = ret_state;
+    struct kvm_xcrs xcrs = {.nr_xcrs = 0};
+    int rc = 0;
+
+    if (vcpu->machine->kvm.has_xcrs)
+        rc = STASIS_KVM(vcpu->fd, KVM_GET_XCRS, &xcrs, err);
+    if (rc)
+        return rc;
+    to->xcr0 = XCR0_X87; /* what a CPU without XSAVE, which lists none, amounts to */
+    for (uint32_t i = 0; i < xcrs.nr_xcrs && i < KVM_MAX_XCRS; i++) {
+        if (xcrs.xcrs[i].xcr != 0)
+            return stasis_fail(err, STASIS_ERR_RANGE, "KVM lists XCR%u, which has no place",
+                               xcrs.xcrs[i].xcr);
+        to->xcr0 = xcrs.xcrs[i].value;
+    }
+    return 0;
+}
+
+static int xcrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_xcrs_state *from = state;
+    struct kvm_xcrs xcrs = {.nr_xcrs = 1};
+
+    if (!vcpu->machine->kvm.has_xcrs && from->xcr0 == XCR0_X87)
+        return 0;
+    if (!vcpu->machine->kvm.has_xcrs)
+        return stasis_fail(err, STASIS_ERR_HOST,
+                           "the guest has XCR0 = 0x%" PRIx64 ", and this host has no XSAVE",
+                           from->xcr0);
+    xcrs.xcrs[0].xcr = 0;
+    xcrs.xcrs[0].value = from->xcr0;
+    return STASIS_KVM(vcpu->fd, KVM_SET_XCRS, &xcrs, err);
+}
+
+const struct stasis_x86_vcpu_part stasis_x86_xcrs_part = {&stasis_x86_xcrs_schema, xcrs_get,
+                                                          xcrs_set};
+
+static int debugregs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
+{
+    struct stasis_x86_debugregs_state *to = ret_state;
+    struct kvm_debugregs regs, *from = &regs;
+    int rc = STASIS_KVM(vcpu->fd, KVM_GET_DEBUGREGS, from, err);
+
+    if (rc)
+        return rc;
+    memcpy(to->db, from->db, sizeof(to->db));
+    COPY(dr6)
+    COPY(dr7)
+    return 0;
+}
+
+static int debugregs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_debugregs_state *from = state;
+    struct kvm_debugregs regs = {.flags = 0}, *to = &regs;
+
+    memcpy(to->db, from->db, sizeof(to->db));
+    COPY(dr6)
+    COPY(dr7)
+    return STASIS_KVM(vcpu->fd, KVM_SET_DEBUGREGS, to, err);
+}
+
+const struct stasis_x86_vcpu_part stasis_x86_debugregs_part = {&stasis_x86_debugregs_schema,
+                                                               debugregs_get, debugregs_set};
+
+static int mp_state_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
+{
+    struct stasis_x86_mp_state_state *to = ret_state;
+    struct kvm_mp_state mp;
+    int rc = STASIS_KVM(vcpu->fd, KVM_GET_MP_STATE, &mp, err);
+
+    if (!rc)
+        to->mp_state = mp.mp_state;
+    return rc;
+}
+
+static int mp_state_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_mp_state_state *from = state;
+    struct kvm_mp_state mp = {.mp_state = from->mp_state};
+
+    return STASIS_KVM(vcpu->fd, KVM_SET_MP_STATE, &mp, err);
+}
+
+const struct stasis_x86_vcpu_part stasis_x86_mp_state_part = {&stasis_x86_mp_state_schema,
+                                                              mp_state_get, mp_state_set};

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The state in which a vCPU starts a guest that was never frozen: through the same gets and sets
+ * that freeze and thaw use.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "vmm/arch/x86/x86.h"
+
+static int check_memory_fits(const struct stasis_machine *machine,
+                             const struct stasis_x86_cpuid_state *cpuid, struct stasis_error *err)
+{
+    const struct stasis_memory_region *last =
+        &machine->memory.regions[machine->memory.region_count - 1];
+    unsigned bits = 36;
+
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        if (cpuid->leaves[i].function == 0x80000008)
+            bits = cpuid->leaves[i].eax & 0xff;
+    }
+    if (bits >= 64 || last->gpa + last->size <= UINT64_C(1) << bits)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "the CPU model addresses %u bits: too few for %" PRIu64
+                       " MiB of memory; give less by --memory size_mib=N",
+                       bits, stasis_memory_size(&machine->memory) >> 20);
+}
+
+static int boot_cpuid(struct stasis_vcpu *vcpu, struct stasis_error *err)
+{
+    const struct stasis_machine *machine = vcpu->machine;
+    struct stasis_x86_cpuid_state *cpuid = malloc(sizeof(*cpuid));
+    int rc;
+
+    if (!cpuid)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the CPUID table");
+    rc = stasis_x86_cpuid_default(&machine->kvm, machine->board.cpu_model, cpuid, err);
+    if (!rc)
+        rc = check_memory_fits(machine, cpuid, err);
+    if (!rc) {
+        stasis_x86_cpuid_for_vcpu(cpuid, vcpu->id, machine->vcpu_count);
+        rc = stasis_x86_cpuid_part.set(vcpu, cpuid, err);
+    }
+    free(cpuid);
+    return rc;
+}
+
+static int boot_registers(struct stasis_vcpu *vcpu, const struct stasis_boot_cpu *cpu,
+                          struct stasis_error *err)
+{
+    struct stasis_x86_sregs_state now, sregs = cpu->sregs;
+    int rc = stasis_x86_sregs_part.get(vcpu, &now, err);
+
+    if (rc)
+        return rc;
+    sregs.apic_base = now.apic_base;
+    sregs.cr8 = now.cr8;
+    rc = stasis_x86_sregs_part.set(vcpu, &sregs, err);
+    return rc ? rc : stasis_x86_regs_part.set(vcpu, &cpu->regs, err);
+}
+
+/* LINT0 as ExtINT so that the PICs reach the CPU, LINT1 as NMI (MP 1.4, 3.6.2.2). */
+static int boot_lapic(struct stasis_vcpu *vcpu, struct stasis_error *err)
+{
+    enum { EXTINT = 0x700, NMI = 0x400 };
+    struct stasis_x86_lapic_state lapic;
+    int rc = stasis_x86_lapic_part.get(vcpu, &lapic, err);
+
+    if (rc)
+        return rc;
+    lapic.lvt_lint0 = EXTINT;
+    lapic.lvt_lint1 = NMI;
+    return stasis_x86_lapic_part.set(vcpu, &lapic, err);
+}
+
+/* What firmware would have done: fast string operations on, memory write-back by default. */
+static int boot_msrs(struct stasis_vcpu *vcpu, struct stasis_error *err)
+{
+    struct stasis_x86_msrs_state *msrs = calloc(1, sizeof(*msrs));
+    int rc;
+
+    if (!msrs)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for MSRs");
+    msrs->msrs[msrs->msrs_count++] = (struct stasis_x86_msr_state){0x1a0, 1};
+    msrs->msrs[msrs->msrs_count++] = (struct stasis_x86_msr_state){0x2ff, 1 << 11 | 6};
+    rc = stasis_x86_msrs_part.set(vcpu, msrs, err);
+    free(msrs);
+    return rc;
+}
+
+int stasis_x86_boot_vcpu(struct stasis_vcpu *vcpu, const struct stasis_boot_cpu *cpu,
+                         struct stasis_error *err)
+{
+    int rc = boot_cpuid(vcpu, err);
+
+    if (!rc)
+        rc = boot_registers(vcpu, cpu, err);
+    if (!rc)
+        rc = boot_lapic(vcpu, err);
+    if (!rc)
+        rc = boot_msrs(vcpu, err);
+    return rc ? stasis_wrap(err, rc, "starting vCPU %" PRIu32, vcpu->id) : 0;
+}

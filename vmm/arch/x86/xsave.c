@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * XSAVE area (Intel SDM 1, 13.4) to and from components. Where a component lies in the area is
+ * this host's business: CPUID leaf 0xD says so.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/arch/x86/x86.h"
+
+#define LEGACY_ST  32
+#define LEGACY_XMM 160
+#define HEADER     512 /* XSTATE_BV */
+#define HEADER_END 576
+#define AREA_MAX   65536u
+
+#define COMPONENT_X87 0
+#define COMPONENT_SSE 1
+
+struct component {
+    unsigned bit;
+    uint32_t size;
+    size_t offset; /* in stasis_x86_xsave_state */
+    size_t len_offset;
+    const char *name;
+};
+
+#define COMPONENT(bit, name)                                                                       \
+    {                                                                                              \
+        bit, sizeof(((struct stasis_x86_xsave_state *)0)->name),                                   \
+            offsetof(struct stasis_x86_xsave_state, name),                                         \
+            offsetof(struct stasis_x86_xsave_state, name##_len), #name                             \
+    }
+
+static const struct component components[] = {
+    COMPONENT(COMPONENT_X87, st), COMPONENT(COMPONENT_SSE, xmm), COMPONENT(2, ymm_high),
+    COMPONENT(3, bndregs),        COMPONENT(4, bndcsr),          COMPONENT(5, opmask),
+    COMPONENT(6, zmm_high),       COMPONENT(7, zmm_16_31),       COMPONENT(9, pkru),
+};
+#define COMPONENT_COUNT (sizeof(components) / sizeof(components[0]))
+
+/* Where this host keeps each component: offset 0 if it has none of the kind. */
+struct layout {
+    uint32_t offset[COMPONENT_COUNT];
+    uint32_t area; /* bytes KVM wants for the whole */
+};
+
+static void read_layout(const struct stasis_kvm *kvm, struct layout *ret_layout)
+{
+    const struct kvm_cpuid2 *cpuid = kvm->cpuid;
+
+    memset(ret_layout, 0, sizeof(*ret_layout));
+    for (uint32_t i = 0; i < cpuid->nent; i++) {
+        const struct kvm_cpuid_entry2 *leaf = &cpuid->entries[i];
+
+        for (size_t c = 2; leaf->function == 0xd && c < COMPONENT_COUNT; c++) {
+            if (leaf->index == components[c].bit && leaf->eax == components[c].size)
+                ret_layout->offset[c] = leaf->ebx;
+        }
+    }
+    ret_layout->offset[0] = LEGACY_ST;
+    ret_layout->offset[1] = LEGACY_XMM;
+}
+
+/* Bytes of the area: KVM_CAP_XSAVE2 of the VM, at least 4096 (KVM api.rst, 4.42). */
+static int area_size(struct stasis_machine *machine, uint32_t *ret_size, struct stasis_error *err)
+{
+    int size = stasis_kvm_cap(machine->vm_fd, KVM_CAP_XSAVE2);
+
+    if (size > (int)AREA_MAX)
+        return stasis_fail(err, STASIS_ERR_KVM, "KVM_CAP_XSAVE2 asks for %d bytes", size);
+    *ret_size =
+        size < (int)sizeof(struct kvm_xsave) ? (uint32_t)sizeof(struct kvm_xsave) : (uint32_t)size;
+    return 0;
+}
+
+static int new_area(struct stasis_vcpu *vcpu, struct layout *ret_layout, uint8_t **ret_area,
+                    struct stasis_error *err)
+{
+    int rc;
+
+    read_layout(&vcpu->machine->kvm, ret_layout);
+    rc = area_size(vcpu->machine, &ret_layout->area, err);
+    if (rc)
+        return rc;
+    *ret_area = calloc(1, ret_layout->area);
+    return *ret_area ? 0 : stasis_fail(err, STASIS_ERR_NOMEM, "no memory for an XSAVE area");
+}
+
+static bool has_room(const struct layout *layout, size_t c)
+{
+    return layout->offset[c] && layout->offset[c] + components[c].size <= layout->area;
+}
+
+/* ---- legacy region (SDM 1, table 10-2), by hand: its fields have odd places ---- */
+
+static void legacy_get(struct stasis_x86_xsave_state *to, const uint8_t *area)
+{
+    if (to->xstate_bv >> COMPONENT_X87 & 1) {
+        memcpy(&to->fcw, area, 2);
+        memcpy(&to->fsw, area + 2, 2);
+        to->ftw = area[4];
+        memcpy(&to->fop, area + 6, 2);
+        memcpy(&to->fip, area + 8, 8);
+        memcpy(&to->fdp, area + 16, 8);
+    }
+    memcpy(&to->mxcsr, area + 24, 4);
+    memcpy(&to->mxcsr_mask, area + 28, 4);
+}
+
+static void legacy_set(uint8_t *area, const struct stasis_x86_xsave_state *from)
+{
+    memcpy(area, &from->fcw, 2);
+    memcpy(area + 2, &from->fsw, 2);
+    area[4] = from->ftw;
+    memcpy(area + 6, &from->fop, 2);
+    memcpy(area + 8, &from->fip, 8);
+    memcpy(area + 16, &from->fdp, 8);
+    memcpy(area + 24, &from->mxcsr, 4);
+    memcpy(area + 28, &from->mxcsr_mask, 4);
+    memcpy(area + HEADER, &from->xstate_bv, 8);
+}
+
+/* ---- get ---- */
+
+static int read_area(struct stasis_vcpu *vcpu, uint8_t *area, struct stasis_error *err)
+{
+    if (stasis_kvm_cap(vcpu->machine->vm_fd, KVM_CAP_XSAVE2))
+        return STASIS_KVM(vcpu->fd, KVM_GET_XSAVE2, area, err);
+    return STASIS_KVM(vcpu->fd, KVM_GET_XSAVE, area, err);
+}
+
+/* The initial state of every component but the first two. A CPU may call it in use all the same
+ * (SDM 1, 13.6); equal states are to be equal bytes. */
+static bool is_zero(const uint8_t *bytes, size_t len)
+{
+    return !bytes[0] && !memcmp(bytes, bytes + 1, len - 1);
+}
+
+static int split_area(struct stasis_x86_xsave_state *to, const uint8_t *area,
+                      const struct layout *layout, struct stasis_error *err)
+{
+    uint64_t left;
+
+    stasis_state_init(&stasis_x86_xsave_schema, to);
+    memcpy(&to->xstate_bv, area + HEADER, 8);
+    left = to->xstate_bv;
+    legacy_get(to, area);
+    for (size_t c = 0; c < COMPONENT_COUNT; c++) {
+        const struct component *component = &components[c];
+
+        if (!(to->xstate_bv >> component->bit & 1) || !has_room(layout, c))
+            continue;
+        left &= ~(UINT64_C(1) << component->bit);
+        if (component->bit > COMPONENT_SSE && is_zero(area + layout->offset[c], component->size)) {
+            to->xstate_bv &= ~(UINT64_C(1) << component->bit);
+            continue;
+        }
+        memcpy((uint8_t *)to + component->offset, area + layout->offset[c], component->size);
+        memcpy((uint8_t *)to + component->len_offset, &component->size, sizeof(uint32_t));
+    }
+    if (left)
+        return stasis_fail(
+            err, STASIS_ERR_RANGE,
+            "the guest uses XSAVE components 0x%" PRIx64 " that this release cannot save", left);
+    return 0;
+}
+
+static int xsave_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
+{
+    struct layout layout;
+    uint8_t *area = NULL;
+    int rc = new_area(vcpu, &layout, &area, err);
+
+    if (!rc)
+        rc = read_area(vcpu, area, err);
+    if (!rc)
+        rc = split_area(ret_state, area, &layout, err);
+    free(area);
+    return rc;
+}
+
+/* ---- set ---- */
+
+static int missing_component(const struct layout *layout, const struct stasis_x86_xsave_state *from,
+                             struct stasis_error *err)
+{
+    for (size_t c = 2; c < COMPONENT_COUNT; c++) {
+        if ((from->xstate_bv >> components[c].bit & 1) && !has_room(layout, c))
+            return stasis_fail(err, STASIS_ERR_HOST,
+                               "the guest uses the vector registers %s, which this host lacks",
+                               components[c].name);
+    }
+    return 0;
+}
+
+static int xsave_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
+{
+    const struct stasis_x86_xsave_state *from = state;
+    struct layout layout;
+    uint8_t *area = NULL;
+    int rc = new_area(vcpu, &layout, &area, err);
+
+    if (!rc)
+        rc = missing_component(&layout, from, err);
+    if (rc)
+        goto out;
+    legacy_set(area, from);
+    for (size_t c = 0; c < COMPONENT_COUNT; c++) {
+        if (from->xstate_bv >> components[c].bit & 1)
+            memcpy(area + layout.offset[c], (const uint8_t *)from + components[c].offset,
+                   components[c].size);
+    }
+    /* One ioctl takes both sizes of area (KVM api.rst, 4.43). */
+    rc = STASIS_KVM(vcpu->fd, KVM_SET_XSAVE, area, err);
+out:
+    free(area);
+    return rc;
+}
+
+const struct stasis_x86_vcpu_part stasis_x86_xsave_part = {&stasis_x86_xsave_schema, xsave_get,
+                                                           xsave_set};
+
+int stasis_x86_xsave_check(const struct stasis_kvm *kvm, const struct stasis_x86_xsave_state *xsave,
+                           struct stasis_error *err)
+{
+    struct layout layout;
+
+    read_layout(kvm, &layout);
+    layout.area = AREA_MAX; /* how much this VM wants is not known yet */
+    return missing_component(&layout, xsave, err);
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The demo guest: bytes in our read-only data, run by nobody but a vCPU. Five times a second it
+ * prints "tick N nonce=<32 hex digits> rtc=<seconds>"; it echoes what it is sent; `q` resets.
+ *
+ * Interrupt handlers only count and queue; the main loop does all output, so that an echo never
+ * lands inside a tick line: echoed bytes come between lines, and a tick that follows unfinished
+ * echo starts a new line first.
+ *
+ * It keeps to plain integer instructions: a KVM that emulates every instruction has no others.
+ *
+ * Registers that nothing changes after the start: rbp variables, r12d serial port, r13d reset port,
+ * r14 RTC. The variables start as 0, as fresh RAM is.
+ */
+#include "vmm/boot/demo_guest.h"
+
+/* Variables, relative to rbp. */
+#define NONCE    0x00
+#define JIFFIES  0x10 /* timer interrupts so far */
+#define NEXT     0x18 /* JIFFIES of the next tick */
+#define COUNT    0x20 /* ticks printed */
+#define HEAD     0x28 /* of the queue: next byte in, by the interrupt handler */
+#define TAIL     0x29 /* next byte out, by the main loop */
+#define RX_OFF   0x2a /* the queue was full: the receive interrupt is off */
+#define MID_LINE 0x2b /* an echo has left the cursor inside a line */
+#define IDTR     0x30
+#define QUEUE    0x100 /* 256 bytes, so that an index wraps by itself */
+#define IDT      0x1000
+
+#define HZ              50
+#define TICK_JIFFIES    (HZ / 5)
+#define PIT_DIVISOR     (1193182 / HZ)
+#define FIRST_VECTOR    0x20
+#define LAST_VECTOR     0x2f
+#define CODE_SELECTOR   0x10
+#define INTERRUPT_GATE  0x8e00
+#define RESET_COMMAND   0xfe
+#define POLLS           64
+
+/* 16550A registers and bits. */
+#define IER      1
+#define FCR      2
+#define LCR      3
+#define MCR      4
+#define LSR      5
+#define IER_RDI  0x01
+#define LSR_DR   0x01
+#define LSR_THRE 0x20
+
+.macro outb_imm value, port
+    mov     $\value, %al
+    out     %al, $\port
+.endm
+
+.macro serial_out register, value
+    lea     \register(%r12), %edx
+    mov     $\value, %al
+    out     %al, %dx
+.endm
+
+    .section .rodata.stasis_demo_guest, "a", @progbits
+    .balign 16
+    .globl  stasis_demo_guest, stasis_demo_guest_end
+    .hidden stasis_demo_guest, stasis_demo_guest_end
+stasis_demo_guest:
+    .fill   STASIS_DEMO_ENTRY, 1, 0
+
+    mov     $STASIS_DEMO_DATA, %ebp
+    mov     $STASIS_DEMO_BASE, %esi
+    movzwl  STASIS_DEMO_PARAM_SERIAL(%rsi), %r12d
+    movzwl  STASIS_DEMO_PARAM_RESET(%rsi), %r13d
+    mov     STASIS_DEMO_PARAM_RTC(%rsi), %r14
+    movzbl  STASIS_DEMO_PARAM_SERIAL_IRQ(%rsi), %r15d
+
+    /* From here on the nonce lives in one place only, which no image file holds. */
+    xor     %edx, %edx
+    mov     STASIS_DEMO_PARAM_NONCE(%rsi), %rax
+    mov     %rax, NONCE(%rbp)
+    mov     %rdx, STASIS_DEMO_PARAM_NONCE(%rsi)
+    mov     STASIS_DEMO_PARAM_NONCE + 8(%rsi), %rax
+    mov     %rax, NONCE + 8(%rbp)
+    mov     %rdx, STASIS_DEMO_PARAM_NONCE + 8(%rsi)
+
+    /* A vector for every line of both PICs: even a masked one can fire spuriously. */
+    mov     $FIRST_VECTOR, %ebx
+1:  lea     spurious(%rip), %rax
+    call    set_gate
+    inc     %ebx
+    cmp     $LAST_VECTOR, %ebx
+    jbe     1b
+    mov     $FIRST_VECTOR, %ebx
+    lea     on_timer(%rip), %rax
+    call    set_gate
+    lea     FIRST_VECTOR(%r15), %ebx
+    lea     on_serial(%rip), %rax
+    call    set_gate
+    movw    $(16 * (LAST_VECTOR + 1) - 1), IDTR(%rbp)
+    lea     IDT(%rbp), %rax
+    mov     %rax, IDTR + 2(%rbp)
+    lidt    IDTR(%rbp)
+
+    /* PICs (8259A): vectors, cascade on line 2, all masked but timer and serial port. */
+    outb_imm 0x11, 0x20
+    outb_imm 0x11, 0xa0
+    outb_imm FIRST_VECTOR, 0x21
+    outb_imm FIRST_VECTOR + 8, 0xa1
+    outb_imm 0x04, 0x21
+    outb_imm 0x02, 0xa1
+    outb_imm 0x01, 0x21
+    outb_imm 0x01, 0xa1
+    outb_imm 0xff, 0xa1
+    mov     $1, %eax
+    mov     %r15d, %ecx
+    shl     %cl, %eax
+    xor     $0xfe, %al
+    out     %al, $0x21
+
+    /* PIT channel 0 (8254): mode 2, rate generator. */
+    outb_imm 0x34, 0x43
+    outb_imm PIT_DIVISOR & 0xff, 0x40
+    outb_imm PIT_DIVISOR >> 8, 0x40
+
+    /* 115200 8N1, FIFOs on and empty, OUT2 opens the interrupt gate of a PC. */
+    serial_out LCR, 0x83
+    serial_out 0, 0x01
+    serial_out IER, 0x00
+    serial_out LCR, 0x03
+    serial_out FCR, 0x07
+    serial_out MCR, 0x0b
+    serial_out IER, IER_RDI
+
+main:
+    cli
+    mov     HEAD(%rbp), %al
+    cmp     TAIL(%rbp), %al
+    jne     echo
+    mov     JIFFIES(%rbp), %rax
+    cmp     NEXT(%rbp), %rax
+    jae     tick
+    sti                     /* takes effect after HLT has begun: no wake-up is lost */
+    hlt
+    jmp     main
+
+echo:
+    sti
+    movzbl  TAIL(%rbp), %ecx
+    movzbl  QUEUE(%rbp, %rcx), %ebx
+    incb    TAIL(%rbp)
+    cmpb    $0, RX_OFF(%rbp)
+    je      1f
+    movb    $0, RX_OFF(%rbp)
+    serial_out IER, IER_RDI
+1:  cmp     $'q', %bl
+    je      reset
+    cmp     $'\r', %bl
+    je      2f
+    cmp     $'\n', %bl
+    je      2f
+    mov     %ebx, %eax
+    call    put_char
+    movb    $1, MID_LINE(%rbp)
+    jmp     main
+2:  call    new_line
+    jmp     main
+
+tick:                       /* rax: JIFFIES */
+    sti
+    add     $TICK_JIFFIES, %rax
+    mov     %rax, NEXT(%rbp)
+    cmpb    $0, MID_LINE(%rbp)
+    je      1f
+    call    new_line
+1:  lea     tick_text(%rip), %rsi
+    call    put_text
+    incq    COUNT(%rbp)
+    mov     COUNT(%rbp), %rax
+    call    put_decimal
+    lea     nonce_text(%rip), %rsi
+    call    put_text
+    call    put_nonce
+    lea     rtc_text(%rip), %rsi
+    call    put_text
+    mov     (%r14), %eax    /* RTCDR */
+    call    put_decimal
+    call    new_line
+    jmp     main
+
+reset:
+    mov     %r13d, %edx
+    mov     $RESET_COMMAND, %al
+    out     %al, %dx
+1:  hlt
+    jmp     1b
+
+/* ebx: vector, rax: handler. Changes rcx, rdi. */
+set_gate:
+    mov     %ebx, %ecx
+    shl     $4, %ecx
+    lea     IDT(%rbp, %rcx), %rdi
+    mov     %ax, (%rdi)
+    movw    $CODE_SELECTOR, 2(%rdi)
+    movw    $INTERRUPT_GATE, 4(%rdi)
+    shr     $16, %rax
+    mov     %eax, 6(%rdi)
+    ret
+
+/* al: byte. Changes rax, rcx, rdx. When nobody takes our output, waiting costs no CPU: after some
+ * polls it sleeps until the next interrupt. */
+put_char:
+    mov     %eax, %ecx
+    shl     $16, %ecx
+    mov     $POLLS, %cx
+    lea     LSR(%r12), %edx
+1:  in      %dx, %al
+    test    $LSR_THRE, %al
+    jnz     2f
+    dec     %cx
+    jnz     1b
+    hlt
+    inc     %cx
+    jmp     1b
+2:  shr     $16, %ecx
+    mov     %ecx, %eax
+    mov     %r12d, %edx
+    out     %al, %dx
+    ret
+
+new_line:
+    movb    $0, MID_LINE(%rbp)
+    lea     line_end(%rip), %rsi
+/* rsi: text that ends with 0. */
+put_text:
+    lodsb
+    test    %al, %al
+    jz      1f
+    call    put_char
+    jmp     put_text
+1:  ret
+
+/* rax: number. Digits come out last first, so they go through the stack. */
+put_decimal:
+    mov     $10, %ebx
+    xor     %edi, %edi
+1:  xor     %edx, %edx
+    div     %rbx
+    add     $'0', %edx
+    push    %rdx
+    inc     %edi
+    test    %rax, %rax
+    jnz     1b
+2:  pop     %rax
+    call    put_char
+    dec     %edi
+    jnz     2b
+    ret
+
+put_nonce:
+    xor     %edi, %edi
+    lea     digits(%rip), %rsi
+1:  movzbl  NONCE(%rbp, %rdi), %ebx
+    mov     %ebx, %eax
+    shr     $4, %eax
+    mov     (%rsi, %rax), %al
+    call    put_char
+    and     $15, %ebx
+    mov     (%rsi, %rbx), %al
+    call    put_char
+    inc     %edi
+    cmp     $16, %edi
+    jb      1b
+    ret
+
+on_timer:
+    push    %rax
+    incq    JIFFIES(%rbp)
+    jmp     end_of_interrupt
+
+/* Takes every byte that waits. With the queue full the rest stays in the port, which then holds
+ * back its sender; the main loop opens the interrupt again. */
+on_serial:
+    push    %rax
+    push    %rcx
+    push    %rdx
+1:  lea     LSR(%r12), %edx
+    in      %dx, %al
+    test    $LSR_DR, %al
+    jz      3f
+    movzbl  HEAD(%rbp), %ecx
+    lea     1(%rcx), %eax
+    cmp     TAIL(%rbp), %al
+    je      2f
+    mov     %r12d, %edx
+    in      %dx, %al
+    mov     %al, QUEUE(%rbp, %rcx)
+    incb    HEAD(%rbp)
+    jmp     1b
+2:  movb    $1, RX_OFF(%rbp)
+    serial_out IER, 0
+3:  pop     %rdx
+    pop     %rcx
+end_of_interrupt:
+    outb_imm 0x20, 0x20
+    pop     %rax
+spurious:
+    iretq
+
+tick_text:
+    .asciz  "tick "
+nonce_text:
+    .asciz  " nonce="
+rtc_text:
+    .asciz  " rtc="
+line_end:
+    .asciz  "\r\n"
+digits:
+    .ascii  "0123456789abcdef"
+stasis_demo_guest_end:
+
+    .section .note.GNU-stack, "", @progbits

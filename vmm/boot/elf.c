@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/boot/elf.h"
+
+#include <elf.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* A vmlinux has five program headers or so. The bound keeps the overlap check short. */
+#define SEGMENT_MAX 64
+
+struct segments {
+    Elf64_Phdr load[SEGMENT_MAX];
+    uint32_t count;
+};
+
+bool stasis_elf_detect(const uint8_t *head, size_t len)
+{
+    return len >= SELFMAG && !memcmp(head, ELFMAG, SELFMAG);
+}
+
+static int check_header(const struct stasis_boot_file *file, const Elf64_Ehdr *elf,
+                        struct stasis_error *err)
+{
+    if (elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_ident[EI_DATA] != ELFDATA2LSB ||
+        elf->e_machine != EM_X86_64)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "kernel %s is an ELF file for another processor: give an x86-64 vmlinux "
+                           "or bzImage",
+                           file->path);
+    if (elf->e_type != ET_EXEC || elf->e_phentsize != sizeof(Elf64_Phdr) || !elf->e_phnum ||
+        elf->e_phnum > SEGMENT_MAX)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "kernel %s is an ELF file but not a kernel: give an x86-64 vmlinux or "
+                           "bzImage",
+                           file->path);
+    return 0;
+}
+
+static int damaged(const struct stasis_boot_file *file, const Elf64_Phdr *segment,
+                   const char *fault, struct stasis_error *err)
+{
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "kernel %s is damaged: its segment at 0x%" PRIx64
+                       " %s; fetch or build it again",
+                       file->path, segment->p_paddr, fault);
+}
+
+static int check_overlap(const struct stasis_boot_file *file, const struct segments *segments,
+                         const Elf64_Phdr *segment, struct stasis_error *err)
+{
+    for (uint32_t i = 0; i < segments->count; i++) {
+        const Elf64_Phdr *other = &segments->load[i];
+
+        if (segment->p_paddr < other->p_paddr + other->p_memsz &&
+            other->p_paddr < segment->p_paddr + segment->p_memsz)
+            return damaged(file, segment, "overlaps another", err);
+    }
+    return 0;
+}
+
+/* After this a segment is known to lie in the file and in RAM, so sums with it cannot overflow. */
+static int check_segment(const struct stasis_memory *memory, const struct stasis_boot_file *file,
+                         const struct segments *segments, const Elf64_Phdr *segment,
+                         struct stasis_error *err)
+{
+    if (segment->p_filesz > segment->p_memsz)
+        return damaged(file, segment, "is larger in the file than in memory", err);
+    if (segment->p_offset > file->size || segment->p_filesz > file->size - segment->p_offset)
+        return damaged(file, segment, "lies beyond the end of the file", err);
+    if (segment->p_paddr < STASIS_BOOT_HIGH_RAM)
+        return damaged(file, segment, "lies below 1 MiB", err);
+    if (!stasis_boot_room(memory, segment->p_paddr, segment->p_memsz))
+        return stasis_boot_file_no_room(file, segment->p_paddr, segment->p_memsz, err);
+    return check_overlap(file, segments, segment, err);
+}
+
+static int read_segments(const struct stasis_memory *memory, const struct stasis_boot_file *file,
+                         const Elf64_Ehdr *elf, struct segments *ret_segments,
+                         struct stasis_error *err)
+{
+    Elf64_Phdr all[SEGMENT_MAX];
+    int rc = stasis_boot_file_read(file, elf->e_phoff, all, elf->e_phnum * sizeof(all[0]), err);
+
+    ret_segments->count = 0;
+    for (uint32_t i = 0; !rc && i < elf->e_phnum; i++) {
+        if (all[i].p_type != PT_LOAD || !all[i].p_memsz)
+            continue;
+        rc = check_segment(memory, file, ret_segments, &all[i], err);
+        if (!rc)
+            ret_segments->load[ret_segments->count++] = all[i];
+    }
+    if (!rc && !ret_segments->count)
+        rc = stasis_fail(err, STASIS_ERR_ARG,
+                         "kernel %s has nothing to load: give an x86-64 vmlinux or bzImage",
+                         file->path);
+    return rc;
+}
+
+/* Where the image lies, and whether its entry point lies in it. */
+static int describe(const struct stasis_boot_file *file, const struct segments *segments,
+                    uint64_t entry, uint64_t load_addr, struct stasis_boot_image *ret_image,
+                    struct stasis_error *err)
+{
+    uint64_t start = UINT64_MAX, end = 0;
+    bool inside = false;
+
+    for (uint32_t i = 0; i < segments->count; i++) {
+        const Elf64_Phdr *segment = &segments->load[i];
+        uint64_t segment_end = segment->p_paddr + segment->p_memsz;
+
+        start = segment->p_paddr < start ? segment->p_paddr : start;
+        end = segment_end > end ? segment_end : end;
+        inside |= entry >= segment->p_paddr && entry < segment->p_paddr + segment->p_filesz;
+    }
+    if (!inside)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "kernel %s is damaged: its entry point 0x%" PRIx64
+                           " is in none of its segments; fetch or build it again",
+                           file->path, entry);
+    if (load_addr && load_addr != start)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "kernel %s is an ELF file linked to 0x%" PRIx64
+                           " and cannot be moved: leave kernel_load_addr out or give a bzImage",
+                           file->path, start);
+    *ret_image = (struct stasis_boot_image){.start = start,
+                                            .end = end,
+                                            .entry = entry,
+                                            .initrd_max = STASIS_BOOT_INITRD_MAX,
+                                            .cmdline_max = STASIS_BOOT_CMDLINE_MAX};
+    return 0;
+}
+
+static int load_segment(const struct stasis_memory *memory, const struct stasis_boot_file *file,
+                        const Elf64_Phdr *segment, struct stasis_error *err)
+{
+    uint8_t *to = stasis_boot_room(memory, segment->p_paddr, segment->p_memsz);
+
+    if (!to)
+        return stasis_boot_file_no_room(file, segment->p_paddr, segment->p_memsz, err);
+    memset(to + segment->p_filesz, 0, segment->p_memsz - segment->p_filesz);
+    return stasis_boot_file_read(file, segment->p_offset, to, segment->p_filesz, err);
+}
+
+int stasis_elf_load(const struct stasis_memory *memory, const struct stasis_boot_file *file,
+                    uint64_t load_addr, struct stasis_boot_image *ret_image,
+                    struct stasis_error *err)
+{
+    struct stasis_boot_image image;
+    struct segments segments;
+    Elf64_Ehdr elf;
+    int rc = stasis_boot_file_read(file, 0, &elf, sizeof(elf), err);
+
+    if (!rc)
+        rc = check_header(file, &elf, err);
+    if (!rc)
+        rc = read_segments(memory, file, &elf, &segments, err);
+    if (!rc)
+        rc = describe(file, &segments, elf.e_entry, load_addr, &image, err);
+    for (uint32_t i = 0; !rc && i < segments.count; i++)
+        rc = load_segment(memory, file, &segments.load[i], err);
+    if (!rc)
+        *ret_image = image;
+    return rc;
+}

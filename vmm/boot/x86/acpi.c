@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/boot/x86/acpi.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "vmm/boot/x86/acpi_tables.h"
+#include "vmm/boot/x86/boot_x86.h"
+#include "vmm/boot/x86/mptable.h"
+
+#define TABLE_ALIGN 64 /* the FACS asks for it; the others do not mind */
+
+#define SCI 9
+
+/* PM1 registers (acpi.h says what they are worth): ports no board device should sit on. */
+#define PM1A_EVT     0x600
+#define PM1A_EVT_LEN 4
+#define PM1A_CNT     0x604
+#define PM1A_CNT_LEN 2
+
+/* 5.2.9.3: LEGACY_DEVICES is set for the PIT and PICs that KVM models. */
+#define BOOT_LEGACY_DEVICES (1u << 0)
+#define BOOT_8042           (1u << 1)
+#define BOOT_NO_VGA         (1u << 2)
+#define BOOT_NO_CMOS_RTC    (1u << 5)
+
+/* 5.2.9, table 5.10. The buttons' and FIX_RTC bits mean "not in the fixed registers". */
+#define FADT_WBINVD       (1u << 0)
+#define FADT_PROC_C1      (1u << 2)
+#define FADT_PWR_BUTTON   (1u << 4)
+#define FADT_SLP_BUTTON   (1u << 5)
+#define FADT_FIX_RTC      (1u << 6)
+#define FADT_RESET_REG    (1u << 10)
+#define FADT_NO_C2        101 /* latencies above 100 and 1000 µs: no such state */
+#define FADT_NO_C3        1001
+#define I8042_COMMAND     4 /* offset of the command port; 0xfe pulses the CPU's reset line */
+#define I8042_PULSE_RESET 0xfe
+
+#define MADT_PCAT_COMPAT   1u
+#define MADT_LAPIC         0
+#define MADT_IOAPIC        1
+#define MADT_OVERRIDE      2
+#define MADT_NMI           4
+#define MADT_LAPIC_ENABLED 1u
+#define MADT_ALL_CPUS      0xff
+#define MADT_HIGH_LEVEL    0x0d /* active high, level-triggered */
+
+#define SPACE_IO 1
+
+void stasis_acpi_header_init(struct stasis_acpi_header *header, const char *signature,
+                             uint8_t revision, uint32_t length)
+{
+    memset(header, 0, sizeof(*header));
+    memcpy(header->signature, signature, sizeof(header->signature));
+    header->length = length;
+    header->revision = revision;
+    memcpy(header->oem_id, "STASIS", sizeof(header->oem_id));
+    memcpy(header->oem_table_id, "MICROVM ", sizeof(header->oem_table_id));
+    header->oem_revision = 1;
+    memcpy(header->creator_id, "STAS", sizeof(header->creator_id));
+    header->creator_revision = 1;
+}
+
+uint64_t stasis_acpi_arena_next(struct stasis_acpi_arena *arena)
+{
+    static const uint8_t zeros[TABLE_ALIGN];
+
+    stasis_acpi_arena_put(arena, zeros, -arena->len & (TABLE_ALIGN - 1));
+    return arena->gpa + arena->len;
+}
+
+void stasis_acpi_arena_put(struct stasis_acpi_arena *arena, const void *bytes, size_t len)
+{
+    if (len > arena->size - arena->len)
+        arena->overflow = true;
+    if (arena->overflow)
+        return;
+    memcpy(arena->bytes + arena->len, bytes, len);
+    arena->len += len;
+}
+
+/* Closes the table that begins at `gpa` and reaches to the arena's end. */
+static void finish_table(struct stasis_acpi_arena *arena, uint64_t gpa)
+{
+    struct stasis_acpi_header header;
+    uint8_t *table = arena->bytes + (gpa - arena->gpa);
+
+    if (arena->overflow)
+        return;
+    memcpy(&header, table, sizeof(header));
+    header.length = (uint32_t)(arena->gpa + arena->len - gpa);
+    memcpy(table, &header, sizeof(header));
+    header.checksum = stasis_table_checksum(table, header.length);
+    memcpy(table, &header, sizeof(header));
+}
+
+static int put_dsdt(struct stasis_acpi_arena *arena, const struct stasis_board_state *board,
+                    uint64_t *ret_gpa, struct stasis_error *err)
+{
+    struct stasis_acpi_header header;
+    uint64_t gpa = stasis_acpi_arena_next(arena);
+    int rc;
+
+    stasis_acpi_header_init(&header, "DSDT", 2, sizeof(header));
+    stasis_acpi_arena_put(arena, &header, sizeof(header));
+    rc = stasis_acpi_dsdt_put(arena, board, err);
+    if (rc)
+        return rc;
+    finish_table(arena, gpa);
+    *ret_gpa = gpa;
+    return 0;
+}
+
+static uint64_t put_facs(struct stasis_acpi_arena *arena)
+{
+    const struct stasis_acpi_facs facs = {
+        .signature = {'F', 'A', 'C', 'S'}, .length = sizeof(facs), .version = 2};
+    uint64_t gpa = stasis_acpi_arena_next(arena);
+
+    stasis_acpi_arena_put(arena, &facs, sizeof(facs));
+    return gpa;
+}
+
+/* The controller's reset line, when the board has one, serves ACPI's reset register too. */
+static void describe_i8042(struct stasis_acpi_fadt *fadt, const struct stasis_board_state *board)
+{
+    for (uint32_t i = 0; i < board->devices_count; i++) {
+        const struct stasis_board_device_state *device = &board->devices[i];
+
+        if (strcmp(device->type, "stasis.i8042") != 0 || device->bus != STASIS_BUS_PIO)
+            continue;
+        fadt->boot_arch |= BOOT_8042;
+        fadt->flags |= FADT_RESET_REG;
+        fadt->reset_value = I8042_PULSE_RESET;
+        fadt->reset_reg = (struct stasis_acpi_gas){
+            .space = SPACE_IO, .bits = 8, .access = 1, .addr = device->base + I8042_COMMAND};
+    }
+}
+
+static uint64_t put_fadt(struct stasis_acpi_arena *arena, const struct stasis_board_state *board,
+                         uint64_t dsdt, uint64_t facs)
+{
+    struct stasis_acpi_fadt fadt = {
+        .facs = (uint32_t)facs,
+        .dsdt = (uint32_t)dsdt,
+        .sci_int = SCI,
+        .pm1a_evt = PM1A_EVT,
+        .pm1a_cnt = PM1A_CNT,
+        .pm1_evt_len = PM1A_EVT_LEN,
+        .pm1_cnt_len = PM1A_CNT_LEN,
+        .c2_latency = FADT_NO_C2,
+        .c3_latency = FADT_NO_C3,
+        .boot_arch = BOOT_LEGACY_DEVICES | BOOT_NO_VGA | BOOT_NO_CMOS_RTC,
+        .flags = FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_FIX_RTC,
+        .minor_revision = 4,
+        .x_dsdt = dsdt,
+        .x_pm1a_evt = {SPACE_IO, PM1A_EVT_LEN * 8, 0, 2, PM1A_EVT},
+        .x_pm1a_cnt = {SPACE_IO, PM1A_CNT_LEN * 8, 0, 2, PM1A_CNT},
+    };
+    uint64_t gpa = stasis_acpi_arena_next(arena);
+
+    stasis_acpi_header_init(&fadt.header, "FACP", 6, sizeof(fadt));
+    describe_i8042(&fadt, board);
+    stasis_acpi_arena_put(arena, &fadt, sizeof(fadt));
+    finish_table(arena, gpa);
+    return gpa;
+}
+
+static void put_madt_cpus(struct stasis_acpi_arena *arena, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct stasis_acpi_madt_lapic lapic = {MADT_LAPIC, sizeof(lapic), (uint8_t)i,
+                                                     (uint8_t)i, MADT_LAPIC_ENABLED};
+
+        stasis_acpi_arena_put(arena, &lapic, sizeof(lapic));
+    }
+}
+
+/* ISA lines without an override go to the pin of their own number, edge-triggered and active high:
+ * what KVM does with them. The SCI would be taken for active low. */
+static uint64_t put_madt(struct stasis_acpi_arena *arena, const struct stasis_board_state *board)
+{
+    struct stasis_acpi_madt madt = {.lapic_addr = STASIS_LAPIC_GPA, .flags = MADT_PCAT_COMPAT};
+    const struct stasis_acpi_madt_ioapic ioapic = {
+        MADT_IOAPIC, sizeof(ioapic), (uint8_t)board->vcpus, 0, STASIS_IOAPIC_GPA, 0};
+    const struct stasis_acpi_madt_override sci = {MADT_OVERRIDE, sizeof(sci), 0,
+                                                  SCI,           SCI,         MADT_HIGH_LEVEL};
+    const struct stasis_acpi_madt_nmi nmi = {MADT_NMI, sizeof(nmi), MADT_ALL_CPUS, 0, 1};
+    uint64_t gpa = stasis_acpi_arena_next(arena);
+
+    stasis_acpi_header_init(&madt.header, "APIC", 5, sizeof(madt));
+    stasis_acpi_arena_put(arena, &madt, sizeof(madt));
+    put_madt_cpus(arena, board->vcpus);
+    stasis_acpi_arena_put(arena, &ioapic, sizeof(ioapic));
+    stasis_acpi_arena_put(arena, &sci, sizeof(sci));
+    stasis_acpi_arena_put(arena, &nmi, sizeof(nmi));
+    finish_table(arena, gpa);
+    return gpa;
+}
+
+static uint64_t put_xsdt(struct stasis_acpi_arena *arena, uint64_t fadt, uint64_t madt)
+{
+    struct stasis_acpi_xsdt xsdt = {.fadt = fadt, .madt = madt};
+    uint64_t gpa = stasis_acpi_arena_next(arena);
+
+    stasis_acpi_header_init(&xsdt.header, "XSDT", 1, sizeof(xsdt));
+    stasis_acpi_arena_put(arena, &xsdt, sizeof(xsdt));
+    finish_table(arena, gpa);
+    return gpa;
+}
+
+static void write_rsdp(uint8_t *bytes, uint64_t xsdt)
+{
+    struct stasis_acpi_rsdp rsdp = {.revision = 2, .length = sizeof(rsdp), .xsdt = xsdt};
+
+    memcpy(rsdp.signature, "RSD PTR ", sizeof(rsdp.signature));
+    memcpy(rsdp.oem_id, "STASIS", sizeof(rsdp.oem_id));
+    rsdp.checksum = stasis_table_checksum(&rsdp, 20); /* what ACPI 1.0 knew */
+    rsdp.extended_checksum = stasis_table_checksum(&rsdp, sizeof(rsdp));
+    memcpy(bytes, &rsdp, sizeof(rsdp));
+}
+
+int stasis_acpi_build(const struct stasis_board_state *board, uint64_t gpa, uint8_t *bytes,
+                      size_t size, uint64_t *ret_rsdp, struct stasis_error *err)
+{
+    static const struct stasis_acpi_rsdp empty;
+    struct stasis_acpi_arena arena = {.bytes = bytes, .gpa = gpa, .size = size};
+    uint64_t dsdt = 0, xsdt;
+    int rc;
+
+    if (!board->vcpus || board->vcpus > STASIS_MPTABLE_CPUS_MAX)
+        return stasis_fail(err, STASIS_ERR_ARG, "%" PRIu32 " vCPUs: give 1 to %d by --vcpu num=N",
+                           board->vcpus, STASIS_MPTABLE_CPUS_MAX);
+    stasis_acpi_arena_put(&arena, &empty, sizeof(empty));
+    rc = put_dsdt(&arena, board, &dsdt, err);
+    if (rc)
+        return rc;
+    xsdt =
+        put_xsdt(&arena, put_fadt(&arena, board, dsdt, put_facs(&arena)), put_madt(&arena, board));
+    if (arena.overflow)
+        return stasis_fail(err, STASIS_ERR_FULL, "the ACPI tables take more than %zu bytes", size);
+    write_rsdp(bytes, xsdt);
+    *ret_rsdp = gpa;
+    return 0;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The DSDT: one Device() per device of the board, under \_SB.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "vmm/boot/x86/acpi_tables.h"
+#include "vmm/boot/x86/aml.h"
+
+#define NO_GSI UINT32_MAX
+
+struct port_range {
+    uint8_t offset;
+    uint8_t len; /* 0: none */
+};
+
+/* How firmware names a device of ours. Types that are not here (they would be newer than this
+ * release) get no entry: a guest that knows them finds them by itself. */
+struct description {
+    const char *type;
+    const char *prefix;         /* of the name in the namespace */
+    const char *eisa_id;        /* or NULL: known by a device tree name only */
+    const char *compatible;     /* that name */
+    struct port_range ports[2]; /* on the port I/O bus */
+};
+
+/* i8042: data and command port; those between belong to others (0x61 is the PIT's). */
+static const struct description descriptions[] = {
+    {"stasis.serial", "COM", "PNP0501", NULL, {{0, 8}, {0, 0}}},
+    {"stasis.i8042", "KBD", "PNP0303", NULL, {{0, 1}, {4, 1}}},
+    {"stasis.pl031", "RTC", NULL, "arm,pl031", {{0, 0}, {0, 0}}},
+};
+
+static const struct description *find(const char *type)
+{
+    for (size_t i = 0; i < sizeof(descriptions) / sizeof(descriptions[0]); i++) {
+        if (!strcmp(descriptions[i].type, type))
+            return &descriptions[i];
+    }
+    return NULL;
+}
+
+/* _HID "PRP0001" with a compatible string in _DSD: how ACPI names a device that has no id of its
+ * own (Linux Documentation/firmware-guide/acpi/enumeration.rst). */
+static void put_compatible(struct stasis_aml *aml, const char *compatible)
+{
+    /* daffd814-6eba-4d8c-8a91-bc9bbf4aa301, device properties, as ToUUID() lays it out */
+    static const uint8_t uuid[16] = {0x14, 0xd8, 0xff, 0xda, 0xba, 0x6e, 0x8c, 0x4d,
+                                     0x8a, 0x91, 0xbc, 0x9b, 0xbf, 0x4a, 0xa3, 0x01};
+    size_t all, properties, property;
+
+    stasis_aml_name(aml, "_HID");
+    stasis_aml_string(aml, "PRP0001");
+    stasis_aml_name(aml, "_DSD");
+    all = stasis_aml_open_package(aml, 2);
+    stasis_aml_buffer(aml, uuid, sizeof(uuid));
+    properties = stasis_aml_open_package(aml, 1);
+    property = stasis_aml_open_package(aml, 2);
+    stasis_aml_string(aml, "compatible");
+    stasis_aml_string(aml, compatible);
+    stasis_aml_close(aml, property);
+    stasis_aml_close(aml, properties);
+    stasis_aml_close(aml, all);
+}
+
+static void put_resources(struct stasis_aml *aml, const struct description *description,
+                          const struct stasis_board_device_state *device)
+{
+    size_t resources;
+
+    stasis_aml_name(aml, "_CRS");
+    resources = stasis_aml_open_resources(aml);
+    if (device->bus == STASIS_BUS_PIO) {
+        for (unsigned i = 0; i < 2 && description->ports[i].len; i++)
+            stasis_aml_ports(aml, (uint16_t)(device->base + description->ports[i].offset),
+                             description->ports[i].len);
+    } else {
+        stasis_aml_memory(aml, (uint32_t)device->base, (uint32_t)device->size);
+    }
+    if (device->gsi != NO_GSI)
+        stasis_aml_interrupt(aml, device->gsi);
+    stasis_aml_close_resources(aml, resources);
+}
+
+static void put_device(struct stasis_aml *aml, const struct description *description,
+                       const struct stasis_board_device_state *device, uint32_t index)
+{
+    const char name[5] = {description->prefix[0], description->prefix[1], description->prefix[2],
+                          "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index % 36], '\0'};
+    size_t opened = stasis_aml_open_device(aml, name);
+
+    if (description->eisa_id) {
+        stasis_aml_name(aml, "_HID");
+        stasis_aml_eisa_id(aml, description->eisa_id);
+    } else {
+        put_compatible(aml, description->compatible);
+    }
+    stasis_aml_name(aml, "_UID");
+    stasis_aml_int(aml, index);
+    stasis_aml_name(aml, "_STA");
+    stasis_aml_int(aml, 0x0f); /* present, enabled, shown, working */
+    put_resources(aml, description, device);
+    stasis_aml_close(aml, opened);
+}
+
+static int check_device(const struct stasis_board_device_state *device, struct stasis_error *err)
+{
+    if (device->bus != STASIS_BUS_PIO && (device->base > UINT32_MAX || device->size > UINT32_MAX ||
+                                          device->base + device->size > UINT64_C(1) << 32))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "device %s at 0x%" PRIx64 " does not end below 4 GiB, which its "
+                           "description to the guest needs",
+                           device->instance, device->base);
+    return 0;
+}
+
+int stasis_acpi_dsdt_put(struct stasis_acpi_arena *arena, const struct stasis_board_state *board,
+                         struct stasis_error *err)
+{
+    struct stasis_aml aml = {
+        .bytes = arena->bytes + arena->len, .size = arena->size - arena->len, .len = 0};
+    size_t scope = stasis_aml_open_scope(&aml, "_SB_");
+
+    for (uint32_t i = 0; i < board->devices_count; i++) {
+        const struct description *description = find(board->devices[i].type);
+        int rc = check_device(&board->devices[i], err);
+
+        if (rc)
+            return rc;
+        if (description)
+            put_device(&aml, description, &board->devices[i], i);
+    }
+    stasis_aml_close(&aml, scope);
+    arena->len += aml.len;
+    arena->overflow |= aml.overflow;
+    return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Loads a Linux bzImage for its 64-bit entry point (boot.rst).
+ */
+#ifndef STASIS_VMM_BZIMAGE_H
+#define STASIS_VMM_BZIMAGE_H
+
+#include <stdbool.h>
+
+#include "vmm/boot/loader.h"
+
+/* Bytes from the start of a file that stasis_bzimage_detect() wants to see. */
+#define STASIS_BZIMAGE_HEAD (0x1f1 + sizeof(struct setup_header))
+
+/* Whether the len first bytes of a file are a bzImage's. */
+bool stasis_bzimage_detect(const uint8_t *head, size_t len);
+
+/* Loads the protected-mode part at `load_addr`, or where the kernel prefers to be (0).
+ * STASIS_ERR_ARG also for a load_addr that this kernel cannot live with. */
+STASIS_MUST_CHECK int stasis_bzimage_load(const struct stasis_memory *memory,
+                                          const struct stasis_boot_file *file, uint64_t load_addr,
+                                          struct stasis_boot_image *ret_image,
+                                          struct stasis_error *err);
+
+#endif

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Parses by the table in cli_table.c; cli_check.c then looks at what goes together.
+ */
+#include "vmm/cmd/cli_internal.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/api/keyval.h"
+
+/* Words are stored through an unsigned int. */
+_Static_assert(sizeof(enum stasis_cli_cpu) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_cli_then) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_cli_clock) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_cli_background) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_ram_mode) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(bool) == 1 && STASIS_CLI_COUNT <= 32, "sets of options fit 32 bits");
+
+struct parser {
+    struct stasis_options options;
+    struct stasis_cli_given given;
+    struct stasis_error *err;
+};
+
+/* ---- values ---- */
+
+static int copy_text(const char *value, char **ret_copy, struct stasis_error *err)
+{
+    char *copy = strdup(value);
+
+    if (!copy)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
+    *ret_copy = copy;
+    return 0;
+}
+
+/* Place of the first `len` bytes of value in words, or -1. */
+static int word_index(const char *const *words, const char *value, size_t len)
+{
+    for (int i = 0; words[i]; i++)
+        if (strlen(words[i]) == len && !memcmp(words[i], value, len))
+            return i;
+    return -1;
+}
+
+static int set_out(struct parser *parser, const struct stasis_cli_key *key, const char *value)
+{
+    size_t len = strcspn(value, ":");
+    int kind = word_index(key->words, value, len);
+    bool takes_path = kind > STASIS_SERIAL_OUT_NONE;
+
+    if (kind < 0 || takes_path != (value[len] == ':') || (takes_path && !value[len + 1]))
+        return stasis_fail(parser->err, STASIS_ERR_ARG, "%s", key->remedy);
+    parser->options.serial.kind = (enum stasis_serial_out_kind)kind;
+    return takes_path ? copy_text(value + len + 1, &parser->options.serial_path, parser->err) : 0;
+}
+
+static bool level_of(const struct stasis_cli_key *key, const char *value, uint64_t *ret_level)
+{
+    size_t len = strcspn(value, ":");
+    int word = word_index(key->words, value, len);
+
+    if (word == 0 && !value[len]) {
+        *ret_level = 0;
+        return true;
+    }
+    *ret_level = key->min;
+    if (word != 1 || !value[len])
+        return word == 1;
+    return stasis_keyval_number(value + len + 1, false, ret_level) && *ret_level >= key->min &&
+           *ret_level <= key->max;
+}
+
+static int set_value(struct parser *parser, const struct stasis_cli_key *key, const char *value)
+{
+    void *at = (char *)&parser->options + key->offset;
+    uint64_t number;
+    int word;
+
+    switch (key->kind) {
+    case STASIS_CLI_TEXT:
+        if (!*value || (key->max && strlen(value) > key->max))
+            break;
+        return copy_text(value, at, parser->err);
+    case STASIS_CLI_EMPTY_TEXT:
+        return copy_text(value, at, parser->err);
+    case STASIS_CLI_NUMBER:
+    case STASIS_CLI_SIZE:
+        if (!stasis_keyval_number(value, key->kind == STASIS_CLI_SIZE, &number) ||
+            number < key->min || number > key->max)
+            break;
+        *(uint64_t *)at = number;
+        return 0;
+    case STASIS_CLI_WORD:
+    case STASIS_CLI_PERMIT:
+        word = word_index(key->words, value, strlen(value));
+        if (word < 0)
+            break;
+        if (key->kind == STASIS_CLI_PERMIT)
+            *(bool *)at = true;
+        else
+            *(unsigned *)at = (unsigned)word;
+        return 0;
+    case STASIS_CLI_LEVEL:
+        if (!level_of(key, value, &number))
+            break;
+        *(uint64_t *)at = number;
+        return 0;
+    case STASIS_CLI_OUT:
+        return set_out(parser, key, value);
+    }
+    return stasis_fail(parser->err, STASIS_ERR_ARG, "%s", key->remedy);
+}
+
+/* ---- keys ---- */
+
+static int unknown_key(const struct stasis_cli_option *option, const char *name,
+                       struct stasis_error *err)
+{
+    char known[200];
+    size_t used = 0;
+
+    for (const struct stasis_cli_key *key = option->keys; key->name && used < sizeof(known); key++)
+        used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "",
+                                 key->name);
+    return stasis_fail(err, STASIS_ERR_ARG, "unknown key %s; known: %s", name, known);
+}
+
+/* The key that an item is for; the first one when the item, also the first one, names none. */
+static int find_key(const struct stasis_cli_option *option, const struct stasis_keyval *item,
+                    uint32_t seen, uint32_t *ret_index, struct stasis_error *err)
+{
+    uint32_t index = 0;
+
+    if (!item->key && seen)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%s is not key=value; put a value that holds commas in quotes",
+                           item->value);
+    while (item->key && option->keys[index].name &&
+           strcmp(option->keys[index].name, item->key) != 0)
+        index++;
+    if (!option->keys[index].name)
+        return unknown_key(option, item->key, err);
+    if (seen & STASIS_CLI_BIT(index))
+        return stasis_fail(err, STASIS_ERR_ARG, "%s is given twice; give it once",
+                           option->keys[index].name);
+    *ret_index = index;
+    return 0;
+}
+
+static int parse_items(struct parser *parser, const struct stasis_cli_option *option, char *text)
+{
+    uint32_t seen = 0;
+    struct stasis_keyval item;
+    int rc;
+
+    while ((rc = stasis_keyval_next(&text, &item, parser->err)) > 0) {
+        uint32_t index = 0;
+
+        rc = find_key(option, &item, seen, &index, parser->err);
+        if (rc)
+            return rc;
+        rc = set_value(parser, &option->keys[index], item.value);
+        if (rc)
+            return stasis_wrap(parser->err, rc, "%s=%.60s", option->keys[index].name, item.value);
+        seen |= STASIS_CLI_BIT(index);
+    }
+    if (!rc && !(seen & 1))
+        return stasis_fail(parser->err, STASIS_ERR_ARG, "%s=%s is missing", option->keys->name,
+                           option->keys->arg);
+    if (option == &stasis_cli_options[STASIS_CLI_SERIAL])
+        parser->given.serial_keys = seen;
+    return rc;
+}
+
+/* ---- options ---- */
+
+/* How alike two names are: length of what they share at the start and at the end. */
+static size_t likeness(const char *a, const char *b)
+{
+    size_t start = 0;
+    size_t end = 0;
+    size_t a_len = strlen(a);
+    size_t b_len = strlen(b);
+    size_t shorter = a_len < b_len ? a_len : b_len;
+
+    while (start < shorter && a[start] == b[start])
+        start++;
+    while (end < shorter - start && a[a_len - 1 - end] == b[b_len - 1 - end])
+        end++;
+    return start + end;
+}
+
+static int unknown_option(const char *arg, struct stasis_error *err)
+{
+    const char *name = arg + strspn(arg, "-");
+    const char *nearest = "help";
+    size_t most = 2; /* fewer letters in common are chance */
+
+    for (size_t i = 0; i < STASIS_CLI_COUNT; i++) {
+        size_t alike = likeness(name, stasis_cli_options[i].name);
+
+        if (alike > most) {
+            most = alike;
+            nearest = stasis_cli_options[i].name;
+        }
+    }
+    return stasis_fail(err, STASIS_ERR_ARG, "%.60s is not an option; %s --%s", arg,
+                       most > 2 ? "did you mean" : "see", nearest);
+}
+
+/* Index of the option that arg names ("--name" or "--name=value"), or -1; *ret_value is behind the
+ * "=", or NULL. */
+static int find_option(const char *arg, const char **ret_value)
+{
+    size_t len = strcspn(arg, "=");
+
+    *ret_value = arg[len] ? arg + len + 1 : NULL;
+    for (int i = 0; i < STASIS_CLI_COUNT; i++) {
+        const char *name = stasis_cli_options[i].name;
+
+        if (len == strlen(name) + 2 && !memcmp(arg, "--", 2) && !memcmp(arg + 2, name, len - 2))
+            return i;
+    }
+    return -1;
+}
+
+static int parse_value(struct parser *parser, const struct stasis_cli_option *option,
+                       const char *value)
+{
+    char *text = NULL;
+    int rc = copy_text(value, &text, parser->err);
+
+    if (!rc)
+        rc = parse_items(parser, option, text);
+    free(text);
+    return rc ? stasis_wrap(parser->err, rc, "--%s", option->name) : 0;
+}
+
+/* Takes the option at argv[0] and its value; *ret_used is how many arguments that was. */
+static int parse_option(struct parser *parser, int argc, char *const *argv, int *ret_used)
+{
+    const struct stasis_cli_option *option;
+    const char *value;
+    int id = find_option(argv[0], &value);
+
+    if (id < 0)
+        return unknown_option(argv[0], parser->err);
+    option = &stasis_cli_options[id];
+    if (parser->given.options & STASIS_CLI_BIT(id))
+        return stasis_fail(parser->err, STASIS_ERR_ARG, "--%s is given twice; give it once",
+                           option->name);
+    parser->given.options |= STASIS_CLI_BIT(id);
+    *ret_used = 1;
+    if (!option->keys)
+        return value ? stasis_fail(parser->err, STASIS_ERR_ARG,
+                                   "--%s takes no value; leave out =%.60s", option->name, value)
+                     : 0;
+    if (!value && argc > 1 && strncmp(argv[1], "--", 2) != 0) {
+        value = argv[1];
+        *ret_used = 2;
+    }
+    if (!value)
+        return stasis_fail(parser->err, STASIS_ERR_ARG, "--%s needs a value: --%s %s=%s",
+                           option->name, option->name, option->keys->name, option->keys->arg);
+    return parse_value(parser, option, value);
+}
+
+static int finish(struct parser *parser)
+{
+    struct stasis_options *options = &parser->options;
+
+    options->demo = parser->given.options & STASIS_CLI_BIT(STASIS_CLI_DEMO);
+    options->snapshot_timed = options->snapshot_after_ms != UINT64_MAX;
+    if (!options->snapshot_timed)
+        options->snapshot_after_ms = 0;
+    options->serial.path = options->serial_path;
+    options->serial.append = options->restore_path != NULL;
+    return stasis_cli_check(options, &parser->given, parser->err);
+}
+
+/* Arguments are quoted in messages, and a message is one line whatever they hold. */
+static void one_line(struct stasis_error *err)
+{
+    for (char *at = err->msg; *at; at++)
+        if (iscntrl((unsigned char)*at))
+            *at = '?';
+}
+
+static bool has_arg(int argc, char *const *argv, const char *arg)
+{
+    for (int i = 1; i < argc; i++)
+        if (!strcmp(argv[i], arg))
+            return true;
+    return false;
+}
+
+int stasis_cli_parse(int argc, char *const *argv, struct stasis_options *ret_options,
+                     struct stasis_error *err)
+{
+    struct parser parser = {
+        .options = {.memory_mib = STASIS_CLI_MEMORY_MIB_DEFAULT,
+                    .vcpus = 1,
+                    .snapshot_after_ms = UINT64_MAX,
+                    .help = has_arg(argc, argv, "--help"),
+                    .version = has_arg(argc, argv, "--version")},
+        .err = err,
+    };
+    int rc = 0;
+
+    if (!parser.options.help && !parser.options.version) {
+        int used;
+
+        for (int i = 1; i < argc && !rc; i += used) {
+            used = 1;
+            rc = parse_option(&parser, argc - i, argv + i, &used);
+        }
+        if (!rc)
+            rc = finish(&parser);
+    }
+    if (rc && err)
+        one_line(err);
+    if (rc)
+        stasis_cli_fini(&parser.options);
+    else
+        *ret_options = parser.options;
+    return rc;
+}
+
+void stasis_cli_fini(struct stasis_options *options)
+{
+    free(options->kernel_path);
+    free(options->kernel_cmdline);
+    free(options->initrd_path);
+    free(options->board_release);
+    free(options->snapshot_target);
+    free(options->snapshot_path);
+    free(options->snapshot_on_output);
+    free(options->restore_path);
+    free(options->serial_path);
+    free(options->metrics_path);
+    memset(options, 0, sizeof(*options));
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What options have to agree on with each other.
+ */
+#include "vmm/cmd/cli_internal.h"
+
+#include <string.h>
+
+#include "stasis/migrate.h"
+
+static int check_source(const struct stasis_cli_given *given, struct stasis_error *err)
+{
+    const uint32_t fresh_only =
+        STASIS_CLI_BIT(STASIS_CLI_KERNEL) | STASIS_CLI_BIT(STASIS_CLI_DEMO) |
+        STASIS_CLI_BIT(STASIS_CLI_INITRD) | STASIS_CLI_BIT(STASIS_CLI_MEMORY) |
+        STASIS_CLI_BIT(STASIS_CLI_VCPU) | STASIS_CLI_BIT(STASIS_CLI_CPU) |
+        STASIS_CLI_BIT(STASIS_CLI_BOARD);
+    uint32_t seen = given->options;
+    bool restore = seen & STASIS_CLI_BIT(STASIS_CLI_RESTORE);
+
+    for (int i = 0; restore && i < STASIS_CLI_COUNT; i++)
+        if (seen & fresh_only & STASIS_CLI_BIT(i))
+            return stasis_fail(err, STASIS_ERR_ARG,
+                               "--%s does not go with --restore: a thawed guest brings its own; "
+                               "leave out --%s",
+                               stasis_cli_options[i].name, stasis_cli_options[i].name);
+    if (seen & STASIS_CLI_BIT(STASIS_CLI_KERNEL) && seen & STASIS_CLI_BIT(STASIS_CLI_DEMO))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "--kernel does not go with --demo; leave out one of them");
+    if (!restore && !(seen & (STASIS_CLI_BIT(STASIS_CLI_KERNEL) | STASIS_CLI_BIT(STASIS_CLI_DEMO))))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "nothing to run; give --kernel FILE, --demo or --restore FILE");
+    if (!restore && seen & STASIS_CLI_BIT(STASIS_CLI_ALLOW))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "--allow is for thawing; give --restore FILE, or leave out --allow");
+    return 0;
+}
+
+static int check_serial(const struct stasis_options *options, const struct stasis_cli_given *given,
+                        struct stasis_error *err)
+{
+    static const struct {
+        uint32_t key; /* place in the table */
+        enum stasis_serial_out_kind kind;
+        const char *remedy;
+    } only[] = {
+        {1, STASIS_SERIAL_OUT_FILE, "limit is for out=file:PATH; leave it out"},
+        {2, STASIS_SERIAL_OUT_RING, "size is for out=ring:PATH; leave it out"},
+    };
+
+    for (size_t i = 0; i < sizeof(only) / sizeof(only[0]); i++)
+        if (given->serial_keys & STASIS_CLI_BIT(only[i].key) &&
+            options->serial.kind != only[i].kind)
+            return stasis_fail(err, STASIS_ERR_ARG, "--serial: %s", only[i].remedy);
+    return 0;
+}
+
+static bool is_stream(const char *path)
+{
+    return path && !strcmp(path, STASIS_CLI_STREAM);
+}
+
+/* Standard input and output cannot carry both a snapshot and the guest's serial port. */
+static int check_streams(const struct stasis_options *options, struct stasis_error *err)
+{
+    bool out = is_stream(options->snapshot_path);
+
+    if (out && options->snapshot_then == STASIS_CLI_THEN_RESUME)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "--snapshot-out -: a stream takes one snapshot; leave out then=resume");
+    if ((out || is_stream(options->restore_path)) &&
+        options->serial.kind == STASIS_SERIAL_OUT_STDIO)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "--%s - needs standard %s for itself; add --serial none, or --serial "
+                           "file:PATH",
+                           out ? "snapshot-out" : "restore", out ? "output" : "input");
+    return 0;
+}
+
+static int check_release(const char *option, const char *name, struct stasis_error *err)
+{
+    const struct stasis_release *release;
+    int rc = name ? stasis_release_get(name, &release, err) : 0;
+
+    return rc ? stasis_wrap(err, rc, "%s", option) : 0;
+}
+
+static int check_releases(const struct stasis_options *options, struct stasis_error *err)
+{
+    int rc = check_release("--board", options->board_release, err);
+
+    if (!rc)
+        rc = check_release("--snapshot-out", options->snapshot_target, err);
+    if (!rc && options->snapshot_loss == STASIS_CLI_LOSS_ALLOW && !options->snapshot_target)
+        rc = stasis_fail(err, STASIS_ERR_ARG,
+                         "--snapshot-out: loss=allow goes with target=RELEASE; leave it out");
+    return rc;
+}
+
+int stasis_cli_check(const struct stasis_options *options, const struct stasis_cli_given *given,
+                     struct stasis_error *err)
+{
+    int rc = check_source(given, err);
+
+    if (!rc)
+        rc = check_serial(options, given, err);
+    if (!rc)
+        rc = check_releases(options, err);
+    return rc ? rc : check_streams(options, err);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/cmd/cli_internal.h"
+
+#include <stddef.h>
+
+#define AT(member) offsetof(struct stasis_options, member)
+
+static const char *const cpu_words[] = {"host", "baseline", NULL};
+static const char *const then_words[] = {"exit", "resume", NULL};
+static const char *const compress_words[] = {"none", "zlib", NULL};
+static const char *const sync_words[] = {"full", "none", NULL};
+static const char *const clock_words[] = {"continue", "advance", NULL};
+static const char *const background_words[] = {"on", "off", NULL};
+/* In the order of enum stasis_ram_mode. */
+static const char *const memory_words[] = {"auto", "copy", "map", "lazy", NULL};
+static const char *const loss_words[] = {"refuse", "allow", NULL};
+static const char *const allow_words[] = {"tsc", NULL};
+const char *const stasis_cli_out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
+
+#define GIVE_FILE "give the name of a file"
+#define GIVE_SIZE "give bytes from 1 to 1024G, for example 64M"
+
+static const struct stasis_cli_key kernel_keys[] = {
+    {"path", STASIS_CLI_TEXT, AT(kernel_path), "FILE", GIVE_FILE},
+    {"cmdline", STASIS_CLI_EMPTY_TEXT, AT(kernel_cmdline), "TEXT", ""},
+    {"kernel_load_addr", STASIS_CLI_NUMBER, AT(kernel_load_addr), "ADDR",
+     "give a guest address, for example 0x1000000", 1, UINT64_C(1) << 46},
+    {0},
+};
+
+static const struct stasis_cli_key restore_keys[] = {
+    {"path", STASIS_CLI_TEXT, AT(restore_path), "FILE", GIVE_FILE},
+    {"clock", STASIS_CLI_WORD, AT(restore_clock), "continue|advance", "give continue or advance",
+     .words = clock_words},
+    {"memory", STASIS_CLI_WORD, AT(restore_memory), "auto|lazy|copy|map",
+     "give auto, lazy, copy or map", .words = memory_words},
+    {"background", STASIS_CLI_WORD, AT(restore_background), "on|off", "give on or off",
+     .words = background_words},
+    {0},
+};
+
+static const struct stasis_cli_key initrd_keys[] = {
+    {"path", STASIS_CLI_TEXT, AT(initrd_path), "FILE", GIVE_FILE},
+    {0},
+};
+
+static const struct stasis_cli_key memory_keys[] = {
+    {"size_mib", STASIS_CLI_NUMBER, AT(memory_mib), "N", "give MiB from 1 to 67108864 (64 TiB)", 1,
+     UINT64_C(64) << 20},
+    {0},
+};
+
+static const struct stasis_cli_key vcpu_keys[] = {
+    {"num", STASIS_CLI_NUMBER, AT(vcpus), "1", "give 1: this release runs one vCPU", 1, 1},
+    {0},
+};
+
+static const struct stasis_cli_key cpu_keys[] = {
+    {"model", STASIS_CLI_WORD, AT(cpu), "host|baseline", "give host or baseline",
+     .words = cpu_words},
+    {0},
+};
+
+static const struct stasis_cli_key board_keys[] = {
+    {"release", STASIS_CLI_TEXT, AT(board_release), "RELEASE", "give a release, for example 0.1.0"},
+    {0},
+};
+
+static const struct stasis_cli_key serial_keys[] = {
+    {"out", STASIS_CLI_OUT, 0, "stdio|none|file:PATH|ring:PATH|pipe:PATH",
+     "give stdio, none, file:PATH, ring:PATH or pipe:PATH", .words = stasis_cli_out_words},
+    {"limit", STASIS_CLI_SIZE, AT(serial.limit), "BYTES", GIVE_SIZE, 1,
+     STASIS_SERIAL_OUT_BYTES_MAX},
+    {"size", STASIS_CLI_SIZE, AT(serial.size), "BYTES", GIVE_SIZE, 1, STASIS_SERIAL_OUT_BYTES_MAX},
+    {"rate", STASIS_CLI_SIZE, AT(serial.rate), "BYTES",
+     "give bytes per second from 1 to 1G, for example 64K", 1, STASIS_SERIAL_OUT_RATE_MAX},
+    {0},
+};
+
+static const struct stasis_cli_key snapshot_keys[] = {
+    {"path", STASIS_CLI_TEXT, AT(snapshot_path), "FILE", GIVE_FILE},
+    {"on_output", STASIS_CLI_TEXT, AT(snapshot_on_output), "TEXT",
+     "give 1 to 255 bytes that the guest will print", .max = 255},
+    {"after_ms", STASIS_CLI_NUMBER, AT(snapshot_after_ms), "N",
+     "give milliseconds up to 1000000000000", 0, UINT64_C(1000000000000)},
+    {"then", STASIS_CLI_WORD, AT(snapshot_then), "exit|resume", "give exit or resume",
+     .words = then_words},
+    {"compress", STASIS_CLI_LEVEL, AT(snapshot_zlib_level), "none|zlib[:LEVEL]",
+     "give none, zlib, or zlib:1 (fast) to zlib:12 (small)", 1, 12, .words = compress_words},
+    {"sync", STASIS_CLI_WORD, AT(snapshot_sync), "full|none", "give full or none",
+     .words = sync_words},
+    {"target", STASIS_CLI_TEXT, AT(snapshot_target), "RELEASE",
+     "give a release, for example 0.1.0"},
+    {"loss", STASIS_CLI_WORD, AT(snapshot_loss), "refuse|allow", "give refuse or allow",
+     .words = loss_words},
+    {0},
+};
+
+static const struct stasis_cli_key metrics_keys[] = {
+    {"path", STASIS_CLI_TEXT, AT(metrics_path), "FILE", GIVE_FILE},
+    {0},
+};
+
+static const struct stasis_cli_key allow_keys[] = {
+    {"what", STASIS_CLI_PERMIT, AT(allow_tsc), "tsc", "give tsc", .words = allow_words},
+    {0},
+};
+
+const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
+    [STASIS_CLI_KERNEL] = {"kernel", kernel_keys, "Boot a Linux kernel, bzImage or ELF vmlinux.\n",
+                           "What to run (one of these):"},
+    [STASIS_CLI_DEMO] = {"demo", NULL, "Boot the small guest that is built in.\n"},
+    [STASIS_CLI_RESTORE] = {"restore", restore_keys,
+                            "Thaw the guest in FILE; - reads it from standard input.\n"
+                            "clock=continue (default): no time has passed for the guest;\n"
+                            "clock=advance: its clocks skip the time that has.\n"
+                            "memory=lazy: each part is read and verified when it is touched;\n"
+                            "copy: all before the guest runs; map: the file is mapped, and\n"
+                            "verified behind the guest; auto (default): lazy, or else copy.\n"
+                            "background=off: lazy loads, map verifies nothing unasked.\n"},
+    [STASIS_CLI_INITRD] = {"initrd", initrd_keys, "Initial RAM disk.\n",
+                           "The machine (a thawed guest brings its own):"},
+    [STASIS_CLI_MEMORY] = {"memory", memory_keys, "RAM in MiB (default 256).\n"},
+    [STASIS_CLI_VCPU] = {"vcpu", vcpu_keys, "Number of vCPUs: 1 in this release.\n"},
+    [STASIS_CLI_CPU] = {"cpu", cpu_keys,
+                        "host (default): what this CPU has; baseline: a small, fixed CPU,\n"
+                        "so that the guest thaws on any host.\n"},
+    [STASIS_CLI_BOARD] = {"board", board_keys,
+                          "The default board of that release, which can then thaw the guest.\n"},
+    [STASIS_CLI_SERIAL] = {"serial", serial_keys,
+                           "Where serial output goes (default stdio); only stdio takes input.\n"
+                           "file: up to limit (64M); ring: the last size (1M) bytes;\n"
+                           "pipe: a named FIFO; rate: bytes per second at most.\n",
+                           "Serial port:"},
+    [STASIS_CLI_SNAPSHOT_OUT] = {"snapshot-out", snapshot_keys,
+                                 "Where to freeze the guest to; - writes to standard output.\n"
+                                 "When: on SIGUSR1, Ctrl-A s, or TEXT on the serial port, or\n"
+                                 "N ms after the start. Then exit (default) or resume.\n"
+                                 "compress: how RAM is stored (default none);\n"
+                                 "sync=none: do not wait for the disk.\n"
+                                 "target: a file for that older release; loss=allow: without\n"
+                                 "what it cannot say, instead of refusing.\n",
+                                 "Freeze and thaw:"},
+    [STASIS_CLI_ALLOW] = {"allow", allow_keys,
+                          "With --restore: run although the TSC's rate here differs from the\n"
+                          "guest's and cannot be scaled.\n"},
+    [STASIS_CLI_METRICS] = {"metrics", metrics_keys,
+                            "Write to FILE, as JSON, how long a freeze or thaw took.\n", "Other:"},
+    [STASIS_CLI_HELP] = {"help", NULL, "Print this.\n"},
+    [STASIS_CLI_VERSION] = {"version", NULL, "Print the version.\n"},
+};

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include <signal.h>
+#include <stdio.h>
+
+#include "vmm/cmd/cli.h"
+#include "vmm/host/clock.h"
+#include "vmm/host/terminal.h"
+#include "vmm/cmd/say.h"
+#include "vmm/cmd/session.h"
+
+int main(int argc, char **argv)
+{
+    struct stasis_options options;
+    uint64_t start_us = stasis_monotonic_us();
+    struct stasis_error err;
+    int status = 0;
+
+    /* A reader that goes away, and a file that may not grow, are errors of a write, not the end of
+     * the guest. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    if (stasis_console_fill_fds(&err) || stasis_cli_parse(argc, argv, &options, &err))
+        return stasis_say_error(&err);
+    if (options.help)
+        stasis_cli_print_help(stdout);
+    else if (options.version)
+        stasis_cli_print_version(stdout);
+    else
+        status = stasis_session_run(&options, start_us);
+    stasis_cli_fini(&options);
+    return status;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Escape keys, and reading without ever waiting.
+ */
+#include "vmm/host/terminal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char stasis_console_help[] = "Ctrl-A x       end the VM\n"
+                                   "Ctrl-A s       freeze it to the file of --snapshot-out\n"
+                                   "Ctrl-A c       give up the freeze under way\n"
+                                   "Ctrl-A h       show this help\n"
+                                   "Ctrl-A Ctrl-A  send Ctrl-A to the guest (also Ctrl-A a)\n";
+
+static unsigned command_of(uint8_t key)
+{
+    switch (key) {
+    case 'x':
+        return STASIS_CONSOLE_QUIT;
+    case 's':
+        return STASIS_CONSOLE_SNAPSHOT;
+    case 'h':
+        return STASIS_CONSOLE_HELP;
+    case 'c':
+        return STASIS_CONSOLE_CANCEL;
+    default:
+        return 0;
+    }
+}
+
+size_t stasis_console_filter(struct stasis_console_filter *filter, uint8_t *bytes, size_t len,
+                             unsigned *commands)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        uint8_t key = bytes[i];
+        bool escaped = filter->escaped;
+
+        filter->escaped = !escaped && key == STASIS_CONSOLE_ESCAPE;
+        if (escaped && (key == STASIS_CONSOLE_ESCAPE || key == 'a'))
+            bytes[kept++] = STASIS_CONSOLE_ESCAPE;
+        else if (escaped)
+            *commands |= command_of(key);
+        else if (!filter->escaped)
+            bytes[kept++] = key;
+    }
+    return kept;
+}
+
+void stasis_console_input_init(struct stasis_console_input *input, int fd)
+{
+    memset(input, 0, sizeof(*input));
+    input->fd = fd;
+    input->is_terminal = isatty(fd) == 1;
+}
+
+void stasis_console_input_fini(struct stasis_console_input *input)
+{
+    free(input->held);
+    input->held = NULL;
+    input->held_len = 0;
+}
+
+/* O_NONBLOCK would be seen by everybody who shares standard input, so poll() decides. */
+static bool read_ready(int fd, uint8_t *bytes, size_t room, size_t *ret_len)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    ssize_t n;
+
+    *ret_len = 0;
+    if (!room || poll(&ready, 1, 0) == 0)
+        return true;
+    n = read(fd, bytes, room);
+    if (n < 0)
+        return errno == EINTR || errno == EAGAIN;
+    *ret_len = (size_t)n;
+    return n > 0;
+}
+
+static bool read_keys(struct stasis_console_input *input, unsigned *commands)
+{
+    uint8_t keys[1024];
+    size_t room = STASIS_CONSOLE_HELD_MAX - input->held_len;
+    size_t len;
+    bool more = read_ready(input->fd, keys, sizeof(keys), &len);
+
+    len = stasis_console_filter(&input->filter, keys, len, commands);
+    if (!input->held)
+        input->held = malloc(STASIS_CONSOLE_HELD_MAX);
+    if (!input->held)
+        return more;
+    if (len > room)
+        len = room;
+    memcpy(input->held + input->held_len, keys, len);
+    input->held_len += len;
+    return more;
+}
+
+bool stasis_console_read(struct stasis_console_input *input, uint8_t *bytes, size_t room,
+                         size_t *ret_len, unsigned *ret_commands)
+{
+    size_t len;
+    bool more;
+
+    *ret_commands = 0;
+    if (!input->is_terminal)
+        return read_ready(input->fd, bytes, room, ret_len);
+    more = read_keys(input, ret_commands);
+    len = input->held_len < room ? input->held_len : room;
+    *ret_len = len;
+    if (!len)
+        return more;
+    memcpy(bytes, input->held, len);
+    input->held_len -= len;
+    memmove(input->held, input->held + len, input->held_len);
+    return more;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * EPOLLONESHOT is what makes a source silent after each report. Events are taken one at a time, so
+ * that a callback can remove any source without a report of it waiting in an array; epoll itself
+ * serves ready descriptors in turn.
+ */
+#include "vmm/host/loop.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int stasis_loop_init(struct stasis_loop *loop, struct stasis_error *err)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (epoll_fd < 0 || wake_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, wake_fd, &event)) {
+        stasis_fail_errno(err, STASIS_ERR_IO, "cannot make an event loop");
+        if (epoll_fd >= 0)
+            close(epoll_fd);
+        if (wake_fd >= 0)
+            close(wake_fd);
+        return STASIS_ERR_IO;
+    }
+    loop->epoll_fd = epoll_fd;
+    loop->wake_fd = wake_fd;
+    atomic_init(&loop->stopping, false);
+    loop->steady = NULL;
+    pthread_mutex_init(&loop->lock, NULL);
+    return 0;
+}
+
+void stasis_loop_fini(struct stasis_loop *loop)
+{
+    close(loop->epoll_fd);
+    close(loop->wake_fd);
+    pthread_mutex_destroy(&loop->lock);
+}
+
+/* Makes the wait return, so that the loop looks at its flag and its list. */
+static void wake(const struct stasis_loop *loop)
+{
+    const uint64_t one = 1;
+    /* Refused only when the counter is full, and then the loop is being woken already. */
+    ssize_t ignored = write(loop->wake_fd, &one, sizeof(one));
+
+    (void)ignored;
+}
+
+static void clear_wake(const struct stasis_loop *loop)
+{
+    uint64_t count;
+    ssize_t ignored = read(loop->wake_fd, &count, sizeof(count));
+
+    (void)ignored;
+}
+
+static void unlink_steady(struct stasis_loop *loop, struct stasis_loop_source *source)
+{
+    struct stasis_loop_source **at = &loop->steady;
+
+    while (*at && *at != source)
+        at = &(*at)->next_steady;
+    if (*at)
+        *at = source->next_steady;
+    source->next_steady = NULL;
+    source->steady_events = 0;
+}
+
+static void arm_steady(struct stasis_loop *loop, struct stasis_loop_source *source, uint32_t events)
+{
+    struct stasis_loop_source **end = &loop->steady;
+
+    pthread_mutex_lock(&loop->lock);
+    unlink_steady(loop, source);
+    while (*end)
+        end = &(*end)->next_steady;
+    *end = source;
+    source->steady_events = events;
+    pthread_mutex_unlock(&loop->lock);
+    wake(loop);
+}
+
+int stasis_loop_arm(struct stasis_loop *loop, struct stasis_loop_source *source, uint32_t events,
+                    struct stasis_error *err)
+{
+    struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = source};
+
+    if (!epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event))
+        return 0;
+    if (errno == ENOENT && !epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event))
+        return 0;
+    if (errno == EPERM) {
+        arm_steady(loop, source, events);
+        return 0;
+    }
+    return stasis_fail_errno(err, STASIS_ERR_IO, "cannot watch descriptor %d", source->fd);
+}
+
+void stasis_loop_remove(struct stasis_loop *loop, struct stasis_loop_source *source)
+{
+    pthread_mutex_lock(&loop->lock);
+    unlink_steady(loop, source);
+    pthread_mutex_unlock(&loop->lock);
+    (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+}
+
+/* Takes the first always ready source off its list: the report it was armed for. */
+static struct stasis_loop_source *take_steady(struct stasis_loop *loop, uint32_t *ret_events)
+{
+    struct stasis_loop_source *source;
+
+    pthread_mutex_lock(&loop->lock);
+    source = loop->steady;
+    if (source) {
+        *ret_events = source->steady_events;
+        unlink_steady(loop, source);
+    }
+    pthread_mutex_unlock(&loop->lock);
+    return source;
+}
+
+static bool has_steady(struct stasis_loop *loop)
+{
+    bool has;
+
+    pthread_mutex_lock(&loop->lock);
+    has = loop->steady != NULL;
+    pthread_mutex_unlock(&loop->lock);
+    return has;
+}
+
+/* One wait: at most one report of each sort. A callback may have removed the steady source that
+ * kept the wait short, so it is taken only when its turn has come. */
+static int turn(struct stasis_loop *loop)
+{
+    struct epoll_event event;
+    struct stasis_loop_source *source;
+    uint32_t events = 0;
+    int count = epoll_wait(loop->epoll_fd, &event, 1, has_steady(loop) ? 0 : -1);
+
+    if (count < 0)
+        return errno == EINTR ? 0 : -1;
+    if (count > 0) {
+        source = event.data.ptr;
+        if (source)
+            source->ready(source->ctx, event.events);
+        else
+            clear_wake(loop);
+    }
+    if (atomic_load(&loop->stopping))
+        return 0;
+    source = take_steady(loop, &events);
+    if (source)
+        source->ready(source->ctx, events);
+    return 0;
+}
+
+int stasis_loop_run(struct stasis_loop *loop, struct stasis_error *err)
+{
+    while (!atomic_exchange(&loop->stopping, false))
+        if (turn(loop))
+            return stasis_fail_errno(err, STASIS_ERR_IO, "waiting for events");
+    return 0;
+}
+
+void stasis_loop_stop(struct stasis_loop *loop)
+{
+    atomic_store(&loop->stopping, true);
+    wake(loop);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/host/serial_sink_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/host/clock.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+uint64_t stasis_serial_out_bucket_fill(struct stasis_serial_out_bucket *bucket, uint64_t now,
+                                       uint64_t want)
+{
+    uint64_t elapsed = now > bucket->last_ns ? now - bucket->last_ns : 0;
+    uint64_t fresh;
+
+    if (!bucket->rate)
+        return want;
+    if (elapsed >= NS_PER_S) {
+        bucket->tokens = bucket->rate;
+        bucket->last_ns = now;
+    } else {
+        fresh = elapsed * bucket->rate / NS_PER_S; /* no overflow: rate <= 2^30 */
+        bucket->tokens += fresh;
+        bucket->last_ns += fresh * NS_PER_S / bucket->rate; /* the rest counts next time */
+        if (bucket->tokens > bucket->rate)
+            bucket->tokens = bucket->rate;
+    }
+    return want < bucket->tokens ? want : bucket->tokens;
+}
+
+size_t stasis_serial_out_dropped(struct stasis_serial_out *out, enum stasis_serial_out_drop why,
+                                 size_t len)
+{
+    out->stats.dropped[why] += len;
+    return len;
+}
+
+size_t stasis_serial_out_failed(struct stasis_serial_out *out, size_t len)
+{
+    out->stats.last_errno = errno;
+    return stasis_serial_out_dropped(out, STASIS_SERIAL_OUT_DROP_ERROR, len);
+}
+
+static size_t write_none(struct stasis_serial_out *out, const uint8_t *bytes, size_t len)
+{
+    (void)out;
+    (void)bytes;
+    return len;
+}
+
+static int open_kind(struct stasis_serial_out *out, const struct stasis_serial_out_options *options,
+                     struct stasis_error *err)
+{
+    switch (options->kind) {
+    case STASIS_SERIAL_OUT_STDIO:
+        stasis_serial_out_open_stdio(out);
+        return 0;
+    case STASIS_SERIAL_OUT_NONE:
+        out->write = write_none;
+        return 0;
+    case STASIS_SERIAL_OUT_FILE:
+        return stasis_serial_out_open_file(out, options, err);
+    case STASIS_SERIAL_OUT_RING:
+        return stasis_serial_out_open_ring(out, options, err);
+    case STASIS_SERIAL_OUT_PIPE:
+        return stasis_serial_out_open_pipe(out, options, err);
+    }
+    return stasis_fail(err, STASIS_ERR_ARG, "no such kind of serial output: %d", options->kind);
+}
+
+int stasis_serial_out_open(const struct stasis_serial_out_options *options,
+                           struct stasis_serial_out **ret_out, struct stasis_error *err)
+{
+    struct stasis_serial_out *out;
+    int rc;
+
+    if (options->rate > STASIS_SERIAL_OUT_RATE_MAX ||
+        options->limit > STASIS_SERIAL_OUT_BYTES_MAX || options->size > STASIS_SERIAL_OUT_BYTES_MAX)
+        return stasis_fail(err, STASIS_ERR_ARG, "serial output: rate, limit or size is too large");
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    out = calloc(1, sizeof(*out));
+    if (!out)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "serial output: out of memory");
+    out->fd = -1;
+    out->watch_fd = -1;
+    out->bucket = (struct stasis_serial_out_bucket){
+        .rate = options->rate, .tokens = options->rate, .last_ns = stasis_monotonic_ns()};
+    rc = open_kind(out, options, err);
+    if (rc)
+        stasis_serial_out_close(out);
+    else
+        *ret_out = out;
+    return rc;
+}
+
+size_t stasis_serial_out_write(struct stasis_serial_out *out, const void *bytes, size_t len)
+{
+    size_t allowed = len;
+    size_t taken;
+
+    if (out->bucket.rate)
+        allowed = (size_t)stasis_serial_out_bucket_fill(&out->bucket, stasis_monotonic_ns(), len);
+    taken = out->write(out, bytes, allowed);
+    if (out->bucket.rate)
+        out->bucket.tokens -= taken;
+    if (taken < allowed)
+        return taken;
+    return taken + stasis_serial_out_dropped(out, STASIS_SERIAL_OUT_DROP_RATE, len - taken);
+}
+
+int stasis_serial_out_fd(const struct stasis_serial_out *out)
+{
+    return out->watch_fd;
+}
+
+size_t stasis_serial_out_drain(struct stasis_serial_out *out, const void *bytes, size_t len,
+                               int timeout_ms)
+{
+    uint64_t end = stasis_monotonic_ns() + (uint64_t)timeout_ms * (NS_PER_S / 1000);
+    const uint8_t *from = bytes;
+    size_t taken = stasis_serial_out_write(out, from, len);
+
+    for (uint64_t now = stasis_monotonic_ns(); taken < len && now < end;
+         now = stasis_monotonic_ns()) {
+        struct pollfd ready = {.fd = out->watch_fd, .events = POLLOUT};
+
+        (void)poll(&ready, 1, (int)((end - now) / (NS_PER_S / 1000)) + 1);
+        taken += stasis_serial_out_write(out, from + taken, len - taken);
+    }
+    return taken;
+}
+
+void stasis_serial_out_stats(const struct stasis_serial_out *out,
+                             struct stasis_serial_out_stats *ret_stats)
+{
+    *ret_stats = out->stats;
+}
+
+bool stasis_serial_out_summary(const struct stasis_serial_out *out, char *buf, size_t size)
+{
+    static const char *const why[STASIS_SERIAL_OUT_DROP_COUNT] = {
+        [STASIS_SERIAL_OUT_DROP_RATE] = "over the rate",
+        [STASIS_SERIAL_OUT_DROP_LIMIT] = "over the file's limit",
+        [STASIS_SERIAL_OUT_DROP_BUSY] = "while the pipe was full",
+        [STASIS_SERIAL_OUT_DROP_GONE] = "after the reader had gone",
+        [STASIS_SERIAL_OUT_DROP_ERROR] = "by failed writes",
+    };
+    const struct stasis_serial_out_stats *stats = &out->stats;
+    const char *comma = "";
+    char list[400] = "";
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < STASIS_SERIAL_OUT_DROP_COUNT; i++) {
+        size_t used = strlen(list);
+
+        sum += stats->dropped[i];
+        if (!stats->dropped[i])
+            continue;
+        snprintf(list + used, sizeof(list) - used, "%s%" PRIu64 " %s", comma, stats->dropped[i],
+                 why[i]);
+        comma = ", ";
+    }
+    if (!sum)
+        return false;
+    snprintf(buf, size, "serial output: %" PRIu64 " bytes written, %" PRIu64 " dropped (%s%s%s)",
+             stats->written, sum, list, stats->last_errno ? ": " : "",
+             stats->last_errno ? strerror(stats->last_errno) : "");
+    return true;
+}
+
+void stasis_serial_out_close(struct stasis_serial_out *out)
+{
+    if (!out)
+        return;
+    if (out->close_fd)
+        close(out->fd);
+    free(out);
+}

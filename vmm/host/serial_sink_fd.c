@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The sinks that somebody reads while the guest runs: standard output and named FIFOs.
+ */
+#include "vmm/host/serial_sink_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static size_t write_gone(struct stasis_serial_out *out, const uint8_t *bytes, size_t len)
+{
+    (void)bytes;
+    return stasis_serial_out_dropped(out, STASIS_SERIAL_OUT_DROP_GONE, len);
+}
+
+static size_t give_up(struct stasis_serial_out *out, size_t len)
+{
+    out->write = write_gone;
+    out->watch_fd = -1;
+    return write_gone(out, NULL, len);
+}
+
+/* POLLERR: nobody can read a pipe or socket any more; POLLHUP: a terminal was hung up. */
+enum readiness { BUSY, READY, GONE };
+
+static enum readiness readiness(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+
+    if (poll(&poll_fd, 1, 0) < 1)
+        return BUSY;
+    return poll_fd.revents & (POLLERR | POLLHUP | POLLNVAL) ? GONE : READY;
+}
+
+/* A failed write: nothing taken when the sink is busy after all, all when it never works again or
+ * the disk behind a redirection has no room. */
+static size_t not_written(struct stasis_serial_out *out, size_t len)
+{
+    switch (errno) {
+    case EAGAIN:
+    case EINTR:
+        return 0;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return stasis_serial_out_failed(out, len);
+    default:
+        out->stats.last_errno = errno;
+        return give_up(out, len);
+    }
+}
+
+static size_t write_stdio(struct stasis_serial_out *out, const uint8_t *bytes, size_t len)
+{
+    size_t taken = 0;
+
+    while (taken < len) {
+        size_t piece = len - taken < out->piece ? len - taken : out->piece;
+        enum readiness state = readiness(out->fd);
+        ssize_t n;
+
+        if (state == GONE)
+            return taken + give_up(out, len - taken);
+        if (state == BUSY)
+            break;
+        n = write(out->fd, bytes + taken, piece);
+        if (n <= 0) {
+            taken += n < 0 ? not_written(out, len - taken) : 0;
+            break;
+        }
+        out->stats.written += (uint64_t)n;
+        taken += (size_t)n;
+    }
+    return taken;
+}
+
+/* Standard output's flags are shared with the shell and everybody else who has it open, so they
+ * cannot be made O_NONBLOCK. For pipes and terminals /proc gives a descriptor of our own. Where
+ * that is not possible (sockets, another user's terminal) we poll, and write no more than what a
+ * sink that polls as ready takes: PIPE_BUF, or one byte of a terminal. Regular files keep the
+ * shared descriptor for its offset. */
+static int own_descriptor(int fd)
+{
+    struct stat st;
+    char name[40];
+
+    if (fstat(fd, &st) || !(S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+        return -1;
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+    return open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+void stasis_serial_out_open_stdio(struct stasis_serial_out *out)
+{
+    int own = own_descriptor(STDOUT_FILENO);
+
+    out->write = write_stdio;
+    out->fd = own >= 0 ? own : STDOUT_FILENO;
+    out->close_fd = own >= 0;
+    out->watch_fd = out->fd;
+    out->piece = own < 0 && isatty(STDOUT_FILENO) ? 1 : PIPE_BUF;
+}
+
+static size_t write_pipe(struct stasis_serial_out *out, const uint8_t *bytes, size_t len)
+{
+    size_t taken = 0;
+
+    while (taken < len) {
+        ssize_t n = write(out->fd, bytes + taken, len - taken);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return taken + stasis_serial_out_dropped(out, STASIS_SERIAL_OUT_DROP_BUSY, len - taken);
+        if (n < 0)
+            return taken + stasis_serial_out_failed(out, len - taken);
+        out->stats.written += (uint64_t)n;
+        taken += (size_t)n;
+    }
+    return taken;
+}
+
+/* Linux opens a FIFO for reading and writing at once without waiting for anybody; being our own
+ * reader, we never see EPIPE, and a reader that comes late finds what the pipe holds. */
+int stasis_serial_out_open_pipe(struct stasis_serial_out *out,
+                                const struct stasis_serial_out_options *options,
+                                struct stasis_error *err)
+{
+    const char *path = options->path;
+    struct stat st;
+
+    if (mkfifo(path, 0600) && errno != EEXIST)
+        return stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot make the pipe %s",
+                                 path);
+    if (!stat(path, &st) && !S_ISFIFO(st.st_mode))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "serial output: %s is there and not a pipe; give another name", path);
+    out->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (out->fd < 0)
+        return stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot open the pipe %s",
+                                 path);
+    out->close_fd = true;
+    out->write = write_pipe;
+    return 0;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Terminal mode. What signal handlers need is in one static struct, written before they are
+ * installed; tcsetattr(), tcgetpgrp(), sigaction() and raise() are async-signal-safe (POSIX.1-2017,
+ * XSH 2.4.3).
+ */
+#include "vmm/host/terminal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Ours only when nobody else wants them; they end the process. */
+static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+
+static struct {
+    int fd;
+    struct termios found;
+    struct termios raw;
+    volatile sig_atomic_t active; /* from raw() until restore() */
+    struct sigaction before[NSIG];
+} terminal;
+
+int stasis_console_fill_fds(struct stasis_error *err)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int contrary = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+        /* open() gives the lowest free number, which is this one: those below are taken. */
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", contrary) != fd)
+            return stasis_fail_errno(err, STASIS_ERR_IO, "cannot open /dev/null");
+    }
+    return 0;
+}
+
+/* A process in the background that changes the terminal's mode would be stopped by SIGTTOU, and
+ * would spoil it for the program in front. Without job control (tcgetpgrp fails) it is ours. */
+static bool in_foreground(void)
+{
+    pid_t front = tcgetpgrp(terminal.fd);
+
+    return front < 0 || front == getpgrp();
+}
+
+static void set_mode(const struct termios *mode)
+{
+    int saved = errno;
+
+    /* A failure means that the terminal has gone, and there is nothing left to set. */
+    if (in_foreground())
+        (void)tcsetattr(terminal.fd, TCSANOW, mode);
+    errno = saved;
+}
+
+void stasis_console_restore(void)
+{
+    if (!terminal.active)
+        return;
+    set_mode(&terminal.found);
+    terminal.active = 0;
+}
+
+/* Gives the signal to whom it would have gone without us: an outer handler or the kernel. It is
+ * blocked until we return; a fault then happens again, raise() covers the sent ones. */
+static void on_deadly_signal(int number)
+{
+    stasis_console_restore();
+    (void)sigaction(number, &terminal.before[number], NULL);
+    (void)raise(number);
+}
+
+static void on_stop(int number)
+{
+    int saved = errno;
+
+    (void)number;
+    if (terminal.active)
+        set_mode(&terminal.found);
+    (void)raise(SIGSTOP);
+    errno = saved;
+}
+
+/* Also after a SIGSTOP that nobody can catch; after `bg` it comes again with `fg`. */
+static void on_continue(int number)
+{
+    (void)number;
+    if (terminal.active)
+        set_mode(&terminal.raw);
+}
+
+static void install(int number, void (*handler)(int), bool only_default)
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    struct sigaction *before = &terminal.before[number];
+
+    sigemptyset(&action.sa_mask);
+    if (sigaction(number, NULL, before))
+        return;
+    if (only_default && (before->sa_flags & SA_SIGINFO || before->sa_handler != SIG_DFL))
+        return;
+    (void)sigaction(number, &action, NULL);
+}
+
+static void install_handlers(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(ending_signals); i++)
+        install(ending_signals[i], on_deadly_signal, true);
+    for (size_t i = 0; i < ARRAY_LEN(fault_signals); i++)
+        install(fault_signals[i], on_deadly_signal, false);
+    install(SIGTSTP, on_stop, true);
+    install(SIGCONT, on_continue, true);
+}
+
+/* Output processing stays on: a guest that prints bare newlines, and our own lines on standard
+ * error, stay readable; the terminal takes a guest's "\r\n" as it comes. */
+static void make_raw(struct termios *mode)
+{
+    tcflag_t output = mode->c_oflag;
+
+    cfmakeraw(mode);
+    mode->c_oflag = output;
+    mode->c_cc[VMIN] = 1;
+    mode->c_cc[VTIME] = 0;
+}
+
+int stasis_console_raw(int fd, struct stasis_error *err)
+{
+    static bool installed;
+
+    if (!isatty(fd) || terminal.active)
+        return 0;
+    if (tcgetattr(fd, &terminal.found))
+        return stasis_fail_errno(err, STASIS_ERR_IO, "cannot read the terminal's mode");
+    terminal.fd = fd;
+    terminal.raw = terminal.found;
+    make_raw(&terminal.raw);
+    terminal.active = 1;
+    if (!installed) {
+        install_handlers();
+        installed = atexit(stasis_console_restore) == 0;
+    }
+    set_mode(&terminal.raw);
+    return 0;
+}

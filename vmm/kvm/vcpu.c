@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/kvm/vcpu.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/host/clock.h"
+#include "vmm/machine/machine.h"
+
+/* ---- exits ---- */
+
+static uint64_t load_le(const uint8_t *bytes, unsigned len)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, bytes, len);
+    return value;
+}
+
+/* One exit can carry several elements (REP INS, REP OUTS): each is its own access. */
+static void handle_pio(struct stasis_vcpu *vcpu)
+{
+    struct stasis_machine *machine = vcpu->machine;
+    struct kvm_run *run = vcpu->run;
+    uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+    pthread_mutex_lock(&machine->lock);
+    for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+        if (run->io.direction == KVM_EXIT_IO_OUT) {
+            stasis_bus_write(&machine->pio, run->io.port, run->io.size,
+                             load_le(data, run->io.size));
+        } else {
+            uint64_t value = stasis_bus_read(&machine->pio, run->io.port, run->io.size);
+
+            memcpy(data, &value, run->io.size);
+        }
+    }
+    pthread_mutex_unlock(&machine->lock);
+}
+
+static void handle_mmio(struct stasis_vcpu *vcpu)
+{
+    struct stasis_machine *machine = vcpu->machine;
+    struct kvm_run *run = vcpu->run;
+    unsigned len = run->mmio.len <= 8 ? run->mmio.len : 8;
+
+    pthread_mutex_lock(&machine->lock);
+    if (run->mmio.is_write) {
+        stasis_bus_write(&machine->mmio, run->mmio.phys_addr, len, load_le(run->mmio.data, len));
+    } else {
+        uint64_t value = stasis_bus_read(&machine->mmio, run->mmio.phys_addr, len);
+
+        memcpy(run->mmio.data, &value, sizeof(value));
+    }
+    pthread_mutex_unlock(&machine->lock);
+}
+
+static uint64_t current_rip(struct stasis_vcpu *vcpu)
+{
+    struct kvm_regs regs;
+
+    return stasis_kvm_ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ? 0 : regs.rip;
+}
+
+/* The guest cannot go on. -1, so that callers can return it. A guest whose memory was cut off with
+ * its file dies of whatever it meets first, its page tables included. */
+static int crashed(struct stasis_vcpu *vcpu, const char *why, uint64_t detail)
+{
+    struct stasis_error error;
+
+    if (stasis_ram_fault_end(vcpu->machine, NULL))
+        return -1;
+    (void)stasis_fail(&error, STASIS_ERR_GUEST,
+                      "the guest died: %s (detail 0x%" PRIx64 ") on vCPU %" PRIu32
+                      " near RIP 0x%" PRIx64,
+                      why, detail, vcpu->id, current_rip(vcpu));
+    stasis_machine_end(vcpu->machine, STASIS_END_CRASHED, &error);
+    return -1;
+}
+
+/* An access to RAM that comes out as MMIO: the host could not provide the page, as behind the end
+ * of a mapped file that was cut (seen with PVM; other hosts fail with EFAULT). */
+static int memory_lost(struct stasis_vcpu *vcpu, uint64_t gpa)
+{
+    if (stasis_ram_fault_end(vcpu->machine, stasis_memory_at(&vcpu->machine->memory, gpa, 1)))
+        return -1;
+    return crashed(vcpu, "the host has no memory for it", gpa);
+}
+
+static int handle_exit(struct stasis_vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->run;
+
+    switch (run->exit_reason) {
+    case KVM_EXIT_IO:
+        handle_pio(vcpu);
+        break;
+    case KVM_EXIT_MMIO:
+        if (stasis_memory_at(&vcpu->machine->memory, run->mmio.phys_addr, 1))
+            return memory_lost(vcpu, run->mmio.phys_addr);
+        handle_mmio(vcpu);
+        break;
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+        break;
+    case KVM_EXIT_SHUTDOWN:
+        return crashed(vcpu, "triple fault", 0);
+    case KVM_EXIT_INTERNAL_ERROR:
+        return crashed(vcpu, "KVM internal error (an instruction it cannot emulate?)",
+                       run->internal.suberror);
+    case KVM_EXIT_FAIL_ENTRY:
+        return crashed(vcpu, "the CPU refused to enter it",
+                       run->fail_entry.hardware_entry_failure_reason);
+    case KVM_EXIT_SYSTEM_EVENT:
+        return crashed(vcpu, "KVM system event", run->system_event.type);
+    default:
+        return crashed(vcpu, "KVM exit that this VMM does not know", run->exit_reason);
+    }
+    return atomic_load(&vcpu->machine->end) == STASIS_END_NONE ? 0 : -1;
+}
+
+int stasis_vcpu_run_once(struct stasis_vcpu *vcpu)
+{
+    if (ioctl(vcpu->fd, KVM_RUN, NULL) < 0) {
+        if (errno == EINTR || errno == EAGAIN)
+            return 1;
+        /* EFAULT: guest memory that the host cannot read, such as a failing disk beneath it. */
+        return crashed(vcpu, strerror(errno), (uint64_t)errno);
+    }
+    return handle_exit(vcpu);
+}
+
+/* Entering KVM_RUN completes the I/O; immediate_exit brings it back before any guest code. An
+ * access that crosses a page comes in parts, each an exit of its own. */
+int stasis_vcpu_complete_io(struct stasis_vcpu *vcpu, struct stasis_error *err)
+{
+    int rc;
+
+    vcpu->run->immediate_exit = 1;
+    do {
+        rc = stasis_vcpu_run_once(vcpu);
+    } while (!rc);
+    vcpu->run->immediate_exit = 0;
+    if (rc < 0)
+        return stasis_fail(err, STASIS_ERR_GUEST, "%s", vcpu->machine->end_error.msg);
+    return 0;
+}
+
+/* ---- the thread ---- */
+
+/* immediate_exit is set here, in the thread's own context, so that no kick is lost between a look
+ * at pause_wanted and the entry into KVM_RUN. */
+static _Thread_local struct kvm_run *current_run;
+
+static void on_kick(int signo)
+{
+    (void)signo;
+    if (current_run)
+        current_run->immediate_exit = 1;
+}
+
+bool stasis_vcpu_is_current_thread(void)
+{
+    return current_run != NULL;
+}
+
+static int kick_signal(void)
+{
+    return SIGRTMIN;
+}
+
+static void install_kick(void)
+{
+    struct sigaction action = {.sa_handler = on_kick};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(kick_signal(), &action, NULL);
+}
+
+/* Says that the vCPU is paused and waits until it may go on. False: the thread shall end. */
+static bool pause_here(struct stasis_vcpu *vcpu)
+{
+    bool go_on;
+
+    /* A guest that dies here has told the machine; the pause stands all the same. */
+    (void)!stasis_vcpu_complete_io(vcpu, NULL);
+    pthread_mutex_lock(&vcpu->lock);
+    vcpu->paused = true;
+    vcpu->paused_us = stasis_monotonic_us();
+    pthread_cond_broadcast(&vcpu->changed);
+    while (atomic_load(&vcpu->pause_wanted) && !vcpu->quit_wanted)
+        pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+    go_on = !vcpu->quit_wanted;
+    if (go_on)
+        vcpu->paused = false;
+    pthread_mutex_unlock(&vcpu->lock);
+    /* Tells the guest's watchdogs that time went by without it; EINVAL: it has no kvmclock. By this
+     * thread, since a vCPU's ioctls wait for its KVM_RUN to end. */
+    if (go_on)
+        (void)stasis_kvm_ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, NULL);
+    return go_on;
+}
+
+static void *vcpu_thread(void *arg)
+{
+    struct stasis_vcpu *vcpu = arg;
+    uint64_t never = 0;
+    int rc = 0;
+
+    current_run = vcpu->run;
+    atomic_compare_exchange_strong(&vcpu->machine->first_run_us, &never, stasis_monotonic_us());
+    while (rc >= 0 && atomic_load(&vcpu->machine->end) == STASIS_END_NONE) {
+        if (atomic_load(&vcpu->pause_wanted) && !pause_here(vcpu))
+            break;
+        rc = stasis_vcpu_run_once(vcpu);
+        /* This kick has done its work, or came when the thread was paused already and has none:
+         * left set, no guest code would ever run again. Atomic, since the look at pause_wanted,
+         * which is set before the kick, must come after it. */
+        if (rc > 0)
+            __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+    }
+    current_run = NULL;
+    pthread_mutex_lock(&vcpu->lock);
+    vcpu->paused = true;
+    pthread_cond_broadcast(&vcpu->changed);
+    pthread_mutex_unlock(&vcpu->lock);
+    return NULL;
+}
+
+int stasis_vcpu_start(struct stasis_vcpu *vcpu, struct stasis_error *err)
+{
+    sigset_t all, before;
+    int rc;
+
+    install_kick();
+    /* All other signals are for the main thread. */
+    sigfillset(&all);
+    sigdelset(&all, kick_signal());
+    sigdelset(&all, SIGBUS); /* KVM's word for memory that is lost (ram_fault.c) */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc) {
+        errno = rc;
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                                 "cannot start a thread for vCPU %" PRIu32, vcpu->id);
+    }
+    vcpu->started = true;
+    return 0;
+}
+
+void stasis_vcpu_request_pause(struct stasis_vcpu *vcpu)
+{
+    if (!vcpu->started)
+        return;
+    pthread_mutex_lock(&vcpu->lock);
+    atomic_store(&vcpu->pause_wanted, true);
+    pthread_mutex_unlock(&vcpu->lock);
+    pthread_kill(vcpu->thread, kick_signal());
+}
+
+void stasis_vcpu_wait_paused(struct stasis_vcpu *vcpu)
+{
+    if (!vcpu->started)
+        return;
+    pthread_mutex_lock(&vcpu->lock);
+    while (!vcpu->paused)
+        pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+    pthread_mutex_unlock(&vcpu->lock);
+}
+
+void stasis_vcpu_resume(struct stasis_vcpu *vcpu)
+{
+    pthread_mutex_lock(&vcpu->lock);
+    atomic_store(&vcpu->pause_wanted, false);
+    pthread_cond_broadcast(&vcpu->changed);
+    pthread_mutex_unlock(&vcpu->lock);
+}
+
+void stasis_vcpu_stop(struct stasis_vcpu *vcpu)
+{
+    if (!vcpu->started)
+        return;
+    pthread_mutex_lock(&vcpu->lock);
+    vcpu->quit_wanted = true;
+    atomic_store(&vcpu->pause_wanted, true);
+    pthread_cond_broadcast(&vcpu->changed);
+    pthread_mutex_unlock(&vcpu->lock);
+    pthread_kill(vcpu->thread, kick_signal());
+    pthread_join(vcpu->thread, NULL);
+    vcpu->started = false;
+}
+
+/* ---- birth and death ---- */
+
+/* Whether the TSC offset can be set exactly (KVM_VCPU_TSC_CTRL, kernel 5.16). */
+static bool probe_tsc_offset(int fd)
+{
+    struct kvm_device_attr attr = {.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET};
+
+    return stasis_kvm_ioctl(fd, KVM_HAS_DEVICE_ATTR, &attr) == 0;
+}
+
+int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_machine *machine, uint32_t id,
+                     struct stasis_error *err)
+{
+    void *run;
+
+    memset(vcpu, 0, sizeof(*vcpu));
+    vcpu->machine = machine;
+    vcpu->id = id;
+    vcpu->fd = stasis_kvm_ioctl(machine->vm_fd, KVM_CREATE_VCPU, (void *)(uintptr_t)id);
+    if (vcpu->fd < 0)
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "KVM cannot make vCPU %" PRIu32, id);
+    run = mmap(NULL, machine->kvm.run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+    if (run == MAP_FAILED) {
+        close(vcpu->fd);
+        return stasis_fail_errno(err, STASIS_ERR_KVM, "mapping struct kvm_run of vCPU %" PRIu32,
+                                 id);
+    }
+    vcpu->run = run;
+    vcpu->has_tsc_offset = probe_tsc_offset(vcpu->fd);
+    pthread_mutex_init(&vcpu->lock, NULL);
+    pthread_cond_init(&vcpu->changed, NULL);
+    return 0;
+}
+
+void stasis_vcpu_fini(struct stasis_vcpu *vcpu)
+{
+    stasis_vcpu_stop(vcpu);
+    munmap(vcpu->run, vcpu->machine->kvm.run_size);
+    close(vcpu->fd);
+    pthread_mutex_destroy(&vcpu->lock);
+    pthread_cond_destroy(&vcpu->changed);
+}

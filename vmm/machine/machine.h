@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * A machine: the KVM VM, its RAM, its vCPUs, its buses and the devices of its board.
+ *
+ * Life: stasis_machine_build() makes it from a board, as data, whether that is today's default or
+ * one that a snapshot describes. Then it is booted (boot.h) or thawed (thaw.h), and run
+ * (stasis_machine_start). Threads: one per vCPU, and the caller's, which runs the event loop.
+ * Devices are touched under `lock` only.
+ */
+#ifndef STASIS_VMM_MACHINE_H
+#define STASIS_VMM_MACHINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "vmm/boot/boot.h"
+#include "vmm/machine/bus.h"
+#include "vmm/machine/device.h"
+#include "vmm/kvm/kvm.h"
+#include "vmm/machine/memory.h"
+#include "vmm/snapshot/ram_failure.h"
+#include "vmm/kvm/vcpu.h"
+
+#define STASIS_DEVICE_MAX 32
+
+/* Why the guest no longer runs. */
+enum stasis_end {
+    STASIS_END_NONE,
+    STASIS_END_RESET,   /* the guest asked for a reset: done */
+    STASIS_END_CRASHED, /* triple fault, KVM internal error: struct stasis_error says which */
+};
+
+struct stasis_machine {
+    struct stasis_kvm kvm;
+    int vm_fd;
+    struct stasis_board_state board;
+    struct stasis_memory memory;
+    struct stasis_ram *ram; /* what loads the memory out of a snapshot, or NULL */
+    struct stasis_ram_watchdog ram_watchdog;
+    struct stasis_bus pio;
+    struct stasis_bus mmio;
+    pthread_mutex_t lock;
+    struct stasis_device devices[STASIS_DEVICE_MAX];
+    uint32_t device_count;
+    struct stasis_vcpu *vcpus; /* board.vcpus of them */
+    uint32_t vcpu_count;
+    const struct stasis_device_host *host;
+    _Atomic uint64_t first_run_us; /* CLOCK_MONOTONIC when the first vCPU began, or 0 */
+    uint64_t generation;           /* freezes behind this guest */
+    bool allow_tsc;                /* a TSC of another rate may be thawed */
+
+    int end_fd;                    /* eventfd: readable once the guest has ended */
+    _Atomic int end;               /* enum stasis_end */
+    struct stasis_error end_error; /* written before end_fd is signalled */
+};
+
+/* Builds a machine that does not run yet: KVM VM, interrupt controllers, PIT, RAM (zero), vCPUs
+ * (in KVM's reset state, no CPUID), devices in their reset state. `host` gives the devices what
+ * they need of the outside and must outlive the machine. On failure nothing is left behind. */
+STASIS_MUST_CHECK int stasis_machine_build(struct stasis_machine *machine,
+                                           const struct stasis_board_state *board,
+                                           const struct stasis_device_host *host,
+                                           struct stasis_error *err);
+
+/* The same on a KVM that is open already, and which it takes over, on failure too. */
+STASIS_MUST_CHECK int stasis_machine_build_on(struct stasis_machine *machine,
+                                              const struct stasis_kvm *kvm,
+                                              const struct stasis_board_state *board,
+                                              const struct stasis_device_host *host,
+                                              struct stasis_error *err);
+
+/* Stops the vCPU threads and frees everything. */
+void stasis_machine_fini(struct stasis_machine *machine);
+
+/* Starts the vCPU threads. */
+STASIS_MUST_CHECK int stasis_machine_start(struct stasis_machine *machine,
+                                           struct stasis_error *err);
+
+/* Stops all vCPUs at an instruction boundary with no I/O half done, and lets them go on.
+ * Pausing a machine whose threads were never started, or whose guest has ended, is fine. */
+void stasis_machine_pause(struct stasis_machine *machine);
+void stasis_machine_resume(struct stasis_machine *machine);
+
+/* The guest has ended: remembers the first reason and wakes the event loop. Any thread. */
+void stasis_machine_end(struct stasis_machine *machine, enum stasis_end end,
+                        const struct stasis_error *error);
+
+/* Drives one line of the interrupt controllers (KVM_IRQ_LINE). */
+void stasis_machine_irq(struct stasis_machine *machine, uint32_t gsi, bool level);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/machine/memory.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE UINT64_C(0x200000)
+
+int stasis_memory_layout(uint64_t size, struct stasis_board_state *board, struct stasis_error *err)
+{
+    uint64_t low = size < STASIS_MMIO_GAP_START ? size : STASIS_MMIO_GAP_START;
+
+    if (!size || size % 4096 || size > UINT64_C(1) << 46)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "memory of %" PRIu64 " bytes: give a multiple of 4 KiB up to 64 TiB",
+                           size);
+    board->ram[0] = (struct stasis_ram_region_state){.gpa = 0, .size = low};
+    board->ram_count = 1;
+    if (size > low) {
+        board->ram[1] =
+            (struct stasis_ram_region_state){.gpa = STASIS_MMIO_GAP_END, .size = size - low};
+        board->ram_count = 2;
+    }
+    return 0;
+}
+
+/* Anonymous memory whose start is 2 MiB-aligned, so that huge pages can back all of it: mapped
+ * with room to spare, the rest given back. MAP_NORESERVE since a guest rarely touches all. */
+static void *map_aligned(uint64_t size)
+{
+    size_t whole = (size_t)(size + HUGE_PAGE);
+    uint8_t *raw = mmap(NULL, whole, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t before, behind;
+
+    if (raw == MAP_FAILED)
+        return NULL;
+    before = (size_t)(-(uintptr_t)raw & (HUGE_PAGE - 1));
+    behind = whole - before - (size_t)size;
+    if (before)
+        munmap(raw, before);
+    if (behind)
+        munmap(raw + before + size, behind);
+    return raw + before;
+}
+
+static int map_region(struct stasis_memory_region *region, struct stasis_error *err)
+{
+    region->host = map_aligned(region->size);
+    if (!region->host)
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                                 "cannot map %" PRIu64 " MiB of guest memory; give less by "
+                                 "--memory size_mib=N",
+                                 region->size >> 20);
+    /* Advice only: a kernel without it gives small pages or larger core dumps, nothing worse. */
+    (void)madvise(region->host, region->size, MADV_HUGEPAGE);
+    (void)madvise(region->host, region->size, MADV_DONTDUMP);
+    return 0;
+}
+
+int stasis_memory_init(struct stasis_memory *memory, const struct stasis_board_state *board,
+                       struct stasis_error *err)
+{
+    memset(memory, 0, sizeof(*memory));
+    for (uint32_t i = 0; i < board->ram_count; i++) {
+        struct stasis_memory_region *region = &memory->regions[i];
+        int rc;
+
+        region->gpa = board->ram[i].gpa;
+        region->size = board->ram[i].size;
+        rc = map_region(region, err);
+        if (rc) {
+            stasis_memory_fini(memory);
+            return rc;
+        }
+        memory->region_count++;
+    }
+    return 0;
+}
+
+void stasis_memory_fini(struct stasis_memory *memory)
+{
+    for (uint32_t i = 0; i < memory->region_count; i++)
+        munmap(memory->regions[i].host, memory->regions[i].size);
+    memset(memory, 0, sizeof(*memory));
+}
+
+void *stasis_memory_at(const struct stasis_memory *memory, uint64_t gpa, uint64_t len)
+{
+    for (uint32_t i = 0; i < memory->region_count; i++) {
+        const struct stasis_memory_region *region = &memory->regions[i];
+
+        if (gpa >= region->gpa && gpa - region->gpa <= region->size &&
+            len <= region->size - (gpa - region->gpa))
+            return region->host + (gpa - region->gpa);
+    }
+    return NULL;
+}
+
+int stasis_memory_write(const struct stasis_memory *memory, uint64_t gpa, const void *bytes,
+                        uint64_t len, const char *what, struct stasis_error *err)
+{
+    void *at = stasis_memory_at(memory, gpa, len);
+
+    if (!at)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%s: %" PRIu64 " bytes at guest address 0x%" PRIx64
+                           " do not fit into RAM; give more by --memory size_mib=N",
+                           what, len, gpa);
+    memcpy(at, bytes, len);
+    return 0;
+}
+
+uint64_t stasis_memory_size(const struct stasis_memory *memory)
+{
+    uint64_t size = 0;
+
+    for (uint32_t i = 0; i < memory->region_count; i++)
+        size += memory->regions[i].size;
+    return size;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The order matters: the machine is paused with no I/O half done (vcpu.h); then every vCPU in the
+ * order of x86_order.c; then the VM's clock and chips, which no vCPU moves any more; then the
+ * devices, whose input is held back by the paused event loop; memory last.
+ */
+#include "vmm/snapshot/freeze.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "vmm/host/clock.h"
+#include "vmm/arch/x86/x86.h"
+
+/* Adds one record, unless `rc` says that its state could not be read. */
+static int add(struct stasis_records *records, const struct stasis_schema *schema,
+               const char *instance, const void *state, int rc, struct stasis_error *err)
+{
+    if (!rc)
+        rc = stasis_records_add(records, schema, instance, state, err);
+    return rc ? stasis_wrap(err, rc, "saving %s %s", schema->type, instance) : 0;
+}
+
+static int add_vcpu(struct stasis_records *records, struct stasis_vcpu *vcpu,
+                    struct stasis_error *err)
+{
+    char instance[16];
+    int rc = 0;
+
+    snprintf(instance, sizeof(instance), "cpu%" PRIu32, vcpu->id);
+    for (size_t i = 0; !rc && stasis_x86_save_order[i]; i++) {
+        const struct stasis_x86_vcpu_part *part = stasis_x86_save_order[i];
+        void *state = malloc(part->schema->size);
+
+        if (!state)
+            return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save %s", part->schema->type);
+        stasis_state_init(part->schema, state);
+        rc = add(records, part->schema, instance, state, part->get(vcpu, state, err), err);
+        free(state);
+    }
+    return rc;
+}
+
+static int add_vm_part(struct stasis_records *records, struct stasis_machine *machine,
+                       const struct stasis_x86_vm_part *part, struct stasis_error *err)
+{
+    void *state = malloc(part->schema->size);
+    int rc;
+
+    if (!state)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save %s", part->schema->type);
+    stasis_state_init(part->schema, state);
+    rc = add(records, part->schema, part->instance, state,
+             part->get(machine, part->chip, state, err), err);
+    free(state);
+    return rc;
+}
+
+static int add_vm_parts(struct stasis_records *records, struct stasis_machine *machine,
+                        struct stasis_error *err)
+{
+    size_t count = 0;
+    int rc = 0;
+
+    while (stasis_x86_vm_parts[count].schema)
+        count++;
+    while (!rc && count--)
+        rc = add_vm_part(records, machine, &stasis_x86_vm_parts[count], err);
+    return rc;
+}
+
+static int add_devices(struct stasis_records *records, struct stasis_machine *machine,
+                       struct stasis_error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&machine->lock);
+    for (uint32_t i = 0; !rc && i < machine->device_count; i++) {
+        const struct stasis_device *device = &machine->devices[i];
+        void *state = malloc(device->type->schema->size);
+
+        if (!state) {
+            rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save %s", device->row->instance);
+            break;
+        }
+        stasis_state_init(device->type->schema, state);
+        device->type->save(device->instance, state);
+        rc = add(records, device->type->schema, device->row->instance, state, 0, err);
+        free(state);
+    }
+    pthread_mutex_unlock(&machine->lock);
+    return rc;
+}
+
+/* The CPU's name as /proc/cpuinfo shows it; left empty where it cannot be read. */
+static void host_cpu_name(char *to, size_t size)
+{
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    char line[256];
+
+    while (file && fgets(line, sizeof(line), file)) {
+        const char *colon = strchr(line, ':');
+
+        if (!strncmp(line, "model name", 10) && colon) {
+            snprintf(to, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+            break;
+        }
+    }
+    if (file)
+        fclose(file);
+}
+
+static int add_machine(struct stasis_records *records, const struct stasis_machine *machine,
+                       struct stasis_error *err)
+{
+    struct stasis_machine_state state;
+    struct utsname host;
+
+    stasis_state_init(&stasis_machine_schema, &state);
+    state.generation = machine->generation;
+    state.frozen_realtime_ns = stasis_realtime_ns();
+    if (!uname(&host))
+        snprintf(state.host_kernel, sizeof(state.host_kernel), "%s", host.release);
+    host_cpu_name(state.host_cpu, sizeof(state.host_cpu));
+    return add(records, &stasis_machine_schema, STASIS_INSTANCE_VM, &state, 0, err);
+}
+
+static int add_ram(struct stasis_snap *snap, const struct stasis_machine *machine,
+                   struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && i < machine->memory.region_count; i++) {
+        const struct stasis_memory_region *region = &machine->memory.regions[i];
+
+        rc = stasis_snap_add_ram(snap, region->gpa, region->host, region->size, err);
+    }
+    return rc;
+}
+
+int stasis_freeze(struct stasis_machine *machine, struct stasis_snap **ret_snap,
+                  struct stasis_error *err)
+{
+    struct stasis_snap *snap = stasis_snap_new(STASIS_ARCH_X86_64);
+    struct stasis_records *records;
+    int rc = 0;
+
+    if (!snap)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a snapshot");
+    records = stasis_snap_records(snap);
+    for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
+        rc = add_vcpu(records, &machine->vcpus[i], err);
+    if (!rc)
+        rc = add_vm_parts(records, machine, err);
+    if (!rc)
+        rc = add_devices(records, machine, err);
+    if (!rc)
+        rc = add_machine(records, machine, err);
+    if (!rc)
+        rc = add(records, &stasis_board_schema, STASIS_INSTANCE_VM, &machine->board, 0, err);
+    if (!rc)
+        rc = add_ram(snap, machine, err);
+    if (rc)
+        stasis_snap_free(snap);
+    else
+        *ret_snap = snap;
+    return rc;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Freezing: a paused machine becomes a snapshot object. Nothing of the machine changes.
+ */
+#ifndef STASIS_VMM_FREEZE_H
+#define STASIS_VMM_FREEZE_H
+
+#include "stasis/snap.h"
+#include "vmm/machine/machine.h"
+
+/* Instance name of records that there is one of. */
+#define STASIS_INSTANCE_VM "vm"
+
+/* Collects all state and refers to the machine's RAM: the snapshot is to be saved before the
+ * machine runs on. *ret_snap is freed by the caller with stasis_snap_free(). */
+STASIS_MUST_CHECK int stasis_freeze(struct stasis_machine *machine, struct stasis_snap **ret_snap,
+                                    struct stasis_error *err);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Thawing: a machine is built from a snapshot alone. Everything in the file is read and checked,
+ * and this host compared, before the first VM is made; memory before the guest runs, or, by the
+ * mode that is asked for, when it is touched or behind its back (stasis/ram.h).
+ */
+#ifndef STASIS_VMM_THAW_H
+#define STASIS_VMM_THAW_H
+
+#include "stasis/snap.h"
+#include "vmm/machine/machine.h"
+
+/* What the guest's clocks (kvmclock, TSC, RTC together) make of the time on disk. The PIT starts
+ * its period anew either way. */
+enum stasis_clock_policy {
+    STASIS_CLOCK_CONTINUE, /* it did not pass */
+    STASIS_CLOCK_ADVANCE,  /* it passed: by the host's wall clock, never backwards */
+};
+
+struct stasis_thaw_options {
+    enum stasis_clock_policy clock;
+    bool allow_tsc;              /* a TSC of another rate is no reason to refuse */
+    enum stasis_ram_mode memory; /* how RAM comes from the file */
+    bool no_background;          /* as in struct stasis_ram_opts */
+};
+
+/* Builds *machine, ready to be started; it must not move. `host` as for stasis_machine_build().
+ * The snapshot may be freed. Memory that turns out bad later ends the guest (ram_fault.h).
+ * STASIS_ERR_VERSION, STASIS_ERR_HOST: this release or host cannot; STASIS_ERR_CORRUPT: records
+ * and board contradict each other, or a chunk of memory is bad. Nothing is left on failure. */
+STASIS_MUST_CHECK int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
+                                  const struct stasis_thaw_options *options,
+                                  const struct stasis_device_host *host, struct stasis_error *err);
+
+#endif
