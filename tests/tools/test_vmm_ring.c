@@ -14,18 +14,18 @@ static void what_vmm_wrote(void **state)
 {
     static const char line[] = "0123456789abcdef\n";
     char all[100 * sizeof(line)] = "";
-    struct stasis_serial_out_options options = {.kind = STASIS_SERIAL_OUT_RING, .size = 1000};
-    struct stasis_serial_out *out;
+    struct stasis_serial_sink_options options = {.kind = STASIS_SERIAL_SINK_RING, .size = 1000};
+    struct stasis_serial_sink *out;
     struct stasis_error err;
     size_t len = 0;
 
     (void)state;
     options.path = in_folder("ring");
-    assert_int_equal(stasis_serial_out_open(&options, &out, &err), 0);
+    assert_int_equal(stasis_serial_sink_open(&options, &out, &err), 0);
     for (unsigned i = 0; i < 100; i++) {
         size_t part = 1 + i % (sizeof(line) - 1);
 
-        assert_int_equal(stasis_serial_out_write(out, line, part), part);
+        assert_int_equal(stasis_serial_sink_write(out, line, part), part);
         memcpy(all + len, line, part);
         len += part;
         if (i % 9 != 0)
@@ -35,7 +35,7 @@ static void what_vmm_wrote(void **state)
         assert_int_equal(run.out_len, len < 1000 ? len : 1000);
         assert_memory_equal(run.out, all + len - run.out_len, run.out_len);
     }
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
 }
 
 static int teardown(void **state)

@@ -49,11 +49,11 @@ static int set_out(struct parser *parser, const struct stasis_cli_key *key, cons
 {
     size_t len = strcspn(value, ":");
     int kind = word_index(key->words, value, len);
-    bool takes_path = kind > STASIS_SERIAL_OUT_NONE;
+    bool takes_path = kind > STASIS_SERIAL_SINK_NONE;
 
     if (kind < 0 || takes_path != (value[len] == ':') || (takes_path && !value[len + 1]))
         return stasis_fail(parser->err, STASIS_ERR_ARG, "%s", key->remedy);
-    parser->options.serial.kind = (enum stasis_serial_out_kind)kind;
+    parser->options.serial.kind = (enum stasis_serial_sink_kind)kind;
     return takes_path ? copy_text(value + len + 1, &parser->options.serial_path, parser->err) : 0;
 }
 

@@ -54,7 +54,7 @@ struct stasis_options {
 
     char *metrics_path; /* NULL: none */
 
-    struct stasis_serial_out_options serial; /* append is set for --restore; path is serial_path */
+    struct stasis_serial_sink_options serial; /* append is set for --restore; path is serial_path */
     char *serial_path;
 };
 

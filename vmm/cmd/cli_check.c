@@ -41,11 +41,11 @@ static int check_serial(const struct stasis_options *options, const struct stasi
 {
     static const struct {
         uint32_t key; /* place in the table */
-        enum stasis_serial_out_kind kind;
+        enum stasis_serial_sink_kind kind;
         const char *remedy;
     } only[] = {
-        {1, STASIS_SERIAL_OUT_FILE, "limit is for out=file:PATH; leave it out"},
-        {2, STASIS_SERIAL_OUT_RING, "size is for out=ring:PATH; leave it out"},
+        {1, STASIS_SERIAL_SINK_FILE, "limit is for out=file:PATH; leave it out"},
+        {2, STASIS_SERIAL_SINK_RING, "size is for out=ring:PATH; leave it out"},
     };
 
     for (size_t i = 0; i < sizeof(only) / sizeof(only[0]); i++)
@@ -69,7 +69,7 @@ static int check_streams(const struct stasis_options *options, struct stasis_err
         return stasis_fail(err, STASIS_ERR_ARG,
                            "--snapshot-out -: a stream takes one snapshot; leave out then=resume");
     if ((out || is_stream(options->restore_path)) &&
-        options->serial.kind == STASIS_SERIAL_OUT_STDIO)
+        options->serial.kind == STASIS_SERIAL_SINK_STDIO)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "--%s - needs standard %s for itself; add --serial none, or --serial "
                            "file:PATH",

@@ -58,7 +58,7 @@ struct stasis_cli_option {
 
 extern const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT];
 
-/* Words of the kinds of serial output; the numbers are enum stasis_serial_out_kind. */
+/* Words of the kinds of serial output; the numbers are enum stasis_serial_sink_kind. */
 extern const char *const stasis_cli_out_words[];
 
 #define STASIS_CLI_BIT(place) (UINT32_C(1) << (place))

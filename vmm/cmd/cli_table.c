@@ -70,10 +70,10 @@ static const struct stasis_cli_key serial_keys[] = {
     {"out", STASIS_CLI_OUT, 0, "stdio|none|file:PATH|ring:PATH|pipe:PATH",
      "give stdio, none, file:PATH, ring:PATH or pipe:PATH", .words = stasis_cli_out_words},
     {"limit", STASIS_CLI_SIZE, AT(serial.limit), "BYTES", GIVE_SIZE, 1,
-     STASIS_SERIAL_OUT_BYTES_MAX},
-    {"size", STASIS_CLI_SIZE, AT(serial.size), "BYTES", GIVE_SIZE, 1, STASIS_SERIAL_OUT_BYTES_MAX},
+     STASIS_SERIAL_SINK_BYTES_MAX},
+    {"size", STASIS_CLI_SIZE, AT(serial.size), "BYTES", GIVE_SIZE, 1, STASIS_SERIAL_SINK_BYTES_MAX},
     {"rate", STASIS_CLI_SIZE, AT(serial.rate), "BYTES",
-     "give bytes per second from 1 to 1G, for example 64K", 1, STASIS_SERIAL_OUT_RATE_MAX},
+     "give bytes per second from 1 to 1G, for example 64K", 1, STASIS_SERIAL_SINK_RATE_MAX},
     {0},
 };
 

@@ -19,7 +19,7 @@ int main(int argc, char **argv)
      * the guest. */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN);
-    if (stasis_console_fill_fds(&err) || stasis_cli_parse(argc, argv, &options, &err))
+    if (stasis_terminal_fill_fds(&err) || stasis_cli_parse(argc, argv, &options, &err))
         return stasis_say_error(&err);
     if (options.help)
         stasis_cli_print_help(stdout);

@@ -182,7 +182,7 @@ static int prepare(struct stasis_session *session, struct stasis_error *err)
 
 static int open_output(struct stasis_session *session, struct stasis_error *err)
 {
-    int rc = stasis_serial_out_open(&session->options->serial, &session->out, err);
+    int rc = stasis_serial_sink_open(&session->options->serial, &session->out, err);
 
     if (!rc)
         stasis_session_console_init(session);
@@ -265,7 +265,7 @@ static int thaw(struct stasis_session *session, struct stasis_error *err)
     if (!rc)
         rc = open_output(session, err);
     /* KVM reads guest memory in some of the calls to come. */
-    stasis_ram_fault_catch(&session->machine);
+    stasis_ram_failure_catch(&session->machine);
     if (!rc)
         rc = stasis_thaw(&session->machine, snap, &thaw_options, &session->host, err);
     if (!rc)
@@ -303,11 +303,11 @@ static int run(struct stasis_session *session, struct stasis_error *err)
         add_source(session, &session->end_source, session->machine.end_fd, on_end, "eventfd", err);
 
     /* Before the console, which hands on faults that are not guest memory's. */
-    stasis_ram_fault_restore();
+    stasis_ram_failure_restore();
     if (!rc)
         rc = stasis_session_console_open(session, err);
     if (!rc && session->machine.ram)
-        stasis_ram_fault_catch(&session->machine);
+        stasis_ram_failure_catch(&session->machine);
     if (!rc)
         rc = stasis_machine_start(&session->machine, err);
     if (rc)
@@ -325,7 +325,7 @@ static void last_output(struct stasis_session *session)
     size_t len = stasis_device_serial_unsent(&session->machine, unsent, sizeof(unsent));
 
     if (len && !session->frozen && !session->killed_by)
-        (void)stasis_serial_out_drain(session->out, unsent, len, LAST_OUTPUT_MS);
+        (void)stasis_serial_sink_drain(session->out, unsent, len, LAST_OUTPUT_MS);
 }
 
 static int end_status(struct stasis_session *session)
@@ -360,11 +360,11 @@ static void fini(struct stasis_session *session)
     }
     if (session->machine_ready)
         stasis_machine_fini(&session->machine);
-    stasis_ram_fault_restore();
-    if (session->out && stasis_serial_out_summary(session->out, summary, sizeof(summary)))
+    stasis_ram_failure_restore();
+    if (session->out && stasis_serial_sink_summary(session->out, summary, sizeof(summary)))
         stasis_say("%s", summary);
-    stasis_serial_out_close(session->out);
-    stasis_console_input_fini(&session->input);
+    stasis_serial_sink_close(session->out);
+    stasis_keys_input_fini(&session->input);
     if (session->loop_ready) {
         close_source(session, &session->signal_source);
         close_source(session, &session->wake_source);
@@ -372,7 +372,7 @@ static void fini(struct stasis_session *session)
         close_source(session, &session->rtc_source);
         stasis_loop_fini(&session->loop);
     }
-    stasis_console_restore();
+    stasis_terminal_restore();
 }
 
 /* The parent is to see the signal, as of a program that does not catch it. */

@@ -23,7 +23,7 @@ void stasis_session_wake(struct stasis_session *session)
 static size_t host_serial_tx(void *ctx, const uint8_t *bytes, size_t len)
 {
     struct stasis_session *session = ctx;
-    size_t taken = stasis_serial_out_write(session->out, bytes, len);
+    size_t taken = stasis_serial_sink_write(session->out, bytes, len);
 
     /* A sink that cannot be watched would hold the guest's output for ever: drop instead. */
     if (taken < len && stasis_loop_arm(&session->loop, &session->output_source, EPOLLOUT, NULL))
@@ -59,8 +59,8 @@ static unsigned feed_guest(struct stasis_session *session)
 
     pthread_mutex_lock(&session->machine.lock);
     room = stasis_device_serial_room(&session->machine);
-    more = stasis_console_read(&session->input, bytes, room < sizeof(bytes) ? room : sizeof(bytes),
-                               &len, &commands);
+    more = stasis_keys_read(&session->input, bytes, room < sizeof(bytes) ? room : sizeof(bytes),
+                            &len, &commands);
     if (len)
         stasis_device_serial_input(&session->machine, bytes, len);
     /* Fails only for a descriptor that is no good: then there is no input, and the guest goes on.
@@ -78,11 +78,11 @@ static void host_serial_rx_ready(void *ctx)
 
 static void obey(struct stasis_session *session, unsigned commands)
 {
-    if (commands & STASIS_CONSOLE_HELP)
-        (void)!write(STDERR_FILENO, stasis_console_help, strlen(stasis_console_help));
-    if (commands & STASIS_CONSOLE_SNAPSHOT)
+    if (commands & STASIS_KEYS_HELP)
+        (void)!write(STDERR_FILENO, stasis_keys_help, strlen(stasis_keys_help));
+    if (commands & STASIS_KEYS_SNAPSHOT)
         stasis_session_snapshot(session);
-    if (commands & STASIS_CONSOLE_QUIT)
+    if (commands & STASIS_KEYS_QUIT)
         stasis_loop_stop(&session->loop);
 }
 
@@ -106,7 +106,7 @@ unsigned stasis_session_commands(struct stasis_session *session)
 
     /* No room: keys wait, in the type-ahead, for a guest that listens again. */
     if (session->has_input && session->input.is_terminal)
-        (void)!stasis_console_read(&session->input, &none, 0, &len, &commands);
+        (void)!stasis_keys_read(&session->input, &none, 0, &len, &commands);
     return commands;
 }
 
@@ -116,13 +116,13 @@ static bool has_input(const struct stasis_options *options)
 {
     bool streamed = options->restore_path && !strcmp(options->restore_path, STASIS_CLI_STREAM);
 
-    return options->serial.kind == STASIS_SERIAL_OUT_STDIO && !streamed;
+    return options->serial.kind == STASIS_SERIAL_SINK_STDIO && !streamed;
 }
 
 void stasis_session_console_init(struct stasis_session *session)
 {
     session->output_source = (struct stasis_loop_source){
-        .fd = stasis_serial_out_fd(session->out), .ready = on_output, .ctx = session};
+        .fd = stasis_serial_sink_fd(session->out), .ready = on_output, .ctx = session};
     session->input_source =
         (struct stasis_loop_source){.fd = STDIN_FILENO, .ready = on_input, .ctx = session};
 }
@@ -133,8 +133,8 @@ int stasis_session_console_open(struct stasis_session *session, struct stasis_er
 
     if (!has_input(session->options))
         return 0;
-    stasis_console_input_init(&session->input, STDIN_FILENO);
-    rc = stasis_console_raw(STDIN_FILENO, err);
+    stasis_keys_input_init(&session->input, STDIN_FILENO);
+    rc = stasis_terminal_raw(STDIN_FILENO, err);
     if (rc)
         return rc;
     session->has_input = true;

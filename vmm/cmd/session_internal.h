@@ -30,12 +30,12 @@ struct stasis_session {
     struct stasis_loop_source input_source, output_source;
 
     /* Under the machine's lock. */
-    struct stasis_serial_out *out;
+    struct stasis_serial_sink *out;
     struct stasis_match match;
     bool match_active;
 
     bool has_input;
-    struct stasis_console_input input;
+    struct stasis_keys_input input;
     struct stasis_metrics metrics;
     _Atomic bool snapshot_wanted;
     bool frozen;     /* saved, and the process is to end */

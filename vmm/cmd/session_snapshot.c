@@ -31,7 +31,7 @@ static bool keep_going(void *ctx, uint64_t done, uint64_t total)
     struct signalfd_siginfo info;
 
     stasis_progress_show(&saving->progress, done, total);
-    if (stasis_session_commands(session) & STASIS_CONSOLE_CANCEL)
+    if (stasis_session_commands(session) & STASIS_KEYS_CANCEL)
         return false;
     while (read(session->signal_source.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGINT)

@@ -10,30 +10,30 @@
 #include <string.h>
 #include <unistd.h>
 
-const char stasis_console_help[] = "Ctrl-A x       end the VM\n"
-                                   "Ctrl-A s       freeze it to the file of --snapshot-out\n"
-                                   "Ctrl-A c       give up the freeze under way\n"
-                                   "Ctrl-A h       show this help\n"
-                                   "Ctrl-A Ctrl-A  send Ctrl-A to the guest (also Ctrl-A a)\n";
+const char stasis_keys_help[] = "Ctrl-A x       end the VM\n"
+                                "Ctrl-A s       freeze it to the file of --snapshot-out\n"
+                                "Ctrl-A c       give up the freeze under way\n"
+                                "Ctrl-A h       show this help\n"
+                                "Ctrl-A Ctrl-A  send Ctrl-A to the guest (also Ctrl-A a)\n";
 
 static unsigned command_of(uint8_t key)
 {
     switch (key) {
     case 'x':
-        return STASIS_CONSOLE_QUIT;
+        return STASIS_KEYS_QUIT;
     case 's':
-        return STASIS_CONSOLE_SNAPSHOT;
+        return STASIS_KEYS_SNAPSHOT;
     case 'h':
-        return STASIS_CONSOLE_HELP;
+        return STASIS_KEYS_HELP;
     case 'c':
-        return STASIS_CONSOLE_CANCEL;
+        return STASIS_KEYS_CANCEL;
     default:
         return 0;
     }
 }
 
-size_t stasis_console_filter(struct stasis_console_filter *filter, uint8_t *bytes, size_t len,
-                             unsigned *commands)
+size_t stasis_keys_filter(struct stasis_keys_filter *filter, uint8_t *bytes, size_t len,
+                          unsigned *commands)
 {
     size_t kept = 0;
 
@@ -41,9 +41,9 @@ size_t stasis_console_filter(struct stasis_console_filter *filter, uint8_t *byte
         uint8_t key = bytes[i];
         bool escaped = filter->escaped;
 
-        filter->escaped = !escaped && key == STASIS_CONSOLE_ESCAPE;
-        if (escaped && (key == STASIS_CONSOLE_ESCAPE || key == 'a'))
-            bytes[kept++] = STASIS_CONSOLE_ESCAPE;
+        filter->escaped = !escaped && key == STASIS_KEYS_ESCAPE;
+        if (escaped && (key == STASIS_KEYS_ESCAPE || key == 'a'))
+            bytes[kept++] = STASIS_KEYS_ESCAPE;
         else if (escaped)
             *commands |= command_of(key);
         else if (!filter->escaped)
@@ -52,14 +52,14 @@ size_t stasis_console_filter(struct stasis_console_filter *filter, uint8_t *byte
     return kept;
 }
 
-void stasis_console_input_init(struct stasis_console_input *input, int fd)
+void stasis_keys_input_init(struct stasis_keys_input *input, int fd)
 {
     memset(input, 0, sizeof(*input));
     input->fd = fd;
     input->is_terminal = isatty(fd) == 1;
 }
 
-void stasis_console_input_fini(struct stasis_console_input *input)
+void stasis_keys_input_fini(struct stasis_keys_input *input)
 {
     free(input->held);
     input->held = NULL;
@@ -82,16 +82,16 @@ static bool read_ready(int fd, uint8_t *bytes, size_t room, size_t *ret_len)
     return n > 0;
 }
 
-static bool read_keys(struct stasis_console_input *input, unsigned *commands)
+static bool read_keys(struct stasis_keys_input *input, unsigned *commands)
 {
     uint8_t keys[1024];
-    size_t room = STASIS_CONSOLE_HELD_MAX - input->held_len;
+    size_t room = STASIS_KEYS_HELD_MAX - input->held_len;
     size_t len;
     bool more = read_ready(input->fd, keys, sizeof(keys), &len);
 
-    len = stasis_console_filter(&input->filter, keys, len, commands);
+    len = stasis_keys_filter(&input->filter, keys, len, commands);
     if (!input->held)
-        input->held = malloc(STASIS_CONSOLE_HELD_MAX);
+        input->held = malloc(STASIS_KEYS_HELD_MAX);
     if (!input->held)
         return more;
     if (len > room)
@@ -101,8 +101,8 @@ static bool read_keys(struct stasis_console_input *input, unsigned *commands)
     return more;
 }
 
-bool stasis_console_read(struct stasis_console_input *input, uint8_t *bytes, size_t room,
-                         size_t *ret_len, unsigned *ret_commands)
+bool stasis_keys_read(struct stasis_keys_input *input, uint8_t *bytes, size_t room, size_t *ret_len,
+                      unsigned *ret_commands)
 {
     size_t len;
     bool more;

@@ -14,8 +14,8 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-uint64_t stasis_serial_out_bucket_fill(struct stasis_serial_out_bucket *bucket, uint64_t now,
-                                       uint64_t want)
+uint64_t stasis_serial_sink_bucket_fill(struct stasis_serial_sink_bucket *bucket, uint64_t now,
+                                        uint64_t want)
 {
     uint64_t elapsed = now > bucket->last_ns ? now - bucket->last_ns : 0;
     uint64_t fresh;
@@ -35,54 +35,55 @@ uint64_t stasis_serial_out_bucket_fill(struct stasis_serial_out_bucket *bucket, 
     return want < bucket->tokens ? want : bucket->tokens;
 }
 
-size_t stasis_serial_out_dropped(struct stasis_serial_out *out, enum stasis_serial_out_drop why,
-                                 size_t len)
+size_t stasis_serial_sink_dropped(struct stasis_serial_sink *out, enum stasis_serial_sink_drop why,
+                                  size_t len)
 {
     out->stats.dropped[why] += len;
     return len;
 }
 
-size_t stasis_serial_out_failed(struct stasis_serial_out *out, size_t len)
+size_t stasis_serial_sink_failed(struct stasis_serial_sink *out, size_t len)
 {
     out->stats.last_errno = errno;
-    return stasis_serial_out_dropped(out, STASIS_SERIAL_OUT_DROP_ERROR, len);
+    return stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_ERROR, len);
 }
 
-static size_t write_none(struct stasis_serial_out *out, const uint8_t *bytes, size_t len)
+static size_t write_none(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
 {
     (void)out;
     (void)bytes;
     return len;
 }
 
-static int open_kind(struct stasis_serial_out *out, const struct stasis_serial_out_options *options,
-                     struct stasis_error *err)
+static int open_kind(struct stasis_serial_sink *out,
+                     const struct stasis_serial_sink_options *options, struct stasis_error *err)
 {
     switch (options->kind) {
-    case STASIS_SERIAL_OUT_STDIO:
-        stasis_serial_out_open_stdio(out);
+    case STASIS_SERIAL_SINK_STDIO:
+        stasis_serial_sink_open_stdio(out);
         return 0;
-    case STASIS_SERIAL_OUT_NONE:
+    case STASIS_SERIAL_SINK_NONE:
         out->write = write_none;
         return 0;
-    case STASIS_SERIAL_OUT_FILE:
-        return stasis_serial_out_open_file(out, options, err);
-    case STASIS_SERIAL_OUT_RING:
-        return stasis_serial_out_open_ring(out, options, err);
-    case STASIS_SERIAL_OUT_PIPE:
-        return stasis_serial_out_open_pipe(out, options, err);
+    case STASIS_SERIAL_SINK_FILE:
+        return stasis_serial_sink_open_file(out, options, err);
+    case STASIS_SERIAL_SINK_RING:
+        return stasis_serial_sink_open_ring(out, options, err);
+    case STASIS_SERIAL_SINK_PIPE:
+        return stasis_serial_sink_open_pipe(out, options, err);
     }
     return stasis_fail(err, STASIS_ERR_ARG, "no such kind of serial output: %d", options->kind);
 }
 
-int stasis_serial_out_open(const struct stasis_serial_out_options *options,
-                           struct stasis_serial_out **ret_out, struct stasis_error *err)
+int stasis_serial_sink_open(const struct stasis_serial_sink_options *options,
+                            struct stasis_serial_sink **ret_out, struct stasis_error *err)
 {
-    struct stasis_serial_out *out;
+    struct stasis_serial_sink *out;
     int rc;
 
-    if (options->rate > STASIS_SERIAL_OUT_RATE_MAX ||
-        options->limit > STASIS_SERIAL_OUT_BYTES_MAX || options->size > STASIS_SERIAL_OUT_BYTES_MAX)
+    if (options->rate > STASIS_SERIAL_SINK_RATE_MAX ||
+        options->limit > STASIS_SERIAL_SINK_BYTES_MAX ||
+        options->size > STASIS_SERIAL_SINK_BYTES_MAX)
         return stasis_fail(err, STASIS_ERR_ARG, "serial output: rate, limit or size is too large");
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
@@ -91,74 +92,74 @@ int stasis_serial_out_open(const struct stasis_serial_out_options *options,
         return stasis_fail(err, STASIS_ERR_NOMEM, "serial output: out of memory");
     out->fd = -1;
     out->watch_fd = -1;
-    out->bucket = (struct stasis_serial_out_bucket){
+    out->bucket = (struct stasis_serial_sink_bucket){
         .rate = options->rate, .tokens = options->rate, .last_ns = stasis_monotonic_ns()};
     rc = open_kind(out, options, err);
     if (rc)
-        stasis_serial_out_close(out);
+        stasis_serial_sink_close(out);
     else
         *ret_out = out;
     return rc;
 }
 
-size_t stasis_serial_out_write(struct stasis_serial_out *out, const void *bytes, size_t len)
+size_t stasis_serial_sink_write(struct stasis_serial_sink *out, const void *bytes, size_t len)
 {
     size_t allowed = len;
     size_t taken;
 
     if (out->bucket.rate)
-        allowed = (size_t)stasis_serial_out_bucket_fill(&out->bucket, stasis_monotonic_ns(), len);
+        allowed = (size_t)stasis_serial_sink_bucket_fill(&out->bucket, stasis_monotonic_ns(), len);
     taken = out->write(out, bytes, allowed);
     if (out->bucket.rate)
         out->bucket.tokens -= taken;
     if (taken < allowed)
         return taken;
-    return taken + stasis_serial_out_dropped(out, STASIS_SERIAL_OUT_DROP_RATE, len - taken);
+    return taken + stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_RATE, len - taken);
 }
 
-int stasis_serial_out_fd(const struct stasis_serial_out *out)
+int stasis_serial_sink_fd(const struct stasis_serial_sink *out)
 {
     return out->watch_fd;
 }
 
-size_t stasis_serial_out_drain(struct stasis_serial_out *out, const void *bytes, size_t len,
-                               int timeout_ms)
+size_t stasis_serial_sink_drain(struct stasis_serial_sink *out, const void *bytes, size_t len,
+                                int timeout_ms)
 {
     uint64_t end = stasis_monotonic_ns() + (uint64_t)timeout_ms * (NS_PER_S / 1000);
     const uint8_t *from = bytes;
-    size_t taken = stasis_serial_out_write(out, from, len);
+    size_t taken = stasis_serial_sink_write(out, from, len);
 
     for (uint64_t now = stasis_monotonic_ns(); taken < len && now < end;
          now = stasis_monotonic_ns()) {
         struct pollfd ready = {.fd = out->watch_fd, .events = POLLOUT};
 
         (void)poll(&ready, 1, (int)((end - now) / (NS_PER_S / 1000)) + 1);
-        taken += stasis_serial_out_write(out, from + taken, len - taken);
+        taken += stasis_serial_sink_write(out, from + taken, len - taken);
     }
     return taken;
 }
 
-void stasis_serial_out_stats(const struct stasis_serial_out *out,
-                             struct stasis_serial_out_stats *ret_stats)
+void stasis_serial_sink_stats(const struct stasis_serial_sink *out,
+                              struct stasis_serial_sink_stats *ret_stats)
 {
     *ret_stats = out->stats;
 }
 
-bool stasis_serial_out_summary(const struct stasis_serial_out *out, char *buf, size_t size)
+bool stasis_serial_sink_summary(const struct stasis_serial_sink *out, char *buf, size_t size)
 {
-    static const char *const why[STASIS_SERIAL_OUT_DROP_COUNT] = {
-        [STASIS_SERIAL_OUT_DROP_RATE] = "over the rate",
-        [STASIS_SERIAL_OUT_DROP_LIMIT] = "over the file's limit",
-        [STASIS_SERIAL_OUT_DROP_BUSY] = "while the pipe was full",
-        [STASIS_SERIAL_OUT_DROP_GONE] = "after the reader had gone",
-        [STASIS_SERIAL_OUT_DROP_ERROR] = "by failed writes",
+    static const char *const why[STASIS_SERIAL_SINK_DROP_COUNT] = {
+        [STASIS_SERIAL_SINK_DROP_RATE] = "over the rate",
+        [STASIS_SERIAL_SINK_DROP_LIMIT] = "over the file's limit",
+        [STASIS_SERIAL_SINK_DROP_BUSY] = "while the pipe was full",
+        [STASIS_SERIAL_SINK_DROP_GONE] = "after the reader had gone",
+        [STASIS_SERIAL_SINK_DROP_ERROR] = "by failed writes",
     };
-    const struct stasis_serial_out_stats *stats = &out->stats;
+    const struct stasis_serial_sink_stats *stats = &out->stats;
     const char *comma = "";
     char list[400] = "";
     uint64_t sum = 0;
 
-    for (size_t i = 0; i < STASIS_SERIAL_OUT_DROP_COUNT; i++) {
+    for (size_t i = 0; i < STASIS_SERIAL_SINK_DROP_COUNT; i++) {
         size_t used = strlen(list);
 
         sum += stats->dropped[i];
@@ -176,7 +177,7 @@ bool stasis_serial_out_summary(const struct stasis_serial_out *out, char *buf, s
     return true;
 }
 
-void stasis_serial_out_close(struct stasis_serial_out *out)
+void stasis_serial_sink_close(struct stasis_serial_sink *out)
 {
     if (!out)
         return;

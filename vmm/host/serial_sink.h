@@ -35,22 +35,22 @@
 
 #include "stasis/error.h"
 
-#define STASIS_SERIAL_OUT_LIMIT_DEFAULT (UINT64_C(64) << 20)
-#define STASIS_SERIAL_OUT_SIZE_DEFAULT  (UINT64_C(1) << 20)
-#define STASIS_SERIAL_OUT_BYTES_MAX     (UINT64_C(1) << 40) /* of limit and size */
-#define STASIS_SERIAL_OUT_RATE_MAX      (UINT64_C(1) << 30)
-#define STASIS_SERIAL_OUT_RING_HEADER   128
+#define STASIS_SERIAL_SINK_LIMIT_DEFAULT (UINT64_C(64) << 20)
+#define STASIS_SERIAL_SINK_SIZE_DEFAULT  (UINT64_C(1) << 20)
+#define STASIS_SERIAL_SINK_BYTES_MAX     (UINT64_C(1) << 40) /* of limit and size */
+#define STASIS_SERIAL_SINK_RATE_MAX      (UINT64_C(1) << 30)
+#define STASIS_SERIAL_SINK_RING_HEADER   128
 
-enum stasis_serial_out_kind {
-    STASIS_SERIAL_OUT_STDIO = 0,
-    STASIS_SERIAL_OUT_NONE,
-    STASIS_SERIAL_OUT_FILE,
-    STASIS_SERIAL_OUT_RING,
-    STASIS_SERIAL_OUT_PIPE,
+enum stasis_serial_sink_kind {
+    STASIS_SERIAL_SINK_STDIO = 0,
+    STASIS_SERIAL_SINK_NONE,
+    STASIS_SERIAL_SINK_FILE,
+    STASIS_SERIAL_SINK_RING,
+    STASIS_SERIAL_SINK_PIPE,
 };
 
-struct stasis_serial_out_options {
-    enum stasis_serial_out_kind kind;
+struct stasis_serial_sink_options {
+    enum stasis_serial_sink_kind kind;
     const char *path; /* file, ring, pipe */
     uint64_t limit;   /* file: bytes it may hold, what it held before counted in; 0: the default */
     uint64_t size;    /* ring: bytes of data; 0: the default */
@@ -58,51 +58,51 @@ struct stasis_serial_out_options {
     bool append;      /* file, ring: keep what is there (a thawed guest goes on) */
 };
 
-enum stasis_serial_out_drop {
-    STASIS_SERIAL_OUT_DROP_RATE,  /* faster than the rate */
-    STASIS_SERIAL_OUT_DROP_LIMIT, /* the file is at its limit */
-    STASIS_SERIAL_OUT_DROP_BUSY,  /* the pipe is full */
-    STASIS_SERIAL_OUT_DROP_GONE,  /* the reader of standard output has gone */
-    STASIS_SERIAL_OUT_DROP_ERROR, /* a write failed, e.g. the disk is full */
-    STASIS_SERIAL_OUT_DROP_COUNT
+enum stasis_serial_sink_drop {
+    STASIS_SERIAL_SINK_DROP_RATE,  /* faster than the rate */
+    STASIS_SERIAL_SINK_DROP_LIMIT, /* the file is at its limit */
+    STASIS_SERIAL_SINK_DROP_BUSY,  /* the pipe is full */
+    STASIS_SERIAL_SINK_DROP_GONE,  /* the reader of standard output has gone */
+    STASIS_SERIAL_SINK_DROP_ERROR, /* a write failed, e.g. the disk is full */
+    STASIS_SERIAL_SINK_DROP_COUNT
 };
 
-struct stasis_serial_out_stats {
+struct stasis_serial_sink_stats {
     uint64_t written;
-    uint64_t dropped[STASIS_SERIAL_OUT_DROP_COUNT];
+    uint64_t dropped[STASIS_SERIAL_SINK_DROP_COUNT];
     int last_errno; /* of the last write that failed, or 0 */
 };
 
-struct stasis_serial_out;
+struct stasis_serial_sink;
 
 /* Opens the sink. Ignores SIGPIPE and SIGXFSZ in the whole process, so that a reader that has gone
  * and a file size limit are errors of a write and not our death. `options` is not kept.
  * STASIS_ERR_ARG: the path is not of the kind asked for; STASIS_ERR_WRITE: cannot be made or
  * opened; STASIS_ERR_NOMEM. */
-STASIS_MUST_CHECK int stasis_serial_out_open(const struct stasis_serial_out_options *options,
-                                             struct stasis_serial_out **ret_out,
-                                             struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_serial_sink_open(const struct stasis_serial_sink_options *options,
+                                              struct stasis_serial_sink **ret_out,
+                                              struct stasis_error *err);
 
 /* Takes bytes: returns how many, written or dropped. Fewer than len means that the sink is busy:
- * keep the rest, watch stasis_serial_out_fd() for EPOLLOUT and try again. Never blocks. */
-STASIS_MUST_CHECK size_t stasis_serial_out_write(struct stasis_serial_out *out, const void *bytes,
-                                                 size_t len);
+ * keep the rest, watch stasis_serial_sink_fd() for EPOLLOUT and try again. Never blocks. */
+STASIS_MUST_CHECK size_t stasis_serial_sink_write(struct stasis_serial_sink *out, const void *bytes,
+                                                  size_t len);
 
 /* The descriptor to watch after a short write; -1 for a sink that is never busy. */
-int stasis_serial_out_fd(const struct stasis_serial_out *out);
+int stasis_serial_sink_fd(const struct stasis_serial_sink *out);
 
 /* For the end of the VM, when no guest waits: writes, waiting for a slow reader up to timeout_ms
  * (0 or more) in all. Returns bytes taken. */
-size_t stasis_serial_out_drain(struct stasis_serial_out *out, const void *bytes, size_t len,
-                               int timeout_ms);
+size_t stasis_serial_sink_drain(struct stasis_serial_sink *out, const void *bytes, size_t len,
+                                int timeout_ms);
 
-void stasis_serial_out_stats(const struct stasis_serial_out *out,
-                             struct stasis_serial_out_stats *ret_stats);
+void stasis_serial_sink_stats(const struct stasis_serial_sink *out,
+                              struct stasis_serial_sink_stats *ret_stats);
 
 /* Puts one line (no newline) about dropped bytes into buf, cut to fit; false when none were. */
-bool stasis_serial_out_summary(const struct stasis_serial_out *out, char *buf, size_t size);
+bool stasis_serial_sink_summary(const struct stasis_serial_sink *out, char *buf, size_t size);
 
 /* Nothing is held back in memory, so all that was taken is where it belongs. NULL is fine. */
-void stasis_serial_out_close(struct stasis_serial_out *out);
+void stasis_serial_sink_close(struct stasis_serial_sink *out);
 
 #endif

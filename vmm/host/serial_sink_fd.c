@@ -12,13 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static size_t write_gone(struct stasis_serial_out *out, const uint8_t *bytes, size_t len)
+static size_t write_gone(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
 {
     (void)bytes;
-    return stasis_serial_out_dropped(out, STASIS_SERIAL_OUT_DROP_GONE, len);
+    return stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_GONE, len);
 }
 
-static size_t give_up(struct stasis_serial_out *out, size_t len)
+static size_t give_up(struct stasis_serial_sink *out, size_t len)
 {
     out->write = write_gone;
     out->watch_fd = -1;
@@ -39,7 +39,7 @@ static enum readiness readiness(int fd)
 
 /* A failed write: nothing taken when the sink is busy after all, all when it never works again or
  * the disk behind a redirection has no room. */
-static size_t not_written(struct stasis_serial_out *out, size_t len)
+static size_t not_written(struct stasis_serial_sink *out, size_t len)
 {
     switch (errno) {
     case EAGAIN:
@@ -48,14 +48,14 @@ static size_t not_written(struct stasis_serial_out *out, size_t len)
     case ENOSPC:
     case EDQUOT:
     case EFBIG:
-        return stasis_serial_out_failed(out, len);
+        return stasis_serial_sink_failed(out, len);
     default:
         out->stats.last_errno = errno;
         return give_up(out, len);
     }
 }
 
-static size_t write_stdio(struct stasis_serial_out *out, const uint8_t *bytes, size_t len)
+static size_t write_stdio(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
 {
     size_t taken = 0;
 
@@ -95,7 +95,7 @@ static int own_descriptor(int fd)
     return open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
-void stasis_serial_out_open_stdio(struct stasis_serial_out *out)
+void stasis_serial_sink_open_stdio(struct stasis_serial_sink *out)
 {
     int own = own_descriptor(STDOUT_FILENO);
 
@@ -106,7 +106,7 @@ void stasis_serial_out_open_stdio(struct stasis_serial_out *out)
     out->piece = own < 0 && isatty(STDOUT_FILENO) ? 1 : PIPE_BUF;
 }
 
-static size_t write_pipe(struct stasis_serial_out *out, const uint8_t *bytes, size_t len)
+static size_t write_pipe(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
 {
     size_t taken = 0;
 
@@ -116,9 +116,10 @@ static size_t write_pipe(struct stasis_serial_out *out, const uint8_t *bytes, si
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
-            return taken + stasis_serial_out_dropped(out, STASIS_SERIAL_OUT_DROP_BUSY, len - taken);
+            return taken +
+                   stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_BUSY, len - taken);
         if (n < 0)
-            return taken + stasis_serial_out_failed(out, len - taken);
+            return taken + stasis_serial_sink_failed(out, len - taken);
         out->stats.written += (uint64_t)n;
         taken += (size_t)n;
     }
@@ -127,9 +128,9 @@ static size_t write_pipe(struct stasis_serial_out *out, const uint8_t *bytes, si
 
 /* Linux opens a FIFO for reading and writing at once without waiting for anybody; being our own
  * reader, we never see EPIPE, and a reader that comes late finds what the pipe holds. */
-int stasis_serial_out_open_pipe(struct stasis_serial_out *out,
-                                const struct stasis_serial_out_options *options,
-                                struct stasis_error *err)
+int stasis_serial_sink_open_pipe(struct stasis_serial_sink *out,
+                                 const struct stasis_serial_sink_options *options,
+                                 struct stasis_error *err)
 {
     const char *path = options->path;
     struct stat st;

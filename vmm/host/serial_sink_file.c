@@ -32,7 +32,7 @@ static bool write_at(int fd, const uint8_t *bytes, size_t len, uint64_t offset, 
 }
 
 /* O_NONBLOCK so that a FIFO or a device of that name is refused instead of waited for. */
-static int open_regular(struct stasis_serial_out *out, const char *path, struct stat *ret_st,
+static int open_regular(struct stasis_serial_sink *out, const char *path, struct stat *ret_st,
                         struct stasis_error *err)
 {
     out->fd = open(path, O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
@@ -49,29 +49,29 @@ static int open_regular(struct stasis_serial_out *out, const char *path, struct 
     return 0;
 }
 
-static int empty(const struct stasis_serial_out *out, const char *path, struct stasis_error *err)
+static int empty(const struct stasis_serial_sink *out, const char *path, struct stasis_error *err)
 {
     return ftruncate(out->fd, 0)
                ? stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot empty %s", path)
                : 0;
 }
 
-static size_t write_file(struct stasis_serial_out *out, const uint8_t *bytes, size_t len)
+static size_t write_file(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
 {
     uint64_t room = out->total < out->size ? out->size - out->total : 0;
     size_t part = len < room ? len : (size_t)room;
     size_t done = 0;
 
     if (part && !write_at(out->fd, bytes, part, out->total, &done))
-        stasis_serial_out_failed(out, part - done);
+        stasis_serial_sink_failed(out, part - done);
     out->total += done;
     out->stats.written += done;
-    return part + stasis_serial_out_dropped(out, STASIS_SERIAL_OUT_DROP_LIMIT, len - part);
+    return part + stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_LIMIT, len - part);
 }
 
-int stasis_serial_out_open_file(struct stasis_serial_out *out,
-                                const struct stasis_serial_out_options *options,
-                                struct stasis_error *err)
+int stasis_serial_sink_open_file(struct stasis_serial_sink *out,
+                                 const struct stasis_serial_sink_options *options,
+                                 struct stasis_error *err)
 {
     struct stat st = {0};
     int rc = open_regular(out, options->path, &st, err);
@@ -79,7 +79,7 @@ int stasis_serial_out_open_file(struct stasis_serial_out *out,
     if (rc)
         return rc;
     out->write = write_file;
-    out->size = options->limit ? options->limit : STASIS_SERIAL_OUT_LIMIT_DEFAULT;
+    out->size = options->limit ? options->limit : STASIS_SERIAL_SINK_LIMIT_DEFAULT;
     if (!options->append)
         return empty(out, options->path, err);
     out->total = (uint64_t)st.st_size;
@@ -91,26 +91,26 @@ int stasis_serial_out_open_file(struct stasis_serial_out *out,
 #define RING_FORMAT   "STASIS-RING 1\nsize %020" PRIu64 "\ntotal %020" PRIu64 "\n"
 #define RING_TOTAL_AT 46 /* where the digits of total begin */
 
-static void ring_header(const struct stasis_serial_out *out,
-                        uint8_t header[STASIS_SERIAL_OUT_RING_HEADER])
+static void ring_header(const struct stasis_serial_sink *out,
+                        uint8_t header[STASIS_SERIAL_SINK_RING_HEADER])
 {
-    int used =
-        snprintf((char *)header, STASIS_SERIAL_OUT_RING_HEADER, RING_FORMAT, out->size, out->total);
+    int used = snprintf((char *)header, STASIS_SERIAL_SINK_RING_HEADER, RING_FORMAT, out->size,
+                        out->total);
 
-    memset(header + used, ' ', STASIS_SERIAL_OUT_RING_HEADER - 1 - (size_t)used);
-    header[STASIS_SERIAL_OUT_RING_HEADER - 1] = '\n';
+    memset(header + used, ' ', STASIS_SERIAL_SINK_RING_HEADER - 1 - (size_t)used);
+    header[STASIS_SERIAL_SINK_RING_HEADER - 1] = '\n';
 }
 
-static bool write_ring_header(const struct stasis_serial_out *out)
+static bool write_ring_header(const struct stasis_serial_sink *out)
 {
-    uint8_t header[STASIS_SERIAL_OUT_RING_HEADER];
+    uint8_t header[STASIS_SERIAL_SINK_RING_HEADER];
     size_t done;
 
     ring_header(out, header);
     return write_at(out->fd, header, sizeof(header), 0, &done);
 }
 
-static size_t write_ring(struct stasis_serial_out *out, const uint8_t *bytes, size_t len)
+static size_t write_ring(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
 {
     size_t taken = 0;
 
@@ -120,8 +120,8 @@ static size_t write_ring(struct stasis_serial_out *out, const uint8_t *bytes, si
         size_t part = len - taken < room ? len - taken : (size_t)room;
         size_t done;
 
-        if (!write_at(out->fd, bytes + taken, part, STASIS_SERIAL_OUT_RING_HEADER + at, &done))
-            stasis_serial_out_failed(out, part - done);
+        if (!write_at(out->fd, bytes + taken, part, STASIS_SERIAL_SINK_RING_HEADER + at, &done))
+            stasis_serial_sink_failed(out, part - done);
         out->total += done;
         out->stats.written += done;
         taken += part;
@@ -133,13 +133,13 @@ static size_t write_ring(struct stasis_serial_out *out, const uint8_t *bytes, si
 
 /* Takes over the count of a ring file of this size. Only the count is read; the header is made anew
  * from it and compared, so that nothing else passes for a ring. */
-static bool ring_continue(struct stasis_serial_out *out, const struct stat *st)
+static bool ring_continue(struct stasis_serial_sink *out, const struct stat *st)
 {
-    uint8_t found[STASIS_SERIAL_OUT_RING_HEADER + 1] = {0};
-    uint8_t expected[STASIS_SERIAL_OUT_RING_HEADER];
+    uint8_t found[STASIS_SERIAL_SINK_RING_HEADER + 1] = {0};
+    uint8_t expected[STASIS_SERIAL_SINK_RING_HEADER];
 
-    if ((uint64_t)st->st_size != STASIS_SERIAL_OUT_RING_HEADER + out->size ||
-        pread(out->fd, found, STASIS_SERIAL_OUT_RING_HEADER, 0) != STASIS_SERIAL_OUT_RING_HEADER)
+    if ((uint64_t)st->st_size != STASIS_SERIAL_SINK_RING_HEADER + out->size ||
+        pread(out->fd, found, STASIS_SERIAL_SINK_RING_HEADER, 0) != STASIS_SERIAL_SINK_RING_HEADER)
         return false;
     out->total = strtoull((char *)found + RING_TOTAL_AT, NULL, 10);
     ring_header(out, expected);
@@ -149,21 +149,21 @@ static bool ring_continue(struct stasis_serial_out *out, const struct stat *st)
     return false;
 }
 
-static int ring_start(struct stasis_serial_out *out, const char *path, struct stasis_error *err)
+static int ring_start(struct stasis_serial_sink *out, const char *path, struct stasis_error *err)
 {
     int rc = empty(out, path, err);
 
     if (rc)
         return rc;
-    if (ftruncate(out->fd, (off_t)(STASIS_SERIAL_OUT_RING_HEADER + out->size)) ||
+    if (ftruncate(out->fd, (off_t)(STASIS_SERIAL_SINK_RING_HEADER + out->size)) ||
         !write_ring_header(out))
         return stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot write to %s", path);
     return 0;
 }
 
-int stasis_serial_out_open_ring(struct stasis_serial_out *out,
-                                const struct stasis_serial_out_options *options,
-                                struct stasis_error *err)
+int stasis_serial_sink_open_ring(struct stasis_serial_sink *out,
+                                 const struct stasis_serial_sink_options *options,
+                                 struct stasis_error *err)
 {
     struct stat st = {0};
     int rc = open_regular(out, options->path, &st, err);
@@ -171,7 +171,7 @@ int stasis_serial_out_open_ring(struct stasis_serial_out *out,
     if (rc)
         return rc;
     out->write = write_ring;
-    out->size = options->size ? options->size : STASIS_SERIAL_OUT_SIZE_DEFAULT;
+    out->size = options->size ? options->size : STASIS_SERIAL_SINK_SIZE_DEFAULT;
     if (options->append && ring_continue(out, &st))
         return 0;
     return ring_start(out, options->path, err);

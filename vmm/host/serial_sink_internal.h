@@ -9,19 +9,19 @@
 #include "vmm/host/serial_sink.h"
 
 /* Token bucket: one token is one byte. */
-struct stasis_serial_out_bucket {
-    uint64_t rate; /* tokens per second, at most STASIS_SERIAL_OUT_RATE_MAX; 0: no limit */
+struct stasis_serial_sink_bucket {
+    uint64_t rate; /* tokens per second, at most STASIS_SERIAL_SINK_RATE_MAX; 0: no limit */
     uint64_t tokens;
     uint64_t last_ns; /* up to when tokens have been given */
 };
 
-struct stasis_serial_out {
+struct stasis_serial_sink {
     /* Takes bytes: returns how many, and counts them as written or dropped. */
-    size_t (*write)(struct stasis_serial_out *out, const uint8_t *bytes, size_t len);
+    size_t (*write)(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len);
     int fd;       /* -1: none */
     int watch_fd; /* fd when the sink can be busy, else -1 */
-    struct stasis_serial_out_bucket bucket;
-    struct stasis_serial_out_stats stats;
+    struct stasis_serial_sink_bucket bucket;
+    struct stasis_serial_sink_stats stats;
     bool close_fd;
     size_t piece;   /* stdio: bytes that one write may hold without blocking */
     uint64_t size;  /* file: limit, ring: bytes of data */
@@ -29,26 +29,26 @@ struct stasis_serial_out {
 };
 
 /* Fills the bucket up to now_ns and says how many of `want` bytes it has tokens for. */
-uint64_t stasis_serial_out_bucket_fill(struct stasis_serial_out_bucket *bucket, uint64_t now_ns,
-                                       uint64_t want);
+uint64_t stasis_serial_sink_bucket_fill(struct stasis_serial_sink_bucket *bucket, uint64_t now_ns,
+                                        uint64_t want);
 
 /* Counts len dropped bytes and returns len. */
-size_t stasis_serial_out_dropped(struct stasis_serial_out *out, enum stasis_serial_out_drop why,
-                                 size_t len);
+size_t stasis_serial_sink_dropped(struct stasis_serial_sink *out, enum stasis_serial_sink_drop why,
+                                  size_t len);
 
 /* The same for a write that failed with errno. */
-size_t stasis_serial_out_failed(struct stasis_serial_out *out, size_t len);
+size_t stasis_serial_sink_failed(struct stasis_serial_sink *out, size_t len);
 
 /* One per kind; they set write, fd, watch_fd and what is theirs. */
-void stasis_serial_out_open_stdio(struct stasis_serial_out *out);
-int stasis_serial_out_open_pipe(struct stasis_serial_out *out,
-                                const struct stasis_serial_out_options *options,
-                                struct stasis_error *err);
-int stasis_serial_out_open_file(struct stasis_serial_out *out,
-                                const struct stasis_serial_out_options *options,
-                                struct stasis_error *err);
-int stasis_serial_out_open_ring(struct stasis_serial_out *out,
-                                const struct stasis_serial_out_options *options,
-                                struct stasis_error *err);
+void stasis_serial_sink_open_stdio(struct stasis_serial_sink *out);
+int stasis_serial_sink_open_pipe(struct stasis_serial_sink *out,
+                                 const struct stasis_serial_sink_options *options,
+                                 struct stasis_error *err);
+int stasis_serial_sink_open_file(struct stasis_serial_sink *out,
+                                 const struct stasis_serial_sink_options *options,
+                                 struct stasis_error *err);
+int stasis_serial_sink_open_ring(struct stasis_serial_sink *out,
+                                 const struct stasis_serial_sink_options *options,
+                                 struct stasis_error *err);
 
 #endif

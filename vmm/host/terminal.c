@@ -28,7 +28,7 @@ static struct {
     struct sigaction before[NSIG];
 } terminal;
 
-int stasis_console_fill_fds(struct stasis_error *err)
+int stasis_terminal_fill_fds(struct stasis_error *err)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         int contrary = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
@@ -59,7 +59,7 @@ static void set_mode(const struct termios *mode)
     errno = saved;
 }
 
-void stasis_console_restore(void)
+void stasis_terminal_restore(void)
 {
     if (!terminal.active)
         return;
@@ -71,7 +71,7 @@ void stasis_console_restore(void)
  * blocked until we return; a fault then happens again, raise() covers the sent ones. */
 static void on_deadly_signal(int number)
 {
-    stasis_console_restore();
+    stasis_terminal_restore();
     (void)sigaction(number, &terminal.before[number], NULL);
     (void)raise(number);
 }
@@ -130,7 +130,7 @@ static void make_raw(struct termios *mode)
     mode->c_cc[VTIME] = 0;
 }
 
-int stasis_console_raw(int fd, struct stasis_error *err)
+int stasis_terminal_raw(int fd, struct stasis_error *err)
 {
     static bool installed;
 
@@ -144,7 +144,7 @@ int stasis_console_raw(int fd, struct stasis_error *err)
     terminal.active = 1;
     if (!installed) {
         install_handlers();
-        installed = atexit(stasis_console_restore) == 0;
+        installed = atexit(stasis_terminal_restore) == 0;
     }
     set_mode(&terminal.raw);
     return 0;

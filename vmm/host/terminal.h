@@ -3,10 +3,10 @@
  * Standard input as the guest's keyboard. On a terminal: raw mode, restored on every way out, and
  * the escape keys (Ctrl-A x, s, h). From anything else the bytes pass unchanged.
  *
- * Threads: one thread; stasis_console_restore() also from any signal handler.
+ * Threads: one thread; stasis_terminal_restore() also from any signal handler.
  */
-#ifndef STASIS_VMM_CONSOLE_H
-#define STASIS_VMM_CONSOLE_H
+#ifndef STASIS_VMM_TERMINAL_H
+#define STASIS_VMM_TERMINAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,63 +14,63 @@
 
 #include "stasis/error.h"
 
-#define STASIS_CONSOLE_ESCAPE 0x01 /* Ctrl-A */
+#define STASIS_KEYS_ESCAPE 0x01 /* Ctrl-A */
 
 /* Set of commands. */
-enum stasis_console_command {
-    STASIS_CONSOLE_QUIT = 1u << 0,     /* Ctrl-A x: end the VM */
-    STASIS_CONSOLE_SNAPSHOT = 1u << 1, /* Ctrl-A s: freeze it */
-    STASIS_CONSOLE_HELP = 1u << 2,     /* Ctrl-A h: print stasis_console_help */
-    STASIS_CONSOLE_CANCEL = 1u << 3,   /* Ctrl-A c: give up the freeze under way */
+enum stasis_keys_command {
+    STASIS_KEYS_QUIT = 1u << 0,     /* Ctrl-A x: end the VM */
+    STASIS_KEYS_SNAPSHOT = 1u << 1, /* Ctrl-A s: freeze it */
+    STASIS_KEYS_HELP = 1u << 2,     /* Ctrl-A h: print stasis_keys_help */
+    STASIS_KEYS_CANCEL = 1u << 3,   /* Ctrl-A c: give up the freeze under way */
 };
 
 /* Lines about the escape keys, for standard error; each ends in a newline. */
-extern const char stasis_console_help[];
+extern const char stasis_keys_help[];
 
 /* Opens /dev/null in place of closed descriptors 0, 1 and 2, so that no other file gets their
  * numbers; for the wrong direction, so that a snapshot sent there fails instead of being lost. Call
  * it first in main. STASIS_ERR_IO. */
-STASIS_MUST_CHECK int stasis_console_fill_fds(struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_terminal_fill_fds(struct stasis_error *err);
 
 /* ---- terminal mode: one terminal per process ---- */
 
 /* If fd is a terminal, makes it raw (no echo, no signals by keys; output processing stays) and
  * sees to it that it is restored: at exit(), by SIGINT, SIGTERM, SIGHUP and SIGQUIT where their
  * action is the default (a handler, SIG_IGN or a blocked signal is left to its owner, who then
- * calls exit() or stasis_console_restore()), by faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT),
+ * calls exit() or stasis_terminal_restore()), by faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT),
  * which go on to what handled them before; and around SIGTSTP and SIGCONT. Call it after the
  * program's own signal set-up. Not a terminal: 0, nothing changed. STASIS_ERR_IO. */
-STASIS_MUST_CHECK int stasis_console_raw(int fd, struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_terminal_raw(int fd, struct stasis_error *err);
 
-/* Puts the terminal back as stasis_console_raw() found it. Async-signal-safe, idempotent. */
-void stasis_console_restore(void);
+/* Puts the terminal back as stasis_terminal_raw() found it. Async-signal-safe, idempotent. */
+void stasis_terminal_restore(void);
 
 /* ---- escape keys ---- */
 
-struct stasis_console_filter {
+struct stasis_keys_filter {
     bool escaped; /* the last byte was Ctrl-A: kept across calls */
 };
 
 /* Filters len bytes of `bytes` in place and returns how many are for the guest (at most len); adds
  * to *commands what was asked for. Ctrl-A Ctrl-A and Ctrl-A a give one Ctrl-A; Ctrl-A with any
  * other key gives nothing. */
-size_t stasis_console_filter(struct stasis_console_filter *filter, uint8_t *bytes, size_t len,
-                             unsigned *commands);
+size_t stasis_keys_filter(struct stasis_keys_filter *filter, uint8_t *bytes, size_t len,
+                          unsigned *commands);
 
 /* ---- reading ---- */
 
-#define STASIS_CONSOLE_HELD_MAX 65536
+#define STASIS_KEYS_HELD_MAX 65536
 
-struct stasis_console_input {
+struct stasis_keys_input {
     int fd;
     bool is_terminal; /* escape keys are active */
-    struct stasis_console_filter filter;
+    struct stasis_keys_filter filter;
     size_t held_len; /* bytes typed that the guest had no room for yet */
-    uint8_t *held;   /* STASIS_CONSOLE_HELD_MAX, once anything was typed */
+    uint8_t *held;   /* STASIS_KEYS_HELD_MAX, once anything was typed */
 };
 
-void stasis_console_input_init(struct stasis_console_input *input, int fd);
-void stasis_console_input_fini(struct stasis_console_input *input);
+void stasis_keys_input_init(struct stasis_keys_input *input, int fd);
+void stasis_keys_input_fini(struct stasis_keys_input *input);
 
 /* Gives the guest up to `room` bytes (what the device can take now), without blocking: *ret_len
  * bytes and a set of commands; both can be 0. Call it when the descriptor is readable and again
@@ -79,10 +79,10 @@ void stasis_console_input_fini(struct stasis_console_input *input);
  * (bytes may still be held), the guest goes on.
  *
  * From a terminal all is read at once, so that Ctrl-A x works when the guest takes nothing; what
- * has no room waits here, up to STASIS_CONSOLE_HELD_MAX bytes; further keys, and all if there is no
+ * has no room waits here, up to STASIS_KEYS_HELD_MAX bytes; further keys, and all if there is no
  * memory for them, are dropped. Anything else is read only as far as there is room, and its writer
  * waits. */
-bool stasis_console_read(struct stasis_console_input *input, uint8_t *bytes, size_t room,
-                         size_t *ret_len, unsigned *ret_commands);
+bool stasis_keys_read(struct stasis_keys_input *input, uint8_t *bytes, size_t room, size_t *ret_len,
+                      unsigned *ret_commands);
 
 #endif

@@ -73,7 +73,7 @@ static int crashed(struct stasis_vcpu *vcpu, const char *why, uint64_t detail)
 {
     struct stasis_error error;
 
-    if (stasis_ram_fault_end(vcpu->machine, NULL))
+    if (stasis_ram_failure_end(vcpu->machine, NULL))
         return -1;
     (void)stasis_fail(&error, STASIS_ERR_GUEST,
                       "the guest died: %s (detail 0x%" PRIx64 ") on vCPU %" PRIu32
@@ -87,7 +87,7 @@ static int crashed(struct stasis_vcpu *vcpu, const char *why, uint64_t detail)
  * of a mapped file that was cut (seen with PVM; other hosts fail with EFAULT). */
 static int memory_lost(struct stasis_vcpu *vcpu, uint64_t gpa)
 {
-    if (stasis_ram_fault_end(vcpu->machine, stasis_memory_at(&vcpu->machine->memory, gpa, 1)))
+    if (stasis_ram_failure_end(vcpu->machine, stasis_memory_at(&vcpu->machine->memory, gpa, 1)))
         return -1;
     return crashed(vcpu, "the host has no memory for it", gpa);
 }
@@ -241,7 +241,7 @@ int stasis_vcpu_start(struct stasis_vcpu *vcpu, struct stasis_error *err)
     /* All other signals are for the main thread. */
     sigfillset(&all);
     sigdelset(&all, kick_signal());
-    sigdelset(&all, SIGBUS); /* KVM's word for memory that is lost (ram_fault.c) */
+    sigdelset(&all, SIGBUS); /* KVM's word for memory that is lost (ram_failure.c) */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

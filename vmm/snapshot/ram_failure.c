@@ -16,7 +16,7 @@
 /* Without what belongs to threads that may never come back. */
 static _Noreturn void die(const struct stasis_error *err)
 {
-    stasis_console_restore();
+    stasis_terminal_restore();
     _exit(stasis_say_error(err));
 }
 
@@ -78,7 +78,7 @@ static void *watch(void *arg)
     return NULL;
 }
 
-void stasis_ram_fault_failed(void *ctx, const struct stasis_error *err)
+void stasis_ram_failure_failed(void *ctx, const struct stasis_error *err)
 {
     struct stasis_machine *machine = ctx;
 
@@ -92,7 +92,7 @@ void stasis_ram_fault_failed(void *ctx, const struct stasis_error *err)
 
 /* ---- faults ---- */
 
-bool stasis_ram_fault_end(struct stasis_machine *machine, const void *host)
+bool stasis_ram_failure_end(struct stasis_machine *machine, const void *host)
 {
     struct stasis_error err;
 
@@ -130,7 +130,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
         (void)raise(number);
 }
 
-void stasis_ram_fault_catch(struct stasis_machine *machine)
+void stasis_ram_failure_catch(struct stasis_machine *machine)
 {
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 
@@ -140,7 +140,7 @@ void stasis_ram_fault_catch(struct stasis_machine *machine)
         (void)sigaction(faults[i], &action, &before[i]);
 }
 
-void stasis_ram_fault_restore(void)
+void stasis_ram_failure_restore(void)
 {
     if (!caught)
         return;

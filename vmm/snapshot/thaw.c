@@ -256,7 +256,7 @@ static int load_ram(struct stasis_machine *machine, struct stasis_snap *snap,
         .size = sizeof(opts),
         .mode = options->memory,
         .no_background = options->no_background,
-        .failed = stasis_ram_fault_failed,
+        .failed = stasis_ram_failure_failed,
         .ctx = machine,
     };
     void *hosts[STASIS_MEMORY_REGION_MAX] = {0};

@@ -25,7 +25,7 @@ struct stasis_thaw_options {
 };
 
 /* Builds *machine, ready to be started; it must not move. `host` as for stasis_machine_build().
- * The snapshot may be freed. Memory that turns out bad later ends the guest (ram_fault.h).
+ * The snapshot may be freed. Memory that turns out bad later ends the guest (ram_failure.h).
  * STASIS_ERR_VERSION, STASIS_ERR_HOST: this release or host cannot; STASIS_ERR_CORRUPT: records
  * and board contradict each other, or a chunk of memory is bad. Nothing is left on failure. */
 STASIS_MUST_CHECK int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,

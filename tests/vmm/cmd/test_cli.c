@@ -52,7 +52,7 @@ static void has_defaults(void **state)
     assert_int_equal(options.memory_mib, 256);
     assert_int_equal(options.vcpus, 1);
     assert_int_equal(options.cpu, STASIS_CLI_CPU_HOST);
-    assert_int_equal(options.serial.kind, STASIS_SERIAL_OUT_STDIO);
+    assert_int_equal(options.serial.kind, STASIS_SERIAL_SINK_STDIO);
     assert_false(options.serial.append);
     assert_false(options.allow_tsc);
     stasis_cli_fini(&options);
@@ -73,7 +73,7 @@ static void takes_a_whole_boot(void **state)
     assert_string_equal(options.initrd_path, "rd");
     assert_int_equal(options.memory_mib, 512);
     assert_int_equal(options.cpu, STASIS_CLI_CPU_BASELINE);
-    assert_int_equal(options.serial.kind, STASIS_SERIAL_OUT_FILE);
+    assert_int_equal(options.serial.kind, STASIS_SERIAL_SINK_FILE);
     assert_string_equal(options.serial.path, "\"x\""); /* a quote within a value is itself */
     assert_int_equal(options.serial.limit, 8192);
     assert_int_equal(options.serial.rate, 1 << 20);
@@ -123,7 +123,7 @@ static void takes_a_whole_thaw(void **state)
     assert_int_equal(options.restore_memory, STASIS_RAM_MAP);
     assert_int_equal(options.restore_background, STASIS_CLI_BACKGROUND_OFF);
     assert_true(options.allow_tsc);
-    assert_int_equal(options.serial.kind, STASIS_SERIAL_OUT_RING);
+    assert_int_equal(options.serial.kind, STASIS_SERIAL_SINK_RING);
     assert_string_equal(options.serial.path, "a,b");
     assert_int_equal(options.serial.size, 4096);
     assert_true(options.serial.append);

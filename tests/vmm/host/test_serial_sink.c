@@ -17,7 +17,7 @@
 
 #include "vmm/host/serial_sink_internal.h"
 
-#define DROP(out, why) ((out)->stats.dropped[STASIS_SERIAL_OUT_DROP_##why])
+#define DROP(out, why) ((out)->stats.dropped[STASIS_SERIAL_SINK_DROP_##why])
 
 /* ---- a folder of its own, and a standard output to play with ---- */
 
@@ -49,32 +49,32 @@ static int remove_file(void **state)
     return 0;
 }
 
-static struct stasis_serial_out *open_out(const struct stasis_serial_out_options *options)
+static struct stasis_serial_sink *open_out(const struct stasis_serial_sink_options *options)
 {
-    struct stasis_serial_out *out = NULL;
+    struct stasis_serial_sink *out = NULL;
     struct stasis_error err;
 
-    if (stasis_serial_out_open(options, &out, &err))
+    if (stasis_serial_sink_open(options, &out, &err))
         fail_msg("%s", err.msg);
     return out;
 }
 
 /* Opens a stdio sink on fd, which is closed. */
-static struct stasis_serial_out *open_stdio(int fd)
+static struct stasis_serial_sink *open_stdio(int fd)
 {
     fflush(stdout);
     dup2(fd, STDOUT_FILENO);
     close(fd);
-    return open_out(&(struct stasis_serial_out_options){.kind = STASIS_SERIAL_OUT_STDIO});
+    return open_out(&(struct stasis_serial_sink_options){.kind = STASIS_SERIAL_SINK_STDIO});
 }
 
-static void put(struct stasis_serial_out *out, const char *text)
+static void put(struct stasis_serial_sink *out, const char *text)
 {
-    assert_int_equal(stasis_serial_out_write(out, text, strlen(text)), strlen(text));
+    assert_int_equal(stasis_serial_sink_write(out, text, strlen(text)), strlen(text));
 }
 
 /* Fills the sink until it is busy; returns bytes taken. */
-static size_t fill(struct stasis_serial_out *out, size_t piece)
+static size_t fill(struct stasis_serial_sink *out, size_t piece)
 {
     char block[4096];
     size_t sum = 0;
@@ -82,7 +82,7 @@ static size_t fill(struct stasis_serial_out *out, size_t piece)
 
     memset(block, 'x', sizeof(block));
     do {
-        n = stasis_serial_out_write(out, block, piece);
+        n = stasis_serial_sink_write(out, block, piece);
         sum += n;
         assert_true(sum < 1 << 24);
     } while (n == piece);
@@ -104,12 +104,12 @@ static void file_holds(const char *name, const void *bytes, size_t len)
 
 static void bucket_gives_its_rate_and_no_more(void **state)
 {
-    struct stasis_serial_out_bucket bucket = {.rate = 1000, .tokens = 1000, .last_ns = 0};
+    struct stasis_serial_sink_bucket bucket = {.rate = 1000, .tokens = 1000, .last_ns = 0};
     uint64_t given = 0;
 
     (void)state;
     for (uint64_t ns = 0; ns <= 5000000000; ns += 333333) {
-        uint64_t n = stasis_serial_out_bucket_fill(&bucket, ns, 7);
+        uint64_t n = stasis_serial_sink_bucket_fill(&bucket, ns, 7);
 
         bucket.tokens -= n;
         given += n;
@@ -119,22 +119,22 @@ static void bucket_gives_its_rate_and_no_more(void **state)
 
 static void bucket_holds_one_second(void **state)
 {
-    struct stasis_serial_out_bucket bucket = {
-        .rate = STASIS_SERIAL_OUT_RATE_MAX, .tokens = 0, .last_ns = 5};
+    struct stasis_serial_sink_bucket bucket = {
+        .rate = STASIS_SERIAL_SINK_RATE_MAX, .tokens = 0, .last_ns = 5};
 
     (void)state;
-    assert_int_equal(stasis_serial_out_bucket_fill(&bucket, 5, 1), 0);
-    assert_int_equal(stasis_serial_out_bucket_fill(&bucket, 4, 1), 0); /* a clock that is behind */
-    assert_int_equal(stasis_serial_out_bucket_fill(&bucket, 1000000004, UINT64_MAX),
-                     STASIS_SERIAL_OUT_RATE_MAX - 2);
-    assert_int_equal(stasis_serial_out_bucket_fill(&bucket, UINT64_MAX, UINT64_MAX),
-                     STASIS_SERIAL_OUT_RATE_MAX);
+    assert_int_equal(stasis_serial_sink_bucket_fill(&bucket, 5, 1), 0);
+    assert_int_equal(stasis_serial_sink_bucket_fill(&bucket, 4, 1), 0); /* a clock that is behind */
+    assert_int_equal(stasis_serial_sink_bucket_fill(&bucket, 1000000004, UINT64_MAX),
+                     STASIS_SERIAL_SINK_RATE_MAX - 2);
+    assert_int_equal(stasis_serial_sink_bucket_fill(&bucket, UINT64_MAX, UINT64_MAX),
+                     STASIS_SERIAL_SINK_RATE_MAX);
 }
 
 static void drops_what_exceeds_the_rate(void **state)
 {
-    struct stasis_serial_out *out = open_out(&(struct stasis_serial_out_options){
-        .kind = STASIS_SERIAL_OUT_FILE, .path = path, .rate = 4});
+    struct stasis_serial_sink *out = open_out(&(struct stasis_serial_sink_options){
+        .kind = STASIS_SERIAL_SINK_FILE, .path = path, .rate = 4});
     char line[200];
 
     (void)state;
@@ -142,9 +142,9 @@ static void drops_what_exceeds_the_rate(void **state)
     put(out, "defgh");
     assert_int_equal(out->stats.written, 4);
     assert_int_equal(DROP(out, RATE), 4);
-    assert_true(stasis_serial_out_summary(out, line, sizeof(line)));
+    assert_true(stasis_serial_sink_summary(out, line, sizeof(line)));
     assert_string_equal(line, "serial output: 4 bytes written, 4 dropped (4 over the rate)");
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     file_holds(path, "abcd", 4);
 }
 
@@ -152,7 +152,7 @@ static void drops_what_exceeds_the_rate(void **state)
 
 static void stdio_holds_back_while_the_reader_is_slow(void **state)
 {
-    struct stasis_serial_out *out;
+    struct stasis_serial_sink *out;
     struct pollfd ready;
     int fds[2];
     char bytes[65536];
@@ -163,20 +163,20 @@ static void stdio_holds_back_while_the_reader_is_slow(void **state)
     out = open_stdio(fds[1]);
     taken = fill(out, 100);
     assert_true(taken >= 60000);
-    ready = (struct pollfd){.fd = stasis_serial_out_fd(out), .events = POLLOUT};
+    ready = (struct pollfd){.fd = stasis_serial_sink_fd(out), .events = POLLOUT};
     assert_int_equal(poll(&ready, 1, 0), 0);
     assert_true(read(fds[0], bytes, sizeof(bytes)) > 0);
     assert_int_equal(poll(&ready, 1, 0), 1);
     put(out, "goes on");
     assert_int_equal(out->stats.written, taken + 7);
-    assert_false(stasis_serial_out_summary(out, bytes, sizeof(bytes)));
-    stasis_serial_out_close(out);
+    assert_false(stasis_serial_sink_summary(out, bytes, sizeof(bytes)));
+    stasis_serial_sink_close(out);
     close(fds[0]);
 }
 
 static void stdio_leaves_the_shared_descriptor_alone(void **state)
 {
-    struct stasis_serial_out *out;
+    struct stasis_serial_sink *out;
     int fds[2];
 
     (void)state;
@@ -184,14 +184,14 @@ static void stdio_leaves_the_shared_descriptor_alone(void **state)
     out = open_stdio(fds[1]);
     fill(out, 4096);
     assert_int_equal(fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK, 0);
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     assert_true(fcntl(STDOUT_FILENO, F_GETFD) >= 0);
     close(fds[0]);
 }
 
 static void stdio_discards_when_its_reader_has_gone(void **state)
 {
-    struct stasis_serial_out *out;
+    struct stasis_serial_sink *out;
     int fds[2];
     char line[200];
 
@@ -202,16 +202,16 @@ static void stdio_discards_when_its_reader_has_gone(void **state)
     close(fds[0]);
     put(out, "cde");
     put(out, "f");
-    assert_int_equal(stasis_serial_out_fd(out), -1);
+    assert_int_equal(stasis_serial_sink_fd(out), -1);
     assert_int_equal(DROP(out, GONE), 4);
-    assert_true(stasis_serial_out_summary(out, line, sizeof(line)));
+    assert_true(stasis_serial_sink_summary(out, line, sizeof(line)));
     assert_non_null(strstr(line, "2 bytes written, 4 dropped (4 after the reader had gone"));
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
 }
 
 static void stdio_discards_when_its_reader_was_never_there(void **state)
 {
-    struct stasis_serial_out *out;
+    struct stasis_serial_sink *out;
     int fds[2];
 
     (void)state;
@@ -220,12 +220,12 @@ static void stdio_discards_when_its_reader_was_never_there(void **state)
     out = open_stdio(fds[1]);
     put(out, "abc");
     assert_int_equal(DROP(out, GONE), 3);
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
 }
 
 static void stdio_works_on_a_socket(void **state)
 {
-    struct stasis_serial_out *out;
+    struct stasis_serial_sink *out;
     int fds[2];
     char bytes[65536];
 
@@ -241,12 +241,12 @@ static void stdio_works_on_a_socket(void **state)
     put(out, "c");
     assert_int_equal(DROP(out, GONE), 1);
     alarm(0);
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
 }
 
 static void stdio_works_on_a_terminal(void **state)
 {
-    struct stasis_serial_out *out;
+    struct stasis_serial_sink *out;
     struct pollfd ready;
     struct rusage before;
     struct rusage after;
@@ -258,11 +258,11 @@ static void stdio_works_on_a_terminal(void **state)
     out = open_stdio(slave);
     alarm(20);
     assert_true(fill(out, 3) > 1000);
-    while (stasis_serial_out_write(out, "\n", 1) == 1)
+    while (stasis_serial_sink_write(out, "\n", 1) == 1)
         ;
     /* busy: waiting for room must wait */
     getrusage(RUSAGE_SELF, &before);
-    ready = (struct pollfd){.fd = stasis_serial_out_fd(out), .events = POLLOUT};
+    ready = (struct pollfd){.fd = stasis_serial_sink_fd(out), .events = POLLOUT};
     assert_int_equal(poll(&ready, 1, 200), 0);
     getrusage(RUSAGE_SELF, &after);
     close(master);
@@ -270,21 +270,21 @@ static void stdio_works_on_a_terminal(void **state)
     put(out, "x");
     assert_int_equal(DROP(out, GONE), 1);
     alarm(0);
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
 }
 
 static void stdio_counts_a_full_disk_and_goes_on(void **state)
 {
-    struct stasis_serial_out *out = open_stdio(open("/dev/full", O_WRONLY));
+    struct stasis_serial_sink *out = open_stdio(open("/dev/full", O_WRONLY));
     char line[200];
 
     (void)state;
     put(out, "abc");
     put(out, "d");
     assert_int_equal(DROP(out, ERROR), 4);
-    assert_true(stasis_serial_out_summary(out, line, sizeof(line)));
+    assert_true(stasis_serial_sink_summary(out, line, sizeof(line)));
     assert_non_null(strstr(line, "4 by failed writes: No space left on device"));
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
 }
 
 static void *read_slowly(void *fd)
@@ -299,7 +299,7 @@ static void *read_slowly(void *fd)
 
 static void drains_to_a_slow_reader_within_a_time(void **state)
 {
-    struct stasis_serial_out *out;
+    struct stasis_serial_sink *out;
     pthread_t thread;
     int fds[2];
 
@@ -307,11 +307,11 @@ static void drains_to_a_slow_reader_within_a_time(void **state)
     assert_int_equal(pipe(fds), 0);
     out = open_stdio(fds[1]);
     fill(out, 4096);
-    assert_int_equal(stasis_serial_out_drain(out, "end", 3, 0), 0);
-    assert_int_equal(stasis_serial_out_drain(out, "end", 3, 20), 0);
+    assert_int_equal(stasis_serial_sink_drain(out, "end", 3, 0), 0);
+    assert_int_equal(stasis_serial_sink_drain(out, "end", 3, 20), 0);
     assert_int_equal(pthread_create(&thread, NULL, read_slowly, &fds[0]), 0);
-    assert_int_equal(stasis_serial_out_drain(out, "end", 3, 10000), 3);
-    stasis_serial_out_close(out);
+    assert_int_equal(stasis_serial_sink_drain(out, "end", 3, 10000), 3);
+    stasis_serial_sink_close(out);
     dup2(saved_stdout, STDOUT_FILENO);
     pthread_join(thread, NULL);
     close(fds[0]);
@@ -319,24 +319,24 @@ static void drains_to_a_slow_reader_within_a_time(void **state)
 
 static void none_takes_everything(void **state)
 {
-    struct stasis_serial_out *out =
-        open_out(&(struct stasis_serial_out_options){.kind = STASIS_SERIAL_OUT_NONE});
+    struct stasis_serial_sink *out =
+        open_out(&(struct stasis_serial_sink_options){.kind = STASIS_SERIAL_SINK_NONE});
     char line[200];
 
     (void)state;
     put(out, "abc");
-    assert_int_equal(stasis_serial_out_fd(out), -1);
-    assert_false(stasis_serial_out_summary(out, line, sizeof(line)));
-    stasis_serial_out_close(out);
+    assert_int_equal(stasis_serial_sink_fd(out), -1);
+    assert_false(stasis_serial_sink_summary(out, line, sizeof(line)));
+    stasis_serial_sink_close(out);
 }
 
 /* ---- file ---- */
 
 static void file_ends_at_its_limit(void **state)
 {
-    struct stasis_serial_out_options options = {
-        .kind = STASIS_SERIAL_OUT_FILE, .path = path, .limit = 5};
-    struct stasis_serial_out *out;
+    struct stasis_serial_sink_options options = {
+        .kind = STASIS_SERIAL_SINK_FILE, .path = path, .limit = 5};
+    struct stasis_serial_sink *out;
     struct stat st;
 
     (void)state;
@@ -348,7 +348,7 @@ static void file_ends_at_its_limit(void **state)
     put(out, "h");
     assert_int_equal(out->stats.written, 5);
     assert_int_equal(DROP(out, LIMIT), 3);
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     file_holds(path, "abcde", 5);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
@@ -356,36 +356,36 @@ static void file_ends_at_its_limit(void **state)
 
 static void file_starts_empty_or_goes_on(void **state)
 {
-    struct stasis_serial_out_options options = {
-        .kind = STASIS_SERIAL_OUT_FILE, .path = path, .limit = 8};
-    struct stasis_serial_out *out = open_out(&options);
+    struct stasis_serial_sink_options options = {
+        .kind = STASIS_SERIAL_SINK_FILE, .path = path, .limit = 8};
+    struct stasis_serial_sink *out = open_out(&options);
 
     (void)state;
     put(out, "before");
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     options.append = true;
     out = open_out(&options);
     put(out, "after");
     assert_int_equal(DROP(out, LIMIT), 3);
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     file_holds(path, "beforeaf", 8);
     options.limit = 7; /* it holds more than it may */
     out = open_out(&options);
     put(out, "x");
     assert_int_equal(DROP(out, LIMIT), 1);
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     file_holds(path, "beforeaf", 8);
     options.append = false;
     out = open_out(&options);
     put(out, "new");
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     file_holds(path, "new", 3);
 }
 
 static void file_survives_a_size_limit_of_the_process(void **state)
 {
-    struct stasis_serial_out_options options = {.kind = STASIS_SERIAL_OUT_FILE, .path = path};
-    struct stasis_serial_out *out = open_out(&options);
+    struct stasis_serial_sink_options options = {.kind = STASIS_SERIAL_SINK_FILE, .path = path};
+    struct stasis_serial_sink *out = open_out(&options);
     struct rlimit before;
     struct rlimit small;
 
@@ -400,26 +400,26 @@ static void file_survives_a_size_limit_of_the_process(void **state)
     assert_int_equal(DROP(out, ERROR), 1);
     assert_int_equal(out->stats.last_errno, EFBIG);
     put(out, "d"); /* there is room again: goes on where the file ends */
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     file_holds(path, "abd", 3);
 }
 
 static void refuses_what_is_not_a_regular_file(void **state)
 {
-    struct stasis_serial_out_options options = {.kind = STASIS_SERIAL_OUT_FILE, .path = path};
-    struct stasis_serial_out *out = NULL;
+    struct stasis_serial_sink_options options = {.kind = STASIS_SERIAL_SINK_FILE, .path = path};
+    struct stasis_serial_sink *out = NULL;
     struct stasis_error err;
 
     (void)state;
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(stasis_serial_out_open(&options, &out, &err), STASIS_ERR_ARG);
+    assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_ARG);
     assert_non_null(strstr(err.msg, path));
-    options.kind = STASIS_SERIAL_OUT_RING;
-    assert_int_equal(stasis_serial_out_open(&options, &out, &err), STASIS_ERR_ARG);
+    options.kind = STASIS_SERIAL_SINK_RING;
+    assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_ARG);
     options.path = "/nowhere/x";
-    assert_int_equal(stasis_serial_out_open(&options, &out, &err), STASIS_ERR_WRITE);
+    assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_WRITE);
     options.path = dir;
-    assert_int_equal(stasis_serial_out_open(&options, &out, &err), STASIS_ERR_WRITE);
+    assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_WRITE);
     assert_null(out);
 }
 
@@ -433,7 +433,7 @@ static size_t read_ring(char *ret_text, uint64_t expected_size)
     uint64_t total;
     int fd = open(path, O_RDONLY);
     ssize_t n = read(fd, file, sizeof(file));
-    const char *data = file + STASIS_SERIAL_OUT_RING_HEADER;
+    const char *data = file + STASIS_SERIAL_SINK_RING_HEADER;
     size_t len = 0;
 
     close(fd);
@@ -441,9 +441,9 @@ static size_t read_ring(char *ret_text, uint64_t expected_size)
     assert_memory_equal(file + 39, "\ntotal ", 7);
     size = strtoull(file + 19, NULL, 10);
     total = strtoull(file + 46, NULL, 10);
-    assert_int_equal(file[STASIS_SERIAL_OUT_RING_HEADER - 1], '\n');
+    assert_int_equal(file[STASIS_SERIAL_SINK_RING_HEADER - 1], '\n');
     assert_int_equal(size, expected_size);
-    assert_int_equal(n, STASIS_SERIAL_OUT_RING_HEADER + size);
+    assert_int_equal(n, STASIS_SERIAL_SINK_RING_HEADER + size);
     for (uint64_t i = total > size ? total - size : 0; i < total; i++)
         ret_text[len++] = data[i % size];
     ret_text[len] = '\0';
@@ -456,8 +456,8 @@ static void ring_holds_the_last_bytes(void **state)
 
     (void)state;
     for (size_t piece = 1; piece < sizeof(stream); piece++) {
-        struct stasis_serial_out *out = open_out(&(struct stasis_serial_out_options){
-            .kind = STASIS_SERIAL_OUT_RING, .path = path, .size = 8});
+        struct stasis_serial_sink *out = open_out(&(struct stasis_serial_sink_options){
+            .kind = STASIS_SERIAL_SINK_RING, .path = path, .size = 8});
         char text[16];
 
         assert_int_equal(read_ring(text, 8), 0);
@@ -465,61 +465,61 @@ static void ring_holds_the_last_bytes(void **state)
             size_t end = at + piece;
             size_t start = end > 8 ? end - 8 : 0;
 
-            assert_int_equal(stasis_serial_out_write(out, stream + at, piece), piece);
+            assert_int_equal(stasis_serial_sink_write(out, stream + at, piece), piece);
             assert_int_equal(read_ring(text, 8), end - start);
             assert_memory_equal(text, stream + start, end - start);
         }
-        stasis_serial_out_close(out);
+        stasis_serial_sink_close(out);
     }
 }
 
 static void ring_goes_on_or_starts_anew(void **state)
 {
-    struct stasis_serial_out_options options = {
-        .kind = STASIS_SERIAL_OUT_RING, .path = path, .size = 8};
-    struct stasis_serial_out *out = open_out(&options);
+    struct stasis_serial_sink_options options = {
+        .kind = STASIS_SERIAL_SINK_RING, .path = path, .size = 8};
+    struct stasis_serial_sink *out = open_out(&options);
     char text[16];
 
     (void)state;
     put(out, "0123456789");
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     options.append = true;
     out = open_out(&options);
     put(out, "ab");
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     assert_int_equal(read_ring(text, 8), 8);
     assert_string_equal(text, "456789ab");
     options.size = 9; /* another size: another ring */
     out = open_out(&options);
     put(out, "cd");
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     assert_int_equal(read_ring(text, 9), 2);
     options.append = false;
     out = open_out(&options);
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     assert_int_equal(read_ring(text, 9), 0);
 }
 
 /* Any byte of the header that is not as we write it makes it a file of somebody else's. */
 static void ring_believes_only_its_own_header(void **state)
 {
-    struct stasis_serial_out_options options = {
-        .kind = STASIS_SERIAL_OUT_RING, .path = path, .size = 8};
+    struct stasis_serial_sink_options options = {
+        .kind = STASIS_SERIAL_SINK_RING, .path = path, .size = 8};
 
     (void)state;
-    for (off_t at = 0; at < STASIS_SERIAL_OUT_RING_HEADER; at++) {
-        struct stasis_serial_out *out = open_out(&options);
+    for (off_t at = 0; at < STASIS_SERIAL_SINK_RING_HEADER; at++) {
+        struct stasis_serial_sink *out = open_out(&options);
         char text[16];
         int fd;
 
         put(out, "0123456789");
-        stasis_serial_out_close(out);
+        stasis_serial_sink_close(out);
         fd = open(path, O_WRONLY);
         assert_int_equal(pwrite(fd, "~", 1, at), 1);
         close(fd);
         options.append = true;
         out = open_out(&options);
-        stasis_serial_out_close(out);
+        stasis_serial_sink_close(out);
         options.append = false;
         assert_int_equal(read_ring(text, 8), 0);
     }
@@ -529,8 +529,8 @@ static void ring_believes_only_its_own_header(void **state)
 
 static void pipe_needs_no_reader(void **state)
 {
-    struct stasis_serial_out_options options = {.kind = STASIS_SERIAL_OUT_PIPE, .path = path};
-    struct stasis_serial_out *out = open_out(&options);
+    struct stasis_serial_sink_options options = {.kind = STASIS_SERIAL_SINK_PIPE, .path = path};
+    struct stasis_serial_sink *out = open_out(&options);
     char bytes[65536];
     struct stat st;
     int reader;
@@ -541,11 +541,11 @@ static void pipe_needs_no_reader(void **state)
     assert_true(S_ISFIFO(st.st_mode) && (st.st_mode & 07777) == 0600);
     memset(bytes, 'x', sizeof(bytes));
     for (int i = 0; i < 4; i++)
-        assert_int_equal(stasis_serial_out_write(out, bytes, sizeof(bytes)), sizeof(bytes));
+        assert_int_equal(stasis_serial_sink_write(out, bytes, sizeof(bytes)), sizeof(bytes));
     kept = out->stats.written;
     assert_true(kept >= 4096);
     assert_int_equal(DROP(out, BUSY), 4 * sizeof(bytes) - kept);
-    assert_int_equal(stasis_serial_out_fd(out), -1);
+    assert_int_equal(stasis_serial_sink_fd(out), -1);
 
     reader = open(path, O_RDONLY | O_NONBLOCK);
     while (read(reader, bytes, sizeof(bytes)) > 0)
@@ -554,23 +554,23 @@ static void pipe_needs_no_reader(void **state)
     assert_int_equal(read(reader, bytes, sizeof(bytes)), 11);
     close(reader);
     put(out, "to nobody");
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
     out = open_out(&options); /* a pipe that is there is taken */
     put(out, "again");
-    stasis_serial_out_close(out);
+    stasis_serial_sink_close(out);
 }
 
 static void pipe_refuses_another_file(void **state)
 {
-    struct stasis_serial_out_options options = {.kind = STASIS_SERIAL_OUT_PIPE, .path = path};
-    struct stasis_serial_out *out = NULL;
+    struct stasis_serial_sink_options options = {.kind = STASIS_SERIAL_SINK_PIPE, .path = path};
+    struct stasis_serial_sink *out = NULL;
     struct stasis_error err;
     int fd = open(path, O_CREAT | O_WRONLY, 0600);
 
     (void)state;
     assert_int_equal(write(fd, "mine", 4), 4);
     close(fd);
-    assert_int_equal(stasis_serial_out_open(&options, &out, &err), STASIS_ERR_ARG);
+    assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_ARG);
     assert_non_null(strstr(err.msg, path));
     file_holds(path, "mine", 4);
 }

@@ -29,13 +29,13 @@ static void filters_escape_keys_at_every_split(void **state)
         unsigned commands;
     } cases[] = {
         {"plain text\r", "plain text\r", 0},
-        {"ab\001xcd", "abcd", STASIS_CONSOLE_QUIT},
-        {"\001s", "", STASIS_CONSOLE_SNAPSHOT},
-        {"\001h\001s", "", STASIS_CONSOLE_HELP | STASIS_CONSOLE_SNAPSHOT},
+        {"ab\001xcd", "abcd", STASIS_KEYS_QUIT},
+        {"\001s", "", STASIS_KEYS_SNAPSHOT},
+        {"\001h\001s", "", STASIS_KEYS_HELP | STASIS_KEYS_SNAPSHOT},
         {"a\001\001b", "a\001b", 0},
         {"a\001ab", "a\001b", 0},
         {"\001\001x", "\001x", 0},
-        {"\001\001\001x", "\001", STASIS_CONSOLE_QUIT},
+        {"\001\001\001x", "\001", STASIS_KEYS_QUIT},
         {"a\001?b", "ab", 0},
         {"a\001", "a", 0},
         {"x\003s\001X", "x\003s", 0},
@@ -46,7 +46,7 @@ static void filters_escape_keys_at_every_split(void **state)
         size_t len = strlen(cases[i].typed);
 
         for (size_t split = 0; split <= len; split++) {
-            struct stasis_console_filter filter = {0};
+            struct stasis_keys_filter filter = {0};
             unsigned commands = 0;
             uint8_t bytes[32];
             uint8_t guest[32];
@@ -54,9 +54,9 @@ static void filters_escape_keys_at_every_split(void **state)
             size_t second;
 
             memcpy(bytes, cases[i].typed, len);
-            first = stasis_console_filter(&filter, bytes, split, &commands);
+            first = stasis_keys_filter(&filter, bytes, split, &commands);
             memcpy(guest, bytes, first);
-            second = stasis_console_filter(&filter, bytes + split, len - split, &commands);
+            second = stasis_keys_filter(&filter, bytes + split, len - split, &commands);
             memcpy(guest + first, bytes + split, second);
             assert_int_equal(first + second, strlen(cases[i].guest));
             assert_memory_equal(guest, cases[i].guest, first + second);
@@ -69,7 +69,7 @@ static void filters_escape_keys_at_every_split(void **state)
 
 static void reads_a_pipe_as_far_as_there_is_room(void **state)
 {
-    static struct stasis_console_input input;
+    static struct stasis_keys_input input;
     uint8_t bytes[16];
     unsigned commands;
     size_t len;
@@ -77,21 +77,21 @@ static void reads_a_pipe_as_far_as_there_is_room(void **state)
 
     (void)state;
     assert_int_equal(pipe(fds), 0);
-    stasis_console_input_init(&input, fds[0]);
+    stasis_keys_input_init(&input, fds[0]);
     alarm(20); /* a read that waits */
-    assert_true(stasis_console_read(&input, bytes, sizeof(bytes), &len, &commands));
+    assert_true(stasis_keys_read(&input, bytes, sizeof(bytes), &len, &commands));
     assert_int_equal(len, 0);
     assert_int_equal(write(fds[1], "a\001xbcd", 6), 6);
-    assert_true(stasis_console_read(&input, bytes, 0, &len, &commands));
+    assert_true(stasis_keys_read(&input, bytes, 0, &len, &commands));
     assert_int_equal(len, 0);
-    assert_true(stasis_console_read(&input, bytes, 4, &len, &commands));
+    assert_true(stasis_keys_read(&input, bytes, 4, &len, &commands));
     assert_int_equal(len, 4);
     assert_memory_equal(bytes, "a\001xb", 4); /* no terminal, no escape keys */
     assert_int_equal(commands, 0);
     close(fds[1]);
-    assert_true(stasis_console_read(&input, bytes, sizeof(bytes), &len, &commands));
+    assert_true(stasis_keys_read(&input, bytes, sizeof(bytes), &len, &commands));
     assert_int_equal(len, 2);
-    assert_false(stasis_console_read(&input, bytes, sizeof(bytes), &len, &commands));
+    assert_false(stasis_keys_read(&input, bytes, sizeof(bytes), &len, &commands));
     assert_int_equal(len, 0);
     alarm(0);
     close(fds[0]);
@@ -99,7 +99,7 @@ static void reads_a_pipe_as_far_as_there_is_room(void **state)
 
 static void ends_on_null_a_closed_descriptor_and_a_file(void **state)
 {
-    static struct stasis_console_input input;
+    static struct stasis_keys_input input;
     char path[] = "/tmp/stasis-console-XXXXXX";
     uint8_t bytes[16];
     unsigned commands;
@@ -107,18 +107,18 @@ static void ends_on_null_a_closed_descriptor_and_a_file(void **state)
     int fd = open("/dev/null", O_RDONLY);
 
     (void)state;
-    stasis_console_input_init(&input, fd);
-    assert_false(stasis_console_read(&input, bytes, sizeof(bytes), &len, &commands));
+    stasis_keys_input_init(&input, fd);
+    assert_false(stasis_keys_read(&input, bytes, sizeof(bytes), &len, &commands));
     close(fd);
-    assert_false(stasis_console_read(&input, bytes, sizeof(bytes), &len, &commands));
+    assert_false(stasis_keys_read(&input, bytes, sizeof(bytes), &len, &commands));
     fd = mkstemp(path);
     unlink(path);
     assert_int_equal(pwrite(fd, "abc", 3, 0), 3);
-    stasis_console_input_init(&input, fd);
-    assert_true(stasis_console_read(&input, bytes, 2, &len, &commands));
-    assert_true(stasis_console_read(&input, bytes, 2, &len, &commands));
+    stasis_keys_input_init(&input, fd);
+    assert_true(stasis_keys_read(&input, bytes, 2, &len, &commands));
+    assert_true(stasis_keys_read(&input, bytes, 2, &len, &commands));
     assert_int_equal(len, 1);
-    assert_false(stasis_console_read(&input, bytes, 2, &len, &commands));
+    assert_false(stasis_keys_read(&input, bytes, 2, &len, &commands));
     close(fd);
 }
 
@@ -192,7 +192,7 @@ static pid_t start_raw(const struct terminal *terminal, bool control, void (*the
     setrlimit(RLIMIT_CORE, &no_core);
     if (control && login_tty(dup(terminal->slave)))
         _exit(91);
-    if (stasis_console_raw(terminal->slave, NULL) || !is_raw(terminal->slave))
+    if (stasis_terminal_raw(terminal->slave, NULL) || !is_raw(terminal->slave))
         _exit(92);
     if (then)
         then();
@@ -303,9 +303,9 @@ static void use_own_handlers(void)
     raise(SIGHUP);
     if (handled != SIGTERM || !is_raw(STDIN_FILENO))
         _exit(1);
-    stasis_console_restore();
-    stasis_console_restore();
-    if (is_raw(STDIN_FILENO) || stasis_console_raw(STDIN_FILENO, NULL) || !is_raw(STDIN_FILENO))
+    stasis_terminal_restore();
+    stasis_terminal_restore();
+    if (is_raw(STDIN_FILENO) || stasis_terminal_raw(STDIN_FILENO, NULL) || !is_raw(STDIN_FILENO))
         _exit(2);
     exit(0);
 }
@@ -345,9 +345,9 @@ static void what_is_no_terminal_stays_as_it_is(void **state)
 
     (void)state;
     assert_int_equal(pipe(fds), 0);
-    assert_int_equal(stasis_console_raw(fds[0], NULL), 0);
-    assert_int_equal(stasis_console_raw(-1, NULL), 0);
-    stasis_console_restore();
+    assert_int_equal(stasis_terminal_raw(fds[0], NULL), 0);
+    assert_int_equal(stasis_terminal_raw(-1, NULL), 0);
+    stasis_terminal_restore();
     close(fds[0]);
     close(fds[1]);
 }
@@ -355,7 +355,7 @@ static void what_is_no_terminal_stays_as_it_is(void **state)
 /* The guest takes nothing: keys wait, further ones are dropped, and Ctrl-A x still works. */
 static void keys_wait_and_commands_do_not(void **state)
 {
-    static struct stasis_console_input input;
+    static struct stasis_keys_input input;
     struct terminal terminal = open_terminal();
     uint8_t bytes[4096];
     uint8_t typed[1000];
@@ -366,31 +366,31 @@ static void keys_wait_and_commands_do_not(void **state)
     (void)state;
     cfmakeraw(&terminal.found);
     assert_int_equal(tcsetattr(terminal.slave, TCSANOW, &terminal.found), 0);
-    stasis_console_input_init(&input, terminal.slave);
+    stasis_keys_input_init(&input, terminal.slave);
     assert_true(input.is_terminal);
     memset(typed, 'k', sizeof(typed));
     typed[0] = '1';
     for (int i = 0; i < 70; i++) {
         assert_int_equal(write(terminal.master, typed, sizeof(typed)), sizeof(typed));
-        assert_true(stasis_console_read(&input, bytes, 0, &len, &commands));
+        assert_true(stasis_keys_read(&input, bytes, 0, &len, &commands));
         assert_int_equal(len + commands, 0);
     }
     while (commands == 0) { /* what the terminal still holds, too */
         assert_int_equal(write(terminal.master, "\001x", 2), 2);
-        assert_true(stasis_console_read(&input, bytes, 0, &len, &commands));
+        assert_true(stasis_keys_read(&input, bytes, 0, &len, &commands));
     }
-    assert_int_equal(commands, STASIS_CONSOLE_QUIT);
-    assert_int_equal(input.held_len, STASIS_CONSOLE_HELD_MAX);
+    assert_int_equal(commands, STASIS_KEYS_QUIT);
+    assert_int_equal(input.held_len, STASIS_KEYS_HELD_MAX);
     do {
-        assert_true(stasis_console_read(&input, bytes, 100, &len, &commands));
+        assert_true(stasis_keys_read(&input, bytes, 100, &len, &commands));
         if (len)
             assert_int_equal(bytes[0], sum % 1000 == 0 ? '1' : 'k');
         sum += len;
     } while (len);
-    assert_int_equal(sum, STASIS_CONSOLE_HELD_MAX);
+    assert_int_equal(sum, STASIS_KEYS_HELD_MAX);
     close(terminal.master); /* hung up */
-    assert_false(stasis_console_read(&input, bytes, 100, &len, &commands));
-    stasis_console_input_fini(&input);
+    assert_false(stasis_keys_read(&input, bytes, 100, &len, &commands));
+    stasis_keys_input_fini(&input);
     close(terminal.slave);
 }
 
@@ -407,7 +407,7 @@ static void fills_closed_descriptors(void **state)
 
         close(0);
         close(1);
-        if (stasis_console_fill_fds(NULL) || fcntl(0, F_GETFD) < 0 || fcntl(1, F_GETFD) < 0)
+        if (stasis_terminal_fill_fds(NULL) || fcntl(0, F_GETFD) < 0 || fcntl(1, F_GETFD) < 0)
             _exit(1);
         fd = open("/dev/null", O_RDONLY);
         _exit(fd > 2 && write(1, "x", 1) < 0 && read(0, &fd, 1) < 0 ? 0 : 2);
