@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 
 #define COUNT_MAX   64
 #define TYPE_MS     10

@@ -17,7 +17,7 @@
 
 #include "bench/guest.h"
 #include "bench/kvm_trace.h"
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 #include "vmm/arch/x86/x86.h"
 
 #define ROUNDS_MAX   1001
@@ -143,14 +143,14 @@ static void sample_vcpus(struct kvm_guest *guest)
     struct stasis_error err;
 
     for (unsigned cpu = 0; cpu < VCPUS; cpu++) {
-        for (size_t i = 0; stasis_x86_save_order[i]; i++) {
+        for (size_t i = 0; stasis_arch_vcpu_save_order[i]; i++) {
             struct sample *sample = &samples[sample_count++];
 
-            sample->schema = stasis_x86_save_order[i]->schema;
+            sample->schema = stasis_arch_vcpu_save_order[i]->schema;
             snprintf(sample->instance, sizeof(sample->instance), "cpu%u", cpu);
             sample->state = calloc(1, sample->schema->size);
             stasis_state_init(sample->schema, sample->state);
-            kvm_ok(stasis_x86_save_order[i]->get(&guest->machine.vcpus[0], sample->state, &err),
+            kvm_ok(stasis_arch_vcpu_save_order[i]->get(&guest->machine.vcpus[0], sample->state, &err),
                    &err);
         }
     }

@@ -17,7 +17,7 @@
 #include <zlib.h>
 
 #include "stasis/snap.h"
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 
 #define LEVEL       1
 #define THREADS_MAX 64

@@ -113,15 +113,18 @@ static void check_order(void)
 
 /* ---- the devices, as they were restored ---- */
 
-static size_t serial_tx(void *ctx, const uint8_t *bytes, size_t len)
+static size_t serial_tx(void *ctx, const struct stasis_device *from, const uint8_t *bytes,
+                        size_t len)
 {
+    (void)from;
     (void)ctx;
     (void)bytes;
     return len / 2;
 }
 
-static void nothing(void *ctx)
+static void nothing(void *ctx, const struct stasis_device *from)
 {
+    (void)from;
     (void)ctx;
 }
 
@@ -131,8 +134,9 @@ static uint64_t now_ns(void *ctx)
     return UINT64_C(1700000000) * 1000000000;
 }
 
-static void arm(void *ctx, bool on, uint64_t deadline_ns)
+static void arm(void *ctx, const struct stasis_device *from, bool on, uint64_t deadline_ns)
 {
+    (void)from;
     (void)ctx;
     (void)on;
     (void)deadline_ns;
@@ -154,14 +158,16 @@ static void touch(const struct stasis_bus *bus)
 
 static void use(struct stasis_machine *machine)
 {
+    struct stasis_device *serial =
+        stasis_device_find(&machine->devices, &stasis_serial_schema, "com1");
     uint8_t bytes[100] = "input";
 
     pthread_mutex_lock(&machine->lock);
-    stasis_device_serial_input(machine, bytes, stasis_device_serial_room(machine));
+    stasis_device_serial_input(serial, bytes, stasis_device_serial_room(serial));
     touch(&machine->pio);
     touch(&machine->mmio);
-    stasis_device_serial_drain(machine);
-    stasis_device_alarm(machine);
+    stasis_device_serial_drain(serial);
+    stasis_device_pl031_alarm(stasis_device_find(&machine->devices, &stasis_pl031_schema, "rtc"));
     pthread_mutex_unlock(&machine->lock);
 }
 

@@ -121,7 +121,7 @@ bool kvm_tsc_is_settable(void)
         .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset};
 
     kvm_guest_init(&guest, NULL);
-    if (guest.machine.vcpus[0].has_tsc_offset) {
+    if (stasis_x86_of(&guest.machine.vcpus[0])->has_tsc_offset) {
         (void)stasis_kvm_ioctl(guest.machine.vcpus[0].fd, KVM_SET_DEVICE_ATTR, &attr);
         (void)stasis_kvm_ioctl(guest.machine.vcpus[0].fd, KVM_GET_DEVICE_ATTR, &attr);
     }

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/boot/loader.h"
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 #include "vmm/arch/x86/x86.h"
 
 /* ---- cases ---- */
@@ -96,10 +96,11 @@ void kvm_ok_at(int rc, const struct stasis_error *err, const char *file, int lin
 
 /* ---- what the devices see of the outside ---- */
 
-static size_t host_tx(void *ctx, const uint8_t *bytes, size_t len)
+static size_t host_tx(void *ctx, const struct stasis_device *from, const uint8_t *bytes, size_t len)
 {
     struct kvm_guest *guest = ctx;
 
+    (void)from;
     if (guest->sink_blocked || len > sizeof(guest->out) - guest->out_len)
         return 0;
     memcpy(guest->out + guest->out_len, bytes, len);
@@ -107,8 +108,9 @@ static size_t host_tx(void *ctx, const uint8_t *bytes, size_t len)
     return len;
 }
 
-static void host_rx_ready(void *ctx)
+static void host_rx_ready(void *ctx, const struct stasis_device *from)
 {
+    (void)from;
     ((struct kvm_guest *)ctx)->rx_ready++;
 }
 
@@ -117,10 +119,11 @@ static uint64_t host_rtc_now(void *ctx)
     return ((struct kvm_guest *)ctx)->rtc_ns;
 }
 
-static void host_rtc_arm(void *ctx, bool on, uint64_t deadline_ns)
+static void host_rtc_arm(void *ctx, const struct stasis_device *from, bool on, uint64_t deadline_ns)
 {
     struct kvm_guest *guest = ctx;
 
+    (void)from;
     guest->rtc_armed = on;
     guest->rtc_deadline_ns = on ? deadline_ns : 0;
 }
@@ -168,16 +171,16 @@ void kvm_guest_fini(struct kvm_guest *guest)
 
 void *kvm_guest_ram(struct kvm_guest *guest, uint64_t gpa, uint64_t len)
 {
-    void *at = stasis_memory_at(&guest->machine.memory, gpa, len);
+    void *at = stasis_memory_writable(&guest->machine.memory, gpa, len);
 
     assert_non_null(at);
     return at;
 }
 
 /* Real mode as a reset leaves it (SDM 3A, table 9-1), but at segment 0. */
-static struct stasis_boot_cpu real_mode(void)
+static struct stasis_arch_entry real_mode(void)
 {
-    struct stasis_boot_cpu cpu;
+    struct stasis_arch_entry cpu;
 
     stasis_state_init(&stasis_x86_regs_schema, &cpu.regs);
     stasis_state_init(&stasis_x86_sregs_schema, &cpu.sregs);
@@ -195,25 +198,26 @@ static struct stasis_boot_cpu real_mode(void)
     return cpu;
 }
 
-static void load(struct kvm_guest *guest, const struct stasis_boot_cpu *cpu, const void *payload,
+static void load(struct kvm_guest *guest, const struct stasis_arch_entry *cpu, const void *payload,
                  size_t len)
 {
     struct stasis_error err;
 
     memcpy(kvm_guest_ram(guest, KVM_ENTRY, len), payload, len);
-    kvm_ok(stasis_x86_boot_vcpu(&guest->machine.vcpus[0], cpu, &err), &err);
+    kvm_ok(stasis_arch_vcpu_start(&guest->machine.vcpus[0], &guest->machine.board, cpu, &err),
+           &err);
 }
 
 void kvm_guest_real(struct kvm_guest *guest, const void *payload, size_t len)
 {
-    const struct stasis_boot_cpu cpu = real_mode();
+    const struct stasis_arch_entry cpu = real_mode();
 
     load(guest, &cpu, payload, len);
 }
 
 void kvm_guest_long(struct kvm_guest *guest, const void *payload, size_t len)
 {
-    struct stasis_boot_cpu cpu;
+    struct stasis_arch_entry cpu;
     struct stasis_error err;
 
     kvm_ok(stasis_boot_cpu_setup(&guest->machine.memory, KVM_ENTRY, &cpu, &err), &err);

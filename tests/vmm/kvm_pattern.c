@@ -7,7 +7,7 @@
 
 /* ---- loading ---- */
 
-static void get(struct kvm_guest *guest, const struct stasis_x86_vcpu_part *part, void *state)
+static void get(struct kvm_guest *guest, const struct stasis_arch_vcpu_record *part, void *state)
 {
     struct stasis_error err;
 
@@ -15,7 +15,8 @@ static void get(struct kvm_guest *guest, const struct stasis_x86_vcpu_part *part
     kvm_ok(part->get(&guest->machine.vcpus[0], state, &err), &err);
 }
 
-static void set(struct kvm_guest *guest, const struct stasis_x86_vcpu_part *part, const void *state)
+static void set(struct kvm_guest *guest, const struct stasis_arch_vcpu_record *part,
+                const void *state)
 {
     struct stasis_error err;
 
@@ -66,7 +67,7 @@ static void load_debugregs(struct kvm_guest *guest)
 static void load_vectors(struct kvm_guest *guest)
 {
     static struct stasis_x86_xsave_state xsave;
-    const struct stasis_x86_cpuid_state *cpuid = &guest->machine.vcpus[0].cpuid;
+    const struct stasis_x86_cpuid_state *cpuid = &stasis_x86_of(&guest->machine.vcpus[0])->cpuid;
     struct stasis_x86_xcrs_state xcrs;
 
     get(guest, &stasis_x86_xsave_part, &xsave);
@@ -179,8 +180,8 @@ static void pattern_pit(struct stasis_x86_pit_state *pit)
 
 static void load_chips(struct kvm_guest *guest)
 {
-    for (size_t i = 0; stasis_x86_vm_parts[i].schema; i++) {
-        const struct stasis_x86_vm_part *part = &stasis_x86_vm_parts[i];
+    for (size_t i = 0; stasis_arch_vm_records[i].schema; i++) {
+        const struct stasis_arch_vm_record *part = &stasis_arch_vm_records[i];
         struct stasis_error err;
         union {
             struct stasis_x86_pit_state pit;
@@ -190,7 +191,7 @@ static void load_chips(struct kvm_guest *guest)
         } state;
 
         stasis_state_init(part->schema, &state);
-        kvm_ok(part->get(&guest->machine, part->chip, &state, &err), &err);
+        kvm_ok(part->get(&guest->machine.vm, part->chip, &state, &err), &err);
         if (part->schema == &stasis_x86_pic_schema)
             pattern_pic(&state.pic, part->chip == KVM_IRQCHIP_PIC_MASTER);
         else if (part->schema == &stasis_x86_ioapic_schema)
@@ -200,7 +201,7 @@ static void load_chips(struct kvm_guest *guest)
         else
             state.clock.clock_ns = UINT64_C(987654321000000);
         kvm_ok(stasis_state_check(part->schema, &state, &err), &err);
-        kvm_ok(part->set(&guest->machine, part->chip, &state, &err), &err);
+        kvm_ok(part->set(&guest->machine.vm, part->chip, &state, &err), &err);
     }
 }
 
@@ -223,8 +224,8 @@ static void pattern_serial(struct stasis_serial_state *serial)
 
 static void load_devices(struct kvm_guest *guest)
 {
-    for (uint32_t i = 0; i < guest->machine.device_count; i++) {
-        const struct stasis_device *device = &guest->machine.devices[i];
+    for (uint32_t i = 0; i < guest->machine.devices.count; i++) {
+        const struct stasis_device *device = &guest->machine.devices.list[i];
         struct stasis_error err;
         union {
             struct stasis_serial_state serial;

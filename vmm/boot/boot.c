@@ -11,8 +11,9 @@ static int write_firmware(const struct stasis_memory *memory,
                           const struct stasis_board_state *board, uint64_t *ret_rsdp,
                           struct stasis_error *err)
 {
-    uint8_t *mptable = stasis_memory_at(memory, STASIS_BOOT_MPTABLE, STASIS_BOOT_MPTABLE_SIZE);
-    uint8_t *acpi = stasis_memory_at(memory, STASIS_BOOT_ACPI, STASIS_BOOT_ACPI_SIZE);
+    uint8_t *mptable =
+        stasis_memory_writable(memory, STASIS_BOOT_MPTABLE, STASIS_BOOT_MPTABLE_SIZE);
+    uint8_t *acpi = stasis_memory_writable(memory, STASIS_BOOT_ACPI, STASIS_BOOT_ACPI_SIZE);
     int rc;
 
     if (!mptable || !acpi)
@@ -25,7 +26,7 @@ static int write_firmware(const struct stasis_memory *memory,
 }
 
 int stasis_boot_load(const struct stasis_memory *memory, const struct stasis_board_state *board,
-                     const struct stasis_boot_options *options, struct stasis_boot_cpu *ret_cpu,
+                     const struct stasis_boot_options *options, struct stasis_arch_entry *ret_entry,
                      struct stasis_error *err)
 {
     const char *cmdline = options->cmdline ? options->cmdline : STASIS_BOOT_CMDLINE;
@@ -44,6 +45,6 @@ int stasis_boot_load(const struct stasis_memory *memory, const struct stasis_boa
     if (!rc)
         rc = stasis_linux_params(memory, &image, &initrd, cmdline, rsdp, err);
     if (!rc)
-        rc = stasis_boot_cpu_setup(memory, image.entry, ret_cpu, err);
+        rc = stasis_boot_cpu_setup(memory, image.entry, ret_entry, err);
     return rc;
 }

@@ -7,7 +7,7 @@ void *stasis_boot_room(const struct stasis_memory *memory, uint64_t gpa, uint64_
 {
     if (gpa < STASIS_BOOT_HIGH_RAM || gpa >= STASIS_MMIO_GAP_START)
         return NULL;
-    return stasis_memory_at(memory, gpa, len);
+    return stasis_memory_writable(memory, gpa, len);
 }
 
 static int load(const struct stasis_memory *memory, const struct stasis_boot_file *file,

@@ -80,7 +80,7 @@ STASIS_MUST_CHECK int stasis_linux_params(const struct stasis_memory *memory,
 /* Writes GDT and page tables and fills *ret_cpu: 64-bit mode, as boot.rst's "64-bit boot protocol"
  * asks for it. */
 STASIS_MUST_CHECK int stasis_boot_cpu_setup(const struct stasis_memory *memory, uint64_t entry,
-                                            struct stasis_boot_cpu *ret_cpu,
+                                            struct stasis_arch_entry *ret_cpu,
                                             struct stasis_error *err);
 
 #endif

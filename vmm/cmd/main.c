@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "vmm/cmd/cli.h"
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 #include "vmm/host/terminal.h"
 #include "vmm/cmd/say.h"
 #include "vmm/cmd/session.h"

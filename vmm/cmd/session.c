@@ -16,11 +16,13 @@
 #include <unistd.h>
 
 #include "vmm/machine/board.h"
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 #include "vmm/cmd/say.h"
 #include "vmm/cmd/session_internal.h"
 #include "vmm/snapshot/thaw.h"
-#include "vmm/arch/x86/x86.h"
+#include "vmm/arch/arch.h"
+#include "vmm/boot/boot.h"
+#include "vmm/snapshot/ram_failure.h"
 
 /* How long the end of the VM waits for a slow reader of the last output. */
 #define LAST_OUTPUT_MS 2000
@@ -94,7 +96,7 @@ static void on_rtc(void *ctx, uint32_t events)
     (void)events;
     drain_counter(session->rtc_source.fd);
     pthread_mutex_lock(&session->machine.lock);
-    stasis_device_alarm(&session->machine);
+    stasis_device_pl031_alarm(session->rtc);
     pthread_mutex_unlock(&session->machine.lock);
     rearm(session, &session->rtc_source);
 }
@@ -208,7 +210,7 @@ static int boot(struct stasis_session *session, struct stasis_error *err)
         .load_addr = options->kernel_load_addr,
     };
     struct stasis_board_state board;
-    struct stasis_boot_cpu cpu;
+    struct stasis_arch_entry entry;
     int rc = stasis_board_default(&board_options, &board, err);
 
     if (!rc)
@@ -216,9 +218,9 @@ static int boot(struct stasis_session *session, struct stasis_error *err)
     if (rc)
         return rc;
     session->machine_ready = true;
-    rc = stasis_boot_load(&machine->memory, &machine->board, &boot_options, &cpu, err);
+    rc = stasis_boot_load(&machine->memory, &machine->board, &boot_options, &entry, err);
     if (!rc)
-        rc = stasis_x86_boot_vcpu(&machine->vcpus[0], &cpu, err);
+        rc = stasis_arch_vcpu_start(&machine->vcpus[0], &machine->board, &entry, err);
     /* Last: it may empty a file, which a mistyped option above must not cost. */
     return rc ? rc : open_output(session, err);
 }
@@ -274,7 +276,7 @@ static int thaw(struct stasis_session *session, struct stasis_error *err)
     if (rc)
         return rc;
     session->machine_ready = true;
-    say_reason(path, session->machine.ram);
+    say_reason(path, stasis_ram_failure_ram(&session->machine));
     stasis_say("thawed %s in %" PRIu64 " ms: generation %" PRIu64 ", %" PRIu64 " MiB of RAM", path,
                (stasis_monotonic_us() - start) / 1000, session->machine.generation,
                stasis_memory_size(&session->machine.memory) >> 20);
@@ -306,7 +308,7 @@ static int run(struct stasis_session *session, struct stasis_error *err)
     stasis_ram_failure_restore();
     if (!rc)
         rc = stasis_session_console_open(session, err);
-    if (!rc && session->machine.ram)
+    if (!rc && stasis_ram_failure_ram(&session->machine))
         stasis_ram_failure_catch(&session->machine);
     if (!rc)
         rc = stasis_machine_start(&session->machine, err);
@@ -322,7 +324,8 @@ static int run(struct stasis_session *session, struct stasis_error *err)
 static void last_output(struct stasis_session *session)
 {
     uint8_t unsent[64];
-    size_t len = stasis_device_serial_unsent(&session->machine, unsent, sizeof(unsent));
+    size_t len =
+        stasis_device_serial_unsent(stasis_session_serial(session), unsent, sizeof(unsent));
 
     if (len && !session->frozen && !session->killed_by)
         (void)stasis_serial_sink_drain(session->out, unsent, len, LAST_OUTPUT_MS);
@@ -338,7 +341,7 @@ static int end_status(struct stasis_session *session)
 static int write_metrics(struct stasis_session *session, struct stasis_error *err)
 {
     session->metrics.first_instruction_us = atomic_load(&session->machine.first_run_us);
-    return stasis_metrics_write(&session->metrics, session->machine.ram,
+    return stasis_metrics_write(&session->metrics, stasis_ram_failure_ram(&session->machine),
                                 session->options->metrics_path, err);
 }
 

@@ -7,7 +7,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 #include "vmm/cmd/session_internal.h"
 
 void stasis_session_wake(struct stasis_session *session)
@@ -20,11 +20,18 @@ void stasis_session_wake(struct stasis_session *session)
 
 /* ---- output ---- */
 
-static size_t host_serial_tx(void *ctx, const uint8_t *bytes, size_t len)
+struct stasis_device *stasis_session_serial(struct stasis_session *session)
+{
+    return stasis_device_find(&session->machine.devices, &stasis_serial_schema, "com1");
+}
+
+static size_t host_serial_tx(void *ctx, const struct stasis_device *from, const uint8_t *bytes,
+                             size_t len)
 {
     struct stasis_session *session = ctx;
     size_t taken = stasis_serial_sink_write(session->out, bytes, len);
 
+    (void)from;
     /* A sink that cannot be watched would hold the guest's output for ever: drop instead. */
     if (taken < len && stasis_loop_arm(&session->loop, &session->output_source, EPOLLOUT, NULL))
         taken = len;
@@ -42,7 +49,7 @@ static void on_output(void *ctx, uint32_t events)
 
     (void)events;
     pthread_mutex_lock(&session->machine.lock);
-    stasis_device_serial_drain(&session->machine); /* arms again if it is still busy */
+    stasis_device_serial_drain(stasis_session_serial(session)); /* arms again if it is still busy */
     pthread_mutex_unlock(&session->machine.lock);
 }
 
@@ -58,11 +65,11 @@ static unsigned feed_guest(struct stasis_session *session)
     bool more;
 
     pthread_mutex_lock(&session->machine.lock);
-    room = stasis_device_serial_room(&session->machine);
+    room = stasis_device_serial_room(stasis_session_serial(session));
     more = stasis_keys_read(&session->input, bytes, room < sizeof(bytes) ? room : sizeof(bytes),
                             &len, &commands);
     if (len)
-        stasis_device_serial_input(&session->machine, bytes, len);
+        stasis_device_serial_input(stasis_session_serial(session), bytes, len);
     /* Fails only for a descriptor that is no good: then there is no input, and the guest goes on.
      */
     if (more && (session->input.is_terminal || len < room))
@@ -71,8 +78,9 @@ static unsigned feed_guest(struct stasis_session *session)
     return commands;
 }
 
-static void host_serial_rx_ready(void *ctx)
+static void host_serial_rx_ready(void *ctx, const struct stasis_device *from)
 {
+    (void)from;
     stasis_session_wake(ctx);
 }
 
@@ -150,11 +158,13 @@ static uint64_t host_rtc_now(void *ctx)
     return stasis_realtime_ns();
 }
 
-static void host_rtc_arm(void *ctx, bool on, uint64_t deadline_ns)
+static void host_rtc_arm(void *ctx, const struct stasis_device *from, bool on, uint64_t deadline_ns)
 {
-    const struct stasis_session *session = ctx;
+    struct stasis_session *session = ctx;
     struct itimerspec when = {.it_value = {.tv_sec = 0}};
 
+    session->rtc =
+        stasis_device_find(&session->machine.devices, from->type->schema, from->row->instance);
     if (on) {
         when.it_value.tv_sec = (time_t)(deadline_ns / 1000000000);
         when.it_value.tv_nsec = (long)(deadline_ns % 1000000000);

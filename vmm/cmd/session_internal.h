@@ -34,6 +34,8 @@ struct stasis_session {
     struct stasis_match match;
     bool match_active;
 
+    struct stasis_device *rtc; /* whose alarm is armed */
+
     bool has_input;
     struct stasis_keys_input input;
     struct stasis_metrics metrics;
@@ -46,6 +48,9 @@ struct stasis_session {
 /* session.c: whether the signals that end the process wait for the event loop, or end it at once,
  * as they must be able to while the loop does not turn for as long as somebody else pleases. */
 void stasis_session_hold_signals(bool hold);
+
+/* The serial port that the terminal is connected to, or NULL. */
+struct stasis_device *stasis_session_serial(struct stasis_session *session);
 
 /* session_console.c: the operations for devices, to be given the session as ctx. */
 extern const struct stasis_device_host stasis_session_host;

@@ -7,7 +7,7 @@
 
 #include "stasis/migrate.h"
 #include "tools/progress.h"
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 #include "vmm/snapshot/freeze.h"
 #include "vmm/cmd/say.h"
 #include "vmm/cmd/session_internal.h"

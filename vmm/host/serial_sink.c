@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 

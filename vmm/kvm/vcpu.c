@@ -9,8 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vmm/host/clock.h"
-#include "vmm/machine/machine.h"
+#include "vmm/base/clock.h"
 
 /* ---- exits ---- */
 
@@ -23,73 +22,42 @@ static uint64_t load_le(const uint8_t *bytes, unsigned len)
 }
 
 /* One exit can carry several elements (REP INS, REP OUTS): each is its own access. */
-static void handle_pio(struct stasis_vcpu *vcpu)
+static void handle_pio(const struct stasis_vcpu *vcpu)
 {
-    struct stasis_machine *machine = vcpu->machine;
     struct kvm_run *run = vcpu->run;
     uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
-    pthread_mutex_lock(&machine->lock);
     for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
         if (run->io.direction == KVM_EXIT_IO_OUT) {
-            stasis_bus_write(&machine->pio, run->io.port, run->io.size,
-                             load_le(data, run->io.size));
+            vcpu->ops->pio_write(vcpu->ctx, run->io.port, run->io.size,
+                                 load_le(data, run->io.size));
         } else {
-            uint64_t value = stasis_bus_read(&machine->pio, run->io.port, run->io.size);
+            uint64_t value = vcpu->ops->pio_read(vcpu->ctx, run->io.port, run->io.size);
 
             memcpy(data, &value, run->io.size);
         }
     }
-    pthread_mutex_unlock(&machine->lock);
 }
 
-static void handle_mmio(struct stasis_vcpu *vcpu)
+static void handle_mmio(const struct stasis_vcpu *vcpu)
 {
-    struct stasis_machine *machine = vcpu->machine;
     struct kvm_run *run = vcpu->run;
     unsigned len = run->mmio.len <= 8 ? run->mmio.len : 8;
 
-    pthread_mutex_lock(&machine->lock);
     if (run->mmio.is_write) {
-        stasis_bus_write(&machine->mmio, run->mmio.phys_addr, len, load_le(run->mmio.data, len));
+        vcpu->ops->mmio_write(vcpu->ctx, run->mmio.phys_addr, len, load_le(run->mmio.data, len));
     } else {
-        uint64_t value = stasis_bus_read(&machine->mmio, run->mmio.phys_addr, len);
+        uint64_t value = vcpu->ops->mmio_read(vcpu->ctx, run->mmio.phys_addr, len);
 
         memcpy(run->mmio.data, &value, sizeof(value));
     }
-    pthread_mutex_unlock(&machine->lock);
 }
 
-static uint64_t current_rip(struct stasis_vcpu *vcpu)
+/* The guest cannot go on. -1, so that callers can return it. */
+static int failed(struct stasis_vcpu *vcpu, const char *why, uint64_t detail)
 {
-    struct kvm_regs regs;
-
-    return stasis_kvm_ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ? 0 : regs.rip;
-}
-
-/* The guest cannot go on. -1, so that callers can return it. A guest whose memory was cut off with
- * its file dies of whatever it meets first, its page tables included. */
-static int crashed(struct stasis_vcpu *vcpu, const char *why, uint64_t detail)
-{
-    struct stasis_error error;
-
-    if (stasis_ram_failure_end(vcpu->machine, NULL))
-        return -1;
-    (void)stasis_fail(&error, STASIS_ERR_GUEST,
-                      "the guest died: %s (detail 0x%" PRIx64 ") on vCPU %" PRIu32
-                      " near RIP 0x%" PRIx64,
-                      why, detail, vcpu->id, current_rip(vcpu));
-    stasis_machine_end(vcpu->machine, STASIS_END_CRASHED, &error);
+    vcpu->ops->failed(vcpu->ctx, vcpu, why, detail);
     return -1;
-}
-
-/* An access to RAM that comes out as MMIO: the host could not provide the page, as behind the end
- * of a mapped file that was cut (seen with PVM; other hosts fail with EFAULT). */
-static int memory_lost(struct stasis_vcpu *vcpu, uint64_t gpa)
-{
-    if (stasis_ram_failure_end(vcpu->machine, stasis_memory_at(&vcpu->machine->memory, gpa, 1)))
-        return -1;
-    return crashed(vcpu, "the host has no memory for it", gpa);
 }
 
 static int handle_exit(struct stasis_vcpu *vcpu)
@@ -101,27 +69,25 @@ static int handle_exit(struct stasis_vcpu *vcpu)
         handle_pio(vcpu);
         break;
     case KVM_EXIT_MMIO:
-        if (stasis_memory_at(&vcpu->machine->memory, run->mmio.phys_addr, 1))
-            return memory_lost(vcpu, run->mmio.phys_addr);
         handle_mmio(vcpu);
         break;
     case KVM_EXIT_INTR:
     case KVM_EXIT_IRQ_WINDOW_OPEN:
         break;
     case KVM_EXIT_SHUTDOWN:
-        return crashed(vcpu, "triple fault", 0);
+        return failed(vcpu, "triple fault", 0);
     case KVM_EXIT_INTERNAL_ERROR:
-        return crashed(vcpu, "KVM internal error (an instruction it cannot emulate?)",
-                       run->internal.suberror);
+        return failed(vcpu, "KVM internal error (an instruction it cannot emulate?)",
+                      run->internal.suberror);
     case KVM_EXIT_FAIL_ENTRY:
-        return crashed(vcpu, "the CPU refused to enter it",
-                       run->fail_entry.hardware_entry_failure_reason);
+        return failed(vcpu, "the CPU refused to enter it",
+                      run->fail_entry.hardware_entry_failure_reason);
     case KVM_EXIT_SYSTEM_EVENT:
-        return crashed(vcpu, "KVM system event", run->system_event.type);
+        return failed(vcpu, "KVM system event", run->system_event.type);
     default:
-        return crashed(vcpu, "KVM exit that this VMM does not know", run->exit_reason);
+        return failed(vcpu, "KVM exit that this VMM does not know", run->exit_reason);
     }
-    return atomic_load(&vcpu->machine->end) == STASIS_END_NONE ? 0 : -1;
+    return vcpu->ops->may_run(vcpu->ctx) ? 0 : -1;
 }
 
 int stasis_vcpu_run_once(struct stasis_vcpu *vcpu)
@@ -130,7 +96,7 @@ int stasis_vcpu_run_once(struct stasis_vcpu *vcpu)
         if (errno == EINTR || errno == EAGAIN)
             return 1;
         /* EFAULT: guest memory that the host cannot read, such as a failing disk beneath it. */
-        return crashed(vcpu, strerror(errno), (uint64_t)errno);
+        return failed(vcpu, strerror(errno), (uint64_t)errno);
     }
     return handle_exit(vcpu);
 }
@@ -147,7 +113,8 @@ int stasis_vcpu_complete_io(struct stasis_vcpu *vcpu, struct stasis_error *err)
     } while (!rc);
     vcpu->run->immediate_exit = 0;
     if (rc < 0)
-        return stasis_fail(err, STASIS_ERR_GUEST, "%s", vcpu->machine->end_error.msg);
+        return stasis_fail(err, STASIS_ERR_GUEST,
+                           "the guest ended while vCPU %" PRIu32 " completed an access", vcpu->id);
     return 0;
 }
 
@@ -209,12 +176,11 @@ static bool pause_here(struct stasis_vcpu *vcpu)
 static void *vcpu_thread(void *arg)
 {
     struct stasis_vcpu *vcpu = arg;
-    uint64_t never = 0;
     int rc = 0;
 
     current_run = vcpu->run;
-    atomic_compare_exchange_strong(&vcpu->machine->first_run_us, &never, stasis_monotonic_us());
-    while (rc >= 0 && atomic_load(&vcpu->machine->end) == STASIS_END_NONE) {
+    vcpu->ops->started(vcpu->ctx);
+    while (rc >= 0 && vcpu->ops->may_run(vcpu->ctx)) {
         if (atomic_load(&vcpu->pause_wanted) && !pause_here(vcpu))
             break;
         rc = stasis_vcpu_run_once(vcpu);
@@ -298,33 +264,26 @@ void stasis_vcpu_stop(struct stasis_vcpu *vcpu)
 
 /* ---- birth and death ---- */
 
-/* Whether the TSC offset can be set exactly (KVM_VCPU_TSC_CTRL, kernel 5.16). */
-static bool probe_tsc_offset(int fd)
-{
-    struct kvm_device_attr attr = {.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET};
-
-    return stasis_kvm_ioctl(fd, KVM_HAS_DEVICE_ATTR, &attr) == 0;
-}
-
-int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_machine *machine, uint32_t id,
-                     struct stasis_error *err)
+int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_vm *vm, uint32_t id,
+                     const struct stasis_exit_ops *ops, void *ctx, struct stasis_error *err)
 {
     void *run;
 
     memset(vcpu, 0, sizeof(*vcpu));
-    vcpu->machine = machine;
+    vcpu->vm = vm;
     vcpu->id = id;
-    vcpu->fd = stasis_kvm_ioctl(machine->vm_fd, KVM_CREATE_VCPU, (void *)(uintptr_t)id);
+    vcpu->ops = ops;
+    vcpu->ctx = ctx;
+    vcpu->fd = stasis_kvm_ioctl(vm->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)id);
     if (vcpu->fd < 0)
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "KVM cannot make vCPU %" PRIu32, id);
-    run = mmap(NULL, machine->kvm.run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+    run = mmap(NULL, vm->kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
     if (run == MAP_FAILED) {
         close(vcpu->fd);
         return stasis_fail_errno(err, STASIS_ERR_KVM, "mapping struct kvm_run of vCPU %" PRIu32,
                                  id);
     }
     vcpu->run = run;
-    vcpu->has_tsc_offset = probe_tsc_offset(vcpu->fd);
     pthread_mutex_init(&vcpu->lock, NULL);
     pthread_cond_init(&vcpu->changed, NULL);
     return 0;
@@ -333,7 +292,7 @@ int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_machine *machine, u
 void stasis_vcpu_fini(struct stasis_vcpu *vcpu)
 {
     stasis_vcpu_stop(vcpu);
-    munmap(vcpu->run, vcpu->machine->kvm.run_size);
+    munmap(vcpu->run, vcpu->vm->kvm->run_size);
     close(vcpu->fd);
     pthread_mutex_destroy(&vcpu->lock);
     pthread_cond_destroy(&vcpu->changed);

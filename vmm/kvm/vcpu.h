@@ -13,18 +13,34 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "stasis/state.h"
-#include "vmm/kvm/kvm.h"
+#include "vmm/kvm/vm.h"
 
-struct stasis_machine;
+struct stasis_vcpu;
+
+/* Who runs the vCPU learns of its exits. All are called on the thread that is in
+ * stasis_vcpu_run_once(). len is 1, 2, 4 or 8; an exit with several elements (REP INS, REP OUTS) is
+ * several calls. */
+struct stasis_exit_ops {
+    uint64_t (*pio_read)(void *ctx, uint16_t port, unsigned len);
+    void (*pio_write)(void *ctx, uint16_t port, unsigned len, uint64_t value);
+    uint64_t (*mmio_read)(void *ctx, uint64_t gpa, unsigned len);
+    void (*mmio_write)(void *ctx, uint64_t gpa, unsigned len, uint64_t value);
+    /* The guest cannot run on: why, and KVM's number for it. */
+    void (*failed)(void *ctx, struct stasis_vcpu *vcpu, const char *why, uint64_t detail);
+    /* The vCPU's thread is about to enter the guest for the first time. */
+    void (*started)(void *ctx);
+    /* Whether the guest may run on. Asked before every entry. */
+    bool (*may_run)(void *ctx);
+};
 
 struct stasis_vcpu {
-    struct stasis_machine *machine;
+    struct stasis_vm *vm;
     uint32_t id;
     int fd;
     struct kvm_run *run;
-    bool has_tsc_offset;
-    struct stasis_x86_cpuid_state cpuid; /* as it was set: what the guest was promised */
+    const struct stasis_exit_ops *ops;
+    void *ctx;  /* of ops */
+    void *arch; /* what arch/arch.h keeps of the vCPU */
 
     pthread_t thread;
     bool started;
@@ -36,8 +52,11 @@ struct stasis_vcpu {
     uint64_t paused_us; /* CLOCK_MONOTONIC when it came to wait */
 };
 
-STASIS_MUST_CHECK int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_machine *machine,
-                                       uint32_t id, struct stasis_error *err);
+/* KVM_CREATE_VCPU. vm, ops and ctx belong to the caller and must outlive the vCPU. */
+STASIS_MUST_CHECK int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_vm *vm, uint32_t id,
+                                       const struct stasis_exit_ops *ops, void *ctx,
+                                       struct stasis_error *err);
+/* Ends the thread, if there is one. */
 void stasis_vcpu_fini(struct stasis_vcpu *vcpu);
 
 STASIS_MUST_CHECK int stasis_vcpu_start(struct stasis_vcpu *vcpu, struct stasis_error *err);
@@ -52,8 +71,8 @@ void stasis_vcpu_stop(struct stasis_vcpu *vcpu);
  * registers are read (KVM api.rst, 5, KVM_EXIT_IO). For a vCPU whose thread does not run. */
 STASIS_MUST_CHECK int stasis_vcpu_complete_io(struct stasis_vcpu *vcpu, struct stasis_error *err);
 
-/* KVM_RUN once and handles the exit. 0: go on; 1: interrupted; negative: the guest has ended (the
- * machine knows why). Used by the thread, and by tests that step a guest by hand. */
+/* KVM_RUN once, and the exit given to ops. 0: go on; 1: interrupted; negative: the guest has ended
+ * (whoever has ops knows why). Used by the thread, and by tests that step a guest by hand. */
 int stasis_vcpu_run_once(struct stasis_vcpu *vcpu);
 
 /* True on a thread that stasis_vcpu_start() has made. Async-signal-safe. */

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/arch/arch.h"
 #include "vmm/machine/device.h"
-#include "vmm/machine/memory.h"
 
 /* The default boards, a row each: what, its name, behaviour version, bus, address, size, GSI.
  * Addresses and lines are a PC's; the PL031 has the first page of the MMIO gap and the line that
@@ -42,13 +42,36 @@ static const struct default_board *find_board(const char *release)
     return release ? NULL : &boards[0];
 }
 
-/* Three pages for KVM's own use on Intel CPUs without unrestricted guest, and one for its identity
- * map (KVM api.rst, 4.36 and 4.60): in the gap, below where firmware would be. */
-#define TSS_ADDR          UINT64_C(0xfffbd000)
-#define IDENTITY_MAP_ADDR UINT64_C(0xfffbc000)
+int stasis_board_set_ram(uint64_t size, struct stasis_board_state *board, struct stasis_error *err)
+{
+    uint64_t low = size < STASIS_MMIO_GAP_START ? size : STASIS_MMIO_GAP_START;
 
-/* What this release supports; more come with the work on several vCPUs. */
-#define VCPU_MAX 1u
+    if (!size || size % 4096 || size > UINT64_C(1) << 46)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "memory of %" PRIu64 " bytes: give a multiple of 4 KiB up to 64 TiB",
+                           size);
+    board->ram[0] = (struct stasis_ram_region_state){.gpa = 0, .size = low};
+    board->ram_count = 1;
+    if (size > low) {
+        board->ram[1] =
+            (struct stasis_ram_region_state){.gpa = STASIS_MMIO_GAP_END, .size = size - low};
+        board->ram_count = 2;
+    }
+    return 0;
+}
+
+int stasis_board_map_ram(const struct stasis_board_state *board, struct stasis_memory *ret_memory,
+                         struct stasis_error *err)
+{
+    struct stasis_memory_region layout[STASIS_MEMORY_REGION_MAX];
+
+    _Static_assert(sizeof(board->ram) / sizeof(board->ram[0]) <= STASIS_MEMORY_REGION_MAX,
+                   "a board has more regions of RAM than a machine can");
+    for (uint32_t i = 0; i < board->ram_count; i++)
+        layout[i] =
+            (struct stasis_memory_region){.gpa = board->ram[i].gpa, .size = board->ram[i].size};
+    return stasis_memory_init(ret_memory, layout, board->ram_count, err);
+}
 
 int stasis_board_default(const struct stasis_board_options *options,
                          struct stasis_board_state *ret_board, struct stasis_error *err)
@@ -65,11 +88,10 @@ int stasis_board_default(const struct stasis_board_options *options,
              options->release ? options->release : STASIS_VERSION);
     snprintf(board.cpu_model, sizeof(board.cpu_model), "%s", options->cpu_model);
     board.vcpus = options->vcpus;
-    board.tss_addr = TSS_ADDR;
-    board.identity_map_addr = IDENTITY_MAP_ADDR;
+    stasis_arch_board_init(&board);
     memcpy(board.devices, from->devices, from->count * sizeof(board.devices[0]));
     board.devices_count = from->count;
-    rc = stasis_memory_layout(options->memory_bytes, &board, err);
+    rc = stasis_board_set_ram(options->memory_bytes, &board, err);
     if (rc)
         return rc;
     *ret_board = board;
@@ -78,19 +100,12 @@ int stasis_board_default(const struct stasis_board_options *options,
 
 int stasis_board_check(const struct stasis_board_state *board, struct stasis_error *err)
 {
-    if (board->vcpus > VCPU_MAX)
-        return stasis_fail(err, STASIS_ERR_VERSION,
-                           "the board has %" PRIu32 " vCPUs, this release builds %u", board->vcpus,
-                           VCPU_MAX);
-    if (strcmp(board->cpu_model, "host") != 0 && strcmp(board->cpu_model, "baseline") != 0)
-        return stasis_fail(err, STASIS_ERR_VERSION, "the board has the unknown CPU model \"%s\"",
-                           board->cpu_model);
-    for (uint32_t i = 0; i < board->devices_count; i++) {
-        const struct stasis_device_type *type;
-        int rc = stasis_device_type_find(&board->devices[i], &type, err);
+    int rc = stasis_arch_board_check(board, err);
 
-        if (rc)
-            return rc;
+    for (uint32_t i = 0; !rc && i < board->devices_count; i++) {
+        const struct stasis_device_type *type;
+
+        rc = stasis_device_type_find(&board->devices[i], &type, err);
     }
-    return 0;
+    return rc;
 }

@@ -7,6 +7,7 @@
 #define STASIS_VMM_BOARD_H
 
 #include "stasis/state.h"
+#include "vmm/kvm/memory.h"
 
 struct stasis_board_options {
     uint64_t memory_bytes;
@@ -14,6 +15,16 @@ struct stasis_board_options {
     const char *cpu_model; /* "host" or "baseline" */
     const char *release;   /* whose default board; NULL: this one's */
 };
+
+/* Describes `size` bytes of RAM (a multiple of 4 KiB) in *board: one region, or two around the
+ * gap. STASIS_ERR_ARG when the size is 0, unaligned or beyond 2^46. */
+STASIS_MUST_CHECK int stasis_board_set_ram(uint64_t size, struct stasis_board_state *board,
+                                           struct stasis_error *err);
+
+/* Maps the board's RAM (stasis_memory_init). */
+STASIS_MUST_CHECK int stasis_board_map_ram(const struct stasis_board_state *board,
+                                           struct stasis_memory *ret_memory,
+                                           struct stasis_error *err);
 
 /* A release's default board. STASIS_ERR_ARG names the option that is out of bounds. */
 STASIS_MUST_CHECK int stasis_board_default(const struct stasis_board_options *options,

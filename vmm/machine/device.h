@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Devices as the board sees them. A device type is one row of device_types[] in device.c; attach,
- * save and restore walk the board and this table, and know no device by name.
+ * Devices as the board sees them. A device type is one row of device_types[] in device.c, and an
+ * adapter file of its own (device_serial.c, ...) between the model in core/ and what is around it;
+ * attach, save and restore walk the board and the table, and know no device by name.
+ *
+ * Threads: whoever touches a device holds the machine's lock.
  */
 #ifndef STASIS_VMM_DEVICE_H
 #define STASIS_VMM_DEVICE_H
@@ -10,22 +13,33 @@
 #include <stdint.h>
 
 #include "stasis/state.h"
+#include "vmm/kvm/vm.h"
 #include "vmm/machine/bus.h"
 
-struct stasis_machine;
+struct stasis_device;
 
 /* What devices need of the process around them. All functions are called under the machine's lock,
- * from any thread. */
+ * from any thread, and may not call a device. `from` is the device that calls. */
 struct stasis_device_host {
     void *ctx;
     /* The guest's serial output: takes up to len bytes, returns how many. */
-    size_t (*serial_tx)(void *ctx, const uint8_t *bytes, size_t len);
+    size_t (*serial_tx)(void *ctx, const struct stasis_device *from, const uint8_t *bytes,
+                        size_t len);
     /* The serial port has room for input again. */
-    void (*serial_rx_ready)(void *ctx);
+    void (*serial_rx_ready)(void *ctx, const struct stasis_device *from);
     /* Nanoseconds of the clock that RTCs count. */
     uint64_t (*rtc_now_ns)(void *ctx);
-    /* (Dis)arms the timer whose expiry calls stasis_device_alarm(device). */
-    void (*rtc_arm)(void *ctx, bool on, uint64_t deadline_ns);
+    /* (Dis)arms the timer whose expiry calls stasis_device_pl031_alarm(from). */
+    void (*rtc_arm)(void *ctx, const struct stasis_device *from, bool on, uint64_t deadline_ns);
+};
+
+/* What a device finds around it. */
+struct stasis_device_env {
+    const struct stasis_vm *vm; /* whose interrupt lines it drives */
+    const struct stasis_device_host *host;
+    void *ctx; /* of the next */
+    /* The guest asks for a reset of the whole machine. */
+    void (*reset)(void *ctx);
 };
 
 struct stasis_device_type {
@@ -33,19 +47,28 @@ struct stasis_device_type {
     uint32_t version;                   /* newest behaviour this release can build */
     size_t size;                        /* of its instance */
     struct stasis_bus_ops bus;          /* ctx is the instance */
-    int (*init)(void *instance, struct stasis_machine *machine,
-                const struct stasis_board_device_state *row, struct stasis_error *err);
+    void (*init)(void *instance, const struct stasis_device *device);
     void (*save)(const void *instance, void *ret_state);
     int (*restore)(void *instance, const void *state, struct stasis_error *err);
     /* Tells the outside what the state implies: drives the interrupt line, arms timers. Called
      * after all interrupt controllers hold their state. */
     void (*sync)(void *instance);
+    /* Moves the clock in a saved state on by `ns`; NULL: the device has none. */
+    void (*advance)(void *state, uint64_t ns);
 };
 
 struct stasis_device {
     const struct stasis_device_type *type;
-    const struct stasis_board_device_state *row; /* in machine->board */
+    const struct stasis_board_device_state *row; /* of the board */
+    const struct stasis_device_env *env;
     void *instance;
+};
+
+#define STASIS_DEVICE_MAX 32
+
+struct stasis_devices {
+    struct stasis_device list[STASIS_DEVICE_MAX]; /* in the board's order */
+    uint32_t count;
 };
 
 /* The type a board row asks for. STASIS_ERR_VERSION when this release has no such device or not
@@ -54,24 +77,34 @@ STASIS_MUST_CHECK int stasis_device_type_find(const struct stasis_board_device_s
                                               const struct stasis_device_type **ret_type,
                                               struct stasis_error *err);
 
-/* Builds every device of machine->board onto its bus; and frees them. */
-STASIS_MUST_CHECK int stasis_devices_attach(struct stasis_machine *machine,
+/* Builds every device of the board onto its bus. `devices` starts as all zero; board, buses and env
+ * must outlive it. On failure stasis_devices_detach() frees what was made. */
+STASIS_MUST_CHECK int stasis_devices_attach(struct stasis_devices *devices,
+                                            const struct stasis_board_state *board,
+                                            struct stasis_bus *pio, struct stasis_bus *mmio,
+                                            const struct stasis_device_env *env,
                                             struct stasis_error *err);
-void stasis_devices_detach(struct stasis_machine *machine);
+void stasis_devices_detach(struct stasis_devices *devices);
 
-/* The first device of a type, or NULL. */
-struct stasis_device *stasis_device_find(struct stasis_machine *machine,
-                                         const struct stasis_schema *schema);
+/* The device of that type that the board calls `instance`, or NULL: a file may give any name to any
+ * device. */
+struct stasis_device *stasis_device_find(struct stasis_devices *devices,
+                                         const struct stasis_schema *schema, const char *instance);
 
-/* Input for the serial port; the caller holds machine->lock. Room is how many bytes fit now. */
-size_t stasis_device_serial_room(struct stasis_machine *machine);
-void stasis_device_serial_input(struct stasis_machine *machine, const uint8_t *bytes, size_t len);
+/* ---- device_serial.c: a serial port's outside. NULL is a port that is not there. ---- */
+
+/* Input: how many bytes fit now, and some of them. */
+size_t stasis_device_serial_room(const struct stasis_device *serial);
+void stasis_device_serial_input(struct stasis_device *serial, const uint8_t *bytes, size_t len);
 /* The sink of the serial port takes bytes again. */
-void stasis_device_serial_drain(struct stasis_machine *machine);
+void stasis_device_serial_drain(struct stasis_device *serial);
 /* Bytes that the guest has sent and the sink has not taken: returns how many of them, at most
  * `size`, were put into buf. */
-size_t stasis_device_serial_unsent(struct stasis_machine *machine, uint8_t *buf, size_t size);
-/* The timer of rtc_arm has expired. */
-void stasis_device_alarm(struct stasis_machine *machine);
+size_t stasis_device_serial_unsent(const struct stasis_device *serial, uint8_t *buf, size_t size);
+
+/* ---- device_pl031.c ---- */
+
+/* The timer of rtc_arm has expired. NULL is a clock that is not there. */
+void stasis_device_pl031_alarm(struct stasis_device *pl031);
 
 #endif

@@ -13,15 +13,18 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "vmm/boot/boot.h"
+#include "vmm/kvm/vcpu.h"
 #include "vmm/machine/bus.h"
 #include "vmm/machine/device.h"
-#include "vmm/kvm/kvm.h"
-#include "vmm/machine/memory.h"
-#include "vmm/snapshot/ram_failure.h"
-#include "vmm/kvm/vcpu.h"
 
-#define STASIS_DEVICE_MAX 32
+/* Who fills the RAM while the guest runs (snapshot/ram_failure.c). */
+struct stasis_ram_ops {
+    /* KVM could not reach the memory at `host` (NULL: perhaps, somewhere). True: it is lost, and
+     * *ret_err says why. Any thread. */
+    bool (*is_lost)(void *ctx, const void *host, struct stasis_error *ret_err);
+    /* No vCPU runs any more, the memory is still mapped: stops every thread and frees ctx. */
+    void (*close)(void *ctx);
+};
 
 /* Why the guest no longer runs. */
 enum stasis_end {
@@ -32,22 +35,20 @@ enum stasis_end {
 
 struct stasis_machine {
     struct stasis_kvm kvm;
-    int vm_fd;
+    struct stasis_vm vm;
     struct stasis_board_state board;
     struct stasis_memory memory;
-    struct stasis_ram *ram; /* what loads the memory out of a snapshot, or NULL */
-    struct stasis_ram_watchdog ram_watchdog;
+    const struct stasis_ram_ops *ram_ops; /* NULL: RAM needs nobody */
+    void *ram_ctx;
     struct stasis_bus pio;
     struct stasis_bus mmio;
     pthread_mutex_t lock;
-    struct stasis_device devices[STASIS_DEVICE_MAX];
-    uint32_t device_count;
+    struct stasis_devices devices;
+    struct stasis_device_env device_env;
     struct stasis_vcpu *vcpus; /* board.vcpus of them */
     uint32_t vcpu_count;
-    const struct stasis_device_host *host;
     _Atomic uint64_t first_run_us; /* CLOCK_MONOTONIC when the first vCPU began, or 0 */
     uint64_t generation;           /* freezes behind this guest */
-    bool allow_tsc;                /* a TSC of another rate may be thawed */
 
     int end_fd;                    /* eventfd: readable once the guest has ended */
     _Atomic int end;               /* enum stasis_end */
@@ -84,8 +85,5 @@ void stasis_machine_resume(struct stasis_machine *machine);
 /* The guest has ended: remembers the first reason and wakes the event loop. Any thread. */
 void stasis_machine_end(struct stasis_machine *machine, enum stasis_end end,
                         const struct stasis_error *error);
-
-/* Drives one line of the interrupt controllers (KVM_IRQ_LINE). */
-void stasis_machine_irq(struct stasis_machine *machine, uint32_t gsi, bool level);
 
 #endif

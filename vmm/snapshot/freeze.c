@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#include "vmm/host/clock.h"
-#include "vmm/arch/x86/x86.h"
+#include "vmm/base/clock.h"
+#include "vmm/arch/arch.h"
 
 /* Adds one record, unless `rc` says that its state could not be read. */
 static int add(struct stasis_records *records, const struct stasis_schema *schema,
@@ -31,8 +31,8 @@ static int add_vcpu(struct stasis_records *records, struct stasis_vcpu *vcpu,
     int rc = 0;
 
     snprintf(instance, sizeof(instance), "cpu%" PRIu32, vcpu->id);
-    for (size_t i = 0; !rc && stasis_x86_save_order[i]; i++) {
-        const struct stasis_x86_vcpu_part *part = stasis_x86_save_order[i];
+    for (size_t i = 0; !rc && stasis_arch_vcpu_save_order[i]; i++) {
+        const struct stasis_arch_vcpu_record *part = stasis_arch_vcpu_save_order[i];
         void *state = malloc(part->schema->size);
 
         if (!state)
@@ -45,7 +45,7 @@ static int add_vcpu(struct stasis_records *records, struct stasis_vcpu *vcpu,
 }
 
 static int add_vm_part(struct stasis_records *records, struct stasis_machine *machine,
-                       const struct stasis_x86_vm_part *part, struct stasis_error *err)
+                       const struct stasis_arch_vm_record *part, struct stasis_error *err)
 {
     void *state = malloc(part->schema->size);
     int rc;
@@ -54,7 +54,7 @@ static int add_vm_part(struct stasis_records *records, struct stasis_machine *ma
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save %s", part->schema->type);
     stasis_state_init(part->schema, state);
     rc = add(records, part->schema, part->instance, state,
-             part->get(machine, part->chip, state, err), err);
+             part->get(&machine->vm, part->chip, state, err), err);
     free(state);
     return rc;
 }
@@ -65,10 +65,10 @@ static int add_vm_parts(struct stasis_records *records, struct stasis_machine *m
     size_t count = 0;
     int rc = 0;
 
-    while (stasis_x86_vm_parts[count].schema)
+    while (stasis_arch_vm_records[count].schema)
         count++;
     while (!rc && count--)
-        rc = add_vm_part(records, machine, &stasis_x86_vm_parts[count], err);
+        rc = add_vm_part(records, machine, &stasis_arch_vm_records[count], err);
     return rc;
 }
 
@@ -78,8 +78,8 @@ static int add_devices(struct stasis_records *records, struct stasis_machine *ma
     int rc = 0;
 
     pthread_mutex_lock(&machine->lock);
-    for (uint32_t i = 0; !rc && i < machine->device_count; i++) {
-        const struct stasis_device *device = &machine->devices[i];
+    for (uint32_t i = 0; !rc && i < machine->devices.count; i++) {
+        const struct stasis_device *device = &machine->devices.list[i];
         void *state = malloc(device->type->schema->size);
 
         if (!state) {

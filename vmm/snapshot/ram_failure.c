@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/snapshot/ram_failure.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,85 +24,123 @@ static _Noreturn void die(const struct stasis_error *err)
 
 /* ---- the watchdog ---- */
 
-void stasis_ram_watchdog_init(struct stasis_ram_watchdog *watchdog)
+/* machine->ram_ctx. */
+struct guard {
+    struct stasis_machine *machine;
+    struct stasis_ram *ram;
+    pthread_t watchdog;
+    bool started;
+    struct stasis_error error; /* why */
+    bool called_off;           /* under lock */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+};
+
+static void guard_init(struct guard *guard, struct stasis_machine *machine)
 {
     pthread_condattr_t monotonic;
 
-    memset(watchdog, 0, sizeof(*watchdog));
-    pthread_mutex_init(&watchdog->lock, NULL);
+    guard->machine = machine;
+    pthread_mutex_init(&guard->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&watchdog->changed, &monotonic);
+    pthread_cond_init(&guard->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
 }
 
-void stasis_ram_watchdog_fini(struct stasis_ram_watchdog *watchdog)
+/* Waits for the watchdog's thread, and for the engine's. */
+static void guard_close(void *ctx)
 {
-    if (watchdog->started) {
-        pthread_mutex_lock(&watchdog->lock);
-        watchdog->called_off = true;
-        pthread_cond_broadcast(&watchdog->changed);
-        pthread_mutex_unlock(&watchdog->lock);
-        pthread_join(watchdog->thread, NULL);
+    struct guard *guard = ctx;
+
+    if (guard->started) {
+        pthread_mutex_lock(&guard->lock);
+        guard->called_off = true;
+        pthread_cond_broadcast(&guard->changed);
+        pthread_mutex_unlock(&guard->lock);
+        pthread_join(guard->watchdog, NULL);
     }
-    pthread_cond_destroy(&watchdog->changed);
-    pthread_mutex_destroy(&watchdog->lock);
+    stasis_ram_free(guard->ram);
+    pthread_cond_destroy(&guard->changed);
+    pthread_mutex_destroy(&guard->lock);
+    free(guard);
 }
 
 /* Waits until the guest has come to its end, or for that long. The lock is held. */
-static void wait_for_end(struct stasis_ram_watchdog *watchdog, time_t seconds)
+static void wait_for_end(struct guard *guard, time_t seconds)
 {
     struct timespec deadline;
     int rc = 0;
 
     clock_gettime(CLOCK_MONOTONIC, &deadline);
     deadline.tv_sec += seconds;
-    while (!watchdog->called_off && !rc)
-        rc = pthread_cond_timedwait(&watchdog->changed, &watchdog->lock, &deadline);
+    while (!guard->called_off && !rc)
+        rc = pthread_cond_timedwait(&guard->changed, &guard->lock, &deadline);
 }
 
 /* A vCPU, or KVM for it, may wait for memory that will never come. Sent away, it ends in order;
  * and a process that KVM waits in could not even be killed. */
 static void *watch(void *arg)
 {
-    struct stasis_machine *machine = arg;
-    struct stasis_ram_watchdog *watchdog = &machine->ram_watchdog;
+    struct guard *guard = arg;
 
-    pthread_mutex_lock(&watchdog->lock);
-    wait_for_end(watchdog, ORDERLY_END_S);
-    if (!watchdog->called_off && machine->ram) {
-        stasis_ram_abandon(machine->ram);
-        wait_for_end(watchdog, ORDERLY_END_S);
+    pthread_mutex_lock(&guard->lock);
+    wait_for_end(guard, ORDERLY_END_S);
+    if (!guard->called_off && guard->ram) {
+        stasis_ram_abandon(guard->ram);
+        wait_for_end(guard, ORDERLY_END_S);
     }
-    if (!watchdog->called_off)
-        die(&watchdog->error);
-    pthread_mutex_unlock(&watchdog->lock);
+    if (!guard->called_off)
+        die(&guard->error);
+    pthread_mutex_unlock(&guard->lock);
     return NULL;
 }
 
-void stasis_ram_failure_failed(void *ctx, const struct stasis_error *err)
+/* For struct stasis_ram_opts. */
+static void failed(void *ctx, const struct stasis_error *err)
 {
-    struct stasis_machine *machine = ctx;
+    struct guard *guard = ctx;
 
-    machine->ram_watchdog.error = *err;
-    stasis_machine_end(machine, STASIS_END_CRASHED, err);
-    machine->ram_watchdog.started =
-        !pthread_create(&machine->ram_watchdog.thread, NULL, watch, machine);
-    if (!machine->ram_watchdog.started)
+    guard->error = *err;
+    stasis_machine_end(guard->machine, STASIS_END_CRASHED, err);
+    guard->started = !pthread_create(&guard->watchdog, NULL, watch, guard);
+    if (!guard->started)
         die(err);
 }
 
-/* ---- faults ---- */
-
-bool stasis_ram_failure_end(struct stasis_machine *machine, const void *host)
+static bool is_lost(void *ctx, const void *host, struct stasis_error *ret_err)
 {
-    struct stasis_error err;
+    struct guard *guard = ctx;
 
-    if (!machine->ram || !stasis_ram_explain(machine->ram, host, &err))
-        return false;
-    stasis_machine_end(machine, STASIS_END_CRASHED, &err);
-    return true;
+    return guard->ram && stasis_ram_explain(guard->ram, host, ret_err);
 }
+
+static const struct stasis_ram_ops ram_ops = {is_lost, guard_close};
+
+int stasis_ram_failure_attach(struct stasis_machine *machine, struct stasis_snap *snap,
+                              void *const *hosts, const struct stasis_ram_opts *opts,
+                              struct stasis_error *err)
+{
+    struct guard *guard = calloc(1, sizeof(*guard));
+    struct stasis_ram_opts with_failed = *opts;
+
+    if (!guard)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to load RAM");
+    guard_init(guard, machine);
+    with_failed.failed = failed;
+    with_failed.ctx = guard;
+    /* First: the engine may fail before it returns. */
+    machine->ram_ctx = guard;
+    machine->ram_ops = &ram_ops;
+    return stasis_ram_attach(snap, hosts, &with_failed, &guard->ram, err);
+}
+
+struct stasis_ram *stasis_ram_failure_ram(const struct stasis_machine *machine)
+{
+    return machine->ram_ops == &ram_ops ? ((const struct guard *)machine->ram_ctx)->ram : NULL;
+}
+
+/* ---- faults ---- */
 
 static struct stasis_machine *caught; /* changes while no other thread touches guest memory */
 
@@ -117,8 +157,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
     struct stasis_error err;
 
     (void)context;
-    if (info->si_code > 0 && caught && caught->ram &&
-        stasis_ram_explain(caught->ram, info->si_addr, &err)) {
+    if (info->si_code > 0 && caught && caught->ram_ops &&
+        caught->ram_ops->is_lost(caught->ram_ctx, info->si_addr, &err)) {
         stasis_machine_end(caught, STASIS_END_CRASHED, &err);
         if (number == SIGBUS && stasis_vcpu_is_current_thread())
             return;

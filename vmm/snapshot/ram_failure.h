@@ -7,33 +7,20 @@
 #ifndef STASIS_VMM_RAM_FAILURE_H
 #define STASIS_VMM_RAM_FAILURE_H
 
-#include <pthread.h>
-#include <stdbool.h>
-
 #include "stasis/ram.h"
 
 struct stasis_machine;
 
-/* Part of the machine: sees to it that a guest without memory ends. */
-struct stasis_ram_watchdog {
-    pthread_t thread;
-    bool started;
-    struct stasis_error error; /* why */
-    bool called_off;           /* under lock */
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-};
+/* Backs the machine's RAM with the snapshot and sees to it that a guest whose memory is lost ends.
+ * It becomes the machine's, which closes it at its end. Errors as of stasis_ram_attach(); `failed`
+ * and `ctx` of the options are set here. */
+STASIS_MUST_CHECK int stasis_ram_failure_attach(struct stasis_machine *machine,
+                                                struct stasis_snap *snap, void *const *hosts,
+                                                const struct stasis_ram_opts *opts,
+                                                struct stasis_error *err);
 
-void stasis_ram_watchdog_init(struct stasis_ram_watchdog *watchdog);
-/* No vCPU runs any more. Waits for the watchdog's thread. */
-void stasis_ram_watchdog_fini(struct stasis_ram_watchdog *watchdog);
-
-/* For struct stasis_ram_opts; ctx is the machine. */
-void stasis_ram_failure_failed(void *ctx, const struct stasis_error *err);
-
-/* KVM could not reach the guest's memory at `host` (NULL: perhaps, somewhere): ends the guest if
- * the file it comes from is the cause, or returns false. vCPU thread. */
-bool stasis_ram_failure_end(struct stasis_machine *machine, const void *host);
+/* What loads the machine's RAM, or NULL when it was not thawed. */
+struct stasis_ram *stasis_ram_failure_ram(const struct stasis_machine *machine);
 
 /* Takes SIGBUS: at an address in the machine's memory it ends the guest, or, where a thread of ours
  * needs what is not there, the process, with the terminal restored and status 3. Other faults go

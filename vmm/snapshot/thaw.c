@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stasis/pl031.h"
 #include "vmm/machine/board.h"
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 #include "vmm/snapshot/freeze.h"
+#include "vmm/arch/arch.h"
 #include "vmm/arch/x86/x86.h"
+#include "vmm/snapshot/ram_failure.h"
 
 struct thaw {
     struct stasis_machine *machine;
@@ -32,8 +33,6 @@ static void advance_clocks(const struct thaw *thaw, const struct stasis_schema *
 {
     if (schema == &stasis_x86_clock_schema) {
         ((struct stasis_x86_clock_state *)state)->clock_ns += thaw->elapsed_ns;
-    } else if (schema == &stasis_pl031_schema) {
-        stasis_pl031_state_advance(state, thaw->elapsed_ns);
     } else if (schema == &stasis_x86_msrs_schema) {
         struct stasis_x86_msrs_state *msrs = state;
 
@@ -97,13 +96,13 @@ static int check_records(const struct stasis_records *records,
         rc = require(records, stasis_machine_schema.type, STASIS_INSTANCE_VM, &needed, err);
     for (uint32_t id = 0; !rc && id < board->vcpus; id++) {
         snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
-        for (size_t i = 0; !rc && stasis_x86_restore_order[i]; i++)
-            rc =
-                require(records, stasis_x86_restore_order[i]->schema->type, instance, &needed, err);
+        for (size_t i = 0; !rc && stasis_arch_vcpu_restore_order[i]; i++)
+            rc = require(records, stasis_arch_vcpu_restore_order[i]->schema->type, instance,
+                         &needed, err);
     }
-    for (size_t i = 0; !rc && stasis_x86_vm_parts[i].schema; i++)
-        rc = require(records, stasis_x86_vm_parts[i].schema->type, stasis_x86_vm_parts[i].instance,
-                     &needed, err);
+    for (size_t i = 0; !rc && stasis_arch_vm_records[i].schema; i++)
+        rc = require(records, stasis_arch_vm_records[i].schema->type,
+                     stasis_arch_vm_records[i].instance, &needed, err);
     for (uint32_t i = 0; !rc && i < board->devices_count; i++)
         rc = require(records, board->devices[i].type, board->devices[i].instance, &needed, err);
     for (size_t i = 0; !rc && i < stasis_records_count(records); i++)
@@ -130,26 +129,32 @@ static int check_ram(struct stasis_snap *snap, const struct stasis_board_state *
                               "the RAM that the snapshot holds is not the RAM its board has");
 }
 
+static int check_record(const struct stasis_records *records,
+                        const struct stasis_arch_vcpu_record *record, const char *instance,
+                        const struct stasis_kvm *kvm, struct stasis_error *err)
+{
+    void *state;
+    int rc = decode(records, record->schema, instance, &state, err);
+
+    if (!rc)
+        rc = record->check(kvm, state, err);
+    free(state);
+    return rc;
+}
+
 /* Compares what the guest was promised with this host, by system ioctls only. */
 static int check_host(const struct stasis_records *records, const struct stasis_board_state *board,
                       const struct stasis_kvm *kvm, struct stasis_error *err)
 {
+    char instance[16];
     int rc = 0;
 
     for (uint32_t id = 0; !rc && id < board->vcpus; id++) {
-        char instance[16];
-        void *cpuid = NULL, *xsave = NULL;
-
         snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
-        rc = decode(records, &stasis_x86_cpuid_schema, instance, &cpuid, err);
-        if (!rc)
-            rc = stasis_x86_cpuid_check(kvm, cpuid, err);
-        if (!rc)
-            rc = decode(records, &stasis_x86_xsave_schema, instance, &xsave, err);
-        if (!rc)
-            rc = stasis_x86_xsave_check(kvm, xsave, err);
-        free(cpuid);
-        free(xsave);
+        for (size_t i = 0; !rc && stasis_arch_vcpu_restore_order[i]; i++) {
+            if (stasis_arch_vcpu_restore_order[i]->check)
+                rc = check_record(records, stasis_arch_vcpu_restore_order[i], instance, kvm, err);
+        }
     }
     return rc;
 }
@@ -162,8 +167,8 @@ static int restore_vcpu(const struct thaw *thaw, struct stasis_vcpu *vcpu, struc
     int rc = 0;
 
     snprintf(instance, sizeof(instance), "cpu%" PRIu32, vcpu->id);
-    for (size_t i = 0; !rc && stasis_x86_restore_order[i]; i++) {
-        const struct stasis_x86_vcpu_part *part = stasis_x86_restore_order[i];
+    for (size_t i = 0; !rc && stasis_arch_vcpu_restore_order[i]; i++) {
+        const struct stasis_arch_vcpu_record *part = stasis_arch_vcpu_restore_order[i];
         void *state;
 
         rc = decode(thaw->records, part->schema, instance, &state, err);
@@ -182,14 +187,14 @@ static int restore_vm(const struct thaw *thaw, struct stasis_error *err)
 {
     int rc = 0;
 
-    for (size_t i = 0; !rc && stasis_x86_vm_parts[i].schema; i++) {
-        const struct stasis_x86_vm_part *part = &stasis_x86_vm_parts[i];
+    for (size_t i = 0; !rc && stasis_arch_vm_records[i].schema; i++) {
+        const struct stasis_arch_vm_record *part = &stasis_arch_vm_records[i];
         void *state;
 
         rc = decode(thaw->records, part->schema, part->instance, &state, err);
         if (!rc) {
             advance_clocks(thaw, part->schema, state);
-            rc = part->set(thaw->machine, part->chip, state, err);
+            rc = part->set(&thaw->machine->vm, part->chip, state, err);
         }
         free(state);
         if (rc)
@@ -206,7 +211,8 @@ static int restore_device(const struct thaw *thaw, struct stasis_device *device,
     int rc = decode(thaw->records, schema, device->row->instance, &state, err);
 
     if (!rc) {
-        advance_clocks(thaw, schema, state);
+        if (device->type->advance)
+            device->type->advance(state, thaw->elapsed_ns);
         rc = device->type->restore(device->instance, state, err);
     }
     free(state);
@@ -221,10 +227,10 @@ static int restore_devices(const struct thaw *thaw, struct stasis_error *err)
     int rc = 0;
 
     pthread_mutex_lock(&machine->lock);
-    for (uint32_t i = 0; !rc && i < machine->device_count; i++)
-        rc = restore_device(thaw, &machine->devices[i], err);
-    for (uint32_t i = 0; !rc && i < machine->device_count; i++)
-        machine->devices[i].type->sync(machine->devices[i].instance);
+    for (uint32_t i = 0; !rc && i < machine->devices.count; i++)
+        rc = restore_device(thaw, &machine->devices.list[i], err);
+    for (uint32_t i = 0; !rc && i < machine->devices.count; i++)
+        machine->devices.list[i].type->sync(machine->devices.list[i].instance);
     pthread_mutex_unlock(&machine->lock);
     return rc;
 }
@@ -256,14 +262,12 @@ static int load_ram(struct stasis_machine *machine, struct stasis_snap *snap,
         .size = sizeof(opts),
         .mode = options->memory,
         .no_background = options->no_background,
-        .failed = stasis_ram_failure_failed,
-        .ctx = machine,
     };
     void *hosts[STASIS_MEMORY_REGION_MAX] = {0};
 
     for (uint32_t i = 0; i < machine->memory.region_count; i++)
         hosts[i] = machine->memory.regions[i].host;
-    return stasis_ram_attach(snap, hosts, &opts, &machine->ram, err);
+    return stasis_ram_failure_attach(machine, snap, hosts, &opts, err);
 }
 
 /* RAM is attached: that can take longest, and the clocks run from here on. vCPUs before the chips,
@@ -342,7 +346,8 @@ int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
     }
     if (rc)
         return stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
-    machine->allow_tsc = options->allow_tsc;
+    for (uint32_t i = 0; i < machine->vcpu_count; i++)
+        stasis_arch_vcpu_allow_tsc(&machine->vcpus[i], options->allow_tsc);
     rc = load_ram(machine, snap, options, err); /* names the file itself */
     if (!rc) {
         rc = restore(&thaw, options->clock, err);

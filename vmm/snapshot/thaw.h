@@ -7,6 +7,7 @@
 #ifndef STASIS_VMM_THAW_H
 #define STASIS_VMM_THAW_H
 
+#include "stasis/ram.h"
 #include "stasis/snap.h"
 #include "vmm/machine/machine.h"
 

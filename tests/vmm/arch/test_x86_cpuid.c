@@ -171,13 +171,15 @@ static void baseline_addresses_64_gib(void)
     static struct kvm_guest guest;
     const struct stasis_board_options options = {
         .memory_bytes = UINT64_C(65) << 30, .vcpus = 1, .cpu_model = "baseline"};
-    static const struct stasis_boot_cpu cpu;
+    static const struct stasis_arch_entry cpu;
     struct stasis_board_state board;
     struct stasis_error err;
 
     kvm_ok(stasis_board_default(&options, &board, &err), &err);
     kvm_guest_init(&guest, &board);
-    assert_int_equal(stasis_x86_boot_vcpu(&guest.machine.vcpus[0], &cpu, &err), STASIS_ERR_ARG);
+    assert_int_equal(
+        stasis_arch_vcpu_start(&guest.machine.vcpus[0], &guest.machine.board, &cpu, &err),
+        STASIS_ERR_ARG);
     assert_non_null(strstr(err.msg, "36 bits"));
     kvm_guest_fini(&guest);
 }

@@ -21,15 +21,15 @@ static void begin(void)
     vcpu = &guest.machine.vcpus[0];
 }
 
-static void get(const struct stasis_x86_vcpu_part *part, void *state)
+static void get(const struct stasis_arch_vcpu_record *part, void *state)
 {
     stasis_state_init(part->schema, state);
     kvm_ok(part->get(vcpu, state, &err), &err);
     kvm_ok(stasis_state_check(part->schema, state, &err), &err);
 }
 
-static void contains(const struct stasis_x86_vcpu_part *const *order,
-                     const struct stasis_x86_vcpu_part *part)
+static void contains(const struct stasis_arch_vcpu_record *const *order,
+                     const struct stasis_arch_vcpu_record *part)
 {
     unsigned found = 0;
 
@@ -41,17 +41,17 @@ static void contains(const struct stasis_x86_vcpu_part *const *order,
 /* A part that one order forgets is a register file that is lost. */
 static void both_orders_have_the_same_parts(void)
 {
-    for (size_t i = 0; stasis_x86_save_order[i]; i++)
-        contains(stasis_x86_restore_order, stasis_x86_save_order[i]);
-    for (size_t i = 0; stasis_x86_restore_order[i]; i++)
-        contains(stasis_x86_save_order, stasis_x86_restore_order[i]);
+    for (size_t i = 0; stasis_arch_vcpu_save_order[i]; i++)
+        contains(stasis_arch_vcpu_restore_order, stasis_arch_vcpu_save_order[i]);
+    for (size_t i = 0; stasis_arch_vcpu_restore_order[i]; i++)
+        contains(stasis_arch_vcpu_save_order, stasis_arch_vcpu_restore_order[i]);
 }
 
 static void reset_state_goes_through_every_part(void)
 {
     begin();
-    for (size_t i = 0; stasis_x86_save_order[i]; i++) {
-        const struct stasis_x86_vcpu_part *part = stasis_x86_save_order[i];
+    for (size_t i = 0; stasis_arch_vcpu_save_order[i]; i++) {
+        const struct stasis_arch_vcpu_record *part = stasis_arch_vcpu_save_order[i];
         void *state = malloc(part->schema->size);
 
         assert_non_null(state);

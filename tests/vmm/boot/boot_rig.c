@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm/machine/board.h"
+
 void boot_rig_board(struct stasis_board_state *board, uint64_t ram)
 {
     static const struct stasis_board_device_state devices[] = {
@@ -19,7 +21,7 @@ void boot_rig_board(struct stasis_board_state *board, uint64_t ram)
     };
 
     stasis_state_init(&stasis_board_schema, board);
-    assert_int_equal(stasis_memory_layout(ram, board, NULL), 0);
+    assert_int_equal(stasis_board_set_ram(ram, board, NULL), 0);
     memcpy(board->devices, devices, sizeof(devices));
     board->devices_count = sizeof(devices) / sizeof(devices[0]);
 }
@@ -28,7 +30,7 @@ void boot_rig_init(struct boot_rig *rig, uint64_t ram)
 {
     memset(rig, 0, sizeof(*rig));
     boot_rig_board(&rig->board, ram);
-    assert_int_equal(stasis_memory_init(&rig->memory, &rig->board, NULL), 0);
+    assert_int_equal(stasis_board_map_ram(&rig->board, &rig->memory, NULL), 0);
 }
 
 void boot_rig_fini(struct boot_rig *rig)

@@ -14,7 +14,7 @@
 static struct boot_rig rig;
 static struct boot_rig_file kernel, initrd;
 static struct stasis_boot_options options;
-static struct stasis_boot_cpu cpu;
+static struct stasis_arch_entry cpu;
 
 static int setup(void **state)
 {
@@ -94,7 +94,7 @@ static void the_demo_leaves_its_initrd_alone(void **state)
 
 static void refuse(enum stasis_err code, const char *object, const char *remedy)
 {
-    struct stasis_boot_cpu untouched = cpu;
+    struct stasis_arch_entry untouched = cpu;
 
     boot_rig_assert_error(&rig, load(), code, object, remedy);
     assert_memory_equal(&cpu, &untouched, sizeof(cpu));

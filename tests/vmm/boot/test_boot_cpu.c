@@ -8,7 +8,7 @@
 #include "vmm/boot/boot_rig.h"
 
 static struct boot_rig rig;
-static struct stasis_boot_cpu cpu;
+static struct stasis_arch_entry cpu;
 
 static int setup(void **state)
 {

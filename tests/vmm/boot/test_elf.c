@@ -49,8 +49,8 @@ static int load_at(uint64_t load_addr)
 
 static void loads_segments(void **state)
 {
-    uint8_t *code = stasis_memory_at(&rig.memory, BOOT_RIG_ELF_CODE, 64);
-    uint8_t *data = stasis_memory_at(&rig.memory, BOOT_RIG_ELF_DATA, 0x2000);
+    uint8_t *code = stasis_memory_writable(&rig.memory, BOOT_RIG_ELF_CODE, 64);
+    uint8_t *data = stasis_memory_writable(&rig.memory, BOOT_RIG_ELF_DATA, 0x2000);
 
     (void)state;
     memset(code, 0xaa, 64);

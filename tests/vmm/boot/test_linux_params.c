@@ -74,7 +74,7 @@ static void parameters_are_found(void **state)
 
     (void)state;
     boot_rig_init(&rig, 128 * MIB);
-    memset(stasis_memory_at(&rig.memory, 0, 0x30000), 0xaa, 0x30000);
+    memset(stasis_memory_writable(&rig.memory, 0, 0x30000), 0xaa, 0x30000);
     assert_int_equal(write_params(&image, &initrd, "console=ttyS0"), 0);
     assert_int_equal(params.hdr.version, 0x20f);
     assert_int_equal(params.hdr.loadflags, LOADED_HIGH);

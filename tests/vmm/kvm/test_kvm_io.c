@@ -287,7 +287,8 @@ static void serial_input_interrupts(void)
         uint8_t byte = (uint8_t)('a' + i);
 
         pthread_mutex_lock(&guest.machine.lock);
-        stasis_device_serial_input(&guest.machine, &byte, 1);
+        stasis_device_serial_input(
+            stasis_device_find(&guest.machine.devices, &stasis_serial_schema, "com1"), &byte, 1);
         pthread_mutex_unlock(&guest.machine.lock);
         kvm_wait(probe.count == 2 + i);
     }

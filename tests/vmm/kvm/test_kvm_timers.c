@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 #include "vmm/arch/x86/x86.h"
 
 #define VECTOR  0x40
@@ -263,9 +263,9 @@ static void periodic(void)
 
 /* ---- by hand ---- */
 
-typedef const struct stasis_x86_vcpu_part *const part_list[];
+typedef const struct stasis_arch_vcpu_record *const part_list[];
 
-static void set_part(struct stasis_snap *snap, const struct stasis_x86_vcpu_part *part,
+static void set_part(struct stasis_snap *snap, const struct stasis_arch_vcpu_record *part,
                      bool with_deadline)
 {
     static union {
@@ -298,7 +298,7 @@ static void thaw_by_hand(struct stasis_snap *snap, part_list order, bool with_de
 static void right_order_by_hand_keeps_the_tick(void)
 {
     thaw_by_hand(freeze_asleep(deadline_guest, sizeof(deadline_guest), true, TIMER_MS),
-                 stasis_x86_restore_order, true);
+                 stasis_arch_vcpu_restore_order, true);
     wait_ticks(1);
     kvm_guest_fini(&guest);
 }
@@ -327,7 +327,7 @@ static void msrs_before_lapic_lose_the_tick(void)
 static void no_deadline_loses_the_tick(void)
 {
     thaw_by_hand(freeze_asleep(deadline_guest, sizeof(deadline_guest), true, TIMER_MS),
-                 stasis_x86_restore_order, false);
+                 stasis_arch_vcpu_restore_order, false);
     no_tick_comes();
 }
 

@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "stasis/migrate.h"
+#include "vmm/arch/arch.h"
 #include "vmm/machine/board.h"
-#include "vmm/machine/memory.h"
+#include "vmm/kvm/memory.h"
 
 static void make(struct stasis_board_state *board)
 {

@@ -14,11 +14,23 @@
 static struct stasis_machine machine;
 static uint8_t sent[64];
 static size_t sent_len, sink_room;
-static unsigned rx_ready;
+static unsigned rx_ready, resets;
 static uint64_t now_ns, deadline_ns;
 
-static size_t tx(void *ctx, const uint8_t *bytes, size_t len)
+static struct stasis_device *com1(void)
 {
+    return stasis_device_find(&machine.devices, &stasis_serial_schema, "com1");
+}
+
+static void on_reset(void *ctx)
+{
+    (void)ctx;
+    resets++;
+}
+
+static size_t tx(void *ctx, const struct stasis_device *from, const uint8_t *bytes, size_t len)
+{
+    (void)from;
     size_t taken = len < sink_room ? len : sink_room;
 
     (void)ctx;
@@ -28,8 +40,9 @@ static size_t tx(void *ctx, const uint8_t *bytes, size_t len)
     return taken;
 }
 
-static void on_rx_ready(void *ctx)
+static void on_rx_ready(void *ctx, const struct stasis_device *from)
 {
+    (void)from;
     (void)ctx;
     rx_ready++;
 }
@@ -40,8 +53,9 @@ static uint64_t now(void *ctx)
     return now_ns;
 }
 
-static void arm(void *ctx, bool on, uint64_t when)
+static void arm(void *ctx, const struct stasis_device *from, bool on, uint64_t when)
 {
+    (void)from;
     (void)ctx;
     deadline_ns = on ? when : 0;
 }
@@ -55,8 +69,10 @@ static int set_up(void **state)
 
     (void)state;
     memset(&machine, 0, sizeof(machine));
-    machine.vm_fd = -1;
-    machine.host = &host;
+    machine.vm.fd = -1;
+    machine.device_env = (struct stasis_device_env){
+        .vm = &machine.vm, .host = &host, .ctx = &machine, .reset = on_reset};
+    resets = 0;
     stasis_bus_init(&machine.pio, "PIO", 0xffff);
     stasis_bus_init(&machine.mmio, "MMIO", UINT64_MAX);
     sent_len = 0;
@@ -70,7 +86,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    stasis_devices_detach(&machine);
+    stasis_devices_detach(&machine.devices);
     return 0;
 }
 
@@ -96,10 +112,12 @@ static void types_by_row(void **state)
 static void board_becomes_devices(void **state)
 {
     (void)state;
-    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
-    assert_int_equal(machine.device_count, 3);
-    assert_non_null(stasis_device_find(&machine, &stasis_serial_schema));
-    assert_null(stasis_device_find(&machine, &stasis_x86_pit_schema));
+    assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
+                                           &machine.mmio, &machine.device_env, NULL),
+                     0);
+    assert_int_equal(machine.devices.count, 3);
+    assert_non_null(com1());
+    assert_null(stasis_device_find(&machine.devices, &stasis_serial_schema, "com2"));
     stasis_bus_write(&machine.pio, 0x3ff, 1, 0x5a);
     assert_int_equal(stasis_bus_read(&machine.pio, 0x3ff, 1), 0x5a);
     /* Wider than the chip: MSR and SCR. */
@@ -121,7 +139,9 @@ static void other_buses_and_addresses(void **state)
     com->base = 0xd0010000;
     rtc->bus = 0;
     rtc->base = 0x2000;
-    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
+    assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
+                                           &machine.mmio, &machine.device_env, NULL),
+                     0);
     stasis_bus_write(&machine.mmio, 0xd0010000, 1, 'y');
     assert_int_equal(sent[0], 'y');
     assert_int_equal(stasis_bus_read(&machine.pio, 0x3f8, 1), 0xff);
@@ -135,7 +155,9 @@ static void overlapping_devices_are_refused(void **state)
 
     (void)state;
     machine.board.devices[1].base = 0x3fc;
-    assert_int_equal(stasis_devices_attach(&machine, &err), STASIS_ERR_EXISTS);
+    assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
+                                           &machine.mmio, &machine.device_env, &err),
+                     STASIS_ERR_EXISTS);
     assert_non_null(strstr(err.msg, "kbd and com1 overlap"));
 }
 
@@ -145,15 +167,17 @@ static void serial_from_outside(void **state)
     uint8_t unsent[8];
 
     (void)state;
-    assert_int_equal(stasis_device_serial_room(&machine), 0); /* no devices yet */
-    assert_int_equal(stasis_device_serial_unsent(&machine, unsent, sizeof(unsent)), 0);
-    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
-    assert_int_equal(stasis_device_serial_room(&machine), 1);
+    assert_int_equal(stasis_device_serial_room(com1()), 0); /* no devices yet */
+    assert_int_equal(stasis_device_serial_unsent(com1(), unsent, sizeof(unsent)), 0);
+    assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
+                                           &machine.mmio, &machine.device_env, NULL),
+                     0);
+    assert_int_equal(stasis_device_serial_room(com1()), 1);
     stasis_bus_write(&machine.pio, 0x3fa, 1, 0x07); /* FIFOs on */
-    assert_int_equal(stasis_device_serial_room(&machine), 64);
+    assert_int_equal(stasis_device_serial_room(com1()), 64);
     memset(input, 'i', sizeof(input));
-    stasis_device_serial_input(&machine, input, 64);
-    assert_int_equal(stasis_device_serial_room(&machine), 0);
+    stasis_device_serial_input(com1(), input, 64);
+    assert_int_equal(stasis_device_serial_room(com1()), 0);
     rx_ready = 0;
     while (stasis_bus_read(&machine.pio, 0x3fd, 1) & 1)
         assert_int_equal(stasis_bus_read(&machine.pio, 0x3f8, 1), 'i');
@@ -163,35 +187,39 @@ static void serial_from_outside(void **state)
     for (unsigned i = 0; i < 4; i++)
         stasis_bus_write(&machine.pio, 0x3f8, 1, 'a' + i);
     assert_int_equal(sent_len, 1);
-    assert_int_equal(stasis_device_serial_unsent(&machine, unsent, sizeof(unsent)), 3);
+    assert_int_equal(stasis_device_serial_unsent(com1(), unsent, sizeof(unsent)), 3);
     assert_memory_equal(unsent, "bcd", 3);
-    assert_int_equal(stasis_device_serial_unsent(&machine, unsent, 2), 2);
+    assert_int_equal(stasis_device_serial_unsent(com1(), unsent, 2), 2);
     sink_room = 3;
-    stasis_device_serial_drain(&machine);
+    stasis_device_serial_drain(com1());
     assert_memory_equal(sent, "abcd", 4);
-    assert_int_equal(stasis_device_serial_unsent(&machine, unsent, sizeof(unsent)), 0);
+    assert_int_equal(stasis_device_serial_unsent(com1(), unsent, sizeof(unsent)), 0);
 }
 
 static void alarm_from_outside(void **state)
 {
     (void)state;
-    stasis_device_alarm(&machine); /* no clock: nothing happens */
-    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
+    stasis_device_pl031_alarm(stasis_device_find(&machine.devices, &stasis_pl031_schema,
+                                                 "rtc")); /* no clock: nothing happens */
+    assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
+                                           &machine.mmio, &machine.device_env, NULL),
+                     0);
     stasis_bus_write(&machine.mmio, 0xd0000004, 4, 8); /* RTCMR */
     stasis_bus_write(&machine.mmio, 0xd0000010, 4, 1); /* RTCIMSC */
     assert_int_equal(deadline_ns, UINT64_C(8000000000));
     now_ns = deadline_ns;
-    stasis_device_alarm(&machine);
+    stasis_device_pl031_alarm(stasis_device_find(&machine.devices, &stasis_pl031_schema, "rtc"));
     assert_int_equal(stasis_bus_read(&machine.mmio, 0xd0000018, 4), 1); /* RTCMIS */
 }
 
-static void reset_ends_the_machine(void **state)
+static void reset_is_asked_for(void **state)
 {
     (void)state;
-    machine.end_fd = -1;
-    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
+    assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
+                                           &machine.mmio, &machine.device_env, NULL),
+                     0);
     stasis_bus_write(&machine.pio, 0x64, 1, 0xfe);
-    assert_int_equal(atomic_load(&machine.end), STASIS_END_RESET);
+    assert_int_equal(resets, 1);
 }
 
 /* save, restore into a second instance, save: for every type, from a state that is not the reset
@@ -199,12 +227,14 @@ static void reset_ends_the_machine(void **state)
 static void states_survive(void **state)
 {
     (void)state;
-    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
+    assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
+                                           &machine.mmio, &machine.device_env, NULL),
+                     0);
     stasis_bus_write(&machine.pio, 0x3fb, 1, 0x1b);
     stasis_bus_write(&machine.pio, 0x64, 1, 0x60);
     stasis_bus_write(&machine.mmio, 0xd0000004, 4, 99);
-    for (uint32_t i = 0; i < machine.device_count; i++) {
-        const struct stasis_device *device = &machine.devices[i];
+    for (uint32_t i = 0; i < machine.devices.count; i++) {
+        const struct stasis_device *device = &machine.devices.list[i];
         const struct stasis_schema *schema = device->type->schema;
         uint8_t before[4096], fresh[4096], after[4096];
 
@@ -215,7 +245,7 @@ static void states_survive(void **state)
         device->type->save(device->instance, before);
         assert_memory_not_equal(before, fresh, schema->size);
         memset(device->instance, 0, device->type->size);
-        assert_int_equal(device->type->init(device->instance, &machine, device->row, NULL), 0);
+        device->type->init(device->instance, device);
         assert_int_equal(device->type->restore(device->instance, before, NULL), 0);
         device->type->save(device->instance, after);
         assert_memory_equal(before, after, schema->size);
@@ -233,7 +263,7 @@ int main(void)
         CASE(overlapping_devices_are_refused),
         CASE(serial_from_outside),
         CASE(alarm_from_outside),
-        CASE(reset_ends_the_machine),
+        CASE(reset_is_asked_for),
         CASE(states_survive),
     };
 

@@ -33,7 +33,7 @@ static void built_and_taken_down(void)
     for (unsigned i = 0; i < 20; i++) {
         kvm_guest_init(&guest, NULL);
         assert_int_equal(guest.machine.vcpu_count, 1);
-        assert_int_equal(guest.machine.device_count, 3);
+        assert_int_equal(guest.machine.devices.count, 3);
         assert_int_equal(stasis_memory_size(&guest.machine.memory), KVM_RAM);
         kvm_guest_fini(&guest);
         if (i == 10)
@@ -84,22 +84,22 @@ static void a_board_that_cannot_be_built_leaves_nothing(void)
 static struct stasis_x86_pic_state pic(unsigned row)
 {
     struct stasis_x86_pic_state state;
-    const struct stasis_x86_vm_part *part = &stasis_x86_vm_parts[row];
+    const struct stasis_arch_vm_record *part = &stasis_arch_vm_records[row];
 
     assert_ptr_equal(part->schema, &stasis_x86_pic_schema);
     stasis_state_init(part->schema, &state);
-    assert_int_equal(part->get(&guest.machine, part->chip, &state, NULL), 0);
+    assert_int_equal(part->get(&guest.machine.vm, part->chip, &state, NULL), 0);
     return state;
 }
 
 static struct stasis_x86_ioapic_state ioapic(void)
 {
     struct stasis_x86_ioapic_state state;
-    const struct stasis_x86_vm_part *part = &stasis_x86_vm_parts[3];
+    const struct stasis_arch_vm_record *part = &stasis_arch_vm_records[3];
 
     assert_ptr_equal(part->schema, &stasis_x86_ioapic_schema);
     stasis_state_init(part->schema, &state);
-    assert_int_equal(part->get(&guest.machine, part->chip, &state, NULL), 0);
+    assert_int_equal(part->get(&guest.machine.vm, part->chip, &state, NULL), 0);
     return state;
 }
 
@@ -113,15 +113,15 @@ static void lines_reach_all_controllers(void)
         unsigned row = lines[i] < 8 ? 1 : 2;
         uint8_t bit = (uint8_t)(1u << lines[i] % 8);
 
-        stasis_machine_irq(&guest.machine, lines[i], true);
+        stasis_vm_set_irq(&guest.machine.vm, lines[i], true);
         assert_true(pic(row).irr & bit);
         assert_true(pic(row).last_irr & bit);
         assert_true(ioapic().irr & 1u << lines[i]);
-        stasis_machine_irq(&guest.machine, lines[i], false);
+        stasis_vm_set_irq(&guest.machine.vm, lines[i], false);
         assert_false(pic(row).last_irr & bit);
         assert_false(ioapic().irr & 1u << lines[i]);
     }
-    stasis_machine_irq(&guest.machine, UINT32_MAX, true); /* a device without a line */
+    stasis_vm_set_irq(&guest.machine.vm, UINT32_MAX, true); /* a device without a line */
     assert_int_equal(ioapic().irr, 0);
     kvm_guest_fini(&guest);
 }
@@ -143,10 +143,13 @@ static void serial_line_through_the_ioapic(void)
     kvm_ok(stasis_x86_lapic_part.set(vcpu, &lapic, &err), &err);
     chip = ioapic();
     chip.redirtbl[4] = 0x34; /* fixed, edge, APIC 0 */
-    kvm_ok(stasis_x86_vm_parts[3].set(&guest.machine, stasis_x86_vm_parts[3].chip, &chip, &err),
+    kvm_ok(stasis_arch_vm_records[3].set(&guest.machine.vm, stasis_arch_vm_records[3].chip, &chip,
+                                         &err),
            &err);
     stasis_bus_write(&guest.machine.pio, 0x3f9, 1, 1);
-    stasis_device_serial_input(&guest.machine, (const uint8_t *)"x", 1);
+    stasis_device_serial_input(
+        stasis_device_find(&guest.machine.devices, &stasis_serial_schema, "com1"),
+        (const uint8_t *)"x", 1);
     kvm_ok(stasis_x86_lapic_part.get(vcpu, &lapic, &err), &err);
     assert_int_equal(lapic.irr1, 1u << (0x34 - 32));
     kvm_guest_fini(&guest);

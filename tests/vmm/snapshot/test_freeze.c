@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 
 static struct kvm_guest guest;
 

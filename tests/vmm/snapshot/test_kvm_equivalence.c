@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 
 #define STEPS   3000
 #define RESULTS 0x2000

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "stasis/snap.h"
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 
 #define CALLS_MAX   1000
 #define PATIENCE_US 30000000 /* that a guest may be silent */

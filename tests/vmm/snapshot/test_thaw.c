@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 #include "vmm/arch/x86/x86.h"
 
 static struct kvm_guest guest;
@@ -109,7 +109,7 @@ static void board_is_the_files_own(void)
     kvm_thaw(&guest, snap, STASIS_CLOCK_CONTINUE);
     stasis_snap_free(snap);
     assert_memory_equal(&guest.machine.board, &board, sizeof(board));
-    assert_int_equal(guest.machine.device_count, 2);
+    assert_int_equal(guest.machine.devices.count, 2);
     assert_int_equal(stasis_bus_read(&guest.machine.mmio, 0xd0020007, 1), 0x42);
     assert_int_equal(stasis_bus_read(&guest.machine.pio, 0x3ff, 1), 0xff);
     assert_int_equal(stasis_bus_read(&guest.machine.mmio, 0xd0000000, 4), 0xffffffff);
@@ -127,7 +127,9 @@ static void devices_wake_up(void)
     stasis_bus_write(&guest.machine.pio, 0x3fa, 1, 7);
     stasis_bus_write(&guest.machine.pio, 0x3f8, 1, 'u');
     stasis_bus_write(&guest.machine.pio, 0x3f9, 1, 1);
-    stasis_device_serial_input(&guest.machine, (const uint8_t *)"i", 1);
+    stasis_device_serial_input(
+        stasis_device_find(&guest.machine.devices, &stasis_serial_schema, "com1"),
+        (const uint8_t *)"i", 1);
     stasis_bus_write(&guest.machine.mmio, 0xd0000004, 4, 1700000060);
     stasis_bus_write(&guest.machine.mmio, 0xd0000010, 4, 1);
     snap = kvm_freeze(&guest, NULL);

@@ -52,18 +52,17 @@ static int lapic_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
     return STASIS_KVM(vcpu->fd, KVM_SET_LAPIC, &lapic, err);
 }
 
-const struct stasis_x86_vcpu_part stasis_x86_lapic_part = {&stasis_x86_lapic_schema, lapic_get,
-                                                           lapic_set};
+const struct stasis_arch_vcpu_record stasis_x86_lapic_part = {
+    .schema = &stasis_x86_lapic_schema, .get = lapic_get, .set = lapic_set};
 
 /* ---- PICs ---- */
 
-static int pic_get(struct stasis_machine *machine, uint32_t chip, void *ret_state,
-                   struct stasis_error *err)
+static int pic_get(struct stasis_vm *vm, uint32_t chip, void *ret_state, struct stasis_error *err)
 {
     struct stasis_x86_pic_state *to = ret_state;
     struct kvm_irqchip irqchip = {.chip_id = chip};
     const struct kvm_pic_state *from = &irqchip.chip.pic;
-    int rc = STASIS_KVM(machine->vm_fd, KVM_GET_IRQCHIP, &irqchip, err);
+    int rc = STASIS_KVM(vm->fd, KVM_GET_IRQCHIP, &irqchip, err);
 
     if (rc)
         return rc;
@@ -73,8 +72,7 @@ static int pic_get(struct stasis_machine *machine, uint32_t chip, void *ret_stat
     return 0;
 }
 
-static int pic_set(struct stasis_machine *machine, uint32_t chip, const void *state,
-                   struct stasis_error *err)
+static int pic_set(struct stasis_vm *vm, uint32_t chip, const void *state, struct stasis_error *err)
 {
     const struct stasis_x86_pic_state *from = state;
     struct kvm_irqchip irqchip = {.chip_id = chip};
@@ -83,18 +81,18 @@ static int pic_set(struct stasis_machine *machine, uint32_t chip, const void *st
 #define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
 #include "stasis/state/x86_pic.def"
 #undef STASIS_INT
-    return STASIS_KVM(machine->vm_fd, KVM_SET_IRQCHIP, &irqchip, err);
+    return STASIS_KVM(vm->fd, KVM_SET_IRQCHIP, &irqchip, err);
 }
 
 /* ---- I/O APIC ---- */
 
-static int ioapic_get(struct stasis_machine *machine, uint32_t chip, void *ret_state,
+static int ioapic_get(struct stasis_vm *vm, uint32_t chip, void *ret_state,
                       struct stasis_error *err)
 {
     struct stasis_x86_ioapic_state *to = ret_state;
     struct kvm_irqchip irqchip = {.chip_id = chip};
     const struct kvm_ioapic_state *from = &irqchip.chip.ioapic;
-    int rc = STASIS_KVM(machine->vm_fd, KVM_GET_IRQCHIP, &irqchip, err);
+    int rc = STASIS_KVM(vm->fd, KVM_GET_IRQCHIP, &irqchip, err);
 
     if (rc)
         return rc;
@@ -108,7 +106,7 @@ static int ioapic_get(struct stasis_machine *machine, uint32_t chip, void *ret_s
     return 0;
 }
 
-static int ioapic_set(struct stasis_machine *machine, uint32_t chip, const void *state,
+static int ioapic_set(struct stasis_vm *vm, uint32_t chip, const void *state,
                       struct stasis_error *err)
 {
     const struct stasis_x86_ioapic_state *from = state;
@@ -121,7 +119,7 @@ static int ioapic_set(struct stasis_machine *machine, uint32_t chip, const void 
     COPY(irr)
     for (int i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
         to->redirtbl[i].bits = from->redirtbl[i];
-    return STASIS_KVM(machine->vm_fd, KVM_SET_IRQCHIP, &irqchip, err);
+    return STASIS_KVM(vm->fd, KVM_SET_IRQCHIP, &irqchip, err);
 }
 
 /* ---- PIT ---- */
@@ -143,12 +141,11 @@ static void channel_set(struct kvm_pit_channel_state *to,
 #undef STASIS_INT
 }
 
-static int pit_get(struct stasis_machine *machine, uint32_t chip, void *ret_state,
-                   struct stasis_error *err)
+static int pit_get(struct stasis_vm *vm, uint32_t chip, void *ret_state, struct stasis_error *err)
 {
     struct stasis_x86_pit_state *to = ret_state;
     struct kvm_pit_state2 pit;
-    int rc = STASIS_KVM(machine->vm_fd, KVM_GET_PIT2, &pit, err);
+    int rc = STASIS_KVM(vm->fd, KVM_GET_PIT2, &pit, err);
 
     (void)chip;
     if (rc)
@@ -160,8 +157,7 @@ static int pit_get(struct stasis_machine *machine, uint32_t chip, void *ret_stat
     return 0;
 }
 
-static int pit_set(struct stasis_machine *machine, uint32_t chip, const void *state,
-                   struct stasis_error *err)
+static int pit_set(struct stasis_vm *vm, uint32_t chip, const void *state, struct stasis_error *err)
 {
     const struct stasis_x86_pit_state *from = state;
     struct kvm_pit_state2 pit = {.flags = from->flags};
@@ -169,17 +165,16 @@ static int pit_set(struct stasis_machine *machine, uint32_t chip, const void *st
     (void)chip;
     for (int i = 0; i < 3; i++)
         channel_set(&pit.channels[i], &from->channels[i]);
-    return STASIS_KVM(machine->vm_fd, KVM_SET_PIT2, &pit, err);
+    return STASIS_KVM(vm->fd, KVM_SET_PIT2, &pit, err);
 }
 
 /* ---- kvmclock ---- */
 
-static int clock_get(struct stasis_machine *machine, uint32_t chip, void *ret_state,
-                     struct stasis_error *err)
+static int clock_get(struct stasis_vm *vm, uint32_t chip, void *ret_state, struct stasis_error *err)
 {
     struct stasis_x86_clock_state *to = ret_state;
     struct kvm_clock_data clock = {.flags = 0};
-    int rc = STASIS_KVM(machine->vm_fd, KVM_GET_CLOCK, &clock, err);
+    int rc = STASIS_KVM(vm->fd, KVM_GET_CLOCK, &clock, err);
 
     (void)chip;
     if (rc)
@@ -192,21 +187,21 @@ static int clock_get(struct stasis_machine *machine, uint32_t chip, void *ret_st
 
 /* Without KVM_CLOCK_REALTIME: what time has passed is the clock policy's business (thaw.c), for
  * this clock and all the others alike. */
-static int clock_set(struct stasis_machine *machine, uint32_t chip, const void *state,
+static int clock_set(struct stasis_vm *vm, uint32_t chip, const void *state,
                      struct stasis_error *err)
 {
     const struct stasis_x86_clock_state *from = state;
     struct kvm_clock_data clock = {.clock = from->clock_ns};
 
     (void)chip;
-    return STASIS_KVM(machine->vm_fd, KVM_SET_CLOCK, &clock, err);
+    return STASIS_KVM(vm->fd, KVM_SET_CLOCK, &clock, err);
 }
 
 /* PIT before PICs before I/O APIC: starting the PIT can move its line, which the controllers' own
  * state then overrides. The clock last, as near as can be to the moment the guest runs; but before
  * it, else the guest sees time jump (cloud-hypervisor #7930). Read in the opposite order, so that
  * the clock is read as near to the pause. */
-const struct stasis_x86_vm_part stasis_x86_vm_parts[] = {
+const struct stasis_arch_vm_record stasis_arch_vm_records[] = {
     {&stasis_x86_pit_schema, "pit", 0, pit_get, pit_set},
     {&stasis_x86_pic_schema, "master", KVM_IRQCHIP_PIC_MASTER, pic_get, pic_set},
     {&stasis_x86_pic_schema, "slave", KVM_IRQCHIP_PIC_SLAVE, pic_get, pic_set},

@@ -94,7 +94,7 @@ union cpuid_buffer {
 static int cpuid_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
     (void)err;
-    memcpy(ret_state, &vcpu->cpuid, sizeof(vcpu->cpuid));
+    memcpy(ret_state, &stasis_x86_of(vcpu)->cpuid, sizeof(stasis_x86_of(vcpu)->cpuid));
     return 0;
 }
 
@@ -117,12 +117,21 @@ static int cpuid_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
     }
     rc = STASIS_KVM(vcpu->fd, KVM_SET_CPUID2, &buffer, err);
     if (!rc)
-        vcpu->cpuid = *from;
+        stasis_x86_of(vcpu)->cpuid = *from;
     return rc;
 }
 
-const struct stasis_x86_vcpu_part stasis_x86_cpuid_part = {&stasis_x86_cpuid_schema, cpuid_get,
-                                                           cpuid_set};
+static int check(const struct stasis_kvm *kvm, const void *state, struct stasis_error *err)
+{
+    return stasis_x86_cpuid_check(kvm, state, err);
+}
+
+const struct stasis_arch_vcpu_record stasis_x86_cpuid_part = {
+    .schema = &stasis_x86_cpuid_schema,
+    .get = cpuid_get,
+    .set = cpuid_set,
+    .check = check,
+};
 
 /* ---- what a new guest is shown: host ---- */
 

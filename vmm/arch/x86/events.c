@@ -66,7 +66,7 @@ static int events_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_e
 static int events_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
 {
     const struct stasis_x86_events_state *from = state;
-    const struct stasis_kvm *kvm = &vcpu->machine->kvm;
+    const struct stasis_kvm *kvm = vcpu->vm->kvm;
     struct kvm_vcpu_events events = {.flags = KVM_VCPUEVENT_VALID_NMI_PENDING |
                                               KVM_VCPUEVENT_VALID_SIPI_VECTOR |
                                               KVM_VCPUEVENT_VALID_SHADOW};
@@ -92,5 +92,5 @@ static int events_set(struct stasis_vcpu *vcpu, const void *state, struct stasis
     return STASIS_KVM(vcpu->fd, KVM_SET_VCPU_EVENTS, &events, err);
 }
 
-const struct stasis_x86_vcpu_part stasis_x86_events_part = {&stasis_x86_events_schema, events_get,
-                                                            events_set};
+const struct stasis_arch_vcpu_record stasis_x86_events_part = {
+    .schema = &stasis_x86_events_schema, .get = events_get, .set = events_set};

@@ -138,7 +138,7 @@ static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
     union msr_batch batch;
     struct msr_set set;
     uint32_t at = 0;
-    int rc = candidates(&vcpu->machine->kvm, &set, err);
+    int rc = candidates(vcpu->vm->kvm, &set, err);
 
     if (rc)
         return rc;
@@ -157,7 +157,7 @@ static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
         for (int i = 0; i < got; i++) {
             const struct kvm_msr_entry *msr = &batch.header.entries[i];
 
-            if (is_for_guest(&vcpu->cpuid, msr->index))
+            if (is_for_guest(&stasis_x86_of(vcpu)->cpuid, msr->index))
                 to->msrs[to->msrs_count++] =
                     (struct stasis_x86_msr_state){.index = msr->index, .value = msr->data};
         }
@@ -208,7 +208,7 @@ static int set_tsc(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *
     int rc;
 
     *ret_shift = 0;
-    if (!vcpu->has_tsc_offset)
+    if (!stasis_x86_of(vcpu)->has_tsc_offset)
         return write_one(vcpu, tsc, err);
     rc = STASIS_KVM(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr, err);
     if (!rc)
@@ -281,7 +281,7 @@ static void *wall_clock_at(const struct stasis_vcpu *vcpu, const struct stasis_x
 
     for (size_t i = 0; !msr && i < sizeof(registers) / sizeof(registers[0]); i++)
         msr = find_msr(from, registers[i]);
-    return msr ? stasis_memory_at(&vcpu->machine->memory, msr->value, WALL_CLOCK_LEN) : NULL;
+    return msr ? stasis_memory_writable(vcpu->vm->memory, msr->value, WALL_CLOCK_LEN) : NULL;
 }
 
 static int set_plain_but_ram(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from,
@@ -322,8 +322,8 @@ static int msrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_e
     return rc;
 }
 
-const struct stasis_x86_vcpu_part stasis_x86_msrs_part = {&stasis_x86_msrs_schema, msrs_get,
-                                                          msrs_set};
+const struct stasis_arch_vcpu_record stasis_x86_msrs_part = {
+    .schema = &stasis_x86_msrs_schema, .get = msrs_get, .set = msrs_set};
 
 /* ---- rate of the TSC ---- */
 
@@ -349,16 +349,15 @@ bool stasis_x86_tsc_close(uint32_t khz, uint32_t other_khz)
 static int tsc_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
 {
     const struct stasis_x86_tsc_state *from = state;
-    const struct stasis_machine *machine = vcpu->machine;
     struct stasis_x86_tsc_state host = {.khz = 0};
     int rc = tsc_get(vcpu, &host, err);
 
     if (rc || stasis_x86_tsc_close(host.khz, from->khz))
         return rc;
-    if (machine->kvm.has_tsc_control &&
+    if (vcpu->vm->kvm->has_tsc_control &&
         stasis_kvm_ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (void *)(uintptr_t)from->khz) == 0)
         return 0;
-    if (machine->allow_tsc)
+    if (stasis_x86_of(vcpu)->allow_tsc)
         return 0;
     return stasis_fail(err, STASIS_ERR_HOST,
                        "the guest's TSC runs at %" PRIu32 " kHz, this host's at %" PRIu32
@@ -367,4 +366,5 @@ static int tsc_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_er
                        from->khz, host.khz);
 }
 
-const struct stasis_x86_vcpu_part stasis_x86_tsc_part = {&stasis_x86_tsc_schema, tsc_get, tsc_set};
+const struct stasis_arch_vcpu_record stasis_x86_tsc_part = {
+    .schema = &stasis_x86_tsc_schema, .get = tsc_get, .set = tsc_set};

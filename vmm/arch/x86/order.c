@@ -4,7 +4,7 @@
  */
 #include "vmm/arch/x86/x86.h"
 
-const struct stasis_x86_vcpu_part *const stasis_x86_save_order[] = {
+const struct stasis_arch_vcpu_record *const stasis_arch_vcpu_save_order[] = {
     /* KVM takes a waiting INIT or SIPI when it is asked for this, which changes registers. */
     &stasis_x86_mp_state_part,
     &stasis_x86_regs_part,
@@ -24,7 +24,7 @@ const struct stasis_x86_vcpu_part *const stasis_x86_save_order[] = {
     NULL,
 };
 
-const struct stasis_x86_vcpu_part *const stasis_x86_restore_order[] = {
+const struct stasis_arch_vcpu_record *const stasis_arch_vcpu_restore_order[] = {
     /* KVM checks CR4, EFER, XCR0, XSAVE and MSRs against it; and refuses it after a KVM_RUN. */
     &stasis_x86_cpuid_part,
     /* Before anything that is counted in it. */

@@ -41,8 +41,8 @@ static int regs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_e
     return STASIS_KVM(vcpu->fd, KVM_SET_REGS, to, err);
 }
 
-const struct stasis_x86_vcpu_part stasis_x86_regs_part = {&stasis_x86_regs_schema, regs_get,
-                                                          regs_set};
+const struct stasis_arch_vcpu_record stasis_x86_regs_part = {
+    .schema = &stasis_x86_regs_schema, .get = regs_get, .set = regs_set};
 
 /* ---- special registers ---- */
 
@@ -109,7 +109,7 @@ static int sregs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_er
     struct kvm_sregs sregs, *from = &sregs;
     int rc;
 
-    if (vcpu->machine->kvm.has_sregs2)
+    if (vcpu->vm->kvm->has_sregs2)
         return sregs2_get(vcpu, to, err);
     rc = STASIS_KVM(vcpu->fd, KVM_GET_SREGS, from, err);
     if (rc)
@@ -134,7 +134,7 @@ static int sregs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
     const struct stasis_x86_sregs_state *from = state;
     struct kvm_sregs sregs, *to = &sregs;
 
-    if (vcpu->machine->kvm.has_sregs2)
+    if (vcpu->vm->kvm->has_sregs2)
         return sregs2_set(vcpu, from, err);
     /* interrupt_bitmap is for interrupt controllers in user space, which we never have. */
     memset(to, 0, sizeof(*to));
@@ -142,8 +142,8 @@ static int sregs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
     return STASIS_KVM(vcpu->fd, KVM_SET_SREGS, to, err);
 }
 
-const struct stasis_x86_vcpu_part stasis_x86_sregs_part = {&stasis_x86_sregs_schema, sregs_get,
-                                                           sregs_set};
+const struct stasis_arch_vcpu_record stasis_x86_sregs_part = {
+    .schema = &stasis_x86_sregs_schema, .get = sregs_get, .set = sregs_set};
 
 /* ---- extended control, debug, run state ---- */
 
@@ -155,7 +155,7 @@ static int xcrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
     struct kvm_xcrs xcrs = {.nr_xcrs = 0};
     int rc = 0;
 
-    if (vcpu->machine->kvm.has_xcrs)
+    if (vcpu->vm->kvm->has_xcrs)
         rc = STASIS_KVM(vcpu->fd, KVM_GET_XCRS, &xcrs, err);
     if (rc)
         return rc;
@@ -174,9 +174,9 @@ static int xcrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_e
     const struct stasis_x86_xcrs_state *from = state;
     struct kvm_xcrs xcrs = {.nr_xcrs = 1};
 
-    if (!vcpu->machine->kvm.has_xcrs && from->xcr0 == XCR0_X87)
+    if (!vcpu->vm->kvm->has_xcrs && from->xcr0 == XCR0_X87)
         return 0;
-    if (!vcpu->machine->kvm.has_xcrs)
+    if (!vcpu->vm->kvm->has_xcrs)
         return stasis_fail(err, STASIS_ERR_HOST,
                            "the guest has XCR0 = 0x%" PRIx64 ", and this host has no XSAVE",
                            from->xcr0);
@@ -185,8 +185,8 @@ static int xcrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_e
     return STASIS_KVM(vcpu->fd, KVM_SET_XCRS, &xcrs, err);
 }
 
-const struct stasis_x86_vcpu_part stasis_x86_xcrs_part = {&stasis_x86_xcrs_schema, xcrs_get,
-                                                          xcrs_set};
+const struct stasis_arch_vcpu_record stasis_x86_xcrs_part = {
+    .schema = &stasis_x86_xcrs_schema, .get = xcrs_get, .set = xcrs_set};
 
 static int debugregs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
@@ -213,8 +213,8 @@ static int debugregs_set(struct stasis_vcpu *vcpu, const void *state, struct sta
     return STASIS_KVM(vcpu->fd, KVM_SET_DEBUGREGS, to, err);
 }
 
-const struct stasis_x86_vcpu_part stasis_x86_debugregs_part = {&stasis_x86_debugregs_schema,
-                                                               debugregs_get, debugregs_set};
+const struct stasis_arch_vcpu_record stasis_x86_debugregs_part = {
+    .schema = &stasis_x86_debugregs_schema, .get = debugregs_get, .set = debugregs_set};
 
 static int mp_state_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
@@ -235,5 +235,5 @@ static int mp_state_set(struct stasis_vcpu *vcpu, const void *state, struct stas
     return STASIS_KVM(vcpu->fd, KVM_SET_MP_STATE, &mp, err);
 }
 
-const struct stasis_x86_vcpu_part stasis_x86_mp_state_part = {&stasis_x86_mp_state_schema,
-                                                              mp_state_get, mp_state_set};
+const struct stasis_arch_vcpu_record stasis_x86_mp_state_part = {
+    .schema = &stasis_x86_mp_state_schema, .get = mp_state_get, .set = mp_state_set};

@@ -8,11 +8,10 @@
 
 #include "vmm/arch/x86/x86.h"
 
-static int check_memory_fits(const struct stasis_machine *machine,
+static int check_memory_fits(const struct stasis_memory *memory,
                              const struct stasis_x86_cpuid_state *cpuid, struct stasis_error *err)
 {
-    const struct stasis_memory_region *last =
-        &machine->memory.regions[machine->memory.region_count - 1];
+    const struct stasis_memory_region *last = &memory->regions[memory->region_count - 1];
     unsigned bits = 36;
 
     for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
@@ -24,32 +23,32 @@ static int check_memory_fits(const struct stasis_machine *machine,
     return stasis_fail(err, STASIS_ERR_ARG,
                        "the CPU model addresses %u bits: too few for %" PRIu64
                        " MiB of memory; give less by --memory size_mib=N",
-                       bits, stasis_memory_size(&machine->memory) >> 20);
+                       bits, stasis_memory_size(memory) >> 20);
 }
 
-static int boot_cpuid(struct stasis_vcpu *vcpu, struct stasis_error *err)
+static int boot_cpuid(struct stasis_vcpu *vcpu, const struct stasis_board_state *board,
+                      struct stasis_error *err)
 {
-    const struct stasis_machine *machine = vcpu->machine;
     struct stasis_x86_cpuid_state *cpuid = malloc(sizeof(*cpuid));
     int rc;
 
     if (!cpuid)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the CPUID table");
-    rc = stasis_x86_cpuid_default(&machine->kvm, machine->board.cpu_model, cpuid, err);
+    rc = stasis_x86_cpuid_default(vcpu->vm->kvm, board->cpu_model, cpuid, err);
     if (!rc)
-        rc = check_memory_fits(machine, cpuid, err);
+        rc = check_memory_fits(vcpu->vm->memory, cpuid, err);
     if (!rc) {
-        stasis_x86_cpuid_for_vcpu(cpuid, vcpu->id, machine->vcpu_count);
+        stasis_x86_cpuid_for_vcpu(cpuid, vcpu->id, board->vcpus);
         rc = stasis_x86_cpuid_part.set(vcpu, cpuid, err);
     }
     free(cpuid);
     return rc;
 }
 
-static int boot_registers(struct stasis_vcpu *vcpu, const struct stasis_boot_cpu *cpu,
+static int boot_registers(struct stasis_vcpu *vcpu, const struct stasis_arch_entry *entry,
                           struct stasis_error *err)
 {
-    struct stasis_x86_sregs_state now, sregs = cpu->sregs;
+    struct stasis_x86_sregs_state now, sregs = entry->sregs;
     int rc = stasis_x86_sregs_part.get(vcpu, &now, err);
 
     if (rc)
@@ -57,7 +56,7 @@ static int boot_registers(struct stasis_vcpu *vcpu, const struct stasis_boot_cpu
     sregs.apic_base = now.apic_base;
     sregs.cr8 = now.cr8;
     rc = stasis_x86_sregs_part.set(vcpu, &sregs, err);
-    return rc ? rc : stasis_x86_regs_part.set(vcpu, &cpu->regs, err);
+    return rc ? rc : stasis_x86_regs_part.set(vcpu, &entry->regs, err);
 }
 
 /* LINT0 as ExtINT so that the PICs reach the CPU, LINT1 as NMI (MP 1.4, 3.6.2.2). */
@@ -89,13 +88,13 @@ static int boot_msrs(struct stasis_vcpu *vcpu, struct stasis_error *err)
     return rc;
 }
 
-int stasis_x86_boot_vcpu(struct stasis_vcpu *vcpu, const struct stasis_boot_cpu *cpu,
-                         struct stasis_error *err)
+int stasis_arch_vcpu_start(struct stasis_vcpu *vcpu, const struct stasis_board_state *board,
+                           const struct stasis_arch_entry *entry, struct stasis_error *err)
 {
-    int rc = boot_cpuid(vcpu, err);
+    int rc = boot_cpuid(vcpu, board, err);
 
     if (!rc)
-        rc = boot_registers(vcpu, cpu, err);
+        rc = boot_registers(vcpu, entry, err);
     if (!rc)
         rc = boot_lapic(vcpu, err);
     if (!rc)

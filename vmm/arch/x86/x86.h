@@ -1,55 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * KVM's state of a vCPU and a VM, to and from our own state types. Each row of the tables is one
- * record; freeze.c and thaw.c walk them in an order that matters and is explained there.
- *
- * A get or a set touches KVM only through stasis_kvm_ioctl(), and needs the vCPU paused. Errors:
- * STASIS_ERR_KVM names the ioctl; STASIS_ERR_HOST: this host cannot hold the value, and the message
- * names it; STASIS_ERR_RANGE: KVM's value has no place in our type.
+ * What the files of this folder share: KVM's state of a vCPU and a VM, to and from our own state
+ * types, and what is known of CPUID. KVM is touched only through stasis_kvm_ioctl(). Errors as in
+ * arch.h.
  */
-#ifndef STASIS_VMM_X86_STATE_H
-#define STASIS_VMM_X86_STATE_H
+#ifndef STASIS_VMM_X86_H
+#define STASIS_VMM_X86_H
 
-#include "stasis/state.h"
-#include "vmm/machine/machine.h"
+#include "vmm/arch/arch.h"
 
-/* One piece of a vCPU's state. */
-struct stasis_x86_vcpu_part {
-    const struct stasis_schema *schema;
-    int (*get)(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err);
-    int (*set)(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err);
+/* vcpu->arch. */
+struct stasis_x86_vcpu {
+    struct stasis_x86_cpuid_state cpuid; /* as it was set: what the guest was promised */
+    bool has_tsc_offset;                 /* KVM_VCPU_TSC_CTRL, kernel 5.16 */
+    bool allow_tsc;                      /* a TSC of another rate may be restored */
 };
 
-extern const struct stasis_x86_vcpu_part stasis_x86_cpuid_part;
-extern const struct stasis_x86_vcpu_part stasis_x86_debugregs_part;
-extern const struct stasis_x86_vcpu_part stasis_x86_events_part;
-extern const struct stasis_x86_vcpu_part stasis_x86_lapic_part;
-extern const struct stasis_x86_vcpu_part stasis_x86_mp_state_part;
-extern const struct stasis_x86_vcpu_part stasis_x86_msrs_part;
-extern const struct stasis_x86_vcpu_part stasis_x86_regs_part;
-extern const struct stasis_x86_vcpu_part stasis_x86_sregs_part;
-extern const struct stasis_x86_vcpu_part stasis_x86_tsc_part;
-extern const struct stasis_x86_vcpu_part stasis_x86_xcrs_part;
-extern const struct stasis_x86_vcpu_part stasis_x86_xsave_part;
+static inline struct stasis_x86_vcpu *stasis_x86_of(const struct stasis_vcpu *vcpu)
+{
+    return vcpu->arch;
+}
 
-/* The parts in the order in which they are read, and the one in which they are written. Both end
- * with a NULL. Each step's reason stands beside it in x86_order.c. */
-extern const struct stasis_x86_vcpu_part *const stasis_x86_save_order[];
-extern const struct stasis_x86_vcpu_part *const stasis_x86_restore_order[];
-
-/* One piece of the VM's state: a chip, or the clock. */
-struct stasis_x86_vm_part {
-    const struct stasis_schema *schema;
-    const char *instance;
-    uint32_t chip; /* KVM_IRQCHIP_*, where there are several */
-    int (*get)(struct stasis_machine *machine, uint32_t chip, void *ret_state,
-               struct stasis_error *err);
-    int (*set)(struct stasis_machine *machine, uint32_t chip, const void *state,
-               struct stasis_error *err);
-};
-
-/* In the order in which they are read and written; ends with a row without schema. */
-extern const struct stasis_x86_vm_part stasis_x86_vm_parts[];
+extern const struct stasis_arch_vcpu_record stasis_x86_cpuid_part;
+extern const struct stasis_arch_vcpu_record stasis_x86_debugregs_part;
+extern const struct stasis_arch_vcpu_record stasis_x86_events_part;
+extern const struct stasis_arch_vcpu_record stasis_x86_lapic_part;
+extern const struct stasis_arch_vcpu_record stasis_x86_mp_state_part;
+extern const struct stasis_arch_vcpu_record stasis_x86_msrs_part;
+extern const struct stasis_arch_vcpu_record stasis_x86_regs_part;
+extern const struct stasis_arch_vcpu_record stasis_x86_sregs_part;
+extern const struct stasis_arch_vcpu_record stasis_x86_tsc_part;
+extern const struct stasis_arch_vcpu_record stasis_x86_xcrs_part;
+extern const struct stasis_arch_vcpu_record stasis_x86_xsave_part;
 
 #define STASIS_MSR_TSC          UINT32_C(0x10)
 #define STASIS_MSR_TSC_DEADLINE UINT32_C(0x6e0)
@@ -79,11 +61,5 @@ STASIS_MUST_CHECK int stasis_x86_xsave_check(const struct stasis_kvm *kvm,
 
 /* Whether TSC rates agree within what clocks can differ anyway (250 ppm, as other VMMs do). */
 bool stasis_x86_tsc_close(uint32_t khz, uint32_t other_khz);
-
-/* Shows the guest its CPUID and starts its first vCPU as boot.c says: registers, LAPIC, and the
- * MSRs that firmware would set. */
-STASIS_MUST_CHECK int stasis_x86_boot_vcpu(struct stasis_vcpu *vcpu,
-                                           const struct stasis_boot_cpu *cpu,
-                                           struct stasis_error *err);
 
 #endif

@@ -64,9 +64,9 @@ static void read_layout(const struct stasis_kvm *kvm, struct layout *ret_layout)
 }
 
 /* Bytes of the area: KVM_CAP_XSAVE2 of the VM, at least 4096 (KVM api.rst, 4.42). */
-static int area_size(struct stasis_machine *machine, uint32_t *ret_size, struct stasis_error *err)
+static int area_size(const struct stasis_vm *vm, uint32_t *ret_size, struct stasis_error *err)
 {
-    int size = stasis_kvm_cap(machine->vm_fd, KVM_CAP_XSAVE2);
+    int size = stasis_kvm_cap(vm->fd, KVM_CAP_XSAVE2);
 
     if (size > (int)AREA_MAX)
         return stasis_fail(err, STASIS_ERR_KVM, "KVM_CAP_XSAVE2 asks for %d bytes", size);
@@ -80,8 +80,8 @@ static int new_area(struct stasis_vcpu *vcpu, struct layout *ret_layout, uint8_t
 {
     int rc;
 
-    read_layout(&vcpu->machine->kvm, ret_layout);
-    rc = area_size(vcpu->machine, &ret_layout->area, err);
+    read_layout(vcpu->vm->kvm, ret_layout);
+    rc = area_size(vcpu->vm, &ret_layout->area, err);
     if (rc)
         return rc;
     *ret_area = calloc(1, ret_layout->area);
@@ -126,7 +126,7 @@ static void legacy_set(uint8_t *area, const struct stasis_x86_xsave_state *from)
 
 static int read_area(struct stasis_vcpu *vcpu, uint8_t *area, struct stasis_error *err)
 {
-    if (stasis_kvm_cap(vcpu->machine->vm_fd, KVM_CAP_XSAVE2))
+    if (stasis_kvm_cap(vcpu->vm->fd, KVM_CAP_XSAVE2))
         return STASIS_KVM(vcpu->fd, KVM_GET_XSAVE2, area, err);
     return STASIS_KVM(vcpu->fd, KVM_GET_XSAVE, area, err);
 }
@@ -219,8 +219,17 @@ out:
     return rc;
 }
 
-const struct stasis_x86_vcpu_part stasis_x86_xsave_part = {&stasis_x86_xsave_schema, xsave_get,
-                                                           xsave_set};
+static int check(const struct stasis_kvm *kvm, const void *state, struct stasis_error *err)
+{
+    return stasis_x86_xsave_check(kvm, state, err);
+}
+
+const struct stasis_arch_vcpu_record stasis_x86_xsave_part = {
+    .schema = &stasis_x86_xsave_schema,
+    .get = xsave_get,
+    .set = xsave_set,
+    .check = check,
+};
 
 int stasis_x86_xsave_check(const struct stasis_kvm *kvm, const struct stasis_x86_xsave_state *xsave,
                            struct stasis_error *err)

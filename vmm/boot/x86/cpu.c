@@ -87,7 +87,7 @@ static int write_gdt(const struct stasis_memory *memory, struct stasis_x86_sregs
 static int write_page_tables(const struct stasis_memory *memory, struct stasis_error *err)
 {
     const uint64_t base = STASIS_BOOT_PAGE_TABLES;
-    struct page_tables *tables = stasis_memory_at(memory, base, sizeof(*tables));
+    struct page_tables *tables = stasis_memory_writable(memory, base, sizeof(*tables));
 
     if (!tables)
         return stasis_fail(err, STASIS_ERR_ARG,
@@ -104,9 +104,9 @@ static int write_page_tables(const struct stasis_memory *memory, struct stasis_e
 }
 
 int stasis_boot_cpu_setup(const struct stasis_memory *memory, uint64_t entry,
-                          struct stasis_boot_cpu *ret_cpu, struct stasis_error *err)
+                          struct stasis_arch_entry *ret_cpu, struct stasis_error *err)
 {
-    struct stasis_boot_cpu cpu;
+    struct stasis_arch_entry cpu;
     int rc;
 
     stasis_state_init(&stasis_x86_regs_schema, &cpu.regs);

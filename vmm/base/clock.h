@@ -2,8 +2,8 @@
  *
  * The host's clocks as plain numbers.
  */
-#ifndef STASIS_VMM_CLOCK_H
-#define STASIS_VMM_CLOCK_H
+#ifndef STASIS_VMM_BASE_CLOCK_H
+#define STASIS_VMM_BASE_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>

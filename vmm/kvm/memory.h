@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * Guest RAM. stasis_memory_at() is the only place where a guest physical address becomes a
- * pointer: it checks the whole range first, so a guest cannot name a byte outside its RAM.
+ * pointer: it checks the whole range first, so a guest cannot name a byte outside its RAM. The
+ * pointer is for reading; who writes asks stasis_memory_writable() or stasis_memory_write().
  *
  * Threads: the layout is fixed after init; the bytes are shared with running vCPUs.
  */
 #ifndef STASIS_VMM_MEMORY_H
 #define STASIS_VMM_MEMORY_H
 
-#include "stasis/state.h"
+#include <stdint.h>
 
-/* RAM below the gap ends here at the latest and goes on at 4 GiB; devices, the I/O APIC and the
- * local APIC live in between. */
-#define STASIS_MMIO_GAP_START UINT64_C(0xd0000000)
-#define STASIS_MMIO_GAP_END   UINT64_C(0x100000000)
+#include "stasis/error.h"
 
 #define STASIS_MEMORY_REGION_MAX 8
 
@@ -28,20 +26,21 @@ struct stasis_memory {
     uint32_t region_count;
 };
 
-/* Describes `size` bytes of RAM (a multiple of 4 KiB) in *board: one region, or two around the
- * gap. STASIS_ERR_ARG when the size is 0, unaligned or beyond 2^46. */
-STASIS_MUST_CHECK int stasis_memory_layout(uint64_t size, struct stasis_board_state *board,
-                                           struct stasis_error *err);
-
-/* Maps zero-filled anonymous memory for every region of the board: 2 MiB-aligned, huge pages
- * advised, kept out of core dumps. STASIS_ERR_UNAVAILABLE when the host has too little. */
+/* Maps zero-filled anonymous memory: 2 MiB-aligned, huge pages advised, kept out of core dumps.
+ * `layout` gives gpa and size of each region, at most STASIS_MEMORY_REGION_MAX; its host is not
+ * read. STASIS_ERR_UNAVAILABLE when the host has too little. */
 STASIS_MUST_CHECK int stasis_memory_init(struct stasis_memory *memory,
-                                         const struct stasis_board_state *board,
+                                         const struct stasis_memory_region *layout, uint32_t count,
                                          struct stasis_error *err);
 void stasis_memory_fini(struct stasis_memory *memory);
 
-/* Host address of [gpa, gpa + len), or NULL unless all of it is RAM of one region. */
-void *stasis_memory_at(const struct stasis_memory *memory, uint64_t gpa, uint64_t len);
+/* Host address of [gpa, gpa + len) for reading, or NULL unless all of it is RAM of one region. */
+const void *stasis_memory_at(const struct stasis_memory *memory, uint64_t gpa, uint64_t len);
+
+/* The same for writing. With stasis_memory_write() the only way by which this process changes guest
+ * RAM, so that one place learns of every change. */
+STASIS_MUST_CHECK void *stasis_memory_writable(const struct stasis_memory *memory, uint64_t gpa,
+                                               uint64_t len);
 
 /* Copies into guest RAM. STASIS_ERR_ARG names `what` when the range is not RAM. */
 STASIS_MUST_CHECK int stasis_memory_write(const struct stasis_memory *memory, uint64_t gpa,

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "vmm/machine/memory.h"
+#include "vmm/arch/arch.h"
+#include "vmm/machine/board.h"
 
 #define MIB UINT64_C(0x100000)
 #define GIB UINT64_C(0x40000000)
@@ -22,7 +23,7 @@ static void init_two(struct stasis_memory *memory)
     board.ram_count = 2;
     board.ram[0] = (struct stasis_ram_region_state){.gpa = 0x10000, .size = 0x3000};
     board.ram[1] = (struct stasis_ram_region_state){.gpa = 0x20000, .size = 0x1000};
-    assert_int_equal(stasis_memory_init(memory, &board, NULL), 0);
+    assert_int_equal(stasis_board_map_ram(&board, memory, NULL), 0);
 }
 
 static void layout_around_the_gap(void **state)
@@ -45,7 +46,7 @@ static void layout_around_the_gap(void **state)
         struct stasis_board_state board;
 
         init_state(&board);
-        assert_int_equal(stasis_memory_layout(cases[i].size, &board, NULL), 0);
+        assert_int_equal(stasis_board_set_ram(cases[i].size, &board, NULL), 0);
         assert_int_equal(board.ram_count, cases[i].high ? 2 : 1);
         assert_int_equal(board.ram[0].gpa, 0);
         assert_int_equal(board.ram[0].size, cases[i].size - cases[i].high);
@@ -67,7 +68,7 @@ static void layout_refuses_odd_sizes(void **state)
         struct stasis_error err;
 
         init_state(&board);
-        assert_int_equal(stasis_memory_layout(sizes[i], &board, &err), STASIS_ERR_ARG);
+        assert_int_equal(stasis_board_set_ram(sizes[i], &board, &err), STASIS_ERR_ARG);
         assert_int_equal(board.ram_count, 0);
     }
 }
@@ -131,7 +132,7 @@ static void touching_regions_are_two(void **state)
     board.ram_count = 2;
     board.ram[0] = (struct stasis_ram_region_state){.gpa = 0, .size = 0x1000};
     board.ram[1] = (struct stasis_ram_region_state){.gpa = 0x1000, .size = 0x1000};
-    assert_int_equal(stasis_memory_init(&memory, &board, NULL), 0);
+    assert_int_equal(stasis_board_map_ram(&board, &memory, NULL), 0);
     assert_ptr_equal(stasis_memory_at(&memory, 0x1000, 0x1000), memory.regions[1].host);
     /* Their host addresses have nothing to do with each other. */
     assert_null(stasis_memory_at(&memory, 0xfff, 2));
@@ -166,7 +167,7 @@ static void too_much_says_so_and_leaves_nothing(void **state)
     board.ram[0] = (struct stasis_ram_region_state){.gpa = 0, .size = 0x1000};
     /* More than a process can address. */
     board.ram[1] = (struct stasis_ram_region_state){.gpa = MIB, .size = UINT64_C(1) << 60};
-    assert_int_equal(stasis_memory_init(&memory, &board, &err), STASIS_ERR_UNAVAILABLE);
+    assert_int_equal(stasis_board_map_ram(&board, &memory, &err), STASIS_ERR_UNAVAILABLE);
     assert_non_null(strstr(err.msg, "--memory"));
     assert_int_equal(memory.region_count, 0);
 }

@@ -1,30 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "vmm/machine/memory.h"
+#include "vmm/kvm/memory.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #define HUGE_PAGE UINT64_C(0x200000)
-
-int stasis_memory_layout(uint64_t size, struct stasis_board_state *board, struct stasis_error *err)
-{
-    uint64_t low = size < STASIS_MMIO_GAP_START ? size : STASIS_MMIO_GAP_START;
-
-    if (!size || size % 4096 || size > UINT64_C(1) << 46)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "memory of %" PRIu64 " bytes: give a multiple of 4 KiB up to 64 TiB",
-                           size);
-    board->ram[0] = (struct stasis_ram_region_state){.gpa = 0, .size = low};
-    board->ram_count = 1;
-    if (size > low) {
-        board->ram[1] =
-            (struct stasis_ram_region_state){.gpa = STASIS_MMIO_GAP_END, .size = size - low};
-        board->ram_count = 2;
-    }
-    return 0;
-}
 
 /* Anonymous memory whose start is 2 MiB-aligned, so that huge pages can back all of it: mapped
  * with room to spare, the rest given back. MAP_NORESERVE since a guest rarely touches all. */
@@ -60,16 +43,17 @@ static int map_region(struct stasis_memory_region *region, struct stasis_error *
     return 0;
 }
 
-int stasis_memory_init(struct stasis_memory *memory, const struct stasis_board_state *board,
-                       struct stasis_error *err)
+int stasis_memory_init(struct stasis_memory *memory, const struct stasis_memory_region *layout,
+                       uint32_t count, struct stasis_error *err)
 {
     memset(memory, 0, sizeof(*memory));
-    for (uint32_t i = 0; i < board->ram_count; i++) {
+    assert(count <= STASIS_MEMORY_REGION_MAX);
+    for (uint32_t i = 0; i < count; i++) {
         struct stasis_memory_region *region = &memory->regions[i];
         int rc;
 
-        region->gpa = board->ram[i].gpa;
-        region->size = board->ram[i].size;
+        region->gpa = layout[i].gpa;
+        region->size = layout[i].size;
         rc = map_region(region, err);
         if (rc) {
             stasis_memory_fini(memory);
@@ -87,7 +71,7 @@ void stasis_memory_fini(struct stasis_memory *memory)
     memset(memory, 0, sizeof(*memory));
 }
 
-void *stasis_memory_at(const struct stasis_memory *memory, uint64_t gpa, uint64_t len)
+const void *stasis_memory_at(const struct stasis_memory *memory, uint64_t gpa, uint64_t len)
 {
     for (uint32_t i = 0; i < memory->region_count; i++) {
         const struct stasis_memory_region *region = &memory->regions[i];
@@ -99,10 +83,15 @@ void *stasis_memory_at(const struct stasis_memory *memory, uint64_t gpa, uint64_
     return NULL;
 }
 
+void *stasis_memory_writable(const struct stasis_memory *memory, uint64_t gpa, uint64_t len)
+{
+    return (void *)(uintptr_t)stasis_memory_at(memory, gpa, len);
+}
+
 int stasis_memory_write(const struct stasis_memory *memory, uint64_t gpa, const void *bytes,
                         uint64_t len, const char *what, struct stasis_error *err)
 {
-    void *at = stasis_memory_at(memory, gpa, len);
+    void *at = stasis_memory_writable(memory, gpa, len);
 
     if (!at)
         return stasis_fail(err, STASIS_ERR_ARG,

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What differs between architectures, behind one interface: how a VM gets its interrupt
+ * controllers, how a vCPU starts, and which records hold their state. Everything else of an
+ * architecture is in its folder and included there only.
+ *
+ * Threads: a vCPU's state is touched while its thread is paused. Errors of a save or restore:
+ * STASIS_ERR_KVM names the ioctl; STASIS_ERR_HOST: this host cannot hold the value, and the message
+ * names it; STASIS_ERR_RANGE: KVM's value has no place in our type.
+ */
+#ifndef STASIS_VMM_ARCH_H
+#define STASIS_VMM_ARCH_H
+
+#include "stasis/state.h"
+#include "vmm/arch/x86/entry.h"
+#include "vmm/kvm/vcpu.h"
+
+/* ---- boards ---- */
+
+/* Fills in where KVM keeps its own pages in the guest's address space. */
+void stasis_arch_board_init(struct stasis_board_state *board);
+
+/* Whether this release can build the board's vCPUs. STASIS_ERR_VERSION says what it lacks. */
+STASIS_MUST_CHECK int stasis_arch_board_check(const struct stasis_board_state *board,
+                                              struct stasis_error *err);
+
+/* ---- making and starting ---- */
+
+/* What KVM wants before the first vCPU: capabilities, interrupt controllers, timers. The VM has its
+ * memory already: slots that come after the chips wait for each other (Linux 6.18: 4 ms and more
+ * instead of 0.2). */
+STASIS_MUST_CHECK int stasis_arch_vm_create(struct stasis_vm *vm,
+                                            const struct stasis_board_state *board,
+                                            struct stasis_error *err);
+
+/* What the architecture keeps of a vCPU beside KVM (vcpu->arch): made after stasis_vcpu_init(), and
+ * freed before stasis_vcpu_fini(). Destroying what was never created is fine. */
+STASIS_MUST_CHECK int stasis_arch_vcpu_create(struct stasis_vcpu *vcpu, struct stasis_error *err);
+void stasis_arch_vcpu_destroy(struct stasis_vcpu *vcpu);
+
+/* Makes the vCPU one of the board's CPU model that starts at `entry`, as firmware would leave it.
+ */
+STASIS_MUST_CHECK int stasis_arch_vcpu_start(struct stasis_vcpu *vcpu,
+                                             const struct stasis_board_state *board,
+                                             const struct stasis_arch_entry *entry,
+                                             struct stasis_error *err);
+
+/* Lets a restore accept a TSC of another rate than the host's. */
+void stasis_arch_vcpu_allow_tsc(struct stasis_vcpu *vcpu, bool allow);
+
+/* Where the vCPU is, for messages: " near RIP 0x1234", or nothing. `size` bytes at most. */
+void stasis_arch_vcpu_describe(const struct stasis_vcpu *vcpu, char *ret_text, size_t size);
+
+/* ---- state ---- */
+
+/* One record of a vCPU. */
+struct stasis_arch_vcpu_record {
+    const struct stasis_schema *schema;
+    int (*get)(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err);
+    int (*set)(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err);
+    /* Whether this host can hold the state, by system ioctls only; NULL: any can. */
+    int (*check)(const struct stasis_kvm *kvm, const void *state, struct stasis_error *err);
+};
+
+/* A vCPU's records in the order in which they are read, and the one in which they are written. Both
+ * end with NULL. Each step's reason stands beside it (x86/order.c). */
+extern const struct stasis_arch_vcpu_record *const stasis_arch_vcpu_save_order[];
+extern const struct stasis_arch_vcpu_record *const stasis_arch_vcpu_restore_order[];
+
+/* One record of the VM: a chip, or the clock. */
+struct stasis_arch_vm_record {
+    const struct stasis_schema *schema;
+    const char *instance;
+    uint32_t chip; /* KVM_IRQCHIP_*, where there are several */
+    int (*get)(struct stasis_vm *vm, uint32_t chip, void *ret_state, struct stasis_error *err);
+    int (*set)(struct stasis_vm *vm, uint32_t chip, const void *state, struct stasis_error *err);
+};
+
+/* In the order in which they are written; read the other way round. Ends with a row without
+ * schema. */
+extern const struct stasis_arch_vm_record stasis_arch_vm_records[];
+
+#endif

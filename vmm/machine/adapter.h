@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What the device adapters (device_*.c) share, and their rows of the table in device.c.
+ */
+#ifndef STASIS_VMM_ADAPTER_H
+#define STASIS_VMM_ADAPTER_H
+
+#include <assert.h>
+
+#include "vmm/machine/device.h"
+
+/* What every instance begins with: a model's ctx is its instance. */
+struct stasis_adapter {
+    const struct stasis_device *device;
+};
+
+static inline const struct stasis_device_env *stasis_adapter_env(const void *instance)
+{
+    return ((const struct stasis_adapter *)instance)->device->env;
+}
+
+/* For a model's irq operation: drives the line of the device's board row. */
+static inline void stasis_adapter_raise_irq(void *instance, bool level)
+{
+    const struct stasis_device *device = ((const struct stasis_adapter *)instance)->device;
+
+    stasis_vm_set_irq(device->env->vm, device->row->gsi, level);
+}
+
+extern const struct stasis_device_type stasis_device_serial_type;
+extern const struct stasis_device_type stasis_device_i8042_type;
+extern const struct stasis_device_type stasis_device_pl031_type;
+
+#endif

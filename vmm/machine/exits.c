@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/machine/exits.h"
+
+#include <inttypes.h>
+
+#include "vmm/arch/arch.h"
+#include "vmm/base/clock.h"
+#include "vmm/machine/machine.h"
+
+static uint64_t read_bus(struct stasis_machine *machine, const struct stasis_bus *bus,
+                         uint64_t addr, unsigned len)
+{
+    uint64_t value;
+
+    pthread_mutex_lock(&machine->lock);
+    value = stasis_bus_read(bus, addr, len);
+    pthread_mutex_unlock(&machine->lock);
+    return value;
+}
+
+static void write_bus(struct stasis_machine *machine, const struct stasis_bus *bus, uint64_t addr,
+                      unsigned len, uint64_t value)
+{
+    pthread_mutex_lock(&machine->lock);
+    stasis_bus_write(bus, addr, len, value);
+    pthread_mutex_unlock(&machine->lock);
+}
+
+static uint64_t on_pio_read(void *ctx, uint16_t port, unsigned len)
+{
+    struct stasis_machine *machine = ctx;
+
+    return read_bus(machine, &machine->pio, port, len);
+}
+
+static void on_pio_write(void *ctx, uint16_t port, unsigned len, uint64_t value)
+{
+    struct stasis_machine *machine = ctx;
+
+    write_bus(machine, &machine->pio, port, len, value);
+}
+
+/* Ends the guest if the memory at `host` (NULL: any) is lost with the file it comes from. */
+static bool end_if_ram_is_lost(struct stasis_machine *machine, const void *host)
+{
+    struct stasis_error err;
+
+    if (!machine->ram_ops || !machine->ram_ops->is_lost(machine->ram_ctx, host, &err))
+        return false;
+    stasis_machine_end(machine, STASIS_END_CRASHED, &err);
+    return true;
+}
+
+/* An access to RAM that comes out as MMIO: the host could not provide the page, as behind the end
+ * of a mapped file that was cut (seen with PVM; other hosts fail with EFAULT). */
+static bool is_hole_in_ram(struct stasis_machine *machine, uint64_t gpa)
+{
+    const void *host = stasis_memory_at(&machine->memory, gpa, 1);
+    struct stasis_error err;
+
+    if (!host)
+        return false;
+    if (!end_if_ram_is_lost(machine, host)) {
+        (void)stasis_fail(&err, STASIS_ERR_GUEST,
+                          "the guest died: the host has no memory for its RAM at 0x%" PRIx64, gpa);
+        stasis_machine_end(machine, STASIS_END_CRASHED, &err);
+    }
+    return true;
+}
+
+static uint64_t on_mmio_read(void *ctx, uint64_t gpa, unsigned len)
+{
+    struct stasis_machine *machine = ctx;
+
+    return is_hole_in_ram(machine, gpa) ? 0 : read_bus(machine, &machine->mmio, gpa, len);
+}
+
+static void on_mmio_write(void *ctx, uint64_t gpa, unsigned len, uint64_t value)
+{
+    struct stasis_machine *machine = ctx;
+
+    if (!is_hole_in_ram(machine, gpa))
+        write_bus(machine, &machine->mmio, gpa, len, value);
+}
+
+/* A guest whose memory was cut off with its file dies of whatever it meets first, its page tables
+ * included. */
+static void on_failed(void *ctx, struct stasis_vcpu *vcpu, const char *why, uint64_t detail)
+{
+    struct stasis_machine *machine = ctx;
+    struct stasis_error error;
+    char where[64];
+
+    if (end_if_ram_is_lost(machine, NULL))
+        return;
+    stasis_arch_vcpu_describe(vcpu, where, sizeof(where));
+    (void)stasis_fail(&error, STASIS_ERR_GUEST,
+                      "the guest died: %s (detail 0x%" PRIx64 ") on vCPU %" PRIu32 "%s", why,
+                      detail, vcpu->id, where);
+    stasis_machine_end(machine, STASIS_END_CRASHED, &error);
+}
+
+static void on_started(void *ctx)
+{
+    struct stasis_machine *machine = ctx;
+    uint64_t never = 0;
+
+    atomic_compare_exchange_strong(&machine->first_run_us, &never, stasis_monotonic_us());
+}
+
+static bool on_may_run(void *ctx)
+{
+    return atomic_load(&((struct stasis_machine *)ctx)->end) == STASIS_END_NONE;
+}
+
+const struct stasis_exit_ops stasis_machine_exit_ops = {
+    .pio_read = on_pio_read,
+    .pio_write = on_pio_write,
+    .mmio_read = on_mmio_read,
+    .mmio_write = on_mmio_write,
+    .failed = on_failed,
+    .started = on_started,
+    .may_run = on_may_run,
+};

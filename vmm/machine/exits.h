@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What a machine does with its vCPUs' exits; ctx is the machine.
+ */
+#ifndef STASIS_VMM_EXITS_H
+#define STASIS_VMM_EXITS_H
+
+#include "vmm/kvm/vcpu.h"
+
+extern const struct stasis_exit_ops stasis_machine_exit_ops;
+
+#endif
