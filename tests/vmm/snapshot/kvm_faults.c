@@ -16,7 +16,7 @@
 #include "vmm/cmd/session.h"
 
 #define STATUS_LEAK   99 /* unlike any of the program's own */
-#define CHILD_SECONDS 120
+#define CHILD_SECONDS 600
 
 /* ---- the faulty ioctl ---- */
 

@@ -15,7 +15,7 @@
 #include "vmm/host/clock.h"
 
 #define CALLS_MAX   1000
-#define PATIENCE_US 30000000 /* that a guest may be silent */
+#define PATIENCE_US 300000000 /* that a guest may be silent */
 
 static struct session session; /* pid 0: none runs */
 
