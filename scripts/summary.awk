@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # Reads what ctest printed and then its LastTest.log (only the first tells a skip from a pass, only
 # the second has every test's output), and prints a line a test: `passed NAME`, `failed NAME` or
-# `skipped NAME: why`; one for each case that a passing program left out, too; and `cases N`.
+# `skipped NAME: why`; one for each case that a passing program left out, too; `cases N`; and
+# `stalls N`, how often an emulated machine stood still.
 
 function outcome(line) {
     if (line ~ /\*\*\*Skipped/) return "skipped"
@@ -22,6 +23,7 @@ FNR == NR {
 !inside || /^-+$/ || NF == 0 { next }
 # cmocka's cases, and those of the end-to-end runs.
 /^\[ *OK *\] / || /^ok / { cases++; next }
+/^stalls: / { stalls++; next }
 /^\[ *SKIPPED *\] / && !/test\(s\)/ {
     # cmocka says it twice.
     if (!said[name, $NF]++) left_out = left_out "skipped " name ", case " $NF ": " why[name] "\n"
@@ -38,5 +40,5 @@ END {
         name = order[i]
         print result[name] " " name (result[name] == "skipped" ? ": " why[name] : "")
     }
-    printf "%scases %d\n", left_out, cases
+    printf "%scases %d\nstalls %d\n", left_out, cases, stalls
 }

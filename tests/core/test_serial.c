@@ -272,6 +272,21 @@ static void an_overrun_is_line_status(void **state)
     assert_int_equal(rd(&rig, LSR), 0x60);
 }
 
+/* It tells of a byte that is lost either way; only reading LSR ends it. */
+static void an_overrun_outlives_a_fifo_reset(void **state)
+{
+    (void)state;
+    wr(&rig, FCR, 1);
+    push(&rig, "a", 1);
+    stasis_serial_rx_overrun(&rig.dev);
+    wr(&rig, FCR, 3);
+    assert_int_equal(rd(&rig, LSR), 0x62);
+    assert_int_equal(rd(&rig, LSR), 0x60);
+    stasis_serial_rx_overrun(&rig.dev);
+    wr(&rig, FCR, 0); /* turning the FIFOs off clears them, too */
+    assert_int_equal(rd(&rig, LSR), 0x62);
+}
+
 static void a_break_is_shown_with_its_own_byte(void **state)
 {
     (void)state;
@@ -337,6 +352,7 @@ int main(void)
         cmocka_unit_test_setup(fcr_switches_and_empties_the_fifos, setup),
         cmocka_unit_test_setup(fcr_transmit_reset_raises_thre, setup),
         cmocka_unit_test_setup(an_overrun_is_line_status, setup),
+        cmocka_unit_test_setup(an_overrun_outlives_a_fifo_reset, setup),
         cmocka_unit_test_setup(a_break_is_shown_with_its_own_byte, setup),
         cmocka_unit_test_setup(reset_is_power_on_but_for_the_modem_lines, setup),
     };

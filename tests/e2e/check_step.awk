@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # By how much a guest's monotonic clock stepped from one process to the next, measured from outside:
-#   awk -v before=NAME -v after=NAME [-v beat_ms=N] -f check_step.awk
+#   awk -v before=NAME -v after=NAME -v min=MS -v max=MS [-v beat_ms=N] -f check_step.awk
 # NAME.out is what the guest said in that process, NAME.err what the vmm said; NAME.out.at and
 # NAME.err.at say for each line when it arrived (stamp.c). Prints one line and ends with status 0
-# when the clock stepped by -5 to 100 ms, and the first beat came no later than beat_ms after the
-# thaw; else says what is wrong and ends with status 1.
+# when the clock stepped by min to max, and the first beat came no later than beat_ms after the thaw
+# (0: whenever); else says what is wrong and ends with status 1.
 #
 # A gap between two beats will not do: it mixes the clock's step with the slowness of a guest that
 # has just been thawed. But what lies between the guest's reading of its clock and the arrival of
@@ -61,7 +61,7 @@ BEGIN {
     step = thawed - frozen - (least(1, 10) - offset_before)
     text = sprintf("clock step %.1f ms over %d ms, first beat %d ms after the thaw", step,
                    thawed - frozen, first_beat - thawed)
-    if (step < -5 || step > 100) refuse(after ": " text ": not within -5 to 100 ms")
+    if (step < min || step > max) refuse(after ": " text ": not within " min " to " max " ms")
     if (beat_ms && first_beat - thawed > beat_ms) refuse(after ": " text ": not within " beat_ms " ms")
     print text
 }

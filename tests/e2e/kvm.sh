@@ -1,32 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # shellcheck shell=sh
 # Runs test programs, and the built-in guest's freeze and thaw, beside another kind of /dev/kvm.
-#   kvm.sh PAYLOAD PROGRAM...     PAYLOAD holds the programs, vmm, snapshot-inspect and the story
-# Prints `ok NAME`, `skip NAME: why` or `FAIL NAME: why` for each, and `demo` for the built-in guest.
+#   kvm.sh PAYLOAD CASE...     PAYLOAD holds the programs, vmm, snapshot-inspect and the story
+# A case is a program, or `demo`, the built-in guest. Prints `ok CASE`, `skip CASE: why` or
+# `FAIL CASE: why` for each.
 set -u
 
 payload=$1
 shift
 failed=0
+limit_s=900 # only a hang gets there
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-judge() { # NAME STATUS
+now_s() {
+    read -r now _ </proc/uptime
+    echo "${now%.*}"
+}
+
+judge() { # CASE STATUS SECONDS
     case $2 in
-        0) echo "ok $1: $(grep 'without a gap' "$log" || grep -m 1 'test(s) run' "$log")" ;;
+        0) echo "ok $1: $3 s, $(grep 'without a gap' "$log" || grep -m 1 'test(s) run' "$log")" ;;
         77) echo "skip $1: $(tail -n 1 "$log")" ;;
         *)
-            echo "FAIL $1: status $2"
+            echo "FAIL $1: status $2 after $3 s"
             tail -n 40 "$log"
             failed=$((failed + 1))
             ;;
     esac
 }
 
-for program in "$@"; do
-    busybox timeout -s KILL 120 "$payload/$program" >"$log" 2>&1
-    judge "$program" $?
+for case in "$@"; do
+    set -- "$payload/$case"
+    [ "$case" != demo ] || set -- sh "$payload/story.sh" "$payload" builtin
+    began=$(now_s)
+    busybox timeout -s KILL $limit_s "$@" >"$log" 2>&1
+    judge "$case" $? $(($(now_s) - began))
 done
-busybox timeout -s KILL 120 sh "$payload/story.sh" "$payload" builtin >"$log" 2>&1
-judge demo $?
 [ $failed -eq 0 ]

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The guests in the golden snapshots of every release run on: the nonce that is in their memory
- * alone is still there, and the ticks go on behind the last one they had printed.
+ * alone is still there, and the ticks go on behind the last one they had printed. Where this host's
+ * TSC runs at another rate and KVM cannot scale it, they are refused until --allow tsc is given.
  *
  * The files lie in STASIS_GOLDEN_DIR, or, where this runs elsewhere, beside the program under the
  * name <release>-<file>.
@@ -14,6 +15,7 @@
 
 #include "session_rig.h"
 #include "stasis/migrate.h"
+#include "vmm/arch/x86/x86.h"
 
 static const char *const names[] = {"demo", "demo-zlib", "demo-stream"};
 #define NAMES (sizeof(names) / sizeof(names[0]))
@@ -37,6 +39,33 @@ static void find(char path[PATH_MAX], const char *release, const char *name, con
         fail_msg("there is no golden snapshot %s", path);
 }
 
+/* Whether this host gives guests a TSC of the snapshot's rate. */
+static bool has_rate(const char *path)
+{
+    static struct kvm_guest guest;
+    struct stasis_x86_tsc_state golden, here;
+    struct stasis_snap *snap = NULL;
+    struct stasis_error err;
+    bool has;
+
+    kvm_ok(stasis_snap_open(path, NULL, &snap, &err), &err);
+    kvm_record(snap, &stasis_x86_tsc_schema, "cpu0", &golden);
+    stasis_snap_free(snap);
+    kvm_guest_init(&guest, NULL);
+    stasis_state_init(&stasis_x86_tsc_schema, &here);
+    kvm_ok(stasis_x86_tsc_part.get(&guest.machine.vcpus[0], &here, &err), &err);
+    has = guest.machine.kvm.has_tsc_control || stasis_x86_tsc_close(here.khz, golden.khz);
+    kvm_guest_fini(&guest);
+    return has;
+}
+
+static void is_refused(struct session *session, const char *restore)
+{
+    assert_int_equal(
+        session_run(session, &(struct session_options){.args = {"--restore", restore}}), 4);
+    session_assert_one_line(session, "cannot be scaled; --allow tsc");
+}
+
 static void run_guest(const char *release, const char *name, const char *memory)
 {
     static struct session session;
@@ -53,7 +82,13 @@ static void run_guest(const char *release, const char *name, const char *memory)
     assert_int_equal(strncmp(end, " nonce=", 7), 0);
     snprintf(nonce, sizeof(nonce), "%s", end + 7);
     snprintf(restore, sizeof(restore), "path=%s,memory=%s", snap, memory);
-    session_start(&session, &(struct session_options){.args = {"--restore", restore}});
+    if (has_rate(snap)) {
+        session_start(&session, &(struct session_options){.args = {"--restore", restore}});
+    } else {
+        is_refused(&session, restore);
+        session_start(&session,
+                      &(struct session_options){.args = {"--restore", restore, "--allow", "tsc"}});
+    }
     snprintf(want, sizeof(want), "tick %u nonce=%s", tick + 2, nonce);
     session_wait_out(&session, want);
     snprintf(want, sizeof(want), "tick %u nonce=%s", tick + 3, nonce);

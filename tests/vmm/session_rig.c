@@ -15,8 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* For an emulated machine. */
-#define PATIENCE_MS 30000
+#include "vmm/host/clock.h"
+
+/* Only a hang takes longer, even in an emulated machine beside busy processes. */
+#define PATIENCE_NS (UINT64_C(300) * 1000000000)
 
 /* ---- starting ---- */
 
@@ -119,11 +121,13 @@ void session_pump(struct session *session, int ms)
 
 static void wait_for(struct session *session, const char *where, const char *text)
 {
-    for (int waited = 0; !strstr(where, text); waited += 50) {
-        if (waited > PATIENCE_MS || (session->out < 0 && session->err < 0))
+    uint64_t end = stasis_monotonic_ns() + PATIENCE_NS;
+
+    while (!strstr(where, text)) {
+        if (stasis_monotonic_ns() > end || (session->out < 0 && session->err < 0))
             fail_msg("\"%s\" never came; output \"%s\", errors \"%s\"", text, session->out_text,
                      session->err_text);
-        session_pump(session, 50);
+        session_pump(session, 1000);
     }
 }
 

@@ -150,7 +150,7 @@ static void what_is_not_touched_is_not_loaded(void **state)
     assert_int_equal(rig_metrics(&rig).populated_bytes, 0);
     assert_memory_equal((uint8_t *)rig.host[0] + 0x10000, built.ram[0] + 0x10000, 0x10000);
     assert_memory_equal((uint8_t *)rig.host[0] + 0x9fc00, built.ram[0] + 0x9fc00, 16);
-    for (unsigned i = 0; i < 1000 && rig_metrics(&rig).verified_bytes < 0x20000; i++)
+    for (unsigned i = 0; i < 300000 && rig_metrics(&rig).verified_bytes < 0x20000; i++)
         usleep(1000); /* who waited is woken before it is counted */
     assert_int_equal(rig_metrics(&rig).populated_bytes, 0x20000);
     assert_int_equal(rig_metrics(&rig).verified_bytes, 0x20000);

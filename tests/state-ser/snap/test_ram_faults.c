@@ -63,7 +63,7 @@ static void wait_failed(struct rig *rig, const char *words)
     struct stasis_error err = {0};
 
     assert_int_equal(stasis_ram_wait(rig->ram, &err), STASIS_ERR_CORRUPT);
-    for (unsigned i = 0; i < 5000 && !rig->failures; i++)
+    for (unsigned i = 0; i < 300000 && !rig->failures; i++)
         usleep(1000);
     assert_int_equal(rig->failures, 1);
     assert_int_equal(rig->error.code, STASIS_ERR_CORRUPT);

@@ -151,6 +151,23 @@ static void msrs_are_ascending_and_include_the_unlisted(void)
     kvm_guest_fini(&guest);
 }
 
+/* Linux takes memory for uncached where the firmware has left the MTRRs off. */
+static void a_new_vcpu_has_write_back_memory(void)
+{
+    static struct stasis_x86_msrs_state msrs;
+    static const uint8_t payload[] = {0xf4};
+    uint64_t value = 0;
+
+    begin();
+    kvm_guest_real(&guest, payload, sizeof(payload));
+    get(&stasis_x86_msrs_part, &msrs);
+    for (uint32_t i = 0; i < msrs.msrs_count; i++)
+        if (msrs.msrs[i].index == 0x2ff)
+            value = msrs.msrs[i].value;
+    assert_int_equal(value, 1 << 11 | 6); /* MTRRdefType: on, write-back */
+    kvm_guest_fini(&guest);
+}
+
 /* 0xc0000000 is nobody's register. */
 static void msr_that_kvm_refuses_is_named(void)
 {
@@ -281,6 +298,7 @@ int main(void)
         KVM_CASE(zero_components_are_empty),
         KVM_CASE(missing_vector_component_is_named),
         KVM_CASE(msrs_are_ascending_and_include_the_unlisted),
+        KVM_CASE(a_new_vcpu_has_write_back_memory),
         KVM_CASE(msr_that_kvm_refuses_is_named),
         KVM_CASE(refused_but_equal_msr_is_passed_over),
         KVM_CASE(tsc_rates),

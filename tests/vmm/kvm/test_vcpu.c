@@ -4,7 +4,12 @@
  */
 #include "vmm/kvm_guest.h"
 
+#include <dirent.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct kvm_guest guest;
 static struct kvm_probe probe;
@@ -140,6 +145,50 @@ static void resume_and_pause_at_once(void)
     kvm_guest_fini(&guest);
 }
 
+/* Signals that a thread of ours does not take, from /proc. */
+static uint64_t blocked_signals(const char *thread)
+{
+    char path[300], line[256];
+    uint64_t mask = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%s/status", thread);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file))
+        (void)sscanf(line, "SigBlk: %" SCNx64, &mask);
+    fclose(file);
+    return mask;
+}
+
+/* Guest memory that is lost makes a SIGBUS, which kills where it is blocked; what users send is for
+ * the main thread. */
+static void vcpu_thread_takes_sigbus_and_no_users_signals(void)
+{
+    unsigned threads = 0;
+    struct dirent *entry;
+    DIR *dir;
+
+    start(spinning, sizeof(spinning));
+    kvm_wait(counter());
+    dir = opendir("/proc/self/task");
+    assert_non_null(dir);
+    while ((entry = readdir(dir))) {
+        uint64_t blocked;
+
+        if (entry->d_name[0] == '.' || atoi(entry->d_name) == getpid())
+            continue;
+        threads++;
+        blocked = blocked_signals(entry->d_name);
+        assert_false(blocked & 1ull << (SIGBUS - 1));
+        assert_true(blocked & 1ull << (SIGTERM - 1));
+        assert_true(blocked & 1ull << (SIGUSR1 - 1));
+    }
+    closedir(dir);
+    assert_int_equal(threads, 1);
+    kvm_guest_fini(&guest);
+}
+
 static void never_started(void)
 {
     kvm_guest_init(&guest, NULL);
@@ -195,6 +244,7 @@ int main(void)
         KVM_CASE(pausing_twice),
         KVM_CASE(resuming_what_runs),
         KVM_CASE(resume_and_pause_at_once),
+        KVM_CASE(vcpu_thread_takes_sigbus_and_no_users_signals),
         KVM_CASE(never_started),
         KVM_CASE(ended_guest),
         KVM_CASE(guest_ends_while_it_is_paused),

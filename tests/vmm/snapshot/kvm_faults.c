@@ -16,7 +16,7 @@
 #include "vmm/cmd/session.h"
 
 #define STATUS_LEAK   99 /* unlike any of the program's own */
-#define CHILD_SECONDS 120
+#define CHILD_SECONDS 600
 
 /* ---- the faulty ioctl ---- */
 
@@ -72,6 +72,11 @@ static void note(unsigned long request)
 {
     if (request == KVM_GET_SUPPORTED_CPUID)
         atomic_fetch_add(&kvm_faults->cpuid_asked, 1);
+    else if (request == KVM_RUN)
+        atomic_store(&kvm_faults->has_run, true);
+    else if (request == KVM_KVMCLOCK_CTRL)
+        atomic_fetch_add(
+            atomic_load(&kvm_faults->has_run) ? &kvm_faults->told_later : &kvm_faults->told_new, 1);
     else if (request == KVM_CREATE_IRQCHIP || request == KVM_CREATE_PIT2)
         atomic_store(&kvm_faults->has_chips, true);
     else if (request == KVM_SET_USER_MEMORY_REGION)

@@ -17,6 +17,9 @@ struct kvm_faults {
     _Atomic bool interrupt_each;  /* instead: each call is interrupted once, and then made */
     _Atomic unsigned interrupted;
     _Atomic unsigned cpuid_asked; /* KVM_GET_SUPPORTED_CPUID */
+    _Atomic bool has_run;         /* KVM_RUN */
+    _Atomic unsigned told_new;    /* KVM_KVMCLOCK_CTRL before that, and after */
+    _Atomic unsigned told_later;
     _Atomic bool has_chips;
     _Atomic unsigned early_slots, late_slots; /* before there were chips, and after */
 };

@@ -15,7 +15,7 @@
 #include "vmm/base/clock.h"
 
 #define CALLS_MAX   1000
-#define PATIENCE_US 30000000 /* that a guest may be silent */
+#define PATIENCE_US 300000000 /* that a guest may be silent */
 
 static struct session session; /* pid 0: none runs */
 
@@ -303,6 +303,27 @@ static void a_thaw_does_not_wait_for_kvm(void **state)
     assert_nothing_else_is_there();
 }
 
+/* Its watchdogs must not take a pause for a hang: KVM_KVMCLOCK_CTRL at each resume, and in a thaw
+ * before the first run. */
+static void the_guest_is_told_of_pauses(void **state)
+{
+    atomic_store(&kvm_faults->told_later, 0);
+    start_demo();
+    ask_for_snapshot();
+    assert_true(atomic_load(&kvm_faults->told_later) >= 1);
+    end_demo();
+
+    make_snapshot();
+    atomic_store(&kvm_faults->has_run, false);
+    atomic_store(&kvm_faults->told_new, 0);
+    start_thaw(*state);
+    assert_true(goes_on());
+    assert_int_equal(atomic_load(&kvm_faults->told_new), 1);
+    session_type(&session, "q");
+    assert_int_equal(end(), 0);
+    assert_nothing_else_is_there();
+}
+
 static struct CMUnitTest test(const char *name, CMUnitTestFunction function, const char *memory)
 {
     return (struct CMUnitTest){.name = name,
@@ -320,6 +341,7 @@ int main(void)
         test("every_ioctl_of_a_thaw_fails_once_lazy", every_ioctl_of_a_thaw_fails_once, "lazy"),
         test("a_thaw_bears_interrupted_ioctls", a_thaw_bears_interrupted_ioctls, "map"),
         test("a_thaw_does_not_wait_for_kvm", a_thaw_does_not_wait_for_kvm, "map"),
+        test("the_guest_is_told_of_pauses", the_guest_is_told_of_pauses, "copy"),
     };
     int missing = kvm_missing();
 
