@@ -166,6 +166,17 @@ STASIS_EXPORT uint64_t stasis_snap_chunk_count(const struct stasis_snap *snap);
 STASIS_EXPORT struct stasis_snap_chunk stasis_snap_chunk_at(const struct stasis_snap *snap,
                                                             uint64_t index);
 
+/* Optional sections of an opened snapshot that this release does not know and skips; in file order,
+ * `index` is below their count. */
+struct stasis_snap_section {
+    uint32_t type;
+    uint64_t length;
+};
+
+STASIS_EXPORT uint32_t stasis_snap_unknown_count(const struct stasis_snap *snap);
+STASIS_EXPORT struct stasis_snap_section stasis_snap_unknown_at(const struct stasis_snap *snap,
+                                                                uint32_t index);
+
 /* Reads one region into `host` (its whole size), verifying every chunk before it returns, with
  * `threads` threads (0: one per core). Whatever `host` held before, it then holds what the file
  * does: zero chunks are read and, where they are not zero, cleared. To fill fresh memory without
