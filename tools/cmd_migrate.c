@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * A snapshot as another release writes it. RAM is mapped from the old file, verified, and saved
- * from there; the new file appears when it is whole.
+ * A snapshot as another release writes it. The old file is verified as `verify` does it, RAM is
+ * mapped from it, verified where it lies, and saved from there; the new file appears when it is
+ * whole.
  */
 #include <inttypes.h>
 #include <sys/mman.h>
@@ -36,6 +37,40 @@ static void say_lost(void *ctx, const char *what)
     struct migration *migration = ctx;
 
     fprintf(migration->out, "left out: %s\n", what);
+}
+
+/* What no release knows cannot be carried over: an unknown section may speak of places in the file
+ * that change, an unknown feature of bytes that are left out. */
+static int give_up(struct migration *migration, const char *what, bool allow_loss,
+                   struct stasis_error *err)
+{
+    if (!allow_loss)
+        return stasis_fail(err, STASIS_ERR_VERSION,
+                           "%s is unknown to this release and would be left out: use a newer "
+                           "release, or allow the loss",
+                           what);
+    say_lost(migration, what);
+    return 0;
+}
+
+static int give_up_unknown(struct migration *migration, bool allow_loss, struct stasis_error *err)
+{
+    uint64_t features = stasis_snap_info(migration->from)->compatible;
+    char what[80];
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && i < stasis_snap_unknown_count(migration->from); i++) {
+        struct stasis_snap_section section = stasis_snap_unknown_at(migration->from, i);
+
+        snprintf(what, sizeof(what), "the optional section of type %" PRIu32 " (%" PRIu64 " bytes)",
+                 section.type, section.length);
+        rc = give_up(migration, what, allow_loss, err);
+    }
+    for (; !rc && features; features &= features - 1) {
+        snprintf(what, sizeof(what), "compatible feature bit %d", __builtin_ctzll(features));
+        rc = give_up(migration, what, allow_loss, err);
+    }
+    return rc;
 }
 
 static int convert(struct migration *migration, const struct stasis_release *release,
@@ -86,7 +121,17 @@ static void unmap(struct migration *migration)
     }
 }
 
-/* Every byte is verified before any of it is saved again. */
+/* Every byte: what stasis_ram_wait() leaves out are page masks, padding and sections. */
+static int verify(struct migration *migration, struct stasis_error *err)
+{
+    int rc;
+
+    stasis_progress_init(&migration->progress, STASIS_INSPECT_NAME ": verifying");
+    rc = stasis_snap_verify(migration->from, 0, stasis_progress_show, &migration->progress, err);
+    stasis_progress_clear(&migration->progress);
+    return rc;
+}
+
 static int attach(struct migration *migration, struct stasis_error *err)
 {
     const struct stasis_ram_opts opts = {.size = sizeof(opts), .mode = STASIS_RAM_MAP};
@@ -134,6 +179,23 @@ static void fini(struct migration *migration)
     stasis_snap_free(migration->from);
 }
 
+/* Reads the whole of IN, so that nothing but the saving can fail after it. */
+static int prepare(struct migration *migration, const struct stasis_inspect_args *args,
+                   const struct stasis_release *release, struct stasis_error *err)
+{
+    bool allow_loss = args->values[OPTION_ALLOW_LOSS];
+    int rc = verify(migration, err); /* names the file itself, as attach() does */
+
+    if (rc)
+        return rc;
+    rc = give_up_unknown(migration, allow_loss, err);
+    if (!rc)
+        rc = convert(migration, release, allow_loss, err);
+    if (!rc)
+        rc = map(migration, err);
+    return rc ? stasis_wrap(err, rc, "%s", args->operands[0]) : attach(migration, err);
+}
+
 int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,
                            struct stasis_error *err)
 {
@@ -146,15 +208,9 @@ int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,
     rc = stasis_inspect_open(args->operands[0], &migration.from, err);
     if (rc)
         return rc;
-    rc = convert(&migration, release, args->values[OPTION_ALLOW_LOSS], err);
-    if (!rc)
-        rc = map(&migration, err);
-    if (!rc)
-        rc = attach(&migration, err);
+    rc = prepare(&migration, args, release, err);
     if (!rc)
         rc = save(&migration, args->operands[1], err);
-    else
-        rc = stasis_wrap(err, rc, "%s", args->operands[0]);
     fini(&migration);
     return rc;
 }

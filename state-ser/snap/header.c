@@ -217,13 +217,15 @@ int stasis_header_check_trailer(const uint8_t leading[STASIS_HEADER_LEN],
 {
     uint8_t expected[STASIS_HEADER_LEN];
 
-    /* What only the trailer knows is taken from it, all else from the header. */
+    /* What only the trailer knows is taken from it, all else from the header: also bytes whose
+     * meaning belongs to a compatible feature that this release ignores. */
     memcpy(expected, leading, STASIS_HEADER_LEN);
     memcpy(expected + STASIS_HDR_CRC, trailer + STASIS_HDR_CRC, 4);
     memcpy(expected + STASIS_HDR_FILE_LEN, trailer + STASIS_HDR_FILE_LEN, 8);
     memcpy(expected + STASIS_HDR_STORED_BYTES, trailer + STASIS_HDR_STORED_BYTES, 8);
-    memcpy(expected + STASIS_HDR_SECTION_COUNT, trailer + STASIS_HDR_SECTION_COUNT,
-           STASIS_HEADER_LEN - STASIS_HDR_SECTION_COUNT);
+    memcpy(expected + STASIS_HDR_SECTION_COUNT, trailer + STASIS_HDR_SECTION_COUNT, 4);
+    memcpy(expected + STASIS_HDR_SECTIONS, trailer + STASIS_HDR_SECTIONS,
+           STASIS_HEADER_LEN - STASIS_HDR_SECTIONS);
     if (memcmp(expected, trailer, STASIS_HEADER_LEN) != 0)
         return stasis_fail(err, STASIS_ERR_CORRUPT,
                            "header and trailer belong to different snapshots");

@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "chunk.h"
 #include "codec.h"
@@ -15,6 +16,7 @@ struct load {
     const struct stasis_snap *snap;
     const struct stasis_snap_region *region;
     uint8_t *host;
+    bool fresh; /* host reads as zero already */
 };
 
 static int damaged(const struct stasis_snap *snap, uint64_t i, const char *what,
@@ -103,19 +105,33 @@ int stasis_snap_read_chunks(const struct stasis_snap *snap, uint64_t first, uint
     return rc;
 }
 
+/* Looks before it writes, so that pages that are zero already are not made dirty. */
+static void clear_zero_chunks(const struct load *load, uint64_t first, uint64_t end)
+{
+    for (uint64_t i = first; i < end; i++) {
+        struct stasis_snap_chunk chunk = stasis_index_get(&load->snap->index, i);
+        uint8_t *at = load->host + (i - load->region->first_chunk) * STASIS_CHUNK_SIZE;
+
+        if (chunk.kind == STASIS_CHUNK_ZERO && !stasis_chunk_is_zero(at, chunk.size))
+            memset(at, 0, chunk.size);
+    }
+}
+
 static int load_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
 {
     const struct load *load = ctx;
     uint64_t base = load->region->first_chunk;
 
+    if (!load->fresh)
+        clear_zero_chunks(load, base + first, base + end);
     return stasis_snap_read_chunks(load->snap, base + first, base + end,
                                    load->host + first * STASIS_CHUNK_SIZE, err);
 }
 
-int stasis_snap_load_ram(struct stasis_snap *snap, uint32_t region, void *host, unsigned threads,
-                         struct stasis_error *err)
+int stasis_snap_load_region(const struct stasis_snap *snap, uint32_t region, void *host, bool fresh,
+                            unsigned threads, struct stasis_error *err)
 {
-    struct load load = {.snap = snap, .host = host};
+    struct load load = {.snap = snap, .host = host, .fresh = fresh};
     struct stasis_pool_job job = {
         .grain = STASIS_GRAIN, .threads = threads, .work = load_chunks, .ctx = &load};
 
@@ -125,6 +141,12 @@ int stasis_snap_load_ram(struct stasis_snap *snap, uint32_t region, void *host, 
     load.region = &snap->index.regions[region];
     job.count = stasis_region_chunks(load.region);
     return stasis_pool_run(&job, err);
+}
+
+int stasis_snap_load_ram(struct stasis_snap *snap, uint32_t region, void *host, unsigned threads,
+                         struct stasis_error *err)
+{
+    return stasis_snap_load_region(snap, region, host, false, threads, err);
 }
 
 int stasis_snap_get_ram(struct stasis_snap *snap, uint64_t gpa, void *host, uint64_t size,

@@ -75,6 +75,11 @@ int stasis_snap_read_packed(const struct stasis_snap *snap, uint64_t index, uint
 int stasis_snap_read_chunks(const struct stasis_snap *snap, uint64_t first, uint64_t end,
                             uint8_t *host, struct stasis_error *err);
 
+/* Reads a region into `host`, each chunk verified. `fresh`: host is known to read as zero, and zero
+ * chunks are not touched; otherwise they are cleared where they are not zero. */
+int stasis_snap_load_region(const struct stasis_snap *snap, uint32_t region, void *host, bool fresh,
+                            unsigned threads, struct stasis_error *err);
+
 /* One more owner, who frees it too. What opening has read does not change any more, so many threads
  * may read the RAM of one object. */
 struct stasis_snap *stasis_snap_share(struct stasis_snap *snap);

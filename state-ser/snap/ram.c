@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -105,12 +106,12 @@ int stasis_ram_start_background(struct stasis_ram *ram, void *(*body)(void *),
     return 0;
 }
 
-static int copy(struct stasis_ram *ram, struct stasis_error *err)
+static int copy(struct stasis_ram *ram, bool fresh, struct stasis_error *err)
 {
     int rc = 0;
 
     for (uint32_t r = 0; !rc && r < ram->snap->index.region_count; r++)
-        rc = stasis_snap_load_ram(ram->snap, r, ram->host[r], ram->opts.threads, err);
+        rc = stasis_snap_load_region(ram->snap, r, ram->host[r], fresh, ram->opts.threads, err);
     if (rc)
         return rc;
     atomic_store(&ram->populated, ram->stored);
@@ -134,12 +135,29 @@ static uint64_t stored_ram(const struct stasis_snap *snap)
     return stored;
 }
 
+/* MAP and LAZY leave what the file has as zero to the memory itself, and LAZY stops nobody at a
+ * page that is there: both need memory without content. */
+static bool discard(struct stasis_ram *ram)
+{
+    for (uint32_t r = 0; r < ram->snap->index.region_count; r++)
+        if (stasis_ram_io_discard(ram->host[r], ram->snap->index.regions[r].size))
+            return false;
+    return true;
+}
+
 /* Each mode falls back to the one behind it. */
 static int attach(struct stasis_ram *ram, struct stasis_error *err)
 {
+    bool fresh = discard(ram);
     int rc = 1;
 
     ram->mode = ram->opts.mode == STASIS_RAM_AUTO ? STASIS_RAM_LAZY : ram->opts.mode;
+    if (!fresh && ram->mode != STASIS_RAM_COPY) {
+        snprintf(ram->reason, sizeof(ram->reason),
+                 "the memory is locked, or not private anonymous memory; memory=copy instead of %s",
+                 stasis_ram_mode_name(ram->mode));
+        ram->mode = STASIS_RAM_COPY;
+    }
     if (ram->mode == STASIS_RAM_MAP) {
         rc = stasis_ram_map(ram, err);
         if (rc > 0)
@@ -150,7 +168,7 @@ static int attach(struct stasis_ram *ram, struct stasis_error *err)
         if (rc > 0)
             ram->mode = STASIS_RAM_COPY;
     }
-    return ram->mode == STASIS_RAM_COPY ? copy(ram, err) : rc;
+    return ram->mode == STASIS_RAM_COPY ? copy(ram, fresh, err) : rc;
 }
 
 static int check(const struct stasis_snap *snap, void *const *hosts,

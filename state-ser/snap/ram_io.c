@@ -50,6 +50,13 @@ int stasis_ram_io_map(uint8_t *host, size_t len, int fd, uint64_t offset)
     return 0;
 }
 
+/* MADV_FREE tells the kind: the kernel refuses it for anything but private anonymous memory, where
+ * MADV_DONTNEED would succeed and leave the content of a file. */
+int stasis_ram_io_discard(uint8_t *host, size_t len)
+{
+    return madvise(host, len, MADV_FREE) || madvise(host, len, MADV_DONTNEED) ? -1 : 0;
+}
+
 int stasis_ram_io_lock(int fd)
 {
     return flock(fd, LOCK_SH | LOCK_NB);

@@ -16,6 +16,10 @@
  * dumps. */
 int stasis_ram_io_map(uint8_t *host, size_t len, int fd, uint64_t offset);
 
+/* Takes away the content of private anonymous memory, which reads as zero from then on and has no
+ * page. EINVAL: it is of another kind, or locked, and may have kept its content. */
+int stasis_ram_io_discard(uint8_t *host, size_t len);
+
 /* A shared lock on the open file, for as long as that is open; waits for nobody. */
 int stasis_ram_io_lock(int fd);
 

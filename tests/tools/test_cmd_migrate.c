@@ -8,6 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "state-ser/snap/chunk.h"
+#include "state-ser/snap/codec.h"
+#include "state-ser/snap/le.h"
+
 static struct run run;
 static struct built built;
 
@@ -177,12 +181,131 @@ static void a_damaged_file(void **state)
     stasis_snap_free(snap);
 }
 
+/* ---- every byte of IN is verified ---- */
+
+static uint8_t *stored_entry(const struct image *image, uint8_t kind)
+{
+    uint8_t *p = image->bytes + section_offset(image_section(image, STASIS_SECTION_INDEX));
+    uint32_t regions = stasis_le32_get(p);
+
+    for (p += 8 + (size_t)16 * regions; *p != kind; p += 24)
+        ;
+    return p;
+}
+
+static void wrong_page_mask(struct image *image)
+{
+    uint8_t *entry = stored_entry(image, STASIS_CHUNK_RAW);
+
+    stasis_le16_put(entry + 2, stasis_le16_get(entry + 2) == 1 ? 2 : 1);
+}
+
+/* Compressed zeros in the place of what was compressed there, with a CRC that is right. */
+static void packed_zeros(struct image *image)
+{
+    static const uint8_t zeros[STASIS_CHUNK_SIZE];
+    uint8_t *entry = stored_entry(image, STASIS_CHUNK_ZLIB);
+    uint8_t *stored = image->bytes + stasis_le64_get(entry + 8);
+    uint32_t room = stasis_le32_get(entry + 16);
+    struct stasis_codec *codec = stasis_codec_new(1);
+    const uint8_t *index =
+        image->bytes + section_offset(image_section(image, STASIS_SECTION_INDEX));
+    uint64_t size = stasis_le64_get(index + 16); /* of the region whose first chunk it is */
+    size_t len =
+        stasis_codec_pack(codec, zeros, size < sizeof(zeros) ? size : sizeof(zeros), stored, room);
+    uint8_t *header = image->bytes;
+
+    assert_true(len > 0);
+    memset(stored + len, 0, room - len);
+    stasis_le32_put(entry + 4, stasis_crc32(stored, len));
+    stasis_le32_put(entry + 16, (uint32_t)len);
+    stasis_le64_put(header + STASIS_HDR_STORED_BYTES,
+                    stasis_le64_get(header + STASIS_HDR_STORED_BYTES) - (room - len));
+    stasis_codec_free(codec);
+}
+
+static void padding_not_zero(struct image *image)
+{
+    const uint8_t *schema = image_section(image, STASIS_SECTION_SCHEMA);
+
+    image->bytes[section_offset(schema) + section_length(schema)] = 1;
+}
+
+static void garbage_schema(struct image *image)
+{
+    const uint8_t *schema = image_section(image, STASIS_SECTION_SCHEMA);
+
+    memset(image->bytes + section_offset(schema), 0xc1, section_length(schema));
+}
+
+static void unknown_section(struct image *image)
+{
+    image_add_section(image, 77, 32);
+}
+
+static void migrated(void (*change)(struct image *), unsigned level, int status, const char *words)
+{
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .zlib_level = level};
+    struct image image;
+
+    assert_int_equal(stasis_snap_save(built.snap, in_folder("c.snap"), &opts, NULL, NULL), 0);
+    image = image_read(in_folder("c.snap"));
+    change(&image);
+    image_reseal(&image);
+    write_file(in_folder("c.snap"), image.bytes, image.len);
+    image_fini(&image);
+    unlink(in_folder("d.snap"));
+    migrate("c.snap", "d.snap");
+    assert_ended(&run, status, words);
+    assert_int_equal(access(in_folder("d.snap"), F_OK), status ? -1 : 0);
+}
+
+static void every_byte_is_verified(void **state)
+{
+    (void)state;
+    migrated(wrong_page_mask, 0, 3, "its page mask is wrong");
+    migrated(packed_zeros, 1, 3, "its page mask is wrong");
+    migrated(padding_not_zero, 0, 3, "belong to nothing and are not zero");
+    migrated(garbage_schema, 0, 3, "c.snap");
+}
+
+static void what_no_release_knows(void **state)
+{
+    struct image image;
+
+    (void)state;
+    migrated(unknown_section, 0, 4, "the optional section of type 77 (32 bytes) is unknown");
+    run_inspect(&run, NULL, "migrate", "--allow-loss", "--to", "0.1.0", in_folder("c.snap"),
+                in_folder("d.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, "left out: the optional section of type 77 (32 bytes)");
+    image = image_read(in_folder("c.snap"));
+    image.bytes[image.len - 1] ^= 1; /* in that section */
+    write_file(in_folder("c.snap"), image.bytes, image.len);
+    image_fini(&image);
+    run_inspect(&run, NULL, "migrate", "--allow-loss", "--to", "0.1.0", in_folder("c.snap"),
+                in_folder("d.snap"), NULL);
+    assert_ended(&run, 3, "the section of type 77 is damaged (CRC)");
+}
+
+static void unknown_feature(struct image *image)
+{
+    image->bytes[STASIS_HDR_COMPATIBLE + 1] = 2;
+}
+
+static void a_feature_that_no_release_knows(void **state)
+{
+    (void)state;
+    migrated(unknown_feature, 0, 4, "compatible feature bit 9 is unknown");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_guest_stays_the_same),    cmocka_unit_test(bad_calls),
-        cmocka_unit_test(a_compressed_file_stays_one), cmocka_unit_test(a_damaged_file),
-        cmocka_unit_test(what_the_release_lacks),
+        cmocka_unit_test(the_guest_stays_the_same),        cmocka_unit_test(bad_calls),
+        cmocka_unit_test(a_compressed_file_stays_one),     cmocka_unit_test(a_damaged_file),
+        cmocka_unit_test(every_byte_is_verified),          cmocka_unit_test(what_no_release_knows),
+        cmocka_unit_test(a_feature_that_no_release_knows), cmocka_unit_test(what_the_release_lacks),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

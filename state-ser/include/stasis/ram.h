@@ -39,14 +39,17 @@ struct stasis_ram_opts {
 struct stasis_ram;
 
 /* Backs the snapshot's RAM: hosts[i] is region i, its whole size mapped by the caller as private
- * anonymous memory that nobody has touched; on a boundary of 2 MiB, and with MADV_HUGEPAGE, it gets
- * huge pages. Guests may be run on it as soon as this returns.
+ * anonymous memory; on a boundary of 2 MiB, and with MADV_HUGEPAGE, it gets huge pages. What the
+ * memory held before is lost; nobody may touch it meanwhile. Guests may be run on it as soon as
+ * this returns.
  *
  * The mode may turn out another than the one asked for: MAP of more than 4096 pieces, or of a file
- * that cannot be mapped, becomes LAZY; LAZY where userfaultfd is not permitted becomes COPY.
- * stasis_ram_mode() and stasis_ram_reason() tell. The snapshot may be freed at once; its file must
- * keep its content, but may be unlinked or replaced by rename. While it is mapped it bears a shared
- * flock(2). STASIS_ERR_CORRUPT names the chunk; on failure the memory holds rubbish. */
+ * that cannot be mapped, becomes LAZY; LAZY where userfaultfd is not permitted becomes COPY; both
+ * become COPY in memory of another kind (shared, of a file, left over from MAP) or locked by
+ * mlock(2), whose content cannot be discarded. stasis_ram_mode() and stasis_ram_reason() tell. The
+ * snapshot may be freed at once; its file must keep its content, but may be unlinked or replaced by
+ * rename. While it is mapped it bears a shared flock(2). STASIS_ERR_CORRUPT names the chunk; on
+ * failure the memory holds rubbish. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_attach(struct stasis_snap *snap, void *const *hosts,
                                                       const struct stasis_ram_opts *opts,
                                                       struct stasis_ram **ret_ram,

@@ -166,9 +166,22 @@ STASIS_EXPORT uint64_t stasis_snap_chunk_count(const struct stasis_snap *snap);
 STASIS_EXPORT struct stasis_snap_chunk stasis_snap_chunk_at(const struct stasis_snap *snap,
                                                             uint64_t index);
 
-/* Reads one region into `host` (its whole size, which must be zero-filled, as fresh anonymous
- * memory is: zero chunks are not touched), verifying every chunk before it returns, with `threads`
- * threads (0: one per core). STASIS_ERR_CORRUPT names the chunk. */
+/* Optional sections of an opened snapshot that this release does not know and skips; in file order,
+ * `index` is below their count. */
+struct stasis_snap_section {
+    uint32_t type;
+    uint64_t length;
+};
+
+STASIS_EXPORT uint32_t stasis_snap_unknown_count(const struct stasis_snap *snap);
+STASIS_EXPORT struct stasis_snap_section stasis_snap_unknown_at(const struct stasis_snap *snap,
+                                                                uint32_t index);
+
+/* Reads one region into `host` (its whole size), verifying every chunk before it returns, with
+ * `threads` threads (0: one per core). Whatever `host` held before, it then holds what the file
+ * does: zero chunks are read and, where they are not zero, cleared. To fill fresh memory without
+ * touching what stays zero, use stasis_ram_attach(). STASIS_ERR_CORRUPT names the chunk; on failure
+ * `host` holds anything. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_load_ram(struct stasis_snap *snap, uint32_t region,
                                                          void *host, unsigned threads,
                                                          struct stasis_error *err);

@@ -195,6 +195,27 @@ uint64_t section_length(const uint8_t *entry)
     return stasis_le64_get(entry + 16);
 }
 
+void image_add_section(struct image *image, uint32_t type, size_t len)
+{
+    size_t offset = image->len;
+    uint8_t *header, *entry;
+    uint32_t count;
+
+    image_resize(image, offset + len);
+    memset(image->bytes + offset, 0xee, len);
+    header = image->bytes + image_header(image);
+    count = stasis_le32_get(header + STASIS_HDR_SECTION_COUNT);
+    entry = header + STASIS_HDR_SECTIONS + (size_t)count * STASIS_SECTION_ENTRY_LEN;
+    stasis_le32_put(entry, type);
+    stasis_le32_put(entry + 4, STASIS_SECTION_OPTIONAL);
+    stasis_le64_put(entry + 8, offset);
+    stasis_le64_put(entry + 16, len);
+    stasis_le32_put(entry + 24, stasis_crc32(image->bytes + offset, len));
+    stasis_le32_put(header + STASIS_HDR_SECTION_COUNT, count + 1);
+    stasis_le64_put(header + STASIS_HDR_FILE_LEN, image->len);
+    image_reseal(image);
+}
+
 static void reseal_header(uint8_t *header)
 {
     stasis_le32_put(header + STASIS_HDR_CRC, 0);

@@ -52,6 +52,9 @@ uint8_t *image_section(const struct image *image, enum stasis_section_type type)
 uint64_t section_offset(const uint8_t *entry);
 uint64_t section_length(const uint8_t *entry);
 
+/* Appends an optional section of that type and length, behind all others of a file (no stream). */
+void image_add_section(struct image *image, uint32_t type, size_t len);
+
 /* Put the CRCs right after a change: of sections, then of both headers. */
 void image_reseal(struct image *image);
 

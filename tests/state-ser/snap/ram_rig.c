@@ -17,7 +17,28 @@ static void on_failed(void *ctx, const struct stasis_error *err)
     atomic_fetch_add(&rig->failures, 1);
 }
 
+static uint8_t *memory(size_t size, enum rig_memory kind)
+{
+    uint8_t *host = kind == RIG_SHARED ? mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                              MAP_SHARED | MAP_ANONYMOUS, -1, 0)
+                                       : stasis_ram_io_scratch(size);
+
+    if (!host || host == MAP_FAILED)
+        fail_msg("no memory for the test");
+    if (kind == RIG_LOCKED && mlock(host, size))
+        fail_msg("mlock");
+    if (kind != RIG_FRESH)
+        memset(host, 0xa5, size);
+    return host;
+}
+
 int rig_try(struct rig *rig, int fd, struct stasis_ram_opts opts, struct stasis_error *err)
+{
+    return rig_try_in(rig, fd, RIG_FRESH, opts, err);
+}
+
+int rig_try_in(struct rig *rig, int fd, enum rig_memory kind, struct stasis_ram_opts opts,
+               struct stasis_error *err)
 {
     struct stasis_snap *snap = NULL;
     int rc;
@@ -28,8 +49,7 @@ int rig_try(struct rig *rig, int fd, struct stasis_ram_opts opts, struct stasis_
     rig->region_count = stasis_snap_region_count(snap);
     for (uint32_t r = 0; r < rig->region_count; r++) {
         rig->size[r] = stasis_snap_region_at(snap, r).size;
-        rig->host[r] = stasis_ram_io_scratch(rig->size[r]);
-        assert_non_null(rig->host[r]);
+        rig->host[r] = memory(rig->size[r], kind);
     }
     opts.size = sizeof(opts);
     opts.failed = on_failed;

@@ -22,6 +22,11 @@ struct rig {
 
 /* Maps memory for the snapshot in `fd` and attaches it; the snapshot is freed at once. */
 int rig_try(struct rig *rig, int fd, struct stasis_ram_opts opts, struct stasis_error *err);
+
+/* The same in memory that is not fresh: full of other bytes, and of a kind. */
+enum rig_memory { RIG_FRESH, RIG_USED, RIG_SHARED, RIG_LOCKED };
+int rig_try_in(struct rig *rig, int fd, enum rig_memory kind, struct stasis_ram_opts opts,
+               struct stasis_error *err);
 void rig_attach(struct rig *rig, int fd, enum stasis_ram_mode mode, bool background);
 void rig_fini(struct rig *rig);
 

@@ -131,6 +131,74 @@ static void a_guest_without_a_stored_byte(void **state)
     built_fini(&built);
 }
 
+/* An emulator that loads again into the memory it has. Bytes of before would be seen where the file
+ * has zeros. */
+static void memory_in_use_is_replaced(void **state)
+{
+    struct stasis_error err;
+    struct built built;
+    struct image image;
+    int fd;
+
+    (void)state;
+    built_large(&built);
+    image = image_of(&built);
+    fd = image_fd(&image);
+    for (size_t m = 0; m < MODES; m++) {
+        const struct stasis_ram_opts opts = {.mode = modes[m]};
+
+        if (!is_possible(modes[m]))
+            continue;
+        for (enum rig_memory kind = RIG_USED; kind <= RIG_LOCKED; kind++) {
+            struct rig rig;
+
+            if (rig_try_in(&rig, fd, kind, opts, &err))
+                fail_msg("%s", err.msg);
+            assert_int_equal(stasis_ram_mode(rig.ram),
+                             kind == RIG_USED ? modes[m] : STASIS_RAM_COPY);
+            assert_true(kind == RIG_USED || modes[m] == STASIS_RAM_COPY ||
+                        strstr(stasis_ram_reason(rig.ram), "not private anonymous memory"));
+            assert_same(&rig, &built);
+            rig_fini(&rig);
+        }
+    }
+    close(fd);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+/* The file's pages are in the memory, and a guest has written over them and beside them. */
+static void memory_that_was_mapped_is_replaced(void **state)
+{
+    const struct stasis_ram_opts opts = {.size = sizeof(opts), .mode = STASIS_RAM_MAP};
+    struct stasis_error err;
+    struct stasis_snap *snap;
+    struct built built;
+    struct image image;
+    struct rig rig;
+    int fd;
+
+    (void)state;
+    built_large(&built);
+    image = image_of(&built);
+    fd = image_fd(&image);
+    rig_attach(&rig, fd, STASIS_RAM_MAP, true);
+    rig_wait(&rig);
+    stasis_ram_free(rig.ram);
+    for (uint32_t r = 0; r < rig.region_count; r++)
+        memset(rig.host[r], 0xa5, rig.size[r]);
+    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err))
+        fail_msg("%s", err.msg);
+    if (stasis_ram_attach(snap, rig.host, &opts, &rig.ram, &err))
+        fail_msg("%s", err.msg);
+    assert_same(&rig, &built);
+    stasis_snap_free(snap);
+    rig_fini(&rig);
+    close(fd);
+    image_fini(&image);
+    built_fini(&built);
+}
+
 /* ---- lazy: only what is touched ---- */
 
 static void what_is_not_touched_is_not_loaded(void **state)
@@ -494,6 +562,8 @@ int main(void)
         cmocka_unit_test(memory_is_as_it_was),
         cmocka_unit_test(compressed_memory),
         cmocka_unit_test(a_guest_without_a_stored_byte),
+        cmocka_unit_test(memory_in_use_is_replaced),
+        cmocka_unit_test(memory_that_was_mapped_is_replaced),
         cmocka_unit_test(what_is_not_touched_is_not_loaded),
         cmocka_unit_test(zero_ranges_are_left_to_the_kernel),
         cmocka_unit_test(many_touch_while_it_fills),
