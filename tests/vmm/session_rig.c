@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 
 /* Only a hang takes longer, even in an emulated machine beside busy processes. */
 #define PATIENCE_NS (UINT64_C(300) * 1000000000)

@@ -3,7 +3,7 @@
  * What goes wrong around a guest must not harm it: saves that fail, readers that stall or leave,
  * files that are no snapshots.
  */
-#include "vmm/host/clock.h"
+#include "vmm/base/clock.h"
 #include "vmm/session_rig.h"
 
 #include <dirent.h>
