@@ -18,6 +18,7 @@ struct stasis_snap {
     struct stasis_header header;                /* of the file opened or saved last */
     struct stasis_index index;                  /* bytes: only of a file that was opened */
     const uint8_t *host[STASIS_RAM_REGION_MAX]; /* only of a snapshot being built */
+    struct stasis_ram *ram_source; /* what loads the RAM of a snapshot being built, or NULL */
     struct stasis_records *records;
     struct stasis_schema_set *schemas; /* that came with the file, if somebody asked */
     char *name;                        /* of the file opened, for messages */

@@ -68,26 +68,53 @@ void stasis_ram_complete(struct stasis_ram *ram)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     pthread_mutex_lock(&ram->lock);
+    if (!ram->complete)
+        ram->complete_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     ram->complete = true;
-    ram->complete_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     pthread_cond_broadcast(&ram->changed);
     pthread_mutex_unlock(&ram->lock);
 }
 
+/* The lock is held. */
+static int failure(const struct stasis_ram *ram, struct stasis_error *err)
+{
+    if (!ram->failed)
+        return 0;
+    if (err)
+        *err = ram->error;
+    return ram->error.code;
+}
+
+int stasis_ram_failure(struct stasis_ram *ram, struct stasis_error *err)
+{
+    int rc;
+
+    pthread_mutex_lock(&ram->lock);
+    rc = failure(ram, err);
+    pthread_mutex_unlock(&ram->lock);
+    return rc;
+}
+
+bool stasis_ram_is_complete(struct stasis_ram *ram)
+{
+    bool complete;
+
+    pthread_mutex_lock(&ram->lock);
+    complete = ram->complete;
+    pthread_mutex_unlock(&ram->lock);
+    return complete;
+}
+
 int stasis_ram_wait(struct stasis_ram *ram, struct stasis_error *err)
 {
-    int rc = 0;
+    int rc;
 
     pthread_mutex_lock(&ram->lock);
     while (!ram->complete && !ram->failed && ram->has_background)
         pthread_cond_wait(&ram->changed, &ram->lock);
-    if (ram->failed) {
-        rc = ram->error.code;
-        if (err)
-            *err = ram->error;
-    } else if (!ram->complete) {
+    rc = failure(ram, err);
+    if (!rc && !ram->complete)
         rc = stasis_fail(err, STASIS_ERR_ARG, "nothing loads this memory in the background");
-    }
     pthread_mutex_unlock(&ram->lock);
     return rc;
 }
@@ -97,6 +124,7 @@ int stasis_ram_wait(struct stasis_ram *ram, struct stasis_error *err)
 int stasis_ram_start_background(struct stasis_ram *ram, void *(*body)(void *),
                                 struct stasis_error *err)
 {
+    ram->background_body = body;
     if (ram->opts.no_background)
         return 0;
     errno = stasis_thread_create(&ram->background, body, ram);
@@ -205,6 +233,7 @@ int stasis_ram_attach(struct stasis_snap *snap, void *const *hosts,
     for (uint32_t r = 0; r < snap->index.region_count; r++)
         ram->host[r] = hosts[r];
     pthread_mutex_init(&ram->lock, NULL);
+    pthread_mutex_init(&ram->uffd_lock, NULL);
     pthread_cond_init(&ram->changed, NULL);
     rc = attach(ram, err);
     if (rc)
@@ -218,13 +247,13 @@ void stasis_ram_free(struct stasis_ram *ram)
 {
     if (!ram)
         return;
-    atomic_store(&ram->stop, true);
-    if (ram->has_background)
-        pthread_join(ram->background, NULL);
+    stasis_ram_hold(ram);
     stasis_ram_lazy_fini(ram);
     stasis_snap_free(ram->snap);
     pthread_cond_destroy(&ram->changed);
+    pthread_mutex_destroy(&ram->uffd_lock);
     pthread_mutex_destroy(&ram->lock);
+    free(ram->done);
     free(ram->pieces);
     free(ram);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The parts of RAM restore: ram.c (life, failure, metrics), ram_map.c and ram_lazy.c (the modes),
- * ram_fill.c (the background work of lazy).
+ * ram_fill.c (the background work of lazy), ram_finish.c (when memory leaves the process).
  */
 #ifndef STASIS_SNAP_RAM_H
 #define STASIS_SNAP_RAM_H
@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "object.h"
+#include "pool.h"
 #include "ram_io.h"
 #include "stasis/ram.h"
 
@@ -27,6 +28,13 @@ struct stasis_ram_piece {
     uint64_t end;
 };
 
+/* What has become of a chunk. A hint only: at worst work is done twice. */
+enum stasis_ram_done {
+    STASIS_RAM_TO_DO = 0,
+    STASIS_RAM_DONE,  /* MAP: verified; LAZY: in place, in small pages */
+    STASIS_RAM_MOVED, /* LAZY: in place with its whole block, as a huge page */
+};
+
 struct stasis_ram {
     struct stasis_snap *snap; /* a share of it */
     uint8_t *host[STASIS_RAM_REGION_MAX];
@@ -37,15 +45,19 @@ struct stasis_ram {
     struct stasis_ram_piece *pieces; /* ascending */
     size_t piece_count;
 
-    pthread_t background; /* verifies or fills */
+    pthread_t background; /* verifies or fills; made and joined by the owner of the object */
+    void *(*background_body)(void *);
     bool has_background;
-    _Atomic bool stop;
+    _Atomic bool stop;      /* the background shall end */
+    _Atomic bool finishing; /* the owner waits for what is left: nobody gives way */
 
     struct stasis_uffd uffd;
     pthread_t handler;
     bool has_handler;
     int stop_fd;
-    _Atomic bool *loaded; /* LAZY, by chunk: raw, and in place; a hint for the fill */
+    pthread_mutex_t uffd_lock; /* guards its closing */
+    _Atomic uint8_t *done;     /* enum stasis_ram_done, by chunk; NULL for COPY */
+    size_t collapsed;          /* LAZY: blocks looked at for it; the background's */
 
     uint64_t stored; /* bytes of RAM */
     _Atomic uint64_t populated, verified, faults;
@@ -72,7 +84,28 @@ const struct stasis_ram_piece *stasis_ram_piece_of(const struct stasis_ram *ram,
 /* Notes and reports the first failure. */
 void stasis_ram_fail(struct stasis_ram *ram, const struct stasis_error *err);
 
+/* All is verified, and in place. */
 void stasis_ram_complete(struct stasis_ram *ram);
+bool stasis_ram_is_complete(struct stasis_ram *ram);
+
+/* The first failure, or 0. */
+int stasis_ram_failure(struct stasis_ram *ram, struct stasis_error *err);
+
+/* Memory for ram->done. */
+int stasis_ram_done_init(struct stasis_ram *ram, struct stasis_error *err);
+
+/* Sets ram->done of chunk i; true: it was to do. */
+bool stasis_ram_set_done(struct stasis_ram *ram, uint64_t i, enum stasis_ram_done done);
+
+/* The background work ends after the piece that it is at, and is gone; it begins again where it
+ * was, if anything is left to do and the options allow it. For the owner of the object. */
+void stasis_ram_hold(struct stasis_ram *ram);
+void stasis_ram_release(struct stasis_ram *ram);
+
+/* stasis_ram_finish() while the background work is held. */
+int stasis_ram_finish_held(struct stasis_ram *ram, unsigned threads,
+                           bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                           struct stasis_error *err);
 
 /* Starts `body(ram)` as the background thread, unless the options forbid it. */
 int stasis_ram_start_background(struct stasis_ram *ram, void *(*body)(void *),
@@ -84,6 +117,14 @@ int stasis_ram_map(struct stasis_ram *ram, struct stasis_error *err);
 int stasis_ram_lazy(struct stasis_ram *ram, struct stasis_error *err);
 void stasis_ram_lazy_fini(struct stasis_ram *ram);
 
+/* The work of the mode as a job for a pool, which the caller may change before it runs it. What is
+ * done already is skipped. */
+struct stasis_pool_job stasis_ram_map_job(struct stasis_ram *ram);
+struct stasis_pool_job stasis_ram_fill_job(struct stasis_ram *ram);
+
+/* LAZY, all is in place: nobody needs to watch any more. */
+int stasis_ram_unwatch(struct stasis_ram *ram, struct stasis_error *err);
+
 /* ---- ram_lazy.c and ram_fill.c, for each other ---- */
 
 /* Does any of chunks first..end-1 have bytes in the file? */
@@ -94,13 +135,15 @@ int stasis_ram_install(struct stasis_ram *ram, uint64_t i, const uint8_t *from,
                        struct stasis_error *err);
 
 /* Chunk i is in place: counts it once. */
-void stasis_ram_loaded(struct stasis_ram *ram, uint64_t i);
+void stasis_ram_loaded(struct stasis_ram *ram, uint64_t i, enum stasis_ram_done how);
 
 /* Whoever touches watched memory from now on waits for ever, or until nobody watches it. */
 void stasis_ram_stop_handler(struct stasis_ram *ram);
 
-/* The background thread. */
+/* The one place that closes it. */
+void stasis_ram_close_uffd(struct stasis_ram *ram);
 
+/* The background thread. */
 void *stasis_ram_fill(void *arg);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The background work of LAZY: what nobody touches is loaded too, a block of 2 MiB at a time, so
- * that it becomes a huge page. It runs at a lower priority, and gives half of the time away while
- * faults come in: the guest must never be slower for it.
+ * that it becomes a huge page. It gives half of the time away while faults come in. It has no lower
+ * priority than others: most of what it does takes a lock of the address space, and whoever has the
+ * processor instead of it would make the guest, and a freeze, wait for that lock.
  */
 #include "ram.h"
 
@@ -12,9 +13,6 @@
 
 #define SLEEP_MAX_US 10000u
 
-/* Of MADV_COLLAPSE at a time, so that the end of the VM does not wait long for it. */
-#define COLLAPSE_LEN (32 * STASIS_HUGE_PAGE)
-
 /* Nobody has touched any of it, and it is one huge page of the host. */
 static bool is_whole(const struct stasis_ram *ram, uint64_t first, uint64_t end)
 {
@@ -23,7 +21,7 @@ static bool is_whole(const struct stasis_ram *ram, uint64_t first, uint64_t end)
         (uintptr_t)stasis_ram_chunk_host(ram, first) % STASIS_HUGE_PAGE)
         return false;
     for (uint64_t i = first; i < end; i++)
-        if (atomic_load(&ram->loaded[i]))
+        if (atomic_load(&ram->done[i]))
             return false;
     return true;
 }
@@ -36,7 +34,7 @@ static bool move(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *
                          STASIS_HUGE_PAGE) != STASIS_HUGE_PAGE)
         return false;
     for (uint64_t i = first; i < end; i++)
-        stasis_ram_loaded(ram, i);
+        stasis_ram_loaded(ram, i, STASIS_RAM_MOVED);
     return true;
 }
 
@@ -48,7 +46,7 @@ static int copy(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *s
 
     for (uint64_t i = first; i < end && !rc; i++) {
         if (stasis_index_get(&ram->snap->index, i).kind == STASIS_CHUNK_ZERO ||
-            atomic_load(&ram->loaded[i]))
+            atomic_load(&ram->done[i]))
             continue; /* zero chunks become zero by themselves once nobody watches */
         rc = atomic_load(&ram->stop) ? STASIS_ERR_CANCELLED
                                      : stasis_snap_read_chunks(ram->snap, i, i + 1, scratch, err);
@@ -72,13 +70,19 @@ static int fill_block(struct stasis_ram *ram, uint64_t first, uint64_t end, uint
     return copy(ram, first, end, scratch, err);
 }
 
-/* Sleeps as long as the last block took if somebody waited for memory meanwhile. */
-static void give_way(const struct stasis_ram *ram, uint64_t faults, uint64_t since_us)
+/* Sleeps as long as the last piece of work took. */
+static void rest(uint64_t since_us)
 {
     uint64_t took = stasis_ram_io_now_us() - since_us;
 
-    if (atomic_load(&ram->faults) != faults)
-        stasis_ram_io_sleep_us(took < SLEEP_MAX_US ? (unsigned)took : SLEEP_MAX_US);
+    stasis_ram_io_sleep_us(took < SLEEP_MAX_US ? (unsigned)took : SLEEP_MAX_US);
+}
+
+/* If somebody waited for memory meanwhile. */
+static void give_way(const struct stasis_ram *ram, uint64_t faults, uint64_t since_us)
+{
+    if (atomic_load(&ram->faults) != faults && !atomic_load(&ram->finishing))
+        rest(since_us);
 }
 
 /* ---- blocks, counted through all regions ---- */
@@ -138,7 +142,7 @@ static int fill_blocks(void *ctx, uint64_t block, uint64_t block_end, struct sta
 /* ---- the end: nobody needs to watch any more ---- */
 
 /* The handler first: it must not meet memory that nobody watches. Who waits meanwhile is woken. */
-static int unwatch(struct stasis_ram *ram, struct stasis_error *err)
+int stasis_ram_unwatch(struct stasis_ram *ram, struct stasis_error *err)
 {
     stasis_ram_stop_handler(ram);
     for (size_t p = 0; p < ram->piece_count; p++) {
@@ -151,48 +155,73 @@ static int unwatch(struct stasis_ram *ram, struct stasis_error *err)
                                      ram->snap->name);
         stasis_ram_io_fork(host, len, true);
     }
-    stasis_uffd_close(&ram->uffd);
+    stasis_ram_close_uffd(ram);
     return 0;
 }
 
-/* Blocks that were loaded by faults are small pages. */
+/* In small pages, since a fault was faster, or the kernel cannot move pages. */
+static bool is_small(const struct stasis_ram *ram, uint64_t first, uint64_t end)
+{
+    if (end - first != STASIS_BLOCK_CHUNKS || !stasis_ram_is_stored(ram, first, end))
+        return false;
+    for (uint64_t i = first; i < end; i++)
+        if (atomic_load(&ram->done[i]) == STASIS_RAM_MOVED)
+            return false;
+    return true;
+}
+
+/* One block at a time, with a pause behind each: the kernel holds a lock of the address space all
+ * the while, in which it may wait for every processor. */
 static void collapse(struct stasis_ram *ram)
 {
-    for (size_t p = 0; p < ram->piece_count; p++) {
-        const struct stasis_ram_piece *piece = &ram->pieces[p];
-        uint8_t *host = stasis_ram_chunk_host(ram, piece->first);
-        uint64_t left = stasis_ram_chunks_len(ram, piece->first, piece->end);
+    uint64_t count = block_count(&ram->snap->index);
 
-        while (left && !atomic_load(&ram->stop)) {
-            uint64_t len = left < COLLAPSE_LEN ? left : COLLAPSE_LEN;
+    for (; ram->collapsed < count && !atomic_load(&ram->stop); ram->collapsed++) {
+        uint64_t now = stasis_ram_io_now_us();
+        uint64_t first;
+        uint64_t end;
 
-            stasis_ram_io_collapse(host, len);
-            host += len;
-            left -= len;
-        }
+        block_chunks(&ram->snap->index, ram->collapsed, &first, &end);
+        if (!is_small(ram, first, end))
+            continue;
+        stasis_ram_io_collapse(stasis_ram_chunk_host(ram, first), STASIS_HUGE_PAGE);
+        rest(now);
     }
+}
+
+struct stasis_pool_job stasis_ram_fill_job(struct stasis_ram *ram)
+{
+    return (struct stasis_pool_job){.count = block_count(&ram->snap->index),
+                                    .grain = 4,
+                                    .threads = ram->opts.threads,
+                                    .work = fill_blocks,
+                                    .ctx = ram};
+}
+
+static int fill(struct stasis_ram *ram, struct stasis_error *err)
+{
+    struct stasis_pool_job job = stasis_ram_fill_job(ram);
+    int rc;
+
+    if (stasis_ram_is_complete(ram))
+        return 0;
+    rc = stasis_pool_run(&job, err);
+    if (!rc)
+        rc = stasis_ram_unwatch(ram, err);
+    if (!rc)
+        stasis_ram_complete(ram);
+    return rc;
 }
 
 void *stasis_ram_fill(void *arg)
 {
     struct stasis_ram *ram = arg;
-    struct stasis_pool_job job = {.count = block_count(&ram->snap->index),
-                                  .grain = 4,
-                                  .threads = ram->opts.threads,
-                                  .work = fill_blocks,
-                                  .ctx = ram};
     struct stasis_error err = {0};
-    int rc;
+    int rc = fill(ram, &err);
 
-    stasis_ram_io_yield();
-    rc = stasis_pool_run(&job, &err);
     if (!rc)
-        rc = unwatch(ram, &err);
-    if (!rc) {
         collapse(ram);
-        stasis_ram_complete(ram);
-    } else if (rc != STASIS_ERR_CANCELLED) {
+    else if (rc != STASIS_ERR_CANCELLED)
         stasis_ram_fail(ram, &err);
-    }
     return NULL;
 }

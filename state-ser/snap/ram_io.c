@@ -37,7 +37,8 @@ struct uffd_poison {
 #define IOCTL_POISON         _IOWR(UFFDIO, POISON_NR, struct uffd_poison)
 #define IOCTL_NEW            _IO(0xAA, 0x00)
 #define MOVE_ALLOW_SRC_HOLES (UINT64_C(1) << 1)
-#define FILL_PRIORITY        10
+#define LOW_PRIORITY         10
+#define HIGH_PRIORITY        (-15)
 
 /* ---- mappings ---- */
 
@@ -108,7 +109,12 @@ void stasis_ram_io_collapse(uint8_t *host, size_t len)
 void stasis_ram_io_yield(void)
 {
     /* On Linux a nice value is a thread's own. */
-    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), FILL_PRIORITY);
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), LOW_PRIORITY);
+}
+
+void stasis_ram_io_hurry(void)
+{
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), HIGH_PRIORITY);
 }
 
 void stasis_ram_io_sleep_us(unsigned us)
@@ -272,6 +278,13 @@ int stasis_uffd_poison(const struct stasis_uffd *uffd, uint8_t *host, size_t len
         return -1;
     }
     return ioctl(uffd->fd, IOCTL_POISON, &poison);
+}
+
+void stasis_uffd_wake(const struct stasis_uffd *uffd, uint8_t *host, size_t len)
+{
+    struct uffdio_range range = {.start = (uintptr_t)host, .len = len};
+
+    (void)ioctl(uffd->fd, UFFDIO_WAKE, &range);
 }
 
 int stasis_ram_io_event(void)

@@ -37,8 +37,12 @@ void stasis_ram_io_fork(uint8_t *host, size_t len, bool inherit);
 /* Makes huge pages of small ones where it can (since Linux 6.1). */
 void stasis_ram_io_collapse(uint8_t *host, size_t len);
 
-/* The calling thread gives way to others. */
+/* The calling thread gives way to others: for one that takes no lock which others wait for. */
 void stasis_ram_io_yield(void);
+
+/* The calling thread is waited for by those that touch memory: it goes before others, as far as
+ * that is permitted. */
+void stasis_ram_io_hurry(void);
 void stasis_ram_io_sleep_us(unsigned us);
 uint64_t stasis_ram_io_now_us(void);
 
@@ -73,6 +77,9 @@ size_t stasis_uffd_move(const struct stasis_uffd *uffd, uint8_t *host, uint8_t *
 
 /* Who touches these pages gets SIGBUS. */
 int stasis_uffd_poison(const struct stasis_uffd *uffd, uint8_t *host, size_t len);
+
+/* Whoever waits for these pages looks again. */
+void stasis_uffd_wake(const struct stasis_uffd *uffd, uint8_t *host, size_t len);
 
 /* An event descriptor to stop waiting by. */
 int stasis_ram_io_event(void);

@@ -61,9 +61,10 @@ static int plan(struct stasis_ram *ram, struct stasis_error *err)
     bool fits;
 
     ram->pieces = calloc(STASIS_RAM_PIECES_MAX, sizeof(*ram->pieces));
-    ram->loaded = calloc(index->chunk_count + 1, sizeof(*ram->loaded));
-    if (!ram->pieces || !ram->loaded)
+    if (!ram->pieces)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan the loading of RAM");
+    if (stasis_ram_done_init(ram, err))
+        return STASIS_ERR_NOMEM;
     do {
         ram->piece_count = 0;
         fits = true;
@@ -102,11 +103,11 @@ static uint64_t chunk_of(const struct stasis_ram *ram, uint64_t address)
     return index->regions[r].first_chunk + (address - (uintptr_t)ram->host[r]) / STASIS_CHUNK_SIZE;
 }
 
-void stasis_ram_loaded(struct stasis_ram *ram, uint64_t i)
+void stasis_ram_loaded(struct stasis_ram *ram, uint64_t i, enum stasis_ram_done how)
 {
     struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
 
-    if (chunk.kind == STASIS_CHUNK_ZERO || atomic_exchange(&ram->loaded[i], true))
+    if (chunk.kind == STASIS_CHUNK_ZERO || !stasis_ram_set_done(ram, i, how))
         return;
     atomic_fetch_add(&ram->populated, chunk.size);
     atomic_fetch_add(&ram->verified, chunk.size);
@@ -123,11 +124,11 @@ int stasis_ram_install(struct stasis_ram *ram, uint64_t i, const uint8_t *from,
                                  "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64
                                  ": putting it in place",
                                  ram->snap->name, i, chunk.gpa);
-    stasis_ram_loaded(ram, i);
+    stasis_ram_loaded(ram, i, STASIS_RAM_DONE);
     return 0;
 }
 
-/* Without a look at `loaded`: at worst a chunk is read twice, and what is in place stays. */
+/* Without a look at `done`: at worst a chunk is read twice, and what is in place stays. */
 static void serve(struct stasis_ram *ram, uint64_t i, uint8_t *buf)
 {
     struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
@@ -150,6 +151,7 @@ static void *handle(void *arg)
     uint64_t address;
     int rc = -1;
 
+    stasis_ram_io_hurry();
     if (!buf)
         errno = ENOMEM;
     while (buf && (rc = stasis_uffd_wait(&ram->uffd, ram->stop_fd, &address)) > 0) {
@@ -221,19 +223,33 @@ void stasis_ram_stop_handler(struct stasis_ram *ram)
     ram->has_handler = false;
 }
 
+/* Forbidden first: who is woken meets a fault, where missing pages would be zeros. The threads of
+ * the engine are left alone: one may hang in a read for ever, and who ends them is free(). */
 void stasis_ram_abandon(struct stasis_ram *ram)
 {
-    stasis_ram_stop_handler(ram);
-    /* Closing wakes who still waits, and what is missing would then be zeros. */
-    for (size_t p = 0; ram->uffd.fd >= 0 && p < ram->piece_count; p++)
-        stasis_ram_io_forbid(stasis_ram_chunk_host(ram, ram->pieces[p].first),
-                             stasis_ram_chunks_len(ram, ram->pieces[p].first, ram->pieces[p].end));
+    pthread_mutex_lock(&ram->uffd_lock);
+    for (size_t p = 0; ram->uffd.fd >= 0 && p < ram->piece_count; p++) {
+        const struct stasis_ram_piece *piece = &ram->pieces[p];
+        uint8_t *host = stasis_ram_chunk_host(ram, piece->first);
+        uint64_t len = stasis_ram_chunks_len(ram, piece->first, piece->end);
+
+        stasis_ram_io_forbid(host, len);
+        stasis_uffd_wake(&ram->uffd, host, len);
+    }
+    pthread_mutex_unlock(&ram->uffd_lock);
+}
+
+void stasis_ram_close_uffd(struct stasis_ram *ram)
+{
+    pthread_mutex_lock(&ram->uffd_lock);
     stasis_uffd_close(&ram->uffd);
+    pthread_mutex_unlock(&ram->uffd_lock);
 }
 
 void stasis_ram_lazy_fini(struct stasis_ram *ram)
 {
+    stasis_ram_stop_handler(ram);
     stasis_ram_abandon(ram);
+    stasis_ram_close_uffd(ram);
     stasis_io_close(ram->stop_fd);
-    free(ram->loaded);
 }

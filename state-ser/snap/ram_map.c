@@ -109,12 +109,13 @@ static int verify_chunk(struct stasis_ram *ram, uint64_t i, uint8_t *buf, struct
     struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
     int rc = 0;
 
-    if (!piece)
+    if (!piece || atomic_load(&ram->done[i]))
         return 0;
     if (chunk.kind == STASIS_CHUNK_ZERO)
-        return verify_gap(ram, piece, i, buf, err);
-    rc = stasis_snap_read_chunks(ram->snap, i, i + 1, buf, err);
-    if (!rc)
+        rc = verify_gap(ram, piece, i, buf, err);
+    else
+        rc = stasis_snap_read_chunks(ram->snap, i, i + 1, buf, err);
+    if (!rc && stasis_ram_set_done(ram, i, STASIS_RAM_DONE) && chunk.kind != STASIS_CHUNK_ZERO)
         atomic_fetch_add(&ram->verified, chunk.size);
     return rc;
 }
@@ -133,17 +134,24 @@ static int verify_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_
     return rc;
 }
 
+struct stasis_pool_job stasis_ram_map_job(struct stasis_ram *ram)
+{
+    return (struct stasis_pool_job){.count = ram->snap->index.chunk_count,
+                                    .grain = STASIS_GRAIN,
+                                    .threads = ram->opts.threads,
+                                    .work = verify_chunks,
+                                    .ctx = ram};
+}
+
 static void *verify(void *arg)
 {
     struct stasis_ram *ram = arg;
-    struct stasis_pool_job job = {.count = ram->snap->index.chunk_count,
-                                  .grain = STASIS_GRAIN,
-                                  .threads = ram->opts.threads,
-                                  .work = verify_chunks,
-                                  .ctx = ram};
+    struct stasis_pool_job job = stasis_ram_map_job(ram);
     struct stasis_error err = {0};
     int rc;
 
+    if (stasis_ram_is_complete(ram))
+        return NULL;
     stasis_ram_io_yield();
     rc = stasis_pool_run(&job, &err);
     if (rc && rc != STASIS_ERR_CANCELLED)
@@ -203,6 +211,8 @@ int stasis_ram_map(struct stasis_ram *ram, struct stasis_error *err)
     rc = map_pieces(ram, err);
     if (rc > 0)
         return give_way(ram, "the file system cannot map files");
+    if (!rc)
+        rc = stasis_ram_done_init(ram, err);
     if (!rc && ram->piece_count == 0)
         stasis_ram_complete(ram);
     else if (!rc)

@@ -12,6 +12,7 @@
 #include "codec.h"
 #include "io.h"
 #include "pool.h"
+#include "ram.h"
 #include "stasis/schema_set.h"
 #include "writer.h"
 
@@ -366,8 +367,16 @@ int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_sink *s
                       struct stasis_error *err)
 {
     struct stasis_writer w = {.snap = snap, .sink = sink, .opts = *opts, .index = snap->index};
-    int rc = prepare(&w, err);
+    struct stasis_ram *source = snap->ram_source;
+    int rc = 0;
 
+    /* Before the first byte: what is written is believed. */
+    if (source) {
+        stasis_ram_hold(source);
+        rc = stasis_ram_finish_held(source, opts->threads, opts->progress, opts->ctx, err);
+    }
+    if (!rc)
+        rc = prepare(&w, err);
     if (!rc)
         rc = sink->streamed ? write_stream(&w, err) : write_file(&w, err);
     if (!rc)
@@ -376,6 +385,8 @@ int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_sink *s
     free(w.schema);
     if (w.index.bytes != snap->index.bytes)
         stasis_index_fini(&w.index);
+    if (source)
+        stasis_ram_release(source);
     return rc;
 }
 

@@ -186,6 +186,10 @@ void stasis_session_snapshot(struct stasis_session *session)
     rc = save(session, &stats, &err);
     /* A save that was called off has not failed. */
     session->save_status = rc == STASIS_ERR_CANCELLED ? 0 : stasis_err_exit_status(rc);
+    if (rc && atomic_load(&session->machine.end) != STASIS_END_NONE) { /* its memory is damaged */
+        stasis_say("no snapshot taken: the guest has ended");
+        return;
+    }
     if (rc) {
         stasis_say("%s; the guest goes on", err.msg);
         session->metrics.freezes_failed++;

@@ -14,6 +14,7 @@
 
 #include "vmm/base/clock.h"
 #include "vmm/arch/arch.h"
+#include "vmm/snapshot/ram_failure.h"
 
 /* Adds one record, unless `rc` says that its state could not be read. */
 static int add(struct stasis_records *records, const struct stasis_schema *schema,
@@ -133,6 +134,7 @@ static int add_ram(struct stasis_snap *snap, const struct stasis_machine *machin
 {
     int rc = 0;
 
+    stasis_snap_set_ram_source(snap, stasis_ram_failure_ram(machine));
     for (uint32_t i = 0; !rc && i < machine->memory.region_count; i++) {
         const struct stasis_memory_region *region = &machine->memory.regions[i];
 

@@ -24,14 +24,15 @@ enum stasis_ram_mode {
 struct stasis_ram_opts {
     size_t size; /* sizeof(struct stasis_ram_opts): lets the struct grow */
     enum stasis_ram_mode mode;
-    unsigned threads;   /* of copy, fill and verification; 0: one per core */
-    bool no_background; /* LAZY: load what is touched only; MAP: verify nothing */
+    unsigned threads; /* of copy, fill and verification; 0: one per core */
+    /* LAZY: load what is touched only; MAP: verify nothing before stasis_ram_finish(). */
+    bool no_background;
 
-    /* Called once, from a thread of the engine, when a chunk turns out bad or can no longer be
-     * had: the guest must not go on. What is not there is never shown as zeros: who touches it gets
-     * SIGBUS (LAZY, where the kernel has UFFDIO_POISON; MAP of a truncated file), or waits
-     * until the memory is detached or the process ends. Must not call stasis_ram_free(). May be
-     * NULL. */
+    /* Called once, from a thread of the engine or within stasis_ram_finish() and saves, when a
+     * chunk turns out bad or can no longer be had: the guest must not go on. What is not there is
+     * never shown as zeros: who touches it gets SIGBUS (LAZY, where the kernel has UFFDIO_POISON;
+     * MAP of a truncated file), or waits until the memory is detached or the process ends. Must not
+     * call stasis_ram_free(). May be NULL. */
     void (*failed)(void *ctx, const struct stasis_error *err);
     void *ctx;
 };
@@ -60,8 +61,26 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_attach(struct stasis_snap *snap, 
 STASIS_EXPORT void stasis_ram_free(struct stasis_ram *ram);
 
 /* After a failure: whoever waits for memory is sent away with a fault (EFAULT from KVM), never with
- * zeros. Without it KVM may wait, on kernels without UFFDIO_POISON, and not let the process end. */
+ * zeros. Without it KVM may wait, on kernels without UFFDIO_POISON, and not let the process end.
+ * Waits for no thread of the engine. Any thread, until stasis_ram_free() begins. */
 STASIS_EXPORT void stasis_ram_abandon(struct stasis_ram *ram);
+
+/* Memory must not leave this process less verified than its reader expects: verifies, and loads
+ * (LAZY), now and at the caller's priority all that is not yet, with `threads` threads (0: one per
+ * core). Whoever copies the memory elsewhere calls this first; saves of a snapshot that was told
+ * its source do it themselves. `progress` (may be NULL) gets bytes of stored RAM done and in all,
+ * on the caller's thread; false ends it with STASIS_ERR_CANCELLED, and the background work goes on.
+ * STASIS_ERR_CORRUPT names the chunk; that is a failure as any other: `failed` is called. For the
+ * thread that owns the object. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_finish(struct stasis_ram *ram, unsigned threads,
+                                                      bool (*progress)(void *ctx, uint64_t done,
+                                                                       uint64_t total),
+                                                      void *ctx, struct stasis_error *err);
+
+/* The RAM that was, or will be, added to `snap` is what `ram` loads. Each save then begins with
+ * stasis_ram_finish(), writes nothing if that fails, and holds back the background work until it
+ * ends. `ram` must live until the last save; NULL: no source. */
+STASIS_EXPORT void stasis_snap_set_ram_source(struct stasis_snap *snap, struct stasis_ram *ram);
 
 /* The mode in use, never AUTO. */
 STASIS_EXPORT enum stasis_ram_mode stasis_ram_mode(const struct stasis_ram *ram);
@@ -87,8 +106,8 @@ struct stasis_ram_metrics {
 STASIS_EXPORT void stasis_ram_get_metrics(const struct stasis_ram *ram,
                                           struct stasis_ram_metrics *ret_metrics);
 
-/* Waits for the background work. The failure, if there was one; STASIS_ERR_ARG without background
- * work that could end. */
+/* Waits for the background work to verify, and load (LAZY), all. The failure, if there was one;
+ * STASIS_ERR_ARG without background work that could end. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_wait(struct stasis_ram *ram,
                                                     struct stasis_error *err);
 
