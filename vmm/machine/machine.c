@@ -104,7 +104,8 @@ void stasis_machine_fini(struct stasis_machine *machine)
     machine->vcpus = NULL;
     stasis_devices_detach(&machine->devices);
     stasis_vm_fini(&machine->vm);
-    /* Who still waits for memory is a vCPU or a saver: none is left. */
+    /* Who still waits for memory is a vCPU or a saver: none is left. What this closes may still be
+     * ending the machine: end_fd comes after it. */
     if (machine->ram_ops)
         machine->ram_ops->close(machine->ram_ctx);
     machine->ram_ops = NULL;
@@ -147,13 +148,13 @@ void stasis_machine_resume(struct stasis_machine *machine)
 void stasis_machine_end(struct stasis_machine *machine, enum stasis_end end,
                         const struct stasis_error *error)
 {
-    int expected = STASIS_END_NONE;
     uint64_t one = 1;
 
-    if (!atomic_compare_exchange_strong(&machine->end, &expected, (int)end))
+    if (atomic_exchange(&machine->end_claimed, true))
         return;
     if (error)
         machine->end_error = *error;
+    atomic_store(&machine->end, (int)end);
     /* Cannot fail: the counter is far from full and the descriptor is ours. */
     (void)!write(machine->end_fd, &one, sizeof(one));
 }

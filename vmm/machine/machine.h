@@ -51,8 +51,9 @@ struct stasis_machine {
     uint64_t generation;           /* freezes behind this guest */
 
     int end_fd;                    /* eventfd: readable once the guest has ended */
-    _Atomic int end;               /* enum stasis_end */
-    struct stasis_error end_error; /* written before end_fd is signalled */
+    _Atomic bool end_claimed;      /* somebody writes the two below */
+    struct stasis_error end_error; /* to be read once `end` is not STASIS_END_NONE */
+    _Atomic int end;               /* enum stasis_end; set before end_fd is signalled */
 };
 
 /* Builds a machine that does not run yet: KVM VM, interrupt controllers, PIT, RAM (zero), vCPUs

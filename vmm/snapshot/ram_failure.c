@@ -29,10 +29,11 @@ struct guard {
     struct stasis_machine *machine;
     struct stasis_ram *ram;
     pthread_t watchdog;
-    bool started;
+    bool started;              /* written by a thread of the engine; read when these are gone */
     struct stasis_error error; /* why */
-    bool called_off;           /* under lock */
-    pthread_mutex_t lock;
+    pthread_mutex_t lock;      /* guards what follows, and `ram` against the watchdog */
+    bool closing;              /* the engine is being freed */
+    bool called_off;           /* all is done */
     pthread_cond_t changed;
 };
 
@@ -48,11 +49,16 @@ static void guard_init(struct guard *guard, struct stasis_machine *machine)
     pthread_condattr_destroy(&monotonic);
 }
 
-/* Waits for the watchdog's thread, and for the engine's. */
+/* The engine's threads first: until they are gone one may start the watchdog, and one that hangs in
+ * a read is what the watchdog is there for. From now on it leaves the engine alone. */
 static void guard_close(void *ctx)
 {
     struct guard *guard = ctx;
 
+    pthread_mutex_lock(&guard->lock);
+    guard->closing = true;
+    pthread_mutex_unlock(&guard->lock);
+    stasis_ram_free(guard->ram);
     if (guard->started) {
         pthread_mutex_lock(&guard->lock);
         guard->called_off = true;
@@ -60,7 +66,6 @@ static void guard_close(void *ctx)
         pthread_mutex_unlock(&guard->lock);
         pthread_join(guard->watchdog, NULL);
     }
-    stasis_ram_free(guard->ram);
     pthread_cond_destroy(&guard->changed);
     pthread_mutex_destroy(&guard->lock);
     free(guard);
@@ -86,26 +91,25 @@ static void *watch(void *arg)
 
     pthread_mutex_lock(&guard->lock);
     wait_for_end(guard, ORDERLY_END_S);
-    if (!guard->called_off && guard->ram) {
+    if (!guard->called_off && !guard->closing && guard->ram)
         stasis_ram_abandon(guard->ram);
-        wait_for_end(guard, ORDERLY_END_S);
-    }
+    wait_for_end(guard, ORDERLY_END_S);
     if (!guard->called_off)
         die(&guard->error);
     pthread_mutex_unlock(&guard->lock);
     return NULL;
 }
 
-/* For struct stasis_ram_opts. */
+/* For struct stasis_ram_opts. The end last: whoever sees it may begin to free all this. */
 static void failed(void *ctx, const struct stasis_error *err)
 {
     struct guard *guard = ctx;
 
     guard->error = *err;
-    stasis_machine_end(guard->machine, STASIS_END_CRASHED, err);
     guard->started = !pthread_create(&guard->watchdog, NULL, watch, guard);
     if (!guard->started)
         die(err);
+    stasis_machine_end(guard->machine, STASIS_END_CRASHED, err);
 }
 
 static bool is_lost(void *ctx, const void *host, struct stasis_error *ret_err)
@@ -123,6 +127,8 @@ int stasis_ram_failure_attach(struct stasis_machine *machine, struct stasis_snap
 {
     struct guard *guard = calloc(1, sizeof(*guard));
     struct stasis_ram_opts with_failed = *opts;
+    struct stasis_ram *ram;
+    int rc;
 
     if (!guard)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to load RAM");
@@ -132,7 +138,11 @@ int stasis_ram_failure_attach(struct stasis_machine *machine, struct stasis_snap
     /* First: the engine may fail before it returns. */
     machine->ram_ctx = guard;
     machine->ram_ops = &ram_ops;
-    return stasis_ram_attach(snap, hosts, &with_failed, &guard->ram, err);
+    rc = stasis_ram_attach(snap, hosts, &with_failed, &ram, err);
+    pthread_mutex_lock(&guard->lock);
+    guard->ram = rc ? NULL : ram;
+    pthread_mutex_unlock(&guard->lock);
+    return rc;
 }
 
 struct stasis_ram *stasis_ram_failure_ram(const struct stasis_machine *machine)

@@ -6,6 +6,8 @@
 #include "tests/state-ser/snap/ram_rig.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -335,6 +337,66 @@ static void save_meets_no_background_work(void **state)
     scene_fini(&scene);
 }
 
+/* ---- a read that hangs ---- */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint64_t at; /* offset of the read that waits until this is 0 */
+    bool hangs;
+} hanging = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+ssize_t __real_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
+ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
+
+ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset)
+{
+    pthread_mutex_lock(&hanging.lock);
+    while (hanging.at && hanging.at == offset) {
+        hanging.hangs = true;
+        pthread_cond_broadcast(&hanging.changed);
+        pthread_cond_wait(&hanging.changed, &hanging.lock);
+    }
+    pthread_mutex_unlock(&hanging.lock);
+    return __real_stasis_io_pread(fd, buf, len, offset);
+}
+
+static void *touch_it(void *at)
+{
+    return (void *)(uintptr_t)touch(at);
+}
+
+/* Who waits for memory is sent away although the thread that serves it does not come back. */
+static void abandoning_waits_for_no_thread(void **state)
+{
+    struct scene scene;
+    pthread_t toucher;
+    struct rig rig;
+    void *result;
+
+    (void)state;
+    if (!has_lazy())
+        return;
+    scene_init(&scene);
+    scene_attach(&scene, &rig, STASIS_RAM_LAZY, false);
+    hanging.at = scene.last + 1 - STASIS_CHUNK_SIZE;
+    assert_int_equal(
+        pthread_create(&toucher, NULL, touch_it, (uint8_t *)rig.host[0] + rig.size[0] - 1), 0);
+    pthread_mutex_lock(&hanging.lock);
+    while (!hanging.hangs)
+        pthread_cond_wait(&hanging.changed, &hanging.lock);
+    pthread_mutex_unlock(&hanging.lock);
+    stasis_ram_abandon(rig.ram);
+    assert_int_equal(pthread_join(toucher, &result), 0);
+    assert_int_equal((uintptr_t)result, SIGSEGV);
+    pthread_mutex_lock(&hanging.lock);
+    hanging.at = 0;
+    pthread_cond_broadcast(&hanging.changed);
+    pthread_mutex_unlock(&hanging.lock);
+    rig_fini(&rig);
+    scene_fini(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +404,7 @@ int main(void)
         cmocka_unit_test(finish_says_what_a_copy_of_memory_is_worth),
         cmocka_unit_test(cancelled_finish_leaves_all_as_it_was),
         cmocka_unit_test(save_meets_no_background_work),
+        cmocka_unit_test(abandoning_waits_for_no_thread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

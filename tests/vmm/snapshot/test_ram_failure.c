@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The order in which a machine ends whose memory is lost, without KVM: a machine that is memory and
+ * nothing else, with threads and reads that are held back at the moments that matter.
+ */
+#include "tests/state-ser/snap/ram_rig.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vmm/machine/machine.h"
+#include "vmm/snapshot/ram_failure.h"
+
+#define CHUNKS 4u
+#define BAD    2u /* the damaged chunk */
+
+/* ---- a machine of memory ---- */
+
+struct scene {
+    struct stasis_machine machine;
+    char path[128];
+    void *host;
+    uint64_t offset[CHUNKS]; /* of chunks in the file */
+};
+
+static struct scene scene; /* as a whole: threads of a child use it until it ends */
+
+static void damage(void)
+{
+    int fd = open(scene.path, O_RDWR | O_CLOEXEC);
+    uint8_t byte;
+
+    assert_int_equal(pread(fd, &byte, 1, (off_t)scene.offset[BAD]), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)scene.offset[BAD]), 1);
+    close(fd);
+}
+
+static void make_file(void)
+{
+    struct stasis_error err = {0};
+    struct stasis_snap *snap;
+    struct built built;
+
+    snprintf(scene.path, sizeof(scene.path), "%s/ram.snap", folder_make());
+    built_init(&built);
+    built_add(&built, 0, CHUNKS * STASIS_CHUNK_SIZE);
+    fill_random(built.ram[0], CHUNKS * STASIS_CHUNK_SIZE, 1);
+    if (stasis_snap_save(built.snap, scene.path, NULL, NULL, &err) ||
+        stasis_snap_open(scene.path, NULL, &snap, &err))
+        fail_msg("%s", err.msg);
+    for (unsigned i = 0; i < CHUNKS; i++)
+        scene.offset[i] = stasis_snap_chunk_at(snap, i).offset;
+    stasis_snap_free(snap);
+    built_fini(&built);
+    damage();
+}
+
+static void attach(enum stasis_ram_mode mode, bool background)
+{
+    const struct stasis_ram_opts opts = {
+        .size = sizeof(opts), .mode = mode, .threads = 1, .no_background = !background};
+    struct stasis_error err = {0};
+    struct stasis_snap *snap;
+
+    if (stasis_snap_open(scene.path, NULL, &snap, &err))
+        fail_msg("%s", err.msg);
+    scene.host = mmap(NULL, CHUNKS * STASIS_CHUNK_SIZE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(scene.host != MAP_FAILED);
+    memset(&scene.machine, 0, sizeof(scene.machine));
+    scene.machine.vm.fd = scene.machine.kvm.fd = -1;
+    scene.machine.end_fd = eventfd(0, EFD_CLOEXEC);
+    pthread_mutex_init(&scene.machine.lock, NULL);
+    if (stasis_ram_failure_attach(&scene.machine, snap, &scene.host, &opts, &err))
+        fail_msg("%s", err.msg);
+    stasis_snap_free(snap);
+}
+
+static void wait_for_end(void)
+{
+    uint64_t count;
+
+    assert_int_equal(read(scene.machine.end_fd, &count, sizeof(count)), sizeof(count));
+    assert_int_equal(atomic_load(&scene.machine.end), STASIS_END_CRASHED);
+    assert_int_equal(scene.machine.end_error.code, STASIS_ERR_CORRUPT);
+    assert_non_null(strstr(scene.machine.end_error.msg, "chunk 2,"));
+}
+
+static void scene_fini(void)
+{
+    munmap(scene.host, CHUNKS * STASIS_CHUNK_SIZE);
+    folder_remove();
+}
+
+/* ---- threads and reads, watched ---- */
+
+static struct {
+    bool on;
+    bool hold_watchdog; /* until fini() joins its first thread */
+    unsigned created, joined;
+    int end_at_watchdog; /* machine.end when the watchdog was made */
+    uint64_t hang_at;    /* a read of this offset never returns */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool hangs;
+} watched = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *),
+                          void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *),
+                          void *arg);
+int __real_pthread_join(pthread_t thread, void **result);
+int __wrap_pthread_join(pthread_t thread, void **result);
+ssize_t __real_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
+ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
+
+/* The second thread made is the watchdog: the first is the engine's. */
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *),
+                          void *arg)
+{
+    pthread_mutex_lock(&watched.lock);
+    if (watched.on && ++watched.created == 2) {
+        watched.end_at_watchdog = atomic_load(&scene.machine.end);
+        while (watched.hold_watchdog && !watched.joined)
+            pthread_cond_wait(&watched.changed, &watched.lock);
+    }
+    pthread_mutex_unlock(&watched.lock);
+    return __real_pthread_create(thread, attr, body, arg);
+}
+
+int __wrap_pthread_join(pthread_t thread, void **result)
+{
+    pthread_mutex_lock(&watched.lock);
+    if (watched.on) {
+        watched.joined++;
+        pthread_cond_broadcast(&watched.changed);
+    }
+    pthread_mutex_unlock(&watched.lock);
+    return __real_pthread_join(thread, result);
+}
+
+ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset)
+{
+    pthread_mutex_lock(&watched.lock);
+    while (watched.hang_at && offset == watched.hang_at) {
+        watched.hangs = true;
+        pthread_cond_broadcast(&watched.changed);
+        pthread_cond_wait(&watched.changed, &watched.lock);
+    }
+    pthread_mutex_unlock(&watched.lock);
+    return __real_stasis_io_pread(fd, buf, len, offset);
+}
+
+static void wait_for_hang(void)
+{
+    pthread_mutex_lock(&watched.lock);
+    while (!watched.hangs)
+        pthread_cond_wait(&watched.changed, &watched.lock);
+    pthread_mutex_unlock(&watched.lock);
+}
+
+static void watch_threads(bool hold_watchdog)
+{
+    watched.created = watched.joined = 0;
+    watched.hold_watchdog = hold_watchdog;
+    watched.on = true;
+}
+
+/* ---- cases ---- */
+
+static void watchdog_is_there_before_the_end_is_known(void **state)
+{
+    (void)state;
+    make_file();
+    watch_threads(false);
+    attach(STASIS_RAM_MAP, true);
+    wait_for_end();
+    stasis_machine_fini(&scene.machine);
+    watched.on = false;
+    assert_int_equal(watched.created, 2);
+    assert_int_equal(watched.joined, 2);
+    assert_int_equal(watched.end_at_watchdog, STASIS_END_NONE);
+    scene_fini();
+}
+
+/* The owner frees the machine while the engine's thread is about to make the watchdog. */
+static void no_thread_outlives_the_machine(void **state)
+{
+    (void)state;
+    make_file();
+    watch_threads(true);
+    attach(STASIS_RAM_MAP, true);
+    stasis_machine_fini(&scene.machine);
+    watched.on = false;
+    assert_int_equal(watched.joined, watched.created);
+    scene_fini();
+}
+
+static void *end_machine(void *arg)
+{
+    const struct stasis_error err = {.code = STASIS_ERR_GUEST, .msg = "because"};
+
+    (void)arg;
+    stasis_machine_end(&scene.machine, STASIS_END_CRASHED, &err);
+    return NULL;
+}
+
+/* Whoever sees the end finds its error, whoever told it. */
+static void end_is_published_with_its_error(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 200; round++) {
+        pthread_t threads[4];
+
+        memset(&scene.machine, 0, sizeof(scene.machine));
+        scene.machine.end_fd = eventfd(0, EFD_CLOEXEC);
+        for (unsigned i = 0; i < 4; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, end_machine, NULL), 0);
+        while (atomic_load(&scene.machine.end) == STASIS_END_NONE)
+            ;
+        assert_string_equal(scene.machine.end_error.msg, "because");
+        for (unsigned i = 0; i < 4; i++)
+            pthread_join(threads[i], NULL);
+        close(scene.machine.end_fd);
+    }
+}
+
+static void park(int number)
+{
+    (void)number;
+    for (;;)
+        pause();
+}
+
+static void *touch_for_ever(void *arg)
+{
+    return (void *)(uintptr_t) * (const volatile uint8_t *)arg;
+}
+
+/* The handler meets the damaged chunk, and then hangs in a read. */
+static void hang_and_end(void)
+{
+    pthread_t threads[2];
+
+    (void)alarm(120);
+    (void)signal(SIGBUS, park);
+    watched.hang_at = scene.offset[BAD + 1];
+    attach(STASIS_RAM_LAZY, false);
+    for (unsigned i = 0; i < 2; i++) {
+        if (pthread_create(&threads[i], NULL, touch_for_ever,
+                           (uint8_t *)scene.host + (BAD + i) * (size_t)STASIS_CHUNK_SIZE))
+            _exit(1);
+        if (!i)
+            wait_for_end();
+    }
+    wait_for_hang();
+    stasis_machine_fini(&scene.machine);
+    _exit(0);
+}
+
+static void hanging_read_does_not_keep_the_process(void **state)
+{
+    int status;
+    pid_t child;
+
+    (void)state;
+    if (!has_lazy())
+        return;
+    make_file();
+    child = fork();
+    assert_true(child >= 0);
+    if (!child)
+        hang_and_end();
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), stasis_err_exit_status(STASIS_ERR_CORRUPT));
+    folder_remove();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(watchdog_is_there_before_the_end_is_known),
+        cmocka_unit_test(no_thread_outlives_the_machine),
+        cmocka_unit_test(end_is_published_with_its_error),
+        cmocka_unit_test(hanging_read_does_not_keep_the_process),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
