@@ -26,8 +26,8 @@
  *
  * Threads: calls on one sink are serialised by the caller (the serial port's lock).
  */
-#ifndef STASIS_VMM_SERIAL_OUT_H
-#define STASIS_VMM_SERIAL_OUT_H
+#ifndef STASIS_VMM_SERIAL_SINK_H
+#define STASIS_VMM_SERIAL_SINK_H
 
 #include <stdbool.h>
 #include <stddef.h>

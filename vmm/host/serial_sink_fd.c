@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,16 +26,34 @@ static size_t give_up(struct stasis_serial_sink *out, size_t len)
     return write_gone(out, NULL, len);
 }
 
-/* POLLERR: nobody can read a pipe or socket any more; POLLHUP: a terminal was hung up. */
-enum readiness { BUSY, READY, GONE };
+/* ---- standard output: one system call where the kernel can be told not to wait ---- */
 
-static enum readiness readiness(int fd)
+/* Our own descriptor, which is O_NONBLOCK, and regular files, which do not wait for anybody. */
+static ssize_t put_at_once(const struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
 {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+    return write(out->fd, bytes, len);
+}
 
-    if (poll(&poll_fd, 1, 0) < 1)
-        return BUSY;
-    return poll_fd.revents & (POLLERR | POLLHUP | POLLNVAL) ? GONE : READY;
+static ssize_t put_socket(const struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
+{
+    return send(out->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Asks first, and writes no more than what a sink that polls as ready takes. POLLERR: nobody can
+ * read a pipe any more; POLLHUP: a terminal was hung up. */
+static ssize_t put_polled(const struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
+{
+    struct pollfd ready = {.fd = out->fd, .events = POLLOUT};
+
+    if (poll(&ready, 1, 0) < 1) {
+        errno = EAGAIN;
+        return -1;
+    }
+    if (ready.revents & (POLLERR | POLLHUP | POLLNVAL)) {
+        errno = EPIPE;
+        return -1;
+    }
+    return write(out->fd, bytes, len < out->piece ? len : out->piece);
 }
 
 /* A failed write: nothing taken when the sink is busy after all, all when it never works again or
@@ -60,15 +79,8 @@ static size_t write_stdio(struct stasis_serial_sink *out, const uint8_t *bytes, 
     size_t taken = 0;
 
     while (taken < len) {
-        size_t piece = len - taken < out->piece ? len - taken : out->piece;
-        enum readiness state = readiness(out->fd);
-        ssize_t n;
+        ssize_t n = out->put(out, bytes + taken, len - taken);
 
-        if (state == GONE)
-            return taken + give_up(out, len - taken);
-        if (state == BUSY)
-            break;
-        n = write(out->fd, bytes + taken, piece);
         if (n <= 0) {
             taken += n < 0 ? not_written(out, len - taken) : 0;
             break;
@@ -79,32 +91,39 @@ static size_t write_stdio(struct stasis_serial_sink *out, const uint8_t *bytes, 
     return taken;
 }
 
-/* Standard output's flags are shared with the shell and everybody else who has it open, so they
- * cannot be made O_NONBLOCK. For pipes and terminals /proc gives a descriptor of our own. Where
- * that is not possible (sockets, another user's terminal) we poll, and write no more than what a
- * sink that polls as ready takes: PIPE_BUF, or one byte of a terminal. Regular files keep the
- * shared descriptor for its offset. */
+/* A descriptor of its own open file description, or -1. */
 static int own_descriptor(int fd)
 {
-    struct stat st;
     char name[40];
 
-    if (fstat(fd, &st) || !(S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
-        return -1;
     snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
     return open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
+/* Standard output's flags are shared with the shell and everybody else who has it open, so they
+ * cannot be made O_NONBLOCK. For pipes and terminals /proc gives a descriptor of our own, and
+ * sockets take a flag with each write; another user's terminal is polled, and takes one byte.
+ * Regular files keep the shared descriptor for its offset. */
 void stasis_serial_sink_open_stdio(struct stasis_serial_sink *out)
 {
-    int own = own_descriptor(STDOUT_FILENO);
+    struct stat st = {0};
+    int own = -1;
 
+    (void)fstat(STDOUT_FILENO, &st);
+    if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
+        own = own_descriptor(STDOUT_FILENO);
     out->write = write_stdio;
     out->fd = own >= 0 ? own : STDOUT_FILENO;
     out->close_fd = own >= 0;
     out->watch_fd = out->fd;
-    out->piece = own < 0 && isatty(STDOUT_FILENO) ? 1 : PIPE_BUF;
+    out->piece = isatty(STDOUT_FILENO) ? 1 : PIPE_BUF;
+    if (own >= 0 || S_ISREG(st.st_mode))
+        out->put = put_at_once;
+    else
+        out->put = S_ISSOCK(st.st_mode) ? put_socket : put_polled;
 }
+
+/* ---- a named FIFO ---- */
 
 static size_t write_pipe(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
 {

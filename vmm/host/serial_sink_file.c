@@ -86,7 +86,7 @@ int stasis_serial_sink_open_file(struct stasis_serial_sink *out,
     return 0;
 }
 
-/* ---- ring: the format is described in serial_out.h ---- */
+/* ---- ring: the format is described in serial_sink.h ---- */
 
 #define RING_FORMAT   "STASIS-RING 1\nsize %020" PRIu64 "\ntotal %020" PRIu64 "\n"
 #define RING_TOTAL_AT 46 /* where the digits of total begin */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What the sinks of serial_out.h share. serial_out.c opens, limits the rate and counts; each kind
+ * What the sinks of serial_sink.h share. serial_sink.c opens, limits the rate and counts; each kind
  * of sink brings an open and a write.
  */
-#ifndef STASIS_VMM_SERIAL_OUT_INTERNAL_H
-#define STASIS_VMM_SERIAL_OUT_INTERNAL_H
+#ifndef STASIS_VMM_SERIAL_SINK_INTERNAL_H
+#define STASIS_VMM_SERIAL_SINK_INTERNAL_H
+
+#include <sys/types.h>
 
 #include "vmm/host/serial_sink.h"
 
@@ -18,12 +20,14 @@ struct stasis_serial_sink_bucket {
 struct stasis_serial_sink {
     /* Takes bytes: returns how many, and counts them as written or dropped. */
     size_t (*write)(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len);
+    /* stdio: write(2), or what takes its place, without ever waiting. */
+    ssize_t (*put)(const struct stasis_serial_sink *out, const uint8_t *bytes, size_t len);
     int fd;       /* -1: none */
     int watch_fd; /* fd when the sink can be busy, else -1 */
     struct stasis_serial_sink_bucket bucket;
     struct stasis_serial_sink_stats stats;
     bool close_fd;
-    size_t piece;   /* stdio: bytes that one write may hold without blocking */
+    size_t piece;   /* stdio, polled: bytes that one write may hold without blocking */
     uint64_t size;  /* file: limit, ring: bytes of data */
     uint64_t total; /* file: bytes in it, ring: bytes ever written */
 };
