@@ -87,7 +87,7 @@ static unsigned thread_count(const struct stasis_pool_job *job)
 
 int stasis_thread_create(pthread_t *ret_thread, void *(*body)(void *), void *arg)
 {
-    static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
+    static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     sigset_t blocked;
     sigset_t before;
     int rc;

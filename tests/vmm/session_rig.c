@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/session_rig.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -16,6 +17,9 @@
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/cmd/cli.h"
+#include "vmm/cmd/session.h"
+#include "vmm/cmd/signals.h"
 
 /* Only a hang takes longer, even in an emulated machine beside busy processes. */
 #define PATIENCE_NS (UINT64_C(300) * 1000000000)
@@ -36,8 +40,10 @@ static void vmm_path(char *path, size_t size)
 
 static void become_vmm(const struct session_options *options, const int fds[3])
 {
+    static const int deadly[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
     const char *argv[SESSION_ARGS_MAX + 2] = {"vmm"};
     char path[4096];
+    int argc = 0;
 
     vmm_path(path, sizeof(path));
     memcpy(argv + 1, options->args, sizeof(options->args));
@@ -53,9 +59,28 @@ static void become_vmm(const struct session_options *options, const int fds[3])
 
         setrlimit(RLIMIT_FSIZE, &limit);
     }
-    (void)signal(SIGABRT, SIG_DFL);
+    for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+        (void)signal(deadly[i], SIG_DFL); /* cmocka would go on in our copy of it */
+    while (argv[argc])
+        argc++;
+    if (options->program)
+        exit(options->program(argc, (char **)(uintptr_t)argv));
     execv(path, (char *const *)(uintptr_t)argv);
     _exit(127);
+}
+
+int session_main(int argc, char **argv)
+{
+    struct stasis_options parsed;
+    struct stasis_error err;
+    int status;
+
+    stasis_signals_init();
+    if (stasis_cli_parse(argc, argv, &parsed, &err))
+        return 98;
+    status = stasis_session_run(&parsed, 0);
+    stasis_cli_fini(&parsed);
+    return status;
 }
 
 /* Ours, theirs. Above the three standard ones, so that dup2() overwrites none. */
@@ -79,6 +104,7 @@ void session_start(struct session *session, const struct session_options *option
     if (!options->out)
         make_pipe(&session->out, &theirs[1], true);
     make_pipe(&session->err, &theirs[2], true);
+    (void)fflush(NULL);
     session->pid = fork();
     assert_true(session->pid >= 0);
     if (!session->pid)
@@ -252,6 +278,44 @@ static int remove_one(const char *path, const struct stat *stat, int type, struc
 void session_folder_fini(struct session_folder *folder)
 {
     assert_int_equal(nftw(folder->path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+void session_write_kernel(const char *path, const char *text, const void *tail, size_t len)
+{
+    enum { BASE = 0x1000000, OUT_LEN = 3 };
+    static const uint8_t port[] = {0xba, 0xf8, 0x03, 0x00, 0x00}; /* mov $0x3f8, %edx */
+    struct {
+        Elf64_Ehdr elf;
+        Elf64_Phdr segment;
+        uint8_t code[512];
+    } image = {.elf = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+                                   EV_CURRENT},
+                       .e_type = ET_EXEC,
+                       .e_machine = EM_X86_64,
+                       .e_version = EV_CURRENT,
+                       .e_entry = BASE,
+                       .e_phoff = sizeof(Elf64_Ehdr),
+                       .e_ehsize = sizeof(Elf64_Ehdr),
+                       .e_phentsize = sizeof(Elf64_Phdr),
+                       .e_phnum = 1},
+               .segment = {.p_type = PT_LOAD,
+                           .p_flags = PF_R | PF_X,
+                           .p_offset = sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr),
+                           .p_paddr = BASE,
+                           .p_filesz = sizeof(image.code),
+                           .p_memsz = sizeof(image.code)}};
+    uint8_t *at = image.code;
+    FILE *file = fopen(path, "we");
+
+    assert_non_null(file);
+    assert_true(sizeof(port) + OUT_LEN * strlen(text) + len <= sizeof(image.code));
+    memcpy(at, port, sizeof(port));
+    at += sizeof(port);
+    for (; *text; text++, at += OUT_LEN)
+        memcpy(at, (uint8_t[]){0xb0, (uint8_t)*text, 0xee}, OUT_LEN); /* mov, %al; out %al, %dx */
+    memcpy(at, tail, len);
+    assert_int_equal(fwrite(&image, sizeof(image), 1, file), 1);
+    assert_int_equal(fclose(file), 0);
 }
 
 size_t session_read_file(const char *path, char *bytes, size_t size)

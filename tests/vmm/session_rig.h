@@ -27,11 +27,15 @@ struct session {
 
 /* What a session begins with; all 0: pipes for the three descriptors, no limit. */
 struct session_options {
-    const char *args[SESSION_ARGS_MAX]; /* behind the program's name, ended by NULL */
-    int in, out;                        /* descriptors to use instead of pipes; 0: pipes */
-    bool terminal;                      /* `in` is a terminal, and the session's own */
-    size_t file_limit;                  /* RLIMIT_FSIZE */
+    const char *args[SESSION_ARGS_MAX];    /* behind the program's name, ended by NULL */
+    int in, out;                           /* descriptors to use instead of pipes; 0: pipes */
+    bool terminal;                         /* `in` is a terminal, and the session's own */
+    size_t file_limit;                     /* RLIMIT_FSIZE */
+    int (*program)(int argc, char **argv); /* instead of vmm, in a child made by fork alone */
 };
+
+/* What main() of vmm does, for a test that links the program's parts. */
+int session_main(int argc, char **argv);
 
 void session_start(struct session *session, const struct session_options *options);
 
@@ -59,6 +63,9 @@ unsigned session_last_tick(const struct session *session);
 
 /* Standard error is exactly one line, which holds the words. */
 void session_assert_one_line(const struct session *session, const char *words);
+
+/* A kernel (ELF) that prints the text on the serial port and goes on with `tail`, 64-bit code. */
+void session_write_kernel(const char *path, const char *text, const void *tail, size_t len);
 
 /* A folder for one case, and a path in it; removed with all that is in it. */
 struct session_folder {

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include <signal.h>
 #include <stdio.h>
 
 #include "vmm/cmd/cli.h"
@@ -7,18 +6,17 @@
 #include "vmm/host/terminal.h"
 #include "vmm/cmd/say.h"
 #include "vmm/cmd/session.h"
+#include "vmm/cmd/signals.h"
 
 int main(int argc, char **argv)
 {
     struct stasis_options options;
-    uint64_t start_us = stasis_monotonic_us();
     struct stasis_error err;
+    uint64_t start_us;
     int status = 0;
 
-    /* A reader that goes away, and a file that may not grow, are errors of a write, not the end of
-     * the guest. */
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN);
+    stasis_signals_init();
+    start_us = stasis_monotonic_us();
     if (stasis_terminal_fill_fds(&err) || stasis_cli_parse(argc, argv, &options, &err))
         return stasis_say_error(&err);
     if (options.help)

@@ -7,11 +7,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/cmd/say.h"
 #include "vmm/cmd/session_internal.h"
+#include "vmm/cmd/signals.h"
 #include "vmm/snapshot/thaw.h"
 #include "vmm/arch/arch.h"
 #include "vmm/boot/boot.h"
@@ -53,17 +52,10 @@ static void on_end(void *ctx, uint32_t events)
 static void on_signal(void *ctx, uint32_t events)
 {
     struct stasis_session *session = ctx;
-    struct signalfd_siginfo info;
 
     (void)events;
-    if (read(session->signal_source.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGUSR1) {
-            stasis_session_snapshot(session);
-        } else {
-            session->killed_by = (int)info.ssi_signo;
-            stasis_loop_stop(&session->loop);
-        }
-    }
+    stasis_session_take_signals(session);
+    stasis_session_run_commands(session);
     rearm(session, &session->signal_source);
 }
 
@@ -73,9 +65,9 @@ static void on_wake(void *ctx, uint32_t events)
 
     (void)events;
     drain_counter(session->wake_source.fd);
+    if (atomic_exchange(&session->matched, false))
+        stasis_keys_queue_put(&session->commands, STASIS_KEYS_SNAPSHOT);
     stasis_session_push_input(session);
-    if (atomic_exchange(&session->snapshot_wanted, false))
-        stasis_session_snapshot(session);
     rearm(session, &session->wake_source);
 }
 
@@ -85,7 +77,9 @@ static void on_timer(void *ctx, uint32_t events)
 
     (void)events;
     drain_counter(session->timer_source.fd);
-    stasis_session_snapshot(session);
+    session->timer_pending = false;
+    stasis_keys_queue_put(&session->commands, STASIS_KEYS_SNAPSHOT);
+    stasis_session_run_commands(session);
     rearm(session, &session->timer_source);
 }
 
@@ -112,41 +106,6 @@ static int add_source(struct stasis_session *session, struct stasis_loop_source 
     return stasis_loop_arm(&session->loop, source, EPOLLIN, err);
 }
 
-/* Less what whoever started us has ignored, as nohup does: a blocked signal would come through. */
-static sigset_t ending_signals(void)
-{
-    static const int all[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-    struct sigaction now;
-    sigset_t set;
-
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        if (!sigaction(all[i], NULL, &now) && now.sa_handler != SIG_IGN)
-            sigaddset(&set, all[i]);
-    }
-    return set;
-}
-
-void stasis_session_hold_signals(bool hold)
-{
-    sigset_t set = ending_signals();
-
-    pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
-}
-
-/* Blocked in every thread and read from a descriptor: no handler, no race. SIGUSR1 from the start:
- * one that comes early waits for the guest. Those that end the process only while the loop runs. */
-static int open_signals(void)
-{
-    sigset_t set = ending_signals(), early;
-
-    sigemptyset(&early);
-    sigaddset(&early, SIGUSR1);
-    pthread_sigmask(SIG_BLOCK, &early, NULL);
-    sigaddset(&set, SIGUSR1);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 static int open_sources(struct stasis_session *session, struct stasis_error *err)
 {
     int rc = stasis_loop_init(&session->loop, err);
@@ -154,7 +113,8 @@ static int open_sources(struct stasis_session *session, struct stasis_error *err
     if (rc)
         return rc;
     session->loop_ready = true;
-    rc = add_source(session, &session->signal_source, open_signals(), on_signal, "signalfd", err);
+    rc = add_source(session, &session->signal_source, stasis_signals_open(), on_signal, "signalfd",
+                    err);
     if (!rc)
         rc = add_source(session, &session->wake_source, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                         on_wake, "eventfd", err);
@@ -293,6 +253,7 @@ static void arm_snapshot_timer(struct stasis_session *session)
 
     if (!session->options->snapshot_timed)
         return;
+    session->timer_pending = true;
     if (!ms)
         when.it_value.tv_nsec = 1;
     (void)timerfd_settime(session->timer_source.fd, 0, &when, NULL);
@@ -316,7 +277,7 @@ static int run(struct stasis_session *session, struct stasis_error *err)
         return rc;
     session->metrics.loaded_us = loaded_us;
     arm_snapshot_timer(session);
-    stasis_session_hold_signals(true);
+    stasis_signals_hold(true);
     return stasis_loop_run(&session->loop, err);
 }
 
@@ -328,14 +289,41 @@ static void last_output(struct stasis_session *session)
         stasis_device_serial_unsent(stasis_session_serial(session), unsent, sizeof(unsent));
 
     if (len && !session->frozen && !session->killed_by)
-        (void)stasis_serial_sink_drain(session->out, unsent, len, LAST_OUTPUT_MS);
+        stasis_session_printed(session, unsent,
+                               stasis_serial_sink_drain(session->out, unsent, len, LAST_OUTPUT_MS));
 }
 
+/* Why a freeze that was asked for will not happen; NULL if none is missing. An end that the user
+ * asked for by a key calls off what --snapshot-out would have done later. */
+static const char *missing_freeze(struct stasis_session *session)
+{
+    if (session->frozen || session->killed_by || !session->options->snapshot_path)
+        return NULL;
+    if (stasis_keys_queue_remove(&session->commands, STASIS_KEYS_SNAPSHOT) ||
+        atomic_load(&session->matched))
+        return "before it could be frozen";
+    if (session->quit)
+        return NULL;
+    if (session->match_active)
+        return "without printing the text of on_output";
+    return session->timer_pending ? "before the time of after_ms" : NULL;
+}
+
+/* What there is to say about the end, and the exit status. A guest that died has that status, also
+ * where a freeze is missing. */
 static int end_status(struct stasis_session *session)
 {
-    if (atomic_load(&session->machine.end) == STASIS_END_CRASHED && !session->frozen)
-        return stasis_say_error(&session->machine.end_error);
-    return session->save_status;
+    bool crashed = atomic_load(&session->machine.end) == STASIS_END_CRASHED && !session->frozen;
+    const char *missing = missing_freeze(session);
+    int status = crashed ? stasis_say_error(&session->machine.end_error) : session->save_status;
+    struct stasis_error err;
+
+    if (!missing)
+        return status;
+    (void)stasis_fail(&err, STASIS_ERR_NO_SNAPSHOT,
+                      "no snapshot was written to %s: the guest ended %s",
+                      session->options->snapshot_path, missing);
+    return crashed ? (stasis_say_error(&err), status) : stasis_say_error(&err);
 }
 
 static int write_metrics(struct stasis_session *session, struct stasis_error *err)
@@ -378,18 +366,6 @@ static void fini(struct stasis_session *session)
     stasis_terminal_restore();
 }
 
-/* The parent is to see the signal, as of a program that does not catch it. */
-static void die_by(int signo)
-{
-    sigset_t set;
-
-    (void)signal(signo, SIG_DFL);
-    sigemptyset(&set);
-    sigaddset(&set, signo);
-    raise(signo);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-}
-
 int stasis_session_run(const struct stasis_options *options, uint64_t start_us)
 {
     struct stasis_session *session = calloc(1, sizeof(*session));
@@ -413,6 +389,7 @@ int stasis_session_run(const struct stasis_options *options, uint64_t start_us)
         rc = run(session, &err);
     if (!rc) {
         stasis_machine_pause(&session->machine);
+        stasis_session_take_requests(session);
         last_output(session);
         status = end_status(session);
         if (options->metrics_path)
@@ -425,6 +402,6 @@ int stasis_session_run(const struct stasis_options *options, uint64_t start_us)
     fini(session);
     free(session);
     if (killed_by)
-        die_by(killed_by);
+        stasis_signals_die_by(killed_by);
     return status;
 }

@@ -25,6 +25,18 @@ struct stasis_device *stasis_session_serial(struct stasis_session *session)
     return stasis_device_find(&session->machine.devices, &stasis_serial_schema, "com1");
 }
 
+/* The vCPU that prints the last byte of the text stops with it, before it can do anything else, and
+ * waits for the loop to take the snapshot. */
+void stasis_session_printed(struct stasis_session *session, const uint8_t *bytes, size_t len)
+{
+    if (!session->match_active || !stasis_match_feed(&session->match, bytes, len))
+        return;
+    session->match_active = false;
+    atomic_store(&session->matched, true);
+    stasis_machine_request_pause(&session->machine);
+    stasis_session_wake(session);
+}
+
 static size_t host_serial_tx(void *ctx, const struct stasis_device *from, const uint8_t *bytes,
                              size_t len)
 {
@@ -35,11 +47,7 @@ static size_t host_serial_tx(void *ctx, const struct stasis_device *from, const 
     /* A sink that cannot be watched would hold the guest's output for ever: drop instead. */
     if (taken < len && stasis_loop_arm(&session->loop, &session->output_source, EPOLLOUT, NULL))
         taken = len;
-    if (session->match_active && stasis_match_feed(&session->match, bytes, taken)) {
-        session->match_active = false;
-        atomic_store(&session->snapshot_wanted, true);
-        stasis_session_wake(session);
-    }
+    stasis_session_printed(session, bytes, taken);
     return taken;
 }
 
@@ -57,17 +65,16 @@ static void on_output(void *ctx, uint32_t events)
 
 /* Gives the guest what it has room for; what a terminal typed ahead waits in session->input. Armed
  * again only while bytes can be put somewhere: a pipe's wait for the guest. */
-static unsigned feed_guest(struct stasis_session *session)
+static void feed_guest(struct stasis_session *session)
 {
     uint8_t bytes[64];
-    unsigned commands = 0;
     size_t room, len;
     bool more;
 
     pthread_mutex_lock(&session->machine.lock);
     room = stasis_device_serial_room(stasis_session_serial(session));
     more = stasis_keys_read(&session->input, bytes, room < sizeof(bytes) ? room : sizeof(bytes),
-                            &len, &commands);
+                            &len, &session->commands);
     if (len)
         stasis_device_serial_input(stasis_session_serial(session), bytes, len);
     /* Fails only for a descriptor that is no good: then there is no input, and the guest goes on.
@@ -75,7 +82,6 @@ static unsigned feed_guest(struct stasis_session *session)
     if (more && (session->input.is_terminal || len < room))
         (void)!stasis_loop_arm(&session->loop, &session->input_source, EPOLLIN, NULL);
     pthread_mutex_unlock(&session->machine.lock);
-    return commands;
 }
 
 static void host_serial_rx_ready(void *ctx, const struct stasis_device *from)
@@ -84,38 +90,17 @@ static void host_serial_rx_ready(void *ctx, const struct stasis_device *from)
     stasis_session_wake(ctx);
 }
 
-static void obey(struct stasis_session *session, unsigned commands)
-{
-    if (commands & STASIS_KEYS_HELP)
-        (void)!write(STDERR_FILENO, stasis_keys_help, strlen(stasis_keys_help));
-    if (commands & STASIS_KEYS_SNAPSHOT)
-        stasis_session_snapshot(session);
-    if (commands & STASIS_KEYS_QUIT)
-        stasis_loop_stop(&session->loop);
-}
-
 void stasis_session_push_input(struct stasis_session *session)
 {
     if (session->has_input)
-        obey(session, feed_guest(session));
+        feed_guest(session);
+    stasis_session_run_commands(session);
 }
 
 static void on_input(void *ctx, uint32_t events)
 {
     (void)events;
     stasis_session_push_input(ctx);
-}
-
-unsigned stasis_session_commands(struct stasis_session *session)
-{
-    unsigned commands = 0;
-    uint8_t none;
-    size_t len;
-
-    /* No room: keys wait, in the type-ahead, for a guest that listens again. */
-    if (session->has_input && session->input.is_terminal)
-        (void)!stasis_keys_read(&session->input, &none, 0, &len, &commands);
-    return commands;
 }
 
 /* Standard input belongs to the guest only where standard output does, and no snapshot comes in
@@ -146,7 +131,8 @@ int stasis_session_console_open(struct stasis_session *session, struct stasis_er
     if (rc)
         return rc;
     session->has_input = true;
-    stasis_session_push_input(session);
+    feed_guest(session);
+    stasis_session_wake(session); /* commands wait for the loop */
     return 0;
 }
 

@@ -39,15 +39,25 @@ struct stasis_session {
     bool has_input;
     struct stasis_keys_input input;
     struct stasis_metrics metrics;
-    _Atomic bool snapshot_wanted;
-    bool frozen;     /* saved, and the process is to end */
+    struct stasis_keys_queue commands; /* by keys, signals and the options, not yet run */
+    _Atomic bool matched;              /* the guest has printed on_output; not yet a command */
+    bool timer_pending;                /* after_ms has not passed */
+    bool saving;                       /* a snapshot is being written */
+    bool quit;                         /* by key */
+    bool frozen;                       /* saved, and the process is to end */
     int save_status; /* exit status that the last save deserves, 0 if it went well */
     int killed_by;   /* signal that ends the process, or 0 */
 };
 
-/* session.c: whether the signals that end the process wait for the event loop, or end it at once,
- * as they must be able to while the loop does not turn for as long as somebody else pleases. */
-void stasis_session_hold_signals(bool hold);
+/* session_commands.c. Loop thread. Collects what keys and signals have asked for since: commands
+ * for the queue, or the end of the process by a signal. */
+void stasis_session_take_requests(struct stasis_session *session);
+/* The same of signals only. */
+void stasis_session_take_signals(struct stasis_session *session);
+/* The same while a snapshot is saved. False: the save is to be given up. */
+bool stasis_session_may_go_on(struct stasis_session *session);
+/* Runs what is in the queue, in order. */
+void stasis_session_run_commands(struct stasis_session *session);
 
 /* The serial port that the terminal is connected to, or NULL. */
 struct stasis_device *stasis_session_serial(struct stasis_session *session);
@@ -60,11 +70,12 @@ void stasis_session_console_init(struct stasis_session *session);
 STASIS_MUST_CHECK int stasis_session_console_open(struct stasis_session *session,
                                                   struct stasis_error *err);
 
-/* Gives the guest what was typed ahead, as far as it has room. Loop thread. */
+/* Gives the guest what was typed ahead, as far as it has room, and runs the commands. Loop thread.
+ */
 void stasis_session_push_input(struct stasis_session *session);
 
-/* The escape keys that have been typed, without giving the guest anything. Loop thread. */
-unsigned stasis_session_commands(struct stasis_session *session);
+/* The guest has printed these bytes. Under the machine's lock, or when no vCPU runs. */
+void stasis_session_printed(struct stasis_session *session, const uint8_t *bytes, size_t len);
 
 /* Has the loop do its work soon. Any thread. */
 void stasis_session_wake(struct stasis_session *session);

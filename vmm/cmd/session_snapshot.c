@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "stasis/migrate.h"
@@ -11,6 +9,7 @@
 #include "vmm/snapshot/freeze.h"
 #include "vmm/cmd/say.h"
 #include "vmm/cmd/session_internal.h"
+#include "vmm/cmd/signals.h"
 
 static bool to_stream(const struct stasis_session *session)
 {
@@ -22,30 +21,13 @@ struct saving {
     struct stasis_progress progress;
 };
 
-/* The loop does not turn while a save is under way: what it would have seen is looked at here.
- * SIGINT and Ctrl-A c give up the save, signals that end the process do so too. */
+/* The loop does not turn while a save is under way: what it would have seen is looked at here. */
 static bool keep_going(void *ctx, uint64_t done, uint64_t total)
 {
     struct saving *saving = ctx;
-    struct stasis_session *session = saving->session;
-    struct signalfd_siginfo info;
 
     stasis_progress_show(&saving->progress, done, total);
-    if (stasis_session_commands(session) & STASIS_KEYS_CANCEL)
-        return false;
-    while (read(session->signal_source.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGINT)
-            return false;
-        if (info.ssi_signo == SIGUSR1) {
-            atomic_store(&session->snapshot_wanted, true); /* one more, after this one */
-            stasis_session_wake(session);
-            continue;
-        }
-        session->killed_by = (int)info.ssi_signo;
-        stasis_loop_stop(&session->loop);
-        return false;
-    }
-    return true;
+    return stasis_session_may_go_on(saving->session);
 }
 
 /* Takes as long as its reader does. */
@@ -54,9 +36,9 @@ static int save_stream(struct stasis_snap *snap, const struct stasis_save_opts *
 {
     int rc;
 
-    stasis_session_hold_signals(false);
+    stasis_signals_hold(false);
     rc = stasis_snap_save_stream(snap, STDOUT_FILENO, opts, ret_stats, err);
-    stasis_session_hold_signals(true);
+    stasis_signals_hold(true);
     return rc;
 }
 
@@ -152,6 +134,19 @@ static void resume(struct stasis_session *session)
 
     metrics->largest_gap_us = gap > metrics->largest_gap_us ? gap : metrics->largest_gap_us;
     stasis_machine_resume(&session->machine);
+    stasis_session_wake(session); /* text that was typed meanwhile */
+}
+
+static void failed(struct stasis_session *session, const struct stasis_error *err)
+{
+    session->metrics.freezes_failed++;
+    if (session->killed_by) {
+        stasis_say("%s; ended by signal %d (%s)", err->msg, session->killed_by,
+                   strsignal(session->killed_by));
+        return;
+    }
+    stasis_say("%s; the guest goes on", err->msg);
+    resume(session);
 }
 
 static void saved(struct stasis_session *session)
@@ -180,10 +175,15 @@ void stasis_session_snapshot(struct stasis_session *session)
     }
     stasis_machine_pause(&session->machine);
     if (atomic_load(&session->machine.end) != STASIS_END_NONE) {
-        stasis_say("no snapshot taken: the guest has ended");
+        /* Kept for the end, which says so. */
+        stasis_keys_queue_put(&session->commands, STASIS_KEYS_SNAPSHOT);
         return;
     }
+    /* Printed before the pause: this is the snapshot that was asked for. */
+    atomic_store(&session->matched, false);
+    session->saving = true;
     rc = save(session, &stats, &err);
+    session->saving = false;
     /* A save that was called off has not failed. */
     session->save_status = rc == STASIS_ERR_CANCELLED ? 0 : stasis_err_exit_status(rc);
     if (rc && atomic_load(&session->machine.end) != STASIS_END_NONE) { /* its memory is damaged */
@@ -191,9 +191,7 @@ void stasis_session_snapshot(struct stasis_session *session)
         return;
     }
     if (rc) {
-        stasis_say("%s; the guest goes on", err.msg);
-        session->metrics.freezes_failed++;
-        resume(session);
+        failed(session, &err);
         return;
     }
     session->metrics.freezes++;

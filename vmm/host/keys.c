@@ -16,7 +16,38 @@ const char stasis_keys_help[] = "Ctrl-A x       end the VM\n"
                                 "Ctrl-A h       show this help\n"
                                 "Ctrl-A Ctrl-A  send Ctrl-A to the guest (also Ctrl-A a)\n";
 
-static unsigned command_of(uint8_t key)
+/* ---- commands ---- */
+
+void stasis_keys_queue_put(struct stasis_keys_queue *queue, enum stasis_keys_command command)
+{
+    if (queue->len < STASIS_KEYS_QUEUE_MAX)
+        queue->list[queue->len++] = command;
+}
+
+enum stasis_keys_command stasis_keys_queue_take(struct stasis_keys_queue *queue)
+{
+    enum stasis_keys_command oldest = queue->list[0];
+
+    if (!queue->len)
+        return STASIS_KEYS_NONE;
+    queue->len--;
+    memmove(queue->list, queue->list + 1, queue->len * sizeof(queue->list[0]));
+    return oldest;
+}
+
+bool stasis_keys_queue_remove(struct stasis_keys_queue *queue, enum stasis_keys_command command)
+{
+    size_t kept = 0;
+    size_t before = queue->len;
+
+    for (size_t i = 0; i < before; i++)
+        if (queue->list[i] != command)
+            queue->list[kept++] = queue->list[i];
+    queue->len = kept;
+    return kept < before;
+}
+
+static enum stasis_keys_command command_of(uint8_t key)
 {
     switch (key) {
     case 'x':
@@ -28,12 +59,14 @@ static unsigned command_of(uint8_t key)
     case 'c':
         return STASIS_KEYS_CANCEL;
     default:
-        return 0;
+        return STASIS_KEYS_NONE;
     }
 }
 
+/* ---- escape keys ---- */
+
 size_t stasis_keys_filter(struct stasis_keys_filter *filter, uint8_t *bytes, size_t len,
-                          unsigned *commands)
+                          struct stasis_keys_queue *commands)
 {
     size_t kept = 0;
 
@@ -44,13 +77,15 @@ size_t stasis_keys_filter(struct stasis_keys_filter *filter, uint8_t *bytes, siz
         filter->escaped = !escaped && key == STASIS_KEYS_ESCAPE;
         if (escaped && (key == STASIS_KEYS_ESCAPE || key == 'a'))
             bytes[kept++] = STASIS_KEYS_ESCAPE;
-        else if (escaped)
-            *commands |= command_of(key);
-        else if (!filter->escaped)
+        else if (escaped && command_of(key))
+            stasis_keys_queue_put(commands, command_of(key));
+        else if (!escaped && !filter->escaped)
             bytes[kept++] = key;
     }
     return kept;
 }
+
+/* ---- reading ---- */
 
 void stasis_keys_input_init(struct stasis_keys_input *input, int fd)
 {
@@ -82,7 +117,7 @@ static bool read_ready(int fd, uint8_t *bytes, size_t room, size_t *ret_len)
     return n > 0;
 }
 
-static bool read_keys(struct stasis_keys_input *input, unsigned *commands)
+static bool read_keys(struct stasis_keys_input *input, struct stasis_keys_queue *commands)
 {
     uint8_t keys[1024];
     size_t room = STASIS_KEYS_HELD_MAX - input->held_len;
@@ -102,15 +137,14 @@ static bool read_keys(struct stasis_keys_input *input, unsigned *commands)
 }
 
 bool stasis_keys_read(struct stasis_keys_input *input, uint8_t *bytes, size_t room, size_t *ret_len,
-                      unsigned *ret_commands)
+                      struct stasis_keys_queue *commands)
 {
     size_t len;
     bool more;
 
-    *ret_commands = 0;
     if (!input->is_terminal)
         return read_ready(input->fd, bytes, room, ret_len);
-    more = read_keys(input, ret_commands);
+    more = read_keys(input, commands);
     len = input->held_len < room ? input->held_len : room;
     *ret_len = len;
     if (!len)

@@ -14,11 +14,27 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#include "vmm/base/fault_signals.h"
 
-/* Ours only when nobody else wants them; they end the process. */
-static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+/* Whether the signal ends a process that does nothing about it: all do but these (signal(7)).
+ * SIGKILL does too, and leaves nobody to restore anything. */
+static bool ends_process(int number)
+{
+    switch (number) {
+    case SIGCHLD:
+    case SIGURG:
+    case SIGWINCH:
+    case SIGCONT:
+    case SIGSTOP:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+    case SIGKILL:
+        return false;
+    default:
+        return true;
+    }
+}
 
 static struct {
     int fd;
@@ -110,10 +126,9 @@ static void install(int number, void (*handler)(int), bool only_default)
 
 static void install_handlers(void)
 {
-    for (size_t i = 0; i < ARRAY_LEN(ending_signals); i++)
-        install(ending_signals[i], on_deadly_signal, true);
-    for (size_t i = 0; i < ARRAY_LEN(fault_signals); i++)
-        install(fault_signals[i], on_deadly_signal, false);
+    for (int number = 1; number <= SIGRTMAX; number++)
+        if (ends_process(number))
+            install(number, on_deadly_signal, !stasis_signal_is_fault(number));
     install(SIGTSTP, on_stop, true);
     install(SIGCONT, on_continue, true);
 }

@@ -16,13 +16,30 @@
 
 #define STASIS_KEYS_ESCAPE 0x01 /* Ctrl-A */
 
-/* Set of commands. */
 enum stasis_keys_command {
-    STASIS_KEYS_QUIT = 1u << 0,     /* Ctrl-A x: end the VM */
-    STASIS_KEYS_SNAPSHOT = 1u << 1, /* Ctrl-A s: freeze it */
-    STASIS_KEYS_HELP = 1u << 2,     /* Ctrl-A h: print stasis_keys_help */
-    STASIS_KEYS_CANCEL = 1u << 3,   /* Ctrl-A c: give up the freeze under way */
+    STASIS_KEYS_NONE = 0,
+    STASIS_KEYS_QUIT,     /* Ctrl-A x: end the VM */
+    STASIS_KEYS_SNAPSHOT, /* Ctrl-A s: freeze it */
+    STASIS_KEYS_HELP,     /* Ctrl-A h: print stasis_keys_help */
+    STASIS_KEYS_CANCEL,   /* Ctrl-A c: give up the freeze under way */
 };
+
+#define STASIS_KEYS_QUEUE_MAX 64
+
+/* Commands in the order in which they were given. Zero is empty. */
+struct stasis_keys_queue {
+    enum stasis_keys_command list[STASIS_KEYS_QUEUE_MAX];
+    size_t len;
+};
+
+/* Appends a command. A full queue drops it: that many are ahead of it. */
+void stasis_keys_queue_put(struct stasis_keys_queue *queue, enum stasis_keys_command command);
+
+/* Takes the oldest command, or STASIS_KEYS_NONE. */
+enum stasis_keys_command stasis_keys_queue_take(struct stasis_keys_queue *queue);
+
+/* Takes out all commands of one sort, and leaves the others as they are. True: there was one. */
+bool stasis_keys_queue_remove(struct stasis_keys_queue *queue, enum stasis_keys_command command);
 
 /* Lines about the escape keys, for standard error; each ends in a newline. */
 extern const char stasis_keys_help[];
@@ -35,10 +52,11 @@ STASIS_MUST_CHECK int stasis_terminal_fill_fds(struct stasis_error *err);
 /* ---- terminal mode: one terminal per process ---- */
 
 /* If fd is a terminal, makes it raw (no echo, no signals by keys; output processing stays) and
- * sees to it that it is restored: at exit(), by SIGINT, SIGTERM, SIGHUP and SIGQUIT where their
- * action is the default (a handler, SIG_IGN or a blocked signal is left to its owner, who then
- * calls exit() or stasis_terminal_restore()), by faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT),
- * which go on to what handled them before; and around SIGTSTP and SIGCONT. Call it after the
+ * sees to it that it is restored: at exit(); by every signal that ends a process, real-time ones
+ * included, where its action is the default (a handler, SIG_IGN or a blocked signal is left to its
+ * owner, who then calls exit() or stasis_terminal_restore()); by faults on any thread that does not
+ * block them (base/fault_signals.h), which go on to what handled them before; and around SIGTSTP
+ * and SIGCONT. Call it after the
  * program's own signal set-up. Not a terminal: 0, nothing changed. STASIS_ERR_IO. */
 STASIS_MUST_CHECK int stasis_terminal_raw(int fd, struct stasis_error *err);
 
@@ -51,11 +69,11 @@ struct stasis_keys_filter {
     bool escaped; /* the last byte was Ctrl-A: kept across calls */
 };
 
-/* Filters len bytes of `bytes` in place and returns how many are for the guest (at most len); adds
- * to *commands what was asked for. Ctrl-A Ctrl-A and Ctrl-A a give one Ctrl-A; Ctrl-A with any
+/* Filters len bytes of `bytes` in place and returns how many are for the guest (at most len); puts
+ * what was asked for into *commands. Ctrl-A Ctrl-A and Ctrl-A a give one Ctrl-A; Ctrl-A with any
  * other key gives nothing. */
 size_t stasis_keys_filter(struct stasis_keys_filter *filter, uint8_t *bytes, size_t len,
-                          unsigned *commands);
+                          struct stasis_keys_queue *commands);
 
 /* ---- reading ---- */
 
@@ -73,16 +91,16 @@ void stasis_keys_input_init(struct stasis_keys_input *input, int fd);
 void stasis_keys_input_fini(struct stasis_keys_input *input);
 
 /* Gives the guest up to `room` bytes (what the device can take now), without blocking: *ret_len
- * bytes and a set of commands; both can be 0. Call it when the descriptor is readable and again
- * when the device has got room. Returns true when more may come: then arm the descriptor, but with
- * no room left only if it is a terminal; false at end of file, hang-up or error: watch it no more
- * (bytes may still be held), the guest goes on.
+ * bytes, which can be 0, and appends to *commands what was asked for. Call it when the descriptor
+ * is readable and again when the device has got room. Returns true when more may come: then arm the
+ * descriptor, but with no room left only if it is a terminal; false at end of file, hang-up or
+ * error: watch it no more (bytes may still be held), the guest goes on.
  *
  * From a terminal all is read at once, so that Ctrl-A x works when the guest takes nothing; what
  * has no room waits here, up to STASIS_KEYS_HELD_MAX bytes; further keys, and all if there is no
  * memory for them, are dropped. Anything else is read only as far as there is room, and its writer
  * waits. */
 bool stasis_keys_read(struct stasis_keys_input *input, uint8_t *bytes, size_t room, size_t *ret_len,
-                      unsigned *ret_commands);
+                      struct stasis_keys_queue *commands);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/base/fault_signals.h"
 
 /* ---- exits ---- */
 
@@ -200,34 +201,40 @@ static void *vcpu_thread(void *arg)
 
 int stasis_vcpu_start(struct stasis_vcpu *vcpu, struct stasis_error *err)
 {
-    sigset_t all, before;
+    sigset_t mask, before;
     int rc;
 
     install_kick();
     /* All other signals are for the main thread. */
-    sigfillset(&all);
-    sigdelset(&all, kick_signal());
-    sigdelset(&all, SIGBUS); /* KVM's word for memory that is lost (ram_failure.c) */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    stasis_signals_all_but_faults(&mask);
+    sigdelset(&mask, kick_signal());
+    pthread_sigmask(SIG_SETMASK, &mask, &before);
+    pthread_mutex_lock(&vcpu->lock); /* another vCPU may ask this one to pause */
     rc = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+    vcpu->started = !rc;
+    pthread_mutex_unlock(&vcpu->lock);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc) {
         errno = rc;
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
                                  "cannot start a thread for vCPU %" PRIu32, vcpu->id);
     }
-    vcpu->started = true;
     return 0;
+}
+
+/* Under the lock. A thread that asks for its own pause sees it before it enters the guest again. */
+static void kick(const struct stasis_vcpu *vcpu)
+{
+    if (vcpu->started && current_run != vcpu->run)
+        pthread_kill(vcpu->thread, kick_signal());
 }
 
 void stasis_vcpu_request_pause(struct stasis_vcpu *vcpu)
 {
-    if (!vcpu->started)
-        return;
     pthread_mutex_lock(&vcpu->lock);
     atomic_store(&vcpu->pause_wanted, true);
+    kick(vcpu);
     pthread_mutex_unlock(&vcpu->lock);
-    pthread_kill(vcpu->thread, kick_signal());
 }
 
 void stasis_vcpu_wait_paused(struct stasis_vcpu *vcpu)
@@ -250,16 +257,18 @@ void stasis_vcpu_resume(struct stasis_vcpu *vcpu)
 
 void stasis_vcpu_stop(struct stasis_vcpu *vcpu)
 {
-    if (!vcpu->started)
-        return;
+    bool started;
+
     pthread_mutex_lock(&vcpu->lock);
     vcpu->quit_wanted = true;
     atomic_store(&vcpu->pause_wanted, true);
     pthread_cond_broadcast(&vcpu->changed);
+    kick(vcpu);
+    started = vcpu->started;
+    vcpu->started = false; /* nobody kicks a thread that has been joined */
     pthread_mutex_unlock(&vcpu->lock);
-    pthread_kill(vcpu->thread, kick_signal());
-    pthread_join(vcpu->thread, NULL);
-    vcpu->started = false;
+    if (started)
+        pthread_join(vcpu->thread, NULL);
 }
 
 /* ---- birth and death ---- */

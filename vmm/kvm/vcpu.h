@@ -61,7 +61,9 @@ void stasis_vcpu_fini(struct stasis_vcpu *vcpu);
 
 STASIS_MUST_CHECK int stasis_vcpu_start(struct stasis_vcpu *vcpu, struct stasis_error *err);
 
-/* Asks for a pause and waits for it; lets the thread go on; ends the thread. */
+/* Asks for a pause and waits for it; lets the thread go on; ends the thread. A vCPU that asks for
+ * its own pause, from within an exit, stops before its next instruction. One that is asked before
+ * it is started enters the guest only after a resume. */
 void stasis_vcpu_request_pause(struct stasis_vcpu *vcpu);
 void stasis_vcpu_wait_paused(struct stasis_vcpu *vcpu);
 void stasis_vcpu_resume(struct stasis_vcpu *vcpu);

@@ -130,11 +130,16 @@ int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *er
     return 0;
 }
 
-/* All are asked before any is waited for, so that they stop as close together as can be. */
-void stasis_machine_pause(struct stasis_machine *machine)
+void stasis_machine_request_pause(struct stasis_machine *machine)
 {
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
         stasis_vcpu_request_pause(&machine->vcpus[i]);
+}
+
+/* All are asked before any is waited for, so that they stop as close together as can be. */
+void stasis_machine_pause(struct stasis_machine *machine)
+{
+    stasis_machine_request_pause(machine);
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
         stasis_vcpu_wait_paused(&machine->vcpus[i]);
 }

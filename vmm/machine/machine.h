@@ -78,9 +78,12 @@ void stasis_machine_fini(struct stasis_machine *machine);
 STASIS_MUST_CHECK int stasis_machine_start(struct stasis_machine *machine,
                                            struct stasis_error *err);
 
-/* Stops all vCPUs at an instruction boundary with no I/O half done, and lets them go on.
- * Pausing a machine whose threads were never started, or whose guest has ended, is fine. */
+/* Stops all vCPUs at an instruction boundary with no I/O half done, and lets them go on. A machine
+ * that was never started is paused, and starts so; pausing one whose guest has ended is fine. */
 void stasis_machine_pause(struct stasis_machine *machine);
+/* Asks for it without waiting. Any thread, also from a device's operation: a vCPU that asks so
+ * executes no further instruction. */
+void stasis_machine_request_pause(struct stasis_machine *machine);
 void stasis_machine_resume(struct stasis_machine *machine);
 
 /* The guest has ended: remembers the first reason and wakes the event loop. Any thread. */

@@ -3,18 +3,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 #include <utmp.h>
 
+#include "vmm/base/fault_signals.h"
 #include "vmm/host/terminal.h"
 
 #define HANG_SECONDS 300
@@ -27,19 +33,20 @@ static void filters_escape_keys_at_every_split(void **state)
     static const struct {
         const char *typed;
         const char *guest;
-        unsigned commands;
+        enum stasis_keys_command commands[4];
     } cases[] = {
-        {"plain text\r", "plain text\r", 0},
-        {"ab\001xcd", "abcd", STASIS_KEYS_QUIT},
-        {"\001s", "", STASIS_KEYS_SNAPSHOT},
-        {"\001h\001s", "", STASIS_KEYS_HELP | STASIS_KEYS_SNAPSHOT},
-        {"a\001\001b", "a\001b", 0},
-        {"a\001ab", "a\001b", 0},
-        {"\001\001x", "\001x", 0},
-        {"\001\001\001x", "\001", STASIS_KEYS_QUIT},
-        {"a\001?b", "ab", 0},
-        {"a\001", "a", 0},
-        {"x\003s\001X", "x\003s", 0},
+        {"plain text\r", "plain text\r", {0}},
+        {"ab\001xcd", "abcd", {STASIS_KEYS_QUIT}},
+        {"\001s", "", {STASIS_KEYS_SNAPSHOT}},
+        {"\001h\001s", "", {STASIS_KEYS_HELP, STASIS_KEYS_SNAPSHOT}},
+        {"\001sa\001c\001s", "a", {STASIS_KEYS_SNAPSHOT, STASIS_KEYS_CANCEL, STASIS_KEYS_SNAPSHOT}},
+        {"a\001\001b", "a\001b", {0}},
+        {"a\001ab", "a\001b", {0}},
+        {"\001\001x", "\001x", {0}},
+        {"\001\001\001x", "\001", {STASIS_KEYS_QUIT}},
+        {"a\001?b", "ab", {0}},
+        {"a\001", "a", {0}},
+        {"x\003s\001X", "x\003s", {0}},
     };
 
     (void)state;
@@ -48,7 +55,7 @@ static void filters_escape_keys_at_every_split(void **state)
 
         for (size_t split = 0; split <= len; split++) {
             struct stasis_keys_filter filter = {0};
-            unsigned commands = 0;
+            struct stasis_keys_queue commands = {0};
             uint8_t bytes[32];
             uint8_t guest[32];
             size_t first;
@@ -61,9 +68,29 @@ static void filters_escape_keys_at_every_split(void **state)
             memcpy(guest + first, bytes + split, second);
             assert_int_equal(first + second, strlen(cases[i].guest));
             assert_memory_equal(guest, cases[i].guest, first + second);
-            assert_int_equal(commands, cases[i].commands);
+            for (const enum stasis_keys_command *next = cases[i].commands; *next; next++)
+                assert_int_equal(stasis_keys_queue_take(&commands), *next);
+            assert_int_equal(stasis_keys_queue_take(&commands), STASIS_KEYS_NONE);
         }
     }
+}
+
+static void queue_keeps_order_and_drops_what_it_cannot_hold(void **state)
+{
+    struct stasis_keys_queue queue = {0};
+
+    (void)state;
+    assert_false(stasis_keys_queue_remove(&queue, STASIS_KEYS_CANCEL));
+    for (int i = 0; i < STASIS_KEYS_QUEUE_MAX; i++)
+        stasis_keys_queue_put(&queue, i % 2 ? STASIS_KEYS_CANCEL : STASIS_KEYS_SNAPSHOT);
+    stasis_keys_queue_put(&queue, STASIS_KEYS_QUIT);
+    assert_int_equal(queue.len, STASIS_KEYS_QUEUE_MAX);
+    assert_true(stasis_keys_queue_remove(&queue, STASIS_KEYS_CANCEL));
+    stasis_keys_queue_put(&queue, STASIS_KEYS_QUIT);
+    for (int i = 0; i < STASIS_KEYS_QUEUE_MAX / 2; i++)
+        assert_int_equal(stasis_keys_queue_take(&queue), STASIS_KEYS_SNAPSHOT);
+    assert_int_equal(stasis_keys_queue_take(&queue), STASIS_KEYS_QUIT);
+    assert_int_equal(stasis_keys_queue_take(&queue), STASIS_KEYS_NONE);
 }
 
 /* ---- reading ---- */
@@ -72,7 +99,7 @@ static void reads_a_pipe_as_far_as_there_is_room(void **state)
 {
     static struct stasis_keys_input input;
     uint8_t bytes[16];
-    unsigned commands;
+    struct stasis_keys_queue commands = {0};
     size_t len;
     int fds[2];
 
@@ -88,7 +115,7 @@ static void reads_a_pipe_as_far_as_there_is_room(void **state)
     assert_true(stasis_keys_read(&input, bytes, 4, &len, &commands));
     assert_int_equal(len, 4);
     assert_memory_equal(bytes, "a\001xb", 4); /* no terminal, no escape keys */
-    assert_int_equal(commands, 0);
+    assert_int_equal(commands.len, 0);
     close(fds[1]);
     assert_true(stasis_keys_read(&input, bytes, sizeof(bytes), &len, &commands));
     assert_int_equal(len, 2);
@@ -103,7 +130,7 @@ static void ends_on_null_a_closed_descriptor_and_a_file(void **state)
     static struct stasis_keys_input input;
     char path[] = "/tmp/stasis-console-XXXXXX";
     uint8_t bytes[16];
-    unsigned commands;
+    struct stasis_keys_queue commands = {0};
     size_t len;
     int fd = open("/dev/null", O_RDONLY);
 
@@ -176,11 +203,9 @@ static void close_terminal(const struct terminal *terminal)
     close(terminal->slave);
 }
 
-/* Starts a child with a raw terminal, its own session's if it is to `control` it, that then waits
- * for a signal or does `then`. */
-static pid_t start_raw(const struct terminal *terminal, bool control, void (*then)(void))
+/* Forks. In the child faults have their default action, not the test program's or a sanitizer's. */
+static pid_t fork_bare(void)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     const struct rlimit no_core = {0};
     pid_t child = fork();
 
@@ -188,9 +213,21 @@ static pid_t start_raw(const struct terminal *terminal, bool control, void (*the
     if (child)
         return child;
     alarm(HANG_SECONDS);
-    for (size_t i = 0; i < ARRAY_LEN(faults); i++)
-        signal(faults[i], SIG_DFL); /* the test program's and the sanitizers' own */
+    for (int number = 1; number <= SIGRTMAX; number++)
+        if (stasis_signal_is_fault(number))
+            (void)signal(number, SIG_DFL);
     setrlimit(RLIMIT_CORE, &no_core);
+    return 0;
+}
+
+/* Starts a child with a raw terminal, its own session's if it is to `control` it, that then waits
+ * for a signal or does `then`. */
+static pid_t start_raw(const struct terminal *terminal, bool control, void (*then)(void))
+{
+    pid_t child = fork_bare();
+
+    if (child)
+        return child;
     if (control && login_tty(dup(terminal->slave)))
         _exit(91);
     if (stasis_terminal_raw(terminal->slave, NULL) || !is_raw(terminal->slave))
@@ -209,26 +246,61 @@ static int end_of(pid_t child)
     return status;
 }
 
-static void signals_restore_the_terminal(void **state)
+/* Asked of the kernel: whether a process that does nothing about the signal is ended by it. */
+static bool ends_a_process(int number)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT,
-                                  SIGBUS,  SIGFPE, SIGILL, SIGABRT};
+    struct sigaction action;
+    pid_t child;
+    int status;
+
+    if (number == SIGKILL || sigaction(number, NULL, &action)) /* 32 and 33 are the C library's */
+        return false;
+    child = fork_bare();
+    if (!child) {
+        (void)signal(number, SIG_DFL);
+        (void)raise(number);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    if (WIFSTOPPED(status)) {
+        kill(child, SIGKILL);
+        (void)end_of(child);
+    }
+    return WIFSIGNALED(status) && WTERMSIG(status) == number;
+}
+
+/* It ends by that very signal, with the terminal as it was found. */
+static void assert_restored(const struct terminal *terminal, pid_t child, int number)
+{
+    int status = end_of(child);
+    struct termios after = mode_of(terminal->slave);
+
+    if (!same_mode(&after, &terminal->found))
+        fail_msg("signal %d leaves the terminal raw", number);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != number)
+        fail_msg("wait status 0x%x after signal %d", (unsigned)status, number);
+}
+
+static void every_signal_that_ends_a_process_restores_the_terminal(void **state)
+{
+    unsigned count = 0;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-        struct terminal terminal = open_terminal();
-        struct termios after;
-        pid_t child = start_raw(&terminal, true, NULL);
-        int status;
+    for (int number = 1; number <= SIGRTMAX; number++) {
+        struct terminal terminal;
+        pid_t child;
 
+        if (!ends_a_process(number))
+            continue;
+        terminal = open_terminal();
+        child = start_raw(&terminal, true, NULL);
         wait_raw(terminal.slave);
-        kill(child, numbers[i]);
-        status = end_of(child);
-        after = mode_of(terminal.slave);
-        assert_true(same_mode(&after, &terminal.found));
-        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == numbers[i]);
+        kill(child, number);
+        assert_restored(&terminal, child, number);
         close_terminal(&terminal);
+        count++;
     }
+    assert_in_range(count, 22 + SIGRTMAX - SIGRTMIN, 64);
 }
 
 static void do_exit(void)
@@ -236,29 +308,110 @@ static void do_exit(void)
     exit(3);
 }
 
-static void do_fault(void)
+static void exit_restores_the_terminal(void **state)
+{
+    struct terminal terminal = open_terminal();
+    int status = end_of(start_raw(&terminal, false, do_exit));
+    struct termios after = mode_of(terminal.slave);
+
+    (void)state;
+    assert_true(same_mode(&after, &terminal.found));
+    assert_int_equal(WEXITSTATUS(status), 3);
+    close_terminal(&terminal);
+}
+
+/* ---- faults, each of a thread's own doing ---- */
+
+static void fault_segv(void)
 {
     volatile char *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     *page = 1;
 }
 
-static void ways_out_restore_the_terminal(void **state)
+/* Memory of a file that has none there. */
+static void fault_bus(void)
 {
-    static void (*const ways[])(void) = {do_exit, do_fault};
+    volatile char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, memfd_create("empty", 0), 0);
+
+    (void)page[0];
+}
+
+static void fault_sys(void)
+{
+    struct sock_filter trap = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
+    const struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1), trap, allow};
+    const struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, 2, &program))
+        _exit(93);
+    (void)getppid();
+}
+
+#ifdef __x86_64__
+static void fault_ill(void)
+{
+    __asm__ volatile("ud2");
+}
+
+static void fault_fpe(void)
+{
+    __asm__ volatile("xorl %%ecx, %%ecx\n\tmovl $1, %%eax\n\tcltd\n\tidivl %%ecx" ::
+                         : "eax", "ecx", "edx");
+}
+
+static void fault_trap(void)
+{
+    __asm__ volatile("int3");
+}
+#endif
+
+static void (*thread_fault)(void);
+
+static void *fault_thread(void *arg)
+{
+    (void)arg;
+    thread_fault();
+    _exit(94);
+}
+
+/* On a thread that leaves all other signals to the first, as a vCPU's does. */
+static void fault_on_a_thread(void)
+{
+    pthread_t thread;
+    sigset_t mask, before;
+
+    stasis_signals_all_but_faults(&mask);
+    pthread_sigmask(SIG_SETMASK, &mask, &before);
+    if (pthread_create(&thread, NULL, fault_thread, NULL))
+        _exit(95);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_join(thread, NULL);
+}
+
+static void faults_on_any_thread_restore_the_terminal(void **state)
+{
+    static const struct {
+        void (*fault)(void);
+        int number;
+    } cases[] = {
+        {fault_segv, SIGSEGV}, {fault_bus, SIGBUS}, {abort, SIGABRT},      {fault_sys, SIGSYS},
+#ifdef __x86_64__
+        {fault_ill, SIGILL},   {fault_fpe, SIGFPE}, {fault_trap, SIGTRAP},
+#endif
+    };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
         struct terminal terminal = open_terminal();
-        struct termios after;
-        int status = end_of(start_raw(&terminal, false, ways[i]));
+        pid_t child;
 
-        after = mode_of(terminal.slave);
-        assert_true(same_mode(&after, &terminal.found));
-        if (ways[i] == do_exit)
-            assert_int_equal(WEXITSTATUS(status), 3);
-        else
-            assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+        thread_fault = cases[i / 2].fault;
+        child = start_raw(&terminal, false, i % 2 ? fault_on_a_thread : thread_fault);
+        assert_restored(&terminal, child, cases[i / 2].number);
         close_terminal(&terminal);
     }
 }
@@ -360,7 +513,7 @@ static void keys_wait_and_commands_do_not(void **state)
     struct terminal terminal = open_terminal();
     uint8_t bytes[4096];
     uint8_t typed[1000];
-    unsigned commands;
+    struct stasis_keys_queue commands = {0};
     size_t len;
     size_t sum = 0;
 
@@ -374,13 +527,13 @@ static void keys_wait_and_commands_do_not(void **state)
     for (int i = 0; i < 70; i++) {
         assert_int_equal(write(terminal.master, typed, sizeof(typed)), sizeof(typed));
         assert_true(stasis_keys_read(&input, bytes, 0, &len, &commands));
-        assert_int_equal(len + commands, 0);
+        assert_int_equal(len + commands.len, 0);
     }
-    while (commands == 0) { /* what the terminal still holds, too */
+    while (!commands.len) { /* what the terminal still holds, too */
         assert_int_equal(write(terminal.master, "\001x", 2), 2);
         assert_true(stasis_keys_read(&input, bytes, 0, &len, &commands));
     }
-    assert_int_equal(commands, STASIS_KEYS_QUIT);
+    assert_int_equal(stasis_keys_queue_take(&commands), STASIS_KEYS_QUIT);
     assert_int_equal(input.held_len, STASIS_KEYS_HELD_MAX);
     do {
         assert_true(stasis_keys_read(&input, bytes, 100, &len, &commands));
@@ -420,10 +573,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filters_escape_keys_at_every_split),
+        cmocka_unit_test(queue_keeps_order_and_drops_what_it_cannot_hold),
         cmocka_unit_test(reads_a_pipe_as_far_as_there_is_room),
         cmocka_unit_test(ends_on_null_a_closed_descriptor_and_a_file),
-        cmocka_unit_test(signals_restore_the_terminal),
-        cmocka_unit_test(ways_out_restore_the_terminal),
+        cmocka_unit_test(every_signal_that_ends_a_process_restores_the_terminal),
+        cmocka_unit_test(exit_restores_the_terminal),
+        cmocka_unit_test(faults_on_any_thread_restore_the_terminal),
         cmocka_unit_test(stopping_hands_the_terminal_back),
         cmocka_unit_test(leaves_signals_that_have_an_owner),
         cmocka_unit_test(output_processing_stays),

@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "vmm/base/fault_signals.h"
 #include <unistd.h>
 
 static struct kvm_guest guest;
@@ -161,9 +163,9 @@ static uint64_t blocked_signals(const char *thread)
     return mask;
 }
 
-/* Guest memory that is lost makes a SIGBUS, which kills where it is blocked; what users send is for
- * the main thread. */
-static void vcpu_thread_takes_sigbus_and_no_users_signals(void)
+/* Guest memory that is lost makes a SIGBUS. A fault kills where it is blocked, before the terminal
+ * is restored; what users send is for the main thread. */
+static void vcpu_thread_takes_faults_and_no_users_signals(void)
 {
     unsigned threads = 0;
     struct dirent *entry;
@@ -180,7 +182,8 @@ static void vcpu_thread_takes_sigbus_and_no_users_signals(void)
             continue;
         threads++;
         blocked = blocked_signals(entry->d_name);
-        assert_false(blocked & 1ull << (SIGBUS - 1));
+        for (int number = 1; number < 32; number++)
+            assert_false(stasis_signal_is_fault(number) && blocked & 1ull << (number - 1));
         assert_true(blocked & 1ull << (SIGTERM - 1));
         assert_true(blocked & 1ull << (SIGUSR1 - 1));
     }
@@ -194,6 +197,54 @@ static void never_started(void)
     kvm_guest_init(&guest, NULL);
     stasis_machine_pause(&guest.machine);
     stasis_machine_resume(&guest.machine);
+    kvm_guest_fini(&guest);
+}
+
+static void paused_before_it_starts(void)
+{
+    kvm_guest_init(&guest, NULL);
+    kvm_guest_real(&guest, spinning, sizeof(spinning));
+    stasis_machine_request_pause(&guest.machine);
+    kvm_guest_start(&guest);
+    stasis_machine_pause(&guest.machine);
+    assert_int_equal(counter(), 0);
+    stasis_machine_resume(&guest.machine);
+    kvm_wait(counter());
+    kvm_guest_fini(&guest);
+}
+
+static uint64_t no_read(void *ctx, uint64_t offset, unsigned len)
+{
+    (void)ctx, (void)offset, (void)len;
+    return 0;
+}
+
+/* A device that asks for a pause when the guest writes to it. */
+static void write_pauses(void *ctx, uint64_t offset, unsigned len, uint64_t value)
+{
+    (void)ctx, (void)offset, (void)len, (void)value;
+    stasis_machine_request_pause(&guest.machine);
+}
+
+/* 1: out 0x81, al; inc dword [0x2000]; jmp 1b */
+static const uint8_t telling[] = {0xe6, 0x81, 0x66, 0xff, 0x06, 0x00, 0x20, 0xeb, 0xf7};
+
+/* No kick and no other thread: the vCPU itself stops, each time at the same instruction. */
+static void stops_itself_before_the_next_instruction(void)
+{
+    static const struct stasis_bus_ops ops = {no_read, write_pauses};
+    struct stasis_error err;
+
+    kvm_guest_init(&guest, NULL);
+    kvm_ok(stasis_bus_add(&guest.machine.pio, 0x81, 1, &ops, NULL, "pauser", &err), &err);
+    kvm_guest_real(&guest, telling, sizeof(telling));
+    kvm_guest_start(&guest);
+    for (uint32_t i = 0; i < 100; i++) {
+        stasis_vcpu_wait_paused(&guest.machine.vcpus[0]);
+        assert_int_equal(counter(), i);
+        stasis_machine_resume(&guest.machine);
+        kvm_wait(counter() != i);
+    }
     kvm_guest_fini(&guest);
 }
 
@@ -244,8 +295,10 @@ int main(void)
         KVM_CASE(pausing_twice),
         KVM_CASE(resuming_what_runs),
         KVM_CASE(resume_and_pause_at_once),
-        KVM_CASE(vcpu_thread_takes_sigbus_and_no_users_signals),
+        KVM_CASE(vcpu_thread_takes_faults_and_no_users_signals),
         KVM_CASE(never_started),
+        KVM_CASE(paused_before_it_starts),
+        KVM_CASE(stops_itself_before_the_next_instruction),
         KVM_CASE(ended_guest),
         KVM_CASE(guest_ends_while_it_is_paused),
         KVM_CASE(stopped_while_paused_running_or_halted),

@@ -12,9 +12,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vmm/cmd/cli.h"
-#include "vmm/cmd/session.h"
-
 #define STATUS_LEAK   99 /* unlike any of the program's own */
 #define CHILD_SECONDS 600
 
@@ -105,16 +102,9 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 /* Does what main() does, and sees that no descriptor is left of it. */
 static int run_program(int argc, const char *const *argv)
 {
-    struct stasis_options options;
-    struct stasis_error err;
     unsigned fds = kvm_open_fds();
-    int status;
+    int status = session_main(argc, (char **)(uintptr_t)argv);
 
-    (void)signal(SIGPIPE, SIG_IGN);
-    if (stasis_cli_parse(argc, (char *const *)(uintptr_t)argv, &options, &err))
-        return 98;
-    status = stasis_session_run(&options, 0);
-    stasis_cli_fini(&options);
     return kvm_open_fds() == fds ? status : STATUS_LEAK;
 }
 
