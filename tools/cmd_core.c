@@ -10,7 +10,7 @@
 #include "tools/core.h"
 #include "tools/inspect.h"
 #include "tools/picture.h"
-#include "tools/progress.h"
+#include "common/progress.h"
 #include "tools/text.h"
 
 enum { OPTION_OUTPUT, OPTION_USER };

@@ -10,7 +10,7 @@
 #include "stasis/migrate.h"
 #include "stasis/ram.h"
 #include "tools/inspect.h"
-#include "tools/progress.h"
+#include "common/progress.h"
 
 enum { OPTION_TO, OPTION_ALLOW_LOSS };
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "tools/inspect.h"
-#include "tools/progress.h"
+#include "common/progress.h"
 #include "tools/text.h"
 
 static int check(struct stasis_snap *snap, struct stasis_error *err)

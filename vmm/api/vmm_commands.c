@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/cmd/session_internal.h"
+#include "vmm/api/vmm_internal.h"
 #include "vmm/cmd/signals.h"
 
 static void take_keys(struct stasis_session *session)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * How far a long piece of work on RAM is, on standard error if that is a terminal; nothing of it
- * elsewhere: "saving: 123 of 512 MiB (24 %), 900 MiB/s, 1 s left". For vmm too.
+ * elsewhere: "saving: 123 of 512 MiB (24 %), 900 MiB/s, 1 s left".
  */
-#ifndef STASIS_TOOLS_PROGRESS_H
-#define STASIS_TOOLS_PROGRESS_H
+#ifndef STASIS_COMMON_PROGRESS_H
+#define STASIS_COMMON_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>

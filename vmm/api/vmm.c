@@ -16,7 +16,7 @@
 #include "vmm/machine/board.h"
 #include "vmm/base/clock.h"
 #include "vmm/cmd/say.h"
-#include "vmm/cmd/session_internal.h"
+#include "vmm/api/vmm_internal.h"
 #include "vmm/cmd/signals.h"
 #include "vmm/snapshot/thaw.h"
 #include "vmm/arch/arch.h"

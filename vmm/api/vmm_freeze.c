@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include "stasis/migrate.h"
-#include "tools/progress.h"
+#include "common/progress.h"
 #include "vmm/base/clock.h"
 #include "vmm/snapshot/freeze.h"
 #include "vmm/cmd/say.h"
-#include "vmm/cmd/session_internal.h"
+#include "vmm/api/vmm_internal.h"
 #include "vmm/cmd/signals.h"
 
 static bool to_stream(const struct stasis_session *session)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "tools/progress.h"
+#include "common/progress.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
-#include "vmm/cmd/session_internal.h"
+#include "vmm/api/vmm_internal.h"
 
 void stasis_session_wake(struct stasis_session *session)
 {
