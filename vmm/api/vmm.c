@@ -1,192 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The main thread runs the event loop; vCPU threads reach it through the machine's lock (devices
- * call the host_* functions below under it) and through descriptors.
+ * call the operations of vmm_console.c under it) and through descriptors.
  */
-#include "vmm/cmd/session.h"
+#include "vmm/api/vmm.h"
 
-#include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "vmm/machine/board.h"
-#include "vmm/base/clock.h"
-#include "vmm/cmd/say.h"
 #include "vmm/api/vmm_internal.h"
-#include "vmm/cmd/signals.h"
-#include "vmm/snapshot/thaw.h"
 #include "vmm/arch/arch.h"
-#include "vmm/boot/boot.h"
+#include "vmm/base/clock.h"
 #include "vmm/snapshot/ram_failure.h"
+#include "vmm/snapshot/thaw.h"
 
 /* How long the end of the VM waits for a slow reader of the last output. */
 #define LAST_OUTPUT_MS 2000
 
-/* ---- events ---- */
-
-static void drain_counter(int fd)
+void stasis_vmm_say(const struct stasis_vmm *vmm, const char *fmt, ...)
 {
-    uint64_t count;
+    char line[STASIS_ERROR_MSG_MAX + 64];
+    va_list args;
 
-    (void)!read(fd, &count, sizeof(count));
-}
-
-/* Descriptors of our own can always be armed again. */
-static void rearm(struct stasis_session *session, struct stasis_loop_source *source)
-{
-    (void)!stasis_loop_arm(&session->loop, source, EPOLLIN, NULL);
-}
-
-static void on_end(void *ctx, uint32_t events)
-{
-    struct stasis_session *session = ctx;
-
-    (void)events;
-    stasis_loop_stop(&session->loop);
-}
-
-static void on_signal(void *ctx, uint32_t events)
-{
-    struct stasis_session *session = ctx;
-
-    (void)events;
-    stasis_session_take_signals(session);
-    stasis_session_run_commands(session);
-    rearm(session, &session->signal_source);
-}
-
-static void on_wake(void *ctx, uint32_t events)
-{
-    struct stasis_session *session = ctx;
-
-    (void)events;
-    drain_counter(session->wake_source.fd);
-    if (atomic_exchange(&session->matched, false))
-        stasis_keys_queue_put(&session->commands, STASIS_KEYS_SNAPSHOT);
-    stasis_session_push_input(session);
-    rearm(session, &session->wake_source);
-}
-
-static void on_timer(void *ctx, uint32_t events)
-{
-    struct stasis_session *session = ctx;
-
-    (void)events;
-    drain_counter(session->timer_source.fd);
-    session->timer_pending = false;
-    stasis_keys_queue_put(&session->commands, STASIS_KEYS_SNAPSHOT);
-    stasis_session_run_commands(session);
-    rearm(session, &session->timer_source);
-}
-
-static void on_rtc(void *ctx, uint32_t events)
-{
-    struct stasis_session *session = ctx;
-
-    (void)events;
-    drain_counter(session->rtc_source.fd);
-    pthread_mutex_lock(&session->machine.lock);
-    stasis_device_pl031_alarm(session->rtc);
-    pthread_mutex_unlock(&session->machine.lock);
-    rearm(session, &session->rtc_source);
-}
-
-/* ---- set-up ---- */
-
-static int add_source(struct stasis_session *session, struct stasis_loop_source *source, int fd,
-                      void (*ready)(void *, uint32_t), const char *name, struct stasis_error *err)
-{
-    *source = (struct stasis_loop_source){.fd = fd, .ready = ready, .ctx = session};
-    if (fd < 0)
-        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "cannot make a %s", name);
-    return stasis_loop_arm(&session->loop, source, EPOLLIN, err);
-}
-
-static int open_sources(struct stasis_session *session, struct stasis_error *err)
-{
-    int rc = stasis_loop_init(&session->loop, err);
-
-    if (rc)
-        return rc;
-    session->loop_ready = true;
-    rc = add_source(session, &session->signal_source, stasis_signals_open(), on_signal, "signalfd",
-                    err);
-    if (!rc)
-        rc = add_source(session, &session->wake_source, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                        on_wake, "eventfd", err);
-    if (!rc)
-        rc = add_source(session, &session->timer_source,
-                        timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), on_timer,
-                        "timerfd", err);
-    if (!rc)
-        rc = add_source(session, &session->rtc_source,
-                        timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK), on_rtc,
-                        "timerfd", err);
-    return rc;
-}
-
-static int prepare(struct stasis_session *session, struct stasis_error *err)
-{
-    const struct stasis_options *options = session->options;
-    int rc = open_sources(session, err);
-
-    if (!rc && options->snapshot_on_output) {
-        rc = stasis_match_init(&session->match, options->snapshot_on_output,
-                               strlen(options->snapshot_on_output), err);
-        session->match_active = true;
-    }
-    return rc;
-}
-
-static int open_output(struct stasis_session *session, struct stasis_error *err)
-{
-    int rc = stasis_serial_sink_open(&session->options->serial, &session->out, err);
-
-    if (!rc)
-        stasis_session_console_init(session);
-    return rc;
+    va_start(args, fmt);
+    (void)vsnprintf(line, sizeof(line), fmt, args);
+    va_end(args);
+    vmm->client->message(vmm->client->ctx, line);
 }
 
 /* ---- the guest: new or thawed ---- */
 
-static int boot(struct stasis_session *session, struct stasis_error *err)
+static int boot(struct stasis_vmm *vmm, struct stasis_error *err)
 {
-    const struct stasis_options *options = session->options;
-    struct stasis_machine *machine = &session->machine;
-    const struct stasis_board_options board_options = {
-        .memory_bytes = options->memory_mib << 20,
-        .vcpus = (uint32_t)options->vcpus,
-        .cpu_model = options->cpu == STASIS_CLI_CPU_BASELINE ? "baseline" : "host",
-        .release = options->board_release,
-    };
-    const struct stasis_boot_options boot_options = {
-        .kernel_path = options->kernel_path,
-        .initrd_path = options->initrd_path,
-        .cmdline = options->kernel_cmdline,
-        .load_addr = options->kernel_load_addr,
-    };
+    const struct stasis_boot_options options = stasis_config_boot(vmm->config);
+    struct stasis_machine *machine = &vmm->machine;
     struct stasis_board_state board;
     struct stasis_arch_entry entry;
-    int rc = stasis_board_default(&board_options, &board, err);
+    int rc = stasis_config_board(vmm->config, &board, err);
 
     if (!rc)
-        rc = stasis_machine_build(machine, &board, &session->host, err);
+        rc = stasis_machine_build(machine, &board, &vmm->host, err);
     if (rc)
         return rc;
-    session->machine_ready = true;
-    rc = stasis_boot_load(&machine->memory, &machine->board, &boot_options, &entry, err);
+    vmm->machine_ready = true;
+    rc = stasis_boot_load(&machine->memory, &machine->board, &options, &entry, err);
     if (!rc)
         rc = stasis_arch_vcpu_start(&machine->vcpus[0], &machine->board, &entry, err);
     /* Last: it may empty a file, which a mistyped option above must not cost. */
-    return rc ? rc : open_output(session, err);
+    return rc ? rc : stasis_vmm_console_open_output(vmm, err);
 }
 
 /* Kinds that a newer release added, and made so that an older one may do without. */
-static void say_skipped(const char *path, struct stasis_snap *snap)
+static void say_skipped(const struct stasis_vmm *vmm, struct stasis_snap *snap)
 {
     const struct stasis_records *records = stasis_snap_records(snap);
 
@@ -194,214 +63,201 @@ static void say_skipped(const char *path, struct stasis_snap *snap)
         struct stasis_record record = stasis_records_at(records, i);
 
         if (!record.schema)
-            stasis_say("%s: warning: record %s %s is unknown to this release, and skipped: %s "
-                       "wrote it as optional",
-                       path, record.type, record.instance, stasis_snap_info(snap)->producer);
+            stasis_vmm_say(vmm,
+                           "%s: warning: record %s %s is unknown to this release, and skipped: %s "
+                           "wrote it as optional",
+                           vmm->config->restore_path, record.type, record.instance,
+                           stasis_snap_info(snap)->producer);
     }
 }
 
-static void say_reason(const char *path, const struct stasis_ram *ram)
+static void say_thawed(const struct stasis_vmm *vmm, uint64_t us)
 {
+    const struct stasis_machine *machine = &vmm->machine;
+    const struct stasis_ram *ram = stasis_ram_failure_ram(machine);
+    const char *path = vmm->config->restore_path;
+
     if (stasis_ram_reason(ram))
-        stasis_say("%s: %s", path, stasis_ram_reason(ram));
+        stasis_vmm_say(vmm, "%s: %s", path, stasis_ram_reason(ram));
+    stasis_vmm_say(
+        vmm, "thawed %s in %" PRIu64 " ms: generation %" PRIu64 ", %" PRIu64 " MiB of RAM", path,
+        us / 1000, machine->generation, stasis_memory_size(&machine->memory) >> 20);
 }
 
-static int thaw(struct stasis_session *session, struct stasis_error *err)
+static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
 {
-    const struct stasis_options *options = session->options;
-    const struct stasis_thaw_options thaw_options = {
-        .clock = options->restore_clock == STASIS_CLI_CLOCK_ADVANCE ? STASIS_CLOCK_ADVANCE
-                                                                    : STASIS_CLOCK_CONTINUE,
-        .allow_tsc = options->allow_tsc,
-        .memory = options->restore_memory,
-        .no_background = options->restore_background == STASIS_CLI_BACKGROUND_OFF,
-    };
-    const char *path = options->restore_path;
+    const struct stasis_config *config = vmm->config;
+    const struct stasis_thaw_options options = stasis_config_thaw(config);
     uint64_t start = stasis_monotonic_us();
     struct stasis_snap *snap = NULL;
-    int rc = strcmp(path, STASIS_CLI_STREAM) != 0
-                 ? stasis_snap_open(path, NULL, &snap, err)
-                 : stasis_snap_open_fd(STDIN_FILENO, "standard input", NULL, &snap, err);
+    int rc = stasis_config_thaws_from_stream(config)
+                 ? stasis_snap_open_fd(STDIN_FILENO, "standard input", NULL, &snap, err)
+                 : stasis_snap_open(config->restore_path, NULL, &snap, err);
 
     /* Before the devices are restored: one may hold bytes that the sink did not take in time. */
     if (!rc)
-        rc = open_output(session, err);
+        rc = stasis_vmm_console_open_output(vmm, err);
     /* KVM reads guest memory in some of the calls to come. */
-    stasis_ram_failure_catch(&session->machine);
+    stasis_ram_failure_catch(&vmm->machine);
     if (!rc)
-        rc = stasis_thaw(&session->machine, snap, &thaw_options, &session->host, err);
-    if (!rc)
-        say_skipped(path, snap);
+        rc = stasis_thaw(&vmm->machine, snap, &options, &vmm->host, err);
+    if (!rc) {
+        vmm->machine_ready = true;
+        say_skipped(vmm, snap);
+        say_thawed(vmm, stasis_monotonic_us() - start);
+    }
     stasis_snap_free(snap);
-    if (rc)
+    return rc;
+}
+
+static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    const char *text = vmm->config->snapshot_on_output;
+    int rc = stasis_vmm_sources_open(vmm, err);
+
+    if (rc || !text)
         return rc;
-    session->machine_ready = true;
-    say_reason(path, stasis_ram_failure_ram(&session->machine));
-    stasis_say("thawed %s in %" PRIu64 " ms: generation %" PRIu64 ", %" PRIu64 " MiB of RAM", path,
-               (stasis_monotonic_us() - start) / 1000, session->machine.generation,
-               stasis_memory_size(&session->machine.memory) >> 20);
-    return 0;
+    vmm->match_active = true;
+    return stasis_match_init(&vmm->match, text, strlen(text), err);
 }
 
-/* ---- running and ending ---- */
-
-static void arm_snapshot_timer(struct stasis_session *session)
+int stasis_vmm_create(const struct stasis_config *config, const struct stasis_vmm_client *client,
+                      uint64_t start_us, struct stasis_vmm **ret_vmm, struct stasis_error *err)
 {
-    uint64_t ms = session->options->snapshot_after_ms;
-    struct itimerspec when = {
-        .it_value = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000}};
+    struct stasis_vmm *vmm = calloc(1, sizeof(*vmm));
+    int rc;
 
-    if (!session->options->snapshot_timed)
-        return;
-    session->timer_pending = true;
-    if (!ms)
-        when.it_value.tv_nsec = 1;
-    (void)timerfd_settime(session->timer_source.fd, 0, &when, NULL);
+    if (!vmm)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a VM");
+    vmm->config = config;
+    vmm->client = client;
+    vmm->metrics.start_us = start_us;
+    vmm->host = stasis_vmm_device_host;
+    vmm->host.ctx = vmm;
+    stasis_ram_failure_on_fatal(client->fatal, client->ctx);
+    rc = prepare(vmm, err);
+    if (!rc)
+        rc = config->restore_path ? thaw(vmm, err) : boot(vmm, err);
+    if (rc)
+        stasis_vmm_free(vmm);
+    else
+        *ret_vmm = vmm;
+    return rc;
 }
 
-static int run(struct stasis_session *session, struct stasis_error *err)
-{
-    uint64_t loaded_us = stasis_monotonic_us();
-    int rc =
-        add_source(session, &session->end_source, session->machine.end_fd, on_end, "eventfd", err);
+/* ---- running ---- */
 
+static int start(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    int rc = stasis_vmm_sources_watch_end(vmm, err);
+
+    vmm->metrics.loaded_us = stasis_monotonic_us();
     /* Before the console, which hands on faults that are not guest memory's. */
     stasis_ram_failure_restore();
     if (!rc)
-        rc = stasis_session_console_open(session, err);
-    if (!rc && stasis_ram_failure_ram(&session->machine))
-        stasis_ram_failure_catch(&session->machine);
+        rc = stasis_vmm_console_open_input(vmm, err);
+    if (!rc && stasis_ram_failure_ram(&vmm->machine))
+        stasis_ram_failure_catch(&vmm->machine);
     if (!rc)
-        rc = stasis_machine_start(&session->machine, err);
-    if (rc)
-        return rc;
-    session->metrics.loaded_us = loaded_us;
-    arm_snapshot_timer(session);
-    stasis_signals_hold(true);
-    return stasis_loop_run(&session->loop, err);
+        rc = stasis_machine_start(&vmm->machine, err);
+    if (!rc)
+        stasis_vmm_sources_start_timer(vmm);
+    return rc;
 }
 
 /* What the guest had sent when it ended is shown; after a freeze it is in the snapshot. */
-static void last_output(struct stasis_session *session)
+static void last_output(struct stasis_vmm *vmm)
 {
     uint8_t unsent[64];
-    size_t len =
-        stasis_device_serial_unsent(stasis_session_serial(session), unsent, sizeof(unsent));
+    size_t len = stasis_device_serial_unsent(stasis_vmm_console_port(vmm), unsent, sizeof(unsent));
 
-    if (len && !session->frozen && !session->killed_by)
-        stasis_session_printed(session, unsent,
-                               stasis_serial_sink_drain(session->out, unsent, len, LAST_OUTPUT_MS));
+    if (!len || vmm->frozen || vmm->ended)
+        return;
+    len = stasis_serial_sink_drain(vmm->out, unsent, len, LAST_OUTPUT_MS);
+    stasis_vmm_console_printed(vmm, unsent, len);
 }
 
 /* Why a freeze that was asked for will not happen; NULL if none is missing. An end that the user
- * asked for by a key calls off what --snapshot-out would have done later. */
-static const char *missing_freeze(struct stasis_session *session)
+ * asked for by a key calls off what the configuration would have done later. */
+static const char *missing_freeze(struct stasis_vmm *vmm)
 {
-    if (session->frozen || session->killed_by || !session->options->snapshot_path)
+    if (vmm->frozen || vmm->ended || !vmm->config->snapshot_path)
         return NULL;
-    if (stasis_keys_queue_remove(&session->commands, STASIS_KEYS_SNAPSHOT) ||
-        atomic_load(&session->matched))
+    if (stasis_keys_queue_remove(&vmm->commands, STASIS_KEYS_SNAPSHOT) ||
+        atomic_load(&vmm->matched))
         return "before it could be frozen";
-    if (session->quit)
+    if (vmm->quit)
         return NULL;
-    if (session->match_active)
+    if (vmm->match_active)
         return "without printing the text of on_output";
-    return session->timer_pending ? "before the time of after_ms" : NULL;
+    return vmm->timer_pending ? "before the time of after_ms" : NULL;
 }
 
-/* What there is to say about the end, and the exit status. A guest that died has that status, also
- * where a freeze is missing. */
-static int end_status(struct stasis_session *session)
+static enum stasis_vmm_reason reason_of(const struct stasis_vmm *vmm)
 {
-    bool crashed = atomic_load(&session->machine.end) == STASIS_END_CRASHED && !session->frozen;
-    const char *missing = missing_freeze(session);
-    int status = crashed ? stasis_say_error(&session->machine.end_error) : session->save_status;
-    struct stasis_error err;
-
-    if (!missing)
-        return status;
-    (void)stasis_fail(&err, STASIS_ERR_NO_SNAPSHOT,
-                      "no snapshot was written to %s: the guest ended %s",
-                      session->options->snapshot_path, missing);
-    return crashed ? (stasis_say_error(&err), status) : stasis_say_error(&err);
+    if (vmm->ended)
+        return STASIS_VMM_ENDED;
+    if (vmm->frozen)
+        return STASIS_VMM_FROZEN;
+    if (atomic_load(&vmm->machine.end) == STASIS_END_CRASHED)
+        return STASIS_VMM_CRASHED;
+    return vmm->quit ? STASIS_VMM_QUIT : STASIS_VMM_RESET;
 }
 
-static int write_metrics(struct stasis_session *session, struct stasis_error *err)
+static void describe_end(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end)
 {
-    session->metrics.first_instruction_us = atomic_load(&session->machine.first_run_us);
-    return stasis_metrics_write(&session->metrics, stasis_ram_failure_ram(&session->machine),
-                                session->options->metrics_path, err);
+    const char *missing = missing_freeze(vmm);
+
+    *ret_end = (struct stasis_vmm_end){.reason = reason_of(vmm), .save_code = vmm->save_code};
+    if (atomic_load(&vmm->machine.end) == STASIS_END_CRASHED && !vmm->frozen)
+        ret_end->crash = vmm->machine.end_error;
+    if (missing)
+        (void)stasis_fail(&ret_end->missing, STASIS_ERR_NO_SNAPSHOT,
+                          "no snapshot was written to %s: the guest ended %s",
+                          vmm->config->snapshot_path, missing);
 }
 
-static void close_source(struct stasis_session *session, struct stasis_loop_source *source)
+int stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end, struct stasis_error *err)
 {
-    stasis_loop_remove(&session->loop, source);
-    if (source->fd >= 0)
-        close(source->fd);
+    int rc = start(vmm, err);
+
+    if (rc)
+        return rc;
+    vmm->client->hold(vmm->client->ctx, true);
+    rc = stasis_loop_run(&vmm->loop, err);
+    if (rc)
+        return rc;
+    stasis_machine_pause(&vmm->machine);
+    stasis_vmm_take_all(vmm);
+    last_output(vmm);
+    describe_end(vmm, ret_end);
+    vmm->metrics.first_instruction_us = atomic_load(&vmm->machine.first_run_us);
+    return 0;
 }
 
-static void fini(struct stasis_session *session)
+int stasis_vmm_write_metrics(const struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    if (!vmm->config->metrics_path)
+        return 0;
+    return stasis_metrics_write(&vmm->metrics, stasis_ram_failure_ram(&vmm->machine),
+                                vmm->config->metrics_path, err);
+}
+
+void stasis_vmm_free(struct stasis_vmm *vmm)
 {
     char summary[256];
 
-    if (session->loop_ready) {
-        stasis_loop_remove(&session->loop, &session->end_source);
-        stasis_loop_remove(&session->loop, &session->input_source);
-        stasis_loop_remove(&session->loop, &session->output_source);
-    }
-    if (session->machine_ready)
-        stasis_machine_fini(&session->machine);
+    if (!vmm)
+        return;
+    stasis_vmm_sources_unwatch(vmm);
+    if (vmm->machine_ready)
+        stasis_machine_fini(&vmm->machine);
     stasis_ram_failure_restore();
-    if (session->out && stasis_serial_sink_summary(session->out, summary, sizeof(summary)))
-        stasis_say("%s", summary);
-    stasis_serial_sink_close(session->out);
-    stasis_keys_input_fini(&session->input);
-    if (session->loop_ready) {
-        close_source(session, &session->signal_source);
-        close_source(session, &session->wake_source);
-        close_source(session, &session->timer_source);
-        close_source(session, &session->rtc_source);
-        stasis_loop_fini(&session->loop);
-    }
+    if (vmm->out && stasis_serial_sink_summary(vmm->out, summary, sizeof(summary)))
+        stasis_vmm_say(vmm, "%s", summary);
+    stasis_serial_sink_close(vmm->out);
+    stasis_keys_input_fini(&vmm->input);
+    stasis_vmm_sources_close(vmm);
     stasis_terminal_restore();
-}
-
-int stasis_session_run(const struct stasis_options *options, uint64_t start_us)
-{
-    struct stasis_session *session = calloc(1, sizeof(*session));
-    struct stasis_error err;
-    int rc, status, killed_by;
-
-    if (!session) {
-        (void)stasis_fail(&err, STASIS_ERR_NOMEM, "no memory for a session");
-        return stasis_say_error(&err);
-    }
-    session->options = options;
-    session->metrics.start_us = start_us;
-    session->signal_source.fd = session->wake_source.fd = -1;
-    session->timer_source.fd = session->rtc_source.fd = -1;
-    session->host = stasis_session_host;
-    session->host.ctx = session;
-    rc = prepare(session, &err);
-    if (!rc)
-        rc = options->restore_path ? thaw(session, &err) : boot(session, &err);
-    if (!rc)
-        rc = run(session, &err);
-    if (!rc) {
-        stasis_machine_pause(&session->machine);
-        stasis_session_take_requests(session);
-        last_output(session);
-        status = end_status(session);
-        if (options->metrics_path)
-            rc = write_metrics(session, &err);
-    }
-    if (rc) {
-        status = stasis_say_error(&err);
-    }
-    killed_by = session->killed_by;
-    fini(session);
-    free(session);
-    if (killed_by)
-        stasis_signals_die_by(killed_by);
-    return status;
+    free(vmm);
 }

@@ -1,70 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What the user asks for while the guest runs, by keys and by signals: collected in one queue and
- * run from it in order, so that nothing is lost that comes while a snapshot is saved.
+ * What is asked for while the guest runs, by keys, by the client and by the configuration:
+ * collected in one queue and run from it in order, so that nothing is lost that comes while a
+ * snapshot is saved.
  */
-#include <signal.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "vmm/api/vmm_internal.h"
-#include "vmm/cmd/signals.h"
 
-static void take_keys(struct stasis_session *session)
+static void take_keys(struct stasis_vmm *vmm)
 {
     uint8_t none;
     size_t len;
 
     /* No room: keys wait, in the type-ahead, for a guest that listens again. */
-    if (session->has_input && session->input.is_terminal)
-        (void)!stasis_keys_read(&session->input, &none, 0, &len, &session->commands);
+    if (vmm->has_input && vmm->input.is_terminal)
+        (void)!stasis_keys_read(&vmm->input, &none, 0, &len, &vmm->commands);
 }
 
-static void take_signal(struct stasis_session *session, int number)
+static void take_request(struct stasis_vmm *vmm, enum stasis_vmm_request request)
 {
-    if (number == SIGUSR1) {
-        stasis_keys_queue_put(&session->commands, STASIS_KEYS_SNAPSHOT);
-    } else if (number == SIGINT && session->saving) {
-        stasis_keys_queue_put(&session->commands, STASIS_KEYS_CANCEL);
-    } else {
-        session->killed_by = number;
-        stasis_loop_stop(&session->loop);
+    switch (request) {
+    case STASIS_VMM_FREEZE:
+        stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_SNAPSHOT);
+        break;
+    case STASIS_VMM_CANCEL:
+        stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_CANCEL);
+        break;
+    case STASIS_VMM_END:
+        vmm->ended = true;
+        stasis_loop_stop(&vmm->loop);
+        break;
+    case STASIS_VMM_NO_REQUEST:
+        break;
     }
 }
 
-void stasis_session_take_signals(struct stasis_session *session)
+void stasis_vmm_take_requests(struct stasis_vmm *vmm)
 {
-    int number;
+    const struct stasis_vmm_client *client = vmm->client;
+    enum stasis_vmm_request request;
 
-    while (!session->killed_by && (number = stasis_signals_read(session->signal_source.fd)))
-        take_signal(session, number);
+    while (!vmm->ended && (request = client->request(client->ctx, vmm->saving)))
+        take_request(vmm, request);
 }
 
-void stasis_session_take_requests(struct stasis_session *session)
+void stasis_vmm_take_all(struct stasis_vmm *vmm)
 {
-    take_keys(session);
-    stasis_session_take_signals(session);
+    take_keys(vmm);
+    stasis_vmm_take_requests(vmm);
 }
 
-bool stasis_session_may_go_on(struct stasis_session *session)
+bool stasis_vmm_may_save_on(struct stasis_vmm *vmm)
 {
-    stasis_session_take_requests(session);
-    return !session->killed_by && !stasis_keys_queue_remove(&session->commands, STASIS_KEYS_CANCEL);
+    stasis_vmm_take_all(vmm);
+    return !vmm->ended && !stasis_keys_queue_remove(&vmm->commands, STASIS_KEYS_CANCEL);
 }
 
-static void run_command(struct stasis_session *session, enum stasis_keys_command command)
+static void run_command(struct stasis_vmm *vmm, enum stasis_keys_command command)
 {
     switch (command) {
     case STASIS_KEYS_HELP:
-        (void)!write(STDERR_FILENO, stasis_keys_help, strlen(stasis_keys_help));
+        vmm->client->show_keys(vmm->client->ctx);
         break;
     case STASIS_KEYS_SNAPSHOT:
-        stasis_session_snapshot(session);
+        stasis_vmm_freeze(vmm);
         break;
     case STASIS_KEYS_QUIT:
-        session->quit = true;
-        session->commands.len = 0;
-        stasis_loop_stop(&session->loop);
+        vmm->quit = true;
+        vmm->commands.len = 0;
+        stasis_loop_stop(&vmm->loop);
         break;
     case STASIS_KEYS_CANCEL: /* nothing is under way */
     case STASIS_KEYS_NONE:
@@ -73,9 +76,8 @@ static void run_command(struct stasis_session *session, enum stasis_keys_command
 }
 
 /* A save adds to the queue while it runs. The end of the guest leaves a snapshot in it. */
-void stasis_session_run_commands(struct stasis_session *session)
+void stasis_vmm_run_commands(struct stasis_vmm *vmm)
 {
-    while (session->commands.len && !session->killed_by &&
-           atomic_load(&session->machine.end) == STASIS_END_NONE)
-        run_command(session, stasis_keys_queue_take(&session->commands));
+    while (vmm->commands.len && !vmm->ended && atomic_load(&vmm->machine.end) == STASIS_END_NONE)
+        run_command(vmm, stasis_keys_queue_take(&vmm->commands));
 }

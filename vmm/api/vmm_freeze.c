@@ -1,70 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/snapshot/freeze.h"
+
 #include <inttypes.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "stasis/migrate.h"
-#include "common/progress.h"
-#include "vmm/base/clock.h"
-#include "vmm/snapshot/freeze.h"
-#include "vmm/cmd/say.h"
 #include "vmm/api/vmm_internal.h"
-#include "vmm/cmd/signals.h"
-
-static bool to_stream(const struct stasis_session *session)
-{
-    return !strcmp(session->options->snapshot_path, STASIS_CLI_STREAM);
-}
-
-struct saving {
-    struct stasis_session *session;
-    struct stasis_progress progress;
-};
+#include "vmm/base/clock.h"
 
 /* The loop does not turn while a save is under way: what it would have seen is looked at here. */
 static bool keep_going(void *ctx, uint64_t done, uint64_t total)
 {
-    struct saving *saving = ctx;
+    struct stasis_vmm *vmm = ctx;
 
-    stasis_progress_show(&saving->progress, done, total);
-    return stasis_session_may_go_on(saving->session);
+    vmm->client->progress(vmm->client->ctx, done, total);
+    return stasis_vmm_may_save_on(vmm);
 }
 
 /* Takes as long as its reader does. */
-static int save_stream(struct stasis_snap *snap, const struct stasis_save_opts *opts,
-                       struct stasis_save_stats *ret_stats, struct stasis_error *err)
+static int save_stream(const struct stasis_vmm *vmm, struct stasis_snap *snap,
+                       const struct stasis_save_opts *opts, struct stasis_save_stats *ret_stats,
+                       struct stasis_error *err)
 {
     int rc;
 
-    stasis_signals_hold(false);
+    vmm->client->hold(vmm->client->ctx, false);
     rc = stasis_snap_save_stream(snap, STDOUT_FILENO, opts, ret_stats, err);
-    stasis_signals_hold(true);
+    vmm->client->hold(vmm->client->ctx, true);
     return rc;
 }
 
 static void say_lost(void *ctx, const char *what)
 {
-    (void)ctx;
-    stasis_say("left out: %s", what);
+    stasis_vmm_say(ctx, "left out: %s", what);
 }
 
 /* Makes the snapshot one that the older release reads. */
-static int convert(const struct stasis_session *session, struct stasis_snap *snap,
-                   struct stasis_error *err)
+static int convert(struct stasis_vmm *vmm, struct stasis_snap *snap, struct stasis_error *err)
 {
-    const struct stasis_options *options = session->options;
+    const struct stasis_config *config = vmm->config;
     const struct stasis_convert_opts opts = {
         .size = sizeof(opts),
-        .allow_loss = options->snapshot_loss == STASIS_CLI_LOSS_ALLOW,
+        .allow_loss = config->snapshot_loss == STASIS_CONFIG_LOSS_ALLOW,
         .lost = say_lost,
+        .ctx = vmm,
     };
     const struct stasis_release *release;
     struct stasis_records *records;
     int rc;
 
-    if (!options->snapshot_target)
+    if (!config->snapshot_target)
         return 0;
-    rc = stasis_release_get(options->snapshot_target, &release, err);
+    rc = stasis_release_get(config->snapshot_target, &release, err);
     if (!rc)
         rc = stasis_records_convert(stasis_snap_records(snap), release, &opts, &records, err);
     if (!rc)
@@ -73,53 +60,55 @@ static int convert(const struct stasis_session *session, struct stasis_snap *sna
 }
 
 /* The machine is paused. */
-static int save(struct stasis_session *session, struct stasis_save_stats *ret_stats,
+static int save(struct stasis_vmm *vmm, struct stasis_save_stats *ret_stats,
                 struct stasis_error *err)
 {
-    struct saving saving = {.session = session};
     const struct stasis_save_opts opts = {
         .size = sizeof(opts),
-        .no_sync = session->options->snapshot_sync == STASIS_CLI_SYNC_NONE,
-        .zlib_level = (unsigned)session->options->snapshot_zlib_level,
+        .no_sync = vmm->config->snapshot_sync == STASIS_CONFIG_SYNC_NONE,
+        .zlib_level = (unsigned)vmm->config->snapshot_zlib_level,
         .progress = keep_going,
-        .ctx = &saving,
+        .ctx = vmm,
     };
     struct stasis_snap *snap = NULL;
-    int rc = stasis_freeze(&session->machine, &snap, err);
+    int rc = stasis_freeze(&vmm->machine, &snap, err);
 
     if (!rc)
-        rc = convert(session, snap, err);
+        rc = convert(vmm, snap, err);
     if (rc) {
         stasis_snap_free(snap);
         return stasis_wrap(err, rc, "cannot freeze the guest");
     }
-    stasis_progress_init(&saving.progress, "vmm: saving");
-    if (to_stream(session))
-        rc = save_stream(snap, &opts, ret_stats, err);
+    if (stasis_config_freezes_to_stream(vmm->config))
+        rc = save_stream(vmm, snap, &opts, ret_stats, err);
     else
-        rc = stasis_snap_save(snap, session->options->snapshot_path, &opts, ret_stats, err);
-    stasis_progress_clear(&saving.progress);
+        rc = stasis_snap_save(snap, vmm->config->snapshot_path, &opts, ret_stats, err);
+    vmm->client->progress_end(vmm->client->ctx);
     stasis_snap_free(snap);
     return rc;
 }
 
-static void report(const struct stasis_session *session, const struct stasis_save_stats *stats,
-                   uint64_t us)
+static void report(const struct stasis_vmm *vmm, const struct stasis_save_stats *stats, uint64_t us)
 {
-    stasis_say("frozen to %s in %" PRIu64 ".%" PRIu64 " ms: %" PRIu64 " KiB of RAM stored, %" PRIu64
-               " KiB zero",
-               to_stream(session) ? "standard output" : session->options->snapshot_path, us / 1000,
-               us % 1000 / 100, stats->stored_bytes >> 10, stats->zero_bytes >> 10);
+    const struct stasis_config *config = vmm->config;
+    const char *path =
+        stasis_config_freezes_to_stream(config) ? "standard output" : config->snapshot_path;
+
+    stasis_vmm_say(vmm,
+                   "frozen to %s in %" PRIu64 ".%" PRIu64 " ms: %" PRIu64
+                   " KiB of RAM stored, %" PRIu64 " KiB zero",
+                   path, us / 1000, us % 1000 / 100, stats->stored_bytes >> 10,
+                   stats->zero_bytes >> 10);
 }
 
 /* How long the vCPU that waited longest has stood still by now. */
-static uint64_t gap_us(const struct stasis_session *session)
+static uint64_t gap_us(const struct stasis_vmm *vmm)
 {
     uint64_t now = stasis_monotonic_us();
     uint64_t longest = 0;
 
-    for (uint32_t i = 0; i < session->machine.vcpu_count; i++) {
-        uint64_t gap = now - session->machine.vcpus[i].paused_us;
+    for (uint32_t i = 0; i < vmm->machine.vcpu_count; i++) {
+        uint64_t gap = now - vmm->machine.vcpus[i].paused_us;
 
         longest = gap > longest ? gap : longest;
     }
@@ -127,76 +116,72 @@ static uint64_t gap_us(const struct stasis_session *session)
 }
 
 /* The guest runs on. */
-static void resume(struct stasis_session *session)
+static void resume(struct stasis_vmm *vmm)
 {
-    struct stasis_metrics *metrics = &session->metrics;
-    uint64_t gap = gap_us(session);
+    struct stasis_metrics *metrics = &vmm->metrics;
+    uint64_t gap = gap_us(vmm);
 
     metrics->largest_gap_us = gap > metrics->largest_gap_us ? gap : metrics->largest_gap_us;
-    stasis_machine_resume(&session->machine);
-    stasis_session_wake(session); /* text that was typed meanwhile */
+    stasis_machine_resume(&vmm->machine);
+    stasis_vmm_wake(vmm); /* text that was typed meanwhile */
 }
 
-static void failed(struct stasis_session *session, const struct stasis_error *err)
+static void failed(struct stasis_vmm *vmm, const struct stasis_error *err)
 {
-    session->metrics.freezes_failed++;
-    if (session->killed_by) {
-        stasis_say("%s; ended by signal %d (%s)", err->msg, session->killed_by,
-                   strsignal(session->killed_by));
-        return;
-    }
-    stasis_say("%s; the guest goes on", err->msg);
-    resume(session);
+    vmm->metrics.freezes_failed++;
+    stasis_vmm_say(vmm, "%s; the guest %s", err->msg, vmm->ended ? "is ended" : "goes on");
+    if (!vmm->ended)
+        resume(vmm);
 }
 
-static void saved(struct stasis_session *session)
+static void saved(struct stasis_vmm *vmm)
 {
-    session->machine.generation++;
-    if (session->options->snapshot_then == STASIS_CLI_THEN_EXIT) {
-        session->frozen = true;
-        stasis_loop_stop(&session->loop);
+    vmm->machine.generation++;
+    if (vmm->config->snapshot_then == STASIS_CONFIG_THEN_EXIT) {
+        vmm->frozen = true;
+        stasis_loop_stop(&vmm->loop);
     } else {
-        resume(session);
+        resume(vmm);
     }
 }
 
-void stasis_session_snapshot(struct stasis_session *session)
+void stasis_vmm_freeze(struct stasis_vmm *vmm)
 {
     struct stasis_save_stats stats = {.file_bytes = 0};
     struct stasis_error err;
     uint64_t start = stasis_monotonic_us();
     int rc;
 
-    if (session->frozen)
+    if (vmm->frozen)
         return;
-    if (!session->options->snapshot_path) {
-        stasis_say("no snapshot taken: start with --snapshot-out FILE to say where to");
+    if (!vmm->config->snapshot_path) {
+        stasis_vmm_say(vmm, "no snapshot taken: start with --snapshot-out FILE to say where to");
         return;
     }
-    stasis_machine_pause(&session->machine);
-    if (atomic_load(&session->machine.end) != STASIS_END_NONE) {
+    stasis_machine_pause(&vmm->machine);
+    if (atomic_load(&vmm->machine.end) != STASIS_END_NONE) {
         /* Kept for the end, which says so. */
-        stasis_keys_queue_put(&session->commands, STASIS_KEYS_SNAPSHOT);
+        stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_SNAPSHOT);
         return;
     }
     /* Printed before the pause: this is the snapshot that was asked for. */
-    atomic_store(&session->matched, false);
-    session->saving = true;
-    rc = save(session, &stats, &err);
-    session->saving = false;
+    atomic_store(&vmm->matched, false);
+    vmm->saving = true;
+    rc = save(vmm, &stats, &err);
+    vmm->saving = false;
     /* A save that was called off has not failed. */
-    session->save_status = rc == STASIS_ERR_CANCELLED ? 0 : stasis_err_exit_status(rc);
-    if (rc && atomic_load(&session->machine.end) != STASIS_END_NONE) { /* its memory is damaged */
-        stasis_say("no snapshot taken: the guest has ended");
+    vmm->save_code = rc == STASIS_ERR_CANCELLED ? 0 : rc;
+    if (rc && atomic_load(&vmm->machine.end) != STASIS_END_NONE) { /* its memory is damaged */
+        stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_SNAPSHOT);
         return;
     }
     if (rc) {
-        failed(session, &err);
+        failed(vmm, &err);
         return;
     }
-    session->metrics.freezes++;
-    session->metrics.saved = stats;
-    session->metrics.pause_us = stasis_monotonic_us() - start;
-    report(session, &stats, session->metrics.pause_us);
-    saved(session);
+    vmm->metrics.freezes++;
+    vmm->metrics.saved = stats;
+    vmm->metrics.pause_us = stasis_monotonic_us() - start;
+    report(vmm, &stats, vmm->metrics.pause_us);
+    saved(vmm);
 }

@@ -1,32 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The parts of a session: session.c (life and events), session_console.c (what devices need of the
- * outside: terminal, serial output, clocks), session_snapshot.c (freezing).
+ * The parts of a VM: vmm.c (its life), vmm_sources.c (events of the loop), vmm_commands.c (what the
+ * user asks for), vmm_console.c (what devices need of the outside: terminal, serial output,
+ * clocks), vmm_freeze.c (snapshots).
  */
-#ifndef STASIS_VMM_SESSION_INTERNAL_H
-#define STASIS_VMM_SESSION_INTERNAL_H
+#ifndef STASIS_VMM_VMM_INTERNAL_H
+#define STASIS_VMM_VMM_INTERNAL_H
 
 #include <stdatomic.h>
 
-#include "vmm/host/terminal.h"
-#include "vmm/host/loop.h"
-#include "vmm/machine/machine.h"
-#include "vmm/host/match.h"
 #include "vmm/api/metrics.h"
-#include "vmm/cmd/session.h"
+#include "vmm/api/vmm.h"
+#include "vmm/host/loop.h"
+#include "vmm/host/match.h"
+#include "vmm/host/terminal.h"
+#include "vmm/machine/machine.h"
 
-struct stasis_session {
-    const struct stasis_options *options;
+struct stasis_vmm {
+    const struct stasis_config *config;
+    const struct stasis_vmm_client *client;
     struct stasis_machine machine;
     struct stasis_device_host host;
     struct stasis_loop loop;
     bool loop_ready, machine_ready;
 
-    struct stasis_loop_source end_source;    /* the guest has ended */
-    struct stasis_loop_source signal_source; /* signalfd */
-    struct stasis_loop_source wake_source;   /* a vCPU thread has work for the loop */
-    struct stasis_loop_source timer_source;  /* after_ms */
-    struct stasis_loop_source rtc_source;    /* the RTC's alarm */
+    struct stasis_loop_source end_source;     /* the guest has ended */
+    struct stasis_loop_source request_source; /* the client's */
+    struct stasis_loop_source wake_source;    /* a vCPU thread has work for the loop */
+    struct stasis_loop_source timer_source;   /* after_ms */
+    struct stasis_loop_source rtc_source;     /* the RTC's alarm */
     struct stasis_loop_source input_source, output_source;
 
     /* Under the machine's lock. */
@@ -39,49 +41,60 @@ struct stasis_session {
     bool has_input;
     struct stasis_keys_input input;
     struct stasis_metrics metrics;
-    struct stasis_keys_queue commands; /* by keys, signals and the options, not yet run */
+    struct stasis_keys_queue commands; /* by keys, the client and the options, not yet run */
     _Atomic bool matched;              /* the guest has printed on_output; not yet a command */
     bool timer_pending;                /* after_ms has not passed */
     bool saving;                       /* a snapshot is being written */
     bool quit;                         /* by key */
-    bool frozen;                       /* saved, and the process is to end */
-    int save_status; /* exit status that the last save deserves, 0 if it went well */
-    int killed_by;   /* signal that ends the process, or 0 */
+    bool ended;                        /* by the client */
+    bool frozen;                       /* saved, and the VM is to end */
+    int save_code;                     /* why the last save failed, or 0 */
 };
 
-/* session_commands.c. Loop thread. Collects what keys and signals have asked for since: commands
- * for the queue, or the end of the process by a signal. */
-void stasis_session_take_requests(struct stasis_session *session);
-/* The same of signals only. */
-void stasis_session_take_signals(struct stasis_session *session);
+/* vmm.c: a line for the client. */
+void stasis_vmm_say(const struct stasis_vmm *vmm, const char *fmt, ...) STASIS_PRINTF(2, 3);
+
+/* vmm_sources.c. open: all but the one of the guest's end, which watch_end adds once there is a
+ * machine. Timers of a VM that is about to run: start_timer. */
+STASIS_MUST_CHECK int stasis_vmm_sources_open(struct stasis_vmm *vmm, struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_vmm_sources_watch_end(struct stasis_vmm *vmm,
+                                                   struct stasis_error *err);
+void stasis_vmm_sources_start_timer(struct stasis_vmm *vmm);
+/* Before the machine goes; and the rest. */
+void stasis_vmm_sources_unwatch(struct stasis_vmm *vmm);
+void stasis_vmm_sources_close(struct stasis_vmm *vmm);
+/* Has the loop do its work soon. Any thread. */
+void stasis_vmm_wake(struct stasis_vmm *vmm);
+
+/* vmm_commands.c. Loop thread. Collects what the client has asked for since; and keys too, whose
+ * text then waits for stasis_vmm_console_push_input(). */
+void stasis_vmm_take_requests(struct stasis_vmm *vmm);
+void stasis_vmm_take_all(struct stasis_vmm *vmm);
 /* The same while a snapshot is saved. False: the save is to be given up. */
-bool stasis_session_may_go_on(struct stasis_session *session);
+bool stasis_vmm_may_save_on(struct stasis_vmm *vmm);
 /* Runs what is in the queue, in order. */
-void stasis_session_run_commands(struct stasis_session *session);
+void stasis_vmm_run_commands(struct stasis_vmm *vmm);
+
+/* vmm_console.c: the operations for devices, to be given the VM as ctx. */
+extern const struct stasis_device_host stasis_vmm_device_host;
 
 /* The serial port that the terminal is connected to, or NULL. */
-struct stasis_device *stasis_session_serial(struct stasis_session *session);
+struct stasis_device *stasis_vmm_console_port(struct stasis_vmm *vmm);
 
-/* session_console.c: the operations for devices, to be given the session as ctx. */
-extern const struct stasis_device_host stasis_session_host;
+/* Opens the serial output; begins to watch standard input, once there is a machine. */
+STASIS_MUST_CHECK int stasis_vmm_console_open_output(struct stasis_vmm *vmm,
+                                                     struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_vmm_console_open_input(struct stasis_vmm *vmm,
+                                                    struct stasis_error *err);
 
-/* Prepares the console's sources; begins to watch standard input, once there is a machine. */
-void stasis_session_console_init(struct stasis_session *session);
-STASIS_MUST_CHECK int stasis_session_console_open(struct stasis_session *session,
-                                                  struct stasis_error *err);
-
-/* Gives the guest what was typed ahead, as far as it has room, and runs the commands. Loop thread.
- */
-void stasis_session_push_input(struct stasis_session *session);
+/* Gives the guest what was typed ahead, as far as it has room. Loop thread. */
+void stasis_vmm_console_push_input(struct stasis_vmm *vmm);
 
 /* The guest has printed these bytes. Under the machine's lock, or when no vCPU runs. */
-void stasis_session_printed(struct stasis_session *session, const uint8_t *bytes, size_t len);
+void stasis_vmm_console_printed(struct stasis_vmm *vmm, const uint8_t *bytes, size_t len);
 
-/* Has the loop do its work soon. Any thread. */
-void stasis_session_wake(struct stasis_session *session);
-
-/* session_snapshot.c: freezes the guest as the options say. Loop thread. A failure is reported,
+/* vmm_freeze.c: freezes the guest as the configuration says. Loop thread. A failure is reported,
  * and the guest goes on. */
-void stasis_session_snapshot(struct stasis_session *session);
+void stasis_vmm_freeze(struct stasis_vmm *vmm);
 
 #endif

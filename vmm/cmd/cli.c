@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Parses by the table in cli_table.c; cli_check.c then looks at what goes together.
+ * The engine of the option table in cli_table.c; cli_check.c then looks at what goes together.
  */
 #include "vmm/cmd/cli_internal.h"
 
@@ -11,10 +11,10 @@
 #include "vmm/api/keyval.h"
 
 /* Words are stored through an unsigned int. */
-_Static_assert(sizeof(enum stasis_cli_cpu) == sizeof(unsigned), "enum size");
-_Static_assert(sizeof(enum stasis_cli_then) == sizeof(unsigned), "enum size");
-_Static_assert(sizeof(enum stasis_cli_clock) == sizeof(unsigned), "enum size");
-_Static_assert(sizeof(enum stasis_cli_background) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_config_cpu) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_config_then) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_config_clock) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_config_background) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_ram_mode) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(bool) == 1 && STASIS_CLI_COUNT <= 32, "sets of options fit 32 bits");
 
@@ -26,7 +26,7 @@ struct parser {
 
 /* ---- values ---- */
 
-static int copy_text(const char *value, char **ret_copy, struct stasis_error *err)
+int stasis_cli_copy(const char *value, char **ret_copy, struct stasis_error *err)
 {
     char *copy = strdup(value);
 
@@ -36,8 +36,7 @@ static int copy_text(const char *value, char **ret_copy, struct stasis_error *er
     return 0;
 }
 
-/* Place of the first `len` bytes of value in words, or -1. */
-static int word_index(const char *const *words, const char *value, size_t len)
+int stasis_cli_word(const char *const *words, const char *value, size_t len)
 {
     for (int i = 0; words[i]; i++)
         if (strlen(words[i]) == len && !memcmp(words[i], value, len))
@@ -45,22 +44,10 @@ static int word_index(const char *const *words, const char *value, size_t len)
     return -1;
 }
 
-static int set_out(struct parser *parser, const struct stasis_cli_key *key, const char *value)
-{
-    size_t len = strcspn(value, ":");
-    int kind = word_index(key->words, value, len);
-    bool takes_path = kind > STASIS_SERIAL_SINK_NONE;
-
-    if (kind < 0 || takes_path != (value[len] == ':') || (takes_path && !value[len + 1]))
-        return stasis_fail(parser->err, STASIS_ERR_ARG, "%s", key->remedy);
-    parser->options.serial.kind = (enum stasis_serial_sink_kind)kind;
-    return takes_path ? copy_text(value + len + 1, &parser->options.serial_path, parser->err) : 0;
-}
-
 static bool level_of(const struct stasis_cli_key *key, const char *value, uint64_t *ret_level)
 {
     size_t len = strcspn(value, ":");
-    int word = word_index(key->words, value, len);
+    int word = stasis_cli_word(key->words, value, len);
 
     if (word == 0 && !value[len]) {
         *ret_level = 0;
@@ -75,7 +62,7 @@ static bool level_of(const struct stasis_cli_key *key, const char *value, uint64
 
 static int set_value(struct parser *parser, const struct stasis_cli_key *key, const char *value)
 {
-    void *at = (char *)&parser->options + key->offset;
+    void *at = (char *)&parser->options.config + key->offset;
     uint64_t number;
     int word;
 
@@ -83,9 +70,9 @@ static int set_value(struct parser *parser, const struct stasis_cli_key *key, co
     case STASIS_CLI_TEXT:
         if (!*value || (key->max && strlen(value) > key->max))
             break;
-        return copy_text(value, at, parser->err);
+        return stasis_cli_copy(value, at, parser->err);
     case STASIS_CLI_EMPTY_TEXT:
-        return copy_text(value, at, parser->err);
+        return stasis_cli_copy(value, at, parser->err);
     case STASIS_CLI_NUMBER:
     case STASIS_CLI_SIZE:
         if (!stasis_keyval_number(value, key->kind == STASIS_CLI_SIZE, &number) ||
@@ -95,7 +82,7 @@ static int set_value(struct parser *parser, const struct stasis_cli_key *key, co
         return 0;
     case STASIS_CLI_WORD:
     case STASIS_CLI_PERMIT:
-        word = word_index(key->words, value, strlen(value));
+        word = stasis_cli_word(key->words, value, strlen(value));
         if (word < 0)
             break;
         if (key->kind == STASIS_CLI_PERMIT)
@@ -109,7 +96,7 @@ static int set_value(struct parser *parser, const struct stasis_cli_key *key, co
         *(uint64_t *)at = number;
         return 0;
     case STASIS_CLI_OUT:
-        return set_out(parser, key, value);
+        return stasis_cli_serial_out(&parser->options.config, key, value, parser->err);
     }
     return stasis_fail(parser->err, STASIS_ERR_ARG, "%s", key->remedy);
 }
@@ -231,7 +218,7 @@ static int parse_value(struct parser *parser, const struct stasis_cli_option *op
                        const char *value)
 {
     char *text = NULL;
-    int rc = copy_text(value, &text, parser->err);
+    int rc = stasis_cli_copy(value, &text, parser->err);
 
     if (!rc)
         rc = parse_items(parser, option, text);
@@ -270,15 +257,15 @@ static int parse_option(struct parser *parser, int argc, char *const *argv, int 
 
 static int finish(struct parser *parser)
 {
-    struct stasis_options *options = &parser->options;
+    struct stasis_config *config = &parser->options.config;
 
-    options->demo = parser->given.options & STASIS_CLI_BIT(STASIS_CLI_DEMO);
-    options->snapshot_timed = options->snapshot_after_ms != UINT64_MAX;
-    if (!options->snapshot_timed)
-        options->snapshot_after_ms = 0;
-    options->serial.path = options->serial_path;
-    options->serial.append = options->restore_path != NULL;
-    return stasis_cli_check(options, &parser->given, parser->err);
+    config->demo = parser->given.options & STASIS_CLI_BIT(STASIS_CLI_DEMO);
+    config->snapshot_timed = config->snapshot_after_ms != UINT64_MAX;
+    if (!config->snapshot_timed)
+        config->snapshot_after_ms = 0;
+    config->serial.path = config->serial_path;
+    config->serial.append = config->restore_path != NULL;
+    return stasis_cli_check(config, &parser->given, parser->err);
 }
 
 /* Arguments are quoted in messages, and a message is one line whatever they hold. */
@@ -301,9 +288,9 @@ int stasis_cli_parse(int argc, char *const *argv, struct stasis_options *ret_opt
                      struct stasis_error *err)
 {
     struct parser parser = {
-        .options = {.memory_mib = STASIS_CLI_MEMORY_MIB_DEFAULT,
-                    .vcpus = 1,
-                    .snapshot_after_ms = UINT64_MAX,
+        .options = {.config = {.memory_mib = STASIS_CONFIG_MEMORY_MIB_DEFAULT,
+                               .vcpus = 1,
+                               .snapshot_after_ms = UINT64_MAX},
                     .help = has_arg(argc, argv, "--help"),
                     .version = has_arg(argc, argv, "--version")},
         .err = err,
@@ -331,15 +318,5 @@ int stasis_cli_parse(int argc, char *const *argv, struct stasis_options *ret_opt
 
 void stasis_cli_fini(struct stasis_options *options)
 {
-    free(options->kernel_path);
-    free(options->kernel_cmdline);
-    free(options->initrd_path);
-    free(options->board_release);
-    free(options->snapshot_target);
-    free(options->snapshot_path);
-    free(options->snapshot_on_output);
-    free(options->restore_path);
-    free(options->serial_path);
-    free(options->metrics_path);
-    memset(options, 0, sizeof(*options));
+    stasis_config_fini(&options->config);
 }

@@ -36,40 +36,16 @@ static int check_source(const struct stasis_cli_given *given, struct stasis_erro
     return 0;
 }
 
-static int check_serial(const struct stasis_options *options, const struct stasis_cli_given *given,
-                        struct stasis_error *err)
-{
-    static const struct {
-        uint32_t key; /* place in the table */
-        enum stasis_serial_sink_kind kind;
-        const char *remedy;
-    } only[] = {
-        {1, STASIS_SERIAL_SINK_FILE, "limit is for out=file:PATH; leave it out"},
-        {2, STASIS_SERIAL_SINK_RING, "size is for out=ring:PATH; leave it out"},
-    };
-
-    for (size_t i = 0; i < sizeof(only) / sizeof(only[0]); i++)
-        if (given->serial_keys & STASIS_CLI_BIT(only[i].key) &&
-            options->serial.kind != only[i].kind)
-            return stasis_fail(err, STASIS_ERR_ARG, "--serial: %s", only[i].remedy);
-    return 0;
-}
-
-static bool is_stream(const char *path)
-{
-    return path && !strcmp(path, STASIS_CLI_STREAM);
-}
-
 /* Standard input and output cannot carry both a snapshot and the guest's serial port. */
-static int check_streams(const struct stasis_options *options, struct stasis_error *err)
+static int check_streams(const struct stasis_config *config, struct stasis_error *err)
 {
-    bool out = is_stream(options->snapshot_path);
+    bool out = stasis_config_freezes_to_stream(config);
 
-    if (out && options->snapshot_then == STASIS_CLI_THEN_RESUME)
+    if (out && config->snapshot_then == STASIS_CONFIG_THEN_RESUME)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "--snapshot-out -: a stream takes one snapshot; leave out then=resume");
-    if ((out || is_stream(options->restore_path)) &&
-        options->serial.kind == STASIS_SERIAL_SINK_STDIO)
+    if ((out || stasis_config_thaws_from_stream(config)) &&
+        config->serial.kind == STASIS_SERIAL_SINK_STDIO)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "--%s - needs standard %s for itself; add --serial none, or --serial "
                            "file:PATH",
@@ -85,26 +61,26 @@ static int check_release(const char *option, const char *name, struct stasis_err
     return rc ? stasis_wrap(err, rc, "%s", option) : 0;
 }
 
-static int check_releases(const struct stasis_options *options, struct stasis_error *err)
+static int check_releases(const struct stasis_config *config, struct stasis_error *err)
 {
-    int rc = check_release("--board", options->board_release, err);
+    int rc = check_release("--board", config->board_release, err);
 
     if (!rc)
-        rc = check_release("--snapshot-out", options->snapshot_target, err);
-    if (!rc && options->snapshot_loss == STASIS_CLI_LOSS_ALLOW && !options->snapshot_target)
+        rc = check_release("--snapshot-out", config->snapshot_target, err);
+    if (!rc && config->snapshot_loss == STASIS_CONFIG_LOSS_ALLOW && !config->snapshot_target)
         rc = stasis_fail(err, STASIS_ERR_ARG,
                          "--snapshot-out: loss=allow goes with target=RELEASE; leave it out");
     return rc;
 }
 
-int stasis_cli_check(const struct stasis_options *options, const struct stasis_cli_given *given,
+int stasis_cli_check(const struct stasis_config *config, const struct stasis_cli_given *given,
                      struct stasis_error *err)
 {
     int rc = check_source(given, err);
 
     if (!rc)
-        rc = check_serial(options, given, err);
+        rc = stasis_cli_serial_check(config, given, err);
     if (!rc)
-        rc = check_releases(options, err);
-    return rc ? rc : check_streams(options, err);
+        rc = check_releases(config, err);
+    return rc ? rc : check_streams(config, err);
 }

@@ -23,7 +23,7 @@ enum stasis_cli_kind {
 struct stasis_cli_key {
     const char *name;
     enum stasis_cli_kind kind;
-    size_t offset;      /* in struct stasis_options */
+    size_t offset;      /* in struct stasis_config */
     const char *arg;    /* as --help shows it */
     const char *remedy; /* for a bad value: "give ..." */
     uint64_t min;
@@ -69,8 +69,21 @@ struct stasis_cli_given {
     uint32_t serial_keys;
 };
 
+/* Place of the first `len` bytes of value in words, or -1. */
+int stasis_cli_word(const char *const *words, const char *value, size_t len);
+
+STASIS_MUST_CHECK int stasis_cli_copy(const char *value, char **ret_copy, struct stasis_error *err);
+
+/* cli_serial.c: the value of --serial out=; STASIS_ERR_ARG for keys that do not go with it. */
+STASIS_MUST_CHECK int stasis_cli_serial_out(struct stasis_config *config,
+                                            const struct stasis_cli_key *key, const char *value,
+                                            struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_cli_serial_check(const struct stasis_config *config,
+                                              const struct stasis_cli_given *given,
+                                              struct stasis_error *err);
+
 /* STASIS_ERR_ARG for options that contradict each other, or when there is nothing to run. */
-STASIS_MUST_CHECK int stasis_cli_check(const struct stasis_options *options,
+STASIS_MUST_CHECK int stasis_cli_check(const struct stasis_config *config,
                                        const struct stasis_cli_given *given,
                                        struct stasis_error *err);
 

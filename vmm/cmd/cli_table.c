@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#define AT(member) offsetof(struct stasis_options, member)
+#define AT(member) offsetof(struct stasis_config, member)
 
 static const char *const cpu_words[] = {"host", "baseline", NULL};
 static const char *const then_words[] = {"exit", "resume", NULL};

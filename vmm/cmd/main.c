@@ -24,7 +24,7 @@ int main(int argc, char **argv)
     else if (options.version)
         stasis_cli_print_version(stdout);
     else
-        status = stasis_session_run(&options, start_us);
+        status = stasis_session_run(&options.config, start_us);
     stasis_cli_fini(&options);
     return status;
 }

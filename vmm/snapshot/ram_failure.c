@@ -8,18 +8,29 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vmm/host/terminal.h"
 #include "vmm/machine/machine.h"
-#include "vmm/cmd/say.h"
 
 /* An orderly end waits 2 s for a slow reader of the last output. */
 #define ORDERLY_END_S 5
 
+static struct {
+    void (*fatal)(void *ctx, const struct stasis_error *err);
+    void *ctx;
+} owner; /* set before there is a machine */
+
+void stasis_ram_failure_on_fatal(void (*fatal)(void *ctx, const struct stasis_error *err),
+                                 void *ctx)
+{
+    owner.fatal = fatal;
+    owner.ctx = ctx;
+}
+
 /* Without what belongs to threads that may never come back. */
 static _Noreturn void die(const struct stasis_error *err)
 {
-    stasis_terminal_restore();
-    _exit(stasis_say_error(err));
+    if (owner.fatal)
+        owner.fatal(owner.ctx, err);
+    abort();
 }
 
 /* ---- the watchdog ---- */

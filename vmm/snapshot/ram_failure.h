@@ -22,8 +22,13 @@ STASIS_MUST_CHECK int stasis_ram_failure_attach(struct stasis_machine *machine,
 /* What loads the machine's RAM, or NULL when it was not thawed. */
 struct stasis_ram *stasis_ram_failure_ram(const struct stasis_machine *machine);
 
+/* Who ends the process when threads wait for memory that will never come: `fatal` says why and does
+ * not return. Any thread calls it, and a signal handler. Set it before there is a machine. */
+void stasis_ram_failure_on_fatal(void (*fatal)(void *ctx, const struct stasis_error *err),
+                                 void *ctx);
+
 /* Takes SIGBUS: at an address in the machine's memory it ends the guest, or, where a thread of ours
- * needs what is not there, the process, with the terminal restored and status 3. Other faults go
+ * needs what is not there, the process (stasis_ram_failure_on_fatal()). Other faults go
  * to who had the signal before. One machine at a time; `restore` gives the signal back. */
 void stasis_ram_failure_catch(struct stasis_machine *machine);
 void stasis_ram_failure_restore(void);

@@ -44,17 +44,17 @@ static void has_defaults(void **state)
     struct stasis_options options = good("--demo");
 
     (void)state;
-    assert_true(options.demo);
-    assert_null(options.kernel_path);
-    assert_null(options.restore_path);
-    assert_null(options.snapshot_path);
-    assert_false(options.snapshot_timed);
-    assert_int_equal(options.memory_mib, 256);
-    assert_int_equal(options.vcpus, 1);
-    assert_int_equal(options.cpu, STASIS_CLI_CPU_HOST);
-    assert_int_equal(options.serial.kind, STASIS_SERIAL_SINK_STDIO);
-    assert_false(options.serial.append);
-    assert_false(options.allow_tsc);
+    assert_true(options.config.demo);
+    assert_null(options.config.kernel_path);
+    assert_null(options.config.restore_path);
+    assert_null(options.config.snapshot_path);
+    assert_false(options.config.snapshot_timed);
+    assert_int_equal(options.config.memory_mib, 256);
+    assert_int_equal(options.config.vcpus, 1);
+    assert_int_equal(options.config.cpu, STASIS_CONFIG_CPU_HOST);
+    assert_int_equal(options.config.serial.kind, STASIS_SERIAL_SINK_STDIO);
+    assert_false(options.config.serial.append);
+    assert_false(options.config.allow_tsc);
     stasis_cli_fini(&options);
 }
 
@@ -67,26 +67,26 @@ static void takes_a_whole_boot(void **state)
         "after_ms=0,then=resume,compress=zlib:6,sync=none,target=0.1.0,loss=allow|--board|0.1.0");
 
     (void)state;
-    assert_string_equal(options.kernel_path, "vm");
-    assert_string_equal(options.kernel_cmdline, "console=ttyS0,115200 quiet");
-    assert_int_equal(options.kernel_load_addr, 0x1000000);
-    assert_string_equal(options.initrd_path, "rd");
-    assert_int_equal(options.memory_mib, 512);
-    assert_int_equal(options.cpu, STASIS_CLI_CPU_BASELINE);
-    assert_int_equal(options.serial.kind, STASIS_SERIAL_SINK_FILE);
-    assert_string_equal(options.serial.path, "\"x\""); /* a quote within a value is itself */
-    assert_int_equal(options.serial.limit, 8192);
-    assert_int_equal(options.serial.rate, 1 << 20);
-    assert_string_equal(options.snapshot_path, "a,b");
-    assert_string_equal(options.snapshot_on_output, "login:");
-    assert_true(options.snapshot_timed);
-    assert_int_equal(options.snapshot_after_ms, 0);
-    assert_int_equal(options.snapshot_then, STASIS_CLI_THEN_RESUME);
-    assert_int_equal(options.snapshot_zlib_level, 6);
-    assert_int_equal(options.snapshot_sync, STASIS_CLI_SYNC_NONE);
-    assert_string_equal(options.snapshot_target, "0.1.0");
-    assert_int_equal(options.snapshot_loss, STASIS_CLI_LOSS_ALLOW);
-    assert_string_equal(options.board_release, "0.1.0");
+    assert_string_equal(options.config.kernel_path, "vm");
+    assert_string_equal(options.config.kernel_cmdline, "console=ttyS0,115200 quiet");
+    assert_int_equal(options.config.kernel_load_addr, 0x1000000);
+    assert_string_equal(options.config.initrd_path, "rd");
+    assert_int_equal(options.config.memory_mib, 512);
+    assert_int_equal(options.config.cpu, STASIS_CONFIG_CPU_BASELINE);
+    assert_int_equal(options.config.serial.kind, STASIS_SERIAL_SINK_FILE);
+    assert_string_equal(options.config.serial.path, "\"x\""); /* a quote within a value is itself */
+    assert_int_equal(options.config.serial.limit, 8192);
+    assert_int_equal(options.config.serial.rate, 1 << 20);
+    assert_string_equal(options.config.snapshot_path, "a,b");
+    assert_string_equal(options.config.snapshot_on_output, "login:");
+    assert_true(options.config.snapshot_timed);
+    assert_int_equal(options.config.snapshot_after_ms, 0);
+    assert_int_equal(options.config.snapshot_then, STASIS_CONFIG_THEN_RESUME);
+    assert_int_equal(options.config.snapshot_zlib_level, 6);
+    assert_int_equal(options.config.snapshot_sync, STASIS_CONFIG_SYNC_NONE);
+    assert_string_equal(options.config.snapshot_target, "0.1.0");
+    assert_int_equal(options.config.snapshot_loss, STASIS_CONFIG_LOSS_ALLOW);
+    assert_string_equal(options.config.board_release, "0.1.0");
     stasis_cli_fini(&options);
 }
 
@@ -106,7 +106,7 @@ static void takes_every_form_of_compression(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct stasis_options options = good(cases[i].line);
 
-        assert_int_equal(options.snapshot_zlib_level, cases[i].level);
+        assert_int_equal(options.config.snapshot_zlib_level, cases[i].level);
         stasis_cli_fini(&options);
     }
 }
@@ -118,17 +118,17 @@ static void takes_a_whole_thaw(void **state)
              "\"ring:a,b\",size=4096|--snapshot-out|s");
 
     (void)state;
-    assert_string_equal(options.restore_path, "s");
-    assert_int_equal(options.restore_clock, STASIS_CLI_CLOCK_ADVANCE);
-    assert_int_equal(options.restore_memory, STASIS_RAM_MAP);
-    assert_int_equal(options.restore_background, STASIS_CLI_BACKGROUND_OFF);
-    assert_true(options.allow_tsc);
-    assert_int_equal(options.serial.kind, STASIS_SERIAL_SINK_RING);
-    assert_string_equal(options.serial.path, "a,b");
-    assert_int_equal(options.serial.size, 4096);
-    assert_true(options.serial.append);
-    assert_string_equal(options.snapshot_path, "s");
-    assert_int_equal(options.snapshot_then, STASIS_CLI_THEN_EXIT);
+    assert_string_equal(options.config.restore_path, "s");
+    assert_int_equal(options.config.restore_clock, STASIS_CONFIG_CLOCK_ADVANCE);
+    assert_int_equal(options.config.restore_memory, STASIS_RAM_MAP);
+    assert_int_equal(options.config.restore_background, STASIS_CONFIG_BACKGROUND_OFF);
+    assert_true(options.config.allow_tsc);
+    assert_int_equal(options.config.serial.kind, STASIS_SERIAL_SINK_RING);
+    assert_string_equal(options.config.serial.path, "a,b");
+    assert_int_equal(options.config.serial.size, 4096);
+    assert_true(options.config.serial.append);
+    assert_string_equal(options.config.snapshot_path, "s");
+    assert_int_equal(options.config.snapshot_then, STASIS_CONFIG_THEN_EXIT);
     stasis_cli_fini(&options);
 }
 
@@ -137,7 +137,7 @@ static void takes_an_empty_kernel_command_line(void **state)
     struct stasis_options options = good("--kernel=k,cmdline=");
 
     (void)state;
-    assert_string_equal(options.kernel_cmdline, "");
+    assert_string_equal(options.config.kernel_cmdline, "");
     stasis_cli_fini(&options);
 }
 
@@ -146,8 +146,8 @@ static void takes_streams_beside_another_serial_port(void **state)
     struct stasis_options options = good("--restore|-|--snapshot-out|-|--serial|pipe:/tmp/p");
 
     (void)state;
-    assert_string_equal(options.restore_path, STASIS_CLI_STREAM);
-    assert_string_equal(options.snapshot_path, STASIS_CLI_STREAM);
+    assert_string_equal(options.config.restore_path, STASIS_CONFIG_STREAM);
+    assert_string_equal(options.config.snapshot_path, STASIS_CONFIG_STREAM);
     stasis_cli_fini(&options);
 }
 
@@ -278,7 +278,7 @@ static void bounds_the_text_to_wait_for(void **state)
     (void)state;
     memset(line + used, 'x', STASIS_MATCH_MAX);
     options = good(line);
-    assert_int_equal(strlen(options.snapshot_on_output), STASIS_MATCH_MAX);
+    assert_int_equal(strlen(options.config.snapshot_on_output), STASIS_MATCH_MAX);
     stasis_cli_fini(&options);
     line[used + STASIS_MATCH_MAX] = 'x';
     assert_int_equal(parse(line, &options, NULL), STASIS_ERR_ARG);

@@ -197,7 +197,7 @@ static void ending_signals_stop_the_save(void)
         assert_int_equal(kill(session.pid, numbers[i]), 0);
         assert_int_equal(end(), 128 + numbers[i]);
         assert_int_equal(atomic_load(&shared->given_up), 1);
-        session_assert_one_line(&session, "cancelled; ended by signal ");
+        session_assert_one_line(&session, "cancelled; the guest is ended");
         assert_int_equal(access(folder.file, F_OK), -1);
         session_folder_fini(&folder);
     }

@@ -49,9 +49,9 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int ms)
 static struct stasis_serial_sink *sink;
 static struct stasis_machine machine;
 
-static size_t tx(void *ctx, const uint8_t *bytes, size_t len)
+static size_t tx(void *ctx, const struct stasis_device *from, const uint8_t *bytes, size_t len)
 {
-    (void)ctx;
+    (void)ctx, (void)from;
     return stasis_serial_sink_write(sink, bytes, len);
 }
 
@@ -63,13 +63,15 @@ static void attach(void)
         .memory_bytes = 1 << 20, .vcpus = 1, .cpu_model = "host"};
 
     memset(&machine, 0, sizeof(machine));
-    machine.vm_fd = -1;
-    machine.host = &host;
+    machine.vm.fd = -1;
+    machine.device_env = (struct stasis_device_env){.vm = &machine.vm, .host = &host};
     stasis_bus_init(&machine.pio, "PIO", 0xffff);
     stasis_bus_init(&machine.mmio, "MMIO", UINT64_MAX);
     assert_int_equal(stasis_board_default(&options, &machine.board, NULL), 0);
     machine.board.devices_count = 1; /* the serial port */
-    assert_int_equal(stasis_devices_attach(&machine, NULL), 0);
+    assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
+                                           &machine.mmio, &machine.device_env, NULL),
+                     0);
 }
 
 /* Takes over the descriptor as standard output, and sends two bytes to it by OUT. */
@@ -92,7 +94,7 @@ static void count_calls(int fd, unsigned expected)
     stasis_serial_sink_close(sink);
     assert_true(dup2(saved, STDOUT_FILENO) >= 0);
     close(saved);
-    stasis_devices_detach(&machine);
+    stasis_devices_detach(&machine.devices);
     assert_int_equal(counted, 2 * expected);
 }
 

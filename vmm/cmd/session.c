@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/cmd/session.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/progress.h"
+#include "vmm/api/vmm.h"
+#include "vmm/cmd/say.h"
+#include "vmm/cmd/signals.h"
+#include "vmm/host/terminal.h"
+
+struct session {
+    struct stasis_progress progress;
+    bool shows_progress;
+    int signal_fd;
+    int killed_by; /* signal that ends the process, or 0 */
+};
+
+/* ---- what the VM has to say ---- */
+
+static void message(void *ctx, const char *line)
+{
+    (void)ctx;
+    stasis_say("%s", line);
+}
+
+static void show_keys(void *ctx)
+{
+    (void)ctx;
+    (void)!write(STDERR_FILENO, stasis_keys_help, strlen(stasis_keys_help));
+}
+
+static void progress(void *ctx, uint64_t done, uint64_t total)
+{
+    struct session *session = ctx;
+
+    if (!session->shows_progress)
+        stasis_progress_init(&session->progress, "vmm: saving");
+    session->shows_progress = true;
+    stasis_progress_show(&session->progress, done, total);
+}
+
+static void progress_end(void *ctx)
+{
+    struct session *session = ctx;
+
+    if (session->shows_progress)
+        stasis_progress_clear(&session->progress);
+    session->shows_progress = false;
+}
+
+/* From any thread, and from a signal handler. */
+static void fatal(void *ctx, const struct stasis_error *err)
+{
+    (void)ctx;
+    stasis_terminal_restore();
+    _exit(stasis_say_error(err));
+}
+
+/* ---- what signals ask of it ---- */
+
+static enum stasis_vmm_request request(void *ctx, bool saving)
+{
+    struct session *session = ctx;
+    int number = stasis_signals_read(session->signal_fd);
+
+    if (!number)
+        return STASIS_VMM_NO_REQUEST;
+    if (number == SIGUSR1)
+        return STASIS_VMM_FREEZE;
+    if (number == SIGINT && saving)
+        return STASIS_VMM_CANCEL;
+    session->killed_by = number;
+    return STASIS_VMM_END;
+}
+
+static void hold(void *ctx, bool on)
+{
+    (void)ctx;
+    stasis_signals_hold(on);
+}
+
+/* ---- the end ---- */
+
+/* A guest that died has that status, also where a freeze is missing. */
+static int report_end(const struct stasis_vmm_end *end)
+{
+    int status = end->save_code ? stasis_err_exit_status(end->save_code) : 0;
+
+    if (end->crash.code)
+        status = stasis_say_error(&end->crash);
+    if (end->missing.code) {
+        int missing = stasis_say_error(&end->missing);
+
+        if (!end->crash.code)
+            status = missing;
+    }
+    return status;
+}
+
+static int run(const struct stasis_config *config, const struct stasis_vmm_client *client,
+               uint64_t start_us)
+{
+    struct stasis_vmm_end end = {.reason = STASIS_VMM_RESET};
+    struct stasis_vmm *vmm = NULL;
+    struct stasis_error err;
+    int status = 0;
+    int rc = stasis_vmm_create(config, client, start_us, &vmm, &err);
+
+    if (!rc)
+        rc = stasis_vmm_run(vmm, &end, &err);
+    if (!rc) {
+        status = report_end(&end);
+        rc = stasis_vmm_write_metrics(vmm, &err);
+    }
+    if (rc)
+        status = stasis_say_error(&err);
+    stasis_vmm_free(vmm);
+    return status;
+}
+
+int stasis_session_run(const struct stasis_config *config, uint64_t start_us)
+{
+    struct session session = {.signal_fd = stasis_signals_open()};
+    const struct stasis_vmm_client client = {
+        .ctx = &session,
+        .message = message,
+        .show_keys = show_keys,
+        .progress = progress,
+        .progress_end = progress_end,
+        .request_fd = session.signal_fd,
+        .request = request,
+        .hold = hold,
+        .fatal = fatal,
+    };
+    struct stasis_error err;
+    int status;
+
+    if (session.signal_fd < 0) {
+        (void)stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE, "cannot make a signalfd");
+        return stasis_say_error(&err);
+    }
+    status = run(config, &client, start_us);
+    close(session.signal_fd);
+    if (session.killed_by)
+        stasis_signals_die_by(session.killed_by);
+    return status;
+}
