@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Keys and signals that come while a snapshot is saved. The save is ours (--wrap): it reports
- * progress, as the engine does, until the test lets it go on.
+ * What the loop does while the guest, keys and signals do something else. The save is ours
+ * (--wrap): it reports progress, as the engine does, until the test lets it go on. So is the loop's
+ * request to pause, which can come as late as can be.
  */
 #include "vmm/session_rig.h"
 
@@ -15,12 +16,34 @@
 #include "stasis/snap.h"
 
 /* Shared with the program in the child. */
-static struct {
+static struct shared {
     _Atomic unsigned saves;    /* that have begun */
     _Atomic unsigned reports;  /* of progress, since the last one began */
     _Atomic unsigned given_up; /* saves that were told to stop */
     _Atomic bool go_on;
+    _Atomic bool
+        pause_late; /* not before the vCPU has stopped, by itself or with the guest's end */
 } * shared;
+
+void __real_stasis_machine_pause(struct stasis_machine *machine);
+void __wrap_stasis_machine_pause(struct stasis_machine *machine);
+
+static bool has_stopped(struct stasis_vcpu *vcpu)
+{
+    bool paused;
+
+    pthread_mutex_lock(&vcpu->lock);
+    paused = vcpu->paused;
+    pthread_mutex_unlock(&vcpu->lock);
+    return paused;
+}
+
+void __wrap_stasis_machine_pause(struct stasis_machine *machine)
+{
+    while (atomic_load(&shared->pause_late) && !has_stopped(&machine->vcpus[0]))
+        kvm_sleep_us(1000);
+    __real_stasis_machine_pause(machine);
+}
 
 int __real_stasis_snap_save(struct stasis_snap *snap, const char *path,
                             const struct stasis_save_opts *opts,
@@ -203,12 +226,39 @@ static void ending_signals_stop_the_save(void)
     }
 }
 
+/* mov $0xfe, %al; out %al, $0x64 */
+static const uint8_t reset[] = {0xb0, 0xfe, 0xe6, 0x64};
+
+/* However late the loop comes, the guest has got no further than the text. */
+static void guest_waits_for_a_late_loop(void)
+{
+    static char kernel[128], arg[256];
+    int status;
+
+    memset(shared, 0, sizeof(*shared));
+    atomic_store(&shared->go_on, true);
+    atomic_store(&shared->pause_late, true);
+    session_folder_init(&folder);
+    snprintf(kernel, sizeof(kernel), "%s/kernel", folder.path);
+    snprintf(arg, sizeof(arg), "%s,on_output=READY", folder.file);
+    session_write_kernel(kernel, "READY", reset, sizeof(reset));
+    status =
+        session_run(&session, &(struct session_options){.args = {"--kernel", kernel, "--memory",
+                                                                 "32", "--snapshot-out", arg},
+                                                        .program = session_main});
+    if (status || !strstr(session.err_text, "frozen to "))
+        fail_msg("status %d, \"%s\"", status, session.err_text);
+    assert_int_equal(access(folder.file, F_OK), 0);
+    session_folder_fini(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(keys_are_kept_and_run_in_order), KVM_CASE(text_reaches_the_guest_afterwards),
         KVM_CASE(sigusr1_makes_another_snapshot), KVM_CASE(cancel_key_stops_the_save),
         KVM_CASE(sigint_stops_the_save),          KVM_CASE(ending_signals_stop_the_save),
+        KVM_CASE(guest_waits_for_a_late_loop),
     };
     int missing = kvm_missing();
     int ours, theirs;
