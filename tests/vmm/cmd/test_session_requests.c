@@ -71,11 +71,10 @@ static void guest_that_resets_after_the_text_is_frozen(void)
                       "frozen to ");
         assert_false(is_old_file());
         assert_string_equal(session.out_text, "is READY");
-        assert_int_equal(
-            session_run(&session, &(struct session_options){.args = {"--restore", folder.file}}),
-            0);
-        assert_int_equal(session.out_len, 0);
     }
+    assert_int_equal(
+        session_run(&session, &(struct session_options){.args = {"--restore", folder.file}}), 0);
+    assert_int_equal(session.out_len, 0);
     session_folder_fini(&folder);
 }
 
@@ -152,7 +151,7 @@ static void signal_beside_the_end_is_obeyed_or_an_error(void)
     setup("READY", reset, sizeof(reset));
     assert_int_equal(run("on_output=READY"), 0);
     len = session_read_file(folder.file, stream, sizeof(stream));
-    for (unsigned i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < 8; i++) {
         int status, unread;
 
         write_old_file();
