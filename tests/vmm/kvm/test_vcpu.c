@@ -9,9 +9,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "vmm/base/fault_signals.h"
-#include <unistd.h>
 
 static struct kvm_guest guest;
 static struct kvm_probe probe;
