@@ -246,6 +246,15 @@ static void say_reason(const char *path, const struct stasis_ram *ram)
         stasis_say("%s: %s", path, stasis_ram_reason(ram));
 }
 
+/* A KVM that cannot set a guest's TSC: PVM, which gives guests the host's. */
+static void say_tsc(const char *path, const struct stasis_machine *machine)
+{
+    if (!machine->tsc_is_set)
+        stasis_say("%s: this host's KVM cannot set the guest's time stamp counter (TSC), which has "
+                   "jumped; kvmclock and the timers are right",
+                   path);
+}
+
 static int thaw(struct stasis_session *session, struct stasis_error *err)
 {
     const struct stasis_options *options = session->options;
@@ -276,7 +285,10 @@ static int thaw(struct stasis_session *session, struct stasis_error *err)
     if (rc)
         return rc;
     session->machine_ready = true;
+    session->metrics.thawed = true;
+    session->metrics.tsc_is_set = session->machine.tsc_is_set;
     say_reason(path, stasis_ram_failure_ram(&session->machine));
+    say_tsc(path, &session->machine);
     stasis_say("thawed %s in %" PRIu64 " ms: generation %" PRIu64 ", %" PRIu64 " MiB of RAM", path,
                (stasis_monotonic_us() - start) / 1000, session->machine.generation,
                stasis_memory_size(&session->machine.memory) >> 20);
