@@ -120,21 +120,21 @@ build_preset() {
             cmake --build --preset "$preset" -j "$(nproc)" "${target[@]}")
 }
 
-# fetch_kernel: unpacks Debian's cloud kernel into the cache, once, and installs nothing.
-# Sets KERNEL_RELEASE, KERNEL_IMAGE and KERNEL_MODULES.
+# fetch_kernel [META FOLDER]: unpacks Debian's cloud kernel, or another meta package's, into the
+# cache, once, and installs nothing. Sets KERNEL_RELEASE, KERNEL_IMAGE and KERNEL_MODULES.
 fetch_kernel() {
-    find_kernel && return 0
-    local meta=linux-image-cloud-amd64 name
-    mkdir -p "$STASIS_CACHE/kernel"
+    local meta=${1:-linux-image-cloud-amd64} folder=${2:-kernel} name
+    find_kernel "$folder" && return 0
+    mkdir -p "$STASIS_CACHE/$folder"
     name=$(kernel_package_name $meta)
     # Lists older than the archive name a package that is gone.
-    if [ -z "$name" ] || ! kernel_download "$name" 2>/dev/null; then
+    if [ -z "$name" ] || ! kernel_download "$name" "$folder" 2>/dev/null; then
         apt_update
         name=$(kernel_package_name $meta)
         [ -n "$name" ] || die $STATUS_HOST "the package lists have no $meta"
-        kernel_download "$name" || die $STATUS_HOST "could not download $name"
+        kernel_download "$name" "$folder" || die $STATUS_HOST "could not download $name"
     fi
-    find_kernel || die $STATUS_FAILURE "$name holds no kernel"
+    find_kernel "$folder" || die $STATUS_FAILURE "$name holds no kernel"
 }
 
 # fetch_s390x: unpacks Debian's libraries for s390x into the cache, once. Lists and downloads are
@@ -156,14 +156,14 @@ fetch_s390x() (
     mv tree "$STASIS_CACHE/s390x" && cd / && rm -rf "$work"
 )
 
-# find_kernel: the same from the cache alone; false when it is not there.
+# find_kernel [FOLDER]: the same from the cache alone; false when it is not there.
 find_kernel() {
-    local image
-    for image in "$STASIS_CACHE"/kernel/boot/vmlinuz-*; do
+    local folder=$STASIS_CACHE/${1:-kernel} image
+    for image in "$folder"/boot/vmlinuz-*; do
         [ -f "$image" ] || return 1
         KERNEL_IMAGE=$image
         KERNEL_RELEASE=${image##*/vmlinuz-}
-        KERNEL_MODULES=$STASIS_CACHE/kernel/lib/modules/$KERNEL_RELEASE
+        KERNEL_MODULES=$folder/lib/modules/$KERNEL_RELEASE
     done
 }
 
@@ -173,12 +173,13 @@ kernel_package_name() {
         sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p'
 }
 
-# kernel_download NAME: unpacks next to the final place and renames, so that a cut leaves nothing.
+# kernel_download NAME FOLDER: unpacks next to the final place and renames, so that a cut leaves
+# nothing.
 kernel_download() (
-    local work=$STASIS_CACHE/kernel.part
+    local folder=$STASIS_CACHE/$2 work=$STASIS_CACHE/$2.part
     say "downloading $1"
     rm -rf "$work" && mkdir -p "$work" && cd "$work" &&
         apt-get -q=2 -o APT::Sandbox::User=root download "$1" >/dev/null &&
-        dpkg -x ./*.deb tree && rm -rf "$STASIS_CACHE/kernel" && mv tree "$STASIS_CACHE/kernel" &&
+        dpkg -x ./*.deb tree && rm -rf "$folder" && mv tree "$folder" &&
         cd / && rm -rf "$work"
 )

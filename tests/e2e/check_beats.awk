@@ -3,7 +3,7 @@
 # stream, and accepts it only when no byte can be missing, doubled or out of place:
 #   cat FILE... | awk -v word=beat -f check_beats.awk
 # Every line is whole and known, the numbers rise by one, the nonce stays, the monotonic clock and
-# the LAPIC timer's interrupts rise (how far the clock may step, check_step.awk says). Prints one
+# the timer's interrupts rise (how far the clock may step, check_step.awk says). Prints one
 # line and ends with status 0, or says what is wrong and ends with status 1.
 
 function refuse(text) {
@@ -40,7 +40,7 @@ function check_clock(mono,   step) {
 }
 
 function check_timer(loc) {
-    if (beats > 1 && loc + 0 <= last_loc) refuse("no LAPIC timer interrupt since the last beat")
+    if (beats > 1 && loc + 0 <= last_loc) refuse("no timer interrupt since the last beat")
     last_loc = loc + 0
 }
 
@@ -62,6 +62,8 @@ $1 == word { check_beat(); next }
 NF == 3 && $1 == "guest" && $2 == "up" { check_nonce(); next }
 NF == 3 && $1 == "pong" { pongs++; check_nonce(); next }
 NF == 3 && $1 == "check" && $2 == "ok" { check_nonce(); next }
+NF == 3 && $1 == "tsc" && $2 == "ok" { check_nonce(); next }
+NF == 4 && $1 == "clock" && $3 ~ /^mono=[0-9]+$/ { check_nonce(); next }
 $0 == "rebooting" { done = 1; next }
 { refuse("not a line of the guest") }
 

@@ -5,7 +5,7 @@
 // counter live in RAM alone and are said in every line. One thread writes each line by one loop,
 // with echo and kernel messages off, so that no two lines mix.
 //
-// Output, ten times a second:  beat N nonce=<hex> mono=<ns> real=<s> loc=<LAPIC timer interrupts>
+// Output, ten times a second:  beat N nonce=<hex> mono=<ns> real=<s> loc=<timer interrupts>
 // Input lines: `ping X` is answered by `pong X nonce=<hex>`; `check` reads a pattern in 1 MiB of
 // RAM and answers `check ok nonce=<hex>`; `banner` is answered by `banner <hex> said`, the address
 // of the kernel's linux_banner; `reboot` resets the machine.
@@ -33,6 +33,8 @@ enum {
     LINE_BYTES = 256,
     BEAT_NS = 100 * 1000 * 1000,
     PATTERN_WORDS = 128 * 1024,
+    LOG_BYTES = 1 << 18,
+    SYSLOG_ACTION_READ_ALL = 3,
     SYSLOG_ACTION_CONSOLE_LEVEL = 8,
 };
 
@@ -147,7 +149,9 @@ __attribute__((format(printf, 2, 3))) static void say(const struct guest *guest,
     }
 }
 
-// The LAPIC timer's interrupts on CPU 0: they rise only while its deadline is armed and fires.
+// Timer interrupts on CPU 0: they rise only while the timer is armed and fires. The LAPIC's, or the
+// PIT's where Linux has found no LAPIC timer that it trusts, as on a busy host without TSC
+// deadline.
 static uint64_t timer_interrupts(void)
 {
     char line[LINE_BYTES];
@@ -157,30 +161,38 @@ static uint64_t timer_interrupts(void)
         die("/proc/interrupts");
     }
     while (fgets(line, sizeof(line), file) != NULL) {
-        const char *label = strstr(line, "LOC:");
-        if (label != NULL) {
-            count = strtoull(label + 4, NULL, 10);
+        const char *label = line + strspn(line, " ");
+        if (strncmp(label, "LOC:", 4) == 0) {
+            count += strtoull(label + 4, NULL, 10);
+        } else if (strncmp(label, "0:", 2) == 0) {
+            count += strtoull(label + 2, NULL, 10);
         }
     }
     (void)fclose(file);
     return count;
 }
 
+static uint64_t monotonic_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
 static void beat(struct guest *guest)
 {
-    struct timespec mono;
     struct timespec real;
     uint64_t expired;
+    uint64_t mono;
     if (read(guest->timer, &expired, sizeof(expired)) != (ssize_t)sizeof(expired)) {
         die("timer");
     }
-    (void)clock_gettime(CLOCK_MONOTONIC, &mono);
+    mono = monotonic_ns();
     (void)clock_gettime(CLOCK_REALTIME, &real);
     guest->beat++;
     say(guest, "beat %" PRIu64 " nonce=%s mono=%" PRIu64 " real=%lld.%03ld loc=%" PRIu64 "\n",
-        guest->beat, guest->nonce,
-        (uint64_t)mono.tv_sec * UINT64_C(1000000000) + (uint64_t)mono.tv_nsec,
-        (long long)real.tv_sec, real.tv_nsec / 1000000, timer_interrupts());
+        guest->beat, guest->nonce, mono, (long long)real.tv_sec, real.tv_nsec / 1000000,
+        timer_interrupts());
 }
 
 // Lines of /proc/kallsyms are "<hex address> <type> <name>[ <module>]".
@@ -202,6 +214,31 @@ static uint64_t banner_address(void)
     return address;
 }
 
+// What the kernel's clock source watchdog says before it gives up a TSC.
+static bool tsc_is_trusted(void)
+{
+    static char log[LOG_BYTES + 1];
+    int length = klogctl(SYSLOG_ACTION_READ_ALL, log, LOG_BYTES);
+    if (length < 0) {
+        die("klogctl");
+    }
+    log[length] = '\0';
+    return strstr(log, "skew is too large") == NULL;
+}
+
+static void burst(const struct guest *guest, const char *arguments)
+{
+    unsigned number = 0;
+    unsigned count = 0;
+    if (sscanf(arguments, "%u %u", &number, &count) != 2) {
+        say(guest, "what? burst %s\n", arguments);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        say(guest, "clock %u mono=%" PRIu64 " nonce=%s\n", number, monotonic_ns(), guest->nonce);
+        (void)tcdrain(guest->tty);
+    }
+}
+
 static void obey(struct guest *guest)
 {
     if (strncmp(guest->line, "ping ", 5) == 0) {
@@ -210,6 +247,10 @@ static void obey(struct guest *guest)
         say(guest, "check %s nonce=%s\n", pattern_is_whole(guest) ? "ok" : "BAD", guest->nonce);
     } else if (strcmp(guest->line, "banner") == 0) {
         say(guest, "banner %" PRIx64 " said\n", banner_address());
+    } else if (strcmp(guest->line, "tsc") == 0) {
+        say(guest, "tsc %s nonce=%s\n", tsc_is_trusted() ? "ok" : "UNSTABLE", guest->nonce);
+    } else if (strncmp(guest->line, "burst ", 6) == 0) {
+        burst(guest, guest->line + 6);
     } else if (strcmp(guest->line, "reboot") == 0) {
         say(guest, "rebooting\n");
         (void)tcdrain(guest->tty);

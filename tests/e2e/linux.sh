@@ -11,8 +11,11 @@ set -u
 limit_s=600
 # What a clock is off by that counted the time on disk (case thaw), or that began anew.
 step_min_ms=-2000 step_max_ms=2000 first_beat_limit_ms=0
+# Between the two bursts of readings that say how fast a clock is, and how many are in each.
+rate_seconds=15 rate_readings=200
 if [ "$1" = -s ]; then
     step_min_ms=-5 step_max_ms=100 first_beat_limit_ms=1000
+    rate_seconds=60 rate_readings=1000
     shift
 fi
 payload=$1
@@ -20,6 +23,8 @@ shift
 memory_mib=128
 idle_limit_percent=10 # of its RAM, what the snapshot of an idle guest takes on the disk
 cmdline='console=ttyS0 reboot=k panic=-1 quiet'
+preload=            # into the VMM
+tsc_changes_rate=   # the guest may know that it cannot keep time by its TSC
 
 outbox=${OUTBOX:-/tmp/outbox} # may not be there
 out=/dev/null err=/dev/null # of the VMM that runs, or ran last
@@ -60,7 +65,7 @@ start() {
     e2e-stamp "$err" <"$case.stderr" 3>&- &
     stamps="$stamps $!"
     started=$(now_ms)
-    busybox timeout -s KILL $limit_s vmm "$@" <"$case.in" >"$case.stdout" 2>"$case.stderr" 3>&- &
+    LD_PRELOAD=$preload busybox timeout -s KILL $limit_s vmm "$@" <"$case.in" >"$case.stdout" 2>"$case.stderr" 3>&- &
     pid=$!
     trap 'kill -9 $pid 2>/dev/null' EXIT
 }
@@ -123,6 +128,11 @@ finish() {
     says "^pong $case nonce="
     type_line check
     says '^check ok nonce='
+    if [ -z "$tsc_changes_rate" ]; then
+        type_line tsc
+        says '^tsc .*nonce='
+        ! grep -q '^tsc UNSTABLE' "$out" || fail "the guest's kernel does not trust its TSC any more"
+    fi
     more_beats 3
     type_line reboot
     ends 0
@@ -300,6 +310,38 @@ case_baseline() {
     thawed_well baseline.boot "$name"
     history baseline.boot.out "$out"
     ok "$step; $summary"
+}
+
+# keeps_time: how fast the guest's clock is, in this process; see check_rate.awk.
+keeps_time() {
+    for burst in 1 2; do
+        [ $burst -eq 1 ] || sleep $rate_seconds
+        type_line "burst $burst $rate_readings"
+        until [ "$(grep -c "^clock $burst .*nonce=................................" "$out")" -ge $rate_readings ]; do
+            alive "burst $burst was out"
+        done
+    done
+    rate=$(awk -v name="$name" -f "$payload/check_rate.awk") || fail "$name: $rate"
+}
+
+# Booted where the TSC has another rate: nothing that a baseline guest keeps time by depends on it.
+case_rate() {
+    tsc_changes_rate=yes
+    preload=$payload/libe2e-other-rate.so
+    boot boot --cpu baseline --snapshot-out path=rate.snap
+    preload=
+    says '^beat 10 '
+    keeps_time
+    before_rate=$rate
+    kill -USR1 "$pid"
+    ends 0
+    start thaw --restore rate.snap
+    more_beats 3
+    keeps_time
+    finish
+    thawed_well rate.boot "$name"
+    history rate.boot.out "$out"
+    ok "before: $before_rate; after: $rate; $step; $summary"
 }
 
 # One guest at two times: what is different is told by name.

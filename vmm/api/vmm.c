@@ -79,6 +79,12 @@ static void say_thawed(const struct stasis_vmm *vmm, uint64_t us)
 
     if (stasis_ram_reason(ram))
         stasis_vmm_say(vmm, "%s: %s", path, stasis_ram_reason(ram));
+    /* PVM gives guests the host's. */
+    if (!machine->tsc_is_set)
+        stasis_vmm_say(vmm,
+                       "%s: this host's KVM cannot set the guest's time stamp counter (TSC), which "
+                       "has jumped; kvmclock and the timers are right",
+                       path);
     stasis_vmm_say(
         vmm, "thawed %s in %" PRIu64 " ms: generation %" PRIu64 ", %" PRIu64 " MiB of RAM", path,
         us / 1000, machine->generation, stasis_memory_size(&machine->memory) >> 20);
@@ -103,6 +109,8 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
         rc = stasis_thaw(&vmm->machine, snap, &options, &vmm->host, err);
     if (!rc) {
         vmm->machine_ready = true;
+        vmm->metrics.thawed = true;
+        vmm->metrics.tsc_is_set = vmm->machine.tsc_is_set;
         say_skipped(vmm, snap);
         say_thawed(vmm, stasis_monotonic_us() - start);
     }

@@ -28,8 +28,9 @@ struct default_board {
         (release), (devices), sizeof(devices) / sizeof((devices)[0])                               \
     }
 
-/* Newest first. */
+/* Newest first. What else a release's board is stands in arch/x86/cpuid.c: its baseline CPU. */
 static const struct default_board boards[] = {
+    BOARD("0.2.0", devices_0_1_0),
     BOARD("0.1.0", devices_0_1_0),
 };
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The order matters: the machine is paused with no I/O half done (vcpu.h); then every vCPU in the
- * order of x86_order.c; then the VM's clock and chips, which no vCPU moves any more; then the
- * devices, whose input is held back by the paused event loop; memory last.
+ * order of order.c; then the VM's clock and chips, which no vCPU moves any more; then the TSCs
+ * as they were at the moment of the clock, after all that counts in them has been read: an armed
+ * deadline may be overdue in a snapshot, but not early; then the devices, whose input is held back
+ * by the paused event loop; memory last.
  */
 #include "vmm/snapshot/freeze.h"
 
@@ -13,7 +15,8 @@
 #include <sys/utsname.h>
 
 #include "vmm/base/clock.h"
-#include "vmm/arch/arch.h"
+#include "vmm/arch/x86/x86.h"
+#include "vmm/host/cpu_name.h"
 #include "vmm/snapshot/ram_failure.h"
 
 /* Adds one record, unless `rc` says that its state could not be read. */
@@ -25,8 +28,9 @@ static int add(struct stasis_records *records, const struct stasis_schema *schem
     return rc ? stasis_wrap(err, rc, "saving %s %s", schema->type, instance) : 0;
 }
 
+/* The MSRs are left to add_msrs(): *ret_msrs. */
 static int add_vcpu(struct stasis_records *records, struct stasis_vcpu *vcpu,
-                    struct stasis_error *err)
+                    struct stasis_x86_msrs_state *ret_msrs, struct stasis_error *err)
 {
     char instance[16];
     int rc = 0;
@@ -34,8 +38,15 @@ static int add_vcpu(struct stasis_records *records, struct stasis_vcpu *vcpu,
     snprintf(instance, sizeof(instance), "cpu%" PRIu32, vcpu->id);
     for (size_t i = 0; !rc && stasis_arch_vcpu_save_order[i]; i++) {
         const struct stasis_arch_vcpu_record *part = stasis_arch_vcpu_save_order[i];
-        void *state = malloc(part->schema->size);
+        void *state;
 
+        if (part == &stasis_x86_msrs_part) {
+            rc = part->get(vcpu, ret_msrs, err);
+            if (rc)
+                rc = stasis_wrap(err, rc, "saving %s %s", part->schema->type, instance);
+            continue;
+        }
+        state = malloc(part->schema->size);
         if (!state)
             return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save %s", part->schema->type);
         stasis_state_init(part->schema, state);
@@ -73,6 +84,40 @@ static int add_vm_parts(struct stasis_records *records, struct stasis_machine *m
     return rc;
 }
 
+/* With their TSCs as of the clock, which has been added. */
+static int add_msrs(struct stasis_records *records, struct stasis_machine *machine,
+                    struct stasis_x86_msrs_state *msrs, struct stasis_error *err)
+{
+    struct stasis_x86_clock_state clock;
+    char instance[16];
+    int rc = stasis_records_get(records, &stasis_x86_clock_schema, "kvmclock", &clock, err);
+
+    if (!rc)
+        rc = stasis_x86_clocks_save(machine->vcpus, machine->vcpu_count, &clock, msrs, err);
+    for (uint32_t id = 0; !rc && id < machine->vcpu_count; id++) {
+        snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
+        rc = add(records, &stasis_x86_msrs_schema, instance, &msrs[id], 0, err);
+    }
+    return rc;
+}
+
+/* All that KVM holds. */
+static int add_kvm(struct stasis_records *records, struct stasis_machine *machine,
+                   struct stasis_error *err)
+{
+    struct stasis_x86_msrs_state *msrs = calloc(machine->vcpu_count, sizeof(*msrs));
+    int rc = msrs ? 0 : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save MSRs");
+
+    for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
+        rc = add_vcpu(records, &machine->vcpus[i], &msrs[i], err);
+    if (!rc)
+        rc = add_vm_parts(records, machine, err);
+    if (!rc)
+        rc = add_msrs(records, machine, msrs, err);
+    free(msrs);
+    return rc;
+}
+
 static int add_devices(struct stasis_records *records, struct stasis_machine *machine,
                        struct stasis_error *err)
 {
@@ -96,24 +141,6 @@ static int add_devices(struct stasis_records *records, struct stasis_machine *ma
     return rc;
 }
 
-/* The CPU's name as /proc/cpuinfo shows it; left empty where it cannot be read. */
-static void host_cpu_name(char *to, size_t size)
-{
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    char line[256];
-
-    while (file && fgets(line, sizeof(line), file)) {
-        const char *colon = strchr(line, ':');
-
-        if (!strncmp(line, "model name", 10) && colon) {
-            snprintf(to, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-            break;
-        }
-    }
-    if (file)
-        fclose(file);
-}
-
 static int add_machine(struct stasis_records *records, const struct stasis_machine *machine,
                        struct stasis_error *err)
 {
@@ -125,7 +152,7 @@ static int add_machine(struct stasis_records *records, const struct stasis_machi
     state.frozen_realtime_ns = stasis_realtime_ns();
     if (!uname(&host))
         snprintf(state.host_kernel, sizeof(state.host_kernel), "%s", host.release);
-    host_cpu_name(state.host_cpu, sizeof(state.host_cpu));
+    stasis_host_cpu_name(state.host_cpu, sizeof(state.host_cpu));
     return add(records, &stasis_machine_schema, STASIS_INSTANCE_VM, &state, 0, err);
 }
 
@@ -148,15 +175,12 @@ int stasis_freeze(struct stasis_machine *machine, struct stasis_snap **ret_snap,
 {
     struct stasis_snap *snap = stasis_snap_new(STASIS_ARCH_X86_64);
     struct stasis_records *records;
-    int rc = 0;
+    int rc;
 
     if (!snap)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a snapshot");
     records = stasis_snap_records(snap);
-    for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
-        rc = add_vcpu(records, &machine->vcpus[i], err);
-    if (!rc)
-        rc = add_vm_parts(records, machine, err);
+    rc = add_kvm(records, machine, err);
     if (!rc)
         rc = add_devices(records, machine, err);
     if (!rc)

@@ -84,6 +84,18 @@ static void what_never_came_is_left_out(void **state)
     assert_null(strstr(text, "last"));
 }
 
+static void a_thaw_says_whether_the_tsc_is_set(void **state)
+{
+    struct stasis_metrics metrics = {.start_us = 1000};
+
+    (void)state;
+    assert_null(strstr(written(&metrics), "tsc_is_set"));
+    metrics.thawed = true;
+    assert_non_null(strstr(written(&metrics), "  \"tsc_is_set\": false,\n"));
+    metrics.tsc_is_set = true;
+    assert_non_null(strstr(written(&metrics), "  \"tsc_is_set\": true,\n"));
+}
+
 static void a_place_that_takes_nothing_is_named(void **state)
 {
     const struct stasis_metrics metrics = {.start_us = 1};
@@ -101,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_count_from_the_start),
         cmocka_unit_test(what_never_came_is_left_out),
+        cmocka_unit_test(a_thaw_says_whether_the_tsc_is_set),
         cmocka_unit_test(a_place_that_takes_nothing_is_named),
     };
 

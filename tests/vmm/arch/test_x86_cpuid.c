@@ -20,11 +20,20 @@ static struct stasis_x86_cpuid_leaf_state *leaf(struct stasis_x86_cpuid_state *c
     return NULL;
 }
 
-static void make(const char *model, struct stasis_x86_cpuid_state *cpuid)
+static void make_of(const char *release, const char *model, struct stasis_x86_cpuid_state *cpuid)
 {
+    const struct stasis_board_options options = {
+        .memory_bytes = KVM_RAM, .vcpus = 1, .cpu_model = model, .release = release};
+    struct stasis_board_state board;
     struct stasis_error err;
 
-    kvm_ok(stasis_x86_cpuid_default(&kvm, model, cpuid, &err), &err);
+    kvm_ok(stasis_board_default(&options, &board, &err), &err);
+    kvm_ok(stasis_x86_cpuid_default(&kvm, &board, cpuid, &err), &err);
+}
+
+static void make(const char *model, struct stasis_x86_cpuid_state *cpuid)
+{
+    make_of(NULL, model, cpuid);
 }
 
 static void both_models_are_canonical_and_kept_here(void **state)
@@ -48,10 +57,11 @@ static void both_models_are_canonical_and_kept_here(void **state)
 
 static void unknown_model_is_refused(void **state)
 {
+    static const struct stasis_board_state board = {.cpu_model = "cray"};
     static struct stasis_x86_cpuid_state cpuid;
 
     (void)state;
-    assert_int_equal(stasis_x86_cpuid_default(&kvm, "cray", &cpuid, NULL), STASIS_ERR_ARG);
+    assert_int_equal(stasis_x86_cpuid_default(&kvm, &board, &cpuid, NULL), STASIS_ERR_ARG);
 }
 
 /* Features whose state no snapshot holds. */
@@ -84,10 +94,49 @@ static void baseline_is_fixed(void **state)
     (void)state;
     make("baseline", &cpuid);
     assert_int_equal(cpuid.leaves_count, 10);
-    assert_int_equal(leaf(&cpuid, 1, 0)->ecx, 0x81202000);
+    assert_int_equal(leaf(&cpuid, 1, 0)->ecx, 0x80202000);
     assert_int_equal(leaf(&cpuid, 1, 0)->edx, 0x078bfbfd);
     assert_int_equal(leaf(&cpuid, 0x80000001, 0)->edx, 0x20100800);
     assert_int_equal(leaf(&cpuid, 7, 0)->ebx, 0);
+}
+
+/* Guests on the board of 0.1.0 see what 0.1.0 showed them: the TSC-deadline timer too. */
+static void baseline_of_0_1_0(void **state)
+{
+    static struct stasis_x86_cpuid_state now, then;
+
+    (void)state;
+    make("baseline", &now);
+    make_of("0.1.0", "baseline", &then);
+    assert_int_equal(leaf(&then, 1, 0)->ecx, 0x81202000);
+    leaf(&then, 1, 0)->ecx &= ~(1u << 24);
+    assert_memory_equal(&then, &now, sizeof(now));
+}
+
+/* What must be away for a guest to run at another rate of the TSC, one at a time. */
+static void what_needs_the_rate_of_the_tsc(void **state)
+{
+    static struct stasis_x86_cpuid_state cpuid;
+    struct stasis_x86_cpuid_leaf_state *last;
+
+    (void)state;
+    make("baseline", &cpuid);
+    assert_false(stasis_x86_cpuid_needs_tsc_rate(&cpuid));
+    leaf(&cpuid, 0x80000007, 0)->edx = 1 << 8; /* invariant TSC */
+    assert_true(stasis_x86_cpuid_needs_tsc_rate(&cpuid));
+    make_of("0.1.0", "baseline", &cpuid); /* deadline timer */
+    assert_true(stasis_x86_cpuid_needs_tsc_rate(&cpuid));
+    make("baseline", &cpuid);
+    leaf(&cpuid, 0x40000001, 0)->eax &= ~(1u << 3); /* no kvmclock */
+    assert_true(stasis_x86_cpuid_needs_tsc_rate(&cpuid));
+    for (unsigned i = 0; i < 3; i++) {
+        static const uint32_t rates[] = {0x15, 0x16, 0x40000010};
+
+        make("baseline", &cpuid);
+        last = &cpuid.leaves[cpuid.leaves_count++];
+        *last = (struct stasis_x86_cpuid_leaf_state){.function = rates[i], .eax = 1};
+        assert_true(stasis_x86_cpuid_needs_tsc_rate(&cpuid));
+    }
 }
 
 static void per_vcpu_fields(void **state)
@@ -191,6 +240,8 @@ int main(void)
         cmocka_unit_test(unknown_model_is_refused),
         cmocka_unit_test(nothing_unsaved_is_promised),
         cmocka_unit_test(baseline_is_fixed),
+        cmocka_unit_test(baseline_of_0_1_0),
+        cmocka_unit_test(what_needs_the_rate_of_the_tsc),
         cmocka_unit_test(per_vcpu_fields),
         cmocka_unit_test(missing_features_are_named),
         KVM_CASE(the_guest_sees_it),

@@ -94,6 +94,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
         note(request);
     if (kvm_faults && (fails_now(request) || interrupted_now(request)))
         return -1;
+    if (kvm_faults && atomic_load(&kvm_faults->drops_tsc) && request == KVM_SET_DEVICE_ATTR)
+        return 0;
     return __real_ioctl(fd, request, arg);
 }
 

@@ -16,6 +16,7 @@ struct kvm_faults {
     _Atomic bool until_run;       /* the first KVM_RUN ends it */
     _Atomic bool interrupt_each;  /* instead: each call is interrupted once, and then made */
     _Atomic unsigned interrupted;
+    _Atomic bool drops_tsc; /* the offset of a guest's TSC is taken, and not set: as PVM does */
     _Atomic unsigned cpuid_asked; /* KVM_GET_SUPPORTED_CPUID */
     _Atomic bool has_run;         /* KVM_RUN */
     _Atomic unsigned told_new;    /* KVM_KVMCLOCK_CTRL before that, and after */

@@ -324,6 +324,28 @@ static void the_guest_is_told_of_pauses(void **state)
     assert_nothing_else_is_there();
 }
 
+static unsigned count_in(const char *text, const char *word)
+{
+    unsigned count = 0;
+
+    for (const char *at = strstr(text, word); at; at = strstr(at + 1, word))
+        count++;
+    return count;
+}
+
+static void a_tsc_that_is_not_set_is_said_once(void **state)
+{
+    make_snapshot();
+    atomic_store(&kvm_faults->drops_tsc, true);
+    start_thaw(*state);
+    assert_true(goes_on());
+    atomic_store(&kvm_faults->drops_tsc, false);
+    session_type(&session, "q");
+    assert_int_equal(end(), 0);
+    assert_int_equal(count_in(session.err_text, "cannot set the guest's time stamp counter"), 1);
+    assert_nothing_else_is_there();
+}
+
 static struct CMUnitTest test(const char *name, CMUnitTestFunction function, const char *memory)
 {
     return (struct CMUnitTest){.name = name,
@@ -340,6 +362,7 @@ int main(void)
         test("every_ioctl_of_a_thaw_fails_once_copied", every_ioctl_of_a_thaw_fails_once, "copy"),
         test("every_ioctl_of_a_thaw_fails_once_lazy", every_ioctl_of_a_thaw_fails_once, "lazy"),
         test("a_thaw_bears_interrupted_ioctls", a_thaw_bears_interrupted_ioctls, "map"),
+        test("a_tsc_that_is_not_set_is_said_once", a_tsc_that_is_not_set_is_said_once, "map"),
         test("a_thaw_does_not_wait_for_kvm", a_thaw_does_not_wait_for_kvm, "map"),
         test("the_guest_is_told_of_pauses", the_guest_is_told_of_pauses, "copy"),
     };

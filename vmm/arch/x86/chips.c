@@ -168,44 +168,15 @@ static int pit_set(struct stasis_vm *vm, uint32_t chip, const void *state, struc
     return STASIS_KVM(vm->fd, KVM_SET_PIT2, &pit, err);
 }
 
-/* ---- kvmclock ---- */
-
-static int clock_get(struct stasis_vm *vm, uint32_t chip, void *ret_state, struct stasis_error *err)
-{
-    struct stasis_x86_clock_state *to = ret_state;
-    struct kvm_clock_data clock = {.flags = 0};
-    int rc = STASIS_KVM(vm->fd, KVM_GET_CLOCK, &clock, err);
-
-    (void)chip;
-    if (rc)
-        return rc;
-    to->clock_ns = clock.clock;
-    to->realtime_ns = clock.flags & KVM_CLOCK_REALTIME ? clock.realtime : 0;
-    to->host_tsc = clock.flags & KVM_CLOCK_HOST_TSC ? clock.host_tsc : 0;
-    return 0;
-}
-
-/* Without KVM_CLOCK_REALTIME: what time has passed is the clock policy's business (thaw.c), for
- * this clock and all the others alike. */
-static int clock_set(struct stasis_vm *vm, uint32_t chip, const void *state,
-                     struct stasis_error *err)
-{
-    const struct stasis_x86_clock_state *from = state;
-    struct kvm_clock_data clock = {.clock = from->clock_ns};
-
-    (void)chip;
-    return STASIS_KVM(vm->fd, KVM_SET_CLOCK, &clock, err);
-}
-
 /* PIT before PICs before I/O APIC: starting the PIT can move its line, which the controllers' own
  * state then overrides. The clock last, as near as can be to the moment the guest runs; but before
  * it, else the guest sees time jump (cloud-hypervisor #7930). Read in the opposite order, so that
- * the clock is read as near to the pause. */
+ * the clock is read as near to the pause. The TSCs follow the clock (clocks.c). */
 const struct stasis_arch_vm_record stasis_arch_vm_records[] = {
     {&stasis_x86_pit_schema, "pit", 0, pit_get, pit_set},
     {&stasis_x86_pic_schema, "master", KVM_IRQCHIP_PIC_MASTER, pic_get, pic_set},
     {&stasis_x86_pic_schema, "slave", KVM_IRQCHIP_PIC_SLAVE, pic_get, pic_set},
     {&stasis_x86_ioapic_schema, "ioapic", KVM_IRQCHIP_IOAPIC, ioapic_get, ioapic_set},
-    {&stasis_x86_clock_schema, "kvmclock", 0, clock_get, clock_set},
+    {&stasis_x86_clock_schema, "kvmclock", 0, stasis_x86_clock_get, stasis_x86_clock_set},
     {NULL, NULL, 0, NULL, NULL},
 };

@@ -48,6 +48,21 @@ bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t f
     return false;
 }
 
+bool stasis_x86_cpuid_needs_tsc_rate(const struct stasis_x86_cpuid_state *cpuid)
+{
+    enum { CORE_CRYSTAL = 0x15, FREQUENCIES = 0x16, KVM_FREQUENCIES = 0x40000010 };
+
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        uint32_t function = cpuid->leaves[i].function;
+
+        if (function == CORE_CRYSTAL || function == FREQUENCIES || function == KVM_FREQUENCIES)
+            return true;
+    }
+    return stasis_x86_cpuid_has(cpuid, 1, ECX, 24) ||         /* TSC-deadline timer */
+           stasis_x86_cpuid_has(cpuid, 0x80000007, EDX, 8) || /* invariant TSC */
+           !stasis_x86_cpuid_has(cpuid, 0x40000001, EAX, 3);  /* kvmclock */
+}
+
 /* ---- to and from KVM ---- */
 
 static int compare_leaf(const void *a, const void *b)
@@ -216,13 +231,15 @@ static int host_cpuid(const struct stasis_kvm *kvm, struct stasis_x86_cpuid_stat
 
 /* ---- what a new guest is shown: baseline ---- */
 
-/* x86-64-v1 with CMPXCHG16B, x2APIC, the deadline timer and kvmclock: what every KVM host of the
- * last ten years has. The vendor is nobody, so that no guest looks for registers of one. */
+/* x86-64-v1 with CMPXCHG16B, x2APIC and kvmclock: what every KVM host of the last ten years has.
+ * The vendor is nobody, so that no guest looks for registers of one. Nothing here has the speed of
+ * the TSC, which the next host's may not have: guests keep time by kvmclock, which each host
+ * corrects, and program their LAPIC timers in its own clock. */
 static const struct stasis_x86_cpuid_leaf_state baseline[] = {
     {0, 0, 0, 0xd, 0x73617453, 0x50437472, 0x69567369}, /* "StasisVirtCP" */
-    /* family 6; CX16, x2APIC, deadline, hypervisor; FPU to SSE2 without what is optional. No VME,
-     * which emulated CPUs lack, and no SSE3, which KVM without hardware virtualization hides. */
-    {1, 0, 0, 0x600, 0x800, BIT(13) | BIT(21) | BIT(24) | BIT(31), 0x078bfbfd},
+    /* family 6; CX16, x2APIC, hypervisor; FPU to SSE2 without what is optional. No VME, which
+     * emulated CPUs lack, and no SSE3, which KVM without hardware virtualization hides. */
+    {1, 0, 0, 0x600, 0x800, BIT(13) | BIT(21) | BIT(31), 0x078bfbfd},
     {7, 0, 1, 0, 0, 0, 0},
     {0xd, 0, 1, 0, 0, 0, 0},
     {0x40000000, 0, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d}, /* "KVMKVMKVM\0\0\0" */
@@ -236,21 +253,25 @@ static const struct stasis_x86_cpuid_leaf_state baseline[] = {
     {0x80000008, 0, 0, 0x3024, 0, 0, 0},
 };
 
-static void baseline_cpuid(struct stasis_x86_cpuid_state *ret_cpuid)
+/* The board of 0.1.0 has the TSC-deadline timer too. */
+static void baseline_cpuid(const char *release, struct stasis_x86_cpuid_state *ret_cpuid)
 {
     memset(ret_cpuid, 0, sizeof(*ret_cpuid));
     memcpy(ret_cpuid->leaves, baseline, sizeof(baseline));
     ret_cpuid->leaves_count = sizeof(baseline) / sizeof(baseline[0]);
+    if (!strcmp(release, "0.1.0"))
+        find_leaf(ret_cpuid, 1, 0)->ecx |= BIT(24);
 }
 
-int stasis_x86_cpuid_default(const struct stasis_kvm *kvm, const char *model,
+int stasis_x86_cpuid_default(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
                              struct stasis_x86_cpuid_state *ret_cpuid, struct stasis_error *err)
 {
-    if (!strcmp(model, "host"))
+    if (!strcmp(board->cpu_model, "host"))
         return host_cpuid(kvm, ret_cpuid, err);
-    if (strcmp(model, "baseline") != 0)
-        return stasis_fail(err, STASIS_ERR_ARG, "no CPU model \"%s\": use host or baseline", model);
-    baseline_cpuid(ret_cpuid);
+    if (strcmp(board->cpu_model, "baseline") != 0)
+        return stasis_fail(err, STASIS_ERR_ARG, "no CPU model \"%s\": use host or baseline",
+                           board->cpu_model);
+    baseline_cpuid(board->release, ret_cpuid);
     return 0;
 }
 

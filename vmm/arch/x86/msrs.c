@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Model-specific registers, and the rate of the TSC.
+ * Model-specific registers. The TSC and its deadline are read here and set in clocks.c.
  *
  * What to save: KVM's index list, and the registers that the list leaves out though guests set
  * them (KVM api.rst, 4.3 says so of MTRRs and machine checks). Each is tried; what this KVM cannot
@@ -43,6 +43,18 @@ static const struct {
 static bool is_hyperv(uint32_t index)
 {
     return index >= 0x40000000 && index <= 0x400001ff;
+}
+
+bool stasis_x86_msr_find(const struct stasis_x86_msrs_state *msrs, uint32_t index,
+                         uint64_t *ret_value)
+{
+    for (uint32_t i = 0; i < msrs->msrs_count; i++) {
+        if (msrs->msrs[i].index == index) {
+            *ret_value = msrs->msrs[i].value;
+            return true;
+        }
+    }
+    return false;
 }
 
 struct msr_set {
@@ -102,8 +114,8 @@ union msr_batch {
 
 /* A register that is not here, such as the other vendor's, reads as 0: what the guest was promised,
  * CPUID has checked. */
-static int read_one(struct stasis_vcpu *vcpu, uint32_t index, uint64_t *ret_value,
-                    struct stasis_error *err)
+int stasis_x86_msr_read(struct stasis_vcpu *vcpu, uint32_t index, uint64_t *ret_value,
+                        struct stasis_error *err)
 {
     union msr_batch batch = {.header.nmsrs = 1};
 
@@ -171,7 +183,7 @@ static int refused(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *
                    struct stasis_error *err)
 {
     uint64_t now = 0;
-    int rc = read_one(vcpu, msr->index, &now, err);
+    int rc = stasis_x86_msr_read(vcpu, msr->index, &now, err);
 
     if (rc || now == msr->value)
         return rc;
@@ -182,56 +194,27 @@ static int refused(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *
                        msr->index, msr->value);
 }
 
-static int write_one(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *msr,
-                     struct stasis_error *err)
+int stasis_x86_msr_write(struct stasis_vcpu *vcpu, uint32_t index, uint64_t value,
+                         struct stasis_error *err)
 {
+    const struct stasis_x86_msr_state msr = {.index = index, .value = value};
     union msr_batch batch = {.header.nmsrs = 1};
     int got;
 
-    batch.header.entries[0] = (struct kvm_msr_entry){.index = msr->index, .data = msr->value};
+    batch.header.entries[0] = (struct kvm_msr_entry){.index = index, .data = value};
     got = stasis_kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &batch);
     if (got < 0)
         return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_SET_MSRS");
-    return got ? 0 : refused(vcpu, msr, err);
+    return got ? 0 : refused(vcpu, &msr, err);
 }
 
-/* Through the offset attribute, which is exact; KVM takes a write to the MSR for an attempt to
- * synchronize vCPUs when the values are near, and drops it (KVM vcpu.rst, 4.1). A KVM without
- * hardware virtualization shows guests the host's TSC and drops every offset: *ret_shift becomes
- * what the guest's TSC is ahead of its value, modulo 2^64; else 0. */
-static int set_tsc(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *tsc,
-                   uint64_t *ret_shift, struct stasis_error *err)
-{
-    uint64_t offset = 0, wanted, now = 0;
-    struct kvm_device_attr attr = {
-        .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset};
-    int rc;
-
-    *ret_shift = 0;
-    if (!stasis_x86_of(vcpu)->has_tsc_offset)
-        return write_one(vcpu, tsc, err);
-    rc = STASIS_KVM(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr, err);
-    if (!rc)
-        rc = read_one(vcpu, STASIS_MSR_TSC, &now, err);
-    if (rc)
-        return rc;
-    offset += tsc->value - now;
-    wanted = offset;
-    rc = STASIS_KVM(vcpu->fd, KVM_SET_DEVICE_ATTR, &attr, err);
-    if (!rc)
-        rc = STASIS_KVM(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr, err);
-    if (!rc)
-        *ret_shift = offset - wanted;
-    return rc;
-}
-
+/* They are set with kvmclock, after everything else (clocks.c). */
 static bool has_own_turn(uint32_t index)
 {
     return index == STASIS_MSR_TSC || index == STASIS_MSR_TSC_DEADLINE;
 }
 
-/* All but the TSC and its deadline. KVM_SET_MSRS stops at a refusal: look at that one, and go on
- * behind it. */
+/* All but those two. KVM_SET_MSRS stops at a refusal: look at that one, and go on behind it. */
 static int set_plain(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from,
                      struct stasis_error *err)
 {
@@ -262,31 +245,23 @@ static int set_plain(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_stat
     return rc;
 }
 
-static const struct stasis_x86_msr_state *find_msr(const struct stasis_x86_msrs_state *msrs,
-                                                   uint32_t index)
-{
-    for (uint32_t i = 0; i < msrs->msrs_count; i++) {
-        if (msrs->msrs[i].index == index)
-            return &msrs->msrs[i];
-    }
-    return NULL;
-}
-
 /* A write to either register has KVM put the host's time of day of now where it points to (KVM
  * msr.rst). The guest asked for that once, and may keep something else there since. */
 static void *wall_clock_at(const struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from)
 {
     static const uint32_t registers[] = {0x11, 0x4b564d00};
-    const struct stasis_x86_msr_state *msr = NULL;
+    uint64_t gpa;
 
-    for (size_t i = 0; !msr && i < sizeof(registers) / sizeof(registers[0]); i++)
-        msr = find_msr(from, registers[i]);
-    return msr ? stasis_memory_writable(vcpu->vm->memory, msr->value, WALL_CLOCK_LEN) : NULL;
+    for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++) {
+        if (stasis_x86_msr_find(from, registers[i], &gpa))
+            return stasis_memory_writable(vcpu->vm->memory, gpa, WALL_CLOCK_LEN);
+    }
+    return NULL;
 }
 
-static int set_plain_but_ram(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from,
-                             struct stasis_error *err)
+static int msrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
 {
+    const struct stasis_x86_msrs_state *from = state;
     uint8_t kept[WALL_CLOCK_LEN];
     void *wall_clock = wall_clock_at(vcpu, from);
     int rc;
@@ -299,72 +274,5 @@ static int set_plain_but_ram(struct stasis_vcpu *vcpu, const struct stasis_x86_m
     return rc;
 }
 
-/* The TSC before its deadline, the deadline last (Firecracker #4099, #4666): KVM compares the two
- * when the deadline is written, and arms the timer. Where the TSC could not be set the deadline
- * moves with it, so that the guest sleeps no longer than it was to; 0 means there is none. */
-static int msrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
-{
-    const struct stasis_x86_msrs_state *from = state;
-    const struct stasis_x86_msr_state *tsc = find_msr(from, STASIS_MSR_TSC);
-    const struct stasis_x86_msr_state *deadline = find_msr(from, STASIS_MSR_TSC_DEADLINE);
-    uint64_t shift = 0;
-    int rc = set_plain_but_ram(vcpu, from, err);
-
-    if (!rc && tsc)
-        rc = set_tsc(vcpu, tsc, &shift, err);
-    if (!rc && deadline) {
-        struct stasis_x86_msr_state moved = *deadline;
-
-        if (moved.value)
-            moved.value += shift;
-        rc = write_one(vcpu, &moved, err);
-    }
-    return rc;
-}
-
 const struct stasis_arch_vcpu_record stasis_x86_msrs_part = {
     .schema = &stasis_x86_msrs_schema, .get = msrs_get, .set = msrs_set};
-
-/* ---- rate of the TSC ---- */
-
-static int tsc_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
-{
-    struct stasis_x86_tsc_state *to = ret_state;
-    int khz = stasis_kvm_ioctl(vcpu->fd, KVM_GET_TSC_KHZ, NULL);
-
-    if (khz <= 0)
-        return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_TSC_KHZ");
-    to->khz = (uint32_t)khz;
-    return 0;
-}
-
-bool stasis_x86_tsc_close(uint32_t khz, uint32_t other_khz)
-{
-    uint64_t apart = khz > other_khz ? khz - other_khz : other_khz - khz;
-
-    return apart * 1000000 <= (uint64_t)other_khz * 250;
-}
-
-/* Equal, or scaled by KVM, or, when the user allows a clock that is off, left alone. */
-static int tsc_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
-{
-    const struct stasis_x86_tsc_state *from = state;
-    struct stasis_x86_tsc_state host = {.khz = 0};
-    int rc = tsc_get(vcpu, &host, err);
-
-    if (rc || stasis_x86_tsc_close(host.khz, from->khz))
-        return rc;
-    if (vcpu->vm->kvm->has_tsc_control &&
-        stasis_kvm_ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (void *)(uintptr_t)from->khz) == 0)
-        return 0;
-    if (stasis_x86_of(vcpu)->allow_tsc)
-        return 0;
-    return stasis_fail(err, STASIS_ERR_HOST,
-                       "the guest's TSC runs at %" PRIu32 " kHz, this host's at %" PRIu32
-                       " kHz and cannot be scaled; --allow tsc thaws it all the same, with clocks "
-                       "that are off by that factor",
-                       from->khz, host.khz);
-}
-
-const struct stasis_arch_vcpu_record stasis_x86_tsc_part = {
-    .schema = &stasis_x86_tsc_schema, .get = tsc_get, .set = tsc_set};

@@ -35,10 +35,9 @@ const struct stasis_arch_vcpu_record *const stasis_arch_vcpu_restore_order[] = {
     &stasis_x86_xsave_part,
     &stasis_x86_xcrs_part,
     &stasis_x86_debugregs_part,
-    /* Before the MSRs: a write to the deadline is ignored unless LVTT is in deadline mode, and
-     * this write cancels the timer (kata dragonball #13798). */
+    /* Before the deadline, which clocks.c sets after all of these: a write to it is ignored unless
+     * LVTT is in deadline mode, and this write cancels the timer (kata dragonball #13798). */
     &stasis_x86_lapic_part,
-    /* Ends with the TSC and then its deadline. */
     &stasis_x86_msrs_part,
     /* SET_REGS drops a pending exception. */
     &stasis_x86_events_part,

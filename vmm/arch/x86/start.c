@@ -34,7 +34,7 @@ static int boot_cpuid(struct stasis_vcpu *vcpu, const struct stasis_board_state 
 
     if (!cpuid)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the CPUID table");
-    rc = stasis_x86_cpuid_default(vcpu->vm->kvm, board->cpu_model, cpuid, err);
+    rc = stasis_x86_cpuid_default(vcpu->vm->kvm, board, cpuid, err);
     if (!rc)
         rc = check_memory_fits(vcpu->vm->memory, cpuid, err);
     if (!rc) {

@@ -14,6 +14,7 @@ struct stasis_x86_vcpu {
     struct stasis_x86_cpuid_state cpuid; /* as it was set: what the guest was promised */
     bool has_tsc_offset;                 /* KVM_VCPU_TSC_CTRL, kernel 5.16 */
     bool allow_tsc;                      /* a TSC of another rate may be restored */
+    uint32_t scaled_from_khz; /* the host's rate, where KVM scales the guest's TSC; else 0 */
 };
 
 static inline struct stasis_x86_vcpu *stasis_x86_of(const struct stasis_vcpu *vcpu)
@@ -36,9 +37,57 @@ extern const struct stasis_arch_vcpu_record stasis_x86_xsave_part;
 #define STASIS_MSR_TSC          UINT32_C(0x10)
 #define STASIS_MSR_TSC_DEADLINE UINT32_C(0x6e0)
 
-/* The CPUID table of a new guest: what KVM supports less what a snapshot cannot hold ("host"), or
- * a fixed minimum ("baseline"); per-vCPU fields are filled in by stasis_x86_cpuid_for_vcpu(). */
-STASIS_MUST_CHECK int stasis_x86_cpuid_default(const struct stasis_kvm *kvm, const char *model,
+/* One register. Read: one that this host does not have is 0. Written: STASIS_ERR_HOST names one
+ * that refuses the value and does not hold it. */
+STASIS_MUST_CHECK int stasis_x86_msr_read(struct stasis_vcpu *vcpu, uint32_t index,
+                                          uint64_t *ret_value, struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_x86_msr_write(struct stasis_vcpu *vcpu, uint32_t index, uint64_t value,
+                                           struct stasis_error *err);
+
+/* The value of a register among those saved; false: it is not among them. */
+bool stasis_x86_msr_find(const struct stasis_x86_msrs_state *msrs, uint32_t index,
+                         uint64_t *ret_value);
+
+/* ---- clocks.c ---- */
+
+/* get and set of the kvmclock's row. get always gives the host's TSC of the same moment. */
+STASIS_MUST_CHECK int stasis_x86_clock_get(struct stasis_vm *vm, uint32_t chip, void *ret_state,
+                                           struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_x86_clock_set(struct stasis_vm *vm, uint32_t chip, const void *state,
+                                           struct stasis_error *err);
+
+/* What a vCPU's TSC shows when the host's shows host_tsc, a moment that is near. */
+STASIS_MUST_CHECK int stasis_x86_tsc_at(struct stasis_vcpu *vcpu, uint64_t host_tsc,
+                                        uint64_t *ret_tsc, struct stasis_error *err);
+
+/* Changes the TSCs in msrs[], one for each vCPU, to what they showed when `clock` was read. */
+STASIS_MUST_CHECK int stasis_x86_clocks_save(struct stasis_vcpu *vcpus, uint32_t count,
+                                             const struct stasis_x86_clock_state *clock,
+                                             struct stasis_x86_msrs_state *msrs,
+                                             struct stasis_error *err);
+
+/* A vCPU's TSC at the moment of the freeze, and what is counted in it. */
+struct stasis_x86_ticks {
+    bool has_tsc, has_deadline;
+    uint64_t tsc;
+    uint64_t deadline; /* 0: not armed */
+    uint32_t khz;
+};
+
+/* Sets the TSCs to ticks[], one for each vCPU, plus what kvmclock has gone on by since `frozen`;
+ * then their deadlines. After everything else of the vCPUs, and after kvmclock, which may have been
+ * set ahead: the TSCs follow. *ret_tsc_is_set is false where KVM shows guests the host's TSC
+ * whatever it is told: there the deadlines move along, so that timers fire when they should. */
+STASIS_MUST_CHECK int stasis_x86_clocks_restore(struct stasis_vcpu *vcpus, uint32_t count,
+                                                const struct stasis_x86_clock_state *frozen,
+                                                const struct stasis_x86_ticks *ticks,
+                                                bool *ret_tsc_is_set, struct stasis_error *err);
+
+/* The CPUID table of a new guest, by the board's CPU model: what KVM supports less what a snapshot
+ * cannot hold ("host"), or a fixed minimum ("baseline") of the board's release; per-vCPU fields are
+ * filled in by stasis_x86_cpuid_for_vcpu(). */
+STASIS_MUST_CHECK int stasis_x86_cpuid_default(const struct stasis_kvm *kvm,
+                                               const struct stasis_board_state *board,
                                                struct stasis_x86_cpuid_state *ret_cpuid,
                                                struct stasis_error *err);
 void stasis_x86_cpuid_for_vcpu(struct stasis_x86_cpuid_state *cpuid, uint32_t id, uint32_t count);
@@ -47,6 +96,10 @@ void stasis_x86_cpuid_for_vcpu(struct stasis_x86_cpuid_state *cpuid, uint32_t id
 enum stasis_x86_reg { STASIS_X86_EAX, STASIS_X86_EBX, STASIS_X86_ECX, STASIS_X86_EDX };
 bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t function,
                           enum stasis_x86_reg reg, unsigned bit);
+
+/* Whether the guest was shown something whose speed is the TSC's: the TSC-deadline timer, an
+ * invariant TSC, or a rate; or no kvmclock, so that the TSC may be its only clock. */
+bool stasis_x86_cpuid_needs_tsc_rate(const struct stasis_x86_cpuid_state *cpuid);
 
 /* Whether this host can show the guest every feature that `cpuid` promises. STASIS_ERR_HOST names
  * the first leaf and the bits that are missing. */

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What is checked of a file and of this host before a machine is built.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "vmm/machine/board.h"
+#include "vmm/snapshot/freeze.h"
+#include "vmm/snapshot/thaw_internal.h"
+#include "vmm/arch/arch.h"
+
+int stasis_thaw_get(const struct stasis_records *records, const struct stasis_schema *schema,
+                    const char *instance, void *ret_state, struct stasis_error *err)
+{
+    int rc = stasis_records_get(records, schema, instance, ret_state, err);
+
+    if (rc == STASIS_ERR_NOT_FOUND)
+        rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the snapshot lacks the record %s %s",
+                         schema->type, instance);
+    return rc;
+}
+
+int stasis_thaw_decode(const struct stasis_records *records, const struct stasis_schema *schema,
+                       const char *instance, void **ret_state, struct stasis_error *err)
+{
+    void *state = malloc(schema->size);
+    int rc = state ? stasis_thaw_get(records, schema, instance, state, err)
+                   : stasis_fail(err, STASIS_ERR_NOMEM, "no memory for %s", schema->type);
+
+    if (rc) {
+        free(state);
+        state = NULL;
+    }
+    *ret_state = state;
+    return rc;
+}
+
+static int require(const struct stasis_records *records, const char *type, const char *instance,
+                   size_t *count, struct stasis_error *err)
+{
+    (*count)++;
+    if (stasis_records_find(records, type, instance) != SIZE_MAX)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_CORRUPT, "the snapshot lacks the record %s %s", type,
+                       instance);
+}
+
+/* Exactly the records that the board asks for are there: a record that would be left over is state
+ * that the guest would lose. */
+static int check_records(const struct stasis_records *records,
+                         const struct stasis_board_state *board, struct stasis_error *err)
+{
+    size_t needed = 0, known = 0;
+    char instance[16];
+    int rc = require(records, stasis_board_schema.type, STASIS_INSTANCE_VM, &needed, err);
+
+    if (!rc)
+        rc = require(records, stasis_machine_schema.type, STASIS_INSTANCE_VM, &needed, err);
+    for (uint32_t id = 0; !rc && id < board->vcpus; id++) {
+        snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
+        for (size_t i = 0; !rc && stasis_arch_vcpu_restore_order[i]; i++)
+            rc = require(records, stasis_arch_vcpu_restore_order[i]->schema->type, instance,
+                         &needed, err);
+    }
+    for (size_t i = 0; !rc && stasis_arch_vm_records[i].schema; i++)
+        rc = require(records, stasis_arch_vm_records[i].schema->type,
+                     stasis_arch_vm_records[i].instance, &needed, err);
+    for (uint32_t i = 0; !rc && i < board->devices_count; i++)
+        rc = require(records, board->devices[i].type, board->devices[i].instance, &needed, err);
+    for (size_t i = 0; !rc && i < stasis_records_count(records); i++)
+        known += !stasis_records_at(records, i).optional;
+    if (!rc && known != needed)
+        rc = stasis_fail(err, STASIS_ERR_CORRUPT,
+                         "the snapshot has %zu records where its board needs %zu", known, needed);
+    return rc;
+}
+
+static int check_ram(struct stasis_snap *snap, const struct stasis_board_state *board,
+                     struct stasis_error *err)
+{
+    uint32_t count = stasis_snap_region_count(snap);
+    bool same = count == board->ram_count;
+
+    for (uint32_t i = 0; same && i < count; i++) {
+        struct stasis_snap_region region = stasis_snap_region_at(snap, i);
+
+        same = region.gpa == board->ram[i].gpa && region.size == board->ram[i].size;
+    }
+    return same ? 0
+                : stasis_fail(err, STASIS_ERR_CORRUPT,
+                              "the RAM that the snapshot holds is not the RAM its board has");
+}
+
+static int check_record(const struct stasis_records *records,
+                        const struct stasis_arch_vcpu_record *record, const char *instance,
+                        const struct stasis_kvm *kvm, struct stasis_error *err)
+{
+    void *state;
+    int rc = stasis_thaw_decode(records, record->schema, instance, &state, err);
+
+    if (!rc)
+        rc = record->check(kvm, state, err);
+    free(state);
+    return rc;
+}
+
+int stasis_thaw_check_host(const struct stasis_records *records,
+                           const struct stasis_board_state *board, const struct stasis_kvm *kvm,
+                           struct stasis_error *err)
+{
+    char instance[16];
+    int rc = 0;
+
+    for (uint32_t id = 0; !rc && id < board->vcpus; id++) {
+        snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
+        for (size_t i = 0; !rc && stasis_arch_vcpu_restore_order[i]; i++) {
+            if (stasis_arch_vcpu_restore_order[i]->check)
+                rc = check_record(records, stasis_arch_vcpu_restore_order[i], instance, kvm, err);
+        }
+    }
+    return rc;
+}
+
+int stasis_thaw_check_file(struct stasis_snap *snap, struct stasis_board_state *ret_board,
+                           struct stasis_error *err)
+{
+    const struct stasis_records *records = stasis_snap_records(snap);
+    int rc;
+
+    if (stasis_snap_info(snap)->arch != STASIS_ARCH_X86_64)
+        return stasis_fail(err, STASIS_ERR_HOST,
+                           "the snapshot is of another architecture (ELF machine %d), this VMM is "
+                           "for x86-64",
+                           (int)stasis_snap_info(snap)->arch);
+    rc = stasis_thaw_get(records, &stasis_board_schema, STASIS_INSTANCE_VM, ret_board, err);
+    if (!rc)
+        rc = stasis_board_check(ret_board, err);
+    if (!rc)
+        rc = check_records(records, ret_board, err);
+    if (!rc)
+        rc = check_ram(snap, ret_board, err);
+    return rc;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The parts of a thaw: thaw_check.c (before a machine is built), clocks.c, thaw.c (the rest).
+ */
+#ifndef STASIS_VMM_THAW_INTERNAL_H
+#define STASIS_VMM_THAW_INTERNAL_H
+
+#include "vmm/snapshot/thaw.h"
+
+/* ---- thaw_check.c ---- */
+
+/* Decodes a record that the board needs: STASIS_ERR_CORRUPT if it is not there. */
+STASIS_MUST_CHECK int stasis_thaw_get(const struct stasis_records *records,
+                                      const struct stasis_schema *schema, const char *instance,
+                                      void *ret_state, struct stasis_error *err);
+
+/* The same into memory of its own: *ret_state is freed by the caller, and NULL on failure. */
+STASIS_MUST_CHECK int stasis_thaw_decode(const struct stasis_records *records,
+                                         const struct stasis_schema *schema, const char *instance,
+                                         void **ret_state, struct stasis_error *err);
+
+/* All that can be known of the file. */
+STASIS_MUST_CHECK int stasis_thaw_check_file(struct stasis_snap *snap,
+                                             struct stasis_board_state *ret_board,
+                                             struct stasis_error *err);
+
+/* Compares what the guest was promised with this host, by system ioctls only. */
+STASIS_MUST_CHECK int stasis_thaw_check_host(const struct stasis_records *records,
+                                             const struct stasis_board_state *board,
+                                             const struct stasis_kvm *kvm,
+                                             struct stasis_error *err);
+
+/* ---- clocks.c ---- */
+
+/* What the guest's clocks are to jump by. */
+STASIS_MUST_CHECK int stasis_clocks_elapsed(const struct stasis_records *records,
+                                            enum stasis_clock_policy policy,
+                                            uint64_t *ret_elapsed_ns, struct stasis_error *err);
+
+/* Sets a record of the VM ahead if it is a clock's. The TSCs follow it, and devices have an
+ * operation of their own (machine/device.h). */
+void stasis_clocks_advance(const struct stasis_schema *schema, void *state, uint64_t ns);
+
+/* Sets the TSCs by kvmclock, which has been restored; see stasis_x86_clocks_restore(). */
+STASIS_MUST_CHECK int stasis_clocks_restore(struct stasis_machine *machine,
+                                            const struct stasis_records *records,
+                                            struct stasis_error *err);
+
+#endif
