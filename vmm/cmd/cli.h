@@ -31,7 +31,7 @@ struct stasis_options {
     char *kernel_cmdline;      /* NULL: the default */
     uint64_t kernel_load_addr; /* 0: where the kernel asks to be */
     char *initrd_path;
-    uint64_t memory_mib; /* 1 .. 64 TiB */
+    uint64_t memory_mib; /* 1 .. STASIS_RAM_MAX */
     uint64_t vcpus;      /* 1 in this release */
     enum stasis_cli_cpu cpu;
     char *board_release; /* whose default board; NULL: this one's */
