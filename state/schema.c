@@ -219,3 +219,44 @@ int stasis_state_check(const struct stasis_schema *schema, const void *state,
     }
     return schema->check ? schema->check(state, err) : 0;
 }
+
+static uint64_t round_up_8(uint64_t size)
+{
+    return (size + 7) / 8 * 8;
+}
+
+static uint64_t field_room(const struct stasis_schema *schema, const struct stasis_field *field,
+                           uint32_t version)
+{
+    uint64_t bound = stasis_field_bound(schema, field, version);
+
+    switch (field->kind) {
+    case STASIS_KIND_INT:
+    case STASIS_KIND_INTS:
+        return round_up_8((uint64_t)field->max * field->elem_size);
+    case STASIS_KIND_STR:
+        return round_up_8(bound + 1);
+    case STASIS_KIND_BUF:
+        return 8 + round_up_8(bound);
+    case STASIS_KIND_STRUCT:
+        return round_up_8(stasis_schema_room(field->sub, version));
+    case STASIS_KIND_LIST:
+        break;
+    }
+    return 8 + round_up_8(bound * stasis_schema_room(field->sub, version));
+}
+
+/* Calls itself along the nesting of the lists (STASIS_SCHEMA_DEPTH_MAX) only. A bound is below 2^32
+ * and a room at most 2^22 and one, so nothing overflows. */
+uint64_t stasis_schema_room(const struct stasis_schema *schema, uint32_t version)
+{
+    uint64_t room = 0;
+
+    for (uint32_t i = 0; i < schema->field_count && room <= STASIS_SCHEMA_ROOM_MAX; i++) {
+        if (stasis_field_in(&schema->fields[i], version))
+            room += field_room(schema, &schema->fields[i], version);
+    }
+    if (room > STASIS_SCHEMA_ROOM_MAX)
+        return (uint64_t)STASIS_SCHEMA_ROOM_MAX + 1;
+    return room ? room : 1;
+}

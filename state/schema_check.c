@@ -115,7 +115,7 @@ static int check_place(const struct table *table)
     uint64_t each = field->kind == STASIS_KIND_BUF ? 1 : field->elem_size;
     uint64_t size = field->kind == STASIS_KIND_STR ? (uint64_t)field->max + 1 : field->max * each;
 
-    if (!field->max && field->kind != STASIS_KIND_STR)
+    if (!field->max)
         return refuse(table, "has no room");
     if (!is_inside(table, field->offset, size))
         return refuse(table, "lies outside its struct");
@@ -204,6 +204,16 @@ static int check_steps(const struct table *table)
     return 0;
 }
 
+/* Of every version: a field that went may have been a large one. */
+static int check_room(const struct table *table)
+{
+    for (uint32_t version = 1; version <= table->schema->version; version++) {
+        if (stasis_schema_room(table->schema, version) > STASIS_SCHEMA_ROOM_MAX)
+            return refuse_schema(table, "takes more than 4 MiB (STASIS_SCHEMA_ROOM_MAX)");
+    }
+    return 0;
+}
+
 int stasis_schema_check(const struct stasis_schema *schema, struct stasis_error *err)
 {
     struct table table = {.record = schema, .schema = schema, .err = err};
@@ -212,5 +222,7 @@ int stasis_schema_check(const struct stasis_schema *schema, struct stasis_error 
     if (!schema->version)
         return refuse_schema(&table, "versions start at 1");
     rc = check_fields(&table);
+    if (!rc)
+        rc = check_room(&table);
     return rc ? rc : check_steps(&table);
 }

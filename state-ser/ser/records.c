@@ -175,6 +175,17 @@ int stasis_records_adopt(struct stasis_records *records, const struct stasis_sch
     return 0;
 }
 
+int stasis_check_room(const struct stasis_schema *schema, uint32_t version,
+                      struct stasis_error *err)
+{
+    if (stasis_schema_room(schema, version) <= STASIS_SCHEMA_ROOM_MAX)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_RANGE,
+                       "record type %s, version %" PRIu32
+                       ": takes more than the %u bytes that readers have for a state",
+                       schema->type, version, STASIS_SCHEMA_ROOM_MAX);
+}
+
 static int check_add(const struct stasis_records *set, const struct stasis_schema *schema,
                      const char *instance, const void *state, size_t index,
                      struct stasis_error *err)
@@ -191,6 +202,9 @@ static int check_add(const struct stasis_records *set, const struct stasis_schem
                            instance);
     if (set->count == STASIS_RECORDS_MAX)
         return stasis_fail(err, STASIS_ERR_FULL, "more than %d records", STASIS_RECORDS_MAX);
+    rc = stasis_check_room(schema, schema->version, err);
+    if (rc)
+        return rc;
     rc = stasis_state_check(schema, state, err);
     return rc ? stasis_wrap(err, rc, "record %s %s", schema->type, instance) : 0;
 }
@@ -275,9 +289,12 @@ int stasis_records_pack(const struct stasis_records *set, uint8_t **ret_bytes, s
     stasis_encode_array(&sink, (uint32_t)set->count);
     for (size_t i = 0; i < set->count; i++)
         stasis_sink_write(&sink, set->entries[i]->bytes, set->entries[i]->len);
-    if (sink.failed) {
+    if (sink.failed || sink.len > STASIS_STATE_MAX) { /* a conversion may have made them longer */
+        int rc = sink.failed ? stasis_fail(err, STASIS_ERR_NOMEM, "state section: out of memory")
+                             : stasis_fail(err, STASIS_ERR_FULL, "more than %u bytes of state",
+                                           STASIS_STATE_MAX);
         stasis_sink_fini(&sink);
-        return stasis_fail(err, STASIS_ERR_NOMEM, "state section: out of memory");
+        return rc;
     }
     *ret_bytes = sink.data;
     *ret_len = sink.len;

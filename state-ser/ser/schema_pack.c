@@ -131,7 +131,10 @@ static int add_all(struct packer *packer, const struct stasis_records *records,
     for (size_t i = 0; !rc && i < stasis_records_count(records); i++) {
         struct stasis_record record = stasis_records_at(records, i);
 
-        if (record.schema && !record.foreign)
+        if (!record.schema || record.foreign)
+            continue;
+        rc = stasis_check_room(record.schema, record.version, err);
+        if (!rc)
             rc = add_state(packer, record.schema, record.version, record.version, err);
     }
     if (!rc && packer->sink.failed)

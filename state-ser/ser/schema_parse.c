@@ -13,9 +13,6 @@
 #include "stasis/field.h"
 #include "stasis/schema_set.h"
 
-/* Largest struct that a schema may ask for; ours stay below 16 KiB. */
-#define SIZE_MAX_OF_STATE (4u << 20)
-
 struct stasis_schema_set {
     struct stasis_schema *schemas;
     uint8_t *depths; /* of nesting below each */
@@ -95,8 +92,8 @@ static size_t place(struct parser *parser, struct stasis_schema *schema, uint64_
 {
     size_t at = schema->size;
 
-    if (size > SIZE_MAX_OF_STATE - at) {
-        refuse(parser, "%s would have more than %u bytes", schema->type, SIZE_MAX_OF_STATE);
+    if (size > STASIS_SCHEMA_ROOM_MAX - at) {
+        refuse(parser, "%s would have more than %u bytes", schema->type, STASIS_SCHEMA_ROOM_MAX);
         return 0;
     }
     schema->size = (at + (size_t)size + 7) / 8 * 8;
@@ -164,7 +161,7 @@ static void parse_sizes(struct parser *parser, struct stasis_field *field)
     else if (field->kind == STASIS_KIND_BUF ? !size || size > max || max % size
                                             : !is_int(field) && size)
         refuse(parser, "field %s: a size that its kind does not have", field->name);
-    if (max > SIZE_MAX_OF_STATE || (field->kind != STASIS_KIND_BUF && !max) ||
+    if (max > STASIS_SCHEMA_ROOM_MAX || (field->kind != STASIS_KIND_BUF && !max) ||
         ((field->kind == STASIS_KIND_INT || field->kind == STASIS_KIND_STRUCT) && max != 1))
         refuse(parser, "field %s: maximum %" PRIu64, field->name, max);
     if (!is_int(field) ? mask : size < 8 && mask >> (8 * size))

@@ -12,10 +12,6 @@
 #define STASIS_SECTIONS_MAX   25u
 #define STASIS_FORMAT_VERSION 1u
 
-/* Most RAM that the format describes, and where it may lie. */
-#define STASIS_RAM_MAX (UINT64_C(1) << 42)
-#define STASIS_GPA_MAX (UINT64_C(1) << 52)
-
 /* Incompatible features. */
 #define STASIS_FEATURE_TRAILER    (UINT64_C(1) << 0)
 #define STASIS_FEATURE_ZLIB       (UINT64_C(1) << 1) /* chunks may be compressed */

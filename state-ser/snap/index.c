@@ -47,6 +47,24 @@ uint64_t stasis_index_size_max(uint64_t ram_bytes)
            (ram_bytes / STASIS_CHUNK_SIZE + STASIS_RAM_REGION_MAX) * STASIS_INDEX_CHUNK_LEN;
 }
 
+uint64_t stasis_file_len_max(uint64_t ram_bytes)
+{
+    return 3 * ram_bytes + stasis_index_size_max(ram_bytes) + STASIS_FILE_SLACK;
+}
+
+int stasis_file_check_len(uint64_t len, uint64_t ram_bytes, enum stasis_err code,
+                          struct stasis_error *err)
+{
+    uint64_t most = stasis_file_len_max(ram_bytes);
+
+    if (len <= most)
+        return 0;
+    return stasis_fail(err, code,
+                       "longer than its header allows: more than %" PRIu64 " bytes for %" PRIu64
+                       " bytes of RAM",
+                       most, ram_bytes);
+}
+
 bool stasis_index_alloc(struct stasis_index *index, uint64_t len)
 {
     index->bytes = calloc(1, len);

@@ -38,6 +38,16 @@ int stasis_index_add(struct stasis_index *index, uint64_t gpa, uint64_t size,
 uint64_t stasis_index_size(const struct stasis_index *index);
 uint64_t stasis_index_size_max(uint64_t ram_bytes);
 
+/* The longest that a file of either layout may be: RAM, as much again for its alignment and for
+ * optional sections each, the index, and room for all else. What comes out of a pipe is bounded
+ * before its length is known, so all readers and the writer have this one bound. */
+#define STASIS_FILE_SLACK (UINT64_C(64) << 20)
+uint64_t stasis_file_len_max(uint64_t ram_bytes);
+
+/* STASIS_ERR_CORRUPT, or for a writer STASIS_ERR_FULL, if it is longer. */
+int stasis_file_check_len(uint64_t len, uint64_t ram_bytes, enum stasis_err code,
+                          struct stasis_error *err);
+
 static inline size_t stasis_index_head_len(uint32_t region_count)
 {
     return STASIS_INDEX_PREFIX_LEN + (size_t)region_count * STASIS_INDEX_REGION_LEN;

@@ -51,7 +51,7 @@ static int check_length(const struct stasis_snap_info *info, uint64_t file_len,
         return stasis_fail(err, STASIS_ERR_CORRUPT,
                            "%" PRIu64 " bytes, longer than the %" PRIu64 " it says it has",
                            file_len, info->file_len);
-    return 0;
+    return stasis_file_check_len(file_len, info->ram_bytes, STASIS_ERR_CORRUPT, err);
 }
 
 /* The trailer of a stream is its last 1024 bytes. */

@@ -59,12 +59,10 @@ static int open_spool(struct stasis_error *err)
     return fd;
 }
 
-/* The most that a snapshot with this header can be long: RAM, once more for alignment in a file,
- * index, state, and room for what later versions may add as optional sections. */
+/* The most that a snapshot with this header can be long: a stream does not say. */
 static uint64_t longest(const struct stasis_snap_info *info)
 {
-    uint64_t most = (info->streamed ? 1 : 2) * info->ram_bytes +
-                    stasis_index_size_max(info->ram_bytes) + 2 * (uint64_t)STASIS_STATE_MAX;
+    uint64_t most = stasis_file_len_max(info->ram_bytes);
 
     return info->streamed || info->file_len > most ? most : info->file_len;
 }

@@ -228,7 +228,10 @@ static int write_section(struct stasis_writer *w, struct stasis_section *section
 static int set_length(struct stasis_writer *w, struct stasis_error *err)
 {
     uint64_t len = w->header.info.file_len;
+    int rc = stasis_file_check_len(len, w->index.ram_bytes, STASIS_ERR_FULL, err);
 
+    if (rc)
+        return rc;
     if (!w->sink->streamed && stasis_io_truncate(w->sink->fd, len))
         return stasis_fail_errno(err, STASIS_ERR_WRITE, "growing the file to %" PRIu64 " bytes",
                                  len);

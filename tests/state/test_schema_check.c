@@ -178,6 +178,8 @@ static void values(void **state)
     assert_refused("outside its mask");
     fields[3].default_str = NULL;
     assert_refused("(label): its default");
+    fields[3].max = 0; /* a reader would refuse the file */
+    assert_refused("(label): has no room");
     fields[3].default_str = "sixlen";
     assert_refused("its default");
     fields[3].default_str = "\x1b[m";
@@ -210,6 +212,56 @@ static void nesting(void **state)
     assert_refused("schema part, field 1 (at): its mask");
 }
 
+/* As much as every reader of the schema section has room for, and not a byte more. */
+static void room(void **state)
+{
+    static const struct {
+        uint32_t max;
+        uint16_t until;
+        bool good;
+    } cases[] = {{STASIS_SCHEMA_ROOM_MAX - 8, 0, true},
+                 {STASIS_SCHEMA_ROOM_MAX - 7, 0, false},
+                 {STASIS_SCHEMA_ROOM_MAX, 0, false},
+                 {STASIS_SCHEMA_ROOM_MAX, 2, false}, /* of an older version */
+                 {UINT32_MAX - 64, 0, false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct stasis_field field[2] = {{.id = 1,
+                                         .name = "bytes",
+                                         .doc = "",
+                                         .kind = STASIS_KIND_BUF,
+                                         .since = 1,
+                                         .offset = 8,
+                                         .elem_size = 1,
+                                         .max = cases[i].max,
+                                         .until = cases[i].until},
+                                        {.id = 2,
+                                         .name = "more",
+                                         .doc = "",
+                                         .kind = STASIS_KIND_INT,
+                                         .since = 3,
+                                         .elem_size = 1,
+                                         .max = 1,
+                                         .mask = 1,
+                                         .offset = 4}};
+        struct stasis_schema large = {.type = "large",
+                                      .version = 3,
+                                      .doc = "",
+                                      .fields = field,
+                                      .size = (size_t)UINT32_MAX,
+                                      .field_count = 1};
+        int rc = stasis_schema_check(&large, &err);
+
+        assert_int_equal(rc, cases[i].good ? 0 : STASIS_ERR_ARG);
+        assert_true(cases[i].good || strstr(err.msg, "schema large: takes more than 4 MiB"));
+        if (!cases[i].good)
+            continue;
+        large.field_count = 2;
+        assert_int_equal(stasis_schema_check(&large, &err), STASIS_ERR_ARG);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +271,7 @@ int main(void)
         cmocka_unit_test_setup(places, setup),
         cmocka_unit_test_setup(values, setup),
         cmocka_unit_test_setup(nesting, setup),
+        cmocka_unit_test(room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@ struct stasis_config {
     char *kernel_cmdline;      /* NULL: the default */
     uint64_t kernel_load_addr; /* 0: where the kernel asks to be */
     char *initrd_path;
-    uint64_t memory_mib; /* 1 .. 64 TiB */
+    uint64_t memory_mib; /* 1 .. STASIS_RAM_MAX */
     uint64_t vcpus;      /* 1 in this release */
     enum stasis_config_cpu cpu;
     bool demo;

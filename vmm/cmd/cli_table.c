@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/cmd/cli_internal.h"
 
+#include <assert.h>
 #include <stddef.h>
 
 #define AT(member) offsetof(struct stasis_config, member)
@@ -44,9 +45,10 @@ static const struct stasis_cli_key initrd_keys[] = {
     {0},
 };
 
+static_assert(STASIS_RAM_MAX >> 20 == 4194304, "the help of --memory names the limit");
 static const struct stasis_cli_key memory_keys[] = {
-    {"size_mib", STASIS_CLI_NUMBER, AT(memory_mib), "N", "give MiB from 1 to 67108864 (64 TiB)", 1,
-     UINT64_C(64) << 20},
+    {"size_mib", STASIS_CLI_NUMBER, AT(memory_mib), "N",
+     "give MiB from 1 to 4194304 (4 TiB, the most that a snapshot holds)", 1, STASIS_RAM_MAX >> 20},
     {0},
 };
 

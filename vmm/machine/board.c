@@ -47,10 +47,11 @@ int stasis_board_set_ram(uint64_t size, struct stasis_board_state *board, struct
 {
     uint64_t low = size < STASIS_MMIO_GAP_START ? size : STASIS_MMIO_GAP_START;
 
-    if (!size || size % 4096 || size > UINT64_C(1) << 46)
+    if (!size || size % 4096 || size > STASIS_RAM_MAX)
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "memory of %" PRIu64 " bytes: give a multiple of 4 KiB up to 64 TiB",
-                           size);
+                           "memory of %" PRIu64 " bytes: give a multiple of 4 KiB up to %" PRIu64
+                           " TiB, the most that a snapshot holds",
+                           size, STASIS_RAM_MAX >> 40);
     board->ram[0] = (struct stasis_ram_region_state){.gpa = 0, .size = low};
     board->ram_count = 1;
     if (size > low) {

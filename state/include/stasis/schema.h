@@ -105,6 +105,11 @@ struct stasis_step {
 #define STASIS_SCHEMA_NAME_MAX   64u /* bytes of a field's name */
 #define STASIS_SCHEMA_DOC_MAX    255u
 #define STASIS_SCHEMA_FIELDS_MAX 1024u
+#define STASIS_SCHEMA_ROOM_MAX   (4u << 20) /* bytes that a reader must have for a state */
+
+/* Most RAM that a snapshot describes, and where it must end. */
+#define STASIS_RAM_MAX (UINT64_C(1) << 42)
+#define STASIS_GPA_MAX (UINT64_C(1) << 52)
 
 struct stasis_schema {
     const char *type; /* "stasis.serial"; of nested states "segment" etc. */
@@ -144,6 +149,11 @@ static inline bool stasis_field_in(const struct stasis_field *field, uint32_t ve
 {
     return field->since <= version && (!field->until || version < field->until);
 }
+
+/* Bytes that a state of this version takes in a reader that knows it from its file only, as
+ * docs/snapshot-format.md, "Schema section", counts them; more than STASIS_SCHEMA_ROOM_MAX if they
+ * are too many. */
+STASIS_EXPORT uint64_t stasis_schema_room(const struct stasis_schema *schema, uint32_t version);
 
 /* The field's mask (INT, INTS) or else its `max`, as it was in that version. */
 STASIS_EXPORT uint64_t stasis_field_bound(const struct stasis_schema *schema,

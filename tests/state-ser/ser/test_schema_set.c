@@ -299,6 +299,47 @@ static void test_too_long(void **unused)
     free(bytes);
 }
 
+/* What is added can be read by every tool: reader and writer have one bound. */
+static void test_the_largest_state(void **unused)
+{
+    struct large {
+        uint32_t count;
+        uint8_t bytes[STASIS_SCHEMA_ROOM_MAX];
+    };
+    struct stasis_field field = {.id = 1,
+                                 .name = "bytes",
+                                 .doc = "",
+                                 .kind = STASIS_KIND_BUF,
+                                 .since = 1,
+                                 .offset = offsetof(struct large, bytes),
+                                 .elem_size = 1};
+    const struct stasis_schema schema = {.type = "large",
+                                         .version = 1,
+                                         .doc = "",
+                                         .fields = &field,
+                                         .field_count = 1,
+                                         .size = sizeof(struct large)};
+    struct large *state = calloc(1, sizeof(*state));
+    struct stasis_records *records = stasis_records_new();
+    struct stasis_error err = {0};
+    uint8_t *bytes;
+    size_t len;
+
+    (void)unused;
+    field.max = STASIS_SCHEMA_ROOM_MAX;
+    assert_int_equal(stasis_records_add(records, &schema, "a", state, &err), STASIS_ERR_RANGE);
+    assert_non_null(strstr(err.msg, "record type large, version 1: takes more than the 4194304"));
+    field.max = STASIS_SCHEMA_ROOM_MAX - 8;
+    assert_int_equal(stasis_records_add(records, &schema, "a", state, &err), 0);
+    pack(records, &bytes, &len);
+    stasis_schema_set_free(parsed(bytes, len));
+    free(bytes);
+    field.max = STASIS_SCHEMA_ROOM_MAX; /* of a set that was converted */
+    assert_int_equal(stasis_schema_set_pack(records, &bytes, &len, &err), STASIS_ERR_RANGE);
+    stasis_records_free(records);
+    free(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_the_largest_state),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,8 @@
  */
 #include "tests/state-ser/snap/fixture.h"
 
+#include "state-ser/snap/index.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -234,6 +236,46 @@ static void header_and_trailer_must_fit_byte_by_byte(void **state)
     built_fini(&built);
 }
 
+static int open_status(int fd)
+{
+    struct stasis_snap *snap = NULL;
+    int rc = stasis_snap_open_fd(fd, "test", NULL, &snap, NULL);
+
+    stasis_snap_free(snap);
+    close(fd);
+    return rc;
+}
+
+/* The same bytes, the same verdict: as a file, and out of a pipe. */
+static void a_file_and_a_pipe_have_one_bound(void **state)
+{
+    struct built built;
+    struct image whole;
+    size_t most, len[3];
+
+    (void)state;
+    built_small(&built);
+    whole = image_of(&built);
+    most = stasis_file_len_max(stasis_snap_info(built.snap)->ram_bytes);
+    len[0] = (33u << 20) - whole.len;
+    len[1] = most - whole.len;
+    len[2] = len[1] + 1;
+    for (size_t i = 0; i < 3; i++) {
+        struct image image = image_copy(&whole);
+        int rc = i < 2 ? 0 : STASIS_ERR_CORRUPT;
+        int child, fd;
+
+        image_add_section(&image, 77, len[i]);
+        assert_int_equal(open_status(image_fd(&image)), rc);
+        fd = image_pipe(&image, &child);
+        assert_int_equal(open_status(fd), rc);
+        child_wait(child);
+        image_fini(&image);
+    }
+    image_fini(&whole);
+    built_fini(&built);
+}
+
 static void a_stream_that_fails_is_a_write_error(void **state)
 {
     struct stasis_error err = {0};
@@ -289,6 +331,7 @@ int main(void)
         cmocka_unit_test(an_endless_stream_is_cut_off),
         cmocka_unit_test(header_and_trailer_must_fit),
         cmocka_unit_test(header_and_trailer_must_fit_byte_by_byte),
+        cmocka_unit_test(a_file_and_a_pipe_have_one_bound),
         cmocka_unit_test(a_stream_that_fails_is_a_write_error),
         cmocka_unit_test(a_useless_tmpdir_is_passed_over),
     };

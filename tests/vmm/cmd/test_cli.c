@@ -196,7 +196,7 @@ static void refuses_with_option_and_remedy(void **state)
         {"--kernel|a,", "comma too many"},
         {"--demo|--memory|0", "--memory: size_mib=0: give MiB from 1"},
         {"--demo|--memory|size_mib=x", "--memory|size_mib=x|give MiB"},
-        {"--demo|--memory|67108865", "give MiB"},
+        {"--demo|--memory|4194305", "give MiB from 1 to 4194304 (4 TiB, the most that a snapshot"},
         {"--demo|--memory|99999999999999999999", "give MiB"},
         {"--demo|--memory|1G", "give MiB"},
         {"--demo|--memory|-1", "give MiB"},

@@ -38,7 +38,7 @@ static void layout_around_the_gap(void **state)
         {STASIS_MMIO_GAP_START, 0},
         {STASIS_MMIO_GAP_START + 4096, 4096},
         {4 * GIB, 4 * GIB - STASIS_MMIO_GAP_START},
-        {UINT64_C(1) << 46, (UINT64_C(1) << 46) - STASIS_MMIO_GAP_START},
+        {STASIS_RAM_MAX, STASIS_RAM_MAX - STASIS_MMIO_GAP_START},
     };
 
     (void)state;
@@ -60,7 +60,7 @@ static void layout_around_the_gap(void **state)
 static void layout_refuses_odd_sizes(void **state)
 {
     static const uint64_t sizes[] = {
-        0, 1, 4095, 4097, UINT64_MAX, (UINT64_C(1) << 46) + 4096, UINT64_C(1) << 63};
+        0, 1, 4095, 4097, UINT64_MAX, STASIS_RAM_MAX + 4096, UINT64_C(1) << 46, UINT64_C(1) << 63};
 
     (void)state;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -69,6 +69,7 @@ static void layout_refuses_odd_sizes(void **state)
 
         init_state(&board);
         assert_int_equal(stasis_board_set_ram(sizes[i], &board, &err), STASIS_ERR_ARG);
+        assert_non_null(strstr(err.msg, "up to 4 TiB, the most that a snapshot holds"));
         assert_int_equal(board.ram_count, 0);
     }
 }
