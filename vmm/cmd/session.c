@@ -172,8 +172,10 @@ static int open_sources(struct stasis_session *session, struct stasis_error *err
 static int prepare(struct stasis_session *session, struct stasis_error *err)
 {
     const struct stasis_options *options = session->options;
-    int rc = open_sources(session, err);
+    int rc = stasis_session_outputs_open(session, err);
 
+    if (!rc)
+        rc = open_sources(session, err);
     if (!rc && options->snapshot_on_output) {
         rc = stasis_match_init(&session->match, options->snapshot_on_output,
                                strlen(options->snapshot_on_output), err);
@@ -184,7 +186,11 @@ static int prepare(struct stasis_session *session, struct stasis_error *err)
 
 static int open_output(struct stasis_session *session, struct stasis_error *err)
 {
-    int rc = stasis_serial_sink_open(&session->options->serial, &session->out, err);
+    struct stasis_serial_sink_options serial = session->options->serial;
+    int rc;
+
+    serial.outputs = session->outputs;
+    rc = stasis_serial_sink_open(&serial, &session->out, err);
 
     if (!rc)
         stasis_session_console_init(session);
@@ -259,9 +265,7 @@ static int thaw(struct stasis_session *session, struct stasis_error *err)
     const char *path = options->restore_path;
     uint64_t start = stasis_monotonic_us();
     struct stasis_snap *snap = NULL;
-    int rc = strcmp(path, STASIS_CLI_STREAM) != 0
-                 ? stasis_snap_open(path, NULL, &snap, err)
-                 : stasis_snap_open_fd(STDIN_FILENO, "standard input", NULL, &snap, err);
+    int rc = stasis_session_restore_open(session, &snap, err);
 
     /* Before the devices are restored: one may hold bytes that the sink did not take in time. */
     if (!rc)
@@ -342,7 +346,7 @@ static int write_metrics(struct stasis_session *session, struct stasis_error *er
 {
     session->metrics.first_instruction_us = atomic_load(&session->machine.first_run_us);
     return stasis_metrics_write(&session->metrics, stasis_ram_failure_ram(&session->machine),
-                                session->options->metrics_path, err);
+                                session->metrics_file, err);
 }
 
 static void close_source(struct stasis_session *session, struct stasis_loop_source *source)
@@ -367,6 +371,7 @@ static void fini(struct stasis_session *session)
     if (session->out && stasis_serial_sink_summary(session->out, summary, sizeof(summary)))
         stasis_say("%s", summary);
     stasis_serial_sink_close(session->out);
+    stasis_session_outputs_close(session);
     stasis_keys_input_fini(&session->input);
     if (session->loop_ready) {
         close_source(session, &session->signal_source);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The parts of a session: session.c (life and events), session_console.c (what devices need of the
- * outside: terminal, serial output, clocks), session_snapshot.c (freezing).
+ * outside: terminal, serial output, clocks), session_outputs.c (files), session_snapshot.c
+ * (freezing).
  */
 #ifndef STASIS_VMM_SESSION_INTERNAL_H
 #define STASIS_VMM_SESSION_INTERNAL_H
@@ -36,6 +37,9 @@ struct stasis_session {
 
     struct stasis_device *rtc; /* whose alarm is armed */
 
+    struct stasis_outputs *outputs;      /* the files in use */
+    struct stasis_output *snapshot_file; /* of --snapshot-out, or NULL */
+    struct stasis_output *metrics_file;  /* of --metrics, or NULL */
     bool has_input;
     struct stasis_keys_input input;
     struct stasis_metrics metrics;
@@ -51,6 +55,17 @@ void stasis_session_hold_signals(bool hold);
 
 /* The serial port that the terminal is connected to, or NULL. */
 struct stasis_device *stasis_session_serial(struct stasis_session *session);
+
+/* session_outputs.c: opens what the options name, before there is a guest, so that what is wrong
+ * with a path ends the program with status 2; the serial port's output is opened later. */
+STASIS_MUST_CHECK int stasis_session_outputs_open(struct stasis_session *session,
+                                                  struct stasis_error *err);
+void stasis_session_outputs_close(struct stasis_session *session);
+
+/* Opens the snapshot of --restore. */
+STASIS_MUST_CHECK int stasis_session_restore_open(struct stasis_session *session,
+                                                  struct stasis_snap **ret_snap,
+                                                  struct stasis_error *err);
 
 /* session_console.c: the operations for devices, to be given the session as ctx. */
 extern const struct stasis_device_host stasis_session_host;

@@ -115,7 +115,7 @@ static int save(struct stasis_session *session, struct stasis_save_stats *ret_st
     if (to_stream(session))
         rc = save_stream(snap, &opts, ret_stats, err);
     else
-        rc = stasis_snap_save(snap, session->options->snapshot_path, &opts, ret_stats, err);
+        rc = stasis_snap_save_output(snap, session->snapshot_file, &opts, ret_stats, err);
     stasis_progress_clear(&saving.progress);
     stasis_snap_free(snap);
     return rc;
