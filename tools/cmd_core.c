@@ -19,7 +19,7 @@ struct core {
     struct stasis_snap *snap;
     struct stasis_inspect_ram ram;
     struct stasis_paging paging;
-    struct stasis_outfile file;
+    struct stasis_output *file;
     struct stasis_core_cpus cpus;
     bool has_info;
     struct stasis_vmcoreinfo info;
@@ -31,7 +31,7 @@ static int copy_ram(struct core *core, struct stasis_error *err)
     int rc;
 
     stasis_progress_init(&progress, "copying RAM");
-    rc = stasis_core_put_ram(&core->ram, &core->file, stasis_progress_show, &progress,
+    rc = stasis_core_put_ram(&core->ram, core->file, stasis_progress_show, &progress,
                              &core->has_info, &core->info, err);
     stasis_progress_clear(&progress);
     return rc;
@@ -65,7 +65,7 @@ static int put_headers(struct core *core, struct stasis_error *err)
     if (fclose(out))
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the notes");
     else
-        rc = stasis_core_put_headers(&core->paging, core->cpus.paged, notes, len, &core->file, err);
+        rc = stasis_core_put_headers(&core->paging, core->cpus.paged, notes, len, core->file, err);
     free(notes);
     return rc;
 }
@@ -114,14 +114,15 @@ static void report(const struct core *core, const char *path, FILE *out)
         print_linux(core, path, out);
 }
 
-static int write_core(struct core *core, const char *path, bool user, struct stasis_error *err)
+static int write_core(struct core *core, struct stasis_outputs *outputs, const char *path,
+                      bool user, struct stasis_error *err)
 {
     int rc = stasis_inspect_ram_init(&core->ram, core->snap, err);
 
     if (!rc)
         rc = stasis_paging_init(&core->paging, &core->ram, err);
     if (!rc)
-        rc = stasis_outfile_open(&core->file, path, err);
+        rc = stasis_inspect_create(outputs, path, &core->file, err);
     if (!rc)
         rc = copy_ram(core, err);
     if (!rc)
@@ -129,7 +130,7 @@ static int write_core(struct core *core, const char *path, bool user, struct sta
     if (!rc)
         rc = put_headers(core, err);
     if (!rc)
-        rc = stasis_outfile_commit(&core->file, stasis_core_len(core->snap), err);
+        rc = stasis_inspect_finish(core->file, stasis_core_len(core->snap), err);
     return rc;
 }
 
@@ -163,21 +164,20 @@ int stasis_inspect_core(const struct stasis_inspect_args *args, FILE *out, struc
 
     if (!core)
         return stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
-    core->file.fd = -1;
     if (!path)
         rc = stasis_fail(err, STASIS_ERR_ARG, "core: -o is missing: name the core to write");
     else
-        rc = stasis_inspect_open_any(args->operands[0], &core->snap, err);
+        rc = stasis_inspect_open_any(args->outputs, args->operands[0], &core->snap, err);
     if (!rc && stasis_snap_info(core->snap)->arch != STASIS_ARCH_X86_64)
         rc = stasis_fail(err, STASIS_ERR_ARG, "%s: cores are made of x86_64 guests only",
                          args->operands[0]);
     if (!rc)
         rc = check_vcpus(core->snap, err);
     if (!rc)
-        rc = write_core(core, path, args->values[OPTION_USER], err);
+        rc = write_core(core, args->outputs, path, args->values[OPTION_USER], err);
     if (!rc)
         report(core, path, out);
-    stasis_outfile_discard(&core->file);
+    stasis_output_close(core->file);
     stasis_paging_fini(&core->paging);
     stasis_inspect_ram_fini(&core->ram);
     stasis_snap_free(core->snap);

@@ -113,7 +113,7 @@ int stasis_inspect_diff(const struct stasis_inspect_args *args, FILE *out, struc
     if (!strcmp(names[0], "-") && !strcmp(names[1], "-"))
         return stasis_fail(err, STASIS_ERR_ARG, "diff: standard input is one file; name another");
     for (int i = 0; !rc && i < 2; i++)
-        rc = stasis_inspect_open_any(names[i], &diff.snaps[i], err);
+        rc = stasis_inspect_open_any(args->outputs, names[i], &diff.snaps[i], err);
     if (!rc)
         rc = args->values[OPTION_JSON] ? diff_json(&diff, out, err)
                                        : diff_text(&diff, names, out, err);

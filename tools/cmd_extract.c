@@ -8,7 +8,7 @@
 
 #include "tools/inspect.h"
 #include "tools/number.h"
-#include "tools/outfile.h"
+#include "stasis/output.h"
 #include "tools/ram.h"
 
 enum { OPTION_GPA, OPTION_LEN, OPTION_OUTPUT, OPTION_FORCE };
@@ -17,8 +17,8 @@ struct extract {
     const struct stasis_snap *snap;
     uint64_t gpa;
     uint64_t len;
-    FILE *out;                   /* NULL: file */
-    struct stasis_outfile *file; /* zero chunks are left out: they are holes */
+    FILE *out;                  /* NULL: file */
+    struct stasis_output *file; /* zero chunks are left out: they are holes */
 };
 
 static int parse_number(const struct stasis_inspect_args *args, size_t option, const char *name,
@@ -49,7 +49,7 @@ static int put(const struct extract *extract, const uint8_t *bytes, size_t len, 
                struct stasis_error *err)
 {
     if (!extract->out)
-        return stasis_outfile_put(extract->file, bytes, len, at, err);
+        return stasis_output_put(extract->file, bytes, len, at, err);
     fwrite(bytes, 1, len, extract->out);
     return 0;
 }
@@ -84,17 +84,16 @@ static int copy(const struct extract *extract, struct stasis_error *err)
     return 0;
 }
 
-static int copy_to_file(struct extract *extract, const char *path, struct stasis_error *err)
+static int copy_to_file(struct extract *extract, struct stasis_outputs *outputs, const char *path,
+                        struct stasis_error *err)
 {
-    struct stasis_outfile file;
-    int rc = stasis_outfile_open(&file, path, err);
+    int rc = stasis_inspect_create(outputs, path, &extract->file, err);
 
-    extract->file = &file;
     if (!rc)
         rc = copy(extract, err);
     if (!rc)
-        rc = stasis_outfile_commit(&file, extract->len, err);
-    stasis_outfile_discard(&file);
+        rc = stasis_inspect_finish(extract->file, extract->len, err);
+    stasis_output_close(extract->file);
     extract->file = NULL;
     return rc;
 }
@@ -119,13 +118,13 @@ int stasis_inspect_extract(const struct stasis_inspect_args *args, FILE *out,
     if (!rc)
         rc = parse_number(args, OPTION_LEN, "len", &extract.len, err);
     if (!rc)
-        rc = stasis_inspect_open_any(args->operands[0], &snap, err);
+        rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
     if (rc)
         return rc;
     extract.snap = snap;
     rc = check_range(&extract, err);
     if (!rc && args->values[OPTION_OUTPUT])
-        rc = copy_to_file(&extract, args->values[OPTION_OUTPUT], err);
+        rc = copy_to_file(&extract, args->outputs, args->values[OPTION_OUTPUT], err);
     else if (!rc)
         rc = copy_to_output(&extract, args->values[OPTION_FORCE], out, err);
     stasis_snap_free(snap);

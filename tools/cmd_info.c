@@ -109,7 +109,7 @@ static void print_summary(FILE *out, struct stasis_snap *snap)
 int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
 {
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_any(args->operands[0], &snap, err);
+    int rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
 
     if (rc)
         return rc;

@@ -100,7 +100,7 @@ int stasis_inspect_json(const struct stasis_inspect_args *args, FILE *out, struc
 {
     struct stasis_json json;
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_any(args->operands[0], &snap, err);
+    int rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
 
     if (rc)
         return rc;

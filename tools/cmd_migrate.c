@@ -15,6 +15,7 @@
 enum { OPTION_TO, OPTION_ALLOW_LOSS };
 
 struct migration {
+    struct stasis_output *output;
     struct stasis_snap *from;
     struct stasis_snap *to;
     struct stasis_ram *ram;
@@ -155,7 +156,19 @@ static bool show(void *ctx, uint64_t done, uint64_t total)
     return true;
 }
 
-static int save(struct migration *migration, const char *path, struct stasis_error *err)
+/* Before the work: what can be known of the output now is not to be learned at its end. */
+static int open_output(struct migration *migration, struct stasis_outputs *outputs,
+                       const char *path, struct stasis_error *err)
+{
+    const struct stasis_output_opts opts = {.size = sizeof(opts), .snapshot = true};
+    int rc = stasis_output_open(outputs, path, &opts, &migration->output, err);
+
+    if (!rc)
+        rc = stasis_output_probe(migration->output, err);
+    return rc ? stasis_wrap(err, rc, "%s", path) : 0;
+}
+
+static int save(struct migration *migration, struct stasis_error *err)
 {
     struct stasis_save_opts opts = {
         .size = sizeof(opts), .progress = show, .ctx = &migration->progress};
@@ -164,15 +177,17 @@ static int save(struct migration *migration, const char *path, struct stasis_err
 
     opts.zlib_level = is_compressed(migration->from);
     stasis_progress_init(&migration->progress, STASIS_INSPECT_NAME ": saving");
-    rc = stasis_snap_save(migration->to, path, &opts, &stats, err);
+    rc = stasis_snap_save_output(migration->to, migration->output, &opts, &stats, err);
     stasis_progress_clear(&migration->progress);
     if (!rc)
-        fprintf(migration->out, "%s: %" PRIu64 " bytes\n", path, stats.file_bytes);
+        fprintf(migration->out, "%s: %" PRIu64 " bytes\n", stasis_output_path(migration->output),
+                stats.file_bytes);
     return rc;
 }
 
 static void fini(struct migration *migration)
 {
+    stasis_output_close(migration->output);
     stasis_ram_free(migration->ram);
     unmap(migration);
     stasis_snap_free(migration->to);
@@ -205,12 +220,14 @@ int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,
 
     if (rc)
         return rc;
-    rc = stasis_inspect_open(args->operands[0], &migration.from, err);
+    rc = stasis_inspect_open(args->outputs, args->operands[0], &migration.from, err);
     if (rc)
         return rc;
-    rc = prepare(&migration, args, release, err);
+    rc = open_output(&migration, args->outputs, args->operands[1], err);
     if (!rc)
-        rc = save(&migration, args->operands[1], err);
+        rc = prepare(&migration, args, release, err);
+    if (!rc)
+        rc = save(&migration, err);
     fini(&migration);
     return rc;
 }

@@ -7,7 +7,6 @@
  * The guest chose these bytes. A terminal obeys some of them, so it is not sent those unless asked.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,19 +188,17 @@ int stasis_inspect_ring(const struct stasis_inspect_args *args, FILE *out, struc
     bool standard = !strcmp(file, "-");
     struct ring ring = {.name = standard ? "standard input" : file};
     FILE *spooled = NULL;
-    int fd = standard ? STDIN_FILENO : open(file, O_RDONLY | O_NOCTTY | O_CLOEXEC);
-    int rc;
+    int fd;
+    int rc = stasis_inspect_open_input(args->outputs, file, &fd, err);
 
-    if (fd < 0)
-        return stasis_fail_errno(err, errno == ENOENT ? STASIS_ERR_NOT_FOUND : STASIS_ERR_IO, "%s",
-                                 file);
+    if (rc)
+        return rc;
     ring.fd = fd;
     rc = open_ring(&ring, &spooled, err);
     if (!rc)
         rc = print_ring(&ring, out, !args->values[0] && isatty(STDOUT_FILENO), err);
     if (spooled)
         (void)fclose(spooled);
-    if (!standard)
-        (void)close(fd);
+    (void)close(fd);
     return rc;
 }

@@ -231,7 +231,9 @@ int stasis_inspect_schema(const struct stasis_inspect_args *args, FILE *out,
     struct listing listing = {.out = out};
     struct stasis_snap *snap = NULL;
     struct stasis_json json;
-    int rc = args->operand_count ? stasis_inspect_open_any(args->operands[0], &snap, err) : 0;
+    int rc = args->operand_count
+                 ? stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err)
+                 : 0;
 
     if (rc)
         return rc;

@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-#include "tools/outfile.h"
+#include "stasis/output.h"
 #include "tools/paging.h"
 #include "tools/vmcoreinfo.h"
 
@@ -45,7 +45,7 @@ STASIS_MUST_CHECK int stasis_core_map(const struct stasis_records *records, bool
 /* Copies RAM, every chunk verified, and looks for VMCOREINFO on the way (*ret_found). `progress` is
  * as for stasis_snap_verify(). */
 STASIS_MUST_CHECK int
-stasis_core_put_ram(struct stasis_inspect_ram *ram, struct stasis_outfile *file,
+stasis_core_put_ram(struct stasis_inspect_ram *ram, struct stasis_output *file,
                     void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                     bool *ret_found, struct stasis_vmcoreinfo *ret_info, struct stasis_error *err);
 
@@ -53,8 +53,7 @@ stasis_core_put_ram(struct stasis_inspect_ram *ram, struct stasis_outfile *file,
  * `paged`. STASIS_ERR_WRITE, STASIS_ERR_NOMEM. */
 STASIS_MUST_CHECK int stasis_core_put_headers(const struct stasis_paging *paging, bool paged,
                                               const void *notes, size_t notes_len,
-                                              struct stasis_outfile *file,
-                                              struct stasis_error *err);
+                                              struct stasis_output *file, struct stasis_error *err);
 
 /* Length of the whole file. */
 uint64_t stasis_core_len(const struct stasis_snap *snap);

@@ -79,7 +79,7 @@ static Elf64_Ehdr elf_header(size_t count)
 }
 
 int stasis_core_put_headers(const struct stasis_paging *paging, bool paged, const void *notes,
-                            size_t notes_len, struct stasis_outfile *file, struct stasis_error *err)
+                            size_t notes_len, struct stasis_output *file, struct stasis_error *err)
 {
     size_t room = 1 + paging->count + stasis_snap_region_count(paging->ram->snap);
     Elf64_Phdr *headers = calloc(room, sizeof(*headers));
@@ -96,11 +96,11 @@ int stasis_core_put_headers(const struct stasis_paging *paging, bool paged, cons
         .p_memsz = htole64(notes_len),
     };
     fill_loads(paging, paged, headers + 1);
-    rc = stasis_outfile_put(file, headers, room * sizeof(*headers), sizeof(elf), err);
+    rc = stasis_output_put(file, headers, room * sizeof(*headers), sizeof(elf), err);
     if (!rc)
-        rc = stasis_outfile_put(file, notes, notes_len, notes_at, err);
+        rc = stasis_output_put(file, notes, notes_len, notes_at, err);
     if (!rc)
-        rc = stasis_outfile_put(file, &elf, sizeof(elf), 0, err);
+        rc = stasis_output_put(file, &elf, sizeof(elf), 0, err);
     free(headers);
     return rc;
 }

@@ -3,7 +3,7 @@
 
 struct copy {
     struct stasis_inspect_ram *ram;
-    struct stasis_outfile *file;
+    struct stasis_output *file;
     bool found;
     struct stasis_vmcoreinfo info;
     uint8_t bytes[STASIS_CHUNK_SIZE];
@@ -27,10 +27,10 @@ static int copy_chunk(struct copy *copy, uint64_t number, uint64_t offset, struc
     if (rc)
         return rc;
     look_for_info(copy, &chunk);
-    return stasis_outfile_put(copy->file, copy->bytes, chunk.size, offset, err);
+    return stasis_output_put(copy->file, copy->bytes, chunk.size, offset, err);
 }
 
-int stasis_core_put_ram(struct stasis_inspect_ram *ram, struct stasis_outfile *file,
+int stasis_core_put_ram(struct stasis_inspect_ram *ram, struct stasis_output *file,
                         void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                         bool *ret_found, struct stasis_vmcoreinfo *ret_info,
                         struct stasis_error *err)

@@ -4,31 +4,62 @@
  */
 #include "tools/inspect.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tools/streams.h"
 
-static int open_file(const char *file, const struct stasis_parse_opts *opts,
-                     struct stasis_snap **ret_snap, struct stasis_error *err)
+static const char *input_name(const char *file)
 {
-    if (!strcmp(file, "-"))
-        return stasis_snap_open_fd(STDIN_FILENO, "standard input", opts, ret_snap, err);
-    return stasis_snap_open(file, opts, ret_snap, err);
+    return strcmp(file, "-") != 0 ? file : "standard input";
 }
 
-int stasis_inspect_open(const char *file, struct stasis_snap **ret_snap, struct stasis_error *err)
+int stasis_inspect_open_input(struct stasis_outputs *outputs, const char *file, int *ret_fd,
+                              struct stasis_error *err)
 {
-    return open_file(file, NULL, ret_snap, err);
+    int fd;
+    int rc;
+
+    if (strcmp(file, "-") != 0)
+        return stasis_outputs_open_input(outputs, file, "the input", ret_fd, err);
+    rc = stasis_outputs_add_input(outputs, STDIN_FILENO, "the input", err);
+    if (rc)
+        return stasis_wrap(err, rc, "standard input");
+    fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (fd < 0)
+        return stasis_fail_errno(err, STASIS_ERR_IO, "standard input");
+    *ret_fd = fd;
+    return 0;
 }
 
-int stasis_inspect_open_any(const char *file, struct stasis_snap **ret_snap,
-                            struct stasis_error *err)
+static int open_file(struct stasis_outputs *outputs, const char *file,
+                     const struct stasis_parse_opts *opts, struct stasis_snap **ret_snap,
+                     struct stasis_error *err)
+{
+    int fd;
+    int rc = stasis_inspect_open_input(outputs, file, &fd, err);
+
+    if (rc)
+        return rc;
+    rc = stasis_snap_open_fd(fd, input_name(file), opts, ret_snap, err);
+    (void)close(fd);
+    return rc;
+}
+
+int stasis_inspect_open(struct stasis_outputs *outputs, const char *file,
+                        struct stasis_snap **ret_snap, struct stasis_error *err)
+{
+    return open_file(outputs, file, NULL, ret_snap, err);
+}
+
+int stasis_inspect_open_any(struct stasis_outputs *outputs, const char *file,
+                            struct stasis_snap **ret_snap, struct stasis_error *err)
 {
     const struct stasis_parse_opts opts = {.size = sizeof(opts), .tolerant = true};
     struct stasis_snap *snap;
-    int rc = open_file(file, &opts, &snap, err);
+    int rc = open_file(outputs, file, &opts, &snap, err);
 
     if (rc)
         return rc;
@@ -38,6 +69,33 @@ int stasis_inspect_open_any(const char *file, struct stasis_snap **ret_snap,
     else
         *ret_snap = snap;
     return rc;
+}
+
+int stasis_inspect_create(struct stasis_outputs *outputs, const char *path,
+                          struct stasis_output **ret_file, struct stasis_error *err)
+{
+    const struct stasis_output_opts opts = {.size = sizeof(opts)};
+    struct stasis_output *file;
+    int rc = stasis_output_open(outputs, path, &opts, &file, err);
+
+    if (rc)
+        return stasis_wrap(err, rc, "%s", path);
+    rc = stasis_output_begin(file, err);
+    if (rc) {
+        stasis_output_close(file);
+        return stasis_wrap(err, rc, "%s", path);
+    }
+    *ret_file = file;
+    return 0;
+}
+
+int stasis_inspect_finish(struct stasis_output *file, uint64_t len, struct stasis_error *err)
+{
+    int rc = stasis_output_resize(file, len, err);
+
+    if (!rc)
+        rc = stasis_output_commit(file, true, err);
+    return rc ? stasis_wrap(err, rc, "%s", stasis_output_path(file)) : 0;
 }
 
 bool stasis_inspect_is_beyond(const struct stasis_record *record)
@@ -74,10 +132,15 @@ static int run_command(int argc, char **argv, FILE *out, struct stasis_error *er
     rc = stasis_inspect_parse(command, argc, argv, &args, err);
     if (rc)
         return rc;
-    if (!args.help)
-        return command->run(&args, out, err);
-    stasis_inspect_print_help(command, out);
-    return 0;
+    if (args.help) {
+        stasis_inspect_print_help(command, out);
+        return 0;
+    }
+    args.outputs = stasis_outputs_new();
+    rc = args.outputs ? command->run(&args, out, err)
+                      : stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
+    stasis_outputs_free(args.outputs);
+    return rc;
 }
 
 static int run(int argc, char **argv, FILE *out, struct stasis_error *err)

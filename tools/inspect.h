@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "stasis/output.h"
 #include "stasis/snap.h"
 
 #define STASIS_INSPECT_NAME         "snapshot-inspect"
@@ -30,7 +31,8 @@ struct stasis_inspect_args {
     const char *operands[STASIS_INSPECT_OPERANDS_MAX];
     /* In the order of the command's options; NULL if not given, "" if it takes no value. */
     const char *values[STASIS_INSPECT_OPTIONS_MAX];
-    bool help; /* --help was given: nothing else is set */
+    bool help;                      /* --help was given: nothing else is set */
+    struct stasis_outputs *outputs; /* the files in use */
 };
 
 struct stasis_inspect_command {
@@ -65,14 +67,27 @@ void stasis_inspect_print_help(const struct stasis_inspect_command *command, FIL
 /* The whole program; streams are as stasis_inspect_streams() left them. Returns the exit status. */
 int stasis_inspect_main(int argc, char **argv);
 
-/* Opens the snapshot named by an operand, where "-" is standard input. */
-STASIS_MUST_CHECK int stasis_inspect_open(const char *file, struct stasis_snap **ret_snap,
-                                          struct stasis_error *err);
+/* Opens a file named by an operand, where "-" is standard input; the caller closes *ret_fd. */
+STASIS_MUST_CHECK int stasis_inspect_open_input(struct stasis_outputs *outputs, const char *file,
+                                                int *ret_fd, struct stasis_error *err);
+
+/* Opens the snapshot named by an operand. */
+STASIS_MUST_CHECK int stasis_inspect_open(struct stasis_outputs *outputs, const char *file,
+                                          struct stasis_snap **ret_snap, struct stasis_error *err);
 
 /* The same for commands that only look: records that this release cannot read are shown by the
  * schemas that came with the file. */
-STASIS_MUST_CHECK int stasis_inspect_open_any(const char *file, struct stasis_snap **ret_snap,
+STASIS_MUST_CHECK int stasis_inspect_open_any(struct stasis_outputs *outputs, const char *file,
+                                              struct stasis_snap **ret_snap,
                                               struct stasis_error *err);
+
+/* Begins a file that appears when it is finished, with `len` bytes; the caller closes it. Never a
+ * file that the command reads, nor a snapshot. */
+STASIS_MUST_CHECK int stasis_inspect_create(struct stasis_outputs *outputs, const char *path,
+                                            struct stasis_output **ret_file,
+                                            struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_inspect_finish(struct stasis_output *file, uint64_t len,
+                                            struct stasis_error *err);
 
 /* Whether this release cannot read the record: its type, or its version, is newer. How many there
  * are; and one of them as "x86.regs cpu0, version 2". */

@@ -75,6 +75,24 @@ int stasis_io_write(int fd, const void *buf, size_t len)
     return write_all(fd, buf, len, NULL);
 }
 
+int stasis_io_write_now(int fd, const void *buf, size_t len)
+{
+    const uint8_t *from = buf;
+
+    while (len) {
+        ssize_t n = write(fd, from, len);
+        if (n == 0)
+            errno = EIO;
+        if (n > 0) {
+            from += n;
+            len -= (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int stasis_io_open(int dir, const char *path, int flags, mode_t mode)
 {
     int fd;
@@ -109,9 +127,9 @@ int stasis_io_stat_at(int dir, const char *name, struct stat *ret_stat)
     return fstatat(dir, name, ret_stat, AT_SYMLINK_NOFOLLOW);
 }
 
-ssize_t stasis_io_readlink(const char *path, char *buf, size_t size)
+ssize_t stasis_io_readlink(int fd, char *buf, size_t size)
 {
-    return readlink(path, buf, size);
+    return readlinkat(fd, "", buf, size);
 }
 
 int stasis_io_seek(int fd, uint64_t offset, int whence, uint64_t *ret_offset)
@@ -174,6 +192,16 @@ int stasis_io_unlink(int dir, const char *name)
 
     errno = saved; /* it cleans up after the failure that counts */
     return rc;
+}
+
+int stasis_io_mkfifo(int dir, const char *name, mode_t mode)
+{
+    return mkfifoat(dir, name, mode);
+}
+
+uid_t stasis_io_user(void)
+{
+    return geteuid();
 }
 
 int stasis_io_random(void *buf, size_t len)

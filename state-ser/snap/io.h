@@ -20,13 +20,16 @@ ssize_t stasis_io_read(int fd, void *buf, size_t len);
 int stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset);
 int stasis_io_write(int fd, const void *buf, size_t len);
 
+/* The same, but EAGAIN is a failure: waits for nobody. */
+int stasis_io_write_now(int fd, const void *buf, size_t len);
+
 /* `dir` is AT_FDCWD or a folder; O_CLOEXEC is added. */
 int stasis_io_open(int dir, const char *path, int flags, mode_t mode);
 int stasis_io_dup(int fd);
 void stasis_io_close(int fd); /* -1 is fine */
 int stasis_io_stat(int fd, struct stat *ret_stat);
 int stasis_io_stat_at(int dir, const char *name, struct stat *ret_stat); /* of a link itself */
-ssize_t stasis_io_readlink(const char *path, char *buf, size_t size);
+ssize_t stasis_io_readlink(int fd, char *buf, size_t size); /* of the link open on `fd` */
 int stasis_io_seek(int fd, uint64_t offset, int whence, uint64_t *ret_offset);
 int stasis_io_truncate(int fd, uint64_t len);
 int stasis_io_chmod(int fd, mode_t mode);
@@ -36,7 +39,9 @@ int stasis_io_sync(int fd);
 int stasis_io_link(int fd, int dir, const char *name);
 int stasis_io_rename(int dir, const char *from, const char *to);
 int stasis_io_unlink(int dir, const char *name);
+int stasis_io_mkfifo(int dir, const char *name, mode_t mode);
 
+uid_t stasis_io_user(void); /* whose rights count */
 int stasis_io_random(void *buf, size_t len);
 int stasis_io_now_ns(uint64_t *ret_ns); /* CLOCK_REALTIME */
 

@@ -257,7 +257,7 @@ static void refusals(void **state)
     run_inspect(&run, NULL, "core", in_folder("a.snap"), NULL);
     assert_ended(&run, 2, "-o is missing");
     run_inspect(&run, NULL, "core", in_folder("a.snap"), "-o", in_folder("no/where"), NULL);
-    assert_ended(&run, 7, "making a file in its folder");
+    assert_ended(&run, 7, "opening its folder");
     image = image_read(in_folder("a.snap"));
     image.bytes[image.len - 1] ^= 1;
     write_file(in_folder("bad.snap"), image.bytes, image.len);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/api/metrics.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #include "stasis/json.h"
 
@@ -79,18 +78,20 @@ static int put_all(FILE *out, const struct stasis_metrics *metrics, const struct
 }
 
 int stasis_metrics_write(const struct stasis_metrics *metrics, const struct stasis_ram *ram,
-                         const char *path, struct stasis_error *err)
+                         struct stasis_output *output, struct stasis_error *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
     bool bad;
+    int rc;
 
-    if (!out) {
-        if (fd >= 0)
-            close(fd);
-        return stasis_fail_errno(err, STASIS_ERR_WRITE, "--metrics %s", path);
-    }
+    if (!out)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the metrics");
     bad = put_all(out, metrics, ram) != 0;
     bad |= fclose(out) != 0;
-    return bad ? stasis_fail_errno(err, STASIS_ERR_WRITE, "--metrics %s", path) : 0;
+    rc = bad ? stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the metrics")
+             : stasis_output_set(output, text, len, err);
+    free(text);
+    return rc ? stasis_wrap(err, rc, "--metrics %s", stasis_output_path(output)) : 0;
 }

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "stasis/output.h"
 #include "stasis/ram.h"
 
 struct stasis_metrics {
@@ -26,10 +27,10 @@ struct stasis_metrics {
     uint64_t largest_gap_us;
 };
 
-/* Writes *metrics to `path`, created with mode 0600, or replaced; `ram` is NULL for a guest that
- * was not thawed. STASIS_ERR_WRITE. */
+/* Writes *metrics to `output` (STASIS_OUTPUT_ANY), once; `ram` is NULL for a guest that was not
+ * thawed. STASIS_ERR_WRITE. */
 STASIS_MUST_CHECK int stasis_metrics_write(const struct stasis_metrics *metrics,
-                                           const struct stasis_ram *ram, const char *path,
-                                           struct stasis_error *err);
+                                           const struct stasis_ram *ram,
+                                           struct stasis_output *output, struct stasis_error *err);
 
 #endif

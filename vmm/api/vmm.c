@@ -92,13 +92,10 @@ static void say_thawed(const struct stasis_vmm *vmm, uint64_t us)
 
 static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
 {
-    const struct stasis_config *config = vmm->config;
-    const struct stasis_thaw_options options = stasis_config_thaw(config);
+    const struct stasis_thaw_options options = stasis_config_thaw(vmm->config);
     uint64_t start = stasis_monotonic_us();
     struct stasis_snap *snap = NULL;
-    int rc = stasis_config_thaws_from_stream(config)
-                 ? stasis_snap_open_fd(STDIN_FILENO, "standard input", NULL, &snap, err)
-                 : stasis_snap_open(config->restore_path, NULL, &snap, err);
+    int rc = stasis_vmm_outputs_open_restore(vmm, &snap, err);
 
     /* Before the devices are restored: one may hold bytes that the sink did not take in time. */
     if (!rc)
@@ -121,8 +118,10 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
 static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     const char *text = vmm->config->snapshot_on_output;
-    int rc = stasis_vmm_sources_open(vmm, err);
+    int rc = stasis_vmm_outputs_open(vmm, err);
 
+    if (!rc)
+        rc = stasis_vmm_sources_open(vmm, err);
     if (rc || !text)
         return rc;
     vmm->match_active = true;
@@ -248,7 +247,7 @@ int stasis_vmm_write_metrics(const struct stasis_vmm *vmm, struct stasis_error *
     if (!vmm->config->metrics_path)
         return 0;
     return stasis_metrics_write(&vmm->metrics, stasis_ram_failure_ram(&vmm->machine),
-                                vmm->config->metrics_path, err);
+                                vmm->metrics_file, err);
 }
 
 void stasis_vmm_free(struct stasis_vmm *vmm)
@@ -264,6 +263,7 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
     if (vmm->out && stasis_serial_sink_summary(vmm->out, summary, sizeof(summary)))
         stasis_vmm_say(vmm, "%s", summary);
     stasis_serial_sink_close(vmm->out);
+    stasis_vmm_outputs_close(vmm);
     stasis_keys_input_fini(&vmm->input);
     stasis_vmm_sources_close(vmm);
     stasis_terminal_restore();

@@ -104,7 +104,11 @@ static bool has_input(const struct stasis_config *config)
 
 int stasis_vmm_console_open_output(struct stasis_vmm *vmm, struct stasis_error *err)
 {
-    int rc = stasis_serial_sink_open(&vmm->config->serial, &vmm->out, err);
+    struct stasis_serial_sink_options serial = vmm->config->serial;
+    int rc;
+
+    serial.outputs = vmm->outputs;
+    rc = stasis_serial_sink_open(&serial, &vmm->out, err);
 
     if (!rc)
         vmm->output_source = (struct stasis_loop_source){

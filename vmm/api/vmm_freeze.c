@@ -82,7 +82,7 @@ static int save(struct stasis_vmm *vmm, struct stasis_save_stats *ret_stats,
     if (stasis_config_freezes_to_stream(vmm->config))
         rc = save_stream(vmm, snap, &opts, ret_stats, err);
     else
-        rc = stasis_snap_save(snap, vmm->config->snapshot_path, &opts, ret_stats, err);
+        rc = stasis_snap_save_output(snap, vmm->snapshot_file, &opts, ret_stats, err);
     vmm->client->progress_end(vmm->client->ctx);
     stasis_snap_free(snap);
     return rc;

@@ -2,13 +2,15 @@
  *
  * The parts of a VM: vmm.c (its life), vmm_sources.c (events of the loop), vmm_commands.c (what the
  * user asks for), vmm_console.c (what devices need of the outside: terminal, serial output,
- * clocks), vmm_freeze.c (snapshots).
+ * clocks), vmm_outputs.c (files), vmm_freeze.c (snapshots).
  */
 #ifndef STASIS_VMM_VMM_INTERNAL_H
 #define STASIS_VMM_VMM_INTERNAL_H
 
 #include <stdatomic.h>
 
+#include "stasis/output.h"
+#include "stasis/snap.h"
 #include "vmm/api/metrics.h"
 #include "vmm/api/vmm.h"
 #include "vmm/host/loop.h"
@@ -37,6 +39,10 @@ struct stasis_vmm {
     bool match_active;
 
     struct stasis_device *rtc; /* whose alarm is armed */
+
+    struct stasis_outputs *outputs;      /* the files in use */
+    struct stasis_output *snapshot_file; /* of --snapshot-out, or NULL */
+    struct stasis_output *metrics_file;  /* of --metrics, or NULL */
 
     bool has_input;
     struct stasis_keys_input input;
@@ -92,6 +98,15 @@ void stasis_vmm_console_push_input(struct stasis_vmm *vmm);
 
 /* The guest has printed these bytes. Under the machine's lock, or when no vCPU runs. */
 void stasis_vmm_console_printed(struct stasis_vmm *vmm, const uint8_t *bytes, size_t len);
+
+/* vmm_outputs.c: opens what the configuration names, before there is a guest, so that what is wrong
+ * with a path ends the program with status 2; the serial port's output is opened later. */
+STASIS_MUST_CHECK int stasis_vmm_outputs_open(struct stasis_vmm *vmm, struct stasis_error *err);
+void stasis_vmm_outputs_close(struct stasis_vmm *vmm);
+/* Opens the snapshot to restore. */
+STASIS_MUST_CHECK int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm,
+                                                      struct stasis_snap **ret_snap,
+                                                      struct stasis_error *err);
 
 /* vmm_freeze.c: freezes the guest as the configuration says. Loop thread. A failure is reported,
  * and the guest goes on. */

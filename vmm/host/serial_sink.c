@@ -48,6 +48,20 @@ size_t stasis_serial_sink_failed(struct stasis_serial_sink *out, size_t len)
     return stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_ERROR, len);
 }
 
+int stasis_serial_sink_open_output(struct stasis_serial_sink *out,
+                                   const struct stasis_serial_sink_options *options,
+                                   enum stasis_output_kind kind, struct stasis_error *err)
+{
+    const struct stasis_output_opts opts = {
+        .size = sizeof(opts), .kind = kind, .role = "that of --serial"};
+    int rc = stasis_output_open(options->outputs, options->path, &opts, &out->output, err);
+
+    if (rc)
+        return stasis_wrap(err, rc, "serial output: cannot open %s", options->path);
+    out->fd = stasis_output_fd(out->output);
+    return 0;
+}
+
 static size_t write_none(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
 {
     (void)out;
@@ -183,5 +197,6 @@ void stasis_serial_sink_close(struct stasis_serial_sink *out)
         return;
     if (out->close_fd)
         close(out->fd);
+    stasis_output_close(out->output);
     free(out);
 }

@@ -33,7 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "stasis/error.h"
+#include "stasis/output.h"
 
 #define STASIS_SERIAL_SINK_LIMIT_DEFAULT (UINT64_C(64) << 20)
 #define STASIS_SERIAL_SINK_SIZE_DEFAULT  (UINT64_C(1) << 20)
@@ -56,6 +56,7 @@ struct stasis_serial_sink_options {
     uint64_t size;    /* ring: bytes of data; 0: the default */
     uint64_t rate;    /* bytes per second, bursts of up to a second's worth; 0: no limit */
     bool append;      /* file, ring: keep what is there (a thawed guest goes on) */
+    struct stasis_outputs *outputs; /* the files in use, or NULL; outlives the sink */
 };
 
 enum stasis_serial_sink_drop {
@@ -77,8 +78,8 @@ struct stasis_serial_sink;
 
 /* Opens the sink. Ignores SIGPIPE and SIGXFSZ in the whole process, so that a reader that has gone
  * and a file size limit are errors of a write and not our death. `options` is not kept.
- * STASIS_ERR_ARG: the path is not of the kind asked for; STASIS_ERR_WRITE: cannot be made or
- * opened; STASIS_ERR_NOMEM. */
+ * STASIS_ERR_ARG: the path is not of the kind asked for, is in use otherwise, or a snapshot;
+ * STASIS_ERR_WRITE: cannot be made or opened; STASIS_ERR_NOMEM. */
 STASIS_MUST_CHECK int stasis_serial_sink_open(const struct stasis_serial_sink_options *options,
                                               struct stasis_serial_sink **ret_out,
                                               struct stasis_error *err);

@@ -145,26 +145,12 @@ static size_t write_pipe(struct stasis_serial_sink *out, const uint8_t *bytes, s
     return taken;
 }
 
-/* Linux opens a FIFO for reading and writing at once without waiting for anybody; being our own
- * reader, we never see EPIPE, and a reader that comes late finds what the pipe holds. */
+/* Being our own reader, we never see EPIPE, and a reader that comes late finds what the pipe
+ * holds. */
 int stasis_serial_sink_open_pipe(struct stasis_serial_sink *out,
                                  const struct stasis_serial_sink_options *options,
                                  struct stasis_error *err)
 {
-    const char *path = options->path;
-    struct stat st;
-
-    if (mkfifo(path, 0600) && errno != EEXIST)
-        return stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot make the pipe %s",
-                                 path);
-    if (!stat(path, &st) && !S_ISFIFO(st.st_mode))
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "serial output: %s is there and not a pipe; give another name", path);
-    out->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    if (out->fd < 0)
-        return stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot open the pipe %s",
-                                 path);
-    out->close_fd = true;
     out->write = write_pipe;
-    return 0;
+    return stasis_serial_sink_open_output(out, options, STASIS_OUTPUT_PIPE, err);
 }

@@ -5,7 +5,6 @@
 #include "vmm/host/serial_sink_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,22 +30,16 @@ static bool write_at(int fd, const uint8_t *bytes, size_t len, uint64_t offset, 
     return done == len;
 }
 
-/* O_NONBLOCK so that a FIFO or a device of that name is refused instead of waited for. */
-static int open_regular(struct stasis_serial_sink *out, const char *path, struct stat *ret_st,
+static int open_regular(struct stasis_serial_sink *out,
+                        const struct stasis_serial_sink_options *options, struct stat *ret_st,
                         struct stasis_error *err)
 {
-    out->fd = open(path, O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
-    if (out->fd < 0)
-        return stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot open %s", path);
-    out->close_fd = true;
-    if (fstat(out->fd, ret_st))
-        return stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot open %s", path);
-    if (!S_ISREG(ret_st->st_mode))
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "serial output: %s is not a regular file; give another name, or use "
-                           "out=pipe:PATH for a pipe",
-                           path);
-    return 0;
+    int rc = stasis_serial_sink_open_output(out, options, STASIS_OUTPUT_IN_PLACE, err);
+
+    if (!rc && fstat(out->fd, ret_st))
+        rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot examine %s",
+                               options->path);
+    return rc;
 }
 
 static int empty(const struct stasis_serial_sink *out, const char *path, struct stasis_error *err)
@@ -74,7 +67,7 @@ int stasis_serial_sink_open_file(struct stasis_serial_sink *out,
                                  struct stasis_error *err)
 {
     struct stat st = {0};
-    int rc = open_regular(out, options->path, &st, err);
+    int rc = open_regular(out, options, &st, err);
 
     if (rc)
         return rc;
@@ -166,7 +159,7 @@ int stasis_serial_sink_open_ring(struct stasis_serial_sink *out,
                                  struct stasis_error *err)
 {
     struct stat st = {0};
-    int rc = open_regular(out, options->path, &st, err);
+    int rc = open_regular(out, options, &st, err);
 
     if (rc)
         return rc;

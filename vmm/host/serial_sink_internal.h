@@ -27,9 +27,10 @@ struct stasis_serial_sink {
     struct stasis_serial_sink_bucket bucket;
     struct stasis_serial_sink_stats stats;
     bool close_fd;
-    size_t piece;   /* stdio, polled: bytes that one write may hold without blocking */
-    uint64_t size;  /* file: limit, ring: bytes of data */
-    uint64_t total; /* file: bytes in it, ring: bytes ever written */
+    struct stasis_output *output; /* whose fd is, or NULL */
+    size_t piece;                 /* stdio, polled: bytes that one write may hold without blocking */
+    uint64_t size;                /* file: limit, ring: bytes of data */
+    uint64_t total;               /* file: bytes in it, ring: bytes ever written */
 };
 
 /* Fills the bucket up to now_ns and says how many of `want` bytes it has tokens for. */
@@ -42,6 +43,11 @@ size_t stasis_serial_sink_dropped(struct stasis_serial_sink *out, enum stasis_se
 
 /* The same for a write that failed with errno. */
 size_t stasis_serial_sink_failed(struct stasis_serial_sink *out, size_t len);
+
+/* Opens options->path through the gate for outputs. */
+int stasis_serial_sink_open_output(struct stasis_serial_sink *out,
+                                   const struct stasis_serial_sink_options *options,
+                                   enum stasis_output_kind kind, struct stasis_error *err);
 
 /* One per kind; they set write, fd, watch_fd and what is theirs. */
 void stasis_serial_sink_open_stdio(struct stasis_serial_sink *out);

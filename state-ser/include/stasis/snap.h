@@ -79,7 +79,8 @@ struct stasis_save_stats {
 
 /* Saves to `path`: a temporary file in the same folder, fsync, rename, fsync of the folder, so
  * that a reader sees the old file or the whole new one. Mode 0600. An existing `path` that is not
- * a regular file is refused (STASIS_ERR_ARG); a symbolic link is followed. On failure the old file
+ * a regular file is refused (STASIS_ERR_ARG); a symbolic link is followed as
+ * far as the kernel permits it. On failure the old file
  * is whole, and the temporary one gone; but when only the fsync of the folder fails, the new file
  * is in place, and the message says so. opts and ret_stats may be NULL. A snapshot may be saved
  * many times; each file has a UUID of its own, which stasis_snap_info() then tells.
@@ -88,6 +89,15 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save(struct stasis_snap *snap, c
                                                      const struct stasis_save_opts *opts,
                                                      struct stasis_save_stats *ret_stats,
                                                      struct stasis_error *err);
+
+/* The same to an output that was opened before (stasis/output.h, STASIS_OUTPUT_REPLACED, snapshot):
+ * compared with the other files of the process, and in the folder that it was opened in. */
+struct stasis_output;
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save_output(struct stasis_snap *snap,
+                                                            struct stasis_output *output,
+                                                            const struct stasis_save_opts *opts,
+                                                            struct stasis_save_stats *ret_stats,
+                                                            struct stasis_error *err);
 
 /* Saves to a descriptor that need not seek, in the streamed layout. The descriptor stays open; one
  * that would block is waited for. */

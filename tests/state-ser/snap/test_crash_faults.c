@@ -170,7 +170,7 @@ static void starve(struct crash_deed *deed)
     crash_scene_reset(&deed->scene);
     for (; crash_deed_starved(deed, number); number++) {
         assert_int_equal(look(deed), deed->rc ? CRASH_OLD : CRASH_NEW);
-        if (deed->rc)
+        if (deed->rc && !strstr(deed->err.msg, "nothing was written"))
             crash_deed_assert_message(deed, "the old file is whole");
         refused += deed->rc != 0;
         save_again(deed);

@@ -180,7 +180,7 @@ static void places_that_are_no_files_are_refused(void **state)
     refused(place, "", STASIS_ERR_ARG, "empty");
     refused(place, "/dev/null", STASIS_ERR_ARG, "not a regular file");
     snprintf(path, sizeof(path), "%s/", place->folder);
-    refused(place, path, STASIS_ERR_ARG, "not a regular file");
+    refused(place, path, STASIS_ERR_ARG, "name a file");
     snprintf(path, sizeof(path), "%s/fifo", place->folder);
     assert_int_equal(mkfifo(path, 0600), 0);
     refused(place, path, STASIS_ERR_ARG, "not a regular file");

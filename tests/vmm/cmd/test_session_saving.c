@@ -45,14 +45,14 @@ void __wrap_stasis_machine_pause(struct stasis_machine *machine)
     __real_stasis_machine_pause(machine);
 }
 
-int __real_stasis_snap_save(struct stasis_snap *snap, const char *path,
+int __real_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
                             const struct stasis_save_opts *opts,
                             struct stasis_save_stats *ret_stats, struct stasis_error *err);
-int __wrap_stasis_snap_save(struct stasis_snap *snap, const char *path,
+int __wrap_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
                             const struct stasis_save_opts *opts,
                             struct stasis_save_stats *ret_stats, struct stasis_error *err);
 
-int __wrap_stasis_snap_save(struct stasis_snap *snap, const char *path,
+int __wrap_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
                             const struct stasis_save_opts *opts,
                             struct stasis_save_stats *ret_stats, struct stasis_error *err)
 {
@@ -66,7 +66,7 @@ int __wrap_stasis_snap_save(struct stasis_snap *snap, const char *path,
         atomic_fetch_add(&shared->reports, 1);
         kvm_sleep_us(1000);
     }
-    return __real_stasis_snap_save(snap, path, opts, ret_stats, err);
+    return __real_stasis_snap_save_output(snap, output, opts, ret_stats, err);
 }
 
 static struct session session;

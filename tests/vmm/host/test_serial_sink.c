@@ -418,7 +418,7 @@ static void refuses_what_is_not_a_regular_file(void **state)
     options.path = "/nowhere/x";
     assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_WRITE);
     options.path = dir;
-    assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_WRITE);
+    assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_ARG);
     assert_null(out);
 }
 
@@ -559,6 +559,26 @@ static void pipe_needs_no_reader(void **state)
     stasis_serial_sink_close(out);
 }
 
+static void a_snapshot_is_no_sink(void **state)
+{
+    static const char magic[] = "\x89STASIS\nand the rest of it";
+    struct stasis_serial_sink_options options = {.path = path};
+    struct stasis_serial_sink *out = NULL;
+    struct stasis_error err;
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+
+    (void)state;
+    assert_int_equal(write(fd, magic, sizeof(magic)), sizeof(magic));
+    close(fd);
+    for (int i = 0; i < 4; i++) {
+        options.kind = i & 1 ? STASIS_SERIAL_SINK_RING : STASIS_SERIAL_SINK_FILE;
+        options.append = i & 2;
+        assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_ARG);
+        assert_non_null(strstr(err.msg, "it is a snapshot"));
+        file_holds(path, magic, sizeof(magic));
+    }
+}
+
 static void pipe_refuses_another_file(void **state)
 {
     struct stasis_serial_sink_options options = {.kind = STASIS_SERIAL_SINK_PIPE, .path = path};
@@ -598,6 +618,7 @@ int main(void)
         FILE_TEST(ring_goes_on_or_starts_anew),
         FILE_TEST(ring_believes_only_its_own_header),
         FILE_TEST(pipe_needs_no_reader),
+        FILE_TEST(a_snapshot_is_no_sink),
         FILE_TEST(pipe_refuses_another_file),
     };
 

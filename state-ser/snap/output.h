@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The parts of the gate for outputs: output.c (opening, in place), output_place.c (from a path to a
+ * folder and a name), output_replace.c (a new file in place of an old one), output_set.c (which
+ * files are in use).
+ */
+#ifndef STASIS_SNAP_OUTPUT_H
+#define STASIS_SNAP_OUTPUT_H
+
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "stasis/output.h"
+
+#define STASIS_OUTPUT_OWNER_ONLY 0600
+
+/* A name in a folder. */
+struct stasis_place {
+    int dir; /* the folder, or -1 */
+    char base[NAME_MAX + 1];
+    bool exists;
+    struct stat st; /* of what is there, a link itself */
+    int descriptor; /* the path leads through this descriptor of ours (/dev/fd/N), or -1 */
+};
+
+/* Splits a path and opens its folder. *place is the caller's to fini in any case. STASIS_ERR_ARG:
+ * no path to a file; STASIS_ERR_WRITE. */
+int stasis_place_init(struct stasis_place *place, const char *path, struct stasis_error *err);
+void stasis_place_fini(struct stasis_place *place);
+
+/* Looks the name up. STASIS_ERR_WRITE. */
+int stasis_place_look(struct stasis_place *place, struct stasis_error *err);
+
+/* Follows the links that the name is of, as far as the kernel lets this process follow them, to the
+ * place of a file or of none. rename(2) replaces a link, not what it leads to. STASIS_ERR_ARG,
+ * STASIS_ERR_WRITE. */
+int stasis_place_follow(struct stasis_place *place, struct stasis_error *err);
+
+/* Which descriptor of ours the name leads through, or -1; for those that the kernel follows. */
+int stasis_place_descriptor(const struct stasis_place *place);
+
+struct stasis_output {
+    struct stasis_outputs *outputs; /* or NULL */
+    struct stasis_output *next;     /* in the set */
+    struct stasis_output_opts opts;
+    struct stasis_place place;
+    int fd;    /* what is written to, or -1 */
+    bool made; /* the file was not there before it was opened */
+
+    /* REPLACED */
+    bool placed;        /* the new file has the target's name */
+    char temporary[40]; /* the new file's name, or "" while it has none */
+
+    char path[]; /* as it was given, for messages */
+};
+
+/* STASIS_ERR_ARG if a file, or the place of a file to come, is in use otherwise than by `output`.
+ */
+int stasis_outputs_check(const struct stasis_output *output, const struct stat *st,
+                         struct stasis_error *err);
+void stasis_outputs_link(struct stasis_output *output);
+void stasis_outputs_unlink(struct stasis_output *output);
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Which files a process reads and writes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "output.h"
+
+#define STREAMS 3
+
+/* A file that is not opened by the gate. */
+struct used {
+    struct stat st;
+    const char *role;
+    int descriptor; /* of a standard stream, or -1 */
+    bool written;
+};
+
+struct stasis_outputs {
+    struct used *used;
+    size_t count;
+    struct stasis_output *first;
+};
+
+/* Devices without content, terminals and pipes may be shared. */
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    if (S_ISREG(a->st_mode) && S_ISREG(b->st_mode))
+        return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+    return S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode) && a->st_rdev == b->st_rdev;
+}
+
+/* A replaced file is what bears its name now. */
+static bool output_file(const struct stasis_output *output, struct stat *ret_st)
+{
+    if (output->opts.kind == STASIS_OUTPUT_REPLACED)
+        return !stasis_io_stat_at(output->place.dir, output->place.base, ret_st);
+    return !stasis_io_stat(output->fd, ret_st);
+}
+
+/* Two files that are not there yet would get one name. */
+static bool is_same_place(const struct stasis_output *a, const struct stasis_output *b)
+{
+    struct stat dir_a;
+    struct stat dir_b;
+
+    return a->opts.kind == STASIS_OUTPUT_REPLACED && b->opts.kind == STASIS_OUTPUT_REPLACED &&
+           !strcmp(a->place.base, b->place.base) && !stasis_io_stat(a->place.dir, &dir_a) &&
+           !stasis_io_stat(b->place.dir, &dir_b) && dir_a.st_dev == dir_b.st_dev &&
+           dir_a.st_ino == dir_b.st_ino;
+}
+
+static int in_use(const char *role, struct stasis_error *err)
+{
+    return stasis_fail(err, STASIS_ERR_ARG, "it is the same file as %s; name another file",
+                       role ? role : "another output");
+}
+
+static bool may_be_over(const struct stasis_output *output, const char *role)
+{
+    return output->opts.over && !strcmp(output->opts.over, role);
+}
+
+/* Whether it is the input that the output may replace, which may have come by standard input. */
+static bool is_over(const struct stasis_output *output, const struct stat *st)
+{
+    const struct stasis_outputs *outputs = output->outputs;
+
+    for (size_t i = 0; i < outputs->count; i++)
+        if (may_be_over(output, outputs->used[i].role) && is_same(&outputs->used[i].st, st))
+            return true;
+    return false;
+}
+
+static int check_used(const struct stasis_output *output, const struct stat *st,
+                      struct stasis_error *err)
+{
+    bool over = is_over(output, st);
+
+    for (size_t i = 0; i < output->outputs->count; i++) {
+        const struct used *used = &output->outputs->used[i];
+
+        if (used->descriptor >= 0 && used->descriptor == output->place.descriptor)
+            continue;
+        if (over && (may_be_over(output, used->role) || used->descriptor == STDIN_FILENO))
+            continue;
+        if (is_same(&used->st, st))
+            return in_use(used->role, err);
+    }
+    return 0;
+}
+
+int stasis_outputs_check(const struct stasis_output *output, const struct stat *st,
+                         struct stasis_error *err)
+{
+    int rc = output->outputs && st ? check_used(output, st, err) : 0;
+
+    if (rc || !output->outputs)
+        return rc;
+    for (const struct stasis_output *other = output->outputs->first; other; other = other->next) {
+        struct stat found;
+
+        if (other == output)
+            continue;
+        if ((st && output_file(other, &found) && is_same(st, &found)) ||
+            is_same_place(output, other))
+            return in_use(other->opts.role, err);
+    }
+    return 0;
+}
+
+void stasis_outputs_link(struct stasis_output *output)
+{
+    if (!output->outputs)
+        return;
+    output->next = output->outputs->first;
+    output->outputs->first = output;
+}
+
+void stasis_outputs_unlink(struct stasis_output *output)
+{
+    struct stasis_output **at = output->outputs ? &output->outputs->first : NULL;
+
+    while (at && *at && *at != output)
+        at = &(*at)->next;
+    if (at && *at)
+        *at = output->next;
+}
+
+static int add(struct stasis_outputs *outputs, const struct used *used, struct stasis_error *err)
+{
+    struct used *grown = reallocarray(outputs->used, outputs->count + 1, sizeof(*grown));
+
+    if (!grown)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to note a file");
+    grown[outputs->count++] = *used;
+    outputs->used = grown;
+    return 0;
+}
+
+static int add_streams(struct stasis_outputs *outputs)
+{
+    static const char *const roles[STREAMS] = {"standard input", "standard output",
+                                               "standard error"};
+
+    for (int fd = 0; fd < STREAMS; fd++) {
+        struct used used = {.role = roles[fd], .descriptor = fd, .written = fd != 0};
+
+        if (stasis_io_stat(fd, &used.st)) /* it is closed */
+            continue;
+        if (add(outputs, &used, NULL))
+            return -1;
+    }
+    return 0;
+}
+
+struct stasis_outputs *stasis_outputs_new(void)
+{
+    struct stasis_outputs *outputs = calloc(1, sizeof(*outputs));
+
+    if (outputs && add_streams(outputs)) {
+        stasis_outputs_free(outputs);
+        return NULL;
+    }
+    return outputs;
+}
+
+void stasis_outputs_free(struct stasis_outputs *outputs)
+{
+    if (!outputs)
+        return;
+    free(outputs->used);
+    free(outputs);
+}
+
+static int check_input(const struct stasis_outputs *outputs, const struct used *input,
+                       struct stasis_error *err)
+{
+    struct stat st;
+
+    for (size_t i = 0; i < outputs->count; i++)
+        if (outputs->used[i].written && is_same(&outputs->used[i].st, &input->st))
+            return in_use(outputs->used[i].role, err);
+    for (const struct stasis_output *output = outputs->first; output; output = output->next)
+        if (output_file(output, &st) && is_same(&st, &input->st) &&
+            !may_be_over(output, input->role))
+            return in_use(output->opts.role, err);
+    return 0;
+}
+
+static int add_input(struct stasis_outputs *outputs, const struct stat *st, const char *role,
+                     struct stasis_error *err)
+{
+    const struct used used = {.st = *st, .role = role, .descriptor = -1};
+    int rc = check_input(outputs, &used, err);
+
+    return rc ? rc : add(outputs, &used, err);
+}
+
+int stasis_outputs_add_input(struct stasis_outputs *outputs, int fd, const char *role,
+                             struct stasis_error *err)
+{
+    struct stat st;
+
+    if (!outputs)
+        return 0;
+    if (stasis_io_stat(fd, &st))
+        return stasis_fail_errno(err, STASIS_ERR_IO, "asking what it is");
+    return add_input(outputs, &st, role, err);
+}
+
+int stasis_outputs_add_input_path(struct stasis_outputs *outputs, const char *path,
+                                  const char *role, struct stasis_error *err)
+{
+    int fd = stasis_io_open(AT_FDCWD, path, O_PATH, 0);
+    int rc = fd < 0 ? 0 : stasis_outputs_add_input(outputs, fd, role, err);
+
+    stasis_io_close(fd);
+    return rc;
+}
+
+int stasis_outputs_open_input(struct stasis_outputs *outputs, const char *path, const char *role,
+                              int *ret_fd, struct stasis_error *err)
+{
+    int fd = stasis_io_open(AT_FDCWD, path, O_RDONLY | O_NOCTTY, 0);
+    int rc;
+
+    if (fd < 0)
+        return stasis_fail_errno(err, errno == ENOENT ? STASIS_ERR_NOT_FOUND : STASIS_ERR_IO, "%s",
+                                 path);
+    rc = stasis_outputs_add_input(outputs, fd, role, err);
+    if (rc) {
+        stasis_io_close(fd);
+        return stasis_wrap(err, rc, "%s", path);
+    }
+    *ret_fd = fd;
+    return 0;
+}

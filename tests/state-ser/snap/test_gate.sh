@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+# test_gate.sh SOURCE_DIR: nothing but the gate (state-ser/snap/output*.c) opens, makes or renames a
+# file that is written to. Comments do not count. What else there is, and why:
+#   snap/io.c        the system calls of the engine, called by those below
+#   snap/stream.c    spools to a temporary file without a name
+#   snap/ram_io.c    /dev/userfaultfd
+#   kvm/kvm.c        /dev/kvm
+#   serial_sink_fd.c opens standard output once more, to have flags of its own
+#   terminal.c, streams.c: /dev/null in place of closed standard streams
+set -eu
+cd "$1"
+
+calls='\<(open|openat|openat2|creat|fopen|freopen|fdopen|mkstemp|mkostemp|mkfifo|mkfifoat|mknod|rename|renameat|renameat2|link|linkat|symlink)[[:space:]]*\('
+engine='\<stasis_io_(link|rename|mkfifo)\(|O_CREAT|O_TMPFILE|O_TRUNC|O_WRONLY'
+failed=0
+
+# look PATTERN EXCEPTION FILE...: lines of code that match
+look() {
+    pattern=$1 exception=$2
+    shift 2
+    grep -nE "$pattern" "$@" /dev/null | grep -vE '^[^:]*:[0-9]+:[[:space:]]*(/\*|\*|//)' |
+        grep -vE "$exception" || true
+}
+
+files=$(find core state state-ser tools vmm -name '*.[ch]' | sort)
+# Opening to read is the business of whoever reads.
+found=$(look "$calls" 'O_RDONLY|"re?"|/dev/(kvm|userfaultfd|null)|^state-ser/snap/io\.c:|^vmm/host/serial_sink_fd\.c:.*open\(name, O_WRONLY' $files)
+found2=$(look "$engine" '^state-ser/snap/(io\.[ch]|output[a-z_]*\.[ch]|stream\.c):|/dev/null|^vmm/host/terminal\.c:.*contrary = |^vmm/host/serial_sink_fd\.c:.*open\(name, O_WRONLY' $files)
+for lines in "$found" "$found2"; do
+    if [ -n "$lines" ]; then
+        echo "$lines"
+        failed=1
+    fi
+done
+if [ $failed = 1 ]; then
+    echo "These lines open or make a file for writing. Use stasis_output_open() (stasis/output.h)."
+    exit 1
+fi
+
+# The search itself finds what it is to find.
+trap 'rm -f "$probe"' EXIT
+probe=$(mktemp)
+printf '    fd = open(path, O_RDWR);\n    f = fopen(path, "w");\n    rename(a, b);\n' >"$probe"
+[ "$(look "$calls" 'O_RDONLY|"re?"' "$probe" | wc -l)" = 3 ]

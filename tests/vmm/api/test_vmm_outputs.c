@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What can be known of an output when vmm starts is said then, before /dev/kvm is asked for: these
+ * cases need no KVM.
+ */
+#include "tests/vmm/session_rig.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/state-ser/snap/fixture.h"
+
+static struct session_folder folder;
+static struct image snapshot; /* folder.file */
+
+static int setup(void **state)
+{
+    struct built built;
+
+    (void)state;
+    session_folder_init(&folder);
+    built_small(&built);
+    if (stasis_snap_save(built.snap, folder.file, NULL, NULL, NULL))
+        return 1;
+    built_fini(&built);
+    snapshot = image_read(folder.file);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    image_fini(&snapshot);
+    session_folder_fini(&folder);
+    return 0;
+}
+
+static const char *in_folder(const char *name)
+{
+    static char path[2][160 + NAME_MAX];
+    static unsigned turn;
+
+    turn ^= 1;
+    snprintf(path[turn], sizeof(path[turn]), "%s/%s", folder.path, name);
+    return path[turn];
+}
+
+/* Ends with status 2 and one line with these words, and the snapshot is what it was. */
+static void refused(const struct session_options *options, const char *words)
+{
+    struct session session;
+    struct image after;
+
+    assert_int_equal(session_run(&session, options), 2);
+    session_assert_one_line(&session, words);
+    after = image_read(folder.file);
+    assert_int_equal(after.len, snapshot.len);
+    assert_memory_equal(after.bytes, snapshot.bytes, snapshot.len);
+    image_fini(&after);
+}
+
+static void refused_demo(const char *option, const char *path, const char *words)
+{
+    refused(&(struct session_options){.args = {"--demo", option, path}}, words);
+}
+
+static void refused_restore(const char *option, const char *value, const char *words)
+{
+    refused(&(struct session_options){.args = {"--restore", folder.file, option, value}}, words);
+}
+
+static void places_that_take_nothing(void **state)
+{
+    static const char *const options[] = {"--snapshot-out", "--metrics"};
+    char name[NAME_MAX + 2];
+
+    (void)state;
+    memset(name, 'n', sizeof(name));
+    name[sizeof(name) - 1] = '\0';
+    for (size_t i = 0; i < 2; i++) {
+        refused_demo(options[i], "/nodir/x", "opening its folder: No such file or directory; name");
+        refused_demo(options[i], in_folder("none/x"), "opening its folder");
+        refused_demo(options[i], "/proc/x", "name a file that can be written");
+        refused_demo(options[i], in_folder(name), "the name is too long");
+        refused_demo(options[i], folder.path, i ? "it is a folder" : "not a regular file");
+        refused_demo(options[i], in_folder("file/"), "it names a folder");
+    }
+}
+
+static void a_fifo_without_a_reader(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
+    refused_demo("--metrics", in_folder("fifo"), "start its reader first");
+}
+
+static void files_in_use(void **state)
+{
+    char value[256];
+
+    (void)state;
+    assert_int_equal(link(folder.file, in_folder("hard")), 0);
+    assert_int_equal(symlink(folder.file, in_folder("soft")), 0);
+    refused_restore("--metrics", folder.file, "the same file as that of --restore");
+    refused_restore("--metrics", in_folder("hard"), "the same file as that of --restore");
+    refused_restore("--metrics", in_folder("soft"), "the same file as that of --restore");
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(value, sizeof(value), "%s:%s", i & 1 ? "ring" : "file",
+                 i & 2 ? in_folder("hard") : folder.file);
+        refused_restore("--serial", value, "the same file as that of --restore");
+    }
+    refused(&(struct session_options){.args = {"--demo", "--initrd", folder.file, "--snapshot-out",
+                                               in_folder("soft")}},
+            "the same file as that of --initrd");
+    refused(&(struct session_options){.args = {"--demo", "--metrics", in_folder("new"),
+                                               "--snapshot-out", in_folder("./new")}},
+            "the same file as that of --snapshot-out");
+    assert_int_not_equal(access(in_folder("new"), F_OK), 0);
+}
+
+/* Nobody's input, but a snapshot. */
+static void a_snapshot_is_no_place_for_metrics(void **state)
+{
+    (void)state;
+    refused_demo("--metrics", folder.file, "it is a snapshot; name another file");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(places_that_take_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_fifo_without_a_reader, setup, teardown),
+        cmocka_unit_test_setup_teardown(files_in_use, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_snapshot_is_no_place_for_metrics, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

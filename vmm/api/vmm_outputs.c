@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The files of a VM: all go through the gate of stasis/output.h.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "stasis/output.h"
+#include "vmm/api/vmm_internal.h"
+
+#define RESTORE_ROLE "that of --restore"
+
+static bool is_file(const char *path)
+{
+    return path && strcmp(path, STASIS_CONFIG_STREAM) != 0;
+}
+
+static int add_input(struct stasis_vmm *vmm, const char *path, const char *role,
+                     struct stasis_error *err)
+{
+    int rc = is_file(path) ? stasis_outputs_add_input_path(vmm->outputs, path, role, err)
+                           : stasis_outputs_add_input(vmm->outputs, STDIN_FILENO, role, err);
+
+    return rc ? stasis_wrap(err, rc, "%s", path) : 0;
+}
+
+/* Files are opened later, by others. */
+static int add_inputs(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    const struct stasis_config *config = vmm->config;
+    int rc = 0;
+
+    if (config->kernel_path)
+        rc = add_input(vmm, config->kernel_path, "that of --kernel", err);
+    if (!rc && config->initrd_path)
+        rc = add_input(vmm, config->initrd_path, "that of --initrd", err);
+    if (!rc && config->restore_path)
+        rc = add_input(vmm, config->restore_path, RESTORE_ROLE, err);
+    return rc;
+}
+
+/* What cannot be written to later is a wrong option now. */
+static int wrong_option(struct stasis_error *err, const char *option, const char *path, int rc)
+{
+    const struct stasis_error why = *err;
+
+    if (rc != STASIS_ERR_WRITE)
+        return stasis_wrap(err, rc, "%s %s", option, path);
+    return stasis_fail(err, STASIS_ERR_ARG, "%s %s: %.256s; name a file that can be written",
+                       option, path, why.msg);
+}
+
+static int open_snapshot(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    /* A guest may be frozen onto the file that it came from: it is the same guest, and whoever has
+     * the old file open keeps it. */
+    const struct stasis_output_opts opts = {.size = sizeof(opts),
+                                            .role = "that of --snapshot-out",
+                                            .snapshot = true,
+                                            .over = RESTORE_ROLE};
+    const char *path = vmm->config->snapshot_path;
+    int rc;
+
+    if (!is_file(path))
+        return 0;
+    rc = stasis_output_open(vmm->outputs, path, &opts, &vmm->snapshot_file, err);
+    if (!rc)
+        rc = stasis_output_probe(vmm->snapshot_file, err);
+    return rc ? wrong_option(err, "--snapshot-out", path, rc) : 0;
+}
+
+static int open_metrics(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    const struct stasis_output_opts opts = {
+        .size = sizeof(opts), .kind = STASIS_OUTPUT_ANY, .role = "that of --metrics"};
+    const char *path = vmm->config->metrics_path;
+    int rc;
+
+    if (!path)
+        return 0;
+    rc = stasis_output_open(vmm->outputs, path, &opts, &vmm->metrics_file, err);
+    return rc ? wrong_option(err, "--metrics", path, rc) : 0;
+}
+
+int stasis_vmm_outputs_open(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    int rc;
+
+    vmm->outputs = stasis_outputs_new();
+    if (!vmm->outputs)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a VM");
+    rc = add_inputs(vmm, err);
+    if (!rc)
+        rc = open_snapshot(vmm, err);
+    return rc ? rc : open_metrics(vmm, err);
+}
+
+void stasis_vmm_outputs_close(struct stasis_vmm *vmm)
+{
+    stasis_output_close(vmm->snapshot_file);
+    stasis_output_close(vmm->metrics_file);
+    stasis_outputs_free(vmm->outputs);
+}
+
+int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm, struct stasis_snap **ret_snap,
+                                struct stasis_error *err)
+{
+    const char *path = vmm->config->restore_path;
+    int rc, fd;
+
+    if (!is_file(path))
+        return stasis_snap_open_fd(STDIN_FILENO, "standard input", NULL, ret_snap, err);
+    rc = stasis_outputs_open_input(vmm->outputs, path, RESTORE_ROLE, &fd, err);
+    if (rc)
+        return rc;
+    rc = stasis_snap_open_fd(fd, path, NULL, ret_snap, err);
+    (void)close(fd);
+    return rc;
+}
