@@ -19,9 +19,9 @@ readonly PACKAGES_LINT=(clang clang-tidy clang-format shellcheck)
 readonly PACKAGES_TEST=(acpica-tools gdb g++ libunicorn-dev scdoc)
 readonly PACKAGES_FUZZ=(clang libclang-rt-14-dev)
 readonly PACKAGES_S390X=(gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user-static)
-readonly PACKAGES_RIG=(qemu-system-x86 busybox-static cpio xz-utils)
+readonly PACKAGES_RIG=(qemu-system-x86 busybox-static cpio lz4 xz-utils)
 readonly PACKAGES_BOCHS=(bochs bochs-term bochsbios vgabios isolinux syslinux-common genisoimage
-    bsdutils busybox-static cpio xz-utils)
+    bsdutils busybox-static cpio lz4 xz-utils)
 
 say() { printf '== %s\n' "$*" >&2; }
 

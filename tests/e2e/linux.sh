@@ -2,7 +2,8 @@
 # shellcheck shell=sh
 # Freezes and thaws Debian's stock kernel under our VMM: run by busybox sh beside a usable /dev/kvm,
 # with vmm, snapshot-inspect and e2e-stamp in PATH (tests/e2e/run does that).
-#   linux.sh [-s] PAYLOAD CASE...     PAYLOAD holds vmlinuz, guest.initramfs and check_*.awk
+#   linux.sh [-s] PAYLOAD CASE...     PAYLOAD holds vmlinuz, guest.initramfs and check_*.awk; and for
+#                                     the case elf vmlinux
 #   -s  holds the guest to times that only a quiet machine keeps
 # Each case prints `ok CASE: what was seen` or `FAIL CASE: why`; the cases after `freeze` use its file.
 set -u
@@ -18,6 +19,7 @@ fi
 payload=$1
 shift
 memory_mib=128
+kernel=vmlinuz
 idle_limit_percent=10 # of its RAM, what the snapshot of an idle guest takes on the disk
 cmdline='console=ttyS0 reboot=k panic=-1 quiet'
 
@@ -68,7 +70,7 @@ start() {
 boot() {
     boot_name=$1
     shift
-    start "$boot_name" --kernel "path=$payload/vmlinuz,cmdline=\"$cmdline\"" \
+    start "$boot_name" --kernel "path=$payload/$kernel,cmdline=\"$cmdline\"" \
         --initrd "path=$payload/guest.initramfs" --memory size_mib=$memory_mib --serial out=stdio "$@"
 }
 
@@ -299,6 +301,20 @@ case_baseline() {
     finish
     thawed_well baseline.boot "$name"
     history baseline.boot.out "$out"
+    ok "$step; $summary"
+}
+
+# The same kernel without the bzImage around it: its file says nothing of what a loader owes it.
+case_elf() {
+    kernel=vmlinux
+    boot boot --snapshot-out 'path=elf.snap,on_output=beat 5 nonce'
+    ends 0
+    is_whole elf.snap
+    start thaw --restore elf.snap
+    more_beats 10
+    finish
+    thawed_well elf.boot "$name"
+    history elf.boot.out "$out"
     ok "$step; $summary"
 }
 

@@ -73,6 +73,24 @@ static void a_kernel_finds_everything(void **state)
     assert_int_equal(params().e820_entries, 4);
 }
 
+static void an_elf_kernel_finds_everything_too(void **state)
+{
+    uint8_t bytes[BOOT_RIG_ELF_SIZE];
+
+    (void)state;
+    boot_rig_elf(bytes);
+    boot_rig_file_set(&kernel, bytes, sizeof(bytes));
+    options = (struct stasis_boot_options){
+        .kernel_path = kernel.path, .initrd_path = initrd.path, .cmdline = "quiet"};
+    assert_int_equal(load(), 0);
+    assert_int_equal(cpu.regs.rip, BOOT_RIG_ELF_CODE + 4);
+    assert_int_equal(cpu.regs.rsi, STASIS_BOOT_ZERO_PAGE);
+    assert_int_equal(params().hdr.type_of_loader, 0xff); /* or Linux takes no initrd */
+    assert_string_equal(at(params().hdr.cmd_line_ptr), "quiet");
+    assert_string_equal(at(params().hdr.ramdisk_image), "ramdisk");
+    assert_int_equal(params().hdr.ramdisk_size, 7);
+}
+
 static void load_addr_is_passed_on(void **state)
 {
     (void)state;

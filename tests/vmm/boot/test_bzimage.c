@@ -58,8 +58,6 @@ static void loads_where_it_prefers(void **state)
     assert_int_equal(image.entry, BOOT_RIG_BZIMAGE_ADDR + 0x200);
     assert_int_equal(image.initrd_max, 0x7fffffff);
     assert_int_equal(image.cmdline_max, 2047);
-    assert_int_equal(image.header.code32_start, BOOT_RIG_BZIMAGE_ADDR);
-    assert_int_equal(image.header.type_of_loader, 0xff);
     assert_int_equal(image.header.kernel_info_offset, 0x1234);
 }
 

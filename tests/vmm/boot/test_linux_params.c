@@ -67,9 +67,13 @@ static void e820_names_all_ram(void **state)
 
 static void parameters_are_found(void **state)
 {
-    const struct stasis_boot_image image = {
-        .cmdline_max = 2047,
-        .header = {.version = 0x20f, .loadflags = LOADED_HIGH, .type_of_loader = 0xff}};
+    const struct stasis_boot_image image = {.cmdline_max = 2047,
+                                            .start = 0x1200000,
+                                            .header = {.header = 0x53726448,
+                                                       .version = 0x20f,
+                                                       .loadflags = LOADED_HIGH | QUIET_FLAG,
+                                                       .pref_address = 0x1000000,
+                                                       .kernel_info_offset = 0x1234}};
     const struct stasis_boot_initrd initrd = {.gpa = 0x7000000, .size = 0x1234};
 
     (void)state;
@@ -77,10 +81,15 @@ static void parameters_are_found(void **state)
     memset(stasis_memory_writable(&rig.memory, 0, 0x30000), 0xaa, 0x30000);
     assert_int_equal(write_params(&image, &initrd, "console=ttyS0"), 0);
     assert_int_equal(params.hdr.version, 0x20f);
-    assert_int_equal(params.hdr.loadflags, LOADED_HIGH);
+    assert_int_equal(params.hdr.loadflags, LOADED_HIGH | QUIET_FLAG);
+    assert_int_equal(params.hdr.kernel_info_offset, 0x1234);
+    assert_int_equal(params.hdr.pref_address, 0x1000000);
+    assert_int_equal(params.hdr.code32_start, 0x1200000);
     assert_int_equal(params.hdr.type_of_loader, 0xff);
     assert_int_equal(params.hdr.ramdisk_image, 0x7000000);
     assert_int_equal(params.hdr.ramdisk_size, 0x1234);
+    assert_int_equal(params.ext_ramdisk_image, 0);
+    assert_int_equal(params.ext_ramdisk_size, 0);
     assert_int_equal(params.hdr.vid_mode, 0xffff);
     assert_int_equal(params.acpi_rsdp_addr, 0xe0000);
     assert_string_equal(stasis_memory_at(&rig.memory, params.hdr.cmd_line_ptr, 64),
@@ -89,6 +98,38 @@ static void parameters_are_found(void **state)
     assert_int_equal(params.screen_info.orig_video_isVGA, 0);
     assert_int_equal(params.ext_cmd_line_ptr, 0);
     assert_int_equal(params.sentinel, 0);
+    boot_rig_fini(&rig);
+}
+
+/* What a bzImage of it would state, and what every loader fills in. */
+static void an_elf_kernel_gets_a_header(void **state)
+{
+    const struct stasis_boot_image image = {.start = 0x1000000,
+                                            .end = 0x3e00000,
+                                            .entry = 0x1000000,
+                                            .initrd_max = 0x7fffffff,
+                                            .cmdline_max = 2047};
+    const struct stasis_boot_initrd initrd = {.gpa = 0x7000000, .size = 0x1234};
+
+    (void)state;
+    boot_rig_init(&rig, 128 * MIB);
+    assert_int_equal(write_params(&image, &initrd, "quiet"), 0);
+    assert_int_equal(params.hdr.boot_flag, 0xaa55);
+    assert_int_equal(params.hdr.header, 0x53726448);
+    assert_int_equal(params.hdr.version, 0x20c);
+    assert_int_equal(params.hdr.type_of_loader, 0xff);
+    assert_int_equal(params.hdr.loadflags, LOADED_HIGH);
+    assert_int_equal(params.hdr.xloadflags, XLF_KERNEL_64);
+    assert_int_equal(params.hdr.vid_mode, 0xffff);
+    assert_int_equal(params.hdr.code32_start, 0x1000000);
+    assert_int_equal(params.hdr.pref_address, 0x1000000);
+    assert_int_equal(params.hdr.init_size, 0x2e00000);
+    assert_int_equal(params.hdr.kernel_alignment, 0x200000);
+    assert_int_equal(params.hdr.initrd_addr_max, 0x7fffffff);
+    assert_int_equal(params.hdr.cmdline_size, 2047);
+    assert_int_equal(params.hdr.ramdisk_image, 0x7000000);
+    assert_int_equal(params.hdr.ramdisk_size, 0x1234);
+    assert_string_equal(stasis_memory_at(&rig.memory, params.hdr.cmd_line_ptr, 64), "quiet");
     boot_rig_fini(&rig);
 }
 
@@ -127,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(e820_names_all_ram),
         cmocka_unit_test(parameters_are_found),
+        cmocka_unit_test(an_elf_kernel_gets_a_header),
         cmocka_unit_test(long_command_lines_are_refused),
     };
 

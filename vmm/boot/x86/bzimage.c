@@ -4,16 +4,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define HEADER_AT      0x1f1
-#define HEADER_JUMP    0x201 /* operand of the short jump over the header: says where it ends */
-#define BOOT_FLAG      0xaa55
-#define MAGIC          0x53726448 /* "HdrS" */
-#define SECTOR         UINT64_C(512)
-#define PARAGRAPH      UINT64_C(16)
-#define ENTRY_64       0x200
-#define LOADER_UNKNOWN 0xff
-/* xloadflags, which announces the 64-bit entry, came with 2.12 (Linux 3.8). */
-#define PROTOCOL_MIN 0x020c
+#define HEADER_AT   0x1f1
+#define HEADER_JUMP 0x201 /* operand of the short jump over the header: says where it ends */
+#define SECTOR      UINT64_C(512)
+#define PARAGRAPH   UINT64_C(16)
+#define ENTRY_64    0x200
 
 bool stasis_bzimage_detect(const uint8_t *head, size_t len)
 {
@@ -22,7 +17,7 @@ bool stasis_bzimage_detect(const uint8_t *head, size_t len)
     if (len < STASIS_BZIMAGE_HEAD)
         return false;
     memcpy(&header, head + HEADER_AT, sizeof(header));
-    return header.boot_flag == BOOT_FLAG && header.header == MAGIC;
+    return header.boot_flag == STASIS_BZIMAGE_BOOT_FLAG && header.header == STASIS_BZIMAGE_MAGIC;
 }
 
 /* Fields past the end that the header states belong to the setup code: they read as 0. */
@@ -45,14 +40,14 @@ static int read_header(const struct stasis_boot_file *file, struct setup_header 
 static int check_header(const struct stasis_boot_file *file, const struct setup_header *header,
                         struct stasis_error *err)
 {
-    if (header->version < PROTOCOL_MIN || !(header->loadflags & LOADED_HIGH) ||
+    if (header->version < STASIS_BZIMAGE_PROTOCOL_MIN || !(header->loadflags & LOADED_HIGH) ||
         !(header->xloadflags & XLF_KERNEL_64))
         return stasis_fail(err, STASIS_ERR_ARG,
                            "kernel %s has no 64-bit entry (boot protocol %u.%02u): give an x86-64 "
                            "kernel of Linux 3.8 or newer",
                            file->path, header->version >> 8, header->version & 0xffu);
     if (header->kernel_alignment & (header->kernel_alignment - 1) || !header->kernel_alignment ||
-        !header->syssize)
+        header->syssize * PARAGRAPH <= ENTRY_64)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "kernel %s is damaged: its setup header makes no sense; fetch or build "
                            "it again",
@@ -116,8 +111,6 @@ int stasis_bzimage_load(const struct stasis_memory *memory, const struct stasis_
     image.entry = image.start + ENTRY_64;
     image.initrd_max = image.header.initrd_addr_max;
     image.cmdline_max = image.header.cmdline_size;
-    image.header.code32_start = (uint32_t)image.start;
-    image.header.type_of_loader = LOADER_UNKNOWN;
     *ret_image = image;
     return 0;
 }

@@ -9,6 +9,12 @@
 
 #include "vmm/boot/loader.h"
 
+/* What marks a setup header, and the oldest protocol with a 64-bit entry: xloadflags, which
+ * announces it, came with 2.12 (Linux 3.8). */
+#define STASIS_BZIMAGE_BOOT_FLAG    0xaa55
+#define STASIS_BZIMAGE_MAGIC        0x53726448 /* "HdrS" */
+#define STASIS_BZIMAGE_PROTOCOL_MIN 0x020c
+
 /* Bytes from the start of a file that stasis_bzimage_detect() wants to see. */
 #define STASIS_BZIMAGE_HEAD (0x1f1 + sizeof(struct setup_header))
 

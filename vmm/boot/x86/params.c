@@ -6,10 +6,16 @@
 #include <string.h>
 
 #include "vmm/boot/loader.h"
+#include "vmm/boot/x86/bzimage.h"
 
 #define E820_RAM      1
 #define E820_RESERVED 2
 #define VID_NORMAL    0xffff
+
+/* boot.rst, type_of_loader: any but 0, with which Linux takes no initrd. */
+#define LOADER_UNKNOWN 0xff
+/* CONFIG_PHYSICAL_ALIGN of 64-bit kernels is never less. */
+#define KERNEL_ALIGNMENT 0x200000
 
 static void add_e820(struct boot_params *params, uint64_t start, uint64_t end, uint32_t type)
 {
@@ -49,6 +55,40 @@ static int write_cmdline(const struct stasis_memory *memory, const struct stasis
                                "kernel command line", err);
 }
 
+/* What a bzImage states of itself. An ELF kernel has no setup header, so it gets the one that its
+ * bzImage would have. */
+static struct setup_header header_of(const struct stasis_boot_image *image)
+{
+    if (image->header.header == STASIS_BZIMAGE_MAGIC)
+        return image->header;
+    return (struct setup_header){.boot_flag = STASIS_BZIMAGE_BOOT_FLAG,
+                                 .header = STASIS_BZIMAGE_MAGIC,
+                                 .version = STASIS_BZIMAGE_PROTOCOL_MIN,
+                                 .loadflags = LOADED_HIGH,
+                                 .xloadflags = XLF_KERNEL_64,
+                                 .initrd_addr_max = (uint32_t)image->initrd_max,
+                                 .cmdline_size = image->cmdline_max,
+                                 .kernel_alignment = KERNEL_ALIGNMENT,
+                                 .pref_address = image->start,
+                                 .init_size = (uint32_t)(image->end - image->start)};
+}
+
+/* What the loader owes every kernel, whatever file it came in. */
+static void fill_header(struct boot_params *params, const struct stasis_boot_image *image,
+                        const struct stasis_boot_initrd *initrd)
+{
+    params->hdr = header_of(image);
+    params->hdr.vid_mode = VID_NORMAL;
+    params->hdr.type_of_loader = LOADER_UNKNOWN;
+    params->hdr.code32_start = (uint32_t)image->start;
+    params->hdr.cmd_line_ptr = (uint32_t)STASIS_BOOT_CMDLINE_GPA;
+    params->ext_cmd_line_ptr = (uint32_t)(STASIS_BOOT_CMDLINE_GPA >> 32);
+    params->hdr.ramdisk_image = (uint32_t)initrd->gpa;
+    params->ext_ramdisk_image = (uint32_t)(initrd->gpa >> 32);
+    params->hdr.ramdisk_size = (uint32_t)initrd->size;
+    params->ext_ramdisk_size = (uint32_t)(initrd->size >> 32);
+}
+
 int stasis_linux_params(const struct stasis_memory *memory, const struct stasis_boot_image *image,
                         const struct stasis_boot_initrd *initrd, const char *cmdline, uint64_t rsdp,
                         struct stasis_error *err)
@@ -59,11 +99,7 @@ int stasis_linux_params(const struct stasis_memory *memory, const struct stasis_
     if (rc)
         return rc;
     memset(&params, 0, sizeof(params));
-    params.hdr = image->header;
-    params.hdr.vid_mode = VID_NORMAL;
-    params.hdr.cmd_line_ptr = (uint32_t)STASIS_BOOT_CMDLINE_GPA;
-    params.hdr.ramdisk_image = (uint32_t)initrd->gpa;
-    params.hdr.ramdisk_size = (uint32_t)initrd->size;
+    fill_header(&params, image, initrd);
     params.acpi_rsdp_addr = rsdp;
     fill_e820(&params, memory);
     return stasis_memory_write(memory, STASIS_BOOT_ZERO_PAGE, &params, sizeof(params),
