@@ -58,8 +58,7 @@ int stasis_boot_file_read(const struct stasis_boot_file *file, uint64_t offset, 
     uint64_t done = 0;
 
     if (offset > file->size || len > file->size - offset)
-        return stasis_boot_file_truncated(file, len > UINT64_MAX - offset ? len : offset + len,
-                                          err);
+        return stasis_boot_file_truncated(file, offset, len, err);
     while (done < len) {
         ssize_t n = pread(file->fd, (uint8_t *)to + done, len - done, (off_t)(offset + done));
 
@@ -69,19 +68,19 @@ int stasis_boot_file_read(const struct stasis_boot_file *file, uint64_t offset, 
             return stasis_fail_errno(err, STASIS_ERR_IO, "cannot read the %s %s", file->what,
                                      file->path);
         if (!n) /* it shrank since it was opened */
-            return stasis_boot_file_truncated(file, offset + len, err);
+            return stasis_boot_file_truncated(file, offset, len, err);
         done += (uint64_t)n;
     }
     return 0;
 }
 
-int stasis_boot_file_truncated(const struct stasis_boot_file *file, uint64_t want,
+int stasis_boot_file_truncated(const struct stasis_boot_file *file, uint64_t offset, uint64_t len,
                                struct stasis_error *err)
 {
     return stasis_fail(err, STASIS_ERR_ARG,
-                       "%s %s is truncated (%" PRIu64 " bytes where %" PRIu64
-                       " are needed): fetch or build it again",
-                       file->what, file->path, file->size, want);
+                       "%s %s is truncated: it ends before the end of the %" PRIu64
+                       " bytes needed at offset %" PRIu64 "; fetch or build it again",
+                       file->what, file->path, len, offset);
 }
 
 int stasis_boot_file_no_room(const struct stasis_boot_file *file, uint64_t gpa, uint64_t len,

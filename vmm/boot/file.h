@@ -27,8 +27,9 @@ void stasis_boot_file_fini(struct stasis_boot_file *file);
 STASIS_MUST_CHECK int stasis_boot_file_read(const struct stasis_boot_file *file, uint64_t offset,
                                             void *to, uint64_t len, struct stasis_error *err);
 
-/* The two ways a file is no good, in one wording. */
-int stasis_boot_file_truncated(const struct stasis_boot_file *file, uint64_t want,
+/* The two ways a file is no good, in one wording: `len` bytes at `offset` are not all there; or its
+ * content has no room at `gpa`. */
+int stasis_boot_file_truncated(const struct stasis_boot_file *file, uint64_t offset, uint64_t len,
                                struct stasis_error *err);
 int stasis_boot_file_no_room(const struct stasis_boot_file *file, uint64_t gpa, uint64_t len,
                              struct stasis_error *err);

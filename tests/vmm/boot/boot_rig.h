@@ -48,9 +48,10 @@ void boot_rig_bzimage(uint8_t bytes[BOOT_RIG_BZIMAGE_SIZE]);
 struct setup_header boot_rig_header(const uint8_t *bzimage);
 void boot_rig_set_header(uint8_t *bzimage, const struct setup_header *header);
 
-/* Loads a valid kernel in every damaged way: each prefix must be refused with one line that names
- * the file; flipped bits may do what they like as long as nothing breaks. */
-void boot_rig_hostile_kernel(const uint8_t *bytes, size_t len);
+/* Loads a valid kernel in every damaged way: each prefix that lacks more than `spare` bytes must be
+ * refused with one line that names the file; flipped bits may do what they like as long as nothing
+ * breaks. */
+void boot_rig_hostile_kernel(const uint8_t *bytes, size_t len, size_t spare);
 
 /* The call failed with this code, one line that names both words, and nothing loaded. */
 void boot_rig_assert_error(const struct boot_rig *rig, int rc, enum stasis_err code,

@@ -27,15 +27,20 @@ static int teardown(void **state)
     return 0;
 }
 
-static int load_at(uint64_t load_addr)
+static int load_prefix(size_t len, uint64_t load_addr)
 {
     struct boot_rig_file file;
     int rc;
 
-    boot_rig_file_init(&file, bytes, sizeof(bytes));
+    boot_rig_file_init(&file, bytes, len);
     rc = stasis_boot_kernel(&rig.memory, file.path, load_addr, &image, &rig.err);
     boot_rig_file_fini(&file);
     return rc;
+}
+
+static int load_at(uint64_t load_addr)
+{
+    return load_prefix(sizeof(bytes), load_addr);
 }
 
 static void assert_payload_at(uint64_t gpa)
@@ -121,6 +126,24 @@ static void init_size_has_to_fit(void **state)
     assert_int_equal(image.end, BOOT_RIG_BZIMAGE_ADDR + BOOT_RIG_BZIMAGE_PAYLOAD);
 }
 
+/* As Debian's memtest86+x64.bin: the last paragraph that syssize counts is not all there. */
+static void last_paragraph_may_be_short(void **state)
+{
+    uint8_t *at =
+        stasis_memory_writable(&rig.memory, BOOT_RIG_BZIMAGE_ADDR, BOOT_RIG_BZIMAGE_PAYLOAD);
+
+    (void)state;
+    for (unsigned missing = 1; missing < 16; missing++) {
+        memset(at, 0xaa, BOOT_RIG_BZIMAGE_PAYLOAD);
+        assert_int_equal(load_prefix(sizeof(bytes) - missing, 0), 0);
+        assert_int_equal(at[BOOT_RIG_BZIMAGE_PAYLOAD - missing - 1], '4');
+        for (unsigned i = BOOT_RIG_BZIMAGE_PAYLOAD - missing; i < BOOT_RIG_BZIMAGE_PAYLOAD; i++)
+            assert_int_equal(at[i], 0);
+    }
+    boot_rig_assert_error(&rig, load_prefix(sizeof(bytes) - 16, 0), STASIS_ERR_ARG, "truncated",
+                          "1009 bytes needed at offset 1024");
+}
+
 struct bad {
     const char *name;
     size_t offset;
@@ -141,7 +164,7 @@ static const struct bad bad[] = {
     {"alignment 0", FIELD(kernel_alignment), 0, STASIS_ERR_ARG, "damaged"},
     {"alignment 3", FIELD(kernel_alignment), 3, STASIS_ERR_ARG, "damaged"},
     {"no payload", FIELD(syssize), 0, STASIS_ERR_ARG, "damaged"},
-    {"payload without entry", FIELD(syssize), 32, STASIS_ERR_ARG, "truncated"},
+    {"payload without entry", FIELD(syssize), 32, STASIS_ERR_ARG, "damaged"},
     {"payload longer than file", FIELD(syssize), 65, STASIS_ERR_ARG, "truncated"},
     {"payload huge", FIELD(syssize), UINT32_MAX, STASIS_ERR_ARG, "truncated"},
     {"setup longer than file", FIELD(setup_sects), 255, STASIS_ERR_ARG, "truncated"},
@@ -149,6 +172,7 @@ static const struct bad bad[] = {
     {"init_size huge", FIELD(init_size), UINT32_MAX, STASIS_ERR_ARG, "--memory"},
     {"prefers the gap", FIELD(pref_address), 0xd0000000, STASIS_ERR_ARG, "--memory"},
     {"prefers the end", FIELD(pref_address), UINT64_MAX << 16, STASIS_ERR_ARG, "--memory"},
+    {"prefers a wrapped end", FIELD(pref_address), UINT64_MAX - 0xffff, STASIS_ERR_ARG, "--memory"},
     {"prefers low memory", FIELD(pref_address), 0x90000, STASIS_ERR_ARG, "kernel_load_addr"},
 };
 
@@ -167,7 +191,7 @@ static void refuses_bad_headers(void **state)
 static void survives_anything(void **state)
 {
     (void)state;
-    boot_rig_hostile_kernel(bytes, sizeof(bytes));
+    boot_rig_hostile_kernel(bytes, sizeof(bytes), 15);
 }
 
 int main(void)
@@ -178,6 +202,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(header_ends_where_it_says, setup, teardown),
         cmocka_unit_test_setup_teardown(fixed_kernel_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(init_size_has_to_fit, setup, teardown),
+        cmocka_unit_test_setup_teardown(last_paragraph_may_be_short, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_bad_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(survives_anything, setup, teardown),
     };

@@ -75,6 +75,8 @@ static int choose_address(const struct stasis_boot_file *file, const struct setu
     return 0;
 }
 
+/* syssize counts paragraphs, rounded up, and not every build pads the file to the last one: up to
+ * 15 bytes may be missing, and are 0. */
 static int load_payload(const struct stasis_memory *memory, const struct stasis_boot_file *file,
                         const struct setup_header *header, uint64_t addr, uint64_t *ret_end,
                         struct stasis_error *err)
@@ -83,14 +85,17 @@ static int load_payload(const struct stasis_memory *memory, const struct stasis_
     uint64_t offset = ((header->setup_sects ? header->setup_sects : 4) + UINT64_C(1)) * SECTOR;
     uint64_t size = header->syssize * PARAGRAPH;
     uint64_t need = header->init_size > size ? header->init_size : size;
+    uint64_t rest = file->size > offset ? file->size - offset : 0;
+    uint64_t there = rest < size ? rest : size;
     uint8_t *to = stasis_boot_room(memory, addr, need);
 
-    if (size <= ENTRY_64 || offset + size > file->size)
-        return stasis_boot_file_truncated(file, offset + size, err);
+    if (size - there >= PARAGRAPH)
+        return stasis_boot_file_truncated(file, offset, size - (PARAGRAPH - 1), err);
     if (!to)
         return stasis_boot_file_no_room(file, addr, need, err);
+    memset(to + there, 0, size - there);
     *ret_end = addr + need;
-    return stasis_boot_file_read(file, offset, to, size, err);
+    return stasis_boot_file_read(file, offset, to, there, err);
 }
 
 int stasis_bzimage_load(const struct stasis_memory *memory, const struct stasis_boot_file *file,
