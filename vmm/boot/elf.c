@@ -5,12 +5,16 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "vmm/boot/x86/protocols.h"
+
 /* A vmlinux has five program headers or so. The bound keeps the overlap check short. */
 #define SEGMENT_MAX 64
 
 struct segments {
     Elf64_Phdr load[SEGMENT_MAX];
     uint32_t count;
+    bool has_pvh;
+    uint64_t pvh_entry;
 };
 
 bool stasis_elf_detect(const uint8_t *head, size_t len)
@@ -21,8 +25,14 @@ bool stasis_elf_detect(const uint8_t *head, size_t len)
 static int check_header(const struct stasis_boot_file *file, const Elf64_Ehdr *elf,
                         struct stasis_error *err)
 {
-    if (elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_ident[EI_DATA] != ELFDATA2LSB ||
-        elf->e_machine != EM_X86_64)
+    bool is_little = elf->e_ident[EI_DATA] == ELFDATA2LSB;
+
+    if (is_little && elf->e_ident[EI_CLASS] == ELFCLASS32 &&
+        (elf->e_machine == EM_386 || elf->e_machine == EM_X86_64))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "kernel %s is a 32-bit ELF file: give an x86-64 vmlinux or bzImage",
+                           file->path);
+    if (!is_little || elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_machine != EM_X86_64)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "kernel %s is an ELF file for another processor: give an x86-64 vmlinux "
                            "or bzImage",
@@ -33,6 +43,11 @@ static int check_header(const struct stasis_boot_file *file, const Elf64_Ehdr *e
                            "kernel %s is an ELF file but not a kernel: give an x86-64 vmlinux or "
                            "bzImage",
                            file->path);
+    if (elf->e_phoff > file->size || elf->e_phnum * sizeof(Elf64_Phdr) > file->size - elf->e_phoff)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "kernel %s is damaged: its program headers at offset %" PRIu64
+                           " lie beyond the end of the file; fetch or build it again",
+                           file->path, elf->e_phoff);
     return 0;
 }
 
@@ -74,6 +89,20 @@ static int check_segment(const struct stasis_memory *memory, const struct stasis
     return check_overlap(file, segments, segment, err);
 }
 
+static int add_segment(const struct stasis_memory *memory, const struct stasis_boot_file *file,
+                       const Elf64_Phdr *segment, struct segments *segments,
+                       struct stasis_error *err)
+{
+    int rc;
+
+    if (!segment->p_memsz && !segment->p_filesz)
+        return 0;
+    rc = check_segment(memory, file, segments, segment, err);
+    if (!rc)
+        segments->load[segments->count++] = *segment;
+    return rc;
+}
+
 static int read_segments(const struct stasis_memory *memory, const struct stasis_boot_file *file,
                          const Elf64_Ehdr *elf, struct segments *ret_segments,
                          struct stasis_error *err)
@@ -81,13 +110,12 @@ static int read_segments(const struct stasis_memory *memory, const struct stasis
     Elf64_Phdr all[SEGMENT_MAX];
     int rc = stasis_boot_file_read(file, elf->e_phoff, all, elf->e_phnum * sizeof(all[0]), err);
 
-    ret_segments->count = 0;
+    memset(ret_segments, 0, sizeof(*ret_segments));
     for (uint32_t i = 0; !rc && i < elf->e_phnum; i++) {
-        if (all[i].p_type != PT_LOAD || !all[i].p_memsz)
-            continue;
-        rc = check_segment(memory, file, ret_segments, &all[i], err);
-        if (!rc)
-            ret_segments->load[ret_segments->count++] = all[i];
+        if (all[i].p_type == PT_LOAD)
+            rc = add_segment(memory, file, &all[i], ret_segments, err);
+        if (all[i].p_type == PT_NOTE && !ret_segments->has_pvh)
+            ret_segments->has_pvh = stasis_pvh_detect(file, &all[i], &ret_segments->pvh_entry);
     }
     if (!rc && !ret_segments->count)
         rc = stasis_fail(err, STASIS_ERR_ARG,
@@ -112,6 +140,9 @@ static int describe(const struct stasis_boot_file *file, const struct segments *
         end = segment_end > end ? segment_end : end;
         inside |= entry >= segment->p_paddr && entry < segment->p_paddr + segment->p_filesz;
     }
+    /* Linux states a PVH entry beside its 64-bit one, which is then another address. */
+    if (segments->has_pvh && (!inside || entry == segments->pvh_entry))
+        return stasis_boot_refuse_protocol(file, "PVH", err);
     if (!inside)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "kernel %s is damaged: its entry point 0x%" PRIx64

@@ -6,7 +6,10 @@
 
 #include "support/cmocka_all.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "vmm/boot/boot_rig.h"
 #include "vmm/boot/demo_guest.h"
@@ -140,6 +143,27 @@ static void failures_name_their_cause(void **state)
     refuse(STASIS_ERR_ARG, "255 vCPUs", "--vcpu num=N");
 }
 
+/* Nothing that a kernel can be named blocks, is read without end, or is taken for one. */
+static void what_is_no_file_is_refused(void **state)
+{
+    char fifo[] = "/tmp/test_bootXXXXXX";
+
+    (void)state;
+    options.kernel_path = "/dev/zero";
+    refuse(STASIS_ERR_ARG, "/dev/zero", "give a regular file by --kernel path=FILE");
+    assert_non_null(mkdtemp(fifo));
+    assert_int_equal(rmdir(fifo), 0);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    options.kernel_path = fifo;
+    refuse(STASIS_ERR_ARG, fifo, "give a regular file by --kernel path=FILE");
+    unlink(fifo);
+    options.kernel_path = kernel.path;
+    boot_rig_file_set(&kernel, "", 0);
+    refuse(STASIS_ERR_ARG, kernel.path, "is empty");
+    assert_int_equal(ftruncate(kernel.fd, (off_t)1 << 40), 0);
+    refuse(STASIS_ERR_ARG, kernel.path, "is not a kernel");
+}
+
 static void ram_below_1_mib(void **state)
 {
     (void)state;
@@ -153,9 +177,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_kernel_finds_everything, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_elf_kernel_finds_everything_too, setup, teardown),
         cmocka_unit_test_setup_teardown(load_addr_is_passed_on, setup, teardown),
         cmocka_unit_test_setup_teardown(the_demo_leaves_its_initrd_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(failures_name_their_cause, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_no_file_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(ram_below_1_mib, setup, teardown),
     };
 

@@ -104,6 +104,49 @@ static void other_headers_are_skipped(void **state)
     assert_int_equal(image.end, BOOT_RIG_ELF_CODE + 32);
 }
 
+/* The second header becomes notes whose only one states a PVH entry. */
+static void state_pvh(uint32_t entry)
+{
+    const Elf64_Nhdr note = {4, 4, 18};
+    uint8_t *to = image_file.content + 28; /* to the end of the file */
+
+    image_file.segments[1].p_type = PT_NOTE;
+    image_file.segments[1].p_offset = (uint64_t)(to - (uint8_t *)&image_file);
+    image_file.segments[1].p_filesz = sizeof(note) + 4 + sizeof(entry);
+    memcpy(to, &note, sizeof(note));
+    memcpy(to + sizeof(note), "Xen", 4);
+    memcpy(to + sizeof(note) + 4, &entry, sizeof(entry));
+}
+
+static void a_pvh_entry_beside_the_own_is_ignored(void **state)
+{
+    (void)state;
+    state_pvh(BOOT_RIG_ELF_CODE + 8);
+    assert_int_equal(load_at(0), 0);
+    assert_int_equal(image.entry, BOOT_RIG_ELF_CODE + 4);
+}
+
+static void a_kernel_that_starts_by_pvh_is_refused(void **state)
+{
+    (void)state;
+    state_pvh(BOOT_RIG_ELF_CODE + 4);
+    boot_rig_assert_error(&rig, load_at(0), STASIS_ERR_ARG, "/proc/self/fd", "starts by PVH");
+    state_pvh(BOOT_RIG_ELF_CODE + 8);
+    image_file.elf.e_entry = 0;
+    boot_rig_assert_error(&rig, load_at(0), STASIS_ERR_ARG, "/proc/self/fd", "starts by PVH");
+}
+
+static void a_kernel_that_starts_by_multiboot_is_refused(void **state)
+{
+    const uint32_t header[] = {0x1badb002, 0, 0u - 0x1badb002u};
+
+    (void)state;
+    memcpy(image_file.content, header, sizeof(header));
+    boot_rig_assert_error(&rig, load_at(0), STASIS_ERR_ARG, "/proc/self/fd", "starts by Multiboot");
+    image_file.elf.e_ident[EI_CLASS] = ELFCLASS32; /* most are */
+    boot_rig_assert_error(&rig, load_at(0), STASIS_ERR_ARG, "/proc/self/fd", "starts by Multiboot");
+}
+
 /* One wrong field each. */
 struct bad {
     const char *name;
@@ -119,24 +162,32 @@ struct bad {
 #define IDENT(i)    offsetof(struct image_file, elf.e_ident[i]), 1
 #define NO_KERNEL   STASIS_ERR_ARG, "not a kernel"
 #define OTHER_CPU   STASIS_ERR_ARG, "another processor"
-#define TRUNCATED   STASIS_ERR_ARG, "truncated"
+#define BEYOND_HDRS STASIS_ERR_ARG, "beyond the end of the file; fetch"
 #define BEYOND_FILE STASIS_ERR_ARG, "end of the file"
 #define NO_ROOM     STASIS_ERR_ARG, "--memory size_mib"
 
 static const struct bad bad[] = {
-    {"32-bit", IDENT(EI_CLASS), ELFCLASS32, OTHER_CPU},
+    {"32-bit", IDENT(EI_CLASS), ELFCLASS32, STASIS_ERR_ARG, "is a 32-bit ELF file"},
+    {"no class", IDENT(EI_CLASS), 0, OTHER_CPU},
     {"big-endian", IDENT(EI_DATA), ELFDATA2MSB, OTHER_CPU},
     {"aarch64", EHDR(e_machine), EM_AARCH64, OTHER_CPU},
     {"shared object", EHDR(e_type), ET_DYN, NO_KERNEL},
     {"header size", EHDR(e_phentsize), 32, NO_KERNEL},
     {"no headers", EHDR(e_phnum), 0, NO_KERNEL},
     {"many headers", EHDR(e_phnum), 65, NO_KERNEL},
-    {"headers behind the end", EHDR(e_phoff), BOOT_RIG_ELF_SIZE - 111, TRUNCATED},
-    {"headers wrap around", EHDR(e_phoff), UINT64_MAX - 8, TRUNCATED},
+    {"unknown count of headers", EHDR(e_phnum), PN_XNUM, NO_KERNEL},
+    {"headers behind the end", EHDR(e_phoff), BOOT_RIG_ELF_SIZE - 111, BEYOND_HDRS},
+    {"headers wrap around", EHDR(e_phoff), UINT64_MAX - 8, BEYOND_HDRS},
+    {"headers nowhere", EHDR(e_phoff), UINT64_MAX, STASIS_ERR_ARG, "offset 18446744073709551615"},
+    {"entry 0", EHDR(e_entry), 0, STASIS_ERR_ARG, "entry point"},
+    {"entry nowhere", EHDR(e_entry), UINT64_MAX, STASIS_ERR_ARG, "entry point"},
     {"entry behind code", EHDR(e_entry), BOOT_RIG_ELF_CODE + 32, STASIS_ERR_ARG, "entry point"},
     {"entry in zero-fill", EHDR(e_entry), BOOT_RIG_ELF_DATA + 16, STASIS_ERR_ARG, "entry point"},
     {"content behind the end", PHDR(1, p_offset), BOOT_RIG_ELF_SIZE - 15, BEYOND_FILE},
     {"content wraps around", PHDR(1, p_offset), UINT64_MAX, BEYOND_FILE},
+    {"content longer than the file", PHDR(1, p_filesz), 17, BEYOND_FILE},
+    {"content huge", PHDR(1, p_filesz), UINT64_MAX, STASIS_ERR_ARG, "larger in the file"},
+    {"nothing in memory", PHDR(0, p_memsz), 0, STASIS_ERR_ARG, "larger in the file"},
     {"more in file", PHDR(0, p_memsz), 31, STASIS_ERR_ARG, "larger in the file"},
     {"low", PHDR(0, p_paddr), 0xfffff, STASIS_ERR_ARG, "below 1 MiB"},
     {"larger than RAM", PHDR(1, p_memsz), 0x200001, NO_ROOM},
@@ -169,7 +220,7 @@ static void refuses_nothing_to_load(void **state)
 static void survives_anything(void **state)
 {
     (void)state;
-    boot_rig_hostile_kernel((const uint8_t *)&image_file, sizeof(image_file));
+    boot_rig_hostile_kernel((const uint8_t *)&image_file, sizeof(image_file), 0);
 }
 
 int main(void)
@@ -180,6 +231,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(segments_may_touch, setup, teardown),
         cmocka_unit_test_setup_teardown(segments_come_in_any_order, setup, teardown),
         cmocka_unit_test_setup_teardown(other_headers_are_skipped, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_pvh_entry_beside_the_own_is_ignored, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_kernel_that_starts_by_pvh_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_kernel_that_starts_by_multiboot_is_refused, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(refuses_bad_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_nothing_to_load, setup, teardown),
         cmocka_unit_test_setup_teardown(survives_anything, setup, teardown),
