@@ -191,7 +191,7 @@ static void machines_that_cannot_be_built(void)
         [DEVICE_OVERLAP] = {STASIS_ERR_CORRUPT, 3, "kbd and com1 overlap"},
         [TWO_VCPUS] = {STASIS_ERR_VERSION, 4, "2 vCPUs"},
         [CPU_MODEL] = {STASIS_ERR_VERSION, 4, "cray"},
-        [CPUID_BIT] = {STASIS_ERR_HOST, 4, "CPUID 0x7.0 EDX bits 0x1"},
+        [CPUID_BIT] = {STASIS_ERR_HOST, 4, "lacks: CPUID 7.0 EDX bit 0;"},
         [XSAVE_COMPONENT] = {STASIS_ERR_HOST, 4, "bndcsr"},
         [TSC_RATE] = {STASIS_ERR_HOST, 4, "--allow tsc"},
         [MSR_VALUE] = {STASIS_ERR_HOST, 4, "MSR 0xfffffff0 = 0x1234"},

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/arch/x86/cpuid_features.h"
 #include "vmm/arch/x86/x86.h"
 
 #define LEAVES_MAX 256u
@@ -271,47 +272,6 @@ void stasis_x86_cpuid_for_vcpu(struct stasis_x86_cpuid_state *cpuid, uint32_t id
 
 /* ---- can this host show it? ---- */
 
-/* Registers whose bits are promises to the guest (SDM 2A, CPUID; KVM cpuid.rst). */
-static const struct {
-    uint32_t function, index;
-    enum stasis_x86_reg reg;
-    uint32_t ignored; /* bits that KVM provides whatever it reports, or that follow other state */
-} promises[] = {
-    /* hypervisor and deadline are ours; OSXSAVE mirrors CR4; x2APIC and MONITOR need no CPU */
-    {1, 0, ECX, BIT(31) | BIT(24) | BIT(27) | BIT(21) | BIT(3)},
-    {1, 0, EDX, BIT(28)},
-    {7, 0, EBX, 0},
-    {7, 0, ECX, BIT(4)}, /* OSPKE mirrors CR4 */
-    {7, 0, EDX, 0},
-    {7, 1, EAX, 0},
-    {7, 1, EDX, 0},
-    {7, 2, EDX, 0}, /* bits of SPEC_CTRL */
-    {0xd, 0, EAX, 0},
-    {0xd, 1, EAX, 0},
-    {0x40000001, 0, EAX, 0},
-    {0x80000001, 0, ECX, 0},
-    {0x80000001, 0, EDX, 0},
-    {0x80000008, 0, EBX, 0},
-};
-
-static int check_promise(struct stasis_x86_cpuid_state *host, size_t i,
-                         struct stasis_x86_cpuid_leaf_state *leaf, struct stasis_error *err)
-{
-    static const char *const names[] = {"EAX", "EBX", "ECX", "EDX"};
-    struct stasis_x86_cpuid_leaf_state *has =
-        find_leaf(host, promises[i].function, promises[i].index);
-    uint32_t have = has ? *leaf_reg(has, promises[i].reg) : 0;
-    uint32_t missing = *leaf_reg(leaf, promises[i].reg) & ~have & ~promises[i].ignored;
-
-    if (!missing)
-        return 0;
-    return stasis_fail(err, STASIS_ERR_HOST,
-                       "the guest was promised CPU features that this host lacks: CPUID 0x%" PRIx32
-                       ".%" PRIu32 " %s bits 0x%" PRIx32
-                       "; guests started with --cpu baseline thaw on any host",
-                       promises[i].function, promises[i].index, names[promises[i].reg], missing);
-}
-
 /* The guest has laid out its XSAVE areas by what it was told; the CPU goes by its own. Vendors put
  * the same component at different places. */
 static int check_component(struct stasis_x86_cpuid_state *host,
@@ -364,13 +324,8 @@ int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_x86
     rc = from_kvm(host, kvm->cpuid, err);
     if (!rc)
         rc = check_vendor(host, wanted, err);
-    for (size_t i = 0; !rc && i < sizeof(promises) / sizeof(promises[0]); i++) {
-        struct stasis_x86_cpuid_leaf_state *leaf =
-            find_leaf(wanted, promises[i].function, promises[i].index);
-
-        if (leaf)
-            rc = check_promise(host, i, leaf, err);
-    }
+    if (!rc)
+        rc = stasis_x86_features_check(host, wanted, err);
     for (uint32_t i = 0; !rc && i < wanted->leaves_count; i++)
         rc = check_component(host, &wanted->leaves[i], err);
 out:

@@ -49,7 +49,7 @@ bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t f
                           enum stasis_x86_reg reg, unsigned bit);
 
 /* Whether this host can show the guest every feature that `cpuid` promises. STASIS_ERR_HOST names
- * the first leaf and the bits that are missing. */
+ * the features that are missing. */
 STASIS_MUST_CHECK int stasis_x86_cpuid_check(const struct stasis_kvm *kvm,
                                              const struct stasis_x86_cpuid_state *cpuid,
                                              struct stasis_error *err);

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/arch/x86/cpuid_features.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BIT(n) (UINT32_C(1) << (n))
+
+#define EAX STASIS_X86_EAX
+#define EBX STASIS_X86_EBX
+#define ECX STASIS_X86_ECX
+#define EDX STASIS_X86_EDX
+
+/* ---- names ---- */
+
+/* Registers of feature bits and the names that Linux 6.12 gives them (asm/cpufeatures.h). The bits
+ * for speculation control have none of their own there: ibrs, ibpb, stibp and ssbd are what
+ * /proc/cpuinfo shows for them. */
+static const struct names {
+    uint32_t function, index;
+    enum stasis_x86_reg reg;
+    const char *names[32];
+} names[] = {
+    {1,
+     0,
+     EDX,
+     {[0] = "fpu",      [1] = "vme",  [2] = "de",    [3] = "pse",  [4] = "tsc",    [5] = "msr",
+      [6] = "pae",      [7] = "mce",  [8] = "cx8",   [9] = "apic", [11] = "sep",   [12] = "mtrr",
+      [13] = "pge",     [14] = "mca", [15] = "cmov", [16] = "pat", [17] = "pse36", [18] = "pn",
+      [19] = "clflush", [21] = "dts", [22] = "acpi", [23] = "mmx", [24] = "fxsr",  [25] = "sse",
+      [26] = "sse2",    [27] = "ss",  [28] = "ht",   [29] = "tm",  [30] = "ia64",  [31] = "pbe"}},
+    {1, 0, ECX, {[0] = "pni",     [1] = "pclmulqdq",  [2] = "dtes64",  [3] = "monitor",
+                 [4] = "ds_cpl",  [5] = "vmx",        [6] = "smx",     [7] = "est",
+                 [8] = "tm2",     [9] = "ssse3",      [10] = "cid",    [11] = "sdbg",
+                 [12] = "fma",    [13] = "cx16",      [14] = "xtpr",   [15] = "pdcm",
+                 [17] = "pcid",   [18] = "dca",       [19] = "sse4_1", [20] = "sse4_2",
+                 [21] = "x2apic", [22] = "movbe",     [23] = "popcnt", [24] = "tsc_deadline_timer",
+                 [25] = "aes",    [26] = "xsave",     [28] = "avx",    [29] = "f16c",
+                 [30] = "rdrand", [31] = "hypervisor"}},
+    {6,
+     0,
+     EAX,
+     {[0] = "dtherm",
+      [1] = "ida",
+      [2] = "arat",
+      [4] = "pln",
+      [6] = "pts",
+      [7] = "hwp",
+      [8] = "hwp_notify",
+      [9] = "hwp_act_window",
+      [10] = "hwp_epp",
+      [11] = "hwp_pkg_req",
+      [19] = "hfi"}},
+    {7, 0, EBX, {[0] = "fsgsbase",    [1] = "tsc_adjust", [2] = "sgx",       [3] = "bmi1",
+                 [4] = "hle",         [5] = "avx2",       [7] = "smep",      [8] = "bmi2",
+                 [9] = "erms",        [10] = "invpcid",   [11] = "rtm",      [12] = "cqm",
+                 [14] = "mpx",        [15] = "rdt_a",     [16] = "avx512f",  [17] = "avx512dq",
+                 [18] = "rdseed",     [19] = "adx",       [20] = "smap",     [21] = "avx512ifma",
+                 [23] = "clflushopt", [24] = "clwb",      [25] = "intel_pt", [26] = "avx512pf",
+                 [27] = "avx512er",   [28] = "avx512cd",  [29] = "sha_ni",   [30] = "avx512bw",
+                 [31] = "avx512vl"}},
+    {7,
+     0,
+     ECX,
+     {[1] = "avx512vbmi",
+      [2] = "umip",
+      [3] = "pku",
+      [4] = "ospke",
+      [5] = "waitpkg",
+      [6] = "avx512_vbmi2",
+      [8] = "gfni",
+      [9] = "vaes",
+      [10] = "vpclmulqdq",
+      [11] = "avx512_vnni",
+      [12] = "avx512_bitalg",
+      [13] = "tme",
+      [14] = "avx512_vpopcntdq",
+      [16] = "la57",
+      [22] = "rdpid",
+      [24] = "bus_lock_detect",
+      [25] = "cldemote",
+      [27] = "movdiri",
+      [28] = "movdir64b",
+      [29] = "enqcmd",
+      [30] = "sgx_lc"}},
+    {7,
+     0,
+     EDX,
+     {[2] = "avx512_4vnniw",
+      [3] = "avx512_4fmaps",
+      [4] = "fsrm",
+      [8] = "avx512_vp2intersect",
+      [10] = "md_clear",
+      [14] = "serialize",
+      [16] = "tsxldtrk",
+      [18] = "pconfig",
+      [19] = "arch_lbr",
+      [20] = "ibt",
+      [22] = "amx_bf16",
+      [23] = "avx512_fp16",
+      [24] = "amx_tile",
+      [25] = "amx_int8",
+      [26] = "ibrs",
+      [27] = "stibp",
+      [28] = "flush_l1d",
+      [29] = "arch_capabilities",
+      [31] = "ssbd"}},
+    {7, 1, EAX, {[4] = "avx_vnni", [5] = "avx512_bf16", [17] = "fred", [26] = "lam"}},
+    {0xd, 1, EAX, {[0] = "xsaveopt", [1] = "xsavec", [2] = "xgetbv1", [3] = "xsaves"}},
+    {0x80000001,
+     0,
+     EDX,
+     {[11] = "syscall",
+      [19] = "mp",
+      [20] = "nx",
+      [22] = "mmxext",
+      [25] = "fxsr_opt",
+      [26] = "pdpe1gb",
+      [27] = "rdtscp",
+      [29] = "lm",
+      [30] = "3dnowext",
+      [31] = "3dnow"}},
+    {0x80000001,
+     0,
+     ECX,
+     {[0] = "lahf_lm",       [1] = "cmp_legacy",  [2] = "svm",    [3] = "extapic",
+      [4] = "cr8_legacy",    [5] = "abm",         [6] = "sse4a",  [7] = "misalignsse",
+      [8] = "3dnowprefetch", [9] = "osvw",        [10] = "ibs",   [11] = "xop",
+      [12] = "skinit",       [13] = "wdt",        [15] = "lwp",   [16] = "fma4",
+      [17] = "tce",          [19] = "nodeid_msr", [21] = "tbm",   [22] = "topoext",
+      [23] = "perfctr_core", [24] = "perfctr_nb", [26] = "bpext", [27] = "ptsc",
+      [28] = "perfctr_llc",  [29] = "mwaitx"}},
+    {0x80000007, 0, EBX, {[0] = "overflow_recov", [1] = "succor", [3] = "smca"}},
+    {0x80000008,
+     0,
+     EBX,
+     {[0] = "clzero",
+      [1] = "irperf",
+      [2] = "xsaveerptr",
+      [4] = "rdpru",
+      [9] = "wbnoinvd",
+      [12] = "ibpb",
+      [14] = "ibrs",
+      [15] = "stibp",
+      [23] = "amd_ppin",
+      [24] = "ssbd",
+      [25] = "virt_ssbd",
+      [27] = "cppc",
+      [31] = "brs"}},
+    {0x8000000a,
+     0,
+     EDX,
+     {[0] = "npt",
+      [1] = "lbrv",
+      [2] = "svm_lock",
+      [3] = "nrip_save",
+      [4] = "tsc_scale",
+      [5] = "vmcb_clean",
+      [6] = "flushbyasid",
+      [7] = "decodeassists",
+      [10] = "pausefilter",
+      [12] = "pfthreshold",
+      [13] = "avic",
+      [15] = "v_vmsave_vmload",
+      [16] = "vgif",
+      [18] = "x2avic",
+      [20] = "v_spec_ctrl",
+      [25] = "vnmi"}},
+    {0x8000001f,
+     0,
+     EAX,
+     {[0] = "sme",
+      [1] = "sev",
+      [3] = "sev_es",
+      [4] = "sev_snp",
+      [14] = "debug_swap",
+      [28] = "svsm"}},
+    {0x80860001, 0, EDX, {[0] = "recovery", [1] = "longrun", [3] = "lrti"}},
+    {0xc0000001,
+     0,
+     EDX,
+     {[2] = "rng",
+      [3] = "rng_en",
+      [4] = "sm3 sm4",
+      [5] = "sm3_en sm4_en",
+      [6] = "ace",
+      [7] = "ace_en",
+      [8] = "ace2",
+      [9] = "ace2_en",
+      [10] = "phe",
+      [11] = "phe_en",
+      [12] = "pmm",
+      [13] = "pmm_en",
+      [27] = "rsa",
+      [28] = "rsa_en"}},
+};
+
+struct stasis_x86_feature stasis_x86_feature_at(uint32_t function, uint32_t index,
+                                                enum stasis_x86_reg reg, unsigned bit)
+{
+    struct stasis_x86_feature feature = {function, index, reg, bit, NULL};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (names[i].function == function && names[i].index == index && names[i].reg == reg)
+            feature.name = names[i].names[bit & 31];
+    }
+    return feature;
+}
+
+/* ---- what is missing ---- */
+
+/* Registers whose bits are promises to the guest (SDM 2A, CPUID; KVM cpuid.rst). */
+static const struct promise {
+    uint32_t function, index;
+    enum stasis_x86_reg reg;
+    uint32_t ignored; /* bits that KVM provides whatever it reports, or that follow other state */
+} promises[] = {
+    /* hypervisor and deadline are ours; OSXSAVE mirrors CR4; x2APIC and MONITOR need no CPU */
+    {1, 0, ECX, BIT(31) | BIT(24) | BIT(27) | BIT(21) | BIT(3)},
+    {1, 0, EDX, BIT(28)},
+    {7, 0, EBX, 0},
+    {7, 0, ECX, BIT(4)}, /* OSPKE mirrors CR4 */
+    {7, 0, EDX, 0},
+    {7, 1, EAX, 0},
+    {7, 1, EDX, 0},
+    {7, 2, EDX, 0}, /* bits of SPEC_CTRL */
+    {0xd, 0, EAX, 0},
+    {0xd, 1, EAX, 0},
+    {0x40000001, 0, EAX, 0},
+    {0x80000001, 0, ECX, 0},
+    {0x80000001, 0, EDX, 0},
+    {0x80000008, 0, EBX, 0},
+};
+
+/* 0 where there is no such leaf. */
+static uint32_t value_of(const struct stasis_x86_cpuid_state *cpuid, const struct promise *promise)
+{
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        const struct stasis_x86_cpuid_leaf_state *leaf = &cpuid->leaves[i];
+        const uint32_t regs[] = {leaf->eax, leaf->ebx, leaf->ecx, leaf->edx};
+
+        if (leaf->function == promise->function && leaf->index == promise->index)
+            return regs[promise->reg];
+    }
+    return 0;
+}
+
+void stasis_x86_features_missing(
+    const struct stasis_x86_cpuid_state *host, const struct stasis_x86_cpuid_state *promised,
+    void (*missing)(void *opaque, const struct stasis_x86_feature *feature), void *opaque)
+{
+    for (size_t i = 0; i < sizeof(promises) / sizeof(promises[0]); i++) {
+        const struct promise *promise = &promises[i];
+        uint32_t bits = value_of(promised, promise) & ~value_of(host, promise) & ~promise->ignored;
+
+        for (unsigned bit = 0; bit < 32; bit++) {
+            struct stasis_x86_feature feature =
+                stasis_x86_feature_at(promise->function, promise->index, promise->reg, bit);
+
+            if (bits >> bit & 1)
+                missing(opaque, &feature);
+        }
+    }
+}
+
+/* ---- the message ---- */
+
+/* What fits into a line that is read: more are counted. */
+#define NAMES_MAX 16
+
+struct list {
+    char text[NAMES_MAX * 32];
+    size_t len;
+    const char *names[NAMES_MAX];
+    unsigned count;
+    unsigned more;
+};
+
+/* Vendors have bits of their own for a feature: one name may come twice. */
+static bool is_listed(const struct list *list, const char *name)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        if (name && list->names[i] && !strcmp(list->names[i], name))
+            return true;
+    }
+    return false;
+}
+
+__attribute__((format(printf, 2, 3))) static void append(struct list *list, const char *format, ...)
+{
+    size_t room = sizeof(list->text) - list->len;
+    va_list args;
+    int len;
+
+    va_start(args, format);
+    len = vsnprintf(list->text + list->len, room, format, args);
+    va_end(args);
+    list->len += len < 0 ? 0 : (size_t)len < room ? (size_t)len : room - 1;
+}
+
+static void add(void *opaque, const struct stasis_x86_feature *feature)
+{
+    static const char *const regs[] = {"EAX", "EBX", "ECX", "EDX"};
+    struct list *list = opaque;
+
+    if (is_listed(list, feature->name))
+        return;
+    if (list->count == NAMES_MAX) {
+        list->more++;
+        return;
+    }
+    append(list, "%s", list->count ? ", " : "");
+    if (feature->name)
+        append(list, "%s", feature->name);
+    else
+        append(list, "CPUID %s%" PRIx32 ".%" PRIu32 " %s bit %u", feature->function > 9 ? "0x" : "",
+               feature->function, feature->index, regs[feature->reg], feature->bit);
+    list->names[list->count++] = feature->name;
+}
+
+int stasis_x86_features_check(const struct stasis_x86_cpuid_state *host,
+                              const struct stasis_x86_cpuid_state *promised,
+                              struct stasis_error *err)
+{
+    struct list list = {0};
+
+    stasis_x86_features_missing(host, promised, add, &list);
+    if (!list.count)
+        return 0;
+    if (list.more)
+        append(&list, " and %u more", list.more);
+    return stasis_fail(err, STASIS_ERR_HOST,
+                       "the guest was promised CPU features that this host lacks: %s; guests "
+                       "started with --cpu baseline thaw on any host",
+                       list.text);
+}
