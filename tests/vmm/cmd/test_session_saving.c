@@ -46,22 +46,23 @@ void __wrap_stasis_machine_pause(struct stasis_machine *machine)
 }
 
 int __real_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
-                            const struct stasis_save_opts *opts,
-                            struct stasis_save_stats *ret_stats, struct stasis_error *err);
+                                   const struct stasis_save_opts *opts,
+                                   struct stasis_save_stats *ret_stats, struct stasis_error *err);
 int __wrap_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
-                            const struct stasis_save_opts *opts,
-                            struct stasis_save_stats *ret_stats, struct stasis_error *err);
+                                   const struct stasis_save_opts *opts,
+                                   struct stasis_save_stats *ret_stats, struct stasis_error *err);
 
 int __wrap_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
-                            const struct stasis_save_opts *opts,
-                            struct stasis_save_stats *ret_stats, struct stasis_error *err)
+                                   const struct stasis_save_opts *opts,
+                                   struct stasis_save_stats *ret_stats, struct stasis_error *err)
 {
     atomic_store(&shared->reports, 0);
     atomic_fetch_add(&shared->saves, 1);
     while (!atomic_load(&shared->go_on)) {
         if (!opts->progress(opts->ctx, 1 << 20, 4 << 20)) {
             atomic_fetch_add(&shared->given_up, 1);
-            return stasis_fail(err, STASIS_ERR_CANCELLED, "%s: cancelled", path);
+            return stasis_fail(err, STASIS_ERR_CANCELLED, "%s: cancelled",
+                               stasis_output_path(output));
         }
         atomic_fetch_add(&shared->reports, 1);
         kvm_sleep_us(1000);
