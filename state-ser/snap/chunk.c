@@ -18,15 +18,21 @@ bool stasis_chunk_is_zero(const void *bytes, size_t len)
     return !memcmp(p, zeros, sizeof(zeros)) && !memcmp(p, p + sizeof(zeros), len - sizeof(zeros));
 }
 
-uint16_t stasis_chunk_page_mask(const void *bytes, size_t len)
+uint16_t stasis_chunk_page_mask_among(const void *bytes, uint16_t among)
 {
     const uint8_t *p = bytes;
     unsigned mask = 0;
 
-    for (size_t page = 0; page < len / STASIS_PAGE_SIZE; page++)
-        if (!stasis_chunk_is_zero(p + page * STASIS_PAGE_SIZE, STASIS_PAGE_SIZE))
+    for (size_t page = 0; among >> page; page++)
+        if (among >> page & 1 &&
+            !stasis_chunk_is_zero(p + page * STASIS_PAGE_SIZE, STASIS_PAGE_SIZE))
             mask |= 1u << page;
     return (uint16_t)mask;
+}
+
+uint16_t stasis_chunk_page_mask(const void *bytes, size_t len)
+{
+    return stasis_chunk_page_mask_among(bytes, (uint16_t)((1u << len / STASIS_PAGE_SIZE) - 1));
 }
 
 uint32_t stasis_crc32(const void *bytes, size_t len)

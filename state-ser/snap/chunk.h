@@ -11,8 +11,10 @@
 
 bool stasis_chunk_is_zero(const void *bytes, size_t len);
 
-/* Bit n: page n is not zero. `len` is a multiple of the page size, at most one chunk. */
+/* Bit n: page n is not zero. The second one looks at the pages of `among` only, and touches no
+ * other. `len` is a multiple of the page size, at most one chunk. */
 uint16_t stasis_chunk_page_mask(const void *bytes, size_t len);
+uint16_t stasis_chunk_page_mask_among(const void *bytes, uint16_t among);
 
 /* CRC-32 as in zlib, PNG and Ethernet: the check value of "123456789" is 0xcbf43926. */
 uint32_t stasis_crc32(const void *bytes, size_t len);

@@ -7,6 +7,10 @@
 
 #include "le.h"
 
+/* Blocks that are written at a time; copies of the zero block stay in a core's cache. */
+#define SPAN_BLOCKS     (STASIS_INDEX_SPAN_MAX / STASIS_INDEX_BLOCK_LEN)
+#define ZERO_COPIES_MAX 32u
+
 int stasis_index_add(struct stasis_index *index, uint64_t gpa, uint64_t size,
                      struct stasis_error *err)
 {
@@ -84,17 +88,34 @@ void stasis_index_fini(struct stasis_index *index)
     index->blocks = NULL;
 }
 
+static size_t block_count(const struct stasis_index *index)
+{
+    return (size_t)((index->chunk_count + STASIS_INDEX_BLOCK - 1) / STASIS_INDEX_BLOCK);
+}
+
+static void make_zero(uint8_t *entries, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        entries[i * STASIS_INDEX_CHUNK_LEN] = STASIS_CHUNK_ZERO;
+}
+
+/* The section is as long as all RAM needs; pages of it that are never touched cost nothing. Behind
+ * it lie copies of the block that stands for zero ones. */
 int stasis_index_make(struct stasis_index *index, struct stasis_error *err)
 {
-    uint8_t *entries;
+    uint64_t len = stasis_index_size(index);
+    size_t blocks = block_count(index);
 
-    if (!stasis_index_alloc(index, stasis_index_size(index)))
+    index->zero_copies = blocks < ZERO_COPIES_MAX ? blocks : ZERO_COPIES_MAX;
+    if (!stasis_index_alloc(index, len + index->zero_copies * STASIS_INDEX_BLOCK_LEN))
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for an index of %" PRIu64 " bytes",
-                           stasis_index_size(index));
+                           len);
+    index->len = len;
+    index->zero = index->bytes + len;
+    make_zero(index->zero, (uint64_t)index->zero_copies * STASIS_INDEX_BLOCK);
+    for (size_t i = 0; i < blocks; i++)
+        index->blocks[i] = index->zero;
     stasis_le32_put(index->bytes, index->region_count);
-    entries = index->bytes + stasis_index_head_len(index->region_count);
-    for (uint64_t i = 0; i * STASIS_INDEX_BLOCK < index->chunk_count; i++)
-        index->blocks[i] = entries + i * STASIS_INDEX_BLOCK_LEN;
     for (uint32_t i = 0; i < index->region_count; i++) {
         uint8_t *p = index->bytes + stasis_index_head_len(i);
 
@@ -102,6 +123,38 @@ int stasis_index_make(struct stasis_index *index, struct stasis_error *err)
         stasis_le64_put(p + 8, index->regions[i].size);
     }
     return 0;
+}
+
+void stasis_index_own(struct stasis_index *index, uint64_t i)
+{
+    size_t block = (size_t)(i / STASIS_INDEX_BLOCK);
+    uint64_t left = index->chunk_count - (uint64_t)block * STASIS_INDEX_BLOCK;
+
+    if (index->blocks[block] != index->zero)
+        return;
+    index->blocks[block] =
+        index->bytes + stasis_index_head_len(index->region_count) + block * STASIS_INDEX_BLOCK_LEN;
+    make_zero(index->blocks[block], left < STASIS_INDEX_BLOCK ? left : STASIS_INDEX_BLOCK);
+}
+
+size_t stasis_index_span(const struct stasis_index *index, size_t pos, const uint8_t **ret_bytes)
+{
+    size_t head = stasis_index_head_len(index->region_count);
+    size_t block = pos < head ? 0 : (pos - head) / STASIS_INDEX_BLOCK_LEN;
+    size_t end = block;
+    bool zero;
+
+    if (pos < head || pos == index->len) {
+        *ret_bytes = index->bytes + pos;
+        return pos < head ? head - pos : 0;
+    }
+    zero = index->blocks[block] == index->zero;
+    while (end < block_count(index) && (index->blocks[end] == index->zero) == zero &&
+           end - block < (zero ? index->zero_copies : SPAN_BLOCKS))
+        end++;
+    *ret_bytes = index->blocks[block];
+    end = head + end * STASIS_INDEX_BLOCK_LEN;
+    return (end < index->len ? end : index->len) - pos;
 }
 
 static uint8_t *entry_at(const struct stasis_index *index, uint64_t i)

@@ -25,9 +25,10 @@ struct stasis_index {
     uint64_t ram_bytes;
     bool may_be_packed; /* the header says that chunks may be compressed */
     size_t len;         /* of the section */
-    uint8_t *bytes;     /* NULL until made or read: the section; read: less what is in it twice */
+    uint8_t *bytes;     /* NULL until made or read: the section, less what is in it twice */
     uint8_t **blocks;   /* into bytes */
-    uint8_t *zero;      /* read: the block that stands for all whose chunks are all zero, or NULL */
+    uint8_t *zero;      /* the block that stands for all whose chunks are all zero, or NULL */
+    size_t zero_copies; /* made: as many of it lie one behind the other, for writing them out */
 };
 
 /* Appends a region; gpa and size are whole pages. STASIS_ERR_ARG, _EXISTS, _FULL. */
@@ -57,8 +58,17 @@ static inline size_t stasis_index_head_len(uint32_t region_count)
 bool stasis_index_alloc(struct stasis_index *index, uint64_t len);
 void stasis_index_fini(struct stasis_index *index);
 
-/* Allocates the section's bytes and fills in the regions; every chunk is absent. */
+/* Allocates the section's bytes and fills in the regions; every chunk is zero. */
 int stasis_index_make(struct stasis_index *index, struct stasis_error *err);
+
+/* Before the first stasis_index_put() to a chunk of a made index: gives its block memory of its
+ * own. Threads may do so at once for different blocks. */
+void stasis_index_own(struct stasis_index *index, uint64_t i);
+
+/* What of the section lies in one piece from byte `pos` on, which is 0 or where the last piece
+ * ended: its address and its length, STASIS_INDEX_SPAN_MAX or less; 0 at the end. */
+#define STASIS_INDEX_SPAN_MAX (STASIS_INDEX_BLOCK_LEN * 64)
+size_t stasis_index_span(const struct stasis_index *index, size_t pos, const uint8_t **ret_bytes);
 
 /* Reads the section out of the file: its CRC, and then all that can be checked without RAM.
  * STASIS_ERR_CORRUPT, _IO, _NOMEM. */

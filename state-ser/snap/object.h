@@ -9,6 +9,7 @@
 
 #include "header.h"
 #include "index.h"
+#include "populated.h"
 
 /* Chunks that a thread takes at a time: 1 MiB, large enough for a transfer to run at full speed
  * and small enough to stay in a core's cache between checksum and transfer. */
@@ -19,6 +20,7 @@ struct stasis_snap {
     struct stasis_index index;                  /* bytes: only of a file that was opened */
     const uint8_t *host[STASIS_RAM_REGION_MAX]; /* only of a snapshot being built */
     struct stasis_ram *ram_source; /* what loads the RAM of a snapshot being built, or NULL */
+    enum stasis_populated_by populated_by; /* at best; tests and benchmarks ask for less */
     struct stasis_records *records;
     struct stasis_schema_set *schemas; /* that came with the file, if somebody asked */
     char *name;                        /* of the file opened, for messages */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * Compressed saves. Each worker packs a range of chunks into memory of its own, then waits for its
- * turn to learn where they go, and writes them while the next range is packed. The pool hands
- * ranges out in ascending order, so whoever waits, waits for work that is under way.
+ * turn to learn where they go, and writes them while the next range is packed. Ranges are handed
+ * out in ascending order, so whoever waits, waits for work that is under way.
  */
 #include <stdlib.h>
 
@@ -24,8 +24,8 @@ void stasis_packer_fini(struct stasis_writer *w)
 }
 
 /* A chunk that does not shrink stays raw. Slot n is for chunk first + n. */
-static void pack_range(struct stasis_writer *w, struct stasis_codec *codec, uint64_t first,
-                       uint64_t end, uint8_t *slots)
+static int pack_range(struct stasis_writer *w, struct stasis_codec *codec, uint64_t first,
+                      uint64_t end, uint8_t *slots, struct stasis_error *err)
 {
     for (uint64_t i = first; i < end; i++, slots += STASIS_CHUNK_SIZE) {
         struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
@@ -34,6 +34,8 @@ static void pack_range(struct stasis_writer *w, struct stasis_codec *codec, uint
 
         if (chunk.kind != STASIS_CHUNK_RAW)
             continue;
+        if (stasis_writer_check(w, err))
+            return STASIS_ERR_CANCELLED;
         packed = stasis_codec_pack(codec, bytes, chunk.size, slots, chunk.size - 1);
         if (packed) {
             chunk.kind = STASIS_CHUNK_ZLIB;
@@ -43,6 +45,7 @@ static void pack_range(struct stasis_writer *w, struct stasis_codec *codec, uint
         chunk.crc = stasis_crc32(bytes, chunk.stored_len);
         stasis_index_put(&w->index, i, &chunk);
     }
+    return 0;
 }
 
 /* Raw chunks lie on page boundaries, here too. */
@@ -71,7 +74,10 @@ static int write_range(struct stasis_writer *w, uint64_t first, uint64_t end, co
         struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
         const uint8_t *bytes = chunk.kind == STASIS_CHUNK_RAW ? stasis_writer_chunk(w, i) : slots;
 
-        if (chunk.kind != STASIS_CHUNK_ZERO)
+        if (chunk.kind == STASIS_CHUNK_ZERO)
+            continue;
+        rc = stasis_writer_check(w, err);
+        if (!rc)
             rc = stasis_writer_put(w->sink, bytes, chunk.stored_len, chunk.offset, err);
     }
     return rc;
@@ -79,40 +85,40 @@ static int write_range(struct stasis_writer *w, uint64_t first, uint64_t end, co
 
 /* Takes the turn and gives it on, whatever happened: others wait for it. A stream is written
  * within the turn, since it has but one order. True: the chunks have their places. */
-static bool take_turn(struct stasis_writer *w, uint64_t first, uint64_t end, const uint8_t *slots,
-                      int *rc, struct stasis_error *err)
+static bool take_turn(struct stasis_writer *w, const struct stasis_range *range,
+                      const uint8_t *slots, int *rc, struct stasis_error *err)
 {
     struct stasis_packer *pack = &w->pack;
     bool placed;
 
     pthread_mutex_lock(&pack->lock);
-    while (pack->next != first)
+    while (pack->next != range->number)
         pthread_cond_wait(&pack->moved, &pack->lock);
     placed = !*rc && !pack->failed;
     if (placed)
-        place_range(w, first, end);
+        place_range(w, range->first, range->end);
     if (placed && w->sink->streamed)
-        *rc = write_range(w, first, end, slots, err);
+        *rc = write_range(w, range->first, range->end, slots, err);
     pack->failed |= *rc != 0;
-    pack->next = end;
+    pack->next++;
     pthread_cond_broadcast(&pack->moved);
     pthread_mutex_unlock(&pack->lock);
     return placed;
 }
 
-int stasis_packer_work(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+int stasis_packer_work(struct stasis_writer *w, const struct stasis_range *range,
+                       struct stasis_error *err)
 {
-    struct stasis_writer *w = ctx;
     struct stasis_codec *codec = stasis_codec_new(w->opts.zlib_level);
-    uint8_t *slots = malloc((end - first) * STASIS_CHUNK_SIZE);
+    uint8_t *slots = malloc((range->end - range->first) * STASIS_CHUNK_SIZE);
     int rc = 0;
 
     if (codec && slots)
-        pack_range(w, codec, first, end, slots);
+        rc = pack_range(w, codec, range->first, range->end, slots, err);
     else
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory to compress RAM");
-    if (take_turn(w, first, end, slots, &rc, err) && !w->sink->streamed)
-        rc = write_range(w, first, end, slots, err);
+    if (take_turn(w, range, slots, &rc, err) && !w->sink->streamed)
+        rc = write_range(w, range->first, range->end, slots, err);
     stasis_codec_free(codec);
     free(slots);
     return rc;

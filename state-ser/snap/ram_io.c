@@ -40,6 +40,16 @@ struct uffd_poison {
 #define LOW_PRIORITY         10
 #define HIGH_PRIORITY        (-15)
 
+/* PAGEMAP_SCAN, fs.h of Linux 6.7. */
+struct pagemap_scan {
+    uint64_t size, flags, start, end, walk_end, ranges, room, max_pages;
+    uint64_t inverted, all_of, any_of, returned; /* sets of categories */
+};
+#define IOCTL_PAGEMAP_SCAN _IOWR('f', 16, struct pagemap_scan)
+#define PAGE_IS_PRESENT    (UINT64_C(1) << 3)
+#define PAGE_IS_SWAPPED    (UINT64_C(1) << 4)
+#define PAGE_IS_PFNZERO    (UINT64_C(1) << 5)
+
 /* ---- mappings ---- */
 
 int stasis_ram_io_map(uint8_t *host, size_t len, int fd, uint64_t offset)
@@ -105,6 +115,31 @@ void stasis_ram_io_collapse(uint8_t *host, size_t len)
 {
     (void)madvise(host, len, MADV_COLLAPSE);
 }
+
+/* ---- /proc/self/pagemap ---- */
+
+int stasis_ram_io_scan_pagemap(int fd, uint64_t start, uint64_t end,
+                               struct stasis_page_range *ret_ranges, size_t room,
+                               uint64_t *ret_stop)
+{
+    struct pagemap_scan scan = {
+        .size = sizeof(scan),
+        .start = start,
+        .end = end,
+        .ranges = (uintptr_t)ret_ranges,
+        .room = room,
+        .inverted = PAGE_IS_PFNZERO,
+        .all_of = PAGE_IS_PFNZERO,
+        .any_of = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+    };
+    int count = ioctl(fd, IOCTL_PAGEMAP_SCAN, &scan);
+
+    if (count >= 0)
+        *ret_stop = scan.walk_end;
+    return count;
+}
+
+/* ---- threads and time ---- */
 
 void stasis_ram_io_yield(void)
 {

@@ -37,6 +37,23 @@ void stasis_ram_io_fork(uint8_t *host, size_t len, bool inherit);
 /* Makes huge pages of small ones where it can (since Linux 6.1). */
 void stasis_ram_io_collapse(uint8_t *host, size_t len);
 
+/* ---- /proc/self/pagemap, opened by the caller ---- */
+
+struct stasis_page_range {
+    uint64_t start;
+    uint64_t end;
+    uint64_t categories;
+};
+
+/* Lists ranges of pages of start..end-1 that are in memory or swapped out, but for those that map
+ * the kernel's page of zeros; their count, and in *ret_stop how far it came when `ret_ranges` was
+ * full. Adds no page tables. Linux 6.7: ENOTTY before it. */
+int stasis_ram_io_scan_pagemap(int fd, uint64_t start, uint64_t end,
+                               struct stasis_page_range *ret_ranges, size_t room,
+                               uint64_t *ret_stop);
+
+/* ---- threads and time ---- */
+
 /* The calling thread gives way to others: for one that takes no lock which others wait for. */
 void stasis_ram_io_yield(void);
 

@@ -11,7 +11,6 @@
 #include "chunk.h"
 #include "codec.h"
 #include "io.h"
-#include "pool.h"
 #include "ram.h"
 #include "stasis/schema_set.h"
 #include "writer.h"
@@ -50,22 +49,6 @@ const uint8_t *stasis_writer_chunk(const struct stasis_writer *w, uint64_t i)
     return w->snap->host[r] + (i - w->index.regions[r].first_chunk) * STASIS_CHUNK_SIZE;
 }
 
-static int scan(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
-{
-    struct stasis_writer *w = ctx;
-
-    (void)err;
-    for (uint64_t i = first; i < end; i++) {
-        struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
-
-        chunk.page_mask = stasis_chunk_page_mask(stasis_writer_chunk(w, i), chunk.size);
-        chunk.kind = chunk.page_mask ? STASIS_CHUNK_RAW : STASIS_CHUNK_ZERO;
-        chunk.stored_len = chunk.page_mask ? chunk.size : 0;
-        stasis_index_put(&w->index, i, &chunk);
-    }
-    return 0;
-}
-
 /* A run that holds a whole huge page of guest RAM starts at an offset congruent to its address, so
  * that it can be mapped with huge pages; what that skips in a file is a hole. */
 static uint64_t run_offset(uint64_t pos, uint64_t gpa, uint64_t gpa_end)
@@ -85,17 +68,21 @@ static uint64_t raw_end(const struct stasis_index *index, uint64_t i)
     return i;
 }
 
+/* The first chunk from i on that is not zero. */
+static uint64_t stored(const struct stasis_index *index, uint64_t i)
+{
+    return stasis_index_zero_end(index, i, index->chunk_count);
+}
+
 /* Gives every raw chunk its offset and returns the end of the data. */
 static uint64_t lay_out(struct stasis_writer *w, uint64_t pos)
 {
     struct stasis_index *index = &w->index;
     uint64_t run_end = 0;
 
-    for (uint64_t i = 0; i < index->chunk_count; i++) {
+    for (uint64_t i = stored(index, 0); i < index->chunk_count; i = stored(index, i + 1)) {
         struct stasis_snap_chunk chunk = stasis_index_get(index, i);
 
-        if (chunk.kind != STASIS_CHUNK_RAW)
-            continue;
         if (i >= run_end) {
             struct stasis_snap_chunk last;
 
@@ -127,48 +114,26 @@ static uint64_t sum_run(struct stasis_writer *w, uint64_t first, uint64_t end)
     return len;
 }
 
-/* Writes chunks first..end-1, each run of them with one call, straight from guest memory. The
- * checksum is taken just before, while the bytes are on their way through the cache. */
-static int write_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+/* Writes a range, each run in it with one call, straight from guest memory. The checksum is taken
+ * just before, while the bytes are on their way through the cache. */
+static int write_chunks(struct stasis_writer *w, const struct stasis_range *range,
+                        struct stasis_error *err)
 {
-    struct stasis_writer *w = ctx;
+    uint64_t first = range->first;
     int rc = 0;
 
-    while (first < end && !rc) {
+    while (first < range->end && !rc) {
         struct stasis_snap_chunk chunk = stasis_index_get(&w->index, first);
-        uint64_t stop = stasis_index_run(&w->index, first, end);
+        uint64_t stop = stasis_index_run(&w->index, first, range->end);
 
         if (chunk.kind == STASIS_CHUNK_RAW)
+            rc = stasis_writer_check(w, err);
+        if (chunk.kind == STASIS_CHUNK_RAW && !rc)
             rc = stasis_writer_put(w->sink, stasis_writer_chunk(w, first), sum_run(w, first, stop),
                                    chunk.offset, err);
         first = stop;
     }
     return rc;
-}
-
-static bool report(void *ctx, uint64_t done)
-{
-    const struct stasis_writer *w = ctx;
-    uint64_t total = w->index.ram_bytes;
-    uint64_t bytes = done * STASIS_CHUNK_SIZE;
-
-    return w->opts.progress(w->opts.ctx, bytes < total ? bytes : total, total);
-}
-
-static int run_chunks(struct stasis_writer *w, unsigned threads,
-                      int (*work)(void *, uint64_t, uint64_t, struct stasis_error *), bool tell,
-                      struct stasis_error *err)
-{
-    struct stasis_pool_job job = {
-        .count = w->index.chunk_count,
-        .grain = STASIS_GRAIN,
-        .threads = threads,
-        .work = work,
-        .progress = tell && w->opts.progress ? report : NULL,
-        .ctx = w,
-    };
-
-    return stasis_pool_run(&job, err);
 }
 
 /* Decides where everything goes that can be placed before RAM is written, and then the rest: in a
@@ -225,6 +190,26 @@ static int write_section(struct stasis_writer *w, struct stasis_section *section
     return stasis_writer_put(w->sink, bytes, section->length, section->offset, err);
 }
 
+/* Most of it stands for RAM that is zero, and is one block over and over. */
+static int write_index(struct stasis_writer *w, struct stasis_error *err)
+{
+    struct stasis_section *section = &w->parts[1];
+    const uint8_t *bytes;
+    size_t pos = 0;
+    size_t len;
+    int rc = 0;
+
+    section->crc = 0;
+    while (!rc && (len = stasis_index_span(&w->index, pos, &bytes))) {
+        section->crc = stasis_crc32_more(section->crc, bytes, len);
+        rc = stasis_writer_put(w->sink, bytes, len, section->offset + pos, err);
+        pos += len;
+        if (!rc)
+            rc = stasis_writer_tell(w, err);
+    }
+    return rc;
+}
+
 static int set_length(struct stasis_writer *w, struct stasis_error *err)
 {
     uint64_t len = w->header.info.file_len;
@@ -246,7 +231,8 @@ static int write_raw(struct stasis_writer *w, struct stasis_error *err)
     lay_out_back(w, lay_out(w, w->parts[2].offset));
     rc = set_length(w, err);
     return rc ? rc
-              : run_chunks(w, w->sink->streamed ? 1 : w->opts.threads, write_chunks, true, err);
+              : stasis_writer_run(w, w->sink->streamed ? 1 : w->opts.threads, STASIS_SHARE_WRITE,
+                                  write_chunks, err);
 }
 
 static int write_packed(struct stasis_writer *w, struct stasis_error *err)
@@ -254,7 +240,7 @@ static int write_packed(struct stasis_writer *w, struct stasis_error *err)
     int rc;
 
     stasis_packer_init(w);
-    rc = run_chunks(w, w->opts.threads, stasis_packer_work, true, err);
+    rc = stasis_writer_run(w, w->opts.threads, STASIS_SHARE_WRITE, stasis_packer_work, err);
     lay_out_back(w, w->pack.pos);
     stasis_packer_fini(w);
     return rc ? rc : set_length(w, err);
@@ -282,7 +268,7 @@ static int write_file(struct stasis_writer *w, struct stasis_error *err)
     if (!rc)
         rc = write_section(w, &w->parts[0], w->state, err);
     if (!rc)
-        rc = write_section(w, &w->parts[1], w->index.bytes, err);
+        rc = write_index(w, err);
     if (!rc)
         rc = write_section(w, &w->parts[3], w->schema, err);
     if (rc)
@@ -298,7 +284,7 @@ static int write_stream(struct stasis_writer *w, struct stasis_error *err)
     if (!rc)
         rc = write_ram(w, err);
     if (!rc)
-        rc = write_section(w, &w->parts[1], w->index.bytes, err);
+        rc = write_index(w, err);
     if (!rc)
         rc = write_section(w, &w->parts[0], w->state, err);
     if (!rc)
@@ -343,7 +329,7 @@ static int prepare(struct stasis_writer *w, struct stasis_error *err)
     if (!rc)
         rc = stasis_index_make(&w->index, err);
     if (!rc)
-        rc = run_chunks(w, w->opts.threads, scan, false, err);
+        rc = stasis_writer_scan(w, err);
     if (!rc)
         lay_out_front(w);
     return rc;
@@ -351,16 +337,16 @@ static int prepare(struct stasis_writer *w, struct stasis_error *err)
 
 static struct stasis_save_stats count(const struct stasis_writer *w)
 {
+    const struct stasis_index *index = &w->index;
     struct stasis_save_stats stats = {.file_bytes = w->header.info.file_len,
-                                      .stored_bytes = w->header.info.stored_bytes};
+                                      .stored_bytes = w->header.info.stored_bytes,
+                                      .zero_bytes = index->ram_bytes};
 
-    for (uint64_t i = 0; i < w->index.chunk_count; i++) {
-        struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
+    for (uint64_t i = stored(index, 0); i < index->chunk_count; i = stored(index, i + 1)) {
+        struct stasis_snap_chunk chunk = stasis_index_get(index, i);
 
-        if (chunk.kind == STASIS_CHUNK_ZERO)
-            stats.zero_bytes += chunk.size;
-        else if (chunk.kind == STASIS_CHUNK_ZLIB)
-            stats.compressed_bytes += chunk.stored_len;
+        stats.zero_bytes -= chunk.size;
+        stats.compressed_bytes += chunk.kind == STASIS_CHUNK_ZLIB ? chunk.stored_len : 0;
     }
     return stats;
 }

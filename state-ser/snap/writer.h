@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * One save on its way, between write.c (layout, raw chunks, sections) and pack.c (compressed
- * chunks).
+ * One save on its way, between write.c (layout, raw chunks, sections), scan.c (the search for RAM
+ * that is zero) and pack.c (compressed chunks).
  */
 #ifndef STASIS_SNAP_WRITER_H
 #define STASIS_SNAP_WRITER_H
@@ -10,12 +10,12 @@
 
 #include "object.h"
 
-/* Chunks are compressed out of order and placed in order: who has packed chunks first..end-1 waits
- * until `next` is first. */
+/* Chunks are compressed out of order and placed in order: who has packed a range waits until `next`
+ * is its number. */
 struct stasis_packer {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t moved;
-    uint64_t next; /* first chunk without a place */
+    uint64_t next; /* number of the first range without a place */
     uint64_t pos;  /* first byte of the file without an owner */
     bool failed;
 };
@@ -30,14 +30,54 @@ struct stasis_writer {
     uint8_t *schema;
     size_t schema_len;
     struct stasis_header header;
-    struct stasis_section parts[4]; /* state, index, data, schema */
-    struct stasis_packer pack;      /* only if opts.zlib_level */
+    struct stasis_section parts[4];    /* state, index, data, schema */
+    struct stasis_packer pack;         /* only if opts.zlib_level */
+    struct stasis_populated populated; /* while it is scanned */
+
+    _Atomic bool cancelled;
+    uint64_t shares_done; /* of the progress */
 };
 
 static inline uint64_t stasis_round_up(uint64_t value, uint64_t to)
 {
     return (value + to - 1) / to * to;
 }
+
+/* ---- work on a pool of threads (write_run.c) ---- */
+
+/* What is looked at and what is written share the progress as they share the time, about. */
+#define STASIS_SHARES      8u
+#define STASIS_SHARE_SCAN  1u
+#define STASIS_SHARE_WRITE (STASIS_SHARES - STASIS_SHARE_SCAN)
+
+/* Chunks first..end-1, STASIS_GRAIN or fewer; ranges are numbered from 0. */
+struct stasis_range {
+    uint64_t number;
+    uint64_t first;
+    uint64_t end;
+};
+
+/* Runs `work` over all chunks that are not known to be zero, and tells the progress meanwhile.
+ * STASIS_ERR_CANCELLED if it was answered by false, STASIS_ERR_NOMEM, or what `work` failed by. */
+int stasis_writer_run(struct stasis_writer *w, unsigned threads, unsigned share,
+                      int (*work)(struct stasis_writer *w, const struct stasis_range *range,
+                                  struct stasis_error *err),
+                      struct stasis_error *err);
+
+/* The same over all blocks of the index, whatever is in them; this has no share. */
+int stasis_writer_run_blocks(struct stasis_writer *w, uint64_t grain,
+                             int (*work)(void *w, uint64_t first, uint64_t end,
+                                         struct stasis_error *err),
+                             struct stasis_error *err);
+
+/* On the thread that saves, between two steps of its own: asks the progress. */
+int stasis_writer_tell(struct stasis_writer *w, struct stasis_error *err);
+
+/* On any thread, before each chunk or run: STASIS_ERR_CANCELLED once the save is given up. */
+int stasis_writer_check(const struct stasis_writer *w, struct stasis_error *err);
+
+/* scan.c: every chunk becomes RAW or ZERO. */
+int stasis_writer_scan(struct stasis_writer *w, struct stasis_error *err);
 
 /* Guest RAM of chunk i. */
 const uint8_t *stasis_writer_chunk(const struct stasis_writer *w, uint64_t i);
@@ -46,9 +86,10 @@ const uint8_t *stasis_writer_chunk(const struct stasis_writer *w, uint64_t i);
 int stasis_writer_put(struct stasis_snap_sink *sink, const void *bytes, size_t len, uint64_t offset,
                       struct stasis_error *err);
 
-/* pack.c: to be run over all chunks by a pool; w->pack.pos is then the end of the data. */
+/* pack.c: to be run over all chunks; w->pack.pos is then the end of the data. */
 void stasis_packer_init(struct stasis_writer *w);
 void stasis_packer_fini(struct stasis_writer *w);
-int stasis_packer_work(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err);
+int stasis_packer_work(struct stasis_writer *w, const struct stasis_range *range,
+                       struct stasis_error *err);
 
 #endif

@@ -24,6 +24,7 @@ class Sizes:
         self.clones = 3 if smoke else 50
         self.settle_s = 0.2 if smoke else 2.0
         self.state_rounds = 3 if smoke else 301
+        self.sparse_gib = (1, 2) if smoke else (16, 256)
 
 
 class Rig:

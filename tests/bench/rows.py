@@ -238,6 +238,26 @@ def save_zlib(rig):
                                 f"{packed:.1f} %, the rival's {rival_packed:.1f} %")
 
 
+def sparse(rig, verb, gib, *path):
+    """Medians of ours and of the rival, of memory that was hardly touched."""
+    pairs = str(min(SAVE_PAIRS, rig.pairs))
+    result = json.loads(rig.run([rig.program("bench-sparse"), verb, str(gib), pairs, *path]))
+    return [Sample(ns / 1e9 for ns in side) for side in zip(*result["pairs"])]
+
+
+def save_sparse(rig):
+    small, large = rig.sizes.sparse_gib
+    ours, pagemap = sparse(rig, "find", large)
+    limit(rig, f"find untouched memory, {large} GiB", 1e6 * ours.ms, 5, "/proc/self/pagemap",
+          1e6 * pagemap.ms, n=ours.n)
+    ours, bare = sparse(rig, "save", small, rig.path("sparse.snap"))
+    limit(rig, f"save, sync=full, 1 MiB of {small} GiB touched", 1e6 * ours.ms, 50,
+          "bare index, fsync", 1e6 * bare.ms, n=ours.n)
+    ours, bare = sparse(rig, "save", large, rig.path("sparse.snap"))
+    rig.report(f"save, sync=full, 1 MiB of {large} GiB touched", ours, bare, "bare index, fsync",
+               at_most=1.2)
+
+
 # ---- state ----
 
 def limit(rig, row, ns, most_ms, rival="", rival_ns=None, note="", n=1):
@@ -269,5 +289,8 @@ ROWS = {
     "answer-warm": answer_warm, "answer-cold": answer_cold, "answer-crowd": answer_crowd,
     "answer-clones": answer_clones, "floor": floor_main, "floor-small": floor_small,
     "floor-large": floor_large, "populate": populate, "huge-pages": huge_pages, "save": save,
-    "save-zlib": save_zlib, "state": state,
+    "save-sparse": save_sparse, "save-zlib": save_zlib, "state": state,
 }
+
+# Rows that the library alone is measured in.
+WITHOUT_KVM = {"save-sparse", "save-zlib"}

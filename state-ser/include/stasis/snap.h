@@ -49,9 +49,10 @@ STASIS_EXPORT void stasis_snap_set_records(struct stasis_snap *snap,
                                            struct stasis_records *records);
 
 /* Adds a range of guest RAM: `host` holds `size` bytes for guest physical address `gpa`, and must
- * stay there until the last save, and must not change during one. gpa and size are multiples of
- * STASIS_PAGE_SIZE; ranges do not overlap (STASIS_ERR_EXISTS) and are added in ascending order
- * (STASIS_ERR_ARG), at most STASIS_RAM_REGION_MAX of them (STASIS_ERR_FULL). */
+ * stay there until the last save, and must not change during one. It may be memory of any kind. A
+ * save does not touch pages of private anonymous memory that nobody touched before. gpa and size
+ * are multiples of STASIS_PAGE_SIZE; ranges do not overlap (STASIS_ERR_EXISTS) and are added in
+ * ascending order (STASIS_ERR_ARG), at most STASIS_RAM_REGION_MAX of them (STASIS_ERR_FULL). */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_add_ram(struct stasis_snap *snap, uint64_t gpa,
                                                         const void *host, uint64_t size,
                                                         struct stasis_error *err);
@@ -61,8 +62,10 @@ struct stasis_save_opts {
     unsigned threads;    /* 0: one per core */
     bool no_sync;        /* do not wait for the disk: a crash of the host may lose the file */
     unsigned zlib_level; /* 0: RAM is stored as it is; 1 (fast) to 12 (small): compressed */
-    /* Called from time to time on the caller's thread with bytes of RAM done and in all; false
-     * ends the save with STASIS_ERR_CANCELLED, and nothing is left of it. May be NULL. */
+    /* Called from time to time on the caller's thread with bytes of RAM done and in all, while RAM
+     * is searched for zeros as well as while it is written. False ends the save with
+     * STASIS_ERR_CANCELLED: no thread reads or writes another chunk, and nothing is left of the
+     * save. May be NULL. */
     bool (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *ctx;
 };

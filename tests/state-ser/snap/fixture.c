@@ -46,7 +46,8 @@ void built_add(struct built *built, uint64_t gpa, size_t size)
 {
     struct stasis_error err = {0};
     uint32_t r = built->region_count++;
-    void *ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *ram = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     assert_ptr_not_equal(ram, MAP_FAILED);
     built->gpa[r] = gpa;
@@ -214,6 +215,16 @@ void image_add_section(struct image *image, uint32_t type, size_t len)
     stasis_le32_put(header + STASIS_HDR_SECTION_COUNT, count + 1);
     stasis_le64_put(header + STASIS_HDR_FILE_LEN, image->len);
     image_reseal(image);
+}
+
+void image_wipe_identity(struct image *image)
+{
+    size_t headers[2] = {0, image_header(image)};
+
+    for (size_t i = 0; i < 2; i++) {
+        memset(image->bytes + headers[i] + STASIS_HDR_UUID, 0, 16 + 8);
+        memset(image->bytes + headers[i] + STASIS_HDR_CRC, 0, 4);
+    }
 }
 
 static void reseal_header(uint8_t *header)

@@ -55,6 +55,9 @@ uint64_t section_length(const uint8_t *entry);
 /* Appends an optional section of that type and length, behind all others of a file (no stream). */
 void image_add_section(struct image *image, uint32_t type, size_t len);
 
+/* Zeroes what is different in every save: UUID, time and the headers' CRCs. */
+void image_wipe_identity(struct image *image);
+
 /* Put the CRCs right after a change: of sections, then of both headers. */
 void image_reseal(struct image *image);
 

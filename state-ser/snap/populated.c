@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "populated.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "ram_io.h"
+#include "stasis/snap.h"
+
+#define RANGES_MAX  256  /* of one call of PAGEMAP_SCAN */
+#define ENTRIES_MAX 4096 /* of one read of pagemap: 16 MiB of memory */
+
+/* Bits of a pagemap entry: present, swapped out. */
+#define HOLDS (UINT64_C(3) << 62)
+
+struct visitor {
+    void (*found)(void *ctx, uintptr_t start, uintptr_t end);
+    void *ctx;
+};
+
+void stasis_populated_init(struct stasis_populated *populated, enum stasis_populated_by by,
+                           uintptr_t start, uintptr_t end)
+{
+    *populated = (struct stasis_populated){.by = by, .pagemap = -1};
+    /* Chunks count pages of 4 KiB, pagemap those of the host. */
+    if (by == STASIS_POPULATED_BY_NOTHING || sysconf(_SC_PAGESIZE) != STASIS_PAGE_SIZE ||
+        !stasis_mappings_read(&populated->mappings, start, end))
+        return;
+    populated->pagemap = stasis_io_open(AT_FDCWD, "/proc/self/pagemap", O_RDONLY, 0);
+    if (populated->pagemap < 0)
+        stasis_mappings_fini(&populated->mappings);
+}
+
+void stasis_populated_fini(struct stasis_populated *populated)
+{
+    stasis_io_close(populated->pagemap);
+    stasis_mappings_fini(&populated->mappings);
+}
+
+/* How far it came; not to the end only if the kernel cannot do it. */
+static uintptr_t scan(int pagemap, uintptr_t at, uintptr_t end, const struct visitor *visitor)
+{
+    struct stasis_page_range ranges[RANGES_MAX];
+
+    while (at < end) {
+        uint64_t stop = at;
+        int count = stasis_ram_io_scan_pagemap(pagemap, at, end, ranges, RANGES_MAX, &stop);
+
+        if (count < 0 || stop <= at)
+            break;
+        for (int i = 0; i < count; i++)
+            visitor->found(visitor->ctx, ranges[i].start, ranges[i].end);
+        at = stop;
+    }
+    return at;
+}
+
+/* Calls `found` for each run of entries, from that of the page at `at`, that hold something. */
+static void visit_entries(const uint64_t *entries, size_t count, uintptr_t at,
+                          const struct visitor *visitor)
+{
+    size_t i = 0;
+
+    while (i < count) {
+        size_t first;
+
+        while (i < count && !(entries[i] & HOLDS))
+            i++;
+        for (first = i; i < count && entries[i] & HOLDS; i++)
+            ;
+        if (i > first)
+            visitor->found(visitor->ctx, at + first * STASIS_PAGE_SIZE, at + i * STASIS_PAGE_SIZE);
+    }
+}
+
+/* How far it came, as scan(). */
+static uintptr_t read_entries(int pagemap, uintptr_t at, uintptr_t end,
+                              const struct visitor *visitor)
+{
+    uint64_t entries[ENTRIES_MAX];
+
+    while (at < end) {
+        size_t left = (end - at) / STASIS_PAGE_SIZE;
+        size_t len = (left < ENTRIES_MAX ? left : ENTRIES_MAX) * sizeof(entries[0]);
+        ssize_t n =
+            stasis_io_pread(pagemap, entries, len, at / STASIS_PAGE_SIZE * sizeof(entries[0]));
+
+        if (n < (ssize_t)sizeof(entries[0]))
+            break;
+        visit_entries(entries, (size_t)n / sizeof(entries[0]), at, visitor);
+        at += (size_t)n / sizeof(entries[0]) * STASIS_PAGE_SIZE;
+    }
+    return at;
+}
+
+/* Within one of the mappings. */
+static void find_here(const struct stasis_populated *populated, uintptr_t at, uintptr_t end,
+                      const struct visitor *visitor)
+{
+    if (populated->by == STASIS_POPULATED_BY_SCAN)
+        at = scan(populated->pagemap, at, end, visitor);
+    at = read_entries(populated->pagemap, at, end, visitor);
+    if (at < end)
+        visitor->found(visitor->ctx, at, end);
+}
+
+void stasis_populated_find(const struct stasis_populated *populated, uintptr_t start, uintptr_t end,
+                           void (*found)(void *ctx, uintptr_t start, uintptr_t end), void *ctx)
+{
+    const struct stasis_mappings *mappings = &populated->mappings;
+    const struct visitor visitor = {found, ctx};
+
+    for (size_t i = stasis_mappings_behind(mappings, start);
+         i < mappings->count && mappings->list[i].start < end; i++) {
+        struct stasis_mapping here = mappings->list[i];
+        uintptr_t stop = here.end < end ? here.end : end;
+
+        if (here.start > start) {
+            found(ctx, start, here.start);
+            start = here.start;
+        }
+        find_here(populated, start, stop, &visitor);
+        start = stop;
+    }
+    if (start < end)
+        found(ctx, start, end);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Which pages of this process's memory may hold something, without touching any: a page that was
+ * never written to costs no time and no page table. A page counts as empty only where that is
+ * proved; what is swapped out, of a file, shared, or yet to be loaded may hold something.
+ */
+#ifndef STASIS_SNAP_POPULATED_H
+#define STASIS_SNAP_POPULATED_H
+
+#include "mappings.h"
+
+/* How it is found out; where one is not to be had, the next one is taken. */
+enum stasis_populated_by {
+    STASIS_POPULATED_BY_SCAN = 0, /* PAGEMAP_SCAN, Linux 6.7: skips what has no page table */
+    STASIS_POPULATED_BY_PAGEMAP,  /* /proc/self/pagemap: 8 bytes a page, absent or not */
+    STASIS_POPULATED_BY_NOTHING,  /* every page may hold something */
+};
+
+struct stasis_populated {
+    enum stasis_populated_by by;
+    int pagemap;                     /* or -1: nothing is known */
+    struct stasis_mappings mappings; /* where an absent page is zero */
+};
+
+/* For memory within start..end-1; `by` at best. */
+void stasis_populated_init(struct stasis_populated *populated, enum stasis_populated_by by,
+                           uintptr_t start, uintptr_t end);
+void stasis_populated_fini(struct stasis_populated *populated);
+
+/* Calls `found` for the ranges of start..end-1 (whole pages) that may hold something, in ascending
+ * order. Many threads may do so at once. */
+void stasis_populated_find(const struct stasis_populated *populated, uintptr_t start, uintptr_t end,
+                           void (*found)(void *ctx, uintptr_t start, uintptr_t end), void *ctx);
+
+#endif

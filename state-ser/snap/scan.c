@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The search for RAM that is zero. First, block by block of the index, for pages that may hold
+ * something, without touching any: chunks that have such pages are marked ABSENT, their page mask
+ * says which. Then these pages are looked at, and the chunks become RAW or ZERO. Pages that were
+ * never written to are not touched: that would cost time, page tables and, where reading makes huge
+ * pages, memory.
+ */
+#include "chunk.h"
+#include "writer.h"
+
+/* Blocks that a thread takes at a time: 1 GiB of RAM, since a call for each block would take
+ * longer than the answer where nothing was touched. */
+#define MARK_GRAIN 32u
+
+/* ---- which pages may hold something ---- */
+
+struct marking {
+    struct stasis_writer *w;
+    const struct stasis_snap_region *region;
+    uintptr_t host; /* of the region */
+};
+
+/* Pages first..end-1 of chunk i. */
+static void mark_chunk(struct stasis_index *index, uint64_t i, unsigned first, unsigned end)
+{
+    struct stasis_snap_chunk chunk;
+
+    stasis_index_own(index, i);
+    chunk = stasis_index_get(index, i);
+    chunk.kind = STASIS_CHUNK_ABSENT;
+    chunk.page_mask |= (uint16_t)((1u << end) - (1u << first));
+    stasis_index_put(index, i, &chunk);
+}
+
+static void mark(void *ctx, uintptr_t start, uintptr_t end)
+{
+    const struct marking *marking = ctx;
+    uint64_t at = start - marking->host;
+    uint64_t stop = end - marking->host;
+
+    while (at < stop) {
+        uint64_t i = at / STASIS_CHUNK_SIZE;
+        uint64_t next = (i + 1) * STASIS_CHUNK_SIZE < stop ? (i + 1) * STASIS_CHUNK_SIZE : stop;
+
+        mark_chunk(&marking->w->index, marking->region->first_chunk + i,
+                   (unsigned)(at % STASIS_CHUNK_SIZE / STASIS_PAGE_SIZE),
+                   (unsigned)((next - 1) % STASIS_CHUNK_SIZE / STASIS_PAGE_SIZE) + 1);
+        at = next;
+    }
+}
+
+/* Chunks first..end-1 of one region. */
+static void mark_chunks(struct stasis_writer *w, uint64_t first, uint64_t end)
+{
+    uint32_t r = stasis_index_region_of(&w->index, first);
+    const struct stasis_snap_region *region = &w->index.regions[r];
+    struct marking marking = {w, region, (uintptr_t)w->snap->host[r]};
+    uint64_t len = (end - region->first_chunk) * STASIS_CHUNK_SIZE;
+    uintptr_t start = marking.host + (first - region->first_chunk) * STASIS_CHUNK_SIZE;
+    uintptr_t stop = marking.host + (len < region->size ? len : region->size);
+
+    if (marking.host % STASIS_PAGE_SIZE) /* its pages are not those of the guest */
+        mark(&marking, start, stop);
+    else
+        stasis_populated_find(&w->populated, start, stop, mark, &marking);
+}
+
+static int mark_blocks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+{
+    struct stasis_writer *w = ctx;
+    uint64_t stop = end * STASIS_INDEX_BLOCK;
+    uint64_t i = first * STASIS_INDEX_BLOCK;
+
+    if (stop > w->index.chunk_count)
+        stop = w->index.chunk_count;
+    while (i < stop) {
+        uint64_t region_end = stasis_index_region_end(&w->index, i);
+        uint64_t next = region_end < stop ? region_end : stop;
+
+        if (stasis_writer_check(w, err))
+            return STASIS_ERR_CANCELLED;
+        mark_chunks(w, i, next);
+        i = next;
+    }
+    return 0;
+}
+
+/* From the first byte of RAM to the last, wherever its regions lie. */
+static void init_populated(struct stasis_writer *w)
+{
+    uintptr_t start = UINTPTR_MAX;
+    uintptr_t end = 0;
+
+    for (uint32_t r = 0; r < w->index.region_count; r++) {
+        uintptr_t host = (uintptr_t)w->snap->host[r];
+
+        start = host < start ? host : start;
+        end = host + w->index.regions[r].size > end ? host + w->index.regions[r].size : end;
+    }
+    stasis_populated_init(&w->populated, w->snap->populated_by, start, end);
+}
+
+static int mark_all(struct stasis_writer *w, struct stasis_error *err)
+{
+    int rc;
+
+    init_populated(w);
+    rc = stasis_writer_run_blocks(w, MARK_GRAIN, mark_blocks, err);
+    stasis_populated_fini(&w->populated);
+    return rc;
+}
+
+/* ---- which of them do ---- */
+
+static int look(struct stasis_writer *w, const struct stasis_range *range, struct stasis_error *err)
+{
+    for (uint64_t i = range->first; i < range->end; i++) {
+        struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
+
+        if (chunk.kind == STASIS_CHUNK_ZERO)
+            continue;
+        if (stasis_writer_check(w, err))
+            return STASIS_ERR_CANCELLED;
+        chunk.page_mask = stasis_chunk_page_mask_among(stasis_writer_chunk(w, i), chunk.page_mask);
+        chunk.kind = chunk.page_mask ? STASIS_CHUNK_RAW : STASIS_CHUNK_ZERO;
+        chunk.stored_len = chunk.page_mask ? chunk.size : 0;
+        stasis_index_put(&w->index, i, &chunk);
+    }
+    return 0;
+}
+
+int stasis_writer_scan(struct stasis_writer *w, struct stasis_error *err)
+{
+    int rc = mark_all(w, err);
+
+    return rc ? rc : stasis_writer_run(w, w->opts.threads, STASIS_SHARE_SCAN, look, err);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Saves of guests that hardly touched their memory, without KVM: memory as a guest's, of which one
+ * MiB was written to.
+ *   bench-sparse find GIB PAIRS         which pages may hold something, by PAGEMAP_SCAN and by
+ * pagemap bench-sparse save GIB PAIRS FILE    a save with fsync, and a bare loop that makes,
+ * checksums, writes and syncs an index of the same length prints one JSON object: pairs of
+ * nanoseconds.
+ */
+#include <fcntl.h>
+#include <libdeflate.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "state-ser/snap/object.h"
+#include "vmm/base/clock.h"
+
+#define MIB ((size_t)1 << 20)
+
+static uint8_t *guest_memory(size_t size)
+{
+    uint8_t *ram = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (ram == MAP_FAILED)
+        return NULL;
+    (void)madvise(ram, size, MADV_HUGEPAGE);
+    for (size_t i = 0; i < MIB; i++)
+        ram[size / 2 + i] = (uint8_t)(i * 2654435761u >> 13 | 1);
+    return ram;
+}
+
+static void print_pair(unsigned turn, uint64_t ours, uint64_t theirs)
+{
+    if (turn) /* the first one warms up */
+        printf("%s[%llu, %llu]", turn > 1 ? ", " : "", (unsigned long long)ours,
+               (unsigned long long)theirs);
+}
+
+/* ---- finding pages ---- */
+
+static void count_bytes(void *ctx, uintptr_t start, uintptr_t end)
+{
+    *(uint64_t *)ctx += end - start;
+}
+
+static uint64_t find(const uint8_t *ram, size_t size, enum stasis_populated_by by,
+                     uint64_t *ret_bytes)
+{
+    uint64_t start = stasis_monotonic_ns();
+    struct stasis_populated populated;
+
+    *ret_bytes = 0;
+    stasis_populated_init(&populated, by, (uintptr_t)ram, (uintptr_t)ram + size);
+    if (populated.pagemap >= 0) /* else all of it may, which is told at once */
+        stasis_populated_find(&populated, (uintptr_t)ram, (uintptr_t)ram + size, count_bytes,
+                              ret_bytes);
+    stasis_populated_fini(&populated);
+    return stasis_monotonic_ns() - start;
+}
+
+static int measure_find(const uint8_t *ram, size_t size, unsigned pairs)
+{
+    uint64_t bytes = 0;
+
+    printf("{\"pairs\": [");
+    for (unsigned turn = 0; turn <= pairs; turn++) {
+        uint64_t ours = find(ram, size, STASIS_POPULATED_BY_SCAN, &bytes);
+        uint64_t theirs = find(ram, size, STASIS_POPULATED_BY_PAGEMAP, &bytes);
+
+        print_pair(turn, ours, theirs);
+    }
+    printf("], \"bytes\": %llu}\n", (unsigned long long)bytes);
+    return bytes ? 0 : -1;
+}
+
+/* ---- saving ---- */
+
+static int save(struct stasis_snap *snap, const char *path, uint64_t *ret_ns)
+{
+    uint64_t start = stasis_monotonic_ns();
+    struct stasis_error err;
+
+    if (stasis_snap_save(snap, path, NULL, NULL, &err)) {
+        fprintf(stderr, "bench-sparse: %s\n", err.msg);
+        return -1;
+    }
+    *ret_ns = stasis_monotonic_ns() - start;
+    (void)unlink(path);
+    return 0;
+}
+
+/* 24 bytes a chunk, of which the first says that the chunk is zero. */
+static int write_bare(const char *path, size_t size, uint64_t *ret_ns)
+{
+    uint64_t start = stasis_monotonic_ns();
+    size_t len = size / STASIS_CHUNK_SIZE * STASIS_INDEX_CHUNK_LEN;
+    uint8_t *index = calloc(1, len);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    size_t done = 0;
+    uint32_t crc;
+    int rc;
+
+    if (!index || fd < 0)
+        abort();
+    for (size_t at = 0; at < len; at += STASIS_INDEX_CHUNK_LEN)
+        index[at] = STASIS_CHUNK_ZERO;
+    crc = libdeflate_crc32(0, index, len);
+    while (done < len) {
+        ssize_t n = pwrite(fd, index + done, len - done, (off_t)(4096 + done));
+
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    rc = done < len || pwrite(fd, &crc, sizeof(crc), 0) != (ssize_t)sizeof(crc) || fsync(fd);
+    close(fd);
+    free(index);
+    *ret_ns = stasis_monotonic_ns() - start;
+    (void)unlink(path);
+    return rc ? -1 : 0;
+}
+
+static int measure_save(const uint8_t *ram, size_t size, unsigned pairs, const char *path)
+{
+    struct stasis_snap *snap = stasis_snap_new(STASIS_ARCH_X86_64);
+    struct stasis_error err;
+    int rc = snap ? stasis_snap_add_ram(snap, 0, ram, size, &err) : -1;
+    uint64_t ours, theirs;
+
+    printf("{\"pairs\": [");
+    for (unsigned turn = 0; !rc && turn <= pairs; turn++) {
+        rc = save(snap, path, &ours);
+        if (!rc)
+            rc = write_bare(path, size, &theirs);
+        if (!rc)
+            print_pair(turn, ours, theirs);
+    }
+    printf("]}\n");
+    stasis_snap_free(snap);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    size_t size = argc > 3 ? (size_t)strtoul(argv[2], NULL, 10) << 30 : 0;
+    unsigned pairs = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
+    uint8_t *ram = size ? guest_memory(size) : NULL;
+    int rc = 2;
+
+    if (!ram)
+        return 2;
+    if (argc == 4 && !strcmp(argv[1], "find"))
+        rc = measure_find(ram, size, pairs) ? 1 : 0;
+    else if (argc == 5 && !strcmp(argv[1], "save"))
+        rc = measure_save(ram, size, pairs, argv[4]) ? 1 : 0;
+    munmap(ram, size);
+    return rc;
+}
