@@ -43,7 +43,7 @@ snapshot-inspect verify guest.snap 2>&1 | cat # a terminal would be shown its pr
 step "Process 2 thaws it; when '$word 20' is out it is told to end"
 say_goodbye() {
     tries=0
-    until grep -q "^$word 21 " after || [ $tries -ge 600 ]; do
+    until grep -q "^$word 21 " after || [ $tries -ge 6000 ]; do
         sleep 0.1
         tries=$((tries + 1))
     done
@@ -55,8 +55,8 @@ say_goodbye | vmm --restore guest.snap | tee after
 step "Both processes' output as one"
 # The answer to our typing may stand anywhere behind that.
 cat before after | sed -n "1,/^$word 20 /p" | awk -v word="$word" -f "$payload/check_beats.awk"
-before_nonce=$(sed -n "s/^$word 9 .*\(nonce=[0-9a-f]*\).*/\1/p" before)
-after_nonce=$(sed -n "s/^$word 11 .*\(nonce=[0-9a-f]*\).*/\1/p" after)
+before_nonce=$(grep -o 'nonce=[0-9a-f]\{32\}' before | tail -n 1)
+after_nonce=$(grep -o 'nonce=[0-9a-f]\{32\}' after | tail -n 1)
 echo "before the freeze: $before_nonce"
 echo "after the thaw:    $after_nonce"
 [ -n "$before_nonce" ] && [ "$before_nonce" = "$after_nonce" ]
