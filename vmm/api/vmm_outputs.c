@@ -103,7 +103,7 @@ void stasis_vmm_outputs_close(struct stasis_vmm *vmm)
 }
 
 int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm, struct stasis_snap **ret_snap,
-                                struct stasis_error *err)
+                                    struct stasis_error *err)
 {
     const char *path = vmm->config->restore_path;
     int rc, fd;

@@ -12,6 +12,7 @@
 #define STASIS_VMM_ARCH_H
 
 #include "stasis/state.h"
+#include "vmm/arch/x86/clocks.h"
 #include "vmm/arch/x86/entry.h"
 #include "vmm/kvm/vcpu.h"
 
@@ -47,6 +48,10 @@ STASIS_MUST_CHECK int stasis_arch_vcpu_start(struct stasis_vcpu *vcpu,
 
 /* Lets a restore accept a TSC of another rate than the host's. */
 void stasis_arch_vcpu_allow_tsc(struct stasis_vcpu *vcpu, bool allow);
+
+/* Tells the guest's watchdogs that time went by without it; does nothing when it has no kvmclock.
+ * The vCPU is not running. */
+void stasis_arch_vcpu_resumes(const struct stasis_vcpu *vcpu);
 
 /* Where the vCPU is, for messages: " near RIP 0x1234", or nothing. `size` bytes at most. */
 void stasis_arch_vcpu_describe(const struct stasis_vcpu *vcpu, char *ret_text, size_t size);

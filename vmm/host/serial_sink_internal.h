@@ -28,9 +28,9 @@ struct stasis_serial_sink {
     struct stasis_serial_sink_stats stats;
     bool close_fd;
     struct stasis_output *output; /* whose fd is, or NULL */
-    size_t piece;                 /* stdio, polled: bytes that one write may hold without blocking */
-    uint64_t size;                /* file: limit, ring: bytes of data */
-    uint64_t total;               /* file: bytes in it, ring: bytes ever written */
+    size_t piece;   /* stdio, polled: bytes that one write may hold without blocking */
+    uint64_t size;  /* file: limit, ring: bytes of data */
+    uint64_t total; /* file: bytes in it, ring: bytes ever written */
 };
 
 /* Fills the bucket up to now_ns and says how many of `want` bytes it has tokens for. */

@@ -9,7 +9,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/snapshot/freeze.h"
 #include "vmm/snapshot/thaw_internal.h"
-#include "vmm/arch/x86/x86.h"
+#include "vmm/arch/arch.h"
 
 int stasis_clocks_elapsed(const struct stasis_records *records, enum stasis_clock_policy policy,
                           uint64_t *ret_elapsed_ns, struct stasis_error *err)
@@ -32,7 +32,7 @@ void stasis_clocks_advance(const struct stasis_schema *schema, void *state, uint
 }
 
 static int read_ticks(const struct stasis_records *records, uint32_t id,
-                      struct stasis_x86_ticks *ret_ticks, struct stasis_error *err)
+                      struct stasis_arch_ticks *ret_ticks, struct stasis_error *err)
 {
     struct stasis_x86_tsc_state rate;
     void *msrs = NULL;
@@ -56,7 +56,7 @@ static int read_ticks(const struct stasis_records *records, uint32_t id,
 int stasis_clocks_restore(struct stasis_machine *machine, const struct stasis_records *records,
                           struct stasis_error *err)
 {
-    struct stasis_x86_ticks *ticks = calloc(machine->vcpu_count, sizeof(*ticks));
+    struct stasis_arch_ticks *ticks = calloc(machine->vcpu_count, sizeof(*ticks));
     struct stasis_x86_clock_state frozen;
     int rc;
 
@@ -66,8 +66,8 @@ int stasis_clocks_restore(struct stasis_machine *machine, const struct stasis_re
     for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
         rc = read_ticks(records, i, &ticks[i], err);
     if (!rc)
-        rc = stasis_x86_clocks_restore(machine->vcpus, machine->vcpu_count, &frozen, ticks,
-                                       &machine->tsc_is_set, err);
+        rc = stasis_arch_clocks_restore(machine->vcpus, machine->vcpu_count, &frozen, ticks,
+                                        &machine->tsc_is_set, err);
     free(ticks);
     return rc ? stasis_wrap(err, rc, "restoring the guest's clocks") : 0;
 }

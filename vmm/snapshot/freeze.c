@@ -15,8 +15,8 @@
 #include <sys/utsname.h>
 
 #include "vmm/base/clock.h"
-#include "vmm/arch/x86/x86.h"
-#include "vmm/host/cpu_name.h"
+#include "vmm/arch/arch.h"
+#include "vmm/base/cpu_name.h"
 #include "vmm/snapshot/ram_failure.h"
 
 /* Adds one record, unless `rc` says that its state could not be read. */
@@ -40,7 +40,7 @@ static int add_vcpu(struct stasis_records *records, struct stasis_vcpu *vcpu,
         const struct stasis_arch_vcpu_record *part = stasis_arch_vcpu_save_order[i];
         void *state;
 
-        if (part == &stasis_x86_msrs_part) {
+        if (part->schema == &stasis_x86_msrs_schema) {
             rc = part->get(vcpu, ret_msrs, err);
             if (rc)
                 rc = stasis_wrap(err, rc, "saving %s %s", part->schema->type, instance);
@@ -93,7 +93,7 @@ static int add_msrs(struct stasis_records *records, struct stasis_machine *machi
     int rc = stasis_records_get(records, &stasis_x86_clock_schema, "kvmclock", &clock, err);
 
     if (!rc)
-        rc = stasis_x86_clocks_save(machine->vcpus, machine->vcpu_count, &clock, msrs, err);
+        rc = stasis_arch_clocks_save(machine->vcpus, machine->vcpu_count, &clock, msrs, err);
     for (uint32_t id = 0; !rc && id < machine->vcpu_count; id++) {
         snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
         rc = add(records, &stasis_x86_msrs_schema, instance, &msrs[id], 0, err);

@@ -135,7 +135,7 @@ static int restore(struct thaw *thaw, enum stasis_clock_policy policy, struct st
         rc = stasis_clocks_restore(machine, thaw->records, err);
     /* Just before the first run; EINVAL: the guest has no kvmclock (Firecracker #5494). */
     for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
-        (void)stasis_kvm_ioctl(machine->vcpus[i].fd, KVM_KVMCLOCK_CTRL, NULL);
+        stasis_arch_vcpu_resumes(&machine->vcpus[i]);
     return rc;
 }
 

@@ -41,7 +41,7 @@ STASIS_MUST_CHECK int stasis_clocks_elapsed(const struct stasis_records *records
  * operation of their own (machine/device.h). */
 void stasis_clocks_advance(const struct stasis_schema *schema, void *state, uint64_t ns);
 
-/* Sets the TSCs by kvmclock, which has been restored; see stasis_x86_clocks_restore(). */
+/* Sets the TSCs by kvmclock, which has been restored; see stasis_arch_clocks_restore(). */
 STASIS_MUST_CHECK int stasis_clocks_restore(struct stasis_machine *machine,
                                             const struct stasis_records *records,
                                             struct stasis_error *err);

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "stasis/output.h"
 #include "stasis/snap.h"
 
 /* Shared with the program in the child. */

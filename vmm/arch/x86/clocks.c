@@ -282,9 +282,9 @@ static int set_tsc(struct stasis_vcpu *vcpu, uint64_t host_tsc, uint64_t wanted,
 
 /* ---- all of them ---- */
 
-int stasis_x86_clocks_save(struct stasis_vcpu *vcpus, uint32_t count,
-                           const struct stasis_x86_clock_state *clock,
-                           struct stasis_x86_msrs_state *msrs, struct stasis_error *err)
+int stasis_arch_clocks_save(struct stasis_vcpu *vcpus, uint32_t count,
+                            const struct stasis_x86_clock_state *clock,
+                            struct stasis_x86_msrs_state *msrs, struct stasis_error *err)
 {
     int rc = 0;
 
@@ -301,7 +301,7 @@ int stasis_x86_clocks_save(struct stasis_vcpu *vcpus, uint32_t count,
 
 /* The deadline for a TSC that is ahead of what it should be: the guest sleeps as long as it was to,
  * at the rate that the TSC has now. 0 would disarm the timer. */
-static int move_deadline(struct stasis_vcpu *vcpu, const struct stasis_x86_ticks *ticks,
+static int move_deadline(struct stasis_vcpu *vcpu, const struct stasis_arch_ticks *ticks,
                          uint64_t tsc, int64_t ahead, uint64_t *ret_deadline,
                          struct stasis_error *err)
 {
@@ -319,7 +319,7 @@ static int move_deadline(struct stasis_vcpu *vcpu, const struct stasis_x86_ticks
 
 /* The TSC before its deadline (Firecracker #4099, #4666): KVM compares the two when the deadline is
  * written, and arms the timer. */
-static int restore_ticks(struct stasis_vcpu *vcpu, const struct stasis_x86_ticks *ticks,
+static int restore_ticks(struct stasis_vcpu *vcpu, const struct stasis_arch_ticks *ticks,
                          const struct stasis_x86_clock_state *now, int64_t passed_ns,
                          bool *tsc_is_set, struct stasis_error *err)
 {
@@ -340,10 +340,10 @@ static int restore_ticks(struct stasis_vcpu *vcpu, const struct stasis_x86_ticks
     return rc;
 }
 
-int stasis_x86_clocks_restore(struct stasis_vcpu *vcpus, uint32_t count,
-                              const struct stasis_x86_clock_state *frozen,
-                              const struct stasis_x86_ticks *ticks, bool *ret_tsc_is_set,
-                              struct stasis_error *err)
+int stasis_arch_clocks_restore(struct stasis_vcpu *vcpus, uint32_t count,
+                               const struct stasis_x86_clock_state *frozen,
+                               const struct stasis_arch_ticks *ticks, bool *ret_tsc_is_set,
+                               struct stasis_error *err)
 {
     struct stasis_x86_clock_state now;
     bool tsc_is_set = true;

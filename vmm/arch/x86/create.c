@@ -109,6 +109,12 @@ void stasis_arch_vcpu_allow_tsc(struct stasis_vcpu *vcpu, bool allow)
     stasis_x86_of(vcpu)->allow_tsc = allow;
 }
 
+/* EINVAL: the guest has no kvmclock (Firecracker #5494). */
+void stasis_arch_vcpu_resumes(const struct stasis_vcpu *vcpu)
+{
+    (void)stasis_kvm_ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, NULL);
+}
+
 void stasis_arch_vcpu_describe(const struct stasis_vcpu *vcpu, char *ret_text, size_t size)
 {
     struct kvm_regs regs;

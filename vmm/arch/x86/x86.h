@@ -34,19 +34,12 @@ extern const struct stasis_arch_vcpu_record stasis_x86_tsc_part;
 extern const struct stasis_arch_vcpu_record stasis_x86_xcrs_part;
 extern const struct stasis_arch_vcpu_record stasis_x86_xsave_part;
 
-#define STASIS_MSR_TSC          UINT32_C(0x10)
-#define STASIS_MSR_TSC_DEADLINE UINT32_C(0x6e0)
-
 /* One register. Read: one that this host does not have is 0. Written: STASIS_ERR_HOST names one
  * that refuses the value and does not hold it. */
 STASIS_MUST_CHECK int stasis_x86_msr_read(struct stasis_vcpu *vcpu, uint32_t index,
                                           uint64_t *ret_value, struct stasis_error *err);
 STASIS_MUST_CHECK int stasis_x86_msr_write(struct stasis_vcpu *vcpu, uint32_t index, uint64_t value,
                                            struct stasis_error *err);
-
-/* The value of a register among those saved; false: it is not among them. */
-bool stasis_x86_msr_find(const struct stasis_x86_msrs_state *msrs, uint32_t index,
-                         uint64_t *ret_value);
 
 /* ---- clocks.c ---- */
 
@@ -59,29 +52,6 @@ STASIS_MUST_CHECK int stasis_x86_clock_set(struct stasis_vm *vm, uint32_t chip, 
 /* What a vCPU's TSC shows when the host's shows host_tsc, a moment that is near. */
 STASIS_MUST_CHECK int stasis_x86_tsc_at(struct stasis_vcpu *vcpu, uint64_t host_tsc,
                                         uint64_t *ret_tsc, struct stasis_error *err);
-
-/* Changes the TSCs in msrs[], one for each vCPU, to what they showed when `clock` was read. */
-STASIS_MUST_CHECK int stasis_x86_clocks_save(struct stasis_vcpu *vcpus, uint32_t count,
-                                             const struct stasis_x86_clock_state *clock,
-                                             struct stasis_x86_msrs_state *msrs,
-                                             struct stasis_error *err);
-
-/* A vCPU's TSC at the moment of the freeze, and what is counted in it. */
-struct stasis_x86_ticks {
-    bool has_tsc, has_deadline;
-    uint64_t tsc;
-    uint64_t deadline; /* 0: not armed */
-    uint32_t khz;
-};
-
-/* Sets the TSCs to ticks[], one for each vCPU, plus what kvmclock has gone on by since `frozen`;
- * then their deadlines. After everything else of the vCPUs, and after kvmclock, which may have been
- * set ahead: the TSCs follow. *ret_tsc_is_set is false where KVM shows guests the host's TSC
- * whatever it is told: there the deadlines move along, so that timers fire when they should. */
-STASIS_MUST_CHECK int stasis_x86_clocks_restore(struct stasis_vcpu *vcpus, uint32_t count,
-                                                const struct stasis_x86_clock_state *frozen,
-                                                const struct stasis_x86_ticks *ticks,
-                                                bool *ret_tsc_is_set, struct stasis_error *err);
 
 /* The CPUID table of a new guest, by the board's CPU model: what KVM supports less what a snapshot
  * cannot hold ("host"), or a fixed minimum ("baseline") of the board's release; per-vCPU fields are

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/host/cpu_name.h"
+#include "vmm/base/cpu_name.h"
 
 /* As it stands in /proc/cpuinfo, or nothing where that names none. */
 static void name_is_that_of_cpuinfo(void **state)

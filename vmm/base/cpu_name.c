@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "vmm/host/cpu_name.h"
+#include "vmm/base/cpu_name.h"
 
 #include <stdio.h>
 #include <string.h>
