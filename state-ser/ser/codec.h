@@ -66,7 +66,9 @@ unsigned stasis_state_fit(const struct stasis_schema *schema, uint32_t version, 
                           stasis_lost_fn *lost, void *ctx);
 
 /* Reads the map at the cursor into *scratch (schema->size bytes; undefined on failure), takes it
- * to the schema's version and checks it. Of the record, type, instance and version are used.
+ * to the schema's version and checks it. Of the record, type, instance, version and foreign are
+ * used. Of a foreign one only what the record says is written, and nothing cleared: every field is
+ * in it, and a hostile schema may describe 4 MiB for each record of a few bytes.
  * STASIS_ERR_VERSION, or STASIS_ERR_CORRUPT with the place in words. */
 STASIS_MUST_CHECK int stasis_decode_fields(struct stasis_reader *reader,
                                            const struct stasis_record *record,

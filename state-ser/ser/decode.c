@@ -21,6 +21,7 @@ struct step {
 struct decoder {
     struct stasis_reader *reader;
     uint32_t version;
+    bool sparse;    /* what no field writes stays as it was found */
     uint64_t bound; /* of the field being read: its mask or maximum in that version */
     unsigned depth;
     struct step path[STASIS_SCHEMA_DEPTH_MAX + 1]; /* where we are, for the message */
@@ -69,8 +70,9 @@ static void decode_buf(struct decoder *decoder, const struct stasis_field *field
 
     if (len > decoder->bound) {
         refuse(decoder, "%zu bytes, at most %" PRIu64, len, decoder->bound);
-    } else if (len) {
-        memcpy(base + field->offset, bytes, len);
+    } else {
+        if (len)
+            memcpy(base + field->offset, bytes, len);
         stasis_field_set_count(field, base, (uint32_t)len);
     }
 }
@@ -85,7 +87,9 @@ static void decode_str(struct decoder *decoder, const struct stasis_field *field
     } else if (!stasis_utf8_valid(str, len)) {
         refuse(decoder, "not UTF-8, or with control characters");
     } else {
-        memset(base + field->offset, 0, (size_t)field->max + 1); /* a default may stand there */
+        if (!decoder->sparse)
+            memset(base + field->offset, 0, (size_t)field->max + 1); /* a default may stand there */
+        base[field->offset + len] = '\0';
         if (len)
             memcpy(base + field->offset, str, len);
     }
@@ -173,7 +177,7 @@ static void decode_members(struct decoder *decoder, const struct stasis_schema *
     }
 }
 
-/* Reads one map into *base, which is zero. */
+/* Reads one map into *base, which is zero, unless sparse. */
 static void decode_map(struct decoder *decoder, const struct stasis_schema *schema, uint8_t *base)
 {
     uint32_t want = stasis_schema_count(schema, decoder->version);
@@ -216,7 +220,8 @@ int stasis_decode_fields(struct stasis_reader *reader, const struct stasis_recor
                          const struct stasis_schema *schema, void *scratch,
                          struct stasis_error *err)
 {
-    struct decoder decoder = {.reader = reader, .version = record->version};
+    struct decoder decoder = {
+        .reader = reader, .version = record->version, .sparse = record->foreign};
     struct stasis_error inner;
 
     if (record->version > schema->version)
@@ -224,7 +229,8 @@ int stasis_decode_fields(struct stasis_reader *reader, const struct stasis_recor
                            "record %s %s has version %" PRIu32
                            ", this release reads up to %u: use a newer release",
                            record->type, record->instance, record->version, schema->version);
-    memset(scratch, 0, schema->size);
+    if (!record->foreign)
+        memset(scratch, 0, schema->size);
     decode_map(&decoder, schema, scratch);
     if (reader->fault) {
         int rc = fail_at_path(&decoder, record, err);

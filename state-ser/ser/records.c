@@ -167,6 +167,7 @@ int stasis_records_adopt(struct stasis_records *records, const struct stasis_sch
         scratch = malloc(schema->size);
         if (!scratch)
             return stasis_fail(err, STASIS_ERR_NOMEM, "record %s: out of memory", record->type);
+        record->foreign = true;
         record->foreign = agrees(record, schema, scratch);
         if (record->foreign)
             record->schema = schema;
@@ -270,6 +271,10 @@ int stasis_records_get(const struct stasis_records *set, const struct stasis_sch
         return stasis_fail(err, STASIS_ERR_NOT_FOUND, "there is no record %s%s%s", schema->type,
                            instance ? " " : "", instance ? instance : "");
     record = &set->entries[index]->record;
+    if (record->foreign && record->schema == schema) {
+        stasis_reader_init(&reader, record->fields, record->fields_len);
+        return stasis_decode_fields(&reader, record, schema, ret_state, err); /* it agrees */
+    }
     scratch = malloc(schema->size);
     if (!scratch)
         return stasis_fail(err, STASIS_ERR_NOMEM, "record %s: out of memory", schema->type);

@@ -21,7 +21,7 @@ FILES = [*(f"state-ser/ser/{name}.c" for name in (
     "state/schema.c", "state/field.c",
     "vmm/snapshot/thaw.c",
     *(f"vmm/arch/x86/{name}.c" for name in (
-        "chips", "cpuid", "events", "msrs", "regs", "xsave"))]
+        "chips", "cpuid", "cpuid_features", "events", "msrs", "regs", "xsave"))]
 
 def gcov(build):
     """{file: {line: (function, count, branches)}} over all objects that hold the file."""

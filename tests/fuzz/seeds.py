@@ -154,6 +154,49 @@ def tiny(stream):
     return seal(seal(made + full), len(made))
 
 
+def elf(*segments, entry=0x100004, elf_class=2):
+    """An ELF file of (type, address, content, length in memory)."""
+    at = 64 + 56 * len(segments)
+    headers, contents = b"", b""
+    for kind, address, content, length in segments:
+        headers += struct.pack("<IIQQQQQQ", kind, 7, at + len(contents), address, address,
+                               len(content), length, 0x1000)
+        contents += content
+    ident = b"\x7fELF" + bytes([elf_class, 1, 1]) + bytes(9)
+    return ident + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, entry, 64, 0, 0, 64, 56, len(segments),
+                               0, 0, 0) + headers + contents
+
+
+def bzimage(setup_sects=1, payload=1024):
+    """The smallest with a 64-bit entry, relocatable in steps of 64 KiB."""
+    head = bytearray((setup_sects + 1) * 512)
+    struct.pack_into("<BHIHHHH", head, 0x1f1, setup_sects, 0, payload // 16, 0, 0, 0, 0xaa55)
+    struct.pack_into("<BB4sH", head, 0x200, 0xeb, 0x6a, b"HdrS", 0x20f)
+    head[0x211] = 1
+    struct.pack_into("<IIBBHI", head, 0x22c, 0x7fffffff, 0x10000, 1, 0, 1, 2047)
+    struct.pack_into("<QI", head, 0x258, 0x200000, 0x100000)
+    return bytes(head) + b"4" * payload
+
+
+def kernels():
+    """Kernels of each kind, whole, cut, and of the kinds that are refused."""
+    code, data = (1, 0x100000, b"c" * 32, 32), (1, 0x200000, b"d" * 16, 0x1010)
+    note = struct.pack("<III4sI", 4, 4, 18, b"Xen", 0x100004)
+    multiboot = struct.pack("<III", 0x1badb002, 0, -0x1badb002 & 0xffffffff)
+    yield "elf", b"\0" + elf(code, data)
+    yield "elf-placed", b"\x10" + elf(code, data)
+    yield "elf-pvh", b"\0" + elf(code, (4, 0, note, 0))
+    yield "elf-pvh-beside", b"\0" + elf(code, (4, 0, note, 0), entry=0x100000)
+    yield "elf-32", b"\0" + elf(code, elf_class=1)
+    yield "multiboot", b"\0" + multiboot
+    yield "elf-multiboot", b"\0" + elf((1, 0x100000, multiboot, 64), entry=0x100000)
+    yield "bzimage", b"\0" + bzimage()
+    yield "bzimage-placed", b"\x13" + bzimage()
+    yield "bzimage-short", b"\0" + bzimage()[:-9]
+    yield "bzimage-cut", b"\0" + bzimage()[:-16]
+    yield "bzimage-setup", b"\0" + bzimage(setup_sects=4)
+
+
 def many(size):
     """An index of chunks that are all zero, and its surroundings: more of them than a block holds."""
     chunks = size // 65536
@@ -179,6 +222,8 @@ def main():
     folder, *paths = sys.argv[1:]
     put(folder, "index", "many", many(64 << 20))
     put(folder, "index", "few", many(64 << 20)[:44])
+    for name, data in kernels():
+        put(folder, "boot", name, data)
     for name, data in files():
         put(folder, "file", name, data)
     field = [7, "f", 1, 1, 1, 255, 0, 0, ""]

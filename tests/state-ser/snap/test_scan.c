@@ -440,7 +440,8 @@ static int make_swap(char *path, size_t size)
     uint32_t head[2] = {1, (uint32_t)(size / PAGE) - 1}; /* version, last page */
     int fd = mkstemp(path);
 
-    assert_true(fd >= 0);
+    if (fd < 0)
+        return -1;
     for (size_t at = 0; at < size; at += PAGE)
         assert_int_equal(pwrite(fd, page, PAGE, (off_t)at), (ssize_t)PAGE);
     assert_int_equal(pwrite(fd, head, sizeof(head), 1024), (ssize_t)sizeof(head));

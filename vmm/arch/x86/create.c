@@ -115,11 +115,21 @@ void stasis_arch_vcpu_resumes(const struct stasis_vcpu *vcpu)
     (void)stasis_kvm_ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, NULL);
 }
 
+/* KVM for AMD has reset a vCPU by the time it reports a triple fault: every guest would seem to
+ * have died where an x86 CPU starts (SDM 3A, 10.1.4). */
+static bool is_in_reset(const struct stasis_vcpu *vcpu, const struct kvm_regs *regs)
+{
+    struct kvm_sregs sregs;
+
+    return regs->rip == 0xfff0 && stasis_kvm_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) == 0 &&
+           sregs.cs.base == 0xffff0000;
+}
+
 void stasis_arch_vcpu_describe(const struct stasis_vcpu *vcpu, char *ret_text, size_t size)
 {
     struct kvm_regs regs;
 
-    if (stasis_kvm_ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0)
+    if (stasis_kvm_ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 || is_in_reset(vcpu, &regs))
         ret_text[0] = '\0';
     else
         snprintf(ret_text, size, " near RIP 0x%llx", regs.rip);
