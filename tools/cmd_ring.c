@@ -50,7 +50,8 @@ static int read_some(const struct ring *ring, void *buf, size_t len, int64_t off
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return stasis_fail_errno(err, STASIS_ERR_IO, "%s: cannot be read", ring->name);
+            return stasis_fail_errno(err, STASIS_ERR_READ, "%s: cannot be read (check the disk)",
+                                     ring->name);
         if (n == 0)
             break;
         done += (size_t)n;

@@ -39,8 +39,10 @@ int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_
     ssize_t n = stasis_io_pread(snap->fd, host, len, start.offset);
 
     if (n < 0)
-        return stasis_fail_errno(err, STASIS_ERR_IO, "%s: reading RAM at 0x%" PRIx64, snap->name,
-                                 start.gpa);
+        return stasis_fail_errno(err, STASIS_ERR_READ,
+                                 "%s: reading RAM at 0x%" PRIx64
+                                 " (check the disk, or use another copy)",
+                                 snap->name, start.gpa);
     for (uint64_t i = first; i < end; i++) {
         struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
         uint64_t at = chunk.offset - start.offset;
@@ -65,8 +67,10 @@ int stasis_snap_read_packed(const struct stasis_snap *snap, uint64_t index, uint
         goto out;
     n = stasis_io_pread(snap->fd, stored, chunk.stored_len, chunk.offset);
     if (n < 0)
-        rc = stasis_fail_errno(err, STASIS_ERR_IO, "%s: reading RAM at 0x%" PRIx64, snap->name,
-                               chunk.gpa);
+        rc = stasis_fail_errno(err, STASIS_ERR_READ,
+                               "%s: reading RAM at 0x%" PRIx64
+                               " (check the disk, or use another copy)",
+                               snap->name, chunk.gpa);
     else if ((size_t)n < chunk.stored_len)
         rc = damaged(snap, index, "the file has become shorter", err);
     else if (stasis_crc32(stored, chunk.stored_len) != chunk.crc)

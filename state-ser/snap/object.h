@@ -55,12 +55,16 @@ void stasis_snap_saved(struct stasis_snap *snap, const struct stasis_snap_writte
 int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save_opts *ret_opts,
                          struct stasis_error *err);
 
+/* Opens a snapshot, or another file of the user's, to be read. The caller closes *ret_fd.
+ * STASIS_ERR_NOT_FOUND, STASIS_ERR_READ. */
+int stasis_snap_open_file(const char *path, int *ret_fd, struct stasis_error *err);
+
 /* Copies what comes out of `fd`, which cannot seek, into an unlinked temporary file, no more than
  * the snapshot's own header allows. The caller closes *ret_fd. */
 int stasis_snap_spool(int fd, int *ret_fd, struct stasis_error *err);
 
 /* Reads bytes that must be there, and judges a section's length by the most that it may be.
- * STASIS_ERR_CORRUPT, STASIS_ERR_IO. */
+ * STASIS_ERR_CORRUPT, STASIS_ERR_READ. */
 int stasis_snap_read_exactly(int fd, void *buf, size_t len, uint64_t offset,
                              struct stasis_error *err);
 int stasis_snap_check_section(const struct stasis_section *section, const char *name, uint64_t max,

@@ -19,7 +19,9 @@ int stasis_snap_read_exactly(int fd, void *buf, size_t len, uint64_t offset,
     ssize_t n = stasis_io_pread(fd, buf, len, offset);
 
     if (n < 0)
-        return stasis_fail_errno(err, STASIS_ERR_IO, "reading %zu bytes at %" PRIu64, len, offset);
+        return stasis_fail_errno(
+            err, STASIS_ERR_READ,
+            "reading %zu bytes at %" PRIu64 " (check the disk, or use another copy)", len, offset);
     if ((size_t)n < len)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "truncated at %" PRIu64, offset + (uint64_t)n);
     return 0;
@@ -84,7 +86,7 @@ static int read_header(int fd, struct stasis_header *ret_header, struct stasis_e
     int rc;
 
     if (stasis_io_stat(fd, &st))
-        return stasis_fail_errno(err, STASIS_ERR_IO, "asking for its length");
+        return stasis_fail_errno(err, STASIS_ERR_READ, "asking for its length");
     file_len = (uint64_t)st.st_size;
     rc = read_leading(fd, file_len, leading, err);
     if (!rc)
@@ -194,7 +196,7 @@ static int seekable(int fd, int *ret_fd, struct stasis_error *err)
     struct stat st;
 
     if (stasis_io_stat(fd, &st))
-        return stasis_fail_errno(err, STASIS_ERR_IO, "asking what it is");
+        return stasis_fail_errno(err, STASIS_ERR_READ, "asking what it is");
     if (S_ISDIR(st.st_mode))
         return stasis_fail(err, STASIS_ERR_ARG, "it is a folder; name a snapshot file");
     if (!S_ISREG(st.st_mode))
@@ -229,15 +231,28 @@ int stasis_snap_open_fd(int fd, const char *name, const struct stasis_parse_opts
     return 0;
 }
 
+int stasis_snap_open_file(const char *path, int *ret_fd, struct stasis_error *err)
+{
+    int fd = stasis_io_open(AT_FDCWD, path, O_RDONLY | O_NOCTTY, 0);
+
+    if (fd < 0 && errno == ENOENT)
+        return stasis_fail_errno(err, STASIS_ERR_NOT_FOUND, "%s", path);
+    if (fd < 0)
+        return stasis_fail_errno(err, STASIS_ERR_READ,
+                                 "%s: opening it to read (check its permissions and the disk)",
+                                 path);
+    *ret_fd = fd;
+    return 0;
+}
+
 int stasis_snap_open(const char *path, const struct stasis_parse_opts *opts,
                      struct stasis_snap **ret_snap, struct stasis_error *err)
 {
-    int fd = stasis_io_open(AT_FDCWD, path, O_RDONLY, 0);
-    int rc;
+    int fd;
+    int rc = stasis_snap_open_file(path, &fd, err);
 
-    if (fd < 0)
-        return stasis_fail_errno(err, errno == ENOENT ? STASIS_ERR_NOT_FOUND : STASIS_ERR_IO, "%s",
-                                 path);
+    if (rc)
+        return rc;
     rc = stasis_snap_open_fd(fd, path, opts, ret_snap, err);
     stasis_io_close(fd);
     return rc;

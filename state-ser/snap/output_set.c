@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "object.h"
 #include "output.h"
 
 #define STREAMS 3
@@ -210,7 +211,7 @@ int stasis_outputs_add_input(struct stasis_outputs *outputs, int fd, const char 
     if (!outputs)
         return 0;
     if (stasis_io_stat(fd, &st))
-        return stasis_fail_errno(err, STASIS_ERR_IO, "asking what it is");
+        return stasis_fail_errno(err, STASIS_ERR_READ, "asking what it is");
     return add_input(outputs, &st, role, err);
 }
 
@@ -227,12 +228,11 @@ int stasis_outputs_add_input_path(struct stasis_outputs *outputs, const char *pa
 int stasis_outputs_open_input(struct stasis_outputs *outputs, const char *path, const char *role,
                               int *ret_fd, struct stasis_error *err)
 {
-    int fd = stasis_io_open(AT_FDCWD, path, O_RDONLY | O_NOCTTY, 0);
-    int rc;
+    int fd;
+    int rc = stasis_snap_open_file(path, &fd, err);
 
-    if (fd < 0)
-        return stasis_fail_errno(err, errno == ENOENT ? STASIS_ERR_NOT_FOUND : STASIS_ERR_IO, "%s",
-                                 path);
+    if (rc)
+        return rc;
     rc = stasis_outputs_add_input(outputs, fd, role, err);
     if (rc) {
         stasis_io_close(fd);

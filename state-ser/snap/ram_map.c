@@ -91,7 +91,9 @@ static int verify_gap(const struct stasis_ram *ram, const struct stasis_ram_piec
     ssize_t n = stasis_io_pread(ram->snap->fd, buf, chunk.size, offset);
 
     if (n < 0)
-        return stasis_fail_errno(err, STASIS_ERR_IO, "%s: reading RAM at 0x%" PRIx64,
+        return stasis_fail_errno(err, STASIS_ERR_READ,
+                                 "%s: reading RAM at 0x%" PRIx64
+                                 " (check the disk, or use another copy)",
                                  ram->snap->name, chunk.gpa);
     if ((uint64_t)n == chunk.size && stasis_chunk_is_zero(buf, chunk.size))
         return 0;

@@ -75,7 +75,8 @@ static int spool_header(int in, int out, uint64_t *ret_most, struct stasis_error
     int rc;
 
     if (n < 0)
-        return stasis_fail_errno(err, STASIS_ERR_IO, "reading the stream");
+        return stasis_fail_errno(err, STASIS_ERR_READ,
+                                 "reading the stream (check where it comes from)");
     if ((size_t)n < sizeof(bytes))
         return stasis_fail(err, STASIS_ERR_CORRUPT, "truncated: %zd bytes, a header has %u", n,
                            STASIS_HEADER_LEN);
@@ -100,7 +101,8 @@ static int spool_rest(int in, int out, uint64_t most, struct stasis_error *err)
     do {
         n = stasis_io_read(in, buf, STASIS_CHUNK_SIZE);
         if (n < 0)
-            rc = stasis_fail_errno(err, STASIS_ERR_IO, "reading the stream");
+            rc = stasis_fail_errno(err, STASIS_ERR_READ,
+                                   "reading the stream (check where it comes from)");
         else if ((uint64_t)n > most - pos)
             rc = stasis_fail(err, STASIS_ERR_CORRUPT,
                              "longer than its header allows: more than %" PRIu64 " bytes", most);

@@ -65,7 +65,9 @@ static int read_piece(const struct stasis_snap *snap, uint64_t pos, uint8_t *ret
     ssize_t n = stasis_io_pread(snap->fd, ret_bytes, len, pos);
 
     if (n < 0)
-        return stasis_fail_errno(err, STASIS_ERR_IO, "%s: reading at %" PRIu64, snap->name, pos);
+        return stasis_fail_errno(err, STASIS_ERR_READ,
+                                 "%s: reading at %" PRIu64 " (check the disk, or use another copy)",
+                                 snap->name, pos);
     if ((size_t)n < len)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "%s: the file has become shorter", snap->name);
     return 0;

@@ -98,6 +98,8 @@ static void numbers_are_pinned(void **state)
         {STASIS_ERR_FULL, -14, 1},
         {STASIS_ERR_CANCELLED, -15, 1},
         {STASIS_ERR_INTERNAL, -16, 1},
+        {STASIS_ERR_NO_SNAPSHOT, -17, 8},
+        {STASIS_ERR_READ, -18, 9},
     };
 
     (void)state;

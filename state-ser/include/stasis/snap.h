@@ -143,7 +143,8 @@ struct stasis_snap_chunk {
  * first. Checks length, header, every section's CRC, all state (canonical form, schemas) and every
  * invariant of the index, before anything is returned; RAM is verified when it is loaded.
  * STASIS_ERR_CORRUPT, STASIS_ERR_VERSION (a future format, feature or record; another architecture
- * is for the caller to refuse), STASIS_ERR_IO, STASIS_ERR_WRITE (no room to spool to),
+ * is for the caller to refuse), STASIS_ERR_READ (it cannot be read: permissions, the disk),
+ * STASIS_ERR_IO (no temporary file), STASIS_ERR_WRITE (no room to spool to),
  * STASIS_ERR_NOMEM, STASIS_ERR_NOT_FOUND (no such file), STASIS_ERR_ARG (a folder). `name` is for
  * messages. The descriptor stays the caller's, who may close it; a file is read from its start,
  * wherever the descriptor stands. opts (may be NULL) says which records are known. */

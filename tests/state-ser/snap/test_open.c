@@ -381,7 +381,7 @@ static void what_is_no_snapshot_file(void **state)
     assert_int_equal(stasis_snap_open("/tmp", NULL, &snap, &err), STASIS_ERR_ARG);
     assert_int_equal(stasis_snap_open("/dev/null", NULL, &snap, &err), STASIS_ERR_CORRUPT);
     assert_int_equal(stasis_snap_open("/dev/zero", NULL, &snap, &err), STASIS_ERR_CORRUPT);
-    assert_int_equal(stasis_snap_open_fd(-1, "closed", NULL, &snap, &err), STASIS_ERR_IO);
+    assert_int_equal(stasis_snap_open_fd(-1, "closed", NULL, &snap, &err), STASIS_ERR_READ);
     assert_null(snap);
 }
 
