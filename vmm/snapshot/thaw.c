@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/snapshot/thaw.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,6 +157,24 @@ static int build(const struct thaw *thaw, const struct stasis_board_state *board
     return rc;
 }
 
+/* What KVM calls invalid came out of a file whose checksums are right: it describes a machine that
+ * this host's KVM does not make, or nobody's. Want of memory and the like stay what they are. */
+static int judge_refusal(int rc, struct stasis_error *err)
+{
+    struct stasis_error own;
+
+    if (rc != STASIS_ERR_KVM || !err ||
+        (err->os_errno != EINVAL && err->os_errno != E2BIG && err->os_errno != ENXIO))
+        return rc;
+    own = *err;
+    stasis_fail(err, STASIS_ERR_HOST,
+                "%s: this host's KVM refuses what the snapshot says; thaw it on the host that "
+                "made it, and run snapshot-inspect verify if that refuses too",
+                own.msg);
+    err->os_errno = own.os_errno;
+    return STASIS_ERR_HOST;
+}
+
 int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
                 const struct stasis_thaw_options *options, const struct stasis_device_host *host,
                 struct stasis_error *err)
@@ -165,7 +184,7 @@ int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
     int rc = stasis_thaw_check_file(snap, &board, err);
 
     if (!rc)
-        rc = build(&thaw, &board, host, err);
+        rc = judge_refusal(build(&thaw, &board, host, err), err);
     if (rc == STASIS_ERR_EXISTS) { /* two devices at one address: no board of ours */
         rc = STASIS_ERR_CORRUPT;
         if (err)
@@ -177,7 +196,7 @@ int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
         stasis_arch_vcpu_allow_tsc(&machine->vcpus[i], options->allow_tsc);
     rc = load_ram(machine, snap, options, err); /* names the file itself */
     if (!rc) {
-        rc = restore(&thaw, options->clock, err);
+        rc = judge_refusal(restore(&thaw, options->clock, err), err);
         if (rc)
             rc = stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
     }
