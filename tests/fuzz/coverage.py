@@ -19,9 +19,9 @@ FILES = [*(f"state-ser/ser/{name}.c" for name in (
     "decode", "migrate", "parse", "reader", "records", "schema_parse", "steps", "unknown")),
     *(f"state-ser/snap/{name}.c" for name in ("header", "index", "index_read", "open")),
     "state/schema.c", "state/field.c",
-    "vmm/snapshot/thaw.c",
+    *(f"vmm/snapshot/{name}.c" for name in ("clocks", "thaw", "thaw_check")),
     *(f"vmm/arch/x86/{name}.c" for name in (
-        "chips", "cpuid", "cpuid_features", "events", "msrs", "regs", "xsave"))]
+        "chips", "clocks", "cpuid", "cpuid_features", "events", "msrs", "regs", "xsave"))]
 
 def gcov(build):
     """{file: {line: (function, count, branches)}} over all objects that hold the file."""

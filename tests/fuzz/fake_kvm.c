@@ -20,6 +20,8 @@ struct fake_kvm fake_kvm;
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __real_ioctl(int fd, unsigned long request, ...);
+/* With 64-bit file offsets glibc calls open() by another name. */
+int __wrap_open64(const char *path, int flags, ...) __attribute__((alias("__wrap_open")));
 int __wrap_ioctl(int fd, unsigned long request, ...);
 
 /* Something with a descriptor that can be mapped. */

@@ -23,7 +23,7 @@ look() {
         grep -vE "$exception" || true
 }
 
-files=$(find core state state-ser tools vmm -name '*.[ch]' | sort)
+files=$(find common core state state-ser tools vmm -name '*.[ch]' | sort)
 # Opening to read is the business of whoever reads.
 found=$(look "$calls" 'O_RDONLY|"re?"|/dev/(kvm|userfaultfd|null)|^state-ser/snap/io\.c:|^vmm/host/serial_sink_fd\.c:.*open\(name, O_WRONLY' $files)
 found2=$(look "$engine" '^state-ser/snap/(io\.[ch]|output[a-z_]*\.[ch]|stream\.c):|/dev/null|^vmm/host/terminal\.c:.*contrary = |^vmm/host/serial_sink_fd\.c:.*open\(name, O_WRONLY' $files)
