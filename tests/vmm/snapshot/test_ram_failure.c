@@ -245,6 +245,12 @@ static void *touch_for_ever(void *arg)
     return (void *)(uintptr_t) * (const volatile uint8_t *)arg;
 }
 
+static void end_process(void *ctx, const struct stasis_error *err)
+{
+    (void)ctx;
+    _exit(stasis_err_exit_status(err->code));
+}
+
 /* The handler meets the damaged chunk, and then hangs in a read. */
 static void hang_and_end(void)
 {
@@ -253,6 +259,7 @@ static void hang_and_end(void)
     (void)alarm(120);
     (void)signal(SIGBUS, park);
     watched.hang_at = scene.offset[BAD + 1];
+    stasis_ram_failure_on_fatal(end_process, NULL);
     attach(STASIS_RAM_LAZY, false);
     for (unsigned i = 0; i < 2; i++) {
         if (pthread_create(&threads[i], NULL, touch_for_ever,
