@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "tools/inspect.h"
-#include "tools/number.h"
+#include "common/number.h"
 #include "stasis/output.h"
 #include "tools/ram.h"
 

@@ -28,8 +28,4 @@ struct stasis_keyval {
 STASIS_MUST_CHECK int stasis_keyval_next(char **text, struct stasis_keyval *ret_item,
                                          struct stasis_error *err);
 
-/* Reads a whole number, decimal or 0x hexadecimal, with an optional suffix K, M or G (powers of
- * 1024) if `suffix`. False, *ret_number untouched, for anything else or more than 64 bits. */
-STASIS_MUST_CHECK bool stasis_keyval_number(const char *text, bool suffix, uint64_t *ret_number);
-
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/number.h"
 #include "vmm/api/keyval.h"
 
 /* Words are stored through an unsigned int. */
@@ -56,7 +57,7 @@ static bool level_of(const struct stasis_cli_key *key, const char *value, uint64
     *ret_level = key->min;
     if (word != 1 || !value[len])
         return word == 1;
-    return stasis_keyval_number(value + len + 1, false, ret_level) && *ret_level >= key->min &&
+    return stasis_number_read(value + len + 1, false, ret_level) && *ret_level >= key->min &&
            *ret_level <= key->max;
 }
 
@@ -75,7 +76,7 @@ static int set_value(struct parser *parser, const struct stasis_cli_key *key, co
         return stasis_cli_copy(value, at, parser->err);
     case STASIS_CLI_NUMBER:
     case STASIS_CLI_SIZE:
-        if (!stasis_keyval_number(value, key->kind == STASIS_CLI_SIZE, &number) ||
+        if (!stasis_number_read(value, key->kind == STASIS_CLI_SIZE, &number) ||
             number < key->min || number > key->max)
             break;
         *(uint64_t *)at = number;

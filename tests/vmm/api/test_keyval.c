@@ -80,83 +80,11 @@ static void refuses_malformed_items(void **state)
     }
 }
 
-static void reads_numbers(void **state)
-{
-    static const struct {
-        const char *text;
-        bool suffix;
-        uint64_t number;
-    } cases[] = {
-        {"0", false, 0},
-        {"256", false, 256},
-        {"007", false, 7},
-        {"0x1000000", false, 0x1000000},
-        {"0xfF", false, 255},
-        {"18446744073709551615", false, UINT64_MAX},
-        {"0xffffffffffffffff", false, UINT64_MAX},
-        {"64", true, 64},
-        {"1K", true, 1024},
-        {"3M", true, 3u << 20},
-        {"2G", true, UINT64_C(2) << 30},
-        {"0x10K", true, 16384},
-        {"17179869183G", true, UINT64_C(17179869183) << 30},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        uint64_t number;
-
-        assert_true(stasis_keyval_number(cases[i].text, cases[i].suffix, &number));
-        assert_true(number == cases[i].number);
-    }
-}
-
-static void refuses_what_is_no_number(void **state)
-{
-    static const struct {
-        const char *text;
-        bool suffix;
-    } cases[] = {
-        {"", true},
-        {"x", true},
-        {"0x", true},
-        {"-1", true},
-        {"+1", true},
-        {" 1", true},
-        {"1 ", true},
-        {"1.5", true},
-        {"1e3", true},
-        {"12a", true},
-        {"1K", false},
-        {"K", true},
-        {"1KB", true},
-        {"1k", true},
-        {"1KK", true},
-        {"0X10", true},
-        {"0xg", true},
-        {"1T", true},
-        {"18446744073709551616", true},
-        {"0x10000000000000000", true},
-        {"17179869184G", true},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        uint64_t number = 42;
-
-        if (stasis_keyval_number(cases[i].text, cases[i].suffix, &number))
-            fail_msg("taken: %s", cases[i].text);
-        assert_true(number == 42);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(splits_items),
         cmocka_unit_test(refuses_malformed_items),
-        cmocka_unit_test(reads_numbers),
-        cmocka_unit_test(refuses_what_is_no_number),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "tools/number.h"
+#include "common/number.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #define DIGITS "0123456789abcdef"
@@ -41,17 +40,26 @@ static int shift_of(const char *suffix)
     return unit && !suffix[1] ? 10 * (int)(unit - units + 1) : -1;
 }
 
-int stasis_number_parse(const char *text, uint64_t *ret_value, struct stasis_error *err)
+bool stasis_number_read(const char *text, bool suffix, uint64_t *ret_value)
 {
     bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
     const char *at = text + (hex ? 2 : 0);
     uint64_t value;
     int shift;
 
-    if (!digits(&at, hex ? 16 : 10, &value) || (shift = shift_of(at)) < 0 ||
-        value > UINT64_MAX >> shift)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "%.60s is not a number of 64 bits; write 4096, 0x1000 or 4K", text);
+    if (!digits(&at, hex ? 16 : 10, &value) || (*at && !suffix))
+        return false;
+    shift = shift_of(at);
+    if (shift < 0 || value > UINT64_MAX >> shift)
+        return false;
     *ret_value = value << shift;
-    return 0;
+    return true;
+}
+
+int stasis_number_parse(const char *text, uint64_t *ret_value, struct stasis_error *err)
+{
+    return stasis_number_read(text, true, ret_value)
+               ? 0
+               : stasis_fail(err, STASIS_ERR_ARG,
+                             "%.60s is not a number of 64 bits; write 4096, 0x1000 or 4K", text);
 }
