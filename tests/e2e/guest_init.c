@@ -228,13 +228,11 @@ static bool tsc_is_trusted(void)
 
 static void burst(const struct guest *guest, const char *arguments)
 {
-    unsigned number = 0;
-    unsigned count = 0;
-    if (sscanf(arguments, "%u %u", &number, &count) != 2) {
-        say(guest, "what? burst %s\n", arguments);
-    }
-    for (unsigned i = 0; i < count; i++) {
-        say(guest, "clock %u mono=%" PRIu64 " nonce=%s\n", number, monotonic_ns(), guest->nonce);
+    char *rest;
+    unsigned long number = strtoul(arguments, &rest, 10);
+    unsigned long count = strtoul(rest, NULL, 10);
+    for (unsigned long i = 0; i < count; i++) {
+        say(guest, "clock %lu mono=%" PRIu64 " nonce=%s\n", number, monotonic_ns(), guest->nonce);
         (void)tcdrain(guest->tty);
     }
 }
