@@ -189,7 +189,7 @@ int stasis_inspect_ring(const struct stasis_inspect_args *args, FILE *out, struc
     bool standard = !strcmp(file, "-");
     struct ring ring = {.name = standard ? "standard input" : file};
     FILE *spooled = NULL;
-    int fd;
+    int fd = -1;
     int rc = stasis_inspect_open_input(args->outputs, file, &fd, err);
 
     if (rc)

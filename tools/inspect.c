@@ -38,7 +38,7 @@ static int open_file(struct stasis_outputs *outputs, const char *file,
                      const struct stasis_parse_opts *opts, struct stasis_snap **ret_snap,
                      struct stasis_error *err)
 {
-    int fd;
+    int fd = -1;
     int rc = stasis_inspect_open_input(outputs, file, &fd, err);
 
     if (rc)

@@ -248,7 +248,7 @@ int stasis_snap_open_file(const char *path, int *ret_fd, struct stasis_error *er
 int stasis_snap_open(const char *path, const struct stasis_parse_opts *opts,
                      struct stasis_snap **ret_snap, struct stasis_error *err)
 {
-    int fd;
+    int fd = -1;
     int rc = stasis_snap_open_file(path, &fd, err);
 
     if (rc)

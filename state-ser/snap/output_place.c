@@ -101,7 +101,7 @@ static int step(struct stasis_place *place, bool *trusted, struct stasis_error *
 {
     char text[PATH_MAX];
     struct stat folder;
-    uid_t owner;
+    uid_t owner = (uid_t)-1; /* nobody */
     int rc = read_link(place, text, &owner, err);
 
     if (rc)

@@ -228,7 +228,7 @@ int stasis_outputs_add_input_path(struct stasis_outputs *outputs, const char *pa
 int stasis_outputs_open_input(struct stasis_outputs *outputs, const char *path, const char *role,
                               int *ret_fd, struct stasis_error *err)
 {
-    int fd;
+    int fd = -1;
     int rc = stasis_snap_open_file(path, &fd, err);
 
     if (rc)

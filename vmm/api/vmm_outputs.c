@@ -106,7 +106,8 @@ int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm, struct stasis_snap *
                                     struct stasis_error *err)
 {
     const char *path = vmm->config->restore_path;
-    int rc, fd;
+    int fd = -1;
+    int rc;
 
     if (!is_file(path))
         return stasis_snap_open_fd(STDIN_FILENO, "standard input", NULL, ret_snap, err);

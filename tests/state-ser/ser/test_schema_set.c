@@ -373,7 +373,8 @@ static void test_a_small_record_of_a_large_type(void **unused)
 
     (void)unused;
     state->count = 3;
-    memcpy(state->bytes, "abc", 3);
+    for (unsigned i = 0; i < 3; i++)
+        state->bytes[i] = (uint8_t)("abc"[i]);
     assert_int_equal(stasis_records_add(records, &schema, "a", state, NULL), 0);
     pack(records, &bytes, &len);
     set = parsed(bytes, len);

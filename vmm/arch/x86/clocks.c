@@ -226,7 +226,7 @@ static int read_ahead(struct stasis_vcpu *vcpu, uint64_t host_tsc, uint64_t want
 static int write_tsc(struct stasis_vcpu *vcpu, uint64_t host_tsc, uint64_t wanted,
                      struct stasis_error *err)
 {
-    struct stasis_x86_tsc_state rate;
+    struct stasis_x86_tsc_state rate = {.khz = 0};
     int64_t since, ahead = 0;
     uint64_t lead = 0;
     int rc = tsc_get(vcpu, &rate, err);
@@ -306,7 +306,7 @@ static int move_deadline(struct stasis_vcpu *vcpu, const struct stasis_arch_tick
                          struct stasis_error *err)
 {
     int64_t left = (int64_t)(ticks->deadline - tsc);
-    struct stasis_x86_tsc_state rate;
+    struct stasis_x86_tsc_state rate = {.khz = 0};
     int rc = tsc_get(vcpu, &rate, err);
 
     if (rc)

@@ -257,11 +257,14 @@ static const struct stasis_x86_cpuid_leaf_state baseline[] = {
 /* The board of 0.1.0 has the TSC-deadline timer too. */
 static void baseline_cpuid(const char *release, struct stasis_x86_cpuid_state *ret_cpuid)
 {
+    struct stasis_x86_cpuid_leaf_state *features;
+
     memset(ret_cpuid, 0, sizeof(*ret_cpuid));
     memcpy(ret_cpuid->leaves, baseline, sizeof(baseline));
     ret_cpuid->leaves_count = sizeof(baseline) / sizeof(baseline[0]);
-    if (!strcmp(release, "0.1.0"))
-        find_leaf(ret_cpuid, 1, 0)->ecx |= BIT(24);
+    features = find_leaf(ret_cpuid, 1, 0);
+    if (features && !strcmp(release, "0.1.0"))
+        features->ecx |= BIT(24);
 }
 
 int stasis_x86_cpuid_default(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
