@@ -64,7 +64,7 @@ struct scene {
 static void scene_init(struct scene *scene)
 {
     struct stasis_snap_chunk chunk;
-    struct stasis_snap *snap;
+    struct stasis_snap *snap = NULL;
     struct stasis_error err = {0};
     const char *folder = folder_make();
     uint64_t last;
@@ -125,7 +125,7 @@ static struct stasis_snap *snap_of(const struct rig *rig)
 
 static void assert_whole(const char *path)
 {
-    struct stasis_snap *snap;
+    struct stasis_snap *snap = NULL;
     struct stasis_error err = {0};
 
     if (stasis_snap_open(path, NULL, &snap, &err) || stasis_snap_verify(snap, 0, NULL, NULL, &err))
@@ -152,7 +152,7 @@ static void save_of_damaged(const struct scene *scene, enum stasis_ram_mode mode
 {
     const struct stasis_save_opts opts = {.size = sizeof(opts), .zlib_level = packed};
     struct stasis_error err = {0};
-    struct stasis_snap *snap;
+    struct stasis_snap *snap = NULL;
     struct rig rig;
 
     scene_attach(scene, &rig, mode, background);
@@ -169,7 +169,7 @@ static void stream_of_damaged(const struct scene *scene, enum stasis_ram_mode mo
 {
     int fd = open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
     struct stasis_error err = {0};
-    struct stasis_snap *snap;
+    struct stasis_snap *snap = NULL;
     struct stat st;
     struct rig rig;
 
@@ -247,7 +247,7 @@ static void cancelled_finish_leaves_all_as_it_was(void **state)
     struct stasis_save_opts opts = {
         .size = sizeof(opts), .threads = 1, .no_sync = true, .progress = give_up};
     struct stasis_error err = {0};
-    struct stasis_snap *snap;
+    struct stasis_snap *snap = NULL;
     struct scene scene;
     struct rig rig;
 
@@ -311,7 +311,7 @@ static void save_meets_no_background_work(void **state)
                                           .progress = watch_units,
                                           .ctx = &order};
     struct stasis_error err = {0};
-    struct stasis_snap *snap;
+    struct stasis_snap *snap = NULL;
     struct scene scene;
     struct rig rig;
 

@@ -5,10 +5,10 @@
 #include "vmm/kvm_guest.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vmm/base/fault_signals.h"
@@ -157,8 +157,10 @@ static uint64_t blocked_signals(const char *thread)
     snprintf(path, sizeof(path), "/proc/self/task/%s/status", thread);
     file = fopen(path, "re");
     assert_non_null(file);
-    while (fgets(line, sizeof(line), file))
-        (void)sscanf(line, "SigBlk: %" SCNx64, &mask);
+    while (fgets(line, sizeof(line), file)) {
+        if (!strncmp(line, "SigBlk:", 7))
+            mask = strtoull(line + 7, NULL, 16);
+    }
     fclose(file);
     return mask;
 }
@@ -178,7 +180,7 @@ static void vcpu_thread_takes_faults_and_no_users_signals(void)
     while ((entry = readdir(dir))) {
         uint64_t blocked;
 
-        if (entry->d_name[0] == '.' || atoi(entry->d_name) == getpid())
+        if (entry->d_name[0] == '.' || strtol(entry->d_name, NULL, 10) == getpid())
             continue;
         threads++;
         blocked = blocked_signals(entry->d_name);

@@ -46,7 +46,7 @@ static void damage(void)
 static void make_file(void)
 {
     struct stasis_error err = {0};
-    struct stasis_snap *snap;
+    struct stasis_snap *snap = NULL;
     struct built built;
 
     snprintf(scene.path, sizeof(scene.path), "%s/ram.snap", folder_make());
