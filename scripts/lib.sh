@@ -122,15 +122,16 @@ build_preset() {
 
 # fetch_kernel [META FOLDER]: unpacks Debian's cloud kernel, or another meta package's, into the
 # cache, once, and installs nothing. Sets KERNEL_RELEASE, KERNEL_IMAGE and KERNEL_MODULES.
+# shellcheck disable=SC2120
 fetch_kernel() {
     local meta=${1:-linux-image-cloud-amd64} folder=${2:-kernel} name
     find_kernel "$folder" && return 0
     mkdir -p "$STASIS_CACHE/$folder"
-    name=$(kernel_package_name $meta)
+    name=$(kernel_package_name "$meta")
     # Lists older than the archive name a package that is gone.
     if [ -z "$name" ] || ! kernel_download "$name" "$folder" 2>/dev/null; then
         apt_update
-        name=$(kernel_package_name $meta)
+        name=$(kernel_package_name "$meta")
         [ -n "$name" ] || die $STATUS_HOST "the package lists have no $meta"
         kernel_download "$name" "$folder" || die $STATUS_HOST "could not download $name"
     fi

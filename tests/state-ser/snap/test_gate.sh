@@ -25,7 +25,9 @@ look() {
 
 files=$(find common core state state-ser tools vmm -name '*.[ch]' | sort)
 # Opening to read is the business of whoever reads.
+# shellcheck disable=SC2086 # names of our own, without spaces
 found=$(look "$calls" 'O_RDONLY|"re?"|/dev/(kvm|userfaultfd|null)|^state-ser/snap/io\.c:|^vmm/host/serial_sink_fd\.c:.*open\(name, O_WRONLY' $files)
+# shellcheck disable=SC2086
 found2=$(look "$engine" '^state-ser/snap/(io\.[ch]|output[a-z_]*\.[ch]|stream\.c):|/dev/null|^vmm/host/terminal\.c:.*contrary = |^vmm/host/serial_sink_fd\.c:.*open\(name, O_WRONLY' $files)
 for lines in "$found" "$found2"; do
     if [ -n "$lines" ]; then
