@@ -19,25 +19,6 @@ struct visitor {
     void *ctx;
 };
 
-void stasis_populated_init(struct stasis_populated *populated, enum stasis_populated_by by,
-                           uintptr_t start, uintptr_t end)
-{
-    *populated = (struct stasis_populated){.by = by, .pagemap = -1};
-    /* Chunks count pages of 4 KiB, pagemap those of the host. */
-    if (by == STASIS_POPULATED_BY_NOTHING || sysconf(_SC_PAGESIZE) != STASIS_PAGE_SIZE ||
-        !stasis_mappings_read(&populated->mappings, start, end))
-        return;
-    populated->pagemap = stasis_io_open(AT_FDCWD, "/proc/self/pagemap", O_RDONLY, 0);
-    if (populated->pagemap < 0)
-        stasis_mappings_fini(&populated->mappings);
-}
-
-void stasis_populated_fini(struct stasis_populated *populated)
-{
-    stasis_io_close(populated->pagemap);
-    stasis_mappings_fini(&populated->mappings);
-}
-
 /* How far it came; not to the end only if the kernel cannot do it. */
 static uintptr_t scan(int pagemap, uintptr_t at, uintptr_t end, const struct visitor *visitor)
 {
@@ -103,6 +84,66 @@ static void find_here(const struct stasis_populated *populated, uintptr_t at, ui
     at = read_entries(populated->pagemap, at, end, visitor);
     if (at < end)
         visitor->found(visitor->ctx, at, end);
+}
+
+void stasis_populated_fini(struct stasis_populated *populated)
+{
+    stasis_io_close(populated->pagemap);
+    populated->pagemap = -1;
+    stasis_mappings_fini(&populated->mappings);
+}
+
+/* Every other page of the probe is written to: more than 64, since entries whose bytes are read in
+ * the wrong order look right where the page's frame number happens to have one of two bits. */
+#define PROBE_PAGES 256
+
+struct probe {
+    uintptr_t base;
+    unsigned right, wrong; /* pages that were found */
+};
+
+static void note_pages(void *ctx, uintptr_t start, uintptr_t end)
+{
+    struct probe *probe = ctx;
+
+    for (uintptr_t at = start; at < end; at += STASIS_PAGE_SIZE) {
+        if ((at - probe->base) / STASIS_PAGE_SIZE % 2)
+            probe->right++;
+        else
+            probe->wrong++;
+    }
+}
+
+/* Whether /proc speaks of this process's addresses, and in its byte order: under a user-mode
+ * emulator (qemu-user) it shows the emulator's. Memory that is called empty by mistake would be
+ * lost. */
+static bool tells_the_truth(const struct stasis_populated *populated)
+{
+    const size_t len = (size_t)PROBE_PAGES * STASIS_PAGE_SIZE;
+    uint8_t *pages = stasis_ram_io_small_pages(len);
+    struct probe probe = {.base = (uintptr_t)pages};
+    const struct visitor visitor = {note_pages, &probe};
+
+    if (!pages)
+        return false;
+    for (size_t i = 1; i < PROBE_PAGES; i += 2)
+        *(volatile uint8_t *)(pages + i * STASIS_PAGE_SIZE) = 1;
+    find_here(populated, probe.base, probe.base + len, &visitor);
+    stasis_ram_io_scratch_free(pages, len);
+    return probe.right == PROBE_PAGES / 2 && !probe.wrong;
+}
+
+void stasis_populated_init(struct stasis_populated *populated, enum stasis_populated_by by,
+                           uintptr_t start, uintptr_t end)
+{
+    *populated = (struct stasis_populated){.by = by, .pagemap = -1};
+    /* Chunks count pages of 4 KiB, pagemap those of the host. */
+    if (by == STASIS_POPULATED_BY_NOTHING || sysconf(_SC_PAGESIZE) != STASIS_PAGE_SIZE ||
+        !stasis_mappings_read(&populated->mappings, start, end))
+        return;
+    populated->pagemap = stasis_io_open(AT_FDCWD, "/proc/self/pagemap", O_RDONLY, 0);
+    if (populated->pagemap < 0 || !tells_the_truth(populated))
+        stasis_populated_fini(populated);
 }
 
 void stasis_populated_find(const struct stasis_populated *populated, uintptr_t start, uintptr_t end,

@@ -101,6 +101,16 @@ void stasis_ram_io_scratch_zero(uint8_t *scratch, size_t len)
     (void)madvise(scratch, len, MADV_DONTNEED);
 }
 
+uint8_t *stasis_ram_io_small_pages(size_t len)
+{
+    uint8_t *pages = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (pages == MAP_FAILED)
+        return NULL;
+    (void)madvise(pages, len, MADV_NOHUGEPAGE);
+    return pages;
+}
+
 void stasis_ram_io_forbid(uint8_t *host, size_t len)
 {
     (void)mprotect(host, len, PROT_NONE);

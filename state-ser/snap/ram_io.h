@@ -28,6 +28,9 @@ uint8_t *stasis_ram_io_scratch(size_t len);
 void stasis_ram_io_scratch_free(uint8_t *scratch, size_t len);
 void stasis_ram_io_scratch_zero(uint8_t *scratch, size_t len);
 
+/* Fresh private memory without huge pages; freed by scratch_free. NULL. */
+uint8_t *stasis_ram_io_small_pages(size_t len);
+
 /* Nobody may touch it; cannot fail on memory that is mapped. */
 void stasis_ram_io_forbid(uint8_t *host, size_t len);
 
