@@ -343,7 +343,7 @@ static void trouble(void **state)
     image_fini(&image);
     setup.in = open(in_folder("a.snap"), O_WRONLY | O_CLOEXEC); /* which we cannot read */
     run_inspect(&run, &setup, "diff", in_folder("a.snap"), "-", NULL);
-    assert_ended(&run, 5, "standard input: reading ");
+    assert_ended(&run, 9, "standard input: reading ");
     close(setup.in);
     setup.in = open(in_folder("a.snap"), O_RDONLY | O_CLOEXEC);
     run_inspect(&run, &setup, "diff", in_folder("same.snap"), "-", NULL);
