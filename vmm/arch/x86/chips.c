@@ -7,14 +7,6 @@
 #include "stasis/field.h"
 #include "vmm/arch/x86/x86.h"
 
-/* Lists that name their fields as KVM does copy themselves; a width that differs does not
- * compile. */
-#define COPY(name)                                                                                 \
-    do {                                                                                           \
-        _Static_assert(sizeof(to->name) == sizeof(from->name), #name " differs in width");         \
-        to->name = from->name;                                                                     \
-    } while (0);
-
 /* ---- local APIC: the row with id N is the register at (N - 1) * 0x10 ---- */
 
 static size_t lapic_offset(const struct stasis_field *field)
@@ -66,7 +58,7 @@ static int pic_get(struct stasis_vm *vm, uint32_t chip, void *ret_state, struct 
 
     if (rc)
         return rc;
-#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#define STASIS_INT(id, type, name, since, def, mask, doc) STASIS_X86_COPY(name)
 #include "stasis/state/x86_pic.def"
 #undef STASIS_INT
     return 0;
@@ -78,7 +70,7 @@ static int pic_set(struct stasis_vm *vm, uint32_t chip, const void *state, struc
     struct kvm_irqchip irqchip = {.chip_id = chip};
     struct kvm_pic_state *to = &irqchip.chip.pic;
 
-#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#define STASIS_INT(id, type, name, since, def, mask, doc) STASIS_X86_COPY(name)
 #include "stasis/state/x86_pic.def"
 #undef STASIS_INT
     return STASIS_KVM(vm->fd, KVM_SET_IRQCHIP, &irqchip, err);
@@ -96,10 +88,10 @@ static int ioapic_get(struct stasis_vm *vm, uint32_t chip, void *ret_state,
 
     if (rc)
         return rc;
-    COPY(base_address)
-    COPY(ioregsel)
-    COPY(id)
-    COPY(irr)
+    STASIS_X86_COPY(base_address)
+    STASIS_X86_COPY(ioregsel)
+    STASIS_X86_COPY(id)
+    STASIS_X86_COPY(irr)
     _Static_assert(sizeof(to->redirtbl) == sizeof(from->redirtbl), "pins differ in number");
     for (int i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
         to->redirtbl[i] = from->redirtbl[i].bits;
@@ -113,10 +105,10 @@ static int ioapic_set(struct stasis_vm *vm, uint32_t chip, const void *state,
     struct kvm_irqchip irqchip = {.chip_id = chip};
     struct kvm_ioapic_state *to = &irqchip.chip.ioapic;
 
-    COPY(base_address)
-    COPY(ioregsel)
-    COPY(id)
-    COPY(irr)
+    STASIS_X86_COPY(base_address)
+    STASIS_X86_COPY(ioregsel)
+    STASIS_X86_COPY(id)
+    STASIS_X86_COPY(irr)
     for (int i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
         to->redirtbl[i].bits = from->redirtbl[i];
     return STASIS_KVM(vm->fd, KVM_SET_IRQCHIP, &irqchip, err);
@@ -127,7 +119,7 @@ static int ioapic_set(struct stasis_vm *vm, uint32_t chip, const void *state,
 static void channel_get(struct stasis_x86_pit_channel_state *to,
                         const struct kvm_pit_channel_state *from)
 {
-#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#define STASIS_INT(id, type, name, since, def, mask, doc) STASIS_X86_COPY(name)
 #include "stasis/state/x86_pit_channel.def"
 #undef STASIS_INT
 }
@@ -136,7 +128,7 @@ static void channel_get(struct stasis_x86_pit_channel_state *to,
 static void channel_set(struct kvm_pit_channel_state *to,
                         const struct stasis_x86_pit_channel_state *from)
 {
-#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#define STASIS_INT(id, type, name, since, def, mask, doc) STASIS_X86_COPY(name)
 #include "stasis/state/x86_pit_channel.def"
 #undef STASIS_INT
 }

@@ -8,12 +8,6 @@
 
 #include "vmm/arch/x86/x86.h"
 
-#define COPY(name)                                                                                 \
-    do {                                                                                           \
-        _Static_assert(sizeof(to->name) == sizeof(from->name), #name " differs in width");         \
-        to->name = from->name;                                                                     \
-    } while (0);
-
 /* ---- general registers ---- */
 
 static int regs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
@@ -24,7 +18,7 @@ static int regs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
 
     if (rc)
         return rc;
-#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#define STASIS_INT(id, type, name, since, def, mask, doc) STASIS_X86_COPY(name)
 #include "stasis/state/x86_regs.def"
 #undef STASIS_INT
     return 0;
@@ -35,7 +29,7 @@ static int regs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_e
     const struct stasis_x86_regs_state *from = state;
     struct kvm_regs regs, *to = &regs;
 
-#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#define STASIS_INT(id, type, name, since, def, mask, doc) STASIS_X86_COPY(name)
 #include "stasis/state/x86_regs.def"
 #undef STASIS_INT
     return STASIS_KVM(vcpu->fd, KVM_SET_REGS, to, err);
@@ -48,7 +42,7 @@ const struct stasis_arch_vcpu_record stasis_x86_regs_part = {
 
 static void segment_get(struct stasis_x86_segment_state *to, const struct kvm_segment *from)
 {
-#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#define STASIS_INT(id, type, name, since, def, mask, doc) STASIS_X86_COPY(name)
 #include "stasis/state/x86_segment.def"
 #undef STASIS_INT
 }
@@ -56,22 +50,22 @@ static void segment_get(struct stasis_x86_segment_state *to, const struct kvm_se
 static void segment_set(struct kvm_segment *to, const struct stasis_x86_segment_state *from)
 {
     memset(to, 0, sizeof(*to));
-#define STASIS_INT(id, type, name, since, def, mask, doc) COPY(name)
+#define STASIS_INT(id, type, name, since, def, mask, doc) STASIS_X86_COPY(name)
 #include "stasis/state/x86_segment.def"
 #undef STASIS_INT
 }
 
 static void dtable_get(struct stasis_x86_dtable_state *to, const struct kvm_dtable *from)
 {
-    COPY(base)
-    COPY(limit)
+    STASIS_X86_COPY(base)
+    STASIS_X86_COPY(limit)
 }
 
 static void dtable_set(struct kvm_dtable *to, const struct stasis_x86_dtable_state *from)
 {
     memset(to, 0, sizeof(*to));
-    COPY(base)
-    COPY(limit)
+    STASIS_X86_COPY(base)
+    STASIS_X86_COPY(limit)
 }
 
 /* kvm_sregs and kvm_sregs2 share these members. */
@@ -84,8 +78,8 @@ static void dtable_set(struct kvm_dtable *to, const struct stasis_x86_dtable_sta
 #define SET_SEGMENT(name) segment_set(&to->name, &from->name);
 #define SET_DTABLE(name)  dtable_set(&to->name, &from->name);
 
-#define GET_COMMON SEGMENTS(GET_SEGMENT) DTABLES(GET_DTABLE) CONTROLS(COPY)
-#define SET_COMMON SEGMENTS(SET_SEGMENT) DTABLES(SET_DTABLE) CONTROLS(COPY)
+#define GET_COMMON SEGMENTS(GET_SEGMENT) DTABLES(GET_DTABLE) CONTROLS(STASIS_X86_COPY)
+#define SET_COMMON SEGMENTS(SET_SEGMENT) DTABLES(SET_DTABLE) CONTROLS(STASIS_X86_COPY)
 
 /* SREGS2 carries the PDPTRs of a PAE guest, which SREGS would reload from memory. */
 static int sregs2_get(struct stasis_vcpu *vcpu, struct stasis_x86_sregs_state *to,
@@ -197,8 +191,8 @@ static int debugregs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasi
     if (rc)
         return rc;
     memcpy(to->db, from->db, sizeof(to->db));
-    COPY(dr6)
-    COPY(dr7)
+    STASIS_X86_COPY(dr6)
+    STASIS_X86_COPY(dr7)
     return 0;
 }
 
@@ -208,8 +202,8 @@ static int debugregs_set(struct stasis_vcpu *vcpu, const void *state, struct sta
     struct kvm_debugregs regs = {.flags = 0}, *to = &regs;
 
     memcpy(to->db, from->db, sizeof(to->db));
-    COPY(dr6)
-    COPY(dr7)
+    STASIS_X86_COPY(dr6)
+    STASIS_X86_COPY(dr7)
     return STASIS_KVM(vcpu->fd, KVM_SET_DEBUGREGS, to, err);
 }
 

@@ -22,6 +22,14 @@ static inline struct stasis_x86_vcpu *stasis_x86_of(const struct stasis_vcpu *vc
     return vcpu->arch;
 }
 
+/* Copies a field from *from to *to. Lists that name their fields as KVM does copy themselves; a
+ * width that differs does not compile. */
+#define STASIS_X86_COPY(name)                                                                      \
+    do {                                                                                           \
+        _Static_assert(sizeof(to->name) == sizeof(from->name), #name " differs in width");         \
+        to->name = from->name;                                                                     \
+    } while (0);
+
 extern const struct stasis_arch_vcpu_record stasis_x86_cpuid_part;
 extern const struct stasis_arch_vcpu_record stasis_x86_debugregs_part;
 extern const struct stasis_arch_vcpu_record stasis_x86_events_part;
