@@ -93,7 +93,7 @@ static void assert_before(unsigned long a, unsigned long b)
     FUZZ_ASSERT(last == SIZE_MAX || first == SIZE_MAX || last < first);
 }
 
-/* The order of docs/architecture.md, and of x86_order.c. */
+/* The order of docs/architecture.md, and of arch/x86/order.c. */
 static void check_order(void)
 {
     assert_before(KVM_CREATE_IRQCHIP, KVM_CREATE_VCPU);

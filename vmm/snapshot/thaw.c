@@ -134,7 +134,7 @@ static int restore(struct thaw *thaw, enum stasis_clock_policy policy, struct st
         rc = restore_devices(thaw, err);
     if (!rc)
         rc = stasis_clocks_restore(machine, thaw->records, err);
-    /* Just before the first run; EINVAL: the guest has no kvmclock (Firecracker #5494). */
+    /* Just before the first run. */
     for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
         stasis_arch_vcpu_resumes(&machine->vcpus[i]);
     return rc;

@@ -2,7 +2,7 @@
  *
  * Timers of the local APIC over a freeze: the halted vCPU whose next tick is all that will ever
  * wake it. The inverse tests restore in a wrong order, by hand, and lose the tick: they show that
- * the order of x86_order.c is needed, and that the tests would notice.
+ * the order of arch/x86/order.c is needed, and that the tests would notice.
  */
 #include "vmm/kvm_guest.h"
 
