@@ -150,8 +150,9 @@ static void sample_vcpus(struct kvm_guest *guest)
             snprintf(sample->instance, sizeof(sample->instance), "cpu%u", cpu);
             sample->state = calloc(1, sample->schema->size);
             stasis_state_init(sample->schema, sample->state);
-            kvm_ok(stasis_arch_vcpu_save_order[i]->get(&guest->machine.vcpus[0], sample->state, &err),
-                   &err);
+            kvm_ok(
+                stasis_arch_vcpu_save_order[i]->get(&guest->machine.vcpus[0], sample->state, &err),
+                &err);
         }
     }
 }

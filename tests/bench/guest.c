@@ -57,7 +57,8 @@ void bench_guest_type(struct kvm_guest *guest, uint8_t byte)
 {
     pthread_mutex_lock(&guest->machine.lock);
     guest->out_len = 0;
-    stasis_device_serial_input(stasis_device_find(&guest->machine.devices, &stasis_serial_schema, "com1"), &byte, 1);
+    stasis_device_serial_input(
+        stasis_device_find(&guest->machine.devices, &stasis_serial_schema, "com1"), &byte, 1);
     pthread_mutex_unlock(&guest->machine.lock);
     kvm_wait(output(guest));
 }
