@@ -113,10 +113,8 @@ static void check_order(void)
 
 /* ---- the devices, as they were restored ---- */
 
-static size_t serial_tx(void *ctx, const struct stasis_device *from, const uint8_t *bytes,
-                        size_t len)
+static size_t serial_tx(void *ctx, const uint8_t *bytes, size_t len)
 {
-    (void)from;
     (void)ctx;
     (void)bytes;
     return len / 2;
@@ -176,8 +174,10 @@ static void use(struct stasis_machine *machine)
 /* Whether the guest is there. */
 static bool thaw(struct stasis_snap *snap, unsigned options)
 {
-    static const struct stasis_device_host host = {
-        .serial_tx = serial_tx, .serial_rx_ready = nothing, .rtc_now_ns = now_ns, .rtc_arm = arm};
+    static const struct stasis_device_host host = {.serial_out = {serial_tx, NULL},
+                                                   .serial_rx_ready = nothing,
+                                                   .rtc_now_ns = now_ns,
+                                                   .rtc_arm = arm};
     static struct stasis_machine machine;
     const struct stasis_thaw_options thaw_options = {
         .clock = options & OPTION_ADVANCE ? STASIS_CLOCK_ADVANCE : STASIS_CLOCK_CONTINUE,

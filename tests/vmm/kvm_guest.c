@@ -96,11 +96,10 @@ void kvm_ok_at(int rc, const struct stasis_error *err, const char *file, int lin
 
 /* ---- what the devices see of the outside ---- */
 
-static size_t host_tx(void *ctx, const struct stasis_device *from, const uint8_t *bytes, size_t len)
+static size_t host_tx(void *ctx, const uint8_t *bytes, size_t len)
 {
     struct kvm_guest *guest = ctx;
 
-    (void)from;
     if (guest->sink_blocked || len > sizeof(guest->out) - guest->out_len)
         return 0;
     memcpy(guest->out + guest->out_len, bytes, len);
@@ -146,7 +145,7 @@ void kvm_guest_host(struct kvm_guest *guest)
     memset(guest, 0, sizeof(*guest));
     guest->sink_blocked = blocked;
     guest->host = (struct stasis_device_host){.ctx = guest,
-                                              .serial_tx = host_tx,
+                                              .serial_out = {host_tx, guest},
                                               .serial_rx_ready = host_rx_ready,
                                               .rtc_now_ns = host_rtc_now,
                                               .rtc_arm = host_rtc_arm};

@@ -16,6 +16,25 @@ struct stasis_device *stasis_vmm_console_port(struct stasis_vmm *vmm)
     return stasis_device_find(&vmm->machine.devices, &stasis_serial_schema, "com1");
 }
 
+static size_t write_and_match(void *ctx, const uint8_t *bytes, size_t len)
+{
+    struct stasis_vmm *vmm = ctx;
+    size_t taken = stasis_serial_sink_write(vmm->out, bytes, len);
+
+    stasis_vmm_console_printed(vmm, bytes, taken);
+    return taken;
+}
+
+/* Straight to the sink, unless a text is looked for. */
+static void connect_output(struct stasis_vmm *vmm)
+{
+    if (vmm->match_active)
+        vmm->host.serial_out = (struct stasis_device_output){write_and_match, vmm};
+    else
+        vmm->host.serial_out =
+            (struct stasis_device_output){stasis_serial_sink_writer(vmm->out), vmm->out};
+}
+
 /* The vCPU that prints the last byte of the text stops with it, before it can do anything else, and
  * waits for the loop to take the snapshot. */
 void stasis_vmm_console_printed(struct stasis_vmm *vmm, const uint8_t *bytes, size_t len)
@@ -23,23 +42,17 @@ void stasis_vmm_console_printed(struct stasis_vmm *vmm, const uint8_t *bytes, si
     if (!vmm->match_active || !stasis_match_feed(&vmm->match, bytes, len))
         return;
     vmm->match_active = false;
+    connect_output(vmm);
     atomic_store(&vmm->matched, true);
     stasis_machine_request_pause(&vmm->machine);
     stasis_vmm_wake(vmm);
 }
 
-static size_t host_serial_tx(void *ctx, const struct stasis_device *from, const uint8_t *bytes,
-                             size_t len)
+static bool watch_output(void *ctx)
 {
     struct stasis_vmm *vmm = ctx;
-    size_t taken = stasis_serial_sink_write(vmm->out, bytes, len);
 
-    (void)from;
-    /* A sink that cannot be watched would hold the guest's output for ever: drop instead. */
-    if (taken < len && stasis_loop_arm(&vmm->loop, &vmm->output_source, EPOLLOUT, NULL))
-        taken = len;
-    stasis_vmm_console_printed(vmm, bytes, taken);
-    return taken;
+    return !stasis_loop_arm(&vmm->loop, &vmm->output_source, EPOLLOUT, NULL);
 }
 
 static void on_output(void *ctx, uint32_t events)
@@ -108,12 +121,15 @@ int stasis_vmm_console_open_output(struct stasis_vmm *vmm, struct stasis_error *
     int rc;
 
     serial.outputs = vmm->outputs;
+    serial.busy = watch_output;
+    serial.busy_ctx = vmm;
     rc = stasis_serial_sink_open(&serial, &vmm->out, err);
-
-    if (!rc)
-        vmm->output_source = (struct stasis_loop_source){
-            .fd = stasis_serial_sink_fd(vmm->out), .ready = on_output, .ctx = vmm};
-    return rc;
+    if (rc)
+        return rc;
+    vmm->output_source = (struct stasis_loop_source){
+        .fd = stasis_serial_sink_fd(vmm->out), .ready = on_output, .ctx = vmm};
+    connect_output(vmm);
+    return 0;
 }
 
 int stasis_vmm_console_open_input(struct stasis_vmm *vmm, struct stasis_error *err)
@@ -158,7 +174,6 @@ static void host_rtc_arm(void *ctx, const struct stasis_device *from, bool on, u
 }
 
 const struct stasis_device_host stasis_vmm_device_host = {
-    .serial_tx = host_serial_tx,
     .serial_rx_ready = host_serial_rx_ready,
     .rtc_now_ns = host_rtc_now,
     .rtc_arm = host_rtc_arm,

@@ -62,9 +62,9 @@ int stasis_serial_sink_open_output(struct stasis_serial_sink *out,
     return 0;
 }
 
-static size_t write_none(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
+static size_t write_none(void *sink, const uint8_t *bytes, size_t len)
 {
-    (void)out;
+    (void)sink;
     (void)bytes;
     return len;
 }
@@ -106,6 +106,8 @@ int stasis_serial_sink_open(const struct stasis_serial_sink_options *options,
         return stasis_fail(err, STASIS_ERR_NOMEM, "serial output: out of memory");
     out->fd = -1;
     out->watch_fd = -1;
+    out->busy = options->busy;
+    out->busy_ctx = options->busy_ctx;
     out->bucket = (struct stasis_serial_sink_bucket){
         .rate = options->rate, .tokens = options->rate, .last_ns = stasis_monotonic_ns()};
     rc = open_kind(out, options, err);
@@ -116,19 +118,27 @@ int stasis_serial_sink_open(const struct stasis_serial_sink_options *options,
     return rc;
 }
 
-size_t stasis_serial_sink_write(struct stasis_serial_sink *out, const void *bytes, size_t len)
+static size_t write_limited(void *sink, const uint8_t *bytes, size_t len)
 {
-    size_t allowed = len;
-    size_t taken;
+    struct stasis_serial_sink *out = sink;
+    size_t allowed =
+        (size_t)stasis_serial_sink_bucket_fill(&out->bucket, stasis_monotonic_ns(), len);
+    size_t taken = out->write(out, bytes, allowed);
 
-    if (out->bucket.rate)
-        allowed = (size_t)stasis_serial_sink_bucket_fill(&out->bucket, stasis_monotonic_ns(), len);
-    taken = out->write(out, bytes, allowed);
-    if (out->bucket.rate)
-        out->bucket.tokens -= taken;
+    out->bucket.tokens -= taken;
     if (taken < allowed)
         return taken;
     return taken + stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_RATE, len - taken);
+}
+
+stasis_serial_sink_write_fn *stasis_serial_sink_writer(const struct stasis_serial_sink *out)
+{
+    return out->bucket.rate ? write_limited : out->write;
+}
+
+size_t stasis_serial_sink_write(struct stasis_serial_sink *out, const void *bytes, size_t len)
+{
+    return stasis_serial_sink_writer(out)(out, bytes, len);
 }
 
 int stasis_serial_sink_fd(const struct stasis_serial_sink *out)
@@ -141,8 +151,10 @@ size_t stasis_serial_sink_drain(struct stasis_serial_sink *out, const void *byte
 {
     uint64_t end = stasis_monotonic_ns() + (uint64_t)timeout_ms * (NS_PER_S / 1000);
     const uint8_t *from = bytes;
-    size_t taken = stasis_serial_sink_write(out, from, len);
+    size_t taken;
 
+    out->busy = NULL; /* who waits is we */
+    taken = stasis_serial_sink_write(out, from, len);
     for (uint64_t now = stasis_monotonic_ns(); taken < len && now < end;
          now = stasis_monotonic_ns()) {
         struct pollfd ready = {.fd = out->watch_fd, .events = POLLOUT};

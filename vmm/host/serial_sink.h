@@ -57,12 +57,16 @@ struct stasis_serial_sink_options {
     uint64_t rate;    /* bytes per second, bursts of up to a second's worth; 0: no limit */
     bool append;      /* file, ring: keep what is there (a thawed guest goes on) */
     struct stasis_outputs *outputs; /* the files in use, or NULL; outlives the sink */
+    /* Called when a write takes fewer bytes than there are: whether somebody watches for EPOLLOUT
+     * and tries again. False: the rest is dropped. NULL: somebody does. */
+    bool (*busy)(void *ctx);
+    void *busy_ctx;
 };
 
 enum stasis_serial_sink_drop {
     STASIS_SERIAL_SINK_DROP_RATE,  /* faster than the rate */
     STASIS_SERIAL_SINK_DROP_LIMIT, /* the file is at its limit */
-    STASIS_SERIAL_SINK_DROP_BUSY,  /* the pipe is full */
+    STASIS_SERIAL_SINK_DROP_BUSY,  /* the pipe is full, and nobody tries again */
     STASIS_SERIAL_SINK_DROP_GONE,  /* the reader of standard output has gone */
     STASIS_SERIAL_SINK_DROP_ERROR, /* a write failed, e.g. the disk is full */
     STASIS_SERIAL_SINK_DROP_COUNT
@@ -88,6 +92,10 @@ STASIS_MUST_CHECK int stasis_serial_sink_open(const struct stasis_serial_sink_op
  * keep the rest, watch stasis_serial_sink_fd() for EPOLLOUT and try again. Never blocks. */
 STASIS_MUST_CHECK size_t stasis_serial_sink_write(struct stasis_serial_sink *out, const void *bytes,
                                                   size_t len);
+
+/* The function behind it, to be called with the sink: saves the way of each byte a step. */
+typedef size_t stasis_serial_sink_write_fn(void *sink, const uint8_t *bytes, size_t len);
+stasis_serial_sink_write_fn *stasis_serial_sink_writer(const struct stasis_serial_sink *out);
 
 /* The descriptor to watch after a short write; -1 for a sink that is never busy. */
 int stasis_serial_sink_fd(const struct stasis_serial_sink *out);

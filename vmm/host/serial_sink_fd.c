@@ -13,19 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static size_t write_gone(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
-{
-    (void)bytes;
-    return stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_GONE, len);
-}
-
-static size_t give_up(struct stasis_serial_sink *out, size_t len)
-{
-    out->write = write_gone;
-    out->watch_fd = -1;
-    return write_gone(out, NULL, len);
-}
-
 /* ---- standard output: one system call where the kernel can be told not to wait ---- */
 
 /* Our own descriptor, which is O_NONBLOCK, and regular files, which do not wait for anybody. */
@@ -70,14 +57,27 @@ static size_t not_written(struct stasis_serial_sink *out, size_t len)
         return stasis_serial_sink_failed(out, len);
     default:
         out->stats.last_errno = errno;
-        return give_up(out, len);
+        out->gone = true;
+        out->watch_fd = -1;
+        return stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_GONE, len);
     }
 }
 
-static size_t write_stdio(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
+/* With nobody to try again the sink would hold the guest's output for ever. */
+static size_t keep_or_drop(struct stasis_serial_sink *out, size_t len)
 {
+    if (!len || !out->busy || out->busy(out->busy_ctx))
+        return 0;
+    return stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_BUSY, len);
+}
+
+static size_t write_stdio(void *sink, const uint8_t *bytes, size_t len)
+{
+    struct stasis_serial_sink *out = sink;
     size_t taken = 0;
 
+    if (out->gone)
+        return stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_GONE, len);
     while (taken < len) {
         ssize_t n = out->put(out, bytes + taken, len - taken);
 
@@ -88,7 +88,7 @@ static size_t write_stdio(struct stasis_serial_sink *out, const uint8_t *bytes, 
         out->stats.written += (uint64_t)n;
         taken += (size_t)n;
     }
-    return taken;
+    return taken + keep_or_drop(out, len - taken);
 }
 
 /* A descriptor of its own open file description, or -1. */
@@ -125,8 +125,9 @@ void stasis_serial_sink_open_stdio(struct stasis_serial_sink *out)
 
 /* ---- a named FIFO ---- */
 
-static size_t write_pipe(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
+static size_t write_pipe(void *sink, const uint8_t *bytes, size_t len)
 {
+    struct stasis_serial_sink *out = sink;
     size_t taken = 0;
 
     while (taken < len) {

@@ -49,8 +49,9 @@ static int empty(const struct stasis_serial_sink *out, const char *path, struct 
                : 0;
 }
 
-static size_t write_file(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
+static size_t write_file(void *sink, const uint8_t *bytes, size_t len)
 {
+    struct stasis_serial_sink *out = sink;
     uint64_t room = out->total < out->size ? out->size - out->total : 0;
     size_t part = len < room ? len : (size_t)room;
     size_t done = 0;
@@ -103,8 +104,9 @@ static bool write_ring_header(const struct stasis_serial_sink *out)
     return write_at(out->fd, header, sizeof(header), 0, &done);
 }
 
-static size_t write_ring(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len)
+static size_t write_ring(void *sink, const uint8_t *bytes, size_t len)
 {
+    struct stasis_serial_sink *out = sink;
     size_t taken = 0;
 
     while (taken < len) {

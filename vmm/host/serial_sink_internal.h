@@ -18,15 +18,17 @@ struct stasis_serial_sink_bucket {
 };
 
 struct stasis_serial_sink {
-    /* Takes bytes: returns how many, and counts them as written or dropped. */
-    size_t (*write)(struct stasis_serial_sink *out, const uint8_t *bytes, size_t len);
+    stasis_serial_sink_write_fn *write; /* of its kind; counts bytes as written or dropped */
     /* stdio: write(2), or what takes its place, without ever waiting. */
     ssize_t (*put)(const struct stasis_serial_sink *out, const uint8_t *bytes, size_t len);
     int fd;       /* -1: none */
     int watch_fd; /* fd when the sink can be busy, else -1 */
     struct stasis_serial_sink_bucket bucket;
     struct stasis_serial_sink_stats stats;
+    bool (*busy)(void *ctx); /* of the options */
+    void *busy_ctx;
     bool close_fd;
+    bool gone;                    /* stdio: the reader has gone */
     struct stasis_output *output; /* whose fd is, or NULL */
     size_t piece;   /* stdio, polled: bytes that one write may hold without blocking */
     uint64_t size;  /* file: limit, ring: bytes of data */

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "vmm/machine/machine.h"
+
 void stasis_bus_init(struct stasis_bus *bus, const char *name, uint64_t limit)
 {
     memset(bus, 0, sizeof(*bus));
@@ -90,4 +92,53 @@ void stasis_bus_write(const struct stasis_bus *bus, uint64_t addr, unsigned len,
         if (range)
             range->ops->write(range->ctx, addr + i - range->base, 1, value >> 8 * i & 0xff);
     }
+}
+
+/* ---- the guest's accesses ---- */
+
+static uint64_t guest_read(struct stasis_machine *machine, const struct stasis_bus *bus,
+                           uint64_t addr, unsigned len)
+{
+    uint64_t value;
+
+    pthread_mutex_lock(&machine->lock);
+    value = stasis_bus_read(bus, addr, len);
+    pthread_mutex_unlock(&machine->lock);
+    return value;
+}
+
+static void guest_write(struct stasis_machine *machine, const struct stasis_bus *bus, uint64_t addr,
+                        unsigned len, uint64_t value)
+{
+    pthread_mutex_lock(&machine->lock);
+    stasis_bus_write(bus, addr, len, value);
+    pthread_mutex_unlock(&machine->lock);
+}
+
+uint64_t stasis_bus_pio_read(void *ctx, uint16_t port, unsigned len)
+{
+    struct stasis_machine *machine = ctx;
+
+    return guest_read(machine, &machine->pio, port, len);
+}
+
+void stasis_bus_pio_write(void *ctx, uint16_t port, unsigned len, uint64_t value)
+{
+    struct stasis_machine *machine = ctx;
+
+    guest_write(machine, &machine->pio, port, len, value);
+}
+
+uint64_t stasis_bus_mmio_read(void *ctx, uint64_t gpa, unsigned len)
+{
+    struct stasis_machine *machine = ctx;
+
+    return guest_read(machine, &machine->mmio, gpa, len);
+}
+
+void stasis_bus_mmio_write(void *ctx, uint64_t gpa, unsigned len, uint64_t value)
+{
+    struct stasis_machine *machine = ctx;
+
+    guest_write(machine, &machine->mmio, gpa, len, value);
 }

@@ -3,7 +3,8 @@
  * A bus: which device answers at which address. Ranges never overlap; what nobody answers reads as
  * all ones and ignores writes, as on real hardware.
  *
- * Threads: ranges are added before the guest runs; the caller serializes accesses.
+ * Threads: ranges are added before the guest runs; the caller serializes accesses, but for those
+ * of the guest.
  */
 #ifndef STASIS_VMM_BUS_H
 #define STASIS_VMM_BUS_H
@@ -46,5 +47,12 @@ STASIS_MUST_CHECK int stasis_bus_add(struct stasis_bus *bus, uint64_t base, uint
 /* An access that is not wholly inside one range is split into bytes. len is 1 to 8. */
 uint64_t stasis_bus_read(const struct stasis_bus *bus, uint64_t addr, unsigned len);
 void stasis_bus_write(const struct stasis_bus *bus, uint64_t addr, unsigned len, uint64_t value);
+
+/* A guest's accesses, for the table of its exits (exits.c): ctx is the machine, whose lock they
+ * take. */
+uint64_t stasis_bus_pio_read(void *ctx, uint16_t port, unsigned len);
+void stasis_bus_pio_write(void *ctx, uint16_t port, unsigned len, uint64_t value);
+uint64_t stasis_bus_mmio_read(void *ctx, uint64_t gpa, unsigned len);
+void stasis_bus_mmio_write(void *ctx, uint64_t gpa, unsigned len, uint64_t value);
 
 #endif

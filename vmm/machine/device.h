@@ -18,13 +18,21 @@
 
 struct stasis_device;
 
+/* Who takes a serial port's output. */
+struct stasis_device_output {
+    /* Takes up to len bytes, returns how many: the rest is offered again by
+     * stasis_device_serial_drain(). */
+    size_t (*write)(void *ctx, const uint8_t *bytes, size_t len);
+    void *ctx;
+};
+
 /* What devices need of the process around them. All functions are called under the machine's lock,
  * from any thread, and may not call a device. `from` is the device that calls. */
 struct stasis_device_host {
     void *ctx;
-    /* The guest's serial output: takes up to len bytes, returns how many. */
-    size_t (*serial_tx)(void *ctx, const struct stasis_device *from, const uint8_t *bytes,
-                        size_t len);
+    /* With a ctx of its own: each byte goes straight to who writes it. May change under the lock.
+     */
+    struct stasis_device_output serial_out;
     /* The serial port has room for input again. */
     void (*serial_rx_ready)(void *ctx, const struct stasis_device *from);
     /* Nanoseconds of the clock that RTCs count. */

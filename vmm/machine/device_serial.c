@@ -14,10 +14,9 @@ struct instance {
 
 static size_t serial_tx(void *ctx, const uint8_t *bytes, size_t len)
 {
-    const struct instance *serial = ctx;
-    const struct stasis_device_host *host = stasis_adapter_env(ctx)->host;
+    const struct stasis_device_output *out = &stasis_adapter_env(ctx)->host->serial_out;
 
-    return host->serial_tx(host->ctx, serial->adapter.device, bytes, len);
+    return out->write(out->ctx, bytes, len);
 }
 
 static void serial_note(void *ctx, enum stasis_serial_note note)

@@ -7,39 +7,6 @@
 #include "vmm/base/clock.h"
 #include "vmm/machine/machine.h"
 
-static uint64_t read_bus(struct stasis_machine *machine, const struct stasis_bus *bus,
-                         uint64_t addr, unsigned len)
-{
-    uint64_t value;
-
-    pthread_mutex_lock(&machine->lock);
-    value = stasis_bus_read(bus, addr, len);
-    pthread_mutex_unlock(&machine->lock);
-    return value;
-}
-
-static void write_bus(struct stasis_machine *machine, const struct stasis_bus *bus, uint64_t addr,
-                      unsigned len, uint64_t value)
-{
-    pthread_mutex_lock(&machine->lock);
-    stasis_bus_write(bus, addr, len, value);
-    pthread_mutex_unlock(&machine->lock);
-}
-
-static uint64_t on_pio_read(void *ctx, uint16_t port, unsigned len)
-{
-    struct stasis_machine *machine = ctx;
-
-    return read_bus(machine, &machine->pio, port, len);
-}
-
-static void on_pio_write(void *ctx, uint16_t port, unsigned len, uint64_t value)
-{
-    struct stasis_machine *machine = ctx;
-
-    write_bus(machine, &machine->pio, port, len, value);
-}
-
 /* Ends the guest if the memory at `host` (NULL: any) is lost with the file it comes from. */
 static bool end_if_ram_is_lost(struct stasis_machine *machine, const void *host)
 {
@@ -70,17 +37,13 @@ static bool is_hole_in_ram(struct stasis_machine *machine, uint64_t gpa)
 
 static uint64_t on_mmio_read(void *ctx, uint64_t gpa, unsigned len)
 {
-    struct stasis_machine *machine = ctx;
-
-    return is_hole_in_ram(machine, gpa) ? 0 : read_bus(machine, &machine->mmio, gpa, len);
+    return is_hole_in_ram(ctx, gpa) ? 0 : stasis_bus_mmio_read(ctx, gpa, len);
 }
 
 static void on_mmio_write(void *ctx, uint64_t gpa, unsigned len, uint64_t value)
 {
-    struct stasis_machine *machine = ctx;
-
-    if (!is_hole_in_ram(machine, gpa))
-        write_bus(machine, &machine->mmio, gpa, len, value);
+    if (!is_hole_in_ram(ctx, gpa))
+        stasis_bus_mmio_write(ctx, gpa, len, value);
 }
 
 /* A guest whose memory was cut off with its file dies of whatever it meets first, its page tables
@@ -114,8 +77,8 @@ static bool on_may_run(void *ctx)
 }
 
 const struct stasis_exit_ops stasis_machine_exit_ops = {
-    .pio_read = on_pio_read,
-    .pio_write = on_pio_write,
+    .pio_read = stasis_bus_pio_read,
+    .pio_write = stasis_bus_pio_write,
     .mmio_read = on_mmio_read,
     .mmio_write = on_mmio_write,
     .failed = on_failed,

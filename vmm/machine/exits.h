@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What a machine does with its vCPUs' exits; ctx is the machine.
+ * What a machine does with its vCPUs' exits; ctx is the machine. Accesses to ports go straight to
+ * the bus (bus.c); exits.c has what is rare.
  */
 #ifndef STASIS_VMM_EXITS_H
 #define STASIS_VMM_EXITS_H

@@ -190,6 +190,39 @@ static void stdio_leaves_the_shared_descriptor_alone(void **state)
     close(fds[0]);
 }
 
+static bool be_watched(void *ctx)
+{
+    unsigned *asked = ctx;
+
+    return ++*asked == 1;
+}
+
+/* The first time somebody watches, the second time nobody can. */
+static void stdio_drops_what_nobody_will_offer_again(void **state)
+{
+    struct stasis_serial_sink *out;
+    unsigned asked = 0;
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    dup2(fds[1], STDOUT_FILENO);
+    close(fds[1]);
+    out = open_out(&(struct stasis_serial_sink_options){
+        .kind = STASIS_SERIAL_SINK_STDIO, .busy = be_watched, .busy_ctx = &asked});
+    fill(out, 4096);
+    assert_int_equal(asked, 1);
+    assert_int_equal(DROP(out, BUSY), 0);
+    put(out, "abc");
+    assert_int_equal(asked, 2);
+    assert_int_equal(DROP(out, BUSY), 3);
+    /* At the end of the VM it waits by itself. */
+    assert_int_equal(stasis_serial_sink_drain(out, "d", 1, 0), 0);
+    assert_int_equal(asked, 2);
+    stasis_serial_sink_close(out);
+    close(fds[0]);
+}
+
 static void stdio_discards_when_its_reader_has_gone(void **state)
 {
     struct stasis_serial_sink *out;
@@ -603,6 +636,7 @@ int main(void)
         FILE_TEST(drops_what_exceeds_the_rate),
         FILE_TEST(stdio_holds_back_while_the_reader_is_slow),
         FILE_TEST(stdio_leaves_the_shared_descriptor_alone),
+        FILE_TEST(stdio_drops_what_nobody_will_offer_again),
         FILE_TEST(stdio_discards_when_its_reader_has_gone),
         FILE_TEST(stdio_discards_when_its_reader_was_never_there),
         FILE_TEST(stdio_works_on_a_socket),

@@ -28,9 +28,8 @@ static void on_reset(void *ctx)
     resets++;
 }
 
-static size_t tx(void *ctx, const struct stasis_device *from, const uint8_t *bytes, size_t len)
+static size_t tx(void *ctx, const uint8_t *bytes, size_t len)
 {
-    (void)from;
     size_t taken = len < sink_room ? len : sink_room;
 
     (void)ctx;
@@ -60,7 +59,7 @@ static void arm(void *ctx, const struct stasis_device *from, bool on, uint64_t w
     deadline_ns = on ? when : 0;
 }
 
-static const struct stasis_device_host host = {NULL, tx, on_rx_ready, now, arm};
+static const struct stasis_device_host host = {NULL, {tx, NULL}, on_rx_ready, now, arm};
 
 static int set_up(void **state)
 {
