@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # stasis_add_test(NAME LABEL unit|kvm|e2e SOURCES file... [LIBRARIES target...])
 # One cmocka program per test_<file>.c. A program that exits with 77 counts as skipped.
+# The label `once` besides is for what a sanitizer adds nothing to: scripts/test runs it in the preset dev.
 # No test sets a time limit: CTest's own, 25 minutes, ends what hangs, and no test decides by it.
 function(stasis_add_test name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "LABEL" "SOURCES;LIBRARIES")

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # shellcheck shell=sh
 # Runs test programs, and the built-in guest's freeze and thaw, beside another kind of /dev/kvm.
-#   kvm.sh PAYLOAD CASE...     PAYLOAD holds the programs, vmm, snapshot-inspect and the story
+#   kvm.sh [-s] PAYLOAD CASE...     PAYLOAD holds the programs, vmm, snapshot-inspect and the story
+#   -s  lets clocks run for a minute before they are compared
 # A case is a program, or `demo`, the built-in guest. Prints `ok CASE`, `skip CASE: why` or
 # `FAIL CASE: why` for each.
 set -u
+
+if [ "$1" = -s ]; then
+    export STASIS_TEST_SECONDS=60
+    shift
+fi
 
 payload=$1
 shift

@@ -14,9 +14,10 @@ limit_s=600
 step_min_ms=-2000 step_max_ms=2000 first_beat_limit_ms=0
 # Between the two bursts of readings that say how fast a clock is, and how many are in each.
 rate_seconds=15 rate_readings=200
+outage_s=6 # a clock that counts the time on disk is off by it
 if [ "$1" = -s ]; then
     step_min_ms=-5 step_max_ms=100 first_beat_limit_ms=1000
-    rate_seconds=60 rate_readings=1000
+    rate_seconds=60 rate_readings=1000 outage_s=60
     shift
 fi
 payload=$1
@@ -169,7 +170,7 @@ case_freeze() {
 }
 
 case_thaw() {
-    sleep 6 # a clock that counts the time on disk is off by it
+    sleep $outage_s
     start thaw --restore base.snap
     more_beats 20
     finish
