@@ -54,7 +54,7 @@ static int freeze(bool writing, uint64_t mib, uint64_t random_mib, const char *p
     stasis_machine_pause(&guest.machine);
     if (guest.out_len == sizeof(guest.out))
         return complain("the guest was stopped too late: its port is full");
-    rc = stasis_freeze(&guest.machine, &snap, &err);
+    rc = stasis_freeze(&guest.machine, guest.generation, &snap, &err);
     if (!rc)
         rc = stasis_snap_save(snap, path, NULL, NULL, &err);
     stasis_snap_free(snap);

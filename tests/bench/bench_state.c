@@ -114,7 +114,7 @@ static void collect(struct kvm_guest *guest, unsigned rounds)
         uint8_t *bytes = NULL;
 
         watching = true;
-        kvm_ok(stasis_freeze(&guest->machine, &snap, &err), &err);
+        kvm_ok(stasis_freeze(&guest->machine, guest->generation, &snap, &err), &err);
         watching = false;
         kvm_ok(stasis_records_pack(stasis_snap_records(snap), &bytes, &len, &err), &err);
         ns[i] = stasis_monotonic_ns() - start;

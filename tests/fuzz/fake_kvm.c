@@ -210,7 +210,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     if (fake_kvm.count < FAKE_KVM_CALLS_MAX)
         fake_kvm.calls[fake_kvm.count++] = request;
     if (fake_kvm.fail_at && fake_kvm.count == fake_kvm.fail_at) {
-        errno = EIO;
+        errno = fake_kvm.fail_errno ? fake_kvm.fail_errno : EIO;
         return -1;
     }
     return answer(request, arg);

@@ -32,7 +32,8 @@ enum fake_kvm_flaw {
 
 struct fake_kvm {
     unsigned flaws;
-    unsigned fail_at; /* the n-th call fails with EIO; 0: none */
+    unsigned fail_at; /* the n-th call fails; 0: none */
+    int fail_errno;   /* with that; 0: EIO */
     unsigned long calls[FAKE_KVM_CALLS_MAX];
     size_t count;
 };

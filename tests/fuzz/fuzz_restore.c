@@ -185,9 +185,10 @@ static bool thaw(struct stasis_snap *snap, unsigned options)
         .memory = options & OPTION_MAP ? STASIS_RAM_MAP : STASIS_RAM_COPY,
         .no_background = true,
     };
+    struct stasis_thaw_result result;
     struct stasis_error err = {0};
 
-    if (stasis_thaw(&machine, snap, &thaw_options, &host, &err)) {
+    if (stasis_thaw(&machine, snap, &thaw_options, &host, &result, &err)) {
         FUZZ_ASSERT(err.code && err.msg[0]);
         return false;
     }

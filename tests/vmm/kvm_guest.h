@@ -60,6 +60,8 @@ unsigned kvm_open_fds(void);
 struct kvm_guest {
     struct stasis_machine machine;
     struct stasis_device_host host; /* of the devices: remembers what they say */
+    uint64_t generation;
+    bool tsc_is_set; /* by the last thaw */
     uint8_t out[4096];
     size_t out_len;
     bool sink_blocked; /* takes nothing; stays as it is over a thaw */

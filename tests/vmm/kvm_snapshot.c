@@ -65,7 +65,7 @@ struct stasis_snap *kvm_freeze(struct kvm_guest *guest, const struct kvm_tamper 
     struct stasis_error err;
 
     assert_true(fd >= 0);
-    kvm_ok(stasis_freeze(&guest->machine, &snap, &err), &err);
+    kvm_ok(stasis_freeze(&guest->machine, guest->generation, &snap, &err), &err);
     if (tamper)
         snap = tampered(guest, snap, tamper);
     kvm_ok(stasis_snap_save_stream(snap, fd, NULL, NULL, &err), &err);
@@ -80,8 +80,16 @@ struct stasis_snap *kvm_freeze(struct kvm_guest *guest, const struct kvm_tamper 
 int kvm_try_thaw(struct kvm_guest *guest, struct stasis_snap *snap,
                  const struct stasis_thaw_options *options, struct stasis_error *err)
 {
+    struct stasis_thaw_result result;
+    int rc;
+
     kvm_guest_host(guest);
-    return stasis_thaw(&guest->machine, snap, options, &guest->host, err);
+    rc = stasis_thaw(&guest->machine, snap, options, &guest->host, &result, err);
+    if (rc)
+        return rc;
+    guest->generation = result.generation;
+    guest->tsc_is_set = result.tsc_is_set;
+    return 0;
 }
 
 void kvm_thaw(struct kvm_guest *guest, struct stasis_snap *snap, enum stasis_clock_policy clock)

@@ -80,20 +80,21 @@ static void say_thawed(const struct stasis_vmm *vmm, uint64_t us)
     if (stasis_ram_reason(ram))
         stasis_vmm_say(vmm, "%s: %s", path, stasis_ram_reason(ram));
     /* PVM gives guests the host's. */
-    if (!machine->tsc_is_set)
+    if (!vmm->metrics.tsc_is_set)
         stasis_vmm_say(vmm,
                        "%s: this host's KVM cannot set the guest's time stamp counter (TSC), which "
                        "has jumped; kvmclock and the timers are right",
                        path);
-    stasis_vmm_say(
-        vmm, "thawed %s in %" PRIu64 " ms: generation %" PRIu64 ", %" PRIu64 " MiB of RAM", path,
-        us / 1000, machine->generation, stasis_memory_size(&machine->memory) >> 20);
+    stasis_vmm_say(vmm,
+                   "thawed %s in %" PRIu64 " ms: generation %" PRIu64 ", %" PRIu64 " MiB of RAM",
+                   path, us / 1000, vmm->generation, stasis_memory_size(&machine->memory) >> 20);
 }
 
 static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     const struct stasis_thaw_options options = stasis_config_thaw(vmm->config);
     uint64_t start = stasis_monotonic_us();
+    struct stasis_thaw_result result;
     struct stasis_snap *snap = NULL;
     int rc = stasis_vmm_outputs_open_restore(vmm, &snap, err);
 
@@ -103,11 +104,12 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
     /* KVM reads guest memory in some of the calls to come. */
     stasis_ram_failure_catch(&vmm->machine);
     if (!rc)
-        rc = stasis_thaw(&vmm->machine, snap, &options, &vmm->host, err);
+        rc = stasis_thaw(&vmm->machine, snap, &options, &vmm->host, &result, err);
     if (!rc) {
         vmm->machine_ready = true;
         vmm->metrics.thawed = true;
-        vmm->metrics.tsc_is_set = vmm->machine.tsc_is_set;
+        vmm->metrics.tsc_is_set = result.tsc_is_set;
+        vmm->generation = result.generation;
         say_skipped(vmm, snap);
         say_thawed(vmm, stasis_monotonic_us() - start);
     }
@@ -224,6 +226,20 @@ static void describe_end(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end)
                           vmm->config->snapshot_path, missing);
 }
 
+/* When the first vCPU began to run, or 0. */
+static uint64_t first_run_us(const struct stasis_machine *machine)
+{
+    uint64_t first = 0;
+
+    for (uint32_t i = 0; i < machine->vcpu_count; i++) {
+        uint64_t us = machine->vcpus[i].first_run_us;
+
+        if (us && (!first || us < first))
+            first = us;
+    }
+    return first;
+}
+
 int stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end, struct stasis_error *err)
 {
     int rc = start(vmm, err);
@@ -238,7 +254,7 @@ int stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end, struc
     stasis_vmm_take_all(vmm);
     last_output(vmm);
     describe_end(vmm, ret_end);
-    vmm->metrics.first_instruction_us = atomic_load(&vmm->machine.first_run_us);
+    vmm->metrics.first_instruction_us = first_run_us(&vmm->machine);
     return 0;
 }
 

@@ -71,7 +71,7 @@ static int save(struct stasis_vmm *vmm, struct stasis_save_stats *ret_stats,
         .ctx = vmm,
     };
     struct stasis_snap *snap = NULL;
-    int rc = stasis_freeze(&vmm->machine, &snap, err);
+    int rc = stasis_freeze(&vmm->machine, vmm->generation, &snap, err);
 
     if (!rc)
         rc = convert(vmm, snap, err);
@@ -136,7 +136,7 @@ static void failed(struct stasis_vmm *vmm, const struct stasis_error *err)
 
 static void saved(struct stasis_vmm *vmm)
 {
-    vmm->machine.generation++;
+    vmm->generation++;
     if (vmm->config->snapshot_then == STASIS_CONFIG_THEN_EXIT) {
         vmm->frozen = true;
         stasis_loop_stop(&vmm->loop);

@@ -22,6 +22,7 @@ struct stasis_vmm {
     const struct stasis_config *config;
     const struct stasis_vmm_client *client;
     struct stasis_machine machine;
+    uint64_t generation; /* how often the guest was frozen */
     struct stasis_device_host host;
     struct stasis_loop loop;
     bool loop_ready, machine_ready;

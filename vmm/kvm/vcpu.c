@@ -180,7 +180,7 @@ static void *vcpu_thread(void *arg)
     int rc = 0;
 
     current_run = vcpu->run;
-    vcpu->ops->started(vcpu->ctx);
+    vcpu->first_run_us = stasis_monotonic_us();
     while (rc >= 0 && vcpu->ops->may_run(vcpu->ctx)) {
         if (atomic_load(&vcpu->pause_wanted) && !pause_here(vcpu))
             break;

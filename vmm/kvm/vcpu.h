@@ -27,8 +27,6 @@ struct stasis_exit_ops {
     void (*mmio_write)(void *ctx, uint64_t gpa, unsigned len, uint64_t value);
     /* The guest cannot run on: why, and KVM's number for it. */
     void (*failed)(void *ctx, struct stasis_vcpu *vcpu, const char *why, uint64_t detail);
-    /* The vCPU's thread is about to enter the guest for the first time. */
-    void (*started)(void *ctx);
     /* Whether the guest may run on. Asked before every entry. */
     bool (*may_run)(void *ctx);
 };
@@ -48,8 +46,10 @@ struct stasis_vcpu {
     pthread_cond_t changed;
     _Atomic bool pause_wanted; /* under lock; read without it as a hint */
     bool quit_wanted;
-    bool paused;        /* the thread waits, or has ended */
-    uint64_t paused_us; /* CLOCK_MONOTONIC when it came to wait */
+    bool paused; /* the thread waits, or has ended */
+    /* CLOCK_MONOTONIC, to be read while it is paused: when the thread began to run the guest, 0 if
+     * it never did, and when it came to wait. */
+    uint64_t first_run_us, paused_us;
 };
 
 /* KVM_CREATE_VCPU. vm, ops and ctx belong to the caller and must outlive the vCPU. */

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 
 #include "vmm/arch/arch.h"
-#include "vmm/base/clock.h"
 #include "vmm/machine/machine.h"
 
 /* Ends the guest if the memory at `host` (NULL: any) is lost with the file it comes from. */
@@ -63,14 +62,6 @@ static void on_failed(void *ctx, struct stasis_vcpu *vcpu, const char *why, uint
     stasis_machine_end(machine, STASIS_END_CRASHED, &error);
 }
 
-static void on_started(void *ctx)
-{
-    struct stasis_machine *machine = ctx;
-    uint64_t never = 0;
-
-    atomic_compare_exchange_strong(&machine->first_run_us, &never, stasis_monotonic_us());
-}
-
 static bool on_may_run(void *ctx)
 {
     return atomic_load(&((struct stasis_machine *)ctx)->end) == STASIS_END_NONE;
@@ -82,6 +73,5 @@ const struct stasis_exit_ops stasis_machine_exit_ops = {
     .mmio_read = on_mmio_read,
     .mmio_write = on_mmio_write,
     .failed = on_failed,
-    .started = on_started,
     .may_run = on_may_run,
 };

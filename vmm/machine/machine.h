@@ -47,9 +47,6 @@ struct stasis_machine {
     struct stasis_device_env device_env;
     struct stasis_vcpu *vcpus; /* board.vcpus of them */
     uint32_t vcpu_count;
-    _Atomic uint64_t first_run_us; /* CLOCK_MONOTONIC when the first vCPU began, or 0 */
-    uint64_t generation;           /* freezes behind this guest */
-    bool tsc_is_set;               /* by the thaw: else this KVM shows guests the host's TSC */
 
     int end_fd;                    /* eventfd: readable once the guest has ended */
     _Atomic bool end_claimed;      /* somebody writes the two below */

@@ -54,7 +54,7 @@ static int read_ticks(const struct stasis_records *records, uint32_t id,
 }
 
 int stasis_clocks_restore(struct stasis_machine *machine, const struct stasis_records *records,
-                          struct stasis_error *err)
+                          bool *ret_tsc_is_set, struct stasis_error *err)
 {
     struct stasis_arch_ticks *ticks = calloc(machine->vcpu_count, sizeof(*ticks));
     struct stasis_x86_clock_state frozen;
@@ -67,7 +67,7 @@ int stasis_clocks_restore(struct stasis_machine *machine, const struct stasis_re
         rc = read_ticks(records, i, &ticks[i], err);
     if (!rc)
         rc = stasis_arch_clocks_restore(machine->vcpus, machine->vcpu_count, &frozen, ticks,
-                                        &machine->tsc_is_set, err);
+                                        ret_tsc_is_set, err);
     free(ticks);
     return rc ? stasis_wrap(err, rc, "restoring the guest's clocks") : 0;
 }

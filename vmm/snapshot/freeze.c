@@ -141,14 +141,14 @@ static int add_devices(struct stasis_records *records, struct stasis_machine *ma
     return rc;
 }
 
-static int add_machine(struct stasis_records *records, const struct stasis_machine *machine,
+static int add_machine(struct stasis_records *records, uint64_t generation,
                        struct stasis_error *err)
 {
     struct stasis_machine_state state;
     struct utsname host;
 
     stasis_state_init(&stasis_machine_schema, &state);
-    state.generation = machine->generation;
+    state.generation = generation;
     state.frozen_realtime_ns = stasis_realtime_ns();
     if (!uname(&host))
         snprintf(state.host_kernel, sizeof(state.host_kernel), "%s", host.release);
@@ -170,8 +170,8 @@ static int add_ram(struct stasis_snap *snap, const struct stasis_machine *machin
     return rc;
 }
 
-int stasis_freeze(struct stasis_machine *machine, struct stasis_snap **ret_snap,
-                  struct stasis_error *err)
+int stasis_freeze(struct stasis_machine *machine, uint64_t generation,
+                  struct stasis_snap **ret_snap, struct stasis_error *err)
 {
     struct stasis_snap *snap = stasis_snap_new(STASIS_ARCH_X86_64);
     struct stasis_records *records;
@@ -184,7 +184,7 @@ int stasis_freeze(struct stasis_machine *machine, struct stasis_snap **ret_snap,
     if (!rc)
         rc = add_devices(records, machine, err);
     if (!rc)
-        rc = add_machine(records, machine, err);
+        rc = add_machine(records, generation, err);
     if (!rc)
         rc = add(records, &stasis_board_schema, STASIS_INSTANCE_VM, &machine->board, 0, err);
     if (!rc)

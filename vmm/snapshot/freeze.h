@@ -12,8 +12,9 @@
 #define STASIS_INSTANCE_VM "vm"
 
 /* Collects all state and refers to the machine's RAM: the snapshot is to be saved before the
- * machine runs on. *ret_snap is freed by the caller with stasis_snap_free(). */
-STASIS_MUST_CHECK int stasis_freeze(struct stasis_machine *machine, struct stasis_snap **ret_snap,
-                                    struct stasis_error *err);
+ * machine runs on. `generation`: how often the guest was frozen before. *ret_snap is freed by the
+ * caller with stasis_snap_free(). */
+STASIS_MUST_CHECK int stasis_freeze(struct stasis_machine *machine, uint64_t generation,
+                                    struct stasis_snap **ret_snap, struct stasis_error *err);
 
 #endif

@@ -15,6 +15,7 @@ struct thaw {
     struct stasis_machine *machine;
     struct stasis_records *records;
     uint64_t elapsed_ns; /* that the guest's clocks are to jump by */
+    struct stasis_thaw_result result;
 };
 
 static int restore_vcpu(const struct thaw *thaw, struct stasis_vcpu *vcpu, struct stasis_error *err)
@@ -105,14 +106,14 @@ static int load_ram(struct stasis_machine *machine, struct stasis_snap *snap,
     return stasis_ram_failure_attach(machine, snap, hosts, &opts, err);
 }
 
-static int read_generation(const struct thaw *thaw, struct stasis_error *err)
+static int read_generation(struct thaw *thaw, struct stasis_error *err)
 {
     struct stasis_machine_state frozen;
     int rc =
         stasis_records_get(thaw->records, &stasis_machine_schema, STASIS_INSTANCE_VM, &frozen, err);
 
     if (!rc)
-        thaw->machine->generation = frozen.generation + 1;
+        thaw->result.generation = frozen.generation + 1;
     return rc;
 }
 
@@ -133,7 +134,7 @@ static int restore(struct thaw *thaw, enum stasis_clock_policy policy, struct st
     if (!rc)
         rc = restore_devices(thaw, err);
     if (!rc)
-        rc = stasis_clocks_restore(machine, thaw->records, err);
+        rc = stasis_clocks_restore(machine, thaw->records, &thaw->result.tsc_is_set, err);
     /* Just before the first run. */
     for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
         stasis_arch_vcpu_resumes(&machine->vcpus[i]);
@@ -163,7 +164,7 @@ static int judge_refusal(int rc, struct stasis_error *err)
 {
     struct stasis_error own;
 
-    if (rc != STASIS_ERR_KVM || !err ||
+    if (rc != STASIS_ERR_KVM ||
         (err->os_errno != EINVAL && err->os_errno != E2BIG && err->os_errno != ENXIO))
         return rc;
     own = *err;
@@ -175,9 +176,10 @@ static int judge_refusal(int rc, struct stasis_error *err)
     return STASIS_ERR_HOST;
 }
 
-int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
-                const struct stasis_thaw_options *options, const struct stasis_device_host *host,
-                struct stasis_error *err)
+static int thaw_machine(struct stasis_machine *machine, struct stasis_snap *snap,
+                        const struct stasis_thaw_options *options,
+                        const struct stasis_device_host *host,
+                        struct stasis_thaw_result *ret_result, struct stasis_error *err)
 {
     struct thaw thaw = {.machine = machine, .records = stasis_snap_records(snap)};
     struct stasis_board_state board = {0};
@@ -187,8 +189,7 @@ int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
         rc = judge_refusal(build(&thaw, &board, host, err), err);
     if (rc == STASIS_ERR_EXISTS) { /* two devices at one address: no board of ours */
         rc = STASIS_ERR_CORRUPT;
-        if (err)
-            err->code = STASIS_ERR_CORRUPT;
+        err->code = STASIS_ERR_CORRUPT;
     }
     if (rc)
         return stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
@@ -202,10 +203,21 @@ int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
     }
     if (rc && atomic_load(&machine->end) == STASIS_END_CRASHED) { /* and KVM has choked on it */
         rc = machine->end_error.code;
-        if (err)
-            *err = machine->end_error;
+        *err = machine->end_error;
     }
     if (rc)
         stasis_machine_fini(machine);
+    else
+        *ret_result = thaw.result;
     return rc;
+}
+
+/* What KVM said decides the code, whether or not the caller wants to read it. */
+int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
+                const struct stasis_thaw_options *options, const struct stasis_device_host *host,
+                struct stasis_thaw_result *ret_result, struct stasis_error *err)
+{
+    struct stasis_error own;
+
+    return thaw_machine(machine, snap, options, host, ret_result, err ? err : &own);
 }

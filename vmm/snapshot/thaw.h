@@ -25,12 +25,19 @@ struct stasis_thaw_options {
     bool no_background;          /* as in struct stasis_ram_opts */
 };
 
+/* What a thaw tells of the guest. */
+struct stasis_thaw_result {
+    uint64_t generation; /* how often it was frozen */
+    bool tsc_is_set;     /* else this KVM shows guests the host's TSC */
+};
+
 /* Builds *machine, ready to be started; it must not move. `host` as for stasis_machine_build().
  * The snapshot may be freed. Memory that turns out bad later ends the guest (ram_failure.h).
  * STASIS_ERR_VERSION, STASIS_ERR_HOST: this release or host cannot; STASIS_ERR_CORRUPT: records
  * and board contradict each other, or a chunk of memory is bad. Nothing is left on failure. */
 STASIS_MUST_CHECK int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
                                   const struct stasis_thaw_options *options,
-                                  const struct stasis_device_host *host, struct stasis_error *err);
+                                  const struct stasis_device_host *host,
+                                  struct stasis_thaw_result *ret_result, struct stasis_error *err);
 
 #endif

@@ -44,6 +44,6 @@ void stasis_clocks_advance(const struct stasis_schema *schema, void *state, uint
 /* Sets the TSCs by kvmclock, which has been restored; see stasis_arch_clocks_restore(). */
 STASIS_MUST_CHECK int stasis_clocks_restore(struct stasis_machine *machine,
                                             const struct stasis_records *records,
-                                            struct stasis_error *err);
+                                            bool *ret_tsc_is_set, struct stasis_error *err);
 
 #endif

@@ -140,7 +140,7 @@ static void assert_torn_at_most(struct kvm_pair first, struct kvm_pair second, i
 
     print_message("  kvmclock went on by %lld ns, the TSC against it by %lld ns\n",
                   (long long)(second.clock_ns - first.clock_ns), (long long)torn);
-    assert_true(guest.machine.tsc_is_set);
+    assert_true(guest.tsc_is_set);
     assert_true(torn >= -most_ns && torn <= most_ns);
 }
 
@@ -167,7 +167,7 @@ static void held_up_at_each_step(void)
     if (kvm_tsc_is_settable())
         assert_torn_at_most(first, second, 10000);
     else
-        assert_false(guest.machine.tsc_is_set);
+        assert_false(guest.tsc_is_set);
     kvm_guest_fini(&guest);
 }
 
@@ -264,7 +264,7 @@ static void deadline_where_the_tsc_cannot_be_set(void)
     arm_deadline();
     due = due_ns();
     freeze_and_thaw(1, NULL, STASIS_CLOCK_CONTINUE);
-    assert_false(guest.machine.tsc_is_set);
+    assert_false(guest.tsc_is_set);
     moved = due_ns() - due;
     print_message("  due %lld ns later by kvmclock\n", (long long)moved);
     assert_true(moved >= -10000 && moved <= 10000);

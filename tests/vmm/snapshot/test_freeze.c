@@ -56,7 +56,7 @@ static void freezing_twice(void)
 
     load();
     first = kvm_freeze(&guest, NULL);
-    guest.machine.generation++; /* as the session counts */
+    guest.generation++; /* as the session counts */
     second = kvm_freeze(&guest, NULL);
     kvm_assert_same(first, second, stasis_realtime_ns() - start);
     stasis_snap_free(first);

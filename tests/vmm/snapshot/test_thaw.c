@@ -65,7 +65,7 @@ static void file_round_trip(void)
     board.ram[0].size = UINT64_C(4) << 20;
     begin(&board);
     paint(false);
-    kvm_ok(stasis_freeze(&guest.machine, &snap, &err), &err);
+    kvm_ok(stasis_freeze(&guest.machine, guest.generation, &snap, &err), &err);
     kvm_ok(stasis_snap_save(snap, path, &opts, &stats, &err), &err);
     stasis_snap_free(snap);
     kvm_guest_fini(&guest);
@@ -75,7 +75,7 @@ static void file_round_trip(void)
     kvm_thaw(&guest, snap, STASIS_CLOCK_CONTINUE);
     stasis_snap_free(snap);
     assert_int_equal(guest.machine.memory.region_count, 2);
-    assert_int_equal(guest.machine.generation, 1);
+    assert_int_equal(guest.generation, 1);
     paint(true);
     assert_memory_equal(kvm_guest_ram(&guest, KVM_ENTRY, 2), spin, 2);
     assert_int_equal(kvm_guest_regs(&guest).rip, KVM_ENTRY);
