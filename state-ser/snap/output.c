@@ -89,8 +89,9 @@ static int open_file(struct stasis_output *output, struct stasis_error *err)
         output->fd =
             stasis_io_open(place->dir, place->base, flags | O_EXCL, STASIS_OUTPUT_OWNER_ONLY);
         output->made = output->fd >= 0;
-    } else if (stasis_io_mkfifo(place->dir, place->base, STASIS_OUTPUT_OWNER_ONLY) &&
-               errno != EEXIST) {
+    } else if (!stasis_io_mkfifo(place->dir, place->base, STASIS_OUTPUT_OWNER_ONLY)) {
+        output->made = true;
+    } else if (errno != EEXIST) {
         return stasis_fail_errno(err, STASIS_ERR_WRITE, "making it");
     }
     if (output->fd < 0)
@@ -116,8 +117,10 @@ static int open_existing(struct stasis_output *output, struct stasis_error *err)
         return rc;
     if (stasis_io_stat(output->fd, &st))
         return stasis_fail_errno(err, STASIS_ERR_WRITE, "asking what it is");
-    if (type && (st.st_mode & S_IFMT) != type)
+    if (type && (st.st_mode & S_IFMT) != type) {
+        output->made = false; /* a FIFO was made, and exchanged */
         return stasis_fail(err, STASIS_ERR_ARG, "%s", kinds[output->opts.kind].refusal);
+    }
     rc = stasis_outputs_check(output, &st, err);
     if (rc || !S_ISREG(st.st_mode))
         return rc;
@@ -148,13 +151,12 @@ int stasis_output_open(struct stasis_outputs *outputs, const char *path,
         stasis_output_close(output);
         return rc;
     }
-    output->made &= opts->kind == STASIS_OUTPUT_ANY;
     stasis_outputs_link(output);
     *ret_output = output;
     return 0;
 }
 
-/* The file that was made, if it still bears the name. */
+/* What was made, if it still bears the name. */
 static void remove_made(struct stasis_output *output)
 {
     struct stat st;
@@ -175,6 +177,11 @@ void stasis_output_close(struct stasis_output *output)
     stasis_outputs_unlink(output);
     stasis_place_fini(&output->place);
     free(output);
+}
+
+void stasis_output_keep(struct stasis_output *output)
+{
+    output->made = false;
 }
 
 int stasis_output_fd(const struct stasis_output *output)
@@ -208,7 +215,7 @@ int stasis_output_set(struct stasis_output *output, const void *bytes, size_t le
     struct stat st;
     int failed = stasis_io_stat(output->fd, &st);
 
-    output->made = false;
+    stasis_output_keep(output);
     if (!failed && S_ISREG(st.st_mode) && output->place.descriptor < 0)
         failed = stasis_io_truncate(output->fd, 0);
     /* What was emptied is written from the start: its descriptor has not moved. */

@@ -45,7 +45,7 @@ struct stasis_output {
     struct stasis_output_opts opts;
     struct stasis_place place;
     int fd;    /* what is written to, or -1 */
-    bool made; /* the file was not there before it was opened */
+    bool made; /* it was not there before it was opened, and is not kept */
 
     /* REPLACED */
     bool placed;        /* the new file has the target's name */

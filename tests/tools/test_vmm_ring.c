@@ -22,6 +22,7 @@ static void what_vmm_wrote(void **state)
     (void)state;
     options.path = in_folder("ring");
     assert_int_equal(stasis_serial_sink_open(&options, &out, &err), 0);
+    assert_int_equal(stasis_serial_sink_start(out, &err), 0);
     for (unsigned i = 0; i < 100; i++) {
         size_t part = 1 + i % (sizeof(line) - 1);
 

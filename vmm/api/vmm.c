@@ -50,8 +50,7 @@ static int boot(struct stasis_vmm *vmm, struct stasis_error *err)
     rc = stasis_boot_load(&machine->memory, &machine->board, &options, &entry, err);
     if (!rc)
         rc = stasis_arch_vcpu_start(&machine->vcpus[0], &machine->board, &entry, err);
-    /* Last: it may empty a file, which a mistyped option above must not cost. */
-    return rc ? rc : stasis_vmm_console_open_output(vmm, err);
+    return rc;
 }
 
 /* Kinds that a newer release added, and made so that an older one may do without. */
@@ -98,9 +97,6 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
     struct stasis_snap *snap = NULL;
     int rc = stasis_vmm_outputs_open_restore(vmm, &snap, err);
 
-    /* Before the devices are restored: one may hold bytes that the sink did not take in time. */
-    if (!rc)
-        rc = stasis_vmm_console_open_output(vmm, err);
     /* KVM reads guest memory in some of the calls to come. */
     stasis_ram_failure_catch(&vmm->machine);
     if (!rc)
@@ -147,6 +143,9 @@ int stasis_vmm_create(const struct stasis_config *config, const struct stasis_vm
     rc = prepare(vmm, err);
     if (!rc)
         rc = config->restore_path ? thaw(vmm, err) : boot(vmm, err);
+    /* Last: it may empty a file, which a failure above must not cost. */
+    if (!rc)
+        rc = stasis_vmm_console_start_output(vmm, err);
     if (rc)
         stasis_vmm_free(vmm);
     else

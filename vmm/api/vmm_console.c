@@ -124,11 +124,23 @@ int stasis_vmm_console_open_output(struct stasis_vmm *vmm, struct stasis_error *
     serial.busy = watch_output;
     serial.busy_ctx = vmm;
     rc = stasis_serial_sink_open(&serial, &vmm->out, err);
+    if (!rc)
+        vmm->output_source = (struct stasis_loop_source){
+            .fd = stasis_serial_sink_fd(vmm->out), .ready = on_output, .ctx = vmm};
+    return rc;
+}
+
+int stasis_vmm_console_start_output(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    int rc = stasis_serial_sink_start(vmm->out, err);
+
     if (rc)
         return rc;
-    vmm->output_source = (struct stasis_loop_source){
-        .fd = stasis_serial_sink_fd(vmm->out), .ready = on_output, .ctx = vmm};
+    pthread_mutex_lock(&vmm->machine.lock);
     connect_output(vmm);
+    /* A thawed port may hold bytes that the sink of its last life did not take in time. */
+    stasis_device_serial_drain(stasis_vmm_console_port(vmm));
+    pthread_mutex_unlock(&vmm->machine.lock);
     return 0;
 }
 
@@ -173,7 +185,15 @@ static void host_rtc_arm(void *ctx, const struct stasis_device *from, bool on, u
     (void)timerfd_settime(vmm->rtc_source.fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
+/* Of a sink that is not started. */
+static size_t take_nothing(void *ctx, const uint8_t *bytes, size_t len)
+{
+    (void)ctx, (void)bytes, (void)len;
+    return 0;
+}
+
 const struct stasis_device_host stasis_vmm_device_host = {
+    .serial_out = {take_nothing, NULL},
     .serial_rx_ready = host_serial_rx_ready,
     .rtc_now_ns = host_rtc_now,
     .rtc_arm = host_rtc_arm,

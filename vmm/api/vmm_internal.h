@@ -88,9 +88,13 @@ extern const struct stasis_device_host stasis_vmm_device_host;
 /* The serial port that the terminal is connected to, or NULL. */
 struct stasis_device *stasis_vmm_console_port(struct stasis_vmm *vmm);
 
-/* Opens the serial output; begins to watch standard input, once there is a machine. */
+/* Opens the serial output, which holds back what the guest prints until it is started, once there
+ * is a machine: only then a file is emptied. Begins to watch standard input, when all else is done.
+ */
 STASIS_MUST_CHECK int stasis_vmm_console_open_output(struct stasis_vmm *vmm,
                                                      struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_vmm_console_start_output(struct stasis_vmm *vmm,
+                                                      struct stasis_error *err);
 STASIS_MUST_CHECK int stasis_vmm_console_open_input(struct stasis_vmm *vmm,
                                                     struct stasis_error *err);
 
@@ -101,7 +105,7 @@ void stasis_vmm_console_push_input(struct stasis_vmm *vmm);
 void stasis_vmm_console_printed(struct stasis_vmm *vmm, const uint8_t *bytes, size_t len);
 
 /* vmm_outputs.c: opens what the configuration names, before there is a guest, so that what is wrong
- * with a path ends the program with status 2; the serial port's output is opened later. */
+ * with a path ends the program with status 2. */
 STASIS_MUST_CHECK int stasis_vmm_outputs_open(struct stasis_vmm *vmm, struct stasis_error *err);
 void stasis_vmm_outputs_close(struct stasis_vmm *vmm);
 /* Opens the snapshot to restore. */

@@ -82,6 +82,14 @@ static int open_metrics(struct stasis_vmm *vmm, struct stasis_error *err)
     return rc ? wrong_option(err, "--metrics", path, rc) : 0;
 }
 
+static int open_serial(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    const char *path = vmm->config->serial.path;
+    int rc = stasis_vmm_console_open_output(vmm, err);
+
+    return rc && path ? wrong_option(err, "--serial", path, rc) : rc;
+}
+
 int stasis_vmm_outputs_open(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     int rc;
@@ -92,7 +100,9 @@ int stasis_vmm_outputs_open(struct stasis_vmm *vmm, struct stasis_error *err)
     rc = add_inputs(vmm, err);
     if (!rc)
         rc = open_snapshot(vmm, err);
-    return rc ? rc : open_metrics(vmm, err);
+    if (!rc)
+        rc = open_metrics(vmm, err);
+    return rc ? rc : open_serial(vmm, err);
 }
 
 void stasis_vmm_outputs_close(struct stasis_vmm *vmm)

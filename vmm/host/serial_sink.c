@@ -56,10 +56,9 @@ int stasis_serial_sink_open_output(struct stasis_serial_sink *out,
         .size = sizeof(opts), .kind = kind, .role = "that of --serial"};
     int rc = stasis_output_open(options->outputs, options->path, &opts, &out->output, err);
 
-    if (rc)
-        return stasis_wrap(err, rc, "serial output: cannot open %s", options->path);
-    out->fd = stasis_output_fd(out->output);
-    return 0;
+    if (!rc)
+        out->fd = stasis_output_fd(out->output);
+    return rc;
 }
 
 static size_t write_none(void *sink, const uint8_t *bytes, size_t len)
@@ -106,6 +105,7 @@ int stasis_serial_sink_open(const struct stasis_serial_sink_options *options,
         return stasis_fail(err, STASIS_ERR_NOMEM, "serial output: out of memory");
     out->fd = -1;
     out->watch_fd = -1;
+    out->append = options->append;
     out->busy = options->busy;
     out->busy_ctx = options->busy_ctx;
     out->bucket = (struct stasis_serial_sink_bucket){
@@ -115,6 +115,15 @@ int stasis_serial_sink_open(const struct stasis_serial_sink_options *options,
         stasis_serial_sink_close(out);
     else
         *ret_out = out;
+    return rc;
+}
+
+int stasis_serial_sink_start(struct stasis_serial_sink *out, struct stasis_error *err)
+{
+    int rc = out->start ? out->start(out, err) : 0;
+
+    if (!rc && out->output)
+        stasis_output_keep(out->output);
     return rc;
 }
 

@@ -80,13 +80,21 @@ struct stasis_serial_sink_stats {
 
 struct stasis_serial_sink;
 
-/* Opens the sink. Ignores SIGPIPE and SIGXFSZ in the whole process, so that a reader that has gone
+/* Opens the sink, and changes nothing of a file that is there: all that can be wrong with the path
+ * is known before. Ignores SIGPIPE and SIGXFSZ in the whole process, so that a reader that has gone
  * and a file size limit are errors of a write and not our death. `options` is not kept.
+ * Messages do not name the path.
  * STASIS_ERR_ARG: the path is not of the kind asked for, is in use otherwise, or a snapshot;
  * STASIS_ERR_WRITE: cannot be made or opened; STASIS_ERR_NOMEM. */
 STASIS_MUST_CHECK int stasis_serial_sink_open(const struct stasis_serial_sink_options *options,
                                               struct stasis_serial_sink **ret_out,
                                               struct stasis_error *err);
+
+/* Empties the file, or finds where it goes on: from here on the sink takes bytes. A file or a pipe
+ * that was made for a sink that is never started is removed. STASIS_ERR_WRITE; the message names
+ * the path. */
+STASIS_MUST_CHECK int stasis_serial_sink_start(struct stasis_serial_sink *out,
+                                               struct stasis_error *err);
 
 /* Takes bytes: returns how many, written or dropped. Fewer than len means that the sink is busy:
  * keep the rest, watch stasis_serial_sink_fd() for EPOLLOUT and try again. Never blocks. */

@@ -30,23 +30,26 @@ static bool write_at(int fd, const uint8_t *bytes, size_t len, uint64_t offset, 
     return done == len;
 }
 
-static int open_regular(struct stasis_serial_sink *out,
-                        const struct stasis_serial_sink_options *options, struct stat *ret_st,
-                        struct stasis_error *err)
+static int cannot(const struct stasis_serial_sink *out, const char *what, struct stasis_error *err)
 {
-    int rc = stasis_serial_sink_open_output(out, options, STASIS_OUTPUT_IN_PLACE, err);
-
-    if (!rc && fstat(out->fd, ret_st))
-        rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot examine %s",
-                               options->path);
-    return rc;
+    return stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot %s %s", what,
+                             stasis_output_path(out->output));
 }
 
-static int empty(const struct stasis_serial_sink *out, const char *path, struct stasis_error *err)
+static int empty(const struct stasis_serial_sink *out, struct stasis_error *err)
 {
-    return ftruncate(out->fd, 0)
-               ? stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot empty %s", path)
-               : 0;
+    return ftruncate(out->fd, 0) ? cannot(out, "empty", err) : 0;
+}
+
+/* How long the file is. */
+static int length(const struct stasis_serial_sink *out, uint64_t *ret_len, struct stasis_error *err)
+{
+    struct stat st;
+
+    if (fstat(out->fd, &st))
+        return cannot(out, "examine", err);
+    *ret_len = (uint64_t)st.st_size;
+    return 0;
 }
 
 static size_t write_file(void *sink, const uint8_t *bytes, size_t len)
@@ -63,21 +66,19 @@ static size_t write_file(void *sink, const uint8_t *bytes, size_t len)
     return part + stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_LIMIT, len - part);
 }
 
+static int start_file(struct stasis_serial_sink *out, struct stasis_error *err)
+{
+    return out->append ? length(out, &out->total, err) : empty(out, err);
+}
+
 int stasis_serial_sink_open_file(struct stasis_serial_sink *out,
                                  const struct stasis_serial_sink_options *options,
                                  struct stasis_error *err)
 {
-    struct stat st = {0};
-    int rc = open_regular(out, options, &st, err);
-
-    if (rc)
-        return rc;
+    out->start = start_file;
     out->write = write_file;
     out->size = options->limit ? options->limit : STASIS_SERIAL_SINK_LIMIT_DEFAULT;
-    if (!options->append)
-        return empty(out, options->path, err);
-    out->total = (uint64_t)st.st_size;
-    return 0;
+    return stasis_serial_sink_open_output(out, options, STASIS_OUTPUT_IN_PLACE, err);
 }
 
 /* ---- ring: the format is described in serial_sink.h ---- */
@@ -128,12 +129,12 @@ static size_t write_ring(void *sink, const uint8_t *bytes, size_t len)
 
 /* Takes over the count of a ring file of this size. Only the count is read; the header is made anew
  * from it and compared, so that nothing else passes for a ring. */
-static bool ring_continue(struct stasis_serial_sink *out, const struct stat *st)
+static bool ring_continue(struct stasis_serial_sink *out, uint64_t len)
 {
     uint8_t found[STASIS_SERIAL_SINK_RING_HEADER + 1] = {0};
     uint8_t expected[STASIS_SERIAL_SINK_RING_HEADER];
 
-    if ((uint64_t)st->st_size != STASIS_SERIAL_SINK_RING_HEADER + out->size ||
+    if (len != STASIS_SERIAL_SINK_RING_HEADER + out->size ||
         pread(out->fd, found, STASIS_SERIAL_SINK_RING_HEADER, 0) != STASIS_SERIAL_SINK_RING_HEADER)
         return false;
     out->total = strtoull((char *)found + RING_TOTAL_AT, NULL, 10);
@@ -144,30 +145,34 @@ static bool ring_continue(struct stasis_serial_sink *out, const struct stat *st)
     return false;
 }
 
-static int ring_start(struct stasis_serial_sink *out, const char *path, struct stasis_error *err)
+static int ring_begin(struct stasis_serial_sink *out, struct stasis_error *err)
 {
-    int rc = empty(out, path, err);
+    int rc = empty(out, err);
 
     if (rc)
         return rc;
     if (ftruncate(out->fd, (off_t)(STASIS_SERIAL_SINK_RING_HEADER + out->size)) ||
         !write_ring_header(out))
-        return stasis_fail_errno(err, STASIS_ERR_WRITE, "serial output: cannot write to %s", path);
+        return cannot(out, "write to", err);
     return 0;
+}
+
+static int start_ring(struct stasis_serial_sink *out, struct stasis_error *err)
+{
+    uint64_t len = 0;
+    int rc = length(out, &len, err);
+
+    if (rc || (out->append && ring_continue(out, len)))
+        return rc;
+    return ring_begin(out, err);
 }
 
 int stasis_serial_sink_open_ring(struct stasis_serial_sink *out,
                                  const struct stasis_serial_sink_options *options,
                                  struct stasis_error *err)
 {
-    struct stat st = {0};
-    int rc = open_regular(out, options, &st, err);
-
-    if (rc)
-        return rc;
+    out->start = start_ring;
     out->write = write_ring;
     out->size = options->size ? options->size : STASIS_SERIAL_SINK_SIZE_DEFAULT;
-    if (options->append && ring_continue(out, &st))
-        return 0;
-    return ring_start(out, options->path, err);
+    return stasis_serial_sink_open_output(out, options, STASIS_OUTPUT_IN_PLACE, err);
 }

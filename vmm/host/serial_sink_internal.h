@@ -19,6 +19,8 @@ struct stasis_serial_sink_bucket {
 
 struct stasis_serial_sink {
     stasis_serial_sink_write_fn *write; /* of its kind; counts bytes as written or dropped */
+    int (*start)(struct stasis_serial_sink *out,
+                 struct stasis_error *err); /* NULL: nothing to do */
     /* stdio: write(2), or what takes its place, without ever waiting. */
     ssize_t (*put)(const struct stasis_serial_sink *out, const uint8_t *bytes, size_t len);
     int fd;       /* -1: none */
@@ -27,6 +29,7 @@ struct stasis_serial_sink {
     struct stasis_serial_sink_stats stats;
     bool (*busy)(void *ctx); /* of the options */
     void *busy_ctx;
+    bool append; /* file, ring */
     bool close_fd;
     bool gone;                    /* stdio: the reader has gone */
     struct stasis_output *output; /* whose fd is, or NULL */
@@ -51,7 +54,7 @@ int stasis_serial_sink_open_output(struct stasis_serial_sink *out,
                                    const struct stasis_serial_sink_options *options,
                                    enum stasis_output_kind kind, struct stasis_error *err);
 
-/* One per kind; they set write, fd, watch_fd and what is theirs. */
+/* One per kind; they set write, start, fd, watch_fd and what is theirs. */
 void stasis_serial_sink_open_stdio(struct stasis_serial_sink *out);
 int stasis_serial_sink_open_pipe(struct stasis_serial_sink *out,
                                  const struct stasis_serial_sink_options *options,

@@ -97,9 +97,12 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_output_open(struct stasis_outputs *ou
                                                        struct stasis_output **ret_output,
                                                        struct stasis_error *err);
 
-/* Closes it. What was begun and not committed is thrown away; a file that was made for
- * STASIS_OUTPUT_ANY and never set is removed. NULL is fine. */
+/* Closes it. What was begun and not committed is thrown away; a file or FIFO that was made by
+ * opening it, and neither set nor kept, is removed. NULL is fine. */
 STASIS_EXPORT void stasis_output_close(struct stasis_output *output);
+
+/* The file or FIFO is in use from here on, and stays. */
+STASIS_EXPORT void stasis_output_keep(struct stasis_output *output);
 
 /* The descriptor to write to, which stays the output's; -1: a replaced file that is not begun. */
 STASIS_EXPORT int stasis_output_fd(const struct stasis_output *output);

@@ -139,6 +139,24 @@ static void an_input_may_be_named_by_its_path(void **state)
     stasis_outputs_free(outputs);
 }
 
+static void what_was_made_and_not_kept_is_removed(void **state)
+{
+    static const enum stasis_output_kind kinds[] = {STASIS_OUTPUT_IN_PLACE, STASIS_OUTPUT_PIPE,
+                                                    STASIS_OUTPUT_ANY};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct stasis_output *output = opened(NULL, "made", kinds[i]);
+
+        stasis_output_close(output);
+        assert_int_not_equal(access("made", F_OK), 0);
+        output = opened(NULL, "made", kinds[i]);
+        stasis_output_keep(output);
+        stasis_output_close(output);
+        assert_int_equal(unlink("made"), 0);
+    }
+}
+
 static void two_outputs_to_one_file(void **state)
 {
     static const enum stasis_output_kind kinds[] = {STASIS_OUTPUT_REPLACED, STASIS_OUTPUT_IN_PLACE,
@@ -546,6 +564,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(an_input_is_found_by_any_name),
         CASE(an_input_may_be_named_by_its_path),
+        CASE(what_was_made_and_not_kept_is_removed),
         CASE(two_outputs_to_one_file),
         CASE(a_descriptor_of_its_own),
         CASE(devices_and_pipes_are_shared),

@@ -106,6 +106,7 @@ static void vmm_init(const struct stasis_config *config, const char *on_output)
     if (on_output)
         assert_int_equal(stasis_match_init(&vmm.match, on_output, strlen(on_output), NULL), 0);
     assert_int_equal(stasis_vmm_console_open_output(&vmm, NULL), 0);
+    assert_int_equal(stasis_vmm_console_start_output(&vmm, NULL), 0);
     vcpu = (struct stasis_vcpu){
         .fd = 1000, .run = &page.run, .ops = &stasis_machine_exit_ops, .ctx = machine};
 }

@@ -91,6 +91,50 @@ static void places_that_take_nothing(void **state)
     }
 }
 
+static void refused_serial(const char *kind, const char *path, const char *words)
+{
+    char value[512];
+
+    snprintf(value, sizeof(value), "%s:%s", kind, path);
+    refused_demo("--serial", value, words);
+    refused_demo("--serial", value, path);
+}
+
+static void places_that_take_no_serial_output(void **state)
+{
+    static const char *const kinds[] = {"file", "ring", "pipe"};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        refused_serial(kinds[i], "/nodir/x", "No such file or directory; name a file");
+        refused_serial(kinds[i], "/proc/x", "name a file that can be written");
+        refused_serial(kinds[i], folder.path, "it is a folder");
+    }
+}
+
+/* Whatever else is wrong: the kernel here, or that there is no KVM. */
+static void serial_output_of_a_vm_that_does_not_run(void **state)
+{
+    static const char *const kinds[] = {"file", "ring", "pipe"};
+    const char *kernel = "/nodir/kernel";
+    char value[512], text[8];
+    struct session session;
+    FILE *old = fopen(in_folder("old"), "w");
+
+    (void)state;
+    assert_int_equal(fputs("mine", old), 1);
+    assert_int_equal(fclose(old), 0);
+    for (size_t i = 0; i < 5; i++) {
+        const struct session_options options = {.args = {"--kernel", kernel, "--serial", value}};
+
+        snprintf(value, sizeof(value), "%s:%s", kinds[i % 3], in_folder(i < 3 ? "new" : "old"));
+        assert_int_not_equal(session_run(&session, &options), 0);
+        assert_int_not_equal(access(in_folder("new"), F_OK), 0);
+        assert_int_equal(session_read_file(in_folder("old"), text, sizeof(text)), 4);
+        assert_memory_equal(text, "mine", 4);
+    }
+}
+
 static void a_fifo_without_a_reader(void **state)
 {
     (void)state;
@@ -133,6 +177,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(places_that_take_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(places_that_take_no_serial_output, setup, teardown),
+        cmocka_unit_test_setup_teardown(serial_output_of_a_vm_that_does_not_run, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fifo_without_a_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(files_in_use, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_no_place_for_metrics, setup, teardown),

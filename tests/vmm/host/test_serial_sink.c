@@ -55,7 +55,7 @@ static struct stasis_serial_sink *open_out(const struct stasis_serial_sink_optio
     struct stasis_serial_sink *out = NULL;
     struct stasis_error err;
 
-    if (stasis_serial_sink_open(options, &out, &err))
+    if (stasis_serial_sink_open(options, &out, &err) || stasis_serial_sink_start(out, &err))
         fail_msg("%s", err.msg);
     return out;
 }
@@ -445,7 +445,7 @@ static void refuses_what_is_not_a_regular_file(void **state)
     (void)state;
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_ARG);
-    assert_non_null(strstr(err.msg, path));
+    assert_non_null(strstr(err.msg, "not a regular file"));
     options.kind = STASIS_SERIAL_SINK_RING;
     assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_ARG);
     options.path = "/nowhere/x";
@@ -453,6 +453,36 @@ static void refuses_what_is_not_a_regular_file(void **state)
     options.path = dir;
     assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_ARG);
     assert_null(out);
+}
+
+static void sink_that_is_not_started_changes_nothing(void **state)
+{
+    static const enum stasis_serial_sink_kind kinds[] = {
+        STASIS_SERIAL_SINK_FILE, STASIS_SERIAL_SINK_RING, STASIS_SERIAL_SINK_PIPE};
+    struct stasis_serial_sink *out;
+    int fd;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        const struct stasis_serial_sink_options options = {.kind = kinds[i], .path = path};
+
+        assert_int_equal(stasis_serial_sink_open(&options, &out, NULL), 0);
+        stasis_serial_sink_close(out);
+        assert_int_not_equal(access(path, F_OK), 0);
+        stasis_serial_sink_close(open_out(&options));
+        assert_int_equal(access(path, F_OK), 0);
+        unlink(path);
+    }
+    fd = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(write(fd, "mine", 4), 4);
+    close(fd);
+    for (size_t i = 0; i < 2; i++) {
+        const struct stasis_serial_sink_options options = {.kind = kinds[i], .path = path};
+
+        assert_int_equal(stasis_serial_sink_open(&options, &out, NULL), 0);
+        stasis_serial_sink_close(out);
+        file_holds(path, "mine", 4);
+    }
 }
 
 /* ---- ring ---- */
@@ -623,7 +653,7 @@ static void pipe_refuses_another_file(void **state)
     assert_int_equal(write(fd, "mine", 4), 4);
     close(fd);
     assert_int_equal(stasis_serial_sink_open(&options, &out, &err), STASIS_ERR_ARG);
-    assert_non_null(strstr(err.msg, path));
+    assert_non_null(strstr(err.msg, "not a pipe"));
     file_holds(path, "mine", 4);
 }
 
@@ -648,6 +678,7 @@ int main(void)
         FILE_TEST(file_starts_empty_or_goes_on),
         FILE_TEST(file_survives_a_size_limit_of_the_process),
         FILE_TEST(refuses_what_is_not_a_regular_file),
+        FILE_TEST(sink_that_is_not_started_changes_nothing),
         FILE_TEST(ring_holds_the_last_bytes),
         FILE_TEST(ring_goes_on_or_starts_anew),
         FILE_TEST(ring_believes_only_its_own_header),
