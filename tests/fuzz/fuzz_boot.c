@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/boot/loader.h"
+#include "vmm/boot/x86/linux.h"
 
 #define RAM_SIZE (UINT64_C(4) << 20)
 

@@ -15,12 +15,16 @@ import test_rooms
 EDITS = [
     ("kvm/vcpu.c", '#include "vmm/machine/machine.h"', "kvm does not link machine"),
     ("machine/machine.c", '#include "vmm/snapshot/thaw.h"', "machine does not link snapshot"),
-    ("snapshot/freeze.c", '#include "vmm/boot/boot.h"', "snapshot does not link boot"),
+    ("snapshot/freeze.c", '#include "vmm/boot/loader.h"', "snapshot does not link boot"),
     ("api/vmm.c", '#include "vmm/cmd/say.h"', "api does not link cmd"),
     ("snapshot/thaw.c", '#include "vmm/arch/x86/x86.h"', "only vmm/arch/arch.h"),
     ("machine/board.c", '#include "stasis/snap.h"', "which none of its libraries"),
     ("snapshot/thaw.c", "static struct kvm_sregs sregs;", "has struct kvm_sregs"),
     ("machine/bus.c", "int n = KVM_GET_REGS;", "has KVM_GET_REGS"),
+    ("boot/kernel.c", '#include "vmm/boot/x86/bzimage.h"', "is behind vmm/boot/boot_arch.h"),
+    ("boot/loader.h", "#include <asm/bootparam.h>", "is behind vmm/boot/boot_arch.h"),
+    ("boot/elf.c", "bool f(int m) { return m == EM_X86_64; }", "has EM_X86_64"),
+    ("boot/image.h", "struct setup_header header;", "has setup_header"),
     ("boot/elf.c", "void f(void) { *(uint8_t *)stasis_memory_at(m, 0, 1) = 1; }", "casts what"),
     ("boot/elf.c", "void f(void) { memory->regions[0].host[0] = 1; }", "host address of guest RAM"),
 ]

@@ -20,6 +20,12 @@ BASE_HEADERS = {"error"}  # below all
 KVM_WORDS = re.compile(r"\b(struct kvm_\w+|KVM_[A-Z]\w*)")
 KVM_ROOMS = {"kvm", "arch"}
 
+# What is of one architecture stays in its folder; in boot/ a word for it is enough to be wrong.
+# image.h alone includes a header of the architecture's: what an image says beyond the common.
+X86_WORDS = re.compile(r"\b(\w*(?i:bzimage|setup_header|boot_params|e820|multiboot|pvh|mptable|acpi|"
+                       r"zero_page|mmio_gap|x86)\w*|EM_\w+)")
+BOOT_INCLUDES_ARCH = {"boot/image.h": {"vmm/boot/x86/image.h"}}
+
 # Who may have a region's host address: slots, what is saved, what is loaded.
 HOST_ADDRESS = re.compile(r"(regions\[[^]]*\]|region|last)(\.|->)host\b")
 HOST_ADDRESS_FILES = {"kvm/memory.c", "kvm/vm.c", "snapshot/freeze.c", "snapshot/thaw.c"}
@@ -88,6 +94,16 @@ def check_include(name, room, may, fail):
             fail(f"includes {name}, which none of its libraries ({', '.join(sorted(may[1]))}) has")
 
 
+def check_boot(text, code, relative, fail):
+    if relative.split(os.sep)[:-1] != ["boot"]:
+        return
+    for name in re.findall(r"^#include [\"<](vmm/boot/x86/.*|asm/.*)[\">]", text, re.M):
+        if name not in BOOT_INCLUDES_ARCH.get(relative, set()):
+            fail(f"includes {name}: what is of x86 is behind vmm/boot/boot_arch.h")
+    for word in sorted(set(X86_WORDS.findall(code))):
+        fail(f"has {word}: words of x86 belong to vmm/boot/x86")
+
+
 def check_file(path, relative, room, may, report):
     text = read(path)
     code = without_comments(text)
@@ -97,6 +113,7 @@ def check_file(path, relative, room, may, report):
 
     for name in re.findall(r'^#include "([^"]+)"', text, re.M):
         check_include(name, room, may, fail)
+    check_boot(text, code, relative, fail)
     if room not in KVM_ROOMS:
         for word in sorted(set(KVM_WORDS.findall(code))):
             fail(f"has {word}: KVM's own words belong to vmm/kvm and vmm/arch")

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vmm/boot/loader.h"
+#include "vmm/boot/x86/linux.h"
 #include "vmm/base/clock.h"
 #include "vmm/arch/x86/x86.h"
 

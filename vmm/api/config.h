@@ -7,7 +7,7 @@
 #define STASIS_VMM_CONFIG_H
 
 #include "stasis/ram.h"
-#include "vmm/boot/boot.h"
+#include "vmm/boot/loader.h"
 #include "vmm/host/serial_sink.h"
 #include "vmm/snapshot/thaw.h"
 

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "vmm/boot/x86/protocols.h"
+#include "vmm/boot/boot_arch.h"
 
 /* A vmlinux has five program headers or so. The bound keeps the overlap check short. */
 #define SEGMENT_MAX 64
@@ -13,36 +13,26 @@
 struct segments {
     Elf64_Phdr load[SEGMENT_MAX];
     uint32_t count;
-    bool has_pvh;
-    uint64_t pvh_entry;
 };
 
-bool stasis_elf_detect(const uint8_t *head, size_t len)
+bool stasis_elf_detect(const struct stasis_boot_file *file, const uint8_t *head, size_t len)
 {
+    (void)file;
     return len >= SELFMAG && !memcmp(head, ELFMAG, SELFMAG);
 }
 
 static int check_header(const struct stasis_boot_file *file, const Elf64_Ehdr *elf,
                         struct stasis_error *err)
 {
-    bool is_little = elf->e_ident[EI_DATA] == ELFDATA2LSB;
+    int rc = stasis_boot_arch_check_elf(file, elf, err);
 
-    if (is_little && elf->e_ident[EI_CLASS] == ELFCLASS32 &&
-        (elf->e_machine == EM_386 || elf->e_machine == EM_X86_64))
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "kernel %s is a 32-bit ELF file: give an x86-64 vmlinux or bzImage",
-                           file->path);
-    if (!is_little || elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_machine != EM_X86_64)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "kernel %s is an ELF file for another processor: give an x86-64 vmlinux "
-                           "or bzImage",
-                           file->path);
+    if (rc)
+        return rc;
     if (elf->e_type != ET_EXEC || elf->e_phentsize != sizeof(Elf64_Phdr) || !elf->e_phnum ||
         elf->e_phnum > SEGMENT_MAX)
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "kernel %s is an ELF file but not a kernel: give an x86-64 vmlinux or "
-                           "bzImage",
-                           file->path);
+                           "kernel %s is an ELF file but not a kernel: give %s", file->path,
+                           stasis_boot_arch.kernels);
     if (elf->e_phoff > file->size || elf->e_phnum * sizeof(Elf64_Phdr) > file->size - elf->e_phoff)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "kernel %s is damaged: its program headers at offset %" PRIu64
@@ -82,8 +72,11 @@ static int check_segment(const struct stasis_memory *memory, const struct stasis
         return damaged(file, segment, "is larger in the file than in memory", err);
     if (segment->p_offset > file->size || segment->p_filesz > file->size - segment->p_offset)
         return damaged(file, segment, "lies beyond the end of the file", err);
-    if (segment->p_paddr < STASIS_BOOT_HIGH_RAM)
-        return damaged(file, segment, "lies below 1 MiB", err);
+    if (segment->p_paddr < stasis_boot_arch.image_start)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "kernel %s is damaged: its segment at 0x%" PRIx64 " lies below %" PRIu64
+                           " MiB; fetch or build it again",
+                           file->path, segment->p_paddr, stasis_boot_arch.image_start >> 20);
     if (!stasis_boot_room(memory, segment->p_paddr, segment->p_memsz))
         return stasis_boot_file_no_room(file, segment->p_paddr, segment->p_memsz, err);
     return check_overlap(file, segments, segment, err);
@@ -104,33 +97,47 @@ static int add_segment(const struct stasis_memory *memory, const struct stasis_b
 }
 
 static int read_segments(const struct stasis_memory *memory, const struct stasis_boot_file *file,
-                         const Elf64_Ehdr *elf, struct segments *ret_segments,
-                         struct stasis_error *err)
+                         const Elf64_Ehdr *elf, const Elf64_Phdr *headers,
+                         struct segments *ret_segments, struct stasis_error *err)
 {
-    Elf64_Phdr all[SEGMENT_MAX];
-    int rc = stasis_boot_file_read(file, elf->e_phoff, all, elf->e_phnum * sizeof(all[0]), err);
+    int rc = 0;
 
     memset(ret_segments, 0, sizeof(*ret_segments));
     for (uint32_t i = 0; !rc && i < elf->e_phnum; i++) {
-        if (all[i].p_type == PT_LOAD)
-            rc = add_segment(memory, file, &all[i], ret_segments, err);
-        if (all[i].p_type == PT_NOTE && !ret_segments->has_pvh)
-            ret_segments->has_pvh = stasis_pvh_detect(file, &all[i], &ret_segments->pvh_entry);
+        if (headers[i].p_type == PT_LOAD)
+            rc = add_segment(memory, file, &headers[i], ret_segments, err);
     }
     if (!rc && !ret_segments->count)
-        rc = stasis_fail(err, STASIS_ERR_ARG,
-                         "kernel %s has nothing to load: give an x86-64 vmlinux or bzImage",
-                         file->path);
+        rc = stasis_fail(err, STASIS_ERR_ARG, "kernel %s has nothing to load: give %s", file->path,
+                         stasis_boot_arch.kernels);
     return rc;
 }
 
-/* Where the image lies, and whether its entry point lies in it. */
+static int check_entry(const struct stasis_boot_file *file, const Elf64_Ehdr *elf,
+                       const Elf64_Phdr *headers, const struct segments *segments,
+                       struct stasis_error *err)
+{
+    bool is_inside = false;
+    int rc;
+
+    for (uint32_t i = 0; i < segments->count; i++)
+        is_inside |= elf->e_entry >= segments->load[i].p_paddr &&
+                     elf->e_entry < segments->load[i].p_paddr + segments->load[i].p_filesz;
+    rc =
+        stasis_boot_arch_check_elf_start(file, headers, elf->e_phnum, elf->e_entry, is_inside, err);
+    if (!rc && !is_inside)
+        rc = stasis_fail(err, STASIS_ERR_ARG,
+                         "kernel %s is damaged: its entry point 0x%" PRIx64
+                         " is in none of its segments; fetch or build it again",
+                         file->path, elf->e_entry);
+    return rc;
+}
+
 static int describe(const struct stasis_boot_file *file, const struct segments *segments,
                     uint64_t entry, uint64_t load_addr, struct stasis_boot_image *ret_image,
                     struct stasis_error *err)
 {
     uint64_t start = UINT64_MAX, end = 0;
-    bool inside = false;
 
     for (uint32_t i = 0; i < segments->count; i++) {
         const Elf64_Phdr *segment = &segments->load[i];
@@ -138,26 +145,17 @@ static int describe(const struct stasis_boot_file *file, const struct segments *
 
         start = segment->p_paddr < start ? segment->p_paddr : start;
         end = segment_end > end ? segment_end : end;
-        inside |= entry >= segment->p_paddr && entry < segment->p_paddr + segment->p_filesz;
     }
-    /* Linux states a PVH entry beside its 64-bit one, which is then another address. */
-    if (segments->has_pvh && (!inside || entry == segments->pvh_entry))
-        return stasis_boot_refuse_protocol(file, "PVH", err);
-    if (!inside)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "kernel %s is damaged: its entry point 0x%" PRIx64
-                           " is in none of its segments; fetch or build it again",
-                           file->path, entry);
     if (load_addr && load_addr != start)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "kernel %s is an ELF file linked to 0x%" PRIx64
-                           " and cannot be moved: leave kernel_load_addr out or give a bzImage",
+                           " and cannot be moved: leave kernel_load_addr out",
                            file->path, start);
     *ret_image = (struct stasis_boot_image){.start = start,
                                             .end = end,
                                             .entry = entry,
-                                            .initrd_max = STASIS_BOOT_INITRD_MAX,
-                                            .cmdline_max = STASIS_BOOT_CMDLINE_MAX};
+                                            .initrd_max = stasis_boot_arch.initrd_max,
+                                            .cmdline_max = stasis_boot_arch.cmdline_max};
     return 0;
 }
 
@@ -176,6 +174,7 @@ int stasis_elf_load(const struct stasis_memory *memory, const struct stasis_boot
                     uint64_t load_addr, struct stasis_boot_image *ret_image,
                     struct stasis_error *err)
 {
+    Elf64_Phdr headers[SEGMENT_MAX];
     struct stasis_boot_image image;
     struct segments segments;
     Elf64_Ehdr elf;
@@ -184,7 +183,12 @@ int stasis_elf_load(const struct stasis_memory *memory, const struct stasis_boot
     if (!rc)
         rc = check_header(file, &elf, err);
     if (!rc)
-        rc = read_segments(memory, file, &elf, &segments, err);
+        rc = stasis_boot_file_read(file, elf.e_phoff, headers, elf.e_phnum * sizeof(headers[0]),
+                                   err);
+    if (!rc)
+        rc = read_segments(memory, file, &elf, headers, &segments, err);
+    if (!rc)
+        rc = check_entry(file, &elf, headers, &segments, err);
     if (!rc)
         rc = describe(file, &segments, elf.e_entry, load_addr, &image, err);
     for (uint32_t i = 0; !rc && i < segments.count; i++)

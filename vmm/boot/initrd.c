@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "vmm/boot/loader.h"
+#include "vmm/boot/boot_arch.h"
 
 #define PAGE UINT64_C(4096)
 
@@ -18,12 +18,14 @@ static uint64_t choose_place(const struct stasis_memory *memory,
                              const struct stasis_boot_image *image, uint64_t size)
 {
     uint64_t limit = image->initrd_max + 1, gpa;
+    uint64_t ram_end = memory->regions[0].gpa + memory->regions[0].size;
 
-    if (memory->regions[0].size < limit)
-        limit = memory->regions[0].size;
+    if (ram_end < limit)
+        limit = ram_end;
     gpa = highest_in(image->end, limit, size);
     if (!gpa) /* a kernel that was told to load high leaves more room below itself */
-        gpa = highest_in(STASIS_BOOT_HIGH_RAM, image->start < limit ? image->start : limit, size);
+        gpa = highest_in(stasis_boot_arch.image_start, image->start < limit ? image->start : limit,
+                         size);
     return gpa;
 }
 

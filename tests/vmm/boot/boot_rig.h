@@ -6,7 +6,7 @@
 #ifndef STASIS_TESTS_VMM_BOOT_RIG_H
 #define STASIS_TESTS_VMM_BOOT_RIG_H
 
-#include "vmm/boot/loader.h"
+#include "vmm/boot/boot_arch.h"
 
 struct boot_rig {
     struct stasis_board_state board;

@@ -2,7 +2,7 @@
  *
  * The whole of stasis_boot_load(); the parts have tests of their own.
  */
-#include "vmm/boot/boot.h"
+#include "vmm/boot/loader.h"
 
 #include "support/cmocka_all.h"
 
@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 #include "vmm/boot/boot_rig.h"
-#include "vmm/boot/demo_guest.h"
+#include "vmm/boot/x86/demo_guest.h"
+#include "vmm/boot/x86/layout.h"
 
 static struct boot_rig rig;
 static struct boot_rig_file kernel, initrd;
@@ -100,7 +101,7 @@ static void load_addr_is_passed_on(void **state)
     options = (struct stasis_boot_options){.kernel_path = kernel.path, .load_addr = 0x130000};
     assert_int_equal(load(), 0);
     assert_int_equal(cpu.regs.rip, 0x130200);
-    assert_string_equal(at(params().hdr.cmd_line_ptr), STASIS_BOOT_CMDLINE);
+    assert_string_equal(at(params().hdr.cmd_line_ptr), stasis_boot_arch.cmdline);
     assert_int_equal(params().hdr.ramdisk_size, 0);
 }
 

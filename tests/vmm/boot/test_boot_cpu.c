@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "vmm/boot/loader.h"
+#include "vmm/boot/x86/linux.h"
 
 #include "support/cmocka_all.h"
 

@@ -2,14 +2,14 @@
  *
  * How the demo guest is loaded. What it does is seen where there is KVM to run it.
  */
-#include "vmm/boot/loader.h"
+#include "vmm/boot/boot_arch.h"
 
 #include "support/cmocka_all.h"
 
 #include <string.h>
 
 #include "vmm/boot/boot_rig.h"
-#include "vmm/boot/demo_guest.h"
+#include "vmm/boot/x86/demo_guest.h"
 
 static struct boot_rig rig;
 static struct stasis_boot_image image;
@@ -33,7 +33,7 @@ static struct stasis_demo_params load(void)
 {
     struct stasis_demo_params params;
 
-    assert_int_equal(stasis_boot_demo(&rig.memory, &rig.board, &image, &rig.err), 0);
+    assert_int_equal(stasis_boot_arch_demo(&rig.memory, &rig.board, &image, &rig.err), 0);
     memcpy(&params, stasis_memory_at(&rig.memory, STASIS_DEMO_BASE, sizeof(params)),
            sizeof(params));
     return params;
@@ -74,7 +74,7 @@ static void every_guest_has_its_own_nonce(void **state)
 
 static void refuse(enum stasis_err code, const char *object, const char *remedy)
 {
-    int rc = stasis_boot_demo(&rig.memory, &rig.board, &image, &rig.err);
+    int rc = stasis_boot_arch_demo(&rig.memory, &rig.board, &image, &rig.err);
 
     boot_rig_assert_error(&rig, rc, code, object, remedy);
     assert_int_equal(image.entry, 0);

@@ -2,7 +2,8 @@
  *
  * Which file is a kernel at all, and where one may go. The two kinds have tests of their own.
  */
-#include "vmm/boot/loader.h"
+#include "vmm/arch/arch.h"
+#include "vmm/boot/image.h"
 
 #include "support/cmocka_all.h"
 

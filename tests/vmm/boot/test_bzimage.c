@@ -63,7 +63,7 @@ static void loads_where_it_prefers(void **state)
     assert_int_equal(image.entry, BOOT_RIG_BZIMAGE_ADDR + 0x200);
     assert_int_equal(image.initrd_max, 0x7fffffff);
     assert_int_equal(image.cmdline_max, 2047);
-    assert_int_equal(image.header.kernel_info_offset, 0x1234);
+    assert_int_equal(image.arch.header.kernel_info_offset, 0x1234);
 }
 
 static void loads_where_it_is_told(void **state)
@@ -89,8 +89,8 @@ static void header_ends_where_it_says(void **state)
         (uint16_t)(0xeb | (offsetof(struct setup_header, kernel_info_offset) - 0x11) << 8);
     boot_rig_set_header(bytes, &header);
     assert_int_equal(load_at(0), 0);
-    assert_int_equal(image.header.init_size, BOOT_RIG_BZIMAGE_INIT_SIZE);
-    assert_int_equal(image.header.kernel_info_offset, 0);
+    assert_int_equal(image.arch.header.init_size, BOOT_RIG_BZIMAGE_INIT_SIZE);
+    assert_int_equal(image.arch.header.kernel_info_offset, 0);
 }
 
 static void fixed_kernel_stays(void **state)

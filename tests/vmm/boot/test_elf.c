@@ -59,7 +59,7 @@ static void loads_segments(void **state)
     assert_int_equal(image.start, BOOT_RIG_ELF_CODE);
     assert_int_equal(image.end, BOOT_RIG_ELF_DATA + 0x1010);
     assert_int_equal(image.entry, BOOT_RIG_ELF_CODE + 4);
-    assert_int_equal(image.header.version, 0);
+    assert_int_equal(image.arch.header.version, 0);
     assert_true(code[0] == 'c' && code[31] == 'c' && code[32] == 0xaa);
     assert_true(data[0] == 'd' && data[15] == 'd');
     /* Zero-filled to the byte, and not one further. */

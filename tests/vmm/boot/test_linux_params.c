@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "vmm/boot/loader.h"
+#include "vmm/boot/x86/linux.h"
 
 #include "support/cmocka_all.h"
 
@@ -69,11 +69,11 @@ static void parameters_are_found(void **state)
 {
     const struct stasis_boot_image image = {.cmdline_max = 2047,
                                             .start = 0x1200000,
-                                            .header = {.header = 0x53726448,
-                                                       .version = 0x20f,
-                                                       .loadflags = LOADED_HIGH | QUIET_FLAG,
-                                                       .pref_address = 0x1000000,
-                                                       .kernel_info_offset = 0x1234}};
+                                            .arch.header = {.header = 0x53726448,
+                                                            .version = 0x20f,
+                                                            .loadflags = LOADED_HIGH | QUIET_FLAG,
+                                                            .pref_address = 0x1000000,
+                                                            .kernel_info_offset = 0x1234}};
     const struct stasis_boot_initrd initrd = {.gpa = 0x7000000, .size = 0x1234};
 
     (void)state;

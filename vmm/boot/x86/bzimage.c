@@ -4,16 +4,19 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "vmm/boot/x86/layout.h"
+
 #define HEADER_AT   0x1f1
 #define HEADER_JUMP 0x201 /* operand of the short jump over the header: says where it ends */
 #define SECTOR      UINT64_C(512)
 #define PARAGRAPH   UINT64_C(16)
 #define ENTRY_64    0x200
 
-bool stasis_bzimage_detect(const uint8_t *head, size_t len)
+bool stasis_bzimage_detect(const struct stasis_boot_file *file, const uint8_t *head, size_t len)
 {
     struct setup_header header;
 
+    (void)file;
     if (len < STASIS_BZIMAGE_HEAD)
         return false;
     memcpy(&header, head + HEADER_AT, sizeof(header));
@@ -103,19 +106,19 @@ int stasis_bzimage_load(const struct stasis_memory *memory, const struct stasis_
                         struct stasis_error *err)
 {
     struct stasis_boot_image image = {0};
-    int rc = read_header(file, &image.header, err);
+    int rc = read_header(file, &image.arch.header, err);
 
     if (!rc)
-        rc = check_header(file, &image.header, err);
+        rc = check_header(file, &image.arch.header, err);
     if (!rc)
-        rc = choose_address(file, &image.header, load_addr, &image.start, err);
+        rc = choose_address(file, &image.arch.header, load_addr, &image.start, err);
     if (!rc)
-        rc = load_payload(memory, file, &image.header, image.start, &image.end, err);
+        rc = load_payload(memory, file, &image.arch.header, image.start, &image.end, err);
     if (rc)
         return rc;
     image.entry = image.start + ENTRY_64;
-    image.initrd_max = image.header.initrd_addr_max;
-    image.cmdline_max = image.header.cmdline_size;
+    image.initrd_max = image.arch.header.initrd_addr_max;
+    image.cmdline_max = image.arch.header.cmdline_size;
     *ret_image = image;
     return 0;
 }

@@ -6,8 +6,9 @@
 #define STASIS_VMM_BZIMAGE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
-#include "vmm/boot/loader.h"
+#include "vmm/boot/image.h"
 
 /* What marks a setup header, and the oldest protocol with a 64-bit entry: xloadflags, which
  * announces it, came with 2.12 (Linux 3.8). */
@@ -15,11 +16,11 @@
 #define STASIS_BZIMAGE_MAGIC        0x53726448 /* "HdrS" */
 #define STASIS_BZIMAGE_PROTOCOL_MIN 0x020c
 
-/* Bytes from the start of a file that stasis_bzimage_detect() wants to see. */
+/* Bytes from the start of a file that stasis_bzimage_detect() has to see. */
 #define STASIS_BZIMAGE_HEAD (0x1f1 + sizeof(struct setup_header))
 
 /* Whether the len first bytes of a file are a bzImage's. */
-bool stasis_bzimage_detect(const uint8_t *head, size_t len);
+bool stasis_bzimage_detect(const struct stasis_boot_file *file, const uint8_t *head, size_t len);
 
 /* Loads the protected-mode part at `load_addr`, or where the kernel prefers to be (0).
  * STASIS_ERR_ARG also for a load_addr that this kernel cannot live with. */

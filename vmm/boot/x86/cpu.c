@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "vmm/boot/loader.h"
+#include "vmm/boot/x86/linux.h"
 
 #define CODE_SELECTOR 0x10
 #define DATA_SELECTOR 0x18

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "vmm/boot/loader.h"
 #include "vmm/boot/x86/bzimage.h"
+#include "vmm/boot/x86/linux.h"
 
 #define E820_RAM      1
 #define E820_RESERVED 2
@@ -59,8 +59,8 @@ static int write_cmdline(const struct stasis_memory *memory, const struct stasis
  * bzImage would have. */
 static struct setup_header header_of(const struct stasis_boot_image *image)
 {
-    if (image->header.header == STASIS_BZIMAGE_MAGIC)
-        return image->header;
+    if (image->arch.header.header == STASIS_BZIMAGE_MAGIC)
+        return image->arch.header;
     return (struct setup_header){.boot_flag = STASIS_BZIMAGE_BOOT_FLAG,
                                  .header = STASIS_BZIMAGE_MAGIC,
                                  .version = STASIS_BZIMAGE_PROTOCOL_MIN,

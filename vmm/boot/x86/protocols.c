@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "vmm/boot/boot_arch.h"
+
 /* Multiboot 0.6.96, 3.1.1; Multiboot2 2.0, 3.1.1: magic, in this many first bytes of the file, at
  * this alignment. All words from the magic to the checksum add up to 0. */
 static const struct multiboot {
@@ -117,4 +119,37 @@ int stasis_boot_refuse_protocol(const struct stasis_boot_file *file, const char 
                        "kernel %s starts by %s, in 32-bit mode, which is not supported: give an "
                        "x86-64 Linux kernel (vmlinux or bzImage)",
                        file->path, protocol);
+}
+
+/* Linux states a PVH entry beside its 64-bit one, which is then another address. */
+int stasis_boot_arch_check_elf_start(const struct stasis_boot_file *file, const Elf64_Phdr *headers,
+                                     uint32_t count, uint64_t entry, bool is_inside,
+                                     struct stasis_error *err)
+{
+    uint64_t pvh_entry = 0;
+    bool has_pvh = false;
+
+    for (uint32_t i = 0; !has_pvh && i < count; i++)
+        has_pvh = headers[i].p_type == PT_NOTE && stasis_pvh_detect(file, &headers[i], &pvh_entry);
+    return has_pvh && (!is_inside || entry == pvh_entry)
+               ? stasis_boot_refuse_protocol(file, "PVH", err)
+               : 0;
+}
+
+/* ---- other processors ---- */
+
+int stasis_boot_arch_check_elf(const struct stasis_boot_file *file, const Elf64_Ehdr *elf,
+                               struct stasis_error *err)
+{
+    bool is_little = elf->e_ident[EI_DATA] == ELFDATA2LSB;
+
+    if (is_little && elf->e_ident[EI_CLASS] == ELFCLASS32 &&
+        (elf->e_machine == EM_386 || elf->e_machine == EM_X86_64))
+        return stasis_fail(err, STASIS_ERR_ARG, "kernel %s is a 32-bit ELF file: give %s",
+                           file->path, stasis_boot_arch.kernels);
+    if (!is_little || elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_machine != EM_X86_64)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "kernel %s is an ELF file for another processor: give %s", file->path,
+                           stasis_boot_arch.kernels);
+    return 0;
 }

@@ -12,7 +12,7 @@
  * Registers that nothing changes after the start: rbp variables, r12d serial port, r13d reset port,
  * r14 RTC. The variables start as 0, as fresh RAM is.
  */
-#include "vmm/boot/demo_guest.h"
+#include "vmm/boot/x86/demo_guest.h"
 
 /* Variables, relative to rbp. */
 #define NONCE    0x00

@@ -5,8 +5,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "vmm/boot/loader.h"
-#include "vmm/boot/demo_guest.h"
+#include "vmm/boot/boot_arch.h"
+#include "vmm/boot/x86/demo_guest.h"
+#include "vmm/boot/x86/layout.h"
 
 /* Line of the first PIC that is neither the timer's nor the cascade's. */
 static bool is_own_irq(uint32_t gsi)
@@ -52,8 +53,9 @@ static int fill_params(const struct stasis_board_state *board,
     return 0;
 }
 
-int stasis_boot_demo(const struct stasis_memory *memory, const struct stasis_board_state *board,
-                     struct stasis_boot_image *ret_image, struct stasis_error *err)
+int stasis_boot_arch_demo(const struct stasis_memory *memory,
+                          const struct stasis_board_state *board,
+                          struct stasis_boot_image *ret_image, struct stasis_error *err)
 {
     size_t size = (size_t)(stasis_demo_guest_end - stasis_demo_guest);
     struct stasis_demo_params params;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What the demo guest (demo_guest.S) and its loader (boot_demo.c) agree on.
+ * What the demo guest (demo_guest.S) and its loader (demo.c) agree on.
  */
 #ifndef STASIS_VMM_DEMO_GUEST_H
 #define STASIS_VMM_DEMO_GUEST_H

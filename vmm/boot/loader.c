@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/boot/loader.h"
+
+#include "vmm/boot/boot_arch.h"
+
+int stasis_boot_load(const struct stasis_memory *memory, const struct stasis_board_state *board,
+                     const struct stasis_boot_options *options, struct stasis_arch_entry *ret_entry,
+                     struct stasis_error *err)
+{
+    const char *cmdline = options->cmdline ? options->cmdline : stasis_boot_arch.cmdline;
+    struct stasis_boot_initrd initrd = {0};
+    struct stasis_boot_image image;
+    int rc;
+
+    rc = options->kernel_path
+             ? stasis_boot_kernel(memory, options->kernel_path, options->load_addr, &image, err)
+             : stasis_boot_arch_demo(memory, board, &image, err);
+    if (!rc && options->initrd_path)
+        rc = stasis_boot_initrd(memory, options->initrd_path, &image, &initrd, err);
+    if (!rc)
+        rc = stasis_boot_arch_hand_over(memory, board, &image, &initrd, cmdline, ret_entry, err);
+    return rc;
+}
