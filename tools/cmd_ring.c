@@ -1,34 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The bytes of a ring file in the order they were written. docs/vmm.1.scd, --serial, has the
- * format: 128 bytes of text with the size of the data and the count of all bytes ever written, then
- * the data; byte n of the output is at n % size.
+ * The bytes of a ring file (common/ring.h) in the order they were written.
  *
  * The guest chose these bytes. A terminal obeys some of them, so it is not sent those unless asked.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/ring.h"
 #include "tools/inspect.h"
 #include "tools/text.h"
-
-#define HEADER_LEN 128
-#define HEADER     "STASIS-RING 1\nsize %020" PRIu64 "\ntotal %020" PRIu64 "\n"
-#define SIZE_AT    19 /* where the digits begin */
-#define TOTAL_AT   46
-#define RING_MAX   (UINT64_C(1) << 40)
 
 #define BUF_LEN 65536u
 
 struct ring {
     const char *name;
     int fd;
-    uint64_t size;
-    uint64_t total;
+    struct stasis_ring has;
 };
 
 static int not_a_ring(const struct ring *ring, const char *why, struct stasis_error *err)
@@ -60,31 +51,19 @@ static int read_some(const struct ring *ring, void *buf, size_t len, int64_t off
     return 0;
 }
 
-/* The header is made anew from its two numbers and compared, so that nothing else passes. */
-static int parse_header(struct ring *ring, const char found[HEADER_LEN + 1],
-                        struct stasis_error *err)
-{
-    char expected[HEADER_LEN + 1];
-
-    memset(expected, ' ', sizeof(expected));
-    ring->size = strtoull(found + SIZE_AT, NULL, 10);
-    ring->total = strtoull(found + TOTAL_AT, NULL, 10);
-    expected[snprintf(expected, sizeof(expected), HEADER, ring->size, ring->total)] = ' ';
-    expected[HEADER_LEN - 1] = '\n';
-    if (memcmp(found, expected, HEADER_LEN) != 0)
-        return not_a_ring(ring, "not a ring file of vmm --serial out=ring:FILE", err);
-    if (!ring->size || ring->size > RING_MAX)
-        return not_a_ring(ring, "a ring of an impossible size", err);
-    return 0;
-}
-
 static int read_header(struct ring *ring, int64_t offset, struct stasis_error *err)
 {
-    char header[HEADER_LEN + 1] = {0};
+    uint8_t header[STASIS_RING_HEADER_LEN] = {0};
     size_t done;
-    int rc = read_some(ring, header, HEADER_LEN, offset, &done, err);
+    int rc = read_some(ring, header, sizeof(header), offset, &done, err);
 
-    return rc ? rc : parse_header(ring, header, err);
+    if (rc)
+        return rc;
+    if (!stasis_ring_header_read(header, &ring->has))
+        return not_a_ring(ring, "not a ring file of vmm --serial out=ring:FILE", err);
+    if (!ring->has.size || ring->has.size > STASIS_RING_SIZE_MAX)
+        return not_a_ring(ring, "a ring of an impossible size", err);
+    return 0;
 }
 
 static int copy_to(const struct ring *ring, FILE *file, uint64_t len, struct stasis_error *err)
@@ -117,8 +96,8 @@ static int spool(struct ring *ring, FILE **ret_file, struct stasis_error *err)
     file = tmpfile();
     if (!file)
         return stasis_fail_errno(err, STASIS_ERR_IO, "%s: a temporary file", ring->name);
-    fprintf(file, "%*s", HEADER_LEN, "");
-    rc = copy_to(ring, file, ring->size + 1, err);
+    fprintf(file, "%*s", STASIS_RING_HEADER_LEN, "");
+    rc = copy_to(ring, file, ring->has.size + 1, err);
     if (!rc && fflush(file))
         rc = stasis_fail_errno(err, STASIS_ERR_IO, "%s: a temporary file", ring->name);
     if (rc) {
@@ -142,7 +121,7 @@ static int open_ring(struct ring *ring, FILE **ret_spool, struct stasis_error *e
     rc = S_ISREG(st.st_mode) ? read_header(ring, 0, err) : spool(ring, ret_spool, err);
     if (!rc && fstat(ring->fd, &st))
         rc = stasis_fail_errno(err, STASIS_ERR_IO, "%s", ring->name);
-    if (!rc && (uint64_t)st.st_size != HEADER_LEN + ring->size)
+    if (!rc && (uint64_t)st.st_size != STASIS_RING_HEADER_LEN + ring->has.size)
         rc = not_a_ring(ring, "truncated, or longer than its header says", err);
     return rc;
 }
@@ -151,30 +130,30 @@ static int open_ring(struct ring *ring, FILE **ret_spool, struct stasis_error *e
  * carried from one buffer to the next. */
 static int print_ring(const struct ring *ring, FILE *out, bool escape, struct stasis_error *err)
 {
-    uint64_t pos = ring->total - (ring->total < ring->size ? ring->total : ring->size);
+    uint64_t pos = stasis_ring_oldest(&ring->has);
     char *buf = malloc(BUF_LEN);
     size_t held = 0;
     int rc = 0;
 
     if (!buf)
         return stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
-    while (pos < ring->total && !rc) {
-        uint64_t at = pos % ring->size;
-        uint64_t part = ring->total - pos;
+    while (pos < ring->has.total && !rc) {
+        uint64_t part;
+        uint64_t offset = stasis_ring_offset(&ring->has, pos, &part);
         size_t n = 0;
 
-        if (part > ring->size - at)
-            part = ring->size - at;
+        if (part > ring->has.total - pos)
+            part = ring->has.total - pos;
         if (part > BUF_LEN - held)
             part = BUF_LEN - held;
-        rc = read_some(ring, buf + held, (size_t)part, HEADER_LEN + (int64_t)at, &n, err);
+        rc = read_some(ring, buf + held, (size_t)part, (int64_t)offset, &n, err);
         if (!rc && n < part)
             rc = not_a_ring(ring, "has become shorter", err);
         if (rc)
             break;
         pos += n;
         held += n;
-        n = escape ? stasis_text_put_bytes(out, buf, held, "\n\r\t", pos < ring->total)
+        n = escape ? stasis_text_put_bytes(out, buf, held, "\n\r\t", pos < ring->has.total)
                    : fwrite(buf, 1, held, out);
         held = escape ? held - n : 0;
         memmove(buf, buf + n, held);

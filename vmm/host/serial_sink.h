@@ -9,20 +9,11 @@
  *   none   discards.
  *   file   at most `limit` bytes in a regular file. A full disk or an I/O error drops bytes and
  *          leaves the guest alone; writing is tried again with the next byte.
- *   ring   a file of fixed size with the last `size` bytes (format below).
+ *   ring   a file of fixed size with the last `size` bytes (common/ring.h).
  *   pipe   a named FIFO, made with mode 0600 when missing, that needs no reader: what it cannot
  *          hold is dropped. The reader sees no end of file while the VM lives.
  *
  * Files are made with mode 0600 and start empty, or go on where they end when `append` is set.
- *
- * A ring file is 128 bytes of header and `size` bytes of data. The header is text, its numbers
- * decimal with 20 digits, its end filled with spaces and a last newline:
- *     "STASIS-RING 1\n" "size 00000000000001048576\n" "total 00000000000000000042\n" ...
- * `total` counts the bytes ever written to it; byte number n of the output (from 0) is at data
- * offset n % size. So the file holds bytes total - min(total, size) .. total - 1: when total <=
- * size, data[0, total), else data[total % size, size) followed by data[0, total % size). `size` is
- * at least 1; a reader checks that the file is 128 + size bytes long. The header is written after
- * the data: a crash between the two can spoil the oldest bytes, never the newest.
  *
  * Threads: calls on one sink are serialised by the caller (the serial port's lock).
  */
@@ -33,13 +24,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/ring.h"
 #include "stasis/output.h"
 
 #define STASIS_SERIAL_SINK_LIMIT_DEFAULT (UINT64_C(64) << 20)
 #define STASIS_SERIAL_SINK_SIZE_DEFAULT  (UINT64_C(1) << 20)
-#define STASIS_SERIAL_SINK_BYTES_MAX     (UINT64_C(1) << 40) /* of limit and size */
+#define STASIS_SERIAL_SINK_BYTES_MAX     STASIS_RING_SIZE_MAX /* of limit and size */
 #define STASIS_SERIAL_SINK_RATE_MAX      (UINT64_C(1) << 30)
-#define STASIS_SERIAL_SINK_RING_HEADER   128
 
 enum stasis_serial_sink_kind {
     STASIS_SERIAL_SINK_STDIO = 0,

@@ -81,27 +81,20 @@ int stasis_serial_sink_open_file(struct stasis_serial_sink *out,
     return stasis_serial_sink_open_output(out, options, STASIS_OUTPUT_IN_PLACE, err);
 }
 
-/* ---- ring: the format is described in serial_sink.h ---- */
+/* ---- ring ---- */
 
-#define RING_FORMAT   "STASIS-RING 1\nsize %020" PRIu64 "\ntotal %020" PRIu64 "\n"
-#define RING_TOTAL_AT 46 /* where the digits of total begin */
-
-static void ring_header(const struct stasis_serial_sink *out,
-                        uint8_t header[STASIS_SERIAL_SINK_RING_HEADER])
+static struct stasis_ring ring_of(const struct stasis_serial_sink *out)
 {
-    int used = snprintf((char *)header, STASIS_SERIAL_SINK_RING_HEADER, RING_FORMAT, out->size,
-                        out->total);
-
-    memset(header + used, ' ', STASIS_SERIAL_SINK_RING_HEADER - 1 - (size_t)used);
-    header[STASIS_SERIAL_SINK_RING_HEADER - 1] = '\n';
+    return (struct stasis_ring){.size = out->size, .total = out->total};
 }
 
 static bool write_ring_header(const struct stasis_serial_sink *out)
 {
-    uint8_t header[STASIS_SERIAL_SINK_RING_HEADER];
+    const struct stasis_ring ring = ring_of(out);
+    uint8_t header[STASIS_RING_HEADER_LEN];
     size_t done;
 
-    ring_header(out, header);
+    stasis_ring_header_write(&ring, header);
     return write_at(out->fd, header, sizeof(header), 0, &done);
 }
 
@@ -111,12 +104,13 @@ static size_t write_ring(void *sink, const uint8_t *bytes, size_t len)
     size_t taken = 0;
 
     while (taken < len) {
-        uint64_t at = out->total % out->size;
-        uint64_t room = out->size - at;
+        const struct stasis_ring ring = ring_of(out);
+        uint64_t room;
+        uint64_t offset = stasis_ring_offset(&ring, ring.total, &room);
         size_t part = len - taken < room ? len - taken : (size_t)room;
         size_t done;
 
-        if (!write_at(out->fd, bytes + taken, part, STASIS_SERIAL_SINK_RING_HEADER + at, &done))
+        if (!write_at(out->fd, bytes + taken, part, offset, &done))
             stasis_serial_sink_failed(out, part - done);
         out->total += done;
         out->stats.written += done;
@@ -127,22 +121,18 @@ static size_t write_ring(void *sink, const uint8_t *bytes, size_t len)
     return taken;
 }
 
-/* Takes over the count of a ring file of this size. Only the count is read; the header is made anew
- * from it and compared, so that nothing else passes for a ring. */
+/* Takes over the count of a ring file of this size. */
 static bool ring_continue(struct stasis_serial_sink *out, uint64_t len)
 {
-    uint8_t found[STASIS_SERIAL_SINK_RING_HEADER + 1] = {0};
-    uint8_t expected[STASIS_SERIAL_SINK_RING_HEADER];
+    uint8_t header[STASIS_RING_HEADER_LEN];
+    struct stasis_ring found;
 
-    if (len != STASIS_SERIAL_SINK_RING_HEADER + out->size ||
-        pread(out->fd, found, STASIS_SERIAL_SINK_RING_HEADER, 0) != STASIS_SERIAL_SINK_RING_HEADER)
+    if (len != sizeof(header) + out->size ||
+        pread(out->fd, header, sizeof(header), 0) != sizeof(header) ||
+        !stasis_ring_header_read(header, &found) || found.size != out->size)
         return false;
-    out->total = strtoull((char *)found + RING_TOTAL_AT, NULL, 10);
-    ring_header(out, expected);
-    if (!memcmp(found, expected, sizeof(expected)))
-        return true;
-    out->total = 0;
-    return false;
+    out->total = found.total;
+    return true;
 }
 
 static int ring_begin(struct stasis_serial_sink *out, struct stasis_error *err)
@@ -151,8 +141,7 @@ static int ring_begin(struct stasis_serial_sink *out, struct stasis_error *err)
 
     if (rc)
         return rc;
-    if (ftruncate(out->fd, (off_t)(STASIS_SERIAL_SINK_RING_HEADER + out->size)) ||
-        !write_ring_header(out))
+    if (ftruncate(out->fd, (off_t)(STASIS_RING_HEADER_LEN + out->size)) || !write_ring_header(out))
         return cannot(out, "write to", err);
     return 0;
 }

@@ -487,7 +487,7 @@ static void sink_that_is_not_started_changes_nothing(void **state)
 
 /* ---- ring ---- */
 
-/* Reads a ring file as serial_out.h describes it. */
+/* Reads a ring file as ring.h describes it. */
 static size_t read_ring(char *ret_text, uint64_t expected_size)
 {
     char file[4096] = "";
@@ -495,7 +495,7 @@ static size_t read_ring(char *ret_text, uint64_t expected_size)
     uint64_t total;
     int fd = open(path, O_RDONLY);
     ssize_t n = read(fd, file, sizeof(file));
-    const char *data = file + STASIS_SERIAL_SINK_RING_HEADER;
+    const char *data = file + STASIS_RING_HEADER_LEN;
     size_t len = 0;
 
     close(fd);
@@ -503,9 +503,9 @@ static size_t read_ring(char *ret_text, uint64_t expected_size)
     assert_memory_equal(file + 39, "\ntotal ", 7);
     size = strtoull(file + 19, NULL, 10);
     total = strtoull(file + 46, NULL, 10);
-    assert_int_equal(file[STASIS_SERIAL_SINK_RING_HEADER - 1], '\n');
+    assert_int_equal(file[STASIS_RING_HEADER_LEN - 1], '\n');
     assert_int_equal(size, expected_size);
-    assert_int_equal(n, STASIS_SERIAL_SINK_RING_HEADER + size);
+    assert_int_equal(n, STASIS_RING_HEADER_LEN + size);
     for (uint64_t i = total > size ? total - size : 0; i < total; i++)
         ret_text[len++] = data[i % size];
     ret_text[len] = '\0';
@@ -569,7 +569,7 @@ static void ring_believes_only_its_own_header(void **state)
         .kind = STASIS_SERIAL_SINK_RING, .path = path, .size = 8};
 
     (void)state;
-    for (off_t at = 0; at < STASIS_SERIAL_SINK_RING_HEADER; at++) {
+    for (off_t at = 0; at < STASIS_RING_HEADER_LEN; at++) {
         struct stasis_serial_sink *out = open_out(&options);
         char text[16];
         int fd;
