@@ -10,12 +10,12 @@
 #include <string.h>
 
 static uint8_t bytes[16384];
-static struct stasis_aml aml;
+static struct stasis_append aml;
 
 static int setup(void **state)
 {
     (void)state;
-    aml = (struct stasis_aml){.bytes = bytes, .size = sizeof(bytes)};
+    aml = (struct stasis_append){.bytes = bytes, .size = sizeof(bytes)};
     return 0;
 }
 
@@ -124,7 +124,7 @@ static void overflow_is_sticky(void **state)
     need = aml.len;
     for (size_t room = 0; room <= need; room++) {
         memset(bytes, 0xaa, sizeof(bytes));
-        aml = (struct stasis_aml){.bytes = bytes, .size = room};
+        aml = (struct stasis_append){.bytes = bytes, .size = room};
         write_sample();
         assert_int_equal(aml.overflow, room < need);
         assert_true(aml.len <= room);

@@ -65,30 +65,20 @@ uint64_t stasis_acpi_arena_next(struct stasis_acpi_arena *arena)
 {
     static const uint8_t zeros[TABLE_ALIGN];
 
-    stasis_acpi_arena_put(arena, zeros, -arena->len & (TABLE_ALIGN - 1));
-    return arena->gpa + arena->len;
-}
-
-void stasis_acpi_arena_put(struct stasis_acpi_arena *arena, const void *bytes, size_t len)
-{
-    if (len > arena->size - arena->len)
-        arena->overflow = true;
-    if (arena->overflow)
-        return;
-    memcpy(arena->bytes + arena->len, bytes, len);
-    arena->len += len;
+    stasis_append_put(&arena->out, zeros, -arena->out.len & (TABLE_ALIGN - 1));
+    return arena->gpa + arena->out.len;
 }
 
 /* Closes the table that begins at `gpa` and reaches to the arena's end. */
 static void finish_table(struct stasis_acpi_arena *arena, uint64_t gpa)
 {
     struct stasis_acpi_header header;
-    uint8_t *table = arena->bytes + (gpa - arena->gpa);
+    uint8_t *table = arena->out.bytes + (gpa - arena->gpa);
 
-    if (arena->overflow)
+    if (arena->out.overflow)
         return;
     memcpy(&header, table, sizeof(header));
-    header.length = (uint32_t)(arena->gpa + arena->len - gpa);
+    header.length = (uint32_t)(arena->gpa + arena->out.len - gpa);
     memcpy(table, &header, sizeof(header));
     header.checksum = stasis_table_checksum(table, header.length);
     memcpy(table, &header, sizeof(header));
@@ -102,7 +92,7 @@ static int put_dsdt(struct stasis_acpi_arena *arena, const struct stasis_board_s
     int rc;
 
     stasis_acpi_header_init(&header, "DSDT", 2, sizeof(header));
-    stasis_acpi_arena_put(arena, &header, sizeof(header));
+    stasis_append_put(&arena->out, &header, sizeof(header));
     rc = stasis_acpi_dsdt_put(arena, board, err);
     if (rc)
         return rc;
@@ -117,7 +107,7 @@ static uint64_t put_facs(struct stasis_acpi_arena *arena)
         .signature = {'F', 'A', 'C', 'S'}, .length = sizeof(facs), .version = 2};
     uint64_t gpa = stasis_acpi_arena_next(arena);
 
-    stasis_acpi_arena_put(arena, &facs, sizeof(facs));
+    stasis_append_put(&arena->out, &facs, sizeof(facs));
     return gpa;
 }
 
@@ -161,7 +151,7 @@ static uint64_t put_fadt(struct stasis_acpi_arena *arena, const struct stasis_bo
 
     stasis_acpi_header_init(&fadt.header, "FACP", 6, sizeof(fadt));
     describe_i8042(&fadt, board);
-    stasis_acpi_arena_put(arena, &fadt, sizeof(fadt));
+    stasis_append_put(&arena->out, &fadt, sizeof(fadt));
     finish_table(arena, gpa);
     return gpa;
 }
@@ -172,7 +162,7 @@ static void put_madt_cpus(struct stasis_acpi_arena *arena, uint32_t count)
         const struct stasis_acpi_madt_lapic lapic = {MADT_LAPIC, sizeof(lapic), (uint8_t)i,
                                                      (uint8_t)i, MADT_LAPIC_ENABLED};
 
-        stasis_acpi_arena_put(arena, &lapic, sizeof(lapic));
+        stasis_append_put(&arena->out, &lapic, sizeof(lapic));
     }
 }
 
@@ -189,11 +179,11 @@ static uint64_t put_madt(struct stasis_acpi_arena *arena, const struct stasis_bo
     uint64_t gpa = stasis_acpi_arena_next(arena);
 
     stasis_acpi_header_init(&madt.header, "APIC", 5, sizeof(madt));
-    stasis_acpi_arena_put(arena, &madt, sizeof(madt));
+    stasis_append_put(&arena->out, &madt, sizeof(madt));
     put_madt_cpus(arena, board->vcpus);
-    stasis_acpi_arena_put(arena, &ioapic, sizeof(ioapic));
-    stasis_acpi_arena_put(arena, &sci, sizeof(sci));
-    stasis_acpi_arena_put(arena, &nmi, sizeof(nmi));
+    stasis_append_put(&arena->out, &ioapic, sizeof(ioapic));
+    stasis_append_put(&arena->out, &sci, sizeof(sci));
+    stasis_append_put(&arena->out, &nmi, sizeof(nmi));
     finish_table(arena, gpa);
     return gpa;
 }
@@ -204,7 +194,7 @@ static uint64_t put_xsdt(struct stasis_acpi_arena *arena, uint64_t fadt, uint64_
     uint64_t gpa = stasis_acpi_arena_next(arena);
 
     stasis_acpi_header_init(&xsdt.header, "XSDT", 1, sizeof(xsdt));
-    stasis_acpi_arena_put(arena, &xsdt, sizeof(xsdt));
+    stasis_append_put(&arena->out, &xsdt, sizeof(xsdt));
     finish_table(arena, gpa);
     return gpa;
 }
@@ -224,20 +214,20 @@ int stasis_acpi_build(const struct stasis_board_state *board, uint64_t gpa, uint
                       size_t size, uint64_t *ret_rsdp, struct stasis_error *err)
 {
     static const struct stasis_acpi_rsdp empty;
-    struct stasis_acpi_arena arena = {.bytes = bytes, .gpa = gpa, .size = size};
+    struct stasis_acpi_arena arena = {.out = {.bytes = bytes, .size = size}, .gpa = gpa};
     uint64_t dsdt = 0, xsdt;
     int rc;
 
     if (!board->vcpus || board->vcpus > STASIS_MPTABLE_CPUS_MAX)
         return stasis_fail(err, STASIS_ERR_ARG, "%" PRIu32 " vCPUs: give 1 to %d by --vcpu num=N",
                            board->vcpus, STASIS_MPTABLE_CPUS_MAX);
-    stasis_acpi_arena_put(&arena, &empty, sizeof(empty));
+    stasis_append_put(&arena.out, &empty, sizeof(empty));
     rc = put_dsdt(&arena, board, &dsdt, err);
     if (rc)
         return rc;
     xsdt =
         put_xsdt(&arena, put_fadt(&arena, board, dsdt, put_facs(&arena)), put_madt(&arena, board));
-    if (arena.overflow)
+    if (arena.out.overflow)
         return stasis_fail(err, STASIS_ERR_FULL, "the ACPI tables take more than %zu bytes", size);
     write_rsdp(bytes, xsdt);
     *ret_rsdp = gpa;

@@ -43,7 +43,7 @@ static const struct description *find(const char *type)
 
 /* _HID "PRP0001" with a compatible string in _DSD: how ACPI names a device that has no id of its
  * own (Linux Documentation/firmware-guide/acpi/enumeration.rst). */
-static void put_compatible(struct stasis_aml *aml, const char *compatible)
+static void put_compatible(struct stasis_append *aml, const char *compatible)
 {
     /* daffd814-6eba-4d8c-8a91-bc9bbf4aa301, device properties, as ToUUID() lays it out */
     static const uint8_t uuid[16] = {0x14, 0xd8, 0xff, 0xda, 0xba, 0x6e, 0x8c, 0x4d,
@@ -64,7 +64,7 @@ static void put_compatible(struct stasis_aml *aml, const char *compatible)
     stasis_aml_close(aml, all);
 }
 
-static void put_resources(struct stasis_aml *aml, const struct description *description,
+static void put_resources(struct stasis_append *aml, const struct description *description,
                           const struct stasis_board_device_state *device)
 {
     size_t resources;
@@ -83,7 +83,7 @@ static void put_resources(struct stasis_aml *aml, const struct description *desc
     stasis_aml_close_resources(aml, resources);
 }
 
-static void put_device(struct stasis_aml *aml, const struct description *description,
+static void put_device(struct stasis_append *aml, const struct description *description,
                        const struct stasis_board_device_state *device, uint32_t index)
 {
     const char name[5] = {description->prefix[0], description->prefix[1], description->prefix[2],
@@ -118,9 +118,8 @@ static int check_device(const struct stasis_board_device_state *device, struct s
 int stasis_acpi_dsdt_put(struct stasis_acpi_arena *arena, const struct stasis_board_state *board,
                          struct stasis_error *err)
 {
-    struct stasis_aml aml = {
-        .bytes = arena->bytes + arena->len, .size = arena->size - arena->len, .len = 0};
-    size_t scope = stasis_aml_open_scope(&aml, "_SB_");
+    struct stasis_append *aml = &arena->out;
+    size_t scope = stasis_aml_open_scope(aml, "_SB_");
 
     for (uint32_t i = 0; i < board->devices_count; i++) {
         const struct description *description = find(board->devices[i].type);
@@ -129,10 +128,8 @@ int stasis_acpi_dsdt_put(struct stasis_acpi_arena *arena, const struct stasis_bo
         if (rc)
             return rc;
         if (description)
-            put_device(&aml, description, &board->devices[i], i);
+            put_device(aml, description, &board->devices[i], i);
     }
-    stasis_aml_close(&aml, scope);
-    arena->len += aml.len;
-    arena->overflow |= aml.overflow;
+    stasis_aml_close(aml, scope);
     return 0;
 }

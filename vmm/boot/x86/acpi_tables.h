@@ -7,6 +7,7 @@
 #define STASIS_VMM_ACPI_TABLES_H
 
 #include "stasis/state.h"
+#include "vmm/boot/x86/append.h"
 
 #define STASIS_ACPI_PACKED __attribute__((packed))
 
@@ -170,13 +171,10 @@ _Static_assert(sizeof(struct stasis_acpi_madt_ioapic) == 12, "5.2.12.3");
 _Static_assert(sizeof(struct stasis_acpi_madt_override) == 10, "5.2.12.5");
 _Static_assert(sizeof(struct stasis_acpi_madt_nmi) == 6, "5.2.12.7");
 
-/* Tables one behind the other. Running out of room is sticky. */
+/* Tables one behind the other. */
 struct stasis_acpi_arena {
-    uint8_t *bytes;
-    uint64_t gpa; /* of bytes[0] */
-    size_t size;
-    size_t len;
-    bool overflow;
+    struct stasis_append out;
+    uint64_t gpa; /* of its first byte */
 };
 
 /* Fills a table's header; its checksum comes when all of the table is there. */
@@ -185,8 +183,6 @@ void stasis_acpi_header_init(struct stasis_acpi_header *header, const char *sign
 
 /* Guest address for the next table, 64-byte aligned. */
 uint64_t stasis_acpi_arena_next(struct stasis_acpi_arena *arena);
-/* Appends to the table that is being written. */
-void stasis_acpi_arena_put(struct stasis_acpi_arena *arena, const void *bytes, size_t len);
 
 /* Writes the DSDT's definition block at the arena's end: everything behind its header. */
 STASIS_MUST_CHECK int stasis_acpi_dsdt_put(struct stasis_acpi_arena *arena,

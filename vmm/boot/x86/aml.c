@@ -30,45 +30,35 @@
  * without moving what it counts. */
 #define PKG_LEN 3
 
-static void put(struct stasis_aml *aml, const void *bytes, size_t len)
+static void put8(struct stasis_append *aml, uint8_t value)
 {
-    if (len > aml->size - aml->len)
-        aml->overflow = true;
-    if (aml->overflow)
-        return;
-    memcpy(aml->bytes + aml->len, bytes, len);
-    aml->len += len;
+    stasis_append_put(aml, &value, 1);
 }
 
-static void put8(struct stasis_aml *aml, uint8_t value)
-{
-    put(aml, &value, 1);
-}
-
-static void put16(struct stasis_aml *aml, uint16_t value)
+static void put16(struct stasis_append *aml, uint16_t value)
 {
     put8(aml, (uint8_t)value);
     put8(aml, (uint8_t)(value >> 8));
 }
 
-static void put32(struct stasis_aml *aml, uint32_t value)
+static void put32(struct stasis_append *aml, uint32_t value)
 {
     put16(aml, (uint16_t)value);
     put16(aml, (uint16_t)(value >> 16));
 }
 
-static size_t open_pkg(struct stasis_aml *aml)
+static size_t open_pkg(struct stasis_append *aml)
 {
     static const uint8_t room[PKG_LEN];
     size_t at = aml->len;
 
-    put(aml, room, sizeof(room));
+    stasis_append_put(aml, room, sizeof(room));
     return at;
 }
 
 /* The length counts itself. Bits 7-6 of its first byte say how many bytes follow; bits 3-0 are the
  * lowest of the value. */
-void stasis_aml_close(struct stasis_aml *aml, size_t opened)
+void stasis_aml_close(struct stasis_append *aml, size_t opened)
 {
     size_t len = aml->len - opened;
 
@@ -81,28 +71,28 @@ void stasis_aml_close(struct stasis_aml *aml, size_t opened)
     aml->bytes[opened + 2] = (uint8_t)(len >> 12);
 }
 
-size_t stasis_aml_open_scope(struct stasis_aml *aml, const char *name)
+size_t stasis_aml_open_scope(struct stasis_append *aml, const char *name)
 {
     size_t at;
 
     put8(aml, OP_SCOPE);
     at = open_pkg(aml);
-    put(aml, name, NAME_LEN);
+    stasis_append_put(aml, name, NAME_LEN);
     return at;
 }
 
-size_t stasis_aml_open_device(struct stasis_aml *aml, const char *name)
+size_t stasis_aml_open_device(struct stasis_append *aml, const char *name)
 {
     size_t at;
 
     put8(aml, OP_EXT);
     put8(aml, OP_DEVICE);
     at = open_pkg(aml);
-    put(aml, name, NAME_LEN);
+    stasis_append_put(aml, name, NAME_LEN);
     return at;
 }
 
-size_t stasis_aml_open_package(struct stasis_aml *aml, uint8_t elements)
+size_t stasis_aml_open_package(struct stasis_append *aml, uint8_t elements)
 {
     size_t at;
 
@@ -113,7 +103,7 @@ size_t stasis_aml_open_package(struct stasis_aml *aml, uint8_t elements)
 }
 
 /* A buffer states its size once more inside: as a word, filled in at the end too. */
-size_t stasis_aml_open_resources(struct stasis_aml *aml)
+size_t stasis_aml_open_resources(struct stasis_append *aml)
 {
     size_t at;
 
@@ -124,7 +114,7 @@ size_t stasis_aml_open_resources(struct stasis_aml *aml)
     return at;
 }
 
-void stasis_aml_close_resources(struct stasis_aml *aml, size_t opened)
+void stasis_aml_close_resources(struct stasis_append *aml, size_t opened)
 {
     size_t content = opened + PKG_LEN + 3, len;
 
@@ -138,13 +128,13 @@ void stasis_aml_close_resources(struct stasis_aml *aml, size_t opened)
     stasis_aml_close(aml, opened);
 }
 
-void stasis_aml_name(struct stasis_aml *aml, const char *name)
+void stasis_aml_name(struct stasis_append *aml, const char *name)
 {
     put8(aml, OP_NAME);
-    put(aml, name, NAME_LEN);
+    stasis_append_put(aml, name, NAME_LEN);
 }
 
-void stasis_aml_int(struct stasis_aml *aml, uint32_t value)
+void stasis_aml_int(struct stasis_append *aml, uint32_t value)
 {
     if (value <= 1) { /* ZeroOp, OneOp */
         put8(aml, (uint8_t)value);
@@ -157,13 +147,13 @@ void stasis_aml_int(struct stasis_aml *aml, uint32_t value)
     }
 }
 
-void stasis_aml_string(struct stasis_aml *aml, const char *text)
+void stasis_aml_string(struct stasis_append *aml, const char *text)
 {
     put8(aml, OP_STRING);
-    put(aml, text, strlen(text) + 1);
+    stasis_append_put(aml, text, strlen(text) + 1);
 }
 
-void stasis_aml_buffer(struct stasis_aml *aml, const uint8_t *bytes, uint8_t len)
+void stasis_aml_buffer(struct stasis_append *aml, const uint8_t *bytes, uint8_t len)
 {
     size_t at;
 
@@ -171,7 +161,7 @@ void stasis_aml_buffer(struct stasis_aml *aml, const uint8_t *bytes, uint8_t len
     at = open_pkg(aml);
     put8(aml, OP_BYTE);
     put8(aml, len);
-    put(aml, bytes, len);
+    stasis_append_put(aml, bytes, len);
     stasis_aml_close(aml, at);
 }
 
@@ -181,7 +171,7 @@ static uint32_t hex_digit(char c)
 }
 
 /* ACPI 6.4, 19.6.37: three letters of 5 bits and four hex digits, big-endian. */
-void stasis_aml_eisa_id(struct stasis_aml *aml, const char *id)
+void stasis_aml_eisa_id(struct stasis_append *aml, const char *id)
 {
     uint32_t value = 0;
 
@@ -192,7 +182,7 @@ void stasis_aml_eisa_id(struct stasis_aml *aml, const char *id)
     stasis_aml_int(aml, __builtin_bswap32(value));
 }
 
-void stasis_aml_ports(struct stasis_aml *aml, uint16_t base, uint8_t len)
+void stasis_aml_ports(struct stasis_append *aml, uint16_t base, uint8_t len)
 {
     put8(aml, RES_IO);
     put8(aml, IO_DECODE_16);
@@ -202,7 +192,7 @@ void stasis_aml_ports(struct stasis_aml *aml, uint16_t base, uint8_t len)
     put8(aml, len);
 }
 
-void stasis_aml_memory(struct stasis_aml *aml, uint32_t base, uint32_t len)
+void stasis_aml_memory(struct stasis_append *aml, uint32_t base, uint32_t len)
 {
     put8(aml, RES_MEMORY32);
     put16(aml, 9);
@@ -211,7 +201,7 @@ void stasis_aml_memory(struct stasis_aml *aml, uint32_t base, uint32_t len)
     put32(aml, len);
 }
 
-void stasis_aml_interrupt(struct stasis_aml *aml, uint32_t gsi)
+void stasis_aml_interrupt(struct stasis_append *aml, uint32_t gsi)
 {
     put8(aml, RES_INTERRUPT);
     put16(aml, 6);
