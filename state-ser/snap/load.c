@@ -19,17 +19,6 @@ struct load {
     bool fresh; /* host reads as zero already */
 };
 
-static int damaged(const struct stasis_snap *snap, uint64_t i, const char *what,
-                   struct stasis_error *err)
-{
-    struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
-
-    return stasis_fail(err, STASIS_ERR_CORRUPT,
-                       "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64 ", file offset %" PRIu64
-                       ": %s",
-                       snap->name, i, chunk.gpa, chunk.offset, what);
-}
-
 int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_t end,
                          uint8_t *host, struct stasis_error *err)
 {
@@ -39,17 +28,15 @@ int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_
     ssize_t n = stasis_io_pread(snap->fd, host, len, start.offset);
 
     if (n < 0)
-        return stasis_fail_errno(err, STASIS_ERR_READ,
-                                 "%s: reading RAM at 0x%" PRIx64
-                                 " (check the disk, or use another copy)",
-                                 snap->name, start.gpa);
+        return stasis_snap_chunk_unreadable(snap, first, err);
     for (uint64_t i = first; i < end; i++) {
         struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
         uint64_t at = chunk.offset - start.offset;
         bool there = at + chunk.size <= (uint64_t)n;
 
         if (!there || stasis_crc32(host + at, chunk.size) != chunk.crc)
-            return damaged(snap, i, there ? "damaged (CRC)" : "the file has become shorter", err);
+            return stasis_snap_chunk_damaged(
+                snap, i, there ? "damaged (CRC)" : "the file has become shorter", err);
     }
     return 0;
 }
@@ -67,16 +54,13 @@ int stasis_snap_read_packed(const struct stasis_snap *snap, uint64_t index, uint
         goto out;
     n = stasis_io_pread(snap->fd, stored, chunk.stored_len, chunk.offset);
     if (n < 0)
-        rc = stasis_fail_errno(err, STASIS_ERR_READ,
-                               "%s: reading RAM at 0x%" PRIx64
-                               " (check the disk, or use another copy)",
-                               snap->name, chunk.gpa);
+        rc = stasis_snap_chunk_unreadable(snap, index, err);
     else if ((size_t)n < chunk.stored_len)
-        rc = damaged(snap, index, "the file has become shorter", err);
+        rc = stasis_snap_chunk_damaged(snap, index, "the file has become shorter", err);
     else if (stasis_crc32(stored, chunk.stored_len) != chunk.crc)
-        rc = damaged(snap, index, "damaged (CRC)", err);
+        rc = stasis_snap_chunk_damaged(snap, index, "damaged (CRC)", err);
     else if (!stasis_codec_unpack(stored, chunk.stored_len, host, chunk.size, &nomem) && !nomem)
-        rc = damaged(snap, index, "does not unpack to one chunk", err);
+        rc = stasis_snap_chunk_damaged(snap, index, "does not unpack to one chunk", err);
 out:
     if (nomem)
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to unpack RAM", snap->name);

@@ -70,6 +70,15 @@ int stasis_snap_read_exactly(int fd, void *buf, size_t len, uint64_t offset,
 int stasis_snap_check_section(const struct stasis_section *section, const char *name, uint64_t max,
                               struct stasis_error *err);
 
+/* The ways in which stored RAM is no good, in one wording. STASIS_ERR_CORRUPT: `what` is wrong with
+ * chunk i, at its place in the file or at `offset`. STASIS_ERR_READ, from errno: the disk fails. */
+int stasis_snap_chunk_damaged(const struct stasis_snap *snap, uint64_t i, const char *what,
+                              struct stasis_error *err);
+int stasis_snap_chunk_damaged_at(const struct stasis_snap *snap, uint64_t i, uint64_t offset,
+                                 const char *what, struct stasis_error *err);
+int stasis_snap_chunk_unreadable(const struct stasis_snap *snap, uint64_t i,
+                                 struct stasis_error *err);
+
 /* Reads the run of raw chunks first..end-1 into `host`, and checks each one's CRC. */
 int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_t end,
                          uint8_t *host, struct stasis_error *err);

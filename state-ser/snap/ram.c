@@ -319,7 +319,6 @@ static bool is_cut(const struct stasis_ram *ram, uint64_t i, uint64_t file_len)
 bool stasis_ram_explain(const struct stasis_ram *ram, const void *address, struct stasis_error *err)
 {
     int64_t i = chunk_at(ram, address);
-    struct stasis_snap_chunk chunk;
     struct stat st = {0};
     bool cut;
 
@@ -332,11 +331,9 @@ bool stasis_ram_explain(const struct stasis_ram *ram, const void *address, struc
             i = (int64_t)k;
     if (i < 0)
         return false;
-    chunk = stasis_index_get(&ram->snap->index, (uint64_t)i);
     cut = is_cut(ram, (uint64_t)i, (uint64_t)st.st_size);
-    stasis_fail(err, STASIS_ERR_CORRUPT,
-                "%s: chunk %" PRId64 ", guest address 0x%" PRIx64 ", file offset %" PRIu64 ": %s",
-                ram->snap->name, i, chunk.gpa, chunk.offset,
-                cut ? "the file has become shorter" : "damaged, or it cannot be read");
+    stasis_snap_chunk_damaged(ram->snap, (uint64_t)i,
+                              cut ? "the file has become shorter" : "damaged, or it cannot be read",
+                              err);
     return true;
 }

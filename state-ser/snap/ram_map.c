@@ -7,7 +7,6 @@
 #include "ram.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -91,18 +90,14 @@ static int verify_gap(const struct stasis_ram *ram, const struct stasis_ram_piec
     ssize_t n = stasis_io_pread(ram->snap->fd, buf, chunk.size, offset);
 
     if (n < 0)
-        return stasis_fail_errno(err, STASIS_ERR_READ,
-                                 "%s: reading RAM at 0x%" PRIx64
-                                 " (check the disk, or use another copy)",
-                                 ram->snap->name, chunk.gpa);
+        return stasis_snap_chunk_unreadable(ram->snap, i, err);
     if ((uint64_t)n == chunk.size && stasis_chunk_is_zero(buf, chunk.size))
         return 0;
-    return stasis_fail(err, STASIS_ERR_CORRUPT,
-                       "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64 ", file offset %" PRIu64
-                       ": %s",
-                       ram->snap->name, i, chunk.gpa, offset,
-                       (uint64_t)n < chunk.size ? "the file has become shorter"
-                                                : "bytes that belong to nothing are not zero");
+    return stasis_snap_chunk_damaged_at(ram->snap, i, offset,
+                                        (uint64_t)n < chunk.size
+                                            ? "the file has become shorter"
+                                            : "bytes that belong to nothing are not zero",
+                                        err);
 }
 
 static int verify_chunk(struct stasis_ram *ram, uint64_t i, uint8_t *buf, struct stasis_error *err)

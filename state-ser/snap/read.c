@@ -7,6 +7,31 @@
 
 #include "object.h"
 
+int stasis_snap_chunk_damaged_at(const struct stasis_snap *snap, uint64_t i, uint64_t offset,
+                                 const char *what, struct stasis_error *err)
+{
+    return stasis_fail(err, STASIS_ERR_CORRUPT,
+                       "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64 ", file offset %" PRIu64
+                       ": %s",
+                       snap->name, i, stasis_index_get(&snap->index, i).gpa, offset, what);
+}
+
+int stasis_snap_chunk_damaged(const struct stasis_snap *snap, uint64_t i, const char *what,
+                              struct stasis_error *err)
+{
+    return stasis_snap_chunk_damaged_at(snap, i, stasis_index_get(&snap->index, i).offset, what,
+                                        err);
+}
+
+int stasis_snap_chunk_unreadable(const struct stasis_snap *snap, uint64_t i,
+                                 struct stasis_error *err)
+{
+    return stasis_fail_errno(err, STASIS_ERR_READ,
+                             "%s: reading RAM at 0x%" PRIx64
+                             " (check the disk, or use another copy)",
+                             snap->name, stasis_index_get(&snap->index, i).gpa);
+}
+
 int stasis_snap_read_chunk(const struct stasis_snap *snap, uint64_t index, void *host,
                            struct stasis_error *err)
 {

@@ -27,10 +27,7 @@ static int check_chunk(const struct stasis_snap *snap, uint64_t i, const uint8_t
     /* The index refuses an empty mask, so a chunk that is all zero fails here too. */
     if (stasis_chunk_page_mask(bytes, chunk.size) == chunk.page_mask)
         return 0;
-    return stasis_fail(err, STASIS_ERR_CORRUPT,
-                       "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64 ", file offset %" PRIu64
-                       ": its page mask is wrong",
-                       snap->name, i, chunk.gpa, chunk.offset);
+    return stasis_snap_chunk_damaged(snap, i, "its page mask is wrong", err);
 }
 
 static int verify_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
