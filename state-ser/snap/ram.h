@@ -18,7 +18,6 @@
  * at most (vm.max_map_count). */
 #define STASIS_RAM_PIECES_MAX 4096u
 
-#define STASIS_HUGE_PAGE    (UINT64_C(2) << 20)
 #define STASIS_BLOCK_CHUNKS (STASIS_HUGE_PAGE / STASIS_CHUNK_SIZE) /* a huge page of RAM */
 
 /* Chunks first..end-1 of one region. MAP: mapped from the file, at steadily rising offsets. LAZY:

@@ -15,8 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE      4096u
-#define HUGE_PAGE (UINT64_C(2) << 20)
+#include "stasis/snap.h"
 
 /* Younger than the headers that Stasis is built with (userfaultfd.h and mman.h of Linux 6.8). */
 #ifndef MADV_COLLAPSE
@@ -75,13 +74,13 @@ int stasis_ram_io_lock(int fd)
 
 uint8_t *stasis_ram_io_scratch(size_t len)
 {
-    size_t whole = len + HUGE_PAGE;
+    size_t whole = len + STASIS_HUGE_PAGE;
     uint8_t *raw = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     size_t before;
 
     if (raw == MAP_FAILED)
         return NULL;
-    before = (size_t)(-(uintptr_t)raw & (HUGE_PAGE - 1));
+    before = (size_t)(-(uintptr_t)raw & (STASIS_HUGE_PAGE - 1));
     if (before)
         munmap(raw, before);
     munmap(raw + before + len, whole - before - len);
@@ -296,7 +295,7 @@ int stasis_uffd_copy(const struct stasis_uffd *uffd, uint8_t *host, const uint8_
         if (n > 0)
             done += (size_t)n;
         else if (errno == EEXIST)
-            done += PAGE; /* another thread was faster with this one */
+            done += STASIS_PAGE_SIZE; /* another thread was faster with this one */
         else if (errno != EAGAIN && errno != EINTR)
             return -1;
     }

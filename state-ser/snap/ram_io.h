@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define STASIS_HUGE_PAGE (UINT64_C(2) << 20)
+
 /* ---- mappings ---- */
 
 /* The file's bytes, privately and writable, in place of what is mapped at `host`; kept out of core

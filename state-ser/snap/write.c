@@ -15,8 +15,6 @@
 #include "stasis/schema_set.h"
 #include "writer.h"
 
-#define HUGE_PAGE (UINT64_C(2) << 20)
-
 int stasis_writer_put(struct stasis_snap_sink *sink, const void *bytes, size_t len, uint64_t offset,
                       struct stasis_error *err)
 {
@@ -53,9 +51,9 @@ const uint8_t *stasis_writer_chunk(const struct stasis_writer *w, uint64_t i)
  * that it can be mapped with huge pages; what that skips in a file is a hole. */
 static uint64_t run_offset(uint64_t pos, uint64_t gpa, uint64_t gpa_end)
 {
-    bool pays = stasis_round_up(gpa, HUGE_PAGE) + HUGE_PAGE <= gpa_end;
+    bool pays = stasis_round_up(gpa, STASIS_HUGE_PAGE) + STASIS_HUGE_PAGE <= gpa_end;
 
-    return pays ? pos + (gpa - pos) % HUGE_PAGE : pos;
+    return pays ? pos + (gpa - pos) % STASIS_HUGE_PAGE : pos;
 }
 
 /* Number behind the last of the raw chunks that follow chunk i in its region. */

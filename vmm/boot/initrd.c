@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/boot/boot_arch.h"
 
-#define PAGE UINT64_C(4096)
-
 /* Highest page-aligned place for `size` bytes in [from, to); 0 when there is none. */
 static uint64_t highest_in(uint64_t from, uint64_t to, uint64_t size)
 {
@@ -10,7 +8,7 @@ static uint64_t highest_in(uint64_t from, uint64_t to, uint64_t size)
 
     if (size > to)
         return 0;
-    gpa = (to - size) & ~(PAGE - 1);
+    gpa = (to - size) & ~(STASIS_MEMORY_PAGE - 1);
     return gpa >= from ? gpa : 0;
 }
 

@@ -15,6 +15,8 @@
 
 #define STASIS_MEMORY_REGION_MAX 8
 
+#define STASIS_MEMORY_PAGE UINT64_C(4096) /* regions of guest RAM are whole pages */
+
 struct stasis_memory_region {
     uint64_t gpa;
     uint64_t size;

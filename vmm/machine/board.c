@@ -47,7 +47,7 @@ int stasis_board_set_ram(uint64_t size, struct stasis_board_state *board, struct
 {
     uint64_t low = size < STASIS_MMIO_GAP_START ? size : STASIS_MMIO_GAP_START;
 
-    if (!size || size % 4096 || size > STASIS_RAM_MAX)
+    if (!size || size % STASIS_MEMORY_PAGE || size > STASIS_RAM_MAX)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "memory of %" PRIu64 " bytes: give a multiple of 4 KiB up to %" PRIu64
                            " TiB, the most that a snapshot holds",
