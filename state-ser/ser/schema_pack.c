@@ -66,6 +66,18 @@ static enum stasis_schema_kind wire_kind(const struct stasis_field *field)
     return STASIS_SCHEMA_STATES;
 }
 
+/* Tables know the default of their newest version only. An older mask or maximum may be too narrow
+ * for it, and no reader would take such a schema: it says 0 or empty then. */
+static void pack_default(msgpack_packer *msgpack, const struct stasis_field *field, uint64_t bound)
+{
+    if (field->kind == STASIS_KIND_STR)
+        pack_str(msgpack, strlen(field->default_str) > bound ? "" : field->default_str);
+    else if (field->kind == STASIS_KIND_INT)
+        msgpack_pack_uint64(msgpack, field->default_int & ~bound ? 0 : field->default_int);
+    else
+        msgpack_pack_uint64(msgpack, 0);
+}
+
 static void pack_field(struct packer *packer, const struct stasis_schema *schema, uint32_t version,
                        const struct stasis_field *field)
 {
@@ -80,10 +92,7 @@ static void pack_field(struct packer *packer, const struct stasis_schema *schema
     msgpack_pack_uint32(msgpack, is_int || field->kind == STASIS_KIND_BUF ? field->elem_size : 0);
     msgpack_pack_uint64(msgpack, is_int ? field->max : bound);
     msgpack_pack_uint64(msgpack, is_int ? bound : 0);
-    if (field->kind == STASIS_KIND_STR)
-        pack_str(msgpack, field->default_str);
-    else
-        msgpack_pack_uint64(msgpack, field->default_int);
+    pack_default(msgpack, field, bound);
     msgpack_pack_uint32(msgpack, field->sub ? find_state(packer, field->sub, version) : 0);
     pack_str(msgpack, field->doc ? field->doc : "");
 }
