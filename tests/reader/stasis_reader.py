@@ -26,7 +26,7 @@ STATE, INDEX, DATA, SCHEMA = 1, 2, 3, 4
 MAGIC = b"\x89STASIS\n"
 TRAILER_BIT, COMPRESSED_BIT, OPTIONAL_BIT = 1, 2, 1
 ZERO, RAW, ZLIB = 1, 2, 3
-MAX_SCHEMA = 1 << 20
+MAX_SCHEMA, FILE_SLACK = 1 << 20, 64 << 20
 MAX_STATE, MAX_REGIONS, MAX_RAM, MAX_GPA = 16 << 20, 64, 1 << 42, 1 << 52
 ARCHITECTURES = {62: "x86_64", 183: "aarch64"}
 
@@ -44,6 +44,11 @@ HEADER_FORM = struct.Struct("<8sIIIIQQ32s16sQQQQII80sII8s")
 SECTION_FORM = struct.Struct("<IIQQII")
 CHUNK_FORM = struct.Struct("<BBHIQII")
 TABLE, TABLE_ENTRIES = 224, 25
+
+
+def max_index(ram):
+    """Bytes of the longest index section for so much RAM."""
+    return 8 + 16 * MAX_REGIONS + CHUNK_FORM.size * (ram // CHUNK + MAX_REGIONS)
 
 
 def parse_header(raw, what="header"):
@@ -116,6 +121,8 @@ class Snapshot:
             header = trailer
         require(header.file_length == self.size,
                 f"{self.size} bytes instead of {header.file_length}")
+        require(self.size <= 3 * header.ram + max_index(header.ram) + FILE_SLACK,
+                f"{self.size} bytes are more than {header.ram} bytes of RAM can need")
         require(3 <= header.sections <= TABLE_ENTRIES, f"{header.sections} sections")
         self._table = raw[TABLE:TABLE + header.sections * SECTION_FORM.size]
         return header, end
@@ -156,8 +163,7 @@ class Snapshot:
         limit = MAX_SCHEMA if kind == SCHEMA else MAX_STATE
         if kind == INDEX:
             require(self.header.ram <= MAX_RAM, "more than 4 TiB of RAM")
-            chunks = -(-self.header.ram // CHUNK) + MAX_REGIONS
-            limit = 8 + 16 * MAX_REGIONS + CHUNK_FORM.size * chunks
+            limit = max_index(self.header.ram)
         require(1 <= section.length <= limit, f"section of type {kind}: {section.length} bytes")
         data = self._read(section.offset, section.length)
         require(zlib.crc32(data) == section.crc, f"section of type {kind}: wrong CRC")

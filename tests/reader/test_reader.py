@@ -107,6 +107,22 @@ class Example(Case):
                 data[offset:offset + len(value)] = value
                 self.assertEqual(self.judge(seal(data)), status)
 
+    def test_length_of_the_file(self):
+        """As much padding before DATA as Limits allow, and a page more."""
+        ram = 0x11000
+        most = 3 * ram + 8 + 16 * 64 + 24 * (ram // 65536 + 64) + (64 << 20)
+        short = len(example())
+        room = (most - short) // 4096 * 4096
+        for gap, status in ((room, 0), (room + 4096, 3)):
+            with self.subTest(gap=gap):
+                data = example()
+                data[4096:4096] = bytes(gap)
+                struct.pack_into("<Q", data, 96, len(data))
+                for offset in (0x440 + 8, 320 + 8):  # of the chunk, and of DATA
+                    at, = struct.unpack_from("<Q", data, offset)
+                    struct.pack_into("<Q", data, offset, at + gap)
+                self.assertEqual(self.judge(seal(data)), status)
+
     def test_rules_of_index_and_padding(self):
         region, chunk = 0x430, 0x440
         for offset, value, status in (
