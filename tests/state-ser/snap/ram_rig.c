@@ -139,3 +139,11 @@ bool has_lazy(void)
     stasis_uffd_close(&uffd);
     return true;
 }
+
+const enum stasis_ram_mode rig_modes[RIG_MODES] = {STASIS_RAM_COPY, STASIS_RAM_MAP,
+                                                   STASIS_RAM_LAZY};
+
+bool rig_can(enum stasis_ram_mode mode)
+{
+    return mode != STASIS_RAM_LAZY || has_lazy();
+}

@@ -37,6 +37,11 @@ void assert_same(const struct rig *rig, const struct built *built);
 void rig_wait(struct rig *rig);
 struct stasis_ram_metrics rig_metrics(const struct rig *rig);
 
+/* COPY, MAP, LAZY; and whether that one can be had here. */
+#define RIG_MODES 3
+extern const enum stasis_ram_mode rig_modes[RIG_MODES];
+bool rig_can(enum stasis_ram_mode mode);
+
 /* True where userfaultfd is permitted; else says that it is not. */
 bool has_lazy(void);
 

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * RAM that is loaded when it is touched: only what is touched, and by many at once.
+ */
+#include "tests/state-ser/snap/ram_rig.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- lazy: only what is touched ---- */
+
+static void what_is_not_touched_is_not_loaded(void **state)
+{
+    struct built built;
+    struct image image;
+    struct rig rig;
+    int fd;
+
+    (void)state;
+    if (!has_lazy())
+        return;
+    built_large(&built);
+    image = image_of(&built);
+    fd = image_fd(&image);
+    rig_attach(&rig, fd, STASIS_RAM_LAZY, false);
+    assert_int_equal(rig_metrics(&rig).populated_bytes, 0);
+    assert_memory_equal((uint8_t *)rig.host[0] + 0x10000, built.ram[0] + 0x10000, 0x10000);
+    assert_memory_equal((uint8_t *)rig.host[0] + 0x9fc00, built.ram[0] + 0x9fc00, 16);
+    for (unsigned i = 0; i < 300000 && rig_metrics(&rig).verified_bytes < 0x20000; i++)
+        usleep(1000); /* who waited is woken before it is counted */
+    assert_int_equal(rig_metrics(&rig).populated_bytes, 0x20000);
+    assert_int_equal(rig_metrics(&rig).verified_bytes, 0x20000);
+    assert_int_equal(rig_metrics(&rig).faults, 2);
+    assert_int_equal(stasis_ram_wait(rig.ram, NULL), STASIS_ERR_ARG);
+    rig_fini(&rig);
+    close(fd);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+static void zero_ranges_are_left_to_the_kernel(void **state)
+{
+    struct built built;
+    struct image image;
+    struct rig rig;
+    int fd;
+
+    (void)state;
+    if (!has_lazy())
+        return;
+    built_init(&built);
+    built_add(&built, 0, 16 << 20);
+    built.ram[0][(2 << 20) + 5] = 1;
+    built.ram[0][(16 << 20) - 1] = 1;
+    image = image_of(&built);
+    fd = image_fd(&image);
+    rig_attach(&rig, fd, STASIS_RAM_LAZY, false);
+    assert_int_equal(rig_metrics(&rig).pieces, 2);
+    for (size_t at = 4 << 20; at < 14 << 20; at += 4096)
+        assert_int_equal(((uint8_t *)rig.host[0])[at], 0);
+    assert_int_equal(rig_metrics(&rig).faults, 0);
+    assert_same(&rig, &built);
+    rig_fini(&rig);
+    close(fd);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+struct toucher {
+    struct rig *rig;
+    const struct built *built;
+    uint32_t seed;
+    bool bad;
+};
+
+static void *touch_about(void *arg)
+{
+    struct toucher *toucher = arg;
+    uint32_t x = toucher->seed;
+
+    for (unsigned i = 0; i < 400; i++) {
+        size_t at;
+
+        x = x * 1664525u + 1013904223u;
+        at = (x >> 4) % (toucher->built->size[0] / 4096) * 4096 + x % 4096;
+        if (((uint8_t *)toucher->rig->host[0])[at] != toucher->built->ram[0][at])
+            toucher->bad = true;
+    }
+    return NULL;
+}
+
+/* Faults of several threads, and the fill moving huge pages in between them. */
+static void many_touch_while_it_fills(void **state)
+{
+    struct built built;
+    struct image image;
+    int fd;
+
+    (void)state;
+    if (!has_lazy())
+        return;
+    built_init(&built);
+    built_add(&built, 0, 24 << 20);
+    fill_random(built.ram[0], 11 << 20, 1);
+    fill_random(built.ram[0] + (13 << 20), 11 << 20, 2);
+    image = image_of(&built);
+    fd = image_fd(&image);
+    for (uint32_t round = 0; round < 20; round++) {
+        struct toucher touchers[4];
+        pthread_t threads[4];
+        struct rig rig;
+
+        rig_attach(&rig, fd, STASIS_RAM_LAZY, true);
+        for (uint32_t t = 0; t < 4; t++) {
+            touchers[t] = (struct toucher){&rig, &built, round * 4 + t, false};
+            assert_int_equal(pthread_create(&threads[t], NULL, touch_about, &touchers[t]), 0);
+        }
+        for (unsigned t = 0; t < 4; t++) {
+            pthread_join(threads[t], NULL);
+            assert_false(touchers[t].bad);
+        }
+        if (round % 2)
+            rig_wait(&rig); /* else freed while it fills */
+        assert_same(&rig, &built);
+        assert_int_equal(rig.failures, 0);
+        rig_fini(&rig);
+    }
+    close(fd);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_touched_is_not_loaded),
+        cmocka_unit_test(zero_ranges_are_left_to_the_kernel),
+        cmocka_unit_test(many_touch_while_it_fills),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
