@@ -23,13 +23,7 @@ enum {
     STASIS_FIRST_ROW,
 #include STASIS_DEF
 };
-#undef STASIS_INT
-#undef STASIS_INTS
-#undef STASIS_BUF
-#undef STASIS_STR
-#undef STASIS_STRUCT
-#undef STASIS_LIST
-#undef STASIS_WAS
+#include "stasis/def_undef.h"
 
 #define STASIS_ID_OK(id, name)                                                                     \
     _Static_assert(STASIS_ROW(name) == (id), "id of " #name " is not dense")
@@ -52,13 +46,7 @@ enum {
     STASIS_ID_OK(id, name);                                                                        \
     _Static_assert((before) > 1, #name ": no version is before 1");
 #include STASIS_DEF
-#undef STASIS_INT
-#undef STASIS_INTS
-#undef STASIS_BUF
-#undef STASIS_STR
-#undef STASIS_STRUCT
-#undef STASIS_LIST
-#undef STASIS_WAS
+#include "stasis/def_undef.h"
 
 /* A member of a type that is not saved does not compile. */
 #define STASIS_IS_SIGNED(type)                                                                     \
@@ -106,13 +94,7 @@ enum {
 static const struct stasis_field STASIS_CAT(STASIS_NAME, _fields)[] = {
 #include STASIS_DEF
 };
-#undef STASIS_INT
-#undef STASIS_INTS
-#undef STASIS_BUF
-#undef STASIS_STR
-#undef STASIS_STRUCT
-#undef STASIS_LIST
-#undef STASIS_WAS
+#include "stasis/def_undef.h"
 
 #define STASIS_INT(id, type, name, since, def, mask, doc)
 #define STASIS_INTS(id, type, name, count, since, mask, doc)
@@ -126,13 +108,7 @@ static const struct stasis_past STASIS_CAT(STASIS_NAME, _past)[] = {
 #include STASIS_DEF
     {0},
 };
-#undef STASIS_INT
-#undef STASIS_INTS
-#undef STASIS_BUF
-#undef STASIS_STR
-#undef STASIS_STRUCT
-#undef STASIS_LIST
-#undef STASIS_WAS
+#include "stasis/def_undef.h"
 #ifdef STASIS_LOCKED
 #include "stasis/def_fingerprint.h"
 #endif

@@ -32,13 +32,7 @@ enum {
     ) >> 33)
 };
 /* clang-format on */
-#undef STASIS_INT
-#undef STASIS_INTS
-#undef STASIS_BUF
-#undef STASIS_STR
-#undef STASIS_STRUCT
-#undef STASIS_LIST
-#undef STASIS_WAS
+#include "stasis/def_undef.h"
 #undef STASIS_HEAD
 #undef STASIS_MIX4
 #undef STASIS_MIX2

@@ -14,11 +14,5 @@
     struct stasis_##sub##_state name[max];
 #define STASIS_WAS(before, id, name, bound)
 #include STASIS_DEF
-#undef STASIS_INT
-#undef STASIS_INTS
-#undef STASIS_BUF
-#undef STASIS_STR
-#undef STASIS_STRUCT
-#undef STASIS_LIST
-#undef STASIS_WAS
+#include "stasis/def_undef.h"
 #undef STASIS_DEF
