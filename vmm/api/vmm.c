@@ -207,7 +207,7 @@ static enum stasis_vmm_reason reason_of(const struct stasis_vmm *vmm)
         return STASIS_VMM_ENDED;
     if (vmm->frozen)
         return STASIS_VMM_FROZEN;
-    if (atomic_load(&vmm->machine.end) == STASIS_END_CRASHED)
+    if (vmm->crashed)
         return STASIS_VMM_CRASHED;
     return vmm->quit ? STASIS_VMM_QUIT : STASIS_VMM_RESET;
 }
@@ -217,7 +217,7 @@ static void describe_end(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end)
     const char *missing = missing_freeze(vmm);
 
     *ret_end = (struct stasis_vmm_end){.reason = reason_of(vmm), .save_code = vmm->save_code};
-    if (atomic_load(&vmm->machine.end) == STASIS_END_CRASHED && !vmm->frozen)
+    if (vmm->crashed && !vmm->frozen)
         ret_end->crash = vmm->machine.end_error;
     if (missing)
         (void)stasis_fail(&ret_end->missing, STASIS_ERR_NO_SNAPSHOT,
@@ -249,7 +249,10 @@ int stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end, struc
     rc = stasis_loop_run(&vmm->loop, err);
     if (rc)
         return rc;
+    vmm->crashed = atomic_load(&vmm->machine.end) == STASIS_END_CRASHED;
+    stasis_ram_failure_watch(&vmm->machine);
     stasis_machine_pause(&vmm->machine);
+    stasis_ram_failure_unwatch(&vmm->machine);
     stasis_vmm_take_all(vmm);
     last_output(vmm);
     describe_end(vmm, ret_end);

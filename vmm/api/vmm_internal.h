@@ -54,6 +54,7 @@ struct stasis_vmm {
     bool saving;                       /* a snapshot is being written */
     bool quit;                         /* by key */
     bool ended;                        /* by the client */
+    bool crashed;                      /* the guest, before anything else ended it */
     bool frozen;                       /* saved, and the VM is to end */
     int save_code;                     /* why the last save failed, or 0 */
 };

@@ -2,6 +2,7 @@
 #include "vmm/cmd/session.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,7 +16,8 @@ struct session {
     struct stasis_progress progress;
     bool shows_progress;
     int signal_fd;
-    int killed_by; /* signal that ends the process, or 0 */
+    _Atomic int killed_by; /* signal that ends the process, or 0 */
+    _Atomic int status;    /* of the guest that has ended; -1: it has not */
 };
 
 /* ---- what the VM has to say ---- */
@@ -54,9 +56,15 @@ static void progress_end(void *ctx)
 /* From any thread, and from a signal handler. */
 static void fatal(void *ctx, const struct stasis_error *err)
 {
-    (void)ctx;
+    const struct session *session = ctx;
+    int ended = session->status;
+    int status;
+
     stasis_terminal_restore();
-    _exit(stasis_say_error(err));
+    status = stasis_say_error(err);
+    if (session->killed_by)
+        stasis_signals_die_by(session->killed_by);
+    _exit(ended < 0 ? status : ended);
 }
 
 /* ---- what signals ask of it ---- */
@@ -100,8 +108,8 @@ static int report_end(const struct stasis_vmm_end *end)
     return status;
 }
 
-static int run(const struct stasis_config *config, const struct stasis_vmm_client *client,
-               uint64_t start_us)
+static int run(struct session *session, const struct stasis_config *config,
+               const struct stasis_vmm_client *client, uint64_t start_us)
 {
     struct stasis_vmm_end end = {.reason = STASIS_VMM_RESET};
     struct stasis_vmm *vmm = NULL;
@@ -117,13 +125,14 @@ static int run(const struct stasis_config *config, const struct stasis_vmm_clien
     }
     if (rc)
         status = stasis_say_error(&err);
+    session->status = status;
     stasis_vmm_free(vmm);
     return status;
 }
 
 int stasis_session_run(const struct stasis_config *config, uint64_t start_us)
 {
-    struct session session = {.signal_fd = stasis_signals_open()};
+    struct session session = {.signal_fd = stasis_signals_open(), .status = -1};
     const struct stasis_vmm_client client = {
         .ctx = &session,
         .message = message,
@@ -142,7 +151,7 @@ int stasis_session_run(const struct stasis_config *config, uint64_t start_us)
         (void)stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE, "cannot make a signalfd");
         return stasis_say_error(&err);
     }
-    status = run(config, &client, start_us);
+    status = run(&session, config, &client, start_us);
     close(session.signal_fd);
     if (session.killed_by)
         stasis_signals_die_by(session.killed_by);

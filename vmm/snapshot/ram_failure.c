@@ -39,47 +39,30 @@ static _Noreturn void die(const struct stasis_error *err)
 struct guard {
     struct stasis_machine *machine;
     struct stasis_ram *ram;
+    _Atomic bool claimed; /* there is a watchdog, or will be: by who claims it first */
     pthread_t watchdog;
-    bool started;              /* written by a thread of the engine; read when these are gone */
-    struct stasis_error error; /* why */
+    bool started;              /* written by that thread; else read when the engine's are gone */
+    bool is_owners;            /* the machine's owner started it for a while */
     pthread_mutex_t lock;      /* guards what follows, and `ram` against the watchdog */
+    struct stasis_error error; /* why the process ends if nothing else helps */
     bool closing;              /* the engine is being freed */
     bool called_off;           /* all is done */
     pthread_cond_t changed;
 };
 
-static void guard_init(struct guard *guard, struct stasis_machine *machine)
+static void guard_init(struct guard *guard, struct stasis_machine *machine, const char *path)
 {
     pthread_condattr_t monotonic;
 
     guard->machine = machine;
+    (void)stasis_fail(&guard->error, STASIS_ERR_READ,
+                      "%s: a read of the snapshot does not return; ended without waiting for it",
+                      path);
     pthread_mutex_init(&guard->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&guard->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
-}
-
-/* The engine's threads first: until they are gone one may start the watchdog, and one that hangs in
- * a read is what the watchdog is there for. From now on it leaves the engine alone. */
-static void guard_close(void *ctx)
-{
-    struct guard *guard = ctx;
-
-    pthread_mutex_lock(&guard->lock);
-    guard->closing = true;
-    pthread_mutex_unlock(&guard->lock);
-    stasis_ram_free(guard->ram);
-    if (guard->started) {
-        pthread_mutex_lock(&guard->lock);
-        guard->called_off = true;
-        pthread_cond_broadcast(&guard->changed);
-        pthread_mutex_unlock(&guard->lock);
-        pthread_join(guard->watchdog, NULL);
-    }
-    pthread_cond_destroy(&guard->changed);
-    pthread_mutex_destroy(&guard->lock);
-    free(guard);
 }
 
 /* Waits until the guest has come to its end, or for that long. The lock is held. */
@@ -111,14 +94,68 @@ static void *watch(void *arg)
     return NULL;
 }
 
+static bool claim_watchdog(struct guard *guard)
+{
+    return !atomic_exchange(&guard->claimed, true);
+}
+
+/* By who claimed it. */
+static bool start_watchdog(struct guard *guard)
+{
+    guard->started = !pthread_create(&guard->watchdog, NULL, watch, guard);
+    return guard->started;
+}
+
+static void stop_watchdog(struct guard *guard)
+{
+    pthread_mutex_lock(&guard->lock);
+    guard->called_off = true;
+    pthread_cond_broadcast(&guard->changed);
+    pthread_mutex_unlock(&guard->lock);
+    pthread_join(guard->watchdog, NULL);
+    guard->started = guard->called_off = false;
+    atomic_store(&guard->claimed, false);
+}
+
+/* Whether a thread of the engine may be in a read. */
+static bool is_loading(const struct guard *guard)
+{
+    struct stasis_ram_metrics now;
+
+    if (!guard->ram)
+        return false;
+    stasis_ram_get_metrics(guard->ram, &now);
+    return !now.complete;
+}
+
+/* The engine's threads first: until they are gone one may start the watchdog, and one that hangs in
+ * a read is what the watchdog is there for. From now on it leaves the engine alone. */
+static void guard_close(void *ctx)
+{
+    struct guard *guard = ctx;
+
+    pthread_mutex_lock(&guard->lock);
+    guard->closing = true;
+    pthread_mutex_unlock(&guard->lock);
+    if (is_loading(guard) && claim_watchdog(guard))
+        (void)start_watchdog(guard);
+    stasis_ram_free(guard->ram);
+    if (guard->started)
+        stop_watchdog(guard);
+    pthread_cond_destroy(&guard->changed);
+    pthread_mutex_destroy(&guard->lock);
+    free(guard);
+}
+
 /* For struct stasis_ram_opts. The end last: whoever sees it may begin to free all this. */
 static void failed(void *ctx, const struct stasis_error *err)
 {
     struct guard *guard = ctx;
 
+    pthread_mutex_lock(&guard->lock);
     guard->error = *err;
-    guard->started = !pthread_create(&guard->watchdog, NULL, watch, guard);
-    if (!guard->started)
+    pthread_mutex_unlock(&guard->lock);
+    if (claim_watchdog(guard) && !start_watchdog(guard))
         die(err);
     stasis_machine_end(guard->machine, STASIS_END_CRASHED, err);
 }
@@ -143,7 +180,7 @@ int stasis_ram_failure_attach(struct stasis_machine *machine, struct stasis_snap
 
     if (!guard)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to load RAM");
-    guard_init(guard, machine);
+    guard_init(guard, machine, stasis_snap_name(snap));
     with_failed.failed = failed;
     with_failed.ctx = guard;
     /* First: the engine may fail before it returns. */
@@ -156,9 +193,35 @@ int stasis_ram_failure_attach(struct stasis_machine *machine, struct stasis_snap
     return rc;
 }
 
+static struct guard *guard_of(const struct stasis_machine *machine)
+{
+    return machine->ram_ops == &ram_ops ? machine->ram_ctx : NULL;
+}
+
 struct stasis_ram *stasis_ram_failure_ram(const struct stasis_machine *machine)
 {
-    return machine->ram_ops == &ram_ops ? ((const struct guard *)machine->ram_ctx)->ram : NULL;
+    const struct guard *guard = guard_of(machine);
+
+    return guard ? guard->ram : NULL;
+}
+
+void stasis_ram_failure_watch(struct stasis_machine *machine)
+{
+    struct guard *guard = guard_of(machine);
+
+    if (guard && is_loading(guard) && claim_watchdog(guard))
+        guard->is_owners = start_watchdog(guard);
+}
+
+void stasis_ram_failure_unwatch(struct stasis_machine *machine)
+{
+    struct guard *guard = guard_of(machine);
+
+    /* One that a failure has started runs on. */
+    if (!guard || !guard->is_owners)
+        return;
+    guard->is_owners = false;
+    stop_watchdog(guard);
 }
 
 /* ---- faults ---- */

@@ -2,7 +2,8 @@
  *
  * What happens when memory of a thawed guest can no longer be had: its chunk is damaged, its file
  * has been cut. The guest is stopped and the chunk named (status 3); nobody goes on with zeros, and
- * nothing hangs: an end that does not come about in time is forced.
+ * nothing hangs: an end that does not come about in time, after a failure or because a read of the
+ * file does not return, is forced.
  */
 #ifndef STASIS_VMM_RAM_FAILURE_H
 #define STASIS_VMM_RAM_FAILURE_H
@@ -21,6 +22,12 @@ STASIS_MUST_CHECK int stasis_ram_failure_attach(struct stasis_machine *machine,
 
 /* What loads the machine's RAM, or NULL when it was not thawed. */
 struct stasis_ram *stasis_ram_failure_ram(const struct stasis_machine *machine);
+
+/* Between these two the caller may wait for a vCPU, which may wait for memory: after 5 s such
+ * memory is lost to it, after 10 s the process ends (below). For the end of a guest, by the
+ * machine's owner; stasis_machine_fini() is watched anyway. */
+void stasis_ram_failure_watch(struct stasis_machine *machine);
+void stasis_ram_failure_unwatch(struct stasis_machine *machine);
 
 /* Who ends the process when threads wait for memory that will never come: `fatal` says why and does
  * not return. Any thread calls it, and a signal handler. Set it before there is a machine. */

@@ -129,6 +129,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
     pthread_mutex_lock(&watched.lock);
     if (watched.on && ++watched.created == 2) {
         watched.end_at_watchdog = atomic_load(&scene.machine.end);
+        pthread_cond_broadcast(&watched.changed);
         while (watched.hold_watchdog && !watched.joined)
             pthread_cond_wait(&watched.changed, &watched.lock);
     }
@@ -167,6 +168,14 @@ static void wait_for_hang(void)
     pthread_mutex_unlock(&watched.lock);
 }
 
+static void wait_for_watchdog(void)
+{
+    pthread_mutex_lock(&watched.lock);
+    while (watched.created < 2)
+        pthread_cond_wait(&watched.changed, &watched.lock);
+    pthread_mutex_unlock(&watched.lock);
+}
+
 static void watch_threads(bool hold_watchdog)
 {
     watched.created = watched.joined = 0;
@@ -198,6 +207,7 @@ static void no_thread_outlives_the_machine(void **state)
     make_file();
     watch_threads(true);
     attach(STASIS_RAM_MAP, true);
+    wait_for_watchdog();
     stasis_machine_fini(&scene.machine);
     watched.on = false;
     assert_int_equal(watched.joined, watched.created);
@@ -292,6 +302,42 @@ static void hanging_read_does_not_keep_the_process(void **state)
     folder_remove();
 }
 
+/* The guest has ended in order, and a thread of the engine hangs in a read. */
+static void hang_and_end_in_order(enum stasis_ram_mode mode)
+{
+    (void)alarm(120);
+    watched.hang_at = scene.offset[0];
+    stasis_ram_failure_on_fatal(end_process, NULL);
+    attach(mode, true);
+    wait_for_hang();
+    stasis_ram_failure_watch(&scene.machine); /* nothing to wait for */
+    stasis_ram_failure_unwatch(&scene.machine);
+    stasis_machine_fini(&scene.machine);
+    _exit(0);
+}
+
+static void hanging_read_does_not_keep_an_orderly_end(void **state)
+{
+    static const enum stasis_ram_mode modes[] = {STASIS_RAM_MAP, STASIS_RAM_LAZY};
+    pid_t children[2];
+    int status;
+
+    (void)state;
+    make_file();
+    for (size_t i = 0; i < 2; i++) {
+        children[i] = fork();
+        assert_true(children[i] >= 0);
+        if (!children[i])
+            hang_and_end_in_order(has_lazy() ? modes[i] : STASIS_RAM_MAP);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), stasis_err_exit_status(STASIS_ERR_READ));
+    }
+    folder_remove();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +345,7 @@ int main(void)
         cmocka_unit_test(no_thread_outlives_the_machine),
         cmocka_unit_test(end_is_published_with_its_error),
         cmocka_unit_test(hanging_read_does_not_keep_the_process),
+        cmocka_unit_test(hanging_read_does_not_keep_an_orderly_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

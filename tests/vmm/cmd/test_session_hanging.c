@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The end of a thawed guest whose file no longer answers, as on a network file system that is gone:
+ * reads by the threads that load memory (--wrap) never return.
+ */
+#include "vmm/session_rig.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* In the child, that is from the fork on. */
+static bool hangs, hangs_once_started;
+
+ssize_t __real_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
+ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
+int __real_stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err);
+int __wrap_stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err);
+
+/* The main thread opens the file. */
+ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset)
+{
+    while (hangs && gettid() != getpid())
+        (void)pause();
+    return __real_stasis_io_pread(fd, buf, len, offset);
+}
+
+/* KVM has touched what it needs for the thaw, and no vCPU runs yet. */
+int __wrap_stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err)
+{
+    hangs |= hangs_once_started;
+    return __real_stasis_machine_start(machine, err);
+}
+
+static struct session session;
+static struct session_folder folder;
+
+static void thaw(const char *memory, bool once_started)
+{
+    static char out[256], from[256];
+
+    session_folder_init(&folder);
+    snprintf(out, sizeof(out), "%s,on_output=tick 3 ", folder.file);
+    hangs = hangs_once_started = false;
+    assert_int_equal(
+        session_run(&session, &(struct session_options){.args = {"--demo", "--memory", "8",
+                                                                 "--snapshot-out", out},
+                                                        .program = session_main}),
+        0);
+    snprintf(from, sizeof(from), "path=%s,memory=%s", folder.file, memory);
+    hangs = !once_started;
+    hangs_once_started = once_started;
+    session_start(&session, &(struct session_options){.args = {"--restore", from, "--allow", "tsc"},
+                                                      .program = session_main});
+    session_wait_err(&session, "thawed ");
+}
+
+/* Its end is announced in a line, and is the one that was asked for. */
+static void ends_with(int status)
+{
+    assert_int_equal(session_end(&session), status);
+    if (!strstr(session.err_text, "a read of the snapshot does not return"))
+        fail_msg("%s", session.err_text);
+    session_folder_fini(&folder);
+}
+
+static void sigterm_ends_a_guest_that_runs(void)
+{
+    thaw("map", false);
+    session_wait_out(&session, "tick ");
+    assert_int_equal(kill(session.pid, SIGTERM), 0);
+    ends_with(128 + SIGTERM);
+}
+
+/* Its vCPU is inside KVM_RUN, and KVM waits for memory. */
+static void sigterm_ends_a_guest_that_waits_for_memory(void)
+{
+    thaw("lazy,background=off", true);
+    assert_int_equal(kill(session.pid, SIGUSR1), 0); /* the loop turns: it has no path */
+    session_wait_err(&session, "no snapshot taken");
+    assert_int_equal(kill(session.pid, SIGTERM), 0);
+    ends_with(128 + SIGTERM);
+}
+
+static void guest_that_resets_keeps_its_status(void)
+{
+    thaw("map", false);
+    session_wait_out(&session, "tick ");
+    session_type(&session, "q");
+    ends_with(0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KVM_CASE(sigterm_ends_a_guest_that_runs),
+        KVM_CASE(sigterm_ends_a_guest_that_waits_for_memory),
+        KVM_CASE(guest_that_resets_keeps_its_status),
+    };
+
+    int missing = kvm_missing();
+
+    return missing ? missing : cmocka_run_group_tests(tests, NULL, NULL);
+}
