@@ -1,15 +1,98 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * docs/snapshot-format.md holds tables and an example that programs can make: it must hold what
- * they make today. With --write it is brought up to date.
+ * docs/snapshot-format.md has parts that are generated from the code: the table of limits, the
+ * worked example and the field tables. The test compares them with the code; --write updates them.
  */
 #include "tests/state-ser/snap/fixture.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "state-ser/ser/codec.h"
+#include "state-ser/snap/index.h"
+
 #define DOCUMENT STASIS_DOCS "/snapshot-format.md"
+
+/* ---- limits ---- */
+
+struct limit {
+    const char *what;
+    const char *before; /* the value */
+    uint64_t value;
+    const char *after;
+    const char *name; /* in the code */
+};
+
+/* clang-format off */
+#define LIMIT(what, before, NAME, after) {what, before, NAME, after, #NAME}
+/* clang-format on */
+
+/* Of the regions that an index can have at most, each with a short chunk. */
+#define INDEX_BASE                                                                                 \
+    (STASIS_INDEX_PREFIX_LEN +                                                                     \
+     STASIS_RAM_REGION_MAX * (STASIS_INDEX_REGION_LEN + STASIS_INDEX_CHUNK_LEN))
+
+static const struct limit limits[] = {
+    LIMIT("format version", "", STASIS_FORMAT_VERSION, ""),
+    LIMIT("length of a header", "", STASIS_HEADER_LEN, ""),
+    {"length of the producer", "1 to ", sizeof(((struct stasis_snap_info *)0)->producer) - 1, "",
+     "struct stasis_snap_info"},
+    LIMIT("length of an entry of the section table", "", STASIS_SECTION_ENTRY_LEN, ""),
+    LIMIT("sections", "3 to ", STASIS_SECTIONS_MAX, ""),
+    LIMIT("length of a page", "", STASIS_PAGE_SIZE, ""),
+    LIMIT("length of a chunk", "at most ", STASIS_CHUNK_SIZE, ""),
+    LIMIT("RAM bytes", "at most ", STASIS_RAM_MAX, " (2^42, 4 TiB)"),
+    LIMIT("RAM regions", "at most ", STASIS_RAM_REGION_MAX, ""),
+    LIMIT("end of a region (gpa + size)", "at most ", STASIS_GPA_MAX, " (2^52)"),
+    {"length of the index section", "at most 24 × ⌊RAM bytes / 65536⌋ + ", INDEX_BASE, "",
+     "stasis_index_size_max()"},
+    {"length of a file, in either layout",
+     "at most 3 × RAM bytes + the greatest length of the index section + ", STASIS_FILE_SLACK,
+     " (64 MiB)", "stasis_file_len_max()"},
+    LIMIT("length of the state section", "1 to ", STASIS_STATE_MAX, " (16 MiB)"),
+    LIMIT("records", "at most ", STASIS_RECORDS_MAX, ""),
+    LIMIT("length of a record's type or instance", "1 to ", STASIS_TYPE_MAX, ""),
+    LIMIT("version of a record", "1 to ", UINT16_MAX, ""),
+    LIMIT("levels of nesting in a record of an unknown type", "at most ", STASIS_UNKNOWN_DEPTH_MAX,
+          ""),
+    LIMIT("length of the schema section", "1 to ", STASIS_SCHEMA_SET_MAX, " (1 MiB)"),
+    LIMIT("schema section: states", "at most ", STASIS_SCHEMA_STATES_MAX, ""),
+    LIMIT("schema section: length of a state's name", "1 to ", STASIS_TYPE_MAX, ""),
+    LIMIT("schema section: fields of a state", "at most ", STASIS_SCHEMA_FIELDS_MAX, ""),
+    LIMIT("schema section: version of a state, id of a field", "at most ", UINT16_MAX, ""),
+    LIMIT("schema section: length of a field's name", "1 to ", STASIS_SCHEMA_NAME_MAX, ""),
+    LIMIT("schema section: length of a text", "at most ", STASIS_SCHEMA_DOC_MAX, ""),
+    LIMIT("schema section: *maximum* of a field", "1 to ", STASIS_SCHEMA_ROOM_MAX, ""),
+    LIMIT("schema section: depth of a state", "at most ", STASIS_SCHEMA_DEPTH_MAX, ""),
+    LIMIT("schema section: memory of a state", "at most ", STASIS_SCHEMA_ROOM_MAX, " (4 MiB)"),
+};
+
+static void print_limits(FILE *out)
+{
+    fputs("\n| what | limit | in the code |\n| --- | --- | --- |\n", out);
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+        fprintf(out, "| %s | %s%" PRIu64 "%s | `%s` |\n", limits[i].what, limits[i].before,
+                limits[i].value, limits[i].after, limits[i].name);
+    fputc('\n', out);
+}
+
+/* The two that are formulas: RAM bytes, and what the table says of them. */
+static void the_formulas_are_those_of_the_code(void **state)
+{
+    const uint64_t sizes[] = {0, 4096, 65535, 65536, 65537, UINT64_C(1) << 36, STASIS_RAM_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        uint64_t index = 24 * (sizes[i] / 65536) + INDEX_BASE;
+
+        assert_int_equal(stasis_index_size_max(sizes[i]), index);
+        assert_int_equal(stasis_file_len_max(sizes[i]), 3 * sizes[i] + index + STASIS_FILE_SLACK);
+    }
+}
+
+/* ---- the worked example ---- */
 
 /* The example is the same each time: identity, time and producer are set to fixed values. */
 static struct image example(void)
@@ -75,6 +158,8 @@ static void print_example(FILE *out)
     image_fini(&image);
 }
 
+/* ---- the document ---- */
+
 static void print_schemas(FILE *out)
 {
     fputc('\n', out);
@@ -114,6 +199,9 @@ static char *up_to_date(const char *text)
     FILE *out = open_memstream(&made, &len);
 
     assert_non_null(out);
+    copy_to(out, &text, "<!-- limits begin -->");
+    print_limits(out);
+    skip_to(&text, "<!-- limits end -->");
     copy_to(out, &text, "<!-- example begin -->");
     print_example(out);
     skip_to(&text, "<!-- example end -->");
@@ -164,7 +252,8 @@ static void write_document(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest check[] = {cmocka_unit_test(the_document_is_up_to_date)};
+    const struct CMUnitTest check[] = {cmocka_unit_test(the_document_is_up_to_date),
+                                       cmocka_unit_test(the_formulas_are_those_of_the_code)};
     const struct CMUnitTest write[] = {cmocka_unit_test(write_document)};
 
     return argc == 2 && !strcmp(argv[1], "--write") ? cmocka_run_group_tests(write, NULL, NULL)
