@@ -167,6 +167,19 @@ int stasis_io_sync(int fd)
     return rc;
 }
 
+void stasis_io_start_sync(int fd, uint64_t offset, uint64_t len)
+{
+    (void)!sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}
+
+int stasis_io_wait_sync(int fd, uint64_t offset, uint64_t len)
+{
+    if (!sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WAIT_BEFORE))
+        return 0;
+    /* All else says that this cannot be asked for here, and fsync(2) does the work. */
+    return errno == EIO || errno == ENOSPC || errno == EDQUOT ? -1 : 0;
+}
+
 int stasis_io_link(int fd, int dir, const char *name)
 {
     char path[32];

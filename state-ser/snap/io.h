@@ -35,6 +35,13 @@ int stasis_io_truncate(int fd, uint64_t len);
 int stasis_io_chmod(int fd, mode_t mode);
 int stasis_io_sync(int fd);
 
+/* Sends what is written of a range on its way to the disk, and waits for nothing: a hint. */
+void stasis_io_start_sync(int fd, uint64_t offset, uint64_t len);
+
+/* Waits until what is on its way has arrived. A failure of the disk: fsync(2) will not tell of it
+ * again. */
+int stasis_io_wait_sync(int fd, uint64_t offset, uint64_t len);
+
 /* Gives the unnamed file `fd` a name in `dir`. */
 int stasis_io_link(int fd, int dir, const char *name);
 int stasis_io_rename(int dir, const char *from, const char *to);

@@ -2,7 +2,7 @@
  *
  * The parts of the gate for outputs: output.c (opening, in place), output_place.c (from a path to a
  * folder and a name), output_replace.c (a new file in place of an old one), output_set.c (which
- * files are in use).
+ * files are in use), output_sync.c (waiting for the disk).
  */
 #ifndef STASIS_SNAP_OUTPUT_H
 #define STASIS_SNAP_OUTPUT_H
@@ -60,5 +60,20 @@ int stasis_outputs_check(const struct stasis_output *output, const struct stat *
                          struct stasis_error *err);
 void stasis_outputs_link(struct stasis_output *output);
 void stasis_outputs_unlink(struct stasis_output *output);
+
+/* Asked on the thread that waits; false: it is given up. */
+struct stasis_output_watch {
+    bool (*keep_on)(void *ctx);
+    void *ctx;
+};
+
+/* output_sync.c: fsync(2). With a watch (it may be NULL) STASIS_ERR_CANCELLED once that gives up:
+ * nobody then waits for the disk, and a thread keeps the open file until the disk has answered.
+ * STASIS_ERR_WRITE. */
+int stasis_output_sync(int fd, const struct stasis_output_watch *watch, struct stasis_error *err);
+
+/* stasis_output_commit() with sync, until the file is on the disk to be given up by `watch`. */
+int stasis_output_commit_watched(struct stasis_output *output,
+                                 const struct stasis_output_watch *watch, struct stasis_error *err);
 
 #endif

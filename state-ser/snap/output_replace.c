@@ -115,12 +115,11 @@ static int place_it(struct stasis_output *output, struct stasis_error *err)
     return rc;
 }
 
-int stasis_output_commit(struct stasis_output *output, bool sync, struct stasis_error *err)
+static int commit(struct stasis_output *output, bool sync, const struct stasis_output_watch *watch,
+                  struct stasis_error *err)
 {
-    int rc = 0;
+    int rc = sync ? stasis_output_sync(output->fd, watch, err) : 0;
 
-    if (sync && stasis_io_sync(output->fd))
-        rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing it to the disk");
     if (!rc)
         rc = place_it(output, err);
     /* EINVAL: the file system cannot sync folders, and whoever chose it knows. */
@@ -129,6 +128,17 @@ int stasis_output_commit(struct stasis_output *output, bool sync, struct stasis_
     if (!rc)
         stasis_output_cancel(output);
     return rc;
+}
+
+int stasis_output_commit(struct stasis_output *output, bool sync, struct stasis_error *err)
+{
+    return commit(output, sync, NULL, err);
+}
+
+int stasis_output_commit_watched(struct stasis_output *output,
+                                 const struct stasis_output_watch *watch, struct stasis_error *err)
+{
+    return commit(output, true, watch, err);
 }
 
 void stasis_output_cancel(struct stasis_output *output)

@@ -68,6 +68,8 @@ static void place_range(struct stasis_writer *w, uint64_t first, uint64_t end)
 static int write_range(struct stasis_writer *w, uint64_t first, uint64_t end, const uint8_t *slots,
                        struct stasis_error *err)
 {
+    uint64_t from = 0;
+    uint64_t to = 0;
     int rc = 0;
 
     for (uint64_t i = first; i < end && !rc; i++, slots += STASIS_CHUNK_SIZE) {
@@ -79,8 +81,10 @@ static int write_range(struct stasis_writer *w, uint64_t first, uint64_t end, co
         rc = stasis_writer_check(w, err);
         if (!rc)
             rc = stasis_writer_put(w->sink, bytes, chunk.stored_len, chunk.offset, err);
+        from = to ? from : chunk.offset;
+        to = chunk.offset + chunk.stored_len;
     }
-    return rc;
+    return rc ? rc : stasis_writer_push(w, from, to, err);
 }
 
 /* Takes the turn and gives it on, whatever happened: others wait for it. A stream is written

@@ -3,7 +3,30 @@
  * Saving to a file: the old one or the whole new one is there, whatever happens between.
  */
 #include "object.h"
-#include "stasis/output.h"
+#include "output.h"
+
+struct disk_wait {
+    const struct stasis_save_opts *opts;
+    uint64_t ram_bytes;
+};
+
+/* All is written. */
+static bool keep_on(void *ctx)
+{
+    const struct disk_wait *wait = ctx;
+
+    return wait->opts->progress(wait->opts->ctx, wait->ram_bytes, wait->ram_bytes);
+}
+
+static int publish(const struct stasis_snap *snap, struct stasis_output *output,
+                   const struct stasis_save_opts *opts, struct stasis_error *err)
+{
+    struct disk_wait wait = {opts, snap->index.ram_bytes};
+    const struct stasis_output_watch watch = {keep_on, &wait};
+
+    return opts->progress && !opts->no_sync ? stasis_output_commit_watched(output, &watch, err)
+                                            : stasis_output_commit(output, !opts->no_sync, err);
+}
 
 int stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
                             const struct stasis_save_opts *opts,
@@ -21,7 +44,7 @@ int stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *outp
         rc = stasis_snap_write(snap, &sink, &chosen, &written, err);
     }
     if (!rc)
-        rc = stasis_output_commit(output, !chosen.no_sync, err);
+        rc = publish(snap, output, &chosen, err);
     if (rc) {
         rc = stasis_wrap(err, rc, "saving %s (%s)", stasis_output_path(output),
                          stasis_output_state(output));

@@ -15,6 +15,9 @@
 #include "stasis/schema_set.h"
 #include "writer.h"
 
+#define IN_FLIGHT (UINT64_C(16) << 20) /* about what may be on its way to the disk */
+#define PUSH_STEP (1u << 20)
+
 int stasis_writer_put(struct stasis_snap_sink *sink, const void *bytes, size_t len, uint64_t offset,
                       struct stasis_error *err)
 {
@@ -38,6 +41,20 @@ int stasis_writer_put(struct stasis_snap_sink *sink, const void *bytes, size_t l
     return rc ? stasis_fail_errno(err, STASIS_ERR_WRITE, "writing %zu bytes at %" PRIu64, len,
                                   offset)
               : 0;
+}
+
+/* Ranges are written about in their order, by all threads. */
+int stasis_writer_push(const struct stasis_writer *w, uint64_t start, uint64_t end,
+                       struct stasis_error *err)
+{
+    uint64_t behind = start > 2 * IN_FLIGHT ? start - 2 * IN_FLIGHT : 0;
+
+    if (w->sink->streamed || w->opts.no_sync || start >= end)
+        return 0;
+    stasis_io_start_sync(w->sink->fd, start, end - start);
+    if (start <= IN_FLIGHT || !stasis_io_wait_sync(w->sink->fd, behind, start - IN_FLIGHT - behind))
+        return 0;
+    return stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing it to the disk");
 }
 
 const uint8_t *stasis_writer_chunk(const struct stasis_writer *w, uint64_t i)
@@ -118,6 +135,8 @@ static int write_chunks(struct stasis_writer *w, const struct stasis_range *rang
                         struct stasis_error *err)
 {
     uint64_t first = range->first;
+    uint64_t start = 0;
+    uint64_t end = 0;
     int rc = 0;
 
     while (first < range->end && !rc) {
@@ -126,12 +145,16 @@ static int write_chunks(struct stasis_writer *w, const struct stasis_range *rang
 
         if (chunk.kind == STASIS_CHUNK_RAW)
             rc = stasis_writer_check(w, err);
-        if (chunk.kind == STASIS_CHUNK_RAW && !rc)
-            rc = stasis_writer_put(w->sink, stasis_writer_chunk(w, first), sum_run(w, first, stop),
-                                   chunk.offset, err);
+        if (chunk.kind == STASIS_CHUNK_RAW && !rc) {
+            uint64_t len = sum_run(w, first, stop);
+
+            rc = stasis_writer_put(w->sink, stasis_writer_chunk(w, first), len, chunk.offset, err);
+            start = end ? start : chunk.offset;
+            end = chunk.offset + len;
+        }
         first = stop;
     }
-    return rc;
+    return rc ? rc : stasis_writer_push(w, start, end, err);
 }
 
 /* Decides where everything goes that can be placed before RAM is written, and then the rest: in a
@@ -194,6 +217,7 @@ static int write_index(struct stasis_writer *w, struct stasis_error *err)
     struct stasis_section *section = &w->parts[1];
     const uint8_t *bytes;
     size_t pos = 0;
+    size_t pushed = 0;
     size_t len;
     int rc = 0;
 
@@ -202,6 +226,10 @@ static int write_index(struct stasis_writer *w, struct stasis_error *err)
         section->crc = stasis_crc32_more(section->crc, bytes, len);
         rc = stasis_writer_put(w->sink, bytes, len, section->offset + pos, err);
         pos += len;
+        if (!rc && pos - pushed >= PUSH_STEP) {
+            rc = stasis_writer_push(w, section->offset + pushed, section->offset + pos, err);
+            pushed = pos;
+        }
         if (!rc)
             rc = stasis_writer_tell(w, err);
     }

@@ -86,6 +86,11 @@ const uint8_t *stasis_writer_chunk(const struct stasis_writer *w, uint64_t i);
 int stasis_writer_put(struct stasis_snap_sink *sink, const void *bytes, size_t len, uint64_t offset,
                       struct stasis_error *err);
 
+/* Bytes start..end-1 of the file have been written: they go to the disk at once, so that what the
+ * last fsync(2) has to wait for does not grow with the guest. Nothing, if nobody waits for it. */
+int stasis_writer_push(const struct stasis_writer *w, uint64_t start, uint64_t end,
+                       struct stasis_error *err);
+
 /* pack.c: to be run over all chunks; w->pack.pos is then the end of the data. */
 void stasis_packer_init(struct stasis_writer *w);
 void stasis_packer_fini(struct stasis_writer *w);

@@ -63,9 +63,10 @@ struct stasis_save_opts {
     bool no_sync;        /* do not wait for the disk: a crash of the host may lose the file */
     unsigned zlib_level; /* 0: RAM is stored as it is; 1 (fast) to 12 (small): compressed */
     /* Called from time to time on the caller's thread with bytes of RAM done and in all, while RAM
-     * is searched for zeros as well as while it is written. False ends the save with
-     * STASIS_ERR_CANCELLED: no thread reads or writes another chunk, and nothing is left of the
-     * save. May be NULL. */
+     * is searched for zeros, while it is written, and while the disk is waited for. False ends the
+     * save with STASIS_ERR_CANCELLED: no thread reads or writes another chunk, and nothing is left
+     * of the save. A thread whose fsync(2) is under way is not waited for: it keeps the nameless
+     * file open until the disk has answered, and reads no memory of the guest. May be NULL. */
     bool (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *ctx;
 };

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Waiting for the disk: a save that is cancelled meanwhile does not wait, leaves nothing, and
+ * publishes nothing later; and what the disk still has to do at the end is bounded. By the order of
+ * events, with a disk that answers when it is told to.
+ */
+#include "tests/state-ser/snap/fixture.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stasis/output.h"
+
+#define MIB ((size_t)1 << 20)
+
+static struct {
+    bool slow;      /* the disk answers when it is told to */
+    int error;      /* its answer */
+    bool no_thread; /* none can be made */
+    sem_t begun;    /* posted by fsync */
+    sem_t answer;   /* awaited by it */
+    sem_t gone;     /* posted when it returns */
+    atomic_uint syncs;
+    bool cancel; /* once fsync has begun */
+    bool begun_seen;
+    unsigned asked; /* since then */
+    pthread_t saver;
+    int wait_error;                 /* of what is awaited on the way */
+    atomic_ullong started, awaited; /* ends of what was */
+    atomic_ullong lag;              /* the most that lay between them */
+} disk;
+
+int __real_stasis_io_sync(int fd);
+int __wrap_stasis_io_sync(int fd);
+int __wrap_stasis_io_sync(int fd)
+{
+    bool first = atomic_fetch_add(&disk.syncs, 1) == 0;
+
+    if (first && disk.slow) {
+        assert_false(pthread_equal(pthread_self(), disk.saver));
+        sem_post(&disk.begun);
+        while (sem_wait(&disk.answer))
+            ;
+        sem_post(&disk.gone);
+    }
+    if (first && disk.error) {
+        errno = disk.error;
+        return -1;
+    }
+    return __real_stasis_io_sync(fd);
+}
+
+void __wrap_stasis_io_start_sync(int fd, uint64_t offset, uint64_t len);
+void __wrap_stasis_io_start_sync(int fd, uint64_t offset, uint64_t len)
+{
+    (void)fd;
+    atomic_store(&disk.started, offset + len);
+}
+
+int __wrap_stasis_io_wait_sync(int fd, uint64_t offset, uint64_t len);
+int __wrap_stasis_io_wait_sync(int fd, uint64_t offset, uint64_t len)
+{
+    uint64_t lag = atomic_load(&disk.started) - (offset + len);
+
+    (void)fd;
+    assert_in_range(offset, 0, atomic_load(&disk.awaited)); /* nothing is left out */
+    atomic_store(&disk.awaited, offset + len);
+    if (lag > atomic_load(&disk.lag))
+        atomic_store(&disk.lag, lag);
+    errno = disk.wait_error;
+    return disk.wait_error ? -1 : 0;
+}
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *),
+                          void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *),
+                          void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *),
+                          void *arg)
+{
+    return disk.no_thread ? EAGAIN : __real_pthread_create(thread, attr, body, arg);
+}
+
+static bool told(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)ctx;
+    assert_true(pthread_equal(pthread_self(), disk.saver));
+    assert_in_range(done, 0, total);
+    if (disk.slow && !sem_trywait(&disk.begun))
+        disk.begun_seen = true;
+    if (!disk.begun_seen)
+        return true;
+    assert_int_equal(done, total);
+    disk.asked++;
+    if (!disk.cancel &&
+        disk.asked == 3) /* it is asked again and again, and then the disk answers */
+        sem_post(&disk.answer);
+    return !disk.cancel;
+}
+
+static const char *where; /* every case has a folder of its own */
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&disk, 0, sizeof(disk));
+    disk.saver = pthread_self();
+    alarm(300); /* a save that waits for the disk */
+    return sem_init(&disk.begun, 0, 0) || sem_init(&disk.answer, 0, 0) ||
+           sem_init(&disk.gone, 0, 0) || !(where = folder_make());
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    alarm(0);
+    folder_remove();
+    return 0;
+}
+
+static unsigned open_files(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+static int save(struct built *built, struct stasis_error *err)
+{
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .threads = 1, .progress = told};
+    char path[160];
+
+    snprintf(path, sizeof(path), "%s/snap", where);
+    return stasis_snap_save(built->snap, path, &opts, NULL, err);
+}
+
+static void a_cancel_does_not_wait_for_the_disk(void **state)
+{
+    struct built built;
+    struct stasis_error err = {0};
+    unsigned before = open_files();
+
+    (void)state;
+    built_small(&built);
+    disk.slow = disk.cancel = true;
+    /* It comes back although the disk has not answered: nobody has told it to. */
+    assert_int_equal(save(&built, &err), STASIS_ERR_CANCELLED);
+    assert_non_null(strstr(err.msg, "nothing is left of it"));
+    assert_int_equal(disk.asked, 1);
+    assert_int_equal(folder_entries(where), 0);
+    built_fini(&built); /* the thread that is left reads nothing of it */
+    sem_post(&disk.answer);
+    while (sem_wait(&disk.gone))
+        ;
+    while (open_files() != before) /* its descriptor is the last that it lets go */
+        sched_yield();
+    assert_int_equal(atomic_load(&disk.syncs), 1);
+    assert_int_equal(folder_entries(where), 0);
+}
+
+static void the_disk_answers_while_it_is_waited_for(void **state)
+{
+    struct built built;
+    unsigned before = open_files();
+
+    (void)state;
+    built_small(&built);
+    disk.slow = true;
+    assert_int_equal(save(&built, NULL), 0);
+    assert_in_range(disk.asked, 3, UINT32_MAX);
+    assert_int_equal(folder_entries(where), 1);
+    assert_int_equal(open_files(), before);
+    built_fini(&built);
+}
+
+static void the_disk_answers_with_an_error(void **state)
+{
+    struct built built;
+    struct stasis_error err = {0};
+
+    (void)state;
+    built_small(&built);
+    for (unsigned no_thread = 0; no_thread < 2; no_thread++) {
+        atomic_store(&disk.syncs, 0);
+        disk.no_thread = no_thread;
+        disk.error = EIO;
+        assert_int_equal(save(&built, &err), STASIS_ERR_WRITE);
+        assert_int_equal(err.os_errno, EIO);
+        assert_int_equal(folder_entries(where), 0);
+    }
+    built_fini(&built);
+}
+
+static void without_a_thread_it_is_saved_too(void **state)
+{
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    disk.no_thread = true;
+    assert_int_equal(save(&built, NULL), 0);
+    assert_int_equal(folder_entries(where), 1);
+    built_fini(&built);
+}
+
+/* 80 MiB of content; so much is written that what is on its way has to be waited for. */
+static void built_long(struct built *built)
+{
+    built_init(built);
+    built_add(built, 0, 80 * MIB);
+    fill_random(built->ram[0], 80 * MIB, 7);
+}
+
+static void what_is_on_its_way_is_bounded(void **state)
+{
+    struct built built;
+
+    (void)state;
+    built_long(&built);
+    assert_int_equal(save(&built, NULL), 0);
+    assert_in_range(atomic_load(&disk.started), 80 * MIB, 83 * MIB);
+    assert_in_range(atomic_load(&disk.lag), 1, 18 * MIB);
+    assert_in_range(atomic_load(&disk.awaited), 62 * MIB, 83 * MIB);
+    built_fini(&built);
+}
+
+/* What the kernel has told once, fsync() does not tell again. */
+static void a_failure_on_the_way_is_one_of_the_save(void **state)
+{
+    struct built built;
+    struct stasis_error err = {0};
+
+    (void)state;
+    built_long(&built);
+    disk.wait_error = EIO;
+    assert_int_equal(save(&built, &err), STASIS_ERR_WRITE);
+    assert_int_equal(err.os_errno, EIO);
+    assert_int_equal(folder_entries(where), 0);
+    built_fini(&built);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_cancel_does_not_wait_for_the_disk), CASE(the_disk_answers_while_it_is_waited_for),
+        CASE(the_disk_answers_with_an_error),      CASE(without_a_thread_it_is_saved_too),
+        CASE(what_is_on_its_way_is_bounded),       CASE(a_failure_on_the_way_is_one_of_the_save),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
