@@ -63,7 +63,8 @@ def pack(value):
         size = 1 if len(value) < 256 else 2
         return bytes([0xc3 + size]) + len(value).to_bytes(size, "big") + value
     if isinstance(value, str):
-        return bytes([0xa0 | len(value)]) + value.encode()
+        head = bytes([0xa0 | len(value)] if len(value) < 32 else [0xd9, len(value)])
+        return head + value.encode()
     if isinstance(value, list):
         head = bytes([0x90 | len(value)]) if len(value) < 16 else b"\xdc" + struct.pack(
             ">H", len(value))

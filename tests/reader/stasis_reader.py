@@ -52,7 +52,7 @@ def max_index(ram):
 
 
 def parse_header(raw, what="header"):
-    """Checks in the order of belief: up to what makes a file incompatible."""
+    """Steps 2 to 6 of the order of checks."""
     require(raw[:8] == MAGIC, f"{what}: not a Stasis snapshot")
     require(len(raw) == HEADER, f"{what}: truncated")
     header = Header(*HEADER_FORM.unpack_from(raw))
@@ -67,8 +67,10 @@ def parse_header(raw, what="header"):
     for name, wanted in (("chunk", CHUNK), ("page", PAGE), ("entry", SECTION_FORM.size)):
         if getattr(header, name) != wanted:
             raise Incompatible(f"{by}: {name} size {getattr(header, name)}, known is {wanted}")
+    require(header.ram <= MAX_RAM, f"{what}: more than 4 TiB of RAM")
+    require(header.sections <= TABLE_ENTRIES, f"{what}: {header.sections} sections")
     if not header.compatible:
-        used = min(header.sections, TABLE_ENTRIES)
+        used = header.sections
         entries = [raw[TABLE + 32 * i + 28:TABLE + 32 * i + 32] for i in range(used)]
         rest = raw[TABLE + 32 * used:]
         require(not any(header.kept + header.reserved + b"".join(entries) + rest),
@@ -123,35 +125,35 @@ class Snapshot:
                 f"{self.size} bytes instead of {header.file_length}")
         require(self.size <= 3 * header.ram + max_index(header.ram) + FILE_SLACK,
                 f"{self.size} bytes are more than {header.ram} bytes of RAM can need")
-        require(3 <= header.sections <= TABLE_ENTRIES, f"{header.sections} sections")
         self._table = raw[TABLE:TABLE + header.sections * SECTION_FORM.size]
         return header, end
 
     def _read_sections(self):
         sections = [Section(*entry) for entry in SECTION_FORM.iter_unpack(self._table)]
-        at = HEADER
+        at, seen = HEADER, set()
         for section in sections:
             require(section.offset >= at, "sections are out of order")
             at = section.offset + section.length
             require(at <= self.end, "a section leaves the file")
-            self._check_section(section)
+            self._check_section(section, seen)
+            seen.add(section.type)
         require(at == self.end, "the last section does not end at the end of the file")
         for kind, name in ((STATE, "STATE"), (INDEX, "INDEX"), (DATA, "DATA")):
-            require([s.type for s in sections].count(kind) == 1, f"not exactly one section {name}")
-        require([s.type for s in sections].count(SCHEMA) <= 1, "a second section SCHEMA")
+            require(kind in seen, f"no section {name}")
         data = self._named(sections, DATA)
         require(data.offset % PAGE == 0 and data.crc == 0, "DATA section: offset or CRC")
         return sections
 
     @staticmethod
-    def _check_section(section):
+    def _check_section(section, seen):
         title = f"section of type {section.type}"
         if section.flags & ~OPTIONAL_BIT:
             raise Incompatible(f"{title}: unknown flags {section.flags:#x}")
-        require(section.type != 0, title)
         if section.type > DATA and not section.flags:
             raise Incompatible(f"{title} is unknown")
+        require(section.type != 0, title)
         require(section.type > DATA or not section.flags, f"{title}: flags")
+        require(section.type > SCHEMA or section.type not in seen, f"{title} is a second one")
 
     @staticmethod
     def _named(sections, kind):
@@ -162,7 +164,6 @@ class Snapshot:
         section = self._named(self.sections, kind)
         limit = MAX_SCHEMA if kind == SCHEMA else MAX_STATE
         if kind == INDEX:
-            require(self.header.ram <= MAX_RAM, "more than 4 TiB of RAM")
             limit = max_index(self.header.ram)
         require(1 <= section.length <= limit, f"section of type {kind}: {section.length} bytes")
         data = self._read(section.offset, section.length)

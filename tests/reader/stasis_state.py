@@ -33,10 +33,14 @@ def require(condition, message):
 
 # ---- Format: Schemas ------------------------------------------------------------------------
 
-Field = collections.namedtuple("Field", "id name kind limit width state since default mask")
+# until: the last version that has the field; earlier: {first version without it: mask or limit}
+Field = collections.namedtuple(
+    "Field", "id name kind limit width state since default mask until earlier",
+    defaults=(65535, {}))
 Record = collections.namedtuple("Record", "type version optional fields")
 
 HEADING = re.compile(r"(###|####) `([a-z0-9._-]+)`: .*")
+BEFORE = re.compile(r" ?\(before version (\d+): (\w+)\)")
 ABOUT = re.compile(r"Version (\d+), (mandatory|optional)\.")
 TYPES = [(kind, re.compile(pattern)) for kind, pattern in (
     ("uint", r"uint(?P<width>8|16|32|64)"),
@@ -51,6 +55,9 @@ TYPES = [(kind, re.compile(pattern)) for kind, pattern in (
 def parse_field(row):
     """One row of a schema table: | id | `name` | type | since | default | mask | meaning |"""
     number, name, spelling, since, default, mask = [cell.strip() for cell in row.split("|")[1:7]]
+    earlier = {int(v): int(bound, 0) for v, bound in BEFORE.findall(spelling + mask)}
+    spelling, mask = BEFORE.sub("", spelling), BEFORE.sub("", mask)
+    first, _, last = since.partition(" to ")
     for kind, pattern in TYPES:
         match = pattern.fullmatch(spelling)
         if match:
@@ -62,7 +69,14 @@ def parse_field(row):
     bits = (1 << width) - 1 if kind in ("uint", "array") else 0
     value = default.strip('"') if kind == "string" else int(default or "0", 0)
     return Field(int(number), name.strip("`"), kind, int(part.get("limit") or 0), width,
-                 part.get("state"), int(since), value, int(mask, 0) if mask else bits)
+                 part.get("state"), int(first), value, int(mask, 0) if mask else bits,
+                 int(last or 65535), earlier)
+
+
+def bound(field, version, newest):
+    """A mask or limit as it was in that version, where `newest` is today's."""
+    later = [before for before in field.earlier if before > version]
+    return field.earlier[min(later)] if later else newest
 
 
 def parse_schemas(path=DOCUMENT):
@@ -248,11 +262,8 @@ class StateReader:
         count, last, found = self.decoder.expect("array"), None, []
         require(count <= MAX_RECORDS, f"{count} records")
         for _ in range(count):
-            record = self.record()
-            name = record["type"], record["instance"]
-            require(last is None or name > last, f"record {name} is out of order")
-            last = name
-            found.append(record)
+            found.append(self.record(last))
+            last = found[-1]["type"], found[-1]["instance"]
         require(self.decoder.at == len(self.decoder.data), "bytes behind the last record")
         return found
 
@@ -261,13 +272,15 @@ class StateReader:
         require(re.fullmatch("[a-z0-9._-]{1,32}", name), f"a record is named {name!r}")
         return name
 
-    def record(self):
+    def record(self, last):
+        """The next record; `last` is type and instance of the one before it, or None."""
         decoder = self.decoder
         require(decoder.expect("array") == 5, "a record has not five parts")
         kind, instance = self.name(), self.name()
         title = f"record {kind} of {instance}"
         version, flags = decoder.expect("uint"), decoder.expect("uint")
         require(1 <= version <= 65535, f"{title} has version {version}")
+        require(last is None or (kind, instance) > last, f"{title} is out of order")
         if flags & ~OPTIONAL_BIT:
             raise Incompatible(f"{title} has unknown flags {flags:#x}")
         schema = self.known.get(kind)
@@ -288,7 +301,7 @@ class StateReader:
                 "known": schema is not None, "state": state}
 
     def state(self, fields, version, title):
-        present = [field for field in fields if field.since <= version]
+        present = [field for field in fields if field.since <= version <= field.until]
         keys = self.decoder.keys(self.decoder.expect("map"))
         values = {}
         for field in present:
@@ -301,7 +314,7 @@ class StateReader:
     def value(self, field, version, title):
         decoder, kind = self.decoder, field.kind
         if kind == "uint":
-            return self.unsigned(field, title)
+            return self.unsigned(field, version, title)
         if kind == "int":
             number = decoder.expect("uint", "int")
             require(number < 1 << 63, f"{title}: does not fit")
@@ -310,25 +323,26 @@ class StateReader:
             return self.state(self.states[field.state], version, title)
         if kind == "string":
             text = decoder.string()
-            require(len(text.encode()) <= field.limit, f"{title}: too long")
+            require(len(text.encode()) <= bound(field, version, field.limit), f"{title}: too long")
             return text
         if kind == "bytes":
-            return self.registers(field, decoder.bytes(), title)
+            return self.registers(field, decoder.bytes(), version, title)
         count = decoder.expect("array")
         if kind == "array":
             require(count == field.limit, f"{title}: {count} elements instead of {field.limit}")
-            return [self.unsigned(field, title) for _ in range(count)]
-        require(count <= field.limit, f"{title}: {count} elements, at most {field.limit}")
+            return [self.unsigned(field, version, title) for _ in range(count)]
+        limit = bound(field, version, field.limit)
+        require(count <= limit, f"{title}: {count} elements, at most {limit}")
         return [self.state(self.states[field.state], version, title) for _ in range(count)]
 
-    def unsigned(self, field, title):
-        number = self.decoder.expect("uint")
-        require(not number & ~field.mask, f"{title}: {number:#x} has bits outside {field.mask:#x}")
+    def unsigned(self, field, version, title):
+        number, mask = self.decoder.expect("uint"), bound(field, version, field.mask)
+        require(not number & ~mask, f"{title}: {number:#x} has bits outside {mask:#x}")
         return number
 
     @staticmethod
-    def registers(field, data, title):
-        require(len(data) <= field.limit, f"{title}: too long")
+    def registers(field, data, version, title):
+        require(len(data) <= bound(field, version, field.limit), f"{title}: too long")
         if not field.width:
             return data.hex()
         require(len(data) % field.width == 0, f"{title}: no multiple of {field.width} bytes")

@@ -20,7 +20,7 @@ if sys.version_info < (3, 10):
 
 import stasis_reader as reader
 from build import SCHEMAS, TEXT, example, pack, record, seal, with_parts
-from stasis_state import RULES
+from stasis_state import RULES, Corrupt, StateReader, parse_field
 
 MAKE, INSPECT = sys.argv[1:3]
 GOLDEN = os.path.join(os.path.dirname(__file__), "..", "golden")
@@ -80,6 +80,26 @@ class Names(unittest.TestCase):
                     [] if field.kind == "list" else 0)
             self.assertTrue(list(rules(state)))
 
+    def test_earlier_versions_are_read_as_the_invented_example_says(self):
+        table = TEXT.split("An invented example")[1].split("For a record of version")[0]
+        fields = [parse_field(row) for row in re.findall(r"^\| \d.*", table, re.MULTILINE)]
+        for version, mode, name, has_speed in (
+                (1, 3, 16, False), (2, 15, 16, True), (3, 15, 64, True), (4, 255, 64, False),
+                (5, 255, 64, False)):
+            for more, letters, other, right in (
+                    (0, 0, False, True), (1, 0, False, False), (0, 1, False, False),
+                    (0, 0, True, False)):
+                with self.subTest(version=version, more=more, letters=letters, other=other):
+                    state = {1: mode + more, 2: "n" * (name + letters)}
+                    if has_speed != other:
+                        state[3] = 7
+                    decode = StateReader(pack(state), ({}, {})).state
+                    if right:
+                        speed = 7 if has_speed else 0
+                        self.assertEqual(decode(fields, version, "")["speed"], speed)
+                    else:
+                        self.assertRaises(Corrupt, decode, fields, version, "")
+
 
 class Example(Case):
     def test_it_is_whole_and_holds_what_it_says(self):
@@ -105,6 +125,23 @@ class Example(Case):
             with self.subTest(offset=offset, value=value):
                 data = example()
                 data[offset:offset + len(value)] = value
+                self.assertEqual(self.judge(seal(data)), status)
+
+    def test_the_first_of_several_faults_decides(self):
+        """"Order of checks" of the document: each change alone has the other status."""
+        u32, u64, unknown = struct.Struct("<I").pack, struct.Struct("<Q").pack, b"\x09"
+        for changes, status in (
+                (((208, u32(2)), (256, unknown), (288, bytes(64))), 4),
+                (((256, b"\1"), (288, unknown), (292, u32(0))), 3),
+                (((256, unknown), (320, b"\1")), 4),
+                (((104, u64(2**43)), (256, unknown)), 3),
+                (((16, u32(2)), (104, u64(2**43))), 4), (((16, u32(2)), (40, b"\x7f")), 3),
+                (((228, u32(2)), (232, u64(1023))), 3), (((224, u32(0)), (228, u32(2))), 4),
+                (((96, u64(1)), (256, unknown)), 3), (((256, unknown), (0x428, u32(65))), 4)):
+            with self.subTest(changes=changes):
+                data = example()
+                for offset, value in changes:
+                    data[offset:offset + len(value)] = value
                 self.assertEqual(self.judge(seal(data)), status)
 
     def test_length_of_the_file(self):
@@ -176,6 +213,8 @@ class State(Case):
                 ("92" + one + one.replace("a161", "a162"), 0),
                 ("92" + one.replace("a161", "a162") + one, 3), ("9194a17aa1610101", 3),
                 ("9195a15aa161010180", 3), ("9195a0a161010180", 3), ("9195a17aa161000180", 3),
+                ("92" + one + "95a161a161010080", 3), ("92" + one + "95a161a161010280", 3),
+                ("92" + one + "95a17aa162010080", 4),
                 ("9195a17aa161cdffff0180", 0), ("9195a17aa161ce000100000180", 3),
                 ("9195a17aa161010080", 4), ("9195a17aa161010280", 4), ("9195a17aa161010190", 3)):
             with self.subTest(state=state):
