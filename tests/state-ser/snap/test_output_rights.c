@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The gate for outputs with the rights of others, and names that somebody exchanges at the wrong
+ * moment.
+ */
+#include "tests/state-ser/snap/output_rig.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOBODY 65534
+
+/* A switch in /proc/sys/fs that a case has turned on, locked against the same case of another
+ * build. */
+static struct {
+    int fd; /* or 0 */
+    char before;
+} turned;
+
+static bool turn(char value)
+{
+    return pwrite(turned.fd, &value, 1, 0) == 1;
+}
+
+static int turn_back(void)
+{
+    int rc = turned.fd && !turn(turned.before);
+
+    if (turned.fd)
+        close(turned.fd);
+    turned.fd = 0;
+    return rc;
+}
+
+/* Skips where this machine does not let us. */
+static void turn_on(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    if (fd > 0 && !flock(fd, LOCK_EX) && pread(fd, &turned.before, 1, 0) == 1) {
+        turned.fd = fd;
+        if (turned.before != '0' || turn('1'))
+            return;
+    }
+    print_message("skipped: %s is off and cannot be turned on here\n", path);
+    skip();
+}
+
+static int teardown(void **state)
+{
+    int rc = turn_back();
+
+    return output_teardown(state) || rc;
+}
+
+/* Between the check of a name and its opening somebody may put another file there; so what was
+ * opened is checked. mkfifo(2) is the last step before a pipe is opened. */
+int __real_mkfifoat(int dir, const char *name, mode_t mode);
+int __wrap_mkfifoat(int dir, const char *name, mode_t mode);
+static const char *exchange_with;
+
+int __wrap_mkfifoat(int dir, const char *name, mode_t mode)
+{
+    int rc = __real_mkfifoat(dir, name, mode);
+
+    if (exchange_with)
+        assert_int_equal(renameat(AT_FDCWD, exchange_with, dir, name), 0);
+    return rc;
+}
+
+static void a_file_is_exchanged_before_the_open(void **state)
+{
+    (void)state;
+    output_put_file("in", "input");
+    exchange_with = "in";
+    output_refused(NULL, "pipe", STASIS_OUTPUT_PIPE, STASIS_ERR_ARG, "not a pipe");
+    exchange_with = NULL;
+    output_assert_file("pipe", "input");
+}
+
+/* ---- with the rights of others ---- */
+
+static void as_nobody(void (*body)(void))
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+            _exit(2);
+        body();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void leave_links(void)
+{
+    if (symlink("../target", "tmp/link") || symlink("../none", "tmp/dangling") ||
+        mkfifo("tmp/fifo", 0666))
+        _exit(3);
+}
+
+static void need_root(void)
+{
+    if (getuid() != 0) {
+        print_message("skipped: only root can act as another user\n");
+        skip();
+    }
+}
+
+static void sticky_folder(void)
+{
+    need_root();
+    assert_int_equal(chmod(".", 0755), 0);
+    assert_int_equal(mkdir("tmp", 0700), 0);
+    assert_int_equal(chmod("tmp", 01777), 0);
+    as_nobody(leave_links);
+    output_put_file("target", "precious");
+}
+
+/* Root writes to a folder like /tmp where another user has left a link. */
+static void the_kernel_judges_links(void **state)
+{
+    (void)state;
+    sticky_folder();
+    turn_on("/proc/sys/fs/protected_symlinks");
+    output_refused(NULL, "tmp/link", STASIS_OUTPUT_REPLACED, STASIS_ERR_WRITE, "Permission denied");
+    output_refused(NULL, "tmp/link", STASIS_OUTPUT_IN_PLACE, STASIS_ERR_WRITE, "Permission denied");
+    output_refused(NULL, "tmp/link", STASIS_OUTPUT_ANY, STASIS_ERR_WRITE, "Permission denied");
+    output_refused(NULL, "tmp/dangling", STASIS_OUTPUT_REPLACED, STASIS_ERR_WRITE,
+                   "Permission denied");
+    output_assert_file("target", "precious");
+}
+
+static void another_users_dangling_link_is_not_followed(void **state)
+{
+    struct stasis_output *output = NULL;
+
+    (void)state;
+    sticky_folder();
+    assert_true(output_open_as(NULL, "tmp/dangling", STASIS_OUTPUT_REPLACED, &output, NULL) < 0);
+    assert_int_not_equal(access("none", F_OK), 0);
+}
+
+static void the_kernel_judges_fifos(void **state)
+{
+    (void)state;
+    sticky_folder();
+    turn_on("/proc/sys/fs/protected_fifos");
+    output_refused(NULL, "tmp/fifo", STASIS_OUTPUT_PIPE, STASIS_ERR_WRITE, "Permission denied");
+}
+
+static void write_where_nobody_may(void)
+{
+    struct stasis_output *output = NULL;
+
+    if (output_open_as(NULL, "tmp/roots", STASIS_OUTPUT_REPLACED, &output, NULL) !=
+        STASIS_ERR_WRITE)
+        _exit(4);
+    if (output_open_as(NULL, "out", STASIS_OUTPUT_ANY, &output, NULL) != STASIS_ERR_WRITE)
+        _exit(5);
+    if (output_open_as(NULL, "out", STASIS_OUTPUT_REPLACED, &output, NULL))
+        _exit(6);
+    if (stasis_output_probe(output, NULL) != STASIS_ERR_WRITE)
+        _exit(7);
+}
+
+static void rights_that_are_missing(void **state)
+{
+    (void)state;
+    sticky_folder();
+    output_put_file("tmp/roots", "root's");
+    as_nobody(write_where_nobody_may);
+    output_assert_file("tmp/roots", "root's");
+}
+
+/* One disk, two nodes. */
+static void a_block_device_is_found(void **state)
+{
+    struct stasis_outputs *outputs = stasis_outputs_new();
+    struct stat st;
+    int fd;
+
+    (void)state;
+    need_root();
+    fd = open("/dev/loop0", O_PATH);
+    if (fd < 0 || fstat(fd, &st) || mknod("node", S_IFBLK | 0600, st.st_rdev) ||
+        stasis_outputs_add_input(outputs, fd, "the disk", NULL)) {
+        print_message("skipped: there is no loop device here\n");
+        stasis_outputs_free(outputs);
+        skip();
+    }
+    if (access("node", W_OK) || open("node", O_WRONLY) < 0) {
+        print_message("skipped: a device node does not work here\n");
+        stasis_outputs_free(outputs);
+        skip();
+    }
+    output_refused(outputs, "node", STASIS_OUTPUT_ANY, STASIS_ERR_ARG, "the same file as the disk");
+    close(fd);
+    stasis_outputs_free(outputs);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, output_setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_file_is_exchanged_before_the_open),
+        CASE(the_kernel_judges_links),
+        CASE(another_users_dangling_link_is_not_followed),
+        CASE(the_kernel_judges_fifos),
+        CASE(rights_that_are_missing),
+        CASE(a_block_device_is_found),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
