@@ -400,91 +400,6 @@ static void test_a_small_record_of_a_large_type(void **unused)
     stasis_schema_set_free(set);
 }
 
-/* Version 2 has a wider mask, a longer string, and defaults that need them. */
-struct grown {
-    uint8_t flags;
-    char label[9];
-};
-
-static const struct stasis_field grown_fields[] = {
-    {.id = 1,
-     .name = "flags",
-     .doc = "",
-     .kind = STASIS_KIND_INT,
-     .since = 1,
-     .elem_size = 1,
-     .max = 1,
-     .mask = 7,
-     .default_int = 4},
-    {.id = 2,
-     .name = "label",
-     .doc = "",
-     .kind = STASIS_KIND_STR,
-     .since = 1,
-     .offset = offsetof(struct grown, label),
-     .elem_size = 1,
-     .max = 8,
-     .default_str = "default"},
-};
-
-static const struct stasis_past grown_past[] = {{2, 1, 3}, {2, 2, 4}, {0}};
-static const struct stasis_step grown_steps[] = {{.to = 2}, {0}};
-static const struct stasis_schema grown = {.type = "grown",
-                                           .version = 2,
-                                           .size = sizeof(struct grown),
-                                           .fields = grown_fields,
-                                           .field_count = 2,
-                                           .past = grown_past,
-                                           .steps = grown_steps,
-                                           .doc = ""};
-
-/* A file of version 1, saved again by a program that knows version 2. */
-static struct stasis_records *grown_at(uint16_t version)
-{
-    const struct stasis_schema *known = &grown;
-    const struct stasis_parse_opts opts = {
-        .size = sizeof(opts), .schemas = &known, .schema_count = 1};
-    struct stasis_schema then = grown;
-    struct stasis_records *made = stasis_records_new(), *ret;
-    const struct grown state = {1, "abcd"};
-    uint8_t *bytes;
-    size_t len;
-
-    then.version = version;
-    then.steps = NULL;
-    assert_int_equal(stasis_records_add(made, &then, "a", &state, NULL), 0);
-    assert_int_equal(stasis_records_pack(made, &bytes, &len, NULL), 0);
-    assert_int_equal(stasis_records_parse(bytes, len, &opts, &ret, NULL), 0);
-    stasis_records_free(made);
-    free(bytes);
-    return ret;
-}
-
-static void test_an_older_version_has_no_default_beyond_its_bound(void **unused)
-{
-    (void)unused;
-    assert_int_equal(stasis_schema_check(&grown, NULL), 0);
-    for (uint16_t version = 1; version <= 2; version++) {
-        struct stasis_records *records = grown_at(version);
-        const struct stasis_schema *described;
-        struct stasis_schema_set *set;
-        uint8_t *bytes;
-        size_t len;
-
-        pack(records, &bytes, &len);
-        set = parsed(bytes, len);
-        described = stasis_schema_set_find(set, "grown", version);
-        assert_non_null(described);
-        assert_int_equal(described->fields[0].mask, version == 1 ? 3 : 7);
-        assert_int_equal(described->fields[0].default_int, version == 1 ? 0 : 4);
-        assert_int_equal(described->fields[1].max, version == 1 ? 4 : 8);
-        assert_string_equal(described->fields[1].default_str, version == 1 ? "" : "default");
-        stasis_schema_set_free(set);
-        stasis_records_free(records);
-        free(bytes);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,7 +412,6 @@ int main(void)
         cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_the_largest_state),
         cmocka_unit_test(test_a_small_record_of_a_large_type),
-        cmocka_unit_test(test_an_older_version_has_no_default_beyond_its_bound),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
