@@ -2,13 +2,22 @@
  *
  * Saves of guests that hardly touched their memory, without KVM: memory as a guest's, of which one
  * MiB was written to.
- *   bench-sparse find GIB PAIRS         which pages may hold something, by PAGEMAP_SCAN and by
- * pagemap bench-sparse save GIB PAIRS FILE    a save with fsync, and a bare loop that makes,
- * checksums, writes and syncs an index of the same length prints one JSON object: pairs of
- * nanoseconds.
+ *   bench-sparse find GIB PAIRS
+ *       which pages may hold something, by PAGEMAP_SCAN and by pagemap
+ *   bench-sparse save GIB PAIRS FILE
+ *       a save with fsync, and a bare loop that makes, checksums, writes and syncs an index of the
+ *       same length
+ *   bench-sparse cancel GIB TURNS FILE MIB
+ *       saves with fsync of memory of which MIB are in use, cancelled while it is looked for zeros,
+ *       while it is written, and while the disk is waited for
+ * Prints one JSON object: pairs of nanoseconds, or for each phase those from the request to the
+ * return, and how often the save was over before.
  */
 #include <fcntl.h>
 #include <libdeflate.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +153,97 @@ static int measure_save(const uint8_t *ram, size_t size, unsigned pairs, const c
     return rc;
 }
 
+/* ---- cancelling ---- */
+
+/* The request comes on another thread, as a signal does, once a save is that far. */
+struct canceller {
+    double from; /* share of the progress */
+    _Atomic uint64_t requested_ns;
+    pthread_t thread;
+    bool started;
+    sem_t go;
+};
+
+static void *request(void *arg)
+{
+    struct canceller *canceller = arg;
+
+    while (sem_wait(&canceller->go))
+        ;
+    atomic_store(&canceller->requested_ns, stasis_monotonic_ns());
+    return NULL;
+}
+
+static bool keep_on(void *ctx, uint64_t done, uint64_t total)
+{
+    struct canceller *canceller = ctx;
+
+    if (!canceller->started && (double)done >= canceller->from * (double)total) {
+        canceller->started = true;
+        sem_post(&canceller->go);
+    }
+    return !atomic_load(&canceller->requested_ns);
+}
+
+/* 0 if the save was over before. */
+static int cancel_once(struct stasis_snap *snap, const char *path, double from, uint64_t *ret_ns)
+{
+    struct canceller canceller = {.from = from};
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts), .progress = keep_on, .ctx = &canceller};
+    struct stasis_error err;
+    int rc;
+
+    if (sem_init(&canceller.go, 0, 0) ||
+        pthread_create(&canceller.thread, NULL, request, &canceller))
+        return -1;
+    rc = stasis_snap_save(snap, path, &opts, NULL, &err);
+    *ret_ns = rc == STASIS_ERR_CANCELLED
+                  ? stasis_monotonic_ns() - atomic_load(&canceller.requested_ns)
+                  : 0;
+    if (!canceller.started)
+        sem_post(&canceller.go);
+    pthread_join(canceller.thread, NULL);
+    sem_destroy(&canceller.go);
+    if (rc && rc != STASIS_ERR_CANCELLED)
+        fprintf(stderr, "bench-sparse: %s\n", err.msg);
+    (void)unlink(path);
+    return rc == STASIS_ERR_CANCELLED ? 0 : rc;
+}
+
+static int measure_cancel(uint8_t *ram, size_t size, unsigned turns, const char *path, size_t mib)
+{
+    static const struct {
+        const char *name;
+        double from;
+    } phases[] = {{"scan", 0}, {"write", 0.5}, {"fsync", 1}};
+    struct stasis_snap *snap = stasis_snap_new(STASIS_ARCH_X86_64);
+    struct stasis_error err;
+    int rc = snap && mib * MIB <= size / 2 ? stasis_snap_add_ram(snap, 0, ram, size, &err) : -1;
+    uint64_t ns = 0;
+
+    for (size_t i = 0; !rc && i < mib * MIB; i += STASIS_PAGE_SIZE)
+        ram[size / 2 + i] = 1;
+    printf("{");
+    for (size_t phase = 0; phase < 3; phase++) {
+        unsigned late = 0;
+        const char *comma = "";
+
+        printf("%s\"%s\": {\"ns\": [", phase ? ", " : "", phases[phase].name);
+        for (unsigned turn = 0; !rc && turn < turns; turn++) {
+            rc = cancel_once(snap, path, phases[phase].from, &ns);
+            if (!rc && ns)
+                printf("%s%llu", comma, (unsigned long long)ns);
+            comma = ns ? ", " : comma;
+            late += !ns;
+        }
+        printf("], \"late\": %u}", late);
+    }
+    printf("}\n");
+    stasis_snap_free(snap);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     size_t size = argc > 3 ? (size_t)strtoul(argv[2], NULL, 10) << 30 : 0;
@@ -157,6 +257,8 @@ int main(int argc, char **argv)
         rc = measure_find(ram, size, pairs) ? 1 : 0;
     else if (argc == 5 && !strcmp(argv[1], "save"))
         rc = measure_save(ram, size, pairs, argv[4]) ? 1 : 0;
+    else if (argc == 6 && !strcmp(argv[1], "cancel"))
+        rc = measure_cancel(ram, size, pairs, argv[4], (size_t)strtoul(argv[5], NULL, 10)) ? 1 : 0;
     munmap(ram, size);
     return rc;
 }

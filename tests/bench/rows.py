@@ -258,6 +258,21 @@ def save_sparse(rig):
                at_most=1.2)
 
 
+def cancel(rig):
+    """From the request, made on another thread, to the return of the save that it ends."""
+    turns = str(min(SAVE_PAIRS, rig.pairs))
+    for gib in rig.sizes.sparse_gib:
+        phases = json.loads(rig.run([rig.program("bench-sparse"), "cancel", str(gib), turns,
+                                     rig.path("cancelled.snap"), str(rig.sizes.cancel_mib)]))
+        for phase, seen in phases.items():
+            if not seen["ns"]:
+                raise Skipped(f"{phase}, {gib} GiB: all saves were over before the request")
+            times = Sample(ns / 1e9 for ns in seen["ns"])
+            limit(rig, f"cancel in {phase}, {gib} GiB, {rig.sizes.cancel_mib} MiB touched",
+                  1e6 * times.ms, 100, n=times.n,
+                  note=f"at worst {times.range_ms[1]:.1f} ms; {seen['late']} saves were over before")
+
+
 # ---- state ----
 
 def limit(rig, row, ns, most_ms, rival="", rival_ns=None, note="", n=1):
@@ -289,8 +304,8 @@ ROWS = {
     "answer-warm": answer_warm, "answer-cold": answer_cold, "answer-crowd": answer_crowd,
     "answer-clones": answer_clones, "floor": floor_main, "floor-small": floor_small,
     "floor-large": floor_large, "populate": populate, "huge-pages": huge_pages, "save": save,
-    "save-sparse": save_sparse, "save-zlib": save_zlib, "state": state,
+    "save-sparse": save_sparse, "cancel": cancel, "save-zlib": save_zlib, "state": state,
 }
 
 # Rows that the library alone is measured in.
-WITHOUT_KVM = {"save-sparse", "save-zlib"}
+WITHOUT_KVM = {"save-sparse", "cancel", "save-zlib"}

@@ -283,6 +283,9 @@ static void what_no_release_knows(void **state)
     run_inspect(&run, NULL, "migrate", "--allow-loss", "--to", "0.1.0", in_folder("c.snap"),
                 in_folder("d.snap"), NULL);
     assert_ended(&run, 3, "the section of type 77 is damaged (CRC)");
+    /* Of what cannot be written nothing is read. */
+    run_inspect(&run, NULL, "migrate", "--to", "0.1.0", in_folder("c.snap"), "/proc/x", NULL);
+    assert_ended(&run, 7, "/proc/x: making a temporary file in its folder");
 }
 
 static void unknown_feature(struct image *image)

@@ -5,6 +5,7 @@
 #include "support/cmocka_all.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "random_state.h"
@@ -340,28 +341,45 @@ static void test_the_largest_state(void **unused)
     free(state);
 }
 
+static void assert_untouched(const uint8_t *room, size_t at, size_t end)
+{
+    for (; at < end; at++)
+        if (room[at] != 0xa5)
+            fail_msg("byte %zu was touched", at);
+}
+
 /* Of a record that the file's own schema describes, no more is touched than it says: 4096 records
  * of a few bytes may each claim 4 MiB. */
 static void test_a_small_record_of_a_large_type(void **unused)
 {
     struct large {
         uint32_t count;
-        uint8_t bytes[STASIS_SCHEMA_ROOM_MAX - 8];
+        uint8_t bytes[STASIS_SCHEMA_ROOM_MAX / 2 - 8];
+        char text[STASIS_SCHEMA_ROOM_MAX / 2];
     };
-    const struct stasis_field field = {.id = 1,
-                                       .name = "bytes",
-                                       .doc = "",
-                                       .kind = STASIS_KIND_BUF,
-                                       .since = 1,
-                                       .offset = offsetof(struct large, bytes),
-                                       .elem_size = 1,
-                                       .max = STASIS_SCHEMA_ROOM_MAX - 8};
+    const struct stasis_field fields[] = {{.id = 1,
+                                           .name = "bytes",
+                                           .doc = "",
+                                           .kind = STASIS_KIND_BUF,
+                                           .since = 1,
+                                           .offset = offsetof(struct large, bytes),
+                                           .elem_size = 1,
+                                           .max = STASIS_SCHEMA_ROOM_MAX / 2 - 8},
+                                          {.id = 2,
+                                           .name = "text",
+                                           .doc = "",
+                                           .kind = STASIS_KIND_STR,
+                                           .since = 1,
+                                           .offset = offsetof(struct large, text),
+                                           .elem_size = 1,
+                                           .max = STASIS_SCHEMA_ROOM_MAX / 2 - 1,
+                                           .default_str = ""}};
     const struct stasis_schema schema = {.type = "large",
                                          .version = 1,
                                          .doc = "",
                                          .optional = true,
-                                         .fields = &field,
-                                         .field_count = 1,
+                                         .fields = fields,
+                                         .field_count = 2,
                                          .size = sizeof(struct large)};
     const struct stasis_parse_opts opts = {.size = sizeof(opts), .tolerant = true};
     struct large *state = calloc(1, sizeof(*state));
@@ -375,6 +393,7 @@ static void test_a_small_record_of_a_large_type(void **unused)
     state->count = 3;
     for (unsigned i = 0; i < 3; i++)
         state->bytes[i] = (uint8_t)("abc"[i]);
+    snprintf(state->text, sizeof(state->text), "defg");
     assert_int_equal(stasis_records_add(records, &schema, "a", state, NULL), 0);
     pack(records, &bytes, &len);
     set = parsed(bytes, len);
@@ -390,9 +409,9 @@ static void test_a_small_record_of_a_large_type(void **unused)
     assert_int_equal(stasis_records_get(read, record.schema, "a", room, NULL), 0);
     assert_int_equal(stasis_field_get_count(&record.schema->fields[0], room), 3);
     assert_memory_equal(room + record.schema->fields[0].offset, "abc", 3);
-    for (size_t at = record.schema->fields[0].offset + 3; at < record.schema->size; at++)
-        if (room[at] != 0xa5)
-            fail_msg("byte %zu was touched", at);
+    assert_string_equal((char *)room + record.schema->fields[1].offset, "defg");
+    assert_untouched(room, record.schema->fields[0].offset + 3, record.schema->fields[1].offset);
+    assert_untouched(room, record.schema->fields[1].offset + 5, record.schema->size);
     free(room);
     free(state);
     stasis_records_free(read);

@@ -160,6 +160,9 @@ static void files_in_use(void **state)
     refused(&(struct session_options){.args = {"--demo", "--initrd", folder.file, "--snapshot-out",
                                                in_folder("soft")}},
             "the same file as that of --initrd");
+    refused(&(struct session_options){.args = {"--kernel", folder.file, "--snapshot-out",
+                                               in_folder("soft")}},
+            "the same file as that of --kernel");
     refused(&(struct session_options){.args = {"--demo", "--metrics", in_folder("new"),
                                                "--snapshot-out", in_folder("./new")}},
             "the same file as that of --snapshot-out");
