@@ -72,6 +72,10 @@ struct stasis_output_watch {
  * STASIS_ERR_WRITE. */
 int stasis_output_sync(int fd, const struct stasis_output_watch *watch, struct stasis_error *err);
 
+/* Leaves the last closing of a file without a name to a thread: the kernel frees all that was
+ * written then, which takes the longer the more it is. The caller closes `fd` itself. */
+void stasis_output_close_aside(int fd);
+
 /* stasis_output_commit() with sync, until the file is on the disk to be given up by `watch`. */
 int stasis_output_commit_watched(struct stasis_output *output,
                                  const struct stasis_output_watch *watch, struct stasis_error *err);

@@ -126,3 +126,26 @@ int stasis_output_sync(int fd, const struct stasis_output_watch *watch, struct s
     pthread_detach(thread);
     return end(syncing, wait_for_it(syncing, watch), err);
 }
+
+static void *close_it(void *arg)
+{
+    int *fd = arg;
+
+    stasis_io_close(*fd);
+    free(fd);
+    return NULL;
+}
+
+void stasis_output_close_aside(int fd)
+{
+    int *kept = malloc(sizeof(*kept));
+    pthread_t thread;
+
+    if (!kept)
+        return;
+    *kept = stasis_io_dup(fd);
+    if (*kept >= 0 && !stasis_thread_create(&thread, close_it, kept))
+        pthread_detach(thread);
+    else
+        (void)close_it(kept);
+}

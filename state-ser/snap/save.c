@@ -48,6 +48,8 @@ int stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *outp
     if (rc) {
         rc = stasis_wrap(err, rc, "saving %s (%s)", stasis_output_path(output),
                          stasis_output_state(output));
+        if (rc == STASIS_ERR_CANCELLED && stasis_output_fd(output) >= 0)
+            stasis_output_close_aside(stasis_output_fd(output));
         stasis_output_cancel(output);
         return rc;
     }

@@ -21,12 +21,13 @@
 #define MIB ((size_t)1 << 20)
 
 static struct {
-    bool slow;      /* the disk answers when it is told to */
-    int error;      /* its answer */
-    bool no_thread; /* none can be made */
-    sem_t begun;    /* posted by fsync */
-    sem_t answer;   /* awaited by it */
-    sem_t gone;     /* posted when it returns */
+    bool slow_close; /* so does what frees a file */
+    bool slow;       /* the disk answers when it is told to */
+    int error;       /* its answer */
+    bool no_thread;  /* none can be made */
+    sem_t begun;     /* posted by fsync */
+    sem_t answer;    /* awaited by it */
+    sem_t gone;      /* posted when it returns */
     atomic_uint syncs;
     bool cancel; /* once fsync has begun */
     bool begun_seen;
@@ -78,6 +79,16 @@ int __wrap_stasis_io_wait_sync(int fd, uint64_t offset, uint64_t len)
     return disk.wait_error ? -1 : 0;
 }
 
+void __real_stasis_io_close(int fd);
+void __wrap_stasis_io_close(int fd);
+void __wrap_stasis_io_close(int fd)
+{
+    if (disk.slow_close && !pthread_equal(pthread_self(), disk.saver))
+        while (sem_wait(&disk.answer))
+            ;
+    __real_stasis_io_close(fd);
+}
+
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *),
                           void *arg);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *),
@@ -95,6 +106,8 @@ static bool told(void *ctx, uint64_t done, uint64_t total)
     assert_in_range(done, 0, total);
     if (disk.slow && !sem_trywait(&disk.begun))
         disk.begun_seen = true;
+    if (disk.slow_close)
+        return false;
     if (!disk.begun_seen)
         return true;
     assert_int_equal(done, total);
@@ -168,6 +181,24 @@ static void a_cancel_does_not_wait_for_the_disk(void **state)
         sched_yield();
     assert_int_equal(atomic_load(&disk.syncs), 1);
     assert_int_equal(folder_entries(where), 0);
+}
+
+/* What was written is freed by the last one who closes it. */
+static void a_cancel_does_not_wait_for_the_file_to_be_freed(void **state)
+{
+    struct built built;
+    unsigned before = open_files();
+
+    (void)state;
+    built_small(&built);
+    disk.slow_close = true;
+    assert_int_equal(save(&built, NULL), STASIS_ERR_CANCELLED);
+    assert_int_equal(open_files(), before + 1);
+    assert_int_equal(folder_entries(where), 0);
+    built_fini(&built);
+    sem_post(&disk.answer);
+    while (open_files() != before)
+        sched_yield();
 }
 
 static void the_disk_answers_while_it_is_waited_for(void **state)
@@ -256,9 +287,13 @@ static void a_failure_on_the_way_is_one_of_the_save(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(a_cancel_does_not_wait_for_the_disk), CASE(the_disk_answers_while_it_is_waited_for),
-        CASE(the_disk_answers_with_an_error),      CASE(without_a_thread_it_is_saved_too),
-        CASE(what_is_on_its_way_is_bounded),       CASE(a_failure_on_the_way_is_one_of_the_save),
+        CASE(a_cancel_does_not_wait_for_the_disk),
+        CASE(a_cancel_does_not_wait_for_the_file_to_be_freed),
+        CASE(the_disk_answers_while_it_is_waited_for),
+        CASE(the_disk_answers_with_an_error),
+        CASE(without_a_thread_it_is_saved_too),
+        CASE(what_is_on_its_way_is_bounded),
+        CASE(a_failure_on_the_way_is_one_of_the_save),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
