@@ -26,7 +26,7 @@ static void print_command(const struct stasis_inspect_command *command, FILE *ou
 
 static void print_all(FILE *out)
 {
-    fputs(STASIS_INSPECT_NAME ": looks into the files that vmm writes\n\n"
+    fputs(STASIS_INSPECT_NAME ": inspect the files that vmm writes\n\n"
                               "Usage: " STASIS_INSPECT_NAME " COMMAND [option]... FILE\n\n",
           out);
     for (const struct stasis_inspect_command *row = stasis_inspect_commands; row->name; row++)
@@ -34,11 +34,11 @@ static void print_all(FILE *out)
             fprintf(out, "  %s %-*s%s\n", row->name, 17 - (int)strlen(row->name), row->operands,
                     row->help);
     fputs("  --help, --version\n\n"
-          "FILE may be - for standard input.\n"
-          "Exit status: 0 done, 1 our failure, 2 usage or no such file, 3 corrupt or not a\n"
-          "snapshot, 4 another version's, 7 could not write. Of diff: 1 different, 5 our\n"
-          "failure.\n\n"
-          "The manual is " STASIS_INSPECT_NAME "(1).\n",
+          "If FILE is -, standard input is read.\n"
+          "Exit status: 0 success, 1 internal failure, 2 usage error or no such file, 3 corrupt\n"
+          "or not a snapshot, 4 incompatible version, 7 the output could not be written, 9 the\n"
+          "file could not be read. For diff: 0 equal, 1 different, 5 internal failure.\n\n"
+          "See " STASIS_INSPECT_NAME "(1) for the full manual.\n",
           out);
 }
 

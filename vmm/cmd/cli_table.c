@@ -82,7 +82,7 @@ static const struct stasis_cli_key serial_keys[] = {
 static const struct stasis_cli_key snapshot_keys[] = {
     {"path", STASIS_CLI_TEXT, AT(snapshot_path), "FILE", GIVE_FILE},
     {"on_output", STASIS_CLI_TEXT, AT(snapshot_on_output), "TEXT",
-     "give 1 to 255 bytes that the guest will print", .max = 255},
+     "give 1 to 255 bytes of text that the guest prints", .max = 255},
     {"after_ms", STASIS_CLI_NUMBER, AT(snapshot_after_ms), "N",
      "give milliseconds up to 1000000000000", 0, UINT64_C(1000000000000)},
     {"then", STASIS_CLI_WORD, AT(snapshot_then), "exit|resume", "give exit or resume",
@@ -109,45 +109,52 @@ static const struct stasis_cli_key allow_keys[] = {
 };
 
 const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
-    [STASIS_CLI_KERNEL] = {"kernel", kernel_keys, "Boot a Linux kernel, bzImage or ELF vmlinux.\n",
-                           "What to run (one of these):"},
-    [STASIS_CLI_DEMO] = {"demo", NULL, "Boot the small guest that is built in.\n"},
-    [STASIS_CLI_RESTORE] = {"restore", restore_keys,
-                            "Thaw the guest in FILE; - reads it from standard input.\n"
-                            "clock=continue (default): no time has passed for the guest;\n"
-                            "clock=advance: its clocks skip the time that has.\n"
-                            "memory=lazy: each part is read and verified when it is touched;\n"
-                            "copy: all before the guest runs; map: the file is mapped, and\n"
-                            "verified behind the guest; auto (default): lazy, or else copy.\n"
-                            "background=off: lazy loads, map verifies nothing unasked.\n"},
-    [STASIS_CLI_INITRD] = {"initrd", initrd_keys, "Initial RAM disk.\n",
-                           "The machine (a thawed guest brings its own):"},
-    [STASIS_CLI_MEMORY] = {"memory", memory_keys, "RAM in MiB (default 256).\n"},
-    [STASIS_CLI_VCPU] = {"vcpu", vcpu_keys, "Number of vCPUs: 1 in this release.\n"},
+    [STASIS_CLI_KERNEL] = {"kernel", kernel_keys,
+                           "Boot a Linux kernel: a bzImage or an ELF vmlinux.\n",
+                           "What to run (exactly one of these):"},
+    [STASIS_CLI_DEMO] = {"demo", NULL, "Boot the small built-in guest.\n"},
+    [STASIS_CLI_RESTORE] =
+        {"restore", restore_keys,
+         "Thaw the guest in FILE; - reads it from standard input.\n"
+         "clock=continue (default): no time has passed for the guest;\n"
+         "clock=advance: its clocks are advanced by the time since the freeze.\n"
+         "memory=lazy: memory is read and verified when it is first touched;\n"
+         "copy: all of it is read and verified before the guest runs;\n"
+         "map: the file is mapped, and verified in the background while the\n"
+         "guest runs; auto (default): lazy if permitted, else copy.\n"
+         "background=off: do not load (lazy) or verify (map) in the background.\n"},
+    [STASIS_CLI_INITRD] = {"initrd", initrd_keys, "Load an initial RAM disk.\n",
+                           "The machine (not with --restore):"},
+    [STASIS_CLI_MEMORY] = {"memory", memory_keys, "Guest memory in MiB (default 256).\n"},
+    [STASIS_CLI_VCPU] = {"vcpu", vcpu_keys, "Number of vCPUs; this release supports 1.\n"},
     [STASIS_CLI_CPU] = {"cpu", cpu_keys,
-                        "host (default): what this CPU has; baseline: a small, fixed CPU,\n"
-                        "so that the guest thaws on any host.\n"},
-    [STASIS_CLI_BOARD] = {"board", board_keys,
-                          "The default board of that release, which can then thaw the guest.\n"},
+                        "host (default): all features of this host; baseline: a minimal, fixed\n"
+                        "CPU, so that the guest can be thawed on any host.\n"},
+    [STASIS_CLI_BOARD] =
+        {"board", board_keys,
+         "Use the default board of that release, so that it can thaw the guest.\n"},
     [STASIS_CLI_SERIAL] = {"serial", serial_keys,
-                           "Where serial output goes (default stdio); only stdio takes input.\n"
-                           "file: up to limit (64M); ring: the last size (1M) bytes;\n"
-                           "pipe: a named FIFO; rate: bytes per second at most.\n",
+                           "Destination of serial output (default stdio); only stdio has input.\n"
+                           "file: at most limit bytes (64M); ring: the last size bytes (1M);\n"
+                           "pipe: a named pipe; rate: at most this many bytes per second.\n",
                            "Serial port:"},
-    [STASIS_CLI_SNAPSHOT_OUT] = {"snapshot-out", snapshot_keys,
-                                 "Where to freeze the guest to; - writes to standard output.\n"
-                                 "When: on SIGUSR1, Ctrl-A s, or TEXT on the serial port, or\n"
-                                 "N ms after the start. Then exit (default) or resume.\n"
-                                 "compress: how RAM is stored (default none);\n"
-                                 "sync=none: do not wait for the disk.\n"
-                                 "target: a file for that older release; loss=allow: without\n"
-                                 "what it cannot say, instead of refusing.\n",
-                                 "Freeze and thaw:"},
+    [STASIS_CLI_SNAPSHOT_OUT] =
+        {"snapshot-out", snapshot_keys,
+         "Freeze the guest to FILE; - writes to standard output. The guest\n"
+         "is frozen on SIGUSR1, on Ctrl-A s, when it prints TEXT, or N ms\n"
+         "after the start. then: exit (default) or resume the guest.\n"
+         "compress: how memory is stored (default none).\n"
+         "sync=none: do not wait for the disk.\n"
+         "target: write a file that this older release can thaw.\n"
+         "loss=allow: leave out what the target cannot represent; by\n"
+         "default the freeze fails.\n",
+         "Freeze and thaw:"},
     [STASIS_CLI_ALLOW] = {"allow", allow_keys,
-                          "With --restore: run although the TSC's rate here differs from the\n"
-                          "guest's and cannot be scaled.\n"},
+                          "With --restore: thaw the guest even if its TSC rate differs from this\n"
+                          "host's and cannot be scaled.\n"},
     [STASIS_CLI_METRICS] = {"metrics", metrics_keys,
-                            "Write to FILE, as JSON, how long a freeze or thaw took.\n", "Other:"},
-    [STASIS_CLI_HELP] = {"help", NULL, "Print this.\n"},
+                            "Write to FILE, as JSON, how long freezing and thawing took.\n",
+                            "Other:"},
+    [STASIS_CLI_HELP] = {"help", NULL, "Print this help.\n"},
     [STASIS_CLI_VERSION] = {"version", NULL, "Print the version.\n"},
 };

@@ -26,23 +26,25 @@ static void print_option(FILE *to, const struct stasis_cli_option *option)
 
 void stasis_cli_print_help(FILE *to)
 {
-    fputs("vmm: runs a virtual machine that can be frozen to a file and thawed\n\n"
+    fputs("vmm: run a virtual machine, freeze it to a file, thaw it\n\n"
           "Usage: vmm --kernel FILE | --demo | --restore FILE  [option]...\n",
           to);
     for (size_t i = 0; i < STASIS_CLI_COUNT; i++)
         print_option(to, &stasis_cli_options[i]);
     fputs("\n"
-          "The first key of an option may be left out: --memory 512. Quotes let a value hold\n"
-          "commas: --kernel 'path=vmlinuz,cmdline=\"console=ttyS0,115200 quiet\"'.\n"
-          "On a terminal Ctrl-A x ends the VM, Ctrl-A s freezes it, Ctrl-A h helps.\n"
-          "Exit status: 0 done, 1 our failure, 2 usage, 3 not a snapshot, 4 incompatible,\n"
-          "5 the host lacks something, 6 the guest died, 7 could not write, 8 the guest ended\n"
-          "before it was frozen.\n\n"
+          "The name of an option's first key may be omitted: --memory 512. Quote values that\n"
+          "contain commas: --kernel 'path=vmlinuz,cmdline=\"console=ttyS0,115200 quiet\"'.\n\n"
+          "Keys on a terminal: Ctrl-A x ends the VM, Ctrl-A s freezes it, Ctrl-A c cancels a\n"
+          "freeze, Ctrl-A h lists the keys.\n\n"
+          "Exit status: 0 success, 1 internal failure, 2 usage error, 3 corrupt or not a\n"
+          "snapshot, 4 incompatible snapshot or host, 5 the host lacks something, 6 the guest\n"
+          "crashed, 7 an output could not be written, 8 the guest ended before a requested\n"
+          "freeze, 9 the snapshot could not be read.\n\n"
           "Examples:\n"
           "  vmm --demo --snapshot-out demo.snap,after_ms=3000\n"
           "  vmm --restore demo.snap\n"
           "  vmm --kernel vmlinuz --initrd initrd.img --memory 512 --cpu baseline\n"
-          "\nThe manual is vmm(1).\n",
+          "\nSee vmm(1) for the full manual.\n",
           to);
 }
 

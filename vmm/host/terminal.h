@@ -21,7 +21,7 @@ enum stasis_keys_command {
     STASIS_KEYS_QUIT,     /* Ctrl-A x: end the VM */
     STASIS_KEYS_SNAPSHOT, /* Ctrl-A s: freeze it */
     STASIS_KEYS_HELP,     /* Ctrl-A h: print stasis_keys_help */
-    STASIS_KEYS_CANCEL,   /* Ctrl-A c: give up the freeze under way */
+    STASIS_KEYS_CANCEL,   /* Ctrl-A c: cancel the freeze in progress */
 };
 
 #define STASIS_KEYS_QUEUE_MAX 64
