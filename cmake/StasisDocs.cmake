@@ -1,6 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # The manual pages, if scdoc is there to make them, and what is installed to be read. Included last.
 find_program(STASIS_SCDOC scdoc)
+
+# Seconds from 1970 to the date of the newest release in the changelog, by the Gregorian calendar:
+# years begin in March, so that a leap day is the last one.
+function(stasis_release_epoch ret)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/CHANGELOG.md")
+    file(STRINGS "${PROJECT_SOURCE_DIR}/CHANGELOG.md" headings ENCODING UTF-8
+        REGEX "^## .*[0-9]+-[0-9]+-[0-9]+$")
+    list(GET headings 0 newest)
+    string(REGEX MATCH "([0-9]+)-0?([0-9]+)-0?([0-9]+)$" date "${newest}")
+    math(EXPR month "(${CMAKE_MATCH_2} + 9) % 12")
+    math(EXPR year "${CMAKE_MATCH_1} - ${month} / 10")
+    math(EXPR days "365 * ${year} + ${year} / 4 - ${year} / 100 + ${year} / 400")
+    math(EXPR days "${days} + (${month} * 306 + 5) / 10 + ${CMAKE_MATCH_3} - 1 - 719468")
+    math(EXPR epoch "86400 * ${days}")
+    set(${ret} ${epoch} PARENT_SCOPE)
+endfunction()
+
+# The same source gives the same pages, whenever it is built.
+if(DEFINED ENV{SOURCE_DATE_EPOCH})
+    set(stasis_epoch "$ENV{SOURCE_DATE_EPOCH}")
+else()
+    stasis_release_epoch(stasis_epoch)
+endif()
 set(stasis_manuals snapshot-inspect.1)
 if(TARGET vmm)
     list(APPEND stasis_manuals vmm.1)
@@ -10,7 +33,7 @@ if(STASIS_SCDOC)
     foreach(manual IN LISTS stasis_manuals)
         set(page "${PROJECT_BINARY_DIR}/man/${manual}")
         add_custom_command(OUTPUT "${page}"
-            COMMAND "${STASIS_SCDOC}" < "${PROJECT_SOURCE_DIR}/docs/${manual}.scd" > "${page}"
+            COMMAND "${CMAKE_COMMAND}" -E env SOURCE_DATE_EPOCH=${stasis_epoch} "${STASIS_SCDOC}" < "${PROJECT_SOURCE_DIR}/docs/${manual}.scd" > "${page}"
             DEPENDS "${PROJECT_SOURCE_DIR}/docs/${manual}.scd" VERBATIM)
         list(APPEND stasis_pages "${page}")
     endforeach()

@@ -20,9 +20,14 @@ programs=(snapshot-inspect)
 for program in "${programs[@]}"; do
     "$prefix/bin/$program" --version | grep -qF "$STASIS_VERSION" || fail "$program --version"
 done
+released=$(grep -m 1 -oE '^## .*[0-9]{4}-[0-9]{2}-[0-9]{2}$' "$root/CHANGELOG.md" | grep -oE '[0-9-]{10}$')
 if command -v scdoc >/dev/null; then
     for program in "${programs[@]}"; do
-        [ -s "$prefix/share/man/man1/$program.1" ] || fail "no page of $program"
+        page=$prefix/share/man/man1/$program.1
+        [ -s "$page" ] || fail "no page of $program"
+        # Not the day of the build: the same source gives the same pages.
+        [ -n "${SOURCE_DATE_EPOCH:-}" ] || grep -qF "\"1\" \"$released\"" "$page" ||
+            fail "$page is not dated $released, as the newest release in CHANGELOG.md is"
     done
     say "manual pages"
 else
