@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Standard input as the guest's keyboard. On a terminal: raw mode, restored on every way out, and
- * the escape keys (Ctrl-A x, s, h). From anything else the bytes pass unchanged.
+ * Standard input as the guest's keyboard. A terminal is put into raw mode, and restored when the
+ * process ends for any reason except SIGKILL; the escape keys (Ctrl-A x, s, c, h) become commands.
+ * The bytes of anything else pass unchanged.
  *
  * Threads: one thread; stasis_terminal_restore() also from any signal handler.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The program on a terminal: raw while it runs, its keys, and the terminal as it was on every exit.
+ * The program on a terminal: raw while it runs, its keys, and the terminal as it was afterwards.
  */
 #include "vmm/session_rig.h"
 
