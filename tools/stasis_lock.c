@@ -150,9 +150,9 @@ static int check(char **paths, size_t count, struct stasis_error *err)
 
 static int usage(void)
 {
-    fputs("usage: stasis-lock schema RELEASE   prints the frozen states of a release\n"
-          "       stasis-lock locks            prints state/lock.def\n"
-          "       stasis-lock check FILE...    checks the states against those of every release\n",
+    fputs("usage: stasis-lock schema RELEASE   print the states of this release, to be frozen\n"
+          "       stasis-lock locks            print state/lock.def\n"
+          "       stasis-lock check FILE...    check the states against frozen releases\n",
           stderr);
     return 2;
 }
