@@ -239,7 +239,7 @@ int stasis_i8042_restore(struct stasis_i8042 *dev, const struct stasis_i8042_sta
     return 0;
 }
 
-void stasis_i8042_sync_irq(struct stasis_i8042 *dev)
+void stasis_i8042_apply_outputs(struct stasis_i8042 *dev)
 {
     dev->ops->irq(dev->ctx, dev->irq_level);
 }

@@ -36,8 +36,8 @@ static const uint8_t ids[] = {0x31, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
 
 static void guest_error(const struct stasis_pl031 *dev)
 {
-    if (dev->ops->note)
-        dev->ops->note(dev->ctx, STASIS_PL031_GUEST_ERROR);
+    if (dev->ops->event)
+        dev->ops->event(dev->ctx, STASIS_PL031_GUEST_ERROR);
 }
 
 static uint64_t now_ns(const struct stasis_pl031 *dev)
@@ -261,7 +261,7 @@ int stasis_pl031_restore(struct stasis_pl031 *dev, const struct stasis_pl031_sta
     return 0;
 }
 
-void stasis_pl031_sync_irq(struct stasis_pl031 *dev)
+void stasis_pl031_apply_outputs(struct stasis_pl031 *dev)
 {
     catch_up(dev, now_ns(dev));
     dev->irq_level = dev->ris & dev->imsc;

@@ -6,7 +6,7 @@
  * Invariants: IIR, LSR.DR, LSR.THRE, LSR.TEMT and INTR are derived, never stored. thre_pending
  * implies IER.ETBEI and an empty transmit FIFO. A FIFO that is off holds at most one byte.
  */
-#include "serial_chip.h"
+#include "serial_internal.h"
 
 #include <assert.h>
 
@@ -21,10 +21,10 @@ enum {
     REG_SCR = 7,
 };
 
-static void note(const struct stasis_serial *dev, enum stasis_serial_note what)
+static void event(const struct stasis_serial *dev, enum stasis_serial_event what)
 {
-    if (dev->ops->note)
-        dev->ops->note(dev->ctx, what);
+    if (dev->ops->event)
+        dev->ops->event(dev->ctx, what);
 }
 
 static uint32_t rx_trigger(const struct stasis_serial *dev)
@@ -102,7 +102,7 @@ static void rx_clear(struct stasis_serial *dev)
     dev->regs.rx_breaks = 0;
     dev->regs.lsr_errors &= LSR_OE; /* the others belonged to characters that are gone */
     if (!(dev->regs.mcr & MCR_LOOP))
-        note(dev, STASIS_SERIAL_RX_READY);
+        event(dev, STASIS_SERIAL_RX_READY);
 }
 
 void stasis_serial_tx_offer(struct stasis_serial *dev)
@@ -116,7 +116,7 @@ void stasis_serial_tx_offer(struct stasis_serial *dev)
 
         assert(taken <= piece);
         for (size_t i = 0; i < taken; i++)
-            note(dev, STASIS_SERIAL_TX_SENT);
+            event(dev, STASIS_SERIAL_TX_SENT);
         dev->tx_head = (dev->tx_head + (uint32_t)taken) % STASIS_SERIAL_FIFO_SIZE;
         r->tx_fifo_len -= (uint32_t)taken;
         if (taken < piece)
@@ -129,7 +129,7 @@ static void send_byte(struct stasis_serial *dev, uint8_t byte)
     struct stasis_serial_state *r = &dev->regs;
 
     if (r->tx_fifo_len >= stasis_serial_capacity(dev)) {
-        note(dev, STASIS_SERIAL_TX_LOST);
+        event(dev, STASIS_SERIAL_TX_LOST);
         return;
     }
     r->tx_fifo[(dev->tx_head + r->tx_fifo_len++) % STASIS_SERIAL_FIFO_SIZE] = byte;
@@ -182,9 +182,9 @@ static uint8_t read_rbr(struct stasis_serial *dev)
     uint8_t byte = dev->regs.rx_fifo_len ? rx_pop(dev) : 0;
 
     stasis_serial_update_irq(dev);
-    note(dev, STASIS_SERIAL_RX_READ);
+    event(dev, STASIS_SERIAL_RX_READ);
     if (!dev->regs.rx_fifo_len && !(dev->regs.mcr & MCR_LOOP))
-        note(dev, STASIS_SERIAL_RX_READY);
+        event(dev, STASIS_SERIAL_RX_READY);
     return byte;
 }
 
@@ -246,7 +246,7 @@ uint8_t stasis_serial_read(struct stasis_serial *dev, uint64_t offset)
     case REG_SCR:
         return r->scr;
     default:
-        note(dev, STASIS_SERIAL_GUEST_ERROR);
+        event(dev, STASIS_SERIAL_GUEST_ERROR);
         return 0xff;
     }
 }
@@ -301,7 +301,7 @@ static void write_mcr(struct stasis_serial *dev, uint8_t value)
     dev->regs.mcr = value & MCR_MASK;
     stasis_serial_note_modem(dev, lines);
     if (was_loop && !(value & MCR_LOOP))
-        note(dev, STASIS_SERIAL_RX_READY);
+        event(dev, STASIS_SERIAL_RX_READY);
 }
 
 void stasis_serial_write(struct stasis_serial *dev, uint64_t offset, uint8_t value)
@@ -337,7 +337,7 @@ void stasis_serial_write(struct stasis_serial *dev, uint64_t offset, uint8_t val
         dev->regs.scr = value;
         break;
     default:
-        note(dev, STASIS_SERIAL_GUEST_ERROR);
+        event(dev, STASIS_SERIAL_GUEST_ERROR);
         break;
     }
     stasis_serial_update_irq(dev);

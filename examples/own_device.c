@@ -21,7 +21,7 @@ struct dimmer {
 };
 
 static const struct stasis_field dimmer_fields[] = {
-    STASIS_BIND_INT(struct dimmer, old_percent, 1, STASIS_GONE(1, 2), 0, 0x7f, "level, percent"),
+    STASIS_BIND_INT(struct dimmer, old_percent, 1, STASIS_REMOVED(1, 2), 0, 0x7f, "level, percent"),
     STASIS_BIND_BUF(struct dimmer, queue, queued, 2, 1, 1, "commands that wait"),
     STASIS_BIND_INT(struct dimmer, level, 3, 2, 0, 0x7ff, "level, per mille"),
     STASIS_BIND_INT(struct dimmer, fade_ms, 4, 2, 0, UINT16_MAX, "time of a change, milliseconds"),
@@ -45,13 +45,13 @@ static void dimmer_down(void *state)
         dimmer->level = 0;
 }
 
-static const struct stasis_step dimmer_steps[] = {{2, dimmer_up, dimmer_down}, {0}};
+static const struct stasis_migration dimmer_migrations[] = {{2, dimmer_up, dimmer_down}, {0}};
 
 static const struct stasis_schema dimmer_schema = {
     .type = "acme.dimmer",
     .version = 2,
     STASIS_BIND_FIELDS(struct dimmer, dimmer_fields),
-    .steps = dimmer_steps,
+    .migrations = dimmer_migrations,
     .doc = "dimmer",
 };
 
@@ -74,7 +74,7 @@ static int write_first(const struct dimmer *dimmer, uint8_t **ret_bytes, size_t 
     if (!rc)
         rc = stasis_records_convert(set, &first, NULL, &old, err);
     if (!rc)
-        rc = stasis_records_pack(old, ret_bytes, ret_len, err);
+        rc = stasis_records_encode(old, ret_bytes, ret_len, err);
     stasis_records_free(old);
     stasis_records_free(set);
     return rc;

@@ -23,7 +23,7 @@ static const struct stasis_schema acme_serial_schema = {
     .size = sizeof(struct stasis_acme_serial_state),
     .fields = acme_serial_fields,
     .field_count = sizeof(acme_serial_fields) / sizeof(acme_serial_fields[0]),
-    .past = acme_serial_past,
+    .history = acme_serial_history,
     .doc = "serial port with RS-485",
 };
 

@@ -91,10 +91,10 @@ uint64_t stasis_field_bound(const struct stasis_schema *schema, const struct sta
     uint64_t bound = is_int ? field->mask : field->max;
     uint32_t before = UINT32_MAX;
 
-    for (const struct stasis_past *past = schema->past; past && past->before; past++) {
-        if (past->id == field->id && version < past->before && past->before < before) {
-            bound = past->bound;
-            before = past->before;
+    for (const struct stasis_old_bound *old = schema->history; old && old->before; old++) {
+        if (old->id == field->id && version < old->before && old->before < before) {
+            bound = old->bound;
+            before = old->before;
         }
     }
     return bound;

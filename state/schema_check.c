@@ -159,15 +159,15 @@ static int check_field(const struct table *table)
     return rc ? rc : check_kind(table);
 }
 
-static int check_past(struct table *table)
+static int check_history(struct table *table)
 {
-    for (const struct stasis_past *past = table->schema->past; past && past->before; past++) {
-        if (past->before < 2 || past->before > table->record->version || !past->id ||
-            past->id > table->schema->field_count)
+    for (const struct stasis_old_bound *old = table->schema->history; old && old->before; old++) {
+        if (old->before < 2 || old->before > table->record->version || !old->id ||
+            old->id > table->schema->field_count)
             return refuse_schema(table, "a row of its past has no such version or field");
-        table->field = &table->schema->fields[past->id - 1];
-        if (!is_within(table->field, past->bound,
-                       stasis_field_bound(table->schema, table->field, past->before)))
+        table->field = &table->schema->fields[old->id - 1];
+        if (!is_within(table->field, old->bound,
+                       stasis_field_bound(table->schema, table->field, old->before)))
             return refuse(table, "its past allows more than came after it");
     }
     return 0;
@@ -189,17 +189,18 @@ static int check_fields(struct table *table)
         rc = table->field->id == i + 1 ? check_field(table)
                                        : refuse(table, "ids start at 1 and rise by one");
     }
-    return rc ? rc : check_past(table);
+    return rc ? rc : check_history(table);
 }
 
-static int check_steps(const struct table *table)
+static int check_migrations(const struct table *table)
 {
     uint16_t before = 1;
 
-    for (const struct stasis_step *step = table->schema->steps; step && step->to; step++) {
-        if (step->to <= before || step->to > table->schema->version)
-            return refuse_schema(table, "its steps do not rise from 2 to its version");
-        before = step->to;
+    for (const struct stasis_migration *migration = table->schema->migrations;
+         migration && migration->to; migration++) {
+        if (migration->to <= before || migration->to > table->schema->version)
+            return refuse_schema(table, "its migrations do not rise from 2 to its version");
+        before = migration->to;
     }
     return 0;
 }
@@ -224,5 +225,5 @@ int stasis_schema_check(const struct stasis_schema *schema, struct stasis_error 
     rc = check_fields(&table);
     if (!rc)
         rc = check_room(&table);
-    return rc ? rc : check_steps(&table);
+    return rc ? rc : check_migrations(&table);
 }

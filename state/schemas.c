@@ -127,8 +127,8 @@
         .size = sizeof(struct stasis_##name_##_state),                                             \
         .fields = name_##_fields,                                                                  \
         .field_count = sizeof(name_##_fields) / sizeof(name_##_fields[0]),                         \
-        .past = name_##_past,                                                                      \
-        .steps = (steps_),                                                                         \
+        .history = name_##_history,                                                                \
+        .migrations = (steps_),                                                                    \
         .doc = (doc_),                                                                             \
         .check = stasis_check_##name_,                                                             \
     };
@@ -139,7 +139,7 @@
 #undef STASIS_RECORD
 
 #define STASIS_NESTED(name, doc)
-#define STASIS_RECORD(name, type, version, optional, steps, doc) &stasis_##name##_schema,
+#define STASIS_RECORD(name, type, version, optional, migrations, doc) &stasis_##name##_schema,
 static const struct stasis_schema *const all[] = {
 #include "stasis/state/all.def"
 };
@@ -149,7 +149,7 @@ static const struct stasis_schema *const all[] = {
 /* ---- the lock: states of the last release do not change under their version ---- */
 
 #define STASIS_NESTED(name, doc)
-#define STASIS_RECORD(name, type, version, optional, steps, doc)                                   \
+#define STASIS_RECORD(name, type, version, optional, migrations, doc)                              \
     name##_version = (version), name##_lock = name##_fingerprint ^ (optional),
 enum {
 #include "stasis/state/all.def"
@@ -159,9 +159,10 @@ enum {
 #define STASIS_LOCK(name, version, fingerprint)                                                    \
     _Static_assert(name##_version > (version) ||                                                   \
                        (name##_version == (version) && name##_lock == (fingerprint)),              \
-                   #name ", or a state nested in it, changed without a version step: raise its "   \
-                         "version in all.def, or take the change back (docs/architecture.md, "     \
-                         "\"Versions\")");
+                   #name                                                                           \
+                   ", or a state nested in it, changed without a version migration: raise its "    \
+                   "version in all.def, or take the change back (docs/architecture.md, "           \
+                   "\"Versions\")");
 #define STASIS_LOCK_ENUM(set, name, number)                                                        \
     _Static_assert(STASIS_##set##_##name == (number),                                              \
                    "STASIS_" #set "_" #name " was renumbered: files hold the old number");
@@ -169,7 +170,7 @@ enum {
 #undef STASIS_LOCK
 #undef STASIS_LOCK_ENUM
 
-#define STASIS_RECORD(name, type, version, optional, steps, doc)                                   \
+#define STASIS_RECORD(name, type, version, optional, migrations, doc)                              \
     {#name, name##_version, name##_lock},
 const struct stasis_lock_row stasis_lock_rows[] = {
 #include "stasis/state/all.def"

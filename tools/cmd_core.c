@@ -145,7 +145,7 @@ static int check_vcpus(struct stasis_snap *snap, struct stasis_error *err)
         struct stasis_record record = stasis_records_at(records, i);
 
         for (size_t k = 0; k < sizeof(needed) / sizeof(needed[0]); k++)
-            if (stasis_inspect_is_beyond(&record) && !strcmp(record.type, needed[k]->type))
+            if (stasis_inspect_is_unknown(&record) && !strcmp(record.type, needed[k]->type))
                 return stasis_fail(err, STASIS_ERR_VERSION,
                                    "%s: written by %s: record %s %s is of version %" PRIu32
                                    ", this release reads up to %u",

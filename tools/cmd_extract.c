@@ -9,7 +9,7 @@
 #include "tools/inspect.h"
 #include "common/number.h"
 #include "stasis/output.h"
-#include "tools/ram.h"
+#include "tools/guest_ram.h"
 
 enum { OPTION_GPA, OPTION_LEN, OPTION_OUTPUT, OPTION_FORCE };
 

@@ -75,12 +75,12 @@ static void print_sizes(FILE *out, const struct stasis_snap *snap)
 static void print_records(FILE *out, const struct stasis_records *records)
 {
     size_t count = stasis_records_count(records);
-    size_t beyond = stasis_inspect_beyond(records);
+    size_t unknown = stasis_inspect_unknown_count(records);
 
     label(out, "state");
     fprintf(out, "%zu record%s", count, count == 1 ? "" : "s");
-    if (beyond)
-        fprintf(out, ", %zu beyond this release", beyond);
+    if (unknown)
+        fprintf(out, ", %zu unknown to this release", unknown);
     fputc('\n', out);
 }
 
@@ -118,7 +118,7 @@ int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out, struc
     print_summary(out, snap);
     stasis_inspect_info_vcpus(out, stasis_snap_records(snap));
     stasis_inspect_info_board(out, stasis_snap_records(snap));
-    rc = stasis_inspect_info_beyond(out, snap, err);
+    rc = stasis_inspect_info_unknown(out, snap, err);
     stasis_snap_free(snap);
     return rc;
 }

@@ -18,7 +18,7 @@ void stasis_inspect_info_board(FILE *out, const struct stasis_records *records);
 
 /* Records that this release cannot read, field by field if a schema came with them.
  * STASIS_ERR_NOMEM. */
-STASIS_MUST_CHECK int stasis_inspect_info_beyond(FILE *out, struct stasis_snap *snap,
-                                                 struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_inspect_info_unknown(FILE *out, struct stasis_snap *snap,
+                                                  struct stasis_error *err);
 
 #endif

@@ -12,7 +12,7 @@
 #include "tools/inspect.h"
 #include "common/progress.h"
 
-enum { OPTION_TO, OPTION_ALLOW_LOSS };
+enum { OPTION_TO, OPTION_ALLOW_DROP };
 
 struct migration {
     struct stasis_output *output;
@@ -33,7 +33,7 @@ static int find_release(const char *name, const struct stasis_release **ret_rele
     return rc ? stasis_wrap(err, rc, "--to") : 0;
 }
 
-static void say_lost(void *ctx, const char *what)
+static void say_dropped(void *ctx, const char *what)
 {
     struct migration *migration = ctx;
 
@@ -42,19 +42,19 @@ static void say_lost(void *ctx, const char *what)
 
 /* What no release knows cannot be carried over: an unknown section may speak of places in the file
  * that change, an unknown feature of bytes that are left out. */
-static int give_up(struct migration *migration, const char *what, bool allow_loss,
+static int give_up(struct migration *migration, const char *what, bool allow_drop,
                    struct stasis_error *err)
 {
-    if (!allow_loss)
+    if (!allow_drop)
         return stasis_fail(err, STASIS_ERR_VERSION,
                            "%s is unknown to this release and would be left out: use a newer "
-                           "release, or allow the loss",
+                           "release, or allow it to be dropped",
                            what);
-    say_lost(migration, what);
+    say_dropped(migration, what);
     return 0;
 }
 
-static int give_up_unknown(struct migration *migration, bool allow_loss, struct stasis_error *err)
+static int give_up_unknown(struct migration *migration, bool allow_drop, struct stasis_error *err)
 {
     uint64_t features = stasis_snap_info(migration->from)->compatible;
     char what[80];
@@ -65,20 +65,20 @@ static int give_up_unknown(struct migration *migration, bool allow_loss, struct 
 
         snprintf(what, sizeof(what), "the optional section of type %" PRIu32 " (%" PRIu64 " bytes)",
                  section.type, section.length);
-        rc = give_up(migration, what, allow_loss, err);
+        rc = give_up(migration, what, allow_drop, err);
     }
     for (; !rc && features; features &= features - 1) {
         snprintf(what, sizeof(what), "compatible feature bit %d", __builtin_ctzll(features));
-        rc = give_up(migration, what, allow_loss, err);
+        rc = give_up(migration, what, allow_drop, err);
     }
     return rc;
 }
 
 static int convert(struct migration *migration, const struct stasis_release *release,
-                   bool allow_loss, struct stasis_error *err)
+                   bool allow_drop, struct stasis_error *err)
 {
     const struct stasis_convert_opts opts = {
-        .size = sizeof(opts), .allow_loss = allow_loss, .lost = say_lost, .ctx = migration};
+        .size = sizeof(opts), .allow_drop = allow_drop, .dropped = say_dropped, .ctx = migration};
     struct stasis_records *records;
     int rc =
         stasis_records_convert(stasis_snap_records(migration->from), release, &opts, &records, err);
@@ -198,14 +198,14 @@ static void fini(struct migration *migration)
 static int prepare(struct migration *migration, const struct stasis_inspect_args *args,
                    const struct stasis_release *release, struct stasis_error *err)
 {
-    bool allow_loss = args->values[OPTION_ALLOW_LOSS];
+    bool allow_drop = args->values[OPTION_ALLOW_DROP];
     int rc = verify(migration, err); /* names the file itself, as attach() does */
 
     if (rc)
         return rc;
-    rc = give_up_unknown(migration, allow_loss, err);
+    rc = give_up_unknown(migration, allow_drop, err);
     if (!rc)
-        rc = convert(migration, release, allow_loss, err);
+        rc = convert(migration, release, allow_drop, err);
     if (!rc)
         rc = map(migration, err);
     return rc ? stasis_wrap(err, rc, "%s", args->operands[0]) : attach(migration, err);

@@ -39,16 +39,16 @@ static void report(FILE *out, const char *file, struct stasis_snap *snap)
 }
 
 /* What they mean is for the release that wrote them to check. */
-static void report_beyond(FILE *out, struct stasis_snap *snap)
+static void report_unknown(FILE *out, struct stasis_snap *snap)
 {
     const struct stasis_records *records = stasis_snap_records(snap);
 
     for (size_t i = 0; i < stasis_records_count(records); i++) {
         struct stasis_record record = stasis_records_at(records, i);
 
-        if (!stasis_inspect_is_beyond(&record))
+        if (!stasis_inspect_is_unknown(&record))
             continue;
-        fputs("beyond this release, checked for its form only: ", out);
+        fputs("unknown to this release, checked for its form only: ", out);
         stasis_inspect_put_record(out, &record);
         fputs(record.schema ? " (as its schema in the file says)\n"
                             : " (no schema in the file describes it)\n",
@@ -63,7 +63,7 @@ static int check_readable(struct stasis_snap *snap, struct stasis_error *err)
     struct stasis_records *strict = NULL;
     uint8_t *bytes = NULL;
     size_t len = 0;
-    int rc = stasis_records_pack(stasis_snap_records(snap), &bytes, &len, err);
+    int rc = stasis_records_encode(stasis_snap_records(snap), &bytes, &len, err);
 
     if (!rc)
         rc = stasis_records_parse(bytes, len, NULL, &strict, err);
@@ -86,7 +86,7 @@ int stasis_inspect_verify(const struct stasis_inspect_args *args, FILE *out,
     if (!rc)
         report(out, args->operands[0], snap);
     if (!rc)
-        report_beyond(out, snap);
+        report_unknown(out, snap);
     if (!rc)
         rc = check_readable(snap, err);
     stasis_snap_free(snap);

@@ -28,7 +28,7 @@ static const struct stasis_inspect_option json_options[] = {
 };
 static const struct stasis_inspect_option migrate_options[] = {
     {"to", "RELEASE", "the release that is to read OUT, for example 0.1.0"},
-    {"allow-loss", NULL, "leave out what that release cannot represent, and list it"},
+    {"allow-drop", NULL, "leave out what that release cannot represent, and list it"},
     {0},
 };
 static const struct stasis_inspect_option ring_options[] = {

@@ -34,7 +34,7 @@ static void put_side(struct stasis_json *json, const char *key, const struct sta
     stasis_json_object_begin(json);
     put_u64(json, "version", record->version);
     stasis_json_key(json, "known");
-    stasis_json_bool(json, record->schema && !record->foreign);
+    stasis_json_bool(json, record->schema && !record->embedded);
     if (!described) {
         stasis_json_key(json, "msgpack");
         stasis_json_hex(json, record->fields, record->fields_len);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "tools/diff.h"
-#include "tools/ram.h"
+#include "tools/guest_ram.h"
 
 enum { A, B };
 

@@ -112,7 +112,7 @@ static bool is_same(const struct stasis_diff_record *record)
 static bool may_agree(const struct stasis_diff_record *record)
 {
     return record->where == STASIS_DIFF_BOTH && record->a.version != record->b.version &&
-           !record->a.foreign && !record->b.foreign;
+           !record->a.embedded && !record->b.embedded;
 }
 
 bool stasis_diff_is_described(const struct stasis_diff_record *record)

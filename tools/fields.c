@@ -40,7 +40,7 @@ int stasis_side_init(struct stasis_side *side, const struct stasis_records *reco
     *side = (struct stasis_side){.schema = record.schema};
     if (!record.schema)
         return 0;
-    side->version = record.foreign ? record.version : record.schema->version;
+    side->version = record.embedded ? record.version : record.schema->version;
     side->state = malloc(record.schema->size);
     rc = side->state ? stasis_records_get(records, record.schema, record.instance, side->state, err)
                      : stasis_fail(err, STASIS_ERR_NOMEM, "record %s: out of memory", record.type);

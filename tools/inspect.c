@@ -98,19 +98,19 @@ int stasis_inspect_finish(struct stasis_output *file, uint64_t len, struct stasi
     return rc ? stasis_wrap(err, rc, "%s", stasis_output_path(file)) : 0;
 }
 
-bool stasis_inspect_is_beyond(const struct stasis_record *record)
+bool stasis_inspect_is_unknown(const struct stasis_record *record)
 {
-    return !record->schema || record->foreign;
+    return !record->schema || record->embedded;
 }
 
-size_t stasis_inspect_beyond(const struct stasis_records *records)
+size_t stasis_inspect_unknown_count(const struct stasis_records *records)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < stasis_records_count(records); i++) {
         struct stasis_record record = stasis_records_at(records, i);
 
-        count += stasis_inspect_is_beyond(&record);
+        count += stasis_inspect_is_unknown(&record);
     }
     return count;
 }

@@ -91,8 +91,8 @@ STASIS_MUST_CHECK int stasis_inspect_finish(struct stasis_output *file, uint64_t
 
 /* Whether this release cannot read the record: its type, or its version, is newer. How many there
  * are; and one of them as "x86.regs cpu0, version 2". */
-bool stasis_inspect_is_beyond(const struct stasis_record *record);
-size_t stasis_inspect_beyond(const struct stasis_records *records);
+bool stasis_inspect_is_unknown(const struct stasis_record *record);
+size_t stasis_inspect_unknown_count(const struct stasis_records *records);
 void stasis_inspect_put_record(FILE *out, const struct stasis_record *record);
 
 /* ---- the sub-commands ---- */

@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-#include "tools/ram.h"
+#include "tools/guest_ram.h"
 
 /* Fewer than PN_XNUM, so that an ELF header can count them and a few more. */
 #define STASIS_PAGING_RANGES_MAX 65000u

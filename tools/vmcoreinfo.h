@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "tools/ram.h"
+#include "tools/guest_ram.h"
 
 struct stasis_vmcoreinfo {
     char text[STASIS_PAGE_SIZE + 1]; /* ends with a line feed */

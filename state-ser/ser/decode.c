@@ -4,7 +4,7 @@
  * exactly where its row is. decode_map() calls itself along the nesting of the lists
  * (STASIS_SCHEMA_DEPTH_MAX), never along the input.
  */
-#include "codec.h"
+#include "encoding.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -156,7 +156,7 @@ static void decode_members(struct decoder *decoder, const struct stasis_schema *
                            uint8_t *base)
 {
     struct step *step = &decoder->path[decoder->depth];
-    bool has_past = schema->past && schema->past->before;
+    bool has_history = schema->history && schema->history->before;
 
     for (uint32_t i = 0; i < schema->field_count; i++) {
         const struct stasis_field *field = &schema->fields[i];
@@ -166,7 +166,7 @@ static void decode_members(struct decoder *decoder, const struct stasis_schema *
             continue;
         step->field = field;
         decoder->bound =
-            has_past ? stasis_field_bound(schema, field, decoder->version) : bound_of(field);
+            has_history ? stasis_field_bound(schema, field, decoder->version) : bound_of(field);
         id = stasis_reader_uint(decoder->reader);
         if (id != field->id)
             refuse(decoder, "id %" PRIu64 " stands where %u must", id, field->id);
@@ -221,7 +221,7 @@ int stasis_decode_fields(struct stasis_reader *reader, const struct stasis_recor
                          struct stasis_error *err)
 {
     struct decoder decoder = {
-        .reader = reader, .version = record->version, .sparse = record->foreign};
+        .reader = reader, .version = record->version, .sparse = record->embedded};
     struct stasis_error inner;
 
     if (record->version > schema->version)
@@ -229,7 +229,7 @@ int stasis_decode_fields(struct stasis_reader *reader, const struct stasis_recor
                            "record %s %s has version %" PRIu32
                            ", this release reads up to %u: use a newer release",
                            record->type, record->instance, record->version, schema->version);
-    if (!record->foreign)
+    if (!record->embedded)
         memset(scratch, 0, schema->size);
     decode_map(&decoder, schema, scratch);
     if (reader->fault) {
@@ -238,7 +238,7 @@ int stasis_decode_fields(struct stasis_reader *reader, const struct stasis_recor
         reader->fault = "refused"; /* its text may be in our frame */
         return rc;
     }
-    stasis_steps_up(schema, record->version, scratch);
+    stasis_migrations_up(schema, record->version, scratch);
     if (stasis_state_check(schema, scratch, &inner))
         return stasis_fail(err, STASIS_ERR_CORRUPT, "record %s %s: %s", record->type,
                            record->instance, inner.msg);

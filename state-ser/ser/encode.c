@@ -4,7 +4,7 @@
  * integers that are not negative as unsigned, whatever their C type; that is the canonical form.
  * encode_fields() calls itself along the nesting of the lists (STASIS_SCHEMA_DEPTH_MAX) only.
  */
-#include "codec.h"
+#include "encoding.h"
 
 #include <msgpack.h>
 #include <stdlib.h>
@@ -12,56 +12,56 @@
 
 #include "stasis/field.h"
 
-#define SINK_SIZE_MIN 4096 /* most records are smaller */
+#define BUFFER_SIZE_MIN 4096 /* most records are smaller */
 
 /* Bytes of the longest integer. */
 #define INTEGER_MAX 9u
 
-void stasis_sink_fini(struct stasis_sink *sink)
+void stasis_buffer_fini(struct stasis_buffer *buffer)
 {
-    free(sink->data);
-    *sink = (struct stasis_sink){0};
+    free(buffer->data);
+    *buffer = (struct stasis_buffer){0};
 }
 
-static void sink_grow(struct stasis_sink *sink, size_t len)
+static void buffer_grow(struct stasis_buffer *buffer, size_t len)
 {
-    size_t size = sink->size ? sink->size : SINK_SIZE_MIN;
+    size_t size = buffer->size ? buffer->size : BUFFER_SIZE_MIN;
     uint8_t *data;
 
-    while (size - sink->len < len)
+    while (size - buffer->len < len)
         size *= 2;
-    data = realloc(sink->data, size);
+    data = realloc(buffer->data, size);
     if (!data) {
-        sink->failed = true;
+        buffer->failed = true;
         return;
     }
-    sink->data = data;
-    sink->size = size;
+    buffer->data = data;
+    buffer->size = size;
 }
 
-void stasis_sink_write(struct stasis_sink *sink, const void *bytes, size_t len)
+void stasis_buffer_write(struct stasis_buffer *buffer, const void *bytes, size_t len)
 {
-    if (sink->size - sink->len < len && !sink->failed)
-        sink_grow(sink, len);
-    if (sink->failed || !len)
+    if (buffer->size - buffer->len < len && !buffer->failed)
+        buffer_grow(buffer, len);
+    if (buffer->failed || !len)
         return;
-    memcpy(sink->data + sink->len, bytes, len);
-    sink->len += len;
+    memcpy(buffer->data + buffer->len, bytes, len);
+    buffer->len += len;
 }
 
-/* Failure sticks in the sink, so the packer's own results need no look. Nearly all writes are an
+/* Failure sticks in the buffer, so the packer's own results need no look. Nearly all writes are an
  * id or an integer, of 1, 2, 3, 5 or 9 bytes: with its length known a copy is one or two moves, and
  * a call of memcpy is a third of the work. */
-static int sink_callback(void *ctx, const char *bytes, size_t len)
+static int buffer_callback(void *ctx, const char *bytes, size_t len)
 {
-    struct stasis_sink *sink = ctx;
+    struct stasis_buffer *buffer = ctx;
     uint8_t *at;
 
-    if (sink->size - sink->len < INTEGER_MAX || len > INTEGER_MAX) {
-        stasis_sink_write(sink, bytes, len);
+    if (buffer->size - buffer->len < INTEGER_MAX || len > INTEGER_MAX) {
+        stasis_buffer_write(buffer, bytes, len);
         return 0;
     }
-    at = sink->data + sink->len;
+    at = buffer->data + buffer->len;
     if (len == 1)
         *at = (uint8_t)*bytes;
     else if (len == 2)
@@ -74,17 +74,17 @@ static int sink_callback(void *ctx, const char *bytes, size_t len)
         memcpy(at, bytes, INTEGER_MAX);
     else
         memcpy(at, bytes, len);
-    sink->len += len;
+    buffer->len += len;
     return 0;
 }
 
 /* An integer below 128 is its own spelling (positive fixint). Most ids and values are. */
 static inline void pack_uint(msgpack_packer *packer, uint64_t value)
 {
-    struct stasis_sink *sink = packer->data;
+    struct stasis_buffer *buffer = packer->data;
 
-    if (value < 128 && sink->len < sink->size)
-        sink->data[sink->len++] = (uint8_t)value;
+    if (value < 128 && buffer->len < buffer->size)
+        buffer->data[buffer->len++] = (uint8_t)value;
     else
         msgpack_pack_uint64(packer, value);
 }
@@ -168,26 +168,26 @@ static void encode_fields(msgpack_packer *packer, const struct stasis_schema *sc
     }
 }
 
-void stasis_encode_array(struct stasis_sink *sink, uint32_t count)
+void stasis_encode_array(struct stasis_buffer *buffer, uint32_t count)
 {
     msgpack_packer packer;
 
-    msgpack_packer_init(&packer, sink, sink_callback);
+    msgpack_packer_init(&packer, buffer, buffer_callback);
     msgpack_pack_array(&packer, count);
 }
 
-void stasis_encode_record(struct stasis_sink *sink, const struct stasis_schema *schema,
+void stasis_encode_record(struct stasis_buffer *buffer, const struct stasis_schema *schema,
                           uint32_t version, const char *instance, const void *state,
                           size_t *ret_fields_at)
 {
     msgpack_packer packer;
 
-    msgpack_packer_init(&packer, sink, sink_callback);
+    msgpack_packer_init(&packer, buffer, buffer_callback);
     msgpack_pack_array(&packer, STASIS_RECORD_PARTS);
     pack_str(&packer, schema->type);
     pack_str(&packer, instance);
     msgpack_pack_uint32(&packer, version);
     msgpack_pack_uint8(&packer, schema->optional ? STASIS_RECORD_OPTIONAL : 0);
-    *ret_fields_at = sink->len;
+    *ret_fields_at = buffer->len;
     encode_fields(&packer, schema, version, stasis_schema_count(schema, version), state);
 }

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "lock.h"
+#include "lock_internal.h"
 
 /* The text under way. */
 struct walk {
@@ -99,7 +99,7 @@ static void end_block(struct walk *walk)
         compare_new_values(walk);
     else
         stasis_lock_compare_rest(check);
-    check->fields = check->pasts = check->steps = 0;
+    check->fields = check->old_bounds = check->migrations = 0;
     check->state = NULL;
     walk->set[0] = '\0';
     walk->value_count = 0;
@@ -182,17 +182,17 @@ static void line_nested(struct walk *walk, struct stasis_lock_line *line)
     check->result.nested++;
 }
 
-static void line_step(struct walk *walk, struct stasis_lock_line *line)
+static void line_migration(struct walk *walk, struct stasis_lock_line *line)
 {
     uint32_t to = (uint32_t)stasis_lock_number(line, "to");
     struct stasis_lock_check *check = &walk->check;
 
     if (!stasis_lock_ends(line))
         return;
-    check->steps++;
-    if (check->record && !stasis_lock_has_step(check, to - 1, to))
-        stasis_lock_tell(check, "", STASIS_LOCK_BREAKING, "put the step back",
-                         "has lost its step to version %" PRIu32, to);
+    check->migrations++;
+    if (check->record && !stasis_lock_has_migration(check, to - 1, to))
+        stasis_lock_tell(check, "", STASIS_LOCK_BREAKING, "put the migration back",
+                         "has lost its migration to version %" PRIu32, to);
 }
 
 static void line_field(struct walk *walk, struct stasis_lock_line *line)
@@ -213,7 +213,7 @@ static void line_was(struct walk *walk, struct stasis_lock_line *line)
     uint64_t bound = stasis_lock_number(line, "bound");
 
     if (stasis_lock_ends(line))
-        stasis_lock_compare_past(&walk->check, id, before, bound);
+        stasis_lock_compare_history(&walk->check, id, before, bound);
 }
 
 static void line_enum(struct walk *walk, struct stasis_lock_line *line)
@@ -256,9 +256,9 @@ static void walk_line(struct walk *walk, struct stasis_lock_line *line)
         const char *word;
         void (*take)(struct walk *walk, struct stasis_lock_line *line);
     } lines[] = {
-        {"format", line_format}, {"release", line_release}, {"record", line_record},
-        {"step", line_step},     {"field", line_field},     {"was", line_was},
-        {"nested", line_nested}, {"enum", line_enum},       {"value", line_value},
+        {"format", line_format},  {"release", line_release}, {"record", line_record},
+        {"step", line_migration}, {"field", line_field},     {"was", line_was},
+        {"nested", line_nested},  {"enum", line_enum},       {"value", line_value},
         {"end", line_end},
     };
     char word[STASIS_LOCK_NAME_MAX];

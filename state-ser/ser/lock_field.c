@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "lock.h"
+#include "lock_internal.h"
 
 const char *stasis_lock_class_str(enum stasis_lock_class class)
 {
@@ -39,7 +39,7 @@ void stasis_lock_tell(struct stasis_lock_check *check, const char *where,
         snprintf(todo, sizeof(todo), ": %s", remedy ? remedy : "put back what was released");
     else if (same)
         snprintf(todo, sizeof(todo),
-                 ", without a version step: raise the version of %s above %u%s%s", check->type,
+                 ", without a version migration: raise the version of %s above %u%s%s", check->type,
                  check->then, remedy ? " and " : "", remedy ? remedy : "");
     else if (remedy)
         snprintf(todo, sizeof(todo), ": %s", remedy);
@@ -53,13 +53,13 @@ void stasis_lock_tell(struct stasis_lock_check *check, const char *where,
         check->change(check->ctx, class, refused, text);
 }
 
-bool stasis_lock_has_step(const struct stasis_lock_check *check, uint32_t after, uint32_t to)
+bool stasis_lock_has_migration(const struct stasis_lock_check *check, uint32_t after, uint32_t to)
 {
-    const struct stasis_step *step = check->record ? check->record->steps : NULL;
+    const struct stasis_migration *migration = check->record ? check->record->migrations : NULL;
 
-    while (step && step->to && (step->to <= after || step->to > to))
-        step++;
-    return step && step->to;
+    while (migration && migration->to && (migration->to <= after || migration->to > to))
+        migration++;
+    return migration && migration->to;
 }
 
 static const struct stasis_field *field_by_id(const struct stasis_schema *state, uint32_t id)
@@ -133,9 +133,9 @@ static void compare_life(struct stasis_lock_check *check, const struct stasis_lo
                          then->until, until);
     else
         stasis_lock_tell(check, then->name, STASIS_LOCK_NEEDS_MIGRATION,
-                         stasis_lock_has_step(check, until - 1, until)
+                         stasis_lock_has_migration(check, until - 1, until)
                              ? NULL
-                             : "register a step to the version it is gone from",
+                             : "register a migration to the version it is gone from",
                          "is gone from version %" PRIu32, until);
 }
 
@@ -144,9 +144,9 @@ static void compare_default(struct stasis_lock_check *check, const struct stasis
 {
     if (strcmp(then->def, now->def) != 0)
         stasis_lock_tell(check, then->name, STASIS_LOCK_NEEDS_MIGRATION,
-                         stasis_lock_has_step(check, check->then, version_now(check))
+                         stasis_lock_has_migration(check, check->then, version_now(check))
                              ? NULL
-                             : "register a step to the version that has the new default",
+                             : "register a migration to the version that has the new default",
                          "defaulted to \"%s\", now to \"%s\"", then->def, now->def);
 }
 
@@ -166,11 +166,11 @@ static void compare_bound(struct stasis_lock_check *check, const struct stasis_l
                          "had %s 0x%" PRIx64 ", has 0x%" PRIx64, bound, was, is);
     else if (row != was && row != is)
         stasis_lock_tell(
-            check, then->name, STASIS_LOCK_BREAKING, "STASIS_WAS says what the release had",
-            "had %s 0x%" PRIx64 ", which STASIS_WAS calls 0x%" PRIx64, bound, was, row);
+            check, then->name, STASIS_LOCK_BREAKING, "STASIS_OLD_BOUND says what the release had",
+            "had %s 0x%" PRIx64 ", which STASIS_OLD_BOUND calls 0x%" PRIx64, bound, was, row);
     else
         stasis_lock_tell(check, then->name, STASIS_LOCK_COMPATIBLE,
-                         row == was ? NULL : "add a row STASIS_WAS with the new version",
+                         row == was ? NULL : "add a row STASIS_OLD_BOUND with the new version",
                          "had %s 0x%" PRIx64 ", has 0x%" PRIx64, bound, was, is);
 }
 
@@ -194,7 +194,7 @@ void stasis_lock_compare_field(struct stasis_lock_check *check,
     }
     if (!field) {
         stasis_lock_tell(check, then->name, STASIS_LOCK_BREAKING,
-                         "put the row back, and retire it with STASIS_GONE", "is gone");
+                         "put the row back, and retire it with STASIS_REMOVED", "is gone");
         return;
     }
     stasis_lock_field_of(field, &now);
@@ -206,37 +206,37 @@ void stasis_lock_compare_field(struct stasis_lock_check *check,
     compare_bound(check, then, field);
 }
 
-void stasis_lock_compare_past(struct stasis_lock_check *check, uint64_t id, uint64_t before,
-                              uint64_t bound)
+void stasis_lock_compare_history(struct stasis_lock_check *check, uint64_t id, uint64_t before,
+                                 uint64_t bound)
 {
-    const struct stasis_past *past = check->state ? check->state->past : NULL;
+    const struct stasis_old_bound *old = check->state ? check->state->history : NULL;
 
-    check->pasts++;
-    while (past && past->before &&
-           (past->id != id || past->before != before || past->bound != bound))
-        past++;
-    if (check->state && (!past || !past->before))
+    check->old_bounds++;
+    while (old && old->before && (old->id != id || old->before != before || old->bound != bound))
+        old++;
+    if (check->state && (!old || !old->before))
         stasis_lock_tell(check, "", STASIS_LOCK_BREAKING, NULL,
-                         "has lost the row STASIS_WAS(%" PRIu64 ", %" PRIu64 ", ..., 0x%" PRIx64
-                         ")",
+                         "has lost the row STASIS_OLD_BOUND(%" PRIu64 ", %" PRIu64
+                         ", ..., 0x%" PRIx64 ")",
                          before, id, bound);
 }
 
-static void compare_steps(struct stasis_lock_check *check)
+static void compare_migrations(struct stasis_lock_check *check)
 {
-    uint32_t steps = 0;
+    uint32_t migrations = 0;
 
-    for (const struct stasis_step *step = check->record->steps; step && step->to; step++)
-        steps += step->to <= check->then;
-    if (steps > check->steps)
-        stasis_lock_tell(check, "", STASIS_LOCK_BREAKING, "steps lead to new versions only",
-                         "has %" PRIu32 " steps to released versions, had %" PRIu32, steps,
-                         check->steps);
+    for (const struct stasis_migration *migration = check->record->migrations;
+         migration && migration->to; migration++)
+        migrations += migration->to <= check->then;
+    if (migrations > check->migrations)
+        stasis_lock_tell(check, "", STASIS_LOCK_BREAKING, "migrations lead to new versions only",
+                         "has %" PRIu32 " migrations to released versions, had %" PRIu32,
+                         migrations, check->migrations);
 }
 
 void stasis_lock_compare_rest(struct stasis_lock_check *check)
 {
-    uint32_t pasts = 0;
+    uint32_t old_bounds = 0;
 
     if (!check->state)
         return;
@@ -248,12 +248,13 @@ void stasis_lock_compare_rest(struct stasis_lock_check *check)
                              field->since > check->then ? NULL : "give the row that `since`",
                              "(id %u) is new, since version %u", field->id, field->since);
     }
-    for (const struct stasis_past *past = check->state->past; past && past->before; past++)
-        pasts += past->before <= check->then;
-    if (pasts > check->pasts)
+    for (const struct stasis_old_bound *old = check->state->history; old && old->before; old++)
+        old_bounds += old->before <= check->then;
+    if (old_bounds > check->old_bounds)
         stasis_lock_tell(check, "", STASIS_LOCK_BREAKING, NULL,
-                         "has %" PRIu32 " rows STASIS_WAS about released versions, had %" PRIu32,
-                         pasts, check->pasts);
+                         "has %" PRIu32
+                         " rows STASIS_OLD_BOUND about released versions, had %" PRIu32,
+                         old_bounds, check->old_bounds);
     if (check->state == check->record)
-        compare_steps(check);
+        compare_migrations(check);
 }

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "lock.h"
+#include "lock_internal.h"
 
 const struct stasis_schema *stasis_lock_record(const struct stasis_lock_set *set, const char *type)
 {
@@ -50,16 +50,16 @@ static int check_field(const struct stasis_schema *record, const struct stasis_s
     return 0;
 }
 
-static int check_past(const struct stasis_schema *record, const struct stasis_schema *state,
-                      const struct stasis_past *past, struct stasis_error *err)
+static int check_history(const struct stasis_schema *record, const struct stasis_schema *state,
+                         const struct stasis_old_bound *old, struct stasis_error *err)
 {
-    if (past->before < 2 || past->before > record->version)
+    if (old->before < 2 || old->before > record->version)
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "%s: STASIS_WAS(%u, %u, ...), but %s has version %u; raise that",
-                           state->type, past->before, past->id, record->type, record->version);
-    if (!past->id || past->id > state->field_count)
-        return stasis_fail(err, STASIS_ERR_ARG, "%s: STASIS_WAS names the unknown id %u",
-                           state->type, past->id);
+                           "%s: STASIS_OLD_BOUND(%u, %u, ...), but %s has version %u; raise that",
+                           state->type, old->before, old->id, record->type, record->version);
+    if (!old->id || old->id > state->field_count)
+        return stasis_fail(err, STASIS_ERR_ARG, "%s: STASIS_OLD_BOUND names the unknown id %u",
+                           state->type, old->id);
     return 0;
 }
 
@@ -73,22 +73,23 @@ static int check_state(const struct stasis_schema *record, const struct stasis_s
                            state->type, STASIS_LOCK_NAME_MAX - 1);
     for (uint32_t i = 0; !rc && i < state->field_count; i++)
         rc = check_field(record, state, i, err);
-    for (const struct stasis_past *past = state->past; !rc && past && past->before; past++)
-        rc = check_past(record, state, past, err);
+    for (const struct stasis_old_bound *old = state->history; !rc && old && old->before; old++)
+        rc = check_history(record, state, old, err);
     return rc;
 }
 
-static int check_steps(const struct stasis_schema *record, struct stasis_error *err)
+static int check_migrations(const struct stasis_schema *record, struct stasis_error *err)
 {
     uint16_t before = 1;
 
-    for (const struct stasis_step *step = record->steps; step && step->to; step++) {
-        if (step->to <= before || step->to > record->version)
+    for (const struct stasis_migration *migration = record->migrations; migration && migration->to;
+         migration++) {
+        if (migration->to <= before || migration->to > record->version)
             return stasis_fail(err, STASIS_ERR_ARG,
-                               "%s: a step to version %u stands behind %u, and the record has "
-                               "version %u; steps ascend",
-                               record->type, step->to, before, record->version);
-        before = step->to;
+                               "%s: a migration to version %u stands behind %u, and the record has "
+                               "version %u; migrations ascend",
+                               record->type, migration->to, before, record->version);
+        before = migration->to;
     }
     return 0;
 }
@@ -116,7 +117,7 @@ static int check_record(const struct stasis_lock_set *set, size_t index, struct 
 {
     const struct stasis_schema *record = set->schemas[index], *states[STASIS_LOCK_NESTED_MAX];
     size_t count = stasis_lock_states(record, states);
-    int rc = check_steps(record, err);
+    int rc = check_migrations(record, err);
 
     if (!rc && !count)
         rc = stasis_fail(err, STASIS_ERR_ARG, "%s: more than %d states in one record", record->type,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lock.h"
+#include "lock_internal.h"
 
 size_t stasis_lock_states(const struct stasis_schema *record,
                           const struct stasis_schema *ret_states[STASIS_LOCK_NESTED_MAX])
@@ -73,9 +73,8 @@ static void write_state(const struct stasis_schema *state, FILE *out)
                 field.id, field.name, field.kind, field.size, field.is_signed, field.since,
                 field.until, field.max, field.mask, field.sub, field.def);
     }
-    for (const struct stasis_past *past = state->past; past && past->before; past++)
-        fprintf(out, "was id=%u before=%u bound=0x%" PRIx64 "\n", past->id, past->before,
-                past->bound);
+    for (const struct stasis_old_bound *old = state->history; old && old->before; old++)
+        fprintf(out, "was id=%u before=%u bound=0x%" PRIx64 "\n", old->id, old->before, old->bound);
 }
 
 static void write_record(const struct stasis_schema *record, FILE *out)
@@ -85,7 +84,7 @@ static void write_record(const struct stasis_schema *record, FILE *out)
 
     fprintf(out, "\nrecord %s version=%u optional=%d\n", record->type, record->version,
             record->optional);
-    for (const struct stasis_step *step = record->steps; step && step->to; step++)
+    for (const struct stasis_migration *step = record->migrations; step && step->to; step++)
         fprintf(out, "step to=%u\n", step->to);
     write_state(record, out);
     for (size_t i = 1; i < count; i++) {

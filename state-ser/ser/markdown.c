@@ -52,14 +52,14 @@ static void print_mask(FILE *out, const struct stasis_field *field)
 }
 
 /* " (before version 2: 0x3)" */
-static void print_past(FILE *out, const struct stasis_schema *schema,
-                       const struct stasis_field *field, bool is_int)
+static void print_history(FILE *out, const struct stasis_schema *schema,
+                          const struct stasis_field *field, bool is_int)
 {
-    for (const struct stasis_past *past = schema->past; past && past->before; past++) {
-        if (past->id != field->id)
+    for (const struct stasis_old_bound *old = schema->history; old && old->before; old++) {
+        if (old->id != field->id)
             continue;
-        fprintf(out, " (before version %u: ", past->before);
-        fprintf(out, is_int ? "0x%" PRIx64 : "%" PRIu64, past->bound);
+        fprintf(out, " (before version %u: ", old->before);
+        fprintf(out, is_int ? "0x%" PRIx64 : "%" PRIu64, old->bound);
         fputc(')', out);
     }
 }
@@ -72,7 +72,7 @@ static void print_field(FILE *out, const struct stasis_schema *schema,
     fprintf(out, "| %u | `%s` | ", field->id, field->name);
     print_type(out, field);
     if (!is_int)
-        print_past(out, schema, field, is_int);
+        print_history(out, schema, field, is_int);
     fprintf(out, " | %u", field->since);
     if (field->until)
         fprintf(out, " to %u", field->until - 1);
@@ -81,7 +81,7 @@ static void print_field(FILE *out, const struct stasis_schema *schema,
     fputs(" | ", out);
     if (is_int) {
         print_mask(out, field);
-        print_past(out, schema, field, is_int);
+        print_history(out, schema, field, is_int);
     }
     fprintf(out, " | %s |\n", field->doc);
 }

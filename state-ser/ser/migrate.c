@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec.h"
+#include "encoding.h"
 #include "stasis/state.h"
 
 struct convert {
@@ -31,29 +31,29 @@ const struct stasis_release_record *stasis_release_record_find(const struct stas
     return NULL;
 }
 
-/* ---- losses ---- */
+/* ---- drops ---- */
 
-/* A stasis_lost_fn. */
-static void lose(void *ctx, const char *what)
+/* A stasis_dropped_fn. */
+static void report_dropped(void *ctx, const char *what)
 {
     struct convert *convert = ctx;
     char line[sizeof(convert->refusal)];
 
     snprintf(line, sizeof(line), "record %s %s: %s", convert->record->type,
              convert->record->instance, what);
-    if (convert->opts.allow_loss && convert->opts.lost)
-        convert->opts.lost(convert->opts.ctx, line);
-    if (!convert->opts.allow_loss && !convert->refusal[0])
+    if (convert->opts.allow_drop && convert->opts.dropped)
+        convert->opts.dropped(convert->opts.ctx, line);
+    if (!convert->opts.allow_drop && !convert->refusal[0])
         memcpy(convert->refusal, line, sizeof(line));
 }
 
-static int refuse_loss(const struct convert *convert, struct stasis_error *err)
+static int refuse_drops(const struct convert *convert, struct stasis_error *err)
 {
     if (!convert->refusal[0])
         return 0;
     return stasis_fail(err, STASIS_ERR_VERSION,
                        "%s; release %s cannot say that: bring the guest to the default, or allow "
-                       "the loss",
+                       "it to be dropped",
                        convert->refusal, convert->release->name);
 }
 
@@ -97,23 +97,23 @@ static int fit_board(struct convert *convert, struct stasis_board_state *board,
         if (device_fits(convert->release, device))
             board->devices[kept++] = *device;
         else
-            lose(convert, what);
+            report_dropped(convert, what);
     }
     memset(&board->devices[kept], 0, (board->devices_count - kept) * sizeof(board->devices[0]));
     board->devices_count = kept;
-    return refuse_loss(convert, err);
+    return refuse_drops(convert, err);
 }
 
 /* ---- records ---- */
 
 /* What the older release will read must be something that it accepts. */
-static int check_encoded(const struct stasis_record *record, const struct stasis_sink *sink,
+static int check_encoded(const struct stasis_record *record, const struct stasis_buffer *buffer,
                          size_t fields_at, void *scratch, struct stasis_error *err)
 {
     struct stasis_reader reader;
     int rc;
 
-    stasis_reader_init(&reader, sink->data + fields_at, sink->len - fields_at);
+    stasis_reader_init(&reader, buffer->data + fields_at, buffer->len - fields_at);
     rc = stasis_decode_fields(&reader, record, record->schema, scratch, err);
     if (rc == STASIS_ERR_CORRUPT) {
         rc = stasis_wrap(err, STASIS_ERR_VERSION, "version %" PRIu32 " cannot say it",
@@ -127,19 +127,19 @@ static int check_encoded(const struct stasis_record *record, const struct stasis
 static int encode(struct convert *convert, uint32_t version, void *state, struct stasis_error *err)
 {
     struct stasis_record record = *convert->record;
-    struct stasis_sink sink = {0};
+    struct stasis_buffer buffer = {0};
     size_t fields_at;
     int rc;
 
     record.version = version;
-    stasis_encode_record(&sink, record.schema, version, record.instance, state, &fields_at);
-    rc = sink.failed ? stasis_fail(err, STASIS_ERR_NOMEM, "record %s %s: out of memory",
-                                   record.type, record.instance)
-                     : check_encoded(&record, &sink, fields_at, state, err);
+    stasis_encode_record(&buffer, record.schema, version, record.instance, state, &fields_at);
+    rc = buffer.failed ? stasis_fail(err, STASIS_ERR_NOMEM, "record %s %s: out of memory",
+                                     record.type, record.instance)
+                       : check_encoded(&record, &buffer, fields_at, state, err);
     if (!rc)
         rc = stasis_records_insert(convert->out, stasis_records_count(convert->out), &record,
-                                   sink.data, sink.len, fields_at, err);
-    stasis_sink_fini(&sink);
+                                   buffer.data, buffer.len, fields_at, err);
+    stasis_buffer_fini(&buffer);
     return rc;
 }
 
@@ -156,17 +156,17 @@ static int rewrite(struct convert *convert, uint32_t version, void *state, struc
         rc = fit_board(convert, state, err);
     if (rc)
         return rc;
-    stasis_steps_down(schema, version, state);
-    stasis_state_fit(schema, version, state, lose, convert);
-    rc = refuse_loss(convert, err);
+    stasis_migrations_down(schema, version, state);
+    stasis_state_downgrade(schema, version, state, report_dropped, convert);
+    rc = refuse_drops(convert, err);
     return rc ? rc : encode(convert, version, state, err);
 }
 
 /* The release does not know the type: nothing may be lost but defaults. */
 static int drop(struct convert *convert, void *state, struct stasis_error *err)
 {
-    stasis_state_fit(convert->record->schema, 0, state, lose, convert);
-    return refuse_loss(convert, err);
+    stasis_state_downgrade(convert->record->schema, 0, state, report_dropped, convert);
+    return refuse_drops(convert, err);
 }
 
 static int convert_known(struct convert *convert, const struct stasis_release_record *row,
@@ -191,7 +191,7 @@ static int convert_any(struct convert *convert, size_t index, struct stasis_erro
 
     if (is_of_lost_device(convert, record))
         return 0; /* told of, or to be told of, with the board */
-    if (record->schema && !record->foreign)
+    if (record->schema && !record->embedded)
         return convert_known(convert, stasis_release_record_find(convert->release, record->type),
                              err);
     if (record->optional)

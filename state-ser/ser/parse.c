@@ -3,7 +3,7 @@
  * Bytes of a state section to a set of records. Every record is decoded once here, so that nothing
  * that parsed can fail later; what is kept is its bytes.
  */
-#include "codec.h"
+#include "encoding.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * A set of records: an array of pointers in canonical order, each to one entry that owns the names
  * and the bytes of its record.
  */
-#include "codec.h"
+#include "encoding.h"
 #include "stasis/schema_set.h"
 
 #include <inttypes.h>
@@ -151,8 +151,9 @@ static bool agrees(const struct stasis_record *record, const struct stasis_schem
            reader.pos == reader.end;
 }
 
-int stasis_records_adopt(struct stasis_records *records, const struct stasis_schema_set *set,
-                         struct stasis_error *err)
+int stasis_records_use_embedded_schemas(struct stasis_records *records,
+                                        const struct stasis_schema_set *set,
+                                        struct stasis_error *err)
 {
     for (size_t i = 0; i < records->count; i++) {
         struct stasis_record *record = &records->entries[i]->record;
@@ -167,9 +168,9 @@ int stasis_records_adopt(struct stasis_records *records, const struct stasis_sch
         scratch = malloc(schema->size);
         if (!scratch)
             return stasis_fail(err, STASIS_ERR_NOMEM, "record %s: out of memory", record->type);
-        record->foreign = true;
-        record->foreign = agrees(record, schema, scratch);
-        if (record->foreign)
+        record->embedded = true;
+        record->embedded = agrees(record, schema, scratch);
+        if (record->embedded)
             record->schema = schema;
         free(scratch);
     }
@@ -219,21 +220,21 @@ int stasis_records_add(struct stasis_records *set, const struct stasis_schema *s
                                    .optional = schema->optional,
                                    .schema = schema};
     size_t index = lower_bound(set, schema->type, instance), fields_at;
-    struct stasis_sink sink = {0};
+    struct stasis_buffer buffer = {0};
     int rc = check_add(set, schema, instance, state, index, err);
 
     if (rc)
         return rc;
-    stasis_encode_record(&sink, schema, schema->version, instance, state, &fields_at);
-    if (sink.failed)
+    stasis_encode_record(&buffer, schema, schema->version, instance, state, &fields_at);
+    if (buffer.failed)
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "record %s %s: out of memory", schema->type,
                          instance);
-    else if (set->bytes + sink.len > STASIS_STATE_MAX - HEAD_MAX)
+    else if (set->bytes + buffer.len > STASIS_STATE_MAX - HEAD_MAX)
         rc = stasis_fail(err, STASIS_ERR_FULL, "record %s %s: more than %u bytes of state",
                          schema->type, instance, STASIS_STATE_MAX);
     else
-        rc = stasis_records_insert(set, index, &record, sink.data, sink.len, fields_at, err);
-    stasis_sink_fini(&sink);
+        rc = stasis_records_insert(set, index, &record, buffer.data, buffer.len, fields_at, err);
+    stasis_buffer_fini(&buffer);
     return rc;
 }
 
@@ -271,7 +272,7 @@ int stasis_records_get(const struct stasis_records *set, const struct stasis_sch
         return stasis_fail(err, STASIS_ERR_NOT_FOUND, "there is no record %s%s%s", schema->type,
                            instance ? " " : "", instance ? instance : "");
     record = &set->entries[index]->record;
-    if (record->foreign && record->schema == schema) {
+    if (record->embedded && record->schema == schema) {
         stasis_reader_init(&reader, record->fields, record->fields_len);
         return stasis_decode_fields(&reader, record, schema, ret_state, err); /* it agrees */
     }
@@ -286,22 +287,23 @@ int stasis_records_get(const struct stasis_records *set, const struct stasis_sch
     return rc;
 }
 
-int stasis_records_pack(const struct stasis_records *set, uint8_t **ret_bytes, size_t *ret_len,
-                        struct stasis_error *err)
+int stasis_records_encode(const struct stasis_records *set, uint8_t **ret_bytes, size_t *ret_len,
+                          struct stasis_error *err)
 {
-    struct stasis_sink sink = {0};
+    struct stasis_buffer buffer = {0};
 
-    stasis_encode_array(&sink, (uint32_t)set->count);
+    stasis_encode_array(&buffer, (uint32_t)set->count);
     for (size_t i = 0; i < set->count; i++)
-        stasis_sink_write(&sink, set->entries[i]->bytes, set->entries[i]->len);
-    if (sink.failed || sink.len > STASIS_STATE_MAX) { /* a conversion may have made them longer */
-        int rc = sink.failed ? stasis_fail(err, STASIS_ERR_NOMEM, "state section: out of memory")
-                             : stasis_fail(err, STASIS_ERR_FULL, "more than %u bytes of state",
-                                           STASIS_STATE_MAX);
-        stasis_sink_fini(&sink);
+        stasis_buffer_write(&buffer, set->entries[i]->bytes, set->entries[i]->len);
+    if (buffer.failed ||
+        buffer.len > STASIS_STATE_MAX) { /* a conversion may have made them longer */
+        int rc = buffer.failed ? stasis_fail(err, STASIS_ERR_NOMEM, "state section: out of memory")
+                               : stasis_fail(err, STASIS_ERR_FULL, "more than %u bytes of state",
+                                             STASIS_STATE_MAX);
+        stasis_buffer_fini(&buffer);
         return rc;
     }
-    *ret_bytes = sink.data;
-    *ret_len = sink.len;
+    *ret_bytes = buffer.data;
+    *ret_len = buffer.len;
     return 0;
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec.h"
+#include "encoding.h"
 #include "schema_wire.h"
 #include "stasis/field.h"
 #include "stasis/schema_set.h"

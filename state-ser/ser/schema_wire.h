@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The wire form of a schema, between schema_pack.c and schema_parse.c. docs/snapshot-format.md,
+ * The wire form of a schema, between schema_encode.c and schema_parse.c. docs/snapshot-format.md,
  * "Schema section", is the specification.
  */
 #ifndef STASIS_SER_SCHEMA_WIRE_H

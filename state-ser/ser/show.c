@@ -2,7 +2,7 @@
  *
  * Records as JSON, by their tables. show_state() calls itself along the nesting of the lists only.
  */
-#include "codec.h"
+#include "encoding.h"
 
 #include <stdlib.h>
 
@@ -98,7 +98,7 @@ static void show_header(struct stasis_json *json, const struct stasis_record *re
     stasis_json_key(json, "optional");
     stasis_json_bool(json, record->optional);
     stasis_json_key(json, "known");
-    stasis_json_bool(json, record->schema && !record->foreign);
+    stasis_json_bool(json, record->schema && !record->embedded);
     stasis_json_key(json, "state");
 }
 

@@ -4,7 +4,7 @@
  * they too have one spelling, and shown by field id. A loop with a small stack of its own, because
  * here the input decides the nesting.
  */
-#include "codec.h"
+#include "encoding.h"
 
 #include <inttypes.h>
 

@@ -71,7 +71,7 @@ bool stasis_header_has_magic(const uint8_t *bytes, size_t len)
     return !memcmp(bytes, magic, len < sizeof(magic) ? len : sizeof(magic));
 }
 
-static int check_frame(const uint8_t *p, struct stasis_error *err)
+static int check_magic_and_crc(const uint8_t *p, struct stasis_error *err)
 {
     uint32_t len = stasis_le32_get(p + STASIS_HDR_LENGTH);
 
@@ -184,7 +184,7 @@ int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_h
                          struct stasis_error *err)
 {
     struct stasis_header header = {0};
-    int rc = check_frame(bytes, err);
+    int rc = check_magic_and_crc(bytes, err);
 
     if (!rc)
         rc = decode_producer(bytes + STASIS_HDR_PRODUCER, &header.info, err);

@@ -13,7 +13,7 @@
 
 /* Chunks that a thread takes at a time: 1 MiB, large enough for a transfer to run at full speed
  * and small enough to stay in a core's cache between checksum and transfer. */
-#define STASIS_GRAIN 16u
+#define STASIS_BATCH_CHUNKS 16u
 
 struct stasis_snap {
     struct stasis_header header;                /* of the file opened or saved last */
@@ -29,7 +29,7 @@ struct stasis_snap {
 };
 
 /* Where a save goes: a file, or a stream that can only be appended to. */
-struct stasis_snap_sink {
+struct stasis_snap_target {
     int fd;
     bool streamed;
     uint64_t pos; /* streamed: bytes written */
@@ -40,9 +40,9 @@ struct stasis_snap_written {
     struct stasis_save_stats stats;
 };
 
-/* Writes the whole snapshot into the sink, which is empty. STASIS_ERR_WRITE, STASIS_ERR_NOMEM,
+/* Writes the whole snapshot into the target, which is empty. STASIS_ERR_WRITE, STASIS_ERR_NOMEM,
  * STASIS_ERR_CANCELLED, STASIS_ERR_ARG (the snapshot was opened, not built). */
-int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_sink *sink,
+int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_target *target,
                       const struct stasis_save_opts *opts, struct stasis_snap_written *ret_written,
                       struct stasis_error *err);
 
@@ -84,8 +84,8 @@ int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_
                          uint8_t *host, struct stasis_error *err);
 
 /* Reads a compressed chunk into `host` (its size): checks its CRC, then what it unpacks to. */
-int stasis_snap_read_packed(const struct stasis_snap *snap, uint64_t index, uint8_t *host,
-                            struct stasis_error *err);
+int stasis_snap_read_compressed(const struct stasis_snap *snap, uint64_t index, uint8_t *host,
+                                struct stasis_error *err);
 
 /* Reads chunks first..end-1 of one region into `host`, each verified; zero chunks are skipped. */
 int stasis_snap_read_chunks(const struct stasis_snap *snap, uint64_t first, uint64_t end,

@@ -26,7 +26,7 @@ static bool take(struct pool *pool, uint64_t *ret_first, uint64_t *ret_end)
     got = !pool->rc && pool->next < job->count;
     if (got) {
         *ret_first = pool->next;
-        pool->next += job->grain < job->count - pool->next ? job->grain : job->count - pool->next;
+        pool->next += job->batch < job->count - pool->next ? job->batch : job->count - pool->next;
         *ret_end = pool->next;
     }
     pthread_mutex_unlock(&pool->lock);
@@ -78,7 +78,7 @@ static unsigned thread_count(const struct stasis_pool_job *job)
 {
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t wanted = job->threads ? job->threads : online > 0 ? (uint64_t)online : 1;
-    uint64_t ranges = job->count / job->grain + (job->count % job->grain != 0);
+    uint64_t ranges = job->count / job->batch + (job->count % job->batch != 0);
 
     if (wanted > ranges)
         wanted = ranges;

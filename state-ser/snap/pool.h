@@ -13,7 +13,7 @@
 
 struct stasis_pool_job {
     uint64_t count;   /* items 0..count-1 */
-    uint64_t grain;   /* items handed out at a time */
+    uint64_t batch;   /* items handed out at a time */
     unsigned threads; /* 0: one per online core; 1: the caller alone, no thread is made */
     int (*work)(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err);
     /* Items done, on the caller's thread; false ends the job with STASIS_ERR_CANCELLED. May be

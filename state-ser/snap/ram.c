@@ -2,7 +2,7 @@
  *
  * RAM restore: choosing the mode, what all modes share, and the end.
  */
-#include "ram.h"
+#include "ram_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,20 +29,20 @@ uint64_t stasis_ram_chunks_len(const struct stasis_ram *ram, uint64_t first, uin
     return (end - 1 - first) * STASIS_CHUNK_SIZE + last.size;
 }
 
-const struct stasis_ram_piece *stasis_ram_piece_of(const struct stasis_ram *ram, uint64_t i)
+const struct stasis_ram_range *stasis_ram_range_of(const struct stasis_ram *ram, uint64_t i)
 {
     size_t low = 0;
-    size_t high = ram->piece_count;
+    size_t high = ram->range_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (ram->pieces[middle].end <= i)
+        if (ram->ranges[middle].end <= i)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < ram->piece_count && ram->pieces[low].first <= i ? &ram->pieces[low] : NULL;
+    return low < ram->range_count && ram->ranges[low].first <= i ? &ram->ranges[low] : NULL;
 }
 
 /* ---- outcomes ---- */
@@ -125,7 +125,7 @@ int stasis_ram_start_background(struct stasis_ram *ram, void *(*body)(void *),
                                 struct stasis_error *err)
 {
     ram->background_body = body;
-    if (ram->opts.no_background)
+    if (ram->opts.no_prefetch)
         return 0;
     errno = stasis_thread_create(&ram->background, body, ram);
     if (errno)
@@ -254,7 +254,7 @@ void stasis_ram_free(struct stasis_ram *ram)
     pthread_mutex_destroy(&ram->uffd_lock);
     pthread_mutex_destroy(&ram->lock);
     free(ram->done);
-    free(ram->pieces);
+    free(ram->ranges);
     free(ram);
 }
 
@@ -287,7 +287,7 @@ void stasis_ram_get_metrics(const struct stasis_ram *ram, struct stasis_ram_metr
         .populated_bytes = atomic_load(&ram->populated),
         .verified_bytes = atomic_load(&ram->verified),
         .faults = atomic_load(&ram->faults),
-        .pieces = ram->piece_count,
+        .ranges = ram->range_count,
         .complete = ram->complete,
         .complete_ns = ram->complete_ns,
         .failed = ram->failed,
@@ -316,7 +316,8 @@ static bool is_cut(const struct stasis_ram *ram, uint64_t i, uint64_t file_len)
     return chunk.stored_len && chunk.offset + chunk.stored_len > file_len;
 }
 
-bool stasis_ram_explain(const struct stasis_ram *ram, const void *address, struct stasis_error *err)
+bool stasis_ram_describe_failure(const struct stasis_ram *ram, const void *address,
+                                 struct stasis_error *err)
 {
     int64_t i = chunk_at(ram, address);
     struct stat st = {0};

@@ -5,7 +5,7 @@
  * priority than others: most of what it does takes a lock of the address space, and whoever has the
  * processor instead of it would make the guest, and a freeze, wait for that lock.
  */
-#include "ram.h"
+#include "ram_internal.h"
 
 #include <errno.h>
 
@@ -70,7 +70,7 @@ static int fill_block(struct stasis_ram *ram, uint64_t first, uint64_t end, uint
     return copy(ram, first, end, scratch, err);
 }
 
-/* Sleeps as long as the last piece of work took. */
+/* Sleeps as long as the last range of work took. */
 static void rest(uint64_t since_us)
 {
     uint64_t took = stasis_ram_io_now_us() - since_us;
@@ -145,10 +145,10 @@ static int fill_blocks(void *ctx, uint64_t block, uint64_t block_end, struct sta
 int stasis_ram_unwatch(struct stasis_ram *ram, struct stasis_error *err)
 {
     stasis_ram_stop_handler(ram);
-    for (size_t p = 0; p < ram->piece_count; p++) {
-        const struct stasis_ram_piece *piece = &ram->pieces[p];
-        uint8_t *host = stasis_ram_chunk_host(ram, piece->first);
-        uint64_t len = stasis_ram_chunks_len(ram, piece->first, piece->end);
+    for (size_t p = 0; p < ram->range_count; p++) {
+        const struct stasis_ram_range *range = &ram->ranges[p];
+        uint8_t *host = stasis_ram_chunk_host(ram, range->first);
+        uint64_t len = stasis_ram_chunks_len(ram, range->first, range->end);
 
         if (stasis_uffd_unwatch(&ram->uffd, host, len))
             return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "%s: leaving guest RAM alone",
@@ -192,7 +192,7 @@ static void collapse(struct stasis_ram *ram)
 struct stasis_pool_job stasis_ram_fill_job(struct stasis_ram *ram)
 {
     return (struct stasis_pool_job){.count = block_count(&ram->snap->index),
-                                    .grain = 4,
+                                    .batch = 4,
                                     .threads = ram->opts.threads,
                                     .work = fill_blocks,
                                     .ctx = ram};

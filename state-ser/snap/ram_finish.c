@@ -6,7 +6,7 @@
  * Held means gone: a thread that sleeps with a lock of the address space, because others have the
  * processor, would keep everybody waiting who maps, starts a thread or touches memory.
  */
-#include "ram.h"
+#include "ram_internal.h"
 
 #include <stdlib.h>
 
@@ -70,7 +70,7 @@ static int run(struct rest *rest, unsigned threads, struct stasis_error *err)
 {
     struct stasis_pool_job job = {
         .count = rest->job.count,
-        .grain = rest->job.grain,
+        .batch = rest->job.batch,
         .threads = threads,
         .work = work,
         .progress = rest->progress ? report : NULL,

@@ -93,7 +93,7 @@ int stasis_uffd_wait(const struct stasis_uffd *uffd, int stop_fd, uint64_t *ret_
 int stasis_uffd_copy(const struct stasis_uffd *uffd, uint8_t *host, const uint8_t *from,
                      size_t len);
 
-/* Moves the pages themselves, huge ones in one piece; returns how many bytes before it met
+/* Moves the pages themselves, huge ones in one range; returns how many bytes before it met
  * something it could not do. */
 size_t stasis_uffd_move(const struct stasis_uffd *uffd, uint8_t *host, uint8_t *from, size_t len);
 

@@ -10,7 +10,7 @@
  * orderly end; a bad one poisons its pages, or, where the kernel cannot, keeps who touched it
  * waiting. Nobody ever sees zeros in place of a chunk.
  */
-#include "ram.h"
+#include "ram_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -33,21 +33,21 @@ static bool plan_region(struct stasis_ram *ram, const struct stasis_snap_region 
                         uint64_t near)
 {
     uint64_t stop = region->first_chunk + stasis_region_chunks(region);
-    struct stasis_ram_piece *piece = NULL;
+    struct stasis_ram_range *range = NULL;
 
     for (uint64_t first = region->first_chunk; first < stop; first += STASIS_BLOCK_CHUNKS) {
         uint64_t end = stop - first < STASIS_BLOCK_CHUNKS ? stop : first + STASIS_BLOCK_CHUNKS;
 
         if (!stasis_ram_is_stored(ram, first, end))
             continue;
-        if (piece && first - piece->end <= near * STASIS_BLOCK_CHUNKS) {
-            piece->end = end;
+        if (range && first - range->end <= near * STASIS_BLOCK_CHUNKS) {
+            range->end = end;
             continue;
         }
-        if (ram->piece_count == STASIS_RAM_PIECES_MAX)
+        if (ram->range_count == STASIS_RAM_RANGES_MAX)
             return false;
-        piece = &ram->pieces[ram->piece_count++];
-        *piece = (struct stasis_ram_piece){first, end};
+        range = &ram->ranges[ram->range_count++];
+        *range = (struct stasis_ram_range){first, end};
     }
     return true;
 }
@@ -60,13 +60,13 @@ static int plan(struct stasis_ram *ram, struct stasis_error *err)
     uint64_t near = 0;
     bool fits;
 
-    ram->pieces = calloc(STASIS_RAM_PIECES_MAX, sizeof(*ram->pieces));
-    if (!ram->pieces)
+    ram->ranges = calloc(STASIS_RAM_RANGES_MAX, sizeof(*ram->ranges));
+    if (!ram->ranges)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan the loading of RAM");
     if (stasis_ram_done_init(ram, err))
         return STASIS_ERR_NOMEM;
     do {
-        ram->piece_count = 0;
+        ram->range_count = 0;
         fits = true;
         for (uint32_t r = 0; fits && r < index->region_count; r++)
             fits = plan_region(ram, &index->regions[r], near);
@@ -77,10 +77,10 @@ static int plan(struct stasis_ram *ram, struct stasis_error *err)
 
 static int watch(struct stasis_ram *ram, struct stasis_error *err)
 {
-    for (size_t p = 0; p < ram->piece_count; p++) {
-        const struct stasis_ram_piece *piece = &ram->pieces[p];
-        uint8_t *host = stasis_ram_chunk_host(ram, piece->first);
-        uint64_t len = stasis_ram_chunks_len(ram, piece->first, piece->end);
+    for (size_t p = 0; p < ram->range_count; p++) {
+        const struct stasis_ram_range *range = &ram->ranges[p];
+        uint8_t *host = stasis_ram_chunk_host(ram, range->first);
+        uint64_t len = stasis_ram_chunks_len(ram, range->first, range->end);
 
         if (stasis_uffd_watch(&ram->uffd, host, len))
             return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "watching guest RAM");
@@ -202,7 +202,7 @@ int stasis_ram_lazy(struct stasis_ram *ram, struct stasis_error *err)
     rc = plan(ram, err);
     if (!rc)
         rc = watch(ram, err);
-    if (!rc && ram->piece_count == 0) {
+    if (!rc && ram->range_count == 0) {
         stasis_uffd_close(&ram->uffd);
         stasis_ram_complete(ram);
         return 0;
@@ -225,13 +225,13 @@ void stasis_ram_stop_handler(struct stasis_ram *ram)
 
 /* Forbidden first: who is woken meets a fault, where missing pages would be zeros. The threads of
  * the engine are left alone: one may hang in a read for ever, and who ends them is free(). */
-void stasis_ram_abandon(struct stasis_ram *ram)
+void stasis_ram_cancel_waiters(struct stasis_ram *ram)
 {
     pthread_mutex_lock(&ram->uffd_lock);
-    for (size_t p = 0; ram->uffd.fd >= 0 && p < ram->piece_count; p++) {
-        const struct stasis_ram_piece *piece = &ram->pieces[p];
-        uint8_t *host = stasis_ram_chunk_host(ram, piece->first);
-        uint64_t len = stasis_ram_chunks_len(ram, piece->first, piece->end);
+    for (size_t p = 0; ram->uffd.fd >= 0 && p < ram->range_count; p++) {
+        const struct stasis_ram_range *range = &ram->ranges[p];
+        uint8_t *host = stasis_ram_chunk_host(ram, range->first);
+        uint64_t len = stasis_ram_chunks_len(ram, range->first, range->end);
 
         stasis_ram_io_forbid(host, len);
         stasis_uffd_wake(&ram->uffd, host, len);
@@ -249,7 +249,7 @@ void stasis_ram_close_uffd(struct stasis_ram *ram)
 void stasis_ram_lazy_fini(struct stasis_ram *ram)
 {
     stasis_ram_stop_handler(ram);
-    stasis_ram_abandon(ram);
+    stasis_ram_cancel_waiters(ram);
     stasis_ram_close_uffd(ram);
     stasis_io_close(ram->stop_fd);
 }

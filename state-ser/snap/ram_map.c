@@ -4,7 +4,7 @@
  * at once however much RAM it has, and clones share the page cache. Zero ranges stay anonymous: a
  * hole of a mapped file would be paid twice, and never be a huge page.
  */
-#include "ram.h"
+#include "ram_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,10 +23,10 @@ static uint64_t step_of(const struct stasis_snap_chunk *chunk)
     return chunk->offset - chunk->gpa;
 }
 
-/* End of the piece that begins with raw chunk i: raw chunks in step, no far gap between them. What
+/* End of the range that begins with raw chunk i: raw chunks in step, no far gap between them. What
  * lies in the file between two chunks that follow each other belongs to nobody and is zero, as the
  * chunks between them are; verify_gap() makes sure. */
-static uint64_t piece_end(const struct stasis_index *index, uint64_t i)
+static uint64_t range_end(const struct stasis_index *index, uint64_t i)
 {
     uint64_t stop = stasis_index_region_end(index, i);
     struct stasis_snap_chunk first = stasis_index_get(index, i);
@@ -49,31 +49,31 @@ static enum stasis_chunk_kind kind_of(const struct stasis_index *index, uint64_t
     return stasis_index_get(index, i).kind;
 }
 
-/* 1: more pieces than there may be, or chunks that are not stored as they are in RAM. */
+/* 1: more ranges than there may be, or chunks that are not stored as they are in RAM. */
 static int plan(struct stasis_ram *ram, struct stasis_error *err)
 {
     const struct stasis_index *index = &ram->snap->index;
     /* Not calloc(), which may touch all of it: there are few most of the time. */
-    struct stasis_ram_piece *pieces = malloc(STASIS_RAM_PIECES_MAX * sizeof(*pieces));
+    struct stasis_ram_range *ranges = malloc(STASIS_RAM_RANGES_MAX * sizeof(*ranges));
     size_t count = 0;
     uint64_t i = 0;
 
-    if (!pieces)
+    if (!ranges)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan mappings");
     for (;;) {
         i = stasis_index_zero_end(index, i, index->chunk_count);
-        if (i == index->chunk_count || count == STASIS_RAM_PIECES_MAX ||
+        if (i == index->chunk_count || count == STASIS_RAM_RANGES_MAX ||
             kind_of(index, i) != STASIS_CHUNK_RAW)
             break;
-        pieces[count] = (struct stasis_ram_piece){i, piece_end(index, i)};
-        i = pieces[count++].end;
+        ranges[count] = (struct stasis_ram_range){i, range_end(index, i)};
+        i = ranges[count++].end;
     }
     if (i < index->chunk_count) {
-        free(pieces);
+        free(ranges);
         return 1;
     }
-    ram->pieces = pieces;
-    ram->piece_count = count;
+    ram->ranges = ranges;
+    ram->range_count = count;
     return 0;
 }
 
@@ -81,10 +81,10 @@ static int plan(struct stasis_ram *ram, struct stasis_error *err)
  */
 
 /* Chunk i is zero, and the file stands in for it. */
-static int verify_gap(const struct stasis_ram *ram, const struct stasis_ram_piece *piece,
+static int verify_gap(const struct stasis_ram *ram, const struct stasis_ram_range *range,
                       uint64_t i, uint8_t *buf, struct stasis_error *err)
 {
-    struct stasis_snap_chunk first = stasis_index_get(&ram->snap->index, piece->first);
+    struct stasis_snap_chunk first = stasis_index_get(&ram->snap->index, range->first);
     struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
     uint64_t offset = chunk.gpa + step_of(&first);
     ssize_t n = stasis_io_pread(ram->snap->fd, buf, chunk.size, offset);
@@ -102,14 +102,14 @@ static int verify_gap(const struct stasis_ram *ram, const struct stasis_ram_piec
 
 static int verify_chunk(struct stasis_ram *ram, uint64_t i, uint8_t *buf, struct stasis_error *err)
 {
-    const struct stasis_ram_piece *piece = stasis_ram_piece_of(ram, i);
+    const struct stasis_ram_range *range = stasis_ram_range_of(ram, i);
     struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
     int rc = 0;
 
-    if (!piece || atomic_load(&ram->done[i]))
+    if (!range || atomic_load(&ram->done[i]))
         return 0;
     if (chunk.kind == STASIS_CHUNK_ZERO)
-        rc = verify_gap(ram, piece, i, buf, err);
+        rc = verify_gap(ram, range, i, buf, err);
     else
         rc = stasis_snap_read_chunks(ram->snap, i, i + 1, buf, err);
     if (!rc && stasis_ram_set_done(ram, i, STASIS_RAM_DONE) && chunk.kind != STASIS_CHUNK_ZERO)
@@ -134,7 +134,7 @@ static int verify_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_
 struct stasis_pool_job stasis_ram_map_job(struct stasis_ram *ram)
 {
     return (struct stasis_pool_job){.count = ram->snap->index.chunk_count,
-                                    .grain = STASIS_GRAIN,
+                                    .batch = STASIS_BATCH_CHUNKS,
                                     .threads = ram->opts.threads,
                                     .work = verify_chunks,
                                     .ctx = ram};
@@ -160,20 +160,20 @@ static void *verify(void *arg)
 
 /* ---- mapping ---- */
 
-static int map_piece(struct stasis_ram *ram, const struct stasis_ram_piece *piece)
+static int map_range(struct stasis_ram *ram, const struct stasis_ram_range *range)
 {
-    struct stasis_snap_chunk first = stasis_index_get(&ram->snap->index, piece->first);
+    struct stasis_snap_chunk first = stasis_index_get(&ram->snap->index, range->first);
 
-    return stasis_ram_io_map(stasis_ram_chunk_host(ram, piece->first),
-                             stasis_ram_chunks_len(ram, piece->first, piece->end), ram->snap->fd,
+    return stasis_ram_io_map(stasis_ram_chunk_host(ram, range->first),
+                             stasis_ram_chunks_len(ram, range->first, range->end), ram->snap->fd,
                              first.offset);
 }
 
 /* 1: the file system cannot map files. A failure further on is final: some is mapped already. */
-static int map_pieces(struct stasis_ram *ram, struct stasis_error *err)
+static int map_ranges(struct stasis_ram *ram, struct stasis_error *err)
 {
-    for (size_t p = 0; p < ram->piece_count; p++) {
-        if (!map_piece(ram, &ram->pieces[p]))
+    for (size_t p = 0; p < ram->range_count; p++) {
+        if (!map_range(ram, &ram->ranges[p]))
             continue;
         if (p == 0 && (errno == ENODEV || errno == EACCES || errno == EPERM))
             return 1;
@@ -184,9 +184,9 @@ static int map_pieces(struct stasis_ram *ram, struct stasis_error *err)
 
 static int give_way(struct stasis_ram *ram, const char *why)
 {
-    free(ram->pieces);
-    ram->pieces = NULL;
-    ram->piece_count = 0;
+    free(ram->ranges);
+    ram->ranges = NULL;
+    ram->range_count = 0;
     snprintf(ram->reason, sizeof(ram->reason), "%s; memory=lazy instead of map", why);
     return 1;
 }
@@ -196,7 +196,7 @@ int stasis_ram_map(struct stasis_ram *ram, struct stasis_error *err)
     int rc = plan(ram, err);
 
     if (rc > 0)
-        return give_way(ram, "the stored memory is compressed, or in more than 4096 pieces");
+        return give_way(ram, "the stored memory is compressed, or in more than 4096 ranges");
     if (rc)
         return rc;
     /* EWOULDBLOCK: somebody writes to it. A file system without locks has none to give. */
@@ -205,12 +205,12 @@ int stasis_ram_map(struct stasis_ram *ram, struct stasis_error *err)
                            "%s: another program has locked it to write into it; wait for it, or "
                            "thaw a copy",
                            ram->snap->name);
-    rc = map_pieces(ram, err);
+    rc = map_ranges(ram, err);
     if (rc > 0)
         return give_way(ram, "the file system cannot map files");
     if (!rc)
         rc = stasis_ram_done_init(ram, err);
-    if (!rc && ram->piece_count == 0)
+    if (!rc && ram->range_count == 0)
         stasis_ram_complete(ram);
     else if (!rc)
         rc = stasis_ram_start_background(ram, verify, err);

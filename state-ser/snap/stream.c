@@ -16,13 +16,13 @@
 int stasis_snap_save_stream(struct stasis_snap *snap, int fd, const struct stasis_save_opts *opts,
                             struct stasis_save_stats *ret_stats, struct stasis_error *err)
 {
-    struct stasis_snap_sink sink = {.fd = fd, .streamed = true};
+    struct stasis_snap_target target = {.fd = fd, .streamed = true};
     struct stasis_save_opts chosen;
     struct stasis_snap_written written;
     int rc = stasis_save_opts_get(opts, &chosen, err);
 
     if (!rc)
-        rc = stasis_snap_write(snap, &sink, &chosen, &written, err);
+        rc = stasis_snap_write(snap, &target, &chosen, &written, err);
     if (rc)
         return stasis_wrap(err, rc, "saving to a stream");
     stasis_snap_saved(snap, &written, ret_stats);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "pool.h"
-#include "writer.h"
+#include "write.h"
 
 int stasis_writer_check(const struct stasis_writer *w, struct stasis_error *err)
 {
@@ -62,7 +62,7 @@ static int list_ranges(const struct stasis_index *index, struct ranges *ranges,
     uint64_t count = index->chunk_count;
 
     for (uint64_t i = stasis_index_zero_end(index, 0, count); i < count;
-         i = stasis_index_zero_end(index, i + STASIS_GRAIN, count))
+         i = stasis_index_zero_end(index, i + STASIS_BATCH_CHUNKS, count))
         if (!add_range(ranges, i))
             return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to list the RAM to be saved");
     return 0;
@@ -82,8 +82,8 @@ static int work_on(void *ctx, uint64_t number, uint64_t end, struct stasis_error
     const struct run *run = ctx;
     uint64_t first = run->ranges.first[number];
     uint64_t left = run->w->index.chunk_count - first;
-    const struct stasis_range range = {number, first,
-                                       first + (left < STASIS_GRAIN ? left : STASIS_GRAIN)};
+    const struct stasis_range range = {
+        number, first, first + (left < STASIS_BATCH_CHUNKS ? left : STASIS_BATCH_CHUNKS)};
 
     (void)end; /* one at a time */
     return run->work(run->w, &range, err);
@@ -115,7 +115,7 @@ int stasis_writer_run(struct stasis_writer *w, unsigned threads, unsigned share,
 
     if (!rc) {
         const struct stasis_pool_job job = {.count = run.ranges.count,
-                                            .grain = 1,
+                                            .batch = 1,
                                             .threads = threads,
                                             .work = work_on,
                                             .progress = w->opts.progress ? report : NULL,
@@ -134,14 +134,14 @@ static bool report_blocks(void *ctx, uint64_t done)
     return tell(ctx, 0, 0, 1);
 }
 
-int stasis_writer_run_blocks(struct stasis_writer *w, uint64_t grain,
+int stasis_writer_run_blocks(struct stasis_writer *w, uint64_t batch,
                              int (*work)(void *w, uint64_t first, uint64_t end,
                                          struct stasis_error *err),
                              struct stasis_error *err)
 {
     const struct stasis_pool_job job = {.count = (w->index.chunk_count + STASIS_INDEX_BLOCK - 1) /
                                                  STASIS_INDEX_BLOCK,
-                                        .grain = grain,
+                                        .batch = batch,
                                         .threads = w->opts.threads,
                                         .work = work,
                                         .progress = w->opts.progress ? report_blocks : NULL,

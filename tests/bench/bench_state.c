@@ -116,7 +116,7 @@ static void collect(struct kvm_guest *guest, unsigned rounds)
         watching = true;
         kvm_ok(stasis_freeze(&guest->machine, guest->generation, &snap, &err), &err);
         watching = false;
-        kvm_ok(stasis_records_pack(stasis_snap_records(snap), &bytes, &len, &err), &err);
+        kvm_ok(stasis_records_encode(stasis_snap_records(snap), &bytes, &len, &err), &err);
         ns[i] = stasis_monotonic_ns() - start;
         end_round(i);
         free(bytes);
@@ -172,7 +172,7 @@ static void encode(struct packed *ret_packed)
         kvm_ok(
             stasis_records_add(set, samples[i].schema, samples[i].instance, samples[i].state, &err),
             &err);
-    kvm_ok(stasis_records_pack(set, &ret_packed->bytes, &ret_packed->len, &err), &err);
+    kvm_ok(stasis_records_encode(set, &ret_packed->bytes, &ret_packed->len, &err), &err);
     ret_packed->crc = libdeflate_crc32(0, ret_packed->bytes, ret_packed->len);
     stasis_records_free(set);
 }

@@ -61,7 +61,7 @@ def answer_crowd(rig):
 
 def answer_clones(rig):
     count = rig.sizes.clones
-    modes = ["map", "map,background=off"]
+    modes = ["map", "map,prefetch=off"]
     samples = rig.rounds(answer_contenders(rig, modes, count, False), SLOW_PAIRS)
     for mode in modes:
         rig.report(f"answer warm, {count} at once {mode}", samples[mode])

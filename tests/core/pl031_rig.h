@@ -48,13 +48,13 @@ static inline void on_arm(void *ctx, bool on, uint64_t deadline_ns)
     r->arms++;
 }
 
-static inline void on_note(void *ctx, enum stasis_pl031_note note)
+static inline void on_event(void *ctx, enum stasis_pl031_event event)
 {
-    assert_int_equal(note, STASIS_PL031_GUEST_ERROR);
+    assert_int_equal(event, STASIS_PL031_GUEST_ERROR);
     ((struct rig *)ctx)->errors++;
 }
 
-static const struct stasis_pl031_ops ops = {on_now, on_irq, on_arm, on_note};
+static const struct stasis_pl031_ops ops = {on_now, on_irq, on_arm, on_event};
 
 static inline void start(struct rig *r, uint64_t now)
 {

@@ -18,7 +18,7 @@ struct rig {
     bool line;
     unsigned rises;
     unsigned falls;
-    unsigned notes[STASIS_SERIAL_NOTE_COUNT];
+    unsigned events[STASIS_SERIAL_NOTE_COUNT];
     size_t sink_room; /* what the sink takes before it is full */
     size_t out_len;
     unsigned tx_calls;
@@ -49,12 +49,12 @@ static inline size_t rig_tx(void *ctx, const uint8_t *bytes, size_t len)
     return taken;
 }
 
-static inline void rig_note(void *ctx, enum stasis_serial_note note)
+static inline void rig_event(void *ctx, enum stasis_serial_event event)
 {
-    ((struct rig *)ctx)->notes[note]++;
+    ((struct rig *)ctx)->events[event]++;
 }
 
-static const struct stasis_serial_ops rig_ops = {rig_irq, rig_tx, rig_note};
+static const struct stasis_serial_ops rig_ops = {rig_irq, rig_tx, rig_event};
 
 static inline void rig_init(struct rig *rig)
 {

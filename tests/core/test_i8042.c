@@ -248,7 +248,7 @@ static void a_restored_controller_behaves_as_its_twin(void **state)
             stasis_i8042_init(&other.dev, &ops, &other);
             other.line = !other.line;
             assert_int_equal(stasis_i8042_restore(&other.dev, &saved, NULL), 0);
-            stasis_i8042_sync_irq(&other.dev);
+            stasis_i8042_apply_outputs(&other.dev);
             stasis_i8042_save(&other.dev, &again);
             assert_memory_equal(&saved, &again, sizeof(saved));
         }

@@ -67,7 +67,7 @@ static void accesses_outside_the_chip_are_guest_errors(void **state)
     assert_int_equal(rd(&rig, 8), 0xff);
     wr(&rig, 8, 5);
     wr(&rig, UINT64_MAX, 5);
-    assert_int_equal(rig.notes[STASIS_SERIAL_GUEST_ERROR], 3);
+    assert_int_equal(rig.events[STASIS_SERIAL_GUEST_ERROR], 3);
 }
 
 static void output_appears_in_order(void **state)
@@ -77,7 +77,7 @@ static void output_appears_in_order(void **state)
     wr(&rig, DATA, 'b');
     wr(&rig, DATA, 'c');
     assert_memory_equal(rig.out, "abc", 3);
-    assert_int_equal(rig.notes[STASIS_SERIAL_TX_SENT], 3);
+    assert_int_equal(rig.events[STASIS_SERIAL_TX_SENT], 3);
     assert_int_equal(rd(&rig, LSR), 0x60);
 }
 

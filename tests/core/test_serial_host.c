@@ -42,15 +42,15 @@ static void input_is_held_back_in_loopback(void **state)
     assert_int_equal(push(&rig, "a", 1), 0);
     assert_false(stasis_serial_rx_break(&rig.dev));
     rd(&rig, DATA);
-    assert_int_equal(rig.notes[STASIS_SERIAL_RX_READY], 1); /* that of the FCR write */
+    assert_int_equal(rig.events[STASIS_SERIAL_RX_READY], 1); /* that of the FCR write */
     wr(&rig, MCR, 0);
-    assert_int_equal(rig.notes[STASIS_SERIAL_RX_READY], 2);
+    assert_int_equal(rig.events[STASIS_SERIAL_RX_READY], 2);
     assert_int_equal(push(&rig, "a", 1), 1);
 }
 
 static void notes_tell_when_to_push_again(void **state)
 {
-    const unsigned *ready = &rig.notes[STASIS_SERIAL_RX_READY];
+    const unsigned *ready = &rig.events[STASIS_SERIAL_RX_READY];
 
     (void)state;
     rd(&rig, DATA); /* empty already */
@@ -65,7 +65,7 @@ static void notes_tell_when_to_push_again(void **state)
     push(&rig, "ab", 2);
     wr(&rig, FCR, 3);
     assert_int_equal(*ready, 4);
-    assert_int_equal(rig.notes[STASIS_SERIAL_RX_READ], 3);
+    assert_int_equal(rig.events[STASIS_SERIAL_RX_READ], 3);
 }
 
 static void a_busy_sink_makes_a_busy_transmitter(void **state)
@@ -78,7 +78,7 @@ static void a_busy_sink_makes_a_busy_transmitter(void **state)
     for (unsigned i = 0; i < 65; i++)
         wr(&rig, DATA, (uint8_t)i);
     assert_int_equal(rig.tx_calls, 1); /* not asked again before tx_drain */
-    assert_int_equal(rig.notes[STASIS_SERIAL_TX_LOST], 1);
+    assert_int_equal(rig.events[STASIS_SERIAL_TX_LOST], 1);
     assert_int_equal(rd(&rig, LSR), 0x00);
     assert_int_equal(rd(&rig, IIR), 0xc1);
     rig.sink_room = 10;
@@ -95,7 +95,7 @@ static void a_busy_sink_makes_a_busy_transmitter(void **state)
     assert_int_equal(rig.out_len, 65);
     for (unsigned i = 0; i < 65; i++)
         assert_int_equal(rig.out[i], i);
-    assert_int_equal(rig.notes[STASIS_SERIAL_TX_SENT], 65);
+    assert_int_equal(rig.events[STASIS_SERIAL_TX_SENT], 65);
 }
 
 static void without_fifos_one_byte_waits(void **state)
@@ -104,7 +104,7 @@ static void without_fifos_one_byte_waits(void **state)
     rig.sink_room = 0;
     wr(&rig, DATA, 'a');
     wr(&rig, DATA, 'b');
-    assert_int_equal(rig.notes[STASIS_SERIAL_TX_LOST], 1);
+    assert_int_equal(rig.events[STASIS_SERIAL_TX_LOST], 1);
     rig.sink_room = 9;
     stasis_serial_tx_drain(&rig.dev);
     assert_int_equal(rig.out_len, 1);
@@ -155,7 +155,7 @@ static void thaw_in_place(struct rig *to)
     assert_int_equal(stasis_serial_intr(&to->dev), line);
     assert_int_equal(to->rises + to->falls, rises + falls); /* the restore called no operation */
     to->line = !line;
-    stasis_serial_sync_irq(&to->dev);
+    stasis_serial_apply_outputs(&to->dev);
     assert_int_equal(to->line, line);
     to->rises = rises;
     to->falls = falls;
@@ -225,10 +225,10 @@ static void a_restored_device_behaves_as_its_twin(void **state)
         }
     }
     assert_true(rig.rises > 1000);
-    assert_true(rig.notes[STASIS_SERIAL_TX_LOST] > 0 && rig.notes[STASIS_SERIAL_TX_SENT] > 500);
+    assert_true(rig.events[STASIS_SERIAL_TX_LOST] > 0 && rig.events[STASIS_SERIAL_TX_SENT] > 500);
     assert_int_equal(rig.rises, twin.rises);
     assert_int_equal(rig.falls, twin.falls);
-    assert_memory_equal(rig.notes, twin.notes, sizeof(rig.notes));
+    assert_memory_equal(rig.events, twin.events, sizeof(rig.events));
     assert_int_equal(rig.out_len, twin.out_len);
     assert_memory_equal(rig.out, twin.out, rig.out_len);
 }
@@ -277,7 +277,7 @@ static void bytes_in_flight_survive(void **state)
     twin.out_len = 0;
     assert_int_equal(stasis_serial_restore(&twin.dev, &saved, NULL), 0);
     assert_int_equal(twin.out_len, 0);
-    stasis_serial_sync_irq(&twin.dev);
+    stasis_serial_apply_outputs(&twin.dev);
     assert_true(twin.line);
     stasis_serial_tx_drain(&twin.dev);
     assert_int_equal(twin.out_len, 4);

@@ -30,7 +30,7 @@ static void loopback_brings_output_to_input(void **state)
         assert_int_equal(rd(&rig, DATA), i);
     assert_int_equal(rd(&rig, LSR), 0x60);
     assert_int_equal(rig.out_len, 0);
-    assert_int_equal(rig.notes[STASIS_SERIAL_TX_SENT], 0);
+    assert_int_equal(rig.events[STASIS_SERIAL_TX_SENT], 0);
 }
 
 static void loopback_without_fifo_overwrites(void **state)

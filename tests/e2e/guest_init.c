@@ -237,7 +237,7 @@ static void burst(const struct guest *guest, const char *arguments)
     }
 }
 
-static void obey(struct guest *guest)
+static void run_command(struct guest *guest)
 {
     if (strncmp(guest->line, "ping ", 5) == 0) {
         say(guest, "pong %s nonce=%s\n", guest->line + 5, guest->nonce);
@@ -266,7 +266,7 @@ static void read_input(struct guest *guest)
         if (bytes[i] == '\n' || bytes[i] == '\r') {
             guest->line[guest->line_length] = '\0';
             guest->line_length = 0;
-            obey(guest);
+            run_command(guest);
         } else if (guest->line_length < sizeof(guest->line) - 1) {
             guest->line[guest->line_length++] = bytes[i];
         }

@@ -20,7 +20,7 @@ static const struct stasis_release future = {"4.0.0", 4, future_rows, 1};
 static const struct stasis_release seeded[TIMER_VERSIONS] = {
     {"1.0.0", 1, rows[0], 2}, {"2.0.0", 2, rows[1], 2}, {"3.0.0", 4, rows[2], 2}};
 
-static void count_loss(void *ctx, const char *what)
+static void count_drop(void *ctx, const char *what)
 {
     FUZZ_ASSERT(what[0]);
     ++*(unsigned *)ctx;
@@ -35,7 +35,7 @@ static void read_as(const struct stasis_records *set, int version)
     uint8_t *bytes;
     size_t len;
 
-    FUZZ_ASSERT(!stasis_records_pack(set, &bytes, &len, NULL));
+    FUZZ_ASSERT(!stasis_records_encode(set, &bytes, &len, NULL));
     FUZZ_ASSERT(!stasis_records_parse(bytes, len, &opts, &read, NULL));
     stasis_records_free(read);
     free(bytes);
@@ -44,15 +44,15 @@ static void read_as(const struct stasis_records *set, int version)
 static void convert(const struct stasis_records *set, const struct stasis_release *release,
                     int version)
 {
-    unsigned losses = 0;
+    unsigned drops = 0;
     const struct stasis_convert_opts opts = {
-        .size = sizeof(opts), .allow_loss = true, .lost = count_loss, .ctx = &losses};
+        .size = sizeof(opts), .allow_drop = true, .dropped = count_drop, .ctx = &drops};
     struct stasis_records *strict = NULL, *lossy = NULL;
     struct stasis_error err = {0};
     int rc = stasis_records_convert(set, release, NULL, &strict, &err);
     int rc_lossy = stasis_records_convert(set, release, &opts, &lossy, NULL);
 
-    const struct stasis_convert_opts silent = {.size = sizeof(silent), .allow_loss = true};
+    const struct stasis_convert_opts silent = {.size = sizeof(silent), .allow_drop = true};
     const struct stasis_convert_opts wrong = {.size = 1};
     struct stasis_records *quiet = NULL;
 
@@ -60,7 +60,7 @@ static void convert(const struct stasis_records *set, const struct stasis_releas
     FUZZ_ASSERT(stasis_records_convert(set, release, &silent, &quiet, NULL) == rc_lossy);
     stasis_records_free(quiet);
     FUZZ_ASSERT(!rc || (rc == STASIS_ERR_VERSION && err.msg[0]));
-    FUZZ_ASSERT(rc || (!rc_lossy && !losses));
+    FUZZ_ASSERT(rc || (!rc_lossy && !drops));
     if (!rc_lossy && version)
         read_as(lossy, version);
     stasis_records_free(strict);

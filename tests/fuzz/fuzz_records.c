@@ -39,7 +39,7 @@ static void parse(const uint8_t *bytes, size_t len, const struct stasis_parse_op
         FUZZ_ASSERT(!set && err.code && err.msg[0]);
         return;
     }
-    FUZZ_ASSERT(!stasis_records_pack(set, &packed, &packed_len, NULL));
+    FUZZ_ASSERT(!stasis_records_encode(set, &packed, &packed_len, NULL));
     FUZZ_ASSERT(packed_len == len && !memcmp(packed, bytes, len));
     for (size_t i = 0; i < stasis_records_count(set); i++) {
         struct stasis_record record = stasis_records_at(set, i);

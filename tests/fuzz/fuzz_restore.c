@@ -183,7 +183,7 @@ static bool thaw(struct stasis_snap *snap, unsigned options)
         .clock = options & OPTION_ADVANCE ? STASIS_CLOCK_ADVANCE : STASIS_CLOCK_CONTINUE,
         .allow_tsc = options & OPTION_ALLOW_TSC,
         .memory = options & OPTION_MAP ? STASIS_RAM_MAP : STASIS_RAM_COPY,
-        .no_background = true,
+        .no_prefetch = true,
     };
     struct stasis_thaw_result result;
     struct stasis_error err = {0};

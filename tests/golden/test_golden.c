@@ -24,8 +24,8 @@ static void assert_same(const struct stasis_records *a, const struct stasis_reco
     uint8_t *x, *y;
     size_t x_len, y_len;
 
-    assert_int_equal(stasis_records_pack(a, &x, &x_len, NULL), 0);
-    assert_int_equal(stasis_records_pack(b, &y, &y_len, NULL), 0);
+    assert_int_equal(stasis_records_encode(a, &x, &x_len, NULL), 0);
+    assert_int_equal(stasis_records_encode(b, &y, &y_len, NULL), 0);
     assert_int_equal(x_len, y_len);
     assert_memory_equal(x, y, x_len);
     free(x);

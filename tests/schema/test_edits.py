@@ -77,10 +77,10 @@ def add(state, text, held_by=None, since=0):
     return edit
 
 
-def step(name):
-    """Gives the record, bumped before, a step to its version."""
+def migration(name):
+    """Gives the record, bumped before, a migration to its version."""
     def edit(tree):
-        tree.sub(SCHEMAS, r"^(#define STASIS_SCHEMA\()", "static const struct stasis_step seeded[] "
+        tree.sub(SCHEMAS, r"^(#define STASIS_SCHEMA\()", "static const struct stasis_migration seeded[] "
                  rf"= {{{{.to = {tree.version(name)}}}, {{0}}}};\n\1")
         tree.sub(ALL, rf"^(STASIS_RECORD\({name}, .*), NULL, ", r"\1, seeded, ")
     return edit
@@ -90,7 +90,7 @@ def retire(state, name, until=0):
     """The record, bumped before, loses a field; `until` counts from its version."""
     def edit(tree):
         tree.sub(f"{LISTS}{state}.def", rf"(, {name}), 1,",
-                 rf"\1, STASIS_GONE(1, {tree.version(state) + until}),")
+                 rf"\1, STASIS_REMOVED(1, {tree.version(state) + until}),")
     return edit
 
 
@@ -152,8 +152,8 @@ def include_of(tree):
 
 # ---- the edits ----
 
-SEEN = "changed without a version step"  # what the compiler says where the lock sees it
-SAME = "compatible, without a version step"
+SEEN = "changed without a version migration"  # what the compiler says where the lock sees it
+SAME = "compatible, without a version migration"
 MIGRATION, BREAKING = "needs-migration", "breaking"
 
 # What was done, how, what the compiler says (None: it cannot see it), what the check says.
@@ -187,19 +187,19 @@ WRONG = [
     ("field renamed", [row("serial", r"\bscr\b", "scratch")],
      None, rf"scr \(id 7\) is named scratch: {SAME}"),
     ("default changed", [row("serial", r"msr, 1, 0xb0", "msr, 1, 0x30")],
-     SEEN, rf'msr defaulted to "0xb0", now to "0x30": {MIGRATION}, without .*and register a step'),
+     SEEN, rf'msr defaulted to "0xb0", now to "0x30": {MIGRATION}, without .*and register a migration'),
     ("string default replaced", [row("board", r'"host"', '"best"')],
      None, rf'cpu_model defaulted to "host", now to "best": {MIGRATION}'),
     ("string default longer", [row("board", r'"host"', '"hosts"')],
      SEEN, rf"cpu_model defaulted .*: {MIGRATION}"),
     ("mask grown", [row("i8042", r"0x05, 0x7f", "0x05, 0xff")],
-     SEEN, rf"command_byte had mask 0x7f, has 0xff: {SAME}.*STASIS_WAS"),
+     SEEN, rf"command_byte had mask 0x7f, has 0xff: {SAME}.*STASIS_OLD_BOUND"),
     ("mask narrowed", [row("serial", r"mcr, 1, 0, 0x1f", "mcr, 1, 0, 0x0f")],
      SEEN, rf"mcr had mask 0x1f, has 0xf: {BREAKING}"),
     ("mask of an array narrowed", [row("x86_ioapic", r"24, 1, UINT64_MAX", "24, 1, UINT32_MAX")],
      SEEN, rf"redirtbl had mask .*: {BREAKING}"),
     ("buffer grown", [row("serial", r"rx_fifo, 64", "rx_fifo, 128")],
-     SEEN, rf"rx_fifo had maximum 0x40, has 0x80: {SAME}.*STASIS_WAS"),
+     SEEN, rf"rx_fifo had maximum 0x40, has 0x80: {SAME}.*STASIS_OLD_BOUND"),
     ("buffer shrunk", [row("serial", r"tx_fifo, 64", "tx_fifo, 32")],
      SEEN, rf"tx_fifo had maximum 0x40, has 0x20: {BREAKING}"),
     ("registers of a buffer resized", [row("x86_xsave", r"st, 128, 16", "st, 128, 8")],
@@ -254,32 +254,32 @@ WRONG = [
     ("id reused", [bump("pl031"), row("pl031", r"uint32_t, lr, 1,", "uint32_t, new_lr, 2,")],
      None, rf"lr \(id 3\) came with version 1, now with 2 and as new_lr: {BREAKING}"),
     ("mask grown without its past", [bump("i8042"), row("i8042", r"0x05, 0x7f", "0x05, 0xff")],
-     None, r"command_byte had mask 0x7f, has 0xff: compatible: add a row STASIS_WAS"),
+     None, r"command_byte had mask 0x7f, has 0xff: compatible: add a row STASIS_OLD_BOUND"),
     ("mask narrowed with its past", [
         bump("serial"), row("serial", r"mcr, 1, 0, 0x1f", "mcr, 1, 0, 0x0f"),
-        add("serial", "STASIS_WAS({before}, 4, mcr, 0x1f)")],
+        add("serial", "STASIS_OLD_BOUND({before}, 4, mcr, 0x1f)")],
      None, rf"mcr had mask 0x1f, has 0xf: {BREAKING}"),
     ("past that never was", [
         bump("serial"), row("serial", r"mcr, 1, 0, 0x1f", "mcr, 1, 0, 0x3f"),
-        add("serial", "STASIS_WAS({before}, 4, mcr, 0x0f)")],
-     None, rf"mcr had mask 0x1f, which STASIS_WAS calls 0xf: {BREAKING}"),
+        add("serial", "STASIS_OLD_BOUND({before}, 4, mcr, 0x0f)")],
+     None, rf"mcr had mask 0x1f, which STASIS_OLD_BOUND calls 0xf: {BREAKING}"),
     ("past of a version to come", [
         bump("serial"), row("serial", r"mcr, 1, 0, 0x1f", "mcr, 1, 0, 0x3f"),
-        add("serial", "STASIS_WAS({before}, 4, mcr, 0x1f)", since=1)],
-     None, r"serial: STASIS_WAS\(\d+, 4, \.\.\.\), but .* has version"),
-    ("field retired without a step", [bump("pl031"), retire("pl031", "lr")],
-     None, rf"lr is gone from version \d+: {MIGRATION}: register a step"),
-    ("default changed without a step", [
+        add("serial", "STASIS_OLD_BOUND({before}, 4, mcr, 0x1f)", since=1)],
+     None, r"serial: STASIS_OLD_BOUND\(\d+, 4, \.\.\.\), but .* has version"),
+    ("field retired without a migration", [bump("pl031"), retire("pl031", "lr")],
+     None, rf"lr is gone from version \d+: {MIGRATION}: register a migration"),
+    ("default changed without a migration", [
         bump("serial"), row("serial", r"msr, 1, 0xb0", "msr, 1, 0x30")],
-     None, rf"msr defaulted .*: {MIGRATION}: register a step"),
+     None, rf"msr defaulted .*: {MIGRATION}: register a migration"),
     ("record made optional in a new version", [
         bump("x86_clock"), record("x86_clock", "false", r"\1true")],
      None, rf"was mandatory, is optional: {BREAKING}"),
     ("state nested in two records", [bump("x86_xcrs"), add(
         "x86_xcrs", 'STASIS_STRUCT({id}, x86_dtable, x, {since}, "x")')],
      None, r"x86_dtable is in x86\.sregs and in x86\.xcrs"),
-    ("step to no version", [bump("pl031"), step("pl031"), bump("pl031", -1)],
-     None, r"stasis\.pl031: a step to version"),
+    ("migration to no version", [bump("pl031"), migration("pl031"), bump("pl031", -1)],
+     None, r"stasis\.pl031: a migration to version"),
 ]
 
 # The same done as it should be: what was done, how, and what the check says that it allows.
@@ -291,18 +291,18 @@ RIGHT = [
     ("field renamed", [bump("serial"), row("serial", r"\bscr\b", "scratch")],
      r"scr \(id 7\) is named scratch: compatible$"),
     ("mask grown", [bump("i8042"), row("i8042", r"0x05, 0x7f", "0x05, 0xff"),
-                    add("i8042", "STASIS_WAS({before}, 1, command_byte, 0x7f)")],
+                    add("i8042", "STASIS_OLD_BOUND({before}, 1, command_byte, 0x7f)")],
      r"command_byte had mask 0x7f, has 0xff: compatible$"),
     ("buffer grown", [bump("serial"), row("serial", r"rx_fifo, 64", "rx_fifo, 128"),
-                      add("serial", "STASIS_WAS({before}, 12, rx_fifo, 64)")],
+                      add("serial", "STASIS_OLD_BOUND({before}, 12, rx_fifo, 64)")],
      r"rx_fifo had maximum 0x40, has 0x80: compatible$"),
     ("list grown", [bump("x86_msrs"), row("x86_msrs", r"msrs, 512", "msrs, 1024"),
-                    add("x86_msrs", "STASIS_WAS({before}, 1, msrs, 512)")],
+                    add("x86_msrs", "STASIS_OLD_BOUND({before}, 1, msrs, 512)")],
      r"msrs had maximum .*: compatible$"),
-    ("field retired", [bump("pl031"), retire("pl031", "lr"), step("pl031")],
+    ("field retired", [bump("pl031"), retire("pl031", "lr"), migration("pl031")],
      rf"lr is gone from version \d+: {MIGRATION}$"),
     ("default changed", [
-        bump("serial"), row("serial", r"msr, 1, 0xb0", "msr, 1, 0x30"), step("serial")],
+        bump("serial"), row("serial", r"msr, 1, 0xb0", "msr, 1, 0x30"), migration("serial")],
      rf"msr defaulted .*: {MIGRATION}$"),
     ("named number added", [bump("x86_mp_state"),
                             enum(r"\Z", 'STASIS_ENUM(MP_STATE, X, 5, 2, "x")\n')],

@@ -28,7 +28,7 @@ static const struct stasis_schema stasis_bound_part_schema = {
     .type = "part",
     .version = 1,
     STASIS_BIND_FIELDS(struct stasis_bound_part_state, bound_part_fields),
-    .past = bound_part_past,
+    .history = bound_part_history,
     .doc = "a part",
 };
 
@@ -40,7 +40,7 @@ static const struct stasis_schema stasis_bound_part_schema = {
 static const struct stasis_field bound[] = {
     STASIS_BIND_INT(BOUND, small, 1, 1, 7, 0x7f, "one byte"),
     STASIS_BIND_INT(BOUND, offset, 2, 1, -5, -1, "signed"),
-    STASIS_BIND_INT(BOUND, gone, 3, STASIS_GONE(1, 2), 3, 0xffff, "went with version 2"),
+    STASIS_BIND_INT(BOUND, gone, 3, STASIS_REMOVED(1, 2), 3, 0xffff, "went with version 2"),
     STASIS_BIND_INTS(BOUND, table, 4, 1, 0x0fff, "masked array"),
     STASIS_BIND_BUF(BOUND, raw, raw_len, 5, 2, 4, "two registers"),
     STASIS_BIND_STR(BOUND, label, 6, 1, "none", "a string"),

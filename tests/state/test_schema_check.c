@@ -29,8 +29,8 @@ struct device {
 static struct stasis_field part_fields[1];
 static struct stasis_schema part_schema;
 static struct stasis_field fields[7];
-static struct stasis_past past[3];
-static struct stasis_step steps[3];
+static struct stasis_old_bound past[3];
+static struct stasis_migration migrations[3];
 static struct stasis_schema schema;
 static struct stasis_error err;
 
@@ -41,7 +41,7 @@ static const struct stasis_field good_fields[] = {
     STASIS_BIND_INT(struct device, level, 1, 1, 3, 0x7f, "level"),
     STASIS_BIND_INTS(struct device, words, 2, 2, 0xffff, "words"),
     STASIS_BIND_BUF(struct device, bytes, byte_count, 3, 1, 4, "bytes"),
-    STASIS_BIND_STR(struct device, label, 4, STASIS_GONE(1, 3), "none", "label"),
+    STASIS_BIND_STR(struct device, label, 4, STASIS_REMOVED(1, 3), "none", "label"),
     STASIS_BIND_STRUCT(struct device, part, 5, 1, part_schema, "part"),
     STASIS_BIND_LIST(struct device, parts, part_count, 6, 1, part_schema, "parts"),
     STASIS_BIND_INT(struct device, offset, 7, 3, -1, -1, "offset"),
@@ -54,11 +54,11 @@ static int setup(void **state)
     memcpy(fields, good_fields, sizeof(fields));
     memcpy(part_fields, good_part_fields, sizeof(part_fields));
     memset(past, 0, sizeof(past));
-    past[0] = (struct stasis_past){.before = 2, .id = 1, .bound = 0x0f};
-    past[1] = (struct stasis_past){.before = 3, .id = 1, .bound = 0x1f};
-    memset(steps, 0, sizeof(steps));
-    steps[0].to = 2;
-    steps[1].to = 3;
+    past[0] = (struct stasis_old_bound){.before = 2, .id = 1, .bound = 0x0f};
+    past[1] = (struct stasis_old_bound){.before = 3, .id = 1, .bound = 0x1f};
+    memset(migrations, 0, sizeof(migrations));
+    migrations[0].to = 2;
+    migrations[1].to = 3;
     part_schema = (struct stasis_schema){.type = "part",
                                          .version = 1,
                                          STASIS_BIND_FIELDS(struct part, part_fields),
@@ -66,8 +66,8 @@ static int setup(void **state)
     schema = (struct stasis_schema){.type = "test.device",
                                     .version = 3,
                                     STASIS_BIND_FIELDS(struct device, fields),
-                                    .past = past,
-                                    .steps = steps,
+                                    .history = past,
+                                    .migrations = migrations,
                                     .doc = "a device"};
     return 0;
 }
@@ -87,8 +87,8 @@ static void good_tables_pass(void **state)
 
     (void)state;
     assert_int_equal(stasis_schema_check(&schema, &err), 0);
-    schema.past = NULL;
-    schema.steps = NULL;
+    schema.history = NULL;
+    schema.migrations = NULL;
     assert_int_equal(stasis_schema_check(&schema, &err), 0);
     for (size_t i = 0; i < count; i++) {
         if (stasis_schema_check(all[i], &err))
@@ -113,10 +113,10 @@ static void the_schema_itself(void **state)
     assert_refused("no fields");
     schema.field_count = STASIS_SCHEMA_FIELDS_MAX + 1;
     assert_refused("more than 1024");
-    steps[1].to = 2;
-    assert_refused("steps do not rise");
-    steps[1].to = 4;
-    assert_refused("steps do not rise");
+    migrations[1].to = 2;
+    assert_refused("migrations do not rise");
+    migrations[1].to = 4;
+    assert_refused("migrations do not rise");
     past[1].id = 8;
     assert_refused("no such version or field");
     past[1].before = 4;

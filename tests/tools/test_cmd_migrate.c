@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "state-ser/snap/chunk.h"
-#include "state-ser/snap/codec.h"
+#include "state-ser/snap/compress.h"
 #include "state-ser/snap/le.h"
 
 static struct run run;
@@ -49,8 +49,8 @@ static void assert_same_guest(const char *a, const char *b)
 
     open_file(a, &x);
     open_file(b, &y);
-    assert_int_equal(stasis_records_pack(stasis_snap_records(x), &x_bytes, &x_len, NULL), 0);
-    assert_int_equal(stasis_records_pack(stasis_snap_records(y), &y_bytes, &y_len, NULL), 0);
+    assert_int_equal(stasis_records_encode(stasis_snap_records(x), &x_bytes, &x_len, NULL), 0);
+    assert_int_equal(stasis_records_encode(stasis_snap_records(y), &y_bytes, &y_len, NULL), 0);
     assert_int_equal(x_len, y_len);
     assert_memory_equal(x_bytes, y_bytes, x_len);
     assert_int_equal(stasis_snap_chunk_count(x), stasis_snap_chunk_count(y));
@@ -123,7 +123,7 @@ static void what_the_release_lacks(void **state)
     migrate("n.snap", "o.snap");
     assert_ended(&run, 4, lost);
     assert_int_equal(access(in_folder("o.snap"), F_OK), -1);
-    run_inspect(&run, NULL, "migrate", "--allow-loss", "--to", "0.1.0", in_folder("n.snap"),
+    run_inspect(&run, NULL, "migrate", "--allow-drop", "--to", "0.1.0", in_folder("n.snap"),
                 in_folder("o.snap"), NULL);
     assert_ended(&run, 0, NULL);
     assert_has(run.out, lost);
@@ -204,12 +204,12 @@ static void packed_zeros(struct image *image)
     uint8_t *entry = stored_entry(image, STASIS_CHUNK_ZLIB);
     uint8_t *stored = image->bytes + stasis_le64_get(entry + 8);
     uint32_t room = stasis_le32_get(entry + 16);
-    struct stasis_codec *codec = stasis_codec_new(1);
+    struct stasis_compressor *codec = stasis_compressor_new(1);
     const uint8_t *index =
         image->bytes + section_offset(image_section(image, STASIS_SECTION_INDEX));
     uint64_t size = stasis_le64_get(index + 16); /* of the region whose first chunk it is */
     size_t len =
-        stasis_codec_pack(codec, zeros, size < sizeof(zeros) ? size : sizeof(zeros), stored, room);
+        stasis_compress(codec, zeros, size < sizeof(zeros) ? size : sizeof(zeros), stored, room);
     uint8_t *header = image->bytes;
 
     assert_true(len > 0);
@@ -218,7 +218,7 @@ static void packed_zeros(struct image *image)
     stasis_le32_put(entry + 16, (uint32_t)len);
     stasis_le64_put(header + STASIS_HDR_STORED_BYTES,
                     stasis_le64_get(header + STASIS_HDR_STORED_BYTES) - (room - len));
-    stasis_codec_free(codec);
+    stasis_compressor_free(codec);
 }
 
 static void padding_not_zero(struct image *image)
@@ -272,7 +272,7 @@ static void what_no_release_knows(void **state)
 
     (void)state;
     migrated(unknown_section, 0, 4, "the optional section of type 77 (32 bytes) is unknown");
-    run_inspect(&run, NULL, "migrate", "--allow-loss", "--to", "0.1.0", in_folder("c.snap"),
+    run_inspect(&run, NULL, "migrate", "--allow-drop", "--to", "0.1.0", in_folder("c.snap"),
                 in_folder("d.snap"), NULL);
     assert_ended(&run, 0, NULL);
     assert_has(run.out, "left out: the optional section of type 77 (32 bytes)");
@@ -280,7 +280,7 @@ static void what_no_release_knows(void **state)
     image.bytes[image.len - 1] ^= 1; /* in that section */
     write_file(in_folder("c.snap"), image.bytes, image.len);
     image_fini(&image);
-    run_inspect(&run, NULL, "migrate", "--allow-loss", "--to", "0.1.0", in_folder("c.snap"),
+    run_inspect(&run, NULL, "migrate", "--allow-drop", "--to", "0.1.0", in_folder("c.snap"),
                 in_folder("d.snap"), NULL);
     assert_ended(&run, 3, "the section of type 77 is damaged (CRC)");
     /* Of what cannot be written nothing is read. */

@@ -35,8 +35,8 @@ static void info(void **state)
     (void)state;
     run_inspect(&run, NULL, "info", in_folder("f.snap"), NULL);
     assert_ended(&run, 0, NULL);
-    assert_has(run.out, " records, 2 beyond this release\n");
-    assert_has(run.out, "beyond this release: future.fan fan0, version 1, by its schema in the "
+    assert_has(run.out, " records, 2 unknown to this release\n");
+    assert_has(run.out, "unknown to this release: future.fan fan0, version 1, by its schema in the "
                         "file\n"
                         "  maker                    \"Zephyr\"\n"
                         "  blades[0].angle          0x111\n"
@@ -48,9 +48,10 @@ static void info(void **state)
                         "  speeds[0]                0x0\n"
                         "  speeds[1]                0x0\n"
                         "  speeds[2]                0x4b0\n");
-    assert_has(run.out, "beyond this release: x86.tsc cpu0, version 2, by its schema in the file\n"
-                        "  khz                      0x2dc6c0\n"
-                        "  drift                    -5\n");
+    assert_has(run.out,
+               "unknown to this release: x86.tsc cpu0, version 2, by its schema in the file\n"
+               "  khz                      0x2dc6c0\n"
+               "  drift                    -5\n");
     assert_has(run.out, "vCPU cpu0, 64-bit"); /* and what is known is shown as ever */
 }
 
@@ -72,10 +73,11 @@ static void verify(void **state)
     run_inspect(&run, NULL, "verify", in_folder("f.snap"), NULL);
     assert_ended(&run, 4, REFUSED); /* but first */
     assert_has(run.out, "/f.snap: whole; ");
-    assert_has(run.out, "\nbeyond this release, checked for its form only: future.fan fan0, "
+    assert_has(run.out, "\nunknown to this release, checked for its form only: future.fan fan0, "
                         "version 1 (as its schema in the file says)\n");
-    assert_has(run.out, "\nbeyond this release, checked for its form only: x86.tsc cpu0, version "
-                        "2 (as its schema in the file says)\n");
+    assert_has(run.out,
+               "\nunknown to this release, checked for its form only: x86.tsc cpu0, version "
+               "2 (as its schema in the file says)\n");
 }
 
 static void ram(void **state)

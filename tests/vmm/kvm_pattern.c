@@ -244,7 +244,7 @@ static void load_devices(struct kvm_guest *guest)
             state.i8042.command_byte = 0x61;
         kvm_ok(stasis_state_check(device->type->schema, &state, &err), &err);
         kvm_ok(device->type->restore(device->instance, &state, &err), &err);
-        device->type->sync(device->instance);
+        device->type->post_restore(device->instance);
     }
 }
 

@@ -51,7 +51,7 @@ struct stasis_thaw_options stasis_config_thaw(const struct stasis_config *config
                                                                       : STASIS_CLOCK_CONTINUE,
         .allow_tsc = config->allow_tsc,
         .memory = config->restore_memory,
-        .no_background = config->restore_background == STASIS_CONFIG_BACKGROUND_OFF,
+        .no_prefetch = config->restore_prefetch == STASIS_CONFIG_PREFETCH_OFF,
     };
 }
 

@@ -16,9 +16,9 @@
 
 enum stasis_config_cpu { STASIS_CONFIG_CPU_HOST = 0, STASIS_CONFIG_CPU_BASELINE };
 enum stasis_config_then { STASIS_CONFIG_THEN_EXIT = 0, STASIS_CONFIG_THEN_RESUME };
-enum stasis_config_background { STASIS_CONFIG_BACKGROUND_ON = 0, STASIS_CONFIG_BACKGROUND_OFF };
+enum stasis_config_prefetch { STASIS_CONFIG_PREFETCH_ON = 0, STASIS_CONFIG_PREFETCH_OFF };
 enum stasis_config_sync { STASIS_CONFIG_SYNC_FULL = 0, STASIS_CONFIG_SYNC_NONE };
-enum stasis_config_loss { STASIS_CONFIG_LOSS_REFUSE = 0, STASIS_CONFIG_LOSS_ALLOW };
+enum stasis_config_drop { STASIS_CONFIG_DROP_REFUSE = 0, STASIS_CONFIG_DROP_ALLOW };
 enum stasis_config_clock { STASIS_CONFIG_CLOCK_CONTINUE = 0, STASIS_CONFIG_CLOCK_ADVANCE };
 
 /* Strings are owned by the struct; NULL means not given. Exactly one of kernel_path, demo and
@@ -41,13 +41,13 @@ struct stasis_config {
     enum stasis_config_then snapshot_then;
     uint64_t snapshot_zlib_level; /* 0: not compressed */
     enum stasis_config_sync snapshot_sync;
-    enum stasis_config_loss snapshot_loss;
+    enum stasis_config_drop snapshot_drop;
     char *snapshot_target; /* name of a release, or NULL: this one */
 
     char *restore_path; /* "-": standard input */
     enum stasis_config_clock restore_clock;
     enum stasis_ram_mode restore_memory;
-    enum stasis_config_background restore_background;
+    enum stasis_config_prefetch restore_prefetch;
     bool allow_tsc; /* thaw although the TSC's rate differs */
 
     char *metrics_path; /* NULL: none */

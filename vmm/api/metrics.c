@@ -65,7 +65,7 @@ static int put_all(FILE *out, const struct stasis_metrics *metrics, const struct
     stasis_json_init(&json, out);
     stasis_json_object_begin(&json);
     put_moment(&json, "loaded_us", metrics, metrics->loaded_us);
-    put_moment(&json, "first_instruction_us", metrics, metrics->first_instruction_us);
+    put_moment(&json, "first_run_us", metrics, metrics->first_run_us);
     if (metrics->thawed) {
         stasis_json_key(&json, "tsc_is_set");
         stasis_json_bool(&json, metrics->tsc_is_set);

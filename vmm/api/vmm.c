@@ -249,14 +249,14 @@ int stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end, struc
     rc = stasis_loop_run(&vmm->loop, err);
     if (rc)
         return rc;
-    vmm->crashed = atomic_load(&vmm->machine.end) == STASIS_END_CRASHED;
+    vmm->crashed = atomic_load(&vmm->machine.end) == STASIS_EXIT_CRASHED;
     stasis_ram_failure_watch(&vmm->machine);
     stasis_machine_pause(&vmm->machine);
     stasis_ram_failure_unwatch(&vmm->machine);
     stasis_vmm_take_all(vmm);
     last_output(vmm);
     describe_end(vmm, ret_end);
-    vmm->metrics.first_instruction_us = first_run_us(&vmm->machine);
+    vmm->metrics.first_run_us = first_run_us(&vmm->machine);
     return 0;
 }
 

@@ -78,6 +78,6 @@ static void run_command(struct stasis_vmm *vmm, enum stasis_keys_command command
 /* A save adds to the queue while it runs. The end of the guest leaves a snapshot in it. */
 void stasis_vmm_run_commands(struct stasis_vmm *vmm)
 {
-    while (vmm->commands.len && !vmm->ended && atomic_load(&vmm->machine.end) == STASIS_END_NONE)
+    while (vmm->commands.len && !vmm->ended && atomic_load(&vmm->machine.end) == STASIS_EXIT_NONE)
         run_command(vmm, stasis_keys_queue_take(&vmm->commands));
 }

@@ -30,7 +30,7 @@ static int save_stream(const struct stasis_vmm *vmm, struct stasis_snap *snap,
     return rc;
 }
 
-static void say_lost(void *ctx, const char *what)
+static void say_dropped(void *ctx, const char *what)
 {
     stasis_vmm_say(ctx, "left out: %s", what);
 }
@@ -41,8 +41,8 @@ static int convert(struct stasis_vmm *vmm, struct stasis_snap *snap, struct stas
     const struct stasis_config *config = vmm->config;
     const struct stasis_convert_opts opts = {
         .size = sizeof(opts),
-        .allow_loss = config->snapshot_loss == STASIS_CONFIG_LOSS_ALLOW,
-        .lost = say_lost,
+        .allow_drop = config->snapshot_drop == STASIS_CONFIG_DROP_ALLOW,
+        .dropped = say_dropped,
         .ctx = vmm,
     };
     const struct stasis_release *release;
@@ -159,7 +159,7 @@ void stasis_vmm_freeze(struct stasis_vmm *vmm)
         return;
     }
     stasis_machine_pause(&vmm->machine);
-    if (atomic_load(&vmm->machine.end) != STASIS_END_NONE) {
+    if (atomic_load(&vmm->machine.end) != STASIS_EXIT_NONE) {
         /* Kept for the end, which says so. */
         stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_SNAPSHOT);
         return;
@@ -171,7 +171,7 @@ void stasis_vmm_freeze(struct stasis_vmm *vmm)
     vmm->saving = false;
     /* A save that was called off has not failed. */
     vmm->save_code = rc == STASIS_ERR_CANCELLED ? 0 : rc;
-    if (rc && atomic_load(&vmm->machine.end) != STASIS_END_NONE) { /* its memory is damaged */
+    if (rc && atomic_load(&vmm->machine.end) != STASIS_EXIT_NONE) { /* its memory is damaged */
         stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_SNAPSHOT);
         return;
     }

@@ -15,7 +15,7 @@
 _Static_assert(sizeof(enum stasis_config_cpu) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_config_then) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_config_clock) == sizeof(unsigned), "enum size");
-_Static_assert(sizeof(enum stasis_config_background) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_config_prefetch) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_ram_mode) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(bool) == 1 && STASIS_CLI_COUNT <= 32, "sets of options fit 32 bits");
 

@@ -67,9 +67,9 @@ static int check_releases(const struct stasis_config *config, struct stasis_erro
 
     if (!rc)
         rc = check_release("--snapshot-out", config->snapshot_target, err);
-    if (!rc && config->snapshot_loss == STASIS_CONFIG_LOSS_ALLOW && !config->snapshot_target)
+    if (!rc && config->snapshot_drop == STASIS_CONFIG_DROP_ALLOW && !config->snapshot_target)
         rc = stasis_fail(err, STASIS_ERR_ARG,
-                         "--snapshot-out: loss=allow goes with target=RELEASE; leave it out");
+                         "--snapshot-out: drop=allow goes with target=RELEASE; leave it out");
     return rc;
 }
 

@@ -11,10 +11,10 @@ static const char *const then_words[] = {"exit", "resume", NULL};
 static const char *const compress_words[] = {"none", "zlib", NULL};
 static const char *const sync_words[] = {"full", "none", NULL};
 static const char *const clock_words[] = {"continue", "advance", NULL};
-static const char *const background_words[] = {"on", "off", NULL};
+static const char *const prefetch_words[] = {"on", "off", NULL};
 /* In the order of enum stasis_ram_mode. */
 static const char *const memory_words[] = {"auto", "copy", "map", "lazy", NULL};
-static const char *const loss_words[] = {"refuse", "allow", NULL};
+static const char *const drop_words[] = {"refuse", "allow", NULL};
 static const char *const allow_words[] = {"tsc", NULL};
 const char *const stasis_cli_out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
 
@@ -35,8 +35,8 @@ static const struct stasis_cli_key restore_keys[] = {
      .words = clock_words},
     {"memory", STASIS_CLI_WORD, AT(restore_memory), "auto|lazy|copy|map",
      "give auto, lazy, copy or map", .words = memory_words},
-    {"background", STASIS_CLI_WORD, AT(restore_background), "on|off", "give on or off",
-     .words = background_words},
+    {"prefetch", STASIS_CLI_WORD, AT(restore_prefetch), "on|off", "give on or off",
+     .words = prefetch_words},
     {0},
 };
 
@@ -93,8 +93,8 @@ static const struct stasis_cli_key snapshot_keys[] = {
      .words = sync_words},
     {"target", STASIS_CLI_TEXT, AT(snapshot_target), "RELEASE",
      "give a release, for example 0.1.0"},
-    {"loss", STASIS_CLI_WORD, AT(snapshot_loss), "refuse|allow", "give refuse or allow",
-     .words = loss_words},
+    {"drop", STASIS_CLI_WORD, AT(snapshot_drop), "refuse|allow", "give refuse or allow",
+     .words = drop_words},
     {0},
 };
 
@@ -122,7 +122,7 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
          "copy: all of it is read and verified before the guest runs;\n"
          "map: the file is mapped, and verified in the background while the\n"
          "guest runs; auto (default): lazy if permitted, else copy.\n"
-         "background=off: do not load (lazy) or verify (map) in the background.\n"},
+         "prefetch=off: do not load (lazy) or verify (map) in the background.\n"},
     [STASIS_CLI_INITRD] = {"initrd", initrd_keys, "Load an initial RAM disk.\n",
                            "The machine (not with --restore):"},
     [STASIS_CLI_MEMORY] = {"memory", memory_keys, "Guest memory in MiB (default 256).\n"},
@@ -146,7 +146,7 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
          "compress: how memory is stored (default none).\n"
          "sync=none: do not wait for the disk.\n"
          "target: write a file that this older release can thaw.\n"
-         "loss=allow: leave out what the target cannot represent; by\n"
+         "drop=allow: leave out what the target cannot represent; by\n"
          "default the freeze fails.\n",
          "Freeze and thaw:"},
     [STASIS_CLI_ALLOW] = {"allow", allow_keys,

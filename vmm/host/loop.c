@@ -28,7 +28,7 @@ int stasis_loop_init(struct stasis_loop *loop, struct stasis_error *err)
     loop->epoll_fd = epoll_fd;
     loop->wake_fd = wake_fd;
     atomic_init(&loop->stopping, false);
-    loop->steady = NULL;
+    loop->always_ready = NULL;
     pthread_mutex_init(&loop->lock, NULL);
     return 0;
 }
@@ -58,28 +58,29 @@ static void clear_wake(const struct stasis_loop *loop)
     (void)ignored;
 }
 
-static void unlink_steady(struct stasis_loop *loop, struct stasis_loop_source *source)
+static void unlink_always_ready(struct stasis_loop *loop, struct stasis_loop_source *source)
 {
-    struct stasis_loop_source **at = &loop->steady;
+    struct stasis_loop_source **at = &loop->always_ready;
 
     while (*at && *at != source)
-        at = &(*at)->next_steady;
+        at = &(*at)->next_always_ready;
     if (*at)
-        *at = source->next_steady;
-    source->next_steady = NULL;
-    source->steady_events = 0;
+        *at = source->next_always_ready;
+    source->next_always_ready = NULL;
+    source->always_ready_events = 0;
 }
 
-static void arm_steady(struct stasis_loop *loop, struct stasis_loop_source *source, uint32_t events)
+static void arm_always_ready(struct stasis_loop *loop, struct stasis_loop_source *source,
+                             uint32_t events)
 {
-    struct stasis_loop_source **end = &loop->steady;
+    struct stasis_loop_source **end = &loop->always_ready;
 
     pthread_mutex_lock(&loop->lock);
-    unlink_steady(loop, source);
+    unlink_always_ready(loop, source);
     while (*end)
-        end = &(*end)->next_steady;
+        end = &(*end)->next_always_ready;
     *end = source;
-    source->steady_events = events;
+    source->always_ready_events = events;
     pthread_mutex_unlock(&loop->lock);
     wake(loop);
 }
@@ -94,7 +95,7 @@ int stasis_loop_arm(struct stasis_loop *loop, struct stasis_loop_source *source,
     if (errno == ENOENT && !epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event))
         return 0;
     if (errno == EPERM) {
-        arm_steady(loop, source, events);
+        arm_always_ready(loop, source, events);
         return 0;
     }
     return stasis_fail_errno(err, STASIS_ERR_IO, "cannot watch descriptor %d", source->fd);
@@ -103,44 +104,44 @@ int stasis_loop_arm(struct stasis_loop *loop, struct stasis_loop_source *source,
 void stasis_loop_remove(struct stasis_loop *loop, struct stasis_loop_source *source)
 {
     pthread_mutex_lock(&loop->lock);
-    unlink_steady(loop, source);
+    unlink_always_ready(loop, source);
     pthread_mutex_unlock(&loop->lock);
     (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
 }
 
 /* Takes the first always ready source off its list: the report it was armed for. */
-static struct stasis_loop_source *take_steady(struct stasis_loop *loop, uint32_t *ret_events)
+static struct stasis_loop_source *take_always_ready(struct stasis_loop *loop, uint32_t *ret_events)
 {
     struct stasis_loop_source *source;
 
     pthread_mutex_lock(&loop->lock);
-    source = loop->steady;
+    source = loop->always_ready;
     if (source) {
-        *ret_events = source->steady_events;
-        unlink_steady(loop, source);
+        *ret_events = source->always_ready_events;
+        unlink_always_ready(loop, source);
     }
     pthread_mutex_unlock(&loop->lock);
     return source;
 }
 
-static bool has_steady(struct stasis_loop *loop)
+static bool has_always_ready(struct stasis_loop *loop)
 {
     bool has;
 
     pthread_mutex_lock(&loop->lock);
-    has = loop->steady != NULL;
+    has = loop->always_ready != NULL;
     pthread_mutex_unlock(&loop->lock);
     return has;
 }
 
-/* One wait: at most one report of each sort. A callback may have removed the steady source that
- * kept the wait short, so it is taken only when its turn has come. */
+/* One wait: at most one report of each sort. A callback may have removed the always ready source
+ * that kept the wait short, so it is taken only when its turn has come. */
 static int turn(struct stasis_loop *loop)
 {
     struct epoll_event event;
     struct stasis_loop_source *source;
     uint32_t events = 0;
-    int count = epoll_wait(loop->epoll_fd, &event, 1, has_steady(loop) ? 0 : -1);
+    int count = epoll_wait(loop->epoll_fd, &event, 1, has_always_ready(loop) ? 0 : -1);
 
     if (count < 0)
         return errno == EINTR ? 0 : -1;
@@ -153,7 +154,7 @@ static int turn(struct stasis_loop *loop)
     }
     if (atomic_load(&loop->stopping))
         return 0;
-    source = take_steady(loop, &events);
+    source = take_always_ready(loop, &events);
     if (source)
         source->ready(source->ctx, events);
     return 0;

@@ -28,8 +28,8 @@ struct stasis_loop_source {
     void (*ready)(void *ctx, uint32_t events); /* EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR */
     void *ctx;
 
-    struct stasis_loop_source *next_steady; /* private: list of always ready, armed sources */
-    uint32_t steady_events;                 /* private: 0 when not in that list */
+    struct stasis_loop_source *next_always_ready; /* private: list of always ready, armed sources */
+    uint32_t always_ready_events;                 /* private: 0 when not in that list */
 };
 
 /* Private. */
@@ -38,7 +38,7 @@ struct stasis_loop {
     int wake_fd;
     _Atomic bool stopping;
     pthread_mutex_t lock; /* guards the list */
-    struct stasis_loop_source *steady;
+    struct stasis_loop_source *always_ready;
 };
 
 /* STASIS_ERR_IO when the process has no descriptors left. */

@@ -60,7 +60,7 @@ struct stasis_device_type {
     int (*restore)(void *instance, const void *state, struct stasis_error *err);
     /* Tells the outside what the state implies: drives the interrupt line, arms timers. Called
      * after all interrupt controllers hold their state. */
-    void (*sync)(void *instance);
+    void (*post_restore)(void *instance);
     /* Moves the clock in a saved state on by `ns`; NULL: the device has none. */
     void (*advance)(void *state, uint64_t ns);
 };

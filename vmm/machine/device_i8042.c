@@ -55,9 +55,9 @@ static int i8042_restore(void *instance, const void *state, struct stasis_error 
     return stasis_i8042_restore(&((struct instance *)instance)->dev, state, err);
 }
 
-static void i8042_sync(void *instance)
+static void i8042_post_restore(void *instance)
 {
-    stasis_i8042_sync_irq(&((struct instance *)instance)->dev);
+    stasis_i8042_apply_outputs(&((struct instance *)instance)->dev);
 }
 
 const struct stasis_device_type stasis_device_i8042_type = {
@@ -68,5 +68,5 @@ const struct stasis_device_type stasis_device_i8042_type = {
     .init = i8042_init,
     .save = i8042_save,
     .restore = i8042_restore,
-    .sync = i8042_sync,
+    .post_restore = i8042_post_restore,
 };

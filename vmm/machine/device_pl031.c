@@ -57,9 +57,9 @@ static int pl031_restore(void *instance, const void *state, struct stasis_error 
     return stasis_pl031_restore(&((struct instance *)instance)->dev, state, err);
 }
 
-static void pl031_sync(void *instance)
+static void pl031_post_restore(void *instance)
 {
-    stasis_pl031_sync_irq(&((struct instance *)instance)->dev);
+    stasis_pl031_apply_outputs(&((struct instance *)instance)->dev);
 }
 
 static void pl031_advance(void *state, uint64_t ns)
@@ -75,7 +75,7 @@ const struct stasis_device_type stasis_device_pl031_type = {
     .init = pl031_init,
     .save = pl031_save,
     .restore = pl031_restore,
-    .sync = pl031_sync,
+    .post_restore = pl031_post_restore,
     .advance = pl031_advance,
 };
 

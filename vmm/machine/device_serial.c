@@ -19,17 +19,17 @@ static size_t serial_tx(void *ctx, const uint8_t *bytes, size_t len)
     return out->write(out->ctx, bytes, len);
 }
 
-static void serial_note(void *ctx, enum stasis_serial_note note)
+static void serial_event(void *ctx, enum stasis_serial_event event)
 {
     const struct instance *serial = ctx;
     const struct stasis_device_host *host = stasis_adapter_env(ctx)->host;
 
-    if (note == STASIS_SERIAL_RX_READY)
+    if (event == STASIS_SERIAL_RX_READY)
         host->serial_rx_ready(host->ctx, serial->adapter.device);
 }
 
 static const struct stasis_serial_ops serial_ops = {stasis_adapter_raise_irq, serial_tx,
-                                                    serial_note};
+                                                    serial_event};
 
 static void serial_init(void *instance, const struct stasis_device *device)
 {
@@ -68,11 +68,11 @@ static int serial_restore(void *instance, const void *state, struct stasis_error
     return stasis_serial_restore(&((struct instance *)instance)->dev, state, err);
 }
 
-static void serial_sync(void *instance)
+static void serial_post_restore(void *instance)
 {
     struct instance *serial = instance;
 
-    stasis_serial_sync_irq(&serial->dev);
+    stasis_serial_apply_outputs(&serial->dev);
     stasis_serial_tx_drain(&serial->dev);
 }
 
@@ -84,7 +84,7 @@ const struct stasis_device_type stasis_device_serial_type = {
     .init = serial_init,
     .save = serial_save,
     .restore = serial_restore,
-    .sync = serial_sync,
+    .post_restore = serial_post_restore,
 };
 
 /* ---- the outside's way in ---- */

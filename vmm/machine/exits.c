@@ -13,7 +13,7 @@ static bool end_if_ram_is_lost(struct stasis_machine *machine, const void *host)
 
     if (!machine->ram_ops || !machine->ram_ops->is_lost(machine->ram_ctx, host, &err))
         return false;
-    stasis_machine_end(machine, STASIS_END_CRASHED, &err);
+    stasis_machine_shutdown(machine, STASIS_EXIT_CRASHED, &err);
     return true;
 }
 
@@ -29,7 +29,7 @@ static bool is_hole_in_ram(struct stasis_machine *machine, uint64_t gpa)
     if (!end_if_ram_is_lost(machine, host)) {
         (void)stasis_fail(&err, STASIS_ERR_GUEST,
                           "the guest died: the host has no memory for its RAM at 0x%" PRIx64, gpa);
-        stasis_machine_end(machine, STASIS_END_CRASHED, &err);
+        stasis_machine_shutdown(machine, STASIS_EXIT_CRASHED, &err);
     }
     return true;
 }
@@ -59,12 +59,12 @@ static void on_failed(void *ctx, struct stasis_vcpu *vcpu, const char *why, uint
     (void)stasis_fail(&error, STASIS_ERR_GUEST,
                       "the guest died: %s (detail 0x%" PRIx64 ") on vCPU %" PRIu32 "%s", why,
                       detail, vcpu->id, where);
-    stasis_machine_end(machine, STASIS_END_CRASHED, &error);
+    stasis_machine_shutdown(machine, STASIS_EXIT_CRASHED, &error);
 }
 
 static bool on_may_run(void *ctx)
 {
-    return atomic_load(&((struct stasis_machine *)ctx)->end) == STASIS_END_NONE;
+    return atomic_load(&((struct stasis_machine *)ctx)->end) == STASIS_EXIT_NONE;
 }
 
 const struct stasis_exit_ops stasis_machine_exit_ops = {

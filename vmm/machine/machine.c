@@ -16,7 +16,7 @@
 
 static void on_reset(void *ctx)
 {
-    stasis_machine_end(ctx, STASIS_END_RESET, NULL);
+    stasis_machine_shutdown(ctx, STASIS_EXIT_RESET, NULL);
 }
 
 static int create_vcpus(struct stasis_machine *machine, struct stasis_error *err)
@@ -68,7 +68,7 @@ int stasis_machine_build_on(struct stasis_machine *machine, const struct stasis_
     machine->board = *board;
     machine->device_env = (struct stasis_device_env){
         .vm = &machine->vm, .host = host, .ctx = machine, .reset = on_reset};
-    atomic_init(&machine->end, STASIS_END_NONE);
+    atomic_init(&machine->end, STASIS_EXIT_NONE);
     pthread_mutex_init(&machine->lock, NULL);
     stasis_bus_init(&machine->pio, "PIO", 0xffff);
     stasis_bus_init(&machine->mmio, "MMIO", UINT64_MAX);
@@ -150,8 +150,8 @@ void stasis_machine_resume(struct stasis_machine *machine)
         stasis_vcpu_resume(&machine->vcpus[i]);
 }
 
-void stasis_machine_end(struct stasis_machine *machine, enum stasis_end end,
-                        const struct stasis_error *error)
+void stasis_machine_shutdown(struct stasis_machine *machine, enum stasis_exit_reason end,
+                             const struct stasis_error *error)
 {
     uint64_t one = 1;
 

@@ -27,10 +27,10 @@ struct stasis_ram_ops {
 };
 
 /* Why the guest no longer runs. */
-enum stasis_end {
-    STASIS_END_NONE,
-    STASIS_END_RESET,   /* the guest asked for a reset: done */
-    STASIS_END_CRASHED, /* triple fault, KVM internal error: struct stasis_error says which */
+enum stasis_exit_reason {
+    STASIS_EXIT_NONE,
+    STASIS_EXIT_RESET,   /* the guest asked for a reset: done */
+    STASIS_EXIT_CRASHED, /* triple fault, KVM internal error: struct stasis_error says which */
 };
 
 struct stasis_machine {
@@ -50,8 +50,8 @@ struct stasis_machine {
 
     int end_fd;                    /* eventfd: readable once the guest has ended */
     _Atomic bool end_claimed;      /* somebody writes the two below */
-    struct stasis_error end_error; /* to be read once `end` is not STASIS_END_NONE */
-    _Atomic int end;               /* enum stasis_end; set before end_fd is signalled */
+    struct stasis_error end_error; /* to be read once `end` is not STASIS_EXIT_NONE */
+    _Atomic int end;               /* enum stasis_exit_reason; set before end_fd is signalled */
 };
 
 /* Builds a machine that does not run yet: KVM VM, interrupt controllers, PIT, RAM (zero), vCPUs
@@ -85,7 +85,7 @@ void stasis_machine_request_pause(struct stasis_machine *machine);
 void stasis_machine_resume(struct stasis_machine *machine);
 
 /* The guest has ended: remembers the first reason and wakes the event loop. Any thread. */
-void stasis_machine_end(struct stasis_machine *machine, enum stasis_end end,
-                        const struct stasis_error *error);
+void stasis_machine_shutdown(struct stasis_machine *machine, enum stasis_exit_reason end,
+                             const struct stasis_error *error);
 
 #endif

@@ -86,7 +86,7 @@ static void *watch(void *arg)
     pthread_mutex_lock(&guard->lock);
     wait_for_end(guard, ORDERLY_END_S);
     if (!guard->called_off && !guard->closing && guard->ram)
-        stasis_ram_abandon(guard->ram);
+        stasis_ram_cancel_waiters(guard->ram);
     wait_for_end(guard, ORDERLY_END_S);
     if (!guard->called_off)
         die(&guard->error);
@@ -157,14 +157,14 @@ static void failed(void *ctx, const struct stasis_error *err)
     pthread_mutex_unlock(&guard->lock);
     if (claim_watchdog(guard) && !start_watchdog(guard))
         die(err);
-    stasis_machine_end(guard->machine, STASIS_END_CRASHED, err);
+    stasis_machine_shutdown(guard->machine, STASIS_EXIT_CRASHED, err);
 }
 
 static bool is_lost(void *ctx, const void *host, struct stasis_error *ret_err)
 {
     struct guard *guard = ctx;
 
-    return guard->ram && stasis_ram_explain(guard->ram, host, ret_err);
+    return guard->ram && stasis_ram_describe_failure(guard->ram, host, ret_err);
 }
 
 static const struct stasis_ram_ops ram_ops = {is_lost, guard_close};
@@ -243,10 +243,10 @@ static void on_fault(int number, siginfo_t *info, void *context)
     (void)context;
     if (info->si_code > 0 && caught && caught->ram_ops &&
         caught->ram_ops->is_lost(caught->ram_ctx, info->si_addr, &err)) {
-        stasis_machine_end(caught, STASIS_END_CRASHED, &err);
+        stasis_machine_shutdown(caught, STASIS_EXIT_CRASHED, &err);
         if (number == SIGBUS && stasis_vcpu_is_current_thread())
             return;
-        die(atomic_load(&caught->end) == STASIS_END_CRASHED ? &caught->end_error : &err);
+        die(atomic_load(&caught->end) == STASIS_EXIT_CRASHED ? &caught->end_error : &err);
     }
     (void)sigaction(number, &before[number != SIGBUS],
                     NULL); /* a fault happens again; a sent signal is sent on */

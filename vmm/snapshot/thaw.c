@@ -86,7 +86,7 @@ static int restore_devices(const struct thaw *thaw, struct stasis_error *err)
     for (uint32_t i = 0; !rc && i < machine->devices.count; i++)
         rc = restore_device(thaw, &machine->devices.list[i], err);
     for (uint32_t i = 0; !rc && i < machine->devices.count; i++)
-        machine->devices.list[i].type->sync(machine->devices.list[i].instance);
+        machine->devices.list[i].type->post_restore(machine->devices.list[i].instance);
     pthread_mutex_unlock(&machine->lock);
     return rc;
 }
@@ -97,7 +97,7 @@ static int load_ram(struct stasis_machine *machine, struct stasis_snap *snap,
     const struct stasis_ram_opts opts = {
         .size = sizeof(opts),
         .mode = options->memory,
-        .no_background = options->no_background,
+        .no_prefetch = options->no_prefetch,
     };
     void *hosts[STASIS_MEMORY_REGION_MAX] = {0};
 
@@ -201,7 +201,7 @@ static int thaw_machine(struct stasis_machine *machine, struct stasis_snap *snap
         if (rc)
             rc = stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
     }
-    if (rc && atomic_load(&machine->end) == STASIS_END_CRASHED) { /* and KVM has choked on it */
+    if (rc && atomic_load(&machine->end) == STASIS_EXIT_CRASHED) { /* and KVM has choked on it */
         rc = machine->end_error.code;
         *err = machine->end_error;
     }

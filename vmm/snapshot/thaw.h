@@ -22,7 +22,7 @@ struct stasis_thaw_options {
     enum stasis_clock_policy clock;
     bool allow_tsc;              /* a TSC of another rate is no reason to refuse */
     enum stasis_ram_mode memory; /* how RAM comes from the file */
-    bool no_background;          /* as in struct stasis_ram_opts */
+    bool no_prefetch;            /* as in struct stasis_ram_opts */
 };
 
 /* What a thaw tells of the guest. */

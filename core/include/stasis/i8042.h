@@ -30,7 +30,7 @@ struct stasis_i8042_ops {
      * or output port bit 0 cleared. */
     void (*reset)(void *ctx);
     /* The keyboard interrupt (IRQ 1) changed to `level`. Never called twice with the same level,
-     * but for stasis_i8042_sync_irq(). */
+     * but for stasis_i8042_apply_outputs(). */
     void (*irq)(void *ctx, bool level);
 };
 
@@ -58,15 +58,15 @@ STASIS_EXPORT void stasis_i8042_write(struct stasis_i8042 *dev, uint64_t offset,
 STASIS_EXPORT void stasis_i8042_save(const struct stasis_i8042 *dev,
                                      struct stasis_i8042_state *ret_state);
 
-/* Takes over a state on an initialized device. Calls no operation: call stasis_i8042_sync_irq()
- * when the interrupt controller is in place.
- * STASIS_ERR_RANGE: the state contradicts itself; the device is unchanged. */
+/* Takes over a state on an initialized device. Calls no operation: call
+ * stasis_i8042_apply_outputs() when the interrupt controller is in place. STASIS_ERR_RANGE: the
+ * state contradicts itself; the device is unchanged. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_i8042_restore(struct stasis_i8042 *dev,
                                                          const struct stasis_i8042_state *state,
                                                          struct stasis_error *err);
 
 /* Calls ops->irq with the level of the interrupt whether or not it changed. */
-STASIS_EXPORT void stasis_i8042_sync_irq(struct stasis_i8042 *dev);
+STASIS_EXPORT void stasis_i8042_apply_outputs(struct stasis_i8042 *dev);
 
 STASIS_END_DECLS
 

@@ -22,7 +22,7 @@ STASIS_BEGIN_DECLS
 
 #define STASIS_PL031_SIZE 0x1000
 
-enum stasis_pl031_note {
+enum stasis_pl031_event {
     STASIS_PL031_GUEST_ERROR, /* read of a write-only register, write of a read-only one, unknown
                                  offset or unsuitable width; read 0 or ignored */
     STASIS_PL031_NOTE_COUNT,
@@ -32,13 +32,13 @@ struct stasis_pl031_ops {
     /* The host clock that drives the counter, in ns; steps of it move the counter. */
     uint64_t (*now_ns)(void *ctx);
     /* RTCINTR changed to `level`. Never called twice with the same level, but for
-     * stasis_pl031_sync_irq(). */
+     * stasis_pl031_apply_outputs(). */
     void (*irq)(void *ctx, bool level);
     /* on: call stasis_pl031_alarm() when the clock of now_ns has reached deadline_ns; replaces any
      * earlier deadline. Off: forget it. On only while the guest has the alarm unmasked. */
     void (*arm)(void *ctx, bool on, uint64_t deadline_ns);
     /* Something happened that the VMM may want to count. May be NULL. */
-    void (*note)(void *ctx, enum stasis_pl031_note note);
+    void (*event)(void *ctx, enum stasis_pl031_event event);
 };
 
 /* Private but for its size. */
@@ -81,14 +81,14 @@ STASIS_EXPORT void stasis_pl031_save(const struct stasis_pl031 *dev,
                                      struct stasis_pl031_state *ret_state);
 
 /* Takes over a state on an initialized device: the counter goes on from state->counter_ns. Of the
- * operations calls now_ns alone: call stasis_pl031_sync_irq() when the machine is in place.
+ * operations calls now_ns alone: call stasis_pl031_apply_outputs() when the machine is in place.
  * STASIS_ERR_RANGE: the state contradicts itself; the device is unchanged. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_pl031_restore(struct stasis_pl031 *dev,
                                                          const struct stasis_pl031_state *state,
                                                          struct stasis_error *err);
 
 /* Calls ops->irq and ops->arm with what is true now, whether or not it changed. */
-STASIS_EXPORT void stasis_pl031_sync_irq(struct stasis_pl031 *dev);
+STASIS_EXPORT void stasis_pl031_apply_outputs(struct stasis_pl031 *dev);
 
 /* Lets `ns` pass for a saved clock, between save and restore: the counter advances and wraps, and
  * an alarm on the way goes off. *state must have passed its check. */

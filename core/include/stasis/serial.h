@@ -32,7 +32,7 @@ STASIS_BEGIN_DECLS
 #define STASIS_SERIAL_SIZE      8 /* ports or bytes on the bus */
 #define STASIS_SERIAL_FIFO_SIZE 64
 
-enum stasis_serial_note {
+enum stasis_serial_event {
     STASIS_SERIAL_RX_READ,     /* the guest read the receive buffer */
     STASIS_SERIAL_RX_READY,    /* the receive FIFO ran empty, or loopback ended: push again */
     STASIS_SERIAL_TX_SENT,     /* the sink took a byte */
@@ -43,7 +43,7 @@ enum stasis_serial_note {
 
 struct stasis_serial_ops {
     /* The INTR pin changed to `level`. Never called twice with the same level, but for
-     * stasis_serial_sync_irq(). */
+     * stasis_serial_apply_outputs(). */
     void (*irq)(void *ctx, bool level);
     /* Offers len > 0 bytes; returns how many the sink took. If fewer than len, the rest waits in
      * the transmit FIFO until stasis_serial_tx_drain(): the guest sees a busy transmitter. A guest
@@ -52,7 +52,7 @@ struct stasis_serial_ops {
      * transmitter waits for ever. */
     size_t (*tx)(void *ctx, const uint8_t *bytes, size_t len);
     /* Something happened that the VMM may want to act on or count. May be NULL. */
-    void (*note)(void *ctx, enum stasis_serial_note note);
+    void (*event)(void *ctx, enum stasis_serial_event event);
 };
 
 /* Private but for its size. `regs` holds the FIFOs as rings that start at the heads. */
@@ -78,7 +78,7 @@ STASIS_EXPORT uint8_t stasis_serial_read(struct stasis_serial *dev, uint64_t off
 STASIS_EXPORT void stasis_serial_write(struct stasis_serial *dev, uint64_t offset, uint8_t value);
 
 /* How many bytes the receiver takes now: 0 in loopback, which disconnects it. When it was 0,
- * STASIS_SERIAL_RX_READY says when to look again (as does a reset or restore, which give no note).
+ * STASIS_SERIAL_RX_READY says when to look again (as does a reset or restore, which give no event).
  */
 STASIS_EXPORT size_t stasis_serial_rx_room(const struct stasis_serial *dev);
 
@@ -106,14 +106,14 @@ STASIS_EXPORT void stasis_serial_save(const struct stasis_serial *dev,
                                       struct stasis_serial_state *ret_state);
 
 /* Takes over a state on an initialized device. Calls no operation: when the interrupt controller
- * is in place call stasis_serial_sync_irq(), then stasis_serial_tx_drain().
+ * is in place call stasis_serial_apply_outputs(), then stasis_serial_tx_drain().
  * STASIS_ERR_RANGE: the state contradicts itself; the device is unchanged. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_serial_restore(struct stasis_serial *dev,
                                                           const struct stasis_serial_state *state,
                                                           struct stasis_error *err);
 
 /* Calls ops->irq with the level of INTR whether or not it changed: the last step of a restore. */
-STASIS_EXPORT void stasis_serial_sync_irq(struct stasis_serial *dev);
+STASIS_EXPORT void stasis_serial_apply_outputs(struct stasis_serial *dev);
 
 STASIS_END_DECLS
 

@@ -26,7 +26,7 @@ struct stasis_ram_opts {
     enum stasis_ram_mode mode;
     unsigned threads; /* of copy, fill and verification; 0: one per core */
     /* LAZY: load what is touched only; MAP: verify nothing before stasis_ram_finish(). */
-    bool no_background;
+    bool no_prefetch;
 
     /* Called once, from a thread of the engine or within stasis_ram_finish() and saves, when a
      * chunk turns out bad or can no longer be had: the guest must not go on. What is not there is
@@ -44,7 +44,7 @@ struct stasis_ram;
  * memory held before is lost; nobody may touch it meanwhile. Guests may be run on it as soon as
  * this returns.
  *
- * The mode may turn out another than the one asked for: MAP of more than 4096 pieces, or of a file
+ * The mode may turn out another than the one asked for: MAP of more than 4096 ranges, or of a file
  * that cannot be mapped, becomes LAZY; LAZY where userfaultfd is not permitted becomes COPY; both
  * become COPY in memory of another kind (shared, of a file, left over from MAP) or locked by
  * mlock(2), whose content cannot be discarded. stasis_ram_mode() and stasis_ram_reason() tell. The
@@ -63,7 +63,7 @@ STASIS_EXPORT void stasis_ram_free(struct stasis_ram *ram);
 /* After a failure: whoever waits for memory is sent away with a fault (EFAULT from KVM), never with
  * zeros. Without it KVM may wait, on kernels without UFFDIO_POISON, and not let the process end.
  * Waits for no thread of the engine. Any thread, until stasis_ram_free() begins. */
-STASIS_EXPORT void stasis_ram_abandon(struct stasis_ram *ram);
+STASIS_EXPORT void stasis_ram_cancel_waiters(struct stasis_ram *ram);
 
 /* Memory must not leave this process less verified than its reader expects: verifies, and loads
  * (LAZY), now and at the caller's priority all that is not yet, with `threads` threads (0: one per
@@ -97,7 +97,7 @@ struct stasis_ram_metrics {
         populated_bytes; /* of it, in memory by the engine's doing; MAP: the kernel's business */
     uint64_t verified_bytes; /* of it, checked against its CRC */
     uint64_t faults;         /* touches that waited for a chunk */
-    uint64_t pieces;         /* MAP: mappings of the file; LAZY: ranges watched at the start */
+    uint64_t ranges;         /* MAP: mappings of the file; LAZY: ranges watched at the start */
     bool complete;           /* all stored RAM is verified, and (but for MAP) in memory */
     uint64_t complete_ns;    /* CLOCK_MONOTONIC when that came about, or 0 */
     bool failed;
@@ -115,8 +115,8 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_wait(struct stasis_ram *ram,
  * it. True if the address lies in the memory; *err then says which chunk can no longer be had, and
  * why, as far as it can be known: STASIS_ERR_CORRUPT. Address NULL: unknown; true if a mapped file
  * has been cut. Takes no lock and allocates nothing: for use in a signal handler. */
-STASIS_EXPORT bool stasis_ram_explain(const struct stasis_ram *ram, const void *address,
-                                      struct stasis_error *err);
+STASIS_EXPORT bool stasis_ram_describe_failure(const struct stasis_ram *ram, const void *address,
+                                               struct stasis_error *err);
 
 STASIS_END_DECLS
 

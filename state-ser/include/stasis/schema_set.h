@@ -22,9 +22,9 @@ struct stasis_schema_set;
 /* Describes every record of *records whose schema is known, as it is in the record's version; in
  * *ret_bytes, which is the caller's to free(). STASIS_ERR_NOMEM; STASIS_ERR_RANGE: a schema is
  * beyond the bounds above. */
-STASIS_EXPORT STASIS_MUST_CHECK int stasis_schema_set_pack(const struct stasis_records *records,
-                                                           uint8_t **ret_bytes, size_t *ret_len,
-                                                           struct stasis_error *err);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_schema_set_encode(const struct stasis_records *records,
+                                                             uint8_t **ret_bytes, size_t *ret_len,
+                                                             struct stasis_error *err);
 
 /* Reads what pack wrote, or anybody else. STASIS_ERR_CORRUPT, STASIS_ERR_NOMEM. free(NULL) is
  * fine. */
@@ -44,10 +44,10 @@ STASIS_EXPORT const struct stasis_schema *
 stasis_schema_set_find(const struct stasis_schema_set *set, const char *type, uint32_t version);
 
 /* Lets the records of a tolerant parse that have no schema be read by those of the set, if their
- * bytes agree; such a record is `foreign`. The set must outlive the records. STASIS_ERR_NOMEM. */
-STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_adopt(struct stasis_records *records,
-                                                         const struct stasis_schema_set *set,
-                                                         struct stasis_error *err);
+ * bytes agree; such a record is `embedded`. The set must outlive the records. STASIS_ERR_NOMEM. */
+STASIS_EXPORT STASIS_MUST_CHECK int
+stasis_records_use_embedded_schemas(struct stasis_records *records,
+                                    const struct stasis_schema_set *set, struct stasis_error *err);
 
 STASIS_END_DECLS
 

@@ -34,7 +34,7 @@ struct stasis_record {
     const char *instance;
     uint32_t version;
     bool optional;
-    bool foreign; /* `schema` came with the file (stasis/schema_set.h): for display only */
+    bool embedded; /* `schema` came with the file (stasis/schema_set.h): for display only */
     const struct stasis_schema *schema;
     const uint8_t *fields; /* the msgpack map of the record's fields */
     size_t fields_len;
@@ -73,9 +73,9 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_get(const struct stasis_recor
                                                        struct stasis_error *err);
 
 /* The whole set as bytes; *ret_bytes is freed by the caller with free(). */
-STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_pack(const struct stasis_records *set,
-                                                        uint8_t **ret_bytes, size_t *ret_len,
-                                                        struct stasis_error *err);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_encode(const struct stasis_records *set,
+                                                          uint8_t **ret_bytes, size_t *ret_len,
+                                                          struct stasis_error *err);
 
 struct stasis_parse_opts {
     size_t size; /* sizeof(struct stasis_parse_opts): lets the struct grow */

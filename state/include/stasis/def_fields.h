@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * Expands the list STASIS_DEF of the state STASIS_NAME to static assertions and to the tables
- * <name>_fields and <name>_past, for a struct that def_struct.h made of the same list, and with
+ * <name>_fields and <name>_history, for a struct that def_struct.h made of the same list, and with
  * stasis/schema.h included; with STASIS_LOCKED to its fingerprint too (def_fingerprint.h). No
  * guard: included once per state.
  */
@@ -18,7 +18,7 @@
 #define STASIS_STR(id, name, max, since, def, doc)           STASIS_ROW(name),
 #define STASIS_STRUCT(id, sub, name, since, doc)             STASIS_ROW(name),
 #define STASIS_LIST(id, sub, name, max, since, doc)          STASIS_ROW(name),
-#define STASIS_WAS(before, id, name, bound)
+#define STASIS_OLD_BOUND(before, id, name, bound)
 enum {
     STASIS_FIRST_ROW,
 #include STASIS_DEF
@@ -42,7 +42,7 @@ enum {
     _Static_assert(sizeof(def) <= (max) + 1, #name ": default longer than max");
 #define STASIS_STRUCT(id, sub, name, since, doc)    STASIS_ID_OK(id, name);
 #define STASIS_LIST(id, sub, name, max, since, doc) STASIS_ID_OK(id, name);
-#define STASIS_WAS(before, id, name, bound)                                                        \
+#define STASIS_OLD_BOUND(before, id, name, bound)                                                  \
     STASIS_ID_OK(id, name);                                                                        \
     _Static_assert((before) > 1, #name ": no version is before 1");
 #include STASIS_DEF
@@ -90,7 +90,7 @@ enum {
      .max = (max_),                                                                                \
      .count_offset = offsetof(STASIS_THIS, name##_count),                                          \
      .sub = &stasis_##sub_##_schema},
-#define STASIS_WAS(before, id, name, bound)
+#define STASIS_OLD_BOUND(before, id, name, bound)
 static const struct stasis_field STASIS_CAT(STASIS_NAME, _fields)[] = {
 #include STASIS_DEF
 };
@@ -102,9 +102,9 @@ static const struct stasis_field STASIS_CAT(STASIS_NAME, _fields)[] = {
 #define STASIS_STR(id, name, max, since, def, doc)
 #define STASIS_STRUCT(id, sub, name, since, doc)
 #define STASIS_LIST(id, sub, name, max, since, doc)
-#define STASIS_WAS(before_, id_, name, bound_)                                                     \
+#define STASIS_OLD_BOUND(before_, id_, name, bound_)                                               \
     {.before = (before_), .id = (id_), .bound = (bound_)},
-static const struct stasis_past STASIS_CAT(STASIS_NAME, _past)[] = {
+static const struct stasis_old_bound STASIS_CAT(STASIS_NAME, _history)[] = {
 #include STASIS_DEF
     {0},
 };

@@ -24,7 +24,7 @@
     +STASIS_MIX(STASIS_HEAD(id, STRUCT, since), sub##_fingerprint)
 #define STASIS_LIST(id, sub, name, max, since, doc)                                                \
     +STASIS_MIX2(STASIS_HEAD(id, LIST, since), sub##_fingerprint, max)
-#define STASIS_WAS(before, id, name, bound) +STASIS_MIX2(STASIS_MIX(0x3a5, id), before, bound)
+#define STASIS_OLD_BOUND(before, id, name, bound) +STASIS_MIX2(STASIS_MIX(0x3a5, id), before, bound)
 /* clang-format off */
 enum {
     STASIS_CAT(STASIS_NAME, _fingerprint) = (int)((UINT64_C(0)

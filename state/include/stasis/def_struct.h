@@ -12,7 +12,7 @@
 #define STASIS_LIST(id, sub, name, max, since, doc)                                                \
     uint32_t name##_count;                                                                         \
     struct stasis_##sub##_state name[max];
-#define STASIS_WAS(before, id, name, bound)
+#define STASIS_OLD_BOUND(before, id, name, bound)
 #include STASIS_DEF
 #include "stasis/def_undef.h"
 #undef STASIS_DEF

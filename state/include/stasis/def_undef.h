@@ -9,4 +9,4 @@
 #undef STASIS_STR
 #undef STASIS_STRUCT
 #undef STASIS_LIST
-#undef STASIS_WAS
+#undef STASIS_OLD_BOUND

@@ -12,7 +12,7 @@
  *   STASIS_STRUCT(id, sub, name, since, doc)                    one nested state
  *   STASIS_LIST(id, sub, name, max, since, doc)                 up to max nested states
  *
- *   STASIS_WAS(before, id, name, bound)                         see below
+ *   STASIS_OLD_BOUND(before, id, name, bound)                         see below
  *
  * ids start at 1, rise by one and are never reused. `since` is the record version a field came
  * with. `mask` holds the bits that may be set; a default outside its own mask does not compile.
@@ -21,13 +21,12 @@
  * released, a row keeps its id, type and size (docs/architecture.md, "Versions", has the recipe,
  * and the lock that holds lists to it):
  * - a field that is new has the new version as its `since`;
- * - one that goes keeps its row, with STASIS_GONE(since, until) for its `since`: it is on the wire
- *   in versions before `until`, and in the struct for the steps only;
- * - a mask or maximum that grows leaves its old one in a row STASIS_WAS: before version `before`
- *   it was `bound`;
- * - what a table cannot say is a step (struct stasis_step); a field that goes and a default that
- *   changes need one.
- * A nested state has the versions of the record that holds it.
+ * - one that goes keeps its row, with STASIS_REMOVED(since, until) for its `since`: it is on the
+ * wire in versions before `until`, and in the struct for the steps only;
+ * - a mask or maximum that grows leaves its old one in a row STASIS_OLD_BOUND: before version
+ * `before` it was `bound`;
+ * - what a table cannot say is a step (struct stasis_migration); a field that goes and a default
+ * that changes need one. A nested state has the versions of the record that holds it.
  *
  * Whoever has a struct already, and no list, binds rows to its members: stasis/bind.h. All
  * functions here are pure, and safe in any thread; a schema and its tables must outlive whatever
@@ -57,7 +56,7 @@ enum stasis_kind {
 struct stasis_schema;
 
 /* The `since` of a field that was on the wire from version `since` to the one before `until`. */
-#define STASIS_GONE(since, until) ((since) | (until) << 16)
+#define STASIS_REMOVED(since, until) ((since) | (until) << 16)
 
 struct stasis_field {
     uint16_t id;
@@ -79,7 +78,7 @@ struct stasis_field {
 
 /* Before version `before`, the mask (INT, INTS) or maximum (BUF, STR, LIST) of field id was less.
  */
-struct stasis_past {
+struct stasis_old_bound {
     uint16_t before;
     uint16_t id;
     uint64_t bound;
@@ -90,7 +89,7 @@ struct stasis_past {
  * Upwards the new fields hold their defaults before the call, and what the old version alone had is
  * forgotten after it. Downwards, a new field that is not left at its default is a loss, which
  * whoever writes the older version refuses unless it is allowed. */
-struct stasis_step {
+struct stasis_migration {
     uint16_t to;
     void (*up)(void *state);
     void (*down)(void *state);
@@ -118,8 +117,8 @@ struct stasis_schema {
     size_t size;      /* of the struct */
     const struct stasis_field *fields;
     uint32_t field_count;
-    const struct stasis_past *past;  /* ends with a row of zeros; NULL: none */
-    const struct stasis_step *steps; /* ascending, ends with a row of zeros; NULL: none */
+    const struct stasis_old_bound *history;    /* ends with a row of zeros; NULL: none */
+    const struct stasis_migration *migrations; /* ascending, ends with a row of zeros; NULL: none */
     const char *doc;
     /* Rules between fields, after every mask and bound has been checked; may be NULL. */
     int (*check)(const void *state, struct stasis_error *err);

@@ -32,14 +32,14 @@ void lock_fill(struct lock_rig *rig)
                                            .max = 3,
                                            .sub = &rig->part,
                                            .name = "d"};
-    rig->pasts[0] = (struct stasis_past){.before = 2, .id = 2, .bound = 4};
-    rig->steps[0] = (struct stasis_step){.to = 3};
+    rig->old_bounds[0] = (struct stasis_old_bound){.before = 2, .id = 2, .bound = 4};
+    rig->migrations[0] = (struct stasis_migration){.to = 3};
     rig->record = (struct stasis_schema){.type = "own.record",
                                          .version = 3,
                                          .fields = rig->fields,
                                          .field_count = 4,
-                                         .past = rig->pasts,
-                                         .steps = rig->steps};
+                                         .history = rig->old_bounds,
+                                         .migrations = rig->migrations};
     rig->color = (struct stasis_enum_set){.name = "COLOR", .record = "own.record"};
     rig->values[0] = (struct stasis_enum_value){&rig->color, "RED", 1, 1, "red"};
     rig->values[1] = (struct stasis_enum_value){&rig->color, "BLUE", 2, 3, "blue"};

@@ -11,8 +11,8 @@
 /* A record at version 3: `b` grew with version 2, `c` was gone from 3, to which there is a step. */
 struct lock_rig {
     struct stasis_field fields[4], part_fields[1];
-    struct stasis_past pasts[3];
-    struct stasis_step steps[4];
+    struct stasis_old_bound old_bounds[3];
+    struct stasis_migration migrations[4];
     struct stasis_schema record, part;
     struct stasis_enum_set color;
     struct stasis_enum_value values[3];

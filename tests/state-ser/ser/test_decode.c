@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "sample.h"
-#include "state-ser/ser/codec.h"
+#include "state-ser/ser/encoding.h"
 #include "stasis/ser.h"
 
 static int decode(const struct stasis_schema *schema, uint32_t version, const void *fields,

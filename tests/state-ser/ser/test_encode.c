@@ -19,7 +19,7 @@ static void test_golden_sample(void **unused)
     (void)unused;
     sample_fill(&state);
     assert_int_equal(stasis_records_add(set, &stasis_sample_schema, "a", &state, NULL), 0);
-    assert_int_equal(stasis_records_pack(set, &bytes, &len, NULL), 0);
+    assert_int_equal(stasis_records_encode(set, &bytes, &len, NULL), 0);
     assert_int_equal(len, sample_section_len);
     assert_memory_equal(bytes, sample_section, len);
     free(bytes);
@@ -60,7 +60,7 @@ static void test_golden_records(void **unused)
     assert_int_equal(stasis_records_add(set, &stasis_x86_tsc_schema, "vcpu0", &tsc, NULL), 0);
     assert_int_equal(stasis_records_add(set, &stasis_x86_debugregs_schema, "vcpu0", &debug, NULL),
                      0);
-    assert_int_equal(stasis_records_pack(set, &bytes, &len, NULL), 0);
+    assert_int_equal(stasis_records_encode(set, &bytes, &len, NULL), 0);
     assert_int_equal(len, sizeof(want));
     assert_memory_equal(bytes, want, len);
     free(bytes);
@@ -79,13 +79,13 @@ static void round_trip(uint64_t *seed, const struct stasis_schema *schema)
     memset(after, 0xa5, schema->size);
     random_state(seed, schema, before);
     if (stasis_records_add(set, schema, "x", before, &err) ||
-        stasis_records_pack(set, &first, &first_len, &err) ||
+        stasis_records_encode(set, &first, &first_len, &err) ||
         stasis_records_parse(first, first_len, NULL, &parsed, &err) ||
         stasis_records_get(parsed, schema, "x", after, &err))
         fail_msg("%s: %s", schema->type, err.msg);
     assert_memory_equal(before, after, schema->size);
     assert_int_equal(stasis_records_add(again, schema, "x", after, &err), 0);
-    assert_int_equal(stasis_records_pack(again, &second, &second_len, &err), 0);
+    assert_int_equal(stasis_records_encode(again, &second, &second_len, &err), 0);
     assert_int_equal(first_len, second_len);
     assert_memory_equal(first, second, first_len);
     free(first);

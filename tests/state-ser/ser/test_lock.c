@@ -81,24 +81,25 @@ static void the_past_does_not_change(void **state)
 {
     (void)state;
     now.record.version = 4; /* a new version excuses none of these */
-    now.pasts[0].bound = 6;
-    assert_refused("own.record has lost the row STASIS_WAS(2, 2, ..., 0x4): breaking");
-    now.pasts[0] = (struct stasis_past){0};
-    assert_refused("own.record has lost the row STASIS_WAS(2, 2, ..., 0x4): breaking");
-    now.pasts[0] = (struct stasis_past){.before = 2, .id = 2, .bound = 4};
-    now.pasts[1] = (struct stasis_past){.before = 3, .id = 1, .bound = 1};
-    assert_refused("own.record has 2 rows STASIS_WAS about released versions, had 1: breaking");
-    now.pasts[1] = (struct stasis_past){.before = 4, .id = 1, .bound = 1};
-    assert_refused("own.record.a had mask 0xff, which STASIS_WAS calls 0x1: breaking");
-    now.pasts[1] = (struct stasis_past){0};
+    now.old_bounds[0].bound = 6;
+    assert_refused("own.record has lost the row STASIS_OLD_BOUND(2, 2, ..., 0x4): breaking");
+    now.old_bounds[0] = (struct stasis_old_bound){0};
+    assert_refused("own.record has lost the row STASIS_OLD_BOUND(2, 2, ..., 0x4): breaking");
+    now.old_bounds[0] = (struct stasis_old_bound){.before = 2, .id = 2, .bound = 4};
+    now.old_bounds[1] = (struct stasis_old_bound){.before = 3, .id = 1, .bound = 1};
+    assert_refused(
+        "own.record has 2 rows STASIS_OLD_BOUND about released versions, had 1: breaking");
+    now.old_bounds[1] = (struct stasis_old_bound){.before = 4, .id = 1, .bound = 1};
+    assert_refused("own.record.a had mask 0xff, which STASIS_OLD_BOUND calls 0x1: breaking");
+    now.old_bounds[1] = (struct stasis_old_bound){0};
     now.fields[2].until = 0;
     assert_refused("own.record.c was gone from version 3, now from 0 (0: never): breaking");
     now.fields[2].until = 2;
     assert_refused("own.record.c was gone from version 3, now from 2 (0: never): breaking");
     now.fields[2].until = 4;
-    now.steps[1].to = 4;
+    now.migrations[1].to = 4;
     assert_refused("own.record.c was gone from version 3, now from 4 (0: never): breaking");
-    now.steps[1].to = 0;
+    now.migrations[1].to = 0;
     now.fields[2].until = 3;
     now.fields[0].mask = 0x1f0; /* larger, and less */
     assert_refused("own.record.a had mask 0xff, has 0x1f0: breaking");
@@ -116,13 +117,13 @@ static void steps_to_released_versions_stay(void **state)
 {
     (void)state;
     now.record.version = 4;
-    now.steps[0].to = 4;
-    assert_refused("own.record has lost its step to version 3: breaking");
-    now.steps[0].to = 2;
-    now.steps[1].to = 3;
-    assert_refused("own.record has 2 steps to released versions, had 1: breaking");
-    now.steps[0].to = 3;
-    now.steps[1].to = 4;
+    now.migrations[0].to = 4;
+    assert_refused("own.record has lost its migration to version 3: breaking");
+    now.migrations[0].to = 2;
+    now.migrations[1].to = 3;
+    assert_refused("own.record has 2 migrations to released versions, had 1: breaking");
+    now.migrations[0].to = 3;
+    now.migrations[1].to = 4;
     assert_int_equal(lock_compare(frozen), 0);
 }
 
@@ -131,15 +132,15 @@ static void a_step_is_to_the_version_that_needs_it(void **state)
     (void)state;
     now.record.version = 5;
     now.fields[0].until = 5;
-    now.steps[1].to = 4;
-    assert_refused("own.record.a is gone from version 5: needs-migration: register a step");
-    now.steps[2].to = 5;
+    now.migrations[1].to = 4;
+    assert_refused("own.record.a is gone from version 5: needs-migration: register a migration");
+    now.migrations[2].to = 5;
     assert_int_equal(lock_compare(frozen), 0);
     assert_non_null(strstr(said, "allowed 1.2.3: own.record.a is gone from version 5: needs-mig"));
     now.fields[0].until = 0;
     now.fields[2].default_str = "two  words";
     assert_int_equal(lock_compare(frozen), 0);
-    now.steps[1].to = 0;
+    now.migrations[1].to = 0;
     assert_refused(
         "own.record.c defaulted to \"two words\", now to \"two  words\": needs-migration");
 }

@@ -45,16 +45,16 @@ static void unsound_lists_are_named(void **state)
     memset(name, 'x', 64);
     now.record.type = name;
     assert_unsound("is not a word of at most 63 bytes");
-    now.pasts[0].before = 4;
-    assert_unsound("own.record: STASIS_WAS(4, 2, ...), but own.record has version 3");
-    now.pasts[0].before = 1;
-    assert_unsound("own.record: STASIS_WAS(1, 2, ...)");
-    now.pasts[0].id = 5;
-    assert_unsound("own.record: STASIS_WAS names the unknown id 5");
-    now.steps[1].to = 3;
-    assert_unsound("own.record: a step to version 3 stands behind 3");
-    now.steps[0].to = 4;
-    assert_unsound("own.record: a step to version 4");
+    now.old_bounds[0].before = 4;
+    assert_unsound("own.record: STASIS_OLD_BOUND(4, 2, ...), but own.record has version 3");
+    now.old_bounds[0].before = 1;
+    assert_unsound("own.record: STASIS_OLD_BOUND(1, 2, ...)");
+    now.old_bounds[0].id = 5;
+    assert_unsound("own.record: STASIS_OLD_BOUND names the unknown id 5");
+    now.migrations[1].to = 3;
+    assert_unsound("own.record: a migration to version 3 stands behind 3");
+    now.migrations[0].to = 4;
+    assert_unsound("own.record: a migration to version 4");
     now.values[1].since = 4;
     assert_unsound("COLOR BLUE: own.record has no version 4");
     now.color.record = "own.other";
@@ -103,7 +103,7 @@ static void too_many_states_are_refused(void **state)
         fields[i].name = names[i];
     }
     now.record.fields = fields;
-    now.record.past = NULL;
+    now.record.history = NULL;
     now.record.field_count = 63;
     assert_int_equal(stasis_lock_check_set(&now.set, &err), 0);
     now.record.field_count = 64;

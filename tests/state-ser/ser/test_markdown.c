@@ -67,7 +67,7 @@ static void test_every_state_once(void **unused)
 }
 
 /* What earlier versions had stands in the table too. */
-static void test_the_past(void **unused)
+static void test_the_history(void **unused)
 {
     char *text;
     size_t len;
@@ -105,7 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_table),
         cmocka_unit_test(test_every_state_once),
-        cmocka_unit_test(test_the_past),
+        cmocka_unit_test(test_the_history),
         cmocka_unit_test(test_every_row_has_seven_columns),
     };
 

@@ -115,7 +115,7 @@ static int whole_story(struct stasis_records *set, struct stasis_error *err)
         assert_int_equal(stasis_records_count(set), count);
         return rc;
     }
-    rc = stasis_records_pack(set, &bytes, &len, err);
+    rc = stasis_records_encode(set, &bytes, &len, err);
     if (!rc)
         rc = stasis_records_parse(bytes, len, NULL, &parsed, err);
     if (!rc)

@@ -46,7 +46,7 @@ static struct stasis_records *handed_to(const struct stasis_records *set, int to
     size_t len;
     int rc;
 
-    assert_int_equal(stasis_records_pack(set, &bytes, &len, NULL), 0);
+    assert_int_equal(stasis_records_encode(set, &bytes, &len, NULL), 0);
     rc = stasis_records_parse(bytes, len, &opts, &ret, &err);
     if (rc)
         print_error("%s\n", err.msg);
@@ -60,8 +60,8 @@ static void assert_same(const struct stasis_records *a, const struct stasis_reco
     uint8_t *x, *y;
     size_t x_len, y_len;
 
-    assert_int_equal(stasis_records_pack(a, &x, &x_len, NULL), 0);
-    assert_int_equal(stasis_records_pack(b, &y, &y_len, NULL), 0);
+    assert_int_equal(stasis_records_encode(a, &x, &x_len, NULL), 0);
+    assert_int_equal(stasis_records_encode(b, &y, &y_len, NULL), 0);
     assert_int_equal(x_len, y_len);
     assert_memory_equal(x, y, x_len);
     free(x);
@@ -143,7 +143,7 @@ static void test_old_bounds_hold(void **unused)
         liar.fields = fields;
         liar.size = sizeof(struct stasis_timer3_state);
         assert_int_equal(stasis_records_add(set, &liar, "t", &cases[i].state, &err), 0);
-        assert_int_equal(stasis_records_pack(set, &bytes, &len, NULL), 0);
+        assert_int_equal(stasis_records_encode(set, &bytes, &len, NULL), 0);
         assert_int_equal(stasis_records_parse(bytes, len, &opts, &read, &err), STASIS_ERR_CORRUPT);
         assert_string_equal(err.msg, cases[i].message);
         free(bytes);
@@ -182,17 +182,17 @@ static void test_random_states_come_back(void **unused)
 
 /* ---- writing what is older ---- */
 
-struct losses {
+struct drops {
     unsigned count;
     char last[512];
 };
 
-static void count_loss(void *ctx, const char *what)
+static void count_drop(void *ctx, const char *what)
 {
-    struct losses *losses = ctx;
+    struct drops *drops = ctx;
 
-    losses->count++;
-    snprintf(losses->last, sizeof(losses->last), "%s", what);
+    drops->count++;
+    snprintf(drops->last, sizeof(drops->last), "%s", what);
 }
 
 /* Any new state: said by the older version without loss, or refused with a field's name; and with
@@ -207,9 +207,9 @@ static void test_random_states_go_down(void **unused)
         int to = 1 + (int)(random_u64(&seed) % 2);
         struct stasis_timer3_state state, again;
         struct stasis_records *set, *down = NULL, *read, *up = NULL;
-        struct losses losses = {0};
+        struct drops drops = {0};
         struct stasis_convert_opts opts = {
-            .size = sizeof(opts), .allow_loss = true, .lost = count_loss, .ctx = &losses};
+            .size = sizeof(opts), .allow_drop = true, .dropped = count_drop, .ctx = &drops};
         struct stasis_error err = {0};
         int rc;
 
@@ -233,7 +233,7 @@ static void test_random_states_go_down(void **unused)
         }
         stasis_records_free(down);
         assert_int_equal(stasis_records_convert(set, &releases[to - 1], &opts, &down, NULL), 0);
-        assert_int_equal(losses.count > 0, rc != 0);
+        assert_int_equal(drops.count > 0, rc != 0);
         read = handed_to(down, to);
         assert_int_equal(stasis_records_at(read, 0).version, to);
         if (!rc) {
@@ -282,9 +282,9 @@ static void test_refusals_name_field_and_value(void **unused)
     cases[6].trace_len = 2;
     for (size_t i = 0; i < 7; i++) {
         struct stasis_records *set = set_of(3, &cases[i]), *down = NULL;
-        struct losses losses = {0};
+        struct drops drops = {0};
         struct stasis_convert_opts opts = {
-            .size = sizeof(opts), .allow_loss = true, .lost = count_loss, .ctx = &losses};
+            .size = sizeof(opts), .allow_drop = true, .dropped = count_drop, .ctx = &drops};
         struct stasis_error err = {0};
         char want[256];
 
@@ -293,13 +293,13 @@ static void test_refusals_name_field_and_value(void **unused)
         assert_null(down);
         snprintf(want, sizeof(want),
                  "record test.timer t: %s; release 1.0.0 cannot say that: bring the guest to the "
-                 "default, or allow the loss",
+                 "default, or allow it to be dropped",
                  messages[i]);
         assert_string_equal(err.msg, want);
         assert_int_equal(stasis_records_convert(set, &releases[0], &opts, &down, NULL), 0);
         snprintf(want, sizeof(want), "record test.timer t: %s", messages[i]);
-        assert_int_equal(losses.count, 1);
-        assert_string_equal(losses.last, want);
+        assert_int_equal(drops.count, 1);
+        assert_string_equal(drops.last, want);
         stasis_records_free(down);
         stasis_records_free(set);
     }
@@ -311,7 +311,7 @@ static void test_a_string_is_cut_between_characters(void **unused)
     struct stasis_timer3_state state;
     struct stasis_timer1_state old;
     struct stasis_records *set, *down = NULL, *read;
-    struct stasis_convert_opts opts = {.size = sizeof(opts), .allow_loss = true};
+    struct stasis_convert_opts opts = {.size = sizeof(opts), .allow_drop = true};
 
     (void)unused;
     stasis_state_init(timer_schemas[2], &state);
@@ -332,9 +332,9 @@ static void test_a_record_the_release_lacks(void **unused)
 {
     struct stasis_timer1_state state;
     struct stasis_records *set, *down = NULL;
-    struct losses losses = {0};
+    struct drops drops = {0};
     struct stasis_convert_opts opts = {
-        .size = sizeof(opts), .allow_loss = true, .lost = count_loss, .ctx = &losses};
+        .size = sizeof(opts), .allow_drop = true, .dropped = count_drop, .ctx = &drops};
     struct stasis_error err = {0};
 
     (void)unused;
@@ -351,7 +351,7 @@ static void test_a_record_the_release_lacks(void **unused)
     assert_non_null(strstr(err.msg, "field flags is 0x2, not its default 0x1; release 0.9.0"));
     assert_int_equal(stasis_records_convert(set, &none, &opts, &down, NULL), 0);
     assert_int_equal(stasis_records_count(down), 0);
-    assert_int_equal(losses.count, 1);
+    assert_int_equal(drops.count, 1);
     stasis_records_free(set);
     stasis_records_free(down);
 }
@@ -381,9 +381,9 @@ static void test_devices_and_vcpus_the_release_lacks(void **unused)
                                                          {"test.timer", 3, 1}};
     const struct stasis_release release = {"2.5.0", 1, known, 2};
     struct stasis_records *set = set_with_board(1, 1), *down = NULL;
-    struct losses losses = {0};
+    struct drops drops = {0};
     struct stasis_convert_opts opts = {
-        .size = sizeof(opts), .allow_loss = true, .lost = count_loss, .ctx = &losses};
+        .size = sizeof(opts), .allow_drop = true, .dropped = count_drop, .ctx = &drops};
     struct stasis_board_state board;
     struct stasis_error err = {0};
 
@@ -399,7 +399,7 @@ static void test_devices_and_vcpus_the_release_lacks(void **unused)
     assert_non_null(strstr(err.msg, "record stasis.board vm: device test.timer t, behaviour 2; "
                                     "release 2.5.0 cannot say that"));
     assert_int_equal(stasis_records_convert(set, &release, &opts, &down, NULL), 0);
-    assert_int_equal(losses.count, 1);
+    assert_int_equal(drops.count, 1);
     assert_int_equal(stasis_records_count(down), 1); /* the board, without it */
     assert_int_equal(stasis_records_get(down, &stasis_board_schema, "vm", &board, NULL), 0);
     assert_int_equal(board.devices_count, 0);

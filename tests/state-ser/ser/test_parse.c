@@ -48,7 +48,7 @@ static struct section make_section(uint64_t seed)
         add_short(set, &seed, all[i], 800);
     sample_fill(&sample);
     assert_int_equal(stasis_records_add(set, &stasis_sample_schema, "a", &sample, NULL), 0);
-    assert_int_equal(stasis_records_pack(set, &section.bytes, &section.len, NULL), 0);
+    assert_int_equal(stasis_records_encode(set, &section.bytes, &section.len, NULL), 0);
     stasis_records_free(set);
     return section;
 }
@@ -69,7 +69,7 @@ static struct section encode_again(const struct stasis_records *set)
         assert_int_equal(stasis_records_add(again, schema, record.instance, state, NULL), 0);
         free(state);
     }
-    assert_int_equal(stasis_records_pack(again, &section.bytes, &section.len, NULL), 0);
+    assert_int_equal(stasis_records_encode(again, &section.bytes, &section.len, NULL), 0);
     stasis_records_free(again);
     return section;
 }
@@ -115,7 +115,7 @@ static bool assert_refused_or_canonical(const uint8_t *bytes, size_t len)
 
     if (stasis_records_parse(bytes, len, NULL, &set, NULL))
         return false;
-    assert_int_equal(stasis_records_pack(set, &packed.bytes, &packed.len, NULL), 0);
+    assert_int_equal(stasis_records_encode(set, &packed.bytes, &packed.len, NULL), 0);
     assert_int_equal(packed.len, len);
     assert_memory_equal(packed.bytes, bytes, len);
     free(packed.bytes);
@@ -281,7 +281,7 @@ static void test_unknown_optional_record_is_kept(void **unused)
     assert_true(stasis_records_at(set, 0).optional);
     assert_int_equal(stasis_records_at(set, 0).version, 2);
     assert_int_equal(stasis_records_at(set, 0).fields_len, sample_section_len - sample_fields_at);
-    assert_int_equal(stasis_records_pack(set, &packed.bytes, &packed.len, NULL), 0);
+    assert_int_equal(stasis_records_encode(set, &packed.bytes, &packed.len, NULL), 0);
     assert_int_equal(packed.len, sample_section_len);
     assert_memory_equal(packed.bytes, sample_section, packed.len);
     /* One who does know the type can read it. */

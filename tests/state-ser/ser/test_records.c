@@ -132,7 +132,7 @@ static void test_full_of_bytes(void **unused)
         rc = stasis_records_add(set, &stasis_x86_msrs_schema, name, msrs, NULL);
     }
     assert_int_equal(rc, STASIS_ERR_FULL);
-    assert_int_equal(stasis_records_pack(set, &bytes, &len, NULL), 0);
+    assert_int_equal(stasis_records_encode(set, &bytes, &len, NULL), 0);
     assert_in_range(len, STASIS_STATE_MAX - 16384, STASIS_STATE_MAX);
     assert_int_equal(stasis_records_parse(bytes, len, NULL, &parsed, NULL), 0);
     assert_int_equal(stasis_records_count(parsed), stasis_records_count(set));
@@ -181,7 +181,7 @@ static void test_empty_set(void **unused)
 
     (void)unused;
     stasis_records_free(NULL);
-    assert_int_equal(stasis_records_pack(set, &bytes, &len, NULL), 0);
+    assert_int_equal(stasis_records_encode(set, &bytes, &len, NULL), 0);
     assert_int_equal(len, 1);
     assert_int_equal(bytes[0], 0x90);
     assert_int_equal(stasis_records_parse(bytes, len, NULL, &parsed, NULL), 0);

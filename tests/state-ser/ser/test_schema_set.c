@@ -27,7 +27,7 @@ static struct stasis_schema_set *parsed(const uint8_t *bytes, size_t len)
 
 static void pack(const struct stasis_records *records, uint8_t **ret_bytes, size_t *ret_len)
 {
-    assert_int_equal(stasis_schema_set_pack(records, ret_bytes, ret_len, NULL), 0);
+    assert_int_equal(stasis_schema_set_encode(records, ret_bytes, ret_len, NULL), 0);
 }
 
 /* A record of each type, at random. */
@@ -156,11 +156,11 @@ static void test_a_stranger_shows_it_alike(void **unused)
                          0);
         pack(ours, &schemas, &schemas_len);
         set = parsed(schemas, schemas_len);
-        assert_int_equal(stasis_records_pack(ours, &bytes, &len, NULL), 0);
+        assert_int_equal(stasis_records_encode(ours, &bytes, &len, NULL), 0);
         assert_int_equal(stasis_records_parse(bytes, len, &tolerant, &theirs, NULL), 0);
         assert_null(stasis_records_at(theirs, 0).schema);
-        assert_int_equal(stasis_records_adopt(theirs, set, NULL), 0);
-        assert_true(stasis_records_at(theirs, 0).foreign);
+        assert_int_equal(stasis_records_use_embedded_schemas(theirs, set, NULL), 0);
+        assert_true(stasis_records_at(theirs, 0).embedded);
         left = json_of(ours);
         right = json_of(theirs);
         known = strstr(right, "\"known\": false");
@@ -193,9 +193,9 @@ static void test_a_lie_is_not_believed(void **unused)
 
     (void)unused;
     assert_int_equal(stasis_records_parse(record, sizeof(record) - 1, NULL, &records, NULL), 0);
-    assert_int_equal(stasis_records_adopt(records, set, NULL), 0);
+    assert_int_equal(stasis_records_use_embedded_schemas(records, set, NULL), 0);
     assert_null(stasis_records_at(records, 0).schema);
-    assert_false(stasis_records_at(records, 0).foreign);
+    assert_false(stasis_records_at(records, 0).embedded);
     stasis_records_free(records);
     stasis_schema_set_free(set);
 }
@@ -336,7 +336,7 @@ static void test_the_largest_state(void **unused)
     stasis_schema_set_free(parsed(bytes, len));
     free(bytes);
     field.max = STASIS_SCHEMA_ROOM_MAX; /* of a set that was converted */
-    assert_int_equal(stasis_schema_set_pack(records, &bytes, &len, &err), STASIS_ERR_RANGE);
+    assert_int_equal(stasis_schema_set_encode(records, &bytes, &len, &err), STASIS_ERR_RANGE);
     stasis_records_free(records);
     free(state);
 }
@@ -398,12 +398,12 @@ static void test_a_small_record_of_a_large_type(void **unused)
     pack(records, &bytes, &len);
     set = parsed(bytes, len);
     free(bytes);
-    assert_int_equal(stasis_records_pack(records, &bytes, &len, NULL), 0);
+    assert_int_equal(stasis_records_encode(records, &bytes, &len, NULL), 0);
     assert_int_equal(stasis_records_parse(bytes, len, &opts, &read, NULL), 0);
     free(bytes);
-    assert_int_equal(stasis_records_adopt(read, set, NULL), 0);
+    assert_int_equal(stasis_records_use_embedded_schemas(read, set, NULL), 0);
     record = stasis_records_at(read, 0);
-    assert_true(record.foreign);
+    assert_true(record.embedded);
     room = malloc(record.schema->size);
     memset(room, 0xa5, record.schema->size);
     assert_int_equal(stasis_records_get(read, record.schema, "a", room, NULL), 0);

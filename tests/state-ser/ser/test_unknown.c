@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state-ser/ser/codec.h"
+#include "state-ser/ser/encoding.h"
 
 struct refusal {
     const char *bytes;

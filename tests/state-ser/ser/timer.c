@@ -11,7 +11,7 @@ static const struct stasis_schema stasis_timer1_stop_schema = {
     .size = sizeof(struct stasis_timer1_stop_state),
     .fields = timer1_stop_fields,
     .field_count = sizeof(timer1_stop_fields) / sizeof(timer1_stop_fields[0]),
-    .past = timer1_stop_past,
+    .history = timer1_stop_history,
     .doc = "where a timer stops",
 };
 
@@ -25,7 +25,7 @@ static const struct stasis_schema stasis_timer3_stop_schema = {
     .size = sizeof(struct stasis_timer3_stop_state),
     .fields = timer3_stop_fields,
     .field_count = sizeof(timer3_stop_fields) / sizeof(timer3_stop_fields[0]),
-    .past = timer3_stop_past,
+    .history = timer3_stop_history,
     .doc = "where a timer stops",
 };
 
@@ -60,7 +60,8 @@ static const struct stasis_schema stasis_timer3_stop_schema = {
             timer->period_ns = PERIOD_NS_DEFAULT;                                                  \
     }                                                                                              \
                                                                                                    \
-    static const struct stasis_step timer##n##_steps[] = {{2, timer##n##_up, timer##n##_down}, {0}}
+    static const struct stasis_migration timer##n##_migrations[] = {                               \
+        {2, timer##n##_up, timer##n##_down}, {0}}
 
 PERIOD_STEPS(2);
 PERIOD_STEPS(3);
@@ -72,14 +73,14 @@ PERIOD_STEPS(3);
         .size = sizeof(struct stasis_timer##n##_state),                                            \
         .fields = timer##n##_fields,                                                               \
         .field_count = sizeof(timer##n##_fields) / sizeof(timer##n##_fields[0]),                   \
-        .past = timer##n##_past,                                                                   \
-        .steps = (steps_),                                                                         \
+        .history = timer##n##_history,                                                             \
+        .migrations = (steps_),                                                                    \
         .doc = "a timer",                                                                          \
     }
 
 TIMER_SCHEMA(1, NULL);
-TIMER_SCHEMA(2, timer2_steps);
-TIMER_SCHEMA(3, timer3_steps);
+TIMER_SCHEMA(2, timer2_migrations);
+TIMER_SCHEMA(3, timer3_migrations);
 
 const struct stasis_schema *const timer_schemas[TIMER_VERSIONS] = {&timer1_schema, &timer2_schema,
                                                                    &timer3_schema};

@@ -64,7 +64,7 @@ int rig_try_in(struct rig *rig, int fd, enum rig_memory kind, struct stasis_ram_
 
 void rig_attach(struct rig *rig, int fd, enum stasis_ram_mode mode, bool background)
 {
-    const struct stasis_ram_opts opts = {.mode = mode, .no_background = !background};
+    const struct stasis_ram_opts opts = {.mode = mode, .no_prefetch = !background};
     struct stasis_error err = {0};
 
     if (rig_try(rig, fd, opts, &err))

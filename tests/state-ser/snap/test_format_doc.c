@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state-ser/ser/codec.h"
+#include "state-ser/ser/encoding.h"
 #include "state-ser/snap/index.h"
 
 #define DOCUMENT STASIS_DOCS "/snapshot-format.md"

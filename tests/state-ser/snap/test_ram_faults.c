@@ -192,15 +192,16 @@ static void a_shortened_file_is_noticed(void **state)
     assert_int_equal(ftruncate(fd, (off_t)cut), 0);
     assert_int_equal(touch((uint8_t *)rig.host[0] + STASIS_CHUNK_SIZE), 0);
     assert_int_equal(touch((uint8_t *)rig.host[0] + 3 * STASIS_CHUNK_SIZE), SIGBUS);
-    assert_true(
-        stasis_ram_explain(rig.ram, (uint8_t *)rig.host[0] + 3 * STASIS_CHUNK_SIZE + 9, &err));
+    assert_true(stasis_ram_describe_failure(
+        rig.ram, (uint8_t *)rig.host[0] + 3 * STASIS_CHUNK_SIZE + 9, &err));
     assert_int_equal(err.code, STASIS_ERR_CORRUPT);
     assert_non_null(strstr(err.msg, "test: chunk 3, guest address 0x30000, file offset "));
     assert_non_null(strstr(err.msg, "the file has become shorter"));
-    assert_true(stasis_ram_explain(rig.ram, NULL, &err));
+    assert_true(stasis_ram_describe_failure(rig.ram, NULL, &err));
     assert_non_null(strstr(err.msg, "chunk 2,"));
-    assert_false(stasis_ram_explain(rig.ram, &rig, &err));
-    assert_false(stasis_ram_explain(rig.ram, (uint8_t *)rig.host[0] + 4 * STASIS_CHUNK_SIZE, &err));
+    assert_false(stasis_ram_describe_failure(rig.ram, &rig, &err));
+    assert_false(
+        stasis_ram_describe_failure(rig.ram, (uint8_t *)rig.host[0] + 4 * STASIS_CHUNK_SIZE, &err));
     rig_fini(&rig);
 
     if (has_poison()) {
@@ -235,7 +236,7 @@ static void bytes_between_mapped_runs_are_verified(void **state)
     fd = image_fd(&image);
     rig_attach(&rig, fd, STASIS_RAM_MAP, true);
     rig_wait(&rig);
-    assert_int_equal(rig_metrics(&rig).pieces, 1);
+    assert_int_equal(rig_metrics(&rig).ranges, 1);
     assert_same(&rig, &built);
     rig_fini(&rig);
     flip(fd, offset_of(fd, 0) + (3 << 20) + STASIS_CHUNK_SIZE + 5, 1);

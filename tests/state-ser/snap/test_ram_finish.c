@@ -300,7 +300,7 @@ static bool watch_units(void *ctx, uint64_t done, uint64_t total)
     return true;
 }
 
-/* From the moment that a save writes, no piece of background work begins. With and without the
+/* From the moment that a save writes, no range of background work begins. With and without the
  * kernel's moving of pages: without, all blocks wait to be made huge. */
 static void save_meets_no_background_work(void **state)
 {
@@ -367,7 +367,7 @@ static void *touch_it(void *at)
 }
 
 /* Who waits for memory is sent away although the thread that serves it does not come back. */
-static void abandoning_waits_for_no_thread(void **state)
+static void cancel_waiters_waits_for_no_thread(void **state)
 {
     struct scene scene;
     pthread_t toucher;
@@ -386,7 +386,7 @@ static void abandoning_waits_for_no_thread(void **state)
     while (!hanging.hangs)
         pthread_cond_wait(&hanging.changed, &hanging.lock);
     pthread_mutex_unlock(&hanging.lock);
-    stasis_ram_abandon(rig.ram);
+    stasis_ram_cancel_waiters(rig.ram);
     assert_int_equal(pthread_join(toucher, &result), 0);
     assert_int_equal((uintptr_t)result, SIGSEGV);
     pthread_mutex_lock(&hanging.lock);
@@ -404,7 +404,7 @@ int main(void)
         cmocka_unit_test(finish_says_what_a_copy_of_memory_is_worth),
         cmocka_unit_test(cancelled_finish_leaves_all_as_it_was),
         cmocka_unit_test(save_meets_no_background_work),
-        cmocka_unit_test(abandoning_waits_for_no_thread),
+        cmocka_unit_test(cancel_waiters_waits_for_no_thread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -278,9 +278,9 @@ static void check_outcome(const struct stasis_ram *ram, enum stasis_ram_mode wis
     stasis_ram_get_metrics(ram, &metrics);
     assert_true(metrics.complete && !metrics.failed);
     assert_int_equal(metrics.verified_bytes, metrics.stored_bytes);
-    assert_true(metrics.pieces <= PIECES_MAX);
+    assert_true(metrics.ranges <= PIECES_MAX);
     if (stasis_ram_mode(ram) == STASIS_RAM_MAP)
-        assert_int_equal(count_mappings(), metrics.pieces);
+        assert_int_equal(count_mappings(), metrics.ranges);
     if (wish != STASIS_RAM_MAP)
         assert_true(stasis_ram_mode(ram) == wish || stasis_ram_mode(ram) == STASIS_RAM_COPY);
     else

@@ -18,8 +18,8 @@
 #include "state-ser/snap/object.h"
 
 #define THREADS 3u
-#define RANGES  8u /* of STASIS_GRAIN chunks: more than enough for every thread to get one */
-#define SIZE    ((size_t)RANGES * STASIS_GRAIN * STASIS_CHUNK_SIZE)
+#define RANGES  8u /* batches of chunks: more than enough for every thread to get one */
+#define SIZE    ((size_t)RANGES * STASIS_BATCH_CHUNKS * STASIS_CHUNK_SIZE)
 
 enum event { LOOK, WRITE, EVENTS };
 
@@ -178,7 +178,8 @@ static void cancel(const struct kind *kind, enum event phase)
     assert_int_equal(save(kind, built), STASIS_ERR_CANCELLED);
     assert_true(atomic_load(&seen.cancelled));
     assert_in_range(atomic_load(&seen.before[phase]), 1,
-                    (kind->threads + 1) * STASIS_GRAIN); /* of RANGES * STASIS_GRAIN */
+                    (kind->threads + 1) *
+                        STASIS_BATCH_CHUNKS); /* of RANGES * STASIS_BATCH_CHUNKS */
     if ((seen.hold || kind->threads == 1) &&
         (atomic_load(&seen.after[LOOK]) || atomic_load(&seen.after[WRITE])))
         fail_msg("%u threads, %s, level %u: after the cancel %u chunks looked at, %u writes",

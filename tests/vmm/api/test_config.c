@@ -31,7 +31,7 @@ static void boot_and_thaw_options(void **state)
                                          .kernel_load_addr = 0x200000,
                                          .restore_clock = STASIS_CONFIG_CLOCK_ADVANCE,
                                          .restore_memory = STASIS_RAM_MAP,
-                                         .restore_background = STASIS_CONFIG_BACKGROUND_OFF,
+                                         .restore_prefetch = STASIS_CONFIG_PREFETCH_OFF,
                                          .allow_tsc = true};
     struct stasis_boot_options boot = stasis_config_boot(&config);
     struct stasis_thaw_options thaw = stasis_config_thaw(&config);
@@ -43,10 +43,10 @@ static void boot_and_thaw_options(void **state)
     assert_int_equal(boot.load_addr, 0x200000);
     assert_int_equal(thaw.clock, STASIS_CLOCK_ADVANCE);
     assert_int_equal(thaw.memory, STASIS_RAM_MAP);
-    assert_true(thaw.no_background && thaw.allow_tsc);
+    assert_true(thaw.no_prefetch && thaw.allow_tsc);
     thaw = stasis_config_thaw(&(struct stasis_config){0});
     assert_int_equal(thaw.clock, STASIS_CLOCK_CONTINUE);
-    assert_false(thaw.no_background || thaw.allow_tsc);
+    assert_false(thaw.no_prefetch || thaw.allow_tsc);
 }
 
 static void streams(void **state)

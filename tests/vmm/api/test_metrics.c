@@ -59,7 +59,7 @@ static void times_count_from_the_start(void **state)
 {
     const struct stasis_metrics metrics = {.start_us = 1000,
                                            .loaded_us = 1234,
-                                           .first_instruction_us = 1300,
+                                           .first_run_us = 1300,
                                            .freezes = 2,
                                            .freezes_failed = 1,
                                            .saved = {500, 400, 300, UINT64_C(1) << 40},
@@ -69,7 +69,7 @@ static void times_count_from_the_start(void **state)
     (void)state;
     assert_string_equal(written(&metrics), "{\n"
                                            "  \"loaded_us\": 234,\n"
-                                           "  \"first_instruction_us\": 300,\n"
+                                           "  \"first_run_us\": 300,\n"
                                            "  \"freezes\": {\n"
                                            "    \"saved\": 2,\n"
                                            "    \"failed\": 1,\n"

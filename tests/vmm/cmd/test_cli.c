@@ -64,7 +64,7 @@ static void takes_a_whole_boot(void **state)
         "--kernel|path=vm,cmdline=\"console=ttyS0,115200 quiet\",kernel_load_addr=0x1000000|"
         "--initrd=path=rd|--memory|size_mib=512|--vcpu=num=1|--cpu|baseline|--serial|"
         "out=file:\"x\",limit=8K,rate=1M|--snapshot-out|path='a,b',on_output=login:,"
-        "after_ms=0,then=resume,compress=zlib:6,sync=none,target=0.1.0,loss=allow|--board|0.1.0");
+        "after_ms=0,then=resume,compress=zlib:6,sync=none,target=0.1.0,drop=allow|--board|0.1.0");
 
     (void)state;
     assert_string_equal(options.config.kernel_path, "vm");
@@ -85,7 +85,7 @@ static void takes_a_whole_boot(void **state)
     assert_int_equal(options.config.snapshot_zlib_level, 6);
     assert_int_equal(options.config.snapshot_sync, STASIS_CONFIG_SYNC_NONE);
     assert_string_equal(options.config.snapshot_target, "0.1.0");
-    assert_int_equal(options.config.snapshot_loss, STASIS_CONFIG_LOSS_ALLOW);
+    assert_int_equal(options.config.snapshot_drop, STASIS_CONFIG_DROP_ALLOW);
     assert_string_equal(options.config.board_release, "0.1.0");
     stasis_cli_fini(&options);
 }
@@ -114,14 +114,14 @@ static void takes_every_form_of_compression(void **state)
 static void takes_a_whole_thaw(void **state)
 {
     struct stasis_options options =
-        good("--restore|path=s,clock=advance,memory=map,background=off|--allow|tsc|--serial|"
+        good("--restore|path=s,clock=advance,memory=map,prefetch=off|--allow|tsc|--serial|"
              "\"ring:a,b\",size=4096|--snapshot-out|s");
 
     (void)state;
     assert_string_equal(options.config.restore_path, "s");
     assert_int_equal(options.config.restore_clock, STASIS_CONFIG_CLOCK_ADVANCE);
     assert_int_equal(options.config.restore_memory, STASIS_RAM_MAP);
-    assert_int_equal(options.config.restore_background, STASIS_CONFIG_BACKGROUND_OFF);
+    assert_int_equal(options.config.restore_prefetch, STASIS_CONFIG_PREFETCH_OFF);
     assert_true(options.config.allow_tsc);
     assert_int_equal(options.config.serial.kind, STASIS_SERIAL_SINK_RING);
     assert_string_equal(options.config.serial.path, "a,b");
@@ -239,8 +239,8 @@ static void refuses_with_option_and_remedy(void **state)
         {"--restore|x|--board|0.1.0", "leave out --board"},
         {"--demo|--board|9.9.9", "--board: 9.9.9 is not a release|give 0.1.0"},
         {"--demo|--snapshot-out|x,target=9", "--snapshot-out: 9 is not a release|give 0.1.0"},
-        {"--demo|--snapshot-out|x,loss=allow", "loss=allow goes with target=RELEASE"},
-        {"--demo|--snapshot-out|x,target=0.1.0,loss=some", "give refuse or allow"},
+        {"--demo|--snapshot-out|x,drop=allow", "drop=allow goes with target=RELEASE"},
+        {"--demo|--snapshot-out|x,target=0.1.0,drop=some", "give refuse or allow"},
         {"--kernel|x|--demo", "--kernel does not go with --demo"},
         {"--demo|--allow|tsc", "--allow|--restore FILE"},
         {"--restore|x|--allow|all", "--allow: what=all: give tsc"},
@@ -287,7 +287,7 @@ static void bounds_the_text_to_wait_for(void **state)
 static void help_names_every_option(void **state)
 {
     static const char restore[] = "--restore path=FILE[,clock=continue|advance]"
-                                  "[,memory=auto|lazy|copy|map][,background=on|off]\n";
+                                  "[,memory=auto|lazy|copy|map][,prefetch=on|off]\n";
     static const char *const names[] = {
         "--kernel path=FILE[,cmdline=TEXT][,kernel_load_addr=ADDR]\n",
         "--demo\n",
@@ -299,7 +299,7 @@ static void help_names_every_option(void **state)
         "--serial out=stdio|none|file:PATH|ring:PATH|pipe:PATH[,limit=BYTES]",
         "--snapshot-out path=FILE[,on_output=TEXT][,after_ms=N][,then=exit|resume]",
         "[,compress=none|zlib[:LEVEL]][,sync=full|none]",
-        "[,target=RELEASE][,loss=refuse|allow]\n",
+        "[,target=RELEASE][,drop=refuse|allow]\n",
         "--board ",
         "--allow ",
         "--metrics path=FILE\n",

@@ -77,7 +77,7 @@ static void sigterm_ends_a_guest_that_runs(void)
 /* Its vCPU is inside KVM_RUN, and KVM waits for memory. */
 static void sigterm_ends_a_guest_that_waits_for_memory(void)
 {
-    thaw("lazy,background=off", true);
+    thaw("lazy,prefetch=off", true);
     assert_int_equal(kill(session.pid, SIGUSR1), 0); /* the loop turns: it has no path */
     session_wait_err(&session, "no snapshot taken");
     assert_int_equal(kill(session.pid, SIGTERM), 0);

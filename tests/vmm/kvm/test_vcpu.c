@@ -256,7 +256,7 @@ static const uint8_t resetting[] = {0xb0, 0xfe, 0xe6, 0x64};
 static void ended_guest(void)
 {
     start(resetting, sizeof(resetting));
-    kvm_wait(atomic_load(&guest.machine.end) == STASIS_END_RESET);
+    kvm_wait(atomic_load(&guest.machine.end) == STASIS_EXIT_RESET);
     for (unsigned i = 0; i < 3; i++) {
         stasis_machine_pause(&guest.machine);
         stasis_machine_resume(&guest.machine);
@@ -272,7 +272,7 @@ static void guest_ends_while_it_is_paused(void)
         kvm_sleep_us(i * 10);
         stasis_machine_pause(&guest.machine);
         stasis_machine_resume(&guest.machine);
-        kvm_wait(atomic_load(&guest.machine.end) == STASIS_END_RESET);
+        kvm_wait(atomic_load(&guest.machine.end) == STASIS_EXIT_RESET);
         kvm_guest_fini(&guest);
     }
 }

@@ -157,7 +157,7 @@ static void serial_line_through_the_ioapic(void)
 
 /* ---- ends ---- */
 
-static void run_to_the_end(enum stasis_end end)
+static void run_to_the_end(enum stasis_exit_reason end)
 {
     struct pollfd poll_fd = {.fd = guest.machine.end_fd, .events = POLLIN};
 
@@ -174,7 +174,7 @@ static void reset_ends_with_success(void)
 
     kvm_guest_init(&guest, NULL);
     kvm_guest_real(&guest, payload, sizeof(payload));
-    run_to_the_end(STASIS_END_RESET);
+    run_to_the_end(STASIS_EXIT_RESET);
     kvm_guest_fini(&guest);
 }
 
@@ -185,7 +185,7 @@ static void triple_fault_is_a_crash(void)
 
     kvm_guest_init(&guest, NULL);
     kvm_guest_long(&guest, payload, sizeof(payload));
-    run_to_the_end(STASIS_END_CRASHED);
+    run_to_the_end(STASIS_EXIT_CRASHED);
     assert_int_equal(guest.machine.end_error.code, STASIS_ERR_GUEST);
     assert_non_null(strstr(guest.machine.end_error.msg, "triple fault"));
     /* Where it died, unless KVM has reset the vCPU before it said so. */
@@ -202,7 +202,7 @@ static void running_off_into_devices_is_a_crash(void)
 
     kvm_guest_init(&guest, NULL);
     kvm_guest_long(&guest, payload, sizeof(payload));
-    run_to_the_end(STASIS_END_CRASHED);
+    run_to_the_end(STASIS_EXIT_CRASHED);
     assert_int_equal(guest.machine.end_error.code, STASIS_ERR_GUEST);
     assert_non_null(strstr(guest.machine.end_error.msg, "the guest died: "));
     kvm_guest_fini(&guest);
@@ -215,11 +215,11 @@ static void the_first_end_counts(void)
 
     kvm_guest_init(&guest, NULL);
     (void)stasis_fail(&error, STASIS_ERR_GUEST, "first");
-    stasis_machine_end(&guest.machine, STASIS_END_CRASHED, &error);
-    stasis_machine_end(&guest.machine, STASIS_END_RESET, NULL);
+    stasis_machine_shutdown(&guest.machine, STASIS_EXIT_CRASHED, &error);
+    stasis_machine_shutdown(&guest.machine, STASIS_EXIT_RESET, NULL);
     (void)stasis_fail(&error, STASIS_ERR_GUEST, "second");
-    stasis_machine_end(&guest.machine, STASIS_END_CRASHED, &error);
-    assert_int_equal(atomic_load(&guest.machine.end), STASIS_END_CRASHED);
+    stasis_machine_shutdown(&guest.machine, STASIS_EXIT_CRASHED, &error);
+    assert_int_equal(atomic_load(&guest.machine.end), STASIS_EXIT_CRASHED);
     assert_string_equal(guest.machine.end_error.msg, "first");
     assert_int_equal(read(guest.machine.end_fd, &count, sizeof(count)), sizeof(count));
     assert_int_equal(count, 1);

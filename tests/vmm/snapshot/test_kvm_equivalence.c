@@ -35,7 +35,7 @@ static const uint8_t payload[] = {
 
 static bool ended(void)
 {
-    return atomic_load(&guest.machine.end) != STASIS_END_NONE;
+    return atomic_load(&guest.machine.end) != STASIS_EXIT_NONE;
 }
 
 static void check_trace(void)
@@ -43,7 +43,7 @@ static void check_trace(void)
     const uint16_t *results = kvm_guest_ram(&guest, RESULTS, 2 * STEPS);
     uint16_t number = 0x1234;
 
-    assert_int_equal(atomic_load(&guest.machine.end), STASIS_END_RESET);
+    assert_int_equal(atomic_load(&guest.machine.end), STASIS_EXIT_RESET);
     assert_int_equal(probe.count, 2 * STEPS);
     for (unsigned i = 0; i < STEPS; i++) {
         number = (uint16_t)(number * 25173u + 13849u + i);

@@ -169,7 +169,7 @@ static void goes_on_in_every_mode(void)
         if (!has_mode(modes[m]))
             continue;
         for (unsigned background = 0; background < 2; background++) {
-            thaw(modes[m], background ? "" : ",background=off");
+            thaw(modes[m], background ? "" : ",prefetch=off");
             goes_on();
             leave();
         }
@@ -259,7 +259,7 @@ static void a_bad_chunk_that_nobody_touches(void)
     for (unsigned m = 1; m < MODES; m++) {
         if (!has_mode(modes[m]))
             continue;
-        thaw(modes[m], ",background=off");
+        thaw(modes[m], ",prefetch=off");
         goes_on();
         leave();
     }
@@ -290,13 +290,13 @@ static void a_bad_chunk_met_by_a_save(void)
     for (unsigned m = 1; m < MODES; m++) {
         if (!has_mode(modes[m]))
             continue;
-        thaw(modes[m], ",background=off");
+        thaw(modes[m], ",prefetch=off");
         goes_on();
         assert_int_equal(kill(session.pid, SIGUSR1), 0);
         ends_with_chunk(bad, "damaged");
         assert_int_equal(find_chunk(BALLAST_MIDDLE, &bad).kind, STASIS_CHUNK_RAW);
         freeze_at_once(bad, modes[m], "");
-        freeze_at_once(bad, modes[m], ",background=off");
+        freeze_at_once(bad, modes[m], ",prefetch=off");
     }
     session_folder_fini(&folder);
 }
@@ -313,7 +313,7 @@ static void the_file_is_cut(void)
         make_snapshot();
         (void)find_chunk(BALLAST_END, &end);
         at = (off_t)find_chunk(BALLAST_END, &end).offset;
-        thaw(modes[m], ",background=off");
+        thaw(modes[m], ",prefetch=off");
         goes_on();
         assert_int_equal(truncate(folder.file, at), 0);
         goes_on(); /* the guest does not use it, a save does */
@@ -323,7 +323,7 @@ static void the_file_is_cut(void)
     }
     make_snapshot();
     (void)find_chunk(GUEST, &guest);
-    thaw("map", ",background=off");
+    thaw("map", ",prefetch=off");
     goes_on();
     assert_int_equal(truncate(folder.file, 0), 0);
     assert_int_equal(session_end(&session), 3);

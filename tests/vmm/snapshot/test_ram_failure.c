@@ -66,7 +66,7 @@ static void make_file(void)
 static void attach(enum stasis_ram_mode mode, bool background)
 {
     const struct stasis_ram_opts opts = {
-        .size = sizeof(opts), .mode = mode, .threads = 1, .no_background = !background};
+        .size = sizeof(opts), .mode = mode, .threads = 1, .no_prefetch = !background};
     struct stasis_error err = {0};
     struct stasis_snap *snap;
 
@@ -89,7 +89,7 @@ static void wait_for_end(void)
     uint64_t count;
 
     assert_int_equal(read(scene.machine.end_fd, &count, sizeof(count)), sizeof(count));
-    assert_int_equal(atomic_load(&scene.machine.end), STASIS_END_CRASHED);
+    assert_int_equal(atomic_load(&scene.machine.end), STASIS_EXIT_CRASHED);
     assert_int_equal(scene.machine.end_error.code, STASIS_ERR_CORRUPT);
     assert_non_null(strstr(scene.machine.end_error.msg, "chunk 2,"));
 }
@@ -196,7 +196,7 @@ static void watchdog_is_there_before_the_end_is_known(void **state)
     watched.on = false;
     assert_int_equal(watched.created, 2);
     assert_int_equal(watched.joined, 2);
-    assert_int_equal(watched.end_at_watchdog, STASIS_END_NONE);
+    assert_int_equal(watched.end_at_watchdog, STASIS_EXIT_NONE);
     scene_fini();
 }
 
@@ -219,7 +219,7 @@ static void *end_machine(void *arg)
     const struct stasis_error err = {.code = STASIS_ERR_GUEST, .msg = "because"};
 
     (void)arg;
-    stasis_machine_end(&scene.machine, STASIS_END_CRASHED, &err);
+    stasis_machine_shutdown(&scene.machine, STASIS_EXIT_CRASHED, &err);
     return NULL;
 }
 
@@ -234,7 +234,7 @@ static void end_is_published_with_its_error(void **state)
         scene.machine.end_fd = eventfd(0, EFD_CLOEXEC);
         for (unsigned i = 0; i < 4; i++)
             assert_int_equal(pthread_create(&threads[i], NULL, end_machine, NULL), 0);
-        while (atomic_load(&scene.machine.end) == STASIS_END_NONE)
+        while (atomic_load(&scene.machine.end) == STASIS_EXIT_NONE)
             ;
         assert_string_equal(scene.machine.end_error.msg, "because");
         for (unsigned i = 0; i < 4; i++)

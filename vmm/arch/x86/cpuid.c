@@ -158,7 +158,7 @@ static const struct {
     uint32_t function, index;
     enum stasis_x86_reg reg;
     uint32_t bits;
-} unsaved[] = {
+} unsaved_leaves[] = {
     {1, 0, ECX, BIT(5) | BIT(15)},                               /* VMX, performance counters */
     {6, 0, ECX, BIT(3)},                                         /* energy bias hint */
     {7, 0, EBX, BIT(2) | BIT(25)},                               /* SGX, trace */
@@ -201,12 +201,12 @@ static void strip_unsaved(struct stasis_x86_cpuid_state *cpuid)
     }
     memset(&cpuid->leaves[kept], 0, (cpuid->leaves_count - kept) * sizeof(cpuid->leaves[0]));
     cpuid->leaves_count = kept;
-    for (size_t i = 0; i < sizeof(unsaved) / sizeof(unsaved[0]); i++) {
+    for (size_t i = 0; i < sizeof(unsaved_leaves) / sizeof(unsaved_leaves[0]); i++) {
         struct stasis_x86_cpuid_leaf_state *leaf =
-            find_leaf(cpuid, unsaved[i].function, unsaved[i].index);
+            find_leaf(cpuid, unsaved_leaves[i].function, unsaved_leaves[i].index);
 
         if (leaf)
-            *leaf_reg(leaf, unsaved[i].reg) &= ~unsaved[i].bits;
+            *leaf_reg(leaf, unsaved_leaves[i].reg) &= ~unsaved_leaves[i].bits;
     }
 }
 

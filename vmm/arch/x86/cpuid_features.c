@@ -212,11 +212,11 @@ struct stasis_x86_feature stasis_x86_feature_at(uint32_t function, uint32_t inde
 /* ---- what is missing ---- */
 
 /* Registers whose bits are promises to the guest (SDM 2A, CPUID; KVM cpuid.rst). */
-static const struct promise {
+static const struct checked_register {
     uint32_t function, index;
     enum stasis_x86_reg reg;
     uint32_t ignored; /* bits that KVM provides whatever it reports, or that follow other state */
-} promises[] = {
+} checked_registers[] = {
     /* hypervisor and deadline are ours; OSXSAVE mirrors CR4; x2APIC and MONITOR need no CPU */
     {1, 0, ECX, BIT(31) | BIT(24) | BIT(27) | BIT(21) | BIT(3)},
     {1, 0, EDX, BIT(28)},
@@ -235,14 +235,15 @@ static const struct promise {
 };
 
 /* 0 where there is no such leaf. */
-static uint32_t value_of(const struct stasis_x86_cpuid_state *cpuid, const struct promise *promise)
+static uint32_t value_of(const struct stasis_x86_cpuid_state *cpuid,
+                         const struct checked_register *checked)
 {
     for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
         const struct stasis_x86_cpuid_leaf_state *leaf = &cpuid->leaves[i];
         const uint32_t regs[] = {leaf->eax, leaf->ebx, leaf->ecx, leaf->edx};
 
-        if (leaf->function == promise->function && leaf->index == promise->index)
-            return regs[promise->reg];
+        if (leaf->function == checked->function && leaf->index == checked->index)
+            return regs[checked->reg];
     }
     return 0;
 }
@@ -251,13 +252,13 @@ void stasis_x86_features_missing(
     const struct stasis_x86_cpuid_state *host, const struct stasis_x86_cpuid_state *promised,
     void (*missing)(void *opaque, const struct stasis_x86_feature *feature), void *opaque)
 {
-    for (size_t i = 0; i < sizeof(promises) / sizeof(promises[0]); i++) {
-        const struct promise *promise = &promises[i];
-        uint32_t bits = value_of(promised, promise) & ~value_of(host, promise) & ~promise->ignored;
+    for (size_t i = 0; i < sizeof(checked_registers) / sizeof(checked_registers[0]); i++) {
+        const struct checked_register *checked = &checked_registers[i];
+        uint32_t bits = value_of(promised, checked) & ~value_of(host, checked) & ~checked->ignored;
 
         for (unsigned bit = 0; bit < 32; bit++) {
             struct stasis_x86_feature feature =
-                stasis_x86_feature_at(promise->function, promise->index, promise->reg, bit);
+                stasis_x86_feature_at(checked->function, checked->index, checked->reg, bit);
 
             if (bits >> bit & 1)
                 missing(opaque, &feature);

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec.h"
+#include "encoding.h"
 #include "schema_wire.h"
 #include "stasis/schema_set.h"
 
-struct packer {
-    struct stasis_sink sink;
+struct encoder {
+    struct stasis_buffer buffer;
     msgpack_packer msgpack;
     /* What has been packed, in order. */
     struct {
@@ -22,9 +22,9 @@ struct packer {
     uint32_t count;
 };
 
-static int write_sink(void *ctx, const char *bytes, size_t len)
+static int write_buffer(void *ctx, const char *bytes, size_t len)
 {
-    stasis_sink_write(ctx, bytes, len);
+    stasis_buffer_write(ctx, bytes, len);
     return 0;
 }
 
@@ -37,11 +37,11 @@ static void pack_str(msgpack_packer *msgpack, const char *str)
 }
 
 /* Index behind the state's, or 0: it is not there yet. */
-static uint32_t find_state(const struct packer *packer, const struct stasis_schema *schema,
+static uint32_t find_state(const struct encoder *encoder, const struct stasis_schema *schema,
                            uint32_t version)
 {
-    for (uint32_t i = 0; i < packer->count; i++) {
-        if (packer->states[i].schema == schema && packer->states[i].version == version)
+    for (uint32_t i = 0; i < encoder->count; i++) {
+        if (encoder->states[i].schema == schema && encoder->states[i].version == version)
             return i + 1;
     }
     return 0;
@@ -78,10 +78,10 @@ static void pack_default(msgpack_packer *msgpack, const struct stasis_field *fie
         msgpack_pack_uint64(msgpack, 0);
 }
 
-static void pack_field(struct packer *packer, const struct stasis_schema *schema, uint32_t version,
-                       const struct stasis_field *field)
+static void pack_field(struct encoder *encoder, const struct stasis_schema *schema,
+                       uint32_t version, const struct stasis_field *field)
 {
-    msgpack_packer *msgpack = &packer->msgpack;
+    msgpack_packer *msgpack = &encoder->msgpack;
     uint64_t bound = stasis_field_bound(schema, field, version);
     bool is_int = field->kind == STASIS_KIND_INT || field->kind == STASIS_KIND_INTS;
 
@@ -93,28 +93,28 @@ static void pack_field(struct packer *packer, const struct stasis_schema *schema
     msgpack_pack_uint64(msgpack, is_int ? field->max : bound);
     msgpack_pack_uint64(msgpack, is_int ? bound : 0);
     pack_default(msgpack, field, bound);
-    msgpack_pack_uint32(msgpack, field->sub ? find_state(packer, field->sub, version) : 0);
+    msgpack_pack_uint32(msgpack, field->sub ? find_state(encoder, field->sub, version) : 0);
     pack_str(msgpack, field->doc ? field->doc : "");
 }
 
 /* Appends the state, what is nested in it first. `listed` is 0 for a nested one. */
-static int add_state(struct packer *packer, const struct stasis_schema *schema, uint32_t version,
+static int add_state(struct encoder *encoder, const struct stasis_schema *schema, uint32_t version,
                      uint32_t listed, struct stasis_error *err)
 {
-    msgpack_packer *msgpack = &packer->msgpack;
+    msgpack_packer *msgpack = &encoder->msgpack;
 
-    if (find_state(packer, schema, version))
+    if (find_state(encoder, schema, version))
         return 0;
     for (uint32_t i = 0; i < schema->field_count; i++) {
         const struct stasis_field *field = &schema->fields[i];
         int rc = field->sub && stasis_field_in(field, version)
-                     ? add_state(packer, field->sub, version, 0, err)
+                     ? add_state(encoder, field->sub, version, 0, err)
                      : 0;
 
         if (rc)
             return rc;
     }
-    if (packer->count == STASIS_SCHEMA_STATES_MAX)
+    if (encoder->count == STASIS_SCHEMA_STATES_MAX)
         return stasis_fail(err, STASIS_ERR_RANGE, "more than %u schemas", STASIS_SCHEMA_STATES_MAX);
     msgpack_pack_array(msgpack, STASIS_SCHEMA_STATE_PARTS);
     pack_str(msgpack, schema->type);
@@ -123,47 +123,47 @@ static int add_state(struct packer *packer, const struct stasis_schema *schema, 
     msgpack_pack_array(msgpack, stasis_schema_count(schema, version));
     for (uint32_t i = 0; i < schema->field_count; i++) {
         if (stasis_field_in(&schema->fields[i], version))
-            pack_field(packer, schema, version, &schema->fields[i]);
+            pack_field(encoder, schema, version, &schema->fields[i]);
     }
-    packer->states[packer->count].schema = schema;
-    packer->states[packer->count].version = version;
-    packer->count++;
+    encoder->states[encoder->count].schema = schema;
+    encoder->states[encoder->count].version = version;
+    encoder->count++;
     return 0;
 }
 
-static int add_all(struct packer *packer, const struct stasis_records *records,
+static int add_all(struct encoder *encoder, const struct stasis_records *records,
                    struct stasis_error *err)
 {
     int rc = 0;
 
-    msgpack_packer_init(&packer->msgpack, &packer->sink, write_sink);
+    msgpack_packer_init(&encoder->msgpack, &encoder->buffer, write_buffer);
     for (size_t i = 0; !rc && i < stasis_records_count(records); i++) {
         struct stasis_record record = stasis_records_at(records, i);
 
-        if (!record.schema || record.foreign)
+        if (!record.schema || record.embedded)
             continue;
         rc = stasis_check_room(record.schema, record.version, err);
         if (!rc)
-            rc = add_state(packer, record.schema, record.version, record.version, err);
+            rc = add_state(encoder, record.schema, record.version, record.version, err);
     }
-    if (!rc && packer->sink.failed)
+    if (!rc && encoder->buffer.failed)
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the schemas");
     return rc;
 }
 
 /* The count of an array stands before what is counted. */
-static int with_count(struct packer *packer, uint8_t **ret_bytes, size_t *ret_len,
+static int with_count(struct encoder *encoder, uint8_t **ret_bytes, size_t *ret_len,
                       struct stasis_error *err)
 {
-    struct stasis_sink whole = {0};
+    struct stasis_buffer whole = {0};
 
-    stasis_encode_array(&whole, packer->count);
-    stasis_sink_write(&whole, packer->sink.data, packer->sink.len);
+    stasis_encode_array(&whole, encoder->count);
+    stasis_buffer_write(&whole, encoder->buffer.data, encoder->buffer.len);
     if (whole.failed || whole.len > STASIS_SCHEMA_SET_MAX) {
         int rc = whole.failed ? stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the schemas")
                               : stasis_fail(err, STASIS_ERR_RANGE, "more than %u bytes of schemas",
                                             STASIS_SCHEMA_SET_MAX);
-        stasis_sink_fini(&whole);
+        stasis_buffer_fini(&whole);
         return rc;
     }
     *ret_bytes = whole.data;
@@ -171,18 +171,18 @@ static int with_count(struct packer *packer, uint8_t **ret_bytes, size_t *ret_le
     return 0;
 }
 
-int stasis_schema_set_pack(const struct stasis_records *records, uint8_t **ret_bytes,
-                           size_t *ret_len, struct stasis_error *err)
+int stasis_schema_set_encode(const struct stasis_records *records, uint8_t **ret_bytes,
+                             size_t *ret_len, struct stasis_error *err)
 {
-    struct packer *packer = calloc(1, sizeof(*packer));
+    struct encoder *encoder = calloc(1, sizeof(*encoder));
     int rc;
 
-    if (!packer)
+    if (!encoder)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the schemas");
-    rc = add_all(packer, records, err);
+    rc = add_all(encoder, records, err);
     if (!rc)
-        rc = with_count(packer, ret_bytes, ret_len, err);
-    stasis_sink_fini(&packer->sink);
-    free(packer);
+        rc = with_count(encoder, ret_bytes, ret_len, err);
+    stasis_buffer_fini(&encoder->buffer);
+    free(encoder);
     return rc;
 }

@@ -64,12 +64,12 @@ struct stasis_lock_check {
     void (*change)(void *ctx, enum stasis_lock_class kind, bool refused, const char *text);
     void *ctx;
     struct stasis_lock_result result;
-    const struct stasis_schema *record; /* NULL: gone, which has been told */
-    const struct stasis_schema *state;  /* the record or one nested in it; NULL: gone */
-    char type[STASIS_LOCK_NAME_MAX];    /* of the record */
-    char name[STASIS_LOCK_NAME_MAX];    /* of the state */
-    uint32_t then;                      /* version of the record in the release */
-    uint32_t fields, pasts, steps;      /* lines of the block so far */
+    const struct stasis_schema *record;      /* NULL: gone, which has been told */
+    const struct stasis_schema *state;       /* the record or one nested in it; NULL: gone */
+    char type[STASIS_LOCK_NAME_MAX];         /* of the record */
+    char name[STASIS_LOCK_NAME_MAX];         /* of the state */
+    uint32_t then;                           /* version of the record in the release */
+    uint32_t fields, old_bounds, migrations; /* lines of the block so far */
 };
 
 /* Tells of a difference of `where` in the state at hand. A breaking one is refused; others where
@@ -79,15 +79,15 @@ void stasis_lock_tell(struct stasis_lock_check *check, const char *where,
                       enum stasis_lock_class class, const char *remedy, const char *fmt, ...);
 
 /* Whether a step leads to a version in (after, to]. */
-bool stasis_lock_has_step(const struct stasis_lock_check *check, uint32_t after, uint32_t to);
+bool stasis_lock_has_migration(const struct stasis_lock_check *check, uint32_t after, uint32_t to);
 
 /* Compares one frozen field; and looks for rows that the release did not have. */
 void stasis_lock_compare_field(struct stasis_lock_check *check,
                                const struct stasis_lock_field *then);
 void stasis_lock_compare_rest(struct stasis_lock_check *check);
 
-/* A frozen row STASIS_WAS. */
-void stasis_lock_compare_past(struct stasis_lock_check *check, uint64_t id, uint64_t before,
-                              uint64_t bound);
+/* A frozen row STASIS_OLD_BOUND. */
+void stasis_lock_compare_history(struct stasis_lock_check *check, uint64_t id, uint64_t before,
+                                 uint64_t bound);
 
 #endif

@@ -196,7 +196,7 @@ int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,
     struct verify verify = {.snap = snap, .progress = progress, .ctx = ctx};
     struct stasis_pool_job job = {
         .count = snap->index.chunk_count,
-        .grain = STASIS_GRAIN,
+        .batch = STASIS_BATCH_CHUNKS,
         .threads = threads,
         .work = verify_chunks,
         .progress = progress ? report : NULL,

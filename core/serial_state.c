@@ -2,7 +2,7 @@
  *
  * 16550A serial port, the side that the VMM sees: the wires, and freeze and thaw.
  */
-#include "serial_chip.h"
+#include "serial_internal.h"
 
 #include <assert.h>
 #include <string.h>
@@ -114,7 +114,7 @@ int stasis_serial_restore(struct stasis_serial *dev, const struct stasis_serial_
     return 0;
 }
 
-void stasis_serial_sync_irq(struct stasis_serial *dev)
+void stasis_serial_apply_outputs(struct stasis_serial *dev)
 {
     dev->ops->irq(dev->ctx, dev->intr);
 }

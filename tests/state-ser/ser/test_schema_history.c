@@ -37,15 +37,15 @@ static const struct stasis_field grown_fields[] = {
      .default_str = "default"},
 };
 
-static const struct stasis_past grown_past[] = {{2, 1, 3}, {2, 2, 4}, {0}};
-static const struct stasis_step grown_steps[] = {{.to = 2}, {0}};
+static const struct stasis_old_bound grown_history[] = {{2, 1, 3}, {2, 2, 4}, {0}};
+static const struct stasis_migration grown_migrations[] = {{.to = 2}, {0}};
 static const struct stasis_schema grown = {.type = "grown",
                                            .version = 2,
                                            .size = sizeof(struct grown),
                                            .fields = grown_fields,
                                            .field_count = 2,
-                                           .past = grown_past,
-                                           .steps = grown_steps,
+                                           .history = grown_history,
+                                           .migrations = grown_migrations,
                                            .doc = ""};
 
 /* A file of version 1, saved again by a program that knows version 2. */
@@ -61,9 +61,9 @@ static struct stasis_records *grown_at(uint16_t version)
     size_t len;
 
     then.version = version;
-    then.steps = NULL;
+    then.migrations = NULL;
     assert_int_equal(stasis_records_add(made, &then, "a", &state, NULL), 0);
-    assert_int_equal(stasis_records_pack(made, &bytes, &len, NULL), 0);
+    assert_int_equal(stasis_records_encode(made, &bytes, &len, NULL), 0);
     assert_int_equal(stasis_records_parse(bytes, len, &opts, &ret, NULL), 0);
     stasis_records_free(made);
     free(bytes);
@@ -82,7 +82,7 @@ static void test_an_older_version_has_no_default_beyond_its_bound(void **unused)
         uint8_t *bytes;
         size_t len;
 
-        assert_int_equal(stasis_schema_set_pack(records, &bytes, &len, NULL), 0);
+        assert_int_equal(stasis_schema_set_encode(records, &bytes, &len, NULL), 0);
         if (stasis_schema_set_parse(bytes, len, &set, &err))
             fail_msg("version %u: %s", version, err.msg);
         described = stasis_schema_set_find(set, "grown", version);

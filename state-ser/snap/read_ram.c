@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "chunk.h"
-#include "codec.h"
+#include "compress.h"
 #include "io.h"
 #include "object.h"
 #include "pool.h"
@@ -41,8 +41,8 @@ int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_
     return 0;
 }
 
-int stasis_snap_read_packed(const struct stasis_snap *snap, uint64_t index, uint8_t *host,
-                            struct stasis_error *err)
+int stasis_snap_read_compressed(const struct stasis_snap *snap, uint64_t index, uint8_t *host,
+                                struct stasis_error *err)
 {
     struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, index);
     uint8_t *stored = malloc(STASIS_CHUNK_SIZE);
@@ -59,7 +59,7 @@ int stasis_snap_read_packed(const struct stasis_snap *snap, uint64_t index, uint
         rc = stasis_snap_chunk_damaged(snap, index, "the file has become shorter", err);
     else if (stasis_crc32(stored, chunk.stored_len) != chunk.crc)
         rc = stasis_snap_chunk_damaged(snap, index, "damaged (CRC)", err);
-    else if (!stasis_codec_unpack(stored, chunk.stored_len, host, chunk.size, &nomem) && !nomem)
+    else if (!stasis_decompress(stored, chunk.stored_len, host, chunk.size, &nomem) && !nomem)
         rc = stasis_snap_chunk_damaged(snap, index, "does not unpack to one chunk", err);
 out:
     if (nomem)
@@ -81,7 +81,7 @@ int stasis_snap_read_chunks(const struct stasis_snap *snap, uint64_t first, uint
             rc = stasis_snap_read_run(snap, first, stop, host, err);
             break;
         case STASIS_CHUNK_ZLIB:
-            rc = stasis_snap_read_packed(snap, first, host, err);
+            rc = stasis_snap_read_compressed(snap, first, host, err);
             break;
         case STASIS_CHUNK_ZERO:
         case STASIS_CHUNK_ABSENT:
@@ -121,7 +121,7 @@ int stasis_snap_load_region(const struct stasis_snap *snap, uint32_t region, voi
 {
     struct load load = {.snap = snap, .host = host, .fresh = fresh};
     struct stasis_pool_job job = {
-        .grain = STASIS_GRAIN, .threads = threads, .work = load_chunks, .ctx = &load};
+        .batch = STASIS_BATCH_CHUNKS, .threads = threads, .work = load_chunks, .ctx = &load};
 
     if (snap->fd < 0 || region >= snap->index.region_count)
         return stasis_fail(err, STASIS_ERR_ARG, "no region %" PRIu32 " in an opened snapshot",

@@ -53,7 +53,7 @@ static const char *reason(const struct stasis_snap *snap, const struct stasis_re
                : ", without a schema; json has its fields by id\n";
 }
 
-int stasis_inspect_info_beyond(FILE *out, struct stasis_snap *snap, struct stasis_error *err)
+int stasis_inspect_info_unknown(FILE *out, struct stasis_snap *snap, struct stasis_error *err)
 {
     const struct stasis_records *records = stasis_snap_records(snap);
     int rc = 0;
@@ -61,9 +61,9 @@ int stasis_inspect_info_beyond(FILE *out, struct stasis_snap *snap, struct stasi
     for (size_t i = 0; i < stasis_records_count(records) && !rc; i++) {
         struct stasis_record record = stasis_records_at(records, i);
 
-        if (!stasis_inspect_is_beyond(&record))
+        if (!stasis_inspect_is_unknown(&record))
             continue;
-        fputs("beyond this release: ", out);
+        fputs("unknown to this release: ", out);
         stasis_inspect_put_record(out, &record);
         fputs(record.schema ? ", by its schema in the file\n" : reason(snap, &record), out);
         if (record.schema)

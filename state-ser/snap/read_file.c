@@ -170,7 +170,7 @@ static int read_schemas(struct stasis_snap *snap, struct stasis_error *err)
         return rc;
     rc = stasis_schema_set_parse(bytes, len, &snap->schemas, err);
     free(bytes);
-    return rc ? rc : stasis_records_adopt(snap->records, snap->schemas, err);
+    return rc ? rc : stasis_records_use_embedded_schemas(snap->records, snap->schemas, err);
 }
 
 int stasis_snap_read_schemas(struct stasis_snap *snap, struct stasis_error *err)

@@ -35,20 +35,20 @@ STASIS_MUST_CHECK int stasis_records_copy(const struct stasis_records *from, siz
                                           struct stasis_records *to, struct stasis_error *err);
 
 /* Grows as msgpack-c writes into it; `failed` sticks when memory is short. */
-struct stasis_sink {
+struct stasis_buffer {
     uint8_t *data;
     size_t len;
     size_t size;
     bool failed;
 };
 
-void stasis_sink_fini(struct stasis_sink *sink);
-void stasis_sink_write(struct stasis_sink *sink, const void *bytes, size_t len);
-void stasis_encode_array(struct stasis_sink *sink, uint32_t count);
+void stasis_buffer_fini(struct stasis_buffer *buffer);
+void stasis_buffer_write(struct stasis_buffer *buffer, const void *bytes, size_t len);
+void stasis_encode_array(struct stasis_buffer *buffer, uint32_t count);
 
 /* Appends a whole record in that version, whose bounds the state is within; *ret_fields_at is the
- * offset in the sink where its map begins. */
-void stasis_encode_record(struct stasis_sink *sink, const struct stasis_schema *schema,
+ * offset in the buffer where its map begins. */
+void stasis_encode_record(struct stasis_buffer *buffer, const struct stasis_schema *schema,
                           uint32_t version, const char *instance, const void *state,
                           size_t *ret_fields_at);
 
@@ -56,18 +56,19 @@ void stasis_encode_record(struct stasis_sink *sink, const struct stasis_schema *
 uint32_t stasis_schema_count(const struct stasis_schema *schema, uint32_t version);
 
 /* Takes *state from that version to the schema's own; and back. */
-void stasis_steps_up(const struct stasis_schema *schema, uint32_t version, void *state);
-void stasis_steps_down(const struct stasis_schema *schema, uint32_t version, void *state);
+void stasis_migrations_up(const struct stasis_schema *schema, uint32_t version, void *state);
+void stasis_migrations_down(const struct stasis_schema *schema, uint32_t version, void *state);
 
 /* Makes *state one that the version can say, as far as steps do not: what it lacks becomes default,
- * what it bounds is cut. Each loss is told to `lost` ("field.name 0x12"); returns their number. */
-typedef void stasis_lost_fn(void *ctx, const char *what);
-unsigned stasis_state_fit(const struct stasis_schema *schema, uint32_t version, void *state,
-                          stasis_lost_fn *lost, void *ctx);
+ * what it bounds is cut. Each loss is told to `dropped` ("field.name 0x12"); returns their number.
+ */
+typedef void stasis_dropped_fn(void *ctx, const char *what);
+unsigned stasis_state_downgrade(const struct stasis_schema *schema, uint32_t version, void *state,
+                                stasis_dropped_fn *dropped, void *ctx);
 
 /* Reads the map at the cursor into *scratch (schema->size bytes; undefined on failure), takes it
- * to the schema's version and checks it. Of the record, type, instance, version and foreign are
- * used. Of a foreign one only what the record says is written, and nothing cleared: every field is
+ * to the schema's version and checks it. Of the record, type, instance, version and embedded are
+ * used. Of a embedded one only what the record says is written, and nothing cleared: every field is
  * in it, and a hostile schema may describe 4 MiB for each record of a few bytes.
  * STASIS_ERR_VERSION, or STASIS_ERR_CORRUPT with the place in words. */
 STASIS_MUST_CHECK int stasis_decode_fields(struct stasis_reader *reader,

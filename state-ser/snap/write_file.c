@@ -33,15 +33,15 @@ int stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *outp
                             struct stasis_save_stats *ret_stats, struct stasis_error *err)
 {
     struct stasis_save_opts chosen;
-    struct stasis_snap_sink sink;
+    struct stasis_snap_target target;
     struct stasis_snap_written written;
     int rc = stasis_save_opts_get(opts, &chosen, err);
 
     if (!rc)
         rc = stasis_output_begin(output, err);
     if (!rc) {
-        sink = (struct stasis_snap_sink){.fd = stasis_output_fd(output)};
-        rc = stasis_snap_write(snap, &sink, &chosen, &written, err);
+        target = (struct stasis_snap_target){.fd = stasis_output_fd(output)};
+        rc = stasis_snap_write(snap, &target, &chosen, &written, err);
     }
     if (!rc)
         rc = publish(snap, output, &chosen, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Between serial.c, the side that the guest sees, and serial_host.c, the side that the VMM sees:
+ * Between serial.c, the side that the guest sees, and serial_state.c, the side that the VMM sees:
  * register bits of the PC16550D and what both sides do to the chip.
  */
 #ifndef STASIS_CORE_SERIAL_CHIP_H

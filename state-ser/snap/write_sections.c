@@ -9,34 +9,34 @@
 #include <string.h>
 
 #include "chunk.h"
-#include "codec.h"
+#include "compress.h"
 #include "io.h"
-#include "ram.h"
+#include "ram_internal.h"
 #include "stasis/schema_set.h"
-#include "writer.h"
+#include "write.h"
 
 #define IN_FLIGHT (UINT64_C(16) << 20) /* about what may be on its way to the disk */
 #define PUSH_STEP (1u << 20)
 
-int stasis_writer_put(struct stasis_snap_sink *sink, const void *bytes, size_t len, uint64_t offset,
-                      struct stasis_error *err)
+int stasis_writer_put(struct stasis_snap_target *target, const void *bytes, size_t len,
+                      uint64_t offset, struct stasis_error *err)
 {
     static const uint8_t zeros[STASIS_PAGE_SIZE];
     int rc = 0;
 
-    if (!sink->streamed) {
-        rc = stasis_io_pwrite(sink->fd, bytes, len, offset);
+    if (!target->streamed) {
+        rc = stasis_io_pwrite(target->fd, bytes, len, offset);
     } else {
-        while (!rc && sink->pos < offset) {
-            uint64_t gap = offset - sink->pos;
+        while (!rc && target->pos < offset) {
+            uint64_t gap = offset - target->pos;
             size_t step = gap < sizeof(zeros) ? (size_t)gap : sizeof(zeros);
 
-            rc = stasis_io_write(sink->fd, zeros, step);
-            sink->pos += step;
+            rc = stasis_io_write(target->fd, zeros, step);
+            target->pos += step;
         }
         if (!rc)
-            rc = stasis_io_write(sink->fd, bytes, len);
-        sink->pos += len;
+            rc = stasis_io_write(target->fd, bytes, len);
+        target->pos += len;
     }
     return rc ? stasis_fail_errno(err, STASIS_ERR_WRITE, "writing %zu bytes at %" PRIu64, len,
                                   offset)
@@ -49,10 +49,11 @@ int stasis_writer_push(const struct stasis_writer *w, uint64_t start, uint64_t e
 {
     uint64_t behind = start > 2 * IN_FLIGHT ? start - 2 * IN_FLIGHT : 0;
 
-    if (w->sink->streamed || w->opts.no_sync || start >= end)
+    if (w->target->streamed || w->opts.no_sync || start >= end)
         return 0;
-    stasis_io_start_sync(w->sink->fd, start, end - start);
-    if (start <= IN_FLIGHT || !stasis_io_wait_sync(w->sink->fd, behind, start - IN_FLIGHT - behind))
+    stasis_io_start_sync(w->target->fd, start, end - start);
+    if (start <= IN_FLIGHT ||
+        !stasis_io_wait_sync(w->target->fd, behind, start - IN_FLIGHT - behind))
         return 0;
     return stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing it to the disk");
 }
@@ -103,7 +104,7 @@ static uint64_t lay_out(struct stasis_writer *w, uint64_t pos)
 
             run_end = raw_end(index, i);
             last = stasis_index_get(index, run_end - 1);
-            if (!w->sink->streamed) /* where a gap would be no hole */
+            if (!w->target->streamed) /* where a gap would be no hole */
                 pos = run_offset(pos, chunk.gpa, last.gpa + last.size);
         }
         chunk.offset = pos;
@@ -148,7 +149,8 @@ static int write_chunks(struct stasis_writer *w, const struct stasis_range *rang
         if (chunk.kind == STASIS_CHUNK_RAW && !rc) {
             uint64_t len = sum_run(w, first, stop);
 
-            rc = stasis_writer_put(w->sink, stasis_writer_chunk(w, first), len, chunk.offset, err);
+            rc =
+                stasis_writer_put(w->target, stasis_writer_chunk(w, first), len, chunk.offset, err);
             start = end ? start : chunk.offset;
             end = chunk.offset + len;
         }
@@ -171,7 +173,7 @@ static void lay_out_front(struct stasis_writer *w)
     *data = (struct stasis_section){.type = STASIS_SECTION_DATA, .offset = STASIS_PAGE_SIZE};
     *schema = (struct stasis_section){
         .type = STASIS_SECTION_SCHEMA, .flags = STASIS_SECTION_OPTIONAL, .length = w->schema_len};
-    if (w->sink->streamed)
+    if (w->target->streamed)
         return;
     state->offset = STASIS_HEADER_LEN;
     index->offset = stasis_round_up(state->offset + state->length, 8);
@@ -188,7 +190,7 @@ static void lay_out_back(struct stasis_writer *w, uint64_t data_end)
 
     data->length = data_end - data->offset;
     w->header.info.file_len = data_end;
-    if (!w->sink->streamed)
+    if (!w->target->streamed)
         return;
     index->offset = data_end;
     state->offset = index->offset + index->length;
@@ -201,14 +203,14 @@ static int write_header(struct stasis_writer *w, uint64_t offset, struct stasis_
     uint8_t bytes[STASIS_HEADER_LEN];
 
     stasis_header_encode(&w->header, bytes);
-    return stasis_writer_put(w->sink, bytes, sizeof(bytes), offset, err);
+    return stasis_writer_put(w->target, bytes, sizeof(bytes), offset, err);
 }
 
 static int write_section(struct stasis_writer *w, struct stasis_section *section, const void *bytes,
                          struct stasis_error *err)
 {
     section->crc = stasis_crc32(bytes, section->length);
-    return stasis_writer_put(w->sink, bytes, section->length, section->offset, err);
+    return stasis_writer_put(w->target, bytes, section->length, section->offset, err);
 }
 
 /* Most of it stands for RAM that is zero, and is one block over and over. */
@@ -224,7 +226,7 @@ static int write_index(struct stasis_writer *w, struct stasis_error *err)
     section->crc = 0;
     while (!rc && (len = stasis_index_span(&w->index, pos, &bytes))) {
         section->crc = stasis_crc32_more(section->crc, bytes, len);
-        rc = stasis_writer_put(w->sink, bytes, len, section->offset + pos, err);
+        rc = stasis_writer_put(w->target, bytes, len, section->offset + pos, err);
         pos += len;
         if (!rc && pos - pushed >= PUSH_STEP) {
             rc = stasis_writer_push(w, section->offset + pushed, section->offset + pos, err);
@@ -243,7 +245,7 @@ static int set_length(struct stasis_writer *w, struct stasis_error *err)
 
     if (rc)
         return rc;
-    if (!w->sink->streamed && stasis_io_truncate(w->sink->fd, len))
+    if (!w->target->streamed && stasis_io_truncate(w->target->fd, len))
         return stasis_fail_errno(err, STASIS_ERR_WRITE, "growing the file to %" PRIu64 " bytes",
                                  len);
     return 0;
@@ -257,7 +259,7 @@ static int write_raw(struct stasis_writer *w, struct stasis_error *err)
     lay_out_back(w, lay_out(w, w->parts[2].offset));
     rc = set_length(w, err);
     return rc ? rc
-              : stasis_writer_run(w, w->sink->streamed ? 1 : w->opts.threads, STASIS_SHARE_WRITE,
+              : stasis_writer_run(w, w->target->streamed ? 1 : w->opts.threads, STASIS_SHARE_WRITE,
                                   write_chunks, err);
 }
 
@@ -265,10 +267,10 @@ static int write_packed(struct stasis_writer *w, struct stasis_error *err)
 {
     int rc;
 
-    stasis_packer_init(w);
-    rc = stasis_writer_run(w, w->opts.threads, STASIS_SHARE_WRITE, stasis_packer_work, err);
+    stasis_compression_init(w);
+    rc = stasis_writer_run(w, w->opts.threads, STASIS_SHARE_WRITE, stasis_compression_work, err);
     lay_out_back(w, w->pack.pos);
-    stasis_packer_fini(w);
+    stasis_compression_fini(w);
     return rc ? rc : set_length(w, err);
 }
 
@@ -328,9 +330,9 @@ static int start_header(struct stasis_writer *w, struct stasis_error *err)
     struct stasis_snap_info *info = &w->header.info;
 
     info->format_version = STASIS_FORMAT_VERSION;
-    info->incompatible = (w->sink->streamed ? STASIS_FEATURE_TRAILER : 0) |
+    info->incompatible = (w->target->streamed ? STASIS_FEATURE_TRAILER : 0) |
                          (w->opts.zlib_level ? STASIS_FEATURE_ZLIB : 0);
-    info->streamed = w->sink->streamed;
+    info->streamed = w->target->streamed;
     memcpy(info->producer, "stasis " STASIS_VERSION, sizeof("stasis " STASIS_VERSION));
     info->arch = w->snap->header.info.arch;
     info->ram_bytes = w->snap->index.ram_bytes;
@@ -349,9 +351,9 @@ static int prepare(struct stasis_writer *w, struct stasis_error *err)
         return stasis_fail(err, STASIS_ERR_ARG, "a snapshot that was opened cannot be saved");
     rc = start_header(w, err);
     if (!rc)
-        rc = stasis_records_pack(w->snap->records, &w->state, &w->state_len, err);
+        rc = stasis_records_encode(w->snap->records, &w->state, &w->state_len, err);
     if (!rc)
-        rc = stasis_schema_set_pack(w->snap->records, &w->schema, &w->schema_len, err);
+        rc = stasis_schema_set_encode(w->snap->records, &w->schema, &w->schema_len, err);
     if (!rc)
         rc = stasis_index_make(&w->index, err);
     if (!rc)
@@ -377,11 +379,11 @@ static struct stasis_save_stats count(const struct stasis_writer *w)
     return stats;
 }
 
-int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_sink *sink,
+int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_target *target,
                       const struct stasis_save_opts *opts, struct stasis_snap_written *ret_written,
                       struct stasis_error *err)
 {
-    struct stasis_writer w = {.snap = snap, .sink = sink, .opts = *opts, .index = snap->index};
+    struct stasis_writer w = {.snap = snap, .target = target, .opts = *opts, .index = snap->index};
     struct stasis_ram *source = snap->ram_source;
     int rc = 0;
 
@@ -393,7 +395,7 @@ int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_sink *s
     if (!rc)
         rc = prepare(&w, err);
     if (!rc)
-        rc = sink->streamed ? write_stream(&w, err) : write_file(&w, err);
+        rc = target->streamed ? write_stream(&w, err) : write_file(&w, err);
     if (!rc)
         *ret_written = (struct stasis_snap_written){.header = w.header, .stats = count(&w)};
     free(w.state);

@@ -7,11 +7,11 @@
  * pages, memory.
  */
 #include "chunk.h"
-#include "writer.h"
+#include "write.h"
 
 /* Blocks that a thread takes at a time: 1 GiB of RAM, since a call for each block would take
  * longer than the answer where nothing was touched. */
-#define MARK_GRAIN 32u
+#define MARK_BATCH_BLOCKS 32u
 
 /* ---- which pages may hold something ---- */
 
@@ -106,7 +106,7 @@ static int mark_all(struct stasis_writer *w, struct stasis_error *err)
     int rc;
 
     init_populated(w);
-    rc = stasis_writer_run_blocks(w, MARK_GRAIN, mark_blocks, err);
+    rc = stasis_writer_run_blocks(w, MARK_BATCH_BLOCKS, mark_blocks, err);
     stasis_populated_fini(&w->populated);
     return rc;
 }

@@ -16,13 +16,13 @@
 
 /* More mappings would make every fault and every munmap() search longer, and a process has 65,530
  * at most (vm.max_map_count). */
-#define STASIS_RAM_PIECES_MAX 4096u
+#define STASIS_RAM_RANGES_MAX 4096u
 
 #define STASIS_BLOCK_CHUNKS (STASIS_HUGE_PAGE / STASIS_CHUNK_SIZE) /* a huge page of RAM */
 
 /* Chunks first..end-1 of one region. MAP: mapped from the file, at steadily rising offsets. LAZY:
  * watched by userfaultfd, whole blocks. */
-struct stasis_ram_piece {
+struct stasis_ram_range {
     uint64_t first;
     uint64_t end;
 };
@@ -41,8 +41,8 @@ struct stasis_ram {
     enum stasis_ram_mode mode;
     char reason[256]; /* "" or why it is not the mode asked for */
 
-    struct stasis_ram_piece *pieces; /* ascending */
-    size_t piece_count;
+    struct stasis_ram_range *ranges; /* ascending */
+    size_t range_count;
 
     pthread_t background; /* verifies or fills; made and joined by the owner of the object */
     void *(*background_body)(void *);
@@ -77,8 +77,8 @@ uint8_t *stasis_ram_chunk_host(const struct stasis_ram *ram, uint64_t i);
 /* Bytes of RAM that chunks first..end-1 of one region have. */
 uint64_t stasis_ram_chunks_len(const struct stasis_ram *ram, uint64_t first, uint64_t end);
 
-/* The piece that holds chunk i, or NULL. */
-const struct stasis_ram_piece *stasis_ram_piece_of(const struct stasis_ram *ram, uint64_t i);
+/* The range that holds chunk i, or NULL. */
+const struct stasis_ram_range *stasis_ram_range_of(const struct stasis_ram *ram, uint64_t i);
 
 /* Notes and reports the first failure. */
 void stasis_ram_fail(struct stasis_ram *ram, const struct stasis_error *err);
@@ -96,7 +96,7 @@ int stasis_ram_done_init(struct stasis_ram *ram, struct stasis_error *err);
 /* Sets ram->done of chunk i; true: it was to do. */
 bool stasis_ram_set_done(struct stasis_ram *ram, uint64_t i, enum stasis_ram_done done);
 
-/* The background work ends after the piece that it is at, and is gone; it begins again where it
+/* The background work ends after the range that it is at, and is gone; it begins again where it
  * was, if anything is left to do and the options allow it. For the owner of the object. */
 void stasis_ram_hold(struct stasis_ram *ram);
 void stasis_ram_release(struct stasis_ram *ram);

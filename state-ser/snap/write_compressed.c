@@ -7,24 +7,24 @@
 #include <stdlib.h>
 
 #include "chunk.h"
-#include "codec.h"
-#include "writer.h"
+#include "compress.h"
+#include "write.h"
 
-void stasis_packer_init(struct stasis_writer *w)
+void stasis_compression_init(struct stasis_writer *w)
 {
-    w->pack = (struct stasis_packer){.pos = w->parts[2].offset};
+    w->pack = (struct stasis_compression){.pos = w->parts[2].offset};
     pthread_mutex_init(&w->pack.lock, NULL);
     pthread_cond_init(&w->pack.moved, NULL);
 }
 
-void stasis_packer_fini(struct stasis_writer *w)
+void stasis_compression_fini(struct stasis_writer *w)
 {
     pthread_mutex_destroy(&w->pack.lock);
     pthread_cond_destroy(&w->pack.moved);
 }
 
 /* A chunk that does not shrink stays raw. Slot n is for chunk first + n. */
-static int pack_range(struct stasis_writer *w, struct stasis_codec *codec, uint64_t first,
+static int pack_range(struct stasis_writer *w, struct stasis_compressor *compressor, uint64_t first,
                       uint64_t end, uint8_t *slots, struct stasis_error *err)
 {
     for (uint64_t i = first; i < end; i++, slots += STASIS_CHUNK_SIZE) {
@@ -36,7 +36,7 @@ static int pack_range(struct stasis_writer *w, struct stasis_codec *codec, uint6
             continue;
         if (stasis_writer_check(w, err))
             return STASIS_ERR_CANCELLED;
-        packed = stasis_codec_pack(codec, bytes, chunk.size, slots, chunk.size - 1);
+        packed = stasis_compress(compressor, bytes, chunk.size, slots, chunk.size - 1);
         if (packed) {
             chunk.kind = STASIS_CHUNK_ZLIB;
             chunk.stored_len = (uint32_t)packed;
@@ -80,7 +80,7 @@ static int write_range(struct stasis_writer *w, uint64_t first, uint64_t end, co
             continue;
         rc = stasis_writer_check(w, err);
         if (!rc)
-            rc = stasis_writer_put(w->sink, bytes, chunk.stored_len, chunk.offset, err);
+            rc = stasis_writer_put(w->target, bytes, chunk.stored_len, chunk.offset, err);
         from = to ? from : chunk.offset;
         to = chunk.offset + chunk.stored_len;
     }
@@ -92,7 +92,7 @@ static int write_range(struct stasis_writer *w, uint64_t first, uint64_t end, co
 static bool take_turn(struct stasis_writer *w, const struct stasis_range *range,
                       const uint8_t *slots, int *rc, struct stasis_error *err)
 {
-    struct stasis_packer *pack = &w->pack;
+    struct stasis_compression *pack = &w->pack;
     bool placed;
 
     pthread_mutex_lock(&pack->lock);
@@ -101,7 +101,7 @@ static bool take_turn(struct stasis_writer *w, const struct stasis_range *range,
     placed = !*rc && !pack->failed;
     if (placed)
         place_range(w, range->first, range->end);
-    if (placed && w->sink->streamed)
+    if (placed && w->target->streamed)
         *rc = write_range(w, range->first, range->end, slots, err);
     pack->failed |= *rc != 0;
     pack->next++;
@@ -110,20 +110,20 @@ static bool take_turn(struct stasis_writer *w, const struct stasis_range *range,
     return placed;
 }
 
-int stasis_packer_work(struct stasis_writer *w, const struct stasis_range *range,
-                       struct stasis_error *err)
+int stasis_compression_work(struct stasis_writer *w, const struct stasis_range *range,
+                            struct stasis_error *err)
 {
-    struct stasis_codec *codec = stasis_codec_new(w->opts.zlib_level);
+    struct stasis_compressor *compressor = stasis_compressor_new(w->opts.zlib_level);
     uint8_t *slots = malloc((range->end - range->first) * STASIS_CHUNK_SIZE);
     int rc = 0;
 
-    if (codec && slots)
-        rc = pack_range(w, codec, range->first, range->end, slots, err);
+    if (compressor && slots)
+        rc = pack_range(w, compressor, range->first, range->end, slots, err);
     else
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory to compress RAM");
-    if (take_turn(w, range, slots, &rc, err) && !w->sink->streamed)
+    if (take_turn(w, range, slots, &rc, err) && !w->target->streamed)
         rc = write_range(w, range->first, range->end, slots, err);
-    stasis_codec_free(codec);
+    stasis_compressor_free(compressor);
     free(slots);
     return rc;
 }

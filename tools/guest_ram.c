@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "tools/ram.h"
+#include "tools/guest_ram.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * One save on its way, between write.c (layout, raw chunks, sections), scan.c (the search for RAM
- * that is zero) and pack.c (compressed chunks).
+ * One save on its way, between write_sections.c (layout, raw chunks, sections), write_scan.c (the
+ * search for RAM that is zero) and write_compressed.c (compressed chunks).
  */
 #ifndef STASIS_SNAP_WRITER_H
 #define STASIS_SNAP_WRITER_H
@@ -12,7 +12,7 @@
 
 /* Chunks are compressed out of order and placed in order: who has packed a range waits until `next`
  * is its number. */
-struct stasis_packer {
+struct stasis_compression {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t moved;
     uint64_t next; /* number of the first range without a place */
@@ -22,7 +22,7 @@ struct stasis_packer {
 
 struct stasis_writer {
     const struct stasis_snap *snap;
-    struct stasis_snap_sink *sink;
+    struct stasis_snap_target *target;
     struct stasis_save_opts opts;
     struct stasis_index index; /* of this save */
     uint8_t *state;
@@ -31,7 +31,7 @@ struct stasis_writer {
     size_t schema_len;
     struct stasis_header header;
     struct stasis_section parts[4];    /* state, index, data, schema */
-    struct stasis_packer pack;         /* only if opts.zlib_level */
+    struct stasis_compression pack;    /* only if opts.zlib_level */
     struct stasis_populated populated; /* while it is scanned */
 
     _Atomic bool cancelled;
@@ -50,7 +50,7 @@ static inline uint64_t stasis_round_up(uint64_t value, uint64_t to)
 #define STASIS_SHARE_SCAN  1u
 #define STASIS_SHARE_WRITE (STASIS_SHARES - STASIS_SHARE_SCAN)
 
-/* Chunks first..end-1, STASIS_GRAIN or fewer; ranges are numbered from 0. */
+/* Chunks first..end-1, STASIS_BATCH_CHUNKS or fewer; ranges are numbered from 0. */
 struct stasis_range {
     uint64_t number;
     uint64_t first;
@@ -65,7 +65,7 @@ int stasis_writer_run(struct stasis_writer *w, unsigned threads, unsigned share,
                       struct stasis_error *err);
 
 /* The same over all blocks of the index, whatever is in them; this has no share. */
-int stasis_writer_run_blocks(struct stasis_writer *w, uint64_t grain,
+int stasis_writer_run_blocks(struct stasis_writer *w, uint64_t batch,
                              int (*work)(void *w, uint64_t first, uint64_t end,
                                          struct stasis_error *err),
                              struct stasis_error *err);
@@ -76,25 +76,25 @@ int stasis_writer_tell(struct stasis_writer *w, struct stasis_error *err);
 /* On any thread, before each chunk or run: STASIS_ERR_CANCELLED once the save is given up. */
 int stasis_writer_check(const struct stasis_writer *w, struct stasis_error *err);
 
-/* scan.c: every chunk becomes RAW or ZERO. */
+/* write_scan.c: every chunk becomes RAW or ZERO. */
 int stasis_writer_scan(struct stasis_writer *w, struct stasis_error *err);
 
 /* Guest RAM of chunk i. */
 const uint8_t *stasis_writer_chunk(const struct stasis_writer *w, uint64_t i);
 
 /* `offset` is where the bytes belong; a stream is filled with zeros up to it. */
-int stasis_writer_put(struct stasis_snap_sink *sink, const void *bytes, size_t len, uint64_t offset,
-                      struct stasis_error *err);
+int stasis_writer_put(struct stasis_snap_target *target, const void *bytes, size_t len,
+                      uint64_t offset, struct stasis_error *err);
 
 /* Bytes start..end-1 of the file have been written: they go to the disk at once, so that what the
  * last fsync(2) has to wait for does not grow with the guest. Nothing, if nobody waits for it. */
 int stasis_writer_push(const struct stasis_writer *w, uint64_t start, uint64_t end,
                        struct stasis_error *err);
 
-/* pack.c: to be run over all chunks; w->pack.pos is then the end of the data. */
-void stasis_packer_init(struct stasis_writer *w);
-void stasis_packer_fini(struct stasis_writer *w);
-int stasis_packer_work(struct stasis_writer *w, const struct stasis_range *range,
-                       struct stasis_error *err);
+/* write_compressed.c: to be run over all chunks; w->pack.pos is then the end of the data. */
+void stasis_compression_init(struct stasis_writer *w);
+void stasis_compression_fini(struct stasis_writer *w);
+int stasis_compression_work(struct stasis_writer *w, const struct stasis_range *range,
+                            struct stasis_error *err);
 
 #endif
