@@ -22,7 +22,7 @@ Everything named lands in /payload there, which is in PATH; the folder to write 
   -m MIB          memory (default $3)
   -c CPUS         processors (default $4)
   -o LOG          keeps the console's output in LOG too
-  -x FOLDER       brings what the script leaves in /tmp/outbox out into FOLDER (not with Bochs)
+  -x FOLDER       brings what the script leaves in /tmp/outbox out into FOLDER
 The exit status is the script's own; 124 means out of time.
 TEXT
     exit "$STATUS_USAGE"
@@ -94,7 +94,7 @@ rig_stage_base() {
     mkdir -p "$RIG_STAGE"/{bin,dev,proc,sys,tmp,payload,lib/kvm}
     cp "$(command -v busybox)" "$RIG_STAGE/bin/busybox"
     for module in irqbypass kvm kvm-amd kvm-intel; do rig_stage_module $module kvm; done
-    [ -z "$RIG_OUTBOX" ] || rig_stage_disk
+    [ -z "$RIG_OUTBOX" ] || rig_stage_outbox
     cat >"$RIG_STAGE/init" <<'INIT'
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -128,11 +128,10 @@ insmod /lib/kvm/kvm.ko
 grep -qw svm /proc/cpuinfo && insmod /lib/kvm/kvm-amd.ko
 grep -qw vmx /proc/cpuinfo && insmod /lib/kvm/kvm-intel.ko
 cd /tmp
-[ ! -d /lib/disk ] || mkdir outbox
+[ ! -d /lib/outbox ] || mkdir outbox
 . /payload/run </dev/null
 status=$?
-# The disk is as raw as it gets: an archive from its first byte on.
-[ ! -d /lib/disk ] || . /lib/disk/carry_out
+[ ! -d /lib/outbox ] || . /lib/outbox/carry_out
 stty -opost # waits until all that was said is out
 echo 0 >/proc/sys/kernel/printk
 echo "status $status" >/dev/ttyS1
@@ -142,20 +141,31 @@ INIT
     chmod +x "$RIG_STAGE/init"
 }
 
-# The one way out for more than a few bytes: a disk, which the emulator must have as a virtio device.
-rig_stage_disk() {
+# The ways out for more than a few bytes. A disk, which the emulator must have as a virtio device, is
+# as raw as it gets: an archive from its first byte on. Bochs, which has no such device, writes what
+# comes through its third serial port to a file; that is slow, so the archive is compressed.
+rig_stage_outbox() {
     local module modules=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev
         virtio_pci virtio_blk)
-    mkdir -p "$RIG_STAGE/lib/disk" "$RIG_OUTBOX"
-    for module in "${modules[@]}"; do rig_stage_module "$module" disk; done
-    printf 'insmod /lib/disk/%s.ko\n' "${modules[@]}" >"$RIG_STAGE/lib/disk/carry_out"
-    echo 'tar -cf /dev/vda -C /tmp/outbox .' >>"$RIG_STAGE/lib/disk/carry_out"
-    truncate -s 2G "$RIG_WORK/disk"
+    mkdir -p "$RIG_STAGE/lib/outbox" "$RIG_OUTBOX"
+    if [ "$RIG_WAY_OUT" = port ]; then
+        : >"$RIG_WORK/outbox"
+        cat >"$RIG_STAGE/lib/outbox/carry_out" <<'PORT'
+stty raw -echo </dev/ttyS2
+tar -cz -C /tmp/outbox . >/dev/ttyS2
+stty raw </dev/ttyS2
+PORT
+        return
+    fi
+    for module in "${modules[@]}"; do rig_stage_module "$module" outbox; done
+    printf 'insmod /lib/outbox/%s.ko\n' "${modules[@]}" >"$RIG_STAGE/lib/outbox/carry_out"
+    echo 'tar -cf /dev/vda -C /tmp/outbox .' >>"$RIG_STAGE/lib/outbox/carry_out"
+    truncate -s 2G "$RIG_WORK/outbox"
 }
 
-# rig_open_outbox: after the run; the disk of a machine that died holds nothing, or less.
+# rig_open_outbox: after the run; the outbox of a machine that died holds nothing, or less.
 rig_open_outbox() {
-    [ -z "$RIG_OUTBOX" ] || tar -xf "$RIG_WORK/disk" -C "$RIG_OUTBOX" ||
+    [ -z "$RIG_OUTBOX" ] || tar -xaf "$RIG_WORK/outbox" -C "$RIG_OUTBOX" ||
         say "the outbox did not come out whole"
 }
 

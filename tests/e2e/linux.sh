@@ -327,24 +327,46 @@ keeps_time() {
     rate=$(awk -v name="$name" -f "$payload/check_rate.awk") || fail "$name: $rate"
 }
 
-# Booted where the TSC has another rate: nothing that a baseline guest keeps time by depends on it.
-case_rate() {
-    tsc_changes_rate=yes
-    preload=$payload/libe2e-other-rate.so
+# leave_baseline: a guest that keeps time is frozen to rate.snap.
+leave_baseline() {
     boot boot --cpu baseline --snapshot-out path=rate.snap
-    preload=
     says '^beat 10 '
     keeps_time
     before_rate=$rate
     kill -USR1 "$pid"
     ends 0
-    start thaw --restore rate.snap
+}
+
+# find_baseline FILE: it keeps time where it is thawed, too.
+find_baseline() {
+    tsc_changes_rate=yes
+    start thaw --restore "$1"
     more_beats 3
     keeps_time
     finish
+}
+
+# Booted where the TSC has another rate: nothing that a baseline guest keeps time by depends on it.
+case_rate() {
+    preload=$payload/libe2e-other-rate.so
+    leave_baseline
+    preload=
+    find_baseline rate.snap
     thawed_well rate.boot "$name"
     history rate.boot.out "$out"
     ok "before: $before_rate; after: $rate; $step; $summary"
+}
+
+# The same between two machines (tests/e2e/rates.sh): rate_leave in one, rate_find in the other.
+case_rate_leave() {
+    leave_baseline
+    cp rate.snap "$outbox"
+    ok "$before_rate"
+}
+
+case_rate_find() {
+    find_baseline "$payload/rate.snap"
+    ok "$rate"
 }
 
 # The same kernel without the bzImage around it: its file says nothing of what a loader owes it.
