@@ -172,12 +172,19 @@ void stasis_io_start_sync(int fd, uint64_t offset, uint64_t len)
     (void)!sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
 }
 
+/* fsync(2) does the work then. Any other error is the disk's: file systems report errors of their
+ * own (ENODATA, ETIMEDOUT, EREMOTEIO), and the kernel reports each once, not again by fsync(2). */
+static bool cannot_be_asked(int error)
+{
+    return error == ENOSYS || error == EINVAL || error == ESPIPE || error == EPERM ||
+           error == EOPNOTSUPP;
+}
+
 int stasis_io_wait_sync(int fd, uint64_t offset, uint64_t len)
 {
     if (!sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WAIT_BEFORE))
         return 0;
-    /* All else says that this cannot be asked for here, and fsync(2) does the work. */
-    return errno == EIO || errno == ENOSPC || errno == EDQUOT ? -1 : 0;
+    return cannot_be_asked(errno) ? 0 : -1;
 }
 
 int stasis_io_link(int fd, int dir, const char *name)

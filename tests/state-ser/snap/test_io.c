@@ -100,12 +100,45 @@ static void a_full_device_is_told(void **state)
     stasis_io_close(fd);
 }
 
+static int sync_error; /* what the kernel says of it; 0: nothing is changed */
+
+int __real_sync_file_range(int fd, off64_t offset, off64_t len, unsigned flags);
+int __wrap_sync_file_range(int fd, off64_t offset, off64_t len, unsigned flags);
+int __wrap_sync_file_range(int fd, off64_t offset, off64_t len, unsigned flags)
+{
+    if (!sync_error)
+        return __real_sync_file_range(fd, offset, len, flags);
+    errno = sync_error;
+    return -1;
+}
+
+/* The kernel reports a lost write once: whoever asks first has to pass it on. */
+static void every_error_of_the_disk_is_told(void **state)
+{
+    static const int of_the_disk[] = {EIO,     ENOSPC,    EDQUOT, ENODATA, ETIMEDOUT,
+                                      ENOLINK, EREMOTEIO, EILSEQ, EROFS,   ENOMEM};
+    static const int not_here[] = {ENOSYS, EINVAL, ESPIPE, EPERM, EOPNOTSUPP};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(of_the_disk) / sizeof(of_the_disk[0]); i++) {
+        sync_error = of_the_disk[i];
+        assert_int_equal(stasis_io_wait_sync(0, 0, 1), -1);
+        assert_int_equal(errno, sync_error);
+    }
+    for (size_t i = 0; i < sizeof(not_here) / sizeof(not_here[0]); i++) {
+        sync_error = not_here[i];
+        assert_int_equal(stasis_io_wait_sync(0, 0, 1), 0);
+    }
+    sync_error = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(interrupted_transfers_are_whole),
         cmocka_unit_test(offsets_and_ends_are_exact),
         cmocka_unit_test(a_full_device_is_told),
+        cmocka_unit_test(every_error_of_the_disk_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
