@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Bytes of a state section to a set of records. Every record is decoded once here, so that nothing
- * that parsed can fail later; what is kept is its bytes.
+ * Bytes of a state section to a set of records.
+ *
+ * Every record is decoded twice: here, where the state is thrown away and the bytes are kept, and
+ * in stasis_records_get(). Here, so that all of a file is valid before a machine is touched; only
+ * the bytes are kept, since a state may take 4 MiB. The second decode of a record by the same
+ * schema cannot fail: stasis_decode_fields() depends on nothing but the bytes, the record's version
+ * and the schema with its migrations and checks (pure functions), none of which changes. What
+ * stasis_records_get() can still report is a record that is missing, no memory, or another schema
+ * of the caller's.
  */
 #include "encoding.h"
 

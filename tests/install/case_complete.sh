@@ -7,7 +7,7 @@ for folder in state core state-ser; do
             fail "$folder/include/$header is not installed"
     done < <(cd "$root/$folder/include" && find . -type f)
 done
-for library in state core ser snap; do
+for library in state core ser lock snap; do
     for file in "$libdir/libstasis-$library.a" "$libdir/libstasis-$library.so" \
         "$libdir/libstasis-$library.so.$STASIS_VERSION" "$libdir/pkgconfig/stasis-$library.pc" \
         "$libdir/cmake/stasis-$library/stasis-$library-config.cmake"; do

@@ -357,7 +357,7 @@ class Lab:
         sources = [str(tree.root / "state" / name) for name in ("schemas.c", "checks.c", "enums.c")]
         status, text = run(COMPILER + ["-I", str(tree.root / "state/include"), "-I", str(tree.root),
                                        "-o", str(program)] + sources + [
-                                           str(self.main), str(LIBS / "libstasis-ser.a"),
+                                           str(self.main), str(LIBS / "libstasis-lock.a"),
                                            str(LIBS / "libstasis-state.a")])
         return (None if status else str(program)), text
 

@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "stasis/enums.h"
+#include "stasis/lock_version.h"
 #include "stasis/schema.h"
 
 STASIS_BEGIN_DECLS

@@ -2,8 +2,8 @@
  *
  * Between the parts of stasis/lock.h: the lines of frozen text, and the comparison under way.
  */
-#ifndef STASIS_SER_LOCK_H
-#define STASIS_SER_LOCK_H
+#ifndef STASIS_LOCK_INTERNAL_H
+#define STASIS_LOCK_INTERNAL_H
 
 #include "stasis/lock.h"
 
