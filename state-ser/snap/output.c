@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,14 +28,52 @@ static bool begins_with_magic(int fd)
            stasis_header_has_magic(bytes, sizeof(bytes));
 }
 
+#define TO_READ (O_RDONLY | O_NONBLOCK | O_NOCTTY)
+
 /* Of a file that cannot be read nothing is known. */
 static bool has_magic(const struct stasis_place *place)
 {
-    int fd = stasis_io_open(place->dir, place->base, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    int fd = stasis_io_open(place->dir, place->base, TO_READ, 0);
     bool has = fd >= 0 && begins_with_magic(fd);
 
     stasis_io_close(fd);
     return has;
+}
+
+/* Opens an output that is open for writing only once more: that very file, whatever bears its name
+ * by now. In a jail without /proc it has to be opened by name. */
+static int open_to_read(const struct stasis_output *output)
+{
+    char path[32];
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", output->fd);
+    fd = stasis_io_open(AT_FDCWD, path, TO_READ, 0);
+    return fd >= 0 || errno == EACCES
+               ? fd
+               : stasis_io_open(output->place.dir, output->place.base, TO_READ, 0);
+}
+
+/* `st` is that of the output's descriptor. */
+static int check_magic(const struct stasis_output *output, const struct stat *st,
+                       struct stasis_error *err)
+{
+    struct stat found;
+    bool other;
+    bool has;
+    int fd;
+
+    if (begins_with_magic(output->fd))
+        return is_a_snapshot(err);
+    fd = open_to_read(output);
+    if (fd < 0)
+        return 0;
+    other = stasis_io_stat(fd, &found) || found.st_dev != st->st_dev || found.st_ino != st->st_ino;
+    has = begins_with_magic(fd);
+    stasis_io_close(fd);
+    if (other)
+        return stasis_fail(err, STASIS_ERR_ARG, "it was exchanged while it was opened; try again");
+    return has ? is_a_snapshot(err) : 0;
 }
 
 /* In a sticky folder nobody but root replaces the file of another. */
@@ -124,8 +163,7 @@ static int open_existing(struct stasis_output *output, struct stasis_error *err)
     rc = stasis_outputs_check(output, &st, err);
     if (rc || !S_ISREG(st.st_mode))
         return rc;
-    /* One that is open for writing only has to be opened once more. */
-    return begins_with_magic(output->fd) || has_magic(&output->place) ? is_a_snapshot(err) : 0;
+    return check_magic(output, &st, err);
 }
 
 int stasis_output_open(struct stasis_outputs *outputs, const char *path,

@@ -5,7 +5,10 @@
  */
 #include "tests/state-ser/snap/output_rig.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -79,6 +82,53 @@ static void a_file_is_exchanged_before_the_open(void **state)
     output_refused(NULL, "pipe", STASIS_OUTPUT_PIPE, STASIS_ERR_ARG, "not a pipe");
     exchange_with = NULL;
     output_assert_file("pipe", "input");
+}
+
+/* The same between two opens of one name; and what an open may fail by. */
+int __real_stasis_io_open(int dir, const char *path, int flags, mode_t mode);
+int __wrap_stasis_io_open(int dir, const char *path, int flags, mode_t mode);
+static struct {
+    const char *exchanged; /* once this name is open for writing, `with` takes it */
+    const char *with;
+    const char *fails; /* opens of paths that begin so */
+    int error;
+} opens;
+
+int __wrap_stasis_io_open(int dir, const char *path, int flags, mode_t mode)
+{
+    int fd;
+
+    if (opens.fails && !strncmp(path, opens.fails, strlen(opens.fails))) {
+        errno = opens.error;
+        return -1;
+    }
+    fd = __real_stasis_io_open(dir, path, flags, mode);
+    if (fd >= 0 && opens.exchanged && !strcmp(path, opens.exchanged) && flags & O_WRONLY)
+        assert_int_equal(rename(opens.with, opens.exchanged), 0);
+    return fd;
+}
+
+#define SNAPSHOT "\x89STASIS\nand more"
+
+/* What was opened counts, not what has taken its name since. */
+static void a_file_is_exchanged_between_two_opens(void **state)
+{
+    (void)state;
+    for (int jail = 0; jail < 2; jail++) {
+        output_put_file("snap", SNAPSHOT);
+        output_put_file("other", "other");
+        assert_int_equal(link("snap", "out"), 0);
+        opens.exchanged = "out";
+        opens.with = "other";
+        opens.fails = jail ? "/proc/self/fd" : NULL;
+        opens.error = ENOENT;
+        output_refused(NULL, "out", STASIS_OUTPUT_ANY, STASIS_ERR_ARG,
+                       jail ? "exchanged while it was opened" : "it is a snapshot");
+        memset(&opens, 0, sizeof(opens));
+        output_assert_file("snap", SNAPSHOT);
+        output_assert_file("out", "other");
+        assert_int_equal(unlink("out"), 0);
+    }
 }
 
 /* ---- with the rights of others ---- */
@@ -211,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_file_is_exchanged_before_the_open),
+        CASE(a_file_is_exchanged_between_two_opens),
         CASE(the_kernel_judges_links),
         CASE(another_users_dangling_link_is_not_followed),
         CASE(the_kernel_judges_fifos),
