@@ -88,6 +88,13 @@ static bool is_stuck(const struct stasis_place *place)
     return user && dir.st_uid != user && place->st.st_uid != user;
 }
 
+int stasis_output_check_target(const struct stasis_output *output, struct stasis_error *err)
+{
+    int rc = stasis_outputs_check(output, &output->place.st, err);
+
+    return !rc && !output->opts.snapshot && has_magic(&output->place) ? is_a_snapshot(err) : rc;
+}
+
 static int open_replaced(struct stasis_output *output, struct stasis_error *err)
 {
     struct stasis_place *place = &output->place;
@@ -100,8 +107,7 @@ static int open_replaced(struct stasis_output *output, struct stasis_error *err)
     if (is_stuck(place))
         return stasis_fail(err, STASIS_ERR_WRITE,
                            "it belongs to another user, and its folder is sticky; name another");
-    rc = stasis_outputs_check(output, &place->st, err);
-    return !rc && !output->opts.snapshot && has_magic(place) ? is_a_snapshot(err) : rc;
+    return stasis_output_check_target(output, err);
 }
 
 /* Each with the words for a file that is none of it. */

@@ -61,6 +61,10 @@ int stasis_outputs_check(const struct stasis_output *output, const struct stat *
 void stasis_outputs_link(struct stasis_output *output);
 void stasis_outputs_unlink(struct stasis_output *output);
 
+/* output.c: STASIS_ERR_ARG if the file that is there must not be replaced: it is in use, or a
+ * snapshot and the new one is none. */
+int stasis_output_check_target(const struct stasis_output *output, struct stasis_error *err);
+
 /* Asked on the thread that waits; false: it is given up. */
 struct stasis_output_watch {
     bool (*keep_on)(void *ctx);

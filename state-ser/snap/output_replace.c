@@ -69,24 +69,6 @@ int stasis_output_begin(struct stasis_output *output, struct stasis_error *err)
     return rc;
 }
 
-/* Gives an unnamed file the target's name if that is free, else a temporary one. */
-static int name_it(struct stasis_output *output, struct stasis_error *err)
-{
-    if (!stasis_io_link(output->fd, output->place.dir, output->place.base)) {
-        output->placed = true;
-        return 0;
-    }
-    for (int i = 0; errno == EEXIST && i < TRIES_MAX; i++) {
-        int rc = pick_temporary(output, err);
-        if (rc)
-            return rc;
-        if (!stasis_io_link(output->fd, output->place.dir, output->temporary))
-            return 0;
-        output->temporary[0] = '\0';
-    }
-    return stasis_fail_errno(err, STASIS_ERR_WRITE, "giving the new file its name");
-}
-
 /* Much may have happened since the output was opened. */
 static int check_again(struct stasis_output *output, struct stasis_error *err)
 {
@@ -97,7 +79,33 @@ static int check_again(struct stasis_output *output, struct stasis_error *err)
         return rc;
     if (!S_ISREG(place->st.st_mode))
         return stasis_fail(err, STASIS_ERR_ARG, "it is no regular file any more; name another");
-    return stasis_outputs_check(output, &place->st, err);
+    return stasis_output_check_target(output, err);
+}
+
+/* Gives an unnamed file the target's name if that is free, else a temporary one. */
+static int name_it(struct stasis_output *output, struct stasis_error *err)
+{
+    int rc;
+
+    if (!stasis_io_link(output->fd, output->place.dir, output->place.base)) {
+        output->placed = true;
+        return 0;
+    }
+    if (errno == EEXIST) { /* it may have appeared since it was looked up */
+        rc = check_again(output, err);
+        if (rc)
+            return rc;
+        errno = EEXIST;
+    }
+    for (int i = 0; errno == EEXIST && i < TRIES_MAX; i++) {
+        rc = pick_temporary(output, err);
+        if (rc)
+            return rc;
+        if (!stasis_io_link(output->fd, output->place.dir, output->temporary))
+            return 0;
+        output->temporary[0] = '\0';
+    }
+    return stasis_fail_errno(err, STASIS_ERR_WRITE, "giving the new file its name");
 }
 
 /* Ends with the new file under the target's name. */

@@ -131,6 +131,56 @@ static void a_file_is_exchanged_between_two_opens(void **state)
     }
 }
 
+/* The last moment at which a file can appear under the name of one that is replaced. */
+int __real_stasis_io_link(int fd, int dir, const char *name);
+int __wrap_stasis_io_link(int fd, int dir, const char *name);
+static const char *appears; /* before the new file gets this name */
+
+int __wrap_stasis_io_link(int fd, int dir, const char *name)
+{
+    if (appears && !strcmp(name, appears))
+        output_put_file(name, SNAPSHOT);
+    return __real_stasis_io_link(fd, dir, name);
+}
+
+static void commit_refused(struct stasis_output *output)
+{
+    struct stasis_error err = {0};
+
+    assert_int_equal(stasis_output_begin(output, NULL), 0);
+    assert_int_equal(stasis_output_commit(output, true, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "it is a snapshot"));
+    stasis_output_close(output);
+    output_assert_file("out", SNAPSHOT);
+    assert_int_equal(folder_entries("."), 1);
+    assert_int_equal(unlink("out"), 0);
+}
+
+/* What is no snapshot replaces none, whenever that came. */
+static void a_snapshot_appears_before_the_commit(void **state)
+{
+    struct stasis_output *output;
+
+    (void)state;
+    output = output_opened(NULL, "out", STASIS_OUTPUT_REPLACED);
+    output_put_file("out", SNAPSHOT);
+    commit_refused(output);
+    output_put_file("out", "old");
+    output = output_opened(NULL, "out", STASIS_OUTPUT_REPLACED);
+    output_put_file("out", SNAPSHOT);
+    commit_refused(output);
+}
+
+static void a_snapshot_appears_in_the_commit(void **state)
+{
+    struct stasis_output *output = output_opened(NULL, "out", STASIS_OUTPUT_REPLACED);
+
+    (void)state;
+    appears = "out";
+    commit_refused(output);
+    appears = NULL;
+}
+
 /* ---- with the rights of others ---- */
 
 static void as_nobody(void (*body)(void))
@@ -262,6 +312,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_file_is_exchanged_before_the_open),
         CASE(a_file_is_exchanged_between_two_opens),
+        CASE(a_snapshot_appears_before_the_commit),
+        CASE(a_snapshot_appears_in_the_commit),
         CASE(the_kernel_judges_links),
         CASE(another_users_dangling_link_is_not_followed),
         CASE(the_kernel_judges_fifos),
