@@ -225,15 +225,30 @@ static void list_all(struct listing *listing, const struct stasis_snap *snap)
         fputs("the file came without schemas\n", listing->out);
 }
 
+/* Here the schemas are the data: damage to them is an error. */
+static int open_schemas(const struct stasis_inspect_args *args, struct stasis_snap **ret_snap,
+                        struct stasis_error *err)
+{
+    struct stasis_snap *snap;
+    int rc = stasis_inspect_open_tolerant(args->outputs, args->operands[0], &snap, err);
+
+    if (rc)
+        return rc;
+    rc = stasis_snap_read_schemas(snap, err);
+    if (rc)
+        stasis_snap_free(snap);
+    else
+        *ret_snap = snap;
+    return rc;
+}
+
 int stasis_inspect_schema(const struct stasis_inspect_args *args, FILE *out,
                           struct stasis_error *err)
 {
     struct listing listing = {.out = out};
     struct stasis_snap *snap = NULL;
     struct stasis_json json;
-    int rc = args->operand_count
-                 ? stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err)
-                 : 0;
+    int rc = args->operand_count ? open_schemas(args, &snap, err) : 0;
 
     if (rc)
         return rc;

@@ -57,7 +57,8 @@ static void report_unknown(FILE *out, struct stasis_snap *snap)
 }
 
 /* A file may be whole and yet none that this release can thaw: read as a restore reads it, it is
- * refused in the same words. */
+ * refused in the same words. This is the verdict; what is found in RAM, sections and padding comes
+ * after it. */
 static int check_readable(struct stasis_snap *snap, struct stasis_error *err)
 {
     struct stasis_records *strict = NULL;
@@ -74,21 +75,40 @@ static int check_readable(struct stasis_snap *snap, struct stasis_error *err)
               : 0;
 }
 
+/* A file that this release cannot read may be damaged as well. */
+static void report_damage(FILE *out, const struct stasis_error *damage)
+{
+    stasis_text_put(out, damage->msg);
+    fputc('\n', out);
+}
+
+static int verify(const char *file, struct stasis_snap *snap, FILE *out, struct stasis_error *err)
+{
+    int unreadable = check_readable(snap, err);
+    struct stasis_error damage;
+    int rc = check(snap, &damage);
+
+    if (!rc) {
+        report(out, file, snap);
+        report_unknown(out, snap);
+        return unreadable;
+    }
+    if (unreadable)
+        report_damage(out, &damage);
+    else
+        *err = damage;
+    return unreadable ? unreadable : rc;
+}
+
 int stasis_inspect_verify(const struct stasis_inspect_args *args, FILE *out,
                           struct stasis_error *err)
 {
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
+    int rc = stasis_inspect_open_tolerant(args->outputs, args->operands[0], &snap, err);
 
     if (rc)
         return rc;
-    rc = check(snap, err);
-    if (!rc)
-        report(out, args->operands[0], snap);
-    if (!rc)
-        report_unknown(out, snap);
-    if (!rc)
-        rc = check_readable(snap, err);
+    rc = verify(args->operands[0], snap, out, err);
     stasis_snap_free(snap);
     return rc;
 }

@@ -54,16 +54,28 @@ int stasis_inspect_open(struct stasis_outputs *outputs, const char *file,
     return open_file(outputs, file, NULL, ret_snap, err);
 }
 
+int stasis_inspect_open_tolerant(struct stasis_outputs *outputs, const char *file,
+                                 struct stasis_snap **ret_snap, struct stasis_error *err)
+{
+    const struct stasis_parse_opts opts = {.size = sizeof(opts), .tolerant = true};
+
+    return open_file(outputs, file, &opts, ret_snap, err);
+}
+
 int stasis_inspect_open_any(struct stasis_outputs *outputs, const char *file,
                             struct stasis_snap **ret_snap, struct stasis_error *err)
 {
-    const struct stasis_parse_opts opts = {.size = sizeof(opts), .tolerant = true};
     struct stasis_snap *snap;
-    int rc = open_file(outputs, file, &opts, &snap, err);
+    int rc = stasis_inspect_open_tolerant(outputs, file, &snap, err);
 
     if (rc)
         return rc;
     rc = stasis_snap_read_schemas(snap, err);
+    if (rc == STASIS_ERR_CORRUPT) {
+        stasis_inspect_note("; the records are shown without it",
+                            err); /* it is for display; the data does not need it */
+        rc = 0;
+    }
     if (rc)
         stasis_snap_free(snap);
     else

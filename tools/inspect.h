@@ -75,8 +75,13 @@ STASIS_MUST_CHECK int stasis_inspect_open_input(struct stasis_outputs *outputs, 
 STASIS_MUST_CHECK int stasis_inspect_open(struct stasis_outputs *outputs, const char *file,
                                           struct stasis_snap **ret_snap, struct stasis_error *err);
 
-/* The same for commands that only look: records that this release cannot read are shown by the
- * schemas that came with the file. */
+/* The same for commands that only look: records that this release cannot read are kept. */
+STASIS_MUST_CHECK int stasis_inspect_open_tolerant(struct stasis_outputs *outputs, const char *file,
+                                                   struct stasis_snap **ret_snap,
+                                                   struct stasis_error *err);
+
+/* And shown by the schemas that came with the file. If its schema section is damaged, a line on
+ * standard error says so, and there are none. */
 STASIS_MUST_CHECK int stasis_inspect_open_any(struct stasis_outputs *outputs, const char *file,
                                               struct stasis_snap **ret_snap,
                                               struct stasis_error *err);

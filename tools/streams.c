@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "tools/inspect.h"
@@ -82,16 +83,30 @@ static const char *remedy(enum stasis_err code)
     if (code == STASIS_ERR_CORRUPT)
         return "; do not trust this file, use another copy";
     if (code == STASIS_ERR_VERSION)
-        return "; use the release that wrote it";
+        return "; use the program that wrote it";
     if (code == STASIS_ERR_WRITE)
         return "; make room or write elsewhere";
     return "";
 }
 
-int stasis_inspect_say(const struct stasis_error *err)
+static void say(const struct stasis_error *err, const char *rest)
 {
     fputs(STASIS_INSPECT_NAME ": ", stderr);
     stasis_text_put(stderr, err->msg);
-    fprintf(stderr, "%s\n", remedy(err->code));
+    fprintf(stderr, "%s\n", rest);
+}
+
+void stasis_inspect_note(const char *what, const struct stasis_error *err)
+{
+    say(err, what);
+}
+
+int stasis_inspect_say(const struct stasis_error *err)
+{
+    const char *rest = remedy(err->code);
+    /* The libraries name some remedies themselves. */
+    bool said = rest[0] && strstr(err->msg, rest + strlen("; "));
+
+    say(err, said ? "" : rest);
     return stasis_err_exit_status(err->code);
 }

@@ -227,7 +227,7 @@ int stasis_decode_fields(struct stasis_reader *reader, const struct stasis_recor
     if (record->version > schema->version)
         return stasis_fail(err, STASIS_ERR_VERSION,
                            "record %s %s has version %" PRIu32
-                           ", this release reads up to %u: use a newer release",
+                           ", this release reads up to %u: use the program that wrote it",
                            record->type, record->instance, record->version, schema->version);
     if (!record->embedded)
         memset(scratch, 0, schema->size);

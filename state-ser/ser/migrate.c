@@ -198,7 +198,7 @@ static int convert_any(struct convert *convert, size_t index, struct stasis_erro
         return stasis_records_copy(convert->set, index, convert->out, err);
     return stasis_fail(err, STASIS_ERR_VERSION,
                        "record %s %s is of a type that this release does not know: "
-                       "use a newer release",
+                       "use the program that wrote it",
                        record->type, record->instance);
 }
 

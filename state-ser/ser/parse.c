@@ -55,7 +55,9 @@ static const struct stasis_schema *find_schema(const struct stasis_parse_opts *o
     }
     if (!schema)
         schema = stasis_schema_find(record->type);
-    if (schema && opts->tolerant && record->version > schema->version)
+    /* A wrong flag comes first, see check_head(). */
+    if (schema && opts->tolerant && record->version > schema->version &&
+        record->optional == schema->optional)
         return NULL;
     return schema;
 }
@@ -112,12 +114,12 @@ static int check_head(const struct parser *parser, const struct stasis_record *r
     if (flags & ~(uint64_t)STASIS_RECORD_OPTIONAL)
         return stasis_fail(err, STASIS_ERR_VERSION,
                            "record %s %s has flags 0x%" PRIx64
-                           " that this release does not know: use a newer release",
+                           " that this release does not know: use the program that wrote it",
                            record->type, record->instance, flags);
     if (!record->schema && !record->optional && !parser->opts.tolerant)
         return stasis_fail(err, STASIS_ERR_VERSION,
                            "record %s %s is of a type that this release does not know: "
-                           "use a newer release",
+                           "use the program that wrote it",
                            record->type, record->instance);
     if (record->schema && record->schema->optional != record->optional)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "record %s %s: optional must be %d",
@@ -183,17 +185,12 @@ static int parse_section(struct parser *parser, struct stasis_error *err)
     return 0;
 }
 
-int stasis_records_parse(const uint8_t *bytes, size_t len, const struct stasis_parse_opts *opts,
-                         struct stasis_records **ret_set, struct stasis_error *err)
+static int parse(const uint8_t *bytes, size_t len, const struct stasis_parse_opts *opts,
+                 struct stasis_records **ret_set, struct stasis_error *err)
 {
-    struct parser parser = {.set = NULL};
+    struct parser parser = {.opts = *opts};
     int rc;
 
-    if (opts && opts->size != sizeof(*opts))
-        return stasis_fail(err, STASIS_ERR_ARG, "parse options of %zu bytes, expected %zu",
-                           opts->size, sizeof(*opts));
-    if (opts)
-        parser.opts = *opts;
     parser.set = stasis_records_new();
     parser.scratch = scratch_new(&parser.opts);
     stasis_reader_init(&parser.reader, bytes, len);
@@ -211,4 +208,24 @@ int stasis_records_parse(const uint8_t *bytes, size_t len, const struct stasis_p
     stasis_records_free(parser.set);
     free(parser.scratch);
     return rc;
+}
+
+int stasis_records_parse(const uint8_t *bytes, size_t len, const struct stasis_parse_opts *opts,
+                         struct stasis_records **ret_set, struct stasis_error *err)
+{
+    struct stasis_parse_opts own = {.size = sizeof(own)};
+    int rc;
+
+    if (opts && opts->size != sizeof(*opts))
+        return stasis_fail(err, STASIS_ERR_ARG, "parse options of %zu bytes, expected %zu",
+                           opts->size, sizeof(*opts));
+    if (opts)
+        own = *opts;
+    rc = parse(bytes, len, &own, ret_set, err);
+    if (rc != STASIS_ERR_CORRUPT || !own.tolerant)
+        return rc;
+    /* A newer release may give records another form. What only such a reader can judge is not
+     * corrupt: the first fault counts, and a tolerant parse has passed over some. */
+    own.tolerant = false;
+    return parse(bytes, len, &own, ret_set, err);
 }

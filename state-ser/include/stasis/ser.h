@@ -84,8 +84,8 @@ struct stasis_parse_opts {
     const struct stasis_schema *const *schemas;
     size_t schema_count;
     /* For tools that only look: a record that this program cannot read, of a newer version or of an
-     * unknown mandatory type, is kept with a NULL schema instead of refused. Never for a restore.
-     */
+     * unknown mandatory type, is kept with a NULL schema instead of refused, if it can be parsed
+     * for its form; what is refused has the verdict of a strict parse. Never for a restore. */
     bool tolerant;
 };
 

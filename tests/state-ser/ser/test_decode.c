@@ -211,7 +211,7 @@ static void test_version_rules_which_fields(void **unused)
     assert_int_equal(decode(&stasis_sample_schema, 3, fields, len, &state, &err),
                      STASIS_ERR_VERSION);
     assert_string_equal(err.msg, "record test.it a has version 3, this release reads up to 2: use "
-                                 "a newer release");
+                                 "the program that wrote it");
 }
 
 int main(void)

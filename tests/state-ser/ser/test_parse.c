@@ -208,20 +208,21 @@ static void test_refusals(void **unused)
         REFUSAL("\x91\x95\xa7x86.tsc\xa1"
                 "a\x02\x00\x81\x01\x05",
                 VERSION,
-                "record x86.tsc a has version 2, this release reads up to 1: use a newer release"),
+                "record x86.tsc a has version 2, this release reads up to 1: use the program "
+                "that wrote it"),
         REFUSAL("\x91\x95\xa7x86.tsc\xa1"
                 "a\x01\x02\x81\x01\x05",
                 VERSION,
-                "record x86.tsc a has flags 0x2 that this release does not know: use a newer "
-                "release"),
+                "record x86.tsc a has flags 0x2 that this release does not know: use the "
+                "program that wrote it"),
         REFUSAL("\x91\x95\xa7x86.tsc\xa1"
                 "a\x01\x01\x81\x01\x05",
                 CORRUPT, "record x86.tsc a: optional must be 0"),
         REFUSAL("\x91\x95\xa7x86.new\xa1"
                 "a\x01\x00\x81\x01\x05",
                 VERSION,
-                "record x86.new a is of a type that this release does not know: use a newer "
-                "release"),
+                "record x86.new a is of a type that this release does not know: use the "
+                "program that wrote it"),
         REFUSAL("\x92" TSC("b", "\x05") TSC("a", "\x05"), CORRUPT,
                 "record x86.tsc a does not sort after x86.tsc b"),
         REFUSAL("\x92" TSC("a", "\x05") TSC("a", "\x05"), CORRUPT,
@@ -323,8 +324,6 @@ static void test_tolerant_keeps_what_it_cannot_read(void **unused)
                                     "a\x01\x00\x81\x01\x05";
     static const char newer[] = "\x91\x95\xa7x86.tsc\xa1"
                                 "a\x07\x00\x81\x01\x05";
-    static const char bad[] = "\x91\x95\xa7x86.new\xa1"
-                              "a\x01\x00\x81\x00\x05";
     const struct stasis_parse_opts opts = {.size = sizeof(opts), .tolerant = true};
     const char *const kept[] = {mandatory, newer};
     const size_t lens[] = {sizeof(mandatory) - 1, sizeof(newer) - 1};
@@ -342,8 +341,47 @@ static void test_tolerant_keeps_what_it_cannot_read(void **unused)
         stasis_records_free(set);
         set = NULL;
     }
-    assert_int_equal(stasis_records_parse((const uint8_t *)bad, sizeof(bad) - 1, &opts, &set, NULL),
-                     STASIS_ERR_CORRUPT);
+}
+
+/* What a tolerant parse refuses has the verdict of a strict one: the first fault decides. */
+static void test_tolerant_refuses_as_strict_does(void **unused)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        int rc;
+    } rows[] = {
+#define ROW(bytes, rc) {bytes, sizeof(bytes) - 1, rc}
+        /* an unknown mandatory type or a newer version: key 0, nil, a corrupt record behind it */
+        ROW("\x91\x95\xa7x86.new\xa1"
+            "a\x01\x00\x81\x00\x05",
+            STASIS_ERR_VERSION),
+        ROW("\x91\x95\xa7x86.tsc\xa1"
+            "a\x07\x00\xc0",
+            STASIS_ERR_VERSION),
+        ROW("\x92\x95\xa7x86.new\xa1"
+            "a\x01\x00\x81\x01\x05\xc0",
+            STASIS_ERR_VERSION),
+        /* the same in an optional record, which every reader reads */
+        ROW("\x91\x95\xa7x86.new\xa1"
+            "a\x01\x01\x81\x00\x05",
+            STASIS_ERR_CORRUPT),
+        /* a newer version with a flag that its type does not have */
+        ROW("\x91\x95\xa7x86.tsc\xa1"
+            "a\x07\x01\x81\x01\x05",
+            STASIS_ERR_CORRUPT),
+#undef ROW
+    };
+    const struct stasis_parse_opts opts = {.size = sizeof(opts), .tolerant = true};
+    struct stasis_records *set = NULL;
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const uint8_t *bytes = (const uint8_t *)rows[i].bytes;
+
+        assert_int_equal(stasis_records_parse(bytes, rows[i].len, &opts, &set, NULL), rows[i].rc);
+        assert_int_equal(stasis_records_parse(bytes, rows[i].len, NULL, &set, NULL), rows[i].rc);
+    }
 }
 
 int main(void)
@@ -356,6 +394,7 @@ int main(void)
         cmocka_unit_test(test_unknown_optional_record_is_kept),
         cmocka_unit_test(test_types_of_the_caller_are_known),
         cmocka_unit_test(test_tolerant_keeps_what_it_cannot_read),
+        cmocka_unit_test(test_tolerant_refuses_as_strict_does),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
