@@ -76,6 +76,10 @@ struct stasis_output_watch {
  * STASIS_ERR_WRITE. */
 int stasis_output_sync(int fd, const struct stasis_output_watch *watch, struct stasis_error *err);
 
+/* The same for bytes whose way to the disk has begun: sync_file_range(2). */
+int stasis_output_wait_sync(int fd, uint64_t offset, uint64_t len,
+                            const struct stasis_output_watch *watch, struct stasis_error *err);
+
 /* Leaves the last closing of a file without a name to a thread: the kernel frees all that was
  * written then, which takes the longer the more it is. The caller closes `fd` itself. */
 void stasis_output_close_aside(int fd);

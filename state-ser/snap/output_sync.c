@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * fsync(2) that can be given up. The call itself cannot be interrupted, so a thread of its own
- * makes it. Whoever gives up does not wait for that thread, which keeps a descriptor of its own
- * until the disk has answered, and then ends.
+ * Waiting for the disk that can be given up. The call itself cannot be interrupted, so a thread of
+ * its own makes it. Whoever gives up does not wait for that thread, which keeps a descriptor of its
+ * own until the disk has answered, and then ends.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "io.h"
 #include "output.h"
 #include "pool.h"
 
-#define ASK_EVERY_NS 20000000 /* of the 100 ms in which a request to cancel is to be followed */
+/* What is waited for: all of the file, or bytes that are on their way already. */
+struct part {
+    bool all;
+    uint64_t offset;
+    uint64_t len;
+};
 
 struct syncing {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;
     int fd;
+    struct part part;
     bool done;
     bool given_up; /* the thread frees this */
     int error;     /* if done: errno or 0 */
@@ -32,10 +37,15 @@ static void syncing_free(struct syncing *syncing)
     free(syncing);
 }
 
+static int wait_for_disk(int fd, const struct part *part)
+{
+    return part->all ? stasis_io_sync(fd) : stasis_io_wait_sync(fd, part->offset, part->len);
+}
+
 static void *sync_it(void *arg)
 {
     struct syncing *syncing = arg;
-    int error = stasis_io_sync(syncing->fd) ? errno : 0;
+    int error = wait_for_disk(syncing->fd, &syncing->part) ? errno : 0;
     bool given_up;
 
     pthread_mutex_lock(&syncing->lock);
@@ -49,35 +59,19 @@ static void *sync_it(void *arg)
     return NULL;
 }
 
-static struct syncing *syncing_new(int fd)
+static struct syncing *syncing_new(int fd, const struct part *part)
 {
     struct syncing *syncing = malloc(sizeof(*syncing));
-    pthread_condattr_t monotonic;
 
     if (!syncing)
         return NULL;
-    *syncing = (struct syncing){.fd = stasis_io_dup(fd)};
+    *syncing = (struct syncing){.fd = stasis_io_dup(fd), .part = *part};
     pthread_mutex_init(&syncing->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&syncing->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    stasis_turns_init(&syncing->changed);
     if (syncing->fd >= 0)
         return syncing;
     syncing_free(syncing);
     return NULL;
-}
-
-/* The lock is held, and is given away meanwhile. */
-static void wait_a_while(struct syncing *syncing)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += ASK_EVERY_NS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&syncing->changed, &syncing->lock, &until);
 }
 
 /* Ends with the lock held. True: the disk has answered. */
@@ -87,7 +81,7 @@ static bool wait_for_it(struct syncing *syncing, const struct stasis_output_watc
 
     pthread_mutex_lock(&syncing->lock);
     while (!syncing->done && keep_on) {
-        wait_a_while(syncing);
+        stasis_turns_wait(&syncing->changed, &syncing->lock);
         pthread_mutex_unlock(&syncing->lock);
         keep_on = watch->keep_on(watch->ctx);
         pthread_mutex_lock(&syncing->lock);
@@ -109,9 +103,10 @@ static int end(struct syncing *syncing, bool answered, struct stasis_error *err)
     return errno ? stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing it to the disk") : 0;
 }
 
-int stasis_output_sync(int fd, const struct stasis_output_watch *watch, struct stasis_error *err)
+static int sync_part(int fd, const struct part *part, const struct stasis_output_watch *watch,
+                     struct stasis_error *err)
 {
-    struct syncing *syncing = watch ? syncing_new(fd) : NULL;
+    struct syncing *syncing = watch ? syncing_new(fd, part) : NULL;
     pthread_t thread;
 
     if (syncing && stasis_thread_create(&thread, sync_it, syncing)) {
@@ -120,11 +115,22 @@ int stasis_output_sync(int fd, const struct stasis_output_watch *watch, struct s
     }
     /* Without a thread it is right, too, but cannot be given up. */
     if (!syncing)
-        return stasis_io_sync(fd)
+        return wait_for_disk(fd, part)
                    ? stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing it to the disk")
                    : 0;
     pthread_detach(thread);
     return end(syncing, wait_for_it(syncing, watch), err);
+}
+
+int stasis_output_sync(int fd, const struct stasis_output_watch *watch, struct stasis_error *err)
+{
+    return sync_part(fd, &(struct part){.all = true}, watch, err);
+}
+
+int stasis_output_wait_sync(int fd, uint64_t offset, uint64_t len,
+                            const struct stasis_output_watch *watch, struct stasis_error *err)
+{
+    return sync_part(fd, &(struct part){.offset = offset, .len = len}, watch, err);
 }
 
 static void *close_it(void *arg)

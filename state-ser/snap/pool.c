@@ -3,13 +3,38 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <time.h>
 #include <unistd.h>
 
 #define THREADS_MAX 64u
+#define TURN_NS     20000000 /* of the 100 ms in which a request to cancel is to be followed */
+
+void stasis_turns_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+void stasis_turns_wait(pthread_cond_t *cond, pthread_mutex_t *lock)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += TURN_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(cond, lock, &until);
+}
 
 struct pool {
     const struct stasis_pool_job *job;
     pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t ended; /* a worker has */
+    unsigned workers;     /* that have not */
     uint64_t next;        /* first item not handed out */
     uint64_t done;
     uint64_t failed_at; /* start of the failed range, if rc */
@@ -50,6 +75,17 @@ static uint64_t finish(struct pool *pool, uint64_t first, uint64_t end, int rc,
     return done;
 }
 
+/* Tells the progress; false: it is answered by a request to cancel. */
+static bool ask(struct pool *pool, uint64_t at, uint64_t done)
+{
+    struct stasis_error err = {0};
+
+    if (pool->job->progress(pool->job->ctx, done))
+        return true;
+    finish(pool, at, at, stasis_fail(&err, STASIS_ERR_CANCELLED, "cancelled"), &err);
+    return false;
+}
+
 static void work(struct pool *pool, bool report)
 {
     const struct stasis_pool_job *job = pool->job;
@@ -61,17 +97,51 @@ static void work(struct pool *pool, bool report)
         int rc = job->work(job->ctx, first, end, &err);
         uint64_t done = finish(pool, first, end, rc, &err);
 
-        if (report && !rc && !job->progress(job->ctx, done)) {
-            rc = stasis_fail(&err, STASIS_ERR_CANCELLED, "cancelled");
-            finish(pool, end, end, rc, &err);
-        }
+        if (report && !rc)
+            (void)ask(pool, end, done);
     }
 }
 
 static void *worker(void *arg)
 {
-    work(arg, false);
+    struct pool *pool = arg;
+
+    work(pool, false);
+    pthread_mutex_lock(&pool->lock);
+    pool->workers--;
+    pthread_cond_signal(&pool->ended);
+    pthread_mutex_unlock(&pool->lock);
     return NULL;
+}
+
+/* What the others still do may take long, too. */
+static void watch_workers(struct pool *pool)
+{
+    bool keep_on = true;
+
+    pthread_mutex_lock(&pool->lock);
+    while (pool->workers && pool->rc != STASIS_ERR_CANCELLED && keep_on) {
+        uint64_t done;
+
+        stasis_turns_wait(&pool->ended, &pool->lock);
+        done = pool->done;
+        pthread_mutex_unlock(&pool->lock);
+        keep_on = ask(pool, pool->job->count, done);
+        pthread_mutex_lock(&pool->lock);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static unsigned start_workers(struct pool *pool, pthread_t threads[THREADS_MAX], unsigned wanted)
+{
+    unsigned started = 0;
+
+    pthread_mutex_lock(&pool->lock);
+    while (started + 1 < wanted && !stasis_thread_create(&threads[started], worker, pool))
+        started++;
+    pool->workers = started;
+    pthread_mutex_unlock(&pool->lock);
+    return started;
 }
 
 static unsigned thread_count(const struct stasis_pool_job *job)
@@ -105,14 +175,16 @@ int stasis_pool_run(const struct stasis_pool_job *job, struct stasis_error *err)
 {
     struct pool pool = {.job = job, .lock = PTHREAD_MUTEX_INITIALIZER};
     pthread_t threads[THREADS_MAX];
-    unsigned started = 0;
-    unsigned wanted = thread_count(job);
+    unsigned started;
 
-    while (started + 1 < wanted && !stasis_thread_create(&threads[started], worker, &pool))
-        started++;
+    stasis_turns_init(&pool.ended);
+    started = start_workers(&pool, threads, thread_count(job));
     work(&pool, job->progress != NULL);
+    if (job->progress)
+        watch_workers(&pool);
     for (unsigned i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
+    pthread_cond_destroy(&pool.ended);
     pthread_mutex_destroy(&pool.lock);
     if (pool.rc && err)
         *err = pool.err;

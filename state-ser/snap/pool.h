@@ -16,8 +16,8 @@ struct stasis_pool_job {
     uint64_t batch;   /* items handed out at a time */
     unsigned threads; /* 0: one per online core; 1: the caller alone, no thread is made */
     int (*work)(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err);
-    /* Items done, on the caller's thread; false ends the job with STASIS_ERR_CANCELLED. May be
-     * NULL. */
+    /* Items done, on the caller's thread, also while it waits for the others; false ends the job
+     * with STASIS_ERR_CANCELLED. May be NULL. */
     bool (*progress)(void *ctx, uint64_t done);
     void *ctx;
 };
@@ -30,5 +30,10 @@ int stasis_pool_run(const struct stasis_pool_job *job, struct stasis_error *err)
 /* pthread_create() for a thread with every signal blocked but those of faults: signals belong to
  * the program's own threads, a fault to the thread that made it. Returns an errno. */
 int stasis_thread_create(pthread_t *ret_thread, void *(*body)(void *), void *arg);
+
+/* For waiting in turns of some ms between which a request to cancel is looked for. The lock is
+ * held, and is given away meanwhile. */
+void stasis_turns_init(pthread_cond_t *cond);
+void stasis_turns_wait(pthread_cond_t *cond, pthread_mutex_t *lock);
 
 #endif

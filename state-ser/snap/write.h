@@ -34,8 +34,10 @@ struct stasis_writer {
     struct stasis_compression pack;    /* only if opts.zlib_level */
     struct stasis_populated populated; /* while it is scanned */
 
+    pthread_t saver; /* on which the progress is told */
     _Atomic bool cancelled;
     uint64_t shares_done; /* of the progress */
+    uint64_t told;        /* the most of it */
 };
 
 static inline uint64_t stasis_round_up(uint64_t value, uint64_t to)
@@ -73,6 +75,10 @@ int stasis_writer_run_blocks(struct stasis_writer *w, uint64_t batch,
 /* On the thread that saves, between two steps of its own: asks the progress. */
 int stasis_writer_tell(struct stasis_writer *w, struct stasis_error *err);
 
+/* On any thread, while it waits: false once the save is given up. Asks the progress on the thread
+ * that saves. */
+bool stasis_writer_keeps_on(void *w);
+
 /* On any thread, before each chunk or run: STASIS_ERR_CANCELLED once the save is given up. */
 int stasis_writer_check(const struct stasis_writer *w, struct stasis_error *err);
 
@@ -88,7 +94,7 @@ int stasis_writer_put(struct stasis_snap_target *target, const void *bytes, size
 
 /* Bytes start..end-1 of the file have been written: they go to the disk at once, so that what the
  * last fsync(2) has to wait for does not grow with the guest. Nothing, if nobody waits for it. */
-int stasis_writer_push(const struct stasis_writer *w, uint64_t start, uint64_t end,
+int stasis_writer_push(struct stasis_writer *w, uint64_t start, uint64_t end,
                        struct stasis_error *err);
 
 /* write_compressed.c: to be run over all chunks; w->pack.pos is then the end of the data. */

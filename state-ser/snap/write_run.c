@@ -21,6 +21,9 @@ static bool tell(struct stasis_writer *w, unsigned share, uint64_t part, uint64_
     uint64_t done =
         (uint64_t)(((double)w->shares_done + here * share) / STASIS_SHARES * (double)total);
 
+    if (done < w->told) /* between two steps nobody counts what is done of a share */
+        done = w->told;
+    w->told = done;
     if (!w->opts.progress(w->opts.ctx, done, total))
         atomic_store(&w->cancelled, true);
     return !atomic_load(&w->cancelled);
@@ -31,6 +34,15 @@ int stasis_writer_tell(struct stasis_writer *w, struct stasis_error *err)
     if (w->opts.progress)
         (void)tell(w, 0, 0, 1);
     return stasis_writer_check(w, err);
+}
+
+bool stasis_writer_keeps_on(void *ctx)
+{
+    struct stasis_writer *w = ctx;
+
+    if (pthread_equal(pthread_self(), w->saver))
+        return !stasis_writer_tell(w, NULL);
+    return !atomic_load(&w->cancelled);
 }
 
 /* ---- ranges ---- */

@@ -11,6 +11,7 @@
 #include "chunk.h"
 #include "compress.h"
 #include "io.h"
+#include "output.h"
 #include "ram_internal.h"
 #include "stasis/schema_set.h"
 #include "write.h"
@@ -43,19 +44,21 @@ int stasis_writer_put(struct stasis_snap_target *target, const void *bytes, size
               : 0;
 }
 
-/* Ranges are written about in their order, by all threads. */
-int stasis_writer_push(const struct stasis_writer *w, uint64_t start, uint64_t end,
+/* Ranges are written about in their order, by all threads. The disk may take any time: who can be
+ * cancelled waits so that it can be given up. */
+int stasis_writer_push(struct stasis_writer *w, uint64_t start, uint64_t end,
                        struct stasis_error *err)
 {
+    const struct stasis_output_watch watch = {stasis_writer_keeps_on, w};
     uint64_t behind = start > 2 * IN_FLIGHT ? start - 2 * IN_FLIGHT : 0;
 
     if (w->target->streamed || w->opts.no_sync || start >= end)
         return 0;
     stasis_io_start_sync(w->target->fd, start, end - start);
-    if (start <= IN_FLIGHT ||
-        !stasis_io_wait_sync(w->target->fd, behind, start - IN_FLIGHT - behind))
+    if (start <= IN_FLIGHT)
         return 0;
-    return stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing it to the disk");
+    return stasis_output_wait_sync(w->target->fd, behind, start - IN_FLIGHT - behind,
+                                   w->opts.progress ? &watch : NULL, err);
 }
 
 const uint8_t *stasis_writer_chunk(const struct stasis_writer *w, uint64_t i)
@@ -383,7 +386,11 @@ int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_target 
                       const struct stasis_save_opts *opts, struct stasis_snap_written *ret_written,
                       struct stasis_error *err)
 {
-    struct stasis_writer w = {.snap = snap, .target = target, .opts = *opts, .index = snap->index};
+    struct stasis_writer w = {.snap = snap,
+                              .target = target,
+                              .opts = *opts,
+                              .index = snap->index,
+                              .saver = pthread_self()};
     struct stasis_ram *source = snap->ram_source;
     int rc = 0;
 

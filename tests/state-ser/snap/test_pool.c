@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "support/cmocka_all.h"
 
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -87,6 +88,55 @@ static void the_first_failure_is_reported(void **state)
     }
 }
 
+struct stuck {
+    pthread_t caller;
+    sem_t taken;  /* the worker has its item */
+    sem_t let_go; /* and may end it */
+    unsigned asked;
+};
+
+/* The caller's item ends at once, but not before the worker has taken the other. */
+static int wait_if_worker(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+{
+    struct stuck *stuck = ctx;
+    bool caller = pthread_equal(pthread_self(), stuck->caller);
+
+    (void)first;
+    (void)end;
+    (void)err;
+    if (!caller)
+        sem_post(&stuck->taken);
+    while (sem_wait(caller ? &stuck->taken : &stuck->let_go))
+        ;
+    return 0;
+}
+
+static bool cancel_at_the_third(void *ctx, uint64_t done)
+{
+    struct stuck *stuck = ctx;
+
+    assert_in_range(done, 1, 2);
+    if (++stuck->asked < 3)
+        return true;
+    sem_post(&stuck->let_go);
+    return false;
+}
+
+/* The caller has nothing left to do, and is asked all the same. */
+static void a_request_to_cancel_is_heard_while_others_work(void **state)
+{
+    struct stuck stuck = {.caller = pthread_self()};
+    struct stasis_pool_job job = {2, 1, 2, wait_if_worker, cancel_at_the_third, &stuck};
+
+    (void)state;
+    alarm(120); /* a caller that waits without asking */
+    sem_init(&stuck.taken, 0, 0);
+    sem_init(&stuck.let_go, 0, 0);
+    assert_int_equal(stasis_pool_run(&job, NULL), STASIS_ERR_CANCELLED);
+    assert_int_equal(stuck.asked, 3);
+    alarm(0);
+}
+
 static void nothing_to_do_is_fine(void **state)
 {
     struct tally tally = {.bad = 0};
@@ -102,6 +152,7 @@ int main(void)
         cmocka_unit_test(every_item_is_done_once),
         cmocka_unit_test(a_job_can_be_cancelled),
         cmocka_unit_test(the_first_failure_is_reported),
+        cmocka_unit_test(a_request_to_cancel_is_heard_while_others_work),
         cmocka_unit_test(nothing_to_do_is_fine),
     };
 
