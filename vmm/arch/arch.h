@@ -7,14 +7,20 @@
  * Threads: a vCPU's state is touched while its thread is paused. Errors of a save or restore:
  * STASIS_ERR_KVM names the ioctl; STASIS_ERR_HOST: this host cannot hold the value, and the message
  * names it; STASIS_ERR_RANGE: KVM's value has no place in our type.
+ *
+ * Who uses this passes states on as what they are to it: bytes with a schema.
  */
 #ifndef STASIS_VMM_ARCH_H
 #define STASIS_VMM_ARCH_H
 
 #include "stasis/state.h"
-#include "vmm/arch/x86/clocks.h"
 #include "vmm/arch/x86/entry.h"
 #include "vmm/kvm/vcpu.h"
+
+/* The architecture that is built here: its ELF machine number, as snapshots have it, and its name
+ * for messages. */
+extern const int stasis_arch_number;
+extern const char stasis_arch_name[];
 
 /* ---- boards ---- */
 
@@ -65,6 +71,10 @@ struct stasis_arch_vcpu_record {
     int (*set)(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err);
     /* Whether this host can hold the state, by system ioctls only; NULL: any can. */
     int (*check)(const struct stasis_kvm *kvm, const void *state, struct stasis_error *err);
+    /* Changes a state that was read to what it was at the moment of the VM's clock, whose state
+     * has been read since; NULL: nothing in it counts time. */
+    int (*at_clock)(struct stasis_vcpu *vcpu, const void *clock, void *state,
+                    struct stasis_error *err);
 };
 
 /* A vCPU's records in the order in which they are read, and the one in which they are written. Both
@@ -79,10 +89,23 @@ struct stasis_arch_vm_record {
     uint32_t chip; /* KVM_IRQCHIP_*, where there are several */
     int (*get)(struct stasis_vm *vm, uint32_t chip, void *ret_state, struct stasis_error *err);
     int (*set)(struct stasis_vm *vm, uint32_t chip, const void *state, struct stasis_error *err);
+    /* Sets a state ahead by what has passed. The VM's clock, one row, has it; else NULL. */
+    void (*advance)(void *state, uint64_t ns);
 };
 
 /* In the order in which they are written; read the other way round. Ends with a row without
  * schema. */
 extern const struct stasis_arch_vm_record stasis_arch_vm_records[];
+
+/* The row of the VM's clock. */
+const struct stasis_arch_vm_record *stasis_arch_vm_clock(void);
+
+/* The last step of a restore, after everything else of the vCPUs and after the VM's clock, which
+ * may have been set ahead of its state `frozen_clock`: the vCPUs' own counters and what is armed in
+ * them follow it. *ret_tsc_is_set is false where KVM shows guests the host's counter whatever it is
+ * told: there the deadlines move along, so that timers fire when they should. */
+STASIS_MUST_CHECK int stasis_arch_clocks_restore(struct stasis_vcpu *vcpus, uint32_t count,
+                                                 const void *frozen_clock, bool *ret_tsc_is_set,
+                                                 struct stasis_error *err);
 
 #endif

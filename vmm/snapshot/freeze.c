@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The order matters: the machine is paused with no I/O half done (vcpu.h); then every vCPU in the
- * order of order.c; then the VM's clock and chips, which no vCPU moves any more; then the TSCs
- * as they were at the moment of the clock, after all that counts in them has been read: an armed
- * deadline may be overdue in a snapshot, but not early; then the devices, whose input is held back
- * by the paused event loop; memory last.
+ * order of order.c; then the VM's clock and chips, which no vCPU moves any more; then the vCPUs'
+ * counters as they were at the moment of the clock, after all that counts in them has been read: an
+ * armed deadline may be overdue in a snapshot, but not early; then the devices, whose input is held
+ * back by the paused event loop; memory last.
  */
 #include "vmm/snapshot/freeze.h"
 
@@ -28,43 +28,90 @@ static int add(struct stasis_records *records, const struct stasis_schema *schem
     return rc ? stasis_wrap(err, rc, "saving %s %s", schema->type, instance) : 0;
 }
 
-/* The MSRs are left to add_msrs(): *ret_msrs. */
-static int add_vcpu(struct stasis_records *records, struct stasis_vcpu *vcpu,
-                    struct stasis_x86_msrs_state *ret_msrs, struct stasis_error *err)
+/* Records that wait for the VM's clock. */
+struct held_back {
+    const struct stasis_arch_vcpu_record *part;
+    struct stasis_vcpu *vcpu;
+    void *state;
+};
+
+struct held_list {
+    struct held_back *list;
+    size_t count;
+};
+
+static int held_list_init(struct held_list *held, uint32_t vcpus, struct stasis_error *err)
+{
+    size_t parts = 0;
+
+    for (size_t i = 0; stasis_arch_vcpu_save_order[i]; i++)
+        parts += stasis_arch_vcpu_save_order[i]->at_clock != NULL;
+    *held = (struct held_list){calloc(parts * vcpus + 1, sizeof(*held->list)), 0};
+    return held->list ? 0 : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save vCPUs");
+}
+
+static void held_list_fini(struct held_list *held)
+{
+    for (size_t i = 0; i < held->count; i++)
+        free(held->list[i].state);
+    free(held->list);
+}
+
+static void name_vcpu(const struct stasis_vcpu *vcpu, char ret_instance[16])
+{
+    snprintf(ret_instance, 16, "cpu%" PRIu32, vcpu->id);
+}
+
+static int new_state(const struct stasis_schema *schema, void **ret_state, struct stasis_error *err)
+{
+    void *state = malloc(schema->size);
+
+    if (!state)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save %s", schema->type);
+    stasis_state_init(schema, state);
+    *ret_state = state;
+    return 0;
+}
+
+static int add_vcpu_part(struct stasis_records *records, struct stasis_vcpu *vcpu,
+                         const struct stasis_arch_vcpu_record *part, struct held_list *held,
+                         struct stasis_error *err)
 {
     char instance[16];
+    void *state = NULL;
+    int rc = new_state(part->schema, &state, err);
+
+    if (rc)
+        return rc;
+    name_vcpu(vcpu, instance);
+    rc = part->get(vcpu, state, err);
+    if (!rc && part->at_clock) {
+        held->list[held->count++] = (struct held_back){part, vcpu, state};
+        return 0;
+    }
+    rc = add(records, part->schema, instance, state, rc, err);
+    free(state);
+    return rc;
+}
+
+static int add_vcpu(struct stasis_records *records, struct stasis_vcpu *vcpu,
+                    struct held_list *held, struct stasis_error *err)
+{
     int rc = 0;
 
-    snprintf(instance, sizeof(instance), "cpu%" PRIu32, vcpu->id);
-    for (size_t i = 0; !rc && stasis_arch_vcpu_save_order[i]; i++) {
-        const struct stasis_arch_vcpu_record *part = stasis_arch_vcpu_save_order[i];
-        void *state;
-
-        if (part->schema == &stasis_x86_msrs_schema) {
-            rc = part->get(vcpu, ret_msrs, err);
-            if (rc)
-                rc = stasis_wrap(err, rc, "saving %s %s", part->schema->type, instance);
-            continue;
-        }
-        state = malloc(part->schema->size);
-        if (!state)
-            return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save %s", part->schema->type);
-        stasis_state_init(part->schema, state);
-        rc = add(records, part->schema, instance, state, part->get(vcpu, state, err), err);
-        free(state);
-    }
+    for (size_t i = 0; !rc && stasis_arch_vcpu_save_order[i]; i++)
+        rc = add_vcpu_part(records, vcpu, stasis_arch_vcpu_save_order[i], held, err);
     return rc;
 }
 
 static int add_vm_part(struct stasis_records *records, struct stasis_machine *machine,
                        const struct stasis_arch_vm_record *part, struct stasis_error *err)
 {
-    void *state = malloc(part->schema->size);
-    int rc;
+    void *state = NULL;
+    int rc = new_state(part->schema, &state, err);
 
-    if (!state)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save %s", part->schema->type);
-    stasis_state_init(part->schema, state);
+    if (rc)
+        return rc;
     rc = add(records, part->schema, part->instance, state,
              part->get(&machine->vm, part->chip, state, err), err);
     free(state);
@@ -84,20 +131,25 @@ static int add_vm_parts(struct stasis_records *records, struct stasis_machine *m
     return rc;
 }
 
-/* With their TSCs as of the clock, which has been added. */
-static int add_msrs(struct stasis_records *records, struct stasis_machine *machine,
-                    struct stasis_x86_msrs_state *msrs, struct stasis_error *err)
+/* As of the VM's clock, which has been added. */
+static int add_held_back(struct stasis_records *records, const struct held_list *held,
+                         struct stasis_error *err)
 {
-    struct stasis_x86_clock_state clock;
+    const struct stasis_arch_vm_record *row = stasis_arch_vm_clock();
+    void *clock = NULL;
     char instance[16];
-    int rc = stasis_records_get(records, &stasis_x86_clock_schema, "kvmclock", &clock, err);
+    int rc = new_state(row->schema, &clock, err);
 
     if (!rc)
-        rc = stasis_arch_clocks_save(machine->vcpus, machine->vcpu_count, &clock, msrs, err);
-    for (uint32_t id = 0; !rc && id < machine->vcpu_count; id++) {
-        snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
-        rc = add(records, &stasis_x86_msrs_schema, instance, &msrs[id], 0, err);
+        rc = stasis_records_get(records, row->schema, row->instance, clock, err);
+    for (size_t i = 0; !rc && i < held->count; i++) {
+        const struct held_back *one = &held->list[i];
+
+        name_vcpu(one->vcpu, instance);
+        rc = one->part->at_clock(one->vcpu, clock, one->state, err);
+        rc = add(records, one->part->schema, instance, one->state, rc, err);
     }
+    free(clock);
     return rc;
 }
 
@@ -105,16 +157,16 @@ static int add_msrs(struct stasis_records *records, struct stasis_machine *machi
 static int add_kvm(struct stasis_records *records, struct stasis_machine *machine,
                    struct stasis_error *err)
 {
-    struct stasis_x86_msrs_state *msrs = calloc(machine->vcpu_count, sizeof(*msrs));
-    int rc = msrs ? 0 : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save MSRs");
+    struct held_list held;
+    int rc = held_list_init(&held, machine->vcpu_count, err);
 
     for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
-        rc = add_vcpu(records, &machine->vcpus[i], &msrs[i], err);
+        rc = add_vcpu(records, &machine->vcpus[i], &held, err);
     if (!rc)
         rc = add_vm_parts(records, machine, err);
     if (!rc)
-        rc = add_msrs(records, machine, msrs, err);
-    free(msrs);
+        rc = add_held_back(records, &held, err);
+    held_list_fini(&held);
     return rc;
 }
 
@@ -126,13 +178,11 @@ static int add_devices(struct stasis_records *records, struct stasis_machine *ma
     pthread_mutex_lock(&machine->lock);
     for (uint32_t i = 0; !rc && i < machine->devices.count; i++) {
         const struct stasis_device *device = &machine->devices.list[i];
-        void *state = malloc(device->type->schema->size);
+        void *state = NULL;
 
-        if (!state) {
-            rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save %s", device->row->instance);
+        rc = new_state(device->type->schema, &state, err);
+        if (rc)
             break;
-        }
-        stasis_state_init(device->type->schema, state);
         device->type->save(device->instance, state);
         rc = add(records, device->type->schema, device->row->instance, state, 0, err);
         free(state);
@@ -173,7 +223,7 @@ static int add_ram(struct stasis_snap *snap, const struct stasis_machine *machin
 int stasis_freeze(struct stasis_machine *machine, uint64_t generation,
                   struct stasis_snap **ret_snap, struct stasis_error *err)
 {
-    struct stasis_snap *snap = stasis_snap_new(STASIS_ARCH_X86_64);
+    struct stasis_snap *snap = stasis_snap_new((enum stasis_arch)stasis_arch_number);
     struct stasis_records *records;
     int rc;
 

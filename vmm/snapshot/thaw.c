@@ -49,7 +49,8 @@ static int restore_vm(const struct thaw *thaw, struct stasis_error *err)
 
         rc = stasis_thaw_decode(thaw->records, part->schema, part->instance, &state, err);
         if (!rc) {
-            stasis_clocks_advance(part->schema, state, thaw->elapsed_ns);
+            if (part->advance)
+                part->advance(state, thaw->elapsed_ns);
             rc = part->set(&thaw->machine->vm, part->chip, state, err);
         }
         free(state);
@@ -119,7 +120,8 @@ static int read_generation(struct thaw *thaw, struct stasis_error *err)
 
 /* RAM is attached: that can take longest, and the clocks run from here on. vCPUs before the chips,
  * since the I/O APIC delivers what it holds into their LAPICs; then devices (chips.c and order.c
- * say the rest). TSCs and their deadlines last: they are set by kvmclock, which is a chip here. */
+ * say the rest). The vCPUs' clocks and deadlines last: they follow the VM's clock, which is a chip
+ * here. */
 static int restore(struct thaw *thaw, enum stasis_clock_policy policy, struct stasis_error *err)
 {
     struct stasis_machine *machine = thaw->machine;

@@ -37,11 +37,7 @@ STASIS_MUST_CHECK int stasis_clocks_elapsed(const struct stasis_records *records
                                             enum stasis_clock_policy policy,
                                             uint64_t *ret_elapsed_ns, struct stasis_error *err);
 
-/* Sets a record of the VM ahead if it is a clock's. The TSCs follow it, and devices have an
- * operation of their own (machine/device.h). */
-void stasis_clocks_advance(const struct stasis_schema *schema, void *state, uint64_t ns);
-
-/* Sets the TSCs by kvmclock, which has been restored; see stasis_arch_clocks_restore(). */
+/* Sets the vCPUs' clocks by the VM's, which has been restored; see stasis_arch_clocks_restore(). */
 STASIS_MUST_CHECK int stasis_clocks_restore(struct stasis_machine *machine,
                                             const struct stasis_records *records,
                                             bool *ret_tsc_is_set, struct stasis_error *err);

@@ -320,7 +320,7 @@ static void set_part(struct stasis_snap *snap, const struct stasis_arch_vcpu_rec
 
 static void set_clocks(struct stasis_snap *snap, bool with_deadline)
 {
-    struct stasis_arch_ticks ticks = {.has_tsc = true, .has_deadline = true};
+    struct stasis_x86_ticks *ticks = &stasis_x86_of(&guest.machine.vcpus[0])->ticks;
     struct stasis_x86_clock_state clock;
     struct stasis_x86_tsc_state rate;
     struct stasis_error err;
@@ -328,12 +328,11 @@ static void set_clocks(struct stasis_snap *snap, bool with_deadline)
 
     kvm_record(snap, &stasis_x86_clock_schema, "kvmclock", &clock);
     kvm_record(snap, &stasis_x86_tsc_schema, "cpu0", &rate);
-    ticks.khz = rate.khz;
-    ticks.tsc = kvm_record_msr(snap, STASIS_MSR_TSC);
-    ticks.deadline = with_deadline ? kvm_record_msr(snap, STASIS_MSR_TSC_DEADLINE) : 0;
+    *ticks = (struct stasis_x86_ticks){.has_tsc = true, .has_deadline = true, .khz = rate.khz};
+    ticks->tsc = kvm_record_msr(snap, STASIS_MSR_TSC);
+    ticks->deadline = with_deadline ? kvm_record_msr(snap, STASIS_MSR_TSC_DEADLINE) : 0;
     kvm_ok(stasis_x86_clock_set(&guest.machine.vm, 0, &clock, &err), &err);
-    kvm_ok(stasis_arch_clocks_restore(guest.machine.vcpus, 1, &clock, &ticks, &tsc_is_set, &err),
-           &err);
+    kvm_ok(stasis_arch_clocks_restore(guest.machine.vcpus, 1, &clock, &tsc_is_set, &err), &err);
 }
 
 /* Thaws the vCPU alone, and its clocks, which come last or before the local APIC. */

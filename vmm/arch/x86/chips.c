@@ -165,10 +165,20 @@ static int pit_set(struct stasis_vm *vm, uint32_t chip, const void *state, struc
  * it, else the guest sees time jump (cloud-hypervisor #7930). Read in the opposite order, so that
  * the clock is read as near to the pause. The TSCs follow the clock (clocks.c). */
 const struct stasis_arch_vm_record stasis_arch_vm_records[] = {
-    {&stasis_x86_pit_schema, "pit", 0, pit_get, pit_set},
-    {&stasis_x86_pic_schema, "master", KVM_IRQCHIP_PIC_MASTER, pic_get, pic_set},
-    {&stasis_x86_pic_schema, "slave", KVM_IRQCHIP_PIC_SLAVE, pic_get, pic_set},
-    {&stasis_x86_ioapic_schema, "ioapic", KVM_IRQCHIP_IOAPIC, ioapic_get, ioapic_set},
-    {&stasis_x86_clock_schema, "kvmclock", 0, stasis_x86_clock_get, stasis_x86_clock_set},
-    {NULL, NULL, 0, NULL, NULL},
+    {&stasis_x86_pit_schema, "pit", 0, pit_get, pit_set, NULL},
+    {&stasis_x86_pic_schema, "master", KVM_IRQCHIP_PIC_MASTER, pic_get, pic_set, NULL},
+    {&stasis_x86_pic_schema, "slave", KVM_IRQCHIP_PIC_SLAVE, pic_get, pic_set, NULL},
+    {&stasis_x86_ioapic_schema, "ioapic", KVM_IRQCHIP_IOAPIC, ioapic_get, ioapic_set, NULL},
+    {&stasis_x86_clock_schema, "kvmclock", 0, stasis_x86_clock_get, stasis_x86_clock_set,
+     stasis_x86_clock_advance},
+    {NULL, NULL, 0, NULL, NULL, NULL},
 };
+
+const struct stasis_arch_vm_record *stasis_arch_vm_clock(void)
+{
+    const struct stasis_arch_vm_record *row = stasis_arch_vm_records;
+
+    while (!row->advance)
+        row++;
+    return row;
+}

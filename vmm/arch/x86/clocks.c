@@ -77,8 +77,8 @@ int stasis_x86_clock_get(struct stasis_vm *vm, uint32_t chip, void *ret_state,
     return 0;
 }
 
-/* Without KVM_CLOCK_REALTIME: what time has passed is the clock policy's business (clocks.h), for
- * this clock and all the others alike. */
+/* Without KVM_CLOCK_REALTIME: what time has passed is the clock policy's business
+ * (snapshot/thaw.h), for this clock and all the others alike. */
 int stasis_x86_clock_set(struct stasis_vm *vm, uint32_t chip, const void *state,
                          struct stasis_error *err)
 {
@@ -87,6 +87,11 @@ int stasis_x86_clock_set(struct stasis_vm *vm, uint32_t chip, const void *state,
 
     (void)chip;
     return STASIS_KVM(vm->fd, KVM_SET_CLOCK, &clock, err);
+}
+
+void stasis_x86_clock_advance(void *state, uint64_t ns)
+{
+    ((struct stasis_x86_clock_state *)state)->clock_ns += ns;
 }
 
 /* ---- rate of the TSC ---- */
@@ -117,6 +122,7 @@ static int tsc_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_er
     struct stasis_x86_tsc_state host = {.khz = 0};
     int rc = tsc_get(vcpu, &host, err);
 
+    stasis_x86_of(vcpu)->ticks.khz = from->khz;
     if (rc || stasis_x86_tsc_close(host.khz, from->khz))
         return rc;
     if (vcpu->vm->kvm->has_tsc_control &&
@@ -282,26 +288,23 @@ static int set_tsc(struct stasis_vcpu *vcpu, uint64_t host_tsc, uint64_t wanted,
 
 /* ---- all of them ---- */
 
-int stasis_arch_clocks_save(struct stasis_vcpu *vcpus, uint32_t count,
-                            const struct stasis_x86_clock_state *clock,
-                            struct stasis_x86_msrs_state *msrs, struct stasis_error *err)
+int stasis_x86_msrs_at_clock(struct stasis_vcpu *vcpu, const void *clock, void *state,
+                             struct stasis_error *err)
 {
+    const struct stasis_x86_clock_state *moment = clock;
+    struct stasis_x86_msrs_state *msrs = state;
     int rc = 0;
 
-    for (uint32_t id = 0; !rc && id < count; id++) {
-        for (uint32_t i = 0; !rc && i < msrs[id].msrs_count; i++) {
-            struct stasis_x86_msr_state *msr = &msrs[id].msrs[i];
-
-            if (msr->index == STASIS_MSR_TSC)
-                rc = stasis_x86_tsc_at(&vcpus[id], clock->host_tsc, &msr->value, err);
-        }
+    for (uint32_t i = 0; !rc && i < msrs->msrs_count; i++) {
+        if (msrs->msrs[i].index == STASIS_MSR_TSC)
+            rc = stasis_x86_tsc_at(vcpu, moment->host_tsc, &msrs->msrs[i].value, err);
     }
     return rc;
 }
 
 /* The deadline for a TSC that is ahead of what it should be: the guest sleeps as long as it was to,
  * at the rate that the TSC has now. 0 would disarm the timer. */
-static int move_deadline(struct stasis_vcpu *vcpu, const struct stasis_arch_ticks *ticks,
+static int move_deadline(struct stasis_vcpu *vcpu, const struct stasis_x86_ticks *ticks,
                          uint64_t tsc, int64_t ahead, uint64_t *ret_deadline,
                          struct stasis_error *err)
 {
@@ -319,10 +322,10 @@ static int move_deadline(struct stasis_vcpu *vcpu, const struct stasis_arch_tick
 
 /* The TSC before its deadline (Firecracker #4099, #4666): KVM compares the two when the deadline is
  * written, and arms the timer. */
-static int restore_ticks(struct stasis_vcpu *vcpu, const struct stasis_arch_ticks *ticks,
-                         const struct stasis_x86_clock_state *now, int64_t passed_ns,
-                         bool *tsc_is_set, struct stasis_error *err)
+static int restore_ticks(struct stasis_vcpu *vcpu, const struct stasis_x86_clock_state *now,
+                         int64_t passed_ns, bool *tsc_is_set, struct stasis_error *err)
 {
+    const struct stasis_x86_ticks *ticks = &stasis_x86_of(vcpu)->ticks;
     uint64_t tsc = ticks->tsc + (uint64_t)scale(passed_ns, ticks->khz, 1000000);
     uint64_t deadline = ticks->deadline;
     int64_t ahead = 0;
@@ -340,18 +343,17 @@ static int restore_ticks(struct stasis_vcpu *vcpu, const struct stasis_arch_tick
     return rc;
 }
 
-int stasis_arch_clocks_restore(struct stasis_vcpu *vcpus, uint32_t count,
-                               const struct stasis_x86_clock_state *frozen,
-                               const struct stasis_arch_ticks *ticks, bool *ret_tsc_is_set,
-                               struct stasis_error *err)
+int stasis_arch_clocks_restore(struct stasis_vcpu *vcpus, uint32_t count, const void *frozen_clock,
+                               bool *ret_tsc_is_set, struct stasis_error *err)
 {
+    const struct stasis_x86_clock_state *frozen = frozen_clock;
     struct stasis_x86_clock_state now;
     bool tsc_is_set = true;
     int rc = stasis_x86_clock_get(vcpus[0].vm, 0, &now, err);
 
     for (uint32_t i = 0; !rc && i < count; i++)
-        rc = restore_ticks(&vcpus[i], &ticks[i], &now, (int64_t)(now.clock_ns - frozen->clock_ns),
-                           &tsc_is_set, err);
+        rc = restore_ticks(&vcpus[i], &now, (int64_t)(now.clock_ns - frozen->clock_ns), &tsc_is_set,
+                           err);
     if (!rc)
         *ret_tsc_is_set = tsc_is_set;
     return rc;

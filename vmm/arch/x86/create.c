@@ -3,6 +3,7 @@
  * What a VM and its vCPUs are made of on x86, in the order KVM asks for (api.rst, 4.24, 4.36, 4.60,
  * 4.71), and the boards that can be built.
  */
+#include <elf.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,9 @@
 
 /* What this release supports; more come with the work on several vCPUs. */
 #define VCPU_MAX 1u
+
+const int stasis_arch_number = EM_X86_64;
+const char stasis_arch_name[] = "x86-64";
 
 void stasis_arch_board_init(struct stasis_board_state *board)
 {

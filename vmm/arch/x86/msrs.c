@@ -214,6 +214,14 @@ static bool has_own_turn(uint32_t index)
     return index == STASIS_MSR_TSC || index == STASIS_MSR_TSC_DEADLINE;
 }
 
+static void keep_ticks(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from)
+{
+    struct stasis_x86_ticks *ticks = &stasis_x86_of(vcpu)->ticks;
+
+    ticks->has_tsc = stasis_x86_msr_find(from, STASIS_MSR_TSC, &ticks->tsc);
+    ticks->has_deadline = stasis_x86_msr_find(from, STASIS_MSR_TSC_DEADLINE, &ticks->deadline);
+}
+
 /* All but those two. KVM_SET_MSRS stops at a refusal: look at that one, and go on behind it. */
 static int set_plain(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from,
                      struct stasis_error *err)
@@ -268,6 +276,7 @@ static int msrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_e
 
     if (wall_clock)
         memcpy(kept, wall_clock, sizeof(kept));
+    keep_ticks(vcpu, from);
     rc = set_plain(vcpu, from, err);
     if (wall_clock)
         memcpy(wall_clock, kept, sizeof(kept));
@@ -275,4 +284,8 @@ static int msrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_e
 }
 
 const struct stasis_arch_vcpu_record stasis_x86_msrs_part = {
-    .schema = &stasis_x86_msrs_schema, .get = msrs_get, .set = msrs_set};
+    .schema = &stasis_x86_msrs_schema,
+    .get = msrs_get,
+    .set = msrs_set,
+    .at_clock = stasis_x86_msrs_at_clock,
+};

@@ -9,12 +9,24 @@
 
 #include "vmm/arch/arch.h"
 
+#define STASIS_MSR_TSC          UINT32_C(0x10)
+#define STASIS_MSR_TSC_DEADLINE UINT32_C(0x6e0)
+
+/* A vCPU's TSC at the moment of the freeze, and what is counted in it. */
+struct stasis_x86_ticks {
+    bool has_tsc, has_deadline;
+    uint64_t tsc;
+    uint64_t deadline; /* 0: not armed */
+    uint32_t khz;
+};
+
 /* vcpu->arch. */
 struct stasis_x86_vcpu {
     struct stasis_x86_cpuid_state cpuid; /* as it was set: what the guest was promised */
     bool has_tsc_offset;                 /* KVM_VCPU_TSC_CTRL, kernel 5.16 */
     bool allow_tsc;                      /* a TSC of another rate may be restored */
-    uint32_t scaled_from_khz; /* the host's rate, where KVM scales the guest's TSC; else 0 */
+    uint32_t scaled_from_khz;      /* the host's rate, where KVM scales the guest's TSC; else 0 */
+    struct stasis_x86_ticks ticks; /* kept by a restore for its last step, clocks.c */
 };
 
 static inline struct stasis_x86_vcpu *stasis_x86_of(const struct stasis_vcpu *vcpu)
@@ -49,13 +61,24 @@ STASIS_MUST_CHECK int stasis_x86_msr_read(struct stasis_vcpu *vcpu, uint32_t ind
 STASIS_MUST_CHECK int stasis_x86_msr_write(struct stasis_vcpu *vcpu, uint32_t index, uint64_t value,
                                            struct stasis_error *err);
 
+/* The value of a register among those saved; false: it is not among them. */
+bool stasis_x86_msr_find(const struct stasis_x86_msrs_state *msrs, uint32_t index,
+                         uint64_t *ret_value);
+
 /* ---- clocks.c ---- */
+
+/* at_clock of the MSRs' record: the TSC as it was when `clock` was read. */
+STASIS_MUST_CHECK int stasis_x86_msrs_at_clock(struct stasis_vcpu *vcpu, const void *clock,
+                                               void *state, struct stasis_error *err);
 
 /* get and set of the kvmclock's row. get always gives the host's TSC of the same moment. */
 STASIS_MUST_CHECK int stasis_x86_clock_get(struct stasis_vm *vm, uint32_t chip, void *ret_state,
                                            struct stasis_error *err);
 STASIS_MUST_CHECK int stasis_x86_clock_set(struct stasis_vm *vm, uint32_t chip, const void *state,
                                            struct stasis_error *err);
+
+/* advance of the kvmclock's row. */
+void stasis_x86_clock_advance(void *state, uint64_t ns);
 
 /* What a vCPU's TSC shows when the host's shows host_tsc, a moment that is near. */
 STASIS_MUST_CHECK int stasis_x86_tsc_at(struct stasis_vcpu *vcpu, uint64_t host_tsc,
