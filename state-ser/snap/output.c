@@ -121,23 +121,43 @@ static const struct {
     [STASIS_OUTPUT_ANY] = {O_WRONLY, 0, ""},
 };
 
+static void note_made(struct stasis_output *output, const struct stat *st)
+{
+    output->made = true;
+    output->made_dev = st->st_dev;
+    output->made_ino = st->st_ino;
+}
+
+/* Which one it is has to be known before it is opened, which may fail. */
+static int make_fifo(struct stasis_output *output)
+{
+    const struct stasis_place *place = &output->place;
+    struct stat st;
+
+    if (stasis_io_mkfifo(place->dir, place->base, STASIS_OUTPUT_OWNER_ONLY))
+        return errno == EEXIST ? 0 : -1;
+    if (!stasis_io_stat_at(place->dir, place->base, &st) && S_ISFIFO(st.st_mode))
+        note_made(output, &st);
+    return 0;
+}
+
 /* O_CREAT in each of them: only then the kernel judges the files and FIFOs of others in sticky
  * folders. */
 static int open_file(struct stasis_output *output, struct stasis_error *err)
 {
     const struct stasis_place *place = &output->place;
+    struct stat st;
     int flags = kinds[output->opts.kind].flags | O_CREAT | O_NONBLOCK | O_NOCTTY;
 
     if (output->opts.kind == STASIS_OUTPUT_ANY && place->descriptor >= 0)
         flags |= O_APPEND;
+    if (output->opts.kind == STASIS_OUTPUT_PIPE && make_fifo(output))
+        return stasis_fail_errno(err, STASIS_ERR_WRITE, "making it");
     if (output->opts.kind != STASIS_OUTPUT_PIPE) {
         output->fd =
             stasis_io_open(place->dir, place->base, flags | O_EXCL, STASIS_OUTPUT_OWNER_ONLY);
-        output->made = output->fd >= 0;
-    } else if (!stasis_io_mkfifo(place->dir, place->base, STASIS_OUTPUT_OWNER_ONLY)) {
-        output->made = true;
-    } else if (errno != EEXIST) {
-        return stasis_fail_errno(err, STASIS_ERR_WRITE, "making it");
+        if (output->fd >= 0 && !stasis_io_stat(output->fd, &st))
+            note_made(output, &st);
     }
     if (output->fd < 0)
         output->fd = stasis_io_open(place->dir, place->base, flags, STASIS_OUTPUT_OWNER_ONLY);
@@ -154,18 +174,18 @@ static int open_existing(struct stasis_output *output, struct stasis_error *err)
 {
     mode_t type = kinds[output->opts.kind].type;
     struct stat st;
-    int rc;
+    int rc = stasis_place_follow_dangling(&output->place, err);
 
+    if (rc)
+        return rc;
     output->place.descriptor = stasis_place_descriptor(&output->place);
     rc = open_file(output, err);
     if (rc)
         return rc;
     if (stasis_io_stat(output->fd, &st))
         return stasis_fail_errno(err, STASIS_ERR_WRITE, "asking what it is");
-    if (type && (st.st_mode & S_IFMT) != type) {
-        output->made = false; /* a FIFO was made, and exchanged */
+    if (type && (st.st_mode & S_IFMT) != type)
         return stasis_fail(err, STASIS_ERR_ARG, "%s", kinds[output->opts.kind].refusal);
-    }
     rc = stasis_outputs_check(output, &st, err);
     if (rc || !S_ISREG(st.st_mode))
         return rc;
@@ -203,12 +223,11 @@ int stasis_output_open(struct stasis_outputs *outputs, const char *path,
 /* What was made, if it still bears the name. */
 static void remove_made(struct stasis_output *output)
 {
-    struct stat st;
+    const struct stasis_place *place = &output->place;
 
-    if (!stasis_io_stat(output->fd, &st) && !stasis_place_look(&output->place, NULL) &&
-        output->place.exists && output->place.st.st_dev == st.st_dev &&
-        output->place.st.st_ino == st.st_ino)
-        stasis_io_unlink(output->place.dir, output->place.base);
+    if (!stasis_place_look(&output->place, NULL) && place->exists &&
+        place->st.st_dev == output->made_dev && place->st.st_ino == output->made_ino)
+        stasis_io_unlink(place->dir, place->base);
 }
 
 void stasis_output_close(struct stasis_output *output)

@@ -36,6 +36,10 @@ int stasis_place_look(struct stasis_place *place, struct stasis_error *err);
  * STASIS_ERR_WRITE. */
 int stasis_place_follow(struct stasis_place *place, struct stasis_error *err);
 
+/* The same for a link that leads to nothing; any other place stays as it is, for the kernel to
+ * follow. */
+int stasis_place_follow_dangling(struct stasis_place *place, struct stasis_error *err);
+
 /* Which descriptor of ours the name leads through, or -1; for those that the kernel follows. */
 int stasis_place_descriptor(const struct stasis_place *place);
 
@@ -44,8 +48,10 @@ struct stasis_output {
     struct stasis_output *next;     /* in the set */
     struct stasis_output_opts opts;
     struct stasis_place place;
-    int fd;    /* what is written to, or -1 */
-    bool made; /* it was not there before it was opened, and is not kept */
+    int fd;         /* what is written to, or -1 */
+    bool made;      /* it was not there before it was opened, and is not kept */
+    dev_t made_dev; /* which file that is */
+    ino_t made_ino;
 
     /* REPLACED */
     bool placed;        /* the new file has the target's name */

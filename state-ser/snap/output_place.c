@@ -177,6 +177,15 @@ int stasis_place_follow(struct stasis_place *place, struct stasis_error *err)
     return rc;
 }
 
+int stasis_place_follow_dangling(struct stasis_place *place, struct stasis_error *err)
+{
+    int fd = stasis_io_open(place->dir, place->base, O_PATH, 0);
+    bool dangling = fd < 0 && errno == ENOENT;
+
+    stasis_io_close(fd);
+    return dangling ? stasis_place_follow(place, err) : 0;
+}
+
 int stasis_place_descriptor(const struct stasis_place *place)
 {
     struct stasis_place end = *place;

@@ -302,6 +302,25 @@ static void what_was_made_for_nothing_is_removed(void **state)
     output_assert_file("any", "new");
 }
 
+/* What a link to nothing leads to is made, as what it is to be, and removed if it is not kept. */
+static void what_was_made_through_a_link_is_removed(void **state)
+{
+    static const enum stasis_output_kind kinds[] = {STASIS_OUTPUT_IN_PLACE, STASIS_OUTPUT_PIPE,
+                                                    STASIS_OUTPUT_ANY};
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(symlink("made", "link"), 0);
+    for (size_t i = 0; i < 3; i++) {
+        struct stasis_output *output = output_opened(NULL, "link", kinds[i]);
+
+        assert_int_equal(lstat("made", &st), 0);
+        assert_int_equal(!!S_ISFIFO(st.st_mode), kinds[i] == STASIS_OUTPUT_PIPE);
+        stasis_output_close(output);
+        assert_int_equal(folder_entries("."), 1);
+    }
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, output_setup, output_teardown)
 
 int main(void)
@@ -321,6 +340,7 @@ int main(void)
         CASE(the_one_input_that_may_be_replaced),
         CASE(what_is_known_at_once),
         CASE(what_was_made_for_nothing_is_removed),
+        CASE(what_was_made_through_a_link_is_removed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

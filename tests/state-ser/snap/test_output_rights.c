@@ -131,6 +131,17 @@ static void a_file_is_exchanged_between_two_opens(void **state)
     }
 }
 
+/* Files and FIFOs that were made are removed by whoever fails behind that. */
+static void what_was_made_by_an_open_that_fails_is_removed(void **state)
+{
+    (void)state;
+    opens.fails = "pipe"; /* too many open files, for one */
+    opens.error = EMFILE;
+    output_refused(NULL, "pipe", STASIS_OUTPUT_PIPE, STASIS_ERR_WRITE, "Too many open files");
+    memset(&opens, 0, sizeof(opens));
+    assert_int_equal(folder_entries("."), 0);
+}
+
 /* The last moment at which a file can appear under the name of one that is replaced. */
 int __real_stasis_io_link(int fd, int dir, const char *name);
 int __wrap_stasis_io_link(int fd, int dir, const char *name);
@@ -312,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_file_is_exchanged_before_the_open),
         CASE(a_file_is_exchanged_between_two_opens),
+        CASE(what_was_made_by_an_open_that_fails_is_removed),
         CASE(a_snapshot_appears_before_the_commit),
         CASE(a_snapshot_appears_in_the_commit),
         CASE(the_kernel_judges_links),
