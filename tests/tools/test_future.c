@@ -138,6 +138,34 @@ static void what_needs_all_refuses(void **state)
     assert_has(err.msg, REFUSED);
 }
 
+/* Another program's file is whole by its optional records, and refused by its mandatory ones: in
+ * its own name. */
+static void the_producer_is_named(void **state)
+{
+    static const char producer[32] = "acme-emu 3.1";
+    struct stasis_schema optional = {
+        .type = "acme.fan", .version = 1, .optional = true, .size = 1, .doc = "a fan"};
+    struct image image = image_read(in_folder("f.snap"));
+    struct built other;
+
+    (void)state;
+    memcpy(image.bytes + STASIS_HDR_PRODUCER, producer, sizeof(producer));
+    image_reseal(&image);
+    write_file(in_folder("acme.snap"), image.bytes, image.len);
+    image_fini(&image);
+    run_inspect(&run, NULL, "verify", in_folder("acme.snap"), NULL);
+    assert_ended(&run, 4,
+                 "/acme.snap: written by acme-emu 3.1: record future.fan fan0 is of a type that "
+                 "this release does not know: use the program that wrote it\n");
+    built_machine(&other);
+    add_state(&other, &optional, "fan0", "");
+    save_to(&other, in_folder("acme.snap"));
+    built_fini(&other);
+    run_inspect(&run, NULL, "verify", in_folder("acme.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, "unknown to this release, checked for its form only: acme.fan fan0");
+}
+
 static void a_newer_version_is_named(void **state)
 {
     const struct future_tsc tsc = {0};
@@ -276,6 +304,7 @@ int main(void)
         cmocka_unit_test(core),
         cmocka_unit_test(schemas),
         cmocka_unit_test(what_needs_all_refuses),
+        cmocka_unit_test(the_producer_is_named),
         cmocka_unit_test(a_newer_version_is_named),
         cmocka_unit_test(schemas_that_do_not_help),
         cmocka_unit_test(damaged_schemas),
