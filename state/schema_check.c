@@ -117,6 +117,8 @@ static int check_place(const struct table *table)
 
     if (!field->max)
         return refuse(table, "has no room");
+    if (field->max != 1 && (field->kind == STASIS_KIND_INT || field->kind == STASIS_KIND_STRUCT))
+        return refuse(table, "its kind holds one value, so its maximum must be 1");
     if (!is_inside(table, field->offset, size))
         return refuse(table, "lies outside its struct");
     if (counted && !is_inside(table, field->count_offset, sizeof(uint32_t)))
@@ -159,6 +161,14 @@ static int check_field(const struct table *table)
     return rc ? rc : check_kind(table);
 }
 
+/* Whether readers take the bound: of a mask any, of a maximum none that leaves no room. */
+static bool is_bound(const struct stasis_field *field, uint64_t bound)
+{
+    if (field->kind == STASIS_KIND_INT || field->kind == STASIS_KIND_INTS)
+        return true;
+    return bound && (field->kind != STASIS_KIND_BUF || bound % field->elem_size == 0);
+}
+
 static int check_history(struct table *table)
 {
     for (const struct stasis_old_bound *old = table->schema->history; old && old->before; old++) {
@@ -166,9 +176,31 @@ static int check_history(struct table *table)
             old->id > table->schema->field_count)
             return refuse_schema(table, "a row of its past has no such version or field");
         table->field = &table->schema->fields[old->id - 1];
+        if (!is_bound(table->field, old->bound))
+            return refuse(table, "its past has a bound of 0, or of a part of a register");
         if (!is_within(table->field, old->bound,
                        stasis_field_bound(table->schema, table->field, old->before)))
             return refuse(table, "its past allows more than came after it");
+    }
+    return 0;
+}
+
+static bool is_before(const struct stasis_field *a, const struct stasis_field *b)
+{
+    return a->until && a->until <= b->since;
+}
+
+/* Readers use names as keys, so no version may have one twice. */
+static int check_unique(const struct table *table, uint32_t index)
+{
+    const struct stasis_field *field = &table->schema->fields[index];
+
+    for (uint32_t i = 0; i < index; i++) {
+        const struct stasis_field *other = &table->schema->fields[i];
+
+        if (!strcmp(other->name, field->name) && !is_before(other, field) &&
+            !is_before(field, other))
+            return refuse(table, "another field has its name");
     }
     return 0;
 }
@@ -182,12 +214,14 @@ static int check_fields(struct table *table)
         return refuse_schema(table, "its type must be of [a-z0-9._-], at most 32");
     if (!is_text(schema->doc, STASIS_SCHEMA_DOC_MAX))
         return refuse_schema(table, "its doc is missing, longer than 255 bytes or not UTF-8");
-    if (!schema->fields || !schema->field_count || schema->field_count > STASIS_SCHEMA_FIELDS_MAX)
-        return refuse_schema(table, "has no fields, or more than 1024");
+    if ((!schema->fields && schema->field_count) || schema->field_count > STASIS_SCHEMA_FIELDS_MAX)
+        return refuse_schema(table, "has no table of fields, or more than 1024");
     for (uint32_t i = 0; !rc && i < schema->field_count; i++) {
         table->field = &schema->fields[i];
         rc = table->field->id == i + 1 ? check_field(table)
                                        : refuse(table, "ids start at 1 and rise by one");
+        if (!rc)
+            rc = check_unique(table, i);
     }
     return rc ? rc : check_history(table);
 }

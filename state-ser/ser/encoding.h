@@ -16,9 +16,10 @@
 /* Nesting that is accepted in records of a type we do not know. */
 #define STASIS_UNKNOWN_DEPTH_MAX 8
 
-/* Whether a reader that knows the type from its file only can hold a state: STASIS_ERR_RANGE. */
-int stasis_check_room(const struct stasis_schema *schema, uint32_t version,
-                      struct stasis_error *err);
+/* Whether a reader takes what is written of the schema: stasis_schema_check(), but nothing for the
+ * schemas of stasis_schema_all(). */
+STASIS_MUST_CHECK int stasis_check_schema(const struct stasis_schema *schema,
+                                          struct stasis_error *err);
 
 /* [a-z0-9._-], 1 to STASIS_TYPE_MAX: sorts alike everywhere, and can be shown and typed. */
 bool stasis_is_name(const char *name, size_t len);

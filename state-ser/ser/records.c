@@ -17,6 +17,7 @@ struct entry {
     struct stasis_record record; /* its pointers point below */
     char type[STASIS_TYPE_MAX + 1];
     char instance[STASIS_TYPE_MAX + 1];
+    bool schema_checked;
     size_t len;
     uint8_t bytes[]; /* the whole record */
 };
@@ -92,6 +93,7 @@ static struct entry *entry_new(const struct stasis_record *record, const uint8_t
     memcpy(entry->instance, record->instance, strlen(record->instance) + 1);
     memcpy(entry->bytes, bytes, len);
     entry->len = len;
+    entry->schema_checked = false;
     entry->record.type = entry->type;
     entry->record.instance = entry->instance;
     entry->record.fields = entry->bytes + fields_at;
@@ -177,15 +179,23 @@ int stasis_records_use_embedded_schemas(struct stasis_records *records,
     return 0;
 }
 
-int stasis_check_room(const struct stasis_schema *schema, uint32_t version,
-                      struct stasis_error *err)
+int stasis_check_schema(const struct stasis_schema *schema, struct stasis_error *err)
 {
-    if (stasis_schema_room(schema, version) <= STASIS_SCHEMA_ROOM_MAX)
+    /* Our own are checked when they are compiled and by the tests. */
+    if (schema->type && stasis_schema_find(schema->type) == schema)
         return 0;
-    return stasis_fail(err, STASIS_ERR_RANGE,
-                       "record type %s, version %" PRIu32
-                       ": takes more than the %u bytes that readers have for a state",
-                       schema->type, version, STASIS_SCHEMA_ROOM_MAX);
+    return stasis_schema_check(schema, err);
+}
+
+/* Whether a record of this schema was added before: records of a type are neighbours. */
+static bool was_checked(const struct stasis_records *set, const struct stasis_schema *schema,
+                        size_t index)
+{
+    for (size_t i = index ? index - 1 : 0; i <= index && i < set->count; i++) {
+        if (set->entries[i]->record.schema == schema && set->entries[i]->schema_checked)
+            return true;
+    }
+    return false;
 }
 
 static int check_add(const struct stasis_records *set, const struct stasis_schema *schema,
@@ -194,17 +204,18 @@ static int check_add(const struct stasis_records *set, const struct stasis_schem
 {
     int rc;
 
-    if (!stasis_is_name(schema->type, strnlen(schema->type, STASIS_TYPE_MAX + 1)) ||
+    if (!schema->type ||
+        !stasis_is_name(schema->type, strnlen(schema->type, STASIS_TYPE_MAX + 1)) ||
         !stasis_is_name(instance, strnlen(instance, STASIS_TYPE_MAX + 1)))
-        return stasis_fail(err, STASIS_ERR_RANGE,
-                           "record %s \"%s\": a name must be 1 to %d of a-z 0-9 . _ -",
-                           schema->type, instance, STASIS_TYPE_MAX);
+        return stasis_fail(
+            err, STASIS_ERR_RANGE, "record %s \"%s\": a name must be 1 to %d of a-z 0-9 . _ -",
+            schema->type ? schema->type : "without a type", instance, STASIS_TYPE_MAX);
     if (index < set->count && !compare(set->entries[index], schema->type, instance))
         return stasis_fail(err, STASIS_ERR_EXISTS, "record %s %s is there already", schema->type,
                            instance);
     if (set->count == STASIS_RECORDS_MAX)
         return stasis_fail(err, STASIS_ERR_FULL, "more than %d records", STASIS_RECORDS_MAX);
-    rc = stasis_check_room(schema, schema->version, err);
+    rc = was_checked(set, schema, index) ? 0 : stasis_check_schema(schema, err);
     if (rc)
         return rc;
     rc = stasis_state_check(schema, state, err);
@@ -219,7 +230,7 @@ int stasis_records_add(struct stasis_records *set, const struct stasis_schema *s
                                    .version = schema->version,
                                    .optional = schema->optional,
                                    .schema = schema};
-    size_t index = lower_bound(set, schema->type, instance), fields_at;
+    size_t index = lower_bound(set, schema->type ? schema->type : "", instance), fields_at;
     struct stasis_buffer buffer = {0};
     int rc = check_add(set, schema, instance, state, index, err);
 
@@ -234,6 +245,8 @@ int stasis_records_add(struct stasis_records *set, const struct stasis_schema *s
                          schema->type, instance, STASIS_STATE_MAX);
     else
         rc = stasis_records_insert(set, index, &record, buffer.data, buffer.len, fields_at, err);
+    if (!rc)
+        set->entries[index]->schema_checked = true;
     stasis_buffer_fini(&buffer);
     return rc;
 }

@@ -18,6 +18,7 @@ struct encoder {
     struct {
         const struct stasis_schema *schema;
         uint32_t version; /* of the record that holds it */
+        uint32_t listed;  /* version on the wire: 0 for a nested one */
     } states[STASIS_SCHEMA_STATES_MAX];
     uint32_t count;
 };
@@ -36,15 +37,28 @@ static void pack_str(msgpack_packer *msgpack, const char *str)
     msgpack_pack_str_body(msgpack, str, len);
 }
 
-/* Index behind the state's, or 0: it is not there yet. */
+/* Index behind the state's, or 0: it is not there yet. A record type that is also nested is there
+ * twice, since readers refuse to nest a record type. */
 static uint32_t find_state(const struct encoder *encoder, const struct stasis_schema *schema,
-                           uint32_t version)
+                           uint32_t version, uint32_t listed)
 {
     for (uint32_t i = 0; i < encoder->count; i++) {
-        if (encoder->states[i].schema == schema && encoder->states[i].version == version)
+        if (encoder->states[i].schema == schema && encoder->states[i].version == version &&
+            encoder->states[i].listed == listed)
             return i + 1;
     }
     return 0;
+}
+
+/* Whether the type is described in that version, by this schema or a copy of it. */
+static bool is_listed(const struct encoder *encoder, const struct stasis_record *record)
+{
+    for (uint32_t i = 0; i < encoder->count; i++) {
+        if (encoder->states[i].listed == record->version &&
+            !strcmp(encoder->states[i].schema->type, record->type))
+            return true;
+    }
+    return false;
 }
 
 static enum stasis_schema_kind wire_kind(const struct stasis_field *field)
@@ -93,7 +107,7 @@ static void pack_field(struct encoder *encoder, const struct stasis_schema *sche
     msgpack_pack_uint64(msgpack, is_int ? field->max : bound);
     msgpack_pack_uint64(msgpack, is_int ? bound : 0);
     pack_default(msgpack, field, bound);
-    msgpack_pack_uint32(msgpack, field->sub ? find_state(encoder, field->sub, version) : 0);
+    msgpack_pack_uint32(msgpack, field->sub ? find_state(encoder, field->sub, version, 0) : 0);
     pack_str(msgpack, field->doc ? field->doc : "");
 }
 
@@ -103,7 +117,7 @@ static int add_state(struct encoder *encoder, const struct stasis_schema *schema
 {
     msgpack_packer *msgpack = &encoder->msgpack;
 
-    if (find_state(encoder, schema, version))
+    if (find_state(encoder, schema, version, listed))
         return 0;
     for (uint32_t i = 0; i < schema->field_count; i++) {
         const struct stasis_field *field = &schema->fields[i];
@@ -127,6 +141,7 @@ static int add_state(struct encoder *encoder, const struct stasis_schema *schema
     }
     encoder->states[encoder->count].schema = schema;
     encoder->states[encoder->count].version = version;
+    encoder->states[encoder->count].listed = listed;
     encoder->count++;
     return 0;
 }
@@ -140,9 +155,9 @@ static int add_all(struct encoder *encoder, const struct stasis_records *records
     for (size_t i = 0; !rc && i < stasis_records_count(records); i++) {
         struct stasis_record record = stasis_records_at(records, i);
 
-        if (!record.schema || record.embedded)
+        if (!record.schema || record.embedded || is_listed(encoder, &record))
             continue;
-        rc = stasis_check_room(record.schema, record.version, err);
+        rc = stasis_check_schema(record.schema, err);
         if (!rc)
             rc = add_state(encoder, record.schema, record.version, record.version, err);
     }

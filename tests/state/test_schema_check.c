@@ -109,8 +109,8 @@ static void the_schema_itself(void **state)
     assert_refused("its type");
     schema.doc = NULL;
     assert_refused("its doc");
-    schema.field_count = 0;
-    assert_refused("no fields");
+    schema.fields = NULL;
+    assert_refused("no table of fields");
     schema.field_count = STASIS_SCHEMA_FIELDS_MAX + 1;
     assert_refused("more than 1024");
     migrations[1].to = 2;
@@ -163,6 +163,41 @@ static void places(void **state)
     assert_refused("not whole registers");
     fields[2].elem_size = 0;
     assert_refused("not whole registers");
+    fields[0].max = 2;
+    assert_refused("(level): its kind holds one value");
+    fields[4].max = 2;
+    fields[4].offset = fields[5].offset;
+    assert_refused("(part): its kind holds one value");
+}
+
+/* The schema of an older version has these as maximums. */
+static void past_maximums(void **state)
+{
+    static const struct {
+        uint64_t id, bound;
+    } bad[] = {{3, 0}, {3, 6}, {4, 0}, {5, 0}, {6, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        past[0] = (struct stasis_old_bound){
+            .before = 2, .id = (uint16_t)bad[i].id, .bound = bad[i].bound};
+        assert_refused("its past has a bound of 0, or of a part of a register");
+    }
+    past[0] = (struct stasis_old_bound){.before = 2, .id = 3, .bound = 4};
+    assert_int_equal(stasis_schema_check(&schema, &err), 0);
+    past[0] = (struct stasis_old_bound){.before = 2, .id = 1, .bound = 0}; /* a mask */
+    assert_int_equal(stasis_schema_check(&schema, &err), 0);
+}
+
+static void names_are_unique(void **state)
+{
+    (void)state;
+    fields[1].name = "level";
+    assert_refused("field 2 (level): another field has its name");
+    fields[2].name = "label";
+    assert_refused("field 4 (label): another field has its name");
+    fields[6].name = "label"; /* came when the other went */
+    assert_int_equal(stasis_schema_check(&schema, &err), 0);
 }
 
 static void values(void **state)
@@ -269,6 +304,8 @@ int main(void)
         cmocka_unit_test_setup(the_schema_itself, setup),
         cmocka_unit_test_setup(ids_and_versions, setup),
         cmocka_unit_test_setup(places, setup),
+        cmocka_unit_test_setup(past_maximums, setup),
+        cmocka_unit_test_setup(names_are_unique, setup),
         cmocka_unit_test_setup(values, setup),
         cmocka_unit_test_setup(nesting, setup),
         cmocka_unit_test(room),

@@ -12,7 +12,8 @@ struct thing {
     uint8_t empty[4]; /* a list of states without fields: one byte each */
 };
 
-static const struct stasis_schema empty_schema = {.type = "empty", .version = 1, .size = 1};
+static const struct stasis_schema empty_schema = {
+    .type = "empty", .version = 1, .size = 1, .doc = ""};
 
 static const struct stasis_field fields[] = {
     {.id = 1,
@@ -23,6 +24,7 @@ static const struct stasis_field fields[] = {
      .offset = offsetof(struct thing, empty),
      .count_offset = offsetof(struct thing, count),
      .name = "empty",
+     .doc = "",
      .sub = &empty_schema},
     {.id = 2,
      .since = 1,
@@ -31,7 +33,8 @@ static const struct stasis_field fields[] = {
      .max = 1,
      .offset = offsetof(struct thing, number),
      .mask = UINT32_MAX,
-     .name = "number"},
+     .name = "number",
+     .doc = ""},
 };
 
 /* Versions that have the same fields. */
@@ -40,12 +43,14 @@ static const struct stasis_schema things[] = {
      .version = 1,
      .size = sizeof(struct thing),
      .fields = fields,
-     .field_count = 2},
+     .field_count = 2,
+     .doc = ""},
     {.type = "thing",
      .version = 2,
      .size = sizeof(struct thing),
      .fields = fields,
-     .field_count = 2},
+     .field_count = 2,
+     .doc = ""},
 };
 
 struct seen {

@@ -46,7 +46,8 @@ STASIS_EXPORT void stasis_records_free(struct stasis_records *set);
 
 /* Encodes *state (schema->size bytes), after stasis_state_check(), and adds it.
  * STASIS_ERR_RANGE: the check failed, or a name is empty, too long or not [a-z0-9._-];
- * STASIS_ERR_EXISTS: the pair is there already; STASIS_ERR_FULL; STASIS_ERR_NOMEM. */
+ * STASIS_ERR_ARG: stasis_schema_check(), which is called once for each schema and set, refuses the
+ * schema; STASIS_ERR_EXISTS: the pair is there already; STASIS_ERR_FULL; STASIS_ERR_NOMEM. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_add(struct stasis_records *set,
                                                        const struct stasis_schema *schema,
                                                        const char *instance, const void *state,

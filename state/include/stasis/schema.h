@@ -138,8 +138,8 @@ STASIS_EXPORT void stasis_state_copy(const struct stasis_schema *schema, const v
                                      void *ret_state);
 
 /* Checks the table of a record that somebody wrote: ids, versions, places in the struct, masks and
- * defaults, past and steps, and all that is nested. For a test, once: the other functions trust the
- * table. STASIS_ERR_ARG names the schema and the field. */
+ * defaults, past and steps, unique names, and all that is nested. stasis_records_add() calls it.
+ * The functions above trust the table. STASIS_ERR_ARG names the schema and the field. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_schema_check(const struct stasis_schema *schema,
                                                         struct stasis_error *err);
 

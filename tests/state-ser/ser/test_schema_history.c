@@ -54,6 +54,7 @@ static struct stasis_records *grown_at(uint16_t version)
     const struct stasis_schema *known = &grown;
     const struct stasis_parse_opts opts = {
         .size = sizeof(opts), .schemas = &known, .schema_count = 1};
+    struct stasis_field fields[2] = {grown_fields[0], grown_fields[1]};
     struct stasis_schema then = grown;
     struct stasis_records *made = stasis_records_new(), *ret;
     const struct grown state = {1, "abcd"};
@@ -61,7 +62,15 @@ static struct stasis_records *grown_at(uint16_t version)
     size_t len;
 
     then.version = version;
-    then.migrations = NULL;
+    if (version == 1) {
+        fields[0].mask = 3;
+        fields[0].default_int = 0;
+        fields[1].max = 4;
+        fields[1].default_str = "";
+        then.fields = fields;
+        then.history = NULL;
+        then.migrations = NULL;
+    }
     assert_int_equal(stasis_records_add(made, &then, "a", &state, NULL), 0);
     assert_int_equal(stasis_records_encode(made, &bytes, &len, NULL), 0);
     assert_int_equal(stasis_records_parse(bytes, len, &opts, &ret, NULL), 0);
