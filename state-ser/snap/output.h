@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "aside.h"
 #include "stasis/output.h"
 
 #define STASIS_OUTPUT_OWNER_ONLY 0600
@@ -71,27 +72,21 @@ void stasis_outputs_unlink(struct stasis_output *output);
  * snapshot and the new one is none. */
 int stasis_output_check_target(const struct stasis_output *output, struct stasis_error *err);
 
-/* Asked on the thread that waits; false: it is given up. */
-struct stasis_output_watch {
-    bool (*keep_on)(void *ctx);
-    void *ctx;
-};
-
 /* output_sync.c: fsync(2). With a watch (it may be NULL) STASIS_ERR_CANCELLED once that gives up:
  * nobody then waits for the disk, and a thread keeps the open file until the disk has answered.
  * STASIS_ERR_WRITE. */
-int stasis_output_sync(int fd, const struct stasis_output_watch *watch, struct stasis_error *err);
+int stasis_output_sync(int fd, const struct stasis_watch *watch, struct stasis_error *err);
 
 /* The same for bytes whose way to the disk has begun: sync_file_range(2). */
-int stasis_output_wait_sync(int fd, uint64_t offset, uint64_t len,
-                            const struct stasis_output_watch *watch, struct stasis_error *err);
+int stasis_output_wait_sync(int fd, uint64_t offset, uint64_t len, const struct stasis_watch *watch,
+                            struct stasis_error *err);
 
 /* Leaves the last closing of a file without a name to a thread: the kernel frees all that was
  * written then, which takes the longer the more it is. The caller closes `fd` itself. */
 void stasis_output_close_aside(int fd);
 
 /* stasis_output_commit() with sync, until the file is on the disk to be given up by `watch`. */
-int stasis_output_commit_watched(struct stasis_output *output,
-                                 const struct stasis_output_watch *watch, struct stasis_error *err);
+int stasis_output_commit_watched(struct stasis_output *output, const struct stasis_watch *watch,
+                                 struct stasis_error *err);
 
 #endif

@@ -123,7 +123,7 @@ static int place_it(struct stasis_output *output, struct stasis_error *err)
     return rc;
 }
 
-static int commit(struct stasis_output *output, bool sync, const struct stasis_output_watch *watch,
+static int commit(struct stasis_output *output, bool sync, const struct stasis_watch *watch,
                   struct stasis_error *err)
 {
     int rc = sync ? stasis_output_sync(output->fd, watch, err) : 0;
@@ -143,8 +143,8 @@ int stasis_output_commit(struct stasis_output *output, bool sync, struct stasis_
     return commit(output, sync, NULL, err);
 }
 
-int stasis_output_commit_watched(struct stasis_output *output,
-                                 const struct stasis_output_watch *watch, struct stasis_error *err)
+int stasis_output_commit_watched(struct stasis_output *output, const struct stasis_watch *watch,
+                                 struct stasis_error *err)
 {
     return commit(output, true, watch, err);
 }

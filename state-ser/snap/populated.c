@@ -2,6 +2,7 @@
 #include "populated.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -133,13 +134,52 @@ static bool tells_the_truth(const struct stasis_populated *populated)
     return probe.right == PROBE_PAGES / 2 && !probe.wrong;
 }
 
+struct reading {
+    uintptr_t start;
+    uintptr_t end;
+    struct stasis_mappings mappings;
+    bool known;
+};
+
+static void read_it(void *arg)
+{
+    struct reading *reading = arg;
+
+    reading->known = stasis_mappings_read(&reading->mappings, reading->start, reading->end);
+}
+
+static void reading_free(void *arg)
+{
+    struct reading *reading = arg;
+
+    stasis_mappings_fini(&reading->mappings);
+    free(reading);
+}
+
+static bool read_mappings(struct stasis_populated *populated, uintptr_t start, uintptr_t end,
+                          const struct stasis_watch *watch)
+{
+    struct reading *reading = malloc(sizeof(*reading));
+    bool known;
+
+    if (!reading)
+        return false;
+    *reading = (struct reading){.start = start, .end = end};
+    if (!stasis_aside_run(read_it, reading_free, reading, watch))
+        return false;
+    known = reading->known;
+    populated->mappings = reading->mappings;
+    free(reading);
+    return known;
+}
+
 void stasis_populated_init(struct stasis_populated *populated, enum stasis_populated_by by,
-                           uintptr_t start, uintptr_t end)
+                           uintptr_t start, uintptr_t end, const struct stasis_watch *watch)
 {
     *populated = (struct stasis_populated){.by = by, .pagemap = -1};
     /* Chunks count pages of 4 KiB, pagemap those of the host. */
     if (by == STASIS_POPULATED_BY_NOTHING || sysconf(_SC_PAGESIZE) != STASIS_PAGE_SIZE ||
-        !stasis_mappings_read(&populated->mappings, start, end))
+        !read_mappings(populated, start, end, watch))
         return;
     populated->pagemap = stasis_io_open(AT_FDCWD, "/proc/self/pagemap", O_RDONLY, 0);
     if (populated->pagemap < 0 || !tells_the_truth(populated))

@@ -22,7 +22,7 @@ static int publish(const struct stasis_snap *snap, struct stasis_output *output,
                    const struct stasis_save_opts *opts, struct stasis_error *err)
 {
     struct disk_wait wait = {opts, snap->index.ram_bytes};
-    const struct stasis_output_watch watch = {keep_on, &wait};
+    const struct stasis_watch watch = {keep_on, &wait};
 
     return opts->progress && !opts->no_sync ? stasis_output_commit_watched(output, &watch, err)
                                             : stasis_output_commit(output, !opts->no_sync, err);

@@ -89,6 +89,7 @@ static int mark_blocks(void *ctx, uint64_t first, uint64_t end, struct stasis_er
 /* From the first byte of RAM to the last, wherever its regions lie. */
 static void init_populated(struct stasis_writer *w)
 {
+    const struct stasis_watch watch = {stasis_writer_keeps_on, w};
     uintptr_t start = UINTPTR_MAX;
     uintptr_t end = 0;
 
@@ -98,7 +99,8 @@ static void init_populated(struct stasis_writer *w)
         start = host < start ? host : start;
         end = host + w->index.regions[r].size > end ? host + w->index.regions[r].size : end;
     }
-    stasis_populated_init(&w->populated, w->snap->populated_by, start, end);
+    stasis_populated_init(&w->populated, w->snap->populated_by, start, end,
+                          w->opts.progress ? &watch : NULL);
 }
 
 static int mark_all(struct stasis_writer *w, struct stasis_error *err)
@@ -106,7 +108,9 @@ static int mark_all(struct stasis_writer *w, struct stasis_error *err)
     int rc;
 
     init_populated(w);
-    rc = stasis_writer_run_blocks(w, MARK_BATCH_BLOCKS, mark_blocks, err);
+    rc = stasis_writer_check(w, err);
+    if (!rc)
+        rc = stasis_writer_run_blocks(w, MARK_BATCH_BLOCKS, mark_blocks, err);
     stasis_populated_fini(&w->populated);
     return rc;
 }

@@ -49,7 +49,7 @@ int stasis_writer_put(struct stasis_snap_target *target, const void *bytes, size
 int stasis_writer_push(struct stasis_writer *w, uint64_t start, uint64_t end,
                        struct stasis_error *err)
 {
-    const struct stasis_output_watch watch = {stasis_writer_keeps_on, w};
+    const struct stasis_watch watch = {stasis_writer_keeps_on, w};
     uint64_t behind = start > 2 * IN_FLIGHT ? start - 2 * IN_FLIGHT : 0;
 
     if (w->target->streamed || w->opts.no_sync || start >= end)

@@ -21,13 +21,14 @@
 #define MIB ((size_t)1 << 20)
 
 static struct {
-    bool slow_close; /* so does what frees a file */
-    bool slow;       /* the disk answers when it is told to */
-    int error;       /* its answer */
-    bool no_thread;  /* none can be made */
-    sem_t begun;     /* posted by fsync */
-    sem_t answer;    /* awaited by it */
-    sem_t gone;      /* posted when it returns */
+    bool slow_close;     /* so does what frees a file, */
+    atomic_bool closing; /* from the cancel on */
+    bool slow;           /* the disk answers when it is told to */
+    int error;           /* its answer */
+    bool no_thread;      /* none can be made */
+    sem_t begun;         /* posted by fsync */
+    sem_t answer;        /* awaited by it */
+    sem_t gone;          /* posted when it returns */
     atomic_uint syncs;
     bool cancel; /* once fsync has begun */
     bool begun_seen;
@@ -94,7 +95,7 @@ void __real_stasis_io_close(int fd);
 void __wrap_stasis_io_close(int fd);
 void __wrap_stasis_io_close(int fd)
 {
-    if (disk.slow_close && !pthread_equal(pthread_self(), disk.saver))
+    if (atomic_load(&disk.closing) && !pthread_equal(pthread_self(), disk.saver))
         while (sem_wait(&disk.answer))
             ;
     __real_stasis_io_close(fd);
@@ -120,7 +121,9 @@ static bool told(void *ctx, uint64_t done, uint64_t total)
         return sem_trywait(&disk.begun) != 0; /* cancelled as soon as something waits */
     if (disk.slow && !sem_trywait(&disk.begun))
         disk.begun_seen = true;
-    if (disk.slow_close)
+    if (disk.slow_close && done) /* something was read and closed before */
+        atomic_store(&disk.closing, true);
+    if (atomic_load(&disk.closing))
         return false;
     if (!disk.begun_seen)
         return true;

@@ -268,7 +268,7 @@ static void memory_that_nobody_may_read_may_hold_something(void **state)
         struct stasis_populated populated;
         struct found found = {0};
 
-        stasis_populated_init(&populated, scan_methods[i], start, start + MIB);
+        stasis_populated_init(&populated, scan_methods[i], start, start + MIB, NULL);
         stasis_populated_find(&populated, start, start + MIB, note, &found);
         stasis_populated_fini(&populated);
         assert_int_equal(found.count, 1);

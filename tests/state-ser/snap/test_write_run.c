@@ -253,12 +253,75 @@ static void a_cancel_is_heard_while_pages_are_found(void **state)
     cancel_while_pages_are_found(STASIS_POPULATED_BY_PAGEMAP);
 }
 
+static struct {
+    bool stuck;
+    sem_t begun;
+    sem_t go_on;
+    sem_t ended;
+} reading;
+
+bool __real_stasis_mappings_read(struct stasis_mappings *mappings, uintptr_t start, uintptr_t end);
+bool __wrap_stasis_mappings_read(struct stasis_mappings *mappings, uintptr_t start, uintptr_t end);
+bool __wrap_stasis_mappings_read(struct stasis_mappings *mappings, uintptr_t start, uintptr_t end)
+{
+    if (!reading.stuck)
+        return __real_stasis_mappings_read(mappings, start, end);
+    assert_false(pthread_equal(pthread_self(), seen.saver));
+    sem_post(&reading.begun);
+    while (sem_wait(&reading.go_on))
+        ;
+    *mappings = (struct stasis_mappings){0};
+    sem_post(&reading.ended);
+    return true;
+}
+
+static bool cancel_while_reading(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)ctx;
+    (void)total;
+    assert_int_equal(done, 0);
+    return sem_trywait(&reading.begun) != 0;
+}
+
+/* The kernel walks the page tables of all RAM for it. */
+static void a_cancel_does_not_wait_for_the_mappings_to_be_read(void **state)
+{
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts), .threads = 1, .progress = cancel_while_reading};
+    const char *folder = folder_make();
+    struct built *built;
+    char path[128];
+
+    (void)state;
+    if (sysconf(_SC_PAGESIZE) != STASIS_PAGE_SIZE)
+        skip();
+    alarm(120); /* a save that waits for it */
+    memset(&seen, 0, sizeof(seen));
+    seen.saver = pthread_self();
+    sem_init(&reading.begun, 0, 0);
+    sem_init(&reading.go_on, 0, 0);
+    sem_init(&reading.ended, 0, 0);
+    reading.stuck = true;
+    built = guest();
+    snprintf(path, sizeof(path), "%s/snap", folder);
+    assert_int_equal(stasis_snap_save(built->snap, path, &opts, NULL, NULL), STASIS_ERR_CANCELLED);
+    assert_int_equal(folder_entries(folder), 0);
+    sem_post(&reading.go_on);
+    while (sem_wait(&reading.ended))
+        ;
+    reading.stuck = false;
+    alarm(0);
+    built_fini(built);
+    folder_remove();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(after_a_cancel_nothing_is_looked_at_or_written),
         cmocka_unit_test(progress_is_told_throughout),
         cmocka_unit_test(a_cancel_is_heard_while_pages_are_found),
+        cmocka_unit_test(a_cancel_does_not_wait_for_the_mappings_to_be_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
