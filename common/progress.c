@@ -6,7 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define INTERVAL_MS 100 /* a terminal that is written to more often slows the work down */
+#define INTERVAL_MS 100  /* a terminal that is written to more often slows the work down */
+#define ESTIMATE_MS 1000 /* the first moments say nothing about the rest */
 #define MIB         (UINT64_C(1) << 20)
 
 static uint64_t now_ms(void)
@@ -23,13 +24,13 @@ void stasis_progress_init(struct stasis_progress *progress, const char *what)
         .what = what, .terminal = isatty(STDERR_FILENO), .start_ms = now_ms()};
 }
 
-/* The rate and what it promises; nothing while there is nothing to go by. */
+/* The rate and what it promises; nothing while there is too little to go by. */
 static void format_rate(char *buf, size_t size, uint64_t ms, uint64_t done, uint64_t total)
 {
     uint64_t rate = ms ? done * 1000 / ms : 0; /* done is below 2^42 */
 
     buf[0] = '\0';
-    if (rate)
+    if (ms >= ESTIMATE_MS && rate >= MIB)
         snprintf(buf, size, ", %" PRIu64 " MiB/s, %" PRIu64 " s left", rate / MIB,
                  (total - done + rate - 1) / rate);
 }

@@ -96,15 +96,17 @@ int stasis_inspect_parse(const struct stasis_inspect_command *command, int argc,
 {
     struct stasis_inspect_args args = {0};
     int rc = parse_options(command, argc, argv, &args, err);
+    char usage[STASIS_INSPECT_USAGE_MAX];
     size_t count;
 
     if (rc)
         return stasis_wrap(err, rc, "%s", command->name);
     count = (size_t)(argc - optind);
+    stasis_inspect_usage(command, usage);
     if (!args.help && (count < command->operands_min || count > command->operands_max))
-        return stasis_fail(err, STASIS_ERR_ARG, "%s: %s; usage: %s %s %s", command->name,
+        return stasis_fail(err, STASIS_ERR_ARG, "%s: %s; usage: %s", command->name,
                            count < command->operands_min ? "a name is missing" : "too many names",
-                           STASIS_INSPECT_NAME, command->name, command->operands);
+                           usage);
     for (size_t i = 0; !args.help && i < count; i++)
         args.operands[args.operand_count++] = argv[optind + (int)i];
     *ret_args = args;

@@ -3,11 +3,37 @@
 
 #include "tools/inspect.h"
 
+/* " --name ARG" or " -x ARG", in brackets if it may be left out. */
+static size_t put_option(const struct stasis_inspect_option *option, char *buf, size_t size)
+{
+    char letter[3] = {'-', option->letter};
+    int len = snprintf(buf, size, " %s%s%s%s%s%s", option->required ? "" : "[",
+                       option->letter ? "" : "--", option->letter ? letter : option->name,
+                       option->arg ? " " : "", option->arg ? option->arg : "",
+                       option->required ? "" : "]");
+
+    return len > 0 && (size_t)len < size ? (size_t)len : size - 1;
+}
+
+void stasis_inspect_usage(const struct stasis_inspect_command *command,
+                          char ret_usage[STASIS_INSPECT_USAGE_MAX])
+{
+    size_t used = (size_t)snprintf(ret_usage, STASIS_INSPECT_USAGE_MAX, STASIS_INSPECT_NAME " %s",
+                                   command->name);
+
+    for (const struct stasis_inspect_option *option = command->options; option && option->name;
+         option++)
+        used += put_option(option, ret_usage + used, STASIS_INSPECT_USAGE_MAX - used);
+    snprintf(ret_usage + used, STASIS_INSPECT_USAGE_MAX - used, "%s%s",
+             *command->operands ? " " : "", command->operands);
+}
+
 static void print_usage(const struct stasis_inspect_command *command, FILE *out)
 {
-    fprintf(out, "Usage: %s %s%s%s%s\n", STASIS_INSPECT_NAME, command->name,
-            command->options ? " [option]..." : "", *command->operands ? " " : "",
-            command->operands);
+    char usage[STASIS_INSPECT_USAGE_MAX];
+
+    stasis_inspect_usage(command, usage);
+    fprintf(out, "Usage: %s\n", usage);
 }
 
 static void print_command(const struct stasis_inspect_command *command, FILE *out)

@@ -79,16 +79,31 @@ static void print_region(const struct stasis_picture_grid *grid, uint32_t index,
     fputc('\n', out);
 }
 
-static void print_legend(const struct stasis_picture_tally *tallies, glyphs *look, FILE *out)
+/* How much of a cell's memory is not zero: "░ to 16 KiB, ▒ to 32 KiB, ...". */
+static void print_shades(const char *const levels[5], uint64_t cell, FILE *out)
+{
+    for (unsigned level = 1; level <= 4; level++) {
+        char size[STASIS_TEXT_MAX];
+
+        stasis_text_size(cell * level / 4, size);
+        fprintf(out, "%s%s to %s", level > 1 ? ", " : "", levels[level], size);
+    }
+}
+
+static void print_legend(const struct stasis_picture_tally *tallies, uint64_t cell, glyphs *look,
+                         FILE *out)
 {
     for (unsigned kind = 0; kind < STASIS_PICTURE_KINDS; kind++) {
         if (!tallies[kind].chunks)
             continue;
-        for (unsigned level = 0; level <= 4 && (*look)[kind][level]; level++)
-            fputs((*look)[kind][level], out);
-        fprintf(out, " %s   ", stasis_picture_kind_names[kind]);
+        fprintf(out, "  %-10s  ", stasis_picture_kind_names[kind]);
+        if (kind == STASIS_PICTURE_ZERO)
+            fputs((*look)[kind][0], out);
+        else
+            print_shades((*look)[kind], cell, out);
+        fputs(kind == STASIS_PICTURE_ZERO ? "\n" : " not zero\n", out);
     }
-    fputs("(to 25, 50, 75, 100 % of the pages not zero)\n", out);
+    fputc('\n', out);
 }
 
 static void print_tally(const char *name, const struct stasis_picture_tally *tally, FILE *out)
@@ -137,7 +152,7 @@ static void print_picture(const struct stasis_snap *snap, const char *name, FILE
     for (uint32_t i = 0; i < regions; i++)
         print_region(&grid, i, look, out);
     stasis_picture_count(snap, tallies);
-    print_legend(tallies, look, out);
+    print_legend(tallies, grid.cell_chunks * STASIS_CHUNK_SIZE, look, out);
     print_totals(tallies, out);
 }
 

@@ -161,8 +161,11 @@ static int open_output(struct migration *migration, struct stasis_outputs *outpu
                        const char *path, struct stasis_error *err)
 {
     const struct stasis_output_opts opts = {.size = sizeof(opts), .snapshot = true};
-    int rc = stasis_output_open(outputs, path, &opts, &migration->output, err);
+    int rc = stasis_inspect_check_output(path, err);
 
+    if (rc)
+        return rc;
+    rc = stasis_output_open(outputs, path, &opts, &migration->output, err);
     if (!rc)
         rc = stasis_output_probe(migration->output, err);
     return rc ? stasis_wrap(err, rc, "%s", path) : 0;

@@ -11,14 +11,15 @@ static const struct stasis_inspect_option memory_options[] = {
     {0},
 };
 static const struct stasis_inspect_option extract_options[] = {
-    {"gpa", "ADDRESS", "guest physical address of the first byte, for example 0x100000 or 1M"},
-    {"len", "BYTES", "number of bytes, for example 4096, 0x1000 or 4K"},
+    {"gpa", "ADDRESS", "guest physical address of the first byte, for example 0x100000 or 1M",
+     .required = true},
+    {"len", "BYTES", "number of bytes, for example 4096, 0x1000 or 4K", .required = true},
     {"output", "OUT", "write to this file; it is created when it is complete", 'o'},
     {"force", NULL, "write even if standard output is a terminal"},
     {0},
 };
 static const struct stasis_inspect_option core_options[] = {
-    {"output", "OUT", "the core file to write; it is created when it is complete", 'o'},
+    {"output", "OUT", "the core file to write; it is created when it is complete", 'o', true},
     {"user", NULL, "also map the lower half of the first vCPU's address space"},
     {0},
 };
@@ -27,7 +28,7 @@ static const struct stasis_inspect_option json_options[] = {
     {0},
 };
 static const struct stasis_inspect_option migrate_options[] = {
-    {"to", "RELEASE", "the release that is to read OUT, for example 0.1.0"},
+    {"to", "RELEASE", "the release that is to read OUT, for example 0.1.0", .required = true},
     {"allow-drop", NULL, "leave out what that release cannot represent, and list it"},
     {0},
 };

@@ -83,13 +83,24 @@ int stasis_inspect_open_any(struct stasis_outputs *outputs, const char *file,
     return rc;
 }
 
+int stasis_inspect_check_output(const char *path, struct stasis_error *err)
+{
+    return strcmp(path, "-") != 0 ? 0
+                                  : stasis_fail(err, STASIS_ERR_ARG,
+                                                "-: this output cannot be standard output; name a "
+                                                "file (./- for one called -)");
+}
+
 int stasis_inspect_create(struct stasis_outputs *outputs, const char *path,
                           struct stasis_output **ret_file, struct stasis_error *err)
 {
     const struct stasis_output_opts opts = {.size = sizeof(opts)};
     struct stasis_output *file;
-    int rc = stasis_output_open(outputs, path, &opts, &file, err);
+    int rc = stasis_inspect_check_output(path, err);
 
+    if (rc)
+        return rc;
+    rc = stasis_output_open(outputs, path, &opts, &file, err);
     if (rc)
         return stasis_wrap(err, rc, "%s", path);
     rc = stasis_output_begin(file, err);

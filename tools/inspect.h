@@ -23,7 +23,8 @@ struct stasis_inspect_option {
     const char *name;
     const char *arg; /* NULL: the option takes no value */
     const char *help;
-    char letter; /* 0: none; not h */
+    char letter;   /* 0: none; not h */
+    bool required; /* usage shows it without brackets; the command itself checks */
 };
 
 struct stasis_inspect_args {
@@ -61,6 +62,11 @@ STASIS_MUST_CHECK int stasis_inspect_parse(const struct stasis_inspect_command *
                                            char **argv, struct stasis_inspect_args *ret_args,
                                            struct stasis_error *err);
 
+/* "snapshot-inspect memory [--svg OUT] FILE" */
+#define STASIS_INSPECT_USAGE_MAX 160
+void stasis_inspect_usage(const struct stasis_inspect_command *command,
+                          char ret_usage[STASIS_INSPECT_USAGE_MAX]);
+
 /* Help on one command, or on all for NULL. */
 void stasis_inspect_print_help(const struct stasis_inspect_command *command, FILE *out);
 
@@ -85,6 +91,10 @@ STASIS_MUST_CHECK int stasis_inspect_open_tolerant(struct stasis_outputs *output
 STASIS_MUST_CHECK int stasis_inspect_open_any(struct stasis_outputs *outputs, const char *file,
                                               struct stasis_snap **ret_snap,
                                               struct stasis_error *err);
+
+/* Refuses "-", which is no name here: these files are written in any order, or beside a text on
+ * standard output. STASIS_ERR_ARG. */
+STASIS_MUST_CHECK int stasis_inspect_check_output(const char *path, struct stasis_error *err);
 
 /* Begins a file that appears when it is finished, with `len` bytes; the caller closes it. Never a
  * file that the command reads, nor a snapshot. */

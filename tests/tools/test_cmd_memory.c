@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "tools/inspect.h"
 #include "tools/picture.h"
@@ -44,16 +45,20 @@ static void picture(void **state)
     build(&built);
     save_to(&built, in_folder("a.snap"));
     draw("C", "80");
-    assert_has(run.out, "/a.snap: 1 MiB in 2 regions; each character is 64 KiB\n\n"
-                        "     0x00000000 #.-+*...........\n\n"
-                        "    0x100000000 +\n\n"
-                        ". zero   -+*# stored   (to 25, 50, 75, 100 % of the pages not zero)\n");
+    assert_has(run.out,
+               "/a.snap: 1 MiB in 2 regions; each character is 64 KiB\n\n"
+               "     0x00000000 #.-+*...........\n\n"
+               "    0x100000000 +\n\n"
+               "  zero        .\n"
+               "  stored      - to 16 KiB, + to 32 KiB, * to 48 KiB, # to 64 KiB not zero\n");
     assert_has(run.out, "\nzero                 12      768 KiB      0 bytes                0\n"
                         "stored                5      264 KiB      264 KiB               41\n"
                         "all                  17        1 MiB      264 KiB               41\n");
     draw("C.UTF-8", "80");
     assert_has(run.out, " █·░▒▓···········\n");
-    assert_has(run.out, "· zero   ░▒▓█ stored   (");
+    assert_has(
+        run.out,
+        "  zero        ·\n  stored      ░ to 16 KiB, ▒ to 32 KiB, ▓ to 48 KiB, █ to 64 KiB not ");
     built_fini(&built);
 }
 
@@ -73,7 +78,8 @@ static void compressed(void **state)
     assert_int_equal(stasis_snap_save(built.snap, in_folder("a.snap"), &opts, NULL, &err), 0);
     draw("C", "80");
     assert_has(run.out, " 4.123...2#......\n");
-    assert_has(run.out, ". zero   -+*# stored   1234 compressed   (");
+    assert_has(run.out,
+               "  compressed  1 to 16 KiB, 2 to 32 KiB, 3 to 48 KiB, 4 to 64 KiB not zero\n");
     assert_has(run.out, "\ncompressed            6      328 KiB ");
     run_inspect(&run, NULL, "info", in_folder("a.snap"), NULL);
     assert_has(run.out, "1 MiB in 2 regions: 64 KiB stored, 328 KiB compressed to ");
@@ -154,6 +160,9 @@ static void svg(void **state)
     (void)state;
     build(&built);
     save_to(&built, in_folder("<&>.snap"));
+    run_inspect(&run, NULL, "memory", in_folder("<&>.snap"), "--svg", "-", NULL);
+    assert_ended(&run, 2, "-: this output cannot be standard output; name a file");
+    assert_int_equal(access("-", F_OK), -1);
     run_inspect(&run, NULL, "memory", in_folder("<&>.snap"), "--svg", in_folder("a.svg"), NULL);
     assert_ended(&run, 0, NULL);
     assert_has(run.out, "each character is 64 KiB");
