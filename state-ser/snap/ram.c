@@ -110,7 +110,7 @@ int stasis_ram_wait(struct stasis_ram *ram, struct stasis_error *err)
     int rc;
 
     pthread_mutex_lock(&ram->lock);
-    while (!ram->complete && !ram->failed && ram->has_background)
+    while (!ram->complete && !ram->failed && ram->has_background && !atomic_load(&ram->stop))
         pthread_cond_wait(&ram->changed, &ram->lock);
     rc = failure(ram, err);
     if (!rc && !ram->complete)

@@ -9,6 +9,9 @@
 #include "ram_internal.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+#define TURN_NS 20000000 /* of the 100 ms in which a request to cancel is to be followed */
 
 int stasis_ram_done_init(struct stasis_ram *ram, struct stasis_error *err)
 {
@@ -24,20 +27,56 @@ bool stasis_ram_set_done(struct stasis_ram *ram, uint64_t i, enum stasis_ram_don
     return atomic_compare_exchange_strong(&ram->done[i], &expected, (uint8_t)done);
 }
 
+static void joined(struct stasis_ram *ram)
+{
+    atomic_store(&ram->stop, false);
+    ram->has_background = false;
+}
+
 void stasis_ram_hold(struct stasis_ram *ram)
 {
     if (!ram->has_background)
         return;
     atomic_store(&ram->stop, true);
     pthread_join(ram->background, NULL);
-    atomic_store(&ram->stop, false);
-    ram->has_background = false;
+    joined(ram);
+}
+
+static bool join_for_a_turn(pthread_t thread)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += TURN_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0;
+}
+
+/* The thread may be in a read that does not return. Given up, it is still to end, and whoever
+ * needs it gone waits for it then. */
+int stasis_ram_hold_while(struct stasis_ram *ram,
+                          bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                          struct stasis_error *err)
+{
+    if (!ram->has_background)
+        return 0;
+    atomic_store(&ram->stop, true);
+    while (!join_for_a_turn(ram->background)) {
+        if (progress && !progress(ctx, atomic_load(&ram->verified), ram->stored))
+            return stasis_fail(err, STASIS_ERR_CANCELLED, "cancelled");
+    }
+    joined(ram);
+    return 0;
 }
 
 /* A thread that cannot be made is no failure: what is touched comes, and the next save does the
  * rest. */
 void stasis_ram_release(struct stasis_ram *ram)
 {
+    if (ram->has_background && atomic_load(&ram->stop) &&
+        pthread_tryjoin_np(ram->background, NULL) == 0)
+        joined(ram);
     if (ram->background_body && !ram->has_background && !stasis_ram_failure(ram, NULL))
         (void)stasis_ram_start_background(ram, ram->background_body, NULL);
 }
@@ -114,10 +153,10 @@ int stasis_ram_finish(struct stasis_ram *ram, unsigned threads,
                       bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                       struct stasis_error *err)
 {
-    int rc;
+    int rc = stasis_ram_hold_while(ram, progress, ctx, err);
 
-    stasis_ram_hold(ram);
-    rc = stasis_ram_finish_held(ram, threads, progress, ctx, err);
+    if (!rc)
+        rc = stasis_ram_finish_held(ram, threads, progress, ctx, err);
     stasis_ram_release(ram);
     return rc;
 }

@@ -99,6 +99,11 @@ bool stasis_ram_set_done(struct stasis_ram *ram, uint64_t i, enum stasis_ram_don
 /* The background work ends after the range that it is at, and is gone; it begins again where it
  * was, if anything is left to do and the options allow it. For the owner of the object. */
 void stasis_ram_hold(struct stasis_ram *ram);
+/* The same, but asks progress() while it waits: STASIS_ERR_CANCELLED, and the work ends later. */
+STASIS_MUST_CHECK int stasis_ram_hold_while(struct stasis_ram *ram,
+                                            bool (*progress)(void *ctx, uint64_t done,
+                                                             uint64_t total),
+                                            void *ctx, struct stasis_error *err);
 void stasis_ram_release(struct stasis_ram *ram);
 
 /* stasis_ram_finish() while the background work is held. */

@@ -396,8 +396,9 @@ int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_target 
 
     /* Before the first byte: what is written is believed. */
     if (source) {
-        stasis_ram_hold(source);
-        rc = stasis_ram_finish_held(source, opts->threads, opts->progress, opts->ctx, err);
+        rc = stasis_ram_hold_while(source, opts->progress, opts->ctx, err);
+        if (!rc)
+            rc = stasis_ram_finish_held(source, opts->threads, opts->progress, opts->ctx, err);
     }
     if (!rc)
         rc = prepare(&w, err);

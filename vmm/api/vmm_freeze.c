@@ -126,6 +126,27 @@ static void resume(struct stasis_vmm *vmm)
     stasis_vmm_wake(vmm); /* text that was typed meanwhile */
 }
 
+static bool may_save_on(void *ctx)
+{
+    return stasis_vmm_may_save_on(ctx);
+}
+
+/* False: it was called off while a vCPU did not stop, and the guest runs on unless it is ended. */
+static bool pause_guest(struct stasis_vmm *vmm)
+{
+    bool paused;
+
+    vmm->saving = true;
+    paused = stasis_machine_pause_while(&vmm->machine, may_save_on, vmm);
+    vmm->saving = false;
+    if (paused)
+        return true;
+    vmm->metrics.freezes_failed++;
+    stasis_vmm_say(vmm, "%s: cancelled while the guest was being paused; the guest %s",
+                   vmm->config->snapshot_path, vmm->ended ? "is ended" : "goes on");
+    return false;
+}
+
 static void failed(struct stasis_vmm *vmm, const struct stasis_error *err)
 {
     vmm->metrics.freezes_failed++;
@@ -158,7 +179,8 @@ void stasis_vmm_freeze(struct stasis_vmm *vmm)
         stasis_vmm_say(vmm, "no snapshot taken: start with --snapshot-out FILE to say where to");
         return;
     }
-    stasis_machine_pause(&vmm->machine);
+    if (!pause_guest(vmm))
+        return;
     if (atomic_load(&vmm->machine.end) != STASIS_EXIT_NONE) {
         /* Kept for the end, which says so. */
         stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_SNAPSHOT);
@@ -169,8 +191,9 @@ void stasis_vmm_freeze(struct stasis_vmm *vmm)
     vmm->saving = true;
     rc = save(vmm, &stats, &err);
     vmm->saving = false;
-    /* A save that was called off has not failed. */
-    vmm->save_code = rc == STASIS_ERR_CANCELLED ? 0 : rc;
+    /* A save that was called off has not failed, nor does it make up for one that has. */
+    if (rc != STASIS_ERR_CANCELLED)
+        vmm->save_code = rc;
     if (rc && atomic_load(&vmm->machine.end) != STASIS_EXIT_NONE) { /* its memory is damaged */
         stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_SNAPSHOT);
         return;

@@ -123,8 +123,12 @@ static int run(struct session *session, const struct stasis_config *config,
         status = report_end(&end);
         rc = stasis_vmm_write_metrics(vmm, &err);
     }
-    if (rc)
-        status = stasis_say_error(&err);
+    if (rc) {
+        int failure = stasis_say_error(&err);
+
+        /* What became of the guest counts for more than the metrics of it. */
+        status = status ? status : failure;
+    }
     session->status = status;
     stasis_vmm_free(vmm);
     return status;

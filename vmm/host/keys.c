@@ -108,7 +108,7 @@ static bool read_ready(int fd, uint8_t *bytes, size_t room, size_t *ret_len)
     ssize_t n;
 
     *ret_len = 0;
-    if (!room || poll(&ready, 1, 0) == 0)
+    if (!room || poll(&ready, 1, 0) < 1) /* or a signal: ask again later */
         return true;
     n = read(fd, bytes, room);
     if (n < 0)

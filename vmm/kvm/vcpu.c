@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
@@ -180,10 +181,11 @@ static void *vcpu_thread(void *arg)
     int rc = 0;
 
     current_run = vcpu->run;
-    vcpu->first_run_us = stasis_monotonic_us();
     while (rc >= 0 && vcpu->ops->may_run(vcpu->ctx)) {
         if (atomic_load(&vcpu->pause_wanted) && !pause_here(vcpu))
             break;
+        if (!vcpu->first_run_us)
+            vcpu->first_run_us = stasis_monotonic_us();
         rc = stasis_vcpu_run_once(vcpu);
         /* This kick has done its work, or came when the thread was paused already and has none:
          * left set, no guest code would ever run again. Atomic, since the look at pause_wanted,
@@ -245,6 +247,26 @@ void stasis_vcpu_wait_paused(struct stasis_vcpu *vcpu)
     while (!vcpu->paused)
         pthread_cond_wait(&vcpu->changed, &vcpu->lock);
     pthread_mutex_unlock(&vcpu->lock);
+}
+
+bool stasis_vcpu_wait_paused_ms(struct stasis_vcpu *vcpu, unsigned ms)
+{
+    struct timespec deadline;
+    bool paused;
+    int rc = 0;
+
+    if (!vcpu->started)
+        return true;
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_nsec += (long)(ms % 1000) * 1000000;
+    deadline.tv_sec += (time_t)(ms / 1000) + deadline.tv_nsec / 1000000000;
+    deadline.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&vcpu->lock);
+    while (!vcpu->paused && !rc)
+        rc = pthread_cond_clockwait(&vcpu->changed, &vcpu->lock, CLOCK_MONOTONIC, &deadline);
+    paused = vcpu->paused;
+    pthread_mutex_unlock(&vcpu->lock);
+    return paused;
 }
 
 void stasis_vcpu_resume(struct stasis_vcpu *vcpu)

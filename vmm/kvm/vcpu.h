@@ -66,6 +66,8 @@ STASIS_MUST_CHECK int stasis_vcpu_start(struct stasis_vcpu *vcpu, struct stasis_
  * it is started enters the guest only after a resume. */
 void stasis_vcpu_request_pause(struct stasis_vcpu *vcpu);
 void stasis_vcpu_wait_paused(struct stasis_vcpu *vcpu);
+/* The same, but for so long at most: whether it is paused. */
+bool stasis_vcpu_wait_paused_ms(struct stasis_vcpu *vcpu, unsigned ms);
 void stasis_vcpu_resume(struct stasis_vcpu *vcpu);
 void stasis_vcpu_stop(struct stasis_vcpu *vcpu);
 

@@ -12,6 +12,9 @@
 #include "vmm/machine/board.h"
 #include "vmm/machine/exits.h"
 
+/* How often who waits for a pause is asked whether to go on. */
+#define PAUSE_TURN_MS 10
+
 /* ---- building ---- */
 
 static void on_reset(void *ctx)
@@ -142,6 +145,21 @@ void stasis_machine_pause(struct stasis_machine *machine)
     stasis_machine_request_pause(machine);
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
         stasis_vcpu_wait_paused(&machine->vcpus[i]);
+}
+
+/* A vCPU may wait for memory that never comes. */
+bool stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx), void *ctx)
+{
+    stasis_machine_request_pause(machine);
+    for (uint32_t i = 0; i < machine->vcpu_count; i++) {
+        while (!stasis_vcpu_wait_paused_ms(&machine->vcpus[i], PAUSE_TURN_MS)) {
+            if (go_on(ctx))
+                continue;
+            stasis_machine_resume(machine);
+            return false;
+        }
+    }
+    return true;
 }
 
 void stasis_machine_resume(struct stasis_machine *machine)

@@ -79,6 +79,10 @@ STASIS_MUST_CHECK int stasis_machine_start(struct stasis_machine *machine,
 /* Stops all vCPUs at an instruction boundary with no I/O half done, and lets them go on. A machine
  * that was never started is paused, and starts so; pausing one whose guest has ended is fine. */
 void stasis_machine_pause(struct stasis_machine *machine);
+/* The same, asking go_on() every few milliseconds, since a vCPU may wait for memory that never
+ * comes. False: it said no, and the machine runs on. */
+STASIS_MUST_CHECK bool stasis_machine_pause_while(struct stasis_machine *machine,
+                                                  bool (*go_on)(void *ctx), void *ctx);
 /* Asks for it without waiting. Any thread, also from a device's operation: a vCPU that asks so
  * executes no further instruction. */
 void stasis_machine_request_pause(struct stasis_machine *machine);

@@ -302,6 +302,22 @@ static void signals_end_it(void)
     }
 }
 
+/* What became of the guest is the status, and each failure a line. */
+static void metrics_that_fail_do_not_hide_a_missing_snapshot(void)
+{
+    session_folder_init(&folder);
+    snprintf(arg, sizeof(arg), "%s,on_output=NEVER", folder.file);
+    session_start(&session,
+                  &(struct session_options){.args = {"--demo", "--memory", "8", "--snapshot-out",
+                                                     arg, "--metrics", "/dev/full"}});
+    session_wait_out(&session, "tick 1 ");
+    session_type(&session, "q");
+    assert_int_equal(session_end(&session), 8);
+    assert_non_null(strstr(session.err_text, "no snapshot was written"));
+    assert_non_null(strstr(session.err_text, "--metrics /dev/full"));
+    session_folder_fini(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +332,7 @@ int main(void)
         KVM_CASE(stdout_blocked),
         KVM_CASE(stdout_blocked_and_frozen),
         KVM_CASE(signals_end_it),
+        KVM_CASE(metrics_that_fail_do_not_hide_a_missing_snapshot),
     };
     int missing = kvm_missing();
 

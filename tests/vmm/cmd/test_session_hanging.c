@@ -16,12 +16,18 @@ static bool hangs, hangs_once_started;
 
 ssize_t __real_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
 ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
+bool __real_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
+                                       void *ctx);
+bool __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
+                                       void *ctx);
 int __real_stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err);
 int __wrap_stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err);
 
 /* The main thread opens the file. */
 ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset)
 {
+    if (hangs && gettid() != getpid())
+        (void)!write(STDERR_FILENO, "hanging\n", 8);
     while (hangs && gettid() != getpid())
         (void)pause();
     return __real_stasis_io_pread(fd, buf, len, offset);
@@ -34,12 +40,20 @@ int __wrap_stasis_machine_start(struct stasis_machine *machine, struct stasis_er
     return __real_stasis_machine_start(machine, err);
 }
 
+/* The test waits for the freeze to have begun. */
+bool __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
+                                       void *ctx)
+{
+    fputs("freezing\n", stderr);
+    return __real_stasis_machine_pause_while(machine, go_on, ctx);
+}
+
 static struct session session;
 static struct session_folder folder;
 
 static void thaw(const char *memory, bool once_started)
 {
-    static char out[256], from[256];
+    static char out[256], from[256], again[128];
 
     session_folder_init(&folder);
     snprintf(out, sizeof(out), "%s,on_output=tick 3 ", folder.file);
@@ -52,7 +66,9 @@ static void thaw(const char *memory, bool once_started)
     snprintf(from, sizeof(from), "path=%s,memory=%s", folder.file, memory);
     hangs = !once_started;
     hangs_once_started = once_started;
-    session_start(&session, &(struct session_options){.args = {"--restore", from, "--allow", "tsc"},
+    snprintf(again, sizeof(again), "%s.again", folder.file);
+    session_start(&session, &(struct session_options){.args = {"--restore", from, "--allow", "tsc",
+                                                               "--snapshot-out", again},
                                                       .program = session_main});
     session_wait_err(&session, "thawed ");
 }
@@ -78,10 +94,53 @@ static void sigterm_ends_a_guest_that_runs(void)
 static void sigterm_ends_a_guest_that_waits_for_memory(void)
 {
     thaw("lazy,prefetch=off", true);
-    assert_int_equal(kill(session.pid, SIGUSR1), 0); /* the loop turns: it has no path */
-    session_wait_err(&session, "no snapshot taken");
+    session_wait_err(&session, "hanging");
     assert_int_equal(kill(session.pid, SIGTERM), 0);
     ends_with(128 + SIGTERM);
+}
+
+/* By the signal, which is heard while the freeze waits for a vCPU or for a thread of the engine. */
+static void freeze_is_ended(void)
+{
+    assert_int_equal(kill(session.pid, SIGUSR1), 0);
+    session_wait_err(&session, "freezing");
+    assert_int_equal(kill(session.pid, SIGTERM), 0);
+    session_wait_err(&session, "cancelled");
+    ends_with(128 + SIGTERM);
+}
+
+static void sigterm_ends_a_freeze_that_waits_for_the_vcpu(void)
+{
+    thaw("lazy,prefetch=off", true);
+    session_wait_err(&session, "hanging");
+    freeze_is_ended();
+}
+
+static void sigterm_ends_a_freeze_that_waits_for_the_verification(void)
+{
+    thaw("map", false);
+    session_wait_out(&session, "tick ");
+    freeze_is_ended();
+}
+
+/* Twice: a save that was given up leaves nothing that the next one would wait for. */
+static void freeze_is_cancelled_and_the_guest_runs_on(void)
+{
+    thaw("map", false);
+    for (int i = 0; i < 2; i++) {
+        session.err_len = 0;
+        session.err_text[0] = '\0';
+        session_wait_out(&session, "tick ");
+        assert_int_equal(kill(session.pid, SIGUSR1), 0);
+        session_wait_err(&session, "freezing");
+        assert_int_equal(kill(session.pid, SIGINT), 0);
+        session_wait_err(&session, "goes on");
+        session.out_len = 0;
+        session.out_text[0] = '\0';
+    }
+    session_wait_out(&session, "tick ");
+    session_type(&session, "q");
+    ends_with(0);
 }
 
 static void guest_that_resets_keeps_its_status(void)
@@ -97,6 +156,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KVM_CASE(sigterm_ends_a_guest_that_runs),
         KVM_CASE(sigterm_ends_a_guest_that_waits_for_memory),
+        KVM_CASE(sigterm_ends_a_freeze_that_waits_for_the_vcpu),
+        KVM_CASE(sigterm_ends_a_freeze_that_waits_for_the_verification),
+        KVM_CASE(freeze_is_cancelled_and_the_guest_runs_on),
         KVM_CASE(guest_that_resets_keeps_its_status),
     };
 

@@ -22,12 +22,15 @@ static struct shared {
     _Atomic unsigned reports;  /* of progress, since the last one began */
     _Atomic unsigned given_up; /* saves that were told to stop */
     _Atomic bool go_on;
+    _Atomic bool fails;
     _Atomic bool
         pause_late; /* not before the vCPU has stopped, by itself or with the guest's end */
 } * shared;
 
-void __real_stasis_machine_pause(struct stasis_machine *machine);
-void __wrap_stasis_machine_pause(struct stasis_machine *machine);
+bool __real_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
+                                       void *ctx);
+bool __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
+                                       void *ctx);
 
 static bool has_stopped(struct stasis_vcpu *vcpu)
 {
@@ -39,11 +42,12 @@ static bool has_stopped(struct stasis_vcpu *vcpu)
     return paused;
 }
 
-void __wrap_stasis_machine_pause(struct stasis_machine *machine)
+bool __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
+                                       void *ctx)
 {
     while (atomic_load(&shared->pause_late) && !has_stopped(&machine->vcpus[0]))
         kvm_sleep_us(1000);
-    __real_stasis_machine_pause(machine);
+    return __real_stasis_machine_pause_while(machine, go_on, ctx);
 }
 
 int __real_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
@@ -59,6 +63,8 @@ int __wrap_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_outpu
 {
     atomic_store(&shared->reports, 0);
     atomic_fetch_add(&shared->saves, 1);
+    if (atomic_load(&shared->fails))
+        return stasis_fail(err, STASIS_ERR_WRITE, "%s: no space", stasis_output_path(output));
     while (!atomic_load(&shared->go_on)) {
         if (!opts->progress(opts->ctx, 1 << 20, 4 << 20)) {
             atomic_fetch_add(&shared->given_up, 1);
@@ -211,6 +217,22 @@ static void sigint_stops_the_save(void)
     give_up(NULL, SIGINT);
 }
 
+/* A save that was given up does not make up for one that has failed. */
+static void cancelled_save_after_a_failed_one(void)
+{
+    start();
+    atomic_store(&shared->fails, true);
+    assert_int_equal(kill(session.pid, SIGUSR1), 0);
+    session_wait_err(&session, "no space; the guest goes on\n");
+    atomic_store(&shared->fails, false);
+    begin_to_save();
+    assert_int_equal(kill(session.pid, SIGINT), 0);
+    session_wait_err(&session, "cancelled; the guest goes on\n");
+    session_type(&session, "q");
+    assert_int_equal(end(), 7);
+    session_folder_fini(&folder);
+}
+
 /* Nobody says that the guest goes on. */
 static void ending_signals_stop_the_save(void)
 {
@@ -260,7 +282,7 @@ int main(void)
         KVM_CASE(keys_are_kept_and_run_in_order), KVM_CASE(text_reaches_the_guest_afterwards),
         KVM_CASE(sigusr1_makes_another_snapshot), KVM_CASE(cancel_key_stops_the_save),
         KVM_CASE(sigint_stops_the_save),          KVM_CASE(ending_signals_stop_the_save),
-        KVM_CASE(guest_waits_for_a_late_loop),
+        KVM_CASE(guest_waits_for_a_late_loop),    KVM_CASE(cancelled_save_after_a_failed_one),
     };
     int missing = kvm_missing();
     int ours, theirs;

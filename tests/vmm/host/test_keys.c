@@ -1,7 +1,12 @@
-/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * poll(2) is ours (--wrap), which a signal can interrupt.
+ */
 #include "vmm/host/terminal_rig.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +14,19 @@
 #include "vmm/host/terminal.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+static bool interrupts;
+
+int __real_poll(struct pollfd *fds, nfds_t count, int ms);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int ms);
+
+int __wrap_poll(struct pollfd *fds, nfds_t count, int ms)
+{
+    if (!interrupts)
+        return __real_poll(fds, count, ms);
+    errno = EINTR;
+    return -1;
+}
 
 /* ---- escape keys ---- */
 
@@ -109,6 +127,28 @@ static void reads_a_pipe_as_far_as_there_is_room(void **state)
     close(fds[0]);
 }
 
+/* read(2) would wait for ever: there is nothing in the pipe. */
+static void poll_that_is_interrupted_reads_nothing(void **state)
+{
+    static struct stasis_keys_input input;
+    struct stasis_keys_queue commands = {0};
+    uint8_t bytes[16];
+    size_t len = 1;
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    stasis_keys_input_init(&input, fds[0]);
+    interrupts = true;
+    alarm(60);
+    assert_true(stasis_keys_read(&input, bytes, sizeof(bytes), &len, &commands));
+    alarm(0);
+    interrupts = false;
+    assert_int_equal(len, 0);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 static void ends_on_null_a_closed_descriptor_and_a_file(void **state)
 {
     static struct stasis_keys_input input;
@@ -182,6 +222,7 @@ int main(void)
         cmocka_unit_test(filters_escape_keys_at_every_split),
         cmocka_unit_test(queue_keeps_order_and_drops_what_it_cannot_hold),
         cmocka_unit_test(reads_a_pipe_as_far_as_there_is_room),
+        cmocka_unit_test(poll_that_is_interrupted_reads_nothing),
         cmocka_unit_test(ends_on_null_a_closed_descriptor_and_a_file),
         cmocka_unit_test(keys_wait_and_commands_do_not),
     };

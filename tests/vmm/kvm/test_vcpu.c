@@ -210,8 +210,11 @@ static void paused_before_it_starts(void)
     kvm_guest_start(&guest);
     stasis_machine_pause(&guest.machine);
     assert_int_equal(counter(), 0);
+    assert_int_equal(guest.machine.vcpus[0].first_run_us, 0);
     stasis_machine_resume(&guest.machine);
     kvm_wait(counter());
+    stasis_machine_pause(&guest.machine);
+    assert_int_not_equal(guest.machine.vcpus[0].first_run_us, 0);
     kvm_guest_fini(&guest);
 }
 
