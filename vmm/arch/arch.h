@@ -89,8 +89,11 @@ struct stasis_arch_vm_record {
     uint32_t chip; /* KVM_IRQCHIP_*, where there are several */
     int (*get)(struct stasis_vm *vm, uint32_t chip, void *ret_state, struct stasis_error *err);
     int (*set)(struct stasis_vm *vm, uint32_t chip, const void *state, struct stasis_error *err);
-    /* Sets a state ahead by what has passed. The VM's clock, one row, has it; else NULL. */
-    void (*advance)(void *state, uint64_t ns);
+    /* The same for a guest for which time has passed: the state goes on by what the host's time of
+     * day has since then_ns, when it was read unless it knows better; never backwards. The VM's
+     * clock, one row, has it; else NULL. */
+    int (*set_advanced)(struct stasis_vm *vm, uint32_t chip, const void *state, uint64_t then_ns,
+                        struct stasis_error *err);
 };
 
 /* In the order in which they are written; read the other way round. Ends with a row without

@@ -9,18 +9,12 @@
 #include "vmm/snapshot/thaw_internal.h"
 #include "vmm/arch/arch.h"
 
-int stasis_clocks_elapsed(const struct stasis_records *records, enum stasis_clock_policy policy,
-                          uint64_t *ret_elapsed_ns, struct stasis_error *err)
+uint64_t stasis_clocks_elapsed(enum stasis_clock_policy policy, uint64_t frozen_realtime_ns)
 {
-    struct stasis_machine_state frozen;
     uint64_t now = stasis_realtime_ns();
-    int rc = stasis_records_get(records, &stasis_machine_schema, STASIS_INSTANCE_VM, &frozen, err);
-    bool jumps = policy == STASIS_CLOCK_ADVANCE;
 
-    if (!rc)
-        *ret_elapsed_ns =
-            jumps && now > frozen.frozen_realtime_ns ? now - frozen.frozen_realtime_ns : 0;
-    return rc;
+    return policy == STASIS_CLOCK_ADVANCE && now > frozen_realtime_ns ? now - frozen_realtime_ns
+                                                                      : 0;
 }
 
 int stasis_clocks_restore(struct stasis_machine *machine, const struct stasis_records *records,

@@ -14,7 +14,8 @@
 struct thaw {
     struct stasis_machine *machine;
     struct stasis_records *records;
-    uint64_t elapsed_ns; /* that the guest's clocks are to jump by */
+    enum stasis_clock_policy policy;
+    uint64_t frozen_realtime_ns;
     struct stasis_thaw_result result;
 };
 
@@ -39,6 +40,16 @@ static int restore_vcpu(const struct thaw *thaw, struct stasis_vcpu *vcpu, struc
     return 0;
 }
 
+static int set_vm_part(const struct thaw *thaw, const struct stasis_arch_vm_record *part,
+                       const void *state, struct stasis_error *err)
+{
+    struct stasis_vm *vm = &thaw->machine->vm;
+
+    if (part->set_advanced && thaw->policy == STASIS_CLOCK_ADVANCE)
+        return part->set_advanced(vm, part->chip, state, thaw->frozen_realtime_ns, err);
+    return part->set(vm, part->chip, state, err);
+}
+
 static int restore_vm(const struct thaw *thaw, struct stasis_error *err)
 {
     int rc = 0;
@@ -48,11 +59,8 @@ static int restore_vm(const struct thaw *thaw, struct stasis_error *err)
         void *state;
 
         rc = stasis_thaw_decode(thaw->records, part->schema, part->instance, &state, err);
-        if (!rc) {
-            if (part->advance)
-                part->advance(state, thaw->elapsed_ns);
-            rc = part->set(&thaw->machine->vm, part->chip, state, err);
-        }
+        if (!rc)
+            rc = set_vm_part(thaw, part, state, err);
         free(state);
         if (rc)
             return stasis_wrap(err, rc, "restoring %s %s", part->schema->type, part->instance);
@@ -69,7 +77,8 @@ static int restore_device(const struct thaw *thaw, struct stasis_device *device,
 
     if (!rc) {
         if (device->type->advance)
-            device->type->advance(state, thaw->elapsed_ns);
+            device->type->advance(state,
+                                  stasis_clocks_elapsed(thaw->policy, thaw->frozen_realtime_ns));
         rc = device->type->restore(device->instance, state, err);
     }
     free(state);
@@ -107,28 +116,28 @@ static int load_ram(struct stasis_machine *machine, struct stasis_snap *snap,
     return stasis_ram_failure_attach(machine, snap, hosts, &opts, err);
 }
 
-static int read_generation(struct thaw *thaw, struct stasis_error *err)
+static int read_machine(struct thaw *thaw, struct stasis_error *err)
 {
     struct stasis_machine_state frozen;
     int rc =
         stasis_records_get(thaw->records, &stasis_machine_schema, STASIS_INSTANCE_VM, &frozen, err);
 
-    if (!rc)
-        thaw->result.generation = frozen.generation + 1;
-    return rc;
+    if (rc)
+        return rc;
+    thaw->result.generation = frozen.generation + 1;
+    thaw->frozen_realtime_ns = frozen.frozen_realtime_ns;
+    return 0;
 }
 
 /* RAM is attached: that can take longest, and the clocks run from here on. vCPUs before the chips,
  * since the I/O APIC delivers what it holds into their LAPICs; then devices (chips.c and order.c
  * say the rest). The vCPUs' clocks and deadlines last: they follow the VM's clock, which is a chip
  * here. */
-static int restore(struct thaw *thaw, enum stasis_clock_policy policy, struct stasis_error *err)
+static int restore(struct thaw *thaw, struct stasis_error *err)
 {
     struct stasis_machine *machine = thaw->machine;
-    int rc = read_generation(thaw, err);
+    int rc = read_machine(thaw, err);
 
-    if (!rc)
-        rc = stasis_clocks_elapsed(thaw->records, policy, &thaw->elapsed_ns, err);
     for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
         rc = restore_vcpu(thaw, &machine->vcpus[i], err);
     if (!rc)
@@ -183,7 +192,8 @@ static int thaw_machine(struct stasis_machine *machine, struct stasis_snap *snap
                         const struct stasis_device_host *host,
                         struct stasis_thaw_result *ret_result, struct stasis_error *err)
 {
-    struct thaw thaw = {.machine = machine, .records = stasis_snap_records(snap)};
+    struct thaw thaw = {
+        .machine = machine, .records = stasis_snap_records(snap), .policy = options->clock};
     struct stasis_board_state board = {0};
     int rc = stasis_thaw_check_file(snap, &board, err);
 
@@ -199,7 +209,7 @@ static int thaw_machine(struct stasis_machine *machine, struct stasis_snap *snap
         stasis_arch_vcpu_allow_tsc(&machine->vcpus[i], options->allow_tsc);
     rc = load_ram(machine, snap, options, err); /* names the file itself */
     if (!rc) {
-        rc = judge_refusal(restore(&thaw, options->clock, err), err);
+        rc = judge_refusal(restore(&thaw, err), err);
         if (rc)
             rc = stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
     }

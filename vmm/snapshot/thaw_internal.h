@@ -32,10 +32,8 @@ STASIS_MUST_CHECK int stasis_thaw_check_host(const struct stasis_records *record
 
 /* ---- clocks.c ---- */
 
-/* What the guest's clocks are to jump by. */
-STASIS_MUST_CHECK int stasis_clocks_elapsed(const struct stasis_records *records,
-                                            enum stasis_clock_policy policy,
-                                            uint64_t *ret_elapsed_ns, struct stasis_error *err);
+/* What the clock of a device is to jump by that is restored now. */
+uint64_t stasis_clocks_elapsed(enum stasis_clock_policy policy, uint64_t frozen_realtime_ns);
 
 /* Sets the vCPUs' clocks by the VM's, which has been restored; see stasis_arch_clocks_restore(). */
 STASIS_MUST_CHECK int stasis_clocks_restore(struct stasis_machine *machine,

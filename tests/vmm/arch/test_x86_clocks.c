@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 
 #include "vmm/arch/x86/x86.h"
+#include "vmm/base/clock.h"
 #include "vmm/kvm_pattern.h"
 
 /* ---- KVM ---- */
@@ -53,6 +54,8 @@ static int call(int fd, unsigned long request, void *arg)
     rc = __real_ioctl(fd, request, arg);
     if (request == KVM_GET_CLOCK && kvm.hides_host_tsc)
         ((struct kvm_clock_data *)arg)->flags = 0;
+    if (request == KVM_CHECK_EXTENSION && arg == (void *)KVM_CAP_ADJUST_CLOCK && kvm.hides_host_tsc)
+        return KVM_CLOCK_TSC_STABLE;
     return rc;
 }
 
@@ -87,13 +90,17 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 static struct kvm_guest guest;
 static struct kvm_probe before, after;
 
+#define MINUTE_NS UINT64_C(60000000000)
+
 static bool frozen_a_minute_ago(void *ctx, const struct stasis_schema *schema, const char *instance,
                                 void *state)
 {
     (void)ctx;
     (void)instance;
     if (schema == &stasis_machine_schema)
-        ((struct stasis_machine_state *)state)->frozen_realtime_ns -= UINT64_C(60000000000);
+        ((struct stasis_machine_state *)state)->frozen_realtime_ns -= MINUTE_NS;
+    if (schema == &stasis_x86_clock_schema)
+        ((struct stasis_x86_clock_state *)state)->realtime_ns -= MINUTE_NS;
     return true;
 }
 
@@ -144,6 +151,35 @@ static void assert_torn_at_most(struct kvm_pair first, struct kvm_pair second, i
     assert_true(torn >= -most_ns && torn <= most_ns);
 }
 
+/* The host's time of day when a pair was read: not before, not after. */
+struct moment {
+    uint64_t first_ns, last_ns;
+};
+static struct moment read_before, read_after;
+
+static struct kvm_pair read_pair(struct kvm_probe *probe, struct moment *ret_moment)
+{
+    struct kvm_pair pair;
+
+    ret_moment->first_ns = stasis_realtime_ns();
+    pair = kvm_pvclock_read(&guest, probe);
+    ret_moment->last_ns = stasis_realtime_ns();
+    return pair;
+}
+
+/* kvmclock has gone on by what the host's time of day has, and ahead_ns more; but for what the
+ * rates of the host's clocks differ by. */
+static void assert_in_step(struct kvm_pair first, struct kvm_pair second, uint64_t ahead_ns)
+{
+    const int64_t off_ns = 20000000;
+    int64_t moved = (int64_t)(second.clock_ns - first.clock_ns - ahead_ns);
+
+    print_message("  kvmclock lags the host by %lld ns\n",
+                  (long long)((int64_t)(read_after.first_ns - read_before.last_ns) - moved));
+    assert_true(moved >= (int64_t)(read_after.first_ns - read_before.last_ns) - off_ns);
+    assert_true(moved <= (int64_t)(read_after.last_ns - read_before.first_ns) + off_ns);
+}
+
 /* The guest's own pairs, of before and after. */
 static void read_pairs(unsigned delay_each, const struct kvm_tamper *tamper,
                        enum stasis_clock_policy policy, struct kvm_pair *first,
@@ -152,10 +188,10 @@ static void read_pairs(unsigned delay_each, const struct kvm_tamper *tamper,
     kvm_guest_init(&guest, NULL);
     kvm_probe_attach(&before, &guest.machine.pio, KVM_PORT, 1);
     kvm_pvclock_load(&guest);
-    *first = kvm_pvclock_read(&guest, &before);
+    *first = read_pair(&before, &read_before);
     freeze_and_thaw(delay_each, tamper, policy);
     kvm_probe_attach(&after, &guest.machine.pio, KVM_PORT, 1);
-    *second = kvm_pvclock_read(&guest, &after);
+    *second = read_pair(&after, &read_after);
     assert_true(second->clock_ns >= first->clock_ns);
 }
 
@@ -176,7 +212,7 @@ static void held_up_and_advanced_by_a_minute(void)
     struct kvm_pair first, second;
 
     read_pairs(1, &a_minute_ago, STASIS_CLOCK_ADVANCE, &first, &second);
-    assert_true(second.clock_ns - first.clock_ns >= UINT64_C(60000000000));
+    assert_in_step(first, second, MINUTE_NS);
     if (kvm_tsc_is_settable())
         assert_torn_at_most(first, second, 10000);
     kvm_guest_fini(&guest);
@@ -194,6 +230,17 @@ static void without_the_host_tsc_of_the_clock(void)
     read_pairs(7, NULL, STASIS_CLOCK_CONTINUE, &first, &second);
     if (kvm_tsc_is_settable())
         assert_torn_at_most(first, second, OFF_NS);
+    kvm_guest_fini(&guest);
+}
+
+/* Nor does KVM take the time of day with the clock. */
+static void advanced_without_the_time_of_day_of_the_clock(void)
+{
+    struct kvm_pair first, second;
+
+    kvm.hides_host_tsc = true;
+    read_pairs(7, &a_minute_ago, STASIS_CLOCK_ADVANCE, &first, &second);
+    assert_in_step(first, second, MINUTE_NS);
     kvm_guest_fini(&guest);
 }
 
@@ -277,6 +324,7 @@ int main(void)
         KVM_CASE(held_up_at_each_step),
         KVM_CASE(held_up_and_advanced_by_a_minute),
         KVM_CASE(without_the_host_tsc_of_the_clock),
+        KVM_CASE(advanced_without_the_time_of_day_of_the_clock),
         KVM_CASE(without_an_offset_to_set),
         KVM_CASE(deadline_where_the_tsc_cannot_be_set),
     };

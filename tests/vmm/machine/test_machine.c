@@ -81,10 +81,19 @@ static void a_board_that_cannot_be_built_leaves_nothing(void)
 
 /* ---- lines ---- */
 
-static struct stasis_x86_pic_state pic(unsigned row)
+static const struct stasis_arch_vm_record *row_of(const char *instance)
+{
+    const struct stasis_arch_vm_record *row = stasis_arch_vm_records;
+
+    while (strcmp(row->instance, instance) != 0)
+        row++;
+    return row;
+}
+
+static struct stasis_x86_pic_state pic(const char *instance)
 {
     struct stasis_x86_pic_state state;
-    const struct stasis_arch_vm_record *part = &stasis_arch_vm_records[row];
+    const struct stasis_arch_vm_record *part = row_of(instance);
 
     assert_ptr_equal(part->schema, &stasis_x86_pic_schema);
     stasis_state_init(part->schema, &state);
@@ -95,7 +104,7 @@ static struct stasis_x86_pic_state pic(unsigned row)
 static struct stasis_x86_ioapic_state ioapic(void)
 {
     struct stasis_x86_ioapic_state state;
-    const struct stasis_arch_vm_record *part = &stasis_arch_vm_records[3];
+    const struct stasis_arch_vm_record *part = row_of("ioapic");
 
     assert_ptr_equal(part->schema, &stasis_x86_ioapic_schema);
     stasis_state_init(part->schema, &state);
@@ -110,7 +119,7 @@ static void lines_reach_all_controllers(void)
 
     kvm_guest_init(&guest, NULL);
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-        unsigned row = lines[i] < 8 ? 1 : 2;
+        const char *row = lines[i] < 8 ? "master" : "slave";
         uint8_t bit = (uint8_t)(1u << lines[i] % 8);
 
         stasis_vm_set_irq(&guest.machine.vm, lines[i], true);
@@ -143,9 +152,7 @@ static void serial_line_through_the_ioapic(void)
     kvm_ok(stasis_x86_lapic_part.set(vcpu, &lapic, &err), &err);
     chip = ioapic();
     chip.redirtbl[4] = 0x34; /* fixed, edge, APIC 0 */
-    kvm_ok(stasis_arch_vm_records[3].set(&guest.machine.vm, stasis_arch_vm_records[3].chip, &chip,
-                                         &err),
-           &err);
+    kvm_ok(row_of("ioapic")->set(&guest.machine.vm, row_of("ioapic")->chip, &chip, &err), &err);
     stasis_bus_write(&guest.machine.pio, 0x3f9, 1, 1);
     stasis_device_serial_input(
         stasis_device_find(&guest.machine.devices, &stasis_serial_schema, "com1"),

@@ -199,6 +199,8 @@ static bool frozen_an_hour_off(void *ctx, const struct stasis_schema *schema, co
     (void)instance;
     if (schema == &stasis_machine_schema)
         ((struct stasis_machine_state *)state)->frozen_realtime_ns += *(const uint64_t *)ctx;
+    if (schema == &stasis_x86_clock_schema)
+        ((struct stasis_x86_clock_state *)state)->realtime_ns += *(const uint64_t *)ctx;
     return true;
 }
 

@@ -160,17 +160,22 @@ static int pit_set(struct stasis_vm *vm, uint32_t chip, const void *state, struc
     return STASIS_KVM(vm->fd, KVM_SET_PIT2, &pit, err);
 }
 
-/* PIT before PICs before I/O APIC: starting the PIT can move its line, which the controllers' own
- * state then overrides. The clock last, as near as can be to the moment the guest runs; but before
- * it, else the guest sees time jump (cloud-hypervisor #7930). Read in the opposite order, so that
- * the clock is read as near to the pause. The TSCs follow the clock (clocks.c). */
+/* The controllers before the PIT: KVM_SET_PIT2 starts its timer, which raises IRQ 0 by itself, and
+ * KVM_SET_IRQCHIP overwrites what is pending. An interrupt lost between the two is never
+ * acknowledged, and KVM injects no other before that (i8254.c, irq_ack): the guest's tick is gone.
+ * The clock last, as near as can be to the moment the guest runs; but before it, else the guest
+ * sees time jump (cloud-hypervisor #7930).
+ *
+ * Read in the opposite order: the clock as near to the pause, and the PIT before the controllers,
+ * which then hold an interrupt that its timer raises in between. The TSCs follow the clock
+ * (clocks.c). */
 const struct stasis_arch_vm_record stasis_arch_vm_records[] = {
-    {&stasis_x86_pit_schema, "pit", 0, pit_get, pit_set, NULL},
     {&stasis_x86_pic_schema, "master", KVM_IRQCHIP_PIC_MASTER, pic_get, pic_set, NULL},
     {&stasis_x86_pic_schema, "slave", KVM_IRQCHIP_PIC_SLAVE, pic_get, pic_set, NULL},
     {&stasis_x86_ioapic_schema, "ioapic", KVM_IRQCHIP_IOAPIC, ioapic_get, ioapic_set, NULL},
+    {&stasis_x86_pit_schema, "pit", 0, pit_get, pit_set, NULL},
     {&stasis_x86_clock_schema, "kvmclock", 0, stasis_x86_clock_get, stasis_x86_clock_set,
-     stasis_x86_clock_advance},
+     stasis_x86_clock_set_advanced},
     {NULL, NULL, 0, NULL, NULL, NULL},
 };
 
@@ -178,7 +183,7 @@ const struct stasis_arch_vm_record *stasis_arch_vm_clock(void)
 {
     const struct stasis_arch_vm_record *row = stasis_arch_vm_records;
 
-    while (!row->advance)
+    while (!row->set_advanced)
         row++;
     return row;
 }

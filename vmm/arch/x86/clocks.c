@@ -10,9 +10,11 @@
 #include <x86intrin.h>
 
 #include "vmm/arch/x86/x86.h"
+#include "vmm/base/clock.h"
 
 /* Of several readings that can be interrupted, one is quick. */
 #define READINGS 16
+#define QUICK_NS 100000
 
 /* KVM before Linux 5.16 takes a TSC that is within a second of its own for an attempt to
  * synchronize vCPUs, and keeps its own. */
@@ -62,6 +64,7 @@ int stasis_x86_clock_get(struct stasis_vm *vm, uint32_t chip, void *ret_state,
         struct kvm_clock_data clock = {.flags = 0};
         uint64_t before = read_host_tsc();
         int rc = STASIS_KVM(vm->fd, KVM_GET_CLOCK, &clock, err);
+        uint64_t time_of_day = stasis_realtime_ns();
         bool exact = clock.flags & KVM_CLOCK_HOST_TSC;
 
         if (rc)
@@ -69,7 +72,7 @@ int stasis_x86_clock_get(struct stasis_vm *vm, uint32_t chip, void *ret_state,
         if (!exact && !narrows(&best, before))
             continue;
         to->clock_ns = clock.clock;
-        to->realtime_ns = clock.flags & KVM_CLOCK_REALTIME ? clock.realtime : 0;
+        to->realtime_ns = clock.flags & KVM_CLOCK_REALTIME ? clock.realtime : time_of_day;
         to->host_tsc = exact ? clock.host_tsc : best.host_tsc;
         if (exact)
             break;
@@ -89,9 +92,38 @@ int stasis_x86_clock_set(struct stasis_vm *vm, uint32_t chip, const void *state,
     return STASIS_KVM(vm->fd, KVM_SET_CLOCK, &clock, err);
 }
 
-void stasis_x86_clock_advance(void *state, uint64_t ns)
+/* Before Linux 5.16, which takes the time of day with the clock: the two are as far apart as the
+ * call takes, unless it is held up every time. */
+static int set_by_time_of_day(struct stasis_vm *vm, uint64_t clock_ns, uint64_t then_ns,
+                              struct stasis_error *err)
 {
-    ((struct stasis_x86_clock_state *)state)->clock_ns += ns;
+    int rc = 0;
+
+    for (unsigned i = 0; !rc && i < READINGS; i++) {
+        uint64_t now = stasis_realtime_ns();
+        struct kvm_clock_data clock = {.clock = clock_ns + (now > then_ns ? now - then_ns : 0)};
+
+        rc = STASIS_KVM(vm->fd, KVM_SET_CLOCK, &clock, err);
+        if (stasis_realtime_ns() - now < QUICK_NS)
+            break;
+    }
+    return rc;
+}
+
+/* Counted from the time of day that was read with the clock to the one at which it is set: no delay
+ * on the way is lost to the guest. */
+int stasis_x86_clock_set_advanced(struct stasis_vm *vm, uint32_t chip, const void *state,
+                                  uint64_t then_ns, struct stasis_error *err)
+{
+    const struct stasis_x86_clock_state *from = state;
+    struct kvm_clock_data clock = {.clock = from->clock_ns,
+                                   .flags = KVM_CLOCK_REALTIME,
+                                   .realtime = from->realtime_ns ? from->realtime_ns : then_ns};
+
+    (void)chip;
+    if (stasis_kvm_cap(vm->fd, KVM_CAP_ADJUST_CLOCK) & KVM_CLOCK_REALTIME)
+        return STASIS_KVM(vm->fd, KVM_SET_CLOCK, &clock, err);
+    return set_by_time_of_day(vm, clock.clock, clock.realtime, err);
 }
 
 /* ---- rate of the TSC ---- */

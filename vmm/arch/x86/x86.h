@@ -71,14 +71,15 @@ bool stasis_x86_msr_find(const struct stasis_x86_msrs_state *msrs, uint32_t inde
 STASIS_MUST_CHECK int stasis_x86_msrs_at_clock(struct stasis_vcpu *vcpu, const void *clock,
                                                void *state, struct stasis_error *err);
 
-/* get and set of the kvmclock's row. get always gives the host's TSC of the same moment. */
+/* Of the kvmclock's row. get always gives the host's TSC and time of day of the same moment. */
 STASIS_MUST_CHECK int stasis_x86_clock_get(struct stasis_vm *vm, uint32_t chip, void *ret_state,
                                            struct stasis_error *err);
 STASIS_MUST_CHECK int stasis_x86_clock_set(struct stasis_vm *vm, uint32_t chip, const void *state,
                                            struct stasis_error *err);
 
-/* advance of the kvmclock's row. */
-void stasis_x86_clock_advance(void *state, uint64_t ns);
+STASIS_MUST_CHECK int stasis_x86_clock_set_advanced(struct stasis_vm *vm, uint32_t chip,
+                                                    const void *state, uint64_t then_ns,
+                                                    struct stasis_error *err);
 
 /* What a vCPU's TSC shows when the host's shows host_tsc, a moment that is near. */
 STASIS_MUST_CHECK int stasis_x86_tsc_at(struct stasis_vcpu *vcpu, uint64_t host_tsc,
