@@ -61,15 +61,21 @@ void stasis_field_set_count(const struct stasis_field *field, void *base, uint32
     memcpy((uint8_t *)base + field->count_offset, &count, sizeof(count));
 }
 
-/* Length of the well-formed sequence at s, or 0. Overlong forms, surrogates, values above U+10FFFF
- * and C1 controls are refused through the bounds of the second byte (Unicode 15, table 3-7). */
-static size_t utf8_sequence(const uint8_t *s, size_t left)
+/* Overlong forms, surrogates and values above U+10FFFF are refused through the bounds of the second
+ * byte (Unicode 15, table 3-7). */
+size_t stasis_utf8_decode(const char *str, size_t left, uint32_t *ret_code)
 {
+    const uint8_t *s = (const uint8_t *)str;
     uint8_t low = 0x80, high = 0xbf;
+    uint32_t code;
     size_t len;
 
-    if (s[0] >= 0x20 && s[0] < 0x7f)
+    if (!left)
+        return 0;
+    if (s[0] < 0x80) {
+        *ret_code = s[0];
         return 1;
+    }
     if (s[0] >= 0xc2 && s[0] <= 0xdf)
         len = 2;
     else if ((s[0] & 0xf0) == 0xe0)
@@ -78,7 +84,7 @@ static size_t utf8_sequence(const uint8_t *s, size_t left)
         len = 4;
     else
         return 0;
-    if (s[0] == 0xc2 || s[0] == 0xe0) /* 0xc2: U+0080 to U+009F, which terminals obey */
+    if (s[0] == 0xe0)
         low = 0xa0;
     else if (s[0] == 0xed)
         high = 0x9f;
@@ -88,23 +94,53 @@ static size_t utf8_sequence(const uint8_t *s, size_t left)
         high = 0x8f;
     if (left < len || s[1] < low || s[1] > high)
         return 0;
-    for (size_t i = 2; i < len; i++) {
+    code = s[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++) {
         if ((s[i] & 0xc0) != 0x80)
             return 0;
+        code = code << 6 | (s[i] & 0x3fu);
     }
+    *ret_code = code;
     return len;
+}
+
+static bool is_control(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7f && code < 0xa0);
+}
+
+bool stasis_char_shown(uint32_t code)
+{
+    static const struct {
+        uint32_t first, last;
+    } hidden[] = {
+        {0xad, 0xad},       /* soft hyphen */
+        {0x61c, 0x61c},     /* Arabic letter mark */
+        {0x180e, 0x180e},   /* Mongolian vowel separator */
+        {0x200b, 0x200f},   /* zero width; direction marks */
+        {0x2028, 0x202e},   /* line and paragraph separator; embeddings and overrides */
+        {0x2060, 0x206f},   /* word joiner, invisible operators, isolates */
+        {0xfeff, 0xfeff},   /* byte order mark */
+        {0xfff9, 0xfffb},   /* interlinear annotation */
+        {0xe0000, 0xe007f}, /* tags */
+    };
+
+    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+        if (code >= hidden[i].first && code <= hidden[i].last)
+            return false;
+    }
+    return !is_control(code);
 }
 
 bool stasis_utf8_valid(const char *str, size_t len)
 {
-    const uint8_t *s = (const uint8_t *)str;
-
     while (len) {
-        size_t step = utf8_sequence(s, len);
+        uint32_t code;
+        size_t step = stasis_utf8_decode(str, len, &code);
 
-        if (!step)
+        if (!step || is_control(code))
             return false;
-        s += step;
+        str += step;
         len -= step;
     }
     return true;

@@ -169,7 +169,8 @@ static int check_str(const struct stasis_field *field, const uint8_t *base,
         return stasis_fail(err, STASIS_ERR_RANGE, "%s is longer than %" PRIu32 " bytes",
                            field->name, field->max);
     if (!stasis_utf8_valid(str, len))
-        return stasis_fail(err, STASIS_ERR_RANGE, "%s is not UTF-8", field->name);
+        return stasis_fail(err, STASIS_ERR_RANGE, "%s is not UTF-8, or has control characters",
+                           field->name);
     return 0;
 }
 

@@ -67,7 +67,8 @@ static int check_str(const struct table *table)
     const char *str = table->field->default_str;
 
     if (!str || strlen(str) > table->field->max || !stasis_utf8_valid(str, strlen(str)))
-        return refuse(table, "its default is missing, too long or not UTF-8");
+        return refuse(table,
+                      "its default is missing, too long, not UTF-8 or has control characters");
     return 0;
 }
 
@@ -154,7 +155,9 @@ static int check_field(const struct table *table)
     if (!is_word(table->field->name, STASIS_SCHEMA_NAME_MAX, LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"))
         return refuse(table, "its name must be letters, digits and _, at most 64");
     if (!is_text(table->field->doc, STASIS_SCHEMA_DOC_MAX))
-        return refuse(table, "its doc is missing, longer than 255 bytes or not UTF-8");
+        return refuse(
+            table,
+            "its doc is missing, longer than 255 bytes, not UTF-8 or has control characters");
     rc = check_versions(table);
     if (!rc)
         rc = check_place(table);
@@ -213,7 +216,9 @@ static int check_fields(struct table *table)
     if (!is_word(schema->type, STASIS_TYPE_MAX, LETTERS "._-"))
         return refuse_schema(table, "its type must be of [a-z0-9._-], at most 32");
     if (!is_text(schema->doc, STASIS_SCHEMA_DOC_MAX))
-        return refuse_schema(table, "its doc is missing, longer than 255 bytes or not UTF-8");
+        return refuse_schema(
+            table,
+            "its doc is missing, longer than 255 bytes, not UTF-8 or has control characters");
     if ((!schema->fields && schema->field_count) || schema->field_count > STASIS_SCHEMA_FIELDS_MAX)
         return refuse_schema(table, "has no table of fields, or more than 1024");
     for (uint32_t i = 0; !rc && i < schema->field_count; i++) {

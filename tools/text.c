@@ -12,12 +12,13 @@
 /* Length of the character at the start of `bytes` that may be shown as it is, or 0. */
 static size_t shown_len(const char *bytes, size_t len, const char *allowed)
 {
+    uint32_t code;
+    size_t n;
+
     if (bytes[0] && strchr(allowed, bytes[0]))
         return 1;
-    for (size_t n = 1; n <= UTF8_MAX && n <= len; n++)
-        if (stasis_utf8_valid(bytes, n))
-            return n;
-    return 0;
+    n = stasis_utf8_decode(bytes, len, &code);
+    return n && stasis_char_shown(code) ? n : 0;
 }
 
 size_t stasis_text_put_bytes(FILE *out, const char *bytes, size_t len, const char *allowed,

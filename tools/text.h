@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Values as text for people. Strings may come from hostile files: what a terminal would obey (C0,
- * DEL, C1) and what is not UTF-8 is shown as \xNN.
+ * Values as text for people. Strings may come from hostile files: what a terminal does not show
+ * (stasis_char_shown()) and what is not UTF-8 is printed as \xNN.
  */
 #ifndef STASIS_TOOLS_TEXT_H
 #define STASIS_TOOLS_TEXT_H

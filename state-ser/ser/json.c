@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "stasis/field.h"
+
 void stasis_json_init(struct stasis_json *json, FILE *out)
 {
     *json = (struct stasis_json){.out = out};
@@ -77,27 +79,36 @@ void stasis_json_array_end(struct stasis_json *json)
     end_level(json, false);
 }
 
-/* RFC 8259, 7; and U+007F to U+009F, which terminals take for commands (C1 is 0xc2 0x80..0x9f). */
-static size_t put_char(FILE *out, const uint8_t *s, size_t left)
+/* UTF-16, as RFC 8259 asks: two surrogates above U+FFFF. */
+static void put_escape(FILE *out, uint32_t code)
 {
-    if (s[0] == '"' || s[0] == '\\') {
-        fprintf(out, "\\%c", s[0]);
-    } else if (s[0] < 0x20 || s[0] == 0x7f) {
-        fprintf(out, "\\u%04x", s[0]);
-    } else if (s[0] == 0xc2 && left > 1 && s[1] < 0xa0) {
-        fprintf(out, "\\u%04x", s[1]);
-        return 2;
-    } else {
-        putc(s[0], out);
-    }
-    return 1;
+    if (code > 0xffff)
+        fprintf(out, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd7c0 + (code >> 10),
+                0xdc00 + (code & 0x3ff));
+    else
+        fprintf(out, "\\u%04" PRIx32, code);
+}
+
+/* RFC 8259, 7; and what a terminal does not show. Returns the bytes taken. */
+static size_t put_char(FILE *out, const char *s, size_t left)
+{
+    uint32_t code = 0xfffd; /* replacement character */
+    size_t len = stasis_utf8_decode(s, left, &code);
+
+    if (code == '"' || code == '\\')
+        fprintf(out, "\\%c", (int)code);
+    else if (len && stasis_char_shown(code))
+        fwrite(s, 1, len, out);
+    else
+        put_escape(out, code);
+    return len ? len : 1;
 }
 
 static void put_str(FILE *out, const char *str, size_t len)
 {
     putc('"', out);
     for (size_t i = 0; i < len;)
-        i += put_char(out, (const uint8_t *)str + i, len - i);
+        i += put_char(out, str + i, len - i);
     putc('"', out);
 }
 

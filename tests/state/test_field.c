@@ -127,6 +127,57 @@ static void utf8(void **state)
     assert_true(stasis_utf8_valid("a\xe2\x82\xac", 4));
 }
 
+static void what_a_terminal_shows(void **state)
+{
+    static const uint32_t hidden[][2] = {
+        {0, 0x1f},        {0x7f, 0x9f},     {0xad, 0xad},       {0x61c, 0x61c},
+        {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},   {0x2060, 0x206f},
+        {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
+    };
+    size_t i = 0;
+
+    (void)state;
+    for (uint32_t code = 0; code <= 0x10ffff; code++) {
+        if (i < sizeof(hidden) / sizeof(hidden[0]) && code > hidden[i][1])
+            i++;
+        if (stasis_char_shown(code) !=
+            (i == sizeof(hidden) / sizeof(hidden[0]) || code < hidden[i][0]))
+            fail_msg("U+%04x", code);
+    }
+}
+
+static void decodes(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        uint32_t code;
+    } cases[] = {
+        {"\n", 1, 0xa},
+        {"a", 1, 'a'},
+        {"\x7f", 1, 0x7f},
+        {"\xc2\x80", 2, 0x80},
+        {"\xdf\xbf", 2, 0x7ff},
+        {"\xe0\xa0\x80", 3, 0x800},
+        {"\xef\xbf\xbf", 3, 0xffff},
+        {"\xf0\x90\x80\x80", 4, 0x10000},
+        {"\xf4\x8f\xbf\xbf", 4, 0x10ffff},
+    };
+    uint32_t code = 77;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(stasis_utf8_decode(cases[i].bytes, strlen(cases[i].bytes), &code),
+                         cases[i].len);
+        assert_int_equal(code, cases[i].code);
+    }
+    code = 77;
+    assert_int_equal(stasis_utf8_decode("a", 0, &code), 0);
+    assert_int_equal(stasis_utf8_decode("\x80", 1, &code), 0);
+    assert_int_equal(stasis_utf8_decode("\xe2\x82", 2, &code), 0);
+    assert_int_equal(code, 77);
+}
+
 /* Blocks of exactly the length, so that AddressSanitizer sees any look beyond it. */
 static void utf8_ends_at_its_length(void **state)
 {
@@ -152,6 +203,8 @@ int main(void)
         cmocka_unit_test(list_counts),
         cmocka_unit_test(utf8),
         cmocka_unit_test(utf8_ends_at_its_length),
+        cmocka_unit_test(what_a_terminal_shows),
+        cmocka_unit_test(decodes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,7 +209,9 @@ static void bad_strings_are_refused(void **state)
     root.str[8] = 'x';
     assert_refused(STASIS_ERR_RANGE, "str is longer than 8 bytes");
     memcpy(root.str, "\xff", 2);
-    assert_refused(STASIS_ERR_RANGE, "str is not UTF-8");
+    assert_refused(STASIS_ERR_RANGE, "str is not UTF-8, or has control characters");
+    memcpy(root.str, "a\n", 3);
+    assert_refused(STASIS_ERR_RANGE, "str is not UTF-8, or has control characters");
 }
 
 static void nested_states_are_checked_and_located(void **state)

@@ -37,7 +37,8 @@ STASIS_EXPORT void stasis_json_key(struct stasis_json *json, const char *key);
 STASIS_EXPORT void stasis_json_u64(struct stasis_json *json, uint64_t value);
 STASIS_EXPORT void stasis_json_i64(struct stasis_json *json, int64_t value);
 STASIS_EXPORT void stasis_json_bool(struct stasis_json *json, bool value);
-/* Escapes what JSON asks for, and what a terminal would obey (DEL, C1); the string is UTF-8. */
+/* Escapes what JSON asks for, and what a terminal does not show (stasis_char_shown()). The string
+ * is UTF-8; a byte that is not becomes U+FFFD. */
 STASIS_EXPORT void stasis_json_str(struct stasis_json *json, const char *value);
 /* The same for len bytes without a NUL behind them. */
 STASIS_EXPORT void stasis_json_strn(struct stasis_json *json, const char *value, size_t len);

@@ -22,8 +22,16 @@ STASIS_EXPORT void stasis_field_set_count(const struct stasis_field *field, void
                                           uint32_t count);
 
 /* Whether len bytes are well-formed UTF-8 (RFC 3629) without control characters (C0 with NUL, DEL,
- * C1), so that a string can be shown on a terminal. */
+ * C1): what a string of a state must be. */
 STASIS_EXPORT bool stasis_utf8_valid(const char *str, size_t len);
+
+/* Length in bytes of the character at the start of `len` bytes, and its code point; 0, and
+ * *ret_code unchanged, if it is not well-formed. */
+STASIS_EXPORT size_t stasis_utf8_decode(const char *str, size_t len, uint32_t *ret_code);
+
+/* Whether a terminal shows the character and is not controlled by it: false for control characters,
+ * and for those without a glyph that hide text or change its direction. */
+STASIS_EXPORT bool stasis_char_shown(uint32_t code);
 
 STASIS_END_DECLS
 
