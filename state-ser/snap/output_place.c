@@ -32,6 +32,8 @@ static int enter(struct stasis_place *place, int from, const char *path, struct 
     memcpy(folder, path, len);
     folder[len] = '\0';
     dir = stasis_io_open(from, len ? folder : ".", O_RDONLY | O_DIRECTORY, 0);
+    if (dir < 0 && errno == EACCES) /* one that may be written to, and not be listed */
+        dir = stasis_io_open(from, len ? folder : ".", O_PATH | O_DIRECTORY, 0);
     if (dir < 0)
         return stasis_fail_errno(err, STASIS_ERR_WRITE, "opening its folder");
     stasis_io_close(place->dir);

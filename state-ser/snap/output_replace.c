@@ -130,8 +130,9 @@ static int commit(struct stasis_output *output, bool sync, const struct stasis_w
 
     if (!rc)
         rc = place_it(output, err);
-    /* EINVAL: the file system cannot sync folders, and whoever chose it knows. */
-    if (!rc && sync && stasis_io_sync(output->place.dir) && errno != EINVAL)
+    /* EINVAL: the file system cannot sync folders, and whoever chose it knows. EBADF: the folder
+     * may not be read, and cannot be synced by this user. */
+    if (!rc && sync && stasis_io_sync(output->place.dir) && errno != EINVAL && errno != EBADF)
         rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing its folder to the disk");
     if (!rc)
         stasis_output_cancel(output);

@@ -36,7 +36,6 @@ struct uffd_poison {
 #define IOCTL_POISON         _IOWR(UFFDIO, POISON_NR, struct uffd_poison)
 #define IOCTL_NEW            _IO(0xAA, 0x00)
 #define MOVE_ALLOW_SRC_HOLES (UINT64_C(1) << 1)
-#define LOW_PRIORITY         10
 #define HIGH_PRIORITY        (-15)
 
 /* PAGEMAP_SCAN, fs.h of Linux 6.7. */
@@ -150,14 +149,9 @@ int stasis_ram_io_scan_pagemap(int fd, uint64_t start, uint64_t end,
 
 /* ---- threads and time ---- */
 
-void stasis_ram_io_yield(void)
-{
-    /* On Linux a nice value is a thread's own. */
-    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), LOW_PRIORITY);
-}
-
 void stasis_ram_io_hurry(void)
 {
+    /* On Linux a nice value is a thread's own. */
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), HIGH_PRIORITY);
 }
 

@@ -59,9 +59,6 @@ int stasis_ram_io_scan_pagemap(int fd, uint64_t start, uint64_t end,
 
 /* ---- threads and time ---- */
 
-/* The calling thread gives way to others: for one that takes no lock which others wait for. */
-void stasis_ram_io_yield(void);
-
 /* The calling thread is waited for by those that touch memory: it goes before others, as far as
  * that is permitted. */
 void stasis_ram_io_hurry(void);

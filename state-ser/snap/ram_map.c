@@ -140,6 +140,7 @@ struct stasis_pool_job stasis_ram_map_job(struct stasis_ram *ram)
                                     .ctx = ram};
 }
 
+/* With the priority of everybody else: a freeze waits for the chunk that it is at. */
 static void *verify(void *arg)
 {
     struct stasis_ram *ram = arg;
@@ -149,7 +150,6 @@ static void *verify(void *arg)
 
     if (stasis_ram_is_complete(ram))
         return NULL;
-    stasis_ram_io_yield();
     rc = stasis_pool_run(&job, &err);
     if (rc && rc != STASIS_ERR_CANCELLED)
         stasis_ram_fail(ram, &err);

@@ -290,6 +290,32 @@ static void rights_that_are_missing(void **state)
     output_assert_file("tmp/roots", "root's");
 }
 
+static void write_where_nothing_is_listed(void)
+{
+    struct stasis_output *output = NULL;
+
+    if (output_open_as(NULL, "drop/out", STASIS_OUTPUT_REPLACED, &output, NULL))
+        _exit(4);
+    if (stasis_output_begin(output, NULL) || stasis_output_put(output, "new", 3, 0, NULL) ||
+        stasis_output_commit(output, true, NULL))
+        _exit(5);
+    stasis_output_close(output);
+    if (output_open_as(NULL, "drop/any", STASIS_OUTPUT_ANY, &output, NULL))
+        _exit(6);
+    stasis_output_close(output);
+}
+
+static void a_folder_that_may_not_be_read(void **state)
+{
+    (void)state;
+    need_root();
+    assert_int_equal(chmod(".", 0755), 0);
+    assert_int_equal(mkdir("drop", 0700), 0);
+    assert_int_equal(chmod("drop", 0733), 0);
+    as_nobody(write_where_nothing_is_listed);
+    output_assert_file("drop/out", "new");
+}
+
 /* One disk, two nodes. */
 static void a_block_device_is_found(void **state)
 {
@@ -330,6 +356,7 @@ int main(void)
         CASE(another_users_dangling_link_is_not_followed),
         CASE(the_kernel_judges_fifos),
         CASE(rights_that_are_missing),
+        CASE(a_folder_that_may_not_be_read),
         CASE(a_block_device_is_found),
     };
 

@@ -6,10 +6,12 @@
 #include "tests/state-ser/snap/ram_rig.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -346,12 +348,18 @@ static struct {
     bool hangs;
 } hanging = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
+static int lowest = INT_MIN; /* priority of any thread that read; guarded by hanging.lock */
+
 ssize_t __real_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
 ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
 
 ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset)
 {
+    int priority = getpriority(PRIO_PROCESS, 0); /* of this thread */
+
     pthread_mutex_lock(&hanging.lock);
+    if (priority > lowest)
+        lowest = priority;
     while (hanging.at && hanging.at == offset) {
         hanging.hangs = true;
         pthread_cond_broadcast(&hanging.changed);
@@ -397,6 +405,27 @@ static void cancel_waiters_waits_for_no_thread(void **state)
     scene_fini(&scene);
 }
 
+/* A save waits for the background to end what it is at: it must not wait for a processor for
+ * longer than the save itself would. */
+static void background_work_has_the_priority_of_its_owner(void **state)
+{
+    struct scene scene;
+    struct rig rig;
+
+    (void)state;
+    scene_init(&scene);
+    for (enum stasis_ram_mode mode = STASIS_RAM_MAP; mode <= STASIS_RAM_LAZY; mode++) {
+        if (mode == STASIS_RAM_LAZY && !has_lazy())
+            continue;
+        lowest = INT_MIN;
+        scene_attach(&scene, &rig, mode, true);
+        rig_wait(&rig);
+        assert_int_equal(lowest, getpriority(PRIO_PROCESS, 0));
+        rig_fini(&rig);
+    }
+    scene_fini(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +434,7 @@ int main(void)
         cmocka_unit_test(cancelled_finish_leaves_all_as_it_was),
         cmocka_unit_test(save_meets_no_background_work),
         cmocka_unit_test(cancel_waiters_waits_for_no_thread),
+        cmocka_unit_test(background_work_has_the_priority_of_its_owner),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
