@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "random_state.h"
+#include "stasis/bind.h"
 #include "stasis/field.h"
 #include "stasis/migrate.h"
 #include "stasis/state.h"
@@ -452,6 +453,47 @@ static void test_a_release_newer_than_the_type(void **unused)
     stasis_records_free(set);
 }
 
+/* Version 2 dropped an array, so each record is 8 KiB longer in version 1. */
+struct shrunk {
+    uint8_t table[8192];
+    uint8_t level;
+};
+
+static void test_a_conversion_that_lengthens_beyond_the_section(void **unused)
+{
+    static const struct stasis_field fields[] = {
+        STASIS_BIND_INTS(struct shrunk, table, 1, STASIS_REMOVED(1, 2), 0xff, "table"),
+        STASIS_BIND_INT(struct shrunk, level, 2, 1, 0, 0xff, "level"),
+    };
+    static const struct stasis_schema schema = {
+        .type = "shrunk", .version = 2, STASIS_BIND_FIELDS(struct shrunk, fields), .doc = "shrunk"};
+    static const struct stasis_release_record row = {"shrunk", 1, 0};
+    static const struct stasis_release release = {"1.0.0", 1, &row, 1};
+    static const struct shrunk state;
+    struct stasis_records *set = stasis_records_new(), *out = NULL;
+    struct stasis_error err = {0};
+    uint8_t *bytes = NULL;
+    size_t len = 7;
+    char name[16];
+
+    (void)unused;
+    for (unsigned i = 0; i < STASIS_STATE_MAX / sizeof(state.table); i++) {
+        snprintf(name, sizeof(name), "%u", i);
+        assert_int_equal(stasis_records_add(set, &schema, name, &state, NULL), 0);
+    }
+    assert_int_equal(stasis_records_encode(set, &bytes, &len, NULL), 0);
+    free(bytes);
+    assert_int_equal(stasis_records_convert(set, &release, NULL, &out, NULL), 0);
+    bytes = NULL;
+    len = 7;
+    assert_int_equal(stasis_records_encode(out, &bytes, &len, &err), STASIS_ERR_FULL);
+    assert_string_equal(err.msg, "more than 16777216 bytes of state");
+    assert_null(bytes);
+    assert_int_equal(len, 7);
+    stasis_records_free(out);
+    stasis_records_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_devices_and_vcpus_the_release_lacks),
         cmocka_unit_test(test_unknown_records),
         cmocka_unit_test(test_a_release_newer_than_the_type),
+        cmocka_unit_test(test_a_conversion_that_lengthens_beyond_the_section),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
