@@ -101,8 +101,12 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
     stasis_ram_failure_catch(&vmm->machine);
     if (!rc)
         rc = stasis_thaw(&vmm->machine, snap, &options, &vmm->host, &result, err);
+    vmm->machine_ready = !rc;
     if (!rc) {
-        vmm->machine_ready = true;
+        rc = stasis_vmm_console_check_board(&vmm->machine.board, err);
+        rc = rc ? stasis_wrap(err, rc, "%s", vmm->config->restore_path) : 0;
+    }
+    if (!rc) {
         vmm->metrics.thawed = true;
         vmm->metrics.tsc_is_set = result.tsc_is_set;
         vmm->generation = result.generation;

@@ -3,17 +3,45 @@
  * What devices need of the outside (device.h), and the terminal. The host_* functions run under
  * the machine's lock and may not call a device.
  */
+#include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
 #include "vmm/api/vmm_internal.h"
 
+/* The serial port that the terminal is connected to. */
+#define CONSOLE_PORT "com1"
+
 /* ---- output ---- */
 
 struct stasis_device *stasis_vmm_console_port(struct stasis_vmm *vmm)
 {
-    return stasis_device_find(&vmm->machine.devices, &stasis_serial_schema, "com1");
+    return stasis_device_find(&vmm->machine.devices, &stasis_serial_schema, CONSOLE_PORT);
+}
+
+static bool is_of(const struct stasis_board_device_state *device,
+                  const struct stasis_schema *schema)
+{
+    return strcmp(device->type, schema->type) == 0;
+}
+
+int stasis_vmm_console_check_board(const struct stasis_board_state *board, struct stasis_error *err)
+{
+    uint32_t rtcs = 0;
+
+    for (uint32_t i = 0; i < board->devices_count; i++) {
+        const struct stasis_board_device_state *device = &board->devices[i];
+        bool is_port = is_of(device, &stasis_serial_schema);
+
+        rtcs += is_of(device, &stasis_pl031_schema);
+        if ((is_port && strcmp(device->instance, CONSOLE_PORT) != 0) || rtcs > 1)
+            return stasis_fail(err, STASIS_ERR_VERSION,
+                               "the board has a second %s, \"%s\", and this release serves one; "
+                               "restore it with the program that made it",
+                               is_port ? "serial port" : "real-time clock", device->instance);
+    }
+    return 0;
 }
 
 static size_t write_and_match(void *ctx, const uint8_t *bytes, size_t len)

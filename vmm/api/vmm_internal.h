@@ -89,6 +89,11 @@ extern const struct stasis_device_host stasis_vmm_device_host;
 /* The serial port that the terminal is connected to, or NULL. */
 struct stasis_device *stasis_vmm_console_port(struct stasis_vmm *vmm);
 
+/* Whether this VM has something for each device of the board to be connected to: there is one
+ * terminal, and one alarm clock. STASIS_ERR_VERSION names the device that would be left out. */
+STASIS_MUST_CHECK int stasis_vmm_console_check_board(const struct stasis_board_state *board,
+                                                     struct stasis_error *err);
+
 /* Opens the serial output, which holds back what the guest prints until it is started, once there
  * is a machine: only then a file is emptied. Begins to watch standard input, when all else is done.
  */
