@@ -168,10 +168,8 @@ static bool pause_here(struct stasis_vcpu *vcpu)
     if (go_on)
         vcpu->paused = false;
     pthread_mutex_unlock(&vcpu->lock);
-    /* Tells the guest's watchdogs that time went by without it; EINVAL: it has no kvmclock. By this
-     * thread, since a vCPU's ioctls wait for its KVM_RUN to end. */
     if (go_on)
-        (void)stasis_kvm_ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, NULL);
+        vcpu->ops->resumes(vcpu->ctx, vcpu);
     return go_on;
 }
 

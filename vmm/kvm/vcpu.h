@@ -27,6 +27,8 @@ struct stasis_exit_ops {
     void (*mmio_write)(void *ctx, uint64_t gpa, unsigned len, uint64_t value);
     /* The guest cannot run on: why, and KVM's number for it. */
     void (*failed)(void *ctx, struct stasis_vcpu *vcpu, const char *why, uint64_t detail);
+    /* A pause ends. By the vCPU's thread, since a vCPU's ioctls wait for its KVM_RUN to end. */
+    void (*resumes)(void *ctx, struct stasis_vcpu *vcpu);
     /* Whether the guest may run on. Asked before every entry. */
     bool (*may_run)(void *ctx);
 };

@@ -62,6 +62,12 @@ static void on_failed(void *ctx, struct stasis_vcpu *vcpu, const char *why, uint
     stasis_machine_shutdown(machine, STASIS_EXIT_CRASHED, &error);
 }
 
+static void on_resumes(void *ctx, struct stasis_vcpu *vcpu)
+{
+    (void)ctx;
+    stasis_arch_vcpu_resumes(vcpu);
+}
+
 static bool on_may_run(void *ctx)
 {
     return atomic_load(&((struct stasis_machine *)ctx)->end) == STASIS_EXIT_NONE;
@@ -73,5 +79,6 @@ const struct stasis_exit_ops stasis_machine_exit_ops = {
     .mmio_read = on_mmio_read,
     .mmio_write = on_mmio_write,
     .failed = on_failed,
+    .resumes = on_resumes,
     .may_run = on_may_run,
 };
