@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * A snapshot as another release writes it. The old file is verified as `verify` does it, RAM is
- * mapped from it, verified where it lies, and saved from there; the new file appears when it is
- * whole.
+ * loaded from it, verified where it lies, and saved from there, so that nobody who writes to the
+ * old file meanwhile changes the new one, which appears when it is whole.
  */
 #include <inttypes.h>
 #include <sys/mman.h>
@@ -94,7 +94,7 @@ static int convert(struct migration *migration, const struct stasis_release *rel
     return 0;
 }
 
-/* Address space only: what the file stores comes with its pages, the rest stays untouched. */
+/* Address space only: what the file stores is loaded into it, the rest stays untouched. */
 static int map(struct migration *migration, struct stasis_error *err)
 {
     for (uint32_t i = 0; i < stasis_snap_region_count(migration->from); i++) {
@@ -135,7 +135,7 @@ static int verify(struct migration *migration, struct stasis_error *err)
 
 static int attach(struct migration *migration, struct stasis_error *err)
 {
-    const struct stasis_ram_opts opts = {.size = sizeof(opts), .mode = STASIS_RAM_MAP};
+    const struct stasis_ram_opts opts = {.size = sizeof(opts), .mode = STASIS_RAM_COPY};
     int rc = stasis_ram_attach(migration->from, migration->hosts, &opts, &migration->ram, err);
 
     return rc ? rc : stasis_ram_wait(migration->ram, err);

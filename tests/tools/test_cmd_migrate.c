@@ -11,6 +11,7 @@
 #include "state-ser/snap/chunk.h"
 #include "state-ser/snap/compress.h"
 #include "state-ser/snap/le.h"
+#include "tools/inspect.h"
 
 static struct run run;
 static struct built built;
@@ -81,6 +82,55 @@ static void the_guest_stays_the_same(void **state)
     assert_same_guest("a.snap", "b.snap");
     assert_int_equal(stat(in_folder("b.snap"), &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static const char *changes; /* the file that somebody writes to while another is saved */
+
+int __real_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
+                                   const struct stasis_save_opts *opts,
+                                   struct stasis_save_stats *ret_stats, struct stasis_error *err);
+int __wrap_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
+                                   const struct stasis_save_opts *opts,
+                                   struct stasis_save_stats *ret_stats, struct stasis_error *err);
+int __wrap_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
+                                   const struct stasis_save_opts *opts,
+                                   struct stasis_save_stats *ret_stats, struct stasis_error *err)
+{
+    int fd = changes ? open(in_folder(changes), O_RDWR | O_CLOEXEC) : -1;
+    uint8_t bytes[4096];
+    ssize_t n;
+
+    for (off_t at = 0; fd >= 0 && (n = pread(fd, bytes, sizeof(bytes), at)) > 0; at += n) {
+        for (ssize_t i = 0; i < n; i++)
+            bytes[i] ^= 0xff;
+        assert_int_equal(pwrite(fd, bytes, (size_t)n, at), n);
+    }
+    if (fd >= 0)
+        close(fd);
+    return __real_stasis_snap_save_output(snap, output, opts, ret_stats, err);
+}
+
+/* What was verified is what is saved. */
+static void the_old_file_changes_meanwhile(void **state)
+{
+    struct stasis_inspect_args args = {0};
+    char from[256];
+    char to[256];
+    FILE *out = tmpfile();
+
+    (void)state;
+    save_to(&built, in_folder("a.snap"));
+    save_to(&built, in_folder("same.snap"));
+    snprintf(from, sizeof(from), "%s", in_folder("a.snap"));
+    snprintf(to, sizeof(to), "%s", in_folder("b.snap"));
+    args.operands[0] = from;
+    args.operands[1] = to;
+    args.values[0] = "0.1.0";
+    changes = "a.snap";
+    assert_int_equal(stasis_inspect_migrate(&args, out, NULL), 0);
+    changes = NULL;
+    fclose(out);
+    assert_same_guest("same.snap", "b.snap");
 }
 
 static void a_compressed_file_stays_one(void **state)
@@ -305,10 +355,15 @@ static void a_feature_that_no_release_knows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_guest_stays_the_same),        cmocka_unit_test(bad_calls),
-        cmocka_unit_test(a_compressed_file_stays_one),     cmocka_unit_test(a_damaged_file),
-        cmocka_unit_test(every_byte_is_verified),          cmocka_unit_test(what_no_release_knows),
-        cmocka_unit_test(a_feature_that_no_release_knows), cmocka_unit_test(what_the_release_lacks),
+        cmocka_unit_test(the_guest_stays_the_same),
+        cmocka_unit_test(bad_calls),
+        cmocka_unit_test(a_compressed_file_stays_one),
+        cmocka_unit_test(a_damaged_file),
+        cmocka_unit_test(every_byte_is_verified),
+        cmocka_unit_test(what_no_release_knows),
+        cmocka_unit_test(the_old_file_changes_meanwhile),
+        cmocka_unit_test(a_feature_that_no_release_knows),
+        cmocka_unit_test(what_the_release_lacks),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
