@@ -32,15 +32,17 @@ static const struct stasis_field future_fields[] = {
      .max = 1,
      .offset = offsetof(struct future_state, offset),
      .mask = UINT64_MAX,
-     .name = "offset"},
-    {.id = 200,
+     .name = "offset",
+     .doc = "where it is, from here"},
+    {.id = 2,
      .since = 1,
      .kind = STASIS_KIND_BUF,
      .elem_size = 1,
      .max = 8,
      .offset = offsetof(struct future_state, keys),
      .count_offset = offsetof(struct future_state, keys_len),
-     .name = "keys"},
+     .name = "keys",
+     .doc = "what opens it"},
 };
 
 static const struct stasis_schema future_schema = {
