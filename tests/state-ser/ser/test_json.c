@@ -74,10 +74,10 @@ static void test_strings(void **unused)
     (void)unused;
     capture_begin(&c);
     stasis_json_str(&c.json,
-                    "\" \\ / \n\x1f\x7f \xc2\x9b \xe2\x80\xae\xef\xbb\xbf\xf3\xa0\x81\x81\x9b "
+                    "\" \\ / \n\x1f\x7f \xc2\x9b \xe2\x80\x8b\xef\xbb\xbf\xf3\xa0\x81\x81\x9b "
                     "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\xa7");
     capture_end(&c, "\"\\\" \\\\ / \\u000a\\u001f\\u007f \\u009b "
-                    "\\u202e\\ufeff\\udb40\\udc41\\ufffd \xc3\xa9 \xe2\x82\xac "
+                    "\\u200b\\ufeff\\udb40\\udc41\\ufffd \xc3\xa9 \xe2\x82\xac "
                     "\xf0\x9f\x90\xa7\"\n");
     capture_begin(&c);
     stasis_json_strn(&c.json, "abc", 2);
