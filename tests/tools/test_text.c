@@ -93,9 +93,9 @@ static void escapes(void **state)
     escaped("\xc2\x9b\x9b\xff\xed\xa0\x80", 7, "", 0, "\\xc2\\x9b\\x9b\\xff\\xed\\xa0\\x80");
     escaped("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9, "", 0,
             "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
-    /* without a glyph: U+202E, U+200B, U+FEFF, U+E0041; U+2027 has one */
+    /* without a glyph: U+200E, U+200B, U+FEFF, U+E0041; U+2027 has one */
     escaped("\xe2\x80\x8e\xe2\x80\x8b\xef\xbb\xbf\xf3\xa0\x81\x81", 13, "", 0,
-            "\\xe2\\x80\\xae\\xe2\\x80\\x8b\\xef\\xbb\\xbf\\xf3\\xa0\\x81\\x81");
+            "\\xe2\\x80\\x8e\\xe2\\x80\\x8b\\xef\\xbb\\xbf\\xf3\\xa0\\x81\\x81");
     escaped("\xe2\x80\xa7", 3, "", 0, "\xe2\x80\xa7");
     escaped("a\0b", 3, "\n", 0, "a\\x00b");
     escaped("a\nb\t\r", 5, "\n\t", 0, "a\nb\t\\x0d");
