@@ -254,7 +254,7 @@ static void a_cancel_is_heard_while_pages_are_found(void **state)
 }
 
 static struct {
-    bool stuck;
+    atomic_bool stuck;
     sem_t begun;
     sem_t go_on;
     sem_t ended;
