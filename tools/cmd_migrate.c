@@ -47,9 +47,9 @@ static int give_up(struct migration *migration, const char *what, bool allow_dro
 {
     if (!allow_drop)
         return stasis_fail(err, STASIS_ERR_VERSION,
-                           "%s is unknown to this release and would be left out: use a newer "
-                           "release, or allow it to be dropped",
-                           what);
+                           "written by %s: %s is unknown to this release and would be left out: "
+                           "use the program that wrote it, or allow it to be dropped",
+                           stasis_snap_info(migration->from)->producer, what);
     say_dropped(migration, what);
     return 0;
 }

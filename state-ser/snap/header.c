@@ -85,16 +85,23 @@ static int check_magic_and_crc(const uint8_t *p, struct stasis_error *err)
     return 0;
 }
 
-/* The producer's name goes into messages: printable, then NULs to the end. */
+bool stasis_header_is_producer(const char *text, size_t len)
+{
+    bool good = len > 0 && len <= STASIS_PRODUCER_MAX;
+
+    for (size_t i = 0; i < len; i++)
+        good = good && text[i] >= 0x20 && text[i] < 0x7f;
+    return good;
+}
+
+/* Text, then NULs to the end. */
 static int decode_producer(const uint8_t *p, struct stasis_snap_info *info,
                            struct stasis_error *err)
 {
-    size_t len = strnlen((const char *)p, sizeof(info->producer) - 1);
-    bool good = len > 0;
+    size_t len = strnlen((const char *)p, STASIS_PRODUCER_MAX);
 
-    for (size_t i = 0; i < len; i++)
-        good = good && p[i] >= 0x20 && p[i] < 0x7f;
-    if (!good || !stasis_chunk_is_zero(p + len, sizeof(info->producer) - 1 - len))
+    if (!stasis_header_is_producer((const char *)p, len) ||
+        !stasis_chunk_is_zero(p + len, STASIS_PRODUCER_MAX - len))
         return stasis_fail(err, STASIS_ERR_CORRUPT, "the header's producer is not text");
     memset(info->producer, 0, sizeof(info->producer));
     memcpy(info->producer, p, len);

@@ -67,6 +67,10 @@ struct stasis_header {
 
 void stasis_header_encode(const struct stasis_header *header, uint8_t ret_bytes[STASIS_HEADER_LEN]);
 
+/* True if a header can hold these `len` bytes as its producer, which goes into messages: 1 to
+ * STASIS_PRODUCER_MAX printable characters of ASCII. */
+bool stasis_header_is_producer(const char *text, size_t len);
+
 /* True if the first `len` bytes of a header could be these. */
 bool stasis_header_has_magic(const uint8_t *bytes, size_t len);
 

@@ -97,6 +97,12 @@ int stasis_writer_put(struct stasis_snap_target *target, const void *bytes, size
 int stasis_writer_push(struct stasis_writer *w, uint64_t start, uint64_t end,
                        struct stasis_error *err);
 
+/* write_identity.c: producer, UUID and time. STASIS_ERR_ARG for options that no header can hold;
+ * STASIS_ERR_IO. */
+int stasis_identity_check(const struct stasis_save_opts *opts, struct stasis_error *err);
+int stasis_identity_set(const struct stasis_save_opts *opts, struct stasis_snap_info *info,
+                        struct stasis_error *err);
+
 /* write_compressed.c: to be run over all chunks; w->pack.pos is then the end of the data. */
 void stasis_compression_init(struct stasis_writer *w);
 void stasis_compression_fini(struct stasis_writer *w);

@@ -3,7 +3,6 @@
  * The content of a snapshot. In a file: header, state, index, data; RAM first, so that all else is
  * known when it is written. In a stream: header, data, index, state, trailer.
  */
-#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -329,21 +328,15 @@ static int write_stream(struct stasis_writer *w, struct stasis_error *err)
 /* What the header says before anything is known of the content. */
 static int start_header(struct stasis_writer *w, struct stasis_error *err)
 {
-    static_assert(sizeof("stasis " STASIS_VERSION) <= sizeof(w->header.info.producer), "producer");
     struct stasis_snap_info *info = &w->header.info;
 
     info->format_version = STASIS_FORMAT_VERSION;
     info->incompatible = (w->target->streamed ? STASIS_FEATURE_TRAILER : 0) |
                          (w->opts.zlib_level ? STASIS_FEATURE_ZLIB : 0);
     info->streamed = w->target->streamed;
-    memcpy(info->producer, "stasis " STASIS_VERSION, sizeof("stasis " STASIS_VERSION));
     info->arch = w->snap->header.info.arch;
     info->ram_bytes = w->snap->index.ram_bytes;
-    if (stasis_io_random(info->uuid, sizeof(info->uuid)) || stasis_io_now_ns(&info->created_ns))
-        return stasis_fail_errno(err, STASIS_ERR_IO, "random bytes or the time for the header");
-    info->uuid[6] = (uint8_t)((info->uuid[6] & 0x0f) | 0x40); /* RFC 4122, version 4 */
-    info->uuid[8] = (uint8_t)((info->uuid[8] & 0x3f) | 0x80);
-    return 0;
+    return stasis_identity_set(&w->opts, info, err);
 }
 
 static int prepare(struct stasis_writer *w, struct stasis_error *err)
@@ -432,6 +425,8 @@ int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save
     if (opts && opts->zlib_level > STASIS_CODEC_LEVEL_MAX)
         return stasis_fail(err, STASIS_ERR_ARG, "zlib level %u: give 0 to %d", opts->zlib_level,
                            STASIS_CODEC_LEVEL_MAX);
+    if (opts && stasis_identity_check(opts, err))
+        return STASIS_ERR_ARG;
     *ret_opts = opts ? *opts : (struct stasis_save_opts){.size = sizeof(*ret_opts)};
     return 0;
 }

@@ -5,10 +5,10 @@
 with=$1 linkage=$2
 examples=$prefix/share/doc/stasis/examples
 warnings=(-std=gnu17 -Wall -Wextra -Wpedantic -Werror)
-names=(quickstart own_device own_serial unicorn_guest)
+names=(quickstart own_device own_serial own_files unicorn_guest)
 if ! pkg-config --exists unicorn; then
     echo "skip unicorn_guest: libunicorn-dev is missing (scripts/test installs it)"
-    unset 'names[3]'
+    unset 'names[-1]'
 fi
 export LD_LIBRARY_PATH=
 
@@ -71,6 +71,13 @@ for text in '"divisor": 384' '"tx_fifo": "68656c6c6f"' 'refused: tx_fifo holds 1
     grep -qF "$text" own_serial.out || fail "own_serial does not say $text"
 done
 say "own_serial"
+
+expected='own.snap is by acme-emu 3.1
+refused: newer.snap: written by acme-emu 4.0: record acme.board main has version 2, this release reads up to 1: use the program that wrote it'
+[ "$(./own_files)" = "$expected" ] || fail "own_files"
+"$prefix/bin/snapshot-inspect" info own.snap | grep -q '^  producer    acme-emu 3.1, ' ||
+    fail "snapshot-inspect does not name the producer"
+say "own_files"
 
 [ -x unicorn_guest ] || exit 0
 [ "$(wc -l <"$examples/unicorn_guest.c")" -le 150 ] || fail "unicorn_guest.c has more than 150 lines"

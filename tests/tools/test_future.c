@@ -142,17 +142,18 @@ static void what_needs_all_refuses(void **state)
  * its own name. */
 static void the_producer_is_named(void **state)
 {
-    static const char producer[32] = "acme-emu 3.1";
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .producer = "acme-emu 3.1"};
     struct stasis_schema optional = {
         .type = "acme.fan", .version = 1, .optional = true, .size = 1, .doc = "a fan"};
-    struct image image = image_read(in_folder("f.snap"));
+    struct stasis_error err;
     struct built other;
 
     (void)state;
-    memcpy(image.bytes + STASIS_HDR_PRODUCER, producer, sizeof(producer));
-    image_reseal(&image);
-    write_file(in_folder("acme.snap"), image.bytes, image.len);
-    image_fini(&image);
+    built_future(&other);
+    assert_int_equal(stasis_snap_save(other.snap, in_folder("acme.snap"), &opts, NULL, &err), 0);
+    built_fini(&other);
+    run_inspect(&run, NULL, "info", in_folder("acme.snap"), NULL);
+    assert_has(run.out, "  producer    acme-emu 3.1, format 1, ");
     run_inspect(&run, NULL, "verify", in_folder("acme.snap"), NULL);
     assert_ended(&run, 4,
                  "/acme.snap: written by acme-emu 3.1: record future.fan fan0 is of a type that "

@@ -23,14 +23,15 @@ int stasis_device_type_find(const struct stasis_board_device_state *row,
             continue;
         if (row->version < 1 || row->version > type->version)
             return stasis_fail(err, STASIS_ERR_VERSION,
-                               "device %s is of version %u, this release builds %s up to %u; use a "
-                               "newer release",
+                               "device %s is of version %u, this release builds %s up to %u: use "
+                               "the program that wrote it",
                                row->instance, row->version, row->type, type->version);
         *ret_type = type;
         return 0;
     }
     return stasis_fail(err, STASIS_ERR_VERSION,
-                       "device %s is a %s, which this release does not have; use a newer release",
+                       "device %s is a %s, which this release does not have: use the program "
+                       "that wrote it",
                        row->instance, row->type);
 }
 

@@ -137,6 +137,8 @@ int stasis_thaw_check_file(struct stasis_snap *snap, struct stasis_board_state *
     rc = stasis_thaw_get(records, &stasis_board_schema, STASIS_INSTANCE_VM, ret_board, err);
     if (!rc)
         rc = stasis_board_check(ret_board, err);
+    if (rc == STASIS_ERR_VERSION)
+        return stasis_wrap(err, rc, "written by %s", stasis_snap_info(snap)->producer);
     if (!rc)
         rc = check_records(records, ret_board, err);
     if (!rc)

@@ -20,6 +20,7 @@ STASIS_BEGIN_DECLS
 #define STASIS_PAGE_SIZE      4096u
 #define STASIS_RAM_REGION_MAX 64u
 #define STASIS_UUID_SIZE      16u
+#define STASIS_PRODUCER_MAX   32u
 
 /* e_machine numbers of ELF, as the header stores them. */
 enum stasis_arch { STASIS_ARCH_X86_64 = 62, STASIS_ARCH_AARCH64 = 183 };
@@ -69,6 +70,10 @@ struct stasis_save_opts {
      * file open until the disk has answered, and reads no memory of the guest. May be NULL. */
     bool (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *ctx;
+    /* Name and version of your program, as "acme-emu 3.1": 1 to STASIS_PRODUCER_MAX printable
+     * characters of ASCII. Whoever cannot read the file is told to use this program. NULL: the name
+     * and version of this library. */
+    const char *producer;
 };
 
 struct stasis_save_stats {
@@ -114,7 +119,7 @@ struct stasis_snap_info {
     uint32_t format_version;
     uint64_t incompatible; /* feature bits */
     uint64_t compatible;
-    char producer[33]; /* "stasis 0.1.0" */
+    char producer[STASIS_PRODUCER_MAX + 1]; /* the program that wrote it: "acme-emu 3.1" */
     enum stasis_arch arch;
     uint8_t uuid[STASIS_UUID_SIZE];
     uint64_t created_ns; /* CLOCK_REALTIME */

@@ -103,7 +103,7 @@ struct image image_read(const char *path)
     return image;
 }
 
-struct image image_of(struct built *built)
+struct image image_of_with(struct built *built, const struct stasis_save_opts *opts)
 {
     struct stasis_error err = {0};
     struct image image;
@@ -112,14 +112,19 @@ struct image image_of(struct built *built)
 
     assert_true(fd >= 0);
     close(fd);
-    if (stasis_snap_save(built->snap, path, NULL, NULL, &err))
+    if (stasis_snap_save(built->snap, path, opts, NULL, &err))
         fail_msg("%s", err.msg);
     image = image_read(path);
     unlink(path);
     return image;
 }
 
-struct image image_of_stream(struct built *built)
+struct image image_of(struct built *built)
+{
+    return image_of_with(built, NULL);
+}
+
+struct image image_of_stream_with(struct built *built, const struct stasis_save_opts *opts)
 {
     struct image image = {.bytes = malloc(16 << 20)};
     int ends[2];
@@ -134,7 +139,7 @@ struct image image_of_stream(struct built *built)
         struct stasis_error err;
 
         close(ends[0]);
-        _exit(stasis_snap_save_stream(built->snap, ends[1], NULL, NULL, &err) ? 1 : 0);
+        _exit(stasis_snap_save_stream(built->snap, ends[1], opts, NULL, &err) ? 1 : 0);
     }
     close(ends[1]);
     while ((n = read(ends[0], image.bytes + image.len, 65536)) > 0)
@@ -142,6 +147,11 @@ struct image image_of_stream(struct built *built)
     close(ends[0]);
     child_wait(child);
     return image;
+}
+
+struct image image_of_stream(struct built *built)
+{
+    return image_of_stream_with(built, NULL);
 }
 
 struct image image_copy(const struct image *image)

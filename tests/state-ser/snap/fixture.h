@@ -41,6 +41,8 @@ struct image {
 
 struct image image_of(struct built *built);        /* saved to a file */
 struct image image_of_stream(struct built *built); /* saved to a pipe */
+struct image image_of_with(struct built *built, const struct stasis_save_opts *opts);
+struct image image_of_stream_with(struct built *built, const struct stasis_save_opts *opts);
 struct image image_read(const char *path);
 struct image image_copy(const struct image *image);
 void image_resize(struct image *image, size_t len); /* new bytes are zero */

@@ -37,8 +37,7 @@ struct limit {
 static const struct limit limits[] = {
     LIMIT("format version", "", STASIS_FORMAT_VERSION, ""),
     LIMIT("length of a header", "", STASIS_HEADER_LEN, ""),
-    {"length of the producer", "1 to ", sizeof(((struct stasis_snap_info *)0)->producer) - 1, "",
-     "struct stasis_snap_info"},
+    LIMIT("length of the producer", "1 to ", STASIS_PRODUCER_MAX, ""),
     LIMIT("length of an entry of the section table", "", STASIS_SECTION_ENTRY_LEN, ""),
     LIMIT("sections", "3 to ", STASIS_SECTIONS_MAX, ""),
     LIMIT("length of a page", "", STASIS_PAGE_SIZE, ""),

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What a snapshot file says about itself. Release 3.1 of an emulator meets a file of release 4.0,
+ * and its user is told which program to get.
+ */
+#include <stasis/bind.h>
+#include <stasis/snap.h>
+
+struct board {
+    uint32_t leds;
+};
+
+static const struct stasis_field board_fields[] = {
+    STASIS_BIND_INT(struct board, leds, 1, 1, 0, 0xff, "which LEDs are on"),
+};
+static const struct stasis_schema board_schema = {
+    .type = "acme.board",
+    .version = 1,
+    STASIS_BIND_FIELDS(struct board, board_fields),
+    .doc = "a board",
+};
+/* As release 4.0 has it. */
+static const struct stasis_schema newer_board_schema = {
+    .type = "acme.board",
+    .version = 2,
+    STASIS_BIND_FIELDS(struct board, board_fields),
+    .doc = "a board",
+};
+static const struct stasis_schema *const own[] = {&board_schema};
+static const struct stasis_parse_opts parse_opts = {
+    .size = sizeof(parse_opts), .schemas = own, .schema_count = 1};
+
+static int save(const struct stasis_schema *schema, const char *producer, const char *path,
+                struct stasis_error *err)
+{
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .producer = producer};
+    const struct board board = {.leds = 5};
+    struct stasis_snap *snap = stasis_snap_new(STASIS_ARCH_X86_64);
+    int rc = snap ? stasis_records_add(stasis_snap_records(snap), schema, "main", &board, err)
+                  : stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
+
+    if (!rc)
+        rc = stasis_snap_save(snap, path, &opts, NULL, err);
+    stasis_snap_free(snap);
+    return rc;
+}
+
+static void show(const char *path)
+{
+    struct stasis_error err;
+    struct stasis_snap *snap;
+
+    if (stasis_snap_open(path, &parse_opts, &snap, &err)) {
+        printf("refused: %s\n", err.msg);
+        return;
+    }
+    printf("%s is by %s\n", path, stasis_snap_info(snap)->producer);
+    stasis_snap_free(snap);
+}
+
+int main(void)
+{
+    struct stasis_error err;
+
+    if (save(&board_schema, "acme-emu 3.1", "own.snap", &err) ||
+        save(&newer_board_schema, "acme-emu 4.0", "newer.snap", &err)) {
+        fprintf(stderr, "%s\n", err.msg);
+        return 1;
+    }
+    show("own.snap");
+    show("newer.snap");
+    return 0;
+}

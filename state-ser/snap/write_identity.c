@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Who writes a snapshot, which one it is, and when: what the header says of the save itself.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "chunk.h"
+#include "io.h"
+#include "write.h"
+
+static const char own_producer[] = "stasis " STASIS_VERSION;
+
+int stasis_identity_check(const struct stasis_save_opts *opts, struct stasis_error *err)
+{
+    if (!opts->producer || stasis_header_is_producer(opts->producer, strlen(opts->producer)))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "the producer must be 1 to %u printable ASCII characters, for example "
+                       "\"acme-emu 3.1\"",
+                       STASIS_PRODUCER_MAX);
+}
+
+int stasis_identity_set(const struct stasis_save_opts *opts, struct stasis_snap_info *info,
+                        struct stasis_error *err)
+{
+    static_assert(sizeof(own_producer) <= sizeof(info->producer), "producer");
+    const char *producer = opts->producer ? opts->producer : own_producer;
+
+    memcpy(info->producer, producer, strlen(producer) + 1);
+    if (stasis_io_random(info->uuid, sizeof(info->uuid)) || stasis_io_now_ns(&info->created_ns))
+        return stasis_fail_errno(err, STASIS_ERR_IO, "random bytes or the time for the header");
+    info->uuid[6] = (uint8_t)((info->uuid[6] & 0x0f) | 0x40); /* RFC 4122, version 4 */
+    info->uuid[8] = (uint8_t)((info->uuid[8] & 0x3f) | 0x80);
+    return 0;
+}
