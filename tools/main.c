@@ -4,6 +4,9 @@
 
 int main(int argc, char **argv)
 {
-    stasis_inspect_streams();
+    struct stasis_error err;
+
+    if (stasis_inspect_streams(&err))
+        return stasis_inspect_say(&err);
     return stasis_inspect_main(argc, argv);
 }

@@ -2,25 +2,19 @@
 #include "tools/streams.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/message.h"
+#include "common/streams.h"
 #include "tools/inspect.h"
-#include "tools/text.h"
 
-void stasis_inspect_streams(void)
+int stasis_inspect_streams(struct stasis_error *err)
 {
-    static char line[8 * STASIS_ERROR_MSG_MAX];
-
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0)
-            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
     (void)signal(SIGXFSZ, SIG_IGN);
-    /* A message is one write, and so stays whole among those of other programs. */
-    (void)setvbuf(stderr, line, _IOLBF, sizeof(line));
+    return stasis_streams_fill(err);
 }
 
 static ssize_t write_some(const char *bytes, size_t len)
@@ -76,24 +70,14 @@ int stasis_inspect_output_close(struct stasis_inspect_output *output, struct sta
     return stasis_fail_errno(err, STASIS_ERR_WRITE, "standard output");
 }
 
-static const char *remedy(enum stasis_err code)
-{
-    if (code == STASIS_ERR_NOT_FOUND)
-        return "; check the name";
-    if (code == STASIS_ERR_CORRUPT)
-        return "; do not trust this file, use another copy";
-    if (code == STASIS_ERR_VERSION)
-        return "; use the program that wrote it";
-    if (code == STASIS_ERR_WRITE)
-        return "; make room or write elsewhere";
-    return "";
-}
-
 static void say(const struct stasis_error *err, const char *rest)
 {
-    fputs(STASIS_INSPECT_NAME ": ", stderr);
-    stasis_text_put(stderr, err->msg);
-    fprintf(stderr, "%s\n", rest);
+    char text[STASIS_ERROR_MSG_MAX + 128];
+    char line[STASIS_MESSAGE_MAX];
+
+    snprintf(text, sizeof(text), "%s%s", err->msg, rest);
+    /* One write: it stays whole among those of other programs. */
+    (void)!write(STDERR_FILENO, line, stasis_message_format(line, STASIS_INSPECT_NAME, text));
 }
 
 void stasis_inspect_note(const char *what, const struct stasis_error *err)
@@ -103,10 +87,6 @@ void stasis_inspect_note(const char *what, const struct stasis_error *err)
 
 int stasis_inspect_say(const struct stasis_error *err)
 {
-    const char *rest = remedy(err->code);
-    /* The libraries name some remedies themselves. */
-    bool said = rest[0] && strstr(err->msg, rest + strlen("; "));
-
-    say(err, said ? "" : rest);
+    say(err, stasis_message_remedy(err));
     return stasis_err_exit_status(err->code);
 }

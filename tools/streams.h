@@ -15,10 +15,10 @@ struct stasis_inspect_output {
     int os_errno;
 };
 
-/* Once, first thing in main(). Standard descriptors that are closed are taken, so that no file we
- * open becomes one of them; using them then fails. A file size limit becomes an error of the write.
- * SIGPIPE is left as it is: a reader that has had enough ends us without a word. */
-void stasis_inspect_streams(void);
+/* Once, first thing in main(). Closed standard descriptors are filled (common/streams.h). A file
+ * size limit becomes an error of the write. SIGPIPE is left as it is: a reader that has had enough
+ * ends us without a word. STASIS_ERR_IO. */
+STASIS_MUST_CHECK int stasis_inspect_streams(struct stasis_error *err);
 
 /* STASIS_ERR_NOMEM. *ret_output must stay where it is until it is closed. */
 STASIS_MUST_CHECK int stasis_inspect_output_open(struct stasis_inspect_output *ret_output,

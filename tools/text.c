@@ -5,20 +5,16 @@
 #include <string.h>
 #include <time.h>
 
-#include "stasis/field.h"
+#include "common/message.h"
 
 #define UTF8_MAX 4 /* bytes of a character */
 
 /* Length of the character at the start of `bytes` that may be shown as it is, or 0. */
 static size_t shown_len(const char *bytes, size_t len, const char *allowed)
 {
-    uint32_t code;
-    size_t n;
-
     if (bytes[0] && strchr(allowed, bytes[0]))
         return 1;
-    n = stasis_utf8_decode(bytes, len, &code);
-    return n && stasis_char_shown(code) ? n : 0;
+    return stasis_message_shown(bytes, len);
 }
 
 size_t stasis_text_put_bytes(FILE *out, const char *bytes, size_t len, const char *allowed,

@@ -168,6 +168,8 @@ static int start(struct stasis_vmm *vmm, struct stasis_error *err)
     stasis_ram_failure_restore();
     if (!rc)
         rc = stasis_vmm_console_open_input(vmm, err);
+    if (!rc && vmm->has_input && vmm->input.is_terminal)
+        stasis_vmm_say(vmm, "%s", stasis_keys_hint);
     if (!rc && stasis_ram_failure_ram(&vmm->machine))
         stasis_ram_failure_catch(&vmm->machine);
     if (!rc)

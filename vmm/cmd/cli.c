@@ -4,7 +4,6 @@
  */
 #include "vmm/cmd/cli_internal.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -269,14 +268,6 @@ static int finish(struct parser *parser)
     return stasis_cli_check(config, &parser->given, parser->err);
 }
 
-/* Arguments are quoted in messages, and a message is one line whatever they hold. */
-static void one_line(struct stasis_error *err)
-{
-    for (char *at = err->msg; *at; at++)
-        if (iscntrl((unsigned char)*at))
-            *at = '?';
-}
-
 static bool has_arg(int argc, char *const *argv, const char *arg)
 {
     for (int i = 1; i < argc; i++)
@@ -308,8 +299,6 @@ int stasis_cli_parse(int argc, char *const *argv, struct stasis_options *ret_opt
         if (!rc)
             rc = finish(&parser);
     }
-    if (rc && err)
-        one_line(err);
     if (rc)
         stasis_cli_fini(&parser.options);
     else

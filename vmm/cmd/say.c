@@ -1,29 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/cmd/say.h"
 
-#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
-void stasis_say(const char *fmt, ...)
-{
-    char line[STASIS_ERROR_MSG_MAX + 16] = "vmm: ";
-    size_t used = 5;
-    va_list args;
-    int len;
+#include "common/message.h"
+#include "vmm/host/cursor.h"
 
-    va_start(args, fmt);
-    len = vsnprintf(line + used, sizeof(line) - used - 1, fmt, args);
-    va_end(args);
-    if (len > 0)
-        used += (size_t)len < sizeof(line) - used - 1 ? (size_t)len : sizeof(line) - used - 2;
-    line[used++] = '\n';
-    /* There is nobody to tell when standard error is closed. */
-    (void)!write(STDERR_FILENO, line, used);
+/* There is nobody to tell when standard error is closed. */
+static void write_lines(char *lines, size_t len)
+{
+    size_t skip = stasis_cursor_leave_line() ? 0 : 1;
+
+    lines[0] = '\n';
+    (void)!write(STDERR_FILENO, lines + skip, 1 - skip + len);
+}
+
+void stasis_say(const char *text)
+{
+    char line[1 + STASIS_MESSAGE_MAX];
+
+    write_lines(line, stasis_message_format(line + 1, "vmm", text));
+}
+
+void stasis_say_lines(const char *text)
+{
+    char lines[1 + STASIS_SAY_LINES_MAX];
+    size_t len = strnlen(text, STASIS_SAY_LINES_MAX);
+
+    memcpy(lines + 1, text, len);
+    write_lines(lines, len);
 }
 
 int stasis_say_error(const struct stasis_error *err)
 {
-    stasis_say("%s", err->msg);
+    char text[STASIS_ERROR_MSG_MAX + 128];
+
+    snprintf(text, sizeof(text), "%s%s", err->msg, stasis_message_remedy(err));
+    stasis_say(text);
     return stasis_err_exit_status(err->code);
 }

@@ -8,10 +8,15 @@
 
 #include "stasis/error.h"
 
-/* In one write(2), so that lines of threads do not mix. */
-void stasis_say(const char *fmt, ...) STASIS_PRINTF(1, 2);
+/* Writes one message (common/message.h), on a line of its own where the guest has left half a line
+ * on the same terminal. In one write(2), so that lines of threads do not mix. Async-signal-safe. */
+void stasis_say(const char *text);
 
-/* The message of an error; returns the exit status that goes with it. */
+/* The same for text of our own that is whole lines already; may be empty. */
+#define STASIS_SAY_LINES_MAX 1024
+void stasis_say_lines(const char *text);
+
+/* The message of an error and its remedy; returns the exit status that goes with it. */
 int stasis_say_error(const struct stasis_error *err);
 
 #endif

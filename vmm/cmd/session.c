@@ -25,21 +25,24 @@ struct session {
 static void message(void *ctx, const char *line)
 {
     (void)ctx;
-    stasis_say("%s", line);
+    stasis_say(line);
 }
 
 static void show_keys(void *ctx)
 {
     (void)ctx;
-    (void)!write(STDERR_FILENO, stasis_keys_help, strlen(stasis_keys_help));
+    stasis_say_lines(stasis_keys_help);
 }
 
 static void progress(void *ctx, uint64_t done, uint64_t total)
 {
     struct session *session = ctx;
 
-    if (!session->shows_progress)
+    if (!session->shows_progress) {
         stasis_progress_init(&session->progress, "vmm: saving");
+        if (session->progress.terminal)
+            stasis_say_lines("");
+    }
     session->shows_progress = true;
     stasis_progress_show(&session->progress, done, total);
 }

@@ -16,6 +16,8 @@ const char stasis_keys_help[] = "Ctrl-A x       end the VM\n"
                                 "Ctrl-A h       list these keys\n"
                                 "Ctrl-A Ctrl-A  send Ctrl-A to the guest (also Ctrl-A a)\n";
 
+const char stasis_keys_hint[] = "Ctrl-A x ends the VM; Ctrl-A h lists the other keys";
+
 /* ---- commands ---- */
 
 void stasis_keys_queue_put(struct stasis_keys_queue *queue, enum stasis_keys_command command)

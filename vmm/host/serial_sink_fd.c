@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/host/cursor.h"
+
 /* ---- standard output: one system call where the kernel can be told not to wait ---- */
 
 /* Our own descriptor, which is O_NONBLOCK, and regular files, which do not wait for anybody. */
@@ -85,6 +87,7 @@ static size_t write_stdio(void *sink, const uint8_t *bytes, size_t len)
             taken += n < 0 ? not_written(out, len - taken) : 0;
             break;
         }
+        stasis_cursor_printed(bytes + taken, (size_t)n);
         out->stats.written += (uint64_t)n;
         taken += (size_t)n;
     }
@@ -109,6 +112,7 @@ void stasis_serial_sink_open_stdio(struct stasis_serial_sink *out)
     struct stat st = {0};
     int own = -1;
 
+    stasis_cursor_init();
     (void)fstat(STDOUT_FILENO, &st);
     if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
         own = own_descriptor(STDOUT_FILENO);

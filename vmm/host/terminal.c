@@ -7,7 +7,6 @@
 #include "vmm/host/terminal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,18 +42,6 @@ static struct {
     volatile sig_atomic_t active; /* from raw() until restore() */
     struct sigaction before[NSIG];
 } terminal;
-
-int stasis_terminal_fill_fds(struct stasis_error *err)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        int contrary = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
-
-        /* open() gives the lowest free number, which is this one: those below are taken. */
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", contrary) != fd)
-            return stasis_fail_errno(err, STASIS_ERR_IO, "cannot open /dev/null");
-    }
-    return 0;
-}
 
 /* A process in the background that changes the terminal's mode would be stopped by SIGTTOU, and
  * would spoil it for the program in front. Without job control (tcgetpgrp fails) it is ours. */

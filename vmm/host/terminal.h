@@ -42,13 +42,10 @@ enum stasis_keys_command stasis_keys_queue_take(struct stasis_keys_queue *queue)
 /* Takes out all commands of one sort, and leaves the others as they are. True: there was one. */
 bool stasis_keys_queue_remove(struct stasis_keys_queue *queue, enum stasis_keys_command command);
 
-/* Lines about the escape keys, for standard error; each ends in a newline. */
+/* Lines about the escape keys, for standard error; each ends in a newline. And one that says the
+ * least, without. */
 extern const char stasis_keys_help[];
-
-/* Opens /dev/null in place of closed descriptors 0, 1 and 2, so that no other file gets their
- * numbers; for the wrong direction, so that a snapshot sent there fails instead of being lost. Call
- * it first in main. STASIS_ERR_IO. */
-STASIS_MUST_CHECK int stasis_terminal_fill_fds(struct stasis_error *err);
+extern const char stasis_keys_hint[];
 
 /* ---- terminal mode: one terminal per process ---- */
 

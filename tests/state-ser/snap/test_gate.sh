@@ -7,7 +7,7 @@
 #   snap/ram_io.c    /dev/userfaultfd
 #   kvm/kvm.c        /dev/kvm
 #   serial_sink_fd.c opens standard output once more, to have flags of its own
-#   terminal.c, streams.c: /dev/null in place of closed standard streams
+#   common/streams.c /dev/null in place of closed standard streams
 set -eu
 cd "$1"
 
@@ -28,7 +28,7 @@ files=$(find common core state state-ser tools vmm -name '*.[ch]' | sort)
 # shellcheck disable=SC2086 # names of our own, without spaces
 found=$(look "$calls" 'O_RDONLY|"re?"|/dev/(kvm|userfaultfd|null)|^state-ser/snap/io\.c:|^vmm/host/serial_sink_fd\.c:.*open\(name, O_WRONLY' $files)
 # shellcheck disable=SC2086
-found2=$(look "$engine" '^state-ser/snap/(io\.[ch]|output[a-z_]*\.[ch]|stream\.c):|/dev/null|^vmm/host/terminal\.c:.*contrary = |^vmm/host/serial_sink_fd\.c:.*open\(name, O_WRONLY' $files)
+found2=$(look "$engine" '^state-ser/snap/(io\.[ch]|output[a-z_]*\.[ch]|stream\.c):|/dev/null|^common/streams\.c:.*contrary = |^vmm/host/serial_sink_fd\.c:.*open\(name, O_WRONLY' $files)
 for lines in "$found" "$found2"; do
     if [ -n "$lines" ]; then
         echo "$lines"

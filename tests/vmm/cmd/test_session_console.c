@@ -42,6 +42,7 @@ static void start(const char *option, const char *value)
     session.in = dup(ours);
     session.out = ours;
     session_wait_out(&session, "tick 1 ");
+    session_wait_err(&session, "vmm: Ctrl-A x ends the VM; Ctrl-A h lists the other keys\n");
     assert_true(is_raw());
 }
 
@@ -90,7 +91,7 @@ static void help_key(void)
 {
     start(NULL, NULL);
     session_type(&session, "\x01h");
-    session_wait_err(&session, "Ctrl-A");
+    session_wait_err(&session, "Ctrl-A c       cancel the freeze");
     session_type(&session, "\x01x");
     assert_int_equal(end(), 0);
 }

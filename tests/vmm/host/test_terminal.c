@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/host/terminal_rig.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -52,34 +51,12 @@ static void what_is_no_terminal_stays_as_it_is(void **state)
     close(fds[1]);
 }
 
-/* ---- closed descriptors ---- */
-
-static void fills_closed_descriptors(void **state)
-{
-    pid_t child = fork();
-
-    (void)state;
-    assert_true(child >= 0);
-    if (!child) {
-        int fd;
-
-        close(0);
-        close(1);
-        if (stasis_terminal_fill_fds(NULL) || fcntl(0, F_GETFD) < 0 || fcntl(1, F_GETFD) < 0)
-            _exit(1);
-        fd = open("/dev/null", O_RDONLY);
-        _exit(fd > 2 && write(1, "x", 1) < 0 && read(0, &fd, 1) < 0 ? 0 : 2);
-    }
-    assert_int_equal(terminal_end_of(child), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exit_restores_the_terminal),
         cmocka_unit_test(output_processing_stays),
         cmocka_unit_test(what_is_no_terminal_stays_as_it_is),
-        cmocka_unit_test(fills_closed_descriptors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

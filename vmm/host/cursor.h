@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Whether a message would begin behind half a line of the guest's, where standard output, which the
+ * guest prints to, and standard error are the same terminal, pipe or file. One per process, like
+ * the descriptors. All functions may be called by any thread and are async-signal-safe.
+ */
+#ifndef STASIS_VMM_CURSOR_H
+#define STASIS_VMM_CURSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The guest begins to print to standard output. */
+void stasis_cursor_init(void);
+
+/* It has printed these bytes. */
+void stasis_cursor_printed(const uint8_t *bytes, size_t len);
+
+/* Whether a newline must precede a message. From now on the cursor is at the start of a line, where
+ * the message leaves it. */
+bool stasis_cursor_leave_line(void);
+
+#endif
