@@ -29,34 +29,42 @@ int stasis_snap_save_stream(struct stasis_snap *snap, int fd, const struct stasi
     return 0;
 }
 
-/* A file that no name leads to, in the first folder that takes it. */
-static int open_spool(struct stasis_error *err)
+/* A file that no name leads to; -1 with errno. */
+static int make_unnamed(const char *folder)
+{
+    uint64_t random;
+    char path[4096];
+    int fd = stasis_io_open(AT_FDCWD, folder, O_RDWR | O_TMPFILE, 0600);
+
+    if (fd >= 0 || stasis_io_random(&random, sizeof(random)))
+        return fd;
+    if (snprintf(path, sizeof(path), "%s/.stasis-%016" PRIx64 ".tmp", folder, random) >=
+        (int)sizeof(path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    fd = stasis_io_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (fd >= 0)
+        stasis_io_unlink(AT_FDCWD, path);
+    return fd;
+}
+
+/* In the folder that the user named, and in no other; else in the first that takes it. */
+static int open_spool(int *ret_fd, struct stasis_error *err)
 {
     const char *wish = secure_getenv("TMPDIR");
-    const char *const folders[] = {wish, "/tmp", "/var/tmp"};
-    char path[4096];
-    int fd = -1;
+    bool wished = wish && *wish;
+    int fd = make_unnamed(wished ? wish : "/tmp");
 
-    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]) && fd < 0; i++) {
-        if (!folders[i] || !*folders[i])
-            continue;
-        fd = stasis_io_open(AT_FDCWD, folders[i], O_RDWR | O_TMPFILE, 0600);
-        if (fd >= 0)
-            break;
-        uint64_t random;
-
-        if (stasis_io_random(&random, sizeof(random)) ||
-            snprintf(path, sizeof(path), "%s/.stasis-%016" PRIx64 ".tmp", folders[i], random) >=
-                (int)sizeof(path))
-            continue;
-        fd = stasis_io_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL, 0600);
-        if (fd >= 0)
-            stasis_io_unlink(AT_FDCWD, path);
-    }
+    if (fd < 0 && !wished)
+        fd = make_unnamed("/var/tmp");
     if (fd < 0)
-        stasis_fail_errno(err, STASIS_ERR_IO,
-                          "a temporary file for the stream (set TMPDIR to a folder with room)");
-    return fd;
+        return stasis_fail_errno(err, STASIS_ERR_WRITE,
+                                 "cannot make a temporary file for the stream in %s (set TMPDIR to "
+                                 "a folder with room)",
+                                 wished ? wish : "/tmp or /var/tmp");
+    *ret_fd = fd;
+    return 0;
 }
 
 /* The most that a snapshot with this header can be long: a stream does not say. */
@@ -121,11 +129,11 @@ static int spool_rest(int in, int out, uint64_t most, struct stasis_error *err)
 int stasis_snap_spool(int fd, int *ret_fd, struct stasis_error *err)
 {
     uint64_t most = 0;
-    int out = open_spool(err);
-    int rc;
+    int out = -1;
+    int rc = open_spool(&out, err);
 
-    if (out < 0)
-        return STASIS_ERR_IO;
+    if (rc)
+        return rc;
     rc = spool_header(fd, out, &most, err);
     if (!rc && most < STASIS_HEADER_LEN)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the header says the file is shorter than it");

@@ -119,8 +119,12 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
 
 static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
 {
+    const struct stasis_boot_options boot = stasis_config_boot(vmm->config);
     const char *text = vmm->config->snapshot_on_output;
     int rc = stasis_vmm_outputs_open(vmm, err);
+
+    if (!rc)
+        rc = stasis_boot_check(&boot, err);
 
     if (!rc)
         rc = stasis_vmm_sources_open(vmm, err);

@@ -28,6 +28,9 @@ struct stasis_boot_initrd {
  * no image overwrites the loader's own tables. */
 void *stasis_boot_room(const struct stasis_memory *memory, uint64_t gpa, uint64_t len);
 
+/* Whether the file is of a kind that can be loaded. */
+STASIS_MUST_CHECK int stasis_boot_kernel_check(const char *path, struct stasis_error *err);
+
 /* Loads the kernel file, whatever its kind. */
 STASIS_MUST_CHECK int stasis_boot_kernel(const struct stasis_memory *memory, const char *path,
                                          uint64_t load_addr, struct stasis_boot_image *ret_image,

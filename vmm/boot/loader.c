@@ -3,6 +3,19 @@
 
 #include "vmm/boot/boot_arch.h"
 
+int stasis_boot_check(const struct stasis_boot_options *options, struct stasis_error *err)
+{
+    struct stasis_boot_file initrd;
+    int rc = options->kernel_path ? stasis_boot_kernel_check(options->kernel_path, err) : 0;
+
+    if (rc || !options->initrd_path)
+        return rc;
+    rc = stasis_boot_file_init(&initrd, "initrd", options->initrd_path, err);
+    if (!rc)
+        stasis_boot_file_fini(&initrd);
+    return rc;
+}
+
 int stasis_boot_load(const struct stasis_memory *memory, const struct stasis_board_state *board,
                      const struct stasis_boot_options *options, struct stasis_arch_entry *ret_entry,
                      struct stasis_error *err)

@@ -20,6 +20,11 @@ struct stasis_boot_options {
     uint64_t load_addr;      /* 0: where the kernel asks to be */
 };
 
+/* Opens the files that are to be loaded and looks at their kind, before there is a machine. The
+ * errors of loading. */
+STASIS_MUST_CHECK int stasis_boot_check(const struct stasis_boot_options *options,
+                                        struct stasis_error *err);
+
 /* Errors name the file and the remedy: STASIS_ERR_ARG (missing, not a kernel, truncated, bad
  * options, larger than RAM), STASIS_ERR_IO. */
 STASIS_MUST_CHECK int stasis_boot_load(const struct stasis_memory *memory,

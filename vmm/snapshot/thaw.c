@@ -203,6 +203,8 @@ static int thaw_machine(struct stasis_machine *machine, struct stasis_snap *snap
         rc = STASIS_ERR_CORRUPT;
         err->code = STASIS_ERR_CORRUPT;
     }
+    if (rc == STASIS_ERR_UNAVAILABLE) /* whatever the snapshot is */
+        return rc;
     if (rc)
         return stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
     for (uint32_t i = 0; i < machine->vcpu_count; i++)

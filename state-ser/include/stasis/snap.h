@@ -150,10 +150,10 @@ struct stasis_snap_chunk {
  * invariant of the index, before anything is returned; RAM is verified when it is loaded.
  * STASIS_ERR_CORRUPT, STASIS_ERR_VERSION (a future format, feature or record; another architecture
  * is for the caller to refuse), STASIS_ERR_READ (it cannot be read: permissions, the disk),
- * STASIS_ERR_IO (no temporary file), STASIS_ERR_WRITE (no room to spool to),
- * STASIS_ERR_NOMEM, STASIS_ERR_NOT_FOUND (no such file), STASIS_ERR_ARG (a folder). `name` is for
- * messages. The descriptor stays the caller's, who may close it; a file is read from its start,
- * wherever the descriptor stands. opts (may be NULL) says which records are known. */
+ * STASIS_ERR_WRITE (no temporary file, or no room in it), STASIS_ERR_NOMEM,
+ * STASIS_ERR_NOT_FOUND (no such file), STASIS_ERR_ARG (a folder). `name` is for messages. The
+ * descriptor stays the caller's, who may close it; a file is read from its start, wherever the
+ * descriptor stands. opts (may be NULL) says which records are known. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_open(const char *path,
                                                      const struct stasis_parse_opts *opts,
                                                      struct stasis_snap **ret_snap,

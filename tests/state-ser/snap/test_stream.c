@@ -299,7 +299,7 @@ static void a_stream_that_fails_is_a_write_error(void **state)
     built_fini(&built);
 }
 
-static void a_useless_tmpdir_is_passed_over(void **state)
+static void a_useless_tmpdir_is_an_error(void **state)
 {
     struct stasis_error err = {0};
     struct stasis_snap *snap = NULL;
@@ -311,8 +311,11 @@ static void a_useless_tmpdir_is_passed_over(void **state)
     (void)state;
     built_small(&built);
     image = image_of_stream(&built);
-    setenv("TMPDIR", "/nonexistent", 1); /* then the usual places */
+    setenv("TMPDIR", "/nonexistent", 1);
     fd = image_pipe(&image, &child);
+    assert_int_equal(stasis_snap_open_fd(fd, "pipe", NULL, &snap, &err), STASIS_ERR_WRITE);
+    assert_non_null(strstr(err.msg, "in /nonexistent (set TMPDIR to a folder with room)"));
+    setenv("TMPDIR", "", 1); /* not set */
     assert_int_equal(stasis_snap_open_fd(fd, "pipe", NULL, &snap, &err), 0);
     stasis_snap_free(snap);
     close(fd);
@@ -333,7 +336,7 @@ int main(void)
         cmocka_unit_test(header_and_trailer_must_fit_byte_by_byte),
         cmocka_unit_test(a_file_and_a_pipe_have_one_bound),
         cmocka_unit_test(a_stream_that_fails_is_a_write_error),
-        cmocka_unit_test(a_useless_tmpdir_is_passed_over),
+        cmocka_unit_test(a_useless_tmpdir_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

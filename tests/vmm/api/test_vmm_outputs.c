@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -176,6 +177,66 @@ static void a_snapshot_is_no_place_for_metrics(void **state)
     refused_demo("--metrics", folder.file, "it is a snapshot; name another file");
 }
 
+static void files_that_cannot_be_booted(void **state)
+{
+    static const char *const options[] = {"kernel", "initrd"};
+    const char *demo = "--demo";
+    FILE *file = fopen(in_folder("text"), "w");
+    char words[400];
+
+    (void)state;
+    assert_int_equal(fputs("hello", file), 1);
+    assert_int_equal(fclose(file), 0);
+    for (size_t i = 0; i < 2; i++) {
+        struct session_options start = {
+            .args = {i ? "--initrd" : "--kernel", "/nodir/x", i ? demo : NULL}};
+
+        snprintf(words, sizeof(words), "cannot open the %s /nodir/x", options[i]);
+        refused(&start, words);
+        start.args[1] = folder.path;
+        refused(&start, "is a directory: give a regular file");
+        start.args[1] = in_folder("fifo");
+        if (!i)
+            assert_int_equal(mkfifo(start.args[1], 0600), 0);
+        refused(&start, "is not a regular file: give a regular file");
+    }
+    refused(&(struct session_options){.args = {"--kernel", in_folder("text")}},
+            "text is not a kernel: give a");
+}
+
+static void wait_until_asleep(pid_t pid)
+{
+    char path[64], stat[512];
+    const char *behind_name;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    do {
+        stat[session_read_file(path, stat, sizeof(stat) - 1)] = '\0';
+        behind_name = strrchr(stat, ')');
+        assert_non_null(behind_name);
+    } while (strncmp(behind_name, ") S", 3) != 0);
+}
+
+/* Nobody writes to it: the program waits, and ends as signals end any program. */
+static void a_fifo_to_restore_from_is_waited_for_until_a_signal(void **state)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    const char *fifo = in_folder("fifo");
+
+    (void)state;
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    for (size_t i = 0; i < 4; i++) {
+        const struct session_options options = {.args = {"--restore", fifo}};
+        struct session session;
+
+        session_start(&session, &options);
+        wait_until_asleep(session.pid);
+        assert_int_equal(kill(session.pid, signals[i]), 0);
+        assert_int_equal(session_end(&session), 128 + signals[i]);
+        assert_int_equal(session.err_len, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +245,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(serial_output_of_a_vm_that_does_not_run, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fifo_without_a_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(files_in_use, setup, teardown),
+        cmocka_unit_test_setup_teardown(files_that_cannot_be_booted, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_fifo_to_restore_from_is_waited_for_until_a_signal, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_no_place_for_metrics, setup, teardown),
     };
 
