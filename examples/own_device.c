@@ -59,8 +59,16 @@ static const struct stasis_schema *const own[] = {&dimmer_schema};
 static const struct stasis_parse_opts opts = {
     .size = sizeof(opts), .schemas = own, .schema_count = 1};
 
-static const struct stasis_release_record first_records[] = {{"acme.dimmer", 1, 0}};
-static const struct stasis_release first = {"acme 1.0", 1, first_records, 1};
+/* The first release of the program was built on Stasis 0.1.0, and had version 1 of the record. */
+static const struct stasis_release_record first_own[] = {{"acme.dimmer", 1, 0}};
+
+static int first_release(struct stasis_release **ret_release, struct stasis_error *err)
+{
+    const struct stasis_release *base;
+    int rc = stasis_release_get("0.1.0", &base, err);
+
+    return rc ? rc : stasis_release_new("acme 1.0", base, first_own, 1, ret_release, err);
+}
 
 /* The bytes that the first release would have written for the device. */
 static int write_first(const struct dimmer *dimmer, uint8_t **ret_bytes, size_t *ret_len,
@@ -68,13 +76,17 @@ static int write_first(const struct dimmer *dimmer, uint8_t **ret_bytes, size_t 
 {
     struct stasis_records *set = stasis_records_new();
     struct stasis_records *old = NULL;
+    struct stasis_release *first = NULL;
     int rc = set ? stasis_records_add(set, &dimmer_schema, "hall", dimmer, err)
                  : stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
 
     if (!rc)
-        rc = stasis_records_convert(set, &first, NULL, &old, err);
+        rc = first_release(&first, err);
+    if (!rc)
+        rc = stasis_records_convert(set, first, NULL, &old, err);
     if (!rc)
         rc = stasis_records_encode(old, ret_bytes, ret_len, err);
+    stasis_release_free(first);
     stasis_records_free(old);
     stasis_records_free(set);
     return rc;

@@ -12,6 +12,8 @@
 
 STASIS_BEGIN_DECLS
 
+#define STASIS_RELEASE_NAME_MAX 63 /* bytes of the name of a program's release */
+
 /* What a release knows of one record type. */
 struct stasis_release_record {
     const char *type;
@@ -33,6 +35,19 @@ STASIS_EXPORT const struct stasis_release *stasis_release_all(size_t *ret_count)
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_release_get(const char *name,
                                                        const struct stasis_release **ret_release,
                                                        struct stasis_error *err);
+
+/* A release of another program, in *ret_release, which is the caller's to free: it knows the
+ * records of `base` (the release of Stasis that it was built on; NULL: none) and `count` types of
+ * its own, in any order. It runs as many vCPUs as `base`, without one any number. Everything is
+ * copied. STASIS_ERR_ARG: the name is not 1 to 63 printable characters, an own type is no type, has
+ * version 0, or is known already; the message names it. STASIS_ERR_NOMEM. */
+STASIS_EXPORT STASIS_MUST_CHECK int
+stasis_release_new(const char *name, const struct stasis_release *base,
+                   const struct stasis_release_record *own, size_t count,
+                   struct stasis_release **ret_release, struct stasis_error *err);
+
+/* Frees what stasis_release_new() made; NULL is allowed. */
+STASIS_EXPORT void stasis_release_free(struct stasis_release *release);
 
 /* What the release knows of a type, or NULL. */
 STASIS_EXPORT const struct stasis_release_record *

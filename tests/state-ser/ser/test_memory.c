@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "sample.h"
+#include "stasis/migrate.h"
 #include "stasis/ser.h"
 #include "stasis/state.h"
 
@@ -176,12 +177,34 @@ static void test_json_without_memory(void **unused)
     stasis_records_free(set);
 }
 
+static void test_a_release_without_memory(void **unused)
+{
+    static const struct stasis_release_record row = {"acme.lamp", 1, 0};
+    struct stasis_release *release = NULL;
+    struct stasis_error err = {0};
+    long before = live;
+    unsigned at = 0;
+    int rc;
+
+    (void)unused;
+    do {
+        reset(++at);
+        rc = stasis_release_new("acme", NULL, &row, 1, &release, &err);
+        assert_true(!rc || rc == STASIS_ERR_NOMEM);
+        assert_true(!rc || (live == before && !release));
+    } while (rc);
+    assert_int_equal(at, 3);
+    stasis_release_free(release);
+    assert_int_equal(live, before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_claims_cost_nothing),
         cmocka_unit_test(test_every_allocation_may_fail),
         cmocka_unit_test(test_json_without_memory),
+        cmocka_unit_test(test_a_release_without_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
