@@ -139,14 +139,16 @@ static void compare_life(struct stasis_lock_check *check, const struct stasis_lo
                          "is gone from version %" PRIu32, until);
 }
 
+/* Any other migration to a new version leaves the old default in the states that are read. */
 static void compare_default(struct stasis_lock_check *check, const struct stasis_lock_field *then,
-                            const struct stasis_lock_field *now)
+                            const struct stasis_field *field, const struct stasis_lock_field *now)
 {
     if (strcmp(then->def, now->def) != 0)
         stasis_lock_tell(check, then->name, STASIS_LOCK_NEEDS_MIGRATION,
-                         stasis_lock_has_migration(check, check->then, version_now(check))
+                         stasis_lock_converts_default(check, field, then)
                              ? NULL
-                             : "register a migration to the version that has the new default",
+                             : "register a migration that makes the new default of the old one, "
+                               "and back",
                          "defaulted to \"%s\", now to \"%s\"", then->def, now->def);
 }
 
@@ -202,7 +204,7 @@ void stasis_lock_compare_field(struct stasis_lock_check *check,
     compare_life(check, then, &now);
     if (!same_shape(check, then, &now))
         return;
-    compare_default(check, then, &now);
+    compare_default(check, then, field, &now);
     compare_bound(check, then, field);
 }
 

@@ -81,6 +81,12 @@ void stasis_lock_tell(struct stasis_lock_check *check, const char *where,
 /* Whether a step leads to a version in (after, to]. */
 bool stasis_lock_has_migration(const struct stasis_lock_check *check, uint32_t after, uint32_t to);
 
+/* Whether the migrations from the released version to that of today make today's default of the
+ * field of the release's, and back. Not so if there is no memory to try it. */
+bool stasis_lock_converts_default(const struct stasis_lock_check *check,
+                                  const struct stasis_field *field,
+                                  const struct stasis_lock_field *then);
+
 /* Compares one frozen field; and looks for rows that the release did not have. */
 void stasis_lock_compare_field(struct stasis_lock_check *check,
                                const struct stasis_lock_field *then);

@@ -5,7 +5,7 @@
 with=$1 linkage=$2
 examples=$prefix/share/doc/stasis/examples
 warnings=(-std=gnu17 -Wall -Wextra -Wpedantic -Werror)
-names=(quickstart own_device own_serial own_files unicorn_guest)
+names=(quickstart own_device own_lock own_serial own_files unicorn_guest)
 if ! pkg-config --exists unicorn; then
     echo "skip unicorn_guest: libunicorn-dev is missing (scripts/test installs it)"
     unset 'names[-1]'
@@ -29,12 +29,12 @@ build_cmake() {
 build_pkgconfig() {
     local name flags libs
     export PKG_CONFIG_PATH=$libdir/pkgconfig
-    read -ra flags < <(pkg-config --cflags stasis-snap stasis-core)
+    read -ra flags < <(pkg-config --cflags stasis-snap stasis-core stasis-lock)
     if [ "$linkage" = static ]; then
-        read -ra libs < <(pkg-config --static --libs stasis-snap stasis-core)
+        read -ra libs < <(pkg-config --static --libs stasis-snap stasis-core stasis-lock)
         libs=("-Wl,-Bstatic" "${libs[@]}" "-Wl,-Bdynamic")
     else
-        read -ra libs < <(pkg-config --libs stasis-snap stasis-core)
+        read -ra libs < <(pkg-config --libs stasis-snap stasis-core stasis-lock)
         LD_LIBRARY_PATH=$libdir
     fi
     for name in "${names[@]}"; do
@@ -65,6 +65,16 @@ level 420, fade 0 ms, 1 queued
 refused: record acme.dimmer hall: field fade_ms is 0xfa, not its default 0x0'
 [[ $(./own_device) == "$expected"* ]] || fail "own_device"
 say "own_device"
+
+frozen=$examples/own_lock_1.0.schema
+expected='allowed 1.0: acme.port.rate defaulted to "0x2580", now to "0x1c200": needs-migration
+allowed 1.0: acme.port.parity (id 2) is new, since version 2: compatible'
+[ "$(./own_lock check "$frozen")" = "$expected" ] || fail "own_lock check"
+./own_lock freeze 2.0 >own_lock_2.0.schema && ./own_lock check "$frozen" own_lock_2.0.schema >/dev/null ||
+    fail "own_lock freeze"
+sed 's/default=0x2580/default=0x2581/' "$frozen" >other.schema # which no migration converts
+refuses '1 changes since release 1.0 are refused' ./own_lock check other.schema
+say "own_lock"
 
 ./own_serial >own_serial.out || fail "own_serial"
 for text in '"divisor": 384' '"tx_fifo": "68656c6c6f"' 'refused: tx_fifo holds 17 bytes, of which 16 fit'; do

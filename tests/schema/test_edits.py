@@ -77,11 +77,16 @@ def add(state, text, held_by=None, since=0):
     return edit
 
 
-def migration(name):
-    """Gives the record, bumped before, a migration to its version."""
+def migration(name, up="", down=""):
+    """Gives the record, bumped before, a migration to its version; up and down are statements about
+    `own`, its state."""
     def edit(tree):
-        tree.sub(SCHEMAS, r"^(#define STASIS_SCHEMA\()", "static const struct stasis_migration seeded[] "
-                 rf"= {{{{.to = {tree.version(name)}}}, {{0}}}};\n\1")
+        functions = "".join(
+            f"static void {which}(void *state)\n{{\n    struct stasis_{name}_state *own = state;\n"
+            f"    (void)own;\n    {code}\n}}\n" for which, code in (("up", up), ("down", down)))
+        tree.sub(SCHEMAS, r"^(#define STASIS_SCHEMA\()", functions +
+                 "static const struct stasis_migration seeded[] "
+                 rf"= {{{{{tree.version(name)}, up, down}}, {{0}}}};\n\1")
         tree.sub(ALL, rf"^(STASIS_RECORD\({name}, .*), NULL, ", r"\1, seeded, ")
     return edit
 
@@ -272,6 +277,21 @@ WRONG = [
     ("default changed without a migration", [
         bump("serial"), row("serial", r"msr, 1, 0xb0", "msr, 1, 0x30")],
      None, rf"msr defaulted .*: {MIGRATION}: register a migration"),
+    ("default changed with a migration of nothing", [
+        bump("serial"), row("serial", r"msr, 1, 0xb0", "msr, 1, 0x30"), migration("serial")],
+     None, rf"msr defaulted .*: {MIGRATION}: register a migration"),
+    ("default changed with a migration of another field", [
+        bump("serial"), row("serial", r"msr, 1, 0xb0", "msr, 1, 0x30"),
+        migration("serial", "own->mcr ^= 1;", "own->mcr ^= 1;")],
+     None, rf"msr defaulted .*: {MIGRATION}: register a migration"),
+    ("default changed with no way back", [
+        bump("serial"), row("serial", r"msr, 1, 0xb0", "msr, 1, 0x30"),
+        migration("serial", "own->msr ^= 0x80;")],
+     None, rf"msr defaulted .*: {MIGRATION}: register a migration"),
+    ("default of a nested state changed with a migration of one place", [
+        bump("x86_sregs"), row("x86_dtable", r"base, 1, 0,", "base, 1, 8,"),
+        migration("x86_sregs", "own->gdt.base ^= 8;", "own->gdt.base ^= 8;")],
+     None, rf"x86_dtable\.base defaulted .*: {MIGRATION}: register a migration"),
     ("record made optional in a new version", [
         bump("x86_clock"), record("x86_clock", "false", r"\1true")],
      None, rf"was mandatory, is optional: {BREAKING}"),
@@ -302,8 +322,20 @@ RIGHT = [
     ("field retired", [bump("pl031"), retire("pl031", "lr"), migration("pl031")],
      rf"lr is gone from version \d+: {MIGRATION}$"),
     ("default changed", [
-        bump("serial"), row("serial", r"msr, 1, 0xb0", "msr, 1, 0x30"), migration("serial")],
+        bump("serial"), row("serial", r"msr, 1, 0xb0", "msr, 1, 0x30"),
+        migration("serial", "own->msr ^= 0x80;", "own->msr ^= 0x80;")],
      rf"msr defaulted .*: {MIGRATION}$"),
+    ("default of a nested state changed", [
+        bump("x86_sregs"), row("x86_dtable", r"base, 1, 0,", "base, 1, 8,"),
+        migration("x86_sregs", "own->gdt.base ^= 8; own->idt.base ^= 8;",
+                  "own->gdt.base ^= 8; own->idt.base ^= 8;")],
+     rf"x86_dtable\.base defaulted .*: {MIGRATION}$"),
+    ("string default changed", [
+        bump("board"), row("board", r'"host"', '"best"'),
+        migration("board", 'if (!strcmp(own->cpu_model, "host")) strcpy(own->cpu_model, "best");',
+                  'if (!strcmp(own->cpu_model, "best")) strcpy(own->cpu_model, "host");'),
+        lambda tree: tree.sub(SCHEMAS, r'\A', '#include <string.h>\n')],
+     rf"cpu_model defaulted .*: {MIGRATION}$"),
     ("named number added", [bump("x86_mp_state"),
                             enum(r"\Z", 'STASIS_ENUM(MP_STATE, X, 5, 2, "x")\n')],
      r"MP_STATE\.X \(5\) is new, since version \d+: compatible$"),

@@ -32,7 +32,7 @@ struct stasis_lock_set {
 /* What a change means for files that exist. */
 enum stasis_lock_class {
     STASIS_LOCK_COMPATIBLE,      /* rows say all there is to say */
-    STASIS_LOCK_NEEDS_MIGRATION, /* the record needs a step (struct stasis_migration) */
+    STASIS_LOCK_NEEDS_MIGRATION, /* the record needs a migration; for a default, of that field */
     STASIS_LOCK_BREAKING,        /* never allowed: files of the release would be read wrongly */
 };
 

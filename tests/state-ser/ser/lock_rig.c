@@ -10,36 +10,60 @@ void lock_fill(struct lock_rig *rig)
 {
     memset(rig, 0, sizeof(*rig));
     rig->part_fields[0] = (struct stasis_field){
-        .id = 1, .since = 1, .elem_size = 1, .max = 1, .mask = 1, .name = "p"};
-    rig->part = (struct stasis_schema){
-        .type = "part", .version = 1, .fields = rig->part_fields, .field_count = 1};
-    rig->fields[0] = (struct stasis_field){
-        .id = 1, .since = 1, .elem_size = 4, .max = 1, .mask = 0xff, .name = "a"};
-    rig->fields[1] = (struct stasis_field){
-        .id = 2, .since = 1, .kind = STASIS_KIND_BUF, .elem_size = 2, .max = 8, .name = "b"};
+        .id = 1, .since = 1, .elem_size = 1, .max = 1, .mask = 1, .name = "p", .doc = ""};
+    rig->part = (struct stasis_schema){.type = "part",
+                                       .version = 1,
+                                       .size = sizeof(struct lock_part),
+                                       .fields = rig->part_fields,
+                                       .field_count = 1,
+                                       .doc = ""};
+    rig->fields[0] = (struct stasis_field){.id = 1,
+                                           .since = 1,
+                                           .elem_size = 4,
+                                           .max = 1,
+                                           .mask = 0xff,
+                                           .offset = offsetof(struct lock_state, a),
+                                           .name = "a",
+                                           .doc = ""};
+    rig->fields[1] = (struct stasis_field){.id = 2,
+                                           .since = 1,
+                                           .kind = STASIS_KIND_BUF,
+                                           .elem_size = 2,
+                                           .max = 8,
+                                           .offset = offsetof(struct lock_state, b),
+                                           .count_offset = offsetof(struct lock_state, b_len),
+                                           .name = "b",
+                                           .doc = ""};
     rig->fields[2] = (struct stasis_field){.id = 3,
                                            .since = 1,
                                            .until = 3,
                                            .kind = STASIS_KIND_STR,
                                            .elem_size = 1,
                                            .max = 9,
+                                           .offset = offsetof(struct lock_state, c),
                                            .default_str = "two words",
-                                           .name = "c"};
+                                           .name = "c",
+                                           .doc = ""};
     rig->fields[3] = (struct stasis_field){.id = 4,
                                            .since = 2,
                                            .kind = STASIS_KIND_LIST,
-                                           .elem_size = 1,
+                                           .elem_size = sizeof(struct lock_part),
                                            .max = 3,
+                                           .offset = offsetof(struct lock_state, d),
+                                           .count_offset = offsetof(struct lock_state, d_count),
                                            .sub = &rig->part,
-                                           .name = "d"};
+                                           .name = "d",
+                                           .doc = ""};
     rig->old_bounds[0] = (struct stasis_old_bound){.before = 2, .id = 2, .bound = 4};
     rig->migrations[0] = (struct stasis_migration){.to = 3};
     rig->record = (struct stasis_schema){.type = "own.record",
                                          .version = 3,
+                                         .size = sizeof(struct lock_state),
                                          .fields = rig->fields,
                                          .field_count = 4,
                                          .history = rig->old_bounds,
-                                         .migrations = rig->migrations};
+                                         .migrations = rig->migrations,
+                                         .doc = ""};
     rig->color = (struct stasis_enum_set){.name = "COLOR", .record = "own.record"};
     rig->values[0] = (struct stasis_enum_value){&rig->color, "RED", 1, 1, "red"};
     rig->values[1] = (struct stasis_enum_value){&rig->color, "BLUE", 2, 3, "blue"};

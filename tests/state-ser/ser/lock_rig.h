@@ -8,6 +8,19 @@
 
 #include "stasis/lock.h"
 
+struct lock_part {
+    uint8_t p;
+};
+
+struct lock_state {
+    uint32_t a;
+    uint32_t b_len;
+    uint8_t b[8];
+    char c[10];
+    uint32_t d_count;
+    struct lock_part d[3];
+};
+
 /* A record at version 3: `b` grew with version 2, `c` was gone from 3, to which there is a step. */
 struct lock_rig {
     struct stasis_field fields[4], part_fields[1];

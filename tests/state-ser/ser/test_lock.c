@@ -137,12 +137,135 @@ static void a_step_is_to_the_version_that_needs_it(void **state)
     now.migrations[2].to = 5;
     assert_int_equal(lock_compare(frozen), 0);
     assert_non_null(strstr(said, "allowed 1.2.3: own.record.a is gone from version 5: needs-mig"));
-    now.fields[0].until = 0;
-    now.fields[2].default_str = "two  words";
+}
+
+/* ---- defaults ---- */
+
+#define NO_MIGRATION                                                                               \
+    "needs-migration: register a migration that makes the new default of the old one, and back"
+
+static void a_0_to_2(void *state)
+{
+    struct lock_state *own = state;
+
+    own->a = own->a ? own->a : 2;
+}
+
+static void a_2_to_5(void *state)
+{
+    struct lock_state *own = state;
+
+    own->a = own->a == 2 ? 5 : own->a;
+}
+
+static void a_5_to_2(void *state)
+{
+    struct lock_state *own = state;
+
+    own->a = own->a == 5 ? 2 : own->a;
+}
+
+static void a_2_to_0(void *state)
+{
+    struct lock_state *own = state;
+
+    own->a = own->a == 2 ? 0 : own->a;
+}
+
+/* Of the part that is there, whatever it holds. */
+static void p_turned(void *state)
+{
+    struct lock_state *own = state;
+
+    for (uint32_t i = 0; i < own->d_count; i++)
+        own->d[i].p = !own->d[i].p;
+}
+
+static void c_short(void *state)
+{
+    struct lock_state *own = state;
+
+    if (!strcmp(own->c, "two words"))
+        memcpy(own->c, "one", sizeof("one"));
+}
+
+static void c_long(void *state)
+{
+    struct lock_state *own = state;
+
+    if (!strcmp(own->c, "one"))
+        memcpy(own->c, "two words", sizeof("two words"));
+}
+
+static void a_new_default_needs_a_migration_of_its_field(void **state)
+{
+    (void)state;
+    now.record.version = 4;
+    now.fields[0].default_int = 2;
+    assert_refused("own.record.a defaulted to \"0x0\", now to \"0x2\": " NO_MIGRATION);
+    now.migrations[1] = (struct stasis_migration){.to = 4};
+    assert_refused(NO_MIGRATION);
+    now.migrations[1] = (struct stasis_migration){4, p_turned, p_turned};
+    assert_refused(NO_MIGRATION);
+    now.migrations[1] = (struct stasis_migration){4, a_0_to_2, NULL};
+    assert_refused(NO_MIGRATION);
+    now.migrations[1] = (struct stasis_migration){4, NULL, a_2_to_0};
+    assert_refused(NO_MIGRATION);
+    now.migrations[1] = (struct stasis_migration){4, a_2_to_0, a_0_to_2};
+    assert_refused(NO_MIGRATION);
+    now.migrations[1] = (struct stasis_migration){4, a_0_to_2, a_2_to_0};
     assert_int_equal(lock_compare(frozen), 0);
-    now.migrations[1].to = 0;
-    assert_refused(
-        "own.record.c defaulted to \"two words\", now to \"two  words\": needs-migration");
+    assert_string_equal(said, "allowed 1.2.3: own.record.a defaulted to \"0x0\", now to \"0x2\": "
+                              "needs-migration\n");
+    now.record.doc = NULL; /* a table that is none is not tried */
+    assert_refused(NO_MIGRATION);
+}
+
+static void migrations_to_released_versions_convert_no_default(void **state)
+{
+    (void)state;
+    now.record.version = 4;
+    now.fields[0].default_int = 2;
+    now.migrations[0] = (struct stasis_migration){3, a_0_to_2, a_2_to_0};
+    assert_refused("own.record.a defaulted to \"0x0\", now to \"0x2\": " NO_MIGRATION);
+}
+
+static void a_default_may_change_by_several_migrations(void **state)
+{
+    (void)state;
+    now.record.version = 5;
+    now.fields[0].default_int = 5;
+    now.migrations[1] = (struct stasis_migration){4, a_0_to_2, a_2_to_0};
+    assert_refused("own.record.a defaulted to \"0x0\", now to \"0x5\": " NO_MIGRATION);
+    now.migrations[2] = (struct stasis_migration){5, a_2_to_5, a_5_to_2};
+    assert_int_equal(lock_compare(frozen), 0);
+}
+
+static void defaults_of_nested_states_are_converted_too(void **state)
+{
+    (void)state;
+    now.record.version = 4;
+    now.part_fields[0].default_int = 1;
+    now.migrations[1] = (struct stasis_migration){4, a_0_to_2, a_2_to_0};
+    assert_refused("own.record/part.p defaulted to \"0x0\", now to \"0x1\": " NO_MIGRATION);
+    now.migrations[1] = (struct stasis_migration){4, p_turned, p_turned};
+    assert_int_equal(lock_compare(frozen), 0);
+}
+
+static void defaults_of_strings_are_converted_too(void **state)
+{
+    (void)state;
+    free(frozen);
+    now.fields[2].until = 0;
+    frozen = lock_freeze(&now.set);
+    now.record.version = 4;
+    now.fields[2].default_str = "one";
+    now.migrations[1] = (struct stasis_migration){4, c_short, NULL};
+    assert_refused("own.record.c defaulted to \"two words\", now to \"one\": " NO_MIGRATION);
+    now.migrations[1] = (struct stasis_migration){4, c_short, c_long};
+    assert_int_equal(lock_compare(frozen), 0);
+    now.fields[2].max = 8; /* the old default does not even fit */
+    assert_refused("own.record.c defaulted to \"two words\", now to \"one\": " NO_MIGRATION);
 }
 
 static void versions_only_rise(void **state)
@@ -184,6 +307,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_past_does_not_change, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(steps_to_released_versions_stay, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(a_step_is_to_the_version_that_needs_it, lock_setup,
+                                        lock_teardown),
+        cmocka_unit_test_setup_teardown(a_new_default_needs_a_migration_of_its_field, lock_setup,
+                                        lock_teardown),
+        cmocka_unit_test_setup_teardown(migrations_to_released_versions_convert_no_default,
+                                        lock_setup, lock_teardown),
+        cmocka_unit_test_setup_teardown(a_default_may_change_by_several_migrations, lock_setup,
+                                        lock_teardown),
+        cmocka_unit_test_setup_teardown(defaults_of_nested_states_are_converted_too, lock_setup,
+                                        lock_teardown),
+        cmocka_unit_test_setup_teardown(defaults_of_strings_are_converted_too, lock_setup,
                                         lock_teardown),
         cmocka_unit_test_setup_teardown(versions_only_rise, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(named_numbers_stay, lock_setup, lock_teardown),
