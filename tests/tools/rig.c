@@ -68,9 +68,23 @@ void run_program(struct run *run, const struct setup *setup, const char *const *
     run->err = slurp(err, NULL);
 }
 
+const char *inspect_path(void)
+{
+    static char path[4096];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - sizeof("snapshot-inspect"));
+    char *slash;
+
+    assert_true(len > 0);
+    path[len] = '\0';
+    slash = strrchr(path, '/');
+    assert_non_null(slash);
+    memcpy(slash + 1, "snapshot-inspect", sizeof("snapshot-inspect"));
+    return path;
+}
+
 void run_inspect(struct run *run, const struct setup *setup, ...)
 {
-    const char *argv[ARGS_MAX] = {STASIS_INSPECT};
+    const char *argv[ARGS_MAX] = {inspect_path()};
     size_t count = 1;
     va_list args;
 

@@ -22,6 +22,9 @@ struct setup {
     bool ignore_sigpipe;
 };
 
+/* The program: it lies beside the test. */
+const char *inspect_path(void);
+
 /* Runs it with the arguments up to NULL, after the program's name. Frees what *run held. */
 void run_inspect(struct run *run, const struct setup *setup, ...) __attribute__((sentinel));
 void run_fini(struct run *run);

@@ -135,7 +135,7 @@ static int on_a_terminal(const char *force, char *text, size_t size)
 
     assert_true(pid >= 0);
     if (!pid) {
-        execl(STASIS_INSPECT, STASIS_INSPECT, "extract", in_folder("a.snap"), "--gpa", "0", "--len",
+        execl(inspect_path(), inspect_path(), "extract", in_folder("a.snap"), "--gpa", "0", "--len",
               "16", force, (char *)NULL);
         _exit(126);
     }

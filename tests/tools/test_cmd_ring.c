@@ -172,7 +172,7 @@ static void on_terminal(const char *option, char *ret_text, size_t size)
 
     assert_true(pid >= 0);
     if (!pid) {
-        execl(STASIS_INSPECT, STASIS_INSPECT, "ring", in_folder("r"), option, (char *)NULL);
+        execl(inspect_path(), inspect_path(), "ring", in_folder("r"), option, (char *)NULL);
         _exit(126);
     }
     while (used < size - 1 && (n = read(master, ret_text + used, size - 1 - used)) > 0)

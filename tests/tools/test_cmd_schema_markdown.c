@@ -65,7 +65,7 @@ static void refresh_works(void **state)
     (void)state;
     write_file(in_folder("page.md"), page, strlen(page));
     snprintf(command, sizeof(command), "PATH=%.*s:$PATH; %s%s",
-             (int)(strrchr(STASIS_INSPECT, '/') - STASIS_INSPECT), STASIS_INSPECT, refresh,
+             (int)(strrchr(inspect_path(), '/') - inspect_path()), inspect_path(), refresh,
              in_folder("page.md"));
     assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c,bugprone-command-processor) */
     fresh = image_read(in_folder("page.md"));

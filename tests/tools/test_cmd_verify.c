@@ -94,7 +94,7 @@ static void progress_on_a_terminal(void **state)
     pid = forkpty(&master, NULL, NULL, NULL);
     assert_true(pid >= 0);
     if (!pid) {
-        execl(STASIS_INSPECT, STASIS_INSPECT, "verify", in_folder("a.snap"), (char *)NULL);
+        execl(inspect_path(), inspect_path(), "verify", in_folder("a.snap"), (char *)NULL);
         _exit(126);
     }
     while (used < sizeof(text) - 1 && (n = read(master, text + used, sizeof(text) - 1 - used)) > 0)

@@ -1,0 +1,404 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+"""Makes small changes to the code, one at a time, and says which of them no test sees. scripts/mutants
+builds what this needs and starts it; docs/architecture.md, "Mutants", says how to read the result."""
+import argparse
+import collections
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import mutations
+from judge import Judge, Lessons
+from programs import USERS_BUILD, Build
+from reach import Reach
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+ROOMS = ("core", "state", "state-ser", "vmm")
+LIBRARIES = ROOMS[:3]
+GOALS = {"libraries": 95, "vmm": 90}
+NEW_RELEASES = "tests/history/releases.txt"
+# They run much of vmm/ on a KVM that is none, to see that it does not crash.
+FAKE_KVM = {"fuzz_restore", "test_thaw_codes"}
+LONGEST = 5  # seconds of a test for --quick
+
+KILLED, SURVIVED, NEEDS_KVM = "killed", "survived", "needs /dev/kvm"
+BROKEN, SAME, LISTED = "does not compile", "same object code", "listed"
+DROPPED = (BROKEN, SAME, LISTED)
+
+Outcome = collections.namedtuple("Outcome", "mutation result detail seconds")
+
+
+def say(text):
+    print(f"== {text}", file=sys.stderr, flush=True)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="mutants", allow_abbrev=False, usage=os.environ.get(
+        "STASIS_USAGE", "mutants.py [OPTION]... [ROOM]..."))
+    parser.add_argument("-s", dest="seed", default="1")
+    parser.add_argument("-n", dest="number", type=int)
+    parser.add_argument("-m", dest="ids", action="append", default=[])
+    parser.add_argument("-j", dest="jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--changed", nargs="?", const="", metavar="BASE")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--goal", type=float)
+    parser.add_argument("--root", default=ROOT, help=argparse.SUPPRESS)
+    parser.add_argument("--build", default="build/dev", help=argparse.SUPPRESS)
+    parser.add_argument("--equivalent", default=os.path.join(HERE, "equivalent.txt"),
+                        help=argparse.SUPPRESS)
+    parser.add_argument("rooms", nargs="*", metavar="ROOM")
+    args = parser.parse_args()
+    if not all(re.match(r"(core|state|state-ser|vmm)(/|$)", room) for room in args.rooms):
+        parser.error(f"the rooms are {', '.join(ROOMS)}, their folders and files")
+    args.rooms = args.rooms or list(ROOMS)
+    args.number = args.number or (20 if args.changed is not None else 300)
+    return args
+
+
+def room_of(file):
+    return file.split("/")[0]
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def sources(root, rooms):
+    """{name: text} of the C files of rooms, or of files and folders in them."""
+    names = set()
+    for room in rooms:
+        path = os.path.join(root, room)
+        names.update([path] if os.path.isfile(path) else
+                     glob.glob(os.path.join(path, "**/*.c"), recursive=True))
+    return {os.path.relpath(name, root): read(name) for name in sorted(names)}
+
+
+def last_release(root):
+    lines = [line for line in read(os.path.join(root, NEW_RELEASES)).splitlines()
+             if line and line[0] != "#"]
+    return lines[-1].split()[1]
+
+
+def changed_lines(root, base):
+    """{file: lines that are not in the base}, or None where there is no such commit."""
+    result = subprocess.run(["git", "-C", root, "diff", "-U0", "--no-color", "--no-ext-diff", base,
+                             "--", *ROOMS], text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL, check=False)
+    if result.returncode:
+        return None
+    found, lines = {}, set()
+    for line in result.stdout.splitlines():
+        if line.startswith("+++ b/"):
+            lines = found.setdefault(line[6:], set())
+        elif match := re.match(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@", line):
+            start, count = int(match[1]), int(match[2] or 1)
+            lines.update(range(start, start + count))
+    return found
+
+
+def in_order(found, seed):
+    """A line as often as any other, and no line twice before all came once; the same for the same
+    seed and source."""
+    def digest(what, mutation):
+        return hashlib.sha256(f"{what} {seed} {mutation.id}".encode()).digest()
+
+    by_line, rows = collections.defaultdict(list), []
+    for mutation in found:
+        by_line[mutation.file, mutation.line].append(mutation)
+    for group in by_line.values():
+        group.sort(key=lambda m: digest("which", m))
+        rows += [(turn, digest("when", mutation), mutation) for turn, mutation in enumerate(group)]
+    return [mutation for _, _, mutation in sorted(rows, key=lambda row: row[:2])]
+
+
+class Equivalents:
+    """The list of mutants that no test can see, each with its proof."""
+
+    def __init__(self, path):
+        self.entries = {}
+        for block in re.split(r"\n\s*\n", read(path)):
+            lines = [line for line in block.splitlines() if line and line[0] != "#"]
+            if not lines:
+                continue
+            match = re.match(r"(\S+) (\S+)\n- ?(.*)\n\+ ?(.*)\n= (.+)", "\n".join(lines), re.S)
+            if not match:
+                sys.exit(f"{path}: not FILE FUNCTION, - line, + line, = proof: {lines[0]}")
+            file, function, old, new, proof = match.groups()
+            self.entries[file, function, mutations.squeezed(old), mutations.squeezed(new)] = proof
+
+    @staticmethod
+    def key(mutation):
+        return (mutation.file, mutation.function, mutations.squeezed(mutation.old),
+                mutations.squeezed(mutation.new))
+
+    def stale(self, found):
+        keys = {self.key(mutation) for mutation in found}
+        return [entry for entry in self.entries if entry not in keys]
+
+
+class Run:
+    """Judges the first `number` mutations that are not dropped; who is judged does not depend on how
+    many work side by side."""
+
+    def __init__(self, args, texts, order, equivalents):
+        self.args, self.texts, self.order, self.equivalents = args, texts, order, equivalents
+        self.build = Build(args.root, os.path.join(args.root, args.build))
+        self.kvm = os.access("/dev/kvm", os.R_OK | os.W_OK)
+        self.tests = [test for test in self.build.tests()
+                      if (self.kvm or "kvm" not in test.labels) and self.build.needed(test)]
+        self.folder = os.path.join(args.root, "build/mutants")
+        self.lessons = Lessons(self.build.times())
+        self.reach = None
+        if not args.quick:
+            counting = Build(args.root, os.path.join(args.root, "build/coverage"))
+            self.reach = Reach(counting, self.tests, args.jobs, say)
+            self.lessons.times.update(self.reach.seconds())
+        self.outcomes, self.next, self.undecided = [], 0, 0
+        self.condition = threading.Condition()
+        self.stopped = False
+        self.originals, self.originals_lock = {}, threading.Lock()
+        self.deadline = time.monotonic() + args.seconds
+
+    def run(self):
+        self._recall()
+        open(os.path.join(self.folder, "log"), "w", encoding="utf-8").close()
+        jobs = max(1, min(self.args.jobs, self.args.number))
+        judges = [Judge(self.build, os.path.join(self.folder, str(i)), self.lessons)
+                  for i in range(jobs)]
+        threads = [threading.Thread(target=self._work, args=(judge,), daemon=True)
+                   for judge in judges]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            self.stopped = True
+            for judge in judges:
+                judge.close()
+            self._remember()
+        if self.failure:
+            raise self.failure
+
+    failure = None
+
+    def _work(self, judge):
+        try:
+            while (mutation := self._take()) is not None:
+                start = time.monotonic()
+                result, detail = self._drop(mutation, judge)
+                self._decide(result)
+                if not result:
+                    result, detail = self._judge(mutation, judge)
+                if self.stopped:
+                    return
+                self._note(Outcome(mutation, result, detail, time.monotonic() - start))
+        except Exception as failure:  # pylint: disable=broad-except
+            self.failure = self.failure or failure
+        finally:
+            with self.condition:
+                self.stopped = self.stopped or self.failure is not None
+                self.condition.notify_all()
+
+    taken = 0  # that were not dropped
+
+    def _take(self):
+        """The next mutation, once it is sure to be among the first `number` unless it is dropped."""
+        with self.condition:
+            self.condition.wait_for(
+                lambda: self.stopped or self.undecided == 0 or
+                self.taken + self.undecided < self.args.number)
+            if self.stopped or self.taken + self.undecided >= self.args.number or \
+                    self.next == len(self.order) or time.monotonic() > self.deadline:
+                return None
+            self.next += 1
+            self.undecided += 1
+            return self.order[self.next - 1]
+
+    def _decide(self, dropped):
+        with self.condition:
+            self.undecided -= 1
+            self.taken += not dropped
+            self.condition.notify_all()
+
+    def _drop(self, mutation, judge):
+        """(why it is no mutant, its proof), or (None, None) when it is compiled and ready."""
+        proof = self.equivalents.entries.get(Equivalents.key(mutation))
+        if proof:
+            return LISTED, proof
+        text = mutations.apply(self.texts[mutation.file], mutation.edits)
+        if not judge.compile(mutation.file, text):
+            return BROKEN, None
+        if self._object(mutation.file, text, judge) == self._original(mutation.file, judge):
+            return SAME, None
+        return None, None
+
+    def _object(self, file, text, judge):
+        """What a user's build makes of it."""
+        out = os.path.join(judge.folder, "users.o")
+        if not self.build.compile(file, text, USERS_BUILD, out):
+            raise RuntimeError(f"{file} compiles with -O0 only")
+        with open(out, "rb") as built:
+            return built.read()
+
+    def _original(self, file, judge):
+        with self.originals_lock:
+            if file not in self.originals:
+                self.originals[file] = self._object(file, self.texts[file], judge)
+            return self.originals[file]
+
+    def _judge(self, mutation, judge):
+        exact, others = self._tests_for(mutation)
+        verdict = judge.judge(mutation.file, self.lessons.in_order(mutation.file, exact))
+        if verdict.result != KILLED and others:
+            verdict = judge.judge(mutation.file, self.lessons.in_order(mutation.file, others))
+        if verdict.result == KILLED:
+            self.lessons.killed(mutation.file, verdict.test)
+            return KILLED, f"by {verdict.test}"
+        if not self.kvm and room_of(mutation.file) == "vmm" and (
+                not self.reach or not {test.name for test in exact} - FAKE_KVM):
+            return NEEDS_KVM, "without it no test runs this line"
+        if verdict.test:
+            return SURVIVED, verdict.test
+        return SURVIVED, "no test sees it" if exact else "no test runs this line"
+
+    def _tests_for(self, mutation):
+        if self.reach:
+            exact, others = self.reach.of(mutation)
+            return ([test for test in self.tests if test.name in exact],
+                    [test for test in self.tests if test.name in others])
+        holders = self.build.holders(mutation.file)
+        return [test for test in self.tests if self.build.needed(test) & holders and
+                self.lessons.times.get(test.name, 0) < LONGEST], []
+
+    def _note(self, outcome):
+        with self.condition:
+            self.outcomes.append(outcome)
+            judged = [o for o in self.outcomes if o.result not in DROPPED]
+            m = outcome.mutation
+            with open(os.path.join(self.folder, "log"), "a", encoding="utf-8") as log:
+                print(f"{outcome.result}: {m.file}:{m.line} {m.id} {m.what}: "
+                      f"{outcome.detail or ''} ({outcome.seconds:.1f} s)", file=log)
+            if outcome.result == SURVIVED:
+                say(f"survived: {m.file}:{m.line} {m.what}")
+            if outcome.result not in DROPPED and len(judged) % 20 == 0:
+                say(f"{len(judged)} of {self.args.number} judged")
+
+    def _recall(self):
+        os.makedirs(self.folder, exist_ok=True)
+        try:
+            known = json.loads(read(os.path.join(self.folder, "lessons.json")))
+        except (OSError, ValueError):
+            return
+        for file, kills in known.items():
+            self.lessons.kills[file].update(kills)
+
+    def _remember(self):
+        with open(os.path.join(self.folder, "lessons.json"), "w", encoding="utf-8") as file:
+            json.dump(self.lessons.kills, file)
+
+
+def rate(outcomes):
+    killed = sum(o.result == KILLED for o in outcomes)
+    judged = killed + sum(o.result == SURVIVED for o in outcomes)
+    return 100 * killed / judged if judged else None
+
+
+def print_table(outcomes):
+    print(f"{'':12}{'tried':>7}{'killed':>8}{'survived':>10}{'no /dev/kvm':>13}{'rate':>9}"
+          f"   dropped: {', '.join(DROPPED)}")
+    groups = [(room, (room,)) for room in ROOMS] + [("libraries", LIBRARIES)]
+    for name, rooms in groups:
+        own = [o for o in outcomes if room_of(o.mutation.file) in rooms]
+        if not own:
+            continue
+        count = collections.Counter(o.result for o in own)
+        tried = sum(count[result] for result in (KILLED, SURVIVED, NEEDS_KVM))
+        share = rate(own)
+        print(f"{name:12}{tried:7}{count[KILLED]:8}{count[SURVIVED]:10}{count[NEEDS_KVM]:13}"
+              f"{'-' if share is None else f'{share:.1f} %':>9}   "
+              f"{', '.join(str(count[why]) for why in DROPPED)}")
+
+
+def print_survivors(outcomes):
+    for o in sorted(outcomes, key=lambda o: (o.mutation.file, o.mutation.line)):
+        if o.result == SURVIVED:
+            m = o.mutation
+            print(f"\n{m.file}:{m.line}: {m.function}: {m.what}: {o.detail}")
+            print(f"- {mutations.squeezed(m.old)}\n+ {mutations.squeezed(m.new)}")
+            print(f"  scripts/mutants -m {m.id}")
+
+
+def missed(outcomes, goal):
+    """What is below its goal, for people."""
+    for name, rooms in (("libraries", LIBRARIES), ("vmm", ("vmm",))):
+        share = rate([o for o in outcomes if room_of(o.mutation.file) in rooms])
+        wanted = goal if goal is not None else GOALS[name]
+        if share is not None and share < wanted:
+            yield f"{name}: {share:.1f} % killed, {wanted:g} % wanted"
+
+
+def choose(args):
+    """(texts, mutations in the order of trial, the list of equivalents)"""
+    texts = sources(args.root, ROOMS)
+    found = [m for name, text in texts.items() for m in mutations.mutations(name, text)]
+    equivalents = Equivalents(args.equivalent)
+    for file, function, old, _ in equivalents.stale(found):
+        say(f"equivalent.txt: stale, no such change is made any more: {file} {function}: {old}")
+    if args.ids:
+        order = [m for m in found if m.id in args.ids]
+        if len(order) != len(args.ids):
+            sys.exit("mutants: no such mutant; the code around it may have changed")
+        args.number = len(order)
+        return texts, order, equivalents
+    wanted = sources(args.root, args.rooms)
+    order = [m for m in found if m.file in wanted]
+    if args.changed is not None:
+        lines = changed_lines(args.root, args.changed or last_release(args.root))
+        if lines is None:
+            say("that commit is not in this clone: every line counts as changed")
+        else:
+            order = [m for m in order if m.line in lines.get(m.file, ())]
+    return texts, in_order(order, args.seed), equivalents
+
+
+def main():
+    args = parse_arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.makedirs(os.path.join(args.root, "build/mutants"), exist_ok=True)
+    lock = open(os.path.join(args.root, "build/mutants/lock"), "w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit("mutants: another run uses build/mutants; wait for its end")
+    run = Run(args, *choose(args))
+    say(f"{len(run.order)} mutations to choose from, {len(run.tests)} tests, seed {args.seed}"
+        + ("" if run.kvm else "; no /dev/kvm: what only runs there is not judged"))
+    try:
+        run.run()
+    except KeyboardInterrupt:
+        return 130
+    except OSError as failure:
+        print(f"mutants: {failure}", file=sys.stderr)
+        return 5
+    print_table(run.outcomes)
+    print_survivors(run.outcomes)
+    bad = list(missed(run.outcomes, args.goal))
+    print("".join(f"\n{line}" for line in bad))
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

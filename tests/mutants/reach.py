@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+"""Which tests run which line, by gcov: every test once in a build that counts. What was learned is
+kept beside that build until the programs of a test change."""
+import concurrent.futures
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+
+
+class Reach:
+    """Of each test the lines that ran, as {file: {function: [line]}}; and all lines that may, in the
+    same form."""
+
+    def __init__(self, build, tests, jobs, say):
+        self.build, self.say = build, say
+        self.store = os.path.join(build.folder, "reach.json")
+        self.lock = threading.Lock()
+        try:
+            with open(self.store, encoding="utf-8") as file:
+                self.tests, self.lines = json.load(file)
+        except (OSError, ValueError):
+            self.tests, self.lines = {}, {}
+        digests = {exe: self._digest(exe) for exe in build.executables}
+        stale = []
+        for test in tests:
+            key = "".join(sorted(digests[exe] for exe in build.needed(test)))
+            key = hashlib.sha256(key.encode()).hexdigest()
+            if self.tests.get(test.name, {}).get("key") != key:
+                stale.append((test, key))
+        if stale:
+            self._learn(stale, jobs)
+
+    def _digest(self, exe):
+        with open(os.path.join(self.build.folder, exe), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _learn(self, stale, jobs):
+        self.say(f"learning what {len(stale)} tests reach")
+        stale.sort(key=lambda pair: -self.build.times().get(pair[0].name, 1))
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(lambda pair: self._learn_one(*pair), stale))
+        with open(self.store + ".new", "w", encoding="utf-8") as file:
+            json.dump((self.tests, self.lines), file)
+        os.replace(self.store + ".new", self.store)
+
+    def _learn_one(self, test, key):
+        prefix = os.path.join(self.build.folder, "reach", test.name)
+        shutil.rmtree(prefix, ignore_errors=True)
+        os.makedirs(prefix)
+        start = time.monotonic()
+        status = subprocess.run(
+            test.command, cwd=prefix, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, check=False,
+            env=dict(os.environ, LC_ALL="C", GCOV_PREFIX=prefix,
+                     **dict(pair.split("=", 1) for pair in test.environment))).returncode
+        seconds = time.monotonic() - start
+        entry = {"key": key, "status": status, "seconds": seconds, "files": self._counts(prefix)}
+        shutil.rmtree(prefix)
+        with self.lock:
+            self.tests[test.name] = entry
+
+    def _counts(self, prefix):
+        data = []
+        for folder, _, names in os.walk(prefix):
+            for name in names:
+                path = os.path.join(folder, name)
+                notes = path[len(prefix):].removesuffix(".gcda") + ".gcno"
+                if name.endswith(".gcda") and os.path.exists(notes) and \
+                        not os.path.relpath(notes, self.build.folder).startswith("tests"):
+                    os.symlink(notes, path.removesuffix(".gcda") + ".gcno")
+                    data.append(path)
+        ran = {}
+        if data:
+            out = subprocess.run(["gcov", "--json-format", "--stdout", *data], text=True, check=False,
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=prefix).stdout
+            for report in out.splitlines():
+                for file in json.loads(report)["files"]:
+                    name = os.path.relpath(file["file"], self.build.root)
+                    if name.endswith(".c"):
+                        ran[name] = self._lines_that_ran(name, file["lines"])
+        return ran
+
+    def _lines_that_ran(self, name, counts):
+        ran, may_run = {}, {}
+        for line in counts:
+            function = line.get("function_name", "")
+            may_run.setdefault(function, []).append(line["line_number"])
+            if line["count"]:
+                ran.setdefault(function, []).append(line["line_number"])
+        with self.lock:
+            self.lines[name] = may_run
+        return ran
+
+    def seconds(self):
+        return {name: entry["seconds"] for name, entry in self.tests.items()}
+
+    def of(self, mutation):
+        """(names of tests that run the line, names of others that run the function)"""
+        files = {name: entry["files"].get(mutation.file, {}) for name, entry in self.tests.items()}
+        if not mutation.in_function:  # whoever uses the file may use its data
+            return {name for name, functions in files.items() if functions}, set()
+        lines = self.lines.get(mutation.file, {}).get(mutation.function, ())
+        nearest = max((n for n in lines if n <= mutation.line), default=0)
+        ran = {name: functions.get(mutation.function, ()) for name, functions in files.items()}
+        exact = {name for name, numbers in ran.items() if nearest in numbers}
+        return exact, {name for name, numbers in ran.items() if numbers} - exact
