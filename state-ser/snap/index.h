@@ -8,6 +8,7 @@
 #define STASIS_SNAP_INDEX_H
 
 #include "header.h"
+#include "input.h"
 
 /* Byte layout: counts, regions {gpa, size}, chunks {kind, 0, mask, crc, offset, stored length, 0}.
  */
@@ -72,8 +73,8 @@ size_t stasis_index_span(const struct stasis_index *index, size_t pos, const uin
 
 /* Reads the section out of the file: its CRC, and then all that can be checked without RAM.
  * STASIS_ERR_CORRUPT, _IO, _NOMEM. */
-int stasis_index_read(int fd, const struct stasis_header *header, struct stasis_index *ret_index,
-                      struct stasis_error *err);
+int stasis_index_read(const struct stasis_input *input, const struct stasis_header *header,
+                      struct stasis_index *ret_index, struct stasis_error *err);
 
 /* The second half of it: regions and entries of bytes whose CRC is right. */
 int stasis_index_parse(struct stasis_index *index, const struct stasis_header *header,

@@ -24,13 +24,14 @@ struct stasis_snap {
     struct stasis_records *records;
     struct stasis_schema_set *schemas; /* that came with the file, if somebody asked */
     char *name;                        /* of the file opened, for messages */
-    int fd;                            /* of the file opened, or -1 */
+    struct stasis_input input;         /* of the file opened */
     _Atomic unsigned sharers;          /* owners besides the first */
 };
 
 /* Where a save goes: a file, or a stream that can only be appended to. */
 struct stasis_snap_target {
     int fd;
+    const struct stasis_storage *storage; /* instead of the descriptor, or NULL; streamed */
     bool streamed;
     uint64_t pos; /* streamed: bytes written */
 };
@@ -59,14 +60,14 @@ int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save
  * STASIS_ERR_NOT_FOUND, STASIS_ERR_READ. */
 int stasis_snap_open_file(const char *path, int *ret_fd, struct stasis_error *err);
 
-/* Copies what comes out of `fd`, which cannot seek, into an unlinked temporary file, no more than
+/* Copies what comes out of `in`, which is sequential, into an unlinked temporary file, no more than
  * the snapshot's own header allows. The caller closes *ret_fd. */
-int stasis_snap_spool(int fd, int *ret_fd, struct stasis_error *err);
+int stasis_snap_spool(const struct stasis_input *in, int *ret_fd, struct stasis_error *err);
 
 /* Reads bytes that must be there, and judges a section's length by the most that it may be.
  * STASIS_ERR_CORRUPT, STASIS_ERR_READ. */
-int stasis_snap_read_exactly(int fd, void *buf, size_t len, uint64_t offset,
-                             struct stasis_error *err);
+int stasis_snap_read_exactly(const struct stasis_input *input, void *buf, size_t len,
+                             uint64_t offset, struct stasis_error *err);
 int stasis_snap_check_section(const struct stasis_section *section, const char *name, uint64_t max,
                               struct stasis_error *err);
 

@@ -205,7 +205,7 @@ static int check(const struct stasis_snap *snap, void *const *hosts,
     if (opts->size != sizeof(*opts) || opts->mode < STASIS_RAM_AUTO || opts->mode > STASIS_RAM_LAZY)
         return stasis_fail(err, STASIS_ERR_ARG, "options of %zu bytes, expected %zu, or mode %d",
                            opts->size, sizeof(*opts), (int)opts->mode);
-    if (snap->fd < 0)
+    if (!stasis_input_is_open(&snap->input))
         return stasis_fail(err, STASIS_ERR_ARG, "RAM comes out of a snapshot that was opened");
     for (uint32_t r = 0; r < snap->index.region_count; r++)
         if (!hosts[r] || (uintptr_t)hosts[r] % STASIS_PAGE_SIZE)
@@ -320,19 +320,19 @@ bool stasis_ram_describe_failure(const struct stasis_ram *ram, const void *addre
                                  struct stasis_error *err)
 {
     int64_t i = chunk_at(ram, address);
-    struct stat st = {0};
+    uint64_t len = 0;
     bool cut;
 
     if (address && i < 0)
         return false;
-    (void)!stasis_io_stat(ram->snap->fd, &st);
+    (void)!stasis_input_length(&ram->snap->input, &len);
     for (uint64_t k = 0; i < 0 && ram->mode == STASIS_RAM_MAP && k < ram->snap->index.chunk_count;
          k++)
-        if (is_cut(ram, k, (uint64_t)st.st_size))
+        if (is_cut(ram, k, len))
             i = (int64_t)k;
     if (i < 0)
         return false;
-    cut = is_cut(ram, (uint64_t)i, (uint64_t)st.st_size);
+    cut = is_cut(ram, (uint64_t)i, len);
     stasis_snap_chunk_damaged(ram->snap, (uint64_t)i,
                               cut ? "the file has become shorter" : "damaged, or it cannot be read",
                               err);

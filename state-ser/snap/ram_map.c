@@ -87,7 +87,7 @@ static int verify_gap(const struct stasis_ram *ram, const struct stasis_ram_rang
     struct stasis_snap_chunk first = stasis_index_get(&ram->snap->index, range->first);
     struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
     uint64_t offset = chunk.gpa + step_of(&first);
-    ssize_t n = stasis_io_pread(ram->snap->fd, buf, chunk.size, offset);
+    ssize_t n = stasis_input_read(&ram->snap->input, buf, chunk.size, offset);
 
     if (n < 0)
         return stasis_snap_chunk_unreadable(ram->snap, i, err);
@@ -165,8 +165,8 @@ static int map_range(struct stasis_ram *ram, const struct stasis_ram_range *rang
     struct stasis_snap_chunk first = stasis_index_get(&ram->snap->index, range->first);
 
     return stasis_ram_io_map(stasis_ram_chunk_host(ram, range->first),
-                             stasis_ram_chunks_len(ram, range->first, range->end), ram->snap->fd,
-                             first.offset);
+                             stasis_ram_chunks_len(ram, range->first, range->end),
+                             ram->snap->input.fd, first.offset);
 }
 
 /* 1: the file system cannot map files. A failure further on is final: some is mapped already. */
@@ -193,14 +193,17 @@ static int give_way(struct stasis_ram *ram, const char *why)
 
 int stasis_ram_map(struct stasis_ram *ram, struct stasis_error *err)
 {
-    int rc = plan(ram, err);
+    int rc;
 
+    if (ram->snap->input.fd < 0)
+        return give_way(ram, "the snapshot is not in a file");
+    rc = plan(ram, err);
     if (rc > 0)
         return give_way(ram, "the stored memory is compressed, or in more than 4096 ranges");
     if (rc)
         return rc;
     /* EWOULDBLOCK: somebody writes to it. A file system without locks has none to give. */
-    if (stasis_ram_io_lock(ram->snap->fd) && errno == EWOULDBLOCK)
+    if (stasis_ram_io_lock(ram->snap->input.fd) && errno == EWOULDBLOCK)
         return stasis_fail(err, STASIS_ERR_IO,
                            "%s: another program has locked it to write into it; wait for it, or "
                            "thaw a copy",

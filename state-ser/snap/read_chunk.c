@@ -26,10 +26,9 @@ int stasis_snap_chunk_damaged(const struct stasis_snap *snap, uint64_t i, const 
 int stasis_snap_chunk_unreadable(const struct stasis_snap *snap, uint64_t i,
                                  struct stasis_error *err)
 {
-    return stasis_fail_errno(err, STASIS_ERR_READ,
-                             "%s: reading RAM at 0x%" PRIx64
-                             " (check the disk, or use another copy)",
-                             snap->name, stasis_index_get(&snap->index, i).gpa);
+    return stasis_fail_errno(err, STASIS_ERR_READ, "%s: reading RAM at 0x%" PRIx64 " (%s)",
+                             snap->name, stasis_index_get(&snap->index, i).gpa,
+                             stasis_input_remedy(&snap->input));
 }
 
 int stasis_snap_read_chunk(const struct stasis_snap *snap, uint64_t index, void *host,
@@ -37,7 +36,7 @@ int stasis_snap_read_chunk(const struct stasis_snap *snap, uint64_t index, void 
 {
     struct stasis_snap_chunk chunk;
 
-    if (snap->fd < 0 || index >= snap->index.chunk_count)
+    if (!stasis_input_is_open(&snap->input) || index >= snap->index.chunk_count)
         return stasis_fail(err, STASIS_ERR_ARG, "no chunk %" PRIu64 " in an opened snapshot",
                            index);
     chunk = stasis_index_get(&snap->index, index);

@@ -13,25 +13,24 @@
 #include "io.h"
 #include "object.h"
 
-int stasis_snap_read_exactly(int fd, void *buf, size_t len, uint64_t offset,
-                             struct stasis_error *err)
+int stasis_snap_read_exactly(const struct stasis_input *input, void *buf, size_t len,
+                             uint64_t offset, struct stasis_error *err)
 {
-    ssize_t n = stasis_io_pread(fd, buf, len, offset);
+    ssize_t n = stasis_input_read(input, buf, len, offset);
 
     if (n < 0)
-        return stasis_fail_errno(
-            err, STASIS_ERR_READ,
-            "reading %zu bytes at %" PRIu64 " (check the disk, or use another copy)", len, offset);
+        return stasis_fail_errno(err, STASIS_ERR_READ, "reading %zu bytes at %" PRIu64 " (%s)", len,
+                                 offset, stasis_input_remedy(input));
     if ((size_t)n < len)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "truncated at %" PRIu64, offset + (uint64_t)n);
     return 0;
 }
 
-static int read_leading(int fd, uint64_t file_len, uint8_t bytes[STASIS_HEADER_LEN],
-                        struct stasis_error *err)
+static int read_leading(const struct stasis_input *input, uint64_t file_len,
+                        uint8_t bytes[STASIS_HEADER_LEN], struct stasis_error *err)
 {
     size_t len = file_len < STASIS_HEADER_LEN ? (size_t)file_len : STASIS_HEADER_LEN;
-    int rc = stasis_snap_read_exactly(fd, bytes, len, 0, err);
+    int rc = stasis_snap_read_exactly(input, bytes, len, 0, err);
 
     if (rc)
         return rc;
@@ -57,15 +56,16 @@ static int check_length(const struct stasis_snap_info *info, uint64_t file_len,
 }
 
 /* The trailer of a stream is its last 1024 bytes. */
-static int read_trailer(int fd, uint64_t file_len, const uint8_t leading[STASIS_HEADER_LEN],
-                        struct stasis_header *ret_header, struct stasis_error *err)
+static int read_trailer(const struct stasis_input *input, uint64_t file_len,
+                        const uint8_t leading[STASIS_HEADER_LEN], struct stasis_header *ret_header,
+                        struct stasis_error *err)
 {
     uint8_t bytes[STASIS_HEADER_LEN];
     int rc;
 
     if (file_len < 2 * STASIS_HEADER_LEN)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "truncated: the stream has no trailer");
-    rc = stasis_snap_read_exactly(fd, bytes, sizeof(bytes), file_len - STASIS_HEADER_LEN, err);
+    rc = stasis_snap_read_exactly(input, bytes, sizeof(bytes), file_len - STASIS_HEADER_LEN, err);
     if (!rc && !stasis_header_has_magic(bytes, sizeof(bytes)))
         rc = stasis_fail(err, STASIS_ERR_CORRUPT,
                          "truncated or longer than it was: no trailer at the end of the stream");
@@ -76,25 +76,24 @@ static int read_trailer(int fd, uint64_t file_len, const uint8_t leading[STASIS_
     return rc;
 }
 
-static int read_header(int fd, struct stasis_header *ret_header, struct stasis_error *err)
+static int read_header(const struct stasis_input *input, struct stasis_header *ret_header,
+                       struct stasis_error *err)
 {
     uint8_t leading[STASIS_HEADER_LEN];
     struct stasis_header header;
-    struct stat st;
     uint64_t file_len;
     uint64_t end;
     int rc;
 
-    if (stasis_io_stat(fd, &st))
+    if (stasis_input_length(input, &file_len))
         return stasis_fail_errno(err, STASIS_ERR_READ, "asking for its length");
-    file_len = (uint64_t)st.st_size;
-    rc = read_leading(fd, file_len, leading, err);
+    rc = read_leading(input, file_len, leading, err);
     if (!rc)
         rc = stasis_header_decode(leading, &header, err);
     if (!rc && header.info.streamed) {
         rc = stasis_header_check_leading(&header, err);
         if (!rc)
-            rc = read_trailer(fd, file_len, leading, &header, err);
+            rc = read_trailer(input, file_len, leading, &header, err);
     }
     if (!rc)
         rc = check_length(&header.info, file_len, err);
@@ -131,7 +130,7 @@ static int read_section(const struct stasis_snap *snap, enum stasis_section_type
     bytes = malloc(section->length);
     if (!bytes)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the %s section", name);
-    rc = stasis_snap_read_exactly(snap->fd, bytes, section->length, section->offset, err);
+    rc = stasis_snap_read_exactly(&snap->input, bytes, section->length, section->offset, err);
     if (!rc && stasis_crc32(bytes, section->length) != section->crc)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the %s section is damaged (CRC)", name);
     if (rc) {
@@ -177,7 +176,7 @@ int stasis_snap_read_schemas(struct stasis_snap *snap, struct stasis_error *err)
 {
     int rc;
 
-    if (snap->fd < 0)
+    if (!stasis_input_is_open(&snap->input))
         return stasis_fail(err, STASIS_ERR_ARG, "only an opened snapshot came with schemas");
     if (snap->schemas || !stasis_header_section(&snap->header, STASIS_SECTION_SCHEMA))
         return 0;
@@ -190,37 +189,37 @@ const struct stasis_schema_set *stasis_snap_schemas(const struct stasis_snap *sn
     return snap->schemas;
 }
 
-/* A descriptor of our own that can be read at any offset. */
-static int seekable(int fd, int *ret_fd, struct stasis_error *err)
+/* An input of our own that can be read at any offset. */
+static int make_seekable(const struct stasis_input *from, struct stasis_input *ret_input,
+                         struct stasis_error *err)
 {
-    struct stat st;
-
-    if (stasis_io_stat(fd, &st))
-        return stasis_fail_errno(err, STASIS_ERR_READ, "asking what it is");
-    if (S_ISDIR(st.st_mode))
-        return stasis_fail(err, STASIS_ERR_ARG, "it is a folder; name a snapshot file");
-    if (!S_ISREG(st.st_mode))
-        return stasis_snap_spool(fd, ret_fd, err);
-    *ret_fd = stasis_io_dup(fd);
-    return *ret_fd < 0 ? stasis_fail_errno(err, STASIS_ERR_IO, "keeping the descriptor") : 0;
+    if (from->sequential)
+        return stasis_snap_spool(from, &ret_input->fd, err);
+    if (from->fd < 0) {
+        ret_input->storage = from->storage;
+        return 0;
+    }
+    ret_input->fd = stasis_io_dup(from->fd);
+    return ret_input->fd < 0 ? stasis_fail_errno(err, STASIS_ERR_IO, "keeping the descriptor") : 0;
 }
 
-int stasis_snap_open_fd(int fd, const char *name, const struct stasis_parse_opts *opts,
-                        struct stasis_snap **ret_snap, struct stasis_error *err)
+static int open_input(const struct stasis_input *from, const char *name,
+                      const struct stasis_parse_opts *opts, struct stasis_snap **ret_snap,
+                      struct stasis_error *err)
 {
     struct stasis_snap *snap = calloc(1, sizeof(*snap));
     int rc;
 
     if (!snap)
         return stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to open it", name);
-    snap->fd = -1;
+    snap->input.fd = -1;
     snap->name = strdup(name);
-    rc = snap->name ? seekable(fd, &snap->fd, err)
+    rc = snap->name ? make_seekable(from, &snap->input, err)
                     : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to open it");
     if (!rc)
-        rc = read_header(snap->fd, &snap->header, err);
+        rc = read_header(&snap->input, &snap->header, err);
     if (!rc)
-        rc = stasis_index_read(snap->fd, &snap->header, &snap->index, err);
+        rc = stasis_index_read(&snap->input, &snap->header, &snap->index, err);
     if (!rc)
         rc = read_state(snap, opts, err);
     if (rc) {
@@ -229,6 +228,37 @@ int stasis_snap_open_fd(int fd, const char *name, const struct stasis_parse_opts
     }
     *ret_snap = snap;
     return 0;
+}
+
+int stasis_snap_open_fd(int fd, const char *name, const struct stasis_parse_opts *opts,
+                        struct stasis_snap **ret_snap, struct stasis_error *err)
+{
+    struct stasis_input input = {.fd = fd};
+    struct stat st;
+
+    if (stasis_io_stat(fd, &st))
+        return stasis_fail_errno(err, STASIS_ERR_READ, "%s: asking what it is", name);
+    if (S_ISDIR(st.st_mode))
+        return stasis_fail(err, STASIS_ERR_ARG, "%s: it is a folder; name a snapshot file", name);
+    input.sequential = !S_ISREG(st.st_mode);
+    return open_input(&input, name, opts, ret_snap, err);
+}
+
+int stasis_snap_open_storage(const struct stasis_storage *storage,
+                             const struct stasis_parse_opts *opts, struct stasis_snap **ret_snap,
+                             struct stasis_error *err)
+{
+    struct stasis_input input = {.fd = -1};
+    int rc = stasis_storage_check(storage, err);
+
+    if (rc)
+        return rc;
+    if (!storage->read)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%s: opening needs the function read of its storage", storage->name);
+    input.sequential = storage->sequential;
+    input.storage = *storage;
+    return open_input(&input, storage->name, opts, ret_snap, err);
 }
 
 int stasis_snap_open_file(const char *path, int *ret_fd, struct stasis_error *err)

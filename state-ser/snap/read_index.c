@@ -61,13 +61,13 @@ static void keep_block(struct reading *reading, uint8_t *block, size_t len)
     reading->used += len;
 }
 
-static int read_entries(struct reading *reading, int fd, uint64_t offset, size_t left,
-                        uint32_t *crc, struct stasis_error *err)
+static int read_entries(struct reading *reading, const struct stasis_input *input, uint64_t offset,
+                        size_t left, uint32_t *crc, struct stasis_error *err)
 {
     while (left) {
         uint8_t *piece = reading->index->bytes + reading->used;
         size_t len = left < PIECE_LEN ? left : PIECE_LEN;
-        int rc = stasis_snap_read_exactly(fd, piece, len, offset, err);
+        int rc = stasis_snap_read_exactly(input, piece, len, offset, err);
 
         if (rc)
             return rc;
@@ -81,34 +81,34 @@ static int read_entries(struct reading *reading, int fd, uint64_t offset, size_t
     return 0;
 }
 
-static int read_index(struct stasis_index *index, int fd, const struct stasis_section *section,
-                      struct stasis_error *err)
+static int read_index(struct stasis_index *index, const struct stasis_input *input,
+                      const struct stasis_section *section, struct stasis_error *err)
 {
     struct reading reading = {.index = index};
     uint32_t crc;
     size_t head;
-    int rc =
-        stasis_snap_read_exactly(fd, index->bytes, STASIS_INDEX_PREFIX_LEN, section->offset, err);
+    int rc = stasis_snap_read_exactly(input, index->bytes, STASIS_INDEX_PREFIX_LEN, section->offset,
+                                      err);
 
     if (rc)
         return rc;
     head = head_len(index->bytes, index->len);
     /* Not again what was read: the count must be the same one when it is parsed. */
-    rc = stasis_snap_read_exactly(fd, index->bytes + STASIS_INDEX_PREFIX_LEN,
+    rc = stasis_snap_read_exactly(input, index->bytes + STASIS_INDEX_PREFIX_LEN,
                                   head - STASIS_INDEX_PREFIX_LEN,
                                   section->offset + STASIS_INDEX_PREFIX_LEN, err);
     if (rc)
         return rc;
     crc = stasis_crc32(index->bytes, head);
     reading.used = head;
-    rc = read_entries(&reading, fd, section->offset + head, index->len - head, &crc, err);
+    rc = read_entries(&reading, input, section->offset + head, index->len - head, &crc, err);
     if (!rc && crc != section->crc)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the index section is damaged (CRC)");
     return rc;
 }
 
-int stasis_index_read(int fd, const struct stasis_header *header, struct stasis_index *ret_index,
-                      struct stasis_error *err)
+int stasis_index_read(const struct stasis_input *input, const struct stasis_header *header,
+                      struct stasis_index *ret_index, struct stasis_error *err)
 {
     const struct stasis_section *section = stasis_header_section(header, STASIS_SECTION_INDEX);
     struct stasis_index index = {0};
@@ -120,7 +120,7 @@ int stasis_index_read(int fd, const struct stasis_header *header, struct stasis_
     if (!rc && !stasis_index_alloc(&index, section->length))
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the index section");
     if (!rc)
-        rc = read_index(&index, fd, section, err);
+        rc = read_index(&index, input, section, err);
     if (!rc)
         rc = stasis_index_parse(&index, header, err);
     if (rc)

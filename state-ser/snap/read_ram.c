@@ -25,7 +25,7 @@ int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_
     struct stasis_snap_chunk start = stasis_index_get(&snap->index, first);
     struct stasis_snap_chunk last = stasis_index_get(&snap->index, end - 1);
     uint64_t len = last.offset + last.stored_len - start.offset;
-    ssize_t n = stasis_io_pread(snap->fd, host, len, start.offset);
+    ssize_t n = stasis_input_read(&snap->input, host, len, start.offset);
 
     if (n < 0)
         return stasis_snap_chunk_unreadable(snap, first, err);
@@ -52,7 +52,7 @@ int stasis_snap_read_compressed(const struct stasis_snap *snap, uint64_t index, 
 
     if (nomem)
         goto out;
-    n = stasis_io_pread(snap->fd, stored, chunk.stored_len, chunk.offset);
+    n = stasis_input_read(&snap->input, stored, chunk.stored_len, chunk.offset);
     if (n < 0)
         rc = stasis_snap_chunk_unreadable(snap, index, err);
     else if ((size_t)n < chunk.stored_len)
@@ -123,7 +123,7 @@ int stasis_snap_load_region(const struct stasis_snap *snap, uint32_t region, voi
     struct stasis_pool_job job = {
         .batch = STASIS_BATCH_CHUNKS, .threads = threads, .work = load_chunks, .ctx = &load};
 
-    if (snap->fd < 0 || region >= snap->index.region_count)
+    if (!stasis_input_is_open(&snap->input) || region >= snap->index.region_count)
         return stasis_fail(err, STASIS_ERR_ARG, "no region %" PRIu32 " in an opened snapshot",
                            region);
     load.region = &snap->index.regions[region];

@@ -59,12 +59,11 @@ static size_t piece(uint64_t pos, uint64_t end)
 static int read_piece(const struct stasis_snap *snap, uint64_t pos, uint8_t *ret_bytes, size_t len,
                       struct stasis_error *err)
 {
-    ssize_t n = stasis_io_pread(snap->fd, ret_bytes, len, pos);
+    ssize_t n = stasis_input_read(&snap->input, ret_bytes, len, pos);
 
     if (n < 0)
-        return stasis_fail_errno(err, STASIS_ERR_READ,
-                                 "%s: reading at %" PRIu64 " (check the disk, or use another copy)",
-                                 snap->name, pos);
+        return stasis_fail_errno(err, STASIS_ERR_READ, "%s: reading at %" PRIu64 " (%s)",
+                                 snap->name, pos, stasis_input_remedy(&snap->input));
     if ((size_t)n < len)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "%s: the file has become shorter", snap->name);
     return 0;
@@ -90,7 +89,7 @@ static int read_zeros(const struct stasis_snap *snap, uint64_t pos, uint64_t end
     return 0;
 }
 
-/* Holes need not be read; a file system that does not tell them is read in full. */
+/* Holes need not be read; what does not tell them is read in full. */
 static int check_gap(const struct stasis_snap *snap, uint64_t pos, uint64_t end,
                      struct stasis_error *err)
 {
@@ -99,14 +98,14 @@ static int check_gap(const struct stasis_snap *snap, uint64_t pos, uint64_t end,
         uint64_t hole = end;
         int rc;
 
-        if (stasis_io_seek(snap->fd, pos, SEEK_DATA, &data)) {
+        if (stasis_io_seek(snap->input.fd, pos, SEEK_DATA, &data)) {
             if (errno == ENXIO)
                 return 0; /* no data up to the end of the file */
             data = pos;
         }
         if (data >= end)
             return 0;
-        if (stasis_io_seek(snap->fd, data, SEEK_HOLE, &hole) || hole > end)
+        if (stasis_io_seek(snap->input.fd, data, SEEK_HOLE, &hole) || hole > end)
             hole = end;
         rc = read_zeros(snap, data, hole, err);
         if (rc)
@@ -204,7 +203,7 @@ int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,
     };
     int rc;
 
-    if (snap->fd < 0)
+    if (!stasis_input_is_open(&snap->input))
         return stasis_fail(err, STASIS_ERR_ARG, "only an opened snapshot can be verified");
     rc = check_sections(snap, err);
     if (!rc)

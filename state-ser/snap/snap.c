@@ -15,7 +15,7 @@ struct stasis_snap *stasis_snap_new(enum stasis_arch arch)
 
     if (!snap)
         return NULL;
-    snap->fd = -1;
+    snap->input.fd = -1;
     snap->header.info.arch = arch;
     snap->records = stasis_records_new();
     if (!snap->records) {
@@ -35,7 +35,7 @@ void stasis_snap_free(struct stasis_snap *snap)
 {
     if (!snap || atomic_fetch_sub(&snap->sharers, 1) > 0)
         return;
-    stasis_io_close(snap->fd);
+    stasis_io_close(snap->input.fd);
     stasis_records_free(snap->records);
     stasis_schema_set_free(snap->schemas);
     stasis_index_fini(&snap->index);
@@ -59,7 +59,7 @@ int stasis_snap_add_ram(struct stasis_snap *snap, uint64_t gpa, const void *host
 {
     int rc;
 
-    if (snap->fd >= 0 || !host)
+    if (stasis_input_is_open(&snap->input) || !host)
         return stasis_fail(err, STASIS_ERR_ARG, "RAM is added to a snapshot that is being built");
     rc = stasis_index_add(&snap->index, gpa, size, err);
     if (!rc)

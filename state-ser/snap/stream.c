@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Snapshots through pipes and sockets.
+ * Snapshots through pipes, sockets and the caller's own functions.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,20 +13,41 @@
 #include "io.h"
 #include "object.h"
 
-int stasis_snap_save_stream(struct stasis_snap *snap, int fd, const struct stasis_save_opts *opts,
-                            struct stasis_save_stats *ret_stats, struct stasis_error *err)
+static int save(struct stasis_snap *snap, struct stasis_snap_target *target, const char *name,
+                const struct stasis_save_opts *opts, struct stasis_save_stats *ret_stats,
+                struct stasis_error *err)
 {
-    struct stasis_snap_target target = {.fd = fd, .streamed = true};
     struct stasis_save_opts chosen;
     struct stasis_snap_written written;
     int rc = stasis_save_opts_get(opts, &chosen, err);
 
     if (!rc)
-        rc = stasis_snap_write(snap, &target, &chosen, &written, err);
+        rc = stasis_snap_write(snap, target, &chosen, &written, err);
     if (rc)
-        return stasis_wrap(err, rc, "saving to a stream");
+        return stasis_wrap(err, rc, "saving to %s", name);
     stasis_snap_saved(snap, &written, ret_stats);
     return 0;
+}
+
+int stasis_snap_save_stream(struct stasis_snap *snap, int fd, const struct stasis_save_opts *opts,
+                            struct stasis_save_stats *ret_stats, struct stasis_error *err)
+{
+    struct stasis_snap_target target = {.fd = fd, .streamed = true};
+
+    return save(snap, &target, "a stream", opts, ret_stats, err);
+}
+
+int stasis_snap_save_storage(struct stasis_snap *snap, const struct stasis_storage *storage,
+                             const struct stasis_save_opts *opts,
+                             struct stasis_save_stats *ret_stats, struct stasis_error *err)
+{
+    struct stasis_snap_target target = {.fd = -1, .storage = storage, .streamed = true};
+    int rc = stasis_storage_check(storage, err);
+
+    if (!rc && !storage->write)
+        rc = stasis_fail(err, STASIS_ERR_ARG, "%s: saving needs the function write of its storage",
+                         storage->name);
+    return rc ? rc : save(snap, &target, storage->name, opts, ret_stats, err);
 }
 
 /* A file that no name leads to; -1 with errno. */
@@ -75,11 +96,12 @@ static uint64_t longest(const struct stasis_snap_info *info)
     return info->streamed || info->file_len > most ? most : info->file_len;
 }
 
-static int spool_header(int in, int out, uint64_t *ret_most, struct stasis_error *err)
+static int spool_header(const struct stasis_input *in, int out, uint64_t *ret_most,
+                        struct stasis_error *err)
 {
     uint8_t bytes[STASIS_HEADER_LEN];
     struct stasis_header header;
-    ssize_t n = stasis_io_read(in, bytes, sizeof(bytes));
+    ssize_t n = stasis_input_read(in, bytes, sizeof(bytes), 0);
     int rc;
 
     if (n < 0)
@@ -97,7 +119,8 @@ static int spool_header(int in, int out, uint64_t *ret_most, struct stasis_error
     return 0;
 }
 
-static int spool_rest(int in, int out, uint64_t most, struct stasis_error *err)
+static int spool_rest(const struct stasis_input *in, int out, uint64_t most,
+                      struct stasis_error *err)
 {
     uint8_t *buf = malloc(STASIS_CHUNK_SIZE);
     uint64_t pos = STASIS_HEADER_LEN;
@@ -107,7 +130,7 @@ static int spool_rest(int in, int out, uint64_t most, struct stasis_error *err)
     if (!buf)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to read the stream");
     do {
-        n = stasis_io_read(in, buf, STASIS_CHUNK_SIZE);
+        n = stasis_input_read(in, buf, STASIS_CHUNK_SIZE, pos);
         if (n < 0)
             rc = stasis_fail_errno(err, STASIS_ERR_READ,
                                    "reading the stream (check where it comes from)");
@@ -126,7 +149,7 @@ static int spool_rest(int in, int out, uint64_t most, struct stasis_error *err)
     return rc;
 }
 
-int stasis_snap_spool(int fd, int *ret_fd, struct stasis_error *err)
+int stasis_snap_spool(const struct stasis_input *in, int *ret_fd, struct stasis_error *err)
 {
     uint64_t most = 0;
     int out = -1;
@@ -134,11 +157,11 @@ int stasis_snap_spool(int fd, int *ret_fd, struct stasis_error *err)
 
     if (rc)
         return rc;
-    rc = spool_header(fd, out, &most, err);
+    rc = spool_header(in, out, &most, err);
     if (!rc && most < STASIS_HEADER_LEN)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the header says the file is shorter than it");
     if (!rc)
-        rc = spool_rest(fd, out, most, err);
+        rc = spool_rest(in, out, most, err);
     if (rc)
         stasis_io_close(out);
     else

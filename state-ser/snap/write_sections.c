@@ -18,6 +18,13 @@
 #define IN_FLIGHT (UINT64_C(16) << 20) /* about what may be on its way to the disk */
 #define PUSH_STEP (1u << 20)
 
+static int append(struct stasis_snap_target *target, const void *bytes, size_t len)
+{
+    target->pos += len;
+    return target->storage ? stasis_storage_append(target->storage, bytes, len)
+                           : stasis_io_write(target->fd, bytes, len);
+}
+
 int stasis_writer_put(struct stasis_snap_target *target, const void *bytes, size_t len,
                       uint64_t offset, struct stasis_error *err)
 {
@@ -31,12 +38,10 @@ int stasis_writer_put(struct stasis_snap_target *target, const void *bytes, size
             uint64_t gap = offset - target->pos;
             size_t step = gap < sizeof(zeros) ? (size_t)gap : sizeof(zeros);
 
-            rc = stasis_io_write(target->fd, zeros, step);
-            target->pos += step;
+            rc = append(target, zeros, step);
         }
         if (!rc)
-            rc = stasis_io_write(target->fd, bytes, len);
-        target->pos += len;
+            rc = append(target, bytes, len);
     }
     return rc ? stasis_fail_errno(err, STASIS_ERR_WRITE, "writing %zu bytes at %" PRIu64, len,
                                   offset)
@@ -343,7 +348,7 @@ static int prepare(struct stasis_writer *w, struct stasis_error *err)
 {
     int rc;
 
-    if (w->snap->fd >= 0)
+    if (stasis_input_is_open(&w->snap->input))
         return stasis_fail(err, STASIS_ERR_ARG, "a snapshot that was opened cannot be saved");
     rc = start_header(w, err);
     if (!rc)

@@ -28,6 +28,7 @@ static int file_of(const uint8_t *bytes, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     struct stasis_header header = {.section_count = 2};
+    struct stasis_input input = {0};
     struct stasis_index index;
     struct stasis_error err = {0};
     uint64_t offset, length, total = 0;
@@ -48,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
                                                  .crc = stasis_crc32(bytes + FRONT, len - FRONT)};
     header.sections[1] =
         (struct stasis_section){.type = STASIS_SECTION_DATA, .offset = offset, .length = length};
-    if (stasis_index_read(file_of(bytes + FRONT, len - FRONT), &header, &index, &err)) {
+    input.fd = file_of(bytes + FRONT, len - FRONT);
+    if (stasis_index_read(&input, &header, &index, &err)) {
         FUZZ_ASSERT(err.code && err.msg[0]);
         return 0;
     }

@@ -5,7 +5,7 @@
 with=$1 linkage=$2
 examples=$prefix/share/doc/stasis/examples
 warnings=(-std=gnu17 -Wall -Wextra -Wpedantic -Werror)
-names=(quickstart own_device own_lock own_serial own_files unicorn_guest)
+names=(quickstart own_device own_lock own_serial own_files memory_slots unicorn_guest)
 if ! pkg-config --exists unicorn; then
     echo "skip unicorn_guest: libunicorn-dev is missing (scripts/test installs it)"
     unset 'names[-1]'
@@ -88,6 +88,13 @@ refused: newer.snap: written by acme-emu 4.0: record acme.board main has version
 "$prefix/bin/snapshot-inspect" info own.snap | grep -q '^  producer    acme-emu 3.1, ' ||
     fail "snapshot-inspect does not name the producer"
 say "own_files"
+
+./memory_slots >memory_slots.out || fail "memory_slots"
+sed -n 's/^at //p' memory_slots.out >first
+sed -n 's/^again at //p' memory_slots.out >second
+[ -s first ] && cmp -s first second || fail "memory_slots: another state after it was rewound"
+grep -q '^refused: slot 2: .*damaged' memory_slots.out || fail "memory_slots took a damaged slot"
+say "memory_slots"
 
 [ -x unicorn_guest ] || exit 0
 [ "$(wc -l <"$examples/unicorn_guest.c")" -le 150 ] || fail "unicorn_guest.c has more than 150 lines"

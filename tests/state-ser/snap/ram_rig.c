@@ -46,9 +46,17 @@ int rig_try_in(struct rig *rig, int fd, enum rig_memory kind, struct stasis_ram_
     struct stasis_snap *snap = NULL;
     int rc;
 
-    *rig = (struct rig){0};
     if (stasis_snap_open_fd(fd, "test", NULL, &snap, err))
         fail_msg("%s", err->msg);
+    rc = rig_try_snap(rig, snap, kind, opts, err);
+    stasis_snap_free(snap);
+    return rc;
+}
+
+int rig_try_snap(struct rig *rig, struct stasis_snap *snap, enum rig_memory kind,
+                 struct stasis_ram_opts opts, struct stasis_error *err)
+{
+    *rig = (struct rig){0};
     rig->region_count = stasis_snap_region_count(snap);
     for (uint32_t r = 0; r < rig->region_count; r++) {
         rig->size[r] = stasis_snap_region_at(snap, r).size;
@@ -57,9 +65,7 @@ int rig_try_in(struct rig *rig, int fd, enum rig_memory kind, struct stasis_ram_
     opts.size = sizeof(opts);
     opts.failed = on_failed;
     opts.ctx = rig;
-    rc = stasis_ram_attach(snap, rig->host, &opts, &rig->ram, err);
-    stasis_snap_free(snap);
-    return rc;
+    return stasis_ram_attach(snap, rig->host, &opts, &rig->ram, err);
 }
 
 void rig_attach(struct rig *rig, int fd, enum stasis_ram_mode mode, bool background)

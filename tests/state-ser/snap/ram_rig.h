@@ -27,6 +27,8 @@ int rig_try(struct rig *rig, int fd, struct stasis_ram_opts opts, struct stasis_
 enum rig_memory { RIG_FRESH, RIG_USED, RIG_SHARED, RIG_LOCKED };
 int rig_try_in(struct rig *rig, int fd, enum rig_memory kind, struct stasis_ram_opts opts,
                struct stasis_error *err);
+int rig_try_snap(struct rig *rig, struct stasis_snap *snap, enum rig_memory kind,
+                 struct stasis_ram_opts opts, struct stasis_error *err);
 void rig_attach(struct rig *rig, int fd, enum stasis_ram_mode mode, bool background);
 void rig_fini(struct rig *rig);
 

@@ -153,7 +153,7 @@ static void read_back(const struct image *image, struct stasis_index *ret_index)
     int fd = image_fd(image);
 
     assert_int_equal(stasis_header_decode(image->bytes, &header, &err), 0);
-    if (stasis_index_read(fd, &header, ret_index, &err))
+    if (stasis_index_read(&(struct stasis_input){.fd = fd}, &header, ret_index, &err))
         fail_msg("%s", err.msg);
     close(fd);
 }
