@@ -153,3 +153,44 @@ bool rig_can(enum stasis_ram_mode mode)
 {
     return mode != STASIS_RAM_LAZY || has_lazy();
 }
+
+bool has_poison(void)
+{
+    struct stasis_uffd uffd;
+    uint8_t *page = stasis_ram_io_scratch(4096);
+    bool has;
+
+    if (stasis_uffd_open(&uffd)) {
+        print_message("left out: userfaultfd is not permitted here\n");
+        return false;
+    }
+    assert_int_equal(stasis_uffd_watch(&uffd, page, 4096), 0);
+    has = uffd.can_poison;
+    if (!has)
+        print_message("left out: this kernel has no UFFDIO_POISON\n");
+    stasis_uffd_close(&uffd);
+    stasis_ram_io_scratch_free(page, 4096);
+    return has;
+}
+
+size_t chunk_offset(int fd, uint64_t chunk)
+{
+    struct stasis_snap *snap = NULL;
+    struct stasis_error err;
+    size_t offset;
+
+    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err))
+        fail_msg("%s", err.msg);
+    offset = stasis_snap_chunk_at(snap, chunk).offset;
+    stasis_snap_free(snap);
+    return offset;
+}
+
+void flip_bit(int fd, size_t at, unsigned bit)
+{
+    uint8_t byte;
+
+    assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
+    byte ^= (uint8_t)(1u << bit);
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+}

@@ -47,4 +47,12 @@ bool rig_can(enum stasis_ram_mode mode);
 /* True where userfaultfd is permitted; else says that it is not. */
 bool has_lazy(void);
 
+/* True where a chunk that cannot be had gives SIGBUS; elsewhere (no UFFDIO_POISON) who touches it
+ * waits. */
+bool has_poison(void);
+
+/* Offset in the file of a chunk's bytes. */
+size_t chunk_offset(int fd, uint64_t chunk);
+void flip_bit(int fd, size_t at, unsigned bit);
+
 #endif

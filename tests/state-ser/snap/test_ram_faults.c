@@ -15,49 +15,6 @@
 
 #include "state-ser/snap/ram_io.h"
 
-/* A chunk that cannot be had makes who touches it wait where the kernel has no UFFDIO_POISON. */
-static bool has_poison(void)
-{
-    struct stasis_uffd uffd;
-    uint8_t *page = stasis_ram_io_scratch(4096);
-    bool has;
-
-    if (stasis_uffd_open(&uffd)) {
-        print_message("left out: userfaultfd is not permitted here\n");
-        return false;
-    }
-    assert_int_equal(stasis_uffd_watch(&uffd, page, 4096), 0);
-    has = uffd.can_poison;
-    if (!has)
-        print_message("left out: this kernel has no UFFDIO_POISON\n");
-    stasis_uffd_close(&uffd);
-    stasis_ram_io_scratch_free(page, 4096);
-    return has;
-}
-
-/* Offset in the file of a chunk's bytes. */
-static size_t offset_of(int fd, uint64_t chunk)
-{
-    struct stasis_snap *snap = NULL;
-    struct stasis_error err;
-    size_t offset;
-
-    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err))
-        fail_msg("%s", err.msg);
-    offset = stasis_snap_chunk_at(snap, chunk).offset;
-    stasis_snap_free(snap);
-    return offset;
-}
-
-static void flip(int fd, size_t at, unsigned bit)
-{
-    uint8_t byte;
-
-    assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
-    byte ^= (uint8_t)(1u << bit);
-    assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
-}
-
 static void wait_failed(struct rig *rig, const char *words)
 {
     struct stasis_error err = {0};
@@ -69,45 +26,6 @@ static void wait_failed(struct rig *rig, const char *words)
     assert_int_equal(rig->error.code, STASIS_ERR_CORRUPT);
     if (!strstr(rig->error.msg, words))
         fail_msg("%s", rig->error.msg);
-}
-
-/* ---- every bit of a raw chunk ---- */
-
-static void every_flip_is_found_before_use(void **state)
-{
-    bool lazy = has_poison();
-    struct stasis_error err;
-    struct built built;
-    struct image image;
-    struct rig rig;
-    size_t start;
-    int fd;
-
-    (void)state;
-    built_init(&built);
-    built_add(&built, 0, 4096);
-    fill_random(built.ram[0], 4096, 1);
-    image = image_of(&built);
-    fd = image_fd(&image);
-    start = offset_of(fd, 0);
-    for (size_t at = start; at < start + 4096; at++)
-        for (unsigned bit = 0; bit < 8; bit++) {
-            const struct stasis_ram_opts copy = {.mode = STASIS_RAM_COPY, .threads = 1};
-
-            flip(fd, at, bit);
-            assert_int_equal(rig_try(&rig, fd, copy, &err), STASIS_ERR_CORRUPT);
-            rig_fini(&rig);
-            if (lazy) {
-                rig_attach(&rig, fd, STASIS_RAM_LAZY, false);
-                assert_int_equal(touch(rig.host[0]), SIGBUS);
-                assert_int_equal(rig.failures, 1);
-                rig_fini(&rig);
-            }
-            flip(fd, at, bit);
-        }
-    close(fd);
-    image_fini(&image);
-    built_fini(&built);
 }
 
 /* ---- one bad chunk of many ---- */
@@ -128,7 +46,7 @@ static void a_bad_chunk_is_never_seen(void **state)
     fill_random(built.ram[0], 4 * STASIS_CHUNK_SIZE, 1);
     image = image_of(&built);
     fd = image_fd(&image);
-    flip(fd, offset_of(fd, 2) + 100, 3);
+    flip_bit(fd, chunk_offset(fd, 2) + 100, 3);
     rig_attach(&rig, fd, STASIS_RAM_LAZY, false);
     assert_int_equal(touch(rig.host[0]), 0);
     for (size_t page = 0; page < STASIS_CHUNK_SIZE; page += 4096)
@@ -154,7 +72,7 @@ static void the_background_finds_it_too(void **state)
     built_large(&built);
     image = image_of(&built);
     fd = image_fd(&image);
-    flip(fd, offset_of(fd, 17 + 40) + 100, 3); /* in the block that would be a huge page */
+    flip_bit(fd, chunk_offset(fd, 17 + 40) + 100, 3); /* in the block that would be a huge page */
     for (size_t m = 0; m < 2; m++) {
         if (modes[m] == STASIS_RAM_LAZY && !has_lazy())
             continue;
@@ -187,7 +105,7 @@ static void a_shortened_file_is_noticed(void **state)
     fill_random(built.ram[0], 4 * STASIS_CHUNK_SIZE, 1);
     image = image_of(&built);
     fd = image_fd(&image);
-    cut = offset_of(fd, 2);
+    cut = chunk_offset(fd, 2);
     rig_attach(&rig, fd, STASIS_RAM_MAP, false);
     assert_int_equal(ftruncate(fd, (off_t)cut), 0);
     assert_int_equal(touch((uint8_t *)rig.host[0] + STASIS_CHUNK_SIZE), 0);
@@ -239,7 +157,7 @@ static void bytes_between_mapped_runs_are_verified(void **state)
     assert_int_equal(rig_metrics(&rig).ranges, 1);
     assert_same(&rig, &built);
     rig_fini(&rig);
-    flip(fd, offset_of(fd, 0) + (3 << 20) + STASIS_CHUNK_SIZE + 5, 1);
+    flip_bit(fd, chunk_offset(fd, 0) + (3 << 20) + STASIS_CHUNK_SIZE + 5, 1);
     rig_attach(&rig, fd, STASIS_RAM_MAP, true);
     wait_failed(&rig, "chunk 49, guest address 0x310000");
     rig_fini(&rig);
@@ -277,7 +195,6 @@ static void what_was_not_loaded_is_gone_with_the_engine(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_flip_is_found_before_use),
         cmocka_unit_test(a_bad_chunk_is_never_seen),
         cmocka_unit_test(the_background_finds_it_too),
         cmocka_unit_test(a_shortened_file_is_noticed),
