@@ -110,7 +110,8 @@ int stasis_ram_wait(struct stasis_ram *ram, struct stasis_error *err)
     int rc;
 
     pthread_mutex_lock(&ram->lock);
-    while (!ram->complete && !ram->failed && ram->has_background && !atomic_load(&ram->stop))
+    while (!ram->complete && !ram->failed && ram->has_background && !ram->background_ended &&
+           !atomic_load(&ram->stop))
         pthread_cond_wait(&ram->changed, &ram->lock);
     rc = failure(ram, err);
     if (!rc && !ram->complete)
@@ -120,19 +121,6 @@ int stasis_ram_wait(struct stasis_ram *ram, struct stasis_error *err)
 }
 
 /* ---- attaching ---- */
-
-int stasis_ram_start_background(struct stasis_ram *ram, void *(*body)(void *),
-                                struct stasis_error *err)
-{
-    ram->background_body = body;
-    if (ram->opts.no_prefetch)
-        return 0;
-    errno = stasis_thread_create(&ram->background, body, ram);
-    if (errno)
-        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "starting a thread for guest RAM");
-    ram->has_background = true;
-    return 0;
-}
 
 static int copy(struct stasis_ram *ram, bool fresh, struct stasis_error *err)
 {
@@ -234,7 +222,7 @@ int stasis_ram_attach(struct stasis_snap *snap, void *const *hosts,
         ram->host[r] = hosts[r];
     pthread_mutex_init(&ram->lock, NULL);
     pthread_mutex_init(&ram->uffd_lock, NULL);
-    pthread_cond_init(&ram->changed, NULL);
+    stasis_turns_init(&ram->changed);
     rc = attach(ram, err);
     if (rc)
         stasis_ram_free(ram);

@@ -172,7 +172,7 @@ static bool is_small(const struct stasis_ram *ram, uint64_t first, uint64_t end)
 
 /* One block at a time, with a pause behind each: the kernel holds a lock of the address space all
  * the while, in which it may wait for every processor. */
-static void collapse(struct stasis_ram *ram)
+int stasis_ram_collapse(struct stasis_ram *ram)
 {
     uint64_t count = block_count(&ram->snap->index);
 
@@ -187,6 +187,7 @@ static void collapse(struct stasis_ram *ram)
         stasis_ram_io_collapse(stasis_ram_chunk_host(ram, first), STASIS_HUGE_PAGE);
         rest(now);
     }
+    return ram->collapsed < count ? STASIS_ERR_CANCELLED : 0;
 }
 
 struct stasis_pool_job stasis_ram_fill_job(struct stasis_ram *ram)
@@ -196,32 +197,4 @@ struct stasis_pool_job stasis_ram_fill_job(struct stasis_ram *ram)
                                     .threads = ram->opts.threads,
                                     .work = fill_blocks,
                                     .ctx = ram};
-}
-
-static int fill(struct stasis_ram *ram, struct stasis_error *err)
-{
-    struct stasis_pool_job job = stasis_ram_fill_job(ram);
-    int rc;
-
-    if (stasis_ram_is_complete(ram))
-        return 0;
-    rc = stasis_pool_run(&job, err);
-    if (!rc)
-        rc = stasis_ram_unwatch(ram, err);
-    if (!rc)
-        stasis_ram_complete(ram);
-    return rc;
-}
-
-void *stasis_ram_fill(void *arg)
-{
-    struct stasis_ram *ram = arg;
-    struct stasis_error err = {0};
-    int rc = fill(ram, &err);
-
-    if (!rc)
-        collapse(ram);
-    else if (rc != STASIS_ERR_CANCELLED)
-        stasis_ram_fail(ram, &err);
-    return NULL;
 }

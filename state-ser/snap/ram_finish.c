@@ -8,10 +8,8 @@
  */
 #include "ram_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
-#include <time.h>
-
-#define TURN_NS 20000000 /* of the 100 ms in which a request to cancel is to be followed */
 
 int stasis_ram_done_init(struct stasis_ram *ram, struct stasis_error *err)
 {
@@ -27,135 +25,182 @@ bool stasis_ram_set_done(struct stasis_ram *ram, uint64_t i, enum stasis_ram_don
     return atomic_compare_exchange_strong(&ram->done[i], &expected, (uint8_t)done);
 }
 
-static void joined(struct stasis_ram *ram)
+/* ---- the thread ---- */
+
+/* Nothing, if all is loaded and verified. */
+static int load_rest(struct stasis_ram *ram, struct stasis_error *err)
 {
+    struct stasis_pool_job job =
+        ram->mode == STASIS_RAM_MAP ? stasis_ram_map_job(ram) : stasis_ram_fill_job(ram);
+    int rc;
+
+    if (stasis_ram_is_complete(ram))
+        return 0;
+    job.threads = ram->threads;
+    rc = stasis_pool_run(&job, err);
+    if (!rc && ram->mode == STASIS_RAM_LAZY)
+        rc = stasis_ram_unwatch(ram, err);
+    if (!rc)
+        stasis_ram_complete(ram);
+    else if (rc != STASIS_ERR_CANCELLED)
+        stasis_ram_fail(ram, err);
+    return rc;
+}
+
+/* False: it was stopped, and released before it could end. */
+static bool ends(struct stasis_ram *ram, int rc)
+{
+    bool end;
+
+    pthread_mutex_lock(&ram->lock);
+    end = rc != STASIS_ERR_CANCELLED || atomic_load(&ram->stop);
+    if (end) {
+        ram->background_ended = true;
+        pthread_cond_broadcast(&ram->changed);
+    }
+    pthread_mutex_unlock(&ram->lock);
+    return end;
+}
+
+static void *background(void *arg)
+{
+    struct stasis_ram *ram = arg;
+    struct stasis_error err = {0};
+    int rc;
+
+    do {
+        rc = load_rest(ram, &err);
+        if (!rc && ram->mode == STASIS_RAM_LAZY && !atomic_load(&ram->finishing))
+            rc = stasis_ram_collapse(ram);
+    } while (!ends(ram, rc));
+    return NULL;
+}
+
+static int start(struct stasis_ram *ram, unsigned threads, struct stasis_error *err)
+{
+    ram->threads = threads;
+    ram->background_ended = false;
+    errno = stasis_thread_create(&ram->background, background, ram);
+    if (errno)
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "starting a thread for guest RAM");
+    ram->has_background = true;
+    return 0;
+}
+
+int stasis_ram_start_background(struct stasis_ram *ram, struct stasis_error *err)
+{
+    ram->has_rest = true;
+    return ram->opts.no_prefetch ? 0 : start(ram, ram->opts.threads, err);
+}
+
+static void stop(struct stasis_ram *ram)
+{
+    pthread_mutex_lock(&ram->lock);
+    atomic_store(&ram->stop, true);
+    pthread_mutex_unlock(&ram->lock);
+}
+
+static void join(struct stasis_ram *ram)
+{
+    pthread_join(ram->background, NULL);
     atomic_store(&ram->stop, false);
     ram->has_background = false;
+}
+
+/* The thread may be in a read that does not return. Given up, it is still to end, and whoever
+ * needs it gone waits for it then. */
+static int join_while(struct stasis_ram *ram,
+                      bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                      struct stasis_error *err)
+{
+    bool go_on = true;
+    bool ended;
+
+    pthread_mutex_lock(&ram->lock);
+    while (!ram->background_ended && go_on) {
+        stasis_turns_wait(&ram->changed, &ram->lock);
+        pthread_mutex_unlock(&ram->lock);
+        go_on = !progress || progress(ctx, atomic_load(&ram->verified), ram->stored);
+        pthread_mutex_lock(&ram->lock);
+    }
+    ended = ram->background_ended;
+    pthread_mutex_unlock(&ram->lock);
+    if (ended)
+        join(ram);
+    return go_on ? 0 : stasis_fail(err, STASIS_ERR_CANCELLED, "cancelled");
 }
 
 void stasis_ram_hold(struct stasis_ram *ram)
 {
     if (!ram->has_background)
         return;
-    atomic_store(&ram->stop, true);
-    pthread_join(ram->background, NULL);
-    joined(ram);
+    stop(ram);
+    join(ram);
 }
 
-/* ThreadSanitizer of GCC 12 does not see pthread_clockjoin_np(), and takes the thread for alive. */
-#ifdef __SANITIZE_THREAD__
-#define JOIN_CLOCK                CLOCK_REALTIME
-#define join_until(thread, until) pthread_timedjoin_np(thread, NULL, until)
-#else
-#define JOIN_CLOCK                CLOCK_MONOTONIC
-#define join_until(thread, until) pthread_clockjoin_np(thread, NULL, JOIN_CLOCK, until)
-#endif
-
-static bool join_for_a_turn(pthread_t thread)
-{
-    struct timespec until;
-
-    clock_gettime(JOIN_CLOCK, &until);
-    until.tv_nsec += TURN_NS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    return join_until(thread, &until) == 0;
-}
-
-/* The thread may be in a read that does not return. Given up, it is still to end, and whoever
- * needs it gone waits for it then. */
 int stasis_ram_hold_while(struct stasis_ram *ram,
                           bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                           struct stasis_error *err)
 {
     if (!ram->has_background)
         return 0;
-    atomic_store(&ram->stop, true);
-    while (!join_for_a_turn(ram->background)) {
-        if (progress && !progress(ctx, atomic_load(&ram->verified), ram->stored))
-            return stasis_fail(err, STASIS_ERR_CANCELLED, "cancelled");
-    }
-    joined(ram);
-    return 0;
+    stop(ram);
+    return join_while(ram, progress, ctx, err);
+}
+
+/* True: it has not ended yet, and is left to itself. */
+static bool runs_on(struct stasis_ram *ram)
+{
+    bool ended;
+
+    pthread_mutex_lock(&ram->lock);
+    ended = ram->background_ended;
+    if (!ended && !ram->opts.no_prefetch)
+        atomic_store(&ram->stop, false);
+    pthread_mutex_unlock(&ram->lock);
+    return !ended;
 }
 
 /* A thread that cannot be made is no failure: what is touched comes, and the next save does the
  * rest. */
 void stasis_ram_release(struct stasis_ram *ram)
 {
-    if (ram->has_background && atomic_load(&ram->stop) &&
-        pthread_tryjoin_np(ram->background, NULL) == 0)
-        joined(ram);
-    if (ram->background_body && !ram->has_background && !stasis_ram_failure(ram, NULL))
-        (void)stasis_ram_start_background(ram, ram->background_body, NULL);
+    if (ram->has_background && runs_on(ram))
+        return;
+    if (ram->has_background)
+        join(ram);
+    if (ram->has_rest && !stasis_ram_failure(ram, NULL))
+        (void)stasis_ram_start_background(ram, NULL);
 }
 
 /* ---- the rest ---- */
 
-struct rest {
-    struct stasis_ram *ram;
-    struct stasis_pool_job job; /* of the mode */
-    bool (*progress)(void *ctx, uint64_t done, uint64_t total);
-    void *ctx;
-};
-
-static int work(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+/* Another thread does it, so that the caller hears a request to cancel while a read does not
+ * return. It has to do the work itself only where no thread can be made. */
+static int finish(struct stasis_ram *ram, unsigned threads,
+                  bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                  struct stasis_error *err)
 {
-    const struct rest *rest = ctx;
-
-    return rest->job.work(rest->job.ctx, first, end, err);
-}
-
-static bool report(void *ctx, uint64_t done)
-{
-    const struct rest *rest = ctx;
-
-    (void)done; /* of items; and some were done before */
-    return rest->progress(rest->ctx, atomic_load(&rest->ram->verified), rest->ram->stored);
-}
-
-static int run(struct rest *rest, unsigned threads, struct stasis_error *err)
-{
-    struct stasis_pool_job job = {
-        .count = rest->job.count,
-        .batch = rest->job.batch,
-        .threads = threads,
-        .work = work,
-        .progress = rest->progress ? report : NULL,
-        .ctx = rest,
-    };
-    int rc;
-
-    atomic_store(&rest->ram->finishing, true);
-    rc = stasis_pool_run(&job, err);
-    atomic_store(&rest->ram->finishing, false);
-    if (!rc && rest->ram->mode == STASIS_RAM_LAZY)
-        rc = stasis_ram_unwatch(rest->ram, err);
-    return rc;
+    if (start(ram, threads, NULL))
+        return load_rest(ram, err);
+    return join_while(ram, progress, ctx, err);
 }
 
 int stasis_ram_finish_held(struct stasis_ram *ram, unsigned threads,
                            bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                            struct stasis_error *err)
 {
-    struct rest rest = {.ram = ram, .progress = progress, .ctx = ctx};
-    struct stasis_error own = {0};
     int rc = stasis_ram_failure(ram, err);
 
     if (rc || stasis_ram_is_complete(ram))
         return rc;
-    rest.job = ram->mode == STASIS_RAM_MAP ? stasis_ram_map_job(ram) : stasis_ram_fill_job(ram);
-    rc = run(&rest, threads, &own);
-    if (!rc)
-        stasis_ram_complete(ram);
-    else if (rc != STASIS_ERR_CANCELLED)
-        stasis_ram_fail(ram, &own);
-    if (rc == STASIS_ERR_CANCELLED) {
-        if (err)
-            *err = own;
-        return rc;
-    }
-    return stasis_ram_failure(ram, err); /* that of a chunk which a fault met meanwhile, too */
+    atomic_store(&ram->finishing, true);
+    rc = finish(ram, threads, progress, ctx, err);
+    atomic_store(&ram->finishing, false);
+    if (!rc && progress && !progress(ctx, ram->stored, ram->stored))
+        rc = stasis_fail(err, STASIS_ERR_CANCELLED, "cancelled");
+    /* That of a chunk which a fault met meanwhile, too. */
+    return rc == STASIS_ERR_CANCELLED ? rc : stasis_ram_failure(ram, err);
 }
 
 int stasis_ram_finish(struct stasis_ram *ram, unsigned threads,

@@ -44,10 +44,11 @@ struct stasis_ram {
     struct stasis_ram_range *ranges; /* ascending */
     size_t range_count;
 
-    pthread_t background; /* verifies or fills; made and joined by the owner of the object */
-    void *(*background_body)(void *);
+    pthread_t background; /* loads and verifies; made and joined by the owner of the object */
+    unsigned threads;     /* of the background's, as in struct stasis_pool_job */
+    bool has_rest;        /* MAP, LAZY: there was something to load or verify */
     bool has_background;
-    _Atomic bool stop;      /* the background shall end */
+    _Atomic bool stop;      /* the background shall end; written under `lock` while it runs */
     _Atomic bool finishing; /* the owner waits for what is left: nobody gives way */
 
     struct stasis_uffd uffd;
@@ -61,11 +62,12 @@ struct stasis_ram {
     uint64_t stored; /* bytes of RAM */
     _Atomic uint64_t populated, verified, faults;
 
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t changed;
+    pthread_mutex_t lock;   /* guards what follows */
+    pthread_cond_t changed; /* waited for in turns, too */
     bool complete;
     uint64_t complete_ns;
     bool failed;
+    bool background_ended;     /* it touches nothing here any more */
     struct stasis_error error; /* if failed */
 };
 
@@ -99,7 +101,8 @@ bool stasis_ram_set_done(struct stasis_ram *ram, uint64_t i, enum stasis_ram_don
 /* The background work ends after the range that it is at, and is gone; it begins again where it
  * was, if anything is left to do and the options allow it. For the owner of the object. */
 void stasis_ram_hold(struct stasis_ram *ram);
-/* The same, but asks progress() while it waits: STASIS_ERR_CANCELLED, and the work ends later. */
+/* The same, but asks progress() while it waits: STASIS_ERR_CANCELLED, and the work ends later, or
+ * goes on if it is released before. */
 STASIS_MUST_CHECK int stasis_ram_hold_while(struct stasis_ram *ram,
                                             bool (*progress)(void *ctx, uint64_t done,
                                                              uint64_t total),
@@ -111,9 +114,8 @@ int stasis_ram_finish_held(struct stasis_ram *ram, unsigned threads,
                            bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                            struct stasis_error *err);
 
-/* Starts `body(ram)` as the background thread, unless the options forbid it. */
-int stasis_ram_start_background(struct stasis_ram *ram, void *(*body)(void *),
-                                struct stasis_error *err);
+/* Starts the background thread, unless the options forbid it. */
+int stasis_ram_start_background(struct stasis_ram *ram, struct stasis_error *err);
 
 /* ---- the modes: 1 and a reason when the mode cannot be, and another is to be tried ---- */
 
@@ -147,7 +149,7 @@ void stasis_ram_stop_handler(struct stasis_ram *ram);
 /* The one place that closes it. */
 void stasis_ram_close_uffd(struct stasis_ram *ram);
 
-/* The background thread. */
-void *stasis_ram_fill(void *arg);
+/* All is in place: makes huge pages. STASIS_ERR_CANCELLED if the background shall end. */
+int stasis_ram_collapse(struct stasis_ram *ram);
 
 #endif

@@ -210,7 +210,7 @@ int stasis_ram_lazy(struct stasis_ram *ram, struct stasis_error *err)
     if (!rc)
         rc = start_handler(ram, err);
     if (!rc)
-        rc = stasis_ram_start_background(ram, stasis_ram_fill, err);
+        rc = stasis_ram_start_background(ram, err);
     return rc;
 }
 

@@ -140,24 +140,6 @@ struct stasis_pool_job stasis_ram_map_job(struct stasis_ram *ram)
                                     .ctx = ram};
 }
 
-/* With the priority of everybody else: a freeze waits for the chunk that it is at. */
-static void *verify(void *arg)
-{
-    struct stasis_ram *ram = arg;
-    struct stasis_pool_job job = stasis_ram_map_job(ram);
-    struct stasis_error err = {0};
-    int rc;
-
-    if (stasis_ram_is_complete(ram))
-        return NULL;
-    rc = stasis_pool_run(&job, &err);
-    if (rc && rc != STASIS_ERR_CANCELLED)
-        stasis_ram_fail(ram, &err);
-    else if (!rc)
-        stasis_ram_complete(ram);
-    return NULL;
-}
-
 /* ---- mapping ---- */
 
 static int map_range(struct stasis_ram *ram, const struct stasis_ram_range *range)
@@ -216,6 +198,6 @@ int stasis_ram_map(struct stasis_ram *ram, struct stasis_error *err)
     if (!rc && ram->range_count == 0)
         stasis_ram_complete(ram);
     else if (!rc)
-        rc = stasis_ram_start_background(ram, verify, err);
+        rc = stasis_ram_start_background(ram, err);
     return rc;
 }

@@ -13,10 +13,10 @@
 /* Chunks are compressed out of order and placed in order: who has packed a range waits until `next`
  * is its number. */
 struct stasis_compression {
+    uint64_t pos;         /* first byte of the file without an owner; of whose turn it is */
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t moved;
     uint64_t next; /* number of the first range without a place */
-    uint64_t pos;  /* first byte of the file without an owner */
     bool failed;
 };
 

@@ -8,13 +8,14 @@
 
 #include "chunk.h"
 #include "compress.h"
+#include "pool.h"
 #include "write.h"
 
 void stasis_compression_init(struct stasis_writer *w)
 {
     w->pack = (struct stasis_compression){.pos = w->parts[2].offset};
     pthread_mutex_init(&w->pack.lock, NULL);
-    pthread_cond_init(&w->pack.moved, NULL);
+    stasis_turns_init(&w->pack.moved);
 }
 
 void stasis_compression_fini(struct stasis_writer *w)
@@ -87,26 +88,51 @@ static int write_range(struct stasis_writer *w, uint64_t first, uint64_t end, co
     return rc ? rc : stasis_writer_push(w, from, to, err);
 }
 
+/* False: the save is given up, and nobody gets a turn any more. */
+static bool await_turn(struct stasis_writer *w, uint64_t number, bool *ret_failed)
+{
+    struct stasis_compression *pack = &w->pack;
+    bool keep_on = true;
+
+    pthread_mutex_lock(&pack->lock);
+    while (pack->next != number && keep_on) {
+        stasis_turns_wait(&pack->moved, &pack->lock);
+        pthread_mutex_unlock(&pack->lock);
+        keep_on = !w->opts.progress || stasis_writer_keeps_on(w);
+        pthread_mutex_lock(&pack->lock);
+    }
+    *ret_failed = pack->failed;
+    pthread_mutex_unlock(&pack->lock);
+    return keep_on;
+}
+
+static void pass_turn(struct stasis_compression *pack, bool failed)
+{
+    pthread_mutex_lock(&pack->lock);
+    pack->failed |= failed;
+    pack->next++;
+    pthread_cond_broadcast(&pack->moved);
+    pthread_mutex_unlock(&pack->lock);
+}
+
 /* Takes the turn and gives it on, whatever happened: others wait for it. A stream is written
  * within the turn, since it has but one order. True: the chunks have their places. */
 static bool take_turn(struct stasis_writer *w, const struct stasis_range *range,
                       const uint8_t *slots, int *rc, struct stasis_error *err)
 {
-    struct stasis_compression *pack = &w->pack;
+    bool failed;
     bool placed;
 
-    pthread_mutex_lock(&pack->lock);
-    while (pack->next != range->number)
-        pthread_cond_wait(&pack->moved, &pack->lock);
-    placed = !*rc && !pack->failed;
+    if (!await_turn(w, range->number, &failed)) {
+        *rc = stasis_writer_check(w, err);
+        return false;
+    }
+    placed = !*rc && !failed;
     if (placed)
         place_range(w, range->first, range->end);
     if (placed && w->target->streamed)
         *rc = write_range(w, range->first, range->end, slots, err);
-    pack->failed |= *rc != 0;
-    pack->next++;
-    pthread_cond_broadcast(&pack->moved);
-    pthread_mutex_unlock(&pack->lock);
+    pass_turn(&w->pack, *rc != 0);
     return placed;
 }
 

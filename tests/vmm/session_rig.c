@@ -167,6 +167,13 @@ void session_wait_err(struct session *session, const char *text)
     wait_for(session, session->err_text, text);
 }
 
+void session_forget(struct session *session)
+{
+    memset(session->out_text, 0, session->out_len);
+    memset(session->err_text, 0, session->err_len);
+    session->out_len = session->err_len = 0;
+}
+
 void session_type(struct session *session, const char *text)
 {
     assert_int_equal(write(session->in, text, strlen(text)), strlen(text));

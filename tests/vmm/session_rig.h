@@ -46,6 +46,9 @@ void session_pump(struct session *session, int ms);
 void session_wait_out(struct session *session, const char *text);
 void session_wait_err(struct session *session, const char *text);
 
+/* Forgets what has been read: a text that is waited for comes after this. */
+void session_forget(struct session *session);
+
 void session_type(struct session *session, const char *text);
 
 /* Waits for the end and closes everything. The exit status, or 128 + the signal it died of. */

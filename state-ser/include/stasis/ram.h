@@ -69,7 +69,8 @@ STASIS_EXPORT void stasis_ram_cancel_waiters(struct stasis_ram *ram);
  * (LAZY), now and at the caller's priority all that is not yet, with `threads` threads (0: one per
  * core). Whoever copies the memory elsewhere calls this first; saves of a snapshot that was told
  * its source do it themselves. `progress` (may be NULL) gets bytes of stored RAM done and in all,
- * on the caller's thread; false ends it with STASIS_ERR_CANCELLED, and the background work goes on.
+ * on the caller's thread; false ends it with STASIS_ERR_CANCELLED, also while a read of the file
+ * does not return, and the background work goes on.
  * STASIS_ERR_CORRUPT names the chunk; that is a failure as any other: `failed` is called. For the
  * thread that owns the object. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_finish(struct stasis_ram *ram, unsigned threads,

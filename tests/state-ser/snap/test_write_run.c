@@ -27,6 +27,7 @@ static struct {
     pthread_t saver;
     bool cancel_during[EVENTS]; /* the phase in which to cancel */
     unsigned hold;              /* other threads that are to be held before that */
+    unsigned patience;          /* of how many times asked in that phase */
     enum event phase;
     sem_t held; /* posted by each of them */
     atomic_bool released;
@@ -106,6 +107,10 @@ static bool told(void *ctx, uint64_t done, uint64_t total)
         return false;
     if (!seen.cancel_during[phase] || !atomic_load(&seen.before[phase]))
         return true;
+    if (seen.patience) {
+        seen.patience--;
+        return true;
+    }
     for (unsigned i = 0; i < seen.hold; i++)
         while (sem_wait(&seen.held))
             ;
@@ -173,15 +178,18 @@ static void cancel(const struct kind *kind, enum event phase)
     memset(&seen, 0, sizeof(seen));
     built = guest();
     seen.cancel_during[phase] = true;
-    /* In a stream others write only in turn with the saver. */
-    seen.hold = kind->stream && phase == WRITE ? 0 : kind->threads - 1;
+    seen.hold = kind->threads - 1;
+    /* In a stream one has the turn, and the saver waits for its own; or it writes alone. */
+    if (kind->stream && phase == WRITE && seen.hold)
+        seen.hold = seen.patience = kind->zlib_level ? 1 : 0;
     assert_int_equal(save(kind, built), STASIS_ERR_CANCELLED);
     assert_true(atomic_load(&seen.cancelled));
     assert_in_range(atomic_load(&seen.before[phase]), 1,
                     (kind->threads + 1) *
                         STASIS_BATCH_CHUNKS); /* of RANGES * STASIS_BATCH_CHUNKS */
+    /* In a stream the gap before a chunk is a write of its own. */
     if ((seen.hold || kind->threads == 1) &&
-        (atomic_load(&seen.after[LOOK]) || atomic_load(&seen.after[WRITE])))
+        (atomic_load(&seen.after[LOOK]) || atomic_load(&seen.after[WRITE]) > kind->stream))
         fail_msg("%u threads, %s, level %u: after the cancel %u chunks looked at, %u writes",
                  kind->threads, kind->stream ? "stream" : "file", kind->zlib_level,
                  atomic_load(&seen.after[LOOK]), atomic_load(&seen.after[WRITE]));

@@ -123,6 +123,23 @@ static void sigterm_ends_a_freeze_that_waits_for_the_verification(void)
     freeze_is_ended();
 }
 
+/* Twice: a save that was given up leaves nothing that the next one would wait for. */
+static void freeze_is_cancelled_and_the_guest_runs_on(void)
+{
+    thaw("map", false);
+    for (int i = 0; i < 2; i++) {
+        session_wait_out(&session, "tick ");
+        assert_int_equal(kill(session.pid, SIGUSR1), 0);
+        session_wait_err(&session, "freezing");
+        assert_int_equal(kill(session.pid, SIGINT), 0);
+        session_wait_err(&session, "cancelled");
+        session_forget(&session);
+    }
+    session_wait_out(&session, "tick ");
+    session_type(&session, "q");
+    ends_with(0);
+}
+
 static void guest_that_resets_keeps_its_status(void)
 {
     thaw("map", false);
@@ -138,6 +155,7 @@ int main(void)
         KVM_CASE(sigterm_ends_a_guest_that_waits_for_memory),
         KVM_CASE(sigterm_ends_a_freeze_that_waits_for_the_vcpu),
         KVM_CASE(sigterm_ends_a_freeze_that_waits_for_the_verification),
+        KVM_CASE(freeze_is_cancelled_and_the_guest_runs_on),
         KVM_CASE(guest_that_resets_keeps_its_status),
     };
 
