@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What a snapshot file says about itself. Release 3.1 of an emulator meets a file of release 4.0,
- * and its user is told which program to get.
+ * What a snapshot file says about itself. Notes tell what a file is for. Release 3.1 of an emulator
+ * meets a file of release 4.0, and its user is told which program to get.
  */
 #include <stasis/bind.h>
 #include <stasis/snap.h>
@@ -40,6 +40,8 @@ static int save(const struct stasis_schema *schema, const char *producer, const 
                   : stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
 
     if (!rc)
+        rc = stasis_notes_set(stasis_snap_notes(snap), "image", "blinker-2", err);
+    if (!rc)
         rc = stasis_snap_save(snap, path, &opts, NULL, err);
     stasis_snap_free(snap);
     return rc;
@@ -55,6 +57,13 @@ static void show(const char *path)
         return;
     }
     printf("%s is by %s\n", path, stasis_snap_info(snap)->producer);
+    if (stasis_snap_read_notes(snap, &err)) /* damaged: the machine can be had all the same */
+        printf("without notes: %s\n", err.msg);
+    for (size_t i = 0; i < stasis_notes_count(stasis_snap_notes(snap)); i++) {
+        struct stasis_note note = stasis_notes_at(stasis_snap_notes(snap), i);
+
+        printf("  %s: %s\n", note.key, note.value);
+    }
     stasis_snap_free(snap);
 }
 

@@ -21,8 +21,8 @@ static bool differs(const struct diff *diff)
     const struct stasis_diff_counts *counts = &diff->counts;
 
     return stasis_snap_info(diff->snaps[0])->arch != stasis_snap_info(diff->snaps[1])->arch ||
-           counts->records_differ || counts->pages_differ || counts->pages_only[0] ||
-           counts->pages_only[1];
+           counts->notes_differ || counts->records_differ || counts->pages_differ ||
+           counts->pages_only[0] || counts->pages_only[1];
 }
 
 static int diff_text(struct diff *diff, const char *const names[2], FILE *out,
@@ -35,6 +35,8 @@ static int diff_text(struct diff *diff, const char *const names[2], FILE *out,
     stasis_diff_text_init(&text, out, names, &sink);
     stasis_diff_text_arch(&text, stasis_snap_info(diff->snaps[0])->arch,
                           stasis_snap_info(diff->snaps[1])->arch);
+    stasis_diff_notes(stasis_snap_notes(diff->snaps[0]), stasis_snap_notes(diff->snaps[1]), &sink,
+                      &diff->counts);
     rc = stasis_diff_records(diff->snaps[0], diff->snaps[1], &sink, &diff->counts, err);
     if (!rc)
         rc = stasis_diff_ram(diff->snaps[0], diff->snaps[1], &sink, &diff->counts, err);
@@ -49,6 +51,8 @@ static void put_counts(struct stasis_json *json, const struct stasis_diff_counts
         const char *key;
         uint64_t value;
     } rows[] = {
+        {"notes", counts->notes},
+        {"notes_different", counts->notes_differ},
         {"records", counts->records},
         {"records_different", counts->records_differ},
         {"pages_in_both", counts->pages},
@@ -76,6 +80,11 @@ static int diff_json(struct diff *diff, FILE *out, struct stasis_error *err)
     stasis_json_object_begin(&json);
     stasis_diff_json_header(&json, stasis_snap_info(diff->snaps[0]),
                             stasis_snap_info(diff->snaps[1]));
+    stasis_json_key(&json, "notes");
+    stasis_json_array_begin(&json);
+    stasis_diff_notes(stasis_snap_notes(diff->snaps[0]), stasis_snap_notes(diff->snaps[1]), &sink,
+                      &diff->counts);
+    stasis_json_array_end(&json);
     stasis_json_key(&json, "records");
     stasis_json_array_begin(&json);
     rc = stasis_diff_records(diff->snaps[0], diff->snaps[1], &sink, &diff->counts, err);
@@ -93,6 +102,14 @@ static int diff_json(struct diff *diff, FILE *out, struct stasis_error *err)
     stasis_json_object_end(&json);
     return stasis_json_finish(&json) ? stasis_fail_errno(err, STASIS_ERR_WRITE, "standard output")
                                      : 0;
+}
+
+static int open_side(struct stasis_outputs *outputs, const char *name,
+                     struct stasis_snap **ret_snap, struct stasis_error *err)
+{
+    int rc = stasis_inspect_open_any(outputs, name, ret_snap, err);
+
+    return rc ? rc : stasis_inspect_read_notes(*ret_snap, err);
 }
 
 /* Status 1 means different here, and nothing else. */
@@ -113,7 +130,7 @@ int stasis_inspect_diff(const struct stasis_inspect_args *args, FILE *out, struc
     if (!strcmp(names[0], "-") && !strcmp(names[1], "-"))
         return stasis_fail(err, STASIS_ERR_ARG, "diff: standard input is one file; name another");
     for (int i = 0; !rc && i < 2; i++)
-        rc = stasis_inspect_open_any(args->outputs, names[i], &diff.snaps[i], err);
+        rc = open_side(args->outputs, names[i], &diff.snaps[i], err);
     if (!rc)
         rc = args->values[OPTION_JSON] ? diff_json(&diff, out, err)
                                        : diff_text(&diff, names, out, err);

@@ -34,6 +34,16 @@ static void print_times(FILE *out, const struct stasis_snap_info *info,
     fprintf(out, "%s, %s\n", when, age);
 }
 
+static void print_notes(FILE *out, const struct stasis_notes *notes)
+{
+    for (size_t i = 0; i < stasis_notes_count(notes); i++) {
+        label(out, i ? "" : "notes");
+        fprintf(out, "%s=", stasis_notes_at(notes, i).key);
+        stasis_text_put(out, stasis_notes_at(notes, i).value);
+        fputc('\n', out);
+    }
+}
+
 static void print_machine(FILE *out, const struct stasis_machine_state *machine)
 {
     label(out, "generation");
@@ -100,10 +110,22 @@ static void print_summary(FILE *out, struct stasis_snap *snap)
     print_times(out, info, has_machine ? &machine : NULL);
     label(out, "UUID");
     fprintf(out, "%s\n", uuid);
+    print_notes(out, stasis_snap_notes(snap));
     if (has_machine)
         print_machine(out, &machine);
     print_sizes(out, snap);
     print_records(out, records);
+}
+
+static int print_all(FILE *out, const char *name, struct stasis_snap *snap,
+                     struct stasis_error *err)
+{
+    stasis_text_put(out, name);
+    fputs(": a Stasis snapshot\n", out);
+    print_summary(out, snap);
+    stasis_inspect_info_vcpus(out, stasis_snap_records(snap));
+    stasis_inspect_info_board(out, stasis_snap_records(snap));
+    return stasis_inspect_info_unknown(out, snap, err);
 }
 
 int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
@@ -113,12 +135,9 @@ int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out, struc
 
     if (rc)
         return rc;
-    stasis_text_put(out, args->operands[0]);
-    fputs(": a Stasis snapshot\n", out);
-    print_summary(out, snap);
-    stasis_inspect_info_vcpus(out, stasis_snap_records(snap));
-    stasis_inspect_info_board(out, stasis_snap_records(snap));
-    rc = stasis_inspect_info_unknown(out, snap, err);
+    rc = stasis_inspect_read_notes(snap, err);
+    if (!rc)
+        rc = print_all(out, args->operands[0], snap, err);
     stasis_snap_free(snap);
     return rc;
 }

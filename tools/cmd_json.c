@@ -41,6 +41,15 @@ static void put_header(struct stasis_json *json, const struct stasis_snap_info *
     stasis_json_object_end(json);
 }
 
+static void put_notes(struct stasis_json *json, const struct stasis_notes *notes)
+{
+    stasis_json_key(json, "notes");
+    stasis_json_object_begin(json);
+    for (size_t i = 0; i < stasis_notes_count(notes); i++)
+        put_str(json, stasis_notes_at(notes, i).key, stasis_notes_at(notes, i).value);
+    stasis_json_object_end(json);
+}
+
 struct tally {
     uint64_t raw;
     uint64_t zlib;
@@ -104,9 +113,13 @@ int stasis_inspect_json(const struct stasis_inspect_args *args, FILE *out, struc
 
     if (rc)
         return rc;
+    rc = stasis_inspect_read_notes(snap, err);
+    if (rc)
+        goto out;
     stasis_json_init(&json, out);
     stasis_json_object_begin(&json);
     put_header(&json, stasis_snap_info(snap));
+    put_notes(&json, stasis_snap_notes(snap));
     put_regions(&json, snap);
     stasis_json_key(&json, "records");
     rc = stasis_records_json(stasis_snap_records(snap), &json, err);

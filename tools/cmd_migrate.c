@@ -74,6 +74,15 @@ static int give_up_unknown(struct migration *migration, bool allow_drop, struct 
     return rc;
 }
 
+static int copy_notes(struct migration *migration, struct stasis_error *err)
+{
+    int rc = stasis_snap_read_notes(migration->from, err);
+
+    return rc ? rc
+              : stasis_notes_copy(stasis_snap_notes(migration->from),
+                                  stasis_snap_notes(migration->to), err);
+}
+
 static int convert(struct migration *migration, const struct stasis_release *release,
                    bool allow_drop, struct stasis_error *err)
 {
@@ -91,7 +100,7 @@ static int convert(struct migration *migration, const struct stasis_release *rel
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the snapshot");
     }
     stasis_snap_set_records(migration->to, records);
-    return 0;
+    return copy_notes(migration, err);
 }
 
 /* Address space only: what the file stores is loaded into it, the rest stays untouched. */

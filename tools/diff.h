@@ -24,10 +24,14 @@ struct stasis_diff_out {
     stasis_fields_fn *field;
     void (*record_end)(void *ctx);
     void (*range)(void *ctx, uint64_t gpa, uint64_t size, enum stasis_diff_where where);
+    /* A note that is different; NULL: the side does not have it. */
+    void (*note)(void *ctx, const char *key, const char *a, const char *b);
     void *ctx;
 };
 
 struct stasis_diff_counts {
+    size_t notes;          /* keys of both or either */
+    size_t notes_differ;   /* of them, those of one only included */
     size_t records;        /* of both or either */
     size_t records_differ; /* of them, those of one only included */
     uint64_t pages;        /* of RAM that both have */
@@ -38,7 +42,11 @@ struct stasis_diff_counts {
 /* Whether a schema says what is in the record, on the sides that have it. */
 bool stasis_diff_is_described(const struct stasis_diff_record *record);
 
-/* Adds to *counts. The errors of reading, and STASIS_ERR_NOMEM. */
+/* Adds to *counts. */
+void stasis_diff_notes(const struct stasis_notes *a, const struct stasis_notes *b,
+                       const struct stasis_diff_out *out, struct stasis_diff_counts *counts);
+
+/* The same. The errors of reading, and STASIS_ERR_NOMEM. */
 STASIS_MUST_CHECK int stasis_diff_records(struct stasis_snap *a, struct stasis_snap *b,
                                           const struct stasis_diff_out *out,
                                           struct stasis_diff_counts *counts,

@@ -96,10 +96,23 @@ static void range(void *ctx, uint64_t gpa, uint64_t size, enum stasis_diff_where
     stasis_json_object_end(json);
 }
 
+static void note(void *ctx, const char *key, const char *a, const char *b)
+{
+    struct stasis_json *json = ctx;
+
+    stasis_json_object_begin(json);
+    put_str(json, "key", key);
+    if (a)
+        put_str(json, "a", a);
+    if (b)
+        put_str(json, "b", b);
+    stasis_json_object_end(json);
+}
+
 void stasis_diff_json_init(struct stasis_json *json, FILE *out, struct stasis_diff_out *ret_out)
 {
     stasis_json_init(json, out);
-    *ret_out = (struct stasis_diff_out){record_begin, field, record_end, range, json};
+    *ret_out = (struct stasis_diff_out){record_begin, field, record_end, range, note, json};
 }
 
 static void put_info(struct stasis_json *json, const char *key, const struct stasis_snap_info *info)

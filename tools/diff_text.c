@@ -77,11 +77,30 @@ static void range(void *ctx, uint64_t gpa, uint64_t size, enum stasis_diff_where
     fputc('\n', text->out);
 }
 
+static void put_note(const struct stasis_diff_text *text, const char *value)
+{
+    if (value)
+        stasis_text_put(text->out, value);
+    else
+        fputs("absent", text->out);
+}
+
+static void note(void *ctx, const char *key, const char *a, const char *b)
+{
+    struct stasis_diff_text *text = ctx;
+
+    fprintf(text->out, "note %s: ", key);
+    put_note(text, a);
+    fputs(" -> ", text->out);
+    put_note(text, b);
+    fputc('\n', text->out);
+}
+
 void stasis_diff_text_init(struct stasis_diff_text *text, FILE *out, const char *const names[2],
                            struct stasis_diff_out *ret_out)
 {
     *text = (struct stasis_diff_text){.out = out, .names = {names[0], names[1]}};
-    *ret_out = (struct stasis_diff_out){record_begin, field, record_end, range, text};
+    *ret_out = (struct stasis_diff_out){record_begin, field, record_end, range, note, text};
 }
 
 void stasis_diff_text_arch(const struct stasis_diff_text *text, enum stasis_arch a,
@@ -98,10 +117,12 @@ void stasis_diff_text_end(const struct stasis_diff_text *text,
         fprintf(text->out,
                 "  and %" PRIu64 " ranges more, %" PRIu64 " pages; --json has them all\n",
                 text->ranges - RANGES_SHOWN, text->left_out_pages);
+    fprintf(text->out, "%s: ", differs ? "different" : "same");
+    if (counts->notes)
+        fprintf(text->out, "%zu of %zu notes differ; ", counts->notes_differ, counts->notes);
     fprintf(text->out,
-            "%s: %zu of %zu records differ; %" PRIu64 " of %" PRIu64 " pages of memory differ",
-            differs ? "different" : "same", counts->records_differ, counts->records,
-            counts->pages_differ, counts->pages);
+            "%zu of %zu records differ; %" PRIu64 " of %" PRIu64 " pages of memory differ",
+            counts->records_differ, counts->records, counts->pages_differ, counts->pages);
     if (counts->pages_only[0] || counts->pages_only[1])
         fprintf(text->out, ", %" PRIu64 " are in the first only, %" PRIu64 " in the second",
                 counts->pages_only[0], counts->pages_only[1]);

@@ -62,6 +62,15 @@ int stasis_inspect_open_tolerant(struct stasis_outputs *outputs, const char *fil
     return open_file(outputs, file, &opts, ret_snap, err);
 }
 
+/* Damage to what is for display only does not keep anybody from the data. */
+static int pardon(int rc, const char *what, struct stasis_error *err)
+{
+    if (rc != STASIS_ERR_CORRUPT)
+        return rc;
+    stasis_inspect_note(what, err);
+    return 0;
+}
+
 int stasis_inspect_open_any(struct stasis_outputs *outputs, const char *file,
                             struct stasis_snap **ret_snap, struct stasis_error *err)
 {
@@ -70,17 +79,17 @@ int stasis_inspect_open_any(struct stasis_outputs *outputs, const char *file,
 
     if (rc)
         return rc;
-    rc = stasis_snap_read_schemas(snap, err);
-    if (rc == STASIS_ERR_CORRUPT) {
-        stasis_inspect_note("; the records are shown without it",
-                            err); /* it is for display; the data does not need it */
-        rc = 0;
-    }
+    rc = pardon(stasis_snap_read_schemas(snap, err), "; the records are shown without it", err);
     if (rc)
         stasis_snap_free(snap);
     else
         *ret_snap = snap;
     return rc;
+}
+
+int stasis_inspect_read_notes(struct stasis_snap *snap, struct stasis_error *err)
+{
+    return pardon(stasis_snap_read_notes(snap, err), "; its notes are left out", err);
 }
 
 int stasis_inspect_check_output(const char *path, struct stasis_error *err)

@@ -92,6 +92,9 @@ STASIS_MUST_CHECK int stasis_inspect_open_any(struct stasis_outputs *outputs, co
                                               struct stasis_snap **ret_snap,
                                               struct stasis_error *err);
 
+/* Reads the notes of a file for commands that show them; the same if their section is damaged. */
+STASIS_MUST_CHECK int stasis_inspect_read_notes(struct stasis_snap *snap, struct stasis_error *err);
+
 /* Refuses "-", which is no name here: these files are written in any order, or beside a text on
  * standard output. STASIS_ERR_ARG. */
 STASIS_MUST_CHECK int stasis_inspect_check_output(const char *path, struct stasis_error *err);

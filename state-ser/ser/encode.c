@@ -176,6 +176,14 @@ void stasis_encode_array(struct stasis_buffer *buffer, uint32_t count)
     msgpack_pack_array(&packer, count);
 }
 
+void stasis_encode_str(struct stasis_buffer *buffer, const char *str)
+{
+    msgpack_packer packer;
+
+    msgpack_packer_init(&packer, buffer, buffer_callback);
+    pack_str(&packer, str);
+}
+
 void stasis_encode_record(struct stasis_buffer *buffer, const struct stasis_schema *schema,
                           uint32_t version, const char *instance, const void *state,
                           size_t *ret_fields_at)

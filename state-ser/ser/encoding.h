@@ -46,6 +46,7 @@ struct stasis_buffer {
 void stasis_buffer_fini(struct stasis_buffer *buffer);
 void stasis_buffer_write(struct stasis_buffer *buffer, const void *bytes, size_t len);
 void stasis_encode_array(struct stasis_buffer *buffer, uint32_t count);
+void stasis_encode_str(struct stasis_buffer *buffer, const char *str);
 
 /* Appends a whole record in that version, whose bounds the state is within; *ret_fields_at is the
  * offset in the buffer where its map begins. */

@@ -262,10 +262,11 @@ static int check_section(const struct stasis_header *header, uint32_t i, uint64_
                            "section %" PRIu32 " of type %" PRIu32
                            " has no type, is optional, or is a second one",
                            i, section->type);
-    if (section->type == STASIS_SECTION_SCHEMA &&
-        stasis_header_section(header, STASIS_SECTION_SCHEMA) != section)
+    if (section->type <= STASIS_SECTION_NOTES &&
+        stasis_header_section(header, (enum stasis_section_type)section->type) != section)
         return stasis_fail(err, STASIS_ERR_CORRUPT,
-                           "section %" PRIu32 " is a second schema section", i);
+                           "section %" PRIu32 " of type %" PRIu32 " is a second one", i,
+                           section->type);
     return 0;
 }
 

@@ -47,6 +47,7 @@ enum stasis_section_type {
     STASIS_SECTION_INDEX = 2,
     STASIS_SECTION_DATA = 3,
     STASIS_SECTION_SCHEMA = 4, /* optional: for display */
+    STASIS_SECTION_NOTES = 5,  /* optional: for display */
 };
 
 #define STASIS_SECTION_OPTIONAL 1u

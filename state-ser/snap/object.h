@@ -23,9 +23,11 @@ struct stasis_snap {
     enum stasis_populated_by populated_by; /* at best; tests and benchmarks ask for less */
     struct stasis_records *records;
     struct stasis_schema_set *schemas; /* that came with the file, if somebody asked */
-    char *name;                        /* of the file opened, for messages */
-    struct stasis_input input;         /* of the file opened */
-    _Atomic unsigned sharers;          /* owners besides the first */
+    struct stasis_notes *notes;        /* those of the file once somebody asked */
+    bool notes_read;
+    char *name;                /* of the file opened, for messages */
+    struct stasis_input input; /* of the file opened */
+    _Atomic unsigned sharers;  /* owners besides the first */
 };
 
 /* Where a save goes: a file, or a stream that can only be appended to. */
@@ -70,6 +72,11 @@ int stasis_snap_read_exactly(const struct stasis_input *input, void *buf, size_t
                              uint64_t offset, struct stasis_error *err);
 int stasis_snap_check_section(const struct stasis_section *section, const char *name, uint64_t max,
                               struct stasis_error *err);
+
+/* The notes of an opened file that has some, checked. STASIS_ERR_CORRUPT, STASIS_ERR_READ,
+ * STASIS_ERR_NOMEM. */
+int stasis_snap_parse_notes(const struct stasis_snap *snap, struct stasis_notes **ret_notes,
+                            struct stasis_error *err);
 
 /* The ways in which stored RAM is no good, in one wording. STASIS_ERR_CORRUPT: `what` is wrong with
  * chunk i, at its place in the file or at `offset`. STASIS_ERR_READ, from errno: the disk fails. */

@@ -184,6 +184,38 @@ int stasis_snap_read_schemas(struct stasis_snap *snap, struct stasis_error *err)
     return rc ? stasis_wrap(err, rc, "%s", snap->name) : 0;
 }
 
+int stasis_snap_parse_notes(const struct stasis_snap *snap, struct stasis_notes **ret_notes,
+                            struct stasis_error *err)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    int rc = read_section(snap, STASIS_SECTION_NOTES, "notes", STASIS_NOTES_SECTION_MAX, &bytes,
+                          &len, err);
+
+    if (!rc)
+        rc = stasis_notes_parse(bytes, len, ret_notes, err);
+    free(bytes);
+    return rc ? stasis_wrap(err, rc, "%s", snap->name) : 0;
+}
+
+int stasis_snap_read_notes(struct stasis_snap *snap, struct stasis_error *err)
+{
+    struct stasis_notes *notes = NULL;
+    int rc;
+
+    if (!stasis_input_is_open(&snap->input))
+        return stasis_fail(err, STASIS_ERR_ARG, "only an opened snapshot came with notes");
+    if (snap->notes_read || !stasis_header_section(&snap->header, STASIS_SECTION_NOTES))
+        return 0;
+    rc = stasis_snap_parse_notes(snap, &notes, err);
+    if (rc)
+        return rc;
+    stasis_notes_free(snap->notes);
+    snap->notes = notes;
+    snap->notes_read = true;
+    return 0;
+}
+
 const struct stasis_schema_set *stasis_snap_schemas(const struct stasis_snap *snap)
 {
     return snap->schemas;
@@ -214,8 +246,9 @@ static int open_input(const struct stasis_input *from, const char *name,
         return stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to open it", name);
     snap->input.fd = -1;
     snap->name = strdup(name);
-    rc = snap->name ? make_seekable(from, &snap->input, err)
-                    : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to open it");
+    snap->notes = stasis_notes_new();
+    rc = snap->name && snap->notes ? make_seekable(from, &snap->input, err)
+                                   : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to open it");
     if (!rc)
         rc = read_header(&snap->input, &snap->header, err);
     if (!rc)

@@ -18,11 +18,11 @@ struct stasis_snap *stasis_snap_new(enum stasis_arch arch)
     snap->input.fd = -1;
     snap->header.info.arch = arch;
     snap->records = stasis_records_new();
-    if (!snap->records) {
-        free(snap);
-        return NULL;
-    }
-    return snap;
+    snap->notes = stasis_notes_new();
+    if (snap->records && snap->notes)
+        return snap;
+    stasis_snap_free(snap);
+    return NULL;
 }
 
 struct stasis_snap *stasis_snap_share(struct stasis_snap *snap)
@@ -38,6 +38,7 @@ void stasis_snap_free(struct stasis_snap *snap)
     stasis_io_close(snap->input.fd);
     stasis_records_free(snap->records);
     stasis_schema_set_free(snap->schemas);
+    stasis_notes_free(snap->notes);
     stasis_index_fini(&snap->index);
     free(snap->name);
     free(snap);
@@ -52,6 +53,11 @@ void stasis_snap_set_records(struct stasis_snap *snap, struct stasis_records *re
 {
     stasis_records_free(snap->records);
     snap->records = records;
+}
+
+struct stasis_notes *stasis_snap_notes(struct stasis_snap *snap)
+{
+    return snap->notes;
 }
 
 int stasis_snap_add_ram(struct stasis_snap *snap, uint64_t gpa, const void *host, uint64_t size,
@@ -101,7 +107,7 @@ struct stasis_snap_chunk stasis_snap_chunk_at(const struct stasis_snap *snap, ui
 
 static bool is_unknown(const struct stasis_section *section)
 {
-    return section->type > STASIS_SECTION_SCHEMA;
+    return section->type > STASIS_SECTION_NOTES;
 }
 
 uint32_t stasis_snap_unknown_count(const struct stasis_snap *snap)

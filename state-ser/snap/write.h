@@ -29,8 +29,10 @@ struct stasis_writer {
     size_t state_len;
     uint8_t *schema;
     size_t schema_len;
+    uint8_t *notes; /* NULL: there are none, and no section */
+    size_t notes_len;
     struct stasis_header header;
-    struct stasis_section parts[4];    /* state, index, data, schema */
+    struct stasis_section parts[5];    /* state, index, data, schema, notes */
     struct stasis_compression pack;    /* only if opts.zlib_level */
     struct stasis_populated populated; /* while it is scanned */
 

@@ -174,18 +174,22 @@ static void lay_out_front(struct stasis_writer *w)
     struct stasis_section *index = &w->parts[1];
     struct stasis_section *data = &w->parts[2];
     struct stasis_section *schema = &w->parts[3];
+    struct stasis_section *notes = &w->parts[4];
 
     *state = (struct stasis_section){.type = STASIS_SECTION_STATE, .length = w->state_len};
     *index = (struct stasis_section){.type = STASIS_SECTION_INDEX, .length = w->index.len};
     *data = (struct stasis_section){.type = STASIS_SECTION_DATA, .offset = STASIS_PAGE_SIZE};
     *schema = (struct stasis_section){
         .type = STASIS_SECTION_SCHEMA, .flags = STASIS_SECTION_OPTIONAL, .length = w->schema_len};
+    *notes = (struct stasis_section){
+        .type = STASIS_SECTION_NOTES, .flags = STASIS_SECTION_OPTIONAL, .length = w->notes_len};
     if (w->target->streamed)
         return;
     state->offset = STASIS_HEADER_LEN;
     index->offset = stasis_round_up(state->offset + state->length, 8);
     schema->offset = index->offset + index->length;
-    data->offset = stasis_round_up(schema->offset + schema->length, STASIS_PAGE_SIZE);
+    notes->offset = schema->offset + schema->length;
+    data->offset = stasis_round_up(notes->offset + notes->length, STASIS_PAGE_SIZE);
 }
 
 static void lay_out_back(struct stasis_writer *w, uint64_t data_end)
@@ -194,6 +198,7 @@ static void lay_out_back(struct stasis_writer *w, uint64_t data_end)
     struct stasis_section *index = &w->parts[1];
     struct stasis_section *data = &w->parts[2];
     struct stasis_section *schema = &w->parts[3];
+    struct stasis_section *notes = &w->parts[4];
 
     data->length = data_end - data->offset;
     w->header.info.file_len = data_end;
@@ -202,7 +207,8 @@ static void lay_out_back(struct stasis_writer *w, uint64_t data_end)
     index->offset = data_end;
     state->offset = index->offset + index->length;
     schema->offset = state->offset + state->length;
-    w->header.info.file_len = schema->offset + schema->length + STASIS_HEADER_LEN;
+    notes->offset = schema->offset + schema->length;
+    w->header.info.file_len = notes->offset + notes->length + STASIS_HEADER_LEN;
 }
 
 static int write_header(struct stasis_writer *w, uint64_t offset, struct stasis_error *err)
@@ -286,13 +292,22 @@ static int write_ram(struct stasis_writer *w, struct stasis_error *err)
     return w->opts.zlib_level ? write_packed(w, err) : write_raw(w, err);
 }
 
+#define NOTES 4 /* of the parts, the one that may be missing */
 #define PARTS (sizeof(((struct stasis_writer *)0)->parts) / sizeof(struct stasis_section))
 
 static void list_sections(struct stasis_writer *w, const unsigned order[PARTS])
 {
-    w->header.section_count = PARTS;
     for (unsigned i = 0; i < PARTS; i++)
-        w->header.sections[i] = w->parts[order[i]];
+        if (order[i] != NOTES || w->notes)
+            w->header.sections[w->header.section_count++] = w->parts[order[i]];
+}
+
+/* What is for display. */
+static int write_shown(struct stasis_writer *w, struct stasis_error *err)
+{
+    int rc = write_section(w, &w->parts[3], w->schema, err);
+
+    return rc || !w->notes ? rc : write_section(w, &w->parts[NOTES], w->notes, err);
 }
 
 /* The header last: without it nothing else counts. */
@@ -305,10 +320,10 @@ static int write_file(struct stasis_writer *w, struct stasis_error *err)
     if (!rc)
         rc = write_index(w, err);
     if (!rc)
-        rc = write_section(w, &w->parts[3], w->schema, err);
+        rc = write_shown(w, err);
     if (rc)
         return rc;
-    list_sections(w, (const unsigned[]){0, 1, 3, 2});
+    list_sections(w, (const unsigned[]){0, 1, 3, NOTES, 2});
     return write_header(w, 0, err);
 }
 
@@ -323,10 +338,10 @@ static int write_stream(struct stasis_writer *w, struct stasis_error *err)
     if (!rc)
         rc = write_section(w, &w->parts[0], w->state, err);
     if (!rc)
-        rc = write_section(w, &w->parts[3], w->schema, err);
+        rc = write_shown(w, err);
     if (rc)
         return rc;
-    list_sections(w, (const unsigned[]){2, 1, 0, 3});
+    list_sections(w, (const unsigned[]){2, 1, 0, 3, NOTES});
     return write_header(w, w->header.info.file_len - STASIS_HEADER_LEN, err);
 }
 
@@ -355,6 +370,8 @@ static int prepare(struct stasis_writer *w, struct stasis_error *err)
         rc = stasis_records_encode(w->snap->records, &w->state, &w->state_len, err);
     if (!rc)
         rc = stasis_schema_set_encode(w->snap->records, &w->schema, &w->schema_len, err);
+    if (!rc && stasis_notes_count(w->snap->notes))
+        rc = stasis_notes_encode(w->snap->notes, &w->notes, &w->notes_len, err);
     if (!rc)
         rc = stasis_index_make(&w->index, err);
     if (!rc)
@@ -406,6 +423,7 @@ int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_target 
         *ret_written = (struct stasis_snap_written){.header = w.header, .stats = count(&w)};
     free(w.state);
     free(w.schema);
+    free(w.notes);
     if (w.index.bytes != snap->index.bytes)
         stasis_index_fini(&w.index);
     if (source)

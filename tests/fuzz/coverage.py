@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 LIST = os.path.join(HERE, "unreached.txt")
 FILES = [*(f"state-ser/ser/{name}.c" for name in (
-    "decode", "migrate", "parse", "reader", "records", "schema_parse", "migrations", "unknown")),
+    "decode", "migrate", "notes", "parse", "reader", "records", "schema_parse", "migrations", "unknown")),
     *(f"state-ser/snap/{name}.c" for name in ("header", "index", "read_index", "read_file")),
     "state/schema.c", "state/field.c",
     *(f"vmm/snapshot/{name}.c" for name in ("clocks", "thaw", "thaw_check")),

@@ -63,8 +63,11 @@ def pack(value):
         size = 1 if len(value) < 256 else 2
         return bytes([0xc3 + size]) + len(value).to_bytes(size, "big") + value
     if isinstance(value, str):
-        head = bytes([0xa0 | len(value)] if len(value) < 32 else [0xd9, len(value)])
-        return head + value.encode()
+        value = value.encode()
+        size = len(value)
+        if size > 255:
+            return b"\xda" + struct.pack(">H", size) + value
+        return bytes([0xa0 | size] if size < 32 else [0xd9, size]) + value
     if isinstance(value, list):
         head = bytes([0x90 | len(value)]) if len(value) < 16 else b"\xdc" + struct.pack(
             ">H", len(value))

@@ -175,6 +175,15 @@ static int add_records(struct stasis_records *records, struct stasis_error *err)
     return rc;
 }
 
+static int add_notes(struct stasis_notes *notes, struct stasis_error *err)
+{
+    int rc = stasis_notes_set(notes, "image", "debian-12", err);
+
+    if (!rc)
+        rc = stasis_notes_set(notes, "owner", "J\xc3\xb6rg \xe2\x80\x8b", err);
+    return rc ? rc : stasis_notes_set(notes, "ticket", "", err);
+}
+
 static int save(struct stasis_snap *snap, const char *path, const char *level,
                 struct stasis_error *err)
 {
@@ -196,6 +205,8 @@ int main(int argc, char **argv)
     if (!snap)
         goto out;
     rc = add_records(stasis_snap_records(snap), &err);
+    if (rc == 0)
+        rc = add_notes(stasis_snap_notes(snap), &err);
     if (rc == 0)
         rc = add_ram(snap, low, high, &err);
     if (rc == 0)

@@ -6,7 +6,7 @@ import zlib
 
 from build import pack, seal
 
-STATE, INDEX, DATA, SCHEMA = 1, 2, 3, 4
+STATE, INDEX, DATA, SCHEMA, NOTES = 1, 2, 3, 4, 5
 ENTRY = struct.Struct("<IIQQII")
 NEST = bytes.fromhex("91") * 9 + b"\5"
 # In msgpack: nil, true, a float, an extension, other kinds than a field has, nested too deeply.
@@ -247,7 +247,7 @@ def change_header(chance, data, head):
 
 
 def new_sections(chance):
-    return [(chance.choice((0, 4, 5, 5, 9, 2**32 - 1)), chance.choice((0, 1, 1, 1, 2, 3)),
+    return [(chance.choice((0, 4, 5, 6, 6, 9, 2**32 - 1)), chance.choice((0, 1, 1, 1, 2, 3)),
              bytes(chance.randrange(20))) for _ in range(chance.choice((1, 1, 2, 30)))]
 
 
@@ -259,6 +259,8 @@ def mutant(chance, image):
             parts[STATE] = of_tree(chance, image.section(STATE), STATE_FAULTS)
         if chance.random() < .25 and any(e[0] == SCHEMA for e in image.entries):
             parts[SCHEMA] = of_tree(chance, image.section(SCHEMA), SCHEMA_FAULTS)
+        if chance.random() < .25 and any(e[0] == NOTES for e in image.entries):
+            parts[NOTES] = of_tree(chance, image.section(NOTES), SCHEMA_FAULTS)
         if chance.random() < .1:
             parts[INDEX] = bytes(flip(chance, bytearray(image.section(INDEX)), 0,
                                       len(image.section(INDEX))))

@@ -18,15 +18,16 @@ import sys
 import uuid
 import zlib
 
+from stasis_notes import parse_notes
 from stasis_schema import SchemaReader, show
 from stasis_state import Corrupt, Incompatible, SnapshotError, StateReader, parse_schemas, require
 
 PAGE, CHUNK, HEADER = 4096, 65536, 1024
-STATE, INDEX, DATA, SCHEMA = 1, 2, 3, 4
+STATE, INDEX, DATA, SCHEMA, NOTES = 1, 2, 3, 4, 5
 MAGIC = b"\x89STASIS\n"
 TRAILER_BIT, COMPRESSED_BIT, OPTIONAL_BIT = 1, 2, 1
 ZERO, RAW, ZLIB = 1, 2, 3
-MAX_SCHEMA, FILE_SLACK = 1 << 20, 64 << 20
+MAX_SCHEMA, MAX_NOTES, FILE_SLACK = 1 << 20, 128 << 10, 64 << 20
 MAX_STATE, MAX_REGIONS, MAX_RAM, MAX_GPA = 16 << 20, 64, 1 << 42, 1 << 52
 ARCHITECTURES = {62: "x86_64", 183: "aarch64"}
 
@@ -153,7 +154,7 @@ class Snapshot:
             raise Incompatible(f"{title} is unknown")
         require(section.type != 0, title)
         require(section.type > DATA or not section.flags, f"{title}: flags")
-        require(section.type > SCHEMA or section.type not in seen, f"{title} is a second one")
+        require(section.type > NOTES or section.type not in seen, f"{title} is a second one")
 
     @staticmethod
     def _named(sections, kind):
@@ -162,9 +163,8 @@ class Snapshot:
     def _section(self, kind):
         """Bytes of a section, checked."""
         section = self._named(self.sections, kind)
-        limit = MAX_SCHEMA if kind == SCHEMA else MAX_STATE
-        if kind == INDEX:
-            limit = max_index(self.header.ram)
+        limit = {STATE: MAX_STATE, SCHEMA: MAX_SCHEMA, NOTES: MAX_NOTES,
+                 INDEX: max_index(self.header.ram)}[kind]
         require(1 <= section.length <= limit, f"section of type {kind}: {section.length} bytes")
         data = self._read(section.offset, section.length)
         require(zlib.crc32(data) == section.crc, f"section of type {kind}: wrong CRC")
@@ -245,6 +245,8 @@ class Snapshot:
                 used.append((section.offset, section.length))
             if section.type == SCHEMA:
                 self.schemas()
+            elif section.type == NOTES:
+                self.notes()
             elif section.type > DATA:
                 crc = 0
                 for block in self._blocks(section.offset, section.length):
@@ -269,6 +271,12 @@ class Snapshot:
         if not any(section.type == SCHEMA for section in self.sections):
             return []
         return SchemaReader(self._section(SCHEMA)).states()
+
+    def notes(self):
+        """{key: value}. Empty if the file has none."""
+        if not any(section.type == NOTES for section in self.sections):
+            return {}
+        return parse_notes(self._section(NOTES))
 
     def _blocks(self, offset, length):
         for start in range(offset, offset + length, 1 << 20):
@@ -304,6 +312,7 @@ class Snapshot:
                 "file_len": header.file_length, "ram_bytes": header.ram,
                 "stored_bytes": header.stored,
                 "streamed": bool(header.incompatible & TRAILER_BIT)},
+            "notes": self.notes(),
             "sections": [dict(zip(Section._fields[:5], section)) for section in self.sections],
             "regions": [self._region(region) for region in self.regions],
             "records": [self._shown(record) for record in self.records]}

@@ -121,7 +121,7 @@ class Example(Case):
                 (112, b"\1", 3), (208, u32(2), 3), (208, u32(26), 3), (224, b"\0", 3),
                 (224, b"\2", 3), (224, b"\4", 4), (228, b"\1", 3), (228, b"\2", 4), (252, b"\1", 3),
                 (344, b"\1", 3), (232, u64(1023), 3), (240, u64(0), 3), (264, u64(2**64 - 8), 3),
-                (328, u64(0x1001), 3), (288, b"\5", 0), (292, b"\0", 4)):
+                (328, u64(0x1001), 3), (288, b"\6", 0), (288, b"\5", 3), (292, b"\0", 4)):
             with self.subTest(offset=offset, value=value):
                 data = example()
                 data[offset:offset + len(value)] = value
@@ -370,6 +370,52 @@ class Schemas(Case):
         self.assertEqual(seen, {0, 3})
 
 
+class Notes(Case):
+    def with_notes(self, section):
+        """The worked example with a notes section behind its schemas."""
+        data = example()
+        offset = sum(struct.unpack_from("<QQ", data, 288 + 8))
+        self.assertLess(offset + len(section), 4096)
+        data[offset:offset + len(section)] = section
+        data[352:384] = data[320:352]
+        struct.pack_into("<IIQQII", data, 320, 5, 1, offset, len(section), 0, 0)
+        struct.pack_into("<I", data, 208, 5)
+        return seal(data)
+
+    def test_rules(self):
+        key, value = "k" * 32, "v" * 1024
+        many = [[f"k{i:03}", ""] for i in range(65)]
+        for notes, status in (
+                ([], 0), ([["k", ""]], 0), ([["az.09_-", "\u202e"]], 0), ([["k", "v"], ["l", ""]], 0),
+                ([["k", ""], ["ka", ""]], 0), ([[key, value]], 0), ([[key, value + "v"]], 3), (many[:64], 0),
+                (many, 3), ([[key + "k", "v"]], 3), ([["", "v"]], 3), ([["K", "v"]], 3),
+                ([["k", "v", "w"]], 3), ([["k"]], 3), (["k"], 3), ([["k", 1]], 3), ([[1, "v"]], 3),
+                ([["k", b"v"]], 3), ([["k", "\n"]], 3), ([["k", "\x9f"]], 3), ({}, 3),
+                ([["k", ""], ["k", ""]], 3), ([["l", ""], ["k", ""]], 3)):
+            with self.subTest(notes=notes):
+                self.assertEqual(self.judge(self.with_notes(pack(notes))), status)
+
+    def test_section(self):
+        good = pack([["k", "v"]])
+        self.assertEqual(self.judge(self.with_notes(b"")), 3)
+        self.assertEqual(self.judge(self.with_notes(good + b"\0")), 3)
+        data = self.with_notes(good)
+        data[struct.unpack_from("<Q", data, 320 + 8)[0] + 5] ^= 1
+        self.assertEqual(self.judge(data), 3)  # its CRC is wrong
+        data = self.with_notes(good)
+        data[320 + 4] = 0
+        self.assertEqual(self.judge(seal(data)), 4)  # not optional: unknown
+        data = self.with_notes(good)
+        data[320] = 4
+        self.assertEqual(self.judge(seal(data)), 3)  # a second section of schemas
+
+    def test_content(self):
+        data = self.with_notes(pack([["image", "debian-12"], ["ticket", ""]]))
+        self.assertEqual(self.judge(data), 0)
+        with reader.Snapshot(self.scratch, SCHEMAS) as snapshot:
+            self.assertEqual(snapshot.notes(), {"image": "debian-12", "ticket": ""})
+
+
 class Agreement(Case):
     def make(self, stream, level=0):
         path = os.path.join(self.folder.name, "made")
@@ -395,6 +441,8 @@ class Agreement(Case):
         self.assertEqual(kinds, [1, 3] if level else [4, 0])
         self.assertEqual(ours["records"], theirs["records"])
         self.assertEqual(ours["header"], theirs["header"])
+        self.assertEqual(ours["notes"], theirs["notes"])
+        self.assertEqual(len(ours["notes"]), 3)
         self.assertEqual(len(ours["regions"]), len(theirs["regions"]))
         for mine, other in zip(ours["regions"], theirs["regions"]):
             both = mine.keys() & other.keys()  # each may count something that the other does not

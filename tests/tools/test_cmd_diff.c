@@ -132,7 +132,8 @@ static void different_json(void **state)
                         "          \"b\": 4096\n");
     assert_has(run.out, "\"memory\": [\n    {\n      \"gpa\": 4096,\n      \"pages\": 1,\n"
                         "      \"in\": \"both\"\n    }\n  ],\n");
-    assert_has(run.out, "  \"counts\": {\n    \"records\": 8,\n    \"records_different\": 4,\n"
+    assert_has(run.out, "  \"counts\": {\n    \"notes\": 0,\n    \"notes_different\": 0,\n"
+                        "    \"records\": 8,\n    \"records_different\": 4,\n"
                         "    \"pages_in_both\": 50,\n    \"pages_different\": 1,\n"
                         "    \"pages_only_a\": 0,\n    \"pages_only_b\": 0\n  },\n"
                         "  \"same\": false\n}\n");

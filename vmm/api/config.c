@@ -15,6 +15,7 @@ void stasis_config_fini(struct stasis_config *config)
     free(config->snapshot_target);
     free(config->snapshot_path);
     free(config->snapshot_on_output);
+    stasis_notes_free(config->snapshot_notes);
     free(config->restore_path);
     free(config->serial_path);
     free(config->metrics_path);

@@ -21,8 +21,8 @@ enum stasis_config_sync { STASIS_CONFIG_SYNC_FULL = 0, STASIS_CONFIG_SYNC_NONE }
 enum stasis_config_drop { STASIS_CONFIG_DROP_REFUSE = 0, STASIS_CONFIG_DROP_ALLOW };
 enum stasis_config_clock { STASIS_CONFIG_CLOCK_CONTINUE = 0, STASIS_CONFIG_CLOCK_ADVANCE };
 
-/* Strings are owned by the struct; NULL means not given. Exactly one of kernel_path, demo and
- * restore_path is set. */
+/* Strings and notes are owned by the struct; NULL means not given. Exactly one of kernel_path, demo
+ * and restore_path is set. */
 struct stasis_config {
     char *kernel_path;
     char *kernel_cmdline;      /* NULL: the default */
@@ -42,7 +42,8 @@ struct stasis_config {
     uint64_t snapshot_zlib_level; /* 0: not compressed */
     enum stasis_config_sync snapshot_sync;
     enum stasis_config_drop snapshot_drop;
-    char *snapshot_target; /* name of a release, or NULL: this one */
+    char *snapshot_target;               /* name of a release, or NULL: this one */
+    struct stasis_notes *snapshot_notes; /* NULL: none */
 
     char *restore_path; /* "-": standard input */
     enum stasis_config_clock restore_clock;
@@ -56,7 +57,7 @@ struct stasis_config {
     char *serial_path;
 };
 
-/* Frees the strings. */
+/* Frees the strings and the notes. */
 void stasis_config_fini(struct stasis_config *config);
 
 /* The board of a new guest. STASIS_ERR_ARG, STASIS_ERR_NOT_FOUND. */

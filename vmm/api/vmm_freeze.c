@@ -75,6 +75,8 @@ static int save(struct stasis_vmm *vmm, struct stasis_save_stats *ret_stats,
 
     if (!rc)
         rc = convert(vmm, snap, err);
+    if (!rc && vmm->config->snapshot_notes)
+        rc = stasis_notes_copy(vmm->config->snapshot_notes, stasis_snap_notes(snap), err);
     if (rc) {
         stasis_snap_free(snap);
         return stasis_wrap(err, rc, "cannot freeze the guest");

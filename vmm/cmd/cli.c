@@ -95,6 +95,8 @@ static int set_value(struct parser *parser, const struct stasis_cli_key *key, co
             break;
         *(uint64_t *)at = number;
         return 0;
+    case STASIS_CLI_NOTE:
+        return stasis_cli_note(at, value, parser->err);
     case STASIS_CLI_OUT:
         return stasis_cli_serial_out(&parser->options.config, key, value, parser->err);
     }
@@ -130,7 +132,7 @@ static int find_key(const struct stasis_cli_option *option, const struct stasis_
         index++;
     if (!option->keys[index].name)
         return unknown_key(option, item->key, err);
-    if (seen & STASIS_CLI_BIT(index))
+    if (seen & STASIS_CLI_BIT(index) && option->keys[index].kind != STASIS_CLI_NOTE)
         return stasis_fail(err, STASIS_ERR_ARG, "%s is given twice; give it once",
                            option->keys[index].name);
     *ret_index = index;

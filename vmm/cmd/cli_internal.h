@@ -15,6 +15,7 @@ enum stasis_cli_kind {
     STASIS_CLI_WORD,       /* unsigned: place in words */
     STASIS_CLI_PERMIT,     /* bool: set by the one word */
     STASIS_CLI_LEVEL,      /* uint64_t: 0 for the first word; for the second min, or ":N" to max */
+    STASIS_CLI_NOTE,       /* struct stasis_notes *: KEY=VALUE, may be given several times */
     STASIS_CLI_OUT,        /* serial output: a word, for files with ":PATH" */
 };
 
@@ -71,6 +72,11 @@ struct stasis_cli_given {
 
 /* Place of the first `len` bytes of value in words, or -1. */
 int stasis_cli_word(const char *const *words, const char *value, size_t len);
+
+/* Adds the note KEY=VALUE to *notes, which is made if it is NULL. STASIS_ERR_ARG: also if the key
+ * is there already. */
+STASIS_MUST_CHECK int stasis_cli_note(struct stasis_notes **notes, const char *value,
+                                      struct stasis_error *err);
 
 STASIS_MUST_CHECK int stasis_cli_copy(const char *value, char **ret_copy, struct stasis_error *err);
 

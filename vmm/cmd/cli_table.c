@@ -95,6 +95,7 @@ static const struct stasis_cli_key snapshot_keys[] = {
      "give a release, for example 0.1.0"},
     {"drop", STASIS_CLI_WORD, AT(snapshot_drop), "refuse|allow", "give refuse or allow",
      .words = drop_words},
+    {"note", STASIS_CLI_NOTE, AT(snapshot_notes), "KEY=VALUE", ""},
     {0},
 };
 
@@ -147,7 +148,8 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
          "sync=none: do not wait for the disk.\n"
          "target: write a file that this older release can thaw.\n"
          "drop=allow: leave out what the target cannot represent; by\n"
-         "default the freeze fails.\n",
+         "default the freeze fails.\n"
+         "note: store a note in FILE; may be given several times.\n",
          "Freeze and thaw:"},
     [STASIS_CLI_ALLOW] = {"allow", allow_keys,
                           "With --restore: thaw the guest even if its TSC rate differs from this\n"

@@ -11,6 +11,7 @@
 #ifndef STASIS_SNAP_H
 #define STASIS_SNAP_H
 
+#include "stasis/notes.h"
 #include "stasis/schema_set.h"
 #include "stasis/snap_version.h"
 
@@ -48,6 +49,10 @@ STASIS_EXPORT struct stasis_records *stasis_snap_records(struct stasis_snap *sna
  * For those that stasis_records_convert() made. */
 STASIS_EXPORT void stasis_snap_set_records(struct stasis_snap *snap,
                                            struct stasis_records *records);
+
+/* The snapshot's notes, to set (stasis_notes_set) before a save and to read after
+ * stasis_snap_read_notes(); they belong to the snapshot. */
+STASIS_EXPORT struct stasis_notes *stasis_snap_notes(struct stasis_snap *snap);
 
 /* Adds a range of guest RAM: `host` holds `size` bytes for guest physical address `gpa`, and must
  * stay there until the last save, and must not change during one. It may be memory of any kind. A
@@ -168,6 +173,12 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_open_fd(int fd, const char *name
  * STASIS_ERR_NOMEM. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_read_schemas(struct stasis_snap *snap,
                                                              struct stasis_error *err);
+
+/* Reads the notes that came with an opened file, if it has any, in place of those that
+ * stasis_snap_notes() returned before; the first time only. Opening does not read them, since a
+ * machine can be restored without. STASIS_ERR_CORRUPT, STASIS_ERR_READ, STASIS_ERR_NOMEM. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_read_notes(struct stasis_snap *snap,
+                                                           struct stasis_error *err);
 
 /* What stasis_snap_read_schemas() found, or NULL; lives as long as the snapshot. */
 STASIS_EXPORT const struct stasis_schema_set *stasis_snap_schemas(const struct stasis_snap *snap);

@@ -10,6 +10,7 @@
 
 #include "sample.h"
 #include "stasis/migrate.h"
+#include "stasis/notes.h"
 #include "stasis/ser.h"
 #include "stasis/state.h"
 
@@ -158,6 +159,77 @@ static void test_every_allocation_may_fail(void **unused)
     reset(0);
 }
 
+/* Sets, replaces, copies, packs and parses; the first error, or 0. */
+static int story_of_notes(struct stasis_notes *notes, struct stasis_error *err)
+{
+    struct stasis_notes *copy = stasis_notes_new();
+    struct stasis_notes *parsed = NULL;
+    uint8_t *bytes = NULL;
+    size_t len;
+    int rc = copy ? stasis_notes_set(notes, "a", "1", err)
+                  : stasis_fail(err, STASIS_ERR_NOMEM, "no memory");
+
+    if (!rc)
+        rc = stasis_notes_set(notes, "b", "2", err);
+    if (!rc) {
+        rc = stasis_notes_set(notes, "a", "3", err);
+        assert_string_equal(stasis_notes_get(notes, "a"), rc ? "1" : "3");
+    }
+    if (!rc)
+        rc = stasis_notes_copy(notes, copy, err);
+    if (!rc)
+        rc = stasis_notes_encode(copy, &bytes, &len, err);
+    if (!rc)
+        rc = stasis_notes_parse(bytes, len, &parsed, err);
+    if (!rc)
+        assert_string_equal(stasis_notes_get(parsed, "b"), "2");
+    else
+        assert_null(parsed);
+    stasis_notes_free(parsed);
+    stasis_notes_free(copy);
+    free(bytes);
+    return rc;
+}
+
+static void test_every_allocation_of_notes_may_fail(void **unused)
+{
+    unsigned fail_at = 0;
+    long before = live;
+    int rc;
+
+    (void)unused;
+    do {
+        struct stasis_notes *notes = stasis_notes_new();
+        struct stasis_error err = {0};
+
+        reset(++fail_at);
+        rc = story_of_notes(notes, &err);
+        reset(0);
+        assert_int_equal(err.code, rc);
+        assert_true(rc == 0 || rc == STASIS_ERR_NOMEM);
+        stasis_notes_free(notes);
+        assert_int_equal(live, before);
+    } while (rc);
+    assert_int_equal(fail_at, 11); /* two sets, three notes, two copies, bytes, two notes, none */
+    reset(1);
+    assert_null(stasis_notes_new());
+    reset(0);
+}
+
+static void test_a_claim_of_notes_costs_nothing(void **unused)
+{
+    static const uint8_t many[] = "\xdd\x10\x00\x00\x00";
+    static const uint8_t large[] = "\x91\x92\xa1k\xdb\x10\x00\x00\x00";
+    struct stasis_notes *notes;
+
+    (void)unused;
+    reset(0);
+    assert_int_equal(stasis_notes_parse(many, sizeof(many) - 1, &notes, NULL), STASIS_ERR_CORRUPT);
+    assert_int_equal(stasis_notes_parse(large, sizeof(large) - 1, &notes, NULL),
+                     STASIS_ERR_CORRUPT);
+    assert_in_range(largest, 1, 4096);
+}
+
 static void test_json_without_memory(void **unused)
 {
     struct stasis_records *set = stasis_records_new();
@@ -203,6 +275,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_claims_cost_nothing),
         cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_every_allocation_of_notes_may_fail),
+        cmocka_unit_test(test_a_claim_of_notes_costs_nothing),
         cmocka_unit_test(test_json_without_memory),
         cmocka_unit_test(test_a_release_without_memory),
     };

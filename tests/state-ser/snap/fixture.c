@@ -243,20 +243,24 @@ static void reseal_header(uint8_t *header)
     stasis_le32_put(header + STASIS_HDR_CRC, stasis_crc32(header, STASIS_HEADER_LEN));
 }
 
+void image_reseal_section(struct image *image, enum stasis_section_type type)
+{
+    uint8_t *entry = image_section(image, type);
+    uint64_t offset = section_offset(entry);
+
+    if (offset <= image->len && section_length(entry) <= image->len - offset)
+        stasis_le32_put(entry + 24, stasis_crc32(image->bytes + offset, section_length(entry)));
+    reseal_header(image->bytes + image_header(image));
+}
+
 void image_reseal(struct image *image)
 {
     static const enum stasis_section_type types[] = {STASIS_SECTION_STATE, STASIS_SECTION_INDEX,
                                                      STASIS_SECTION_SCHEMA};
 
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        uint8_t *entry = image_section(image, types[i]);
-        uint64_t offset = section_offset(entry);
-
-        if (offset <= image->len && section_length(entry) <= image->len - offset)
-            stasis_le32_put(entry + 24, stasis_crc32(image->bytes + offset, section_length(entry)));
-    }
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        image_reseal_section(image, types[i]);
     reseal_header(image->bytes);
-    reseal_header(image->bytes + image_header(image));
 }
 
 int image_fd(const struct image *image)

@@ -60,7 +60,9 @@ void image_add_section(struct image *image, uint32_t type, size_t len);
 /* Zeroes what is different in every save: UUID, time and the headers' CRCs. */
 void image_wipe_identity(struct image *image);
 
-/* Put the CRCs right after a change: of sections, then of both headers. */
+/* Put the CRCs right after a change: of one section; of those that every file has, and of both
+ * headers. */
+void image_reseal_section(struct image *image, enum stasis_section_type type);
 void image_reseal(struct image *image);
 
 /* The bytes in an unnamed file, and the same through a pipe; the caller closes. */

@@ -66,6 +66,10 @@ static const struct limit limits[] = {
     LIMIT("schema section: *maximum* of a field", "1 to ", STASIS_SCHEMA_ROOM_MAX, ""),
     LIMIT("schema section: depth of a state", "at most ", STASIS_SCHEMA_DEPTH_MAX, ""),
     LIMIT("schema section: memory of a state", "at most ", STASIS_SCHEMA_ROOM_MAX, " (4 MiB)"),
+    LIMIT("length of the notes section", "1 to ", STASIS_NOTES_SECTION_MAX, " (128 KiB)"),
+    LIMIT("notes", "at most ", STASIS_NOTES_MAX, ""),
+    LIMIT("length of a note's key", "1 to ", STASIS_NOTE_KEY_MAX, ""),
+    LIMIT("length of a note's value", "at most ", STASIS_NOTE_VALUE_MAX, ""),
 };
 
 static void print_limits(FILE *out)

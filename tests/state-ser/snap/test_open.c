@@ -305,15 +305,16 @@ static struct image with_extra_section(const struct images *images, uint32_t typ
 static void unknown_sections_are_skipped_only_if_optional(void **state)
 {
     const struct images *images = *state;
-    struct image image = with_extra_section(images, 5, 1);
+    struct image image = with_extra_section(images, 6, 1);
     struct stasis_error err = {0};
 
     if (check_image(&image, &err))
         fail_msg("%s", err.msg);
     image.bytes[section_offset(image.bytes + STASIS_HDR_SECTIONS + 96)] ^= 1;
-    expect(image, STASIS_ERR_CORRUPT, "the section of type 5 is damaged");
+    expect(image, STASIS_ERR_CORRUPT, "the section of type 6 is damaged");
+    expect(with_extra_section(images, 6, 0), STASIS_ERR_VERSION, "type 6 is unknown");
     expect(with_extra_section(images, 5, 0), STASIS_ERR_VERSION, "type 5 is unknown");
-    expect(with_extra_section(images, 4, 1), STASIS_ERR_CORRUPT, "a second schema section");
+    expect(with_extra_section(images, 4, 1), STASIS_ERR_CORRUPT, "type 4 is a second one");
 }
 
 /* A tiny file that claims much is refused without the memory it asks for. */

@@ -55,16 +55,18 @@ static void has_defaults(void **state)
     assert_int_equal(options.config.serial.kind, STASIS_SERIAL_SINK_STDIO);
     assert_false(options.config.serial.append);
     assert_false(options.config.allow_tsc);
+    assert_null(options.config.snapshot_notes);
     stasis_cli_fini(&options);
 }
 
 static void takes_a_whole_boot(void **state)
 {
-    struct stasis_options options = good(
-        "--kernel|path=vm,cmdline=\"console=ttyS0,115200 quiet\",kernel_load_addr=0x1000000|"
-        "--initrd=path=rd|--memory|size_mib=512|--vcpu=num=1|--cpu|baseline|--serial|"
-        "out=file:\"x\",limit=8K,rate=1M|--snapshot-out|path='a,b',on_output=login:,"
-        "after_ms=0,then=resume,compress=zlib:6,sync=none,target=0.1.0,drop=allow|--board|0.1.0");
+    struct stasis_options options =
+        good("--kernel|path=vm,cmdline=\"console=ttyS0,115200 quiet\",kernel_load_addr=0x1000000|"
+             "--initrd=path=rd|--memory|size_mib=512|--vcpu=num=1|--cpu|baseline|--serial|"
+             "out=file:\"x\",limit=8K,rate=1M|--snapshot-out|path='a,b',on_output=login:,"
+             "after_ms=0,then=resume,compress=zlib:6,sync=none,target=0.1.0,drop=allow,note=z=,"
+             "note=image=debian=12,note='a=1,2'|--board|0.1.0");
 
     (void)state;
     assert_string_equal(options.config.kernel_path, "vm");
@@ -87,6 +89,10 @@ static void takes_a_whole_boot(void **state)
     assert_string_equal(options.config.snapshot_target, "0.1.0");
     assert_int_equal(options.config.snapshot_drop, STASIS_CONFIG_DROP_ALLOW);
     assert_string_equal(options.config.board_release, "0.1.0");
+    assert_int_equal(stasis_notes_count(options.config.snapshot_notes), 3);
+    assert_string_equal(stasis_notes_get(options.config.snapshot_notes, "a"), "1,2");
+    assert_string_equal(stasis_notes_get(options.config.snapshot_notes, "image"), "debian=12");
+    assert_string_equal(stasis_notes_get(options.config.snapshot_notes, "z"), "");
     stasis_cli_fini(&options);
 }
 
@@ -241,6 +247,13 @@ static void refuses_with_option_and_remedy(void **state)
         {"--demo|--snapshot-out|x,target=9", "--snapshot-out: 9 is not a release|give 0.1.0"},
         {"--demo|--snapshot-out|x,drop=allow", "drop=allow goes with target=RELEASE"},
         {"--demo|--snapshot-out|x,target=0.1.0,drop=some", "give refuse or allow"},
+        {"--demo|--snapshot-out|x,note=image",
+         "--snapshot-out: note=image: give KEY=VALUE, for example image=debian-12"},
+        {"--demo|--snapshot-out|x,note=", "give KEY=VALUE"},
+        {"--demo|--snapshot-out|x,note==v", "\"\" cannot be the key of a note: give 1 to 32"},
+        {"--demo|--snapshot-out|x,note=Image=v", "\"Image\" cannot be the key of a note"},
+        {"--demo|--snapshot-out|x,note=a=1,note=a=2", "the note a is given twice; give it once"},
+        {"--demo|--snapshot-out|x,note=a=1,then=exit,then=exit", "then is given twice"},
         {"--kernel|x|--demo", "--kernel does not go with --demo"},
         {"--demo|--allow|tsc", "--allow|--restore FILE"},
         {"--restore|x|--allow|all", "--allow: what=all: give tsc"},
@@ -298,7 +311,7 @@ static void help_names_every_option(void **state)
         "--serial out=stdio|none|file:PATH|ring:PATH|pipe:PATH[,limit=BYTES]",
         "--snapshot-out path=FILE[,on_output=TEXT][,after_ms=N][,then=exit|resume]",
         "[,compress=none|zlib[:LEVEL]][,sync=full|none]",
-        "[,target=RELEASE][,drop=refuse|allow]\n",
+        "[,target=RELEASE][,drop=refuse|allow][,note=KEY=VALUE]\n",
         "--board ",
         "--allow ",
         "--metrics path=FILE\n",

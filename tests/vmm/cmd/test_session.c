@@ -65,18 +65,35 @@ static void frozen_by_time_over_generations(void)
     session_folder_fini(&folder);
 }
 
+static void assert_notes(size_t count, const char *image)
+{
+    struct stasis_error err;
+    struct stasis_snap *snap;
+    const char *value;
+
+    kvm_ok(stasis_snap_open(folder.file, NULL, &snap, &err), &err);
+    kvm_ok(stasis_snap_read_notes(snap, &err), &err);
+    assert_int_equal(stasis_notes_count(stasis_snap_notes(snap)), count);
+    value = stasis_notes_get(stasis_snap_notes(snap), "image");
+    assert_true(image ? value && !strcmp(value, image) : !value);
+    stasis_snap_free(snap);
+}
+
+/* Notes are of the file that they were given for, not of the guest. */
 static void frozen_by_output(void)
 {
     char nonce[33] = "";
     size_t len;
 
     session_folder_init(&folder);
-    snprintf(arg, sizeof(arg), "%s,on_output=tick 3", folder.file);
+    snprintf(arg, sizeof(arg), "%s,on_output=tick 3,note=image=demo,note=ticket=", folder.file);
     run(0, &(struct session_options){.args = {"--demo", "--memory", "16", "--snapshot-out", arg}});
+    assert_notes(2, "demo");
     assert_non_null(strstr(story, "tick 3"));
     assert_null(strstr(story, "tick 5"));
     snprintf(arg, sizeof(arg), "%s,on_output=tick 5 ", folder.file);
     run(0, &(struct session_options){.args = {"--restore", folder.file, "--snapshot-out", arg}});
+    assert_notes(0, NULL);
     for (len = story_len; len && story[len - 1] != '\n';)
         len--;
     assert_true(session_check_ticks(story, len, 1, nonce) >= 4);
