@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What a snapshot file says about itself. Notes tell what a file is for. Release 3.1 of an emulator
+ * What a snapshot file says about itself. With a given UUID and time, equal machines give equal
+ * files. Notes tell what a file is for. Release 3.1 of an emulator
  * meets a file of release 4.0, and its user is told which program to get.
  */
 #include <stasis/bind.h>
@@ -33,7 +34,11 @@ static const struct stasis_parse_opts parse_opts = {
 static int save(const struct stasis_schema *schema, const char *producer, const char *path,
                 struct stasis_error *err)
 {
-    const struct stasis_save_opts opts = {.size = sizeof(opts), .producer = producer};
+    /* A UUID of your own: here one that says which board and which leds it is of. */
+    static const uint8_t uuid[STASIS_UUID_SIZE] = {'a', 'c', 'm', 'e', 5};
+    static const uint64_t created_ns = UINT64_C(1700000000000000000);
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts), .producer = producer, .uuid = uuid, .created_ns = &created_ns};
     const struct board board = {.leds = 5};
     struct stasis_snap *snap = stasis_snap_new(STASIS_ARCH_X86_64);
     int rc = snap ? stasis_records_add(stasis_snap_records(snap), schema, "main", &board, err)
@@ -72,11 +77,12 @@ int main(void)
     struct stasis_error err;
 
     if (save(&board_schema, "acme-emu 3.1", "own.snap", &err) ||
+        save(&board_schema, "acme-emu 3.1", "again.snap", &err) ||
         save(&newer_board_schema, "acme-emu 4.0", "newer.snap", &err)) {
         fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
-    show("own.snap");
+    show("own.snap"); /* and again.snap is the same, byte by byte */
     show("newer.snap");
     return 0;
 }

@@ -21,6 +21,16 @@ int stasis_identity_check(const struct stasis_save_opts *opts, struct stasis_err
                        STASIS_PRODUCER_MAX);
 }
 
+/* RFC 4122, version 4. */
+static int random_uuid(uint8_t uuid[STASIS_UUID_SIZE])
+{
+    if (stasis_io_random(uuid, STASIS_UUID_SIZE))
+        return -1;
+    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+    uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+    return 0;
+}
+
 int stasis_identity_set(const struct stasis_save_opts *opts, struct stasis_snap_info *info,
                         struct stasis_error *err)
 {
@@ -28,9 +38,13 @@ int stasis_identity_set(const struct stasis_save_opts *opts, struct stasis_snap_
     const char *producer = opts->producer ? opts->producer : own_producer;
 
     memcpy(info->producer, producer, strlen(producer) + 1);
-    if (stasis_io_random(info->uuid, sizeof(info->uuid)) || stasis_io_now_ns(&info->created_ns))
-        return stasis_fail_errno(err, STASIS_ERR_IO, "random bytes or the time for the header");
-    info->uuid[6] = (uint8_t)((info->uuid[6] & 0x0f) | 0x40); /* RFC 4122, version 4 */
-    info->uuid[8] = (uint8_t)((info->uuid[8] & 0x3f) | 0x80);
+    if (opts->uuid)
+        memcpy(info->uuid, opts->uuid, sizeof(info->uuid));
+    else if (random_uuid(info->uuid))
+        return stasis_fail_errno(err, STASIS_ERR_IO, "random bytes for the header");
+    if (opts->created_ns)
+        info->created_ns = *opts->created_ns;
+    else if (stasis_io_now_ns(&info->created_ns))
+        return stasis_fail_errno(err, STASIS_ERR_IO, "the time for the header");
     return 0;
 }

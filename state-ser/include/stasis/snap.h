@@ -79,6 +79,10 @@ struct stasis_save_opts {
      * characters of ASCII. Whoever cannot read the file is told to use this program. NULL: the name
      * and version of this library. */
     const char *producer;
+    /* UUID (STASIS_UUID_SIZE bytes) and time (nanoseconds since 1970) of the file, so that equal
+     * machines give equal files. Give each content a UUID of its own. NULL: a random UUID; now. */
+    const uint8_t *uuid;
+    const uint64_t *created_ns;
 };
 
 struct stasis_save_stats {
@@ -94,7 +98,8 @@ struct stasis_save_stats {
  * far as the kernel permits it. On failure the old file
  * is whole, and the temporary one gone; but when only the fsync of the folder fails, the new file
  * is in place, and the message says so. opts and ret_stats may be NULL. A snapshot may be saved
- * many times; each file has a UUID of its own, which stasis_snap_info() then tells.
+ * many times; each file has a UUID of its own unless one is given, which stasis_snap_info() then
+ * tells.
  * STASIS_ERR_WRITE names the file and the reason; STASIS_ERR_CANCELLED. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save(struct stasis_snap *snap, const char *path,
                                                      const struct stasis_save_opts *opts,

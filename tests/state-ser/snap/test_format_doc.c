@@ -97,9 +97,16 @@ static void the_formulas_are_those_of_the_code(void **state)
 
 /* ---- the worked example ---- */
 
-/* The example is the same each time: identity, time and producer are set to fixed values. */
+/* The example is the same each time: its UUID, time and producer are given. */
 static struct image example(void)
 {
+    static const uint8_t uuid[STASIS_UUID_SIZE] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x46, 0x77,
+                                                   0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+    const uint64_t created_ns = 0;
+    const struct stasis_save_opts opts = {.size = sizeof(opts),
+                                          .producer = "stasis example",
+                                          .uuid = uuid,
+                                          .created_ns = &created_ns};
     struct stasis_i8042_state i8042;
     struct stasis_error err = {0};
     struct built built = {.snap = stasis_snap_new(STASIS_ARCH_X86_64)};
@@ -111,14 +118,8 @@ static struct image example(void)
         fail_msg("%s", err.msg);
     built_add(&built, 0, STASIS_CHUNK_SIZE + STASIS_PAGE_SIZE);
     built.ram[0][0x1000] = 0x2a;
-    image = image_of(&built);
+    image = image_of_with(&built, &opts);
     built_fini(&built);
-    memset(image.bytes + STASIS_HDR_PRODUCER, 0, 32);
-    memcpy(image.bytes + STASIS_HDR_PRODUCER, "stasis example", 14);
-    for (uint8_t i = 0; i < 16; i++)
-        image.bytes[STASIS_HDR_UUID + i] = (uint8_t)(i == 6 ? 0x46 : i == 8 ? 0x88 : 0x11 * i);
-    memset(image.bytes + STASIS_HDR_CREATED, 0, 8);
-    image_reseal(&image);
     return image;
 }
 

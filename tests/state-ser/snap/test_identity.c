@@ -5,6 +5,7 @@
 #include "tests/state-ser/snap/fixture.h"
 
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char longest[] = "acme-emulator 3.1 (build 1234-x)"; /* 32 characters */
@@ -139,6 +140,114 @@ static void who_cannot_read_a_file_is_told_its_program(void **state)
     built_fini(&built);
 }
 
+static const uint8_t uuid[STASIS_UUID_SIZE] = {1, 2,  3,  4,  5,  6,  7,  8,
+                                               9, 10, 11, 12, 13, 14, 15, 0};
+static const uint64_t created_ns = UINT64_C(0xfedcba9876543210);
+
+static void a_given_uuid_and_time_are_written(void **state)
+{
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts), .uuid = uuid, .created_ns = &created_ns};
+    struct stasis_error err;
+    struct stasis_snap *snap;
+    struct image image;
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    image = image_of_with(&built, &opts);
+    assert_int_equal(open_image(&image, &snap, &err), 0);
+    assert_memory_equal(stasis_snap_info(snap)->uuid, uuid, sizeof(uuid));
+    assert_int_equal(stasis_snap_info(snap)->created_ns, created_ns);
+    assert_memory_equal(stasis_snap_info(built.snap)->uuid, uuid, sizeof(uuid));
+    stasis_snap_free(snap);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* Each can be given without the other. */
+static void what_is_not_given_is_random_or_now(void **state)
+{
+    const struct stasis_save_opts only_uuid = {.size = sizeof(only_uuid), .uuid = uuid};
+    const struct stasis_save_opts only_time = {.size = sizeof(only_time),
+                                               .created_ns = &created_ns};
+    const struct stasis_snap_info *info;
+    uint8_t first[STASIS_UUID_SIZE];
+    uint64_t before = now_ns();
+    struct image image;
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    info = stasis_snap_info(built.snap);
+    image = image_of_with(&built, &only_uuid);
+    assert_memory_equal(info->uuid, uuid, sizeof(uuid));
+    assert_in_range(info->created_ns, before, now_ns());
+    image_fini(&image);
+    image = image_of_with(&built, &only_time);
+    assert_int_equal(info->created_ns, created_ns);
+    memcpy(first, info->uuid, sizeof(first));
+    assert_memory_not_equal(first, uuid, sizeof(uuid));
+    assert_int_equal(first[6] & 0xf0, 0x40);
+    assert_int_equal(first[8] & 0xc0, 0x80);
+    image_fini(&image);
+    image = image_of_with(&built, &only_time);
+    assert_memory_not_equal(info->uuid, first, sizeof(first));
+    image_fini(&image);
+    built_fini(&built);
+}
+
+/* Two objects that hold the same, in memory at other addresses, saved by other numbers of threads.
+ */
+static void assert_equal_files(struct image (*save)(struct built *built,
+                                                    const struct stasis_save_opts *opts),
+                               unsigned zlib_level)
+{
+    struct stasis_save_opts opts = {.size = sizeof(opts),
+                                    .zlib_level = zlib_level,
+                                    .threads = 1,
+                                    .producer = "acme-emu 3.1",
+                                    .uuid = uuid,
+                                    .created_ns = &created_ns};
+    struct image images[2];
+
+    for (int i = 0; i < 2; i++) {
+        struct stasis_error err = {0};
+        struct built built;
+
+        built_large(&built);
+        assert_int_equal(
+            stasis_notes_set(stasis_snap_notes(built.snap), i ? "a" : "b", "of both", &err), 0);
+        assert_int_equal(
+            stasis_notes_set(stasis_snap_notes(built.snap), i ? "b" : "a", "of both", &err), 0);
+        images[i] = save(&built, &opts);
+        built_fini(&built);
+        opts.threads = 4;
+    }
+    assert_int_equal(images[0].len, images[1].len);
+    assert_memory_equal(images[0].bytes, images[1].bytes, images[0].len);
+    image_fini(&images[0]);
+    image_fini(&images[1]);
+}
+
+static void equal_machines_give_equal_files(void **state)
+{
+    (void)state;
+    assert_equal_files(image_of_with, 0);
+    assert_equal_files(image_of_with, 1);
+    assert_equal_files(image_of_with, 12);
+    assert_equal_files(image_of_stream_with, 0);
+    assert_equal_files(image_of_stream_with, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +255,9 @@ int main(void)
         cmocka_unit_test(no_name_is_the_librarys),
         cmocka_unit_test(a_name_that_no_header_holds_is_refused),
         cmocka_unit_test(who_cannot_read_a_file_is_told_its_program),
+        cmocka_unit_test(a_given_uuid_and_time_are_written),
+        cmocka_unit_test(what_is_not_given_is_random_or_now),
+        cmocka_unit_test(equal_machines_give_equal_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
