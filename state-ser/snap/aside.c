@@ -41,15 +41,16 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* NULL: no memory, or no thread. */
-static struct aside *start(void (*work)(void *arg), void (*drop)(void *arg), void *arg)
+/* NULL: no memory, or no thread. One that is given up frees itself. */
+static struct aside *start(void (*work)(void *arg), void (*drop)(void *arg), void *arg,
+                           bool given_up)
 {
     struct aside *aside = malloc(sizeof(*aside));
     pthread_t thread;
 
     if (!aside)
         return NULL;
-    *aside = (struct aside){.work = work, .drop = drop, .arg = arg};
+    *aside = (struct aside){.work = work, .drop = drop, .arg = arg, .given_up = given_up};
     pthread_mutex_init(&aside->lock, NULL);
     stasis_turns_init(&aside->ended);
     if (stasis_thread_create(&thread, run, aside)) {
@@ -85,10 +86,18 @@ static bool await(struct aside *aside, const struct stasis_watch *watch)
 bool stasis_aside_run(void (*work)(void *arg), void (*drop)(void *arg), void *arg,
                       const struct stasis_watch *watch)
 {
-    struct aside *aside = watch ? start(work, drop, arg) : NULL;
+    struct aside *aside = watch ? start(work, drop, arg, false) : NULL;
 
     if (aside)
         return await(aside, watch);
     work(arg);
     return true;
+}
+
+void stasis_aside_leave(void (*work)(void *arg), void (*drop)(void *arg), void *arg)
+{
+    if (start(work, drop, arg, true))
+        return;
+    work(arg);
+    drop(arg);
 }

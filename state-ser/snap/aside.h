@@ -19,4 +19,7 @@ struct stasis_watch {
 bool stasis_aside_run(void (*work)(void *arg), void (*drop)(void *arg), void *arg,
                       const struct stasis_watch *watch);
 
+/* Given up from the start: nobody waits, unless no thread can be made. */
+void stasis_aside_leave(void (*work)(void *arg), void (*drop)(void *arg), void *arg);
+
 #endif

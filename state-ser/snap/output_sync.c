@@ -4,12 +4,11 @@
  * its own until the disk has answered.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "aside.h"
 #include "io.h"
 #include "output.h"
-#include "pool.h"
 
 /* What is waited for: all of the file, or bytes that are on their way already. */
 struct part {
@@ -85,25 +84,20 @@ int stasis_output_wait_sync(int fd, uint64_t offset, uint64_t len, const struct 
     return sync_part(fd, &(struct part){.offset = offset, .len = len}, watch, err);
 }
 
-static void *close_it(void *arg)
+static void close_it(void *arg)
 {
-    int *fd = arg;
-
-    stasis_io_close(*fd);
-    free(fd);
-    return NULL;
+    stasis_io_close(*(int *)arg);
 }
 
 void stasis_output_close_aside(int fd)
 {
     int *kept = malloc(sizeof(*kept));
-    pthread_t thread;
 
     if (!kept)
         return;
     *kept = stasis_io_dup(fd);
-    if (*kept >= 0 && !stasis_thread_create(&thread, close_it, kept))
-        pthread_detach(thread);
+    if (*kept >= 0)
+        stasis_aside_leave(close_it, free, kept);
     else
-        (void)close_it(kept);
+        free(kept);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "pool.h"
 
-#include <signal.h>
 #include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "stasis/fault_signals.h"
 
 #define THREADS_MAX 64u
 #define TURN_NS     20000000 /* of the 100 ms in which a request to cancel is to be followed */
@@ -157,14 +158,11 @@ static unsigned thread_count(const struct stasis_pool_job *job)
 
 int stasis_thread_create(pthread_t *ret_thread, void *(*body)(void *), void *arg)
 {
-    static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     sigset_t blocked;
     sigset_t before;
     int rc;
 
-    sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
-        sigdelset(&blocked, faults[i]);
+    stasis_signals_all_but_faults(&blocked);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     rc = pthread_create(ret_thread, NULL, body, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -10,7 +10,7 @@ import sys
 
 # Headers outside vmm/ that come with a library.
 LIBRARY_HEADERS = {
-    "stasis_state": {"error", "state", "field", "schema", "enums", "version"},
+    "stasis_state": {"error", "fault_signals", "state", "field", "schema", "enums", "version"},
     "stasis_core": {"serial", "i8042", "pl031"},
     "stasis_snap": {"snap", "ram", "migrate", "json", "records", "output"},
 }

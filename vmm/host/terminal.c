@@ -13,7 +13,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "vmm/base/fault_signals.h"
+#include "stasis/fault_signals.h"
 
 /* Whether the signal ends a process that does nothing about it: all do but these (signal(7)).
  * SIGKILL does too, and leaves nobody to restore anything. */

@@ -53,7 +53,7 @@ extern const char stasis_keys_hint[];
  * sees to it that it is restored: at exit(); by every signal that ends a process, real-time ones
  * included, where its action is the default (a handler, SIG_IGN or a blocked signal is left to its
  * owner, who then calls exit() or stasis_terminal_restore()); by faults on any thread that does not
- * block them (base/fault_signals.h), which go on to what handled them before; and around SIGTSTP
+ * block them (stasis/fault_signals.h), which go on to what handled them before; and around SIGTSTP
  * and SIGCONT. Call it after the
  * program's own signal set-up. Not a terminal: 0, nothing changed. STASIS_ERR_IO. */
 STASIS_MUST_CHECK int stasis_terminal_raw(int fd, struct stasis_error *err);

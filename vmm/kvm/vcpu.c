@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "stasis/fault_signals.h"
 #include "vmm/base/clock.h"
-#include "vmm/base/fault_signals.h"
 
 /* ---- exits ---- */
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <utmp.h>
 
-#include "vmm/base/fault_signals.h"
+#include "stasis/fault_signals.h"
 #include "vmm/host/terminal.h"
 
 struct termios terminal_mode(int fd)

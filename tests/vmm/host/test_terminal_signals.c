@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vmm/base/fault_signals.h"
+#include "stasis/fault_signals.h"
 #include "vmm/host/terminal.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/base/fault_signals.h"
+#include "stasis/fault_signals.h"
 
 static struct kvm_guest guest;
 static struct kvm_probe probe;

@@ -3,8 +3,8 @@
  * The signals that a thread gets for what it does itself. No thread may block them: a fault whose
  * signal is blocked ends the process without its handlers.
  */
-#ifndef STASIS_VMM_FAULT_SIGNALS_H
-#define STASIS_VMM_FAULT_SIGNALS_H
+#ifndef STASIS_FAULT_SIGNALS_H
+#define STASIS_FAULT_SIGNALS_H
 
 #include <signal.h>
 #include <stdbool.h>
