@@ -107,8 +107,10 @@ int stasis_inspect_parse(const struct stasis_inspect_command *command, int argc,
         return stasis_fail(err, STASIS_ERR_ARG, "%s: %s; usage: %s", command->name,
                            count < command->operands_min ? "a name is missing" : "too many names",
                            usage);
-    for (size_t i = 0; !args.help && i < count; i++)
-        args.operands[args.operand_count++] = argv[optind + (int)i];
+    if (!args.help) {
+        args.operands = argv + optind;
+        args.operand_count = count;
+    }
     *ret_args = args;
     return 0;
 }

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "stasis/state.h"
-#include "tools/inspect.h"
+#include "tools/each.h"
 #include "tools/picture.h"
 #include "tools/text.h"
 
@@ -128,7 +128,33 @@ static int print_all(FILE *out, const char *name, struct stasis_snap *snap,
     return stasis_inspect_info_unknown(out, snap, err);
 }
 
-int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
+/* "2026-01-31 12:34:56 UTC, generation 2, 256 MiB of memory, 40 MiB stored, by stasis 0.1.0" */
+static int print_line(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
+{
+    struct stasis_snap *snap;
+    const struct stasis_snap_info *info;
+    struct stasis_machine_state machine = {0};
+    char when[STASIS_TEXT_MAX], size[STASIS_TEXT_MAX], stored[STASIS_TEXT_MAX];
+    int rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
+
+    if (rc)
+        return rc;
+    info = stasis_snap_info(snap);
+    rc =
+        stasis_records_get(stasis_snap_records(snap), &stasis_machine_schema, NULL, &machine, NULL);
+    stasis_text_time(rc ? info->created_ns : machine.frozen_realtime_ns, when);
+    stasis_text_size(info->ram_bytes, size);
+    stasis_text_size(info->stored_bytes, stored);
+    stasis_text_put(out, args->operands[0]);
+    fprintf(out, ": frozen %s, generation %" PRIu64 ", %s of memory, %s stored, by ", when,
+            machine.generation, size, stored);
+    stasis_text_put(out, info->producer);
+    fputc('\n', out);
+    stasis_snap_free(snap);
+    return 0;
+}
+
+static int print_file(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
 {
     struct stasis_snap *snap;
     int rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
@@ -140,4 +166,10 @@ int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out, struc
         rc = print_all(out, args->operands[0], snap, err);
     stasis_snap_free(snap);
     return rc;
+}
+
+int stasis_inspect_info(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
+{
+    return args->operand_count == 1 ? print_file(args, out, err)
+                                    : stasis_inspect_each(args, print_line, "readable", out, err);
 }

@@ -6,8 +6,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "tools/inspect.h"
 #include "common/progress.h"
+#include "tools/each.h"
 #include "tools/text.h"
 
 static int check(struct stasis_snap *snap, struct stasis_error *err)
@@ -100,8 +100,7 @@ static int verify(const char *file, struct stasis_snap *snap, FILE *out, struct 
     return unreadable ? unreadable : rc;
 }
 
-int stasis_inspect_verify(const struct stasis_inspect_args *args, FILE *out,
-                          struct stasis_error *err)
+static int verify_file(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
 {
     struct stasis_snap *snap;
     int rc = stasis_inspect_open_tolerant(args->outputs, args->operands[0], &snap, err);
@@ -111,4 +110,11 @@ int stasis_inspect_verify(const struct stasis_inspect_args *args, FILE *out,
     rc = verify(args->operands[0], snap, out, err);
     stasis_snap_free(snap);
     return rc;
+}
+
+int stasis_inspect_verify(const struct stasis_inspect_args *args, FILE *out,
+                          struct stasis_error *err)
+{
+    return args->operand_count == 1 ? verify_file(args, out, err)
+                                    : stasis_inspect_each(args, verify_file, "whole", out, err);
 }

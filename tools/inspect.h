@@ -14,9 +14,8 @@
 #include "stasis/output.h"
 #include "stasis/snap.h"
 
-#define STASIS_INSPECT_NAME         "snapshot-inspect"
-#define STASIS_INSPECT_OPTIONS_MAX  6
-#define STASIS_INSPECT_OPERANDS_MAX 2
+#define STASIS_INSPECT_NAME        "snapshot-inspect"
+#define STASIS_INSPECT_OPTIONS_MAX 6
 
 /* An option of one sub-command: "--name" or "--name ARG", and "-x" if it has a letter. */
 struct stasis_inspect_option {
@@ -29,7 +28,7 @@ struct stasis_inspect_option {
 
 struct stasis_inspect_args {
     size_t operand_count;
-    const char *operands[STASIS_INSPECT_OPERANDS_MAX];
+    char *const *operands; /* operand_count of them */
     /* In the order of the command's options; NULL if not given, "" if it takes no value. */
     const char *values[STASIS_INSPECT_OPTIONS_MAX];
     bool help;                      /* --help was given: nothing else is set */
@@ -43,7 +42,7 @@ struct stasis_inspect_command {
     int (*run)(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err);
     const char *operands; /* as usage shows them, "FILE" */
     size_t operands_min;
-    size_t operands_max;
+    size_t operands_max;                         /* SIZE_MAX: any number */
     const char *help;                            /* one line */
     const struct stasis_inspect_option *options; /* ends with a NULL name; may be NULL */
     bool hidden;                                 /* not listed: for our own use */
