@@ -21,7 +21,7 @@
 
 enum {
     OPTION_ADVANCE = 1,
-    OPTION_ALLOW_TSC = 2,
+    OPTION_IGNORE_TSC_RATE = 2,
     OPTION_OTHER_RAM = 4,
     OPTION_MAP = 8,
     OPTION_OTHER_ARCH = 16,
@@ -181,7 +181,7 @@ static bool thaw(struct stasis_snap *snap, unsigned options)
     static struct stasis_machine machine;
     const struct stasis_thaw_options thaw_options = {
         .clock = options & OPTION_ADVANCE ? STASIS_CLOCK_ADVANCE : STASIS_CLOCK_CONTINUE,
-        .allow_tsc = options & OPTION_ALLOW_TSC,
+        .ignore_tsc_rate = options & OPTION_IGNORE_TSC_RATE,
         .memory = options & OPTION_MAP ? STASIS_RAM_MAP : STASIS_RAM_COPY,
         .no_prefetch = true,
     };

@@ -2,7 +2,8 @@
  *
  * The guests in the golden snapshots of every release run on: the nonce that is in their memory
  * alone is still there, and the ticks go on behind the last one they had printed. Where this host's
- * TSC runs at another rate and KVM cannot scale it, they are refused until --allow tsc is given.
+ * TSC runs at another rate and KVM cannot scale it, they are refused until --ignore tsc-rate is
+ * given.
  *
  * The files lie in STASIS_GOLDEN_DIR, or, where this runs elsewhere, beside the program under the
  * name <release>-<file>.
@@ -63,7 +64,7 @@ static void is_refused(struct session *session, const char *restore)
 {
     assert_int_equal(
         session_run(session, &(struct session_options){.args = {"--restore", restore}}), 4);
-    session_assert_one_line(session, "cannot be scaled; --allow tsc");
+    session_assert_one_line(session, "cannot be scaled; --ignore tsc-rate");
 }
 
 static void run_guest(const char *release, const char *name, const char *memory)
@@ -86,8 +87,8 @@ static void run_guest(const char *release, const char *name, const char *memory)
         session_start(&session, &(struct session_options){.args = {"--restore", restore}});
     } else {
         is_refused(&session, restore);
-        session_start(&session,
-                      &(struct session_options){.args = {"--restore", restore, "--allow", "tsc"}});
+        session_start(&session, &(struct session_options){
+                                    .args = {"--restore", restore, "--ignore", "tsc-rate"}});
     }
     snprintf(want, sizeof(want), "tick %u nonce=%s", tick + 2, nonce);
     session_wait_out(&session, want);

@@ -50,7 +50,7 @@ struct stasis_thaw_options stasis_config_thaw(const struct stasis_config *config
     return (struct stasis_thaw_options){
         .clock = config->restore_clock == STASIS_CONFIG_CLOCK_ADVANCE ? STASIS_CLOCK_ADVANCE
                                                                       : STASIS_CLOCK_CONTINUE,
-        .allow_tsc = config->allow_tsc,
+        .ignore_tsc_rate = config->ignore_tsc_rate,
         .memory = config->restore_memory,
         .no_prefetch = config->restore_prefetch == STASIS_CONFIG_PREFETCH_OFF,
     };

@@ -49,7 +49,7 @@ struct stasis_config {
     enum stasis_config_clock restore_clock;
     enum stasis_ram_mode restore_memory;
     enum stasis_config_prefetch restore_prefetch;
-    bool allow_tsc; /* thaw although the TSC's rate differs */
+    bool ignore_tsc_rate; /* thaw although the TSC's rate differs */
 
     char *metrics_path; /* NULL: none */
 

@@ -53,7 +53,7 @@ STASIS_MUST_CHECK int stasis_arch_vcpu_start(struct stasis_vcpu *vcpu,
                                              struct stasis_error *err);
 
 /* Lets a restore accept a TSC of another rate than the host's. */
-void stasis_arch_vcpu_allow_tsc(struct stasis_vcpu *vcpu, bool allow);
+void stasis_arch_vcpu_ignore_tsc_rate(struct stasis_vcpu *vcpu, bool ignore);
 
 /* Tells the guest's watchdogs that time went by without it; does nothing when it has no kvmclock.
  * The vCPU is not running. */

@@ -81,11 +81,11 @@ static int set_value(struct parser *parser, const struct stasis_cli_key *key, co
         *(uint64_t *)at = number;
         return 0;
     case STASIS_CLI_WORD:
-    case STASIS_CLI_PERMIT:
+    case STASIS_CLI_SWITCH:
         word = stasis_cli_word(key->words, value, strlen(value));
         if (word < 0)
             break;
-        if (key->kind == STASIS_CLI_PERMIT)
+        if (key->kind == STASIS_CLI_SWITCH)
             *(bool *)at = true;
         else
             *(unsigned *)at = (unsigned)word;

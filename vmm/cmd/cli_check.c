@@ -30,9 +30,9 @@ static int check_source(const struct stasis_cli_given *given, struct stasis_erro
     if (!restore && !(seen & (STASIS_CLI_BIT(STASIS_CLI_KERNEL) | STASIS_CLI_BIT(STASIS_CLI_DEMO))))
         return stasis_fail(err, STASIS_ERR_ARG,
                            "nothing to run; give --kernel FILE, --demo or --restore FILE");
-    if (!restore && seen & STASIS_CLI_BIT(STASIS_CLI_ALLOW))
+    if (!restore && seen & STASIS_CLI_BIT(STASIS_CLI_IGNORE))
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "--allow is for thawing; give --restore FILE, or leave out --allow");
+                           "--ignore is for thawing; give --restore FILE, or leave out --ignore");
     return 0;
 }
 

@@ -13,7 +13,7 @@ enum stasis_cli_kind {
     STASIS_CLI_NUMBER,     /* uint64_t: min..max */
     STASIS_CLI_SIZE,       /* the same, K, M and G allowed */
     STASIS_CLI_WORD,       /* unsigned: place in words */
-    STASIS_CLI_PERMIT,     /* bool: set by the one word */
+    STASIS_CLI_SWITCH,     /* bool: set by the one word */
     STASIS_CLI_LEVEL,      /* uint64_t: 0 for the first word; for the second min, or ":N" to max */
     STASIS_CLI_NOTE,       /* struct stasis_notes *: KEY=VALUE, may be given several times */
     STASIS_CLI_OUT,        /* serial output: a word, for files with ":PATH" */
@@ -43,7 +43,7 @@ enum stasis_cli_id {
     STASIS_CLI_BOARD,
     STASIS_CLI_SERIAL,
     STASIS_CLI_SNAPSHOT_OUT,
-    STASIS_CLI_ALLOW,
+    STASIS_CLI_IGNORE,
     STASIS_CLI_METRICS,
     STASIS_CLI_HELP,
     STASIS_CLI_VERSION,

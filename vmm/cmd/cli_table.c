@@ -15,7 +15,7 @@ static const char *const prefetch_words[] = {"on", "off", NULL};
 /* In the order of enum stasis_ram_mode. */
 static const char *const memory_words[] = {"auto", "copy", "map", "lazy", NULL};
 static const char *const drop_words[] = {"refuse", "allow", NULL};
-static const char *const allow_words[] = {"tsc", NULL};
+static const char *const ignore_words[] = {"tsc-rate", NULL};
 const char *const stasis_cli_out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
 
 #define GIVE_FILE "give the name of a file"
@@ -104,8 +104,9 @@ static const struct stasis_cli_key metrics_keys[] = {
     {0},
 };
 
-static const struct stasis_cli_key allow_keys[] = {
-    {"what", STASIS_CLI_PERMIT, AT(allow_tsc), "tsc", "give tsc", .words = allow_words},
+static const struct stasis_cli_key ignore_keys[] = {
+    {"what", STASIS_CLI_SWITCH, AT(ignore_tsc_rate), "tsc-rate", "give tsc-rate",
+     .words = ignore_words},
     {0},
 };
 
@@ -151,9 +152,9 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
          "default the freeze fails.\n"
          "note: store a note in FILE; may be given several times.\n",
          "Freeze and thaw:"},
-    [STASIS_CLI_ALLOW] = {"allow", allow_keys,
-                          "With --restore: thaw the guest even if its TSC rate differs from this\n"
-                          "host's and cannot be scaled.\n"},
+    [STASIS_CLI_IGNORE] = {"ignore", ignore_keys,
+                           "With --restore: thaw the guest even if its TSC rate differs from this\n"
+                           "host's and cannot be scaled.\n"},
     [STASIS_CLI_METRICS] = {"metrics", metrics_keys,
                             "Write to FILE, as JSON, how long freezing and thawing took.\n",
                             "Other:"},

@@ -208,7 +208,7 @@ static int thaw_machine(struct stasis_machine *machine, struct stasis_snap *snap
     if (rc)
         return stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
-        stasis_arch_vcpu_allow_tsc(&machine->vcpus[i], options->allow_tsc);
+        stasis_arch_vcpu_ignore_tsc_rate(&machine->vcpus[i], options->ignore_tsc_rate);
     rc = load_ram(machine, snap, options, err); /* names the file itself */
     if (!rc) {
         rc = judge_refusal(restore(&thaw, err), err);

@@ -20,7 +20,7 @@ enum stasis_clock_policy {
 
 struct stasis_thaw_options {
     enum stasis_clock_policy clock;
-    bool allow_tsc;              /* a TSC of another rate is no reason to refuse */
+    bool ignore_tsc_rate;        /* a TSC of another rate is no reason to refuse */
     enum stasis_ram_mode memory; /* how RAM comes from the file */
     bool no_prefetch;            /* as in struct stasis_ram_opts */
 };

@@ -32,7 +32,7 @@ static void boot_and_thaw_options(void **state)
                                          .restore_clock = STASIS_CONFIG_CLOCK_ADVANCE,
                                          .restore_memory = STASIS_RAM_MAP,
                                          .restore_prefetch = STASIS_CONFIG_PREFETCH_OFF,
-                                         .allow_tsc = true};
+                                         .ignore_tsc_rate = true};
     struct stasis_boot_options boot = stasis_config_boot(&config);
     struct stasis_thaw_options thaw = stasis_config_thaw(&config);
 
@@ -43,10 +43,10 @@ static void boot_and_thaw_options(void **state)
     assert_int_equal(boot.load_addr, 0x200000);
     assert_int_equal(thaw.clock, STASIS_CLOCK_ADVANCE);
     assert_int_equal(thaw.memory, STASIS_RAM_MAP);
-    assert_true(thaw.no_prefetch && thaw.allow_tsc);
+    assert_true(thaw.no_prefetch && thaw.ignore_tsc_rate);
     thaw = stasis_config_thaw(&(struct stasis_config){0});
     assert_int_equal(thaw.clock, STASIS_CLOCK_CONTINUE);
-    assert_false(thaw.no_prefetch || thaw.allow_tsc);
+    assert_false(thaw.no_prefetch || thaw.ignore_tsc_rate);
 }
 
 static void streams(void **state)

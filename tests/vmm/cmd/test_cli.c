@@ -54,7 +54,7 @@ static void has_defaults(void **state)
     assert_int_equal(options.config.cpu, STASIS_CONFIG_CPU_HOST);
     assert_int_equal(options.config.serial.kind, STASIS_SERIAL_SINK_STDIO);
     assert_false(options.config.serial.append);
-    assert_false(options.config.allow_tsc);
+    assert_false(options.config.ignore_tsc_rate);
     assert_null(options.config.snapshot_notes);
     stasis_cli_fini(&options);
 }
@@ -120,7 +120,7 @@ static void takes_every_form_of_compression(void **state)
 static void takes_a_whole_thaw(void **state)
 {
     struct stasis_options options =
-        good("--restore|path=s,clock=advance,memory=map,prefetch=off|--allow|tsc|--serial|"
+        good("--restore|path=s,clock=advance,memory=map,prefetch=off|--ignore|tsc-rate|--serial|"
              "\"ring:a,b\",size=4096|--snapshot-out|s");
 
     (void)state;
@@ -128,7 +128,7 @@ static void takes_a_whole_thaw(void **state)
     assert_int_equal(options.config.restore_clock, STASIS_CONFIG_CLOCK_ADVANCE);
     assert_int_equal(options.config.restore_memory, STASIS_RAM_MAP);
     assert_int_equal(options.config.restore_prefetch, STASIS_CONFIG_PREFETCH_OFF);
-    assert_true(options.config.allow_tsc);
+    assert_true(options.config.ignore_tsc_rate);
     assert_int_equal(options.config.serial.kind, STASIS_SERIAL_SINK_RING);
     assert_string_equal(options.config.serial.path, "a,b");
     assert_int_equal(options.config.serial.size, 4096);
@@ -255,8 +255,8 @@ static void refuses_with_option_and_remedy(void **state)
         {"--demo|--snapshot-out|x,note=a=1,note=a=2", "the note a is given twice; give it once"},
         {"--demo|--snapshot-out|x,note=a=1,then=exit,then=exit", "then is given twice"},
         {"--kernel|x|--demo", "--kernel does not go with --demo"},
-        {"--demo|--allow|tsc", "--allow|--restore FILE"},
-        {"--restore|x|--allow|all", "--allow: what=all: give tsc"},
+        {"--demo|--ignore|tsc-rate", "--ignore|--restore FILE"},
+        {"--restore|x|--ignore|all", "--ignore: what=all: give tsc-rate"},
         {"--kernel|a,x\n\033y=1", "unknown key x\n\033y|--kernel"},
     };
 
@@ -313,7 +313,7 @@ static void help_names_every_option(void **state)
         "[,compress=none|zlib[:LEVEL]][,sync=full|none]",
         "[,target=RELEASE][,drop=refuse|allow][,note=KEY=VALUE]\n",
         "--board ",
-        "--allow ",
+        "--ignore ",
         "--metrics path=FILE\n",
         "--help\n",
         "--version\n",

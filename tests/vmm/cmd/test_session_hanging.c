@@ -67,8 +67,8 @@ static void thaw(const char *memory, bool once_started)
     hangs = !once_started;
     hangs_once_started = once_started;
     snprintf(again, sizeof(again), "%s.again", folder.file);
-    session_start(&session, &(struct session_options){.args = {"--restore", from, "--allow", "tsc",
-                                                               "--snapshot-out", again},
+    session_start(&session, &(struct session_options){.args = {"--restore", from, "--ignore",
+                                                               "tsc-rate", "--snapshot-out", again},
                                                       .program = session_main});
     session_wait_err(&session, "thawed ");
 }

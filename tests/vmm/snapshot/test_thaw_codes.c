@@ -37,7 +37,7 @@ static int thaw(struct stasis_snap *snap, struct stasis_error *err)
                                                    .serial_rx_ready = be_ready,
                                                    .rtc_now_ns = now_ns,
                                                    .rtc_arm = arm};
-    static const struct stasis_thaw_options options = {.allow_tsc = true,
+    static const struct stasis_thaw_options options = {.ignore_tsc_rate = true,
                                                        .memory = STASIS_RAM_COPY};
     static struct stasis_machine machine;
     struct stasis_thaw_result result;

@@ -193,7 +193,7 @@ static void machines_that_cannot_be_built(void)
         [CPU_MODEL] = {STASIS_ERR_VERSION, 4, "cray"},
         [CPUID_BIT] = {STASIS_ERR_HOST, 4, "lacks: CPUID 7.0 EDX bit 0;"},
         [XSAVE_COMPONENT] = {STASIS_ERR_HOST, 4, "bndcsr"},
-        [TSC_RATE] = {STASIS_ERR_HOST, 4, "--allow tsc"},
+        [TSC_RATE] = {STASIS_ERR_HOST, 4, "--ignore tsc-rate"},
         [MSR_VALUE] = {STASIS_ERR_HOST, 4, "MSR 0xfffffff0 = 0x1234"},
         [SREGS_CR4] = {STASIS_ERR_HOST, 4, "refuses what the snapshot says"},
     };
@@ -214,7 +214,7 @@ static void machines_that_cannot_be_built(void)
 
 static void other_tsc_rate_if_allowed(void)
 {
-    const struct stasis_thaw_options options = {.allow_tsc = true};
+    const struct stasis_thaw_options options = {.ignore_tsc_rate = true};
     enum change change = TSC_RATE;
     const struct kvm_tamper tamper = {.record = change_one, .ctx = &change};
     struct stasis_error err;

@@ -162,14 +162,15 @@ static int tsc_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_er
         stasis_x86_of(vcpu)->scaled_from_khz = host.khz;
         return 0;
     }
-    if (stasis_x86_of(vcpu)->allow_tsc ||
+    if (stasis_x86_of(vcpu)->ignore_tsc_rate ||
         !stasis_x86_cpuid_needs_tsc_rate(&stasis_x86_of(vcpu)->cpuid))
         return 0;
-    return stasis_fail(err, STASIS_ERR_HOST,
-                       "the guest's TSC runs at %" PRIu32 " kHz, this host's at %" PRIu32
-                       " kHz and cannot be scaled; --allow tsc thaws it all the same, with clocks "
-                       "that are off by that factor",
-                       from->khz, host.khz);
+    return stasis_fail(
+        err, STASIS_ERR_HOST,
+        "the guest's TSC runs at %" PRIu32 " kHz, this host's at %" PRIu32
+        " kHz and cannot be scaled; --ignore tsc-rate thaws it all the same, with clocks "
+        "that are off by that factor",
+        from->khz, host.khz);
 }
 
 const struct stasis_arch_vcpu_record stasis_x86_tsc_part = {

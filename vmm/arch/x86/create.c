@@ -108,9 +108,9 @@ void stasis_arch_vcpu_destroy(struct stasis_vcpu *vcpu)
     vcpu->arch = NULL;
 }
 
-void stasis_arch_vcpu_allow_tsc(struct stasis_vcpu *vcpu, bool allow)
+void stasis_arch_vcpu_ignore_tsc_rate(struct stasis_vcpu *vcpu, bool ignore)
 {
-    stasis_x86_of(vcpu)->allow_tsc = allow;
+    stasis_x86_of(vcpu)->ignore_tsc_rate = ignore;
 }
 
 /* EINVAL: the guest has no kvmclock (Firecracker #5494). */

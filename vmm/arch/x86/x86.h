@@ -24,7 +24,7 @@ struct stasis_x86_ticks {
 struct stasis_x86_vcpu {
     struct stasis_x86_cpuid_state cpuid; /* as it was set: what the guest was promised */
     bool has_tsc_offset;                 /* KVM_VCPU_TSC_CTRL, kernel 5.16 */
-    bool allow_tsc;                      /* a TSC of another rate may be restored */
+    bool ignore_tsc_rate;                /* a TSC of another rate may be restored */
     uint32_t scaled_from_khz;      /* the host's rate, where KVM scales the guest's TSC; else 0 */
     struct stasis_x86_ticks ticks; /* kept by a restore for its last step, clocks.c */
 };
