@@ -64,6 +64,10 @@ static const char *remedy_of(enum stasis_err code)
         return "; use the program that wrote it";
     if (code == STASIS_ERR_WRITE)
         return "; make room or write elsewhere";
+    if (code == STASIS_ERR_NOMEM)
+        return "; free memory, or use a host that has more";
+    if (code == STASIS_ERR_INTERNAL)
+        return "; this is a fault of the program: report it";
     return "";
 }
 

@@ -51,12 +51,39 @@ static void long_text_is_cut(void **state)
     assert_memory_equal(line + len - 5, "\\x01\n", 5);
 }
 
+static void a_remedy_is_named_once_and_fits_the_error(void **state)
+{
+    static const struct {
+        enum stasis_err code;
+        const char *msg;
+        const char *remedy;
+    } rows[] = {
+        {STASIS_ERR_NOT_FOUND, "a.snap: No such file or directory", "; check the name"},
+        {STASIS_ERR_CORRUPT, "a.snap: truncated", "; do not trust this file, use another copy"},
+        {STASIS_ERR_VERSION, "a.snap: format 2", "; use the program that wrote it"},
+        {STASIS_ERR_VERSION, "a.snap: format 2: use the program that wrote it", ""},
+        {STASIS_ERR_WRITE, "out: No space left", "; make room or write elsewhere"},
+        {STASIS_ERR_NOMEM, "out of memory", "; free memory, or use a host that has more"},
+        {STASIS_ERR_INTERNAL, "oops", "; this is a fault of the program: report it"},
+        {STASIS_ERR_ARG, "--memory: give a number", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct stasis_error err = {.code = rows[i].code};
+
+        strcpy(err.msg, rows[i].msg);
+        assert_string_equal(stasis_message_remedy(&err), rows[i].remedy);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_is_one_line_that_begins_with_the_program),
         cmocka_unit_test(what_a_terminal_does_not_show_is_escaped),
         cmocka_unit_test(long_text_is_cut),
+        cmocka_unit_test(a_remedy_is_named_once_and_fits_the_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
