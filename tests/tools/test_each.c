@@ -26,7 +26,7 @@ static void run_on(const char *command, const char *files)
 {
     static const struct setup none = {0};
     char paths[8][256];
-    const char *argv[12] = {STASIS_INSPECT, command};
+    const char *argv[12] = {inspect_path(), command};
     char list[128];
     char *next = list;
     size_t count = 0;
