@@ -116,21 +116,37 @@ static bool make_room(struct stasis_records *set)
     return true;
 }
 
-int stasis_records_insert(struct stasis_records *set, size_t index,
-                          const struct stasis_record *record, const uint8_t *bytes, size_t len,
-                          size_t fields_at, struct stasis_error *err)
+static int no_memory(const struct stasis_record *record, struct stasis_error *err)
 {
-    struct entry *entry = make_room(set) ? entry_new(record, bytes, len, fields_at) : NULL;
+    return stasis_fail(err, STASIS_ERR_NOMEM, "record %s %s: out of memory", record->type,
+                       record->instance);
+}
 
-    if (!entry)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "record %s %s: out of memory", record->type,
-                           record->instance);
+/* The entry belongs to the set then, or is freed. */
+static int insert(struct stasis_records *set, size_t index, struct entry *entry,
+                  struct stasis_error *err)
+{
+    if (!make_room(set)) {
+        int rc = no_memory(&entry->record, err);
+
+        free(entry);
+        return rc;
+    }
     memmove(&set->entries[index + 1], &set->entries[index],
             (set->count - index) * sizeof(struct entry *));
     set->entries[index] = entry;
     set->count++;
-    set->bytes += len;
+    set->bytes += entry->len;
     return 0;
+}
+
+int stasis_records_insert(struct stasis_records *set, size_t index,
+                          const struct stasis_record *record, const uint8_t *bytes, size_t len,
+                          size_t fields_at, struct stasis_error *err)
+{
+    struct entry *entry = entry_new(record, bytes, len, fields_at);
+
+    return entry ? insert(set, index, entry, err) : no_memory(record, err);
 }
 
 int stasis_records_copy(const struct stasis_records *from, size_t index, struct stasis_records *to,
@@ -198,57 +214,119 @@ static bool was_checked(const struct stasis_records *set, const struct stasis_sc
     return false;
 }
 
-static int check_add(const struct stasis_records *set, const struct stasis_schema *schema,
-                     const char *instance, const void *state, size_t index,
+static int not_found(const struct stasis_schema *schema, const char *instance,
                      struct stasis_error *err)
 {
-    int rc;
+    return stasis_fail(err, STASIS_ERR_NOT_FOUND, "there is no record %s%s%s", schema->type,
+                       instance ? " " : "", instance ? instance : "");
+}
 
+static int check_names(const struct stasis_schema *schema, const char *instance,
+                       struct stasis_error *err)
+{
     if (!schema->type ||
         !stasis_is_name(schema->type, strnlen(schema->type, STASIS_TYPE_MAX + 1)) ||
         !stasis_is_name(instance, strnlen(instance, STASIS_TYPE_MAX + 1)))
         return stasis_fail(
             err, STASIS_ERR_RANGE, "record %s \"%s\": a name must be 1 to %d of a-z 0-9 . _ -",
             schema->type ? schema->type : "without a type", instance, STASIS_TYPE_MAX);
-    if (index < set->count && !compare(set->entries[index], schema->type, instance))
-        return stasis_fail(err, STASIS_ERR_EXISTS, "record %s %s is there already", schema->type,
-                           instance);
-    if (set->count == STASIS_RECORDS_MAX)
-        return stasis_fail(err, STASIS_ERR_FULL, "more than %d records", STASIS_RECORDS_MAX);
-    rc = was_checked(set, schema, index) ? 0 : stasis_check_schema(schema, err);
+    return 0;
+}
+
+static int check_state(const struct stasis_records *set, const struct stasis_schema *schema,
+                       const char *instance, const void *state, size_t index,
+                       struct stasis_error *err)
+{
+    int rc = was_checked(set, schema, index) ? 0 : stasis_check_schema(schema, err);
+
     if (rc)
         return rc;
     rc = stasis_state_check(schema, state, err);
     return rc ? stasis_wrap(err, rc, "record %s %s", schema->type, instance) : 0;
 }
 
-int stasis_records_add(struct stasis_records *set, const struct stasis_schema *schema,
-                       const char *instance, const void *state, struct stasis_error *err)
+/* The state, checked and encoded, at its index in the set, where `other` bytes are besides it. */
+static int make_entry(const struct stasis_records *set, const struct stasis_schema *schema,
+                      const char *instance, const void *state, size_t index, size_t other,
+                      struct entry **ret_entry, struct stasis_error *err)
 {
-    struct stasis_record record = {.type = schema->type,
-                                   .instance = instance,
-                                   .version = schema->version,
-                                   .optional = schema->optional,
-                                   .schema = schema};
-    size_t index = lower_bound(set, schema->type ? schema->type : "", instance), fields_at;
+    const struct stasis_record record = {.type = schema->type,
+                                         .instance = instance,
+                                         .version = schema->version,
+                                         .optional = schema->optional,
+                                         .schema = schema};
     struct stasis_buffer buffer = {0};
-    int rc = check_add(set, schema, instance, state, index, err);
+    struct entry *entry = NULL;
+    size_t fields_at;
+    int rc = check_state(set, schema, instance, state, index, err);
 
     if (rc)
         return rc;
     stasis_encode_record(&buffer, schema, schema->version, instance, state, &fields_at);
-    if (buffer.failed)
-        rc = stasis_fail(err, STASIS_ERR_NOMEM, "record %s %s: out of memory", schema->type,
-                         instance);
-    else if (set->bytes + buffer.len > STASIS_STATE_MAX - HEAD_MAX)
+    if (!buffer.failed && other + buffer.len > STASIS_STATE_MAX - HEAD_MAX)
         rc = stasis_fail(err, STASIS_ERR_FULL, "record %s %s: more than %u bytes of state",
                          schema->type, instance, STASIS_STATE_MAX);
-    else
-        rc = stasis_records_insert(set, index, &record, buffer.data, buffer.len, fields_at, err);
-    if (!rc)
-        set->entries[index]->schema_checked = true;
+    else if (!buffer.failed)
+        entry = entry_new(&record, buffer.data, buffer.len, fields_at);
+    if (!rc && !entry)
+        rc = no_memory(&record, err);
     stasis_buffer_fini(&buffer);
-    return rc;
+    if (rc)
+        return rc;
+    entry->schema_checked = true;
+    *ret_entry = entry;
+    return 0;
+}
+
+int stasis_records_add(struct stasis_records *set, const struct stasis_schema *schema,
+                       const char *instance, const void *state, struct stasis_error *err)
+{
+    size_t index = lower_bound(set, schema->type ? schema->type : "", instance);
+    struct entry *entry = NULL;
+    int rc = check_names(schema, instance, err);
+
+    if (rc)
+        return rc;
+    if (index < set->count && !compare(set->entries[index], schema->type, instance))
+        return stasis_fail(err, STASIS_ERR_EXISTS, "record %s %s is there already", schema->type,
+                           instance);
+    if (set->count == STASIS_RECORDS_MAX)
+        return stasis_fail(err, STASIS_ERR_FULL, "more than %d records", STASIS_RECORDS_MAX);
+    rc = make_entry(set, schema, instance, state, index, set->bytes, &entry, err);
+    return rc ? rc : insert(set, index, entry, err);
+}
+
+int stasis_records_replace(struct stasis_records *set, const struct stasis_schema *schema,
+                           const char *instance, const void *state, struct stasis_error *err)
+{
+    struct entry *entry = NULL;
+    size_t index;
+    int rc = check_names(schema, instance, err);
+
+    if (rc)
+        return rc;
+    index = stasis_records_find(set, schema->type, instance);
+    if (index == SIZE_MAX)
+        return not_found(schema, instance, err);
+    rc = make_entry(set, schema, instance, state, index, set->bytes - set->entries[index]->len,
+                    &entry, err);
+    if (rc)
+        return rc;
+    set->bytes += entry->len - set->entries[index]->len;
+    free(set->entries[index]);
+    set->entries[index] = entry;
+    return 0;
+}
+
+void stasis_records_remove(struct stasis_records *set, size_t index)
+{
+    struct entry *entry = set->entries[index];
+
+    set->bytes -= entry->len;
+    set->count--;
+    memmove(&set->entries[index], &set->entries[index + 1],
+            (set->count - index) * sizeof(struct entry *));
+    free(entry);
 }
 
 size_t stasis_records_count(const struct stasis_records *set)
@@ -282,8 +360,7 @@ int stasis_records_get(const struct stasis_records *set, const struct stasis_sch
     int rc;
 
     if (index == SIZE_MAX)
-        return stasis_fail(err, STASIS_ERR_NOT_FOUND, "there is no record %s%s%s", schema->type,
-                           instance ? " " : "", instance ? instance : "");
+        return not_found(schema, instance, err);
     record = &set->entries[index]->record;
     if (record->embedded && record->schema == schema) {
         stasis_reader_init(&reader, record->fields, record->fields_len);

@@ -60,6 +60,12 @@ struct stasis_section {
     uint32_t crc; /* 0 for DATA */
 };
 
+/* True for an optional section that this release skips. */
+static inline bool stasis_section_is_unknown(const struct stasis_section *section)
+{
+    return section->type > STASIS_SECTION_NOTES;
+}
+
 struct stasis_header {
     struct stasis_snap_info info;
     uint32_t section_count;

@@ -44,8 +44,9 @@ struct stasis_snap_written {
 };
 
 /* Writes the whole snapshot into the target, which is empty. STASIS_ERR_WRITE, STASIS_ERR_NOMEM,
- * STASIS_ERR_CANCELLED, STASIS_ERR_ARG (the snapshot was opened, not built). */
-int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_target *target,
+ * STASIS_ERR_CANCELLED, and of a snapshot that was opened STASIS_ERR_CORRUPT, STASIS_ERR_READ,
+ * STASIS_ERR_VERSION. */
+int stasis_snap_write(struct stasis_snap *snap, struct stasis_snap_target *target,
                       const struct stasis_save_opts *opts, struct stasis_snap_written *ret_written,
                       struct stasis_error *err);
 
@@ -90,6 +91,25 @@ int stasis_snap_chunk_unreadable(const struct stasis_snap *snap, uint64_t i,
 /* Reads the run of raw chunks first..end-1 into `host`, and checks each one's CRC. */
 int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_t end,
                          uint8_t *host, struct stasis_error *err);
+
+/* Reads the stored bytes of a chunk, and checks their CRC. */
+int stasis_snap_read_stored(const struct stasis_snap *snap, uint64_t index, uint8_t *ret_bytes,
+                            struct stasis_error *err);
+
+/* Unpacks the stored bytes of a compressed chunk into `host` (its size). */
+int stasis_snap_unpack(const struct stasis_snap *snap, uint64_t index, const uint8_t *stored,
+                       uint8_t *host, struct stasis_error *err);
+
+/* Checks the page mask of a chunk, whose RAM is `bytes`: that a chunk is not all zero, too. */
+int stasis_snap_check_page_mask(const struct stasis_snap *snap, uint64_t index,
+                                const uint8_t *bytes, struct stasis_error *err);
+
+/* Reads a section in pieces, calls `visit` (may be NULL) for each with its place in the section,
+ * and then checks the CRC of all of them. */
+int stasis_snap_walk_section(const struct stasis_snap *snap, const struct stasis_section *section,
+                             int (*visit)(void *ctx, const uint8_t *bytes, size_t len, uint64_t at,
+                                          struct stasis_error *err),
+                             void *ctx, struct stasis_error *err);
 
 /* Reads a compressed chunk into `host` (its size): checks its CRC, then what it unpacks to. */
 int stasis_snap_read_compressed(const struct stasis_snap *snap, uint64_t index, uint8_t *host,

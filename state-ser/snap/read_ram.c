@@ -41,29 +41,47 @@ int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_
     return 0;
 }
 
+int stasis_snap_read_stored(const struct stasis_snap *snap, uint64_t index, uint8_t *ret_bytes,
+                            struct stasis_error *err)
+{
+    struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, index);
+    ssize_t n = stasis_input_read(&snap->input, ret_bytes, chunk.stored_len, chunk.offset);
+
+    if (n < 0)
+        return stasis_snap_chunk_unreadable(snap, index, err);
+    if ((size_t)n < chunk.stored_len)
+        return stasis_snap_chunk_damaged(snap, index, "the file has become shorter", err);
+    return stasis_crc32(ret_bytes, chunk.stored_len) == chunk.crc
+               ? 0
+               : stasis_snap_chunk_damaged(snap, index, "damaged (CRC)", err);
+}
+
+static int no_memory_to_unpack(const struct stasis_snap *snap, struct stasis_error *err)
+{
+    return stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to unpack RAM", snap->name);
+}
+
+int stasis_snap_unpack(const struct stasis_snap *snap, uint64_t index, const uint8_t *stored,
+                       uint8_t *host, struct stasis_error *err)
+{
+    struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, index);
+    bool nomem = false;
+
+    if (stasis_decompress(stored, chunk.stored_len, host, chunk.size, &nomem))
+        return 0;
+    return nomem ? no_memory_to_unpack(snap, err)
+                 : stasis_snap_chunk_damaged(snap, index, "does not unpack to one chunk", err);
+}
+
 int stasis_snap_read_compressed(const struct stasis_snap *snap, uint64_t index, uint8_t *host,
                                 struct stasis_error *err)
 {
-    struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, index);
     uint8_t *stored = malloc(STASIS_CHUNK_SIZE);
-    bool nomem = !stored;
-    ssize_t n;
-    int rc = 0;
+    int rc =
+        stored ? stasis_snap_read_stored(snap, index, stored, err) : no_memory_to_unpack(snap, err);
 
-    if (nomem)
-        goto out;
-    n = stasis_input_read(&snap->input, stored, chunk.stored_len, chunk.offset);
-    if (n < 0)
-        rc = stasis_snap_chunk_unreadable(snap, index, err);
-    else if ((size_t)n < chunk.stored_len)
-        rc = stasis_snap_chunk_damaged(snap, index, "the file has become shorter", err);
-    else if (stasis_crc32(stored, chunk.stored_len) != chunk.crc)
-        rc = stasis_snap_chunk_damaged(snap, index, "damaged (CRC)", err);
-    else if (!stasis_decompress(stored, chunk.stored_len, host, chunk.size, &nomem) && !nomem)
-        rc = stasis_snap_chunk_damaged(snap, index, "does not unpack to one chunk", err);
-out:
-    if (nomem)
-        rc = stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to unpack RAM", snap->name);
+    if (!rc)
+        rc = stasis_snap_unpack(snap, index, stored, host, err);
     free(stored);
     return rc;
 }

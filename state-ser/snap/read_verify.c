@@ -19,8 +19,8 @@ struct verify {
     void *ctx;
 };
 
-static int check_chunk(const struct stasis_snap *snap, uint64_t i, const uint8_t *bytes,
-                       struct stasis_error *err)
+int stasis_snap_check_page_mask(const struct stasis_snap *snap, uint64_t i, const uint8_t *bytes,
+                                struct stasis_error *err)
 {
     struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
 
@@ -44,7 +44,7 @@ static int verify_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_
             continue;
         rc = stasis_snap_read_chunks(snap, i, i + 1, buf, err);
         if (!rc)
-            rc = check_chunk(snap, i, buf, err);
+            rc = stasis_snap_check_page_mask(snap, i, buf, err);
     }
     free(buf);
     return rc;
@@ -135,9 +135,10 @@ static int check_data_gaps(const struct stasis_snap *snap, const struct stasis_s
     return check_gap(snap, pos, data->offset + data->length, err);
 }
 
-/* A section this release does not know is not parsed, but it must be undamaged. */
-static int check_unknown(const struct stasis_snap *snap, const struct stasis_section *section,
-                         struct stasis_error *err)
+int stasis_snap_walk_section(const struct stasis_snap *snap, const struct stasis_section *section,
+                             int (*visit)(void *ctx, const uint8_t *bytes, size_t len, uint64_t at,
+                                          struct stasis_error *err),
+                             void *ctx, struct stasis_error *err)
 {
     uint8_t buf[STASIS_PAGE_SIZE];
     uint64_t end = section->offset + section->length;
@@ -148,6 +149,8 @@ static int check_unknown(const struct stasis_snap *snap, const struct stasis_sec
         size_t len = piece(pos, end);
         int rc = read_piece(snap, pos, buf, len, err);
 
+        if (!rc && visit)
+            rc = visit(ctx, buf, len, pos - section->offset, err);
         if (rc)
             return rc;
         crc = stasis_crc32_more(crc, buf, len);
@@ -171,8 +174,8 @@ static int check_sections(const struct stasis_snap *snap, struct stasis_error *e
         rc = check_gap(snap, pos, section->offset, err);
         if (!rc && section->type == STASIS_SECTION_DATA)
             rc = check_data_gaps(snap, section, err);
-        if (!rc && section->type > STASIS_SECTION_DATA)
-            rc = check_unknown(snap, section, err);
+        if (!rc && section->type > STASIS_SECTION_DATA) /* not parsed, but undamaged */
+            rc = stasis_snap_walk_section(snap, section, NULL, NULL, err);
         pos = section->offset + section->length;
     }
     return rc;

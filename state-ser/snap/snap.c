@@ -105,17 +105,12 @@ struct stasis_snap_chunk stasis_snap_chunk_at(const struct stasis_snap *snap, ui
     return stasis_index_get(&snap->index, index);
 }
 
-static bool is_unknown(const struct stasis_section *section)
-{
-    return section->type > STASIS_SECTION_NOTES;
-}
-
 uint32_t stasis_snap_unknown_count(const struct stasis_snap *snap)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < snap->header.section_count; i++)
-        count += is_unknown(&snap->header.sections[i]);
+        count += stasis_section_is_unknown(&snap->header.sections[i]);
     return count;
 }
 
@@ -124,7 +119,7 @@ struct stasis_snap_section stasis_snap_unknown_at(const struct stasis_snap *snap
     const struct stasis_section *section = snap->header.sections;
 
     assert(index < stasis_snap_unknown_count(snap));
-    while (!is_unknown(section) || index-- > 0)
+    while (!stasis_section_is_unknown(section) || index-- > 0)
         section++;
     return (struct stasis_snap_section){section->type, section->length};
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * One save on its way, between write_sections.c (layout, raw chunks, sections), write_scan.c (the
- * search for RAM that is zero) and write_compressed.c (compressed chunks).
+ * search for RAM that is zero), write_compressed.c (compressed chunks) and write_opened.c (what an
+ * opened snapshot keeps).
  */
 #ifndef STASIS_SNAP_WRITER_H
 #define STASIS_SNAP_WRITER_H
@@ -20,6 +21,12 @@ struct stasis_compression {
     bool failed;
 };
 
+/* A section of an opened snapshot that this release does not know. */
+struct stasis_kept_section {
+    const struct stasis_section *from; /* in the file that was opened */
+    struct stasis_section section;
+};
+
 struct stasis_writer {
     const struct stasis_snap *snap;
     struct stasis_snap_target *target;
@@ -32,7 +39,9 @@ struct stasis_writer {
     uint8_t *notes; /* NULL: there are none, and no section */
     size_t notes_len;
     struct stasis_header header;
-    struct stasis_section parts[5];    /* state, index, data, schema, notes */
+    struct stasis_section parts[5];                       /* state, index, data, schema, notes */
+    struct stasis_kept_section kept[STASIS_SECTIONS_MAX]; /* only of an opened snapshot */
+    uint32_t kept_count;
     struct stasis_compression pack;    /* only if opts.zlib_level */
     struct stasis_populated populated; /* while it is scanned */
 
@@ -104,6 +113,24 @@ int stasis_writer_push(struct stasis_writer *w, uint64_t start, uint64_t end,
 int stasis_identity_check(const struct stasis_save_opts *opts, struct stasis_error *err);
 int stasis_identity_set(const struct stasis_save_opts *opts, struct stasis_snap_info *info,
                         struct stasis_error *err);
+
+/* ---- write_opened.c: a snapshot that was opened ---- */
+
+/* STASIS_ERR_ARG, STASIS_ERR_VERSION: it cannot be saved, or not with these options. */
+int stasis_writer_check_opened(const struct stasis_writer *w, struct stasis_error *err);
+
+/* Instead of stasis_writer_scan(): every chunk becomes what it is in the file that was opened. */
+void stasis_writer_take_chunks(struct stasis_writer *w);
+
+/* To be run over all chunks, which have their new offsets: copies them, verified. */
+int stasis_writer_copy_chunks(struct stasis_writer *w, const struct stasis_range *range,
+                              struct stasis_error *err);
+
+/* Lists the sections to be kept, `room` at most (STASIS_ERR_FULL); gives them their places from
+ * `pos` on, and returns where the last one ends; copies them, verified. */
+int stasis_writer_keep_sections(struct stasis_writer *w, uint32_t room, struct stasis_error *err);
+uint64_t stasis_writer_place_kept(struct stasis_writer *w, uint64_t pos);
+int stasis_writer_copy_kept(struct stasis_writer *w, struct stasis_error *err);
 
 /* write_compressed.c: to be run over all chunks; w->pack.pos is then the end of the data. */
 void stasis_compression_init(struct stasis_writer *w);

@@ -97,7 +97,12 @@ static uint64_t stored(const struct stasis_index *index, uint64_t i)
     return stasis_index_zero_end(index, i, index->chunk_count);
 }
 
-/* Gives every raw chunk its offset and returns the end of the data. */
+static bool is_packed(const struct stasis_writer *w)
+{
+    return w->header.info.incompatible & STASIS_FEATURE_ZLIB;
+}
+
+/* Gives every chunk its offset, whose length is known, and returns the end of the data. */
 static uint64_t lay_out(struct stasis_writer *w, uint64_t pos)
 {
     struct stasis_index *index = &w->index;
@@ -106,14 +111,16 @@ static uint64_t lay_out(struct stasis_writer *w, uint64_t pos)
     for (uint64_t i = stored(index, 0); i < index->chunk_count; i = stored(index, i + 1)) {
         struct stasis_snap_chunk chunk = stasis_index_get(index, i);
 
-        if (i >= run_end) {
+        if (chunk.kind == STASIS_CHUNK_RAW && i >= run_end) {
             struct stasis_snap_chunk last;
 
             run_end = raw_end(index, i);
             last = stasis_index_get(index, run_end - 1);
-            if (!w->target->streamed) /* where a gap would be no hole */
+            if (!w->target->streamed && !is_packed(w)) /* else no hole, or not mapped */
                 pos = run_offset(pos, chunk.gpa, last.gpa + last.size);
         }
+        if (chunk.kind == STASIS_CHUNK_RAW)
+            pos = stasis_round_up(pos, STASIS_PAGE_SIZE);
         chunk.offset = pos;
         stasis_index_put(index, i, &chunk);
         pos += chunk.stored_len;
@@ -189,7 +196,8 @@ static void lay_out_front(struct stasis_writer *w)
     index->offset = stasis_round_up(state->offset + state->length, 8);
     schema->offset = index->offset + index->length;
     notes->offset = schema->offset + schema->length;
-    data->offset = stasis_round_up(notes->offset + notes->length, STASIS_PAGE_SIZE);
+    data->offset = stasis_round_up(stasis_writer_place_kept(w, notes->offset + notes->length),
+                                   STASIS_PAGE_SIZE);
 }
 
 static void lay_out_back(struct stasis_writer *w, uint64_t data_end)
@@ -208,7 +216,8 @@ static void lay_out_back(struct stasis_writer *w, uint64_t data_end)
     state->offset = index->offset + index->length;
     schema->offset = state->offset + state->length;
     notes->offset = schema->offset + schema->length;
-    w->header.info.file_len = notes->offset + notes->length + STASIS_HEADER_LEN;
+    w->header.info.file_len =
+        stasis_writer_place_kept(w, notes->offset + notes->length) + STASIS_HEADER_LEN;
 }
 
 static int write_header(struct stasis_writer *w, uint64_t offset, struct stasis_error *err)
@@ -264,6 +273,11 @@ static int set_length(struct stasis_writer *w, struct stasis_error *err)
     return 0;
 }
 
+static bool is_opened(const struct stasis_writer *w)
+{
+    return stasis_input_is_open(&w->snap->input);
+}
+
 /* As it is: all offsets are known at once. A stream takes one chunk after the other. */
 static int write_raw(struct stasis_writer *w, struct stasis_error *err)
 {
@@ -273,7 +287,7 @@ static int write_raw(struct stasis_writer *w, struct stasis_error *err)
     rc = set_length(w, err);
     return rc ? rc
               : stasis_writer_run(w, w->target->streamed ? 1 : w->opts.threads, STASIS_SHARE_WRITE,
-                                  write_chunks, err);
+                                  is_opened(w) ? stasis_writer_copy_chunks : write_chunks, err);
 }
 
 static int write_packed(struct stasis_writer *w, struct stasis_error *err)
@@ -292,22 +306,39 @@ static int write_ram(struct stasis_writer *w, struct stasis_error *err)
     return w->opts.zlib_level ? write_packed(w, err) : write_raw(w, err);
 }
 
-#define NOTES 4 /* of the parts, the one that may be missing */
+#define DATA  2 /* of the parts; in a file it is the last section, of a stream the first */
+#define NOTES 4 /* the one that may be missing */
 #define PARTS (sizeof(((struct stasis_writer *)0)->parts) / sizeof(struct stasis_section))
 
-static void list_sections(struct stasis_writer *w, const unsigned order[PARTS])
+static uint32_t list_kept(struct stasis_writer *w, uint32_t count)
 {
-    for (unsigned i = 0; i < PARTS; i++)
-        if (order[i] != NOTES || w->notes)
-            w->header.sections[w->header.section_count++] = w->parts[order[i]];
+    for (uint32_t i = 0; i < w->kept_count; i++)
+        w->header.sections[count++] = w->kept[i].section;
+    return count;
 }
 
-/* What is for display. */
-static int write_shown(struct stasis_writer *w, struct stasis_error *err)
+/* In the order of their places. */
+static void list_sections(struct stasis_writer *w, const unsigned order[PARTS])
+{
+    uint32_t count = 0;
+
+    for (unsigned i = 0; i < PARTS; i++) {
+        if (!w->target->streamed && order[i] == DATA)
+            count = list_kept(w, count);
+        if (order[i] != NOTES || w->notes)
+            w->header.sections[count++] = w->parts[order[i]];
+    }
+    w->header.section_count = w->target->streamed ? list_kept(w, count) : count;
+}
+
+/* What a machine can be restored without. */
+static int write_optional(struct stasis_writer *w, struct stasis_error *err)
 {
     int rc = write_section(w, &w->parts[3], w->schema, err);
 
-    return rc || !w->notes ? rc : write_section(w, &w->parts[NOTES], w->notes, err);
+    if (!rc && w->notes)
+        rc = write_section(w, &w->parts[NOTES], w->notes, err);
+    return rc ? rc : stasis_writer_copy_kept(w, err);
 }
 
 /* The header last: without it nothing else counts. */
@@ -320,7 +351,7 @@ static int write_file(struct stasis_writer *w, struct stasis_error *err)
     if (!rc)
         rc = write_index(w, err);
     if (!rc)
-        rc = write_shown(w, err);
+        rc = write_optional(w, err);
     if (rc)
         return rc;
     list_sections(w, (const unsigned[]){0, 1, 3, NOTES, 2});
@@ -338,7 +369,7 @@ static int write_stream(struct stasis_writer *w, struct stasis_error *err)
     if (!rc)
         rc = write_section(w, &w->parts[0], w->state, err);
     if (!rc)
-        rc = write_shown(w, err);
+        rc = write_optional(w, err);
     if (rc)
         return rc;
     list_sections(w, (const unsigned[]){2, 1, 0, 3, NOTES});
@@ -351,30 +382,42 @@ static int start_header(struct stasis_writer *w, struct stasis_error *err)
     struct stasis_snap_info *info = &w->header.info;
 
     info->format_version = STASIS_FORMAT_VERSION;
-    info->incompatible = (w->target->streamed ? STASIS_FEATURE_TRAILER : 0) |
-                         (w->opts.zlib_level ? STASIS_FEATURE_ZLIB : 0);
+    info->incompatible =
+        (w->target->streamed ? STASIS_FEATURE_TRAILER : 0) |
+        (w->opts.zlib_level ? STASIS_FEATURE_ZLIB : 0) |
+        (is_opened(w) ? w->snap->header.info.incompatible & STASIS_FEATURE_ZLIB : 0);
     info->streamed = w->target->streamed;
     info->arch = w->snap->header.info.arch;
     info->ram_bytes = w->snap->index.ram_bytes;
     return stasis_identity_set(&w->opts, info, err);
 }
 
+/* What is encoded, and what is known of RAM before it is looked at. */
+static int prepare_parts(struct stasis_writer *w, struct stasis_error *err)
+{
+    const struct stasis_snap *snap = w->snap;
+    int rc = stasis_records_encode(snap->records, &w->state, &w->state_len, err);
+
+    if (!rc)
+        rc = stasis_schema_set_encode(snap->records, &w->schema, &w->schema_len, err);
+    if (!rc && stasis_notes_count(snap->notes))
+        rc = stasis_notes_encode(snap->notes, &w->notes, &w->notes_len, err);
+    if (!rc && is_opened(w))
+        rc = stasis_writer_keep_sections(w, STASIS_SECTIONS_MAX - PARTS + !w->notes, err);
+    return rc ? rc : stasis_index_make(&w->index, err);
+}
+
 static int prepare(struct stasis_writer *w, struct stasis_error *err)
 {
-    int rc;
+    int rc = is_opened(w) ? stasis_writer_check_opened(w, err) : 0;
 
-    if (stasis_input_is_open(&w->snap->input))
-        return stasis_fail(err, STASIS_ERR_ARG, "a snapshot that was opened cannot be saved");
-    rc = start_header(w, err);
     if (!rc)
-        rc = stasis_records_encode(w->snap->records, &w->state, &w->state_len, err);
+        rc = start_header(w, err);
     if (!rc)
-        rc = stasis_schema_set_encode(w->snap->records, &w->schema, &w->schema_len, err);
-    if (!rc && stasis_notes_count(w->snap->notes))
-        rc = stasis_notes_encode(w->snap->notes, &w->notes, &w->notes_len, err);
-    if (!rc)
-        rc = stasis_index_make(&w->index, err);
-    if (!rc)
+        rc = prepare_parts(w, err);
+    if (!rc && is_opened(w))
+        stasis_writer_take_chunks(w);
+    else if (!rc)
         rc = stasis_writer_scan(w, err);
     if (!rc)
         lay_out_front(w);
@@ -397,7 +440,15 @@ static struct stasis_save_stats count(const struct stasis_writer *w)
     return stats;
 }
 
-int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_target *target,
+/* What only the file knows: the schemas of records that this program does not, and notes. */
+static int read_optional(struct stasis_snap *snap, struct stasis_error *err)
+{
+    int rc = stasis_snap_read_schemas(snap, err);
+
+    return rc || stasis_notes_count(snap->notes) ? rc : stasis_snap_read_notes(snap, err);
+}
+
+int stasis_snap_write(struct stasis_snap *snap, struct stasis_snap_target *target,
                       const struct stasis_save_opts *opts, struct stasis_snap_written *ret_written,
                       struct stasis_error *err)
 {
@@ -415,6 +466,8 @@ int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_target 
         if (!rc)
             rc = stasis_ram_finish_held(source, opts->threads, opts->progress, opts->ctx, err);
     }
+    if (!rc && is_opened(&w))
+        rc = read_optional(snap, err);
     if (!rc)
         rc = prepare(&w, err);
     if (!rc)
@@ -434,7 +487,7 @@ int stasis_snap_write(const struct stasis_snap *snap, struct stasis_snap_target 
 void stasis_snap_saved(struct stasis_snap *snap, const struct stasis_snap_written *written,
                        struct stasis_save_stats *ret_stats)
 {
-    snap->header = written->header;
+    snap->header.info = written->header.info; /* the sections are those that are read */
     if (ret_stats)
         *ret_stats = written->stats;
 }

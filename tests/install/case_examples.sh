@@ -5,7 +5,7 @@
 with=$1 linkage=$2
 examples=$prefix/share/doc/stasis/examples
 warnings=(-std=gnu17 -Wall -Wextra -Wpedantic -Werror)
-names=(quickstart own_device own_lock own_serial own_files memory_slots unicorn_guest)
+names=(quickstart own_device own_lock own_serial own_files memory_slots edit_snapshot unicorn_guest)
 if ! pkg-config --exists unicorn; then
     echo "skip unicorn_guest: libunicorn-dev is missing (scripts/test installs it)"
     unset 'names[-1]'
@@ -97,6 +97,17 @@ sed -n 's/^again at //p' memory_slots.out >second
 [ -s first ] && cmp -s first second || fail "memory_slots: another state after it was rewound"
 grep -q '^refused: slot 2: .*damaged' memory_slots.out || fail "memory_slots took a damaged slot"
 say "memory_slots"
+
+{ ./edit_snapshot edit.snap new && ./edit_snapshot edit.snap 700 && ./edit_snapshot edit.snap 250; } ||
+    fail "edit_snapshot"
+[ "$(./edit_snapshot edit.snap)" = "level 250, 2 edits, RAM: what the guest wrote" ] ||
+    fail "edit_snapshot: $(./edit_snapshot edit.snap)"
+refuses 'level is 0x1388, outside its mask' ./edit_snapshot edit.snap 5000
+[ "$(./edit_snapshot edit.snap)" = "level 250, 2 edits, RAM: what the guest wrote" ] ||
+    fail "edit_snapshot changed a file that it refused to edit"
+printf '\377' | dd of=edit.snap bs=1 seek=$(($(stat -c %s edit.snap) - 100)) conv=notrunc 2>/dev/null
+refuses 'edit.snap.*damaged' ./edit_snapshot edit.snap 500
+say "edit_snapshot"
 
 [ -x unicorn_guest ] || exit 0
 [ "$(wc -l <"$examples/unicorn_guest.c")" -le 150 ] || fail "unicorn_guest.c has more than 150 lines"

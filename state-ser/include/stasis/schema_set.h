@@ -19,9 +19,10 @@ STASIS_BEGIN_DECLS
 
 struct stasis_schema_set;
 
-/* Describes every record of *records whose schema is known, as it is in the record's version; in
- * *ret_bytes, which is the caller's to free(). STASIS_ERR_NOMEM; STASIS_ERR_RANGE: the schemas are
- * beyond the bounds above; STASIS_ERR_ARG: stasis_schema_check() refuses one. */
+/* Describes every record of *records that has a schema, an embedded one too, as it is in the
+ * record's version; in *ret_bytes, which is the caller's to free(). STASIS_ERR_NOMEM;
+ * STASIS_ERR_RANGE: the schemas are beyond the bounds above; STASIS_ERR_ARG: stasis_schema_check()
+ * refuses one. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_schema_set_encode(const struct stasis_records *records,
                                                              uint8_t **ret_bytes, size_t *ret_len,
                                                              struct stasis_error *err);

@@ -53,6 +53,16 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_add(struct stasis_records *se
                                                        const char *instance, const void *state,
                                                        struct stasis_error *err);
 
+/* The same in place of the record of this type and instance, which is kept if it fails. Other
+ * errors than those of stasis_records_add(): STASIS_ERR_NOT_FOUND if there is none. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_replace(struct stasis_records *set,
+                                                           const struct stasis_schema *schema,
+                                                           const char *instance, const void *state,
+                                                           struct stasis_error *err);
+
+/* Takes the record at an index below the count out of the set; those behind it move up. */
+STASIS_EXPORT void stasis_records_remove(struct stasis_records *set, size_t index);
+
 /* Number of records, and the record at an index below it, in canonical order. */
 STASIS_EXPORT size_t stasis_records_count(const struct stasis_records *set);
 STASIS_EXPORT struct stasis_record stasis_records_at(const struct stasis_records *set,

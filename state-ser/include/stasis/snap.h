@@ -41,7 +41,7 @@ struct stasis_snap;
 STASIS_EXPORT struct stasis_snap *stasis_snap_new(enum stasis_arch arch);
 STASIS_EXPORT void stasis_snap_free(struct stasis_snap *snap);
 
-/* The snapshot's records, to add states to (stasis_records_add) or to read them; they belong to the
+/* The snapshot's records, to add, replace and remove states or to read them; they belong to the
  * snapshot. */
 STASIS_EXPORT struct stasis_records *stasis_snap_records(struct stasis_snap *snap);
 
@@ -100,7 +100,15 @@ struct stasis_save_stats {
  * is in place, and the message says so. opts and ret_stats may be NULL. A snapshot may be saved
  * many times; each file has a UUID of its own unless one is given, which stasis_snap_info() then
  * tells.
- * STASIS_ERR_WRITE names the file and the reason; STASIS_ERR_CANCELLED. */
+ *
+ * A snapshot that was opened can be saved, too, with its records as they are by then. Its RAM is
+ * copied as it is stored (zlib_level must be 0), and so are optional sections that this release
+ * does not know; both are verified meanwhile as by stasis_snap_verify(). Its notes are kept, unless
+ * stasis_snap_notes() holds others. It may be saved onto the file that it was opened from. A file
+ * with a compatible feature (stasis_snap_info()) is refused.
+ *
+ * STASIS_ERR_WRITE names the file and the reason; STASIS_ERR_CANCELLED; of an opened snapshot
+ * STASIS_ERR_CORRUPT, STASIS_ERR_READ, and STASIS_ERR_VERSION for a compatible feature. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save(struct stasis_snap *snap, const char *path,
                                                      const struct stasis_save_opts *opts,
                                                      struct stasis_save_stats *ret_stats,

@@ -137,9 +137,111 @@ static void test_full_of_bytes(void **unused)
     assert_int_equal(stasis_records_parse(bytes, len, NULL, &parsed, NULL), 0);
     assert_int_equal(stasis_records_count(parsed), stasis_records_count(set));
     stasis_records_free(parsed);
-    stasis_records_free(set);
     free(bytes);
+    /* What is replaced makes room; for as much as itself, it is enough. */
+    assert_int_equal(stasis_records_replace(set, &stasis_x86_msrs_schema, "0", msrs, NULL), 0);
+    msrs->msrs_count = 1;
+    assert_int_equal(stasis_records_replace(set, &stasis_x86_msrs_schema, "0", msrs, NULL), 0);
+    msrs->msrs_count = 512;
+    assert_int_equal(stasis_records_add(set, &stasis_x86_msrs_schema, "x", msrs, NULL), 0);
+    assert_int_equal(stasis_records_replace(set, &stasis_x86_msrs_schema, "0", msrs, NULL),
+                     STASIS_ERR_FULL);
+    assert_int_equal(stasis_records_get(set, &stasis_x86_msrs_schema, "0", msrs, NULL), 0);
+    assert_int_equal(msrs->msrs_count, 1);
+    stasis_records_remove(set, stasis_records_find(set, "x86.msrs", "x"));
+    msrs->msrs_count = 512;
+    for (uint32_t i = 0; i < 512; i++) {
+        msrs->msrs[i].index = 0xc0000000 + i;
+        msrs->msrs[i].value = UINT64_MAX;
+    }
+    assert_int_equal(stasis_records_replace(set, &stasis_x86_msrs_schema, "0", msrs, NULL), 0);
+    stasis_records_free(set);
     free(msrs);
+}
+
+static void test_replace(void **unused)
+{
+    struct stasis_records *set = stasis_records_new();
+    struct stasis_x86_tsc_state tsc = {.khz = 70000};
+    struct stasis_error err = {0};
+    uint8_t *small, *large, *again;
+    size_t small_len, large_len, again_len;
+
+    (void)unused;
+    assert_int_equal(add_xcrs(set, "a"), 0);
+    assert_int_equal(add_tsc(set, "vcpu0", 1, NULL), 0);
+    assert_int_equal(add_tsc(set, "vcpu1", 1, NULL), 0);
+    assert_int_equal(stasis_records_encode(set, &small, &small_len, NULL), 0);
+    assert_int_equal(stasis_records_replace(set, &stasis_x86_tsc_schema, "vcpu0", &tsc, &err), 0);
+    assert_int_equal(stasis_records_count(set), 3);
+    assert_int_equal(stasis_records_encode(set, &large, &large_len, NULL), 0);
+    assert_int_equal(large_len, small_len + 4); /* 0xce and four bytes in place of one */
+    tsc.khz = 2;
+    assert_int_equal(stasis_records_get(set, &stasis_x86_tsc_schema, "vcpu0", &tsc, NULL), 0);
+    assert_int_equal(tsc.khz, 70000);
+    assert_int_equal(stasis_records_get(set, &stasis_x86_tsc_schema, "vcpu1", &tsc, NULL), 0);
+    assert_int_equal(tsc.khz, 1);
+    assert_int_equal(stasis_records_replace(set, &stasis_x86_tsc_schema, "vcpu0", &tsc, &err), 0);
+    assert_int_equal(stasis_records_encode(set, &again, &again_len, NULL), 0);
+    assert_int_equal(again_len, small_len);
+    assert_memory_equal(again, small, small_len);
+    free(small);
+    free(large);
+    free(again);
+    stasis_records_free(set);
+}
+
+static void test_replace_refuses(void **unused)
+{
+    struct stasis_records *set = stasis_records_new();
+    struct stasis_x86_tsc_state tsc = {.khz = 2};
+    struct stasis_x86_xcrs_state xcrs = {.xcr0 = 7};
+    struct stasis_schema nameless = stasis_x86_tsc_schema;
+    struct stasis_error err = {0};
+
+    (void)unused;
+    nameless.type = NULL;
+    assert_int_equal(add_tsc(set, "vcpu1", 1, NULL), 0);
+    assert_int_equal(stasis_records_replace(set, &stasis_x86_tsc_schema, "vcpu0", &tsc, &err),
+                     STASIS_ERR_NOT_FOUND);
+    assert_string_equal(err.msg, "there is no record x86.tsc vcpu0");
+    assert_int_equal(stasis_records_replace(set, &stasis_x86_xcrs_schema, "vcpu1", &xcrs, &err),
+                     STASIS_ERR_NOT_FOUND);
+    assert_int_equal(stasis_records_replace(set, &stasis_x86_tsc_schema, "vcpu 1", &tsc, &err),
+                     STASIS_ERR_RANGE);
+    assert_int_equal(stasis_records_replace(set, &nameless, "vcpu1", &tsc, &err), STASIS_ERR_RANGE);
+    xcrs.xcr0 = 0; /* which no CPU allows */
+    assert_int_equal(add_xcrs(set, "a"), 0);
+    assert_int_equal(stasis_records_replace(set, &stasis_x86_xcrs_schema, "a", &xcrs, &err),
+                     STASIS_ERR_RANGE);
+    assert_int_equal(stasis_records_get(set, &stasis_x86_xcrs_schema, "a", &xcrs, NULL), 0);
+    assert_int_equal(xcrs.xcr0, 7);
+    stasis_records_free(set);
+}
+
+static void test_remove(void **unused)
+{
+    static const char *const names[] = {"a", "b", "c", "d"};
+    struct stasis_records *set = stasis_records_new();
+
+    (void)unused;
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(add_tsc(set, names[i], 1, NULL), 0);
+    stasis_records_remove(set, 1);
+    assert_int_equal(stasis_records_count(set), 3);
+    assert_string_equal(stasis_records_at(set, 0).instance, "a");
+    assert_string_equal(stasis_records_at(set, 1).instance, "c");
+    assert_string_equal(stasis_records_at(set, 2).instance, "d");
+    stasis_records_remove(set, 2);
+    stasis_records_remove(set, 0);
+    assert_int_equal(stasis_records_count(set), 1);
+    assert_string_equal(stasis_records_at(set, 0).instance, "c");
+    assert_int_equal(add_tsc(set, "b", 1, NULL), 0);
+    assert_string_equal(stasis_records_at(set, 0).instance, "b");
+    stasis_records_remove(set, 0);
+    stasis_records_remove(set, 0);
+    assert_int_equal(stasis_records_count(set), 0);
+    stasis_records_free(set);
 }
 
 static void test_get(void **unused)
@@ -199,6 +301,9 @@ int main(void)
         cmocka_unit_test(test_add_refuses),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_full_of_bytes),
+        cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_replace_refuses),
+        cmocka_unit_test(test_remove),
         cmocka_unit_test(test_get),
         cmocka_unit_test(test_empty_set),
     };

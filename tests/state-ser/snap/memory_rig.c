@@ -2,6 +2,7 @@
 #include "tests/state-ser/snap/memory_rig.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,4 +82,39 @@ void memory_fini(struct memory *memory)
 {
     image_fini(&memory->image);
     *memory = (struct memory){0};
+}
+
+int image_try_save(struct stasis_snap *snap, bool streamed, const struct stasis_save_opts *opts,
+                   struct image *ret_image, struct stasis_error *err)
+{
+    struct memory memory = {0};
+    const struct stasis_storage storage = memory_storage(&memory);
+    const char *folder;
+    char path[128];
+    int rc;
+
+    if (streamed) {
+        rc = stasis_snap_save_storage(snap, &storage, opts, NULL, err);
+        *ret_image = memory.image;
+        return rc;
+    }
+    folder = folder_make();
+    snprintf(path, sizeof(path), "%s/edit.snap", folder);
+    rc = stasis_snap_save(snap, path, opts, NULL, err);
+    assert_int_equal(folder_entries(folder), rc ? 0 : 1);
+    *ret_image = rc ? (struct image){0} : image_read(path);
+    folder_remove();
+    return rc;
+}
+
+struct image image_save(struct stasis_snap *snap, bool streamed,
+                        const struct stasis_save_opts *opts)
+{
+    struct stasis_error err = {0};
+    struct image image = {0};
+
+    if (image_try_save(snap, streamed, opts, &image, &err))
+        fail_msg("%s", err.msg);
+    assert_non_null(image.bytes);
+    return image;
 }

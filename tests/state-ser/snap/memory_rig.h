@@ -37,4 +37,10 @@ struct stasis_storage memory_storage(struct memory *memory);
 
 void memory_fini(struct memory *memory);
 
+/* Saves any snapshot to a file or, streamed, to memory; the second one must not fail. */
+int image_try_save(struct stasis_snap *snap, bool streamed, const struct stasis_save_opts *opts,
+                   struct image *ret_image, struct stasis_error *err);
+struct image image_save(struct stasis_snap *snap, bool streamed,
+                        const struct stasis_save_opts *opts);
+
 #endif
