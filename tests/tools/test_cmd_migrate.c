@@ -113,9 +113,11 @@ int __wrap_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_outpu
 /* What was verified is what is saved. */
 static void the_old_file_changes_meanwhile(void **state)
 {
-    struct stasis_inspect_args args = {0};
     char from[256];
     char to[256];
+    char *const operands[] = {from, to};
+    const struct stasis_inspect_args args = {
+        .operands = operands, .operand_count = 2, .values = {"0.1.0"}};
     FILE *out = tmpfile();
 
     (void)state;
@@ -123,9 +125,6 @@ static void the_old_file_changes_meanwhile(void **state)
     save_to(&built, in_folder("same.snap"));
     snprintf(from, sizeof(from), "%s", in_folder("a.snap"));
     snprintf(to, sizeof(to), "%s", in_folder("b.snap"));
-    args.operands[0] = from;
-    args.operands[1] = to;
-    args.values[0] = "0.1.0";
     changes = "a.snap";
     assert_int_equal(stasis_inspect_migrate(&args, out, NULL), 0);
     changes = NULL;
