@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What a snapshot file says about itself. With a given UUID and time, equal machines give equal
- * files. Notes tell what a file is for. Release 3.1 of an emulator
- * meets a file of release 4.0, and its user is told which program to get.
+ * What a snapshot file says about itself. The guest has a RISC-V CPU. With a given UUID and time,
+ * equal machines give equal files. Notes tell what a file is for. Release 3.1 of an emulator meets
+ * a file of release 4.0, and its user is told which program to get.
  */
 #include <stasis/bind.h>
 #include <stasis/snap.h>
+
+#define RISCV 243 /* EM_RISCV of <elf.h> */
 
 struct board {
     uint32_t leds;
@@ -34,13 +36,13 @@ static const struct stasis_parse_opts parse_opts = {
 static int save(const struct stasis_schema *schema, const char *producer, const char *path,
                 struct stasis_error *err)
 {
-    /* A UUID of your own: here one that says which board and which leds it is of. */
+    /* A UUID of your own: here one that says which board it is of, and which LEDs are on. */
     static const uint8_t uuid[STASIS_UUID_SIZE] = {'a', 'c', 'm', 'e', 5};
     static const uint64_t created_ns = UINT64_C(1700000000000000000);
     const struct stasis_save_opts opts = {
         .size = sizeof(opts), .producer = producer, .uuid = uuid, .created_ns = &created_ns};
     const struct board board = {.leds = 5};
-    struct stasis_snap *snap = stasis_snap_new(STASIS_ARCH_X86_64);
+    struct stasis_snap *snap = stasis_snap_new(RISCV);
     int rc = snap ? stasis_records_add(stasis_snap_records(snap), schema, "main", &board, err)
                   : stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
 
@@ -61,7 +63,8 @@ static void show(const char *path)
         printf("refused: %s\n", err.msg);
         return;
     }
-    printf("%s is by %s\n", path, stasis_snap_info(snap)->producer);
+    printf("%s is by %s, of a %s board\n", path, stasis_snap_info(snap)->producer,
+           stasis_snap_info(snap)->arch == RISCV ? "RISC-V" : "foreign");
     if (stasis_snap_read_notes(snap, &err)) /* damaged: the machine can be had all the same */
         printf("without notes: %s\n", err.msg);
     for (size_t i = 0; i < stasis_notes_count(stasis_snap_notes(snap)); i++) {

@@ -100,13 +100,14 @@ static void print_summary(FILE *out, struct stasis_snap *snap)
     const struct stasis_records *records = stasis_snap_records(snap);
     struct stasis_machine_state machine;
     char uuid[STASIS_TEXT_MAX];
+    char arch[STASIS_TEXT_MAX];
     bool has_machine = !stasis_records_get(records, &stasis_machine_schema, NULL, &machine, NULL);
 
     stasis_text_uuid(info->uuid, uuid);
+    stasis_text_arch(info->arch, arch);
     label(out, "producer");
     stasis_text_put(out, info->producer);
-    fprintf(out, ", format %" PRIu32 ", architecture %s\n", info->format_version,
-            stasis_text_arch(info->arch));
+    fprintf(out, ", format %" PRIu32 ", architecture %s\n", info->format_version, arch);
     print_times(out, info, has_machine ? &machine : NULL);
     label(out, "UUID");
     fprintf(out, "%s\n", uuid);

@@ -20,6 +20,7 @@ static void put_str(struct stasis_json *json, const char *key, const char *value
 
 static void put_header(struct stasis_json *json, const struct stasis_snap_info *info)
 {
+    const char *arch_name = stasis_text_arch_name(info->arch);
     char uuid[STASIS_TEXT_MAX];
 
     stasis_text_uuid(info->uuid, uuid);
@@ -30,7 +31,7 @@ static void put_header(struct stasis_json *json, const struct stasis_snap_info *
     put_u64(json, "compatible", info->compatible);
     put_str(json, "producer", info->producer);
     put_u64(json, "arch", info->arch);
-    put_str(json, "arch_name", stasis_text_arch(info->arch));
+    put_str(json, "arch_name", arch_name ? arch_name : "unknown");
     put_str(json, "uuid", uuid);
     put_u64(json, "created_ns", info->created_ns);
     put_u64(json, "file_len", info->file_len);

@@ -67,8 +67,7 @@ struct stasis_diff_text {
 
 void stasis_diff_text_init(struct stasis_diff_text *text, FILE *out, const char *const names[2],
                            struct stasis_diff_out *ret_out);
-void stasis_diff_text_arch(const struct stasis_diff_text *text, enum stasis_arch a,
-                           enum stasis_arch b);
+void stasis_diff_text_arch(const struct stasis_diff_text *text, uint32_t a, uint32_t b);
 void stasis_diff_text_end(const struct stasis_diff_text *text,
                           const struct stasis_diff_counts *counts, bool differs);
 

@@ -103,11 +103,15 @@ void stasis_diff_text_init(struct stasis_diff_text *text, FILE *out, const char 
     *ret_out = (struct stasis_diff_out){record_begin, field, record_end, range, note, text};
 }
 
-void stasis_diff_text_arch(const struct stasis_diff_text *text, enum stasis_arch a,
-                           enum stasis_arch b)
+void stasis_diff_text_arch(const struct stasis_diff_text *text, uint32_t a, uint32_t b)
 {
+    char from[STASIS_TEXT_MAX];
+    char to[STASIS_TEXT_MAX];
+
+    stasis_text_arch(a, from);
+    stasis_text_arch(b, to);
     if (a != b)
-        fprintf(text->out, "architecture %s -> %s\n", stasis_text_arch(a), stasis_text_arch(b));
+        fprintf(text->out, "architecture %s -> %s\n", from, to);
 }
 
 void stasis_diff_text_end(const struct stasis_diff_text *text,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "tools/text.h"
 
+#include <elf.h>
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
@@ -104,13 +105,49 @@ void stasis_text_uuid(const uint8_t uuid[STASIS_UUID_SIZE], char ret_text[STASIS
         at += sprintf(at, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
 }
 
-const char *stasis_text_arch(enum stasis_arch arch)
+const char *stasis_text_arch_name(uint32_t arch)
 {
-    switch (arch) {
-    case STASIS_ARCH_X86_64:
-        return "x86_64";
-    case STASIS_ARCH_AARCH64:
-        return "aarch64";
-    }
-    return "unknown";
+    /* As uname(2) and compilers say it. */
+    static const struct {
+        uint32_t number;
+        const char *name;
+    } rows[] = {
+        {EM_SPARC, "sparc"},
+        {EM_386, "i386"},
+        {EM_68K, "m68k"},
+        {EM_MIPS, "mips"},
+        {EM_PARISC, "parisc"},
+        {EM_PPC, "ppc"},
+        {EM_PPC64, "ppc64"},
+        {EM_S390, "s390"},
+        {EM_ARM, "arm"},
+        {EM_SH, "sh"},
+        {EM_SPARCV9, "sparc64"},
+        {EM_IA_64, "ia64"},
+        {EM_X86_64, "x86_64"},
+        {EM_AVR, "avr"},
+        {EM_OPENRISC, "openrisc"},
+        {EM_XTENSA, "xtensa"},
+        {EM_MSP430, "msp430"},
+        {EM_AARCH64, "aarch64"},
+        {EM_MICROBLAZE, "microblaze"},
+        {EM_RISCV, "riscv"},
+        {258, "loongarch"}, /* EM_LOONGARCH, which old <elf.h> lack */
+        {EM_ALPHA, "alpha"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].number == arch)
+            return rows[i].name;
+    return NULL;
+}
+
+void stasis_text_arch(uint32_t arch, char ret_text[STASIS_TEXT_MAX])
+{
+    const char *name = stasis_text_arch_name(arch);
+
+    if (name)
+        snprintf(ret_text, STASIS_TEXT_MAX, "%s", name);
+    else
+        snprintf(ret_text, STASIS_TEXT_MAX, "ELF machine %" PRIu32, arch);
 }

@@ -34,7 +34,8 @@ void stasis_text_age(uint64_t then_ns, uint64_t now_ns, char ret_text[STASIS_TEX
 /* As RFC 9562 writes a UUID. */
 void stasis_text_uuid(const uint8_t uuid[STASIS_UUID_SIZE], char ret_text[STASIS_TEXT_MAX]);
 
-/* "x86_64"; "unknown" for one that this release has no name for. */
-const char *stasis_text_arch(enum stasis_arch arch);
+/* The name of an ELF machine number, "x86_64", or NULL; and that, or "ELF machine 4711". */
+const char *stasis_text_arch_name(uint32_t arch);
+void stasis_text_arch(uint32_t arch, char ret_text[STASIS_TEXT_MAX]);
 
 #endif

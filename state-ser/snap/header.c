@@ -47,7 +47,7 @@ void stasis_header_encode(const struct stasis_header *header, uint8_t ret_bytes[
     memcpy(p + STASIS_HDR_MAGIC, magic, sizeof(magic));
     stasis_le32_put(p + STASIS_HDR_LENGTH, STASIS_HEADER_LEN);
     stasis_le32_put(p + STASIS_HDR_VERSION, info->format_version);
-    stasis_le32_put(p + STASIS_HDR_ARCH, (uint32_t)info->arch);
+    stasis_le32_put(p + STASIS_HDR_ARCH, info->arch);
     stasis_le64_put(p + STASIS_HDR_INCOMPATIBLE, info->incompatible);
     stasis_le64_put(p + STASIS_HDR_COMPATIBLE, info->compatible);
     memcpy(p + STASIS_HDR_PRODUCER, info->producer, strlen(info->producer));
@@ -164,7 +164,7 @@ static int check_reserved(const uint8_t *p, const struct stasis_header *header,
 static void decode_info(const uint8_t *p, struct stasis_snap_info *info)
 {
     info->format_version = stasis_le32_get(p + STASIS_HDR_VERSION);
-    info->arch = (enum stasis_arch)stasis_le32_get(p + STASIS_HDR_ARCH);
+    info->arch = stasis_le32_get(p + STASIS_HDR_ARCH);
     info->incompatible = stasis_le64_get(p + STASIS_HDR_INCOMPATIBLE);
     info->compatible = stasis_le64_get(p + STASIS_HDR_COMPATIBLE);
     info->streamed = info->incompatible & STASIS_FEATURE_TRAILER;

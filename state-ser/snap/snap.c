@@ -9,7 +9,7 @@
 #include "object.h"
 #include "stasis/schema_set.h"
 
-struct stasis_snap *stasis_snap_new(enum stasis_arch arch)
+struct stasis_snap *stasis_snap_new(uint32_t arch)
 {
     struct stasis_snap *snap = calloc(1, sizeof(*snap));
 

@@ -29,8 +29,12 @@ TRAILER_BIT, COMPRESSED_BIT, OPTIONAL_BIT = 1, 2, 1
 ZERO, RAW, ZLIB = 1, 2, 3
 MAX_SCHEMA, MAX_NOTES, FILE_SLACK = 1 << 20, 128 << 10, 64 << 20
 MAX_STATE, MAX_REGIONS, MAX_RAM, MAX_GPA = 16 << 20, 64, 1 << 42, 1 << 52
-ARCHITECTURES = {62: "x86_64", 183: "aarch64"}
-
+# As snapshot-inspect(1) names them; the format has numbers only.
+ARCHITECTURES = {
+    2: "sparc", 3: "i386", 4: "m68k", 8: "mips", 15: "parisc", 20: "ppc", 21: "ppc64", 22: "s390",
+    40: "arm", 42: "sh", 43: "sparc64", 50: "ia64", 62: "x86_64", 83: "avr", 92: "openrisc",
+    94: "xtensa", 105: "msp430", 183: "aarch64", 189: "microblaze", 243: "riscv", 258: "loongarch",
+    0x9026: "alpha"}
 
 
 # ---- Format: Header, Sections, Index section ------------------------------------------------

@@ -109,6 +109,17 @@ class Example(Case):
             self.assertEqual([r["type"] for r in snapshot.records], ["stasis.i8042"])
             self.assertRaises(LookupError, snapshot.ram, 0x10fff, 2)
 
+    def test_every_architecture_is_whole_and_has_the_same_name(self):
+        for number in (*reader.ARCHITECTURES, 0, 5, 2**31, 2**32 - 1):
+            data = example()
+            struct.pack_into("<I", data, 20, number)
+            with self.subTest(number=number), open(self.scratch, "wb") as file:
+                file.write(seal(data))
+            theirs = json.loads(subprocess.check_output([INSPECT, "json", self.scratch]))
+            with reader.Snapshot(self.scratch, SCHEMAS) as snapshot:
+                self.assertEqual(snapshot.as_dict()["header"], theirs["header"])
+            self.assertEqual(theirs["header"]["arch"], number)
+
     def test_rules_of_header_and_sections(self):
         u32, u64 = struct.Struct("<I").pack, struct.Struct("<Q").pack
         for offset, value, status in (

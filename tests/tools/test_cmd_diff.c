@@ -304,11 +304,11 @@ static void many_ranges(void **state)
 
 static void another_architecture(void **state)
 {
-    const char *const names[] = {"x86.snap", "arm.snap"};
-    const enum stasis_arch archs[] = {STASIS_ARCH_X86_64, STASIS_ARCH_AARCH64};
+    const char *const names[] = {"x86.snap", "arm.snap", "odd.snap"};
+    const uint32_t archs[] = {STASIS_ARCH_X86_64, STASIS_ARCH_AARCH64, 4711};
 
     (void)state;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         struct stasis_snap *snap = stasis_snap_new(archs[i]);
 
         assert_int_equal(stasis_snap_save(snap, in_folder(names[i]), NULL, NULL, NULL), 0);
@@ -322,6 +322,12 @@ static void another_architecture(void **state)
     diff_json(names[0], names[1]);
     assert_ended(&run, 1, NULL);
     assert_has(run.out, "\"arch\": 183,");
+    diff(names[1], names[2]);
+    assert_ended(&run, 1, NULL);
+    assert_has(run.out, "architecture aarch64 -> ELF machine 4711\n");
+    diff(names[2], names[2]);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, "same: ");
 }
 
 /* 1 is an answer, so no failure may have it. */

@@ -61,6 +61,47 @@ static void foreign_snapshot(void **state)
     built_fini(&built);
 }
 
+/* Another emulator's guest: every command that does not need x86 registers works. */
+static void any_machine(void **state)
+{
+    static const struct {
+        uint32_t arch;
+        const char *info;
+        const char *json;
+    } rows[] = {
+        {243, ", architecture riscv\n", "\"arch\": 243,\n    \"arch_name\": \"riscv\","},
+        {4711, ", architecture ELF machine 4711\n",
+         "\"arch\": 4711,\n    \"arch_name\": \"unknown\","},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct built built = {.snap = stasis_snap_new(rows[i].arch)};
+
+        built_add(&built, 0, 4 * STASIS_CHUNK_SIZE);
+        fill_random(built.ram[0], 3 * STASIS_CHUNK_SIZE, 1);
+        info_of(&built);
+        assert_has(run.out, rows[i].info);
+        run_inspect(&run, NULL, "json", in_folder("a.snap"), NULL);
+        assert_ended(&run, 0, NULL);
+        assert_has(run.out, rows[i].json);
+        run_inspect(&run, NULL, "verify", in_folder("a.snap"), NULL);
+        assert_ended(&run, 0, NULL);
+        run_inspect(&run, NULL, "memory", in_folder("a.snap"), NULL);
+        assert_ended(&run, 0, NULL);
+        run_inspect(&run, NULL, "extract", "--gpa", "0", "--len", "64K", in_folder("a.snap"), NULL);
+        assert_ended(&run, 0, NULL);
+        run_inspect(&run, NULL, "core", "-o", in_folder("core"), in_folder("a.snap"), NULL);
+        assert_ended(&run, 2, "cores are made of x86_64 guests only");
+        run_inspect(&run, NULL, "migrate", "--to", "0.1.0", in_folder("a.snap"),
+                    in_folder("b.snap"), NULL);
+        assert_ended(&run, 0, NULL);
+        run_inspect(&run, NULL, "diff", in_folder("a.snap"), in_folder("b.snap"), NULL);
+        assert_ended(&run, 0, NULL);
+        built_fini(&built);
+    }
+}
+
 static void modes(void **state)
 {
     static const struct {
@@ -184,13 +225,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_machine),
-        cmocka_unit_test(foreign_snapshot),
-        cmocka_unit_test(modes),
-        cmocka_unit_test(vcpus_in_order),
-        cmocka_unit_test(hostile_file_name),
-        cmocka_unit_test(standard_input),
-        cmocka_unit_test(ram_is_not_read),
+        cmocka_unit_test(whole_machine),  cmocka_unit_test(foreign_snapshot),
+        cmocka_unit_test(any_machine),    cmocka_unit_test(modes),
+        cmocka_unit_test(vcpus_in_order), cmocka_unit_test(hostile_file_name),
+        cmocka_unit_test(standard_input), cmocka_unit_test(ram_is_not_read),
     };
 
     return cmocka_run_group_tests(tests, setup_folder, teardown);

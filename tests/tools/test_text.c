@@ -119,9 +119,18 @@ static void names(void **state)
     (void)state;
     stasis_text_uuid(uuid, text);
     assert_string_equal(text, "01234567-89ab-cdef-0123-456789abcdef");
-    assert_string_equal(stasis_text_arch(STASIS_ARCH_X86_64), "x86_64");
-    assert_string_equal(stasis_text_arch(STASIS_ARCH_AARCH64), "aarch64");
-    assert_string_equal(stasis_text_arch((enum stasis_arch)3), "unknown");
+    assert_string_equal(stasis_text_arch_name(STASIS_ARCH_X86_64), "x86_64");
+    assert_string_equal(stasis_text_arch_name(STASIS_ARCH_AARCH64), "aarch64");
+    assert_string_equal(stasis_text_arch_name(243), "riscv");
+    assert_string_equal(stasis_text_arch_name(4), "m68k");
+    assert_string_equal(stasis_text_arch_name(2), "sparc");
+    assert_string_equal(stasis_text_arch_name(0x9026), "alpha");
+    assert_null(stasis_text_arch_name(0));
+    assert_null(stasis_text_arch_name(UINT32_MAX));
+    stasis_text_arch(243, text);
+    assert_string_equal(text, "riscv");
+    stasis_text_arch(UINT32_MAX, text);
+    assert_string_equal(text, "ELF machine 4294967295");
 }
 
 int main(void)

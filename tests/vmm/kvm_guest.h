@@ -130,7 +130,7 @@ struct kvm_tamper {
                    void *state);
     void *ctx;
     const struct stasis_schema *extra; /* type of one record more, in its initial state */
-    enum stasis_arch arch;
+    uint32_t arch;
     uint64_t ram_cut; /* bytes taken off the last region */
 };
 

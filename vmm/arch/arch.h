@@ -19,7 +19,7 @@
 
 /* The architecture that is built here: its ELF machine number, as snapshots have it, and its name
  * for messages. */
-extern const int stasis_arch_number;
+extern const uint32_t stasis_arch_number;
 extern const char stasis_arch_name[];
 
 /* ---- boards ---- */

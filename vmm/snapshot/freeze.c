@@ -223,7 +223,7 @@ static int add_ram(struct stasis_snap *snap, const struct stasis_machine *machin
 int stasis_freeze(struct stasis_machine *machine, uint64_t generation,
                   struct stasis_snap **ret_snap, struct stasis_error *err)
 {
-    struct stasis_snap *snap = stasis_snap_new((enum stasis_arch)stasis_arch_number);
+    struct stasis_snap *snap = stasis_snap_new(stasis_arch_number);
     struct stasis_records *records;
     int rc;
 

@@ -129,11 +129,12 @@ int stasis_thaw_check_file(struct stasis_snap *snap, struct stasis_board_state *
     const struct stasis_records *records = stasis_snap_records(snap);
     int rc;
 
-    if (stasis_snap_info(snap)->arch != (enum stasis_arch)stasis_arch_number)
+    if (stasis_snap_info(snap)->arch != stasis_arch_number)
         return stasis_fail(err, STASIS_ERR_HOST,
-                           "the snapshot is of another architecture (ELF machine %d), this VMM is "
+                           "the snapshot is of another architecture (ELF machine %" PRIu32
+                           "), this VMM is "
                            "for %s",
-                           (int)stasis_snap_info(snap)->arch, stasis_arch_name);
+                           stasis_snap_info(snap)->arch, stasis_arch_name);
     rc = stasis_thaw_get(records, &stasis_board_schema, STASIS_INSTANCE_VM, ret_board, err);
     if (!rc)
         rc = stasis_board_check(ret_board, err);

@@ -23,8 +23,9 @@ STASIS_BEGIN_DECLS
 #define STASIS_UUID_SIZE      16u
 #define STASIS_PRODUCER_MAX   32u
 
-/* e_machine numbers of ELF, as the header stores them. */
-enum stasis_arch { STASIS_ARCH_X86_64 = 62, STASIS_ARCH_AARCH64 = 183 };
+/* Architectures of guests are e_machine numbers of ELF (EM_... of <elf.h>). These are the two that
+ * Stasis has states for; a file may be of any other. */
+enum { STASIS_ARCH_X86_64 = 62, STASIS_ARCH_AARCH64 = 183 };
 
 enum stasis_chunk_kind {
     STASIS_CHUNK_ABSENT = 0, /* only in a file that holds a difference to a parent */
@@ -37,8 +38,9 @@ struct stasis_snap;
 
 /* ---- building and saving ---- */
 
-/* An empty snapshot; NULL when memory is short. free(NULL) is fine and closes what is open. */
-STASIS_EXPORT struct stasis_snap *stasis_snap_new(enum stasis_arch arch);
+/* An empty snapshot of a guest of this architecture, any number; NULL when memory is short.
+ * free(NULL) is fine and closes what is open. */
+STASIS_EXPORT struct stasis_snap *stasis_snap_new(uint32_t arch);
 STASIS_EXPORT void stasis_snap_free(struct stasis_snap *snap);
 
 /* The snapshot's records, to add, replace and remove states or to read them; they belong to the
@@ -138,7 +140,7 @@ struct stasis_snap_info {
     uint64_t incompatible; /* feature bits */
     uint64_t compatible;
     char producer[STASIS_PRODUCER_MAX + 1]; /* the program that wrote it: "acme-emu 3.1" */
-    enum stasis_arch arch;
+    uint32_t arch;                          /* any; whoever restores the guest compares it */
     uint8_t uuid[STASIS_UUID_SIZE];
     uint64_t created_ns; /* CLOCK_REALTIME */
     uint64_t file_len;

@@ -248,6 +248,30 @@ static void equal_machines_give_equal_files(void **state)
     assert_equal_files(image_of_stream_with, 1);
 }
 
+/* Of the guest; a file of any machine is read, and whole. */
+static void any_elf_machine_is_written_and_read(void **state)
+{
+    static const uint32_t machines[] = {0, 4, 243, 258, 0x9026, INT32_MAX, 0x80000000, UINT32_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
+        struct built built = {.snap = stasis_snap_new(machines[i])};
+        struct stasis_error err = {0};
+        struct stasis_snap *snap;
+        struct image image;
+
+        assert_int_equal(stasis_snap_info(built.snap)->arch, machines[i]);
+        built_add(&built, 0, STASIS_PAGE_SIZE);
+        image = image_of(&built);
+        assert_int_equal(open_image(&image, &snap, &err), 0);
+        assert_int_equal(stasis_snap_info(snap)->arch, machines[i]);
+        assert_int_equal(stasis_snap_verify(snap, 1, NULL, NULL, &err), 0);
+        stasis_snap_free(snap);
+        image_fini(&image);
+        built_fini(&built);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +282,7 @@ int main(void)
         cmocka_unit_test(a_given_uuid_and_time_are_written),
         cmocka_unit_test(what_is_not_given_is_random_or_now),
         cmocka_unit_test(equal_machines_give_equal_files),
+        cmocka_unit_test(any_elf_machine_is_written_and_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,9 +102,11 @@ static void other_ram(void)
 
 static void other_architecture(void)
 {
-    const struct kvm_tamper tamper = {.arch = STASIS_ARCH_AARCH64};
+    const struct kvm_tamper arm = {.arch = STASIS_ARCH_AARCH64};
+    const struct kvm_tamper any = {.arch = UINT32_MAX};
 
-    assert_refused(&tamper, STASIS_ERR_HOST, 4, true, "another architecture");
+    assert_refused(&arm, STASIS_ERR_HOST, 4, true, "another architecture (ELF machine 183)");
+    assert_refused(&any, STASIS_ERR_HOST, 4, true, "(ELF machine 4294967295)");
 }
 
 enum change {

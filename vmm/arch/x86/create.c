@@ -19,7 +19,7 @@
 /* What this release supports; more come with the work on several vCPUs. */
 #define VCPU_MAX 1u
 
-const int stasis_arch_number = EM_X86_64;
+const uint32_t stasis_arch_number = EM_X86_64;
 const char stasis_arch_name[] = "x86-64";
 
 void stasis_arch_board_init(struct stasis_board_state *board)
