@@ -26,6 +26,23 @@ static bool is_whole(const struct stasis_ram *ram, uint64_t first, uint64_t end)
     return true;
 }
 
+/* Sleeps as long as the last work took. */
+static void rest(uint64_t took_us)
+{
+    stasis_ram_io_sleep_us(took_us < SLEEP_MAX_US ? (unsigned)took_us : SLEEP_MAX_US);
+}
+
+/* For faults that have come since. On a busy host this thread has the processor, and the handler
+ * may wait for one: who waits for memory gets it here. */
+static void give_way(struct stasis_ram *ram, uint64_t faults, uint64_t since_us, uint8_t *scratch)
+{
+    uint64_t took = stasis_ram_io_now_us() - since_us;
+
+    stasis_ram_serve_waiting(ram, scratch);
+    if (atomic_load(&ram->faults) != faults && !atomic_load(&ram->finishing))
+        rest(took);
+}
+
 /* The pages themselves change hands, if none is there yet. A move that stops on the way leaves the
  * rest in the scratch; false unless all of it has moved. */
 static bool move(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *scratch)
@@ -38,6 +55,19 @@ static bool move(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *
     return true;
 }
 
+static int copy_chunk(struct stasis_ram *ram, uint64_t i, uint8_t *scratch,
+                      struct stasis_error *err)
+{
+    uint64_t faults = atomic_load(&ram->faults);
+    uint64_t now = stasis_ram_io_now_us();
+    int rc = stasis_snap_read_chunks(ram->snap, i, i + 1, scratch, err);
+
+    if (!rc)
+        rc = stasis_ram_install(ram, i, scratch, err);
+    give_way(ram, faults, now, scratch);
+    return rc;
+}
+
 /* Chunk by chunk, read anew: a move may have taken part of the scratch. */
 static int copy(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *scratch,
                 struct stasis_error *err)
@@ -48,41 +78,35 @@ static int copy(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *s
         if (stasis_index_get(&ram->snap->index, i).kind == STASIS_CHUNK_ZERO ||
             atomic_load(&ram->done[i]))
             continue; /* zero chunks become zero by themselves once nobody watches */
-        rc = atomic_load(&ram->stop) ? STASIS_ERR_CANCELLED
-                                     : stasis_snap_read_chunks(ram->snap, i, i + 1, scratch, err);
-        if (!rc)
-            rc = stasis_ram_install(ram, i, scratch, err);
+        rc = atomic_load(&ram->stop) ? STASIS_ERR_CANCELLED : copy_chunk(ram, i, scratch, err);
     }
+    return rc;
+}
+
+/* 1: it is to be copied. */
+static int move_block(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *scratch,
+                      struct stasis_error *err)
+{
+    uint64_t faults = atomic_load(&ram->faults);
+    uint64_t now = stasis_ram_io_now_us();
+    int rc;
+
+    if (!ram->uffd.can_move || !is_whole(ram, first, end))
+        return 1;
+    stasis_ram_io_scratch_zero(scratch, STASIS_HUGE_PAGE);
+    rc = stasis_snap_read_chunks(ram->snap, first, end, scratch, err);
+    if (!rc && !move(ram, first, end, scratch))
+        rc = 1;
+    give_way(ram, faults, now, scratch);
     return rc;
 }
 
 static int fill_block(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *scratch,
                       struct stasis_error *err)
 {
-    int rc;
+    int rc = move_block(ram, first, end, scratch, err);
 
-    if (ram->uffd.can_move && is_whole(ram, first, end)) {
-        stasis_ram_io_scratch_zero(scratch, STASIS_HUGE_PAGE);
-        rc = stasis_snap_read_chunks(ram->snap, first, end, scratch, err);
-        if (rc || move(ram, first, end, scratch))
-            return rc;
-    }
-    return copy(ram, first, end, scratch, err);
-}
-
-/* Sleeps as long as the last range of work took. */
-static void rest(uint64_t since_us)
-{
-    uint64_t took = stasis_ram_io_now_us() - since_us;
-
-    stasis_ram_io_sleep_us(took < SLEEP_MAX_US ? (unsigned)took : SLEEP_MAX_US);
-}
-
-/* If somebody waited for memory meanwhile. */
-static void give_way(const struct stasis_ram *ram, uint64_t faults, uint64_t since_us)
-{
-    if (atomic_load(&ram->faults) != faults && !atomic_load(&ram->finishing))
-        rest(since_us);
+    return rc > 0 ? copy(ram, first, end, scratch, err) : rc;
 }
 
 /* ---- blocks, counted through all regions ---- */
@@ -125,15 +149,11 @@ static int fill_blocks(void *ctx, uint64_t block, uint64_t block_end, struct sta
     if (!scratch)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to load guest RAM in the background");
     for (; block < block_end && !rc; block++) {
-        uint64_t faults = atomic_load(&ram->faults);
-        uint64_t now = stasis_ram_io_now_us();
-
         block_chunks(&ram->snap->index, block, &first, &end);
         if (!stasis_ram_is_stored(ram, first, end))
             continue;
         rc = atomic_load(&ram->stop) ? STASIS_ERR_CANCELLED
                                      : fill_block(ram, first, end, scratch, err);
-        give_way(ram, faults, now);
     }
     stasis_ram_io_scratch_free(scratch, STASIS_HUGE_PAGE);
     return rc;
@@ -185,7 +205,7 @@ int stasis_ram_collapse(struct stasis_ram *ram)
         if (!is_small(ram, first, end))
             continue;
         stasis_ram_io_collapse(stasis_ram_chunk_host(ram, first), STASIS_HUGE_PAGE);
-        rest(now);
+        rest(stasis_ram_io_now_us() - now);
     }
     return ram->collapsed < count ? STASIS_ERR_CANCELLED : 0;
 }

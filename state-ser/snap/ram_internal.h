@@ -140,6 +140,9 @@ bool stasis_ram_is_stored(const struct stasis_ram *ram, uint64_t first, uint64_t
 int stasis_ram_install(struct stasis_ram *ram, uint64_t i, const uint8_t *from,
                        struct stasis_error *err);
 
+/* Serves the faults that nobody serves yet; `buf` has room for a chunk. */
+void stasis_ram_serve_waiting(struct stasis_ram *ram, uint8_t *buf);
+
 /* Chunk i is in place: counts it once. */
 void stasis_ram_loaded(struct stasis_ram *ram, uint64_t i, enum stasis_ram_done how);
 

@@ -232,8 +232,8 @@ int stasis_uffd_unwatch(const struct stasis_uffd *uffd, uint8_t *host, size_t le
     return ioctl(uffd->fd, UFFDIO_UNREGISTER, &range);
 }
 
-/* 1: got one; 0: none there. Another thread may have taken what poll() saw. */
-static int read_fault(const struct stasis_uffd *uffd, uint64_t *ret_address)
+/* Another thread may have taken what poll() saw. */
+int stasis_uffd_take(const struct stasis_uffd *uffd, uint64_t *ret_address)
 {
     struct uffd_msg msg;
     ssize_t n = read(uffd->fd, &msg, sizeof(msg));
@@ -254,7 +254,7 @@ int stasis_uffd_wait(const struct stasis_uffd *uffd, int stop_fd, uint64_t *ret_
     int rc;
 
     do {
-        rc = read_fault(uffd, ret_address);
+        rc = stasis_uffd_take(uffd, ret_address);
         if (rc)
             return rc;
         if (poll(fds, 2, -1) < 0 && errno != EINTR)

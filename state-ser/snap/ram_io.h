@@ -82,6 +82,9 @@ void stasis_uffd_close(struct stasis_uffd *uffd);
 int stasis_uffd_watch(struct stasis_uffd *uffd, uint8_t *host, size_t len);
 int stasis_uffd_unwatch(const struct stasis_uffd *uffd, uint8_t *host, size_t len);
 
+/* The address of a fault that nobody serves yet. 1: got one; 0: there is none. Any thread. */
+int stasis_uffd_take(const struct stasis_uffd *uffd, uint64_t *ret_address);
+
 /* Waits for a touch or for `stop_fd`: 1 and the address, 0: stop. */
 int stasis_uffd_wait(const struct stasis_uffd *uffd, int stop_fd, uint64_t *ret_address);
 

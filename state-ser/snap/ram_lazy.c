@@ -129,18 +129,30 @@ int stasis_ram_install(struct stasis_ram *ram, uint64_t i, const uint8_t *from,
 }
 
 /* Without a look at `done`: at worst a chunk is read twice, and what is in place stays. */
-static void serve(struct stasis_ram *ram, uint64_t i, uint8_t *buf)
+static void serve(struct stasis_ram *ram, uint64_t address, uint8_t *buf)
 {
+    uint64_t i = chunk_of(ram, address);
     struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
     struct stasis_error err = {0};
-    int rc = stasis_snap_read_chunks(ram->snap, i, i + 1, buf, &err);
+    int rc;
 
+    atomic_fetch_add(&ram->faults, 1);
+    rc = stasis_snap_read_chunks(ram->snap, i, i + 1, buf, &err);
     if (!rc)
         rc = stasis_ram_install(ram, i, buf, &err);
     if (!rc)
         return;
     stasis_ram_fail(ram, &err);
     (void)!stasis_uffd_poison(&ram->uffd, stasis_ram_chunk_host(ram, i), chunk.size);
+}
+
+/* What goes wrong here the handler meets, too. */
+void stasis_ram_serve_waiting(struct stasis_ram *ram, uint8_t *buf)
+{
+    uint64_t address;
+
+    while (stasis_uffd_take(&ram->uffd, &address) > 0)
+        serve(ram, address, buf);
 }
 
 static void *handle(void *arg)
@@ -154,10 +166,8 @@ static void *handle(void *arg)
     stasis_ram_io_hurry();
     if (!buf)
         errno = ENOMEM;
-    while (buf && (rc = stasis_uffd_wait(&ram->uffd, ram->stop_fd, &address)) > 0) {
-        atomic_fetch_add(&ram->faults, 1);
-        serve(ram, chunk_of(ram, address), buf);
-    }
+    while (buf && (rc = stasis_uffd_wait(&ram->uffd, ram->stop_fd, &address)) > 0)
+        serve(ram, address, buf);
     if (rc < 0) {
         stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE,
                           "%s: the loader of guest memory lost its connection to the kernel",
