@@ -42,7 +42,8 @@ static ssize_t read_memory(void *ctx, void *buf, size_t len, uint64_t offset)
         len = left;
     len = step_of(memory, len);
     memcpy(buf, memory->image.bytes + offset, len);
-    memory->ended = memory->sequential && !len;
+    if (memory->sequential) /* by one thread only */
+        memory->ended = !len;
     return (ssize_t)len;
 }
 

@@ -13,6 +13,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -105,10 +106,39 @@ int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
                           void *arg);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *),
                           void *arg);
+
+/* Threads that nobody joins use what belongs to the case: it ends behind them. */
+static atomic_uint threads_made;
+static sem_t thread_ended;
+
+struct thread {
+    void *(*body)(void *);
+    void *arg;
+};
+
+static void *run_thread(void *arg)
+{
+    struct thread thread = *(struct thread *)arg;
+    void *result;
+
+    free(arg);
+    result = thread.body(thread.arg);
+    sem_post(&thread_ended);
+    return result;
+}
+
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *),
                           void *arg)
 {
-    return disk.no_thread ? EAGAIN : __real_pthread_create(thread, attr, body, arg);
+    struct thread *own;
+
+    if (disk.no_thread)
+        return EAGAIN;
+    own = malloc(sizeof(*own));
+    assert_non_null(own);
+    *own = (struct thread){body, arg};
+    atomic_fetch_add(&threads_made, 1);
+    return __real_pthread_create(thread, attr, run_thread, own);
 }
 
 static bool told(void *ctx, uint64_t done, uint64_t total)
@@ -150,6 +180,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    for (unsigned left = atomic_exchange(&threads_made, 0); left; left--)
+        while (sem_wait(&thread_ended))
+            ;
     alarm(0);
     folder_remove();
     return 0;
@@ -342,5 +375,6 @@ int main(void)
         CASE(a_cancel_does_not_wait_for_what_is_on_its_way),
     };
 
+    sem_init(&thread_ended, 0, 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
