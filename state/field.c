@@ -3,14 +3,13 @@
 
 #include <string.h>
 
-uint64_t stasis_field_get_int(const struct stasis_field *field, const void *base, uint32_t index)
+static uint64_t get_number(const uint8_t *at, size_t size)
 {
-    const uint8_t *at = (const uint8_t *)base + field->offset + (size_t)index * field->elem_size;
     uint64_t u64;
     uint32_t u32;
     uint16_t u16;
 
-    switch (field->elem_size) {
+    switch (size) {
     case 1:
         return *at;
     case 2:
@@ -25,14 +24,12 @@ uint64_t stasis_field_get_int(const struct stasis_field *field, const void *base
     }
 }
 
-void stasis_field_set_int(const struct stasis_field *field, void *base, uint32_t index,
-                          uint64_t value)
+static void set_number(uint8_t *at, size_t size, uint64_t value)
 {
-    uint8_t *at = (uint8_t *)base + field->offset + (size_t)index * field->elem_size;
     uint32_t u32 = (uint32_t)value;
     uint16_t u16 = (uint16_t)value;
 
-    switch (field->elem_size) {
+    switch (size) {
     case 1:
         *at = (uint8_t)value;
         break;
@@ -48,17 +45,55 @@ void stasis_field_set_int(const struct stasis_field *field, void *base, uint32_t
     }
 }
 
+/* The value of the lowest `size` bytes, as a signed integer of that size has it. */
+static uint64_t sign_extend(uint64_t value, uint32_t size)
+{
+    uint64_t sign = UINT64_C(1) << (8 * size - 1);
+
+    return ((value & (sign | (sign - 1))) ^ sign) - sign;
+}
+
+uint64_t stasis_field_get_int(const struct stasis_field *field, const void *base, uint32_t index)
+{
+    const uint8_t *at = (const uint8_t *)base + field->offset + (size_t)index * field->elem_size;
+    uint64_t value = get_number(at, field->elem_size);
+
+    return field->is_signed ? sign_extend(value, field->elem_size) : value;
+}
+
+void stasis_field_set_int(const struct stasis_field *field, void *base, uint32_t index,
+                          uint64_t value)
+{
+    set_number((uint8_t *)base + field->offset + (size_t)index * field->elem_size, field->elem_size,
+               value);
+}
+
+bool stasis_field_fits(const struct stasis_field *field, uint64_t value)
+{
+    if (field->is_signed)
+        return sign_extend(value, field->elem_size) == value;
+    return value <= UINT64_MAX >> (64 - 8 * field->elem_size);
+}
+
+static size_t count_size(const struct stasis_field *field)
+{
+    return field->count_size ? field->count_size : sizeof(uint32_t);
+}
+
 uint32_t stasis_field_get_count(const struct stasis_field *field, const void *base)
 {
-    uint32_t count;
+    uint64_t count;
 
-    memcpy(&count, (const uint8_t *)base + field->count_offset, sizeof(count));
-    return count;
+    if (field->is_fixed)
+        return field->max;
+    count = get_number((const uint8_t *)base + field->count_offset, count_size(field));
+    return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }
 
 void stasis_field_set_count(const struct stasis_field *field, void *base, uint32_t count)
 {
-    memcpy((uint8_t *)base + field->count_offset, &count, sizeof(count));
+    if (!field->is_fixed)
+        set_number((uint8_t *)base + field->count_offset, count_size(field), count);
 }
 
 /* Overlong forms, surrogates and values above U+10FFFF are refused through the bounds of the second

@@ -6,13 +6,16 @@
 #include "stasis/schema.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "stasis/field.h"
 
-/* Bytes of the field's value, a count left out. */
+/* Bytes of the field's value in the struct, a count left out. */
 static size_t field_size(const struct stasis_field *field)
 {
+    if (field->is_pointer)
+        return sizeof(void *);
     switch (field->kind) {
     case STASIS_KIND_STR:
         return (size_t)field->max + 1;
@@ -27,9 +30,39 @@ static size_t field_size(const struct stasis_field *field)
     return (size_t)field->max * field->elem_size;
 }
 
-void stasis_field_set_default(const struct stasis_field *field, void *state)
+/* Elements of a field that are states themselves and in use. */
+static uint32_t nested_count(const struct stasis_field *field, const void *state)
+{
+    if (field->kind == STASIS_KIND_LIST)
+        return stasis_field_get_count(field, state);
+    return field->kind == STASIS_KIND_STRUCT;
+}
+
+static void field_fini(const struct stasis_field *field, void *state)
+{
+    uint8_t *at = stasis_field_at(field, state);
+    uint32_t count = nested_count(field, state);
+
+    for (uint32_t i = 0; at && i < count && i < field->max; i++)
+        stasis_state_fini(field->sub, at + (size_t)i * field->elem_size);
+    if (!field->is_pointer)
+        return;
+    free(at);
+    stasis_field_set_pointer(field, state, NULL);
+    stasis_field_set_count(field, state, 0);
+}
+
+void stasis_state_fini(const struct stasis_schema *schema, void *state)
+{
+    for (uint32_t i = 0; i < schema->field_count; i++)
+        field_fini(&schema->fields[i], state);
+}
+
+/* Where nothing is to be freed. */
+static void put_default(const struct stasis_field *field, void *state)
 {
     uint8_t *at = (uint8_t *)state + field->offset;
+    uint32_t count;
 
     memset(at, 0, field_size(field));
     switch (field->kind) {
@@ -39,22 +72,44 @@ void stasis_field_set_default(const struct stasis_field *field, void *state)
     case STASIS_KIND_STR:
         memcpy(at, field->default_str, strlen(field->default_str));
         break;
-    case STASIS_KIND_STRUCT:
-        stasis_state_init(field->sub, at);
-        break;
     case STASIS_KIND_BUF:
+    case STASIS_KIND_STRUCT:
     case STASIS_KIND_LIST:
-        stasis_field_set_count(field, state, 0);
+        if (field->kind != STASIS_KIND_STRUCT)
+            stasis_field_set_count(field, state, 0);
+        count = nested_count(field, state);
+        for (uint32_t i = 0; i < count; i++)
+            stasis_state_init(field->sub, at + (size_t)i * field->elem_size);
         break;
     case STASIS_KIND_INTS:
         break; /* zeros */
     }
 }
 
+void stasis_field_set_default(const struct stasis_field *field, void *state)
+{
+    field_fini(field, state);
+    put_default(field, state);
+}
+
 static bool is_default(const struct stasis_schema *schema, const void *state)
 {
     for (uint32_t i = 0; i < schema->field_count; i++) {
         if (!stasis_field_is_default(&schema->fields[i], state))
+            return false;
+    }
+    return true;
+}
+
+/* A list with a count is at its default when it is empty. */
+static bool are_default(const struct stasis_field *field, const void *state)
+{
+    const uint8_t *at = (const uint8_t *)state + field->offset;
+
+    if (field->kind == STASIS_KIND_LIST && !field->is_fixed)
+        return !stasis_field_get_count(field, state);
+    for (uint32_t i = 0; i < field->max; i++) {
+        if (!is_default(field->sub, at + (size_t)i * field->elem_size))
             return false;
     }
     return true;
@@ -75,13 +130,13 @@ bool stasis_field_is_default(const struct stasis_field *field, const void *state
         return true;
     case STASIS_KIND_STR:
         return !strcmp((const char *)at, field->default_str);
-    case STASIS_KIND_STRUCT:
-        return is_default(field->sub, at);
     case STASIS_KIND_BUF:
-    case STASIS_KIND_LIST:
         return !stasis_field_get_count(field, state);
+    case STASIS_KIND_STRUCT:
+    case STASIS_KIND_LIST:
+        break;
     }
-    return false;
+    return are_default(field, state);
 }
 
 uint64_t stasis_field_bound(const struct stasis_schema *schema, const struct stasis_field *field,
@@ -104,7 +159,7 @@ void stasis_state_init(const struct stasis_schema *schema, void *state)
 {
     memset(state, 0, schema->size);
     for (uint32_t i = 0; i < schema->field_count; i++)
-        stasis_field_set_default(&schema->fields[i], state);
+        put_default(&schema->fields[i], state);
 }
 
 static void copy_nested(const struct stasis_field *field, const uint8_t *from, uint8_t *to)
@@ -121,6 +176,8 @@ void stasis_state_copy(const struct stasis_schema *schema, const void *state, vo
         const uint8_t *from = (const uint8_t *)state + field->offset;
         uint8_t *to = (uint8_t *)ret_state + field->offset;
 
+        if (field->is_pointer)
+            continue;
         if (field->sub)
             copy_nested(field, from, to);
         else
@@ -144,6 +201,17 @@ static int check_ints(const struct stasis_field *field, const uint8_t *base,
     return 0;
 }
 
+static int check_pointer(const struct stasis_field *field, const uint8_t *base,
+                         struct stasis_error *err)
+{
+    uint32_t count = stasis_field_get_count(field, base);
+
+    if (count && !stasis_field_at(field, base))
+        return stasis_fail(err, STASIS_ERR_RANGE, "%s has %" PRIu32 " elements, but points to NULL",
+                           field->name, count);
+    return 0;
+}
+
 static int check_count(const struct stasis_field *field, const uint8_t *base,
                        struct stasis_error *err)
 {
@@ -156,7 +224,7 @@ static int check_count(const struct stasis_field *field, const uint8_t *base,
         return stasis_fail(err, STASIS_ERR_RANGE,
                            "%s has %" PRIu32 " bytes, not whole registers of %" PRIu32, field->name,
                            count, field->elem_size);
-    return 0;
+    return check_pointer(field, base, err);
 }
 
 static int check_str(const struct stasis_field *field, const uint8_t *base,
@@ -177,11 +245,11 @@ static int check_str(const struct stasis_field *field, const uint8_t *base,
 static int check_nested(const struct stasis_field *field, const uint8_t *base,
                         struct stasis_error *err)
 {
-    uint32_t count = field->kind == STASIS_KIND_LIST ? stasis_field_get_count(field, base) : 1;
+    const uint8_t *at = stasis_field_at(field, base);
+    uint32_t count = nested_count(field, base);
 
     for (uint32_t i = 0; i < count; i++) {
-        int rc = stasis_state_check(field->sub, base + field->offset + (size_t)i * field->elem_size,
-                                    err);
+        int rc = stasis_state_check(field->sub, at + (size_t)i * field->elem_size, err);
         if (rc)
             return stasis_wrap(err, rc, "%s[%" PRIu32 "]", field->name, i);
     }

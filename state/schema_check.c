@@ -53,11 +53,11 @@ static int check_int(const struct table *table)
 
     if (size != 1 && size != 2 && size != 4 && size != 8)
         return refuse(table, "an integer has 1, 2, 4 or 8 bytes");
-    if (field->is_signed && size != 8)
-        return refuse(table, "a signed integer has 8 bytes");
-    if (field->mask > UINT64_MAX >> (64 - 8 * size))
+    if (field->is_signed && field->kind == STASIS_KIND_INTS)
+        return refuse(table, "the integers of an array are unsigned");
+    if (!stasis_field_fits(field, field->mask))
         return refuse(table, "its mask is wider than its type");
-    if (field->default_int & ~field->mask)
+    if (field->default_int & ~field->mask || !stasis_field_fits(field, field->default_int))
         return refuse(table, "its default is outside its mask");
     return 0;
 }
@@ -109,22 +109,53 @@ static int check_kind(const struct table *table)
     return refuse(table, "no such kind");
 }
 
+static bool has_elements(const struct stasis_field *field)
+{
+    return field->kind == STASIS_KIND_BUF || field->kind == STASIS_KIND_LIST;
+}
+
+/* Bytes in the struct. */
+static uint64_t size_of(const struct stasis_field *field)
+{
+    if (field->is_pointer)
+        return sizeof(void *);
+    if (field->kind == STASIS_KIND_STR)
+        return (uint64_t)field->max + 1;
+    return field->kind == STASIS_KIND_BUF ? field->max : (uint64_t)field->max * field->elem_size;
+}
+
+/* Where the number of elements comes from. */
+static int check_count(const struct table *table)
+{
+    const struct stasis_field *field = table->field;
+    uint32_t size = field->count_size ? field->count_size : 4;
+
+    if (field->is_fixed && (field->kind != STASIS_KIND_LIST || field->is_pointer))
+        return refuse(table, "only a list in its struct can be without a count");
+    if (field->is_pointer && !has_elements(field))
+        return refuse(table, "only bytes and lists can be behind a pointer");
+    if (!has_elements(field) || field->is_fixed)
+        return 0;
+    if (size != 1 && size != 2 && size != 4 && size != 8)
+        return refuse(table, "its count has 1, 2, 4 or 8 bytes");
+    if (!is_inside(table, field->count_offset, size))
+        return refuse(table, "its count lies outside the struct");
+    if (field->max > UINT64_MAX >> (64 - 8 * size))
+        return refuse(table, "its count is too small for its maximum");
+    return 0;
+}
+
 static int check_place(const struct table *table)
 {
     const struct stasis_field *field = table->field;
-    bool counted = field->kind == STASIS_KIND_BUF || field->kind == STASIS_KIND_LIST;
-    uint64_t each = field->kind == STASIS_KIND_BUF ? 1 : field->elem_size;
-    uint64_t size = field->kind == STASIS_KIND_STR ? (uint64_t)field->max + 1 : field->max * each;
 
     if (!field->max)
         return refuse(table, "has no room");
     if (field->max != 1 && (field->kind == STASIS_KIND_INT || field->kind == STASIS_KIND_STRUCT))
         return refuse(table, "its kind holds one value, so its maximum must be 1");
-    if (!is_inside(table, field->offset, size))
+    if (!is_inside(table, field->offset, size_of(field)))
         return refuse(table, "lies outside its struct");
-    if (counted && !is_inside(table, field->count_offset, sizeof(uint32_t)))
-        return refuse(table, "its count lies outside the struct");
-    return 0;
+    return check_count(table);
 }
 
 static int check_versions(const struct table *table)
@@ -169,6 +200,8 @@ static bool is_bound(const struct stasis_field *field, uint64_t bound)
 {
     if (field->kind == STASIS_KIND_INT || field->kind == STASIS_KIND_INTS)
         return true;
+    if (field->is_fixed && bound != field->max)
+        return false;
     return bound && (field->kind != STASIS_KIND_BUF || bound % field->elem_size == 0);
 }
 
@@ -180,7 +213,9 @@ static int check_history(struct table *table)
             return refuse_schema(table, "a row of its past has no such version or field");
         table->field = &table->schema->fields[old->id - 1];
         if (!is_bound(table->field, old->bound))
-            return refuse(table, "its past has a bound of 0, or of a part of a register");
+            return refuse(
+                table,
+                "its past has a bound of 0, of a part of a register, or of a list without a count");
         if (!is_within(table->field, old->bound,
                        stasis_field_bound(table->schema, table->field, old->before)))
             return refuse(table, "its past allows more than came after it");

@@ -39,23 +39,36 @@ static bool has_default(const struct probe *probe, const uint8_t *state)
     return !strcmp((const char *)state + probe->field->offset, probe->then->def);
 }
 
-/* Sets the field to its default wherever it is; lists have one element each. */
-static void put_all(const struct probe *probe, const struct stasis_schema *schema, uint8_t *state)
+/* Gives a list one element; false without memory for it. */
+static bool put_element(const struct stasis_field *field, uint8_t *state)
 {
-    for (uint32_t i = 0; i < schema->field_count; i++) {
-        const struct stasis_field *field = &schema->fields[i];
-        uint8_t *at = state + field->offset;
+    void *element = field->is_pointer ? calloc(1, field->elem_size) : NULL;
 
-        if (!field->sub)
-            continue;
-        if (field->kind == STASIS_KIND_LIST) {
-            stasis_field_set_count(field, state, 1);
-            stasis_state_init(field->sub, at);
-        }
-        put_all(probe, field->sub, at);
+    if (field->is_pointer && !element)
+        return false;
+    if (element)
+        stasis_field_set_pointer(field, state, element);
+    stasis_field_set_count(field, state, 1);
+    stasis_state_init(field->sub, stasis_field_at(field, state));
+    return true;
+}
+
+/* Sets the field to its default wherever it is; lists have one element each. */
+static bool put_all(const struct probe *probe, const struct stasis_schema *schema, uint8_t *state)
+{
+    bool done = true;
+
+    for (uint32_t i = 0; done && i < schema->field_count; i++) {
+        const struct stasis_field *field = &schema->fields[i];
+
+        if (field->kind == STASIS_KIND_LIST)
+            done = put_element(field, state);
+        if (done && field->sub)
+            done = put_all(probe, field->sub, stasis_field_at(field, state));
     }
     if (schema == probe->owner)
         put_default(probe, state);
+    return done;
 }
 
 /* A migration may empty a list: what is not there holds nothing wrong. */
@@ -68,7 +81,7 @@ static bool all_have(const struct probe *probe, const struct stasis_schema *sche
         const struct stasis_field *field = &schema->fields[i];
 
         if (field->sub && (field->kind != STASIS_KIND_LIST || stasis_field_get_count(field, state)))
-            all = all_have(probe, field->sub, state + field->offset);
+            all = all_have(probe, field->sub, stasis_field_at(field, state));
     }
     return all;
 }
@@ -99,12 +112,17 @@ static void migrate_down(const struct stasis_schema *record, uint32_t to, void *
 static bool converts(struct probe *probe, const struct stasis_lock_check *check, bool up,
                      uint8_t *state)
 {
+    bool converted;
+
     stasis_state_init(check->record, state);
     probe->released = up;
-    put_all(probe, check->record, state);
-    (up ? migrate_up : migrate_down)(check->record, check->then, state);
+    converted = put_all(probe, check->record, state);
+    if (converted)
+        (up ? migrate_up : migrate_down)(check->record, check->then, state);
     probe->released = !up;
-    return all_have(probe, check->record, state);
+    converted = converted && all_have(probe, check->record, state);
+    stasis_state_fini(check->record, state);
+    return converted;
 }
 
 bool stasis_lock_converts_default(const struct stasis_lock_check *check,

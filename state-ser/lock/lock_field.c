@@ -83,7 +83,8 @@ static const struct stasis_field *field_by_name(const struct stasis_schema *stat
 /* What decides how the value lies on the wire, spelt as in frozen text. */
 static void describe(const struct stasis_lock_field *field, char *ret_text, size_t size)
 {
-    bool counted = !strcmp(field->kind, stasis_lock_kind_str(STASIS_KIND_INTS));
+    bool counted = !strcmp(field->kind, stasis_lock_kind_str(STASIS_KIND_INTS)) ||
+                   !strcmp(field->kind, STASIS_LOCK_FIXED);
 
     snprintf(ret_text, size, "kind=%s size=%" PRIu64 " signed=%" PRIu64 " count=%" PRIu64 " sub=%s",
              field->kind, field->size, field->is_signed, counted ? field->max : 1, field->sub);

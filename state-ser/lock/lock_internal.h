@@ -21,6 +21,9 @@ size_t stasis_lock_states(const struct stasis_schema *record,
 /* The set's record of that type, or NULL. */
 const struct stasis_schema *stasis_lock_record(const struct stasis_lock_set *set, const char *type);
 
+/* The kind of a list without a count. */
+#define STASIS_LOCK_FIXED "states"
+
 /* "int", "ints", "bytes", "string", "state", "list". */
 const char *stasis_lock_kind_str(enum stasis_kind kind);
 

@@ -94,6 +94,16 @@ static int check_migrations(const struct stasis_schema *record, struct stasis_er
     return 0;
 }
 
+/* One integer, which has the same single version in every record. */
+static bool is_element(const struct stasis_schema *state)
+{
+    for (size_t i = 0; i < STASIS_ELEMENT_COUNT; i++) {
+        if (state == &stasis_element_schemas[i])
+            return true;
+    }
+    return false;
+}
+
 /* That no state of record a is in record b as well; types name states. */
 static int check_apart(const struct stasis_schema *a, const struct stasis_schema *b,
                        struct stasis_error *err)
@@ -103,7 +113,8 @@ static int check_apart(const struct stasis_schema *a, const struct stasis_schema
 
     for (size_t i = 0; i < count_a; i++) {
         for (size_t j = 0; j < count_b; j++) {
-            if (!strcmp(in_a[i]->type, in_b[j]->type))
+            if (!strcmp(in_a[i]->type, in_b[j]->type) &&
+                !(in_a[i] == in_b[j] && is_element(in_a[i])))
                 return stasis_fail(err, STASIS_ERR_ARG,
                                    "%s is in %s and in %s; its rows can count the versions of one "
                                    "record only, so give each a state of its own",

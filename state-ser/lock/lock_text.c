@@ -53,7 +53,8 @@ void stasis_lock_field_of(const struct stasis_field *field, struct stasis_lock_f
         .mask = field->mask,
     };
     snprintf(ret_field->name, sizeof(ret_field->name), "%s", field->name);
-    snprintf(ret_field->kind, sizeof(ret_field->kind), "%s", stasis_lock_kind_str(field->kind));
+    snprintf(ret_field->kind, sizeof(ret_field->kind), "%s",
+             field->is_fixed ? STASIS_LOCK_FIXED : stasis_lock_kind_str(field->kind));
     snprintf(ret_field->sub, sizeof(ret_field->sub), "%s", field->sub ? field->sub->type : "-");
     if (field->kind == STASIS_KIND_INT)
         snprintf(ret_field->def, sizeof(ret_field->def), "0x%" PRIx64, field->default_int);

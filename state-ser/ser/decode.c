@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "stasis/field.h"
@@ -23,6 +24,7 @@ struct decoder {
     uint32_t version;
     bool sparse;    /* what no field writes stays as it was found */
     uint64_t bound; /* of the field being read: its mask or maximum in that version */
+    bool no_memory; /* for what a pointer points to; the reader's fault is set too */
     unsigned depth;
     struct step path[STASIS_SCHEMA_DEPTH_MAX + 1]; /* where we are, for the message */
     char why[128];                                 /* what the reader's fault cannot say */
@@ -46,9 +48,13 @@ static void decode_int(struct decoder *decoder, const struct stasis_field *field
     uint64_t value = field->is_signed ? (uint64_t)stasis_reader_int(decoder->reader)
                                       : stasis_reader_uint(decoder->reader);
 
-    /* The mask fits the type (def_fields.h), so what passes is not truncated. */
+    /* The mask of an unsigned field fits its type (def_fields.h); that of a signed one may be -1.
+     */
     if (value & ~decoder->bound)
         refuse(decoder, "0x%" PRIx64 " is outside its mask 0x%" PRIx64, value, decoder->bound);
+    else if (!stasis_field_fits(field, value))
+        refuse(decoder, "%" PRId64 " is outside the %" PRIu32 " bits of its type", (int64_t)value,
+               8 * field->elem_size);
     else
         stasis_field_set_int(field, base, index, value);
 }
@@ -63,18 +69,35 @@ static void decode_ints(struct decoder *decoder, const struct stasis_field *fiel
         decode_int(decoder, field, base, i);
 }
 
+/* Memory for the elements of a field that is a pointer; the count says how many it holds. NULL for
+ * none, and on a fault. */
+static void allocate(struct decoder *decoder, const struct stasis_field *field, uint8_t *base,
+                     uint32_t count, size_t size)
+{
+    void *target = count ? calloc(count, size) : NULL;
+
+    if (count && !target) {
+        decoder->no_memory = true;
+        stasis_reader_refuse(decoder->reader, "out of memory");
+        return;
+    }
+    stasis_field_set_pointer(field, base, target);
+}
+
 static void decode_buf(struct decoder *decoder, const struct stasis_field *field, uint8_t *base)
 {
     const uint8_t *bytes;
     size_t len = stasis_reader_bin(decoder->reader, &bytes);
 
-    if (len > decoder->bound) {
+    if (len > decoder->bound)
         refuse(decoder, "%zu bytes, at most %" PRIu64, len, decoder->bound);
-    } else {
-        if (len)
-            memcpy(base + field->offset, bytes, len);
-        stasis_field_set_count(field, base, (uint32_t)len);
-    }
+    else if (field->is_pointer)
+        allocate(decoder, field, base, (uint32_t)len, 1);
+    if (decoder->reader->fault)
+        return;
+    if (len)
+        memcpy(stasis_field_at(field, base), bytes, len);
+    stasis_field_set_count(field, base, (uint32_t)len);
 }
 
 static void decode_str(struct decoder *decoder, const struct stasis_field *field, uint8_t *base)
@@ -104,7 +127,8 @@ static void decode_nested(struct decoder *decoder, const struct stasis_field *fi
     decoder->path[decoder->depth].index = index;
     decoder->depth++;
     assert(decoder->depth <= STASIS_SCHEMA_DEPTH_MAX);
-    decode_map(decoder, field->sub, base + field->offset + (size_t)index * field->elem_size);
+    decode_map(decoder, field->sub,
+               (uint8_t *)stasis_field_at(field, base) + (size_t)index * field->elem_size);
     if (!decoder->reader->fault)
         decoder->depth--;
 }
@@ -113,10 +137,14 @@ static void decode_list(struct decoder *decoder, const struct stasis_field *fiel
 {
     uint32_t count = stasis_reader_array(decoder->reader);
 
-    if (count > decoder->bound) {
+    if (field->is_fixed && count != field->max)
+        refuse(decoder, "%" PRIu32 " elements, must be %" PRIu32, count, field->max);
+    else if (count > decoder->bound)
         refuse(decoder, "%" PRIu32 " elements, at most %" PRIu64, count, decoder->bound);
+    else if (field->is_pointer)
+        allocate(decoder, field, base, count, field->elem_size);
+    if (decoder->reader->fault)
         return;
-    }
     stasis_field_set_count(field, base, count);
     for (uint32_t i = 0; i < count && !decoder->reader->fault; i++)
         decode_nested(decoder, field, base, i);
@@ -212,8 +240,17 @@ static int fail_at_path(const struct decoder *decoder, const struct stasis_recor
             used += (size_t)snprintf(path + used, sizeof(path) - used, "[%" PRIu32 "]",
                                      decoder->path[i].index);
     }
-    return stasis_fail(err, STASIS_ERR_CORRUPT, "record %s %s%s: %s", record->type,
-                       record->instance, path, decoder->reader->fault);
+    return stasis_fail(err, decoder->no_memory ? STASIS_ERR_NOMEM : STASIS_ERR_CORRUPT,
+                       "record %s %s%s: %s", record->type, record->instance, path,
+                       decoder->reader->fault);
+}
+
+/* By what came with the file nothing was allocated, and the rest of the state may be anything. */
+static void free_decoded(const struct decoder *decoder, const struct stasis_schema *schema,
+                         void *state)
+{
+    if (!decoder->sparse)
+        stasis_state_fini(schema, state);
 }
 
 int stasis_decode_fields(struct stasis_reader *reader, const struct stasis_record *record,
@@ -236,11 +273,13 @@ int stasis_decode_fields(struct stasis_reader *reader, const struct stasis_recor
         int rc = fail_at_path(&decoder, record, err);
 
         reader->fault = "refused"; /* its text may be in our frame */
+        free_decoded(&decoder, schema, scratch);
         return rc;
     }
     stasis_migrations_up(schema, record->version, scratch);
-    if (stasis_state_check(schema, scratch, &inner))
-        return stasis_fail(err, STASIS_ERR_CORRUPT, "record %s %s: %s", record->type,
-                           record->instance, inner.msg);
-    return 0;
+    if (!stasis_state_check(schema, scratch, &inner))
+        return 0;
+    free_decoded(&decoder, schema, scratch);
+    return stasis_fail(err, STASIS_ERR_CORRUPT, "record %s %s: %s", record->type, record->instance,
+                       inner.msg);
 }

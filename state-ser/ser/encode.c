@@ -117,17 +117,17 @@ static void encode_list(msgpack_packer *packer, const struct stasis_field *field
 {
     uint32_t count = stasis_field_get_count(field, base);
     uint32_t field_count = stasis_schema_count(field->sub, version);
+    const uint8_t *at = stasis_field_at(field, base);
 
     msgpack_pack_array(packer, count);
     for (uint32_t i = 0; i < count; i++)
-        encode_fields(packer, field->sub, version, field_count,
-                      base + field->offset + (size_t)i * field->elem_size);
+        encode_fields(packer, field->sub, version, field_count, at + (size_t)i * field->elem_size);
 }
 
 static void encode_field(msgpack_packer *packer, const struct stasis_field *field, uint32_t version,
                          const uint8_t *base)
 {
-    const uint8_t *at = base + field->offset;
+    const uint8_t *at = stasis_field_at(field, base);
     uint32_t count;
 
     switch (field->kind) {
@@ -142,7 +142,8 @@ static void encode_field(msgpack_packer *packer, const struct stasis_field *fiel
     case STASIS_KIND_BUF:
         count = stasis_field_get_count(field, base);
         msgpack_pack_bin(packer, count);
-        msgpack_pack_bin_body(packer, at, count);
+        if (count) /* behind a pointer, nothing is NULL */
+            msgpack_pack_bin_body(packer, at, count);
         break;
     case STASIS_KIND_STR:
         pack_str(packer, (const char *)at);

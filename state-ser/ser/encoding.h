@@ -72,7 +72,8 @@ unsigned stasis_state_downgrade(const struct stasis_schema *schema, uint32_t ver
  * to the schema's version and checks it. Of the record, type, instance, version and embedded are
  * used. Of a embedded one only what the record says is written, and nothing cleared: every field is
  * in it, and a hostile schema may describe 4 MiB for each record of a few bytes.
- * STASIS_ERR_VERSION, or STASIS_ERR_CORRUPT with the place in words. */
+ * What the pointers of its rows point to is the caller's after success, see stasis_state_fini().
+ * STASIS_ERR_VERSION, STASIS_ERR_NOMEM, or STASIS_ERR_CORRUPT with the place in words. */
 STASIS_MUST_CHECK int stasis_decode_fields(struct stasis_reader *reader,
                                            const struct stasis_record *record,
                                            const struct stasis_schema *schema, void *scratch,

@@ -28,7 +28,9 @@ static void print_type(FILE *out, const struct stasis_field *field)
         fprintf(out, "%s", field->sub->type);
         break;
     case STASIS_KIND_LIST:
-        fprintf(out, "list of %s, at most %" PRIu32, field->sub->type, field->max);
+        fprintf(out,
+                field->is_fixed ? "list of %s, exactly %" PRIu32 : "list of %s, at most %" PRIu32,
+                field->sub->type, field->max);
         break;
     }
 }
@@ -45,7 +47,7 @@ static void print_default(FILE *out, const struct stasis_field *field)
 
 static void print_mask(FILE *out, const struct stasis_field *field)
 {
-    uint64_t full = UINT64_MAX >> (64 - 8 * field->elem_size);
+    uint64_t full = field->is_signed ? UINT64_MAX : UINT64_MAX >> (64 - 8 * field->elem_size);
 
     if (field->mask != full)
         fprintf(out, "0x%" PRIx64, field->mask);

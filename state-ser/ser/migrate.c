@@ -113,6 +113,7 @@ static int check_encoded(const struct stasis_record *record, const struct stasis
     struct stasis_reader reader;
     int rc;
 
+    stasis_state_fini(record->schema, scratch);
     stasis_reader_init(&reader, buffer->data + fields_at, buffer->len - fields_at);
     rc = stasis_decode_fields(&reader, record, record->schema, scratch, err);
     if (rc == STASIS_ERR_CORRUPT) {
@@ -173,7 +174,7 @@ static int convert_known(struct convert *convert, const struct stasis_release_re
                          struct stasis_error *err)
 {
     const struct stasis_record *record = convert->record;
-    void *state = malloc(record->schema->size);
+    void *state = calloc(1, record->schema->size);
     int rc;
 
     if (!state)
@@ -181,6 +182,7 @@ static int convert_known(struct convert *convert, const struct stasis_release_re
     rc = stasis_records_get(convert->set, record->schema, record->instance, state, err);
     if (!rc)
         rc = row ? rewrite(convert, row->version, state, err) : drop(convert, state, err);
+    stasis_state_fini(record->schema, state);
     free(state);
     return rc;
 }

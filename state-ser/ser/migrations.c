@@ -31,7 +31,7 @@ static uint32_t nested_count(const struct stasis_field *field, const void *state
 
 static void *nested_at(const struct stasis_field *field, void *state, uint32_t index)
 {
-    return (uint8_t *)state + field->offset + (size_t)index * field->elem_size;
+    return (uint8_t *)stasis_field_at(field, state) + (size_t)index * field->elem_size;
 }
 
 /* What a field holds that is not on the wire has no meaning. */
@@ -113,8 +113,11 @@ static void lose_field(struct downgrade *downgrade, const char *path,
         drop(downgrade, path, field, "has %" PRIu32 " bytes", stasis_field_get_count(field, state));
         break;
     case STASIS_KIND_LIST:
-        drop(downgrade, path, field, "has %" PRIu32 " elements",
-             stasis_field_get_count(field, state));
+        if (field->is_fixed)
+            drop(downgrade, path, field, "is not at its default");
+        else
+            drop(downgrade, path, field, "has %" PRIu32 " elements",
+                 stasis_field_get_count(field, state));
         break;
     case STASIS_KIND_INTS:
     case STASIS_KIND_STRUCT:
@@ -145,6 +148,8 @@ static void fit_count(struct downgrade *downgrade, const char *path,
         return;
     drop(downgrade, path, field, "has %" PRIu32 " %s, at most %" PRIu64, count,
          field->kind == STASIS_KIND_BUF ? "bytes" : "elements", max);
+    for (uint32_t i = (uint32_t)max; field->sub && i < count; i++)
+        stasis_state_fini(field->sub, nested_at(field, state, i));
     stasis_field_set_count(field, state, (uint32_t)max);
 }
 

@@ -130,8 +130,14 @@ static int check_head(const struct parser *parser, const struct stasis_record *r
 static int parse_fields(struct parser *parser, const struct stasis_record *record,
                         struct stasis_error *err)
 {
-    if (record->schema)
-        return stasis_decode_fields(&parser->reader, record, record->schema, parser->scratch, err);
+    if (record->schema) {
+        int rc =
+            stasis_decode_fields(&parser->reader, record, record->schema, parser->scratch, err);
+
+        if (!rc)
+            stasis_state_fini(record->schema, parser->scratch);
+        return rc;
+    }
     stasis_unknown_walk(&parser->reader, NULL);
     if (parser->reader.fault)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "record %s %s: %s", record->type,

@@ -80,6 +80,14 @@ static enum stasis_schema_kind wire_kind(const struct stasis_field *field)
     return STASIS_SCHEMA_STATES;
 }
 
+/* The format has signed integers of 64 bits only, with the same values and masks. */
+static uint32_t wire_size(const struct stasis_field *field)
+{
+    if (field->sub || field->kind == STASIS_KIND_STR)
+        return 0;
+    return field->is_signed ? sizeof(int64_t) : field->elem_size;
+}
+
 /* Tables know the default of their newest version only. An older mask or maximum may be too narrow
  * for it, and no reader would take such a schema: it says 0 or empty then. */
 static void pack_default(msgpack_packer *msgpack, const struct stasis_field *field, uint64_t bound)
@@ -103,7 +111,7 @@ static void pack_field(struct encoder *encoder, const struct stasis_schema *sche
     msgpack_pack_uint16(msgpack, field->id);
     pack_str(msgpack, field->name);
     msgpack_pack_uint32(msgpack, wire_kind(field));
-    msgpack_pack_uint32(msgpack, is_int || field->kind == STASIS_KIND_BUF ? field->elem_size : 0);
+    msgpack_pack_uint32(msgpack, wire_size(field));
     msgpack_pack_uint64(msgpack, is_int ? field->max : bound);
     msgpack_pack_uint64(msgpack, is_int ? bound : 0);
     pack_default(msgpack, field, bound);

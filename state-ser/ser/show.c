@@ -23,7 +23,7 @@ static void show_int(struct stasis_json *json, const struct stasis_field *field,
 static void show_buf(struct stasis_json *json, const struct stasis_field *field,
                      const uint8_t *base)
 {
-    const uint8_t *bytes = base + field->offset;
+    const uint8_t *bytes = stasis_field_at(field, base);
     uint32_t len = stasis_field_get_count(field, base);
 
     if (field->elem_size == 1) {
@@ -42,7 +42,7 @@ static void show_state(struct stasis_json *json, const struct stasis_schema *sch
 static void show_field(struct stasis_json *json, const struct stasis_field *field, uint32_t version,
                        const uint8_t *base)
 {
-    const uint8_t *at = base + field->offset;
+    const uint8_t *at = stasis_field_at(field, base);
     uint32_t count;
 
     switch (field->kind) {
@@ -124,6 +124,8 @@ static int show_record(struct stasis_json *json, const struct stasis_record *rec
     else
         stasis_unknown_walk(&reader, json);
     stasis_json_object_end(json);
+    if (state)
+        stasis_state_fini(record->schema, state);
 out:
     free(state);
     return rc;

@@ -8,17 +8,18 @@
 #include <string.h>
 
 #include "stasis/migrate.h"
+#include "tests/state-ser/ser/gauge.h"
 #include "tests/state-ser/ser/timer.h"
 
-static const struct stasis_release_record rows[TIMER_VERSIONS][2] = {
-    {{"stasis.board", 1, 0}, {"test.timer", 1, 1}},
-    {{"stasis.board", 1, 0}, {"test.timer", 2, 1}},
-    {{"stasis.board", 1, 0}, {"test.timer", 3, 2}}};
+static const struct stasis_release_record rows[TIMER_VERSIONS][3] = {
+    {{"stasis.board", 1, 0}, {"test.gauge", 1, 0}, {"test.timer", 1, 1}},
+    {{"stasis.board", 1, 0}, {"test.gauge", 2, 0}, {"test.timer", 2, 1}},
+    {{"stasis.board", 1, 0}, {"test.gauge", 2, 0}, {"test.timer", 3, 2}}};
 /* Of a future that has a version this program does not know. */
 static const struct stasis_release_record future_rows[] = {{"test.timer", 4, 3}};
 static const struct stasis_release future = {"4.0.0", 4, future_rows, 1};
 static const struct stasis_release seeded[TIMER_VERSIONS] = {
-    {"1.0.0", 1, rows[0], 2}, {"2.0.0", 2, rows[1], 2}, {"3.0.0", 4, rows[2], 2}};
+    {"1.0.0", 1, rows[0], 3}, {"2.0.0", 2, rows[1], 3}, {"3.0.0", 4, rows[2], 3}};
 
 static void count_drop(void *ctx, const char *what)
 {
@@ -29,8 +30,9 @@ static void count_drop(void *ctx, const char *what)
 /* The bytes as the program of that version reads them. */
 static void read_as(const struct stasis_records *set, int version)
 {
+    const struct stasis_schema *const schemas[] = {timer_schemas[version - 1], &gauge_schema};
     const struct stasis_parse_opts opts = {
-        .size = sizeof(opts), .schemas = &timer_schemas[version - 1], .schema_count = 1};
+        .size = sizeof(opts), .schemas = schemas, .schema_count = 2};
     struct stasis_records *read = NULL;
     uint8_t *bytes;
     size_t len;
@@ -69,9 +71,11 @@ static void convert(const struct stasis_records *set, const struct stasis_releas
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
+    const struct stasis_schema *const schemas[] = {timer_schemas[TIMER_VERSIONS - 1],
+                                                   &gauge_schema};
     const struct stasis_parse_opts known = {.size = sizeof(known),
-                                            .schemas = &timer_schemas[TIMER_VERSIONS - 1],
-                                            .schema_count = 1,
+                                            .schemas = schemas,
+                                            .schema_count = 2,
                                             .tolerant = len && bytes[0] & 1};
     struct stasis_records *set = NULL;
     size_t count;

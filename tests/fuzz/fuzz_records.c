@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "stasis/ser.h"
+#include "tests/state-ser/ser/gauge.h"
 #include "tests/state-ser/ser/sample.h"
 #include "tests/state-ser/ser/timer.h"
 
@@ -25,6 +26,7 @@ static void decode_again(const struct stasis_records *set, const struct stasis_r
         FUZZ_ASSERT(again.fields_len == record->fields_len &&
                     !memcmp(again.fields, record->fields, again.fields_len));
     stasis_records_free(one);
+    stasis_state_fini(record->schema, state);
     free(state);
 }
 
@@ -55,9 +57,10 @@ static void parse(const uint8_t *bytes, size_t len, const struct stasis_parse_op
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-    const struct stasis_schema *const schemas[] = {&stasis_sample_schema, timer_schemas[2]};
+    const struct stasis_schema *const schemas[] = {&stasis_sample_schema, timer_schemas[2],
+                                                   &gauge_schema};
     const struct stasis_parse_opts known = {
-        .size = sizeof(known), .schemas = schemas, .schema_count = 2};
+        .size = sizeof(known), .schemas = schemas, .schema_count = 3};
     const struct stasis_parse_opts tolerant = {.size = sizeof(tolerant), .tolerant = true};
     uint8_t *copy = fuzz_copy(bytes, len);
 

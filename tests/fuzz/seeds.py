@@ -37,7 +37,8 @@ def cut(path):
 
 
 def timers():
-    """State sections with the tests' own types: test.timer in each version, and test.sample."""
+    """State sections with the tests' own types: test.timer in each version, test.sample, and
+    test.gauge."""
     board = {1: "", 2: "", 3: "host", 4: 1, 5: 0, 6: 0, 7: 1, 8: [{1: 0, 2: 4096}],
              9: [{1: "test.timer", 2: "t", 3: 2, 4: 1, 5: 0, 6: 8, 7: 5}]}
     states = {1: {1: 20, 2: 3, 3: "label", 4: [{1: 7}]},
@@ -51,6 +52,13 @@ def timers():
     yield "timer-plain", [["test.timer", "t", 3, 0, plain]]
     yield "timer-board", [["stasis.board", "vm", 1, 0, board], ["test.timer", "t", 3, 0, plain]]
     yield "sample", [["test.sample", "a", 2, 1, sample]]
+    cells = [{1: -1, 2: b""}, {1: 1, 2: b"note"}, {1: -32768, 2: b""}, {1: 2, 2: b"no"}]
+    gauge = {1: -128, 2: 127, 3: -70000, 4: -2**63, 5: [{1: -32768}, {1: -1}, {1: 32767}],
+             6: [1, 2, 3, 4, 5, 0xfff], 7: [{1: 0}] * 7 + [{1: -7}], 8: cells, 9: b"started",
+             10: [{1: -1}, {1: 5}, {1: -2**31}], 11: cells[1:3]}
+    first = {id: gauge[id] for id in (1, 2, 3, 4, 5, 6, 8, 9)} | {10: gauge[10][:2]}
+    yield "gauge", [["test.gauge", "a", 2, 0, gauge]]
+    yield "gauge1", [["test.gauge", "a", 1, 0, first]]
     yield "unknown", [["x.new", "a", 1, 1, {1: [1, {2: "s"}], 3: b"x", 200: 2**40}]]
 
 

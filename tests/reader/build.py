@@ -54,6 +54,11 @@ def with_parts(state, regions=((0, 0x11000),)):
 
 def pack(value):
     """Canonical msgpack."""
+    if isinstance(value, int) and value < 0:
+        if value >= -32:
+            return bytes([256 + value])
+        size = next(size for size in (1, 2, 4, 8) if value >= -1 << 8 * size - 1)
+        return bytes([0xcf + size.bit_length()]) + value.to_bytes(size, "big", signed=True)
     if isinstance(value, int):
         if value < 128:
             return bytes([value])

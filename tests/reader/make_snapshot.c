@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "stasis/bind.h"
 #include "stasis/snap.h"
 #include "stasis/state.h"
 
@@ -21,6 +22,10 @@ struct future_state {
     int64_t offset;
     uint32_t keys_len;
     uint8_t keys[8];
+    int16_t shift;
+    int32_t samples[2][2];
+    uint16_t *words;
+    size_t word_count;
 };
 
 static const struct stasis_field future_fields[] = {
@@ -43,6 +48,9 @@ static const struct stasis_field future_fields[] = {
      .count_offset = offsetof(struct future_state, keys_len),
      .name = "keys",
      .doc = "what opens it"},
+    STASIS_BIND_INT(struct future_state, shift, 3, 1, 0, -1, "how far it is moved"),
+    STASIS_BIND_INTS(struct future_state, samples, 4, 1, -1, "what it saw"),
+    STASIS_BIND_INTS_PTR(struct future_state, words, word_count, 4, 5, 1, "what it says"),
 };
 
 static const struct stasis_schema future_schema = {
@@ -51,7 +59,7 @@ static const struct stasis_schema future_schema = {
     .optional = true,
     .size = sizeof(struct future_state),
     .fields = future_fields,
-    .field_count = 2,
+    .field_count = 5,
     .doc = "a device of tomorrow",
 };
 
@@ -149,7 +157,14 @@ static int add_vcpu(struct stasis_records *records, struct stasis_error *err)
 
 static int add_future(struct stasis_records *records, struct stasis_error *err)
 {
-    struct future_state future = {.offset = INT64_MIN, .keys_len = 3, .keys = {1, 2, 0xff}};
+    uint16_t words[] = {UINT16_MAX, 0};
+    struct future_state future = {.offset = INT64_MIN,
+                                  .keys_len = 3,
+                                  .keys = {1, 2, 0xff},
+                                  .shift = INT16_MIN,
+                                  .samples = {{-1, INT32_MIN}, {INT32_MAX, 1}},
+                                  .words = words,
+                                  .word_count = 2};
 
     return stasis_records_add(records, &future_schema, "flux", &future, err);
 }

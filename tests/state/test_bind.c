@@ -124,6 +124,132 @@ static void types_of_other_names_are_integers_too(void **state)
     assert_false(device_fields[1].is_signed);
 }
 
+/* What a compiler makes of types, widths and dimensions. */
+struct every {
+    signed char s8;
+    short s16;
+    int s32;
+    long long s64;
+    enum { OFF, ON } mode;
+    volatile unsigned short fast;
+    bool flags[2];
+    unsigned char one[3];
+    unsigned short two[2][3];
+    unsigned long three[2][3][4];
+    short trend[5];
+    int cube[2][2][2];
+    struct stop stops[2][3];
+    unsigned char *data;
+    size_t data_len;
+    struct stop *list;
+    unsigned char list_count;
+    int64_t *numbers;
+    bool *lamps;
+    int number_count;
+};
+
+#define EVERY struct every
+static const struct stasis_field every_fields[] = {
+    STASIS_BIND_INT(EVERY, s8, 1, 1, -1, -1, ""),
+    STASIS_BIND_INT(EVERY, s16, 2, 1, INT16_MIN, -1, ""),
+    STASIS_BIND_INT(EVERY, s32, 3, 1, 5, 0x7f, ""),
+    STASIS_BIND_INT(EVERY, s64, 4, 1, 0, -1, ""),
+    STASIS_BIND_INT(EVERY, mode, 5, 1, ON, 1, ""),
+    STASIS_BIND_INT(EVERY, fast, 6, 1, 0, 0xffff, ""),
+    STASIS_BIND_INTS(EVERY, flags, 7, 1, 1, ""),
+    STASIS_BIND_INTS(EVERY, one, 8, 1, 0x0f, ""),
+    STASIS_BIND_INTS(EVERY, two, 9, 1, 0xffff, ""),
+    STASIS_BIND_INTS(EVERY, three, 10, 1, UINT64_MAX, ""),
+    STASIS_BIND_INTS(EVERY, trend, 11, 1, -1, ""),
+    STASIS_BIND_INTS(EVERY, cube, 12, 1, -1, ""),
+    STASIS_BIND_STRUCTS(EVERY, stops, struct stop, 13, 1, stop_schema, ""),
+    STASIS_BIND_BUF_PTR(EVERY, data, data_len, 64, 14, 1, 4, ""),
+    STASIS_BIND_LIST_PTR(EVERY, list, list_count, 7, 15, 1, stop_schema, ""),
+    STASIS_BIND_INTS_PTR(EVERY, numbers, number_count, 9, 16, 1, ""),
+    STASIS_BIND_INTS_PTR(EVERY, lamps, number_count, 9, 17, 1, ""),
+};
+static const struct stasis_schema every_schema = {.type = "test.every",
+                                                  .version = 1,
+                                                  STASIS_BIND_FIELDS(EVERY, every_fields),
+                                                  .doc = "every kind"};
+
+static void types_widths_and_dimensions(void **state)
+{
+    static const struct {
+        enum stasis_kind kind;
+        uint32_t size, max;
+        bool is_signed, is_fixed, is_pointer;
+        uint8_t count_size;
+        uint64_t mask;
+        const struct stasis_schema *sub;
+    } want[] = {
+        {STASIS_KIND_INT, 1, 1, .mask = UINT64_MAX, .is_signed = true},
+        {STASIS_KIND_INT, 2, 1, .mask = UINT64_MAX, .is_signed = true},
+        {STASIS_KIND_INT, 4, 1, .mask = 0x7f, .is_signed = true},
+        {STASIS_KIND_INT, 8, 1, .mask = UINT64_MAX, .is_signed = true},
+        {STASIS_KIND_INT, 4, 1, .mask = 1},
+        {STASIS_KIND_INT, 2, 1, .mask = 0xffff},
+        {STASIS_KIND_INTS, 1, 2, .mask = 1},
+        {STASIS_KIND_INTS, 1, 3, .mask = 0x0f},
+        {STASIS_KIND_INTS, 2, 6, .mask = 0xffff},
+        {STASIS_KIND_INTS, sizeof(long), 24, .mask = UINT64_MAX},
+        {STASIS_KIND_LIST, 2, 5, .mask = 0, .is_fixed = true,
+         .sub = &stasis_element_schemas[STASIS_ELEMENT_INT16]},
+        {STASIS_KIND_LIST, 4, 8, .mask = 0, .is_fixed = true,
+         .sub = &stasis_element_schemas[STASIS_ELEMENT_INT32]},
+        {STASIS_KIND_LIST, sizeof(struct stop), 6, .mask = 0, .is_fixed = true,
+         .sub = &stop_schema},
+        {STASIS_KIND_BUF, 4, 64, .mask = 0, .is_pointer = true, .count_size = sizeof(size_t)},
+        {STASIS_KIND_LIST, sizeof(struct stop), 7, .mask = 0, .is_pointer = true, .count_size = 1,
+         .sub = &stop_schema},
+        {STASIS_KIND_LIST, 8, 9, .mask = 0, .is_pointer = true, .count_size = 4,
+         .sub = &stasis_element_schemas[STASIS_ELEMENT_INT64]},
+        {STASIS_KIND_LIST, 1, 9, .mask = 0, .is_pointer = true, .count_size = 4,
+         .sub = &stasis_element_schemas[STASIS_ELEMENT_BOOL]},
+    };
+
+    (void)state;
+    assert_int_equal(sizeof(want) / sizeof(want[0]), every_schema.field_count);
+    for (uint32_t i = 0; i < every_schema.field_count; i++) {
+        const struct stasis_field *field = &every_fields[i];
+
+        assert_int_equal(field->kind, want[i].kind);
+        assert_int_equal(field->elem_size, want[i].size);
+        assert_int_equal(field->max, want[i].max);
+        assert_int_equal(field->mask, want[i].mask);
+        assert_int_equal(field->is_signed, want[i].is_signed);
+        assert_int_equal(field->is_fixed, want[i].is_fixed);
+        assert_int_equal(field->is_pointer, want[i].is_pointer);
+        assert_int_equal(field->count_size, want[i].count_size);
+        assert_ptr_equal(field->sub, want[i].sub);
+    }
+    assert_true(every_fields[1].default_int == (uint64_t)INT16_MIN);
+    assert_int_equal(stasis_schema_check(&every_schema, NULL), 0);
+}
+
+/* One schema for each type of integer, with its name, its size and all its values. */
+static void elements_are_the_integers(void **state)
+{
+    static const char *const names[] = {"bool", "uint8", "uint16", "uint32", "uint64",
+                                        "int8", "int16", "int32",  "int64"};
+
+    (void)state;
+    for (size_t i = 0; i < STASIS_ELEMENT_COUNT; i++) {
+        const struct stasis_schema *schema = &stasis_element_schemas[i];
+        const struct stasis_field *field = &schema->fields[0];
+        uint64_t all = UINT64_MAX >> (64 - 8 * field->elem_size);
+
+        assert_string_equal(schema->type, names[i]);
+        assert_int_equal(stasis_schema_check(schema, NULL), 0);
+        assert_int_equal(schema->field_count, 1);
+        assert_string_equal(field->name, "value");
+        assert_int_equal(schema->size, i ? 1u << (i - 1) % 4 : 1);
+        assert_int_equal(field->elem_size, schema->size);
+        assert_int_equal(field->is_signed, i >= STASIS_ELEMENT_INT8);
+        assert_int_equal(field->mask, field->is_signed ? UINT64_MAX : i ? all : 1);
+    }
+}
+
 static void a_copy_leaves_what_is_not_in_the_table(void **state)
 {
     struct device device;
@@ -168,6 +294,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bound_table_is_the_one_of_the_list),
         cmocka_unit_test(types_of_other_names_are_integers_too),
+        cmocka_unit_test(types_widths_and_dimensions),
+        cmocka_unit_test(elements_are_the_integers),
         cmocka_unit_test(a_copy_leaves_what_is_not_in_the_table),
         cmocka_unit_test(bound_tables_pass_the_check),
     };

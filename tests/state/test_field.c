@@ -41,6 +41,79 @@ static void integers_of_every_width(void **state)
     }
 }
 
+/* The values of a signed integer at the ends of its range, and one beyond each. */
+static void signed_integers_of_every_width(void **state)
+{
+    static const uint32_t sizes[] = {1, 2, 4, 8};
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct stasis_field field = {.elem_size = sizes[i], .is_signed = true, .offset = 1};
+        int64_t most = INT64_MAX >> (64 - 8 * sizes[i]), least = -most - 1;
+        const int64_t values[] = {0, 1, -1, most, least};
+        uint8_t bytes[10] = {0};
+
+        for (size_t v = 0; v < 5; v++) {
+            stasis_field_set_int(&field, bytes, 0, (uint64_t)values[v]);
+            assert_true((int64_t)stasis_field_get_int(&field, bytes, 0) == values[v]);
+            assert_true(stasis_field_fits(&field, (uint64_t)values[v]));
+        }
+        assert_int_equal(bytes[0], 0);
+        assert_int_equal(bytes[1 + sizes[i]], 0);
+        assert_int_equal(stasis_field_fits(&field, (uint64_t)most + 1), sizes[i] == 8);
+        assert_int_equal(stasis_field_fits(&field, (uint64_t)least - 1), sizes[i] == 8);
+        field.is_signed = false;
+        assert_int_equal(stasis_field_get_int(&field, bytes, 0), (uint64_t)most + 1);
+        assert_true(stasis_field_fits(&field, UINT64_MAX >> (64 - 8 * sizes[i])));
+        assert_int_equal(stasis_field_fits(&field, UINT64_MAX), sizes[i] == 8);
+        assert_int_equal(
+            stasis_field_fits(&field, (UINT64_MAX >> (64 - 8 * sizes[i])) + (sizes[i] < 8)),
+            sizes[i] == 8);
+    }
+}
+
+static void counts_of_every_width(void **state)
+{
+    static const uint8_t sizes[] = {0, 1, 2, 4, 8};
+
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        struct stasis_field field = {
+            .kind = STASIS_KIND_LIST, .count_size = sizes[i], .count_offset = 1, .max = 7};
+        size_t size = sizes[i] ? sizes[i] : 4;
+        uint8_t bytes[10];
+
+        memset(bytes, 0xff, sizeof(bytes));
+        assert_int_equal(stasis_field_get_count(&field, bytes),
+                         size == 8 ? UINT32_MAX : UINT64_MAX >> (64 - 8 * size));
+        stasis_field_set_count(&field, bytes, 5);
+        assert_int_equal(stasis_field_get_count(&field, bytes), 5);
+        assert_int_equal(bytes[0], 0xff);
+        assert_int_equal(bytes[1 + size], 0xff);
+        field.is_fixed = true;
+        stasis_field_set_count(&field, bytes, 3);
+        assert_int_equal(stasis_field_get_count(&field, bytes), 7);
+        field.is_fixed = false;
+        assert_int_equal(stasis_field_get_count(&field, bytes), 5);
+    }
+}
+
+static void a_field_is_in_the_struct_or_behind_its_pointer(void **state)
+{
+    struct {
+        uint8_t before;
+        void *pointer;
+    } own = {.pointer = &own.before};
+    struct stasis_field field = {.offset = (size_t)((uint8_t *)&own.pointer - &own.before)};
+
+    (void)state;
+    assert_ptr_equal(stasis_field_at(&field, &own), &own.pointer);
+    field.is_pointer = true;
+    assert_ptr_equal(stasis_field_at(&field, &own), &own.before);
+    stasis_field_set_pointer(&field, &own, &field);
+    assert_ptr_equal(own.pointer, &field);
+}
+
 static void members_of_real_states(void **state)
 {
     struct stasis_serial_state serial;
@@ -199,6 +272,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_of_every_width),
+        cmocka_unit_test(signed_integers_of_every_width),
+        cmocka_unit_test(counts_of_every_width),
+        cmocka_unit_test(a_field_is_in_the_struct_or_behind_its_pointer),
         cmocka_unit_test(members_of_real_states),
         cmocka_unit_test(list_counts),
         cmocka_unit_test(utf8),

@@ -236,6 +236,136 @@ static void rules_come_after_masks(void **state)
     assert_refused(STASIS_ERR_RANGE, "list has 3 elements, at most 2");
 }
 
+/* ---- lists without a count, and pointers ---- */
+
+struct bag {
+    struct leaf row[2];
+    struct leaf *far;
+    uint32_t far_count;
+    uint8_t *bytes;
+    uint32_t bytes_len;
+};
+
+static const struct stasis_field bag_fields[] = {
+    {.id = 1,
+     .since = 1,
+     .kind = STASIS_KIND_LIST,
+     .is_fixed = true,
+     .elem_size = sizeof(struct leaf),
+     .max = 2,
+     .offset = offsetof(struct bag, row),
+     .sub = &leaf_schema,
+     .name = "row"},
+    {.id = 2,
+     .since = 1,
+     .kind = STASIS_KIND_LIST,
+     .is_pointer = true,
+     .elem_size = sizeof(struct leaf),
+     .max = 3,
+     .offset = offsetof(struct bag, far),
+     .count_offset = offsetof(struct bag, far_count),
+     .sub = &leaf_schema,
+     .name = "far"},
+    {.id = 3,
+     .since = 1,
+     .kind = STASIS_KIND_BUF,
+     .is_pointer = true,
+     .elem_size = 1,
+     .max = 4,
+     .offset = offsetof(struct bag, bytes),
+     .count_offset = offsetof(struct bag, bytes_len),
+     .name = "bytes"},
+};
+
+static const struct stasis_schema bag_schema = {.type = "bag",
+                                                .version = 1,
+                                                .size = sizeof(struct bag),
+                                                .fields = bag_fields,
+                                                .field_count = 3};
+
+static struct bag full_bag(void)
+{
+    struct bag bag;
+
+    memset(&bag, 0xa5, sizeof(bag)); /* wild pointers, which init must not follow */
+    stasis_state_init(&bag_schema, &bag);
+    bag.far = calloc(2, sizeof(*bag.far));
+    bag.far_count = 2;
+    bag.bytes = calloc(1, 4);
+    bag.bytes_len = 4;
+    assert_non_null(bag.far);
+    assert_non_null(bag.bytes);
+    return bag;
+}
+
+static void lists_without_a_count_have_defaults(void **state)
+{
+    struct bag bag;
+
+    (void)state;
+    memset(&bag, 0xa5, sizeof(bag));
+    stasis_state_init(&bag_schema, &bag);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(bag.row[i].a, 7);
+        assert_true(bag.row[i].b == -5);
+    }
+    assert_null(bag.far);
+    assert_int_equal(bag.far_count, 0);
+    assert_null(bag.bytes);
+    assert_true(stasis_field_is_default(&bag_fields[0], &bag));
+    bag.row[1].b = 0;
+    assert_false(stasis_field_is_default(&bag_fields[0], &bag));
+    stasis_field_set_default(&bag_fields[0], &bag);
+    assert_true(stasis_field_is_default(&bag_fields[0], &bag));
+    bag.row[0].a = 0;
+    assert_false(stasis_field_is_default(&bag_fields[0], &bag));
+}
+
+static void what_pointers_point_to_is_freed_and_checked(void **state)
+{
+    struct bag bag = full_bag();
+
+    (void)state;
+    assert_int_equal(stasis_state_check(&bag_schema, &bag, &err), 0);
+    bag.far[1].a = 0x10;
+    assert_int_equal(stasis_state_check(&bag_schema, &bag, &err), STASIS_ERR_RANGE);
+    assert_string_equal(err.msg, "far[1]: a is 0x10, outside its mask 0xf");
+    assert_false(stasis_field_is_default(&bag_fields[1], &bag));
+    stasis_field_set_default(&bag_fields[1], &bag);
+    assert_null(bag.far);
+    assert_int_equal(bag.far_count, 0);
+    assert_true(stasis_field_is_default(&bag_fields[1], &bag));
+    assert_non_null(bag.bytes);
+    bag.row[0].a = 3;
+    stasis_state_fini(&bag_schema, &bag);
+    assert_null(bag.bytes);
+    assert_int_equal(bag.bytes_len, 0);
+    assert_int_equal(bag.row[0].a, 3);
+    stasis_state_fini(&bag_schema, &bag); /* nothing is left to free */
+    bag.bytes_len = 5;
+    assert_int_equal(stasis_state_check(&bag_schema, &bag, &err), STASIS_ERR_RANGE);
+    assert_string_equal(err.msg, "bytes has 5 elements, at most 4");
+    bag.bytes_len = 4;
+    assert_int_equal(stasis_state_check(&bag_schema, &bag, &err), STASIS_ERR_RANGE);
+    assert_string_equal(err.msg, "bytes has 4 elements, but points to NULL");
+}
+
+static void a_copy_leaves_pointers_and_their_counts(void **state)
+{
+    struct bag from = full_bag(), to;
+
+    (void)state;
+    stasis_state_init(&bag_schema, &to);
+    from.row[1].a = 1;
+    stasis_state_copy(&bag_schema, &from, &to);
+    assert_int_equal(to.row[1].a, 1);
+    assert_null(to.far);
+    assert_int_equal(to.far_count, 0);
+    assert_null(to.bytes);
+    assert_int_equal(to.bytes_len, 0);
+    stasis_state_fini(&bag_schema, &from);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +376,9 @@ int main(void)
         cmocka_unit_test_setup(bad_strings_are_refused, setup),
         cmocka_unit_test_setup(nested_states_are_checked_and_located, setup),
         cmocka_unit_test_setup(rules_come_after_masks, setup),
+        cmocka_unit_test_setup(lists_without_a_count_have_defaults, setup),
+        cmocka_unit_test_setup(what_pointers_point_to_is_freed_and_checked, setup),
+        cmocka_unit_test_setup(a_copy_leaves_pointers_and_their_counts, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

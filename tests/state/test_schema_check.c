@@ -170,6 +170,43 @@ static void places(void **state)
     assert_refused("(part): its kind holds one value");
 }
 
+static void counts(void **state)
+{
+    (void)state;
+    fields[2].count_size = 8; /* as is there, from there to the end */
+    fields[2].count_offset = sizeof(struct device) - 8;
+    assert_int_equal(stasis_schema_check(&schema, &err), 0);
+    fields[2].count_offset++;
+    assert_refused("(bytes): its count lies outside");
+    fields[2].count_size = 3;
+    assert_refused("(bytes): its count has 1, 2, 4 or 8 bytes");
+    fields[2].count_size = 1;
+    fields[2].count_offset = sizeof(struct device) - 1;
+    assert_int_equal(stasis_schema_check(&schema, &err), 0);
+    fields[2].is_pointer = true;
+    fields[2].offset = sizeof(struct device) - sizeof(void *);
+    fields[2].max = 252;
+    assert_int_equal(stasis_schema_check(&schema, &err), 0);
+    fields[2].max = 256;
+    assert_refused("(bytes): its count is too small for its maximum");
+    fields[2].is_pointer = true;
+    fields[2].offset = sizeof(struct device) - sizeof(void *) + 1;
+    assert_refused("(bytes): lies outside");
+    fields[1].is_pointer = true;
+    assert_refused("(words): only bytes and lists can be behind a pointer");
+    fields[2].is_fixed = true;
+    assert_refused("(bytes): only a list in its struct can be without a count");
+    fields[5].is_fixed = true;
+    fields[5].count_offset = SIZE_MAX; /* there is none */
+    assert_int_equal(stasis_schema_check(&schema, &err), 0);
+    fields[5].is_pointer = true;
+    assert_refused("(parts): only a list in its struct can be without a count");
+    fields[5].is_fixed = true;
+    past[0] = (struct stasis_old_bound){.before = 2, .id = 6, .bound = 1};
+    assert_refused("(parts): its past has a bound of 0, of a part of a register, or of a list "
+                   "without a count");
+}
+
 /* The schema of an older version has these as maximums. */
 static void past_maximums(void **state)
 {
@@ -181,7 +218,8 @@ static void past_maximums(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         past[0] = (struct stasis_old_bound){
             .before = 2, .id = (uint16_t)bad[i].id, .bound = bad[i].bound};
-        assert_refused("its past has a bound of 0, or of a part of a register");
+        assert_refused(
+            "its past has a bound of 0, of a part of a register, or of a list without a count");
     }
     past[0] = (struct stasis_old_bound){.before = 2, .id = 3, .bound = 4};
     assert_int_equal(stasis_schema_check(&schema, &err), 0);
@@ -205,8 +243,21 @@ static void values(void **state)
     (void)state;
     fields[0].elem_size = 3;
     assert_refused("1, 2, 4 or 8 bytes");
+    fields[0].is_signed = true; /* of a byte, 0x7f is the largest value */
+    assert_int_equal(stasis_schema_check(&schema, &err), 0);
+    fields[0].mask = 0x80;
+    assert_refused("wider than its type");
     fields[0].is_signed = true;
-    assert_refused("signed integer has 8 bytes");
+    fields[0].mask = (uint64_t)-128;
+    fields[0].default_int = (uint64_t)-128;
+    fields[0].since = 1;
+    past[0].before = 0;
+    assert_int_equal(stasis_schema_check(&schema, &err), 0);
+    fields[0].default_int = (uint64_t)-256; /* no bit outside the mask, but no byte */
+    past[0].before = 0;
+    assert_refused("outside its mask");
+    fields[1].is_signed = true;
+    assert_refused("(words): the integers of an array are unsigned");
     fields[0].mask = 0x100;
     assert_refused("wider than its type");
     fields[0].mask = 0x0c;
@@ -233,14 +284,15 @@ static void values(void **state)
 
 static void nesting(void **state)
 {
-    struct stasis_field in_itself =
-        STASIS_BIND_STRUCT(struct part, at, 1, 1, part_schema, "itself");
+    struct stasis_field in_itself = part_fields[0];
 
     (void)state;
     fields[4].sub = NULL;
     assert_refused("(part): its schema is missing");
     part_schema.size++;
     assert_refused("another size");
+    in_itself.kind = STASIS_KIND_STRUCT;
+    in_itself.sub = &part_schema;
     part_fields[0] = in_itself;
     assert_refused("nested too deep");
     part_fields[0].mask = UINT64_MAX;
@@ -304,6 +356,7 @@ int main(void)
         cmocka_unit_test_setup(the_schema_itself, setup),
         cmocka_unit_test_setup(ids_and_versions, setup),
         cmocka_unit_test_setup(places, setup),
+        cmocka_unit_test_setup(counts, setup),
         cmocka_unit_test_setup(past_maximums, setup),
         cmocka_unit_test_setup(names_are_unique, setup),
         cmocka_unit_test_setup(values, setup),

@@ -75,9 +75,11 @@ STASIS_EXPORT size_t stasis_records_find(const struct stasis_records *set, const
 
 /* Decodes the record of this schema and instance (its type's first if instance is NULL) into
  * *ret_state (schema->size bytes), which is changed only on success; by a schema that came with the
- * file, only what the record says is written, and bytes behind a count stay. STASIS_ERR_NOT_FOUND:
- * there is none; STASIS_ERR_VERSION: a version this release cannot read; STASIS_ERR_CORRUPT: fields
- * missing, unknown, out of their masks or bounds, or against the schema's own rules. */
+ * file, only what the record says is written, and bytes behind a count stay. Pointers of its rows
+ * point to memory of malloc(), or are NULL for no elements; stasis_state_fini() frees it. What they
+ * pointed to before is the caller's. STASIS_ERR_NOT_FOUND: there is none; STASIS_ERR_VERSION: a
+ * version this release cannot read; STASIS_ERR_CORRUPT: fields missing, unknown, out of their masks
+ * or bounds, or against the schema's own rules. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_get(const struct stasis_records *set,
                                                        const struct stasis_schema *schema,
                                                        const char *instance, void *ret_state,

@@ -25,14 +25,28 @@ enum {
 };
 #include "stasis/def_undef.h"
 
+/* A member of a type that is not saved does not compile. */
+#define STASIS_IS_SIGNED(type)                                                                     \
+    _Generic((type)0, uint8_t                                                                      \
+             : false, uint16_t                                                                     \
+             : false, uint32_t                                                                     \
+             : false, uint64_t                                                                     \
+             : false, int8_t                                                                       \
+             : true, int16_t                                                                       \
+             : true, int32_t                                                                       \
+             : true, int64_t                                                                       \
+             : true)
+
 #define STASIS_ID_OK(id, name)                                                                     \
     _Static_assert(STASIS_ROW(name) == (id), "id of " #name " is not dense")
 #define STASIS_INT(id, type, name, since, def, mask, doc)                                          \
     STASIS_ID_OK(id, name);                                                                        \
     _Static_assert(((uint64_t)(def) & ~(uint64_t)(mask)) == 0, #name ": default outside mask");    \
-    _Static_assert((type)(mask) == (mask), #name ": mask wider than the type");
+    _Static_assert((type)(mask) == (mask), #name ": mask wider than the type");                    \
+    _Static_assert((type)(def) == (def), #name ": default wider than the type");
 #define STASIS_INTS(id, type, name, count, since, mask, doc)                                       \
     STASIS_ID_OK(id, name);                                                                        \
+    _Static_assert(!STASIS_IS_SIGNED(type), #name ": the integers of an array are unsigned");      \
     _Static_assert((type)(mask) == (mask), #name ": mask wider than the type");
 #define STASIS_BUF(id, name, max, elem, since, doc)                                                \
     STASIS_ID_OK(id, name);                                                                        \
@@ -48,14 +62,6 @@ enum {
 #include STASIS_DEF
 #include "stasis/def_undef.h"
 
-/* A member of a type that is not saved does not compile. */
-#define STASIS_IS_SIGNED(type)                                                                     \
-    _Generic((type)0, uint8_t                                                                      \
-             : false, uint16_t                                                                     \
-             : false, uint32_t                                                                     \
-             : false, uint64_t                                                                     \
-             : false, int64_t                                                                      \
-             : true)
 #define STASIS_COMMON(id_, since_, name_, doc_)                                                    \
     .id = (id_), .since = (since_)&0xffff, .until = (since_) >> 16, .name = #name_, .doc = (doc_), \
     .offset = offsetof(STASIS_THIS, name_)

@@ -1,22 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * Access to the fields of a state through their table rows. `base` is the start of the struct.
- * No checks: the row must be of the right kind and the index below its bound. Pure, in any thread.
+ * No checks: the row must be of the right kind, the index below its bound, and a pointer not NULL.
+ * Pure, in any thread.
  */
 #ifndef STASIS_FIELD_H
 #define STASIS_FIELD_H
+
+#include <string.h>
 
 #include "stasis/schema.h"
 
 STASIS_BEGIN_DECLS
 
-/* INT (index 0) and INTS: value of one integer; int64_t as its two's complement. */
+/* Where the value begins: in the struct, or where the struct's pointer points. */
+static inline void *stasis_field_at(const struct stasis_field *field, const void *base)
+{
+    char *at = (char *)(uintptr_t)base + field->offset;
+    void *target;
+
+    if (!field->is_pointer)
+        return at;
+    memcpy(&target, at, sizeof(target));
+    return target;
+}
+
+/* Points the field to memory of malloc(), which the state owns from then on. */
+static inline void stasis_field_set_pointer(const struct stasis_field *field, void *base,
+                                            void *target)
+{
+    memcpy((char *)base + field->offset, &target, sizeof(target));
+}
+
+/* INT (index 0) and INTS: value of one integer; a negative one as its 64-bit two's complement. */
 STASIS_EXPORT uint64_t stasis_field_get_int(const struct stasis_field *field, const void *base,
                                             uint32_t index);
 STASIS_EXPORT void stasis_field_set_int(const struct stasis_field *field, void *base,
                                         uint32_t index, uint64_t value);
 
-/* BUF: bytes in use; LIST: elements in use. */
+/* Whether an integer of the field's size holds the value. */
+STASIS_EXPORT bool stasis_field_fits(const struct stasis_field *field, uint64_t value);
+
+/* BUF: bytes in use; LIST: elements in use, all of one that is fixed, which has no count to set. A
+ * count of 64 bits that is too large for 32 counts as UINT32_MAX. */
 STASIS_EXPORT uint32_t stasis_field_get_count(const struct stasis_field *field, const void *base);
 STASIS_EXPORT void stasis_field_set_count(const struct stasis_field *field, void *base,
                                           uint32_t count);

@@ -4,7 +4,7 @@
  * the struct (def_struct.h), the field table below (def_fields.h), and through the table the
  * encoder, the decoder, JSON and the documentation. The lists hold one row per field:
  *
- *   STASIS_INT(id, type, name, since, default, mask, doc)       uint8_t..uint64_t or int64_t
+ *   STASIS_INT(id, type, name, since, default, mask, doc)       uint8_t..uint64_t, int8_t..int64_t
  *   STASIS_INTS(id, type, name, count, since, mask, doc)        fixed array of unsigned, default 0
  *   STASIS_BUF(id, name, max, elem, since, doc)                 bytes of variable length; elem > 1
  *                                                               if they are registers of that size
@@ -15,7 +15,8 @@
  *   STASIS_OLD_BOUND(before, id, name, bound)                         see below
  *
  * ids start at 1, rise by one and are never reused. `since` is the record version a field came
- * with. `mask` holds the bits that may be set; a default outside its own mask does not compile.
+ * with. `mask` holds the bits that may be set, of a signed integer those of its 64-bit value: -1
+ * permits every value of the type. A default outside its own mask does not compile.
  *
  * A list tells its past too, so that files of every earlier version can be read and written. Once
  * released, a row keeps its id, type and size (docs/architecture.md, "Versions", has the recipe,
@@ -63,13 +64,16 @@ struct stasis_field {
     uint16_t since; /* first record version that has the field */
     uint16_t until; /* first that has it no more; 0: none */
     enum stasis_kind kind;
-    bool is_signed;       /* INT: int64_t */
+    bool is_signed;       /* INT: int8_t to int64_t */
+    bool is_fixed;        /* LIST: without a count, all `max` elements are in use */
+    bool is_pointer;      /* BUF, LIST: the struct holds a pointer to the elements */
+    uint8_t count_size;   /* BUF, LIST: of the count: 1, 2, 4 or 8; 0 is 4 */
     uint32_t elem_size;   /* INT, INTS: size of one; BUF: register size; STRUCT, LIST: of one */
     uint32_t max;         /* INTS: count; BUF, STR: bytes; LIST: elements; else 1 */
-    size_t offset;        /* of the value in the struct */
-    size_t count_offset;  /* BUF: uint32_t <name>_len; LIST: uint32_t <name>_count */
-    uint64_t default_int; /* INT; a signed default as its two's complement */
-    uint64_t mask;        /* INT, INTS */
+    size_t offset;        /* of the value, or of the pointer to it, in the struct */
+    size_t count_offset;  /* BUF: <name>_len; LIST: <name>_count */
+    uint64_t default_int; /* INT; a signed default as its 64-bit two's complement */
+    uint64_t mask;        /* INT, INTS; of a signed one as its 64-bit two's complement */
     const char *default_str;
     const char *name;
     const char *doc;
@@ -114,9 +118,9 @@ struct stasis_schema {
     const char *type; /* "stasis.serial"; of nested states "segment" etc. */
     uint16_t version; /* of the record type */
     bool optional;    /* a reader that does not know the type may skip it */
-    size_t size;      /* of the struct */
-    const struct stasis_field *fields;
     uint32_t field_count;
+    size_t size; /* of the struct */
+    const struct stasis_field *fields;
     const struct stasis_old_bound *history;    /* ends with a row of zeros; NULL: none */
     const struct stasis_migration *migrations; /* ascending, ends with a row of zeros; NULL: none */
     const char *doc;
@@ -124,7 +128,8 @@ struct stasis_schema {
     int (*check)(const void *state, struct stasis_error *err);
 };
 
-/* Sets *state (schema->size bytes) to the defaults of the list, padding included. */
+/* Sets *state (schema->size bytes) to the defaults of the list, padding included; pointers become
+ * NULL, and what they pointed to is not looked at. */
 STASIS_EXPORT void stasis_state_init(const struct stasis_schema *schema, void *state);
 
 /* Checks every mask, bound and string of *state and then the schema's own rules.
@@ -132,8 +137,13 @@ STASIS_EXPORT void stasis_state_init(const struct stasis_schema *schema, void *s
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_state_check(const struct stasis_schema *schema,
                                                        const void *state, struct stasis_error *err);
 
+/* Frees, with free(), what the pointers of the schema's rows point to, sets them to NULL and their
+ * counts to 0. The rest of *state stays. Nothing to do for a schema without such rows. */
+STASIS_EXPORT void stasis_state_fini(const struct stasis_schema *schema, void *state);
+
 /* Copies what the schema describes from one struct to another of its type, and leaves the rest of
- * *ret_state, such as the pointers of a live device, as it is. No checks. */
+ * *ret_state, such as the pointers of a live device, as it is. Rows that are pointers are left too,
+ * with their counts: who owns a live device's memory takes them over. No checks. */
 STASIS_EXPORT void stasis_state_copy(const struct stasis_schema *schema, const void *state,
                                      void *ret_state);
 
@@ -158,9 +168,28 @@ STASIS_EXPORT uint64_t stasis_schema_room(const struct stasis_schema *schema, ui
 STASIS_EXPORT uint64_t stasis_field_bound(const struct stasis_schema *schema,
                                           const struct stasis_field *field, uint32_t version);
 
-/* Puts the field's default at its place in *state; and whether it is there. */
+/* Puts the field's default at its place in *state, freeing as stasis_state_fini() what it pointed
+ * to; and whether it is there. */
 STASIS_EXPORT void stasis_field_set_default(const struct stasis_field *field, void *state);
 STASIS_EXPORT bool stasis_field_is_default(const struct stasis_field *field, const void *state);
+
+/* A state of one integer of that type, with the name of the type: what a list has for elements
+ * where its values are the integers themselves (STASIS_BIND_INTS of signed ones,
+ * STASIS_BIND_INTS_PTR). */
+enum stasis_element {
+    STASIS_ELEMENT_BOOL,
+    STASIS_ELEMENT_UINT8,
+    STASIS_ELEMENT_UINT16,
+    STASIS_ELEMENT_UINT32,
+    STASIS_ELEMENT_UINT64,
+    STASIS_ELEMENT_INT8,
+    STASIS_ELEMENT_INT16,
+    STASIS_ELEMENT_INT32,
+    STASIS_ELEMENT_INT64,
+    STASIS_ELEMENT_COUNT,
+};
+
+STASIS_EXPORT extern const struct stasis_schema stasis_element_schemas[STASIS_ELEMENT_COUNT];
 
 /* Every record type this release knows, sorted by type; and one by its type, or NULL. */
 STASIS_EXPORT const struct stasis_schema *const *stasis_schema_all(size_t *ret_count);
