@@ -35,7 +35,7 @@ static void format_rate(char *buf, size_t size, uint64_t ms, uint64_t done, uint
                  (total - done + rate - 1) / rate);
 }
 
-void stasis_progress_show(void *ctx, uint64_t done, uint64_t total)
+bool stasis_progress_show(void *ctx, uint64_t done, uint64_t total)
 {
     struct stasis_progress *progress = ctx;
     uint64_t now = now_ms();
@@ -43,7 +43,7 @@ void stasis_progress_show(void *ctx, uint64_t done, uint64_t total)
     int len;
 
     if (!progress->terminal || (done < total && now - progress->shown_ms < INTERVAL_MS))
-        return;
+        return true;
     progress->shown_ms = now;
     format_rate(rate, sizeof(rate), now - progress->start_ms, done, total);
     len = snprintf(line, sizeof(line), "%s: %" PRIu64 " of %" PRIu64 " MiB (%" PRIu64 " %%)%s",
@@ -52,6 +52,7 @@ void stasis_progress_show(void *ctx, uint64_t done, uint64_t total)
         progress->width = len;
     fprintf(stderr, "\r%-*s", progress->width, line);
     fflush(stderr);
+    return true;
 }
 
 void stasis_progress_clear(struct stasis_progress *progress)

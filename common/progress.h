@@ -19,8 +19,8 @@ struct stasis_progress {
 
 void stasis_progress_init(struct stasis_progress *progress, const char *what);
 
-/* As stasis_snap_verify() calls it: `ctx` is the progress; done and total are bytes. */
-void stasis_progress_show(void *ctx, uint64_t done, uint64_t total);
+/* As the engine calls it: `ctx` is the progress; done and total are bytes. Always true: go on. */
+bool stasis_progress_show(void *ctx, uint64_t done, uint64_t total);
 
 /* Takes the line away. */
 void stasis_progress_clear(struct stasis_progress *progress);

@@ -105,7 +105,7 @@ static int show(const char *path, struct stasis_error *err)
     if (!rc && stasis_records_find(stasis_snap_records(snap), edits_schema.type, "0") != SIZE_MAX)
         rc = stasis_records_get(stasis_snap_records(snap), &edits_schema, "0", &edits, err);
     if (!rc)
-        rc = stasis_snap_get_ram(snap, 0, ram, sizeof(ram), err);
+        rc = stasis_snap_get_ram(snap, 0, ram, sizeof(ram), NULL, NULL, err);
     if (!rc)
         printf("level %u, %u edits, RAM: %s\n", dimmer.level, edits.count, ram);
     stasis_snap_free(snap);

@@ -141,7 +141,7 @@ static int load(struct slot *slot, struct stasis_error *err)
     if (!rc)
         rc = stasis_records_get(stasis_snap_records(snap), &cpu_schema, "0", &loaded, err);
     if (!rc)
-        rc = stasis_snap_get_ram(snap, 0, ram, sizeof(ram), err);
+        rc = stasis_snap_get_ram(snap, 0, ram, sizeof(ram), NULL, NULL, err);
     if (!rc)
         cpu = loaded;
     stasis_snap_free(snap);

@@ -2,7 +2,8 @@
  *
  * What a snapshot file says about itself. The guest has a RISC-V CPU. With a given UUID and time,
  * equal machines give equal files. Notes tell what a file is for. Release 3.1 of an emulator meets
- * a file of release 4.0, and its user is told which program to get.
+ * a file of release 4.0, and its user is told which program to get. A load shows its progress and
+ * can be cancelled.
  */
 #include <stasis/bind.h>
 #include <stasis/snap.h>
@@ -12,6 +13,7 @@
 struct board {
     uint32_t leds;
 };
+static char ram[64 << 20];
 
 static const struct stasis_field board_fields[] = {
     STASIS_BIND_INT(struct board, leds, 1, 1, 0, 0xff, "which LEDs are on"),
@@ -47,6 +49,8 @@ static int save(const struct stasis_schema *schema, const char *producer, const 
                   : stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
 
     if (!rc)
+        rc = stasis_snap_add_ram(snap, 0, ram, sizeof(ram), err);
+    if (!rc)
         rc = stasis_notes_set(stasis_snap_notes(snap), "image", "blinker-2", err);
     if (!rc)
         rc = stasis_snap_save(snap, path, &opts, NULL, err);
@@ -75,10 +79,34 @@ static void show(const char *path)
     stasis_snap_free(snap);
 }
 
+/* A user who waits for no more than a third. */
+static bool progress(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)ctx;
+    return done < total / 3;
+}
+
+static int load(const char *path, struct stasis_error *err)
+{
+    struct stasis_snap *snap;
+    int rc = stasis_snap_open(path, &parse_opts, &snap, err);
+
+    if (rc)
+        return rc;
+    rc = stasis_snap_load_ram(snap, 0, ram, 1, progress, NULL, err); /* by one thread */
+    if (rc == STASIS_ERR_CANCELLED) { /* ram is neither the old one nor the new one: once more */
+        printf("%s\n", err->msg);
+        rc = stasis_snap_get_ram(snap, 0, ram, sizeof(ram), NULL, NULL, err);
+    }
+    stasis_snap_free(snap);
+    return rc;
+}
+
 int main(void)
 {
-    struct stasis_error err;
+    struct stasis_error err = {.msg = "other memory than was saved"};
 
+    ram[sizeof(ram) - 1] = '!';
     if (save(&board_schema, "acme-emu 3.1", "own.snap", &err) ||
         save(&board_schema, "acme-emu 3.1", "again.snap", &err) ||
         save(&newer_board_schema, "acme-emu 4.0", "newer.snap", &err)) {
@@ -87,5 +115,10 @@ int main(void)
     }
     show("own.snap"); /* and again.snap is the same, byte by byte */
     show("newer.snap");
+    ram[sizeof(ram) - 1] = '?';
+    if (load("own.snap", &err) || ram[sizeof(ram) - 1] != '!') {
+        fprintf(stderr, "%s\n", err.msg);
+        return 1;
+    }
     return 0;
 }

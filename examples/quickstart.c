@@ -21,7 +21,7 @@ int main(void)
              stasis_snap_save(out, "vm.snap", NULL, NULL, &err) ||
              stasis_snap_open("vm.snap", &opt, &in, &err) ||
              stasis_records_get(stasis_snap_records(in), &schema, "main", &new_vm, &err) ||
-             stasis_snap_get_ram(in, 0, new_ram, sizeof(new_ram), &err);
+             stasis_snap_get_ram(in, 0, new_ram, sizeof(new_ram), NULL, NULL, &err);
 
     printf("%s\n", rc ? err.msg : new_ram);
     stasis_snap_free(in);

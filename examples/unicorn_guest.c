@@ -92,7 +92,7 @@ static int thaw(uc_engine *uc, const char *path, struct stasis_error *err)
         stasis_snap_open(path, &opts, &snap, err) ||
         stasis_records_get(stasis_snap_records(snap), &stasis_x86_regs_schema, "0", &regs, err) ||
         stasis_records_get(stasis_snap_records(snap), &sse_schema, "0", &sse, err) ||
-        stasis_snap_get_ram(snap, 0, ram, RAM_SIZE, err) ||
+        stasis_snap_get_ram(snap, 0, ram, RAM_SIZE, NULL, NULL, err) ||
         move_registers(uc, true, &regs, &sse, err);
 
     stasis_snap_free(snap);

@@ -144,9 +144,15 @@ static int verify(struct migration *migration, struct stasis_error *err)
 
 static int attach(struct migration *migration, struct stasis_error *err)
 {
-    const struct stasis_ram_opts opts = {.size = sizeof(opts), .mode = STASIS_RAM_COPY};
-    int rc = stasis_ram_attach(migration->from, migration->hosts, &opts, &migration->ram, err);
+    const struct stasis_ram_opts opts = {.size = sizeof(opts),
+                                         .mode = STASIS_RAM_COPY,
+                                         .progress = stasis_progress_show,
+                                         .ctx = &migration->progress};
+    int rc;
 
+    stasis_progress_init(&migration->progress, STASIS_INSPECT_NAME ": loading");
+    rc = stasis_ram_attach(migration->from, migration->hosts, &opts, &migration->ram, err);
+    stasis_progress_clear(&migration->progress);
     return rc ? rc : stasis_ram_wait(migration->ram, err);
 }
 
@@ -157,12 +163,6 @@ static bool is_compressed(const struct stasis_snap *snap)
             return true;
     }
     return false;
-}
-
-static bool show(void *ctx, uint64_t done, uint64_t total)
-{
-    stasis_progress_show(ctx, done, total);
-    return true;
 }
 
 /* Before the work: what can be known of the output now is not to be learned at its end. */
@@ -183,7 +183,7 @@ static int open_output(struct migration *migration, struct stasis_outputs *outpu
 static int save(struct migration *migration, struct stasis_error *err)
 {
     struct stasis_save_opts opts = {
-        .size = sizeof(opts), .progress = show, .ctx = &migration->progress};
+        .size = sizeof(opts), .progress = stasis_progress_show, .ctx = &migration->progress};
     struct stasis_save_stats stats;
     int rc;
 

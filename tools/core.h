@@ -46,7 +46,7 @@ STASIS_MUST_CHECK int stasis_core_map(const struct stasis_records *records, bool
  * as for stasis_snap_verify(). */
 STASIS_MUST_CHECK int
 stasis_core_put_ram(struct stasis_inspect_ram *ram, struct stasis_output *file,
-                    void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                    bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                     bool *ret_found, struct stasis_vmcoreinfo *ret_info, struct stasis_error *err);
 
 /* Writes the headers and the notes; RAM gets STASIS_CORE_PHYSICAL added to its addresses if

@@ -31,7 +31,7 @@ static int copy_chunk(struct copy *copy, uint64_t number, uint64_t offset, struc
 }
 
 int stasis_core_put_ram(struct stasis_inspect_ram *ram, struct stasis_output *file,
-                        void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                        bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                         bool *ret_found, struct stasis_vmcoreinfo *ret_info,
                         struct stasis_error *err)
 {
@@ -45,7 +45,8 @@ int stasis_core_put_ram(struct stasis_inspect_ram *ram, struct stasis_output *fi
         if (rc)
             return rc;
         offset += stasis_snap_chunk_at(ram->snap, i).size;
-        progress(ctx, (i + 1) * STASIS_CHUNK_SIZE, chunks * STASIS_CHUNK_SIZE);
+        if (!progress(ctx, (i + 1) * STASIS_CHUNK_SIZE, chunks * STASIS_CHUNK_SIZE))
+            return stasis_fail(err, STASIS_ERR_CANCELLED, "copying the memory was cancelled");
     }
     *ret_found = copy.found;
     *ret_info = copy.info;

@@ -121,8 +121,17 @@ int stasis_snap_read_chunks(const struct stasis_snap *snap, uint64_t first, uint
 
 /* Reads a region into `host`, each chunk verified. `fresh`: host is known to read as zero, and zero
  * chunks are not touched; otherwise they are cleared where they are not zero. */
-int stasis_snap_load_region(const struct stasis_snap *snap, uint32_t region, void *host, bool fresh,
-                            unsigned threads, struct stasis_error *err);
+struct stasis_snap_load {
+    bool fresh;
+    unsigned threads;
+    /* As stasis_snap_load_ram() has it; `before` of `total` bytes were loaded earlier. */
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *ctx;
+    uint64_t before;
+    uint64_t total;
+};
+int stasis_snap_load_region(const struct stasis_snap *snap, uint32_t region, void *host,
+                            const struct stasis_snap_load *how, struct stasis_error *err);
 
 /* One more owner, who frees it too. What opening has read does not change any more, so many threads
  * may read the RAM of one object. */

@@ -124,10 +124,17 @@ int stasis_ram_wait(struct stasis_ram *ram, struct stasis_error *err)
 
 static int copy(struct stasis_ram *ram, bool fresh, struct stasis_error *err)
 {
+    struct stasis_snap_load how = {.fresh = fresh,
+                                   .threads = ram->opts.threads,
+                                   .progress = ram->opts.progress,
+                                   .ctx = ram->opts.ctx,
+                                   .total = ram->snap->index.ram_bytes};
     int rc = 0;
 
-    for (uint32_t r = 0; !rc && r < ram->snap->index.region_count; r++)
-        rc = stasis_snap_load_region(ram->snap, r, ram->host[r], fresh, ram->opts.threads, err);
+    for (uint32_t r = 0; !rc && r < ram->snap->index.region_count; r++) {
+        rc = stasis_snap_load_region(ram->snap, r, ram->host[r], &how, err);
+        how.before += ram->snap->index.regions[r].size;
+    }
     if (rc)
         return rc;
     atomic_store(&ram->populated, ram->stored);

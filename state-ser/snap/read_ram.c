@@ -16,7 +16,7 @@ struct load {
     const struct stasis_snap *snap;
     const struct stasis_snap_region *region;
     uint8_t *host;
-    bool fresh; /* host reads as zero already */
+    const struct stasis_snap_load *how;
 };
 
 int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_t end,
@@ -128,39 +128,70 @@ static int load_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_er
     const struct load *load = ctx;
     uint64_t base = load->region->first_chunk;
 
-    if (!load->fresh)
+    if (!load->how->fresh)
         clear_zero_chunks(load, base + first, base + end);
     return stasis_snap_read_chunks(load->snap, base + first, base + end,
                                    load->host + first * STASIS_CHUNK_SIZE, err);
 }
 
-int stasis_snap_load_region(const struct stasis_snap *snap, uint32_t region, void *host, bool fresh,
-                            unsigned threads, struct stasis_error *err)
+/* The last chunk may be short. */
+static bool report(void *ctx, uint64_t chunks)
 {
-    struct load load = {.snap = snap, .host = host, .fresh = fresh};
-    struct stasis_pool_job job = {
-        .batch = STASIS_BATCH_CHUNKS, .threads = threads, .work = load_chunks, .ctx = &load};
+    const struct load *load = ctx;
+    uint64_t done = chunks * STASIS_CHUNK_SIZE;
+
+    if (done > load->region->size)
+        done = load->region->size;
+    return load->how->progress(load->how->ctx, load->how->before + done, load->how->total);
+}
+
+static int load_region(struct load *load, struct stasis_error *err)
+{
+    const struct stasis_pool_job job = {.count = stasis_region_chunks(load->region),
+                                        .batch = STASIS_BATCH_CHUNKS,
+                                        .threads = load->how->threads,
+                                        .work = load_chunks,
+                                        .progress = load->how->progress ? report : NULL,
+                                        .ctx = load};
+    int rc = stasis_pool_run(&job, err);
+
+    return rc == STASIS_ERR_CANCELLED
+               ? stasis_fail(err, rc, "%s: loading the memory was cancelled", load->snap->name)
+               : rc;
+}
+
+int stasis_snap_load_region(const struct stasis_snap *snap, uint32_t region, void *host,
+                            const struct stasis_snap_load *how, struct stasis_error *err)
+{
+    struct load load = {.snap = snap, .host = host, .how = how};
 
     if (!stasis_input_is_open(&snap->input) || region >= snap->index.region_count)
         return stasis_fail(err, STASIS_ERR_ARG, "no region %" PRIu32 " in an opened snapshot",
                            region);
     load.region = &snap->index.regions[region];
-    job.count = stasis_region_chunks(load.region);
-    return stasis_pool_run(&job, err);
+    return load_region(&load, err);
 }
 
 int stasis_snap_load_ram(struct stasis_snap *snap, uint32_t region, void *host, unsigned threads,
+                         bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                          struct stasis_error *err)
 {
-    return stasis_snap_load_region(snap, region, host, false, threads, err);
+    const struct stasis_snap_load how = {
+        .threads = threads,
+        .progress = progress,
+        .ctx = ctx,
+        .total = region < snap->index.region_count ? snap->index.regions[region].size : 0};
+
+    return stasis_snap_load_region(snap, region, host, &how, err);
 }
 
 int stasis_snap_get_ram(struct stasis_snap *snap, uint64_t gpa, void *host, uint64_t size,
+                        bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                         struct stasis_error *err)
 {
     for (uint32_t i = 0; i < snap->index.region_count; i++) {
         if (snap->index.regions[i].gpa == gpa && snap->index.regions[i].size == size)
-            return stasis_snap_load_ram(snap, i, host, 0, err);
+            return stasis_snap_load_ram(snap, i, host, 0, progress, ctx, err);
     }
     return stasis_fail(err, STASIS_ERR_NOT_FOUND,
                        "%s has no RAM of 0x%" PRIx64 " bytes at 0x%" PRIx64, snap->name, size, gpa);

@@ -15,9 +15,26 @@
 
 struct verify {
     const struct stasis_snap *snap;
-    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *ctx;
 };
+
+/* How often who waits is asked whether to go on, where no RAM is counted. */
+#define ASK_BYTES  (1u << 20)
+#define ASK_CHUNKS 4096u
+
+static int cancelled(const struct stasis_snap *snap, struct stasis_error *err)
+{
+    return stasis_fail(err, STASIS_ERR_CANCELLED, "%s: verifying was cancelled", snap->name);
+}
+
+/* Before RAM. */
+static int ask(const struct verify *verify, struct stasis_error *err)
+{
+    if (!verify->progress || verify->progress(verify->ctx, 0, verify->snap->index.ram_bytes))
+        return 0;
+    return cancelled(verify->snap, err);
+}
 
 int stasis_snap_check_page_mask(const struct stasis_snap *snap, uint64_t i, const uint8_t *bytes,
                                 struct stasis_error *err)
@@ -69,15 +86,21 @@ static int read_piece(const struct stasis_snap *snap, uint64_t pos, uint8_t *ret
     return 0;
 }
 
-static int read_zeros(const struct stasis_snap *snap, uint64_t pos, uint64_t end,
+static int read_zeros(const struct verify *verify, uint64_t pos, uint64_t end,
                       struct stasis_error *err)
 {
+    const struct stasis_snap *snap = verify->snap;
     uint8_t buf[STASIS_PAGE_SIZE];
+    uint64_t asked = pos;
 
     while (pos < end) {
         size_t len = piece(pos, end);
         int rc = read_piece(snap, pos, buf, len, err);
 
+        if (!rc && pos - asked >= ASK_BYTES) {
+            rc = ask(verify, err);
+            asked = pos;
+        }
         if (rc)
             return rc;
         if (!stasis_chunk_is_zero(buf, len))
@@ -90,9 +113,11 @@ static int read_zeros(const struct stasis_snap *snap, uint64_t pos, uint64_t end
 }
 
 /* Holes need not be read; what does not tell them is read in full. */
-static int check_gap(const struct stasis_snap *snap, uint64_t pos, uint64_t end,
+static int check_gap(const struct verify *verify, uint64_t pos, uint64_t end,
                      struct stasis_error *err)
 {
+    const struct stasis_snap *snap = verify->snap;
+
     while (pos < end) {
         uint64_t data = pos;
         uint64_t hole = end;
@@ -107,7 +132,7 @@ static int check_gap(const struct stasis_snap *snap, uint64_t pos, uint64_t end,
             return 0;
         if (stasis_io_seek(snap->input.fd, data, SEEK_HOLE, &hole) || hole > end)
             hole = end;
-        rc = read_zeros(snap, data, hole, err);
+        rc = read_zeros(verify, data, hole, err);
         if (rc)
             return rc;
         pos = hole;
@@ -116,23 +141,24 @@ static int check_gap(const struct stasis_snap *snap, uint64_t pos, uint64_t end,
 }
 
 /* The gaps of the data section: before, between and behind its chunks. */
-static int check_data_gaps(const struct stasis_snap *snap, const struct stasis_section *data,
+static int check_data_gaps(const struct verify *verify, const struct stasis_section *data,
                            struct stasis_error *err)
 {
+    const struct stasis_snap *snap = verify->snap;
     uint64_t pos = data->offset;
 
     for (uint64_t i = 0; i < snap->index.chunk_count; i++) {
         struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
-        int rc;
+        int rc = i % ASK_CHUNKS ? 0 : ask(verify, err);
 
-        if (!chunk.stored_len)
-            continue;
-        rc = check_gap(snap, pos, chunk.offset, err);
+        if (!rc && chunk.stored_len) {
+            rc = check_gap(verify, pos, chunk.offset, err);
+            pos = chunk.offset + chunk.stored_len;
+        }
         if (rc)
             return rc;
-        pos = chunk.offset + chunk.stored_len;
     }
-    return check_gap(snap, pos, data->offset + data->length, err);
+    return check_gap(verify, pos, data->offset + data->length, err);
 }
 
 int stasis_snap_walk_section(const struct stasis_snap *snap, const struct stasis_section *section,
@@ -163,19 +189,28 @@ int stasis_snap_walk_section(const struct stasis_snap *snap, const struct stasis
     return 0;
 }
 
-static int check_sections(const struct stasis_snap *snap, struct stasis_error *err)
+/* Of a section that is read and not parsed. */
+static int ask_in_section(void *ctx, const uint8_t *bytes, size_t len, uint64_t at,
+                          struct stasis_error *err)
 {
+    (void)bytes, (void)len;
+    return at % ASK_BYTES ? 0 : ask(ctx, err);
+}
+
+static int check_sections(struct verify *verify, struct stasis_error *err)
+{
+    const struct stasis_snap *snap = verify->snap;
     uint64_t pos = STASIS_HEADER_LEN;
     int rc = 0;
 
     for (uint32_t i = 0; i < snap->header.section_count && !rc; i++) {
         const struct stasis_section *section = &snap->header.sections[i];
 
-        rc = check_gap(snap, pos, section->offset, err);
+        rc = check_gap(verify, pos, section->offset, err);
         if (!rc && section->type == STASIS_SECTION_DATA)
-            rc = check_data_gaps(snap, section, err);
+            rc = check_data_gaps(verify, section, err);
         if (!rc && section->type > STASIS_SECTION_DATA) /* not parsed, but undamaged */
-            rc = stasis_snap_walk_section(snap, section, NULL, NULL, err);
+            rc = stasis_snap_walk_section(snap, section, ask_in_section, verify, err);
         pos = section->offset + section->length;
     }
     return rc;
@@ -199,12 +234,11 @@ static bool report(void *ctx, uint64_t done)
     uint64_t total = verify->snap->index.ram_bytes;
     uint64_t bytes = done * STASIS_CHUNK_SIZE;
 
-    verify->progress(verify->ctx, bytes < total ? bytes : total, total);
-    return true;
+    return verify->progress(verify->ctx, bytes < total ? bytes : total, total);
 }
 
 int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,
-                       void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                       bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                        struct stasis_error *err)
 {
     struct verify verify = {.snap = snap, .progress = progress, .ctx = ctx};
@@ -220,8 +254,11 @@ int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,
 
     if (!stasis_input_is_open(&snap->input))
         return stasis_fail(err, STASIS_ERR_ARG, "only an opened snapshot can be verified");
-    rc = check_sections(snap, err);
+    rc = check_sections(&verify, err);
     if (!rc)
         rc = check_shown(snap, err);
-    return rc ? rc : stasis_pool_run(&job, err);
+    if (rc)
+        return rc;
+    rc = stasis_pool_run(&job, err);
+    return rc == STASIS_ERR_CANCELLED ? cancelled(snap, err) : rc;
 }

@@ -39,7 +39,7 @@ static void load(struct stasis_snap *snap)
         uint8_t *host = calloc(1, stasis_snap_region_at(snap, i).size);
 
         FUZZ_ASSERT(host);
-        (void)!stasis_snap_load_ram(snap, i, host, 1, NULL);
+        (void)!stasis_snap_load_ram(snap, i, host, 1, NULL, NULL, NULL);
         free(host);
     }
 }

@@ -60,7 +60,7 @@ static void check_ram(struct stasis_snap *snap)
         void *host = calloc(1, region.size);
         struct stasis_error err;
 
-        if (stasis_snap_load_ram(snap, i, host, 2, &err))
+        if (stasis_snap_load_ram(snap, i, host, 2, NULL, NULL, &err))
             fail_msg("%s", err.msg);
         free(host);
     }

@@ -25,7 +25,7 @@ static void shown(uint64_t ms, uint64_t done, uint64_t total, char *ret_text, si
     stasis_progress_init(&progress, "saving");
     progress.terminal = true;
     progress.start_ms -= ms;
-    stasis_progress_show(&progress, done, total);
+    assert_true(stasis_progress_show(&progress, done, total));
     assert_true(dup2(kept, STDERR_FILENO) >= 0);
     len = pread(file, ret_text, size - 1, 0);
     assert_true(len >= 0);

@@ -89,18 +89,32 @@ static void say_thawed(const struct stasis_vmm *vmm, uint64_t us)
                    path, us / 1000, vmm->generation, stasis_memory_size(&machine->memory) >> 20);
 }
 
+/* The loop does not run yet. */
+static bool keep_loading(void *ctx, uint64_t done, uint64_t total)
+{
+    struct stasis_vmm *vmm = ctx;
+
+    vmm->client->progress(vmm->client->ctx, STASIS_VMM_LOADING, done, total);
+    stasis_vmm_take_requests(vmm);
+    return !vmm->ended;
+}
+
 static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
 {
-    const struct stasis_thaw_options options = stasis_config_thaw(vmm->config);
+    struct stasis_thaw_options options = stasis_config_thaw(vmm->config);
     uint64_t start = stasis_monotonic_us();
     struct stasis_thaw_result result;
     struct stasis_snap *snap = NULL;
     int rc = stasis_vmm_outputs_open_restore(vmm, &snap, err);
 
+    options.progress = keep_loading;
+    options.ctx = vmm;
     /* KVM reads guest memory in some of the calls to come. */
     stasis_ram_failure_catch(&vmm->machine);
-    if (!rc)
+    if (!rc) {
         rc = stasis_thaw(&vmm->machine, snap, &options, &vmm->host, &result, err);
+        vmm->client->progress_end(vmm->client->ctx);
+    }
     vmm->machine_ready = !rc;
     if (!rc) {
         rc = stasis_vmm_console_check_board(&vmm->machine.board, err);

@@ -25,14 +25,16 @@ enum stasis_vmm_request {
     STASIS_VMM_END,    /* end the VM at once, and give up the save */
 };
 
+enum stasis_vmm_work { STASIS_VMM_SAVING, STASIS_VMM_LOADING };
+
 struct stasis_vmm_client {
     void *ctx;
     /* One line for the user, without a newline. */
     void (*message)(void *ctx, const char *line);
     /* The user asks for the list of escape keys. */
     void (*show_keys)(void *ctx);
-    /* A save has written so many bytes; and it is over. */
-    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    /* So many bytes are saved, or loaded into memory; and that is over. */
+    void (*progress)(void *ctx, enum stasis_vmm_work work, uint64_t done, uint64_t total);
     void (*progress_end)(void *ctx);
     /* What somebody outside the guest wants, oldest first, without waiting. request_fd is readable
      * when there may be some; it stays the client's. */
@@ -61,7 +63,8 @@ struct stasis_vmm_end {
     int save_code;               /* of the last freeze, if it failed; its message has been given */
 };
 
-/* Boots or thaws the guest, which does not run yet. config and client must outlive the VM.
+/* Boots or thaws the guest, which does not run yet; STASIS_ERR_CANCELLED if a request to end comes
+ * while its memory is loaded. config and client must outlive the VM.
  * start_us: CLOCK_MONOTONIC that metrics count from. */
 STASIS_MUST_CHECK int stasis_vmm_create(const struct stasis_config *config,
                                         const struct stasis_vmm_client *client, uint64_t start_us,

@@ -13,7 +13,7 @@ static bool keep_going(void *ctx, uint64_t done, uint64_t total)
 {
     struct stasis_vmm *vmm = ctx;
 
-    vmm->client->progress(vmm->client->ctx, done, total);
+    vmm->client->progress(vmm->client->ctx, STASIS_VMM_SAVING, done, total);
     return stasis_vmm_may_save_on(vmm);
 }
 

@@ -34,17 +34,18 @@ static void show_keys(void *ctx)
     stasis_say_lines(stasis_keys_help);
 }
 
-static void progress(void *ctx, uint64_t done, uint64_t total)
+static void progress(void *ctx, enum stasis_vmm_work work, uint64_t done, uint64_t total)
 {
     struct session *session = ctx;
 
     if (!session->shows_progress) {
-        stasis_progress_init(&session->progress, "vmm: saving");
+        stasis_progress_init(&session->progress,
+                             work == STASIS_VMM_LOADING ? "vmm: loading" : "vmm: saving");
         if (session->progress.terminal)
             stasis_say_lines("");
     }
     session->shows_progress = true;
-    stasis_progress_show(&session->progress, done, total);
+    (void)stasis_progress_show(&session->progress, done, total);
 }
 
 static void progress_end(void *ctx)

@@ -48,7 +48,17 @@ struct guard {
     bool closing;              /* the engine is being freed */
     bool called_off;           /* all is done */
     pthread_cond_t changed;
+    bool (*progress)(void *ctx, uint64_t done,
+                     uint64_t total); /* who asked for the load, and its */
+    void *progress_ctx;
 };
+
+static bool forward_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    struct guard *guard = ctx;
+
+    return guard->progress(guard->progress_ctx, done, total);
+}
 
 static void guard_init(struct guard *guard, struct stasis_machine *machine, const char *path)
 {
@@ -183,6 +193,9 @@ int stasis_ram_failure_attach(struct stasis_machine *machine, struct stasis_snap
     guard_init(guard, machine, stasis_snap_name(snap));
     with_failed.failed = failed;
     with_failed.ctx = guard;
+    guard->progress = opts->progress;
+    guard->progress_ctx = opts->ctx;
+    with_failed.progress = opts->progress ? forward_progress : NULL;
     /* First: the engine may fail before it returns. */
     machine->ram_ctx = guard;
     machine->ram_ops = &ram_ops;

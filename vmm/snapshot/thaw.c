@@ -108,6 +108,8 @@ static int load_ram(struct stasis_machine *machine, struct stasis_snap *snap,
         .size = sizeof(opts),
         .mode = options->memory,
         .no_prefetch = options->no_prefetch,
+        .progress = options->progress,
+        .ctx = options->ctx,
     };
     void *hosts[STASIS_MEMORY_REGION_MAX] = {0};
 

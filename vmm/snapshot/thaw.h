@@ -23,6 +23,8 @@ struct stasis_thaw_options {
     bool ignore_tsc_rate;        /* a TSC of another rate is no reason to refuse */
     enum stasis_ram_mode memory; /* how RAM comes from the file */
     bool no_prefetch;            /* as in struct stasis_ram_opts */
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total); /* the same; false: cancel */
+    void *ctx;
 };
 
 /* What a thaw tells of the guest. */
@@ -33,8 +35,9 @@ struct stasis_thaw_result {
 
 /* Builds *machine, ready to be started; it must not move. `host` as for stasis_machine_build().
  * The snapshot may be freed. Memory that turns out bad later ends the guest (ram_failure.h).
- * STASIS_ERR_VERSION, STASIS_ERR_HOST: this release or host cannot; STASIS_ERR_CORRUPT: records
- * and board contradict each other, or a chunk of memory is bad. Nothing is left on failure. */
+ * STASIS_ERR_CANCELLED; STASIS_ERR_VERSION, STASIS_ERR_HOST: this release or host cannot;
+ * STASIS_ERR_CORRUPT: records and board contradict each other, or a chunk of memory is bad. Nothing
+ * is left on failure. */
 STASIS_MUST_CHECK int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
                                   const struct stasis_thaw_options *options,
                                   const struct stasis_device_host *host,

@@ -35,6 +35,11 @@ struct stasis_ram_opts {
      * call stasis_ram_free(). May be NULL. */
     void (*failed)(void *ctx, const struct stasis_error *err);
     void *ctx;
+
+    /* COPY: called on the caller's thread, within attach, with bytes of RAM done and in all, and
+     * with the same ctx. False ends the load, and attach returns STASIS_ERR_CANCELLED. The other
+     * modes return before they load. May be NULL. */
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total);
 };
 
 struct stasis_ram;

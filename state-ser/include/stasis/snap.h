@@ -226,17 +226,21 @@ STASIS_EXPORT struct stasis_snap_section stasis_snap_unknown_at(const struct sta
 /* Reads one region into `host` (its whole size), verifying every chunk before it returns, with
  * `threads` threads (0: one per core). Whatever `host` held before, it then holds what the file
  * does: zero chunks are read and, where they are not zero, cleared. To fill fresh memory without
- * touching what stays zero, use stasis_ram_attach(). STASIS_ERR_CORRUPT names the chunk; on failure
- * `host` holds anything. */
-STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_load_ram(struct stasis_snap *snap, uint32_t region,
-                                                         void *host, unsigned threads,
-                                                         struct stasis_error *err);
+ * touching what stays zero, use stasis_ram_attach(). `progress` (may be NULL) is called on the
+ * caller's thread with bytes of the region done and in all; false ends the load with
+ * STASIS_ERR_CANCELLED: no thread begins another piece of 1 MiB, and none writes to `host` any more
+ * when this returns. STASIS_ERR_CORRUPT names the chunk; on failure `host` holds anything. */
+STASIS_EXPORT STASIS_MUST_CHECK int
+stasis_snap_load_ram(struct stasis_snap *snap, uint32_t region, void *host, unsigned threads,
+                     bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                     struct stasis_error *err);
 
 /* The counterpart of stasis_snap_add_ram(): the same, one thread per core, for the range at `gpa`,
  * which must be of `size` bytes in the file too. STASIS_ERR_NOT_FOUND if there is no such range. */
-STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_get_ram(struct stasis_snap *snap, uint64_t gpa,
-                                                        void *host, uint64_t size,
-                                                        struct stasis_error *err);
+STASIS_EXPORT STASIS_MUST_CHECK int
+stasis_snap_get_ram(struct stasis_snap *snap, uint64_t gpa, void *host, uint64_t size,
+                    bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                    struct stasis_error *err);
 
 /* Reads one chunk into `host` (its size), zeros for a zero chunk, verified before it returns; on
  * failure `host` holds anything. Many threads may do so at once. STASIS_ERR_CORRUPT names the
@@ -247,9 +251,10 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_read_chunk(const struct stasis_s
 
 /* Checks what opening did not: every chunk's CRC and that it is not all zero and its page mask
  * true, and that every byte no section owns is zero. Reports the first fault with its place.
- * `progress` (may be NULL) is called on the caller's thread with bytes of RAM done and in all. */
+ * `progress` (may be NULL) is called on the caller's thread with bytes of RAM done and in all;
+ * false ends it with STASIS_ERR_CANCELLED, and nothing is known of the file. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,
-                                                       void (*progress)(void *ctx, uint64_t done,
+                                                       bool (*progress)(void *ctx, uint64_t done,
                                                                         uint64_t total),
                                                        void *ctx, struct stasis_error *err);
 

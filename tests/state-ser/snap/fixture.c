@@ -318,7 +318,7 @@ int check_fd(int fd, struct stasis_error *err)
         void *ram = calloc(1, size);
 
         assert_non_null(ram);
-        rc = stasis_snap_load_ram(snap, r, ram, 1, err);
+        rc = stasis_snap_load_ram(snap, r, ram, 1, NULL, NULL, err);
         free(ram);
     }
     if (!rc)
@@ -348,7 +348,7 @@ void assert_same_ram(struct stasis_snap *snap, const struct built *built, unsign
         assert_non_null(ram);
         assert_int_equal(region.gpa, built->gpa[r]);
         assert_int_equal(region.size, built->size[r]);
-        if (stasis_snap_load_ram(snap, r, ram, threads, &err))
+        if (stasis_snap_load_ram(snap, r, ram, threads, NULL, NULL, &err))
             fail_msg("%s", err.msg);
         assert_memory_equal(ram, built->ram[r], built->size[r]);
         free(ram);

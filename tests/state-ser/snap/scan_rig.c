@@ -75,7 +75,7 @@ static void assert_right(const struct image *image, const struct built *built)
         uint8_t *ram = calloc(1, built->size[r]);
 
         assert_non_null(ram);
-        if (stasis_snap_load_ram(snap, r, ram, 1, &err))
+        if (stasis_snap_load_ram(snap, r, ram, 1, NULL, NULL, &err))
             fail_msg("%s", err.msg);
         assert_true(!memcmp(ram, built->ram[r], built->size[r]));
         free(ram);

@@ -30,7 +30,7 @@ static void load(struct crash_deed *deed, struct stasis_snap *snap)
                                stasis_snap_name(snap));
         return;
     }
-    deed->rc = stasis_snap_load_ram(snap, 0, ram, deed->threads, &deed->err);
+    deed->rc = stasis_snap_load_ram(snap, 0, ram, deed->threads, NULL, NULL, &deed->err);
     deed->loaded_right = !deed->rc && !memcmp(ram, built->ram[0], built->size[0]);
     free(ram);
 }

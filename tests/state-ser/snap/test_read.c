@@ -64,14 +64,17 @@ static void ram_comes_back_by_its_place(void **state)
 
         assert_non_null(bytes);
         memset(bytes, 0xa5, built.size[r]); /* of a guest that ran here before */
-        assert_int_equal(stasis_snap_get_ram(snap, built.gpa[r], bytes, built.size[r], &err), 0);
+        assert_int_equal(
+            stasis_snap_get_ram(snap, built.gpa[r], bytes, built.size[r], NULL, NULL, &err), 0);
         assert_memory_equal(bytes, built.ram[r], built.size[r]);
-        assert_int_equal(stasis_snap_get_ram(snap, built.gpa[r], bytes, built.size[r] - 1, &err),
-                         STASIS_ERR_NOT_FOUND);
-        assert_int_equal(stasis_snap_get_ram(snap, built.gpa[r] + 1, bytes, built.size[r], &err),
-                         STASIS_ERR_NOT_FOUND);
+        assert_int_equal(
+            stasis_snap_get_ram(snap, built.gpa[r], bytes, built.size[r] - 1, NULL, NULL, &err),
+            STASIS_ERR_NOT_FOUND);
+        assert_int_equal(
+            stasis_snap_get_ram(snap, built.gpa[r] + 1, bytes, built.size[r], NULL, NULL, &err),
+            STASIS_ERR_NOT_FOUND);
         memset(bytes, 0xa5, built.size[r]);
-        assert_int_equal(stasis_snap_load_ram(snap, r, bytes, 2, &err), 0);
+        assert_int_equal(stasis_snap_load_ram(snap, r, bytes, 2, NULL, NULL, &err), 0);
         assert_memory_equal(bytes, built.ram[r], built.size[r]);
         free(bytes);
     }

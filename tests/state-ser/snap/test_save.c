@@ -458,8 +458,9 @@ static void what_only_a_built_or_an_opened_snapshot_can(void **state)
     assert_int_equal(save(place, place->path, &err), 0);
     assert_int_equal(stasis_snap_open(place->path, NULL, &snap, &err), 0);
     assert_int_equal(stasis_snap_add_ram(snap, 1 << 30, page, 4096, &err), STASIS_ERR_ARG);
-    assert_int_equal(stasis_snap_load_ram(snap, 2, page, 1, &err), STASIS_ERR_ARG);
-    assert_int_equal(stasis_snap_load_ram(place->built.snap, 0, page, 1, &err), STASIS_ERR_ARG);
+    assert_int_equal(stasis_snap_load_ram(snap, 2, page, 1, NULL, NULL, &err), STASIS_ERR_ARG);
+    assert_int_equal(stasis_snap_load_ram(place->built.snap, 0, page, 1, NULL, NULL, &err),
+                     STASIS_ERR_ARG);
     assert_int_equal(stasis_snap_verify(place->built.snap, 1, NULL, NULL, &err), STASIS_ERR_ARG);
     stasis_snap_free(snap);
 }

@@ -261,7 +261,8 @@ static void a_read_that_fails_while_ram_is_loaded(void **state)
 
             memory.calls = 0;
             memory.fault_at = 2;
-            assert_int_equal(stasis_snap_load_ram(snap, 0, ram, 1, &err), codes[memory.fault]);
+            assert_int_equal(stasis_snap_load_ram(snap, 0, ram, 1, NULL, NULL, &err),
+                             codes[memory.fault]);
             assert_int_equal(strncmp(err.msg, "slot 3: ", 8), 0);
             assert_non_null(strstr(err.msg, memory.fault == MEMORY_NOTHING
                                                 ? "has become shorter"

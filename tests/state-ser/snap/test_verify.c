@@ -127,10 +127,11 @@ static void bits_of_every_chunk_count(void **state)
         uint8_t mask = (uint8_t)(1u << (i * 5 % 8));
 
         *byte ^= mask;
-        assert_int_equal(stasis_snap_load_ram(snap, 0, ram, 1, &err), STASIS_ERR_CORRUPT);
+        assert_int_equal(stasis_snap_load_ram(snap, 0, ram, 1, NULL, NULL, &err),
+                         STASIS_ERR_CORRUPT);
         *byte ^= mask;
     }
-    assert_int_equal(stasis_snap_load_ram(snap, 0, ram, 1, &err), 0);
+    assert_int_equal(stasis_snap_load_ram(snap, 0, ram, 1, NULL, NULL, &err), 0);
     free(ram);
     stasis_snap_free(snap);
     live_fini(&live);
@@ -191,12 +192,13 @@ struct seen {
     uint64_t total;
 };
 
-static void see(void *ctx, uint64_t done, uint64_t total)
+static bool see(void *ctx, uint64_t done, uint64_t total)
 {
     struct seen *seen = ctx;
 
     assert_true(done >= seen->done && done <= total);
     *seen = (struct seen){done, total};
+    return true;
 }
 
 static void progress_ends_at_the_total(void **state)

@@ -65,6 +65,32 @@ static void frozen_by_time_over_generations(void)
     session_folder_fini(&folder);
 }
 
+/* With a request to end that has come before: it is blocked, so that it is read and does not kill.
+ */
+static int main_told_to_end(int argc, char **argv)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    (void)raise(SIGTERM);
+    return session_main(argc, argv);
+}
+
+static void a_load_can_be_cancelled(void)
+{
+    session_folder_init(&folder);
+    snprintf(arg, sizeof(arg), "%s,after_ms=1", folder.file);
+    run(0, &(struct session_options){.args = {"--demo", "--memory", "16", "--snapshot-out", arg}});
+    snprintf(arg, sizeof(arg), "%s,memory=copy", folder.file);
+    assert_int_equal(session_run(&session, &(struct session_options){.args = {"--restore", arg},
+                                                                     .program = main_told_to_end}),
+                     128 + SIGTERM);
+    session_assert_one_line(&session, ": loading the memory was cancelled");
+    session_folder_fini(&folder);
+}
+
 static void assert_notes(size_t count, const char *image)
 {
     struct stasis_error err;
@@ -307,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KVM_CASE(frozen_by_time_over_generations),
         KVM_CASE(frozen_by_output),
+        KVM_CASE(a_load_can_be_cancelled),
         KVM_CASE(frozen_by_signal_and_resumed),
         KVM_CASE(signal_without_a_path),
         KVM_CASE(through_a_stream),

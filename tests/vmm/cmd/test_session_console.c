@@ -124,6 +124,41 @@ static void keys_work_while_output_is_stopped(void)
     assert_int_equal(end(), 0);
 }
 
+static int with_errors_on_the_terminal(int argc, char **argv)
+{
+    dup2(STDIN_FILENO, STDERR_FILENO);
+    return session_main(argc, argv);
+}
+
+static void a_load_is_shown(void)
+{
+    char arg[160];
+    int ours;
+
+    session_folder_init(&folder);
+    snprintf(arg, sizeof(arg), "%s,after_ms=1", folder.file);
+    assert_int_equal(
+        session_run(&session, &(struct session_options){.args = {"--demo", "--memory", "16",
+                                                                 "--snapshot-out", arg}}),
+        0);
+    snprintf(arg, sizeof(arg), "%s,memory=copy", folder.file);
+    assert_int_equal(openpty(&ours, &terminal, NULL, NULL, NULL), 0);
+    assert_int_equal(tcgetattr(terminal, &cooked), 0);
+    session_start(&session, &(struct session_options){.args = {"--restore", arg},
+                                                      .in = terminal,
+                                                      .out = terminal,
+                                                      .terminal = true,
+                                                      .program = with_errors_on_the_terminal});
+    session.in = dup(ours);
+    session.out = ours;
+    session_wait_out(&session, "vmm: loading: 16 of 16 MiB (100 %)");
+    session_wait_out(&session, "vmm: Ctrl-A x ends the VM");
+    session_wait_out(&session, "tick ");
+    session_type(&session, "\x01x");
+    assert_int_equal(end(), 0);
+    session_folder_fini(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +168,7 @@ int main(void)
         KVM_CASE(other_keys_go_to_the_guest),
         KVM_CASE(terminal_comes_back_from_signals),
         KVM_CASE(keys_work_while_output_is_stopped),
+        KVM_CASE(a_load_is_shown),
     };
     int missing = kvm_missing(), ours, theirs;
 

@@ -341,7 +341,8 @@ static void thaw_by_hand(struct stasis_snap *snap, bool with_deadline, bool cloc
     struct stasis_error err;
 
     kvm_guest_init(&guest, NULL);
-    kvm_ok(stasis_snap_load_ram(snap, 0, kvm_guest_ram(&guest, 0, KVM_RAM), 0, &err), &err);
+    kvm_ok(stasis_snap_load_ram(snap, 0, kvm_guest_ram(&guest, 0, KVM_RAM), 0, NULL, NULL, &err),
+           &err);
     for (size_t i = 0; stasis_arch_vcpu_restore_order[i]; i++) {
         if (!clocks_last && stasis_arch_vcpu_restore_order[i] == &stasis_x86_lapic_part)
             set_clocks(snap, with_deadline);
