@@ -4,17 +4,17 @@ first test that fails."""
 import collections
 import os
 import shutil
-import signal
 import subprocess
 import threading
 import time
 
 from programs import TEST_BUILD
+from reach import end
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PASSED, FAILED, SKIPPED, HUNG = "passed", "failed", "skipped", "hung"
 # A test counts as hung that takes so many times what it takes without a mutant, and so many seconds.
-TIMES, SECONDS = 10, 60
+TIMES, SECONDS, UNCHANGED_LIMIT = 10, 60, 1500
 
 Verdict = collections.namedtuple("Verdict", "result test")  # killed, survived; the test that did it
 
@@ -78,9 +78,9 @@ class Judge:
     def compile(self, file, text):
         return self.build.compile(file, text, TEST_BUILD, self.mutant)
 
-    def judge(self, file, tests):
-        """The verdict on the mutant that was compiled last."""
-        holders, linked, hung = self.build.holders(file), set(), None
+    def judge(self, file, tests, patience):
+        """The verdict on the mutant that was compiled last, after `patience` seconds of tests."""
+        holders, linked, hung, spent = self.build.holders(file), set(), None, 0
         try:
             for test in tests:
                 for exe in (self.build.needed(test) & holders) - linked:
@@ -88,13 +88,15 @@ class Judge:
                     os.unlink(own)
                     self.build.link(exe, file, self.mutant, own)
                     linked.add(exe)
-                usual = self.lessons.usual(test, self)
-                if usual is None:
+                result, seconds = self.run(test, self.lessons.limit(test))
+                spent += seconds
+                if result != PASSED and not self.lessons.is_sound(test, self):
                     continue
-                result = self.run(test, usual)[0]
                 if result == FAILED or result == HUNG and test.has_deadline:
                     return Verdict("killed", test.name)
                 hung = hung or result == HUNG and test.name
+                if spent > patience:
+                    break
             return Verdict("survived", f"{hung} hangs without a deadline" if hung else None)
         finally:
             for exe in linked:
@@ -108,14 +110,13 @@ class Judge:
             os.rename(own, own + ".mutant")
             self._restore(exe)
         try:
-            return self.run(test, None)
+            return self.run(test, UNCHANGED_LIMIT)
         finally:
             for own in spare.values():
                 os.rename(own + ".mutant", own)
 
-    def run(self, test, usual):
-        """(result, seconds); usual is what the test takes, or None."""
-        limit = 1500 if usual is None else max(SECONDS, TIMES * usual)
+    def run(self, test, limit):
+        """(result, seconds)"""
         bin_folder = os.path.join(self.build.folder, "bin") + "/"
         command = [word.replace(bin_folder, self.bin + "/") for word in test.command]
         environment = dict(os.environ, LC_ALL="C",
@@ -129,45 +130,41 @@ class Judge:
             status = process.wait(limit)
         except subprocess.TimeoutExpired:
             status = None
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
+        end(process)
         seconds = time.monotonic() - start
         if status is None:
             return HUNG, seconds
         return {0: PASSED, test.skip_status: SKIPPED}.get(status, FAILED), seconds
 
     def close(self):
-        if self.running and self.running.poll() is None:
-            os.killpg(self.running.pid, signal.SIGKILL)
+        if self.running:
+            end(self.running)
         self.sandbox.close()
 
 
 class Lessons:
-    """What is learned of tests while they run: which pass without a mutant and how long they take,
-    and which ones kill the mutants of a file."""
+    """What is learned of tests while they run: how long they take, which of those that failed pass
+    without a mutant, and which ones kill the mutants of a file."""
 
     def __init__(self, times):
         self.times = times
-        self.known = {}
+        self.sound = {}
         self.kills = collections.defaultdict(collections.Counter)
         self.lock = threading.Lock()
         self.locks = collections.defaultdict(threading.Lock)
 
-    def usual(self, test, judge):
-        """Seconds that a test takes; None if it does not pass here."""
+    def limit(self, test):
+        return max(SECONDS, TIMES * self.times.get(test.name, 0))
+
+    def is_sound(self, test, judge):
+        """Whether a test that did not pass does so without a mutant."""
         with self.lock:
             lock = self.locks[test.name]
         with lock:
-            if test.name not in self.known:
-                self.known[test.name] = judge.run_unchanged(test)
-        result, seconds = self.known[test.name]
-        return seconds if result == PASSED else None
-
-    def is_usable(self, test):
-        return self.known.get(test.name, (PASSED,))[0] == PASSED
+            if test.name not in self.sound:
+                result, self.times[test.name] = judge.run_unchanged(test)
+                self.sound[test.name] = result == PASSED
+            return self.sound[test.name]
 
     def killed(self, file, test):
         with self.lock:
@@ -179,9 +176,9 @@ class Lessons:
         folder = os.path.dirname(file)
 
         def cost(test):
-            seconds = self.known.get(test.name, (PASSED, self.times.get(test.name, 1.0)))[1]
+            seconds = self.times.get(test.name, 1.0)
             named = test.name.endswith("_" + stem) or stem in test.name
             near = os.path.basename(folder) in test.name
             chance = 0.3 if named else 0.06 if near else 0.02
             return (seconds + 0.2) / (chance + self.kills[file][test.name]), test.name
-        return sorted((test for test in tests if self.is_usable(test)), key=cost)
+        return sorted((test for test in tests if self.sound.get(test.name, True)), key=cost)

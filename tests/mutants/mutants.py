@@ -17,7 +17,7 @@ import threading
 import time
 
 import mutations
-from judge import Judge, Lessons
+from judge import Judge, Lessons, Verdict
 from programs import USERS_BUILD, Build
 from reach import Reach
 
@@ -29,7 +29,8 @@ GOALS = {"libraries": 95, "vmm": 90}
 NEW_RELEASES = "tests/history/releases.txt"
 # They run much of vmm/ on a KVM that is none, to see that it does not crash.
 FAKE_KVM = {"fuzz_restore", "test_thaw_codes"}
-LONGEST = 5  # seconds of a test for --quick
+# Seconds for --quick: of the longest test, and of all tests for a mutant.
+LONGEST, QUICK_PATIENCE = 5, 30
 
 KILLED, SURVIVED, NEEDS_KVM = "killed", "survived", "needs /dev/kvm"
 BROKEN, SAME, LISTED = "does not compile", "same object code", "listed"
@@ -163,7 +164,9 @@ class Run:
         self.reach = None
         if not args.quick:
             counting = Build(args.root, os.path.join(args.root, "build/coverage"))
-            self.reach = Reach(counting, self.tests, args.jobs, say)
+            names = {test.name for test in self.tests}
+            self.reach = Reach(counting, [test for test in counting.tests() if test.name in names],
+                               args.jobs, say)
             self.lessons.times.update(self.reach.seconds())
         self.outcomes, self.next, self.undecided = [], 0, 0
         self.condition = threading.Condition()
@@ -261,9 +264,11 @@ class Run:
 
     def _judge(self, mutation, judge):
         exact, others = self._tests_for(mutation)
-        verdict = judge.judge(mutation.file, self.lessons.in_order(mutation.file, exact))
-        if verdict.result != KILLED and others:
-            verdict = judge.judge(mutation.file, self.lessons.in_order(mutation.file, others))
+        verdict = Verdict(SURVIVED, None)
+        for tests in (exact, others):
+            if tests and verdict.result != KILLED:
+                verdict = judge.judge(mutation.file, self.lessons.in_order(mutation.file, tests),
+                                      QUICK_PATIENCE if self.args.quick else float("inf"))
         if verdict.result == KILLED:
             self.lessons.killed(mutation.file, verdict.test)
             return KILLED, f"by {verdict.test}"
@@ -376,17 +381,18 @@ def choose(args):
 
 def main():
     args = parse_arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     os.makedirs(os.path.join(args.root, "build/mutants"), exist_ok=True)
     lock = open(os.path.join(args.root, "build/mutants/lock"), "w", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         sys.exit("mutants: another run uses build/mutants; wait for its end")
-    run = Run(args, *choose(args))
-    say(f"{len(run.order)} mutations to choose from, {len(run.tests)} tests, seed {args.seed}"
-        + ("" if run.kvm else "; no /dev/kvm: what only runs there is not judged"))
     try:
+        run = Run(args, *choose(args))
+        say(f"{len(run.order)} mutations to choose from, {len(run.tests)} tests, seed {args.seed}"
+            + ("" if run.kvm else "; no /dev/kvm: what only runs there is not judged"))
         run.run()
     except KeyboardInterrupt:
         return 130

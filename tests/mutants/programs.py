@@ -18,6 +18,8 @@ USERS_BUILD = ["-O2", "-g0", "-DNDEBUG"]
 
 
 class Build:
+    """The folder, made from the sources in `root`."""
+
     def __init__(self, root, folder):
         self.root, self.folder = root, folder
         self.edges = {}

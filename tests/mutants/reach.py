@@ -6,9 +6,22 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
+
+
+# Seconds. What runs longer has reached by then what it will, and its processes have said so.
+LONGEST = 120
+
+
+def end(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
 
 
 class Reach:
@@ -19,6 +32,7 @@ class Reach:
         self.build, self.say = build, say
         self.store = os.path.join(build.folder, "reach.json")
         self.lock = threading.Lock()
+        self.running = set()
         try:
             with open(self.store, encoding="utf-8") as file:
                 self.tests, self.lines = json.load(file)
@@ -40,10 +54,21 @@ class Reach:
 
     def _learn(self, stale, jobs):
         self.say(f"learning what {len(stale)} tests reach")
-        stale.sort(key=lambda pair: -self.build.times().get(pair[0].name, 1))
-        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(lambda pair: self._learn_one(*pair), stale))
-        with open(self.store + ".new", "w", encoding="utf-8") as file:
+        times = self.build.times()
+        stale.sort(key=lambda pair: times.get(pair[0].name, 1))
+        pool = concurrent.futures.ThreadPoolExecutor(jobs)
+        try:
+            for future in [pool.submit(self._learn_one, *pair) for pair in stale]:
+                future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(self.running):
+                end(process)
+            self._save()
+
+    def _save(self):
+        """What is known so far need not be learned again, though the user may have ended the rest."""
+        with self.lock, open(self.store + ".new", "w", encoding="utf-8") as file:
             json.dump((self.tests, self.lines), file)
         os.replace(self.store + ".new", self.store)
 
@@ -52,13 +77,19 @@ class Reach:
         shutil.rmtree(prefix, ignore_errors=True)
         os.makedirs(prefix)
         start = time.monotonic()
-        status = subprocess.run(
+        process = subprocess.Popen(
             test.command, cwd=prefix, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, check=False,
+            stderr=subprocess.DEVNULL, start_new_session=True,
             env=dict(os.environ, LC_ALL="C", GCOV_PREFIX=prefix,
-                     **dict(pair.split("=", 1) for pair in test.environment))).returncode
-        seconds = time.monotonic() - start
-        entry = {"key": key, "status": status, "seconds": seconds, "files": self._counts(prefix)}
+                     **dict(pair.split("=", 1) for pair in test.environment)))
+        self.running.add(process)
+        try:
+            process.wait(LONGEST)
+        except subprocess.TimeoutExpired:
+            pass
+        end(process)
+        self.running.discard(process)
+        entry = {"key": key, "seconds": time.monotonic() - start, "files": self._counts(prefix)}
         shutil.rmtree(prefix)
         with self.lock:
             self.tests[test.name] = entry
