@@ -244,15 +244,16 @@ class Run:
         text = mutations.apply(self.texts[mutation.file], mutation.edits)
         if not judge.compile(mutation.file, text):
             return BROKEN, None
-        if self._object(mutation.file, text, judge) == self._original(mutation.file, judge):
-            return SAME, None
-        return None, None
+        users = self._object(mutation.file, text, judge)
+        if not users:
+            return BROKEN, None
+        return (SAME, None) if users == self._original(mutation.file, judge) else (None, None)
 
     def _object(self, file, text, judge):
-        """What a user's build makes of it."""
+        """What a user's build makes of it, if it compiles."""
         out = os.path.join(judge.folder, "users.o")
         if not self.build.compile(file, text, USERS_BUILD, out):
-            raise RuntimeError(f"{file} compiles with -O0 only")
+            return None
         with open(out, "rb") as built:
             return built.read()
 

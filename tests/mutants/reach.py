@@ -108,9 +108,10 @@ class Reach:
         if data:
             out = subprocess.run(["gcov", "--json-format", "--stdout", *data], text=True, check=False,
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=prefix).stdout
-            for report in out.splitlines():
-                for file in json.loads(report)["files"]:
-                    name = os.path.relpath(file["file"], self.build.root)
+            for report in map(json.loads, out.splitlines()):
+                for file in report["files"]:
+                    name = os.path.relpath(os.path.join(report["current_working_directory"],
+                                                        file["file"]), self.build.root)
                     if name.endswith(".c"):
                         ran[name] = self._lines_that_ran(name, file["lines"])
         return ran
@@ -133,7 +134,9 @@ class Reach:
         """(names of tests that run the line, names of others that run the function)"""
         files = {name: entry["files"].get(mutation.file, {}) for name, entry in self.tests.items()}
         if not mutation.in_function:  # whoever uses the file may use its data
-            return {name for name, functions in files.items() if functions}, set()
+            users = {name for name, functions in files.items() if functions}
+            return users or {name for name, entry in self.tests.items()
+                             if mutation.file in entry["files"]}, set()
         lines = self.lines.get(mutation.file, {}).get(mutation.function, ())
         nearest = max((n for n in lines if n <= mutation.line), default=0)
         ran = {name: functions.get(mutation.function, ()) for name, functions in files.items()}
