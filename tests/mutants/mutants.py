@@ -168,6 +168,9 @@ class Run:
             self.reach = Reach(counting, [test for test in counting.tests() if test.name in names],
                                args.jobs, say)
             self.lessons.times.update(self.reach.seconds())
+        self.strict = None if args.quick else \
+            Build(args.root, os.path.join(args.root, "build/asan-ubsan"))
+        self.strict_lessons = Lessons(self.lessons.times)
         self.outcomes, self.next, self.undecided = [], 0, 0
         self.condition = threading.Condition()
         self.stopped = False
@@ -178,10 +181,13 @@ class Run:
         self._recall()
         open(os.path.join(self.folder, "log"), "w", encoding="utf-8").close()
         jobs = max(1, min(self.args.jobs, self.args.number))
-        judges = [Judge(self.build, os.path.join(self.folder, str(i)), self.lessons)
-                  for i in range(jobs)]
+        judges = [self._judge_in(self.build, str(i)) for i in range(jobs)]
         threads = [threading.Thread(target=self._work, args=(judge,), daemon=True)
-                   for judge in judges]
+                   for judge in judges[:]]
+        if self.strict:
+            for judge in judges[:]:
+                judge.strict = self._judge_in(self.strict, os.path.basename(judge.folder) + "-strict")
+                judges.append(judge.strict)
         try:
             for thread in threads:
                 thread.start()
@@ -194,6 +200,10 @@ class Run:
             self._remember()
         if self.failure:
             raise self.failure
+
+    def _judge_in(self, build, name):
+        lessons = self.lessons if build is self.build else self.strict_lessons
+        return Judge(build, os.path.join(self.folder, name), lessons)
 
     failure = None
 
@@ -270,6 +280,8 @@ class Run:
             if tests and verdict.result != KILLED:
                 verdict = judge.judge(mutation.file, self.lessons.in_order(mutation.file, tests),
                                       QUICK_PATIENCE if self.args.quick else float("inf"))
+        if verdict.result != KILLED and self.strict and exact:
+            verdict = self._judge_strictly(mutation, judge.strict, exact) or verdict
         if verdict.result == KILLED:
             self.lessons.killed(mutation.file, verdict.test)
             return KILLED, f"by {verdict.test}"
@@ -279,6 +291,17 @@ class Run:
         if verdict.test:
             return SURVIVED, verdict.test
         return SURVIVED, "no test sees it" if exact else "no test runs this line"
+
+    def _judge_strictly(self, mutation, judge, exact):
+        """The verdict of the sanitizers, if they kill it: they see leaks and what lies behind an end."""
+        text = mutations.apply(self.texts[mutation.file], mutation.edits)
+        names = {test.name for test in exact if "once" not in test.labels}
+        tests = [test for test in self.strict.tests() if test.name in names]
+        if not judge.compile(mutation.file, text):
+            return None
+        verdict = judge.judge(mutation.file, judge.lessons.in_order(mutation.file, tests),
+                              float("inf"))
+        return verdict if verdict.result == KILLED else None
 
     def _tests_for(self, mutation):
         if self.reach:

@@ -136,7 +136,10 @@ def token_edits(source, i, in_function):
     """What can be put in place of one token."""
     token = source.tokens[i]
     if token.kind == "number" and not is_array_size(source, i):
-        for text in number_changes(token.text):
+        texts = list(number_changes(token.text))
+        if source.tokens[i - 1].text == "-" and source.tokens[i - 2].text == "return":
+            texts = texts[1:]  # -1 says only that it failed, as -2 would
+        for text in texts:
             yield "number", [(token.start, token.end, text)]
     elif token.text in ("true", "false"):
         text = "false" if token.text == "true" else "true"
