@@ -123,7 +123,6 @@ bool stasis_mappings_line(struct stasis_mappings *mappings, const char *line, bo
 struct reading {
     struct stasis_mappings *mappings;
     uintptr_t start;
-    uintptr_t end;
     char line[LINE_MAX_LEN];
     size_t len;
     bool cut;
@@ -159,7 +158,7 @@ static bool take(struct reading *reading, const char *bytes, size_t len)
 
 bool stasis_mappings_read(struct stasis_mappings *mappings, uintptr_t start, uintptr_t end)
 {
-    struct reading reading = {.mappings = mappings, .start = start, .end = end};
+    struct reading reading = {.mappings = mappings, .start = start};
     int fd = stasis_io_open(AT_FDCWD, "/proc/self/smaps", O_RDONLY, 0);
     char bytes[4096];
     bool known = fd >= 0;

@@ -268,6 +268,43 @@ static void defaults_of_strings_are_converted_too(void **state)
     assert_refused("own.record.c defaulted to \"two words\", now to \"one\": " NO_MIGRATION);
 }
 
+static void the_first_field_may_be_nested(void **state)
+{
+    (void)state;
+    free(frozen);
+    now.fields[3].id = 1;
+    now.record.fields = &now.fields[3];
+    now.record.field_count = 1;
+    now.record.history = NULL;
+    frozen = lock_freeze(&now.set);
+    now.record.version = 4;
+    now.part_fields[0].default_int = 1;
+    now.migrations[1] = (struct stasis_migration){4, a_0_to_2, a_2_to_0};
+    assert_refused("own.record/part.p defaulted to \"0x0\", now to \"0x1\": " NO_MIGRATION);
+    now.migrations[1] = (struct stasis_migration){4, p_turned, p_turned};
+    assert_int_equal(lock_compare(frozen), 0);
+}
+
+static void the_shape_of_a_field_stays(void **state)
+{
+    (void)state;
+    now.record.version = 4;
+    now.fields[0].elem_size = 8;
+    assert_refused(
+        "own.record.a was kind=int size=4 signed=0 count=1 sub=-, "
+        "is kind=int size=8 signed=0 count=1 sub=-: breaking: give the row back its type");
+    now.fields[0].elem_size = 4;
+    now.fields[0].kind = STASIS_KIND_INTS;
+    now.fields[0].max = 3;
+    assert_refused("own.record.a was kind=int size=4 signed=0 count=1 sub=-, "
+                   "is kind=ints size=4 signed=0 count=3 sub=-: breaking");
+    now.fields[0].kind = STASIS_KIND_INT;
+    now.fields[0].max = 1;
+    now.part.type = "other";
+    assert_refused("own.record.d was kind=list size=0 signed=0 count=1 sub=part, "
+                   "is kind=list size=0 signed=0 count=1 sub=other: breaking");
+}
+
 static void versions_only_rise(void **state)
 {
     (void)state;
@@ -304,6 +341,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(text_is_as_documented, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(what_did_not_change_is_the_same, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(every_kind_of_field_comes_back, lock_setup, lock_teardown),
+        cmocka_unit_test_setup_teardown(the_first_field_may_be_nested, lock_setup, lock_teardown),
+        cmocka_unit_test_setup_teardown(the_shape_of_a_field_stays, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(the_past_does_not_change, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(steps_to_released_versions_stay, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(a_step_is_to_the_version_that_needs_it, lock_setup,

@@ -11,6 +11,7 @@
 #include "sample.h"
 #include "stasis/migrate.h"
 #include "stasis/notes.h"
+#include "stasis/schema_set.h"
 #include "stasis/ser.h"
 #include "stasis/state.h"
 
@@ -249,6 +250,77 @@ static void test_json_without_memory(void **unused)
     stasis_records_free(set);
 }
 
+static void test_schemas_without_memory(void **unused)
+{
+    struct stasis_records *set = stasis_records_new();
+    struct stasis_schema_set *schemas = NULL;
+    struct stasis_error err = {0};
+    struct stasis_sample_state sample;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    unsigned at = 0;
+    long before;
+    int rc;
+
+    (void)unused;
+    sample_fill(&sample);
+    assert_int_equal(stasis_records_add(set, &stasis_sample_schema, "a", &sample, NULL), 0);
+    before = live;
+    do {
+        reset(++at);
+        rc = stasis_schema_set_encode(set, &bytes, &len, &err);
+        assert_true(!rc || (rc == STASIS_ERR_NOMEM && live == before && !bytes));
+        assert_true(!rc || !strcmp(err.msg, "no memory for the schemas"));
+    } while (rc);
+    assert_in_range(at, 4, 20);
+    at = 0;
+    do {
+        reset(++at);
+        rc = stasis_schema_set_parse(bytes, len, &schemas, &err);
+        assert_true(!rc || (rc == STASIS_ERR_NOMEM && live == before + 1 && !schemas));
+    } while (rc);
+    assert_in_range(at, 5, 20);
+    reset(0);
+    stasis_schema_set_free(schemas);
+    free(bytes);
+    assert_int_equal(live, before);
+    stasis_records_free(set);
+}
+
+/* A whole machine, as a downgrade reads its board. */
+static void test_a_downgrade_without_memory(void **unused)
+{
+    struct stasis_records *set = stasis_records_new(), *down = NULL;
+    const struct stasis_release *release;
+    static struct stasis_board_state board;
+    struct stasis_pl031_state rtc;
+    long before;
+    unsigned at = 0;
+    int rc;
+
+    (void)unused;
+    stasis_state_init(&stasis_board_schema, &board);
+    board.vcpus = 1;
+    board.ram_count = 1;
+    board.ram[0].size = 4096;
+    stasis_state_init(&stasis_pl031_schema, &rtc);
+    assert_int_equal(stasis_records_add(set, &stasis_board_schema, "board", &board, NULL), 0);
+    assert_int_equal(stasis_records_add(set, &stasis_pl031_schema, "rtc", &rtc, NULL), 0);
+    assert_int_equal(stasis_release_get("0.1.0", &release, NULL), 0);
+    before = live;
+    do {
+        reset(++at);
+        rc = stasis_records_convert(set, release, NULL, &down, NULL);
+        assert_true(!rc || (rc == STASIS_ERR_NOMEM && live == before && !down));
+    } while (rc);
+    assert_in_range(at, 4, 60);
+    reset(0);
+    assert_int_equal(stasis_records_count(down), 2);
+    stasis_records_free(down);
+    assert_int_equal(live, before);
+    stasis_records_free(set);
+}
+
 static void test_a_release_without_memory(void **unused)
 {
     static const struct stasis_release_record row = {"acme.lamp", 1, 0};
@@ -278,6 +350,8 @@ int main(void)
         cmocka_unit_test(test_every_allocation_of_notes_may_fail),
         cmocka_unit_test(test_a_claim_of_notes_costs_nothing),
         cmocka_unit_test(test_json_without_memory),
+        cmocka_unit_test(test_schemas_without_memory),
+        cmocka_unit_test(test_a_downgrade_without_memory),
         cmocka_unit_test(test_a_release_without_memory),
     };
 

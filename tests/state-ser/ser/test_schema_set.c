@@ -262,6 +262,9 @@ static void test_refusals(void **unused)
                       "f\x08\x01\x01\x01\x00\x00\xa0"),
                 "a field's kind is 8, must be 1 to 7"),
         REFUSAL(FIELD("\x99\x01\xa1"
+                      "f\xcf\x00\x00\x01\x00\x00\x00\x00\x00\x01\x01\x01\x00\x00\xa0"),
+                "a field's kind is 1099511627776, must be 1 to 7"),
+        REFUSAL(FIELD("\x99\x01\xa1"
                       "f\x06\x00\x01\x00\x00\x01\xa0"),
                 "a nested state is 1, must be 1 to 0"),
         REFUSAL(FIELD("\x99\x01\xa1"

@@ -103,6 +103,28 @@ static void chunks_that_lie_are_refused(void **state)
     with(last + 2, 2, 0x4000, "page mask is wrong"); /* only verify can know */
 }
 
+static void compressed_chunks_that_lie_are_refused(void **state)
+{
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .zlib_level = 1};
+    const struct image raw = whole;
+    const size_t chunk = 8 + 16; /* behind the only region */
+    struct stasis_error err = {0};
+    struct built built;
+
+    (void)state;
+    built_init(&built);
+    built_add(&built, 0, STASIS_CHUNK_SIZE);
+    memset(built.ram[0], 'x', STASIS_CHUNK_SIZE);
+    whole = image_of_with(&built, &opts);
+    assert_int_equal(check_image(&whole, &err), 0);
+    with(chunk + 16, 4, 0, "is compressed, but not smaller");
+    with(chunk + 16, 4, STASIS_CHUNK_SIZE, "is compressed, but not smaller");
+    with(chunk + 16, 4, STASIS_CHUNK_SIZE - 1, "outside the data section");
+    image_fini(&whole);
+    whole = raw;
+    built_fini(&built);
+}
+
 /* A raw chunk turned into zero: all sums agree, but the data section no longer ends with it. */
 static void a_chunk_left_out_is_refused(void **state)
 {
@@ -250,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(regions_that_lie_are_refused),
         cmocka_unit_test(chunks_that_lie_are_refused),
+        cmocka_unit_test(compressed_chunks_that_lie_are_refused),
         cmocka_unit_test(a_chunk_left_out_is_refused),
         cmocka_unit_test(every_entry_is_as_in_the_file),
         cmocka_unit_test(no_lie_hides_among_zero_chunks),
