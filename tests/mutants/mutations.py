@@ -33,6 +33,7 @@ TYPE_WORDS = {"struct", "union", "enum", "const", "static", "unsigned", "signed"
               "_Thread_local", "_Atomic", "register", "inline"}
 CONTROL = {"if", "while", "for", "switch", "return", "sizeof", "do", "else", "case", "default",
            "goto", "break", "continue", "_Static_assert", "static_assert", "_Alignof", "offsetof"}
+SYMMETRIC = {"strcmp", "strncmp", "memcmp"}  # where they ask only for equality, as nearly everywhere
 UNCHECKED = {"assert", "static_assert", "_Static_assert"}  # they check, and do nothing
 
 
@@ -189,7 +190,7 @@ def swapped(source, first, second):
 def call_edits(source, i):
     """Neighbouring arguments of the call whose bracket opens at token i, swapped."""
     before = source.tokens[i - 1]
-    if before.kind != "word" or before.text in CONTROL or before.text in TYPE_WORDS:
+    if before.kind != "word" or before.text in CONTROL | TYPE_WORDS | SYMMETRIC:
         return
     arguments, start, j = [], i + 1, i + 1
     while j <= source.partner[i]:

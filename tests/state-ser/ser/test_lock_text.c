@@ -40,6 +40,21 @@ static void lines_are_missed(void **state)
     free(copy);
 }
 
+static void a_line_has_a_longest_length(void **state)
+{
+    enum { LONGEST = 1024 };
+    char *copy = malloc(LONGEST + 3 + strlen(frozen));
+
+    (void)state;
+    assert_non_null(copy);
+    for (size_t len = LONGEST; len <= LONGEST + 1; len++) {
+        memset(copy, '#', len);
+        sprintf(copy + len, "\n%s", frozen);
+        assert_int_equal(lock_compare(copy), len == LONGEST ? 0 : STASIS_ERR_CORRUPT);
+    }
+    free(copy);
+}
+
 static void other_text_is_corrupt(void **state)
 {
     static const char *const texts[] = {
@@ -108,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(pieces_are_corrupt, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(lines_are_missed, lock_setup, lock_teardown),
+        cmocka_unit_test_setup_teardown(a_line_has_a_longest_length, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(other_text_is_corrupt, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(long_lines_are_corrupt, lock_setup, lock_teardown),
     };

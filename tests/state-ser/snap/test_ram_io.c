@@ -38,6 +38,20 @@ static void place_fini(struct place *place)
     stasis_ram_io_scratch_free(place->from, LENGTH);
 }
 
+static void memory_is_left_alone_or_that_fails(void **state)
+{
+    struct place place;
+
+    (void)state;
+    if (!has_lazy())
+        skip();
+    place_init(&place);
+    assert_int_not_equal(stasis_uffd_unwatch(&place.uffd, place.host + 1, PAGE), 0);
+    assert_int_equal(stasis_uffd_unwatch(&place.uffd, place.host, LENGTH), 0);
+    assert_int_equal(place.host[0], 0); /* served by the kernel, which nobody waits for */
+    place_fini(&place);
+}
+
 /* Another thread's page in the middle, first or last: it stays, and all others come. */
 static void pages_that_are_there_are_passed_over(void **state)
 {
@@ -82,6 +96,7 @@ static void zeros_pass_over_them_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_is_left_alone_or_that_fails),
         cmocka_unit_test(pages_that_are_there_are_passed_over),
         cmocka_unit_test(zeros_pass_over_them_too),
     };
