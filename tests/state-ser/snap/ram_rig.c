@@ -19,11 +19,47 @@ static void on_failed(void *ctx, const struct stasis_error *err)
     atomic_fetch_add(&rig->failures, 1);
 }
 
-static uint8_t *memory(size_t size, enum rig_memory kind)
+static uint8_t *map_memfd(size_t size, unsigned kind, int sharing)
 {
-    uint8_t *host = kind == RIG_SHARED ? mmap(NULL, size, PROT_READ | PROT_WRITE,
-                                              MAP_SHARED | MAP_ANONYMOUS, -1, 0)
-                                       : stasis_ram_io_scratch(size);
+    int fd = memfd_create("stasis-test", kind | MFD_CLOEXEC);
+    void *host;
+
+    assert_true(fd >= 0 && !ftruncate(fd, (off_t)size));
+    host = mmap(NULL, size, PROT_READ | PROT_WRITE, sharing, fd, 0);
+    close(fd);
+    return host;
+}
+
+static uint8_t *map_anonymous(size_t size, int flags)
+{
+    return mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+}
+
+static uint8_t *map(size_t size, enum rig_memory kind)
+{
+    switch (kind) {
+    case RIG_SHARED:
+        return map_anonymous(size, MAP_SHARED);
+    case RIG_MEMFD:
+        return map_memfd(size, 0, MAP_SHARED);
+    case RIG_MEMFD_PRIVATE:
+        return map_memfd(size, 0, MAP_PRIVATE);
+    case RIG_HUGE:
+        return map_anonymous(size, MAP_PRIVATE | MAP_HUGETLB);
+    case RIG_HUGE_MEMFD:
+        return map_memfd(size, MFD_HUGETLB, MAP_SHARED);
+    case RIG_FRESH:
+    case RIG_USED:
+    case RIG_LOCKED:
+        break;
+    }
+    return stasis_ram_io_scratch(size);
+}
+
+uint8_t *rig_memory_new(size_t size, enum rig_memory kind, size_t *ret_mapped)
+{
+    size_t whole = kind >= RIG_HUGE ? (size + STASIS_HUGE_PAGE - 1) & -STASIS_HUGE_PAGE : size;
+    uint8_t *host = map(whole, kind);
 
     if (!host || host == MAP_FAILED)
         fail_msg("no memory for the test");
@@ -32,6 +68,7 @@ static uint8_t *memory(size_t size, enum rig_memory kind)
         fail_msg("mlock");
     if (kind != RIG_FRESH)
         memset(host, 0xa5, size);
+    *ret_mapped = whole;
     return host;
 }
 
@@ -60,7 +97,7 @@ int rig_try_snap(struct rig *rig, struct stasis_snap *snap, enum rig_memory kind
     rig->region_count = stasis_snap_region_count(snap);
     for (uint32_t r = 0; r < rig->region_count; r++) {
         rig->size[r] = stasis_snap_region_at(snap, r).size;
-        rig->host[r] = memory(rig->size[r], kind);
+        rig->host[r] = rig_memory_new(rig->size[r], kind, &rig->mapped[r]);
     }
     opts.size = sizeof(opts);
     opts.failed = on_failed;
@@ -83,7 +120,7 @@ void rig_fini(struct rig *rig)
 {
     stasis_ram_free(rig->ram);
     for (uint32_t r = 0; r < rig->region_count; r++)
-        munmap(rig->host[r], rig->size[r]);
+        munmap(rig->host[r], rig->mapped[r]);
     *rig = (struct rig){0};
 }
 

@@ -16,6 +16,7 @@ struct rig {
     uint32_t region_count;
     void *host[4];
     size_t size[4];
+    size_t mapped[4];          /* whole huge pages, where it has them */
     _Atomic int failures;      /* calls of the callback */
     struct stasis_error error; /* of the first */
 };
@@ -24,7 +25,18 @@ struct rig {
 int rig_try(struct rig *rig, int fd, struct stasis_ram_opts opts, struct stasis_error *err);
 
 /* The same in memory that is not fresh: full of other bytes, and of a kind. */
-enum rig_memory { RIG_FRESH, RIG_USED, RIG_SHARED, RIG_LOCKED };
+enum rig_memory {
+    RIG_FRESH,
+    RIG_USED,
+    RIG_SHARED,
+    RIG_LOCKED,
+    RIG_MEMFD,         /* shared */
+    RIG_MEMFD_PRIVATE, /* what is written is not in the memfd */
+    RIG_HUGE,          /* these need a pool of huge pages */
+    RIG_HUGE_MEMFD,    /* shared */
+};
+
+uint8_t *rig_memory_new(size_t size, enum rig_memory kind, size_t *ret_mapped);
 int rig_try_in(struct rig *rig, int fd, enum rig_memory kind, struct stasis_ram_opts opts,
                struct stasis_error *err);
 int rig_try_snap(struct rig *rig, struct stasis_snap *snap, enum rig_memory kind,
