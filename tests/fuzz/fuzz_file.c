@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * A whole file, its CRCs made right: opened as a file and as storage of the caller's, with one
- * verdict; verified, its RAM loaded.
+ * verdict; verified, its RAM loaded; and saved again, which makes a whole file of a whole one only.
  */
 #include "fuzz.h"
 
@@ -73,6 +73,66 @@ static void expect_verdict(const uint8_t *bytes, size_t len, const struct stasis
     stasis_snap_free(snap);
 }
 
+struct saved {
+    uint8_t *bytes;
+    size_t len;
+    size_t room;
+};
+
+static ssize_t write_saved(void *ctx, const void *bytes, size_t len)
+{
+    struct saved *saved = ctx;
+
+    if (len > saved->room - saved->len) {
+        saved->room = 2 * saved->room + len;
+        saved->bytes = realloc(saved->bytes, saved->room);
+        FUZZ_ASSERT(saved->bytes);
+    }
+    memcpy(saved->bytes + saved->len, bytes, len);
+    saved->len += len;
+    return (ssize_t)len;
+}
+
+static int verify_saved(struct saved *saved, const struct stasis_parse_opts *opts)
+{
+    struct input input = {saved->bytes, saved->len};
+    const struct stasis_storage storage = {.size = sizeof(storage),
+                                           .name = "saved",
+                                           .read = read_input,
+                                           .length = saved->len,
+                                           .ctx = &input};
+    struct stasis_snap *snap = NULL;
+    int rc = stasis_snap_open_storage(&storage, opts, &snap, NULL);
+
+    if (!rc)
+        rc = stasis_snap_verify(snap, 1, NULL, NULL, NULL);
+    stasis_snap_free(snap);
+    return rc;
+}
+
+/* Padding that is not zero is not copied, so some that is not whole can be saved; what is saved is
+ * whole. */
+static void save(struct stasis_snap *snap, int verdict, const struct stasis_parse_opts *opts)
+{
+    const struct stasis_save_opts save_opts = {.size = sizeof(save_opts), .threads = 1};
+    bool has_features = stasis_snap_info(snap)->compatible;
+    struct saved saved = {0};
+    const struct stasis_storage storage = {
+        .size = sizeof(storage), .name = "saved", .write = write_saved, .ctx = &saved};
+    struct stasis_error err = {0};
+    int rc;
+
+    if (stasis_snap_info(snap)->ram_bytes > RAM_MAX)
+        return;
+    rc = stasis_snap_save_storage(snap, &storage, &save_opts, NULL, &err);
+    if (has_features)
+        FUZZ_ASSERT(verdict ? rc : rc == STASIS_ERR_VERSION);
+    else if (!verdict)
+        FUZZ_ASSERT(!rc || rc == STASIS_ERR_FULL || rc == STASIS_ERR_RANGE);
+    FUZZ_ASSERT(rc || !verify_saved(&saved, opts));
+    free(saved.bytes);
+}
+
 static void open_and_load(const uint8_t *bytes, size_t len)
 {
     const struct stasis_parse_opts opts = {.size = sizeof(opts), .tolerant = len & 1};
@@ -85,8 +145,9 @@ static void open_and_load(const uint8_t *bytes, size_t len)
     if (rc) {
         FUZZ_ASSERT(!snap && err.code && !strncmp(err.msg, "input: ", 7));
     } else {
-        (void)!stasis_snap_verify(snap, 1, NULL, NULL, NULL);
+        rc = stasis_snap_verify(snap, 1, NULL, NULL, NULL);
         load(snap);
+        save(snap, rc, &opts);
     }
     stasis_snap_free(snap);
     close(fd);

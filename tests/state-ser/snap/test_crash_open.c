@@ -5,6 +5,8 @@
  */
 #include "tests/state-ser/snap/crash_deed.h"
 
+#include "stasis/storage.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +50,30 @@ static void open_load_verify(void *ctx)
     load(deed, snap);
     if (!deed->rc)
         deed->rc = stasis_snap_verify(snap, deed->threads, NULL, NULL, &deed->err);
+    stasis_snap_free(snap);
+}
+
+static ssize_t swallow(void *ctx, const void *bytes, size_t len)
+{
+    (void)ctx;
+    (void)bytes;
+    return (ssize_t)len;
+}
+
+/* What is opened is saved again. */
+static void open_and_save(void *ctx)
+{
+    struct crash_deed *deed = ctx;
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .threads = deed->threads};
+    const struct stasis_storage storage = {
+        .size = sizeof(storage), .name = deed->scene.path, .write = swallow};
+    struct stasis_snap *snap = NULL;
+
+    deed->rc = stasis_snap_open(deed->scene.path, NULL, &snap, &deed->err);
+    if (deed->rc)
+        return;
+    deed->rc = stasis_snap_save_storage(snap, &storage, &opts, NULL, &deed->err);
+    deed->loaded_right = !deed->rc;
     stasis_snap_free(snap);
 }
 
@@ -184,6 +210,17 @@ static void from_a_pipe_without_memory(void **state)
     starve(saved(1, false, true));
 }
 
+static void saved_again_without_memory(void **state)
+{
+    (void)state;
+    for (unsigned compressed = 0; compressed < 2; compressed++) {
+        struct crash_deed *deed = saved(CRASH_WORKERS, compressed, false);
+
+        deed->body = open_and_save;
+        starve(deed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +231,7 @@ int main(void)
         cmocka_unit_test(without_memory),
         cmocka_unit_test(compressed_without_memory),
         cmocka_unit_test(from_a_pipe_without_memory),
+        cmocka_unit_test(saved_again_without_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
