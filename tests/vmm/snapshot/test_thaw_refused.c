@@ -189,7 +189,8 @@ static void machines_that_cannot_be_built(void)
         const char *words;
     } expected[CHANGE_COUNT] = {
         [DEVICE_TYPE] = {STASIS_ERR_VERSION, 4, "stasis.sound"},
-        [DEVICE_VERSION] = {STASIS_ERR_VERSION, 4, "kbd is of version 2"},
+        [DEVICE_VERSION] = {STASIS_ERR_VERSION, 4,
+                            "written by stasis " STASIS_VERSION ": device kbd is of version 2"},
         [DEVICE_OVERLAP] = {STASIS_ERR_CORRUPT, 3, "kbd and com1 overlap"},
         [TWO_VCPUS] = {STASIS_ERR_VERSION, 4, "2 vCPUs"},
         [CPU_MODEL] = {STASIS_ERR_VERSION, 4, "cray"},
