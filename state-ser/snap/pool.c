@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "pool.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <time.h>
 #include <unistd.h>

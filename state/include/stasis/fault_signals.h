@@ -6,22 +6,19 @@
 #ifndef STASIS_FAULT_SIGNALS_H
 #define STASIS_FAULT_SIGNALS_H
 
-#include <signal.h>
 #include <stdbool.h>
+#include <sys/select.h> /* sigset_t, also where <signal.h> keeps to ISO C */
 
-static inline bool stasis_signal_is_fault(int number)
-{
-    return number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE ||
-           number == SIGABRT || number == SIGTRAP || number == SIGSYS;
-}
+#include "stasis/compiler.h"
+
+STASIS_BEGIN_DECLS
+
+/* May be called in a signal handler. */
+STASIS_EXPORT bool stasis_signal_is_fault(int number);
 
 /* All signals but those: the mask of a thread that leaves signals to others. */
-static inline void stasis_signals_all_but_faults(sigset_t *ret_set)
-{
-    sigfillset(ret_set);
-    for (int number = 1; number <= SIGRTMAX; number++)
-        if (stasis_signal_is_fault(number))
-            sigdelset(ret_set, number);
-}
+STASIS_EXPORT void stasis_signals_all_but_faults(sigset_t *ret_set);
+
+STASIS_END_DECLS
 
 #endif
