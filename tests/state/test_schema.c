@@ -227,6 +227,21 @@ static void nested_states_are_checked_and_located(void **state)
     assert_int_equal(stasis_state_check(&root_schema, &root, &err), 0);
 }
 
+static void fields_know_their_defaults(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < root_schema.field_count; i++)
+        assert_true(stasis_field_is_default(&root_fields[i], &root));
+    root.i++;
+    root.is[2] = 1;
+    root.buf_len = 1;
+    root.str[0] = 'E';
+    root.one.b++;
+    root.list_count = 1;
+    for (unsigned i = 0; i < root_schema.field_count; i++)
+        assert_false(stasis_field_is_default(&root_fields[i], &root));
+}
+
 static void rules_come_after_masks(void **state)
 {
     (void)state;
@@ -375,6 +390,7 @@ int main(void)
         cmocka_unit_test_setup(counts_beyond_the_capacity_are_refused, setup),
         cmocka_unit_test_setup(bad_strings_are_refused, setup),
         cmocka_unit_test_setup(nested_states_are_checked_and_located, setup),
+        cmocka_unit_test_setup(fields_know_their_defaults, setup),
         cmocka_unit_test_setup(rules_come_after_masks, setup),
         cmocka_unit_test_setup(lists_without_a_count_have_defaults, setup),
         cmocka_unit_test_setup(what_pointers_point_to_is_freed_and_checked, setup),

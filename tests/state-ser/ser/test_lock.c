@@ -46,6 +46,19 @@ static void text_is_as_documented(void **state)
         "end\n");
 }
 
+static void all_steps_are_frozen_in_order(void **state)
+{
+    char *text;
+
+    (void)state;
+    now.record.version = 5;
+    now.migrations[1].to = 4;
+    now.migrations[2].to = 5;
+    text = lock_freeze(&now.set);
+    assert_non_null(strstr(text, "optional=0\nstep to=3\nstep to=4\nstep to=5\nfield 1 a "));
+    free(text);
+}
+
 static void what_did_not_change_is_the_same(void **state)
 {
     (void)state;
@@ -305,6 +318,16 @@ static void the_shape_of_a_field_stays(void **state)
                    "is kind=list size=0 signed=0 count=1 sub=other: breaking");
 }
 
+static void names_keep_their_ids(void **state)
+{
+    (void)state;
+    now.record.version = 4;
+    now.fields[0].name = "b";
+    now.fields[1].name = "a";
+    assert_refused("own.record.a had id 1, has 2: breaking: rows keep their ids and their order");
+    assert_non_null(strstr(said, "own.record.b had id 2, has 1: breaking"));
+}
+
 static void versions_only_rise(void **state)
 {
     (void)state;
@@ -342,6 +365,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_did_not_change_is_the_same, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(every_kind_of_field_comes_back, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(the_first_field_may_be_nested, lock_setup, lock_teardown),
+        cmocka_unit_test_setup_teardown(names_keep_their_ids, lock_setup, lock_teardown),
+        cmocka_unit_test_setup_teardown(all_steps_are_frozen_in_order, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(the_shape_of_a_field_stays, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(the_past_does_not_change, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(steps_to_released_versions_stay, lock_setup, lock_teardown),
