@@ -328,6 +328,17 @@ static void names_keep_their_ids(void **state)
     assert_non_null(strstr(said, "own.record.b had id 2, has 1: breaking"));
 }
 
+static void a_mask_that_grows_needs_a_row(void **state)
+{
+    (void)state;
+    now.record.version = 4;
+    now.fields[0].mask = 0x1ff;
+    assert_refused("own.record.a had mask 0xff, has 0x1ff: compatible: add a row STASIS_OLD_BOUND");
+    now.old_bounds[1] = (struct stasis_old_bound){.before = 4, .id = 1, .bound = 0xff};
+    assert_int_equal(lock_compare(frozen), 0);
+    assert_string_equal(said, "allowed 1.2.3: own.record.a had mask 0xff, has 0x1ff: compatible\n");
+}
+
 static void versions_only_rise(void **state)
 {
     (void)state;
@@ -367,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_first_field_may_be_nested, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(names_keep_their_ids, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(all_steps_are_frozen_in_order, lock_setup, lock_teardown),
+        cmocka_unit_test_setup_teardown(a_mask_that_grows_needs_a_row, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(the_shape_of_a_field_stays, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(the_past_does_not_change, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(steps_to_released_versions_stay, lock_setup, lock_teardown),

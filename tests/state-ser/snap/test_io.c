@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -132,6 +133,40 @@ static void every_error_of_the_disk_is_told(void **state)
     sync_error = 0;
 }
 
+static int random_error; /* how getrandom() fails, or 0: a byte at a time */
+static unsigned random_interrupts;
+static unsigned random_calls;
+
+ssize_t __wrap_getrandom(void *buf, size_t len, unsigned flags);
+
+ssize_t __wrap_getrandom(void *buf, size_t len, unsigned flags)
+{
+    assert_int_equal(flags, 0);
+    assert_true(++random_calls < 100); /* it was told, and asks on */
+    errno = random_interrupts ? EINTR : random_error;
+    if (errno) {
+        random_interrupts -= random_interrupts > 0;
+        return -1;
+    }
+    assert_true(len > 0);
+    *(uint8_t *)buf = (uint8_t)len;
+    return 1;
+}
+
+static void random_bytes_are_whole_or_an_error(void **state)
+{
+    static const uint8_t expected[] = {4, 3, 2, 1, 0};
+    uint8_t bytes[5] = {0};
+
+    (void)state;
+    random_interrupts = 3;
+    assert_int_equal(stasis_io_random(bytes, 4), 0);
+    assert_memory_equal(bytes, expected, sizeof(bytes));
+    random_error = ENOSYS;
+    assert_int_equal(stasis_io_random(bytes, 4), -1);
+    assert_int_equal(errno, ENOSYS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +174,7 @@ int main(void)
         cmocka_unit_test(offsets_and_ends_are_exact),
         cmocka_unit_test(a_full_device_is_told),
         cmocka_unit_test(every_error_of_the_disk_is_told),
+        cmocka_unit_test(random_bytes_are_whole_or_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
