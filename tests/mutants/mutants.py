@@ -372,9 +372,10 @@ def print_survivors(outcomes):
 
 def missed(outcomes, goal):
     """What is below its goal, for people."""
-    for name, rooms in (("libraries", LIBRARIES), ("vmm", ("vmm",))):
+    goals = {"all": (ROOMS, goal)} if goal is not None else {
+        "libraries": (LIBRARIES, GOALS["libraries"]), "vmm": (("vmm",), GOALS["vmm"])}
+    for name, (rooms, wanted) in goals.items():
         share = rate([o for o in outcomes if room_of(o.mutation.file) in rooms])
-        wanted = goal if goal is not None else GOALS[name]
         if share is not None and share < wanted:
             yield f"{name}: {share:.1f} % killed, {wanted:g} % wanted"
 
