@@ -28,7 +28,8 @@ class Build:
         with open(os.path.join(folder, "compile_commands.json"), encoding="utf-8") as file:
             commands = json.load(file)
         self.commands = {os.path.relpath(c["file"], root): c for c in commands}
-        self.executables = sorted(out for out in self.edges if out.startswith("bin/"))
+        self.executables = sorted(out for out in self.edges if out.startswith("bin/") and
+                                  os.path.exists(os.path.join(folder, out)))
         self._sources = {exe: self._closure(exe, 2) for exe in self.executables}
         self._needs = {exe: {other for other in self._closure(exe, 3) if other in self._sources}
                        for exe in self.executables}
