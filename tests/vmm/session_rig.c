@@ -54,6 +54,8 @@ static void become_vmm(const struct session_options *options, const int fds[3])
     }
     for (int i = 0; i < 3; i++)
         dup2(fds[i], i);
+    if (options->out_closed)
+        close(STDOUT_FILENO);
     if (options->file_limit) {
         const struct rlimit limit = {options->file_limit, options->file_limit};
 

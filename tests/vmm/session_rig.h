@@ -29,6 +29,7 @@ struct session {
 struct session_options {
     const char *args[SESSION_ARGS_MAX];    /* behind the program's name, ended by NULL */
     int in, out;                           /* descriptors to use instead of pipes; 0: pipes */
+    bool out_closed;                       /* instead of `out` */
     bool terminal;                         /* `in` is a terminal, and the session's own */
     size_t file_limit;                     /* RLIMIT_FSIZE */
     int (*program)(int argc, char **argv); /* instead of vmm, in a child made by fork alone */

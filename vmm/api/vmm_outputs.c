@@ -2,6 +2,7 @@
  *
  * The files of a VM: all go through the gate of stasis/output.h.
  */
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,6 +51,22 @@ static int wrong_option(struct stasis_error *err, const char *option, const char
                        option, path, why.msg);
 }
 
+/* Closed when the program began, it is /dev/null by now, for reading only (common/streams.h). */
+static int check_stream(struct stasis_error *err)
+{
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || flags & O_PATH)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "--snapshot-out -: standard output is closed or cannot be written to; "
+                           "redirect it to a file or a pipe");
+    if (isatty(STDOUT_FILENO))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "--snapshot-out -: standard output is a terminal; redirect it to a file "
+                           "or a pipe");
+    return 0;
+}
+
 static int open_snapshot(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     /* A guest may be frozen onto the file that it came from: it is the same guest, and whoever has
@@ -61,8 +78,10 @@ static int open_snapshot(struct stasis_vmm *vmm, struct stasis_error *err)
     const char *path = vmm->config->snapshot_path;
     int rc;
 
-    if (!is_file(path))
+    if (!path)
         return 0;
+    if (!is_file(path))
+        return check_stream(err);
     rc = stasis_output_open(vmm->outputs, path, &opts, &vmm->snapshot_file, err);
     if (!rc)
         rc = stasis_output_probe(vmm->snapshot_file, err);

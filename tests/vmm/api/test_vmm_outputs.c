@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -170,6 +171,26 @@ static void files_in_use(void **state)
     assert_int_not_equal(access(in_folder("new"), F_OK), 0);
 }
 
+static void standard_output_that_takes_no_snapshot(void **state)
+{
+    struct session_options options = {.args = {"--demo", "--serial", "none", "--snapshot-out", "-"},
+                                      .out_closed = true};
+    int ours, terminal;
+
+    (void)state;
+    refused(&options, "--snapshot-out -: standard output is closed or cannot be written to; redir");
+    options.out_closed = false;
+    options.out = open(folder.file, O_RDONLY | O_CLOEXEC);
+    assert_true(options.out > STDERR_FILENO);
+    refused(&options, "--snapshot-out -: standard output is closed or cannot be written to; redir");
+    close(options.out);
+    assert_int_equal(openpty(&ours, &terminal, NULL, NULL, NULL), 0);
+    options.out = terminal;
+    refused(&options, "--snapshot-out -: standard output is a terminal; redirect it to a file or");
+    close(terminal);
+    close(ours);
+}
+
 /* Nobody's input, but a snapshot. */
 static void a_snapshot_is_no_place_for_metrics(void **state)
 {
@@ -243,6 +264,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(places_that_take_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(places_that_take_no_serial_output, setup, teardown),
         cmocka_unit_test_setup_teardown(serial_output_of_a_vm_that_does_not_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(standard_output_that_takes_no_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fifo_without_a_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(files_in_use, setup, teardown),
         cmocka_unit_test_setup_teardown(files_that_cannot_be_booted, setup, teardown),
