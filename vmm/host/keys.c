@@ -20,33 +20,56 @@ const char stasis_keys_hint[] = "Ctrl-A x ends the VM; Ctrl-A h lists the other 
 
 /* ---- commands ---- */
 
+static bool has(const struct stasis_keys_queue *queue, enum stasis_keys_command command)
+{
+    for (size_t i = 0; i < queue->len; i++)
+        if (queue->runs[i].command == command)
+            return true;
+    return false;
+}
+
+static void append(struct stasis_keys_queue *queue, enum stasis_keys_command command, size_t times)
+{
+    if (!queue->len || queue->runs[queue->len - 1].command != command) {
+        queue->runs[queue->len].command = command;
+        queue->runs[queue->len++].times = 0;
+    }
+    queue->runs[queue->len - 1].times += times;
+}
+
 void stasis_keys_queue_put(struct stasis_keys_queue *queue, enum stasis_keys_command command)
 {
-    if (queue->len < STASIS_KEYS_QUEUE_MAX)
-        queue->list[queue->len++] = command;
+    bool once = command == STASIS_KEYS_HELP || command == STASIS_KEYS_QUIT;
+
+    if (once && has(queue, command))
+        return;
+    if (command == STASIS_KEYS_CANCEL)
+        (void)stasis_keys_queue_remove(queue, command);
+    append(queue, command, 1);
 }
 
 enum stasis_keys_command stasis_keys_queue_take(struct stasis_keys_queue *queue)
 {
-    enum stasis_keys_command oldest = queue->list[0];
+    enum stasis_keys_command oldest = queue->runs[0].command;
 
     if (!queue->len)
         return STASIS_KEYS_NONE;
+    if (--queue->runs[0].times)
+        return oldest;
     queue->len--;
-    memmove(queue->list, queue->list + 1, queue->len * sizeof(queue->list[0]));
+    memmove(queue->runs, queue->runs + 1, queue->len * sizeof(queue->runs[0]));
     return oldest;
 }
 
 bool stasis_keys_queue_remove(struct stasis_keys_queue *queue, enum stasis_keys_command command)
 {
-    size_t kept = 0;
-    size_t before = queue->len;
+    const struct stasis_keys_queue before = *queue;
 
-    for (size_t i = 0; i < before; i++)
-        if (queue->list[i] != command)
-            queue->list[kept++] = queue->list[i];
-    queue->len = kept;
-    return kept < before;
+    queue->len = 0;
+    for (size_t i = 0; i < before.len; i++)
+        if (before.runs[i].command != command)
+            append(queue, before.runs[i].command, before.runs[i].times);
+    return queue->len < before.len;
 }
 
 static enum stasis_keys_command command_of(uint8_t key)

@@ -25,15 +25,22 @@ enum stasis_keys_command {
     STASIS_KEYS_CANCEL,   /* Ctrl-A c: cancel the freeze in progress */
 };
 
-#define STASIS_KEYS_QUEUE_MAX 64
+/* Three commands are kept once; freezes are counted between, before and after them. */
+#define STASIS_KEYS_RUNS_MAX 7
 
-/* Commands in the order in which they were given. Zero is empty. */
+/* Commands in the order in which they were given, equal ones in a row as one run. Zero is empty.
+ * There is always room: none is lost, however many come. */
 struct stasis_keys_queue {
-    enum stasis_keys_command list[STASIS_KEYS_QUEUE_MAX];
-    size_t len;
+    struct {
+        enum stasis_keys_command command;
+        size_t times;
+    } runs[STASIS_KEYS_RUNS_MAX];
+    size_t len; /* of runs */
 };
 
-/* Appends a command. A full queue drops it: that many are ahead of it. */
+/* Appends a command. The help and the end of the VM, once asked for, are not asked for again; the
+ * newest request to cancel stands for those before it, since one calls off whatever is under way.
+ */
 void stasis_keys_queue_put(struct stasis_keys_queue *queue, enum stasis_keys_command command);
 
 /* Takes the oldest command, or STASIS_KEYS_NONE. */

@@ -77,22 +77,56 @@ static void filters_escape_keys_at_every_split(void **state)
     }
 }
 
-static void queue_keeps_order_and_drops_what_it_cannot_hold(void **state)
+static void take_freezes(struct stasis_keys_queue *queue, int count)
+{
+    for (int i = 0; i < count; i++)
+        assert_int_equal(stasis_keys_queue_take(queue), STASIS_KEYS_SNAPSHOT);
+}
+
+static void queue_loses_no_freeze_and_no_cancel(void **state)
 {
     struct stasis_keys_queue queue = {0};
 
     (void)state;
     assert_false(stasis_keys_queue_remove(&queue, STASIS_KEYS_CANCEL));
-    for (int i = 0; i < STASIS_KEYS_QUEUE_MAX; i++)
-        stasis_keys_queue_put(&queue, i % 2 ? STASIS_KEYS_CANCEL : STASIS_KEYS_SNAPSHOT);
-    stasis_keys_queue_put(&queue, STASIS_KEYS_QUIT);
-    assert_int_equal(queue.len, STASIS_KEYS_QUEUE_MAX);
+    for (int i = 0; i < 1000; i++)
+        stasis_keys_queue_put(&queue, STASIS_KEYS_HELP);
+    for (int i = 0; i < 1000; i++) {
+        stasis_keys_queue_put(&queue, STASIS_KEYS_SNAPSHOT);
+        stasis_keys_queue_put(&queue, STASIS_KEYS_CANCEL);
+        stasis_keys_queue_put(&queue, STASIS_KEYS_HELP);
+    }
+    stasis_keys_queue_put(&queue, STASIS_KEYS_SNAPSHOT);
+    assert_int_equal(stasis_keys_queue_take(&queue), STASIS_KEYS_HELP);
+    take_freezes(&queue, 1); /* it runs, and is called off */
     assert_true(stasis_keys_queue_remove(&queue, STASIS_KEYS_CANCEL));
-    stasis_keys_queue_put(&queue, STASIS_KEYS_QUIT);
-    for (int i = 0; i < STASIS_KEYS_QUEUE_MAX / 2; i++)
-        assert_int_equal(stasis_keys_queue_take(&queue), STASIS_KEYS_SNAPSHOT);
-    assert_int_equal(stasis_keys_queue_take(&queue), STASIS_KEYS_QUIT);
+    assert_false(stasis_keys_queue_remove(&queue, STASIS_KEYS_CANCEL));
+    take_freezes(&queue, 1000);
     assert_int_equal(stasis_keys_queue_take(&queue), STASIS_KEYS_NONE);
+}
+
+/* As many runs as there can be. */
+static void queue_keeps_order(void **state)
+{
+    static const enum stasis_keys_command once[] = {STASIS_KEYS_CANCEL, STASIS_KEYS_QUIT,
+                                                    STASIS_KEYS_HELP};
+    struct stasis_keys_queue queue = {0};
+
+    (void)state;
+    for (int i = 0; i < 7; i++)
+        stasis_keys_queue_put(&queue, i % 2 ? once[i / 2] : STASIS_KEYS_SNAPSHOT);
+    stasis_keys_queue_put(&queue, STASIS_KEYS_QUIT);
+    assert_int_equal(queue.len, STASIS_KEYS_RUNS_MAX);
+    for (int i = 0; i < 7; i++)
+        assert_int_equal(stasis_keys_queue_take(&queue),
+                         i % 2 ? once[i / 2] : STASIS_KEYS_SNAPSHOT);
+    assert_int_equal(queue.len, 0);
+    stasis_keys_queue_put(&queue, STASIS_KEYS_CANCEL);
+    stasis_keys_queue_put(&queue, STASIS_KEYS_SNAPSHOT);
+    stasis_keys_queue_put(&queue, STASIS_KEYS_CANCEL);
+    take_freezes(&queue, 1);
+    assert_int_equal(stasis_keys_queue_take(&queue), STASIS_KEYS_CANCEL);
+    assert_int_equal(queue.len, 0);
 }
 
 /* ---- reading ---- */
@@ -220,7 +254,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filters_escape_keys_at_every_split),
-        cmocka_unit_test(queue_keeps_order_and_drops_what_it_cannot_hold),
+        cmocka_unit_test(queue_loses_no_freeze_and_no_cancel),
+        cmocka_unit_test(queue_keeps_order),
         cmocka_unit_test(reads_a_pipe_as_far_as_there_is_room),
         cmocka_unit_test(poll_that_is_interrupted_reads_nothing),
         cmocka_unit_test(ends_on_null_a_closed_descriptor_and_a_file),
