@@ -114,7 +114,8 @@ class Image:
         for chunk in range(at + 8 + 16 * count, end - 23, 24):
             offset, = struct.unpack_from("<Q", body, chunk + 8)
             if body[chunk] != 1:
-                struct.pack_into("<Q", body, chunk + 8, offset - old + start[DATA])
+                moved = (offset - old + start[DATA]) % 2**64  # a fault may have put it anywhere
+                struct.pack_into("<Q", body, chunk + 8, moved)
 
 
 # ---- faults of the state and schema sections ------------------------------------------------

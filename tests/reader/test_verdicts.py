@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-"""The reader that was made from the document, and snapshot-inspect, give the same status for the
-same bytes, as a file and through a pipe: of mutants with right checksums.
+"""Four judges give the same status for the same bytes, as a file and through a pipe, of mutants with
+right checksums: the reader that was made from the document, snapshot-inspect verify, and the VMM
+(judge_vmm.c: vmm --restore beside a KVM that takes everything).
 
-test_verdicts.py MAKE_SNAPSHOT SNAPSHOT_INSPECT [NUMBER [SEED]]
-Prints what the mutants were judged as; those that readers disagree about are kept in the current
-directory, as verdict-SEED-N.snap."""
+The VMM reads less than verify, and wants more. What keeps a file from being opened is the same for
+all. A file that opens may be no machine of this VMM (3 or 4); if it is one, the VMM refuses it with 3
+when, and only when, a chunk of RAM is damaged.
+
+test_verdicts.py MAKE_SNAPSHOT SNAPSHOT_INSPECT JUDGE_VMM [NUMBER [SEED]]
+JUDGE_VMM is "none" where there is no VMM. Prints what the mutants were judged as; those that judges
+disagree about are kept in the current directory, as verdict-SEED-N.snap."""
 import collections
 import concurrent.futures
 import os
@@ -24,14 +29,69 @@ from mutate import Image, mutant
 BATCH = 200
 
 
-def ours(path):
-    """Status and reason of the reader in Python."""
-    try:
-        with reader.Snapshot(path, SCHEMAS) as snapshot:
-            snapshot.verify()
-    except reader.SnapshotError as error:
-        return error.status, str(error)
-    return 0, ""
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden", "0.1.0")
+STAGES = ("open", "machine", "thaw", "runs")
+
+
+class Ours:
+    """What the reader in Python says: of the file, of opening it, and of the RAM in it."""
+
+    def __init__(self, path):
+        self.status, self.reason = 0, ""
+        self.opened, self.ram = 0, 0
+        try:
+            self.opened = 3
+            with reader.Snapshot(path, SCHEMAS) as snapshot:
+                self.opened = 0
+                self.ram = self._ram(snapshot)
+                snapshot.verify()
+        except reader.SnapshotError as error:
+            self.status, self.reason = error.status, str(error)
+            self.opened = self.opened and error.status
+
+    @staticmethod
+    def _ram(snapshot):
+        try:
+            for number, size in snapshot._sizes(snapshot.regions):
+                chunk = snapshot._chunk(number)
+                if chunk.kind != reader.ZERO:
+                    snapshot._stored(number, chunk, size)
+        except reader.SnapshotError as error:
+            return error.status
+        return 0
+
+    def agrees(self, verdict):
+        """Whether the VMM's (status, reason, stage) goes with it."""
+        status, reason, stage = verdict
+        if self.opened or stage == "open":
+            return stage == "open" and status == self.opened
+        if stage == "runs":
+            return not self.ram
+        if stage == "machine" or status == 4:
+            return status in (3, 4)
+        return status == 3 and bool(self.ram) == ("chunk" in reason)
+
+
+class Vmm:
+    """The VMM, or nobody."""
+
+    def __init__(self, program):
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, errors="replace") if program != "none" else None
+
+    def judge(self, how, path):
+        self.process.stdin.write(f"{how} {path}\n")
+        self.process.stdin.flush()
+        status, stage, reason = self.process.stdout.readline().rstrip("\n").split(" ", 2)
+        return int(status), reason, stage
+
+    def verdicts(self, path):
+        return [self.judge(how, path) for how in ("file", "pipe")] if self.process else []
+
+    def close(self):
+        if self.process:
+            self.process.stdin.close()
+            assert self.process.wait() == 0
 
 
 def theirs(inspect, path, pipe):
@@ -45,7 +105,8 @@ def theirs(inspect, path, pipe):
 
 
 def bases(make, folder):
-    """A small file and what vmm's library writes, in either layout, plain and compressed."""
+    """A small file and what vmm's library writes, in either layout, plain and compressed; and a guest
+    of a VMM, in either layout."""
     yield Image(example())
     path = os.path.join(folder, "base")
     for level in ("0", "6"):
@@ -53,50 +114,75 @@ def bases(make, folder):
         with open(path, "rb") as file:
             yield Image(file.read())
         yield Image(subprocess.run([make, "-", level], check=True, stdout=subprocess.PIPE).stdout)
+    for name in ("demo-zlib", "demo-stream"):
+        with open(os.path.join(GOLDEN, name + ".snap"), "rb") as file:
+            yield Image(file.read())
+
+
+def choose(chance, images):
+    """The small file and the small guest often: they are faster."""
+    return chance.choice((images[0], images[0], images[-2], images[-2], chance.choice(images)))
 
 
 def judge(job):
-    """The verdicts on mutants first to last: a count of statuses, and the disagreements."""
-    inspect, images, seed, first, last = job
-    counts, wrong = collections.Counter(), []
+    """The verdicts on mutants first to last: counts of statuses and of the VMM's stages, and the
+    disagreements."""
+    inspect, vmm, images, seed, first, last = job
+    counts, stages, wrong = collections.Counter(), collections.Counter(), []
+    vmm = Vmm(vmm)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "mutant")
         for number in range(first, last):
             chance = random.Random(f"{seed}-{number}")
-            # The small one often: it is faster.
-            data = mutant(chance, chance.choice((images[0], chance.choice(images))))
+            data = mutant(chance, choose(chance, images))
             with open(path, "wb") as file:
                 file.write(data)
-            verdicts = [ours(path), theirs(inspect, path, False), theirs(inspect, path, True)]
-            counts[verdicts[0][0]] += 1
-            if len({status for status, _ in verdicts}) > 1:
-                wrong.append((number, data, verdicts))
-    return counts, wrong
+            ours = Ours(path)
+            verdicts = [(ours.status, ours.reason), theirs(inspect, path, False),
+                        theirs(inspect, path, True)]
+            thawed = vmm.verdicts(path)
+            counts[ours.status] += 1
+            stages.update(stage for _, _, stage in thawed[:1])
+            if len({status for status, _ in verdicts}) > 1 or len({v[::2] for v in thawed}) > 1 or \
+                    not all(map(ours.agrees, thawed)):
+                wrong.append((number, data, verdicts + thawed))
+    vmm.close()
+    return counts, stages, wrong
 
 
-def main(make, inspect, number=2000, seed=1):
-    counts, disagreements = collections.Counter(), 0
+def check_guest(vmm):
+    """The VMM runs a guest that nobody has changed: else it would agree for the wrong reason."""
+    judge = Vmm(vmm)
+    for verdict in judge.verdicts(os.path.join(GOLDEN, "demo-zlib.snap")):
+        assert verdict == (0, "", "runs"), verdict
+    judge.close()
+
+
+def main(make, inspect, vmm, number=2000, seed=1):
+    counts, stages, disagreements = collections.Counter(), collections.Counter(), 0
+    check_guest(vmm)
     with tempfile.TemporaryDirectory() as folder:
         images = list(bases(make, folder))
-    jobs = [(inspect, images, seed, first, min(first + BATCH, int(number)))
+    jobs = [(inspect, vmm, images, seed, first, min(first + BATCH, int(number)))
             for first in range(0, int(number), BATCH)]
     with concurrent.futures.ProcessPoolExecutor() as pool:
-        for found, wrong in pool.map(judge, jobs):
+        for found, came, wrong in pool.map(judge, jobs):
             counts += found
+            stages += came
             for which, data, verdicts in wrong:
                 disagreements += 1
                 name = f"verdict-{seed}-{which}.snap"
                 if disagreements <= 20:
                     with open(name, "wb") as file:
                         file.write(data)
-                    for who, verdict in zip(("reader", "file", "pipe"), verdicts):
-                        print(f"{name}: {who}: {verdict[0]} {verdict[1]}")
+                    for who, verdict in zip(("reader", "file", "pipe", "vmm", "vmm, pipe"), verdicts):
+                        print(f"{name}: {who}: {' '.join(map(str, verdict))}")
     print(f"{sum(counts.values())} mutants, seed {seed}: " + ", ".join(
         f"{counts[status]} {name}" for status, name in ((0, "whole"), (3, "corrupt"), (
-            4, "incompatible"))) + f"; {disagreements} disagreements")
-    # Mutants with one verdict alone would show nothing.
-    enough = sum(counts.values()) < BATCH or min(counts[status] for status in (0, 3, 4)) * 20 > sum(counts.values())
-    return 0 if enough and not disagreements else 1
+            4, "incompatible"))) + ("; VMM: " + ", ".join(
+                f"{stages[stage]} {stage}" for stage in STAGES) if vmm != "none" else "") +
+          f"; {disagreements} disagreements")
+    return 1 if disagreements else 0
 
 
 if __name__ == "__main__":
