@@ -6,14 +6,14 @@ for header in "$prefix"/include/stasis/*.h; do
     case $header in */def_*.h) ;; *) echo "#include \"stasis/${header##*/}\"" ;; esac
 done >"$work/all.c"
 "$CC" -E -P -I"$prefix/include" "$work/all.c" >"$work/all.i"
-# One declaration a line; what is visible by default is exported, its name stands before "(" or ";".
+# One declaration a line; what is visible by default is exported, its name stands before "(", "[" or ";".
 tr '\n' ' ' <"$work/all.i" | sed 's/;/;\n/g' >"$work/lines"
 if grep -vE 'visibility\("default"\)|static inline|return ' "$work/lines" | grep -E 'stasis_[a-z0-9_]+ *\('; then
     fail "declared without STASIS_EXPORT"
 fi
 grep -F 'visibility("default")' "$work/lines" |
     sed -E 's/__attribute__ *\(\([^()]*(\([^()]*\))?\)\)//g' |
-    grep -oE 'stasis_[a-z0-9_]+ *[(;]' | sed -E 's/ *[(;]$//' | sort -u >"$work/declared"
+    grep -oE 'stasis_[a-z0-9_]+ *[[(;]' | sed -E 's/ *[[(;]$//' | sort -u >"$work/declared"
 
 for library in state core ser lock snap; do
     node=STASIS_${library^^}_${STASIS_VERSION//./_}
