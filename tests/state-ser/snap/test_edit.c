@@ -249,6 +249,7 @@ static void unknown_sections_are_kept(void **state)
             const uint8_t *from = unknown_at(&whole, i);
             const uint8_t *to = unknown_at(&again, i);
 
+            assert_int_equal(section_offset(to) % 8, 0);
             assert_int_equal(stasis_le32_get(to), sections[i].type);
             assert_int_equal(stasis_le32_get(to + 4), STASIS_SECTION_OPTIONAL);
             assert_int_equal(section_length(to), sections[i].len);
@@ -321,8 +322,10 @@ static void as_many_sections_as_there_may_be(void **state)
     snap = reopen(&whole);
     again = image_save(snap, true, &plain);
     assert_int_equal(check_image(&again, NULL), 0);
-    stasis_snap_free(snap);
     image_fini(&again);
+    assert_int_equal(stasis_notes_set(stasis_snap_notes(snap), "one", "too many", NULL), 0);
+    assert_int_equal(image_try_save(snap, false, &plain, &again, &err), STASIS_ERR_FULL);
+    stasis_snap_free(snap);
     stasis_le32_put(image_section(&whole, STASIS_SECTION_SCHEMA), 99);
     stasis_le32_put(whole.bytes + STASIS_HDR_CRC, 0);
     stasis_le32_put(whole.bytes + STASIS_HDR_CRC, stasis_crc32(whole.bytes, STASIS_HEADER_LEN));
@@ -361,6 +364,31 @@ static struct stasis_snap_chunk last_chunk(const struct image *image)
 
     stasis_snap_free(snap);
     return chunk;
+}
+
+static void damaged_ram_is_found_in_every_chunk(void **state)
+{
+    struct built built;
+
+    (void)state;
+    built_large(&built); /* more than one chunk in a batch */
+    for (unsigned level = 0; level < 2; level++) {
+        struct image whole = image_save(built.snap, false, level ? &packed : &plain);
+        struct stasis_snap *snap = reopen(&whole);
+
+        for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i += 7) {
+            struct stasis_snap_chunk chunk = stasis_snap_chunk_at(snap, i);
+
+            if (chunk.kind == STASIS_CHUNK_ZERO)
+                continue;
+            whole.bytes[chunk.offset + chunk.stored_len - 1] ^= 1;
+            expect_refused(&whole, STASIS_ERR_CORRUPT, "damaged (CRC)");
+            whole.bytes[chunk.offset + chunk.stored_len - 1] ^= 1;
+        }
+        stasis_snap_free(snap);
+        image_fini(&whole);
+    }
+    built_fini(&built);
 }
 
 /* The index's entry of the last chunk. */
@@ -420,8 +448,9 @@ static void damaged_sections_are_refused(void **state)
     built_small(&built);
     whole = image_of(&built);
     image_add_section(&whole, 77, 70000);
+    image_add_section(&whole, 78, 10);
     image = image_copy(&whole);
-    image.bytes[image.len - 1] ^= 1;
+    image.bytes[image.len - 11] ^= 1; /* not the last section */
     expect_refused(&image, STASIS_ERR_CORRUPT, "the section of type 77 is damaged (CRC)");
     image_fini(&image);
     image = image_copy(&whole);
@@ -545,6 +574,22 @@ static bool watch(void *ctx, uint64_t done, uint64_t total)
     return ++self->calls != self->stop_at;
 }
 
+/* How often a save of the image asks, to its end. */
+static unsigned questions(const struct image *image)
+{
+    struct watch self = {0};
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts), .threads = 1, .progress = watch, .ctx = &self};
+    struct stasis_snap *snap = reopen(image);
+    struct image again = image_save(snap, true, &opts);
+
+    assert_int_equal(self.done, self.total);
+    assert_int_equal(self.total, stasis_snap_info(snap)->ram_bytes);
+    image_fini(&again);
+    stasis_snap_free(snap);
+    return self.calls;
+}
+
 static void a_save_shows_progress_and_is_cancelled(void **state)
 {
     struct watch self = {0};
@@ -554,20 +599,17 @@ static void a_save_shows_progress_and_is_cancelled(void **state)
     struct built built;
     struct image whole, again;
     struct stasis_snap *snap;
-    unsigned calls;
+    unsigned without, with;
 
     (void)state;
     build(&built);
     whole = image_of(&built);
+    without = questions(&whole);
     image_add_section(&whole, 77, 70000);
+    with = questions(&whole);
+    assert_true(without > 3 && with >= without + 70000 / 4096); /* for each piece of it */
     snap = reopen(&whole);
-    again = image_save(snap, true, &opts);
-    image_fini(&again);
-    assert_int_equal(self.done, self.total);
-    assert_int_equal(self.total, stasis_snap_info(snap)->ram_bytes);
-    calls = self.calls;
-    assert_true(calls > 20); /* ranges of RAM, the index, pieces of the section */
-    for (unsigned i = 1; i <= calls; i++) {
+    for (unsigned i = 1; i <= with; i++) {
         self = (struct watch){.stop_at = i};
         assert_int_equal(image_try_save(snap, true, &opts, &again, &err), STASIS_ERR_CANCELLED);
         assert_string_equal(err.msg, "saving to slot 3: cancelled");
@@ -589,6 +631,7 @@ int main(void)
         cmocka_unit_test(notes_are_kept_or_replaced),
         cmocka_unit_test(as_many_sections_as_there_may_be),
         cmocka_unit_test(damaged_ram_is_refused),
+        cmocka_unit_test(damaged_ram_is_found_in_every_chunk),
         cmocka_unit_test(a_wrong_page_mask_is_refused),
         cmocka_unit_test(damaged_sections_are_refused),
         cmocka_unit_test(storage_that_fails_while_it_is_copied),
