@@ -10,6 +10,9 @@
 #define ESTIMATE_MS 1000 /* the first moments say nothing about the rest */
 #define MIB         (UINT64_C(1) << 20)
 
+/* Of the line on the terminal, of which there is one; 0: none. */
+static int shown_width;
+
 static uint64_t now_ms(void)
 {
     struct timespec now;
@@ -52,13 +55,21 @@ bool stasis_progress_show(void *ctx, uint64_t done, uint64_t total)
         progress->width = len;
     fprintf(stderr, "\r%-*s", progress->width, line);
     fflush(stderr);
+    shown_width = progress->width;
     return true;
+}
+
+void stasis_progress_hide(void)
+{
+    if (!shown_width)
+        return;
+    fprintf(stderr, "\r%*s\r", shown_width, "");
+    fflush(stderr);
+    shown_width = 0;
 }
 
 void stasis_progress_clear(struct stasis_progress *progress)
 {
-    if (!progress->width)
-        return;
-    fprintf(stderr, "\r%*s\r", progress->width, "");
-    fflush(stderr);
+    if (progress->width)
+        stasis_progress_hide();
 }

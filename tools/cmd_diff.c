@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "common/progress.h"
 #include "tools/diff.h"
 #include "tools/inspect.h"
 
@@ -25,6 +26,19 @@ static bool differs(const struct diff *diff)
            counts->pages_only[0] || counts->pages_only[1];
 }
 
+static int diff_ram(struct diff *diff, struct stasis_diff_out *sink, struct stasis_error *err)
+{
+    struct stasis_progress progress;
+    int rc;
+
+    stasis_progress_init(&progress, "comparing");
+    sink->progress = stasis_progress_show;
+    sink->progress_ctx = &progress;
+    rc = stasis_diff_ram(diff->snaps[0], diff->snaps[1], sink, &diff->counts, err);
+    stasis_progress_clear(&progress);
+    return rc;
+}
+
 static int diff_text(struct diff *diff, const char *const names[2], FILE *out,
                      struct stasis_error *err)
 {
@@ -39,7 +53,7 @@ static int diff_text(struct diff *diff, const char *const names[2], FILE *out,
                       &diff->counts);
     rc = stasis_diff_records(diff->snaps[0], diff->snaps[1], &sink, &diff->counts, err);
     if (!rc)
-        rc = stasis_diff_ram(diff->snaps[0], diff->snaps[1], &sink, &diff->counts, err);
+        rc = diff_ram(diff, &sink, err);
     if (!rc)
         stasis_diff_text_end(&text, &diff->counts, differs(diff));
     return rc;
@@ -92,7 +106,7 @@ static int diff_json(struct diff *diff, FILE *out, struct stasis_error *err)
     stasis_json_key(&json, "memory");
     stasis_json_array_begin(&json);
     if (!rc)
-        rc = stasis_diff_ram(diff->snaps[0], diff->snaps[1], &sink, &diff->counts, err);
+        rc = diff_ram(diff, &sink, err);
     if (rc)
         return rc;
     stasis_json_array_end(&json);

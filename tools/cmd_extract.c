@@ -21,15 +21,17 @@ struct extract {
     struct stasis_output *file; /* zero chunks are left out: they are holes */
 };
 
-static int parse_number(const struct stasis_inspect_args *args, size_t option, const char *name,
-                        uint64_t *ret_value, struct stasis_error *err)
+static int parse_number(const struct stasis_inspect_args *args, size_t option, uint64_t *ret_value,
+                        struct stasis_error *err)
 {
+    const struct stasis_inspect_option *row = &stasis_inspect_find("extract")->options[option];
     int rc;
 
     if (!args->values[option])
-        return stasis_fail(err, STASIS_ERR_ARG, "extract: --%s is missing", name);
+        return stasis_fail(err, STASIS_ERR_ARG, "extract: --%s is missing; give --%s %s", row->name,
+                           row->name, row->arg);
     rc = stasis_number_parse(args->values[option], ret_value, err);
-    return rc ? stasis_wrap(err, rc, "--%s", name) : 0;
+    return rc ? stasis_wrap(err, rc, "--%s", row->name) : 0;
 }
 
 /* All of it must be RAM, which also bounds a length that is anything. */
@@ -113,10 +115,10 @@ int stasis_inspect_extract(const struct stasis_inspect_args *args, FILE *out,
 {
     struct extract extract = {0};
     struct stasis_snap *snap = NULL;
-    int rc = parse_number(args, OPTION_GPA, "gpa", &extract.gpa, err);
+    int rc = parse_number(args, OPTION_GPA, &extract.gpa, err);
 
     if (!rc)
-        rc = parse_number(args, OPTION_LEN, "len", &extract.len, err);
+        rc = parse_number(args, OPTION_LEN, &extract.len, err);
     if (!rc)
         rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
     if (rc)

@@ -27,6 +27,9 @@ struct stasis_diff_out {
     /* A note that is different; NULL: the side does not have it. */
     void (*note)(void *ctx, const char *key, const char *a, const char *b);
     void *ctx;
+    /* May be NULL: how many bytes of RAM have been compared. False cancels. */
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *progress_ctx;
 };
 
 struct stasis_diff_counts {

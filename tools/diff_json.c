@@ -112,7 +112,8 @@ static void note(void *ctx, const char *key, const char *a, const char *b)
 void stasis_diff_json_init(struct stasis_json *json, FILE *out, struct stasis_diff_out *ret_out)
 {
     stasis_json_init(json, out);
-    *ret_out = (struct stasis_diff_out){record_begin, field, record_end, range, note, json};
+    *ret_out =
+        (struct stasis_diff_out){record_begin, field, record_end, range, note, json, NULL, NULL};
 }
 
 static void put_info(struct stasis_json *json, const char *key, const struct stasis_snap_info *info)

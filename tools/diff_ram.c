@@ -127,6 +127,16 @@ static int compare_pages(struct compare *compare, const uint64_t numbers[2], uin
     return rc;
 }
 
+static bool keep_on(const struct compare *compare)
+{
+    const struct stasis_diff_counts *counts = compare->counts;
+
+    return !compare->out->progress ||
+           compare->out->progress(compare->out->progress_ctx,
+                                  (counts->pages + counts->pages_only[A]) * STASIS_PAGE_SIZE,
+                                  stasis_snap_info(compare->sides[A].snap)->ram_bytes);
+}
+
 /* All of RAM, in steps in which neither side has a boundary. */
 static int compare_all(struct compare *compare, struct stasis_error *err)
 {
@@ -144,6 +154,8 @@ static int compare_all(struct compare *compare, struct stasis_error *err)
         else if (in_a || in_b)
             add(compare, gpa, end - gpa, in_a ? STASIS_DIFF_ONLY_A : STASIS_DIFF_ONLY_B);
         gpa = end;
+        if (!rc && !keep_on(compare))
+            rc = stasis_fail(err, STASIS_ERR_CANCELLED, "cancelled");
     }
     flush(compare);
     return rc;

@@ -100,7 +100,8 @@ void stasis_diff_text_init(struct stasis_diff_text *text, FILE *out, const char 
                            struct stasis_diff_out *ret_out)
 {
     *text = (struct stasis_diff_text){.out = out, .names = {names[0], names[1]}};
-    *ret_out = (struct stasis_diff_out){record_begin, field, record_end, range, note, text};
+    *ret_out =
+        (struct stasis_diff_out){record_begin, field, record_end, range, note, text, NULL, NULL};
 }
 
 void stasis_diff_text_arch(const struct stasis_diff_text *text, uint32_t a, uint32_t b)

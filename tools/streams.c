@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/message.h"
+#include "common/progress.h"
 #include "common/streams.h"
 #include "tools/inspect.h"
 
@@ -42,6 +43,7 @@ static ssize_t output_write(void *cookie, const char *bytes, size_t len)
     struct stasis_inspect_output *output = cookie;
     size_t done = 0;
 
+    stasis_progress_hide();
     while (done < len && !output->os_errno) {
         ssize_t n = write_some(bytes + done, len - done);
 

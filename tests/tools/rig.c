@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "tests/tools/rig.h"
 
+#include "support/messages.h"
+
 #include <fcntl.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +69,7 @@ void run_program(struct run *run, const struct setup *setup, const char *const *
     run->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     run->out = slurp(out, &run->out_len);
     run->err = slurp(err, NULL);
+    messages_note_lines(run->err);
 }
 
 const char *inspect_path(void)
@@ -95,6 +99,28 @@ void run_inspect(struct run *run, const struct setup *setup, ...)
     } while (argv[count++]);
     va_end(args);
     run_program(run, setup, argv);
+}
+
+int run_on_terminal(const char *command, const char *a, const char *b, char *ret_text, size_t size)
+{
+    size_t used = 0;
+    int master;
+    int status;
+    ssize_t n;
+    pid_t pid = forkpty(&master, NULL, NULL, NULL);
+
+    assert_true(pid >= 0);
+    if (!pid) {
+        execl(inspect_path(), inspect_path(), command, a, b, (char *)NULL);
+        _exit(126);
+    }
+    while (used < size - 1 && (n = read(master, ret_text + used, size - 1 - used)) > 0)
+        used += (size_t)n;
+    ret_text[used] = '\0';
+    close(master);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
 }
 
 void run_fini(struct run *run)

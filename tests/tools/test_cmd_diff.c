@@ -358,14 +358,45 @@ static void trouble(void **state)
     close(setup.in);
 }
 
+/* The line is taken away before text is printed. */
+static void progress_on_a_terminal(void **state)
+{
+    char text[8192];
+    const char *result;
+    struct built built;
+
+    (void)state;
+    built_large(&built);
+    save_to(&built, in_folder("large.snap"));
+    built.ram[0][0] ^= 1;
+    save_to(&built, in_folder("other.snap"));
+    assert_int_equal(run_on_terminal("diff", in_folder("large.snap"), in_folder("other.snap"), text,
+                                     sizeof(text)),
+                     1);
+    assert_has(text, "\rcomparing: ");
+    assert_has(text, " (100 %)");
+    result = strstr(text, " \rmemory");
+    if (result)
+        assert_null(strstr(result, "comparing"));
+    else
+        fail_msg("%s", text);
+    built_fini(&built);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same),           cmocka_unit_test(different),
-        cmocka_unit_test(different_json), cmocka_unit_test(future_records),
-        cmocka_unit_test(vcpu_by_vcpu),   cmocka_unit_test(no_schema),
-        cmocka_unit_test(many_ranges),    cmocka_unit_test(another_architecture),
-        cmocka_unit_test(trouble),        cmocka_unit_test(same_bytes_of_another_version),
+        cmocka_unit_test(same),
+        cmocka_unit_test(different),
+        cmocka_unit_test(different_json),
+        cmocka_unit_test(future_records),
+        cmocka_unit_test(vcpu_by_vcpu),
+        cmocka_unit_test(no_schema),
+        cmocka_unit_test(many_ranges),
+        cmocka_unit_test(another_architecture),
+        cmocka_unit_test(trouble),
+        cmocka_unit_test(same_bytes_of_another_version),
+        cmocka_unit_test(progress_on_a_terminal),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -90,7 +90,8 @@ static void assert_differ(const struct thing *a, unsigned a_version, const struc
     struct stasis_snap *snaps[2] = {stasis_snap_new(STASIS_ARCH_X86_64),
                                     stasis_snap_new(STASIS_ARCH_X86_64)};
     struct seen seen = {0};
-    const struct stasis_diff_out out = {on_record, on_field, on_end, NULL, &seen};
+    const struct stasis_diff_out out = {
+        .record_begin = on_record, .field = on_field, .record_end = on_end, .ctx = &seen};
     struct stasis_diff_counts counts = {0};
 
     assert_true(snaps[0] && snaps[1]);

@@ -188,6 +188,13 @@ static int unknown_option(const char *arg, struct stasis_error *err)
     const char *nearest = "help";
     size_t most = 2; /* fewer letters in common are chance */
 
+    if (arg[0] != '-')
+        return stasis_fail(
+            err, STASIS_ERR_ARG,
+            "%.60s is not an option; to thaw a snapshot give --restore FILE, to boot "
+            "a kernel --kernel FILE",
+            arg);
+
     for (size_t i = 0; i < STASIS_CLI_COUNT; i++) {
         size_t alike = likeness(name, stasis_cli_options[i].name);
 

@@ -178,7 +178,7 @@ static void refuses_with_option_and_remedy(void **state)
     } cases[] = {
         {"", "nothing to run|--kernel FILE|--demo|--restore FILE"},
         {"--memory|512", "nothing to run"},
-        {"kernel", "kernel is not an option|--kernel"},
+        {"kernel", "kernel is not an option|give --restore FILE|--kernel FILE"},
         {"--memry|1", "--memry|did you mean --memory"},
         {"--snapshot|x", "did you mean --snapshot-out"},
         {"--zzz", "see --help"},
