@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/session_rig.h"
 
+#include "support/messages.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -192,6 +194,7 @@ int session_end(struct session *session)
     assert_int_equal(waitpid(session->pid, &status, 0), session->pid);
     if (session->in >= 0)
         close(session->in);
+    messages_note_lines(session->err_text);
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
