@@ -131,7 +131,7 @@ static void every_kind_is_filled_by_place(void **state)
             size_t mapped;
             uint8_t *host = rig_memory_new(built.size[r], kind, &mapped);
 
-            if (stasis_snap_get_ram(snap, built.gpa[r], host, built.size[r], &err))
+            if (stasis_snap_get_ram(snap, built.gpa[r], host, built.size[r], NULL, NULL, &err))
                 fail_msg("%s", err.msg);
             assert_memory_equal(host, built.ram[r], built.size[r]);
             munmap(host, mapped);
