@@ -339,6 +339,17 @@ static void a_mask_that_grows_needs_a_row(void **state)
     assert_string_equal(said, "allowed 1.2.3: own.record.a had mask 0xff, has 0x1ff: compatible\n");
 }
 
+static void rows_stay_and_may_be_renamed(void **state)
+{
+    (void)state;
+    now.record.version = 4;
+    now.fields[0].name = "z";
+    assert_int_equal(lock_compare(frozen), 0);
+    assert_string_equal(said, "allowed 1.2.3: own.record.a (id 1) is named z: compatible\n");
+    now.record.field_count = 3;
+    assert_refused("own.record.d is gone: breaking: put the row back");
+}
+
 static void versions_only_rise(void **state)
 {
     (void)state;
@@ -364,6 +375,12 @@ static void named_numbers_stay(void **state)
     assert_refused("own.record/COLOR has 3 values in released versions, had 2: compatible: give");
     now.values[2].since = 4;
     assert_int_equal(lock_compare(frozen), 0);
+    now.values[0].number = 7;
+    assert_refused("own.record/COLOR.RED was 1, is 7: breaking: files hold the old number");
+    now.values[0].name = "ROSE";
+    assert_refused("own.record/COLOR.RED (1) is gone: breaking: files hold it");
+    now.values[0].name = "RED";
+    now.values[0].number = 1;
     now.values[1].name = "AZURE";
     assert_int_equal(lock_compare(frozen), 0);
     assert_non_null(strstr(said, "COLOR.BLUE (2) is named AZURE: compatible\n"));
@@ -379,6 +396,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_keep_their_ids, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(all_steps_are_frozen_in_order, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(a_mask_that_grows_needs_a_row, lock_setup, lock_teardown),
+        cmocka_unit_test_setup_teardown(rows_stay_and_may_be_renamed, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(the_shape_of_a_field_stays, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(the_past_does_not_change, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(steps_to_released_versions_stay, lock_setup, lock_teardown),

@@ -290,7 +290,8 @@ static void test_schemas_without_memory(void **unused)
 /* A whole machine, as a downgrade reads its board. */
 static void test_a_downgrade_without_memory(void **unused)
 {
-    struct stasis_records *set = stasis_records_new(), *down = NULL;
+    struct stasis_records *set = stasis_records_new(), *down = NULL, *none = NULL;
+    struct stasis_convert_opts opts = {.size = sizeof(opts)};
     const struct stasis_release *release;
     static struct stasis_board_state board;
     struct stasis_pl031_state rtc;
@@ -316,6 +317,9 @@ static void test_a_downgrade_without_memory(void **unused)
     assert_in_range(at, 4, 60);
     reset(0);
     assert_int_equal(stasis_records_count(down), 2);
+    opts.size--;
+    assert_int_equal(stasis_records_convert(set, release, &opts, &none, NULL), STASIS_ERR_ARG);
+    assert_null(none);
     stasis_records_free(down);
     assert_int_equal(live, before);
     stasis_records_free(set);

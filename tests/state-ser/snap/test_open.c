@@ -386,10 +386,24 @@ static void what_is_no_snapshot_file(void **state)
     assert_null(snap);
 }
 
+static void only_an_opened_snapshot_came_with_schemas(void **state)
+{
+    struct stasis_error err = {0};
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    assert_int_equal(stasis_snap_read_schemas(built.snap, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "only an opened snapshot"));
+    assert_null(stasis_snap_schemas(built.snap));
+    built_fini(&built);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_untouched_snapshot_is_accepted),
+        cmocka_unit_test(only_an_opened_snapshot_came_with_schemas),
         cmocka_unit_test(truncation_is_refused),
         cmocka_unit_test(lengths_are_told),
         cmocka_unit_test(the_future_is_named),
