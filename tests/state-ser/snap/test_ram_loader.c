@@ -19,6 +19,7 @@
 
 static struct {
     pthread_t owner;
+    sem_t reading; /* posted by the loader */
     sem_t touch_is_near;
     sem_t handler_may_run;
     int uffd;
@@ -58,6 +59,7 @@ static void wait_for_fault(void)
 {
     struct pollfd fault = {.events = POLLIN};
 
+    sem_post(&seen.reading);
     take(&seen.touch_is_near);
     fault.fd = seen.uffd;
     while (poll(&fault, 1, -1) < 1)
@@ -110,6 +112,7 @@ static void fault_is_served_within_a_block(void **state)
         return;
     alarm(300); /* a loader that serves no fault, and does not end either */
     seen.owner = pthread_self();
+    sem_init(&seen.reading, 0, 0);
     sem_init(&seen.touch_is_near, 0, 0);
     sem_init(&seen.handler_may_run, 0, 0);
     built_init(&built);
@@ -120,6 +123,7 @@ static void fault_is_served_within_a_block(void **state)
     if (rig_try(&rig, fd, opts, &err))
         fail_msg("%s", err.msg);
     seen.uffd = rig.ram->uffd.fd;
+    take(&seen.reading);
     assert_int_equal(pthread_create(&toucher, NULL, touch_it, (uint8_t *)rig.host[0] + SIZE - 1),
                      0);
     sem_post(&seen.touch_is_near);
@@ -136,6 +140,7 @@ static void fault_is_served_within_a_block(void **state)
     close(fd);
     image_fini(&image);
     built_fini(&built);
+    sem_destroy(&seen.reading);
     sem_destroy(&seen.touch_is_near);
     sem_destroy(&seen.handler_may_run);
 }
