@@ -7,13 +7,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* As a snapshot that cannot be read. */
+static int cannot_be_read(const struct stasis_boot_file *file, struct stasis_error *err)
+{
+    return stasis_fail_errno(err, STASIS_ERR_READ,
+                             "the %s %s cannot be read (check its disk or network)", file->what,
+                             file->path);
+}
+
 static int check_kind(struct stasis_boot_file *file, struct stasis_error *err)
 {
     struct stat st;
 
     if (fstat(file->fd, &st))
-        return stasis_fail_errno(err, STASIS_ERR_IO, "cannot examine the %s %s", file->what,
-                                 file->path);
+        return cannot_be_read(file, err);
     if (!S_ISREG(st.st_mode))
         return stasis_fail(
             err, STASIS_ERR_ARG, "%s %s is %s: give a regular file by --%s path=FILE", file->what,
@@ -65,8 +72,7 @@ int stasis_boot_file_read(const struct stasis_boot_file *file, uint64_t offset, 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return stasis_fail_errno(err, STASIS_ERR_IO, "cannot read the %s %s", file->what,
-                                     file->path);
+            return cannot_be_read(file, err);
         if (!n) /* it shrank since it was opened */
             return stasis_boot_file_truncated(file, offset, len, err);
         done += (uint64_t)n;

@@ -17,13 +17,14 @@ struct stasis_boot_file {
     int fd;
 };
 
-/* Opens a regular, non-empty file. STASIS_ERR_ARG names it and the option to mend. */
+/* Opens a regular, non-empty file. STASIS_ERR_ARG names it and the option to mend;
+ * STASIS_ERR_READ. */
 STASIS_MUST_CHECK int stasis_boot_file_init(struct stasis_boot_file *file, const char *what,
                                             const char *path, struct stasis_error *err);
 void stasis_boot_file_fini(struct stasis_boot_file *file);
 
-/* Reads exactly len bytes at `offset`. STASIS_ERR_ARG when the file ends before, STASIS_ERR_IO when
- * the disk fails. *to may have changed on failure. */
+/* Reads exactly len bytes at `offset`. STASIS_ERR_ARG when the file ends before, STASIS_ERR_READ
+ * when the disk fails. *to may have changed on failure. */
 STASIS_MUST_CHECK int stasis_boot_file_read(const struct stasis_boot_file *file, uint64_t offset,
                                             void *to, uint64_t len, struct stasis_error *err);
 

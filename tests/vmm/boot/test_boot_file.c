@@ -1,8 +1,13 @@
-/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * fstat(2) is ours (--wrap), which fails when it is told to.
+ */
 #include "vmm/boot/file.h"
 
 #include "support/cmocka_all.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +18,26 @@
 
 static struct boot_rig rig;
 static struct stasis_boot_file file;
+
+static bool disk_fails;
+
+/* Called by the one or the other name. */
+int __real_fstat(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st);
+int __wrap_fstat64(int fd, struct stat *st);
+
+int __wrap_fstat(int fd, struct stat *st)
+{
+    if (!disk_fails)
+        return __real_fstat(fd, st);
+    errno = EIO;
+    return -1;
+}
+
+int __wrap_fstat64(int fd, struct stat *st)
+{
+    return __wrap_fstat(fd, st);
+}
 
 static void refuse(const char *path, const char *message)
 {
@@ -76,12 +101,36 @@ static void notices_a_file_that_shrinks(void **state)
     boot_rig_file_fini(&bytes);
 }
 
+/* The start of our own memory, where nothing is mapped, reads as EIO. */
+static void disk_that_fails_is_no_failure_of_ours(void **state)
+{
+    char to[8];
+    int rc;
+
+    (void)state;
+    file = (struct stasis_boot_file){.what = "kernel",
+                                     .path = "/proc/self/mem",
+                                     .size = sizeof(to),
+                                     .fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC)};
+    assert_true(file.fd >= 0);
+    rc = stasis_boot_file_read(&file, 0, to, sizeof(to), &rig.err);
+    boot_rig_assert_error(&rig, rc, STASIS_ERR_READ, "kernel /proc/self/mem cannot be read",
+                          "check its disk");
+    stasis_boot_file_fini(&file);
+    disk_fails = true;
+    rc = stasis_boot_file_init(&file, "initrd", "/proc/self/exe", &rig.err);
+    disk_fails = false;
+    boot_rig_assert_error(&rig, rc, STASIS_ERR_READ, "initrd /proc/self/exe cannot be read",
+                          "check its disk");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_what_is_no_file),
         cmocka_unit_test(reads_within_bounds),
         cmocka_unit_test(notices_a_file_that_shrinks),
+        cmocka_unit_test(disk_that_fails_is_no_failure_of_ours),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
