@@ -66,8 +66,12 @@ static int read_header(struct ring *ring, int64_t offset, struct stasis_error *e
     return 0;
 }
 
-static int copy_to(const struct ring *ring, FILE *file, uint64_t len, struct stasis_error *err)
+/* Behind where the header would be. */
+static int copy_to(const struct ring *ring, struct stasis_output *file, uint64_t len,
+                   struct stasis_error *err)
 {
+    uint64_t at = STASIS_RING_HEADER_LEN;
+    uint64_t end = at + len;
     char *buf = malloc(BUF_LEN);
     size_t n = 0;
     int rc;
@@ -75,41 +79,38 @@ static int copy_to(const struct ring *ring, FILE *file, uint64_t len, struct sta
     if (!buf)
         return stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
     do {
-        rc = read_some(ring, buf, len < BUF_LEN ? (size_t)len : BUF_LEN, -1, &n, err);
-        if (!rc && fwrite(buf, 1, n, file) < n)
-            rc = stasis_fail_errno(err, STASIS_ERR_IO, "%s: a temporary file", ring->name);
-        len -= n;
-    } while (!rc && n && len);
+        rc = read_some(ring, buf, end - at < BUF_LEN ? (size_t)(end - at) : BUF_LEN, -1, &n, err);
+        if (!rc)
+            rc = stasis_output_put(file, buf, n, at, err);
+        at += n;
+    } while (!rc && n && at < end);
     free(buf);
     return rc;
 }
 
 /* What cannot seek is copied to a file without a name: as much as its header allows, and a byte
  * that shows that there was more. */
-static int spool(struct ring *ring, FILE **ret_file, struct stasis_error *err)
+static int spool(struct ring *ring, struct stasis_output **ret_file, struct stasis_error *err)
 {
-    FILE *file;
+    struct stasis_output *file;
     int rc = read_header(ring, -1, err);
 
     if (rc)
         return rc;
-    file = tmpfile();
-    if (!file)
-        return stasis_fail_errno(err, STASIS_ERR_IO, "%s: a temporary file", ring->name);
-    fprintf(file, "%*s", STASIS_RING_HEADER_LEN, "");
+    rc = stasis_output_open_temporary(&file, err);
+    if (rc)
+        return stasis_wrap(err, rc, "%s", ring->name);
     rc = copy_to(ring, file, ring->has.size + 1, err);
-    if (!rc && fflush(file))
-        rc = stasis_fail_errno(err, STASIS_ERR_IO, "%s: a temporary file", ring->name);
     if (rc) {
-        (void)fclose(file);
+        stasis_output_close(file);
         return rc;
     }
-    ring->fd = fileno(file);
+    ring->fd = stasis_output_fd(file);
     *ret_file = file;
     return 0;
 }
 
-static int open_ring(struct ring *ring, FILE **ret_spool, struct stasis_error *err)
+static int open_ring(struct ring *ring, struct stasis_output **ret_spool, struct stasis_error *err)
 {
     struct stat st;
     int rc;
@@ -167,7 +168,7 @@ int stasis_inspect_ring(const struct stasis_inspect_args *args, FILE *out, struc
     const char *file = args->operands[0];
     bool standard = !strcmp(file, "-");
     struct ring ring = {.name = standard ? "standard input" : file};
-    FILE *spooled = NULL;
+    struct stasis_output *spooled = NULL;
     int fd = -1;
     int rc = stasis_inspect_open_input(args->outputs, file, &fd, err);
 
@@ -177,8 +178,7 @@ int stasis_inspect_ring(const struct stasis_inspect_args *args, FILE *out, struc
     rc = open_ring(&ring, &spooled, err);
     if (!rc)
         rc = print_ring(&ring, out, !args->values[0] && isatty(STDOUT_FILENO), err);
-    if (spooled)
-        (void)fclose(spooled);
+    stasis_output_close(spooled);
     (void)close(fd);
     return rc;
 }

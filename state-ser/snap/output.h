@@ -2,7 +2,7 @@
  *
  * The parts of the gate for outputs: output.c (opening, in place), output_place.c (from a path to a
  * folder and a name), output_replace.c (a new file in place of an old one), output_set.c (which
- * files are in use), output_sync.c (waiting for the disk).
+ * files are in use), output_sync.c (waiting for the disk), output_temporary.c (without a name).
  */
 #ifndef STASIS_SNAP_OUTPUT_H
 #define STASIS_SNAP_OUTPUT_H
@@ -71,6 +71,9 @@ void stasis_outputs_unlink(struct stasis_output *output);
 /* output.c: STASIS_ERR_ARG if the file that is there must not be replaced: it is in use, or a
  * snapshot and the new one is none. */
 int stasis_output_check_target(const struct stasis_output *output, struct stasis_error *err);
+
+/* output_temporary.c: the descriptor of stasis_output_open_temporary(), which is the caller's. */
+int stasis_output_make_temporary(int *ret_fd, struct stasis_error *err);
 
 /* output_sync.c: fsync(2). With a watch (it may be NULL) STASIS_ERR_CANCELLED once that gives up:
  * nobody then waits for the disk, and a thread keeps the open file until the disk has answered.

@@ -2,16 +2,13 @@
  *
  * Snapshots through pipes, sockets and the caller's own functions.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "chunk.h"
 #include "io.h"
 #include "object.h"
+#include "output.h"
 
 static int save(struct stasis_snap *snap, struct stasis_snap_target *target, const char *name,
                 const struct stasis_save_opts *opts, struct stasis_save_stats *ret_stats,
@@ -48,44 +45,6 @@ int stasis_snap_save_storage(struct stasis_snap *snap, const struct stasis_stora
         rc = stasis_fail(err, STASIS_ERR_ARG, "%s: saving needs the function write of its storage",
                          storage->name);
     return rc ? rc : save(snap, &target, storage->name, opts, ret_stats, err);
-}
-
-/* A file that no name leads to; -1 with errno. */
-static int make_unnamed(const char *folder)
-{
-    uint64_t random;
-    char path[4096];
-    int fd = stasis_io_open(AT_FDCWD, folder, O_RDWR | O_TMPFILE, 0600);
-
-    if (fd >= 0 || stasis_io_random(&random, sizeof(random)))
-        return fd;
-    if (snprintf(path, sizeof(path), "%s/.stasis-%016" PRIx64 ".tmp", folder, random) >=
-        (int)sizeof(path)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    fd = stasis_io_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL, 0600);
-    if (fd >= 0)
-        stasis_io_unlink(AT_FDCWD, path);
-    return fd;
-}
-
-/* In the folder that the user named, and in no other; else in the first that takes it. */
-static int open_spool(int *ret_fd, struct stasis_error *err)
-{
-    const char *wish = secure_getenv("TMPDIR");
-    bool wished = wish && *wish;
-    int fd = make_unnamed(wished ? wish : "/tmp");
-
-    if (fd < 0 && !wished)
-        fd = make_unnamed("/var/tmp");
-    if (fd < 0)
-        return stasis_fail_errno(err, STASIS_ERR_WRITE,
-                                 "cannot make a temporary file for the stream in %s (set TMPDIR to "
-                                 "a folder with room)",
-                                 wished ? wish : "/tmp or /var/tmp");
-    *ret_fd = fd;
-    return 0;
 }
 
 /* The most that a snapshot with this header can be long: a stream does not say. */
@@ -153,7 +112,7 @@ int stasis_snap_spool(const struct stasis_input *in, int *ret_fd, struct stasis_
 {
     uint64_t most = 0;
     int out = -1;
-    int rc = open_spool(&out, err);
+    int rc = stasis_output_make_temporary(&out, err);
 
     if (rc)
         return rc;

@@ -102,6 +102,13 @@ static void standard_input(void **state)
     assert_string_equal(run.out, "23456789");
     close(setup.in);
     child_wait(child);
+    setenv("TMPDIR", "/nonexistent", 1);
+    setup.in = image_pipe(&ring, &child);
+    run_inspect(&run, &setup, "ring", "-", NULL);
+    unsetenv("TMPDIR");
+    assert_ended(&run, 7, "in /nonexistent (set TMPDIR to a folder with room)");
+    close(setup.in);
+    child_wait(child);
     for (int change = -1; change <= 1; change += 2) {
         image_resize(&ring, HEADER_LEN + 8);
         image_resize(&ring, (size_t)(HEADER_LEN + 8 + change));

@@ -97,6 +97,12 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_output_open(struct stasis_outputs *ou
                                                        struct stasis_output **ret_output,
                                                        struct stasis_error *err);
 
+/* Opens a file without a name, IN_PLACE and for reading too, for what is needed until it is closed:
+ * in the folder that the environment variable TMPDIR names, else in /tmp or /var/tmp.
+ * STASIS_ERR_WRITE: the message names the folder. STASIS_ERR_NOMEM. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_output_open_temporary(struct stasis_output **ret_output,
+                                                                 struct stasis_error *err);
+
 /* Closes it. What was begun and not committed is thrown away; a file or FIFO that was made by
  * opening it, and neither set nor kept, is removed. NULL is fine. */
 STASIS_EXPORT void stasis_output_close(struct stasis_output *output);
