@@ -59,7 +59,7 @@ static uint8_t ask(uint8_t command)
     return rd(DATA);
 }
 
-static void it_begins_as_firmware_leaves_it(void **state)
+static void controller_begins_as_firmware_leaves_it(void **state)
 {
     (void)state;
     assert_int_equal(rd(STATUS), 0x14);
@@ -276,7 +276,7 @@ static void a_contradicting_state_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(it_begins_as_firmware_leaves_it, setup),
+        cmocka_unit_test_setup(controller_begins_as_firmware_leaves_it, setup),
         cmocka_unit_test_setup(only_a_low_reset_line_resets, setup),
         cmocka_unit_test_setup(the_output_port_can_reset_and_keeps_a20, setup),
         cmocka_unit_test_setup(answers, setup),

@@ -155,7 +155,7 @@ static void assert_shown(const struct stasis_records *set)
 }
 
 /* File format 1 describes all of it, so that a reader of an older release shows it too. */
-static void it_is_shown_by_table_and_by_the_schema_in_the_file(void **state)
+static void bound_state_is_shown_by_table_and_by_the_schema_in_the_file(void **state)
 {
     const struct stasis_parse_opts tolerant = {.size = sizeof(tolerant), .tolerant = true};
     struct stasis_records *set = filled(), *foreign = parsed(set, &tolerant);
@@ -266,7 +266,7 @@ static void count_drop(void *ctx, const char *what)
     ++*(unsigned *)ctx;
 }
 
-static void it_goes_down_a_version_and_comes_up_again(void **state)
+static void bound_state_goes_down_a_version_and_comes_up_again(void **state)
 {
     unsigned dropped = 0;
     const struct stasis_convert_opts opts = {
@@ -319,11 +319,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_filled_state_comes_back),
         cmocka_unit_test(defaults_come_back_without_memory),
-        cmocka_unit_test(it_is_shown_by_table_and_by_the_schema_in_the_file),
+        cmocka_unit_test(bound_state_is_shown_by_table_and_by_the_schema_in_the_file),
         cmocka_unit_test(what_does_not_fit_the_type_is_corrupt),
         cmocka_unit_test(counts_are_held_to_their_bounds),
         cmocka_unit_test(a_pointer_must_point_to_what_the_count_says),
-        cmocka_unit_test(it_goes_down_a_version_and_comes_up_again),
+        cmocka_unit_test(bound_state_goes_down_a_version_and_comes_up_again),
         cmocka_unit_test(markdown_says_what_the_fields_are),
     };
 

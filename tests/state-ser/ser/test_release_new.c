@@ -43,7 +43,7 @@ static struct stasis_release *acme(void)
     return release;
 }
 
-static void it_knows_what_the_base_knows_and_its_own(void **state)
+static void release_knows_the_records_of_its_base_and_its_own(void **state)
 {
     const struct stasis_release *base = first();
     struct stasis_release *release = acme();
@@ -70,7 +70,7 @@ static void it_knows_what_the_base_knows_and_its_own(void **state)
     stasis_release_free(NULL);
 }
 
-static void it_needs_nothing_of_what_it_was_made_from(void **state)
+static void release_needs_nothing_of_what_it_was_made_from(void **state)
 {
     char name[] = "mine", type[] = "acme.lamp";
     struct stasis_release_record row = {type, 1, 0};
@@ -90,7 +90,7 @@ static void it_needs_nothing_of_what_it_was_made_from(void **state)
     stasis_release_free(release);
 }
 
-static void it_may_be_made_of_own_records_alone_or_of_none(void **state)
+static void release_may_have_own_records_alone_or_none(void **state)
 {
     struct stasis_release *release = NULL;
 
@@ -199,9 +199,9 @@ static void records_of_both_are_written_for_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_knows_what_the_base_knows_and_its_own),
-        cmocka_unit_test(it_needs_nothing_of_what_it_was_made_from),
-        cmocka_unit_test(it_may_be_made_of_own_records_alone_or_of_none),
+        cmocka_unit_test(release_knows_the_records_of_its_base_and_its_own),
+        cmocka_unit_test(release_needs_nothing_of_what_it_was_made_from),
+        cmocka_unit_test(release_may_have_own_records_alone_or_none),
         cmocka_unit_test(what_is_no_release_is_refused),
         cmocka_unit_test(names_and_types_may_be_as_long_as_is_said),
         cmocka_unit_test(records_of_both_are_written_for_it),

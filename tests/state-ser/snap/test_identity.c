@@ -119,7 +119,7 @@ static void a_name_that_no_header_holds_is_refused(void **state)
 
 /* A program that meets a newer file of itself is told to get a newer program, not a newer Stasis.
  */
-static void who_cannot_read_a_file_is_told_its_program(void **state)
+static void reader_of_an_unreadable_file_is_told_its_program(void **state)
 {
     const struct stasis_save_opts opts = {.size = sizeof(opts), .producer = "acme-emu 4.0"};
     const uint8_t head = 7;
@@ -278,7 +278,7 @@ int main(void)
         cmocka_unit_test(a_program_names_itself),
         cmocka_unit_test(no_name_is_the_librarys),
         cmocka_unit_test(a_name_that_no_header_holds_is_refused),
-        cmocka_unit_test(who_cannot_read_a_file_is_told_its_program),
+        cmocka_unit_test(reader_of_an_unreadable_file_is_told_its_program),
         cmocka_unit_test(a_given_uuid_and_time_are_written),
         cmocka_unit_test(what_is_not_given_is_random_or_now),
         cmocka_unit_test(equal_machines_give_equal_files),

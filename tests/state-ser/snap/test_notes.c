@@ -79,7 +79,7 @@ static void assert_comes_back(struct image image)
     image_fini(&image);
 }
 
-static void they_come_back_in_each_layout(void **state)
+static void notes_are_read_back_in_each_layout(void **state)
 {
     const struct stasis_save_opts opts = {.size = sizeof(opts), .zlib_level = 1};
 
@@ -242,7 +242,7 @@ static void a_second_section_is_corrupt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(they_come_back_in_each_layout, setup_notes, teardown),
+        cmocka_unit_test_setup_teardown(notes_are_read_back_in_each_layout, setup_notes, teardown),
         cmocka_unit_test_setup_teardown(no_notes_take_no_section, setup, teardown),
         cmocka_unit_test_setup_teardown(the_section_has_its_place, setup_notes, teardown),
         cmocka_unit_test_setup_teardown(what_was_read_can_be_changed, setup_notes, teardown),

@@ -88,7 +88,7 @@ static void chunks_are_of_the_kind_that_is_smaller(void **state)
     built_fini(&built);
 }
 
-static void they_come_back_at_every_level_and_count_of_threads(void **state)
+static void chunks_are_read_back_at_every_level_and_count_of_threads(void **state)
 {
     static const unsigned levels[] = {1, 6, 12};
     struct stasis_error err = {0};
@@ -151,7 +151,7 @@ static void any_zlib_reads_them(void **state)
     built_fini(&built);
 }
 
-static void they_go_through_a_pipe(void **state)
+static void compressed_chunks_go_through_a_pipe(void **state)
 {
     const struct stasis_save_opts opts = packed(1, 3);
     struct stasis_error err = {0};
@@ -244,10 +244,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_are_of_the_kind_that_is_smaller),
-        cmocka_unit_test(they_come_back_at_every_level_and_count_of_threads),
+        cmocka_unit_test(chunks_are_read_back_at_every_level_and_count_of_threads),
         cmocka_unit_test(the_count_of_threads_changes_no_byte),
         cmocka_unit_test(any_zlib_reads_them),
-        cmocka_unit_test(they_go_through_a_pipe),
+        cmocka_unit_test(compressed_chunks_go_through_a_pipe),
         cmocka_unit_test(every_flipped_bit_is_found),
         cmocka_unit_test(a_cancelled_save_leaves_nothing),
         cmocka_unit_test(a_level_that_is_none_is_refused),
