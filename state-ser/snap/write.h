@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * One save on its way, between write_sections.c (layout, raw chunks, sections), write_scan.c (the
- * search for RAM that is zero), write_compressed.c (compressed chunks) and write_opened.c (what an
- * opened snapshot keeps).
+ * One save on its way, between write_sections.c (raw chunks, sections), write_layout.c,
+ * write_scan.c (the search for RAM that is zero), write_compressed.c (compressed chunks) and
+ * write_opened.c (what an opened snapshot keeps).
  */
 #ifndef STASIS_SNAP_WRITER_H
 #define STASIS_SNAP_WRITER_H
@@ -113,6 +113,19 @@ int stasis_writer_push(struct stasis_writer *w, uint64_t start, uint64_t end,
 int stasis_identity_check(const struct stasis_save_opts *opts, struct stasis_error *err);
 int stasis_identity_set(const struct stasis_save_opts *opts, struct stasis_snap_info *info,
                         struct stasis_error *err);
+
+/* ---- write_layout.c ---- */
+
+/* Places everything that can be placed before RAM is written, and then the rest, which in a stream
+ * is what comes behind the data. */
+void stasis_writer_lay_out_front(struct stasis_writer *w);
+void stasis_writer_lay_out_back(struct stasis_writer *w, uint64_t data_end);
+
+/* Gives every chunk its offset, whose length is known, and returns the end of the data. */
+uint64_t stasis_writer_lay_out_chunks(struct stasis_writer *w, uint64_t pos);
+
+/* The first chunk from i on that is not zero. */
+uint64_t stasis_writer_stored(const struct stasis_index *index, uint64_t i);
 
 /* ---- write_opened.c: a snapshot that was opened ---- */
 
