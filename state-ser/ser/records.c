@@ -263,19 +263,22 @@ static int make_entry(const struct stasis_records *set, const struct stasis_sche
     if (rc)
         return rc;
     stasis_encode_record(&buffer, schema, schema->version, instance, state, &fields_at);
-    if (!buffer.failed && other + buffer.len > STASIS_STATE_MAX - HEAD_MAX)
+    if (!buffer.failed && other + buffer.len > STASIS_STATE_MAX - HEAD_MAX) {
         rc = stasis_fail(err, STASIS_ERR_FULL, "record %s %s: more than %u bytes of state",
                          schema->type, instance, STASIS_STATE_MAX);
-    else if (!buffer.failed)
+        goto out;
+    }
+    if (!buffer.failed)
         entry = entry_new(&record, buffer.data, buffer.len, fields_at);
-    if (!rc && !entry)
+    if (!entry) {
         rc = no_memory(&record, err);
-    stasis_buffer_fini(&buffer);
-    if (rc)
-        return rc;
+        goto out;
+    }
     entry->schema_checked = true;
     *ret_entry = entry;
-    return 0;
+out:
+    stasis_buffer_fini(&buffer);
+    return rc;
 }
 
 int stasis_records_add(struct stasis_records *set, const struct stasis_schema *schema,

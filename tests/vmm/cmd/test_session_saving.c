@@ -99,6 +99,8 @@ static void start(void)
     session.in = dup(ours);
     session.out = ours;
     session_wait_out(&session, "tick 1 ");
+    session_wait_err(&session, "Ctrl-A h lists the other keys\n");
+    session_forget(&session);
 }
 
 /* The terminal is open here too: only standard error ends. */
