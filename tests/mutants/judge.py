@@ -79,8 +79,9 @@ class Judge:
         return self.build.compile(file, text, TEST_BUILD, self.mutant)
 
     def judge(self, file, tests, patience):
-        """The verdict on the mutant that was compiled last, after `patience` seconds of tests."""
-        holders, linked, hung, spent = self.build.holders(file), set(), None, 0
+        """The verdict on the mutant that was compiled last, after `patience` seconds at most."""
+        holders, linked, hung = self.build.holders(file), set(), None
+        start = time.monotonic()
         try:
             for test in tests:
                 for exe in (self.build.needed(test) & holders) - linked:
@@ -88,14 +89,12 @@ class Judge:
                     os.unlink(own)
                     self.build.link(exe, file, self.mutant, own)
                     linked.add(exe)
-                result, seconds = self.run(test, self.lessons.limit(test))
-                spent += seconds
-                if result != PASSED and not self.lessons.is_sound(test, self):
-                    continue
-                if result == FAILED or result == HUNG and test.has_deadline:
-                    return Verdict("killed", test.name)
-                hung = hung or result == HUNG and test.name
-                if spent > patience:
+                result = self.run(test, self.lessons.limit(test))[0]
+                if result != PASSED and self.lessons.is_sound(test, self):
+                    if result == FAILED or result == HUNG and test.has_deadline:
+                        return Verdict("killed", test.name)
+                    hung = hung or result == HUNG and test.name
+                if time.monotonic() - start > patience:
                     break
             return Verdict("survived", f"{hung} hangs without a deadline" if hung else None)
         finally:
