@@ -2,6 +2,7 @@
 #include "support/cmocka_all.h"
 
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -137,6 +138,55 @@ static void a_request_to_cancel_is_heard_while_others_work(void **state)
     alarm(0);
 }
 
+struct masks {
+    pthread_t caller;
+    sem_t taken; /* the worker has its item */
+    sigset_t of_worker;
+};
+
+static int read_mask_if_worker(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+{
+    struct masks *masks = ctx;
+
+    (void)first;
+    (void)end;
+    (void)err;
+    if (pthread_equal(pthread_self(), masks->caller)) {
+        while (sem_wait(&masks->taken))
+            ;
+        return 0;
+    }
+    pthread_sigmask(SIG_SETMASK, NULL, &masks->of_worker);
+    sem_post(&masks->taken);
+    return 0;
+}
+
+/* A fault on a thread that blocks it ends the process before its handler, which gives the terminal
+ * back, has run. Signals from outside are for the caller's threads. */
+static void workers_block_all_signals_but_faults(void **state)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+    static const int others[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGTSTP, SIGWINCH};
+    struct masks masks = {.caller = pthread_self()};
+    struct stasis_pool_job job = {2, 1, 2, read_mask_if_worker, NULL, &masks};
+    sigset_t before, after;
+
+    (void)state;
+    alarm(120); /* no worker */
+    sem_init(&masks.taken, 0, 0);
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    assert_int_equal(stasis_pool_run(&job, NULL), 0);
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    alarm(0);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        assert_int_equal(sigismember(&masks.of_worker, faults[i]), 0);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_int_equal(sigismember(&masks.of_worker, others[i]), 1);
+        assert_int_equal(sigismember(&after, others[i]), sigismember(&before, others[i]));
+    }
+    sem_destroy(&masks.taken);
+}
+
 static void nothing_to_do_is_fine(void **state)
 {
     struct tally tally = {.bad = 0};
@@ -153,6 +203,7 @@ int main(void)
         cmocka_unit_test(a_job_can_be_cancelled),
         cmocka_unit_test(the_first_failure_is_reported),
         cmocka_unit_test(a_request_to_cancel_is_heard_while_others_work),
+        cmocka_unit_test(workers_block_all_signals_but_faults),
         cmocka_unit_test(nothing_to_do_is_fine),
     };
 

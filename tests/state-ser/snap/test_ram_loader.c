@@ -2,20 +2,25 @@
  *
  * The background loading of LAZY where the kernel cannot move pages: whoever touches memory waits
  * for one chunk of it at most, also while the thread that serves faults gets no processor. Shown by
- * the order of the loader's reads; that thread is held all the while.
+ * the order of the loader's reads; that thread is held all the while. And what else the background
+ * does between two blocks: it rests, and hears that it is to stop.
  */
 #include "tests/state-ser/snap/ram_rig.h"
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "state-ser/snap/ram_internal.h"
 
-#define SIZE  ((size_t)8 << 20) /* four blocks */
-#define TOUCH 2u                /* number of the read during which memory is touched */
-#define READS (TOUCH + 2)       /* that are looked at */
+#define BLOCKS 4u
+#define SIZE   (BLOCKS * STASIS_HUGE_PAGE)
+#define TOUCH  2u          /* number of the read during which memory is touched */
+#define READS  (TOUCH + 2) /* that are looked at */
 
 static struct {
     pthread_t owner;
@@ -29,8 +34,14 @@ static struct {
 
 int __real_stasis_uffd_wait(const struct stasis_uffd *uffd, int stop_fd, uint64_t *ret_address);
 int __wrap_stasis_uffd_wait(const struct stasis_uffd *uffd, int stop_fd, uint64_t *ret_address);
+size_t __real_stasis_uffd_move(const struct stasis_uffd *uffd, uint8_t *host, uint8_t *from,
+                               size_t len);
 size_t __wrap_stasis_uffd_move(const struct stasis_uffd *uffd, uint8_t *host, uint8_t *from,
                                size_t len);
+void __real_stasis_ram_io_collapse(uint8_t *host, size_t len);
+void __wrap_stasis_ram_io_collapse(uint8_t *host, size_t len);
+void __real_stasis_ram_io_sleep_us(unsigned us);
+void __wrap_stasis_ram_io_sleep_us(unsigned us);
 ssize_t __real_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
 ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
 
@@ -47,12 +58,43 @@ int __wrap_stasis_uffd_wait(const struct stasis_uffd *uffd, int stop_fd, uint64_
     return __real_stasis_uffd_wait(uffd, stop_fd, ret_address);
 }
 
-/* As before Linux 6.8. */
+static struct {
+    bool can; /* else as before Linux 6.8 */
+    atomic_uint begun;
+    sem_t held; /* the first one has begun */
+    sem_t go_on;
+} moves;
+
 size_t __wrap_stasis_uffd_move(const struct stasis_uffd *uffd, uint8_t *host, uint8_t *from,
                                size_t len)
 {
-    (void)uffd, (void)host, (void)from, (void)len;
-    return 0;
+    if (!moves.can)
+        return 0;
+    if (!atomic_fetch_add(&moves.begun, 1)) {
+        sem_post(&moves.held);
+        take(&moves.go_on);
+    }
+    return __real_stasis_uffd_move(uffd, host, from, len);
+}
+
+static struct {
+    atomic_uint count;
+    atomic_bool rest_is_due;
+    atomic_uint without_rest; /* begun while it was */
+} collapses;
+
+void __wrap_stasis_ram_io_collapse(uint8_t *host, size_t len)
+{
+    if (atomic_exchange(&collapses.rest_is_due, true))
+        atomic_fetch_add(&collapses.without_rest, 1);
+    __real_stasis_ram_io_collapse(host, len);
+    atomic_fetch_add(&collapses.count, 1);
+}
+
+void __wrap_stasis_ram_io_sleep_us(unsigned us)
+{
+    atomic_store(&collapses.rest_is_due, false);
+    __real_stasis_ram_io_sleep_us(us);
 }
 
 static void wait_for_fault(void)
@@ -145,10 +187,108 @@ static void fault_is_served_within_a_block(void **state)
     sem_destroy(&seen.handler_may_run);
 }
 
+/* ---- between two blocks ---- */
+
+struct scene {
+    struct built built;
+    struct image image;
+    struct rig rig;
+    int fd;
+};
+
+static void scene_init(struct scene *scene)
+{
+    const struct stasis_ram_opts opts = {.mode = STASIS_RAM_LAZY, .threads = 1};
+    struct stasis_error err = {0};
+
+    alarm(300); /* a background that does not do what is waited for */
+    seen.owner = pthread_self();
+    seen.count = READS; /* none is looked at */
+    sem_init(&seen.handler_may_run, 0, 1);
+    built_init(&scene->built);
+    built_add(&scene->built, 0, SIZE);
+    fill_random(scene->built.ram[0], SIZE, 1);
+    scene->image = image_of(&scene->built);
+    scene->fd = image_fd(&scene->image);
+    if (rig_try(&scene->rig, scene->fd, opts, &err))
+        fail_msg("%s", err.msg);
+}
+
+static void scene_fini(struct scene *scene)
+{
+    rig_fini(&scene->rig);
+    alarm(0);
+    close(scene->fd);
+    image_fini(&scene->image);
+    built_fini(&scene->built);
+    sem_destroy(&seen.handler_may_run);
+}
+
+/* The kernel holds a lock of the address space while it makes a huge page. */
+static void background_rests_behind_each_huge_page(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    if (!has_lazy())
+        return;
+    scene_init(&scene);
+    while (atomic_load(&collapses.count) < BLOCKS)
+        sched_yield();
+    scene_fini(&scene);
+    assert_int_equal(atomic_load(&collapses.without_rest), 0);
+    assert_false(atomic_load(&collapses.rest_is_due));
+}
+
+/* It has been told to stop by now. */
+static bool let_the_first_move_end(void *ctx, uint64_t done, uint64_t total)
+{
+    bool *ended = ctx;
+
+    (void)done;
+    (void)total;
+    if (!*ended)
+        sem_post(&moves.go_on);
+    *ended = true;
+    return true;
+}
+
+static void background_stops_between_two_blocks(void **state)
+{
+    struct stasis_error err = {0};
+    struct scene scene;
+    bool ended = false;
+
+    (void)state;
+    if (!has_lazy())
+        return;
+    sem_init(&moves.held, 0, 0);
+    sem_init(&moves.go_on, 0, 0);
+    moves.can = true;
+    scene_init(&scene);
+    if (scene.rig.ram->uffd.can_move) {
+        take(&moves.held);
+        assert_int_equal(stasis_ram_hold_while(scene.rig.ram, let_the_first_move_end, &ended, &err),
+                         0);
+        assert_int_equal(atomic_load(&moves.begun), 1);
+        stasis_ram_release(scene.rig.ram);
+    } else {
+        printf("left out: this kernel cannot move pages\n");
+    }
+    rig_wait(&scene.rig);
+    assert_same(&scene.rig, &scene.built);
+    scene_fini(&scene);
+    moves.can = false;
+    sem_destroy(&moves.held);
+    sem_destroy(&moves.go_on);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fault_is_served_within_a_block),
+        cmocka_unit_test(background_rests_behind_each_huge_page),
+        cmocka_unit_test(background_stops_between_two_blocks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

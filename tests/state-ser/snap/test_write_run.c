@@ -37,6 +37,8 @@ static struct {
     uint64_t size; /* of RAM */
     uint64_t done; /* last told */
     bool cancel_at_once;
+    bool cancel_while_finding;
+    unsigned found; /* how many times pages were looked for */
     uint64_t done_before_writing;
 } seen;
 
@@ -56,6 +58,24 @@ static void note(enum event event)
     sem_post(&seen.held);
     while (!atomic_load(&seen.released))
         sched_yield();
+}
+
+void __real_stasis_populated_find(const struct stasis_populated *populated, uintptr_t start,
+                                  uintptr_t end,
+                                  void (*found)(void *ctx, uintptr_t start, uintptr_t end),
+                                  void *ctx);
+void __wrap_stasis_populated_find(const struct stasis_populated *populated, uintptr_t start,
+                                  uintptr_t end,
+                                  void (*found)(void *ctx, uintptr_t start, uintptr_t end),
+                                  void *ctx);
+void __wrap_stasis_populated_find(const struct stasis_populated *populated, uintptr_t start,
+                                  uintptr_t end,
+                                  void (*found)(void *ctx, uintptr_t start, uintptr_t end),
+                                  void *ctx)
+{
+    if (seen.cancel_while_finding) /* on one thread */
+        seen.found++;
+    __real_stasis_populated_find(populated, start, end, found, ctx);
 }
 
 uint16_t __real_stasis_chunk_page_mask_among(const void *bytes, uint16_t among);
@@ -103,7 +123,7 @@ static bool told(void *ctx, uint64_t done, uint64_t total)
     seen.calls++;
     if (phase == LOOK)
         seen.done_before_writing = done;
-    if (seen.cancel_at_once)
+    if (seen.cancel_at_once || (seen.cancel_while_finding && seen.found))
         return false;
     if (!seen.cancel_during[phase] || !atomic_load(&seen.before[phase]))
         return true;
@@ -246,6 +266,11 @@ static void cancel_while_pages_are_found(enum stasis_populated_by by)
     assert_int_equal(save(&kind, &built), STASIS_ERR_CANCELLED);
     assert_int_equal(seen.calls, 1);
     assert_int_equal(seen.done, 0);
+    /* Between two pieces of RAM only the search itself can hear it. */
+    seen.cancel_at_once = false;
+    seen.cancel_while_finding = true;
+    assert_int_equal(save(&kind, &built), STASIS_ERR_CANCELLED);
+    assert_int_equal(seen.found, 1);
     built_fini(&built);
 }
 

@@ -118,6 +118,31 @@ static void bad_memory_is_refused(void **state)
     assert_int_equal(board.vcpus, 77);
 }
 
+/* Both sides of each bound. */
+static void memory_is_bounded(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        int rc;
+    } cases[] = {{0, STASIS_ERR_ARG},
+                 {4095, STASIS_ERR_ARG},
+                 {4096, 0},
+                 {4097, STASIS_ERR_ARG},
+                 {STASIS_RAM_MAX - 4096, 0},
+                 {STASIS_RAM_MAX, 0},
+                 {STASIS_RAM_MAX + 4096, STASIS_ERR_ARG},
+                 {2 * STASIS_RAM_MAX, STASIS_ERR_ARG}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct stasis_board_options options = {
+            .memory_bytes = cases[i].bytes, .vcpus = 1, .cpu_model = "host"};
+        struct stasis_board_state board;
+
+        assert_int_equal(stasis_board_default(&options, &board, NULL), cases[i].rc);
+    }
+}
+
 enum flaw { TYPE, VERSION_0, VERSION_2, VERSION_MAX, CPU_MODEL, VCPUS, FLAW_COUNT };
 
 static void unknown_boards_are_refused(void **state)
@@ -154,7 +179,7 @@ int main(void)
         cmocka_unit_test(default_passes_every_check), cmocka_unit_test(default_devices),
         cmocka_unit_test(kvm_pages_are_in_the_gap),   cmocka_unit_test(bad_memory_is_refused),
         cmocka_unit_test(unknown_boards_are_refused), cmocka_unit_test(boards_of_all_releases),
-        cmocka_unit_test(a_release_without_a_board),
+        cmocka_unit_test(memory_is_bounded),          cmocka_unit_test(a_release_without_a_board),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
