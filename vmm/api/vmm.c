@@ -265,11 +265,15 @@ static uint64_t first_run_us(const struct stasis_machine *machine)
 
 int stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end, struct stasis_error *err)
 {
-    int rc = start(vmm, err);
+    int rc;
 
-    if (rc)
-        return rc;
+    /* Before the guest runs: what it has sent when a signal ends it is still shown. */
     vmm->client->hold(vmm->client->ctx, true);
+    rc = start(vmm, err);
+    if (rc) {
+        vmm->client->hold(vmm->client->ctx, false);
+        return rc;
+    }
     rc = stasis_loop_run(&vmm->loop, err);
     if (rc)
         return rc;
