@@ -191,9 +191,14 @@ static int save(const struct kind *kind, struct built *built)
     return rc;
 }
 
-static void cancel(const struct kind *kind, enum event phase)
+static void cancel(struct kind *kind, enum event phase)
 {
     struct built *built;
+
+    /* In a compressed file the saver may be asked while it has the turn. A third thread, which
+     * waits for that turn, could not be held then. */
+    if (!kind->stream && kind->zlib_level && phase == WRITE && kind->threads > 2)
+        kind->threads = 2;
 
     memset(&seen, 0, sizeof(seen));
     built = guest();
