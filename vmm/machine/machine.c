@@ -106,9 +106,10 @@ void stasis_machine_fini(struct stasis_machine *machine)
     free(machine->vcpus);
     machine->vcpus = NULL;
     stasis_devices_detach(&machine->devices);
+    if (machine->ram_ops)
+        machine->ram_ops->cancel_waiters(machine->ram_ctx);
     stasis_vm_fini(&machine->vm);
-    /* Who still waits for memory is a vCPU or a saver: none is left. What this closes may still be
-     * ending the machine: end_fd comes after it. */
+    /* What this closes may still be ending the machine: end_fd comes after it. */
     if (machine->ram_ops)
         machine->ram_ops->close(machine->ram_ctx);
     machine->ram_ops = NULL;

@@ -22,7 +22,10 @@ struct stasis_ram_ops {
     /* KVM could not reach the memory at `host` (NULL: perhaps, somewhere). True: it is lost, and
      * *ret_err says why. Any thread. */
     bool (*is_lost)(void *ctx, const void *host, struct stasis_error *ret_err);
-    /* No vCPU runs any more, the memory is still mapped: stops every thread and frees ctx. */
+    /* No vCPU runs any more. KVM may still wait for memory on behalf of one (an asynchronous page
+     * fault), and then does not let its VM be closed: sends it away. */
+    void (*cancel_waiters)(void *ctx);
+    /* The VM is closed, the memory is still mapped: stops every thread and frees ctx. */
     void (*close)(void *ctx);
 };
 

@@ -138,6 +138,16 @@ static bool is_loading(const struct guard *guard)
     return !now.complete;
 }
 
+static void guard_cancel_waiters(void *ctx)
+{
+    struct guard *guard = ctx;
+
+    pthread_mutex_lock(&guard->lock);
+    if (guard->ram)
+        stasis_ram_cancel_waiters(guard->ram);
+    pthread_mutex_unlock(&guard->lock);
+}
+
 /* The engine's threads first: until they are gone one may start the watchdog, and one that hangs in
  * a read is what the watchdog is there for. From now on it leaves the engine alone. */
 static void guard_close(void *ctx)
@@ -177,7 +187,7 @@ static bool is_lost(void *ctx, const void *host, struct stasis_error *ret_err)
     return guard->ram && stasis_ram_describe_failure(guard->ram, host, ret_err);
 }
 
-static const struct stasis_ram_ops ram_ops = {is_lost, guard_close};
+static const struct stasis_ram_ops ram_ops = {is_lost, guard_cancel_waiters, guard_close};
 
 int stasis_ram_failure_attach(struct stasis_machine *machine, struct stasis_snap *snap,
                               void *const *hosts, const struct stasis_ram_opts *opts,

@@ -268,6 +268,7 @@ static void hang_and_end(void)
 
     (void)alarm(120);
     (void)signal(SIGBUS, park);
+    (void)signal(SIGSEGV, park); /* of who still waits when the machine is freed */
     watched.hang_at = scene.offset[BAD + 1];
     stasis_ram_failure_on_fatal(end_process, NULL);
     attach(STASIS_RAM_LAZY, false);
