@@ -123,7 +123,6 @@ macro(_stasis_install)
         list(TRANSFORM arg_HEADERS PREPEND "${arg_INCLUDE}/stasis/")
         install(FILES ${arg_HEADERS} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/stasis" ${component})
     else()
-        install(DIRECTORY "${arg_INCLUDE}/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" ${component}
-            PATTERN fault_signals.h EXCLUDE) # between our own libraries and programs
+        install(DIRECTORY "${arg_INCLUDE}/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" ${component})
     endif()
 endmacro()
