@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "support/cmocka_all.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/message.h"
@@ -72,7 +73,7 @@ static void a_remedy_is_named_once_and_fits_the_error(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct stasis_error err = {.code = rows[i].code};
 
-        strcpy(err.msg, rows[i].msg);
+        snprintf(err.msg, sizeof(err.msg), "%s", rows[i].msg);
         assert_string_equal(stasis_message_remedy(&err), rows[i].remedy);
     }
 }

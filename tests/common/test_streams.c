@@ -48,7 +48,7 @@ static void flush_to_full_device(size_t len)
         putchar('x');
     if (stasis_streams_flush(&err) != STASIS_ERR_WRITE)
         _exit(11);
-    _exit(strncmp(err.msg, "standard output: ", 17) || !err.os_errno ? 12 : 0);
+    _exit(strncmp(err.msg, "standard output: ", 17) != 0 || !err.os_errno ? 12 : 0);
 }
 
 static void text_that_is_not_written_is_an_error(void **state)
