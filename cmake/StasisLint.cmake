@@ -6,7 +6,7 @@ if(STASIS_LINT)
     find_program(CLANG_FORMAT clang-format REQUIRED)
     set(CMAKE_C_CLANG_TIDY "${CLANG_TIDY};--quiet;--warnings-as-errors=*")
     file(GLOB_RECURSE stasis_format_files CONFIGURE_DEPENDS
-        core/*.[ch] state/*.[ch] state-ser/*.[ch] vmm/*.[ch] tools/*.[ch] tests/*.[ch] examples/*.[ch])
+        common/*.[ch] core/*.[ch] state/*.[ch] state-ser/*.[ch] vmm/*.[ch] tools/*.[ch] tests/*.[ch] examples/*.[ch])
     add_custom_target(lint
         COMMAND ${CLANG_FORMAT} --dry-run --Werror ${stasis_format_files}
         WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} VERBATIM)
