@@ -26,7 +26,6 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 ROOMS = ("core", "state", "state-ser", "vmm")
 LIBRARIES = ROOMS[:3]
 GOALS = {"libraries": 95, "vmm": 90}
-GOAL_SAMPLE = 10 # fewer mutants are held to no goal
 NEW_RELEASES = "tests/history/releases.txt"
 # They run much of vmm/ on a KVM that is none, to see that it does not crash.
 FAKE_KVM = {"fuzz_restore", "test_thaw_codes"}
@@ -55,6 +54,7 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--goal", type=float)
+    parser.add_argument("--least", type=int, default=1)
     parser.add_argument("--root", default=ROOT, help=argparse.SUPPRESS)
     parser.add_argument("--build", default="build/dev", help=argparse.SUPPRESS)
     parser.add_argument("--equivalent", default=os.path.join(HERE, "equivalent.txt"),
@@ -371,15 +371,15 @@ def print_survivors(outcomes):
             print(f"  scripts/mutants -m {m.id}")
 
 
-def missed(outcomes, goal):
-    """What is below its goal, for people. A handful of mutants says nothing."""
+def missed(outcomes, goal, least):
+    """What is below its goal, for people, where at least that many were judged."""
     goals = {"all": (ROOMS, goal)} if goal is not None else {
         "libraries": (LIBRARIES, GOALS["libraries"]), "vmm": (("vmm",), GOALS["vmm"])}
     for name, (rooms, wanted) in goals.items():
         judged = [o for o in outcomes
                   if room_of(o.mutation.file) in rooms and o.result in (KILLED, SURVIVED)]
         share = rate(judged)
-        if len(judged) >= GOAL_SAMPLE and share < wanted:
+        if len(judged) >= least and share < wanted:
             yield f"{name}: {share:.1f} % killed, {wanted:g} % wanted"
 
 
@@ -429,7 +429,7 @@ def main():
         return 5
     print_table(run.outcomes)
     print_survivors(run.outcomes)
-    bad = list(missed(run.outcomes, args.goal))
+    bad = list(missed(run.outcomes, args.goal, args.least))
     print("".join(f"\n{line}" for line in bad))
     return 1 if bad else 0
 
