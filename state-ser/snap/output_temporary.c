@@ -45,8 +45,8 @@ int stasis_output_make_temporary(int *ret_fd, struct stasis_error *err)
         fd = make_unnamed("/var/tmp");
     if (fd < 0)
         return stasis_fail_errno(err, STASIS_ERR_WRITE,
-                                 "cannot make a temporary file for the stream in %s (set TMPDIR to "
-                                 "a folder with room)",
+                                 "cannot make a temporary file in %s (set TMPDIR to a folder with "
+                                 "room)",
                                  wished ? wish : "/tmp or /var/tmp");
     *ret_fd = fd;
     return 0;

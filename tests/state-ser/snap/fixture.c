@@ -273,6 +273,18 @@ int image_fd(const struct image *image)
     return fd;
 }
 
+struct stasis_snap *image_reopen(const struct image *image)
+{
+    struct stasis_error err = {0};
+    struct stasis_snap *snap = NULL;
+    int fd = image_fd(image);
+
+    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err))
+        fail_msg("%s", err.msg);
+    close(fd);
+    return snap;
+}
+
 int image_pipe(const struct image *image, int *ret_child)
 {
     int ends[2];

@@ -67,6 +67,9 @@ void image_reseal(struct image *image);
 
 /* The bytes in an unnamed file, and the same through a pipe; the caller closes. */
 int image_fd(const struct image *image);
+
+/* Opens it; fails the test where that is refused. */
+struct stasis_snap *image_reopen(const struct image *image);
 int image_pipe(const struct image *image, int *ret_child);
 void child_wait(int child);
 

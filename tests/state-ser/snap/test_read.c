@@ -5,18 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct stasis_snap *reopen(const struct image *image)
-{
-    struct stasis_error err = {0};
-    struct stasis_snap *snap = NULL;
-    int fd = image_fd(image);
-
-    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err))
-        fail_msg("%s", err.msg);
-    close(fd);
-    return snap;
-}
-
 static void every_chunk_is_as_it_was(void **state)
 {
     static uint8_t bytes[STASIS_CHUNK_SIZE];
@@ -28,7 +16,7 @@ static void every_chunk_is_as_it_was(void **state)
     (void)state;
     built_large(&built);
     image = image_of(&built);
-    snap = reopen(&image);
+    snap = image_reopen(&image);
     for (uint32_t r = 0; r < built.region_count; r++) {
         struct stasis_snap_region region = stasis_snap_region_at(snap, r);
 
@@ -58,7 +46,7 @@ static void ram_comes_back_by_its_place(void **state)
     (void)state;
     built_large(&built);
     image = image_of(&built);
-    snap = reopen(&image);
+    snap = image_reopen(&image);
     for (uint32_t r = 0; r < built.region_count; r++) {
         uint8_t *bytes = malloc(built.size[r]);
 
@@ -96,7 +84,7 @@ static void a_damaged_chunk_is_refused(void **state)
     built_small(&built);
     image = image_of(&built);
     image.bytes[image.len - 1] ^= 1;
-    snap = reopen(&image);
+    snap = image_reopen(&image);
     assert_int_equal(stasis_snap_read_chunk(snap, 0, bytes, &err), 0);
     assert_int_equal(stasis_snap_read_chunk(snap, 3, bytes, &err), STASIS_ERR_CORRUPT);
     assert_non_null(strstr(err.msg, "chunk 3, guest address 0x120000"));
