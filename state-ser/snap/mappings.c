@@ -98,31 +98,36 @@ static bool add(struct stasis_mappings *mappings, struct stasis_mapping mapping)
     return true;
 }
 
+/* The last line of a mapping was read. */
+static bool end_mapping(struct stasis_mappings *mappings, bool harmless)
+{
+    const struct stasis_mapping *open = &mappings->open;
+    bool counts = mappings->open_is_plain && harmless && open->start < open->end &&
+                  open->end > mappings->from_address;
+
+    mappings->open_is_plain = false;
+    return !counts || add(mappings, *open);
+}
+
 bool stasis_mappings_line(struct stasis_mappings *mappings, const char *line, bool cut)
 {
     static const char flags[] = "VmFlags:";
     uintptr_t seen = mappings->open.end;
-    bool plain = mappings->open_is_plain;
 
     if (parse_head(line, &mappings->open, &mappings->open_is_plain)) {
         if (mappings->open.start < seen)
             mappings->open.start = seen;
-        return true;
+        return mappings->from == STASIS_MAPPINGS_SMAPS || end_mapping(mappings, !cut);
     }
     if (strncmp(line, flags, sizeof(flags) - 1) != 0)
         return true;
-    mappings->open_is_plain = false; /* its last line */
-    if (!plain || cut || !are_harmless(line + sizeof(flags) - 1) ||
-        mappings->open.start >= mappings->open.end)
-        return true;
-    return add(mappings, mappings->open);
+    return end_mapping(mappings, !cut && are_harmless(line + sizeof(flags) - 1));
 }
 
 /* ---- all of them ---- */
 
 struct reading {
     struct stasis_mappings *mappings;
-    uintptr_t start;
     char line[LINE_MAX_LEN];
     size_t len;
     bool cut;
@@ -134,8 +139,6 @@ static bool end_line(struct reading *reading)
 
     reading->line[reading->len] = '\0';
     known = stasis_mappings_line(reading->mappings, reading->line, reading->cut);
-    if (reading->mappings->open.end <= reading->start)
-        reading->mappings->open_is_plain = false; /* not one that was asked for */
     reading->len = 0;
     reading->cut = false;
     return known;
@@ -156,15 +159,17 @@ static bool take(struct reading *reading, const char *bytes, size_t len)
     return known;
 }
 
-bool stasis_mappings_read(struct stasis_mappings *mappings, uintptr_t start, uintptr_t end)
+bool stasis_mappings_read(struct stasis_mappings *mappings, enum stasis_mappings_from from,
+                          uintptr_t start, uintptr_t end)
 {
-    struct reading reading = {.mappings = mappings, .start = start};
-    int fd = stasis_io_open(AT_FDCWD, "/proc/self/smaps", O_RDONLY, 0);
+    const char *path = from == STASIS_MAPPINGS_SMAPS ? "/proc/self/smaps" : "/proc/self/maps";
+    struct reading reading = {.mappings = mappings};
+    int fd = stasis_io_open(AT_FDCWD, path, O_RDONLY, 0);
     char bytes[4096];
     bool known = fd >= 0;
     ssize_t n = 1;
 
-    *mappings = (struct stasis_mappings){0};
+    *mappings = (struct stasis_mappings){.from = from, .from_address = start};
     while (known && n > 0 && mappings->open.start < end) {
         n = stasis_io_read(fd, bytes, sizeof(bytes));
         known = n >= 0 && take(&reading, bytes, (size_t)n);

@@ -16,7 +16,15 @@ struct stasis_mapping {
     uintptr_t end;
 };
 
+/* Where the mappings are read from. */
+enum stasis_mappings_from {
+    STASIS_MAPPINGS_SMAPS = 0, /* the kernel walks all page tables: 36 ms per GiB of small pages */
+    STASIS_MAPPINGS_MAPS,      /* walks none, but does not show memory that a userfaultfd fills */
+};
+
 struct stasis_mappings {
+    enum stasis_mappings_from from;
+    uintptr_t from_address;      /* mappings that end there or below do not count */
     struct stasis_mapping *list; /* ascending, none touches another */
     size_t count;
     size_t room;
@@ -24,12 +32,13 @@ struct stasis_mappings {
     bool open_is_plain;         /* private, anonymous and readable, by its first line */
 };
 
-/* Reads /proc/self/smaps, but for mappings that do not reach into start..end-1. False: it cannot be
- * read, or memory is short; *mappings is empty then. */
-bool stasis_mappings_read(struct stasis_mappings *mappings, uintptr_t start, uintptr_t end);
+/* Reads /proc/self/smaps or maps, but for mappings that do not reach into start..end-1. False: it
+ * cannot be read, or memory is short; *mappings is empty then. */
+bool stasis_mappings_read(struct stasis_mappings *mappings, enum stasis_mappings_from from,
+                          uintptr_t start, uintptr_t end);
 void stasis_mappings_fini(struct stasis_mappings *mappings);
 
-/* Takes one line of smaps; `cut` if it was too long to be had in full. False: memory is short. */
+/* Takes one line; `cut` if it was too long to be had in full. False: memory is short. */
 bool stasis_mappings_line(struct stasis_mappings *mappings, const char *line, bool cut);
 
 /* Number of the first mapping that ends behind `at`; `count` if none does. */

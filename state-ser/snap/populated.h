@@ -23,10 +23,12 @@ struct stasis_populated {
     struct stasis_mappings mappings; /* where an absent page is zero */
 };
 
-/* For memory within start..end-1; `by` at best. The kernel walks the page tables of all that memory
- * meanwhile: if `watch` (it may be NULL) gives up, nothing is known. */
+/* For memory within start..end-1; `by` at best. `from` smaps, unless no userfaultfd fills any of
+ * it. The kernel may walk the page tables of all that memory meanwhile: if `watch` (it may be NULL)
+ * gives up, nothing is known. */
 void stasis_populated_init(struct stasis_populated *populated, enum stasis_populated_by by,
-                           uintptr_t start, uintptr_t end, const struct stasis_watch *watch);
+                           enum stasis_mappings_from from, uintptr_t start, uintptr_t end,
+                           const struct stasis_watch *watch);
 void stasis_populated_fini(struct stasis_populated *populated);
 
 /* Calls `found` for the ranges of start..end-1 (whole pages) that may hold something, in ascending

@@ -152,6 +152,9 @@ void stasis_ram_stop_handler(struct stasis_ram *ram);
 /* The one place that closes it. */
 void stasis_ram_close_uffd(struct stasis_ram *ram);
 
+/* The descriptor by which memory is watched, or -1. */
+int stasis_ram_uffd(struct stasis_ram *ram);
+
 /* All is in place: makes huge pages. STASIS_ERR_CANCELLED if the background shall end. */
 int stasis_ram_collapse(struct stasis_ram *ram);
 

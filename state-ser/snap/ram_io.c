@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "ram_io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -204,6 +206,36 @@ int stasis_uffd_open(struct stasis_uffd *ret_uffd)
     }
     *ret_uffd = (struct stasis_uffd){.fd = fd};
     return 0;
+}
+
+static bool is_uffd(int dir, const char *name)
+{
+    static const char uffd[] = "anon_inode:[userfaultfd]";
+    char link[sizeof(uffd)];
+    ssize_t n = readlinkat(dir, name, link, sizeof(link));
+
+    return n == (ssize_t)sizeof(uffd) - 1 && !memcmp(link, uffd, sizeof(uffd) - 1);
+}
+
+bool stasis_uffd_may_be_open(int other_than)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    const struct dirent *entry = NULL;
+    char own[16];
+    bool found = !dir;
+
+    snprintf(own, sizeof(own), "%d", other_than);
+    while (!found) {
+        errno = 0;
+        entry = readdir(dir);
+        if (!entry)
+            break;
+        found = strcmp(entry->d_name, own) != 0 && is_uffd(dirfd(dir), entry->d_name);
+    }
+    found |= !entry && errno;
+    if (dir)
+        closedir(dir);
+    return found;
 }
 
 void stasis_uffd_close(struct stasis_uffd *uffd)

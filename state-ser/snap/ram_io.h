@@ -77,6 +77,9 @@ struct stasis_uffd {
 int stasis_uffd_open(struct stasis_uffd *ret_uffd);
 void stasis_uffd_close(struct stasis_uffd *uffd);
 
+/* Whether this process may have one open besides the descriptor `other_than`. */
+bool stasis_uffd_may_be_open(int other_than);
+
 /* Whoever touches a page that is not there waits until it is. The first one learns what the
  * kernel can do. */
 int stasis_uffd_watch(struct stasis_uffd *uffd, uint8_t *host, size_t len);

@@ -256,6 +256,16 @@ void stasis_ram_close_uffd(struct stasis_ram *ram)
     pthread_mutex_unlock(&ram->uffd_lock);
 }
 
+int stasis_ram_uffd(struct stasis_ram *ram)
+{
+    int fd;
+
+    pthread_mutex_lock(&ram->uffd_lock);
+    fd = ram->uffd.fd;
+    pthread_mutex_unlock(&ram->uffd_lock);
+    return fd;
+}
+
 void stasis_ram_lazy_fini(struct stasis_ram *ram)
 {
     stasis_ram_stop_handler(ram);

@@ -7,6 +7,7 @@
  * pages, memory.
  */
 #include "chunk.h"
+#include "ram_internal.h"
 #include "write.h"
 
 /* Blocks that a thread takes at a time: 1 GiB of RAM, since a call for each block would take
@@ -86,6 +87,15 @@ static int mark_blocks(void *ctx, uint64_t first, uint64_t end, struct stasis_er
     return 0;
 }
 
+/* Once its source has loaded all, as it has by now, no userfaultfd of the source's matters. */
+static enum stasis_mappings_from mappings_from(const struct stasis_writer *w)
+{
+    int own = w->snap->ram_source ? stasis_ram_uffd(w->snap->ram_source) : -1;
+
+    return w->opts.no_userfaultfd && !stasis_uffd_may_be_open(own) ? STASIS_MAPPINGS_MAPS
+                                                                   : STASIS_MAPPINGS_SMAPS;
+}
+
 /* From the first byte of RAM to the last, wherever its regions lie. */
 static void init_populated(struct stasis_writer *w)
 {
@@ -99,7 +109,7 @@ static void init_populated(struct stasis_writer *w)
         start = host < start ? host : start;
         end = host + w->index.regions[r].size > end ? host + w->index.regions[r].size : end;
     }
-    stasis_populated_init(&w->populated, w->snap->populated_by, start, end,
+    stasis_populated_init(&w->populated, w->snap->populated_by, mappings_from(w), start, end,
                           w->opts.progress ? &watch : NULL);
 }
 

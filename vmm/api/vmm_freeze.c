@@ -69,6 +69,7 @@ static int save(struct stasis_vmm *vmm, struct stasis_save_stats *ret_stats,
         .zlib_level = (unsigned)vmm->config->snapshot_zlib_level,
         .progress = keep_going,
         .ctx = vmm,
+        .no_userfaultfd = true, /* but that of memory=lazy, which is the source */
     };
     struct stasis_snap *snap = NULL;
     int rc = stasis_freeze(&vmm->machine, vmm->generation, &snap, err);

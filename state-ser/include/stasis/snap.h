@@ -85,6 +85,12 @@ struct stasis_save_opts {
      * machines give equal files. Give each content a UUID of its own. NULL: a random UUID; now. */
     const uint8_t *uuid;
     const uint64_t *created_ns;
+    /* You know that no userfaultfd fills the RAM but that of its source
+     * (stasis_snap_set_ram_source()), from here or from another process. A save then finds the
+     * pages that were never touched without /proc/self/smaps, for which the kernel walks all page
+     * tables (36 ms per GiB in pages of 4 KiB). As long as another userfaultfd is open in this
+     * process, smaps is read nevertheless. */
+    bool no_userfaultfd;
 };
 
 struct stasis_save_stats {

@@ -18,6 +18,17 @@ uint16_t __wrap_stasis_chunk_page_mask_among(const void *bytes, uint16_t among)
     return __real_stasis_chunk_page_mask_among(bytes, among);
 }
 
+atomic_uint scan_smaps_opened;
+
+int __real_stasis_io_open(int dir, const char *path, int flags, mode_t mode);
+int __wrap_stasis_io_open(int dir, const char *path, int flags, mode_t mode);
+int __wrap_stasis_io_open(int dir, const char *path, int flags, mode_t mode)
+{
+    if (strcmp(path, "/proc/self/smaps") == 0)
+        atomic_fetch_add(&scan_smaps_opened, 1);
+    return __real_stasis_io_open(dir, path, flags, mode);
+}
+
 /* ---- what the kernel can do ---- */
 
 bool scan_has_pagemap(void)
@@ -59,8 +70,27 @@ int scan_setup(void **state)
 
 /* ---- saving by every method ---- */
 
-const enum stasis_populated_by scan_methods[SCAN_METHODS] = {
-    STASIS_POPULATED_BY_SCAN, STASIS_POPULATED_BY_PAGEMAP, STASIS_POPULATED_BY_NOTHING};
+const struct scan_method scan_methods[SCAN_METHODS] = {
+    {STASIS_POPULATED_BY_SCAN, false},    {STASIS_POPULATED_BY_SCAN, true},
+    {STASIS_POPULATED_BY_PAGEMAP, false}, {STASIS_POPULATED_BY_PAGEMAP, true},
+    {STASIS_POPULATED_BY_NOTHING, false},
+};
+
+bool scan_asks(const struct scan_method *method)
+{
+    return scan_has_pagemap() && method->by != STASIS_POPULATED_BY_NOTHING;
+}
+
+struct image scan_save(struct built *built, const struct scan_method *method)
+{
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts), .no_sync = true, .no_userfaultfd = method->no_userfaultfd};
+
+    built->snap->populated_by = method->by;
+    atomic_store(&scan_pages_looked_at, 0);
+    atomic_store(&scan_smaps_opened, 0);
+    return image_of_with(built, &opts);
+}
 
 /* What was saved is what is in memory. */
 static void assert_right(const struct image *image, const struct built *built)
@@ -94,21 +124,23 @@ void scan_assert_equal(const struct image *a, const struct image *b)
  * that these scan_methods are to look at. */
 void scan_save_by_all(void (*make)(struct built *built), unsigned scan, unsigned pagemap)
 {
-    const unsigned pages[SCAN_METHODS] = {scan_has_pagemap_scan() ? scan : pagemap, pagemap, 0};
+    const unsigned by_scan = scan_has_pagemap_scan() ? scan : pagemap;
     struct image images[SCAN_METHODS];
 
     for (size_t i = 0; i < SCAN_METHODS; i++) {
+        const struct scan_method *method = &scan_methods[i];
+        unsigned pages = method->by == STASIS_POPULATED_BY_SCAN ? by_scan : pagemap;
         struct built built;
 
         built_init(&built);
         make(&built);
-        built.snap->populated_by = scan_methods[i];
-        atomic_store(&scan_pages_looked_at, 0);
-        images[i] = image_of(&built);
-        if (scan_has_pagemap() && pages[i] && atomic_load(&scan_pages_looked_at) != pages[i])
+        images[i] = scan_save(&built, method);
+        if (scan_asks(method) && atomic_load(&scan_pages_looked_at) != pages)
             fail_msg("method %zu looked at %u pages instead of %u", i,
-                     atomic_load(&scan_pages_looked_at), pages[i]);
-        if (scan_methods[i] == STASIS_POPULATED_BY_NOTHING)
+                     atomic_load(&scan_pages_looked_at), pages);
+        if (scan_asks(method))
+            assert_int_equal(atomic_load(&scan_smaps_opened), !method->no_userfaultfd);
+        if (method->by == STASIS_POPULATED_BY_NOTHING)
             assert_right(&images[i], &built);
         image_wipe_identity(&images[i]);
         scan_assert_equal(&images[i], &images[0]);

@@ -16,8 +16,19 @@
 #define MIB  ((size_t)1 << 20)
 #define SIZE (34 * MIB) /* two blocks of the index */
 
-#define SCAN_METHODS 3
-extern const enum stasis_populated_by scan_methods[SCAN_METHODS];
+struct scan_method {
+    enum stasis_populated_by by;
+    bool no_userfaultfd; /* as in the options of a save */
+};
+
+#define SCAN_METHODS 5
+extern const struct scan_method scan_methods[SCAN_METHODS];
+
+/* Does it ask the kernel which pages there are? */
+bool scan_asks(const struct scan_method *method);
+
+/* Opens of /proc/self/smaps since it was last set. */
+extern atomic_uint scan_smaps_opened;
 
 /* Since it was last set. */
 extern atomic_uint scan_pages_looked_at;
@@ -35,6 +46,7 @@ uint64_t scan_pagemap_entry(const uint8_t *at);
 /* Saves memory made anew each time, since saving touches what it stores. `scan` and `pagemap`:
  * pages that these methods are to look at. */
 void scan_save_by_all(void (*make)(struct built *built), unsigned scan, unsigned pagemap);
+struct image scan_save(struct built *built, const struct scan_method *method);
 void scan_assert_equal(const struct image *a, const struct image *b);
 
 /* Another region: of the caller's memory, or of small pages. */

@@ -126,6 +126,28 @@ static void mappings_are_joined_and_never_overlap(void **state)
     stasis_mappings_fini(&mappings);
 }
 
+/* A line of maps is all that there is of a mapping. */
+static void lines_of_maps_are_mappings(void **state)
+{
+    static const char *const lines[] = {
+        "1000-2000 rw-p 00000000 00:00 0 ",
+        "2000-3000 rw-p 00000000 00:00 0 ",
+        "3000-4000 rw-p 00000000 00:00 7                          /some file",
+        "5000-6000 rw-p 00000000 00:00 0                          [heap]",
+    };
+    struct stasis_mappings mappings = {.from = STASIS_MAPPINGS_MAPS, .from_address = 0x2000};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        assert_true(stasis_mappings_line(&mappings, lines[i], false));
+    assert_true(stasis_mappings_line(&mappings, "7000-8000 rw-p 00000000 00:00 0 ", true));
+    assert_int_equal(mappings.count, 2);
+    assert_int_equal(mappings.list[0].start, 0x2000);
+    assert_int_equal(mappings.list[0].end, 0x3000);
+    assert_int_equal(mappings.list[1].start, 0x5000);
+    stasis_mappings_fini(&mappings);
+}
+
 static uint8_t *map(int access, int flags, int fd)
 {
     uint8_t *at = mmap(NULL, MIB, access, flags, fd, 0);
@@ -134,16 +156,25 @@ static uint8_t *map(int access, int flags, int fd)
     return at;
 }
 
-static bool counts(const uint8_t *at)
+static bool counts_from(const uint8_t *at, enum stasis_mappings_from from)
 {
     struct stasis_mappings mappings;
     uintptr_t start = (uintptr_t)at;
     bool found = false;
 
-    assert_true(stasis_mappings_read(&mappings, start, start + MIB));
+    assert_true(stasis_mappings_read(&mappings, from, start, start + MIB));
     for (size_t i = 0; i < mappings.count; i++)
         found |= mappings.list[i].start <= start && start + MIB <= mappings.list[i].end;
     stasis_mappings_fini(&mappings);
+    return found;
+}
+
+/* Both lists agree on memory that no userfaultfd fills. */
+static bool counts(const uint8_t *at)
+{
+    bool found = counts_from(at, STASIS_MAPPINGS_SMAPS);
+
+    assert_int_equal(counts_from(at, STASIS_MAPPINGS_MAPS), found);
     return found;
 }
 
@@ -181,6 +212,7 @@ int main(void)
         cmocka_unit_test(flags_that_are_not_known_to_be_harmless_do_not_count),
         cmocka_unit_test(a_line_that_was_cut_is_not_believed),
         cmocka_unit_test(mappings_are_joined_and_never_overlap),
+        cmocka_unit_test(lines_of_maps_are_mappings),
         cmocka_unit_test(memory_of_this_process),
     };
 

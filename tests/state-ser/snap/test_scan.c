@@ -167,17 +167,23 @@ static void no_page_tables_are_added(void **state)
     if (!scan_has_pagemap())
         skip();
     snprintf(path, sizeof(path), "%s/snap", folder_make());
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < SCAN_METHODS; i++) {
+        const struct stasis_save_opts opts = {.size = sizeof(opts),
+                                              .no_sync = true,
+                                              .no_userfaultfd = scan_methods[i].no_userfaultfd};
         struct built built;
         size_t tables, memory;
+
+        if (!scan_asks(&scan_methods[i]))
+            continue;
 
         built_init(&built);
         built_add(&built, 0, size);
         (void)madvise(built.ram[0], size, MADV_HUGEPAGE);
-        built.snap->populated_by = scan_methods[i];
+        built.snap->populated_by = scan_methods[i].by;
         tables = status_kib("VmPTE:");
         memory = status_kib("RssAnon:");
-        if (stasis_snap_save(built.snap, path, NULL, NULL, &err))
+        if (stasis_snap_save(built.snap, path, &opts, NULL, &err))
             fail_msg("%s", err.msg);
         assert_in_range(status_kib("VmPTE:"), 0, tables + 256); /* 32 MiB if all were read */
         assert_in_range(status_kib("RssAnon:"), 0, memory + 8192);
@@ -268,7 +274,10 @@ static void memory_that_nobody_may_read_may_hold_something(void **state)
         struct stasis_populated populated;
         struct found found = {0};
 
-        stasis_populated_init(&populated, scan_methods[i], start, start + MIB, NULL);
+        stasis_populated_init(&populated, scan_methods[i].by,
+                              scan_methods[i].no_userfaultfd ? STASIS_MAPPINGS_MAPS
+                                                             : STASIS_MAPPINGS_SMAPS,
+                              start, start + MIB, NULL);
         stasis_populated_find(&populated, start, start + MIB, note, &found);
         stasis_populated_fini(&populated);
         assert_int_equal(found.count, 1);

@@ -21,6 +21,7 @@ static struct shared {
     _Atomic unsigned saves;    /* that have begun */
     _Atomic unsigned reports;  /* of progress, since the last one began */
     _Atomic unsigned given_up; /* saves that were told to stop */
+    _Atomic unsigned smaps;    /* opens of /proc/self/smaps, for which page tables are walked */
     _Atomic bool go_on;
     _Atomic bool fails;
     _Atomic bool
@@ -48,6 +49,15 @@ bool __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go
     while (atomic_load(&shared->pause_late) && !has_stopped(&machine->vcpus[0]))
         kvm_sleep_us(1000);
     return __real_stasis_machine_pause_while(machine, go_on, ctx);
+}
+
+int __real_stasis_io_open(int dir, const char *path, int flags, mode_t mode);
+int __wrap_stasis_io_open(int dir, const char *path, int flags, mode_t mode);
+int __wrap_stasis_io_open(int dir, const char *path, int flags, mode_t mode)
+{
+    if (strcmp(path, "/proc/self/smaps") == 0)
+        atomic_fetch_add(&shared->smaps, 1);
+    return __real_stasis_io_open(dir, path, flags, mode);
 }
 
 int __real_stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
@@ -154,6 +164,7 @@ static void keys_are_kept_and_run_in_order(void)
     assert_non_null(second);
     assert_true(first < help);
     assert_int_equal(atomic_load(&shared->saves), 2);
+    assert_int_equal(atomic_load(&shared->smaps), 0);
     session_folder_fini(&folder);
 }
 
