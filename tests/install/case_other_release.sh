@@ -7,18 +7,21 @@ node=STASIS_STATE_${STASIS_VERSION//./_}
 mixed=$work/mixed
 mixed_lib=$mixed/$STASIS_LIBDIR
 
-# The next release of stasis-state, over a copy of what is installed.
+# The next release of stasis-state, with the stasis-base that it needs, over a copy of what is installed.
 mkdir "$work/source"
 (cd "$root" && cp -r CMakeLists.txt README.md CHANGELOG.md LICENSE-* \
-    cmake common state core state-ser tools vmm docs examples "$work/source")
+    cmake common base state core state-ser tools vmm docs examples "$work/source")
 sed -i -E "s/^(project\\(Stasis VERSION )[0-9.]+/\\1$other/" "$work/source/CMakeLists.txt"
 cmake -S "$work/source" -B "$work/build" -DCMAKE_INSTALL_LIBDIR="$STASIS_LIBDIR" \
     -DBUILD_TESTING=OFF >"$work/log" || fail "configuring the next release"
-cmake --build "$work/build" --target stasis_state stasis_state_shared >>"$work/log" ||
+cmake --build "$work/build" --target stasis_base stasis_base_shared \
+    stasis_state stasis_state_shared >>"$work/log" ||
     fail "building the next release"
 cp -a "$prefix" "$mixed"
-cmake --install "$work/build" --component stasis-state --prefix "$mixed" >>"$work/log" ||
-    fail "installing the next release"
+for component in stasis-base stasis-state; do
+    cmake --install "$work/build" --component $component --prefix "$mixed" >>"$work/log" ||
+        fail "installing the next release"
+done
 
 cat >"$work/program.c" <<'PROGRAM'
 #include <stasis/ser.h>
@@ -63,7 +66,7 @@ say "headers refuse"
 
 # When loading: both releases in one folder, and then the wrong one under the right one's name.
 "$CC" "${cflags[@]}" -I"$prefix/include" -o "$work/program" "$work/program.c" \
-    -L"$libdir" -lstasis-ser -lstasis-state
+    -L"$libdir" -lstasis-ser -lstasis-state -lstasis-base
 for release in "$other" "$STASIS_VERSION"; do
     [ -e "$mixed_lib/libstasis-state.so.$release" ] || fail "the releases do not live side by side"
 done

@@ -17,7 +17,7 @@ import re
 import sys
 
 LATER_MAX = 12
-FOLDERS = ("common", "core", "state", "state-ser", "tools", "vmm")
+FOLDERS = ("base", "common", "core", "state", "state-ser", "tools", "vmm")
 UNPROVOKED = "no test provokes this message"
 CALL = re.compile(r"\bstasis_fail(?:_errno)?\s*\(")
 TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([A-Za-z_]\w*)|(\s+)|(.)', re.S)
@@ -101,7 +101,7 @@ def listed(root):
 
 
 def errors(root):
-    with open(os.path.join(root, "state/include/stasis/errors.def"), encoding="utf-8") as file:
+    with open(os.path.join(root, "base/include/stasis/errors.def"), encoding="utf-8") as file:
         return {int(number): name
                 for name, number in re.findall(r"^STASIS_ERROR\((\w+), (\d+),", file.read(), re.M)}
 

@@ -23,7 +23,7 @@ from reach import Reach
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-ROOMS = ("core", "state", "state-ser", "vmm")
+ROOMS = ("base", "core", "state", "state-ser", "vmm")
 LIBRARIES = ROOMS[:3]
 GOALS = {"libraries": 95, "vmm": 90}
 NEW_RELEASES = "tests/history/releases.txt"
@@ -61,7 +61,7 @@ def parse_arguments():
                         help=argparse.SUPPRESS)
     parser.add_argument("rooms", nargs="*", metavar="ROOM")
     args = parser.parse_args()
-    if not all(re.match(r"(core|state|state-ser|vmm)(/|$)", room) for room in args.rooms):
+    if not all(re.match(r"(base|core|state|state-ser|vmm)(/|$)", room) for room in args.rooms):
         parser.error(f"the rooms are {', '.join(ROOMS)}, their folders and files")
     args.rooms = args.rooms or list(ROOMS)
     args.number = args.number or (20 if args.changed is not None else 300)

@@ -14,6 +14,7 @@ import test_rooms
 # (file, a line to add at its end, what the report must say)
 EDITS = [
     ("kvm/vcpu.c", '#include "vmm/machine/machine.h"', "kvm does not link machine"),
+    ("kvm/vm.c", '#include "stasis/state.h"', "which none of its libraries"),
     ("machine/machine.c", '#include "vmm/snapshot/thaw.h"', "machine does not link snapshot"),
     ("snapshot/freeze.c", '#include "vmm/boot/loader.h"', "snapshot does not link boot"),
     ("api/vmm.c", '#include "vmm/cmd/say.h"', "api does not link cmd"),

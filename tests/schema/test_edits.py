@@ -373,7 +373,7 @@ class Lab:
         self.work = work
         self.main = work / "stasis_lock.o"
         run(COMPILER + ["-I", str(SOURCE), "-I", str(SOURCE / "state/include"), "-I",
-                        str(SOURCE / "state-ser/include"), "-c", "-o", str(self.main),
+                        str(SOURCE / "state-ser/include"), "-I", str(SOURCE / "base/include"), "-c", "-o", str(self.main),
                         str(SOURCE / "tools/stasis_lock.c")], must=True)
         base = Tree(work / "base")
         (base.root / LOCK).write_text("", encoding="utf-8")
@@ -387,10 +387,11 @@ class Lab:
         """Compiles what the lists expand to; returns the program or None, and what was said."""
         program = tree.root / "lock"
         sources = [str(tree.root / "state" / name) for name in ("schemas.c", "checks.c", "enums.c")]
-        status, text = run(COMPILER + ["-I", str(tree.root / "state/include"), "-I", str(tree.root),
-                                       "-o", str(program)] + sources + [
+        status, text = run(COMPILER + ["-I", str(tree.root / "state/include"), "-I", str(SOURCE / "base/include"),
+                                       "-I", str(tree.root), "-o", str(program)] + sources + [
                                            str(self.main), str(LIBS / "libstasis-lock.a"),
-                                           str(LIBS / "libstasis-state.a")])
+                                           str(LIBS / "libstasis-state.a"),
+                                           str(LIBS / "libstasis-base.a")])
         return (None if status else str(program)), text
 
     def tree(self, edits, lock):

@@ -255,7 +255,7 @@ static uint64_t first_run_us(const struct stasis_machine *machine)
     uint64_t first = 0;
 
     for (uint32_t i = 0; i < machine->vcpu_count; i++) {
-        uint64_t us = machine->vcpus[i].first_run_us;
+        uint64_t us = machine->threads[i].first_run_us;
 
         if (us && (!first || us < first))
             first = us;

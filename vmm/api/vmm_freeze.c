@@ -111,7 +111,7 @@ static uint64_t gap_us(const struct stasis_vmm *vmm)
     uint64_t longest = 0;
 
     for (uint32_t i = 0; i < vmm->machine.vcpu_count; i++) {
-        uint64_t gap = now - vmm->machine.vcpus[i].paused_us;
+        uint64_t gap = now - vmm->machine.threads[i].paused_us;
 
         longest = gap > longest ? gap : longest;
     }

@@ -15,7 +15,7 @@
 
 #include "stasis/state.h"
 #include "vmm/arch/x86/entry.h"
-#include "vmm/kvm/vcpu.h"
+#include "stasis/kvm_vcpu.h"
 
 /* The architecture that is built here: its ELF machine number, as snapshots have it, and its name
  * for messages. */

@@ -7,7 +7,7 @@
 
 #include "vmm/boot/file.h"
 #include "vmm/boot/x86/image.h"
-#include "vmm/kvm/memory.h"
+#include "stasis/kvm_memory.h"
 
 /* What was put into RAM to run. */
 struct stasis_boot_image {

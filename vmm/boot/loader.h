@@ -11,7 +11,7 @@
 #define STASIS_VMM_LOADER_H
 
 #include "vmm/arch/arch.h"
-#include "vmm/kvm/memory.h"
+#include "stasis/kvm_memory.h"
 
 struct stasis_boot_options {
     const char *kernel_path; /* NULL: the built-in demo guest */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "vmm/kvm/kvm.h"
+#include "stasis/kvm.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "vmm/kvm/memory.h"
+#include "stasis/kvm_memory.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "vmm/kvm/vcpu.h"
+#include "stasis/kvm_vcpu.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
-
-#include "stasis/fault_signals.h"
-#include "vmm/base/clock.h"
 
 /* ---- exits ---- */
 
@@ -89,7 +84,7 @@ static int handle_exit(struct stasis_vcpu *vcpu)
     default:
         return failed(vcpu, "KVM exit that this VMM does not know", run->exit_reason);
     }
-    return vcpu->ops->may_run(vcpu->ctx) ? 0 : -1;
+    return !vcpu->ops->may_run || vcpu->ops->may_run(vcpu->ctx) ? 0 : -1;
 }
 
 int stasis_vcpu_run_once(struct stasis_vcpu *vcpu)
@@ -103,192 +98,26 @@ int stasis_vcpu_run_once(struct stasis_vcpu *vcpu)
     return handle_exit(vcpu);
 }
 
+void stasis_vcpu_set_immediate_exit(struct stasis_vcpu *vcpu, bool exit)
+{
+    __atomic_store_n(&vcpu->run->immediate_exit, exit, __ATOMIC_SEQ_CST);
+}
+
 /* Entering KVM_RUN completes the I/O; immediate_exit brings it back before any guest code. An
  * access that crosses a page comes in parts, each an exit of its own. */
 int stasis_vcpu_complete_io(struct stasis_vcpu *vcpu, struct stasis_error *err)
 {
     int rc;
 
-    vcpu->run->immediate_exit = 1;
+    stasis_vcpu_set_immediate_exit(vcpu, true);
     do {
         rc = stasis_vcpu_run_once(vcpu);
     } while (!rc);
-    vcpu->run->immediate_exit = 0;
+    stasis_vcpu_set_immediate_exit(vcpu, false);
     if (rc < 0)
         return stasis_fail(err, STASIS_ERR_GUEST,
                            "the guest ended while vCPU %" PRIu32 " completed an access", vcpu->id);
     return 0;
-}
-
-/* ---- the thread ---- */
-
-/* immediate_exit is set here, in the thread's own context, so that no kick is lost between a look
- * at pause_wanted and the entry into KVM_RUN. */
-static _Thread_local struct kvm_run *current_run;
-
-static void on_kick(int signo)
-{
-    (void)signo;
-    if (current_run)
-        current_run->immediate_exit = 1;
-}
-
-bool stasis_vcpu_is_current_thread(void)
-{
-    return current_run != NULL;
-}
-
-static int kick_signal(void)
-{
-    return SIGRTMIN;
-}
-
-static void install_kick(void)
-{
-    struct sigaction action = {.sa_handler = on_kick};
-
-    sigemptyset(&action.sa_mask);
-    sigaction(kick_signal(), &action, NULL);
-}
-
-/* Says that the vCPU is paused and waits until it may go on. False: the thread shall end. */
-static bool pause_here(struct stasis_vcpu *vcpu)
-{
-    bool go_on;
-
-    /* A guest that dies here has told the machine; the pause stands all the same. */
-    (void)!stasis_vcpu_complete_io(vcpu, NULL);
-    pthread_mutex_lock(&vcpu->lock);
-    vcpu->paused = true;
-    vcpu->paused_us = stasis_monotonic_us();
-    pthread_cond_broadcast(&vcpu->changed);
-    while (atomic_load(&vcpu->pause_wanted) && !vcpu->quit_wanted)
-        pthread_cond_wait(&vcpu->changed, &vcpu->lock);
-    go_on = !vcpu->quit_wanted;
-    if (go_on)
-        vcpu->paused = false;
-    pthread_mutex_unlock(&vcpu->lock);
-    if (go_on)
-        vcpu->ops->resumes(vcpu->ctx, vcpu);
-    return go_on;
-}
-
-static void *vcpu_thread(void *arg)
-{
-    struct stasis_vcpu *vcpu = arg;
-    int rc = 0;
-
-    current_run = vcpu->run;
-    while (rc >= 0 && vcpu->ops->may_run(vcpu->ctx)) {
-        if (atomic_load(&vcpu->pause_wanted) && !pause_here(vcpu))
-            break;
-        if (!vcpu->first_run_us)
-            vcpu->first_run_us = stasis_monotonic_us();
-        rc = stasis_vcpu_run_once(vcpu);
-        /* This kick has done its work, or came when the thread was paused already and has none:
-         * left set, no guest code would ever run again. Atomic, since the look at pause_wanted,
-         * which is set before the kick, must come after it. */
-        if (rc > 0)
-            __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-    }
-    current_run = NULL;
-    pthread_mutex_lock(&vcpu->lock);
-    vcpu->paused = true;
-    pthread_cond_broadcast(&vcpu->changed);
-    pthread_mutex_unlock(&vcpu->lock);
-    return NULL;
-}
-
-int stasis_vcpu_start(struct stasis_vcpu *vcpu, struct stasis_error *err)
-{
-    sigset_t mask, before;
-    int rc;
-
-    install_kick();
-    /* All other signals are for the main thread. */
-    stasis_signals_all_but_faults(&mask);
-    sigdelset(&mask, kick_signal());
-    pthread_sigmask(SIG_SETMASK, &mask, &before);
-    pthread_mutex_lock(&vcpu->lock); /* another vCPU may ask this one to pause */
-    rc = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
-    vcpu->started = !rc;
-    pthread_mutex_unlock(&vcpu->lock);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc) {
-        errno = rc;
-        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
-                                 "cannot start a thread for vCPU %" PRIu32, vcpu->id);
-    }
-    return 0;
-}
-
-/* Under the lock. A thread that asks for its own pause sees it before it enters the guest again. */
-static void kick(const struct stasis_vcpu *vcpu)
-{
-    if (vcpu->started && current_run != vcpu->run)
-        pthread_kill(vcpu->thread, kick_signal());
-}
-
-void stasis_vcpu_request_pause(struct stasis_vcpu *vcpu)
-{
-    pthread_mutex_lock(&vcpu->lock);
-    atomic_store(&vcpu->pause_wanted, true);
-    kick(vcpu);
-    pthread_mutex_unlock(&vcpu->lock);
-}
-
-void stasis_vcpu_wait_paused(struct stasis_vcpu *vcpu)
-{
-    if (!vcpu->started)
-        return;
-    pthread_mutex_lock(&vcpu->lock);
-    while (!vcpu->paused)
-        pthread_cond_wait(&vcpu->changed, &vcpu->lock);
-    pthread_mutex_unlock(&vcpu->lock);
-}
-
-bool stasis_vcpu_wait_paused_ms(struct stasis_vcpu *vcpu, unsigned ms)
-{
-    struct timespec deadline;
-    bool paused;
-    int rc = 0;
-
-    if (!vcpu->started)
-        return true;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_nsec += (long)(ms % 1000) * 1000000;
-    deadline.tv_sec += (time_t)(ms / 1000) + deadline.tv_nsec / 1000000000;
-    deadline.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&vcpu->lock);
-    while (!vcpu->paused && !rc)
-        rc = pthread_cond_clockwait(&vcpu->changed, &vcpu->lock, CLOCK_MONOTONIC, &deadline);
-    paused = vcpu->paused;
-    pthread_mutex_unlock(&vcpu->lock);
-    return paused;
-}
-
-void stasis_vcpu_resume(struct stasis_vcpu *vcpu)
-{
-    pthread_mutex_lock(&vcpu->lock);
-    atomic_store(&vcpu->pause_wanted, false);
-    pthread_cond_broadcast(&vcpu->changed);
-    pthread_mutex_unlock(&vcpu->lock);
-}
-
-void stasis_vcpu_stop(struct stasis_vcpu *vcpu)
-{
-    bool started;
-
-    pthread_mutex_lock(&vcpu->lock);
-    vcpu->quit_wanted = true;
-    atomic_store(&vcpu->pause_wanted, true);
-    pthread_cond_broadcast(&vcpu->changed);
-    kick(vcpu);
-    started = vcpu->started;
-    vcpu->started = false; /* nobody kicks a thread that has been joined */
-    pthread_mutex_unlock(&vcpu->lock);
-    if (started)
-        pthread_join(vcpu->thread, NULL);
 }
 
 /* ---- birth and death ---- */
@@ -313,16 +142,11 @@ int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_vm *vm, uint32_t id
                                  id);
     }
     vcpu->run = run;
-    pthread_mutex_init(&vcpu->lock, NULL);
-    pthread_cond_init(&vcpu->changed, NULL);
     return 0;
 }
 
 void stasis_vcpu_fini(struct stasis_vcpu *vcpu)
 {
-    stasis_vcpu_stop(vcpu);
     munmap(vcpu->run, vcpu->vm->kvm->run_size);
     close(vcpu->fd);
-    pthread_mutex_destroy(&vcpu->lock);
-    pthread_cond_destroy(&vcpu->changed);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "vmm/kvm/vm.h"
+#include "stasis/kvm_vm.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -7,7 +7,7 @@
 #define STASIS_VMM_BOARD_H
 
 #include "stasis/state.h"
-#include "vmm/kvm/memory.h"
+#include "stasis/kvm_memory.h"
 
 struct stasis_board_options {
     uint64_t memory_bytes;

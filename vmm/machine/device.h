@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "stasis/state.h"
-#include "vmm/kvm/vm.h"
+#include "stasis/kvm_vm.h"
 #include "vmm/machine/bus.h"
 
 struct stasis_device;

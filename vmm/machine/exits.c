@@ -79,6 +79,10 @@ const struct stasis_exit_ops stasis_machine_exit_ops = {
     .mmio_read = on_mmio_read,
     .mmio_write = on_mmio_write,
     .failed = on_failed,
-    .resumes = on_resumes,
     .may_run = on_may_run,
+};
+
+const struct stasis_vcpu_thread_ops stasis_machine_thread_ops = {
+    .may_run = on_may_run,
+    .resumes = on_resumes,
 };

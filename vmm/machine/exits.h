@@ -6,8 +6,9 @@
 #ifndef STASIS_VMM_EXITS_H
 #define STASIS_VMM_EXITS_H
 
-#include "vmm/kvm/vcpu.h"
+#include "vmm/machine/vcpu_thread.h"
 
 extern const struct stasis_exit_ops stasis_machine_exit_ops;
+extern const struct stasis_vcpu_thread_ops stasis_machine_thread_ops;
 
 #endif

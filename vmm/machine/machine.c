@@ -25,7 +25,8 @@ static void on_reset(void *ctx)
 static int create_vcpus(struct stasis_machine *machine, struct stasis_error *err)
 {
     machine->vcpus = calloc(machine->board.vcpus, sizeof(*machine->vcpus));
-    if (!machine->vcpus)
+    machine->threads = calloc(machine->board.vcpus, sizeof(*machine->threads));
+    if (!machine->vcpus || !machine->threads)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for vCPUs");
     for (uint32_t i = 0; i < machine->board.vcpus; i++) {
         struct stasis_vcpu *vcpu = &machine->vcpus[i];
@@ -33,6 +34,7 @@ static int create_vcpus(struct stasis_machine *machine, struct stasis_error *err
 
         if (rc)
             return rc;
+        stasis_vcpu_thread_init(&machine->threads[i], vcpu, &stasis_machine_thread_ops, machine);
         machine->vcpu_count++;
         rc = stasis_arch_vcpu_create(vcpu, err);
         if (rc)
@@ -97,12 +99,15 @@ int stasis_machine_build(struct stasis_machine *machine, const struct stasis_boa
 void stasis_machine_fini(struct stasis_machine *machine)
 {
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
-        stasis_vcpu_stop(&machine->vcpus[i]);
+        stasis_vcpu_thread_stop(&machine->threads[i]);
     for (uint32_t i = 0; i < machine->vcpu_count; i++) {
+        stasis_vcpu_thread_fini(&machine->threads[i]);
         stasis_arch_vcpu_destroy(&machine->vcpus[i]);
         stasis_vcpu_fini(&machine->vcpus[i]);
     }
     machine->vcpu_count = 0;
+    free(machine->threads);
+    machine->threads = NULL;
     free(machine->vcpus);
     machine->vcpus = NULL;
     stasis_devices_detach(&machine->devices);
@@ -126,7 +131,7 @@ void stasis_machine_fini(struct stasis_machine *machine)
 int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err)
 {
     for (uint32_t i = 0; i < machine->vcpu_count; i++) {
-        int rc = stasis_vcpu_start(&machine->vcpus[i], err);
+        int rc = stasis_vcpu_thread_start(&machine->threads[i], err);
 
         if (rc)
             return rc;
@@ -137,7 +142,7 @@ int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *er
 void stasis_machine_request_pause(struct stasis_machine *machine)
 {
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
-        stasis_vcpu_request_pause(&machine->vcpus[i]);
+        stasis_vcpu_thread_request_pause(&machine->threads[i]);
 }
 
 /* All are asked before any is waited for, so that they stop as close together as can be. */
@@ -145,7 +150,7 @@ void stasis_machine_pause(struct stasis_machine *machine)
 {
     stasis_machine_request_pause(machine);
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
-        stasis_vcpu_wait_paused(&machine->vcpus[i]);
+        stasis_vcpu_thread_wait_paused(&machine->threads[i]);
 }
 
 /* A vCPU may wait for memory that never comes. */
@@ -153,7 +158,7 @@ bool stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(vo
 {
     stasis_machine_request_pause(machine);
     for (uint32_t i = 0; i < machine->vcpu_count; i++) {
-        while (!stasis_vcpu_wait_paused_ms(&machine->vcpus[i], PAUSE_TURN_MS)) {
+        while (!stasis_vcpu_thread_wait_paused_ms(&machine->threads[i], PAUSE_TURN_MS)) {
             if (go_on(ctx))
                 continue;
             stasis_machine_resume(machine);
@@ -166,7 +171,7 @@ bool stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(vo
 void stasis_machine_resume(struct stasis_machine *machine)
 {
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
-        stasis_vcpu_resume(&machine->vcpus[i]);
+        stasis_vcpu_thread_resume(&machine->threads[i]);
 }
 
 void stasis_machine_shutdown(struct stasis_machine *machine, enum stasis_exit_reason end,

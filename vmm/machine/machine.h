@@ -13,9 +13,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "vmm/kvm/vcpu.h"
 #include "vmm/machine/bus.h"
 #include "vmm/machine/device.h"
+#include "vmm/machine/vcpu_thread.h"
 
 /* Who fills the RAM while the guest runs (snapshot/ram_failure.c). */
 struct stasis_ram_ops {
@@ -48,7 +48,8 @@ struct stasis_machine {
     pthread_mutex_t lock;
     struct stasis_devices devices;
     struct stasis_device_env device_env;
-    struct stasis_vcpu *vcpus; /* board.vcpus of them */
+    struct stasis_vcpu *vcpus;          /* board.vcpus of them */
+    struct stasis_vcpu_thread *threads; /* one each */
     uint32_t vcpu_count;
 
     int end_fd;                    /* eventfd: readable once the guest has ended */

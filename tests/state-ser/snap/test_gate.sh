@@ -22,7 +22,7 @@ look() {
         grep -vE "$exception" || true
 }
 
-files=$(find common core state state-ser tools vmm -name '*.[ch]' | sort)
+files=$(find base common core state state-ser tools vmm -name '*.[ch]' | sort)
 # Opening to read is the business of whoever reads.
 # shellcheck disable=SC2086 # names of our own, without spaces
 found=$(look "$calls" 'O_RDONLY|"re?"|/dev/(kvm|userfaultfd|null)|^state-ser/snap/io\.c:|^vmm/host/serial_sink_fd\.c:.*open\(name, O_WRONLY' $files)

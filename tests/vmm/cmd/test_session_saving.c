@@ -33,20 +33,20 @@ bool __real_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go
 bool __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
                                        void *ctx);
 
-static bool has_stopped(struct stasis_vcpu *vcpu)
+static bool has_stopped(struct stasis_vcpu_thread *thread)
 {
     bool paused;
 
-    pthread_mutex_lock(&vcpu->lock);
-    paused = vcpu->paused;
-    pthread_mutex_unlock(&vcpu->lock);
+    pthread_mutex_lock(&thread->lock);
+    paused = thread->paused;
+    pthread_mutex_unlock(&thread->lock);
     return paused;
 }
 
 bool __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
                                        void *ctx)
 {
-    while (atomic_load(&shared->pause_late) && !has_stopped(&machine->vcpus[0]))
+    while (atomic_load(&shared->pause_late) && !has_stopped(&machine->threads[0]))
         kvm_sleep_us(1000);
     return __real_stasis_machine_pause_while(machine, go_on, ctx);
 }

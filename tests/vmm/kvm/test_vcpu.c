@@ -62,7 +62,7 @@ static void halted_vcpu(void)
         if (i % 2)
             kvm_sleep_us(500);
         stasis_machine_pause(&guest.machine);
-        assert_true(guest.machine.vcpus[0].paused);
+        assert_true(guest.machine.threads[0].paused);
         stasis_machine_resume(&guest.machine);
     }
     kvm_guest_fini(&guest);
@@ -237,11 +237,11 @@ static void paused_before_it_starts(void)
     kvm_guest_start(&guest);
     stasis_machine_pause(&guest.machine);
     assert_int_equal(counter(), 0);
-    assert_int_equal(guest.machine.vcpus[0].first_run_us, 0);
+    assert_int_equal(guest.machine.threads[0].first_run_us, 0);
     stasis_machine_resume(&guest.machine);
     kvm_wait(counter());
     stasis_machine_pause(&guest.machine);
-    assert_int_not_equal(guest.machine.vcpus[0].first_run_us, 0);
+    assert_int_not_equal(guest.machine.threads[0].first_run_us, 0);
     kvm_guest_fini(&guest);
 }
 
@@ -272,7 +272,7 @@ static void stops_itself_before_the_next_instruction(void)
     kvm_guest_real(&guest, telling, sizeof(telling));
     kvm_guest_start(&guest);
     for (uint32_t i = 0; i < 100; i++) {
-        stasis_vcpu_wait_paused(&guest.machine.vcpus[0]);
+        stasis_vcpu_thread_wait_paused(&guest.machine.threads[0]);
         assert_int_equal(counter(), i);
         stasis_machine_resume(&guest.machine);
         kvm_wait(counter() != i);

@@ -7,7 +7,7 @@
 #include "stasis/migrate.h"
 #include "vmm/arch/arch.h"
 #include "vmm/machine/board.h"
-#include "vmm/kvm/memory.h"
+#include "stasis/kvm_memory.h"
 
 static void make(struct stasis_board_state *board)
 {

@@ -2,8 +2,8 @@
  *
  * /dev/kvm: one handle, what it can do, and the one function through which every ioctl goes.
  */
-#ifndef STASIS_VMM_KVM_H
-#define STASIS_VMM_KVM_H
+#ifndef STASIS_KVM_H
+#define STASIS_KVM_H
 
 #include <linux/kvm.h>
 #include <stdbool.h>
@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 #include "stasis/error.h"
+
+STASIS_BEGIN_DECLS
 
 struct stasis_kvm {
     int fd;
@@ -28,23 +30,27 @@ struct stasis_kvm {
 
 /* Opens /dev/kvm and checks what the VMM cannot do without. STASIS_ERR_UNAVAILABLE says what is
  * missing and what to do. */
-STASIS_MUST_CHECK int stasis_kvm_open(struct stasis_kvm *ret_kvm, struct stasis_error *err);
-void stasis_kvm_close(struct stasis_kvm *kvm);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_kvm_open(struct stasis_kvm *ret_kvm,
+                                                    struct stasis_error *err);
+STASIS_EXPORT void stasis_kvm_close(struct stasis_kvm *kvm);
 
 /* KVM_CHECK_EXTENSION on the system or a VM descriptor: 0 if absent, else its value. */
-int stasis_kvm_cap(int fd, unsigned cap);
+STASIS_EXPORT int stasis_kvm_cap(int fd, unsigned cap);
 
 /* ioctl(2) that is not interrupted by signals; the result as ioctl gives it, errno kept.
  * KVM_RUN is the one ioctl that does not come this way: its EINTR has a meaning. */
-int stasis_kvm_ioctl(int fd, unsigned long request, void *arg);
+STASIS_EXPORT int stasis_kvm_ioctl(int fd, unsigned long request, void *arg);
 
 /* The same, with a failure described as "<name>: <errno>", STASIS_ERR_KVM. */
-STASIS_MUST_CHECK int stasis_kvm_call(int fd, unsigned long request, const char *name, void *arg,
-                                      struct stasis_error *err);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_kvm_call(int fd, unsigned long request, const char *name,
+                                                    void *arg, struct stasis_error *err);
 #define STASIS_KVM(fd, request, arg, err) stasis_kvm_call(fd, request, #request, arg, err)
 
 /* KVM_GET_MSR_INDEX_LIST; *ret_list is freed by the caller with free(). */
-STASIS_MUST_CHECK int stasis_kvm_msr_list(const struct stasis_kvm *kvm,
-                                          struct kvm_msr_list **ret_list, struct stasis_error *err);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_kvm_msr_list(const struct stasis_kvm *kvm,
+                                                        struct kvm_msr_list **ret_list,
+                                                        struct stasis_error *err);
+
+STASIS_END_DECLS
 
 #endif

@@ -3,11 +3,13 @@
  * A VM of KVM: its descriptor, its memory slots and its interrupt lines. What is of one
  * architecture (interrupt controllers, timers) is made by arch/arch.h.
  */
-#ifndef STASIS_VMM_VM_H
-#define STASIS_VMM_VM_H
+#ifndef STASIS_KVM_VM_H
+#define STASIS_KVM_VM_H
 
-#include "vmm/kvm/kvm.h"
-#include "vmm/kvm/memory.h"
+#include "stasis/kvm.h"
+#include "stasis/kvm_memory.h"
+
+STASIS_BEGIN_DECLS
 
 struct stasis_vm {
     int fd;
@@ -17,18 +19,22 @@ struct stasis_vm {
 
 /* KVM_CREATE_VM. `kvm` and `memory` belong to the caller and must outlive the VM. On failure vm->fd
  * is -1. */
-STASIS_MUST_CHECK int stasis_vm_create(struct stasis_vm *vm, const struct stasis_kvm *kvm,
-                                       const struct stasis_memory *memory,
-                                       struct stasis_error *err);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vm_create(struct stasis_vm *vm,
+                                                     const struct stasis_kvm *kvm,
+                                                     const struct stasis_memory *memory,
+                                                     struct stasis_error *err);
 /* Closes the descriptor; the VM itself ends with the last vCPU's. May be called twice. */
-void stasis_vm_fini(struct stasis_vm *vm);
+STASIS_EXPORT void stasis_vm_fini(struct stasis_vm *vm);
 
 /* Gives the guest its RAM: one slot a region. STASIS_ERR_UNAVAILABLE names the region. */
-STASIS_MUST_CHECK int stasis_vm_add_memory(struct stasis_vm *vm, struct stasis_error *err);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vm_add_memory(struct stasis_vm *vm,
+                                                         struct stasis_error *err);
 
 /* Drives one line of the interrupt controllers (KVM_IRQ_LINE). STASIS_GSI_NONE is no line. Any
  * thread. */
 #define STASIS_GSI_NONE UINT32_MAX
-void stasis_vm_set_irq(const struct stasis_vm *vm, uint32_t gsi, bool level);
+STASIS_EXPORT void stasis_vm_set_irq(const struct stasis_vm *vm, uint32_t gsi, bool level);
+
+STASIS_END_DECLS
 
 #endif

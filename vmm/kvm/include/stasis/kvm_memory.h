@@ -6,12 +6,14 @@
  *
  * Threads: the layout is fixed after init; the bytes are shared with running vCPUs.
  */
-#ifndef STASIS_VMM_MEMORY_H
-#define STASIS_VMM_MEMORY_H
+#ifndef STASIS_KVM_MEMORY_H
+#define STASIS_KVM_MEMORY_H
 
 #include <stdint.h>
 
 #include "stasis/error.h"
+
+STASIS_BEGIN_DECLS
 
 #define STASIS_MEMORY_REGION_MAX 8
 
@@ -31,24 +33,28 @@ struct stasis_memory {
 /* Maps zero-filled anonymous memory: 2 MiB-aligned, huge pages advised, kept out of core dumps.
  * `layout` gives gpa and size of each region, at most STASIS_MEMORY_REGION_MAX; its host is not
  * read. STASIS_ERR_UNAVAILABLE when the host has too little. */
-STASIS_MUST_CHECK int stasis_memory_init(struct stasis_memory *memory,
-                                         const struct stasis_memory_region *layout, uint32_t count,
-                                         struct stasis_error *err);
-void stasis_memory_fini(struct stasis_memory *memory);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_memory_init(struct stasis_memory *memory,
+                                                       const struct stasis_memory_region *layout,
+                                                       uint32_t count, struct stasis_error *err);
+STASIS_EXPORT void stasis_memory_fini(struct stasis_memory *memory);
 
 /* Host address of [gpa, gpa + len) for reading, or NULL unless all of it is RAM of one region. */
-const void *stasis_memory_at(const struct stasis_memory *memory, uint64_t gpa, uint64_t len);
+STASIS_EXPORT const void *stasis_memory_at(const struct stasis_memory *memory, uint64_t gpa,
+                                           uint64_t len);
 
 /* The same for writing. With stasis_memory_write() the only way by which this process changes guest
  * RAM, so that one place learns of every change. */
-STASIS_MUST_CHECK void *stasis_memory_writable(const struct stasis_memory *memory, uint64_t gpa,
-                                               uint64_t len);
+STASIS_EXPORT STASIS_MUST_CHECK void *stasis_memory_writable(const struct stasis_memory *memory,
+                                                             uint64_t gpa, uint64_t len);
 
 /* Copies into guest RAM. STASIS_ERR_ARG names `what` when the range is not RAM. */
-STASIS_MUST_CHECK int stasis_memory_write(const struct stasis_memory *memory, uint64_t gpa,
-                                          const void *bytes, uint64_t len, const char *what,
-                                          struct stasis_error *err);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_memory_write(const struct stasis_memory *memory,
+                                                        uint64_t gpa, const void *bytes,
+                                                        uint64_t len, const char *what,
+                                                        struct stasis_error *err);
 
-uint64_t stasis_memory_size(const struct stasis_memory *memory);
+STASIS_EXPORT uint64_t stasis_memory_size(const struct stasis_memory *memory);
+
+STASIS_END_DECLS
 
 #endif

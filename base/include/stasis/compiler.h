@@ -6,9 +6,9 @@
 #ifndef STASIS_COMPILER_H
 #define STASIS_COMPILER_H
 
-#include "stasis/state_version.h"
+#include "stasis/base_version.h"
 
-#define STASIS_VERSION STASIS_STATE_VERSION
+#define STASIS_VERSION STASIS_BASE_VERSION
 
 #define STASIS_EXPORT           __attribute__((visibility("default")))
 #define STASIS_MUST_CHECK       __attribute__((warn_unused_result))

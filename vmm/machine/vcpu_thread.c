@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/machine/vcpu_thread.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "stasis/fault_signals.h"
+#include "vmm/base/clock.h"
+
+/* immediate_exit is set here, in the thread's own context, so that no kick is lost between a look
+ * at pause_wanted and the entry into KVM_RUN. */
+static _Thread_local struct stasis_vcpu *current;
+
+static void on_kick(int signo)
+{
+    (void)signo;
+    if (current)
+        stasis_vcpu_set_immediate_exit(current, true);
+}
+
+bool stasis_vcpu_thread_is_current(void)
+{
+    return current != NULL;
+}
+
+static int kick_signal(void)
+{
+    return SIGRTMIN;
+}
+
+static void install_kick(void)
+{
+    struct sigaction action = {.sa_handler = on_kick};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(kick_signal(), &action, NULL);
+}
+
+/* Says that the vCPU is paused and waits until it may go on. False: the thread shall end. */
+static bool pause_here(struct stasis_vcpu_thread *thread)
+{
+    bool go_on;
+
+    /* A guest that dies here has told the machine; the pause stands all the same. */
+    (void)!stasis_vcpu_complete_io(thread->vcpu, NULL);
+    pthread_mutex_lock(&thread->lock);
+    thread->paused = true;
+    thread->paused_us = stasis_monotonic_us();
+    pthread_cond_broadcast(&thread->changed);
+    while (atomic_load(&thread->pause_wanted) && !thread->quit_wanted)
+        pthread_cond_wait(&thread->changed, &thread->lock);
+    go_on = !thread->quit_wanted;
+    if (go_on)
+        thread->paused = false;
+    pthread_mutex_unlock(&thread->lock);
+    if (go_on)
+        thread->ops->resumes(thread->ctx, thread->vcpu);
+    return go_on;
+}
+
+static void *run_thread(void *arg)
+{
+    struct stasis_vcpu_thread *thread = arg;
+    int rc = 0;
+
+    current = thread->vcpu;
+    while (rc >= 0 && thread->ops->may_run(thread->ctx)) {
+        if (atomic_load(&thread->pause_wanted) && !pause_here(thread))
+            break;
+        if (!thread->first_run_us)
+            thread->first_run_us = stasis_monotonic_us();
+        rc = stasis_vcpu_run_once(thread->vcpu);
+        /* This kick has done its work, or came when the thread was paused already and has none:
+         * left set, no guest code would ever run again. Atomic, since the look at pause_wanted,
+         * which is set before the kick, must come after it. */
+        if (rc > 0)
+            stasis_vcpu_set_immediate_exit(thread->vcpu, false);
+    }
+    current = NULL;
+    pthread_mutex_lock(&thread->lock);
+    thread->paused = true;
+    pthread_cond_broadcast(&thread->changed);
+    pthread_mutex_unlock(&thread->lock);
+    return NULL;
+}
+
+int stasis_vcpu_thread_start(struct stasis_vcpu_thread *thread, struct stasis_error *err)
+{
+    sigset_t mask, before;
+    int rc;
+
+    install_kick();
+    /* All other signals are for the main thread. */
+    stasis_signals_all_but_faults(&mask);
+    sigdelset(&mask, kick_signal());
+    pthread_sigmask(SIG_SETMASK, &mask, &before);
+    pthread_mutex_lock(&thread->lock); /* another vCPU may ask this one to pause */
+    rc = pthread_create(&thread->id, NULL, run_thread, thread);
+    thread->started = !rc;
+    pthread_mutex_unlock(&thread->lock);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc) {
+        errno = rc;
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                                 "cannot start a thread for vCPU %" PRIu32, thread->vcpu->id);
+    }
+    return 0;
+}
+
+/* Under the lock. A thread that asks for its own pause sees it before it enters the guest again. */
+static void kick(const struct stasis_vcpu_thread *thread)
+{
+    if (thread->started && current != thread->vcpu)
+        pthread_kill(thread->id, kick_signal());
+}
+
+void stasis_vcpu_thread_request_pause(struct stasis_vcpu_thread *thread)
+{
+    pthread_mutex_lock(&thread->lock);
+    atomic_store(&thread->pause_wanted, true);
+    kick(thread);
+    pthread_mutex_unlock(&thread->lock);
+}
+
+void stasis_vcpu_thread_wait_paused(struct stasis_vcpu_thread *thread)
+{
+    if (!thread->started)
+        return;
+    pthread_mutex_lock(&thread->lock);
+    while (!thread->paused)
+        pthread_cond_wait(&thread->changed, &thread->lock);
+    pthread_mutex_unlock(&thread->lock);
+}
+
+bool stasis_vcpu_thread_wait_paused_ms(struct stasis_vcpu_thread *thread, unsigned ms)
+{
+    struct timespec deadline;
+    bool paused;
+    int rc = 0;
+
+    if (!thread->started)
+        return true;
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_nsec += (long)(ms % 1000) * 1000000;
+    deadline.tv_sec += (time_t)(ms / 1000) + deadline.tv_nsec / 1000000000;
+    deadline.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&thread->lock);
+    while (!thread->paused && !rc)
+        rc = pthread_cond_clockwait(&thread->changed, &thread->lock, CLOCK_MONOTONIC, &deadline);
+    paused = thread->paused;
+    pthread_mutex_unlock(&thread->lock);
+    return paused;
+}
+
+void stasis_vcpu_thread_resume(struct stasis_vcpu_thread *thread)
+{
+    pthread_mutex_lock(&thread->lock);
+    atomic_store(&thread->pause_wanted, false);
+    pthread_cond_broadcast(&thread->changed);
+    pthread_mutex_unlock(&thread->lock);
+}
+
+void stasis_vcpu_thread_stop(struct stasis_vcpu_thread *thread)
+{
+    bool started;
+
+    pthread_mutex_lock(&thread->lock);
+    thread->quit_wanted = true;
+    atomic_store(&thread->pause_wanted, true);
+    pthread_cond_broadcast(&thread->changed);
+    kick(thread);
+    started = thread->started;
+    thread->started = false; /* nobody kicks a thread that has been joined */
+    pthread_mutex_unlock(&thread->lock);
+    if (started)
+        pthread_join(thread->id, NULL);
+}
+
+/* ---- birth and death ---- */
+
+void stasis_vcpu_thread_init(struct stasis_vcpu_thread *thread, struct stasis_vcpu *vcpu,
+                             const struct stasis_vcpu_thread_ops *ops, void *ctx)
+{
+    memset(thread, 0, sizeof(*thread));
+    thread->vcpu = vcpu;
+    thread->ops = ops;
+    thread->ctx = ctx;
+    pthread_mutex_init(&thread->lock, NULL);
+    pthread_cond_init(&thread->changed, NULL);
+}
+
+void stasis_vcpu_thread_fini(struct stasis_vcpu_thread *thread)
+{
+    stasis_vcpu_thread_stop(thread);
+    pthread_mutex_destroy(&thread->lock);
+    pthread_cond_destroy(&thread->changed);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The thread that runs a vCPU, and how it is stopped.
+ *
+ * Pausing (KVM api.rst, 5, immediate_exit): the request is noted, immediate_exit set and the
+ * thread signalled. The thread finishes what it was at, completes a pending I/O by one KVM_RUN
+ * with immediate_exit, and only then says that it is paused: registers are whole from there on.
+ */
+#ifndef STASIS_VMM_VCPU_THREAD_H
+#define STASIS_VMM_VCPU_THREAD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "stasis/kvm_vcpu.h"
+
+/* Both are called on the vCPU's thread. */
+struct stasis_vcpu_thread_ops {
+    /* Whether the guest may run on. Asked before every entry. */
+    bool (*may_run)(void *ctx);
+    /* A pause ends. By the vCPU's thread, since a vCPU's ioctls wait for its KVM_RUN to end. */
+    void (*resumes)(void *ctx, struct stasis_vcpu *vcpu);
+};
+
+struct stasis_vcpu_thread {
+    struct stasis_vcpu *vcpu;
+    const struct stasis_vcpu_thread_ops *ops;
+    void *ctx; /* of ops */
+
+    pthread_t id;
+    bool started;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    _Atomic bool pause_wanted; /* under lock; read without it as a hint */
+    bool quit_wanted;
+    bool paused; /* the thread waits, or has ended */
+    /* CLOCK_MONOTONIC, to be read while it is paused: when the thread began to run the guest, 0 if
+     * it never did, and when it came to wait. */
+    uint64_t first_run_us, paused_us;
+};
+
+/* vcpu, ops and ctx belong to the caller and must outlive the thread. Starts nothing. */
+void stasis_vcpu_thread_init(struct stasis_vcpu_thread *thread, struct stasis_vcpu *vcpu,
+                             const struct stasis_vcpu_thread_ops *ops, void *ctx);
+/* Ends the thread, if there is one. */
+void stasis_vcpu_thread_fini(struct stasis_vcpu_thread *thread);
+
+STASIS_MUST_CHECK int stasis_vcpu_thread_start(struct stasis_vcpu_thread *thread,
+                                               struct stasis_error *err);
+
+/* Asks for a pause and waits for it; lets the thread go on; ends the thread. A vCPU that asks for
+ * its own pause, from within an exit, stops before its next instruction. One that is asked before
+ * it is started enters the guest only after a resume. */
+void stasis_vcpu_thread_request_pause(struct stasis_vcpu_thread *thread);
+void stasis_vcpu_thread_wait_paused(struct stasis_vcpu_thread *thread);
+/* The same, but for so long at most: whether it is paused. */
+bool stasis_vcpu_thread_wait_paused_ms(struct stasis_vcpu_thread *thread, unsigned ms);
+void stasis_vcpu_thread_resume(struct stasis_vcpu_thread *thread);
+void stasis_vcpu_thread_stop(struct stasis_vcpu_thread *thread);
+
+/* True on a thread that stasis_vcpu_thread_start() has made. Async-signal-safe. */
+bool stasis_vcpu_thread_is_current(void);
+
+#endif
