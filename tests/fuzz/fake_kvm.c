@@ -88,6 +88,10 @@ static int check_extension(unsigned long cap)
         return !has(FAKE_KVM_NO_EVENT_CAPS);
     case KVM_CAP_TSC_CONTROL:
         return !has(FAKE_KVM_NO_TSC_CONTROL);
+    case KVM_CAP_MAX_VCPUS:
+        return has(FAKE_KVM_NO_MAX_VCPUS) ? 0 : has(FAKE_KVM_FEW_VCPUS) ? 8 : 1024;
+    case KVM_CAP_NR_VCPUS:
+        return has(FAKE_KVM_NO_NR_VCPUS) ? 0 : 2;
     case KVM_CAP_PIT2:
         return !has(FAKE_KVM_LACKS_A_CAP);
     default:

@@ -21,13 +21,16 @@ enum fake_kvm_flaw {
     FAKE_KVM_NO_TSC_OFFSET = 1 << 5,
     FAKE_KVM_DROPS_TSC_OFFSET = 1 << 6, /* as PVM does */
     FAKE_KVM_OTHER_TSC_RATE = 1 << 7,
-    FAKE_KVM_FEW_FEATURES = 1 << 8, /* of CPUID */
-    FAKE_KVM_REFUSES_MSRS = 1 << 9, /* takes half of each batch */
-    FAKE_KVM_LARGE_XSAVE = 1 << 10, /* wants more room than anybody has */
-    FAKE_KVM_LACKS_A_CAP = 1 << 11, /* one that we cannot do without */
-    FAKE_KVM_OTHER_API = 1 << 12,   /* is none */
-    FAKE_KVM_NO_DEVICE = 1 << 13,   /* /dev/kvm is not there */
-    FAKE_KVM_LONG_CPUID = 1 << 14,  /* asks for more room (E2BIG) */
+    FAKE_KVM_FEW_FEATURES = 1 << 8,  /* of CPUID */
+    FAKE_KVM_REFUSES_MSRS = 1 << 9,  /* takes half of each batch */
+    FAKE_KVM_LARGE_XSAVE = 1 << 10,  /* wants more room than anybody has */
+    FAKE_KVM_LACKS_A_CAP = 1 << 11,  /* one that we cannot do without */
+    FAKE_KVM_OTHER_API = 1 << 12,    /* is none */
+    FAKE_KVM_NO_DEVICE = 1 << 13,    /* /dev/kvm is not there */
+    FAKE_KVM_LONG_CPUID = 1 << 14,   /* asks for more room (E2BIG) */
+    FAKE_KVM_FEW_VCPUS = 1 << 15,    /* 8 at most, and advises 2 */
+    FAKE_KVM_NO_MAX_VCPUS = 1 << 16, /* advises 2, and knows no maximum */
+    FAKE_KVM_NO_NR_VCPUS = 1 << 17,  /* has no advice */
 };
 
 struct fake_kvm {

@@ -29,7 +29,7 @@ struct stasis_config {
     uint64_t kernel_load_addr; /* 0: where the kernel asks to be */
     char *initrd_path;
     uint64_t memory_mib; /* 1 .. STASIS_RAM_MAX */
-    uint64_t vcpus;      /* 1 in this release */
+    uint64_t vcpus;      /* 1 .. STASIS_VCPUS_MAX */
     enum stasis_config_cpu cpu;
     bool demo;
     char *board_release; /* whose default board; NULL: this one's */

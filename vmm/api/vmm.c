@@ -34,6 +34,16 @@ void stasis_vmm_say(const struct stasis_vmm *vmm, const char *fmt, ...)
 
 /* ---- the guest: new or thawed ---- */
 
+static int start_vcpus(struct stasis_machine *machine, const struct stasis_arch_entry *entry,
+                       struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
+        rc = stasis_arch_vcpu_start(&machine->vcpus[i], &machine->board, entry, err);
+    return rc;
+}
+
 static int boot(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     const struct stasis_boot_options options = stasis_config_boot(vmm->config);
@@ -49,7 +59,7 @@ static int boot(struct stasis_vmm *vmm, struct stasis_error *err)
     vmm->machine_ready = true;
     rc = stasis_boot_load(&machine->memory, &machine->board, &options, &entry, err);
     if (!rc)
-        rc = stasis_arch_vcpu_start(&machine->vcpus[0], &machine->board, &entry, err);
+        rc = start_vcpus(machine, &entry, err);
     return rc;
 }
 

@@ -31,6 +31,11 @@ void stasis_arch_board_init(struct stasis_board_state *board);
 STASIS_MUST_CHECK int stasis_arch_board_check(const struct stasis_board_state *board,
                                               struct stasis_error *err);
 
+/* Whether this host's KVM runs as many vCPUs as the board has. STASIS_ERR_HOST names both. */
+STASIS_MUST_CHECK int stasis_arch_host_check(const struct stasis_kvm *kvm,
+                                             const struct stasis_board_state *board,
+                                             struct stasis_error *err);
+
 /* ---- making and starting ---- */
 
 /* What KVM wants before the first vCPU: capabilities, interrupt controllers, timers. The VM has its
@@ -45,8 +50,8 @@ STASIS_MUST_CHECK int stasis_arch_vm_create(struct stasis_vm *vm,
 STASIS_MUST_CHECK int stasis_arch_vcpu_create(struct stasis_vcpu *vcpu, struct stasis_error *err);
 void stasis_arch_vcpu_destroy(struct stasis_vcpu *vcpu);
 
-/* Makes the vCPU one of the board's CPU model that starts at `entry`, as firmware would leave it.
- */
+/* Makes the vCPU one of the board's CPU model, as firmware would leave it: the first starts at
+ * `entry`, the others wait until the guest starts them. */
 STASIS_MUST_CHECK int stasis_arch_vcpu_start(struct stasis_vcpu *vcpu,
                                              const struct stasis_board_state *board,
                                              const struct stasis_arch_entry *entry,

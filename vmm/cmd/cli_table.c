@@ -52,8 +52,9 @@ static const struct stasis_cli_key memory_keys[] = {
     {0},
 };
 
+static_assert(STASIS_VCPUS_MAX == 254, "the help of --vcpu names the limit");
 static const struct stasis_cli_key vcpu_keys[] = {
-    {"num", STASIS_CLI_NUMBER, AT(vcpus), "1", "give 1: this release runs one vCPU", 1, 1},
+    {"num", STASIS_CLI_NUMBER, AT(vcpus), "N", "give 1 to 254", 1, STASIS_VCPUS_MAX},
     {0},
 };
 
@@ -128,7 +129,7 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
     [STASIS_CLI_INITRD] = {"initrd", initrd_keys, "Load an initial RAM disk.\n",
                            "The machine (not with --restore):"},
     [STASIS_CLI_MEMORY] = {"memory", memory_keys, "Guest memory in MiB (default 256).\n"},
-    [STASIS_CLI_VCPU] = {"vcpu", vcpu_keys, "Number of vCPUs; this release supports 1.\n"},
+    [STASIS_CLI_VCPU] = {"vcpu", vcpu_keys, "Number of vCPUs, 1 to 254 (default 1).\n"},
     [STASIS_CLI_CPU] = {"cpu", cpu_keys,
                         "host (default): all features of this host; baseline: a minimal, fixed\n"
                         "CPU, so that the guest can be thawed on any host.\n"},

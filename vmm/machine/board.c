@@ -21,17 +21,18 @@ struct default_board {
     const char *release; /* first that had it */
     const struct stasis_board_device_state *devices;
     uint32_t count;
+    uint32_t vcpus; /* at most */
 };
 
-#define BOARD(release, devices)                                                                    \
+#define BOARD(release, devices, vcpus)                                                             \
     {                                                                                              \
-        (release), (devices), sizeof(devices) / sizeof((devices)[0])                               \
+        (release), (devices), sizeof(devices) / sizeof((devices)[0]), (vcpus)                      \
     }
 
 /* Newest first. What else a release's board is stands in arch/x86/cpuid.c: its baseline CPU. */
 static const struct default_board boards[] = {
-    BOARD("0.2.0", devices_0_1_0),
-    BOARD("0.1.0", devices_0_1_0),
+    BOARD("0.2.0", devices_0_1_0, STASIS_VCPUS_MAX),
+    BOARD("0.1.0", devices_0_1_0, 1),
 };
 
 static const struct default_board *find_board(const char *release)
@@ -84,6 +85,11 @@ int stasis_board_default(const struct stasis_board_options *options,
 
     if (!from)
         return stasis_fail(err, STASIS_ERR_ARG, "release %s has no board", options->release);
+    if (!options->vcpus || options->vcpus > from->vcpus)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "the board of release %s has at least 1 vCPU and at most %" PRIu32
+                           ", not %" PRIu32 ": change --vcpu num=N, or leave out --board",
+                           from->release, from->vcpus, options->vcpus);
     stasis_state_init(&stasis_board_schema, &board);
     snprintf(board.name, sizeof(board.name), "%s", "microvm");
     snprintf(board.release, sizeof(board.release), "%s",

@@ -45,8 +45,10 @@ static int create_vcpus(struct stasis_machine *machine, struct stasis_error *err
 
 static int build(struct stasis_machine *machine, struct stasis_error *err)
 {
-    int rc = stasis_board_map_ram(&machine->board, &machine->memory, err);
+    int rc = stasis_arch_host_check(&machine->kvm, &machine->board, err);
 
+    if (!rc)
+        rc = stasis_board_map_ram(&machine->board, &machine->memory, err);
     if (!rc)
         rc = stasis_vm_create(&machine->vm, &machine->kvm, &machine->memory, err);
     if (!rc)

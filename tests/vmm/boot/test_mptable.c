@@ -56,7 +56,7 @@ static const uint8_t *build(uint32_t vcpus)
 
 static void has_every_processor_and_line(void **state)
 {
-    const uint32_t counts[] = {1, 2, 8, 254};
+    const uint32_t counts[] = {1, 2, 15, 16, 254};
 
     (void)state;
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {

@@ -33,6 +33,31 @@ static void default_passes_every_check(void **state)
     assert_int_equal(board.ram[0].size, 64 << 20);
 }
 
+static void assert_vcpus_refused(const char *release, uint32_t vcpus)
+{
+    const struct stasis_board_options options = {
+        .memory_bytes = 64 << 20, .vcpus = vcpus, .cpu_model = "host", .release = release};
+    struct stasis_board_state board;
+    struct stasis_error err;
+
+    assert_int_equal(stasis_board_default(&options, &board, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "leave out --board"));
+}
+
+static void vcpus_of_this_release(void **state)
+{
+    struct stasis_board_options options = {
+        .memory_bytes = 64 << 20, .vcpus = 254, .cpu_model = "host"};
+    struct stasis_board_state board;
+
+    (void)state;
+    assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
+    assert_int_equal(board.vcpus, 254);
+    assert_int_equal(stasis_board_check(&board, NULL), 0);
+    assert_vcpus_refused(NULL, 0);
+    assert_vcpus_refused(NULL, 255);
+}
+
 /* Every release has its board, which is what the release table says it knows. */
 static void boards_of_all_releases(void **state)
 {
@@ -50,6 +75,8 @@ static void boards_of_all_releases(void **state)
 
         assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
         assert_string_equal(board.release, all[i].name);
+        assert_vcpus_refused(all[i].name, 0);
+        assert_vcpus_refused(all[i].name, all[i].vcpus + 1);
         for (uint32_t d = 0; d < board.devices_count; d++) {
             const struct stasis_release_record *row =
                 stasis_release_record_find(&all[i], board.devices[d].type);
@@ -148,7 +175,7 @@ enum flaw { TYPE, VERSION_0, VERSION_2, VERSION_MAX, CPU_MODEL, VCPUS, FLAW_COUN
 static void unknown_boards_are_refused(void **state)
 {
     static const char *const word[FLAW_COUNT] = {"stasis.sound",       "version 0", "version 2",
-                                                 "version 4294967295", "\"cray\"",  "2 vCPUs"};
+                                                 "version 4294967295", "\"cray\"",  "255 vCPUs"};
 
     (void)state;
     for (enum flaw flaw = 0; flaw < FLAW_COUNT; flaw++) {
@@ -167,7 +194,7 @@ static void unknown_boards_are_refused(void **state)
         if (flaw == CPU_MODEL)
             snprintf(board.cpu_model, sizeof(board.cpu_model), "cray");
         if (flaw == VCPUS)
-            board.vcpus = 2;
+            board.vcpus = 255;
         assert_int_equal(stasis_board_check(&board, &err), STASIS_ERR_VERSION);
         assert_non_null(strstr(err.msg, word[flaw]));
     }
@@ -179,7 +206,8 @@ int main(void)
         cmocka_unit_test(default_passes_every_check), cmocka_unit_test(default_devices),
         cmocka_unit_test(kvm_pages_are_in_the_gap),   cmocka_unit_test(bad_memory_is_refused),
         cmocka_unit_test(unknown_boards_are_refused), cmocka_unit_test(boards_of_all_releases),
-        cmocka_unit_test(memory_is_bounded),          cmocka_unit_test(a_release_without_a_board),
+        cmocka_unit_test(vcpus_of_this_release),      cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(a_release_without_a_board),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

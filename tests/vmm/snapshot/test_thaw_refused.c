@@ -112,7 +112,8 @@ static void other_architecture(void)
 enum change {
     DEVICE_TYPE,
     DEVICE_VERSION,
-    TWO_VCPUS,
+    TOO_MANY_VCPUS,
+    ONE_VCPU_MORE,
     CPU_MODEL,
     CPUID_BIT,
     XSAVE_COMPONENT,
@@ -132,7 +133,9 @@ static void change_board(struct stasis_board_state *board, enum change change)
         board->devices[1].version = 2;
     if (change == DEVICE_OVERLAP)
         board->devices[1].base = 0x3f6;
-    if (change == TWO_VCPUS)
+    if (change == TOO_MANY_VCPUS)
+        board->vcpus = 255;
+    if (change == ONE_VCPU_MORE)
         board->vcpus = 2;
     if (change == CPU_MODEL)
         snprintf(board->cpu_model, sizeof(board->cpu_model), "cray");
@@ -192,7 +195,8 @@ static void machines_that_cannot_be_built(void)
         [DEVICE_VERSION] = {STASIS_ERR_VERSION, 4,
                             "written by stasis " STASIS_VERSION ": device kbd is of version 2"},
         [DEVICE_OVERLAP] = {STASIS_ERR_CORRUPT, 3, "kbd and com1 overlap"},
-        [TWO_VCPUS] = {STASIS_ERR_VERSION, 4, "2 vCPUs"},
+        [TOO_MANY_VCPUS] = {STASIS_ERR_VERSION, 4, "255 vCPUs"},
+        [ONE_VCPU_MORE] = {STASIS_ERR_CORRUPT, 3, "lacks the record x86.cpuid cpu1"},
         [CPU_MODEL] = {STASIS_ERR_VERSION, 4, "cray"},
         [CPUID_BIT] = {STASIS_ERR_HOST, 4, "lacks: CPUID 7.0 EDX bit 0;"},
         [XSAVE_COMPONENT] = {STASIS_ERR_HOST, 4, "bndcsr"},

@@ -16,8 +16,8 @@
 #define TSS_ADDR          UINT64_C(0xfffbd000)
 #define IDENTITY_MAP_ADDR UINT64_C(0xfffbc000)
 
-/* What this release supports; more come with the work on several vCPUs. */
-#define VCPU_MAX 1u
+/* What KVM runs when it does not say (KVM api.rst, 4.7). */
+#define VCPUS_UNSAID 4
 
 const uint32_t stasis_arch_number = EM_X86_64;
 const char stasis_arch_name[] = "x86-64";
@@ -30,14 +30,33 @@ void stasis_arch_board_init(struct stasis_board_state *board)
 
 int stasis_arch_board_check(const struct stasis_board_state *board, struct stasis_error *err)
 {
-    if (board->vcpus > VCPU_MAX)
+    if (board->vcpus > STASIS_VCPUS_MAX)
         return stasis_fail(err, STASIS_ERR_VERSION,
-                           "the board has %" PRIu32 " vCPUs, this release builds %u", board->vcpus,
-                           VCPU_MAX);
+                           "the board has %" PRIu32 " vCPUs, this release builds %d", board->vcpus,
+                           STASIS_VCPUS_MAX);
     if (strcmp(board->cpu_model, "host") != 0 && strcmp(board->cpu_model, "baseline") != 0)
         return stasis_fail(err, STASIS_ERR_VERSION, "the board has the unknown CPU model \"%s\"",
                            board->cpu_model);
     return 0;
+}
+
+/* KVM_CAP_NR_VCPUS is advice; where KVM_CAP_MAX_VCPUS is unknown it is all there is. */
+int stasis_arch_host_check(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
+                           struct stasis_error *err)
+{
+    int max = stasis_kvm_cap(kvm->fd, KVM_CAP_MAX_VCPUS);
+
+    if (!max)
+        max = stasis_kvm_cap(kvm->fd, KVM_CAP_NR_VCPUS);
+    if (!max)
+        max = VCPUS_UNSAID;
+    if (board->vcpus <= (uint32_t)max)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_HOST,
+                       "the guest has %" PRIu32 " vCPUs, and this host's KVM runs at most %d in a "
+                       "VM; use a host whose KVM runs more, or start guests with fewer by "
+                       "--vcpu num=N",
+                       board->vcpus, max);
 }
 
 /* Pending exceptions with their payload, and triple faults, are part of a vCPU's state only once

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * How a boot loader hands a vCPU to a guest on x86.
+ * How a boot loader hands a vCPU to a guest on x86, and what of the machine it has to know.
  */
 #ifndef STASIS_VMM_X86_ENTRY_H
 #define STASIS_VMM_X86_ENTRY_H
 
 #include "stasis/state.h"
+
+/* APIC ids have 8 bits: one is the I/O APIC's, and 255 means all. */
+#define STASIS_VCPUS_MAX 254
 
 struct stasis_arch_entry {
     struct stasis_x86_regs_state regs;

@@ -8,6 +8,10 @@
 
 #include "vmm/arch/x86/x86.h"
 
+/* KVM's default for KVM_SET_BOOT_CPU_ID. It makes the others wait for INIT and SIPI, in the state
+ * after a reset. */
+#define BOOT_CPU 0
+
 static int check_memory_fits(const struct stasis_memory *memory,
                              const struct stasis_x86_cpuid_state *cpuid, struct stasis_error *err)
 {
@@ -59,7 +63,8 @@ static int boot_registers(struct stasis_vcpu *vcpu, const struct stasis_arch_ent
     return rc ? rc : stasis_x86_regs_part.set(vcpu, &entry->regs, err);
 }
 
-/* LINT0 as ExtINT so that the PICs reach the CPU, LINT1 as NMI (MP 1.4, 3.6.2.2). */
+/* LINT1 as NMI; the first CPU's LINT0 as ExtINT, so that the PICs reach it and no other (MP 1.4,
+ * 3.6.2.2). */
 static int boot_lapic(struct stasis_vcpu *vcpu, struct stasis_error *err)
 {
     enum { EXTINT = 0x700, NMI = 0x400 };
@@ -68,7 +73,8 @@ static int boot_lapic(struct stasis_vcpu *vcpu, struct stasis_error *err)
 
     if (rc)
         return rc;
-    lapic.lvt_lint0 = EXTINT;
+    if (vcpu->id == BOOT_CPU)
+        lapic.lvt_lint0 = EXTINT;
     lapic.lvt_lint1 = NMI;
     return stasis_x86_lapic_part.set(vcpu, &lapic, err);
 }
@@ -93,7 +99,7 @@ int stasis_arch_vcpu_start(struct stasis_vcpu *vcpu, const struct stasis_board_s
 {
     int rc = boot_cpuid(vcpu, board, err);
 
-    if (!rc)
+    if (!rc && vcpu->id == BOOT_CPU)
         rc = boot_registers(vcpu, entry, err);
     if (!rc)
         rc = boot_lapic(vcpu, err);

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/arch/arch.h"
+
 #define STASIS_LAPIC_GPA      0xfee00000u
 #define STASIS_LAPIC_VERSION  0x14 /* integrated APIC, as KVM's reads */
 #define STASIS_IOAPIC_GPA     0xfec00000u

@@ -161,9 +161,9 @@ int stasis_mptable_build(const struct stasis_board_state *board, uint64_t gpa, u
     struct table table = {bytes + sizeof(struct mp_pointer), sizeof(struct mp_header), 0};
     size_t need;
 
-    if (!board->vcpus || board->vcpus > STASIS_MPTABLE_CPUS_MAX)
+    if (!board->vcpus || board->vcpus > STASIS_VCPUS_MAX)
         return stasis_fail(err, STASIS_ERR_ARG, "%" PRIu32 " vCPUs: give 1 to %d by --vcpu num=N",
-                           board->vcpus, STASIS_MPTABLE_CPUS_MAX);
+                           board->vcpus, STASIS_VCPUS_MAX);
     need = sizeof(struct mp_pointer) + sizeof(struct mp_header) +
            board->vcpus * sizeof(struct mp_cpu) + sizeof(struct mp_bus) + sizeof(struct mp_ioapic) +
            (STASIS_IOAPIC_PINS + 2) * sizeof(struct mp_irq);

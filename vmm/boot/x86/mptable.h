@@ -8,9 +8,6 @@
 
 #include "stasis/state.h"
 
-/* APIC ids are 8 bits: one is the I/O APIC's and 255 means all. */
-#define STASIS_MPTABLE_CPUS_MAX 254
-
 /* Writes floating pointer and table to bytes[size], which the guest sees at `gpa` (16-byte
  * aligned, below 4 GiB). STASIS_ERR_ARG: too many vCPUs; STASIS_ERR_FULL: too little room. */
 STASIS_MUST_CHECK int stasis_mptable_build(const struct stasis_board_state *board, uint64_t gpa,
