@@ -139,20 +139,22 @@ static void what_needs_the_rate_of_the_tsc(void **state)
     }
 }
 
+/* This host's table, made that of a vCPU; test_x86_topology.c has others. */
 static void per_vcpu_fields(void **state)
 {
     static struct stasis_x86_cpuid_state cpuid;
+    struct stasis_board_state board = {.vcpus = 4, .release = STASIS_VERSION};
 
     (void)state;
     make("host", &cpuid);
-    stasis_x86_cpuid_for_vcpu(&cpuid, 3, 4);
+    assert_int_equal(stasis_x86_cpuid_for_vcpu(&cpuid, &board, 3, NULL), 0);
     assert_int_equal(leaf(&cpuid, 1, 0)->ebx >> 24, 3);
     assert_int_equal(leaf(&cpuid, 1, 0)->ebx >> 16 & 0xff, 4);
     assert_true(leaf(&cpuid, 1, 0)->edx >> 28 & 1);
-    if (leaf(&cpuid, 0xb, 0))
-        assert_int_equal(leaf(&cpuid, 0xb, 0)->edx, 3);
-    stasis_x86_cpuid_for_vcpu(&cpuid, 0, 1);
-    assert_false(leaf(&cpuid, 1, 0)->edx >> 28 & 1);
+    assert_int_equal(leaf(&cpuid, 0xb, 1)->eax, 2);
+    assert_int_equal(leaf(&cpuid, 0xb, 2)->edx, 3);
+    assert_int_equal(stasis_state_check(&stasis_x86_cpuid_schema, &cpuid, NULL), 0);
+    assert_int_equal(stasis_x86_cpuid_check(&kvm, &cpuid, NULL), 0);
 }
 
 /* A promise that no CPU keeps. What is named, and how, has a test without KVM. */

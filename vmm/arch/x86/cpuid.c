@@ -9,8 +9,7 @@
 #include "vmm/arch/x86/cpuid_features.h"
 #include "vmm/arch/x86/x86.h"
 
-#define LEAVES_MAX 256u
-#define BIT(n)     (UINT32_C(1) << (n))
+#define BIT(n) (UINT32_C(1) << (n))
 
 #define EAX STASIS_X86_EAX
 #define EBX STASIS_X86_EBX
@@ -24,8 +23,8 @@ static uint32_t *leaf_reg(struct stasis_x86_cpuid_leaf_state *leaf, enum stasis_
     return regs[reg];
 }
 
-static struct stasis_x86_cpuid_leaf_state *find_leaf(struct stasis_x86_cpuid_state *cpuid,
-                                                     uint32_t function, uint32_t index)
+struct stasis_x86_cpuid_leaf_state *stasis_x86_cpuid_find(struct stasis_x86_cpuid_state *cpuid,
+                                                          uint32_t function, uint32_t index)
 {
     for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
         struct stasis_x86_cpuid_leaf_state *leaf = &cpuid->leaves[i];
@@ -64,8 +63,6 @@ bool stasis_x86_cpuid_needs_tsc_rate(const struct stasis_x86_cpuid_state *cpuid)
            !stasis_x86_cpuid_has(cpuid, 0x40000001, EAX, 3);  /* kvmclock */
 }
 
-/* ---- to and from KVM ---- */
-
 static int compare_leaf(const void *a, const void *b)
 {
     const struct stasis_x86_cpuid_leaf_state *x = a, *y = b;
@@ -75,12 +72,19 @@ static int compare_leaf(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
+void stasis_x86_cpuid_sort(struct stasis_x86_cpuid_state *cpuid)
+{
+    qsort(cpuid->leaves, cpuid->leaves_count, sizeof(cpuid->leaves[0]), compare_leaf);
+}
+
+/* ---- to and from KVM ---- */
+
 static int from_kvm(struct stasis_x86_cpuid_state *to, const struct kvm_cpuid2 *from,
                     struct stasis_error *err)
 {
-    if (from->nent > LEAVES_MAX)
+    if (from->nent > STASIS_X86_LEAVES_MAX)
         return stasis_fail(err, STASIS_ERR_RANGE, "KVM lists %u CPUID leaves, more than %u",
-                           from->nent, LEAVES_MAX);
+                           from->nent, STASIS_X86_LEAVES_MAX);
     memset(to, 0, sizeof(*to));
     to->leaves_count = from->nent;
     for (uint32_t i = 0; i < from->nent; i++) {
@@ -96,13 +100,14 @@ static int from_kvm(struct stasis_x86_cpuid_state *to, const struct kvm_cpuid2 *
                                                  leaf->ecx,
                                                  leaf->edx};
     }
-    qsort(to->leaves, to->leaves_count, sizeof(to->leaves[0]), compare_leaf);
+    stasis_x86_cpuid_sort(to);
     return 0;
 }
 
 union cpuid_buffer {
     struct kvm_cpuid2 header;
-    uint8_t room[sizeof(struct kvm_cpuid2) + LEAVES_MAX * sizeof(struct kvm_cpuid_entry2)];
+    uint8_t
+        room[sizeof(struct kvm_cpuid2) + STASIS_X86_LEAVES_MAX * sizeof(struct kvm_cpuid_entry2)];
 };
 
 /* KVM_GET_CPUID2 would give what KVM made of it: bits that mirror CR4, and on some hosts features
@@ -203,7 +208,7 @@ static void strip_unsaved(struct stasis_x86_cpuid_state *cpuid)
     cpuid->leaves_count = kept;
     for (size_t i = 0; i < sizeof(unsaved_leaves) / sizeof(unsaved_leaves[0]); i++) {
         struct stasis_x86_cpuid_leaf_state *leaf =
-            find_leaf(cpuid, unsaved_leaves[i].function, unsaved_leaves[i].index);
+            stasis_x86_cpuid_find(cpuid, unsaved_leaves[i].function, unsaved_leaves[i].index);
 
         if (leaf)
             *leaf_reg(leaf, unsaved_leaves[i].reg) &= ~unsaved_leaves[i].bits;
@@ -219,7 +224,7 @@ static int host_cpuid(const struct stasis_kvm *kvm, struct stasis_x86_cpuid_stat
     if (rc)
         return rc;
     strip_unsaved(ret_cpuid);
-    leaf = find_leaf(ret_cpuid, 1, 0);
+    leaf = stasis_x86_cpuid_find(ret_cpuid, 1, 0);
     if (leaf) {
         /* Without the hypervisor bit Linux does not look for kvmclock and hangs calibrating. KVM
          * does not report the deadline timer as CPUID: it depends on the in-kernel LAPIC. */
@@ -262,7 +267,7 @@ static void baseline_cpuid(const char *release, struct stasis_x86_cpuid_state *r
     memset(ret_cpuid, 0, sizeof(*ret_cpuid));
     memcpy(ret_cpuid->leaves, baseline, sizeof(baseline));
     ret_cpuid->leaves_count = sizeof(baseline) / sizeof(baseline[0]);
-    features = find_leaf(ret_cpuid, 1, 0);
+    features = stasis_x86_cpuid_find(ret_cpuid, 1, 0);
     if (features && !strcmp(release, "0.1.0"))
         features->ecx |= BIT(24);
 }
@@ -279,21 +284,6 @@ int stasis_x86_cpuid_default(const struct stasis_kvm *kvm, const struct stasis_b
     return 0;
 }
 
-void stasis_x86_cpuid_for_vcpu(struct stasis_x86_cpuid_state *cpuid, uint32_t id, uint32_t count)
-{
-    struct stasis_x86_cpuid_leaf_state *leaf = find_leaf(cpuid, 1, 0);
-
-    if (leaf) {
-        leaf->ebx = (leaf->ebx & 0xff00) | id << 24 | (count & 0xff) << 16;
-        leaf->edx = count > 1 ? leaf->edx | BIT(28) : leaf->edx & ~BIT(28);
-    }
-    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
-        /* x2APIC id, in every level of the topology leaves */
-        if (cpuid->leaves[i].function == 0xb || cpuid->leaves[i].function == 0x1f)
-            cpuid->leaves[i].edx = id;
-    }
-}
-
 /* ---- can this host show it? ---- */
 
 /* The guest has laid out its XSAVE areas by what it was told; the CPU goes by its own. Vendors put
@@ -305,7 +295,7 @@ static int check_component(struct stasis_x86_cpuid_state *host,
 
     if (leaf->function != 0xd || leaf->index < 2 || !leaf->eax)
         return 0;
-    has = find_leaf(host, leaf->function, leaf->index);
+    has = stasis_x86_cpuid_find(host, leaf->function, leaf->index);
     if (has && has->eax == leaf->eax && has->ebx == leaf->ebx)
         return 0;
     return stasis_fail(err, STASIS_ERR_HOST,
@@ -320,8 +310,8 @@ static int check_component(struct stasis_x86_cpuid_state *host,
 static int check_vendor(struct stasis_x86_cpuid_state *host, struct stasis_x86_cpuid_state *wanted,
                         struct stasis_error *err)
 {
-    const struct stasis_x86_cpuid_leaf_state *has = find_leaf(host, 0, 0);
-    const struct stasis_x86_cpuid_leaf_state *want = find_leaf(wanted, 0, 0);
+    const struct stasis_x86_cpuid_leaf_state *has = stasis_x86_cpuid_find(host, 0, 0);
+    const struct stasis_x86_cpuid_leaf_state *want = stasis_x86_cpuid_find(wanted, 0, 0);
 
     if (!has || !want ||
         (want->ebx == has->ebx && want->ecx == has->ecx && want->edx == has->edx) ||

@@ -229,7 +229,7 @@ static const struct checked_register {
     {0xd, 0, EAX, 0},
     {0xd, 1, EAX, 0},
     {0x40000001, 0, EAX, 0},
-    {0x80000001, 0, ECX, 0},
+    {0x80000001, 0, ECX, BIT(1)}, /* CmpLegacy says how to count cores */
     {0x80000001, 0, EDX, 0},
     {0x80000008, 0, EBX, 0},
 };

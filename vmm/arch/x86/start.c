@@ -41,10 +41,10 @@ static int boot_cpuid(struct stasis_vcpu *vcpu, const struct stasis_board_state 
     rc = stasis_x86_cpuid_default(vcpu->vm->kvm, board, cpuid, err);
     if (!rc)
         rc = check_memory_fits(vcpu->vm->memory, cpuid, err);
-    if (!rc) {
-        stasis_x86_cpuid_for_vcpu(cpuid, vcpu->id, board->vcpus);
+    if (!rc)
+        rc = stasis_x86_cpuid_for_vcpu(cpuid, board, vcpu->id, err);
+    if (!rc)
         rc = stasis_x86_cpuid_part.set(vcpu, cpuid, err);
-    }
     free(cpuid);
     return rc;
 }

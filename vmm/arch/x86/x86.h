@@ -92,7 +92,25 @@ STASIS_MUST_CHECK int stasis_x86_cpuid_default(const struct stasis_kvm *kvm,
                                                const struct stasis_board_state *board,
                                                struct stasis_x86_cpuid_state *ret_cpuid,
                                                struct stasis_error *err);
-void stasis_x86_cpuid_for_vcpu(struct stasis_x86_cpuid_state *cpuid, uint32_t id, uint32_t count);
+
+/* ---- cpuid_topology.c ---- */
+
+/* Makes the table that of vCPU `id` of the board: its APIC id, and one socket with a core of one
+ * thread for each vCPU. STASIS_ERR_RANGE: the table has no room. */
+STASIS_MUST_CHECK int stasis_x86_cpuid_for_vcpu(struct stasis_x86_cpuid_state *cpuid,
+                                                const struct stasis_board_state *board, uint32_t id,
+                                                struct stasis_error *err);
+
+/* ---- tables ---- */
+
+#define STASIS_X86_LEAVES_MAX 256u
+
+/* NULL: there is no such leaf. */
+struct stasis_x86_cpuid_leaf_state *stasis_x86_cpuid_find(struct stasis_x86_cpuid_state *cpuid,
+                                                          uint32_t function, uint32_t index);
+
+/* By function and index, as records hold them. */
+void stasis_x86_cpuid_sort(struct stasis_x86_cpuid_state *cpuid);
 
 /* Whether the guest was promised a feature: a bit of a register of leaf `function`, index 0. */
 enum stasis_x86_reg { STASIS_X86_EAX, STASIS_X86_EBX, STASIS_X86_ECX, STASIS_X86_EDX };
