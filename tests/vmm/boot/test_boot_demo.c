@@ -49,13 +49,15 @@ static void guest_is_told_its_board(void **state)
     rig.board.devices[0].gsi = 3;
     rig.board.devices[1].base = 0x160;
     rig.board.devices[2].base = 0xd0001000;
+    rig.board.vcpus = 254;
     params = load();
+    assert_int_equal(params.cpus, 254);
     assert_int_equal(params.serial_port, 0x2f8);
     assert_int_equal(params.serial_irq, 3);
     assert_int_equal(params.reset_port, 0x164);
     assert_int_equal(params.rtc, 0xd0001000);
     assert_int_equal(image.entry, STASIS_DEMO_BASE + sizeof(params));
-    assert_true(size > sizeof(params) && size < 1024);
+    assert_true(size > sizeof(params) && size < 2048);
     assert_memory_equal(stasis_memory_at(&rig.memory, image.entry, size - sizeof(params)),
                         stasis_demo_guest + sizeof(params), size - sizeof(params));
 }

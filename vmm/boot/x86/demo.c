@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Loads the guest that is built into the program: a kernel of some 600 bytes that needs no file.
+ * Loads the guest that is built into the program: a kernel of a kilobyte that needs no file.
  */
 #include <string.h>
 #include <sys/random.h>
@@ -48,6 +48,7 @@ static int fill_params(const struct stasis_board_state *board,
     ret_params->serial_port = (uint16_t)serial->base;
     ret_params->reset_port = (uint16_t)(i8042->base + 4);
     ret_params->serial_irq = (uint8_t)serial->gsi;
+    ret_params->cpus = (uint8_t)board->vcpus;
     if (getrandom(ret_params->nonce, sizeof(ret_params->nonce), 0) != sizeof(ret_params->nonce))
         return stasis_fail_errno(err, STASIS_ERR_IO, "cannot draw a random nonce");
     return 0;

@@ -3,14 +3,20 @@
  * The demo guest: bytes in our read-only data, run by nobody but a vCPU. Five times a second it
  * prints "tick N nonce=<32 hex digits> rtc=<seconds>"; it echoes what it is sent; `q` resets.
  *
+ * Of several vCPUs the first does all this, and starts the others as MP 1.4, B.4 says. Each of them
+ * sleeps, and counts the interrupts of its own timer, ten a second. The line goes on with
+ * " cpu1=<count> cpu2=<count>" and so forth; or, of more than eight vCPUs, with
+ * " cpus=<vCPUs> sum=<counts> min=<least> max=<most>", in which the first does not count.
+ *
  * Interrupt handlers only count and queue; the main loop does all output, so that an echo never
  * lands inside a tick line: echoed bytes come between lines, and a tick that follows unfinished
  * echo starts a new line first.
  *
- * It keeps to plain integer instructions: a KVM that emulates every instruction has no others.
+ * It keeps to plain integer instructions: a KVM that emulates every instruction has no others. For
+ * the same reason the other vCPUs stay in real mode, and reach their LAPIC through MSRs (x2APIC).
  *
  * Registers that nothing changes after the start: rbp variables, r12d serial port, r13d reset port,
- * r14 RTC. The variables start as 0, as fresh RAM is.
+ * r14 RTC, r15d number of vCPUs. The variables start as 0, as fresh RAM is.
  */
 #include "vmm/boot/x86/demo_guest.h"
 
@@ -37,6 +43,31 @@
 #define RESET_COMMAND   0xfe
 #define POLLS           64
 
+/* A longer line would be hard to read. */
+#define CPUS_SHOWN 8
+
+/* Interrupt commands to all vCPUs but the sender, for the LAPIC at its usual place. */
+#define LAPIC           0xfee00000
+#define LAPIC_ICR       0x300
+#define ICR_INIT        0xc4500
+#define ICR_STARTUP     (0xc4600 | STASIS_DEMO_AP_VECTOR)
+
+/* x2APIC: MSRs (SDM 3A, 10.12). KVM's timer counts nanoseconds. */
+#define APIC_BASE       0x1b
+#define APIC_BASE_X2    0xc00 /* enabled, as x2APIC */
+#define X2APIC_ID       0x802
+#define X2APIC_EOI      0x80b
+#define X2APIC_SVR      0x80f
+#define X2APIC_LVTT     0x832
+#define X2APIC_TMICT    0x838
+#define X2APIC_TDCR     0x83e
+#define SVR_ENABLED     0x100
+#define LVTT_PERIODIC   0x20000
+#define TDCR_BY_1       0xb
+#define AP_TIMER        0x30
+#define AP_SPURIOUS     0xff
+#define AP_PERIOD_NS    100000000
+
 /* 16550A registers and bits. */
 #define IER      1
 #define FCR      2
@@ -56,6 +87,17 @@
     lea     \register(%r12), %edx
     mov     $\value, %al
     out     %al, %dx
+.endm
+
+.macro wrmsr_imm register, value
+    mov     $\register, %ecx
+    mov     $\value, %eax
+    wrmsr
+.endm
+
+/* Real mode, which finds its vectors at 0: code of the other vCPUs. */
+.macro ap_vector vector, handler
+    movl    $(STASIS_DEMO_AP_CODE << 12) + \handler - ap_start, 4 * \vector
 .endm
 
     .section .rodata.stasis_demo_guest, "a", @progbits
@@ -129,6 +171,23 @@ stasis_demo_guest:
     serial_out MCR, 0x0b
     serial_out IER, IER_RDI
 
+    movzbl  STASIS_DEMO_PARAM_CPUS(%rsi), %r15d
+    cmp     $1, %r15d
+    jbe     main
+    lea     ap_start(%rip), %rsi
+    mov     $STASIS_DEMO_AP_CODE, %edi
+    mov     $(ap_end - ap_start), %ecx
+    rep movsb
+    ap_vector AP_TIMER, ap_timer
+    ap_vector AP_SPURIOUS, ap_spurious
+    mov     $LAPIC, %ebx
+    movl    $ICR_INIT, LAPIC_ICR(%rbx)
+    call    wait_jiffy      /* the first may be short */
+    call    wait_jiffy
+    movl    $ICR_STARTUP, LAPIC_ICR(%rbx)
+    call    wait_jiffy
+    movl    $ICR_STARTUP, LAPIC_ICR(%rbx)
+
 main:
     cli
     mov     HEAD(%rbp), %al
@@ -182,6 +241,7 @@ tick:                       /* rax: JIFFIES */
     call    put_text
     mov     (%r14), %eax    /* RTCDR */
     call    put_decimal
+    call    put_counters
     call    new_line
     jmp     main
 
@@ -270,6 +330,74 @@ put_nonce:
     jb      1b
     ret
 
+/* Of all vCPUs but the first. Changes r8 to r11 too. */
+put_counters:
+    mov     $1, %r8d
+    cmp     $CPUS_SHOWN, %r15d
+    ja      put_sums
+1:  cmp     %r15d, %r8d
+    jae     2f
+    lea     cpu_text(%rip), %rsi
+    call    put_text
+    mov     %r8d, %eax
+    call    put_decimal
+    mov     $'=', %eax
+    call    put_char
+    mov     %r8d, %eax
+    call    read_counter
+    call    put_decimal
+    inc     %r8d
+    jmp     1b
+2:  ret
+
+put_sums:
+    xor     %r9d, %r9d
+    mov     $-1, %r10d
+    xor     %r11d, %r11d
+1:  mov     %r8d, %eax
+    call    read_counter
+    add     %rax, %r9
+    cmp     %eax, %r10d
+    cmova   %eax, %r10d
+    cmp     %eax, %r11d
+    cmovb   %eax, %r11d
+    inc     %r8d
+    cmp     %r15d, %r8d
+    jb      1b
+    lea     cpus_text(%rip), %rsi
+    mov     %r15d, %eax
+    call    put_number
+    lea     sum_text(%rip), %rsi
+    mov     %r9, %rax
+    call    put_number
+    lea     min_text(%rip), %rsi
+    mov     %r10d, %eax
+    call    put_number
+    lea     max_text(%rip), %rsi
+    mov     %r11d, %eax
+
+/* rsi: text before it, rax: number. */
+put_number:
+    push    %rax
+    call    put_text
+    pop     %rax
+    jmp     put_decimal
+
+/* eax: id of a vCPU, then its count. */
+read_counter:
+    imul    $STASIS_DEMO_AP_LINE, %eax, %eax
+    mov     STASIS_DEMO_AP_LINES(%rax), %eax
+    ret
+
+/* Sleeps until the timer's next interrupt, or the one after it. Changes rax. */
+wait_jiffy:
+    mov     JIFFIES(%rbp), %rax
+1:  sti
+    hlt
+    cmp     JIFFIES(%rbp), %rax
+    je      1b
+    ret
+
 on_timer:
     push    %rax
     incq    JIFFIES(%rbp)
@@ -304,12 +432,56 @@ end_of_interrupt:
 spurious:
     iretq
 
+/* The other vCPUs begin here, each with 0 at the start of its line, whose end is its stack. */
+    .code16
+ap_start:
+    cli
+    mov     $APIC_BASE, %ecx
+    rdmsr
+    or      $APIC_BASE_X2, %ax
+    wrmsr
+    mov     $X2APIC_ID, %ecx
+    rdmsr
+    imul    $STASIS_DEMO_AP_LINE, %ax, %bx
+    mov     $(STASIS_DEMO_AP_LINES >> 4), %ax
+    mov     %ax, %ds
+    mov     %ax, %ss
+    lea     STASIS_DEMO_AP_LINE(%bx), %sp
+    xor     %edx, %edx
+    wrmsr_imm X2APIC_SVR, SVR_ENABLED | AP_SPURIOUS
+    wrmsr_imm X2APIC_TDCR, TDCR_BY_1
+    wrmsr_imm X2APIC_LVTT, LVTT_PERIODIC | AP_TIMER
+    wrmsr_imm X2APIC_TMICT, AP_PERIOD_NS
+    mov     $X2APIC_EOI, %ecx /* for good, as 0 in eax and edx and the line in bx */
+    xor     %eax, %eax
+1:  sti
+    hlt
+    jmp     1b
+
+ap_timer:
+    incl    (%bx)
+    wrmsr
+ap_spurious:
+    iret
+ap_end:
+    .code64
+
 tick_text:
     .asciz  "tick "
 nonce_text:
     .asciz  " nonce="
 rtc_text:
     .asciz  " rtc="
+cpu_text:
+    .asciz  " cpu"
+cpus_text:
+    .asciz  " cpus="
+sum_text:
+    .asciz  " sum="
+min_text:
+    .asciz  " min="
+max_text:
+    .asciz  " max="
 line_end:
     .asciz  "\r\n"
 digits:

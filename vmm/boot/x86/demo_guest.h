@@ -10,12 +10,20 @@
 #define STASIS_DEMO_DATA 0x110000
 #define STASIS_DEMO_END  0x120000
 
+/* Below 1 MiB, where vCPUs start: the code of all but the first, at 4096 times the vector of their
+ * start-up IPI; and a cache line for each, by its APIC id, which begins with its 32-bit counter. */
+#define STASIS_DEMO_AP_VECTOR 2
+#define STASIS_DEMO_AP_CODE   (STASIS_DEMO_AP_VECTOR << 12)
+#define STASIS_DEMO_AP_LINES  0x30000
+#define STASIS_DEMO_AP_LINE   64
+
 /* The image starts with struct stasis_demo_params; the code follows. */
 #define STASIS_DEMO_PARAM_NONCE      0
 #define STASIS_DEMO_PARAM_RTC        16
 #define STASIS_DEMO_PARAM_SERIAL     24
 #define STASIS_DEMO_PARAM_RESET      26
 #define STASIS_DEMO_PARAM_SERIAL_IRQ 28
+#define STASIS_DEMO_PARAM_CPUS       29
 #define STASIS_DEMO_ENTRY            32
 
 /* The only lasting copy of the nonce: first of the variables. */
@@ -32,7 +40,8 @@ struct stasis_demo_params {
     uint16_t serial_port; /* first port of the 16550A */
     uint16_t reset_port;  /* command port of the i8042 */
     uint8_t serial_irq;   /* line of the first PIC: 1, 3 to 7 */
-    uint8_t reserved[3];
+    uint8_t cpus;         /* vCPUs of the machine */
+    uint8_t reserved[2];
 };
 
 _Static_assert(offsetof(struct stasis_demo_params, nonce) == STASIS_DEMO_PARAM_NONCE, "nonce");
@@ -43,6 +52,7 @@ _Static_assert(offsetof(struct stasis_demo_params, reset_port) == STASIS_DEMO_PA
                "reset_port");
 _Static_assert(offsetof(struct stasis_demo_params, serial_irq) == STASIS_DEMO_PARAM_SERIAL_IRQ,
                "serial_irq");
+_Static_assert(offsetof(struct stasis_demo_params, cpus) == STASIS_DEMO_PARAM_CPUS, "cpus");
 _Static_assert(sizeof(struct stasis_demo_params) == STASIS_DEMO_ENTRY, "entry");
 
 extern const uint8_t stasis_demo_guest[];
