@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "fake_kvm.h"
+#include "tests/support/fake_kvm.h"
 #include "stasis/snap.h"
 #include "stasis/state.h"
 #include "vmm/snapshot/thaw.h"

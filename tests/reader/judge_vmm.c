@@ -3,8 +3,8 @@
  * The VMM as a judge of snapshots, many of them in one process: for each line "file PATH" or
  * "pipe PATH" of standard input, a line "STATUS STAGE MESSAGE". It goes the way of `vmm --restore`
  * with memory=copy: the file is opened, the board and its records are checked, the machine is built
- * and restored. Beneath the last step is a KVM that takes everything (tests/fuzz/fake_kvm.c), since
- * there may be no /dev/kvm. STAGE is how far it came: open, machine, thaw, or runs.
+ * and restored. Beneath the last step is a KVM that takes everything (tests/support/fake_kvm.c),
+ * since there may be no /dev/kvm. STAGE is how far it came: open, machine, thaw, or runs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/fuzz/fake_kvm.h"
+#include "tests/support/fake_kvm.h"
 #include "vmm/snapshot/thaw_internal.h"
 
 /* ---- a machine without a host ---- */

@@ -22,6 +22,12 @@
 extern const uint32_t stasis_arch_number;
 extern const char stasis_arch_name[];
 
+/* ---- the host ---- */
+
+/* Opens /dev/kvm and checks what this VMM cannot do without. STASIS_ERR_UNAVAILABLE says what is
+ * missing and what to do. */
+STASIS_MUST_CHECK int stasis_arch_open_kvm(struct stasis_kvm *ret_kvm, struct stasis_error *err);
+
 /* ---- boards ---- */
 
 /* Fills in where KVM keeps its own pages in the guest's address space. */

@@ -4,11 +4,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* Far above what any kernel lists; the kernel never asks for more (E2BIG names the true count). */
-#define LIST_MAX 4096u
+/* Newer than the headers of some systems that we build on. */
+#ifndef KVM_CAP_VM_TYPES
+#define KVM_CAP_VM_TYPES 235
+#endif
+
+#define DEFAULT_VM_TYPE UINT32_C(1) /* bit 0 */
+
+/* ---- ioctls ---- */
 
 int stasis_kvm_ioctl(int fd, unsigned long request, void *arg)
 {
@@ -28,6 +35,8 @@ int stasis_kvm_call(int fd, unsigned long request, const char *name, void *arg,
     return 0;
 }
 
+/* ---- capabilities ---- */
+
 int stasis_kvm_cap(int fd, unsigned cap)
 {
     int value = stasis_kvm_ioctl(fd, KVM_CHECK_EXTENSION, (void *)(uintptr_t)cap);
@@ -35,35 +44,35 @@ int stasis_kvm_cap(int fd, unsigned cap)
     return value < 0 ? 0 : value;
 }
 
-static int require_caps(int fd, struct stasis_error *err)
+int stasis_kvm_enable_cap(int fd, unsigned cap, const uint64_t *args, struct stasis_error *err)
 {
-    static const struct {
-        unsigned cap;
-        const char *name;
-    } required[] = {
-        {KVM_CAP_IRQCHIP, "an in-kernel interrupt controller"},
-        {KVM_CAP_PIT2, "an in-kernel PIT"},
-        {KVM_CAP_USER_MEMORY, "user memory slots"},
-        {KVM_CAP_IMMEDIATE_EXIT, "immediate_exit"},
-        {KVM_CAP_ADJUST_CLOCK, "a settable kvmclock"},
-        {KVM_CAP_XSAVE, "XSAVE state"},
-        {KVM_CAP_DEBUGREGS, "debug register state"},
-        {KVM_CAP_VCPU_EVENTS, "vCPU event state"},
-        {KVM_CAP_MP_STATE, "MP state"},
-        {KVM_CAP_GET_TSC_KHZ, "the TSC rate"},
-    };
+    struct kvm_enable_cap enable = {.cap = cap};
 
-    for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
-        if (!stasis_kvm_cap(fd, required[i].cap))
-            return stasis_fail(err, STASIS_ERR_UNAVAILABLE, "/dev/kvm lacks %s; use a newer kernel",
-                               required[i].name);
-    }
+    if (args)
+        memcpy(enable.args, args, sizeof(enable.args));
+    if (stasis_kvm_ioctl(fd, KVM_ENABLE_CAP, &enable) < 0)
+        return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_ENABLE_CAP of capability %u", cap);
     return 0;
 }
 
-static int open_device(struct stasis_error *err)
+uint32_t stasis_kvm_vm_types(const struct stasis_kvm *kvm)
 {
-    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    return (uint32_t)stasis_kvm_cap(kvm->fd, KVM_CAP_VM_TYPES) | DEFAULT_VM_TYPE;
+}
+
+const char *stasis_kvm_vm_type_name(unsigned long type)
+{
+    static const char *const names[] = {"default", "software-protected", "SEV", "SEV-ES", "SEV-SNP",
+                                        "TDX"};
+
+    return type < sizeof(names) / sizeof(names[0]) ? names[type] : "unknown";
+}
+
+/* ---- the handle ---- */
+
+static int open_device(const char *path, struct stasis_error *err)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
 
     if (fd >= 0)
         return fd;
@@ -72,78 +81,89 @@ static int open_device(struct stasis_error *err)
     case ENODEV:
     case ENXIO:
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
-                                 "no /dev/kvm: enable virtualization in the firmware and load "
-                                 "kvm_intel or kvm_amd");
+                                 "no %s: enable virtualization in the firmware and load "
+                                 "kvm_intel or kvm_amd",
+                                 path);
     case EACCES:
     case EPERM:
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
-                                 "/dev/kvm may not be opened: join the group kvm, or run as root");
+                                 "%s may not be opened: join the group kvm, or run as root", path);
     default:
-        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "/dev/kvm does not open");
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "%s does not open", path);
     }
 }
 
-static int check_device(struct stasis_kvm *kvm, struct stasis_error *err)
+static int check_device(const char *path, struct stasis_kvm *kvm, struct stasis_error *err)
 {
     int version = stasis_kvm_ioctl(kvm->fd, KVM_GET_API_VERSION, NULL);
     int run_size;
 
     if (version != KVM_API_VERSION)
         return stasis_fail(err, STASIS_ERR_UNAVAILABLE,
-                           "/dev/kvm answers API version %d, not %d: is it KVM?", version,
+                           "%s answers API version %d, not %d: is it KVM?", path, version,
                            KVM_API_VERSION);
     run_size = stasis_kvm_ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, NULL);
     if (run_size < (int)sizeof(struct kvm_run))
         return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_VCPU_MMAP_SIZE gives %d", run_size);
     kvm->run_size = (size_t)run_size;
-    return require_caps(kvm->fd, err);
+    return 0;
 }
 
-static int read_cpuid(struct stasis_kvm *kvm, struct stasis_error *err)
+static void read_caps(struct stasis_kvm *kvm)
 {
-    for (uint32_t n = 256; n <= LIST_MAX; n *= 2) {
-        struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + n * sizeof(cpuid->entries[0]));
-
-        if (!cpuid)
-            return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the CPUID table");
-        cpuid->nent = n;
-        if (!stasis_kvm_ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
-            kvm->cpuid = cpuid;
-            return 0;
-        }
-        free(cpuid);
-        if (errno != E2BIG)
-            break;
-    }
-    return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_SUPPORTED_CPUID");
+    kvm->has_sregs2 = stasis_kvm_cap(kvm->fd, KVM_CAP_SREGS2);
+    kvm->has_exception_payload = stasis_kvm_cap(kvm->fd, KVM_CAP_EXCEPTION_PAYLOAD);
+#ifdef KVM_CAP_X86_TRIPLE_FAULT_EVENT
+    kvm->has_triple_fault_event = stasis_kvm_cap(kvm->fd, KVM_CAP_X86_TRIPLE_FAULT_EVENT);
+#endif
+    kvm->has_xcrs = stasis_kvm_cap(kvm->fd, KVM_CAP_XCRS);
+    kvm->has_pmu_switch =
+        (unsigned)stasis_kvm_cap(kvm->fd, KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE;
+    kvm->has_smm = stasis_kvm_cap(kvm->fd, KVM_CAP_X86_SMM);
+    kvm->has_tsc_deadline = stasis_kvm_cap(kvm->fd, KVM_CAP_TSC_DEADLINE_TIMER);
+    kvm->has_tsc_control = stasis_kvm_cap(kvm->fd, KVM_CAP_TSC_CONTROL);
 }
 
-int stasis_kvm_open(struct stasis_kvm *ret_kvm, struct stasis_error *err)
+int stasis_kvm_open_path(const char *path, struct stasis_kvm *ret_kvm, struct stasis_error *err)
 {
-    struct stasis_kvm kvm = {.fd = open_device(err)};
+    struct stasis_kvm kvm = {.fd = open_device(path, err)};
     int rc;
 
     if (kvm.fd < 0)
         return kvm.fd;
-    rc = check_device(&kvm, err);
+    rc = check_device(path, &kvm, err);
     if (!rc)
-        rc = read_cpuid(&kvm, err);
+        rc = stasis_kvm_supported_cpuid(&kvm, &kvm.cpuid, err);
     if (rc) {
         close(kvm.fd);
         return rc;
     }
-    kvm.has_sregs2 = stasis_kvm_cap(kvm.fd, KVM_CAP_SREGS2);
-    kvm.has_exception_payload = stasis_kvm_cap(kvm.fd, KVM_CAP_EXCEPTION_PAYLOAD);
-#ifdef KVM_CAP_X86_TRIPLE_FAULT_EVENT
-    kvm.has_triple_fault_event = stasis_kvm_cap(kvm.fd, KVM_CAP_X86_TRIPLE_FAULT_EVENT);
-#endif
-    kvm.has_xcrs = stasis_kvm_cap(kvm.fd, KVM_CAP_XCRS);
-    kvm.has_pmu_switch =
-        (unsigned)stasis_kvm_cap(kvm.fd, KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE;
-    kvm.has_smm = stasis_kvm_cap(kvm.fd, KVM_CAP_X86_SMM);
-    kvm.has_tsc_deadline = stasis_kvm_cap(kvm.fd, KVM_CAP_TSC_DEADLINE_TIMER);
-    kvm.has_tsc_control = stasis_kvm_cap(kvm.fd, KVM_CAP_TSC_CONTROL);
+    read_caps(&kvm);
     *ret_kvm = kvm;
+    return 0;
+}
+
+int stasis_kvm_open(struct stasis_kvm *ret_kvm, struct stasis_error *err)
+{
+    return stasis_kvm_open_path("/dev/kvm", ret_kvm, err);
+}
+
+int stasis_kvm_dup(const struct stasis_kvm *kvm, struct stasis_kvm *ret_kvm,
+                   struct stasis_error *err)
+{
+    size_t size = sizeof(*kvm->cpuid) + kvm->cpuid->nent * sizeof(kvm->cpuid->entries[0]);
+    struct stasis_kvm twin = *kvm;
+
+    twin.cpuid = malloc(size);
+    if (!twin.cpuid)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the CPUID table");
+    memcpy(twin.cpuid, kvm->cpuid, size);
+    twin.fd = fcntl(kvm->fd, F_DUPFD_CLOEXEC, 0);
+    if (twin.fd < 0) {
+        free(twin.cpuid);
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "duplicating the KVM handle");
+    }
+    *ret_kvm = twin;
     return 0;
 }
 
@@ -154,26 +174,4 @@ void stasis_kvm_close(struct stasis_kvm *kvm)
     kvm->fd = -1;
     free(kvm->cpuid);
     kvm->cpuid = NULL;
-}
-
-int stasis_kvm_msr_list(const struct stasis_kvm *kvm, struct kvm_msr_list **ret_list,
-                        struct stasis_error *err)
-{
-    struct kvm_msr_list probe = {.nmsrs = 0};
-    struct kvm_msr_list *list;
-
-    /* With no room the kernel answers E2BIG and the true count. */
-    if (stasis_kvm_ioctl(kvm->fd, KVM_GET_MSR_INDEX_LIST, &probe) < 0 &&
-        (errno != E2BIG || probe.nmsrs > LIST_MAX))
-        return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_MSR_INDEX_LIST");
-    list = calloc(1, sizeof(*list) + probe.nmsrs * sizeof(list->indices[0]));
-    if (!list)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the MSR list");
-    list->nmsrs = probe.nmsrs;
-    if (stasis_kvm_ioctl(kvm->fd, KVM_GET_MSR_INDEX_LIST, list) < 0) {
-        free(list);
-        return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_MSR_INDEX_LIST");
-    }
-    *ret_list = list;
-    return 0;
 }

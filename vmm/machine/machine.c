@@ -93,7 +93,7 @@ int stasis_machine_build(struct stasis_machine *machine, const struct stasis_boa
                          const struct stasis_device_host *host, struct stasis_error *err)
 {
     struct stasis_kvm kvm;
-    int rc = stasis_kvm_open(&kvm, err);
+    int rc = stasis_arch_open_kvm(&kvm, err);
 
     return rc ? rc : stasis_machine_build_on(machine, &kvm, board, host, err);
 }

@@ -159,7 +159,7 @@ static int build(const struct thaw *thaw, const struct stasis_board_state *board
                  const struct stasis_device_host *host, struct stasis_error *err)
 {
     struct stasis_kvm kvm;
-    int rc = stasis_kvm_open(&kvm, err);
+    int rc = stasis_arch_open_kvm(&kvm, err);
 
     if (rc)
         return rc;

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "tests/fuzz/fake_kvm.h"
+#include "support/fake_kvm.h"
 #include "vmm/arch/arch.h"
 #include "vmm/machine/board.h"
 #include "vmm/machine/machine.h"

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#include "tests/fuzz/fake_kvm.h"
+#include "support/fake_kvm.h"
 #include "vmm/snapshot/thaw.h"
 
 static size_t take(void *ctx, const uint8_t *bytes, size_t len)

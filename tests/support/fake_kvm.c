@@ -12,8 +12,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#define RUN_SIZE 12288
-#define TSC_KHZ  2000000
+#define RUN_SIZE    12288
+#define OBJECT_SIZE (1 << 20) /* with the dirty ring of a vCPU behind its struct kvm_run */
+#define TSC_KHZ     2000000
 
 struct fake_kvm fake_kvm;
 
@@ -29,7 +30,22 @@ static int new_object(void)
 {
     int fd = memfd_create("kvm", MFD_CLOEXEC);
 
-    return fd < 0 || !ftruncate(fd, RUN_SIZE) ? fd : -1;
+    return fd < 0 || !ftruncate(fd, OBJECT_SIZE) ? fd : -1;
+}
+
+static bool is_turn(unsigned long request)
+{
+    if (fake_kvm.count < FAKE_KVM_CALLS_MAX)
+        fake_kvm.calls[fake_kvm.count++] = request;
+    if (!fake_kvm.fail_at || fake_kvm.count != fake_kvm.fail_at)
+        return false;
+    errno = fake_kvm.fail_errno ? fake_kvm.fail_errno : EIO;
+    return true;
+}
+
+bool fake_kvm_fails_system(void)
+{
+    return fake_kvm.counts_system && is_turn(0);
 }
 
 int __wrap_open(const char *path, int flags, ...)
@@ -38,6 +54,8 @@ int __wrap_open(const char *path, int flags, ...)
     va_list args;
 
     if (!strcmp(path, "/dev/kvm")) {
+        if (fake_kvm_fails_system())
+            return -1;
         if (!(fake_kvm.flaws & FAKE_KVM_NO_DEVICE))
             return new_object();
         errno = ENOENT;
@@ -86,6 +104,15 @@ static int check_extension(unsigned long cap)
     case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
     case KVM_CAP_X86_SMM:
         return !has(FAKE_KVM_NO_EVENT_CAPS);
+    case KVM_CAP_NR_MEMSLOTS:
+        return 32764;
+    case KVM_CAP_IRQ_ROUTING:
+        return 4096;
+    case KVM_CAP_DIRTY_LOG_RING:
+    case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+        return 1 << 20;
+    case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+        return 3;
     case KVM_CAP_TSC_CONTROL:
         return !has(FAKE_KVM_NO_TSC_CONTROL);
     case KVM_CAP_MAX_VCPUS:
@@ -180,8 +207,10 @@ static int answer(unsigned long request, void *arg)
     case KVM_CREATE_VCPU:
         return new_object();
     case KVM_GET_SUPPORTED_CPUID:
+    case KVM_GET_EMULATED_CPUID:
         return supported_cpuid(arg);
     case KVM_GET_MSR_INDEX_LIST:
+    case KVM_GET_MSR_FEATURE_INDEX_LIST:
         return msr_list(arg);
     case KVM_GET_MSRS:
         return (int)((struct kvm_msrs *)arg)->nmsrs;
@@ -203,6 +232,7 @@ static int answer(unsigned long request, void *arg)
 
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
+    int result;
     va_list args;
     void *arg;
 
@@ -211,11 +241,9 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     va_end(args);
     if (_IOC_TYPE(request) != KVMIO)
         return __real_ioctl(fd, request, arg);
-    if (fake_kvm.count < FAKE_KVM_CALLS_MAX)
-        fake_kvm.calls[fake_kvm.count++] = request;
-    if (fake_kvm.fail_at && fake_kvm.count == fake_kvm.fail_at) {
-        errno = fake_kvm.fail_errno ? fake_kvm.fail_errno : EIO;
+    if (is_turn(request))
         return -1;
-    }
+    if (fake_kvm.answer && fake_kvm.answer(request, arg, &result))
+        return result;
     return answer(request, arg);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * A /dev/kvm that runs nothing and writes down what it is asked: the linker turns the program's
- * open(2) and ioctl(2) into ours (--wrap). It answers alike on every host.
+ * open(2) and ioctl(2) into ours (--wrap). It answers alike on every host. With fake_system.c the
+ * other system calls and the allocations of the KVM library can fail, too.
  */
 #ifndef STASIS_TESTS_FAKE_KVM_H
 #define STASIS_TESTS_FAKE_KVM_H
@@ -35,13 +36,19 @@ enum fake_kvm_flaw {
 
 struct fake_kvm {
     unsigned flaws;
-    unsigned fail_at; /* the n-th call fails; 0: none */
-    int fail_errno;   /* with that; 0: EIO */
+    unsigned fail_at;   /* the n-th call fails; 0: none */
+    int fail_errno;     /* with that; 0: EIO */
+    bool counts_system; /* calls that are no ioctl of KVM count as calls, as request 0 */
+    /* Asked before the fake's own answers; true: *ret_result is what ioctl returns, with errno. */
+    bool (*answer)(unsigned long request, void *arg, int *ret_result);
     unsigned long calls[FAKE_KVM_CALLS_MAX];
     size_t count;
 };
 
 extern struct fake_kvm fake_kvm;
+
+/* Counts a call that is no ioctl of KVM. True, with errno set, if it is the one that fails. */
+bool fake_kvm_fails_system(void);
 
 /* Index of the first, or last, call of this request, or SIZE_MAX. */
 size_t fake_kvm_first(unsigned long request);

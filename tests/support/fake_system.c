@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What the KVM library uses beside ioctl(2), counted by fake_kvm.c and failing when it says so. The
+ * linker turns mmap, fcntl, madvise, msync, malloc, calloc and realloc of the program into these.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "support/fake_kvm.h"
+
+void *__real_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap64(void *at, size_t size, int prot, int flags, int fd, off_t offset)
+    __attribute__((alias("__wrap_mmap")));
+int __real_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...);
+int __wrap_fcntl64(int fd, int command, ...) __attribute__((alias("__wrap_fcntl")));
+int __real_madvise(void *at, size_t size, int advice);
+int __wrap_madvise(void *at, size_t size, int advice);
+int __real_msync(void *at, size_t size, int flags);
+int __wrap_msync(void *at, size_t size, int flags);
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__real_realloc(void *at, size_t size);
+void *__wrap_realloc(void *at, size_t size);
+
+void *__wrap_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset)
+{
+    return fake_kvm_fails_system() ? MAP_FAILED : __real_mmap(at, size, prot, flags, fd, offset);
+}
+
+int __wrap_fcntl(int fd, int command, ...)
+{
+    va_list args;
+    int arg;
+
+    va_start(args, command);
+    arg = va_arg(args, int);
+    va_end(args);
+    return fake_kvm_fails_system() ? -1 : __real_fcntl(fd, command, arg);
+}
+
+int __wrap_madvise(void *at, size_t size, int advice)
+{
+    return fake_kvm_fails_system() ? -1 : __real_madvise(at, size, advice);
+}
+
+int __wrap_msync(void *at, size_t size, int flags)
+{
+    return fake_kvm_fails_system() ? -1 : __real_msync(at, size, flags);
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fake_kvm_fails_system() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fake_kvm_fails_system() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *at, size_t size)
+{
+    return fake_kvm_fails_system() ? NULL : __real_realloc(at, size);
+}

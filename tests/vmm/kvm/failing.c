@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/kvm/failing.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#define TRIED_ERRNO EMFILE /* none that the library knows anything of */
+
+static unsigned open_fds(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+static int run(int (*use)(struct stasis_error *err), unsigned flaws, unsigned fail_at,
+               struct stasis_error *err)
+{
+    int rc;
+
+    memset(err, 0, sizeof(*err));
+    fake_kvm = (struct fake_kvm){.flaws = flaws,
+                                 .fail_at = fail_at,
+                                 .fail_errno = TRIED_ERRNO,
+                                 .counts_system = true,
+                                 .answer = fake_kvm.answer};
+    rc = use(err);
+    fake_kvm.counts_system = false;
+    fake_kvm.fail_at = 0;
+    return rc;
+}
+
+void failing_run(int (*use)(struct stasis_error *err), unsigned flaws)
+{
+    unsigned fds = open_fds();
+    struct stasis_error err;
+    unsigned failed = 0;
+    size_t calls;
+
+    if (run(use, flaws, 0, &err))
+        fail_msg("%s", err.msg);
+    calls = fake_kvm.count;
+    assert_in_range(calls, 1, FAKE_KVM_CALLS_MAX - 1);
+    for (unsigned n = 1; n <= calls; n++) {
+        int rc = run(use, flaws, n, &err);
+
+        failed += rc != 0;
+        if (rc && (rc != (int)err.code || !err.msg[0]))
+            fail_msg("call %u: %d, but the error is %d: %s", n, rc, (int)err.code, err.msg);
+        if (!rc && err.code)
+            fail_msg("call %u: success, but an error: %s", n, err.msg);
+        if (open_fds() != fds)
+            fail_msg("call %u: descriptors were left open (%s)", n, err.msg);
+    }
+    assert_true(failed > 0);
+}
+
+void failing_check(const void *object, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        assert_int_equal(((const uint8_t *)object)[i], 0xa5);
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * /dev/kvm that is not there, is none, or fails: without KVM.
+ */
+#include "vmm/kvm/failing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stasis/kvm.h"
+
+static int use_handle(struct stasis_error *err)
+{
+    struct stasis_kvm kvm = {.fd = -1}, twin = {.fd = -1};
+    int rc = stasis_kvm_open(&kvm, err);
+
+    if (!rc) {
+        failing_fill(twin);
+        rc = stasis_kvm_dup(&kvm, &twin, err);
+        failing_unchanged(rc, twin);
+        if (rc)
+            twin = (struct stasis_kvm){.fd = -1};
+    }
+    stasis_kvm_close(&kvm);
+    stasis_kvm_close(&twin);
+    return rc;
+}
+
+static int read_list(const struct stasis_kvm *kvm,
+                     int (*read)(const struct stasis_kvm *kvm, struct kvm_msr_list **ret_list,
+                                 struct stasis_error *err),
+                     struct stasis_error *err)
+{
+    struct kvm_msr_list *list = NULL;
+    int rc = read(kvm, &list, err);
+
+    assert_int_equal(!list, rc != 0);
+    free(list);
+    return rc;
+}
+
+static int use_lists(struct stasis_error *err)
+{
+    struct stasis_kvm kvm = {.fd = -1};
+    struct kvm_cpuid2 *cpuid = NULL;
+    uint64_t value = 0;
+    int rc = stasis_kvm_open(&kvm, err);
+
+    if (!rc) {
+        rc = stasis_kvm_emulated_cpuid(&kvm, &cpuid, err);
+        assert_int_equal(!cpuid, rc != 0);
+        free(cpuid);
+    }
+    if (!rc)
+        rc = read_list(&kvm, stasis_kvm_msr_list, err);
+    if (!rc)
+        rc = read_list(&kvm, stasis_kvm_msr_features, err);
+    if (!rc) {
+        failing_fill(value);
+        rc = stasis_kvm_msr_feature(&kvm, 0x8b, &value, err);
+        failing_unchanged(rc, value);
+    }
+    if (!rc)
+        rc = stasis_kvm_enable_cap(kvm.fd, KVM_CAP_HLT, NULL, err);
+    stasis_kvm_close(&kvm);
+    return rc;
+}
+
+static void every_call_of_opening_and_duplicating_fails_once(void **state)
+{
+    (void)state;
+    failing_run(use_handle, 0);
+    failing_run(use_handle, FAKE_KVM_LONG_CPUID);
+}
+
+static void every_call_of_reading_the_lists_fails_once(void **state)
+{
+    (void)state;
+    failing_run(use_lists, 0);
+    failing_run(use_lists, FAKE_KVM_LONG_CPUID);
+}
+
+static void open_failing(int number, const char *text)
+{
+    struct stasis_kvm kvm;
+    struct stasis_error err;
+
+    fake_kvm = (struct fake_kvm){.fail_at = 1, .fail_errno = number, .counts_system = true};
+    failing_fill(kvm);
+    assert_int_equal(stasis_kvm_open(&kvm, &err), STASIS_ERR_UNAVAILABLE);
+    failing_check(&kvm, sizeof(kvm));
+    assert_int_equal(err.os_errno, number);
+    assert_non_null(strstr(err.msg, text));
+}
+
+static void a_device_that_does_not_open_says_what_to_do(void **state)
+{
+    (void)state;
+    open_failing(ENOENT, "load kvm_intel or kvm_amd");
+    open_failing(ENODEV, "load kvm_intel or kvm_amd");
+    open_failing(ENXIO, "load kvm_intel or kvm_amd");
+    open_failing(EACCES, "join the group kvm");
+    open_failing(EPERM, "join the group kvm");
+    open_failing(EMFILE, "/dev/kvm does not open");
+}
+
+static void another_path_is_named(void **state)
+{
+    struct stasis_kvm kvm;
+    struct stasis_error err;
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){0};
+    assert_int_equal(stasis_kvm_open_path("/nowhere/kvm", &kvm, &err), STASIS_ERR_UNAVAILABLE);
+    assert_int_equal(err.os_errno, ENOENT);
+    assert_non_null(strstr(err.msg, "no /nowhere/kvm"));
+}
+
+static void another_api_is_no_kvm(void **state)
+{
+    struct stasis_kvm kvm;
+    struct stasis_error err;
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.flaws = FAKE_KVM_OTHER_API};
+    assert_int_equal(stasis_kvm_open(&kvm, &err), STASIS_ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.msg, "API version 11, not 12"));
+}
+
+static bool answers_small_run(unsigned long request, void *arg, int *ret_result)
+{
+    (void)arg;
+    *ret_result = 16;
+    return request == KVM_GET_VCPU_MMAP_SIZE;
+}
+
+static void a_run_structure_that_is_too_small_is_refused(void **state)
+{
+    struct stasis_kvm kvm;
+    struct stasis_error err;
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.answer = answers_small_run};
+    assert_int_equal(stasis_kvm_open(&kvm, &err), STASIS_ERR_KVM);
+    assert_non_null(strstr(err.msg, "KVM_GET_VCPU_MMAP_SIZE gives 16"));
+}
+
+/* ---- capabilities ---- */
+
+static bool answers_caps(unsigned long request, void *arg, int *ret_result)
+{
+    /* A value that is not 1, as many capabilities have. */
+    *ret_result = (uintptr_t)arg == KVM_CAP_NR_MEMSLOTS ? 509 : 0;
+    return request == KVM_CHECK_EXTENSION;
+}
+
+static void a_capability_is_its_value(void **state)
+{
+    struct stasis_kvm kvm;
+    struct stasis_error err;
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.answer = answers_caps};
+    assert_int_equal(stasis_kvm_open(&kvm, &err), 0);
+    assert_int_equal(stasis_kvm_cap(kvm.fd, KVM_CAP_NR_MEMSLOTS), 509);
+    assert_int_equal(stasis_kvm_cap(kvm.fd, KVM_CAP_HYPERV), 0);
+    assert_int_equal(stasis_kvm_cap(-1, KVM_CAP_HYPERV), 0);
+    /* What a KVM without the capability has: the default type, and no feature MSRs. */
+    assert_int_equal(stasis_kvm_vm_types(&kvm), 1);
+    assert_int_equal(stasis_kvm_msr_features(&kvm, NULL, &err), STASIS_ERR_UNAVAILABLE);
+    stasis_kvm_close(&kvm);
+}
+
+static void types_of_vms_have_names(void **state)
+{
+    (void)state;
+    assert_string_equal(stasis_kvm_vm_type_name(0), "default");
+    assert_string_equal(stasis_kvm_vm_type_name(1), "software-protected");
+    assert_string_equal(stasis_kvm_vm_type_name(5), "TDX");
+    assert_string_equal(stasis_kvm_vm_type_name(6), "unknown");
+    assert_string_equal(stasis_kvm_vm_type_name(77), "unknown");
+}
+
+/* ---- lists ---- */
+
+static uint32_t wanted, asked_last;
+
+static bool answers_long_cpuid(unsigned long request, void *arg, int *ret_result)
+{
+    struct kvm_cpuid2 *cpuid = arg;
+
+    if (request != KVM_GET_EMULATED_CPUID)
+        return false;
+    asked_last = cpuid->nent;
+    *ret_result = cpuid->nent < wanted ? -1 : 0;
+    errno = E2BIG;
+    return true;
+}
+
+static int read_emulated(uint32_t first, uint32_t count)
+{
+    struct kvm_cpuid2 *cpuid = NULL;
+    struct stasis_error err;
+    int rc;
+
+    wanted = count;
+    fake_kvm = (struct fake_kvm){.answer = answers_long_cpuid};
+    rc = stasis_kvm_read_cpuid(-1, KVM_GET_EMULATED_CPUID, "KVM_GET_EMULATED_CPUID", first, &cpuid,
+                               &err);
+    if (rc)
+        assert_int_equal(err.os_errno, E2BIG);
+    free(cpuid);
+    return rc;
+}
+
+static void entries_double_until_the_table_fits(void **state)
+{
+    (void)state;
+    assert_int_equal(read_emulated(4, 4), 0);
+    assert_int_equal(asked_last, 4);
+    assert_int_equal(read_emulated(4, 5), 0);
+    assert_int_equal(asked_last, 8);
+    assert_int_equal(read_emulated(0, 257), 0);
+    assert_int_equal(asked_last, 512);
+    assert_int_equal(read_emulated(4, 4096), 0);
+    assert_int_equal(asked_last, 4096);
+}
+
+static void a_table_without_end_is_given_up(void **state)
+{
+    (void)state;
+    assert_int_equal(read_emulated(4, 4097), STASIS_ERR_KVM);
+    assert_int_equal(asked_last, 4096);
+    /* Twice that would not fit into 32 bits. */
+    assert_int_equal(read_emulated(UINT32_C(1) << 31, UINT32_MAX), STASIS_ERR_KVM);
+}
+
+static unsigned times;
+
+/* Grows by one each time it is asked for. */
+static bool answers_growing_list(unsigned long request, void *arg, int *ret_result)
+{
+    struct kvm_msr_list *list = arg;
+    uint32_t count = wanted + times;
+
+    if (request != KVM_GET_MSR_INDEX_LIST)
+        return false;
+    times++;
+    errno = E2BIG;
+    *ret_result = list->nmsrs < count && count ? -1 : 0;
+    if (times > 3)
+        *ret_result = list->nmsrs < wanted + 2 ? -1 : 0;
+    list->nmsrs = count;
+    return true;
+}
+
+static int read_growing(uint32_t count)
+{
+    struct kvm_msr_list *list = NULL;
+    struct stasis_kvm kvm = {.fd = -1};
+    struct stasis_error err;
+    int rc;
+
+    times = 0;
+    wanted = count;
+    fake_kvm = (struct fake_kvm){.answer = answers_growing_list};
+    rc = stasis_kvm_msr_list(&kvm, &list, &err);
+    if (rc)
+        assert_int_equal(err.os_errno, E2BIG);
+    free(list);
+    return rc;
+}
+
+static void a_list_of_msrs_that_grows_is_read_again(void **state)
+{
+    (void)state;
+    assert_int_equal(read_growing(300), 0);
+    assert_int_equal(times, 4);
+    assert_int_equal(read_growing(4097), STASIS_ERR_KVM);
+    assert_int_equal(times, 1);
+}
+
+static bool answers_list_that_never_fits(unsigned long request, void *arg, int *ret_result)
+{
+    struct kvm_msr_list *list = arg;
+
+    if (request != KVM_GET_MSR_INDEX_LIST)
+        return false;
+    list->nmsrs = 7;
+    errno = E2BIG;
+    *ret_result = -1;
+    return true;
+}
+
+static void a_list_of_msrs_that_never_fits_is_given_up(void **state)
+{
+    struct kvm_msr_list *list = NULL;
+    struct stasis_kvm kvm = {.fd = -1};
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.answer = answers_list_that_never_fits};
+    assert_int_equal(stasis_kvm_msr_list(&kvm, &list, NULL), STASIS_ERR_KVM);
+    assert_null(list);
+}
+
+static bool answers_no_msr(unsigned long request, void *arg, int *ret_result)
+{
+    (void)arg;
+    *ret_result = 0;
+    return request == KVM_GET_MSRS;
+}
+
+static void a_feature_msr_that_kvm_lacks_is_not_found(void **state)
+{
+    const struct stasis_kvm kvm = {.fd = -1};
+    struct stasis_error err;
+    uint64_t value = 5;
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.answer = answers_no_msr};
+    assert_int_equal(stasis_kvm_msr_feature(&kvm, 0x3f1, &value, &err), STASIS_ERR_NOT_FOUND);
+    assert_int_equal(err.os_errno, ENOENT);
+    assert_int_equal(value, 5);
+    assert_non_null(strstr(err.msg, "0x3f1"));
+}
+
+static unsigned bits(uint32_t function, uint32_t eax)
+{
+    struct {
+        struct kvm_cpuid2 head;
+        struct kvm_cpuid_entry2 entries[2];
+    } table = {.head = {.nent = 2}, .entries = {{.function = 1, .eax = 99}}};
+    const struct stasis_kvm kvm = {.cpuid = &table.head};
+
+    table.entries[1] = (struct kvm_cpuid_entry2){.function = function, .eax = eax};
+    return stasis_kvm_address_bits(&kvm);
+}
+
+static void address_bits_are_the_guests(void **state)
+{
+    (void)state;
+    assert_int_equal(bits(0x80000008, 0x3028), 40);
+    assert_int_equal(bits(0x80000008, 0x303034), 48); /* of 52, what a guest can map */
+    assert_int_equal(bits(0x80000008, 0x3000), 36);
+    assert_int_equal(bits(0x80000007, 0x28), 36);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_call_of_opening_and_duplicating_fails_once),
+        cmocka_unit_test(every_call_of_reading_the_lists_fails_once),
+        cmocka_unit_test(a_device_that_does_not_open_says_what_to_do),
+        cmocka_unit_test(another_path_is_named),
+        cmocka_unit_test(another_api_is_no_kvm),
+        cmocka_unit_test(a_run_structure_that_is_too_small_is_refused),
+        cmocka_unit_test(a_capability_is_its_value),
+        cmocka_unit_test(types_of_vms_have_names),
+        cmocka_unit_test(entries_double_until_the_table_fits),
+        cmocka_unit_test(a_table_without_end_is_given_up),
+        cmocka_unit_test(a_list_of_msrs_that_grows_is_read_again),
+        cmocka_unit_test(a_list_of_msrs_that_never_fits_is_given_up),
+        cmocka_unit_test(a_feature_msr_that_kvm_lacks_is_not_found),
+        cmocka_unit_test(address_bits_are_the_guests),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
