@@ -240,6 +240,20 @@ void kvm_guest_smp_init(struct kvm_guest *guest, uint32_t vcpus)
     kvm_guest_init(guest, &board);
 }
 
+/* As if a SIPI had sent it there: stasis_arch_vcpu_start() leaves application processors as they
+ * are. */
+static void set_registers(struct stasis_vcpu *vcpu, struct stasis_arch_entry *cpu)
+{
+    struct stasis_x86_sregs_state now;
+    struct stasis_error err;
+
+    stasis_state_init(&stasis_x86_sregs_schema, &now);
+    kvm_ok(stasis_x86_sregs_part.get(vcpu, &now, &err), &err);
+    cpu->sregs.apic_base = now.apic_base;
+    kvm_ok(stasis_x86_sregs_part.set(vcpu, &cpu->sregs, &err), &err);
+    kvm_ok(stasis_x86_regs_part.set(vcpu, &cpu->regs, &err), &err);
+}
+
 void kvm_guest_smp_real(struct kvm_guest *guest, uint32_t id, const void *payload, size_t len)
 {
     struct stasis_arch_entry cpu = real_mode();
@@ -248,6 +262,7 @@ void kvm_guest_smp_real(struct kvm_guest *guest, uint32_t id, const void *payloa
     cpu.regs.rip = KVM_ENTRY + KVM_SMP_STEP * id;
     cpu.regs.rbx = KVM_SMP_CELLS + 4 * id;
     load(guest, id, &cpu, payload, len);
+    set_registers(&guest->machine.vcpus[id], &cpu);
     kvm_guest_mp_state(guest, id, KVM_MP_STATE_RUNNABLE);
 }
 
