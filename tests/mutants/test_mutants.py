@@ -127,6 +127,9 @@ class Changes(unittest.TestCase):
             self.assertEqual((before.id, before.line + 1), (after.id, after.line))
             self.assertEqual(mutations.apply(TOY, before.edits).count("\n"), TOY.count("\n"))
 
+    def test_every_room_has_a_goal(self):
+        self.assertEqual(sorted(mutants.LIBRARIES + ("vmm",)), sorted(mutants.ROOMS))
+
     def test_a_seed_is_an_order(self):
         found = list(mutations.mutations("f.c", TOY))
         order = mutants.in_order(found, "1")
