@@ -33,6 +33,9 @@ void kvm_case_run(void **state);
         }                                                                                          \
     }
 
+/* Ends a case of KVM_CASE() as skipped: this KVM lacks what it needs. */
+void kvm_case_skip(const char *why) __attribute__((noreturn));
+
 /* 0, or STASIS_TEST_SKIPPED after saying why there is no usable KVM. */
 int kvm_missing(void);
 
@@ -84,19 +87,6 @@ void kvm_guest_fini(struct kvm_guest *guest);
  * segments at 0, interrupts off and vectors at 0; or in 64-bit mode with the first 4 GiB mapped. */
 void kvm_guest_real(struct kvm_guest *guest, const void *payload, size_t len);
 void kvm_guest_long(struct kvm_guest *guest, const void *payload, size_t len);
-
-/* ---- guests with several vCPUs ---- */
-
-#define KVM_SMP_STEP  0x80 /* from one vCPU's payload to the next one's */
-#define KVM_SMP_CELLS 0xa000
-
-void kvm_guest_smp_init(struct kvm_guest *guest, uint32_t vcpus);
-
-/* Loads the payload of one vCPU, which runs in real mode from its first byte. BX points to 4 bytes
- * that are the vCPU's own. Without this an application processor waits for its INIT. */
-void kvm_guest_smp_real(struct kvm_guest *guest, uint32_t id, const void *payload, size_t len);
-uint32_t kvm_guest_smp_cell(struct kvm_guest *guest, uint32_t id);
-void kvm_guest_mp_state(struct kvm_guest *guest, uint32_t id, uint32_t mp_state);
 
 /* Writes a real-mode interrupt vector. */
 void kvm_guest_vector(struct kvm_guest *guest, unsigned vector, uint16_t offset);

@@ -2,105 +2,175 @@
 #include "stasis/kvm_vcpu.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* ---- exits ---- */
+#define KERNEL_SIGSET_LEN 8 /* sigset_t of the kernel; that of the C library has room for more */
 
-static uint64_t load_le(const uint8_t *bytes, unsigned len)
+/* What a vCPU and its duplicates have in common. */
+struct stasis_vcpu_shared {
+    struct kvm_run *run;
+    size_t run_size;
+    unsigned refs; /* atomic: duplicates end on any thread */
+    bool taken;    /* atomic: some thread has the run handle */
+};
+
+/* The vCPU whose run handle this thread has. Of the initial-exec model: a first access to other
+ * models may allocate, which a signal handler must not. */
+static _Thread_local struct stasis_vcpu_shared *held __attribute__((tls_model("initial-exec")));
+
+static struct stasis_vcpu_shared *held_by_me(void)
 {
-    uint64_t value = 0;
-
-    memcpy(&value, bytes, len);
-    return value;
+    return __atomic_load_n(&held, __ATOMIC_RELAXED);
 }
 
-/* One exit can carry several elements (REP INS, REP OUTS): each is its own access. */
-static void handle_pio(const struct stasis_vcpu *vcpu)
+static void hold(struct stasis_vcpu_shared *shared)
 {
-    struct kvm_run *run = vcpu->run;
-    uint8_t *data = (uint8_t *)run + run->io.data_offset;
+    __atomic_store_n(&held, shared, __ATOMIC_RELAXED);
+}
 
-    for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
-        if (run->io.direction == KVM_EXIT_IO_OUT) {
-            vcpu->ops->pio_write(vcpu->ctx, run->io.port, run->io.size,
-                                 load_le(data, run->io.size));
-        } else {
-            uint64_t value = vcpu->ops->pio_read(vcpu->ctx, run->io.port, run->io.size);
+/* ---- life ---- */
 
-            memcpy(data, &value, run->io.size);
-        }
+static int map_run(struct stasis_vcpu *vcpu, struct stasis_error *err)
+{
+    size_t size = vcpu->vm->kvm->run_size;
+    struct stasis_vcpu_shared *shared = calloc(1, sizeof(*shared));
+
+    if (!shared)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for vCPU %" PRIu32, vcpu->id);
+    shared->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+    if (shared->run == MAP_FAILED) {
+        free(shared);
+        return stasis_fail_errno(err, STASIS_ERR_KVM, "mapping struct kvm_run of vCPU %" PRIu32,
+                                 vcpu->id);
     }
+    shared->run_size = size;
+    shared->refs = 1;
+    vcpu->shared = shared;
+    vcpu->run = shared->run;
+    vcpu->run_size = size;
+    return 0;
 }
 
-static void handle_mmio(const struct stasis_vcpu *vcpu)
+int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_vm *vm, uint32_t id,
+                     const struct stasis_exit_ops *ops, void *ctx, struct stasis_error *err)
 {
-    struct kvm_run *run = vcpu->run;
-    unsigned len = run->mmio.len <= 8 ? run->mmio.len : 8;
+    struct stasis_vcpu made = {.vm = vm, .id = id, .ops = ops, .ctx = ctx};
+    int rc;
 
-    if (run->mmio.is_write) {
-        vcpu->ops->mmio_write(vcpu->ctx, run->mmio.phys_addr, len, load_le(run->mmio.data, len));
-    } else {
-        uint64_t value = vcpu->ops->mmio_read(vcpu->ctx, run->mmio.phys_addr, len);
-
-        memcpy(run->mmio.data, &value, sizeof(value));
+    made.fd = stasis_kvm_ioctl(vm->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)id);
+    if (made.fd < 0)
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "KVM cannot make vCPU %" PRIu32, id);
+    rc = map_run(&made, err);
+    if (rc) {
+        close(made.fd);
+        return rc;
     }
+    *vcpu = made;
+    return 0;
 }
 
-/* The guest cannot go on. -1, so that callers can return it. */
-static int failed(struct stasis_vcpu *vcpu, const char *why, uint64_t detail)
+int stasis_vcpu_dup(const struct stasis_vcpu *vcpu, struct stasis_vcpu *ret_vcpu,
+                    struct stasis_error *err)
 {
-    vcpu->ops->failed(vcpu->ctx, vcpu, why, detail);
-    return -1;
+    int fd = fcntl(vcpu->fd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd < 0)
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                                 "cannot duplicate the descriptor of vCPU %" PRIu32, vcpu->id);
+    __atomic_add_fetch(&vcpu->shared->refs, 1, __ATOMIC_RELAXED);
+    *ret_vcpu = *vcpu;
+    ret_vcpu->fd = fd;
+    return 0;
 }
 
-static int handle_exit(struct stasis_vcpu *vcpu)
+void stasis_vcpu_fini(struct stasis_vcpu *vcpu)
 {
-    struct kvm_run *run = vcpu->run;
+    struct stasis_vcpu_shared *shared = vcpu->shared;
 
-    switch (run->exit_reason) {
-    case KVM_EXIT_IO:
-        handle_pio(vcpu);
-        break;
-    case KVM_EXIT_MMIO:
-        handle_mmio(vcpu);
-        break;
-    case KVM_EXIT_INTR:
-    case KVM_EXIT_IRQ_WINDOW_OPEN:
-        break;
-    case KVM_EXIT_SHUTDOWN:
-        return failed(vcpu, "triple fault", 0);
-    case KVM_EXIT_INTERNAL_ERROR:
-        return failed(vcpu, "KVM internal error (an instruction it cannot emulate?)",
-                      run->internal.suberror);
-    case KVM_EXIT_FAIL_ENTRY:
-        return failed(vcpu, "the CPU refused to enter it",
-                      run->fail_entry.hardware_entry_failure_reason);
-    case KVM_EXIT_SYSTEM_EVENT:
-        return failed(vcpu, "KVM system event", run->system_event.type);
-    default:
-        return failed(vcpu, "KVM exit that this VMM does not know", run->exit_reason);
-    }
-    return !vcpu->ops->may_run || vcpu->ops->may_run(vcpu->ctx) ? 0 : -1;
+    close(vcpu->fd);
+    if (__atomic_sub_fetch(&shared->refs, 1, __ATOMIC_ACQ_REL))
+        return;
+    if (held_by_me() == shared)
+        hold(NULL);
+    munmap(shared->run, shared->run_size);
+    free(shared);
 }
 
-int stasis_vcpu_run_once(struct stasis_vcpu *vcpu)
+/* ---- running ---- */
+
+static int busy(struct stasis_error *err, const char *whose, uint32_t id)
 {
-    if (ioctl(vcpu->fd, KVM_RUN, NULL) < 0) {
-        if (errno == EINTR || errno == EAGAIN)
-            return 1;
-        /* EFAULT: guest memory that the host cannot read, such as a failing disk beneath it. */
-        return failed(vcpu, strerror(errno), (uint64_t)errno);
-    }
-    return handle_exit(vcpu);
+    errno = EBUSY;
+    return stasis_fail_errno(err, STASIS_ERR_EXISTS, "vCPU %" PRIu32 " cannot be taken: %s", id,
+                             whose);
+}
+
+int stasis_run_handle_take(struct stasis_run_handle *ret_handle, struct stasis_vcpu *vcpu,
+                           struct stasis_error *err)
+{
+    if (held_by_me() && held_by_me() != vcpu->shared)
+        return busy(err, "this thread has the run handle of another", vcpu->id);
+    if (__atomic_exchange_n(&vcpu->shared->taken, true, __ATOMIC_ACQUIRE))
+        return busy(err, "its run handle is in use", vcpu->id);
+    hold(vcpu->shared);
+    ret_handle->vcpu = vcpu;
+    return 0;
+}
+
+/* Whether the calling thread may use the handle. */
+static int check_handle(const struct stasis_run_handle *handle, struct stasis_error *err)
+{
+    if (__builtin_expect(handle->vcpu && handle->vcpu->shared == held_by_me(), true))
+        return 0;
+    errno = EPERM;
+    if (!handle->vcpu)
+        return stasis_fail_errno(err, STASIS_ERR_ARG, "the run handle has been given back");
+    return stasis_fail_errno(err, STASIS_ERR_ARG,
+                             "the run handle of vCPU %" PRIu32 " is another thread's",
+                             handle->vcpu->id);
+}
+
+int stasis_run_handle_give_back(struct stasis_run_handle *handle, struct stasis_error *err)
+{
+    int rc = check_handle(handle, err);
+
+    if (rc)
+        return rc;
+    hold(NULL);
+    __atomic_store_n(&handle->vcpu->shared->taken, false, __ATOMIC_RELEASE);
+    handle->vcpu = NULL;
+    return 0;
+}
+
+int stasis_run_handle_run(const struct stasis_run_handle *handle, struct stasis_error *err)
+{
+    int rc = check_handle(handle, err);
+
+    if (rc)
+        return rc;
+    rc = stasis_vcpu_run_once(handle->vcpu);
+    if (rc < 0)
+        return stasis_fail(err, STASIS_ERR_GUEST, "the guest ended on vCPU %" PRIu32,
+                           handle->vcpu->id);
+    return rc;
 }
 
 void stasis_vcpu_set_immediate_exit(struct stasis_vcpu *vcpu, bool exit)
 {
     __atomic_store_n(&vcpu->run->immediate_exit, exit, __ATOMIC_SEQ_CST);
+}
+
+void stasis_vcpu_set_local_immediate_exit(bool exit)
+{
+    struct stasis_vcpu_shared *shared = held_by_me();
+
+    if (shared)
+        __atomic_store_n(&shared->run->immediate_exit, exit, __ATOMIC_SEQ_CST);
 }
 
 /* Entering KVM_RUN completes the I/O; immediate_exit brings it back before any guest code. An
@@ -120,33 +190,47 @@ int stasis_vcpu_complete_io(struct stasis_vcpu *vcpu, struct stasis_error *err)
     return 0;
 }
 
-/* ---- birth and death ---- */
-
-int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_vm *vm, uint32_t id,
-                     const struct stasis_exit_ops *ops, void *ctx, struct stasis_error *err)
+int stasis_vcpu_set_signal_mask(struct stasis_vcpu *vcpu, const sigset_t *mask,
+                                struct stasis_error *err)
 {
-    void *run;
+    union {
+        struct kvm_signal_mask header;
+        uint8_t room[sizeof(struct kvm_signal_mask) + KERNEL_SIGSET_LEN];
+    } wanted = {.header.len = KERNEL_SIGSET_LEN};
 
-    memset(vcpu, 0, sizeof(*vcpu));
-    vcpu->vm = vm;
-    vcpu->id = id;
-    vcpu->ops = ops;
-    vcpu->ctx = ctx;
-    vcpu->fd = stasis_kvm_ioctl(vm->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)id);
-    if (vcpu->fd < 0)
-        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "KVM cannot make vCPU %" PRIu32, id);
-    run = mmap(NULL, vm->kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
-    if (run == MAP_FAILED) {
-        close(vcpu->fd);
-        return stasis_fail_errno(err, STASIS_ERR_KVM, "mapping struct kvm_run of vCPU %" PRIu32,
-                                 id);
-    }
-    vcpu->run = run;
-    return 0;
+    if (!mask)
+        return STASIS_KVM(vcpu->fd, KVM_SET_SIGNAL_MASK, NULL, err);
+    memcpy(wanted.room + sizeof(wanted.header), mask, KERNEL_SIGSET_LEN);
+    return STASIS_KVM(vcpu->fd, KVM_SET_SIGNAL_MASK, &wanted, err);
 }
 
-void stasis_vcpu_fini(struct stasis_vcpu *vcpu)
+int stasis_vcpu_kvmclock_ctrl(const struct stasis_vcpu *vcpu, struct stasis_error *err)
 {
-    munmap(vcpu->run, vcpu->vm->kvm->run_size);
-    close(vcpu->fd);
+    if (!stasis_kvm_ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, NULL) || errno == EINVAL)
+        return 0;
+    return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_KVMCLOCK_CTRL");
+}
+
+/* ---- interrupts without an interrupt controller in KVM ---- */
+
+void stasis_vcpu_request_interrupt_window(struct stasis_vcpu *vcpu, bool request)
+{
+    vcpu->run->request_interrupt_window = request;
+}
+
+bool stasis_vcpu_is_ready_for_interrupt(const struct stasis_vcpu *vcpu)
+{
+    return vcpu->run->ready_for_interrupt_injection;
+}
+
+int stasis_vcpu_interrupt(struct stasis_vcpu *vcpu, uint32_t vector, struct stasis_error *err)
+{
+    struct kvm_interrupt interrupt = {.irq = vector};
+
+    return STASIS_KVM(vcpu->fd, KVM_INTERRUPT, &interrupt, err);
+}
+
+int stasis_vcpu_nmi(struct stasis_vcpu *vcpu, struct stasis_error *err)
+{
+    return STASIS_KVM(vcpu->fd, KVM_NMI, NULL, err);
 }

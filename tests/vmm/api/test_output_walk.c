@@ -107,8 +107,11 @@ static void vmm_init(const struct stasis_config *config, const char *on_output)
         assert_int_equal(stasis_match_init(&vmm.match, on_output, strlen(on_output), NULL), 0);
     assert_int_equal(stasis_vmm_console_open_output(&vmm, NULL), 0);
     assert_int_equal(stasis_vmm_console_start_output(&vmm, NULL), 0);
-    vcpu = (struct stasis_vcpu){
-        .fd = 1000, .run = &page.run, .ops = &stasis_machine_exit_ops, .ctx = machine};
+    vcpu = (struct stasis_vcpu){.fd = 1000,
+                                .run = &page.run,
+                                .run_size = sizeof(page),
+                                .ops = &stasis_machine_exit_ops,
+                                .ctx = machine};
 }
 
 static void vmm_fini(void)
@@ -290,7 +293,7 @@ static void byte_passes_five_files(void **state)
     for (size_t i = 0; i < walk.count; i++)
         print_message("%s\n", walk.files[i]);
     assert_string_equal(walk.files[0], "vmm/host/serial_sink_fd.c");
-    assert_string_equal(walk.files[walk.count - 1], "vmm/kvm/vcpu.c");
+    assert_string_equal(walk.files[walk.count - 1], "vmm/kvm/vcpu_exits.c");
     assert_in_range(walk.count, 2, FILES_MAX);
 }
 

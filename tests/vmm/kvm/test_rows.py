@@ -40,7 +40,7 @@ def cases(root):
             if re.fullmatch(r"test_\w+\.c", name):
                 text = read(os.path.join(place, name))
                 found[name[:-2]] = set(re.findall(
-                    r"\b(?:KVM_CASE|cmocka_unit_test(?:_setup_teardown)?)\(\s*(\w+)", text))
+                    r"\b(?:(?:KVM_)?CASE|cmocka_unit_test(?:_setup_teardown)?)\(\s*(\w+)", text))
     return found
 
 

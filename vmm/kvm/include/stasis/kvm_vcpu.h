@@ -1,60 +1,127 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * A vCPU: its KVM descriptor, and its exits, each element given to a table of callbacks. One thread
- * at a time uses a vCPU; KVM wants that thread to be the one that runs it.
+ * A vCPU: its KVM descriptor, the thread that runs it, and interrupts that are delivered without an
+ * interrupt controller. kvm_exits.h has what the guest stops for. Capabilities of a vCPU are
+ * enabled by stasis_kvm_enable_cap() on its descriptor.
+ *
+ * Threads: one at a time uses a vCPU, and KVM wants it to be the one that runs it: ioctls of others
+ * wait until KVM_RUN returns. stasis_vcpu_set_immediate_exit() is for any thread. A thread that
+ * takes the run handle is held to this; stasis_vcpu_run_once() leaves it to the caller.
+ *
+ * Errors: STASIS_ERR_KVM names the ioctl that failed, and err->os_errno has its errno. On failure
+ * nothing has changed that is not said to.
  */
 #ifndef STASIS_KVM_VCPU_H
 #define STASIS_KVM_VCPU_H
 
+#include <signal.h>
+
+#include "stasis/kvm_exits.h"
 #include "stasis/kvm_vm.h"
 
 STASIS_BEGIN_DECLS
 
-struct stasis_vcpu;
-
-/* Who runs the vCPU learns of its exits. All are called on the thread that is in
- * stasis_vcpu_run_once(). len is 1, 2, 4 or 8; an exit with several elements (REP INS, REP OUTS) is
- * several calls. */
-struct stasis_exit_ops {
-    uint64_t (*pio_read)(void *ctx, uint16_t port, unsigned len);
-    void (*pio_write)(void *ctx, uint16_t port, unsigned len, uint64_t value);
-    uint64_t (*mmio_read)(void *ctx, uint64_t gpa, unsigned len);
-    void (*mmio_write)(void *ctx, uint64_t gpa, unsigned len, uint64_t value);
-    /* The guest cannot run on: why, and KVM's number for it. */
-    void (*failed)(void *ctx, struct stasis_vcpu *vcpu, const char *why, uint64_t detail);
-    /* Whether the guest may run on. Asked after every exit; NULL: always. */
-    bool (*may_run)(void *ctx);
-};
+struct stasis_vcpu_shared;
 
 struct stasis_vcpu {
     struct stasis_vm *vm;
     uint32_t id;
     int fd;
     struct kvm_run *run;
+    size_t run_size; /* of the page, and what follows it */
     const struct stasis_exit_ops *ops;
-    void *ctx;  /* of ops */
-    void *arch; /* what the caller keeps of the vCPU's architecture; not touched here */
+    void *ctx;                         /* of ops */
+    void *arch;                        /* the caller's own; not touched here */
+    struct stasis_vcpu_shared *shared; /* with duplicates; private */
 };
 
-/* KVM_CREATE_VCPU. vm, ops and ctx belong to the caller and must outlive the vCPU. */
+/* ---- life ---- */
+
+/* KVM_CREATE_VCPU. vm, ops and ctx belong to the caller and must outlive the vCPU.
+ * STASIS_ERR_UNAVAILABLE: KVM refuses (os_errno EEXIST: the id is taken; EINVAL: it is more than
+ * KVM has, or vCPUs are not wanted yet). */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_vm *vm,
                                                      uint32_t id, const struct stasis_exit_ops *ops,
                                                      void *ctx, struct stasis_error *err);
+
+/* A second handle of the same vCPU, with a descriptor of its own; run page and run handle are
+ * shared. Each is ended by stasis_vcpu_fini(), in any order. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_dup(const struct stasis_vcpu *vcpu,
+                                                    struct stasis_vcpu *ret_vcpu,
+                                                    struct stasis_error *err);
+
+/* No other thread uses it. With the last duplicate ends a run handle that this thread has. */
 STASIS_EXPORT void stasis_vcpu_fini(struct stasis_vcpu *vcpu);
+
+/* ---- running ---- */
 
 /* KVM_RUN once, and the exit given to ops. 0: go on; 1: interrupted; negative: the guest has ended
  * (whoever has ops knows why). */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_run_once(struct stasis_vcpu *vcpu);
+
+/* The right to run a vCPU. One thread has it at a time, and a thread has one at most. */
+struct stasis_run_handle {
+    struct stasis_vcpu *vcpu; /* NULL: given back */
+};
+
+/* STASIS_ERR_EXISTS, os_errno EBUSY: a thread has the vCPU, or a duplicate of it; or this thread
+ * has another. Both can be taken later. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_run_handle_take(struct stasis_run_handle *ret_handle,
+                                                           struct stasis_vcpu *vcpu,
+                                                           struct stasis_error *err);
+
+/* By the thread that took it; STASIS_ERR_ARG, os_errno EPERM, for any other, and for a handle that
+ * was given back. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_run_handle_give_back(struct stasis_run_handle *handle,
+                                                                struct stasis_error *err);
+
+/* stasis_vcpu_run_once() by the thread that took the handle. 0: go on; 1: interrupted;
+ * STASIS_ERR_GUEST: the guest has ended; STASIS_ERR_ARG as above, and nothing was run. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_run_handle_run(const struct stasis_run_handle *handle,
+                                                          struct stasis_error *err);
 
 /* While it is set, KVM_RUN returns at once with EINTR and runs no guest code (KVM api.rst, 5). Sets
  * it atomically, in order with what the caller does before and after. Async-signal-safe; any
  * thread. */
 STASIS_EXPORT void stasis_vcpu_set_immediate_exit(struct stasis_vcpu *vcpu, bool exit);
 
+/* The same for the vCPU whose run handle the calling thread has; nothing if it has none. For signal
+ * handlers, which do not know whom they interrupt. Async-signal-safe. */
+STASIS_EXPORT void stasis_vcpu_set_local_immediate_exit(bool exit);
+
 /* Completes an I/O whose exit has been handled, without running guest code: needed before
  * registers are read (KVM api.rst, 5, KVM_EXIT_IO). For a vCPU that does not run. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_complete_io(struct stasis_vcpu *vcpu,
                                                             struct stasis_error *err);
+
+/* KVM_SET_SIGNAL_MASK: the signals that are blocked while KVM_RUN runs; NULL: those of the thread.
+ * One that is pending and not in the mask ends KVM_RUN and stays pending. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_set_signal_mask(struct stasis_vcpu *vcpu,
+                                                                const sigset_t *mask,
+                                                                struct stasis_error *err);
+
+/* KVM_KVMCLOCK_CTRL: tells the guest's watchdogs that it was stopped. A guest that has not enabled
+ * kvmclock has nothing to be told: EINVAL is success. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_kvmclock_ctrl(const struct stasis_vcpu *vcpu,
+                                                              struct stasis_error *err);
+
+/* ---- interrupts without an interrupt controller in KVM ---- */
+
+/* Asks for an exit (irq_window_open) as soon as the guest can take an interrupt. */
+STASIS_EXPORT void stasis_vcpu_request_interrupt_window(struct stasis_vcpu *vcpu, bool request);
+
+/* Whether stasis_vcpu_interrupt() would reach the guest at its next entry; as of the last exit. */
+STASIS_EXPORT bool stasis_vcpu_is_ready_for_interrupt(const struct stasis_vcpu *vcpu);
+
+/* KVM_INTERRUPT: the vector is delivered at the next entry, for which the guest must be ready.
+ * os_errno ENXIO: KVM has the interrupt controllers, which deliver; EEXIST: with a split one, a
+ * vector is waiting already; EINVAL: above 255. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_interrupt(struct stasis_vcpu *vcpu, uint32_t vector,
+                                                          struct stasis_error *err);
+
+/* KVM_NMI; also with an interrupt controller. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_nmi(struct stasis_vcpu *vcpu,
+                                                    struct stasis_error *err);
 
 STASIS_END_DECLS
 
