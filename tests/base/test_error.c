@@ -100,6 +100,7 @@ static void numbers_are_pinned(void **state)
         {STASIS_ERR_INTERNAL, -16, 1},
         {STASIS_ERR_NO_SNAPSHOT, -17, 8},
         {STASIS_ERR_READ, -18, 9},
+        {STASIS_ERR_TIMEOUT, -19, 7},
     };
 
     (void)state;

@@ -66,7 +66,7 @@ class Judge:
         for exe in build.executables:
             self._restore(exe)
         self.sandbox = Sandbox(build.root, folder)
-        self.running = None
+        self.running, self.stopped = None, False
 
     def _restore(self, exe):
         """As a hard link: a program finds its neighbours by its own name."""
@@ -90,6 +90,8 @@ class Judge:
                     self.build.link(exe, file, self.mutant, own)
                     linked.add(exe)
                 result = self.run(test, self.lessons.limit(test))[0]
+                if self.stopped:
+                    break
                 if result != PASSED and self.lessons.is_sound(test, self):
                     if result == FAILED or result == HUNG and test.has_deadline:
                         return Verdict("killed", test.name)
@@ -125,6 +127,8 @@ class Judge:
             self.sandbox.wrap(command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, cwd=os.path.join(self.folder, "tmp"), env=environment,
             start_new_session=True)
+        if self.stopped:
+            end(process)
         try:
             status = process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -135,9 +139,14 @@ class Judge:
             return HUNG, seconds
         return {0: PASSED, test.skip_status: SKIPPED}.get(status, FAILED), seconds
 
-    def close(self):
+    def stop(self):
+        """From another thread: what runs ends, and its verdict means nothing."""
+        self.stopped = True
         if self.running:
             end(self.running)
+
+    def close(self):
+        self.stop()
         self.sandbox.close()
 
 

@@ -127,6 +127,9 @@ class Changes(unittest.TestCase):
             self.assertEqual((before.id, before.line + 1), (after.id, after.line))
             self.assertEqual(mutations.apply(TOY, before.edits).count("\n"), TOY.count("\n"))
 
+    def test_every_room_has_a_goal(self):
+        self.assertEqual(sorted(mutants.LIBRARIES + ("vmm",)), sorted(mutants.ROOMS))
+
     def test_a_seed_is_an_order(self):
         found = list(mutations.mutations("f.c", TOY))
         order = mutants.in_order(found, "1")
@@ -154,7 +157,7 @@ class Verdicts(unittest.TestCase):
               "set_tests_properties(toy PROPERTIES LABELS unit)\n")
         subprocess.run(["ninja", "-C", build, "bin/toy"], check=True, stdout=subprocess.DEVNULL)
 
-    def judge(self, *wanted):
+    def judge(self, *wanted, options=()):
         """{(line before, after): what the log says}, and the whole run."""
         ids = {m.id: (mutations.squeezed(m.old), mutations.squeezed(m.new))
                for m in mutations.mutations("core/toy.c", TOY)}
@@ -162,7 +165,7 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(len(picked), len(wanted))
         result = subprocess.run(
             [sys.executable, "-B", os.path.join(HERE, "mutants.py"), "--quick", "--root", self.root,
-             "--equivalent", f"{self.root}/equivalent.txt", *picked],
+             "--equivalent", f"{self.root}/equivalent.txt", *picked, *options],
             text=True, capture_output=True, check=False)
         with open(f"{self.root}/build/mutants/log", encoding="utf-8") as file:
             rows = [line.split() for line in file]
@@ -183,6 +186,11 @@ class Verdicts(unittest.TestCase):
         self.assertIn("stale, no such change is made any more: core/toy.c gone", result.stderr)
         with open(f"{self.root}/core/toy.c", encoding="utf-8") as file:
             self.assertEqual(file.read(), TOY)
+
+    def test_what_runs_at_the_end_of_the_time_is_not_judged(self):
+        hangs = ("n -= 1;", ";")
+        found, result = self.judge(hangs, options=("--seconds", "1"))
+        self.assertEqual((found, result.returncode), ({}, 0), result.stderr)
 
 
 if __name__ == "__main__":

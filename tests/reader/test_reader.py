@@ -2,7 +2,7 @@
 """The reader that was made from docs/snapshot-format.md and the C code agree: on what is in a file,
 on which files to refuse, and as what.
 
-test_reader.py MAKE_SNAPSHOT SNAPSHOT_INSPECT [unittest's options]"""
+test_reader.py MAKE_SNAPSHOT SNAPSHOT_INSPECT JUDGE_INSPECT [unittest's options]"""
 import glob
 import json
 import os
@@ -20,9 +20,10 @@ if sys.version_info < (3, 10):
 
 import stasis_reader as reader
 from build import SCHEMAS, TEXT, example, pack, record, seal, with_parts
+from judges import Judge
 from stasis_state import RULES, Corrupt, StateReader, parse_field
 
-MAKE, INSPECT = sys.argv[1:3]
+MAKE, INSPECT, JUDGE = sys.argv[1:4]
 GOLDEN = os.path.join(os.path.dirname(__file__), "..", "golden")
 LOW, HIGH_GPA, HIGH = 3 * 65536 + 8192, 1 << 32, 65536 + 4096
 
@@ -44,19 +45,23 @@ class Case(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
         cls.scratch = os.path.join(cls.folder.name, "scratch")
+        cls.inspect = Judge(JUDGE)
+        cls.addClassCleanup(cls.inspect.close)
 
-    def judge(self, data):
-        """Exit status of both for a file with these bytes."""
+    def judge(self, data, gap=0):
+        """Exit status of both for a file with these bytes, and a gap behind the first page."""
         with open(self.scratch, "wb") as file:
-            file.write(data)
+            file.write(data[:4096])
+            file.seek(gap, os.SEEK_CUR)
+            file.write(data[4096:])
         ours, why = 0, ""
         try:
             with reader.Snapshot(self.scratch, SCHEMAS) as snapshot:
                 snapshot.verify()
         except reader.SnapshotError as error:
             ours, why = error.status, str(error)
-        done = subprocess.run([INSPECT, "verify", self.scratch], capture_output=True, text=True)
-        self.assertEqual(ours, done.returncode, f"reader: {why!r}, inspect: {done.stderr!r}")
+        theirs, reason, _ = self.inspect.judge("file", self.scratch)
+        self.assertEqual(ours, theirs, f"reader: {why!r}, inspect: {reason!r}")
         return ours
 
 
@@ -164,12 +169,11 @@ class Example(Case):
         for gap, status in ((room, 0), (room + 4096, 3)):
             with self.subTest(gap=gap):
                 data = example()
-                data[4096:4096] = bytes(gap)
-                struct.pack_into("<Q", data, 96, len(data))
+                struct.pack_into("<Q", data, 96, len(data) + gap)
                 for offset in (0x440 + 8, 320 + 8):  # of the chunk, and of DATA
                     at, = struct.unpack_from("<Q", data, offset)
                     struct.pack_into("<Q", data, offset, at + gap)
-                self.assertEqual(self.judge(seal(data)), status)
+                self.assertEqual(self.judge(seal(data), gap), status)
 
     def test_rules_of_index_and_padding(self):
         region, chunk = 0x430, 0x440
@@ -545,6 +549,8 @@ class CommandLine(Case):
                 file.write(seal(data))
             done = self.run_it(self.scratch, "--json")
             self.assertEqual(done.returncode, status, done.stderr)
+            theirs = subprocess.run([INSPECT, "verify", self.scratch], capture_output=True)
+            self.assertEqual(theirs.returncode, status, theirs.stderr)
             self.assertEqual(bool(done.stderr), bool(status))
             if not status:
                 self.assertEqual(json.loads(done.stdout)["header"]["producer"], "stasis example")
@@ -553,4 +559,4 @@ class CommandLine(Case):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:])

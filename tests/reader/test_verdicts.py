@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 """Four judges give the same status for the same bytes, as a file and through a pipe, of mutants with
-right checksums: the reader that was made from the document, snapshot-inspect verify, and the VMM
-(judge_vmm.c: vmm --restore beside a KVM that takes everything).
+right checksums: the reader that was made from the document, snapshot-inspect verify
+(judge_inspect.c), and the VMM (judge_vmm.c: vmm --restore beside a KVM that takes everything).
 
 The VMM reads less than verify, and wants more. What keeps a file from being opened is the same for
 all. A file that opens may be no machine of this VMM (3 or 4); if it is one, the VMM refuses it with 3
 when, and only when, a chunk of RAM is damaged.
 
-test_verdicts.py MAKE_SNAPSHOT SNAPSHOT_INSPECT JUDGE_VMM [NUMBER [SEED]]
+test_verdicts.py MAKE_SNAPSHOT JUDGE_INSPECT JUDGE_VMM [NUMBER [SEED]]
 JUDGE_VMM is "none" where there is no VMM. Prints what the mutants were judged as; those that judges
 disagree about are kept in the current directory, as verdict-SEED-N.snap."""
 import collections
@@ -24,6 +24,7 @@ if sys.version_info < (3, 10):
 
 import stasis_reader as reader
 from build import SCHEMAS, example
+from judges import Judge
 from mutate import Image, mutant
 
 BATCH = 200
@@ -72,38 +73,6 @@ class Ours:
         return status == 3 and bool(self.ram) == ("chunk" in reason)
 
 
-class Vmm:
-    """The VMM, or nobody."""
-
-    def __init__(self, program):
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, errors="replace") if program != "none" else None
-
-    def judge(self, how, path):
-        self.process.stdin.write(f"{how} {path}\n")
-        self.process.stdin.flush()
-        status, stage, reason = self.process.stdout.readline().rstrip("\n").split(" ", 2)
-        return int(status), reason, stage
-
-    def verdicts(self, path):
-        return [self.judge(how, path) for how in ("file", "pipe")] if self.process else []
-
-    def close(self):
-        if self.process:
-            self.process.stdin.close()
-            assert self.process.wait() == 0
-
-
-def theirs(inspect, path, pipe):
-    if pipe:
-        with open(path, "rb") as file:
-            data = file.read()
-        done = subprocess.run([inspect, "verify", "-"], input=data, capture_output=True)
-    else:
-        done = subprocess.run([inspect, "verify", path], capture_output=True)
-    return done.returncode, done.stderr.decode(errors="replace").strip()
-
-
 def bases(make, folder):
     """A small file and what vmm's library writes, in either layout, plain and compressed; and a guest
     of a VMM, in either layout."""
@@ -129,7 +98,7 @@ def judge(job):
     disagreements."""
     inspect, vmm, images, seed, first, last = job
     counts, stages, wrong = collections.Counter(), collections.Counter(), []
-    vmm = Vmm(vmm)
+    inspect, vmm = Judge(inspect), Judge(vmm)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "mutant")
         for number in range(first, last):
@@ -138,21 +107,21 @@ def judge(job):
             with open(path, "wb") as file:
                 file.write(data)
             ours = Ours(path)
-            verdicts = [(ours.status, ours.reason), theirs(inspect, path, False),
-                        theirs(inspect, path, True)]
+            verdicts = [(ours.status, ours.reason), *(v[:2] for v in inspect.verdicts(path))]
             thawed = vmm.verdicts(path)
             counts[ours.status] += 1
             stages.update(stage for _, _, stage in thawed[:1])
             if len({status for status, _ in verdicts}) > 1 or len({v[::2] for v in thawed}) > 1 or \
                     not all(map(ours.agrees, thawed)):
                 wrong.append((number, data, verdicts + thawed))
+    inspect.close()
     vmm.close()
     return counts, stages, wrong
 
 
 def check_guest(vmm):
     """The VMM runs a guest that nobody has changed: else it would agree for the wrong reason."""
-    judge = Vmm(vmm)
+    judge = Judge(vmm)
     for verdict in judge.verdicts(os.path.join(GOLDEN, "demo-zlib.snap")):
         assert verdict == (0, "", "runs"), verdict
     judge.close()

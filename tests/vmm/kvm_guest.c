@@ -205,21 +205,21 @@ static struct stasis_arch_entry real_mode(void)
     return cpu;
 }
 
-static void load(struct kvm_guest *guest, const struct stasis_arch_entry *cpu, const void *payload,
-                 size_t len)
+static void load(struct kvm_guest *guest, uint32_t id, const struct stasis_arch_entry *cpu,
+                 const void *payload, size_t len)
 {
+    struct stasis_vcpu *vcpu = &guest->machine.vcpus[id];
     struct stasis_error err;
 
-    memcpy(kvm_guest_ram(guest, KVM_ENTRY, len), payload, len);
-    kvm_ok(stasis_arch_vcpu_start(&guest->machine.vcpus[0], &guest->machine.board, cpu, &err),
-           &err);
+    memcpy(kvm_guest_ram(guest, cpu->regs.rip, len), payload, len);
+    kvm_ok(stasis_arch_vcpu_start(vcpu, &guest->machine.board, cpu, &err), &err);
 }
 
 void kvm_guest_real(struct kvm_guest *guest, const void *payload, size_t len)
 {
     const struct stasis_arch_entry cpu = real_mode();
 
-    load(guest, &cpu, payload, len);
+    load(guest, 0, &cpu, payload, len);
 }
 
 void kvm_guest_long(struct kvm_guest *guest, const void *payload, size_t len)
@@ -228,7 +228,56 @@ void kvm_guest_long(struct kvm_guest *guest, const void *payload, size_t len)
     struct stasis_error err;
 
     kvm_ok(stasis_boot_cpu_setup(&guest->machine.memory, KVM_ENTRY, &cpu, &err), &err);
-    load(guest, &cpu, payload, len);
+    load(guest, 0, &cpu, payload, len);
+}
+
+void kvm_guest_mp_state(struct kvm_guest *guest, uint32_t id, uint32_t mp_state)
+{
+    const struct stasis_x86_mp_state_state state = {mp_state};
+    struct stasis_error err;
+
+    kvm_ok(stasis_x86_mp_state_part.set(&guest->machine.vcpus[id], &state, &err), &err);
+}
+
+void kvm_guest_smp_init(struct kvm_guest *guest, uint32_t vcpus)
+{
+    struct stasis_board_state board;
+
+    kvm_board(&board, KVM_RAM);
+    board.vcpus = vcpus;
+    kvm_guest_init(guest, &board);
+}
+
+/* As if a SIPI had sent it there: stasis_arch_vcpu_start() leaves application processors as they
+ * are. */
+static void set_registers(struct stasis_vcpu *vcpu, struct stasis_arch_entry *cpu)
+{
+    struct stasis_x86_sregs_state now;
+    struct stasis_error err;
+
+    stasis_state_init(&stasis_x86_sregs_schema, &now);
+    kvm_ok(stasis_x86_sregs_part.get(vcpu, &now, &err), &err);
+    cpu->sregs.apic_base = now.apic_base;
+    kvm_ok(stasis_x86_sregs_part.set(vcpu, &cpu->sregs, &err), &err);
+    kvm_ok(stasis_x86_regs_part.set(vcpu, &cpu->regs, &err), &err);
+}
+
+void kvm_guest_smp_real(struct kvm_guest *guest, uint32_t id, const void *payload, size_t len)
+{
+    struct stasis_arch_entry cpu = real_mode();
+
+    assert_in_range(len, 1, KVM_SMP_STEP);
+    cpu.regs.rip = KVM_ENTRY + KVM_SMP_STEP * id;
+    cpu.regs.rbx = KVM_SMP_CELLS + 4 * id;
+    load(guest, id, &cpu, payload, len);
+    set_registers(&guest->machine.vcpus[id], &cpu);
+    kvm_guest_mp_state(guest, id, KVM_MP_STATE_RUNNABLE);
+}
+
+uint32_t kvm_guest_smp_cell(struct kvm_guest *guest, uint32_t id)
+{
+    return __atomic_load_n((uint32_t *)kvm_guest_ram(guest, KVM_SMP_CELLS + 4 * id, 4),
+                           __ATOMIC_RELAXED);
 }
 
 void kvm_guest_vector(struct kvm_guest *guest, unsigned vector, uint16_t offset)

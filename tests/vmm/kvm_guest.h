@@ -88,6 +88,19 @@ void kvm_guest_fini(struct kvm_guest *guest);
 void kvm_guest_real(struct kvm_guest *guest, const void *payload, size_t len);
 void kvm_guest_long(struct kvm_guest *guest, const void *payload, size_t len);
 
+/* ---- guests with several vCPUs ---- */
+
+#define KVM_SMP_STEP  0x80 /* from one vCPU's payload to the next one's */
+#define KVM_SMP_CELLS 0xa000
+
+void kvm_guest_smp_init(struct kvm_guest *guest, uint32_t vcpus);
+
+/* Loads the payload of one vCPU, which runs in real mode from its first byte. BX points to 4 bytes
+ * that are the vCPU's own. Without this an application processor waits for its INIT. */
+void kvm_guest_smp_real(struct kvm_guest *guest, uint32_t id, const void *payload, size_t len);
+uint32_t kvm_guest_smp_cell(struct kvm_guest *guest, uint32_t id);
+void kvm_guest_mp_state(struct kvm_guest *guest, uint32_t id, uint32_t mp_state);
+
 /* Writes a real-mode interrupt vector. */
 void kvm_guest_vector(struct kvm_guest *guest, unsigned vector, uint16_t offset);
 void *kvm_guest_ram(struct kvm_guest *guest, uint64_t gpa, uint64_t len);

@@ -134,20 +134,32 @@ static bool may_save_on(void *ctx)
     return stasis_vmm_may_save_on(ctx);
 }
 
-/* False: it was called off while a vCPU did not stop, and the guest runs on unless it is ended. */
+/* The guest runs on, or is ended, though some of its vCPUs had stopped already. */
+static void not_paused(struct stasis_vmm *vmm, const struct stasis_error *err, uint64_t us)
+{
+    struct stasis_metrics *metrics = &vmm->metrics;
+
+    metrics->freezes_failed++;
+    metrics->largest_gap_us = us > metrics->largest_gap_us ? us : metrics->largest_gap_us;
+    if (err->code != STASIS_ERR_CANCELLED)
+        vmm->save_code = err->code;
+    stasis_vmm_say(vmm, "%s: %s; the guest %s", vmm->config->snapshot_path, err->msg,
+                   vmm->ended ? "is ended" : "goes on");
+}
+
+/* False: it was called off, or a vCPU did not stop in time. */
 static bool pause_guest(struct stasis_vmm *vmm)
 {
-    bool paused;
+    uint64_t start = stasis_monotonic_us();
+    struct stasis_error err;
+    int rc;
 
     vmm->saving = true;
-    paused = stasis_machine_pause_while(&vmm->machine, may_save_on, vmm);
+    rc = stasis_machine_pause_while(&vmm->machine, may_save_on, vmm, &err);
     vmm->saving = false;
-    if (paused)
-        return true;
-    vmm->metrics.freezes_failed++;
-    stasis_vmm_say(vmm, "%s: cancelled while the guest was being paused; the guest %s",
-                   vmm->config->snapshot_path, vmm->ended ? "is ended" : "goes on");
-    return false;
+    if (rc)
+        not_paused(vmm, &err, stasis_monotonic_us() - start);
+    return !rc;
 }
 
 static void failed(struct stasis_vmm *vmm, const struct stasis_error *err)

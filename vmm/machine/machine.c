@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "vmm/arch/arch.h"
+#include "vmm/base/clock.h"
 #include "vmm/machine/board.h"
 #include "vmm/machine/exits.h"
 
@@ -73,6 +75,7 @@ int stasis_machine_build_on(struct stasis_machine *machine, const struct stasis_
     machine->kvm = *kvm;
     machine->vm.fd = -1;
     machine->board = *board;
+    machine->pause_limit_ms = STASIS_PAUSE_LIMIT_MS;
     machine->device_env = (struct stasis_device_env){
         .vm = &machine->vm, .host = host, .ctx = machine, .reset = on_reset};
     atomic_init(&machine->end, STASIS_EXIT_NONE);
@@ -132,13 +135,13 @@ void stasis_machine_fini(struct stasis_machine *machine)
 
 int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err)
 {
-    for (uint32_t i = 0; i < machine->vcpu_count; i++) {
-        int rc = stasis_vcpu_thread_start(&machine->threads[i], err);
+    int rc = 0;
 
-        if (rc)
-            return rc;
-    }
-    return 0;
+    for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
+        rc = stasis_vcpu_thread_start(&machine->threads[i], err);
+    for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
+        stasis_vcpu_thread_release(&machine->threads[i]);
+    return rc;
 }
 
 void stasis_machine_request_pause(struct stasis_machine *machine)
@@ -155,25 +158,70 @@ void stasis_machine_pause(struct stasis_machine *machine)
         stasis_vcpu_thread_wait_paused(&machine->threads[i]);
 }
 
-/* A vCPU may wait for memory that never comes. */
-bool stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx), void *ctx)
+#define LATE_NAMES_MAX 8
+
+/* The vCPUs that have not stopped; 0 if they all have by now. */
+static int fail_late(struct stasis_machine *machine, struct stasis_error *err)
 {
-    stasis_machine_request_pause(machine);
+    char names[LATE_NAMES_MAX * 16] = "";
+    unsigned count = 0;
+
     for (uint32_t i = 0; i < machine->vcpu_count; i++) {
-        while (!stasis_vcpu_thread_wait_paused_ms(&machine->threads[i], PAUSE_TURN_MS)) {
-            if (go_on(ctx))
-                continue;
-            stasis_machine_resume(machine);
-            return false;
+        size_t len = strlen(names);
+
+        if (stasis_vcpu_thread_wait_paused_ms(&machine->threads[i], 0))
+            continue;
+        if (count++ < LATE_NAMES_MAX)
+            snprintf(names + len, sizeof(names) - len, "%svCPU %" PRIu32, len ? ", " : "",
+                     machine->vcpus[i].id);
+    }
+    if (!count)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_TIMEOUT,
+                       "%s%s did not stop within %u.%u s; the host may be waiting for a disk, or "
+                       "have no CPU time for it",
+                       names, count > LATE_NAMES_MAX ? " and others" : "",
+                       machine->pause_limit_ms / 1000, machine->pause_limit_ms % 1000 / 100);
+}
+
+int stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx), void *ctx,
+                               struct stasis_error *err)
+{
+    uint64_t limit_us = stasis_monotonic_us() + UINT64_C(1000) * machine->pause_limit_ms;
+    int rc = 0;
+
+    stasis_machine_request_pause(machine);
+    for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++) {
+        while (!rc && !stasis_vcpu_thread_wait_paused_ms(&machine->threads[i], PAUSE_TURN_MS)) {
+            if (!go_on(ctx))
+                rc = stasis_fail(err, STASIS_ERR_CANCELLED,
+                                 "cancelled while the guest was being paused");
+            else if (stasis_monotonic_us() >= limit_us)
+                rc = fail_late(machine, err);
         }
     }
-    return true;
+    if (rc)
+        stasis_machine_resume(machine);
+    return rc;
 }
 
 void stasis_machine_resume(struct stasis_machine *machine)
 {
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
         stasis_vcpu_thread_resume(&machine->threads[i]);
+}
+
+/* Waking the one thread of a machine takes longer than what it would do. */
+void stasis_machine_on_vcpus(struct stasis_machine *machine, stasis_vcpu_job_fn *job, void *ctx)
+{
+    if (machine->vcpu_count == 1) {
+        job(ctx, &machine->vcpus[0]);
+        return;
+    }
+    for (uint32_t i = 0; i < machine->vcpu_count; i++)
+        stasis_vcpu_thread_begin_job(&machine->threads[i], job, ctx);
+    for (uint32_t i = 0; i < machine->vcpu_count; i++)
+        stasis_vcpu_thread_finish_job(&machine->threads[i]);
 }
 
 void stasis_machine_shutdown(struct stasis_machine *machine, enum stasis_exit_reason end,

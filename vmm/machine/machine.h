@@ -17,6 +17,10 @@
 #include "vmm/machine/device.h"
 #include "vmm/machine/vcpu_thread.h"
 
+/* How long a freeze waits for all vCPUs to stop. A vCPU stops within a few microseconds, unless the
+ * host does not run it, or waits on its behalf for a disk. */
+#define STASIS_PAUSE_LIMIT_MS 10000u
+
 /* Who fills the RAM while the guest runs (snapshot/ram_failure.c). */
 struct stasis_ram_ops {
     /* KVM could not reach the memory at `host` (NULL: perhaps, somewhere). True: it is lost, and
@@ -51,6 +55,7 @@ struct stasis_machine {
     struct stasis_vcpu *vcpus;          /* board.vcpus of them */
     struct stasis_vcpu_thread *threads; /* one each */
     uint32_t vcpu_count;
+    unsigned pause_limit_ms; /* STASIS_PAUSE_LIMIT_MS, or what a test wants */
 
     int end_fd;                    /* eventfd: readable once the guest has ended */
     _Atomic bool end_claimed;      /* somebody writes the two below */
@@ -76,21 +81,27 @@ STASIS_MUST_CHECK int stasis_machine_build_on(struct stasis_machine *machine,
 /* Stops the vCPU threads and frees everything. */
 void stasis_machine_fini(struct stasis_machine *machine);
 
-/* Starts the vCPU threads. */
+/* Starts the vCPU threads. None enters the guest before there are all; none does on failure. */
 STASIS_MUST_CHECK int stasis_machine_start(struct stasis_machine *machine,
                                            struct stasis_error *err);
 
 /* Stops all vCPUs at an instruction boundary with no I/O half done, and lets them go on. A machine
  * that was never started is paused, and starts so; pausing one whose guest has ended is fine. */
 void stasis_machine_pause(struct stasis_machine *machine);
-/* The same, asking go_on() every few milliseconds, since a vCPU may wait for memory that never
- * comes. False: it said no, and the machine runs on. */
-STASIS_MUST_CHECK bool stasis_machine_pause_while(struct stasis_machine *machine,
-                                                  bool (*go_on)(void *ctx), void *ctx);
+/* The same, for pause_limit_ms at most, and asking go_on() every few milliseconds: a vCPU may wait
+ * for memory that never comes. STASIS_ERR_TIMEOUT names the vCPUs that have not stopped;
+ * STASIS_ERR_CANCELLED: go_on() said no. On failure the machine runs on, and nothing is lost. */
+STASIS_MUST_CHECK int stasis_machine_pause_while(struct stasis_machine *machine,
+                                                 bool (*go_on)(void *ctx), void *ctx,
+                                                 struct stasis_error *err);
 /* Asks for it without waiting. Any thread, also from a device's operation: a vCPU that asks so
  * executes no further instruction. */
 void stasis_machine_request_pause(struct stasis_machine *machine);
 void stasis_machine_resume(struct stasis_machine *machine);
+
+/* Has each vCPU's own thread call job() for its vCPU, all at the same time, and waits for all. The
+ * machine is paused. Where there is no thread, or only one, the caller's does it. */
+void stasis_machine_on_vcpus(struct stasis_machine *machine, stasis_vcpu_job_fn *job, void *ctx);
 
 /* The guest has ended: remembers the first reason and wakes the event loop. Any thread. */
 void stasis_machine_shutdown(struct stasis_machine *machine, enum stasis_exit_reason end,

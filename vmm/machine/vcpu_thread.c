@@ -39,6 +39,29 @@ static void install_kick(void)
     sigaction(kick_signal(), &action, NULL);
 }
 
+/* The lock is held, but not while the job runs. */
+static void do_job(struct stasis_vcpu_thread *thread)
+{
+    pthread_mutex_unlock(&thread->lock);
+    thread->job(thread->job_ctx, thread->vcpu);
+    pthread_mutex_lock(&thread->lock);
+    thread->job = NULL;
+    pthread_cond_broadcast(&thread->changed);
+}
+
+/* Does meanwhile what its owner asks for. The lock is held. */
+static void wait_for_resume(struct stasis_vcpu_thread *thread)
+{
+    thread->takes_jobs = true;
+    while (thread->job || (atomic_load(&thread->pause_wanted) && !thread->quit_wanted)) {
+        if (thread->job)
+            do_job(thread);
+        else
+            pthread_cond_wait(&thread->changed, &thread->lock);
+    }
+    thread->takes_jobs = false;
+}
+
 /* Says that the vCPU is paused and waits until it may go on. False: the thread shall end. */
 static bool pause_here(struct stasis_vcpu_thread *thread)
 {
@@ -50,8 +73,7 @@ static bool pause_here(struct stasis_vcpu_thread *thread)
     thread->paused = true;
     thread->paused_us = stasis_monotonic_us();
     pthread_cond_broadcast(&thread->changed);
-    while (atomic_load(&thread->pause_wanted) && !thread->quit_wanted)
-        pthread_cond_wait(&thread->changed, &thread->lock);
+    wait_for_resume(thread);
     go_on = !thread->quit_wanted;
     if (go_on)
         thread->paused = false;
@@ -61,12 +83,21 @@ static bool pause_here(struct stasis_vcpu_thread *thread)
     return go_on;
 }
 
+static void wait_for_release(struct stasis_vcpu_thread *thread)
+{
+    pthread_mutex_lock(&thread->lock);
+    while (thread->held && !thread->quit_wanted)
+        pthread_cond_wait(&thread->changed, &thread->lock);
+    pthread_mutex_unlock(&thread->lock);
+}
+
 static void *run_thread(void *arg)
 {
     struct stasis_vcpu_thread *thread = arg;
     int rc = 0;
 
     current = thread->vcpu;
+    wait_for_release(thread);
     while (rc >= 0 && thread->ops->may_run(thread->ctx)) {
         if (atomic_load(&thread->pause_wanted) && !pause_here(thread))
             break;
@@ -98,6 +129,7 @@ int stasis_vcpu_thread_start(struct stasis_vcpu_thread *thread, struct stasis_er
     sigdelset(&mask, kick_signal());
     pthread_sigmask(SIG_SETMASK, &mask, &before);
     pthread_mutex_lock(&thread->lock); /* another vCPU may ask this one to pause */
+    thread->held = true;
     rc = pthread_create(&thread->id, NULL, run_thread, thread);
     thread->started = !rc;
     pthread_mutex_unlock(&thread->lock);
@@ -108,6 +140,14 @@ int stasis_vcpu_thread_start(struct stasis_vcpu_thread *thread, struct stasis_er
                                  "cannot start a thread for vCPU %" PRIu32, thread->vcpu->id);
     }
     return 0;
+}
+
+void stasis_vcpu_thread_release(struct stasis_vcpu_thread *thread)
+{
+    pthread_mutex_lock(&thread->lock);
+    thread->held = false;
+    pthread_cond_broadcast(&thread->changed);
+    pthread_mutex_unlock(&thread->lock);
 }
 
 /* Under the lock. A thread that asks for its own pause sees it before it enters the guest again. */
@@ -160,6 +200,31 @@ void stasis_vcpu_thread_resume(struct stasis_vcpu_thread *thread)
     pthread_mutex_lock(&thread->lock);
     atomic_store(&thread->pause_wanted, false);
     pthread_cond_broadcast(&thread->changed);
+    pthread_mutex_unlock(&thread->lock);
+}
+
+void stasis_vcpu_thread_begin_job(struct stasis_vcpu_thread *thread, stasis_vcpu_job_fn *job,
+                                  void *ctx)
+{
+    bool takes_it;
+
+    pthread_mutex_lock(&thread->lock);
+    takes_it = thread->takes_jobs;
+    if (takes_it) {
+        thread->job = job;
+        thread->job_ctx = ctx;
+        pthread_cond_broadcast(&thread->changed);
+    }
+    pthread_mutex_unlock(&thread->lock);
+    if (!takes_it)
+        job(ctx, thread->vcpu);
+}
+
+void stasis_vcpu_thread_finish_job(struct stasis_vcpu_thread *thread)
+{
+    pthread_mutex_lock(&thread->lock);
+    while (thread->job)
+        pthread_cond_wait(&thread->changed, &thread->lock);
     pthread_mutex_unlock(&thread->lock);
 }
 

@@ -23,6 +23,9 @@ struct stasis_vcpu_thread_ops {
     void (*resumes)(void *ctx, struct stasis_vcpu *vcpu);
 };
 
+/* What a vCPU's thread does while it is paused. */
+typedef void stasis_vcpu_job_fn(void *ctx, struct stasis_vcpu *vcpu);
+
 struct stasis_vcpu_thread {
     struct stasis_vcpu *vcpu;
     const struct stasis_vcpu_thread_ops *ops;
@@ -34,7 +37,11 @@ struct stasis_vcpu_thread {
     pthread_cond_t changed;
     _Atomic bool pause_wanted; /* under lock; read without it as a hint */
     bool quit_wanted;
-    bool paused; /* the thread waits, or has ended */
+    bool held;               /* started, and not yet released */
+    bool paused;             /* the thread waits, or has ended */
+    bool takes_jobs;         /* it waits */
+    stasis_vcpu_job_fn *job; /* that it does now; NULL: none */
+    void *job_ctx;
     /* CLOCK_MONOTONIC, to be read while it is paused: when the thread began to run the guest, 0 if
      * it never did, and when it came to wait. */
     uint64_t first_run_us, paused_us;
@@ -46,8 +53,10 @@ void stasis_vcpu_thread_init(struct stasis_vcpu_thread *thread, struct stasis_vc
 /* Ends the thread, if there is one. */
 void stasis_vcpu_thread_fini(struct stasis_vcpu_thread *thread);
 
+/* Starts the thread, which does not enter the guest before it is released. */
 STASIS_MUST_CHECK int stasis_vcpu_thread_start(struct stasis_vcpu_thread *thread,
                                                struct stasis_error *err);
+void stasis_vcpu_thread_release(struct stasis_vcpu_thread *thread);
 
 /* Asks for a pause and waits for it; lets the thread go on; ends the thread. A vCPU that asks for
  * its own pause, from within an exit, stops before its next instruction. One that is asked before
@@ -58,6 +67,12 @@ void stasis_vcpu_thread_wait_paused(struct stasis_vcpu_thread *thread);
 bool stasis_vcpu_thread_wait_paused_ms(struct stasis_vcpu_thread *thread, unsigned ms);
 void stasis_vcpu_thread_resume(struct stasis_vcpu_thread *thread);
 void stasis_vcpu_thread_stop(struct stasis_vcpu_thread *thread);
+
+/* Has the thread of a paused vCPU do a job, one at a time; finish waits for it. A thread that has
+ * ended, or was never started, does none: then begin does it. By who has paused the vCPU. */
+void stasis_vcpu_thread_begin_job(struct stasis_vcpu_thread *thread, stasis_vcpu_job_fn *job,
+                                  void *ctx);
+void stasis_vcpu_thread_finish_job(struct stasis_vcpu_thread *thread);
 
 /* True on a thread that stasis_vcpu_thread_start() has made. Async-signal-safe. */
 bool stasis_vcpu_thread_is_current(void);

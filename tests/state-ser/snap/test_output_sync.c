@@ -63,10 +63,23 @@ int __wrap_stasis_io_sync(int fd)
     return __real_stasis_io_sync(fd);
 }
 
+/* The ranges that were given to the disk on the way. */
+#define PUSHED_MAX 256u
+static struct {
+    atomic_uint count;
+    uint64_t start[PUSHED_MAX], end[PUSHED_MAX];
+} pushed;
+
 void __wrap_stasis_io_start_sync(int fd, uint64_t offset, uint64_t len);
 void __wrap_stasis_io_start_sync(int fd, uint64_t offset, uint64_t len)
 {
+    unsigned i = atomic_fetch_add(&pushed.count, 1);
+
     (void)fd;
+    if (i < PUSHED_MAX) {
+        pushed.start[i] = offset;
+        pushed.end[i] = offset + len;
+    }
     atomic_store(&disk.started, offset + len);
 }
 
@@ -324,6 +337,96 @@ static void what_is_on_its_way_is_bounded(void **state)
     built_fini(&built);
 }
 
+/* Bytes that were pushed between two offsets of the file; none of them twice. */
+static uint64_t pushed_between(uint64_t start, uint64_t end)
+{
+    uint64_t sum = 0;
+
+    assert_in_range(atomic_load(&pushed.count), 0, PUSHED_MAX);
+    for (unsigned i = 0; i < atomic_load(&pushed.count); i++) {
+        for (unsigned k = 0; k < i; k++)
+            assert_true(pushed.end[k] <= pushed.start[i] || pushed.end[i] <= pushed.start[k]);
+        if (pushed.start[i] >= start && pushed.end[i] <= end)
+            sum += pushed.end[i] - pushed.start[i];
+    }
+    return sum;
+}
+
+/* By one thread, from `snap`; and opened from `path`. */
+static struct stasis_snap *save_and_reopen(struct stasis_snap *snap, const char *path,
+                                           unsigned zlib_level)
+{
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts), .threads = 1, .zlib_level = zlib_level};
+    struct stasis_snap *opened = NULL;
+    struct stasis_error err = {0};
+
+    atomic_store(&pushed.count, 0);
+    if (stasis_snap_save(snap, path, &opts, NULL, &err) ||
+        stasis_snap_open(path, NULL, &opened, &err))
+        fail_msg("%s", err.msg);
+    return opened;
+}
+
+/* Every stored byte of RAM, and no other; in compressed files also the gaps before raw chunks. */
+static void assert_ram_was_pushed(struct stasis_snap *opened)
+{
+    uint64_t count = stasis_snap_chunk_count(opened);
+    struct stasis_snap_chunk first = stasis_snap_chunk_at(opened, 0);
+    struct stasis_snap_chunk last = stasis_snap_chunk_at(opened, count - 1);
+    uint64_t end = last.offset + last.stored_len;
+
+    assert_in_range(pushed_between(first.offset, end), stasis_snap_info(opened)->stored_bytes,
+                    end - first.offset);
+    assert_int_equal(pushed_between(0, UINT64_MAX), pushed_between(first.offset, end));
+}
+
+static void what_is_written_goes_to_the_disk_once(void **state)
+{
+    struct stasis_snap *raw, *compressed, *again;
+    char path[3][160];
+    struct built built;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        snprintf(path[i], sizeof(path[i]), "%s/%d", where, i);
+    built_init(&built);
+    built_add(&built, 0, 8 * MIB);
+    fill_random(built.ram[0], 3 * MIB, 1);
+    fill_random(built.ram[0] + 5 * MIB, 3 * MIB, 2);
+    raw = save_and_reopen(built.snap, path[0], 0);
+    assert_ram_was_pushed(raw);
+    compressed = save_and_reopen(built.snap, path[1], 1);
+    assert_int_equal(stasis_snap_chunk_at(compressed, 0).kind, STASIS_CHUNK_ZLIB);
+    assert_ram_was_pushed(compressed);
+    again = save_and_reopen(compressed, path[2], 0);
+    assert_ram_was_pushed(again);
+    stasis_snap_free(again);
+    stasis_snap_free(compressed);
+    again = save_and_reopen(raw, path[2], 0);
+    assert_ram_was_pushed(again);
+    stasis_snap_free(again);
+    stasis_snap_free(raw);
+    built_fini(&built);
+}
+
+/* That of 16 GiB, which nobody touched, has 6 MiB. */
+static void an_index_goes_to_the_disk_once(void **state)
+{
+    struct stasis_snap *opened;
+    char path[160];
+    struct built built;
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/index", where);
+    built_init(&built);
+    built_add(&built, 0, 16384 * MIB);
+    opened = save_and_reopen(built.snap, path, 0);
+    assert_in_range(pushed_between(0, stasis_snap_info(opened)->file_len), 5 * MIB, 6 * MIB + 4096);
+    stasis_snap_free(opened);
+    built_fini(&built);
+}
+
 /* What the kernel has told once, fsync() does not tell again. */
 static void a_failure_on_the_way_is_one_of_the_save(void **state)
 {
@@ -371,6 +474,8 @@ int main(void)
         CASE(the_disk_answers_with_an_error),
         CASE(without_a_thread_it_is_saved_too),
         CASE(what_is_on_its_way_is_bounded),
+        CASE(what_is_written_goes_to_the_disk_once),
+        CASE(an_index_goes_to_the_disk_once),
         CASE(a_failure_on_the_way_is_one_of_the_save),
         CASE(a_cancel_does_not_wait_for_what_is_on_its_way),
     };

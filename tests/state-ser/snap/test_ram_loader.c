@@ -61,26 +61,32 @@ int __wrap_stasis_uffd_wait(const struct stasis_uffd *uffd, int stop_fd, uint64_
 static struct {
     bool can; /* else as before Linux 6.8 */
     atomic_uint begun;
-    sem_t held; /* the first one has begun */
+    atomic_uint whole; /* that came to their end */
+    sem_t held;        /* the first one has begun */
     sem_t go_on;
 } moves;
 
 size_t __wrap_stasis_uffd_move(const struct stasis_uffd *uffd, uint8_t *host, uint8_t *from,
                                size_t len)
 {
+    size_t moved;
+
     if (!moves.can)
         return 0;
     if (!atomic_fetch_add(&moves.begun, 1)) {
         sem_post(&moves.held);
         take(&moves.go_on);
     }
-    return __real_stasis_uffd_move(uffd, host, from, len);
+    moved = __real_stasis_uffd_move(uffd, host, from, len);
+    atomic_fetch_add(&moves.whole, moved == len);
+    return moved;
 }
 
 static struct {
     atomic_uint count;
     atomic_bool rest_is_due;
     atomic_uint without_rest; /* begun while it was */
+    uint8_t *at[BLOCKS];      /* of the first ones */
 } collapses;
 
 void __wrap_stasis_ram_io_collapse(uint8_t *host, size_t len)
@@ -88,6 +94,8 @@ void __wrap_stasis_ram_io_collapse(uint8_t *host, size_t len)
     if (atomic_exchange(&collapses.rest_is_due, true))
         atomic_fetch_add(&collapses.without_rest, 1);
     __real_stasis_ram_io_collapse(host, len);
+    if (atomic_load(&collapses.count) < BLOCKS)
+        collapses.at[atomic_load(&collapses.count)] = host;
     atomic_fetch_add(&collapses.count, 1);
 }
 
@@ -196,7 +204,7 @@ struct scene {
     int fd;
 };
 
-static void scene_init(struct scene *scene)
+static void scene_start(struct scene *scene)
 {
     const struct stasis_ram_opts opts = {.mode = STASIS_RAM_LAZY, .threads = 1};
     struct stasis_error err = {0};
@@ -205,13 +213,18 @@ static void scene_init(struct scene *scene)
     seen.owner = pthread_self();
     seen.count = READS; /* none is looked at */
     sem_init(&seen.handler_may_run, 0, 1);
-    built_init(&scene->built);
-    built_add(&scene->built, 0, SIZE);
-    fill_random(scene->built.ram[0], SIZE, 1);
     scene->image = image_of(&scene->built);
     scene->fd = image_fd(&scene->image);
     if (rig_try(&scene->rig, scene->fd, opts, &err))
         fail_msg("%s", err.msg);
+}
+
+static void scene_init(struct scene *scene)
+{
+    built_init(&scene->built);
+    built_add(&scene->built, 0, SIZE);
+    fill_random(scene->built.ram[0], SIZE, 1);
+    scene_start(scene);
 }
 
 static void scene_fini(struct scene *scene)
@@ -238,6 +251,64 @@ static void background_rests_behind_each_huge_page(void **state)
     scene_fini(&scene);
     assert_int_equal(atomic_load(&collapses.without_rest), 0);
     assert_false(atomic_load(&collapses.rest_is_due));
+}
+
+static void wait_for_the_background(struct stasis_ram *ram)
+{
+    bool ended;
+
+    do {
+        sched_yield();
+        pthread_mutex_lock(&ram->lock);
+        ended = ram->background_ended;
+        pthread_mutex_unlock(&ram->lock);
+    } while (!ended);
+}
+
+/* A block without content stays without memory; and nothing behind the guest's is touched. */
+static void only_whole_blocks_with_content_become_huge_pages(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    if (!has_lazy())
+        return;
+    atomic_store(&collapses.count, 0);
+    built_init(&scene.built);
+    built_add(&scene.built, 0, 3 * STASIS_HUGE_PAGE + STASIS_CHUNK_SIZE);
+    fill_random(scene.built.ram[0], STASIS_CHUNK_SIZE, 1);
+    fill_random(scene.built.ram[0] + 2 * STASIS_HUGE_PAGE, STASIS_HUGE_PAGE, 2);
+    fill_random(scene.built.ram[0] + 3 * STASIS_HUGE_PAGE, STASIS_CHUNK_SIZE, 3);
+    scene_start(&scene);
+    wait_for_the_background(scene.rig.ram);
+    assert_int_equal(atomic_load(&collapses.count), 2);
+    assert_ptr_equal(collapses.at[0], scene.rig.host[0]);
+    assert_ptr_equal(collapses.at[1], (uint8_t *)scene.rig.host[0] + 2 * STASIS_HUGE_PAGE);
+    assert_int_equal(scene.rig.ram->collapsed, 4);
+    scene_fini(&scene);
+}
+
+static void what_was_moved_is_a_huge_page(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    if (!has_lazy())
+        return;
+    sem_init(&moves.held, 0, 0);
+    sem_init(&moves.go_on, 0, 1);
+    atomic_store(&moves.whole, 0);
+    atomic_store(&collapses.count, 0);
+    moves.can = true;
+    scene_init(&scene);
+    wait_for_the_background(scene.rig.ram);
+    assert_int_equal(atomic_load(&collapses.count), BLOCKS - atomic_load(&moves.whole));
+    assert_same(&scene.rig, &scene.built);
+    scene_fini(&scene);
+    moves.can = false;
+    atomic_store(&moves.begun, 0);
+    sem_destroy(&moves.held);
+    sem_destroy(&moves.go_on);
 }
 
 /* It has been told to stop by now. */
@@ -288,6 +359,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fault_is_served_within_a_block),
         cmocka_unit_test(background_rests_behind_each_huge_page),
+        cmocka_unit_test(only_whole_blocks_with_content_become_huge_pages),
+        cmocka_unit_test(what_was_moved_is_a_huge_page),
         cmocka_unit_test(background_stops_between_two_blocks),
     };
 

@@ -14,13 +14,14 @@
 
 /* In the child, that is from the fork on. */
 static atomic_bool hangs, hangs_once_started;
+static atomic_bool pauses_shortly; /* a freeze waits 0.2 s for the vCPU, else as long as it takes */
 
 ssize_t __real_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
 ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
-bool __real_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
-                                       void *ctx);
-bool __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
-                                       void *ctx);
+int __real_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
+                                      void *ctx, struct stasis_error *err);
+int __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
+                                      void *ctx, struct stasis_error *err);
 int __real_stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err);
 int __wrap_stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err);
 
@@ -43,11 +44,12 @@ int __wrap_stasis_machine_start(struct stasis_machine *machine, struct stasis_er
 }
 
 /* The test waits for the freeze to have begun. */
-bool __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
-                                       void *ctx)
+int __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
+                                      void *ctx, struct stasis_error *err)
 {
     fputs("freezing\n", stderr);
-    return __real_stasis_machine_pause_while(machine, go_on, ctx);
+    machine->pause_limit_ms = pauses_shortly && hangs ? 200 : 600000;
+    return __real_stasis_machine_pause_while(machine, go_on, ctx, err);
 }
 
 static struct session session;
@@ -126,6 +128,22 @@ static void sigterm_ends_a_freeze_that_waits_for_the_verification(void)
     freeze_is_ended();
 }
 
+/* Each time in one line; the guest waits on for its memory. */
+static void freeze_fails_if_the_vcpu_does_not_stop(void)
+{
+    pauses_shortly = true;
+    thaw("lazy,prefetch=off", true);
+    session_wait_err(&session, "hanging");
+    for (int i = 0; i < 2; i++) {
+        session_forget(&session);
+        assert_int_equal(kill(session.pid, SIGUSR1), 0);
+        session_wait_err(&session, "vCPU 0 did not stop within 0.2 s; the host may be waiting for");
+        session_wait_err(&session, "; the guest goes on");
+    }
+    assert_int_equal(kill(session.pid, SIGTERM), 0);
+    ends_with(128 + SIGTERM);
+}
+
 /* Twice: a save that was given up leaves nothing that the next one would wait for. */
 static void freeze_is_cancelled_and_the_guest_runs_on(void)
 {
@@ -158,6 +176,7 @@ int main(void)
         KVM_CASE(sigterm_ends_a_guest_that_waits_for_memory),
         KVM_CASE(sigterm_ends_a_freeze_that_waits_for_the_vcpu),
         KVM_CASE(sigterm_ends_a_freeze_that_waits_for_the_verification),
+        KVM_CASE(freeze_fails_if_the_vcpu_does_not_stop),
         KVM_CASE(freeze_is_cancelled_and_the_guest_runs_on),
         KVM_CASE(guest_that_resets_keeps_its_status),
     };

@@ -28,10 +28,10 @@ static struct shared {
         pause_late; /* not before the vCPU has stopped, by itself or with the guest's end */
 } * shared;
 
-bool __real_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
-                                       void *ctx);
-bool __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
-                                       void *ctx);
+int __real_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
+                                      void *ctx, struct stasis_error *err);
+int __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
+                                      void *ctx, struct stasis_error *err);
 
 static bool has_stopped(struct stasis_vcpu_thread *thread)
 {
@@ -43,12 +43,12 @@ static bool has_stopped(struct stasis_vcpu_thread *thread)
     return paused;
 }
 
-bool __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
-                                       void *ctx)
+int __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
+                                      void *ctx, struct stasis_error *err)
 {
     while (atomic_load(&shared->pause_late) && !has_stopped(&machine->threads[0]))
         kvm_sleep_us(1000);
-    return __real_stasis_machine_pause_while(machine, go_on, ctx);
+    return __real_stasis_machine_pause_while(machine, go_on, ctx, err);
 }
 
 int __real_stasis_io_open(int dir, const char *path, int flags, mode_t mode);
