@@ -2,9 +2,10 @@
 #include "vmm/arch/x86/cpuid_features.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "vmm/arch/x86/list.h"
 
 #define BIT(n) (UINT32_C(1) << (n))
 
@@ -268,57 +269,37 @@ void stasis_x86_features_missing(
 
 /* ---- the message ---- */
 
-/* What fits into a line that is read: more are counted. */
-#define NAMES_MAX 16
-
 struct list {
-    char text[NAMES_MAX * 32];
-    size_t len;
-    const char *names[NAMES_MAX];
-    unsigned count;
-    unsigned more;
+    struct stasis_x86_list list;
+    const char *names[STASIS_X86_LIST_MAX];
 };
 
 /* Vendors have bits of their own for a feature: one name may come twice. */
 static bool is_listed(const struct list *list, const char *name)
 {
-    for (unsigned i = 0; i < list->count; i++) {
+    for (unsigned i = 0; i < list->list.count; i++) {
         if (name && list->names[i] && !strcmp(list->names[i], name))
             return true;
     }
     return false;
 }
 
-__attribute__((format(printf, 2, 3))) static void append(struct list *list, const char *format, ...)
-{
-    size_t room = sizeof(list->text) - list->len;
-    va_list args;
-    int len;
-
-    va_start(args, format);
-    len = vsnprintf(list->text + list->len, room, format, args);
-    va_end(args);
-    list->len += len < 0 ? 0 : (size_t)len < room ? (size_t)len : room - 1;
-}
-
 static void add(void *opaque, const struct stasis_x86_feature *feature)
 {
     static const char *const regs[] = {"EAX", "EBX", "ECX", "EDX"};
     struct list *list = opaque;
+    bool added;
 
     if (is_listed(list, feature->name))
         return;
-    if (list->count == NAMES_MAX) {
-        list->more++;
-        return;
-    }
-    append(list, "%s", list->count ? ", " : "");
     if (feature->name)
-        append(list, "%s", feature->name);
+        added = stasis_x86_list_add(&list->list, "%s", feature->name);
     else
-        append(list, "CPUID %s%" PRIx32 ".%" PRIu32 " %s bit %u", feature->function > 9 ? "0x" : "",
-               feature->function, feature->index, regs[feature->reg], feature->bit);
-    list->names[list->count++] = feature->name;
+        added = stasis_x86_list_add(&list->list, "CPUID %s%" PRIx32 ".%" PRIu32 " %s bit %u",
+                                    feature->function > 9 ? "0x" : "", feature->function,
+                                    feature->index, regs[feature->reg], feature->bit);
+    if (added)
+        list->names[list->list.count - 1] = feature->name;
 }
 
 int stasis_x86_features_check(const struct stasis_x86_cpuid_state *host,
@@ -328,12 +309,10 @@ int stasis_x86_features_check(const struct stasis_x86_cpuid_state *host,
     struct list list = {0};
 
     stasis_x86_features_missing(host, promised, add, &list);
-    if (!list.count)
+    if (!list.list.count)
         return 0;
-    if (list.more)
-        append(&list, " and %u more", list.more);
     return stasis_fail(err, STASIS_ERR_HOST,
                        "the guest was promised CPU features that this host lacks: %s; guests "
                        "started with --cpu baseline thaw on any host",
-                       list.text);
+                       stasis_x86_list_text(&list.list));
 }

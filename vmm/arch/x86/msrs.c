@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/arch/x86/list.h"
 #include "vmm/arch/x86/x86.h"
 
 #define MSR_MAX   512u
@@ -178,20 +179,27 @@ static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
     return 0;
 }
 
-/* A register that refuses its value may hold it all the same (read-only ones do). */
+/* A register that refuses its value may hold it all the same (read-only ones do). Others are added
+ * to the list. */
 static int refused(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *msr,
-                   struct stasis_error *err)
+                   struct stasis_x86_list *list, struct stasis_error *err)
 {
     uint64_t now = 0;
     int rc = stasis_x86_msr_read(vcpu, msr->index, &now, err);
 
-    if (rc || now == msr->value)
-        return rc;
+    if (!rc && now != msr->value)
+        (void)stasis_x86_list_add(list, "0x%" PRIx32 " = 0x%" PRIx64, msr->index, msr->value);
+    return rc;
+}
+
+static int check_refused(struct stasis_x86_list *list, struct stasis_error *err)
+{
+    if (!list->count)
+        return 0;
     return stasis_fail(err, STASIS_ERR_HOST,
-                       "this host refuses MSR 0x%" PRIx32 " = 0x%" PRIx64
-                       "; thaw on a host like the one that froze it, or freeze guests that were "
-                       "started with --cpu baseline",
-                       msr->index, msr->value);
+                       "this host refuses MSR %s; thaw on a host like the one that froze it, or "
+                       "freeze guests that were started with --cpu baseline",
+                       stasis_x86_list_text(list));
 }
 
 int stasis_x86_msr_write(struct stasis_vcpu *vcpu, uint32_t index, uint64_t value,
@@ -199,13 +207,16 @@ int stasis_x86_msr_write(struct stasis_vcpu *vcpu, uint32_t index, uint64_t valu
 {
     const struct stasis_x86_msr_state msr = {.index = index, .value = value};
     union msr_batch batch = {.header.nmsrs = 1};
-    int got;
+    struct stasis_x86_list list = {.len = 0};
+    int got, rc = 0;
 
     batch.header.entries[0] = (struct kvm_msr_entry){.index = index, .data = value};
     got = stasis_kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &batch);
     if (got < 0)
         return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_SET_MSRS");
-    return got ? 0 : refused(vcpu, &msr, err);
+    if (!got)
+        rc = refused(vcpu, &msr, &list, err);
+    return rc ? rc : check_refused(&list, err);
 }
 
 /* They are set with kvmclock, after everything else (clocks.c). */
@@ -222,10 +233,12 @@ static void keep_ticks(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_st
     ticks->has_deadline = stasis_x86_msr_find(from, STASIS_MSR_TSC_DEADLINE, &ticks->deadline);
 }
 
-/* All but those two. KVM_SET_MSRS stops at a refusal: look at that one, and go on behind it. */
+/* All but those two. KVM_SET_MSRS stops at a refusal: look at that one, and continue behind it, so
+ * that all that are refused are named. */
 static int set_plain(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from,
                      struct stasis_error *err)
 {
+    struct stasis_x86_list list = {.len = 0};
     uint32_t at = 0;
     int rc = 0;
 
@@ -248,9 +261,9 @@ static int set_plain(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_stat
         done = (uint32_t)got;
         at = done < batch.header.nmsrs ? source[done] + 1 : i;
         if (done < batch.header.nmsrs)
-            rc = refused(vcpu, &from->msrs[source[done]], err);
+            rc = refused(vcpu, &from->msrs[source[done]], &list, err);
     }
-    return rc;
+    return rc ? rc : check_refused(&list, err);
 }
 
 /* A write to either register has KVM put the host's time of day of now where it points to (KVM
