@@ -29,6 +29,7 @@ enum stasis_vmm_work { STASIS_VMM_SAVING, STASIS_VMM_LOADING };
 
 struct stasis_vmm_client {
     void *ctx;
+    struct stasis_cursor *cursor; /* of the guest's, for messages between its lines, or NULL */
     /* One line for the user, without a newline. */
     void (*message)(void *ctx, const char *line);
     /* The user asks for the list of escape keys. */

@@ -149,6 +149,7 @@ int stasis_vmm_console_open_output(struct stasis_vmm *vmm, struct stasis_error *
     int rc;
 
     serial.outputs = vmm->outputs;
+    serial.cursor = vmm->client->cursor;
     serial.busy = watch_output;
     serial.busy_ctx = vmm;
     rc = stasis_serial_sink_open(&serial, &vmm->out, err);

@@ -16,7 +16,7 @@ static int print(const struct stasis_options *options)
         stasis_cli_print_help(stdout);
     else
         stasis_cli_print_version(stdout);
-    return stasis_streams_flush(&err) ? stasis_say_error(&err) : 0;
+    return stasis_streams_flush(&err) ? stasis_say_error(NULL, &err) : 0;
 }
 
 int main(int argc, char **argv)
@@ -29,7 +29,7 @@ int main(int argc, char **argv)
     stasis_signals_init();
     start_us = stasis_monotonic_us();
     if (stasis_streams_fill(&err) || stasis_cli_parse(argc, argv, &options, &err))
-        return stasis_say_error(&err);
+        return stasis_say_error(NULL, &err);
     if (options.help || options.version)
         status = print(&options);
     else

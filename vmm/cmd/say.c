@@ -6,38 +6,37 @@
 #include <unistd.h>
 
 #include "common/message.h"
-#include "vmm/host/cursor.h"
 
 /* There is nobody to tell when standard error is closed. */
-static void write_lines(char *lines, size_t len)
+static void write_lines(struct stasis_cursor *cursor, char *lines, size_t len)
 {
-    size_t skip = stasis_cursor_leave_line() ? 0 : 1;
+    size_t skip = cursor && stasis_cursor_leave_line(cursor) ? 0 : 1;
 
     lines[0] = '\n';
     (void)!write(STDERR_FILENO, lines + skip, 1 - skip + len);
 }
 
-void stasis_say(const char *text)
+void stasis_say(struct stasis_cursor *cursor, const char *text)
 {
     char line[1 + STASIS_MESSAGE_MAX];
 
-    write_lines(line, stasis_message_format(line + 1, "vmm", text));
+    write_lines(cursor, line, stasis_message_format(line + 1, "vmm", text));
 }
 
-void stasis_say_lines(const char *text)
+void stasis_say_lines(struct stasis_cursor *cursor, const char *text)
 {
     char lines[1 + STASIS_SAY_LINES_MAX];
     size_t len = strnlen(text, STASIS_SAY_LINES_MAX);
 
     memcpy(lines + 1, text, len);
-    write_lines(lines, len);
+    write_lines(cursor, lines, len);
 }
 
-int stasis_say_error(const struct stasis_error *err)
+int stasis_say_error(struct stasis_cursor *cursor, const struct stasis_error *err)
 {
     char text[STASIS_ERROR_MSG_MAX + 128];
 
     snprintf(text, sizeof(text), "%s%s", err->msg, stasis_message_remedy(err));
-    stasis_say(text);
+    stasis_say(cursor, text);
     return stasis_err_exit_status(err->code);
 }

@@ -13,6 +13,7 @@
 #include "vmm/host/terminal.h"
 
 struct session {
+    struct stasis_cursor cursor;
     struct stasis_progress progress;
     bool shows_progress;
     int signal_fd;
@@ -24,14 +25,16 @@ struct session {
 
 static void message(void *ctx, const char *line)
 {
-    (void)ctx;
-    stasis_say(line);
+    struct session *session = ctx;
+
+    stasis_say(&session->cursor, line);
 }
 
 static void show_keys(void *ctx)
 {
-    (void)ctx;
-    stasis_say_lines(stasis_keys_help);
+    struct session *session = ctx;
+
+    stasis_say_lines(&session->cursor, stasis_keys_help);
 }
 
 static void progress(void *ctx, enum stasis_vmm_work work, uint64_t done, uint64_t total)
@@ -42,7 +45,7 @@ static void progress(void *ctx, enum stasis_vmm_work work, uint64_t done, uint64
         stasis_progress_init(&session->progress,
                              work == STASIS_VMM_LOADING ? "vmm: loading" : "vmm: saving");
         if (session->progress.terminal)
-            stasis_say_lines("");
+            stasis_say_lines(&session->cursor, "");
     }
     session->shows_progress = true;
     (void)stasis_progress_show(&session->progress, done, total);
@@ -60,12 +63,12 @@ static void progress_end(void *ctx)
 /* From any thread, and from a signal handler. */
 static void fatal(void *ctx, const struct stasis_error *err)
 {
-    const struct session *session = ctx;
+    struct session *session = ctx;
     int ended = session->status;
     int status;
 
     stasis_terminal_restore();
-    status = stasis_say_error(err);
+    status = stasis_say_error(&session->cursor, err);
     if (session->killed_by)
         stasis_signals_die_by(session->killed_by);
     _exit(ended < 0 ? status : ended);
@@ -97,14 +100,14 @@ static void hold(void *ctx, bool on)
 /* ---- the end ---- */
 
 /* A guest that died has that status, also where a freeze is missing. */
-static int report_end(const struct stasis_vmm_end *end)
+static int report_end(struct session *session, const struct stasis_vmm_end *end)
 {
     int status = end->save_code ? stasis_err_exit_status(end->save_code) : 0;
 
     if (end->crash.code)
-        status = stasis_say_error(&end->crash);
+        status = stasis_say_error(&session->cursor, &end->crash);
     if (end->missing.code) {
-        int missing = stasis_say_error(&end->missing);
+        int missing = stasis_say_error(&session->cursor, &end->missing);
 
         if (!end->crash.code)
             status = missing;
@@ -124,11 +127,11 @@ static int run(struct session *session, const struct stasis_config *config,
     if (!rc)
         rc = stasis_vmm_run(vmm, &end, &err);
     if (!rc) {
-        status = report_end(&end);
+        status = report_end(session, &end);
         rc = stasis_vmm_write_metrics(vmm, &err);
     }
     if (rc) {
-        int failure = stasis_say_error(&err);
+        int failure = stasis_say_error(&session->cursor, &err);
 
         /* What became of the guest counts for more than the metrics of it. */
         status = status ? status : failure;
@@ -143,6 +146,7 @@ int stasis_session_run(const struct stasis_config *config, uint64_t start_us)
     struct session session = {.signal_fd = stasis_signals_open(), .status = -1};
     const struct stasis_vmm_client client = {
         .ctx = &session,
+        .cursor = &session.cursor,
         .message = message,
         .show_keys = show_keys,
         .progress = progress,
@@ -157,7 +161,7 @@ int stasis_session_run(const struct stasis_config *config, uint64_t start_us)
 
     if (session.signal_fd < 0) {
         (void)stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE, "cannot make a signalfd");
-        return stasis_say_error(&err);
+        return stasis_say_error(NULL, &err);
     }
     status = run(&session, config, &client, start_us);
     close(session.signal_fd);

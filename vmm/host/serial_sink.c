@@ -106,6 +106,7 @@ int stasis_serial_sink_open(const struct stasis_serial_sink_options *options,
     out->fd = -1;
     out->watch_fd = -1;
     out->append = options->append;
+    out->cursor = options->cursor;
     out->busy = options->busy;
     out->busy_ctx = options->busy_ctx;
     out->bucket = (struct stasis_serial_sink_bucket){

@@ -26,6 +26,7 @@
 
 #include "common/ring.h"
 #include "stasis/output.h"
+#include "vmm/host/cursor.h"
 
 #define STASIS_SERIAL_SINK_LIMIT_DEFAULT (UINT64_C(64) << 20)
 #define STASIS_SERIAL_SINK_SIZE_DEFAULT  (UINT64_C(1) << 20)
@@ -48,6 +49,7 @@ struct stasis_serial_sink_options {
     uint64_t rate;    /* bytes per second, bursts of up to a second's worth; 0: no limit */
     bool append;      /* file, ring: keep what is there (a thawed guest goes on) */
     struct stasis_outputs *outputs; /* the files in use, or NULL; outlives the sink */
+    struct stasis_cursor *cursor;   /* stdio: told what is printed, or NULL; outlives the sink */
     /* Called when a write takes fewer bytes than there are: whether somebody watches for EPOLLOUT
      * and tries again. False: the rest is dropped. NULL: somebody does. */
     bool (*busy)(void *ctx);

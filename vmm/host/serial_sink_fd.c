@@ -13,8 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/host/cursor.h"
-
 /* ---- standard output: one system call where the kernel can be told not to wait ---- */
 
 /* Our own descriptor, which is O_NONBLOCK, and regular files, which do not wait for anybody. */
@@ -87,7 +85,8 @@ static size_t write_stdio(void *sink, const uint8_t *bytes, size_t len)
             taken += n < 0 ? not_written(out, len - taken) : 0;
             break;
         }
-        stasis_cursor_printed(bytes + taken, (size_t)n);
+        if (out->cursor)
+            stasis_cursor_printed(out->cursor, bytes + taken, (size_t)n);
         out->stats.written += (uint64_t)n;
         taken += (size_t)n;
     }
@@ -112,7 +111,8 @@ void stasis_serial_sink_open_stdio(struct stasis_serial_sink *out)
     struct stat st = {0};
     int own = -1;
 
-    stasis_cursor_init();
+    if (out->cursor)
+        stasis_cursor_init(out->cursor);
     (void)fstat(STDOUT_FILENO, &st);
     if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
         own = own_descriptor(STDOUT_FILENO);

@@ -33,6 +33,7 @@ struct stasis_serial_sink {
     bool close_fd;
     bool gone;                    /* stdio: the reader has gone */
     struct stasis_output *output; /* whose fd is, or NULL */
+    struct stasis_cursor *cursor; /* of the options */
     size_t piece;   /* stdio, polled: bytes that one write may hold without blocking */
     uint64_t size;  /* file: limit, ring: bytes of data */
     uint64_t total; /* file: bytes in it, ring: bytes ever written */

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "vmm/cmd/say.h"
-#include "vmm/host/cursor.h"
 #include "vmm/host/serial_sink.h"
 
 /* Makes the pipe standard output, and standard error too if it is shared. */
@@ -28,16 +27,18 @@ static void guest_prints(struct stasis_serial_sink *sink, const char *text)
 /* The guest prints `before`; then two messages are said, the guest prints on, and a third comes. */
 static void talk(const char *before)
 {
-    const struct stasis_serial_sink_options options = {.kind = STASIS_SERIAL_SINK_STDIO};
+    struct stasis_cursor cursor = {0};
+    const struct stasis_serial_sink_options options = {.kind = STASIS_SERIAL_SINK_STDIO,
+                                                       .cursor = &cursor};
     struct stasis_serial_sink *sink;
 
     if (stasis_serial_sink_open(&options, &sink, NULL) || stasis_serial_sink_start(sink, NULL))
         _exit(1);
     guest_prints(sink, before);
-    stasis_say("one");
-    stasis_say_lines("two\n");
+    stasis_say(&cursor, "one");
+    stasis_say_lines(&cursor, "two\n");
     guest_prints(sink, "more");
-    stasis_say("three");
+    stasis_say(&cursor, "three");
     stasis_serial_sink_close(sink);
     _exit(0);
 }
@@ -91,12 +92,26 @@ static void output_elsewhere_is_left_alone(void **state)
     check("tick", false, "tickmore");
 }
 
+/* Half a line of one guest is none of another's. */
+static void each_guest_has_its_own(void **state)
+{
+    struct stasis_cursor one = {.shared = true};
+    struct stasis_cursor two = {.shared = true};
+
+    (void)state;
+    stasis_cursor_printed(&one, (const uint8_t *)"tick", 4);
+    assert_false(stasis_cursor_leave_line(&two));
+    assert_true(stasis_cursor_leave_line(&one));
+    assert_false(stasis_cursor_leave_line(&one));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(message_begins_on_a_line_of_its_own),
         cmocka_unit_test(message_behind_a_whole_line_follows_it),
         cmocka_unit_test(output_elsewhere_is_left_alone),
+        cmocka_unit_test(each_guest_has_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
