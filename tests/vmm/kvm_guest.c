@@ -274,6 +274,21 @@ void kvm_guest_smp_real(struct kvm_guest *guest, uint32_t id, const void *payloa
     kvm_guest_mp_state(guest, id, KVM_MP_STATE_RUNNABLE);
 }
 
+void kvm_guest_smp_long(struct kvm_guest *guest, uint32_t id, const void *payload, size_t len,
+                        const struct stasis_x86_regs_state *regs)
+{
+    struct stasis_arch_entry cpu;
+    struct stasis_error err;
+
+    kvm_ok(stasis_boot_cpu_setup(&guest->machine.memory, KVM_ENTRY, &cpu, &err), &err);
+    load(guest, id, &cpu, payload, len);
+    cpu.regs = *regs;
+    cpu.regs.rip = KVM_ENTRY;
+    cpu.regs.rflags = 2;
+    set_registers(&guest->machine.vcpus[id], &cpu);
+    kvm_guest_mp_state(guest, id, KVM_MP_STATE_RUNNABLE);
+}
+
 uint32_t kvm_guest_smp_cell(struct kvm_guest *guest, uint32_t id)
 {
     return __atomic_load_n((uint32_t *)kvm_guest_ram(guest, KVM_SMP_CELLS + 4 * id, 4),

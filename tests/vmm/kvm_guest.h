@@ -90,14 +90,18 @@ void kvm_guest_long(struct kvm_guest *guest, const void *payload, size_t len);
 
 /* ---- guests with several vCPUs ---- */
 
-#define KVM_SMP_STEP  0x80 /* from one vCPU's payload to the next one's */
-#define KVM_SMP_CELLS 0xa000
+#define KVM_SMP_STEP  0x80   /* from one vCPU's payload to the next one's */
+#define KVM_SMP_CELLS 0xf000 /* behind the page tables of 64-bit mode */
 
 void kvm_guest_smp_init(struct kvm_guest *guest, uint32_t vcpus);
 
 /* Loads the payload of one vCPU, which runs in real mode from its first byte. BX points to 4 bytes
  * that are the vCPU's own. Without this an application processor waits for its INIT. */
 void kvm_guest_smp_real(struct kvm_guest *guest, uint32_t id, const void *payload, size_t len);
+/* The same in 64-bit mode, with the first 4 GiB mapped and these registers; all vCPUs share the
+ * payload. */
+void kvm_guest_smp_long(struct kvm_guest *guest, uint32_t id, const void *payload, size_t len,
+                        const struct stasis_x86_regs_state *regs);
 uint32_t kvm_guest_smp_cell(struct kvm_guest *guest, uint32_t id);
 void kvm_guest_mp_state(struct kvm_guest *guest, uint32_t id, uint32_t mp_state);
 
@@ -164,7 +168,8 @@ void kvm_refreeze(struct kvm_guest *guest);
 /* Decodes one record; fails if it is not there. */
 void kvm_record(struct stasis_snap *snap, const struct stasis_schema *schema, const char *instance,
                 void *ret_state);
-/* The value of an MSR in the snapshot. */
+/* The value of an MSR in the snapshot: of the first vCPU, or of the one with that name. */
 uint64_t kvm_record_msr(struct stasis_snap *snap, uint32_t index);
+uint64_t kvm_record_vcpu_msr(struct stasis_snap *snap, const char *instance, uint32_t index);
 
 #endif

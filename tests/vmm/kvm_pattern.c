@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/kvm_pattern.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "vmm/arch/x86/x86.h"
 
 /* ---- loading ---- */
 
-static void get(struct kvm_guest *guest, const struct stasis_arch_vcpu_record *part, void *state)
+static void get(struct stasis_vcpu *vcpu, const struct stasis_arch_vcpu_record *part, void *state)
 {
     struct stasis_error err;
 
     stasis_state_init(part->schema, state);
-    kvm_ok(part->get(&guest->machine.vcpus[0], state, &err), &err);
+    kvm_ok(part->get(vcpu, state, &err), &err);
 }
 
-static void set(struct kvm_guest *guest, const struct stasis_arch_vcpu_record *part,
+static void set(struct stasis_vcpu *vcpu, const struct stasis_arch_vcpu_record *part,
                 const void *state)
 {
     struct stasis_error err;
 
     kvm_ok(stasis_state_check(part->schema, state, &err), &err);
-    kvm_ok(part->set(&guest->machine.vcpus[0], state, &err), &err);
+    kvm_ok(part->set(vcpu, state, &err), &err);
 }
 
-static void load_regs(struct kvm_guest *guest)
+static void load_regs(struct stasis_vcpu *vcpu)
 {
     struct stasis_x86_regs_state regs;
     struct stasis_x86_sregs_state sregs;
@@ -34,43 +35,44 @@ static void load_regs(struct kvm_guest *guest)
                                  &regs.rsp, &regs.rbp, &regs.r8,  &regs.r9,  &regs.r10, &regs.r11,
                                  &regs.r12, &regs.r13, &regs.r14, &regs.r15};
 
-    get(guest, &stasis_x86_regs_part, &regs);
+    get(vcpu, &stasis_x86_regs_part, &regs);
     for (size_t i = 0; i < 16; i++)
-        *general[i] = UINT64_C(0x0101010101010101) * (i + 1);
+        *general[i] = UINT64_C(0x0101010101010101) * (i + 1) + vcpu->id;
     regs.rflags = 0xcd7; /* all arithmetic flags and DF; interrupts stay off */
-    set(guest, &stasis_x86_regs_part, &regs);
-    get(guest, &stasis_x86_sregs_part, &sregs);
+    set(vcpu, &stasis_x86_regs_part, &regs);
+    get(vcpu, &stasis_x86_sregs_part, &sregs);
     for (size_t i = 0; i < 5; i++) {
         segments[i]->selector = (uint16_t)(0x1110 * (i + 1));
-        segments[i]->base = UINT64_C(0x11100) * (i + 1);
+        segments[i]->base = UINT64_C(0x11100) * (i + 1) + 0x10 * vcpu->id;
     }
-    sregs.gdt = (struct stasis_x86_dtable_state){.base = 0x12345, .limit = 0x5f};
-    sregs.idt = (struct stasis_x86_dtable_state){.base = 0x54321, .limit = 0x2ff};
-    sregs.cr2 = UINT64_C(0x0000123456789abc);
+    sregs.gdt = (struct stasis_x86_dtable_state){.base = 0x12345 + vcpu->id, .limit = 0x5f};
+    sregs.idt =
+        (struct stasis_x86_dtable_state){.base = 0x54321, .limit = (uint16_t)(0x2ff - vcpu->id)};
+    sregs.cr2 = UINT64_C(0x0000123456789abc) + vcpu->id;
     sregs.cr3 = 0x9000;
     sregs.cr8 = 0x5;
-    set(guest, &stasis_x86_sregs_part, &sregs);
+    set(vcpu, &stasis_x86_sregs_part, &sregs);
 }
 
-static void load_debugregs(struct kvm_guest *guest)
+static void load_debugregs(struct stasis_vcpu *vcpu)
 {
     struct stasis_x86_debugregs_state debug;
 
-    get(guest, &stasis_x86_debugregs_part, &debug);
+    get(vcpu, &stasis_x86_debugregs_part, &debug);
     for (uint64_t i = 0; i < 4; i++)
-        debug.db[i] = UINT64_C(0x7000) + i * 0x11;
+        debug.db[i] = UINT64_C(0x7000) + i * 0x11 + vcpu->id;
     debug.dr6 |= 0x5;
-    set(guest, &stasis_x86_debugregs_part, &debug);
+    set(vcpu, &stasis_x86_debugregs_part, &debug);
 }
 
 /* x87 and SSE, and the upper halves of AVX where the guest may have them. */
-static void load_vectors(struct kvm_guest *guest)
+static void load_vectors(struct stasis_vcpu *vcpu)
 {
     static struct stasis_x86_xsave_state xsave;
-    const struct stasis_x86_cpuid_state *cpuid = &stasis_x86_of(&guest->machine.vcpus[0])->cpuid;
+    const struct stasis_x86_cpuid_state *cpuid = &stasis_x86_of(vcpu)->cpuid;
     struct stasis_x86_xcrs_state xcrs;
 
-    get(guest, &stasis_x86_xsave_part, &xsave);
+    get(vcpu, &stasis_x86_xsave_part, &xsave);
     xsave.xstate_bv = 3;
     xsave.fcw = 0x27f;
     xsave.fsw = 0x3800;
@@ -85,8 +87,8 @@ static void load_vectors(struct kvm_guest *guest)
     }
     xsave.xmm_len = sizeof(xsave.xmm);
     for (unsigned i = 0; i < sizeof(xsave.xmm); i++)
-        xsave.xmm[i] = (uint8_t)(i + 1);
-    get(guest, &stasis_x86_xcrs_part, &xcrs);
+        xsave.xmm[i] = (uint8_t)(i + 1 + vcpu->id);
+    get(vcpu, &stasis_x86_xcrs_part, &xcrs);
     for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
         const struct stasis_x86_cpuid_leaf_state *leaf = &cpuid->leaves[i];
 
@@ -97,10 +99,10 @@ static void load_vectors(struct kvm_guest *guest)
         xsave.xstate_bv = 7;
         xsave.ymm_high_len = sizeof(xsave.ymm_high);
         for (unsigned i = 0; i < sizeof(xsave.ymm_high); i++)
-            xsave.ymm_high[i] = (uint8_t)~i;
+            xsave.ymm_high[i] = (uint8_t)(~i - vcpu->id);
     }
-    set(guest, &stasis_x86_xsave_part, &xsave);
-    set(guest, &stasis_x86_xcrs_part, &xcrs);
+    set(vcpu, &stasis_x86_xsave_part, &xsave);
+    set(vcpu, &stasis_x86_xcrs_part, &xcrs);
 }
 
 /* Values that both vendors hold: AMD has 32 bits for SYSENTER. */
@@ -116,22 +118,38 @@ static const struct stasis_x86_msr_state msr_patterns[] = {
 };
 #define MSR_PATTERNS (sizeof(msr_patterns) / sizeof(msr_patterns[0]))
 
-static void load_msrs(struct kvm_guest *guest)
+/* From one vCPU to the next, for those that take any address. */
+static uint64_t msr_step(size_t i)
+{
+    switch (msr_patterns[i].index) {
+    case 0x175:
+    case 0x176:
+    case 0xc0000082:
+    case 0xc0000102:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static void load_msrs(struct stasis_vcpu *vcpu)
 {
     static struct stasis_x86_msrs_state msrs;
 
     memcpy(msrs.msrs, msr_patterns, sizeof(msr_patterns));
     msrs.msrs_count = MSR_PATTERNS;
-    set(guest, &stasis_x86_msrs_part, &msrs);
+    for (size_t i = 0; i < MSR_PATTERNS; i++)
+        msrs.msrs[i].value += msr_step(i) * vcpu->id;
+    set(vcpu, &stasis_x86_msrs_part, &msrs);
 }
 
-static void load_lapic(struct kvm_guest *guest)
+static void load_lapic(struct stasis_vcpu *vcpu)
 {
     struct stasis_x86_lapic_state lapic;
 
-    get(guest, &stasis_x86_lapic_part, &lapic);
+    get(vcpu, &stasis_x86_lapic_part, &lapic);
     lapic.svr = 0x1ee;
-    lapic.ldr = 0x12000000;
+    lapic.ldr = 0x12000000 + (vcpu->id << 24);
     lapic.tpr = 0x50; /* CR8 is its upper half */
     lapic.lvt_thermal = 0x10051;
     lapic.lvt_pmc = 0x10052;
@@ -140,8 +158,8 @@ static void load_lapic(struct kvm_guest *guest)
     lapic.tdcr = 0xa;          /* by 128 */
     lapic.tmict = UINT32_MAX;
     lapic.tmcct = UINT32_MAX;
-    lapic.irr6 = 0x00010000;
-    set(guest, &stasis_x86_lapic_part, &lapic);
+    lapic.irr6 = UINT32_C(1) << (16 + vcpu->id % 8);
+    set(vcpu, &stasis_x86_lapic_part, &lapic);
 }
 
 static void pattern_pic(struct stasis_x86_pic_state *pic, bool master)
@@ -248,56 +266,65 @@ static void load_devices(struct kvm_guest *guest)
     }
 }
 
+static void load_vcpu(struct stasis_vcpu *vcpu)
+{
+    load_regs(vcpu);
+    load_vectors(vcpu);
+    load_debugregs(vcpu);
+    load_lapic(vcpu);
+    load_msrs(vcpu);
+}
+
 void kvm_pattern_load(struct kvm_guest *guest)
 {
     guest->sink_blocked = true; /* what the port holds stays there */
-    load_regs(guest);
-    load_vectors(guest);
-    load_debugregs(guest);
-    load_lapic(guest);
-    load_msrs(guest);
+    for (uint32_t i = 0; i < guest->machine.vcpu_count; i++)
+        load_vcpu(&guest->machine.vcpus[i]);
     load_chips(guest);
     load_devices(guest);
 }
 
 /* ---- checking ---- */
 
-static void check_vcpu(struct stasis_snap *snap)
+static void check_vcpu(struct stasis_snap *snap, uint32_t id)
 {
     static struct stasis_x86_xsave_state xsave;
     struct stasis_x86_debugregs_state debug;
     struct stasis_x86_sregs_state sregs;
     struct stasis_x86_lapic_state lapic;
     struct stasis_x86_regs_state regs;
+    char cpu[16];
 
-    kvm_record(snap, &stasis_x86_regs_schema, "cpu0", &regs);
-    assert_int_equal(regs.rax, UINT64_C(0x0101010101010101));
-    assert_int_equal(regs.rdi, UINT64_C(0x0606060606060606));
-    assert_int_equal(regs.r15, UINT64_C(0x1010101010101010));
+    snprintf(cpu, sizeof(cpu), "cpu%u", id);
+    kvm_record(snap, &stasis_x86_regs_schema, cpu, &regs);
+    assert_int_equal(regs.rax, UINT64_C(0x0101010101010101) + id);
+    assert_int_equal(regs.rdi, UINT64_C(0x0606060606060606) + id);
+    assert_int_equal(regs.r15, UINT64_C(0x1010101010101010) + id);
     assert_int_equal(regs.rflags, 0xcd7);
-    kvm_record(snap, &stasis_x86_sregs_schema, "cpu0", &sregs);
-    assert_int_equal(sregs.fs.base, 0x33300);
+    kvm_record(snap, &stasis_x86_sregs_schema, cpu, &sregs);
+    assert_int_equal(sregs.fs.base, 0x33300 + 0x10 * id);
     assert_int_equal(sregs.fs.selector, 0x3330);
-    assert_int_equal(sregs.gdt.base, 0x12345);
-    assert_int_equal(sregs.idt.limit, 0x2ff);
-    assert_int_equal(sregs.cr2, UINT64_C(0x0000123456789abc));
+    assert_int_equal(sregs.gdt.base, 0x12345 + id);
+    assert_int_equal(sregs.idt.limit, 0x2ff - id);
+    assert_int_equal(sregs.cr2, UINT64_C(0x0000123456789abc) + id);
     assert_int_equal(sregs.cr8, 5);
-    kvm_record(snap, &stasis_x86_debugregs_schema, "cpu0", &debug);
-    assert_int_equal(debug.db[2], 0x7022);
-    kvm_record(snap, &stasis_x86_xsave_schema, "cpu0", &xsave);
+    kvm_record(snap, &stasis_x86_debugregs_schema, cpu, &debug);
+    assert_int_equal(debug.db[2], 0x7022 + id);
+    kvm_record(snap, &stasis_x86_xsave_schema, cpu, &xsave);
     assert_int_equal(xsave.fcw, 0x27f);
     assert_int_equal(xsave.mxcsr, 0x1fa0);
     assert_int_equal(xsave.st[16], 0x81);
-    assert_int_equal(xsave.xmm[255], 0);
-    assert_int_equal(xsave.xmm[100], 101);
+    assert_int_equal(xsave.xmm[255], id);
+    assert_int_equal(xsave.xmm[100], 101 + id);
     if (xsave.xstate_bv & 4)
-        assert_int_equal(xsave.ymm_high[100], 0xff & ~100);
-    kvm_record(snap, &stasis_x86_lapic_schema, "cpu0", &lapic);
+        assert_int_equal(xsave.ymm_high[100], (0xff & ~100) - id);
+    kvm_record(snap, &stasis_x86_lapic_schema, cpu, &lapic);
     assert_int_equal(lapic.lvt_pmc, 0x10052);
-    assert_int_equal(lapic.irr6, 0x00010000);
+    assert_int_equal(lapic.irr6, UINT32_C(1) << (16 + id % 8));
     assert_int_equal(lapic.tpr, 0x50);
     for (size_t i = 0; i < MSR_PATTERNS; i++)
-        assert_int_equal(kvm_record_msr(snap, msr_patterns[i].index), msr_patterns[i].value);
+        assert_int_equal(kvm_record_vcpu_msr(snap, cpu, msr_patterns[i].index),
+                         msr_patterns[i].value + msr_step(i) * id);
 }
 
 void kvm_pattern_check(struct stasis_snap *snap)
@@ -307,8 +334,11 @@ void kvm_pattern_check(struct stasis_snap *snap)
     struct stasis_x86_pit_state pit;
     struct stasis_serial_state serial;
     struct stasis_pl031_state rtc;
+    struct stasis_board_state board;
 
-    check_vcpu(snap);
+    kvm_record(snap, &stasis_board_schema, STASIS_INSTANCE_VM, &board);
+    for (uint32_t id = 0; id < board.vcpus; id++)
+        check_vcpu(snap, id);
     kvm_record(snap, &stasis_x86_pic_schema, "slave", &pic);
     assert_int_equal(pic.imr, 0x5e);
     assert_int_equal(pic.irq_base, 0x38);

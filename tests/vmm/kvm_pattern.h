@@ -8,8 +8,9 @@
 
 #include "vmm/kvm_guest.h"
 
-/* Fills every register file of a machine that kvm_guest_real() has set up. The vCPU then spins at
- * KVM_ENTRY, with interrupts off and its timers far away. */
+/* Fills every register file of a machine that kvm_guest_real() or kvm_guest_smp_real() has set up,
+ * those of each vCPU with other values. The vCPUs then spin where they are, with interrupts off and
+ * their timers far away. */
 void kvm_pattern_load(struct kvm_guest *guest);
 
 /* That the snapshot holds the patterns, so that equal is not equally wrong. */

@@ -121,9 +121,14 @@ void kvm_record(struct stasis_snap *snap, const struct stasis_schema *schema, co
 
 uint64_t kvm_record_msr(struct stasis_snap *snap, uint32_t index)
 {
+    return kvm_record_vcpu_msr(snap, "cpu0", index);
+}
+
+uint64_t kvm_record_vcpu_msr(struct stasis_snap *snap, const char *instance, uint32_t index)
+{
     static struct stasis_x86_msrs_state msrs;
 
-    kvm_record(snap, &stasis_x86_msrs_schema, "cpu0", &msrs);
+    kvm_record(snap, &stasis_x86_msrs_schema, instance, &msrs);
     for (uint32_t i = 0; i < msrs.msrs_count; i++) {
         if (msrs.msrs[i].index == index)
             return msrs.msrs[i].value;

@@ -82,6 +82,9 @@ struct stasis_arch_vcpu_record {
     int (*set)(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err);
     /* Whether this host can hold the state, by system ioctls only; NULL: any can. */
     int (*check)(const struct stasis_kvm *kvm, const void *state, struct stasis_error *err);
+    /* Whether the state can be that of the vCPU with this number, as other records refer to it;
+     * STASIS_ERR_CORRUPT says which number it has instead. NULL: it has none. */
+    int (*check_id)(const void *state, uint32_t id, struct stasis_error *err);
     /* Changes a state that was read to what it was at the moment of the VM's clock, whose state
      * has been read since; NULL: nothing in it counts time. */
     int (*at_clock)(struct stasis_vcpu *vcpu, const void *clock, void *state,

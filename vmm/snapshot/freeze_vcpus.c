@@ -105,16 +105,35 @@ void stasis_freeze_free_vcpus(struct stasis_vcpu_states *states)
 
 /* ---- on the threads of the vCPUs ---- */
 
+/* A guest can write the id of its local APIC in xAPIC mode, where hardware allows it. No system
+ * does, and no thaw would take the file. */
+static int check_id(const struct stasis_arch_vcpu_record *part, const void *state, uint32_t id,
+                    struct stasis_error *err)
+{
+    if (!part->check_id || !part->check_id(state, id, err))
+        return 0;
+    err->code = STASIS_ERR_RANGE;
+    return STASIS_ERR_RANGE;
+}
+
+static int read_part(struct stasis_vcpu *vcpu, const struct stasis_arch_vcpu_record *part,
+                     void *state, struct stasis_error *err)
+{
+    int rc;
+
+    stasis_state_init(part->schema, state);
+    rc = part->get(vcpu, state, err);
+    return rc ? rc : check_id(part, state, vcpu->id, err);
+}
+
 static void read_parts(void *ctx, struct stasis_vcpu *vcpu)
 {
     struct stasis_vcpu_states *states = ctx;
     struct reading *reading = &states->readings[vcpu->id];
 
-    for (size_t i = 0; !reading->rc && part_at(i); i++) {
-        stasis_state_init(part_at(i)->schema, reading->parts[i]);
-        reading->rc = wrap(part_at(i)->get(vcpu, reading->parts[i], &reading->err),
+    for (size_t i = 0; !reading->rc && part_at(i); i++)
+        reading->rc = wrap(read_part(vcpu, part_at(i), reading->parts[i], &reading->err),
                            part_at(i)->schema, vcpu->id, &reading->err);
-    }
 }
 
 static void adjust_counters(void *ctx, struct stasis_vcpu *vcpu)

@@ -77,6 +77,37 @@ static int check_records(const struct stasis_records *records,
     return rc;
 }
 
+/* Two vCPUs of one APIC id would both take an interrupt for it, or neither. */
+static int check_id(const struct stasis_records *records,
+                    const struct stasis_arch_vcpu_record *record, uint32_t id,
+                    struct stasis_error *err)
+{
+    char instance[16];
+    void *state;
+    int rc;
+
+    snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
+    rc = stasis_thaw_decode(records, record->schema, instance, &state, err);
+    if (!rc)
+        rc = record->check_id(state, id, err);
+    free(state);
+    return rc;
+}
+
+static int check_ids(const struct stasis_records *records, const struct stasis_board_state *board,
+                     struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (uint32_t id = 0; !rc && id < board->vcpus; id++) {
+        for (size_t i = 0; !rc && stasis_arch_vcpu_restore_order[i]; i++) {
+            if (stasis_arch_vcpu_restore_order[i]->check_id)
+                rc = check_id(records, stasis_arch_vcpu_restore_order[i], id, err);
+        }
+    }
+    return rc;
+}
+
 static int check_ram(struct stasis_snap *snap, const struct stasis_board_state *board,
                      struct stasis_error *err)
 {
@@ -142,6 +173,8 @@ int stasis_thaw_check_file(struct stasis_snap *snap, struct stasis_board_state *
         return stasis_wrap(err, rc, "written by %s", stasis_snap_info(snap)->producer);
     if (!rc)
         rc = check_records(records, ret_board, err);
+    if (!rc)
+        rc = check_ids(records, ret_board, err);
     if (!rc)
         rc = check_ram(snap, ret_board, err);
     return rc;

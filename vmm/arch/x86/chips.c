@@ -2,6 +2,7 @@
  *
  * The interrupt controllers and the timer inside KVM: local APIC, PICs, I/O APIC, PIT.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "stasis/field.h"
@@ -44,8 +45,24 @@ static int lapic_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
     return STASIS_KVM(vcpu->fd, KVM_SET_LAPIC, &lapic, err);
 }
 
-const struct stasis_arch_vcpu_record stasis_x86_lapic_part = {
-    .schema = &stasis_x86_lapic_schema, .get = lapic_get, .set = lapic_set};
+/* KVM shows the id in bits 31 to 24 in xAPIC and in x2APIC mode, unless it is told otherwise
+ * (KVM_CAP_X2APIC_API). Interrupts are sent by it. */
+static int lapic_check_id(const void *state, uint32_t id, struct stasis_error *err)
+{
+    const struct stasis_x86_lapic_state *lapic = state;
+
+    if (lapic->id == id << 24)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_CORRUPT,
+                       "the APIC id register of vCPU %" PRIu32 " is 0x%08" PRIx32
+                       " instead of 0x%08" PRIx32 ": its number",
+                       id, lapic->id, id << 24);
+}
+
+const struct stasis_arch_vcpu_record stasis_x86_lapic_part = {.schema = &stasis_x86_lapic_schema,
+                                                              .get = lapic_get,
+                                                              .set = lapic_set,
+                                                              .check_id = lapic_check_id};
 
 /* ---- PICs ---- */
 

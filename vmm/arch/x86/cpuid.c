@@ -152,6 +152,7 @@ const struct stasis_arch_vcpu_record stasis_x86_cpuid_part = {
     .get = cpuid_get,
     .set = cpuid_set,
     .check = check,
+    .check_id = stasis_x86_cpuid_check_id,
 };
 
 /* ---- what a new guest is shown: host ---- */

@@ -4,6 +4,7 @@
  * A vCPU's number is its APIC id. Each vendor has its leaves (SDM 2A, CPUID; APM 3, E.4 and E.5),
  * and old ones beside new ones; kernels differ in which they ask. They all say the same here.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "vmm/arch/x86/x86.h"
@@ -150,4 +151,22 @@ int stasis_x86_cpuid_for_vcpu(struct stasis_x86_cpuid_state *cpuid,
         rc = set_levels(cpuid, LEVELS_V2, id, board->vcpus, err);
     stasis_x86_cpuid_sort(cpuid);
     return rc;
+}
+
+int stasis_x86_cpuid_check_id(const void *state, uint32_t id, struct stasis_error *err)
+{
+    const struct stasis_x86_cpuid_state *cpuid = state;
+
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        const struct stasis_x86_cpuid_leaf_state *leaf = &cpuid->leaves[i];
+        bool is_levels = leaf->function == LEVELS || leaf->function == LEVELS_V2;
+        uint32_t shown = is_levels ? leaf->edx : leaf->ebx >> 24;
+
+        if ((is_levels || leaf->function == 1) && shown != id)
+            return stasis_fail(err, STASIS_ERR_CORRUPT,
+                               "CPUID leaf 0x%" PRIx32 " gives vCPU %" PRIu32
+                               " the APIC id %" PRIu32 " instead of its number",
+                               leaf->function, id, shown);
+    }
+    return 0;
 }

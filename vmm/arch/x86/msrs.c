@@ -230,6 +230,8 @@ static void keep_ticks(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_st
     struct stasis_x86_ticks *ticks = &stasis_x86_of(vcpu)->ticks;
 
     ticks->has_tsc = stasis_x86_msr_find(from, STASIS_MSR_TSC, &ticks->tsc);
+    if (!stasis_x86_msr_find(from, STASIS_MSR_TSC_ADJUST, &ticks->adjust))
+        ticks->adjust = 0;
     ticks->has_deadline = stasis_x86_msr_find(from, STASIS_MSR_TSC_DEADLINE, &ticks->deadline);
 }
 

@@ -10,12 +10,14 @@
 #include "vmm/arch/arch.h"
 
 #define STASIS_MSR_TSC          UINT32_C(0x10)
+#define STASIS_MSR_TSC_ADJUST   UINT32_C(0x3b)
 #define STASIS_MSR_TSC_DEADLINE UINT32_C(0x6e0)
 
 /* A vCPU's TSC at the moment of the freeze, and what is counted in it. */
 struct stasis_x86_ticks {
     bool has_tsc, has_deadline;
     uint64_t tsc;
+    uint64_t adjust;   /* by how much the guest has moved it; 0 where it cannot say */
     uint64_t deadline; /* 0: not armed */
     uint32_t khz;
 };
@@ -111,6 +113,10 @@ struct stasis_x86_cpuid_leaf_state *stasis_x86_cpuid_find(struct stasis_x86_cpui
 
 /* By function and index, as records hold them. */
 void stasis_x86_cpuid_sort(struct stasis_x86_cpuid_state *cpuid);
+
+/* check_id of the CPUID record: the leaves that every release sets. */
+STASIS_MUST_CHECK int stasis_x86_cpuid_check_id(const void *state, uint32_t id,
+                                                struct stasis_error *err);
 
 /* Whether the guest was promised a feature: a bit of a register of leaf `function`, index 0. */
 enum stasis_x86_reg { STASIS_X86_EAX, STASIS_X86_EBX, STASIS_X86_ECX, STASIS_X86_EDX };

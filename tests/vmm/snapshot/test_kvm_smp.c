@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Machines of several vCPUs, frozen and thawed: each vCPU comes back with its own state, whatever
+ * it was at, and their clocks stay one.
+ */
+#include "vmm/kvm_handover.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/arch/x86/x86.h"
+#include "vmm/base/clock.h"
+#include "vmm/kvm_pattern.h"
+
+static struct kvm_guest guest;
+
+/* 1: jmp 1b */
+static const uint8_t spinning[] = {0xeb, 0xfe};
+
+/* 1: inc dword [bx]; jmp 1b */
+static const uint8_t counting[] = {0x66, 0xff, 0x07, 0xeb, 0xfb};
+
+/* cli; 1: inc dword [bx]; jmp 1b */
+static const uint8_t deaf[] = {0xfa, 0x66, 0xff, 0x07, 0xeb, 0xfb};
+
+/* cli; hlt */
+static const uint8_t halted[] = {0xfa, 0xf4};
+
+static void start(const void *payload, size_t len, uint32_t vcpus)
+{
+    kvm_guest_smp_init(&guest, vcpus);
+    for (uint32_t i = 0; i < vcpus; i++)
+        kvm_guest_smp_real(&guest, i, payload, len);
+}
+
+/* The guest leaves its machine for a file and comes back in a new one, which is not started. */
+static void refreeze(void)
+{
+    stasis_machine_pause(&guest.machine);
+    kvm_refreeze(&guest);
+}
+
+/* ---- state ---- */
+
+static struct stasis_x86_regs_state regs_of(struct stasis_snap *snap, uint32_t id)
+{
+    struct stasis_x86_regs_state regs;
+    char cpu[16];
+
+    snprintf(cpu, sizeof(cpu), "cpu%u", id);
+    kvm_record(snap, &stasis_x86_regs_schema, cpu, &regs);
+    return regs;
+}
+
+/* Or state that comes back at the wrong vCPU would not be seen. */
+static void assert_vcpus_differ(struct stasis_snap *snap, uint32_t vcpus)
+{
+    for (uint32_t i = 1; i < vcpus; i++) {
+        const struct stasis_x86_regs_state one = regs_of(snap, i - 1), next = regs_of(snap, i);
+
+        assert_int_not_equal(one.rip, next.rip);
+        assert_int_not_equal(one.rax, next.rax);
+    }
+}
+
+/* Three lives; the second and the third are read by the vCPUs' own threads. */
+static void each_vcpu_has_its_own_state(uint32_t vcpus)
+{
+    uint64_t start_ns = stasis_monotonic_ns();
+    struct stasis_snap *first;
+
+    start(spinning, sizeof(spinning), vcpus);
+    kvm_pattern_load(&guest);
+    first = kvm_freeze(&guest, NULL);
+    kvm_pattern_check(first);
+    assert_vcpus_differ(first, vcpus);
+    kvm_guest_fini(&guest);
+    kvm_thaw(&guest, first, STASIS_CLOCK_CONTINUE);
+    for (unsigned life = 0; life < 2; life++) {
+        struct stasis_snap *next;
+
+        kvm_guest_start(&guest);
+        stasis_machine_pause(&guest.machine);
+        next = kvm_freeze(&guest, NULL);
+        kvm_pattern_check(next);
+        kvm_assert_same(first, next, stasis_monotonic_ns() - start_ns);
+        kvm_guest_fini(&guest);
+        kvm_thaw(&guest, next, STASIS_CLOCK_CONTINUE);
+        stasis_snap_free(first);
+        first = next;
+    }
+    stasis_snap_free(first);
+    kvm_guest_fini(&guest);
+}
+
+static void two_vcpus_have_their_own_state(void)
+{
+    each_vcpu_has_its_own_state(2);
+}
+
+static void eight_vcpus_have_their_own_state(void)
+{
+    each_vcpu_has_its_own_state(8);
+}
+
+/* ---- what a vCPU can be at ---- */
+
+static uint32_t mp_state(uint32_t id)
+{
+    struct stasis_x86_mp_state_state state = {0};
+    struct stasis_error err;
+
+    kvm_ok(stasis_x86_mp_state_part.get(&guest.machine.vcpus[id], &state, &err), &err);
+    return state.mp_state;
+}
+
+/* A guest that has died would be waited for in vain. */
+static bool is_alive(void)
+{
+    if (atomic_load(&guest.machine.end) != STASIS_EXIT_NONE)
+        fail_msg("%s", guest.machine.end_error.msg);
+    return true;
+}
+
+static void assert_counts(uint32_t id)
+{
+    uint32_t before = kvm_guest_smp_cell(&guest, id);
+
+    kvm_wait(is_alive() && kvm_guest_smp_cell(&guest, id) != before);
+}
+
+enum { COUNTING, DEAF, HALTED, NEVER_STARTED, INIT_RECEIVED, STATES };
+
+static void start_one_of_each(void)
+{
+    kvm_guest_smp_init(&guest, STATES);
+    kvm_guest_smp_real(&guest, COUNTING, counting, sizeof(counting));
+    kvm_guest_smp_real(&guest, DEAF, deaf, sizeof(deaf));
+    kvm_guest_smp_real(&guest, HALTED, halted, sizeof(halted));
+    kvm_guest_smp_real(&guest, INIT_RECEIVED, counting, sizeof(counting));
+    kvm_guest_mp_state(&guest, INIT_RECEIVED, KVM_MP_STATE_INIT_RECEIVED);
+    kvm_guest_start(&guest);
+    assert_counts(COUNTING);
+    assert_counts(DEAF);
+}
+
+static void vcpus_come_back_whatever_they_do(void)
+{
+    start_one_of_each();
+    for (unsigned life = 0; life < 3; life++) {
+        refreeze();
+        assert_int_equal(mp_state(COUNTING), KVM_MP_STATE_RUNNABLE);
+        assert_int_equal(mp_state(DEAF), KVM_MP_STATE_RUNNABLE);
+        assert_int_equal(mp_state(NEVER_STARTED), KVM_MP_STATE_UNINITIALIZED);
+        assert_int_equal(mp_state(INIT_RECEIVED), KVM_MP_STATE_INIT_RECEIVED);
+        kvm_guest_start(&guest);
+        assert_counts(COUNTING);
+        assert_counts(DEAF);
+        assert_int_equal(kvm_guest_smp_cell(&guest, INIT_RECEIVED), 0);
+    }
+    kvm_guest_fini(&guest);
+}
+
+/* By the local APIC of the first vCPU, in 64-bit mode: an INIT for vCPU 1, a SIPI to LANDED, each
+ * when a byte of RAM says so; and counts. */
+#define GO     0x100000
+#define COUNT  0x100008
+#define LANDED 0x10000
+
+/* clang-format off */
+static const uint8_t sending[] = {
+    0xbb, 0x00, 0x00, 0xe0, 0xfe,                               /* mov ebx, 0xfee00000 */
+    0xbf, 0x00, 0x00, 0x10, 0x00,                               /* mov edi, GO */
+    0xc7, 0x83, 0xf0, 0x00, 0x00, 0x00, 0xff, 0x01, 0x00, 0x00, /* mov dword [rbx + 0xf0], 0x1ff */
+    0x80, 0x3f, 0x01, 0x75, 0xfb,                               /* 1: cmp byte [rdi], 1; jne 1b */
+    0xc7, 0x83, 0x10, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, /* mov dword [rbx + 0x310], 1 << 24 */
+    0xc7, 0x83, 0x00, 0x03, 0x00, 0x00, 0x00, 0x45, 0x00, 0x00, /* mov dword [rbx + 0x300], 0x4500 */
+    0xff, 0x47, 0x08,                                           /* 2: inc dword [rdi + 8] */
+    0x80, 0x3f, 0x02, 0x75, 0xf8,                               /* cmp byte [rdi], 2; jne 2b */
+    0xc7, 0x83, 0x00, 0x03, 0x00, 0x00, 0x10, 0x46, 0x00, 0x00, /* mov dword [rbx + 0x300], 0x4610 */
+    0xff, 0x47, 0x08, 0xeb, 0xfb,                               /* 3: inc dword [rdi + 8]; jmp 3b */
+};
+/* clang-format on */
+
+/* At LANDED in real mode, CS 0x1000: mov bx, KVM_SMP_CELLS; 1: inc dword [bx]; jmp 1b */
+static const uint8_t landing[] = {0xbb, 0x00, KVM_SMP_CELLS >> 8, 0x66, 0xff, 0x07, 0xeb, 0xfb};
+
+static uint32_t sender_count(void)
+{
+    return __atomic_load_n((uint32_t *)kvm_guest_ram(&guest, COUNT, 4), __ATOMIC_RELAXED);
+}
+
+static void let_go(uint8_t step)
+{
+    uint32_t before = sender_count();
+
+    __atomic_store_n((uint8_t *)kvm_guest_ram(&guest, GO, 1), step, __ATOMIC_SEQ_CST);
+    kvm_wait(is_alive() && sender_count() > before);
+}
+
+/* INIT in the first life, SIPI in the second, and the vCPU runs on in the third. */
+static void a_vcpu_is_started_across_freezes(void)
+{
+    const struct stasis_x86_regs_state none = {0};
+
+    kvm_guest_smp_init(&guest, 2);
+    kvm_guest_smp_long(&guest, 0, sending, sizeof(sending), &none);
+    memcpy(kvm_guest_ram(&guest, LANDED, sizeof(landing)), landing, sizeof(landing));
+    kvm_guest_start(&guest);
+    refreeze();
+    assert_int_equal(mp_state(1), KVM_MP_STATE_UNINITIALIZED);
+    kvm_guest_start(&guest);
+    let_go(1);
+    refreeze();
+    assert_int_equal(mp_state(1), KVM_MP_STATE_INIT_RECEIVED);
+    assert_int_equal(kvm_guest_smp_cell(&guest, 0), 0);
+    kvm_guest_start(&guest);
+    let_go(2);
+    assert_counts(0);
+    refreeze();
+    kvm_guest_start(&guest);
+    assert_counts(0);
+    kvm_guest_fini(&guest);
+}
+
+/* lidt cs:[nothing], then an undefined instruction: nobody can be told. */
+static const uint8_t dying[] = {0x2e, 0x0f, 0x01, 0x1e, 0x00, 0x00, 0x0f, 0x0b};
+
+/* The machine has ended; its state is whole all the same. */
+static void a_triple_fault_leaves_a_machine_that_can_be_saved(void)
+{
+    kvm_guest_smp_init(&guest, 3);
+    kvm_guest_smp_real(&guest, 0, counting, sizeof(counting));
+    kvm_guest_smp_real(&guest, 1, dying, sizeof(dying));
+    kvm_guest_smp_real(&guest, 2, counting, sizeof(counting));
+    kvm_guest_start(&guest);
+    kvm_wait(atomic_load(&guest.machine.end) == STASIS_EXIT_CRASHED);
+    assert_non_null(strstr(guest.machine.end_error.msg, "vCPU 1"));
+    refreeze();
+    assert_int_equal(atomic_load(&guest.machine.end), STASIS_EXIT_NONE);
+    assert_int_equal(guest.machine.vcpu_count, 3);
+    kvm_guest_fini(&guest);
+}
+
+/* ---- clocks ---- */
+
+static uint64_t hand_overs(void)
+{
+    const char *wanted = getenv("STASIS_TEST_HANDOVERS");
+
+    return wanted ? strtoull(wanted, NULL, 10) : 2000;
+}
+
+static bool is_one_clock(uint32_t vcpus)
+{
+    const struct kvm_handover_clock first = kvm_handover_clock(&guest, 0);
+
+    for (uint32_t i = 0; i < vcpus; i++) {
+        const struct kvm_handover_clock one = kvm_handover_clock(&guest, i);
+
+        if (!(one.flags & KVM_HANDOVER_STABLE))
+            return false;
+        assert_int_equal(one.tsc_timestamp, first.tsc_timestamp);
+        assert_int_equal(one.system_time, first.system_time);
+    }
+    return true;
+}
+
+/* Over five freezes. Where KVM's master clock is off, a guest has to see to it itself that its
+ * kvmclock does not go back. */
+static void clocks_do_not_go_back(void)
+{
+    const uint64_t times = hand_overs(), all = 2 * times;
+    const unsigned freezes = 5;
+    unsigned stable = 0;
+
+    kvm_guest_smp_init(&guest, 2);
+    kvm_handover_load(&guest, times);
+    kvm_guest_start(&guest);
+    for (unsigned i = 1; i <= freezes + 1; i++) {
+        kvm_wait(is_alive() && kvm_handover_at(&guest)->count >= all * i / (freezes + 1));
+        stasis_machine_pause(&guest.machine);
+        stable += is_one_clock(2);
+        kvm_refreeze(&guest);
+        if (i <= freezes)
+            kvm_guest_start(&guest);
+    }
+    print_message("  %llu hand-overs: TSC back %llu times, kvmclock %llu times; stable in %u of %u "
+                  "lives\n",
+                  (unsigned long long)all, (unsigned long long)kvm_handover_at(&guest)->tsc_back,
+                  (unsigned long long)kvm_handover_at(&guest)->clock_back, stable, freezes + 1);
+    assert_int_equal(kvm_handover_at(&guest)->count, all);
+    assert_int_equal(kvm_handover_at(&guest)->tsc_back, 0);
+    if (stable == freezes + 1)
+        assert_int_equal(kvm_handover_at(&guest)->clock_back, 0);
+    kvm_guest_fini(&guest);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KVM_CASE(two_vcpus_have_their_own_state),
+        KVM_CASE(eight_vcpus_have_their_own_state),
+        KVM_CASE(vcpus_come_back_whatever_they_do),
+        KVM_CASE(a_vcpu_is_started_across_freezes),
+        KVM_CASE(a_triple_fault_leaves_a_machine_that_can_be_saved),
+        KVM_CASE(clocks_do_not_go_back),
+    };
+    int missing = kvm_missing();
+
+    return missing ? missing : cmocka_run_group_tests(tests, NULL, NULL);
+}
