@@ -85,7 +85,8 @@ STASIS_PRINTF(4, 5)
 static void drop(struct downgrade *downgrade, const char *path, const struct stasis_field *field,
                  const char *fmt, ...)
 {
-    char what[256], value[96];
+    char value[128]; /* room for what is shown of a string and two numbers */
+    char what[384];
     va_list args;
 
     va_start(args, fmt);
