@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 """Compares the messages in the sources with those that the tests have provoked.
 
-Every call of stasis_fail() and stasis_fail_errno() is a site. The tests note the formats that they
+Every call of stasis_fail(), stasis_fail_errno() and STASIS_REFUSE() is a site. The tests note the formats that they
 reach, and the lines that programs print (tests/support/messages.c). Each site must be among them or
 stand in unprovoked.txt with the reason, and so must each error of errors.def; a few new ones may
 wait for their test (LATER_MAX), since what a test reaches depends a little on the host. Formats are held to the form of a
@@ -19,7 +19,7 @@ import sys
 LATER_MAX = 12
 FOLDERS = ("base", "common", "core", "state", "state-ser", "tools", "vmm")
 UNPROVOKED = "no test provokes this message"
-CALL = re.compile(r"\bstasis_fail(?:_errno)?\s*\(")
+CALL = re.compile(r"\b(?:stasis_fail(?:_errno)?|(STASIS_REFUSE))\s*\(")
 TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([A-Za-z_]\w*)|(\s+)|(.)', re.S)
 PRINTF = {"64": "l", "32": "", "16": "", "8": ""}
 
@@ -72,6 +72,8 @@ def sites_of(path, text):
     defines = dict(re.findall(r'#define\s+(\w+)\s+"((?:[^"\\]|\\.)*)"', text))
     for call in CALL.finditer(text):
         args = arguments(text, call.end())
+        if call[1]:
+            del args[1:2]  # the errno that the library gives
         if len(args) < 3 or args[1] == "code" or args[1].startswith("enum "):
             continue  # its own definition, or a function that is told the format
         yield path, text.count("\n", 0, call.start()) + 1, format_of(args[2], defines)

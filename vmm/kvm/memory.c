@@ -34,9 +34,7 @@ static int map_region(struct stasis_memory_region *region, struct stasis_error *
     region->host = map_aligned(region->size);
     if (!region->host)
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
-                                 "cannot map %" PRIu64 " MiB of guest memory; give less by "
-                                 "--memory size_mib=N",
-                                 region->size >> 20);
+                                 "cannot map %" PRIu64 " MiB of guest memory", region->size >> 20);
     /* Advice only: a kernel without it gives small pages or larger core dumps, nothing worse. */
     (void)madvise(region->host, region->size, MADV_HUGEPAGE);
     (void)madvise(region->host, region->size, MADV_DONTDUMP);
@@ -96,7 +94,7 @@ int stasis_memory_write(const struct stasis_memory *memory, uint64_t gpa, const 
     if (!at)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "%s: %" PRIu64 " bytes at guest address 0x%" PRIx64
-                           " do not fit into RAM; give more by --memory size_mib=N",
+                           " do not fit into RAM",
                            what, len, gpa);
     memcpy(at, bytes, len);
     return 0;

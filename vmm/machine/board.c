@@ -67,13 +67,15 @@ int stasis_board_map_ram(const struct stasis_board_state *board, struct stasis_m
                          struct stasis_error *err)
 {
     struct stasis_memory_region layout[STASIS_MEMORY_REGION_MAX];
+    int rc;
 
     _Static_assert(sizeof(board->ram) / sizeof(board->ram[0]) <= STASIS_MEMORY_REGION_MAX,
                    "a board has more regions of RAM than a machine can");
     for (uint32_t i = 0; i < board->ram_count; i++)
         layout[i] =
             (struct stasis_memory_region){.gpa = board->ram[i].gpa, .size = board->ram[i].size};
-    return stasis_memory_init(ret_memory, layout, board->ram_count, err);
+    rc = stasis_memory_init(ret_memory, layout, board->ram_count, err);
+    return rc ? stasis_wrap(err, rc, "give less by --memory size_mib=N") : 0;
 }
 
 int stasis_board_default(const struct stasis_board_options *options,

@@ -45,6 +45,15 @@ static int create_vcpus(struct stasis_machine *machine, struct stasis_error *err
     return 0;
 }
 
+static int add_memory(struct stasis_machine *machine, struct stasis_error *err)
+{
+    int rc = stasis_slots_init(&machine->slots, &machine->vm, err);
+
+    if (!rc)
+        rc = stasis_slots_add_memory(&machine->slots, &machine->memory, 0, err);
+    return rc ? stasis_wrap(err, rc, "give less by --memory size_mib=N") : 0;
+}
+
 static int build(struct stasis_machine *machine, struct stasis_error *err)
 {
     int rc = stasis_arch_host_check(&machine->kvm, &machine->board, err);
@@ -52,9 +61,9 @@ static int build(struct stasis_machine *machine, struct stasis_error *err)
     if (!rc)
         rc = stasis_board_map_ram(&machine->board, &machine->memory, err);
     if (!rc)
-        rc = stasis_vm_create(&machine->vm, &machine->kvm, &machine->memory, err);
+        rc = stasis_vm_create(&machine->vm, &machine->kvm, NULL, err);
     if (!rc)
-        rc = stasis_vm_add_memory(&machine->vm, err);
+        rc = add_memory(machine, err);
     if (!rc)
         rc = stasis_arch_vm_create(&machine->vm, &machine->board, err);
     if (!rc)
@@ -119,6 +128,7 @@ void stasis_machine_fini(struct stasis_machine *machine)
     if (machine->ram_ops)
         machine->ram_ops->cancel_waiters(machine->ram_ctx);
     stasis_vm_fini(&machine->vm);
+    stasis_slots_fini(&machine->slots);
     /* What this closes may still be ending the machine: end_fd comes after it. */
     if (machine->ram_ops)
         machine->ram_ops->close(machine->ram_ctx);

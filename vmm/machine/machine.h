@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "stasis/kvm_slots.h"
 #include "vmm/machine/bus.h"
 #include "vmm/machine/device.h"
 #include "vmm/machine/vcpu_thread.h"
@@ -43,6 +44,7 @@ enum stasis_exit_reason {
 struct stasis_machine {
     struct stasis_kvm kvm;
     struct stasis_vm vm;
+    struct stasis_slots slots;
     struct stasis_board_state board;
     struct stasis_memory memory;
     const struct stasis_ram_ops *ram_ops; /* NULL: RAM needs nobody */

@@ -14,7 +14,6 @@
 #include "stasis/kvm_vcpu.h"
 
 static struct stasis_kvm kvm;
-static const struct stasis_memory memory;
 static struct stasis_vm vm;
 static struct stasis_vcpu first, second;
 static struct stasis_error err;
@@ -39,7 +38,7 @@ static int set_up(void **state)
 {
     (void)state;
     fake_kvm = (struct fake_kvm){.flaws = 0};
-    if (stasis_kvm_open(&kvm, &err) || stasis_vm_create(&vm, &kvm, &memory, &err))
+    if (stasis_kvm_open(&kvm, &err) || stasis_vm_create(&vm, &kvm, NULL, &err))
         return -1;
     make(&first, 0);
     make(&second, 1);
@@ -101,7 +100,6 @@ static void a_vcpu_that_is_not_made_says_why(void **state)
 /* What a VMM does with vCPUs, from opening KVM to closing it. */
 static int use_vcpus(struct stasis_error *error)
 {
-    const struct stasis_memory none = {.region_count = 0};
     struct stasis_kvm device = {.fd = -1};
     struct stasis_vm machine = {.fd = -1};
     struct stasis_vcpu vcpu, twin;
@@ -109,7 +107,7 @@ static int use_vcpus(struct stasis_error *error)
     int rc = stasis_kvm_open(&device, error);
 
     if (!rc)
-        rc = stasis_vm_create(&machine, &device, &none, error);
+        rc = stasis_vm_create(&machine, &device, NULL, error);
     if (!rc) {
         failing_fill(vcpu);
         rc = stasis_vcpu_init(&vcpu, &machine, 0, &ops, NULL, error);

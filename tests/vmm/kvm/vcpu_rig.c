@@ -84,10 +84,11 @@ void rig_init(struct rig *rig, enum rig_chips chips)
     memset(rig, 0, sizeof(*rig));
     kvm_ok(stasis_kvm_open(&rig->kvm, &rig->err), &rig->err);
     kvm_ok(stasis_memory_init(&rig->memory, &layout, 1, &rig->err), &rig->err);
-    kvm_ok(stasis_vm_create(&rig->vm, &rig->kvm, &rig->memory, &rig->err), &rig->err);
+    kvm_ok(stasis_vm_create(&rig->vm, &rig->kvm, NULL, &rig->err), &rig->err);
     kvm_ok(STASIS_KVM(rig->vm.fd, KVM_SET_TSS_ADDR, (void *)UINT64_C(0xfffbd000), &rig->err),
            &rig->err);
-    kvm_ok(stasis_vm_add_memory(&rig->vm, &rig->err), &rig->err);
+    kvm_ok(stasis_slots_init(&rig->slots, &rig->vm, &rig->err), &rig->err);
+    kvm_ok(stasis_slots_add_memory(&rig->slots, &rig->memory, 0, &rig->err), &rig->err);
     make_chips(rig, chips);
     kvm_ok(stasis_vcpu_init(&rig->vcpu, &rig->vm, 0, &ops, rig, &rig->err), &rig->err);
     kvm_ok(STASIS_KVM(rig->vcpu.fd, KVM_SET_CPUID2, rig->kvm.cpuid, &rig->err), &rig->err);
@@ -97,6 +98,7 @@ void rig_fini(struct rig *rig)
 {
     stasis_vcpu_fini(&rig->vcpu);
     stasis_vm_fini(&rig->vm);
+    stasis_slots_fini(&rig->slots);
     stasis_memory_fini(&rig->memory);
     stasis_kvm_close(&rig->kvm);
 }

@@ -8,6 +8,7 @@
 
 #include "vmm/kvm_guest.h"
 
+#include "stasis/kvm_slots.h"
 #include "stasis/kvm_vcpu.h"
 
 #define RIG_RAM   UINT64_C(0x10000)
@@ -27,6 +28,7 @@ struct rig {
     struct stasis_kvm kvm;
     struct stasis_memory memory;
     struct stasis_vm vm;
+    struct stasis_slots slots;
     struct stasis_vcpu vcpu;
     struct stasis_error err;
     struct rig_access log[RIG_LOG];

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * VMs that KVM does not make as asked, without KVM.
+ */
+#include "vmm/kvm/failing.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "stasis/kvm_vm.h"
+
+static const uint64_t on[4] = {1};
+
+static int use_vm(const struct stasis_vm_config *config, struct stasis_error *err)
+{
+    struct stasis_kvm kvm = {.fd = -1};
+    struct stasis_vm vm = {.fd = -1}, twin = {.fd = -1};
+    int rc = stasis_kvm_open(&kvm, err);
+
+    if (!rc) {
+        rc = stasis_vm_create(&vm, &kvm, config, err);
+        assert_int_equal(vm.fd < 0, rc != 0);
+    }
+    if (!rc) {
+        failing_fill(twin);
+        rc = stasis_vm_dup(&vm, &twin, err);
+        failing_unchanged(rc, twin);
+        if (rc)
+            twin.fd = -1;
+    }
+    if (!rc)
+        rc = stasis_vm_enable_cap(&twin, KVM_CAP_EXCEPTION_PAYLOAD, on, err);
+    if (!rc)
+        rc = stasis_vm_set_boot_cpu(&vm, 1, err);
+    stasis_vm_fini(&vm);
+    stasis_vm_fini(&vm);
+    stasis_vm_fini(&twin);
+    stasis_kvm_close(&kvm);
+    return rc;
+}
+
+static int use_default(struct stasis_error *err)
+{
+    return use_vm(NULL, err);
+}
+
+static int use_manual_log(struct stasis_error *err)
+{
+    static const struct stasis_vm_config config = {.dirty = STASIS_DIRTY_LOG, .dirty_manual = true};
+
+    return use_vm(&config, err);
+}
+
+static int use_ring(struct stasis_error *err)
+{
+    static const struct stasis_vm_config config = {.dirty = STASIS_DIRTY_RING};
+
+    return use_vm(&config, err);
+}
+
+static void every_call_fails_once(void **state)
+{
+    (void)state;
+    failing_run(use_default, 0);
+    failing_run(use_manual_log, 0);
+    failing_run(use_ring, 0);
+}
+
+/* ---- refusals ---- */
+
+static unsigned missing_cap[2];
+
+static bool answers_without_cap(unsigned long request, void *arg, int *ret_result)
+{
+    *ret_result = 0;
+    return request == KVM_CHECK_EXTENSION &&
+           ((uintptr_t)arg == missing_cap[0] || (uintptr_t)arg == missing_cap[1]);
+}
+
+static int create(const struct stasis_vm_config *config, struct stasis_error *err)
+{
+    struct stasis_kvm kvm;
+    struct stasis_vm vm;
+    int rc;
+
+    fake_kvm = (struct fake_kvm){.answer = answers_without_cap};
+    assert_int_equal(stasis_kvm_open(&kvm, err), 0);
+    rc = stasis_vm_create(&vm, &kvm, config, err);
+    if (rc)
+        assert_int_equal(vm.fd, -1);
+    stasis_vm_fini(&vm);
+    stasis_kvm_close(&kvm);
+    return rc;
+}
+
+static void what_kvm_lacks_is_named(void **state)
+{
+    static const struct stasis_vm_config ring = {.dirty = STASIS_DIRTY_RING};
+    static const struct stasis_vm_config manual = {.dirty = STASIS_DIRTY_LOG, .dirty_manual = true};
+    static const struct stasis_vm_config plain = {.dirty = STASIS_DIRTY_LOG};
+    struct stasis_error err;
+
+    (void)state;
+    missing_cap[0] = KVM_CAP_DIRTY_LOG_RING_ACQ_REL;
+    missing_cap[1] = 0;
+    assert_int_equal(create(&ring, &err), 0); /* by the older capability */
+    missing_cap[1] = KVM_CAP_DIRTY_LOG_RING;
+    assert_int_equal(create(&ring, &err), STASIS_ERR_UNAVAILABLE);
+    assert_int_equal(err.os_errno, EINVAL);
+    assert_non_null(strstr(err.msg, "dirty rings: this KVM lacks capability 192"));
+    missing_cap[0] = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2;
+    assert_int_equal(create(&manual, &err), STASIS_ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.msg, "clearing dirty logs in parts"));
+    assert_int_equal(create(&plain, &err), 0);
+}
+
+static void types_that_kvm_lacks_are_named(void **state)
+{
+    static const unsigned long types[] = {1, 5, 31, 32, 77, 1ul << 40};
+    struct stasis_error err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        const struct stasis_vm_config config = {.type = types[i]};
+
+        assert_int_equal(create(&config, &err), STASIS_ERR_UNAVAILABLE);
+        assert_int_equal(err.os_errno, EINVAL);
+    }
+    assert_non_null(strstr(err.msg, "(unknown)"));
+}
+
+static bool answers_types(unsigned long request, void *arg, int *ret_result)
+{
+    *ret_result = 2; /* software-protected; the default is there all the same */
+    return request == KVM_CHECK_EXTENSION && (uintptr_t)arg == 235;
+}
+
+static void types_that_kvm_has_are_made(void **state)
+{
+    static const struct stasis_vm_config config = {.type = 1};
+    struct stasis_error err;
+    struct stasis_kvm kvm;
+    struct stasis_vm vm;
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.answer = answers_types};
+    assert_int_equal(stasis_kvm_open(&kvm, &err), 0);
+    assert_int_equal(stasis_kvm_vm_types(&kvm), 3);
+    assert_int_equal(stasis_vm_create(&vm, &kvm, &config, &err), 0);
+    stasis_vm_fini(&vm);
+    assert_int_equal(stasis_vm_create(&vm, &kvm, NULL, &err), 0);
+    stasis_vm_fini(&vm);
+    stasis_kvm_close(&kvm);
+}
+
+static void sizes_of_rings_are_checked(void **state)
+{
+    static const struct {
+        uint32_t size;
+        int rc, number;
+    } cases[] = {{0x1000, 0, 0},
+                 {0x100000, 0, 0}, /* what the fake has */
+                 {0x800, STASIS_ERR_ARG, EINVAL},
+                 {1, STASIS_ERR_ARG, EINVAL},
+                 {0x1800, STASIS_ERR_ARG, EINVAL},
+                 {0x200000, STASIS_ERR_RANGE, E2BIG},
+                 {0x80000000, STASIS_ERR_RANGE, E2BIG}};
+    struct stasis_error err;
+
+    (void)state;
+    missing_cap[0] = missing_cap[1] = UINT32_MAX;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct stasis_vm_config config = {.dirty = STASIS_DIRTY_RING,
+                                                .dirty_ring_size = cases[i].size};
+
+        assert_int_equal(create(&config, &err), cases[i].rc);
+        if (cases[i].rc)
+            assert_int_equal(err.os_errno, cases[i].number);
+    }
+}
+
+static unsigned long failing_request;
+static int failing_errno;
+
+static bool answers_errno(unsigned long request, void *arg, int *ret_result)
+{
+    (void)arg;
+    errno = failing_errno;
+    *ret_result = -1;
+    return request == failing_request;
+}
+
+static void a_busy_cpu_and_a_vcpu_that_is_there_are_told(void **state)
+{
+    struct stasis_error err;
+    struct stasis_kvm kvm;
+    struct stasis_vm vm;
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.answer = answers_errno};
+    failing_errno = EBUSY;
+    failing_request = KVM_CREATE_VM;
+    assert_int_equal(stasis_kvm_open(&kvm, &err), 0);
+    assert_int_equal(stasis_vm_create(&vm, &kvm, NULL, &err), STASIS_ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.msg, "another hypervisor"));
+    failing_request = KVM_SET_BOOT_CPU_ID;
+    assert_int_equal(stasis_vm_create(&vm, &kvm, NULL, &err), 0);
+    assert_int_equal(stasis_vm_set_boot_cpu(&vm, 3, &err), STASIS_ERR_EXISTS);
+    assert_int_equal(err.os_errno, EBUSY);
+    stasis_vm_fini(&vm);
+    stasis_kvm_close(&kvm);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_call_fails_once),
+        cmocka_unit_test(what_kvm_lacks_is_named),
+        cmocka_unit_test(types_that_kvm_lacks_are_named),
+        cmocka_unit_test(types_that_kvm_has_are_made),
+        cmocka_unit_test(sizes_of_rings_are_checked),
+        cmocka_unit_test(a_busy_cpu_and_a_vcpu_that_is_there_are_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
