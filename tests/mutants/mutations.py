@@ -75,7 +75,8 @@ class Source:
                 words = [t.text for t in head]
                 if words and words[-1] == ")":
                     opening = self.partner[i - 1]
-                    yield i, end, self.tokens[opening - 1].text, True
+                    name = opening - 2 if self.tokens[opening - 1].text == ")" else opening - 1
+                    yield i, end, self.tokens[name].text, True  # of (name)(...), too
                 elif "=" in words:
                     names = [t.text for t in head[:words.index("=")] if t.kind == "word"]
                     yield i, end, names[-1] if names else "", False

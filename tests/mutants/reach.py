@@ -89,6 +89,9 @@ class Reach:
             pass
         end(process)
         self.running.discard(process)
+        if process.returncode not in (0, test.skip_status):
+            self.say(f"{test.name} did not end well in {self.build.folder} ({process.returncode}): "
+                     "not all that it reaches is known")
         entry = {"key": key, "seconds": time.monotonic() - start, "files": self._counts(prefix)}
         shutil.rmtree(prefix)
         with self.lock:

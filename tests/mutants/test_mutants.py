@@ -122,6 +122,11 @@ class Changes(unittest.TestCase):
     def test_no_change_in_checks_comments_and_macros(self):
         self.assertEqual(self.body("#define A(x) (x + 1)\n    assert(b < 7); /* 1 + 2 */"), [])
 
+    def test_a_name_in_brackets_is_that_of_the_function(self):
+        for head in ("int f(int a)", "int(f)(int a)"):
+            found = mutations.mutations("f.c", head + "\n{\n    return a;\n}\n")
+            self.assertEqual({m.function for m in found}, {"f"})
+
     def test_ids_outlive_moves_and_lines_stay(self):
         for before, after in zip(mutations.mutations("f.c", TOY), mutations.mutations("f.c", "\n" + TOY)):
             self.assertEqual((before.id, before.line + 1), (after.id, after.line))

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gauge.h"
 #include "sample.h"
 #include "stasis/migrate.h"
 #include "stasis/notes.h"
@@ -32,6 +33,14 @@ static void reset(unsigned fail_at)
 {
     largest = 0;
     countdown = fail_at;
+}
+
+/* What runs at the end of the process gets all that it asks for. */
+static int forget(void **unused)
+{
+    (void)unused;
+    reset(0);
+    return 0;
 }
 
 static bool refuse(size_t size)
@@ -325,6 +334,57 @@ static void test_a_downgrade_without_memory(void **unused)
     stasis_records_free(set);
 }
 
+/* A record of a stranger's type, which its file describes; and memory for what its rows point to.
+ */
+static void test_embedded_schemas_without_memory(void **unused)
+{
+    const struct stasis_parse_opts tolerant = {.size = sizeof(tolerant), .tolerant = true};
+    struct stasis_records *set = stasis_records_new(), *read = NULL;
+    struct stasis_schema_set *schemas = NULL;
+    struct stasis_error err = {0};
+    struct gauge gauge, got;
+    uint8_t *bytes, *described;
+    size_t len, described_len;
+    unsigned at = 0;
+    long before;
+    int rc;
+
+    (void)unused;
+    reset(0);
+    gauge_fill(&gauge);
+    assert_int_equal(stasis_records_add(set, &gauge_schema, "a", &gauge, NULL), 0);
+    assert_int_equal(stasis_schema_set_encode(set, &described, &described_len, NULL), 0);
+    assert_int_equal(stasis_schema_set_parse(described, described_len, &schemas, NULL), 0);
+    assert_int_equal(stasis_records_encode(set, &bytes, &len, NULL), 0);
+    before = live;
+    do {
+        memset(&got, 0xa5, sizeof(got));
+        reset(++at);
+        rc = stasis_records_get(set, &gauge_schema, "a", &got, &err);
+        assert_true(!rc || (rc == STASIS_ERR_NOMEM && live == before && got.s8 == (int8_t)0xa5));
+    } while (rc);
+    assert_in_range(at, 4, 20); /* the struct, and what its pointers point to */
+    reset(0);
+    stasis_state_fini(&gauge_schema, &got);
+    assert_int_equal(live, before);
+    assert_int_equal(stasis_records_parse(bytes, len, &tolerant, &read, NULL), 0);
+    before = live;
+    reset(1);
+    assert_int_equal(stasis_records_use_embedded_schemas(read, schemas, &err), STASIS_ERR_NOMEM);
+    assert_string_equal(err.msg, "record test.gauge: out of memory");
+    assert_false(stasis_records_at(read, 0).embedded);
+    reset(0);
+    assert_int_equal(stasis_records_use_embedded_schemas(read, schemas, &err), 0);
+    assert_true(stasis_records_at(read, 0).embedded);
+    assert_int_equal(live, before);
+    stasis_state_fini(&gauge_schema, &gauge);
+    stasis_records_free(read);
+    stasis_records_free(set);
+    stasis_schema_set_free(schemas);
+    free(described);
+    free(bytes);
+}
+
 static void test_a_release_without_memory(void **unused)
 {
     static const struct stasis_release_record row = {"acme.lamp", 1, 0};
@@ -342,6 +402,7 @@ static void test_a_release_without_memory(void **unused)
         assert_true(!rc || (live == before && !release));
     } while (rc);
     assert_int_equal(at, 3);
+    reset(0);
     stasis_release_free(release);
     assert_int_equal(live, before);
 }
@@ -356,8 +417,9 @@ int main(void)
         cmocka_unit_test(test_json_without_memory),
         cmocka_unit_test(test_schemas_without_memory),
         cmocka_unit_test(test_a_downgrade_without_memory),
+        cmocka_unit_test(test_embedded_schemas_without_memory),
         cmocka_unit_test(test_a_release_without_memory),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, forget);
 }
