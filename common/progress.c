@@ -33,24 +33,38 @@ static void format_rate(char *buf, size_t size, uint64_t ms, uint64_t done, uint
     uint64_t rate = ms ? done * 1000 / ms : 0; /* done is below 2^42 */
 
     buf[0] = '\0';
-    if (ms >= ESTIMATE_MS && rate >= MIB)
+    if (ms < ESTIMATE_MS || rate < MIB)
+        return;
+    if (total)
         snprintf(buf, size, ", %" PRIu64 " MiB/s, %" PRIu64 " s left", rate / MIB,
                  (total - done + rate - 1) / rate);
+    else
+        snprintf(buf, size, ", %" PRIu64 " MiB/s", rate / MIB);
+}
+
+/* "123 of 512 MiB (24 %)", or "123 MiB". */
+static void format_part(char *buf, size_t size, uint64_t done, uint64_t total)
+{
+    if (total)
+        snprintf(buf, size, "%" PRIu64 " of %" PRIu64 " MiB (%" PRIu64 " %%)", done / MIB,
+                 total / MIB, done * 100 / total);
+    else
+        snprintf(buf, size, "%" PRIu64 " MiB", done / MIB);
 }
 
 bool stasis_progress_show(void *ctx, uint64_t done, uint64_t total)
 {
     struct stasis_progress *progress = ctx;
     uint64_t now = now_ms();
-    char rate[64], line[160];
+    char part[96], rate[64], line[192];
     int len;
 
-    if (!progress->terminal || (done < total && now - progress->shown_ms < INTERVAL_MS))
+    if (!progress->terminal || ((!total || done < total) && now - progress->shown_ms < INTERVAL_MS))
         return true;
     progress->shown_ms = now;
     format_rate(rate, sizeof(rate), now - progress->start_ms, done, total);
-    len = snprintf(line, sizeof(line), "%s: %" PRIu64 " of %" PRIu64 " MiB (%" PRIu64 " %%)%s",
-                   progress->what, done / MIB, total / MIB, total ? done * 100 / total : 100, rate);
+    format_part(part, sizeof(part), done, total);
+    len = snprintf(line, sizeof(line), "%s: %s%s", progress->what, part, rate);
     if (len > progress->width)
         progress->width = len;
     fprintf(stderr, "\r%-*s", progress->width, line);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/progress.h"
 #include "tools/streams.h"
 
 static const char *input_name(const char *file)
@@ -38,12 +39,18 @@ static int open_file(struct stasis_outputs *outputs, const char *file,
                      const struct stasis_parse_opts *opts, struct stasis_snap **ret_snap,
                      struct stasis_error *err)
 {
+    struct stasis_parse_opts own = opts ? *opts : (struct stasis_parse_opts){.size = sizeof(own)};
+    struct stasis_progress progress;
     int fd = -1;
     int rc = stasis_inspect_open_input(outputs, file, &fd, err);
 
     if (rc)
         return rc;
-    rc = stasis_snap_open_fd(fd, input_name(file), opts, ret_snap, err);
+    stasis_progress_init(&progress, "reading"); /* what comes through a pipe */
+    own.progress = stasis_progress_show;
+    own.ctx = &progress;
+    rc = stasis_snap_open_fd(fd, input_name(file), &own, ret_snap, err);
+    stasis_progress_clear(&progress);
     (void)close(fd);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "io.h"
+#include "pool.h"
 
 bool stasis_input_is_open(const struct stasis_input *input)
 {
@@ -46,6 +47,23 @@ ssize_t stasis_input_read(const struct stasis_input *input, void *buf, size_t le
         return read_storage(&input->storage, buf, len, offset);
     return input->sequential ? stasis_io_read(input->fd, buf, len)
                              : stasis_io_pread(input->fd, buf, len, offset);
+}
+
+bool stasis_input_wait(const struct stasis_input *input)
+{
+    return input->fd < 0 || stasis_io_wait_readable(input->fd, STASIS_TURN_MS);
+}
+
+ssize_t stasis_input_read_some(const struct stasis_input *input, void *buf, size_t len,
+                               uint64_t offset)
+{
+    ssize_t n;
+
+    if (input->fd >= 0)
+        return stasis_io_read_some(input->fd, buf, len);
+    errno = 0;
+    n = input->storage.read(input->storage.ctx, buf, len, offset);
+    return n == 0 || transferred(n, len) ? n : -1;
 }
 
 int stasis_input_length(const struct stasis_input *input, uint64_t *ret_len)

@@ -19,6 +19,14 @@ bool stasis_input_is_open(const struct stasis_input *input);
 /* Bytes read; fewer than `len` only at the end. */
 ssize_t stasis_input_read(const struct stasis_input *input, void *buf, size_t len, uint64_t offset);
 
+/* Of an input that is read in order. Whether there is something to read within a turn of 20 ms; a
+ * function of the caller's waits itself. */
+bool stasis_input_wait(const struct stasis_input *input);
+
+/* What there is to read, up to `len`; 0 only at the end. */
+ssize_t stasis_input_read_some(const struct stasis_input *input, void *buf, size_t len,
+                               uint64_t offset);
+
 int stasis_input_length(const struct stasis_input *input, uint64_t *ret_len);
 
 /* What to do where it cannot be read, in words for a message. */

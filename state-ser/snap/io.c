@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
@@ -46,6 +45,21 @@ ssize_t stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset)
 ssize_t stasis_io_read(int fd, void *buf, size_t len)
 {
     return read_all(fd, buf, len, NULL);
+}
+
+bool stasis_io_wait_readable(int fd, int ms)
+{
+    return poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, ms) > 0;
+}
+
+ssize_t stasis_io_read_some(int fd, void *buf, size_t len)
+{
+    ssize_t n;
+
+    do {
+        n = read(fd, buf, len);
+    } while (n < 0 && again(fd, POLLIN));
+    return n;
 }
 
 static int write_all(int fd, const uint8_t *buf, size_t len, const uint64_t *offset)

@@ -7,6 +7,7 @@
 #ifndef STASIS_SNAP_IO_H
 #define STASIS_SNAP_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -15,6 +16,12 @@
 /* Bytes read; fewer than `len` only at the end of the file. */
 ssize_t stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
 ssize_t stasis_io_read(int fd, void *buf, size_t len);
+
+/* Whether there is something to read, its end or a failure, within `ms`. */
+bool stasis_io_wait_readable(int fd, int ms);
+
+/* What there is to read, up to `len`; 0 only at the end of the file. */
+ssize_t stasis_io_read_some(int fd, void *buf, size_t len);
 
 /* 0: everything is written. */
 int stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset);

@@ -64,8 +64,10 @@ int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save
 int stasis_snap_open_file(const char *path, int *ret_fd, struct stasis_error *err);
 
 /* Copies what comes out of `in`, which is sequential, into an unlinked temporary file, no more than
- * the snapshot's own header allows. The caller closes *ret_fd. */
-int stasis_snap_spool(const struct stasis_input *in, int *ret_fd, struct stasis_error *err);
+ * the snapshot's own header allows. The caller closes *ret_fd. Of opts (may be NULL) the progress
+ * counts: STASIS_ERR_CANCELLED. */
+int stasis_snap_spool(const struct stasis_input *in, const struct stasis_parse_opts *opts,
+                      int *ret_fd, struct stasis_error *err);
 
 /* Reads bytes that must be there, and judges a section's length by the most that it may be.
  * STASIS_ERR_CORRUPT, STASIS_ERR_READ. */

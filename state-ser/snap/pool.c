@@ -9,7 +9,7 @@
 #include "stasis/fault_signals.h"
 
 #define THREADS_MAX 64u
-#define TURN_NS     20000000 /* of the 100 ms in which a request to cancel is to be followed */
+#define TURN_NS     (STASIS_TURN_MS * 1000000L)
 
 void stasis_turns_init(pthread_cond_t *cond)
 {

@@ -34,6 +34,7 @@ int stasis_thread_create(pthread_t *ret_thread, void *(*body)(void *), void *arg
 /* For waiting in turns of some ms between which a request to cancel is looked for. The lock is
  * held, and is given away meanwhile. */
 void stasis_turns_init(pthread_cond_t *cond);
+#define STASIS_TURN_MS 20 /* of the 100 ms in which a request to cancel is to be followed */
 void stasis_turns_wait(pthread_cond_t *cond, pthread_mutex_t *lock);
 
 #endif

@@ -222,11 +222,11 @@ const struct stasis_schema_set *stasis_snap_schemas(const struct stasis_snap *sn
 }
 
 /* An input of our own that can be read at any offset. */
-static int make_seekable(const struct stasis_input *from, struct stasis_input *ret_input,
-                         struct stasis_error *err)
+static int make_seekable(const struct stasis_input *from, const struct stasis_parse_opts *opts,
+                         struct stasis_input *ret_input, struct stasis_error *err)
 {
     if (from->sequential)
-        return stasis_snap_spool(from, &ret_input->fd, err);
+        return stasis_snap_spool(from, opts, &ret_input->fd, err);
     if (from->fd < 0) {
         ret_input->storage = from->storage;
         return 0;
@@ -247,7 +247,7 @@ static int open_input(const struct stasis_input *from, const char *name,
     snap->input.fd = -1;
     snap->name = strdup(name);
     snap->notes = stasis_notes_new();
-    rc = snap->name && snap->notes ? make_seekable(from, &snap->input, err)
+    rc = snap->name && snap->notes ? make_seekable(from, opts, &snap->input, err)
                                    : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to open it");
     if (!rc)
         rc = read_header(&snap->input, &snap->header, err);

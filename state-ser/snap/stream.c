@@ -55,75 +55,127 @@ static uint64_t longest(const struct stasis_snap_info *info)
     return info->streamed || info->file_len > most ? most : info->file_len;
 }
 
-static int spool_header(const struct stasis_input *in, int out, uint64_t *ret_most,
-                        struct stasis_error *err)
+/* A stream on its way to a temporary file. */
+struct spool {
+    const struct stasis_input *in;
+    int out;
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *ctx;
+    uint64_t pos;   /* bytes that have come */
+    uint64_t total; /* 0: only the end tells */
+    uint64_t most;  /* that there can be */
+};
+
+static int report(const struct spool *spool, struct stasis_error *err)
+{
+    if (!spool->progress || spool->progress(spool->ctx, spool->pos, spool->total))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_CANCELLED, "cancelled");
+}
+
+/* Fills `buf`, unless the stream ends before; asks the progress before each wait. */
+static int take(struct spool *spool, uint8_t *buf, size_t len, size_t *ret_len,
+                struct stasis_error *err)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n;
+        int rc = report(spool, err);
+
+        if (rc)
+            return rc;
+        if (!stasis_input_wait(spool->in))
+            continue;
+        n = stasis_input_read_some(spool->in, buf + done, len - done, spool->pos);
+        if (n < 0)
+            return stasis_fail_errno(err, STASIS_ERR_READ,
+                                     "reading the stream (check where it comes from)");
+        if (n == 0)
+            break;
+        done += (size_t)n;
+        spool->pos += (uint64_t)n;
+    }
+    *ret_len = done;
+    return 0;
+}
+
+static int put(const struct spool *spool, const uint8_t *bytes, size_t len, uint64_t at,
+               struct stasis_error *err)
+{
+    /* Zeros stay holes. */
+    if (stasis_chunk_is_zero(bytes, len) || !stasis_io_pwrite(spool->out, bytes, len, at))
+        return 0;
+    return stasis_fail_errno(err, STASIS_ERR_WRITE, "spooling the stream");
+}
+
+static int spool_header(struct spool *spool, struct stasis_error *err)
 {
     uint8_t bytes[STASIS_HEADER_LEN];
     struct stasis_header header;
-    ssize_t n = stasis_input_read(in, bytes, sizeof(bytes), 0);
-    int rc;
+    size_t len = 0;
+    int rc = take(spool, bytes, sizeof(bytes), &len, err);
 
-    if (n < 0)
-        return stasis_fail_errno(err, STASIS_ERR_READ,
-                                 "reading the stream (check where it comes from)");
-    if ((size_t)n < sizeof(bytes))
-        return stasis_fail(err, STASIS_ERR_CORRUPT, "truncated: %zd bytes, a header has %u", n,
+    if (rc)
+        return rc;
+    if (len < sizeof(bytes))
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "truncated: %zu bytes, a header has %u", len,
                            STASIS_HEADER_LEN);
     rc = stasis_header_decode(bytes, &header, err);
     if (rc)
         return rc;
-    if (stasis_io_pwrite(out, bytes, sizeof(bytes), 0))
-        return stasis_fail_errno(err, STASIS_ERR_WRITE, "spooling the stream");
-    *ret_most = longest(&header.info);
-    return 0;
+    spool->most = longest(&header.info);
+    spool->total = header.info.streamed ? 0 : spool->most;
+    if (spool->most < STASIS_HEADER_LEN)
+        return stasis_fail(err, STASIS_ERR_CORRUPT, "the header says the file is shorter than it");
+    return put(spool, bytes, sizeof(bytes), 0, err);
 }
 
-static int spool_rest(const struct stasis_input *in, int out, uint64_t most,
-                      struct stasis_error *err)
+static int spool_rest(struct spool *spool, struct stasis_error *err)
 {
     uint8_t *buf = malloc(STASIS_CHUNK_SIZE);
-    uint64_t pos = STASIS_HEADER_LEN;
-    ssize_t n;
+    size_t len = STASIS_CHUNK_SIZE;
     int rc = 0;
 
     if (!buf)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to read the stream");
-    do {
-        n = stasis_input_read(in, buf, STASIS_CHUNK_SIZE, pos);
-        if (n < 0)
-            rc = stasis_fail_errno(err, STASIS_ERR_READ,
-                                   "reading the stream (check where it comes from)");
-        else if ((uint64_t)n > most - pos)
+    while (!rc && len == STASIS_CHUNK_SIZE) {
+        uint64_t at = spool->pos;
+
+        rc = take(spool, buf, STASIS_CHUNK_SIZE, &len, err);
+        if (!rc && spool->pos > spool->most)
             rc = stasis_fail(err, STASIS_ERR_CORRUPT,
-                             "longer than its header allows: more than %" PRIu64 " bytes", most);
-        else if (!stasis_chunk_is_zero(buf, (size_t)n) &&
-                 stasis_io_pwrite(out, buf, (size_t)n, pos)) /* zeros stay holes */
-            rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "spooling the stream");
+                             "longer than its header allows: more than %" PRIu64 " bytes",
+                             spool->most);
         if (!rc)
-            pos += (uint64_t)n;
-    } while (!rc && n == (ssize_t)STASIS_CHUNK_SIZE);
-    if (!rc && stasis_io_truncate(out, pos))
+            rc = put(spool, buf, len, at, err);
+    }
+    if (!rc && stasis_io_truncate(spool->out, spool->pos))
         rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "spooling the stream");
     free(buf);
     return rc;
 }
 
-int stasis_snap_spool(const struct stasis_input *in, int *ret_fd, struct stasis_error *err)
+int stasis_snap_spool(const struct stasis_input *in, const struct stasis_parse_opts *opts,
+                      int *ret_fd, struct stasis_error *err)
 {
-    uint64_t most = 0;
-    int out = -1;
-    int rc = stasis_output_make_temporary(&out, err);
+    struct spool spool = {.in = in, .out = -1};
+    int rc = stasis_output_make_temporary(&spool.out, err);
 
     if (rc)
         return rc;
-    rc = spool_header(in, out, &most, err);
-    if (!rc && most < STASIS_HEADER_LEN)
-        rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the header says the file is shorter than it");
+    if (opts) {
+        spool.progress = opts->progress;
+        spool.ctx = opts->ctx;
+    }
+    rc = spool_header(&spool, err);
     if (!rc)
-        rc = spool_rest(in, out, most, err);
+        rc = spool_rest(&spool, err);
+    if (!rc)
+        rc = report(&spool, err);
     if (rc)
-        stasis_io_close(out);
+        stasis_io_close(spool.out);
     else
-        *ret_fd = out;
+        *ret_fd = spool.out;
     return rc;
 }

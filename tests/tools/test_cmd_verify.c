@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static struct run run;
 
@@ -90,6 +92,34 @@ static void progress_on_a_terminal(void **state)
     built_fini(&built);
 }
 
+/* Here through a FIFO. */
+static void progress_of_a_pipe_on_a_terminal(void **state)
+{
+    char text[4096];
+    struct built built;
+    struct image image;
+    pid_t child;
+
+    (void)state;
+    built_large(&built);
+    image = image_of_stream(&built);
+    assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        int fd = open(in_folder("fifo"), O_WRONLY | O_CLOEXEC);
+
+        _exit(write(fd, image.bytes, image.len) == (ssize_t)image.len ? 0 : 1);
+    }
+    assert_int_equal(run_on_terminal("verify", in_folder("fifo"), NULL, text, sizeof(text)), 0);
+    child_wait(child);
+    assert_has(text, "\rreading: ");
+    assert_has(text, "\rverifying: ");
+    assert_has(text, "fifo: whole; ");
+    image_fini(&image);
+    built_fini(&built);
+}
+
 static int teardown(void **state)
 {
     run_fini(&run);
@@ -103,6 +133,7 @@ int main(void)
         cmocka_unit_test(damaged_chunks),
         cmocka_unit_test(damaged_padding),
         cmocka_unit_test(progress_on_a_terminal),
+        cmocka_unit_test(progress_of_a_pipe_on_a_terminal),
     };
 
     return cmocka_run_group_tests(tests, setup_folder, teardown);

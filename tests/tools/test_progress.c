@@ -59,11 +59,25 @@ static void no_estimates(void **state)
     }
 }
 
+/* A stream whose end nobody knows promises nothing. */
+static void whole_not_known(void **state)
+{
+    char text[256];
+
+    (void)state;
+    shown(10000, 100 * MIB, 0, text, sizeof(text));
+    assert_non_null(strstr(text, "saving: 100 MiB, "));
+    assert_non_null(strstr(text, " MiB/s"));
+    assert_null(strstr(text, "left"));
+    assert_null(strstr(text, "%"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(estimates),
         cmocka_unit_test(no_estimates),
+        cmocka_unit_test(whole_not_known),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,7 +100,7 @@ static void say_thawed(const struct stasis_vmm *vmm, uint64_t us)
 }
 
 /* The loop does not run yet. */
-static bool keep_loading(void *ctx, uint64_t done, uint64_t total)
+bool stasis_vmm_keep_loading(void *ctx, uint64_t done, uint64_t total)
 {
     struct stasis_vmm *vmm = ctx;
 
@@ -117,7 +117,8 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
     struct stasis_snap *snap = NULL;
     int rc = stasis_vmm_outputs_open_restore(vmm, &snap, err);
 
-    options.progress = keep_loading;
+    vmm->client->progress_end(vmm->client->ctx); /* of a pipe */
+    options.progress = stasis_vmm_keep_loading;
     options.ctx = vmm;
     /* KVM reads guest memory in some of the calls to come. */
     stasis_ram_failure_catch(&vmm->machine);

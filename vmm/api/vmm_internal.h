@@ -77,6 +77,9 @@ void stasis_vmm_wake(struct stasis_vmm *vmm);
 /* vmm_commands.c. Loop thread. Collects what the client has asked for since; and keys too, whose
  * text then waits for stasis_vmm_console_push_input(). */
 void stasis_vmm_take_requests(struct stasis_vmm *vmm);
+
+/* vmm.c. A progress: while the snapshot is read and loaded, when the loop does not run yet. */
+bool stasis_vmm_keep_loading(void *ctx, uint64_t done, uint64_t total);
 void stasis_vmm_take_all(struct stasis_vmm *vmm);
 /* The same while a snapshot is saved. False: the save is to be given up. */
 bool stasis_vmm_may_save_on(struct stasis_vmm *vmm);

@@ -134,16 +134,18 @@ void stasis_vmm_outputs_close(struct stasis_vmm *vmm)
 int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm, struct stasis_snap **ret_snap,
                                     struct stasis_error *err)
 {
+    const struct stasis_parse_opts opts = {
+        .size = sizeof(opts), .progress = stasis_vmm_keep_loading, .ctx = vmm};
     const char *path = vmm->config->restore_path;
     int fd = -1;
     int rc;
 
     if (!is_file(path))
-        return stasis_snap_open_fd(STDIN_FILENO, "standard input", NULL, ret_snap, err);
+        return stasis_snap_open_fd(STDIN_FILENO, "standard input", &opts, ret_snap, err);
     rc = stasis_outputs_open_input(vmm->outputs, path, RESTORE_ROLE, &fd, err);
     if (rc)
         return rc;
-    rc = stasis_snap_open_fd(fd, path, NULL, ret_snap, err);
+    rc = stasis_snap_open_fd(fd, path, &opts, ret_snap, err);
     (void)close(fd);
     return rc;
 }

@@ -100,6 +100,12 @@ struct stasis_parse_opts {
      * unknown mandatory type, is kept with a NULL schema instead of refused, if it can be parsed
      * for its form; what is refused has the verdict of a strict parse. Never for a restore. */
     bool tolerant;
+    /* Of stasis_snap_open() and its kin: called on the caller's thread while what cannot seek (a
+     * pipe, a socket) is copied to a temporary file, with bytes done and in all; 0 in all: not
+     * known yet, or only the end tells. It is called while nothing arrives, too. False ends the
+     * opening with STASIS_ERR_CANCELLED. May be NULL. */
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *ctx;
 };
 
 /* Reads a set from bytes (copied). The whole input is checked first: canonical form, order, bounds,

@@ -179,7 +179,8 @@ struct stasis_snap_chunk {
  * STASIS_ERR_WRITE (no temporary file, or no room in it), STASIS_ERR_NOMEM,
  * STASIS_ERR_NOT_FOUND (no such file), STASIS_ERR_ARG (a folder). `name` is for messages. The
  * descriptor stays the caller's, who may close it; a file is read from its start, wherever the
- * descriptor stands. opts (may be NULL) says which records are known. */
+ * descriptor stands. opts (may be NULL) says which records are known, and has a progress:
+ * STASIS_ERR_CANCELLED. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_open(const char *path,
                                                      const struct stasis_parse_opts *opts,
                                                      struct stasis_snap **ret_snap,

@@ -325,6 +325,105 @@ static void a_useless_tmpdir_is_an_error(void **state)
     built_fini(&built);
 }
 
+/* ---- progress ---- */
+
+struct seen {
+    uint64_t done, total;
+    unsigned calls;
+    uint64_t cancel_at; /* bytes; 0: never */
+};
+
+static bool see(void *ctx, uint64_t done, uint64_t total)
+{
+    struct seen *seen = ctx;
+
+    assert_true(done >= seen->done);
+    assert_true(!seen->total || total == seen->total); /* once it is known */
+    assert_true(!total || done <= total);
+    *seen = (struct seen){done, total, seen->calls + 1, seen->cancel_at};
+    return !seen->cancel_at || done < seen->cancel_at;
+}
+
+static void progress_of_a_pipe_counts_its_bytes(void **state)
+{
+    struct image (*const saves[])(struct built *) = {image_of, image_of_stream};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct seen seen = {0};
+        const struct stasis_parse_opts opts = {.size = sizeof(opts), .progress = see, .ctx = &seen};
+        struct stasis_snap *snap = NULL;
+        struct stasis_error err = {0};
+        struct built built;
+        struct image image;
+        int child, fd;
+
+        built_large(&built);
+        image = saves[i](&built);
+        fd = image_pipe(&image, &child);
+        if (stasis_snap_open_fd(fd, "pipe", &opts, &snap, &err))
+            fail_msg("%s", err.msg);
+        child_wait(child);
+        close(fd);
+        assert_int_equal(seen.done, image.len);
+        assert_int_equal(seen.total, i ? 0 : image.len); /* a stream does not say */
+        assert_true(seen.calls > image.len / STASIS_CHUNK_SIZE);
+        stasis_snap_free(snap);
+        image_fini(&image);
+        built_fini(&built);
+    }
+}
+
+static void progress_of_a_file_is_not_asked(void **state)
+{
+    struct seen seen = {0};
+    const struct stasis_parse_opts opts = {.size = sizeof(opts), .progress = see, .ctx = &seen};
+    struct stasis_snap *snap = NULL;
+    struct built built;
+    struct image image;
+    int fd;
+
+    (void)state;
+    built_small(&built);
+    image = image_of(&built);
+    fd = image_fd(&image);
+    assert_int_equal(stasis_snap_open_fd(fd, "file", &opts, &snap, NULL), 0);
+    assert_int_equal(seen.calls, 0);
+    close(fd);
+    stasis_snap_free(snap);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+/* The sender has sent some of it, keeps the pipe open, and is silent. */
+static void cancel_is_heard_while_a_pipe_is_silent(void **state)
+{
+    struct built built;
+    struct image image;
+
+    (void)state;
+    built_small(&built);
+    image = image_of(&built);
+    for (size_t len = 1; len < 2 * STASIS_HEADER_LEN; len += STASIS_HEADER_LEN / 2) {
+        struct seen seen = {.cancel_at = len};
+        const struct stasis_parse_opts opts = {.size = sizeof(opts), .progress = see, .ctx = &seen};
+        struct stasis_snap *snap = NULL;
+        struct stasis_error err = {0};
+        int ends[2];
+
+        assert_int_equal(pipe(ends), 0);
+        assert_int_equal(write(ends[1], image.bytes, len), (ssize_t)len);
+        assert_int_equal(stasis_snap_open_fd(ends[0], "pipe", &opts, &snap, &err),
+                         STASIS_ERR_CANCELLED);
+        assert_string_equal(err.msg, "pipe: cancelled");
+        assert_null(snap);
+        close(ends[0]);
+        close(ends[1]);
+    }
+    image_fini(&image);
+    built_fini(&built);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +436,9 @@ int main(void)
         cmocka_unit_test(a_file_and_a_pipe_have_one_bound),
         cmocka_unit_test(a_stream_that_fails_is_a_write_error),
         cmocka_unit_test(a_useless_tmpdir_is_an_error),
+        cmocka_unit_test(progress_of_a_pipe_counts_its_bytes),
+        cmocka_unit_test(progress_of_a_file_is_not_asked),
+        cmocka_unit_test(cancel_is_heard_while_a_pipe_is_silent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,6 +258,48 @@ static void a_fifo_to_restore_from_is_waited_for_until_a_signal(void **state)
     }
 }
 
+static int with_errors_on_the_terminal(int argc, char **argv)
+{
+    dup2(STDIN_FILENO, STDERR_FILENO);
+    return session_main(argc, argv);
+}
+
+/* What comes through a FIFO is read before KVM is asked for; it is no machine. */
+static void progress_of_a_restore_from_a_pipe(void **state)
+{
+    struct session session;
+    const char *fifo = in_folder("stream");
+    int ours, theirs;
+    pid_t child;
+
+    (void)state;
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        int fd = open(fifo, O_WRONLY | O_CLOEXEC);
+
+        _exit(write(fd, snapshot.bytes, snapshot.len) == (ssize_t)snapshot.len ? 0 : 1);
+    }
+    assert_int_equal(openpty(&ours, &theirs, NULL, NULL, NULL), 0);
+    session_start(&session, &(struct session_options){.args = {"--restore", fifo},
+                                                      .in = theirs,
+                                                      .out = theirs,
+                                                      .terminal = true,
+                                                      .program = with_errors_on_the_terminal});
+    session.in = dup(ours);
+    session.out = ours;
+    session_wait_out(&session, "\rvmm: loading: ");
+    while (session.err >= 0) /* the terminal is open here, too */
+        session_pump(&session, -1);
+    close(session.out);
+    session.out = -1;
+    assert_int_not_equal(session_end(&session), 0);
+    child_wait(child);
+    close(theirs);
+    unlink(fifo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(files_that_cannot_be_booted, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fifo_to_restore_from_is_waited_for_until_a_signal, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(progress_of_a_restore_from_a_pipe, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_no_place_for_metrics, setup, teardown),
     };
 
