@@ -10,8 +10,9 @@ import sys
 
 # Headers outside vmm/ that come with a library.
 LIBRARY_HEADERS = {
-    "stasis_kvm": {"kvm", "kvm_device", "kvm_dirty", "kvm_exits", "kvm_ioevent", "kvm_irq",
-                   "kvm_memory", "kvm_slots", "kvm_vcpu", "kvm_vm", "kvm_x86"},
+    "stasis_kvm": {"kvm", "kvm_debug", "kvm_device", "kvm_dirty", "kvm_exits", "kvm_ioevent",
+                   "kvm_irq", "kvm_memory", "kvm_msrs", "kvm_slots", "kvm_vcpu", "kvm_vcpu_state",
+                   "kvm_vm", "kvm_x86"},
     "stasis_state": {"state", "field", "schema", "enums", "version"},
     "stasis_core": {"serial", "i8042", "pl031"},
     "stasis_snap": {"snap", "ram", "migrate", "json", "records", "output"},

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "stasis/kvm_vcpu_state.h"
+
 static struct rig_access *note(struct rig *rig, struct rig_access access)
 {
     struct rig_access *at = &rig->log[rig->count % RIG_LOG];
@@ -91,7 +93,7 @@ void rig_init(struct rig *rig, enum rig_chips chips)
     kvm_ok(stasis_slots_add_memory(&rig->slots, &rig->memory, 0, &rig->err), &rig->err);
     make_chips(rig, chips);
     kvm_ok(stasis_vcpu_init(&rig->vcpu, &rig->vm, 0, &ops, rig, &rig->err), &rig->err);
-    kvm_ok(STASIS_KVM(rig->vcpu.fd, KVM_SET_CPUID2, rig->kvm.cpuid, &rig->err), &rig->err);
+    kvm_ok(stasis_vcpu_set_cpuid(&rig->vcpu, rig->kvm.cpuid, &rig->err), &rig->err);
 }
 
 void rig_fini(struct rig *rig)
@@ -124,10 +126,10 @@ void rig_load(struct rig *rig, const void *payload, size_t len)
     struct kvm_sregs sregs;
 
     memcpy(rig_ram(rig, RIG_ENTRY), payload, len);
-    kvm_ok(STASIS_KVM(rig->vcpu.fd, KVM_GET_SREGS, &sregs, &rig->err), &rig->err);
+    kvm_ok(stasis_vcpu_get_sregs(&rig->vcpu, &sregs, &rig->err), &rig->err);
     sregs.cs.base = sregs.cs.selector = 0;
-    kvm_ok(STASIS_KVM(rig->vcpu.fd, KVM_SET_SREGS, &sregs, &rig->err), &rig->err);
-    kvm_ok(STASIS_KVM(rig->vcpu.fd, KVM_SET_REGS, &regs, &rig->err), &rig->err);
+    kvm_ok(stasis_vcpu_set_sregs(&rig->vcpu, &sregs, &rig->err), &rig->err);
+    kvm_ok(stasis_vcpu_set_regs(&rig->vcpu, &regs, &rig->err), &rig->err);
 }
 
 void rig_run(struct rig *rig, unsigned count)

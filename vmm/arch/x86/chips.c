@@ -18,7 +18,7 @@ static size_t lapic_offset(const struct stasis_field *field)
 static int lapic_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
     struct kvm_lapic_state lapic;
-    int rc = STASIS_KVM(vcpu->fd, KVM_GET_LAPIC, &lapic, err);
+    int rc = stasis_vcpu_get_lapic(vcpu, &lapic, err);
 
     if (rc)
         return rc;
@@ -42,7 +42,7 @@ static int lapic_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
 
         memcpy(lapic.regs + lapic_offset(field), &value, sizeof(value));
     }
-    return STASIS_KVM(vcpu->fd, KVM_SET_LAPIC, &lapic, err);
+    return stasis_vcpu_set_lapic(vcpu, &lapic, err);
 }
 
 /* KVM shows the id in bits 31 to 24 in xAPIC and in x2APIC mode, unless it is told otherwise

@@ -136,7 +136,7 @@ static int cpuid_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
                                                              .ecx = leaf->ecx,
                                                              .edx = leaf->edx};
     }
-    rc = STASIS_KVM(vcpu->fd, KVM_SET_CPUID2, &buffer, err);
+    rc = stasis_vcpu_set_cpuid(vcpu, &buffer.header, err);
     if (!rc)
         stasis_x86_of(vcpu)->cpuid = *from;
     return rc;

@@ -135,7 +135,7 @@ void stasis_arch_vcpu_ignore_tsc_rate(struct stasis_vcpu *vcpu, bool ignore)
 /* EINVAL: the guest has no kvmclock (Firecracker #5494). */
 void stasis_arch_vcpu_resumes(const struct stasis_vcpu *vcpu)
 {
-    (void)stasis_kvm_ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, NULL);
+    (void)!stasis_vcpu_kvmclock_ctrl(vcpu, NULL);
 }
 
 /* KVM for AMD has reset a vCPU by the time it reports a triple fault: every guest would seem to

@@ -50,7 +50,7 @@ static int events_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_e
 {
     struct stasis_x86_events_state *to = ret_state;
     struct kvm_vcpu_events events = {.flags = 0};
-    int rc = STASIS_KVM(vcpu->fd, KVM_GET_VCPU_EVENTS, &events, err);
+    int rc = stasis_vcpu_get_events(vcpu, &events, err);
 
     if (rc)
         return rc;
@@ -89,7 +89,7 @@ static int events_set(struct stasis_vcpu *vcpu, const void *state, struct stasis
     else if (from->triple_fault_pending)
         return stasis_fail(err, STASIS_ERR_HOST,
                            "a triple fault is pending, which this host's KVM cannot be told");
-    return STASIS_KVM(vcpu->fd, KVM_SET_VCPU_EVENTS, &events, err);
+    return stasis_vcpu_set_events(vcpu, &events, err);
 }
 
 const struct stasis_arch_vcpu_record stasis_x86_events_part = {

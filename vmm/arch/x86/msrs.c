@@ -13,8 +13,7 @@
 #include "vmm/arch/x86/list.h"
 #include "vmm/arch/x86/x86.h"
 
-#define MSR_MAX   512u
-#define BATCH_MAX 128u /* KVM takes less than 256 at a time (MAX_IO_MSRS) */
+#define MSR_MAX 512u
 
 #define WALL_CLOCK_LEN 12 /* struct pvclock_wall_clock */
 
@@ -108,23 +107,18 @@ static int candidates(const struct stasis_kvm *kvm, struct msr_set *ret_set,
     return 0;
 }
 
-union msr_batch {
-    struct kvm_msrs header;
-    uint8_t room[sizeof(struct kvm_msrs) + BATCH_MAX * sizeof(struct kvm_msr_entry)];
-};
-
 /* A register that is not here, such as the other vendor's, reads as 0: what the guest was promised,
  * CPUID has checked. */
 int stasis_x86_msr_read(struct stasis_vcpu *vcpu, uint32_t index, uint64_t *ret_value,
                         struct stasis_error *err)
 {
-    union msr_batch batch = {.header.nmsrs = 1};
+    struct kvm_msr_entry entry = {.index = index};
+    uint32_t count = 1;
+    int rc = stasis_vcpu_get_msrs_present(vcpu, &entry, &count, err);
 
-    batch.header.entries[0].index = index;
-    if (stasis_kvm_ioctl(vcpu->fd, KVM_GET_MSRS, &batch) < 0)
-        return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_MSRS");
-    *ret_value = batch.header.entries[0].data;
-    return 0;
+    if (!rc)
+        *ret_value = count ? entry.data : 0;
+    return rc;
 }
 
 /* Registers that a guest without the feature never looks at, though KVM fills them from the host:
@@ -143,52 +137,40 @@ static bool is_for_guest(const struct stasis_x86_cpuid_state *cpuid, uint32_t in
     }
 }
 
-/* KVM_GET_MSRS stops at the first register it cannot read: keep what came before, leave that one
- * out, go on behind it. */
+/* What KVM cannot read is left out. */
 static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
     struct stasis_x86_msrs_state *to = ret_state;
-    union msr_batch batch;
+    struct kvm_msr_entry entries[MSR_MAX];
     struct msr_set set;
-    uint32_t at = 0;
     int rc = candidates(vcpu->vm->kvm, &set, err);
 
+    for (uint32_t i = 0; !rc && i < set.count; i++)
+        entries[i] = (struct kvm_msr_entry){.index = set.index[i]};
+    if (!rc)
+        rc = stasis_vcpu_get_msrs_present(vcpu, entries, &set.count, err);
     if (rc)
         return rc;
     to->msrs_count = 0;
-    while (at < set.count) {
-        uint32_t asked = set.count - at < BATCH_MAX ? set.count - at : BATCH_MAX;
-        int got;
-
-        memset(&batch, 0, sizeof(batch));
-        batch.header.nmsrs = asked;
-        for (uint32_t i = 0; i < asked; i++)
-            batch.header.entries[i].index = set.index[at + i];
-        got = stasis_kvm_ioctl(vcpu->fd, KVM_GET_MSRS, &batch);
-        if (got < 0)
-            return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_MSRS");
-        for (int i = 0; i < got; i++) {
-            const struct kvm_msr_entry *msr = &batch.header.entries[i];
-
-            if (is_for_guest(&stasis_x86_of(vcpu)->cpuid, msr->index))
-                to->msrs[to->msrs_count++] =
-                    (struct stasis_x86_msr_state){.index = msr->index, .value = msr->data};
-        }
-        at += (uint32_t)got + ((uint32_t)got < asked);
+    for (uint32_t i = 0; i < set.count; i++) {
+        if (is_for_guest(&stasis_x86_of(vcpu)->cpuid, entries[i].index))
+            to->msrs[to->msrs_count++] =
+                (struct stasis_x86_msr_state){.index = entries[i].index, .value = entries[i].data};
     }
     return 0;
 }
 
 /* A register that refuses its value may hold it all the same (read-only ones do). Others are added
  * to the list. */
-static int refused(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *msr,
-                   struct stasis_x86_list *list, struct stasis_error *err)
+static int refused(void *list, struct stasis_vcpu *vcpu, const struct kvm_msr_entry *msr,
+                   struct stasis_error *err)
 {
     uint64_t now = 0;
     int rc = stasis_x86_msr_read(vcpu, msr->index, &now, err);
 
-    if (!rc && now != msr->value)
-        (void)stasis_x86_list_add(list, "0x%" PRIx32 " = 0x%" PRIx64, msr->index, msr->value);
+    if (!rc && now != msr->data)
+        (void)stasis_x86_list_add(list, "0x%" PRIx32 " = 0x%" PRIx64, msr->index,
+                                  (uint64_t)msr->data);
     return rc;
 }
 
@@ -202,21 +184,22 @@ static int check_refused(struct stasis_x86_list *list, struct stasis_error *err)
                        stasis_x86_list_text(list));
 }
 
+/* All that are refused are named. */
+static int set_all(struct stasis_vcpu *vcpu, const struct kvm_msr_entry *entries, uint32_t count,
+                   struct stasis_error *err)
+{
+    struct stasis_x86_list list = {.len = 0};
+    int rc = stasis_vcpu_set_msrs_each(vcpu, entries, count, refused, &list, err);
+
+    return rc ? rc : check_refused(&list, err);
+}
+
 int stasis_x86_msr_write(struct stasis_vcpu *vcpu, uint32_t index, uint64_t value,
                          struct stasis_error *err)
 {
-    const struct stasis_x86_msr_state msr = {.index = index, .value = value};
-    union msr_batch batch = {.header.nmsrs = 1};
-    struct stasis_x86_list list = {.len = 0};
-    int got, rc = 0;
+    const struct kvm_msr_entry entry = {.index = index, .data = value};
 
-    batch.header.entries[0] = (struct kvm_msr_entry){.index = index, .data = value};
-    got = stasis_kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &batch);
-    if (got < 0)
-        return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_SET_MSRS");
-    if (!got)
-        rc = refused(vcpu, &msr, &list, err);
-    return rc ? rc : check_refused(&list, err);
+    return set_all(vcpu, &entry, 1, err);
 }
 
 /* They are set with kvmclock, after everything else (clocks.c). */
@@ -235,37 +218,20 @@ static void keep_ticks(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_st
     ticks->has_deadline = stasis_x86_msr_find(from, STASIS_MSR_TSC_DEADLINE, &ticks->deadline);
 }
 
-/* All but those two. KVM_SET_MSRS stops at a refusal: look at that one, and continue behind it, so
- * that all that are refused are named. */
+/* All but those two. */
 static int set_plain(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from,
                      struct stasis_error *err)
 {
-    struct stasis_x86_list list = {.len = 0};
-    uint32_t at = 0;
-    int rc = 0;
+    struct kvm_msr_entry entries[MSR_MAX];
+    uint32_t count = 0;
 
-    while (!rc && at < from->msrs_count) {
-        union msr_batch batch = {.header.nmsrs = 0};
-        uint32_t source[BATCH_MAX];
-        uint32_t i = at, done;
-        int got;
-
-        for (; i < from->msrs_count && batch.header.nmsrs < BATCH_MAX; i++) {
-            if (has_own_turn(from->msrs[i].index))
-                continue;
-            source[batch.header.nmsrs] = i;
-            batch.header.entries[batch.header.nmsrs++] =
+    _Static_assert(sizeof(from->msrs) / sizeof(from->msrs[0]) <= MSR_MAX, "more than have room");
+    for (uint32_t i = 0; i < from->msrs_count; i++) {
+        if (!has_own_turn(from->msrs[i].index))
+            entries[count++] =
                 (struct kvm_msr_entry){.index = from->msrs[i].index, .data = from->msrs[i].value};
-        }
-        got = stasis_kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &batch);
-        if (got < 0)
-            return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_SET_MSRS");
-        done = (uint32_t)got;
-        at = done < batch.header.nmsrs ? source[done] + 1 : i;
-        if (done < batch.header.nmsrs)
-            rc = refused(vcpu, &from->msrs[source[done]], &list, err);
     }
-    return rc ? rc : check_refused(&list, err);
+    return set_all(vcpu, entries, count, err);
 }
 
 /* A write to either register has KVM put the host's time of day of now where it points to (KVM

@@ -14,7 +14,7 @@ static int regs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
 {
     struct stasis_x86_regs_state *to = ret_state;
     struct kvm_regs regs, *from = &regs;
-    int rc = STASIS_KVM(vcpu->fd, KVM_GET_REGS, from, err);
+    int rc = stasis_vcpu_get_regs(vcpu, from, err);
 
     if (rc)
         return rc;
@@ -32,7 +32,7 @@ static int regs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_e
 #define STASIS_INT(id, type, name, since, def, mask, doc) STASIS_X86_COPY(name)
 #include "stasis/state/x86_regs.def"
 #undef STASIS_INT
-    return STASIS_KVM(vcpu->fd, KVM_SET_REGS, to, err);
+    return stasis_vcpu_set_regs(vcpu, to, err);
 }
 
 const struct stasis_arch_vcpu_record stasis_x86_regs_part = {
@@ -86,7 +86,7 @@ static int sregs2_get(struct stasis_vcpu *vcpu, struct stasis_x86_sregs_state *t
                       struct stasis_error *err)
 {
     struct kvm_sregs2 sregs, *from = &sregs;
-    int rc = STASIS_KVM(vcpu->fd, KVM_GET_SREGS2, from, err);
+    int rc = stasis_vcpu_get_sregs2(vcpu, from, err);
 
     if (rc)
         return rc;
@@ -105,7 +105,7 @@ static int sregs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_er
 
     if (vcpu->vm->kvm->has_sregs2)
         return sregs2_get(vcpu, to, err);
-    rc = STASIS_KVM(vcpu->fd, KVM_GET_SREGS, from, err);
+    rc = stasis_vcpu_get_sregs(vcpu, from, err);
     if (rc)
         return rc;
     GET_COMMON
@@ -120,7 +120,7 @@ static int sregs2_set(struct stasis_vcpu *vcpu, const struct stasis_x86_sregs_st
     SET_COMMON
     to->flags = from->pdptrs_valid ? KVM_SREGS2_FLAGS_PDPTRS_VALID : 0;
     memcpy(to->pdptrs, from->pdptrs, sizeof(to->pdptrs));
-    return STASIS_KVM(vcpu->fd, KVM_SET_SREGS2, to, err);
+    return stasis_vcpu_set_sregs2(vcpu, to, err);
 }
 
 static int sregs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
@@ -133,7 +133,7 @@ static int sregs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
     /* interrupt_bitmap is for interrupt controllers in user space, which we never have. */
     memset(to, 0, sizeof(*to));
     SET_COMMON
-    return STASIS_KVM(vcpu->fd, KVM_SET_SREGS, to, err);
+    return stasis_vcpu_set_sregs(vcpu, to, err);
 }
 
 const struct stasis_arch_vcpu_record stasis_x86_sregs_part = {
@@ -150,7 +150,7 @@ static int xcrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
     int rc = 0;
 
     if (vcpu->vm->kvm->has_xcrs)
-        rc = STASIS_KVM(vcpu->fd, KVM_GET_XCRS, &xcrs, err);
+        rc = stasis_vcpu_get_xcrs(vcpu, &xcrs, err);
     if (rc)
         return rc;
     to->xcr0 = XCR0_X87; /* what a CPU without XSAVE, which lists none, amounts to */
@@ -176,7 +176,7 @@ static int xcrs_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_e
                            from->xcr0);
     xcrs.xcrs[0].xcr = 0;
     xcrs.xcrs[0].value = from->xcr0;
-    return STASIS_KVM(vcpu->fd, KVM_SET_XCRS, &xcrs, err);
+    return stasis_vcpu_set_xcrs(vcpu, &xcrs, err);
 }
 
 const struct stasis_arch_vcpu_record stasis_x86_xcrs_part = {
@@ -186,7 +186,7 @@ static int debugregs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasi
 {
     struct stasis_x86_debugregs_state *to = ret_state;
     struct kvm_debugregs regs, *from = &regs;
-    int rc = STASIS_KVM(vcpu->fd, KVM_GET_DEBUGREGS, from, err);
+    int rc = stasis_vcpu_get_debugregs(vcpu, from, err);
 
     if (rc)
         return rc;
@@ -204,7 +204,7 @@ static int debugregs_set(struct stasis_vcpu *vcpu, const void *state, struct sta
     memcpy(to->db, from->db, sizeof(to->db));
     STASIS_X86_COPY(dr6)
     STASIS_X86_COPY(dr7)
-    return STASIS_KVM(vcpu->fd, KVM_SET_DEBUGREGS, to, err);
+    return stasis_vcpu_set_debugregs(vcpu, to, err);
 }
 
 const struct stasis_arch_vcpu_record stasis_x86_debugregs_part = {
@@ -214,7 +214,7 @@ static int mp_state_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis
 {
     struct stasis_x86_mp_state_state *to = ret_state;
     struct kvm_mp_state mp;
-    int rc = STASIS_KVM(vcpu->fd, KVM_GET_MP_STATE, &mp, err);
+    int rc = stasis_vcpu_get_mp_state(vcpu, &mp, err);
 
     if (!rc)
         to->mp_state = mp.mp_state;
@@ -226,7 +226,7 @@ static int mp_state_set(struct stasis_vcpu *vcpu, const void *state, struct stas
     const struct stasis_x86_mp_state_state *from = state;
     struct kvm_mp_state mp = {.mp_state = from->mp_state};
 
-    return STASIS_KVM(vcpu->fd, KVM_SET_MP_STATE, &mp, err);
+    return stasis_vcpu_set_mp_state(vcpu, &mp, err);
 }
 
 const struct stasis_arch_vcpu_record stasis_x86_mp_state_part = {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * What the files of this folder share: KVM's state of a vCPU and a VM, to and from our own state
- * types, and what is known of CPUID. KVM is touched only through stasis_kvm_ioctl(). Errors as in
- * arch.h.
+ * types, and what is known of CPUID. KVM is touched only through the library stasis-kvm. Errors as
+ * in arch.h.
  */
 #ifndef STASIS_VMM_X86_H
 #define STASIS_VMM_X86_H
 
+#include "stasis/kvm_msrs.h"
+#include "stasis/kvm_vcpu_state.h"
 #include "vmm/arch/arch.h"
 
 #define STASIS_MSR_TSC          UINT32_C(0x10)

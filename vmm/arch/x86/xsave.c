@@ -43,7 +43,7 @@ static const struct component components[] = {
 /* Where this host keeps each component: offset 0 if it has none of the kind. */
 struct layout {
     uint32_t offset[COMPONENT_COUNT];
-    uint32_t area; /* bytes KVM wants for the whole */
+    size_t area; /* bytes KVM wants for the whole */
 };
 
 static void read_layout(const struct stasis_kvm *kvm, struct layout *ret_layout)
@@ -63,25 +63,13 @@ static void read_layout(const struct stasis_kvm *kvm, struct layout *ret_layout)
     ret_layout->offset[1] = LEGACY_XMM;
 }
 
-/* Bytes of the area: KVM_CAP_XSAVE2 of the VM, at least 4096 (KVM api.rst, 4.42). */
-static int area_size(const struct stasis_vm *vm, uint32_t *ret_size, struct stasis_error *err)
-{
-    int size = stasis_kvm_cap(vm->fd, KVM_CAP_XSAVE2);
-
-    if (size > (int)AREA_MAX)
-        return stasis_fail(err, STASIS_ERR_KVM, "KVM_CAP_XSAVE2 asks for %d bytes", size);
-    *ret_size =
-        size < (int)sizeof(struct kvm_xsave) ? (uint32_t)sizeof(struct kvm_xsave) : (uint32_t)size;
-    return 0;
-}
-
 static int new_area(struct stasis_vcpu *vcpu, struct layout *ret_layout, uint8_t **ret_area,
                     struct stasis_error *err)
 {
     int rc;
 
     read_layout(vcpu->vm->kvm, ret_layout);
-    rc = area_size(vcpu->vm, &ret_layout->area, err);
+    rc = stasis_vm_xsave_size(vcpu->vm, &ret_layout->area, err);
     if (rc)
         return rc;
     *ret_area = calloc(1, ret_layout->area);
@@ -123,13 +111,6 @@ static void legacy_set(uint8_t *area, const struct stasis_x86_xsave_state *from)
 }
 
 /* ---- get ---- */
-
-static int read_area(struct stasis_vcpu *vcpu, uint8_t *area, struct stasis_error *err)
-{
-    if (stasis_kvm_cap(vcpu->vm->fd, KVM_CAP_XSAVE2))
-        return STASIS_KVM(vcpu->fd, KVM_GET_XSAVE2, area, err);
-    return STASIS_KVM(vcpu->fd, KVM_GET_XSAVE, area, err);
-}
 
 /* The initial state of every component but the first two. A CPU may call it in use all the same
  * (SDM 1, 13.6); equal states are to be equal bytes. */
@@ -174,7 +155,7 @@ static int xsave_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_er
     int rc = new_area(vcpu, &layout, &area, err);
 
     if (!rc)
-        rc = read_area(vcpu, area, err);
+        rc = stasis_vcpu_get_xsave(vcpu, area, layout.area, err);
     if (!rc)
         rc = split_area(ret_state, area, &layout, err);
     free(area);
@@ -212,8 +193,7 @@ static int xsave_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
             memcpy(area + layout.offset[c], (const uint8_t *)from + components[c].offset,
                    components[c].size);
     }
-    /* One ioctl takes both sizes of area (KVM api.rst, 4.43). */
-    rc = STASIS_KVM(vcpu->fd, KVM_SET_XSAVE, area, err);
+    rc = stasis_vcpu_set_xsave(vcpu, area, layout.area, err);
 out:
     free(area);
     return rc;
