@@ -64,6 +64,9 @@ NF == 3 && $1 == "pong" { pongs++; check_nonce(); next }
 NF == 3 && $1 == "check" && $2 == "ok" { check_nonce(); next }
 NF == 3 && $1 == "tsc" && $2 == "ok" { check_nonce(); next }
 NF == 4 && $1 == "clock" && $3 ~ /^mono=[0-9]+$/ { check_nonce(); next }
+NF == 9 && $1 == "cpu" && $3 ~ /^apicid=[0-9]+$/ { check_nonce(); next }
+NF == 3 && ($1 == "cpus" || $1 == "warnings") { check_nonce(); next }
+$1 == "kernel:" { next } # who asked for its warnings judges them
 $0 == "rebooting" { done = 1; next }
 { refuse("not a line of the guest") }
 

@@ -8,11 +8,16 @@
 // Output, ten times a second:  beat N nonce=<hex> mono=<ns> real=<s> loc=<timer interrupts>
 // Input lines: `ping X` is answered by `pong X nonce=<hex>`; `check` reads a pattern in 1 MiB of
 // RAM and answers `check ok nonce=<hex>`; `banner` is answered by `banner <hex> said`, the address
-// of the kernel's linux_banner; `reboot` resets the machine.
+// of the kernel's linux_banner; `cpus` visits every CPU, which answers `cpu N apicid=<leaf 1>
+// x2apicid=<leaf 0xb> package=<n> core=<n> threads=<list> loc=<timer interrupts> nonce=<hex>`, and
+// ends with `cpus N nonce=<hex>`; `warnings` repeats what the kernel has logged as a warning or
+// worse and ends with `warnings N nonce=<hex>`; `reboot` resets the machine.
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,6 +40,8 @@ enum {
     PATTERN_WORDS = 128 * 1024,
     LOG_BYTES = 1 << 18,
     SYSLOG_ACTION_READ_ALL = 3,
+    WARNING_LEVEL = 4,
+    ALL_CPUS = -1,
     SYSLOG_ACTION_CONSOLE_LEVEL = 8,
 };
 
@@ -149,12 +156,27 @@ __attribute__((format(printf, 2, 3))) static void say(const struct guest *guest,
     }
 }
 
-// Timer interrupts on CPU 0: they rise only while the timer is armed and fires. The LAPIC's, or the
-// PIT's where Linux has found no LAPIC timer that it trusts, as on a busy host without TSC
-// deadline.
-static uint64_t timer_interrupts(void)
+// What a line of /proc/interrupts says behind its label: a column for each CPU, and then a word.
+static uint64_t count_of(const char *columns, int cpu)
 {
-    char line[LINE_BYTES];
+    uint64_t count = 0;
+    for (int i = 0;; i++) {
+        char *rest;
+        uint64_t column = strtoull(columns, &rest, 10);
+        if (rest == columns) {
+            return count;
+        }
+        count += cpu == ALL_CPUS || cpu == i ? column : 0;
+        columns = rest;
+    }
+}
+
+// Timer interrupts of a CPU, or of all: they rise only while a timer is armed and fires. The
+// LAPIC's, or the PIT's where Linux has found no LAPIC timer that it trusts, as on a busy host
+// without TSC deadline.
+static uint64_t timer_interrupts(int cpu)
+{
+    char line[2 * LINE_BYTES];
     uint64_t count = 0;
     FILE *file = fopen("/proc/interrupts", "re");
     if (file == NULL) {
@@ -163,9 +185,9 @@ static uint64_t timer_interrupts(void)
     while (fgets(line, sizeof(line), file) != NULL) {
         const char *label = line + strspn(line, " ");
         if (strncmp(label, "LOC:", 4) == 0) {
-            count += strtoull(label + 4, NULL, 10);
+            count += count_of(label + 4, cpu);
         } else if (strncmp(label, "0:", 2) == 0) {
-            count += strtoull(label + 2, NULL, 10);
+            count += count_of(label + 2, cpu);
         }
     }
     (void)fclose(file);
@@ -192,7 +214,7 @@ static void beat(struct guest *guest)
     guest->beat++;
     say(guest, "beat %" PRIu64 " nonce=%s mono=%" PRIu64 " real=%lld.%03ld loc=%" PRIu64 "\n",
         guest->beat, guest->nonce, mono, (long long)real.tv_sec, real.tv_nsec / 1000000,
-        timer_interrupts());
+        timer_interrupts(ALL_CPUS));
 }
 
 // Lines of /proc/kallsyms are "<hex address> <type> <name>[ <module>]".
@@ -214,8 +236,62 @@ static uint64_t banner_address(void)
     return address;
 }
 
-// What the kernel's clock source watchdog says before it gives up a TSC.
-static bool tsc_is_trusted(void)
+// The first word of a file of /sys about this CPU's place.
+static void topology(char word[32], unsigned cpu, const char *name)
+{
+    char path[LINE_BYTES];
+    (void)snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/topology/%s", cpu, name);
+    FILE *file = fopen(path, "re");
+    if (file == NULL || fscanf(file, "%31s", word) != 1) {
+        die(path);
+    }
+    (void)fclose(file);
+}
+
+// Run by the CPU itself.
+static void describe_cpu(const struct guest *guest, unsigned cpu)
+{
+    unsigned ignored;
+    unsigned apicid = 0;
+    unsigned x2apicid = 0;
+    char package[32];
+    char core[32];
+    char threads[32];
+    topology(package, cpu, "physical_package_id");
+    topology(core, cpu, "core_id");
+    topology(threads, cpu, "thread_siblings_list");
+    (void)__get_cpuid(1, &ignored, &apicid, &ignored, &ignored);
+    (void)__get_cpuid_count(0xb, 0, &ignored, &ignored, &ignored, &x2apicid);
+    say(guest,
+        "cpu %u apicid=%u x2apicid=%u package=%s core=%s threads=%s loc=%" PRIu64 " nonce=%s\n",
+        cpu, apicid >> 24, x2apicid, package, core, threads, timer_interrupts((int)cpu),
+        guest->nonce);
+}
+
+static void visit_cpus(const struct guest *guest)
+{
+    cpu_set_t all;
+    unsigned visited = 0;
+    if (sched_getaffinity(0, sizeof(all), &all) != 0) {
+        die("sched_getaffinity");
+    }
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        if (!CPU_ISSET(cpu, &all) || sched_setaffinity(0, sizeof(one), &one) != 0) {
+            continue;
+        }
+        if (sched_getcpu() == (int)cpu) {
+            describe_cpu(guest, cpu);
+            visited++;
+        }
+    }
+    (void)sched_setaffinity(0, sizeof(all), &all);
+    say(guest, "cpus %u nonce=%s\n", visited, guest->nonce);
+}
+
+static char *read_log(void)
 {
     static char log[LOG_BYTES + 1];
     int length = klogctl(SYSLOG_ACTION_READ_ALL, log, LOG_BYTES);
@@ -223,7 +299,28 @@ static bool tsc_is_trusted(void)
         die("klogctl");
     }
     log[length] = '\0';
-    return strstr(log, "skew is too large") == NULL;
+    return log;
+}
+
+// Lines of the log begin with "<level>".
+static void say_warnings(const struct guest *guest)
+{
+    unsigned count = 0;
+    char *rest;
+    for (char *line = strtok_r(read_log(), "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        if (line[0] == '<' && (strtoul(line + 1, NULL, 10) & 7) <= WARNING_LEVEL) {
+            say(guest, "kernel: %.400s\n", line);
+            count++;
+        }
+    }
+    say(guest, "warnings %u nonce=%s\n", count, guest->nonce);
+}
+
+// What the kernel's clock source watchdog says before it gives up a TSC.
+static bool tsc_is_trusted(void)
+{
+    return strstr(read_log(), "skew is too large") == NULL;
 }
 
 static void burst(const struct guest *guest, const char *arguments)
@@ -245,6 +342,10 @@ static void run_command(struct guest *guest)
         say(guest, "check %s nonce=%s\n", pattern_is_whole(guest) ? "ok" : "BAD", guest->nonce);
     } else if (strcmp(guest->line, "banner") == 0) {
         say(guest, "banner %" PRIx64 " said\n", banner_address());
+    } else if (strcmp(guest->line, "cpus") == 0) {
+        visit_cpus(guest);
+    } else if (strcmp(guest->line, "warnings") == 0) {
+        say_warnings(guest);
     } else if (strcmp(guest->line, "tsc") == 0) {
         say(guest, "tsc %s nonce=%s\n", tsc_is_trusted() ? "ok" : "UNSTABLE", guest->nonce);
     } else if (strncmp(guest->line, "burst ", 6) == 0) {

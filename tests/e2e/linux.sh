@@ -315,6 +315,51 @@ case_baseline() {
     ok "$step; $summary"
 }
 
+# has_cpus N: all run, as cores of one socket with one thread each, by the numbers CPUID gives them.
+has_cpus() {
+    type_line cpus
+    says "^cpus $1 nonce="
+    cpu=0
+    while [ $cpu -lt "$1" ]; do
+        grep -q "^cpu $cpu apicid=$cpu x2apicid=$cpu package=0 core=$cpu threads=$cpu loc=[1-9]" "$out" ||
+            fail "CPU $cpu of $1: $(grep "^cpu $cpu " "$out")"
+        cpu=$((cpu + 1))
+    done
+}
+
+# The kernel warns of nothing but what this machine is known to lack: PCI, and a mouse.
+has_no_warning() {
+    type_line warnings
+    says '^warnings [0-9]* nonce='
+    grep '^kernel: ' "$out" | grep -v -e 'PCI: ' -e 'i8042: .* AUX port' >"$case.warnings"
+    [ ! -s "$case.warnings" ] || fail "$(head -n 20 "$case.warnings")"
+}
+
+# smp N: booted with that many vCPUs, and thawed. The emulator that runs these tests does not tell KVM
+# of an XSETBV, which Linux would warn of.
+smp() {
+    cmdline="$cmdline noxsave"
+    boot boot --vcpu "$1" --snapshot-out path=smp.snap
+    says '^beat 5 '
+    has_cpus "$1"
+    has_no_warning
+    kill -USR1 "$pid"
+    ends 0
+    is_whole smp.snap
+    start thaw --restore smp.snap
+    more_beats 10
+    has_cpus "$1"
+    has_no_warning
+    finish
+    thawed_well "$case.boot" "$name"
+    history "$case.boot.out" "$out"
+    ok "$1 CPUs; $step; $summary"
+}
+
+case_smp_two() { smp 2; }
+
+case_smp_four() { smp 4; }
+
 # keeps_time: how fast the guest's clock is, in this process; see check_rate.awk.
 keeps_time() {
     for burst in 1 2; do

@@ -28,6 +28,8 @@ judge() {
     beat 1 $n1 100000000 7
     beat 2 $n1 200000000 9
     printf 'pong x nonce=%s\ncheck ok nonce=%s\n' $n1 $n1
+    printf 'cpu 1 apicid=1 x2apicid=1 package=0 core=1 threads=1 loc=7 nonce=%s\n' $n1
+    printf 'cpus 2 nonce=%s\nkernel: <4>a warning\nwarnings 1 nonce=%s\n' $n1 $n1
     beat 3 $n1 399000000 10
     printf 'rebooting\n[    9.1] reboot: Restarting system\r\n'
 } >"$said"
@@ -40,6 +42,8 @@ judge doubled 1
 judge 'other nonce' 1
 { beat 1 $n1 100000000 7; echo "pong x nonce=$n2"; } >"$said"
 judge 'answer of another guest' 1
+{ beat 1 $n1 100000000 7; echo "cpus 2 nonce=$n2"; } >"$said"
+judge 'CPUs of another guest' 1
 { beat 1 ${n1#0} 100000000 7; } >"$said"
 judge 'short nonce' 1
 { beat 1 $n1 200000000 7; beat 2 $n1 100000000 9; } >"$said"

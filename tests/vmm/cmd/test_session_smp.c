@@ -82,7 +82,7 @@ static bool all_past(const struct counters *now, const struct counters *then, un
 static struct counters wait_past(const struct counters *then, unsigned cpus, unsigned long by)
 {
     uint64_t end = stasis_monotonic_ns() + PATIENCE_NS;
-    struct counters now;
+    struct counters now = {0};
 
     for (;;) {
         const char *line = last_line(session.out_text);
