@@ -130,6 +130,11 @@ def is_array_size(source, i):
     if opening is None or source.tokens[opening].text != "[" or source.partner[opening] != opening + 2:
         return False
     name, kind = source.tokens[opening - 1], source.tokens[opening - 2]
+    if kind.text == ",":  # `char a[1], b[2];`, not `f(a, b[2])`
+        start = opening
+        while source.tokens[start - 1].text not in ("{", "}", ";", "("):
+            start -= 1
+        return source.tokens[start - 1].text != "(" and is_declaration(source, start)
     return name.kind == "word" and (kind.text == "*" and not source.is_spaced(opening - 2) or
                                     kind.kind == "word" and kind.text not in CONTROL)
 

@@ -119,6 +119,10 @@ class Changes(unittest.TestCase):
             ("static const int level[] = {0x10};", "static const int level[] = {0x11};"),
             ("static const int level[] = {0x10};", "static const int level[] = {0xf};")])
 
+    def test_no_change_of_the_length_of_an_array(self):
+        self.assertEqual(self.body("    char d[4], e[5] = \"\", *f[6];"), [])
+        self.assertEqual(len(self.body("    a[4] = g(a, a[5]);")), 6)
+
     def test_no_change_in_checks_comments_and_macros(self):
         self.assertEqual(self.body("#define A(x) (x + 1)\n    assert(b < 7); /* 1 + 2 */"), [])
 
