@@ -66,6 +66,10 @@ static int put_all(FILE *out, const struct stasis_metrics *metrics, const struct
     stasis_json_object_begin(&json);
     put_moment(&json, "loaded_us", metrics, metrics->loaded_us);
     put_moment(&json, "first_run_us", metrics, metrics->first_run_us);
+    if (metrics->first_run_us) {
+        stasis_json_key(&json, "kvmclock_is_stable");
+        stasis_json_bool(&json, metrics->clock_is_stable);
+    }
     if (metrics->thawed) {
         stasis_json_key(&json, "tsc_is_set");
         stasis_json_bool(&json, metrics->tsc_is_set);

@@ -296,6 +296,7 @@ int stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end, struc
     last_output(vmm);
     describe_end(vmm, ret_end);
     vmm->metrics.first_run_us = first_run_us(&vmm->machine);
+    vmm->metrics.clock_is_stable = stasis_arch_clock_is_stable(&vmm->machine.vm);
     return 0;
 }
 

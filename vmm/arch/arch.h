@@ -117,6 +117,11 @@ extern const struct stasis_arch_vm_record stasis_arch_vm_records[];
 /* The row of the VM's clock. */
 const struct stasis_arch_vm_record *stasis_arch_vm_clock(void);
 
+/* Whether the kvmclocks of all vCPUs are one clock, as their pages tell the guest. False where
+ * KVM's master clock is off, because the host's clock is not its TSC or because the TSCs of the
+ * vCPUs differ; and where KVM does not say. */
+bool stasis_arch_clock_is_stable(const struct stasis_vm *vm);
+
 /* The last step of a restore, after everything else of the vCPUs and after the VM's clock, which
  * may have been set ahead of its state `frozen_clock`: the vCPUs' own counters and what is armed in
  * them follow it. *ret_tsc_is_set is false where KVM shows guests the host's counter whatever it is

@@ -60,6 +60,7 @@ static void times_count_from_the_start(void **state)
     const struct stasis_metrics metrics = {.start_us = 1000,
                                            .loaded_us = 1234,
                                            .first_run_us = 1300,
+                                           .clock_is_stable = true,
                                            .freezes = 2,
                                            .freezes_failed = 1,
                                            .saved = {500, 400, 300, UINT64_C(1) << 40},
@@ -70,6 +71,7 @@ static void times_count_from_the_start(void **state)
     assert_string_equal(written(&metrics), "{\n"
                                            "  \"loaded_us\": 234,\n"
                                            "  \"first_run_us\": 300,\n"
+                                           "  \"kvmclock_is_stable\": true,\n"
                                            "  \"freezes\": {\n"
                                            "    \"saved\": 2,\n"
                                            "    \"failed\": 1,\n"
@@ -93,6 +95,7 @@ static void what_never_came_is_left_out(void **state)
     (void)state;
     assert_null(strstr(text, "_instruction_"));
     assert_null(strstr(text, "loaded"));
+    assert_null(strstr(text, "stable"));
     assert_null(strstr(text, "last"));
 }
 

@@ -36,8 +36,21 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 
 static struct kvm_guest guest;
 
-/* 1: jmp 1b */
-static const uint8_t spinning[] = {0xeb, 0xfe};
+/* 1: inc dword [bx]; jmp 1b */
+static const uint8_t counting[] = {0x66, 0xff, 0x07, 0xeb, 0xfb};
+
+/* KVM looks at its clocks when a vCPU enters the guest. */
+static void run_all(void)
+{
+    uint32_t before[VCPUS];
+
+    for (uint32_t i = 0; i < VCPUS; i++)
+        before[i] = kvm_guest_smp_cell(&guest, i);
+    kvm_guest_start(&guest);
+    for (uint32_t i = 0; i < VCPUS; i++)
+        kvm_wait(kvm_guest_smp_cell(&guest, i) != before[i]);
+    stasis_machine_pause(&guest.machine);
+}
 
 static void start(void)
 {
@@ -45,7 +58,7 @@ static void start(void)
         kvm_case_skip("this KVM sets no TSC");
     kvm_guest_smp_init(&guest, VCPUS);
     for (uint32_t i = 0; i < VCPUS; i++)
-        kvm_guest_smp_real(&guest, i, spinning, sizeof(spinning));
+        kvm_guest_smp_real(&guest, i, counting, sizeof(counting));
 }
 
 static uint64_t offset_call(uint32_t id, unsigned long request, uint64_t offset)
@@ -68,15 +81,20 @@ static void freeze_and_thaw(void)
     for (unsigned i = 0; i < 2; i++) {
         kvm_refreeze(&guest);
         assert_true(guest.tsc_is_set);
-        kvm_guest_start(&guest);
-        stasis_machine_pause(&guest.machine);
+        run_all();
     }
 }
 
 static void all_vcpus_get_one_offset(void)
 {
+    bool was_stable;
+
     start();
+    run_all();
+    was_stable = stasis_arch_clock_is_stable(&guest.machine.vm);
     freeze_and_thaw();
+    print_message("  kvmclock %s stable\n", was_stable ? "is" : "is not");
+    assert_int_equal(stasis_arch_clock_is_stable(&guest.machine.vm), was_stable);
     for (uint32_t i = 1; i < VCPUS; i++)
         assert_int_equal(offset_of(i), offset_of(0));
     kvm_guest_fini(&guest);

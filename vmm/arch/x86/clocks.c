@@ -42,6 +42,13 @@ int stasis_x86_clock_get(struct stasis_vm *vm, uint32_t chip, void *ret_state,
     return 0;
 }
 
+bool stasis_arch_clock_is_stable(const struct stasis_vm *vm)
+{
+    struct kvm_clock_data clock = {.flags = 0};
+
+    return !stasis_kvm_ioctl(vm->fd, KVM_GET_CLOCK, &clock) && clock.flags & KVM_CLOCK_TSC_STABLE;
+}
+
 /* Without KVM_CLOCK_REALTIME: what time has passed is the clock policy's business
  * (snapshot/thaw.h), for this clock and all the others alike. */
 int stasis_x86_clock_set(struct stasis_vm *vm, uint32_t chip, const void *state,
