@@ -300,11 +300,42 @@ def state(rig):
                   result[f"{rival}_ns"], what, rounds)
 
 
+# ---- several vCPUs ----
+
+def smp(rig):
+    """Time for each vCPU must not grow with their number; a full console must not hold up others."""
+    rounds = rig.sizes.state_rounds
+    result = json.loads(rig.run([rig.program("bench-smp"), str(rounds)]))
+    one = result["machines"][0]
+    for machine in result["machines"]:
+        count = machine["vcpus"]
+        row = {"row": f"state of {count} vCPUs: collect, for each vCPU",
+               "ours_ms": machine["collect_each_ns"] / 1e6, "n": rounds,
+               "note": f"all {machine['collect_ns'] / 1e6:.2f} ms; "
+                       f"to stop them {machine['pause_ns'] / 1e6:.2f} ms"}
+        if count > 1:
+            row |= {"rival": "one vCPU", "rival_ms": one["collect_ns"] / 1e6,
+                    "ratio": machine["collect_each_ns"] / one["collect_ns"], "ratio_is": "slower"}
+        rig.judge(row, "<= 1 x", row.get("ratio", 1) <= 1)
+        rig.results.append(row)
+    limit(rig, f"build a machine of {result['built_vcpus']} vCPUs", result["build_ns"], 100,
+          "one vCPU", result["build_one_ns"], n=min(rounds, 11))
+    more = result["gap_full_console_ns"] - result["gap_control_ns"]
+    row = {"row": "longest gap of a vCPU beside one that prints to a full pipe",
+           "ours_ms": result["gap_full_console_ns"] / 1e6, "rival": "beside one that prints nothing",
+           "rival_ms": result["gap_control_ns"] / 1e6, "n": min(rounds, 31),
+           "ratio": result["gap_full_console_ns"] / max(1, result["gap_control_ns"]),
+           "ratio_is": "slower", "note": "medians of windows of 0.1 s, alternating"}
+    rig.judge(row, "<= 1 ms more", more <= 1e6)
+    rig.results.append(row)
+
+
 ROWS = {
     "answer-warm": answer_warm, "answer-cold": answer_cold, "answer-crowd": answer_crowd,
     "answer-clones": answer_clones, "floor": floor_main, "floor-small": floor_small,
     "floor-large": floor_large, "populate": populate, "huge-pages": huge_pages, "save": save,
     "save-sparse": save_sparse, "cancel": cancel, "save-zlib": save_zlib, "state": state,
+    "smp": smp,
 }
 
 # Rows that the library alone is measured in.
