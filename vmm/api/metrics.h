@@ -16,7 +16,7 @@ struct stasis_metrics {
     uint64_t start_us;  /* main() began */
     uint64_t loaded_us; /* the machine holds all its state; RAM as far as the mode reads it first */
     uint64_t first_run_us; /* the first vCPU entered KVM_RUN */
-    bool clock_is_stable; /* at the end of a guest that ran: kvmclock is the same on all vCPUs */
+    bool clock_is_stable;  /* at the end of a guest that ran: kvmclock is the same on all vCPUs */
     bool thawed;
     bool tsc_is_set; /* by the thaw, to go on with kvmclock; else it is the host's */
     uint64_t freezes;
