@@ -2,9 +2,13 @@
 #include "tests/tools/rig.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "state-ser/snap/io.h"
+#include "tools/inspect.h"
 
 static struct run run;
 
@@ -216,6 +220,64 @@ static void ram_is_not_read(void **state)
     built_fini(&built);
 }
 
+/* ---- how much is read ---- */
+
+static uint64_t bytes_read;
+
+ssize_t __real_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
+ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
+ssize_t __wrap_stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset)
+{
+    ssize_t n = __real_stasis_io_pread(fd, buf, len, offset);
+
+    bytes_read += n > 0 ? (uint64_t)n : 0;
+    return n;
+}
+
+static void set_many_notes(struct built *built)
+{
+    char key[16], value[STASIS_NOTE_VALUE_MAX + 1];
+
+    memset(value, 'v', STASIS_NOTE_VALUE_MAX);
+    value[STASIS_NOTE_VALUE_MAX] = '\0';
+    for (unsigned i = 0; i < STASIS_NOTES_MAX; i++) {
+        snprintf(key, sizeof(key), "k%02u", i);
+        assert_int_equal(stasis_notes_set(stasis_snap_notes(built->snap), key, value, NULL), 0);
+    }
+}
+
+/* A file with much of everything: header, index, state, schemas and notes are read once, for which
+ * they have to be, and no RAM. */
+static void each_byte_is_read_once_and_no_ram(void **state)
+{
+    char path[256];
+    char *const operands[] = {path};
+    struct stasis_inspect_args args = {.operand_count = 1, .operands = operands};
+    struct stasis_error err = {0};
+    struct built built;
+    uint64_t most;
+    FILE *out = fopen("/dev/null", "we");
+
+    (void)state;
+    assert_non_null(out);
+    built_machine(&built);
+    built_add(&built, UINT64_C(1) << 32, (size_t)8 << 30); /* 131,072 chunks in the index */
+    for (size_t at = 0; at < ((size_t)16 << 20); at += 2 * (size_t)STASIS_CHUNK_SIZE)
+        built.ram[built.region_count - 1][at] = 1;
+    set_many_notes(&built);
+    save_to(&built, in_folder("much.snap"));
+    most = stasis_snap_info(built.snap)->file_len - stasis_snap_info(built.snap)->stored_bytes;
+    args.outputs = stasis_outputs_new();
+    snprintf(path, sizeof(path), "%s", in_folder("much.snap"));
+    bytes_read = 0;
+    if (stasis_inspect_info(&args, out, &err))
+        fail_msg("%s", err.msg);
+    assert_in_range(bytes_read, 131072 * 24, most + 4096);
+    stasis_outputs_free(args.outputs);
+    fclose(out);
+    built_fini(&built);
+}
+
 static int teardown(void **state)
 {
     run_fini(&run);
@@ -225,10 +287,15 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_machine),  cmocka_unit_test(foreign_snapshot),
-        cmocka_unit_test(any_machine),    cmocka_unit_test(modes),
-        cmocka_unit_test(vcpus_in_order), cmocka_unit_test(hostile_file_name),
-        cmocka_unit_test(standard_input), cmocka_unit_test(ram_is_not_read),
+        cmocka_unit_test(whole_machine),
+        cmocka_unit_test(foreign_snapshot),
+        cmocka_unit_test(any_machine),
+        cmocka_unit_test(modes),
+        cmocka_unit_test(vcpus_in_order),
+        cmocka_unit_test(hostile_file_name),
+        cmocka_unit_test(standard_input),
+        cmocka_unit_test(ram_is_not_read),
+        cmocka_unit_test(each_byte_is_read_once_and_no_ram),
     };
 
     return cmocka_run_group_tests(tests, setup_folder, teardown);
