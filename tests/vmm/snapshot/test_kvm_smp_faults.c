@@ -19,6 +19,7 @@
 
 static _Atomic int left; /* until one fails; 0 or less: none does */
 static _Atomic unsigned long failed;
+static _Atomic unsigned told; /* of pauses: by KVM_KVMCLOCK_CTRL */
 
 int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);
@@ -31,6 +32,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     va_start(args, request);
     arg = va_arg(args, void *);
     va_end(args);
+    if (request == KVM_KVMCLOCK_CTRL)
+        atomic_fetch_add(&told, 1);
     if (_IOC_TYPE(request) == KVMIO && request != KVM_RUN && atomic_fetch_sub(&left, 1) == 1) {
         atomic_store(&failed, request);
         errno = EIO;
@@ -162,11 +165,34 @@ static void every_ioctl_of_a_thaw_fails_once(void)
     kvm_guest_fini(&guest);
 }
 
+/* At each resume, and in a thaw before the first run. */
+static void every_vcpu_is_told_of_pauses(void)
+{
+    struct stasis_snap *snap;
+
+    start();
+    for (unsigned i = 0; i < 3; i++) {
+        stasis_machine_pause(&guest.machine);
+        atomic_store(&told, 0);
+        stasis_machine_resume(&guest.machine);
+        kvm_wait(atomic_load(&told) == VCPUS);
+    }
+    stasis_machine_pause(&guest.machine);
+    snap = kvm_freeze(&guest, NULL);
+    kvm_guest_fini(&guest);
+    atomic_store(&told, 0);
+    kvm_thaw(&guest, snap, STASIS_CLOCK_CONTINUE);
+    assert_int_equal(atomic_load(&told), VCPUS);
+    stasis_snap_free(snap);
+    kvm_guest_fini(&guest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(every_ioctl_of_a_freeze_fails_once),
         KVM_CASE(every_ioctl_of_a_thaw_fails_once),
+        KVM_CASE(every_vcpu_is_told_of_pauses),
     };
     int missing = kvm_missing();
 
