@@ -172,10 +172,11 @@ int stasis_thread_create(pthread_t *ret_thread, void *(*body)(void *), void *arg
 
 int stasis_pool_run(const struct stasis_pool_job *job, struct stasis_error *err)
 {
-    struct pool pool = {.job = job, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct pool pool = {.job = job};
     pthread_t threads[THREADS_MAX];
     unsigned started;
 
+    pthread_mutex_init(&pool.lock, NULL);
     stasis_turns_init(&pool.ended);
     started = start_workers(&pool, threads, thread_count(job));
     work(&pool, job->progress != NULL);

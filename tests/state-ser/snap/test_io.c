@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "state-ser/snap/io.h"
@@ -167,6 +168,62 @@ static void random_bytes_are_whole_or_an_error(void **state)
     assert_int_equal(errno, ENOSYS);
 }
 
+static bool takes_nothing;
+
+ssize_t __real_write(int fd, const void *buf, size_t len);
+ssize_t __wrap_write(int fd, const void *buf, size_t len);
+ssize_t __wrap_write(int fd, const void *buf, size_t len)
+{
+    return takes_nothing ? 0 : __real_write(fd, buf, len);
+}
+
+ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t offset);
+ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t offset);
+ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t offset)
+{
+    return takes_nothing ? 0 : __real_pwrite64(fd, buf, len, offset);
+}
+
+static bool no_clock;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *ret_now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_now)
+{
+    return no_clock ? -1 : __real_clock_gettime(clock, ret_now);
+}
+
+/* A device that takes no byte, and says of no error: it would keep us for ever. */
+static void a_device_that_takes_nothing_is_an_error(void **state)
+{
+    (void)state;
+    takes_nothing = true;
+    errno = 0;
+    assert_int_equal(stasis_io_write(1, "x", 1), -1);
+    assert_int_equal(errno, EIO);
+    errno = 0;
+    assert_int_equal(stasis_io_pwrite(1, "x", 1, 0), -1);
+    assert_int_equal(errno, EIO);
+    errno = 0;
+    assert_int_equal(stasis_io_write_now(1, "x", 1), -1);
+    assert_int_equal(errno, EIO);
+    assert_int_equal(stasis_io_write(1, "", 0), 0); /* nothing was to be taken */
+    takes_nothing = false;
+}
+
+static void the_time_is_that_of_the_clock_or_an_error(void **state)
+{
+    uint64_t before = (uint64_t)time(NULL) * 1000000000u, now = 0;
+
+    (void)state;
+    assert_int_equal(stasis_io_now_ns(&now), 0);
+    assert_in_range(now, before, before + UINT64_C(600000000000));
+    no_clock = true;
+    assert_int_equal(stasis_io_now_ns(&now), -1);
+    no_clock = false;
+    assert_in_range(now, before, before + UINT64_C(600000000000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +232,8 @@ int main(void)
         cmocka_unit_test(a_full_device_is_told),
         cmocka_unit_test(every_error_of_the_disk_is_told),
         cmocka_unit_test(random_bytes_are_whole_or_an_error),
+        cmocka_unit_test(a_device_that_takes_nothing_is_an_error),
+        cmocka_unit_test(the_time_is_that_of_the_clock_or_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -304,6 +304,31 @@ static void the_disk_answers_with_an_error(void **state)
     built_fini(&built);
 }
 
+static bool refuse(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)ctx;
+    (void)total;
+    return done == 0;
+}
+
+/* Who cancels closes the file itself then. */
+static void without_a_thread_it_is_cancelled_too(void **state)
+{
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .threads = 1, .progress = refuse};
+    unsigned before = open_files();
+    struct built built;
+    char path[160];
+
+    (void)state;
+    built_small(&built);
+    disk.no_thread = true;
+    snprintf(path, sizeof(path), "%s/snap", where);
+    assert_int_equal(stasis_snap_save(built.snap, path, &opts, NULL, NULL), STASIS_ERR_CANCELLED);
+    assert_int_equal(folder_entries(where), 0);
+    assert_int_equal(open_files(), before);
+    built_fini(&built);
+}
+
 static void without_a_thread_it_is_saved_too(void **state)
 {
     struct built built;
@@ -472,6 +497,7 @@ int main(void)
         CASE(a_cancel_does_not_wait_for_the_file_to_be_freed),
         CASE(the_disk_answers_while_it_is_waited_for),
         CASE(the_disk_answers_with_an_error),
+        CASE(without_a_thread_it_is_cancelled_too),
         CASE(without_a_thread_it_is_saved_too),
         CASE(what_is_on_its_way_is_bounded),
         CASE(what_is_written_goes_to_the_disk_once),

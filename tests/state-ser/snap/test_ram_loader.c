@@ -62,6 +62,7 @@ static struct {
     bool can; /* else as before Linux 6.8 */
     atomic_uint begun;
     atomic_uint whole; /* that came to their end */
+    atomic_uint asked; /* also where they cannot be */
     sem_t held;        /* the first one has begun */
     sem_t go_on;
 } moves;
@@ -71,6 +72,7 @@ size_t __wrap_stasis_uffd_move(const struct stasis_uffd *uffd, uint8_t *host, ui
 {
     size_t moved;
 
+    atomic_fetch_add(&moves.asked, 1);
     if (!moves.can)
         return 0;
     if (!atomic_fetch_add(&moves.begun, 1)) {
@@ -274,6 +276,7 @@ static void only_whole_blocks_with_content_become_huge_pages(void **state)
     if (!has_lazy())
         return;
     atomic_store(&collapses.count, 0);
+    atomic_store(&moves.asked, 0);
     built_init(&scene.built);
     built_add(&scene.built, 0, 3 * STASIS_HUGE_PAGE + STASIS_CHUNK_SIZE);
     fill_random(scene.built.ram[0], STASIS_CHUNK_SIZE, 1);
@@ -285,6 +288,7 @@ static void only_whole_blocks_with_content_become_huge_pages(void **state)
     assert_ptr_equal(collapses.at[0], scene.rig.host[0]);
     assert_ptr_equal(collapses.at[1], (uint8_t *)scene.rig.host[0] + 2 * STASIS_HUGE_PAGE);
     assert_int_equal(scene.rig.ram->collapsed, 4);
+    assert_int_equal(atomic_load(&moves.asked), scene.rig.ram->uffd.can_move ? 2 : 0);
     scene_fini(&scene);
 }
 
@@ -309,6 +313,36 @@ static void what_was_moved_is_a_huge_page(void **state)
     atomic_store(&moves.begun, 0);
     sem_destroy(&moves.held);
     sem_destroy(&moves.go_on);
+}
+
+/* A block of which the guest has touched something is copied, chunk by chunk. */
+static void what_was_touched_is_not_moved(void **state)
+{
+    const struct stasis_ram_opts opts = {.mode = STASIS_RAM_LAZY, .no_prefetch = true};
+    struct stasis_error err = {0};
+    struct scene scene;
+
+    (void)state;
+    if (!has_lazy())
+        return;
+    alarm(300);
+    atomic_store(&moves.asked, 0);
+    sem_init(&seen.handler_may_run, 0, 1);
+    built_init(&scene.built);
+    built_add(&scene.built, 0, SIZE);
+    fill_random(scene.built.ram[0], SIZE, 1);
+    scene.image = image_of(&scene.built);
+    scene.fd = image_fd(&scene.image);
+    if (rig_try(&scene.rig, scene.fd, opts, &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(touch((uint8_t *)scene.rig.host[0] + 2 * STASIS_HUGE_PAGE - 1), 0);
+    while (rig_metrics(&scene.rig).populated_bytes < STASIS_CHUNK_SIZE)
+        sched_yield(); /* who waited is woken before it is counted */
+    assert_int_equal(stasis_ram_finish(scene.rig.ram, 1, NULL, NULL, &err), 0);
+    assert_int_equal(atomic_load(&moves.asked), scene.rig.ram->uffd.can_move ? BLOCKS - 1 : 0);
+    assert_same(&scene.rig, &scene.built);
+    assert_int_equal(stasis_ram_uffd(scene.rig.ram), -1); /* nobody watches any more */
+    scene_fini(&scene);
 }
 
 /* It has been told to stop by now. */
@@ -360,6 +394,7 @@ int main(void)
         cmocka_unit_test(fault_is_served_within_a_block),
         cmocka_unit_test(background_rests_behind_each_huge_page),
         cmocka_unit_test(only_whole_blocks_with_content_become_huge_pages),
+        cmocka_unit_test(what_was_touched_is_not_moved),
         cmocka_unit_test(what_was_moved_is_a_huge_page),
         cmocka_unit_test(background_stops_between_two_blocks),
     };
