@@ -85,10 +85,12 @@ static void vmm_init(const struct stasis_config *config, const char *on_output)
 {
     const struct stasis_board_options options = {
         .memory_bytes = 1 << 20, .vcpus = 1, .cpu_model = "host"};
+    static const struct stasis_vmm_client client;
     struct stasis_machine *machine = &vmm.machine;
 
     memset(&vmm, 0, sizeof(vmm));
     vmm.config = config;
+    vmm.client = &client;
     vmm.host = stasis_vmm_device_host;
     vmm.host.ctx = &vmm;
     machine->vm.fd = -1;
