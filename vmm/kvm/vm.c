@@ -138,11 +138,3 @@ int stasis_vm_set_boot_cpu(const struct stasis_vm *vm, uint32_t id, struct stasi
                                  "vCPU %" PRIu32 " cannot become the first: a vCPU was made", id);
     return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_SET_BOOT_CPU_ID");
 }
-
-void stasis_vm_set_irq(const struct stasis_vm *vm, uint32_t gsi, bool level)
-{
-    struct kvm_irq_level line = {.irq = gsi, .level = level};
-
-    if (gsi != STASIS_GSI_NONE)
-        (void)stasis_kvm_ioctl(vm->fd, KVM_IRQ_LINE, &line);
-}

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 
+#include "stasis/kvm_irq.h"
 #include "vmm/machine/device.h"
 
 /* What every instance begins with: a model's ctx is its instance. */

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "stasis/kvm_x86.h"
+
 void rig_init(struct rig *rig, const struct stasis_vm_config *config, bool has_ram, uint32_t flags)
 {
     const struct stasis_memory_region layout = {.gpa = 0, .size = RIG_RAM};
@@ -16,7 +18,7 @@ void rig_init(struct rig *rig, const struct stasis_vm_config *config, bool has_r
     kvm_ok(stasis_kvm_open(&rig->kvm, &err), &err);
     kvm_ok(stasis_vm_create(&rig->vm, &rig->kvm, config, &err), &err);
     /* Where a CPU's real mode is emulated, KVM wants pages for itself. */
-    kvm_ok(STASIS_KVM(rig->vm.fd, KVM_SET_TSS_ADDR, (void *)(uintptr_t)0xfffbd000, &err), &err);
+    kvm_ok(stasis_vm_set_tss_addr(&rig->vm, 0xfffbd000, &err), &err);
     kvm_ok(stasis_slots_init(&rig->slots, &rig->vm, &err), &err);
     if (!has_ram)
         return;

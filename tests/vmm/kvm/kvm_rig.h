@@ -37,11 +37,4 @@ uint8_t *rig_ram(struct rig *rig, uint64_t gpa);
 /* errno of a bare ioctl, 0 if it succeeds. */
 int rig_errno(int fd, unsigned long request, void *arg);
 
-/* A counted skip, with a reason. */
-#define rig_skip(reason)                                                                           \
-    do {                                                                                           \
-        print_message("skipped: %s\n", reason);                                                    \
-        skip();                                                                                    \
-    } while (0)
-
 #endif

@@ -299,9 +299,7 @@ static void read_only_memory(void)
 
     rig_init(&rig, NULL, true, 0);
     if (!stasis_vm_cap(&rig.vm, KVM_CAP_READONLY_MEM)) {
-        rig_fini(&rig);
-        munmap(page, PAGE);
-        return; /* the refusal is add_memory_ro's */
+        kvm_case_skip("this KVM has no read-only slots"); /* the refusal is add_memory_ro's */
     }
     page[0] = 0x66;
     add(RIG_RAM, PAGE, page, STASIS_SLOT_READ_ONLY);

@@ -9,7 +9,7 @@ import re
 import sys
 
 WORDS = {"open", "waits", "not apply"}
-OPEN_MAX = 200  # rows still to be done
+OPEN_MAX = 0  # rows still to be done
 
 
 def read(path):

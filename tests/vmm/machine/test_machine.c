@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "stasis/kvm_irq.h"
 #include "vmm/arch/x86/x86.h"
 
 static struct kvm_guest guest;

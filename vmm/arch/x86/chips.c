@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "stasis/field.h"
+#include "stasis/kvm_x86.h"
 #include "vmm/arch/x86/x86.h"
 
 /* ---- local APIC: the row with id N is the register at (N - 1) * 0x10 ---- */
@@ -69,9 +70,9 @@ const struct stasis_arch_vcpu_record stasis_x86_lapic_part = {.schema = &stasis_
 static int pic_get(struct stasis_vm *vm, uint32_t chip, void *ret_state, struct stasis_error *err)
 {
     struct stasis_x86_pic_state *to = ret_state;
-    struct kvm_irqchip irqchip = {.chip_id = chip};
-    const struct kvm_pic_state *from = &irqchip.chip.pic;
-    int rc = STASIS_KVM(vm->fd, KVM_GET_IRQCHIP, &irqchip, err);
+    struct kvm_pic_state pic;
+    const struct kvm_pic_state *from = &pic;
+    int rc = stasis_vm_get_pic(vm, chip, &pic, err);
 
     if (rc)
         return rc;
@@ -84,13 +85,13 @@ static int pic_get(struct stasis_vm *vm, uint32_t chip, void *ret_state, struct 
 static int pic_set(struct stasis_vm *vm, uint32_t chip, const void *state, struct stasis_error *err)
 {
     const struct stasis_x86_pic_state *from = state;
-    struct kvm_irqchip irqchip = {.chip_id = chip};
-    struct kvm_pic_state *to = &irqchip.chip.pic;
+    struct kvm_pic_state pic = {.irr = 0};
+    struct kvm_pic_state *to = &pic;
 
 #define STASIS_INT(id, type, name, since, def, mask, doc) STASIS_X86_COPY(name)
 #include "stasis/state/x86_pic.def"
 #undef STASIS_INT
-    return STASIS_KVM(vm->fd, KVM_SET_IRQCHIP, &irqchip, err);
+    return stasis_vm_set_pic(vm, chip, &pic, err);
 }
 
 /* ---- I/O APIC ---- */
@@ -99,10 +100,11 @@ static int ioapic_get(struct stasis_vm *vm, uint32_t chip, void *ret_state,
                       struct stasis_error *err)
 {
     struct stasis_x86_ioapic_state *to = ret_state;
-    struct kvm_irqchip irqchip = {.chip_id = chip};
-    const struct kvm_ioapic_state *from = &irqchip.chip.ioapic;
-    int rc = STASIS_KVM(vm->fd, KVM_GET_IRQCHIP, &irqchip, err);
+    struct kvm_ioapic_state ioapic;
+    const struct kvm_ioapic_state *from = &ioapic;
+    int rc = stasis_vm_get_ioapic(vm, &ioapic, err);
 
+    (void)chip;
     if (rc)
         return rc;
     STASIS_X86_COPY(base_address)
@@ -119,16 +121,17 @@ static int ioapic_set(struct stasis_vm *vm, uint32_t chip, const void *state,
                       struct stasis_error *err)
 {
     const struct stasis_x86_ioapic_state *from = state;
-    struct kvm_irqchip irqchip = {.chip_id = chip};
-    struct kvm_ioapic_state *to = &irqchip.chip.ioapic;
+    struct kvm_ioapic_state ioapic = {.pad = 0};
+    struct kvm_ioapic_state *to = &ioapic;
 
+    (void)chip;
     STASIS_X86_COPY(base_address)
     STASIS_X86_COPY(ioregsel)
     STASIS_X86_COPY(id)
     STASIS_X86_COPY(irr)
     for (int i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
         to->redirtbl[i].bits = from->redirtbl[i];
-    return STASIS_KVM(vm->fd, KVM_SET_IRQCHIP, &irqchip, err);
+    return stasis_vm_set_ioapic(vm, &ioapic, err);
 }
 
 /* ---- PIT ---- */
@@ -154,7 +157,7 @@ static int pit_get(struct stasis_vm *vm, uint32_t chip, void *ret_state, struct 
 {
     struct stasis_x86_pit_state *to = ret_state;
     struct kvm_pit_state2 pit;
-    int rc = STASIS_KVM(vm->fd, KVM_GET_PIT2, &pit, err);
+    int rc = stasis_vm_get_pit(vm, &pit, err);
 
     (void)chip;
     if (rc)
@@ -174,7 +177,7 @@ static int pit_set(struct stasis_vm *vm, uint32_t chip, const void *state, struc
     (void)chip;
     for (int i = 0; i < 3; i++)
         channel_set(&pit.channels[i], &from->channels[i]);
-    return STASIS_KVM(vm->fd, KVM_SET_PIT2, &pit, err);
+    return stasis_vm_set_pit(vm, &pit, err);
 }
 
 /* The controllers before the PIT: KVM_SET_PIT2 starts its timer, which raises IRQ 0 by itself, and

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stasis/kvm_device.h"
+#include "stasis/kvm_irq.h"
+#include "stasis/kvm_x86.h"
 #include "vmm/arch/x86/x86.h"
 
 /* Three pages for KVM's own use on Intel CPUs without unrestricted guest, and one for its identity
@@ -64,22 +67,16 @@ int stasis_arch_host_check(const struct stasis_kvm *kvm, const struct stasis_boa
  * could hide them (8.35). */
 static int enable_caps(struct stasis_vm *vm, struct stasis_error *err)
 {
-    struct kvm_enable_cap payload = {.cap = KVM_CAP_EXCEPTION_PAYLOAD, .args = {1}};
+    static const uint64_t on[4] = {1}, no_pmu[4] = {KVM_PMU_CAP_DISABLE};
     int rc = 0;
 
     if (vm->kvm->has_exception_payload)
-        rc = STASIS_KVM(vm->fd, KVM_ENABLE_CAP, &payload, err);
-    if (!rc && vm->kvm->has_pmu_switch) {
-        struct kvm_enable_cap pmu = {.cap = KVM_CAP_PMU_CAPABILITY, .args = {KVM_PMU_CAP_DISABLE}};
-
-        rc = STASIS_KVM(vm->fd, KVM_ENABLE_CAP, &pmu, err);
-    }
+        rc = stasis_kvm_enable_cap(vm->fd, KVM_CAP_EXCEPTION_PAYLOAD, on, err);
+    if (!rc && vm->kvm->has_pmu_switch)
+        rc = stasis_kvm_enable_cap(vm->fd, KVM_CAP_PMU_CAPABILITY, no_pmu, err);
 #ifdef KVM_CAP_X86_TRIPLE_FAULT_EVENT
-    if (!rc && vm->kvm->has_triple_fault_event) {
-        struct kvm_enable_cap fault = {.cap = KVM_CAP_X86_TRIPLE_FAULT_EVENT, .args = {1}};
-
-        rc = STASIS_KVM(vm->fd, KVM_ENABLE_CAP, &fault, err);
-    }
+    if (!rc && vm->kvm->has_triple_fault_event)
+        rc = stasis_kvm_enable_cap(vm->fd, KVM_CAP_X86_TRIPLE_FAULT_EVENT, on, err);
 #endif
     return rc;
 }
@@ -87,27 +84,23 @@ static int enable_caps(struct stasis_vm *vm, struct stasis_error *err)
 int stasis_arch_vm_create(struct stasis_vm *vm, const struct stasis_board_state *board,
                           struct stasis_error *err)
 {
-    struct kvm_pit_config pit = {.flags = board->pit_speaker_dummy ? KVM_PIT_SPEAKER_DUMMY : 0};
-    uint64_t identity_map = board->identity_map_addr;
     int rc = enable_caps(vm, err);
 
     if (!rc)
-        rc = STASIS_KVM(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map, err);
+        rc = stasis_vm_set_identity_map_addr(vm, board->identity_map_addr, err);
     if (!rc)
-        rc = STASIS_KVM(vm->fd, KVM_SET_TSS_ADDR, (void *)(uintptr_t)board->tss_addr, err);
+        rc = stasis_vm_set_tss_addr(vm, board->tss_addr, err);
     if (!rc)
-        rc = STASIS_KVM(vm->fd, KVM_CREATE_IRQCHIP, NULL, err);
+        rc = stasis_vm_create_irqchip(vm, err);
     if (!rc)
-        rc = STASIS_KVM(vm->fd, KVM_CREATE_PIT2, &pit, err);
+        rc = stasis_vm_create_pit(vm, board->pit_speaker_dummy ? KVM_PIT_SPEAKER_DUMMY : 0, err);
     return rc;
 }
 
 /* Whether the TSC offset can be set exactly (KVM_VCPU_TSC_CTRL, kernel 5.16). */
 static bool probe_tsc_offset(int fd)
 {
-    struct kvm_device_attr attr = {.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET};
-
-    return stasis_kvm_ioctl(fd, KVM_HAS_DEVICE_ATTR, &attr) == 0;
+    return stasis_kvm_attr_has(fd, KVM_VCPU_TSC_CTRL, KVM_VCPU_TSC_OFFSET);
 }
 
 int stasis_arch_vcpu_create(struct stasis_vcpu *vcpu, struct stasis_error *err)

@@ -73,11 +73,6 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vm_enable_cap(const struct stasis_vm 
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vm_set_boot_cpu(const struct stasis_vm *vm, uint32_t id,
                                                            struct stasis_error *err);
 
-/* Drives one line of the interrupt controllers (KVM_IRQ_LINE). STASIS_GSI_NONE is no line. Any
- * thread. */
-#define STASIS_GSI_NONE UINT32_MAX
-STASIS_EXPORT void stasis_vm_set_irq(const struct stasis_vm *vm, uint32_t gsi, bool level);
-
 STASIS_END_DECLS
 
 #endif
