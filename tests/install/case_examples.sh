@@ -5,12 +5,20 @@
 with=$1 linkage=$2
 examples=$prefix/share/doc/stasis/examples
 warnings=(-std=gnu17 -Wall -Wextra -Wpedantic -Werror)
-names=(quickstart own_device own_lock own_serial own_files memory_slots edit_snapshot unicorn_guest)
+names=(quickstart own_device own_lock own_serial own_files memory_slots edit_snapshot tiny_vmm unicorn_guest)
 if ! pkg-config --exists unicorn; then
     echo "skip unicorn_guest: libunicorn-dev is missing (scripts/test installs it)"
     unset 'names[-1]'
 fi
 export LD_LIBRARY_PATH=
+
+# The packages that an example needs: what it is not linked with, it does not use.
+packages_of() {
+    case $1 in
+        tiny_vmm) echo stasis-kvm ;;
+        *) echo stasis-snap stasis-core stasis-lock ;;
+    esac
+}
 
 build_cmake() {
     local suffix=
@@ -27,17 +35,18 @@ build_cmake() {
 }
 
 build_pkgconfig() {
-    local name flags libs
+    local name packages flags libs
     export PKG_CONFIG_PATH=$libdir/pkgconfig
-    read -ra flags < <(pkg-config --cflags stasis-snap stasis-core stasis-lock)
-    if [ "$linkage" = static ]; then
-        read -ra libs < <(pkg-config --static --libs stasis-snap stasis-core stasis-lock)
-        libs=("-Wl,-Bstatic" "${libs[@]}" "-Wl,-Bdynamic")
-    else
-        read -ra libs < <(pkg-config --libs stasis-snap stasis-core stasis-lock)
-        LD_LIBRARY_PATH=$libdir
-    fi
     for name in "${names[@]}"; do
+        read -ra packages < <(packages_of "$name")
+        read -ra flags < <(pkg-config --cflags "${packages[@]}")
+        if [ "$linkage" = static ]; then
+            read -ra libs < <(pkg-config --static --libs "${packages[@]}")
+            libs=("-Wl,-Bstatic" "${libs[@]}" "-Wl,-Bdynamic")
+        else
+            read -ra libs < <(pkg-config --libs "${packages[@]}")
+            LD_LIBRARY_PATH=$libdir
+        fi
         [ "$name" != unicorn_guest ] || libs+=(-lunicorn)
         "$CC" "${warnings[@]}" "${cflags[@]}" "${flags[@]}" -I"$examples" -o "$work/$name" \
             "$examples/$name.c" "${libs[@]}" || fail "the build of $name"
@@ -111,6 +120,19 @@ refuses 'level is 0x1388, outside its mask' ./edit_snapshot edit.snap 5000
 printf '\377' | dd of=edit.snap bs=1 seek=$(($(stat -c %s edit.snap) - 100)) conv=notrunc 2>/dev/null
 refuses 'edit.snap.*damaged' ./edit_snapshot edit.snap 500
 say "edit_snapshot"
+
+[ "$(wc -l <"$examples/tiny_vmm.c")" -le 60 ] || fail "tiny_vmm.c has more than 60 lines"
+if readelf -d tiny_vmm | grep -q 'NEEDED.*libstasis-\(state\|core\|ser\|snap\)'; then
+    fail "tiny_vmm needs more than stasis-kvm and stasis-base"
+fi
+status=0
+./tiny_vmm >tiny_vmm.out 2>tiny_vmm.err || status=$?
+case $status in
+    0) [ "$(cat tiny_vmm.out)" = "Hello from a guest" ] || fail "tiny_vmm: $(cat tiny_vmm.out)" ;;
+    5) echo "skip tiny_vmm: $(cat tiny_vmm.err)" ;;
+    *) fail "tiny_vmm: status $status, $(cat tiny_vmm.err)" ;;
+esac
+[ "$status" != 0 ] || say "tiny_vmm"
 
 [ -x unicorn_guest ] || exit 0
 [ "$(wc -l <"$examples/unicorn_guest.c")" -le 150 ] || fail "unicorn_guest.c has more than 150 lines"

@@ -8,7 +8,7 @@ done >"$work/all.c"
 "$CC" -E -P -I"$prefix/include" "$work/all.c" >"$work/all.i"
 # One declaration a line; what is visible by default is exported, its name stands before "(", "[" or ";".
 tr '\n' ' ' <"$work/all.i" | sed 's/;/;\n/g' >"$work/lines"
-if grep -vE 'visibility\("default"\)|static inline|return ' "$work/lines" | grep -E 'stasis_[a-z0-9_]+ *\('; then
+if grep -vE 'visibility\("default"\)|static inline|return ' "$work/lines" | grep -E 'stasis_[a-z0-9_]+ *\([^*]'; then
     fail "declared without STASIS_EXPORT"
 fi
 grep -F 'visibility("default")' "$work/lines" |

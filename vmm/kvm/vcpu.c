@@ -9,8 +9,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define KERNEL_SIGSET_LEN 8 /* sigset_t of the kernel; that of the C library has room for more */
-
 /* What a vCPU and its duplicates have in common. */
 struct stasis_vcpu_shared {
     struct kvm_run *run;
@@ -190,17 +188,17 @@ int stasis_vcpu_complete_io(struct stasis_vcpu *vcpu, struct stasis_error *err)
     return 0;
 }
 
-int stasis_vcpu_set_signal_mask(struct stasis_vcpu *vcpu, const sigset_t *mask,
+int stasis_vcpu_set_signal_mask(struct stasis_vcpu *vcpu, const uint64_t *blocked,
                                 struct stasis_error *err)
 {
     union {
         struct kvm_signal_mask header;
-        uint8_t room[sizeof(struct kvm_signal_mask) + KERNEL_SIGSET_LEN];
-    } wanted = {.header.len = KERNEL_SIGSET_LEN};
+        uint8_t room[sizeof(struct kvm_signal_mask) + sizeof(*blocked)];
+    } wanted = {.header.len = sizeof(*blocked)}; /* of the kernel's sigset_t */
 
-    if (!mask)
+    if (!blocked)
         return STASIS_KVM(vcpu->fd, KVM_SET_SIGNAL_MASK, NULL, err);
-    memcpy(wanted.room + sizeof(wanted.header), mask, KERNEL_SIGSET_LEN);
+    memcpy(wanted.room + sizeof(wanted.header), blocked, sizeof(*blocked));
     return STASIS_KVM(vcpu->fd, KVM_SET_SIGNAL_MASK, &wanted, err);
 }
 

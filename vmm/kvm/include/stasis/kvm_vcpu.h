@@ -14,8 +14,6 @@
 #ifndef STASIS_KVM_VCPU_H
 #define STASIS_KVM_VCPU_H
 
-#include <signal.h>
-
 #include "stasis/kvm_exits.h"
 #include "stasis/kvm_vm.h"
 
@@ -94,10 +92,10 @@ STASIS_EXPORT void stasis_vcpu_set_local_immediate_exit(bool exit);
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_complete_io(struct stasis_vcpu *vcpu,
                                                             struct stasis_error *err);
 
-/* KVM_SET_SIGNAL_MASK: the signals that are blocked while KVM_RUN runs; NULL: those of the thread.
- * One that is pending and not in the mask ends KVM_RUN and stays pending. */
+/* KVM_SET_SIGNAL_MASK: the signals that are blocked while KVM_RUN runs, bit n - 1 for signal n;
+ * NULL: those of the thread. One that is pending and not blocked ends KVM_RUN and stays pending. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_set_signal_mask(struct stasis_vcpu *vcpu,
-                                                                const sigset_t *mask,
+                                                                const uint64_t *blocked,
                                                                 struct stasis_error *err);
 
 /* KVM_KVMCLOCK_CTRL: tells the guest's watchdogs that it was stopped. A guest that has not enabled
