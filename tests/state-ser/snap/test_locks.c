@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Locks and conditions over the whole of a snapshot's life: every unlock has its lock, on the same
- * thread, who waits holds the lock, and what was made is destroyed. Each mutex is of the kind that
- * checks this.
+ * Locks, conditions and memory over the whole of a snapshot's life: every unlock has its lock, on
+ * the same thread, who waits holds the lock, and what was made is destroyed and freed. Each mutex
+ * is of the kind that checks this.
  */
+#include "tests/state-ser/snap/crash_alloc.h"
 #include "tests/state-ser/snap/ram_rig.h"
 
 #include <errno.h>
@@ -17,10 +18,12 @@
 
 #include "state-ser/snap/pool.h"
 #include "state-ser/snap/ram_internal.h"
+#include "stasis/notes.h"
 
 static atomic_int mutexes, conditions; /* that were made and not destroyed */
 static atomic_int wrong;               /* calls that failed */
 static atomic_int made;
+static long living; /* blocks of memory, when the case began */
 
 static int judged(int rc)
 {
@@ -78,6 +81,7 @@ static int setup(void **state)
     static struct scene scene;
 
     atomic_store(&made, 0);
+    living = crash_alloc_living();
     alarm(120); /* who locks what it has locked waits for ever */
     built_large(&scene.built);
     snprintf(scene.path, sizeof(scene.path), "%s/snap", folder_make());
@@ -87,20 +91,21 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct scene *scene = *state;
-
-    built_fini(&scene->built);
+    (void)state;
     folder_remove();
     alarm(0);
     return 0;
 }
 
 /* A thread that was left to itself may still be about to end. */
-static void assert_all_right(void)
+static void assert_all_right(struct scene *scene)
 {
+    built_fini(&scene->built);
     assert_int_equal(atomic_load(&wrong), 0);
-    while (atomic_load(&mutexes) > 0 || atomic_load(&conditions) > 0)
+    while (atomic_load(&mutexes) > 0 || atomic_load(&conditions) > 0 ||
+           crash_alloc_living() > living)
         sched_yield();
+    assert_int_equal(crash_alloc_living(), living);
     assert_int_equal(atomic_load(&mutexes), 0);
     assert_int_equal(atomic_load(&conditions), 0);
     assert_int_equal(atomic_load(&wrong), 0);
@@ -142,7 +147,7 @@ static void saving(void **state)
                              STASIS_ERR_CANCELLED);
         }
     }
-    assert_all_right();
+    assert_all_right(scene);
 }
 
 static void loading(void **state)
@@ -158,7 +163,48 @@ static void loading(void **state)
         (void)!stasis_snap_verify(snap, threads, cancel, NULL, NULL);
     }
     stasis_snap_free(snap);
-    assert_all_right();
+    assert_all_right(scene);
+}
+
+/* With all that a file can have besides; and saved again. */
+static void editing(void **state)
+{
+    struct scene *scene = *state;
+    struct stasis_snap *snap = NULL;
+    struct image image;
+    char again[176];
+    int fd;
+
+    snprintf(again, sizeof(again), "%s-again", scene->path);
+    assert_int_equal(stasis_notes_set(stasis_snap_notes(scene->built.snap), "key", "value", NULL),
+                     0);
+    image = image_of(&scene->built);
+    image_add_section(&image, 0x40, 100);
+    image_reseal(&image);
+    fd = image_fd(&image);
+    if (stasis_snap_open_fd(fd, "test", NULL, &snap, NULL))
+        fail_msg("it is not opened");
+    close(fd);
+    assert_int_equal(stasis_snap_read_notes(snap, NULL), 0);
+    assert_int_equal(stasis_snap_unknown_count(snap), 1);
+    assert_int_equal(stasis_snap_save(snap, again, NULL, NULL, NULL), 0);
+    assert_int_equal(stasis_snap_save(snap, again, NULL, NULL, NULL), 0);
+    stasis_snap_free(snap);
+    snap = NULL;
+    fd = image_fd(&image);
+    assert_int_equal(stasis_snap_open_fd(fd, "test", NULL, &snap, NULL), 0);
+    stasis_snap_set_records(snap, stasis_records_new());
+    stasis_snap_free(snap);
+    close(fd);
+    for (size_t cut = 0; cut < image.len; cut += image.len / 7) { /* refused at any place */
+        struct image piece = image_copy(&image);
+
+        image_resize(&piece, cut);
+        (void)!check_image(&piece, NULL);
+        image_fini(&piece);
+    }
+    image_fini(&image);
+    assert_all_right(scene);
 }
 
 static void attach(struct scene *scene, struct rig *rig, enum stasis_ram_mode mode, bool background)
@@ -202,14 +248,14 @@ static void restoring(void **state)
         stasis_ram_cancel_waiters(rig.ram);
         rig_fini(&rig);
     }
-    assert_all_right();
+    assert_all_right(scene);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(saving), CASE(loading), CASE(restoring)};
+    const struct CMUnitTest tests[] = {CASE(saving), CASE(loading), CASE(editing), CASE(restoring)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
