@@ -104,6 +104,61 @@ static void eight_vcpus_have_their_own_state(void)
     each_vcpu_has_its_own_state(8);
 }
 
+static void set_apic_base(uint32_t id, uint64_t flags)
+{
+    struct stasis_vcpu *vcpu = &guest.machine.vcpus[id];
+    struct stasis_x86_sregs_state sregs;
+    struct stasis_error err;
+
+    stasis_state_init(&stasis_x86_sregs_schema, &sregs);
+    kvm_ok(stasis_x86_sregs_part.get(vcpu, &sregs, &err), &err);
+    sregs.apic_base |= flags;
+    kvm_ok(stasis_x86_sregs_part.set(vcpu, &sregs, &err), &err);
+}
+
+/* The APIC id has another form inside KVM then. */
+static void vcpus_in_x2apic_mode_keep_their_ids(void)
+{
+    enum { X2APIC = 0xc00 };
+
+    start(counting, sizeof(counting), 3);
+    for (uint32_t i = 1; i < 3; i++)
+        set_apic_base(i, X2APIC);
+    for (unsigned life = 0; life < 2; life++) {
+        struct stasis_x86_lapic_state lapic;
+        struct stasis_snap *snap = kvm_freeze(&guest, NULL);
+
+        for (uint32_t i = 0; i < 3; i++) {
+            char cpu[16];
+
+            snprintf(cpu, sizeof(cpu), "cpu%u", i);
+            kvm_record(snap, &stasis_x86_lapic_schema, cpu, &lapic);
+            assert_int_equal(lapic.id, i << 24);
+        }
+        stasis_snap_free(snap);
+        kvm_refreeze(&guest);
+    }
+    kvm_guest_fini(&guest);
+}
+
+/* A guest that writes its own id, in xAPIC mode: no thaw would take it. */
+static void a_guest_that_changed_its_apic_id_is_not_frozen(void)
+{
+    struct stasis_x86_lapic_state lapic;
+    struct stasis_snap *snap = NULL;
+    struct stasis_error err;
+
+    start(counting, sizeof(counting), 2);
+    stasis_state_init(&stasis_x86_lapic_schema, &lapic);
+    kvm_ok(stasis_x86_lapic_part.get(&guest.machine.vcpus[1], &lapic, &err), &err);
+    lapic.id = 5 << 24;
+    if (stasis_x86_lapic_part.set(&guest.machine.vcpus[1], &lapic, &err))
+        kvm_case_skip("this KVM takes no other APIC id");
+    assert_int_equal(stasis_freeze(&guest.machine, 0, &snap, &err), STASIS_ERR_RANGE);
+    assert_non_null(strstr(err.msg, "saving x86.lapic cpu1: the APIC id register of vCPU 1"));
+    kvm_guest_fini(&guest);
+}
+
 /* ---- what a vCPU can be at ---- */
 
 static uint32_t mp_state(uint32_t id)
@@ -303,14 +358,65 @@ static void clocks_do_not_go_back(void)
     kvm_guest_fini(&guest);
 }
 
+/* vCPU N is to be woken in N + 1 hours. */
+static uint64_t arm_deadline(uint32_t id, uint64_t hour)
+{
+    enum { DEADLINE_MODE = 0x40040 };
+    struct stasis_vcpu *vcpu = &guest.machine.vcpus[id];
+    struct stasis_x86_lapic_state lapic;
+    struct stasis_error err;
+    uint64_t tsc, deadline;
+
+    stasis_state_init(&stasis_x86_lapic_schema, &lapic);
+    kvm_ok(stasis_x86_lapic_part.get(vcpu, &lapic, &err), &err);
+    lapic.svr = 0x1ff;
+    lapic.lvt_timer = DEADLINE_MODE;
+    kvm_ok(stasis_x86_lapic_part.set(vcpu, &lapic, &err), &err);
+    kvm_ok(stasis_x86_msr_read(vcpu, STASIS_MSR_TSC, &tsc, &err), &err);
+    kvm_ok(stasis_x86_msr_write(vcpu, STASIS_MSR_TSC_DEADLINE, tsc + hour * (id + 1), &err), &err);
+    kvm_ok(stasis_x86_msr_read(vcpu, STASIS_MSR_TSC_DEADLINE, &deadline, &err), &err);
+    return deadline;
+}
+
+static void each_vcpu_has_its_own_deadline(void)
+{
+    struct stasis_x86_tsc_state rate = {0};
+    struct stasis_error err;
+    uint64_t second, first = 0;
+
+    start(halted, sizeof(halted), 4);
+    kvm_ok(stasis_x86_tsc_part.get(&guest.machine.vcpus[0], &rate, &err), &err);
+    second = UINT64_C(1000) * rate.khz;
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_not_equal(arm_deadline(i, 3600 * second), 0);
+    kvm_guest_start(&guest);
+    refreeze();
+    for (uint32_t i = 0; i < 4; i++) {
+        uint64_t deadline;
+
+        kvm_ok(
+            stasis_x86_msr_read(&guest.machine.vcpus[i], STASIS_MSR_TSC_DEADLINE, &deadline, &err),
+            &err);
+        if (!i)
+            first = deadline;
+        /* A second for a TSC that cannot be set, minutes for a host that stood still above. */
+        assert_in_range(deadline - first + second, 3600 * second * i,
+                        3600 * second * i + 300 * second);
+    }
+    kvm_guest_fini(&guest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(two_vcpus_have_their_own_state),
         KVM_CASE(eight_vcpus_have_their_own_state),
+        KVM_CASE(vcpus_in_x2apic_mode_keep_their_ids),
+        KVM_CASE(a_guest_that_changed_its_apic_id_is_not_frozen),
         KVM_CASE(vcpus_come_back_whatever_they_do),
         KVM_CASE(a_vcpu_is_started_across_freezes),
         KVM_CASE(a_triple_fault_leaves_a_machine_that_can_be_saved),
+        KVM_CASE(each_vcpu_has_its_own_deadline),
         KVM_CASE(clocks_do_not_go_back),
     };
     int missing = kvm_missing();
