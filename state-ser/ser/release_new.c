@@ -77,7 +77,8 @@ static int add_record(struct own_release *own, const struct stasis_release_recor
     return 0;
 }
 
-static struct own_release *own_new(const char *name, uint32_t vcpus, size_t count)
+static struct own_release *own_new(const char *name, const struct stasis_release *base,
+                                   size_t count)
 {
     struct own_release *own = calloc(1, sizeof(*own) + count * sizeof(own->records[0]));
 
@@ -89,8 +90,10 @@ static struct own_release *own_new(const char *name, uint32_t vcpus, size_t coun
         return NULL;
     }
     snprintf(own->name, sizeof(own->name), "%s", name);
-    own->release =
-        (struct stasis_release){.name = own->name, .vcpus = vcpus, .records = own->records};
+    own->release = (struct stasis_release){.name = own->name,
+                                           .vcpus = base ? base->vcpus : UINT32_MAX,
+                                           .records = own->records,
+                                           .cpu_models = base ? base->cpu_models : NULL};
     return own;
 }
 
@@ -104,7 +107,7 @@ int stasis_release_new(const char *name, const struct stasis_release *base,
 
     if (rc)
         return rc;
-    release = own_new(name, base ? base->vcpus : UINT32_MAX, base_count + count);
+    release = own_new(name, base, base_count + count);
     if (!release)
         return stasis_fail(err, STASIS_ERR_NOMEM, "release %s: out of memory", name);
     for (size_t i = 0; !rc && i < base_count; i++)

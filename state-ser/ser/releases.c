@@ -14,14 +14,16 @@ static const struct stasis_release_record release_0_1_0[] = {
 #include "frozen/0.1.0.def"
 };
 
-#define STASIS_RELEASE(name_, vcpus_, records_)                                                    \
+static const char *const cpu_models_0_1_0[] = {"host", "baseline", NULL};
+
+#define STASIS_RELEASE(name_, vcpus_, records_, cpu_models_)                                       \
     {                                                                                              \
-        .name = (name_), .vcpus = (vcpus_), .records = (records_),                                 \
+        .name = (name_), .vcpus = (vcpus_), .records = (records_), .cpu_models = (cpu_models_),    \
         .record_count = sizeof(records_) / sizeof((records_)[0])                                   \
     }
 
 static const struct stasis_release releases[] = {
-    STASIS_RELEASE("0.1.0", 1, release_0_1_0),
+    STASIS_RELEASE("0.1.0", 1, release_0_1_0, cpu_models_0_1_0),
 };
 
 const struct stasis_release *stasis_release_all(size_t *ret_count)

@@ -22,13 +22,20 @@ void stasis_config_fini(struct stasis_config *config)
     memset(config, 0, sizeof(*config));
 }
 
+static const char *const cpu_models[] = {
+    [STASIS_CONFIG_CPU_HOST] = "host",
+    [STASIS_CONFIG_CPU_BASELINE] = "baseline",
+    [STASIS_CONFIG_CPU_V2] = "x86-64-v2",
+    [STASIS_CONFIG_CPU_V3] = "x86-64-v3",
+};
+
 int stasis_config_board(const struct stasis_config *config, struct stasis_board_state *ret_board,
                         struct stasis_error *err)
 {
     const struct stasis_board_options options = {
         .memory_bytes = config->memory_mib << 20,
         .vcpus = (uint32_t)config->vcpus,
-        .cpu_model = config->cpu == STASIS_CONFIG_CPU_BASELINE ? "baseline" : "host",
+        .cpu_model = cpu_models[config->cpu],
         .release = config->board_release,
     };
 

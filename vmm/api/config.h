@@ -14,7 +14,12 @@
 #define STASIS_CONFIG_MEMORY_MIB_DEFAULT 256
 #define STASIS_CONFIG_STREAM             "-" /* as a snapshot's path: standard input or output */
 
-enum stasis_config_cpu { STASIS_CONFIG_CPU_HOST = 0, STASIS_CONFIG_CPU_BASELINE };
+enum stasis_config_cpu {
+    STASIS_CONFIG_CPU_HOST = 0,
+    STASIS_CONFIG_CPU_BASELINE,
+    STASIS_CONFIG_CPU_V2,
+    STASIS_CONFIG_CPU_V3
+};
 enum stasis_config_then { STASIS_CONFIG_THEN_EXIT = 0, STASIS_CONFIG_THEN_RESUME };
 enum stasis_config_prefetch { STASIS_CONFIG_PREFETCH_ON = 0, STASIS_CONFIG_PREFETCH_OFF };
 enum stasis_config_sync { STASIS_CONFIG_SYNC_FULL = 0, STASIS_CONFIG_SYNC_NONE };

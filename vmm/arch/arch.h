@@ -42,6 +42,12 @@ STASIS_MUST_CHECK int stasis_arch_host_check(const struct stasis_kvm *kvm,
                                              const struct stasis_board_state *board,
                                              struct stasis_error *err);
 
+/* Whether this host can show a new guest all that the board's CPU model promises. STASIS_ERR_HOST
+ * names what is missing. For a thawed guest its own records say what it was promised. */
+STASIS_MUST_CHECK int stasis_arch_model_check(const struct stasis_kvm *kvm,
+                                              const struct stasis_board_state *board,
+                                              struct stasis_error *err);
+
 /* ---- making and starting ---- */
 
 /* What KVM wants before the first vCPU: capabilities, interrupt controllers, timers. The VM has its

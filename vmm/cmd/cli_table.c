@@ -6,7 +6,7 @@
 
 #define AT(member) offsetof(struct stasis_config, member)
 
-static const char *const cpu_words[] = {"host", "baseline", NULL};
+static const char *const cpu_words[] = {"host", "baseline", "x86-64-v2", "x86-64-v3", NULL};
 static const char *const then_words[] = {"exit", "resume", NULL};
 static const char *const compress_words[] = {"none", "zlib", NULL};
 static const char *const sync_words[] = {"full", "none", NULL};
@@ -59,8 +59,8 @@ static const struct stasis_cli_key vcpu_keys[] = {
 };
 
 static const struct stasis_cli_key cpu_keys[] = {
-    {"model", STASIS_CLI_WORD, AT(cpu), "host|baseline", "give host or baseline",
-     .words = cpu_words},
+    {"model", STASIS_CLI_WORD, AT(cpu), "host|baseline|x86-64-v2|x86-64-v3",
+     "give host, baseline, x86-64-v2 or x86-64-v3", .words = cpu_words},
     {0},
 };
 
@@ -132,7 +132,8 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
     [STASIS_CLI_VCPU] = {"vcpu", vcpu_keys, "Number of vCPUs, 1 to 254 (default 1).\n"},
     [STASIS_CLI_CPU] = {"cpu", cpu_keys,
                         "host (default): all features of this host; baseline: a minimal, fixed\n"
-                        "CPU, so that the guest can be thawed on any host.\n"},
+                        "CPU, so that the guest can be thawed on any host; x86-64-v2, x86-64-v3:\n"
+                        "the baseline with the features of that level, on hosts that have them.\n"},
     [STASIS_CLI_BOARD] =
         {"board", board_keys,
          "Use the default board of that release, so that it can thaw the guest.\n"},

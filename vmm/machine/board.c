@@ -21,18 +21,21 @@ struct default_board {
     const char *release; /* first that had it */
     const struct stasis_board_device_state *devices;
     uint32_t count;
-    uint32_t vcpus; /* at most */
+    uint32_t vcpus;                /* at most */
+    const char *const *cpu_models; /* NULL: all there are */
 };
 
-#define BOARD(release, devices, vcpus)                                                             \
+static const char *const cpu_models_0_1_0[] = {"host", "baseline", NULL};
+
+#define BOARD(release, devices, vcpus, cpu_models)                                                 \
     {                                                                                              \
-        (release), (devices), sizeof(devices) / sizeof((devices)[0]), (vcpus)                      \
+        (release), (devices), sizeof(devices) / sizeof((devices)[0]), (vcpus), (cpu_models)        \
     }
 
 /* Newest first. What else a release's board is stands in arch/x86/cpuid.c: its baseline CPU. */
 static const struct default_board boards[] = {
-    BOARD("0.2.0", devices_0_1_0, STASIS_VCPUS_MAX),
-    BOARD("0.1.0", devices_0_1_0, 1),
+    BOARD("0.2.0", devices_0_1_0, STASIS_VCPUS_MAX, NULL),
+    BOARD("0.1.0", devices_0_1_0, 1, cpu_models_0_1_0),
 };
 
 static const struct default_board *find_board(const char *release)
@@ -42,6 +45,27 @@ static const struct default_board *find_board(const char *release)
             return &boards[i];
     }
     return release ? NULL : &boards[0];
+}
+
+static int check_options(const struct default_board *from,
+                         const struct stasis_board_options *options, struct stasis_error *err)
+{
+    const char *const *model = from->cpu_models;
+
+    if (!options->vcpus || options->vcpus > from->vcpus)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "the board of release %s has at least 1 vCPU and at most %" PRIu32
+                           ", not %" PRIu32 ": change --vcpu num=N, or leave out --board",
+                           from->release, from->vcpus, options->vcpus);
+    while (model && *model && strcmp(*model, options->cpu_model) != 0)
+        model++;
+    if (model && !*model)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "the board of release %s cannot have --cpu %s: give %s or %s, or leave "
+                           "out --board",
+                           from->release, options->cpu_model, from->cpu_models[0],
+                           from->cpu_models[1]);
+    return 0;
 }
 
 int stasis_board_set_ram(uint64_t size, struct stasis_board_state *board, struct stasis_error *err)
@@ -87,11 +111,9 @@ int stasis_board_default(const struct stasis_board_options *options,
 
     if (!from)
         return stasis_fail(err, STASIS_ERR_ARG, "release %s has no board", options->release);
-    if (!options->vcpus || options->vcpus > from->vcpus)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "the board of release %s has at least 1 vCPU and at most %" PRIu32
-                           ", not %" PRIu32 ": change --vcpu num=N, or leave out --board",
-                           from->release, from->vcpus, options->vcpus);
+    rc = check_options(from, options, err);
+    if (rc)
+        return rc;
     stasis_state_init(&stasis_board_schema, &board);
     snprintf(board.name, sizeof(board.name), "%s", "microvm");
     snprintf(board.release, sizeof(board.release), "%s",

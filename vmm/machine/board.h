@@ -12,7 +12,7 @@
 struct stasis_board_options {
     uint64_t memory_bytes;
     uint32_t vcpus;
-    const char *cpu_model; /* "host" or "baseline" */
+    const char *cpu_model; /* board.def names them */
     const char *release;   /* whose default board; NULL: this one's */
 };
 

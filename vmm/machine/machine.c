@@ -107,7 +107,14 @@ int stasis_machine_build(struct stasis_machine *machine, const struct stasis_boa
     struct stasis_kvm kvm;
     int rc = stasis_arch_open_kvm(&kvm, err);
 
-    return rc ? rc : stasis_machine_build_on(machine, &kvm, board, host, err);
+    if (rc)
+        return rc;
+    rc = stasis_arch_model_check(&kvm, board, err);
+    if (rc)
+        stasis_kvm_close(&kvm);
+    else
+        rc = stasis_machine_build_on(machine, &kvm, board, host, err);
+    return rc;
 }
 
 void stasis_machine_fini(struct stasis_machine *machine)

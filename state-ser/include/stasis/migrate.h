@@ -26,6 +26,7 @@ struct stasis_release {
     uint32_t vcpus;                              /* most it runs */
     const struct stasis_release_record *records; /* ascending by type */
     size_t record_count;
+    const char *const *cpu_models; /* of boards, ended by NULL; NULL: any */
 };
 
 /* Every release that was made, oldest first. */
@@ -38,7 +39,8 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_release_get(const char *name,
 
 /* A release of another program, in *ret_release, which is the caller's to free: it knows the
  * records of `base` (the release of Stasis that it was built on; NULL: none) and `count` types of
- * its own, in any order. It runs as many vCPUs as `base`, without one any number. Everything is
+ * its own, in any order. It runs as many vCPUs as `base`, and the same CPU models; without
+ * one any. Everything is
  * copied. STASIS_ERR_ARG: the name is not 1 to 63 printable characters, an own type is no type, has
  * version 0, or is known already; the message names it. STASIS_ERR_NOMEM. */
 STASIS_EXPORT STASIS_MUST_CHECK int

@@ -414,6 +414,27 @@ static void test_devices_and_vcpus_the_release_lacks(void **unused)
     stasis_records_free(set);
 }
 
+/* Whatever may be dropped: a guest on another CPU would be another guest. */
+static void test_cpu_models_the_release_lacks(void **unused)
+{
+    static const struct stasis_release_record known[] = {{"stasis.board", 1, 0},
+                                                         {"test.timer", 3, 1}};
+    static const char *const newer[] = {"fast", "host", NULL}, *const older[] = {"fast", NULL};
+    struct stasis_release release = {"2.5.0", 1, known, 2, newer};
+    const struct stasis_convert_opts opts = {.size = sizeof(opts), .allow_drop = true};
+    struct stasis_records *set = set_with_board(1, 1), *down = NULL;
+    struct stasis_error err = {0};
+
+    (void)unused;
+    assert_int_equal(stasis_records_convert(set, &release, NULL, &down, &err), 0);
+    stasis_records_free(down);
+    release.cpu_models = older;
+    assert_int_equal(stasis_records_convert(set, &release, &opts, &down, &err), STASIS_ERR_VERSION);
+    assert_string_equal(err.msg,
+                        "the board has the CPU model host, which release 2.5.0 does not know");
+    stasis_records_free(set);
+}
+
 static void test_unknown_records(void **unused)
 {
     static const uint8_t optional[] = "\x91\x95\xa5x.new\xa1"
@@ -505,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_a_string_is_cut_between_characters),
         cmocka_unit_test(test_a_record_the_release_lacks),
         cmocka_unit_test(test_devices_and_vcpus_the_release_lacks),
+        cmocka_unit_test(test_cpu_models_the_release_lacks),
         cmocka_unit_test(test_unknown_records),
         cmocka_unit_test(test_a_release_newer_than_the_type),
         cmocka_unit_test(test_a_conversion_that_lengthens_beyond_the_section),

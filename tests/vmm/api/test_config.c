@@ -17,6 +17,16 @@ static void board_has_what_is_configured(void **state)
     assert_int_equal(board.ram[0].size, 64 << 20);
     assert_int_equal(board.vcpus, 1);
     assert_string_equal(board.cpu_model, "baseline");
+    config.board_release = NULL;
+    config.cpu = STASIS_CONFIG_CPU_HOST;
+    assert_int_equal(stasis_config_board(&config, &board, &err), 0);
+    assert_string_equal(board.cpu_model, "host");
+    config.cpu = STASIS_CONFIG_CPU_V2;
+    assert_int_equal(stasis_config_board(&config, &board, &err), 0);
+    assert_string_equal(board.cpu_model, "x86-64-v2");
+    config.cpu = STASIS_CONFIG_CPU_V3;
+    assert_int_equal(stasis_config_board(&config, &board, &err), 0);
+    assert_string_equal(board.cpu_model, "x86-64-v3");
     config.board_release = "9.9";
     assert_true(stasis_config_board(&config, &board, &err) < 0);
     assert_non_null(strstr(err.msg, "9.9"));

@@ -36,7 +36,7 @@ static void assert_missing(const char *list)
              "the guest was promised CPU features that this host lacks: %s; guests started with "
              "--cpu baseline thaw on any host",
              list);
-    assert_int_equal(stasis_x86_features_check(&host, &promised, &err), STASIS_ERR_HOST);
+    assert_int_equal(stasis_x86_features_check(&host, &promised, NULL, &err), STASIS_ERR_HOST);
     assert_string_equal(err.msg, want);
 }
 
@@ -86,7 +86,7 @@ static void a_host_with_more_lacks_nothing(void **state)
     set(&promised, 7, 0, 0, 0x10, 0x800, 0);
     set(&host, 1, 0, 0, 0, UINT32_MAX, UINT32_MAX);
     set(&host, 7, 0, 0, 0xff, 0xfff, 1);
-    assert_int_equal(stasis_x86_features_check(&host, &promised, &err), 0);
+    assert_int_equal(stasis_x86_features_check(&host, &promised, NULL, &err), 0);
 }
 
 /* Of several registers, and where the host has no such leaf. */
@@ -121,7 +121,7 @@ static void what_needs_no_cpu_is_not_missing(void **state)
     set(&promised, 1, 0, UINT32_MAX, UINT32_MAX,
         1u << 3 | 1u << 21 | 1u << 24 | 1u << 27 | 1u << 31, 1u << 28);
     set(&promised, 7, 0, 2, 0, 1u << 4, 0);
-    assert_int_equal(stasis_x86_features_check(&host, &promised, &err), 0);
+    assert_int_equal(stasis_x86_features_check(&host, &promised, NULL, &err), 0);
 }
 
 /* A feature for which both vendors have a bit is named once. */
@@ -162,12 +162,12 @@ static void everything_missing_fits_into_a_message(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++)
         set(&promised, leaves[i][0], leaves[i][1], UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX);
-    assert_int_equal(stasis_x86_features_check(&host, &promised, &err), STASIS_ERR_HOST);
+    assert_int_equal(stasis_x86_features_check(&host, &promised, NULL, &err), STASIS_ERR_HOST);
     assert_non_null(strstr(err.msg, " more; guests started with --cpu baseline thaw on any host"));
     assert_null(strchr(err.msg, '\n'));
     promised.leaves_count = 0;
     set(&promised, 0x40000001, 0, UINT32_MAX, 0, 0, 0);
-    assert_int_equal(stasis_x86_features_check(&host, &promised, &err), STASIS_ERR_HOST);
+    assert_int_equal(stasis_x86_features_check(&host, &promised, NULL, &err), STASIS_ERR_HOST);
     assert_non_null(strstr(err.msg, "CPUID 0x40000001.0 EAX bit 15 and 16 more; guests"));
 }
 

@@ -211,7 +211,7 @@ static void refuses_with_option_and_remedy(void **state)
         {"--demo|--vcpu|two", "--vcpu: num=two: give 1 to 254"},
         {"--demo|--vcpu|-1", "give 1 to 254"},
         {"--demo|--vcpu|4294967297", "give 1 to 254"},
-        {"--demo|--cpu|fast", "--cpu: model=fast: give host or baseline"},
+        {"--demo|--cpu|fast", "--cpu: model=fast: give host, baseline, x86-64-v2 or x86-64-v3"},
         {"--demo|--serial|com1", "out=com1: give stdio, none, file:PATH"},
         {"--demo|--serial|out=", "give stdio"},
         {"--demo|--serial|file", "file:PATH"},

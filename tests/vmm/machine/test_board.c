@@ -58,6 +58,27 @@ static void vcpus_of_this_release(void **state)
     assert_vcpus_refused(NULL, 255);
 }
 
+/* Those that the release knows, and no other. */
+static void assert_cpu_models(const struct stasis_release *release)
+{
+    static const char *const names[] = {"host", "baseline", "x86-64-v2", "x86-64-v3"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const struct stasis_board_options options = {
+            .memory_bytes = 64 << 20, .vcpus = 1, .cpu_model = names[i], .release = release->name};
+        const char *const *known = release->cpu_models;
+        struct stasis_board_state board;
+        struct stasis_error err;
+
+        while (known && *known && strcmp(*known, names[i]) != 0)
+            known++;
+        assert_int_equal(stasis_board_default(&options, &board, &err),
+                         known && !*known ? STASIS_ERR_ARG : 0);
+        if (known && !*known)
+            assert_non_null(strstr(err.msg, "give host or baseline, or leave out --board"));
+    }
+}
+
 /* Every release has its board, which is what the release table says it knows. */
 static void boards_of_all_releases(void **state)
 {
@@ -77,6 +98,7 @@ static void boards_of_all_releases(void **state)
         assert_string_equal(board.release, all[i].name);
         assert_vcpus_refused(all[i].name, 0);
         assert_vcpus_refused(all[i].name, all[i].vcpus + 1);
+        assert_cpu_models(&all[i]);
         for (uint32_t d = 0; d < board.devices_count; d++) {
             const struct stasis_release_record *row =
                 stasis_release_record_find(&all[i], board.devices[d].type);

@@ -16,7 +16,7 @@
 #define ECX STASIS_X86_ECX
 #define EDX STASIS_X86_EDX
 
-static uint32_t *leaf_reg(struct stasis_x86_cpuid_leaf_state *leaf, enum stasis_x86_reg reg)
+uint32_t *stasis_x86_cpuid_reg(struct stasis_x86_cpuid_leaf_state *leaf, enum stasis_x86_reg reg)
 {
     uint32_t *const regs[] = {&leaf->eax, &leaf->ebx, &leaf->ecx, &leaf->edx};
 
@@ -155,7 +155,7 @@ const struct stasis_arch_vcpu_record stasis_x86_cpuid_part = {
     .check_id = stasis_x86_cpuid_check_id,
 };
 
-/* ---- what a new guest is shown: host ---- */
+/* ---- what a new guest is shown ---- */
 
 /* Features whose state this release does not save: nested virtualization, AMX, APX, SGX, shadow
  * stacks, protection keys for supervisor pages, user interrupts, performance counters, processor
@@ -212,7 +212,7 @@ static void strip_unsaved(struct stasis_x86_cpuid_state *cpuid)
             stasis_x86_cpuid_find(cpuid, unsaved_leaves[i].function, unsaved_leaves[i].index);
 
         if (leaf)
-            *leaf_reg(leaf, unsaved_leaves[i].reg) &= ~unsaved_leaves[i].bits;
+            *stasis_x86_cpuid_reg(leaf, unsaved_leaves[i].reg) &= ~unsaved_leaves[i].bits;
     }
 }
 
@@ -236,53 +236,16 @@ static int host_cpuid(const struct stasis_kvm *kvm, struct stasis_x86_cpuid_stat
     return 0;
 }
 
-/* ---- what a new guest is shown: baseline ---- */
-
-/* x86-64-v1 with CMPXCHG16B, x2APIC and kvmclock: what every KVM host of the last ten years has.
- * The vendor is nobody, so that no guest looks for registers of one. Nothing here has the speed of
- * the TSC, which the next host's may not have: guests keep time by kvmclock, which each host
- * corrects, and program their LAPIC timers in its own clock. */
-static const struct stasis_x86_cpuid_leaf_state baseline[] = {
-    {0, 0, 0, 0xd, 0x73617453, 0x50437472, 0x69567369}, /* "StasisVirtCP" */
-    /* family 6; CX16, x2APIC, hypervisor; FPU to SSE2 without what is optional. No VME, which
-     * emulated CPUs lack, and no SSE3, which KVM without hardware virtualization hides. */
-    {1, 0, 0, 0x600, 0x800, BIT(13) | BIT(21) | BIT(31), 0x078bfbfd},
-    {7, 0, 1, 0, 0, 0, 0},
-    {0xd, 0, 1, 0, 0, 0, 0},
-    {0x40000000, 0, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d}, /* "KVMKVMKVM\0\0\0" */
-    /* KVM cpuid.rst: clocksource, no I/O delay, clocksource2, stable clocksource */
-    {0x40000001, 0, 0, BIT(0) | BIT(1) | BIT(3) | BIT(24), 0, 0, 0},
-    {0x80000000, 0, 0, 0x80000008, 0x73617453, 0x50437472, 0x69567369},
-    /* LAHF in long mode; SYSCALL, NX, long mode */
-    {0x80000001, 0, 0, 0, 0, BIT(0), BIT(11) | BIT(20) | BIT(29)},
-    {0x80000007, 0, 0, 0, 0, 0, 0},
-    /* 36 bits of physical address, as the smallest CPU of the kind; 48 of linear */
-    {0x80000008, 0, 0, 0x3024, 0, 0, 0},
-};
-
-/* The board of 0.1.0 has the TSC-deadline timer too. */
-static void baseline_cpuid(const char *release, struct stasis_x86_cpuid_state *ret_cpuid)
-{
-    struct stasis_x86_cpuid_leaf_state *features;
-
-    memset(ret_cpuid, 0, sizeof(*ret_cpuid));
-    memcpy(ret_cpuid->leaves, baseline, sizeof(baseline));
-    ret_cpuid->leaves_count = sizeof(baseline) / sizeof(baseline[0]);
-    features = stasis_x86_cpuid_find(ret_cpuid, 1, 0);
-    if (features && !strcmp(release, "0.1.0"))
-        features->ecx |= BIT(24);
-}
-
 int stasis_x86_cpuid_default(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
                              struct stasis_x86_cpuid_state *ret_cpuid, struct stasis_error *err)
 {
     if (!strcmp(board->cpu_model, "host"))
         return host_cpuid(kvm, ret_cpuid, err);
-    if (strcmp(board->cpu_model, "baseline") != 0)
-        return stasis_fail(err, STASIS_ERR_ARG, "no CPU model \"%s\": use host or baseline",
-                           board->cpu_model);
-    baseline_cpuid(board->release, ret_cpuid);
-    return 0;
+    if (stasis_x86_cpuid_fixed(board->cpu_model, board->release, ret_cpuid))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "no CPU model \"%s\": use host, baseline, x86-64-v2 or x86-64-v3",
+                       board->cpu_model);
 }
 
 /* ---- can this host show it? ---- */
@@ -307,7 +270,7 @@ static int check_component(struct stasis_x86_cpuid_state *host,
 }
 
 /* AMD's guests use registers, and forms of instructions, that Intel lacks, and the other way round,
- * whatever the feature bits say. The baseline's vendor is nobody's. */
+ * whatever the feature bits say. The fixed models' vendor is nobody's. */
 static int check_vendor(struct stasis_x86_cpuid_state *host, struct stasis_x86_cpuid_state *wanted,
                         struct stasis_error *err)
 {
@@ -316,8 +279,7 @@ static int check_vendor(struct stasis_x86_cpuid_state *host, struct stasis_x86_c
 
     if (!has || !want ||
         (want->ebx == has->ebx && want->ecx == has->ecx && want->edx == has->edx) ||
-        (want->ebx == baseline[0].ebx && want->ecx == baseline[0].ecx &&
-         want->edx == baseline[0].edx))
+        stasis_x86_cpuid_is_fixed(wanted))
         return 0;
     return stasis_fail(err, STASIS_ERR_HOST,
                        "the guest runs on a CPU of another vendor than this host's; guests started "
@@ -340,11 +302,40 @@ int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_x86
     if (!rc)
         rc = check_vendor(host, wanted, err);
     if (!rc)
-        rc = stasis_x86_features_check(host, wanted, err);
+        rc = stasis_x86_features_check(host, wanted, NULL, err);
     for (uint32_t i = 0; !rc && i < wanted->leaves_count; i++)
         rc = check_component(host, &wanted->leaves[i], err);
 out:
     free(host);
     free(wanted);
+    return rc;
+}
+
+/* The baseline is what every host has; it has no message that could name another model. */
+static bool is_everywhere(const char *model)
+{
+    return !strcmp(model, "host") || !strcmp(model, "baseline");
+}
+
+int stasis_arch_model_check(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
+                            struct stasis_error *err)
+{
+    struct stasis_x86_cpuid_state *host = NULL, *model = NULL;
+    int rc = 0;
+
+    if (is_everywhere(board->cpu_model))
+        return 0;
+    host = calloc(1, sizeof(*host));
+    model = calloc(1, sizeof(*model));
+    if (!host || !model)
+        rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for CPUID tables");
+    if (!rc)
+        rc = stasis_x86_cpuid_default(kvm, board, model, err);
+    if (!rc)
+        rc = from_kvm(host, kvm->cpuid, err);
+    if (!rc)
+        rc = stasis_x86_features_check(host, model, board->cpu_model, err);
+    free(host);
+    free(model);
     return rc;
 }

@@ -303,7 +303,7 @@ static void add(void *opaque, const struct stasis_x86_feature *feature)
 }
 
 int stasis_x86_features_check(const struct stasis_x86_cpuid_state *host,
-                              const struct stasis_x86_cpuid_state *promised,
+                              const struct stasis_x86_cpuid_state *promised, const char *model,
                               struct stasis_error *err)
 {
     struct list list = {0};
@@ -311,6 +311,11 @@ int stasis_x86_features_check(const struct stasis_x86_cpuid_state *host,
     stasis_x86_features_missing(host, promised, add, &list);
     if (!list.list.count)
         return 0;
+    if (model)
+        return stasis_fail(err, STASIS_ERR_HOST,
+                           "--cpu %s needs CPU features that this host lacks: %s; give --cpu "
+                           "baseline, which runs on any host",
+                           model, stasis_x86_list_text(&list.list));
     return stasis_fail(err, STASIS_ERR_HOST,
                        "the guest was promised CPU features that this host lacks: %s; guests "
                        "started with --cpu baseline thaw on any host",

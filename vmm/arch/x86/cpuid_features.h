@@ -25,9 +25,10 @@ void stasis_x86_features_missing(
     const struct stasis_x86_cpuid_state *host, const struct stasis_x86_cpuid_state *promised,
     void (*missing)(void *opaque, const struct stasis_x86_feature *feature), void *opaque);
 
-/* STASIS_ERR_HOST names the missing features, the first of them when there are many. */
+/* STASIS_ERR_HOST names the missing features, the first of them when there are many. `model` is
+ * that of a new guest; NULL: they were promised to a thawed one. */
 STASIS_MUST_CHECK int stasis_x86_features_check(const struct stasis_x86_cpuid_state *host,
                                                 const struct stasis_x86_cpuid_state *promised,
-                                                struct stasis_error *err);
+                                                const char *model, struct stasis_error *err);
 
 #endif

@@ -90,12 +90,24 @@ STASIS_MUST_CHECK int stasis_x86_tsc_at(struct stasis_vcpu *vcpu, uint64_t host_
                                         uint64_t *ret_tsc, struct stasis_error *err);
 
 /* The CPUID table of a new guest, by the board's CPU model: what KVM supports less what a snapshot
- * cannot hold ("host"), or a fixed minimum ("baseline") of the board's release; per-vCPU fields are
- * filled in by stasis_x86_cpuid_for_vcpu(). */
+ * cannot hold ("host"), or a fixed model of the board's release (cpuid_models.c); per-vCPU fields
+ * are filled in by stasis_x86_cpuid_for_vcpu(). */
 STASIS_MUST_CHECK int stasis_x86_cpuid_default(const struct stasis_kvm *kvm,
                                                const struct stasis_board_state *board,
                                                struct stasis_x86_cpuid_state *ret_cpuid,
                                                struct stasis_error *err);
+
+/* ---- cpuid_models.c ---- */
+
+/* The table of a model that does not depend on the host, for a board of `release`. false: it is no
+ * such model. */
+bool stasis_x86_cpuid_fixed(const char *model, const char *release,
+                            struct stasis_x86_cpuid_state *ret_cpuid);
+
+/* Whether the table is one of theirs, by its vendor. */
+bool stasis_x86_cpuid_is_fixed(struct stasis_x86_cpuid_state *cpuid);
+
+bool stasis_x86_cpu_model_exists(const char *model);
 
 /* ---- cpuid_topology.c ---- */
 
@@ -107,11 +119,15 @@ STASIS_MUST_CHECK int stasis_x86_cpuid_for_vcpu(struct stasis_x86_cpuid_state *c
 
 /* ---- tables ---- */
 
+enum stasis_x86_reg { STASIS_X86_EAX, STASIS_X86_EBX, STASIS_X86_ECX, STASIS_X86_EDX };
+
 #define STASIS_X86_LEAVES_MAX 256u
 
 /* NULL: there is no such leaf. */
 struct stasis_x86_cpuid_leaf_state *stasis_x86_cpuid_find(struct stasis_x86_cpuid_state *cpuid,
                                                           uint32_t function, uint32_t index);
+
+uint32_t *stasis_x86_cpuid_reg(struct stasis_x86_cpuid_leaf_state *leaf, enum stasis_x86_reg reg);
 
 /* By function and index, as records hold them. */
 void stasis_x86_cpuid_sort(struct stasis_x86_cpuid_state *cpuid);
@@ -121,7 +137,6 @@ STASIS_MUST_CHECK int stasis_x86_cpuid_check_id(const void *state, uint32_t id,
                                                 struct stasis_error *err);
 
 /* Whether the guest was promised a feature: a bit of a register of leaf `function`, index 0. */
-enum stasis_x86_reg { STASIS_X86_EAX, STASIS_X86_EBX, STASIS_X86_ECX, STASIS_X86_EDX };
 bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t function,
                           enum stasis_x86_reg reg, unsigned bit);
 
