@@ -23,7 +23,7 @@ static void a_message_is_one_line_that_begins_with_the_program(void **state)
     check("a\nb\r", "prog: a\\x0ab\\x0d\n");
 }
 
-static void what_a_terminal_does_not_show_is_escaped(void **state)
+static void characters_that_terminals_hide_are_escaped(void **state)
 {
     (void)state;
     check("a\x1b[2J\x07\x7f", "prog: a\\x1b[2J\\x07\\x7f\n");
@@ -82,7 +82,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_is_one_line_that_begins_with_the_program),
-        cmocka_unit_test(what_a_terminal_does_not_show_is_escaped),
+        cmocka_unit_test(characters_that_terminals_hide_are_escaped),
         cmocka_unit_test(long_text_is_cut),
         cmocka_unit_test(a_remedy_is_named_once_and_fits_the_error),
     };

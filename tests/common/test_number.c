@@ -104,7 +104,7 @@ static void with_and_without_suffix(void **state)
     }
 }
 
-static void what_is_no_number(void **state)
+static void text_that_is_no_number_is_refused(void **state)
 {
     static const struct {
         const char *text;
@@ -145,7 +145,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(with_and_without_suffix),
-        cmocka_unit_test(what_is_no_number),
+        cmocka_unit_test(text_that_is_no_number_is_refused),
         cmocka_unit_test(numbers),
         cmocka_unit_test(not_numbers),
     };

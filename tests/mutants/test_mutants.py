@@ -196,7 +196,7 @@ class Verdicts(unittest.TestCase):
         with open(f"{self.root}/core/toy.c", encoding="utf-8") as file:
             self.assertEqual(file.read(), TOY)
 
-    def test_what_runs_at_the_end_of_the_time_is_not_judged(self):
+    def test_mutant_running_at_the_end_of_the_time_is_not_judged(self):
         hangs = ("n -= 1;", ";")
         found, result = self.judge(hangs, options=("--seconds", "1"))
         self.assertEqual((found, result.returncode), ({}, 0), result.stderr)

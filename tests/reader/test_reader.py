@@ -107,7 +107,7 @@ class Names(unittest.TestCase):
 
 
 class Example(Case):
-    def test_it_is_whole_and_holds_what_it_says(self):
+    def test_the_example_is_whole_and_holds_what_it_says(self):
         self.assertEqual(self.judge(example()), 0)
         with reader.Snapshot(self.scratch, SCHEMAS) as snapshot:
             self.assertEqual(snapshot.ram(0xfff, 3), b"\0\x2a\0")
@@ -318,7 +318,7 @@ class Schemas(Case):
         struct.pack_into("<Q", data, 288 + 16, len(section))
         return seal(data)
 
-    def test_what_is_described_is_what_the_document_says(self):
+    def test_schemas_of_the_example_are_those_of_the_document(self):
         with open(self.scratch, "wb") as file:
             file.write(example())
         with reader.Snapshot(self.scratch, SCHEMAS) as snapshot:

@@ -200,7 +200,7 @@ static void utf8(void **state)
     assert_true(stasis_utf8_valid("a\xe2\x82\xac", 4));
 }
 
-static void what_a_terminal_shows(void **state)
+static void characters_that_terminals_hide_are_known(void **state)
 {
     static const uint32_t hidden[][2] = {
         {0, 0x1f},        {0x7f, 0x9f},     {0xad, 0xad},       {0x61c, 0x61c},
@@ -279,7 +279,7 @@ int main(void)
         cmocka_unit_test(list_counts),
         cmocka_unit_test(utf8),
         cmocka_unit_test(utf8_ends_at_its_length),
-        cmocka_unit_test(what_a_terminal_shows),
+        cmocka_unit_test(characters_that_terminals_hide_are_known),
         cmocka_unit_test(decodes),
     };
 

@@ -336,7 +336,7 @@ static void lists_without_a_count_have_defaults(void **state)
     assert_false(stasis_field_is_default(&bag_fields[0], &bag));
 }
 
-static void what_pointers_point_to_is_freed_and_checked(void **state)
+static void memory_behind_pointers_is_freed_and_checked(void **state)
 {
     struct bag bag = full_bag();
 
@@ -393,7 +393,7 @@ int main(void)
         cmocka_unit_test_setup(fields_know_their_defaults, setup),
         cmocka_unit_test_setup(rules_come_after_masks, setup),
         cmocka_unit_test_setup(lists_without_a_count_have_defaults, setup),
-        cmocka_unit_test_setup(what_pointers_point_to_is_freed_and_checked, setup),
+        cmocka_unit_test_setup(memory_behind_pointers_is_freed_and_checked, setup),
         cmocka_unit_test_setup(a_copy_leaves_pointers_and_their_counts, setup),
     };
 

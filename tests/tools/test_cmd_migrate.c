@@ -143,7 +143,7 @@ static void a_compressed_file_stays_one(void **state)
     assert_same_guest("z.snap", "y.snap");
 }
 
-static void what_the_release_lacks(void **state)
+static void state_that_the_release_lacks_is_refused(void **state)
 {
     static const char lost[] = "record stasis.board vm: device stasis.serial com1, behaviour 2";
     struct stasis_board_state board;
@@ -318,7 +318,7 @@ static void every_byte_is_verified(void **state)
     migrated(garbage_schema, 0, 3, "c.snap");
 }
 
-static void what_no_release_knows(void **state)
+static void optional_parts_unknown_to_all_releases_need_allow_drop(void **state)
 {
     struct image image;
 
@@ -359,10 +359,10 @@ int main(void)
         cmocka_unit_test(a_compressed_file_stays_one),
         cmocka_unit_test(a_damaged_file),
         cmocka_unit_test(every_byte_is_verified),
-        cmocka_unit_test(what_no_release_knows),
+        cmocka_unit_test(optional_parts_unknown_to_all_releases_need_allow_drop),
         cmocka_unit_test(the_old_file_changes_meanwhile),
         cmocka_unit_test(a_feature_that_no_release_knows),
-        cmocka_unit_test(what_the_release_lacks),
+        cmocka_unit_test(state_that_the_release_lacks_is_refused),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -126,7 +126,7 @@ static void schemas(void **state)
                         "    3  serial                 bytes<=300             number\n");
 }
 
-static void what_needs_all_refuses(void **state)
+static void commands_that_need_all_records_refuse_a_newer_file(void **state)
 {
     struct stasis_snap *snap;
     struct stasis_error err;
@@ -304,7 +304,7 @@ int main(void)
         cmocka_unit_test(ram),
         cmocka_unit_test(core),
         cmocka_unit_test(schemas),
-        cmocka_unit_test(what_needs_all_refuses),
+        cmocka_unit_test(commands_that_need_all_records_refuse_a_newer_file),
         cmocka_unit_test(the_producer_is_named),
         cmocka_unit_test(a_newer_version_is_named),
         cmocka_unit_test(schemas_that_do_not_help),

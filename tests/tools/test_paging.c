@@ -217,7 +217,7 @@ static void aliases(void **state)
     EXPECT({UINT64_C(0xffff800000007000), 0x9000, 0x1000});
 }
 
-static void what_leads_nowhere(void **state)
+static void tables_that_lead_nowhere_map_nothing(void **state)
 {
     (void)state;
     entry(ROOT, 256, 0x000ffffffffff000 | P); /* a table outside RAM */
@@ -333,7 +333,7 @@ int main(void)
         TEST(roots_that_share),
         TEST(cycles),
         TEST(aliases),
-        TEST(what_leads_nowhere),
+        TEST(tables_that_lead_nowhere_map_nothing),
         TEST(too_many_ranges),
         TEST(random_tables),
         TEST(a_damaged_table),

@@ -76,7 +76,7 @@ static void whole(void **state)
     assert_true(parse(HEAD ROOT BASE KASLR, &info)); /* of a kernel without 5 levels */
 }
 
-static void what_is_none(void **state)
+static void memory_without_vmcoreinfo_has_none(void **state)
 {
     static const char *const rows[] = {
         "",
@@ -132,7 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole),
-        cmocka_unit_test(what_is_none),
+        cmocka_unit_test(memory_without_vmcoreinfo_has_none),
         cmocka_unit_test(a_page_without_an_end),
     };
 

@@ -10,7 +10,7 @@
 
 static struct run run;
 
-static void what_vmm_wrote(void **state)
+static void ring_file_of_vmm_is_printed(void **state)
 {
     static const char line[] = "0123456789abcdef\n";
     char all[100 * sizeof(line)] = "";
@@ -47,7 +47,7 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(what_vmm_wrote)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(ring_file_of_vmm_is_printed)};
 
     return cmocka_run_group_tests(tests, setup_folder, teardown);
 }

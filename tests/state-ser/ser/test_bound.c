@@ -195,7 +195,7 @@ static void assert_refused(const char *from, const char *to, size_t size, const 
     free(bytes);
 }
 
-static void what_does_not_fit_the_type_is_corrupt(void **state)
+static void value_that_does_not_fit_the_type_is_corrupt(void **state)
 {
     (void)state;
     /* s8 is -128, d0 80; s32 -70000; a trend of 32767 becomes 65535. */
@@ -320,7 +320,7 @@ int main(void)
         cmocka_unit_test(a_filled_state_comes_back),
         cmocka_unit_test(defaults_come_back_without_memory),
         cmocka_unit_test(bound_state_is_shown_by_table_and_by_the_schema_in_the_file),
-        cmocka_unit_test(what_does_not_fit_the_type_is_corrupt),
+        cmocka_unit_test(value_that_does_not_fit_the_type_is_corrupt),
         cmocka_unit_test(counts_are_held_to_their_bounds),
         cmocka_unit_test(a_pointer_must_point_to_what_the_count_says),
         cmocka_unit_test(bound_state_goes_down_a_version_and_comes_up_again),

@@ -147,7 +147,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void what_is_at_its_default_is_no_loss(void **state)
+static void field_at_its_default_is_no_loss(void **state)
 {
     struct whole before;
 
@@ -251,7 +251,7 @@ static void old_bounds_are_named_and_hold(void **state)
 }
 
 /* Bounds themselves are no loss. */
-static void what_the_old_bounds_hold_stays(void **state)
+static void value_within_the_old_bounds_stays(void **state)
 {
     struct whole *whole = *state, before;
 
@@ -270,7 +270,7 @@ static void what_the_old_bounds_hold_stays(void **state)
 }
 
 /* Of a field that is in neither version nobody hears. */
-static void what_is_gone_is_not_lost_again(void **state)
+static void removed_field_is_not_lost_again(void **state)
 {
     static const struct stasis_field gone = {AT(whole, number), .id = 1,        .since = 1,
                                              .until = 2,        .elem_size = 4, .max = 1,
@@ -321,9 +321,9 @@ static void long_strings_are_told_to_the_end(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(what_is_at_its_default_is_no_loss), CASE(new_fields_are_named_and_become_default),
-        CASE(old_bounds_are_named_and_hold),     CASE(what_the_old_bounds_hold_stays),
-        CASE(what_is_gone_is_not_lost_again),    CASE(long_strings_are_told_to_the_end),
+        CASE(field_at_its_default_is_no_loss), CASE(new_fields_are_named_and_become_default),
+        CASE(old_bounds_are_named_and_hold),   CASE(value_within_the_old_bounds_stays),
+        CASE(removed_field_is_not_lost_again), CASE(long_strings_are_told_to_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

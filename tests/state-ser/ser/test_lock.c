@@ -59,7 +59,7 @@ static void all_steps_are_frozen_in_order(void **state)
     free(text);
 }
 
-static void what_did_not_change_is_the_same(void **state)
+static void unchanged_schemas_have_no_differences(void **state)
 {
     (void)state;
     assert_int_equal(lock_compare(frozen), 0);
@@ -390,7 +390,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(text_is_as_documented, lock_setup, lock_teardown),
-        cmocka_unit_test_setup_teardown(what_did_not_change_is_the_same, lock_setup, lock_teardown),
+        cmocka_unit_test_setup_teardown(unchanged_schemas_have_no_differences, lock_setup,
+                                        lock_teardown),
         cmocka_unit_test_setup_teardown(every_kind_of_field_comes_back, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(the_first_field_may_be_nested, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(names_keep_their_ids, lock_setup, lock_teardown),

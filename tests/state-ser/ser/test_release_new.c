@@ -117,7 +117,7 @@ static void assert_refused(const char *name, const struct stasis_release_record 
     assert_ptr_equal(release, &release);
 }
 
-static void what_is_no_release_is_refused(void **state)
+static void release_that_is_none_is_refused(void **state)
 {
     static const char long_name[] =
         "the name of a release must be 1 to 63 bytes of printable UTF-8";
@@ -203,7 +203,7 @@ int main(void)
         cmocka_unit_test(release_knows_the_records_of_its_base_and_its_own),
         cmocka_unit_test(release_needs_nothing_of_what_it_was_made_from),
         cmocka_unit_test(release_may_have_own_records_alone_or_none),
-        cmocka_unit_test(what_is_no_release_is_refused),
+        cmocka_unit_test(release_that_is_none_is_refused),
         cmocka_unit_test(names_and_types_may_be_as_long_as_is_said),
         cmocka_unit_test(records_of_both_are_written_for_it),
     };

@@ -424,7 +424,7 @@ static void types_that_are_there_twice(void **state)
     }
 }
 
-static void what_may_be_nested(void **state)
+static void states_nest_but_records_do_not(void **state)
 {
     struct field field = FIELD(N, 0, 1, 0, 0, 1);
 
@@ -473,7 +473,7 @@ int main(void)
         cmocka_unit_test(counts_of_parts),
         cmocka_unit_test(counts_of_fields_and_states),
         cmocka_unit_test(types_that_are_there_twice),
-        cmocka_unit_test(what_may_be_nested),
+        cmocka_unit_test(states_nest_but_records_do_not),
         cmocka_unit_test(nothing_stands_behind_the_last_state),
     };
 

@@ -81,7 +81,7 @@ static void every_field_has_its_place(void **state)
         assert_int_equal(bytes[i], 0);
 }
 
-static void what_is_encoded_is_decoded(void **state)
+static void header_encoded_is_decoded_as_it_was(void **state)
 {
     struct stasis_header header = sample();
     struct stasis_header back;
@@ -139,7 +139,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_has_its_place),
-        cmocka_unit_test(what_is_encoded_is_decoded),
+        cmocka_unit_test(header_encoded_is_decoded_as_it_was),
         cmocka_unit_test(any_flipped_bit_breaks_the_crc),
         cmocka_unit_test(a_trailer_repeats_its_header),
     };

@@ -139,7 +139,7 @@ static void the_section_has_its_place(void **state)
     image_fini(&image);
 }
 
-static void what_was_read_can_be_changed(void **state)
+static void notes_that_were_read_can_be_changed(void **state)
 {
     struct image image = image_of(&built);
     struct stasis_snap *snap = open_image(&image);
@@ -245,7 +245,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(notes_are_read_back_in_each_layout, setup_notes, teardown),
         cmocka_unit_test_setup_teardown(no_notes_take_no_section, setup, teardown),
         cmocka_unit_test_setup_teardown(the_section_has_its_place, setup_notes, teardown),
-        cmocka_unit_test_setup_teardown(what_was_read_can_be_changed, setup_notes, teardown),
+        cmocka_unit_test_setup_teardown(notes_that_were_read_can_be_changed, setup_notes, teardown),
         cmocka_unit_test_setup_teardown(only_a_file_is_read, setup_notes, teardown),
         cmocka_unit_test_setup_teardown(damage_is_seen, setup_notes, teardown),
         cmocka_unit_test_setup_teardown(bounds_of_the_section, setup_notes, teardown),

@@ -56,7 +56,7 @@ static void an_input_may_be_named_by_its_path(void **state)
     stasis_outputs_free(outputs);
 }
 
-static void what_was_made_and_not_kept_is_removed(void **state)
+static void new_file_closed_without_commit_is_removed(void **state)
 {
     static const enum stasis_output_kind kinds[] = {STASIS_OUTPUT_IN_PLACE, STASIS_OUTPUT_PIPE,
                                                     STASIS_OUTPUT_ANY};
@@ -268,7 +268,7 @@ static void the_one_input_that_may_be_replaced(void **state)
     stasis_outputs_free(outputs);
 }
 
-static void what_is_known_at_once(void **state)
+static void faults_known_at_once_are_refused_at_open(void **state)
 {
     char name[NAME_MAX + 2];
 
@@ -286,7 +286,7 @@ static void what_is_known_at_once(void **state)
     output_refused(NULL, "none/out", STASIS_OUTPUT_ANY, STASIS_ERR_WRITE, "No such file");
 }
 
-static void what_was_made_for_nothing_is_removed(void **state)
+static void new_file_never_begun_is_removed(void **state)
 {
     struct stasis_output *output;
 
@@ -303,7 +303,7 @@ static void what_was_made_for_nothing_is_removed(void **state)
 }
 
 /* What a link to nothing leads to is made, as what it is to be, and removed if it is not kept. */
-static void what_was_made_through_a_link_is_removed(void **state)
+static void new_file_behind_a_link_is_removed(void **state)
 {
     static const enum stasis_output_kind kinds[] = {STASIS_OUTPUT_IN_PLACE, STASIS_OUTPUT_PIPE,
                                                     STASIS_OUTPUT_ANY};
@@ -328,7 +328,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(an_input_is_found_by_any_name),
         CASE(an_input_may_be_named_by_its_path),
-        CASE(what_was_made_and_not_kept_is_removed),
+        CASE(new_file_closed_without_commit_is_removed),
         CASE(two_outputs_to_one_file),
         CASE(a_descriptor_of_its_own),
         CASE(devices_and_pipes_are_shared),
@@ -338,9 +338,9 @@ int main(void)
         CASE(links_lead_to_the_file),
         CASE(a_snapshot_is_replaced_by_snapshots_only),
         CASE(the_one_input_that_may_be_replaced),
-        CASE(what_is_known_at_once),
-        CASE(what_was_made_for_nothing_is_removed),
-        CASE(what_was_made_through_a_link_is_removed),
+        CASE(faults_known_at_once_are_refused_at_open),
+        CASE(new_file_never_begun_is_removed),
+        CASE(new_file_behind_a_link_is_removed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,7 +122,7 @@ static void refused_once(const char *path, enum stasis_output_kind kind, int cod
 
 /* ---- opening ---- */
 
-static void what_an_output_is_cannot_be_asked(void **state)
+static void output_whose_kind_cannot_be_asked_is_refused(void **state)
 {
     (void)state;
     output_put_file("out", "old");
@@ -330,7 +330,7 @@ static void replaced_with(const char *text)
     assert_int_equal(folder_entries("."), 1);
 }
 
-static void what_is_begun_once(void **state)
+static void output_begun_twice_is_refused(void **state)
 {
     struct stasis_output *output = replaced("out");
     struct stasis_error err = {0};
@@ -546,7 +546,7 @@ static void a_header_needs_randomness_and_the_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(what_an_output_is_cannot_be_asked),
+        CASE(output_whose_kind_cannot_be_asked_is_refused),
         CASE(an_output_that_cannot_be_read),
         CASE(a_folder_that_cannot_be_listed),
         CASE(links_that_cannot_be_followed),
@@ -555,7 +555,7 @@ int main(void)
         CASE(others_files_in_sticky_folders_stay),
         CASE(root_may_replace_in_sticky_folders),
         CASE(writing_fails),
-        CASE(what_is_begun_once),
+        CASE(output_begun_twice_is_refused),
         CASE(a_file_that_cannot_be_named_later_has_a_name),
         CASE(names_that_are_taken),
         CASE(no_random_name),

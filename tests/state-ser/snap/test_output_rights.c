@@ -132,7 +132,7 @@ static void a_file_is_exchanged_between_two_opens(void **state)
 }
 
 /* Files and FIFOs that were made are removed by whoever fails behind that. */
-static void what_was_made_by_an_open_that_fails_is_removed(void **state)
+static void new_file_of_a_failed_open_is_removed(void **state)
 {
     (void)state;
     opens.fails = "pipe"; /* too many open files, for one */
@@ -349,7 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_file_is_exchanged_before_the_open),
         CASE(a_file_is_exchanged_between_two_opens),
-        CASE(what_was_made_by_an_open_that_fails_is_removed),
+        CASE(new_file_of_a_failed_open_is_removed),
         CASE(a_snapshot_appears_before_the_commit),
         CASE(a_snapshot_appears_in_the_commit),
         CASE(the_kernel_judges_links),

@@ -349,7 +349,7 @@ static void built_long(struct built *built)
     fill_random(built->ram[0], 80 * MIB, 7);
 }
 
-static void what_is_on_its_way_is_bounded(void **state)
+static void bytes_on_their_way_to_the_disk_are_bounded(void **state)
 {
     struct built built;
 
@@ -406,7 +406,7 @@ static void assert_ram_was_pushed(struct stasis_snap *opened)
     assert_int_equal(pushed_between(0, UINT64_MAX), pushed_between(first.offset, end));
 }
 
-static void what_is_written_goes_to_the_disk_once(void **state)
+static void bytes_written_go_to_the_disk_once(void **state)
 {
     struct stasis_snap *raw, *compressed, *again;
     char path[3][160];
@@ -499,8 +499,8 @@ int main(void)
         CASE(the_disk_answers_with_an_error),
         CASE(without_a_thread_it_is_cancelled_too),
         CASE(without_a_thread_it_is_saved_too),
-        CASE(what_is_on_its_way_is_bounded),
-        CASE(what_is_written_goes_to_the_disk_once),
+        CASE(bytes_on_their_way_to_the_disk_are_bounded),
+        CASE(bytes_written_go_to_the_disk_once),
         CASE(an_index_goes_to_the_disk_once),
         CASE(a_failure_on_the_way_is_one_of_the_save),
         CASE(a_cancel_does_not_wait_for_what_is_on_its_way),

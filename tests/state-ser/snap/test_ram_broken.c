@@ -166,7 +166,7 @@ static void without_userfaultfd_it_is_copied(void **state)
                      rig_metrics(&scene->rig).stored_bytes);
 }
 
-static void what_cannot_be_mapped_becomes_lazy(void **state)
+static void file_that_cannot_be_mapped_becomes_lazy(void **state)
 {
     static const int errors[] = {ENODEV, EACCES, EPERM};
     struct scene *scene = *state;
@@ -345,7 +345,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(without_userfaultfd_it_is_copied),
-        CASE(what_cannot_be_mapped_becomes_lazy),
+        CASE(file_that_cannot_be_mapped_becomes_lazy),
         CASE(two_reasons_are_both_told),
         CASE(a_file_that_cannot_be_locked_is_mapped),
         CASE(attaching_fails),

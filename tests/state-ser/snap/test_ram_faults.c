@@ -168,7 +168,7 @@ static void bytes_between_mapped_runs_are_verified(void **state)
 
 /* ---- the end ---- */
 
-static void what_was_not_loaded_is_gone_with_the_engine(void **state)
+static void memory_not_loaded_is_inaccessible_after_free(void **state)
 {
     struct built built;
     struct image image;
@@ -199,7 +199,7 @@ int main(void)
         cmocka_unit_test(the_background_finds_it_too),
         cmocka_unit_test(a_shortened_file_is_noticed),
         cmocka_unit_test(bytes_between_mapped_runs_are_verified),
-        cmocka_unit_test(what_was_not_loaded_is_gone_with_the_engine),
+        cmocka_unit_test(memory_not_loaded_is_inaccessible_after_free),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

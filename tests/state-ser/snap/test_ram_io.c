@@ -110,7 +110,7 @@ static void zeros_pass_over_them_too(void **state)
 }
 
 /* Pages that were never written count as moved, and are zero behind it. */
-static void what_is_moved_may_have_holes(void **state)
+static void moved_memory_may_have_holes(void **state)
 {
     struct place place;
 
@@ -379,7 +379,7 @@ int main(void)
         cmocka_unit_test(memory_is_left_alone_or_that_fails),
         cmocka_unit_test(pages_that_are_there_are_passed_over),
         cmocka_unit_test(zeros_pass_over_them_too),
-        cmocka_unit_test(what_is_moved_may_have_holes),
+        cmocka_unit_test(moved_memory_may_have_holes),
         cmocka_unit_test(a_move_ends_at_a_page_that_is_there),
         cmocka_unit_test_setup_teardown(who_may_open_the_device_needs_no_right, forget, forget),
         cmocka_unit_test_setup_teardown(what_is_not_permitted_is_told, forget, forget),

@@ -180,7 +180,7 @@ static void every_kind_is_saved(void **state)
 }
 
 /* Another mapping of the memfd, another process's say, sees what was loaded. */
-static void what_is_shared_is_seen_by_others(void **state)
+static void shared_memory_loaded_is_seen_by_others(void **state)
 {
     const struct stasis_ram_opts opts = {.size = sizeof(opts), .mode = STASIS_RAM_LAZY};
     struct stasis_error err = {0};
@@ -222,7 +222,7 @@ int main(void)
         cmocka_unit_test(every_kind_is_loaded),
         cmocka_unit_test(every_kind_is_filled_by_place),
         cmocka_unit_test(every_kind_is_saved),
-        cmocka_unit_test(what_is_shared_is_seen_by_others),
+        cmocka_unit_test(shared_memory_loaded_is_seen_by_others),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

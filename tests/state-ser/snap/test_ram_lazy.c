@@ -11,7 +11,7 @@
 
 /* ---- lazy: only what is touched ---- */
 
-static void what_is_not_touched_is_not_loaded(void **state)
+static void memory_never_touched_is_not_loaded(void **state)
 {
     struct built built;
     struct image image;
@@ -135,7 +135,7 @@ static void many_touch_while_it_fills(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_not_touched_is_not_loaded),
+        cmocka_unit_test(memory_never_touched_is_not_loaded),
         cmocka_unit_test(zero_ranges_are_left_to_the_kernel),
         cmocka_unit_test(many_touch_while_it_fills),
     };

@@ -292,7 +292,7 @@ static void only_whole_blocks_with_content_become_huge_pages(void **state)
     scene_fini(&scene);
 }
 
-static void what_was_moved_is_a_huge_page(void **state)
+static void moved_block_is_a_huge_page(void **state)
 {
     struct scene scene;
 
@@ -316,7 +316,7 @@ static void what_was_moved_is_a_huge_page(void **state)
 }
 
 /* A block of which the guest has touched something is copied, chunk by chunk. */
-static void what_was_touched_is_not_moved(void **state)
+static void block_that_was_touched_is_not_moved(void **state)
 {
     const struct stasis_ram_opts opts = {.mode = STASIS_RAM_LAZY, .no_prefetch = true};
     struct stasis_error err = {0};
@@ -394,8 +394,8 @@ int main(void)
         cmocka_unit_test(fault_is_served_within_a_block),
         cmocka_unit_test(background_rests_behind_each_huge_page),
         cmocka_unit_test(only_whole_blocks_with_content_become_huge_pages),
-        cmocka_unit_test(what_was_touched_is_not_moved),
-        cmocka_unit_test(what_was_moved_is_a_huge_page),
+        cmocka_unit_test(block_that_was_touched_is_not_moved),
+        cmocka_unit_test(moved_block_is_a_huge_page),
         cmocka_unit_test(background_stops_between_two_blocks),
     };
 

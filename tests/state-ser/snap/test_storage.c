@@ -48,7 +48,7 @@ static void check(struct memory *memory, const struct built *built, unsigned thr
 }
 
 /* By one call for each request, and by as many as it takes. */
-static void what_is_saved_is_opened(void **state)
+static void snapshot_saved_to_storage_is_opened_from_it(void **state)
 {
     static const size_t steps[] = {0, 4093};
     struct built built;
@@ -386,7 +386,7 @@ static void tables_that_lack_something(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_saved_is_opened),
+        cmocka_unit_test(snapshot_saved_to_storage_is_opened_from_it),
         cmocka_unit_test(the_bytes_are_those_of_a_stream),
         cmocka_unit_test(a_file_is_opened_from_storage),
         cmocka_unit_test(damage_has_the_verdict_of_a_file),

@@ -87,7 +87,7 @@ static void times_count_from_the_start(void **state)
                                            "}\n");
 }
 
-static void what_never_came_is_left_out(void **state)
+static void times_that_never_came_are_left_out(void **state)
 {
     const struct stasis_metrics metrics = {.start_us = 1000};
     const char *text = written(&metrics);
@@ -125,7 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_count_from_the_start),
-        cmocka_unit_test(what_never_came_is_left_out),
+        cmocka_unit_test(times_that_never_came_are_left_out),
         cmocka_unit_test(a_thaw_says_whether_the_tsc_is_set),
         cmocka_unit_test(a_place_that_takes_nothing_is_named),
     };

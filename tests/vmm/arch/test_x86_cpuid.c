@@ -114,7 +114,7 @@ static void baseline_of_0_1_0(void **state)
 }
 
 /* What must be away for a guest to run at another rate of the TSC, one at a time. */
-static void what_needs_the_rate_of_the_tsc(void **state)
+static void cpuid_that_depends_on_the_tsc_rate_is_found(void **state)
 {
     static struct stasis_x86_cpuid_state cpuid;
     struct stasis_x86_cpuid_leaf_state *last;
@@ -242,7 +242,7 @@ int main(void)
         cmocka_unit_test(nothing_unsaved_is_promised),
         cmocka_unit_test(baseline_is_fixed),
         cmocka_unit_test(baseline_of_0_1_0),
-        cmocka_unit_test(what_needs_the_rate_of_the_tsc),
+        cmocka_unit_test(cpuid_that_depends_on_the_tsc_rate_is_found),
         cmocka_unit_test(per_vcpu_fields),
         cmocka_unit_test(missing_features_are_named),
         KVM_CASE(the_guest_sees_it),

@@ -115,7 +115,7 @@ static void bits_without_a_name_are_numbered(void **state)
 }
 
 /* x2apic, monitor, osxsave, the deadline timer, hypervisor; ht; ospke: not this host's to give. */
-static void what_needs_no_cpu_is_not_missing(void **state)
+static void feature_without_cpu_support_is_not_missing(void **state)
 {
     (void)state;
     set(&promised, 1, 0, UINT32_MAX, UINT32_MAX,
@@ -178,7 +178,7 @@ int main(void)
         cmocka_unit_test_setup(a_host_with_more_lacks_nothing, setup),
         cmocka_unit_test_setup(all_missing_features_are_named, setup),
         cmocka_unit_test_setup(bits_without_a_name_are_numbered, setup),
-        cmocka_unit_test_setup(what_needs_no_cpu_is_not_missing, setup),
+        cmocka_unit_test_setup(feature_without_cpu_support_is_not_missing, setup),
         cmocka_unit_test_setup(names_come_once, setup),
         cmocka_unit_test_setup(many_are_counted, setup),
         cmocka_unit_test_setup(everything_missing_fits_into_a_message, setup),

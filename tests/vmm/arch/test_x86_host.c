@@ -59,7 +59,7 @@ static void both_numbers_and_the_remedy_are_named(void **state)
 }
 
 /* Nothing was made by then: neither RAM nor a VM. */
-static void it_is_judged_before_anything_is_built(void **state)
+static void number_of_vcpus_is_judged_before_anything_is_built(void **state)
 {
     const struct stasis_board_options options = {
         .memory_bytes = 1 << 20, .vcpus = 9, .cpu_model = "host"};
@@ -81,7 +81,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_maximum_counts_and_not_the_advice),
         cmocka_unit_test(both_numbers_and_the_remedy_are_named),
-        cmocka_unit_test(it_is_judged_before_anything_is_built),
+        cmocka_unit_test(number_of_vcpus_is_judged_before_anything_is_built),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,7 +145,7 @@ static void failures_name_their_cause(void **state)
 }
 
 /* Nothing that a kernel can be named blocks, is read without end, or is taken for one. */
-static void what_is_no_file_is_refused(void **state)
+static void kernel_that_is_no_file_is_refused(void **state)
 {
     char fifo[] = "/tmp/test_bootXXXXXX";
 
@@ -182,7 +182,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(load_addr_is_passed_on, setup, teardown),
         cmocka_unit_test_setup_teardown(the_demo_leaves_its_initrd_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(failures_name_their_cause, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_is_no_file_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(kernel_that_is_no_file_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(ram_below_1_mib, setup, teardown),
     };
 

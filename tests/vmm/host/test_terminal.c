@@ -38,7 +38,7 @@ static void output_processing_stays(void **state)
     terminal_close(&terminal);
 }
 
-static void what_is_no_terminal_stays_as_it_is(void **state)
+static void descriptor_that_is_no_terminal_stays_as_it_is(void **state)
 {
     int fds[2];
 
@@ -56,7 +56,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exit_restores_the_terminal),
         cmocka_unit_test(output_processing_stays),
-        cmocka_unit_test(what_is_no_terminal_stays_as_it_is),
+        cmocka_unit_test(descriptor_that_is_no_terminal_stays_as_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,7 +174,7 @@ static uint64_t now_ns(void)
 }
 
 /* Each can be given without the other. */
-static void what_is_not_given_is_random_or_now(void **state)
+static void uuid_and_time_not_given_are_random_and_now(void **state)
 {
     const struct stasis_save_opts only_uuid = {.size = sizeof(only_uuid), .uuid = uuid};
     const struct stasis_save_opts only_time = {.size = sizeof(only_time),
@@ -280,7 +280,7 @@ int main(void)
         cmocka_unit_test(a_name_that_no_header_holds_is_refused),
         cmocka_unit_test(reader_of_an_unreadable_file_is_told_its_program),
         cmocka_unit_test(a_given_uuid_and_time_are_written),
-        cmocka_unit_test(what_is_not_given_is_random_or_now),
+        cmocka_unit_test(uuid_and_time_not_given_are_random_and_now),
         cmocka_unit_test(equal_machines_give_equal_files),
         cmocka_unit_test(any_elf_machine_is_written_and_read),
     };

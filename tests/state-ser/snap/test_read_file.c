@@ -371,7 +371,7 @@ static void a_sparse_file_allocates_nothing(void **state)
     sparse_file(*state, UINT64_C(1) << 40, "longer than its header allows");
 }
 
-static void what_is_no_snapshot_file(void **state)
+static void files_that_are_no_snapshot_are_refused(void **state)
 {
     struct stasis_error err = {0};
     struct stasis_snap *snap = NULL;
@@ -416,7 +416,7 @@ int main(void)
         cmocka_unit_test(unknown_sections_are_skipped_only_if_optional),
         cmocka_unit_test(huge_counts_allocate_nothing),
         cmocka_unit_test(a_sparse_file_allocates_nothing),
-        cmocka_unit_test(what_is_no_snapshot_file),
+        cmocka_unit_test(files_that_are_no_snapshot_are_refused),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -448,7 +448,7 @@ static void a_killed_save_leaves_no_litter(void **state)
     }
 }
 
-static void what_only_a_built_or_an_opened_snapshot_can(void **state)
+static void operations_on_the_wrong_kind_of_snapshot_are_refused(void **state)
 {
     struct place *place = *state;
     struct stasis_error err = {0};
@@ -483,7 +483,7 @@ int main(void)
         CASE(a_file_system_that_syncs_no_folders_will_do),
         CASE(a_full_disk_keeps_the_old_file),
         CASE(a_killed_save_leaves_no_litter),
-        CASE(what_only_a_built_or_an_opened_snapshot_can),
+        CASE(operations_on_the_wrong_kind_of_snapshot_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
