@@ -127,9 +127,9 @@ static void eight_vcpus_have_a_counter_each(void)
     run_smp("8", 8);
 }
 
-static void sixteen_vcpus_are_summed_up(void)
+static void sixty_four_vcpus_are_summed_up(void)
 {
-    run_smp("16", 16);
+    run_smp("64", 64);
 }
 
 /* Counters, their timers, and sleep go through the file: those of other vCPUs than the first, too.
@@ -156,13 +156,37 @@ static void they_count_on_after_a_thaw(void)
     session_folder_fini(&folder);
 }
 
+/* Before INIT, between INIT and SIPI, between the SIPIs, and after; on a busy host elsewhere. */
+static void frozen_while_they_start(void)
+{
+    static const struct counters none;
+
+    session_folder_init(&folder);
+    for (unsigned ms = 1; ms < 100; ms += 33) {
+        snprintf(arg, sizeof(arg), "%s,after_ms=%u", folder.file, ms);
+        assert_int_equal(
+            session_run(&session,
+                        &(struct session_options){.args = {"--demo", "--memory", "16", "--vcpu",
+                                                           "4", "--snapshot-out", arg, NULL}}),
+            0);
+        session_start(&session,
+                      &(struct session_options){.args = {"--restore", folder.file, NULL}});
+        session_wait_out(&session, "\r\ntick ");
+        wait_past(&none, 4, 1);
+        session_type(&session, "q");
+        assert_int_equal(session_end(&session), 0);
+    }
+    session_folder_fini(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(two_vcpus),
         KVM_CASE(eight_vcpus_have_a_counter_each),
-        KVM_CASE(sixteen_vcpus_are_summed_up),
+        KVM_CASE(sixty_four_vcpus_are_summed_up),
         KVM_CASE(they_count_on_after_a_thaw),
+        KVM_CASE(frozen_while_they_start),
     };
     int missing = kvm_missing();
 
