@@ -27,7 +27,7 @@ bool stasis_progress_show(void *ctx, uint64_t done, uint64_t total);
 /* Takes the line away. */
 void stasis_progress_clear(struct stasis_progress *progress);
 
-/* Takes away whatever line is shown, for text that is about to be printed; work that goes on shows
+/* Takes away whatever line is shown, for text that is about to be printed; work that lasts shows
  * it again. */
 void stasis_progress_hide(void);
 

@@ -104,7 +104,7 @@ static int copy_to_output(struct extract *extract, bool force, FILE *out, struct
 {
     if (isatty(STDOUT_FILENO) && !force)
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "standard output is a terminal, which would obey the guest's bytes; "
+                           "standard output is a terminal, which may act on the guest's bytes; "
                            "name a file by -o or use --force");
     extract->out = out;
     return copy(extract, err);

@@ -28,7 +28,7 @@ STASIS_MUST_CHECK int stasis_inspect_output_open(struct stasis_inspect_output *r
 STASIS_MUST_CHECK int stasis_inspect_output_close(struct stasis_inspect_output *output,
                                                   struct stasis_error *err);
 
-/* Prints an error as one line that ends with `what`, when the command goes on without the item. */
+/* Prints an error as one line that ends with `what`, where the command continues without it. */
 void stasis_inspect_note(const char *what, const struct stasis_error *err);
 
 /* Prints an error as one line and returns its exit status. */

@@ -86,7 +86,7 @@ static int check_migrations(const struct stasis_schema *record, struct stasis_er
          migration++) {
         if (migration->to <= before || migration->to > record->version)
             return stasis_fail(err, STASIS_ERR_ARG,
-                               "%s: a migration to version %u stands behind %u, and the record has "
+                               "%s: a migration to version %u follows version %u; the record has "
                                "version %u; migrations ascend",
                                record->type, migration->to, before, record->version);
         before = migration->to;

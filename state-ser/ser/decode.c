@@ -197,7 +197,7 @@ static void decode_members(struct decoder *decoder, const struct stasis_schema *
             has_history ? stasis_field_bound(schema, field, decoder->version) : bound_of(field);
         id = stasis_reader_uint(decoder->reader);
         if (id != field->id)
-            refuse(decoder, "id %" PRIu64 " stands where %u must", id, field->id);
+            refuse(decoder, "id %" PRIu64 " where id %u is expected", id, field->id);
         else
             decode_field(decoder, field, base);
         if (decoder->reader->fault)

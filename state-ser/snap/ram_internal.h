@@ -102,7 +102,7 @@ bool stasis_ram_set_done(struct stasis_ram *ram, uint64_t i, enum stasis_ram_don
  * was, if anything is left to do and the options allow it. For the owner of the object. */
 void stasis_ram_hold(struct stasis_ram *ram);
 /* The same, but asks progress() while it waits: STASIS_ERR_CANCELLED, and the work ends later, or
- * goes on if it is released before. */
+ * continues if it is released before. */
 STASIS_MUST_CHECK int stasis_ram_hold_while(struct stasis_ram *ram,
                                             bool (*progress)(void *ctx, uint64_t done,
                                                              uint64_t total),

@@ -6,7 +6,7 @@
  * Memory is watched by blocks of 2 MiB, and only blocks that hold something stored: zero ranges get
  * huge pages from the kernel at the first touch, as in a guest that was booted.
  *
- * The handler goes on after a failure: chunks that are good let their vCPUs and savers reach an
+ * The handler continues after a failure: chunks that are good let their vCPUs and savers reach an
  * orderly end; a bad one poisons its pages, or, where the kernel cannot, keeps who touched it
  * waiting. Nobody ever sees zeros in place of a chunk.
  */

@@ -38,8 +38,7 @@ static int end_value(char *value, char **ret_rest, struct stasis_error *err)
                            "quotes of the other sort");
     if (*rest && *rest != ',')
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "%.20s stands behind a closing quote; put the whole value in quotes",
-                           rest);
+                           "%.20s follows a closing quote; put the whole value in quotes", rest);
     *ret_rest = rest;
     return 0;
 }

@@ -109,7 +109,7 @@ static void feed_guest(struct stasis_vmm *vmm)
                             &vmm->commands);
     if (len)
         stasis_device_serial_input(stasis_vmm_console_port(vmm), bytes, len);
-    /* Fails only for a descriptor that is no good: then there is no input, and the guest goes on.
+    /* Fails only for a descriptor that is no good: then there is no input, and the guest continues.
      */
     if (more && (vmm->input.is_terminal || len < room))
         (void)!stasis_loop_arm(&vmm->loop, &vmm->input_source, EPOLLIN, NULL);

@@ -144,7 +144,7 @@ static void not_paused(struct stasis_vmm *vmm, const struct stasis_error *err, u
     if (err->code != STASIS_ERR_CANCELLED)
         vmm->save_code = err->code;
     stasis_vmm_say(vmm, "%s: %s; the guest %s", vmm->config->snapshot_path, err->msg,
-                   vmm->ended ? "is ended" : "goes on");
+                   vmm->ended ? "is ended" : "keeps running");
 }
 
 /* False: it was called off, or a vCPU did not stop in time. */
@@ -165,7 +165,7 @@ static bool pause_guest(struct stasis_vmm *vmm)
 static void failed(struct stasis_vmm *vmm, const struct stasis_error *err)
 {
     vmm->metrics.freezes_failed++;
-    stasis_vmm_say(vmm, "%s; the guest %s", err->msg, vmm->ended ? "is ended" : "goes on");
+    stasis_vmm_say(vmm, "%s; the guest %s", err->msg, vmm->ended ? "is ended" : "keeps running");
     if (!vmm->ended)
         resume(vmm);
 }

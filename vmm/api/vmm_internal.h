@@ -123,7 +123,7 @@ STASIS_MUST_CHECK int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm,
                                                       struct stasis_error *err);
 
 /* vmm_freeze.c: freezes the guest as the configuration says. Loop thread. A failure is reported,
- * and the guest goes on. */
+ * and the guest continues. */
 void stasis_vmm_freeze(struct stasis_vmm *vmm);
 
 #endif

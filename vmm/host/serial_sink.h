@@ -47,7 +47,7 @@ struct stasis_serial_sink_options {
     uint64_t limit;   /* file: bytes it may hold, what it held before counted in; 0: the default */
     uint64_t size;    /* ring: bytes of data; 0: the default */
     uint64_t rate;    /* bytes per second, bursts of up to a second's worth; 0: no limit */
-    bool append;      /* file, ring: keep what is there (a thawed guest goes on) */
+    bool append;      /* file, ring: keep what is there (a thawed guest continues) */
     struct stasis_outputs *outputs; /* the files in use, or NULL; outlives the sink */
     struct stasis_cursor *cursor;   /* stdio: told what is printed, or NULL; outlives the sink */
     /* Called when a write takes fewer bytes than there are: whether somebody watches for EPOLLOUT

@@ -99,7 +99,7 @@ void stasis_keys_input_fini(struct stasis_keys_input *input);
  * bytes, which can be 0, and appends to *commands what was asked for. Call it when the descriptor
  * is readable and again when the device has got room. Returns true when more may come: then arm the
  * descriptor, but with no room left only if it is a terminal; false at end of file, hang-up or
- * error: watch it no more (bytes may still be held), the guest goes on.
+ * error: watch it no more (bytes may still be held), the guest continues.
  *
  * From a terminal all is read at once, so that Ctrl-A x works when the guest takes nothing; what
  * has no room waits here, up to STASIS_KEYS_HELD_MAX bytes; further keys, and all if there is no

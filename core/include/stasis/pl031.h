@@ -60,7 +60,7 @@ struct stasis_pl031 {
 STASIS_EXPORT void stasis_pl031_init(struct stasis_pl031 *dev, const struct stasis_pl031_ops *ops,
                                      void *ctx);
 
-/* Registers to their defaults; the counter goes on, having its own supply. */
+/* Registers to their defaults; the counter continues, having its own supply. */
 STASIS_EXPORT void stasis_pl031_reset(struct stasis_pl031 *dev);
 
 /* Sets the counter, in ns modulo 2^32 s: for UTC, give it CLOCK_REALTIME. Raises no alarm. */
@@ -80,7 +80,7 @@ STASIS_EXPORT void stasis_pl031_alarm(struct stasis_pl031 *dev);
 STASIS_EXPORT void stasis_pl031_save(const struct stasis_pl031 *dev,
                                      struct stasis_pl031_state *ret_state);
 
-/* Takes over a state on an initialized device: the counter goes on from state->counter_ns. Of the
+/* Takes over a state on an initialized device: the counter continues from state->counter_ns. Of the
  * operations calls now_ns alone: call stasis_pl031_apply_outputs() when the machine is in place.
  * STASIS_ERR_RANGE: the state contradicts itself; the device is unchanged. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_pl031_restore(struct stasis_pl031 *dev,

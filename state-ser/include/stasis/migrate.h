@@ -57,7 +57,7 @@ stasis_release_record_find(const struct stasis_release *release, const char *typ
 
 struct stasis_convert_opts {
     size_t size; /* sizeof(struct stasis_convert_opts): lets the struct grow */
-    /* Instead of refusing, leave out what the release lacks. `dropped` (may be NULL) is told of
+    /* Instead of refusing, leave out what the release lacks. `dropped` (may be NULL) is called for
      * each piece: one line without a newline, which lives as long as the call. */
     bool allow_drop;
     void (*dropped)(void *ctx, const char *what);

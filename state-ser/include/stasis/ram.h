@@ -29,7 +29,7 @@ struct stasis_ram_opts {
     bool no_prefetch;
 
     /* Called once, from a thread of the engine or within stasis_ram_finish() and saves, when a
-     * chunk turns out bad or can no longer be had: the guest must not go on. What is not there is
+     * chunk turns out bad or can no longer be had: the guest must stop. What is not there is
      * never shown as zeros: who touches it gets SIGBUS (LAZY, where the kernel has UFFDIO_POISON;
      * MAP of a truncated file), or waits until the memory is detached or the process ends. Must not
      * call stasis_ram_free(). May be NULL. */
@@ -72,10 +72,10 @@ STASIS_EXPORT void stasis_ram_cancel_waiters(struct stasis_ram *ram);
 
 /* Memory must not leave this process less verified than its reader expects: verifies, and loads
  * (LAZY), now and at the caller's priority all that is not yet, with `threads` threads (0: one per
- * core). Whoever copies the memory elsewhere calls this first; saves of a snapshot that was told
- * its source do it themselves. `progress` (may be NULL) gets bytes of stored RAM done and in all,
+ * core). Whoever copies the memory elsewhere calls this first; saves of a snapshot whose source
+ * is set do it themselves. `progress` (may be NULL) gets bytes of stored RAM done and in all,
  * on the caller's thread; false ends it with STASIS_ERR_CANCELLED, also while a read of the file
- * does not return, and the background work goes on.
+ * does not return, and the background work continues.
  * STASIS_ERR_CORRUPT names the chunk; that is a failure as any other: `failed` is called. For the
  * thread that owns the object. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_finish(struct stasis_ram *ram, unsigned threads,
@@ -91,7 +91,7 @@ STASIS_EXPORT void stasis_snap_set_ram_source(struct stasis_snap *snap, struct s
 /* The mode in use, never AUTO. */
 STASIS_EXPORT enum stasis_ram_mode stasis_ram_mode(const struct stasis_ram *ram);
 
-/* One line that says why it is not the one asked for, or NULL. For AUTO the wish is LAZY. */
+/* One line that says why it is not the one asked for, or NULL. For AUTO, that is LAZY. */
 STASIS_EXPORT const char *stasis_ram_reason(const struct stasis_ram *ram);
 
 /* "copy", "map", "lazy". */

@@ -109,7 +109,7 @@ struct stasis_parse_opts {
 };
 
 /* Reads a set from bytes (copied). The whole input is checked first: canonical form, order, bounds,
- * nothing behind it, and every record of a known type decodes and obeys its schema. opts may be
+ * nothing behind it, and every record of a known type decodes and fits its schema. opts may be
  * NULL. STASIS_ERR_CORRUPT, or STASIS_ERR_VERSION for a newer record version or a mandatory record
  * of an unknown type: the message names it. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_parse(const uint8_t *bytes, size_t len,

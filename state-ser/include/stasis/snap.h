@@ -78,7 +78,7 @@ struct stasis_save_opts {
     bool (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *ctx;
     /* Name and version of your program, as "acme-emu 3.1": 1 to STASIS_PRODUCER_MAX printable
-     * characters of ASCII. Whoever cannot read the file is told to use this program. NULL: the name
+     * characters of ASCII. Messages name this program where the file cannot be read. NULL: the name
      * and version of this library. */
     const char *producer;
     /* UUID (STASIS_UUID_SIZE bytes) and time (nanoseconds since 1970) of the file, so that equal
@@ -205,7 +205,7 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_read_notes(struct stasis_snap *s
 /* What stasis_snap_read_schemas() found, or NULL; lives as long as the snapshot. */
 STASIS_EXPORT const struct stasis_schema_set *stasis_snap_schemas(const struct stasis_snap *snap);
 
-/* The name that messages give an opened snapshot: its path, or what open_fd was told; "the
+/* The name that messages give an opened snapshot: its path, or the name given to open_fd; "the
  * snapshot" for one that is being built. Lives as long as the object. */
 STASIS_EXPORT const char *stasis_snap_name(const struct stasis_snap *snap);
 

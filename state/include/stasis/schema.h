@@ -18,18 +18,18 @@
  * with. `mask` holds the bits that may be set, of a signed integer those of its 64-bit value: -1
  * permits every value of the type. A default outside its own mask does not compile.
  *
- * A list tells its past too, so that files of every earlier version can be read and written. Once
- * released, a row keeps its id, type and size (docs/architecture.md, "Versions", has the recipe,
- * and the lock that holds lists to it):
- * - a field that is new has the new version as its `since`;
- * - one that goes keeps its row, with STASIS_REMOVED(since, until) for its `since`: it is on the
- * wire in versions before `until`, and in the struct for the steps only;
- * - a mask or maximum that grows leaves its old one in a row STASIS_OLD_BOUND: before version
- * `before` it was `bound`;
- * - what a table cannot say is a step (struct stasis_migration); a field that goes and a default
- * that changes need one. A nested state has the versions of the record that holds it.
+ * A list also describes its earlier versions, so that their files can be read and written. Once
+ * released, a row keeps its id, type and size (docs/architecture.md, "Versions", has the procedure,
+ * and the lock that enforces it):
+ * - A new field has the new version as its `since`.
+ * - A removed field keeps its row, with STASIS_REMOVED(since, until) as its `since`: files of
+ * versions before `until` contain it, and the struct keeps it for migrations only.
+ * - Of a mask or maximum that was enlarged, the old one remains in a row STASIS_OLD_BOUND: before
+ * version `before` it was `bound`.
+ * - What a table cannot express is done by a migration (struct stasis_migration). A removed field
+ * and a changed default need one. A nested state has the versions of the record that contains it.
  *
- * Whoever has a struct already, and no list, binds rows to its members: stasis/bind.h. All
+ * A program that has structs but no lists binds rows to their members: stasis/bind.h. All
  * functions here are pure, and safe in any thread; a schema and its tables must outlive whatever
  * uses them.
  */
@@ -88,11 +88,11 @@ struct stasis_old_bound {
     uint64_t bound;
 };
 
-/* How a state gets from version `to` - 1 to `to`, and back. Pure and total: any state that the
- * bounds of the one version allow becomes one that those of the other do. Either may be NULL.
- * Upwards the new fields hold their defaults before the call, and what the old version alone had is
- * forgotten after it. Downwards, a new field that is not left at its default is a loss, which
- * whoever writes the older version refuses unless it is allowed. */
+/* Converts a state from version `to` - 1 to `to` (up), and back (down). Either may be NULL. Both
+ * depend on their input only, and make of every state that the bounds of one version allow one
+ * that those of the other allow. Before `up`, new fields hold their defaults; after it, removed
+ * fields are cleared. A new field that `down` does not leave at its default is a loss: the older
+ * version is then not written, unless the caller permits it. */
 struct stasis_migration {
     uint16_t to;
     void (*up)(void *state);
@@ -102,7 +102,7 @@ struct stasis_migration {
 /* Depth of nesting below a record: a constant of the lists, never of the input. */
 #define STASIS_SCHEMA_DEPTH_MAX 3
 
-/* Bounds of what a schema says of itself. A field's name is of letters, digits and _, a type of
+/* Bounds of the names and texts of a schema. A field's name is of letters, digits and _, a type of
  * [a-z0-9._-]; both and doc are shown on terminals. */
 #define STASIS_TYPE_MAX          32  /* bytes of a type or instance name */
 #define STASIS_SCHEMA_NAME_MAX   64u /* bytes of a field's name */

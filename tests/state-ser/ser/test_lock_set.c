@@ -52,7 +52,7 @@ static void unsound_lists_are_named(void **state)
     now.old_bounds[0].id = 5;
     assert_unsound("own.record: STASIS_OLD_BOUND names the unknown id 5");
     now.migrations[1].to = 3;
-    assert_unsound("own.record: a migration to version 3 stands behind 3");
+    assert_unsound("own.record: a migration to version 3 follows version 3");
     now.migrations[0].to = 4;
     assert_unsound("own.record: a migration to version 4");
     now.values[1].since = 4;

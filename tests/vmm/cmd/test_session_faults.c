@@ -42,7 +42,7 @@ static void fail_to_save(int status, const char *words)
 
     assert_int_equal(kill(session.pid, SIGUSR1), 0);
     session_wait_err(&session, "\n");
-    if (!strstr(session.err_text, words) || !strstr(session.err_text, "the guest goes on"))
+    if (!strstr(session.err_text, words) || !strstr(session.err_text, "the guest keeps running"))
         fail_msg("\"%s\" lacks \"%s\"", session.err_text, words);
     session_wait_out(&session, "tick 4 ");
     session_type(&session, "q");
@@ -122,7 +122,7 @@ static void stream_without_reader(void)
                                                      "--snapshot-out", "-,after_ms=300"},
                                             .out = fds[1]});
     close(fds[1]);
-    session_wait_err(&session, "the guest goes on");
+    session_wait_err(&session, "the guest keeps running");
     assert_int_equal(kill(session.pid, SIGTERM), 0);
     assert_int_equal(session_end(&session), 128 + SIGTERM);
 }
@@ -134,7 +134,7 @@ static void later_success_makes_up_for_a_failure(void)
     session_folder_init(&folder);
     start_demo(folder.file, FILE_LIMIT);
     assert_int_equal(kill(session.pid, SIGUSR1), 0);
-    session_wait_err(&session, "the guest goes on");
+    session_wait_err(&session, "the guest keeps running");
     assert_int_equal(prlimit(session.pid, RLIMIT_FSIZE, &none, NULL), 0);
     assert_int_equal(kill(session.pid, SIGUSR1), 0);
     assert_int_equal(session_end(&session), 0);

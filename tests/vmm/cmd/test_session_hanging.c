@@ -138,7 +138,7 @@ static void freeze_fails_if_the_vcpu_does_not_stop(void)
         session_forget(&session);
         assert_int_equal(kill(session.pid, SIGUSR1), 0);
         session_wait_err(&session, "vCPU 0 did not stop within 0.2 s; the host may be waiting for");
-        session_wait_err(&session, "; the guest goes on");
+        session_wait_err(&session, "; the guest keeps running");
     }
     assert_int_equal(kill(session.pid, SIGTERM), 0);
     ends_with(128 + SIGTERM);

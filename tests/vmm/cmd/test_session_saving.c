@@ -206,7 +206,7 @@ static void give_up(const char *keys, int number)
     else
         assert_int_equal(kill(session.pid, number), 0);
     kvm_wait(atomic_load(&shared->given_up) == 1);
-    session_wait_err(&session, "cancelled; the guest goes on\n");
+    session_wait_err(&session, "cancelled; the guest keeps running\n");
     assert_int_equal(access(folder.file, F_OK), -1);
     session_wait_out(&session, "tick 3 ");
     atomic_store(&shared->go_on, true);
@@ -236,17 +236,17 @@ static void cancelled_save_after_a_failed_one(void)
     start();
     atomic_store(&shared->fails, true);
     assert_int_equal(kill(session.pid, SIGUSR1), 0);
-    session_wait_err(&session, "no space; the guest goes on\n");
+    session_wait_err(&session, "no space; the guest keeps running\n");
     atomic_store(&shared->fails, false);
     begin_to_save();
     assert_int_equal(kill(session.pid, SIGINT), 0);
-    session_wait_err(&session, "cancelled; the guest goes on\n");
+    session_wait_err(&session, "cancelled; the guest keeps running\n");
     session_type(&session, "q");
     assert_int_equal(end(), 7);
     session_folder_fini(&folder);
 }
 
-/* Nobody says that the guest goes on. */
+/* Nobody says that the guest keeps running. */
 static void ending_signals_stop_the_save(void)
 {
     static const int numbers[] = {SIGTERM, SIGHUP, SIGQUIT};

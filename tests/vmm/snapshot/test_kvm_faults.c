@@ -134,7 +134,7 @@ static bool freeze_with_fault(unsigned number)
     if (is_old()) {
         session_assert_one_line(&session, "cannot freeze the guest: ");
         session_assert_one_line(&session, strerror(EIO));
-        session_assert_one_line(&session, "; the guest goes on");
+        session_assert_one_line(&session, "; the guest keeps running");
         return true;
     }
     session_assert_one_line(&session, "frozen to ");

@@ -83,12 +83,12 @@ static int events_set(struct stasis_vcpu *vcpu, const void *state, struct stasis
         events.flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
     else if (from->exception_pending)
         return stasis_fail(err, STASIS_ERR_HOST,
-                           "an exception is pending, which this host's KVM cannot be told");
+                           "an exception is pending, which this host's KVM cannot restore");
     if (kvm->has_triple_fault_event)
         events.flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
     else if (from->triple_fault_pending)
         return stasis_fail(err, STASIS_ERR_HOST,
-                           "a triple fault is pending, which this host's KVM cannot be told");
+                           "a triple fault is pending, which this host's KVM cannot restore");
     return stasis_vcpu_set_events(vcpu, &events, err);
 }
 
