@@ -45,8 +45,11 @@ int __wrap_fcntl(int fd, int command, ...)
     return fake_kvm_fails_system() ? -1 : __real_fcntl(fd, command, arg);
 }
 
+/* Mere advice is not counted: nobody needs it to be followed. */
 int __wrap_madvise(void *at, size_t size, int advice)
 {
+    if (advice == MADV_HUGEPAGE || advice == MADV_DONTDUMP)
+        return __real_madvise(at, size, advice);
     return fake_kvm_fails_system() ? -1 : __real_madvise(at, size, advice);
 }
 

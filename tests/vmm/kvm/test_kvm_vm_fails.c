@@ -5,6 +5,7 @@
 #include "vmm/kvm/failing.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "stasis/kvm_vm.h"
@@ -27,6 +28,8 @@ static int use_vm(const struct stasis_vm_config *config, struct stasis_error *er
         failing_unchanged(rc, twin);
         if (rc)
             twin.fd = -1;
+        else
+            assert_in_range(twin.fd, 0, INT32_MAX);
     }
     if (!rc)
         rc = stasis_vm_enable_cap(&twin, KVM_CAP_EXCEPTION_PAYLOAD, on, err);
