@@ -16,7 +16,8 @@
  * failing_unchanged() that no failed call changed what it was to fill.
  *
  * Every call of it fails once. That must be an error with a message, or, where a call only asks
- * what KVM has, success; and no descriptor stays open. */
+ * what KVM has, success; and no descriptor and no
+ * map stays open. */
 void failing_run(int (*use)(struct stasis_error *err), unsigned flaws);
 
 /* For outputs: filled before a call, checked if it has failed. */
