@@ -13,28 +13,15 @@
 #include "stasis/migrate.h"
 #include "stasis/state.h"
 #include "timer.h"
+#include "timer_releases.h"
 
 #define RUNS 2000
-
-static const struct stasis_release_record rows[TIMER_VERSIONS][1] = {
-    {{"test.timer", 1, 1}}, {{"test.timer", 2, 1}}, {{"test.timer", 3, 2}}};
-static const struct stasis_release releases[TIMER_VERSIONS] = {
-    {"1.0.0", 1, rows[0], 1}, {"2.0.0", 1, rows[1], 1}, {"3.0.0", 2, rows[2], 1}};
-static const struct stasis_release none = {"0.9.0", 1, NULL, 0};
 
 static struct stasis_parse_opts knows(int version)
 {
     return (struct stasis_parse_opts){.size = sizeof(struct stasis_parse_opts),
                                       .schemas = &timer_schemas[version - 1],
                                       .schema_count = 1};
-}
-
-static struct stasis_records *set_of(int version, const void *state)
-{
-    struct stasis_records *set = stasis_records_new();
-
-    assert_int_equal(stasis_records_add(set, timer_schemas[version - 1], "t", state, NULL), 0);
-    return set;
 }
 
 /* What the program of release `to` makes of the set's bytes. */
@@ -56,19 +43,6 @@ static struct stasis_records *handed_to(const struct stasis_records *set, int to
     return ret;
 }
 
-static void assert_same(const struct stasis_records *a, const struct stasis_records *b)
-{
-    uint8_t *x, *y;
-    size_t x_len, y_len;
-
-    assert_int_equal(stasis_records_encode(a, &x, &x_len, NULL), 0);
-    assert_int_equal(stasis_records_encode(b, &y, &y_len, NULL), 0);
-    assert_int_equal(x_len, y_len);
-    assert_memory_equal(x, y, x_len);
-    free(x);
-    free(y);
-}
-
 /* Random, but with what has no place on the wire at its default, as a device leaves it. */
 static void random_timer(uint64_t *seed, int version, void *state)
 {
@@ -88,7 +62,7 @@ static void test_version_1_is_read(void **unused)
     struct stasis_timer1_state old = {
         .period_us = 20, .flags = 2, .label = "old", .stops_count = 1, .stops = {{.at = 7}}};
     struct stasis_timer3_state now;
-    struct stasis_records *written = set_of(1, &old), *read = handed_to(written, 3);
+    struct stasis_records *written = timer_set_of(1, &old), *read = handed_to(written, 3);
 
     (void)unused;
     assert_int_equal(stasis_records_get(read, timer_schemas[2], "t", &now, NULL), 0);
@@ -165,13 +139,13 @@ static void test_random_states_come_back(void **unused)
             struct stasis_records *written;
 
             random_timer(&seed, from, &state);
-            written = set_of(from, &state);
+            written = timer_set_of(from, &state);
             for (int to = from; to <= TIMER_VERSIONS; to++, pairs++) {
                 struct stasis_records *read = handed_to(written, to), *back = NULL;
 
                 assert_int_equal(
-                    stasis_records_convert(read, &releases[from - 1], NULL, &back, NULL), 0);
-                assert_same(written, back);
+                    stasis_records_convert(read, &timer_releases[from - 1], NULL, &back, NULL), 0);
+                timer_assert_same(written, back);
                 stasis_records_free(read);
                 stasis_records_free(back);
             }
@@ -182,19 +156,6 @@ static void test_random_states_come_back(void **unused)
 }
 
 /* ---- writing what is older ---- */
-
-struct drops {
-    unsigned count;
-    char last[512];
-};
-
-static void count_drop(void *ctx, const char *what)
-{
-    struct drops *drops = ctx;
-
-    drops->count++;
-    snprintf(drops->last, sizeof(drops->last), "%s", what);
-}
 
 /* Any new state: said by the older version without loss, or refused with a field's name; and with
  * the loss allowed always something that the older release reads. */
@@ -208,9 +169,9 @@ static void test_random_states_go_down(void **unused)
         int to = 1 + (int)(random_u64(&seed) % 2);
         struct stasis_timer3_state state, again;
         struct stasis_records *set, *down = NULL, *read, *up = NULL;
-        struct drops drops = {0};
+        struct timer_drops drops = {0};
         struct stasis_convert_opts opts = {
-            .size = sizeof(opts), .allow_drop = true, .dropped = count_drop, .ctx = &drops};
+            .size = sizeof(opts), .allow_drop = true, .dropped = timer_count_drop, .ctx = &drops};
         struct stasis_error err = {0};
         int rc;
 
@@ -225,15 +186,16 @@ static void test_random_states_go_down(void **unused)
         memset(state.trace + state.trace_len, 0, sizeof(state.trace) - state.trace_len);
         if (!stasis_utf8_valid(state.label, strlen(state.label)))
             continue;
-        set = set_of(3, &state);
-        rc = stasis_records_convert(set, &releases[to - 1], NULL, &down, &err);
+        set = timer_set_of(3, &state);
+        rc = stasis_records_convert(set, &timer_releases[to - 1], NULL, &down, &err);
         if (rc) {
             assert_int_equal(rc, STASIS_ERR_VERSION);
             assert_non_null(strstr(err.msg, "record test.timer t: field "));
             refused++;
         }
         stasis_records_free(down);
-        assert_int_equal(stasis_records_convert(set, &releases[to - 1], &opts, &down, NULL), 0);
+        assert_int_equal(stasis_records_convert(set, &timer_releases[to - 1], &opts, &down, NULL),
+                         0);
         assert_int_equal(drops.count > 0, rc != 0);
         read = handed_to(down, to);
         assert_int_equal(stasis_records_at(read, 0).version, to);
@@ -282,14 +244,14 @@ static void test_refusals_name_field_and_value(void **unused)
     cases[5].stops[0].at = 0x10000;
     cases[6].trace_len = 2;
     for (size_t i = 0; i < 7; i++) {
-        struct stasis_records *set = set_of(3, &cases[i]), *down = NULL;
-        struct drops drops = {0};
+        struct stasis_records *set = timer_set_of(3, &cases[i]), *down = NULL;
+        struct timer_drops drops = {0};
         struct stasis_convert_opts opts = {
-            .size = sizeof(opts), .allow_drop = true, .dropped = count_drop, .ctx = &drops};
+            .size = sizeof(opts), .allow_drop = true, .dropped = timer_count_drop, .ctx = &drops};
         struct stasis_error err = {0};
         char want[256];
 
-        assert_int_equal(stasis_records_convert(set, &releases[0], NULL, &down, &err),
+        assert_int_equal(stasis_records_convert(set, &timer_releases[0], NULL, &down, &err),
                          STASIS_ERR_VERSION);
         assert_null(down);
         snprintf(want, sizeof(want),
@@ -297,7 +259,7 @@ static void test_refusals_name_field_and_value(void **unused)
                  "default, or allow it to be dropped",
                  messages[i]);
         assert_string_equal(err.msg, want);
-        assert_int_equal(stasis_records_convert(set, &releases[0], &opts, &down, NULL), 0);
+        assert_int_equal(stasis_records_convert(set, &timer_releases[0], &opts, &down, NULL), 0);
         snprintf(want, sizeof(want), "record test.timer t: %s", messages[i]);
         assert_int_equal(drops.count, 1);
         assert_string_equal(drops.last, want);
@@ -317,202 +279,14 @@ static void test_a_string_is_cut_between_characters(void **unused)
     (void)unused;
     stasis_state_init(timer_schemas[2], &state);
     memcpy(state.label, "1234567\xc3\xa9", 10);
-    set = set_of(3, &state);
-    assert_int_equal(stasis_records_convert(set, &releases[0], &opts, &down, NULL), 0);
+    set = timer_set_of(3, &state);
+    assert_int_equal(stasis_records_convert(set, &timer_releases[0], &opts, &down, NULL), 0);
     read = handed_to(down, 1);
     assert_int_equal(stasis_records_get(read, timer_schemas[0], "t", &old, NULL), 0);
     assert_string_equal(old.label, "1234567");
     stasis_records_free(set);
     stasis_records_free(down);
     stasis_records_free(read);
-}
-
-/* ---- records and devices ---- */
-
-static void test_a_record_the_release_lacks(void **unused)
-{
-    struct stasis_timer1_state state;
-    struct stasis_records *set, *down = NULL;
-    struct drops drops = {0};
-    struct stasis_convert_opts opts = {
-        .size = sizeof(opts), .allow_drop = true, .dropped = count_drop, .ctx = &drops};
-    struct stasis_error err = {0};
-
-    (void)unused;
-    stasis_state_init(timer_schemas[0], &state);
-    set = set_of(1, &state);
-    assert_int_equal(stasis_records_convert(set, &none, NULL, &down, NULL), 0);
-    assert_int_equal(stasis_records_count(down), 0);
-    stasis_records_free(set);
-    stasis_records_free(down);
-    down = NULL;
-    state.flags = 2;
-    set = set_of(1, &state);
-    assert_int_equal(stasis_records_convert(set, &none, NULL, &down, &err), STASIS_ERR_VERSION);
-    assert_non_null(strstr(err.msg, "field flags is 0x2, not its default 0x1; release 0.9.0"));
-    assert_int_equal(stasis_records_convert(set, &none, &opts, &down, NULL), 0);
-    assert_int_equal(stasis_records_count(down), 0);
-    assert_int_equal(drops.count, 1);
-    stasis_records_free(set);
-    stasis_records_free(down);
-}
-
-static struct stasis_records *set_with_board(uint32_t vcpus, uint32_t behaviour)
-{
-    struct stasis_board_state board;
-    struct stasis_timer3_state timer;
-    struct stasis_records *set;
-
-    stasis_state_init(timer_schemas[2], &timer);
-    set = set_of(3, &timer);
-    stasis_state_init(&stasis_board_schema, &board);
-    board.vcpus = vcpus;
-    board.ram_count = 1;
-    board.ram[0].size = 0x1000;
-    board.devices_count = 1;
-    board.devices[0] = (struct stasis_board_device_state){
-        .type = "test.timer", .instance = "t", .version = behaviour, .size = 8, .gsi = 5};
-    assert_int_equal(stasis_records_add(set, &stasis_board_schema, "vm", &board, NULL), 0);
-    return set;
-}
-
-static void test_devices_and_vcpus_the_release_lacks(void **unused)
-{
-    static const struct stasis_release_record known[] = {{"stasis.board", 1, 0},
-                                                         {"test.timer", 3, 1}};
-    const struct stasis_release release = {"2.5.0", 1, known, 2};
-    struct stasis_records *set = set_with_board(1, 1), *down = NULL;
-    struct drops drops = {0};
-    struct stasis_convert_opts opts = {
-        .size = sizeof(opts), .allow_drop = true, .dropped = count_drop, .ctx = &drops};
-    struct stasis_board_state board;
-    struct stasis_error err = {0};
-
-    (void)unused;
-    assert_int_equal(stasis_records_convert(set, &release, NULL, &down, &err), 0);
-    assert_same(set, down);
-    stasis_records_free(set);
-    stasis_records_free(down);
-    down = NULL;
-
-    set = set_with_board(1, 2); /* behaves as no 2.5.0 does */
-    assert_int_equal(stasis_records_convert(set, &release, NULL, &down, &err), STASIS_ERR_VERSION);
-    assert_non_null(strstr(err.msg, "record stasis.board vm: device test.timer t, behaviour 2; "
-                                    "release 2.5.0 cannot say that"));
-    assert_int_equal(stasis_records_convert(set, &release, &opts, &down, NULL), 0);
-    assert_int_equal(drops.count, 1);
-    assert_int_equal(stasis_records_count(down), 1); /* the board, without it */
-    assert_int_equal(stasis_records_get(down, &stasis_board_schema, "vm", &board, NULL), 0);
-    assert_int_equal(board.devices_count, 0);
-    stasis_records_free(set);
-    stasis_records_free(down);
-    down = NULL;
-
-    set = set_with_board(2, 1);
-    assert_int_equal(stasis_records_convert(set, &release, &opts, &down, &err), STASIS_ERR_VERSION);
-    assert_string_equal(err.msg, "the board has 2 vCPUs, release 2.5.0 runs at most 1");
-    stasis_records_free(set);
-}
-
-/* Whatever may be dropped: a guest on another CPU would be another guest. */
-static void test_cpu_models_the_release_lacks(void **unused)
-{
-    static const struct stasis_release_record known[] = {{"stasis.board", 1, 0},
-                                                         {"test.timer", 3, 1}};
-    static const char *const newer[] = {"fast", "host", NULL}, *const older[] = {"fast", NULL};
-    struct stasis_release release = {"2.5.0", 1, known, 2, newer};
-    const struct stasis_convert_opts opts = {.size = sizeof(opts), .allow_drop = true};
-    struct stasis_records *set = set_with_board(1, 1), *down = NULL;
-    struct stasis_error err = {0};
-
-    (void)unused;
-    assert_int_equal(stasis_records_convert(set, &release, NULL, &down, &err), 0);
-    stasis_records_free(down);
-    release.cpu_models = older;
-    assert_int_equal(stasis_records_convert(set, &release, &opts, &down, &err), STASIS_ERR_VERSION);
-    assert_string_equal(err.msg,
-                        "the board has the CPU model host, which release 2.5.0 does not know");
-    stasis_records_free(set);
-}
-
-static void test_unknown_records(void **unused)
-{
-    static const uint8_t optional[] = "\x91\x95\xa5x.new\xa1"
-                                      "a\x01\x01\x81\x01\x05";
-    static const uint8_t mandatory[] = "\x91\x95\xa5x.new\xa1"
-                                       "a\x01\x00\x81\x01\x05";
-    const struct stasis_parse_opts tolerant = {.size = sizeof(tolerant), .tolerant = true};
-    struct stasis_records *set = NULL, *down = NULL;
-    struct stasis_error err = {0};
-
-    (void)unused;
-    assert_int_equal(stasis_records_parse(optional, sizeof(optional) - 1, NULL, &set, NULL), 0);
-    assert_int_equal(stasis_records_convert(set, &none, NULL, &down, NULL), 0);
-    assert_same(set, down);
-    stasis_records_free(set);
-    stasis_records_free(down);
-    down = NULL;
-    assert_int_equal(stasis_records_parse(mandatory, sizeof(mandatory) - 1, &tolerant, &set, NULL),
-                     0);
-    assert_int_equal(stasis_records_convert(set, &none, NULL, &down, &err), STASIS_ERR_VERSION);
-    assert_null(down);
-    stasis_records_free(set);
-}
-
-static void test_a_release_newer_than_the_type(void **unused)
-{
-    struct stasis_timer1_state state;
-    struct stasis_records *set, *out = NULL;
-    struct stasis_error err = {0};
-
-    (void)unused;
-    stasis_state_init(timer_schemas[0], &state);
-    set = set_of(1, &state);
-    assert_int_equal(stasis_records_convert(set, &releases[2], NULL, &out, &err),
-                     STASIS_ERR_VERSION);
-    assert_string_equal(err.msg, "release 3.0.0 writes version 3 of test.timer, this one up to 1");
-    stasis_records_free(set);
-}
-
-/* Version 2 dropped an array, so each record is 8 KiB longer in version 1. */
-struct shrunk {
-    uint8_t table[8192];
-    uint8_t level;
-};
-
-static void test_a_conversion_that_lengthens_beyond_the_section(void **unused)
-{
-    static const struct stasis_field fields[] = {
-        STASIS_BIND_INTS(struct shrunk, table, 1, STASIS_REMOVED(1, 2), 0xff, "table"),
-        STASIS_BIND_INT(struct shrunk, level, 2, 1, 0, 0xff, "level"),
-    };
-    static const struct stasis_schema schema = {
-        .type = "shrunk", .version = 2, STASIS_BIND_FIELDS(struct shrunk, fields), .doc = "shrunk"};
-    static const struct stasis_release_record row = {"shrunk", 1, 0};
-    static const struct stasis_release release = {"1.0.0", 1, &row, 1};
-    static const struct shrunk state;
-    struct stasis_records *set = stasis_records_new(), *out = NULL;
-    struct stasis_error err = {0};
-    uint8_t *bytes = NULL;
-    size_t len = 7;
-    char name[16];
-
-    (void)unused;
-    for (unsigned i = 0; i < STASIS_STATE_MAX / sizeof(state.table); i++) {
-        snprintf(name, sizeof(name), "%u", i);
-        assert_int_equal(stasis_records_add(set, &schema, name, &state, NULL), 0);
-    }
-    assert_int_equal(stasis_records_encode(set, &bytes, &len, NULL), 0);
-    free(bytes);
-    assert_int_equal(stasis_records_convert(set, &release, NULL, &out, NULL), 0);
-    bytes = NULL;
-    len = 7;
-    assert_int_equal(stasis_records_encode(out, &bytes, &len, &err), STASIS_ERR_FULL);
-    assert_string_equal(err.msg, "more than 16777216 bytes of state");
-    assert_null(bytes);
-    assert_int_equal(len, 7);
-    stasis_records_free(out);
-    stasis_records_free(set);
 }
 
 int main(void)
@@ -524,12 +298,6 @@ int main(void)
         cmocka_unit_test(test_random_states_go_down),
         cmocka_unit_test(test_refusals_name_field_and_value),
         cmocka_unit_test(test_a_string_is_cut_between_characters),
-        cmocka_unit_test(test_a_record_the_release_lacks),
-        cmocka_unit_test(test_devices_and_vcpus_the_release_lacks),
-        cmocka_unit_test(test_cpu_models_the_release_lacks),
-        cmocka_unit_test(test_unknown_records),
-        cmocka_unit_test(test_a_release_newer_than_the_type),
-        cmocka_unit_test(test_a_conversion_that_lengthens_beyond_the_section),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
