@@ -10,6 +10,10 @@
 #include "stasis/fault_signals.h"
 #include "vmm/base/clock.h"
 
+/* A kick is given again after that time. One is enough, unless the handler of the signal is put off
+ * until a system call returns, as ThreadSanitizer does: KVM_RUN may never return then. */
+#define KICK_AGAIN_MS 10
+
 /* immediate_exit is set here, in the thread's own context, so that no kick is lost between a look
  * at pause_wanted and the entry into KVM_RUN. */
 static _Thread_local struct stasis_vcpu *current;
@@ -167,12 +171,8 @@ void stasis_vcpu_thread_request_pause(struct stasis_vcpu_thread *thread)
 
 void stasis_vcpu_thread_wait_paused(struct stasis_vcpu_thread *thread)
 {
-    if (!thread->started)
-        return;
-    pthread_mutex_lock(&thread->lock);
-    while (!thread->paused)
-        pthread_cond_wait(&thread->changed, &thread->lock);
-    pthread_mutex_unlock(&thread->lock);
+    while (!stasis_vcpu_thread_wait_paused_ms(thread, KICK_AGAIN_MS))
+        ;
 }
 
 bool stasis_vcpu_thread_wait_paused_ms(struct stasis_vcpu_thread *thread, unsigned ms)
@@ -191,6 +191,8 @@ bool stasis_vcpu_thread_wait_paused_ms(struct stasis_vcpu_thread *thread, unsign
     while (!thread->paused && !rc)
         rc = pthread_cond_clockwait(&thread->changed, &thread->lock, CLOCK_MONOTONIC, &deadline);
     paused = thread->paused;
+    if (!paused)
+        kick(thread);
     pthread_mutex_unlock(&thread->lock);
     return paused;
 }
@@ -238,10 +240,14 @@ void stasis_vcpu_thread_stop(struct stasis_vcpu_thread *thread)
     pthread_cond_broadcast(&thread->changed);
     kick(thread);
     started = thread->started;
+    pthread_mutex_unlock(&thread->lock);
+    if (!started)
+        return;
+    stasis_vcpu_thread_wait_paused(thread);
+    pthread_mutex_lock(&thread->lock);
     thread->started = false; /* nobody kicks a thread that has been joined */
     pthread_mutex_unlock(&thread->lock);
-    if (started)
-        pthread_join(thread->id, NULL);
+    pthread_join(thread->id, NULL);
 }
 
 /* ---- birth and death ---- */

@@ -63,7 +63,7 @@ void stasis_vcpu_thread_release(struct stasis_vcpu_thread *thread);
  * it is started enters the guest only after a resume. */
 void stasis_vcpu_thread_request_pause(struct stasis_vcpu_thread *thread);
 void stasis_vcpu_thread_wait_paused(struct stasis_vcpu_thread *thread);
-/* The same, but for so long at most: whether it is paused. */
+/* The same, but for so long at most: whether it is paused. If not, it is asked once more. */
 bool stasis_vcpu_thread_wait_paused_ms(struct stasis_vcpu_thread *thread, unsigned ms);
 void stasis_vcpu_thread_resume(struct stasis_vcpu_thread *thread);
 void stasis_vcpu_thread_stop(struct stasis_vcpu_thread *thread);
