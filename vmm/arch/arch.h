@@ -97,6 +97,12 @@ struct stasis_arch_vcpu_record {
                     struct stasis_error *err);
 };
 
+/* Around the reading of all records of a vCPU in the order below, by the thread that ran it last
+ * and while no other vCPU runs: fewer calls of KVM, where it can. Without it each record is read by
+ * itself. What is set in between is not seen. */
+void stasis_arch_vcpu_read_begin(struct stasis_vcpu *vcpu);
+void stasis_arch_vcpu_read_end(struct stasis_vcpu *vcpu);
+
 /* A vCPU's records in the order in which they are read, and the one in which they are written. Both
  * end with NULL. Each step's reason stands beside it (x86/order.c). */
 extern const struct stasis_arch_vcpu_record *const stasis_arch_vcpu_save_order[];

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_MAX 128u /* KVM takes less than 256 at a time (MAX_IO_MSRS) */
+#define BATCH_MAX 255u /* KVM takes less than 256 at a time (MAX_IO_MSRS) */
 
 union batch {
     struct kvm_msrs header;

@@ -28,6 +28,23 @@ static void *as_arg(const void *state)
 STASIS_VCPU_STATES(DEFINE)
 #undef DEFINE
 
+int stasis_vcpu_get_sync_regs(struct stasis_vcpu *vcpu, struct kvm_sync_regs *ret_regs,
+                              struct stasis_error *err)
+{
+    int known = stasis_kvm_cap(vcpu->vm->fd, KVM_CAP_SYNC_REGS);
+    int rc;
+
+    if (~(unsigned)known & KVM_SYNC_X86_VALID_FIELDS)
+        return stasis_fail(err, STASIS_ERR_UNAVAILABLE,
+                           "this KVM does not give registers with KVM_RUN");
+    vcpu->run->kvm_valid_regs = KVM_SYNC_X86_VALID_FIELDS;
+    rc = stasis_vcpu_complete_io(vcpu, err);
+    vcpu->run->kvm_valid_regs = 0;
+    if (!rc)
+        memcpy(ret_regs, &vcpu->run->s.regs, sizeof(*ret_regs));
+    return rc;
+}
+
 /* ---- LAPIC registers ---- */
 
 uint32_t stasis_lapic_reg(const struct kvm_lapic_state *lapic, unsigned index)

@@ -131,9 +131,12 @@ static void read_parts(void *ctx, struct stasis_vcpu *vcpu)
     struct stasis_vcpu_states *states = ctx;
     struct reading *reading = &states->readings[vcpu->id];
 
+    if (stasis_vcpu_thread_is_current())
+        stasis_arch_vcpu_read_begin(vcpu);
     for (size_t i = 0; !reading->rc && part_at(i); i++)
         reading->rc = wrap(read_part(vcpu, part_at(i), reading->parts[i], &reading->err),
                            part_at(i)->schema, vcpu->id, &reading->err);
+    stasis_arch_vcpu_read_end(vcpu);
 }
 
 static void adjust_counters(void *ctx, struct stasis_vcpu *vcpu)

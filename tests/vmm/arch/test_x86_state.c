@@ -62,6 +62,31 @@ static void reset_state_goes_through_every_part(void)
     kvm_guest_fini(&guest);
 }
 
+/* The registers that one KVM_RUN gives are those that ioctls give. */
+static void one_run_gives_what_ioctls_give(void)
+{
+    static const struct stasis_arch_vcpu_record *const parts[] = {
+        &stasis_x86_mp_state_part, &stasis_x86_regs_part, &stasis_x86_sregs_part,
+        &stasis_x86_events_part};
+
+    begin();
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        struct stasis_x86_mp_state_state mp;
+        uint8_t *apart = malloc(parts[i]->schema->size), *synced = malloc(parts[i]->schema->size);
+
+        assert_true(apart && synced);
+        get(parts[i], apart);
+        stasis_arch_vcpu_read_begin(vcpu);
+        get(&stasis_x86_mp_state_part, &mp); /* the first, as in the order */
+        get(parts[i], synced);
+        stasis_arch_vcpu_read_end(vcpu);
+        assert_memory_equal(synced, apart, parts[i]->schema->size);
+        free(apart);
+        free(synced);
+    }
+    kvm_guest_fini(&guest);
+}
+
 static void x87_pointers(void)
 {
     static struct stasis_x86_xsave_state xsave, back;
@@ -293,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KVM_CASE(both_orders_have_the_same_parts),
         KVM_CASE(reset_state_goes_through_every_part),
+        KVM_CASE(one_run_gives_what_ioctls_give),
         KVM_CASE(x87_pointers),
         KVM_CASE(initial_components_are_empty),
         KVM_CASE(zero_components_are_empty),

@@ -13,7 +13,7 @@
 #include "stasis/kvm_msrs.h"
 
 #define KHZ     2000000
-#define MANY    300 /* three batches */
+#define MANY    600 /* three batches */
 #define REFUSED 0xbad
 #define MSR_TSC 0x10
 #define UNTOLD  77
@@ -153,14 +153,14 @@ static void lists_of_any_length_are_read(void **state)
     for (uint32_t i = 0; i < MANY; i++)
         assert_int_equal(entries[i].data, 0x100 + i + 1000);
     assert_int_equal(fake.calls, 3);
-    assert_int_equal(fake.largest, 128);
+    assert_int_equal(fake.largest, 255); /* KVM answers E2BIG to 256 */
     assert_int_equal(stasis_vcpu_get_msrs(&vcpu, NULL, 0, &err), 0);
     assert_int_equal(fake.calls, 3);
 }
 
 static void a_get_that_is_refused_names_the_register(void **state)
 {
-    static const uint32_t places[] = {0, 1, 127, 128, 299};
+    static const uint32_t places[] = {0, 1, 254, 255, 599};
 
     (void)state;
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -179,7 +179,7 @@ static void a_get_that_is_refused_names_the_register(void **state)
 
 static void what_is_present_is_read(void **state)
 {
-    static const uint32_t places[] = {0, 1, 127, 128, 129, 299};
+    static const uint32_t places[] = {0, 1, 254, 255, 256, 599};
     uint32_t count = MANY, kept = 0;
 
     (void)state;
@@ -218,7 +218,7 @@ static void a_kvm_that_did_more_than_it_was_asked_is_not_believed(void **state)
 
 static void a_partial_set_names_the_register(void **state)
 {
-    static const uint32_t places[] = {0, 2, 127, 128, 299};
+    static const uint32_t places[] = {0, 2, 254, 255, 599};
 
     (void)state;
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {

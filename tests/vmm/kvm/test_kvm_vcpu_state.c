@@ -187,6 +187,38 @@ static void impossible_xcr0_einval(void)
     rig_fini(&rig);
 }
 
+/* The same as by three ioctls, after an access that is completed by it. */
+static void sync_regs_are_those_of_three_ioctls(void)
+{
+    static const uint8_t payload[] = {0xe4, 0x80, 0xe6, 0x81, 0xeb, 0xfe}; /* in al, 0x80; out */
+    struct kvm_sync_regs regs;
+    struct kvm_vcpu_events events;
+    struct kvm_sregs sregs;
+    struct kvm_regs gprs;
+
+    rig_init(&rig, RIG_CHIPS);
+    rig_load(&rig, payload, sizeof(payload));
+    rig.answer = 0x42;
+    assert_int_equal(stasis_vcpu_run_once(&rig.vcpu), 0);
+    assert_int_equal(rig.count, 1);
+    if ((stasis_kvm_cap(rig.vm.fd, KVM_CAP_SYNC_REGS) & 7) != 7) {
+        assert_int_equal(stasis_vcpu_get_sync_regs(&rig.vcpu, &regs, &rig.err),
+                         STASIS_ERR_UNAVAILABLE);
+        skip_refused("this KVM does not give registers with KVM_RUN");
+    }
+    OK(stasis_vcpu_get_sync_regs(&rig.vcpu, &regs, &rig.err));
+    assert_int_equal(regs.regs.rax & 0xff, 0x42);
+    OK(stasis_vcpu_get_regs(&rig.vcpu, &gprs, &rig.err));
+    OK(stasis_vcpu_get_sregs(&rig.vcpu, &sregs, &rig.err));
+    OK(stasis_vcpu_get_events(&rig.vcpu, &events, &rig.err));
+    assert_memory_equal(&regs.regs, &gprs, sizeof(gprs));
+    assert_memory_equal(&regs.sregs, &sregs, sizeof(sregs));
+    assert_memory_equal(&regs.events, &events, sizeof(events));
+    rig_run(&rig, 2); /* and the guest runs on */
+    assert_int_equal(rig.log[1].value, 0x42);
+    rig_fini(&rig);
+}
+
 /* ---- XSAVE ---- */
 
 static uint8_t *read_xsave(size_t *ret_size)
@@ -429,6 +461,7 @@ int main(void)
         KVM_CASE(dr7_bit_40_einval),
         KVM_CASE(xcrs_round_trip),
         KVM_CASE(impossible_xcr0_einval),
+        KVM_CASE(sync_regs_are_those_of_three_ioctls),
         KVM_CASE(xsave_round_trip),
         KVM_CASE(bad_xstate_bv_einval),
         KVM_CASE(bad_mxcsr_einval),

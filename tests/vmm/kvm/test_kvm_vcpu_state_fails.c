@@ -18,6 +18,8 @@ static struct stasis_error err;
 static int nested_size = sizeof(struct kvm_nested_state) + 100;
 static int xsave2_size;
 static uint32_t cpuid_entries;
+static int sync_fields, run_errno;
+static unsigned runs;
 static uint32_t size_seen;
 
 /* A KVM that can nest. */
@@ -29,6 +31,20 @@ static bool answer(unsigned long request, void *arg, int *ret_result)
     }
     if (request == KVM_CHECK_EXTENSION && (uintptr_t)arg == KVM_CAP_XSAVE2 && xsave2_size) {
         *ret_result = xsave2_size;
+        return true;
+    }
+    if (request == KVM_CHECK_EXTENSION && (uintptr_t)arg == KVM_CAP_SYNC_REGS) {
+        *ret_result = sync_fields;
+        return true;
+    }
+    if (request == KVM_RUN) {
+        runs++;
+        assert_int_equal(vcpu.run->immediate_exit, 1);
+        assert_int_equal(vcpu.run->kvm_valid_regs, KVM_SYNC_X86_VALID_FIELDS);
+        vcpu.run->s.regs.regs.rip = 0x1000 + runs;
+        vcpu.run->exit_reason = KVM_EXIT_INTR;
+        errno = run_errno;
+        *ret_result = runs < 2 ? 0 : -1;
         return true;
     }
     if (request == KVM_GET_CPUID2 && cpuid_entries) {
@@ -51,6 +67,9 @@ static int set_up(void **state)
     nested_size = sizeof(struct kvm_nested_state) + 100;
     xsave2_size = 0;
     cpuid_entries = 0;
+    sync_fields = 7;
+    run_errno = EINTR;
+    runs = 0;
     if (stasis_kvm_open(&kvm, &err) || stasis_vm_create(&vm, &kvm, NULL, &err))
         return -1;
     return stasis_vcpu_init(&vcpu, &vm, 0, &ops, NULL, &err);
@@ -117,6 +136,50 @@ static void each_state_is_one_ioctl_and_names_it_when_it_fails(void **state)
 #define RUN(name, type, get, set) check_##name();
     STASIS_VCPU_STATES(RUN)
 #undef RUN
+}
+
+/* ---- several by one call ---- */
+
+static void registers_come_with_the_run_that_is_interrupted(void **state)
+{
+    struct kvm_sync_regs regs;
+
+    (void)state;
+    assert_int_equal(stasis_vcpu_get_sync_regs(&vcpu, &regs, &err), 0);
+    assert_int_equal(runs, 2); /* the first one completed a part of an access */
+    assert_int_equal(regs.regs.rip, 0x1002);
+    assert_int_equal(vcpu.run->kvm_valid_regs, 0);
+    assert_int_equal(vcpu.run->immediate_exit, 0);
+}
+
+static void registers_without_sync_regs_are_unavailable(void **state)
+{
+    struct kvm_sync_regs regs;
+
+    (void)state;
+    failing_fill(regs);
+    for (sync_fields = 0; sync_fields < 7; sync_fields++) {
+        int rc = stasis_vcpu_get_sync_regs(&vcpu, &regs, &err);
+
+        assert_int_equal(rc, STASIS_ERR_UNAVAILABLE);
+        failing_unchanged(rc, regs);
+    }
+    assert_int_equal(runs, 0);
+}
+
+static void a_run_that_fails_gives_no_registers(void **state)
+{
+    struct kvm_sync_regs regs;
+    int rc;
+
+    (void)state;
+    failing_fill(regs);
+    run_errno = EFAULT;
+    rc = stasis_vcpu_get_sync_regs(&vcpu, &regs, &err);
+    assert_int_equal(rc, STASIS_ERR_GUEST);
+    failing_unchanged(rc, regs);
+    assert_int_equal(vcpu.run->kvm_valid_regs, 0);
+    assert_int_equal(vcpu.run->immediate_exit, 0);
 }
 
 /* ---- LAPIC ---- */
@@ -312,6 +375,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(each_state_is_one_ioctl_and_names_it_when_it_fails),
+        CASE(registers_come_with_the_run_that_is_interrupted),
+        CASE(registers_without_sync_regs_are_unavailable),
+        CASE(a_run_that_fails_gives_no_registers),
         CASE(lapic_registers_are_16_bytes_apart),
         CASE(xsave_has_the_size_of_the_vm),
         CASE(xsave_of_another_size_is_refused),

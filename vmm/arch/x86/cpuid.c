@@ -137,8 +137,10 @@ static int cpuid_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
                                                              .edx = leaf->edx};
     }
     rc = stasis_vcpu_set_cpuid(vcpu, &buffer.header, err);
-    if (!rc)
+    if (!rc) {
         stasis_x86_of(vcpu)->cpuid = *from;
+        stasis_x86_of(vcpu)->readable.count = 0;
+    }
     return rc;
 }
 

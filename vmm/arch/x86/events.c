@@ -49,11 +49,14 @@ static void drop_stale(struct stasis_x86_events_state *events)
 static int events_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
     struct stasis_x86_events_state *to = ret_state;
+    const struct kvm_sync_regs *synced = stasis_x86_synced(vcpu);
     struct kvm_vcpu_events events = {.flags = 0};
-    int rc = stasis_vcpu_get_events(vcpu, &events, err);
+    int rc = synced ? 0 : stasis_vcpu_get_events(vcpu, &events, err);
 
     if (rc)
         return rc;
+    if (synced)
+        events = synced->events;
 #define GET(ours, kvms)                                                                            \
     _Static_assert(sizeof(to->ours) == sizeof(events.kvms), #ours " differs in width");            \
     to->ours = events.kvms;

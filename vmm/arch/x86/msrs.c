@@ -13,7 +13,7 @@
 #include "vmm/arch/x86/list.h"
 #include "vmm/arch/x86/x86.h"
 
-#define MSR_MAX 512u
+#define MSR_MAX STASIS_X86_MSR_MAX
 
 #define WALL_CLOCK_LEN 12 /* struct pvclock_wall_clock */
 
@@ -57,11 +57,6 @@ bool stasis_x86_msr_find(const struct stasis_x86_msrs_state *msrs, uint32_t inde
     return false;
 }
 
-struct msr_set {
-    uint32_t index[MSR_MAX];
-    uint32_t count;
-};
-
 static int compare_index(const void *a, const void *b)
 {
     const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -69,7 +64,7 @@ static int compare_index(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void sort_unique(struct msr_set *set)
+static void sort_unique(struct stasis_x86_msr_set *set)
 {
     uint32_t kept = 0;
 
@@ -81,7 +76,7 @@ static void sort_unique(struct msr_set *set)
     set->count = kept;
 }
 
-static int candidates(const struct stasis_kvm *kvm, struct msr_set *ret_set,
+static int candidates(const struct stasis_kvm *kvm, struct stasis_x86_msr_set *ret_set,
                       struct stasis_error *err)
 {
     struct kvm_msr_list *list = NULL;
@@ -137,22 +132,40 @@ static bool is_for_guest(const struct stasis_x86_cpuid_state *cpuid, uint32_t in
     }
 }
 
+static int wanted(struct stasis_vcpu *vcpu, struct kvm_msr_entry *ret_entries, uint32_t *ret_count,
+                  struct stasis_error *err)
+{
+    struct stasis_x86_msr_set set, *readable = &stasis_x86_of(vcpu)->readable;
+    int rc = 0;
+
+    if (!readable->count) {
+        rc = candidates(vcpu->vm->kvm, &set, err);
+        readable = &set;
+    }
+    for (uint32_t i = 0; !rc && i < readable->count; i++)
+        ret_entries[i] = (struct kvm_msr_entry){.index = readable->index[i]};
+    if (!rc)
+        *ret_count = readable->count;
+    return rc;
+}
+
 /* What KVM cannot read is left out. */
 static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
+    struct stasis_x86_msr_set *readable = &stasis_x86_of(vcpu)->readable;
     struct stasis_x86_msrs_state *to = ret_state;
     struct kvm_msr_entry entries[MSR_MAX];
-    struct msr_set set;
-    int rc = candidates(vcpu->vm->kvm, &set, err);
+    uint32_t count = 0;
+    int rc = wanted(vcpu, entries, &count, err);
 
-    for (uint32_t i = 0; !rc && i < set.count; i++)
-        entries[i] = (struct kvm_msr_entry){.index = set.index[i]};
     if (!rc)
-        rc = stasis_vcpu_get_msrs_present(vcpu, entries, &set.count, err);
+        rc = stasis_vcpu_get_msrs_present(vcpu, entries, &count, err);
     if (rc)
         return rc;
     to->msrs_count = 0;
-    for (uint32_t i = 0; i < set.count; i++) {
+    readable->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        readable->index[i] = entries[i].index;
         if (is_for_guest(&stasis_x86_of(vcpu)->cpuid, entries[i].index))
             to->msrs[to->msrs_count++] =
                 (struct stasis_x86_msr_state){.index = entries[i].index, .value = entries[i].data};

@@ -5,7 +5,9 @@
 #include "vmm/arch/x86/x86.h"
 
 const struct stasis_arch_vcpu_record *const stasis_arch_vcpu_save_order[] = {
-    /* KVM takes a waiting INIT or SIPI when it is asked for this, which changes registers. */
+    /* KVM takes a waiting INIT or SIPI when it is asked for this, which changes registers. Where
+     * KVM_RUN can give them, it does so right after it (regs.c): no other vCPU runs that could send
+     * an event behind it, and what a timer sends is in the LAPIC until the guest runs. */
     &stasis_x86_mp_state_part,
     &stasis_x86_regs_part,
     &stasis_x86_sregs_part,

@@ -8,16 +8,48 @@
 
 #include "vmm/arch/x86/x86.h"
 
+/* ---- several states by one call ---- */
+
+void stasis_arch_vcpu_read_begin(struct stasis_vcpu *vcpu)
+{
+    stasis_x86_of(vcpu)->is_reading = true;
+    stasis_x86_of(vcpu)->is_synced = false;
+}
+
+void stasis_arch_vcpu_read_end(struct stasis_vcpu *vcpu)
+{
+    stasis_x86_of(vcpu)->is_reading = false;
+    stasis_x86_of(vcpu)->is_synced = false;
+}
+
+const struct kvm_sync_regs *stasis_x86_synced(const struct stasis_vcpu *vcpu)
+{
+    return stasis_x86_of(vcpu)->is_synced ? &stasis_x86_of(vcpu)->synced : NULL;
+}
+
+/* After the run state, the reading of which can change registers. Where KVM cannot, each state is
+ * read by itself. */
+static void read_synced(struct stasis_vcpu *vcpu)
+{
+    struct stasis_x86_vcpu *x86 = stasis_x86_of(vcpu);
+
+    if (x86->is_reading)
+        x86->is_synced = !stasis_vcpu_get_sync_regs(vcpu, &x86->synced, NULL);
+}
+
 /* ---- general registers ---- */
 
 static int regs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
+    const struct kvm_sync_regs *synced = stasis_x86_synced(vcpu);
     struct stasis_x86_regs_state *to = ret_state;
-    struct kvm_regs regs, *from = &regs;
-    int rc = stasis_vcpu_get_regs(vcpu, from, err);
+    const struct kvm_regs *from;
+    struct kvm_regs regs;
+    int rc = synced ? 0 : stasis_vcpu_get_regs(vcpu, &regs, err);
 
     if (rc)
         return rc;
+    from = synced ? &synced->regs : &regs;
 #define STASIS_INT(id, type, name, since, def, mask, doc) STASIS_X86_COPY(name)
 #include "stasis/state/x86_regs.def"
 #undef STASIS_INT
@@ -97,17 +129,29 @@ static int sregs2_get(struct stasis_vcpu *vcpu, struct stasis_x86_sregs_state *t
     return 0;
 }
 
+#define CR0_PG   (UINT64_C(1) << 31)
+#define CR4_PAE  (UINT64_C(1) << 5)
+#define EFER_LMA (UINT64_C(1) << 10)
+
+static bool has_pdptrs(const struct kvm_sregs *sregs)
+{
+    return sregs->cr0 & CR0_PG && sregs->cr4 & CR4_PAE && !(sregs->efer & EFER_LMA);
+}
+
 static int sregs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
+    const struct kvm_sync_regs *synced = stasis_x86_synced(vcpu);
     struct stasis_x86_sregs_state *to = ret_state;
-    struct kvm_sregs sregs, *from = &sregs;
+    const struct kvm_sregs *from;
+    struct kvm_sregs sregs;
     int rc;
 
-    if (vcpu->vm->kvm->has_sregs2)
+    if (vcpu->vm->kvm->has_sregs2 && (!synced || has_pdptrs(&synced->sregs)))
         return sregs2_get(vcpu, to, err);
-    rc = stasis_vcpu_get_sregs(vcpu, from, err);
+    rc = synced ? 0 : stasis_vcpu_get_sregs(vcpu, &sregs, err);
     if (rc)
         return rc;
+    from = synced ? &synced->sregs : &sregs;
     GET_COMMON
     return 0;
 }
@@ -216,9 +260,11 @@ static int mp_state_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis
     struct kvm_mp_state mp;
     int rc = stasis_vcpu_get_mp_state(vcpu, &mp, err);
 
-    if (!rc)
-        to->mp_state = mp.mp_state;
-    return rc;
+    if (rc)
+        return rc;
+    to->mp_state = mp.mp_state;
+    read_synced(vcpu);
+    return 0;
 }
 
 static int mp_state_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)

@@ -24,6 +24,13 @@ struct stasis_x86_ticks {
     uint32_t khz;
 };
 
+/* Indices of MSRs, ascending. */
+#define STASIS_X86_MSR_MAX 512u
+struct stasis_x86_msr_set {
+    uint32_t index[STASIS_X86_MSR_MAX];
+    uint32_t count;
+};
+
 /* vcpu->arch. */
 struct stasis_x86_vcpu {
     struct stasis_x86_cpuid_state cpuid; /* as it was set: what the guest was promised */
@@ -31,6 +38,12 @@ struct stasis_x86_vcpu {
     bool ignore_tsc_rate;                /* a TSC of another rate may be restored */
     uint32_t scaled_from_khz;      /* the host's rate, where KVM scales the guest's TSC; else 0 */
     struct stasis_x86_ticks ticks; /* kept by a restore for its last step, clocks.c */
+    /* What KVM has of all that is saved: found out at the first save, since each register that it
+     * lacks costs a call. None: not known; CPUID decides it. */
+    struct stasis_x86_msr_set readable;
+    /* Between stasis_arch_vcpu_read_begin() and _end(): registers of one call (regs.c). */
+    bool is_reading, is_synced;
+    struct kvm_sync_regs synced;
 };
 
 static inline struct stasis_x86_vcpu *stasis_x86_of(const struct stasis_vcpu *vcpu)
@@ -64,6 +77,9 @@ STASIS_MUST_CHECK int stasis_x86_msr_read(struct stasis_vcpu *vcpu, uint32_t ind
                                           uint64_t *ret_value, struct stasis_error *err);
 STASIS_MUST_CHECK int stasis_x86_msr_write(struct stasis_vcpu *vcpu, uint32_t index, uint64_t value,
                                            struct stasis_error *err);
+
+/* What one call has read of a vCPU that is_reading; NULL: each state is read by itself. */
+const struct kvm_sync_regs *stasis_x86_synced(const struct stasis_vcpu *vcpu);
 
 /* The value of a register among those saved; false: it is not among them. */
 bool stasis_x86_msr_find(const struct stasis_x86_msrs_state *msrs, uint32_t index,

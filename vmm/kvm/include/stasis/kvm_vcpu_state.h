@@ -52,6 +52,15 @@ STASIS_BEGIN_DECLS
 STASIS_VCPU_STATES(STASIS_VCPU_STATE_DECLARE)
 #undef STASIS_VCPU_STATE_DECLARE
 
+/* regs, sregs and events by one KVM_RUN that runs no guest code (KVM_CAP_SYNC_REGS), instead of
+ * three ioctls; it completes an I/O as stasis_vcpu_complete_io() does. To be called by the thread
+ * that ran the vCPU last: a KVM_RUN of another one waits for all processors (milliseconds), and
+ * does so again when the guest goes on. STASIS_ERR_UNAVAILABLE: this KVM cannot; STASIS_ERR_GUEST:
+ * the guest ended. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_get_sync_regs(struct stasis_vcpu *vcpu,
+                                                              struct kvm_sync_regs *ret_regs,
+                                                              struct stasis_error *err);
+
 /* ---- LAPIC registers ---- */
 
 /* The page has one register of 32 bits in every 16 bytes: index 2 is the id, at 0x20. */
