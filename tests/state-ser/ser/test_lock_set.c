@@ -7,6 +7,7 @@
 
 #include "support/cmocka_all.h"
 
+#include "gauge.h"
 #include "lock_rig.h"
 
 static void assert_unsound(const char *words)
@@ -124,12 +125,74 @@ static void names_of_releases_are_words(void **state)
     fclose(out);
 }
 
+static void change_cells(struct gauge *gauge, bool far, int16_t from, int16_t to)
+{
+    for (int i = 0; i < 4; i++)
+        if (gauge->cells[i / 2][i % 2].at == from)
+            gauge->cells[i / 2][i % 2].at = to;
+    for (int i = 0; far && i < gauge->far_count; i++)
+        if (gauge->far[i].at == from)
+            gauge->far[i].at = to;
+}
+
+static void up(void *state)
+{
+    change_cells(state, true, -2, -1);
+}
+
+static void down(void *state)
+{
+    change_cells(state, true, -1, -2);
+}
+
+static void up_without_far(void *state)
+{
+    change_cells(state, false, -2, -1);
+}
+
+/* Arrays of states have no count, lists that are pointers have; the default of a field changes in
+ * all of them. */
+static void defaults_change_in_bound_records(void **state)
+{
+    static const char cell[] = "field 1 at kind=int size=2 signed=1 since=1 until=0 max=1 "
+                               "mask=0xffffffffffffffff sub=- default=0xffffffffffffffff\n";
+    struct stasis_migration migrations[] = {{3, up, down}, {0}};
+    const struct stasis_schema *schemas[] = {&gauge_schema};
+    struct stasis_schema later = gauge_schema;
+    char *text, *at;
+
+    (void)state;
+    now.set =
+        (struct stasis_lock_set){.size = sizeof(now.set), .schemas = schemas, .schema_count = 1};
+    text = lock_freeze(&now.set);
+    assert_non_null(strstr(text, "\nfield 8 cells kind=states "));
+    assert_non_null(strstr(text, "\nfield 11 far kind=list "));
+    assert_int_equal(lock_compare(text), 0);
+    assert_string_equal(said, "");
+    at = strstr(text, cell);
+    assert_non_null(at);
+    at[sizeof(cell) - 3] = 'e'; /* it was -2 */
+    assert_int_equal(lock_compare(text), STASIS_ERR_VERSION);
+    assert_non_null(strstr(said, "raise the version of test.gauge above 2"));
+    later.version = 3;
+    later.migrations = migrations;
+    schemas[0] = &later;
+    assert_int_equal(lock_compare(text), 0);
+    assert_non_null(strstr(said, "test.gauge/gauge_cell.at defaulted to"));
+    migrations[0].up = up_without_far;
+    assert_int_equal(lock_compare(text), STASIS_ERR_VERSION);
+    assert_int_equal(result.refused, 1);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(unsound_lists_are_named, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(a_state_is_in_one_record, lock_setup, lock_teardown),
         cmocka_unit_test_setup_teardown(too_many_states_are_refused, lock_setup, lock_teardown),
+        cmocka_unit_test_setup_teardown(defaults_change_in_bound_records, lock_setup,
+                                        lock_teardown),
         cmocka_unit_test_setup_teardown(names_of_releases_are_words, lock_setup, lock_teardown),
     };
 
