@@ -85,16 +85,16 @@ static void get_emulated_cpuid_is_not_empty(void)
 
 static void supported_cpuid_of_4_entries_is_too_small_and_doubles(void)
 {
-    struct {
-        struct kvm_cpuid2 head;
-        struct kvm_cpuid_entry2 entries[4];
-    } small = {.head = {.nent = 4}};
+    struct kvm_cpuid2 *small = calloc(1, sizeof(*small) + 4 * sizeof(small->entries[0]));
     struct kvm_cpuid2 *cpuid;
 
+    assert_non_null(small);
+    small->nent = 4;
     kvm_ok(stasis_kvm_open(&kvm, &err), &err);
-    assert_int_equal(stasis_kvm_call(kvm.fd, KVM_GET_SUPPORTED_CPUID, "small", &small, &err),
+    assert_int_equal(stasis_kvm_call(kvm.fd, KVM_GET_SUPPORTED_CPUID, "small", small, &err),
                      STASIS_ERR_KVM);
     assert_int_equal(err.os_errno, E2BIG);
+    free(small);
     kvm_ok(stasis_kvm_read_cpuid(kvm.fd, KVM_GET_SUPPORTED_CPUID, "table", 4, &cpuid, &err), &err);
     assert_true(cpuid->nent > 4);
     free(cpuid);

@@ -172,6 +172,94 @@ static void a_capability_is_its_value(void **state)
     stasis_kvm_close(&kvm);
 }
 
+static unsigned only_cap;
+
+static bool answers_one_cap(unsigned long request, void *arg, int *ret_result)
+{
+    *ret_result = (uintptr_t)arg == only_cap;
+    return request == KVM_CHECK_EXTENSION;
+}
+
+/* Which members are set, as a mask in their order in the struct. */
+static unsigned members(const struct stasis_kvm *kvm)
+{
+    return (unsigned)kvm->has_sregs2 | (unsigned)kvm->has_exception_payload << 1 |
+           (unsigned)kvm->has_triple_fault_event << 2 | (unsigned)kvm->has_xcrs << 3 |
+           (unsigned)kvm->has_smm << 4 | (unsigned)kvm->has_pmu_switch << 5 |
+           (unsigned)kvm->has_tsc_deadline << 6 | (unsigned)kvm->has_tsc_control << 7;
+}
+
+static void each_member_is_its_own_capability(void **state)
+{
+    static const unsigned caps[] = {KVM_CAP_SREGS2,
+                                    KVM_CAP_EXCEPTION_PAYLOAD,
+                                    KVM_CAP_X86_TRIPLE_FAULT_EVENT,
+                                    KVM_CAP_XCRS,
+                                    KVM_CAP_X86_SMM,
+                                    KVM_CAP_PMU_CAPABILITY,
+                                    KVM_CAP_TSC_DEADLINE_TIMER,
+                                    KVM_CAP_TSC_CONTROL};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
+        struct stasis_kvm kvm;
+
+        only_cap = caps[i];
+        fake_kvm = (struct fake_kvm){.answer = answers_one_cap};
+        assert_int_equal(stasis_kvm_open(&kvm, NULL), 0);
+        assert_int_equal(members(&kvm), 1u << i);
+        stasis_kvm_close(&kvm);
+    }
+}
+
+static struct kvm_enable_cap enabled;
+
+static bool answers_enable(unsigned long request, void *arg, int *ret_result)
+{
+    if (request == KVM_ENABLE_CAP)
+        enabled = *(struct kvm_enable_cap *)arg;
+    *ret_result = 0;
+    return request == KVM_ENABLE_CAP;
+}
+
+static void arguments_of_a_capability_are_passed_on(void **state)
+{
+    static const uint64_t args[4] = {1, 2, 3, 4}, none[4];
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.answer = answers_enable};
+    assert_int_equal(stasis_kvm_enable_cap(-1, KVM_CAP_HLT, args, NULL), 0);
+    assert_int_equal(enabled.cap, KVM_CAP_HLT);
+    assert_int_equal(enabled.flags, 0);
+    assert_memory_equal(enabled.args, args, sizeof(args));
+    assert_int_equal(stasis_kvm_enable_cap(-1, KVM_CAP_HLT, NULL, NULL), 0);
+    assert_memory_equal(enabled.args, none, sizeof(none));
+}
+
+static unsigned interruptions;
+
+static bool answers_interrupted(unsigned long request, void *arg, int *ret_result)
+{
+    (void)request;
+    (void)arg;
+    errno = EINTR;
+    *ret_result = interruptions ? -1 : 7;
+    interruptions -= interruptions > 0;
+    return true;
+}
+
+static void an_interrupted_ioctl_is_made_again(void **state)
+{
+    struct stasis_error err;
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.answer = answers_interrupted};
+    interruptions = 3;
+    assert_int_equal(stasis_kvm_ioctl(-1, KVM_GET_API_VERSION, NULL), 7);
+    assert_int_equal(fake_kvm.count, 4);
+    assert_int_equal(STASIS_KVM(-1, KVM_GET_API_VERSION, NULL, &err), 0);
+}
+
 static void types_of_vms_have_names(void **state)
 {
     (void)state;
@@ -304,11 +392,18 @@ static void a_list_of_msrs_that_never_fits_is_given_up(void **state)
     assert_null(list);
 }
 
-static bool answers_no_msr(unsigned long request, void *arg, int *ret_result)
+static int msrs_answered;
+
+static bool answers_msr(unsigned long request, void *arg, int *ret_result)
 {
-    (void)arg;
-    *ret_result = 0;
-    return request == KVM_GET_MSRS;
+    struct kvm_msrs *msrs = arg;
+
+    if (request != KVM_GET_MSRS)
+        return false;
+    assert_int_equal(msrs->nmsrs, 1);
+    msrs->entries[0].data = msrs->entries[0].index * 2ull;
+    *ret_result = msrs_answered;
+    return true;
 }
 
 static void a_feature_msr_that_kvm_lacks_is_not_found(void **state)
@@ -318,23 +413,30 @@ static void a_feature_msr_that_kvm_lacks_is_not_found(void **state)
     uint64_t value = 5;
 
     (void)state;
-    fake_kvm = (struct fake_kvm){.answer = answers_no_msr};
+    fake_kvm = (struct fake_kvm){.answer = answers_msr};
+    msrs_answered = 0;
     assert_int_equal(stasis_kvm_msr_feature(&kvm, 0x3f1, &value, &err), STASIS_ERR_NOT_FOUND);
     assert_int_equal(err.os_errno, ENOENT);
     assert_int_equal(value, 5);
     assert_non_null(strstr(err.msg, "0x3f1"));
+    msrs_answered = 1;
+    assert_int_equal(stasis_kvm_msr_feature(&kvm, 0x8b, &value, &err), 0);
+    assert_int_equal(value, 0x116);
 }
 
 static unsigned bits(uint32_t function, uint32_t eax)
 {
-    struct {
-        struct kvm_cpuid2 head;
-        struct kvm_cpuid_entry2 entries[2];
-    } table = {.head = {.nent = 2}, .entries = {{.function = 1, .eax = 99}}};
-    const struct stasis_kvm kvm = {.cpuid = &table.head};
+    struct stasis_kvm kvm = {.cpuid =
+                                 calloc(1, sizeof(*kvm.cpuid) + 2 * sizeof(kvm.cpuid->entries[0]))};
+    unsigned count;
 
-    table.entries[1] = (struct kvm_cpuid_entry2){.function = function, .eax = eax};
-    return stasis_kvm_address_bits(&kvm);
+    assert_non_null(kvm.cpuid);
+    kvm.cpuid->nent = 2;
+    kvm.cpuid->entries[0] = (struct kvm_cpuid_entry2){.function = 1, .eax = 99};
+    kvm.cpuid->entries[1] = (struct kvm_cpuid_entry2){.function = function, .eax = eax};
+    count = stasis_kvm_address_bits(&kvm);
+    free(kvm.cpuid);
+    return count;
 }
 
 static void address_bits_are_the_guests(void **state)
@@ -356,6 +458,9 @@ int main(void)
         cmocka_unit_test(another_api_is_no_kvm),
         cmocka_unit_test(a_run_structure_that_is_too_small_is_refused),
         cmocka_unit_test(a_capability_is_its_value),
+        cmocka_unit_test(each_member_is_its_own_capability),
+        cmocka_unit_test(arguments_of_a_capability_are_passed_on),
+        cmocka_unit_test(an_interrupted_ioctl_is_made_again),
         cmocka_unit_test(types_of_vms_have_names),
         cmocka_unit_test(entries_double_until_the_table_fits),
         cmocka_unit_test(a_table_without_end_is_given_up),

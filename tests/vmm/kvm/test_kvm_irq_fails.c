@@ -195,6 +195,57 @@ static void no_line_is_no_call(void **state)
     assert_true(fake_kvm_first(KVM_IRQ_LINE) == 0);
 }
 
+static struct kvm_irqfd irqfd_seen;
+static struct kvm_irq_level line_seen;
+static struct kvm_pit_config pit_seen;
+
+static bool answers_lines(unsigned long request, void *arg, int *ret_result)
+{
+    if (request == KVM_IRQFD)
+        irqfd_seen = *(struct kvm_irqfd *)arg;
+    if (request == KVM_CREATE_PIT2)
+        pit_seen = *(struct kvm_pit_config *)arg;
+    if (request == KVM_IRQ_LINE || request == KVM_IRQ_LINE_STATUS) {
+        line_seen = *(struct kvm_irq_level *)arg;
+        ((struct kvm_irq_level *)arg)->status = 3;
+    }
+    *ret_result = 0;
+    return request != KVM_CHECK_EXTENSION;
+}
+
+static void lines_and_their_descriptors_are_passed_on_whole(void **state)
+{
+    int status = -2;
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.answer = answers_lines};
+    assert_int_equal(stasis_irqfd_assign(&vm, 4, 9, NULL), 0);
+    assert_int_equal(irqfd_seen.fd, 9);
+    assert_int_equal(irqfd_seen.gsi, 4);
+    assert_int_equal(irqfd_seen.flags, 0);
+    assert_int_equal(stasis_irqfd_assign_resample(&vm, 5, 10, 11, NULL), 0);
+    assert_int_equal(irqfd_seen.fd, 10);
+    assert_int_equal(irqfd_seen.gsi, 5);
+    assert_int_equal(irqfd_seen.flags, KVM_IRQFD_FLAG_RESAMPLE);
+    assert_int_equal(irqfd_seen.resamplefd, 11);
+    assert_int_equal(stasis_irqfd_deassign(&vm, 6, 12, NULL), 0);
+    assert_int_equal(irqfd_seen.fd, 12);
+    assert_int_equal(irqfd_seen.gsi, 6);
+    assert_int_equal(irqfd_seen.flags, KVM_IRQFD_FLAG_DEASSIGN);
+    assert_int_equal(stasis_vm_irq_line_status(&vm, 7, true, &status, NULL), 0);
+    assert_int_equal(status, 3);
+    assert_int_equal(line_seen.irq, 7);
+    assert_int_equal(line_seen.level, 1);
+    assert_int_equal(stasis_vm_irq_line(&vm, 8, false, NULL), 0);
+    assert_int_equal(line_seen.irq, 8);
+    assert_int_equal(line_seen.level, 0);
+    stasis_vm_set_irq(&vm, 9, true);
+    assert_int_equal(line_seen.irq, 9);
+    assert_int_equal(line_seen.level, 1);
+    assert_int_equal(stasis_vm_create_pit(&vm, KVM_PIT_SPEAKER_DUMMY, NULL), 0);
+    assert_int_equal(pit_seen.flags, KVM_PIT_SPEAKER_DUMMY);
+}
+
 static struct kvm_msi msi_seen;
 static int msi_answer;
 
@@ -479,6 +530,7 @@ int main(void)
         cmocka_unit_test(controllers_that_are_there_are_told),
         cmocka_unit_test(descriptors_of_lines_are_told_apart),
         cmocka_unit_test(no_line_is_no_call),
+        cmocka_unit_test(lines_and_their_descriptors_are_passed_on_whole),
         cmocka_unit_test(an_msi_has_both_halves_of_its_address),
         cmocka_unit_test(routes_are_bounded),
         cmocka_unit_test(a_line_is_pins_of_different_chips_or_one_msi),
