@@ -42,13 +42,8 @@ static void assert_ranges(const struct stasis_snap *a, const struct stasis_snap 
 static struct stasis_snap *reopen(struct built *built)
 {
     struct image image = image_of(built);
-    int fd = image_fd(&image);
-    struct stasis_snap *snap;
-    struct stasis_error err;
+    struct stasis_snap *snap = image_reopen(&image);
 
-    if (stasis_snap_open_fd(fd, "a file", NULL, &snap, &err))
-        fail_msg("%s", err.msg);
-    close(fd);
     image_fini(&image);
     return snap;
 }

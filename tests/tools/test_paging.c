@@ -44,12 +44,10 @@ static void open_saved(void)
 {
     struct stasis_error err;
     struct image image = image_of(&built);
-    int fd = image_fd(&image);
 
-    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err) ||
-        stasis_inspect_ram_init(&ram, snap, &err) || stasis_paging_init(&paging, &ram, &err))
+    snap = image_reopen(&image);
+    if (stasis_inspect_ram_init(&ram, snap, &err) || stasis_paging_init(&paging, &ram, &err))
         fail_msg("%s", err.msg);
-    close(fd);
     image_fini(&image);
 }
 
@@ -273,18 +271,15 @@ static void a_damaged_table(void **state)
 {
     struct stasis_error err;
     struct image image;
-    int fd;
 
     (void)state;
     kernel_tables(ROOT);
     image = image_of(&built);
     image.bytes[image.len - STASIS_CHUNK_SIZE + 0x2001] ^= 1;
-    fd = image_fd(&image);
-    assert_int_equal(stasis_snap_open_fd(fd, "test", NULL, &snap, &err), 0);
+    snap = image_reopen(&image);
     assert_int_equal(stasis_inspect_ram_init(&ram, snap, &err), 0);
     assert_int_equal(stasis_paging_init(&paging, &ram, &err), 0);
     assert_int_equal(stasis_paging_walk(&paging, ROOT, 4, BOTH, &err), STASIS_ERR_CORRUPT);
-    close(fd);
     image_fini(&image);
 }
 

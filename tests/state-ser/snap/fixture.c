@@ -285,6 +285,18 @@ struct stasis_snap *image_reopen(const struct image *image)
     return snap;
 }
 
+unsigned open_files(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
 int image_pipe(const struct image *image, int *ret_child)
 {
     int ends[2];

@@ -73,6 +73,9 @@ struct stasis_snap *image_reopen(const struct image *image);
 int image_pipe(const struct image *image, int *ret_child);
 void child_wait(int child);
 
+/* Descriptors of this process, for comparison. */
+unsigned open_files(void);
+
 /* Opens, loads every region and verifies; the first failure, 0 if there is none. */
 int check_fd(int fd, struct stasis_error *err);
 int check_image(const struct image *image, struct stasis_error *err);

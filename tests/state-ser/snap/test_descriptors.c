@@ -5,7 +5,6 @@
  */
 #include "tests/state-ser/snap/output_rig.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,18 +26,6 @@ int __wrap_stasis_io_open(int dir, const char *path, int flags, mode_t mode)
     if (zero.seen++ == zero.at)
         close(STDIN_FILENO);
     return __real_stasis_io_open(dir, path, flags, mode);
-}
-
-static unsigned open_files(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    unsigned count = 0;
-
-    assert_non_null(dir);
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
 }
 
 /* Does it once for each open in it, and cleans up behind it. */

@@ -42,18 +42,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct stasis_snap *open_image(const struct image *image)
-{
-    struct stasis_error err = {0};
-    struct stasis_snap *snap;
-    int fd = image_fd(image);
-
-    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err))
-        fail_msg("%s", err.msg);
-    close(fd);
-    return snap;
-}
-
 static void assert_standard(const struct stasis_notes *notes)
 {
     assert_int_equal(stasis_notes_count(notes), 2);
@@ -64,7 +52,7 @@ static void assert_standard(const struct stasis_notes *notes)
 /* Read when asked for, and not before. */
 static void assert_comes_back(struct image image)
 {
-    struct stasis_snap *snap = open_image(&image);
+    struct stasis_snap *snap = image_reopen(&image);
     struct stasis_error err = {0};
 
     assert_int_equal(stasis_notes_count(stasis_snap_notes(snap)), 0);
@@ -99,7 +87,7 @@ static uint32_t section_count(const struct image *image)
 static void no_notes_take_no_section(void **state)
 {
     struct image image = image_of(&built);
-    struct stasis_snap *snap = open_image(&image);
+    struct stasis_snap *snap = image_reopen(&image);
     struct stasis_error err;
 
     (void)state;
@@ -142,7 +130,7 @@ static void the_section_has_its_place(void **state)
 static void notes_that_were_read_can_be_changed(void **state)
 {
     struct image image = image_of(&built);
-    struct stasis_snap *snap = open_image(&image);
+    struct stasis_snap *snap = image_reopen(&image);
     struct stasis_error err = {0};
 
     (void)state;
@@ -171,7 +159,7 @@ static void only_a_file_is_read(void **state)
 /* Damaged notes keep nobody from the machine, but the file is not whole. */
 static void assert_damaged(struct image image, const char *words)
 {
-    struct stasis_snap *snap = open_image(&image);
+    struct stasis_snap *snap = image_reopen(&image);
     struct stasis_error err = {0};
 
     assert_same_ram(snap, &built, 1);

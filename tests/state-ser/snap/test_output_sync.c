@@ -6,7 +6,6 @@
  */
 #include "tests/state-ser/snap/fixture.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -199,18 +198,6 @@ static int teardown(void **state)
     alarm(0);
     folder_remove();
     return 0;
-}
-
-static unsigned open_files(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    unsigned count = 0;
-
-    assert_non_null(dir);
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
 }
 
 static int save_with(struct built *built, unsigned threads, struct stasis_error *err)

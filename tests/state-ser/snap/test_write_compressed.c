@@ -51,18 +51,6 @@ static struct image save_packed(struct built *built, unsigned level, unsigned th
     return image;
 }
 
-static struct stasis_snap *open_image(const struct image *image)
-{
-    struct stasis_error err = {0};
-    struct stasis_snap *snap;
-    int fd = image_fd(image);
-
-    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err))
-        fail_msg("%s", err.msg);
-    close(fd);
-    return snap;
-}
-
 static void chunks_are_of_the_kind_that_is_smaller(void **state)
 {
     struct stasis_save_stats stats;
@@ -73,7 +61,7 @@ static void chunks_are_of_the_kind_that_is_smaller(void **state)
     (void)state;
     built_mixed(&built);
     image = save_packed(&built, 1, 0, &stats);
-    snap = open_image(&image);
+    snap = image_reopen(&image);
     assert_int_equal(stasis_snap_chunk_at(snap, 0).kind, STASIS_CHUNK_ZLIB);
     assert_int_equal(stasis_snap_chunk_at(snap, 1).kind, STASIS_CHUNK_RAW);
     assert_int_equal(stasis_snap_chunk_at(snap, 1).offset % STASIS_PAGE_SIZE, 0);
@@ -99,7 +87,7 @@ static void chunks_are_read_back_at_every_level_and_count_of_threads(void **stat
     for (size_t l = 0; l < sizeof(levels) / sizeof(levels[0]); l++) {
         for (unsigned threads = 1; threads < 5; threads++) {
             struct image image = save_packed(&built, levels[l], threads, NULL);
-            struct stasis_snap *snap = open_image(&image);
+            struct stasis_snap *snap = image_reopen(&image);
 
             assert_same_ram(snap, &built, threads);
             if (stasis_snap_verify(snap, threads, NULL, NULL, &err))
@@ -139,7 +127,7 @@ static void any_zlib_reads_them(void **state)
     (void)state;
     built_mixed(&built);
     image = save_packed(&built, 6, 0, NULL);
-    snap = open_image(&image);
+    snap = image_reopen(&image);
     third = stasis_snap_chunk_at(snap, 3);
     assert_int_equal(uncompress(chunk, &len, image.bytes + third.offset, third.stored_len), Z_OK);
     assert_int_equal(len, STASIS_CHUNK_SIZE);
@@ -171,7 +159,7 @@ static void compressed_chunks_go_through_a_pipe(void **state)
     close(fd);
     image = image_read(path);
     folder_remove();
-    snap = open_image(&image);
+    snap = image_reopen(&image);
     assert_same_ram(snap, &built, 0);
     stasis_snap_free(snap);
     image_fini(&image);

@@ -12,18 +12,6 @@
 
 #include "state-ser/snap/le.h"
 
-static struct stasis_snap *open_image(const struct image *image)
-{
-    struct stasis_error err = {0};
-    struct stasis_snap *snap;
-    int fd = image_fd(image);
-
-    if (stasis_snap_open_fd(fd, "test", NULL, &snap, &err))
-        fail_msg("%s", err.msg);
-    close(fd);
-    return snap;
-}
-
 static void round_trip(void (*make)(struct built *), struct image (*save)(struct built *))
 {
     struct stasis_serial_state serial;
@@ -34,7 +22,7 @@ static void round_trip(void (*make)(struct built *), struct image (*save)(struct
 
     make(&built);
     image = save(&built);
-    snap = open_image(&image);
+    snap = image_reopen(&image);
     assert_int_equal(stasis_snap_info(snap)->arch, STASIS_ARCH_X86_64);
     assert_string_equal(stasis_snap_info(snap)->producer, "stasis " STASIS_VERSION);
     assert_int_equal(stasis_snap_info(snap)->file_len, image.len);
@@ -135,7 +123,7 @@ static void raw_chunks_lie_where_they_can_be_mapped(void **state)
     (void)state;
     built_large(&built);
     image = image_of(&built);
-    snap = open_image(&image);
+    snap = image_reopen(&image);
     for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i++) {
         struct stasis_snap_chunk chunk = stasis_snap_chunk_at(snap, i);
 
