@@ -51,7 +51,8 @@ static int add_memory(struct stasis_machine *machine, struct stasis_error *err)
 
     if (!rc)
         rc = stasis_slots_add_memory(&machine->slots, &machine->memory, 0, err);
-    return rc ? stasis_wrap(err, rc, "give less by --memory size_mib=N") : 0;
+    return rc == STASIS_ERR_UNAVAILABLE ? stasis_wrap(err, rc, "give less by --memory size_mib=N")
+                                        : rc;
 }
 
 static int build(struct stasis_machine *machine, struct stasis_error *err)
