@@ -37,6 +37,11 @@ struct stasis_boot_arch {
 };
 extern const struct stasis_boot_arch stasis_boot_arch;
 
+/* stasis_memory_write() of the loader: STASIS_ERR_ARG names `what` and the remedy. */
+STASIS_MUST_CHECK int stasis_boot_write(const struct stasis_memory *memory, uint64_t gpa,
+                                        const void *bytes, uint64_t len, const char *what,
+                                        struct stasis_error *err);
+
 /* Whether the header is of a processor that a guest has. STASIS_ERR_ARG names the file. */
 STASIS_MUST_CHECK int stasis_boot_arch_check_elf(const struct stasis_boot_file *file,
                                                  const Elf64_Ehdr *elf, struct stasis_error *err);

@@ -1,7 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/boot/loader.h"
 
+#include <inttypes.h>
+
 #include "vmm/boot/boot_arch.h"
+
+int stasis_boot_write(const struct stasis_memory *memory, uint64_t gpa, const void *bytes,
+                      uint64_t len, const char *what, struct stasis_error *err)
+{
+    if (stasis_memory_write(memory, gpa, bytes, len, what, NULL))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%s: %" PRIu64 " bytes at guest address 0x%" PRIx64
+                           " do not fit into RAM; give more by --memory size_mib=N",
+                           what, len, gpa);
+    return 0;
+}
 
 int stasis_boot_check(const struct stasis_boot_options *options, struct stasis_error *err)
 {

@@ -87,10 +87,25 @@ int stasis_board_set_ram(uint64_t size, struct stasis_board_state *board, struct
     return 0;
 }
 
+int stasis_board_refuse_memory(int rc, const struct stasis_error *why, struct stasis_error *err)
+{
+    if (rc != STASIS_ERR_UNAVAILABLE) {
+        if (err)
+            *err = *why;
+        return rc;
+    }
+    (void)stasis_fail(err, STASIS_ERR_UNAVAILABLE, "%s; give less by --memory size_mib=N",
+                      why->msg);
+    if (err)
+        err->os_errno = why->os_errno;
+    return rc;
+}
+
 int stasis_board_map_ram(const struct stasis_board_state *board, struct stasis_memory *ret_memory,
                          struct stasis_error *err)
 {
     struct stasis_memory_region layout[STASIS_MEMORY_REGION_MAX];
+    struct stasis_error why;
     int rc;
 
     _Static_assert(sizeof(board->ram) / sizeof(board->ram[0]) <= STASIS_MEMORY_REGION_MAX,
@@ -98,8 +113,8 @@ int stasis_board_map_ram(const struct stasis_board_state *board, struct stasis_m
     for (uint32_t i = 0; i < board->ram_count; i++)
         layout[i] =
             (struct stasis_memory_region){.gpa = board->ram[i].gpa, .size = board->ram[i].size};
-    rc = stasis_memory_init(ret_memory, layout, board->ram_count, err);
-    return rc ? stasis_wrap(err, rc, "give less by --memory size_mib=N") : 0;
+    rc = stasis_memory_init(ret_memory, layout, board->ram_count, &why);
+    return rc ? stasis_board_refuse_memory(rc, &why, err) : 0;
 }
 
 int stasis_board_default(const struct stasis_board_options *options,

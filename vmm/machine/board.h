@@ -21,6 +21,11 @@ struct stasis_board_options {
 STASIS_MUST_CHECK int stasis_board_set_ram(uint64_t size, struct stasis_board_state *board,
                                            struct stasis_error *err);
 
+/* Copies the error `why` of a call that returned rc, with the remedy when the host refused memory
+ * (STASIS_ERR_UNAVAILABLE). Returns rc. */
+STASIS_MUST_CHECK int stasis_board_refuse_memory(int rc, const struct stasis_error *why,
+                                                 struct stasis_error *err);
+
 /* Maps the board's RAM (stasis_memory_init). */
 STASIS_MUST_CHECK int stasis_board_map_ram(const struct stasis_board_state *board,
                                            struct stasis_memory *ret_memory,

@@ -47,12 +47,12 @@ static int create_vcpus(struct stasis_machine *machine, struct stasis_error *err
 
 static int add_memory(struct stasis_machine *machine, struct stasis_error *err)
 {
-    int rc = stasis_slots_init(&machine->slots, &machine->vm, err);
+    struct stasis_error why;
+    int rc = stasis_slots_init(&machine->slots, &machine->vm, &why);
 
     if (!rc)
-        rc = stasis_slots_add_memory(&machine->slots, &machine->memory, 0, err);
-    return rc == STASIS_ERR_UNAVAILABLE ? stasis_wrap(err, rc, "give less by --memory size_mib=N")
-                                        : rc;
+        rc = stasis_slots_add_memory(&machine->slots, &machine->memory, 0, &why);
+    return rc ? stasis_board_refuse_memory(rc, &why, err) : 0;
 }
 
 static int build(struct stasis_machine *machine, struct stasis_error *err)

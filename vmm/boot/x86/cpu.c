@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "vmm/boot/boot_arch.h"
 #include "vmm/boot/x86/linux.h"
 
 #define CODE_SELECTOR 0x10
@@ -81,7 +82,7 @@ static int write_gdt(const struct stasis_memory *memory, struct stasis_x86_sregs
 
     sregs->gdt.base = STASIS_BOOT_GDT;
     sregs->gdt.limit = sizeof(gdt) - 1;
-    return stasis_memory_write(memory, STASIS_BOOT_GDT, gdt, sizeof(gdt), "GDT", err);
+    return stasis_boot_write(memory, STASIS_BOOT_GDT, gdt, sizeof(gdt), "GDT", err);
 }
 
 static int write_page_tables(const struct stasis_memory *memory, struct stasis_error *err)

@@ -63,11 +63,11 @@ int stasis_boot_arch_demo(const struct stasis_memory *memory,
     int rc = fill_params(board, &params, err);
 
     if (!rc)
-        rc = stasis_memory_write(memory, STASIS_DEMO_BASE, stasis_demo_guest, size, "demo guest",
-                                 err);
+        rc =
+            stasis_boot_write(memory, STASIS_DEMO_BASE, stasis_demo_guest, size, "demo guest", err);
     if (!rc)
-        rc = stasis_memory_write(memory, STASIS_DEMO_BASE, &params, sizeof(params), "demo guest",
-                                 err);
+        rc =
+            stasis_boot_write(memory, STASIS_DEMO_BASE, &params, sizeof(params), "demo guest", err);
     explicit_bzero(&params, sizeof(params));
     if (!rc && !stasis_memory_at(memory, STASIS_DEMO_BASE, STASIS_DEMO_END - STASIS_DEMO_BASE))
         rc = stasis_fail(err, STASIS_ERR_ARG,

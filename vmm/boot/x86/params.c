@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "vmm/boot/boot_arch.h"
 #include "vmm/boot/x86/bzimage.h"
 #include "vmm/boot/x86/linux.h"
 
@@ -51,8 +52,8 @@ static int write_cmdline(const struct stasis_memory *memory, const struct stasis
                            "the kernel command line has %zu bytes where this kernel takes %zu: "
                            "shorten cmdline=",
                            len, max);
-    return stasis_memory_write(memory, STASIS_BOOT_CMDLINE_GPA, cmdline, len + 1,
-                               "kernel command line", err);
+    return stasis_boot_write(memory, STASIS_BOOT_CMDLINE_GPA, cmdline, len + 1,
+                             "kernel command line", err);
 }
 
 /* What a bzImage states of itself. An ELF kernel has no setup header, so it gets the one that its
@@ -102,6 +103,6 @@ int stasis_linux_params(const struct stasis_memory *memory, const struct stasis_
     fill_header(&params, image, initrd);
     params.acpi_rsdp_addr = rsdp;
     fill_e820(&params, memory);
-    return stasis_memory_write(memory, STASIS_BOOT_ZERO_PAGE, &params, sizeof(params),
-                               "boot parameters", err);
+    return stasis_boot_write(memory, STASIS_BOOT_ZERO_PAGE, &params, sizeof(params),
+                             "boot parameters", err);
 }
