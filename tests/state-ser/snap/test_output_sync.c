@@ -7,6 +7,7 @@
 #include "tests/state-ser/snap/fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -422,6 +423,36 @@ static void bytes_written_go_to_the_disk_once(void **state)
     built_fini(&built);
 }
 
+/* A stream is nobody's file, and without a sync the disk is left to the kernel. */
+static void nothing_is_pushed_that_nobody_waits_for(void **state)
+{
+    struct stasis_save_opts opts = {.size = sizeof(opts), .threads = 1};
+    struct built built;
+    char path[160];
+    int fd;
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/stream", where);
+    built_init(&built);
+    built_add(&built, 0, 2 * MIB);
+    fill_random(built.ram[0], 2 * MIB, 1);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    for (opts.zlib_level = 0; opts.zlib_level < 2; opts.zlib_level++) {
+        atomic_store(&pushed.count, 0);
+        opts.no_sync = false;
+        assert_int_equal(stasis_snap_save_stream(built.snap, fd, &opts, NULL, NULL), 0);
+        opts.no_sync = true;
+        assert_int_equal(stasis_snap_save(built.snap, path, &opts, NULL, NULL), 0);
+        assert_int_equal(atomic_load(&pushed.count), 0);
+        opts.no_sync = false;
+        assert_int_equal(stasis_snap_save(built.snap, path, &opts, NULL, NULL), 0);
+        assert_int_not_equal(atomic_load(&pushed.count), 0);
+    }
+    close(fd);
+    built_fini(&built);
+}
+
 /* That of 16 GiB, which nobody touched, has 6 MiB. */
 static void an_index_goes_to_the_disk_once(void **state)
 {
@@ -488,6 +519,7 @@ int main(void)
         CASE(without_a_thread_it_is_saved_too),
         CASE(bytes_on_their_way_to_the_disk_are_bounded),
         CASE(bytes_written_go_to_the_disk_once),
+        CASE(nothing_is_pushed_that_nobody_waits_for),
         CASE(an_index_goes_to_the_disk_once),
         CASE(a_failure_on_the_way_is_one_of_the_save),
         CASE(a_cancel_does_not_wait_for_what_is_on_its_way),

@@ -246,6 +246,18 @@ static void attaching_fails(void **state)
     }
 }
 
+static void a_damaged_chunk_is_not_copied(void **state)
+{
+    struct scene *scene = *state;
+    size_t at = chunk_offset(scene->fd, 1);
+
+    flip_bit(scene->fd, at, 3);
+    attach_refused(scene, STASIS_RAM_COPY, STASIS_ERR_CORRUPT, 0, "chunk 1, guest address 0x10000");
+    flip_bit(scene->fd, at, 3);
+    attach(scene, STASIS_RAM_COPY, true);
+    assert_same(&scene->rig, &scene->built);
+}
+
 /* Nobody may touch memory that cannot be had any more: the caller is told. */
 static void loading_fails(void **state)
 {
@@ -349,6 +361,7 @@ int main(void)
         CASE(two_reasons_are_both_told),
         CASE(a_file_that_cannot_be_locked_is_mapped),
         CASE(attaching_fails),
+        CASE(a_damaged_chunk_is_not_copied),
         CASE(loading_fails),
         CASE(loading_without_memory),
         CASE(a_chunk_cannot_be_put_in_place),
