@@ -98,6 +98,7 @@ int __wrap_stasis_io_wait_sync(int fd, uint64_t offset, uint64_t len)
         return 0;
     }
     assert_in_range(offset, 0, atomic_load(&disk.awaited)); /* nothing is left out */
+    assert_in_range(len, 1, atomic_load(&disk.started));    /* or begins too early */
     atomic_store(&disk.awaited, offset + len);
     if (lag > atomic_load(&disk.lag))
         atomic_store(&disk.lag, lag);
