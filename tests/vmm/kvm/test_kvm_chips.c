@@ -166,7 +166,6 @@ static void set_identity_map_addr(void)
 {
     rig_init(&rig, NULL, false, 0);
     kvm_ok(stasis_vm_set_identity_map_addr(&rig.vm, 0x20000, &err), &err);
-    kvm_ok(stasis_vm_set_tss_addr(&rig.vm, 0x21000, &err), &err);
     rig_fini(&rig);
 }
 
