@@ -81,6 +81,17 @@ void kvm_case_skip(const char *why)
     exit(STASIS_TEST_SKIPPED);
 }
 
+void kvm_skip_if_msrs_are_ignored(void)
+{
+    FILE *file = fopen("/sys/module/kvm/parameters/ignore_msrs", "re");
+    int answer = file ? fgetc(file) : EOF;
+
+    if (file)
+        (void)fclose(file);
+    if (answer == 'Y')
+        kvm_case_skip("this host's KVM ignores accesses to unknown MSRs (ignore_msrs)");
+}
+
 int kvm_missing(void)
 {
     struct stasis_kvm kvm;

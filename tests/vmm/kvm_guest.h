@@ -36,6 +36,11 @@ void kvm_case_run(void **state);
 /* Ends a case of KVM_CASE() as skipped: this KVM lacks what it needs. */
 void kvm_case_skip(const char *why) __attribute__((noreturn));
 
+/* An MSR that no CPU has. A host can have KVM answer success to accesses to such: cases that need
+ * the refusal are skipped there. */
+#define KVM_UNKNOWN_MSR 0x550099
+void kvm_skip_if_msrs_are_ignored(void);
+
 /* 0, or STASIS_TEST_SKIPPED after saying why there is no usable KVM. */
 int kvm_missing(void);
 

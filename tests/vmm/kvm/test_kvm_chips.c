@@ -119,13 +119,6 @@ static void get_pit_and_get_irqchip_without_chip_are_enxio(void)
     rig_fini(&rig);
 }
 
-static void get_ioapic_num_pins(void)
-{
-    init_with_chips();
-    assert_in_range(stasis_vm_ioapic_pins(&rig.vm), 24, 120);
-    rig_fini(&rig);
-}
-
 /* ---- time and pages ---- */
 
 static void clock_handling(void)
@@ -269,6 +262,7 @@ static void other_msrs_stay_kvms_and_an_empty_filter_passes_none(void)
 /* Reads of an MSR that is none are an exit, too, for whom asks. */
 static void enable_userspace_msr(void)
 {
+    kvm_skip_if_msrs_are_ignored();
     rig_init(&rig, NULL, true, 0);
     if (!stasis_vm_cap(&rig.vm, KVM_CAP_X86_USER_SPACE_MSR)) {
         assert_int_equal(stasis_vm_exit_on_msrs(&rig.vm, 7, &err), STASIS_ERR_UNAVAILABLE);
@@ -292,7 +286,6 @@ int main(void)
         KVM_CASE(ioapic_state),
         KVM_CASE(pit_state),
         KVM_CASE(get_pit_and_get_irqchip_without_chip_are_enxio),
-        KVM_CASE(get_ioapic_num_pins),
         KVM_CASE(clock_handling),
         KVM_CASE(set_tsc_khz_of_a_vm),
         KVM_CASE(set_identity_map_addr),

@@ -152,18 +152,17 @@ static void note(void *ctx, uint32_t slot, uint64_t number)
     seen->count++;
 }
 
-static uint32_t find(const struct seen *seen, uint64_t page)
+static bool has_page(const struct seen *seen, uint64_t page)
 {
     uint32_t i = 0;
 
     while (i < seen->count && seen->pages[i] != page)
         i++;
-    assert_true(i < seen->count);
-    return i;
+    return i < seen->count;
 }
 
-/* Pages in the order of the writes; once reset, the next writes are seen again. An emulated KVM
- * enters a page each time it is written. */
+/* Once reset, the next writes are seen again. An emulated KVM enters a page each time it is
+ * written. Page-modification logging fills the ring backwards before Linux 6.14. */
 static void a_ring_is_harvested_and_reset(void)
 {
     static const struct stasis_vm_config config = {.dirty = STASIS_DIRTY_RING};
@@ -183,7 +182,7 @@ static void a_ring_is_harvested_and_reset(void)
         harvested = stasis_dirty_ring_harvest(&ring, note, &seen);
         assert_int_equal(harvested, seen.count);
         assert_in_range(seen.count, 2, 64);
-        assert_true(find(&seen, 8) < find(&seen, 9));
+        assert_true(has_page(&seen, 8) && has_page(&seen, 9));
         assert_int_equal(stasis_dirty_ring_harvest(&ring, note, &seen), 0);
         kvm_ok(stasis_dirty_ring_reset(&rig.vm, &freed, &err), &err);
         assert_int_equal(freed, seen.count);

@@ -71,14 +71,14 @@ static void add_memory_ro(void)
     uint32_t slot = 77;
 
     rig_init(&rig, NULL, true, 0);
-    if (stasis_vm_cap(&rig.vm, KVM_CAP_READONLY_MEM)) {
-        kvm_ok(stasis_slots_add(&rig.slots, &mapping, &slot, &err), &err);
-        assert_int_equal(slot, 1);
-    } else {
+    if (!stasis_vm_cap(&rig.vm, KVM_CAP_READONLY_MEM)) {
         assert_int_equal(stasis_slots_add(&rig.slots, &mapping, &slot, &err),
                          STASIS_ERR_UNAVAILABLE);
         assert_int_equal(slot, 77);
+        kvm_case_skip(err.msg);
     }
+    kvm_ok(stasis_slots_add(&rig.slots, &mapping, &slot, &err), &err);
+    assert_int_equal(slot, 1);
     rig_fini(&rig);
     munmap(page, PAGE);
 }

@@ -36,12 +36,16 @@ static void create_vcpu_same_id_eexist(void)
     rig_fini(&rig);
 }
 
-static void create_vcpu_id_5000_einval(void)
+/* Ids are those below KVM_CAP_MAX_VCPU_ID. */
+static void create_vcpu_id_past_the_last_einval(void)
 {
     struct stasis_vcpu vcpu;
+    uint32_t id;
 
     rig_init(&rig, RIG_NO_CHIPS);
-    rig_refuses(&rig, stasis_vcpu_init(&vcpu, &rig.vm, 5000, rig.vcpu.ops, &rig, &rig.err), EINVAL);
+    id = (uint32_t)stasis_vm_cap(&rig.vm, KVM_CAP_MAX_VCPU_ID);
+    assert_in_range(id, 1, INT32_MAX);
+    rig_refuses(&rig, stasis_vcpu_init(&vcpu, &rig.vm, id, rig.vcpu.ops, &rig, &rig.err), EINVAL);
     rig_fini(&rig);
 }
 
@@ -313,7 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KVM_CASE(create_vcpu_maps_its_run_page),
         KVM_CASE(create_vcpu_same_id_eexist),
-        KVM_CASE(create_vcpu_id_5000_einval),
+        KVM_CASE(create_vcpu_id_past_the_last_einval),
         KVM_CASE(a_duplicate_runs_the_vcpu_when_the_first_has_ended),
         KVM_CASE(real_run_addr_prints_and_stores),
         KVM_CASE(mmio_and_pio_are_four_accesses),

@@ -393,13 +393,19 @@ static const uint8_t one_out[] = {0xe6, 0x80, 0xeb, 0xfe};
 
 /* A table that differs is refused by all; the same one is taken by some (Linux 6.1) and not by
  * others (PVM 6.18). */
+/* KVM of before Linux 5.16 takes another table even then. */
 static void set_cpuid2_after_a_run_einval(void)
 {
+    int rc;
+
     start();
     rig_load(&rig, one_out, sizeof(one_out));
     rig_run(&rig, 1);
     rig.kvm.cpuid->entries[0].eax ^= 1; /* leaves that there are */
-    rig_refuses(&rig, stasis_vcpu_set_cpuid(&rig.vcpu, rig.kvm.cpuid, &rig.err), EINVAL);
+    rc = stasis_vcpu_set_cpuid(&rig.vcpu, rig.kvm.cpuid, &rig.err);
+    if (!rc)
+        kvm_case_skip("this KVM takes a table of CPUID after a run (before Linux 5.16)");
+    rig_refuses(&rig, rc, EINVAL);
     rig_fini(&rig);
 }
 

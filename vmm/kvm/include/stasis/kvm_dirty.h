@@ -49,9 +49,10 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_dirty_ring_init(struct stasis_dirty_r
 /* May be called twice, and on a struct of zeros. */
 STASIS_EXPORT void stasis_dirty_ring_fini(struct stasis_dirty_ring *ring);
 
-/* Calls `page` for each page that is in the ring, in the order of the writes, with its slot and its
- * number in the slot, and hands the entries back. Returns how many. They are free for KVM after
- * stasis_dirty_ring_reset(). */
+/* Calls `page` for each page that is in the ring, in the ring's order, with its slot and its number
+ * in the slot, and hands the entries back. Returns how many. They are free for KVM after
+ * stasis_dirty_ring_reset(). The ring's order need not be that of the writes: a CPU that logs
+ * modified pages itself can give them backwards. */
 STASIS_EXPORT uint32_t stasis_dirty_ring_harvest(struct stasis_dirty_ring *ring,
                                                  void (*page)(void *ctx, uint32_t slot,
                                                               uint64_t number),
