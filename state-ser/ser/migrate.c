@@ -79,13 +79,13 @@ static bool is_of_lost_device(const struct convert *convert, const struct stasis
     return false;
 }
 
-static bool knows_cpu_model(const struct stasis_release *release, const char *model)
+static bool is_newer_cpu_model(const struct stasis_release *release, const char *model)
 {
-    const char *const *known = release->cpu_models;
+    const char *const *newer = release->newer_cpu_models;
 
-    while (known && *known && strcmp(*known, model) != 0)
-        known++;
-    return !known || *known;
+    while (newer && *newer && strcmp(*newer, model) != 0)
+        newer++;
+    return newer && *newer;
 }
 
 static int fit_board(struct convert *convert, struct stasis_board_state *board,
@@ -95,12 +95,15 @@ static int fit_board(struct convert *convert, struct stasis_board_state *board,
 
     if (board->vcpus > convert->release->vcpus)
         return stasis_fail(err, STASIS_ERR_VERSION,
-                           "the board has %" PRIu32 " vCPUs, release %s runs at most %" PRIu32,
+                           "the board has %" PRIu32 " vCPUs, release %s runs at most %" PRIu32
+                           "; use a later release as the target, or a guest with fewer vCPUs",
                            board->vcpus, convert->release->name, convert->release->vcpus);
-    if (!knows_cpu_model(convert->release, board->cpu_model))
-        return stasis_fail(err, STASIS_ERR_VERSION,
-                           "the board has the CPU model %s, which release %s does not know",
-                           board->cpu_model, convert->release->name);
+    if (is_newer_cpu_model(convert->release, board->cpu_model))
+        return stasis_fail(
+            err, STASIS_ERR_VERSION,
+            "the board has the CPU model %s, which release %s does not know; use a later "
+            "release as the target, or a guest with another model",
+            board->cpu_model, convert->release->name);
     for (uint32_t i = 0; i < board->devices_count; i++) {
         const struct stasis_board_device_state *device = &board->devices[i];
         char what[160];

@@ -45,8 +45,7 @@ ssize_t stasis_input_read(const struct stasis_input *input, void *buf, size_t le
 {
     if (input->fd < 0)
         return read_storage(&input->storage, buf, len, offset);
-    return input->sequential ? stasis_io_read(input->fd, buf, len)
-                             : stasis_io_pread(input->fd, buf, len, offset);
+    return stasis_io_pread(input->fd, buf, len, offset);
 }
 
 bool stasis_input_wait(const struct stasis_input *input)

@@ -239,9 +239,13 @@ static int open_input(const struct stasis_input *from, const char *name,
                       const struct stasis_parse_opts *opts, struct stasis_snap **ret_snap,
                       struct stasis_error *err)
 {
-    struct stasis_snap *snap = calloc(1, sizeof(*snap));
+    struct stasis_snap *snap;
     int rc;
 
+    if (opts && opts->size != sizeof(*opts))
+        return stasis_fail(err, STASIS_ERR_ARG, "parse options of %zu bytes, expected %zu",
+                           opts->size, sizeof(*opts));
+    snap = calloc(1, sizeof(*snap));
     if (!snap)
         return stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to open it", name);
     snap->input.fd = -1;

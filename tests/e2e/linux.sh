@@ -333,6 +333,7 @@ has_no_warning() {
     type_line warnings
     says '^warnings [0-9]* nonce='
     grep '^kernel: ' "$out" | grep -v -e 'PCI: ' -e 'i8042: .* AUX port' -e 'hrtimer: interrupt took' \
+        -e 'hogged CPU for' \
         -e 'clocksource: Long readout interval' -e 'clocksource: .* read-back delay' >"$case.warnings"
     [ ! -s "$case.warnings" ] || fail "$(head -n 20 "$case.warnings")"
 }
@@ -341,7 +342,7 @@ has_no_warning() {
 # of an XSETBV, which Linux would warn of. Linux calls a CPU stalled only when no busy host can be why.
 smp() {
     cmdline="$cmdline noxsave rcupdate.rcu_cpu_stall_timeout=300 watchdog_thresh=60"
-    cmdline="$cmdline workqueue.watchdog_thresh=300"
+    cmdline="$cmdline workqueue.watchdog_thresh=300 mitigations=off"
     boot boot --vcpu "$1" --snapshot-out path=smp.snap
     says '^beat 5 '
     has_cpus "$1"

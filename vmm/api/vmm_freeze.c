@@ -91,16 +91,19 @@ static int save(struct stasis_vmm *vmm, struct stasis_save_stats *ret_stats,
     return rc;
 }
 
+/* What the snapshot is written to, for messages. */
+static const char *target_of(const struct stasis_vmm *vmm)
+{
+    return stasis_config_freezes_to_stream(vmm->config) ? "standard output"
+                                                        : vmm->config->snapshot_path;
+}
+
 static void report(const struct stasis_vmm *vmm, const struct stasis_save_stats *stats, uint64_t us)
 {
-    const struct stasis_config *config = vmm->config;
-    const char *path =
-        stasis_config_freezes_to_stream(config) ? "standard output" : config->snapshot_path;
-
     stasis_vmm_say(vmm,
                    "frozen to %s in %" PRIu64 ".%" PRIu64 " ms: %" PRIu64
                    " KiB of RAM stored, %" PRIu64 " KiB zero",
-                   path, us / 1000, us % 1000 / 100, stats->stored_bytes >> 10,
+                   target_of(vmm), us / 1000, us % 1000 / 100, stats->stored_bytes >> 10,
                    stats->zero_bytes >> 10);
 }
 
@@ -143,8 +146,11 @@ static void not_paused(struct stasis_vmm *vmm, const struct stasis_error *err, u
     metrics->largest_gap_us = us > metrics->largest_gap_us ? us : metrics->largest_gap_us;
     if (err->code != STASIS_ERR_CANCELLED)
         vmm->save_code = err->code;
-    stasis_vmm_say(vmm, "%s: %s; the guest %s", vmm->config->snapshot_path, err->msg,
+    stasis_vmm_say(vmm, "%s: %s; the guest %s", target_of(vmm), err->msg,
                    vmm->ended ? "is ended" : "keeps running");
+    /* A vCPU that printed the text of on_output meanwhile waits for its freeze. */
+    if (atomic_load(&vmm->matched))
+        stasis_machine_request_pause(&vmm->machine);
 }
 
 /* False: it was called off, or a vCPU did not stop in time. */

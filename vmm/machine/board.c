@@ -94,7 +94,9 @@ int stasis_board_refuse_memory(int rc, const struct stasis_error *why, struct st
             *err = *why;
         return rc;
     }
-    (void)stasis_fail(err, STASIS_ERR_UNAVAILABLE, "%s; give less by --memory size_mib=N",
+    (void)stasis_fail(err, STASIS_ERR_UNAVAILABLE,
+                      "%s; free memory on this host, or start guests with less by --memory "
+                      "size_mib=N",
                       why->msg);
     if (err)
         err->os_errno = why->os_errno;

@@ -196,8 +196,8 @@ static int fail_late(struct stasis_machine *machine, struct stasis_error *err)
     if (!count)
         return 0;
     return stasis_fail(err, STASIS_ERR_TIMEOUT,
-                       "%s%s did not stop within %u.%u s; the host may be waiting for a disk, or "
-                       "have no CPU time for it",
+                       "%s%s did not stop within %u.%u s: the host waits for a disk, or has no CPU "
+                       "time; freeze again when it is less busy",
                        names, count > LATE_NAMES_MAX ? " and others" : "",
                        machine->pause_limit_ms / 1000, machine->pause_limit_ms % 1000 / 100);
 }

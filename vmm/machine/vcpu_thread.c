@@ -141,7 +141,10 @@ int stasis_vcpu_thread_start(struct stasis_vcpu_thread *thread, struct stasis_er
     if (rc) {
         errno = rc;
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
-                                 "cannot start a thread for vCPU %" PRIu32, thread->vcpu->id);
+                                 "cannot start a thread for vCPU %" PRIu32
+                                 ", for which the limit of threads (ulimit -u, pids.max) may be "
+                                 "too low",
+                                 thread->vcpu->id);
     }
     return 0;
 }

@@ -26,7 +26,9 @@ struct stasis_release {
     uint32_t vcpus;                              /* most it runs */
     const struct stasis_release_record *records; /* ascending by type */
     size_t record_count;
-    const char *const *cpu_models; /* of boards, ended by NULL; NULL: any */
+    /* CPU models of boards that later releases added, ended by NULL; NULL: none. They outlive the
+     * release. */
+    const char *const *newer_cpu_models;
 };
 
 /* Every release that was made, oldest first. */

@@ -96,7 +96,8 @@ static void test_devices_and_vcpus_the_release_lacks(void **unused)
 
     set = set_with_board(2, 1);
     assert_int_equal(stasis_records_convert(set, &release, &opts, &down, &err), STASIS_ERR_VERSION);
-    assert_string_equal(err.msg, "the board has 2 vCPUs, release 2.5.0 runs at most 1");
+    assert_string_equal(err.msg, "the board has 2 vCPUs, release 2.5.0 runs at most 1; use a later "
+                                 "release as the target, or a guest with fewer vCPUs");
     stasis_records_free(set);
 }
 
@@ -105,8 +106,8 @@ static void test_cpu_models_the_release_lacks(void **unused)
 {
     static const struct stasis_release_record known[] = {{"stasis.board", 1, 0},
                                                          {"test.timer", 3, 1}};
-    static const char *const newer[] = {"fast", "host", NULL}, *const older[] = {"fast", NULL};
-    struct stasis_release release = {"2.5.0", 1, known, 2, newer};
+    static const char *const others[] = {"fast", NULL}, *const newer[] = {"fast", "host", NULL};
+    struct stasis_release release = {"2.5.0", 1, known, 2, others};
     const struct stasis_convert_opts opts = {.size = sizeof(opts), .allow_drop = true};
     struct stasis_records *set = set_with_board(1, 1), *down = NULL;
     struct stasis_error err = {0};
@@ -114,10 +115,11 @@ static void test_cpu_models_the_release_lacks(void **unused)
     (void)unused;
     assert_int_equal(stasis_records_convert(set, &release, NULL, &down, &err), 0);
     stasis_records_free(down);
-    release.cpu_models = older;
+    release.newer_cpu_models = newer;
     assert_int_equal(stasis_records_convert(set, &release, &opts, &down, &err), STASIS_ERR_VERSION);
     assert_string_equal(err.msg,
-                        "the board has the CPU model host, which release 2.5.0 does not know");
+                        "the board has the CPU model host, which release 2.5.0 does not know; "
+                        "use a later release as the target, or a guest with another model");
     stasis_records_free(set);
 }
 

@@ -424,6 +424,23 @@ static void cancel_is_heard_while_a_pipe_is_silent(void **state)
     built_fini(&built);
 }
 
+/* Before anything of them is used: the pipe is empty, and whoever reads from it waits. */
+static void options_of_another_size_are_refused_at_once(void **state)
+{
+    const struct stasis_parse_opts opts = {.size = sizeof(opts) - 1};
+    struct stasis_error err = {0};
+    struct stasis_snap *snap = NULL;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(stasis_snap_open_fd(ends[0], "pipe", &opts, &snap, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "parse options of"));
+    assert_null(snap);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +456,7 @@ int main(void)
         cmocka_unit_test(progress_of_a_pipe_counts_its_bytes),
         cmocka_unit_test(progress_of_a_file_is_not_asked),
         cmocka_unit_test(cancel_is_heard_while_a_pipe_is_silent),
+        cmocka_unit_test(options_of_another_size_are_refused_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

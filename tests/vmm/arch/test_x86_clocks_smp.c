@@ -52,10 +52,14 @@ static void run_all(void)
     stasis_machine_pause(&guest.machine);
 }
 
-static void start(void)
+static void need_settable_tsc(void)
 {
     if (!kvm_tsc_is_settable())
         kvm_case_skip("this KVM sets no TSC");
+}
+
+static void start(void)
+{
     kvm_guest_smp_init(&guest, VCPUS);
     for (uint32_t i = 0; i < VCPUS; i++)
         kvm_guest_smp_real(&guest, i, counting, sizeof(counting));
@@ -85,7 +89,7 @@ static void freeze_and_thaw(void)
     }
 }
 
-static void all_vcpus_get_one_offset(void)
+static void check_one_offset(void)
 {
     bool was_stable;
 
@@ -95,21 +99,31 @@ static void all_vcpus_get_one_offset(void)
     freeze_and_thaw();
     print_message("  kvmclock %s stable\n", was_stable ? "is" : "is not");
     assert_int_equal(stasis_arch_clock_is_stable(&guest.machine.vm), was_stable);
-    for (uint32_t i = 1; i < VCPUS; i++)
+    /* Without an offset to set, KVM joins the counters; not where its own is marked unstable. */
+    for (uint32_t i = 1; (was_stable || !has_no_offset) && i < VCPUS; i++)
         assert_int_equal(offset_of(i), offset_of(0));
     kvm_guest_fini(&guest);
 }
 
-/* Each reading and each setting takes time, none of which may come between the vCPUs. */
+static void all_vcpus_get_one_offset(void)
+{
+    need_settable_tsc();
+    check_one_offset();
+}
+
+/* Each reading and each setting takes time, none of which may come between the vCPUs. Whether the
+ * TSC can be set is asked before the offset, by which that is told, is hidden. */
 static void all_vcpus_get_one_offset_without_one_to_set(void)
 {
+    need_settable_tsc();
     has_no_offset = true;
-    all_vcpus_get_one_offset();
+    check_one_offset();
 }
 
 /* Written by a VMM that read one after the other. */
 static void a_difference_that_comes_of_reading_is_dropped(void)
 {
+    need_settable_tsc();
     start();
     offset_call(1, KVM_SET_DEVICE_ATTR, offset_of(0) + 1000);
     offset_call(3, KVM_SET_DEVICE_ATTR, offset_of(0) - 1000);
@@ -122,6 +136,7 @@ static void a_difference_that_comes_of_reading_is_dropped(void)
 /* To the tick. */
 static void what_the_guest_has_moved_stays(void)
 {
+    need_settable_tsc();
     start();
     offset_call(1, KVM_SET_DEVICE_ATTR, offset_of(0) + 10000000001);
     offset_call(2, KVM_SET_DEVICE_ATTR, offset_of(0) - 10000000003);

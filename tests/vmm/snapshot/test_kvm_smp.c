@@ -352,10 +352,13 @@ static void clocks_do_not_go_back(void)
                   (unsigned long long)all, (unsigned long long)kvm_handover_at(&guest)->tsc_back,
                   (unsigned long long)kvm_handover_at(&guest)->clock_back, stable, freezes + 1);
     assert_int_equal(kvm_handover_at(&guest)->count, all);
-    assert_int_equal(kvm_handover_at(&guest)->tsc_back, 0);
-    if (stable == freezes + 1)
+    if (stable == freezes + 1) {
+        assert_int_equal(kvm_handover_at(&guest)->tsc_back, 0);
         assert_int_equal(kvm_handover_at(&guest)->clock_back, 0);
+    }
     kvm_guest_fini(&guest);
+    if (stable != freezes + 1)
+        kvm_case_skip("this KVM's clock is not its TSC");
 }
 
 /* vCPU N is to be woken in N + 1 hours. */
