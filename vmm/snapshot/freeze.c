@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The order matters: the machine is paused with no I/O half done (vcpu_thread.h); then every vCPU in the
- * order of order.c, all at once (freeze_vcpus.c); then the VM's clock and chips, which no vCPU
- * moves any more; then the vCPUs' counters as they were at the moment of the clock, after all that
- * counts in them has been read: an armed deadline may be overdue in a snapshot, but not early; then
- * the devices, whose input is held back by the paused event loop; memory last.
+ * The order matters: the machine is paused with no I/O half done (vcpu_thread.h); then every vCPU
+ * in the order of order.c, all at once (freeze_vcpus.c); then the VM's clock and chips, which no
+ * vCPU moves any more; then the vCPUs' counters as they were at the moment of the clock, after all
+ * that counts in them has been read: an armed deadline may be overdue in a snapshot, but not early;
+ * then the devices, whose input is held back by the paused event loop; memory last.
  */
 #include "vmm/snapshot/freeze_internal.h"
 

@@ -137,7 +137,7 @@ static void freeze_fails_if_the_vcpu_does_not_stop(void)
     for (int i = 0; i < 2; i++) {
         session_forget(&session);
         assert_int_equal(kill(session.pid, SIGUSR1), 0);
-        session_wait_err(&session, "vCPU 0 did not stop within 0.2 s; the host may be waiting for");
+        session_wait_err(&session, "vCPU 0 did not stop within 0.2 s: the host waits for a disk");
         session_wait_err(&session, "; the guest keeps running");
     }
     assert_int_equal(kill(session.pid, SIGTERM), 0);
