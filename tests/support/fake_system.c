@@ -29,9 +29,18 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__real_realloc(void *at, size_t size);
 void *__wrap_realloc(void *at, size_t size);
 
+/* The kernel can fail after it has removed what was there. */
 void *__wrap_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset)
 {
-    return fake_kvm_fails_system() ? MAP_FAILED : __real_mmap(at, size, prot, flags, fd, offset);
+    int number;
+
+    if (!fake_kvm_fails_system())
+        return __real_mmap(at, size, prot, flags, fd, offset);
+    number = errno;
+    if (flags & MAP_FIXED)
+        munmap(at, size);
+    errno = number;
+    return MAP_FAILED;
 }
 
 int __wrap_fcntl(int fd, int command, ...)

@@ -26,31 +26,41 @@ static int discard(const struct stasis_slot *mapping, void *at, size_t size)
     case STASIS_SLOT_SHARED:
         return madvise(at, size, MADV_REMOVE);
     case STASIS_SLOT_PRIVATE_FILE:
-        return mmap(at, size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
-                   ? -1
-                   : 0;
-    case STASIS_SLOT_ARENA:
-        errno = EINVAL; /* its maps are the caller's */
-        return -1;
+        return stasis_slots_replace(at, size, PROT_READ | PROT_WRITE, STASIS_SLOTS_RESERVED, -1, 0);
     case STASIS_SLOT_ANONYMOUS:
+    case STASIS_SLOT_ARENA: /* refused: its maps are the caller's */
     default:
         return madvise(at, size, MADV_DONTNEED);
     }
+}
+
+/* The slot of a range that is not in an arena. */
+static int find(const struct stasis_slots *slots, uint64_t gpa, uint64_t size,
+                const struct stasis_slot **ret_mapping, struct stasis_error *err)
+{
+    const struct stasis_slot *mapping = NULL;
+    int rc = stasis_slots_find(slots, gpa, size, &mapping, err);
+
+    if (!rc && mapping->backing == STASIS_SLOT_ARENA)
+        rc = STASIS_REFUSE(err, EINVAL, STASIS_ERR_ARG,
+                           "guest memory at 0x%" PRIx64 " is in an arena", gpa);
+    if (!rc)
+        *ret_mapping = mapping;
+    return rc;
 }
 
 int stasis_slots_discard(struct stasis_slots *slots, uint64_t gpa, uint64_t size,
                          struct stasis_error *err)
 {
     const struct stasis_slot *mapping = NULL;
-    int rc = stasis_slots_find(slots, gpa, size, &mapping, err);
+    int rc = find(slots, gpa, size, &mapping, err);
 
     if (rc)
         return rc;
     if (discard(mapping, host_of(mapping, gpa), size) < 0)
-        return stasis_fail_errno(
-            err, mapping->backing == STASIS_SLOT_ARENA ? STASIS_ERR_ARG : STASIS_ERR_UNAVAILABLE,
-            "giving back 0x%" PRIx64 " bytes of guest memory at 0x%" PRIx64, size, gpa);
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                                 "giving back 0x%" PRIx64 " bytes of guest memory at 0x%" PRIx64,
+                                 size, gpa);
     return 0;
 }
 
@@ -58,13 +68,10 @@ int stasis_slots_populate(struct stasis_slots *slots, uint64_t gpa, uint64_t siz
                           struct stasis_error *err)
 {
     const struct stasis_slot *mapping = NULL;
-    int rc = stasis_slots_find(slots, gpa, size, &mapping, err);
+    int rc = find(slots, gpa, size, &mapping, err);
 
     if (rc)
         return rc;
-    if (mapping->backing == STASIS_SLOT_ARENA)
-        return STASIS_REFUSE(err, EINVAL, STASIS_ERR_ARG,
-                             "guest memory at 0x%" PRIx64 " is in an arena", gpa);
     /* EINVAL: an older kernel. */
     if (madvise(host_of(mapping, gpa), size, MADV_POPULATE_WRITE) < 0 && errno != EINVAL)
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,

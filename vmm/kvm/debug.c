@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "fail.h"
+
 /* DR7 (SDM 3B, 17.2.4): exact breakpoints, and bit 10, which is always 1. */
 #define DR7_BASE      UINT64_C(0x600)
 #define DR7_GLOBAL(i) (UINT64_C(2) << 2 * (i))
@@ -26,16 +28,15 @@ static bool is_possible(const struct stasis_breakpoint *point)
 
 static int check(const struct stasis_vcpu_debug *debug, struct stasis_error *err)
 {
-    errno = EINVAL;
     if (debug->count > STASIS_BREAKPOINT_MAX)
-        return stasis_fail_errno(err, STASIS_ERR_ARG, "%" PRIu32 " breakpoints: a CPU has %d",
-                                 debug->count, STASIS_BREAKPOINT_MAX);
+        return STASIS_REFUSE(err, EINVAL, STASIS_ERR_ARG, "%" PRIu32 " breakpoints: a CPU has %d",
+                             debug->count, STASIS_BREAKPOINT_MAX);
     for (uint32_t i = 0; i < debug->count; i++) {
         if (!is_possible(&debug->breakpoints[i]))
-            return stasis_fail_errno(err, STASIS_ERR_ARG,
-                                     "breakpoint %" PRIu32 " at 0x%" PRIx64
-                                     " has a kind, length or address that no CPU takes",
-                                     i, debug->breakpoints[i].address);
+            return STASIS_REFUSE(err, EINVAL, STASIS_ERR_ARG,
+                                 "breakpoint %" PRIu32 " at 0x%" PRIx64
+                                 " has a kind, length or address that no CPU takes",
+                                 i, debug->breakpoints[i].address);
     }
     return 0;
 }

@@ -34,15 +34,15 @@ static int find_logged(const struct stasis_slots *slots, uint32_t slot,
     const struct stasis_slot *mapping = stasis_slots_get(slots, slot);
 
     if (!mapping)
-        return STASIS_REFUSE(err, ENOENT, STASIS_ERR_NOT_FOUND, "dirty log of memory slot %" PRIu32,
-                             slot);
+        return STASIS_REFUSE(err, ENOENT, STASIS_ERR_NOT_FOUND,
+                             "dirty log: there is no memory slot %" PRIu32, slot);
     if (slots->vm->dirty == STASIS_DIRTY_RING)
         return STASIS_REFUSE(err, ENXIO, STASIS_ERR_ARG,
                              "memory slot %" PRIu32 " has no dirty log: the VM has dirty rings",
                              slot);
     if (!(mapping->flags & STASIS_SLOT_LOG_DIRTY))
         return STASIS_REFUSE(err, ENOENT, STASIS_ERR_NOT_FOUND,
-                             "memory slot %" PRIu32 " was not told to keep a dirty log", slot);
+                             "memory slot %" PRIu32 " has no dirty log", slot);
     *ret_mapping = mapping;
     return 0;
 }
@@ -157,14 +157,21 @@ uint32_t stasis_dirty_ring_harvest(struct stasis_dirty_ring *ring,
     return harvested;
 }
 
+/* Since Linux 6.16 a pending signal can end the call in between, which then answers how far it
+ * came: only 0 says that nothing is left. */
 int stasis_dirty_ring_reset(const struct stasis_vm *vm, uint32_t *ret_count,
                             struct stasis_error *err)
 {
-    int count = stasis_kvm_ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, NULL);
+    uint32_t sum = 0;
+    int count;
 
-    if (count < 0)
-        return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_RESET_DIRTY_RINGS");
+    do {
+        count = stasis_kvm_ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, NULL);
+        if (count < 0)
+            return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_RESET_DIRTY_RINGS");
+        sum += (uint32_t)count;
+    } while (count);
     if (ret_count)
-        *ret_count = (uint32_t)count;
+        *ret_count = sum;
     return 0;
 }

@@ -9,10 +9,17 @@
 
 #include "stasis/error.h"
 
-/* stasis_fail_errno() with an errno of ours: return STASIS_REFUSE(err, EINVAL, STASIS_ERR_ARG,
- * ...).
- */
+static inline int stasis_refused(struct stasis_error *err, int number, int rc)
+{
+    errno = number;
+    if (err)
+        err->os_errno = number;
+    return rc;
+}
+
+/* stasis_fail() with an errno of ours, whose text would say nothing that the message does not:
+ * return STASIS_REFUSE(err, EINVAL, STASIS_ERR_ARG, ...). */
 #define STASIS_REFUSE(err, number, code, ...)                                                      \
-    (errno = (number), stasis_fail_errno(err, code, __VA_ARGS__))
+    stasis_refused(err, number, stasis_fail(err, code, __VA_ARGS__))
 
 #endif

@@ -8,6 +8,8 @@
 
 #include "stasis/kvm.h"
 
+#include "fail.h"
+
 /* Far above what any kernel lists. Keeps sizes small enough to multiply. */
 #define LIST_MAX    4096u
 #define CPUID_FIRST 256u
@@ -131,8 +133,8 @@ int stasis_kvm_msr_feature(const struct stasis_kvm *kvm, uint32_t index, uint64_
         *ret_value = msrs.entry.data;
         return 0;
     case 0:
-        errno = ENOENT;
-        return stasis_fail_errno(err, STASIS_ERR_NOT_FOUND, "feature MSR 0x%" PRIx32, index);
+        return STASIS_REFUSE(err, ENOENT, STASIS_ERR_NOT_FOUND,
+                             "this KVM has no feature MSR 0x%" PRIx32, index);
     default:
         return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_MSRS of feature MSR 0x%" PRIx32,
                                  index);

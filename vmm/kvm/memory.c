@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "stasis/kvm_memory.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include "fail.h"
 
 #define HUGE_PAGE UINT64_C(0x200000)
 
@@ -41,14 +41,45 @@ static int map_region(struct stasis_memory_region *region, struct stasis_error *
     return 0;
 }
 
+static int check_region(const struct stasis_memory_region *region, struct stasis_error *err)
+{
+    if (!region->size || region->size % STASIS_MEMORY_PAGE || region->gpa % STASIS_MEMORY_PAGE)
+        return STASIS_REFUSE(err, EINVAL, STASIS_ERR_ARG,
+                             "guest memory at 0x%" PRIx64 ": 0x%" PRIx64 " bytes are not whole "
+                             "pages",
+                             region->gpa, region->size);
+    if (region->gpa + (region->size - 1) < region->gpa || region->size > UINT64_MAX - HUGE_PAGE)
+        return STASIS_REFUSE(err, EOVERFLOW, STASIS_ERR_RANGE,
+                             "guest memory at 0x%" PRIx64 ": 0x%" PRIx64
+                             " bytes end behind the last address",
+                             region->gpa, region->size);
+    return 0;
+}
+
+static int check_layout(const struct stasis_memory_region *layout, uint32_t count,
+                        struct stasis_error *err)
+{
+    int rc = 0;
+
+    if (count > STASIS_MEMORY_REGION_MAX)
+        return STASIS_REFUSE(err, EINVAL, STASIS_ERR_ARG,
+                             "guest memory of %" PRIu32 " regions; use %d at most", count,
+                             STASIS_MEMORY_REGION_MAX);
+    for (uint32_t i = 0; !rc && i < count; i++)
+        rc = check_region(&layout[i], err);
+    return rc;
+}
+
 int stasis_memory_init(struct stasis_memory *memory, const struct stasis_memory_region *layout,
                        uint32_t count, struct stasis_error *err)
 {
+    int rc = check_layout(layout, count, err);
+
     memset(memory, 0, sizeof(*memory));
-    assert(count <= STASIS_MEMORY_REGION_MAX);
+    if (rc)
+        return rc;
     for (uint32_t i = 0; i < count; i++) {
         struct stasis_memory_region *region = &memory->regions[i];
-        int rc;
 
         region->gpa = layout[i].gpa;
         region->size = layout[i].size;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fail.h"
+
 #define BATCH_MAX 255u /* KVM takes less than 256 at a time (MAX_IO_MSRS) */
 
 union batch {
@@ -37,8 +39,8 @@ static int run_batch(struct stasis_vcpu *vcpu, unsigned long request, const char
 
 /* ---- get ---- */
 
-int stasis_vcpu_get_msrs_present(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries,
-                                 uint32_t *count, struct stasis_error *err)
+static int read_present(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries, uint32_t *count,
+                        struct stasis_error *err)
 {
     uint32_t kept = 0, done = 0;
     bool refused = false;
@@ -59,21 +61,19 @@ int stasis_vcpu_get_msrs_present(struct stasis_vcpu *vcpu, struct kvm_msr_entry 
 
 static int refuse_read(const struct stasis_vcpu *vcpu, uint32_t index, struct stasis_error *err)
 {
-    errno = EPERM;
-    return stasis_fail_errno(err, STASIS_ERR_KVM,
-                             "KVM does not read MSR 0x%" PRIx32 " of vCPU %" PRIu32, index,
-                             vcpu->id);
+    return STASIS_REFUSE(err, EPERM, STASIS_ERR_KVM,
+                         "KVM does not read MSR 0x%" PRIx32 " of vCPU %" PRIu32, index, vcpu->id);
 }
 
-static int get_all(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries, uint32_t count,
-                   struct stasis_error *err)
+static int read_all(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries, uint32_t *count,
+                    struct stasis_error *err)
 {
     uint32_t done = 0;
     bool refused = false;
     union batch batch;
 
-    for (uint32_t at = 0; at < count; at += done) {
-        int rc = run_batch(vcpu, KVM_GET_MSRS, "KVM_GET_MSRS", entries + at, count - at, &batch,
+    for (uint32_t at = 0; at < *count; at += done) {
+        int rc = run_batch(vcpu, KVM_GET_MSRS, "KVM_GET_MSRS", entries + at, *count - at, &batch,
                            &done, &refused, err);
 
         if (rc)
@@ -85,23 +85,41 @@ static int get_all(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries, uint
     return 0;
 }
 
+/* `read` changes a copy: the caller's entries are changed on success only. */
+static int get_by(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries, uint32_t *count,
+                  int (*read)(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries,
+                              uint32_t *count, struct stasis_error *err),
+                  struct stasis_error *err)
+{
+    struct kvm_msr_entry *copy;
+    uint32_t kept = *count;
+    int rc;
+
+    if (!kept)
+        return 0;
+    copy = calloc(kept, sizeof(*copy));
+    if (!copy)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for %" PRIu32 " MSRs", kept);
+    memcpy(copy, entries, kept * sizeof(*copy));
+    rc = read(vcpu, copy, &kept, err);
+    if (!rc) {
+        memcpy(entries, copy, kept * sizeof(*copy));
+        *count = kept;
+    }
+    free(copy);
+    return rc;
+}
+
 int stasis_vcpu_get_msrs(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries, uint32_t count,
                          struct stasis_error *err)
 {
-    struct kvm_msr_entry *read;
-    int rc;
+    return get_by(vcpu, entries, &count, read_all, err);
+}
 
-    if (!count)
-        return 0;
-    read = calloc(count, sizeof(*read));
-    if (!read)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for %" PRIu32 " MSRs", count);
-    memcpy(read, entries, count * sizeof(*read));
-    rc = get_all(vcpu, read, count, err);
-    if (!rc)
-        memcpy(entries, read, count * sizeof(*read));
-    free(read);
-    return rc;
+int stasis_vcpu_get_msrs_present(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries,
+                                 uint32_t *count, struct stasis_error *err)
+{
+    return get_by(vcpu, entries, count, read_present, err);
 }
 
 /* ---- set ---- */
@@ -131,10 +149,9 @@ static int refuse_write(void *ctx, struct stasis_vcpu *vcpu, const struct kvm_ms
                         struct stasis_error *err)
 {
     (void)ctx;
-    errno = EPERM;
-    return stasis_fail_errno(err, STASIS_ERR_KVM,
-                             "KVM refuses MSR 0x%" PRIx32 " = 0x%" PRIx64 " of vCPU %" PRIu32,
-                             entry->index, (uint64_t)entry->data, vcpu->id);
+    return STASIS_REFUSE(err, EPERM, STASIS_ERR_KVM,
+                         "KVM refuses MSR 0x%" PRIx32 " = 0x%" PRIx64 " of vCPU %" PRIu32,
+                         entry->index, (uint64_t)entry->data, vcpu->id);
 }
 
 int stasis_vcpu_set_msrs(struct stasis_vcpu *vcpu, const struct kvm_msr_entry *entries,

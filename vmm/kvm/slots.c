@@ -37,12 +37,16 @@ int stasis_slots_init(struct stasis_slots *slots, struct stasis_vm *vm, struct s
     return 0;
 }
 
+static void unmap_arena(const struct stasis_slot *mapping)
+{
+    if (mapping->size && mapping->backing == STASIS_SLOT_ARENA)
+        munmap(mapping->host, mapping->size);
+}
+
 void stasis_slots_fini(struct stasis_slots *slots)
 {
-    for (uint32_t i = 0; i < slots->count; i++) {
-        if (slots->table[i].size && slots->table[i].backing == STASIS_SLOT_ARENA)
-            munmap(slots->table[i].host, slots->table[i].size);
-    }
+    for (uint32_t i = 0; i < slots->count; i++)
+        unmap_arena(&slots->table[i]);
     free(slots->table);
     *slots = (struct stasis_slots){.vm = NULL};
 }
@@ -172,8 +176,8 @@ static int set_region(const struct stasis_slots *slots, uint32_t slot,
                              mapping->size >> 10, mapping->gpa);
 }
 
-int stasis_slots_add(struct stasis_slots *slots, const struct stasis_slot *mapping,
-                     uint32_t *ret_slot, struct stasis_error *err)
+int stasis_slots_insert(struct stasis_slots *slots, const struct stasis_slot *mapping,
+                        uint32_t *ret_slot, struct stasis_error *err)
 {
     uint32_t slot = 0;
     int rc = check_flags(slots, mapping->flags, err);
@@ -191,6 +195,17 @@ int stasis_slots_add(struct stasis_slots *slots, const struct stasis_slot *mappi
     slots->table[slot] = *mapping;
     *ret_slot = slot;
     return 0;
+}
+
+int stasis_slots_add(struct stasis_slots *slots, const struct stasis_slot *mapping,
+                     uint32_t *ret_slot, struct stasis_error *err)
+{
+    if ((unsigned)mapping->backing >= STASIS_SLOT_ARENA)
+        return STASIS_REFUSE(
+            err, EINVAL, STASIS_ERR_ARG, "memory slot at 0x%" PRIx64 ": %s", mapping->gpa,
+            mapping->backing == STASIS_SLOT_ARENA ? "arenas are made by stasis_slots_add_arena()"
+                                                  : "there is no such kind of memory");
+    return stasis_slots_insert(slots, mapping, ret_slot, err);
 }
 
 int stasis_slots_add_memory(struct stasis_slots *slots, const struct stasis_memory *memory,
@@ -216,7 +231,8 @@ int stasis_slots_add_memory(struct stasis_slots *slots, const struct stasis_memo
 
 static int absent(uint32_t slot, int number, struct stasis_error *err)
 {
-    return STASIS_REFUSE(err, number, STASIS_ERR_NOT_FOUND, "memory slot %" PRIu32, slot);
+    return STASIS_REFUSE(err, number, STASIS_ERR_NOT_FOUND, "there is no memory slot %" PRIu32,
+                         slot);
 }
 
 int stasis_slots_remove(struct stasis_slots *slots, uint32_t slot, struct stasis_slot *ret_mapping,
@@ -231,6 +247,8 @@ int stasis_slots_remove(struct stasis_slots *slots, uint32_t slot, struct stasis
         return stasis_fail_errno(err, STASIS_ERR_KVM, "removing memory slot %" PRIu32, slot);
     if (ret_mapping)
         *ret_mapping = *mapping;
+    else
+        unmap_arena(mapping);
     slots->table[slot] = (struct stasis_slot){.size = 0};
     return 0;
 }

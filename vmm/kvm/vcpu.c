@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "fail.h"
+
 /* What a vCPU and its duplicates have in common. */
 struct stasis_vcpu_shared {
     struct kvm_run *run;
@@ -103,9 +105,8 @@ void stasis_vcpu_fini(struct stasis_vcpu *vcpu)
 
 static int busy(struct stasis_error *err, const char *whose, uint32_t id)
 {
-    errno = EBUSY;
-    return stasis_fail_errno(err, STASIS_ERR_EXISTS, "vCPU %" PRIu32 " cannot be taken: %s", id,
-                             whose);
+    return STASIS_REFUSE(err, EBUSY, STASIS_ERR_EXISTS, "vCPU %" PRIu32 " cannot be taken: %s", id,
+                         whose);
 }
 
 int stasis_run_handle_take(struct stasis_run_handle *ret_handle, struct stasis_vcpu *vcpu,
@@ -125,12 +126,11 @@ static int check_handle(const struct stasis_run_handle *handle, struct stasis_er
 {
     if (__builtin_expect(handle->vcpu && handle->vcpu->shared == held_by_me(), true))
         return 0;
-    errno = EPERM;
     if (!handle->vcpu)
-        return stasis_fail_errno(err, STASIS_ERR_ARG, "the run handle has been given back");
-    return stasis_fail_errno(err, STASIS_ERR_ARG,
-                             "the run handle of vCPU %" PRIu32 " is another thread's",
-                             handle->vcpu->id);
+        return STASIS_REFUSE(err, EPERM, STASIS_ERR_ARG, "the run handle has been given back");
+    return STASIS_REFUSE(err, EPERM, STASIS_ERR_ARG,
+                         "the run handle of vCPU %" PRIu32 " is another thread's",
+                         handle->vcpu->id);
 }
 
 int stasis_run_handle_give_back(struct stasis_run_handle *handle, struct stasis_error *err)

@@ -27,7 +27,7 @@ const char *stasis_vcpu_exit_name(uint32_t reason)
     return reason < EXIT_COUNT ? exits[reason].name : "other";
 }
 
-/* The guest cannot go on. -1, so that callers can return it. */
+/* The guest cannot continue. -1, so that callers can return it. */
 static int failed(struct stasis_vcpu *vcpu, const char *why, uint64_t detail)
 {
     if (vcpu->ops->failed)
@@ -259,7 +259,7 @@ static const char *default_of(const struct stasis_vcpu_exit *exit)
 {
     if (exit->reason == STASIS_VCPU_EXIT_notify && exit->notify_flags & KVM_NOTIFY_CONTEXT_INVALID)
         return "it hung the CPU, and its state is lost";
-    return exit->reason < EXIT_COUNT ? exits[exit->reason].why : STASIS_VCPU_EXIT_FOREIGN;
+    return exit->reason < EXIT_COUNT ? exits[exit->reason].why : STASIS_VCPU_EXIT_UNKNOWN_REASON;
 }
 
 static int handle_event(struct stasis_vcpu *vcpu)
@@ -314,11 +314,12 @@ static int handle_exit(struct stasis_vcpu *vcpu)
     return rc || may_run(vcpu) ? rc : -1;
 }
 
-/* EFAULT: guest memory that the host cannot read, such as a failing disk beneath it. Since Linux
- * 6.8 KVM says with it which memory. */
+/* EFAULT: guest memory that the host cannot read, such as a failing disk beneath it; EHWPOISON: it
+ * is broken. Since Linux 6.8 KVM says with them which memory. */
 static int handle_failure(struct stasis_vcpu *vcpu, int os_errno)
 {
-    if (os_errno == EFAULT && vcpu->run->exit_reason == STASIS_VCPU_EXIT_memory_fault)
+    if ((os_errno == EFAULT || os_errno == EHWPOISON) &&
+        vcpu->run->exit_reason == STASIS_VCPU_EXIT_memory_fault)
         return handle_exit(vcpu);
     return failed(vcpu, strerror(os_errno), (uint64_t)os_errno);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fail.h"
+
 #define XSAVE_MAX  65536 /* far above the 11 KiB of AMX */
 #define NESTED_MAX 65536 /* VMX: a header of 128 bytes and two pages */
 
@@ -81,9 +83,8 @@ static int check_size(const struct stasis_vcpu *vcpu, size_t size, struct stasis
 
     if (rc || size == needed)
         return rc;
-    errno = EINVAL;
-    return stasis_fail_errno(err, STASIS_ERR_ARG, "an XSAVE area has %zu bytes here, not %zu",
-                             needed, size);
+    return STASIS_REFUSE(err, EINVAL, STASIS_ERR_ARG, "an XSAVE area has %zu bytes here, not %zu",
+                         needed, size);
 }
 
 int stasis_vcpu_get_xsave(struct stasis_vcpu *vcpu, void *ret_area, size_t size,

@@ -9,6 +9,8 @@
 
 #define RING_SIZE     UINT32_C(0x10000)
 #define RING_SIZE_MIN UINT32_C(0x1000) /* KVM api.rst, 8.29 */
+/* KVM keeps 64 entries in reserve, and 512 more where the CPU logs modified pages. */
+#define RING_SIZE_SURE UINT32_C(0x4000)
 
 /* ---- making ---- */
 
@@ -56,6 +58,11 @@ static int enable_ring(struct stasis_vm *vm, uint32_t size, struct stasis_error 
                              "a dirty ring of %" PRIu64 " bytes: this KVM's largest has %" PRIu32,
                              args[0], max);
     rc = stasis_vm_enable_cap(vm, cap, args, err);
+    if (rc == STASIS_ERR_KVM && errno == EINVAL && size && size < RING_SIZE_SURE)
+        return stasis_fail_errno(err, STASIS_ERR_RANGE,
+                                 "a dirty ring of %" PRIu32
+                                 " bytes is too small for this KVM; use 16 KiB or more",
+                                 size);
     if (rc)
         return stasis_wrap(err, rc, "dirty rings");
     vm->dirty_ring_size = (uint32_t)args[0];

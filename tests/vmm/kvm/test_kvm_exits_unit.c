@@ -674,6 +674,10 @@ static void memory_faults_come_with_efault(void **state)
     told.next = STASIS_VCPU_DEFAULT;
     assert_failed(exit_with(STASIS_VCPU_EXIT_memory_fault),
                   "the host cannot provide memory that it uses", 0x7000);
+    run_errno = EHWPOISON;
+    memset(&told, 0, sizeof(told));
+    assert_failed(exit_with(STASIS_VCPU_EXIT_memory_fault),
+                  "the host cannot provide memory that it uses", 0x7000);
 }
 
 static void other_errors_end_the_guest(void **state)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "stasis/kvm_ioevent.h"
@@ -62,6 +63,19 @@ static void unregister_ioevent(void)
     for (size_t i = 0; i < EVENTS; i++)
         kvm_ok(stasis_ioevent_deassign(&rig.vm, &events[i], &err), &err);
     assign_all();
+    fini();
+}
+
+static void no_eventfd_is_einval(void)
+{
+    struct stasis_ioevent event = {.address = 0xf5, .is_pio = true, .len = 1};
+
+    init();
+    event.fd = memfd_create("no eventfd", MFD_CLOEXEC);
+    assert_true(event.fd >= 0);
+    assert_int_equal(stasis_ioevent_assign(&rig.vm, &event, &err), STASIS_ERR_KVM);
+    assert_int_equal(err.os_errno, EINVAL);
+    close(event.fd);
     fini();
 }
 
@@ -172,6 +186,7 @@ int main(void)
         KVM_CASE(register_ioevent),
         KVM_CASE(unregister_ioevent),
         KVM_CASE(duplicate_is_eexist),
+        KVM_CASE(no_eventfd_is_einval),
         KVM_CASE(deassign_of_what_is_absent_is_enoent),
         KVM_CASE(length_3_and_a_match_without_length_are_einval),
         KVM_CASE(no_descriptor_is_ebadf),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "stasis/kvm_irq.h"
@@ -245,6 +246,18 @@ static void irqfd_of_a_bad_descriptor_is_ebadf(void)
     rig_fini(&rig);
 }
 
+static void irqfd_of_no_eventfd_is_einval(void)
+{
+    int fd = memfd_create("no eventfd", MFD_CLOEXEC);
+
+    assert_true(fd >= 0);
+    init_with_chip();
+    assert_int_equal(stasis_irqfd_assign(&rig.vm, 4, fd, &err), STASIS_ERR_KVM);
+    assert_int_equal(err.os_errno, EINVAL);
+    rig_fini(&rig);
+    close(fd);
+}
+
 static void irqfd_of_line_5000_is_accepted(void)
 {
     int fd = make_event();
@@ -339,6 +352,7 @@ int main(void)
         KVM_CASE(unregister_irqfd),
         KVM_CASE(irqfd_resample),
         KVM_CASE(irqfd_of_a_bad_descriptor_is_ebadf),
+        KVM_CASE(irqfd_of_no_eventfd_is_einval),
         KVM_CASE(irqfd_of_line_5000_is_accepted),
         KVM_CASE(irqfd_raises_the_line),
         KVM_CASE(set_gsi_routing),

@@ -105,8 +105,7 @@ static void set_msr_unsupported_eperm(void)
     kvm_skip_if_msrs_are_ignored();
     start();
     rig_refuses(&rig, stasis_vcpu_set_msrs(&rig.vcpu, entries, 3, &rig.err), EPERM);
-    assert_string_equal(rig.err.msg,
-                        "KVM refuses MSR 0x550099 = 0x1 of vCPU 0: Operation not permitted");
+    assert_string_equal(rig.err.msg, "KVM refuses MSR 0x550099 = 0x1 of vCPU 0");
     OK(stasis_vcpu_get_msrs(&rig.vcpu, now, 2, &rig.err));
     assert_int_equal(now[0].data, 0x1000); /* what came before it is set */
     assert_int_equal(now[1].data, 0);

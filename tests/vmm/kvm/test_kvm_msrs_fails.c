@@ -196,10 +196,13 @@ static void what_is_present_is_read(void **state)
     count = 1;
     assert_int_equal(stasis_vcpu_get_msrs_present(&vcpu, entries, &count, &err), 0);
     assert_int_equal(count, 0);
-    count = 5;
+    count = MANY;
+    fill(places, 6);
     fail_next(EFAULT);
+    fake_kvm.fail_at++; /* the second batch */
     assert_int_equal(stasis_vcpu_get_msrs_present(&vcpu, entries, &count, &err), STASIS_ERR_KVM);
-    assert_int_equal(count, 5);
+    assert_int_equal(count, MANY);
+    assert_memory_equal(entries, before, sizeof(before));
 }
 
 static void a_kvm_that_did_more_than_it_was_asked_is_not_believed(void **state)

@@ -112,10 +112,19 @@ static int use_memory(struct stasis_error *err)
     return rc;
 }
 
+/* There is no hole where the guest looks. */
+static bool is_mapped(const void *at, size_t size)
+{
+    unsigned char resident[8];
+
+    return !mincore((void *)(uintptr_t)at, size, resident);
+}
+
 static int use_arena(struct stasis_error *err)
 {
     int fd = memfd_create("arena", MFD_CLOEXEC);
     struct stasis_slot_map map = {.size = PAGE, .fd = fd, .prot = PROT_READ};
+    const struct stasis_slot *slot;
     struct vm vm;
     int rc = init(&vm, NULL, err);
 
@@ -129,6 +138,35 @@ static int use_arena(struct stasis_error *err)
         rc = stasis_slots_map_fd(&vm.slots, &map, err);
     if (!rc)
         rc = stasis_slots_unmap(&vm.slots, map.slot, 0, PAGE, err);
+    slot = stasis_slots_get(&vm.slots, map.slot);
+    if (slot)
+        assert_true(is_mapped(slot->host, slot->size));
+    fini(&vm);
+    close(fd);
+    return rc;
+}
+
+static int use_private_file(struct stasis_error *err)
+{
+    int fd = memfd_create("private", MFD_CLOEXEC);
+    struct stasis_slot mapping = {.size = 2 * PAGE, .backing = STASIS_SLOT_PRIVATE_FILE};
+    uint32_t slot;
+    struct vm vm;
+    int rc;
+
+    assert_int_equal(ftruncate(fd, 2 * PAGE), 0);
+    rc = init(&vm, NULL, err);
+    if (!rc) {
+        mapping.host = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+        rc = mapping.host == MAP_FAILED ? stasis_fail(err, STASIS_ERR_KVM, "a map of the test") : 0;
+    }
+    if (!rc) {
+        rc = stasis_slots_add(&vm.slots, &mapping, &slot, err);
+        if (!rc)
+            rc = stasis_slots_discard(&vm.slots, PAGE, PAGE, err);
+        assert_true(is_mapped(mapping.host, 2 * PAGE));
+        munmap(mapping.host, 2 * PAGE);
+    }
     fini(&vm);
     close(fd);
     return rc;
@@ -192,6 +230,7 @@ static void every_call_fails_once(void **state)
     failing_run(use_slots, 0);
     failing_run(use_memory, 0);
     failing_run(use_arena, 0);
+    failing_run(use_private_file, 0);
     failing_run(use_log, 0);
     failing_run(use_ring, 0);
 }
@@ -253,6 +292,51 @@ static void an_unaligned_host_address_is_refused(void **state)
     init_fake(&vm, NULL, NULL);
     assert_int_equal(stasis_slots_add(&vm.slots, &mapping, &slot, &err), STASIS_ERR_ARG);
     assert_non_null(strstr(err.msg, "the host's address"));
+    fini(&vm);
+}
+
+/* Its host memory would be unmapped as an arena's is. */
+static void only_add_arena_makes_arenas(void **state)
+{
+    static const int backings[] = {STASIS_SLOT_ARENA, STASIS_SLOT_ARENA + 1, -1};
+    struct stasis_slot mapping = {.size = PAGE, .host = pages};
+    struct stasis_error err;
+    uint32_t slot;
+    struct vm vm;
+
+    (void)state;
+    init_fake(&vm, NULL, NULL);
+    for (size_t i = 0; i < sizeof(backings) / sizeof(backings[0]); i++) {
+        mapping.backing = (enum stasis_slot_backing)backings[i];
+        assert_int_equal(stasis_slots_add(&vm.slots, &mapping, &slot, &err), STASIS_ERR_ARG);
+        assert_int_equal(err.os_errno, EINVAL);
+    }
+    assert_null(stasis_slots_get(&vm.slots, 0));
+    fini(&vm);
+}
+
+static void an_arena_is_unmapped_or_the_callers_when_it_is_removed(void **state)
+{
+    struct stasis_slot was;
+    struct stasis_error err;
+    uint32_t slot;
+    struct vm vm;
+    void *host;
+
+    (void)state;
+    init_fake(&vm, NULL, NULL);
+    assert_int_equal(stasis_slots_add_arena(&vm.slots, 0, PAGE, 0, &slot, &err), 0);
+    host = stasis_slots_get(&vm.slots, slot)->host;
+    assert_true(is_mapped(host, PAGE));
+    assert_int_equal(stasis_slots_remove(&vm.slots, slot, NULL, &err), 0);
+    assert_false(is_mapped(host, PAGE));
+    assert_int_equal(stasis_slots_add_arena(&vm.slots, 0, PAGE, 0, &slot, &err), 0);
+    assert_int_equal(stasis_slots_remove(&vm.slots, slot, &was, &err), 0);
+    assert_true(is_mapped(was.host, PAGE));
+    munmap(was.host, PAGE);
+    assert_int_equal(stasis_slots_remove(&vm.slots, slot, NULL, &err), STASIS_ERR_NOT_FOUND);
+    assert_string_equal(err.msg, "there is no memory slot 0");
+    assert_int_equal(err.os_errno, ENOENT);
     fini(&vm);
 }
 
@@ -558,12 +642,46 @@ static void a_ring_is_harvested_in_order(void **state)
     assert_int_equal(stasis_dirty_ring_harvest(&ring, sum_pages, &sum), 0);
 }
 
+static const int *reset_answers;
+
+static bool answers_reset(unsigned long request, void *arg, int *ret_result)
+{
+    (void)arg;
+    if (request != KVM_RESET_DIRTY_RINGS)
+        return false;
+    *ret_result = *reset_answers;
+    reset_answers += *reset_answers != 0;
+    return true;
+}
+
+/* A signal can end the call before it is through. */
+static void a_ring_is_reset_until_nothing_is_left(void **state)
+{
+    static const struct stasis_vm_config config = {.dirty = STASIS_DIRTY_RING};
+    static const int answers[] = {300, 20, 0};
+    struct stasis_error err;
+    uint32_t count = 0;
+    struct vm vm;
+
+    (void)state;
+    init_fake(&vm, &config, answers_reset);
+    reset_answers = answers;
+    assert_int_equal(stasis_dirty_ring_reset(&vm.vm, &count, &err), 0);
+    assert_int_equal(count, 320);
+    reset_answers = answers;
+    assert_int_equal(stasis_dirty_ring_reset(&vm.vm, NULL, &err), 0);
+    assert_ptr_equal(reset_answers, answers + 2);
+    fini(&vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_call_fails_once),
         cmocka_unit_test(each_error_has_its_own_code_and_errno),
         cmocka_unit_test(an_unaligned_host_address_is_refused),
+        cmocka_unit_test(only_add_arena_makes_arenas),
+        cmocka_unit_test(an_arena_is_unmapped_or_the_callers_when_it_is_removed),
         cmocka_unit_test(a_vm_without_tracking_has_no_logged_slots),
         cmocka_unit_test(a_kvm_without_read_only_slots_says_so),
         cmocka_unit_test(the_limit_of_slots_is_an_error_of_its_own),
@@ -575,6 +693,7 @@ int main(void)
         cmocka_unit_test(cleared_pages_are_whole_groups),
         cmocka_unit_test(the_log_has_room_for_what_kvm_writes),
         cmocka_unit_test(a_ring_is_harvested_in_order),
+        cmocka_unit_test(a_ring_is_reset_until_nothing_is_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,9 +197,9 @@ static void set_signal_mask_lets_a_blocked_signal_end_the_run(void)
 
 static void signal_mask_of_16_bytes_einval(void)
 {
-    struct {
+    union {
         struct kvm_signal_mask header;
-        uint8_t bytes[16];
+        uint8_t room[sizeof(struct kvm_signal_mask) + 16];
     } mask = {.header.len = 16};
 
     rig_init(&rig, RIG_NO_CHIPS);

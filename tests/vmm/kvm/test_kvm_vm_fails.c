@@ -193,6 +193,29 @@ static bool answers_errno(unsigned long request, void *arg, int *ret_result)
     return request == failing_request;
 }
 
+/* KVM keeps entries in reserve, more of them on Intel. */
+static void a_ring_that_is_too_small_says_what_is_enough(void **state)
+{
+    static const struct stasis_vm_config small = {.dirty = STASIS_DIRTY_RING,
+                                                  .dirty_ring_size = 0x2000};
+    static const struct stasis_vm_config enough = {.dirty = STASIS_DIRTY_RING,
+                                                   .dirty_ring_size = 0x4000};
+    struct stasis_error err;
+    struct stasis_kvm kvm;
+    struct stasis_vm vm;
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.answer = answers_errno};
+    failing_errno = EINVAL;
+    failing_request = KVM_ENABLE_CAP;
+    assert_int_equal(stasis_kvm_open(&kvm, &err), 0);
+    assert_int_equal(stasis_vm_create(&vm, &kvm, &small, &err), STASIS_ERR_RANGE);
+    assert_int_equal(err.os_errno, EINVAL);
+    assert_non_null(strstr(err.msg, "use 16 KiB or more"));
+    assert_int_equal(stasis_vm_create(&vm, &kvm, &enough, &err), STASIS_ERR_KVM);
+    stasis_kvm_close(&kvm);
+}
+
 static void a_busy_cpu_and_a_vcpu_that_is_there_are_told(void **state)
 {
     struct stasis_error err;
@@ -222,6 +245,7 @@ int main(void)
         cmocka_unit_test(types_that_kvm_lacks_are_named),
         cmocka_unit_test(types_that_kvm_has_are_made),
         cmocka_unit_test(sizes_of_rings_are_checked),
+        cmocka_unit_test(a_ring_that_is_too_small_says_what_is_enough),
         cmocka_unit_test(a_busy_cpu_and_a_vcpu_that_is_there_are_told),
     };
 

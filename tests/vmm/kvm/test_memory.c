@@ -74,6 +74,41 @@ static void layout_refuses_odd_sizes(void **state)
     }
 }
 
+static void layouts_that_cannot_be_are_refused(void **state)
+{
+    static const uint64_t last = UINT64_MAX - 4095;
+    static const struct {
+        struct stasis_memory_region region;
+        int rc;
+    } cases[] = {
+        {{.gpa = 0, .size = 0}, STASIS_ERR_ARG},
+        {{.gpa = 0, .size = 4097}, STASIS_ERR_ARG},
+        {{.gpa = 1, .size = 4096}, STASIS_ERR_ARG},
+        {{.gpa = last, .size = 8192}, STASIS_ERR_RANGE},
+        {{.gpa = 4096, .size = UINT64_MAX - 4095}, STASIS_ERR_RANGE},
+        {{.gpa = 0, .size = UINT64_MAX - 4095}, STASIS_ERR_RANGE},
+        {{.gpa = 0, .size = UINT64_MAX - 0x1fffff}, STASIS_ERR_RANGE},
+        {{.gpa = last, .size = 4096}, 0},
+    };
+    struct stasis_memory_region many[STASIS_MEMORY_REGION_MAX + 1];
+    struct stasis_memory memory;
+    struct stasis_error err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(stasis_memory_init(&memory, &cases[i].region, 1, &err), cases[i].rc);
+        assert_int_equal(memory.region_count, !cases[i].rc);
+        stasis_memory_fini(&memory);
+    }
+    for (uint32_t i = 0; i <= STASIS_MEMORY_REGION_MAX; i++)
+        many[i] = (struct stasis_memory_region){.gpa = i * UINT64_C(8192), .size = 4096};
+    assert_int_equal(stasis_memory_init(&memory, many, STASIS_MEMORY_REGION_MAX + 1, &err),
+                     STASIS_ERR_ARG);
+    assert_string_equal(err.msg, "guest memory of 9 regions; use 8 at most");
+    assert_int_equal(stasis_memory_init(&memory, many, STASIS_MEMORY_REGION_MAX, &err), 0);
+    stasis_memory_fini(&memory);
+}
+
 static void ram_is_zero_aligned_and_whole(void **state)
 {
     struct stasis_memory memory;
@@ -178,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layout_around_the_gap),
         cmocka_unit_test(layout_refuses_odd_sizes),
+        cmocka_unit_test(layouts_that_cannot_be_are_refused),
         cmocka_unit_test(ram_is_zero_aligned_and_whole),
         cmocka_unit_test(gate),
         cmocka_unit_test(touching_regions_are_two),

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Why a vCPU has left the guest, as data, and the callbacks that are told.
+ * Why a vCPU has left the guest, as data, and the callbacks for it.
  *
  * Accesses (ports, memory, MSRs, hypercalls) have callbacks of their own, since the guest waits for
  * an answer. Every other exit is one call of `event` with a struct stasis_vcpu_exit, reasons that
- * are newer than this library included. A callback that is NULL stands for the default that is
+ * are newer than this library included. Without a callback (NULL) the default holds that is
  * documented with it. Counts and offsets that KVM hands over are checked before they are used.
  */
 #ifndef STASIS_KVM_EXITS_H
@@ -21,7 +21,7 @@ STASIS_BEGIN_DECLS
 struct stasis_vcpu;
 
 /* Every reason that KVM has on any architecture, and what becomes of the guest if nobody decides:
- *   X(number, name, why)    `why` NULL: it runs on; else it ends, and `failed` is told that text
+ *   X(number, name, why)    `why` NULL: it runs on; else it ends, and `failed` gets that text
  * Accesses are in the list for their names. */
 #define STASIS_VCPU_EXITS(X)                                                                       \
     X(0, unknown, "the CPU left it for a reason that KVM does not know")                           \
@@ -37,37 +37,37 @@ struct stasis_vcpu;
     X(10, intr, NULL)                                                                              \
     X(11, set_tpr, NULL)                                                                           \
     X(12, tpr_access, NULL)                                                                        \
-    X(13, s390_sieic, STASIS_VCPU_EXIT_FOREIGN)                                                    \
-    X(14, s390_reset, STASIS_VCPU_EXIT_FOREIGN)                                                    \
-    X(15, dcr, STASIS_VCPU_EXIT_FOREIGN)                                                           \
+    X(13, s390_sieic, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                             \
+    X(14, s390_reset, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                             \
+    X(15, dcr, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                                    \
     X(16, nmi, NULL)                                                                               \
     X(17, internal_error, "KVM internal error (an instruction it cannot emulate?)")                \
-    X(18, osi, STASIS_VCPU_EXIT_FOREIGN)                                                           \
-    X(19, papr_hcall, STASIS_VCPU_EXIT_FOREIGN)                                                    \
-    X(20, s390_ucontrol, STASIS_VCPU_EXIT_FOREIGN)                                                 \
-    X(21, watchdog, STASIS_VCPU_EXIT_FOREIGN)                                                      \
-    X(22, s390_tsch, STASIS_VCPU_EXIT_FOREIGN)                                                     \
-    X(23, epr, STASIS_VCPU_EXIT_FOREIGN)                                                           \
+    X(18, osi, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                                    \
+    X(19, papr_hcall, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                             \
+    X(20, s390_ucontrol, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                          \
+    X(21, watchdog, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                               \
+    X(22, s390_tsch, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                              \
+    X(23, epr, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                                    \
     X(24, system_event, "KVM system event")                                                        \
-    X(25, s390_stsi, STASIS_VCPU_EXIT_FOREIGN)                                                     \
+    X(25, s390_stsi, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                              \
     X(26, ioapic_eoi, NULL)                                                                        \
     X(27, hyperv, NULL)                                                                            \
-    X(28, arm_nisv, STASIS_VCPU_EXIT_FOREIGN)                                                      \
+    X(28, arm_nisv, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                               \
     X(29, rdmsr, NULL)                                                                             \
     X(30, wrmsr, NULL)                                                                             \
     X(31, dirty_ring_full, "its dirty ring is full, and nobody empties it")                        \
-    X(32, ap_reset_hold, STASIS_VCPU_EXIT_FOREIGN)                                                 \
+    X(32, ap_reset_hold, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                          \
     X(33, bus_lock, NULL)                                                                          \
-    X(34, xen, STASIS_VCPU_EXIT_FOREIGN)                                                           \
-    X(35, riscv_sbi, STASIS_VCPU_EXIT_FOREIGN)                                                     \
-    X(36, riscv_csr, STASIS_VCPU_EXIT_FOREIGN)                                                     \
+    X(34, xen, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                                    \
+    X(35, riscv_sbi, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                              \
+    X(36, riscv_csr, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                              \
     X(37, notify, NULL)                                                                            \
-    X(38, loongarch_iocsr, STASIS_VCPU_EXIT_FOREIGN)                                               \
+    X(38, loongarch_iocsr, STASIS_VCPU_EXIT_UNKNOWN_REASON)                                        \
     X(39, memory_fault, "the host cannot provide memory that it uses")                             \
-    X(40, tdx, STASIS_VCPU_EXIT_FOREIGN)
+    X(40, tdx, STASIS_VCPU_EXIT_UNKNOWN_REASON)
 
 /* Of reasons that nobody decides and that are not in the list. */
-#define STASIS_VCPU_EXIT_FOREIGN "KVM exit that this VMM does not know"
+#define STASIS_VCPU_EXIT_UNKNOWN_REASON "KVM exit that this VMM does not know"
 
 /* The names of the list as constants; linux/kvm.h of the host it is built on may lack some. */
 enum stasis_vcpu_exit_reason {
@@ -150,7 +150,7 @@ struct stasis_exit_ops {
      * NULL: as with ports. */
     uint64_t (*mmio_read)(void *ctx, uint64_t gpa, unsigned len);
     void (*mmio_write)(void *ctx, uint64_t gpa, unsigned len, uint64_t value);
-    /* The guest cannot run on: why, and KVM's number for it. NULL: nobody is told. */
+    /* The guest cannot run on: why, and KVM's number for it. NULL: the reason is lost. */
     void (*failed)(void *ctx, struct stasis_vcpu *vcpu, const char *why, uint64_t detail);
     /* Whether the guest may run on. Asked after every exit; NULL: always. */
     bool (*may_run)(void *ctx);

@@ -19,8 +19,9 @@ struct stasis_ioevent {
 };
 
 /* Errors: STASIS_ERR_ARG (EINVAL) another length, or a match without one; STASIS_ERR_RANGE (EINVAL)
- * no port, or the range wraps; STASIS_ERR_ARG (EBADF) no descriptor; STASIS_ERR_EXISTS (EEXIST)
- * there is one for such writes; STASIS_ERR_UNAVAILABLE this KVM has none for any length. */
+ * no port, or the range wraps; STASIS_ERR_ARG (EBADF) no descriptor; STASIS_ERR_KVM (EINVAL) a
+ * descriptor that is no eventfd; STASIS_ERR_EXISTS (EEXIST) there is one for such writes;
+ * STASIS_ERR_UNAVAILABLE this KVM has none for any length. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_ioevent_assign(const struct stasis_vm *vm,
                                                           const struct stasis_ioevent *event,
                                                           struct stasis_error *err);

@@ -44,7 +44,9 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vm_irq_line_status(const struct stasi
 STASIS_EXPORT void stasis_vm_set_irq(const struct stasis_vm *vm, uint32_t gsi, bool level);
 
 /* Injects a message-signalled interrupt (KVM_SIGNAL_MSI). *ret_delivered is false if the guest
- * blocks it. */
+ * blocks it. If no vCPU has the destination, it is false as well, or the call fails by
+ * STASIS_ERR_KVM (EPERM): that depends on how KVM searches. STASIS_ERR_KVM (EINVAL): no
+ * controllers. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vm_signal_msi(const struct stasis_vm *vm,
                                                          uint64_t address, uint32_t data,
                                                          bool *ret_delivered,
@@ -53,13 +55,15 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vm_signal_msi(const struct stasis_vm 
 /* ---- irqfd ---- */
 
 /* Each write to the eventfd `fd` is an edge on the line, without this process. One eventfd can be
- * assigned once only, whatever the line. STASIS_ERR_EXISTS (EBUSY): it is; STASIS_ERR_ARG (EBADF,
- * EINVAL): it is no eventfd; STASIS_ERR_KVM (EINVAL): no controllers. KVM takes lines that have no
- * route, which then do nothing. */
+ * assigned once only, whatever the line. STASIS_ERR_EXISTS (EBUSY): it is; STASIS_ERR_ARG (EBADF):
+ * it is no descriptor; STASIS_ERR_KVM (EINVAL): it is no eventfd, or there are no controllers. KVM
+ * takes lines that have no route, which then do nothing. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_irqfd_assign(const struct stasis_vm *vm, uint32_t gsi,
                                                         int fd, struct stasis_error *err);
 /* The same for a level-triggered line: a write to `fd` raises it, the guest's end of interrupt
- * lowers it and writes to `resample_fd`. STASIS_ERR_UNAVAILABLE: this KVM has none of these. */
+ * lowers it and writes to `resample_fd`. It needs the PICs and the I/O APIC in the kernel: with a
+ * split irqchip it is STASIS_ERR_KVM (EINVAL). STASIS_ERR_UNAVAILABLE: this KVM has none of these.
+ */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_irqfd_assign_resample(const struct stasis_vm *vm,
                                                                  uint32_t gsi, int fd,
                                                                  int resample_fd,
@@ -89,7 +93,8 @@ STASIS_EXPORT void stasis_irq_routes_clear(struct stasis_irq_routes *routes);
 
 /* Adds: the line goes to a pin of a controller (KVM_IRQCHIP_...), or is an MSI. Errors:
  * STASIS_ERR_RANGE (EINVAL): no such line, controller or pin; STASIS_ERR_EXISTS (EEXIST): the line
- * goes there already, or is an MSI; STASIS_ERR_FULL (E2BIG). */
+ * goes there already, or is an MSI; STASIS_ERR_FULL (E2BIG). Whether the VM has the controller, and
+ * whether an MSI's address is sound, KVM says in stasis_irq_routes_set(). */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_irq_routes_add_pin(struct stasis_irq_routes *routes,
                                                               uint32_t gsi, uint32_t chip,
                                                               uint32_t pin,
@@ -105,7 +110,8 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_irq_routes_add_standard(struct stasis
 /* Removes all routes of the line. Returns how many. */
 STASIS_EXPORT uint32_t stasis_irq_routes_remove(struct stasis_irq_routes *routes, uint32_t gsi);
 
-/* KVM_SET_GSI_ROUTING. */
+/* KVM_SET_GSI_ROUTING. STASIS_ERR_KVM (EINVAL): a route goes to a controller that is not in the
+ * kernel, or KVM does not take an MSI's address. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_irq_routes_set(const struct stasis_irq_routes *routes,
                                                           const struct stasis_vm *vm,
                                                           struct stasis_error *err);

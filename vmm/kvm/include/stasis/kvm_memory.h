@@ -32,7 +32,10 @@ struct stasis_memory {
 
 /* Maps zero-filled anonymous memory: 2 MiB-aligned, huge pages advised, kept out of core dumps.
  * `layout` gives gpa and size of each region, at most STASIS_MEMORY_REGION_MAX; its host is not
- * read. STASIS_ERR_UNAVAILABLE when the host has too little. */
+ * read. After a failure there is no memory, and stasis_memory_fini() does nothing. Errors:
+ *   STASIS_ERR_ARG (EINVAL)       too many regions, or one that is empty or not whole pages
+ *   STASIS_ERR_RANGE (EOVERFLOW)  a region ends behind the last address
+ *   STASIS_ERR_UNAVAILABLE        the host has too little */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_memory_init(struct stasis_memory *memory,
                                                        const struct stasis_memory_region *layout,
                                                        uint32_t count, struct stasis_error *err);

@@ -35,7 +35,7 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_set_msrs(struct stasis_vcpu *vcp
                                                          const struct kvm_msr_entry *entries,
                                                          uint32_t count, struct stasis_error *err);
 
-/* The same, but `refused` is asked about each that KVM refuses: 0 to go on with the next one, or
+/* The same, but `refused` is asked about each that KVM refuses: 0 to continue with the next one, or
  * the code, described in *err, with which to end. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_set_msrs_each(
     struct stasis_vcpu *vcpu, const struct kvm_msr_entry *entries, uint32_t count,
@@ -49,10 +49,11 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_set_msrs_each(
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_get_tsc(struct stasis_vcpu *vcpu, uint64_t *ret_tsc,
                                                         struct stasis_error *err);
 
-/* Sets it by its MSR, and reads it back. KVM takes a value that is within a second of where another
- * vCPU's TSC is for a wish to be equal: the guest's TSC may differ from the value by so much.
- * STASIS_ERR_UNAVAILABLE: KVM answers success, and the TSC does not show it; seen where KVM works
- * without hardware virtualization. */
+/* Sets it by its MSR, and reads it back. KVM sets a value that is within a second of another vCPU's
+ * TSC equal to that TSC: the guest's TSC may differ from the value by so much. KVM also reads a 0
+ * as a request to be equal to the other vCPUs: write 1 to begin anew. STASIS_ERR_UNAVAILABLE: KVM
+ * answers success, and the TSC does not show it; seen where KVM works without hardware
+ * virtualization. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_set_tsc(struct stasis_vcpu *vcpu, uint64_t tsc,
                                                         struct stasis_error *err);
 

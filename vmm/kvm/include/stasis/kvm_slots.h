@@ -51,10 +51,9 @@ STASIS_EXPORT void stasis_slots_fini(struct stasis_slots *slots);
 
 /* Gives the guest the mapping in the lowest free slot, and says which. The host memory stays the
  * caller's, who keeps it mapped until the slot is removed. Nothing is changed on failure:
- *   STASIS_ERR_ARG (EINVAL)          empty, unaligned, unknown flag, or a log that the VM lacks
- *   STASIS_ERR_RANGE (EOVERFLOW)     the addresses wrap
- *   STASIS_ERR_EXISTS (EEXIST)       overlaps another slot
- *   STASIS_ERR_FULL (ENOSPC)         KVM has no more slots
+ *   STASIS_ERR_ARG (EINVAL)          empty, unaligned, unknown flag or backing, an arena, or a log
+ * that the VM lacks STASIS_ERR_RANGE (EOVERFLOW)     the addresses wrap STASIS_ERR_EXISTS (EEXIST)
+ * overlaps another slot STASIS_ERR_FULL (ENOSPC)         KVM has no more slots
  *   STASIS_ERR_UNAVAILABLE (ENOTSUP) read-only, where KVM has no such slots
  *   STASIS_ERR_UNAVAILABLE           KVM refuses: it has too little memory for its own tables */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_slots_add(struct stasis_slots *slots,
@@ -68,8 +67,9 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_slots_add_memory(struct stasis_slots 
                                                             uint32_t flags,
                                                             struct stasis_error *err);
 
-/* Takes the mapping from the guest. What it was is in *ret_mapping (may be NULL); the memory of an
- * arena is the caller's then, to munmap(). STASIS_ERR_NOT_FOUND (ENOENT): there is no such slot. */
+/* Takes the mapping from the guest. What it was is in *ret_mapping; the memory of an arena is the
+ * caller's then, to munmap(). With NULL an arena is unmapped. STASIS_ERR_NOT_FOUND (ENOENT): there
+ * is no such slot. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_slots_remove(struct stasis_slots *slots, uint32_t slot,
                                                         struct stasis_slot *ret_mapping,
                                                         struct stasis_error *err);
@@ -92,7 +92,7 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_slots_sync(struct stasis_slots *slots
 /* ---- arenas: slots into which descriptors are mapped while the guest runs ---- */
 
 /* Reserves addresses without memory. A guest's access to a part without a mapping ends KVM_RUN with
- * EFAULT. */
+ * EFAULT, or is an MMIO exit where KVM emulates the access. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_slots_add_arena(struct stasis_slots *slots, uint64_t gpa,
                                                            uint64_t size, uint32_t flags,
                                                            uint32_t *ret_slot,
@@ -110,7 +110,8 @@ struct stasis_slot_map {
 };
 
 /* Errors: STASIS_ERR_NOT_FOUND (EINVAL) no slot, STASIS_ERR_ARG (EINVAL) no arena or unaligned,
- * STASIS_ERR_RANGE (EFAULT) outside the slot, STASIS_ERR_UNAVAILABLE of mmap(2). */
+ * STASIS_ERR_RANGE (EFAULT) outside the slot, STASIS_ERR_UNAVAILABLE of mmap(2): the range keeps
+ * what it had, or has no map any more. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_slots_map_fd(struct stasis_slots *slots,
                                                         const struct stasis_slot_map *map,
                                                         struct stasis_error *err);

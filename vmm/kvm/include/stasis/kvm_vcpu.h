@@ -48,13 +48,14 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_dup(const struct stasis_vcpu *vc
                                                     struct stasis_vcpu *ret_vcpu,
                                                     struct stasis_error *err);
 
-/* No other thread uses it. With the last duplicate ends a run handle that this thread has. */
+/* Once for each struct that stasis_vcpu_init() or stasis_vcpu_dup() has filled. No other thread
+ * uses it. With the last duplicate ends a run handle that this thread has. */
 STASIS_EXPORT void stasis_vcpu_fini(struct stasis_vcpu *vcpu);
 
 /* ---- running ---- */
 
-/* KVM_RUN once, and the exit given to ops. 0: go on; 1: interrupted; negative: the guest has ended
- * (whoever has ops knows why). */
+/* KVM_RUN once, and the exit given to ops. 0: run it again; 1: interrupted; negative: the guest has
+ * ended (whoever has ops knows why). */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_run_once(struct stasis_vcpu *vcpu);
 
 /* The right to run a vCPU. One thread has it at a time, and a thread has one at most. */
@@ -63,7 +64,8 @@ struct stasis_run_handle {
 };
 
 /* STASIS_ERR_EXISTS, os_errno EBUSY: a thread has the vCPU, or a duplicate of it; or this thread
- * has another. Both can be taken later. */
+ * has another. Both can be taken later. *vcpu must outlive the handle, also where a duplicate keeps
+ * the vCPU. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_run_handle_take(struct stasis_run_handle *ret_handle,
                                                            struct stasis_vcpu *vcpu,
                                                            struct stasis_error *err);
@@ -73,7 +75,7 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_run_handle_take(struct stasis_run_han
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_run_handle_give_back(struct stasis_run_handle *handle,
                                                                 struct stasis_error *err);
 
-/* stasis_vcpu_run_once() by the thread that took the handle. 0: go on; 1: interrupted;
+/* stasis_vcpu_run_once() by the thread that took the handle. 0: run it again; 1: interrupted;
  * STASIS_ERR_GUEST: the guest has ended; STASIS_ERR_ARG as above, and nothing was run. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_run_handle_run(const struct stasis_run_handle *handle,
                                                           struct stasis_error *err);
@@ -88,7 +90,8 @@ STASIS_EXPORT void stasis_vcpu_set_immediate_exit(struct stasis_vcpu *vcpu, bool
 STASIS_EXPORT void stasis_vcpu_set_local_immediate_exit(bool exit);
 
 /* Completes an I/O whose exit has been handled, without running guest code: needed before
- * registers are read (KVM api.rst, 5, KVM_EXIT_IO). For a vCPU that does not run. */
+ * registers are read (KVM api.rst, 5, KVM_EXIT_IO). For a vCPU that does not run. It clears
+ * immediate_exit at the end: a request to stop that came before has to be made again. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_complete_io(struct stasis_vcpu *vcpu,
                                                             struct stasis_error *err);
 
@@ -99,7 +102,7 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_set_signal_mask(struct stasis_vc
                                                                 struct stasis_error *err);
 
 /* KVM_KVMCLOCK_CTRL: tells the guest's watchdogs that it was stopped. A guest that has not enabled
- * kvmclock has nothing to be told: EINVAL is success. */
+ * kvmclock needs no notice: EINVAL is success. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_kvmclock_ctrl(const struct stasis_vcpu *vcpu,
                                                               struct stasis_error *err);
 

@@ -53,10 +53,10 @@ STASIS_VCPU_STATES(STASIS_VCPU_STATE_DECLARE)
 #undef STASIS_VCPU_STATE_DECLARE
 
 /* regs, sregs and events by one KVM_RUN that runs no guest code (KVM_CAP_SYNC_REGS), instead of
- * three ioctls; it completes an I/O as stasis_vcpu_complete_io() does. To be called by the thread
- * that ran the vCPU last: a KVM_RUN of another one waits for all processors (milliseconds), and
- * does so again when the guest goes on. STASIS_ERR_UNAVAILABLE: this KVM cannot; STASIS_ERR_GUEST:
- * the guest ended. */
+ * three ioctls; it completes an I/O as stasis_vcpu_complete_io() does, and clears immediate_exit at
+ * the end. To be called by the thread that ran the vCPU last: a KVM_RUN of another one waits for
+ * all processors (milliseconds), and does so again when the guest continues.
+ * STASIS_ERR_UNAVAILABLE: this KVM cannot; STASIS_ERR_GUEST: the guest ended. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_get_sync_regs(struct stasis_vcpu *vcpu,
                                                               struct kvm_sync_regs *ret_regs,
                                                               struct stasis_error *err);
@@ -90,8 +90,9 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_set_xsave(struct stasis_vcpu *vc
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_get_cpuid(struct stasis_vcpu *vcpu,
                                                           struct kvm_cpuid2 **ret_cpuid,
                                                           struct stasis_error *err);
-/* Before the first KVM_RUN that reaches the guest: EINVAL after it, even for the same table. Other
- * states are checked against it, so it is the first that is set. */
+/* Before the first KVM_RUN that reaches the guest. After it a different table is EINVAL from Linux
+ * 5.16 on; some KVMs refuse the same one, too. Other states are checked against it, so it is the
+ * first that is set. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_set_cpuid(struct stasis_vcpu *vcpu,
                                                           const struct kvm_cpuid2 *cpuid,
                                                           struct stasis_error *err);

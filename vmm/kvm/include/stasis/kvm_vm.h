@@ -29,7 +29,8 @@ struct stasis_vm_config {
     /* STASIS_DIRTY_LOG: reading a log leaves it as it is, stasis_dirty_clear() clears it in parts
      * (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, Linux 5.2). */
     bool dirty_manual;
-    /* STASIS_DIRTY_RING: bytes for each vCPU, a power of two, 16 for each page; 0: 64 KiB. */
+    /* STASIS_DIRTY_RING: bytes for each vCPU, a power of two, 16 for each page; 0: 64 KiB.
+     * Every KVM with rings takes 16 KiB, some less. */
     uint32_t dirty_ring_size;
 };
 
@@ -44,8 +45,8 @@ struct stasis_vm {
 
 /* KVM_CREATE_VM. NULL is the default config. `kvm` belongs to the caller and must outlive the VM.
  * On failure vm->fd is -1. STASIS_ERR_UNAVAILABLE names the type or the dirty tracking that this
- * KVM lacks; STASIS_ERR_ARG, STASIS_ERR_RANGE: the size of the ring is not a power of two, or too
- * large. */
+ * KVM lacks; STASIS_ERR_ARG: the size of the ring is not a power of two, or less than a page;
+ * STASIS_ERR_RANGE: it is too large (E2BIG), or too small (EINVAL), for this KVM. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vm_create(struct stasis_vm *vm,
                                                      const struct stasis_kvm *kvm,
                                                      const struct stasis_vm_config *config,
