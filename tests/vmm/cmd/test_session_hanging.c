@@ -47,9 +47,14 @@ int __wrap_stasis_machine_start(struct stasis_machine *machine, struct stasis_er
 int __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx),
                                       void *ctx, struct stasis_error *err)
 {
+    int rc;
+
     fputs("freezing\n", stderr);
     machine->pause_limit_ms = pauses_shortly && hangs ? 200 : 600000;
-    return __real_stasis_machine_pause_while(machine, go_on, ctx, err);
+    rc = __real_stasis_machine_pause_while(machine, go_on, ctx, err);
+    if (!rc && pauses_shortly && hangs)
+        fputs("did stop\n", stderr);
+    return rc;
 }
 
 static struct session session;
@@ -128,20 +133,29 @@ static void sigterm_ends_a_freeze_that_waits_for_the_verification(void)
     freeze_is_ended();
 }
 
-/* Each time in one line; the guest waits on for its memory. */
+/* Each time in one line; the guest waits on for its memory. KVM lets a vCPU that could take an
+ * interrupt wait outside KVM_RUN (an asynchronous page fault): that one stops. */
 static void freeze_fails_if_the_vcpu_does_not_stop(void)
 {
+    bool stopped = false;
+
     pauses_shortly = true;
     thaw("lazy,prefetch=off", true);
     session_wait_err(&session, "hanging");
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && !stopped; i++) {
         session_forget(&session);
         assert_int_equal(kill(session.pid, SIGUSR1), 0);
+        session_wait_err(&session, " stop");
+        stopped = strstr(session.err_text, "did stop") != NULL;
+        if (stopped)
+            break;
         session_wait_err(&session, "vCPU 0 did not stop within 0.2 s: the host waits for a disk");
         session_wait_err(&session, "; the guest keeps running");
     }
     assert_int_equal(kill(session.pid, SIGTERM), 0);
     ends_with(128 + SIGTERM);
+    if (stopped)
+        kvm_case_skip("the vCPU waits for its memory outside KVM_RUN");
 }
 
 /* Twice: a save that was given up leaves nothing that the next one would wait for. */
