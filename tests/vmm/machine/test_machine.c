@@ -59,7 +59,7 @@ enum flaw { OVERLAP, DEVICE, RAM_ALIGNMENT, TSS, FLAW_COUNT };
 static void a_board_that_cannot_be_built_leaves_nothing(void)
 {
     static const char *const word[FLAW_COUNT] = {"overlap", "the program that wrote it",
-                                                 "memory slot at 0x0", "KVM_SET_TSS_ADDR"};
+                                                 "not whole pages", "KVM_SET_TSS_ADDR"};
 
     for (enum flaw flaw = 0; flaw < FLAW_COUNT; flaw++) {
         struct stasis_board_state board;
