@@ -30,7 +30,7 @@ function check_nonce(   nonce) {
     if (nonce != first_nonce) refuse("the nonce was " first_nonce)
 }
 
-function check_clock(mono,   step) {
+function check_clock(mono) {
     step = (mono - last_mono) / 1000000
     if (beats > 1) {
         if (step <= 0) refuse("the monotonic clock did not rise")
@@ -39,8 +39,9 @@ function check_clock(mono,   step) {
     last_mono = mono + 0
 }
 
+# A beat that makes up for a late one needs no interrupt: it does not wait.
 function check_timer(loc) {
-    if (beats > 1 && loc + 0 <= last_loc) refuse("no timer interrupt since the last beat")
+    if (beats > 1 && (loc + 0 < last_loc || (loc + 0 == last_loc && step >= 50))) refuse("no timer interrupt since the last beat")
     last_loc = loc + 0
 }
 

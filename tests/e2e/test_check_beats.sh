@@ -52,6 +52,10 @@ judge 'clock back' 1
 judge 'clock stands' 1
 { beat 1 $n1 100000000 7; beat 2 $n1 200000000 7; } >"$said"
 judge 'dead timer' 1
+{ beat 1 $n1 100000000 7; beat 2 $n1 149000000 7; } >"$said"
+judge 'late beat made up for' 0
+{ beat 1 $n1 100000000 7; beat 2 $n1 149000000 6; } >"$said"
+judge 'interrupts lost' 1
 { beat 1 $n1 100000000 7; beat 2 $n1 200000000 9 | cut -c 2-; } >"$said"
 judge 'first byte lost' 1
 { beat 1 $n1 100000000 7 | tr -d '\n'; beat 2 $n1 200000000 9; } >"$said"
@@ -64,4 +68,4 @@ echo '[    0.1] Kernel panic' >"$said"
 judge 'no beat' 1
 
 echo "$ran cases, $failed failed"
-[ $failed -eq 0 ] && [ $ran -eq 14 ]
+[ $failed -eq 0 ] && [ $ran -eq 17 ]
