@@ -123,14 +123,15 @@ int stasis_kvm_msr_features(const struct stasis_kvm *kvm, struct kvm_msr_list **
 int stasis_kvm_msr_feature(const struct stasis_kvm *kvm, uint32_t index, uint64_t *ret_value,
                            struct stasis_error *err)
 {
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entry;
-    } msrs = {.head = {.nmsrs = 1}, .entry = {.index = index}};
+    union {
+        struct kvm_msrs header;
+        uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+    } msrs = {.header.nmsrs = 1};
 
+    msrs.header.entries[0] = (struct kvm_msr_entry){.index = index};
     switch (stasis_kvm_ioctl(kvm->fd, KVM_GET_MSRS, &msrs)) {
     case 1:
-        *ret_value = msrs.entry.data;
+        *ret_value = msrs.header.entries[0].data;
         return 0;
     case 0:
         return STASIS_REFUSE(err, ENOENT, STASIS_ERR_NOT_FOUND,

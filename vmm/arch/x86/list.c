@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static void append(struct stasis_x86_list *list, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void append(struct stasis_x86_list *list,
+                                                         const char *format, va_list args)
 {
     size_t room = sizeof(list->text) - list->len;
     int len = vsnprintf(list->text + list->len, room, format, args);
