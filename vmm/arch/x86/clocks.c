@@ -119,7 +119,7 @@ static int move_deadline(struct stasis_vcpu *vcpu, const struct stasis_x86_ticks
 {
     int64_t left = (int64_t)(ticks->deadline - tsc);
     uint32_t khz = 0;
-    int rc = stasis_x86_tsc_khz(vcpu, &khz, err);
+    int rc = stasis_vcpu_get_tsc_khz(vcpu, &khz, err);
 
     if (rc)
         return rc;

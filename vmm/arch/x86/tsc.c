@@ -15,22 +15,8 @@
 static int tsc_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
     struct stasis_x86_tsc_state *to = ret_state;
-    int khz = stasis_kvm_ioctl(vcpu->fd, KVM_GET_TSC_KHZ, NULL);
 
-    if (khz <= 0)
-        return stasis_fail_errno(err, STASIS_ERR_KVM, "KVM_GET_TSC_KHZ");
-    to->khz = (uint32_t)khz;
-    return 0;
-}
-
-int stasis_x86_tsc_khz(struct stasis_vcpu *vcpu, uint32_t *ret_khz, struct stasis_error *err)
-{
-    struct stasis_x86_tsc_state rate = {.khz = 0};
-    int rc = tsc_get(vcpu, &rate, err);
-
-    if (!rc)
-        *ret_khz = rate.khz;
-    return rc;
+    return stasis_vcpu_get_tsc_khz(vcpu, &to->khz, err);
 }
 
 bool stasis_x86_tsc_close(uint32_t khz, uint32_t other_khz)

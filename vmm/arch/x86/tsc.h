@@ -43,10 +43,6 @@ static inline bool stasis_x86_narrows(struct stasis_x86_bracket *best, uint64_t 
 /* Ticks at one rate for ticks at another. */
 int64_t stasis_x86_tsc_scale(int64_t ticks, uint32_t khz, uint32_t from_khz);
 
-/* The rate that a vCPU's TSC has now. */
-STASIS_MUST_CHECK int stasis_x86_tsc_khz(struct stasis_vcpu *vcpu, uint32_t *ret_khz,
-                                         struct stasis_error *err);
-
 /* Has a vCPU's TSC show `wanted` when the host's shows host_tsc; that of another vCPU than `first`,
  * which has been set, is where it was against the first one's. A KVM without hardware
  * virtualization gives guests the host's TSC and answers success all the same: only reading back
