@@ -11,12 +11,18 @@
 
 #include "fail.h"
 
+#define CACHE_LINE 64
+
 /* What a vCPU and its duplicates have in common. */
 struct stasis_vcpu_shared {
     struct kvm_run *run;
     size_t run_size;
     unsigned refs; /* atomic: duplicates end on any thread */
     bool taken;    /* atomic: some thread has the run handle */
+    /* Counted by the vCPU's thread at each exit: in cache lines that nothing else is in. */
+    uint8_t before[CACHE_LINE];
+    uint64_t exits[STASIS_VCPU_EXIT_REASONS + 1];
+    uint8_t behind[CACHE_LINE];
 };
 
 /* The vCPU whose run handle this thread has. Of the initial-exec model: a first access to other
@@ -53,6 +59,7 @@ static int map_run(struct stasis_vcpu *vcpu, struct stasis_error *err)
     vcpu->shared = shared;
     vcpu->run = shared->run;
     vcpu->run_size = size;
+    vcpu->exits = shared->exits;
     return 0;
 }
 

@@ -19,6 +19,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...);
 
 static struct stasis_vcpu vcpu;
 static struct kvm_run *run;
+static uint64_t exits[STASIS_VCPU_EXIT_REASONS + 1];
 static int run_errno; /* KVM_RUN fails with it; 0: it does not */
 
 int __wrap_ioctl(int fd, unsigned long request, ...)
@@ -163,7 +164,8 @@ static int set_up(void **state)
     memset(&told, 0, sizeof(told));
     run_errno = 0;
     vcpu = (struct stasis_vcpu){
-        .fd = 1000, .run = run, .run_size = RUN_SIZE, .ops = &all, .ctx = &told};
+        .fd = 1000, .run = run, .run_size = RUN_SIZE, .ops = &all, .ctx = &told, .exits = exits};
+    memset(exits, 0, sizeof(exits));
     return 0;
 }
 
@@ -659,6 +661,29 @@ static void signals_interrupt(void **state)
     assert_int_equal(told.events + told.failures, 0);
 }
 
+/* Two of each reason, an interrupted run between them, and a failed one, which is no exit. */
+static void exits_are_counted_by_reason(void **state)
+{
+    const uint32_t count = STASIS_VCPU_EXIT_REASONS + 5;
+
+    (void)state;
+    told.next = STASIS_VCPU_RUN_ON;
+    for (uint32_t reason = 0; reason < count; reason++) {
+        (void)!exit_with(reason);
+        run_errno = EINTR;
+        (void)!exit_with(reason);
+        run_errno = EBADF;
+        (void)!exit_with(reason);
+        run_errno = 0;
+        (void)!exit_with(reason);
+    }
+    for (uint32_t reason = 0; reason < STASIS_VCPU_EXIT_REASONS; reason++)
+        assert_int_equal(stasis_vcpu_exit_count(&vcpu, reason),
+                         reason == STASIS_VCPU_EXIT_intr ? 2 + count : 2);
+    assert_int_equal(stasis_vcpu_exit_count(&vcpu, STASIS_VCPU_EXIT_REASONS), 10);
+    assert_int_equal(stasis_vcpu_exit_count(&vcpu, UINT32_MAX), 10);
+}
+
 static void memory_faults_come_with_efault(void **state)
 {
     const uint64_t fault[3] = {8, 0x7000, 0x1000};
@@ -734,6 +759,7 @@ int main(void)
         CASE(a_notify_without_context_ends_the_guest),
         CASE(a_reason_from_the_future_brings_what_kvm_left),
         CASE(signals_interrupt),
+        CASE(exits_are_counted_by_reason),
         CASE(memory_faults_come_with_efault),
         CASE(other_errors_end_the_guest),
         CASE(an_owner_that_says_no_ends_the_run),

@@ -166,6 +166,7 @@ static void duplicates_share_the_run_page_and_end_in_any_order(void **state)
     stasis_vcpu_fini(&third);
     assert_int_equal(run_pages(), pages);
     assert_int_equal(stasis_vcpu_run_once(&duplicate), 0);
+    assert_int_equal(stasis_vcpu_exit_count(&duplicate, STASIS_VCPU_EXIT_unknown), 1);
     stasis_vcpu_fini(&duplicate);
     assert_int_equal(run_pages(), pages - 1);
 }

@@ -66,6 +66,9 @@ struct stasis_vcpu;
     X(39, memory_fault, "the host cannot provide memory that it uses")                             \
     X(40, tdx, STASIS_VCPU_EXIT_UNKNOWN_REASON)
 
+/* Reasons in the list: numbers 0 to 40. */
+#define STASIS_VCPU_EXIT_REASONS 41
+
 /* Of reasons that nobody decides and that are not in the list. */
 #define STASIS_VCPU_EXIT_UNKNOWN_REASON "KVM exit that this VMM does not know"
 

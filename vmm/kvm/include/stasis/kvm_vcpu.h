@@ -31,6 +31,7 @@ struct stasis_vcpu {
     void *ctx;                         /* of ops */
     void *arch;                        /* the caller's own; not touched here */
     struct stasis_vcpu_shared *shared; /* with duplicates; private */
+    uint64_t *exits;                   /* by reason, with duplicates; private */
 };
 
 /* ---- life ---- */
@@ -57,6 +58,12 @@ STASIS_EXPORT void stasis_vcpu_fini(struct stasis_vcpu *vcpu);
 /* KVM_RUN once, and the exit given to ops. 0: run it again; 1: interrupted; negative: the guest has
  * ended (whoever has ops knows why). */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vcpu_run_once(struct stasis_vcpu *vcpu);
+
+/* How often the vCPU has left the guest for `reason` (enum stasis_vcpu_exit_reason); an interrupted
+ * run counts as `intr`. Reasons that are not in the list are counted together: give any of them.
+ * The thread that runs the vCPU counts, without a lock and in memory of the vCPU's own. Any thread
+ * may ask. */
+STASIS_EXPORT uint64_t stasis_vcpu_exit_count(const struct stasis_vcpu *vcpu, uint32_t reason);
 
 /* The right to run a vCPU. One thread has it at a time, and a thread has one at most. */
 struct stasis_run_handle {
