@@ -58,6 +58,12 @@ enum {
     KBD_RESEND = 0xfe,
 };
 
+static void guest_error(const struct stasis_i8042 *dev, enum stasis_guest_error error)
+{
+    if (dev->ops->guest_error)
+        dev->ops->guest_error(dev->ctx, error);
+}
+
 static void update_irq(struct stasis_i8042 *dev)
 {
     bool level = dev->regs.output_full && (dev->regs.command_byte & CB_KBD_IRQ);
@@ -106,6 +112,7 @@ uint8_t stasis_i8042_read(struct stasis_i8042 *dev, uint64_t offset)
     case REG_COMMAND:
         return read_status(dev);
     default:
+        guest_error(dev, STASIS_GUEST_ERROR_UNKNOWN_REGISTER);
         return 0xff;
     }
 }
@@ -134,7 +141,9 @@ static void command_silent(struct stasis_i8042 *dev, uint8_t command)
         dev->regs.command_byte &= (uint8_t)~CB_KBD_OFF;
         break;
     default:
-        if (command >= CMD_PULSE && !(command & OUTPUT_PORT_NOT_RESET))
+        if (command < CMD_PULSE)
+            guest_error(dev, STASIS_GUEST_ERROR_BAD_COMMAND);
+        else if (!(command & OUTPUT_PORT_NOT_RESET))
             dev->ops->reset(dev->ctx);
         break;
     }
@@ -206,6 +215,8 @@ void stasis_i8042_write(struct stasis_i8042 *dev, uint64_t offset, uint8_t value
         write_data(dev, value);
     else if (offset == REG_COMMAND)
         write_command(dev, value);
+    else
+        guest_error(dev, STASIS_GUEST_ERROR_UNKNOWN_REGISTER);
     update_irq(dev);
 }
 

@@ -34,10 +34,15 @@ static const uint8_t ids[] = {0x31, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
 #define NS_PER_S  UINT64_C(1000000000)
 #define PERIOD_NS ((UINT64_C(1) << 32) * NS_PER_S) /* below 2^62: sums of two stay in 64 bits */
 
-static void guest_error(const struct stasis_pl031 *dev)
+static void guest_error(const struct stasis_pl031 *dev, enum stasis_guest_error error)
 {
-    if (dev->ops->event)
-        dev->ops->event(dev->ctx, STASIS_PL031_GUEST_ERROR);
+    if (dev->ops->guest_error)
+        dev->ops->guest_error(dev->ctx, error);
+}
+
+static bool is_id(uint64_t offset)
+{
+    return offset >= RTCPERIPHID0 && offset <= RTCPCELLID3;
 }
 
 static uint64_t now_ns(const struct stasis_pl031 *dev)
@@ -129,9 +134,10 @@ static uint32_t read_register(struct stasis_pl031 *dev, uint64_t offset)
     case RTCMIS:
         return read_ris(dev) & dev->imsc;
     default:
-        if (offset >= RTCPERIPHID0 && offset <= RTCPCELLID3)
+        if (is_id(offset))
             return ids[(offset - RTCPERIPHID0) / 4];
-        guest_error(dev); /* RTCICR among them: it is write-only */
+        guest_error(dev, offset == RTCICR ? STASIS_GUEST_ERROR_WRITE_ONLY
+                                          : STASIS_GUEST_ERROR_UNKNOWN_REGISTER);
         return 0;
     }
 }
@@ -142,7 +148,7 @@ uint32_t stasis_pl031_read(struct stasis_pl031 *dev, uint64_t offset, unsigned s
     uint32_t word;
 
     if (!size || size > 4 - byte) {
-        guest_error(dev);
+        guest_error(dev, STASIS_GUEST_ERROR_BAD_WIDTH);
         return 0;
     }
     word = read_register(dev, offset - byte) >> 8 * byte;
@@ -180,8 +186,14 @@ static void write_register(struct stasis_pl031 *dev, uint64_t offset, uint32_t v
     case RTCICR:
         dev->ris &= ~(value & RTCINTR);
         break;
+    case RTCDR:
+    case RTCRIS:
+    case RTCMIS:
+        guest_error(dev, STASIS_GUEST_ERROR_READ_ONLY);
+        break;
     default:
-        guest_error(dev);
+        guest_error(dev, is_id(offset) ? STASIS_GUEST_ERROR_READ_ONLY
+                                       : STASIS_GUEST_ERROR_UNKNOWN_REGISTER);
         break;
     }
     update_irq(dev);
@@ -192,7 +204,7 @@ void stasis_pl031_write(struct stasis_pl031 *dev, uint64_t offset, unsigned size
     if (size == 4 && !(offset & 3))
         write_register(dev, offset, value);
     else
-        guest_error(dev);
+        guest_error(dev, STASIS_GUEST_ERROR_BAD_WIDTH);
 }
 
 void stasis_pl031_init(struct stasis_pl031 *dev, const struct stasis_pl031_ops *ops, void *ctx)

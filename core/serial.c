@@ -27,6 +27,12 @@ static void event(const struct stasis_serial *dev, enum stasis_serial_event what
         dev->ops->event(dev->ctx, what);
 }
 
+static void guest_error(const struct stasis_serial *dev, enum stasis_guest_error error)
+{
+    if (dev->ops->guest_error)
+        dev->ops->guest_error(dev->ctx, error);
+}
+
 static uint32_t rx_trigger(const struct stasis_serial *dev)
 {
     static const uint8_t level[] = {1, 4, 8, 14};
@@ -246,7 +252,7 @@ uint8_t stasis_serial_read(struct stasis_serial *dev, uint64_t offset)
     case REG_SCR:
         return r->scr;
     default:
-        event(dev, STASIS_SERIAL_GUEST_ERROR);
+        guest_error(dev, STASIS_GUEST_ERROR_UNKNOWN_REGISTER);
         return 0xff;
     }
 }
@@ -332,12 +338,13 @@ void stasis_serial_write(struct stasis_serial *dev, uint64_t offset, uint8_t val
         break;
     case REG_LSR: /* "intended for read operations only" (data sheet, "Line Status Register") */
     case REG_MSR:
+        guest_error(dev, STASIS_GUEST_ERROR_READ_ONLY);
         break;
     case REG_SCR:
         dev->regs.scr = value;
         break;
     default:
-        event(dev, STASIS_SERIAL_GUEST_ERROR);
+        guest_error(dev, STASIS_GUEST_ERROR_UNKNOWN_REGISTER);
         break;
     }
     stasis_serial_update_irq(dev);

@@ -24,6 +24,7 @@ struct rig {
     uint64_t deadline;
     unsigned arms;
     unsigned errors;
+    enum stasis_guest_error last_error;
 };
 
 static inline uint64_t on_now(void *ctx)
@@ -48,13 +49,15 @@ static inline void on_arm(void *ctx, bool on, uint64_t deadline_ns)
     r->arms++;
 }
 
-static inline void on_event(void *ctx, enum stasis_pl031_event event)
+static inline void on_guest_error(void *ctx, enum stasis_guest_error error)
 {
-    assert_int_equal(event, STASIS_PL031_GUEST_ERROR);
-    ((struct rig *)ctx)->errors++;
+    struct rig *r = ctx;
+
+    r->errors++;
+    r->last_error = error;
 }
 
-static const struct stasis_pl031_ops ops = {on_now, on_irq, on_arm, on_event};
+static const struct stasis_pl031_ops ops = {on_now, on_irq, on_arm, on_guest_error};
 
 static inline void start(struct rig *r, uint64_t now)
 {

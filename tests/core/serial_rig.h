@@ -19,6 +19,7 @@ struct rig {
     unsigned rises;
     unsigned falls;
     unsigned events[STASIS_SERIAL_NOTE_COUNT];
+    unsigned errors[STASIS_GUEST_ERROR_COUNT];
     size_t sink_room; /* what the sink takes before it is full */
     size_t out_len;
     unsigned tx_calls;
@@ -54,7 +55,12 @@ static inline void rig_event(void *ctx, enum stasis_serial_event event)
     ((struct rig *)ctx)->events[event]++;
 }
 
-static const struct stasis_serial_ops rig_ops = {rig_irq, rig_tx, rig_event};
+static inline void rig_guest_error(void *ctx, enum stasis_guest_error error)
+{
+    ((struct rig *)ctx)->errors[error]++;
+}
+
+static const struct stasis_serial_ops rig_ops = {rig_irq, rig_tx, rig_event, rig_guest_error};
 
 static inline void rig_init(struct rig *rig)
 {

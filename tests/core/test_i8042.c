@@ -14,6 +14,7 @@ struct rig {
     unsigned resets;
     unsigned irqs;
     bool line;
+    unsigned errors[STASIS_GUEST_ERROR_COUNT];
 };
 
 static struct rig rig;
@@ -31,7 +32,12 @@ static void on_irq(void *ctx, bool level)
     r->line = level;
 }
 
-static const struct stasis_i8042_ops ops = {on_reset, on_irq};
+static void on_guest_error(void *ctx, enum stasis_guest_error error)
+{
+    ((struct rig *)ctx)->errors[error]++;
+}
+
+static const struct stasis_i8042_ops ops = {on_reset, on_irq, on_guest_error};
 
 static int setup(void **state)
 {
@@ -69,6 +75,9 @@ static void controller_begins_as_firmware_leaves_it(void **state)
         if (offset != DATA && offset != STATUS)
             assert_int_equal(rd(offset), 0xff);
     }
+    assert_int_equal(rig.errors[STASIS_GUEST_ERROR_UNKNOWN_REGISTER], 14);
+    wr(1, 0);
+    assert_int_equal(rig.errors[STASIS_GUEST_ERROR_UNKNOWN_REGISTER], 15);
 }
 
 static void only_a_low_reset_line_resets(void **state)
@@ -151,6 +160,7 @@ static void unknown_commands_do_nothing(void **state)
         wr(COMMAND, (uint8_t)command);
     stasis_i8042_save(&rig.dev, &after);
     assert_memory_equal(&before, &after, sizeof(before));
+    assert_int_equal(rig.errors[STASIS_GUEST_ERROR_BAD_COMMAND], 17);
     wr(COMMAND, 0x60); /* a new command drops the one that waits for data */
     wr(COMMAND, 0x00);
     wr(DATA, 0x00);

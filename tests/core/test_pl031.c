@@ -214,6 +214,36 @@ static void linux_sets_time_and_alarm(void **state)
     assert_false(rig.line);
 }
 
+/* One error more since the last look, and of this kind. */
+static void assert_error(enum stasis_guest_error error)
+{
+    assert_int_equal(rig.errors, 1);
+    assert_int_equal(rig.last_error, error);
+    rig.errors = 0;
+}
+
+static void each_invalid_access_is_told_by_its_kind(void **state)
+{
+    static const uint64_t read_only[] = {DR, RIS, MIS, 0xfe0, 0xffc};
+    static const uint64_t unknown[] = {0x20, 0x80, 0xfdc, 0x1000, UINT64_MAX - 3};
+
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        wr(read_only[i], 1);
+        assert_error(STASIS_GUEST_ERROR_READ_ONLY);
+        wr(unknown[i], 1);
+        assert_error(STASIS_GUEST_ERROR_UNKNOWN_REGISTER);
+        rd(unknown[i]);
+        assert_error(STASIS_GUEST_ERROR_UNKNOWN_REGISTER);
+    }
+    rd(ICR);
+    assert_error(STASIS_GUEST_ERROR_WRITE_ONLY);
+    stasis_pl031_write(&rig.dev, LR, 2, 7);
+    assert_error(STASIS_GUEST_ERROR_BAD_WIDTH);
+    (void)stasis_pl031_read(&rig.dev, LR + 1, 4);
+    assert_error(STASIS_GUEST_ERROR_BAD_WIDTH);
+}
+
 static void odd_accesses_are_guest_errors(void **state)
 {
     static const uint64_t read_only[] = {DR, RIS, MIS, 0x20, 0x80, 0xfe0, 0xffc, 0x1000, 1, 6};
@@ -283,6 +313,7 @@ int main(void)
         cmocka_unit_test_setup(a_late_timer_changes_only_the_interrupt, setup),
         cmocka_unit_test_setup(linux_sets_time_and_alarm, setup),
         cmocka_unit_test_setup(odd_accesses_are_guest_errors, setup),
+        cmocka_unit_test_setup(each_invalid_access_is_told_by_its_kind, setup),
         cmocka_unit_test_setup(narrow_reads_give_the_bytes_they_cover, setup),
         cmocka_unit_test_setup(reset_keeps_the_time, setup),
     };

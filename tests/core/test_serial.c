@@ -67,7 +67,13 @@ static void accesses_outside_the_chip_are_guest_errors(void **state)
     assert_int_equal(rd(&rig, 8), 0xff);
     wr(&rig, 8, 5);
     wr(&rig, UINT64_MAX, 5);
-    assert_int_equal(rig.events[STASIS_SERIAL_GUEST_ERROR], 3);
+    assert_int_equal(rig.errors[STASIS_GUEST_ERROR_UNKNOWN_REGISTER], 3);
+    wr(&rig, SCR, 5);
+    assert_int_equal(rig.errors[STASIS_GUEST_ERROR_READ_ONLY], 0);
+    wr(&rig, LSR, 5);
+    wr(&rig, MSR, 5);
+    assert_int_equal(rig.errors[STASIS_GUEST_ERROR_READ_ONLY], 2);
+    assert_int_equal(rig.errors[STASIS_GUEST_ERROR_UNKNOWN_REGISTER], 3);
 }
 
 static void output_appears_in_order(void **state)

@@ -130,7 +130,7 @@ static void modem_lines_leave_deltas(void **state)
 
 static void notes_are_optional(void **state)
 {
-    static const struct stasis_serial_ops quiet = {rig_irq, rig_tx, NULL};
+    static const struct stasis_serial_ops quiet = {rig_irq, rig_tx, NULL, NULL};
 
     (void)state;
     stasis_serial_init(&rig.dev, &quiet, &rig);

@@ -17,6 +17,7 @@
 #include "stasis/compiler.h"
 #include "stasis/core_version.h"
 #include "stasis/error.h"
+#include "stasis/guest_error.h"
 #include "stasis/state.h"
 
 STASIS_BEGIN_DECLS
@@ -32,6 +33,9 @@ struct stasis_i8042_ops {
     /* The keyboard interrupt (IRQ 1) changed to `level`. Never called twice with the same level,
      * but for stasis_i8042_apply_outputs(). */
     void (*irq)(void *ctx, bool level);
+    /* The guest made an invalid access: UNKNOWN_REGISTER between the ports, which reads 0xff or is
+     * ignored; BAD_COMMAND, which is ignored. May be NULL. */
+    void (*guest_error)(void *ctx, enum stasis_guest_error error);
 };
 
 /* Private but for its size. */

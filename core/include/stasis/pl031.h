@@ -16,17 +16,12 @@
 #include "stasis/compiler.h"
 #include "stasis/core_version.h"
 #include "stasis/error.h"
+#include "stasis/guest_error.h"
 #include "stasis/state.h"
 
 STASIS_BEGIN_DECLS
 
 #define STASIS_PL031_SIZE 0x1000
-
-enum stasis_pl031_event {
-    STASIS_PL031_GUEST_ERROR, /* read of a write-only register, write of a read-only one, unknown
-                                 offset or unsuitable width; read 0 or ignored */
-    STASIS_PL031_NOTE_COUNT,
-};
 
 struct stasis_pl031_ops {
     /* The host clock that drives the counter, in ns; steps of it move the counter. */
@@ -37,8 +32,9 @@ struct stasis_pl031_ops {
     /* on: call stasis_pl031_alarm() when the clock of now_ns has reached deadline_ns; replaces any
      * earlier deadline. Off: forget it. On only while the guest has the alarm unmasked. */
     void (*arm)(void *ctx, bool on, uint64_t deadline_ns);
-    /* Something happened that the VMM may want to count. May be NULL. */
-    void (*event)(void *ctx, enum stasis_pl031_event event);
+    /* The guest made an invalid access: UNKNOWN_REGISTER, BAD_WIDTH, READ_ONLY or WRITE_ONLY. It
+     * reads 0, or is ignored. May be NULL. */
+    void (*guest_error)(void *ctx, enum stasis_guest_error error);
 };
 
 /* Private but for its size. */

@@ -25,6 +25,7 @@
 #include "stasis/compiler.h"
 #include "stasis/core_version.h"
 #include "stasis/error.h"
+#include "stasis/guest_error.h"
 #include "stasis/state.h"
 
 STASIS_BEGIN_DECLS
@@ -33,11 +34,10 @@ STASIS_BEGIN_DECLS
 #define STASIS_SERIAL_FIFO_SIZE 64
 
 enum stasis_serial_event {
-    STASIS_SERIAL_RX_READ,     /* the guest read the receive buffer */
-    STASIS_SERIAL_RX_READY,    /* the receive FIFO ran empty, or loopback ended: push again */
-    STASIS_SERIAL_TX_SENT,     /* the sink took a byte */
-    STASIS_SERIAL_TX_LOST,     /* the guest wrote a byte while the transmit FIFO was full */
-    STASIS_SERIAL_GUEST_ERROR, /* access outside the chip; read 0xff or ignored */
+    STASIS_SERIAL_RX_READ,  /* the guest read the receive buffer */
+    STASIS_SERIAL_RX_READY, /* the receive FIFO ran empty, or loopback ended: push again */
+    STASIS_SERIAL_TX_SENT,  /* the sink took a byte */
+    STASIS_SERIAL_TX_LOST,  /* the guest wrote a byte while the transmit FIFO was full */
     STASIS_SERIAL_NOTE_COUNT,
 };
 
@@ -53,6 +53,9 @@ struct stasis_serial_ops {
     size_t (*tx)(void *ctx, const uint8_t *bytes, size_t len);
     /* Something happened that the VMM may want to act on or count. May be NULL. */
     void (*event)(void *ctx, enum stasis_serial_event event);
+    /* The guest made an invalid access, which reads 0xff or is ignored: UNKNOWN_REGISTER outside
+     * the chip, READ_ONLY for a write to LSR or MSR. May be NULL. */
+    void (*guest_error)(void *ctx, enum stasis_guest_error error);
 };
 
 /* Private but for its size. `regs` holds the FIFOs as rings that start at the heads. */
