@@ -8,6 +8,7 @@
 #include <assert.h>
 
 #include "stasis/kvm_irq.h"
+#include "vmm/base/counter.h"
 #include "vmm/machine/device.h"
 
 /* What every instance begins with: a model's ctx is its instance. */
@@ -18,6 +19,21 @@ struct stasis_adapter {
 static inline const struct stasis_device_env *stasis_adapter_env(const void *instance)
 {
     return ((const struct stasis_adapter *)instance)->device->env;
+}
+
+static inline struct stasis_device_counters *stasis_adapter_counters(const void *instance)
+{
+    return ((const struct stasis_adapter *)instance)->device->counters;
+}
+
+/* For a model's guest_error operation. */
+static inline void stasis_adapter_guest_error(void *instance, enum stasis_guest_error error)
+{
+    const struct stasis_device *device = ((const struct stasis_adapter *)instance)->device;
+
+    stasis_counter_add(&device->counters->guest_errors[error], 1);
+    if (device->env->guest_error)
+        device->env->guest_error(device->env->ctx, device, error);
 }
 
 /* For a model's irq operation: drives the line of the device's board row. */

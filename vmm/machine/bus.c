@@ -64,24 +64,34 @@ static const struct stasis_bus_range *find(const struct stasis_bus *bus, uint64_
     return NULL;
 }
 
+static void tell_unhandled(const struct stasis_bus *bus, bool unhandled)
+{
+    if (unhandled && bus->unhandled)
+        bus->unhandled(bus->ctx);
+}
+
 uint64_t stasis_bus_read(const struct stasis_bus *bus, uint64_t addr, unsigned len)
 {
     const struct stasis_bus_range *range = find(bus, addr, len);
+    bool unhandled = false;
     uint64_t value = 0;
 
     if (range)
         return range->ops->read(range->ctx, addr - range->base, len);
     for (unsigned i = 0; i < len; i++) {
         range = find(bus, addr + i, 1);
+        unhandled |= !range;
         value |= (range ? range->ops->read(range->ctx, addr + i - range->base, 1) & 0xff : 0xff)
                  << 8 * i;
     }
+    tell_unhandled(bus, unhandled);
     return value;
 }
 
 void stasis_bus_write(const struct stasis_bus *bus, uint64_t addr, unsigned len, uint64_t value)
 {
     const struct stasis_bus_range *range = find(bus, addr, len);
+    bool unhandled = false;
 
     if (range) {
         range->ops->write(range->ctx, addr - range->base, len, value);
@@ -89,9 +99,11 @@ void stasis_bus_write(const struct stasis_bus *bus, uint64_t addr, unsigned len,
     }
     for (unsigned i = 0; i < len; i++) {
         range = find(bus, addr + i, 1);
+        unhandled |= !range;
         if (range)
             range->ops->write(range->ctx, addr + i - range->base, 1, value >> 8 * i & 0xff);
     }
+    tell_unhandled(bus, unhandled);
 }
 
 /* ---- the guest's accesses ---- */
@@ -102,6 +114,8 @@ static uint64_t guest_read(struct stasis_machine *machine, const struct stasis_b
     uint64_t value;
 
     pthread_mutex_lock(&machine->lock);
+    machine->access =
+        (struct stasis_guest_access){.address = addr, .len = len, .is_mmio = bus == &machine->mmio};
     value = stasis_bus_read(bus, addr, len);
     pthread_mutex_unlock(&machine->lock);
     return value;
@@ -111,6 +125,11 @@ static void guest_write(struct stasis_machine *machine, const struct stasis_bus 
                         unsigned len, uint64_t value)
 {
     pthread_mutex_lock(&machine->lock);
+    machine->access = (struct stasis_guest_access){.address = addr,
+                                                   .value = value,
+                                                   .len = len,
+                                                   .is_mmio = bus == &machine->mmio,
+                                                   .is_write = true};
     stasis_bus_write(bus, addr, len, value);
     pthread_mutex_unlock(&machine->lock);
 }

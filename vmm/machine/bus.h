@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * A bus: which device answers at which address. Ranges never overlap; what nobody answers reads as
- * all ones and ignores writes, as on real hardware.
+ * all ones and ignores writes, as on real hardware; `unhandled` is told.
  *
  * Threads: ranges are added before the guest runs; the caller serializes accesses, but for those
  * of the guest.
@@ -34,6 +34,9 @@ struct stasis_bus {
     uint64_t limit;                                       /* last address */
     struct stasis_bus_range ranges[STASIS_BUS_RANGE_MAX]; /* ascending by base */
     unsigned count;
+    /* Once for an access of which a byte is nobody's, after the rest of it. NULL: nobody asks. */
+    void (*unhandled)(void *ctx);
+    void *ctx;
 };
 
 void stasis_bus_init(struct stasis_bus *bus, const char *name, uint64_t limit);

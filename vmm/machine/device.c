@@ -46,6 +46,7 @@ static int attach(struct stasis_devices *devices, const struct stasis_board_devi
         return rc;
     device->row = row;
     device->env = env;
+    device->counters = &devices->counters[devices->count];
     device->instance = calloc(1, device->type->size);
     if (!device->instance)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for device %s", row->instance);

@@ -9,9 +9,11 @@
 #ifndef STASIS_VMM_DEVICE_H
 #define STASIS_VMM_DEVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "stasis/guest_error.h"
 #include "stasis/state.h"
 #include "stasis/kvm_vm.h"
 #include "vmm/machine/bus.h"
@@ -24,6 +26,16 @@ struct stasis_device_output {
      * stasis_device_serial_drain(). */
     size_t (*write)(void *ctx, const uint8_t *bytes, size_t len);
     void *ctx;
+};
+
+/* An invalid access of the guest. */
+struct stasis_guest_access {
+    enum stasis_guest_error error;
+    const struct stasis_device *device; /* that refused it; NULL: there is none at the address */
+    uint64_t address;                   /* port, or guest physical address */
+    uint64_t value;                     /* written */
+    unsigned len;
+    bool is_mmio, is_write;
 };
 
 /* What devices need of the process around them. All functions are called under the machine's lock,
@@ -39,15 +51,28 @@ struct stasis_device_host {
     uint64_t (*rtc_now_ns)(void *ctx);
     /* (Dis)arms the timer whose expiry calls stasis_device_pl031_alarm(from). */
     void (*rtc_arm)(void *ctx, const struct stasis_device *from, bool on, uint64_t deadline_ns);
+    /* The guest made an invalid access, which has been counted. NULL: nobody wants to know. It may
+     * come as often as the guest can make exits. */
+    void (*guest_error)(void *ctx, const struct stasis_guest_access *access);
 };
 
 /* What a device finds around it. */
 struct stasis_device_env {
     const struct stasis_vm *vm; /* whose interrupt lines it drives */
     const struct stasis_device_host *host;
-    void *ctx; /* of the next */
+    void *ctx; /* of the next two */
     /* The guest asks for a reset of the whole machine. */
     void (*reset)(void *ctx);
+    /* The guest's access that the device is handling is invalid. NULL: that is not counted. */
+    void (*guest_error)(void *ctx, const struct stasis_device *from, enum stasis_guest_error error);
+};
+
+/* Added to under the machine's lock; any thread may read them (base/counter.h). */
+struct stasis_device_counters {
+    uint64_t in_bytes;   /* given to the guest's side of the device */
+    uint64_t out_bytes;  /* that the guest sent, and the outside has taken */
+    uint64_t lost_bytes; /* that the guest sent while the device had no room */
+    uint64_t guest_errors[STASIS_GUEST_ERROR_COUNT];
 };
 
 struct stasis_device_type {
@@ -69,6 +94,7 @@ struct stasis_device {
     const struct stasis_device_type *type;
     const struct stasis_board_device_state *row; /* of the board */
     const struct stasis_device_env *env;
+    struct stasis_device_counters *counters;
     void *instance;
 };
 
@@ -76,6 +102,7 @@ struct stasis_device {
 
 struct stasis_devices {
     struct stasis_device list[STASIS_DEVICE_MAX]; /* in the board's order */
+    struct stasis_device_counters counters[STASIS_DEVICE_MAX];
     uint32_t count;
 };
 

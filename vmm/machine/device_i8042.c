@@ -17,7 +17,8 @@ static void i8042_reset(void *ctx)
     env->reset(env->ctx);
 }
 
-static const struct stasis_i8042_ops i8042_ops = {i8042_reset, stasis_adapter_raise_irq};
+static const struct stasis_i8042_ops i8042_ops = {i8042_reset, stasis_adapter_raise_irq,
+                                                  stasis_adapter_guest_error};
 
 static void i8042_init(void *instance, const struct stasis_device *device)
 {

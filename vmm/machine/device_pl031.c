@@ -26,7 +26,7 @@ static void pl031_arm(void *ctx, bool on, uint64_t deadline_ns)
 }
 
 static const struct stasis_pl031_ops pl031_ops = {pl031_now, stasis_adapter_raise_irq, pl031_arm,
-                                                  NULL};
+                                                  stasis_adapter_guest_error};
 
 static void pl031_init(void *instance, const struct stasis_device *device)
 {

@@ -15,8 +15,10 @@ struct instance {
 static size_t serial_tx(void *ctx, const uint8_t *bytes, size_t len)
 {
     const struct stasis_device_output *out = &stasis_adapter_env(ctx)->host->serial_out;
+    size_t taken = out->write(out->ctx, bytes, len);
 
-    return out->write(out->ctx, bytes, len);
+    stasis_counter_add(&stasis_adapter_counters(ctx)->out_bytes, taken);
+    return taken;
 }
 
 static void serial_event(void *ctx, enum stasis_serial_event event)
@@ -26,10 +28,12 @@ static void serial_event(void *ctx, enum stasis_serial_event event)
 
     if (event == STASIS_SERIAL_RX_READY)
         host->serial_rx_ready(host->ctx, serial->adapter.device);
+    else if (event == STASIS_SERIAL_TX_LOST)
+        stasis_counter_add(&stasis_adapter_counters(ctx)->lost_bytes, 1);
 }
 
 static const struct stasis_serial_ops serial_ops = {stasis_adapter_raise_irq, serial_tx,
-                                                    serial_event};
+                                                    serial_event, stasis_adapter_guest_error};
 
 static void serial_init(void *instance, const struct stasis_device *device)
 {
@@ -103,7 +107,8 @@ size_t stasis_device_serial_room(const struct stasis_device *serial)
 void stasis_device_serial_input(struct stasis_device *serial, const uint8_t *bytes, size_t len)
 {
     if (serial)
-        (void)stasis_serial_rx_push(model(serial), bytes, len);
+        stasis_counter_add(&serial->counters->in_bytes,
+                           stasis_serial_rx_push(model(serial), bytes, len));
 }
 
 void stasis_device_serial_drain(struct stasis_device *serial)

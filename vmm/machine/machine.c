@@ -13,6 +13,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/machine/board.h"
 #include "vmm/machine/exits.h"
+#include "vmm/machine/guest_access.h"
 
 /* How often who waits for a pause is asked whether to go on. */
 #define PAUSE_TURN_MS 10
@@ -92,6 +93,7 @@ int stasis_machine_build_on(struct stasis_machine *machine, const struct stasis_
     pthread_mutex_init(&machine->lock, NULL);
     stasis_bus_init(&machine->pio, "PIO", 0xffff);
     stasis_bus_init(&machine->mmio, "MMIO", UINT64_MAX);
+    stasis_guest_access_connect(machine);
     machine->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (machine->end_fd < 0)
         rc = stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "eventfd");

@@ -9,6 +9,7 @@
 
 #include "stasis/fault_signals.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/counter.h"
 
 /* A kick is given again after that time. One is enough, unless the handler of the signal is put off
  * until a system call returns, as ThreadSanitizer does: KVM_RUN may never return then. */
@@ -76,11 +77,13 @@ static bool pause_here(struct stasis_vcpu_thread *thread)
     pthread_mutex_lock(&thread->lock);
     thread->paused = true;
     thread->paused_us = stasis_monotonic_us();
+    stasis_counter_add(&thread->pauses, 1);
     pthread_cond_broadcast(&thread->changed);
     wait_for_resume(thread);
     go_on = !thread->quit_wanted;
     if (go_on)
         thread->paused = false;
+    stasis_counter_add(&thread->pauses_us, stasis_monotonic_us() - thread->paused_us);
     pthread_mutex_unlock(&thread->lock);
     if (go_on)
         thread->ops->resumes(thread->ctx, thread->vcpu);
@@ -106,7 +109,7 @@ static void *run_thread(void *arg)
         if (atomic_load(&thread->pause_wanted) && !pause_here(thread))
             break;
         if (!thread->first_run_us)
-            thread->first_run_us = stasis_monotonic_us();
+            stasis_counter_set(&thread->first_run_us, stasis_monotonic_us());
         rc = stasis_vcpu_run_once(thread->vcpu);
         /* This kick has done its work, or came when the thread was paused already and has none:
          * left set, no guest code would ever run again. Atomic, since the look at pause_wanted,

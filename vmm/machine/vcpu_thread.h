@@ -42,9 +42,10 @@ struct stasis_vcpu_thread {
     bool takes_jobs;         /* it waits */
     stasis_vcpu_job_fn *job; /* that it does now; NULL: none */
     void *job_ctx;
-    /* CLOCK_MONOTONIC, to be read while it is paused: when the thread began to run the guest, 0 if
-     * it never did, and when it came to wait. */
-    uint64_t first_run_us, paused_us;
+    uint64_t paused_us; /* CLOCK_MONOTONIC when it came to wait; to be read while it is paused */
+    /* Any thread may read these (base/counter.h): CLOCK_MONOTONIC when it began to run the guest, 0
+     * if it never did; how often it came to wait; and for how long, up to the last resume. */
+    uint64_t first_run_us, pauses, pauses_us;
 };
 
 /* vcpu, ops and ctx belong to the caller and must outlive the thread. Starts nothing. */

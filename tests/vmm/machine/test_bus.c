@@ -47,6 +47,35 @@ static struct stasis_bus pio(void)
     return bus;
 }
 
+static void count_one(void *ctx)
+{
+    ++*(unsigned *)ctx;
+}
+
+/* Once for each access, however many of its bytes are nobody's. */
+static void accesses_that_nobody_handles_are_told(void **state)
+{
+    struct stasis_bus bus = pio();
+    struct toy toy = {0};
+    unsigned told = 0;
+
+    (void)state;
+    bus.unhandled = count_one;
+    bus.ctx = &told;
+    assert_int_equal(add(&bus, 0x70, 4, &toy, NULL), 0);
+    (void)stasis_bus_read(&bus, 0x70, 4);
+    stasis_bus_write(&bus, 0x73, 1, 1);
+    assert_int_equal(told, 0);
+    (void)stasis_bus_read(&bus, 0x80, 4);
+    assert_int_equal(told, 1);
+    stasis_bus_write(&bus, 0x80, 8, 1);
+    assert_int_equal(told, 2);
+    (void)stasis_bus_read(&bus, 0x72, 4);
+    assert_int_equal(told, 3);
+    stasis_bus_write(&bus, 0x6f, 2, 1);
+    assert_int_equal(told, 4);
+}
+
 static void nobody_reads_all_ones(void **state)
 {
     struct stasis_bus bus = pio();
@@ -190,6 +219,7 @@ static void full_bus_says_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(accesses_that_nobody_handles_are_told),
         cmocka_unit_test(nobody_reads_all_ones),
         cmocka_unit_test(access_reaches_its_device),
         cmocka_unit_test(access_over_an_end_is_split),

@@ -9,6 +9,7 @@
 
 #include "vmm/machine/board.h"
 #include "vmm/machine/device.h"
+#include "vmm/machine/guest_access.h"
 #include "vmm/machine/machine.h"
 
 static struct stasis_machine machine;
@@ -16,6 +17,8 @@ static uint8_t sent[64];
 static size_t sent_len, sink_room;
 static unsigned rx_ready, resets;
 static uint64_t now_ns, deadline_ns;
+static struct stasis_guest_access last_error;
+static char last_text[128];
 
 static struct stasis_device *com1(void)
 {
@@ -59,7 +62,15 @@ static void arm(void *ctx, const struct stasis_device *from, bool on, uint64_t w
     deadline_ns = on ? when : 0;
 }
 
-static const struct stasis_device_host host = {NULL, {tx, NULL}, on_rx_ready, now, arm};
+static void on_guest_error(void *ctx, const struct stasis_guest_access *access)
+{
+    (void)ctx;
+    last_error = *access;
+    stasis_guest_access_describe(access, last_text, sizeof(last_text));
+}
+
+static const struct stasis_device_host host = {NULL, {tx, NULL}, on_rx_ready,
+                                               now,  arm,        on_guest_error};
 
 static int set_up(void **state)
 {
@@ -74,6 +85,8 @@ static int set_up(void **state)
     resets = 0;
     stasis_bus_init(&machine.pio, "PIO", 0xffff);
     stasis_bus_init(&machine.mmio, "MMIO", UINT64_MAX);
+    stasis_guest_access_connect(&machine);
+    memset(&last_error, 0, sizeof(last_error));
     sent_len = 0;
     sink_room = sizeof(sent);
     rx_ready = 0;
@@ -221,6 +234,98 @@ static void reset_is_asked_for(void **state)
     assert_int_equal(resets, 1);
 }
 
+static void assert_error(enum stasis_guest_error error, uint64_t in_machine, const char *device,
+                         uint64_t in_device, const char *text)
+{
+    assert_int_equal(last_error.error, error);
+    assert_int_equal(machine.guest_errors[error], in_machine);
+    assert_string_equal(last_text, text);
+    if (!device) {
+        assert_null(last_error.device);
+        return;
+    }
+    assert_string_equal(last_error.device->row->instance, device);
+    assert_int_equal(last_error.device->counters->guest_errors[error], in_device);
+}
+
+static void invalid_accesses_are_counted_and_told(void **state)
+{
+    (void)state;
+    assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
+                                           &machine.mmio, &machine.device_env, NULL),
+                     0);
+    stasis_bus_pio_write(&machine, 0x80, 1, 0x5a);
+    assert_error(STASIS_GUEST_ERROR_UNHANDLED_PORT, 1, NULL, 0,
+                 "write of 0x5a (1 byte) to port 0x80: no device has this port");
+    (void)stasis_bus_mmio_read(&machine, 0xe0000000, 8);
+    assert_error(STASIS_GUEST_ERROR_UNHANDLED_MMIO, 1, NULL, 0,
+                 "read of 8 bytes from address 0xe0000000: neither RAM nor a device has this "
+                 "address");
+    stasis_bus_pio_write(&machine, 0x3fd, 1, 1);
+    assert_error(STASIS_GUEST_ERROR_READ_ONLY, 1, "com1", 1,
+                 "write of 0x1 (1 byte) to port 0x3fd of com1: the register is read-only");
+    stasis_bus_mmio_write(&machine, 0xd0000000, 4, 7);
+    assert_error(STASIS_GUEST_ERROR_READ_ONLY, 2, "rtc", 1,
+                 "write of 0x7 (4 bytes) to address 0xd0000000 of rtc: the register is read-only");
+    stasis_bus_mmio_write(&machine, 0xd0000004, 2, 7);
+    assert_error(STASIS_GUEST_ERROR_BAD_WIDTH, 1, "rtc", 1,
+                 "write of 0x7 (2 bytes) to address 0xd0000004 of rtc: the register cannot be "
+                 "accessed in this width");
+    (void)stasis_bus_mmio_read(&machine, 0xd000001c, 4);
+    assert_error(STASIS_GUEST_ERROR_WRITE_ONLY, 1, "rtc", 1,
+                 "read of 4 bytes from address 0xd000001c of rtc: the register is write-only");
+    (void)stasis_bus_pio_read(&machine, 0x61, 1);
+    assert_error(STASIS_GUEST_ERROR_UNKNOWN_REGISTER, 1, "kbd", 1,
+                 "read of 1 byte from port 0x61 of kbd: the device has no register there");
+    stasis_bus_pio_write(&machine, 0x64, 1, 1);
+    assert_error(STASIS_GUEST_ERROR_BAD_COMMAND, 1, "kbd", 1,
+                 "write of 0x1 (1 byte) to port 0x64 of kbd: the device does not know this "
+                 "command");
+}
+
+/* A guest that does nothing wrong is told nothing of, and nobody has to listen. */
+static void valid_accesses_are_not_told(void **state)
+{
+    static const struct stasis_device_host deaf = {NULL, {tx, NULL}, on_rx_ready, now, arm, NULL};
+
+    (void)state;
+    assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
+                                           &machine.mmio, &machine.device_env, NULL),
+                     0);
+    stasis_bus_pio_write(&machine, 0x3f8, 1, 'x');
+    (void)stasis_bus_pio_read(&machine, 0x64, 1);
+    (void)stasis_bus_mmio_read(&machine, 0xd0000000, 4);
+    for (int error = 0; error < STASIS_GUEST_ERROR_COUNT; error++)
+        assert_int_equal(machine.guest_errors[error], 0);
+    machine.device_env.host = &deaf;
+    stasis_bus_pio_write(&machine, 0x80, 1, 1);
+    assert_int_equal(machine.guest_errors[STASIS_GUEST_ERROR_UNHANDLED_PORT], 1);
+    assert_int_equal(last_error.len, 0);
+}
+
+static void bytes_of_the_serial_port_are_counted(void **state)
+{
+    const struct stasis_device_counters *counters;
+
+    (void)state;
+    assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
+                                           &machine.mmio, &machine.device_env, NULL),
+                     0);
+    counters = com1()->counters;
+    sink_room = 3;
+    for (unsigned i = 0; i < 6; i++) /* 3 sent, 1 waits, 2 find no room */
+        stasis_bus_pio_write(&machine, 0x3f8, 1, 'a');
+    assert_int_equal(counters->out_bytes, 3);
+    assert_int_equal(counters->lost_bytes, 2);
+    sink_room = 8;
+    stasis_device_serial_drain(com1());
+    assert_int_equal(counters->out_bytes, 4);
+    stasis_device_serial_input(com1(), (const uint8_t *)"abc", 3); /* room for one */
+    assert_int_equal(counters->in_bytes, 1);
+    assert_int_equal(
+        stasis_device_find(&machine.devices, &stasis_pl031_schema, "rtc")->counters->out_bytes, 0);
+}
+
 /* save, restore into a second instance, save: for every type, from a state that is not the reset
  * state. */
 static void states_survive(void **state)
@@ -263,6 +368,9 @@ int main(void)
         CASE(serial_from_outside),
         CASE(alarm_from_outside),
         CASE(reset_is_asked_for),
+        CASE(invalid_accesses_are_counted_and_told),
+        CASE(valid_accesses_are_not_told),
+        CASE(bytes_of_the_serial_port_are_counted),
         CASE(states_survive),
     };
 
