@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-# The manual pages, if scdoc is there to make them, and what is installed to be read. Included last.
-find_program(STASIS_SCDOC scdoc)
+# The manual pages, and what is installed to be read. Included last.
 
 # Seconds from 1970 to the date of the newest release in the changelog, by the Gregorian calendar:
 # years begin in March, so that a leap day is the last one.
@@ -24,11 +23,14 @@ if(DEFINED ENV{SOURCE_DATE_EPOCH})
 else()
     stasis_release_epoch(stasis_epoch)
 endif()
-set(stasis_manuals snapshot-inspect.1)
-if(TARGET vmm)
+set(stasis_manuals "")
+if(STASIS_TOOLS)
+    list(APPEND stasis_manuals snapshot-inspect.1)
+endif()
+if(STASIS_VMM)
     list(APPEND stasis_manuals vmm.1)
 endif()
-if(STASIS_SCDOC)
+if(STASIS_MANUALS AND stasis_manuals)
     file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/man")
     foreach(manual IN LISTS stasis_manuals)
         set(page "${PROJECT_BINARY_DIR}/man/${manual}")
@@ -39,8 +41,6 @@ if(STASIS_SCDOC)
     endforeach()
     add_custom_target(manuals ALL DEPENDS ${stasis_pages})
     install(FILES ${stasis_pages} DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT doc)
-else()
-    message(STATUS "No manual pages: scdoc is missing")
 endif()
 
 set(stasis_docs "${CMAKE_INSTALL_DATAROOTDIR}/doc/stasis")

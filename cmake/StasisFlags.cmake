@@ -12,6 +12,7 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_C_VISIBILITY_PRESET hidden)
 
 add_library(stasis_flags INTERFACE)
+target_include_directories(stasis_flags INTERFACE "${PROJECT_BINARY_DIR}/options")
 target_compile_definitions(stasis_flags INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64)
 set(stasis_warnings
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual -Wformat=2

@@ -29,17 +29,25 @@ function(stasis_add_library part)
 
     add_library(${name}_objects OBJECT ${arg_SOURCES})
     add_library(${name} STATIC $<TARGET_OBJECTS:${name}_objects>)
-    add_library(${name}_shared SHARED $<TARGET_OBJECTS:${name}_objects>)
-    add_library(Stasis::${part} ALIAS ${name}_shared)
     add_library(Stasis::${part}_static ALIAS ${name})
     _stasis_link(${name}_objects "")
     _stasis_link(${name} "")
-    _stasis_link(${name}_shared _shared)
     target_link_libraries(${name}_objects PRIVATE stasis_flags)
-    target_link_libraries(${name}_shared PRIVATE stasis_flags)
-
     set_target_properties(${name} PROPERTIES
         OUTPUT_NAME ${package} EXPORT_NAME ${part}_static)
+    set(installed ${name})
+    if(STASIS_SHARED)
+        _stasis_add_shared()
+        list(APPEND installed ${name}_shared)
+    endif()
+    _stasis_install()
+endfunction()
+
+macro(_stasis_add_shared)
+    add_library(${name}_shared SHARED $<TARGET_OBJECTS:${name}_objects>)
+    add_library(Stasis::${part} ALIAS ${name}_shared)
+    _stasis_link(${name}_shared _shared)
+    target_link_libraries(${name}_shared PRIVATE stasis_flags)
     set(map "${CMAKE_CURRENT_BINARY_DIR}/${package}.map")
     set_target_properties(${name}_shared PROPERTIES
         OUTPUT_NAME ${package} EXPORT_NAME ${part} VERSION ${PROJECT_VERSION}
@@ -49,8 +57,7 @@ function(stasis_add_library part)
         set_target_properties(${name}_shared PROPERTIES INSTALL_RPATH "$ORIGIN")
     endif()
     target_link_options(${name}_shared PRIVATE "LINKER:--version-script=${map}")
-    _stasis_install()
-endfunction()
+endmacro()
 
 # Links and includes of one of the three targets; `kind` is the suffix of the libraries it links.
 macro(_stasis_link target kind)
@@ -107,7 +114,7 @@ endmacro()
 
 macro(_stasis_install)
     set(component COMPONENT ${package})
-    install(TARGETS ${name} ${name}_shared EXPORT ${package}
+    install(TARGETS ${installed} EXPORT ${package}
         ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" ${component}
         LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" ${component})
     install(EXPORT ${package} NAMESPACE Stasis:: FILE ${package}-targets.cmake

@@ -235,6 +235,14 @@ static int parse_value(struct parser *parser, const struct stasis_cli_option *op
     return rc ? stasis_wrap(parser->err, rc, "--%s", option->name) : 0;
 }
 
+static int refuse_absent(const struct parser *parser, const struct stasis_cli_option *option)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "--%s", option->name);
+    return stasis_fail_absent(parser->err, name, option->absent);
+}
+
 /* Takes the option at argv[0] and its value; *ret_used is how many arguments that was. */
 static int parse_option(struct parser *parser, int argc, char *const *argv, int *ret_used)
 {
@@ -245,6 +253,8 @@ static int parse_option(struct parser *parser, int argc, char *const *argv, int 
     if (id < 0)
         return unknown_option(argv[0], parser->err);
     option = &stasis_cli_options[id];
+    if (option->absent)
+        return refuse_absent(parser, option);
     if (parser->given.options & STASIS_CLI_BIT(id))
         return stasis_fail(parser->err, STASIS_ERR_ARG, "--%s is given twice; give it once",
                            option->name);

@@ -55,6 +55,7 @@ struct stasis_cli_option {
     const struct stasis_cli_key *keys; /* NULL: takes no value */
     const char *help;                  /* lines, each ending in a newline */
     const char *group;                 /* heading printed before it, or NULL */
+    const char *absent;                /* CMake option that this build lacks for it, or NULL */
 };
 
 extern const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT];

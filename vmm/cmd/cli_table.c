@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include "stasis_options.h"
+
 #define AT(member) offsetof(struct stasis_config, member)
 
 static const char *const cpu_words[] = {"host", "baseline", "x86-64-v2", "x86-64-v3", NULL};
@@ -115,7 +117,8 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
     [STASIS_CLI_KERNEL] = {"kernel", kernel_keys,
                            "Boot a Linux kernel: a bzImage or an ELF vmlinux.\n",
                            "What to run (exactly one of these):"},
-    [STASIS_CLI_DEMO] = {"demo", NULL, "Boot the small built-in guest.\n"},
+    [STASIS_CLI_DEMO] = {"demo", NULL, "Boot the small built-in guest.\n",
+                         .absent = STASIS_WITH_DEMO ? NULL : "STASIS_DEMO"},
     [STASIS_CLI_RESTORE] =
         {"restore", restore_keys,
          "Thaw the guest in FILE; - reads it from standard input.\n"

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "stasis_options.h"
+
 static void print_option(FILE *to, const struct stasis_cli_option *option)
 {
     const char *line = option->help;
@@ -15,7 +17,7 @@ static void print_option(FILE *to, const struct stasis_cli_option *option)
 
         fprintf(to, "%s%s=%s%s", first ? " " : "[,", key->name, key->arg, first ? "" : "]");
     }
-    fputc('\n', to);
+    fputs(option->absent ? " (not in this build)\n" : "\n", to);
     while (*line) {
         size_t len = strcspn(line, "\n") + 1;
 
@@ -51,4 +53,6 @@ void stasis_cli_print_help(FILE *to)
 void stasis_cli_print_version(FILE *to)
 {
     fprintf(to, "vmm (stasis) %s\n", STASIS_VERSION);
+    if (*STASIS_LEFT_OUT)
+        fputs("left out of this build: " STASIS_LEFT_OUT "\n", to);
 }

@@ -36,6 +36,11 @@ STASIS_EXPORT int stasis_fail(struct stasis_error *err, enum stasis_err code, co
 STASIS_EXPORT int stasis_fail_errno(struct stasis_error *err, enum stasis_err code, const char *fmt,
                                     ...) STASIS_PRINTF(3, 4);
 
+/* For what was left out of this build: the message names it and the CMake option that adds it.
+ * Fills *err and returns STASIS_ERR_ARG. */
+STASIS_EXPORT int stasis_fail_absent(struct stasis_error *err, const char *what,
+                                     const char *option);
+
 /* The analyzer cannot see that what comes back is the code. */
 #ifdef __clang_analyzer__
 #define stasis_fail(err, code, ...)       (stasis_fail(err, code, __VA_ARGS__), (int)(code))
