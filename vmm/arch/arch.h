@@ -16,17 +16,12 @@
 #include "stasis/state.h"
 #include "vmm/arch/x86/entry.h"
 #include "stasis/kvm_vcpu.h"
+#include "vmm/base/reasons.h"
 
 /* The architecture that is built here: its ELF machine number, as snapshots have it, and its name
  * for messages. */
 extern const uint32_t stasis_arch_number;
 extern const char stasis_arch_name[];
-
-/* ---- the host ---- */
-
-/* Opens /dev/kvm and checks what this VMM cannot do without. STASIS_ERR_UNAVAILABLE says what is
- * missing and what to do. */
-STASIS_MUST_CHECK int stasis_arch_open_kvm(struct stasis_kvm *ret_kvm, struct stasis_error *err);
 
 /* ---- boards ---- */
 
@@ -37,10 +32,12 @@ void stasis_arch_board_init(struct stasis_board_state *board);
 STASIS_MUST_CHECK int stasis_arch_board_check(const struct stasis_board_state *board,
                                               struct stasis_error *err);
 
-/* Whether this host's KVM runs as many vCPUs as the board has. STASIS_ERR_HOST names both. */
-STASIS_MUST_CHECK int stasis_arch_host_check(const struct stasis_kvm *kvm,
-                                             const struct stasis_board_state *board,
-                                             struct stasis_error *err);
+/* ---- the host ---- */
+
+/* Adds what this host's KVM lacks for any guest (STASIS_ERR_UNAVAILABLE), and whether it runs fewer
+ * vCPUs than the board has (STASIS_ERR_HOST). */
+void stasis_arch_host_check(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
+                            struct stasis_reasons *reasons);
 
 /* Whether this host can show a new guest all that the board's CPU model promises. STASIS_ERR_HOST
  * names what is missing. For a thawed guest its own records say what it was promised. */
@@ -69,6 +66,10 @@ STASIS_MUST_CHECK int stasis_arch_vcpu_start(struct stasis_vcpu *vcpu,
                                              const struct stasis_arch_entry *entry,
                                              struct stasis_error *err);
 
+/* Where a restore adds what this host refuses of the vCPU's state, by register where it can; NULL:
+ * nowhere. It fails all the same. */
+void stasis_arch_vcpu_report(struct stasis_vcpu *vcpu, struct stasis_reasons *reasons);
+
 /* Lets a restore accept a TSC of another rate than the host's. */
 void stasis_arch_vcpu_ignore_tsc_rate(struct stasis_vcpu *vcpu, bool ignore);
 
@@ -86,8 +87,10 @@ struct stasis_arch_vcpu_record {
     const struct stasis_schema *schema;
     int (*get)(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err);
     int (*set)(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err);
-    /* Whether this host can hold the state, by system ioctls only; NULL: any can. */
-    int (*check)(const struct stasis_kvm *kvm, const void *state, struct stasis_error *err);
+    /* Adds why this host cannot hold the state, as far as system ioctls tell; NULL: any can. An
+     * error says why it could not be checked. */
+    int (*check)(const struct stasis_kvm *kvm, const void *state, struct stasis_reasons *reasons,
+                 struct stasis_error *err);
     /* Whether the state can be that of the vCPU with this number, as other records refer to it;
      * STASIS_ERR_CORRUPT says which number it has instead. NULL: it has none. */
     int (*check_id)(const void *state, uint32_t id, struct stasis_error *err);

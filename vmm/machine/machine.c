@@ -58,10 +58,8 @@ static int add_memory(struct stasis_machine *machine, struct stasis_error *err)
 
 static int build(struct stasis_machine *machine, struct stasis_error *err)
 {
-    int rc = stasis_arch_host_check(&machine->kvm, &machine->board, err);
+    int rc = stasis_board_map_ram(&machine->board, &machine->memory, err);
 
-    if (!rc)
-        rc = stasis_board_map_ram(&machine->board, &machine->memory, err);
     if (!rc)
         rc = stasis_vm_create(&machine->vm, &machine->kvm, NULL, err);
     if (!rc)
@@ -104,15 +102,27 @@ int stasis_machine_build_on(struct stasis_machine *machine, const struct stasis_
     return rc;
 }
 
+static int check_host(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
+                      struct stasis_error *err)
+{
+    struct stasis_reasons reasons = {0};
+    int rc;
+
+    stasis_arch_host_check(kvm, board, &reasons);
+    rc = stasis_reasons_fail(&reasons, err);
+    stasis_reasons_fini(&reasons);
+    return rc ? rc : stasis_arch_model_check(kvm, board, err);
+}
+
 int stasis_machine_build(struct stasis_machine *machine, const struct stasis_board_state *board,
                          const struct stasis_device_host *host, struct stasis_error *err)
 {
     struct stasis_kvm kvm;
-    int rc = stasis_arch_open_kvm(&kvm, err);
+    int rc = stasis_kvm_open(&kvm, err);
 
     if (rc)
         return rc;
-    rc = stasis_arch_model_check(&kvm, board, err);
+    rc = check_host(&kvm, board, err);
     if (rc)
         stasis_kvm_close(&kvm);
     else

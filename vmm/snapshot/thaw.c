@@ -17,7 +17,50 @@ struct thaw {
     enum stasis_clock_policy policy;
     uint64_t frozen_realtime_ns;
     struct stasis_thaw_result result;
+    struct stasis_reasons *reasons;
+    bool is_trial; /* goes on behind what fails, to find all reasons */
 };
+
+/* What KVM calls invalid came out of a file whose checksums are right: it describes a machine that
+ * this host's KVM does not make, or nobody's. Want of memory and the like stay what they are. */
+static int judge_refusal(int rc, struct stasis_error *err)
+{
+    struct stasis_error own;
+
+    if (rc == STASIS_ERR_EXISTS) { /* two devices at one address: no board of ours */
+        err->code = STASIS_ERR_CORRUPT;
+        return STASIS_ERR_CORRUPT;
+    }
+    if (rc != STASIS_ERR_KVM ||
+        (err->os_errno != EINVAL && err->os_errno != E2BIG && err->os_errno != ENXIO))
+        return rc;
+    own = *err;
+    stasis_fail(err, STASIS_ERR_HOST,
+                "%s: this host's KVM refuses what the snapshot says; thaw it on the host that "
+                "made it, and run snapshot-inspect verify if that refuses too",
+                own.msg);
+    err->os_errno = own.os_errno;
+    return STASIS_ERR_HOST;
+}
+
+/* Ends the restore of a record. `added` is how many reasons there were before it: what it has added
+ * says more than its error. */
+static int end_record(const struct thaw *thaw, size_t added, int rc,
+                      const struct stasis_schema *schema, const char *instance,
+                      struct stasis_error *err)
+{
+    char object[64];
+
+    if (!rc)
+        return 0;
+    rc = judge_refusal(stasis_wrap(err, rc, "restoring %s %s", schema->type, instance), err);
+    if (!thaw->is_trial)
+        return rc;
+    snprintf(object, sizeof(object), "%s %s", schema->type, instance);
+    if (thaw->reasons->added == added)
+        stasis_reasons_add_error(thaw->reasons, "state", object, err);
+    return 0;
+}
 
 static int restore_vcpu(const struct thaw *thaw, struct stasis_vcpu *vcpu, struct stasis_error *err)
 {
@@ -27,17 +70,16 @@ static int restore_vcpu(const struct thaw *thaw, struct stasis_vcpu *vcpu, struc
     snprintf(instance, sizeof(instance), "cpu%" PRIu32, vcpu->id);
     for (size_t i = 0; !rc && stasis_arch_vcpu_restore_order[i]; i++) {
         const struct stasis_arch_vcpu_record *part = stasis_arch_vcpu_restore_order[i];
+        size_t added = thaw->reasons->added;
         void *state;
 
         rc = stasis_thaw_decode(thaw->records, part->schema, instance, &state, err);
-        if (!rc) {
+        if (!rc)
             rc = part->set(vcpu, state, err);
-        }
         free(state);
-        if (rc)
-            return stasis_wrap(err, rc, "restoring %s %s", part->schema->type, instance);
+        rc = end_record(thaw, added, rc, part->schema, instance, err);
     }
-    return 0;
+    return rc;
 }
 
 static int set_vm_part(const struct thaw *thaw, const struct stasis_arch_vm_record *part,
@@ -62,10 +104,9 @@ static int restore_vm(const struct thaw *thaw, struct stasis_error *err)
         if (!rc)
             rc = set_vm_part(thaw, part, state, err);
         free(state);
-        if (rc)
-            return stasis_wrap(err, rc, "restoring %s %s", part->schema->type, part->instance);
+        rc = end_record(thaw, thaw->reasons->added, rc, part->schema, part->instance, err);
     }
-    return 0;
+    return rc;
 }
 
 static int restore_device(const struct thaw *thaw, struct stasis_device *device,
@@ -82,7 +123,7 @@ static int restore_device(const struct thaw *thaw, struct stasis_device *device,
         rc = device->type->restore(device->instance, state, err);
     }
     free(state);
-    return rc ? stasis_wrap(err, rc, "restoring %s %s", schema->type, device->row->instance) : 0;
+    return end_record(thaw, thaw->reasons->added, rc, schema, device->row->instance, err);
 }
 
 /* All devices first, then their lines and timers: a line may only be driven once the controllers
@@ -154,16 +195,33 @@ static int restore(struct thaw *thaw, struct stasis_error *err)
     return rc;
 }
 
-/* The host is compared before a VM is made. */
+/* Opens KVM, and compares the host before a VM is made. *ret_buildable: it can at least make one.
+ */
+static int open_host(const struct thaw *thaw, const struct stasis_board_state *board,
+                     struct stasis_kvm *ret_kvm, bool *ret_buildable, struct stasis_error *err)
+{
+    int rc = stasis_kvm_open(ret_kvm, err);
+
+    if (rc)
+        return rc;
+    stasis_arch_host_check(ret_kvm, board, thaw->reasons);
+    *ret_buildable = !thaw->reasons->count;
+    rc = stasis_thaw_check_host(thaw->records, board, ret_kvm, thaw->reasons, err);
+    if (rc)
+        stasis_kvm_close(ret_kvm);
+    return rc;
+}
+
 static int build(const struct thaw *thaw, const struct stasis_board_state *board,
                  const struct stasis_device_host *host, struct stasis_error *err)
 {
     struct stasis_kvm kvm;
-    int rc = stasis_arch_open_kvm(&kvm, err);
+    bool buildable;
+    int rc = open_host(thaw, board, &kvm, &buildable, err);
 
     if (rc)
         return rc;
-    rc = stasis_thaw_check_host(thaw->records, board, &kvm, err);
+    rc = stasis_reasons_fail(thaw->reasons, err);
     if (rc)
         stasis_kvm_close(&kvm);
     else
@@ -171,49 +229,34 @@ static int build(const struct thaw *thaw, const struct stasis_board_state *board
     return rc;
 }
 
-/* What KVM calls invalid came out of a file whose checksums are right: it describes a machine that
- * this host's KVM does not make, or nobody's. Want of memory and the like stay what they are. */
-static int judge_refusal(int rc, struct stasis_error *err)
+static void set_options(const struct thaw *thaw, const struct stasis_thaw_options *options)
 {
-    struct stasis_error own;
-
-    if (rc != STASIS_ERR_KVM ||
-        (err->os_errno != EINVAL && err->os_errno != E2BIG && err->os_errno != ENXIO))
-        return rc;
-    own = *err;
-    stasis_fail(err, STASIS_ERR_HOST,
-                "%s: this host's KVM refuses what the snapshot says; thaw it on the host that "
-                "made it, and run snapshot-inspect verify if that refuses too",
-                own.msg);
-    err->os_errno = own.os_errno;
-    return STASIS_ERR_HOST;
+    for (uint32_t i = 0; i < thaw->machine->vcpu_count; i++) {
+        stasis_arch_vcpu_ignore_tsc_rate(&thaw->machine->vcpus[i], options->ignore_tsc_rate);
+        stasis_arch_vcpu_report(&thaw->machine->vcpus[i], thaw->is_trial ? thaw->reasons : NULL);
+    }
 }
 
-static int thaw_machine(struct stasis_machine *machine, struct stasis_snap *snap,
+/* ---- in earnest ---- */
+
+static int thaw_machine(struct thaw *thaw, struct stasis_snap *snap,
                         const struct stasis_thaw_options *options,
-                        const struct stasis_device_host *host,
-                        struct stasis_thaw_result *ret_result, struct stasis_error *err)
+                        const struct stasis_device_host *host, struct stasis_error *err)
 {
-    struct thaw thaw = {
-        .machine = machine, .records = stasis_snap_records(snap), .policy = options->clock};
+    struct stasis_machine *machine = thaw->machine;
     struct stasis_board_state board = {0};
     int rc = stasis_thaw_check_file(snap, &board, err);
 
     if (!rc)
-        rc = judge_refusal(build(&thaw, &board, host, err), err);
-    if (rc == STASIS_ERR_EXISTS) { /* two devices at one address: no board of ours */
-        rc = STASIS_ERR_CORRUPT;
-        err->code = STASIS_ERR_CORRUPT;
-    }
+        rc = judge_refusal(build(thaw, &board, host, err), err);
     if (rc == STASIS_ERR_UNAVAILABLE) /* whatever the snapshot is */
         return rc;
     if (rc)
         return stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
-    for (uint32_t i = 0; i < machine->vcpu_count; i++)
-        stasis_arch_vcpu_ignore_tsc_rate(&machine->vcpus[i], options->ignore_tsc_rate);
+    set_options(thaw, options);
     rc = load_ram(machine, snap, options, err); /* names the file itself */
     if (!rc) {
-        rc = judge_refusal(restore(&thaw, err), err);
+        rc = judge_refusal(restore(thaw, err), err);
         if (rc)
             rc = stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
     }
@@ -223,8 +266,6 @@ static int thaw_machine(struct stasis_machine *machine, struct stasis_snap *snap
     }
     if (rc)
         stasis_machine_fini(machine);
-    else
-        *ret_result = thaw.result;
     return rc;
 }
 
@@ -233,7 +274,67 @@ int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
                 const struct stasis_thaw_options *options, const struct stasis_device_host *host,
                 struct stasis_thaw_result *ret_result, struct stasis_error *err)
 {
+    struct stasis_reasons reasons = {0};
+    struct thaw thaw = {.machine = machine,
+                        .records = stasis_snap_records(snap),
+                        .policy = options->clock,
+                        .reasons = &reasons};
     struct stasis_error own;
+    int rc = thaw_machine(&thaw, snap, options, host, err ? err : &own);
 
-    return thaw_machine(machine, snap, options, host, ret_result, err ? err : &own);
+    stasis_reasons_fini(&reasons);
+    if (!rc)
+        *ret_result = thaw.result;
+    return rc;
+}
+
+/* ---- on trial ---- */
+
+/* A VM that the host makes is filled even if it cannot keep what the guest was promised: what else
+ * it refuses is found that way. */
+static int try_machine(struct thaw *thaw, const struct stasis_board_state *board,
+                       const struct stasis_thaw_options *options,
+                       const struct stasis_device_host *host, struct stasis_error *err)
+{
+    struct stasis_kvm kvm;
+    bool buildable;
+    int rc = open_host(thaw, board, &kvm, &buildable, err);
+
+    if (rc)
+        return rc;
+    if (!buildable) {
+        stasis_kvm_close(&kvm);
+        return 0;
+    }
+    rc = stasis_machine_build_on(thaw->machine, &kvm, board, host, err);
+    if (rc)
+        return rc;
+    set_options(thaw, options);
+    rc = restore(thaw, err);
+    stasis_machine_fini(thaw->machine);
+    return rc;
+}
+
+int stasis_thaw_try(struct stasis_snap *snap, const struct stasis_thaw_options *options,
+                    const struct stasis_device_host *host, struct stasis_reasons *reasons,
+                    struct stasis_thaw_result *ret_result, struct stasis_error *err)
+{
+    struct stasis_machine *machine = calloc(1, sizeof(*machine));
+    struct thaw thaw = {.machine = machine,
+                        .records = stasis_snap_records(snap),
+                        .policy = options->clock,
+                        .reasons = reasons,
+                        .is_trial = true};
+    struct stasis_board_state board = {0};
+    struct stasis_error why;
+
+    if (!machine)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a VM");
+    if (stasis_thaw_check_file(snap, &board, &why))
+        stasis_reasons_add_error(reasons, "file", "snapshot", &why);
+    else if (judge_refusal(try_machine(&thaw, &board, options, host, &why), &why))
+        stasis_reasons_add_error(reasons, "host", "KVM", &why);
+    *ret_result = thaw.result;
+    free(machine);
+    return 0;
 }

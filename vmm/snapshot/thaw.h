@@ -9,6 +9,7 @@
 
 #include "stasis/ram.h"
 #include "stasis/snap.h"
+#include "vmm/base/reasons.h"
 #include "vmm/machine/machine.h"
 
 /* What the guest's clocks (kvmclock, TSC, RTC together) make of the time on disk. The PIT starts
@@ -42,5 +43,15 @@ STASIS_MUST_CHECK int stasis_thaw(struct stasis_machine *machine, struct stasis_
                                   const struct stasis_thaw_options *options,
                                   const struct stasis_device_host *host,
                                   struct stasis_thaw_result *ret_result, struct stasis_error *err);
+
+/* Whether stasis_thaw() would succeed, by doing the same but for the memory, which is neither read
+ * nor verified, in a VM that never runs: adds every reason why not, in the order in which they
+ * would be met. The first one's code is that of the refusal. `host` is not asked for more than
+ * stasis_thaw() asks it. *ret_result tells of the guest if there is no reason. An error says why it
+ * could not be tried. */
+STASIS_MUST_CHECK int
+stasis_thaw_try(struct stasis_snap *snap, const struct stasis_thaw_options *options,
+                const struct stasis_device_host *host, struct stasis_reasons *reasons,
+                struct stasis_thaw_result *ret_result, struct stasis_error *err);
 
 #endif

@@ -126,20 +126,21 @@ static int check_ram(struct stasis_snap *snap, const struct stasis_board_state *
 
 static int check_record(const struct stasis_records *records,
                         const struct stasis_arch_vcpu_record *record, const char *instance,
-                        const struct stasis_kvm *kvm, struct stasis_error *err)
+                        const struct stasis_kvm *kvm, struct stasis_reasons *reasons,
+                        struct stasis_error *err)
 {
     void *state;
     int rc = stasis_thaw_decode(records, record->schema, instance, &state, err);
 
     if (!rc)
-        rc = record->check(kvm, state, err);
+        rc = record->check(kvm, state, reasons, err);
     free(state);
     return rc;
 }
 
 int stasis_thaw_check_host(const struct stasis_records *records,
                            const struct stasis_board_state *board, const struct stasis_kvm *kvm,
-                           struct stasis_error *err)
+                           struct stasis_reasons *reasons, struct stasis_error *err)
 {
     char instance[16];
     int rc = 0;
@@ -148,7 +149,8 @@ int stasis_thaw_check_host(const struct stasis_records *records,
         snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
         for (size_t i = 0; !rc && stasis_arch_vcpu_restore_order[i]; i++) {
             if (stasis_arch_vcpu_restore_order[i]->check)
-                rc = check_record(records, stasis_arch_vcpu_restore_order[i], instance, kvm, err);
+                rc = check_record(records, stasis_arch_vcpu_restore_order[i], instance, kvm,
+                                  reasons, err);
         }
     }
     return rc;

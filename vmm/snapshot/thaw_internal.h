@@ -24,10 +24,12 @@ STASIS_MUST_CHECK int stasis_thaw_check_file(struct stasis_snap *snap,
                                              struct stasis_board_state *ret_board,
                                              struct stasis_error *err);
 
-/* Compares what the guest was promised with this host, by system ioctls only. */
+/* Compares what the guest was promised with this host, by system ioctls only, and adds all that is
+ * missing. An error says why it could not be compared. */
 STASIS_MUST_CHECK int stasis_thaw_check_host(const struct stasis_records *records,
                                              const struct stasis_board_state *board,
                                              const struct stasis_kvm *kvm,
+                                             struct stasis_reasons *reasons,
                                              struct stasis_error *err);
 
 /* ---- clocks.c ---- */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "support/fake_kvm.h"
+#include "support/reasons.h"
 #include "vmm/arch/arch.h"
 #include "vmm/machine/board.h"
 #include "vmm/machine/machine.h"
@@ -14,6 +15,7 @@
 static int check(unsigned flaws, uint32_t vcpus, struct stasis_error *err)
 {
     struct stasis_board_state board;
+    struct stasis_reasons reasons = {0};
     struct stasis_kvm kvm;
     int rc;
 
@@ -21,7 +23,8 @@ static int check(unsigned flaws, uint32_t vcpus, struct stasis_error *err)
     assert_int_equal(stasis_kvm_open(&kvm, err), 0);
     stasis_state_init(&stasis_board_schema, &board);
     board.vcpus = vcpus;
-    rc = stasis_arch_host_check(&kvm, &board, err);
+    stasis_arch_host_check(&kvm, &board, &reasons);
+    rc = reasons_settle(0, &reasons, err);
     stasis_kvm_close(&kvm);
     return rc;
 }
@@ -58,6 +61,18 @@ static void both_numbers_and_the_remedy_are_named(void **state)
     assert_int_equal(stasis_err_exit_status(err.code), 4);
 }
 
+static void what_kvm_lacks_comes_first(void **state)
+{
+    struct stasis_error err;
+
+    (void)state;
+    assert_int_equal(check(FAKE_KVM_LACKS_A_CAP | FAKE_KVM_FEW_VCPUS, 9, &err),
+                     STASIS_ERR_UNAVAILABLE);
+    assert_string_equal(err.msg, "/dev/kvm lacks an in-kernel PIT; use a newer kernel (and 1 other "
+                                 "reason)");
+    assert_int_equal(stasis_err_exit_status(err.code), 5);
+}
+
 /* Nothing was made by then: neither RAM nor a VM. */
 static void number_of_vcpus_is_judged_before_anything_is_built(void **state)
 {
@@ -81,6 +96,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_maximum_counts_and_not_the_advice),
         cmocka_unit_test(both_numbers_and_the_remedy_are_named),
+        cmocka_unit_test(what_kvm_lacks_comes_first),
         cmocka_unit_test(number_of_vcpus_is_judged_before_anything_is_built),
     };
 

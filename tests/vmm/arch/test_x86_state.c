@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/reasons.h"
 #include "vmm/arch/x86/x86.h"
 
 static struct kvm_guest guest;
@@ -26,6 +27,14 @@ static void get(const struct stasis_arch_vcpu_record *part, void *state)
     stasis_state_init(part->schema, state);
     kvm_ok(part->get(vcpu, state, &err), &err);
     kvm_ok(stasis_state_check(part->schema, state, &err), &err);
+}
+
+static int check_xsave(const struct stasis_kvm *kvm, const struct stasis_x86_xsave_state *xsave)
+{
+    struct stasis_reasons reasons = {0};
+    int rc = stasis_x86_xsave_check(kvm, xsave, &reasons, &err);
+
+    return reasons_settle(rc, &reasons, &err);
 }
 
 static void contains(const struct stasis_arch_vcpu_record *const *order,
@@ -133,7 +142,7 @@ static void zero_components_are_empty(void)
     xsave.xstate_bv |= 4;
     xsave.ymm_high_len = sizeof(xsave.ymm_high);
     memset(xsave.ymm_high, 0, sizeof(xsave.ymm_high));
-    if (stasis_x86_xsave_check(&guest.machine.kvm, &xsave, &err) == 0) {
+    if (check_xsave(&guest.machine.kvm, &xsave) == 0) {
         kvm_ok(stasis_x86_xsave_part.set(vcpu, &xsave, &err), &err);
         get(&stasis_x86_xsave_part, &back);
         assert_int_equal(back.xstate_bv & 4, 0);
@@ -153,11 +162,11 @@ static void missing_vector_component_is_named(void)
 
     stasis_state_init(&stasis_x86_xsave_schema, &xsave);
     kvm_ok(stasis_kvm_open(&kvm, &err), &err);
-    kvm_ok(stasis_x86_xsave_check(&kvm, &xsave, &err), &err);
+    kvm_ok(check_xsave(&kvm, &xsave), &err);
     /* MPX: KVM dropped it with every CPU that has it. */
     xsave.xstate_bv = 1 << 3;
     xsave.bndregs_len = sizeof(xsave.bndregs);
-    if (stasis_x86_xsave_check(&kvm, &xsave, &err))
+    if (check_xsave(&kvm, &xsave))
         assert_non_null(strstr(err.msg, "bndregs"));
     stasis_kvm_close(&kvm);
 }

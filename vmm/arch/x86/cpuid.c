@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * CPUID: what a new guest is shown, and whether this host can show what a thawed guest was.
+ * CPUID: to and from KVM, and what a new guest is shown.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/arch/x86/cpuid_features.h"
 #include "vmm/arch/x86/x86.h"
 
 #define BIT(n) (UINT32_C(1) << (n))
@@ -79,8 +78,8 @@ void stasis_x86_cpuid_sort(struct stasis_x86_cpuid_state *cpuid)
 
 /* ---- to and from KVM ---- */
 
-static int from_kvm(struct stasis_x86_cpuid_state *to, const struct kvm_cpuid2 *from,
-                    struct stasis_error *err)
+int stasis_x86_cpuid_from_kvm(struct stasis_x86_cpuid_state *to, const struct kvm_cpuid2 *from,
+                              struct stasis_error *err)
 {
     if (from->nent > STASIS_X86_LEAVES_MAX)
         return stasis_fail(err, STASIS_ERR_RANGE, "KVM lists %u CPUID leaves, more than %u",
@@ -144,16 +143,11 @@ static int cpuid_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
     return rc;
 }
 
-static int check(const struct stasis_kvm *kvm, const void *state, struct stasis_error *err)
-{
-    return stasis_x86_cpuid_check(kvm, state, err);
-}
-
 const struct stasis_arch_vcpu_record stasis_x86_cpuid_part = {
     .schema = &stasis_x86_cpuid_schema,
     .get = cpuid_get,
     .set = cpuid_set,
-    .check = check,
+    .check = stasis_x86_cpuid_check,
     .check_id = stasis_x86_cpuid_check_id,
 };
 
@@ -222,7 +216,7 @@ static int host_cpuid(const struct stasis_kvm *kvm, struct stasis_x86_cpuid_stat
                       struct stasis_error *err)
 {
     struct stasis_x86_cpuid_leaf_state *leaf;
-    int rc = from_kvm(ret_cpuid, kvm->cpuid, err);
+    int rc = stasis_x86_cpuid_from_kvm(ret_cpuid, kvm->cpuid, err);
 
     if (rc)
         return rc;
@@ -248,96 +242,4 @@ int stasis_x86_cpuid_default(const struct stasis_kvm *kvm, const struct stasis_b
     return stasis_fail(err, STASIS_ERR_ARG,
                        "no CPU model \"%s\": use host, baseline, x86-64-v2 or x86-64-v3",
                        board->cpu_model);
-}
-
-/* ---- can this host show it? ---- */
-
-/* The guest has laid out its XSAVE areas by what it was told; the CPU goes by its own. Vendors put
- * the same component at different places. */
-static int check_component(struct stasis_x86_cpuid_state *host,
-                           const struct stasis_x86_cpuid_leaf_state *leaf, struct stasis_error *err)
-{
-    const struct stasis_x86_cpuid_leaf_state *has;
-
-    if (leaf->function != 0xd || leaf->index < 2 || !leaf->eax)
-        return 0;
-    has = stasis_x86_cpuid_find(host, leaf->function, leaf->index);
-    if (has && has->eax == leaf->eax && has->ebx == leaf->ebx)
-        return 0;
-    return stasis_fail(err, STASIS_ERR_HOST,
-                       "this host's CPU saves the vector registers of CPUID 0xd.%" PRIu32
-                       " elsewhere than the guest expects; thaw on a host like the one that froze "
-                       "it, or start guests with --cpu baseline",
-                       leaf->index);
-}
-
-/* AMD's guests use registers, and forms of instructions, that Intel lacks, and the other way round,
- * whatever the feature bits say. The fixed models' vendor is nobody's. */
-static int check_vendor(struct stasis_x86_cpuid_state *host, struct stasis_x86_cpuid_state *wanted,
-                        struct stasis_error *err)
-{
-    const struct stasis_x86_cpuid_leaf_state *has = stasis_x86_cpuid_find(host, 0, 0);
-    const struct stasis_x86_cpuid_leaf_state *want = stasis_x86_cpuid_find(wanted, 0, 0);
-
-    if (!has || !want ||
-        (want->ebx == has->ebx && want->ecx == has->ecx && want->edx == has->edx) ||
-        stasis_x86_cpuid_is_fixed(wanted))
-        return 0;
-    return stasis_fail(err, STASIS_ERR_HOST,
-                       "the guest runs on a CPU of another vendor than this host's; guests started "
-                       "with --cpu baseline thaw on any host");
-}
-
-int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_x86_cpuid_state *cpuid,
-                           struct stasis_error *err)
-{
-    struct stasis_x86_cpuid_state *host = calloc(1, sizeof(*host));
-    struct stasis_x86_cpuid_state *wanted = malloc(sizeof(*wanted));
-    int rc;
-
-    if (!host || !wanted) {
-        rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for CPUID tables");
-        goto out;
-    }
-    *wanted = *cpuid;
-    rc = from_kvm(host, kvm->cpuid, err);
-    if (!rc)
-        rc = check_vendor(host, wanted, err);
-    if (!rc)
-        rc = stasis_x86_features_check(host, wanted, NULL, err);
-    for (uint32_t i = 0; !rc && i < wanted->leaves_count; i++)
-        rc = check_component(host, &wanted->leaves[i], err);
-out:
-    free(host);
-    free(wanted);
-    return rc;
-}
-
-/* The baseline is what every host has; it has no message that could name another model. */
-static bool is_everywhere(const char *model)
-{
-    return !strcmp(model, "host") || !strcmp(model, "baseline");
-}
-
-int stasis_arch_model_check(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
-                            struct stasis_error *err)
-{
-    struct stasis_x86_cpuid_state *host = NULL, *model = NULL;
-    int rc = 0;
-
-    if (is_everywhere(board->cpu_model))
-        return 0;
-    host = calloc(1, sizeof(*host));
-    model = calloc(1, sizeof(*model));
-    if (!host || !model)
-        rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for CPUID tables");
-    if (!rc)
-        rc = stasis_x86_cpuid_default(kvm, board, model, err);
-    if (!rc)
-        rc = from_kvm(host, kvm->cpuid, err);
-    if (!rc)
-        rc = stasis_x86_features_check(host, model, board->cpu_model, err);
-    free(host);
-    free(model);
-    return rc;
 }

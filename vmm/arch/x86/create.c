@@ -19,9 +19,6 @@
 #define TSS_ADDR          UINT64_C(0xfffbd000)
 #define IDENTITY_MAP_ADDR UINT64_C(0xfffbc000)
 
-/* What KVM runs when it does not say (KVM api.rst, 4.7). */
-#define VCPUS_UNSAID 4
-
 const uint32_t stasis_arch_number = EM_X86_64;
 const char stasis_arch_name[] = "x86-64";
 
@@ -41,25 +38,6 @@ int stasis_arch_board_check(const struct stasis_board_state *board, struct stasi
         return stasis_fail(err, STASIS_ERR_VERSION, "the board has the unknown CPU model \"%s\"",
                            board->cpu_model);
     return 0;
-}
-
-/* KVM_CAP_NR_VCPUS is advice; where KVM_CAP_MAX_VCPUS is unknown it is all there is. */
-int stasis_arch_host_check(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
-                           struct stasis_error *err)
-{
-    int max = stasis_kvm_cap(kvm->fd, KVM_CAP_MAX_VCPUS);
-
-    if (!max)
-        max = stasis_kvm_cap(kvm->fd, KVM_CAP_NR_VCPUS);
-    if (!max)
-        max = VCPUS_UNSAID;
-    if (board->vcpus <= (uint32_t)max)
-        return 0;
-    return stasis_fail(err, STASIS_ERR_HOST,
-                       "the guest has %" PRIu32 " vCPUs, and this host's KVM runs at most %d in a "
-                       "VM; use a host whose KVM runs more, or start guests with fewer by "
-                       "--vcpu num=N",
-                       board->vcpus, max);
 }
 
 /* Pending exceptions with their payload, and triple faults, are part of a vCPU's state only once
@@ -118,6 +96,19 @@ void stasis_arch_vcpu_destroy(struct stasis_vcpu *vcpu)
 {
     free(vcpu->arch);
     vcpu->arch = NULL;
+}
+
+void stasis_arch_vcpu_report(struct stasis_vcpu *vcpu, struct stasis_reasons *reasons)
+{
+    stasis_x86_of(vcpu)->reasons = reasons;
+}
+
+int stasis_x86_refuse(struct stasis_vcpu *vcpu, const struct stasis_reasons *reasons,
+                      struct stasis_error *err)
+{
+    for (size_t i = 0; stasis_x86_of(vcpu)->reasons && i < reasons->count; i++)
+        stasis_reasons_add(stasis_x86_of(vcpu)->reasons, &reasons->list[i]);
+    return stasis_reasons_fail(reasons, err);
 }
 
 void stasis_arch_vcpu_ignore_tsc_rate(struct stasis_vcpu *vcpu, bool ignore)

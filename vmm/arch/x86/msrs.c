@@ -7,10 +7,10 @@
  * read does not exist for the guest either.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/arch/x86/list.h"
 #include "vmm/arch/x86/x86.h"
 
 #define MSR_MAX STASIS_X86_MSR_MAX
@@ -173,38 +173,47 @@ static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_err
     return 0;
 }
 
-/* A register that refuses its value may hold it all the same (read-only ones do). Others are added
- * to the list. */
-static int refused(void *list, struct stasis_vcpu *vcpu, const struct kvm_msr_entry *msr,
+static void add_refused(struct stasis_reasons *reasons, const struct kvm_msr_entry *msr,
+                        uint64_t now)
+{
+    struct stasis_reason reason = {
+        .code = STASIS_ERR_HOST,
+        .kind = "msr",
+        .is_listed = true,
+        .what = "this host refuses MSR",
+        .remedy = "thaw on a host like the one that froze it, or freeze guests that were started "
+                  "with --cpu baseline"};
+
+    snprintf(reason.object, sizeof(reason.object), "0x%" PRIx32 " = 0x%" PRIx64, msr->index,
+             (uint64_t)msr->data);
+    snprintf(reason.asks, sizeof(reason.asks), "0x%" PRIx64, (uint64_t)msr->data);
+    snprintf(reason.has, sizeof(reason.has), "0x%" PRIx64 " or no such register", now);
+    stasis_reasons_add(reasons, &reason);
+}
+
+/* A register that refuses its value may hold it all the same (read-only ones do). */
+static int refused(void *reasons, struct stasis_vcpu *vcpu, const struct kvm_msr_entry *msr,
                    struct stasis_error *err)
 {
     uint64_t now = 0;
     int rc = stasis_x86_msr_read(vcpu, msr->index, &now, err);
 
     if (!rc && now != msr->data)
-        (void)stasis_x86_list_add(list, "0x%" PRIx32 " = 0x%" PRIx64, msr->index,
-                                  (uint64_t)msr->data);
+        add_refused(reasons, msr, now);
     return rc;
-}
-
-static int check_refused(struct stasis_x86_list *list, struct stasis_error *err)
-{
-    if (!list->count)
-        return 0;
-    return stasis_fail(err, STASIS_ERR_HOST,
-                       "this host refuses MSR %s; thaw on a host like the one that froze it, or "
-                       "freeze guests that were started with --cpu baseline",
-                       stasis_x86_list_text(list));
 }
 
 /* All that are refused are named. */
 static int set_all(struct stasis_vcpu *vcpu, const struct kvm_msr_entry *entries, uint32_t count,
                    struct stasis_error *err)
 {
-    struct stasis_x86_list list = {.len = 0};
-    int rc = stasis_vcpu_set_msrs_each(vcpu, entries, count, refused, &list, err);
+    struct stasis_reasons reasons = {0};
+    int rc = stasis_vcpu_set_msrs_each(vcpu, entries, count, refused, &reasons, err);
 
-    return rc ? rc : check_refused(&list, err);
+    if (!rc)
+        rc = stasis_x86_refuse(vcpu, &reasons, err);
+    stasis_reasons_fini(&reasons);
+    return rc;
 }
 
 int stasis_x86_msr_write(struct stasis_vcpu *vcpu, uint32_t index, uint64_t value,

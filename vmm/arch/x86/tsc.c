@@ -3,6 +3,7 @@
  * The time stamp counters (TSC) of vCPUs: their rate, and their value at a moment of the host's.
  */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "vmm/arch/x86/tsc.h"
 
@@ -26,6 +27,26 @@ bool stasis_x86_tsc_close(uint32_t khz, uint32_t other_khz)
     return apart * 1000000 <= (uint64_t)other_khz * 250;
 }
 
+static int refuse_rate(struct stasis_vcpu *vcpu, uint32_t khz, uint32_t host_khz,
+                       struct stasis_error *err)
+{
+    struct stasis_reason reason = {
+        .code = STASIS_ERR_HOST,
+        .kind = "tsc-rate",
+        .object = "TSC rate",
+        .remedy =
+            "--ignore tsc-rate thaws it all the same, with clocks that are off by that factor"};
+    struct stasis_reasons reasons = {.list = &reason, .count = 1};
+
+    snprintf(reason.asks, sizeof(reason.asks), "%" PRIu32 " kHz", khz);
+    snprintf(reason.has, sizeof(reason.has), "%" PRIu32 " kHz, not scalable", host_khz);
+    snprintf(reason.what, sizeof(reason.what),
+             "the guest's TSC runs at %" PRIu32 " kHz, this host's at %" PRIu32
+             " kHz and cannot be scaled",
+             khz, host_khz);
+    return stasis_x86_refuse(vcpu, &reasons, err);
+}
+
 /* Equal, or scaled by KVM. Else left alone, where nothing that the guest was shown depends on it,
  * or when the user allows a clock that is off. */
 static int tsc_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
@@ -45,12 +66,7 @@ static int tsc_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_er
     if (stasis_x86_of(vcpu)->ignore_tsc_rate ||
         !stasis_x86_cpuid_needs_tsc_rate(&stasis_x86_of(vcpu)->cpuid))
         return 0;
-    return stasis_fail(
-        err, STASIS_ERR_HOST,
-        "the guest's TSC runs at %" PRIu32 " kHz, this host's at %" PRIu32
-        " kHz and cannot be scaled; --ignore tsc-rate thaws it all the same, with clocks "
-        "that are off by that factor",
-        from->khz, host.khz);
+    return refuse_rate(vcpu, from->khz, host.khz, err);
 }
 
 const struct stasis_arch_vcpu_record stasis_x86_tsc_part = {

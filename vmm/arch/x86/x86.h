@@ -7,6 +7,7 @@
 #ifndef STASIS_VMM_X86_H
 #define STASIS_VMM_X86_H
 
+#include "common/x86_features.h"
 #include "stasis/kvm_msrs.h"
 #include "stasis/kvm_vcpu_state.h"
 #include "vmm/arch/arch.h"
@@ -36,6 +37,7 @@ struct stasis_x86_vcpu {
     struct stasis_x86_cpuid_state cpuid; /* as it was set: what the guest was promised */
     bool has_tsc_offset;                 /* KVM_VCPU_TSC_CTRL, kernel 5.16 */
     bool ignore_tsc_rate;                /* a TSC of another rate may be restored */
+    struct stasis_reasons *reasons;      /* of stasis_arch_vcpu_report(), or NULL */
     uint32_t scaled_from_khz;      /* the host's rate, where KVM scales the guest's TSC; else 0 */
     struct stasis_x86_ticks ticks; /* kept by a restore for its last step, clocks.c */
     /* What KVM has of all that is saved: found out at the first save, since each register that it
@@ -77,6 +79,12 @@ STASIS_MUST_CHECK int stasis_x86_msr_read(struct stasis_vcpu *vcpu, uint32_t ind
                                           uint64_t *ret_value, struct stasis_error *err);
 STASIS_MUST_CHECK int stasis_x86_msr_write(struct stasis_vcpu *vcpu, uint32_t index, uint64_t value,
                                            struct stasis_error *err);
+
+/* 0 if there are no reasons. Else they are added to those of stasis_arch_vcpu_report(), too, and
+ * are the error. */
+STASIS_MUST_CHECK int stasis_x86_refuse(struct stasis_vcpu *vcpu,
+                                        const struct stasis_reasons *reasons,
+                                        struct stasis_error *err);
 
 /* What one call has read of a vCPU that is_reading; NULL: each state is read by itself. */
 const struct kvm_sync_regs *stasis_x86_synced(const struct stasis_vcpu *vcpu);
@@ -135,8 +143,6 @@ STASIS_MUST_CHECK int stasis_x86_cpuid_for_vcpu(struct stasis_x86_cpuid_state *c
 
 /* ---- tables ---- */
 
-enum stasis_x86_reg { STASIS_X86_EAX, STASIS_X86_EBX, STASIS_X86_ECX, STASIS_X86_EDX };
-
 #define STASIS_X86_LEAVES_MAX 256u
 
 /* NULL: there is no such leaf. */
@@ -160,15 +166,27 @@ bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t f
  * invariant TSC, or a rate; or no kvmclock, so that the TSC may be its only clock. */
 bool stasis_x86_cpuid_needs_tsc_rate(const struct stasis_x86_cpuid_state *cpuid);
 
-/* Whether this host can show the guest every feature that `cpuid` promises. STASIS_ERR_HOST names
- * the features that are missing. */
-STASIS_MUST_CHECK int stasis_x86_cpuid_check(const struct stasis_kvm *kvm,
-                                             const struct stasis_x86_cpuid_state *cpuid,
+/* KVM's table as ours. STASIS_ERR_RANGE: it has too many leaves. */
+STASIS_MUST_CHECK int stasis_x86_cpuid_from_kvm(struct stasis_x86_cpuid_state *to,
+                                                const struct kvm_cpuid2 *from,
+                                                struct stasis_error *err);
+
+/* ---- checks of this host ---- */
+
+/* Adds each feature that `wanted` promises and `host` lacks. `model` is that of a new guest; NULL:
+ * they were promised to a thawed one. */
+void stasis_x86_features_check(const struct stasis_x86_cpuid_state *host,
+                               const struct stasis_x86_cpuid_state *wanted, const char *model,
+                               struct stasis_reasons *reasons);
+
+/* check of the CPUID record: adds what this host cannot show of all that the guest was promised. */
+STASIS_MUST_CHECK int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const void *cpuid,
+                                             struct stasis_reasons *reasons,
                                              struct stasis_error *err);
 
-/* Whether this host can hold these registers: vector components and MSRs. */
-STASIS_MUST_CHECK int stasis_x86_xsave_check(const struct stasis_kvm *kvm,
-                                             const struct stasis_x86_xsave_state *xsave,
+/* check of the XSAVE record: adds each vector component in use that this host has no place for. */
+STASIS_MUST_CHECK int stasis_x86_xsave_check(const struct stasis_kvm *kvm, const void *xsave,
+                                             struct stasis_reasons *reasons,
                                              struct stasis_error *err);
 
 /* Whether TSC rates agree within what clocks can differ anyway (250 ppm, as other VMMs do). */

@@ -4,6 +4,7 @@
  * this host's business: CPUID leaf 0xD says so.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,16 +165,39 @@ static int xsave_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_er
 
 /* ---- set ---- */
 
-static int missing_component(const struct layout *layout, const struct stasis_x86_xsave_state *from,
-                             struct stasis_error *err)
+static void add_missing(const struct component *component, struct stasis_reasons *reasons)
+{
+    struct stasis_reason reason = {
+        .code = STASIS_ERR_HOST, .kind = "xsave-component", .has = "no such component"};
+
+    snprintf(reason.object, sizeof(reason.object), "%s", component->name);
+    snprintf(reason.asks, sizeof(reason.asks), "XSAVE component %u, %" PRIu32 " bytes",
+             component->bit, component->size);
+    snprintf(reason.what, sizeof(reason.what),
+             "the guest uses the vector registers %s, which this host lacks", component->name);
+    stasis_reasons_add(reasons, &reason);
+}
+
+static void check_components(const struct layout *layout, const struct stasis_x86_xsave_state *from,
+                             struct stasis_reasons *reasons)
 {
     for (size_t c = 2; c < COMPONENT_COUNT; c++) {
         if ((from->xstate_bv >> components[c].bit & 1) && !has_room(layout, c))
-            return stasis_fail(err, STASIS_ERR_HOST,
-                               "the guest uses the vector registers %s, which this host lacks",
-                               components[c].name);
+            add_missing(&components[c], reasons);
     }
-    return 0;
+}
+
+/* KVM may have less room for this VM than the CPU. */
+static int missing_component(struct stasis_vcpu *vcpu, const struct layout *layout,
+                             const struct stasis_x86_xsave_state *from, struct stasis_error *err)
+{
+    struct stasis_reasons reasons = {0};
+    int rc;
+
+    check_components(layout, from, &reasons);
+    rc = stasis_x86_refuse(vcpu, &reasons, err);
+    stasis_reasons_fini(&reasons);
+    return rc;
 }
 
 static int xsave_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
@@ -184,7 +208,7 @@ static int xsave_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_
     int rc = new_area(vcpu, &layout, &area, err);
 
     if (!rc)
-        rc = missing_component(&layout, from, err);
+        rc = missing_component(vcpu, &layout, from, err);
     if (rc)
         goto out;
     legacy_set(area, from);
@@ -199,24 +223,21 @@ out:
     return rc;
 }
 
-static int check(const struct stasis_kvm *kvm, const void *state, struct stasis_error *err)
-{
-    return stasis_x86_xsave_check(kvm, state, err);
-}
-
 const struct stasis_arch_vcpu_record stasis_x86_xsave_part = {
     .schema = &stasis_x86_xsave_schema,
     .get = xsave_get,
     .set = xsave_set,
-    .check = check,
+    .check = stasis_x86_xsave_check,
 };
 
-int stasis_x86_xsave_check(const struct stasis_kvm *kvm, const struct stasis_x86_xsave_state *xsave,
-                           struct stasis_error *err)
+int stasis_x86_xsave_check(const struct stasis_kvm *kvm, const void *xsave,
+                           struct stasis_reasons *reasons, struct stasis_error *err)
 {
     struct layout layout;
 
+    (void)err;
     read_layout(kvm, &layout);
     layout.area = AREA_MAX; /* how much this VM wants is not known yet */
-    return missing_component(&layout, xsave, err);
+    check_components(&layout, xsave, reasons);
+    return 0;
 }

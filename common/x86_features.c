@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "vmm/arch/x86/cpuid_features.h"
+#include "common/x86_features.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
-
-#include "vmm/arch/x86/list.h"
 
 #define BIT(n) (UINT32_C(1) << (n))
 
@@ -210,6 +207,27 @@ struct stasis_x86_feature stasis_x86_feature_at(uint32_t function, uint32_t inde
     return feature;
 }
 
+void stasis_x86_feature_place(const struct stasis_x86_feature *feature,
+                              char ret_place[STASIS_X86_PLACE_MAX])
+{
+    static const char *const regs[] = {"EAX", "EBX", "ECX", "EDX"};
+
+    snprintf(ret_place, STASIS_X86_PLACE_MAX, "CPUID %s%" PRIx32 ".%" PRIu32 " %s bit %u",
+             feature->function > 9 ? "0x" : "", feature->function, feature->index,
+             regs[feature->reg], feature->bit);
+}
+
+const char *stasis_x86_component_name(unsigned bit)
+{
+    static const char *const components[] = {
+        "x87",      "SSE", "AVX",  "BNDREGS", "BNDCSR",   "opmask", "ZMM_Hi256",
+        "Hi16_ZMM", "PT",  "PKRU", "PASID",   "CET_U",    "CET_S",  "HDC",
+        "UINTR",    "LBR", "HWP",  "TILECFG", "TILEDATA",
+    };
+
+    return bit < sizeof(components) / sizeof(components[0]) ? components[bit] : NULL;
+}
+
 /* ---- what is missing ---- */
 
 /* Registers whose bits are promises to the guest (SDM 2A, CPUID; KVM cpuid.rst). */
@@ -255,7 +273,8 @@ void stasis_x86_features_missing(
 {
     for (size_t i = 0; i < sizeof(checked_registers) / sizeof(checked_registers[0]); i++) {
         const struct checked_register *checked = &checked_registers[i];
-        uint32_t bits = value_of(promised, checked) & ~value_of(host, checked) & ~checked->ignored;
+        uint32_t has = host ? value_of(host, checked) : 0;
+        uint32_t bits = value_of(promised, checked) & ~has & ~checked->ignored;
 
         for (unsigned bit = 0; bit < 32; bit++) {
             struct stasis_x86_feature feature =
@@ -265,59 +284,4 @@ void stasis_x86_features_missing(
                 missing(opaque, &feature);
         }
     }
-}
-
-/* ---- the message ---- */
-
-struct list {
-    struct stasis_x86_list list;
-    const char *names[STASIS_X86_LIST_MAX];
-};
-
-/* Vendors have bits of their own for a feature: one name may come twice. */
-static bool is_listed(const struct list *list, const char *name)
-{
-    for (unsigned i = 0; i < list->list.count; i++) {
-        if (name && list->names[i] && !strcmp(list->names[i], name))
-            return true;
-    }
-    return false;
-}
-
-static void add(void *opaque, const struct stasis_x86_feature *feature)
-{
-    static const char *const regs[] = {"EAX", "EBX", "ECX", "EDX"};
-    struct list *list = opaque;
-    bool added;
-
-    if (is_listed(list, feature->name))
-        return;
-    if (feature->name)
-        added = stasis_x86_list_add(&list->list, "%s", feature->name);
-    else
-        added = stasis_x86_list_add(&list->list, "CPUID %s%" PRIx32 ".%" PRIu32 " %s bit %u",
-                                    feature->function > 9 ? "0x" : "", feature->function,
-                                    feature->index, regs[feature->reg], feature->bit);
-    if (added)
-        list->names[list->list.count - 1] = feature->name;
-}
-
-int stasis_x86_features_check(const struct stasis_x86_cpuid_state *host,
-                              const struct stasis_x86_cpuid_state *promised, const char *model,
-                              struct stasis_error *err)
-{
-    struct list list = {0};
-
-    stasis_x86_features_missing(host, promised, add, &list);
-    if (!list.list.count)
-        return 0;
-    if (model)
-        return stasis_fail(err, STASIS_ERR_HOST,
-                           "--cpu %s needs CPU features that this host lacks: %s; give --cpu "
-                           "baseline, which runs on any host",
-                           model, stasis_x86_list_text(&list.list));
-    return stasis_fail(err, STASIS_ERR_HOST,
-                       "the guest was promised CPU features that this host lacks: %s; guests "
-                       "started with --cpu baseline thaw on any host",
-                       stasis_x86_list_text(&list.list));
 }
