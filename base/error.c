@@ -77,6 +77,19 @@ const char *stasis_err_str(int code)
     }
 }
 
+const char *stasis_err_name(int code)
+{
+    switch (code) {
+#define STASIS_ERROR(name, number, status, text)                                                   \
+    case STASIS_ERR_##name:                                                                        \
+        return #name;
+#include "stasis/errors.def"
+#undef STASIS_ERROR
+    default:
+        return "UNKNOWN";
+    }
+}
+
 int stasis_err_exit_status(int code)
 {
     switch (code) {

@@ -133,6 +133,9 @@ static void unknown_codes_have_an_answer(void **state)
     (void)state;
     assert_string_equal(stasis_err_str(1), "unknown error");
     assert_string_equal(stasis_err_str(-9999), "unknown error");
+    assert_string_equal(stasis_err_name(-9999), "UNKNOWN");
+    assert_string_equal(stasis_err_name(0), "UNKNOWN");
+    assert_string_equal(stasis_err_name(STASIS_ERR_NOT_FOUND), "NOT_FOUND");
     assert_int_equal(stasis_err_exit_status(-9999), 1);
 }
 

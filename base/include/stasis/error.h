@@ -55,6 +55,10 @@ STASIS_EXPORT int stasis_wrap(struct stasis_error *err, int code, const char *fm
 /* Short text of a code, never NULL; "unknown error" for a number that is not in the list. */
 STASIS_EXPORT const char *stasis_err_str(int code);
 
+/* Name of a code without STASIS_ERR_, for programs: "NOT_FOUND". Never NULL; "UNKNOWN" for a number
+ * that is not in the list, and for 0. */
+STASIS_EXPORT const char *stasis_err_name(int code);
+
 /* Exit status that our programs give for a code: 0 for 0, else 1..7 (see docs/vmm.1.scd). */
 STASIS_EXPORT int stasis_err_exit_status(int code);
 
