@@ -5,8 +5,7 @@ find_package(Threads REQUIRED)
 # Upstream renamed the package from msgpack to msgpack-c after the release that Debian 12 has.
 pkg_search_module(MSGPACK REQUIRED IMPORTED_TARGET msgpack-c msgpack)
 pkg_check_modules(LIBDEFLATE REQUIRED IMPORTED_TARGET libdeflate)
-# Of vmm alone.
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+if(STASIS_VMM)
     pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 endif()
 if(BUILD_TESTING)
