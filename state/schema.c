@@ -58,37 +58,46 @@ void stasis_state_fini(const struct stasis_schema *schema, void *state)
         field_fini(&schema->fields[i], state);
 }
 
-/* Where nothing is to be freed. */
+static void put_defaults(const struct stasis_schema *schema, void *state);
+
+/* Where all is zero. */
 static void put_default(const struct stasis_field *field, void *state)
 {
     uint8_t *at = (uint8_t *)state + field->offset;
     uint32_t count;
 
-    memset(at, 0, field_size(field));
     switch (field->kind) {
     case STASIS_KIND_INT:
-        stasis_field_set_int(field, state, 0, field->default_int);
+        if (field->default_int)
+            stasis_field_set_int(field, state, 0, field->default_int);
         break;
     case STASIS_KIND_STR:
         memcpy(at, field->default_str, strlen(field->default_str));
         break;
-    case STASIS_KIND_BUF:
     case STASIS_KIND_STRUCT:
     case STASIS_KIND_LIST:
-        if (field->kind != STASIS_KIND_STRUCT)
-            stasis_field_set_count(field, state, 0);
         count = nested_count(field, state);
         for (uint32_t i = 0; i < count; i++)
-            stasis_state_init(field->sub, at + (size_t)i * field->elem_size);
+            put_defaults(field->sub, at + (size_t)i * field->elem_size);
         break;
+    case STASIS_KIND_BUF:
     case STASIS_KIND_INTS:
         break; /* zeros */
     }
 }
 
+static void put_defaults(const struct stasis_schema *schema, void *state)
+{
+    for (uint32_t i = 0; i < schema->field_count; i++)
+        put_default(&schema->fields[i], state);
+}
+
 void stasis_field_set_default(const struct stasis_field *field, void *state)
 {
     field_fini(field, state);
+    memset((uint8_t *)state + field->offset, 0, field_size(field));
+    if (field->kind == STASIS_KIND_BUF || field->kind == STASIS_KIND_LIST)
+        stasis_field_set_count(field, state, 0);
     put_default(field, state);
 }
 
@@ -158,8 +167,7 @@ uint64_t stasis_field_bound(const struct stasis_schema *schema, const struct sta
 void stasis_state_init(const struct stasis_schema *schema, void *state)
 {
     memset(state, 0, schema->size);
-    for (uint32_t i = 0; i < schema->field_count; i++)
-        put_default(&schema->fields[i], state);
+    put_defaults(schema, state);
 }
 
 static void copy_nested(const struct stasis_field *field, const uint8_t *from, uint8_t *to)

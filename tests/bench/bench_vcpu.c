@@ -89,10 +89,8 @@ static void read_ours(struct stasis_vcpu *vcpu)
     struct stasis_error err;
 
     stasis_arch_vcpu_read_begin(vcpu);
-    for (size_t i = 0; stasis_arch_vcpu_save_order[i]; i++) {
-        stasis_state_init(stasis_arch_vcpu_save_order[i]->schema, parts[i]);
+    for (size_t i = 0; stasis_arch_vcpu_save_order[i]; i++)
         kvm_ok(stasis_arch_vcpu_save_order[i]->get(vcpu, parts[i], &err), &err);
-    }
     stasis_arch_vcpu_read_end(vcpu);
 }
 
@@ -138,7 +136,6 @@ static void read_bare(struct stasis_vcpu *vcpu, bool has_sync, size_t xsave_size
     if (vcpu->vm->kvm->has_xcrs)
         call(vcpu->fd, KVM_GET_XCRS, &xcrs);
     call(vcpu->fd, KVM_GET_DEBUGREGS, &debugregs);
-    call(vcpu->fd, KVM_GET_TSC_KHZ, NULL);
     call(vcpu->fd, KVM_GET_MSRS, &msrs);
     call(vcpu->fd, KVM_GET_LAPIC, &lapic);
 }

@@ -82,7 +82,8 @@ void stasis_arch_vcpu_describe(const struct stasis_vcpu *vcpu, char *ret_text, s
 
 /* ---- state ---- */
 
-/* One record of a vCPU. */
+/* One record of a vCPU. get() fills all that is in use of its state, which need not have been
+ * initialized: a freeze is not to take longer for it. */
 struct stasis_arch_vcpu_record {
     const struct stasis_schema *schema;
     int (*get)(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err);

@@ -39,20 +39,21 @@ static int run_batch(struct stasis_vcpu *vcpu, unsigned long request, const char
 
 /* ---- get ---- */
 
-static int read_present(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries, uint32_t *count,
-                        struct stasis_error *err)
+/* `from` has *count entries, `to` as much room. */
+static int read_present(struct stasis_vcpu *vcpu, const struct kvm_msr_entry *from,
+                        struct kvm_msr_entry *to, uint32_t *count, struct stasis_error *err)
 {
     uint32_t kept = 0, done = 0;
     bool refused = false;
     union batch batch;
 
     for (uint32_t at = 0; at < *count; at += done + refused) {
-        int rc = run_batch(vcpu, KVM_GET_MSRS, "KVM_GET_MSRS", entries + at, *count - at, &batch,
+        int rc = run_batch(vcpu, KVM_GET_MSRS, "KVM_GET_MSRS", from + at, *count - at, &batch,
                            &done, &refused, err);
 
         if (rc)
             return rc;
-        memcpy(entries + kept, batch.header.entries, done * sizeof(*entries));
+        memcpy(to + kept, batch.header.entries, done * sizeof(*to));
         kept += done;
     }
     *count = kept;
@@ -65,48 +66,47 @@ static int refuse_read(const struct stasis_vcpu *vcpu, uint32_t index, struct st
                          "KVM does not read MSR 0x%" PRIx32 " of vCPU %" PRIu32, index, vcpu->id);
 }
 
-static int read_all(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries, uint32_t *count,
-                    struct stasis_error *err)
+static int read_all(struct stasis_vcpu *vcpu, const struct kvm_msr_entry *from,
+                    struct kvm_msr_entry *to, uint32_t *count, struct stasis_error *err)
 {
     uint32_t done = 0;
     bool refused = false;
     union batch batch;
 
     for (uint32_t at = 0; at < *count; at += done) {
-        int rc = run_batch(vcpu, KVM_GET_MSRS, "KVM_GET_MSRS", entries + at, *count - at, &batch,
+        int rc = run_batch(vcpu, KVM_GET_MSRS, "KVM_GET_MSRS", from + at, *count - at, &batch,
                            &done, &refused, err);
 
         if (rc)
             return rc;
         if (refused)
-            return refuse_read(vcpu, entries[at + done].index, err);
-        memcpy(entries + at, batch.header.entries, done * sizeof(*entries));
+            return refuse_read(vcpu, from[at + done].index, err);
+        memcpy(to + at, batch.header.entries, done * sizeof(*to));
     }
     return 0;
 }
 
-/* `read` changes a copy: the caller's entries are changed on success only. */
+/* `read` fills another list: the caller's entries are changed on success only. */
 static int get_by(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries, uint32_t *count,
-                  int (*read)(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries,
-                              uint32_t *count, struct stasis_error *err),
+                  int (*read)(struct stasis_vcpu *vcpu, const struct kvm_msr_entry *from,
+                              struct kvm_msr_entry *to, uint32_t *count, struct stasis_error *err),
                   struct stasis_error *err)
 {
-    struct kvm_msr_entry *copy;
+    struct kvm_msr_entry small[BATCH_MAX], *to = small;
     uint32_t kept = *count;
     int rc;
 
-    if (!kept)
-        return 0;
-    copy = calloc(kept, sizeof(*copy));
-    if (!copy)
+    if (kept > BATCH_MAX)
+        to = calloc(kept, sizeof(*to));
+    if (!to)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for %" PRIu32 " MSRs", kept);
-    memcpy(copy, entries, kept * sizeof(*copy));
-    rc = read(vcpu, copy, &kept, err);
+    rc = read(vcpu, entries, to, &kept, err);
     if (!rc) {
-        memcpy(entries, copy, kept * sizeof(*copy));
+        memcpy(entries, to, kept * sizeof(*to));
         *count = kept;
     }
-    free(copy);
+    if (to != small)
+        free(to);
     return rc;
 }
 

@@ -77,6 +77,8 @@ int stasis_vcpu_init(struct stasis_vcpu *vcpu, struct stasis_vm *vm, uint32_t id
         close(made.fd);
         return rc;
     }
+    made.sync_fields = stasis_kvm_cap(vm->fd, KVM_CAP_SYNC_REGS);
+    made.xsave2 = stasis_kvm_cap(vm->fd, KVM_CAP_XSAVE2);
     *vcpu = made;
     return 0;
 }

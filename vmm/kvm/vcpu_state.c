@@ -33,10 +33,9 @@ STASIS_VCPU_STATES(DEFINE)
 int stasis_vcpu_get_sync_regs(struct stasis_vcpu *vcpu, struct kvm_sync_regs *ret_regs,
                               struct stasis_error *err)
 {
-    int known = stasis_kvm_cap(vcpu->vm->fd, KVM_CAP_SYNC_REGS);
     int rc;
 
-    if (~(unsigned)known & KVM_SYNC_X86_VALID_FIELDS)
+    if (~(unsigned)vcpu->sync_fields & KVM_SYNC_X86_VALID_FIELDS)
         return stasis_fail(err, STASIS_ERR_UNAVAILABLE,
                            "this KVM does not give registers with KVM_RUN");
     vcpu->run->kvm_valid_regs = KVM_SYNC_X86_VALID_FIELDS;
@@ -66,20 +65,23 @@ void stasis_lapic_set_reg(struct kvm_lapic_state *lapic, unsigned index, uint32_
 
 /* ---- XSAVE ---- */
 
+static int xsave_size(int xsave2, size_t *ret_size, struct stasis_error *err)
+{
+    if (xsave2 > XSAVE_MAX)
+        return stasis_fail(err, STASIS_ERR_KVM, "KVM_CAP_XSAVE2 asks for %d bytes", xsave2);
+    *ret_size = xsave2 < (int)sizeof(struct kvm_xsave) ? sizeof(struct kvm_xsave) : (size_t)xsave2;
+    return 0;
+}
+
 int stasis_vm_xsave_size(const struct stasis_vm *vm, size_t *ret_size, struct stasis_error *err)
 {
-    int size = stasis_kvm_cap(vm->fd, KVM_CAP_XSAVE2);
-
-    if (size > XSAVE_MAX)
-        return stasis_fail(err, STASIS_ERR_KVM, "KVM_CAP_XSAVE2 asks for %d bytes", size);
-    *ret_size = size < (int)sizeof(struct kvm_xsave) ? sizeof(struct kvm_xsave) : (size_t)size;
-    return 0;
+    return xsave_size(stasis_kvm_cap(vm->fd, KVM_CAP_XSAVE2), ret_size, err);
 }
 
 static int check_size(const struct stasis_vcpu *vcpu, size_t size, struct stasis_error *err)
 {
     size_t needed = 0;
-    int rc = stasis_vm_xsave_size(vcpu->vm, &needed, err);
+    int rc = xsave_size(vcpu->xsave2, &needed, err);
 
     if (rc || size == needed)
         return rc;

@@ -119,10 +119,8 @@ static int check_id(const struct stasis_arch_vcpu_record *part, const void *stat
 static int read_part(struct stasis_vcpu *vcpu, const struct stasis_arch_vcpu_record *part,
                      void *state, struct stasis_error *err)
 {
-    int rc;
+    int rc = part->get(vcpu, state, err);
 
-    stasis_state_init(part->schema, state);
-    rc = part->get(vcpu, state, err);
     return rc ? rc : check_id(part, state, vcpu->id, err);
 }
 

@@ -5,44 +5,38 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "stasis/field.h"
 #include "stasis/kvm_x86.h"
 #include "vmm/arch/x86/x86.h"
 
-/* ---- local APIC: the row with id N is the register at (N - 1) * 0x10 ---- */
+/* ---- local APIC ---- */
 
-static size_t lapic_offset(const struct stasis_field *field)
-{
-    return (size_t)(field->id - 1) * 0x10;
-}
+/* Of the register that the row with this id is. */
+#define LAPIC_OFFSET(id) (((size_t)(id)-1) * 0x10)
 
 static int lapic_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
+    struct stasis_x86_lapic_state *to = ret_state;
     struct kvm_lapic_state lapic;
     int rc = stasis_vcpu_get_lapic(vcpu, &lapic, err);
 
     if (rc)
         return rc;
-    for (uint32_t i = 0; i < stasis_x86_lapic_schema.field_count; i++) {
-        const struct stasis_field *field = &stasis_x86_lapic_schema.fields[i];
-        uint32_t value;
-
-        memcpy(&value, lapic.regs + lapic_offset(field), sizeof(value));
-        stasis_field_set_int(field, ret_state, 0, value);
-    }
+#define STASIS_INT(id, type, name, since, def, mask, doc)                                          \
+    memcpy(&to->name, lapic.regs + LAPIC_OFFSET(id), sizeof(to->name));
+#include "stasis/state/x86_lapic.def"
+#undef STASIS_INT
     return 0;
 }
 
 static int lapic_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
 {
+    const struct stasis_x86_lapic_state *from = state;
     struct kvm_lapic_state lapic = {.regs = {0}};
 
-    for (uint32_t i = 0; i < stasis_x86_lapic_schema.field_count; i++) {
-        const struct stasis_field *field = &stasis_x86_lapic_schema.fields[i];
-        uint32_t value = (uint32_t)stasis_field_get_int(field, state, 0);
-
-        memcpy(lapic.regs + lapic_offset(field), &value, sizeof(value));
-    }
+#define STASIS_INT(id, type, name, since, def, mask, doc)                                          \
+    memcpy(lapic.regs + LAPIC_OFFSET(id), &from->name, sizeof(from->name));
+#include "stasis/state/x86_lapic.def"
+#undef STASIS_INT
     return stasis_vcpu_set_lapic(vcpu, &lapic, err);
 }
 

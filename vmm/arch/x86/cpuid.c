@@ -113,8 +113,12 @@ union cpuid_buffer {
  * that nobody promised. The guest is owed what was set. */
 static int cpuid_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
+    const struct stasis_x86_cpuid_state *from = &stasis_x86_of(vcpu)->cpuid;
+    struct stasis_x86_cpuid_state *to = ret_state;
+
     (void)err;
-    memcpy(ret_state, &stasis_x86_of(vcpu)->cpuid, sizeof(stasis_x86_of(vcpu)->cpuid));
+    to->leaves_count = from->leaves_count;
+    memcpy(to->leaves, from->leaves, from->leaves_count * sizeof(from->leaves[0]));
     return 0;
 }
 

@@ -84,9 +84,15 @@ static bool probe_tsc_offset(int fd)
 int stasis_arch_vcpu_create(struct stasis_vcpu *vcpu, struct stasis_error *err)
 {
     struct stasis_x86_vcpu *x86 = calloc(1, sizeof(*x86));
+    int rc;
 
     if (!x86)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for vCPU %" PRIu32, vcpu->id);
+    rc = stasis_x86_xsave_area_init(vcpu->vm, &x86->xsave, err);
+    if (rc) {
+        free(x86);
+        return rc;
+    }
     x86->has_tsc_offset = probe_tsc_offset(vcpu->fd);
     vcpu->arch = x86;
     return 0;
@@ -94,7 +100,11 @@ int stasis_arch_vcpu_create(struct stasis_vcpu *vcpu, struct stasis_error *err)
 
 void stasis_arch_vcpu_destroy(struct stasis_vcpu *vcpu)
 {
-    free(vcpu->arch);
+    struct stasis_x86_vcpu *x86 = stasis_x86_of(vcpu);
+
+    if (x86)
+        stasis_x86_xsave_area_fini(&x86->xsave);
+    free(x86);
     vcpu->arch = NULL;
 }
 

@@ -132,44 +132,59 @@ static bool is_for_guest(const struct stasis_x86_cpuid_state *cpuid, uint32_t in
     }
 }
 
-static int wanted(struct stasis_vcpu *vcpu, struct kvm_msr_entry *ret_entries, uint32_t *ret_count,
+/* All that may be there for this guest. */
+static int wanted(struct stasis_vcpu *vcpu, struct stasis_x86_msr_set *ret_set,
                   struct stasis_error *err)
 {
-    struct stasis_x86_msr_set set, *readable = &stasis_x86_of(vcpu)->readable;
-    int rc = 0;
+    struct stasis_x86_msr_set set;
+    int rc = candidates(vcpu->vm->kvm, &set, err);
 
-    if (!readable->count) {
-        rc = candidates(vcpu->vm->kvm, &set, err);
-        readable = &set;
+    if (rc)
+        return rc;
+    ret_set->count = 0;
+    for (uint32_t i = 0; i < set.count; i++) {
+        if (is_for_guest(&stasis_x86_of(vcpu)->cpuid, set.index[i]))
+            ret_set->index[ret_set->count++] = set.index[i];
     }
-    for (uint32_t i = 0; !rc && i < readable->count; i++)
-        ret_entries[i] = (struct kvm_msr_entry){.index = readable->index[i]};
-    if (!rc)
-        *ret_count = readable->count;
-    return rc;
+    return 0;
 }
 
 /* What KVM cannot read is left out. */
-static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
+static int read_set(struct stasis_vcpu *vcpu, const struct stasis_x86_msr_set *set,
+                    struct stasis_x86_msrs_state *to, struct stasis_error *err)
 {
-    struct stasis_x86_msr_set *readable = &stasis_x86_of(vcpu)->readable;
-    struct stasis_x86_msrs_state *to = ret_state;
     struct kvm_msr_entry entries[MSR_MAX];
-    uint32_t count = 0;
-    int rc = wanted(vcpu, entries, &count, err);
+    uint32_t count = set->count;
+    int rc;
 
-    if (!rc)
-        rc = stasis_vcpu_get_msrs_present(vcpu, entries, &count, err);
+    for (uint32_t i = 0; i < count; i++)
+        entries[i] = (struct kvm_msr_entry){.index = set->index[i]};
+    rc = stasis_vcpu_get_msrs_present(vcpu, entries, &count, err);
     if (rc)
         return rc;
-    to->msrs_count = 0;
-    readable->count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        readable->index[i] = entries[i].index;
-        if (is_for_guest(&stasis_x86_of(vcpu)->cpuid, entries[i].index))
-            to->msrs[to->msrs_count++] =
-                (struct stasis_x86_msr_state){.index = entries[i].index, .value = entries[i].data};
-    }
+    to->msrs_count = count;
+    for (uint32_t i = 0; i < count; i++)
+        to->msrs[i] =
+            (struct stasis_x86_msr_state){.index = entries[i].index, .value = entries[i].data};
+    return 0;
+}
+
+static int msrs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
+{
+    struct stasis_x86_msr_set set, *readable = &stasis_x86_of(vcpu)->readable;
+    struct stasis_x86_msrs_state *to = ret_state;
+    int rc;
+
+    if (readable->count)
+        return read_set(vcpu, readable, to, err);
+    rc = wanted(vcpu, &set, err);
+    if (!rc)
+        rc = read_set(vcpu, &set, to, err);
+    if (rc)
+        return rc;
+    readable->count = to->msrs_count;
+    for (uint32_t i = 0; i < to->msrs_count; i++)
+        readable->index[i] = to->msrs[i].index;
     return 0;
 }
 

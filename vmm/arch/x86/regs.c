@@ -153,6 +153,8 @@ static int sregs_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_er
         return rc;
     from = synced ? &synced->sregs : &sregs;
     GET_COMMON
+    to->pdptrs_valid = 0;
+    memset(to->pdptrs, 0, sizeof(to->pdptrs));
     return 0;
 }
 

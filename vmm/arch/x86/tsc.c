@@ -13,11 +13,16 @@
 
 /* ---- rate of the TSC ---- */
 
+/* KVM changes it only where it is told to. */
 static int tsc_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
     struct stasis_x86_tsc_state *to = ret_state;
+    uint32_t *known = &stasis_x86_of(vcpu)->tsc_khz;
+    int rc = *known ? 0 : stasis_vcpu_get_tsc_khz(vcpu, known, err);
 
-    return stasis_vcpu_get_tsc_khz(vcpu, &to->khz, err);
+    if (!rc)
+        to->khz = *known;
+    return rc;
 }
 
 bool stasis_x86_tsc_close(uint32_t khz, uint32_t other_khz)
@@ -61,6 +66,7 @@ static int tsc_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_er
     if (vcpu->vm->kvm->has_tsc_control &&
         stasis_kvm_ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (void *)(uintptr_t)from->khz) == 0) {
         stasis_x86_of(vcpu)->scaled_from_khz = host.khz;
+        stasis_x86_of(vcpu)->tsc_khz = 0;
         return 0;
     }
     if (stasis_x86_of(vcpu)->ignore_tsc_rate ||

@@ -32,17 +32,28 @@ struct stasis_x86_msr_set {
     uint32_t count;
 };
 
+/* The XSAVE area as KVM has it. */
+#define STASIS_X86_COMPONENTS 9
+struct stasis_x86_xsave_area {
+    /* Where this host keeps each component (xsave.c): 0 if it has none of the kind. */
+    uint32_t offset[STASIS_X86_COMPONENTS];
+    size_t size; /* bytes that KVM wants for the whole */
+    uint8_t *bytes;
+};
+
 /* vcpu->arch. */
 struct stasis_x86_vcpu {
     struct stasis_x86_cpuid_state cpuid; /* as it was set: what the guest was promised */
     bool has_tsc_offset;                 /* KVM_VCPU_TSC_CTRL, kernel 5.16 */
     bool ignore_tsc_rate;                /* a TSC of another rate may be restored */
     struct stasis_reasons *reasons;      /* of stasis_arch_vcpu_report(), or NULL */
+    uint32_t tsc_khz;                    /* the rate of its TSC; 0: not known */
     uint32_t scaled_from_khz;      /* the host's rate, where KVM scales the guest's TSC; else 0 */
     struct stasis_x86_ticks ticks; /* kept by a restore for its last step, clocks.c */
-    /* What KVM has of all that is saved: found out at the first save, since each register that it
-     * lacks costs a call. None: not known; CPUID decides it. */
+    /* What KVM has of all that is saved of this guest: found out at the first save, since each
+     * register that it lacks costs a call. None: not known; CPUID decides it. */
     struct stasis_x86_msr_set readable;
+    struct stasis_x86_xsave_area xsave; /* what it was last read or set with */
     /* Between stasis_arch_vcpu_read_begin() and _end(): registers of one call (regs.c). */
     bool is_reading, is_synced;
     struct kvm_sync_regs synced;
@@ -183,6 +194,12 @@ void stasis_x86_features_check(const struct stasis_x86_cpuid_state *host,
 STASIS_MUST_CHECK int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const void *cpuid,
                                              struct stasis_reasons *reasons,
                                              struct stasis_error *err);
+
+/* The area of one vCPU. Finishing one that is all zero is fine. */
+STASIS_MUST_CHECK int stasis_x86_xsave_area_init(const struct stasis_vm *vm,
+                                                 struct stasis_x86_xsave_area *ret_area,
+                                                 struct stasis_error *err);
+void stasis_x86_xsave_area_fini(struct stasis_x86_xsave_area *area);
 
 /* check of the XSAVE record: adds each vector component in use that this host has no place for. */
 STASIS_MUST_CHECK int stasis_x86_xsave_check(const struct stasis_kvm *kvm, const void *xsave,

@@ -39,47 +39,51 @@ static const struct component components[] = {
     COMPONENT(3, bndregs),        COMPONENT(4, bndcsr),          COMPONENT(5, opmask),
     COMPONENT(6, zmm_high),       COMPONENT(7, zmm_16_31),       COMPONENT(9, pkru),
 };
-#define COMPONENT_COUNT (sizeof(components) / sizeof(components[0]))
+_Static_assert(sizeof(components) / sizeof(components[0]) == STASIS_X86_COMPONENTS, "see x86.h");
 
-/* Where this host keeps each component: offset 0 if it has none of the kind. */
-struct layout {
-    uint32_t offset[COMPONENT_COUNT];
-    size_t area; /* bytes KVM wants for the whole */
-};
-
-static void read_layout(const struct stasis_kvm *kvm, struct layout *ret_layout)
+static void read_layout(const struct stasis_kvm *kvm, struct stasis_x86_xsave_area *ret_area)
 {
     const struct kvm_cpuid2 *cpuid = kvm->cpuid;
 
-    memset(ret_layout, 0, sizeof(*ret_layout));
+    memset(ret_area, 0, sizeof(*ret_area));
     for (uint32_t i = 0; i < cpuid->nent; i++) {
         const struct kvm_cpuid_entry2 *leaf = &cpuid->entries[i];
 
-        for (size_t c = 2; leaf->function == 0xd && c < COMPONENT_COUNT; c++) {
+        for (size_t c = 2; leaf->function == 0xd && c < STASIS_X86_COMPONENTS; c++) {
             if (leaf->index == components[c].bit && leaf->eax == components[c].size)
-                ret_layout->offset[c] = leaf->ebx;
+                ret_area->offset[c] = leaf->ebx;
         }
     }
-    ret_layout->offset[0] = LEGACY_ST;
-    ret_layout->offset[1] = LEGACY_XMM;
+    ret_area->offset[0] = LEGACY_ST;
+    ret_area->offset[1] = LEGACY_XMM;
 }
 
-static int new_area(struct stasis_vcpu *vcpu, struct layout *ret_layout, uint8_t **ret_area,
-                    struct stasis_error *err)
+int stasis_x86_xsave_area_init(const struct stasis_vm *vm, struct stasis_x86_xsave_area *ret_area,
+                               struct stasis_error *err)
 {
+    struct stasis_x86_xsave_area area;
     int rc;
 
-    read_layout(vcpu->vm->kvm, ret_layout);
-    rc = stasis_vm_xsave_size(vcpu->vm, &ret_layout->area, err);
+    read_layout(vm->kvm, &area);
+    rc = stasis_vm_xsave_size(vm, &area.size, err);
     if (rc)
         return rc;
-    *ret_area = calloc(1, ret_layout->area);
-    return *ret_area ? 0 : stasis_fail(err, STASIS_ERR_NOMEM, "no memory for an XSAVE area");
+    area.bytes = calloc(1, area.size);
+    if (!area.bytes)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for an XSAVE area");
+    *ret_area = area;
+    return 0;
 }
 
-static bool has_room(const struct layout *layout, size_t c)
+void stasis_x86_xsave_area_fini(struct stasis_x86_xsave_area *area)
 {
-    return layout->offset[c] && layout->offset[c] + components[c].size <= layout->area;
+    free(area->bytes);
+    area->bytes = NULL;
+}
+
+static bool has_room(const struct stasis_x86_xsave_area *area, size_t c)
+{
+    return area->offset[c] && area->offset[c] + components[c].size <= area->size;
 }
 
 /* ---- legacy region (SDM 1, table 10-2), by hand: its fields have odd places ---- */
@@ -120,26 +124,27 @@ static bool is_zero(const uint8_t *bytes, size_t len)
     return !bytes[0] && !memcmp(bytes, bytes + 1, len - 1);
 }
 
-static int split_area(struct stasis_x86_xsave_state *to, const uint8_t *area,
-                      const struct layout *layout, struct stasis_error *err)
+static int split_area(struct stasis_x86_xsave_state *to, const struct stasis_x86_xsave_area *area,
+                      struct stasis_error *err)
 {
     uint64_t left;
 
     stasis_state_init(&stasis_x86_xsave_schema, to);
-    memcpy(&to->xstate_bv, area + HEADER, 8);
+    memcpy(&to->xstate_bv, area->bytes + HEADER, 8);
     left = to->xstate_bv;
-    legacy_get(to, area);
-    for (size_t c = 0; c < COMPONENT_COUNT; c++) {
+    legacy_get(to, area->bytes);
+    for (size_t c = 0; c < STASIS_X86_COMPONENTS; c++) {
         const struct component *component = &components[c];
+        const uint8_t *from = area->bytes + area->offset[c];
 
-        if (!(to->xstate_bv >> component->bit & 1) || !has_room(layout, c))
+        if (!(to->xstate_bv >> component->bit & 1) || !has_room(area, c))
             continue;
         left &= ~(UINT64_C(1) << component->bit);
-        if (component->bit > COMPONENT_SSE && is_zero(area + layout->offset[c], component->size)) {
+        if (component->bit > COMPONENT_SSE && is_zero(from, component->size)) {
             to->xstate_bv &= ~(UINT64_C(1) << component->bit);
             continue;
         }
-        memcpy((uint8_t *)to + component->offset, area + layout->offset[c], component->size);
+        memcpy((uint8_t *)to + component->offset, from, component->size);
         memcpy((uint8_t *)to + component->len_offset, &component->size, sizeof(uint32_t));
     }
     if (left)
@@ -151,16 +156,10 @@ static int split_area(struct stasis_x86_xsave_state *to, const uint8_t *area,
 
 static int xsave_get(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err)
 {
-    struct layout layout;
-    uint8_t *area = NULL;
-    int rc = new_area(vcpu, &layout, &area, err);
+    struct stasis_x86_xsave_area *area = &stasis_x86_of(vcpu)->xsave;
+    int rc = stasis_vcpu_get_xsave(vcpu, area->bytes, area->size, err);
 
-    if (!rc)
-        rc = stasis_vcpu_get_xsave(vcpu, area, layout.area, err);
-    if (!rc)
-        rc = split_area(ret_state, area, &layout, err);
-    free(area);
-    return rc;
+    return rc ? rc : split_area(ret_state, area, err);
 }
 
 /* ---- set ---- */
@@ -178,23 +177,24 @@ static void add_missing(const struct component *component, struct stasis_reasons
     stasis_reasons_add(reasons, &reason);
 }
 
-static void check_components(const struct layout *layout, const struct stasis_x86_xsave_state *from,
+static void check_components(const struct stasis_x86_xsave_area *area,
+                             const struct stasis_x86_xsave_state *from,
                              struct stasis_reasons *reasons)
 {
-    for (size_t c = 2; c < COMPONENT_COUNT; c++) {
-        if ((from->xstate_bv >> components[c].bit & 1) && !has_room(layout, c))
+    for (size_t c = 2; c < STASIS_X86_COMPONENTS; c++) {
+        if ((from->xstate_bv >> components[c].bit & 1) && !has_room(area, c))
             add_missing(&components[c], reasons);
     }
 }
 
 /* KVM may have less room for this VM than the CPU. */
-static int missing_component(struct stasis_vcpu *vcpu, const struct layout *layout,
-                             const struct stasis_x86_xsave_state *from, struct stasis_error *err)
+static int missing_component(struct stasis_vcpu *vcpu, const struct stasis_x86_xsave_state *from,
+                             struct stasis_error *err)
 {
     struct stasis_reasons reasons = {0};
     int rc;
 
-    check_components(layout, from, &reasons);
+    check_components(&stasis_x86_of(vcpu)->xsave, from, &reasons);
     rc = stasis_x86_refuse(vcpu, &reasons, err);
     stasis_reasons_fini(&reasons);
     return rc;
@@ -203,24 +203,19 @@ static int missing_component(struct stasis_vcpu *vcpu, const struct layout *layo
 static int xsave_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err)
 {
     const struct stasis_x86_xsave_state *from = state;
-    struct layout layout;
-    uint8_t *area = NULL;
-    int rc = new_area(vcpu, &layout, &area, err);
+    struct stasis_x86_xsave_area *area = &stasis_x86_of(vcpu)->xsave;
+    int rc = missing_component(vcpu, from, err);
 
-    if (!rc)
-        rc = missing_component(vcpu, &layout, from, err);
     if (rc)
-        goto out;
-    legacy_set(area, from);
-    for (size_t c = 0; c < COMPONENT_COUNT; c++) {
+        return rc;
+    memset(area->bytes, 0, area->size);
+    legacy_set(area->bytes, from);
+    for (size_t c = 0; c < STASIS_X86_COMPONENTS; c++) {
         if (from->xstate_bv >> components[c].bit & 1)
-            memcpy(area + layout.offset[c], (const uint8_t *)from + components[c].offset,
+            memcpy(area->bytes + area->offset[c], (const uint8_t *)from + components[c].offset,
                    components[c].size);
     }
-    rc = stasis_vcpu_set_xsave(vcpu, area, layout.area, err);
-out:
-    free(area);
-    return rc;
+    return stasis_vcpu_set_xsave(vcpu, area->bytes, area->size, err);
 }
 
 const struct stasis_arch_vcpu_record stasis_x86_xsave_part = {
@@ -233,11 +228,11 @@ const struct stasis_arch_vcpu_record stasis_x86_xsave_part = {
 int stasis_x86_xsave_check(const struct stasis_kvm *kvm, const void *xsave,
                            struct stasis_reasons *reasons, struct stasis_error *err)
 {
-    struct layout layout;
+    struct stasis_x86_xsave_area area;
 
     (void)err;
-    read_layout(kvm, &layout);
-    layout.area = AREA_MAX; /* how much this VM wants is not known yet */
-    check_components(&layout, xsave, reasons);
+    read_layout(kvm, &area);
+    area.size = AREA_MAX; /* how much this VM wants is not known yet */
+    check_components(&area, xsave, reasons);
     return 0;
 }

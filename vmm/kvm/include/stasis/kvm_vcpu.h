@@ -27,6 +27,9 @@ struct stasis_vcpu {
     int fd;
     struct kvm_run *run;
     size_t run_size; /* of the page, and what follows it */
+    /* Asked once: KVM_CAP_SYNC_REGS of the VM, and KVM_CAP_XSAVE2, which is fixed from the first
+     * vCPU on. */
+    int sync_fields, xsave2;
     const struct stasis_exit_ops *ops;
     void *ctx;                         /* of ops */
     void *arch;                        /* the caller's own; not touched here */

@@ -73,7 +73,8 @@ STASIS_EXPORT void stasis_lapic_set_reg(struct kvm_lapic_state *lapic, unsigned 
 
 /* Bytes of the XSAVE area of this VM's vCPUs: KVM_CAP_XSAVE2 of the VM, and at least that of struct
  * kvm_xsave, 4096 (KVM api.rst, 4.42). It depends on what the process has asked for by
- * arch_prctl(ARCH_REQ_XCOMP_GUEST_PERM). STASIS_ERR_KVM: more than any CPU has. */
+ * arch_prctl(ARCH_REQ_XCOMP_GUEST_PERM) before the first vCPU. STASIS_ERR_KVM: more than any CPU
+ * has. */
 STASIS_EXPORT STASIS_MUST_CHECK int
 stasis_vm_xsave_size(const struct stasis_vm *vm, size_t *ret_size, struct stasis_error *err);
 
