@@ -4,6 +4,7 @@
  */
 #include "object.h"
 #include "output.h"
+#include "ram_io.h"
 
 struct disk_wait {
     const struct stasis_save_opts *opts;
@@ -19,13 +20,16 @@ static bool keep_on(void *ctx)
 }
 
 static int publish(const struct stasis_snap *snap, struct stasis_output *output,
-                   const struct stasis_save_opts *opts, struct stasis_error *err)
+                   const struct stasis_save_opts *opts, uint64_t *ret_us, struct stasis_error *err)
 {
     struct disk_wait wait = {opts, snap->index.ram_bytes};
     const struct stasis_watch watch = {keep_on, &wait};
+    uint64_t start = stasis_ram_io_now_us();
+    int rc = opts->progress && !opts->no_sync ? stasis_output_commit_watched(output, &watch, err)
+                                              : stasis_output_commit(output, !opts->no_sync, err);
 
-    return opts->progress && !opts->no_sync ? stasis_output_commit_watched(output, &watch, err)
-                                            : stasis_output_commit(output, !opts->no_sync, err);
+    *ret_us = stasis_ram_io_now_us() - start;
+    return rc;
 }
 
 int stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
@@ -44,7 +48,7 @@ int stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *outp
         rc = stasis_snap_write(snap, &target, &chosen, &written, err);
     }
     if (!rc)
-        rc = publish(snap, output, &chosen, err);
+        rc = publish(snap, output, &chosen, &written.stats.publish_us, err);
     if (rc) {
         rc = stasis_wrap(err, rc, "saving %s (%s)", stasis_output_path(output),
                          stasis_output_state(output));

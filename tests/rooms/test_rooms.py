@@ -29,6 +29,7 @@ X86_WORDS = re.compile(r"\b(\w*(?i:bzimage|setup_header|boot_params|e820|multibo
                        r"zero_page|mmio_gap|x86)\w*|EM_\w+)")
 # These rooms pass states on without a look into them: what is in one is behind arch.h.
 OPAQUE_ROOMS = {"snapshot", "machine", "api"}
+OPAQUE_NAMES = {"STASIS_METRIC_RUN_kvmclock_is_stable"}  # of published formats
 OPAQUE_WORDS = re.compile(r"\b(\w*(?i:x86|kvmclock|apic)\w*|\w*MSR_\w*|EM_[A-Z]\w*|STASIS_ARCH_\w+)")
 BOOT_INCLUDES_ARCH = {"boot/image.h": {"vmm/boot/x86/image.h"}}
 
@@ -121,7 +122,7 @@ def check_file(path, relative, room, may, report):
         check_include(name, room, may, fail)
     check_boot(text, code, relative, fail)
     if room in OPAQUE_ROOMS:
-        for word in sorted(set(OPAQUE_WORDS.findall(code))):
+        for word in sorted(set(OPAQUE_WORDS.findall(code)) - OPAQUE_NAMES):
             fail(f"has {word}: what is of one architecture is behind vmm/arch/arch.h")
     if room not in KVM_ROOMS:
         for word in sorted(set(KVM_WORDS.findall(code))):

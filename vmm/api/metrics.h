@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * --metrics FILE: what a run took, as JSON, with boundaries that can be named. Times are
- * microseconds of CLOCK_MONOTONIC since main() began; what the kernel and the dynamic linker did
- * before is not in them.
+ * What a VM has counted and measured, at any time: for --metrics and for the control socket.
+ * metrics.def is the list. Times are of CLOCK_MONOTONIC, and reported from the start of main();
+ * what the kernel and the dynamic linker did before is not in them.
  */
 #ifndef STASIS_VMM_METRICS_H
 #define STASIS_VMM_METRICS_H
@@ -11,27 +11,67 @@
 
 #include "stasis/output.h"
 #include "stasis/ram.h"
+#include "vmm/api/metrics_table.h"
+#include "vmm/host/serial_sink.h"
+#include "vmm/machine/machine.h"
 
+/* The phases of a freeze. */
+struct stasis_freeze_times {
+    uint64_t stop_us;    /* until all vCPUs had stopped */
+    uint64_t collect_us; /* reading the state of vCPUs and devices */
+    uint64_t write_us;   /* writing state and memory */
+    uint64_t sync_us;    /* until the file was on the disk and had its name */
+};
+
+/* What nobody else remembers. */
 struct stasis_metrics {
     uint64_t start_us;  /* main() began */
     uint64_t loaded_us; /* the machine holds all its state; RAM as far as the mode reads it first */
-    uint64_t first_run_us; /* the first vCPU entered KVM_RUN */
-    bool clock_is_stable;  /* at the end of a guest that ran: kvmclock is the same on all vCPUs */
     bool thawed;
     bool tsc_is_set; /* by the thaw, to go on with kvmclock; else it is the host's */
     uint64_t freezes;
     uint64_t freezes_failed;
+    uint64_t written_bytes;           /* by all freezes that were saved */
+    struct stasis_freeze_times spent; /* by them */
     /* Of the last freeze that was saved. */
     struct stasis_save_stats saved;
+    struct stasis_freeze_times times;
     uint64_t pause_us; /* from the wish to pause until the guest runs on, or the file is there */
     /* The longest time that a vCPU stood still, in any freeze the guest ran on from. */
     uint64_t largest_gap_us;
 };
 
-/* Writes *metrics to `output` (STASIS_OUTPUT_ANY), once; `ram` is NULL for a guest that was not
- * thawed. STASIS_ERR_WRITE. */
-STASIS_MUST_CHECK int stasis_metrics_write(const struct stasis_metrics *metrics,
-                                           const struct stasis_ram *ram,
+/* A freeze was saved. `times` but for sync_us, which `saved` knows and write_us still has in it. */
+void stasis_metrics_count_freeze(struct stasis_metrics *metrics,
+                                 const struct stasis_save_stats *saved,
+                                 const struct stasis_freeze_times *times, uint64_t pause_us);
+
+enum stasis_metrics_format { STASIS_METRICS_JSON = 0, STASIS_METRICS_OPENMETRICS };
+
+/* Where the values come from. The machine may run: its counters are read as they are. */
+struct stasis_metrics_source {
+    const struct stasis_metrics *metrics;
+    const struct stasis_machine *machine;
+    const struct stasis_ram *ram; /* NULL: the guest was not thawed */
+    const struct stasis_serial_sink_stats *serial;
+    uint64_t now_us;
+};
+
+/* *ret_report is freed with stasis_metrics_report_free(). STASIS_ERR_NOMEM. */
+STASIS_MUST_CHECK int stasis_metrics_collect(const struct stasis_metrics_source *source,
+                                             struct stasis_metrics_report *ret_report,
+                                             struct stasis_error *err);
+void stasis_metrics_report_free(struct stasis_metrics_report *report);
+
+/* The values as text of *ret_len bytes, with a NUL behind them, to be freed with free(). JSON is
+ * one object. STASIS_ERR_NOMEM. */
+STASIS_MUST_CHECK int stasis_metrics_text(const struct stasis_metrics_source *source,
+                                          enum stasis_metrics_format format, char **ret_text,
+                                          size_t *ret_len, struct stasis_error *err);
+
+/* Writes them to `output` (STASIS_OUTPUT_ANY), once. STASIS_ERR_WRITE. */
+STASIS_MUST_CHECK int stasis_metrics_write(const struct stasis_metrics_source *source,
+                                           enum stasis_metrics_format format,
                                            struct stasis_output *output, struct stasis_error *err);
 
 #endif

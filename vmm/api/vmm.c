@@ -260,20 +260,6 @@ static void describe_end(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end)
                           vmm->config->snapshot_path, missing);
 }
 
-/* When the first vCPU began to run, or 0. */
-static uint64_t first_run_us(const struct stasis_machine *machine)
-{
-    uint64_t first = 0;
-
-    for (uint32_t i = 0; i < machine->vcpu_count; i++) {
-        uint64_t us = machine->threads[i].first_run_us;
-
-        if (us && (!first || us < first))
-            first = us;
-    }
-    return first;
-}
-
 int stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end, struct stasis_error *err)
 {
     int rc;
@@ -295,17 +281,7 @@ int stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end, struc
     stasis_vmm_take_all(vmm);
     last_output(vmm);
     describe_end(vmm, ret_end);
-    vmm->metrics.first_run_us = first_run_us(&vmm->machine);
-    vmm->metrics.clock_is_stable = stasis_arch_clock_is_stable(&vmm->machine.vm);
     return 0;
-}
-
-int stasis_vmm_write_metrics(const struct stasis_vmm *vmm, struct stasis_error *err)
-{
-    if (!vmm->config->metrics_path)
-        return 0;
-    return stasis_metrics_write(&vmm->metrics, stasis_ram_failure_ram(&vmm->machine),
-                                vmm->metrics_file, err);
 }
 
 void stasis_vmm_free(struct stasis_vmm *vmm)

@@ -76,8 +76,7 @@ STASIS_MUST_CHECK int stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_e
                                      struct stasis_error *err);
 
 /* Writes what the configuration's metrics_path asks for, if it does. After run. */
-STASIS_MUST_CHECK int stasis_vmm_write_metrics(const struct stasis_vmm *vmm,
-                                               struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_vmm_write_metrics(struct stasis_vmm *vmm, struct stasis_error *err);
 
 /* Ends all threads, says what output was dropped, and restores the terminal. NULL is fine. */
 void stasis_vmm_free(struct stasis_vmm *vmm);

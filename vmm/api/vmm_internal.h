@@ -62,6 +62,11 @@ struct stasis_vmm {
 /* vmm.c: a line for the client. */
 void stasis_vmm_say(const struct stasis_vmm *vmm, const char *fmt, ...) STASIS_PRINTF(2, 3);
 
+/* vmm_metrics.c: the metrics of now as text, to be freed with free(). Loop thread. */
+STASIS_MUST_CHECK int stasis_vmm_metrics_text(struct stasis_vmm *vmm,
+                                              enum stasis_metrics_format format, char **ret_text,
+                                              size_t *ret_len, struct stasis_error *err);
+
 /* vmm_sources.c. open: all but the one of the guest's end, which watch_end adds once there is a
  * machine. Timers of a VM that is about to run: start_timer. */
 STASIS_MUST_CHECK int stasis_vmm_sources_open(struct stasis_vmm *vmm, struct stasis_error *err);

@@ -161,8 +161,7 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
                            "With --restore: thaw the guest even if its TSC rate differs from this\n"
                            "host's and cannot be scaled.\n"},
     [STASIS_CLI_METRICS] = {"metrics", metrics_keys,
-                            "Write to FILE, as JSON, how long freezing and thawing took.\n",
-                            "Other:"},
+                            "Write to FILE, as JSON, what was counted and measured.\n", "Other:"},
     [STASIS_CLI_HELP] = {"help", NULL, "Print this help.\n"},
     [STASIS_CLI_VERSION] = {"version", NULL, "Print the version.\n"},
 };

@@ -98,6 +98,8 @@ struct stasis_save_stats {
     uint64_t stored_bytes;     /* of it, RAM */
     uint64_t compressed_bytes; /* of these, compressed */
     uint64_t zero_bytes;       /* RAM left out because it is zero */
+    uint64_t publish_us; /* what it took, when all was written, until the file was on the disk and
+                            had its name */
 };
 
 /* Saves to `path`: a temporary file in the same folder, fsync, rename, fsync of the folder, so

@@ -49,6 +49,16 @@ static int teardown(void **state)
     return 0;
 }
 
+uint64_t __wrap_stasis_ram_io_now_us(void);
+
+/* Who asks for the time gets 7 us more than the last. */
+uint64_t __wrap_stasis_ram_io_now_us(void)
+{
+    static uint64_t now;
+
+    return now += 7;
+}
+
 static int save(struct place *place, const char *path, struct stasis_error *err)
 {
     return stasis_snap_save(place->built.snap, path, NULL, NULL, err);
@@ -335,7 +345,7 @@ static int next_fd(void)
 static int fails_and_tells_nothing(struct place *place, const char *words)
 {
     const struct stasis_snap_info before = *stasis_snap_info(place->built.snap);
-    const struct stasis_save_stats mark = {1, 2, 3, 4};
+    const struct stasis_save_stats mark = {1, 2, 3, 4, 5};
     struct stasis_save_stats stats = mark;
     struct stasis_error err = {0};
     int rc = stasis_snap_save(place->built.snap, place->path, NULL, &stats, &err);
@@ -465,11 +475,23 @@ static void operations_on_the_wrong_kind_of_snapshot_are_refused(void **state)
     stasis_snap_free(snap);
 }
 
+/* Asked for once before the file is published and once behind it. */
+static void the_time_to_publish_is_told(void **state)
+{
+    struct place *place = *state;
+    struct stasis_save_stats stats = {.publish_us = 1};
+    struct stasis_error err = {0};
+
+    assert_int_equal(stasis_snap_save(place->built.snap, place->path, NULL, &stats, &err), 0);
+    assert_int_equal(stats.publish_us, 7);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(the_time_to_publish_is_told),
         CASE(only_the_owner_may_read_whatever_umask),
         CASE(a_save_replaces_what_was_there),
         CASE(a_relative_path_is_saved_to),

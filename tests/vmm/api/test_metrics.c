@@ -1,134 +1,218 @@
-/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "vmm/api/metrics.h"
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Values from who has them, the names that they have had since 0.1.0, and the file. What the two
+ * formats make of them: test_metrics_formats.py.
+ */
+#include "vmm/api/metrics_rig.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/cmocka_all.h"
 
-static char path[] = "/tmp/stasis-metrics-XXXXXX";
+static struct metrics_rig rig;
+static struct stasis_error err;
+static char *text;
 
-static int setup(void **state)
-{
-    int fd = mkstemp(path);
-
-    (void)state;
-    close(fd);
-    return fd < 0;
-}
-
-static int teardown(void **state)
+static int tear_down(void **state)
 {
     (void)state;
-    return unlink(path);
+    metrics_rig_fini(&rig);
+    free(text);
+    text = NULL;
+    return 0;
 }
 
-static int write_to(const struct stasis_metrics *metrics, const char *to, struct stasis_error *err)
+static const char *json(void)
 {
-    const struct stasis_output_opts opts = {.size = sizeof(opts), .kind = STASIS_OUTPUT_ANY};
-    struct stasis_output *output = NULL;
-    int rc = stasis_output_open(NULL, to, &opts, &output, err);
+    size_t len;
 
-    if (!rc)
-        rc = stasis_metrics_write(metrics, NULL, output, err);
-    stasis_output_close(output);
-    return rc;
-}
-
-/* What is in the file, as one string. */
-static const char *written(const struct stasis_metrics *metrics)
-{
-    static char text[4096];
-    struct stasis_error err = {0};
-    FILE *file;
-
-    if (write_to(metrics, path, &err))
-        fail_msg("%s", err.msg);
-    file = fopen(path, "re");
-    assert_non_null(file);
-    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
-    fclose(file);
+    free(text);
+    text = NULL;
+    assert_int_equal(stasis_metrics_text(&rig.source, STASIS_METRICS_JSON, &text, &len, &err), 0);
+    assert_int_equal(strlen(text), len);
     return text;
 }
 
-static void times_count_from_the_start(void **state)
+static void assert_holds(const char *part)
 {
-    const struct stasis_metrics metrics = {.start_us = 1000,
-                                           .loaded_us = 1234,
-                                           .first_run_us = 1300,
-                                           .clock_is_stable = true,
-                                           .freezes = 2,
-                                           .freezes_failed = 1,
-                                           .saved = {500, 400, 300, UINT64_C(1) << 40},
-                                           .pause_us = 77,
-                                           .largest_gap_us = 70};
-
-    (void)state;
-    assert_string_equal(written(&metrics), "{\n"
-                                           "  \"loaded_us\": 234,\n"
-                                           "  \"first_run_us\": 300,\n"
-                                           "  \"kvmclock_is_stable\": true,\n"
-                                           "  \"freezes\": {\n"
-                                           "    \"saved\": 2,\n"
-                                           "    \"failed\": 1,\n"
-                                           "    \"largest_guest_gap_us\": 70,\n"
-                                           "    \"last\": {\n"
-                                           "      \"pause_us\": 77,\n"
-                                           "      \"file_bytes\": 500,\n"
-                                           "      \"stored_bytes\": 400,\n"
-                                           "      \"compressed_bytes\": 300,\n"
-                                           "      \"zero_bytes\": 1099511627776\n"
-                                           "    }\n"
-                                           "  }\n"
-                                           "}\n");
+    if (!strstr(text, part))
+        fail_msg("no \"%s\" in %s", part, text);
 }
 
-static void times_that_never_came_are_left_out(void **state)
+static void names_of_0_1_0_are_kept(void **state)
 {
-    const struct stasis_metrics metrics = {.start_us = 1000};
-    const char *text = written(&metrics);
+    (void)state;
+    metrics_rig_fresh(&rig, 1);
+    rig.metrics.loaded_us = 1234;
+    rig.machine.threads[0].first_run_us = 1300;
+    rig.metrics.freezes_failed = 1;
+    rig.metrics.largest_gap_us = 70;
+    stasis_metrics_count_freeze(
+        &rig.metrics,
+        &(struct stasis_save_stats){500, 400, 300, UINT64_C(1) << 40, .publish_us = 10},
+        &(struct stasis_freeze_times){1, 2, 50, 0}, 77);
+    json();
+    assert_holds("{\n  \"uptime_us\": 4000,\n");
+    assert_holds("\n  \"loaded_us\": 234,\n  \"first_run_us\": 300,\n"
+                 "  \"kvmclock_is_stable\": false,\n");
+    assert_holds("\n  \"freezes\": {\n    \"saved\": 1,\n    \"failed\": 1,\n"
+                 "    \"largest_guest_gap_us\": 70,\n");
+    assert_holds("\n    \"last\": {\n      \"pause_us\": 77,\n      \"file_bytes\": 500,\n"
+                 "      \"stored_bytes\": 400,\n      \"compressed_bytes\": 300,\n"
+                 "      \"zero_bytes\": 1099511627776,\n"
+                 "      \"spent_us\": {\n        \"stop\": 1,\n        \"collect\": 2,\n"
+                 "        \"write\": 40,\n        \"sync\": 10\n      }\n    }\n  },\n");
+}
+
+static void memory_of_0_1_0_is_kept(void **state)
+{
+    (void)state;
+    metrics_rig_full(&rig, 1);
+    json();
+    assert_holds("\n  \"memory\": {\n    \"mode\": \"lazy\",\n    \"stored_bytes\": 1000003,\n"
+                 "    \"populated_bytes\": 2000006,\n    \"verified_bytes\": 3000009,\n"
+                 "    \"faults\": 4000012,\n    \"populated_us\": 4999015\n  },\n");
+}
+
+static void what_has_not_happened_is_left_out(void **state)
+{
+    static const char *const absent[] = {"loaded",     "first_run", "stable",
+                                         "\"memory\"", "last",      "tsc"};
 
     (void)state;
-    assert_null(strstr(text, "_instruction_"));
-    assert_null(strstr(text, "loaded"));
-    assert_null(strstr(text, "stable"));
-    assert_null(strstr(text, "last"));
+    metrics_rig_fresh(&rig, 1);
+    json();
+    for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
+        assert_null(strstr(text, absent[i]));
+    assert_holds("\"unhandled_port\": 0");
+    assert_holds("\"io\": 0");
 }
 
 static void a_thaw_says_whether_the_tsc_is_set(void **state)
 {
-    struct stasis_metrics metrics = {.start_us = 1000};
+    (void)state;
+    metrics_rig_fresh(&rig, 1);
+    rig.metrics.thawed = true;
+    json();
+    assert_holds("  \"tsc_is_set\": false,\n");
+    rig.metrics.tsc_is_set = true;
+    json();
+    assert_holds("  \"tsc_is_set\": true,\n");
+}
+
+/* The first vCPU that runs, whichever it is. */
+static void the_guest_runs_when_a_vcpu_does(void **state)
+{
+    (void)state;
+    metrics_rig_fresh(&rig, 3);
+    rig.machine.threads[1].first_run_us = 3000;
+    rig.machine.threads[2].first_run_us = 2000;
+    json();
+    assert_holds("\"first_run_us\": 1000,");
+}
+
+static void freezes_add_up(void **state)
+{
+    const struct stasis_save_stats saved = {.file_bytes = 500, .publish_us = 4};
+    const struct stasis_freeze_times times = {10, 20, 34, 0};
 
     (void)state;
-    assert_null(strstr(written(&metrics), "tsc_is_set"));
-    metrics.thawed = true;
-    assert_non_null(strstr(written(&metrics), "  \"tsc_is_set\": false,\n"));
-    metrics.tsc_is_set = true;
-    assert_non_null(strstr(written(&metrics), "  \"tsc_is_set\": true,\n"));
+    metrics_rig_fresh(&rig, 1);
+    for (int i = 0; i < 3; i++)
+        stasis_metrics_count_freeze(&rig.metrics, &saved, &times, 70);
+    json();
+    assert_holds("\"saved\": 3,");
+    assert_holds("    \"written_bytes\": 1500,\n    \"spent_us\": {\n      \"stop\": 30,\n"
+                 "      \"collect\": 60,\n      \"write\": 90,\n      \"sync\": 12\n    },\n");
+}
+
+/* Reasons without a row of their own, and newer ones, are one number. */
+static void other_exits_are_counted_together(void **state)
+{
+    uint64_t *exits;
+
+    (void)state;
+    metrics_rig_fresh(&rig, 1);
+    exits = rig.machine.vcpus[0].exits;
+    exits[STASIS_VCPU_EXIT_io] = 5;
+    exits[STASIS_VCPU_EXIT_memory_fault] = 6;
+    exits[STASIS_VCPU_EXIT_unknown] = 100;
+    exits[STASIS_VCPU_EXIT_xen] = 20;
+    exits[STASIS_VCPU_EXIT_REASONS] = 3;
+    json();
+    assert_holds("\"io\": 5,");
+    assert_holds("\"memory_fault\": 6,");
+    assert_holds("\"other\": 123\n");
+}
+
+/* ---- the file ---- */
+
+static int write_to(const char *path, enum stasis_metrics_format format)
+{
+    const struct stasis_output_opts opts = {.size = sizeof(opts), .kind = STASIS_OUTPUT_ANY};
+    struct stasis_output *output = NULL;
+    int rc = stasis_output_open(NULL, path, &opts, &output, &err);
+
+    if (!rc)
+        rc = stasis_metrics_write(&rig.source, format, output, &err);
+    stasis_output_close(output);
+    return rc;
+}
+
+static void assert_begins(const char *path, const char *text_of_file)
+{
+    char start[16] = "";
+    int fd = open(path, O_RDONLY);
+
+    assert_true(fd >= 0);
+    assert_true(read(fd, start, strlen(text_of_file)) > 0);
+    close(fd);
+    assert_string_equal(start, text_of_file);
+}
+
+static void both_formats_are_written(void **state)
+{
+    char path[] = "/tmp/stasis-metrics-XXXXXX";
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    metrics_rig_fresh(&rig, 1);
+    assert_int_equal(write_to(path, STASIS_METRICS_JSON), 0);
+    assert_begins(path, "{\n");
+    assert_int_equal(write_to(path, STASIS_METRICS_OPENMETRICS), 0);
+    assert_begins(path, "# TYPE stasis_");
+    unlink(path);
 }
 
 static void a_place_that_takes_nothing_is_named(void **state)
 {
-    const struct stasis_metrics metrics = {.start_us = 1};
-    struct stasis_error err = {0};
-
     (void)state;
-    assert_int_equal(write_to(&metrics, "/dev/full", &err), STASIS_ERR_WRITE);
+    metrics_rig_fresh(&rig, 1);
+    assert_int_equal(write_to("/dev/full", STASIS_METRICS_JSON), STASIS_ERR_WRITE);
     assert_non_null(strstr(err.msg, "--metrics /dev/full: "));
 }
+
+#define CASE(function) cmocka_unit_test_teardown(function, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(times_count_from_the_start),
-        cmocka_unit_test(times_that_never_came_are_left_out),
-        cmocka_unit_test(a_thaw_says_whether_the_tsc_is_set),
-        cmocka_unit_test(a_place_that_takes_nothing_is_named),
+        CASE(names_of_0_1_0_are_kept),
+        CASE(memory_of_0_1_0_is_kept),
+        CASE(what_has_not_happened_is_left_out),
+        CASE(a_thaw_says_whether_the_tsc_is_set),
+        CASE(the_guest_runs_when_a_vcpu_does),
+        CASE(freezes_add_up),
+        CASE(other_exits_are_counted_together),
+        CASE(both_formats_are_written),
+        CASE(a_place_that_takes_nothing_is_named),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

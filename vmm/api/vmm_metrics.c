@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/api/vmm_internal.h"
+#include "vmm/base/clock.h"
+#include "vmm/snapshot/ram_failure.h"
+
+static struct stasis_metrics_source source_of(struct stasis_vmm *vmm,
+                                              struct stasis_serial_sink_stats *serial)
+{
+    pthread_mutex_lock(&vmm->machine.lock);
+    stasis_serial_sink_stats(vmm->out, serial);
+    pthread_mutex_unlock(&vmm->machine.lock);
+    return (struct stasis_metrics_source){
+        .metrics = &vmm->metrics,
+        .machine = &vmm->machine,
+        .ram = stasis_ram_failure_ram(&vmm->machine),
+        .serial = serial,
+        .now_us = stasis_monotonic_us(),
+    };
+}
+
+int stasis_vmm_metrics_text(struct stasis_vmm *vmm, enum stasis_metrics_format format,
+                            char **ret_text, size_t *ret_len, struct stasis_error *err)
+{
+    struct stasis_serial_sink_stats serial;
+    struct stasis_metrics_source source = source_of(vmm, &serial);
+
+    return stasis_metrics_text(&source, format, ret_text, ret_len, err);
+}
+
+int stasis_vmm_write_metrics(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    struct stasis_serial_sink_stats serial;
+    struct stasis_metrics_source source;
+
+    if (!vmm->config->metrics_path)
+        return 0;
+    source = source_of(vmm, &serial);
+    return stasis_metrics_write(&source, STASIS_METRICS_JSON, vmm->metrics_file, err);
+}
