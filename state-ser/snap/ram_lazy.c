@@ -192,23 +192,42 @@ static int start_handler(struct stasis_ram *ram, struct stasis_error *err)
     return 0;
 }
 
-static int not_permitted(struct stasis_ram *ram)
+static int open_uffd(struct stasis_uffd *ret_uffd, struct stasis_error *err)
+{
+    if (!stasis_uffd_open(ret_uffd))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_UNAVAILABLE,
+                       "userfaultfd is not to be had (%s; root may use it, and who may open "
+                       "/dev/userfaultfd)",
+                       strerror(errno));
+}
+
+int stasis_ram_check_lazy(struct stasis_error *err)
+{
+    struct stasis_uffd uffd;
+    int rc = open_uffd(&uffd, err);
+
+    if (!rc)
+        stasis_uffd_close(&uffd);
+    return rc;
+}
+
+static int not_permitted(struct stasis_ram *ram, const struct stasis_error *why)
 {
     size_t used = strlen(ram->reason);
 
     snprintf(ram->reason + used, sizeof(ram->reason) - used,
-             "%suserfaultfd is not to be had (%s; root may use it, and who may open "
-             "/dev/userfaultfd); memory=copy instead of lazy",
-             used ? "; " : "", strerror(errno));
+             "%s%.200s; memory=copy instead of lazy", used ? "; " : "", why->msg);
     return 1;
 }
 
 int stasis_ram_lazy(struct stasis_ram *ram, struct stasis_error *err)
 {
+    struct stasis_error why;
     int rc;
 
-    if (stasis_uffd_open(&ram->uffd))
-        return not_permitted(ram);
+    if (open_uffd(&ram->uffd, &why))
+        return not_permitted(ram, &why);
     rc = plan(ram, err);
     if (!rc)
         rc = watch(ram, err);

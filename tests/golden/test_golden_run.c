@@ -67,6 +67,18 @@ static void is_refused(struct session *session, const char *restore)
     session_assert_one_line(session, "cannot be scaled; --ignore tsc-rate");
 }
 
+/* What a dry run says comes true. */
+static void is_foretold(struct session *session, const char *restore, bool runs)
+{
+    const char *const args[] = {"--restore", restore, "--dry-run", "json", NULL};
+    struct session_options options = {0};
+
+    memcpy(options.args, args, sizeof(args));
+    assert_int_equal(session_run(session, &options), runs ? 0 : 4);
+    assert_non_null(
+        strstr(session->out_text, runs ? "\"reasons\": []," : "\"kind\": \"tsc-rate\","));
+}
+
 static void run_guest(const char *release, const char *name, const char *memory)
 {
     static struct session session;
@@ -83,6 +95,7 @@ static void run_guest(const char *release, const char *name, const char *memory)
     assert_int_equal(strncmp(end, " nonce=", 7), 0);
     snprintf(nonce, sizeof(nonce), "%s", end + 7);
     snprintf(restore, sizeof(restore), "path=%s,memory=%s", snap, memory);
+    is_foretold(&session, restore, has_rate(snap));
     if (has_rate(snap)) {
         session_start(&session, &(struct session_options){.args = {"--restore", restore}});
     } else {

@@ -24,6 +24,7 @@ enum stasis_config_then { STASIS_CONFIG_THEN_EXIT = 0, STASIS_CONFIG_THEN_RESUME
 enum stasis_config_prefetch { STASIS_CONFIG_PREFETCH_ON = 0, STASIS_CONFIG_PREFETCH_OFF };
 enum stasis_config_sync { STASIS_CONFIG_SYNC_FULL = 0, STASIS_CONFIG_SYNC_NONE };
 enum stasis_config_drop { STASIS_CONFIG_DROP_REFUSE = 0, STASIS_CONFIG_DROP_ALLOW };
+enum stasis_config_dry_run { STASIS_CONFIG_DRY_RUN_TEXT = 0, STASIS_CONFIG_DRY_RUN_JSON };
 enum stasis_config_clock { STASIS_CONFIG_CLOCK_CONTINUE = 0, STASIS_CONFIG_CLOCK_ADVANCE };
 
 /* Strings and notes are owned by the struct; NULL means not given. Exactly one of kernel_path, demo
@@ -54,7 +55,8 @@ struct stasis_config {
     enum stasis_config_clock restore_clock;
     enum stasis_ram_mode restore_memory;
     enum stasis_config_prefetch restore_prefetch;
-    bool ignore_tsc_rate; /* thaw although the TSC's rate differs */
+    bool ignore_tsc_rate;                      /* thaw although the TSC's rate differs */
+    enum stasis_config_dry_run dry_run_format; /* of --dry-run */
 
     char *metrics_path; /* NULL: none */
 

@@ -13,6 +13,7 @@
 /* Words are stored through an unsigned int. */
 _Static_assert(sizeof(enum stasis_config_cpu) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_config_then) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_config_dry_run) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_config_clock) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_config_prefetch) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_ram_mode) == sizeof(unsigned), "enum size");
@@ -268,6 +269,8 @@ static int parse_option(struct parser *parser, int argc, char *const *argv, int 
         value = argv[1];
         *ret_used = 2;
     }
+    if (!value && option->is_whole)
+        return 0;
     if (!value)
         return stasis_fail(parser->err, STASIS_ERR_ARG, "--%s needs a value: --%s %s=%s",
                            option->name, option->name, option->keys->name, option->keys->arg);
@@ -278,6 +281,7 @@ static int finish(struct parser *parser)
 {
     struct stasis_config *config = &parser->options.config;
 
+    parser->options.dry_run = parser->given.options & STASIS_CLI_BIT(STASIS_CLI_DRY_RUN);
     config->demo = parser->given.options & STASIS_CLI_BIT(STASIS_CLI_DEMO);
     config->snapshot_timed = config->snapshot_after_ms != UINT64_MAX;
     if (!config->snapshot_timed)

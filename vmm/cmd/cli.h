@@ -12,6 +12,7 @@
 struct stasis_options {
     bool help;
     bool version;
+    bool dry_run;
     struct stasis_config config; /* whole unless help or version is set */
 };
 

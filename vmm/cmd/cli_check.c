@@ -15,6 +15,8 @@ static int check_source(const struct stasis_cli_given *given, struct stasis_erro
         STASIS_CLI_BIT(STASIS_CLI_INITRD) | STASIS_CLI_BIT(STASIS_CLI_MEMORY) |
         STASIS_CLI_BIT(STASIS_CLI_VCPU) | STASIS_CLI_BIT(STASIS_CLI_CPU) |
         STASIS_CLI_BIT(STASIS_CLI_BOARD);
+    const uint32_t thaw_only =
+        STASIS_CLI_BIT(STASIS_CLI_IGNORE) | STASIS_CLI_BIT(STASIS_CLI_DRY_RUN);
     uint32_t seen = given->options;
     bool restore = seen & STASIS_CLI_BIT(STASIS_CLI_RESTORE);
 
@@ -30,9 +32,11 @@ static int check_source(const struct stasis_cli_given *given, struct stasis_erro
     if (!restore && !(seen & (STASIS_CLI_BIT(STASIS_CLI_KERNEL) | STASIS_CLI_BIT(STASIS_CLI_DEMO))))
         return stasis_fail(err, STASIS_ERR_ARG,
                            "nothing to run; give --kernel FILE, --demo or --restore FILE");
-    if (!restore && seen & STASIS_CLI_BIT(STASIS_CLI_IGNORE))
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "--ignore is for thawing; give --restore FILE, or leave out --ignore");
+    for (int i = 0; !restore && i < STASIS_CLI_COUNT; i++)
+        if (seen & thaw_only & STASIS_CLI_BIT(i))
+            return stasis_fail(err, STASIS_ERR_ARG,
+                               "--%s is for thawing; give --restore FILE, or leave out --%s",
+                               stasis_cli_options[i].name, stasis_cli_options[i].name);
     return 0;
 }
 

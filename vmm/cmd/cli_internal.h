@@ -44,6 +44,7 @@ enum stasis_cli_id {
     STASIS_CLI_SERIAL,
     STASIS_CLI_SNAPSHOT_OUT,
     STASIS_CLI_IGNORE,
+    STASIS_CLI_DRY_RUN,
     STASIS_CLI_METRICS,
     STASIS_CLI_HELP,
     STASIS_CLI_VERSION,
@@ -55,6 +56,7 @@ struct stasis_cli_option {
     const struct stasis_cli_key *keys; /* NULL: takes no value */
     const char *help;                  /* lines, each ending in a newline */
     const char *group;                 /* heading printed before it, or NULL */
+    bool is_whole;                     /* the value may be left out */
     const char *absent;                /* CMake option that this build lacks for it, or NULL */
 };
 

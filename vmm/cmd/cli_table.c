@@ -18,6 +18,8 @@ static const char *const prefetch_words[] = {"on", "off", NULL};
 static const char *const memory_words[] = {"auto", "copy", "map", "lazy", NULL};
 static const char *const drop_words[] = {"refuse", "allow", NULL};
 static const char *const ignore_words[] = {"tsc-rate", NULL};
+/* In the order of enum stasis_config_dry_run. */
+static const char *const format_words[] = {"text", "json", NULL};
 const char *const stasis_cli_out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
 
 #define GIVE_FILE "give the name of a file"
@@ -113,6 +115,12 @@ static const struct stasis_cli_key ignore_keys[] = {
     {0},
 };
 
+static const struct stasis_cli_key dry_run_keys[] = {
+    {"format", STASIS_CLI_WORD, AT(dry_run_format), "text|json", "give text or json",
+     .words = format_words},
+    {0},
+};
+
 const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
     [STASIS_CLI_KERNEL] = {"kernel", kernel_keys,
                            "Boot a Linux kernel: a bzImage or an ELF vmlinux.\n",
@@ -160,6 +168,10 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
     [STASIS_CLI_IGNORE] = {"ignore", ignore_keys,
                            "With --restore: thaw the guest even if its TSC rate differs from this\n"
                            "host's and cannot be scaled.\n"},
+    [STASIS_CLI_DRY_RUN] = {"dry-run", dry_run_keys,
+                            "With --restore: only say whether the guest would be thawed here, and\n"
+                            "if not, all reasons, on standard output, as text (default) or JSON.\n",
+                            .is_whole = true},
     [STASIS_CLI_METRICS] = {"metrics", metrics_keys,
                             "Write to FILE, as JSON, what was counted and measured.\n", "Other:"},
     [STASIS_CLI_HELP] = {"help", NULL, "Print this help.\n"},

@@ -15,7 +15,11 @@ static void print_option(FILE *to, const struct stasis_cli_option *option)
     for (const struct stasis_cli_key *key = option->keys; key && key->name; key++) {
         bool first = key == option->keys;
 
-        fprintf(to, "%s%s=%s%s", first ? " " : "[,", key->name, key->arg, first ? "" : "]");
+        fprintf(to, "%s%s=%s%s",
+                !first             ? "[,"
+                : option->is_whole ? " ["
+                                   : " ",
+                key->name, key->arg, first && !option->is_whole ? "" : "]");
     }
     fputs(option->absent ? " (not in this build)\n" : "\n", to);
     while (*line) {

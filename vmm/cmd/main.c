@@ -3,6 +3,7 @@
 
 #include "common/streams.h"
 #include "vmm/cmd/cli.h"
+#include "vmm/cmd/dry_run.h"
 #include "vmm/base/clock.h"
 #include "vmm/cmd/say.h"
 #include "vmm/cmd/session.h"
@@ -32,6 +33,8 @@ int main(int argc, char **argv)
         return stasis_say_error(NULL, &err);
     if (options.help || options.version)
         status = print(&options);
+    else if (options.dry_run)
+        status = stasis_dry_run(&options.config, stdout);
     else
         status = stasis_session_run(&options.config, start_us);
     stasis_cli_fini(&options);

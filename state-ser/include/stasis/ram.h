@@ -61,6 +61,10 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_attach(struct stasis_snap *snap, 
                                                       struct stasis_ram **ret_ram,
                                                       struct stasis_error *err);
 
+/* Whether this process may have its memory loaded when it is touched (LAZY). STASIS_ERR_UNAVAILABLE
+ * says why not, and what would permit it. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_check_lazy(struct stasis_error *err);
+
 /* Stops every thread. Memory that was not loaded becomes inaccessible (never zeros), the rest stays
  * as it is; all of it is the caller's to unmap. free(NULL) is fine. */
 STASIS_EXPORT void stasis_ram_free(struct stasis_ram *ram);

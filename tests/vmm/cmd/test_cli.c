@@ -259,6 +259,10 @@ static void refuses_with_option_and_remedy(void **state)
         {"--demo|--snapshot-out|x,note=a=1,then=exit,then=exit", "then is given twice"},
         {"--kernel|x|--demo", "--kernel does not go with --demo"},
         {"--demo|--ignore|tsc-rate", "--ignore|--restore FILE"},
+        {"--demo|--dry-run", "--dry-run is for thawing|--restore FILE|leave out --dry-run"},
+        {"--demo|--dry-run|json", "--dry-run is for thawing"},
+        {"--restore|x|--dry-run|yaml", "--dry-run: format=yaml: give text or json"},
+        {"--restore|x|--dry-run=", "--dry-run: format=text|json is missing"},
         {"--restore|x|--ignore|all", "--ignore: what=all: give tsc-rate"},
         {"--kernel|a,x\n\033y=1", "unknown key x\n\033y|--kernel"},
     };
@@ -317,6 +321,7 @@ static void help_names_every_option(void **state)
         "[,target=RELEASE][,drop=refuse|allow][,note=KEY=VALUE]\n",
         "--board ",
         "--ignore ",
+        "--dry-run [format=text|json]\n",
         "--metrics path=FILE\n",
         "--help\n",
         "--version\n",

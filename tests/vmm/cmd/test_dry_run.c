@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What --dry-run prints and finds, beside a KVM that runs nothing.
+ */
+#include "vmm/cmd/dry_run.h"
+
+#include "support/cmocka_all.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/fake_kvm.h"
+#include "vmm/cmd/cli.h"
+
+/* ---- userfaultfd that is not permitted ---- */
+
+struct stasis_uffd;
+int __real_stasis_uffd_open(struct stasis_uffd *uffd);
+int __wrap_stasis_uffd_open(struct stasis_uffd *uffd);
+
+static bool is_permitted;
+
+int __wrap_stasis_uffd_open(struct stasis_uffd *uffd)
+{
+    if (is_permitted)
+        return __real_stasis_uffd_open(uffd);
+    errno = EPERM;
+    return -1;
+}
+
+/* ---- the output ---- */
+
+static struct stasis_options options;
+static struct stasis_preflight preflight;
+static char *text;
+
+/* argv[1] up to NULL. */
+static void parse(const char *path, const char *option, const char *format)
+{
+    char *argv[] = {strdup("vmm"),      strdup("--restore"), strdup(path),  strdup("--ignore"),
+                    strdup("tsc-rate"), strdup(option),      strdup(format)};
+    struct stasis_error err;
+    int argc = *format ? 7 : 6;
+
+    if (stasis_cli_parse(argc, argv, &options, &err))
+        fail_msg("%s", err.msg);
+    assert_true(options.dry_run);
+    for (size_t i = 0; i < 7; i++)
+        free(argv[i]);
+}
+
+static void print(void)
+{
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+
+    stasis_dry_run_print(&options.config, &preflight, to);
+    fclose(to);
+}
+
+static void run(void)
+{
+    struct stasis_error err;
+
+    if (stasis_preflight_run(&options.config, &preflight, &err))
+        fail_msg("%s", err.msg);
+    print();
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    is_permitted = false;
+    fake_kvm = (struct fake_kvm){0};
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    stasis_preflight_fini(&preflight);
+    stasis_cli_fini(&options);
+    free(text);
+    text = NULL;
+    return 0;
+}
+
+#define GOLDEN STASIS_GOLDEN_DIR "/0.1.0/demo.snap"
+
+static void add(struct stasis_reasons *reasons, struct stasis_reason reason)
+{
+    stasis_reasons_add(reasons, &reason);
+}
+
+static void make_up(void)
+{
+    const struct stasis_reason feature = {.code = STASIS_ERR_HOST,
+                                          .kind = "cpu-feature",
+                                          .is_listed = true,
+                                          .object = "avx2",
+                                          .asks = "bit 5",
+                                          .has = "clear",
+                                          .what = "this host lacks:",
+                                          .remedy = "be modest"};
+    struct stasis_reason second = feature;
+
+    second.object[3] = '3';
+    add(&preflight.reasons, feature);
+    add(&preflight.reasons, second);
+    add(&preflight.reasons,
+        (struct stasis_reason){
+            .code = STASIS_ERR_KVM, .kind = "state", .object = "x", .what = "a\033b \"quoted\""});
+    preflight.reasons.more = 2;
+    add(&preflight.warnings,
+        (struct stasis_reason){.kind = "clock", .object = "TSC", .what = "will jump"});
+}
+
+static void text_is_for_people(void **state)
+{
+    (void)state;
+    parse("a.snap", "--dry-run", "");
+    make_up();
+    print();
+    assert_string_equal(text, "vmm: a.snap: cannot be thawed here: 5 reasons\n"
+                              "  reason: cpu-feature avx2: the guest needs bit 5, this host has: "
+                              "clear\n"
+                              "  reason: cpu-feature avx3: the guest needs bit 5, this host has: "
+                              "clear\n"
+                              "  remedy: be modest\n"
+                              "  reason: state x: a\\x1bb \"quoted\"\n"
+                              "  reason: 2 more\n"
+                              "  warning: clock TSC: will jump\n");
+}
+
+static void json_is_for_programs(void **state)
+{
+    (void)state;
+    parse("a.snap", "--dry-run", "json");
+    make_up();
+    print();
+    assert_string_equal(text, "{\n"
+                              "  \"file\": \"a.snap\",\n"
+                              "  \"thaws\": false,\n"
+                              "  \"status\": 4,\n"
+                              "  \"reasons\": [\n"
+                              "    {\n"
+                              "      \"kind\": \"cpu-feature\",\n"
+                              "      \"object\": \"avx2\",\n"
+                              "      \"asks\": \"bit 5\",\n"
+                              "      \"has\": \"clear\",\n"
+                              "      \"message\": \"this host lacks: avx2; be modest\",\n"
+                              "      \"remedy\": \"be modest\",\n"
+                              "      \"status\": 4\n"
+                              "    },\n"
+                              "    {\n"
+                              "      \"kind\": \"cpu-feature\",\n"
+                              "      \"object\": \"avx3\",\n"
+                              "      \"asks\": \"bit 5\",\n"
+                              "      \"has\": \"clear\",\n"
+                              "      \"message\": \"this host lacks: avx3; be modest\",\n"
+                              "      \"remedy\": \"be modest\",\n"
+                              "      \"status\": 4\n"
+                              "    },\n"
+                              "    {\n"
+                              "      \"kind\": \"state\",\n"
+                              "      \"object\": \"x\",\n"
+                              "      \"message\": \"a\\u001bb \\\"quoted\\\"\",\n"
+                              "      \"status\": 1\n"
+                              "    }\n"
+                              "  ],\n"
+                              "  \"more_reasons\": 2,\n"
+                              "  \"warnings\": [\n"
+                              "    {\n"
+                              "      \"kind\": \"clock\",\n"
+                              "      \"object\": \"TSC\",\n"
+                              "      \"message\": \"will jump\"\n"
+                              "    }\n"
+                              "  ]\n"
+                              "}\n");
+}
+
+static void a_host_that_can_says_so(void **state)
+{
+    (void)state;
+    is_permitted = true;
+    parse(GOLDEN ",memory=copy", "--dry-run", "");
+    run();
+    assert_int_equal(strncmp(text, "vmm: " GOLDEN ": can be thawed here\n",
+                             strlen("vmm: " GOLDEN ": can be thawed here\n")),
+                     0);
+    assert_null(strstr(text, "userfaultfd"));
+}
+
+/* PVM's KVM, and a process without rights. */
+static void what_would_be_otherwise_is_a_warning(void **state)
+{
+    (void)state;
+    fake_kvm.flaws = FAKE_KVM_DROPS_TSC_OFFSET;
+    parse(GOLDEN, "--dry-run=text", "");
+    run();
+    assert_int_equal(preflight.reasons.count, 0);
+    assert_non_null(strstr(text, ": can be thawed here\n"));
+    assert_non_null(strstr(text, "  warning: userfaultfd memory=lazy: userfaultfd is not to be had "
+                                 "(Operation not permitted; root may use it, and who may open "
+                                 "/dev/userfaultfd); memory=copy will be used instead of lazy\n"));
+    assert_non_null(strstr(text, "  warning: clock TSC: this host's KVM cannot set"));
+}
+
+static void a_file_that_is_none_is_a_reason(void **state)
+{
+    (void)state;
+    parse("/nowhere/x.snap", "--dry-run=json", "");
+    run();
+    assert_int_equal(preflight.reasons.list[0].code, STASIS_ERR_NOT_FOUND);
+    assert_non_null(strstr(text, "\"message\": \"/nowhere/x.snap: No such file or directory\""));
+    stasis_preflight_fini(&preflight);
+    stasis_cli_fini(&options);
+    free(text);
+    parse("/dev/null", "--dry-run", "");
+    run();
+    assert_int_equal(preflight.reasons.list[0].code, STASIS_ERR_CORRUPT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(text_is_for_people, setup, teardown),
+        cmocka_unit_test_setup_teardown(json_is_for_programs, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_host_that_can_says_so, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_would_be_otherwise_is_a_warning, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_is_none_is_a_reason, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/api/preflight.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "stasis/output.h"
+#include "stasis/snap.h"
+#include "vmm/api/vmm_internal.h"
+#include "vmm/snapshot/freeze.h"
+
+/* ---- a world in which nothing happens ---- */
+
+static size_t take_nothing(void *ctx, const uint8_t *bytes, size_t len)
+{
+    (void)ctx;
+    (void)bytes;
+    (void)len;
+    return 0;
+}
+
+static void be_ready(void *ctx, const struct stasis_device *from)
+{
+    (void)ctx;
+    (void)from;
+}
+
+static uint64_t no_time(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static void arm_nothing(void *ctx, const struct stasis_device *from, bool on, uint64_t deadline_ns)
+{
+    (void)ctx;
+    (void)from;
+    (void)on;
+    (void)deadline_ns;
+}
+
+static const struct stasis_device_host quiet_host = {.serial_out = {take_nothing, NULL},
+                                                     .serial_rx_ready = be_ready,
+                                                     .rtc_now_ns = no_time,
+                                                     .rtc_arm = arm_nothing};
+
+/* ---- the snapshot ---- */
+
+static int open_snapshot(const struct stasis_config *config, struct stasis_snap **ret_snap,
+                         struct stasis_error *err)
+{
+    const struct stasis_parse_opts opts = {.size = sizeof(opts)};
+    struct stasis_outputs *outputs;
+    int fd = -1;
+    int rc;
+
+    if (stasis_config_thaws_from_stream(config))
+        return stasis_snap_open_fd(STDIN_FILENO, "standard input", &opts, ret_snap, err);
+    outputs = stasis_outputs_new();
+    if (!outputs)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a VM");
+    rc = stasis_outputs_open_input(outputs, config->restore_path, "that of --restore", &fd, err);
+    if (!rc) {
+        rc = stasis_snap_open_fd(fd, config->restore_path, &opts, ret_snap, err);
+        (void)close(fd);
+    }
+    stasis_outputs_free(outputs);
+    return rc;
+}
+
+static void check_console(struct stasis_snap *snap, struct stasis_reasons *reasons)
+{
+    struct stasis_board_state board;
+    struct stasis_error why;
+    int rc = stasis_records_get(stasis_snap_records(snap), &stasis_board_schema, STASIS_INSTANCE_VM,
+                                &board, &why);
+
+    if (!rc)
+        rc = stasis_vmm_console_check_board(&board, &why);
+    if (rc)
+        stasis_reasons_add_error(reasons, "device", "console", &why);
+}
+
+/* ---- what would be otherwise ---- */
+
+static void warn(struct stasis_preflight *preflight, const char *kind, const char *object,
+                 const char *text)
+{
+    struct stasis_error err;
+
+    (void)stasis_fail(&err, STASIS_OK, "%s", text);
+    stasis_reasons_add_error(&preflight->warnings, kind, object, &err);
+}
+
+static void check_memory(const struct stasis_config *config, struct stasis_preflight *preflight)
+{
+    char text[STASIS_ERROR_MSG_MAX + 64];
+    struct stasis_error why;
+
+    if (config->restore_memory != STASIS_RAM_AUTO && config->restore_memory != STASIS_RAM_LAZY)
+        return;
+    if (!stasis_ram_check_lazy(&why))
+        return;
+    snprintf(text, sizeof(text), "%s; memory=copy will be used instead of lazy", why.msg);
+    warn(preflight, "userfaultfd", "memory=lazy", text);
+}
+
+static void check_clock(const struct stasis_thaw_result *result, struct stasis_preflight *preflight)
+{
+    if (!preflight->reasons.count && !result->tsc_is_set)
+        warn(preflight, "clock", "TSC",
+             "this host's KVM cannot set the guest's time stamp counter (TSC), which will jump; "
+             "kvmclock and the timers will be right");
+}
+
+int stasis_preflight_run(const struct stasis_config *config, struct stasis_preflight *ret_preflight,
+                         struct stasis_error *err)
+{
+    const struct stasis_thaw_options options = stasis_config_thaw(config);
+    struct stasis_thaw_result result = {0};
+    struct stasis_snap *snap = NULL;
+    struct stasis_error why;
+    int rc;
+
+    *ret_preflight = (struct stasis_preflight){0};
+    if (open_snapshot(config, &snap, &why)) {
+        stasis_reasons_add_error(&ret_preflight->reasons, "file", "snapshot", &why);
+        return 0;
+    }
+    rc = stasis_thaw_try(snap, &options, &quiet_host, &ret_preflight->reasons, &result, err);
+    if (!rc && !ret_preflight->reasons.count)
+        check_console(snap, &ret_preflight->reasons);
+    if (!rc)
+        check_memory(config, ret_preflight);
+    if (!rc)
+        check_clock(&result, ret_preflight);
+    stasis_snap_free(snap);
+    return rc;
+}
+
+void stasis_preflight_fini(struct stasis_preflight *preflight)
+{
+    stasis_reasons_fini(&preflight->reasons);
+    stasis_reasons_fini(&preflight->warnings);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/cmd/dry_run.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "common/message.h"
+#include "common/streams.h"
+#include "stasis/json.h"
+#include "vmm/cmd/say.h"
+
+static int status_of(const struct stasis_preflight *preflight)
+{
+    struct stasis_error err;
+
+    return stasis_err_exit_status(stasis_reasons_fail(&preflight->reasons, &err));
+}
+
+/* ---- text ---- */
+
+/* Names in it may be the file's. */
+STASIS_PRINTF(3, 4)
+static void put_line(FILE *to, const char *head, const char *format, ...)
+{
+    char text[STASIS_ERROR_MSG_MAX + 320], line[STASIS_MESSAGE_MAX];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    (void)fwrite(line, 1, stasis_message_format(line, head, text), to);
+}
+
+static void put_reason(FILE *to, const char *head, const struct stasis_reason *reason)
+{
+    if (reason->asks[0])
+        put_line(to, head, "%s %s: the guest needs %s, this host has: %s", reason->kind,
+                 reason->object, reason->asks, reason->has);
+    else
+        put_line(to, head, "%s %s: %s", reason->kind, reason->object, reason->what);
+}
+
+/* A remedy comes once, behind the last of the reasons that it is for. */
+static void put_reasons(FILE *to, const char *head, const struct stasis_reasons *reasons)
+{
+    for (size_t i = 0; i < reasons->count; i++) {
+        const char *remedy = reasons->list[i].remedy;
+        const char *next = i + 1 < reasons->count ? reasons->list[i + 1].remedy : NULL;
+
+        put_reason(to, head, &reasons->list[i]);
+        if (remedy && (!next || strcmp(remedy, next) != 0))
+            put_line(to, "  remedy", "%s", remedy);
+    }
+    if (reasons->more)
+        put_line(to, head, "%zu more", reasons->more);
+}
+
+static void print_text(const struct stasis_config *config, const struct stasis_preflight *preflight,
+                       FILE *to)
+{
+    size_t count = preflight->reasons.count + preflight->reasons.more;
+
+    if (count)
+        put_line(to, "vmm", "%s: cannot be thawed here: %zu reason%s", config->restore_path, count,
+                 count == 1 ? "" : "s");
+    else
+        put_line(to, "vmm", "%s: can be thawed here", config->restore_path);
+    put_reasons(to, "  reason", &preflight->reasons);
+    put_reasons(to, "  warning", &preflight->warnings);
+}
+
+/* ---- JSON ---- */
+
+static void put_str(struct stasis_json *json, const char *key, const char *value)
+{
+    stasis_json_key(json, key);
+    stasis_json_str(json, value);
+}
+
+static void json_reason(struct stasis_json *json, const struct stasis_reason *reason)
+{
+    char message[STASIS_ERROR_MSG_MAX];
+
+    stasis_reason_message(reason, message);
+    stasis_json_object_begin(json);
+    put_str(json, "kind", reason->kind);
+    put_str(json, "object", reason->object);
+    if (reason->asks[0]) {
+        put_str(json, "asks", reason->asks);
+        put_str(json, "has", reason->has);
+    }
+    put_str(json, "message", message);
+    if (reason->remedy)
+        put_str(json, "remedy", reason->remedy);
+    if (reason->code) {
+        stasis_json_key(json, "status");
+        stasis_json_u64(json, (uint64_t)stasis_err_exit_status(reason->code));
+    }
+    stasis_json_object_end(json);
+}
+
+static void json_reasons(struct stasis_json *json, const char *key,
+                         const struct stasis_reasons *reasons)
+{
+    stasis_json_key(json, key);
+    stasis_json_array_begin(json);
+    for (size_t i = 0; i < reasons->count; i++)
+        json_reason(json, &reasons->list[i]);
+    stasis_json_array_end(json);
+}
+
+static void print_json(const struct stasis_config *config, const struct stasis_preflight *preflight,
+                       FILE *to)
+{
+    struct stasis_json json;
+
+    stasis_json_init(&json, to);
+    stasis_json_object_begin(&json);
+    put_str(&json, "file", config->restore_path);
+    stasis_json_key(&json, "thaws");
+    stasis_json_bool(&json, !status_of(preflight));
+    stasis_json_key(&json, "status");
+    stasis_json_u64(&json, (uint64_t)status_of(preflight));
+    json_reasons(&json, "reasons", &preflight->reasons);
+    stasis_json_key(&json, "more_reasons");
+    stasis_json_u64(&json, preflight->reasons.more);
+    json_reasons(&json, "warnings", &preflight->warnings);
+    stasis_json_object_end(&json);
+    (void)!stasis_json_finish(&json); /* sticks in the stream, which is flushed at the end */
+}
+
+void stasis_dry_run_print(const struct stasis_config *config,
+                          const struct stasis_preflight *preflight, FILE *to)
+{
+    if (config->dry_run_format == STASIS_CONFIG_DRY_RUN_JSON)
+        print_json(config, preflight, to);
+    else
+        print_text(config, preflight, to);
+}
+
+int stasis_dry_run(const struct stasis_config *config, FILE *to)
+{
+    struct stasis_preflight preflight;
+    struct stasis_error err;
+    int rc = stasis_preflight_run(config, &preflight, &err);
+    int status = status_of(&preflight);
+
+    if (!rc)
+        stasis_dry_run_print(config, &preflight, to);
+    stasis_preflight_fini(&preflight);
+    if (!rc)
+        rc = stasis_streams_flush(&err);
+    return rc ? stasis_say_error(NULL, &err) : status;
+}
