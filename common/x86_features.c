@@ -207,6 +207,54 @@ struct stasis_x86_feature stasis_x86_feature_at(uint32_t function, uint32_t inde
     return feature;
 }
 
+/* ---- the table ---- */
+
+bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t function,
+                          enum stasis_x86_reg reg, unsigned bit)
+{
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        const struct stasis_x86_cpuid_leaf_state *leaf = &cpuid->leaves[i];
+        const uint32_t regs[] = {leaf->eax, leaf->ebx, leaf->ecx, leaf->edx};
+
+        if (leaf->function == function && leaf->index == 0)
+            return regs[reg] >> bit & 1;
+    }
+    return false;
+}
+
+bool stasis_x86_cpuid_needs_tsc_rate(const struct stasis_x86_cpuid_state *cpuid)
+{
+    enum { CORE_CRYSTAL = 0x15, FREQUENCIES = 0x16, KVM_FREQUENCIES = 0x40000010 };
+
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        uint32_t function = cpuid->leaves[i].function;
+
+        if (function == CORE_CRYSTAL || function == FREQUENCIES || function == KVM_FREQUENCIES)
+            return true;
+    }
+    return stasis_x86_cpuid_has(cpuid, 1, ECX, 24) ||         /* TSC-deadline timer */
+           stasis_x86_cpuid_has(cpuid, 0x80000007, EDX, 8) || /* invariant TSC */
+           !stasis_x86_cpuid_has(cpuid, 0x40000001, EAX, 3);  /* kvmclock */
+}
+
+bool stasis_x86_cpuid_vendor(const struct stasis_x86_cpuid_state *cpuid, char ret_vendor[13])
+{
+    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
+        const struct stasis_x86_cpuid_leaf_state *leaf = &cpuid->leaves[i];
+        const uint32_t words[] = {leaf->ebx, leaf->edx, leaf->ecx};
+
+        if (leaf->function != 0 || leaf->index != 0)
+            continue;
+        for (size_t c = 0; c < 12; c++)
+            ret_vendor[c] = (char)(words[c / 4] >> c % 4 * 8 & 0xff);
+        ret_vendor[12] = '\0';
+        return true;
+    }
+    return false;
+}
+
+/* ---- places ---- */
+
 void stasis_x86_feature_place(const struct stasis_x86_feature *feature,
                               char ret_place[STASIS_X86_PLACE_MAX])
 {
@@ -252,6 +300,10 @@ static const struct checked_register {
     {0x80000001, 0, EDX, 0},
     {0x80000008, 0, EBX, 0},
 };
+
+_Static_assert(sizeof(checked_registers) / sizeof(checked_registers[0]) * 32 ==
+                   STASIS_X86_FEATURES_MAX,
+               "STASIS_X86_FEATURES_MAX counts the registers");
 
 /* 0 where there is no such leaf. */
 static uint32_t value_of(const struct stasis_x86_cpuid_state *cpuid,

@@ -29,6 +29,22 @@ void stasis_x86_feature_place(const struct stasis_x86_feature *feature,
 /* The XSAVE state component of this number (SDM 1, 13.1), or NULL. */
 const char *stasis_x86_component_name(unsigned bit);
 
+/* Whether the guest was promised a feature: a bit of a register of leaf `function`, index 0. */
+bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t function,
+                          enum stasis_x86_reg reg, unsigned bit);
+
+/* Whether the guest was shown something whose speed is the TSC's: the TSC-deadline timer, an
+ * invariant TSC, or a rate; or no kvmclock, so that the TSC may be its only clock. */
+bool stasis_x86_cpuid_needs_tsc_rate(const struct stasis_x86_cpuid_state *cpuid);
+
+/* The 12 characters of leaf 0, whatever they are; false: there is none. That of the CPU models
+ * which do not depend on the host is nobody's. */
+#define STASIS_X86_VENDOR_FIXED "StasisVirtCP"
+bool stasis_x86_cpuid_vendor(const struct stasis_x86_cpuid_state *cpuid, char ret_vendor[13]);
+
+/* How many features the next can find: the registers that are promises have 32 bits each. */
+#define STASIS_X86_FEATURES_MAX (14u * 32u)
+
 /* Calls `missing` for every feature that `promised` has and `host` lacks (NULL: a host without
  * any), in the order of leaf, register and bit. Bits that KVM provides whatever it reports, or that
  * follow other state, do not count. */

@@ -41,6 +41,8 @@ const struct stasis_inspect_command stasis_inspect_commands[] = {
     {"info", stasis_inspect_info, "FILE...", 1, SIZE_MAX, "print a summary of a snapshot"},
     {"json", stasis_inspect_json, "FILE", 1, 1, "print everything except memory as JSON"},
     {"verify", stasis_inspect_verify, "FILE...", 1, SIZE_MAX, "check every byte of a snapshot"},
+    {"requires", stasis_inspect_requires, "FILE", 1, 1, "list what a host needs to thaw a snapshot",
+     json_options},
     {"memory", stasis_inspect_memory, "FILE", 1, 1, "draw a map of the memory", memory_options},
     {"extract", stasis_inspect_extract, "FILE", 1, 1, "write a range of memory, verified",
      extract_options},

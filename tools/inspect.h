@@ -120,6 +120,8 @@ int stasis_inspect_json(const struct stasis_inspect_args *args, FILE *out,
                         struct stasis_error *err);
 int stasis_inspect_verify(const struct stasis_inspect_args *args, FILE *out,
                           struct stasis_error *err);
+int stasis_inspect_requires(const struct stasis_inspect_args *args, FILE *out,
+                            struct stasis_error *err);
 int stasis_inspect_memory(const struct stasis_inspect_args *args, FILE *out,
                           struct stasis_error *err);
 int stasis_inspect_extract(const struct stasis_inspect_args *args, FILE *out,

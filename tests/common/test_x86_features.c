@@ -70,6 +70,19 @@ static void places_are_as_the_manuals_write_them(void **state)
     }
 }
 
+static void a_vendor_has_twelve_characters(void **state)
+{
+    char vendor[13] = "x";
+
+    (void)state;
+    promised = (struct stasis_x86_cpuid_state){
+        .leaves_count = 1, .leaves = {{.ebx = 0x756e6547, .ecx = 0x6c65746e, .edx = 0x49656e69}}};
+    assert_true(stasis_x86_cpuid_vendor(&promised, vendor));
+    assert_string_equal(vendor, "GenuineIntel");
+    promised.leaves[0].function = 1;
+    assert_false(stasis_x86_cpuid_vendor(&promised, vendor));
+}
+
 static void components_have_names(void **state)
 {
     (void)state;
@@ -113,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bits_have_the_names_of_cpuinfo),
         cmocka_unit_test(places_are_as_the_manuals_write_them),
+        cmocka_unit_test(a_vendor_has_twelve_characters),
         cmocka_unit_test(components_have_names),
         cmocka_unit_test(each_missing_bit_is_reported),
     };

@@ -19,10 +19,10 @@ static void wrong_usage(void **state)
     } rows[] = {
         {{NULL}, "a command is missing; see snapshot-inspect --help"},
         {{""},
-         " is not a command; there are info, json, verify, memory, "
+         " is not a command; there are info, json, verify, requires, memory, "
          "extract, core, diff, schema, migrate, ring, help"},
         {{"inform", "x"},
-         "inform is not a command; there are info, json, verify, memory, "
+         "inform is not a command; there are info, json, verify, requires, memory, "
          "extract, core, diff, schema, migrate, ring, help"},
         {{"--verbose"}, "--verbose is not an option; see snapshot-inspect --help"},
         {{"-"}, "- is not an option"},

@@ -34,34 +34,6 @@ struct stasis_x86_cpuid_leaf_state *stasis_x86_cpuid_find(struct stasis_x86_cpui
     return NULL;
 }
 
-bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t function,
-                          enum stasis_x86_reg reg, unsigned bit)
-{
-    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
-        const struct stasis_x86_cpuid_leaf_state *leaf = &cpuid->leaves[i];
-        const uint32_t regs[] = {leaf->eax, leaf->ebx, leaf->ecx, leaf->edx};
-
-        if (leaf->function == function && leaf->index == 0)
-            return regs[reg] >> bit & 1;
-    }
-    return false;
-}
-
-bool stasis_x86_cpuid_needs_tsc_rate(const struct stasis_x86_cpuid_state *cpuid)
-{
-    enum { CORE_CRYSTAL = 0x15, FREQUENCIES = 0x16, KVM_FREQUENCIES = 0x40000010 };
-
-    for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
-        uint32_t function = cpuid->leaves[i].function;
-
-        if (function == CORE_CRYSTAL || function == FREQUENCIES || function == KVM_FREQUENCIES)
-            return true;
-    }
-    return stasis_x86_cpuid_has(cpuid, 1, ECX, 24) ||         /* TSC-deadline timer */
-           stasis_x86_cpuid_has(cpuid, 0x80000007, EDX, 8) || /* invariant TSC */
-           !stasis_x86_cpuid_has(cpuid, 0x40000001, EAX, 3);  /* kvmclock */
-}
-
 static int compare_leaf(const void *a, const void *b)
 {
     const struct stasis_x86_cpuid_leaf_state *x = a, *y = b;

@@ -84,23 +84,13 @@ static void check_component(struct stasis_x86_cpuid_state *host,
     stasis_reasons_add(reasons, &reason);
 }
 
-/* What the leaf 0 has: EBX, EDX, ECX. */
-static void vendor_name(const struct stasis_x86_cpuid_leaf_state *leaf, char *ret_name, size_t size)
-{
-    const uint32_t words[] = {leaf->ebx, leaf->edx, leaf->ecx};
-    char name[sizeof(words) + 1] = {0};
-
-    memcpy(name, words, sizeof(words));
-    snprintf(ret_name, size, "%s", name);
-}
-
 /* AMD's guests use registers, and forms of instructions, that Intel lacks, and the other way round,
  * whatever the feature bits say. The fixed models' vendor is nobody's. */
-static void check_vendor(struct stasis_x86_cpuid_state *host, struct stasis_x86_cpuid_state *wanted,
+static void check_vendor(const struct stasis_x86_cpuid_state *host,
+                         const struct stasis_x86_cpuid_state *wanted,
                          struct stasis_reasons *reasons)
 {
-    const struct stasis_x86_cpuid_leaf_state *has = stasis_x86_cpuid_find(host, 0, 0);
-    const struct stasis_x86_cpuid_leaf_state *want = stasis_x86_cpuid_find(wanted, 0, 0);
+    char has[13], want[13];
     struct stasis_reason reason = {.code = STASIS_ERR_HOST,
                                    .kind = "cpu-vendor",
                                    .object = "CPUID 0",
@@ -108,12 +98,11 @@ static void check_vendor(struct stasis_x86_cpuid_state *host, struct stasis_x86_
                                        "the guest runs on a CPU of another vendor than this host's",
                                    .remedy = "guests started with --cpu baseline thaw on any host"};
 
-    if (!has || !want ||
-        (want->ebx == has->ebx && want->ecx == has->ecx && want->edx == has->edx) ||
-        stasis_x86_cpuid_is_fixed(wanted))
+    if (!stasis_x86_cpuid_vendor(host, has) || !stasis_x86_cpuid_vendor(wanted, want) ||
+        !memcmp(has, want, sizeof(has)) || stasis_x86_cpuid_is_fixed(wanted))
         return;
-    vendor_name(want, reason.asks, sizeof(reason.asks));
-    vendor_name(has, reason.has, sizeof(reason.has));
+    snprintf(reason.asks, sizeof(reason.asks), "%s", want);
+    snprintf(reason.has, sizeof(reason.has), "%s", has);
     stasis_reasons_add(reasons, &reason);
 }
 

@@ -14,7 +14,7 @@
  * the TSC, which the next host's may not have: guests keep time by kvmclock, which each host
  * corrects, and program their LAPIC timers in its own clock. */
 static const struct stasis_x86_cpuid_leaf_state baseline[] = {
-    {0, 0, 0, 0xd, 0x73617453, 0x50437472, 0x69567369}, /* "StasisVirtCP" */
+    {0, 0, 0, 0xd, 0x73617453, 0x50437472, 0x69567369}, /* STASIS_X86_VENDOR_FIXED */
     /* family 6; CX16, x2APIC, hypervisor; FPU to SSE2 without what is optional. No VME, which
      * emulated CPUs lack, and no SSE3, which KVM without hardware virtualization hides. */
     {1, 0, 0, 0x600, 0x800, BIT(13) | BIT(21) | BIT(31), 0x078bfbfd},
@@ -109,12 +109,11 @@ bool stasis_x86_cpuid_fixed(const char *model, const char *release,
     return true;
 }
 
-bool stasis_x86_cpuid_is_fixed(struct stasis_x86_cpuid_state *cpuid)
+bool stasis_x86_cpuid_is_fixed(const struct stasis_x86_cpuid_state *cpuid)
 {
-    const struct stasis_x86_cpuid_leaf_state *vendor = stasis_x86_cpuid_find(cpuid, 0, 0);
+    char vendor[13];
 
-    return vendor && vendor->ebx == baseline[0].ebx && vendor->ecx == baseline[0].ecx &&
-           vendor->edx == baseline[0].edx;
+    return stasis_x86_cpuid_vendor(cpuid, vendor) && !strcmp(vendor, STASIS_X86_VENDOR_FIXED);
 }
 
 bool stasis_x86_cpu_model_exists(const char *model)

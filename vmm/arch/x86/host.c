@@ -11,22 +11,20 @@
 /* What KVM runs when it does not say (KVM api.rst, 4.7). */
 #define VCPUS_UNSAID 4
 
+#define STASIS_KVM_CAP(name, number, text)                                                         \
+    _Static_assert(KVM_CAP_##name == (number), "number of KVM_CAP_" #name);
+#include "common/kvm_caps.def"
+#undef STASIS_KVM_CAP
+
 static void check_caps(const struct stasis_kvm *kvm, struct stasis_reasons *reasons)
 {
     static const struct {
         unsigned cap;
         const char *name;
     } required[] = {
-        {KVM_CAP_IRQCHIP, "an in-kernel interrupt controller"},
-        {KVM_CAP_PIT2, "an in-kernel PIT"},
-        {KVM_CAP_USER_MEMORY, "user memory slots"},
-        {KVM_CAP_IMMEDIATE_EXIT, "immediate_exit"},
-        {KVM_CAP_ADJUST_CLOCK, "a settable kvmclock"},
-        {KVM_CAP_XSAVE, "XSAVE state"},
-        {KVM_CAP_DEBUGREGS, "debug register state"},
-        {KVM_CAP_VCPU_EVENTS, "vCPU event state"},
-        {KVM_CAP_MP_STATE, "MP state"},
-        {KVM_CAP_GET_TSC_KHZ, "the TSC rate"},
+#define STASIS_KVM_CAP(name, number, text) {KVM_CAP_##name, text},
+#include "common/kvm_caps.def"
+#undef STASIS_KVM_CAP
     };
     struct stasis_reason reason = {.code = STASIS_ERR_UNAVAILABLE,
                                    .kind = "kvm-capability",

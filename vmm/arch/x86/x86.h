@@ -140,7 +140,7 @@ bool stasis_x86_cpuid_fixed(const char *model, const char *release,
                             struct stasis_x86_cpuid_state *ret_cpuid);
 
 /* Whether the table is one of theirs, by its vendor. */
-bool stasis_x86_cpuid_is_fixed(struct stasis_x86_cpuid_state *cpuid);
+bool stasis_x86_cpuid_is_fixed(const struct stasis_x86_cpuid_state *cpuid);
 
 bool stasis_x86_cpu_model_exists(const char *model);
 
@@ -168,14 +168,6 @@ void stasis_x86_cpuid_sort(struct stasis_x86_cpuid_state *cpuid);
 /* check_id of the CPUID record: the leaves that every release sets. */
 STASIS_MUST_CHECK int stasis_x86_cpuid_check_id(const void *state, uint32_t id,
                                                 struct stasis_error *err);
-
-/* Whether the guest was promised a feature: a bit of a register of leaf `function`, index 0. */
-bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t function,
-                          enum stasis_x86_reg reg, unsigned bit);
-
-/* Whether the guest was shown something whose speed is the TSC's: the TSC-deadline timer, an
- * invariant TSC, or a rate; or no kvmclock, so that the TSC may be its only clock. */
-bool stasis_x86_cpuid_needs_tsc_rate(const struct stasis_x86_cpuid_state *cpuid);
 
 /* KVM's table as ours. STASIS_ERR_RANGE: it has too many leaves. */
 STASIS_MUST_CHECK int stasis_x86_cpuid_from_kvm(struct stasis_x86_cpuid_state *to,
