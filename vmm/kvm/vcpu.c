@@ -154,6 +154,11 @@ int stasis_run_handle_give_back(struct stasis_run_handle *handle, struct stasis_
     return 0;
 }
 
+bool stasis_run_handle_is_held(void)
+{
+    return held_by_me() != NULL;
+}
+
 int stasis_run_handle_run(const struct stasis_run_handle *handle, struct stasis_error *err)
 {
     int rc = check_handle(handle, err);

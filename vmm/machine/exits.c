@@ -68,6 +68,11 @@ static void on_resumes(void *ctx, struct stasis_vcpu *vcpu)
     stasis_arch_vcpu_resumes(vcpu);
 }
 
+static void on_thread_failed(void *ctx, const struct stasis_error *err)
+{
+    stasis_machine_shutdown(ctx, STASIS_EXIT_CRASHED, err);
+}
+
 static bool on_may_run(void *ctx)
 {
     return atomic_load(&((struct stasis_machine *)ctx)->end) == STASIS_EXIT_NONE;
@@ -85,4 +90,5 @@ const struct stasis_exit_ops stasis_machine_exit_ops = {
 const struct stasis_vcpu_thread_ops stasis_machine_thread_ops = {
     .may_run = on_may_run,
     .resumes = on_resumes,
+    .failed = on_thread_failed,
 };

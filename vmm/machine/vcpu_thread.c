@@ -15,20 +15,12 @@
  * until a system call returns, as ThreadSanitizer does: KVM_RUN may never return then. */
 #define KICK_AGAIN_MS 10
 
-/* immediate_exit is set here, in the thread's own context, so that no kick is lost between a look
- * at pause_wanted and the entry into KVM_RUN. */
-static _Thread_local struct stasis_vcpu *current;
-
+/* In the thread's own context, so that no kick is lost between a look at pause_wanted and the entry
+ * into KVM_RUN. */
 static void on_kick(int signo)
 {
     (void)signo;
-    if (current)
-        stasis_vcpu_set_immediate_exit(current, true);
-}
-
-bool stasis_vcpu_thread_is_current(void)
-{
-    return current != NULL;
+    stasis_vcpu_set_local_immediate_exit(true);
 }
 
 static int kick_signal(void)
@@ -98,26 +90,38 @@ static void wait_for_release(struct stasis_vcpu_thread *thread)
     pthread_mutex_unlock(&thread->lock);
 }
 
-static void *run_thread(void *arg)
+/* From the release to the end of the guest, or of the thread. */
+static void run(struct stasis_vcpu_thread *thread, const struct stasis_run_handle *handle)
 {
-    struct stasis_vcpu_thread *thread = arg;
     int rc = 0;
 
-    current = thread->vcpu;
     wait_for_release(thread);
     while (rc >= 0 && thread->ops->may_run(thread->ctx)) {
         if (atomic_load(&thread->pause_wanted) && !pause_here(thread))
             break;
         if (!thread->first_run_us)
             stasis_counter_set(&thread->first_run_us, stasis_monotonic_us());
-        rc = stasis_vcpu_run_once(thread->vcpu);
+        rc = stasis_run_handle_run(handle, NULL);
         /* This kick has done its work, or came when the thread was paused already and has none:
          * left set, no guest code would ever run again. Atomic, since the look at pause_wanted,
          * which is set before the kick, must come after it. */
         if (rc > 0)
             stasis_vcpu_set_immediate_exit(thread->vcpu, false);
     }
-    current = NULL;
+}
+
+static void *run_thread(void *arg)
+{
+    struct stasis_vcpu_thread *thread = arg;
+    struct stasis_run_handle handle;
+    struct stasis_error err;
+
+    if (stasis_run_handle_take(&handle, thread->vcpu, &err)) {
+        thread->ops->failed(thread->ctx, &err);
+    } else {
+        run(thread, &handle);
+        (void)!stasis_run_handle_give_back(&handle, NULL);
+    }
     pthread_mutex_lock(&thread->lock);
     thread->paused = true;
     pthread_cond_broadcast(&thread->changed);
@@ -163,7 +167,7 @@ void stasis_vcpu_thread_release(struct stasis_vcpu_thread *thread)
 /* Under the lock. A thread that asks for its own pause sees it before it enters the guest again. */
 static void kick(const struct stasis_vcpu_thread *thread)
 {
-    if (thread->started && current != thread->vcpu)
+    if (thread->started && !pthread_equal(pthread_self(), thread->id))
         pthread_kill(thread->id, kick_signal());
 }
 

@@ -15,12 +15,14 @@
 
 #include "stasis/kvm_vcpu.h"
 
-/* Both are called on the vCPU's thread. */
+/* All are called on the vCPU's thread, which has its run handle. */
 struct stasis_vcpu_thread_ops {
     /* Whether the guest may run on. Asked before every entry. */
     bool (*may_run)(void *ctx);
     /* A pause ends. By the vCPU's thread, since a vCPU's ioctls wait for its KVM_RUN to end. */
     void (*resumes)(void *ctx, struct stasis_vcpu *vcpu);
+    /* The thread cannot run the guest, and ends: another thread has the run handle. */
+    void (*failed)(void *ctx, const struct stasis_error *err);
 };
 
 /* What a vCPU's thread does while it is paused. */
@@ -74,8 +76,5 @@ void stasis_vcpu_thread_stop(struct stasis_vcpu_thread *thread);
 void stasis_vcpu_thread_begin_job(struct stasis_vcpu_thread *thread, stasis_vcpu_job_fn *job,
                                   void *ctx);
 void stasis_vcpu_thread_finish_job(struct stasis_vcpu_thread *thread);
-
-/* True on a thread that stasis_vcpu_thread_start() has made. Async-signal-safe. */
-bool stasis_vcpu_thread_is_current(void);
 
 #endif

@@ -129,7 +129,7 @@ static void read_parts(void *ctx, struct stasis_vcpu *vcpu)
     struct stasis_vcpu_states *states = ctx;
     struct reading *reading = &states->readings[vcpu->id];
 
-    if (stasis_vcpu_thread_is_current())
+    if (stasis_run_handle_is_held())
         stasis_arch_vcpu_read_begin(vcpu);
     for (size_t i = 0; !reading->rc && part_at(i); i++)
         reading->rc = wrap(read_part(vcpu, part_at(i), reading->parts[i], &reading->err),

@@ -267,7 +267,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     if (info->si_code > 0 && caught && caught->ram_ops &&
         caught->ram_ops->is_lost(caught->ram_ctx, info->si_addr, &err)) {
         stasis_machine_shutdown(caught, STASIS_EXIT_CRASHED, &err);
-        if (number == SIGBUS && stasis_vcpu_thread_is_current())
+        if (number == SIGBUS && stasis_run_handle_is_held())
             return;
         die(atomic_load(&caught->end) == STASIS_EXIT_CRASHED ? &caught->end_error : &err);
     }

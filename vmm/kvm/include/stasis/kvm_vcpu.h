@@ -90,6 +90,9 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_run_handle_give_back(struct stasis_ru
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_run_handle_run(const struct stasis_run_handle *handle,
                                                           struct stasis_error *err);
 
+/* Whether the calling thread has a run handle. Async-signal-safe. */
+STASIS_EXPORT bool stasis_run_handle_is_held(void);
+
 /* While it is set, KVM_RUN returns at once with EINTR and runs no guest code (KVM api.rst, 5). Sets
  * it atomically, in order with what the caller does before and after. Async-signal-safe; any
  * thread. */
