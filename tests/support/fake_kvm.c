@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static int new_object(void)
     return fd < 0 || !ftruncate(fd, OBJECT_SIZE) ? fd : -1;
 }
 
-static bool is_turn(unsigned long request)
+static bool is_next(unsigned long request)
 {
     if (fake_kvm.count < FAKE_KVM_CALLS_MAX)
         fake_kvm.calls[fake_kvm.count++] = request;
@@ -41,6 +42,17 @@ static bool is_turn(unsigned long request)
         return false;
     errno = fake_kvm.fail_errno ? fake_kvm.fail_errno : EIO;
     return true;
+}
+
+static bool is_turn(unsigned long request)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    bool is;
+
+    pthread_mutex_lock(&lock);
+    is = is_next(request);
+    pthread_mutex_unlock(&lock);
+    return is;
 }
 
 bool fake_kvm_fails_system(void)
@@ -225,7 +237,12 @@ static int answer(unsigned long request, void *arg)
     case KVM_GET_DEVICE_ATTR:
     case KVM_SET_DEVICE_ATTR:
         return device_attr(request, arg);
+    case KVM_GET_IRQCHIP:
+        memset(&((struct kvm_irqchip *)arg)->chip, 0, sizeof(((struct kvm_irqchip *)arg)->chip));
+        return 0;
     default:
+        if (_IOC_DIR(request) == _IOC_READ)
+            memset(arg, 0, _IOC_SIZE(request)); /* a state of fixed size */
         return 0;
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * A /dev/kvm that runs nothing and writes down what it is asked: the linker turns the program's
- * open(2) and ioctl(2) into ours (--wrap). It answers alike on every host. With fake_system.c the
- * other system calls and the allocations of the KVM library can fail, too.
+ * open(2) and ioctl(2) into ours (--wrap). It answers alike on every host, to any thread. With
+ * fake_system.c the other system calls and the allocations of the KVM library can fail, too.
  */
 #ifndef STASIS_TESTS_FAKE_KVM_H
 #define STASIS_TESTS_FAKE_KVM_H

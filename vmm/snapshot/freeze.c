@@ -65,9 +65,8 @@ static int add_vm_parts(struct stasis_records *records, struct stasis_machine *m
     return rc;
 }
 
-/* All that KVM holds. */
-static int add_kvm(struct stasis_records *records, struct stasis_machine *machine,
-                   struct stasis_error *err)
+static int add_all_of_kvm(struct stasis_records *records, struct stasis_machine *machine,
+                          struct stasis_error *err)
 {
     struct stasis_vcpu_states *states = NULL;
     int rc = stasis_freeze_read_vcpus(machine, &states, err);
@@ -80,6 +79,19 @@ static int add_kvm(struct stasis_records *records, struct stasis_machine *machin
         rc = stasis_freeze_add_counters(records, states, err);
     stasis_freeze_free_vcpus(states);
     return rc;
+}
+
+/* All that KVM holds. A vCPU can die when KVM_RUN is asked for its registers: what is read of it
+ * then would never run. */
+static int add_kvm(struct stasis_records *records, struct stasis_machine *machine,
+                   struct stasis_error *err)
+{
+    bool had_ended = atomic_load(&machine->end) != STASIS_EXIT_NONE;
+    int rc = add_all_of_kvm(records, machine, err);
+
+    if (rc || had_ended || atomic_load(&machine->end) == STASIS_EXIT_NONE)
+        return rc;
+    return stasis_fail(err, STASIS_ERR_GUEST, "%s", machine->end_error.msg);
 }
 
 static int add_devices(struct stasis_records *records, struct stasis_machine *machine,

@@ -37,16 +37,6 @@ static bool answer(unsigned long request, void *arg, int *ret_result)
                 break;
         }
         return true;
-    case KVM_GET_MP_STATE:
-    case KVM_GET_REGS:
-    case KVM_GET_SREGS2:
-    case KVM_GET_VCPU_EVENTS:
-    case KVM_GET_XCRS:
-    case KVM_GET_DEBUGREGS:
-    case KVM_GET_LAPIC:
-        memset(arg, 0, _IOC_SIZE(request));
-        *ret_result = 0;
-        return true;
     default:
         return false;
     }

@@ -121,12 +121,12 @@ static void assert_failed(int rc, int os_errno, const char *name)
         size_t before = fake_kvm.count;                                                            \
         int rc;                                                                                    \
                                                                                                    \
-        failing_fill(value);                                                                       \
         assert_int_equal(stasis_vcpu_get_##name(&vcpu, &value, &err), 0);                          \
         assert_one_call(get, before);                                                              \
         before = fake_kvm.count;                                                                   \
         assert_int_equal(stasis_vcpu_set_##name(&vcpu, &value, &err), 0);                          \
         assert_one_call(set, before);                                                              \
+        failing_fill(value);                                                                       \
         fail_next(EINVAL);                                                                         \
         rc = stasis_vcpu_get_##name(&vcpu, &value, &err);                                          \
         assert_failed(rc, EINVAL, #get);                                                           \
