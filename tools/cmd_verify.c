@@ -7,8 +7,10 @@
 #include <stdlib.h>
 
 #include "common/progress.h"
+#include "common/x86_lint.h"
 #include "tools/each.h"
 #include "tools/text.h"
+#include "tools/vcpus.h"
 
 static int check(struct stasis_snap *snap, struct stasis_error *err)
 {
@@ -56,6 +58,72 @@ static void report_unknown(FILE *out, struct stasis_snap *snap)
     }
 }
 
+/* ---- states that no CPU can be in ---- */
+
+struct vcpu {
+    FILE *out;
+    const char *name;
+};
+
+static void put_lint(void *opaque, const struct stasis_x86_lint *lint)
+{
+    const struct vcpu *vcpu = opaque;
+
+    fprintf(vcpu->out, "%s: vCPU %s: %s (%s)%s\n", lint->is_error ? "no CPU can be so" : "warning",
+            vcpu->name, lint->text, lint->section, lint->is_error ? "; vmm refuses the guest" : "");
+}
+
+struct vcpu_records {
+    struct stasis_x86_regs_state regs;
+    struct stasis_x86_sregs_state sregs;
+    struct stasis_x86_lapic_state lapic;
+    struct stasis_x86_mp_state_state mp_state;
+    struct stasis_x86_events_state events;
+    struct stasis_x86_xcrs_state xcrs;
+    struct stasis_x86_xsave_state xsave;
+    struct stasis_x86_debugregs_state debugregs;
+};
+
+static void lint_vcpu(FILE *out, const struct stasis_records *records, const char *name,
+                      struct vcpu_records *own)
+{
+    struct vcpu vcpu = {.out = out, .name = name};
+    struct stasis_x86_vcpu_states states = {0};
+
+#define GET(part)                                                                                  \
+    do {                                                                                           \
+        if (!stasis_records_get(records, &stasis_x86_##part##_schema, name, &own->part, NULL))     \
+            states.part = &own->part;                                                              \
+    } while (0)
+    GET(regs);
+    GET(sregs);
+    GET(lapic);
+    GET(mp_state);
+    GET(events);
+    GET(xcrs);
+    GET(xsave);
+    GET(debugregs);
+#undef GET
+    stasis_x86_lint(&states, put_lint, &vcpu);
+}
+
+/* They do not change the verdict: the file is whole, and only the guest is none. */
+static int report_vcpus(FILE *out, struct stasis_snap *snap, struct stasis_error *err)
+{
+    const struct stasis_records *records = stasis_snap_records(snap);
+    struct vcpu_records *own = malloc(sizeof(*own));
+    const char *name = NULL;
+
+    if (!own)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
+    while ((name = stasis_vcpus_next(records, name)))
+        lint_vcpu(out, records, name, own);
+    free(own);
+    return 0;
+}
+
+/* ---- the verdict ---- */
+
 /* A file may be whole and yet none that this release can thaw: read as a restore reads it, it is
  * refused in the same words. This is the verdict; what is found in RAM, sections and padding comes
  * after it. */
@@ -91,7 +159,8 @@ static int verify(const char *file, struct stasis_snap *snap, FILE *out, struct 
     if (!rc) {
         report(out, file, snap);
         report_unknown(out, snap);
-        return unreadable;
+        rc = report_vcpus(out, snap, err);
+        return unreadable ? unreadable : rc;
     }
     if (unreadable)
         report_damage(out, &damage);

@@ -50,8 +50,11 @@ static int thaw(struct stasis_snap *snap, struct verdict *verdict, struct stasis
     static struct stasis_machine machine;
     const struct stasis_thaw_options options = {.memory = STASIS_RAM_COPY};
     struct stasis_board_state board;
+    struct stasis_reasons reasons = {0};
     struct stasis_thaw_result result;
-    int rc = stasis_thaw_check_file(snap, &board, err);
+    int rc = stasis_thaw_check_file(snap, &board, &reasons, err);
+
+    stasis_reasons_fini(&reasons);
 
     verdict->stage = "machine";
     if (rc)

@@ -120,6 +120,41 @@ static void progress_of_a_pipe_on_a_terminal(void **state)
     built_fini(&built);
 }
 
+static void add_vcpu(struct built *built, const char *name, uint64_t cr0, uint64_t rflags)
+{
+    struct stasis_x86_regs_state regs;
+    struct stasis_x86_sregs_state sregs;
+
+    stasis_state_init(&stasis_x86_regs_schema, &regs);
+    regs.rflags = rflags;
+    add_state(built, &stasis_x86_regs_schema, name, &regs);
+    stasis_state_init(&stasis_x86_sregs_schema, &sregs);
+    sregs.cr0 = cr0;
+    add_state(built, &stasis_x86_sregs_schema, name, &sregs);
+}
+
+/* The file is whole; what it says of a CPU is not. */
+static void states_that_no_cpu_can_be_in(void **state)
+{
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    add_vcpu(&built, "cpu0", 0x10, 2);
+    add_vcpu(&built, "cpu1", UINT64_C(1) << 31, 2);
+    add_vcpu(&built, "cpu2", 0x10, 8);
+    save_to(&built, in_folder("a.snap"));
+    run_inspect(&run, NULL, "verify", in_folder("a.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, " bytes in all\n"
+                        "no CPU can be so: vCPU cpu1: CR0.PG is set without CR0.PE (SDM 3A, 2.5); "
+                        "vmm refuses the guest\n"
+                        "warning: vCPU cpu2: RFLAGS bit 1 is clear (SDM 1, 3.4.3)\n"
+                        "warning: vCPU cpu2: RFLAGS has reserved bits (SDM 1, 3.4.3)\n");
+    assert_null(strstr(run.out, "cpu0"));
+    built_fini(&built);
+}
+
 static int teardown(void **state)
 {
     run_fini(&run);
@@ -132,6 +167,7 @@ int main(void)
         cmocka_unit_test(whole),
         cmocka_unit_test(damaged_chunks),
         cmocka_unit_test(damaged_padding),
+        cmocka_unit_test(states_that_no_cpu_can_be_in),
         cmocka_unit_test(progress_on_a_terminal),
         cmocka_unit_test(progress_of_a_pipe_on_a_terminal),
     };

@@ -101,6 +101,16 @@ struct stasis_arch_vcpu_record {
                     struct stasis_error *err);
 };
 
+/* Reads one of a vCPU's records into *ret_state. */
+typedef int stasis_arch_read_fn(void *ctx, const struct stasis_schema *schema, void *ret_state,
+                                struct stasis_error *err);
+
+/* Adds what no CPU can be in of the state of vCPU `id`, as far as every KVM would refuse it or the
+ * guest crash at once (STASIS_ERR_CORRUPT). Touches no KVM. */
+STASIS_MUST_CHECK int stasis_arch_vcpu_check(uint32_t id, stasis_arch_read_fn *read, void *ctx,
+                                             struct stasis_reasons *reasons,
+                                             struct stasis_error *err);
+
 /* Around the reading of all records of a vCPU in the order below, by the thread that ran it last
  * and while no other vCPU runs: fewer calls of KVM, where it can. Without it each record is read by
  * itself. What is set in between is not seen. */

@@ -245,7 +245,7 @@ static int thaw_machine(struct thaw *thaw, struct stasis_snap *snap,
 {
     struct stasis_machine *machine = thaw->machine;
     struct stasis_board_state board = {0};
-    int rc = stasis_thaw_check_file(snap, &board, err);
+    int rc = stasis_thaw_check_file(snap, &board, thaw->reasons, err);
 
     if (!rc)
         rc = judge_refusal(build(thaw, &board, host, err), err);
@@ -330,10 +330,12 @@ int stasis_thaw_try(struct stasis_snap *snap, const struct stasis_thaw_options *
 
     if (!machine)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a VM");
-    if (stasis_thaw_check_file(snap, &board, &why))
-        stasis_reasons_add_error(reasons, "file", "snapshot", &why);
-    else if (judge_refusal(try_machine(&thaw, &board, options, host, &why), &why))
+    if (stasis_thaw_check_file(snap, &board, reasons, &why)) {
+        if (!reasons->count)
+            stasis_reasons_add_error(reasons, "file", "snapshot", &why);
+    } else if (judge_refusal(try_machine(&thaw, &board, options, host, &why), &why)) {
         stasis_reasons_add_error(reasons, "host", "KVM", &why);
+    }
     *ret_result = thaw.result;
     free(machine);
     return 0;

@@ -108,6 +108,32 @@ static int check_ids(const struct stasis_records *records, const struct stasis_b
     return rc;
 }
 
+struct vcpu_records {
+    const struct stasis_records *records;
+    char instance[16];
+};
+
+static int read_record(void *ctx, const struct stasis_schema *schema, void *ret_state,
+                       struct stasis_error *err)
+{
+    const struct vcpu_records *vcpu = ctx;
+
+    return stasis_thaw_get(vcpu->records, schema, vcpu->instance, ret_state, err);
+}
+
+static int check_vcpus(const struct stasis_records *records, const struct stasis_board_state *board,
+                       struct stasis_reasons *reasons, struct stasis_error *err)
+{
+    struct vcpu_records vcpu = {.records = records};
+    int rc = 0;
+
+    for (uint32_t id = 0; !rc && id < board->vcpus; id++) {
+        snprintf(vcpu.instance, sizeof(vcpu.instance), "cpu%" PRIu32, id);
+        rc = stasis_arch_vcpu_check(id, read_record, &vcpu, reasons, err);
+    }
+    return rc ? rc : stasis_reasons_fail(reasons, err);
+}
+
 static int check_ram(struct stasis_snap *snap, const struct stasis_board_state *board,
                      struct stasis_error *err)
 {
@@ -157,7 +183,7 @@ int stasis_thaw_check_host(const struct stasis_records *records,
 }
 
 int stasis_thaw_check_file(struct stasis_snap *snap, struct stasis_board_state *ret_board,
-                           struct stasis_error *err)
+                           struct stasis_reasons *reasons, struct stasis_error *err)
 {
     const struct stasis_records *records = stasis_snap_records(snap);
     int rc;
@@ -179,5 +205,7 @@ int stasis_thaw_check_file(struct stasis_snap *snap, struct stasis_board_state *
         rc = check_ids(records, ret_board, err);
     if (!rc)
         rc = check_ram(snap, ret_board, err);
+    if (!rc)
+        rc = check_vcpus(records, ret_board, reasons, err);
     return rc;
 }

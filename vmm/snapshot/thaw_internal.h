@@ -19,9 +19,11 @@ STASIS_MUST_CHECK int stasis_thaw_decode(const struct stasis_records *records,
                                          const struct stasis_schema *schema, const char *instance,
                                          void **ret_state, struct stasis_error *err);
 
-/* All that can be known of the file. */
+/* All that can be known of the file. Where there may be several reasons they are added, too; the
+ * error is the first. */
 STASIS_MUST_CHECK int stasis_thaw_check_file(struct stasis_snap *snap,
                                              struct stasis_board_state *ret_board,
+                                             struct stasis_reasons *reasons,
                                              struct stasis_error *err);
 
 /* Compares what the guest was promised with this host, by system ioctls only, and adds all that is

@@ -26,6 +26,8 @@ struct flaw {
     uint32_t lapic_id;    /* the register is that; 0: as it should be */
     uint32_t leaf;        /* of CPUID gives another vCPU's id; 0: none does */
     const char *dropped;  /* type of a record that is not there */
+    uint64_t cr0;
+    bool is_nmi; /* as an exception */
 };
 
 static struct stasis_snap *snap;
@@ -55,6 +57,12 @@ static void fill(const struct stasis_schema *schema, void *state, uint32_t id,
     if (schema == &stasis_x86_lapic_schema)
         ((struct stasis_x86_lapic_state *)state)->id =
             is_wrong && flaw->lapic_id ? flaw->lapic_id : id << 24;
+    if (schema == &stasis_x86_sregs_schema && is_wrong)
+        ((struct stasis_x86_sregs_state *)state)->cr0 = flaw->cr0;
+    if (schema == &stasis_x86_events_schema && is_wrong && flaw->is_nmi) {
+        ((struct stasis_x86_events_state *)state)->exception_injected = 1;
+        ((struct stasis_x86_events_state *)state)->exception_nr = 2;
+    }
     if (schema == &stasis_x86_cpuid_schema) {
         struct stasis_x86_cpuid_state *cpuid = state;
 
@@ -143,6 +151,7 @@ static void build(const struct flaw *flaw)
 static int check(const struct flaw *flaw, struct stasis_error *err)
 {
     int fd = memfd_create("snapshot", MFD_CLOEXEC);
+    struct stasis_reasons reasons = {0};
     struct stasis_board_state board;
     int rc;
 
@@ -155,7 +164,8 @@ static int check(const struct flaw *flaw, struct stasis_error *err)
     free(ram);
     must(stasis_snap_open_fd(fd, "memory", NULL, &snap, err), err);
     close(fd);
-    rc = stasis_thaw_check_file(snap, &board, err);
+    rc = stasis_thaw_check_file(snap, &board, &reasons, err);
+    stasis_reasons_fini(&reasons);
     stasis_snap_free(snap);
     return rc;
 }
@@ -248,6 +258,18 @@ static void a_vcpu_has_one_record_of_a_kind(void **state)
     free(ram);
 }
 
+/* What a CPU cannot be in is refused before KVM is asked; what it may be is not. */
+static void a_vcpu_is_in_a_state_that_a_cpu_can_be_in(void **state)
+{
+    const struct flaw paging = {.vcpu = 2, .cr0 = UINT64_C(1) << 31};
+    const struct flaw several = {.vcpu = 1, .cr0 = UINT64_C(1) << 31 | 1u << 29, .is_nmi = true};
+
+    (void)state;
+    assert_refused(&paging, "cpu2: CR0.PG is set without CR0.PE: no CPU can be so (SDM 3A, 2.5)");
+    assert_refused(&several, "cpu1: CR0.PG is set without CR0.PE: no CPU can be so (SDM 3A, 2.5) "
+                             "(and 2 other reasons)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +279,7 @@ int main(void)
         cmocka_unit_test(the_board_has_the_vcpus_that_there_are),
         cmocka_unit_test(each_vcpu_has_all_its_records),
         cmocka_unit_test(a_vcpu_has_one_record_of_a_kind),
+        cmocka_unit_test(a_vcpu_is_in_a_state_that_a_cpu_can_be_in),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
