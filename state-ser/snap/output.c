@@ -207,7 +207,7 @@ int stasis_output_open(struct stasis_outputs *outputs, const char *path,
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to open it");
     *output = (struct stasis_output){.outputs = outputs, .opts = *opts, .fd = -1};
     memcpy(output->path, path, strlen(path) + 1);
-    rc = stasis_place_init(&output->place, path, err);
+    rc = stasis_place_init(&output->place, opts->folder_fd ? opts->folder_fd : AT_FDCWD, path, err);
     if (!rc)
         rc = opts->kind == STASIS_OUTPUT_REPLACED ? open_replaced(output, err)
                                                   : open_existing(output, err);

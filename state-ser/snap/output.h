@@ -24,9 +24,10 @@ struct stasis_place {
     int descriptor; /* the path leads through this descriptor of ours (/dev/fd/N), or -1 */
 };
 
-/* Splits a path and opens its folder. *place is the caller's to fini in any case. STASIS_ERR_ARG:
- * no path to a file; STASIS_ERR_WRITE. */
-int stasis_place_init(struct stasis_place *place, const char *path, struct stasis_error *err);
+/* Splits a path, relative to the folder `from` (or AT_FDCWD), and opens its folder. *place is the
+ * caller's to fini in any case. STASIS_ERR_ARG: no path to a file; STASIS_ERR_WRITE. */
+int stasis_place_init(struct stasis_place *place, int from, const char *path,
+                      struct stasis_error *err);
 void stasis_place_fini(struct stasis_place *place);
 
 /* Looks the name up. STASIS_ERR_WRITE. */

@@ -42,10 +42,11 @@ static int enter(struct stasis_place *place, int from, const char *path, struct 
     return 0;
 }
 
-int stasis_place_init(struct stasis_place *place, const char *path, struct stasis_error *err)
+int stasis_place_init(struct stasis_place *place, int from, const char *path,
+                      struct stasis_error *err)
 {
     *place = (struct stasis_place){.dir = -1, .descriptor = -1};
-    return enter(place, AT_FDCWD, path, err);
+    return enter(place, from, path, err);
 }
 
 void stasis_place_fini(struct stasis_place *place)

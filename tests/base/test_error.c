@@ -101,6 +101,7 @@ static void numbers_are_pinned(void **state)
         {STASIS_ERR_NO_SNAPSHOT, -17, 8},
         {STASIS_ERR_READ, -18, 9},
         {STASIS_ERR_TIMEOUT, -19, 7},
+        {STASIS_ERR_STATE, -20, 2},
     };
 
     (void)state;

@@ -17,6 +17,7 @@ LIBRARY_HEADERS = {
     "stasis_core": {"serial", "i8042", "pl031", "guest_error", "guest_errors"},
     "stasis_snap": {"snap", "ram", "migrate", "json", "records", "output"},
 }
+ROOM_HEADERS = {"vmm": "api"}  # public headers that a room has itself
 BASE_HEADERS = {"compiler", "error", "fault_signals"}  # below all
 
 # What is KVM's, or of one architecture, stays below arch.h.
@@ -94,6 +95,10 @@ def check_include(name, room, may, fail):
             fail(f"includes {name}: only vmm/arch/arch.h is for other rooms")
     elif outside:
         header = outside.group(1).split("/")[0]
+        if header in ROOM_HEADERS:
+            if ROOM_HEADERS[header] not in {room} | may[0]:
+                fail(f"includes {name}, but {room} does not link {ROOM_HEADERS[header]}")
+            return
         known = set(BASE_HEADERS)
         for library in may[1]:
             known |= LIBRARY_HEADERS.get(library, set())

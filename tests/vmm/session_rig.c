@@ -82,7 +82,7 @@ int session_main(int argc, char **argv)
     stasis_signals_init();
     if (stasis_cli_parse(argc, argv, &parsed, &err))
         return 98;
-    status = stasis_session_run(&parsed.config, 0);
+    status = stasis_session_run(&parsed.config);
     stasis_cli_fini(&parsed);
     return status;
 }

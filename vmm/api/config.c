@@ -1,40 +1,111 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/api/config.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vmm/machine/board.h"
 
-void stasis_config_fini(struct stasis_config *config)
+/* Every string of the struct. */
+static const size_t strings[] = {
+    offsetof(struct stasis_vmm_config, kernel.path),
+    offsetof(struct stasis_vmm_config, kernel.cmdline),
+    offsetof(struct stasis_vmm_config, restore.path),
+    offsetof(struct stasis_vmm_config, initrd_path),
+    offsetof(struct stasis_vmm_config, board_release),
+    offsetof(struct stasis_vmm_config, serial.path),
+    offsetof(struct stasis_vmm_config, snapshot.path),
+    offsetof(struct stasis_vmm_config, snapshot.on_output),
+    offsetof(struct stasis_vmm_config, snapshot.save.target),
+    offsetof(struct stasis_vmm_config, metrics_path),
+};
+#define STRINGS (sizeof(strings) / sizeof(strings[0]))
+
+static char **string_at(struct stasis_vmm_config *config, size_t i)
 {
-    free(config->kernel_path);
-    free(config->kernel_cmdline);
-    free(config->initrd_path);
-    free(config->board_release);
-    free(config->snapshot_target);
-    free(config->snapshot_path);
-    free(config->snapshot_on_output);
-    stasis_notes_free(config->snapshot_notes);
-    free(config->restore_path);
-    free(config->serial_path);
-    free(config->metrics_path);
+    return (char **)((char *)config + strings[i]);
+}
+
+void stasis_vmm_config_fini(struct stasis_vmm_config *config)
+{
+    for (size_t i = 0; i < STRINGS; i++)
+        free(*string_at(config, i));
+    stasis_notes_free(config->snapshot.save.notes);
     memset(config, 0, sizeof(*config));
 }
 
+/* *copy holds the original's pointers, and NULL on failure. */
+static bool copy_string(char **copy)
+{
+    const char *from = *copy;
+
+    *copy = from ? strdup(from) : NULL;
+    return !from || *copy;
+}
+
+int stasis_config_copy(const struct stasis_vmm_config *config, struct stasis_vmm_config *ret_copy,
+                       struct stasis_error *err)
+{
+    struct stasis_vmm_config copy = *config;
+    const struct stasis_notes *notes = config->snapshot.save.notes;
+    bool whole = true;
+    int rc = 0;
+
+    for (size_t i = 0; i < STRINGS; i++)
+        whole &= copy_string(string_at(&copy, i));
+    copy.snapshot.save.notes = notes ? stasis_notes_new() : NULL;
+    if (!whole || (notes && !copy.snapshot.save.notes))
+        rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a configuration");
+    if (!rc && notes)
+        rc = stasis_notes_copy(notes, copy.snapshot.save.notes, err);
+    if (rc)
+        stasis_vmm_config_fini(&copy);
+    else
+        *ret_copy = copy;
+    return rc;
+}
+
+static int out_of_range(struct stasis_error *err, const char *member)
+{
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "the configuration's %s is out of range; see stasis/vmm.h", member);
+}
+
+int stasis_config_check(const struct stasis_vmm_config *config, struct stasis_error *err)
+{
+    int sources = (config->kernel.path != NULL) + config->demo + (config->restore.path != NULL);
+
+    if (sources != 1)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "the configuration names %d guests; set one of kernel.path, demo and "
+                           "restore.path",
+                           sources);
+    if (config->memory_mib > STASIS_RAM_MAX >> 20)
+        return out_of_range(err, "memory_mib");
+    if (config->vcpus > STASIS_VCPUS_MAX)
+        return out_of_range(err, "vcpus");
+    if ((unsigned)config->cpu > STASIS_VMM_CPU_V3)
+        return out_of_range(err, "cpu");
+    if ((unsigned)config->serial.kind > STASIS_VMM_SERIAL_PIPE)
+        return out_of_range(err, "serial.kind");
+    return 0;
+}
+
 static const char *const cpu_models[] = {
-    [STASIS_CONFIG_CPU_HOST] = "host",
-    [STASIS_CONFIG_CPU_BASELINE] = "baseline",
-    [STASIS_CONFIG_CPU_V2] = "x86-64-v2",
-    [STASIS_CONFIG_CPU_V3] = "x86-64-v3",
+    [STASIS_VMM_CPU_HOST] = "host",
+    [STASIS_VMM_CPU_BASELINE] = "baseline",
+    [STASIS_VMM_CPU_V2] = "x86-64-v2",
+    [STASIS_VMM_CPU_V3] = "x86-64-v3",
 };
 
-int stasis_config_board(const struct stasis_config *config, struct stasis_board_state *ret_board,
-                        struct stasis_error *err)
+int stasis_config_board(const struct stasis_vmm_config *config,
+                        struct stasis_board_state *ret_board, struct stasis_error *err)
 {
     const struct stasis_board_options options = {
-        .memory_bytes = config->memory_mib << 20,
-        .vcpus = (uint32_t)config->vcpus,
+        .memory_bytes = (config->memory_mib ? config->memory_mib : STASIS_VMM_MEMORY_MIB_DEFAULT)
+                        << 20,
+        .vcpus = config->vcpus ? (uint32_t)config->vcpus : 1,
         .cpu_model = cpu_models[config->cpu],
         .release = config->board_release,
     };
@@ -42,38 +113,57 @@ int stasis_config_board(const struct stasis_config *config, struct stasis_board_
     return stasis_board_default(&options, ret_board, err);
 }
 
-struct stasis_boot_options stasis_config_boot(const struct stasis_config *config)
+struct stasis_boot_options stasis_config_boot(const struct stasis_vmm_config *config)
 {
     return (struct stasis_boot_options){
-        .kernel_path = config->kernel_path,
+        .kernel_path = config->kernel.path,
         .initrd_path = config->initrd_path,
-        .cmdline = config->kernel_cmdline,
-        .load_addr = config->kernel_load_addr,
+        .cmdline = config->kernel.cmdline,
+        .load_addr = config->kernel.load_addr,
     };
 }
 
-struct stasis_thaw_options stasis_config_thaw(const struct stasis_config *config)
+struct stasis_thaw_options stasis_config_thaw(const struct stasis_vmm_config *config)
 {
     return (struct stasis_thaw_options){
-        .clock = config->restore_clock == STASIS_CONFIG_CLOCK_ADVANCE ? STASIS_CLOCK_ADVANCE
-                                                                      : STASIS_CLOCK_CONTINUE,
-        .ignore_tsc_rate = config->ignore_tsc_rate,
-        .memory = config->restore_memory,
-        .no_prefetch = config->restore_prefetch == STASIS_CONFIG_PREFETCH_OFF,
+        .clock = config->restore.clock == STASIS_VMM_CLOCK_ADVANCE ? STASIS_CLOCK_ADVANCE
+                                                                   : STASIS_CLOCK_CONTINUE,
+        .ignore_tsc_rate = config->restore.ignore_tsc_rate,
+        .memory = config->restore.memory,
+        .no_prefetch = config->restore.prefetch == STASIS_VMM_PREFETCH_OFF,
+    };
+}
+
+_Static_assert((int)STASIS_VMM_SERIAL_STDIO == (int)STASIS_SERIAL_SINK_STDIO &&
+                   (int)STASIS_VMM_SERIAL_NONE == (int)STASIS_SERIAL_SINK_NONE &&
+                   (int)STASIS_VMM_SERIAL_FILE == (int)STASIS_SERIAL_SINK_FILE &&
+                   (int)STASIS_VMM_SERIAL_RING == (int)STASIS_SERIAL_SINK_RING &&
+                   (int)STASIS_VMM_SERIAL_PIPE == (int)STASIS_SERIAL_SINK_PIPE,
+               "kinds of serial output");
+
+struct stasis_serial_sink_options stasis_config_serial(const struct stasis_vmm_config *config)
+{
+    return (struct stasis_serial_sink_options){
+        .kind = (enum stasis_serial_sink_kind)config->serial.kind,
+        .path = config->serial.path,
+        .limit = config->serial.limit,
+        .size = config->serial.size,
+        .rate = config->serial.rate,
+        .append = config->restore.path != NULL, /* the guest continues */
     };
 }
 
 static bool is_stream(const char *path)
 {
-    return path && !strcmp(path, STASIS_CONFIG_STREAM);
+    return path && !strcmp(path, STASIS_VMM_STREAM);
 }
 
-bool stasis_config_freezes_to_stream(const struct stasis_config *config)
+bool stasis_config_freezes_to_stream(const struct stasis_vmm_config *config)
 {
-    return is_stream(config->snapshot_path);
+    return is_stream(config->snapshot.path);
 }
 
-bool stasis_config_thaws_from_stream(const struct stasis_config *config)
+bool stasis_config_thaws_from_stream(const struct stasis_vmm_config *config)
 {
-    return is_stream(config->restore_path);
+    return is_stream(config->restore.path);
 }

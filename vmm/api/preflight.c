@@ -46,7 +46,7 @@ static const struct stasis_device_host quiet_host = {.serial_out = {take_nothing
 
 /* ---- the snapshot ---- */
 
-static int open_snapshot(const struct stasis_config *config, struct stasis_snap **ret_snap,
+static int open_snapshot(const struct stasis_vmm_config *config, struct stasis_snap **ret_snap,
                          struct stasis_error *err)
 {
     const struct stasis_parse_opts opts = {.size = sizeof(opts)};
@@ -59,9 +59,9 @@ static int open_snapshot(const struct stasis_config *config, struct stasis_snap 
     outputs = stasis_outputs_new();
     if (!outputs)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a VM");
-    rc = stasis_outputs_open_input(outputs, config->restore_path, "that of --restore", &fd, err);
+    rc = stasis_outputs_open_input(outputs, config->restore.path, "that of --restore", &fd, err);
     if (!rc) {
-        rc = stasis_snap_open_fd(fd, config->restore_path, &opts, ret_snap, err);
+        rc = stasis_snap_open_fd(fd, config->restore.path, &opts, ret_snap, err);
         (void)close(fd);
     }
     stasis_outputs_free(outputs);
@@ -92,12 +92,12 @@ static void warn(struct stasis_preflight *preflight, const char *kind, const cha
     stasis_reasons_add_error(&preflight->warnings, kind, object, &err);
 }
 
-static void check_memory(const struct stasis_config *config, struct stasis_preflight *preflight)
+static void check_memory(const struct stasis_vmm_config *config, struct stasis_preflight *preflight)
 {
     char text[STASIS_ERROR_MSG_MAX + 64];
     struct stasis_error why;
 
-    if (config->restore_memory != STASIS_RAM_AUTO && config->restore_memory != STASIS_RAM_LAZY)
+    if (config->restore.memory != STASIS_RAM_AUTO && config->restore.memory != STASIS_RAM_LAZY)
         return;
     if (!stasis_ram_check_lazy(&why))
         return;
@@ -113,8 +113,8 @@ static void check_clock(const struct stasis_thaw_result *result, struct stasis_p
              "kvmclock and the timers will be right");
 }
 
-int stasis_preflight_run(const struct stasis_config *config, struct stasis_preflight *ret_preflight,
-                         struct stasis_error *err)
+int stasis_preflight_run(const struct stasis_vmm_config *config,
+                         struct stasis_preflight *ret_preflight, struct stasis_error *err)
 {
     const struct stasis_thaw_options options = stasis_config_thaw(config);
     struct stasis_thaw_result result = {0};

@@ -17,7 +17,7 @@ struct stasis_preflight {
 
 /* Of a configuration with restore_path. An error says why it could not be tried; *ret_preflight is
  * the caller's to stasis_preflight_fini() in any case. */
-STASIS_MUST_CHECK int stasis_preflight_run(const struct stasis_config *config,
+STASIS_MUST_CHECK int stasis_preflight_run(const struct stasis_vmm_config *config,
                                            struct stasis_preflight *ret_preflight,
                                            struct stasis_error *err);
 void stasis_preflight_fini(struct stasis_preflight *preflight);

@@ -80,14 +80,14 @@ static bool watch_output(void *ctx)
 {
     struct stasis_vmm *vmm = ctx;
 
-    return !stasis_loop_arm(&vmm->loop, &vmm->output_source, EPOLLOUT, NULL);
+    return !stasis_vmm_source_arm(&vmm->output_source, EPOLLOUT, NULL);
 }
 
-static void on_output(void *ctx, uint32_t events)
+/* What waits in the port while the guest is saved is in the snapshot. */
+static void on_output(struct stasis_vmm *vmm)
 {
-    struct stasis_vmm *vmm = ctx;
-
-    (void)events;
+    if (vmm->job)
+        return;
     pthread_mutex_lock(&vmm->machine.lock);
     stasis_device_serial_drain(stasis_vmm_console_port(vmm)); /* arms again if it is still busy */
     pthread_mutex_unlock(&vmm->machine.lock);
@@ -112,7 +112,7 @@ static void feed_guest(struct stasis_vmm *vmm)
     /* Fails only for a descriptor that is no good: then there is no input, and the guest continues.
      */
     if (more && (vmm->input.is_terminal || len < room))
-        (void)!stasis_loop_arm(&vmm->loop, &vmm->input_source, EPOLLIN, NULL);
+        (void)!stasis_vmm_source_arm(&vmm->input_source, EPOLLIN, NULL);
     pthread_mutex_unlock(&vmm->machine.lock);
 }
 
@@ -128,34 +128,37 @@ void stasis_vmm_console_push_input(struct stasis_vmm *vmm)
         feed_guest(vmm);
 }
 
-static void on_input(void *ctx, uint32_t events)
+/* A guest that is saved listens afterwards; what calls the save off is heard. */
+static void on_input(struct stasis_vmm *vmm)
 {
-    (void)events;
-    feed_guest(ctx);
-    stasis_vmm_run_commands(ctx);
+    if (!vmm->job)
+        feed_guest(vmm);
+    else if (stasis_vmm_take_keys(vmm))
+        (void)!stasis_vmm_source_arm(&vmm->input_source, EPOLLIN, NULL);
+    stasis_vmm_run_commands(vmm);
 }
 
 /* Standard input belongs to the guest only where standard output does, and no snapshot comes in
  * there: a vmm in the background must not be stopped for touching its terminal. */
-static bool has_input(const struct stasis_config *config)
+static bool has_input(const struct stasis_vmm_config *config)
 {
-    return config->serial.kind == STASIS_SERIAL_SINK_STDIO &&
+    return config->serial.kind == STASIS_VMM_SERIAL_STDIO &&
            !stasis_config_thaws_from_stream(config);
 }
 
 int stasis_vmm_console_open_output(struct stasis_vmm *vmm, struct stasis_error *err)
 {
-    struct stasis_serial_sink_options serial = vmm->config->serial;
+    struct stasis_serial_sink_options serial = stasis_config_serial(vmm->config);
     int rc;
 
     serial.outputs = vmm->outputs;
-    serial.cursor = vmm->client->cursor;
+    serial.cursor = &vmm->cursor;
     serial.busy = watch_output;
     serial.busy_ctx = vmm;
     rc = stasis_serial_sink_open(&serial, &vmm->out, err);
     if (!rc)
-        vmm->output_source = (struct stasis_loop_source){
-            .fd = stasis_serial_sink_fd(vmm->out), .ready = on_output, .ctx = vmm};
+        stasis_vmm_source_init(&vmm->output_source, vmm, stasis_serial_sink_fd(vmm->out),
+                               on_output);
     return rc;
 }
 
@@ -179,8 +182,7 @@ int stasis_vmm_console_open_input(struct stasis_vmm *vmm, struct stasis_error *e
 
     if (!has_input(vmm->config))
         return 0;
-    vmm->input_source =
-        (struct stasis_loop_source){.fd = STDIN_FILENO, .ready = on_input, .ctx = vmm};
+    stasis_vmm_source_init(&vmm->input_source, vmm, STDIN_FILENO, on_input);
     stasis_keys_input_init(&vmm->input, STDIN_FILENO);
     rc = stasis_terminal_raw(STDIN_FILENO, err);
     if (rc)
@@ -211,7 +213,7 @@ static void host_rtc_arm(void *ctx, const struct stasis_device *from, bool on, u
         if (!deadline_ns)
             when.it_value.tv_nsec = 1; /* all zero would disarm it */
     }
-    (void)timerfd_settime(vmm->rtc_source.fd, TFD_TIMER_ABSTIME, &when, NULL);
+    (void)timerfd_settime(vmm->rtc_source.loop.fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
 /* Of a sink that is not started. */

@@ -1,109 +1,92 @@
-/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-#include "vmm/snapshot/freeze.h"
-
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * From a request for a snapshot to what is said of its end; vmm_save.c does the work between.
+ */
 #include <inttypes.h>
-#include <unistd.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "stasis/migrate.h"
 #include "vmm/api/vmm_internal.h"
 #include "vmm/base/clock.h"
 
-/* The loop does not turn while a save is under way: what it would have seen is looked at here. */
-static bool keep_going(void *ctx, uint64_t done, uint64_t total)
-{
-    struct stasis_vmm *vmm = ctx;
-
-    vmm->client->progress(vmm->client->ctx, STASIS_VMM_SAVING, done, total);
-    return stasis_vmm_may_save_on(vmm);
-}
-
-/* Takes as long as its reader does. */
-static int save_stream(const struct stasis_vmm *vmm, struct stasis_snap *snap,
-                       const struct stasis_save_opts *opts, struct stasis_save_stats *ret_stats,
-                       struct stasis_error *err)
-{
-    int rc;
-
-    vmm->client->hold(vmm->client->ctx, false);
-    rc = stasis_snap_save_stream(snap, STDOUT_FILENO, opts, ret_stats, err);
-    vmm->client->hold(vmm->client->ctx, true);
-    return rc;
-}
-
-static void say_dropped(void *ctx, const char *what)
-{
-    stasis_vmm_say(ctx, "left out: %s", what);
-}
-
-/* Makes the snapshot one that the older release reads. */
-static int convert(struct stasis_vmm *vmm, struct stasis_snap *snap, struct stasis_error *err)
-{
-    const struct stasis_config *config = vmm->config;
-    const struct stasis_convert_opts opts = {
-        .size = sizeof(opts),
-        .allow_drop = config->snapshot_drop == STASIS_CONFIG_DROP_ALLOW,
-        .dropped = say_dropped,
-        .ctx = vmm,
-    };
-    const struct stasis_release *release;
-    struct stasis_records *records;
-    int rc;
-
-    if (!config->snapshot_target)
-        return 0;
-    rc = stasis_release_get(config->snapshot_target, &release, err);
-    if (!rc)
-        rc = stasis_records_convert(stasis_snap_records(snap), release, &opts, &records, err);
-    if (!rc)
-        stasis_snap_set_records(snap, records);
-    return rc;
-}
-
-/* The machine is paused. */
-static int save(struct stasis_vmm *vmm, struct stasis_save_stats *ret_stats,
-                struct stasis_error *err)
-{
-    const struct stasis_save_opts opts = {
-        .size = sizeof(opts),
-        .no_sync = vmm->config->snapshot_sync == STASIS_CONFIG_SYNC_NONE,
-        .zlib_level = (unsigned)vmm->config->snapshot_zlib_level,
-        .progress = keep_going,
-        .ctx = vmm,
-        .no_userfaultfd = true, /* but that of memory=lazy, which is the source */
-    };
-    struct stasis_snap *snap = NULL;
-    int rc = stasis_freeze(&vmm->machine, vmm->generation, &snap, err);
-
-    if (!rc)
-        rc = convert(vmm, snap, err);
-    if (!rc && vmm->config->snapshot_notes)
-        rc = stasis_notes_copy(vmm->config->snapshot_notes, stasis_snap_notes(snap), err);
-    if (rc) {
-        stasis_snap_free(snap);
-        return stasis_wrap(err, rc, "cannot freeze the guest");
-    }
-    if (stasis_config_freezes_to_stream(vmm->config))
-        rc = save_stream(vmm, snap, &opts, ret_stats, err);
-    else
-        rc = stasis_snap_save_output(snap, vmm->snapshot_file, &opts, ret_stats, err);
-    vmm->client->progress_end(vmm->client->ctx);
-    stasis_snap_free(snap);
-    return rc;
-}
+/* ---- the beginning ---- */
 
 /* What the snapshot is written to, for messages. */
 static const char *target_of(const struct stasis_vmm *vmm)
 {
     return stasis_config_freezes_to_stream(vmm->config) ? "standard output"
-                                                        : vmm->config->snapshot_path;
+                                                        : vmm->config->snapshot.path;
 }
 
-static void report(const struct stasis_vmm *vmm, const struct stasis_save_stats *stats, uint64_t us)
+int stasis_vmm_begin_save(struct stasis_vmm *vmm, struct stasis_vmm_job *job,
+                          struct stasis_error *err)
 {
+    int rc;
+
+    job->vmm = vmm;
+    job->start_us = stasis_monotonic_us();
+    vmm->job = job;
+    rc = stasis_vmm_job_start(job, err);
+    if (rc) {
+        vmm->job = NULL;
+        stasis_vmm_job_free(job);
+        return rc;
+    }
+    stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_SAVING,
+                                                    .path = job->path,
+                                                    .to_stream = !job->output});
+    return 0;
+}
+
+static struct stasis_vmm_job *configured_job(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    const struct stasis_vmm_snapshot *snapshot = &vmm->config->snapshot;
+    struct stasis_vmm_job *job = calloc(1, sizeof(*job));
+    char *path = strdup(target_of(vmm));
+
+    if (!job || !path) {
+        free(job);
+        free(path);
+        (void)stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save the guest");
+        return NULL;
+    }
+    job->configured = true;
+    job->path = path;
+    job->output = vmm->snapshot_file;
+    job->exit = snapshot->then == STASIS_VMM_THEN_EXIT;
+    job->save = snapshot->save;
+    return job;
+}
+
+void stasis_vmm_begin_freeze(struct stasis_vmm *vmm)
+{
+    struct stasis_vmm_job *job;
+    struct stasis_error err;
+
+    if (!vmm->config->snapshot.path) {
+        stasis_vmm_say(vmm, "no snapshot taken: start with --snapshot-out FILE to say where to");
+        return;
+    }
+    job = configured_job(vmm, &err);
+    if (job && !stasis_vmm_begin_save(vmm, job, &err))
+        return;
+    vmm->metrics.freezes_failed++;
+    vmm->save_code = err.code;
+    stasis_vmm_say(vmm, "%s; the guest keeps running", err.msg);
+    if (!vmm->paused) /* it may have printed the text of on_output */
+        stasis_machine_resume(&vmm->machine);
+}
+
+/* ---- the end ---- */
+
+static void report(const struct stasis_vmm *vmm, const struct stasis_vmm_job *job, uint64_t us)
+{
+    const struct stasis_save_stats *stats = &job->stats;
+
     stasis_vmm_say(vmm,
                    "frozen to %s in %" PRIu64 ".%" PRIu64 " ms: %" PRIu64
                    " KiB of RAM stored, %" PRIu64 " KiB zero",
-                   target_of(vmm), us / 1000, us % 1000 / 100, stats->stored_bytes >> 10,
+                   job->path, us / 1000, us % 1000 / 100, stats->stored_bytes >> 10,
                    stats->zero_bytes >> 10);
 }
 
@@ -121,111 +104,135 @@ static uint64_t gap_us(const struct stasis_vmm *vmm)
     return longest;
 }
 
-/* The guest runs on. */
-static void resume(struct stasis_vmm *vmm)
+static void note_gap(struct stasis_vmm *vmm, uint64_t gap)
 {
     struct stasis_metrics *metrics = &vmm->metrics;
-    uint64_t gap = gap_us(vmm);
 
     metrics->largest_gap_us = gap > metrics->largest_gap_us ? gap : metrics->largest_gap_us;
-    stasis_machine_resume(&vmm->machine);
-    stasis_vmm_wake(vmm); /* text that was typed meanwhile */
 }
 
-static bool may_save_on(void *ctx)
+/* The guest is as it was before the save. One that has printed the text of on_output meanwhile
+ * waits for its freeze, which the loop is about to begin. */
+static void resume(struct stasis_vmm *vmm)
 {
-    return stasis_vmm_may_save_on(ctx);
+    if (vmm->paused || atomic_load(&vmm->matched))
+        return;
+    note_gap(vmm, gap_us(vmm));
+    stasis_machine_resume(&vmm->machine);
+}
+
+static const char *what_the_guest_does(const struct stasis_vmm *vmm)
+{
+    if (vmm->stopped)
+        return "is ended";
+    return vmm->paused ? "stays paused" : "keeps running";
+}
+
+static void tell_failed(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
+{
+    stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_SAVE_FAILED,
+                                                    .path = job->path,
+                                                    .err = &job->err});
 }
 
 /* The guest runs on, or is ended, though some of its vCPUs had stopped already. */
-static void not_paused(struct stasis_vmm *vmm, const struct stasis_error *err, uint64_t us)
+static void not_paused(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
 {
-    struct stasis_metrics *metrics = &vmm->metrics;
-
-    metrics->freezes_failed++;
-    metrics->largest_gap_us = us > metrics->largest_gap_us ? us : metrics->largest_gap_us;
-    if (err->code != STASIS_ERR_CANCELLED)
-        vmm->save_code = err->code;
-    stasis_vmm_say(vmm, "%s: %s; the guest %s", target_of(vmm), err->msg,
-                   vmm->ended ? "is ended" : "keeps running");
+    vmm->metrics.freezes_failed++;
+    note_gap(vmm, stasis_monotonic_us() - job->start_us);
+    if (job->configured && job->rc != STASIS_ERR_CANCELLED)
+        vmm->save_code = job->rc;
+    stasis_vmm_say(vmm, "%s: %s; the guest %s", job->path, job->err.msg, what_the_guest_does(vmm));
+    tell_failed(vmm, job);
     /* A vCPU that printed the text of on_output meanwhile waits for its freeze. */
     if (atomic_load(&vmm->matched))
         stasis_machine_request_pause(&vmm->machine);
 }
 
-/* False: it was called off, or a vCPU did not stop in time. */
-static bool pause_guest(struct stasis_vmm *vmm)
-{
-    uint64_t start = stasis_monotonic_us();
-    struct stasis_error err;
-    int rc;
-
-    vmm->saving = true;
-    rc = stasis_machine_pause_while(&vmm->machine, may_save_on, vmm, &err);
-    vmm->saving = false;
-    if (rc)
-        not_paused(vmm, &err, stasis_monotonic_us() - start);
-    return !rc;
-}
-
-static void failed(struct stasis_vmm *vmm, const struct stasis_error *err)
+static void failed(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
 {
     vmm->metrics.freezes_failed++;
-    stasis_vmm_say(vmm, "%s; the guest %s", err->msg, vmm->ended ? "is ended" : "keeps running");
-    if (!vmm->ended)
+    stasis_vmm_say(vmm, "%s; the guest %s", job->err.msg, what_the_guest_does(vmm));
+    if (!vmm->stopped)
         resume(vmm);
+    tell_failed(vmm, job);
 }
 
-static void saved(struct stasis_vmm *vmm)
+static void saved(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
 {
+    uint64_t us = stasis_monotonic_us() - job->start_us;
+
+    stasis_metrics_count_freeze(&vmm->metrics, &job->stats, &job->times, us);
+    report(vmm, job, us);
     vmm->generation++;
-    if (vmm->config->snapshot_then == STASIS_CONFIG_THEN_EXIT) {
+    if (job->exit) {
         vmm->frozen = true;
-        stasis_loop_stop(&vmm->loop);
+        stasis_vmm_stop_soon(vmm);
     } else {
         resume(vmm);
     }
+    stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_SAVED,
+                                                    .path = job->path,
+                                                    .stats = &job->stats,
+                                                    .pause_us = us});
 }
 
-void stasis_vmm_freeze(struct stasis_vmm *vmm)
+/* The guest came to its end before it stood still, or its memory turned out to be damaged. A freeze
+ * is kept for the end, which says so. */
+static void ended_first(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
 {
-    struct stasis_save_stats stats = {.file_bytes = 0};
-    struct stasis_error err;
-    uint64_t start = stasis_monotonic_us();
-    int rc;
+    if (job->configured) {
+        stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_SNAPSHOT);
+        if (job->rc != STASIS_ERR_CANCELLED && job->rc != STASIS_ERR_NO_SNAPSHOT)
+            vmm->save_code = job->rc;
+    }
+    tell_failed(vmm, job);
+    stasis_vmm_stop_soon(vmm);
+}
 
-    if (vmm->frozen)
-        return;
-    if (!vmm->config->snapshot_path) {
-        stasis_vmm_say(vmm, "no snapshot taken: start with --snapshot-out FILE to say where to");
+static void say_dropped(const struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
+{
+    char *rest = job->dropped;
+    char *line;
+
+    while (rest && *rest) {
+        line = strsep(&rest, "\n");
+        stasis_vmm_say(vmm, "left out: %s", line);
+    }
+}
+
+static void judge(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
+{
+    if (!job->paused) {
+        not_paused(vmm, job);
         return;
     }
-    if (!pause_guest(vmm))
-        return;
-    if (atomic_load(&vmm->machine.end) != STASIS_EXIT_NONE) {
-        /* Kept for the end, which says so. */
-        stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_SNAPSHOT);
+    if (job->rc && atomic_load(&vmm->machine.end) != STASIS_EXIT_NONE) {
+        ended_first(vmm, job);
         return;
     }
     /* Printed before the pause: this is the snapshot that was asked for. */
-    atomic_store(&vmm->matched, false);
-    vmm->saving = true;
-    rc = save(vmm, &stats, &err);
-    vmm->saving = false;
+    if (job->configured)
+        atomic_store(&vmm->matched, false);
     /* A save that was called off has not failed, nor does it make up for one that has. */
-    if (rc != STASIS_ERR_CANCELLED)
-        vmm->save_code = rc;
-    if (rc && atomic_load(&vmm->machine.end) != STASIS_EXIT_NONE) { /* its memory is damaged */
-        stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_SNAPSHOT);
-        return;
-    }
-    if (rc) {
-        failed(vmm, &err);
-        return;
-    }
-    vmm->metrics.freezes++;
-    vmm->metrics.saved = stats;
-    vmm->metrics.pause_us = stasis_monotonic_us() - start;
-    report(vmm, &stats, vmm->metrics.pause_us);
-    saved(vmm);
+    if (job->configured && job->rc != STASIS_ERR_CANCELLED)
+        vmm->save_code = job->rc;
+    if (job->rc)
+        failed(vmm, job);
+    else
+        saved(vmm, job);
+}
+
+void stasis_vmm_end_save(struct stasis_vmm *vmm)
+{
+    struct stasis_vmm_job *job = vmm->job;
+
+    stasis_vmm_job_join(job);
+    vmm->job = NULL;
+    if (job->paused)
+        stasis_vmm_progress_end(vmm);
+    say_dropped(vmm, job);
+    judge(vmm, job);
+    stasis_vmm_job_free(job);
+    stasis_vmm_sources_release(vmm);
 }

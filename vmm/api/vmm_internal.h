@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The parts of a VM: vmm.c (its life), vmm_sources.c (events of the loop), vmm_commands.c (what the
- * user asks for), vmm_console.c (what devices need of the outside: terminal, serial output,
- * clocks), vmm_outputs.c (files), vmm_freeze.c (snapshots).
+ * The parts of a VM: vmm.c (from its configuration to its guest), vmm_life.c (start, driving, end),
+ * vmm_requests.c (what its owner asks for), vmm_commands.c (what the user asks for by keys),
+ * vmm_sources.c (events of the loop), vmm_watch.c (descriptors of others), vmm_console.c (what
+ * devices need of the outside: terminal, serial output, clocks), vmm_outputs.c (files),
+ * vmm_freeze.c and vmm_save.c (snapshots).
+ *
+ * Locks: vmm->lock is taken by every public function and around every event of the loop; vCPUs and
+ * the thread that saves never take it. Under it the machine's lock may be taken, not the other way
+ * round.
  */
 #ifndef STASIS_VMM_VMM_INTERNAL_H
 #define STASIS_VMM_VMM_INTERNAL_H
@@ -11,28 +17,41 @@
 
 #include "stasis/output.h"
 #include "stasis/snap.h"
+#include "stasis/vmm.h"
+#include "vmm/api/config.h"
 #include "vmm/api/metrics.h"
-#include "vmm/api/vmm.h"
 #include "vmm/host/loop.h"
 #include "vmm/host/match.h"
 #include "vmm/host/terminal.h"
 #include "vmm/machine/machine.h"
 
+/* An event source, whose handler is called with the VM locked. */
+struct stasis_vmm_source {
+    struct stasis_loop_source loop;
+    void (*handle)(struct stasis_vmm *vmm);
+    struct stasis_vmm *vmm;
+};
+
+struct stasis_vmm_job;
+
 struct stasis_vmm {
-    const struct stasis_config *config;
-    const struct stasis_vmm_client *client;
+    struct stasis_vmm_config own_config;
+    const struct stasis_vmm_config *config;
+    struct stasis_vmm_ops ops;
+    pthread_mutex_t lock; /* recursive: operations may call functions of the VM */
     struct stasis_machine machine;
     uint64_t generation; /* how often the guest was frozen */
     struct stasis_device_host host;
     struct stasis_loop loop;
+    struct stasis_cursor cursor;
     bool loop_ready, machine_ready;
 
-    struct stasis_loop_source end_source;     /* the guest has ended */
-    struct stasis_loop_source request_source; /* the client's */
-    struct stasis_loop_source wake_source;    /* a vCPU thread has work for the loop */
-    struct stasis_loop_source timer_source;   /* after_ms */
-    struct stasis_loop_source rtc_source;     /* the RTC's alarm */
-    struct stasis_loop_source input_source, output_source;
+    struct stasis_vmm_source end_source;   /* the guest has ended */
+    struct stasis_vmm_source wake_source;  /* a thread has work for the loop */
+    struct stasis_vmm_source job_source;   /* the thread that saves has something to tell */
+    struct stasis_vmm_source timer_source; /* after_ms */
+    struct stasis_vmm_source rtc_source;   /* the RTC's alarm */
+    struct stasis_vmm_source input_source, output_source;
 
     /* Under the machine's lock. */
     struct stasis_serial_sink *out;
@@ -42,25 +61,47 @@ struct stasis_vmm {
     struct stasis_device *rtc; /* whose alarm is armed */
 
     struct stasis_outputs *outputs;      /* the files in use */
-    struct stasis_output *snapshot_file; /* of --snapshot-out, or NULL */
-    struct stasis_output *metrics_file;  /* of --metrics, or NULL */
+    struct stasis_output *snapshot_file; /* of snapshot.path, or NULL */
+    struct stasis_output *metrics_file;  /* of metrics_path, or NULL */
 
     bool has_input;
     struct stasis_keys_input input;
     struct stasis_metrics metrics;
-    struct stasis_keys_queue commands; /* by keys, the client and the options, not yet run */
+    struct stasis_keys_queue commands; /* by keys, freeze() and the options, not yet run */
     _Atomic bool matched;              /* the guest has printed on_output; not yet a command */
     bool timer_pending;                /* after_ms has not passed */
-    bool saving;                       /* a snapshot is being written */
-    bool quit;                         /* by key */
-    bool ended;                        /* by the client */
-    bool crashed;                      /* the guest, before anything else ended it */
-    bool frozen;                       /* saved, and the VM is to end */
-    int save_code;                     /* why the last save failed, or 0 */
+    struct stasis_vmm_job *job;        /* the save under way, or NULL */
+    int ready_fd;                      /* to be told that the guest runs, or -1 */
+    int last_output_ms;                /* how long the end waits for a slow reader */
+
+    bool started;
+    bool paused;   /* by its owner */
+    bool stopping; /* the end comes, once no save is under way */
+    bool done;     /* it has come: `end` is set */
+    bool quit;     /* by key */
+    bool stopped;  /* by stasis_vmm_stop() */
+    bool crashed;  /* the guest, before anything else ended it */
+    bool frozen;   /* saved, and the VM is to end */
+    int save_code; /* why the last freeze of the configuration's failed, or 0 */
+    struct stasis_vmm_end end;
 };
 
-/* vmm.c: a line for the client. */
+/* vmm.c: for the client. */
 void stasis_vmm_say(const struct stasis_vmm *vmm, const char *fmt, ...) STASIS_PRINTF(2, 3);
+void stasis_vmm_tell(const struct stasis_vmm *vmm, const struct stasis_vmm_event *event);
+void stasis_vmm_progress_end(const struct stasis_vmm *vmm);
+
+/* vmm.c: a progress, while the snapshot is read and loaded. */
+bool stasis_vmm_keep_loading(void *ctx, uint64_t done, uint64_t total);
+
+/* vmm_life.c. Under the lock: the VM ends as soon as no save is under way; ends it if that is due,
+ * after each event; tells that the guest runs (again). */
+void stasis_vmm_stop_soon(struct stasis_vmm *vmm);
+void stasis_vmm_settle(struct stasis_vmm *vmm);
+void stasis_vmm_tell_running(struct stasis_vmm *vmm);
+
+void stasis_vmm_lock(struct stasis_vmm *vmm);
+void stasis_vmm_unlock(struct stasis_vmm *vmm);
 
 /* vmm_metrics.c: the metrics of now as text, to be freed with free(). Loop thread. */
 STASIS_MUST_CHECK int stasis_vmm_metrics_text(struct stasis_vmm *vmm,
@@ -76,19 +117,22 @@ void stasis_vmm_sources_start_timer(struct stasis_vmm *vmm);
 /* Before the machine goes; and the rest. */
 void stasis_vmm_sources_unwatch(struct stasis_vmm *vmm);
 void stasis_vmm_sources_close(struct stasis_vmm *vmm);
+/* Sets up a source without arming it; arms it for `events`. */
+void stasis_vmm_source_init(struct stasis_vmm_source *source, struct stasis_vmm *vmm, int fd,
+                            void (*handle)(struct stasis_vmm *vmm));
+STASIS_MUST_CHECK int stasis_vmm_source_arm(struct stasis_vmm_source *source, uint32_t events,
+                                            struct stasis_error *err);
+/* What events would do to the guest waits while it is saved: these go on. */
+void stasis_vmm_sources_release(struct stasis_vmm *vmm);
 /* Has the loop do its work soon. Any thread. */
 void stasis_vmm_wake(struct stasis_vmm *vmm);
+/* The same for the thread that saves. */
+void stasis_vmm_wake_job(struct stasis_vmm *vmm);
 
-/* vmm_commands.c. Loop thread. Collects what the client has asked for since; and keys too, whose
- * text then waits for stasis_vmm_console_push_input(). */
-void stasis_vmm_take_requests(struct stasis_vmm *vmm);
-
-/* vmm.c. A progress: while the snapshot is read and loaded, when the loop does not run yet. */
-bool stasis_vmm_keep_loading(void *ctx, uint64_t done, uint64_t total);
-void stasis_vmm_take_all(struct stasis_vmm *vmm);
-/* The same while a snapshot is saved. False: the save is to be given up. */
-bool stasis_vmm_may_save_on(struct stasis_vmm *vmm);
-/* Runs what is in the queue, in order. */
+/* vmm_commands.c. Reads keys; text waits for stasis_vmm_console_push_input(). True: more may come.
+ */
+bool stasis_vmm_take_keys(struct stasis_vmm *vmm);
+/* Runs what is in the queue, in order, until a save is under way: that can be called off. */
 void stasis_vmm_run_commands(struct stasis_vmm *vmm);
 
 /* vmm_console.c: the operations for devices, to be given the VM as ctx. */
@@ -127,8 +171,56 @@ STASIS_MUST_CHECK int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm,
                                                       struct stasis_snap **ret_snap,
                                                       struct stasis_error *err);
 
-/* vmm_freeze.c: freezes the guest as the configuration says. Loop thread. A failure is reported,
- * and the guest continues. */
-void stasis_vmm_freeze(struct stasis_vmm *vmm);
+/* vmm_outputs.c: opens the file of a request; STASIS_ERR_ARG, STASIS_ERR_WRITE name it. */
+STASIS_MUST_CHECK int stasis_vmm_outputs_open_request(struct stasis_vmm *vmm,
+                                                      const struct stasis_snapshot_request *request,
+                                                      struct stasis_output **ret_output,
+                                                      struct stasis_error *err);
+
+/* ---- vmm_freeze.c: from a request to what is said of its end ---- */
+
+/* Begins the save that the configuration asks for. A failure is reported, and the guest continues.
+ */
+void stasis_vmm_begin_freeze(struct stasis_vmm *vmm);
+/* Starts the job, which is freed when it cannot be started. */
+STASIS_MUST_CHECK int stasis_vmm_begin_save(struct stasis_vmm *vmm, struct stasis_vmm_job *job,
+                                            struct stasis_error *err);
+/* The thread that saves has ended. */
+void stasis_vmm_end_save(struct stasis_vmm *vmm);
+
+/* ---- vmm_save.c: the thread that pauses the guest and saves it ---- */
+
+struct stasis_vmm_job {
+    struct stasis_vmm *vmm;
+    pthread_t thread;
+    bool configured;              /* by key, event or freeze(), not by a request */
+    bool exit;                    /* the VM ends when the file is there */
+    char *path;                   /* for messages */
+    struct stasis_output *output; /* NULL: standard output */
+    bool owns_output;
+    struct stasis_vmm_save save;
+    char *own_target; /* of save, if it is not the configuration's */
+    struct stasis_notes *own_notes;
+    uint64_t start_us; /* when it was asked for */
+
+    _Atomic bool cancelled, told, finished;
+    _Atomic uint64_t done, total;
+
+    /* Of the thread; to be read once it has ended. */
+    bool paused; /* all vCPUs stood still */
+    int rc;
+    struct stasis_error err;
+    struct stasis_save_stats stats;
+    struct stasis_freeze_times times;
+    char *dropped; /* what an older release does not know, line by line, or NULL */
+    size_t dropped_len;
+};
+
+/* Starts the thread, or says why it cannot be. The job is the VM's from here on. */
+STASIS_MUST_CHECK int stasis_vmm_job_start(struct stasis_vmm_job *job, struct stasis_error *err);
+/* Waits for the thread. */
+void stasis_vmm_job_join(struct stasis_vmm_job *job);
+/* NULL is fine. */
+void stasis_vmm_job_free(struct stasis_vmm_job *job);
 
 #endif

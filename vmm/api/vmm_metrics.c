@@ -22,9 +22,14 @@ int stasis_vmm_metrics_text(struct stasis_vmm *vmm, enum stasis_metrics_format f
                             char **ret_text, size_t *ret_len, struct stasis_error *err)
 {
     struct stasis_serial_sink_stats serial;
-    struct stasis_metrics_source source = source_of(vmm, &serial);
+    struct stasis_metrics_source source;
+    int rc;
 
-    return stasis_metrics_text(&source, format, ret_text, ret_len, err);
+    stasis_vmm_lock(vmm);
+    source = source_of(vmm, &serial);
+    rc = stasis_metrics_text(&source, format, ret_text, ret_len, err);
+    stasis_vmm_unlock(vmm);
+    return rc;
 }
 
 int stasis_vmm_write_metrics(struct stasis_vmm *vmm, struct stasis_error *err)

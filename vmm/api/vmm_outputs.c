@@ -13,7 +13,7 @@
 
 static bool is_file(const char *path)
 {
-    return path && strcmp(path, STASIS_CONFIG_STREAM) != 0;
+    return path && strcmp(path, STASIS_VMM_STREAM) != 0;
 }
 
 static int add_input(struct stasis_vmm *vmm, const char *path, const char *role,
@@ -28,15 +28,15 @@ static int add_input(struct stasis_vmm *vmm, const char *path, const char *role,
 /* Files are opened later, by others. */
 static int add_inputs(struct stasis_vmm *vmm, struct stasis_error *err)
 {
-    const struct stasis_config *config = vmm->config;
+    const struct stasis_vmm_config *config = vmm->config;
     int rc = 0;
 
-    if (config->kernel_path)
-        rc = add_input(vmm, config->kernel_path, "that of --kernel", err);
+    if (config->kernel.path)
+        rc = add_input(vmm, config->kernel.path, "that of --kernel", err);
     if (!rc && config->initrd_path)
         rc = add_input(vmm, config->initrd_path, "that of --initrd", err);
-    if (!rc && config->restore_path)
-        rc = add_input(vmm, config->restore_path, RESTORE_ROLE, err);
+    if (!rc && config->restore.path)
+        rc = add_input(vmm, config->restore.path, RESTORE_ROLE, err);
     return rc;
 }
 
@@ -75,7 +75,7 @@ static int open_snapshot(struct stasis_vmm *vmm, struct stasis_error *err)
                                             .role = "that of --snapshot-out",
                                             .snapshot = true,
                                             .over = RESTORE_ROLE};
-    const char *path = vmm->config->snapshot_path;
+    const char *path = vmm->config->snapshot.path;
     int rc;
 
     if (!path)
@@ -86,6 +86,29 @@ static int open_snapshot(struct stasis_vmm *vmm, struct stasis_error *err)
     if (!rc)
         rc = stasis_output_probe(vmm->snapshot_file, err);
     return rc ? wrong_option(err, "--snapshot-out", path, rc) : 0;
+}
+
+int stasis_vmm_outputs_open_request(struct stasis_vmm *vmm,
+                                    const struct stasis_snapshot_request *request,
+                                    struct stasis_output **ret_output, struct stasis_error *err)
+{
+    const struct stasis_output_opts opts = {.size = sizeof(opts),
+                                            .role = "that of a snapshot",
+                                            .snapshot = true,
+                                            .over = RESTORE_ROLE,
+                                            .folder_fd = request->folder_fd};
+    struct stasis_output *output;
+    int rc = stasis_output_open(vmm->outputs, request->path, &opts, &output, err);
+
+    if (!rc) {
+        rc = stasis_output_probe(output, err);
+        if (rc)
+            stasis_output_close(output);
+    }
+    if (rc)
+        return stasis_wrap(err, rc, "%s", request->path);
+    *ret_output = output;
+    return 0;
 }
 
 static int open_metrics(struct stasis_vmm *vmm, struct stasis_error *err)
@@ -136,7 +159,7 @@ int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm, struct stasis_snap *
 {
     const struct stasis_parse_opts opts = {
         .size = sizeof(opts), .progress = stasis_vmm_keep_loading, .ctx = vmm};
-    const char *path = vmm->config->restore_path;
+    const char *path = vmm->config->restore.path;
     int fd = -1;
     int rc;
 

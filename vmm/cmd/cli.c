@@ -4,18 +4,20 @@
  */
 #include "vmm/cmd/cli_internal.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/number.h"
 #include "vmm/api/keyval.h"
 
 /* Words are stored through an unsigned int. */
-_Static_assert(sizeof(enum stasis_config_cpu) == sizeof(unsigned), "enum size");
-_Static_assert(sizeof(enum stasis_config_then) == sizeof(unsigned), "enum size");
-_Static_assert(sizeof(enum stasis_config_dry_run) == sizeof(unsigned), "enum size");
-_Static_assert(sizeof(enum stasis_config_clock) == sizeof(unsigned), "enum size");
-_Static_assert(sizeof(enum stasis_config_prefetch) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_vmm_cpu) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_vmm_then) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_cli_dry_run) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_vmm_clock) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_vmm_prefetch) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_ram_mode) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(bool) == 1 && STASIS_CLI_COUNT <= 32, "sets of options fit 32 bits");
 
@@ -63,7 +65,7 @@ static bool level_of(const struct stasis_cli_key *key, const char *value, uint64
 
 static int set_value(struct parser *parser, const struct stasis_cli_key *key, const char *value)
 {
-    void *at = (char *)&parser->options.config + key->offset;
+    void *at = (char *)&parser->options + key->offset;
     uint64_t number;
     int word;
 
@@ -74,6 +76,12 @@ static int set_value(struct parser *parser, const struct stasis_cli_key *key, co
         return stasis_cli_copy(value, at, parser->err);
     case STASIS_CLI_EMPTY_TEXT:
         return stasis_cli_copy(value, at, parser->err);
+    case STASIS_CLI_FD:
+        if (!stasis_number_read(value, false, &number) || number <= STDERR_FILENO ||
+            number > INT_MAX)
+            break;
+        *(int *)at = (int)number;
+        return 0;
     case STASIS_CLI_NUMBER:
     case STASIS_CLI_SIZE:
         if (!stasis_number_read(value, key->kind == STASIS_CLI_SIZE, &number) ||
@@ -279,15 +287,14 @@ static int parse_option(struct parser *parser, int argc, char *const *argv, int 
 
 static int finish(struct parser *parser)
 {
-    struct stasis_config *config = &parser->options.config;
+    struct stasis_vmm_config *config = &parser->options.config;
 
     parser->options.dry_run = parser->given.options & STASIS_CLI_BIT(STASIS_CLI_DRY_RUN);
     config->demo = parser->given.options & STASIS_CLI_BIT(STASIS_CLI_DEMO);
-    config->snapshot_timed = config->snapshot_after_ms != UINT64_MAX;
-    if (!config->snapshot_timed)
-        config->snapshot_after_ms = 0;
-    config->serial.path = config->serial_path;
-    config->serial.append = config->restore_path != NULL;
+    config->paused = parser->given.options & STASIS_CLI_BIT(STASIS_CLI_PAUSED);
+    config->snapshot.timed = config->snapshot.after_ms != UINT64_MAX;
+    if (!config->snapshot.timed)
+        config->snapshot.after_ms = 0;
     return stasis_cli_check(config, &parser->given, parser->err);
 }
 
@@ -303,9 +310,9 @@ int stasis_cli_parse(int argc, char *const *argv, struct stasis_options *ret_opt
                      struct stasis_error *err)
 {
     struct parser parser = {
-        .options = {.config = {.memory_mib = STASIS_CONFIG_MEMORY_MIB_DEFAULT,
+        .options = {.config = {.memory_mib = STASIS_VMM_MEMORY_MIB_DEFAULT,
                                .vcpus = 1,
-                               .snapshot_after_ms = UINT64_MAX},
+                               .snapshot.after_ms = UINT64_MAX},
                     .help = has_arg(argc, argv, "--help"),
                     .version = has_arg(argc, argv, "--version")},
         .err = err,
@@ -331,5 +338,5 @@ int stasis_cli_parse(int argc, char *const *argv, struct stasis_options *ret_opt
 
 void stasis_cli_fini(struct stasis_options *options)
 {
-    stasis_config_fini(&options->config);
+    stasis_vmm_config_fini(&options->config);
 }

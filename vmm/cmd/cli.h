@@ -9,11 +9,14 @@
 
 #include "vmm/api/config.h"
 
+enum stasis_cli_dry_run { STASIS_CLI_DRY_RUN_TEXT = 0, STASIS_CLI_DRY_RUN_JSON };
+
 struct stasis_options {
     bool help;
     bool version;
     bool dry_run;
-    struct stasis_config config; /* whole unless help or version is set */
+    enum stasis_cli_dry_run dry_run_format;
+    struct stasis_vmm_config config; /* whole unless help or version is set */
 };
 
 /* Parses everything after argv[0]. Fills *ret_options on success only; then it is the caller's to

@@ -41,15 +41,15 @@ static int check_source(const struct stasis_cli_given *given, struct stasis_erro
 }
 
 /* Standard input and output cannot carry both a snapshot and the guest's serial port. */
-static int check_streams(const struct stasis_config *config, struct stasis_error *err)
+static int check_streams(const struct stasis_vmm_config *config, struct stasis_error *err)
 {
     bool out = stasis_config_freezes_to_stream(config);
 
-    if (out && config->snapshot_then == STASIS_CONFIG_THEN_RESUME)
+    if (out && config->snapshot.then == STASIS_VMM_THEN_RESUME)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "--snapshot-out -: a stream takes one snapshot; leave out then=resume");
     if ((out || stasis_config_thaws_from_stream(config)) &&
-        config->serial.kind == STASIS_SERIAL_SINK_STDIO)
+        config->serial.kind == STASIS_VMM_SERIAL_STDIO)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "--%s - needs standard %s for itself; add --serial none, or --serial "
                            "file:PATH",
@@ -65,19 +65,19 @@ static int check_release(const char *option, const char *name, struct stasis_err
     return rc ? stasis_wrap(err, rc, "%s", option) : 0;
 }
 
-static int check_releases(const struct stasis_config *config, struct stasis_error *err)
+static int check_releases(const struct stasis_vmm_config *config, struct stasis_error *err)
 {
     int rc = check_release("--board", config->board_release, err);
 
     if (!rc)
-        rc = check_release("--snapshot-out", config->snapshot_target, err);
-    if (!rc && config->snapshot_drop == STASIS_CONFIG_DROP_ALLOW && !config->snapshot_target)
+        rc = check_release("--snapshot-out", config->snapshot.save.target, err);
+    if (!rc && config->snapshot.save.drop == STASIS_VMM_DROP_ALLOW && !config->snapshot.save.target)
         rc = stasis_fail(err, STASIS_ERR_ARG,
                          "--snapshot-out: drop=allow goes with target=RELEASE; leave it out");
     return rc;
 }
 
-int stasis_cli_check(const struct stasis_config *config, const struct stasis_cli_given *given,
+int stasis_cli_check(const struct stasis_vmm_config *config, const struct stasis_cli_given *given,
                      struct stasis_error *err)
 {
     int rc = check_source(given, err);

@@ -11,6 +11,7 @@ enum stasis_cli_kind {
     STASIS_CLI_TEXT,       /* char *: a copy, not empty */
     STASIS_CLI_EMPTY_TEXT, /* char *: a copy, may be empty */
     STASIS_CLI_NUMBER,     /* uint64_t: min..max */
+    STASIS_CLI_FD,         /* int: a descriptor above 2 */
     STASIS_CLI_SIZE,       /* the same, K, M and G allowed */
     STASIS_CLI_WORD,       /* unsigned: place in words */
     STASIS_CLI_SWITCH,     /* bool: set by the one word */
@@ -24,7 +25,7 @@ enum stasis_cli_kind {
 struct stasis_cli_key {
     const char *name;
     enum stasis_cli_kind kind;
-    size_t offset;      /* in struct stasis_config */
+    size_t offset;      /* in struct stasis_options */
     const char *arg;    /* as --help shows it */
     const char *remedy; /* for a bad value: "give ..." */
     uint64_t min;
@@ -41,6 +42,8 @@ enum stasis_cli_id {
     STASIS_CLI_VCPU,
     STASIS_CLI_CPU,
     STASIS_CLI_BOARD,
+    STASIS_CLI_PAUSED,
+    STASIS_CLI_READY_FD,
     STASIS_CLI_SERIAL,
     STASIS_CLI_SNAPSHOT_OUT,
     STASIS_CLI_IGNORE,
@@ -62,7 +65,7 @@ struct stasis_cli_option {
 
 extern const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT];
 
-/* Words of the kinds of serial output; the numbers are enum stasis_serial_sink_kind. */
+/* Words of the kinds of serial output; the numbers are enum stasis_vmm_serial_kind. */
 extern const char *const stasis_cli_out_words[];
 
 #define STASIS_CLI_BIT(place) (UINT32_C(1) << (place))
@@ -84,15 +87,15 @@ STASIS_MUST_CHECK int stasis_cli_note(struct stasis_notes **notes, const char *v
 STASIS_MUST_CHECK int stasis_cli_copy(const char *value, char **ret_copy, struct stasis_error *err);
 
 /* cli_serial.c: the value of --serial out=; STASIS_ERR_ARG for keys that do not go with it. */
-STASIS_MUST_CHECK int stasis_cli_serial_out(struct stasis_config *config,
+STASIS_MUST_CHECK int stasis_cli_serial_out(struct stasis_vmm_config *config,
                                             const struct stasis_cli_key *key, const char *value,
                                             struct stasis_error *err);
-STASIS_MUST_CHECK int stasis_cli_serial_check(const struct stasis_config *config,
+STASIS_MUST_CHECK int stasis_cli_serial_check(const struct stasis_vmm_config *config,
                                               const struct stasis_cli_given *given,
                                               struct stasis_error *err);
 
 /* STASIS_ERR_ARG for options that contradict each other, or when there is nothing to run. */
-STASIS_MUST_CHECK int stasis_cli_check(const struct stasis_config *config,
+STASIS_MUST_CHECK int stasis_cli_check(const struct stasis_vmm_config *config,
                                        const struct stasis_cli_given *given,
                                        struct stasis_error *err);
 

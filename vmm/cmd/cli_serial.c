@@ -7,29 +7,36 @@
 
 #include <string.h>
 
-int stasis_cli_serial_out(struct stasis_config *config, const struct stasis_cli_key *key,
+int stasis_cli_serial_out(struct stasis_vmm_config *config, const struct stasis_cli_key *key,
                           const char *value, struct stasis_error *err)
 {
     size_t len = strcspn(value, ":");
     int kind = stasis_cli_word(key->words, value, len);
-    bool takes_path = kind > STASIS_SERIAL_SINK_NONE;
+    char *path = NULL;
+    int rc;
+    bool takes_path = kind > STASIS_VMM_SERIAL_NONE;
 
     if (kind < 0 || takes_path != (value[len] == ':') || (takes_path && !value[len + 1]))
         return stasis_fail(err, STASIS_ERR_ARG, "%s", key->remedy);
-    config->serial.kind = (enum stasis_serial_sink_kind)kind;
-    return takes_path ? stasis_cli_copy(value + len + 1, &config->serial_path, err) : 0;
+    config->serial.kind = (enum stasis_vmm_serial_kind)kind;
+    if (!takes_path)
+        return 0;
+    rc = stasis_cli_copy(value + len + 1, &path, err);
+    if (!rc)
+        config->serial.path = path;
+    return rc;
 }
 
-int stasis_cli_serial_check(const struct stasis_config *config,
+int stasis_cli_serial_check(const struct stasis_vmm_config *config,
                             const struct stasis_cli_given *given, struct stasis_error *err)
 {
     static const struct {
         uint32_t key; /* place in the table */
-        enum stasis_serial_sink_kind kind;
+        enum stasis_vmm_serial_kind kind;
         const char *remedy;
     } only[] = {
-        {1, STASIS_SERIAL_SINK_FILE, "limit is for out=file:PATH; leave it out"},
-        {2, STASIS_SERIAL_SINK_RING, "size is for out=ring:PATH; leave it out"},
+        {1, STASIS_VMM_SERIAL_FILE, "limit is for out=file:PATH; leave it out"},
+        {2, STASIS_VMM_SERIAL_RING, "size is for out=ring:PATH; leave it out"},
     };
 
     for (size_t i = 0; i < sizeof(only) / sizeof(only[0]); i++)

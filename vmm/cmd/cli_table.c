@@ -6,7 +6,7 @@
 
 #include "stasis_options.h"
 
-#define AT(member) offsetof(struct stasis_config, member)
+#define AT(member) offsetof(struct stasis_options, config.member)
 
 static const char *const cpu_words[] = {"host", "baseline", "x86-64-v2", "x86-64-v3", NULL};
 static const char *const then_words[] = {"exit", "resume", NULL};
@@ -18,7 +18,7 @@ static const char *const prefetch_words[] = {"on", "off", NULL};
 static const char *const memory_words[] = {"auto", "copy", "map", "lazy", NULL};
 static const char *const drop_words[] = {"refuse", "allow", NULL};
 static const char *const ignore_words[] = {"tsc-rate", NULL};
-/* In the order of enum stasis_config_dry_run. */
+/* In the order of enum stasis_cli_dry_run. */
 static const char *const format_words[] = {"text", "json", NULL};
 const char *const stasis_cli_out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
 
@@ -26,20 +26,20 @@ const char *const stasis_cli_out_words[] = {"stdio", "none", "file", "ring", "pi
 #define GIVE_SIZE "give bytes from 1 to 1024G, for example 64M"
 
 static const struct stasis_cli_key kernel_keys[] = {
-    {"path", STASIS_CLI_TEXT, AT(kernel_path), "FILE", GIVE_FILE},
-    {"cmdline", STASIS_CLI_EMPTY_TEXT, AT(kernel_cmdline), "TEXT", ""},
-    {"kernel_load_addr", STASIS_CLI_NUMBER, AT(kernel_load_addr), "ADDR",
+    {"path", STASIS_CLI_TEXT, AT(kernel.path), "FILE", GIVE_FILE},
+    {"cmdline", STASIS_CLI_EMPTY_TEXT, AT(kernel.cmdline), "TEXT", ""},
+    {"kernel_load_addr", STASIS_CLI_NUMBER, AT(kernel.load_addr), "ADDR",
      "give a guest address, for example 0x1000000", 1, UINT64_C(1) << 46},
     {0},
 };
 
 static const struct stasis_cli_key restore_keys[] = {
-    {"path", STASIS_CLI_TEXT, AT(restore_path), "FILE", GIVE_FILE},
-    {"clock", STASIS_CLI_WORD, AT(restore_clock), "continue|advance", "give continue or advance",
+    {"path", STASIS_CLI_TEXT, AT(restore.path), "FILE", GIVE_FILE},
+    {"clock", STASIS_CLI_WORD, AT(restore.clock), "continue|advance", "give continue or advance",
      .words = clock_words},
-    {"memory", STASIS_CLI_WORD, AT(restore_memory), "auto|lazy|copy|map",
+    {"memory", STASIS_CLI_WORD, AT(restore.memory), "auto|lazy|copy|map",
      "give auto, lazy, copy or map", .words = memory_words},
-    {"prefetch", STASIS_CLI_WORD, AT(restore_prefetch), "on|off", "give on or off",
+    {"prefetch", STASIS_CLI_WORD, AT(restore.prefetch), "on|off", "give on or off",
      .words = prefetch_words},
     {0},
 };
@@ -85,22 +85,22 @@ static const struct stasis_cli_key serial_keys[] = {
 };
 
 static const struct stasis_cli_key snapshot_keys[] = {
-    {"path", STASIS_CLI_TEXT, AT(snapshot_path), "FILE", GIVE_FILE},
-    {"on_output", STASIS_CLI_TEXT, AT(snapshot_on_output), "TEXT",
+    {"path", STASIS_CLI_TEXT, AT(snapshot.path), "FILE", GIVE_FILE},
+    {"on_output", STASIS_CLI_TEXT, AT(snapshot.on_output), "TEXT",
      "give 1 to 255 bytes of text that the guest prints", .max = 255},
-    {"after_ms", STASIS_CLI_NUMBER, AT(snapshot_after_ms), "N",
+    {"after_ms", STASIS_CLI_NUMBER, AT(snapshot.after_ms), "N",
      "give milliseconds up to 1000000000000", 0, UINT64_C(1000000000000)},
-    {"then", STASIS_CLI_WORD, AT(snapshot_then), "exit|resume", "give exit or resume",
+    {"then", STASIS_CLI_WORD, AT(snapshot.then), "exit|resume", "give exit or resume",
      .words = then_words},
-    {"compress", STASIS_CLI_LEVEL, AT(snapshot_zlib_level), "none|zlib[:LEVEL]",
+    {"compress", STASIS_CLI_LEVEL, AT(snapshot.save.zlib_level), "none|zlib[:LEVEL]",
      "give none, zlib, or zlib:1 (fast) to zlib:12 (small)", 1, 12, .words = compress_words},
-    {"sync", STASIS_CLI_WORD, AT(snapshot_sync), "full|none", "give full or none",
+    {"sync", STASIS_CLI_WORD, AT(snapshot.save.sync), "full|none", "give full or none",
      .words = sync_words},
-    {"target", STASIS_CLI_TEXT, AT(snapshot_target), "RELEASE",
+    {"target", STASIS_CLI_TEXT, AT(snapshot.save.target), "RELEASE",
      "give a release, for example 0.1.0"},
-    {"drop", STASIS_CLI_WORD, AT(snapshot_drop), "refuse|allow", "give refuse or allow",
+    {"drop", STASIS_CLI_WORD, AT(snapshot.save.drop), "refuse|allow", "give refuse or allow",
      .words = drop_words},
-    {"note", STASIS_CLI_NOTE, AT(snapshot_notes), "KEY=VALUE", ""},
+    {"note", STASIS_CLI_NOTE, AT(snapshot.save.notes), "KEY=VALUE", ""},
     {0},
 };
 
@@ -109,15 +109,20 @@ static const struct stasis_cli_key metrics_keys[] = {
     {0},
 };
 
+static const struct stasis_cli_key ready_keys[] = {
+    {"fd", STASIS_CLI_FD, AT(ready_fd), "N", "give an open descriptor above 2"},
+    {0},
+};
+
 static const struct stasis_cli_key ignore_keys[] = {
-    {"what", STASIS_CLI_SWITCH, AT(ignore_tsc_rate), "tsc-rate", "give tsc-rate",
+    {"what", STASIS_CLI_SWITCH, AT(restore.ignore_tsc_rate), "tsc-rate", "give tsc-rate",
      .words = ignore_words},
     {0},
 };
 
 static const struct stasis_cli_key dry_run_keys[] = {
-    {"format", STASIS_CLI_WORD, AT(dry_run_format), "text|json", "give text or json",
-     .words = format_words},
+    {"format", STASIS_CLI_WORD, offsetof(struct stasis_options, dry_run_format), "text|json",
+     "give text or json", .words = format_words},
     {0},
 };
 
@@ -148,6 +153,13 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
     [STASIS_CLI_BOARD] =
         {"board", board_keys,
          "Use the default board of that release, so that it can thaw the guest.\n"},
+    [STASIS_CLI_PAUSED] = {"paused", NULL,
+                           "Leave the guest paused until it is resumed from outside.\n",
+                           "The start:"},
+    [STASIS_CLI_READY_FD] =
+        {"ready-fd", ready_keys,
+         "Write the line \"running\" to descriptor N when the guest first runs, and\n"
+         "close it.\n"},
     [STASIS_CLI_SERIAL] = {"serial", serial_keys,
                            "Destination of serial output (default stdio); only stdio has input.\n"
                            "file: at most limit bytes (64M); ring: the last size bytes (1M);\n"

@@ -55,16 +55,16 @@ static void put_reasons(FILE *to, const char *head, const struct stasis_reasons 
         put_line(to, head, "%zu more", reasons->more);
 }
 
-static void print_text(const struct stasis_config *config, const struct stasis_preflight *preflight,
-                       FILE *to)
+static void print_text(const struct stasis_vmm_config *config,
+                       const struct stasis_preflight *preflight, FILE *to)
 {
     size_t count = preflight->reasons.count + preflight->reasons.more;
 
     if (count)
-        put_line(to, "vmm", "%s: cannot be thawed here: %zu reason%s", config->restore_path, count,
+        put_line(to, "vmm", "%s: cannot be thawed here: %zu reason%s", config->restore.path, count,
                  count == 1 ? "" : "s");
     else
-        put_line(to, "vmm", "%s: can be thawed here", config->restore_path);
+        put_line(to, "vmm", "%s: can be thawed here", config->restore.path);
     put_reasons(to, "  reason", &preflight->reasons);
     put_reasons(to, "  warning", &preflight->warnings);
 }
@@ -109,14 +109,14 @@ static void json_reasons(struct stasis_json *json, const char *key,
     stasis_json_array_end(json);
 }
 
-static void print_json(const struct stasis_config *config, const struct stasis_preflight *preflight,
-                       FILE *to)
+static void print_json(const struct stasis_vmm_config *config,
+                       const struct stasis_preflight *preflight, FILE *to)
 {
     struct stasis_json json;
 
     stasis_json_init(&json, to);
     stasis_json_object_begin(&json);
-    put_str(&json, "file", config->restore_path);
+    put_str(&json, "file", config->restore.path);
     stasis_json_key(&json, "thaws");
     stasis_json_bool(&json, !status_of(preflight));
     stasis_json_key(&json, "status");
@@ -129,24 +129,24 @@ static void print_json(const struct stasis_config *config, const struct stasis_p
     (void)!stasis_json_finish(&json); /* sticks in the stream, which is flushed at the end */
 }
 
-void stasis_dry_run_print(const struct stasis_config *config,
+void stasis_dry_run_print(const struct stasis_options *options,
                           const struct stasis_preflight *preflight, FILE *to)
 {
-    if (config->dry_run_format == STASIS_CONFIG_DRY_RUN_JSON)
-        print_json(config, preflight, to);
+    if (options->dry_run_format == STASIS_CLI_DRY_RUN_JSON)
+        print_json(&options->config, preflight, to);
     else
-        print_text(config, preflight, to);
+        print_text(&options->config, preflight, to);
 }
 
-int stasis_dry_run(const struct stasis_config *config, FILE *to)
+int stasis_dry_run(const struct stasis_options *options, FILE *to)
 {
     struct stasis_preflight preflight;
     struct stasis_error err;
-    int rc = stasis_preflight_run(config, &preflight, &err);
+    int rc = stasis_preflight_run(&options->config, &preflight, &err);
     int status = status_of(&preflight);
 
     if (!rc)
-        stasis_dry_run_print(config, &preflight, to);
+        stasis_dry_run_print(options, &preflight, to);
     stasis_preflight_fini(&preflight);
     if (!rc)
         rc = stasis_streams_flush(&err);

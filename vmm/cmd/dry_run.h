@@ -8,12 +8,13 @@
 #include <stdio.h>
 
 #include "vmm/api/preflight.h"
+#include "vmm/cmd/cli.h"
 
 /* Text for people, or JSON; returns the exit status that --restore would have. */
-int stasis_dry_run(const struct stasis_config *config, FILE *to);
+int stasis_dry_run(const struct stasis_options *options, FILE *to);
 
 /* What is printed. */
-void stasis_dry_run_print(const struct stasis_config *config,
+void stasis_dry_run_print(const struct stasis_options *options,
                           const struct stasis_preflight *preflight, FILE *to);
 
 #endif

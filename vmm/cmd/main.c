@@ -17,7 +17,7 @@ static int print(const struct stasis_options *options)
         stasis_cli_print_help(stdout);
     else
         stasis_cli_print_version(stdout);
-    return stasis_streams_flush(&err) ? stasis_say_error(NULL, &err) : 0;
+    return stasis_streams_flush(&err) ? stasis_say_error(false, &err) : 0;
 }
 
 int main(int argc, char **argv)
@@ -30,13 +30,14 @@ int main(int argc, char **argv)
     stasis_signals_init();
     start_us = stasis_monotonic_us();
     if (stasis_streams_fill(&err) || stasis_cli_parse(argc, argv, &options, &err))
-        return stasis_say_error(NULL, &err);
+        return stasis_say_error(false, &err);
+    options.config.start_us = start_us;
     if (options.help || options.version)
         status = print(&options);
     else if (options.dry_run)
-        status = stasis_dry_run(&options.config, stdout);
+        status = stasis_dry_run(&options, stdout);
     else
-        status = stasis_session_run(&options.config, start_us);
+        status = stasis_session_run(&options.config);
     stasis_cli_fini(&options);
     return status;
 }

@@ -4,51 +4,42 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "common/progress.h"
-#include "vmm/api/vmm.h"
 #include "vmm/cmd/say.h"
 #include "vmm/cmd/signals.h"
 #include "vmm/host/terminal.h"
 
 struct session {
-    struct stasis_cursor cursor;
     struct stasis_progress progress;
     bool shows_progress;
+    struct stasis_vmm *_Atomic vmm; /* while it is open */
     int signal_fd;
-    _Atomic int killed_by; /* signal that ends the process, or 0 */
-    _Atomic int status;    /* of the guest that has ended; -1: it has not */
+    unsigned freezes_early; /* asked for while the guest was loaded */
+    _Atomic int killed_by;  /* signal that ends the process, or 0 */
+    _Atomic int status;     /* of the guest that has ended; -1: it has not */
 };
 
 /* ---- what the VM has to say ---- */
 
+/* Whether a message comes behind half a line of the guest's. */
+static bool leave_line(const struct session *session)
+{
+    struct stasis_vmm *vmm = session->vmm;
+
+    return vmm && stasis_vmm_leave_line(vmm);
+}
+
+static int say_error(const struct session *session, const struct stasis_error *err)
+{
+    return stasis_say_error(leave_line(session), err);
+}
+
 static void message(void *ctx, const char *line)
 {
-    struct session *session = ctx;
-
-    stasis_say(&session->cursor, line);
-}
-
-static void show_keys(void *ctx)
-{
-    struct session *session = ctx;
-
-    stasis_say_lines(&session->cursor, stasis_keys_help);
-}
-
-static void progress(void *ctx, enum stasis_vmm_work work, uint64_t done, uint64_t total)
-{
-    struct session *session = ctx;
-
-    if (!session->shows_progress) {
-        stasis_progress_init(&session->progress,
-                             work == STASIS_VMM_LOADING ? "vmm: loading" : "vmm: saving");
-        if (session->progress.terminal)
-            stasis_say_lines(&session->cursor, "");
-    }
-    session->shows_progress = true;
-    (void)stasis_progress_show(&session->progress, done, total);
+    stasis_say(leave_line(ctx), line);
 }
 
 static void progress_end(void *ctx)
@@ -68,7 +59,7 @@ static void fatal(void *ctx, const struct stasis_error *err)
     int status;
 
     stasis_terminal_restore();
-    status = stasis_say_error(&session->cursor, err);
+    status = say_error(session, err);
     if (session->killed_by)
         stasis_signals_die_by(session->killed_by);
     _exit(ended < 0 ? status : ended);
@@ -76,38 +67,90 @@ static void fatal(void *ctx, const struct stasis_error *err)
 
 /* ---- what signals ask of it ---- */
 
-static enum stasis_vmm_request request(void *ctx, bool saving)
+/* Before the VM is open, its guest is loaded. */
+static void obey(struct session *session, int number)
 {
-    struct session *session = ctx;
-    int number = stasis_signals_read(session->signal_fd);
+    struct stasis_vmm *vmm = session->vmm;
 
-    if (!number)
-        return STASIS_VMM_NO_REQUEST;
-    if (number == SIGUSR1)
-        return STASIS_VMM_FREEZE;
-    if (number == SIGINT && saving)
-        return STASIS_VMM_CANCEL;
-    session->killed_by = number;
-    return STASIS_VMM_END;
+    if (number == SIGUSR1 && vmm) {
+        stasis_vmm_freeze(vmm);
+    } else if (number == SIGUSR1) {
+        session->freezes_early++;
+    } else if (number != SIGINT || !vmm || stasis_vmm_cancel(vmm, NULL)) {
+        session->killed_by = number;
+        stasis_vmm_stop(vmm);
+    }
 }
 
-static void hold(void *ctx, bool on)
+static void take_signals(struct session *session)
 {
-    (void)ctx;
-    stasis_signals_hold(on);
+    int number;
+
+    while (!session->killed_by && (number = stasis_signals_read(session->signal_fd)))
+        obey(session, number);
+}
+
+static bool progress(void *ctx, enum stasis_vmm_work work, uint64_t done, uint64_t total)
+{
+    struct session *session = ctx;
+
+    if (!session->shows_progress) {
+        stasis_progress_init(&session->progress,
+                             work == STASIS_VMM_LOADING ? "vmm: loading" : "vmm: saving");
+        if (session->progress.terminal)
+            stasis_say_lines(leave_line(session), "");
+    }
+    session->shows_progress = true;
+    (void)stasis_progress_show(&session->progress, done, total);
+    take_signals(session);
+    return !session->killed_by;
+}
+
+static void on_signal(void *ctx, uint32_t events)
+{
+    (void)events;
+    take_signals(ctx);
+}
+
+/* A save to a stream takes as long as its reader does: the signals that end the process do so at
+ * once meanwhile. */
+static void event(void *ctx, const struct stasis_vmm_event *event)
+{
+    struct session *session = ctx;
+
+    switch (event->kind) {
+    case STASIS_VMM_EVENT_SAVING:
+        if (event->to_stream)
+            stasis_signals_hold(false);
+        break;
+    case STASIS_VMM_EVENT_SAVED:
+    case STASIS_VMM_EVENT_SAVE_FAILED:
+        stasis_signals_hold(true);
+        break;
+    case STASIS_VMM_EVENT_KEYS:
+        stasis_say_lines(leave_line(session), event->text);
+        break;
+    case STASIS_VMM_EVENT_ENDING:
+        take_signals(session);
+        break;
+    case STASIS_VMM_EVENT_RUNNING:
+    case STASIS_VMM_EVENT_PAUSED:
+    case STASIS_VMM_EVENT_ENDED:
+        break;
+    }
 }
 
 /* ---- the end ---- */
 
 /* A guest that died has that status, also where a freeze is missing. */
-static int report_end(struct session *session, const struct stasis_vmm_end *end)
+static int report_end(const struct session *session, const struct stasis_vmm_end *end)
 {
     int status = end->save_code ? stasis_err_exit_status(end->save_code) : 0;
 
     if (end->crash.code)
-        status = stasis_say_error(&session->cursor, &end->crash);
+        status = say_error(session, &end->crash);
     if (end->missing.code) {
-        int missing = stasis_say_error(&session->cursor, &end->missing);
+        int missing = say_error(session, &end->missing);
 
         if (!end->crash.code)
             status = missing;
@@ -115,23 +158,44 @@ static int report_end(struct session *session, const struct stasis_vmm_end *end)
     return status;
 }
 
-static int run(struct session *session, const struct stasis_config *config,
-               const struct stasis_vmm_client *client, uint64_t start_us)
+/* Before the guest runs, signals wait to be read: what it has sent when one ends it is still
+ * shown. */
+static int drive(struct session *session, struct stasis_vmm_end *ret_end, struct stasis_error *err)
+{
+    struct stasis_vmm_watch *watch = NULL;
+    int rc = stasis_vmm_watch_new(session->vmm, session->signal_fd, EPOLLIN, on_signal, session,
+                                  &watch, err);
+
+    if (rc)
+        return rc;
+    for (unsigned i = 0; i < session->freezes_early; i++)
+        stasis_vmm_freeze(session->vmm);
+    stasis_signals_hold(true);
+    rc = stasis_vmm_run(session->vmm, ret_end, err);
+    if (rc)
+        stasis_signals_hold(false);
+    stasis_vmm_watch_free(watch);
+    return rc;
+}
+
+static int run(struct session *session, const struct stasis_vmm_config *config,
+               const struct stasis_vmm_ops *ops)
 {
     struct stasis_vmm_end end = {.reason = STASIS_VMM_RESET};
     struct stasis_vmm *vmm = NULL;
     struct stasis_error err;
     int status = 0;
-    int rc = stasis_vmm_create(config, client, start_us, &vmm, &err);
+    int rc = stasis_vmm_new(config, ops, &vmm, &err);
 
+    session->vmm = vmm;
     if (!rc)
-        rc = stasis_vmm_run(vmm, &end, &err);
+        rc = drive(session, &end, &err);
     if (!rc) {
         status = report_end(session, &end);
         rc = stasis_vmm_write_metrics(vmm, &err);
     }
     if (rc) {
-        int failure = stasis_say_error(&session->cursor, &err);
+        int failure = say_error(session, &err);
 
         /* What became of the guest counts for more than the metrics of it. */
         status = status ? status : failure;
@@ -141,19 +205,15 @@ static int run(struct session *session, const struct stasis_config *config,
     return status;
 }
 
-int stasis_session_run(const struct stasis_config *config, uint64_t start_us)
+int stasis_session_run(const struct stasis_vmm_config *config)
 {
     struct session session = {.signal_fd = stasis_signals_open(), .status = -1};
-    const struct stasis_vmm_client client = {
+    const struct stasis_vmm_ops ops = {
         .ctx = &session,
-        .cursor = &session.cursor,
         .message = message,
-        .show_keys = show_keys,
+        .event = event,
         .progress = progress,
         .progress_end = progress_end,
-        .request_fd = session.signal_fd,
-        .request = request,
-        .hold = hold,
         .fatal = fatal,
     };
     struct stasis_error err;
@@ -161,9 +221,9 @@ int stasis_session_run(const struct stasis_config *config, uint64_t start_us)
 
     if (session.signal_fd < 0) {
         (void)stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE, "cannot make a signalfd");
-        return stasis_say_error(NULL, &err);
+        return stasis_say_error(false, &err);
     }
-    status = run(&session, config, &client, start_us);
+    status = run(&session, config, &ops);
     close(session.signal_fd);
     if (session.killed_by)
         stasis_signals_die_by(session.killed_by);

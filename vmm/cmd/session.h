@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * One run of vmm, from the options to the exit status: what the VM of api/vmm.h is told by signals,
- * and what it has to say on standard error.
+ * One run of vmm, from the options to the exit status: what the VM of stasis/vmm.h is told by
+ * signals, and what it has to say on standard error.
  */
 #ifndef STASIS_VMM_SESSION_H
 #define STASIS_VMM_SESSION_H
@@ -9,7 +9,7 @@
 #include "vmm/api/config.h"
 
 /* Boots or thaws a guest and runs it to its end. Returns the exit status (docs/vmm.1.scd), or dies
- * by the signal that ended it. start_us: CLOCK_MONOTONIC when main() began. */
-int stasis_session_run(const struct stasis_config *config, uint64_t start_us);
+ * by the signal that ended it. */
+int stasis_session_run(const struct stasis_vmm_config *config);
 
 #endif

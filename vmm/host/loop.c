@@ -11,6 +11,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* What a loop around this one waits for at most, where events do not end. */
+#define DISPATCH_TURNS_MAX 64
+
 int stasis_loop_init(struct stasis_loop *loop, struct stasis_error *err)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
@@ -134,14 +137,24 @@ static bool has_always_ready(struct stasis_loop *loop)
     return has;
 }
 
-/* One wait: at most one report of each sort. A callback may have removed the always ready source
- * that kept the wait short, so it is taken only when its turn has come. */
-static int turn(struct stasis_loop *loop)
+static bool report_always_ready(struct stasis_loop *loop)
+{
+    uint32_t events = 0;
+    struct stasis_loop_source *source = take_always_ready(loop, &events);
+
+    if (source)
+        source->ready(source->ctx, events);
+    return source != NULL;
+}
+
+/* One wait: at most one report of each sort, and how many there were; -1: it failed. A callback may
+ * have removed the always ready source that kept the wait short, so it is taken only when its turn
+ * has come. */
+static int turn(struct stasis_loop *loop, int timeout)
 {
     struct epoll_event event;
     struct stasis_loop_source *source;
-    uint32_t events = 0;
-    int count = epoll_wait(loop->epoll_fd, &event, 1, has_always_ready(loop) ? 0 : -1);
+    int count = epoll_wait(loop->epoll_fd, &event, 1, has_always_ready(loop) ? 0 : timeout);
 
     if (count < 0)
         return errno == EINTR ? 0 : -1;
@@ -153,18 +166,33 @@ static int turn(struct stasis_loop *loop)
             clear_wake(loop);
     }
     if (atomic_load(&loop->stopping))
-        return 0;
-    source = take_always_ready(loop, &events);
-    if (source)
-        source->ready(source->ctx, events);
-    return 0;
+        return count;
+    return report_always_ready(loop) ? count + 1 : count;
 }
 
 int stasis_loop_run(struct stasis_loop *loop, struct stasis_error *err)
 {
     while (!atomic_exchange(&loop->stopping, false))
-        if (turn(loop))
+        if (turn(loop, -1) < 0)
             return stasis_fail_errno(err, STASIS_ERR_IO, "waiting for events");
+    return 0;
+}
+
+int stasis_loop_fd(const struct stasis_loop *loop)
+{
+    return loop->epoll_fd;
+}
+
+int stasis_loop_dispatch(struct stasis_loop *loop, struct stasis_error *err)
+{
+    int reports = 1;
+
+    for (unsigned turns = 0; reports > 0 && turns < DISPATCH_TURNS_MAX; turns++)
+        reports = turn(loop, 0);
+    if (reports < 0)
+        return stasis_fail_errno(err, STASIS_ERR_IO, "waiting for events");
+    if (has_always_ready(loop)) /* epoll does not know of it */
+        wake(loop);
     return 0;
 }
 

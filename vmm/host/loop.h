@@ -8,8 +8,8 @@
  * Descriptors that epoll refuses because they are always ready (regular files, /dev/null) work the
  * same: an armed one is reported on the next turn.
  *
- * Threads: run, remove and fini belong to one thread; arm and stop may be called from any thread,
- * with locks held that callbacks take (callbacks are called without any lock).
+ * Threads: run, dispatch, remove and fini belong to one thread; arm and stop may be called from any
+ * thread, with locks held that callbacks take (callbacks are called without any lock).
  */
 #ifndef STASIS_VMM_LOOP_H
 #define STASIS_VMM_LOOP_H
@@ -56,6 +56,12 @@ void stasis_loop_remove(struct stasis_loop *loop, struct stasis_loop_source *sou
 
 /* Calls callbacks until stop. Returns 0 after a stop; STASIS_ERR_IO when waiting itself fails. */
 STASIS_MUST_CHECK int stasis_loop_run(struct stasis_loop *loop, struct stasis_error *err);
+
+/* For a loop around this one: a descriptor that is readable when dispatch has something to do; and
+ * dispatch, which calls the callbacks of what has come, not for ever, without waiting. It does not
+ * look at stop. */
+int stasis_loop_fd(const struct stasis_loop *loop);
+STASIS_MUST_CHECK int stasis_loop_dispatch(struct stasis_loop *loop, struct stasis_error *err);
 
 /* Ends run after the callback it is in, or, when it is not running, the next run at once.
  * Async-signal-safe. */

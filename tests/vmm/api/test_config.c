@@ -7,8 +7,8 @@
 
 static void board_has_what_is_configured(void **state)
 {
-    struct stasis_config config = {
-        .memory_mib = 64, .vcpus = 1, .cpu = STASIS_CONFIG_CPU_BASELINE, .board_release = "0.1.0"};
+    struct stasis_vmm_config config = {
+        .memory_mib = 64, .vcpus = 1, .cpu = STASIS_VMM_CPU_BASELINE, .board_release = "0.1.0"};
     struct stasis_board_state board;
     struct stasis_error err;
 
@@ -18,13 +18,13 @@ static void board_has_what_is_configured(void **state)
     assert_int_equal(board.vcpus, 1);
     assert_string_equal(board.cpu_model, "baseline");
     config.board_release = NULL;
-    config.cpu = STASIS_CONFIG_CPU_HOST;
+    config.cpu = STASIS_VMM_CPU_HOST;
     assert_int_equal(stasis_config_board(&config, &board, &err), 0);
     assert_string_equal(board.cpu_model, "host");
-    config.cpu = STASIS_CONFIG_CPU_V2;
+    config.cpu = STASIS_VMM_CPU_V2;
     assert_int_equal(stasis_config_board(&config, &board, &err), 0);
     assert_string_equal(board.cpu_model, "x86-64-v2");
-    config.cpu = STASIS_CONFIG_CPU_V3;
+    config.cpu = STASIS_VMM_CPU_V3;
     assert_int_equal(stasis_config_board(&config, &board, &err), 0);
     assert_string_equal(board.cpu_model, "x86-64-v3");
     config.board_release = "9.9";
@@ -35,14 +35,14 @@ static void board_has_what_is_configured(void **state)
 static void boot_and_thaw_options(void **state)
 {
     char kernel[] = "vmlinuz", initrd[] = "rd", cmdline[] = "quiet";
-    const struct stasis_config config = {.kernel_path = kernel,
-                                         .initrd_path = initrd,
-                                         .kernel_cmdline = cmdline,
-                                         .kernel_load_addr = 0x200000,
-                                         .restore_clock = STASIS_CONFIG_CLOCK_ADVANCE,
-                                         .restore_memory = STASIS_RAM_MAP,
-                                         .restore_prefetch = STASIS_CONFIG_PREFETCH_OFF,
-                                         .ignore_tsc_rate = true};
+    const struct stasis_vmm_config config = {.kernel.path = kernel,
+                                             .initrd_path = initrd,
+                                             .kernel.cmdline = cmdline,
+                                             .kernel.load_addr = 0x200000,
+                                             .restore.clock = STASIS_VMM_CLOCK_ADVANCE,
+                                             .restore.memory = STASIS_RAM_MAP,
+                                             .restore.prefetch = STASIS_VMM_PREFETCH_OFF,
+                                             .restore.ignore_tsc_rate = true};
     struct stasis_boot_options boot = stasis_config_boot(&config);
     struct stasis_thaw_options thaw = stasis_config_thaw(&config);
 
@@ -54,7 +54,7 @@ static void boot_and_thaw_options(void **state)
     assert_int_equal(thaw.clock, STASIS_CLOCK_ADVANCE);
     assert_int_equal(thaw.memory, STASIS_RAM_MAP);
     assert_true(thaw.no_prefetch && thaw.ignore_tsc_rate);
-    thaw = stasis_config_thaw(&(struct stasis_config){0});
+    thaw = stasis_config_thaw(&(struct stasis_vmm_config){0});
     assert_int_equal(thaw.clock, STASIS_CLOCK_CONTINUE);
     assert_false(thaw.no_prefetch || thaw.ignore_tsc_rate);
 }
@@ -64,10 +64,55 @@ static void streams(void **state)
     char dash[] = "-", file[] = "-x";
 
     (void)state;
-    assert_false(stasis_config_freezes_to_stream(&(struct stasis_config){0}));
-    assert_false(stasis_config_thaws_from_stream(&(struct stasis_config){.restore_path = file}));
-    assert_true(stasis_config_freezes_to_stream(&(struct stasis_config){.snapshot_path = dash}));
-    assert_true(stasis_config_thaws_from_stream(&(struct stasis_config){.restore_path = dash}));
+    assert_false(stasis_config_freezes_to_stream(&(struct stasis_vmm_config){0}));
+    assert_false(
+        stasis_config_thaws_from_stream(&(struct stasis_vmm_config){.restore.path = file}));
+    assert_true(
+        stasis_config_freezes_to_stream(&(struct stasis_vmm_config){.snapshot.path = dash}));
+    assert_true(stasis_config_thaws_from_stream(&(struct stasis_vmm_config){.restore.path = dash}));
+}
+
+static void copies_own_their_strings(void **state)
+{
+    char path[] = "kernel", text[] = "READY", target[] = "0.1.0";
+    struct stasis_vmm_config config = {
+        .kernel.path = path,
+        .snapshot = {.on_output = text, .save = {.target = target, .notes = stasis_notes_new()}}};
+    struct stasis_vmm_config copy;
+    struct stasis_error err;
+
+    (void)state;
+    assert_int_equal(stasis_notes_set(config.snapshot.save.notes, "image", "debian", &err), 0);
+    assert_int_equal(stasis_config_copy(&config, &copy, &err), 0);
+    stasis_notes_free(config.snapshot.save.notes);
+    path[0] = text[0] = target[0] = 'X';
+    assert_string_equal(copy.kernel.path, "kernel");
+    assert_string_equal(copy.snapshot.on_output, "READY");
+    assert_string_equal(copy.snapshot.save.target, "0.1.0");
+    assert_string_equal(stasis_notes_get(copy.snapshot.save.notes, "image"), "debian");
+    assert_null(copy.restore.path);
+    stasis_vmm_config_fini(&copy);
+}
+
+static void refuse(const struct stasis_vmm_config *config, const char *words)
+{
+    struct stasis_vmm *vmm = NULL;
+    struct stasis_error err;
+
+    assert_int_equal(stasis_vmm_new(config, NULL, &vmm, &err), STASIS_ERR_ARG);
+    assert_null(vmm);
+    if (!strstr(err.msg, words))
+        fail_msg("\"%s\" lacks \"%s\"", err.msg, words);
+}
+
+static void configurations_that_cannot_be(void **state)
+{
+    (void)state;
+    refuse(&(struct stasis_vmm_config){0}, "the configuration names 0 guests");
+    refuse(&(struct stasis_vmm_config){.demo = true, .kernel.path = "k"}, "names 2 guests");
+    refuse(&(struct stasis_vmm_config){.demo = true, .memory_mib = UINT64_MAX}, "memory_mib");
+    refuse(&(struct stasis_vmm_config){.demo = true, .vcpus = UINT64_C(1) << 32}, "vcpus");
+    refuse(&(struct stasis_vmm_config){.demo = true, .cpu = (enum stasis_vmm_cpu)99}, "cpu");
 }
 
 int main(void)
@@ -76,6 +121,8 @@ int main(void)
         cmocka_unit_test(board_has_what_is_configured),
         cmocka_unit_test(boot_and_thaw_options),
         cmocka_unit_test(streams),
+        cmocka_unit_test(copies_own_their_strings),
+        cmocka_unit_test(configurations_that_cannot_be),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,16 +81,14 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     return 0;
 }
 
-static void vmm_init(const struct stasis_config *config, const char *on_output)
+static void vmm_init(const struct stasis_vmm_config *config, const char *on_output)
 {
     const struct stasis_board_options options = {
         .memory_bytes = 1 << 20, .vcpus = 1, .cpu_model = "host"};
-    static const struct stasis_vmm_client client;
     struct stasis_machine *machine = &vmm.machine;
 
     memset(&vmm, 0, sizeof(vmm));
     vmm.config = config;
-    vmm.client = &client;
     vmm.host = stasis_vmm_device_host;
     vmm.host.ctx = &vmm;
     machine->vm.fd = -1;
@@ -103,7 +101,7 @@ static void vmm_init(const struct stasis_config *config, const char *on_output)
     assert_int_equal(stasis_devices_attach(&machine->devices, &machine->board, &machine->pio,
                                            &machine->mmio, &machine->device_env, NULL),
                      0);
-    vmm.wake_source.fd = -1; /* no loop runs */
+    vmm.wake_source.loop.fd = -1; /* no loop runs */
     vmm.match_active = on_output != NULL;
     if (on_output)
         assert_int_equal(stasis_match_init(&vmm.match, on_output, strlen(on_output), NULL), 0);
@@ -144,7 +142,7 @@ static void count_calls(int fd)
     fflush(stdout);
     assert_true(dup2(fd, STDOUT_FILENO) >= 0);
     close(fd);
-    vmm_init(&(struct stasis_config){.serial = {.kind = STASIS_SERIAL_SINK_STDIO}}, NULL);
+    vmm_init(&(struct stasis_vmm_config){.serial = {.kind = STASIS_VMM_SERIAL_STDIO}}, NULL);
     calls = 0;
     out('a');
     out('b');
@@ -303,7 +301,7 @@ static void byte_passes_five_files(void **state)
 static void text_is_looked_for_until_it_comes(void **state)
 {
     (void)state;
-    vmm_init(&(struct stasis_config){.serial = {.kind = STASIS_SERIAL_SINK_NONE}}, "ab");
+    vmm_init(&(struct stasis_vmm_config){.serial = {.kind = STASIS_VMM_SERIAL_NONE}}, "ab");
     out('a');
     assert_false(atomic_load(&vmm.matched));
     assert_ptr_equal(vmm.host.serial_out.ctx, &vmm);

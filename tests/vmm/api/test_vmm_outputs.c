@@ -93,6 +93,13 @@ static void places_that_take_nothing(void **state)
     }
 }
 
+static void descriptors_that_take_no_line(void **state)
+{
+    (void)state;
+    refused(&(struct session_options){.args = {"--demo", "--ready-fd", "999"}},
+            "descriptor 999, which is to be told when the guest runs, is not open for writing");
+}
+
 static void refused_serial(const char *kind, const char *path, const char *words)
 {
     char value[512];
@@ -303,6 +310,7 @@ static void progress_of_a_restore_from_a_pipe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(descriptors_that_take_no_line, setup, teardown),
         cmocka_unit_test_setup_teardown(places_that_take_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(places_that_take_no_serial_output, setup, teardown),
         cmocka_unit_test_setup_teardown(serial_output_of_a_vm_that_does_not_run, setup, teardown),

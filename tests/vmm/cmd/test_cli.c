@@ -45,17 +45,16 @@ static void has_defaults(void **state)
 
     (void)state;
     assert_true(options.config.demo);
-    assert_null(options.config.kernel_path);
-    assert_null(options.config.restore_path);
-    assert_null(options.config.snapshot_path);
-    assert_false(options.config.snapshot_timed);
+    assert_null(options.config.kernel.path);
+    assert_null(options.config.restore.path);
+    assert_null(options.config.snapshot.path);
+    assert_false(options.config.snapshot.timed);
     assert_int_equal(options.config.memory_mib, 256);
     assert_int_equal(options.config.vcpus, 1);
-    assert_int_equal(options.config.cpu, STASIS_CONFIG_CPU_HOST);
-    assert_int_equal(options.config.serial.kind, STASIS_SERIAL_SINK_STDIO);
-    assert_false(options.config.serial.append);
-    assert_false(options.config.ignore_tsc_rate);
-    assert_null(options.config.snapshot_notes);
+    assert_int_equal(options.config.cpu, STASIS_VMM_CPU_HOST);
+    assert_int_equal(options.config.serial.kind, STASIS_VMM_SERIAL_STDIO);
+    assert_false(options.config.restore.ignore_tsc_rate);
+    assert_null(options.config.snapshot.save.notes);
     stasis_cli_fini(&options);
 }
 
@@ -69,30 +68,30 @@ static void takes_a_whole_boot(void **state)
              "note=image=debian=12,note='a=1,2'|--board|0.1.0");
 
     (void)state;
-    assert_string_equal(options.config.kernel_path, "vm");
-    assert_string_equal(options.config.kernel_cmdline, "console=ttyS0,115200 quiet");
-    assert_int_equal(options.config.kernel_load_addr, 0x1000000);
+    assert_string_equal(options.config.kernel.path, "vm");
+    assert_string_equal(options.config.kernel.cmdline, "console=ttyS0,115200 quiet");
+    assert_int_equal(options.config.kernel.load_addr, 0x1000000);
     assert_string_equal(options.config.initrd_path, "rd");
     assert_int_equal(options.config.memory_mib, 512);
-    assert_int_equal(options.config.cpu, STASIS_CONFIG_CPU_BASELINE);
-    assert_int_equal(options.config.serial.kind, STASIS_SERIAL_SINK_FILE);
+    assert_int_equal(options.config.cpu, STASIS_VMM_CPU_BASELINE);
+    assert_int_equal(options.config.serial.kind, STASIS_VMM_SERIAL_FILE);
     assert_string_equal(options.config.serial.path, "\"x\""); /* a quote within a value is itself */
     assert_int_equal(options.config.serial.limit, 8192);
     assert_int_equal(options.config.serial.rate, 1 << 20);
-    assert_string_equal(options.config.snapshot_path, "a,b");
-    assert_string_equal(options.config.snapshot_on_output, "login:");
-    assert_true(options.config.snapshot_timed);
-    assert_int_equal(options.config.snapshot_after_ms, 0);
-    assert_int_equal(options.config.snapshot_then, STASIS_CONFIG_THEN_RESUME);
-    assert_int_equal(options.config.snapshot_zlib_level, 6);
-    assert_int_equal(options.config.snapshot_sync, STASIS_CONFIG_SYNC_NONE);
-    assert_string_equal(options.config.snapshot_target, "0.1.0");
-    assert_int_equal(options.config.snapshot_drop, STASIS_CONFIG_DROP_ALLOW);
+    assert_string_equal(options.config.snapshot.path, "a,b");
+    assert_string_equal(options.config.snapshot.on_output, "login:");
+    assert_true(options.config.snapshot.timed);
+    assert_int_equal(options.config.snapshot.after_ms, 0);
+    assert_int_equal(options.config.snapshot.then, STASIS_VMM_THEN_RESUME);
+    assert_int_equal(options.config.snapshot.save.zlib_level, 6);
+    assert_int_equal(options.config.snapshot.save.sync, STASIS_VMM_SYNC_NONE);
+    assert_string_equal(options.config.snapshot.save.target, "0.1.0");
+    assert_int_equal(options.config.snapshot.save.drop, STASIS_VMM_DROP_ALLOW);
     assert_string_equal(options.config.board_release, "0.1.0");
-    assert_int_equal(stasis_notes_count(options.config.snapshot_notes), 3);
-    assert_string_equal(stasis_notes_get(options.config.snapshot_notes, "a"), "1,2");
-    assert_string_equal(stasis_notes_get(options.config.snapshot_notes, "image"), "debian=12");
-    assert_string_equal(stasis_notes_get(options.config.snapshot_notes, "z"), "");
+    assert_int_equal(stasis_notes_count(options.config.snapshot.save.notes), 3);
+    assert_string_equal(stasis_notes_get(options.config.snapshot.save.notes, "a"), "1,2");
+    assert_string_equal(stasis_notes_get(options.config.snapshot.save.notes, "image"), "debian=12");
+    assert_string_equal(stasis_notes_get(options.config.snapshot.save.notes, "z"), "");
     stasis_cli_fini(&options);
 }
 
@@ -112,7 +111,7 @@ static void takes_every_form_of_compression(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct stasis_options options = good(cases[i].line);
 
-        assert_int_equal(options.config.snapshot_zlib_level, cases[i].level);
+        assert_int_equal(options.config.snapshot.save.zlib_level, cases[i].level);
         stasis_cli_fini(&options);
     }
 }
@@ -124,17 +123,16 @@ static void takes_a_whole_thaw(void **state)
              "\"ring:a,b\",size=4096|--snapshot-out|s");
 
     (void)state;
-    assert_string_equal(options.config.restore_path, "s");
-    assert_int_equal(options.config.restore_clock, STASIS_CONFIG_CLOCK_ADVANCE);
-    assert_int_equal(options.config.restore_memory, STASIS_RAM_MAP);
-    assert_int_equal(options.config.restore_prefetch, STASIS_CONFIG_PREFETCH_OFF);
-    assert_true(options.config.ignore_tsc_rate);
-    assert_int_equal(options.config.serial.kind, STASIS_SERIAL_SINK_RING);
+    assert_string_equal(options.config.restore.path, "s");
+    assert_int_equal(options.config.restore.clock, STASIS_VMM_CLOCK_ADVANCE);
+    assert_int_equal(options.config.restore.memory, STASIS_RAM_MAP);
+    assert_int_equal(options.config.restore.prefetch, STASIS_VMM_PREFETCH_OFF);
+    assert_true(options.config.restore.ignore_tsc_rate);
+    assert_int_equal(options.config.serial.kind, STASIS_VMM_SERIAL_RING);
     assert_string_equal(options.config.serial.path, "a,b");
     assert_int_equal(options.config.serial.size, 4096);
-    assert_true(options.config.serial.append);
-    assert_string_equal(options.config.snapshot_path, "s");
-    assert_int_equal(options.config.snapshot_then, STASIS_CONFIG_THEN_EXIT);
+    assert_string_equal(options.config.snapshot.path, "s");
+    assert_int_equal(options.config.snapshot.then, STASIS_VMM_THEN_EXIT);
     stasis_cli_fini(&options);
 }
 
@@ -143,7 +141,17 @@ static void takes_an_empty_kernel_command_line(void **state)
     struct stasis_options options = good("--kernel=k,cmdline=");
 
     (void)state;
-    assert_string_equal(options.config.kernel_cmdline, "");
+    assert_string_equal(options.config.kernel.cmdline, "");
+    stasis_cli_fini(&options);
+}
+
+static void takes_the_start(void **state)
+{
+    struct stasis_options options = good("--demo|--paused|--ready-fd|7");
+
+    (void)state;
+    assert_true(options.config.paused);
+    assert_int_equal(options.config.ready_fd, 7);
     stasis_cli_fini(&options);
 }
 
@@ -152,8 +160,8 @@ static void takes_streams_beside_another_serial_port(void **state)
     struct stasis_options options = good("--restore|-|--snapshot-out|-|--serial|pipe:/tmp/p");
 
     (void)state;
-    assert_string_equal(options.config.restore_path, STASIS_CONFIG_STREAM);
-    assert_string_equal(options.config.snapshot_path, STASIS_CONFIG_STREAM);
+    assert_string_equal(options.config.restore.path, STASIS_VMM_STREAM);
+    assert_string_equal(options.config.snapshot.path, STASIS_VMM_STREAM);
     stasis_cli_fini(&options);
 }
 
@@ -212,6 +220,9 @@ static void refuses_with_option_and_remedy(void **state)
         {"--demo|--vcpu|-1", "give 1 to 254"},
         {"--demo|--vcpu|4294967297", "give 1 to 254"},
         {"--demo|--cpu|fast", "--cpu: model=fast: give host, baseline, x86-64-v2 or x86-64-v3"},
+        {"--demo|--ready-fd|2", "fd=2: give an open descriptor above 2"},
+        {"--demo|--ready-fd|x", "give an open descriptor"},
+        {"--demo|--paused=1", "--paused takes no value"},
         {"--demo|--serial|com1", "out=com1: give stdio, none, file:PATH"},
         {"--demo|--serial|out=", "give stdio"},
         {"--demo|--serial|file", "file:PATH"},
@@ -297,7 +308,7 @@ static void bounds_the_text_to_wait_for(void **state)
     (void)state;
     memset(line + used, 'x', STASIS_MATCH_MAX);
     options = good(line);
-    assert_int_equal(strlen(options.config.snapshot_on_output), STASIS_MATCH_MAX);
+    assert_int_equal(strlen(options.config.snapshot.on_output), STASIS_MATCH_MAX);
     stasis_cli_fini(&options);
     line[used + STASIS_MATCH_MAX] = 'x';
     assert_int_equal(parse(line, &options, NULL), STASIS_ERR_ARG);
@@ -350,6 +361,7 @@ int main(void)
         cmocka_unit_test(takes_a_whole_thaw),
         cmocka_unit_test(takes_every_form_of_compression),
         cmocka_unit_test(takes_an_empty_kernel_command_line),
+        cmocka_unit_test(takes_the_start),
         cmocka_unit_test(takes_streams_beside_another_serial_port),
         cmocka_unit_test(help_and_version_win_over_everything),
         cmocka_unit_test(refuses_with_option_and_remedy),

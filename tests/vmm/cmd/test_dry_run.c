@@ -55,7 +55,7 @@ static void print(void)
     size_t size = 0;
     FILE *to = open_memstream(&text, &size);
 
-    stasis_dry_run_print(&options.config, &preflight, to);
+    stasis_dry_run_print(&options, &preflight, to);
     fclose(to);
 }
 

@@ -35,10 +35,10 @@ static void talk(const char *before)
     if (stasis_serial_sink_open(&options, &sink, NULL) || stasis_serial_sink_start(sink, NULL))
         _exit(1);
     guest_prints(sink, before);
-    stasis_say(&cursor, "one");
-    stasis_say_lines(&cursor, "two\n");
+    stasis_say(stasis_cursor_leave_line(&cursor), "one");
+    stasis_say_lines(stasis_cursor_leave_line(&cursor), "two\n");
     guest_prints(sink, "more");
-    stasis_say(&cursor, "three");
+    stasis_say(stasis_cursor_leave_line(&cursor), "three");
     stasis_serial_sink_close(sink);
     _exit(0);
 }

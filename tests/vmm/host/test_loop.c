@@ -332,6 +332,55 @@ static void refuses_what_is_no_descriptor(void **state)
     stasis_loop_fini(&loop);
 }
 
+static bool has_work(const struct stasis_loop *loop)
+{
+    struct pollfd wait = {.fd = stasis_loop_fd(loop), .events = POLLIN};
+
+    return poll(&wait, 1, 0) == 1;
+}
+
+static void dispatch(struct stasis_loop *loop)
+{
+    assert_int_equal(stasis_loop_dispatch(loop, NULL), 0);
+}
+
+/* The descriptor says when there is something to do, of both sorts of sources, and dispatch returns
+ * though there is more. */
+static void loop_around_it(void **state)
+{
+    struct stasis_loop loop;
+    struct watcher pipe_watcher, file_watcher;
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(stasis_loop_init(&loop, NULL), 0);
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    pipe_watcher = watch(&loop, fds[0]);
+    pipe_watcher.rearm = EPOLLIN;
+    arm(&pipe_watcher, EPOLLIN);
+    dispatch(&loop);
+    assert_false(has_work(&loop));
+    put(fds[1], "12345678");
+    assert_true(has_work(&loop));
+    dispatch(&loop);
+    assert_int_equal(pipe_watcher.bytes, 8);
+    assert_false(has_work(&loop));
+
+    file_watcher = watch(&loop, open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    file_watcher.rearm = EPOLLIN; /* ready for ever */
+    arm(&file_watcher, EPOLLIN);
+    assert_true(has_work(&loop));
+    dispatch(&loop);
+    assert_true(file_watcher.count > 0);
+    assert_true(has_work(&loop));
+    stasis_loop_remove(&loop, &file_watcher.source);
+    stasis_loop_remove(&loop, &pipe_watcher.source);
+    close(file_watcher.source.fd);
+    close(fds[0]);
+    close(fds[1]);
+    stasis_loop_fini(&loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +393,7 @@ int main(void)
         cmocka_unit_test(is_stopped_and_armed_from_other_threads),
         cmocka_unit_test(remembers_a_stop_before_it_runs),
         cmocka_unit_test(refuses_what_is_no_descriptor),
+        cmocka_unit_test(loop_around_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * stasis-vmm: a virtual machine as an object. It boots a kernel or thaws a snapshot, runs the
+ * guest, pauses it, saves it to any file while the program goes on, and tells how it ended. It
+ * never prints and never exits: what there is to say goes to a table of operations (struct
+ * stasis_vmm_ops).
+ *
+ * Life: stasis_vmm_new() opens a VM: its guest is booted or thawed, and no thread runs yet.
+ * stasis_vmm_start() lets the guest run. From then on somebody must drive the VM, in one of two
+ * ways:
+ * - stasis_vmm_run() waits for events and handles them until the VM has ended; call it in any
+ * thread;
+ * - a loop of yours watches stasis_vmm_fd() and calls stasis_vmm_dispatch() when it is readable.
+ * stasis_vmm_free() ends the VM, whatever it does.
+ *
+ * Threads: any thread may call any function but stasis_vmm_new() and stasis_vmm_free(); calls on
+ * one VM wait for one another. Operations are called on the thread whose call brings them about
+ * (run, dispatch, pause, ...), with the VM locked: they may call functions of this VM, but not free
+ * it, and must not wait for another thread that does. Only `fatal` comes from any thread, and from
+ * signal handlers. Each VM has threads of its own for its vCPUs and for saving; they block all
+ * signals but the kick signal and those of faults.
+ *
+ * What a VM takes of the process:
+ * - the signal config.kick_signal, while a VM is open;
+ * - SIGBUS and SIGSEGV, while a thawed VM is open: faults at addresses of guest memory are the
+ * VM's;
+ * - with serial.kind STDIO, standard input and output, and the mode of the terminal; one VM at a
+ * time;
+ * - it ignores SIGPIPE and SIGXFSZ, so that these are errors of a write.
+ */
+#ifndef STASIS_VMM_H
+#define STASIS_VMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stasis/ram.h"
+
+STASIS_BEGIN_DECLS
+
+/* ---- configuration ---- */
+
+#define STASIS_VMM_MEMORY_MIB_DEFAULT 256
+#define STASIS_VMM_STREAM             "-" /* as a snapshot's path: standard input or output */
+
+enum stasis_vmm_cpu {
+    STASIS_VMM_CPU_HOST = 0, /* all features that this host's KVM offers */
+    STASIS_VMM_CPU_BASELINE, /* a small fixed set, for a guest that thaws on every host */
+    STASIS_VMM_CPU_V2,       /* x86-64-v2 and v3: for fleets whose hosts all have these */
+    STASIS_VMM_CPU_V3
+};
+enum stasis_vmm_then { STASIS_VMM_THEN_EXIT = 0, STASIS_VMM_THEN_RESUME };
+enum stasis_vmm_prefetch { STASIS_VMM_PREFETCH_ON = 0, STASIS_VMM_PREFETCH_OFF };
+enum stasis_vmm_sync { STASIS_VMM_SYNC_FULL = 0, STASIS_VMM_SYNC_NONE };
+enum stasis_vmm_drop { STASIS_VMM_DROP_REFUSE = 0, STASIS_VMM_DROP_ALLOW };
+enum stasis_vmm_clock { STASIS_VMM_CLOCK_CONTINUE = 0, STASIS_VMM_CLOCK_ADVANCE };
+enum stasis_vmm_serial_kind {
+    STASIS_VMM_SERIAL_STDIO = 0, /* standard output, and standard input */
+    STASIS_VMM_SERIAL_NONE,      /* what the guest prints is dropped, as in all that follow */
+    STASIS_VMM_SERIAL_FILE,      /* when the file holds `limit` bytes */
+    STASIS_VMM_SERIAL_RING,      /* when it is older than the last `size` bytes */
+    STASIS_VMM_SERIAL_PIPE       /* when nobody reads the named pipe */
+};
+
+/* Zero is the default of every member here, of all structs. Strings are copied by stasis_vmm_new();
+ * NULL: not given. */
+struct stasis_vmm_kernel {
+    const char *path;    /* a bzImage or an ELF vmlinux */
+    const char *cmdline; /* NULL: the default command line */
+    uint64_t load_addr;  /* guest address; 0: where the kernel asks to be */
+};
+
+struct stasis_vmm_restore {
+    const char *path;            /* a snapshot; "-": standard input */
+    enum stasis_vmm_clock clock; /* continue: no time has passed; advance: that since the save */
+    enum stasis_ram_mode memory; /* how memory comes from the file */
+    enum stasis_vmm_prefetch prefetch; /* whether memory is loaded or verified in the background */
+    bool ignore_tsc_rate;              /* thaw although the TSC's rate differs */
+};
+
+struct stasis_vmm_serial {
+    enum stasis_vmm_serial_kind kind;
+    const char *path; /* FILE, RING, PIPE */
+    uint64_t limit;   /* FILE: bytes that it may hold; 0: 64 MiB */
+    uint64_t size;    /* RING: bytes that it keeps; 0: 1 MiB */
+    uint64_t rate;    /* bytes per second, bursts of up to a second's worth; 0: no limit */
+};
+
+/* How a snapshot is written. */
+struct stasis_vmm_save {
+    uint64_t zlib_level; /* 1 (fast) to 12 (small); 0: memory is not compressed */
+    enum stasis_vmm_sync sync;
+    const char *target;         /* name of a release, for a file that it reads; NULL: this one */
+    enum stasis_vmm_drop drop;  /* whether what the target cannot represent may be left out */
+    struct stasis_notes *notes; /* that the file gets; NULL: none */
+};
+
+/* The snapshot of the VM: taken by Ctrl-A s, by stasis_vmm_freeze(), and by the events below. */
+struct stasis_vmm_snapshot {
+    const char *path;      /* "-": standard output */
+    const char *on_output; /* when the guest prints this text, of 1 to 255 bytes */
+    uint64_t after_ms;     /* so long after the start, if `timed` is set */
+    bool timed;
+    enum stasis_vmm_then then;
+    struct stasis_vmm_save save;
+};
+
+/* Exactly one of kernel.path, demo and restore.path is set. What describes the machine
+ * (initrd_path, memory_mib, vcpus, cpu, board_release) is for a new guest: a thawed one brings its
+ * own. */
+struct stasis_vmm_config {
+    struct stasis_vmm_kernel kernel;
+    bool demo; /* boot the small guest that is built in */
+    struct stasis_vmm_restore restore;
+
+    const char *initrd_path;
+    uint64_t memory_mib; /* up to STASIS_RAM_MAX; 0: STASIS_VMM_MEMORY_MIB_DEFAULT */
+    uint64_t vcpus;      /* up to STASIS_VCPUS_MAX; 0: 1 */
+    enum stasis_vmm_cpu cpu;
+    const char *board_release; /* the board that this release would make; NULL: this one's */
+
+    bool paused;  /* stasis_vmm_start() leaves the guest paused: stasis_vmm_resume() lets it run */
+    int ready_fd; /* gets the line "running" when the guest first runs, and is closed; 0: none */
+    struct stasis_vmm_serial serial;
+    struct stasis_vmm_snapshot snapshot;
+
+    const char *metrics_path; /* for stasis_vmm_write_metrics() */
+    uint64_t start_us;        /* CLOCK_MONOTONIC that metrics count from; 0: stasis_vmm_new() */
+};
+
+/* ---- what a VM has to say ---- */
+
+enum stasis_vmm_work { STASIS_VMM_SAVING, STASIS_VMM_LOADING };
+
+enum stasis_vmm_reason {
+    STASIS_VMM_RESET,   /* the guest ended itself */
+    STASIS_VMM_CRASHED, /* it died, or lost its memory */
+    STASIS_VMM_FROZEN,  /* it was saved, by a request that ends it */
+    STASIS_VMM_QUIT,    /* by key */
+    STASIS_VMM_STOPPED, /* by stasis_vmm_stop() */
+};
+
+/* How a VM ended. Errors have code 0 where there was none. */
+struct stasis_vmm_end {
+    enum stasis_vmm_reason reason;
+    struct stasis_error crash;   /* why the guest died */
+    struct stasis_error missing; /* STASIS_ERR_NO_SNAPSHOT: a freeze is outstanding */
+    int save_code; /* of the last freeze by key, event or stasis_vmm_freeze(), if it failed */
+};
+
+enum stasis_vmm_event_kind {
+    STASIS_VMM_EVENT_RUNNING,     /* the guest runs: it was started or resumed */
+    STASIS_VMM_EVENT_PAUSED,      /* by stasis_vmm_pause(), or it was started paused */
+    STASIS_VMM_EVENT_SAVING,      /* a save has begun; the guest stands still until its end */
+    STASIS_VMM_EVENT_SAVED,       /* and is over: the file is there */
+    STASIS_VMM_EVENT_SAVE_FAILED, /* or not; STASIS_ERR_CANCELLED: it was called off */
+    STASIS_VMM_EVENT_KEYS,        /* the user asks for the list of escape keys */
+    STASIS_VMM_EVENT_ENDING,      /* the end begins: what is asked for now counts as outstanding */
+    STASIS_VMM_EVENT_ENDED,       /* the VM has ended; nothing follows */
+};
+
+/* Valid during the call. What does not belong to the event is zero. */
+struct stasis_vmm_event {
+    enum stasis_vmm_event_kind kind;
+    const char *path;                      /* SAVING, SAVED, SAVE_FAILED: as it was given */
+    bool to_stream;                        /* SAVING: to standard output, as fast as it is read */
+    const struct stasis_save_stats *stats; /* SAVED */
+    uint64_t pause_us;                     /* SAVED: how long the save has taken so far */
+    const struct stasis_error *err;        /* SAVE_FAILED */
+    const char *text;                      /* KEYS: lines, each ending in a newline */
+    const struct stasis_vmm_end *end;      /* ENDED */
+};
+
+/* All are optional. */
+struct stasis_vmm_ops {
+    void *ctx;
+    /* One line for the user, without a newline. */
+    void (*message)(void *ctx, const char *line);
+    void (*event)(void *ctx, const struct stasis_vmm_event *event);
+    /* So many bytes are saved, or loaded into memory; false gives the work up, as does
+     * stasis_vmm_cancel(). And that is over. */
+    bool (*progress)(void *ctx, enum stasis_vmm_work work, uint64_t done, uint64_t total);
+    void (*progress_end)(void *ctx);
+    /* The process cannot go on, and must not return: threads wait for what will never come. NULL:
+     * abort(). Any thread, and a signal handler. */
+    void (*fatal)(void *ctx, const struct stasis_error *err);
+};
+
+/* ---- life ---- */
+
+struct stasis_vmm;
+
+/* Boots or thaws the guest, which does not run yet. config and ops are copied.
+ * STASIS_ERR_ARG: the configuration contradicts itself; STASIS_ERR_CANCELLED: progress() said so;
+ * and what stasis_snap_open() and KVM say. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_new(const struct stasis_vmm_config *config,
+                                                   const struct stasis_vmm_ops *ops,
+                                                   struct stasis_vmm **ret_vmm,
+                                                   struct stasis_error *err);
+
+/* Ends the VM if it has not ended, and a save with it; ends all threads, reports output that was
+ * dropped, restores the terminal. NULL is fine. */
+STASIS_EXPORT void stasis_vmm_free(struct stasis_vmm *vmm);
+
+/* ---- driving ---- */
+
+/* Readable when stasis_vmm_dispatch() has something to do. Stays the VM's. */
+STASIS_EXPORT int stasis_vmm_fd(const struct stasis_vmm *vmm);
+
+/* Handles what has come, and does not wait, except at the end of a guest for its vCPUs.
+ * STASIS_ERR_IO: the kernel reports no more events; free the VM. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_dispatch(struct stasis_vmm *vmm,
+                                                        struct stasis_error *err);
+
+/* Starts the VM if it has not been started, handles events until it has ended, and fills *ret_end.
+ * At the end it waits up to 2 s for a slow reader of the guest's last output. By one thread at a
+ * time. */
+STASIS_EXPORT STASIS_MUST_CHECK int
+stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end, struct stasis_error *err);
+
+/* A descriptor of yours that the VM watches along with its own: `ready` is called as an operation
+ * is, each time one of `events` (EPOLLIN, EPOLLOUT; hang-up and errors always) is there. 0: watch
+ * for nothing, for now. Free it before you close the descriptor and before the VM is freed; also
+ * from within `ready`. */
+struct stasis_vmm_watch;
+STASIS_EXPORT STASIS_MUST_CHECK int
+stasis_vmm_watch_new(struct stasis_vmm *vmm, int fd, uint32_t events,
+                     void (*ready)(void *ctx, uint32_t events), void *ctx,
+                     struct stasis_vmm_watch **ret_watch, struct stasis_error *err);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_watch_set(struct stasis_vmm_watch *watch,
+                                                         uint32_t events, struct stasis_error *err);
+STASIS_EXPORT void stasis_vmm_watch_free(struct stasis_vmm_watch *watch);
+
+/* ---- requests ----
+ *
+ * STASIS_ERR_STATE: not possible in the state that the VM is in, which the message names. */
+
+enum stasis_vmm_state {
+    STASIS_VMM_OPENED,  /* not started */
+    STASIS_VMM_RUNNING, /* the guest runs */
+    STASIS_VMM_PAUSED,
+    STASIS_VMM_IS_SAVING, /* the guest stands still while a snapshot is written */
+    STASIS_VMM_HAS_ENDED,
+};
+
+struct stasis_vmm_status {
+    enum stasis_vmm_state state;
+    bool paused;                       /* PAUSED, or IS_SAVING and paused afterwards */
+    uint64_t generation;               /* how often the guest was frozen */
+    uint64_t saved_bytes, total_bytes; /* IS_SAVING: progress */
+    struct stasis_vmm_end end;         /* HAS_ENDED */
+};
+
+STASIS_EXPORT void stasis_vmm_status(struct stasis_vmm *vmm, struct stasis_vmm_status *ret_status);
+/* "opened", "running", "paused", "saving", "ended"; never NULL. */
+STASIS_EXPORT const char *stasis_vmm_state_name(enum stasis_vmm_state state);
+
+/* Lets the guest run, or, where config.paused is set, starts it paused. Once. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_start(struct stasis_vmm *vmm,
+                                                     struct stasis_error *err);
+
+/* Stops all vCPUs, and waits for that: usually some microseconds. The guest's clocks go on. After
+ * 10 s STASIS_ERR_TIMEOUT names the vCPUs that have not stopped, and the guest runs on. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_pause(struct stasis_vmm *vmm,
+                                                     struct stasis_error *err);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_resume(struct stasis_vmm *vmm,
+                                                      struct stasis_error *err);
+
+struct stasis_snapshot_request {
+    const char *path; /* a file */
+    int folder_fd;    /* descriptor of the folder in which path is a name, without /; 0: none */
+    bool exit; /* the VM ends when the file is there; else the guest goes on as it was before */
+    struct stasis_vmm_save save;
+};
+
+/* Begins to save the guest, running or paused, to any file. What is wrong with the request is said
+ * at once; the end comes as an event. The request is copied. */
+STASIS_EXPORT STASIS_MUST_CHECK int
+stasis_vmm_snapshot(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
+                    struct stasis_error *err);
+
+/* Saves as the configuration says, as Ctrl-A s does: if a save is under way, after it. What becomes
+ * of it is told in messages, events and struct stasis_vmm_end. */
+STASIS_EXPORT void stasis_vmm_freeze(struct stasis_vmm *vmm);
+
+/* Calls off the save that is under way. Its end is an event, SAVED if it came too late. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_cancel(struct stasis_vmm *vmm,
+                                                      struct stasis_error *err);
+
+/* Ends the VM, soon: a save under way is given up first. Harmless when it has ended; NULL is fine.
+ */
+STASIS_EXPORT void stasis_vmm_stop(struct stasis_vmm *vmm);
+
+/* ---- the rest ---- */
+
+/* Writes what the configuration's metrics_path asks for, if it does. After the end. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_write_metrics(struct stasis_vmm *vmm,
+                                                             struct stasis_error *err);
+
+/* Whether the guest has left half a line on the terminal that standard error goes to, so that a
+ * message must begin with a newline; from now on it has not. May be called in a signal handler. */
+STASIS_EXPORT bool stasis_vmm_leave_line(struct stasis_vmm *vmm);
+
+STASIS_END_DECLS
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What the owner of a VM asks for: each request is checked against the state that the VM is in.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "stasis/migrate.h"
+#include "vmm/api/vmm_internal.h"
+
+/* ---- states ---- */
+
+static enum stasis_vmm_state state_of(const struct stasis_vmm *vmm)
+{
+    if (vmm->done)
+        return STASIS_VMM_HAS_ENDED;
+    if (vmm->job)
+        return STASIS_VMM_IS_SAVING;
+    if (!vmm->started)
+        return STASIS_VMM_OPENED;
+    return vmm->paused ? STASIS_VMM_PAUSED : STASIS_VMM_RUNNING;
+}
+
+const char *stasis_vmm_state_name(enum stasis_vmm_state state)
+{
+    static const char *const names[] = {
+        [STASIS_VMM_OPENED] = "opened",   [STASIS_VMM_RUNNING] = "running",
+        [STASIS_VMM_PAUSED] = "paused",   [STASIS_VMM_IS_SAVING] = "saving",
+        [STASIS_VMM_HAS_ENDED] = "ended",
+    };
+
+    return (size_t)state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
+}
+
+void stasis_vmm_status(struct stasis_vmm *vmm, struct stasis_vmm_status *ret_status)
+{
+    stasis_vmm_lock(vmm);
+    *ret_status = (struct stasis_vmm_status){
+        .state = state_of(vmm), .paused = vmm->paused && !vmm->done, .generation = vmm->generation};
+    if (vmm->job) {
+        ret_status->saved_bytes = atomic_load(&vmm->job->done);
+        ret_status->total_bytes = atomic_load(&vmm->job->total);
+    }
+    if (vmm->done)
+        ret_status->end = vmm->end;
+    stasis_vmm_unlock(vmm);
+}
+
+/* Why a request that needs a started guest, and nothing under way, is not possible; or NULL. */
+static const char *hindrance(const struct stasis_vmm *vmm)
+{
+    if (vmm->stopping || vmm->done)
+        return "the VM has ended";
+    if (vmm->job)
+        return "a snapshot is being written; wait for its end, or cancel it";
+    return vmm->started ? NULL : "the guest has not been started";
+}
+
+static int check_state(const struct stasis_vmm *vmm, const char *request, const char *also,
+                       struct stasis_error *err)
+{
+    const char *why = hindrance(vmm);
+
+    why = why ? why : also;
+    return why ? stasis_fail(err, STASIS_ERR_STATE, "cannot %s the guest: %s", request, why) : 0;
+}
+
+/* ---- pause and resume ---- */
+
+static bool go_on(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+int stasis_vmm_pause(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    int rc;
+
+    stasis_vmm_lock(vmm);
+    rc = check_state(vmm, "pause", vmm->paused ? "it is paused" : NULL, err);
+    if (!rc)
+        rc = stasis_machine_pause_while(&vmm->machine, go_on, NULL, err);
+    if (!rc) {
+        vmm->paused = true;
+        stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_PAUSED});
+    }
+    stasis_vmm_unlock(vmm);
+    return rc;
+}
+
+int stasis_vmm_resume(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    int rc;
+
+    stasis_vmm_lock(vmm);
+    rc = check_state(vmm, "resume", vmm->paused ? NULL : "it is running", err);
+    if (!rc) {
+        vmm->paused = false;
+        /* One that has printed the text of on_output waits for its freeze, which the loop begins.
+         */
+        if (!atomic_load(&vmm->matched))
+            stasis_machine_resume(&vmm->machine);
+        stasis_vmm_wake(vmm);
+        stasis_vmm_tell_running(vmm);
+    }
+    stasis_vmm_unlock(vmm);
+    return rc;
+}
+
+/* ---- snapshots ---- */
+
+static int check_save(const struct stasis_vmm_save *save, struct stasis_error *err)
+{
+    const struct stasis_release *release;
+
+    if (save->zlib_level > 12)
+        return stasis_fail(err, STASIS_ERR_ARG, "zlib_level is above 12; give 0 to 12");
+    if (save->drop == STASIS_VMM_DROP_ALLOW && !save->target)
+        return stasis_fail(err, STASIS_ERR_ARG, "drop goes with target; name a release");
+    return save->target ? stasis_release_get(save->target, &release, err) : 0;
+}
+
+static int copy_save(struct stasis_vmm_job *job, const struct stasis_vmm_save *save,
+                     struct stasis_error *err)
+{
+    job->own_target = save->target ? strdup(save->target) : NULL;
+    job->own_notes = save->notes ? stasis_notes_new() : NULL;
+    job->save = *save;
+    job->save.target = job->own_target;
+    job->save.notes = job->own_notes;
+    if ((save->target && !job->own_target) || (save->notes && !job->own_notes))
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save the guest");
+    return save->notes ? stasis_notes_copy(save->notes, job->own_notes, err) : 0;
+}
+
+/* The file of the configuration is open already. */
+static int open_output(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
+                       struct stasis_vmm_job *job, struct stasis_error *err)
+{
+    const char *configured = vmm->config->snapshot.path;
+
+    if (!request->folder_fd && vmm->snapshot_file && !strcmp(request->path, configured)) {
+        job->output = vmm->snapshot_file;
+        return 0;
+    }
+    job->owns_output = true;
+    return stasis_vmm_outputs_open_request(vmm, request, &job->output, err);
+}
+
+static int request_job(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
+                       struct stasis_vmm_job *job, struct stasis_error *err)
+{
+    int rc = check_save(&request->save, err);
+
+    if (!rc && (!request->path || !strcmp(request->path, STASIS_VMM_STREAM)))
+        rc = stasis_fail(err, STASIS_ERR_ARG, "the request for a snapshot names no file; name one");
+    if (!rc && request->folder_fd && strchr(request->path, '/'))
+        rc = stasis_fail(err, STASIS_ERR_ARG, "%.200s is no name in the folder; leave out the /",
+                         request->path);
+    if (rc)
+        return rc;
+    job->exit = request->exit;
+    job->path = strdup(request->path);
+    if (!job->path)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save the guest");
+    rc = copy_save(job, &request->save, err);
+    return rc ? rc : open_output(vmm, request, job, err);
+}
+
+static int begin_request(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
+                         struct stasis_error *err)
+{
+    struct stasis_vmm_job *job = calloc(1, sizeof(*job));
+    int rc = job ? request_job(vmm, request, job, err)
+                 : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save the guest");
+
+    if (!rc)
+        return stasis_vmm_begin_save(vmm, job, err);
+    stasis_vmm_job_free(job);
+    return rc;
+}
+
+int stasis_vmm_snapshot(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
+                        struct stasis_error *err)
+{
+    int rc;
+
+    stasis_vmm_lock(vmm);
+    rc = check_state(vmm, "save", NULL, err);
+    if (!rc)
+        rc = begin_request(vmm, request, err);
+    stasis_vmm_unlock(vmm);
+    return rc;
+}
+
+void stasis_vmm_freeze(struct stasis_vmm *vmm)
+{
+    stasis_vmm_lock(vmm);
+    stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_SNAPSHOT);
+    stasis_vmm_run_commands(vmm);
+    stasis_vmm_unlock(vmm);
+}
+
+int stasis_vmm_cancel(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    int rc = 0;
+
+    stasis_vmm_lock(vmm);
+    if (vmm->job)
+        atomic_store(&vmm->job->cancelled, true);
+    else
+        rc = stasis_fail(err, STASIS_ERR_STATE, "nothing to cancel: no snapshot is being written");
+    stasis_vmm_unlock(vmm);
+    return rc;
+}
+
+void stasis_vmm_stop(struct stasis_vmm *vmm)
+{
+    if (!vmm)
+        return;
+    stasis_vmm_lock(vmm);
+    if (!vmm->done) {
+        vmm->stopped = true;
+        if (vmm->job)
+            atomic_store(&vmm->job->cancelled, true);
+        stasis_vmm_stop_soon(vmm);
+    }
+    stasis_vmm_unlock(vmm);
+}
+
+/* ---- the rest ---- */
+
+bool stasis_vmm_leave_line(struct stasis_vmm *vmm)
+{
+    return stasis_cursor_leave_line(&vmm->cursor);
+}

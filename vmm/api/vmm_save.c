@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The thread that pauses the guest, collects its state and writes the file, while the event loop
+ * goes on. It tells by a descriptor and by atomic members, and takes no lock of the VM.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "stasis/fault_signals.h"
+#include "stasis/migrate.h"
+#include "vmm/api/vmm_internal.h"
+#include "vmm/base/clock.h"
+#include "vmm/snapshot/freeze.h"
+
+/* The loop is told once, until it has listened. */
+static void tell(struct stasis_vmm_job *job)
+{
+    if (!atomic_exchange(&job->told, true))
+        stasis_vmm_wake_job(job->vmm);
+}
+
+static bool may_go_on(void *ctx)
+{
+    struct stasis_vmm_job *job = ctx;
+
+    return !atomic_load(&job->cancelled);
+}
+
+static bool keep_going(void *ctx, uint64_t done, uint64_t total)
+{
+    struct stasis_vmm_job *job = ctx;
+
+    atomic_store(&job->done, done);
+    atomic_store(&job->total, total);
+    tell(job);
+    return may_go_on(job);
+}
+
+static void note_dropped(void *ctx, const char *what)
+{
+    fprintf(ctx, "%s\n", what);
+}
+
+/* Makes the snapshot one that the older release reads. */
+static int convert(struct stasis_vmm_job *job, struct stasis_snap *snap, struct stasis_error *err)
+{
+    FILE *dropped = open_memstream(&job->dropped, &job->dropped_len);
+    const struct stasis_convert_opts opts = {
+        .size = sizeof(opts),
+        .allow_drop = job->save.drop == STASIS_VMM_DROP_ALLOW,
+        .dropped = note_dropped,
+        .ctx = dropped,
+    };
+    const struct stasis_release *release;
+    struct stasis_records *records;
+    int rc;
+
+    if (!dropped)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to convert a snapshot");
+    rc = stasis_release_get(job->save.target, &release, err);
+    if (!rc)
+        rc = stasis_records_convert(stasis_snap_records(snap), release, &opts, &records, err);
+    if (!rc)
+        stasis_snap_set_records(snap, records);
+    (void)fclose(dropped);
+    return rc;
+}
+
+static int collect(struct stasis_vmm_job *job, struct stasis_snap **ret_snap,
+                   struct stasis_error *err)
+{
+    struct stasis_snap *snap = NULL;
+    int rc = stasis_freeze(&job->vmm->machine, job->vmm->generation, &snap, err);
+
+    if (!rc && job->save.target)
+        rc = convert(job, snap, err);
+    if (!rc && job->save.notes)
+        rc = stasis_notes_copy(job->save.notes, stasis_snap_notes(snap), err);
+    if (rc) {
+        stasis_snap_free(snap);
+        return stasis_wrap(err, rc, "cannot freeze the guest");
+    }
+    *ret_snap = snap;
+    return 0;
+}
+
+static int write_file(struct stasis_vmm_job *job, struct stasis_snap *snap,
+                      struct stasis_error *err)
+{
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts),
+        .no_sync = job->save.sync == STASIS_VMM_SYNC_NONE,
+        .zlib_level = (unsigned)job->save.zlib_level,
+        .progress = keep_going,
+        .ctx = job,
+        .no_userfaultfd = true, /* but that of memory=lazy, which is the source */
+    };
+
+    if (!job->output)
+        return stasis_snap_save_stream(snap, STDOUT_FILENO, &opts, &job->stats, err);
+    return stasis_snap_save_output(snap, job->output, &opts, &job->stats, err);
+}
+
+/* Since the last time that it was asked. */
+static uint64_t lap_us(uint64_t *last_us)
+{
+    uint64_t now = stasis_monotonic_us();
+    uint64_t lap = now - *last_us;
+
+    *last_us = now;
+    return lap;
+}
+
+static int work(struct stasis_vmm_job *job)
+{
+    struct stasis_machine *machine = &job->vmm->machine;
+    uint64_t since_us = job->start_us;
+    struct stasis_snap *snap;
+    int rc = stasis_machine_pause_while(machine, may_go_on, job, &job->err);
+
+    if (rc)
+        return rc;
+    job->paused = true;
+    job->times.stop_us = lap_us(&since_us);
+    if (atomic_load(&machine->end) != STASIS_EXIT_NONE)
+        return stasis_fail(&job->err, STASIS_ERR_NO_SNAPSHOT,
+                           "no snapshot was written to %s: the guest ended before it could be "
+                           "frozen",
+                           job->path);
+    rc = collect(job, &snap, &job->err);
+    if (rc)
+        return rc;
+    job->times.collect_us = lap_us(&since_us);
+    rc = write_file(job, snap, &job->err);
+    job->times.write_us = lap_us(&since_us);
+    stasis_snap_free(snap);
+    return rc;
+}
+
+static void *run_thread(void *arg)
+{
+    struct stasis_vmm_job *job = arg;
+
+    job->rc = work(job);
+    atomic_store(&job->finished, true);
+    stasis_vmm_wake_job(job->vmm);
+    return NULL;
+}
+
+int stasis_vmm_job_start(struct stasis_vmm_job *job, struct stasis_error *err)
+{
+    sigset_t mask, before;
+    int rc;
+
+    stasis_signals_all_but_faults(&mask);
+    pthread_sigmask(SIG_SETMASK, &mask, &before);
+    rc = pthread_create(&job->thread, NULL, run_thread, job);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!rc)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_UNAVAILABLE,
+                       "cannot start a thread to save the guest; the limit of threads (ulimit -u, "
+                       "pids.max) may be too low");
+}
+
+void stasis_vmm_job_join(struct stasis_vmm_job *job)
+{
+    pthread_join(job->thread, NULL);
+}
+
+void stasis_vmm_job_free(struct stasis_vmm_job *job)
+{
+    if (!job)
+        return;
+    if (job->owns_output)
+        stasis_output_close(job->output);
+    free(job->own_target);
+    stasis_notes_free(job->own_notes);
+    free(job->dropped);
+    free(job->path);
+    free(job);
+}
