@@ -16,7 +16,7 @@
 
 static char folder[64];
 
-void fill_random(uint8_t *bytes, size_t len, uint32_t seed)
+QUICK void fill_random(uint8_t *bytes, size_t len, uint32_t seed)
 {
     uint32_t x = seed * 2654435761u + 1;
 

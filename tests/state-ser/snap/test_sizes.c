@@ -74,7 +74,7 @@ static void guest_fini(struct guest *guest)
 }
 
 /* splitmix64, 8 bytes at a time: gigabytes of it, also in a debug build. */
-static void fill(uint8_t *bytes, uint64_t len, uint64_t seed)
+QUICK static void fill(uint8_t *bytes, uint64_t len, uint64_t seed)
 {
     uint64_t *words = (uint64_t *)(void *)bytes;
 
@@ -140,7 +140,7 @@ static void put_content(struct guest *guest, const struct size_case *what)
 
 /* ---- comparing by hash ---- */
 
-static uint64_t hash_chunk(uint64_t hash, uint64_t gpa, const uint8_t *bytes, uint64_t len)
+QUICK static uint64_t hash_chunk(uint64_t hash, uint64_t gpa, const uint8_t *bytes, uint64_t len)
 {
     const uint64_t *words = (const uint64_t *)(const void *)bytes;
 
@@ -155,7 +155,7 @@ static uint64_t hash_chunk(uint64_t hash, uint64_t gpa, const uint8_t *bytes, ui
 }
 
 /* Is anything of it in memory? What never was is zero, and stays cheap if it is not read. */
-static bool is_there(const uint64_t *pages, uint64_t count)
+QUICK static bool is_there(const uint64_t *pages, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++)
         if (pages[i] & THERE)
