@@ -4,6 +4,7 @@
  */
 #include "tests/state-ser/snap/fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,11 +44,21 @@ static void flip_and_check(struct live *live, size_t at, unsigned bit)
     live->bytes[at] ^= (uint8_t)(1u << bit);
 }
 
+/* ThreadSanitizer slows a read down twentyfold: of so many bits it sees one, though of each byte in
+ * turn another. */
+#ifdef __SANITIZE_THREAD__
+#define ONE_OF 67
+#else
+#define ONE_OF 1
+#endif
+
 static void flip_every_bit(struct live *live, size_t from, size_t to)
 {
-    for (size_t at = from; at < to; at++)
-        for (unsigned bit = 0; bit < 8; bit++)
-            flip_and_check(live, at, bit);
+    size_t flipped = 0;
+
+    for (size_t i = 0; i < 8 * (to - from); i += ONE_OF, flipped++)
+        flip_and_check(live, from + i / 8, (unsigned)(i % 8));
+    printf("  %zu of %zu bits flipped\n", flipped, 8 * (to - from));
 }
 
 /* Two raw chunks, one short; a zero one between; flips elsewhere must not wait for large reads. */
@@ -122,7 +133,7 @@ static void bits_of_every_chunk_count(void **state)
     live_init(&live, &image);
     ram = malloc(STASIS_CHUNK_SIZE);
     assert_int_equal(stasis_snap_open_fd(live.fd, "test", NULL, &snap, &err), 0);
-    for (size_t i = 0; i < STASIS_CHUNK_SIZE; i++) {
+    for (size_t i = 0; i < STASIS_CHUNK_SIZE; i += ONE_OF) {
         uint8_t *byte = &live.bytes[stasis_snap_chunk_at(snap, 0).offset + i];
         uint8_t mask = (uint8_t)(1u << (i * 5 % 8));
 
