@@ -216,6 +216,8 @@ static int answer(unsigned long request, void *arg)
     case KVM_CHECK_EXTENSION:
         return check_extension((unsigned long)(uintptr_t)arg);
     case KVM_CREATE_VM:
+        fake_kvm.tsc_khz = 0;
+        return new_object();
     case KVM_CREATE_VCPU:
         return new_object();
     case KVM_GET_SUPPORTED_CPUID:
@@ -229,10 +231,15 @@ static int answer(unsigned long request, void *arg)
     case KVM_SET_MSRS:
         return set_msrs(arg);
     case KVM_GET_TSC_KHZ:
+        if (fake_kvm.tsc_khz)
+            return fake_kvm.tsc_khz;
         return has(FAKE_KVM_OTHER_TSC_RATE) ? TSC_KHZ * 2 : TSC_KHZ;
     case KVM_SET_TSC_KHZ:
         errno = EINVAL;
-        return has(FAKE_KVM_NO_TSC_CONTROL) ? -1 : 0;
+        if (has(FAKE_KVM_NO_TSC_CONTROL))
+            return -1;
+        fake_kvm.tsc_khz = (int)(uintptr_t)arg;
+        return 0;
     case KVM_HAS_DEVICE_ATTR:
     case KVM_GET_DEVICE_ATTR:
     case KVM_SET_DEVICE_ATTR:

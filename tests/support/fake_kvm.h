@@ -41,6 +41,7 @@ struct fake_kvm {
     bool counts_system; /* calls that are no ioctl of KVM count as calls, as request 0 */
     /* Asked before the fake's own answers; true: *ret_result is what ioctl returns, with errno. */
     bool (*answer)(unsigned long request, void *arg, int *ret_result);
+    int tsc_khz; /* as it was set since the last VM was made; 0: not at all */
     unsigned long calls[FAKE_KVM_CALLS_MAX];
     size_t count;
 };

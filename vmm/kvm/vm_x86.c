@@ -103,11 +103,12 @@ int stasis_vm_get_clock(const struct stasis_vm *vm, struct kvm_clock_data *ret_c
 int stasis_vm_set_clock(const struct stasis_vm *vm, const struct kvm_clock_data *clock,
                         struct stasis_error *err)
 {
-    uint32_t known = (uint32_t)stasis_vm_cap(vm, KVM_CAP_ADJUST_CLOCK);
     struct kvm_clock_data own = {.clock = clock->clock,
-                                 .flags = clock->flags & KVM_CLOCK_REALTIME & known,
+                                 .flags = clock->flags & KVM_CLOCK_REALTIME,
                                  .realtime = clock->realtime};
 
+    if (own.flags)
+        own.flags &= (uint32_t)stasis_vm_cap(vm, KVM_CAP_ADJUST_CLOCK);
     return STASIS_KVM(vm->fd, KVM_SET_CLOCK, &own, err);
 }
 

@@ -6,6 +6,7 @@
  * one moment, however long this thread stands still between two calls (KVM vcpu.rst, 4.1). The
  * moment is named by the host's TSC, which KVM_GET_CLOCK gives with the clock.
  */
+#include "stasis/kvm_x86.h"
 #include "vmm/arch/x86/tsc.h"
 #include "vmm/base/clock.h"
 
@@ -25,7 +26,7 @@ int stasis_x86_clock_get(struct stasis_vm *vm, uint32_t chip, void *ret_state,
     for (unsigned i = 0; i < STASIS_X86_READINGS; i++) {
         struct kvm_clock_data clock = {.flags = 0};
         uint64_t before = stasis_x86_host_tsc();
-        int rc = STASIS_KVM(vm->fd, KVM_GET_CLOCK, &clock, err);
+        int rc = stasis_vm_get_clock(vm, &clock, err);
         uint64_t time_of_day = stasis_realtime_ns();
         bool exact = clock.flags & KVM_CLOCK_HOST_TSC;
 
@@ -46,7 +47,7 @@ bool stasis_arch_clock_is_stable(const struct stasis_vm *vm)
 {
     struct kvm_clock_data clock = {.flags = 0};
 
-    return !stasis_kvm_ioctl(vm->fd, KVM_GET_CLOCK, &clock) && clock.flags & KVM_CLOCK_TSC_STABLE;
+    return !stasis_vm_get_clock(vm, &clock, NULL) && clock.flags & KVM_CLOCK_TSC_STABLE;
 }
 
 /* Without KVM_CLOCK_REALTIME: what time has passed is the clock policy's business
@@ -58,7 +59,7 @@ int stasis_x86_clock_set(struct stasis_vm *vm, uint32_t chip, const void *state,
     struct kvm_clock_data clock = {.clock = from->clock_ns};
 
     (void)chip;
-    return STASIS_KVM(vm->fd, KVM_SET_CLOCK, &clock, err);
+    return stasis_vm_set_clock(vm, &clock, err);
 }
 
 /* Before Linux 5.16, which takes the time of day with the clock: the two are as far apart as the
@@ -72,7 +73,7 @@ static int set_by_time_of_day(struct stasis_vm *vm, uint64_t clock_ns, uint64_t 
         uint64_t now = stasis_realtime_ns();
         struct kvm_clock_data clock = {.clock = clock_ns + (now > then_ns ? now - then_ns : 0)};
 
-        rc = STASIS_KVM(vm->fd, KVM_SET_CLOCK, &clock, err);
+        rc = stasis_vm_set_clock(vm, &clock, err);
         if (stasis_realtime_ns() - now < QUICK_NS)
             break;
     }
@@ -90,8 +91,8 @@ int stasis_x86_clock_set_advanced(struct stasis_vm *vm, uint32_t chip, const voi
                                    .realtime = from->realtime_ns ? from->realtime_ns : then_ns};
 
     (void)chip;
-    if (stasis_kvm_cap(vm->fd, KVM_CAP_ADJUST_CLOCK) & KVM_CLOCK_REALTIME)
-        return STASIS_KVM(vm->fd, KVM_SET_CLOCK, &clock, err);
+    if (stasis_vm_cap(vm, KVM_CAP_ADJUST_CLOCK) & KVM_CLOCK_REALTIME)
+        return stasis_vm_set_clock(vm, &clock, err);
     return set_by_time_of_day(vm, clock.clock, clock.realtime, err);
 }
 

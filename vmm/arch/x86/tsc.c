@@ -63,8 +63,7 @@ static int tsc_set(struct stasis_vcpu *vcpu, const void *state, struct stasis_er
     stasis_x86_of(vcpu)->ticks.khz = from->khz;
     if (rc || stasis_x86_tsc_close(host.khz, from->khz))
         return rc;
-    if (vcpu->vm->kvm->has_tsc_control &&
-        stasis_kvm_ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (void *)(uintptr_t)from->khz) == 0) {
+    if (vcpu->vm->kvm->has_tsc_control && !stasis_vcpu_set_tsc_khz(vcpu, from->khz, NULL)) {
         stasis_x86_of(vcpu)->scaled_from_khz = host.khz;
         stasis_x86_of(vcpu)->tsc_khz = 0;
         return 0;
@@ -106,16 +105,6 @@ static int guest_ticks(struct stasis_vcpu *vcpu, int64_t host_ticks, int64_t *re
     return rc;
 }
 
-static int tsc_offset(struct stasis_vcpu *vcpu, unsigned long request, const char *name,
-                      uint64_t *offset, struct stasis_error *err)
-{
-    struct kvm_device_attr attr = {
-        .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)offset};
-
-    return stasis_kvm_call(vcpu->fd, request, name, &attr, err);
-}
-#define TSC_OFFSET(vcpu, request, offset, err) tsc_offset(vcpu, request, #request, offset, err)
-
 /* KVM adds the offset to the scaled host's TSC, with a scale of more bits than a rate in kHz has:
  * where it scales, the guest's TSC is read near the moment and counted from there. */
 int stasis_x86_tsc_at(struct stasis_vcpu *vcpu, uint64_t host_tsc, uint64_t *ret_tsc,
@@ -123,13 +112,13 @@ int stasis_x86_tsc_at(struct stasis_vcpu *vcpu, uint64_t host_tsc, uint64_t *ret
 {
     struct stasis_x86_bracket best = {.width = UINT64_MAX};
     uint64_t value = 0, tsc = 0;
-    int64_t since = 0;
+    int64_t since = 0, offset = 0;
     int rc = 0;
 
     if (stasis_x86_of(vcpu)->has_tsc_offset && !stasis_x86_of(vcpu)->scaled_from_khz) {
-        rc = TSC_OFFSET(vcpu, KVM_GET_DEVICE_ATTR, &value, err);
+        rc = stasis_vcpu_get_tsc_offset(vcpu, &offset, err);
         if (!rc)
-            *ret_tsc = host_tsc + value;
+            *ret_tsc = host_tsc + (uint64_t)offset;
         return rc;
     }
     for (unsigned i = 0; !rc && i < STASIS_X86_READINGS; i++) {
@@ -191,18 +180,29 @@ static int write_tsc(struct stasis_vcpu *vcpu, uint64_t host_tsc, uint64_t wante
     return rc;
 }
 
+/* A KVM that takes it without effect is told by the TSC that is read in the end. */
+static int set_offset(struct stasis_vcpu *vcpu, uint64_t offset, struct stasis_error *err)
+{
+    struct stasis_error why = {.os_errno = 0};
+    int rc = stasis_vcpu_set_tsc_offset(vcpu, (int64_t)offset, &why);
+
+    if (rc == STASIS_ERR_UNAVAILABLE && !why.os_errno)
+        return 0;
+    if (rc && err)
+        *err = why;
+    return rc;
+}
+
 /* By the offset, which is exact. */
 static int move_tsc(struct stasis_vcpu *vcpu, uint64_t host_tsc, uint64_t wanted,
                     struct stasis_error *err)
 {
-    uint64_t offset = 0;
-    int64_t ahead = 0;
-    int rc = TSC_OFFSET(vcpu, KVM_GET_DEVICE_ATTR, &offset, err);
+    int64_t offset = 0, ahead = 0;
+    int rc = stasis_vcpu_get_tsc_offset(vcpu, &offset, err);
 
     if (!rc)
         rc = read_ahead(vcpu, host_tsc, wanted, &ahead, err);
-    offset -= (uint64_t)ahead;
-    return rc ? rc : TSC_OFFSET(vcpu, KVM_SET_DEVICE_ATTR, &offset, err);
+    return rc ? rc : set_offset(vcpu, (uint64_t)offset - (uint64_t)ahead, err);
 }
 
 /* ---- several vCPUs ---- */
@@ -245,15 +245,14 @@ static int follow_tsc(struct stasis_vcpu *vcpu, struct stasis_vcpu *first, uint6
                       uint64_t wanted, struct stasis_error *err)
 {
     int64_t by = apart(&stasis_x86_of(vcpu)->ticks, &stasis_x86_of(first)->ticks);
-    uint64_t offset = 0;
+    int64_t offset = 0;
     int rc;
 
     if (!stasis_x86_of(vcpu)->has_tsc_offset)
         return by ? write_tsc(vcpu, host_tsc, wanted, err)
                   : join_tsc(vcpu, first, host_tsc, wanted, err);
-    rc = TSC_OFFSET(first, KVM_GET_DEVICE_ATTR, &offset, err);
-    offset += (uint64_t)by;
-    return rc ? rc : TSC_OFFSET(vcpu, KVM_SET_DEVICE_ATTR, &offset, err);
+    rc = stasis_vcpu_get_tsc_offset(first, &offset, err);
+    return rc ? rc : set_offset(vcpu, (uint64_t)offset + (uint64_t)by, err);
 }
 
 static int place_tsc(struct stasis_vcpu *vcpu, struct stasis_vcpu *first, uint64_t host_tsc,
