@@ -35,9 +35,6 @@ static unsigned long long median(uint64_t *ns, unsigned count)
 
 /* ---- many vCPUs ---- */
 
-/* cli; hlt: KVM runs them, and the host's processors are free */
-static const uint8_t halted[] = {0xfa, 0xf4};
-
 static void measure(uint32_t vcpus, unsigned rounds)
 {
     static uint64_t pause_ns[ROUNDS_MAX], collect_ns[ROUNDS_MAX];
@@ -45,7 +42,8 @@ static void measure(uint32_t vcpus, unsigned rounds)
 
     kvm_guest_smp_init(&guest, vcpus);
     for (uint32_t i = 0; i < vcpus; i++)
-        kvm_guest_smp_real(&guest, i, halted, sizeof(halted));
+        /* KVM runs them, and the processors of the host are free. */
+        kvm_guest_smp_real(&guest, i, kvm_halted, sizeof(kvm_halted));
     kvm_guest_start(&guest);
     for (unsigned i = 0; i < rounds; i++) {
         uint64_t start = stasis_monotonic_ns(), paused;

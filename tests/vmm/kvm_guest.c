@@ -195,6 +195,12 @@ void *kvm_guest_ram(struct kvm_guest *guest, uint64_t gpa, uint64_t len)
     return at;
 }
 
+const uint8_t kvm_spinning[2] = {0xeb, 0xfe};
+const uint8_t kvm_counting[5] = {0x66, 0xff, 0x07, 0xeb, 0xfb};
+const uint8_t kvm_deaf[6] = {0xfa, 0x66, 0xff, 0x07, 0xeb, 0xfb};
+const uint8_t kvm_halted[2] = {0xfa, 0xf4};
+const uint8_t kvm_resetting[4] = {0xb0, 0xfe, 0xe6, 0x64};
+
 /* Real mode as a reset leaves it (SDM 3A, table 9-1), but at segment 0. */
 static struct stasis_arch_entry real_mode(void)
 {

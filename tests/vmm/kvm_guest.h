@@ -93,6 +93,13 @@ void kvm_guest_fini(struct kvm_guest *guest);
 void kvm_guest_real(struct kvm_guest *guest, const void *payload, size_t len);
 void kvm_guest_long(struct kvm_guest *guest, const void *payload, size_t len);
 
+/* Payloads of real mode. */
+extern const uint8_t kvm_spinning[2];  /* 1: jmp 1b; of 64-bit mode, too */
+extern const uint8_t kvm_counting[5];  /* 1: inc dword [bx]; jmp 1b */
+extern const uint8_t kvm_deaf[6];      /* cli; 1: inc dword [bx]; jmp 1b */
+extern const uint8_t kvm_halted[2];    /* cli; hlt */
+extern const uint8_t kvm_resetting[4]; /* mov al, 0xfe; out 0x64, al */
+
 /* ---- guests with several vCPUs ---- */
 
 #define KVM_SMP_STEP  0x80   /* from one vCPU's payload to the next one's */

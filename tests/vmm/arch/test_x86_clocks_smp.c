@@ -36,9 +36,6 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 
 static struct kvm_guest guest;
 
-/* 1: inc dword [bx]; jmp 1b */
-static const uint8_t counting[] = {0x66, 0xff, 0x07, 0xeb, 0xfb};
-
 /* KVM looks at its clocks when a vCPU enters the guest. */
 static void run_all(void)
 {
@@ -62,7 +59,7 @@ static void start(void)
 {
     kvm_guest_smp_init(&guest, VCPUS);
     for (uint32_t i = 0; i < VCPUS; i++)
-        kvm_guest_smp_real(&guest, i, counting, sizeof(counting));
+        kvm_guest_smp_real(&guest, i, kvm_counting, sizeof(kvm_counting));
 }
 
 static uint64_t offset_call(uint32_t id, unsigned long request, uint64_t offset)

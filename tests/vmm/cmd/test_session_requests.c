@@ -17,8 +17,6 @@ static struct session session;
 static struct session_folder folder;
 static char kernel[128], arg[256];
 
-/* mov $0xfe, %al; out %al, $0x64 */
-static const uint8_t reset[] = {0xb0, 0xfe, 0xe6, 0x64};
 /* ud2, and no IDT: a triple fault */
 static const uint8_t crash[] = {0x0f, 0x0b};
 
@@ -64,7 +62,7 @@ static bool is_old_file(void)
  * reset is still to come. */
 static void guest_that_resets_after_the_text_is_frozen(void)
 {
-    setup("is READY", reset, sizeof(reset));
+    setup("is READY", kvm_resetting, sizeof(kvm_resetting));
     for (unsigned i = 0; i < 20; i++) {
         write_old_file();
         assert_status(run(i % 2 ? "on_output=READY" : "on_output=READY,then=resume"), 0,
@@ -85,7 +83,7 @@ static void text_that_a_slow_reader_held_back_is_frozen_or_missed(void)
     int fds[2];
     int status;
 
-    setup("READY", reset, sizeof(reset));
+    setup("READY", kvm_resetting, sizeof(kvm_resetting));
     write_old_file();
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     assert_int_equal(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
@@ -111,7 +109,7 @@ static void text_that_a_slow_reader_held_back_is_frozen_or_missed(void)
 
 static void text_that_never_comes_is_an_error(void)
 {
-    setup("hello", reset, sizeof(reset));
+    setup("hello", kvm_resetting, sizeof(kvm_resetting));
     write_old_file();
     assert_status(run("on_output=READY"), 8, "on_output");
     session_assert_one_line(&session, folder.file);
@@ -122,7 +120,7 @@ static void text_that_never_comes_is_an_error(void)
 
 static void end_before_after_ms_is_an_error(void)
 {
-    setup("hello", reset, sizeof(reset));
+    setup("hello", kvm_resetting, sizeof(kvm_resetting));
     write_old_file();
     assert_status(run("after_ms=3600000"), 8, "after_ms");
     session_assert_one_line(&session, folder.file);
@@ -148,7 +146,7 @@ static void signal_beside_the_end_is_obeyed_or_an_error(void)
     static char stream[4 << 20];
     size_t len;
 
-    setup("READY", reset, sizeof(reset));
+    setup("READY", kvm_resetting, sizeof(kvm_resetting));
     assert_int_equal(run("on_output=READY"), 0);
     len = session_read_file(folder.file, stream, sizeof(stream));
     for (unsigned i = 0; i < 8; i++) {
@@ -175,7 +173,7 @@ static void signal_beside_the_end_is_obeyed_or_an_error(void)
 /* Who ends the guest by a key has called off what the options would have done later. */
 static void no_option_no_error(void)
 {
-    setup("hello", reset, sizeof(reset));
+    setup("hello", kvm_resetting, sizeof(kvm_resetting));
     assert_int_equal(
         session_run(&session,
                     &(struct session_options){.args = {"--kernel", kernel, "--memory", "32",

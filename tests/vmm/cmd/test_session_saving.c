@@ -263,9 +263,6 @@ static void ending_signals_stop_the_save(void)
     }
 }
 
-/* mov $0xfe, %al; out %al, $0x64 */
-static const uint8_t reset[] = {0xb0, 0xfe, 0xe6, 0x64};
-
 /* However late the loop comes, the guest has got no further than the text. */
 static void guest_waits_for_a_late_loop(void)
 {
@@ -278,7 +275,7 @@ static void guest_waits_for_a_late_loop(void)
     session_folder_init(&folder);
     snprintf(kernel, sizeof(kernel), "%s/kernel", folder.path);
     snprintf(arg, sizeof(arg), "%s,on_output=READY", folder.file);
-    session_write_kernel(kernel, "READY", reset, sizeof(reset));
+    session_write_kernel(kernel, "READY", kvm_resetting, sizeof(kvm_resetting));
     status =
         session_run(&session, &(struct session_options){.args = {"--kernel", kernel, "--memory",
                                                                  "32", "--snapshot-out", arg},

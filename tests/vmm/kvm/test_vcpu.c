@@ -297,12 +297,9 @@ static void stops_itself_before_the_next_instruction(void)
     kvm_guest_fini(&guest);
 }
 
-/* mov al, 0xfe; out 0x64, al */
-static const uint8_t resetting[] = {0xb0, 0xfe, 0xe6, 0x64};
-
 static void ended_guest(void)
 {
-    start(resetting, sizeof(resetting));
+    start(kvm_resetting, sizeof(kvm_resetting));
     kvm_wait(atomic_load(&guest.machine.end) == STASIS_EXIT_RESET);
     for (unsigned i = 0; i < 3; i++) {
         stasis_machine_pause(&guest.machine);
@@ -315,7 +312,7 @@ static void ended_guest(void)
 static void guest_ends_while_it_is_paused(void)
 {
     for (unsigned i = 0; i < 40; i++) {
-        start(resetting, sizeof(resetting));
+        start(kvm_resetting, sizeof(kvm_resetting));
         kvm_sleep_us(i * 10);
         stasis_machine_pause(&guest.machine);
         stasis_machine_resume(&guest.machine);

@@ -27,15 +27,6 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 
 /* ---- guests ---- */
 
-/* 1: inc dword [bx]; jmp 1b */
-static const uint8_t counting[] = {0x66, 0xff, 0x07, 0xeb, 0xfb};
-
-/* cli; 1: inc dword [bx]; jmp 1b */
-static const uint8_t deaf[] = {0xfa, 0x66, 0xff, 0x07, 0xeb, 0xfb};
-
-/* cli; hlt */
-static const uint8_t halted[] = {0xfa, 0xf4};
-
 /* 1: out KVM_PORT, al; inc dword [bx]; jmp 1b */
 static const uint8_t telling[] = {0xe6, KVM_PORT, 0x66, 0xff, 0x07, 0xeb, 0xf9};
 
@@ -72,10 +63,10 @@ static void pause_all(void)
 static void vcpus_stop_whatever_they_do(void)
 {
     kvm_guest_smp_init(&guest, 5);
-    kvm_guest_smp_real(&guest, 0, counting, sizeof(counting));
-    kvm_guest_smp_real(&guest, 1, deaf, sizeof(deaf));
-    kvm_guest_smp_real(&guest, 2, halted, sizeof(halted));
-    kvm_guest_smp_real(&guest, 4, counting, sizeof(counting));
+    kvm_guest_smp_real(&guest, 0, kvm_counting, sizeof(kvm_counting));
+    kvm_guest_smp_real(&guest, 1, kvm_deaf, sizeof(kvm_deaf));
+    kvm_guest_smp_real(&guest, 2, kvm_halted, sizeof(kvm_halted));
+    kvm_guest_smp_real(&guest, 4, kvm_counting, sizeof(kvm_counting));
     kvm_guest_mp_state(&guest, 4, KVM_MP_STATE_INIT_RECEIVED);
     kvm_guest_start(&guest);
     for (unsigned i = 0; i < 50; i++) {
@@ -129,8 +120,8 @@ static void start_hanging(uint32_t vcpus)
         bool hangs = i && i + 1 < vcpus; /* all but the first and the last */
         struct stasis_vcpu *vcpu = &guest.machine.vcpus[i];
 
-        kvm_guest_smp_real(&guest, i, hangs ? telling : counting,
-                           hangs ? sizeof(telling) : sizeof(counting));
+        kvm_guest_smp_real(&guest, i, hangs ? telling : kvm_counting,
+                           hangs ? sizeof(telling) : sizeof(kvm_counting));
         machine_ops = vcpu->ops;
         hanging_ops = *machine_ops;
         hanging_ops.pio_write = hanging_pio_write;
@@ -248,7 +239,7 @@ static void none_runs_unless_all_can(void)
 
     kvm_guest_smp_init(&guest, 3);
     for (uint32_t i = 0; i < 3; i++)
-        kvm_guest_smp_real(&guest, i, counting, sizeof(counting));
+        kvm_guest_smp_real(&guest, i, kvm_counting, sizeof(kvm_counting));
     threads_left = 2;
     assert_int_equal(stasis_machine_start(&guest.machine, &err), STASIS_ERR_UNAVAILABLE);
     threads_left = UINT32_MAX;
@@ -294,7 +285,7 @@ static void jobs_are_done_by_each_vcpus_own_thread(void)
 
     kvm_guest_smp_init(&guest, JOBS);
     for (uint32_t i = 0; i < JOBS; i++)
-        kvm_guest_smp_real(&guest, i, counting, sizeof(counting));
+        kvm_guest_smp_real(&guest, i, kvm_counting, sizeof(kvm_counting));
     stasis_machine_on_vcpus(&guest.machine, note_thread, &jobs);
     assert_done(&jobs, 1, false); /* there are none yet */
     kvm_guest_start(&guest);
@@ -312,16 +303,13 @@ static void one_vcpus_job_wakes_nobody(void)
     struct jobs jobs = {.done = {0}};
 
     kvm_guest_smp_init(&guest, 1);
-    kvm_guest_smp_real(&guest, 0, counting, sizeof(counting));
+    kvm_guest_smp_real(&guest, 0, kvm_counting, sizeof(kvm_counting));
     kvm_guest_start(&guest);
     pause_all();
     stasis_machine_on_vcpus(&guest.machine, note_thread, &jobs);
     assert_done(&jobs, 1, false);
     kvm_guest_fini(&guest);
 }
-
-/* mov al, 0xfe; out 0x64, al */
-static const uint8_t resetting[] = {0xb0, 0xfe, 0xe6, 0x64};
 
 /* Threads that have ended do no jobs; nor are they forgotten. */
 static void jobs_of_an_ended_guest_are_done(void)
@@ -330,8 +318,8 @@ static void jobs_of_an_ended_guest_are_done(void)
 
     kvm_guest_smp_init(&guest, 3);
     for (uint32_t i = 0; i < 3; i++)
-        kvm_guest_smp_real(&guest, i, i ? telling : resetting,
-                           i ? sizeof(telling) : sizeof(resetting));
+        kvm_guest_smp_real(&guest, i, i ? telling : kvm_resetting,
+                           i ? sizeof(telling) : sizeof(kvm_resetting));
     kvm_guest_start(&guest);
     kvm_wait(atomic_load(&guest.machine.end) == STASIS_EXIT_RESET);
     pause_all();

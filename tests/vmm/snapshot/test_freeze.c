@@ -10,13 +10,10 @@
 
 static struct kvm_guest guest;
 
-/* 1: jmp 1b */
-static const uint8_t spin[] = {0xeb, 0xfe};
-
 static void load(void)
 {
     kvm_guest_init(&guest, NULL);
-    kvm_guest_real(&guest, spin, sizeof(spin));
+    kvm_guest_real(&guest, kvm_spinning, sizeof(kvm_spinning));
     kvm_pattern_load(&guest);
 }
 

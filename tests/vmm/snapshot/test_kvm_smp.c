@@ -15,18 +15,6 @@
 
 static struct kvm_guest guest;
 
-/* 1: jmp 1b */
-static const uint8_t spinning[] = {0xeb, 0xfe};
-
-/* 1: inc dword [bx]; jmp 1b */
-static const uint8_t counting[] = {0x66, 0xff, 0x07, 0xeb, 0xfb};
-
-/* cli; 1: inc dword [bx]; jmp 1b */
-static const uint8_t deaf[] = {0xfa, 0x66, 0xff, 0x07, 0xeb, 0xfb};
-
-/* cli; hlt */
-static const uint8_t halted[] = {0xfa, 0xf4};
-
 static void start(const void *payload, size_t len, uint32_t vcpus)
 {
     kvm_guest_smp_init(&guest, vcpus);
@@ -70,7 +58,7 @@ static void each_vcpu_has_its_own_state(uint32_t vcpus)
     uint64_t start_ns = stasis_monotonic_ns();
     struct stasis_snap *first;
 
-    start(spinning, sizeof(spinning), vcpus);
+    start(kvm_spinning, sizeof(kvm_spinning), vcpus);
     kvm_pattern_load(&guest);
     first = kvm_freeze(&guest, NULL);
     kvm_pattern_check(first);
@@ -121,7 +109,7 @@ static void vcpus_in_x2apic_mode_keep_their_ids(void)
 {
     enum { X2APIC = 0xc00 };
 
-    start(counting, sizeof(counting), 3);
+    start(kvm_counting, sizeof(kvm_counting), 3);
     for (uint32_t i = 1; i < 3; i++)
         set_apic_base(i, X2APIC);
     for (unsigned life = 0; life < 2; life++) {
@@ -148,7 +136,7 @@ static void a_guest_that_changed_its_apic_id_is_not_frozen(void)
     struct stasis_snap *snap = NULL;
     struct stasis_error err;
 
-    start(counting, sizeof(counting), 2);
+    start(kvm_counting, sizeof(kvm_counting), 2);
     stasis_state_init(&stasis_x86_lapic_schema, &lapic);
     kvm_ok(stasis_x86_lapic_part.get(&guest.machine.vcpus[1], &lapic, &err), &err);
     lapic.id = 5 << 24;
@@ -190,10 +178,10 @@ enum { COUNTING, DEAF, HALTED, NEVER_STARTED, INIT_RECEIVED, STATES };
 static void start_one_of_each(void)
 {
     kvm_guest_smp_init(&guest, STATES);
-    kvm_guest_smp_real(&guest, COUNTING, counting, sizeof(counting));
-    kvm_guest_smp_real(&guest, DEAF, deaf, sizeof(deaf));
-    kvm_guest_smp_real(&guest, HALTED, halted, sizeof(halted));
-    kvm_guest_smp_real(&guest, INIT_RECEIVED, counting, sizeof(counting));
+    kvm_guest_smp_real(&guest, COUNTING, kvm_counting, sizeof(kvm_counting));
+    kvm_guest_smp_real(&guest, DEAF, kvm_deaf, sizeof(kvm_deaf));
+    kvm_guest_smp_real(&guest, HALTED, kvm_halted, sizeof(kvm_halted));
+    kvm_guest_smp_real(&guest, INIT_RECEIVED, kvm_counting, sizeof(kvm_counting));
     kvm_guest_mp_state(&guest, INIT_RECEIVED, KVM_MP_STATE_INIT_RECEIVED);
     kvm_guest_start(&guest);
     assert_counts(COUNTING);
@@ -387,7 +375,7 @@ static void each_vcpu_has_its_own_deadline(void)
     struct stasis_error err;
     uint64_t second, first = 0;
 
-    start(halted, sizeof(halted), 4);
+    start(kvm_halted, sizeof(kvm_halted), 4);
     kvm_ok(stasis_x86_tsc_part.get(&guest.machine.vcpus[0], &rate, &err), &err);
     second = UINT64_C(1000) * rate.khz;
     for (uint32_t i = 0; i < 4; i++)

@@ -57,14 +57,11 @@ static bool may_pass(unsigned long request)
 
 static struct kvm_guest guest;
 
-/* 1: inc dword [bx]; jmp 1b */
-static const uint8_t counting[] = {0x66, 0xff, 0x07, 0xeb, 0xfb};
-
 static void start(void)
 {
     kvm_guest_smp_init(&guest, VCPUS);
     for (uint32_t i = 0; i < VCPUS; i++)
-        kvm_guest_smp_real(&guest, i, counting, sizeof(counting));
+        kvm_guest_smp_real(&guest, i, kvm_counting, sizeof(kvm_counting));
     kvm_guest_start(&guest);
 }
 

@@ -15,13 +15,10 @@
 static struct kvm_guest guest;
 static const struct stasis_thaw_options as_it_was = {.clock = STASIS_CLOCK_CONTINUE};
 
-/* 1: jmp 1b */
-static const uint8_t spin[] = {0xeb, 0xfe};
-
 static void begin(const struct stasis_board_state *board)
 {
     kvm_guest_init(&guest, board);
-    kvm_guest_real(&guest, spin, sizeof(spin));
+    kvm_guest_real(&guest, kvm_spinning, sizeof(kvm_spinning));
 }
 
 /* ---- what comes back ---- */
@@ -77,7 +74,7 @@ static void file_round_trip(void)
     assert_int_equal(guest.machine.memory.region_count, 2);
     assert_int_equal(guest.generation, 1);
     paint(true);
-    assert_memory_equal(kvm_guest_ram(&guest, KVM_ENTRY, 2), spin, 2);
+    assert_memory_equal(kvm_guest_ram(&guest, KVM_ENTRY, 2), kvm_spinning, 2);
     assert_int_equal(kvm_guest_regs(&guest).rip, KVM_ENTRY);
     kvm_guest_start(&guest);
     stasis_machine_pause(&guest.machine);

@@ -12,13 +12,10 @@
 static struct kvm_guest guest;
 static const struct stasis_thaw_options as_it_was = {.clock = STASIS_CLOCK_CONTINUE};
 
-/* 1: jmp 1b */
-static const uint8_t spin[] = {0xeb, 0xfe};
-
 static void begin(const struct stasis_board_state *board)
 {
     kvm_guest_init(&guest, board);
-    kvm_guest_real(&guest, spin, sizeof(spin));
+    kvm_guest_real(&guest, kvm_spinning, sizeof(kvm_spinning));
 }
 
 /* Thaws what the tamper made of a good machine. */
