@@ -12,11 +12,11 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+/* AddressSanitizer sees of the last two what ENOSPC shows it: no code asks which of them it was. */
 static const struct crash_fault faults[] = {
     {.error = ENOSPC, .name = "ENOSPC"}, {.error = EINTR, .name = "EINTR"},
     {.is_short = true, .name = "short"},
-#ifndef __SANITIZE_ADDRESS__ /* which sees what ENOSPC shows it: no code asks which of them it was \
-                              */
+#ifndef __SANITIZE_ADDRESS__
     {.error = EIO, .name = "EIO"},       {.error = ENOMEM, .name = "ENOMEM"},
 #endif
 };

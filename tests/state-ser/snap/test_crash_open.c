@@ -13,11 +13,12 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+/* AddressSanitizer sees of the last one what EIO shows it: no code asks which of them it was. */
 static const struct crash_fault faults[] = {
     {.error = EIO, .name = "EIO"},
     {.error = EINTR, .name = "EINTR"},
     {.is_short = true, .name = "short"},
-#ifndef __SANITIZE_ADDRESS__ /* which sees what EIO shows it: no code asks which of them it was */
+#ifndef __SANITIZE_ADDRESS__
     {.error = ENOMEM, .name = "ENOMEM"},
 #endif
 };
