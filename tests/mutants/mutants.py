@@ -17,7 +17,7 @@ import threading
 import time
 
 import mutations
-from judge import Judge, Lessons, Verdict
+from judge import Judge, Lessons
 from programs import USERS_BUILD, Build
 from reach import Reach
 
@@ -31,12 +31,16 @@ NEW_RELEASES = "tests/history/releases.txt"
 FAKE_KVM = {"fuzz_restore", "test_thaw_codes"}
 # Seconds for --quick: of the longest test, and of all tests for a mutant.
 LONGEST, QUICK_PATIENCE = 5, 30
+# Seconds of tests for a mutant, and as many for what survives under the sanitizers; so many tests are
+# tried whatever they take. With -m all tests are tried.
+PATIENCE, FIRST = 90, 3
 
 KILLED, SURVIVED, NEEDS_KVM = "killed", "survived", "needs /dev/kvm"
 BROKEN, SAME, LISTED = "does not compile", "same object code", "listed"
 DROPPED = (BROKEN, SAME, LISTED)
 
-Outcome = collections.namedtuple("Outcome", "mutation result detail seconds")
+# untried: how many tests that may see it were left out.
+Outcome = collections.namedtuple("Outcome", "mutation result detail seconds untried")
 
 
 def say(text):
@@ -66,6 +70,19 @@ def parse_arguments():
     args.rooms = args.rooms or list(ROOMS)
     args.number = args.number or (20 if args.changed is not None else 300)
     return args
+
+
+def within(tests, seconds, times):
+    """(those of the tests that take no longer together, in their order; the others)"""
+    tried, left, total = [], [], 0
+    for test in tests:
+        takes = times.get(test.name, 1.0)
+        if len(tried) < FIRST or total + takes <= seconds:
+            tried.append(test)
+            total += takes
+        else:
+            left.append(test)
+    return tried, left
 
 
 def room_of(file):
@@ -221,14 +238,14 @@ class Run:
     def _work(self, judge):
         try:
             while (mutation := self._take()) is not None:
-                start = time.monotonic()
+                start, untried = time.monotonic(), 0
                 result, detail = self._drop(mutation, judge)
                 self._decide(result)
                 if not result:
-                    result, detail = self._judge(mutation, judge)
+                    result, detail, untried = self._judge(mutation, judge)
                 if self.stopped:
                     return
-                self._note(Outcome(mutation, result, detail, time.monotonic() - start))
+                self._note(Outcome(mutation, result, detail, time.monotonic() - start, untried))
         except Exception as failure:  # pylint: disable=broad-except
             self.failure = self.failure or failure
         finally:
@@ -285,33 +302,36 @@ class Run:
             return self.originals[file]
 
     def _judge(self, mutation, judge):
+        """(result, detail, how many tests were left out)"""
         exact, others = self._tests_for(mutation)
-        verdict = Verdict(SURVIVED, None)
-        for tests in (exact, others):
-            if tests and verdict.result != KILLED:
-                verdict = judge.judge(mutation.file, self.lessons.in_order(mutation.file, tests),
-                                      QUICK_PATIENCE if self.args.quick else float("inf"))
+        patience = float("inf") if self.args.quick or self.args.ids else PATIENCE
+        tests = self.lessons.in_order(mutation.file, exact) + \
+            self.lessons.in_order(mutation.file, others)
+        tests, left = within(tests, patience, self.lessons.times)
+        verdict = judge.judge(mutation.file, tests,
+                              QUICK_PATIENCE if self.args.quick else float("inf"))
         if verdict.result != KILLED and self.strict and exact:
-            verdict = self._judge_strictly(mutation, judge.strict, exact) or verdict
+            verdict = self._judge_strictly(mutation, judge.strict, exact, patience) or verdict
         if verdict.result == KILLED:
             self.lessons.killed(mutation.file, verdict.test)
-            return KILLED, f"by {verdict.test}"
+            return KILLED, f"by {verdict.test}", 0
         if not self.kvm and room_of(mutation.file) == "vmm" and (
                 not self.reach or not {test.name for test in exact} - FAKE_KVM):
-            return NEEDS_KVM, "without it no test runs this line"
-        if verdict.test:
-            return SURVIVED, verdict.test
-        return SURVIVED, "no test sees it" if exact else "no test runs this line"
+            return NEEDS_KVM, "without it no test runs this line", 0
+        detail = verdict.test or ("no test sees it" if exact else "no test runs this line")
+        if left:
+            detail += f"; of {len(tests) + len(left)} tests {len(left)} were not tried"
+        return SURVIVED, detail, len(left)
 
-    def _judge_strictly(self, mutation, judge, exact):
+    def _judge_strictly(self, mutation, judge, exact, patience):
         """The verdict of the sanitizers, if they kill it: they see leaks and what lies behind an end."""
         text = mutations.apply(self.texts[mutation.file], mutation.edits)
         names = {test.name for test in exact if "once" not in test.labels}
         tests = [test for test in self.strict.tests() if test.name in names]
         if not judge.compile(mutation.file, text):
             return None
-        verdict = judge.judge(mutation.file, judge.lessons.in_order(mutation.file, tests),
-                              float("inf"))
+        tests, _ = within(judge.lessons.in_order(mutation.file, tests), patience, judge.lessons.times)
+        verdict = judge.judge(mutation.file, tests, float("inf"))
         return verdict if verdict.result == KILLED else None
 
     def _tests_for(self, mutation):
@@ -373,6 +393,10 @@ def print_table(outcomes):
 
 
 def print_survivors(outcomes):
+    untried = sum(o.untried > 0 for o in outcomes)
+    if untried:
+        print(f"\n{untried} survivors were not tried by all tests that may see them, but by {PATIENCE} s of "
+              "tests; they count. -m tries all.")
     for o in sorted(outcomes, key=lambda o: (o.mutation.file, o.mutation.line)):
         if o.result == SURVIVED:
             m = o.mutation

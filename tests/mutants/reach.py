@@ -12,8 +12,9 @@ import threading
 import time
 
 
-# Seconds. What runs longer has reached by then what it will, and its processes have said so.
-LONGEST = 120
+# Seconds, beside other tests. Of a test that is ended only those processes have said what they reach
+# that were done: what else it reaches is not known, so that it may reach any line that it holds.
+LONGEST = 600
 
 
 def end(process):
@@ -38,12 +39,13 @@ class Reach:
                 self.tests, self.lines = json.load(file)
         except (OSError, ValueError):
             self.tests, self.lines = {}, {}
+        self.needed = {test.name: build.needed(test) for test in tests}
         digests = {exe: self._digest(exe) for exe in build.executables}
         stale = []
         for test in tests:
             key = "".join(sorted(digests[exe] for exe in build.needed(test)))
             key = hashlib.sha256(key.encode()).hexdigest()
-            if self.tests.get(test.name, {}).get("key") != key:
+            if self.tests.get(test.name, {}).get("key") != key or "ended" not in self.tests[test.name]:
                 stale.append((test, key))
         if stale:
             self._learn(stale, jobs)
@@ -83,16 +85,20 @@ class Reach:
             env=dict(os.environ, LC_ALL="C", GCOV_PREFIX=prefix,
                      **dict(pair.split("=", 1) for pair in test.environment)))
         self.running.add(process)
+        ended = False
         try:
             process.wait(LONGEST)
         except subprocess.TimeoutExpired:
-            pass
+            ended = True
         end(process)
         self.running.discard(process)
-        if process.returncode not in (0, test.skip_status):
+        if ended:
+            self.say(f"{test.name} was ended after {LONGEST} s: it is tried last, on all that it holds")
+        elif process.returncode not in (0, test.skip_status):
             self.say(f"{test.name} did not end well in {self.build.folder} ({process.returncode}): "
                      "not all that it reaches is known")
-        entry = {"key": key, "seconds": time.monotonic() - start, "files": self._counts(prefix)}
+        entry = {"key": key, "seconds": time.monotonic() - start, "files": self._counts(prefix),
+                 "ended": ended}
         shutil.rmtree(prefix)
         with self.lock:
             self.tests[test.name] = entry
@@ -134,7 +140,14 @@ class Reach:
         return {name: entry["seconds"] for name, entry in self.tests.items()}
 
     def of(self, mutation):
-        """(names of tests that run the line, names of others that run the function)"""
+        """(names of tests that run the line, names of others that run the function or may)"""
+        exact, others = self._known(mutation)
+        ended = {name for name, entry in self.tests.items() if entry["ended"]}
+        holders = self.build.holders(mutation.file)
+        may = {test for test in ended if self.needed.get(test, set()) & holders}
+        return exact, (others | may) - exact
+
+    def _known(self, mutation):
         files = {name: entry["files"].get(mutation.file, {}) for name, entry in self.tests.items()}
         if not mutation.in_function:  # whoever uses the file may use its data
             users = {name for name, functions in files.items() if functions}

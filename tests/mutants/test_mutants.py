@@ -9,10 +9,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 
 import mutations
 import mutants
+import reach
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOY = """\
@@ -146,6 +148,34 @@ class Changes(unittest.TestCase):
         self.assertNotEqual(order, mutants.in_order(found, "2"))
         lines = {m.line for m in found}
         self.assertEqual({m.line for m in order[:len(lines)]}, lines)
+
+
+    def test_the_first_tests_are_tried_whatever_they_take(self):
+        def names(tests):
+            return "".join(test.name for test in tests)
+
+        tests = [types.SimpleNamespace(name=name) for name in "abcdef"]
+        times = {"a": 50, "b": 50, "c": 50, "d": 20, "e": 60, "f": 9}
+        tried, left = mutants.within(tests, 200, times)
+        self.assertEqual((names(tried), names(left)), ("abcdf", "e"))
+        tried, left = mutants.within(tests, 1, times)
+        self.assertEqual((names(tried), names(left)), ("abc", "def"))
+        self.assertEqual(mutants.within(tests, float("inf"), times), (tests, []))
+
+
+class Reached(unittest.TestCase):
+    """What is known of a test that was ended, of one that was not, and of one without the file."""
+
+    def test_a_test_that_was_ended_may_reach_all_that_it_holds(self):
+        mutation = next(m for m in mutations.mutations("f.c", TOY) if m.function == "toy_max")
+        reached = reach.Reach.__new__(reach.Reach)
+        reached.build = types.SimpleNamespace(holders=lambda file: {"bin/a", "bin/b"})
+        reached.needed = {"a": {"bin/a"}, "b": {"bin/b"}, "c": {"bin/c"}}
+        reached.lines = {"f.c": {"toy_max": [mutation.line]}}
+        reached.tests = {
+            "a": {"ended": False, "files": {"f.c": {"toy_max": [mutation.line]}}},
+            "b": {"ended": True, "files": {}}, "c": {"ended": True, "files": {}}}
+        self.assertEqual(reached.of(mutation), ({"a"}, {"b"}))
 
 
 class Verdicts(unittest.TestCase):
