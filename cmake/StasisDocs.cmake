@@ -29,18 +29,29 @@ if(STASIS_TOOLS)
 endif()
 if(STASIS_VMM)
     list(APPEND stasis_manuals vmm.1)
+    if(TARGET stasis-docs)
+        list(APPEND stasis_manuals vmm-control.7)
+    endif()
 endif()
 if(STASIS_MANUALS AND stasis_manuals)
     file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/man")
     foreach(manual IN LISTS stasis_manuals)
         set(page "${PROJECT_BINARY_DIR}/man/${manual}")
+        set(source "${PROJECT_SOURCE_DIR}/docs/${manual}.scd")
+        if(manual STREQUAL "vmm-control.7") # its lists are those of the program
+            set(made "${page}.scd")
+            add_custom_command(OUTPUT "${made}" COMMAND stasis-docs man < "${source}" > "${made}"
+                DEPENDS stasis-docs "${source}" VERBATIM)
+            set(source "${made}")
+        endif()
         add_custom_command(OUTPUT "${page}"
-            COMMAND "${CMAKE_COMMAND}" -E env SOURCE_DATE_EPOCH=${stasis_epoch} "${STASIS_SCDOC}" < "${PROJECT_SOURCE_DIR}/docs/${manual}.scd" > "${page}"
-            DEPENDS "${PROJECT_SOURCE_DIR}/docs/${manual}.scd" VERBATIM)
+            COMMAND "${CMAKE_COMMAND}" -E env SOURCE_DATE_EPOCH=${stasis_epoch} "${STASIS_SCDOC}" < "${source}" > "${page}"
+            DEPENDS "${source}" VERBATIM)
         list(APPEND stasis_pages "${page}")
+        string(REGEX MATCH "[0-9]$" section "${manual}")
+        install(FILES "${page}" DESTINATION "${CMAKE_INSTALL_MANDIR}/man${section}" COMPONENT doc)
     endforeach()
     add_custom_target(manuals ALL DEPENDS ${stasis_pages})
-    install(FILES ${stasis_pages} DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT doc)
 endif()
 
 set(stasis_docs "${CMAKE_INSTALL_DATAROOTDIR}/doc/stasis")

@@ -339,4 +339,6 @@ int stasis_cli_parse(int argc, char *const *argv, struct stasis_options *ret_opt
 void stasis_cli_fini(struct stasis_options *options)
 {
     stasis_vmm_config_fini(&options->config);
+    free(options->control.path);
+    free(options->control.dir);
 }

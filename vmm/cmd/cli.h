@@ -11,11 +11,18 @@
 
 enum stasis_cli_dry_run { STASIS_CLI_DRY_RUN_TEXT = 0, STASIS_CLI_DRY_RUN_JSON };
 
+/* Of the program alone: where the VM can be controlled from. Strings are the options' own. */
+struct stasis_options_control {
+    char *path; /* NULL: nowhere */
+    char *dir;
+};
+
 struct stasis_options {
     bool help;
     bool version;
     bool dry_run;
     enum stasis_cli_dry_run dry_run_format;
+    struct stasis_options_control control;
     struct stasis_vmm_config config; /* whole unless help or version is set */
 };
 

@@ -120,6 +120,14 @@ static const struct stasis_cli_key ignore_keys[] = {
     {0},
 };
 
+static const struct stasis_cli_key control_keys[] = {
+    {"path", STASIS_CLI_TEXT, offsetof(struct stasis_options, control.path), "SOCK",
+     "give the name of a socket"},
+    {"dir", STASIS_CLI_TEXT, offsetof(struct stasis_options, control.dir), "FOLDER",
+     "give the name of a folder"},
+    {0},
+};
+
 static const struct stasis_cli_key dry_run_keys[] = {
     {"format", STASIS_CLI_WORD, offsetof(struct stasis_options, dry_run_format), "text|json",
      "give text or json", .words = format_words},
@@ -184,8 +192,12 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
                             "With --restore: only say whether the guest would be thawed here, and\n"
                             "if not, all reasons, on standard output, as text (default) or JSON.\n",
                             .is_whole = true},
+    [STASIS_CLI_CONTROL] = {"control", control_keys,
+                            "Listen on the Unix socket SOCK for vmm ctl and other clients.\n"
+                            "dir: where requests may write snapshots by name alone.\n",
+                            "Other:"},
     [STASIS_CLI_METRICS] = {"metrics", metrics_keys,
-                            "Write to FILE, as JSON, what was counted and measured.\n", "Other:"},
+                            "Write to FILE, as JSON, what was counted and measured.\n"},
     [STASIS_CLI_HELP] = {"help", NULL, "Print this help.\n"},
     [STASIS_CLI_VERSION] = {"version", NULL, "Print the version.\n"},
 };

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include <stdio.h>
+#include <string.h>
 
 #include "common/streams.h"
 #include "vmm/cmd/cli.h"
+#include "vmm/cmd/ctl.h"
 #include "vmm/cmd/dry_run.h"
 #include "vmm/base/clock.h"
 #include "vmm/cmd/say.h"
@@ -27,6 +29,8 @@ int main(int argc, char **argv)
     uint64_t start_us;
     int status;
 
+    if (argc > 1 && strcmp(argv[1], "ctl") == 0)
+        return stasis_ctl_main(argc - 1, argv + 1);
     stasis_signals_init();
     start_us = stasis_monotonic_us();
     if (stasis_streams_fill(&err) || stasis_cli_parse(argc, argv, &options, &err))
@@ -37,7 +41,9 @@ int main(int argc, char **argv)
     else if (options.dry_run)
         status = stasis_dry_run(&options, stdout);
     else
-        status = stasis_session_run(&options.config);
+        status = stasis_session_run(&options.config,
+                                    &(struct stasis_control_config){.path = options.control.path,
+                                                                    .dir = options.control.dir});
     stasis_cli_fini(&options);
     return status;
 }

@@ -16,6 +16,7 @@ struct session {
     struct stasis_progress progress;
     bool shows_progress;
     struct stasis_vmm *_Atomic vmm; /* while it is open */
+    struct stasis_control *control; /* NULL: none */
     int signal_fd;
     unsigned freezes_early; /* asked for while the guest was loaded */
     _Atomic int killed_by;  /* signal that ends the process, or 0 */
@@ -102,6 +103,7 @@ static bool progress(void *ctx, enum stasis_vmm_work work, uint64_t done, uint64
     }
     session->shows_progress = true;
     (void)stasis_progress_show(&session->progress, done, total);
+    stasis_control_progress(session->control, work, done, total);
     take_signals(session);
     return !session->killed_by;
 }
@@ -112,12 +114,21 @@ static void on_signal(void *ctx, uint32_t events)
     take_signals(ctx);
 }
 
+static void on_control(void *ctx, uint32_t events)
+{
+    const struct session *session = ctx;
+
+    (void)events;
+    stasis_control_dispatch(session->control);
+}
+
 /* A save to a stream takes as long as its reader does: the signals that end the process do so at
  * once meanwhile. */
 static void event(void *ctx, const struct stasis_vmm_event *event)
 {
     struct session *session = ctx;
 
+    stasis_control_event(session->control, event);
     switch (event->kind) {
     case STASIS_VMM_EVENT_SAVING:
         if (event->to_stream)
@@ -158,24 +169,51 @@ static int report_end(const struct session *session, const struct stasis_vmm_end
     return status;
 }
 
+static int watch_control(struct session *session, struct stasis_vmm_watch **ret_watch,
+                         struct stasis_error *err)
+{
+    if (!session->control)
+        return 0;
+    stasis_control_set_ctx(session->control, session->vmm);
+    return stasis_vmm_watch_new(session->vmm, stasis_control_fd(session->control), EPOLLIN,
+                                on_control, session, ret_watch, err);
+}
+
 /* Before the guest runs, signals wait to be read: what it has sent when one ends it is still
  * shown. */
 static int drive(struct session *session, struct stasis_vmm_end *ret_end, struct stasis_error *err)
 {
-    struct stasis_vmm_watch *watch = NULL;
+    struct stasis_vmm_watch *signals = NULL;
+    struct stasis_vmm_watch *control = NULL;
     int rc = stasis_vmm_watch_new(session->vmm, session->signal_fd, EPOLLIN, on_signal, session,
-                                  &watch, err);
+                                  &signals, err);
 
+    if (!rc)
+        rc = watch_control(session, &control, err);
     if (rc)
-        return rc;
+        goto out;
     for (unsigned i = 0; i < session->freezes_early; i++)
         stasis_vmm_freeze(session->vmm);
     stasis_signals_hold(true);
     rc = stasis_vmm_run(session->vmm, ret_end, err);
     if (rc)
         stasis_signals_hold(false);
-    stasis_vmm_watch_free(watch);
+out:
+    stasis_vmm_watch_free(control);
+    stasis_vmm_watch_free(signals);
     return rc;
+}
+
+/* Before there is a guest: what is wrong with the path is wrong use. */
+static int open_control(struct session *session, const struct stasis_control_config *config)
+{
+    struct stasis_error err;
+
+    if (!config->path ||
+        !stasis_control_open(config, &stasis_control_vmm_ops, &session->control, &err))
+        return 0;
+    (void)stasis_wrap(&err, err.code, "--control");
+    return stasis_say_error(false, &err);
 }
 
 static int run(struct session *session, const struct stasis_vmm_config *config,
@@ -205,7 +243,8 @@ static int run(struct session *session, const struct stasis_vmm_config *config,
     return status;
 }
 
-int stasis_session_run(const struct stasis_vmm_config *config)
+int stasis_session_run(const struct stasis_vmm_config *config,
+                       const struct stasis_control_config *control)
 {
     struct session session = {.signal_fd = stasis_signals_open(), .status = -1};
     const struct stasis_vmm_ops ops = {
@@ -223,7 +262,10 @@ int stasis_session_run(const struct stasis_vmm_config *config)
         (void)stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE, "cannot make a signalfd");
         return stasis_say_error(false, &err);
     }
-    status = run(&session, config, &ops);
+    status = open_control(&session, control);
+    if (!status)
+        status = run(&session, config, &ops);
+    stasis_control_close(session.control);
     close(session.signal_fd);
     if (session.killed_by)
         stasis_signals_die_by(session.killed_by);

@@ -153,19 +153,37 @@ static const struct {
     {STASIS_CONTROL_INVALID_PARAMS, "INVALID_PARAMS", "Invalid params"},
 };
 
-static void names_of(const struct stasis_control_failure *failure, const char **ret_name,
-                     const char **ret_text)
+static int code_of(const struct stasis_control_failure *failure)
 {
-    *ret_name = stasis_err_name(failure->err.code);
-    *ret_text = stasis_err_str(failure->err.code);
-    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
-        if ((int)codes[i].code != failure->code)
-            continue;
-        *ret_name = codes[i].name;
-        *ret_text = codes[i].text;
-    }
+    return failure->code ? failure->code : stasis_err_exit_status(failure->err.code);
+}
+
+/* Row of a code of JSON-RPC's own in `codes`, or their count. */
+static size_t row_of(const struct stasis_control_failure *failure)
+{
+    size_t row = 0;
+
+    while (row < sizeof(codes) / sizeof(codes[0]) && (int)codes[row].code != failure->code)
+        row++;
+    return row;
+}
+
+static const char *name_of(const struct stasis_control_failure *failure)
+{
+    size_t row = row_of(failure);
+
     if (failure->name)
-        *ret_name = failure->name;
+        return failure->name;
+    return row < sizeof(codes) / sizeof(codes[0]) ? codes[row].name
+                                                  : stasis_err_name(failure->err.code);
+}
+
+static const char *text_of(const struct stasis_control_failure *failure)
+{
+    size_t row = row_of(failure);
+
+    return row < sizeof(codes) / sizeof(codes[0]) ? codes[row].text
+                                                  : stasis_err_str(failure->err.code);
 }
 
 /* What is behind the last semicolon of the message, or what is generally advised. */
@@ -181,8 +199,7 @@ static const char *remedy_of(const struct stasis_error *err)
     return general[0] ? general + strlen("; ") : general;
 }
 
-/* Bytes of a path need not be UTF-8, which JSON requires. */
-static json_t *text_value(const char *text)
+json_t *stasis_control_text(const char *text)
 {
     char line[STASIS_MESSAGE_MAX];
     json_t *value = json_string(text);
@@ -194,17 +211,22 @@ static json_t *text_value(const char *text)
     return json_stringn_nocheck(line + strlen(": "), len - strlen(": ") - 1);
 }
 
+json_t *stasis_control_failure_data(const struct stasis_control_failure *failure, bool with_code)
+{
+    json_t *data = json_pack("{s:s, s:o, s:o}", "name", name_of(failure), "message",
+                             stasis_control_text(failure->err.msg), "remedy",
+                             stasis_control_text(remedy_of(&failure->err)));
+
+    if (with_code)
+        (void)!json_object_set_new(data, "code", json_integer(code_of(failure)));
+    return data;
+}
+
 char *stasis_control_failure_line(const json_t *id, const struct stasis_control_failure *failure)
 {
-    const char *name;
-    const char *text;
-    int code = failure->code ? failure->code : stasis_err_exit_status(failure->err.code);
-
-    names_of(failure, &name, &text);
-    return line_of(json_pack("{s:s, s:o, s:{s:i, s:s, s:{s:s, s:o, s:o}}}", "jsonrpc", "2.0", "id",
-                             copy_id(id), "error", "code", code, "message", text, "data", "name",
-                             name, "message", text_value(failure->err.msg), "remedy",
-                             text_value(remedy_of(&failure->err))));
+    return line_of(json_pack("{s:s, s:o, s:{s:i, s:s, s:o}}", "jsonrpc", "2.0", "id", copy_id(id),
+                             "error", "code", code_of(failure), "message", text_of(failure), "data",
+                             stasis_control_failure_data(failure, false)));
 }
 
 char *stasis_control_request_line(const json_t *id, const char *method, json_t *params)

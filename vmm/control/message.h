@@ -40,6 +40,11 @@ STASIS_MUST_CHECK int stasis_control_request_parse(const char *text, size_t len,
                                                    struct stasis_control_failure *failure);
 void stasis_control_request_free(struct stasis_control_request *request);
 
+/* Text of any bytes as JSON: what is not UTF-8 becomes \xNN. NULL without memory. */
+json_t *stasis_control_text(const char *text);
+/* {code, name, message, remedy}; without `code` the data of an error of JSON-RPC. */
+json_t *stasis_control_failure_data(const struct stasis_control_failure *failure, bool with_code);
+
 /* Lines to be freed; NULL without memory. The id NULL is written as null. Takes over `result`. */
 char *stasis_control_result_line(const json_t *id, json_t *result);
 char *stasis_control_failure_line(const json_t *id, const struct stasis_control_failure *failure);

@@ -25,10 +25,16 @@ void rig_fini(struct rig *rig)
 
 void rig_pump(struct rig *rig)
 {
-    struct pollfd ready = {.fd = stasis_control_server_fd(rig->server), .events = POLLIN};
+    struct pollfd ready = {.events = POLLIN};
 
-    while (poll(&ready, 1, 0) == 1)
-        stasis_control_server_dispatch(rig->server);
+    ready.fd =
+        rig->server ? stasis_control_server_fd(rig->server) : stasis_control_fd(rig->control);
+    while (poll(&ready, 1, 0) == 1) {
+        if (rig->server)
+            stasis_control_server_dispatch(rig->server);
+        else
+            stasis_control_dispatch(rig->control);
+    }
 }
 
 int rig_connect(const struct rig *rig)

@@ -12,12 +12,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "vmm/control/control.h"
 #include "vmm/control/server.h"
 
 struct rig {
     char folder[64];
     char path[96];
-    struct stasis_control_server *server;
+    struct stasis_control_server *server; /* one of the two */
+    struct stasis_control *control;
 };
 
 void rig_init(struct rig *rig);

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "fake_vm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "stasis/snap.h"
+
+static void tell(struct fake_vm *vm, enum stasis_vmm_event_kind kind)
+{
+    const struct stasis_vmm_event event = {.kind = kind, .path = vm->path};
+
+    stasis_control_event(vm->control, &event);
+}
+
+static int refuse(struct fake_vm *vm, struct stasis_error *err)
+{
+    int code = vm->refuse;
+
+    vm->refuse = 0;
+    return code ? stasis_fail(err, (enum stasis_err)code, "the machine refuses; ask again") : 0;
+}
+
+static void status(void *ctx, struct stasis_vmm_status *ret_status)
+{
+    const struct fake_vm *vm = ctx;
+
+    *ret_status =
+        (struct stasis_vmm_status){.state = vm->state, .paused = vm->paused, .generation = 3};
+    if (vm->state == STASIS_VMM_IS_SAVING) {
+        ret_status->saved_bytes = 5;
+        ret_status->total_bytes = 50;
+    }
+}
+
+static int pause_vm(void *ctx, struct stasis_error *err)
+{
+    struct fake_vm *vm = ctx;
+    int rc = refuse(vm, err);
+
+    if (rc)
+        return rc;
+    vm->state = STASIS_VMM_PAUSED;
+    vm->paused = true;
+    tell(vm, STASIS_VMM_EVENT_PAUSED);
+    return 0;
+}
+
+static int resume_vm(void *ctx, struct stasis_error *err)
+{
+    struct fake_vm *vm = ctx;
+    int rc = refuse(vm, err);
+
+    if (rc)
+        return rc;
+    vm->state = STASIS_VMM_RUNNING;
+    vm->paused = false;
+    tell(vm, STASIS_VMM_EVENT_RUNNING);
+    return 0;
+}
+
+static int snapshot(void *ctx, const struct stasis_snapshot_request *request,
+                    struct stasis_error *err)
+{
+    struct fake_vm *vm = ctx;
+    struct stat folder = {.st_ino = 0};
+    struct stat expected = {.st_ino = 1};
+    int rc = refuse(vm, err);
+
+    if (rc)
+        return rc;
+    vm->request = *request;
+    snprintf(vm->path, sizeof(vm->path), "%s", request->path);
+    snprintf(vm->target, sizeof(vm->target), "%s",
+             request->save.target ? request->save.target : "");
+    vm->folder_ino_matches = vm->expected && !fstat(request->folder_fd, &folder) &&
+                             !stat(vm->expected, &expected) && folder.st_ino == expected.st_ino;
+    vm->state = STASIS_VMM_IS_SAVING;
+    tell(vm, STASIS_VMM_EVENT_SAVING);
+    return 0;
+}
+
+static int cancel(void *ctx, struct stasis_error *err)
+{
+    struct fake_vm *vm = ctx;
+    int rc = refuse(vm, err);
+
+    if (!rc)
+        fake_vm_end_snapshot(vm, STASIS_ERR_CANCELLED);
+    return rc;
+}
+
+static void stop(void *ctx)
+{
+    struct fake_vm *vm = ctx;
+
+    vm->stopped = true;
+}
+
+static int report(void *ctx, const char *text, char **ret_json, struct stasis_error *err)
+{
+    int rc = refuse(ctx, err);
+
+    if (!rc)
+        *ret_json = strdup(text);
+    return rc;
+}
+
+static int metrics(void *ctx, char **ret_json, struct stasis_error *err)
+{
+    return report(ctx, "{\n\"exits\": 9223372036854775807}\n", ret_json, err);
+}
+
+const struct stasis_control_ops fake_vm_ops = {
+    .status = status,
+    .pause = pause_vm,
+    .resume = resume_vm,
+    .snapshot = snapshot,
+    .cancel = cancel,
+    .stop = stop,
+    .metrics = metrics,
+};
+
+void fake_vm_progress(struct fake_vm *vm, uint64_t done, uint64_t total)
+{
+    stasis_control_progress(vm->control, STASIS_VMM_SAVING, done, total);
+}
+
+void fake_vm_end_snapshot(struct fake_vm *vm, int code)
+{
+    const struct stasis_save_stats stats = {.file_bytes = 70, .stored_bytes = 60, .zero_bytes = 40};
+    struct stasis_error err;
+    struct stasis_vmm_event event = {
+        .kind = STASIS_VMM_EVENT_SAVED, .path = vm->path, .stats = &stats, .pause_us = 1234};
+
+    vm->state = vm->paused ? STASIS_VMM_PAUSED : STASIS_VMM_RUNNING;
+    if (code) {
+        (void)stasis_fail(&err, (enum stasis_err)code, "%s: it was given up", vm->path);
+        event = (struct stasis_vmm_event){
+            .kind = STASIS_VMM_EVENT_SAVE_FAILED, .path = vm->path, .err = &err};
+    }
+    stasis_control_event(vm->control, &event);
+}
+
+void fake_vm_end(struct fake_vm *vm, enum stasis_vmm_reason reason)
+{
+    struct stasis_vmm_end end = {.reason = reason};
+    const struct stasis_vmm_event event = {.kind = STASIS_VMM_EVENT_ENDED, .end = &end};
+
+    if (reason == STASIS_VMM_CRASHED)
+        (void)stasis_fail(&end.crash, STASIS_ERR_GUEST, "triple fault");
+    vm->state = STASIS_VMM_HAS_ENDED;
+    stasis_control_event(vm->control, &event);
+}

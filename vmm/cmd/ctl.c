@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/cmd/ctl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/message.h"
+#include "common/streams.h"
+#include "vmm/cmd/say.h"
+#include "vmm/control/remote.h"
+
+static int fail(const struct stasis_error *err)
+{
+    return stasis_say_error(false, err);
+}
+
+/* ---- help ---- */
+
+static void print_method(const struct stasis_control_method *method)
+{
+    printf("  %s", method->name);
+    for (const struct stasis_control_param *param = method->params; param && param->name; param++)
+        printf(" [%s=%s]", param->name, param->arg);
+    printf("\n      %s\n", method->doc);
+}
+
+static int print_help(void)
+{
+    struct stasis_error err;
+
+    fputs("vmm ctl: control a running virtual machine\n\n"
+          "Usage: vmm ctl SOCK METHOD [key=value]...\n\n"
+          "SOCK is the socket that the VM was started with: vmm --control path=SOCK.\n"
+          "Prints text on a terminal and JSON elsewhere.\n\nMethods:\n",
+          stdout);
+    for (const struct stasis_control_method *method = stasis_control_methods; method->name;
+         method++)
+        print_method(method);
+    fputs("\nThe exit status is that of the method, see vmm(1).\n"
+          "\nSee vmm-control(7) for the full manual.\n",
+          stdout);
+    return stasis_streams_flush(&err) ? fail(&err) : 0;
+}
+
+/* ---- what comes ---- */
+
+/* A value as text: a string as it is. To be freed; NULL without memory. */
+static char *text_of(const json_t *value, size_t flags)
+{
+    if (json_is_string(value))
+        return strdup(json_string_value(value));
+    return json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII | flags);
+}
+
+/* "name: value" with what a terminal must not get escaped. */
+static void print_member(const char *name, const json_t *value)
+{
+    char line[STASIS_MESSAGE_MAX];
+    char *text = text_of(value, 0);
+
+    if (json_is_object(value) || json_is_array(value)) {
+        free(text);
+        text = text_of(value, JSON_INDENT(2));
+        printf("%s:\n%s\n", name, text ? text : "");
+    } else if (text) {
+        printf("%.*s", (int)stasis_message_format(line, name, text), line);
+    }
+    free(text);
+}
+
+static void print_json(const json_t *value)
+{
+    char *line = stasis_control_json_line(value);
+
+    if (line)
+        fputs(line, stdout);
+    free(line);
+}
+
+static void print_result(json_t *result, bool people)
+{
+    const char *name;
+    json_t *value;
+
+    if (!people) {
+        print_json(result);
+        return;
+    }
+    json_object_foreach(result, name, value) print_member(name, value);
+}
+
+static void print_event(json_t *message, bool people)
+{
+    const char *name = json_string_value(json_object_get(message, "method"));
+    json_t *params = json_object_get(message, "params");
+    char line[STASIS_MESSAGE_MAX];
+    char *text;
+
+    if (!people || !name) {
+        print_json(message);
+        return;
+    }
+    text = params ? text_of(params, JSON_COMPACT) : strdup("");
+    if (text)
+        printf("%.*s", (int)stasis_message_format(line, name, text), line);
+    free(text);
+}
+
+static int print_events(struct stasis_control_remote *remote, bool people)
+{
+    struct stasis_error err;
+    json_t *message;
+    int rc;
+
+    while ((rc = stasis_control_remote_next(remote, &message, &err)) > 0) {
+        print_event(message, people);
+        json_decref(message);
+        rc = stasis_streams_flush(&err);
+        if (rc)
+            break;
+    }
+    return rc ? fail(&err) : 0;
+}
+
+/* ---- the request ---- */
+
+static int ask(const char *path, const struct stasis_control_words *words)
+{
+    const bool people = isatty(STDOUT_FILENO);
+    struct stasis_control_remote remote;
+    struct stasis_error err;
+    json_t *result = NULL;
+    int status;
+
+    if (stasis_control_remote_open(&remote, path, words, &err))
+        return fail(&err);
+    if (stasis_control_remote_answer(&remote, &result, &status, &err)) {
+        (void)fail(&err);
+    } else if (strcmp(words->method->name, "subscribe") == 0) {
+        status = print_events(&remote, people);
+    } else {
+        print_result(result, people);
+        status = stasis_streams_flush(&err) ? fail(&err) : 0;
+    }
+    json_decref(result);
+    stasis_control_remote_close(&remote);
+    return status;
+}
+
+int stasis_ctl_main(int argc, char *const *argv)
+{
+    struct stasis_control_words words;
+    struct stasis_error err;
+    int status;
+
+    if (stasis_streams_fill(&err))
+        return fail(&err);
+    if (argc > 1 && strcmp(argv[1], "--help") == 0)
+        return print_help();
+    if (argc < 3) {
+        (void)stasis_fail(&err, STASIS_ERR_ARG,
+                          "ctl needs a socket and a method: vmm ctl SOCK METHOD; see vmm ctl "
+                          "--help");
+        return fail(&err);
+    }
+    if (stasis_control_words_parse(argc - 2, argv + 2, &words, &err))
+        return fail(&err);
+    status = ask(argv[1], &words);
+    stasis_control_words_fini(&words);
+    return status;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The operations of the methods on a real VM.
+ */
+#include "vmm/api/vmm_internal.h"
+#include "vmm/control/control.h"
+
+static void status(void *ctx, struct stasis_vmm_status *ret_status)
+{
+    stasis_vmm_status(ctx, ret_status);
+}
+
+static int pause_guest(void *ctx, struct stasis_error *err)
+{
+    return stasis_vmm_pause(ctx, err);
+}
+
+static int resume_guest(void *ctx, struct stasis_error *err)
+{
+    return stasis_vmm_resume(ctx, err);
+}
+
+static int snapshot(void *ctx, const struct stasis_snapshot_request *request,
+                    struct stasis_error *err)
+{
+    return stasis_vmm_snapshot(ctx, request, err);
+}
+
+static int cancel(void *ctx, struct stasis_error *err)
+{
+    return stasis_vmm_cancel(ctx, err);
+}
+
+static void stop(void *ctx)
+{
+    stasis_vmm_stop(ctx);
+}
+
+static int metrics(void *ctx, char **ret_json, struct stasis_error *err)
+{
+    size_t len;
+
+    return stasis_vmm_metrics_text(ctx, STASIS_METRICS_JSON, ret_json, &len, err);
+}
+
+const struct stasis_control_ops stasis_control_vmm_ops = {
+    .status = status,
+    .pause = pause_guest,
+    .resume = resume_guest,
+    .snapshot = snapshot,
+    .cancel = cancel,
+    .stop = stop,
+    .metrics = metrics,
+};

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/control/control_internal.h"
+
+#include <string.h>
+
+#define AT(member) offsetof(struct stasis_control_args, member)
+
+#define NEEDS_GUEST                                                                                \
+    (STASIS_CONTROL_NEEDS_VM | STASIS_CONTROL_NEEDS_START | STASIS_CONTROL_NEEDS_NO_SAVE)
+
+static const char *const then_words[] = {"continue", "exit", NULL};
+static const char *const sync_words[] = {"full", "none", NULL};
+static const char *const drop_words[] = {"refuse", "allow", NULL};
+
+static const struct stasis_control_param snapshot_params[] = {
+    {"path", STASIS_CONTROL_PATH, 0, "FILE",
+     "The file. Of vmm ctl alone: it opens the folder and sends its descriptor, and the last part "
+     "of the path as name.",
+     NULL},
+    {"name", STASIS_CONTROL_NAME, AT(name), "NAME",
+     "Name of the file, in the folder whose descriptor comes with the request, else in the folder "
+     "of --control dir=. An existing file is replaced when the new one is complete.",
+     NULL},
+    {"then", STASIS_CONTROL_WORD, AT(then), "continue|exit",
+     "continue (default): the guest runs on, or stays paused; exit: the VM ends when the file is "
+     "there.",
+     then_words},
+    {"compress", STASIS_CONTROL_LEVEL, AT(zlib_level), "none|zlib[:N]",
+     "How memory is stored: none (default), or zlib with level 1 to 12.", NULL},
+    {"sync", STASIS_CONTROL_WORD, AT(sync), "full|none",
+     "full (default): wait until the file is on the disk; none: do not wait.", sync_words},
+    {"target", STASIS_CONTROL_TEXT, AT(target), "RELEASE",
+     "Write a file that this older release can thaw.", NULL},
+    {"drop", STASIS_CONTROL_WORD, AT(drop), "refuse|allow",
+     "Whether what the target cannot represent is left out; refuse is the default.", drop_words},
+    {NULL},
+};
+
+static const struct stasis_control_member version_members[] = {
+    {"version", "release of vmm"},
+    {"pid", "number of its process"},
+    {NULL},
+};
+
+static const struct stasis_control_member status_members[] = {
+    {"state", "opened, running, paused, saving or ended"},
+    {"paused", "true: the guest is paused, or will be when the snapshot is saved"},
+    {"generation", "how often the guest was saved"},
+    {"saved_bytes", "of the snapshot that is being saved; 0 if there is none"},
+    {"total_bytes", "that the snapshot will have"},
+    {NULL},
+};
+
+static const struct stasis_control_member snapshot_members[] = {
+    {"name", "of the file"},
+    {"file_bytes", "length of the file"},
+    {"stored_bytes", "bytes of memory that the file holds"},
+    {"zero_bytes", "bytes of memory that are zero and not stored"},
+    {"pause_us", "how long the guest stood still, in microseconds"},
+    {NULL},
+};
+
+static const struct stasis_control_member metrics_members[] = {
+    {"...", "the values that vmm --metrics writes, see vmm(1)"},
+    {NULL},
+};
+
+const struct stasis_control_method stasis_control_methods[] = {
+    {"version", "Return the version of vmm.", NULL, version_members, 0, false,
+     stasis_control_run_version},
+    {"status", "Return the state of the VM.", NULL, status_members, 0, false,
+     stasis_control_run_status},
+    {"pause", "Stop the virtual CPUs. The clocks of the guest go on.", NULL, NULL,
+     NEEDS_GUEST | STASIS_CONTROL_NEEDS_RUNNING, false, stasis_control_run_pause},
+    {"resume", "Let a paused guest run.", NULL, NULL, NEEDS_GUEST | STASIS_CONTROL_NEEDS_PAUSED,
+     false, stasis_control_run_resume},
+    {"snapshot",
+     "Save the guest to a file, and answer when the file is complete. Other requests are answered "
+     "meanwhile. The snapshot goes on if the client that asked for it leaves.",
+     snapshot_params, snapshot_members, NEEDS_GUEST, true, stasis_control_run_snapshot},
+    {"cancel",
+     "Give up the snapshot that is being saved, whichever client asked for it. Its request fails, "
+     "an existing file stays as it was, and the guest continues.",
+     NULL, NULL, STASIS_CONTROL_NEEDS_VM | STASIS_CONTROL_NEEDS_SAVE, false,
+     stasis_control_run_cancel},
+    {"metrics", "Return all counters of the VM.", NULL, metrics_members, 0, false,
+     stasis_control_run_metrics},
+    {"subscribe", "Send events to this client from now on.", NULL, NULL, 0, false,
+     stasis_control_run_subscribe},
+    {"quit", "End the VM. A snapshot that is being saved is given up.", NULL, NULL,
+     STASIS_CONTROL_NEEDS_VM, false, stasis_control_run_quit},
+    {NULL},
+};
+
+static const struct stasis_control_member file_members[] = {
+    {"name", "of the file"},
+    {NULL},
+};
+
+static const struct stasis_control_member progress_members[] = {
+    {"saved_bytes", "so far"},
+    {"total_bytes", "that the snapshot will have"},
+    {NULL},
+};
+
+static const struct stasis_control_member failed_members[] = {
+    {"name", "of the file"},
+    {"error", "an object with code, name, message and remedy, as the data of an error has them"},
+    {NULL},
+};
+
+static const struct stasis_control_member ended_members[] = {
+    {"reason", "reset, crashed, frozen, quit or stopped"},
+    {"error",
+     "why the guest crashed, or that a freeze is outstanding: code, name, message, remedy"},
+    {NULL},
+};
+
+static const struct stasis_control_member dropped_members[] = {
+    {"count", "of the events that this client has lost, because it did not read them in time"},
+    {NULL},
+};
+
+const struct stasis_control_event stasis_control_events[] = {
+    {"running", "The guest runs: it was started or resumed.", NULL},
+    {"paused", "The guest is paused.", NULL},
+    {"snapshot_started", "A snapshot is being saved, by any request.", file_members},
+    {"snapshot_progress", "At most one for each percent.", progress_members},
+    {"snapshot_done", "The file is complete.", snapshot_members},
+    {"snapshot_failed", "No file was written, and the guest continues.", failed_members},
+    {"ended", "The VM has ended. It is the last event.", ended_members},
+    {"dropped", "Events were lost.", dropped_members},
+    {NULL},
+};
+
+const struct stasis_control_state stasis_control_states[] = {
+    {STASIS_CONTROL_NEEDS_VM, "ENDED", "the VM has ended; start it again"},
+    {STASIS_CONTROL_NEEDS_START, "NOT_STARTED",
+     "the guest has not been started; wait for the event running"},
+    {STASIS_CONTROL_NEEDS_NO_SAVE, "SNAPSHOT_RUNS",
+     "a snapshot is being saved; wait for its end, or cancel it"},
+    {STASIS_CONTROL_NEEDS_SAVE, "NO_SNAPSHOT_RUNS",
+     "no snapshot is being saved; ask for the status"},
+    {STASIS_CONTROL_NEEDS_RUNNING, "GUEST_PAUSED", "the guest is paused; resume lets it run"},
+    {STASIS_CONTROL_NEEDS_PAUSED, "GUEST_RUNS", "the guest runs; pause stops it"},
+    {0},
+};
+
+const struct stasis_control_method *stasis_control_method_find(const char *name)
+{
+    for (const struct stasis_control_method *method = stasis_control_methods; method->name;
+         method++)
+        if (strcmp(method->name, name) == 0)
+            return method;
+    return NULL;
+}
+
+const struct stasis_control_param *
+stasis_control_param_find(const struct stasis_control_method *method, const char *name)
+{
+    for (const struct stasis_control_param *param = method->params; param && param->name; param++)
+        if (strcmp(param->name, name) == 0)
+            return param;
+    return NULL;
+}

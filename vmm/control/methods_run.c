@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What each method does. Parameters and state have been checked.
+ */
+#include "vmm/control/control_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int stasis_control_run_version(struct stasis_control *control, struct stasis_control_call *call,
+                               const struct stasis_control_args *args, json_t **ret_result,
+                               struct stasis_control_failure *failure)
+{
+    (void)control;
+    (void)call;
+    (void)args;
+    (void)failure;
+    *ret_result = json_pack("{s:s, s:i}", "version", STASIS_VERSION, "pid", (int)getpid());
+    return 0;
+}
+
+int stasis_control_run_status(struct stasis_control *control, struct stasis_control_call *call,
+                              const struct stasis_control_args *args, json_t **ret_result,
+                              struct stasis_control_failure *failure)
+{
+    struct stasis_vmm_status status;
+
+    (void)call;
+    (void)args;
+    (void)failure;
+    control->ops->status(control->ctx, &status);
+    *ret_result = json_pack(
+        "{s:s, s:b, s:I, s:I, s:I}", "state", stasis_vmm_state_name(status.state), "paused",
+        (int)status.paused, "generation", (json_int_t)status.generation, "saved_bytes",
+        (json_int_t)status.saved_bytes, "total_bytes", (json_int_t)status.total_bytes);
+    return 0;
+}
+
+int stasis_control_run_pause(struct stasis_control *control, struct stasis_control_call *call,
+                             const struct stasis_control_args *args, json_t **ret_result,
+                             struct stasis_control_failure *failure)
+{
+    (void)call;
+    (void)args;
+    (void)ret_result;
+    return control->ops->pause(control->ctx, &failure->err);
+}
+
+int stasis_control_run_resume(struct stasis_control *control, struct stasis_control_call *call,
+                              const struct stasis_control_args *args, json_t **ret_result,
+                              struct stasis_control_failure *failure)
+{
+    (void)call;
+    (void)args;
+    (void)ret_result;
+    return control->ops->resume(control->ctx, &failure->err);
+}
+
+/* ---- snapshot ---- */
+
+static int find_folder(const struct stasis_control *control, const struct stasis_control_call *call,
+                       int *ret_fd, struct stasis_control_failure *failure)
+{
+    struct stat st;
+
+    if (!call->fds.count && control->dir_fd < 0)
+        return stasis_control_fail(failure, STASIS_CONTROL_INVALID_PARAMS,
+                                   "no folder for the snapshot; send its descriptor, or start the "
+                                   "VM with --control dir=FOLDER");
+    if (!call->fds.count) {
+        *ret_fd = control->dir_fd;
+        return 0;
+    }
+    if (fstat(call->fds.fds[0], &st) || !S_ISDIR(st.st_mode))
+        return stasis_control_fail(failure, STASIS_CONTROL_INVALID_PARAMS,
+                                   "the descriptor is no folder; send that of the snapshot's "
+                                   "folder");
+    *ret_fd = call->fds.fds[0];
+    return 0;
+}
+
+int stasis_control_run_snapshot(struct stasis_control *control, struct stasis_control_call *call,
+                                const struct stasis_control_args *args, json_t **ret_result,
+                                struct stasis_control_failure *failure)
+{
+    struct stasis_snapshot_request request = {
+        .path = args->name,
+        .exit = args->then == 1,
+        .save = {.zlib_level = args->zlib_level,
+                 .sync = (enum stasis_vmm_sync)args->sync,
+                 .target = args->target,
+                 .drop = (enum stasis_vmm_drop)args->drop},
+    };
+    int rc;
+
+    (void)ret_result;
+    if (!args->name)
+        return stasis_control_fail(failure, STASIS_CONTROL_INVALID_PARAMS,
+                                   "name is missing; give that of the file");
+    rc = find_folder(control, call, &request.folder_fd, failure);
+    if (rc)
+        return rc;
+    control->snapshot = call;
+    rc = control->ops->snapshot(control->ctx, &request, &failure->err);
+    if (rc)
+        control->snapshot = NULL;
+    return rc ? rc : STASIS_CONTROL_LATER;
+}
+
+int stasis_control_run_cancel(struct stasis_control *control, struct stasis_control_call *call,
+                              const struct stasis_control_args *args, json_t **ret_result,
+                              struct stasis_control_failure *failure)
+{
+    (void)call;
+    (void)args;
+    (void)ret_result;
+    return control->ops->cancel(control->ctx, &failure->err);
+}
+
+/* ---- reports ---- */
+
+/* Takes over the text, which the VM made. */
+static int parse_own(char *text, json_t **ret_result, struct stasis_control_failure *failure)
+{
+    json_error_t error;
+    json_t *value = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+
+    free(text);
+    if (!value)
+        return stasis_fail(&failure->err, STASIS_ERR_NOMEM, "no memory for the answer");
+    *ret_result = value;
+    return 0;
+}
+
+int stasis_control_run_metrics(struct stasis_control *control, struct stasis_control_call *call,
+                               const struct stasis_control_args *args, json_t **ret_result,
+                               struct stasis_control_failure *failure)
+{
+    char *text;
+    int rc = control->ops->metrics(control->ctx, &text, &failure->err);
+
+    (void)call;
+    (void)args;
+    return rc ? rc : parse_own(text, ret_result, failure);
+}
+
+int stasis_control_run_subscribe(struct stasis_control *control, struct stasis_control_call *call,
+                                 const struct stasis_control_args *args, json_t **ret_result,
+                                 struct stasis_control_failure *failure)
+{
+    (void)control;
+    (void)args;
+    (void)ret_result;
+    (void)failure;
+    stasis_control_call_subscribe(call);
+    return 0;
+}
+
+/* The end may come within stop(), so the answer goes first. */
+int stasis_control_run_quit(struct stasis_control *control, struct stasis_control_call *call,
+                            const struct stasis_control_args *args, json_t **ret_result,
+                            struct stasis_control_failure *failure)
+{
+    (void)call;
+    (void)args;
+    (void)ret_result;
+    (void)failure;
+    control->stop = true;
+    return 0;
+}
