@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vmm/machine/board.h"
+#include "vmm/machine/kick.h"
 
 /* Every string of the struct. */
 static const size_t strings[] = {
@@ -89,6 +90,8 @@ int stasis_config_check(const struct stasis_vmm_config *config, struct stasis_er
         return out_of_range(err, "cpu");
     if ((unsigned)config->serial.kind > STASIS_VMM_SERIAL_PIPE)
         return out_of_range(err, "serial.kind");
+    if (config->kick_signal && !stasis_kick_is_signal(config->kick_signal))
+        return out_of_range(err, "kick_signal");
     return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "vmm/api/vmm_internal.h"
 #include "vmm/arch/arch.h"
 #include "vmm/base/clock.h"
+#include "vmm/machine/kick.h"
 #include "vmm/snapshot/ram_failure.h"
 #include "vmm/snapshot/thaw.h"
 
@@ -131,7 +132,8 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
     options.progress = stasis_vmm_keep_loading;
     options.ctx = vmm;
     /* KVM reads guest memory in some of the calls to come. */
-    stasis_ram_failure_catch(&vmm->machine);
+    if (!rc)
+        rc = stasis_ram_failure_catch(&vmm->machine, err);
     if (!rc) {
         rc = stasis_thaw(&vmm->machine, snap, &options, &vmm->host, &result, err);
         stasis_vmm_progress_end(vmm);
@@ -206,6 +208,13 @@ static void init(struct stasis_vmm *vmm, const struct stasis_vmm_ops *ops)
     stasis_ram_failure_on_fatal(vmm->ops.fatal, vmm->ops.ctx);
 }
 
+/* Before the terminal, which leaves signals to those who have a handler. */
+static void take_kick(struct stasis_vmm *vmm)
+{
+    stasis_kick_acquire(vmm->config->kick_signal);
+    vmm->has_kick = true;
+}
+
 int stasis_vmm_new(const struct stasis_vmm_config *config, const struct stasis_vmm_ops *ops,
                    struct stasis_vmm **ret_vmm, struct stasis_error *err)
 {
@@ -219,6 +228,8 @@ int stasis_vmm_new(const struct stasis_vmm_config *config, const struct stasis_v
     }
     init(vmm, ops);
     rc = check(vmm, err);
+    if (!rc)
+        take_kick(vmm);
     if (!rc)
         rc = prepare(vmm, err);
     if (!rc)
@@ -247,14 +258,16 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
     stasis_vmm_sources_unwatch(vmm);
     if (vmm->machine_ready)
         stasis_machine_fini(&vmm->machine);
-    stasis_ram_failure_restore();
+    stasis_ram_failure_restore(&vmm->machine);
     if (vmm->out && stasis_serial_sink_summary(vmm->out, summary, sizeof(summary)))
         stasis_vmm_say(vmm, "%s", summary);
     stasis_serial_sink_close(vmm->out);
     stasis_vmm_outputs_close(vmm);
     stasis_keys_input_fini(&vmm->input);
     stasis_vmm_sources_close(vmm);
-    stasis_terminal_restore();
+    stasis_vmm_console_close(vmm);
+    if (vmm->has_kick)
+        stasis_kick_release(vmm->own_config.kick_signal);
     if (vmm->ready_fd >= 0)
         close(vmm->ready_fd);
     pthread_mutex_destroy(&vmm->lock);

@@ -146,11 +146,34 @@ static bool has_input(const struct stasis_vmm_config *config)
            !stasis_config_thaws_from_stream(config);
 }
 
+/* Standard input and output, and the terminal, are one VM's at a time. */
+static _Atomic bool stdio_is_taken;
+
+static int take_stdio(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    if (atomic_exchange(&stdio_is_taken, true))
+        return stasis_fail(err, STASIS_ERR_STATE,
+                           "standard input and output serve another VM of this process; connect "
+                           "the serial port otherwise (serial.kind)");
+    vmm->has_stdio = true;
+    return 0;
+}
+
+void stasis_vmm_console_close(struct stasis_vmm *vmm)
+{
+    if (!vmm->has_stdio)
+        return;
+    stasis_terminal_restore();
+    atomic_store(&stdio_is_taken, false);
+}
+
 int stasis_vmm_console_open_output(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     struct stasis_serial_sink_options serial = stasis_config_serial(vmm->config);
-    int rc;
+    int rc = vmm->config->serial.kind == STASIS_VMM_SERIAL_STDIO ? take_stdio(vmm, err) : 0;
 
+    if (rc)
+        return rc;
     serial.outputs = vmm->outputs;
     serial.cursor = &vmm->cursor;
     serial.busy = watch_output;

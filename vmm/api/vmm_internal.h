@@ -64,6 +64,8 @@ struct stasis_vmm {
     struct stasis_output *snapshot_file; /* of snapshot.path, or NULL */
     struct stasis_output *metrics_file;  /* of metrics_path, or NULL */
 
+    bool has_kick;  /* kick_signal is taken */
+    bool has_stdio; /* no other VM has */
     bool has_input;
     struct stasis_keys_input input;
     struct stasis_metrics metrics;
@@ -155,6 +157,9 @@ STASIS_MUST_CHECK int stasis_vmm_console_start_output(struct stasis_vmm *vmm,
                                                       struct stasis_error *err);
 STASIS_MUST_CHECK int stasis_vmm_console_open_input(struct stasis_vmm *vmm,
                                                     struct stasis_error *err);
+
+/* Gives standard input, output and the terminal back. */
+void stasis_vmm_console_close(struct stasis_vmm *vmm);
 
 /* Gives the guest what was typed ahead, as far as it has room. Loop thread. */
 void stasis_vmm_console_push_input(struct stasis_vmm *vmm);

@@ -50,12 +50,12 @@ static int start(struct stasis_vmm *vmm, struct stasis_error *err)
     int rc = stasis_vmm_sources_watch_end(vmm, err);
 
     vmm->metrics.loaded_us = stasis_monotonic_us();
-    /* Before the console, which hands on faults that are not guest memory's. */
-    stasis_ram_failure_restore();
+    vmm->machine.kick_signal = vmm->config->kick_signal;
+    /* Below our handler: the console hands on faults that are not guest memory's. */
+    stasis_ram_failure_stand_back();
     if (!rc)
         rc = open_console(vmm, err);
-    if (!rc && stasis_ram_failure_ram(&vmm->machine))
-        stasis_ram_failure_catch(&vmm->machine);
+    stasis_ram_failure_come_back();
     if (!rc && vmm->paused)
         stasis_machine_request_pause(&vmm->machine);
     if (!rc)

@@ -167,8 +167,10 @@ int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *er
 {
     int rc = 0;
 
-    for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
+    for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++) {
+        machine->threads[i].kick_signal = machine->kick_signal;
         rc = stasis_vcpu_thread_start(&machine->threads[i], err);
+    }
     for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
         stasis_vcpu_thread_release(&machine->threads[i]);
     return rc;

@@ -60,6 +60,7 @@ struct stasis_machine {
     struct stasis_vcpu *vcpus;          /* board.vcpus of them */
     struct stasis_vcpu_thread *threads; /* one each */
     uint32_t vcpu_count;
+    int kick_signal;         /* that takes a vCPU out of KVM_RUN; 0: the default */
     unsigned pause_limit_ms; /* STASIS_PAUSE_LIMIT_MS, or what a test wants */
 
     int end_fd;                    /* eventfd: readable once the guest has ended */

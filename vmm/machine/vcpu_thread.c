@@ -10,31 +10,11 @@
 #include "stasis/fault_signals.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/counter.h"
+#include "vmm/machine/kick.h"
 
 /* A kick is given again after that time. One is enough, unless the handler of the signal is put off
  * until a system call returns, as ThreadSanitizer does: KVM_RUN may never return then. */
 #define KICK_AGAIN_MS 10
-
-/* In the thread's own context, so that no kick is lost between a look at pause_wanted and the entry
- * into KVM_RUN. */
-static void on_kick(int signo)
-{
-    (void)signo;
-    stasis_vcpu_set_local_immediate_exit(true);
-}
-
-static int kick_signal(void)
-{
-    return SIGRTMIN;
-}
-
-static void install_kick(void)
-{
-    struct sigaction action = {.sa_handler = on_kick};
-
-    sigemptyset(&action.sa_mask);
-    sigaction(kick_signal(), &action, NULL);
-}
 
 /* The lock is held, but not while the job runs. */
 static void do_job(struct stasis_vcpu_thread *thread)
@@ -134,10 +114,10 @@ int stasis_vcpu_thread_start(struct stasis_vcpu_thread *thread, struct stasis_er
     sigset_t mask, before;
     int rc;
 
-    install_kick();
+    stasis_kick_acquire(thread->kick_signal);
     /* All other signals are for the main thread. */
     stasis_signals_all_but_faults(&mask);
-    sigdelset(&mask, kick_signal());
+    sigdelset(&mask, stasis_kick_number(thread->kick_signal));
     pthread_sigmask(SIG_SETMASK, &mask, &before);
     pthread_mutex_lock(&thread->lock); /* another vCPU may ask this one to pause */
     thread->held = true;
@@ -146,6 +126,7 @@ int stasis_vcpu_thread_start(struct stasis_vcpu_thread *thread, struct stasis_er
     pthread_mutex_unlock(&thread->lock);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc) {
+        stasis_kick_release(thread->kick_signal);
         errno = rc;
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
                                  "cannot start a thread for vCPU %" PRIu32
@@ -168,7 +149,7 @@ void stasis_vcpu_thread_release(struct stasis_vcpu_thread *thread)
 static void kick(const struct stasis_vcpu_thread *thread)
 {
     if (thread->started && !pthread_equal(pthread_self(), thread->id))
-        pthread_kill(thread->id, kick_signal());
+        pthread_kill(thread->id, stasis_kick_number(thread->kick_signal));
 }
 
 void stasis_vcpu_thread_request_pause(struct stasis_vcpu_thread *thread)
@@ -258,6 +239,7 @@ void stasis_vcpu_thread_stop(struct stasis_vcpu_thread *thread)
     thread->started = false; /* nobody kicks a thread that has been joined */
     pthread_mutex_unlock(&thread->lock);
     pthread_join(thread->id, NULL);
+    stasis_kick_release(thread->kick_signal);
 }
 
 /* ---- birth and death ---- */

@@ -33,6 +33,7 @@ struct stasis_vcpu_thread {
     const struct stasis_vcpu_thread_ops *ops;
     void *ctx; /* of ops */
 
+    int kick_signal; /* 0: the default; to be set before the thread is started */
     pthread_t id;
     bool started;
     pthread_mutex_t lock;

@@ -2,34 +2,34 @@
 #include "vmm/snapshot/ram_failure.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "vmm/machine/machine.h"
+#include "vmm/snapshot/ram_failure_internal.h"
 
 /* An orderly end waits 2 s for a slow reader of the last output. */
 #define ORDERLY_END_S 5
 
-static struct {
+struct owner {
     void (*fatal)(void *ctx, const struct stasis_error *err);
     void *ctx;
-} owner; /* set before there is a machine */
+};
+
+static _Thread_local struct owner next_owner; /* of machines that this thread thaws */
 
 void stasis_ram_failure_on_fatal(void (*fatal)(void *ctx, const struct stasis_error *err),
                                  void *ctx)
 {
-    owner.fatal = fatal;
-    owner.ctx = ctx;
+    next_owner = (struct owner){fatal, ctx};
 }
 
-/* Without what belongs to threads that may never come back. */
-static _Noreturn void die(const struct stasis_error *err)
+static _Noreturn void die(const struct owner *owner, const struct stasis_error *err)
 {
-    if (owner.fatal)
-        owner.fatal(owner.ctx, err);
+    if (owner->fatal)
+        owner->fatal(owner->ctx, err);
     abort();
 }
 
@@ -39,6 +39,7 @@ static _Noreturn void die(const struct stasis_error *err)
 struct guard {
     struct stasis_machine *machine;
     struct stasis_ram *ram;
+    struct owner owner;
     _Atomic bool claimed; /* there is a watchdog, or will be: by who claims it first */
     pthread_t watchdog;
     bool started;              /* written by that thread; else read when the engine's are gone */
@@ -65,6 +66,7 @@ static void guard_init(struct guard *guard, struct stasis_machine *machine, cons
     pthread_condattr_t monotonic;
 
     guard->machine = machine;
+    guard->owner = next_owner;
     (void)stasis_fail(&guard->error, STASIS_ERR_READ,
                       "%s: a read of the snapshot does not return; ended without waiting for it",
                       path);
@@ -99,7 +101,7 @@ static void *watch(void *arg)
         stasis_ram_cancel_waiters(guard->ram);
     wait_for_end(guard, ORDERLY_END_S);
     if (!guard->called_off)
-        die(&guard->error);
+        die(&guard->owner, &guard->error);
     pthread_mutex_unlock(&guard->lock);
     return NULL;
 }
@@ -176,7 +178,7 @@ static void failed(void *ctx, const struct stasis_error *err)
     guard->error = *err;
     pthread_mutex_unlock(&guard->lock);
     if (claim_watchdog(guard) && !start_watchdog(guard))
-        die(err);
+        die(&guard->owner, err);
     stasis_machine_shutdown(guard->machine, STASIS_EXIT_CRASHED, err);
 }
 
@@ -221,6 +223,13 @@ static struct guard *guard_of(const struct stasis_machine *machine)
     return machine->ram_ops == &ram_ops ? machine->ram_ctx : NULL;
 }
 
+void stasis_ram_failure_die(const struct stasis_machine *machine, const struct stasis_error *err)
+{
+    const struct guard *guard = guard_of(machine);
+
+    die(guard ? &guard->owner : &next_owner, err);
+}
+
 struct stasis_ram *stasis_ram_failure_ram(const struct stasis_machine *machine)
 {
     const struct guard *guard = guard_of(machine);
@@ -245,53 +254,4 @@ void stasis_ram_failure_unwatch(struct stasis_machine *machine)
         return;
     guard->is_owners = false;
     stop_watchdog(guard);
-}
-
-/* ---- faults ---- */
-
-static struct stasis_machine *caught; /* changes while no other thread touches guest memory */
-
-/* SIGSEGV comes of memory that was abandoned. */
-static const int faults[] = {SIGBUS, SIGSEGV};
-#define FAULTS (sizeof(faults) / sizeof(faults[0]))
-static struct sigaction before[FAULTS];
-
-/* The fault is synchronous, at an access to guest memory and never inside libc, so that all may be
- * called that touches no guest memory. On a vCPU's thread it is KVM that met the fault (si_code
- * BUS_MCEERR_AR): KVM_RUN returns, and the thread sees that the guest has ended. */
-static void on_fault(int number, siginfo_t *info, void *context)
-{
-    struct stasis_error err;
-
-    (void)context;
-    if (info->si_code > 0 && caught && caught->ram_ops &&
-        caught->ram_ops->is_lost(caught->ram_ctx, info->si_addr, &err)) {
-        stasis_machine_shutdown(caught, STASIS_EXIT_CRASHED, &err);
-        if (number == SIGBUS && stasis_run_handle_is_held())
-            return;
-        die(atomic_load(&caught->end) == STASIS_EXIT_CRASHED ? &caught->end_error : &err);
-    }
-    (void)sigaction(number, &before[number != SIGBUS],
-                    NULL); /* a fault happens again; a sent signal is sent on */
-    if (info->si_code <= 0)
-        (void)raise(number);
-}
-
-void stasis_ram_failure_catch(struct stasis_machine *machine)
-{
-    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
-
-    sigemptyset(&action.sa_mask);
-    caught = machine;
-    for (size_t i = 0; i < FAULTS; i++)
-        (void)sigaction(faults[i], &action, &before[i]);
-}
-
-void stasis_ram_failure_restore(void)
-{
-    if (!caught)
-        return;
-    for (size_t i = 0; i < FAULTS; i++)
-        (void)sigaction(faults[i], &before[i], NULL);
-    caught = NULL;
 }

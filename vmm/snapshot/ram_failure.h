@@ -30,14 +30,22 @@ void stasis_ram_failure_watch(struct stasis_machine *machine);
 void stasis_ram_failure_unwatch(struct stasis_machine *machine);
 
 /* Who ends the process when threads wait for memory that will never come: `fatal` says why and does
- * not return. Any thread calls it, and a signal handler. Set it before there is a machine. */
+ * not return; NULL: abort(). Any thread calls it, and a signal handler. For the machines that the
+ * calling thread thaws from now on. */
 void stasis_ram_failure_on_fatal(void (*fatal)(void *ctx, const struct stasis_error *err),
                                  void *ctx);
 
-/* Takes SIGBUS: at an address in the machine's memory it ends the guest, or, where a thread of ours
- * needs what is not there, the process (stasis_ram_failure_on_fatal()). Other faults go
- * to who had the signal before. One machine at a time; `restore` gives the signal back. */
-void stasis_ram_failure_catch(struct stasis_machine *machine);
-void stasis_ram_failure_restore(void);
+/* Takes SIGBUS and SIGSEGV for a machine: at an address in its memory they end the guest, or, where
+ * a thread of ours needs what is not there, the process (stasis_ram_failure_on_fatal()). Other
+ * faults go to who had the signals before; `restore` gives them back after the last machine, and is
+ * harmless for one that was not caught. STASIS_ERR_FULL. */
+#define STASIS_RAM_FAILURE_OWNERS_MAX 64
+STASIS_MUST_CHECK int stasis_ram_failure_catch(struct stasis_machine *machine,
+                                               struct stasis_error *err);
+void stasis_ram_failure_restore(struct stasis_machine *machine);
+
+/* Between these two another handler of faults can be put below ours. */
+void stasis_ram_failure_stand_back(void);
+void stasis_ram_failure_come_back(void);
 
 #endif

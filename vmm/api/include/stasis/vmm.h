@@ -8,8 +8,7 @@
  * Life: stasis_vmm_new() opens a VM: its guest is booted or thawed, and no thread runs yet.
  * stasis_vmm_start() lets the guest run. From then on somebody must drive the VM, in one of two
  * ways:
- * - stasis_vmm_run() waits for events and handles them until the VM has ended; call it in any
- * thread;
+ * - stasis_vmm_run() waits for events and handles them until the VM has ended, in any thread;
  * - a loop of yours watches stasis_vmm_fd() and calls stasis_vmm_dispatch() when it is readable.
  * stasis_vmm_free() ends the VM, whatever it does.
  *
@@ -20,12 +19,12 @@
  * signal handlers. Each VM has threads of its own for its vCPUs and for saving; they block all
  * signals but the kick signal and those of faults.
  *
- * What a VM takes of the process:
- * - the signal config.kick_signal, while a VM is open;
- * - SIGBUS and SIGSEGV, while a thawed VM is open: faults at addresses of guest memory are the
- * VM's;
- * - with serial.kind STDIO, standard input and output, and the mode of the terminal; one VM at a
- * time;
+ * What a VM takes of the process, while it is open:
+ * - the signal config.kick_signal; on threads that are not the VM's, its handler calls the one that
+ *   you had before, which comes back when the last VM is freed;
+ * - SIGBUS and SIGSEGV, for a thawed guest: faults at addresses of its memory are the VM's, all
+ *   others go to the handler that you had before;
+ * - with serial.kind STDIO, standard input and output and the terminal's mode: one VM at a time;
  * - it ignores SIGPIPE and SIGXFSZ, so that these are errors of a write.
  */
 #ifndef STASIS_VMM_H
@@ -122,6 +121,7 @@ struct stasis_vmm_config {
 
     bool paused;  /* stasis_vmm_start() leaves the guest paused: stasis_vmm_resume() lets it run */
     int ready_fd; /* gets the line "running" when the guest first runs, and is closed; 0: none */
+    int kick_signal; /* a real-time signal, which takes a vCPU out of the guest; 0: SIGRTMIN */
     struct stasis_vmm_serial serial;
     struct stasis_vmm_snapshot snapshot;
 
