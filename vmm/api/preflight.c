@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/api/preflight.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -86,10 +87,11 @@ static void check_console(struct stasis_snap *snap, struct stasis_reasons *reaso
 static void warn(struct stasis_preflight *preflight, const char *kind, const char *object,
                  const char *text)
 {
-    struct stasis_error err;
+    struct stasis_reason warning = {.kind = kind};
 
-    (void)stasis_fail(&err, STASIS_OK, "%s", text);
-    stasis_reasons_add_error(&preflight->warnings, kind, object, &err);
+    snprintf(warning.object, sizeof(warning.object), "%s", object);
+    snprintf(warning.what, sizeof(warning.what), "%s", text);
+    stasis_reasons_add(&preflight->warnings, &warning);
 }
 
 static void check_memory(const struct stasis_vmm_config *config, struct stasis_preflight *preflight)
