@@ -254,6 +254,9 @@ static void only_add_arena_makes_arenas(void **state)
         mapping.backing = (enum stasis_slot_backing)backings[i];
         assert_int_equal(stasis_slots_add(&vm.slots, &mapping, &slot, &err), STASIS_ERR_ARG);
         assert_int_equal(err.os_errno, EINVAL);
+        assert_non_null(strstr(err.msg, backings[i] == STASIS_SLOT_ARENA
+                                            ? "arenas are made by stasis_slots_add_arena()"
+                                            : "there is no such kind of memory"));
     }
     assert_null(stasis_slots_get(&vm.slots, 0));
     slots_rig_fini(&vm);
