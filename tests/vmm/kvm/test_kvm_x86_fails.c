@@ -179,6 +179,18 @@ static void only_flags_that_can_be_set_are_passed_on(void **state)
     assert_int_equal(clock_seen.flags, 0);
 }
 
+/* Somebody may have read the time of day just before. */
+static void a_clock_without_flags_is_set_by_one_call(void **state)
+{
+    const struct kvm_clock_data clock = {.clock = 7, .flags = KVM_CLOCK_TSC_STABLE};
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.answer = answers_clock};
+    assert_int_equal(stasis_vm_set_clock(&fake, &clock, NULL), 0);
+    assert_int_equal(fake_kvm.count, 1);
+    assert_int_equal(clock_seen.clock, 7);
+}
+
 static unsigned long request_seen;
 static uint64_t value_seen;
 
@@ -374,6 +386,7 @@ int main(void)
         cmocka_unit_test(states_are_those_of_the_chip_asked_for),
         cmocka_unit_test(pins_are_24_to_120),
         cmocka_unit_test(only_flags_that_can_be_set_are_passed_on),
+        cmocka_unit_test(a_clock_without_flags_is_set_by_one_call),
         cmocka_unit_test(addresses_and_rates_are_passed_on),
         cmocka_unit_test(a_rate_that_kvm_refuses_is_named),
         cmocka_unit_test(a_kvm_without_them_says_so),
