@@ -6,44 +6,9 @@
  * open, machine, thaw, or runs.
  */
 #include "tests/support/fake_kvm.h"
+#include "tests/support/null_host.h"
 #include "tests/reader/judge.h"
 #include "vmm/snapshot/thaw_internal.h"
-
-/* ---- a machine without a host ---- */
-
-static size_t serial_out(void *ctx, const uint8_t *bytes, size_t len)
-{
-    (void)ctx;
-    (void)bytes;
-    return len;
-}
-
-static void rx_ready(void *ctx, const struct stasis_device *from)
-{
-    (void)ctx;
-    (void)from;
-}
-
-static uint64_t now_ns(void *ctx)
-{
-    (void)ctx;
-    return UINT64_C(1700000000) * 1000000000;
-}
-
-static void arm(void *ctx, const struct stasis_device *from, bool on, uint64_t deadline_ns)
-{
-    (void)ctx;
-    (void)from;
-    (void)on;
-    (void)deadline_ns;
-}
-
-static const struct stasis_device_host host = {.serial_out = {serial_out, NULL},
-                                               .serial_rx_ready = rx_ready,
-                                               .rtc_now_ns = now_ns,
-                                               .rtc_arm = arm};
-
-/* ---- the judge ---- */
 
 static int thaw(struct stasis_snap *snap, struct verdict *verdict, struct stasis_error *err)
 {
@@ -61,7 +26,7 @@ static int thaw(struct stasis_snap *snap, struct verdict *verdict, struct stasis
         return rc;
     verdict->stage = "thaw";
     fake_kvm = (struct fake_kvm){0};
-    rc = stasis_thaw(&machine, snap, &options, &host, &result, err);
+    rc = stasis_thaw(&machine, snap, &options, &null_host, &result, err);
     if (rc)
         return rc;
     verdict->stage = "runs";
