@@ -37,7 +37,8 @@ static void make_room(struct stasis_control_client *client, size_t len)
     size_t size = client->unread_size ? client->unread_size : 4096;
     char *bytes;
 
-    memmove(client->unread, client->unread + client->unread_start, unread(client));
+    if (unread(client))
+        memmove(client->unread, client->unread + client->unread_start, unread(client));
     client->unread_len -= client->unread_start;
     client->unread_start = 0;
     while (size - client->unread_len < len)

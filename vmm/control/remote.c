@@ -42,7 +42,8 @@ static int receive(struct stasis_control_remote *remote, struct stasis_error *er
     ssize_t got;
     int rc;
 
-    memmove(remote->bytes, remote->bytes + remote->start, remote->len - remote->start);
+    if (remote->len > remote->start)
+        memmove(remote->bytes, remote->bytes + remote->start, remote->len - remote->start);
     remote->len -= remote->start;
     remote->start = 0;
     rc = grow(remote, err);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fake_vm.h"
@@ -380,6 +381,28 @@ static size_t random_line(uint32_t *seed, char line[256])
     return len;
 }
 
+/* All that have come, whole; returns how many. */
+static unsigned take_answers(struct session *session)
+{
+    static const char start[] = "{\"jsonrpc\":\"2.0\",\"id\":";
+    static char bytes[1 << 18];
+    unsigned count = 0;
+    size_t len = 0;
+    ssize_t got;
+
+    while ((got = recv(session->fd, bytes + len, sizeof(bytes) - 1 - len, MSG_DONTWAIT)) > 0) {
+        len += (size_t)got;
+        rig_pump(&session->rig);
+    }
+    bytes[len] = '\0';
+    for (char *line = bytes, *end; line < bytes + len; line = end + 1, count++) {
+        end = strchr(line, '\n');
+        assert_true(end && end[-1] == '}');
+        assert_memory_equal(line, start, sizeof(start) - 1);
+    }
+    return count;
+}
+
 static void a_hundred_thousand_random_lines_do_no_harm(void **state)
 {
     struct session session;
@@ -390,7 +413,6 @@ static void a_hundred_thousand_random_lines_do_no_harm(void **state)
     begin(&session, true);
     for (unsigned i = 0; i < 2000; i++) {
         static char lines[50 * 256];
-        const char *answer;
         size_t len = 0;
 
         for (unsigned line = 0; line < 50; line++)
@@ -398,11 +420,7 @@ static void a_hundred_thousand_random_lines_do_no_harm(void **state)
         rig_send(&session.rig, session.fd, lines, len);
         if (session.vm.state == STASIS_VMM_IS_SAVING)
             fake_vm_end_snapshot(&session.vm, 0);
-        while ((answer = rig_hear(&session.rig, session.fd))) {
-            assert_ptr_equal(strstr(answer, "{\"jsonrpc\":\"2.0\",\"id\":"), answer);
-            assert_true(answer[strlen(answer) - 1] == '}');
-            answers++;
-        }
+        answers += take_answers(&session);
     }
     assert_true(answers > 50000);
     assert_non_null(strstr(rig_ask(&session.rig, session.fd, ASK("status")), "\"generation\":3"));

@@ -217,18 +217,17 @@ static void a_line_may_come_byte_by_byte(void **state)
 static void a_line_without_end_is_refused_once_and_skipped(void **state)
 {
     enum { CHUNK = 1 << 16, CHUNKS = 1 << 8 };
-    static char chunk[CHUNK];
+    static char chunk[CHUNK + 1];
     struct rig rig;
     int fd;
 
     (void)state;
     open_server(&rig);
     fd = rig_connect(&rig);
-    memset(chunk, 'a', sizeof(chunk));
-    rig_assert_refused(&rig, fd, memset(chunk, 'a', sizeof(chunk) - 1), -32600,
-                       "more than 65535 bytes");
+    memset(chunk, 'a', CHUNK);
+    rig_assert_refused(&rig, fd, chunk, -32600, "more than 65535 bytes");
     for (unsigned i = 0; i < CHUNKS; i++)
-        rig_send(&rig, fd, chunk, sizeof(chunk) - 1);
+        rig_send(&rig, fd, chunk, CHUNK);
     assert_null(rig_hear(&rig, fd));
     assert_string_equal(rig_ask(&rig, fd, "\n" ASK("1", "echo")), DONE("1"));
     assert_null(rig_hear(&rig, fd));

@@ -201,10 +201,10 @@ static void a_client_drives_the_life_of_a_guest(void)
 
 static void a_guest_saved_by_a_client_is_thawed(void)
 {
-    static char path[160];
+    static char path[160], story[2 * SESSION_TEXT_MAX];
     struct client client;
     char nonce[33] = "";
-    unsigned last;
+    size_t len;
 
     begin("1", false);
     connect_client(&client);
@@ -212,14 +212,15 @@ static void a_guest_saved_by_a_client_is_thawed(void)
     ask(&client, "snapshot", "\"name\":\"x.snap\",\"then\":\"exit\"", "");
     disconnect(&client);
     assert_int_equal(session_end(&session), 0);
-    last = session_check_ticks(session.out_text, session.out_len, 1, nonce);
+    len = session.out_len; /* perhaps in the middle of a line */
+    memcpy(story, session.out_text, len);
     snprintf(path, sizeof(path), "%s/x.snap", folder.path);
     session_start(&session, &(struct session_options){.args = {"--restore", path}});
-    session_wait_out(&session, "tick ");
-    session_wait_out(&session, "\n");
+    session_wait_out(&session, "\r\ntick ");
     session_type(&session, "q");
     assert_int_equal(session_end(&session), 0);
-    (void)session_check_ticks(session.out_text, session.out_len, last + 1, nonce);
+    memcpy(story + len, session.out_text, session.out_len);
+    assert_true(session_check_ticks(story, len + session.out_len, 1, nonce) >= 3);
     session_folder_fini(&folder);
 }
 
