@@ -12,29 +12,6 @@
 
 #include "vmm/base/clock.h"
 
-#define NS_PER_S UINT64_C(1000000000)
-
-uint64_t stasis_serial_sink_bucket_fill(struct stasis_serial_sink_bucket *bucket, uint64_t now,
-                                        uint64_t want)
-{
-    uint64_t elapsed = now > bucket->last_ns ? now - bucket->last_ns : 0;
-    uint64_t fresh;
-
-    if (!bucket->rate)
-        return want;
-    if (elapsed >= NS_PER_S) {
-        bucket->tokens = bucket->rate;
-        bucket->last_ns = now;
-    } else {
-        fresh = elapsed * bucket->rate / NS_PER_S; /* no overflow: rate <= 2^30 */
-        bucket->tokens += fresh;
-        bucket->last_ns += fresh * NS_PER_S / bucket->rate; /* the rest counts next time */
-        if (bucket->tokens > bucket->rate)
-            bucket->tokens = bucket->rate;
-    }
-    return want < bucket->tokens ? want : bucket->tokens;
-}
-
 size_t stasis_serial_sink_dropped(struct stasis_serial_sink *out, enum stasis_serial_sink_drop why,
                                   size_t len)
 {
@@ -109,7 +86,7 @@ int stasis_serial_sink_open(const struct stasis_serial_sink_options *options,
     out->cursor = options->cursor;
     out->busy = options->busy;
     out->busy_ctx = options->busy_ctx;
-    out->bucket = (struct stasis_serial_sink_bucket){
+    out->bucket = (struct stasis_bucket){
         .rate = options->rate, .tokens = options->rate, .last_ns = stasis_monotonic_ns()};
     rc = open_kind(out, options, err);
     if (rc)
@@ -131,8 +108,7 @@ int stasis_serial_sink_start(struct stasis_serial_sink *out, struct stasis_error
 static size_t write_limited(void *sink, const uint8_t *bytes, size_t len)
 {
     struct stasis_serial_sink *out = sink;
-    size_t allowed =
-        (size_t)stasis_serial_sink_bucket_fill(&out->bucket, stasis_monotonic_ns(), len);
+    size_t allowed = (size_t)stasis_bucket_fill(&out->bucket, stasis_monotonic_ns(), len);
     size_t taken = out->write(out, bytes, allowed);
 
     out->bucket.tokens -= taken;
@@ -159,7 +135,7 @@ int stasis_serial_sink_fd(const struct stasis_serial_sink *out)
 size_t stasis_serial_sink_drain(struct stasis_serial_sink *out, const void *bytes, size_t len,
                                 int timeout_ms)
 {
-    uint64_t end = stasis_monotonic_ns() + (uint64_t)timeout_ms * (NS_PER_S / 1000);
+    uint64_t end = stasis_monotonic_ns() + (uint64_t)timeout_ms * 1000000;
     const uint8_t *from = bytes;
     size_t taken;
 
@@ -169,7 +145,7 @@ size_t stasis_serial_sink_drain(struct stasis_serial_sink *out, const void *byte
          now = stasis_monotonic_ns()) {
         struct pollfd ready = {.fd = out->watch_fd, .events = POLLOUT};
 
-        (void)poll(&ready, 1, (int)((end - now) / (NS_PER_S / 1000)) + 1);
+        (void)poll(&ready, 1, (int)((end - now) / 1000000) + 1);
         taken += stasis_serial_sink_write(out, from + taken, len - taken);
     }
     return taken;
@@ -217,8 +193,7 @@ void stasis_serial_sink_close(struct stasis_serial_sink *out)
 {
     if (!out)
         return;
-    if (out->close_fd)
-        close(out->fd);
+    stasis_nowait_close(&out->nowait);
     stasis_output_close(out->output);
     free(out);
 }

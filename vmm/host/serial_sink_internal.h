@@ -6,42 +6,28 @@
 #ifndef STASIS_VMM_SERIAL_SINK_INTERNAL_H
 #define STASIS_VMM_SERIAL_SINK_INTERNAL_H
 
-#include <sys/types.h>
-
+#include "vmm/host/bucket.h"
+#include "vmm/host/nowait.h"
 #include "vmm/host/serial_sink.h"
-
-/* Token bucket: one token is one byte. */
-struct stasis_serial_sink_bucket {
-    uint64_t rate; /* tokens per second, at most STASIS_SERIAL_SINK_RATE_MAX; 0: no limit */
-    uint64_t tokens;
-    uint64_t last_ns; /* up to when tokens have been given */
-};
 
 struct stasis_serial_sink {
     stasis_serial_sink_write_fn *write; /* of its kind; counts bytes as written or dropped */
     int (*start)(struct stasis_serial_sink *out,
                  struct stasis_error *err); /* NULL: nothing to do */
-    /* stdio: write(2), or what takes its place, without ever waiting. */
-    ssize_t (*put)(const struct stasis_serial_sink *out, const uint8_t *bytes, size_t len);
-    int fd;       /* -1: none */
-    int watch_fd; /* fd when the sink can be busy, else -1 */
-    struct stasis_serial_sink_bucket bucket;
+    struct stasis_nowait nowait;            /* stdio */
+    int fd;                                 /* -1: none */
+    int watch_fd;                           /* fd when the sink can be busy, else -1 */
+    struct stasis_bucket bucket;            /* one token is one byte */
     struct stasis_serial_sink_stats stats;
     bool (*busy)(void *ctx); /* of the options */
     void *busy_ctx;
-    bool append; /* file, ring */
-    bool close_fd;
+    bool append;                  /* file, ring */
     bool gone;                    /* stdio: the reader has gone */
     struct stasis_output *output; /* whose fd is, or NULL */
     struct stasis_cursor *cursor; /* of the options */
-    size_t piece;   /* stdio, polled: bytes that one write may hold without blocking */
-    uint64_t size;  /* file: limit, ring: bytes of data */
-    uint64_t total; /* file: bytes in it, ring: bytes ever written */
+    uint64_t size;                /* file: limit, ring: bytes of data */
+    uint64_t total;               /* file: bytes in it, ring: bytes ever written */
 };
-
-/* Fills the bucket up to now_ns and says how many of `want` bytes it has tokens for. */
-uint64_t stasis_serial_sink_bucket_fill(struct stasis_serial_sink_bucket *bucket, uint64_t now_ns,
-                                        uint64_t want);
 
 /* Counts len dropped bytes and returns len. */
 size_t stasis_serial_sink_dropped(struct stasis_serial_sink *out, enum stasis_serial_sink_drop why,

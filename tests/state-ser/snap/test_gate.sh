@@ -5,7 +5,7 @@
 #   snap/io.c        the system calls of the engine, called by those below
 #   snap/ram_io.c    /dev/userfaultfd
 #   kvm/kvm.c        /dev/kvm, at whatever path
-#   serial_sink_fd.c opens standard output once more, to have flags of its own
+#   nowait.c opens a descriptor that was given once more, to have flags of its own
 #   control/socket.c the name of a socket
 #   common/streams.c /dev/null in place of closed standard streams
 set -eu
@@ -26,9 +26,9 @@ look() {
 files=$(find base common core state state-ser tools vmm -name '*.[ch]' | sort)
 # Opening to read is the business of whoever reads.
 # shellcheck disable=SC2086 # names of our own, without spaces
-found=$(look "$calls" 'O_RDONLY|"re?"|/dev/(kvm|userfaultfd|null)|^state-ser/snap/io\.c:|^vmm/kvm/kvm\.c:.*open\(path, O_RDWR|^vmm/host/serial_sink_fd\.c:.*open\(name, O_WRONLY|^vmm/control/socket\.c:.*renameat2\(sock->dir' $files)
+found=$(look "$calls" 'O_RDONLY|"re?"|/dev/(kvm|userfaultfd|null)|^state-ser/snap/io\.c:|^vmm/kvm/kvm\.c:.*open\(path, O_RDWR|^vmm/host/nowait\.c:.*open\(name, O_WRONLY|^vmm/control/socket\.c:.*renameat2\(sock->dir' $files)
 # shellcheck disable=SC2086
-found2=$(look "$engine" '^state-ser/snap/(io\.[ch]|output[a-z_]*\.[ch]):|/dev/null|^common/streams\.c:.*contrary = |^vmm/host/serial_sink_fd\.c:.*open\(name, O_WRONLY' $files)
+found2=$(look "$engine" '^state-ser/snap/(io\.[ch]|output[a-z_]*\.[ch]):|/dev/null|^common/streams\.c:.*contrary = |^vmm/host/nowait\.c:.*open\(name, O_WRONLY' $files)
 for lines in "$found" "$found2"; do
     if [ -n "$lines" ]; then
         echo "$lines"

@@ -9,12 +9,12 @@
 
 static void bucket_gives_its_rate_and_no_more(void **state)
 {
-    struct stasis_serial_sink_bucket bucket = {.rate = 1000, .tokens = 1000, .last_ns = 0};
+    struct stasis_bucket bucket = {.rate = 1000, .tokens = 1000, .last_ns = 0};
     uint64_t given = 0;
 
     (void)state;
     for (uint64_t ns = 0; ns <= 5000000000; ns += 333333) {
-        uint64_t n = stasis_serial_sink_bucket_fill(&bucket, ns, 7);
+        uint64_t n = stasis_bucket_fill(&bucket, ns, 7);
 
         bucket.tokens -= n;
         given += n;
@@ -24,15 +24,15 @@ static void bucket_gives_its_rate_and_no_more(void **state)
 
 static void bucket_holds_one_second(void **state)
 {
-    struct stasis_serial_sink_bucket bucket = {
+    struct stasis_bucket bucket = {
         .rate = STASIS_SERIAL_SINK_RATE_MAX, .tokens = 0, .last_ns = 5};
 
     (void)state;
-    assert_int_equal(stasis_serial_sink_bucket_fill(&bucket, 5, 1), 0);
-    assert_int_equal(stasis_serial_sink_bucket_fill(&bucket, 4, 1), 0); /* a clock that is behind */
-    assert_int_equal(stasis_serial_sink_bucket_fill(&bucket, 1000000004, UINT64_MAX),
+    assert_int_equal(stasis_bucket_fill(&bucket, 5, 1), 0);
+    assert_int_equal(stasis_bucket_fill(&bucket, 4, 1), 0); /* a clock that is behind */
+    assert_int_equal(stasis_bucket_fill(&bucket, 1000000004, UINT64_MAX),
                      STASIS_SERIAL_SINK_RATE_MAX - 2);
-    assert_int_equal(stasis_serial_sink_bucket_fill(&bucket, UINT64_MAX, UINT64_MAX),
+    assert_int_equal(stasis_bucket_fill(&bucket, UINT64_MAX, UINT64_MAX),
                      STASIS_SERIAL_SINK_RATE_MAX);
 }
 
