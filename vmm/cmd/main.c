@@ -11,10 +11,13 @@
 #include "vmm/cmd/session.h"
 #include "vmm/cmd/signals.h"
 
+/* In one write, whose error can be told. */
 static int print(const struct stasis_options *options)
 {
+    static char room[16384];
     struct stasis_error err;
 
+    (void)setvbuf(stdout, room, _IOFBF, sizeof(room));
     if (options->help)
         stasis_cli_print_help(stdout);
     else
