@@ -92,6 +92,8 @@ int stasis_config_check(const struct stasis_vmm_config *config, struct stasis_er
         return out_of_range(err, "serial.kind");
     if (config->kick_signal && !stasis_kick_is_signal(config->kick_signal))
         return out_of_range(err, "kick_signal");
+    if ((unsigned)config->guest_errors.action > STASIS_VMM_GUEST_ERROR_STOP)
+        return out_of_range(err, "guest_errors.action");
     return 0;
 }
 

@@ -34,7 +34,7 @@ static int no_memory(struct stasis_error *err)
 }
 
 int stasis_metrics_text(const struct stasis_metrics_source *source,
-                        enum stasis_metrics_format format, char **ret_text, size_t *ret_len,
+                        enum stasis_vmm_metrics_format format, char **ret_text, size_t *ret_len,
                         struct stasis_error *err)
 {
     struct stasis_metrics_report report;
@@ -47,8 +47,9 @@ int stasis_metrics_text(const struct stasis_metrics_source *source,
     if (rc)
         return rc;
     out = open_memstream(&text, &len);
-    bad = !out || (format == STASIS_METRICS_JSON ? stasis_metrics_put_json(&report, out)
-                                                 : stasis_metrics_put_openmetrics(&report, out));
+    bad =
+        !out || (format == STASIS_VMM_METRICS_JSON ? stasis_metrics_put_json(&report, out)
+                                                   : stasis_metrics_put_openmetrics(&report, out));
     bad |= out && fclose(out) != 0;
     stasis_metrics_report_free(&report);
     if (bad) {
@@ -61,7 +62,7 @@ int stasis_metrics_text(const struct stasis_metrics_source *source,
 }
 
 int stasis_metrics_write(const struct stasis_metrics_source *source,
-                         enum stasis_metrics_format format, struct stasis_output *output,
+                         enum stasis_vmm_metrics_format format, struct stasis_output *output,
                          struct stasis_error *err)
 {
     char *text = NULL;

@@ -11,6 +11,7 @@
 
 #include "stasis/output.h"
 #include "stasis/ram.h"
+#include "stasis/vmm.h"
 #include "vmm/api/metrics_table.h"
 #include "vmm/host/serial_sink.h"
 #include "vmm/machine/machine.h"
@@ -37,6 +38,9 @@ struct stasis_metrics {
     struct stasis_save_stats saved;
     struct stasis_freeze_times times;
     uint64_t pause_us; /* from the wish to pause until the guest runs on, or the file is there */
+    /* Invalid accesses of the guest that were told, and that would have been too many. Added to
+     * under the machine's lock (base/counter.h). */
+    uint64_t guest_errors_told, guest_errors_suppressed;
     /* The longest time that a vCPU stood still, in any freeze the guest ran on from. */
     uint64_t largest_gap_us;
 };
@@ -45,8 +49,6 @@ struct stasis_metrics {
 void stasis_metrics_count_freeze(struct stasis_metrics *metrics,
                                  const struct stasis_save_stats *saved,
                                  const struct stasis_freeze_times *times, uint64_t pause_us);
-
-enum stasis_metrics_format { STASIS_METRICS_JSON = 0, STASIS_METRICS_OPENMETRICS };
 
 /* Where the values come from. The machine may run: its counters are read as they are. */
 struct stasis_metrics_source {
@@ -66,12 +68,12 @@ void stasis_metrics_report_free(struct stasis_metrics_report *report);
 /* The values as text of *ret_len bytes, with a NUL behind them, to be freed with free(). JSON is
  * one object. STASIS_ERR_NOMEM. */
 STASIS_MUST_CHECK int stasis_metrics_text(const struct stasis_metrics_source *source,
-                                          enum stasis_metrics_format format, char **ret_text,
+                                          enum stasis_vmm_metrics_format format, char **ret_text,
                                           size_t *ret_len, struct stasis_error *err);
 
 /* Writes them to `output` (STASIS_OUTPUT_ANY), once. STASIS_ERR_WRITE. */
 STASIS_MUST_CHECK int stasis_metrics_write(const struct stasis_metrics_source *source,
-                                           enum stasis_metrics_format format,
+                                           enum stasis_vmm_metrics_format format,
                                            struct stasis_output *output, struct stasis_error *err);
 
 #endif

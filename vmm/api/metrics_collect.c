@@ -67,6 +67,9 @@ static void add_run(struct stasis_metrics_report *report,
     for (int i = 0; i < STASIS_GUEST_ERROR_COUNT; i++)
         set->values[STASIS_METRIC_RUN_guest_errors_unhandled_port + i] =
             stasis_counter_get(&machine->guest_errors[i]);
+    SET(set, RUN_guest_error_events_told, stasis_counter_get(&source->metrics->guest_errors_told));
+    SET(set, RUN_guest_error_events_suppressed,
+        stasis_counter_get(&source->metrics->guest_errors_suppressed));
 }
 
 static void add_memory(struct stasis_metrics_report *report,

@@ -3,7 +3,7 @@
 
 const struct stasis_metrics_scope_row stasis_metrics_scopes[STASIS_METRICS_SCOPE_COUNT] = {
 #define STASIS_METRICS_SCOPE(scope, parent, key, prefix, is_list)                                  \
-    [STASIS_METRICS_##scope] = {STASIS_METRICS_##parent, key, prefix, is_list},
+    [STASIS_METRICS_##scope] = {key, prefix, STASIS_METRICS_##parent, is_list},
 #include "vmm/api/metrics_scopes.def"
 #undef STASIS_METRICS_SCOPE
 };

@@ -50,8 +50,8 @@ enum stasis_metric {
 };
 
 struct stasis_metrics_scope_row {
-    enum stasis_metrics_scope parent; /* of the first scope: itself */
     const char *key, *prefix;
+    enum stasis_metrics_scope parent; /* of the first scope: itself */
     bool is_list;
 };
 

@@ -3,8 +3,8 @@
  * The parts of a VM: vmm.c (from its configuration to its guest), vmm_life.c (start, driving, end),
  * vmm_requests.c (what its owner asks for), vmm_commands.c (what the user asks for by keys),
  * vmm_sources.c (events of the loop), vmm_watch.c (descriptors of others), vmm_console.c (what
- * devices need of the outside: terminal, serial output, clocks), vmm_outputs.c (files),
- * vmm_freeze.c and vmm_save.c (snapshots).
+ * devices need of the outside: terminal, serial output, clocks), vmm_guest_errors.c, vmm_outputs.c
+ * (files), vmm_freeze.c and vmm_save.c (snapshots).
  *
  * Locks: vmm->lock is taken by every public function and around every event of the loop; vCPUs and
  * the thread that saves never take it. Under it the machine's lock may be taken, not the other way
@@ -20,6 +20,7 @@
 #include "stasis/vmm.h"
 #include "vmm/api/config.h"
 #include "vmm/api/metrics.h"
+#include "vmm/host/bucket.h"
 #include "vmm/host/loop.h"
 #include "vmm/host/match.h"
 #include "vmm/host/terminal.h"
@@ -30,6 +31,20 @@ struct stasis_vmm_source {
     struct stasis_loop_source loop;
     void (*handle)(struct stasis_vmm *vmm);
     struct stasis_vmm *vmm;
+};
+
+/* Messages and events of them in a second; each takes a place in the queue until the loop tells. */
+#define STASIS_VMM_GUEST_ERRORS_RATE 10
+
+/* Invalid accesses of the guest that are to be told. Under the machine's lock. */
+struct stasis_vmm_alarms {
+    struct stasis_bucket bucket;
+    struct {
+        struct stasis_guest_access access;
+        uint64_t suppressed; /* that came before it */
+    } queue[STASIS_VMM_GUEST_ERRORS_RATE];
+    unsigned count;
+    uint64_t suppressed; /* since the last in the queue */
 };
 
 struct stasis_vmm_job;
@@ -58,6 +73,8 @@ struct stasis_vmm {
     struct stasis_match match;
     bool match_active;
 
+    struct stasis_vmm_alarms alarms;
+
     struct stasis_device *rtc; /* whose alarm is armed */
 
     struct stasis_outputs *outputs;      /* the files in use */
@@ -83,6 +100,7 @@ struct stasis_vmm {
     bool quit;     /* by key */
     bool stopped;  /* by stasis_vmm_stop() */
     bool crashed;  /* the guest, before anything else ended it */
+    bool barred;   /* likewise, for an invalid access */
     bool frozen;   /* saved, and the VM is to end */
     int save_code; /* why the last freeze of the configuration's failed, or 0 */
     struct stasis_vmm_end end;
@@ -105,10 +123,12 @@ void stasis_vmm_tell_running(struct stasis_vmm *vmm);
 void stasis_vmm_lock(struct stasis_vmm *vmm);
 void stasis_vmm_unlock(struct stasis_vmm *vmm);
 
-/* vmm_metrics.c: the metrics of now as text, to be freed with free(). Loop thread. */
-STASIS_MUST_CHECK int stasis_vmm_metrics_text(struct stasis_vmm *vmm,
-                                              enum stasis_metrics_format format, char **ret_text,
-                                              size_t *ret_len, struct stasis_error *err);
+/* ---- vmm_guest_errors.c ---- */
+
+/* Has the devices' host do what the configuration says, before there is a machine. */
+void stasis_vmm_guest_errors_init(struct stasis_vmm *vmm);
+/* Tells what is in the queue; at the end, what is not. Loop thread. */
+void stasis_vmm_guest_errors_tell(struct stasis_vmm *vmm, bool at_end);
 
 /* vmm_sources.c. open: all but the one of the guest's end, which watch_end adds once there is a
  * machine. Timers of a VM that is about to run: start_timer. */

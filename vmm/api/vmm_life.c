@@ -132,6 +132,8 @@ static enum stasis_vmm_reason reason_of(const struct stasis_vmm *vmm)
         return STASIS_VMM_FROZEN;
     if (vmm->crashed)
         return STASIS_VMM_CRASHED;
+    if (vmm->barred)
+        return STASIS_VMM_BARRED;
     return vmm->quit ? STASIS_VMM_QUIT : STASIS_VMM_RESET;
 }
 
@@ -141,7 +143,7 @@ static void describe_end(struct stasis_vmm *vmm)
     const char *missing = missing_freeze(vmm);
 
     *end = (struct stasis_vmm_end){.reason = reason_of(vmm), .save_code = vmm->save_code};
-    if (vmm->crashed && !vmm->frozen)
+    if ((vmm->crashed || vmm->barred) && !vmm->frozen)
         end->crash = vmm->machine.end_error;
     if (missing)
         (void)stasis_fail(&end->missing, STASIS_ERR_NO_SNAPSHOT,
@@ -153,10 +155,12 @@ static void describe_end(struct stasis_vmm *vmm)
 static void finish(struct stasis_vmm *vmm)
 {
     vmm->crashed = atomic_load(&vmm->machine.end) == STASIS_EXIT_CRASHED;
+    vmm->barred = atomic_load(&vmm->machine.end) == STASIS_EXIT_BARRED;
     stasis_ram_failure_watch(&vmm->machine);
     stasis_machine_pause(&vmm->machine);
     stasis_ram_failure_unwatch(&vmm->machine);
     (void)stasis_vmm_take_keys(vmm);
+    stasis_vmm_guest_errors_tell(vmm, true);
     stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_ENDING});
     last_output(vmm);
     describe_end(vmm);

@@ -18,7 +18,7 @@ static struct stasis_metrics_source source_of(struct stasis_vmm *vmm,
     };
 }
 
-int stasis_vmm_metrics_text(struct stasis_vmm *vmm, enum stasis_metrics_format format,
+int stasis_vmm_metrics_text(struct stasis_vmm *vmm, enum stasis_vmm_metrics_format format,
                             char **ret_text, size_t *ret_len, struct stasis_error *err)
 {
     struct stasis_serial_sink_stats serial;
@@ -40,5 +40,5 @@ int stasis_vmm_write_metrics(struct stasis_vmm *vmm, struct stasis_error *err)
     if (!vmm->config->metrics_path)
         return 0;
     source = source_of(vmm, &serial);
-    return stasis_metrics_write(&source, STASIS_METRICS_JSON, vmm->metrics_file, err);
+    return stasis_metrics_write(&source, vmm->config->metrics_format, vmm->metrics_file, err);
 }

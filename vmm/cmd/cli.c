@@ -19,6 +19,9 @@ _Static_assert(sizeof(enum stasis_cli_dry_run) == sizeof(unsigned), "enum size")
 _Static_assert(sizeof(enum stasis_vmm_clock) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_vmm_prefetch) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_ram_mode) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_vmm_metrics_format) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_vmm_on_guest_error) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_vmm_guest_errors_of) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(bool) == 1 && STASIS_CLI_COUNT <= 32, "sets of options fit 32 bits");
 
 struct parser {

@@ -20,6 +20,9 @@ static const char *const drop_words[] = {"refuse", "allow", NULL};
 static const char *const ignore_words[] = {"tsc-rate", NULL};
 /* In the order of enum stasis_cli_dry_run. */
 static const char *const format_words[] = {"text", "json", NULL};
+static const char *const metrics_words[] = {"json", "openmetrics", NULL};
+static const char *const guest_error_words[] = {"count", "event", "stop", NULL};
+static const char *const guest_errors_of_words[] = {"all", "devices", NULL};
 const char *const stasis_cli_out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
 
 #define GIVE_FILE "give the name of a file"
@@ -106,6 +109,16 @@ static const struct stasis_cli_key snapshot_keys[] = {
 
 static const struct stasis_cli_key metrics_keys[] = {
     {"path", STASIS_CLI_TEXT, AT(metrics_path), "FILE", GIVE_FILE},
+    {"format", STASIS_CLI_WORD, AT(metrics_format), "json|openmetrics", "give json or openmetrics",
+     .words = metrics_words},
+    {0},
+};
+
+static const struct stasis_cli_key guest_error_keys[] = {
+    {"action", STASIS_CLI_WORD, AT(guest_errors.action), "count|event|stop",
+     "give count, event or stop", .words = guest_error_words},
+    {"of", STASIS_CLI_WORD, AT(guest_errors.of), "all|devices", "give all or devices",
+     .words = guest_errors_of_words},
     {0},
 };
 
@@ -196,8 +209,14 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
                             "Listen on the Unix socket SOCK for vmm ctl and other clients.\n"
                             "dir: where requests may write snapshots by name alone.\n",
                             "Other:"},
+    [STASIS_CLI_ON_GUEST_ERROR] =
+        {"on-guest-error", guest_error_keys,
+         "What to do when the guest accesses a port or an address that no device\n"
+         "has, or that a device refuses: count it (default); event: print it,\n"
+         "10 a second at most; stop: end the VM with status 10.\n"
+         "of=devices: do it only for what a device refuses.\n"},
     [STASIS_CLI_METRICS] = {"metrics", metrics_keys,
-                            "Write to FILE, as JSON, what was counted and measured.\n"},
+                            "Write to FILE, when the run ends, what was counted and measured.\n"},
     [STASIS_CLI_HELP] = {"help", NULL, "Print this help.\n"},
     [STASIS_CLI_VERSION] = {"version", NULL, "Print the version.\n"},
 };

@@ -156,6 +156,8 @@ static const char *reason_name(enum stasis_vmm_reason reason)
         return "quit";
     case STASIS_VMM_STOPPED:
         return "stopped";
+    case STASIS_VMM_BARRED:
+        return "barred";
     }
     return "unknown";
 }
@@ -179,6 +181,19 @@ static json_t *failed(const struct stasis_vmm_event *event)
 
     return json_pack("{s:o, s:o}", "name", stasis_control_text(event->path), "error",
                      stasis_control_failure_data(&failure, true));
+}
+
+static json_t *guest_error(const struct stasis_vmm_guest_error *error)
+{
+    json_t *params =
+        json_pack("{s:s, s:o, s:I, s:i, s:b, s:b, s:I}", "kind", error->kind, "text",
+                  stasis_control_text(error->text), "address", (json_int_t)error->address, "len",
+                  (int)error->len, "is_mmio", error->is_mmio, "is_write", error->is_write,
+                  "suppressed", (json_int_t)error->suppressed);
+
+    if (error->device)
+        (void)!json_object_set_new(params, "device", stasis_control_text(error->device));
+    return params;
 }
 
 static json_t *ended(const struct stasis_vmm_event *event)
@@ -215,6 +230,10 @@ void stasis_control_event(struct stasis_control *control, const struct stasis_vm
     case STASIS_VMM_EVENT_SAVE_FAILED:
         stasis_control_server_event(control->server, "snapshot_failed", failed(event));
         end_snapshot(control, NULL, event->err);
+        break;
+    case STASIS_VMM_EVENT_GUEST_ERROR:
+        stasis_control_server_event(control->server, "guest_error",
+                                    guest_error(event->guest_error));
         break;
     case STASIS_VMM_EVENT_ENDED:
         stasis_control_server_event(control->server, "ended", ended(event));

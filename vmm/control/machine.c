@@ -40,7 +40,7 @@ static int metrics(void *ctx, char **ret_json, struct stasis_error *err)
 {
     size_t len;
 
-    return stasis_vmm_metrics_text(ctx, STASIS_METRICS_JSON, ret_json, &len, err);
+    return stasis_vmm_metrics_text(ctx, STASIS_VMM_METRICS_JSON, ret_json, &len, err);
 }
 
 const struct stasis_control_ops stasis_control_vmm_ops = {

@@ -109,10 +109,22 @@ static const struct stasis_control_member failed_members[] = {
     {NULL},
 };
 
+static const struct stasis_control_member guest_error_members[] = {
+    {"kind", "a word of guest_errors in the metrics, such as unhandled_port"},
+    {"text", "all of it, as one line"},
+    {"device", "that refused it; absent if no device has the address"},
+    {"address", "the port, or the guest physical address"},
+    {"len", "bytes"},
+    {"is_mmio", "it was an access to memory, not to a port"},
+    {"is_write", "it was a write"},
+    {"suppressed", "how many came since the last one that was told"},
+    {NULL},
+};
+
 static const struct stasis_control_member ended_members[] = {
-    {"reason", "reset, crashed, frozen, quit or stopped"},
-    {"error",
-     "why the guest crashed, or that a freeze is outstanding: code, name, message, remedy"},
+    {"reason", "reset, crashed, frozen, quit, stopped, or barred for an invalid access"},
+    {"error", "why the guest crashed or was barred, or that a freeze is outstanding: code, name, "
+              "message, remedy"},
     {NULL},
 };
 
@@ -128,6 +140,8 @@ const struct stasis_control_event stasis_control_events[] = {
     {"snapshot_progress", "At most one for each percent.", progress_members},
     {"snapshot_done", "The file is complete.", snapshot_members},
     {"snapshot_failed", "No file was written, and the guest continues.", failed_members},
+    {"guest_error", "The guest made an invalid access; with --on-guest-error event.",
+     guest_error_members},
     {"ended", "The VM has ended. It is the last event.", ended_members},
     {"dropped", "Events were lost.", dropped_members},
     {NULL},

@@ -81,8 +81,8 @@ int main(int argc, char **argv)
     else
         metrics_rig_fresh(&rig, 3);
     if (stasis_metrics_text(&rig.source,
-                            strcmp(argv[2], "json") != 0 ? STASIS_METRICS_OPENMETRICS
-                                                         : STASIS_METRICS_JSON,
+                            strcmp(argv[2], "json") != 0 ? STASIS_VMM_METRICS_OPENMETRICS
+                                                         : STASIS_VMM_METRICS_JSON,
                             &text, &len, NULL))
         return 1;
     fwrite(text, 1, len, stdout);

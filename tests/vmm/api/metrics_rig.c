@@ -116,7 +116,9 @@ void metrics_rig_full(struct metrics_rig *rig, uint32_t vcpus)
                                            .loaded_us = next(rig),
                                            .thawed = true,
                                            .freezes_failed = next(rig),
-                                           .largest_gap_us = next(rig)};
+                                           .largest_gap_us = next(rig),
+                                           .guest_errors_told = next(rig),
+                                           .guest_errors_suppressed = next(rig)};
     for (int i = 0; i < 2; i++) {
         struct stasis_save_stats saved;
         struct stasis_freeze_times times;

@@ -32,7 +32,8 @@ static const char *json(void)
 
     free(text);
     text = NULL;
-    assert_int_equal(stasis_metrics_text(&rig.source, STASIS_METRICS_JSON, &text, &len, &err), 0);
+    assert_int_equal(stasis_metrics_text(&rig.source, STASIS_VMM_METRICS_JSON, &text, &len, &err),
+                     0);
     assert_int_equal(strlen(text), len);
     return text;
 }
@@ -151,7 +152,7 @@ static void other_exits_are_counted_together(void **state)
 
 /* ---- the file ---- */
 
-static int write_to(const char *path, enum stasis_metrics_format format)
+static int write_to(const char *path, enum stasis_vmm_metrics_format format)
 {
     const struct stasis_output_opts opts = {.size = sizeof(opts), .kind = STASIS_OUTPUT_ANY};
     struct stasis_output *output = NULL;
@@ -183,9 +184,9 @@ static void both_formats_are_written(void **state)
     assert_true(fd >= 0);
     close(fd);
     metrics_rig_fresh(&rig, 1);
-    assert_int_equal(write_to(path, STASIS_METRICS_JSON), 0);
+    assert_int_equal(write_to(path, STASIS_VMM_METRICS_JSON), 0);
     assert_begins(path, "{\n");
-    assert_int_equal(write_to(path, STASIS_METRICS_OPENMETRICS), 0);
+    assert_int_equal(write_to(path, STASIS_VMM_METRICS_OPENMETRICS), 0);
     assert_begins(path, "# TYPE stasis_");
     unlink(path);
 }
@@ -194,7 +195,7 @@ static void a_place_that_takes_nothing_is_named(void **state)
 {
     (void)state;
     metrics_rig_fresh(&rig, 1);
-    assert_int_equal(write_to("/dev/full", STASIS_METRICS_JSON), STASIS_ERR_WRITE);
+    assert_int_equal(write_to("/dev/full", STASIS_VMM_METRICS_JSON), STASIS_ERR_WRITE);
     assert_non_null(strstr(err.msg, "--metrics /dev/full: "));
 }
 

@@ -144,6 +144,21 @@ void fake_vm_end_snapshot(struct fake_vm *vm, int code)
     stasis_control_event(vm->control, &event);
 }
 
+void fake_vm_guest_error(struct fake_vm *vm, const char *device)
+{
+    const struct stasis_vmm_guest_error error = {.kind = "write_only",
+                                                 .device = device,
+                                                 .text = "read of it",
+                                                 .address = 0xd000001c,
+                                                 .len = 4,
+                                                 .is_mmio = true,
+                                                 .suppressed = 7};
+
+    stasis_control_event(
+        vm->control,
+        &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_GUEST_ERROR, .guest_error = &error});
+}
+
 void fake_vm_end(struct fake_vm *vm, enum stasis_vmm_reason reason)
 {
     struct stasis_vmm_end end = {.reason = reason};

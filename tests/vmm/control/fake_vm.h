@@ -28,6 +28,8 @@ extern const struct stasis_control_ops fake_vm_ops;
 void fake_vm_progress(struct fake_vm *vm, uint64_t done, uint64_t total);
 /* Ends the snapshot that is being saved: with success if `code` is 0. */
 void fake_vm_end_snapshot(struct fake_vm *vm, int code);
+/* The guest reads from a register of `device` that it cannot read. */
+void fake_vm_guest_error(struct fake_vm *vm, const char *device);
 void fake_vm_end(struct fake_vm *vm, enum stasis_vmm_reason reason);
 
 #endif

@@ -316,6 +316,12 @@ static void subscribers_hear_of_all_that_happens(void **state)
     assert_event(&session, "snapshot_started", "\"name\":\"x\"");
     assert_event(&session, "snapshot_failed",
                  "\"error\":{\"name\":\"CANCELLED\",\"message\":\"x: it was given up\"");
+    fake_vm_guest_error(&session.vm, NULL);
+    assert_event(&session, "guest_error",
+                 "{\"kind\":\"write_only\",\"text\":\"read of it\",\"address\":3489660956,"
+                 "\"len\":4,\"is_mmio\":true,\"is_write\":false,\"suppressed\":7}");
+    fake_vm_guest_error(&session.vm, "rtc");
+    assert_event(&session, "guest_error", "\"suppressed\":7,\"device\":\"rtc\"}");
     fake_vm_end(&session.vm, STASIS_VMM_CRASHED);
     assert_event(
         &session, "ended",

@@ -62,6 +62,17 @@ enum stasis_vmm_serial_kind {
     STASIS_VMM_SERIAL_PIPE       /* when nobody reads the named pipe */
 };
 
+enum stasis_vmm_metrics_format { STASIS_VMM_METRICS_JSON = 0, STASIS_VMM_METRICS_OPENMETRICS };
+enum stasis_vmm_on_guest_error {
+    STASIS_VMM_GUEST_ERROR_COUNT = 0, /* in the metrics, as the others are, too */
+    STASIS_VMM_GUEST_ERROR_EVENT,     /* a message and an event, 10 a second at most */
+    STASIS_VMM_GUEST_ERROR_STOP,      /* the end of the VM (STASIS_VMM_BARRED) */
+};
+enum stasis_vmm_guest_errors_of {
+    STASIS_VMM_GUEST_ERRORS_OF_ALL = 0,
+    STASIS_VMM_GUEST_ERRORS_OF_DEVICES, /* not those to addresses that no device has */
+};
+
 /* Zero is the default of every member here, of all structs. Strings are copied by stasis_vmm_new();
  * NULL: not given. */
 struct stasis_vmm_kernel {
@@ -105,6 +116,12 @@ struct stasis_vmm_snapshot {
     struct stasis_vmm_save save;
 };
 
+/* Invalid accesses of the guest: to addresses that no device has, or that a device refuses. */
+struct stasis_vmm_guest_errors {
+    enum stasis_vmm_on_guest_error action;
+    enum stasis_vmm_guest_errors_of of; /* for which the action is; all are counted */
+};
+
 /* Exactly one of kernel.path, demo and restore.path is set. What describes the machine
  * (initrd_path, memory_mib, vcpus, cpu, board_release) is for a new guest: a thawed one brings its
  * own. */
@@ -125,8 +142,11 @@ struct stasis_vmm_config {
     struct stasis_vmm_serial serial;
     struct stasis_vmm_snapshot snapshot;
 
+    struct stasis_vmm_guest_errors guest_errors;
+
     const char *metrics_path; /* for stasis_vmm_write_metrics() */
-    uint64_t start_us;        /* CLOCK_MONOTONIC that metrics count from; 0: stasis_vmm_new() */
+    enum stasis_vmm_metrics_format metrics_format;
+    uint64_t start_us; /* CLOCK_MONOTONIC that metrics count from; 0: stasis_vmm_new() */
 };
 
 /* ---- what a VM has to say ---- */
@@ -139,12 +159,13 @@ enum stasis_vmm_reason {
     STASIS_VMM_FROZEN,  /* it was saved, by a request that ends it */
     STASIS_VMM_QUIT,    /* by key */
     STASIS_VMM_STOPPED, /* by stasis_vmm_stop() */
+    STASIS_VMM_BARRED,  /* it made an invalid access (STASIS_VMM_GUEST_ERROR_STOP) */
 };
 
 /* How a VM ended. Errors have code 0 where there was none. */
 struct stasis_vmm_end {
     enum stasis_vmm_reason reason;
-    struct stasis_error crash;   /* why the guest died */
+    struct stasis_error crash;   /* why the guest died, or was barred */
     struct stasis_error missing; /* STASIS_ERR_NO_SNAPSHOT: a freeze is outstanding */
     int save_code; /* of the last freeze by key, event or stasis_vmm_freeze(), if it failed */
 };
@@ -156,8 +177,21 @@ enum stasis_vmm_event_kind {
     STASIS_VMM_EVENT_SAVED,       /* and is over: the file is there */
     STASIS_VMM_EVENT_SAVE_FAILED, /* or not; STASIS_ERR_CANCELLED: it was called off */
     STASIS_VMM_EVENT_KEYS,        /* the user asks for the list of escape keys */
+    STASIS_VMM_EVENT_GUEST_ERROR, /* the guest made an invalid access */
     STASIS_VMM_EVENT_ENDING,      /* the end begins: what is asked for now counts as outstanding */
     STASIS_VMM_EVENT_ENDED,       /* the VM has ended; nothing follows */
+};
+
+/* An invalid access of the guest. */
+struct stasis_vmm_guest_error {
+    const char *kind;   /* "unhandled_port": the words are those of the metrics */
+    const char *device; /* that refused it; NULL: none has the address */
+    const char *text;   /* all of it, as one line */
+    uint64_t address;   /* port, or guest physical address */
+    uint64_t value;     /* written */
+    unsigned len;       /* bytes */
+    bool is_mmio, is_write;
+    uint64_t suppressed; /* how many came since the last one that was told */
 };
 
 /* Valid during the call. What does not belong to the event is zero. */
@@ -170,6 +204,7 @@ struct stasis_vmm_event {
     const struct stasis_error *err;        /* SAVE_FAILED */
     const char *text;                      /* KEYS: lines, each ending in a newline */
     const struct stasis_vmm_end *end;      /* ENDED */
+    const struct stasis_vmm_guest_error *guest_error; /* GUEST_ERROR */
 };
 
 /* All are optional. */
@@ -293,6 +328,13 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_cancel(struct stasis_vmm *vmm,
 STASIS_EXPORT void stasis_vmm_stop(struct stasis_vmm *vmm);
 
 /* ---- the rest ---- */
+
+/* The metrics of now as text of *ret_len bytes and a NUL, to be freed with free(). JSON is one
+ * object; OpenMetrics ends in "# EOF". STASIS_ERR_NOMEM. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_metrics_text(struct stasis_vmm *vmm,
+                                                            enum stasis_vmm_metrics_format format,
+                                                            char **ret_text, size_t *ret_len,
+                                                            struct stasis_error *err);
 
 /* Writes what the configuration's metrics_path asks for, if it does. After the end. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_write_metrics(struct stasis_vmm *vmm,
