@@ -94,6 +94,8 @@ int stasis_config_check(const struct stasis_vmm_config *config, struct stasis_er
         return out_of_range(err, "kick_signal");
     if ((unsigned)config->guest_errors.action > STASIS_VMM_GUEST_ERROR_STOP)
         return out_of_range(err, "guest_errors.action");
+    if ((unsigned)config->log.level > STASIS_VMM_LOG_DEBUG)
+        return out_of_range(err, "log.level");
     return 0;
 }
 

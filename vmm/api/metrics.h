@@ -13,6 +13,7 @@
 #include "stasis/ram.h"
 #include "stasis/vmm.h"
 #include "vmm/api/metrics_table.h"
+#include "vmm/host/log.h"
 #include "vmm/host/serial_sink.h"
 #include "vmm/machine/machine.h"
 
@@ -56,6 +57,7 @@ struct stasis_metrics_source {
     const struct stasis_machine *machine;
     const struct stasis_ram *ram; /* NULL: the guest was not thawed */
     const struct stasis_serial_sink_stats *serial;
+    struct stasis_log_stats log;
     uint64_t now_us;
 };
 

@@ -70,6 +70,8 @@ static void add_run(struct stasis_metrics_report *report,
     SET(set, RUN_guest_error_events_told, stasis_counter_get(&source->metrics->guest_errors_told));
     SET(set, RUN_guest_error_events_suppressed,
         stasis_counter_get(&source->metrics->guest_errors_suppressed));
+    SET(set, RUN_log_lines_written, source->log.lines - source->log.dropped);
+    SET(set, RUN_log_lines_dropped, source->log.dropped);
 }
 
 static void add_memory(struct stasis_metrics_report *report,

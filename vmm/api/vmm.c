@@ -29,12 +29,14 @@ void stasis_vmm_say(const struct stasis_vmm *vmm, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(line, sizeof(line), fmt, args);
     va_end(args);
+    stasis_log_put(vmm->log, STASIS_LOG_DEBUG, "message: %s", line);
     if (vmm->ops.message)
         vmm->ops.message(vmm->ops.ctx, line);
 }
 
 void stasis_vmm_tell(const struct stasis_vmm *vmm, const struct stasis_vmm_event *event)
 {
+    stasis_vmm_log_event(vmm, event);
     if (vmm->ops.event)
         vmm->ops.event(vmm->ops.ctx, event);
 }
@@ -232,17 +234,21 @@ int stasis_vmm_new(const struct stasis_vmm_config *config, const struct stasis_v
     if (!rc)
         take_kick(vmm);
     if (!rc)
+        rc = stasis_vmm_log_open(vmm, err);
+    if (!rc)
         rc = prepare(vmm, err);
     if (!rc)
         rc = vmm->config->restore.path ? thaw(vmm, err) : boot(vmm, err);
     /* Last: it may empty a file, which a failure above must not cost. */
     if (!rc)
         rc = stasis_vmm_console_start_output(vmm, err);
-    if (rc)
+    if (rc) {
         stasis_vmm_free(vmm);
-    else
-        *ret_vmm = vmm;
-    return rc;
+        return rc;
+    }
+    stasis_vmm_log_opened(vmm);
+    *ret_vmm = vmm;
+    return 0;
 }
 
 void stasis_vmm_free(struct stasis_vmm *vmm)
@@ -271,6 +277,7 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
         stasis_kick_release(vmm->own_config.kick_signal);
     if (vmm->ready_fd >= 0)
         close(vmm->ready_fd);
+    stasis_log_close(vmm->log);
     pthread_mutex_destroy(&vmm->lock);
     stasis_vmm_config_fini(&vmm->own_config);
     free(vmm);

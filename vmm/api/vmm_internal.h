@@ -3,8 +3,8 @@
  * The parts of a VM: vmm.c (from its configuration to its guest), vmm_life.c (start, driving, end),
  * vmm_requests.c (what its owner asks for), vmm_commands.c (what the user asks for by keys),
  * vmm_sources.c (events of the loop), vmm_watch.c (descriptors of others), vmm_console.c (what
- * devices need of the outside: terminal, serial output, clocks), vmm_guest_errors.c, vmm_outputs.c
- * (files), vmm_freeze.c and vmm_save.c (snapshots).
+ * devices need of the outside: terminal, serial output, clocks), vmm_guest_errors.c, vmm_log.c,
+ * vmm_outputs.c (files), vmm_freeze.c and vmm_save.c (snapshots).
  *
  * Locks: vmm->lock is taken by every public function and around every event of the loop; vCPUs and
  * the thread that saves never take it. Under it the machine's lock may be taken, not the other way
@@ -21,6 +21,7 @@
 #include "vmm/api/config.h"
 #include "vmm/api/metrics.h"
 #include "vmm/host/bucket.h"
+#include "vmm/host/log.h"
 #include "vmm/host/loop.h"
 #include "vmm/host/match.h"
 #include "vmm/host/terminal.h"
@@ -86,6 +87,7 @@ struct stasis_vmm {
     bool has_input;
     struct stasis_keys_input input;
     struct stasis_metrics metrics;
+    struct stasis_log *log;            /* NULL: none */
     struct stasis_keys_queue commands; /* by keys, freeze() and the options, not yet run */
     _Atomic bool matched;              /* the guest has printed on_output; not yet a command */
     bool timer_pending;                /* after_ms has not passed */
@@ -122,6 +124,12 @@ void stasis_vmm_tell_running(struct stasis_vmm *vmm);
 
 void stasis_vmm_lock(struct stasis_vmm *vmm);
 void stasis_vmm_unlock(struct stasis_vmm *vmm);
+
+/* ---- vmm_log.c ---- */
+
+STASIS_MUST_CHECK int stasis_vmm_log_open(struct stasis_vmm *vmm, struct stasis_error *err);
+void stasis_vmm_log_opened(const struct stasis_vmm *vmm);
+void stasis_vmm_log_event(const struct stasis_vmm *vmm, const struct stasis_vmm_event *event);
 
 /* ---- vmm_guest_errors.c ---- */
 

@@ -6,6 +6,9 @@
 static struct stasis_metrics_source source_of(struct stasis_vmm *vmm,
                                               struct stasis_serial_sink_stats *serial)
 {
+    struct stasis_log_stats log;
+
+    stasis_log_stats(vmm->log, &log);
     pthread_mutex_lock(&vmm->machine.lock);
     stasis_serial_sink_stats(vmm->out, serial);
     pthread_mutex_unlock(&vmm->machine.lock);
@@ -14,6 +17,7 @@ static struct stasis_metrics_source source_of(struct stasis_vmm *vmm,
         .machine = &vmm->machine,
         .ram = stasis_ram_failure_ram(&vmm->machine),
         .serial = serial,
+        .log = log,
         .now_us = stasis_monotonic_us(),
     };
 }

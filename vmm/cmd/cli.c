@@ -22,6 +22,8 @@ _Static_assert(sizeof(enum stasis_ram_mode) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_vmm_metrics_format) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_vmm_on_guest_error) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(enum stasis_vmm_guest_errors_of) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_vmm_log_level) == sizeof(unsigned), "enum size");
+_Static_assert(sizeof(enum stasis_vmm_log_time) == sizeof(unsigned), "enum size");
 _Static_assert(sizeof(bool) == 1 && STASIS_CLI_COUNT <= 32, "sets of options fit 32 bits");
 
 struct parser {

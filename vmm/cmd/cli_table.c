@@ -21,6 +21,9 @@ static const char *const ignore_words[] = {"tsc-rate", NULL};
 /* In the order of enum stasis_cli_dry_run. */
 static const char *const format_words[] = {"text", "json", NULL};
 static const char *const metrics_words[] = {"json", "openmetrics", NULL};
+/* In the order of enum stasis_vmm_log_level. */
+static const char *const level_words[] = {"none", "error", "warn", "info", "debug", NULL};
+static const char *const time_words[] = {"on", "off", NULL};
 static const char *const guest_error_words[] = {"count", "event", "stop", NULL};
 static const char *const guest_errors_of_words[] = {"all", "devices", NULL};
 const char *const stasis_cli_out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
@@ -111,6 +114,14 @@ static const struct stasis_cli_key metrics_keys[] = {
     {"path", STASIS_CLI_TEXT, AT(metrics_path), "FILE", GIVE_FILE},
     {"format", STASIS_CLI_WORD, AT(metrics_format), "json|openmetrics", "give json or openmetrics",
      .words = metrics_words},
+    {0},
+};
+
+static const struct stasis_cli_key log_keys[] = {
+    {"level", STASIS_CLI_WORD, AT(log.level), "none|error|warn|info|debug",
+     "give none, error, warn, info or debug", .words = level_words},
+    {"fd", STASIS_CLI_FD, AT(log.fd), "N", "give an open descriptor above 2"},
+    {"time", STASIS_CLI_WORD, AT(log.time), "on|off", "give on or off", .words = time_words},
     {0},
 };
 
@@ -215,6 +226,9 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
          "has, or that a device refuses: count it (default); event: print it,\n"
          "10 a second at most; stop: end the VM with status 10.\n"
          "of=devices: do it only for what a device refuses.\n"},
+    [STASIS_CLI_LOG] = {"log", log_keys,
+                        "Write a line for each event to standard error, or to descriptor N.\n"
+                        "time=off: leave out the time (UTC).\n"},
     [STASIS_CLI_METRICS] = {"metrics", metrics_keys,
                             "Write to FILE, when the run ends, what was counted and measured.\n"},
     [STASIS_CLI_HELP] = {"help", NULL, "Print this help.\n"},

@@ -127,6 +127,8 @@ void metrics_rig_full(struct metrics_rig *rig, uint32_t vcpus)
         fill(rig, &times.stop_us, sizeof(times)); /* write_us is longer than publish_us */
         stasis_metrics_count_freeze(&rig->metrics, &saved, &times, next(rig));
     }
+    rig->source.log.dropped = next(rig);
+    rig->source.log.lines = next(rig) * 2;
     rig->serial.written = next(rig);
     fill(rig, rig->serial.dropped, sizeof(rig->serial.dropped));
     fill(rig, rig->machine.guest_errors, sizeof(rig->machine.guest_errors));

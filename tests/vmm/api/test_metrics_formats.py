@@ -21,8 +21,9 @@ except ImportError:
 
 PREFIXES = {"": "", "memory": "memory_", "freezes": "freezes_", "freezes.last": "last_freeze_",
             "serial_output": "serial_output_", "devices": "device_", "vcpus": "vcpu_"}
-LABELS = {"guest_errors": "kind", "guest_error_events": "outcome", "spent_us": "phase", "dropped_bytes": "reason", "exits": "reason"}
-COUNTERS = {"guest_errors", "guest_error_events", "memory_faults", "freezes_saved", "freezes_failed",
+LABELS = {"guest_errors": "kind", "guest_error_events": "outcome",
+          "log_lines": "outcome", "spent_us": "phase", "dropped_bytes": "reason", "exits": "reason"}
+COUNTERS = {"guest_errors", "guest_error_events", "log_lines", "memory_faults", "freezes_saved", "freezes_failed",
             "freezes_written_bytes", "freezes_spent_seconds", "serial_output_written_bytes",
             "serial_output_dropped_bytes", "device_in_bytes", "device_out_bytes",
             "device_lost_bytes", "device_guest_errors", "vcpu_pauses", "vcpu_paused_seconds",

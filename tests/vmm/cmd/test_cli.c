@@ -178,6 +178,27 @@ static void help_and_version_win_over_everything(void **state)
 }
 
 /* Each line is refused with a message that holds all of `words`, given between '|'. */
+static void observation_is_configured(void **state)
+{
+    struct stasis_options options = good("--demo|--metrics|m");
+
+    (void)state;
+    assert_int_equal(options.config.metrics_format, STASIS_VMM_METRICS_JSON);
+    assert_int_equal(options.config.guest_errors.action, STASIS_VMM_GUEST_ERROR_COUNT);
+    assert_int_equal(options.config.log.level, STASIS_VMM_LOG_NONE);
+    stasis_cli_fini(&options);
+    options = good("--demo|--metrics|path=m,format=openmetrics|--on-guest-error|stop,of=devices|"
+                   "--log|warn,fd=7,time=off");
+    assert_string_equal(options.config.metrics_path, "m");
+    assert_int_equal(options.config.metrics_format, STASIS_VMM_METRICS_OPENMETRICS);
+    assert_int_equal(options.config.guest_errors.action, STASIS_VMM_GUEST_ERROR_STOP);
+    assert_int_equal(options.config.guest_errors.of, STASIS_VMM_GUEST_ERRORS_OF_DEVICES);
+    assert_int_equal(options.config.log.level, STASIS_VMM_LOG_WARN);
+    assert_int_equal(options.config.log.fd, 7);
+    assert_int_equal(options.config.log.time, STASIS_VMM_LOG_TIME_OFF);
+    stasis_cli_fini(&options);
+}
+
 static void refuses_with_option_and_remedy(void **state)
 {
     static const struct {
@@ -222,6 +243,13 @@ static void refuses_with_option_and_remedy(void **state)
         {"--demo|--cpu|fast", "--cpu: model=fast: give host, baseline, x86-64-v2 or x86-64-v3"},
         {"--demo|--ready-fd|2", "fd=2: give an open descriptor above 2"},
         {"--demo|--ready-fd|x", "give an open descriptor"},
+        {"--demo|--metrics|m,format=xml", "--metrics: format=xml: give json or openmetrics"},
+        {"--demo|--on-guest-error|panic", "action=panic: give count, event or stop"},
+        {"--demo|--on-guest-error|stop,of=ram", "of=ram: give all or devices"},
+        {"--demo|--on-guest-error|of=all", "action=count|event|stop is missing"},
+        {"--demo|--log|loud", "--log: level=loud: give none, error, warn, info or debug"},
+        {"--demo|--log|info,fd=2", "fd=2: give an open descriptor above 2"},
+        {"--demo|--log|info,time=utc", "time=utc: give on or off"},
         {"--demo|--paused=1", "--paused takes no value"},
         {"--demo|--serial|com1", "out=com1: give stdio, none, file:PATH"},
         {"--demo|--serial|out=", "give stdio"},
@@ -334,6 +362,7 @@ static void help_names_every_option(void **state)
         "--ignore ",
         "--dry-run [format=text|json]\n",
         "--on-guest-error action=count|event|stop[,of=all|devices]\n",
+        "--log level=none|error|warn|info|debug[,fd=N][,time=on|off]\n",
         "--metrics path=FILE[,format=json|openmetrics]\n",
         "--help\n",
         "--version\n",
@@ -365,6 +394,7 @@ int main(void)
         cmocka_unit_test(takes_the_start),
         cmocka_unit_test(takes_streams_beside_another_serial_port),
         cmocka_unit_test(help_and_version_win_over_everything),
+        cmocka_unit_test(observation_is_configured),
         cmocka_unit_test(refuses_with_option_and_remedy),
         cmocka_unit_test(bounds_the_text_to_wait_for),
         cmocka_unit_test(help_names_every_option),

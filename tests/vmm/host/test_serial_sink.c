@@ -24,8 +24,7 @@ static void bucket_gives_its_rate_and_no_more(void **state)
 
 static void bucket_holds_one_second(void **state)
 {
-    struct stasis_bucket bucket = {
-        .rate = STASIS_SERIAL_SINK_RATE_MAX, .tokens = 0, .last_ns = 5};
+    struct stasis_bucket bucket = {.rate = STASIS_SERIAL_SINK_RATE_MAX, .tokens = 0, .last_ns = 5};
 
     (void)state;
     assert_int_equal(stasis_bucket_fill(&bucket, 5, 1), 0);

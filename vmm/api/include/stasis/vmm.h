@@ -73,6 +73,16 @@ enum stasis_vmm_guest_errors_of {
     STASIS_VMM_GUEST_ERRORS_OF_DEVICES, /* not those to addresses that no device has */
 };
 
+/* Each includes those before it. */
+enum stasis_vmm_log_level {
+    STASIS_VMM_LOG_NONE = 0,
+    STASIS_VMM_LOG_ERROR, /* the guest died; a freeze failed */
+    STASIS_VMM_LOG_WARN,  /* a freeze was cancelled; invalid accesses, with their action EVENT */
+    STASIS_VMM_LOG_INFO,  /* opened, running, paused, freezes, the end */
+    STASIS_VMM_LOG_DEBUG, /* messages for the user */
+};
+enum stasis_vmm_log_time { STASIS_VMM_LOG_TIME_ON = 0, STASIS_VMM_LOG_TIME_OFF };
+
 /* Zero is the default of every member here, of all structs. Strings are copied by stasis_vmm_new();
  * NULL: not given. */
 struct stasis_vmm_kernel {
@@ -122,6 +132,14 @@ struct stasis_vmm_guest_errors {
     enum stasis_vmm_guest_errors_of of; /* for which the action is; all are counted */
 };
 
+/* A line for each event of the VM's life: "2026-11-30T02:14:13.123456Z info: running". What the
+ * descriptor does not take at once is dropped and counted. */
+struct stasis_vmm_log {
+    enum stasis_vmm_log_level level;
+    int fd; /* stays open, and yours; 0: standard error */
+    enum stasis_vmm_log_time time;
+};
+
 /* Exactly one of kernel.path, demo and restore.path is set. What describes the machine
  * (initrd_path, memory_mib, vcpus, cpu, board_release) is for a new guest: a thawed one brings its
  * own. */
@@ -143,6 +161,7 @@ struct stasis_vmm_config {
     struct stasis_vmm_snapshot snapshot;
 
     struct stasis_vmm_guest_errors guest_errors;
+    struct stasis_vmm_log log;
 
     const char *metrics_path; /* for stasis_vmm_write_metrics() */
     enum stasis_vmm_metrics_format metrics_format;
