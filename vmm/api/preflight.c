@@ -96,14 +96,14 @@ static void warn(struct stasis_preflight *preflight, const char *kind, const cha
 
 static void check_memory(const struct stasis_vmm_config *config, struct stasis_preflight *preflight)
 {
-    char text[STASIS_ERROR_MSG_MAX + 64];
+    char text[STASIS_ERROR_MSG_MAX];
     struct stasis_error why;
 
     if (config->restore.memory != STASIS_RAM_AUTO && config->restore.memory != STASIS_RAM_LAZY)
         return;
     if (!stasis_ram_check_lazy(&why))
         return;
-    snprintf(text, sizeof(text), "%s; memory=copy will be used instead of lazy", why.msg);
+    snprintf(text, sizeof(text), "%.900s; memory=copy will be used instead of lazy", why.msg);
     warn(preflight, "userfaultfd", "memory=lazy", text);
 }
 
