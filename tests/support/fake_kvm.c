@@ -74,7 +74,7 @@ int __wrap_open(const char *path, int flags, ...)
         return -1;
     }
     va_start(args, flags);
-    if (flags & (O_CREAT | __O_TMPFILE))
+    if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)
         mode = va_arg(args, mode_t);
     va_end(args);
     return __real_open(path, flags, mode);

@@ -8,10 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BACKLOG 16
@@ -106,6 +108,12 @@ static int alive_error(struct stasis_error *err)
                        "another process listens on it; use another path, or end that process");
 }
 
+/* By system call: musl has no function for it. */
+static int rename_in(int dir, const char *from, const char *to, unsigned flags)
+{
+    return (int)syscall(SYS_renameat2, dir, from, dir, to, flags);
+}
+
 /* Exchanges the names, so that what is removed is what was there at that moment. */
 static int replace(struct stasis_control_socket *sock, const char *temporary,
                    struct stasis_error *err)
@@ -119,10 +127,10 @@ static int replace(struct stasis_control_socket *sock, const char *temporary,
                            "it exists and is not a socket; use another path, or remove it");
     if (is_alive(sock->dir, sock->name))
         return alive_error(err);
-    if (renameat2(sock->dir, temporary, sock->dir, sock->name, RENAME_EXCHANGE))
+    if (rename_in(sock->dir, temporary, sock->name, RENAME_EXCHANGE))
         return cannot_make(err);
     if (is_alive(sock->dir, temporary)) {
-        (void)!renameat2(sock->dir, temporary, sock->dir, sock->name, RENAME_EXCHANGE);
+        (void)!rename_in(sock->dir, temporary, sock->name, RENAME_EXCHANGE);
         return alive_error(err);
     }
     return 0;
@@ -134,7 +142,7 @@ static int publish(struct stasis_control_socket *sock, const char *temporary,
 {
     int rc = 0;
 
-    if (!renameat2(sock->dir, temporary, sock->dir, sock->name, RENAME_NOREPLACE))
+    if (!rename_in(sock->dir, temporary, sock->name, RENAME_NOREPLACE))
         return 0;
     rc = errno == EEXIST ? replace(sock, temporary, err) : cannot_make(err);
     unlinkat(sock->dir, temporary, 0);

@@ -180,7 +180,7 @@ bool stasis_vcpu_thread_wait_paused_ms(struct stasis_vcpu_thread *thread, unsign
     deadline.tv_nsec %= 1000000000;
     pthread_mutex_lock(&thread->lock);
     while (!thread->paused && !rc)
-        rc = pthread_cond_clockwait(&thread->changed, &thread->lock, CLOCK_MONOTONIC, &deadline);
+        rc = pthread_cond_timedwait(&thread->changed, &thread->lock, &deadline);
     paused = thread->paused;
     if (!paused)
         kick(thread);
@@ -247,12 +247,17 @@ void stasis_vcpu_thread_stop(struct stasis_vcpu_thread *thread)
 void stasis_vcpu_thread_init(struct stasis_vcpu_thread *thread, struct stasis_vcpu *vcpu,
                              const struct stasis_vcpu_thread_ops *ops, void *ctx)
 {
+    pthread_condattr_t monotonic;
+
     memset(thread, 0, sizeof(*thread));
     thread->vcpu = vcpu;
     thread->ops = ops;
     thread->ctx = ctx;
     pthread_mutex_init(&thread->lock, NULL);
-    pthread_cond_init(&thread->changed, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&thread->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
 }
 
 void stasis_vcpu_thread_fini(struct stasis_vcpu_thread *thread)

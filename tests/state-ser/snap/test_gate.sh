@@ -26,7 +26,7 @@ look() {
 files=$(find base common core state state-ser tools vmm -name '*.[ch]' | sort)
 # Opening to read is the business of whoever reads.
 # shellcheck disable=SC2086 # names of our own, without spaces
-found=$(look "$calls" 'O_RDONLY|"re?"|/dev/(kvm|userfaultfd|null)|^state-ser/snap/io\.c:|^vmm/kvm/kvm\.c:.*open\(path, O_RDWR|^vmm/host/nowait\.c:.*open\(name, O_WRONLY|^vmm/control/socket\.c:.*renameat2\(sock->dir' $files)
+found=$(look "$calls" 'O_RDONLY|"re?"|/dev/(kvm|userfaultfd|null)|^state-ser/snap/io\.c:|^vmm/kvm/kvm\.c:.*open\(path, O_RDWR|^vmm/host/nowait\.c:.*open\(name, O_WRONLY' $files)
 # shellcheck disable=SC2086
 found2=$(look "$engine" '^state-ser/snap/(io\.[ch]|output[a-z_]*\.[ch]):|/dev/null|^common/streams\.c:.*contrary = |^vmm/host/nowait\.c:.*open\(name, O_WRONLY' $files)
 for lines in "$found" "$found2"; do

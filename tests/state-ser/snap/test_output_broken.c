@@ -122,16 +122,23 @@ static void refused_once(const char *path, enum stasis_output_kind kind, int cod
 
 /* ---- opening ---- */
 
+static void assert_says(const struct stasis_error *err, const char *what, int error)
+{
+    char expected[200];
+
+    snprintf(expected, sizeof(expected), "%s: %s", what, strerror(error));
+    assert_string_equal(err->msg, expected);
+}
+
 static void output_whose_kind_cannot_be_asked_is_refused(void **state)
 {
     (void)state;
     output_put_file("out", "old");
     break_it(STAT, 1, EIO); /* of O_CREAT | O_EXCL there was nothing to ask */
-    refused_once("out", STASIS_OUTPUT_IN_PLACE, STASIS_ERR_WRITE,
-                 "asking what it is: Input/output");
+    refused_once("out", STASIS_OUTPUT_IN_PLACE, STASIS_ERR_WRITE, "asking what it is: ");
     output_assert_file("out", "old");
     break_it(STAT_AT, 1, EIO);
-    refused_once("out", STASIS_OUTPUT_REPLACED, STASIS_ERR_WRITE, "looking it up: Input/output");
+    refused_once("out", STASIS_OUTPUT_REPLACED, STASIS_ERR_WRITE, "looking it up: ");
 }
 
 /* What it was written over before is not known, and no reason to refuse it. */
@@ -166,8 +173,7 @@ static void a_folder_that_cannot_be_listed(void **state)
     output_refused(NULL, "out", STASIS_OUTPUT_IN_PLACE, STASIS_ERR_WRITE,
                    "opening its folder: Perm");
     break_it(OPEN, 1, EIO);
-    output_refused(NULL, "out", STASIS_OUTPUT_IN_PLACE, STASIS_ERR_WRITE,
-                   "opening its folder: Inp");
+    output_refused(NULL, "out", STASIS_OUTPUT_IN_PLACE, STASIS_ERR_WRITE, "opening its folder: ");
     assert_int_equal(broken.seen, 1);
 }
 
@@ -177,16 +183,14 @@ static void links_that_cannot_be_followed(void **state)
     output_put_file("out", "old");
     assert_int_equal(symlink("out", "link"), 0);
     break_it(READLINK, 1, EIO);
-    refused_once("link", STASIS_OUTPUT_REPLACED, STASIS_ERR_WRITE,
-                 "reading the link: Input/output");
+    refused_once("link", STASIS_OUTPUT_REPLACED, STASIS_ERR_WRITE, "reading the link: ");
     break_it(STAT, 1, EIO); /* of the link itself */
-    refused_once("link", STASIS_OUTPUT_REPLACED, STASIS_ERR_WRITE,
-                 "reading the link: Input/output");
+    refused_once("link", STASIS_OUTPUT_REPLACED, STASIS_ERR_WRITE, "reading the link: ");
     break_it(DUP, 1, EMFILE);
     refused_once("link", STASIS_OUTPUT_REPLACED, STASIS_ERR_WRITE,
                  "keeping its folder: Too many open files");
     break_it(STAT_AT, 2, EIO); /* of what is one step on */
-    refused_once("link", STASIS_OUTPUT_REPLACED, STASIS_ERR_WRITE, "looking it up: Input/output");
+    refused_once("link", STASIS_OUTPUT_REPLACED, STASIS_ERR_WRITE, "looking it up: ");
     for (unsigned at = 2; at < 9; at++) {
         struct stasis_output *output = NULL;
         struct stasis_error err = {0};
@@ -194,7 +198,7 @@ static void links_that_cannot_be_followed(void **state)
 
         break_it(STAT, at, EIO);
         rc = output_open_as(NULL, "link", STASIS_OUTPUT_REPLACED, &output, &err);
-        assert_true(!rc || strstr(err.msg, "following the link: Input/output"));
+        assert_true(!rc || strstr(err.msg, "following the link: "));
         stasis_output_close(output);
     }
     output_assert_file("out", "old");
@@ -207,8 +211,7 @@ static void a_long_way_through_links(void **state)
     assert_int_equal(symlink("second", "first"), 0);
     assert_int_equal(symlink("out", "second"), 0);
     break_it(READLINK, 2, EIO);
-    refused_once("first", STASIS_OUTPUT_IN_PLACE, STASIS_ERR_WRITE,
-                 "reading the link: Input/output");
+    refused_once("first", STASIS_OUTPUT_IN_PLACE, STASIS_ERR_WRITE, "reading the link: ");
     assert_int_equal(mkdir("folder", 0700), 0);
     assert_int_equal(symlink("folder", "to-folder"), 0);
     output_refused(NULL, "to-folder", STASIS_OUTPUT_REPLACED, STASIS_ERR_ARG,
@@ -303,7 +306,7 @@ static void writing_fails(void **state)
     assert_string_equal(err.msg, "setting its length: File too large");
     break_it(TRUNCATE, 1, EIO);
     assert_int_equal(stasis_output_set(output, "x", 1, &err), STASIS_ERR_WRITE);
-    assert_string_equal(err.msg, "writing to it: Input/output error");
+    assert_says(&err, "writing to it", EIO);
     break_it(STAT, 1, EIO);
     assert_int_equal(stasis_output_set(output, "x", 1, &err), STASIS_ERR_WRITE);
     break_it(NONE, 0, 0);
@@ -426,7 +429,7 @@ static void inputs_that_cannot_be_noted(void **state)
     fd = open("in", O_RDONLY | O_CLOEXEC);
     break_it(STAT, 1, EIO);
     assert_int_equal(stasis_outputs_add_input(outputs, fd, "X", &err), STASIS_ERR_READ);
-    assert_string_equal(err.msg, "asking what it is: Input/output error");
+    assert_says(&err, "asking what it is", EIO);
     break_it(REALLOC, 1, ENOMEM);
     assert_int_equal(stasis_outputs_add_input(outputs, fd, "X", &err), STASIS_ERR_NOMEM);
     assert_string_equal(err.msg, "no memory to note a file");

@@ -296,7 +296,7 @@ static int without_tmpfile(struct place *place)
     struct stasis_error err = {0};
 
     umask(0);
-    if (forbid_tmpfile() || open(place->folder, O_TMPFILE | O_RDWR, 0600) >= 0)
+    if (forbid_tmpfile() || openat(AT_FDCWD, place->folder, O_TMPFILE | O_RDWR, 0600) >= 0)
         return 2;
     if (save(place, place->path, &err))
         return 3;

@@ -4,6 +4,7 @@
  */
 #include "support/cmocka_all.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -115,6 +116,15 @@ static int run_vmm(const char *arg, const char *output, char *ret_text, size_t s
     return WEXITSTATUS(status);
 }
 
+static bool fails_with(const char *text, int error)
+{
+    char expected[200];
+
+    snprintf(expected, sizeof(expected), "vmm: standard output: %s; make room or write elsewhere\n",
+             strerror(error));
+    return !strcmp(text, expected);
+}
+
 static void text_for_a_full_device_is_an_error(void **state)
 {
     static const char *const options[] = {"--help", "--version"};
@@ -123,8 +133,8 @@ static void text_for_a_full_device_is_an_error(void **state)
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(run_vmm(options[i], "/dev/full", text, sizeof(text)), 7);
-        assert_string_equal(text, "vmm: standard output: No space left on device; make room or "
-                                  "write elsewhere\n");
+        /* Not every stdio still has the reason after a text that is longer than its buffer. */
+        assert_true(fails_with(text, ENOSPC) || fails_with(text, EIO));
         assert_int_equal(run_vmm(options[i], "/dev/null", text, sizeof(text)), 0);
         assert_string_equal(text, "");
     }

@@ -13,6 +13,8 @@
 #include "stasis/fault_signals.h"
 #include "vmm/host/terminal.h"
 
+#define KERNEL_CCS 19 /* special characters that the kernel knows; libraries have room for more */
+
 struct termios terminal_mode(int fd)
 {
     struct termios mode;
@@ -31,7 +33,7 @@ bool terminal_is_raw(int fd)
 bool terminal_same_mode(const struct termios *a, const struct termios *b)
 {
     return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
-           a->c_lflag == b->c_lflag && !memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc));
+           a->c_lflag == b->c_lflag && !memcmp(a->c_cc, b->c_cc, KERNEL_CCS);
 }
 
 void terminal_wait_raw(int fd)
