@@ -89,6 +89,8 @@ static void only_a_low_reset_line_resets(void **state)
         setup(state);
         wr(COMMAND, (uint8_t)command);
         assert_int_equal(rig.resets, want);
+        if (command >= 0xef) /* the last that is none, and those that pulse lines */
+            assert_int_equal(rig.errors[STASIS_GUEST_ERROR_BAD_COMMAND], command == 0xef);
     }
     setup(state);
     wr(5, 0xfe);

@@ -70,9 +70,10 @@ static void accesses_outside_the_chip_are_guest_errors(void **state)
     assert_int_equal(rig.errors[STASIS_GUEST_ERROR_UNKNOWN_REGISTER], 3);
     wr(&rig, SCR, 5);
     assert_int_equal(rig.errors[STASIS_GUEST_ERROR_READ_ONLY], 0);
-    wr(&rig, LSR, 5);
-    wr(&rig, MSR, 5);
+    wr(&rig, LSR, 6);
+    wr(&rig, MSR, 6);
     assert_int_equal(rig.errors[STASIS_GUEST_ERROR_READ_ONLY], 2);
+    assert_int_equal(rd(&rig, SCR), 5); /* which they go past */
     assert_int_equal(rig.errors[STASIS_GUEST_ERROR_UNKNOWN_REGISTER], 3);
 }
 

@@ -48,6 +48,15 @@ static void loopback_without_fifo_overwrites(void **state)
     assert_int_equal(rd(&rig, LSR), 0x60);
 }
 
+static void an_overrun_takes_no_break_away(void **state)
+{
+    (void)state;
+    assert_true(stasis_serial_rx_break(&rig.dev));
+    wr(&rig, MCR, 0x10);
+    wr(&rig, DATA, 'a');
+    assert_int_equal(rd(&rig, LSR), 0x73); /* BI and OE */
+}
+
 static void loopback_wires_each_modem_output_to_its_input(void **state)
 {
     static const struct {
@@ -82,6 +91,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(loopback_brings_output_to_input, setup),
         cmocka_unit_test_setup(loopback_without_fifo_overwrites, setup),
+        cmocka_unit_test_setup(an_overrun_takes_no_break_away, setup),
         cmocka_unit_test_setup(loopback_wires_each_modem_output_to_its_input, setup),
     };
 
