@@ -183,7 +183,9 @@ static void a_client_without_a_server_is_told_why(void **state)
     struct stasis_control_socket sock;
     struct stasis_error err;
     struct rig rig;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
     char path[200] = "/tmp/";
+    int datagrams;
     int fd = -1;
 
     (void)state;
@@ -200,6 +202,13 @@ static void a_client_without_a_server_is_told_why(void **state)
     assert_int_equal(stasis_control_socket_connect(path, &fd, &err), STASIS_ERR_ARG);
     assert_int_equal(stasis_control_socket_connect(rig.folder, &fd, &err), STASIS_ERR_UNAVAILABLE);
     assert_int_equal(fd, -1);
+    datagrams = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* of some other service */
+    memcpy(address.sun_path, rig.path, strlen(rig.path) + 1);
+    assert_int_equal(bind(datagrams, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(stasis_control_socket_connect(rig.path, &fd, &err), STASIS_ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.msg, "cannot connect"));
+    close(datagrams);
+    assert_int_equal(unlink(rig.path), 0);
     rig_fini(&rig);
 }
 
