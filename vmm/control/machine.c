@@ -2,7 +2,6 @@
  *
  * The operations of the methods on a real VM.
  */
-#include "vmm/api/vmm_internal.h"
 #include "vmm/control/control.h"
 
 static void status(void *ctx, struct stasis_vmm_status *ret_status)
