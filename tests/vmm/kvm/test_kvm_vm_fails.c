@@ -5,6 +5,7 @@
 #include "vmm/kvm/failing.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -169,6 +170,7 @@ static void sizes_of_rings_are_checked(void **state)
                  {0x200000, STASIS_ERR_RANGE, E2BIG},
                  {0x80000000, STASIS_ERR_RANGE, E2BIG}};
     struct stasis_error err;
+    char named[64];
 
     (void)state;
     missing_cap[0] = missing_cap[1] = UINT32_MAX;
@@ -177,8 +179,13 @@ static void sizes_of_rings_are_checked(void **state)
                                                 .dirty_ring_size = cases[i].size};
 
         assert_int_equal(create(&config, &err), cases[i].rc);
-        if (cases[i].rc)
-            assert_int_equal(err.os_errno, cases[i].number);
+        if (!cases[i].rc)
+            continue;
+        assert_int_equal(err.os_errno, cases[i].number);
+        snprintf(named, sizeof(named), "a dirty ring of %u bytes: ", (unsigned)cases[i].size);
+        assert_non_null(strstr(err.msg, named));
+        if (cases[i].number == E2BIG)
+            assert_non_null(strstr(err.msg, "largest has 1048576"));
     }
 }
 
