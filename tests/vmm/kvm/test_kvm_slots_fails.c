@@ -379,6 +379,34 @@ static void a_slot_that_kvm_refuses_goes_back(void **state)
     slots_rig_fini(&vm);
 }
 
+static struct kvm_userspace_memory_region region_seen;
+
+static bool sees_region(unsigned long request, void *arg, int *ret_result)
+{
+    if (request == KVM_SET_USER_MEMORY_REGION)
+        region_seen = *(struct kvm_userspace_memory_region *)arg;
+    *ret_result = 0;
+    return request == KVM_SET_USER_MEMORY_REGION;
+}
+
+static void kvm_is_told_all_of_a_slot(void **state)
+{
+    struct stasis_error err;
+    uint32_t slot;
+    struct slots_rig vm;
+
+    (void)state;
+    slots_rig_init_fake(&vm, NULL, sees_region);
+    assert_int_equal(slots_rig_add(&vm, 0, PAGE, 0, &slot, &err), 0);
+    assert_int_equal(slots_rig_add(&vm, 8 * PAGE, 2 * PAGE, STASIS_SLOT_READ_ONLY, &slot, &err), 0);
+    assert_int_equal(region_seen.slot, slot);
+    assert_int_equal(region_seen.flags, KVM_MEM_READONLY);
+    assert_int_equal(region_seen.guest_phys_addr, 8 * PAGE);
+    assert_int_equal(region_seen.memory_size, 2 * PAGE);
+    assert_int_equal(region_seen.userspace_addr, (uintptr_t)slots_rig_pages);
+    slots_rig_fini(&vm);
+}
+
 /* ---- ranges ---- */
 
 static void a_balloon_stays_inside_one_slot(void **state)
@@ -465,6 +493,7 @@ int main(void)
         cmocka_unit_test(a_kvm_without_read_only_slots_says_so),
         cmocka_unit_test(the_limit_of_slots_is_an_error_of_its_own),
         cmocka_unit_test(a_slot_that_kvm_refuses_goes_back),
+        cmocka_unit_test(kvm_is_told_all_of_a_slot),
         cmocka_unit_test(a_balloon_stays_inside_one_slot),
         cmocka_unit_test(ranges_of_arenas_and_of_files_are_checked),
     };

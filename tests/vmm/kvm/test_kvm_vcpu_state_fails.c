@@ -320,6 +320,10 @@ static void nested_state_is_unavailable_without_nesting(void **state)
     nested_size = sizeof(struct kvm_nested_state);
     assert_int_equal(stasis_vcpu_get_nested(&vcpu, &nested, &err), 0);
     free(nested);
+    nested_size = 65536;
+    assert_int_equal(stasis_vcpu_get_nested(&vcpu, &nested, &err), 0);
+    assert_int_equal(size_seen, 65536);
+    free(nested);
 }
 
 /* ---- every call fails once ---- */
