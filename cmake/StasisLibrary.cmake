@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # stasis_add_library(PART DESCRIPTION text SOURCES file... INCLUDE folder [HEADERS name...]
-#                    [NEEDS part] [MODULES pkg-config-prefix=module...] [THREADS])
+#                    [NEEDS part...] [MODULES pkg-config-prefix=module...] [THREADS]
+#                    [OBJECTS target...] [TARGET name])
 # One of our libraries, twice from the same objects: stasis_<part> is static and what everything in
-# this tree links, since tests reach its internals; stasis_<part>_shared exports STASIS_EXPORT only.
+# this tree links (or TARGET), since tests reach its internals; stasis_<part>_shared exports STASIS_EXPORT only.
 # Installed with headers (all of INCLUDE, or its HEADERS), CMake package and pkg-config file.
 #
 # A release of one library works with the same release of the others and no other. What enforces it
@@ -12,8 +13,12 @@ include(CMakePackageConfigHelpers)
 set(stasis_templates "${CMAKE_CURRENT_LIST_DIR}/library")
 
 function(stasis_add_library part)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "DESCRIPTION;INCLUDE;NEEDS" "SOURCES;HEADERS;MODULES")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "DESCRIPTION;INCLUDE;TARGET"
+        "SOURCES;HEADERS;MODULES;NEEDS;OBJECTS")
     set(name stasis_${part})
+    if(arg_TARGET)
+        set(name ${arg_TARGET})
+    endif()
     set(package stasis-${part})
     set(own_include "${CMAKE_CURRENT_BINARY_DIR}/include")
 
@@ -27,14 +32,21 @@ function(stasis_add_library part)
     write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/${package}-config-version.cmake"
         COMPATIBILITY ExactVersion)
 
-    add_library(${name}_objects OBJECT ${arg_SOURCES})
-    add_library(${name} STATIC $<TARGET_OBJECTS:${name}_objects>)
+    set(objects "")
+    foreach(target IN LISTS arg_OBJECTS)
+        list(APPEND objects $<TARGET_OBJECTS:${target}>)
+    endforeach()
+    if(arg_SOURCES)
+        add_library(${name}_objects OBJECT ${arg_SOURCES})
+        list(APPEND objects $<TARGET_OBJECTS:${name}_objects>)
+        _stasis_link(${name}_objects "")
+        target_link_libraries(${name}_objects PRIVATE stasis_flags)
+    endif()
+    add_library(${name} STATIC ${objects})
     add_library(Stasis::${part}_static ALIAS ${name})
-    _stasis_link(${name}_objects "")
     _stasis_link(${name} "")
-    target_link_libraries(${name}_objects PRIVATE stasis_flags)
     set_target_properties(${name} PROPERTIES
-        OUTPUT_NAME ${package} EXPORT_NAME ${part}_static)
+        OUTPUT_NAME ${package} EXPORT_NAME ${part}_static LINKER_LANGUAGE C)
     set(installed ${name})
     if(STASIS_SHARED)
         _stasis_add_shared()
@@ -44,13 +56,13 @@ function(stasis_add_library part)
 endfunction()
 
 macro(_stasis_add_shared)
-    add_library(${name}_shared SHARED $<TARGET_OBJECTS:${name}_objects>)
+    add_library(${name}_shared SHARED ${objects})
     add_library(Stasis::${part} ALIAS ${name}_shared)
     _stasis_link(${name}_shared _shared)
     target_link_libraries(${name}_shared PRIVATE stasis_flags)
     set(map "${CMAKE_CURRENT_BINARY_DIR}/${package}.map")
     set_target_properties(${name}_shared PROPERTIES
-        OUTPUT_NAME ${package} EXPORT_NAME ${part} VERSION ${PROJECT_VERSION}
+        OUTPUT_NAME ${package} EXPORT_NAME ${part} LINKER_LANGUAGE C VERSION ${PROJECT_VERSION}
         SOVERSION ${PROJECT_VERSION} LINK_DEPENDS "${map}")
     # A library finds those that it needs beside it, wherever they are installed.
     if(arg_NEEDS)
@@ -64,9 +76,9 @@ macro(_stasis_link target kind)
     target_include_directories(${target} PUBLIC
         "$<BUILD_INTERFACE:${arg_INCLUDE}>" "$<BUILD_INTERFACE:${own_include}>"
         "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
-    if(arg_NEEDS)
-        target_link_libraries(${target} PUBLIC stasis_${arg_NEEDS}${kind})
-    endif()
+    foreach(need IN LISTS arg_NEEDS)
+        target_link_libraries(${target} PUBLIC stasis_${need}${kind})
+    endforeach()
     foreach(module IN LISTS arg_MODULES)
         string(REGEX REPLACE "=.*" "" prefix "${module}")
         target_link_libraries(${target} PRIVATE PkgConfig::${prefix})
@@ -89,17 +101,19 @@ macro(_stasis_describe)
     set(needs_pc "")
     set(modules_pc "")
     set(private_libs "")
-    if(arg_NEEDS)
-        string(TOUPPER "${arg_NEEDS}" NEEDED)
-        set(needs_header "
-#include \"stasis/${arg_NEEDS}_version.h\"
+    set(needs_pc "")
+    foreach(need IN LISTS arg_NEEDS)
+        string(TOUPPER "${need}" NEEDED)
+        string(APPEND needs_header "
+#include \"stasis/${need}_version.h\"
 #if STASIS_${NEEDED}_VERSION_NUMBER != STASIS_${PART}_VERSION_NUMBER
-#error \"${package} ${PROJECT_VERSION} needs the headers of stasis-${arg_NEEDS} ${PROJECT_VERSION}\"
+#error \"${package} ${PROJECT_VERSION} needs the headers of stasis-${need} ${PROJECT_VERSION}\"
 #endif
 ")
-        set(needs_cmake "find_dependency(stasis-${arg_NEEDS} ${PROJECT_VERSION} EXACT)\n")
-        set(needs_pc "stasis-${arg_NEEDS} = ${PROJECT_VERSION}")
-    endif()
+        string(APPEND needs_cmake "find_dependency(stasis-${need} ${PROJECT_VERSION} EXACT)\n")
+        list(APPEND needs_pc "stasis-${need} = ${PROJECT_VERSION}")
+    endforeach()
+    list(JOIN needs_pc ", " needs_pc)
     foreach(module IN LISTS arg_MODULES)
         string(REGEX MATCH "^(.*)=(.*)$" matched "${module}")
         string(APPEND needs_cmake "stasis_find_module(${CMAKE_MATCH_1} ${CMAKE_MATCH_2})\n")

@@ -5,7 +5,7 @@
 with=$1 linkage=$2
 examples=$prefix/share/doc/stasis/examples
 warnings=(-std=gnu17 -Wall -Wextra -Wpedantic -Werror)
-names=(quickstart own_device own_lock own_serial own_files memory_slots edit_snapshot tiny_vmm unicorn_guest)
+names=(quickstart own_device own_lock own_serial own_files memory_slots edit_snapshot tiny_vmm vmm unicorn_guest)
 if ! pkg-config --exists unicorn; then
     echo "skip unicorn_guest: libunicorn-dev is missing (scripts/test installs it)"
     unset 'names[-1]'
@@ -16,6 +16,7 @@ export LD_LIBRARY_PATH=
 packages_of() {
     case $1 in
         tiny_vmm) echo stasis-kvm ;;
+        vmm) echo stasis-vmm ;;
         *) echo stasis-snap stasis-core stasis-lock ;;
     esac
 }
@@ -133,6 +134,22 @@ case $status in
     *) fail "tiny_vmm: status $status, $(cat tiny_vmm.err)" ;;
 esac
 [ "$status" != 0 ] || say "tiny_vmm"
+
+[ "$(wc -l <"$examples/vmm.c")" -le 100 ] || fail "vmm.c has more than 100 lines"
+mkdir vmm_files
+status=0
+./vmm vmm_files </dev/null >vmm.out 2>vmm.err || status=$?
+case $status in
+    0)
+        grep -oE '^tick [0-9]+ ' vmm.out | tr -d '\n' | grep -qx 'tick 1 tick 2 tick 3 tick 4 tick 5 tick 6 ' ||
+            fail "vmm: $(cat vmm.out vmm.err)"
+        "$prefix/bin/snapshot-inspect" verify vmm_files/copy.snap vmm_files/guest.snap >/dev/null ||
+            fail "vmm: the snapshots"
+        say "vmm"
+        ;;
+    5) echo "skip vmm: $(cat vmm.err)" ;;
+    *) fail "vmm: status $status, $(cat vmm.err)" ;;
+esac
 
 [ -x unicorn_guest ] || exit 0
 [ "$(wc -l <"$examples/unicorn_guest.c")" -le 150 ] || fail "unicorn_guest.c has more than 150 lines"

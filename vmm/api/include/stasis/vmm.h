@@ -35,6 +35,7 @@
 #include <stdint.h>
 
 #include "stasis/ram.h"
+#include "stasis/vmm_version.h"
 
 STASIS_BEGIN_DECLS
 
