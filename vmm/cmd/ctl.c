@@ -54,18 +54,25 @@ static char *text_of(const json_t *value, size_t flags)
     return json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII | flags);
 }
 
-/* "name: value" with what a terminal must not get escaped. */
-static void print_member(const char *name, const json_t *value)
+/* "name: text" with what a terminal must not get escaped. */
+static void print_line(const char *name, const char *text)
 {
     char line[STASIS_MESSAGE_MAX];
+
+    printf("%.*s", (int)stasis_message_format(line, name, text), line);
+}
+
+static void print_member(const char *name, const json_t *value)
+{
     char *text = text_of(value, 0);
 
     if (json_is_object(value) || json_is_array(value)) {
         free(text);
         text = text_of(value, JSON_INDENT(2));
-        printf("%s:\n%s\n", name, text ? text : "");
+        print_line(name, "");
+        printf("%s\n", text ? text : "");
     } else if (text) {
-        printf("%.*s", (int)stasis_message_format(line, name, text), line);
+        print_line(name, text);
     }
     free(text);
 }
@@ -95,16 +102,19 @@ static void print_event(json_t *message, bool people)
 {
     const char *name = json_string_value(json_object_get(message, "method"));
     json_t *params = json_object_get(message, "params");
-    char line[STASIS_MESSAGE_MAX];
     char *text;
 
-    if (!people || !name) {
+    if (!people) {
         print_json(message);
         return;
     }
+    if (!name) { /* of another server than ours */
+        name = "?";
+        params = message;
+    }
     text = params ? text_of(params, JSON_COMPACT) : strdup("");
     if (text)
-        printf("%.*s", (int)stasis_message_format(line, name, text), line);
+        print_line(name, text);
     free(text);
 }
 

@@ -111,10 +111,18 @@ static void start_call(struct stasis_control_server *server, struct stasis_contr
     server->ops.handle(server->ops.ctx, call);
 }
 
+/* A notification is not answered, whatever becomes of it. What is no request at all is none. */
+static bool has_answer(const struct stasis_control_request *request,
+                       const struct stasis_control_failure *failure)
+{
+    return request->id || failure->code == STASIS_CONTROL_PARSE_ERROR ||
+           failure->code == STASIS_CONTROL_INVALID_REQUEST;
+}
+
 static void serve_line(struct stasis_control_server *server, struct stasis_control_client *client,
                        struct stasis_control_line *line)
 {
-    struct stasis_control_failure failure;
+    struct stasis_control_failure failure = {.code = 0};
     struct stasis_control_request request = {.message = NULL};
     int rc = 0;
 
@@ -131,7 +139,8 @@ static void serve_line(struct stasis_control_server *server, struct stasis_contr
         start_call(server, client, &request, &line->fds);
         return;
     }
-    answer_failure(client, request.id, &failure);
+    if (has_answer(&request, &failure))
+        answer_failure(client, request.id, &failure);
     stasis_control_request_free(&request);
     stasis_control_fds_close(&line->fds);
 }

@@ -104,6 +104,11 @@ static void a_notification_is_handled_without_an_answer(void **state)
     rig_pump(&rig);
     assert_null(rig_hear(&rig, fd));
     assert_int_equal(handled, 3);
+    rig_say(&rig, fd, "{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":[1]}\n");
+    assert_null(rig_hear(&rig, fd));
+    assert_int_equal(handled, 3);
+    /* What is no request may be one that is answered. */
+    assert_non_null(strstr(rig_ask(&rig, fd, "{\"jsonrpc\":\"2.0\",\"method\":1}\n"), "null"));
     close(fd);
     close_server(&rig);
 }
@@ -503,6 +508,8 @@ static void too_many_descriptors_are_closed_and_the_request_is_refused(void **st
     rig_pass(&rig, fd, ASK("1", "fds"), many, 32);
     assert_non_null(
         strstr(rig_hear(&rig, fd), "not all descriptors of the request could be taken"));
+    rig_pass(&rig, fd, TELL("fds"), many, 32);
+    assert_null(rig_hear(&rig, fd));
     assert_int_equal(handled, 0);
     /* With a part of a line, more and more. */
     for (unsigned i = 0; i < 8; i++)

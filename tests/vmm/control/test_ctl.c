@@ -9,11 +9,13 @@
 #include <pty.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fake_vm.h"
 #include "vmm/control/control_internal.h"
+#include "vmm/control/socket.h"
 
 struct run {
     struct rig rig;
@@ -21,6 +23,7 @@ struct run {
     char text[2][16384]; /* standard output and error */
     size_t len[2];
     void (*act)(struct run *run); /* called when something has happened */
+    pid_t liar;
 };
 
 static void begin(struct run *run)
@@ -227,6 +230,54 @@ static void it_prints_events_until_the_end(void **state)
     end(&run);
 }
 
+/* Puts in place of the server one that sends this to its first client. */
+static void lie(struct run *run, const char *sent)
+{
+    struct stasis_control_socket sock = STASIS_CONTROL_SOCKET_NONE;
+    char request[4096];
+    int fd;
+
+    if (run->rig.control)
+        stasis_control_close(run->rig.control);
+    run->rig.control = NULL;
+    assert_int_equal(stasis_control_socket_listen(&sock, run->rig.path, NULL), 0);
+    assert_int_equal(fcntl(sock.fd, F_SETFL, 0), 0);
+    run->liar = fork();
+    assert_true(run->liar >= 0);
+    if (!run->liar) {
+        fd = accept(sock.fd, NULL, NULL);
+        (void)!recv(fd, request, sizeof(request), 0);
+        (void)!send(fd, sent, strlen(sent), MSG_NOSIGNAL);
+        _exit(0);
+    }
+    close(sock.fd);
+    close(sock.dir);
+}
+
+static void end_lie(struct run *run)
+{
+    assert_int_equal(waitpid(run->liar, NULL, 0), run->liar);
+    assert_int_equal(unlink(run->rig.path), 0);
+}
+
+static void what_a_terminal_must_not_get_is_escaped(void **state)
+{
+    struct run run;
+
+    (void)state;
+    begin(&run);
+    lie(&run, "{\"id\":1,\"result\":{\"\\u001b]a\":\"\\u001b]b\",\"\\u001b]c\":[\"\\u009b\"]}}\n");
+    assert_int_equal(TYPED(&run, "status"), 0);
+    assert_string_equal(run.text[0],
+                        "\\x1b]a: \\x1b]b\r\n\\x1b]c: \r\n[\r\n  \"\\u009B\"\r\n]\r\n");
+    end_lie(&run);
+    lie(&run, "{\"id\":1,\"result\":{}}\n{\"a\":\"\xc2\x9b\"}\n{\"method\":\"\xc2\x9b\"}\n");
+    assert_int_equal(TYPED(&run, "subscribe"), 0);
+    assert_string_equal(run.text[0], "?: {\"a\":\"\\u009B\"}\r\n\\xc2\\x9b: \r\n");
+    end_lie(&run);
+    end(&run);
+}
+
 static void without_a_server_it_says_so(void **state)
 {
     struct run run;
@@ -265,6 +316,7 @@ int main(void)
         cmocka_unit_test(it_ends_with_the_status_of_the_method),
         cmocka_unit_test(it_opens_the_folder_of_a_snapshot),
         cmocka_unit_test(it_prints_events_until_the_end),
+        cmocka_unit_test(what_a_terminal_must_not_get_is_escaped),
         cmocka_unit_test(without_a_server_it_says_so),
         cmocka_unit_test(help_lists_the_methods),
     };
