@@ -103,8 +103,11 @@ int stasis_control_remote_open(struct stasis_control_remote *remote, const char 
                   : stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the request");
 
     /* Our requests are shorter than any socket's buffer. */
-    if (!rc && stasis_control_send(opened.fd, line, len, words->folder_fd, 0) != (ssize_t)len)
-        rc = stasis_fail_errno(err, STASIS_ERR_IO, "%s: cannot send the request", path);
+    if (!rc && stasis_control_send(opened.fd, line, len, words->folder_fd, 0) != (ssize_t)len) {
+        opened.send_errno = errno;
+        if (errno != EPIPE && errno != ECONNRESET)
+            rc = stasis_fail_errno(err, STASIS_ERR_IO, "%s: cannot send the request", path);
+    }
     json_decref(id);
     free(line);
     if (rc) {
@@ -133,15 +136,27 @@ static int status_of(json_int_t code)
 
 static int take_error(const json_t *error, int *ret_status, struct stasis_error *err)
 {
-    const char *text =
-        json_string_value(json_object_get(json_object_get(error, "data"), "message"));
+    const json_t *data = json_object_get(error, "data");
+    const char *text = json_string_value(json_object_get(data, "message"));
+    const char *remedy = json_string_value(json_object_get(data, "remedy"));
 
     if (!text)
         text = json_string_value(json_object_get(error, "message"));
     if (!text)
         return no_server(err, "the server sends an error without a message");
     *ret_status = status_of(json_integer_value(json_object_get(error, "code")));
+    if (remedy && *remedy && !strstr(text, remedy))
+        return stasis_fail(err, STASIS_ERR_IO, "%s; %s", text, remedy);
     return stasis_fail(err, STASIS_ERR_IO, "%s", text);
+}
+
+static int no_answer(const struct stasis_control_remote *remote, struct stasis_error *err)
+{
+    errno = remote->send_errno;
+    if (errno)
+        return stasis_fail_errno(err, STASIS_ERR_IO, "cannot send the request");
+    return stasis_fail(err, STASIS_ERR_IO,
+                       "the server closed the connection without an answer; the VM has ended");
 }
 
 /* An error that belongs to no request is about the connection. */
@@ -182,8 +197,7 @@ int stasis_control_remote_answer(struct stasis_control_remote *remote, json_t **
         rc = stasis_control_remote_next(remote, &message, err);
     } while (rc > 0 && json_object_get(message, "method"));
     if (rc == 0)
-        rc = stasis_fail(err, STASIS_ERR_IO,
-                         "the server closed the connection without an answer; the VM has ended");
+        rc = no_answer(remote, err);
     else if (rc > 0)
         rc = take_answer(message, ret_result, ret_status, err);
     json_decref(message);

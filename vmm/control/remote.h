@@ -27,11 +27,13 @@ void stasis_control_words_fini(struct stasis_control_words *words);
 /* Private. */
 struct stasis_control_remote {
     int fd;
-    char *bytes; /* what is not taken yet: from start to len */
+    int send_errno; /* why the request was not sent */
+    char *bytes;    /* what is not taken yet: from start to len */
     size_t start, len, size;
 };
 
-/* Connects, and sends the request with id 1. */
+/* Connects, and sends the request with id 1. A server that has closed the connection by then may
+ * have said why: that is the answer. */
 STASIS_MUST_CHECK int stasis_control_remote_open(struct stasis_control_remote *remote,
                                                  const char *path,
                                                  const struct stasis_control_words *words,

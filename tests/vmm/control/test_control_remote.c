@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -223,6 +224,77 @@ static void answers_and_errors_are_taken(void **state)
     assert_string_equal(err.msg, "short");
 }
 
+static void a_remedy_is_told_once(void **state)
+{
+    static const struct {
+        const char *message, *remedy, *expected;
+    } cases[] = {
+        {"m; wait", "wait", "m; wait"}, {"m", "free memory", "m; free memory"}, {"m", "", "m"}};
+    struct stasis_error err;
+    json_t *result = NULL;
+    int status = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char line[256];
+
+        snprintf(
+            line, sizeof(line),
+            "{\"id\":1,\"error\":{\"code\":1,\"data\":{\"message\":\"%s\",\"remedy\":\"%s\"}}}\n",
+            cases[i].message, cases[i].remedy);
+        assert_true(answer_of(line, strlen(line), &result, &status, &err) < 0);
+        assert_string_equal(err.msg, cases[i].expected);
+    }
+}
+
+/* The server at which the next request comes late, and what it said before. */
+static int turning_away = -1;
+static const char *last_words;
+
+/* In place of libc's. */
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    if (turning_away >= 0) {
+        int client = accept(turning_away, NULL, NULL);
+
+        assert_int_equal(write(client, last_words, strlen(last_words)), strlen(last_words));
+        close(client);
+    }
+    return syscall(SYS_sendmsg, fd, message, flags);
+}
+
+static void a_server_that_has_no_room_can_say_so(void **state)
+{
+    static const char *const said[] = {
+        "{\"id\":null,\"error\":{\"code\":1,\"message\":\"there are 16 clients\"}}\n", ""};
+    static const char *const expected[] = {"there are 16 clients", "cannot send the request: "};
+    struct stasis_control_socket sock = STASIS_CONTROL_SOCKET_NONE;
+    struct stasis_control_words words = parse(1, WORDS("status"));
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig);
+    assert_int_equal(stasis_control_socket_listen(&sock, rig.path, NULL), 0);
+    turning_away = sock.fd;
+    for (unsigned i = 0; i < 2; i++) {
+        struct stasis_control_remote remote;
+        struct stasis_error err;
+        json_t *result = NULL;
+        int status;
+
+        last_words = said[i];
+        assert_int_equal(stasis_control_remote_open(&remote, rig.path, &words, &err), 0);
+        assert_int_equal(stasis_control_remote_answer(&remote, &result, &status, &err),
+                         STASIS_ERR_IO);
+        assert_memory_equal(err.msg, expected[i], strlen(expected[i]));
+        stasis_control_remote_close(&remote);
+    }
+    turning_away = -1;
+    stasis_control_words_fini(&words);
+    stasis_control_socket_close(&sock);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +303,8 @@ int main(void)
         cmocka_unit_test(a_server_that_lies_is_found_out),
         cmocka_unit_test(a_line_without_end_is_given_up),
         cmocka_unit_test(answers_and_errors_are_taken),
+        cmocka_unit_test(a_remedy_is_told_once),
+        cmocka_unit_test(a_server_that_has_no_room_can_say_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
