@@ -29,7 +29,6 @@
 #define APIC_BASE_EN       BIT(11)
 #define APIC_BASE_RESERVED UINT64_C(0x2ff)
 
-#define XCR0_X87    BIT(0)
 #define XCR0_SSE    BIT(1)
 #define XCR0_AVX    BIT(2)
 #define XCR0_MPX    (BIT(3) | BIT(4))

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What a host must have to thaw a guest, from the records alone: on any machine. `vmm --restore
- * FILE
- * --dry-run` asks a host.
+ * What a host must have to thaw a guest, from the records alone: on any machine. For a host's
+ * answer there is `vmm --restore FILE --dry-run`.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -58,10 +57,25 @@ static void print_board(FILE *out, const struct stasis_board_state *board)
     }
 }
 
+struct named {
+    struct words words;
+    const char *names[STASIS_X86_FEATURES_MAX];
+    size_t count;
+};
+
+/* Each name once. */
 static void put_named(void *opaque, const struct stasis_x86_feature *feature)
 {
-    if (feature->name)
-        put_word(opaque, feature->name);
+    struct named *named = opaque;
+
+    if (!feature->name)
+        return;
+    for (size_t i = 0; i < named->count; i++) {
+        if (strcmp(named->names[i], feature->name) == 0)
+            return;
+    }
+    named->names[named->count++] = feature->name;
+    put_word(&named->words, feature->name);
 }
 
 static void put_unnamed(void *opaque, const struct stasis_x86_feature *feature)
@@ -74,15 +88,15 @@ static void put_unnamed(void *opaque, const struct stasis_x86_feature *feature)
 }
 
 /* Those of a kind come in runs. */
-static void print_msrs(FILE *out, const struct stasis_requires *requires)
+static void print_msrs(FILE *out, const struct stasis_requires *needs)
 {
-    const uint32_t *msrs = requires->msrs;
+    const uint32_t *msrs = needs->msrs;
     struct words words = begin(out, "MSRs");
 
-    for (size_t i = 0, last; i < requires->msr_count; i = last + 1) {
+    for (size_t i = 0, last; i < needs->msr_count; i = last + 1) {
         char text[STASIS_TEXT_MAX];
 
-        for (last = i; last + 1 < requires->msr_count && msrs[last + 1] == msrs[last] + 1;)
+        for (last = i; last + 1 < needs->msr_count && msrs[last + 1] == msrs[last] + 1;)
             last++;
         if (last == i)
             snprintf(text, sizeof(text), "0x%" PRIx32, msrs[i]);
@@ -111,41 +125,41 @@ static void put_components(FILE *out, const char *label, uint64_t bits)
     end(&words);
 }
 
-static void print_xsave(FILE *out, const struct stasis_requires *requires)
+static void print_xsave(FILE *out, const struct stasis_requires *needs)
 {
-    uint32_t size = stasis_requires_xsave_size(requires);
+    uint32_t size = stasis_requires_xsave_size(needs);
 
-    put_components(out, "XSAVE on", requires->xcr0);
-    put_components(out, "XSAVE in use", requires->xstate_bv);
+    put_components(out, "XSAVE on", needs->xcr0);
+    put_components(out, "XSAVE in use", needs->xstate_bv);
     if (size)
         fprintf(out, LABEL " %" PRIu32 " bytes\n", "XSAVE area", size);
 }
 
-static void print_tsc(FILE *out, const struct stasis_requires *requires)
+static void print_tsc(FILE *out, const struct stasis_requires *needs)
 {
-    if (!requires->tsc_khz)
+    if (!needs->tsc_khz)
         return;
-    fprintf(out, LABEL " %" PRIu32 ".%03" PRIu32 " MHz, %s\n", "TSC rate", requires->tsc_khz / 1000,
-            requires->tsc_khz % 1000,
-            stasis_requires_tsc_rate(requires) ? "within 250 ppm or scaled by KVM"
-                                               : "or any other: the guest keeps time by kvmclock");
+    fprintf(out, LABEL " %" PRIu32 ".%03" PRIu32 " MHz, %s\n", "TSC rate", needs->tsc_khz / 1000,
+            needs->tsc_khz % 1000,
+            stasis_requires_tsc_rate(needs) ? "within 250 ppm or scaled by KVM"
+                                            : "or any other: the guest keeps time by kvmclock");
 }
 
-static void print_cpu(FILE *out, const struct stasis_requires *requires)
+static void print_cpu(FILE *out, const struct stasis_requires *needs)
 {
     char vendor[13];
-    struct words words;
+    struct named named = {.count = 0};
 
     fprintf(out, LABEL " ", "CPU vendor");
-    stasis_text_put(out, stasis_requires_vendor(requires, vendor) ? vendor : "any");
+    stasis_text_put(out, stasis_requires_vendor(needs, vendor) ? vendor : "any");
     fputc('\n', out);
-    words = begin(out, "CPU features");
-    stasis_requires_features(requires, put_named, &words);
-    end(&words);
-    stasis_requires_features(requires, put_unnamed, out);
-    print_xsave(out, requires);
-    print_tsc(out, requires);
-    print_msrs(out, requires);
+    named.words = begin(out, "CPU features");
+    stasis_requires_features(needs, put_named, &named);
+    end(&named.words);
+    stasis_requires_features(needs, put_unnamed, out);
+    print_xsave(out, needs);
+    print_tsc(out, needs);
+    print_msrs(out, needs);
 }
 
 static void print_kvm(FILE *out)
@@ -161,7 +175,7 @@ static void print_kvm(FILE *out)
 }
 
 static void print_text(FILE *out, const char *file, const struct stasis_snap *snap,
-                       const struct stasis_requires *requires)
+                       const struct stasis_requires *needs)
 {
     const struct stasis_snap_info *info = stasis_snap_info(snap);
     char text[STASIS_TEXT_MAX];
@@ -170,36 +184,36 @@ static void print_text(FILE *out, const char *file, const struct stasis_snap *sn
     fputs(": a host needs\n", out);
     stasis_text_arch(info->arch, text);
     fprintf(out, LABEL " %s\n", "architecture", text);
-    if (requires->has_board)
-        print_board(out, &requires->board);
+    if (needs->has_board)
+        print_board(out, &needs->board);
     fprintf(out, LABEL " %zu\n", "vCPUs",
-            requires->has_board ? (size_t) requires->board.vcpus : requires->vcpus);
+            needs->has_board ? (size_t)needs->board.vcpus : needs->vcpus);
     stasis_text_size(info->ram_bytes, text);
     fprintf(out, LABEL " %s\n", "memory", text);
-    if (requires->vcpus)
-        print_cpu(out, requires);
-    if (requires->vcpus)
+    if (needs->vcpus)
+        print_cpu(out, needs);
+    if (needs->vcpus)
         print_kvm(out);
-    if (requires->unknown)
+    if (needs->unknown)
         fprintf(out, LABEL " a newer release than this one: it reads %zu record%s more\n",
-                "release", requires->unknown, requires->unknown == 1 ? "" : "s");
+                "release", needs->unknown, needs->unknown == 1 ? "" : "s");
 }
 
 int stasis_inspect_requires(const struct stasis_inspect_args *args, FILE *out,
                             struct stasis_error *err)
 {
-    struct stasis_requires *requires = NULL;
+    struct stasis_requires *needs = NULL;
     struct stasis_snap *snap;
     int rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
 
     if (rc)
         return rc;
-    rc = stasis_requires_gather(stasis_snap_records(snap), &requires, err);
+    rc = stasis_requires_gather(stasis_snap_records(snap), &needs, err);
     if (!rc && args->values[0])
-        stasis_requires_put_json(out, snap, requires);
+        stasis_requires_put_json(out, snap, needs);
     else if (!rc)
-        print_text(out, args->operands[0], snap, requires);
-    stasis_requires_free(requires);
+        print_text(out, args->operands[0], snap, needs);
+    stasis_requires_free(needs);
     stasis_snap_free(snap);
     return rc;
 }

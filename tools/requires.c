@@ -26,11 +26,11 @@ static struct stasis_x86_cpuid_leaf_state *leaf_of(struct stasis_x86_cpuid_state
 }
 
 /* vCPUs of a VM have the same table, but for their numbers. */
-static void add_cpuid(struct stasis_requires *requires, const struct stasis_x86_cpuid_state *cpuid)
+static void add_cpuid(struct stasis_requires *needs, const struct stasis_x86_cpuid_state *cpuid)
 {
     for (uint32_t i = 0; i < cpuid->leaves_count; i++) {
         const struct stasis_x86_cpuid_leaf_state *from = &cpuid->leaves[i];
-        struct stasis_x86_cpuid_leaf_state *to = leaf_of(&requires->cpuid, from);
+        struct stasis_x86_cpuid_leaf_state *to = leaf_of(&needs->cpuid, from);
 
         if (!to)
             continue;
@@ -39,7 +39,7 @@ static void add_cpuid(struct stasis_requires *requires, const struct stasis_x86_
         to->ecx |= from->ecx;
         to->edx |= from->edx;
     }
-    requires->vcpus++;
+    needs->vcpus++;
 }
 
 /* ---- MSRs ---- */
@@ -52,21 +52,21 @@ static int compare(const void *a, const void *b)
 }
 
 /* Both are ascending. */
-static int add_msrs(struct stasis_requires *requires, const struct stasis_x86_msrs_state *msrs,
+static int add_msrs(struct stasis_requires *needs, const struct stasis_x86_msrs_state *msrs,
                     struct stasis_error *err)
 {
-    size_t old = requires->msr_count;
-    uint32_t *list = realloc(requires->msrs, (old + msrs->msrs_count + 1) * sizeof(*list));
+    size_t old = needs->msr_count;
+    uint32_t *list = realloc(needs->msrs, (old + msrs->msrs_count + 1) * sizeof(*list));
 
     if (!list)
         return stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
-    requires->msrs = list;
+    needs->msrs = list;
     for (uint32_t i = 0; i < msrs->msrs_count; i++) {
         if (!bsearch(&msrs->msrs[i].index, list, old, sizeof(*list), compare))
-            list[requires->msr_count++] = msrs->msrs[i].index;
+            list[needs->msr_count++] = msrs->msrs[i].index;
     }
-    if (requires->msr_count > old)
-        qsort(list, requires->msr_count, sizeof(*list), compare);
+    if (needs->msr_count > old)
+        qsort(list, needs->msr_count, sizeof(*list), compare);
     return 0;
 }
 
@@ -81,100 +81,78 @@ union vcpu_state {
     struct stasis_x86_tsc_state tsc;
 };
 
-static int add_vcpu(struct stasis_requires *requires, const struct stasis_records *records,
+static int add_vcpu(struct stasis_requires *needs, const struct stasis_records *records,
                     const char *instance, union vcpu_state *state, struct stasis_error *err)
 {
     int rc = 0;
 
     if (!stasis_records_get(records, &stasis_x86_cpuid_schema, instance, state, NULL))
-        add_cpuid(requires, &state->cpuid);
+        add_cpuid(needs, &state->cpuid);
     if (!stasis_records_get(records, &stasis_x86_xsave_schema, instance, state, NULL))
-    requires->xstate_bv |= state->xsave.xstate_bv;
+        needs->xstate_bv |= state->xsave.xstate_bv;
     if (!stasis_records_get(records, &stasis_x86_xcrs_schema, instance, state, NULL))
-    requires->xcr0 |= state->xcrs.xcr0;
-    if (!requires->tsc_khz &&
+        needs->xcr0 |= state->xcrs.xcr0;
+    if (!needs->tsc_khz &&
         !stasis_records_get(records, &stasis_x86_tsc_schema, instance, state, NULL))
-    requires->tsc_khz = state->tsc.khz;
+        needs->tsc_khz = state->tsc.khz;
     if (!stasis_records_get(records, &stasis_x86_msrs_schema, instance, state, NULL))
-        rc = add_msrs(requires, &state->msrs, err);
+        rc = add_msrs(needs, &state->msrs, err);
     return rc;
 }
 
 int stasis_requires_gather(const struct stasis_records *records,
                            struct stasis_requires **ret_requires, struct stasis_error *err)
 {
-    struct stasis_requires *requires = calloc(1, sizeof(*requires));
+    struct stasis_requires *needs = calloc(1, sizeof(*needs));
     union vcpu_state *state = malloc(sizeof(*state));
     const char *instance = NULL;
-    int rc = requires && state ? 0 : stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
+    int rc = needs && state ? 0 : stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
 
     while (!rc && (instance = stasis_vcpus_next(records, instance)))
-        rc = add_vcpu(requires, records, instance, state, err);
+        rc = add_vcpu(needs, records, instance, state, err);
     free(state);
     if (rc) {
-        stasis_requires_free(requires);
+        stasis_requires_free(needs);
         return rc;
     }
-    requires->has_board =
-        !stasis_records_get(records, &stasis_board_schema, NULL, &requires->board, NULL);
-    requires->unknown = stasis_inspect_unknown_count(records);
-    *ret_requires = requires;
+    needs->has_board =
+        !stasis_records_get(records, &stasis_board_schema, NULL, &needs->board, NULL);
+    needs->unknown = stasis_inspect_unknown_count(records);
+    *ret_requires = needs;
     return 0;
 }
 
-void stasis_requires_free(struct stasis_requires *requires)
+void stasis_requires_free(struct stasis_requires *needs)
 {
-    if (requires)
-        free(requires->msrs);
-    free(requires);
+    if (needs)
+        free(needs->msrs);
+    free(needs);
 }
 
-bool stasis_requires_tsc_rate(const struct stasis_requires *requires)
+bool stasis_requires_tsc_rate(const struct stasis_requires *needs)
 {
-    return stasis_x86_cpuid_needs_tsc_rate(&requires->cpuid);
+    return stasis_x86_cpuid_needs_tsc_rate(&needs->cpuid);
 }
 
-const char *stasis_requires_vendor(const struct stasis_requires *requires, char ret_vendor[13])
+const char *stasis_requires_vendor(const struct stasis_requires *needs, char ret_vendor[13])
 {
-    if (!stasis_x86_cpuid_vendor(&requires->cpuid, ret_vendor) ||
+    if (!stasis_x86_cpuid_vendor(&needs->cpuid, ret_vendor) ||
         !strcmp(ret_vendor, STASIS_X86_VENDOR_FIXED))
         return NULL;
     return ret_vendor;
 }
 
-struct once {
-    const char *names[STASIS_X86_FEATURES_MAX];
-    size_t count;
-    void (*fn)(void *opaque, const struct stasis_x86_feature *feature);
-    void *opaque;
-};
-
-static void pass_once(void *opaque, const struct stasis_x86_feature *feature)
-{
-    struct once *once = opaque;
-
-    for (size_t i = 0; feature->name && i < once->count; i++) {
-        if (!strcmp(once->names[i], feature->name))
-            return;
-    }
-    if (feature->name)
-        once->names[once->count++] = feature->name;
-    once->fn(once->opaque, feature);
-}
-
-void stasis_requires_features(const struct stasis_requires *requires,
+void stasis_requires_features(const struct stasis_requires *needs,
                               void (*fn)(void *opaque, const struct stasis_x86_feature *feature),
                               void *opaque)
 {
-    struct once once = {.fn = fn, .opaque = opaque};
-
-    stasis_x86_features_missing(NULL, &requires->cpuid, pass_once, &once);
+    stasis_x86_features_missing(NULL, &needs->cpuid, fn, opaque);
 }
 
-uint32_t stasis_requires_xsave_size(const struct stasis_requires *requires)
+uint32_t stasis_requires_xsave_size(const struct stasis_requires *needs)
 {
-    for (uint32_t i = 0; i < requires->cpuid.leaves_count; i++) {
-        const struct stasis_x86_cpuid_leaf_state *leaf = &requires->cpuid.leaves[i];
+    for (uint32_t i = 0; i < needs->cpuid.leaves_count; i++) {
+        const struct stasis_x86_cpuid_leaf_state *leaf = &needs->cpuid.leaves[i];
 
         if (leaf->function == 0xd && leaf->index == 0)
             return leaf->ecx;

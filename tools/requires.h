@@ -26,24 +26,25 @@ struct stasis_requires {
 STASIS_MUST_CHECK int stasis_requires_gather(const struct stasis_records *records,
                                              struct stasis_requires **ret_requires,
                                              struct stasis_error *err);
-void stasis_requires_free(struct stasis_requires *requires);
+void stasis_requires_free(struct stasis_requires *needs);
 
 /* Whether the guest can run at another TSC rate than the file's. */
-bool stasis_requires_tsc_rate(const struct stasis_requires *requires);
+bool stasis_requires_tsc_rate(const struct stasis_requires *needs);
 
 /* The vendor that the host's CPU must have, or NULL: any. */
-const char *stasis_requires_vendor(const struct stasis_requires *requires, char ret_vendor[13]);
+const char *stasis_requires_vendor(const struct stasis_requires *needs, char ret_vendor[13]);
 
-/* Calls fn for every feature once: vendors have bits of their own for some. */
-void stasis_requires_features(const struct stasis_requires *requires,
+/* Calls fn for every bit. Vendors have bits of their own for some features: a name may come twice.
+ */
+void stasis_requires_features(const struct stasis_requires *needs,
                               void (*fn)(void *opaque, const struct stasis_x86_feature *feature),
                               void *opaque);
 
 /* Bytes of an XSAVE area with all components that the guest may enable; 0: it has no XSAVE. */
-uint32_t stasis_requires_xsave_size(const struct stasis_requires *requires);
+uint32_t stasis_requires_xsave_size(const struct stasis_requires *needs);
 
 /* requires_json.c. */
 void stasis_requires_put_json(FILE *out, const struct stasis_snap *snap,
-                              const struct stasis_requires *requires);
+                              const struct stasis_requires *needs);
 
 #endif

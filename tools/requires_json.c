@@ -74,28 +74,28 @@ static void put_components(struct stasis_json *json, const char *key, uint64_t b
     stasis_json_array_end(json);
 }
 
-static void put_cpu(struct stasis_json *json, const struct stasis_requires *requires)
+static void put_cpu(struct stasis_json *json, const struct stasis_requires *needs)
 {
     char vendor[13];
 
     stasis_json_key(json, "cpu");
     stasis_json_object_begin(json);
-    if (stasis_requires_vendor(requires, vendor))
+    if (stasis_requires_vendor(needs, vendor))
         put_str(json, "vendor", vendor);
     stasis_json_key(json, "features");
     stasis_json_array_begin(json);
-    stasis_requires_features(requires, put_feature, json);
+    stasis_requires_features(needs, put_feature, json);
     stasis_json_array_end(json);
-    put_components(json, "xsave_enabled", requires->xcr0);
-    put_components(json, "xsave_in_use", requires->xstate_bv);
-    put_u64(json, "xsave_bytes", stasis_requires_xsave_size(requires));
-    put_u64(json, "tsc_khz", requires->tsc_khz);
+    put_components(json, "xsave_enabled", needs->xcr0);
+    put_components(json, "xsave_in_use", needs->xstate_bv);
+    put_u64(json, "xsave_bytes", stasis_requires_xsave_size(needs));
+    put_u64(json, "tsc_khz", needs->tsc_khz);
     stasis_json_key(json, "tsc_rate_matters");
-    stasis_json_bool(json, stasis_requires_tsc_rate(requires));
+    stasis_json_bool(json, stasis_requires_tsc_rate(needs));
     stasis_json_key(json, "msrs");
     stasis_json_array_begin(json);
-    for (size_t i = 0; i < requires->msr_count; i++)
-        put_hex(json, requires->msrs[i]);
+    for (size_t i = 0; i < needs->msr_count; i++)
+        put_hex(json, needs->msrs[i]);
     stasis_json_array_end(json);
     stasis_json_object_end(json);
 }
@@ -123,7 +123,7 @@ static void put_kvm(struct stasis_json *json)
 }
 
 void stasis_requires_put_json(FILE *out, const struct stasis_snap *snap,
-                              const struct stasis_requires *requires)
+                              const struct stasis_requires *needs)
 {
     const struct stasis_snap_info *info = stasis_snap_info(snap);
     struct stasis_json json;
@@ -135,15 +135,15 @@ void stasis_requires_put_json(FILE *out, const struct stasis_snap *snap,
     put_u64(&json, "format_version", info->format_version);
     put_str(&json, "producer", info->producer);
     put_str(&json, "arch", arch);
-    if (requires->has_board)
-        put_board(&json, &requires->board);
-    put_u64(&json, "vcpus", requires->has_board ? requires->board.vcpus : requires->vcpus);
+    if (needs->has_board)
+        put_board(&json, &needs->board);
+    put_u64(&json, "vcpus", needs->has_board ? needs->board.vcpus : needs->vcpus);
     put_u64(&json, "ram_bytes", info->ram_bytes);
-    if (requires->vcpus)
-        put_cpu(&json, requires);
-    if (requires->vcpus)
+    if (needs->vcpus)
+        put_cpu(&json, needs);
+    if (needs->vcpus)
         put_kvm(&json);
-    put_u64(&json, "unknown_records", requires->unknown);
+    put_u64(&json, "unknown_records", needs->unknown);
     stasis_json_object_end(&json);
     (void)!stasis_json_finish(&json); /* sticks in the stream, which is closed at the end */
 }

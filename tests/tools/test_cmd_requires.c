@@ -70,11 +70,13 @@ static void add_vcpu(struct built *built, const char *name, uint32_t features, u
     cpuid.leaves_count = 5;
     cpuid.leaves[0] = (struct stasis_x86_cpuid_leaf_state){
         .function = 0, .ebx = 0x756e6547, .ecx = 0x6c65746e, .edx = 0x49656e69};
-    cpuid.leaves[1] = (struct stasis_x86_cpuid_leaf_state){.function = 7, .ebx = features};
+    cpuid.leaves[1] = (struct stasis_x86_cpuid_leaf_state){
+        .function = 7, .ebx = features, .edx = 1u << 27}; /* stibp */
     cpuid.leaves[2] =
         (struct stasis_x86_cpuid_leaf_state){.function = 0xd, .eax = 7, .ebx = 832, .ecx = 832};
     cpuid.leaves[3] = (struct stasis_x86_cpuid_leaf_state){.function = 0x40000001, .eax = 1 << 3};
-    cpuid.leaves[4] = (struct stasis_x86_cpuid_leaf_state){.function = 0x80000008, .ebx = 1 << 14};
+    cpuid.leaves[4] = (struct stasis_x86_cpuid_leaf_state){
+        .function = 0x80000008, .ebx = 1 << 14 | 1 << 15}; /* ibrs, stibp */
     add_state(built, &stasis_x86_cpuid_schema, name, &cpuid);
     stasis_state_init(&stasis_x86_msrs_schema, &msrs);
     msrs.msrs_count = 2;
@@ -104,13 +106,16 @@ static void vcpus_are_put_together(void **state)
     assert_ended(&run, 0, NULL);
     assert_has(run.out, "\n  vCPUs         2\n");
     assert_has(run.out, "\n  CPU vendor    GenuineIntel\n");
-    assert_has(run.out, "\n  CPU features  avx2 avx512f ibrs\n");
+    assert_has(run.out, "\n  CPU features  avx2 avx512f stibp ibrs\n");
     assert_has(run.out, "\n                CPUID 0xd.0 EAX bit 0\n");
     assert_has(run.out, "\n  XSAVE on      x87 SSE AVX component-62\n  XSAVE in use  SSE\n"
                         "  XSAVE area    832 bytes\n");
     assert_has(run.out, "\n  MSRs          0x20-0x21 0x1000\n");
     run_inspect(&run, NULL, "requires", in_folder("a.snap"), "--json", NULL);
     assert_has(run.out, "\"vendor\": \"GenuineIntel\",\n");
+    /* A program gets each bit. */
+    assert_has(run.out, "\"place\": \"CPUID 7.0 EDX bit 27\"\n");
+    assert_has(run.out, "\"place\": \"CPUID 0x80000008.0 EBX bit 15\"\n");
     assert_has(run.out, "\"xsave_in_use\": [\n      \"SSE\"\n    ],\n    \"xsave_bytes\": 832,\n");
     assert_has(run.out, "\"tsc_khz\": 0,\n    \"tsc_rate_matters\": false,\n");
     built_fini(&built);

@@ -150,5 +150,5 @@ int stasis_dry_run(const struct stasis_options *options, FILE *to)
     stasis_preflight_fini(&preflight);
     if (!rc)
         rc = stasis_streams_flush(&err);
-    return rc ? stasis_say_error(NULL, &err) : status;
+    return rc ? stasis_say_error(false, &err) : status;
 }

@@ -98,13 +98,14 @@ static int restore_vm(const struct thaw *thaw, struct stasis_error *err)
 
     for (size_t i = 0; !rc && stasis_arch_vm_records[i].schema; i++) {
         const struct stasis_arch_vm_record *part = &stasis_arch_vm_records[i];
+        size_t added = thaw->reasons->added;
         void *state;
 
         rc = stasis_thaw_decode(thaw->records, part->schema, part->instance, &state, err);
         if (!rc)
             rc = set_vm_part(thaw, part, state, err);
         free(state);
-        rc = end_record(thaw, thaw->reasons->added, rc, part->schema, part->instance, err);
+        rc = end_record(thaw, added, rc, part->schema, part->instance, err);
     }
     return rc;
 }
@@ -113,6 +114,7 @@ static int restore_device(const struct thaw *thaw, struct stasis_device *device,
                           struct stasis_error *err)
 {
     const struct stasis_schema *schema = device->type->schema;
+    size_t added = thaw->reasons->added;
     void *state;
     int rc = stasis_thaw_decode(thaw->records, schema, device->row->instance, &state, err);
 
@@ -123,7 +125,7 @@ static int restore_device(const struct thaw *thaw, struct stasis_device *device,
         rc = device->type->restore(device->instance, state, err);
     }
     free(state);
-    return end_record(thaw, thaw->reasons->added, rc, schema, device->row->instance, err);
+    return end_record(thaw, added, rc, schema, device->row->instance, err);
 }
 
 /* All devices first, then their lines and timers: a line may only be driven once the controllers
