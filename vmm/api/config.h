@@ -17,9 +17,13 @@ STASIS_MUST_CHECK int stasis_config_copy(const struct stasis_vmm_config *config,
                                          struct stasis_error *err);
 void stasis_vmm_config_fini(struct stasis_vmm_config *config);
 
-/* STASIS_ERR_ARG: there is nothing to run, or too much. */
+/* STASIS_ERR_ARG: members contradict each other, or are out of range; nothing is opened. The same
+ * for how a snapshot is written. */
 STASIS_MUST_CHECK int stasis_config_check(const struct stasis_vmm_config *config,
                                           struct stasis_error *err);
+
+STASIS_MUST_CHECK int stasis_config_check_save(const struct stasis_vmm_save *save,
+                                               struct stasis_error *err);
 
 /* The board of a new guest. STASIS_ERR_ARG, STASIS_ERR_NOT_FOUND. */
 STASIS_MUST_CHECK int stasis_config_board(const struct stasis_vmm_config *config,

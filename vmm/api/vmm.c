@@ -203,7 +203,6 @@ static void init(struct stasis_vmm *vmm, const struct stasis_vmm_ops *ops)
     vmm->metrics.start_us = vmm->config->start_us ? vmm->config->start_us : stasis_monotonic_us();
     vmm->host = stasis_vmm_device_host;
     vmm->host.ctx = vmm;
-    stasis_vmm_guest_errors_init(vmm);
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&vmm->lock, &recursive);
@@ -231,8 +230,10 @@ int stasis_vmm_new(const struct stasis_vmm_config *config, const struct stasis_v
     }
     init(vmm, ops);
     rc = check(vmm, err);
-    if (!rc)
+    if (!rc) {
+        stasis_vmm_guest_errors_init(vmm);
         take_kick(vmm);
+    }
     if (!rc)
         rc = stasis_vmm_log_open(vmm, err);
     if (!rc)

@@ -203,7 +203,7 @@ int stasis_vmm_console_open_input(struct stasis_vmm *vmm, struct stasis_error *e
 {
     int rc;
 
-    if (!has_input(vmm->config))
+    if (!has_input(vmm->config) || vmm->has_input) /* by a start that failed */
         return 0;
     stasis_vmm_source_init(&vmm->input_source, vmm, STDIN_FILENO, on_input);
     stasis_keys_input_init(&vmm->input, STDIN_FILENO);

@@ -65,6 +65,7 @@ void stasis_vmm_begin_freeze(struct stasis_vmm *vmm)
 
     if (!vmm->config->snapshot.path) {
         stasis_vmm_say(vmm, "no snapshot taken: start with --snapshot-out FILE to say where to");
+        stasis_vmm_let_run(vmm);
         return;
     }
     job = configured_job(vmm, &err);
@@ -73,8 +74,17 @@ void stasis_vmm_begin_freeze(struct stasis_vmm *vmm)
     vmm->metrics.freezes_failed++;
     vmm->save_code = err.code;
     stasis_vmm_say(vmm, "%s; the guest keeps running", err.msg);
-    if (!vmm->paused) /* it may have printed the text of on_output */
-        stasis_machine_resume(&vmm->machine);
+    stasis_vmm_let_run(vmm); /* it may have printed the text of on_output */
+}
+
+/* The text of on_output may be printed between the question and the resume. */
+void stasis_vmm_let_run(struct stasis_vmm *vmm)
+{
+    if (vmm->paused || atomic_load(&vmm->matched))
+        return;
+    stasis_machine_resume(&vmm->machine);
+    if (atomic_load(&vmm->matched))
+        stasis_machine_request_pause(&vmm->machine);
 }
 
 /* ---- the end ---- */
@@ -111,14 +121,13 @@ static void note_gap(struct stasis_vmm *vmm, uint64_t gap)
     metrics->largest_gap_us = gap > metrics->largest_gap_us ? gap : metrics->largest_gap_us;
 }
 
-/* The guest is as it was before the save. One that has printed the text of on_output meanwhile
- * waits for its freeze, which the loop is about to begin. */
+/* The guest is as it was before the save. */
 static void resume(struct stasis_vmm *vmm)
 {
     if (vmm->paused || atomic_load(&vmm->matched))
         return;
     note_gap(vmm, gap_us(vmm));
-    stasis_machine_resume(&vmm->machine);
+    stasis_vmm_let_run(vmm);
 }
 
 static const char *what_the_guest_does(const struct stasis_vmm *vmm)
@@ -135,7 +144,7 @@ static void tell_failed(struct stasis_vmm *vmm, const struct stasis_vmm_job *job
                                                     .err = &job->err});
 }
 
-/* The guest runs on, or is ended, though some of its vCPUs had stopped already. */
+/* The guest is as it was before, or is ended, though some of its vCPUs had stopped already. */
 static void not_paused(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
 {
     vmm->metrics.freezes_failed++;
@@ -143,10 +152,9 @@ static void not_paused(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
     if (job->configured && job->rc != STASIS_ERR_CANCELLED)
         vmm->save_code = job->rc;
     stasis_vmm_say(vmm, "%s: %s; the guest %s", job->path, job->err.msg, what_the_guest_does(vmm));
+    if (!vmm->stopped)
+        stasis_vmm_let_run(vmm);
     tell_failed(vmm, job);
-    /* A vCPU that printed the text of on_output meanwhile waits for its freeze. */
-    if (atomic_load(&vmm->matched))
-        stasis_machine_request_pause(&vmm->machine);
 }
 
 static void failed(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)

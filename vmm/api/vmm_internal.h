@@ -215,6 +215,9 @@ STASIS_MUST_CHECK int stasis_vmm_outputs_open_request(struct stasis_vmm *vmm,
 /* Begins the save that the configuration asks for. A failure is reported, and the guest continues.
  */
 void stasis_vmm_begin_freeze(struct stasis_vmm *vmm);
+/* Ends the pause of a save, unless the owner has paused the guest, or the guest has printed the text
+ * of on_output: then it waits for its freeze, which the loop is about to begin. */
+void stasis_vmm_let_run(struct stasis_vmm *vmm);
 /* Starts the job, which is freed when it cannot be started. */
 STASIS_MUST_CHECK int stasis_vmm_begin_save(struct stasis_vmm *vmm, struct stasis_vmm_job *job,
                                             struct stasis_error *err);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stasis/migrate.h"
 #include "vmm/api/vmm_internal.h"
 
 /* ---- states ---- */
@@ -84,6 +83,8 @@ int stasis_vmm_pause(struct stasis_vmm *vmm, struct stasis_error *err)
     if (!rc) {
         vmm->paused = true;
         stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_PAUSED});
+    } else if (rc == STASIS_ERR_TIMEOUT) {
+        stasis_vmm_let_run(vmm);
     }
     stasis_vmm_unlock(vmm);
     return rc;
@@ -97,10 +98,7 @@ int stasis_vmm_resume(struct stasis_vmm *vmm, struct stasis_error *err)
     rc = check_state(vmm, "resume", vmm->paused ? NULL : "it is running", err);
     if (!rc) {
         vmm->paused = false;
-        /* One that has printed the text of on_output waits for its freeze, which the loop begins.
-         */
-        if (!atomic_load(&vmm->matched))
-            stasis_machine_resume(&vmm->machine);
+        stasis_vmm_let_run(vmm);
         stasis_vmm_wake(vmm);
         stasis_vmm_tell_running(vmm);
     }
@@ -109,17 +107,6 @@ int stasis_vmm_resume(struct stasis_vmm *vmm, struct stasis_error *err)
 }
 
 /* ---- snapshots ---- */
-
-static int check_save(const struct stasis_vmm_save *save, struct stasis_error *err)
-{
-    const struct stasis_release *release;
-
-    if (save->zlib_level > 12)
-        return stasis_fail(err, STASIS_ERR_ARG, "zlib_level is above 12; give 0 to 12");
-    if (save->drop == STASIS_VMM_DROP_ALLOW && !save->target)
-        return stasis_fail(err, STASIS_ERR_ARG, "drop goes with target; name a release");
-    return save->target ? stasis_release_get(save->target, &release, err) : 0;
-}
 
 static int copy_save(struct stasis_vmm_job *job, const struct stasis_vmm_save *save,
                      struct stasis_error *err)
@@ -151,7 +138,7 @@ static int open_output(struct stasis_vmm *vmm, const struct stasis_snapshot_requ
 static int request_job(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
                        struct stasis_vmm_job *job, struct stasis_error *err)
 {
-    int rc = check_save(&request->save, err);
+    int rc = stasis_config_check_save(&request->save, err);
 
     if (!rc && (!request->path || !strcmp(request->path, STASIS_VMM_STREAM)))
         rc = stasis_fail(err, STASIS_ERR_ARG, "the request for a snapshot names no file; name one");

@@ -167,11 +167,15 @@ int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *er
 {
     int rc = 0;
 
-    for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++) {
-        machine->threads[i].kick_signal = machine->kick_signal;
-        rc = stasis_vcpu_thread_start(&machine->threads[i], err);
+    uint32_t started = 0;
+
+    for (; !rc && started < machine->vcpu_count; started += !rc) {
+        machine->threads[started].kick_signal = machine->kick_signal;
+        rc = stasis_vcpu_thread_start(&machine->threads[started], err);
     }
-    for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
+    for (uint32_t i = 0; rc && i < started; i++)
+        stasis_vcpu_thread_stop(&machine->threads[i]);
+    for (uint32_t i = 0; !rc && i < started; i++)
         stasis_vcpu_thread_release(&machine->threads[i]);
     return rc;
 }
@@ -232,8 +236,6 @@ int stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(voi
                 rc = fail_late(machine, err);
         }
     }
-    if (rc)
-        stasis_machine_resume(machine);
     return rc;
 }
 

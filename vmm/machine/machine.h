@@ -88,7 +88,8 @@ STASIS_MUST_CHECK int stasis_machine_build_on(struct stasis_machine *machine,
 /* Stops the vCPU threads and frees everything. */
 void stasis_machine_fini(struct stasis_machine *machine);
 
-/* Starts the vCPU threads. None enters the guest before there are all; none does on failure. */
+/* Starts the vCPU threads. None enters the guest before there are all. On failure there is none,
+ * and it can be tried again. */
 STASIS_MUST_CHECK int stasis_machine_start(struct stasis_machine *machine,
                                            struct stasis_error *err);
 
@@ -97,7 +98,8 @@ STASIS_MUST_CHECK int stasis_machine_start(struct stasis_machine *machine,
 void stasis_machine_pause(struct stasis_machine *machine);
 /* The same, for pause_limit_ms at most, and asking go_on() every few milliseconds: a vCPU may wait
  * for memory that never comes. STASIS_ERR_TIMEOUT names the vCPUs that have not stopped;
- * STASIS_ERR_CANCELLED: go_on() said no. On failure the machine runs on, and nothing is lost. */
+ * STASIS_ERR_CANCELLED: go_on() said no. On failure the pause is still asked for, by others perhaps
+ * too: the caller knows whether to resume, and then nothing is lost. */
 STASIS_MUST_CHECK int stasis_machine_pause_while(struct stasis_machine *machine,
                                                  bool (*go_on)(void *ctx), void *ctx,
                                                  struct stasis_error *err);

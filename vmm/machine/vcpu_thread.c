@@ -121,6 +121,7 @@ int stasis_vcpu_thread_start(struct stasis_vcpu_thread *thread, struct stasis_er
     pthread_sigmask(SIG_SETMASK, &mask, &before);
     pthread_mutex_lock(&thread->lock); /* another vCPU may ask this one to pause */
     thread->held = true;
+    thread->quit_wanted = thread->paused = false;
     rc = pthread_create(&thread->id, NULL, run_thread, thread);
     thread->started = !rc;
     pthread_mutex_unlock(&thread->lock);
@@ -223,11 +224,11 @@ void stasis_vcpu_thread_finish_job(struct stasis_vcpu_thread *thread)
 
 void stasis_vcpu_thread_stop(struct stasis_vcpu_thread *thread)
 {
-    bool started;
+    bool started, pause_wanted;
 
     pthread_mutex_lock(&thread->lock);
     thread->quit_wanted = true;
-    atomic_store(&thread->pause_wanted, true);
+    pause_wanted = atomic_exchange(&thread->pause_wanted, true);
     pthread_cond_broadcast(&thread->changed);
     kick(thread);
     started = thread->started;
@@ -239,6 +240,7 @@ void stasis_vcpu_thread_stop(struct stasis_vcpu_thread *thread)
     thread->started = false; /* nobody kicks a thread that has been joined */
     pthread_mutex_unlock(&thread->lock);
     pthread_join(thread->id, NULL);
+    atomic_store(&thread->pause_wanted, pause_wanted); /* for the next start */
     stasis_kick_release(thread->kick_signal);
 }
 

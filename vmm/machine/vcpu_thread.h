@@ -64,7 +64,8 @@ void stasis_vcpu_thread_release(struct stasis_vcpu_thread *thread);
 
 /* Asks for a pause and waits for it; lets the thread go on; ends the thread. A vCPU that asks for
  * its own pause, from within an exit, stops before its next instruction. One that is asked before
- * it is started enters the guest only after a resume. */
+ * it is started enters the guest only after a resume. One whose thread was stopped can be started
+ * again. */
 void stasis_vcpu_thread_request_pause(struct stasis_vcpu_thread *thread);
 void stasis_vcpu_thread_wait_paused(struct stasis_vcpu_thread *thread);
 /* The same, but for so long at most: whether it is paused. If not, it is asked once more. */

@@ -116,6 +116,60 @@ static void configurations_that_cannot_be(void **state)
     refuse(&(struct stasis_vmm_config){.demo = true, .kick_signal = 10}, "kick_signal");
 }
 
+#define DEMO(...)                                                                                  \
+    {                                                                                              \
+        .demo = true, __VA_ARGS__                                                                  \
+    }
+
+static void choices_that_there_are_not(void **state)
+{
+    static const struct {
+        struct stasis_vmm_config config;
+        const char *member;
+    } cases[] = {
+        {DEMO(.restore.clock = (enum stasis_vmm_clock)9), "restore.clock"},
+        {DEMO(.restore.memory = (enum stasis_ram_mode)9), "restore.memory"},
+        {DEMO(.restore.prefetch = (enum stasis_vmm_prefetch)9), "restore.prefetch"},
+        {DEMO(.serial.kind = (enum stasis_vmm_serial_kind)9), "serial.kind"},
+        {DEMO(.snapshot.then = (enum stasis_vmm_then)9), "snapshot.then"},
+        {DEMO(.snapshot.save.sync = (enum stasis_vmm_sync)9), "save.sync"},
+        {DEMO(.snapshot.save.drop = (enum stasis_vmm_drop)9), "save.drop"},
+        {DEMO(.guest_errors.action = (enum stasis_vmm_on_guest_error)9000), "guest_errors.action"},
+        {DEMO(.guest_errors.of = (enum stasis_vmm_guest_errors_of)9), "guest_errors.of"},
+        {DEMO(.log.level = (enum stasis_vmm_log_level)9), "log.level"},
+        {DEMO(.log.time = (enum stasis_vmm_log_time)9), "log.time"},
+        {DEMO(.metrics_format = (enum stasis_vmm_metrics_format)9), "metrics_format"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        refuse(&cases[i].config, cases[i].member);
+}
+
+static void members_that_contradict_each_other(void **state)
+{
+    static const struct {
+        struct stasis_vmm_config config;
+        const char *words;
+    } cases[] = {
+        {DEMO(.serial.kind = STASIS_VMM_SERIAL_FILE), "serial.path is missing"},
+        {DEMO(.serial.kind = STASIS_VMM_SERIAL_RING), "serial.path is missing"},
+        {DEMO(.serial.kind = STASIS_VMM_SERIAL_PIPE), "serial.path is missing"},
+        {DEMO(.snapshot.on_output = "x"), "no snapshot.path"},
+        {DEMO(.snapshot.timed = true), "snapshot.timed asks for"},
+        {DEMO(.snapshot.save.zlib_level = 13), "zlib_level"},
+        {DEMO(.snapshot.save.target = "9.9"), "9.9"},
+        {DEMO(.snapshot.save.drop = STASIS_VMM_DROP_ALLOW), "drop goes with target"},
+        {DEMO(.snapshot.path = "-"), "snapshot.path needs standard output"},
+        {{.restore.path = "-"}, "restore.path needs standard input"},
+        {DEMO(.snapshot = {.path = "-", .then = STASIS_VMM_THEN_RESUME}), "one snapshot"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        refuse(&cases[i].config, cases[i].words);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +178,8 @@ int main(void)
         cmocka_unit_test(streams),
         cmocka_unit_test(copies_own_their_strings),
         cmocka_unit_test(configurations_that_cannot_be),
+        cmocka_unit_test(choices_that_there_are_not),
+        cmocka_unit_test(members_that_contradict_each_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
