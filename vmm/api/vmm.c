@@ -174,7 +174,7 @@ static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
 }
 
 /* Of what the configuration says beyond a guest. */
-static int check(struct stasis_vmm *vmm, struct stasis_error *err)
+static int check(const struct stasis_vmm *vmm, struct stasis_error *err)
 {
     int fd = vmm->config->ready_fd;
     int rc = stasis_config_check(vmm->config, err);
@@ -188,7 +188,6 @@ static int check(struct stasis_vmm *vmm, struct stasis_error *err)
             "descriptor %d, which is to be told when the guest runs, is not open for "
             "writing; open it, and give a number above 2",
             fd);
-    vmm->ready_fd = fd;
     return 0;
 }
 
@@ -247,6 +246,8 @@ int stasis_vmm_new(const struct stasis_vmm_config *config, const struct stasis_v
         stasis_vmm_free(vmm);
         return rc;
     }
+    if (config->ready_fd)
+        vmm->ready_fd = config->ready_fd;
     stasis_vmm_log_opened(vmm);
     *ret_vmm = vmm;
     return 0;
@@ -264,8 +265,13 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
         stasis_vmm_job_free(vmm->job);
     }
     stasis_vmm_sources_unwatch(vmm);
-    if (vmm->machine_ready)
+    if (vmm->machine_ready) {
+        /* A vCPU may wait for memory that never comes. */
+        stasis_ram_failure_watch(&vmm->machine);
+        stasis_machine_pause(&vmm->machine);
+        stasis_ram_failure_unwatch(&vmm->machine);
         stasis_machine_fini(&vmm->machine);
+    }
     stasis_ram_failure_restore(&vmm->machine);
     if (vmm->out && stasis_serial_sink_summary(vmm->out, summary, sizeof(summary)))
         stasis_vmm_say(vmm, "%s", summary);
@@ -273,6 +279,7 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
     stasis_vmm_outputs_close(vmm);
     stasis_keys_input_fini(&vmm->input);
     stasis_vmm_sources_close(vmm);
+    stasis_vmm_watches_reap(vmm);
     stasis_vmm_console_close(vmm);
     if (vmm->has_kick)
         stasis_kick_release(vmm->own_config.kick_signal);

@@ -9,6 +9,22 @@
 #include "vmm/api/vmm_internal.h"
 #include "vmm/base/clock.h"
 
+/* ---- failures ---- */
+
+static const char *what_the_guest_does(const struct stasis_vmm *vmm)
+{
+    if (vmm->stopped)
+        return "is ended";
+    return vmm->paused ? "stays paused" : "keeps running";
+}
+
+static void count_failed(struct stasis_vmm *vmm, const char *path, const struct stasis_error *err)
+{
+    vmm->metrics.freezes_failed++;
+    stasis_vmm_tell(vmm, &(struct stasis_vmm_event){
+                             .kind = STASIS_VMM_EVENT_SAVE_FAILED, .path = path, .err = err});
+}
+
 /* ---- the beginning ---- */
 
 /* What the snapshot is written to, for messages. */
@@ -71,9 +87,9 @@ void stasis_vmm_begin_freeze(struct stasis_vmm *vmm)
     job = configured_job(vmm, &err);
     if (job && !stasis_vmm_begin_save(vmm, job, &err))
         return;
-    vmm->metrics.freezes_failed++;
     vmm->save_code = err.code;
-    stasis_vmm_say(vmm, "%s; the guest keeps running", err.msg);
+    stasis_vmm_say(vmm, "%s; the guest %s", err.msg, what_the_guest_does(vmm));
+    count_failed(vmm, target_of(vmm), &err);
     stasis_vmm_let_run(vmm); /* it may have printed the text of on_output */
 }
 
@@ -130,40 +146,35 @@ static void resume(struct stasis_vmm *vmm)
     stasis_vmm_let_run(vmm);
 }
 
-static const char *what_the_guest_does(const struct stasis_vmm *vmm)
-{
-    if (vmm->stopped)
-        return "is ended";
-    return vmm->paused ? "stays paused" : "keeps running";
-}
-
-static void tell_failed(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
-{
-    stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_SAVE_FAILED,
-                                                    .path = job->path,
-                                                    .err = &job->err});
-}
-
 /* The guest is as it was before, or is ended, though some of its vCPUs had stopped already. */
 static void not_paused(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
 {
-    vmm->metrics.freezes_failed++;
     note_gap(vmm, stasis_monotonic_us() - job->start_us);
     if (job->configured && job->rc != STASIS_ERR_CANCELLED)
         vmm->save_code = job->rc;
     stasis_vmm_say(vmm, "%s: %s; the guest %s", job->path, job->err.msg, what_the_guest_does(vmm));
     if (!vmm->stopped)
         stasis_vmm_let_run(vmm);
-    tell_failed(vmm, job);
+    count_failed(vmm, job->path, &job->err);
 }
 
 static void failed(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
 {
-    vmm->metrics.freezes_failed++;
     stasis_vmm_say(vmm, "%s; the guest %s", job->err.msg, what_the_guest_does(vmm));
     if (!vmm->stopped)
         resume(vmm);
-    tell_failed(vmm, job);
+    count_failed(vmm, job->path, &job->err);
+}
+
+static void say_dropped(const struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
+{
+    char *rest = job->dropped;
+    char *line;
+
+    while (rest && *rest) {
+        line = strsep(&rest, "\n");
+        stasis_vmm_say(vmm, "left out: %s", line);
+    }
 }
 
 static void saved(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
@@ -171,6 +182,7 @@ static void saved(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
     uint64_t us = stasis_monotonic_us() - job->start_us;
 
     stasis_metrics_count_freeze(&vmm->metrics, &job->stats, &job->times, us);
+    say_dropped(vmm, job);
     report(vmm, job, us);
     vmm->generation++;
     if (job->exit) {
@@ -194,19 +206,8 @@ static void ended_first(struct stasis_vmm *vmm, const struct stasis_vmm_job *job
         if (job->rc != STASIS_ERR_CANCELLED && job->rc != STASIS_ERR_NO_SNAPSHOT)
             vmm->save_code = job->rc;
     }
-    tell_failed(vmm, job);
+    count_failed(vmm, job->path, &job->err);
     stasis_vmm_stop_soon(vmm);
-}
-
-static void say_dropped(const struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
-{
-    char *rest = job->dropped;
-    char *line;
-
-    while (rest && *rest) {
-        line = strsep(&rest, "\n");
-        stasis_vmm_say(vmm, "left out: %s", line);
-    }
 }
 
 static void judge(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
@@ -236,10 +237,10 @@ void stasis_vmm_end_save(struct stasis_vmm *vmm)
     struct stasis_vmm_job *job = vmm->job;
 
     stasis_vmm_job_join(job);
+    stasis_vmm_job_close(job); /* whoever hears of the end finds the file unlocked */
     vmm->job = NULL;
     if (job->paused)
         stasis_vmm_progress_end(vmm);
-    say_dropped(vmm, job);
     judge(vmm, job);
     stasis_vmm_job_free(job);
     stasis_vmm_sources_release(vmm);

@@ -92,6 +92,7 @@ struct stasis_vmm {
     _Atomic bool matched;              /* the guest has printed on_output; not yet a command */
     bool timer_pending;                /* after_ms has not passed */
     struct stasis_vmm_job *job;        /* the save under way, or NULL */
+    struct stasis_vmm_watch *freed;    /* that the loop's thread is to free */
     int ready_fd;                      /* to be told that the guest runs, or -1 */
     int last_output_ms;                /* how long the end waits for a slow reader */
 
@@ -117,9 +118,10 @@ void stasis_vmm_progress_end(const struct stasis_vmm *vmm);
 bool stasis_vmm_keep_loading(void *ctx, uint64_t done, uint64_t total);
 
 /* vmm_life.c. Under the lock: the VM ends as soon as no save is under way; ends it if that is due,
- * after each event; tells that the guest runs (again). */
+ * after each event; how it ends, or has ended; tells that the guest runs (again). */
 void stasis_vmm_stop_soon(struct stasis_vmm *vmm);
 void stasis_vmm_settle(struct stasis_vmm *vmm);
+struct stasis_vmm_end stasis_vmm_end_so_far(const struct stasis_vmm *vmm);
 void stasis_vmm_tell_running(struct stasis_vmm *vmm);
 
 void stasis_vmm_lock(struct stasis_vmm *vmm);
@@ -158,6 +160,10 @@ void stasis_vmm_sources_release(struct stasis_vmm *vmm);
 void stasis_vmm_wake(struct stasis_vmm *vmm);
 /* The same for the thread that saves. */
 void stasis_vmm_wake_job(struct stasis_vmm *vmm);
+
+/* vmm_watch.c. Frees the watches that others have freed. By the loop's thread, which has none of
+ * them in its hands, or when there is no loop. */
+void stasis_vmm_watches_reap(struct stasis_vmm *vmm);
 
 /* vmm_commands.c. Reads keys; text waits for stasis_vmm_console_push_input(). True: more may come.
  */
@@ -215,8 +221,8 @@ STASIS_MUST_CHECK int stasis_vmm_outputs_open_request(struct stasis_vmm *vmm,
 /* Begins the save that the configuration asks for. A failure is reported, and the guest continues.
  */
 void stasis_vmm_begin_freeze(struct stasis_vmm *vmm);
-/* Ends the pause of a save, unless the owner has paused the guest, or the guest has printed the text
- * of on_output: then it waits for its freeze, which the loop is about to begin. */
+/* Ends the pause of a save, unless the owner has paused the guest, or the guest has printed the
+ * text of on_output: then it waits for its freeze, which the loop is about to begin. */
 void stasis_vmm_let_run(struct stasis_vmm *vmm);
 /* Starts the job, which is freed when it cannot be started. */
 STASIS_MUST_CHECK int stasis_vmm_begin_save(struct stasis_vmm *vmm, struct stasis_vmm_job *job,
@@ -256,6 +262,8 @@ struct stasis_vmm_job {
 STASIS_MUST_CHECK int stasis_vmm_job_start(struct stasis_vmm_job *job, struct stasis_error *err);
 /* Waits for the thread. */
 void stasis_vmm_job_join(struct stasis_vmm_job *job);
+/* Closes its file, if that is its own. */
+void stasis_vmm_job_close(struct stasis_vmm_job *job);
 /* NULL is fine. */
 void stasis_vmm_job_free(struct stasis_vmm_job *job);
 

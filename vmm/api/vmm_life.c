@@ -151,6 +151,13 @@ static void describe_end(struct stasis_vmm *vmm)
                           vmm->config->snapshot.path, missing);
 }
 
+struct stasis_vmm_end stasis_vmm_end_so_far(const struct stasis_vmm *vmm)
+{
+    if (vmm->done)
+        return vmm->end;
+    return (struct stasis_vmm_end){.reason = reason_of(vmm), .save_code = vmm->save_code};
+}
+
 /* No vCPU runs from here on. */
 static void finish(struct stasis_vmm *vmm)
 {

@@ -40,9 +40,13 @@ int stasis_vmm_write_metrics(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     struct stasis_serial_sink_stats serial;
     struct stasis_metrics_source source;
+    int rc;
 
     if (!vmm->config->metrics_path)
         return 0;
+    stasis_vmm_lock(vmm);
     source = source_of(vmm, &serial);
-    return stasis_metrics_write(&source, vmm->config->metrics_format, vmm->metrics_file, err);
+    rc = stasis_metrics_write(&source, vmm->config->metrics_format, vmm->metrics_file, err);
+    stasis_vmm_unlock(vmm);
+    return rc;
 }

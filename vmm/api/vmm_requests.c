@@ -11,10 +11,10 @@
 
 static enum stasis_vmm_state state_of(const struct stasis_vmm *vmm)
 {
-    if (vmm->done)
-        return STASIS_VMM_HAS_ENDED;
     if (vmm->job)
         return STASIS_VMM_IS_SAVING;
+    if (vmm->stopping)
+        return STASIS_VMM_HAS_ENDED;
     if (!vmm->started)
         return STASIS_VMM_OPENED;
     return vmm->paused ? STASIS_VMM_PAUSED : STASIS_VMM_RUNNING;
@@ -34,14 +34,15 @@ const char *stasis_vmm_state_name(enum stasis_vmm_state state)
 void stasis_vmm_status(struct stasis_vmm *vmm, struct stasis_vmm_status *ret_status)
 {
     stasis_vmm_lock(vmm);
-    *ret_status = (struct stasis_vmm_status){
-        .state = state_of(vmm), .paused = vmm->paused && !vmm->done, .generation = vmm->generation};
+    *ret_status = (struct stasis_vmm_status){.state = state_of(vmm),
+                                             .paused = vmm->paused && !vmm->stopping,
+                                             .generation = vmm->generation};
     if (vmm->job) {
         ret_status->saved_bytes = atomic_load(&vmm->job->done);
         ret_status->total_bytes = atomic_load(&vmm->job->total);
     }
-    if (vmm->done)
-        ret_status->end = vmm->end;
+    if (ret_status->state == STASIS_VMM_HAS_ENDED)
+        ret_status->end = stasis_vmm_end_so_far(vmm);
     stasis_vmm_unlock(vmm);
 }
 

@@ -170,12 +170,19 @@ void stasis_vmm_job_join(struct stasis_vmm_job *job)
     pthread_join(job->thread, NULL);
 }
 
+void stasis_vmm_job_close(struct stasis_vmm_job *job)
+{
+    if (job->owns_output)
+        stasis_output_close(job->output);
+    job->owns_output = false;
+    job->output = NULL;
+}
+
 void stasis_vmm_job_free(struct stasis_vmm_job *job)
 {
     if (!job)
         return;
-    if (job->owns_output)
-        stasis_output_close(job->output);
+    stasis_vmm_job_close(job);
     free(job->own_target);
     stasis_notes_free(job->own_notes);
     free(job->dropped);

@@ -22,6 +22,7 @@ static void on_ready(void *ctx, uint32_t events)
 
     (void)events;
     stasis_vmm_lock(vmm);
+    stasis_vmm_watches_reap(vmm);
     if (!vmm->done)
         source->handle(vmm);
     stasis_vmm_settle(vmm);

@@ -12,8 +12,9 @@ struct stasis_vmm_watch {
     uint32_t events;
     void (*ready)(void *ctx, uint32_t events);
     void *ctx;
-    bool called; /* `ready` is being called */
-    bool freed;  /* by `ready` */
+    bool called;                   /* `ready` is being called */
+    bool freed;                    /* by its owner */
+    struct stasis_vmm_watch *next; /* in vmm->freed */
 };
 
 static int arm(struct stasis_vmm_watch *watch, struct stasis_error *err)
@@ -32,9 +33,7 @@ static void on_ready(void *ctx, uint32_t events)
     if (watch->events)
         watch->ready(watch->ctx, events);
     watch->called = false;
-    if (watch->freed)
-        free(watch);
-    else
+    if (!watch->freed)
         (void)!arm(watch, NULL); /* as it was armed before */
     stasis_vmm_settle(vmm);
     stasis_vmm_unlock(vmm);
@@ -54,7 +53,9 @@ int stasis_vmm_watch_new(struct stasis_vmm *vmm, int fd, uint32_t events,
                                        .events = events,
                                        .ready = ready,
                                        .ctx = ctx};
+    stasis_vmm_lock(vmm);
     rc = arm(watch, err);
+    stasis_vmm_unlock(vmm);
     if (rc)
         free(watch);
     else
@@ -75,6 +76,8 @@ int stasis_vmm_watch_set(struct stasis_vmm_watch *watch, uint32_t events, struct
     return rc;
 }
 
+/* The loop's thread may have taken its report already, and wait for the lock: only that thread
+ * knows when it has it no more. */
 void stasis_vmm_watch_free(struct stasis_vmm_watch *watch)
 {
     struct stasis_vmm *vmm;
@@ -85,7 +88,20 @@ void stasis_vmm_watch_free(struct stasis_vmm_watch *watch)
     stasis_vmm_lock(vmm);
     stasis_loop_remove(&vmm->loop, &watch->source);
     watch->freed = true;
-    if (!watch->called)
-        free(watch);
+    watch->events = 0;
+    watch->next = vmm->freed;
+    vmm->freed = watch;
+    stasis_vmm_wake(vmm);
     stasis_vmm_unlock(vmm);
+}
+
+void stasis_vmm_watches_reap(struct stasis_vmm *vmm)
+{
+    struct stasis_vmm_watch *watch;
+
+    while (vmm->freed) {
+        watch = vmm->freed;
+        vmm->freed = watch->next;
+        free(watch);
+    }
 }

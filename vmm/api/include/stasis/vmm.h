@@ -155,8 +155,10 @@ struct stasis_vmm_config {
     enum stasis_vmm_cpu cpu;
     const char *board_release; /* the board that this release would make; NULL: this one's */
 
-    bool paused;  /* stasis_vmm_start() leaves the guest paused: stasis_vmm_resume() lets it run */
-    int ready_fd; /* gets the line "running" when the guest first runs, and is closed; 0: none */
+    bool paused; /* stasis_vmm_start() leaves the guest paused: stasis_vmm_resume() lets it run */
+    /* Gets the line "running" when the guest first runs, and is closed; 0: none. Stays yours if
+     * stasis_vmm_new() fails, and is the VM's from then on. */
+    int ready_fd;
     int kick_signal; /* a real-time signal, which takes a vCPU out of the guest; 0: SIGRTMIN */
     struct stasis_vmm_serial serial;
     struct stasis_vmm_snapshot snapshot;
@@ -304,7 +306,8 @@ struct stasis_vmm_status {
     bool paused;                       /* PAUSED, or IS_SAVING and paused afterwards */
     uint64_t generation;               /* how often the guest was frozen */
     uint64_t saved_bytes, total_bytes; /* IS_SAVING: progress */
-    struct stasis_vmm_end end;         /* HAS_ENDED */
+    /* HAS_ENDED: how. Between stasis_vmm_stop() and ENDED `missing` is not yet known. */
+    struct stasis_vmm_end end;
 };
 
 STASIS_EXPORT void stasis_vmm_status(struct stasis_vmm *vmm, struct stasis_vmm_status *ret_status);
