@@ -147,10 +147,9 @@ static bool report_always_ready(struct stasis_loop *loop)
     return source != NULL;
 }
 
-/* One wait: at most one report of each sort, and how many there were; -1: it failed. A callback may
- * have removed the always ready source that kept the wait short, so it is taken only when its turn
- * has come. */
-static int turn(struct stasis_loop *loop, int timeout)
+/* One wait: how many reports there were, at most one; -1: it failed. A callback may remove the
+ * always ready source that kept the wait short, so that is taken only when its turn has come. */
+static int wait_once(struct stasis_loop *loop, int timeout)
 {
     struct epoll_event event;
     struct stasis_loop_source *source;
@@ -165,16 +164,17 @@ static int turn(struct stasis_loop *loop, int timeout)
         else
             clear_wake(loop);
     }
-    if (atomic_load(&loop->stopping))
-        return count;
-    return report_always_ready(loop) ? count + 1 : count;
+    return count;
 }
 
 int stasis_loop_run(struct stasis_loop *loop, struct stasis_error *err)
 {
-    while (!atomic_exchange(&loop->stopping, false))
-        if (turn(loop, -1) < 0)
+    while (!atomic_exchange(&loop->stopping, false)) {
+        if (wait_once(loop, -1) < 0)
             return stasis_fail_errno(err, STASIS_ERR_IO, "waiting for events");
+        if (!atomic_load(&loop->stopping))
+            (void)report_always_ready(loop);
+    }
     return 0;
 }
 
@@ -187,8 +187,11 @@ int stasis_loop_dispatch(struct stasis_loop *loop, struct stasis_error *err)
 {
     int reports = 1;
 
-    for (unsigned turns = 0; reports > 0 && turns < DISPATCH_TURNS_MAX; turns++)
-        reports = turn(loop, 0);
+    for (unsigned turns = 0; reports > 0 && turns < DISPATCH_TURNS_MAX; turns++) {
+        reports = wait_once(loop, 0);
+        if (reports >= 0)
+            reports += report_always_ready(loop);
+    }
     if (reports < 0)
         return stasis_fail_errno(err, STASIS_ERR_IO, "waiting for events");
     if (has_always_ready(loop)) /* epoll does not know of it */

@@ -65,6 +65,15 @@ static int open_kind(struct stasis_serial_sink *out,
     return stasis_fail(err, STASIS_ERR_ARG, "no such kind of serial output: %d", options->kind);
 }
 
+/* So that it is an error of a write; with a handler of the program's it is one, too. */
+static void ignore_unless_handled(int number)
+{
+    struct sigaction now;
+
+    if (!sigaction(number, NULL, &now) && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL)
+        (void)signal(number, SIG_IGN);
+}
+
 int stasis_serial_sink_open(const struct stasis_serial_sink_options *options,
                             struct stasis_serial_sink **ret_out, struct stasis_error *err)
 {
@@ -75,8 +84,8 @@ int stasis_serial_sink_open(const struct stasis_serial_sink_options *options,
         options->limit > STASIS_SERIAL_SINK_BYTES_MAX ||
         options->size > STASIS_SERIAL_SINK_BYTES_MAX)
         return stasis_fail(err, STASIS_ERR_ARG, "serial output: rate, limit or size is too large");
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
+    ignore_unless_handled(SIGPIPE);
+    ignore_unless_handled(SIGXFSZ);
     out = calloc(1, sizeof(*out));
     if (!out)
         return stasis_fail(err, STASIS_ERR_NOMEM, "serial output: out of memory");

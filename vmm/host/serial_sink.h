@@ -74,8 +74,9 @@ struct stasis_serial_sink_stats {
 struct stasis_serial_sink;
 
 /* Opens the sink, and changes nothing of a file that is there: all that can be wrong with the path
- * is known before. Ignores SIGPIPE and SIGXFSZ in the whole process, so that a reader that has gone
- * and a file size limit are errors of a write and not our death. `options` is not kept.
+ * is known before. Ignores SIGPIPE and SIGXFSZ in the whole process, where their action is the
+ * default, so that a reader that has gone and a file size limit are errors of a write and not our
+ * death. `options` is not kept.
  * Messages do not name the path.
  * STASIS_ERR_ARG: the path is not of the kind asked for, is in use otherwise, or a snapshot;
  * STASIS_ERR_WRITE: cannot be made or opened; STASIS_ERR_NOMEM. */

@@ -96,6 +96,8 @@ static int get_by(struct stasis_vcpu *vcpu, struct kvm_msr_entry *entries, uint3
     uint32_t kept = *count;
     int rc;
 
+    if (!kept)
+        return 0;
     if (kept > BATCH_MAX)
         to = calloc(kept, sizeof(*to));
     if (!to)

@@ -11,6 +11,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned users[NSIG];          /* under the lock */
 static struct sigaction before[NSIG]; /* while there are users */
 
+static _Thread_local bool is_vms; /* the thread: a kick concerns nobody else */
+
 bool stasis_kick_is_signal(int number)
 {
     return number >= SIGRTMIN && number <= SIGRTMAX;
@@ -22,12 +24,13 @@ int stasis_kick_number(int number)
 }
 
 /* In the thread's own context, so that no kick is lost between a look at pause_wanted and the entry
- * into KVM_RUN. */
+ * into KVM_RUN. A thread of a VM that holds no vCPU, as it begins and ends, has nothing to leave.
+ */
 static void on_kick(int number, siginfo_t *info, void *context)
 {
     if (stasis_run_handle_is_held())
         stasis_vcpu_set_local_immediate_exit(true);
-    else
+    else if (!is_vms)
         (void)stasis_signal_chain(&before[number], number, info, context);
 }
 
@@ -54,4 +57,14 @@ void stasis_kick_release(int number)
     if (--users[at] == 0)
         (void)sigaction(at, &before[at], NULL);
     pthread_mutex_unlock(&lock);
+}
+
+void stasis_kick_begin_thread(int number)
+{
+    sigset_t kick;
+
+    is_vms = true;
+    sigemptyset(&kick);
+    sigaddset(&kick, stasis_kick_number(number));
+    pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 }

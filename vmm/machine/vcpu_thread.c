@@ -96,6 +96,7 @@ static void *run_thread(void *arg)
     struct stasis_run_handle handle;
     struct stasis_error err;
 
+    stasis_kick_begin_thread(thread->kick_signal);
     if (stasis_run_handle_take(&handle, thread->vcpu, &err)) {
         thread->ops->failed(thread->ctx, &err);
     } else {
@@ -115,9 +116,8 @@ int stasis_vcpu_thread_start(struct stasis_vcpu_thread *thread, struct stasis_er
     int rc;
 
     stasis_kick_acquire(thread->kick_signal);
-    /* All other signals are for the main thread. */
+    /* Signals are for the main thread; the new one lets the kick in when it is ready for it. */
     stasis_signals_all_but_faults(&mask);
-    sigdelset(&mask, stasis_kick_number(thread->kick_signal));
     pthread_sigmask(SIG_SETMASK, &mask, &before);
     pthread_mutex_lock(&thread->lock); /* another vCPU may ask this one to pause */
     thread->held = true;

@@ -150,12 +150,15 @@ static void guard_cancel_waiters(void *ctx)
     pthread_mutex_unlock(&guard->lock);
 }
 
-/* The engine's threads first: until they are gone one may start the watchdog, and one that hangs in
+/* No handler looks at the guard or the engine any more before they are freed.
+ *
+ * The engine's threads first: until they are gone one may start the watchdog, and one that hangs in
  * a read is what the watchdog is there for. From now on it leaves the engine alone. */
 static void guard_close(void *ctx)
 {
     struct guard *guard = ctx;
 
+    stasis_ram_failure_restore(guard->machine);
     pthread_mutex_lock(&guard->lock);
     guard->closing = true;
     pthread_mutex_unlock(&guard->lock);

@@ -381,6 +381,27 @@ static void loop_around_it(void **state)
     stasis_loop_fini(&loop);
 }
 
+/* A loop around it goes on when run has been told to stop: what is left is served, and then there
+ * is nothing more to do. */
+static void loop_around_it_after_a_stop(void **state)
+{
+    struct stasis_loop loop;
+    struct watcher null;
+
+    (void)state;
+    assert_int_equal(stasis_loop_init(&loop, NULL), 0);
+    null = watch(&loop, open("/dev/null", O_RDONLY | O_CLOEXEC));
+    arm(&null, EPOLLIN);
+    stasis_loop_stop(&loop);
+    dispatch(&loop);
+    assert_int_equal(null.count, 1);
+    assert_false(has_work(&loop));
+    assert_int_equal(stasis_loop_run(&loop, NULL), 0); /* the stop is still there */
+    stasis_loop_remove(&loop, &null.source);
+    close(null.source.fd);
+    stasis_loop_fini(&loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +415,7 @@ int main(void)
         cmocka_unit_test(remembers_a_stop_before_it_runs),
         cmocka_unit_test(refuses_what_is_no_descriptor),
         cmocka_unit_test(loop_around_it),
+        cmocka_unit_test(loop_around_it_after_a_stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

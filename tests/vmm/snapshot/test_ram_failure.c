@@ -339,12 +339,31 @@ static void hanging_read_does_not_keep_an_orderly_end(void **state)
     folder_remove();
 }
 
+/* Before what the handler looks at is freed. */
+static void machine_that_ends_gives_its_signals_back(void **state)
+{
+    struct sigaction before, now;
+
+    (void)state;
+    make_file();
+    assert_int_equal(sigaction(SIGBUS, NULL, &before), 0);
+    attach(STASIS_RAM_MAP, false);
+    assert_int_equal(stasis_ram_failure_catch(&scene.machine, NULL), 0);
+    assert_int_equal(sigaction(SIGBUS, NULL, &now), 0);
+    assert_true(now.sa_sigaction != before.sa_sigaction);
+    stasis_machine_fini(&scene.machine);
+    assert_int_equal(sigaction(SIGBUS, NULL, &now), 0);
+    assert_true(now.sa_sigaction == before.sa_sigaction);
+    scene_fini();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(watchdog_is_there_before_the_end_is_known),
         cmocka_unit_test(no_thread_outlives_the_machine),
         cmocka_unit_test(end_is_published_with_its_error),
+        cmocka_unit_test(machine_that_ends_gives_its_signals_back),
         cmocka_unit_test(hanging_read_does_not_keep_the_process),
         cmocka_unit_test(hanging_read_does_not_keep_an_orderly_end),
     };
