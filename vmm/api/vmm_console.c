@@ -163,7 +163,7 @@ void stasis_vmm_console_close(struct stasis_vmm *vmm)
 {
     if (!vmm->has_stdio)
         return;
-    stasis_terminal_restore();
+    stasis_terminal_close();
     atomic_store(&stdio_is_taken, false);
 }
 

@@ -52,7 +52,7 @@ static int start(struct stasis_vmm *vmm, struct stasis_error *err)
     vmm->metrics.loaded_us = stasis_monotonic_us();
     vmm->machine.kick_signal = vmm->config->kick_signal;
     /* Below our handler: the console hands on faults that are not guest memory's. */
-    stasis_ram_failure_stand_back();
+    stasis_ram_failure_stand_back(&vmm->machine);
     if (!rc)
         rc = open_console(vmm, err);
     stasis_ram_failure_come_back();

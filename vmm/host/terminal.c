@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "stasis/fault_signals.h"
+#include "vmm/base/chain.h"
 
 /* Whether the signal ends a process that does nothing about it: all do but these (signal(7)).
  * SIGKILL does too, and leaves nobody to restore anything. */
@@ -41,6 +42,7 @@ static struct {
     struct termios raw;
     volatile sig_atomic_t active; /* from raw() until restore() */
     struct sigaction before[NSIG];
+    bool in_chain[NSIG]; /* our handler is installed, perhaps below another that calls it */
 } terminal;
 
 /* A process in the background that changes the terminal's mode would be stopped by SIGTTOU, and
@@ -70,20 +72,33 @@ void stasis_terminal_restore(void)
     terminal.active = 0;
 }
 
-/* Gives the signal to whom it would have gone without us: an outer handler or the kernel. It is
- * blocked until we return; a fault then happens again, raise() covers the sent ones. */
-static void on_deadly_signal(int number)
+/* Gives the signal to whom it would have gone without us: an outer handler or the kernel. From the
+ * kernel nobody returns: the signal is blocked until we do; a fault then happens again, raise()
+ * covers the sent ones. A handler may return and the program go on, unless it has put the default
+ * in our place or abort() called it. */
+static void on_deadly_signal(int number, siginfo_t *info, void *context)
 {
-    stasis_terminal_restore();
-    (void)sigaction(number, &terminal.before[number], NULL);
-    (void)raise(number);
+    const struct sigaction *before = &terminal.before[number];
+    struct sigaction now;
+
+    if (terminal.active)
+        set_mode(&terminal.found);
+    if (((unsigned)before->sa_flags & SA_RESETHAND) ||
+        !stasis_signal_chain(before, number, info, context)) {
+        terminal.active = 0;
+        (void)sigaction(number, before, NULL);
+        (void)raise(number);
+    } else if (terminal.active && number != SIGABRT && !sigaction(number, NULL, &now) &&
+               now.sa_handler != SIG_DFL) {
+        set_mode(&terminal.raw);
+    }
 }
 
-static void on_stop(int number)
+static void on_stop(int number, siginfo_t *info, void *context)
 {
     int saved = errno;
 
-    (void)number;
+    (void)number, (void)info, (void)context;
     if (terminal.active)
         set_mode(&terminal.found);
     (void)raise(SIGSTOP);
@@ -91,24 +106,49 @@ static void on_stop(int number)
 }
 
 /* Also after a SIGSTOP that nobody can catch; after `bg` it comes again with `fg`. */
-static void on_continue(int number)
+static void on_continue(int number, siginfo_t *info, void *context)
 {
-    (void)number;
+    (void)number, (void)info, (void)context;
     if (terminal.active)
         set_mode(&terminal.raw);
 }
 
-static void install(int number, void (*handler)(int), bool only_default)
+static void install(int number, void (*handler)(int, siginfo_t *, void *), bool only_default)
 {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_RESTART | SA_SIGINFO};
     struct sigaction *before = &terminal.before[number];
 
     sigemptyset(&action.sa_mask);
-    if (sigaction(number, NULL, before))
+    if (terminal.in_chain[number] || sigaction(number, NULL, before))
         return;
     if (only_default && (before->sa_flags & SA_SIGINFO || before->sa_handler != SIG_DFL))
         return;
-    (void)sigaction(number, &action, NULL);
+    terminal.in_chain[number] = !sigaction(number, &action, NULL);
+}
+
+static bool is_ours(const struct sigaction *action)
+{
+    return action->sa_flags & SA_SIGINFO &&
+           (action->sa_sigaction == on_deadly_signal || action->sa_sigaction == on_stop ||
+            action->sa_sigaction == on_continue);
+}
+
+/* What another handler was put on top of stays below it, and does nothing but hand on. */
+static void uninstall(int number)
+{
+    struct sigaction now;
+
+    if (!terminal.in_chain[number] || sigaction(number, NULL, &now) || !is_ours(&now))
+        return;
+    (void)sigaction(number, &terminal.before[number], NULL);
+    terminal.in_chain[number] = false;
+}
+
+void stasis_terminal_close(void)
+{
+    stasis_terminal_restore();
+    for (int number = 1; number <= SIGRTMAX; number++)
+        uninstall(number);
 }
 
 static void install_handlers(void)
@@ -134,7 +174,7 @@ static void make_raw(struct termios *mode)
 
 int stasis_terminal_raw(int fd, struct stasis_error *err)
 {
-    static bool installed;
+    static bool at_exit;
 
     if (!isatty(fd) || terminal.active)
         return 0;
@@ -144,10 +184,9 @@ int stasis_terminal_raw(int fd, struct stasis_error *err)
     terminal.raw = terminal.found;
     make_raw(&terminal.raw);
     terminal.active = 1;
-    if (!installed) {
-        install_handlers();
-        installed = atexit(stasis_terminal_restore) == 0;
-    }
+    install_handlers();
+    if (!at_exit)
+        at_exit = atexit(stasis_terminal_restore) == 0;
     set_mode(&terminal.raw);
     return 0;
 }

@@ -65,6 +65,9 @@ extern const char stasis_keys_hint[];
  * program's own signal set-up. Not a terminal: 0, nothing changed. STASIS_ERR_IO. */
 STASIS_MUST_CHECK int stasis_terminal_raw(int fd, struct stasis_error *err);
 
+/* Restores the terminal, and gives the signals back to who had them before. */
+void stasis_terminal_close(void);
+
 /* Puts the terminal back as stasis_terminal_raw() found it. Async-signal-safe, idempotent. */
 void stasis_terminal_restore(void);
 

@@ -44,8 +44,10 @@ STASIS_MUST_CHECK int stasis_ram_failure_catch(struct stasis_machine *machine,
                                                struct stasis_error *err);
 void stasis_ram_failure_restore(struct stasis_machine *machine);
 
-/* Between these two another handler of faults can be put below ours. */
-void stasis_ram_failure_stand_back(void);
+/* Between these two another handler of faults can be put below ours, if no machine but this one has
+ * its memory guarded: others may run, and are not left alone. It is put above ours then, and hands
+ * on to it. */
+void stasis_ram_failure_stand_back(const struct stasis_machine *machine);
 void stasis_ram_failure_come_back(void);
 
 #endif

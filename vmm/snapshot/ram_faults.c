@@ -74,11 +74,14 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 /* ---- installing: the lock is held ---- */
 
-static bool has_owners(void)
+static bool has_owners_but(const struct stasis_machine *machine)
 {
-    for (size_t i = 0; i < STASIS_RAM_FAILURE_OWNERS_MAX; i++)
-        if (atomic_load(&owners[i]))
+    for (size_t i = 0; i < STASIS_RAM_FAILURE_OWNERS_MAX; i++) {
+        const struct stasis_machine *owner = atomic_load(&owners[i]);
+
+        if (owner && owner != machine)
             return true;
+    }
     return false;
 }
 
@@ -135,23 +138,24 @@ void stasis_ram_failure_restore(struct stasis_machine *machine)
     if (replace(machine, NULL)) {
         while (atomic_load(&readers))
             sched_yield();
-        if (!has_owners())
+        if (!has_owners_but(NULL))
             uninstall();
     }
     pthread_mutex_unlock(&lock);
 }
 
-void stasis_ram_failure_stand_back(void)
+void stasis_ram_failure_stand_back(const struct stasis_machine *machine)
 {
     pthread_mutex_lock(&lock);
-    uninstall();
+    if (!has_owners_but(machine))
+        uninstall();
     pthread_mutex_unlock(&lock);
 }
 
 void stasis_ram_failure_come_back(void)
 {
     pthread_mutex_lock(&lock);
-    if (has_owners())
+    if (has_owners_but(NULL))
         install();
     pthread_mutex_unlock(&lock);
 }

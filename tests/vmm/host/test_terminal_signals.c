@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utmp.h>
 
 #include "stasis/fault_signals.h"
 #include "vmm/host/terminal.h"
@@ -227,6 +228,61 @@ static void leaves_signals_that_have_an_owner(void **state)
     terminal_close(&terminal);
 }
 
+static volatile char *missing_page;
+
+/* Puts memory where there was none: the fault does not happen again. */
+static void mend_page(int number)
+{
+    handled += number == SIGSEGV && !terminal_is_raw(STDIN_FILENO);
+    (void)mprotect((void *)(uintptr_t)missing_page, 4096, PROT_READ | PROT_WRITE);
+}
+
+static void fault_and_go_on(void)
+{
+    struct sigaction now;
+
+    for (int i = 1; i <= 2; i++) {
+        missing_page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        *missing_page = 1;
+        if (handled != i || !terminal_is_raw(STDIN_FILENO))
+            _exit(i);
+    }
+    stasis_terminal_close();
+    if (terminal_is_raw(STDIN_FILENO))
+        _exit(3);
+    if (sigaction(SIGSEGV, NULL, &now) || now.sa_handler != mend_page)
+        _exit(4);
+    if (sigaction(SIGTERM, NULL, &now) || now.sa_handler != SIG_DFL)
+        _exit(5);
+    exit(0);
+}
+
+static void set_mending_handler_and_raw(void)
+{
+    const struct sigaction action = {.sa_handler = mend_page};
+
+    if (sigaction(SIGSEGV, &action, NULL) || stasis_terminal_raw(STDIN_FILENO, NULL))
+        _exit(6);
+    fault_and_go_on();
+}
+
+/* A handler that repairs a fault is called each time, and the terminal is raw again; in the end all
+ * signals are their owners'. */
+static void program_that_survives_its_faults(void **state)
+{
+    struct terminal terminal = terminal_open();
+    pid_t child = terminal_fork_bare();
+
+    (void)state;
+    if (!child) {
+        if (login_tty(dup(terminal.slave)))
+            _exit(7);
+        set_mending_handler_and_raw();
+    }
+    assert_int_equal(terminal_end_of(child), 0);
+    terminal_close(&terminal);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +290,7 @@ int main(void)
         cmocka_unit_test(faults_on_any_thread_restore_the_terminal),
         cmocka_unit_test(stopping_hands_the_terminal_back),
         cmocka_unit_test(leaves_signals_that_have_an_owner),
+        cmocka_unit_test(program_that_survives_its_faults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,8 @@
  * - SIGBUS and SIGSEGV, for a thawed guest: faults at addresses of its memory are the VM's, all
  *   others go to the handler that you had before;
  * - with serial.kind STDIO, standard input and output and the terminal's mode: one VM at a time;
+ * for a terminal also each signal that ends or stops a process and has no handler, and those of
+ * faults (SIGSEGV, SIGBUS, ...), whose handlers are called once the terminal is restored;
  * - SIGPIPE and SIGXFSZ are ignored where their action is the default, so that these are errors of
  *   a write; that stays when the VM is freed. A handler of yours stays, too.
  */
