@@ -129,7 +129,8 @@ static int parse_own(char *text, json_t **ret_result, struct stasis_control_fail
 
     free(text);
     if (!value)
-        return stasis_fail(&failure->err, STASIS_ERR_NOMEM, "no memory for the answer");
+        return stasis_fail(&failure->err, STASIS_ERR_INTERNAL, "the VMM's answer is no JSON: %s",
+                           error.text);
     *ret_result = value;
     return 0;
 }

@@ -18,7 +18,7 @@ struct stasis_control_words {
 };
 
 /* METHOD [key=value]...: checks them and opens the folder of a path. STASIS_ERR_ARG,
- * STASIS_ERR_NOT_FOUND. */
+ * STASIS_ERR_NOT_FOUND, STASIS_ERR_IO. */
 STASIS_MUST_CHECK int stasis_control_words_parse(int count, char *const *words,
                                                  struct stasis_control_words *ret_words,
                                                  struct stasis_error *err);

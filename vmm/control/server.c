@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "vmm/control/client.h"
@@ -18,12 +19,14 @@
 
 #define EVENTS_A_DISPATCH 16
 #define LINES_A_TURN      64
+#define DEAF_NS           200000000
 
 struct stasis_control_server {
     struct stasis_control_server_ops ops;
     struct stasis_control_socket socket;
     int epoll_fd;
-    int spare_fd;   /* closed to accept and refuse a client when the process has none left */
+    int spare_fd;   /* closed to accept and refuse a client when the process has none left, or -1 */
+    int timer_fd;   /* runs while there is no spare_fd */
     unsigned depth; /* of functions of the server */
     struct stasis_control_client *clients;
     unsigned client_count;
@@ -133,8 +136,11 @@ static void serve_line(struct stasis_control_server *server, struct stasis_contr
     if (!rc)
         rc = stasis_control_request_parse(line->text, line->len, &request, &failure);
     if (!rc && line->fds.lost)
-        rc = stasis_control_fail(&failure, STASIS_CONTROL_INVALID_PARAMS,
-                                 "not all descriptors of the request could be taken; send fewer");
+        rc = stasis_control_fail(
+            &failure, STASIS_CONTROL_INVALID_PARAMS,
+            "not all descriptors of the request could be taken; send at most %d, and give "
+            "the VMM a higher limit of open files if that is enough",
+            STASIS_CONTROL_FDS_MAX);
     if (!rc) {
         start_call(server, client, &request, &line->fds);
         return;
@@ -217,6 +223,23 @@ static void add_client(struct stasis_control_server *server, int fd)
     server->client_count++;
 }
 
+static void set_deaf(struct stasis_control_server *server, bool deaf)
+{
+    struct epoll_event event = {.events = deaf ? 0 : EPOLLIN, .data.ptr = NULL};
+    const struct timespec wait = {.tv_nsec = deaf ? DEAF_NS : 0};
+    const struct itimerspec time = {.it_value = wait, .it_interval = wait};
+
+    (void)epoll_ctl(server->epoll_fd, EPOLL_CTL_MOD, server->socket.fd, &event);
+    (void)timerfd_settime(server->timer_fd, 0, &time, NULL);
+}
+
+/* Without one, the socket would be ready for ever. */
+static void take_spare(struct stasis_control_server *server)
+{
+    server->spare_fd = fcntl(server->socket.fd, F_DUPFD_CLOEXEC, 0);
+    set_deaf(server, server->spare_fd < 0);
+}
+
 /* Without a descriptor for it a client would wait in the queue, and its report would not end. */
 static void turn_away(struct stasis_control_server *server)
 {
@@ -226,7 +249,16 @@ static void turn_away(struct stasis_control_server *server)
     fd = accept4(server->socket.fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0)
         close(fd);
-    server->spare_fd = fcntl(server->socket.fd, F_DUPFD_CLOEXEC, 0);
+    take_spare(server);
+}
+
+static void try_again(struct stasis_control_server *server)
+{
+    uint64_t times;
+
+    (void)!read(server->timer_fd, &times, sizeof(times));
+    if (server->spare_fd < 0)
+        take_spare(server);
 }
 
 static void accept_client(struct stasis_control_server *server)
@@ -248,10 +280,13 @@ static void accept_client(struct stasis_control_server *server)
 static int open_epoll(struct stasis_control_server *server, struct stasis_error *err)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    struct epoll_event timer = {.events = EPOLLIN, .data.ptr = server};
 
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    server->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     server->spare_fd = fcntl(server->socket.fd, F_DUPFD_CLOEXEC, 0);
-    if (server->epoll_fd < 0 || server->spare_fd < 0 ||
+    if (server->epoll_fd < 0 || server->spare_fd < 0 || server->timer_fd < 0 ||
+        epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->timer_fd, &timer) ||
         epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->socket.fd, &event))
         return stasis_fail_errno(err, STASIS_ERR_IO, "cannot watch the control socket");
     return 0;
@@ -265,8 +300,11 @@ int stasis_control_server_open(const char *path, const struct stasis_control_ser
 
     if (!server)
         return stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
-    *server = (struct stasis_control_server){
-        .ops = *ops, .socket = STASIS_CONTROL_SOCKET_NONE, .epoll_fd = -1, .spare_fd = -1};
+    *server = (struct stasis_control_server){.ops = *ops,
+                                             .socket = STASIS_CONTROL_SOCKET_NONE,
+                                             .epoll_fd = -1,
+                                             .spare_fd = -1,
+                                             .timer_fd = -1};
     rc = stasis_control_socket_listen(&server->socket, path, err);
     if (!rc)
         rc = open_epoll(server, err);
@@ -307,6 +345,8 @@ void stasis_control_server_close(struct stasis_control_server *server)
         close(server->epoll_fd);
     if (server->spare_fd >= 0)
         close(server->spare_fd);
+    if (server->timer_fd >= 0)
+        close(server->timer_fd);
     free(server);
 }
 
@@ -324,7 +364,9 @@ void stasis_control_server_dispatch(struct stasis_control_server *server)
         if (epoll_wait(server->epoll_fd, &event, 1, 0) <= 0)
             return;
         enter(server);
-        if (event.data.ptr)
+        if (event.data.ptr == server)
+            try_again(server);
+        else if (event.data.ptr)
             serve(server, event.data.ptr, event.events);
         else
             accept_client(server);

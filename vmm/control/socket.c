@@ -89,23 +89,22 @@ static struct sockaddr_un address_in(int dir, const char *name)
     return address;
 }
 
-/* Whether somebody listens; one whose queue of connections is full does. */
-static bool is_alive(int dir, const char *name)
+/* Fails if somebody listens, or may do so. One whose queue of connections is full does. */
+static int check_dead(int dir, const char *name, struct stasis_error *err)
 {
     struct sockaddr_un address = address_in(dir, name);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool alive = fd < 0 || !connect(fd, (struct sockaddr *)&address, sizeof(address)) ||
-                 (errno != ECONNREFUSED && errno != ENOENT);
+    int rc = 0;
 
+    if (fd >= 0 && (!connect(fd, (struct sockaddr *)&address, sizeof(address)) || errno == EAGAIN))
+        rc = stasis_fail(err, STASIS_ERR_EXISTS,
+                         "another process listens on it; use another path, or end that process");
+    else if (errno != ECONNREFUSED && errno != ENOENT)
+        rc = stasis_fail_errno(err, STASIS_ERR_EXISTS,
+                               "cannot find out whether another process listens on it");
     if (fd >= 0)
         close(fd);
-    return alive;
-}
-
-static int alive_error(struct stasis_error *err)
-{
-    return stasis_fail(err, STASIS_ERR_EXISTS,
-                       "another process listens on it; use another path, or end that process");
+    return rc;
 }
 
 /* By system call: musl has no function for it. */
@@ -119,21 +118,22 @@ static int replace(struct stasis_control_socket *sock, const char *temporary,
                    struct stasis_error *err)
 {
     struct stat st;
+    int rc;
 
     if (fstatat(sock->dir, sock->name, &st, AT_SYMLINK_NOFOLLOW))
         return cannot_make(err);
     if (!S_ISSOCK(st.st_mode))
         return stasis_fail(err, STASIS_ERR_EXISTS,
                            "it exists and is not a socket; use another path, or remove it");
-    if (is_alive(sock->dir, sock->name))
-        return alive_error(err);
+    rc = check_dead(sock->dir, sock->name, err);
+    if (rc)
+        return rc;
     if (rename_in(sock->dir, temporary, sock->name, RENAME_EXCHANGE))
         return cannot_make(err);
-    if (is_alive(sock->dir, temporary)) {
+    rc = check_dead(sock->dir, temporary, err);
+    if (rc)
         (void)!rename_in(sock->dir, temporary, sock->name, RENAME_EXCHANGE);
-        return alive_error(err);
-    }
-    return 0;
+    return rc;
 }
 
 /* Gives the listening socket its name. The temporary one is gone afterwards. */

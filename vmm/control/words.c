@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +41,9 @@ static int set_path(struct stasis_control_words *words, const char *path, struct
     if (!rc) {
         words->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (words->folder_fd < 0)
-            rc = stasis_fail_errno(err, STASIS_ERR_NOT_FOUND, "path=%s: cannot open its folder",
-                                   path);
+            rc = stasis_fail_errno(
+                err, errno == ENOENT || errno == ENOTDIR ? STASIS_ERR_NOT_FOUND : STASIS_ERR_IO,
+                "path=%s: cannot open its folder", path);
     }
     free(folder);
     return rc;

@@ -62,6 +62,7 @@ static void a_path_becomes_a_folder_and_a_name(void **state)
 
 static void words_that_are_wrong_are_named(void **state)
 {
+    static char long_path[600];
     static const struct {
         int count;
         char *words[3];
@@ -76,17 +77,22 @@ static void words_that_are_wrong_are_named(void **state)
         {3, {"snapshot", "path=a", "name=b"}, STASIS_ERR_ARG, "name is given twice"},
         {3, {"snapshot", "name=a", "path=b"}, STASIS_ERR_ARG, "name is given twice"},
         {3, {"snapshot", "path=a", "path=b"}, STASIS_ERR_ARG, "name is given twice"},
-        {2, {"snapshot", "path=/tmp/"}, STASIS_ERR_ARG, "name is not"},
+        {2, {"snapshot", "path=/tmp/"}, STASIS_ERR_ARG, "name is empty"},
         {2, {"snapshot", "name=\xff"}, STASIS_ERR_ARG, "name: the value is not UTF-8"},
         {2, {"snapshot", "then=never"}, STASIS_ERR_ARG, "give then=continue|exit"},
         {2,
          {"snapshot", "path=/tmp/stasis-no-such-folder/x"},
          STASIS_ERR_NOT_FOUND,
          "path=/tmp/stasis-no-such-folder/x: cannot open its folder"},
+        {2, {"snapshot", "path=/proc/self/exe/x"}, STASIS_ERR_NOT_FOUND, "cannot open its folder"},
+        {2, {"snapshot", long_path}, STASIS_ERR_IO, "cannot open its folder"},
     };
     unsigned fds = rig_open_fds();
 
     (void)state;
+    memset(long_path, 'a', sizeof(long_path) - 1); /* too long for a name of a folder */
+    memcpy(long_path, "path=", strlen("path="));
+    memcpy(long_path + sizeof(long_path) - 3, "/x", 3);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct stasis_control_words words;
         struct stasis_error err;

@@ -6,6 +6,7 @@
 #include "control_rig.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -591,6 +592,37 @@ static void a_client_that_cannot_be_accepted_is_turned_away(void **state)
     close_server(&rig);
 }
 
+/* Nor one to turn it away with: it waits, and nobody else is kept busy. */
+static void a_client_that_cannot_be_turned_away_waits(void **state)
+{
+    struct rlimit old;
+    struct rlimit none;
+    struct pollfd ready = {.events = POLLIN};
+    struct rig rig;
+    int first;
+    int fd;
+
+    (void)state;
+    open_server(&rig);
+    first = rig_connect(&rig);
+    assert_string_equal(rig_ask(&rig, first, ASK("1", "echo")), DONE("1"));
+    fd = rig_connect(&rig);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = (struct rlimit){.rlim_cur = 3, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_string_equal(rig_ask(&rig, first, ASK("2", "echo")), DONE("2")); /* comes to rest */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    rig_say(&rig, fd, ASK("3", "echo"));
+    ready.fd = stasis_control_server_fd(rig.server);
+    for (const char *line = NULL; !line; line = rig_hear(&rig, fd)) {
+        assert_int_equal(poll(&ready, 1, 60000), 1);
+        rig_pump(&rig);
+    }
+    close(fd);
+    close(first);
+    close_server(&rig);
+}
+
 static void a_server_that_closes_sends_what_there_is(void **state)
 {
     struct rig rig;
@@ -636,6 +668,7 @@ int main(void)
         cmocka_unit_test(too_many_descriptors_are_closed_and_the_request_is_refused),
         cmocka_unit_test(one_client_too_many_is_told_so),
         cmocka_unit_test(a_client_that_cannot_be_accepted_is_turned_away),
+        cmocka_unit_test(a_client_that_cannot_be_turned_away_waits),
         cmocka_unit_test(a_server_that_closes_sends_what_there_is),
     };
 

@@ -90,6 +90,7 @@ static void a_dead_socket_is_replaced(void **state)
 
 static void a_socket_that_is_alive_or_no_socket_stays(void **state)
 {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stasis_control_socket sock;
     struct rig rig;
     struct stat before;
@@ -112,6 +113,14 @@ static void a_socket_that_is_alive_or_no_socket_stays(void **state)
     assert_int_equal(symlink("/dev/null", rig.path), 0);
     assert_refused(rig.path, STASIS_ERR_EXISTS, "not a socket");
     assert_int_equal(unlink(rig.path), 0);
+
+    /* One of another type, which connect(2) does not tell dead from alive. */
+    memcpy(address.sun_path, rig.path, strlen(rig.path) + 1);
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_refused(rig.path, STASIS_ERR_EXISTS, "cannot find out whether another process listens");
+    assert_int_equal(unlink(rig.path), 0);
+    close(fd);
     rig_fini(&rig);
 }
 
