@@ -69,7 +69,7 @@ static void put_lint(void *opaque, const struct stasis_x86_lint *lint)
 {
     const struct vcpu *vcpu = opaque;
 
-    fprintf(vcpu->out, "%s: vCPU %s: %s (%s)%s\n", lint->is_error ? "no CPU can be so" : "warning",
+    fprintf(vcpu->out, "%s: vCPU %s: %s (%s)%s\n", lint->is_error ? "impossible state" : "warning",
             vcpu->name, lint->text, lint->section, lint->is_error ? "; vmm refuses the guest" : "");
 }
 

@@ -147,7 +147,7 @@ static void states_that_no_cpu_can_be_in(void **state)
     run_inspect(&run, NULL, "verify", in_folder("a.snap"), NULL);
     assert_ended(&run, 0, NULL);
     assert_has(run.out, " bytes in all\n"
-                        "no CPU can be so: vCPU cpu1: CR0.PG is set without CR0.PE (SDM 3A, 2.5); "
+                        "impossible state: vCPU cpu1: CR0.PG is set without CR0.PE (SDM 3A, 2.5); "
                         "vmm refuses the guest\n"
                         "warning: vCPU cpu2: RFLAGS bit 1 is clear (SDM 1, 3.4.3)\n"
                         "warning: vCPU cpu2: RFLAGS has reserved bits (SDM 1, 3.4.3)\n");

@@ -117,6 +117,7 @@ static void vmm_init(const struct stasis_vmm_config *config, const char *on_outp
 static void vmm_fini(void)
 {
     stasis_serial_sink_close(vmm.out);
+    stasis_vmm_console_close(&vmm);
     stasis_devices_detach(&vmm.machine.devices);
     pthread_mutex_destroy(&vmm.machine.lock);
 }

@@ -265,8 +265,8 @@ static void a_vcpu_is_in_a_state_that_a_cpu_can_be_in(void **state)
     const struct flaw several = {.vcpu = 1, .cr0 = UINT64_C(1) << 31 | 1u << 29, .is_nmi = true};
 
     (void)state;
-    assert_refused(&paging, "cpu2: CR0.PG is set without CR0.PE: no CPU can be so (SDM 3A, 2.5)");
-    assert_refused(&several, "cpu1: CR0.PG is set without CR0.PE: no CPU can be so (SDM 3A, 2.5) "
+    assert_refused(&paging, "cpu2: CR0.PG is set without CR0.PE: impossible state (SDM 3A, 2.5)");
+    assert_refused(&several, "cpu1: CR0.PG is set without CR0.PE: impossible state (SDM 3A, 2.5) "
                              "(and 2 other reasons)");
 }
 

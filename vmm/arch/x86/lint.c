@@ -23,7 +23,7 @@ static void add_error(void *opaque, const struct stasis_x86_lint *lint)
     if (!lint->is_error)
         return;
     snprintf(reason.object, sizeof(reason.object), "cpu%" PRIu32, report->id);
-    snprintf(reason.what, sizeof(reason.what), "cpu%" PRIu32 ": %s: no CPU can be so (%s)",
+    snprintf(reason.what, sizeof(reason.what), "cpu%" PRIu32 ": %s: impossible state (%s)",
              report->id, lint->text, lint->section);
     stasis_reasons_add(report->reasons, &reason);
 }
