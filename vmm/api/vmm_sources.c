@@ -32,6 +32,8 @@ static void on_ready(void *ctx, uint32_t events)
 void stasis_vmm_source_init(struct stasis_vmm_source *source, struct stasis_vmm *vmm, int fd,
                             void (*handle)(struct stasis_vmm *vmm))
 {
+    if (source->loop.in_epoll) /* of a start that failed */
+        stasis_loop_remove(&vmm->loop, &source->loop);
     *source = (struct stasis_vmm_source){
         .loop = {.fd = fd, .ready = on_ready, .ctx = source}, .handle = handle, .vmm = vmm};
 }

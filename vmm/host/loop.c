@@ -88,19 +88,35 @@ static void arm_always_ready(struct stasis_loop *loop, struct stasis_loop_source
     wake(loop);
 }
 
+/* As epoll_ctl(), which must not replace another source of the same descriptor. */
+static int put_into_epoll(struct stasis_loop *loop, struct stasis_loop_source *source,
+                          struct epoll_event *event)
+{
+    int rc;
+
+    pthread_mutex_lock(&loop->lock);
+    rc = epoll_ctl(loop->epoll_fd, source->in_epoll ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, source->fd,
+                   event);
+    source->in_epoll = source->in_epoll || !rc;
+    pthread_mutex_unlock(&loop->lock);
+    return rc;
+}
+
 int stasis_loop_arm(struct stasis_loop *loop, struct stasis_loop_source *source, uint32_t events,
                     struct stasis_error *err)
 {
     struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = source};
 
-    if (!epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event))
-        return 0;
-    if (errno == ENOENT && !epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event))
+    if (!put_into_epoll(loop, source, &event))
         return 0;
     if (errno == EPERM) {
         arm_always_ready(loop, source, events);
         return 0;
     }
+    if (errno == EEXIST)
+        return stasis_fail(err, STASIS_ERR_EXISTS,
+                           "descriptor %d is being watched; watch a duplicate of it (dup)",
+                           source->fd);
     return stasis_fail_errno(err, STASIS_ERR_IO, "cannot watch descriptor %d", source->fd);
 }
 
@@ -108,8 +124,10 @@ void stasis_loop_remove(struct stasis_loop *loop, struct stasis_loop_source *sou
 {
     pthread_mutex_lock(&loop->lock);
     unlink_always_ready(loop, source);
+    if (source->in_epoll)
+        (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+    source->in_epoll = false;
     pthread_mutex_unlock(&loop->lock);
-    (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
 }
 
 /* Takes the first always ready source off its list: the report it was armed for. */

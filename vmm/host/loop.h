@@ -30,6 +30,7 @@ struct stasis_loop_source {
 
     struct stasis_loop_source *next_always_ready; /* private: list of always ready, armed sources */
     uint32_t always_ready_events;                 /* private: 0 when not in that list */
+    bool in_epoll;                                /* private: armed before, and not removed */
 };
 
 /* Private. */
@@ -37,7 +38,7 @@ struct stasis_loop {
     int epoll_fd;
     int wake_fd;
     _Atomic bool stopping;
-    pthread_mutex_t lock; /* guards the list */
+    pthread_mutex_t lock; /* guards the list, and in_epoll of the sources */
     struct stasis_loop_source *always_ready;
 };
 
@@ -46,8 +47,8 @@ STASIS_MUST_CHECK int stasis_loop_init(struct stasis_loop *loop, struct stasis_e
 void stasis_loop_fini(struct stasis_loop *loop);
 
 /* Asks for one call of source->ready when one of `events` (EPOLLIN, EPOLLOUT) is there, or hang-up
- * or an error. Arming an armed source replaces its events. STASIS_ERR_IO: not a descriptor, or the
- * kernel has no memory. */
+ * or an error. Arming an armed source replaces its events. STASIS_ERR_EXISTS: another source has
+ * the descriptor; STASIS_ERR_IO: not a descriptor, or the kernel has no memory. */
 STASIS_MUST_CHECK int stasis_loop_arm(struct stasis_loop *loop, struct stasis_loop_source *source,
                                       uint32_t events, struct stasis_error *err);
 

@@ -332,6 +332,33 @@ static void refuses_what_is_no_descriptor(void **state)
     stasis_loop_fini(&loop);
 }
 
+static void one_source_for_each_descriptor(void **state)
+{
+    struct stasis_loop loop;
+    struct watcher first, second;
+    struct stasis_error err;
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(stasis_loop_init(&loop, NULL), 0);
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    first = watch(&loop, fds[0]);
+    second = watch(&loop, fds[0]);
+    second.source.ctx = &second;
+    arm(&first, EPOLLIN);
+    assert_int_equal(stasis_loop_arm(&loop, &second.source, EPOLLIN, &err), STASIS_ERR_EXISTS);
+    assert_non_null(strstr(err.msg, "is being watched"));
+    stasis_loop_remove(&loop, &second.source); /* and not the other one */
+    put(fds[1], "text");
+    run_until(&first, 1);
+    stasis_loop_remove(&loop, &first.source);
+    arm(&second, EPOLLIN);
+    stasis_loop_remove(&loop, &second.source);
+    close(fds[0]);
+    close(fds[1]);
+    stasis_loop_fini(&loop);
+}
+
 static bool has_work(const struct stasis_loop *loop)
 {
     struct pollfd wait = {.fd = stasis_loop_fd(loop), .events = POLLIN};
@@ -414,6 +441,7 @@ int main(void)
         cmocka_unit_test(is_stopped_and_armed_from_other_threads),
         cmocka_unit_test(remembers_a_stop_before_it_runs),
         cmocka_unit_test(refuses_what_is_no_descriptor),
+        cmocka_unit_test(one_source_for_each_descriptor),
         cmocka_unit_test(loop_around_it),
         cmocka_unit_test(loop_around_it_after_a_stop),
     };

@@ -281,7 +281,8 @@ stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end, struct st
 
 /* A descriptor of yours that the VM watches along with its own: `ready` is called as an operation
  * is, each time one of `events` (EPOLLIN, EPOLLOUT; hang-up and errors always) is there. 0: watch
- * for nothing, for now. Free it before you close the descriptor and before the VM is freed; also
+ * for nothing, for now. One watch for each descriptor (STASIS_ERR_EXISTS): watch a duplicate (dup)
+ * for another. Free it before you close the descriptor and before the VM is freed; also
  * from within `ready`. */
 struct stasis_vmm_watch;
 STASIS_EXPORT STASIS_MUST_CHECK int
