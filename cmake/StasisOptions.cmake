@@ -26,7 +26,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
     set(stasis_is_x86_64 ON)
 endif()
 
-stasis_part(VMM ${stasis_is_x86_64} "The program vmm and the library stasis-kvm")
+stasis_part(VMM ${stasis_is_x86_64} "The program vmm and the libraries stasis-kvm and stasis-vmm")
 stasis_part(DEMO ON "The guest that is built into vmm (--demo)")
 stasis_part(TOOLS ON "The program snapshot-inspect")
 stasis_part(SHARED ON "Shared libraries beside the static ones")

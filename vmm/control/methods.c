@@ -56,7 +56,7 @@ static const struct stasis_control_member snapshot_members[] = {
     {"file_bytes", "length of the file"},
     {"stored_bytes", "bytes of memory that the file holds"},
     {"zero_bytes", "bytes of memory that are zero and not stored"},
-    {"pause_us", "how long the guest stood still, in microseconds"},
+    {"pause_us", "from the start of the freeze until the file was complete, in microseconds"},
     {NULL},
 };
 

@@ -52,7 +52,7 @@ void stasis_control_server_close(struct stasis_control_server *server);
 
 /* Readable when dispatch() has something to do. */
 int stasis_control_server_fd(const struct stasis_control_server *server);
-/* Handles some of what has come; never waits. */
+/* Handles some of what has come; waits only where the handler of a call does. */
 void stasis_control_server_dispatch(struct stasis_control_server *server);
 
 /* Answers and frees the call. `result` is taken over; NULL: an empty object. */
