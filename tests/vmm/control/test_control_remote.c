@@ -90,9 +90,7 @@ static void words_that_are_wrong_are_named(void **state)
     unsigned fds = rig_open_fds();
 
     (void)state;
-    memset(long_path, 'a', sizeof(long_path) - 1); /* too long for a name of a folder */
-    memcpy(long_path, "path=", strlen("path="));
-    memcpy(long_path + sizeof(long_path) - 3, "/x", 3);
+    snprintf(long_path, sizeof(long_path), "path=%0590d/x", 0); /* too long for a name */
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct stasis_control_words words;
         struct stasis_error err;
