@@ -51,9 +51,10 @@ musl_source() {
     local site
     # shellcheck disable=SC2016
     site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Codename: bookworm' | head -n 1)
+    [ -n "$site" ] || die "$STATUS_HOST" "apt has no archive of Debian 12: add it to its sources"
     say "downloading ${1##*/}"
     /usr/lib/apt/apt-helper -q=2 -o APT::Sandbox::User=root download-file \
-        "${site:-http://deb.debian.org/debian}/$1" archive "SHA256:$2" >&2 ||
+        "$site/$1" archive "SHA256:$2" >&2 ||
         die "$STATUS_HOST" "could not download ${1##*/}"
     rm -rf source && mkdir source && tar -xf archive -C source --strip-components=1
 }

@@ -206,12 +206,25 @@ void stasis_control_socket_close(struct stasis_control_socket *sock)
 
 /* ---- the client's side ---- */
 
-static int cannot_connect(struct stasis_error *err)
+/* The kernel refuses a connection to any file that is no socket, too: unix(7). */
+static bool is_other_file(const char *path)
 {
+    struct stat st;
+
+    return !stat(path, &st) && !S_ISSOCK(st.st_mode);
+}
+
+static int cannot_connect(const char *path, struct stasis_error *err)
+{
+    bool is_refused = errno == ECONNREFUSED;
+
     if (errno == ENOENT || errno == ENOTDIR)
         return stasis_fail(err, STASIS_ERR_NOT_FOUND,
                            "there is no such socket; start the VM with --control path=SOCK");
-    if (errno == ECONNREFUSED)
+    if (is_refused && is_other_file(path))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "it is no socket; name the one of --control path=SOCK");
+    if (is_refused)
         return stasis_fail(err, STASIS_ERR_UNAVAILABLE, "nobody listens on it: the VM has ended");
     return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "cannot connect");
 }
@@ -229,7 +242,7 @@ int stasis_control_socket_connect(const char *path, int *ret_fd, struct stasis_e
     memcpy(address.sun_path, path, strlen(path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)))
-        rc = stasis_wrap(err, cannot_connect(err), "%s", path);
+        rc = stasis_wrap(err, cannot_connect(path, err), "%s", path);
     if (rc) {
         if (fd >= 0)
             close(fd);
