@@ -32,18 +32,25 @@ bool kvm_faults_init(void)
 int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);
 
+/* Whether this is the call that was waited for. */
+static bool count_down(void)
+{
+    unsigned left = atomic_load(&kvm_faults->left);
+
+    while (left && !atomic_compare_exchange_weak(&kvm_faults->left, &left, left - 1))
+        ;
+    return left == 1;
+}
+
+/* What a vCPU's thread asks for, while its guest runs, is no part of a freeze. */
 static bool fails_now(unsigned long request)
 {
-    unsigned left;
+    static _Thread_local bool runs_guest;
 
+    runs_guest |= request == KVM_RUN;
     if (request == KVM_RUN && atomic_load(&kvm_faults->until_run))
         atomic_store(&kvm_faults->left, 0);
-    if (_IOC_TYPE(request) != KVMIO || request == KVM_RUN || gettid() != getpid())
-        return false;
-    left = atomic_load(&kvm_faults->left);
-    if (left)
-        atomic_store(&kvm_faults->left, left - 1);
-    if (left != 1)
+    if (_IOC_TYPE(request) != KVMIO || runs_guest || !count_down())
         return false;
     atomic_store(&kvm_faults->failed, request);
     errno = EIO;

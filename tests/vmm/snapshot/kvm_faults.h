@@ -8,8 +8,8 @@
 
 #include "vmm/session_rig.h"
 
-/* Shared with the child. Only what its main thread asks counts: it freezes and thaws, while the
- * others run vCPUs. */
+/* Shared with the child. What a thread asks counts until it runs a vCPU: the main thread thaws, a
+ * thread of its own freezes. */
 struct kvm_faults {
     _Atomic unsigned left;        /* calls up to the one that fails, which is the last; 0: none */
     _Atomic unsigned long failed; /* the request that did */
