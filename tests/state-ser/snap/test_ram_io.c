@@ -176,17 +176,20 @@ long __real_syscall(long call, ...);
 long __wrap_syscall(long call, ...);
 long __wrap_syscall(long call, ...)
 {
+    long words[5];
     va_list args;
-    long first;
 
     va_start(args, call);
-    first = va_arg(args, long);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        words[i] = va_arg(args, long);
     va_end(args);
     if (call == SYS_userfaultfd && refused.devices) {
         errno = EPERM;
         return -1;
     }
-    return refuses(call) ? -1 : __real_syscall(call, first);
+    /* Also the calls of tests/support/messages.c. */
+    return refuses(call) ? -1
+                         : __real_syscall(call, words[0], words[1], words[2], words[3], words[4]);
 }
 
 int __real_open64(const char *path, int flags, ...);
