@@ -33,6 +33,12 @@ if(CMAKE_BUILD_TYPE MATCHES "^(Release|RelWithDebInfo|MinSizeRel)$")
 endif()
 target_link_options(stasis_flags INTERFACE -Wl,-z,noexecstack)
 
+# What scripts/tarball packs names no folder of the machine that built it. Elsewhere debuggers and gcov
+# look for the sources by their full names.
+if(STASIS_MUSL)
+    target_compile_options(stasis_flags INTERFACE "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=.")
+endif()
+
 if(STASIS_COVERAGE)
     target_compile_options(stasis_flags INTERFACE --coverage)
     target_link_options(stasis_flags INTERFACE --coverage)

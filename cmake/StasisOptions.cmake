@@ -39,6 +39,14 @@ if(STASIS_MANUALS AND NOT STASIS_SCDOC)
     message(FATAL_ERROR "scdoc, which makes the manual pages, is missing: install it, or configure with -DSTASIS_MANUALS=OFF")
 endif()
 
+# README.md has a table of what musl lacks.
+if(STASIS_MUSL AND STASIS_SHARED)
+    message(FATAL_ERROR "programs with musl are static and link no shared library: configure with -DSTASIS_SHARED=OFF")
+endif()
+if(STASIS_MUSL AND STASIS_SANITIZE)
+    message(FATAL_ERROR "musl has no sanitizers: leave out STASIS_SANITIZE, or use the preset asan-ubsan")
+endif()
+
 get_property(stasis_parts GLOBAL PROPERTY STASIS_PARTS)
 get_property(stasis_left_out GLOBAL PROPERTY STASIS_LEFT_OUT)
 list(JOIN stasis_parts "\n" stasis_parts)

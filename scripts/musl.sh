@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # shellcheck shell=bash
 # What the preset musl links, in .cache/musl: headers of Linux, and static libraries that need no
-# glibc. Sourced after lib.sh.
+# glibc; and their licences, which go with the programs. Sourced after lib.sh.
 #
 # Debian's archives of libdeflate and zlib link with musl (but for zlib's gz functions, which nothing
 # here uses). Those of jansson and msgpack-c call glibc's __snprintf_chk() and others, and cmocka has
 # none: these are built from Debian's sources.
 readonly PACKAGES_MUSL=(gcc musl-tools libc6-dev linux-libc-dev libdeflate-dev zlib1g-dev libmsgpack-dev
-    pkg-config xz-utils)
+    pkg-config scdoc xz-utils)
 readonly CMOCKA_SOURCE=pool/main/c/cmocka/cmocka_1.1.5.orig.tar.xz
 readonly CMOCKA_SHA256=f0ccd8242d55e2fd74b16ba518359151f6f8383ff8aef4976e48393f77bba8b6
 readonly JANSSON_SOURCE=pool/main/j/jansson/jansson_2.14.orig.tar.gz
@@ -22,11 +22,14 @@ fetch_musl() (
     stamp=$(dpkg-query -W "${PACKAGES_MUSL[@]}" && cat "${BASH_SOURCE[0]}")
     [ "$(cat "$folder/stamp" 2>/dev/null)" != "$stamp" ] || return 0
     say "collecting static libraries for musl"
-    rm -rf "$work" && mkdir -p "$work"/{include,lib/pkgconfig}
+    rm -rf "$work" && mkdir -p "$work"/{include,lib/pkgconfig,licences}
     cd "$work" || exit
     ln -s /usr/include/{linux,asm-generic,video,libdeflate.h,zlib.h,zconf.h,msgpack.h,msgpack} include/
     ln -s /usr/include/x86_64-linux-gnu/asm include/
     ln -s /usr/lib/x86_64-linux-gnu/lib{deflate,z}.a lib/
+    cp /usr/share/doc/musl-dev/copyright licences/musl
+    cp /usr/share/doc/libdeflate-dev/copyright licences/libdeflate
+    cp /usr/share/doc/gcc-12-base/copyright licences/libgcc
     musl_module libdeflate deflate
     musl_cmocka
     musl_jansson
@@ -79,6 +82,7 @@ musl_jansson() {
     sed -e 's/@json_inline@/inline/; s/@json_have_localeconv@/0/; s/@json_have_[a-z_]*@/1/' \
         source/src/jansson_config.h.in >include/jansson_config.h
     cp source/src/jansson.h include/
+    cp source/LICENSE licences/jansson
     : >source/src/jansson_private_config.h # its content is in "have"
     musl_archive jansson -Iinclude "${have[@]}"
     musl_module jansson jansson 2.14
@@ -87,6 +91,7 @@ musl_jansson() {
 # With the headers of libmsgpack-dev.
 musl_msgpack() {
     musl_source "$MSGPACK_SOURCE" "$MSGPACK_SHA256"
+    cat source/{COPYING,LICENSE_1_0.txt} >licences/msgpack-c
     musl_archive msgpackc -Iinclude
     musl_module msgpack msgpackc
 }

@@ -59,8 +59,7 @@ static void become_vmm(const struct session_options *options, const int fds[3])
     if (options->out_closed)
         close(STDOUT_FILENO);
     if (options->file_limit) {
-        /* Whoever raises it again may have no CAP_SYS_RESOURCE, not even as root. */
-        const struct rlimit limit = {options->file_limit, RLIM_INFINITY};
+        const struct rlimit limit = {options->file_limit, options->file_limit};
 
         setrlimit(RLIMIT_FSIZE, &limit);
     }

@@ -40,8 +40,7 @@ static void built_and_taken_down(void)
         if (i == 10)
             before = mappings();
     }
-    /* A leak adds at least one in each of the nine rounds since; an allocator may add a few. */
-    assert_in_range(mappings(), 0, before + 8);
+    assert_in_range(mappings(), 0, before);
 }
 
 static void memory_above_4_gib(void)
