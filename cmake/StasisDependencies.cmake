@@ -5,7 +5,7 @@ find_package(Threads REQUIRED)
 # Upstream renamed the package from msgpack to msgpack-c after the release that Debian 12 has.
 pkg_search_module(MSGPACK REQUIRED IMPORTED_TARGET msgpack-c msgpack)
 pkg_check_modules(LIBDEFLATE REQUIRED IMPORTED_TARGET libdeflate)
-if(STASIS_VMM)
+if(STASIS_VMM AND STASIS_JSON)
     pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 endif()
 if(BUILD_TESTING)

@@ -29,6 +29,10 @@ refuses() {
 for option in $left_out; do
     case $option in
         STASIS_DEMO) refuses --demo --demo ;;
+        STASIS_JSON)
+            refuses --control --control path=socket
+            refuses "vmm ctl" ctl socket status
+            ;;
         STASIS_TOOLS | STASIS_SHARED | STASIS_MANUALS) ;; # not vmm's
         *) fail "no case for $option" ;;
     esac

@@ -219,7 +219,7 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
     [STASIS_CLI_CONTROL] = {"control", control_keys,
                             "Listen on the Unix socket SOCK for vmm ctl and other clients.\n"
                             "dir: where requests may write snapshots by name alone.\n",
-                            "Other:"},
+                            "Other:", .absent = STASIS_WITH_JSON ? NULL : "STASIS_JSON"},
     [STASIS_CLI_ON_GUEST_ERROR] =
         {"on-guest-error", guest_error_keys,
          "What to do when the guest accesses a port or an address that no device\n"
