@@ -15,6 +15,11 @@
 
 #define TRIES_MAX 16
 
+static mode_t mode_of(const struct stasis_output *output)
+{
+    return output->opts.by_umask ? 0666 : STASIS_OUTPUT_OWNER_ONLY;
+}
+
 static int pick_temporary(struct stasis_output *output, struct stasis_error *err)
 {
     uint64_t random;
@@ -32,7 +37,7 @@ static int create_named(struct stasis_output *output, struct stasis_error *err)
         if (rc)
             return rc;
         output->fd = stasis_io_open(output->place.dir, output->temporary, O_RDWR | O_CREAT | O_EXCL,
-                                    STASIS_OUTPUT_OWNER_ONLY);
+                                    mode_of(output));
         if (output->fd >= 0)
             return 0;
         output->temporary[0] = '\0'; /* whatever bears the name is not ours to remove */
@@ -55,8 +60,7 @@ int stasis_output_begin(struct stasis_output *output, struct stasis_error *err)
 
     if (output->opts.kind != STASIS_OUTPUT_REPLACED || output->fd >= 0)
         return stasis_fail(err, STASIS_ERR_ARG, "it is not replaced, or begun already");
-    output->fd =
-        stasis_io_open(output->place.dir, ".", O_RDWR | O_TMPFILE, STASIS_OUTPUT_OWNER_ONLY);
+    output->fd = stasis_io_open(output->place.dir, ".", O_RDWR | O_TMPFILE, mode_of(output));
     if (output->fd >= 0 && !can_be_named(output)) {
         stasis_io_close(output->fd);
         output->fd = -1;
@@ -64,7 +68,7 @@ int stasis_output_begin(struct stasis_output *output, struct stasis_error *err)
     if (output->fd < 0)
         rc = create_named(output, err);
     /* A umask may have taken from it. */
-    if (!rc && stasis_io_chmod(output->fd, STASIS_OUTPUT_OWNER_ONLY))
+    if (!rc && !output->opts.by_umask && stasis_io_chmod(output->fd, STASIS_OUTPUT_OWNER_ONLY))
         rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "setting its mode");
     return rc;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Which files a process reads and writes.
+ * Which files a process reads and writes. What is read of an output of another thread does not
+ * change while it is in the set.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +25,7 @@ struct used {
 };
 
 struct stasis_outputs {
+    pthread_mutex_t lock; /* of all below */
     struct used *used;
     size_t count;
     struct stasis_output *first;
@@ -96,12 +99,12 @@ static int check_used(const struct stasis_output *output, const struct stat *st,
     return 0;
 }
 
-int stasis_outputs_check(const struct stasis_output *output, const struct stat *st,
-                         struct stasis_error *err)
+static int check(const struct stasis_output *output, const struct stat *st,
+                 struct stasis_error *err)
 {
-    int rc = output->outputs && st ? check_used(output, st, err) : 0;
+    int rc = st ? check_used(output, st, err) : 0;
 
-    if (rc || !output->outputs)
+    if (rc)
         return rc;
     for (const struct stasis_output *other = output->outputs->first; other; other = other->next) {
         struct stat found;
@@ -115,22 +118,45 @@ int stasis_outputs_check(const struct stasis_output *output, const struct stat *
     return 0;
 }
 
+int stasis_outputs_check(const struct stasis_output *output, const struct stat *st,
+                         struct stasis_error *err)
+{
+    int rc;
+
+    if (!output->outputs)
+        return 0;
+    pthread_mutex_lock(&output->outputs->lock);
+    rc = check(output, st, err);
+    pthread_mutex_unlock(&output->outputs->lock);
+    return rc;
+}
+
 void stasis_outputs_link(struct stasis_output *output)
 {
-    if (!output->outputs)
+    struct stasis_outputs *outputs = output->outputs;
+
+    if (!outputs)
         return;
-    output->next = output->outputs->first;
-    output->outputs->first = output;
+    pthread_mutex_lock(&outputs->lock);
+    output->next = outputs->first;
+    outputs->first = output;
+    pthread_mutex_unlock(&outputs->lock);
 }
 
 void stasis_outputs_unlink(struct stasis_output *output)
 {
-    struct stasis_output **at = output->outputs ? &output->outputs->first : NULL;
+    struct stasis_outputs *outputs = output->outputs;
+    struct stasis_output **at;
 
-    while (at && *at && *at != output)
+    if (!outputs)
+        return;
+    pthread_mutex_lock(&outputs->lock);
+    at = &outputs->first;
+    while (*at && *at != output)
         at = &(*at)->next;
-    if (at && *at)
+    if (*at)
         *at = output->next;
+    pthread_mutex_unlock(&outputs->lock);
 }
 
 static int add(struct stasis_outputs *outputs, const struct used *used, struct stasis_error *err)
@@ -164,6 +190,8 @@ struct stasis_outputs *stasis_outputs_new(void)
 {
     struct stasis_outputs *outputs = calloc(1, sizeof(*outputs));
 
+    if (outputs)
+        pthread_mutex_init(&outputs->lock, NULL);
     if (outputs && add_streams(outputs)) {
         stasis_outputs_free(outputs);
         return NULL;
@@ -175,6 +203,7 @@ void stasis_outputs_free(struct stasis_outputs *outputs)
 {
     if (!outputs)
         return;
+    pthread_mutex_destroy(&outputs->lock);
     free(outputs->used);
     free(outputs);
 }
@@ -198,9 +227,14 @@ static int add_input(struct stasis_outputs *outputs, const struct stat *st, cons
                      struct stasis_error *err)
 {
     const struct used used = {.st = *st, .role = role, .descriptor = -1};
-    int rc = check_input(outputs, &used, err);
+    int rc;
 
-    return rc ? rc : add(outputs, &used, err);
+    pthread_mutex_lock(&outputs->lock);
+    rc = check_input(outputs, &used, err);
+    if (!rc)
+        rc = add(outputs, &used, err);
+    pthread_mutex_unlock(&outputs->lock);
+    return rc;
 }
 
 int stasis_outputs_add_input(struct stasis_outputs *outputs, int fd, const char *role,

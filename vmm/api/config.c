@@ -160,6 +160,12 @@ int stasis_config_check(const struct stasis_vmm_config *config, struct stasis_er
         return out_of_range(err, "memory_mib");
     if (config->vcpus > STASIS_VCPUS_MAX)
         return out_of_range(err, "vcpus");
+    if (config->metrics_every_ms && (config->metrics_every_ms < STASIS_VMM_METRICS_MS_MIN ||
+                                     config->metrics_every_ms > STASIS_VMM_METRICS_MS_MAX))
+        return out_of_range(err, "metrics_every_ms");
+    if (config->metrics_every_ms && !config->metrics_path)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "metrics_every_ms needs a file, but there is no metrics_path; set it");
     if (config->kick_signal && !stasis_kick_is_signal(config->kick_signal))
         return out_of_range(err, "kick_signal");
     rc = check_choices(config, err);

@@ -60,17 +60,3 @@ int stasis_metrics_text(const struct stasis_metrics_source *source,
     *ret_len = len;
     return 0;
 }
-
-int stasis_metrics_write(const struct stasis_metrics_source *source,
-                         enum stasis_vmm_metrics_format format, struct stasis_output *output,
-                         struct stasis_error *err)
-{
-    char *text = NULL;
-    size_t len;
-    int rc = stasis_metrics_text(source, format, &text, &len, err);
-
-    if (!rc)
-        rc = stasis_output_set(output, text, len, err);
-    free(text);
-    return rc ? stasis_wrap(err, rc, "--metrics %s", stasis_output_path(output)) : 0;
-}

@@ -73,9 +73,4 @@ STASIS_MUST_CHECK int stasis_metrics_text(const struct stasis_metrics_source *so
                                           enum stasis_vmm_metrics_format format, char **ret_text,
                                           size_t *ret_len, struct stasis_error *err);
 
-/* Writes them to `output` (STASIS_OUTPUT_ANY), once. STASIS_ERR_WRITE. */
-STASIS_MUST_CHECK int stasis_metrics_write(const struct stasis_metrics_source *source,
-                                           enum stasis_vmm_metrics_format format,
-                                           struct stasis_output *output, struct stasis_error *err);
-
 #endif

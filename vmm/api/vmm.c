@@ -259,6 +259,7 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
 
     if (!vmm)
         return;
+    stasis_vmm_metrics_join(vmm);
     if (vmm->job) {
         atomic_store(&vmm->job->cancelled, true);
         stasis_vmm_job_join(vmm->job);

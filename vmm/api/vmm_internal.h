@@ -4,7 +4,8 @@
  * vmm_requests.c (what its owner asks for), vmm_commands.c (what the user asks for by keys),
  * vmm_sources.c (events of the loop), vmm_watch.c (descriptors of others), vmm_console.c (what
  * devices need of the outside: terminal, serial output, clocks), vmm_guest_errors.c, vmm_log.c,
- * vmm_metrics.c, vmm_outputs.c (files), vmm_freeze.c and vmm_save.c (snapshots).
+ * vmm_metrics.c, vmm_metrics_file.c, vmm_outputs.c (files), vmm_freeze.c and vmm_save.c
+ * (snapshots).
  *
  * Locks: vmm->lock is taken by every public function and around every event of the loop; vCPUs and
  * the thread that saves never take it. Under it the machine's lock may be taken, not the other way
@@ -48,6 +49,18 @@ struct stasis_vmm_alarms {
     uint64_t suppressed; /* since the last in the queue */
 };
 
+/* The thread that writes the file of the metrics every so often, and takes the VM's lock to read
+ * them. Whoever writes holds the lock of the file. */
+struct stasis_vmm_metrics_thread {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t stopped;
+    bool ready;   /* lock and stopped are */
+    bool running; /* the thread is to be joined */
+    bool stop;    /* it is to write no more */
+    bool fails;   /* the last write did */
+};
+
 struct stasis_vmm_job;
 
 struct stasis_vmm {
@@ -78,9 +91,10 @@ struct stasis_vmm {
 
     struct stasis_device *rtc; /* whose alarm is armed */
 
-    struct stasis_outputs *outputs;      /* the files in use */
-    struct stasis_output *snapshot_file; /* of snapshot.path, or NULL */
-    struct stasis_output *metrics_file;  /* of metrics_path, or NULL */
+    struct stasis_outputs *outputs;                  /* the files in use */
+    struct stasis_output *snapshot_file;             /* of snapshot.path, or NULL */
+    struct stasis_output *metrics_file;              /* of metrics_path, or NULL */
+    struct stasis_vmm_metrics_thread metrics_thread; /* of metrics_every_ms */
 
     bool has_kick;  /* kick_signal is taken */
     bool has_stdio; /* no other VM has */
@@ -200,6 +214,14 @@ void stasis_vmm_console_push_input(struct stasis_vmm *vmm);
 
 /* The guest has printed these bytes. Under the machine's lock, or when no vCPU runs. */
 void stasis_vmm_console_printed(struct stasis_vmm *vmm, const uint8_t *bytes, size_t len);
+
+/* ---- vmm_metrics_file.c ---- */
+
+/* Starts the thread that writes the file, if the configuration wants one. */
+STASIS_MUST_CHECK int stasis_vmm_metrics_start(struct stasis_vmm *vmm, struct stasis_error *err);
+/* It writes no more; and has ended. Without the VM's lock. Harmless where there is none. */
+void stasis_vmm_metrics_stop(struct stasis_vmm *vmm);
+void stasis_vmm_metrics_join(struct stasis_vmm *vmm);
 
 /* vmm_outputs.c: opens what the configuration names, before there is a guest, so that what is wrong
  * with a path ends the program with status 2. */

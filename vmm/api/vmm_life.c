@@ -59,6 +59,8 @@ static int start(struct stasis_vmm *vmm, struct stasis_error *err)
     if (!rc && vmm->paused)
         stasis_machine_request_pause(&vmm->machine);
     if (!rc)
+        rc = stasis_vmm_metrics_start(vmm, err);
+    if (!rc)
         rc = stasis_machine_start(&vmm->machine, err);
     if (rc)
         return rc;

@@ -35,18 +35,3 @@ int stasis_vmm_metrics_text(struct stasis_vmm *vmm, enum stasis_vmm_metrics_form
     stasis_vmm_unlock(vmm);
     return rc;
 }
-
-int stasis_vmm_write_metrics(struct stasis_vmm *vmm, struct stasis_error *err)
-{
-    struct stasis_serial_sink_stats serial;
-    struct stasis_metrics_source source;
-    int rc;
-
-    if (!vmm->config->metrics_path)
-        return 0;
-    stasis_vmm_lock(vmm);
-    source = source_of(vmm, &serial);
-    rc = stasis_metrics_write(&source, vmm->config->metrics_format, vmm->metrics_file, err);
-    stasis_vmm_unlock(vmm);
-    return rc;
-}

@@ -113,14 +113,20 @@ int stasis_vmm_outputs_open_request(struct stasis_vmm *vmm,
 
 static int open_metrics(struct stasis_vmm *vmm, struct stasis_error *err)
 {
-    const struct stasis_output_opts opts = {
-        .size = sizeof(opts), .kind = STASIS_OUTPUT_ANY, .role = "that of --metrics"};
+    const bool again = vmm->config->metrics_every_ms != 0;
+    const struct stasis_output_opts opts = {.size = sizeof(opts),
+                                            .kind =
+                                                again ? STASIS_OUTPUT_REPLACED : STASIS_OUTPUT_ANY,
+                                            .role = "that of --metrics",
+                                            .by_umask = again};
     const char *path = vmm->config->metrics_path;
     int rc;
 
     if (!path)
         return 0;
     rc = stasis_output_open(vmm->outputs, path, &opts, &vmm->metrics_file, err);
+    if (!rc && again)
+        rc = stasis_output_probe(vmm->metrics_file, err);
     return rc ? wrong_option(err, "--metrics", path, rc) : 0;
 }
 

@@ -114,9 +114,13 @@ static const struct stasis_cli_key metrics_keys[] = {
     {"path", STASIS_CLI_TEXT, AT(metrics_path), "FILE", GIVE_FILE},
     {"format", STASIS_CLI_WORD, AT(metrics_format), "json|openmetrics", "give json or openmetrics",
      .words = metrics_words},
+    {"every_ms", STASIS_CLI_NUMBER, AT(metrics_every_ms), "N",
+     "give milliseconds from 10 to 86400000 (a day)", STASIS_VMM_METRICS_MS_MIN,
+     STASIS_VMM_METRICS_MS_MAX},
     {0},
 };
 
+static_assert(STASIS_VMM_METRICS_MS_MAX == 86400000, "the remedy names the limit");
 static const struct stasis_cli_key log_keys[] = {
     {"level", STASIS_CLI_WORD, AT(log.level), "none|error|warn|info|debug",
      "give none, error, warn, info or debug", .words = level_words},
@@ -230,7 +234,8 @@ const struct stasis_cli_option stasis_cli_options[STASIS_CLI_COUNT] = {
                         "Write a line for each event to standard error, or to descriptor N.\n"
                         "time=off: leave out the time (UTC).\n"},
     [STASIS_CLI_METRICS] = {"metrics", metrics_keys,
-                            "Write to FILE, when the run ends, what was counted and measured.\n"},
+                            "Write to FILE, when the run ends, what was counted and measured.\n"
+                            "every_ms: replace FILE so often, too, from the start on.\n"},
     [STASIS_CLI_HELP] = {"help", NULL, "Print this help.\n"},
     [STASIS_CLI_VERSION] = {"version", NULL, "Print the version.\n"},
 };

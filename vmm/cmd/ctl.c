@@ -98,6 +98,34 @@ static void print_result(json_t *result, bool people)
     json_object_foreach(result, name, value) print_member(name, value);
 }
 
+/* Text of many lines, as a file has it; on a terminal without what that must not get. */
+static void print_text(const char *text, bool people)
+{
+    if (!people)
+        fputs(text, stdout);
+    for (size_t len = strlen(text); people && len;) {
+        size_t shown = *text == '\n' ? 1 : stasis_message_shown(text, len);
+
+        if (shown)
+            printf("%.*s", (int)shown, text);
+        else
+            printf("\\x%02x", (unsigned char)*text);
+        text += shown ? shown : 1;
+        len -= shown ? shown : 1;
+    }
+}
+
+static void print_answer(const struct stasis_control_words *words, json_t *result, bool people)
+{
+    const char *format = json_string_value(json_object_get(words->params, "format"));
+    const char *text = json_string_value(json_object_get(result, "text"));
+
+    if (format && text && strcmp(format, "json") != 0)
+        print_text(text, people);
+    else
+        print_result(result, people);
+}
+
 static void print_event(json_t *message, bool people)
 {
     const char *name = json_string_value(json_object_get(message, "method"));
@@ -151,7 +179,7 @@ static int ask(const char *path, const struct stasis_control_words *words)
     } else if (strcmp(words->method->name, "subscribe") == 0) {
         status = print_events(&remote, people);
     } else {
-        print_result(result, people);
+        print_answer(words, result, people);
         status = stasis_streams_flush(&err) ? fail(&err) : 0;
     }
     json_decref(result);

@@ -10,7 +10,7 @@
 
 #include "stasis/vmm.h"
 
-/* As the functions of stasis/vmm.h, with the VM as ctx. JSON is an object, to be freed. */
+/* As the functions of stasis/vmm.h, with the VM as ctx. Text is to be freed. */
 struct stasis_control_ops {
     void (*status)(void *ctx, struct stasis_vmm_status *ret_status);
     int (*pause)(void *ctx, struct stasis_error *err);
@@ -19,7 +19,8 @@ struct stasis_control_ops {
                     struct stasis_error *err);
     int (*cancel)(void *ctx, struct stasis_error *err);
     void (*stop)(void *ctx);
-    int (*metrics)(void *ctx, char **ret_json, struct stasis_error *err);
+    int (*metrics)(void *ctx, enum stasis_vmm_metrics_format format, char **ret_text,
+                   struct stasis_error *err);
 };
 
 struct stasis_control_config {

@@ -35,11 +35,12 @@ static void stop(void *ctx)
     stasis_vmm_stop(ctx);
 }
 
-static int metrics(void *ctx, char **ret_json, struct stasis_error *err)
+static int metrics(void *ctx, enum stasis_vmm_metrics_format format, char **ret_text,
+                   struct stasis_error *err)
 {
     size_t len;
 
-    return stasis_vmm_metrics_text(ctx, STASIS_VMM_METRICS_JSON, ret_json, &len, err);
+    return stasis_vmm_metrics_text(ctx, format, ret_text, &len, err);
 }
 
 const struct stasis_control_ops stasis_control_vmm_ops = {

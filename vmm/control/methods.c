@@ -36,6 +36,17 @@ static const struct stasis_control_param snapshot_params[] = {
     {NULL},
 };
 
+/* In the order of enum stasis_vmm_metrics_format. */
+static const char *const format_words[] = {"json", "openmetrics", NULL};
+
+static const struct stasis_control_param metrics_params[] = {
+    {"format", STASIS_CONTROL_WORD, AT(format), "json|openmetrics",
+     "json (default): the result is the object that vmm --metrics writes; openmetrics: its one "
+     "member is text for Prometheus, which vmm ctl prints as it is.",
+     format_words},
+    {NULL},
+};
+
 static const struct stasis_control_member version_members[] = {
     {"version", "release of vmm"},
     {"pid", "number of its process"},
@@ -61,7 +72,8 @@ static const struct stasis_control_member snapshot_members[] = {
 };
 
 static const struct stasis_control_member metrics_members[] = {
-    {"...", "the values that vmm --metrics writes, see vmm(1)"},
+    {"...", "the values that vmm --metrics writes, see vmm(1); with format json"},
+    {"text", "the same as OpenMetrics text; with format openmetrics"},
     {NULL},
 };
 
@@ -83,7 +95,7 @@ const struct stasis_control_method stasis_control_methods[] = {
      "an existing file stays as it was, and the guest continues.",
      NULL, NULL, STASIS_CONTROL_NEEDS_VM | STASIS_CONTROL_NEEDS_SAVE, false,
      stasis_control_run_cancel},
-    {"metrics", "Return all counters of the VM.", NULL, metrics_members, 0, false,
+    {"metrics", "Return all counters of the VM.", metrics_params, metrics_members, 0, false,
      stasis_control_run_metrics},
     {"subscribe", "Send events to this client from now on.", NULL, NULL, 0, false,
      stasis_control_run_subscribe},

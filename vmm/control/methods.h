@@ -41,6 +41,7 @@ struct stasis_control_args {
     unsigned then;
     unsigned sync;
     unsigned drop;
+    unsigned format; /* enum stasis_vmm_metrics_format */
 };
 
 /* States of the VM that a method needs. */

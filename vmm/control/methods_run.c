@@ -139,12 +139,16 @@ int stasis_control_run_metrics(struct stasis_control *control, struct stasis_con
                                const struct stasis_control_args *args, json_t **ret_result,
                                struct stasis_control_failure *failure)
 {
+    const enum stasis_vmm_metrics_format format = (enum stasis_vmm_metrics_format)args->format;
     char *text;
-    int rc = control->ops->metrics(control->ctx, &text, &failure->err);
+    int rc = control->ops->metrics(control->ctx, format, &text, &failure->err);
 
     (void)call;
-    (void)args;
-    return rc ? rc : parse_own(text, ret_result, failure);
+    if (rc || format == STASIS_VMM_METRICS_JSON)
+        return rc ? rc : parse_own(text, ret_result, failure);
+    *ret_result = json_pack("{s:o}", "text", stasis_control_text(text));
+    free(text);
+    return 0;
 }
 
 int stasis_control_run_subscribe(struct stasis_control *control, struct stasis_control_call *call,

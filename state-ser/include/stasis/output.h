@@ -11,7 +11,7 @@
  * Messages do not name the path unless it says so: the caller puts it in front, with the name of
  * its option.
  *
- * Threads: a set and its outputs belong to one thread at a time.
+ * Threads: any thread may use a set; an output belongs to one thread at a time.
  */
 #ifndef STASIS_OUTPUT_H
 #define STASIS_OUTPUT_H
@@ -82,6 +82,7 @@ struct stasis_output_opts {
     int folder_fd; /* descriptor of the folder that the path is relative to; 0: the working folder
                     */
     const char *over; /* REPLACED: role of the one input that it may replace, or NULL */
+    bool by_umask;    /* REPLACED: the new file has mode 0666 less the umask, for others to read */
 };
 
 struct stasis_output;

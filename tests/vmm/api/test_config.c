@@ -139,6 +139,8 @@ static void choices_that_there_are_not(void **state)
         {DEMO(.log.level = (enum stasis_vmm_log_level)9), "log.level"},
         {DEMO(.log.time = (enum stasis_vmm_log_time)9), "log.time"},
         {DEMO(.metrics_format = (enum stasis_vmm_metrics_format)9), "metrics_format"},
+        {DEMO(.metrics_path = "m", .metrics_every_ms = 9), "metrics_every_ms"},
+        {DEMO(.metrics_path = "m", .metrics_every_ms = 86400001), "metrics_every_ms"},
     };
 
     (void)state;
@@ -152,6 +154,7 @@ static void members_that_contradict_each_other(void **state)
         struct stasis_vmm_config config;
         const char *words;
     } cases[] = {
+        {DEMO(.metrics_every_ms = 10), "there is no metrics_path; set it"},
         {DEMO(.serial.kind = STASIS_VMM_SERIAL_FILE), "serial.path is missing"},
         {DEMO(.serial.kind = STASIS_VMM_SERIAL_RING), "serial.path is missing"},
         {DEMO(.serial.kind = STASIS_VMM_SERIAL_PIPE), "serial.path is missing"},

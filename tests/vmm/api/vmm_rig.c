@@ -22,8 +22,11 @@ static void on_event(void *ctx, const struct stasis_vmm_event *event)
 
 static void on_message(void *ctx, const char *line)
 {
-    (void)ctx;
+    struct vmm_rig *rig = ctx;
+
     fprintf(stderr, "message: %s\n", line);
+    snprintf(rig->message, sizeof(rig->message), "%s", line);
+    rig->messages++;
 }
 
 static void on_fatal(void *ctx, const struct stasis_error *err)

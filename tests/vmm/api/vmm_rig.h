@@ -21,6 +21,8 @@ struct vmm_rig {
     _Atomic unsigned count;
     enum stasis_vmm_event_kind events[VMM_RIG_EVENTS];
     int save_code; /* of the last SAVE_FAILED */
+    _Atomic unsigned messages;
+    char message[1024]; /* the last one */
     struct stasis_vmm_end end;
     pthread_t thread; /* that runs it */
 };

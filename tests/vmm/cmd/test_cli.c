@@ -187,10 +187,12 @@ static void observation_is_configured(void **state)
     assert_int_equal(options.config.guest_errors.action, STASIS_VMM_GUEST_ERROR_COUNT);
     assert_int_equal(options.config.log.level, STASIS_VMM_LOG_NONE);
     stasis_cli_fini(&options);
-    options = good("--demo|--metrics|path=m,format=openmetrics|--on-guest-error|stop,of=devices|"
+    options = good("--demo|--metrics|path=m,format=openmetrics,every_ms=15000|--on-guest-error|"
+                   "stop,of=devices|"
                    "--log|warn,fd=7,time=off");
     assert_string_equal(options.config.metrics_path, "m");
     assert_int_equal(options.config.metrics_format, STASIS_VMM_METRICS_OPENMETRICS);
+    assert_int_equal(options.config.metrics_every_ms, 15000);
     assert_int_equal(options.config.guest_errors.action, STASIS_VMM_GUEST_ERROR_STOP);
     assert_int_equal(options.config.guest_errors.of, STASIS_VMM_GUEST_ERRORS_OF_DEVICES);
     assert_int_equal(options.config.log.level, STASIS_VMM_LOG_WARN);
@@ -244,6 +246,9 @@ static void refuses_with_option_and_remedy(void **state)
         {"--demo|--ready-fd|2", "fd=2: give an open descriptor above 2"},
         {"--demo|--ready-fd|x", "give an open descriptor"},
         {"--demo|--metrics|m,format=xml", "--metrics: format=xml: give json or openmetrics"},
+        {"--demo|--metrics|m,every_ms=9", "every_ms=9: give milliseconds from 10 to 86400000"},
+        {"--demo|--metrics|m,every_ms=86400001", "give milliseconds from 10 to 86400000"},
+        {"--demo|--metrics|every_ms=1000", "path=FILE is missing"},
         {"--demo|--on-guest-error|panic", "action=panic: give count, event or stop"},
         {"--demo|--on-guest-error|stop,of=ram", "of=ram: give all or devices"},
         {"--demo|--on-guest-error|of=all", "action=count|event|stop is missing"},
@@ -363,7 +368,7 @@ static void help_names_every_option(void **state)
         "--dry-run [format=text|json]\n",
         "--on-guest-error action=count|event|stop[,of=all|devices]\n",
         "--log level=none|error|warn|info|debug[,fd=N][,time=on|off]\n",
-        "--metrics path=FILE[,format=json|openmetrics]\n",
+        "--metrics path=FILE[,format=json|openmetrics][,every_ms=N]\n",
         "--help\n",
         "--version\n",
         "Examples:",

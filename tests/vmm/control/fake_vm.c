@@ -99,18 +99,16 @@ static void stop(void *ctx)
     vm->stopped = true;
 }
 
-static int report(void *ctx, const char *text, char **ret_json, struct stasis_error *err)
+static int metrics(void *ctx, enum stasis_vmm_metrics_format format, char **ret_text,
+                   struct stasis_error *err)
 {
     int rc = refuse(ctx, err);
 
     if (!rc)
-        *ret_json = strdup(text);
+        *ret_text = strdup(format == STASIS_VMM_METRICS_JSON
+                               ? "{\n\"exits\": 9223372036854775807}\n"
+                               : "# TYPE stasis_exits counter\nstasis_exits_total 7\n# EOF\n");
     return rc;
-}
-
-static int metrics(void *ctx, char **ret_json, struct stasis_error *err)
-{
-    return report(ctx, "{\n\"exits\": 9223372036854775807}\n", ret_json, err);
 }
 
 const struct stasis_control_ops fake_vm_ops = {

@@ -69,6 +69,11 @@ static void reports_are_objects(void **state)
         "\"generation\":3,\"saved_bytes\":0,\"total_bytes\":0}}");
     assert_answer(&session, session.fd, ASK("metrics"),
                   "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"exits\":9223372036854775807}}");
+    assert_answer(&session, session.fd, WITH("metrics", "{\"format\":\"openmetrics\"}"),
+                  "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"text\":\"# TYPE stasis_exits "
+                  "counter\\nstasis_exits_total 7\\n# EOF\\n\"}}");
+    rig_assert_refused(&session.rig, session.fd, WITH("metrics", "{\"format\":\"xml\"}"), -32602,
+                       "give format=json|openmetrics");
     session.vm.refuse = STASIS_ERR_NOMEM;
     rig_assert_refused(&session.rig, session.fd, ASK("metrics"), 1, "the machine refuses");
     end(&session);

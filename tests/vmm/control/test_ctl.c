@@ -171,6 +171,22 @@ static void it_ends_with_the_status_of_the_method(void **state)
     end(&run);
 }
 
+static void openmetrics_are_printed_as_they_are(void **state)
+{
+    struct run run;
+
+    (void)state;
+    begin(&run);
+    assert_int_equal(CTL(&run, "metrics", "format=json"), 0);
+    assert_string_equal(run.text[0], "{\"exits\":9223372036854775807}\n");
+    assert_int_equal(CTL(&run, "metrics", "format=openmetrics"), 0);
+    assert_string_equal(run.text[0], "# TYPE stasis_exits counter\nstasis_exits_total 7\n# EOF\n");
+    assert_int_equal(TYPED(&run, "metrics", "format=openmetrics"), 0);
+    assert_string_equal(run.text[0],
+                        "# TYPE stasis_exits counter\r\nstasis_exits_total 7\r\n# EOF\r\n");
+    end(&run);
+}
+
 static void end_snapshot(struct run *run)
 {
     if (run->vm.state == STASIS_VMM_IS_SAVING)
@@ -275,6 +291,10 @@ static void what_a_terminal_must_not_get_is_escaped(void **state)
     assert_int_equal(TYPED(&run, "subscribe"), 0);
     assert_string_equal(run.text[0], "?: {\"a\":\"\\u009B\"}\r\n\\xc2\\x9b: \r\n");
     end_lie(&run);
+    lie(&run, "{\"id\":1,\"result\":{\"text\":\"a\\u001b]\\u009b\\n\"}}\n");
+    assert_int_equal(TYPED(&run, "metrics", "format=openmetrics"), 0);
+    assert_string_equal(run.text[0], "a\\x1b]\\xc2\\x9b\r\n");
+    end_lie(&run);
     end(&run);
 }
 
@@ -314,6 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_prints_json_into_a_pipe_and_text_on_a_terminal),
         cmocka_unit_test(it_ends_with_the_status_of_the_method),
+        cmocka_unit_test(openmetrics_are_printed_as_they_are),
         cmocka_unit_test(it_opens_the_folder_of_a_snapshot),
         cmocka_unit_test(it_prints_events_until_the_end),
         cmocka_unit_test(what_a_terminal_must_not_get_is_escaped),

@@ -14,10 +14,11 @@
  *
  * Threads: any thread may call any function but stasis_vmm_new() and stasis_vmm_free(); calls on
  * one VM wait for one another. Operations are called on the thread whose call brings them about
- * (run, dispatch, pause, ...), with the VM locked: they may call functions of this VM, but not free
+ * (run, dispatch, pause, ...; messages about metrics_every_ms on a thread of the VM's), with the VM
+ * locked: they may call functions of this VM, but not free
  * it, and must not wait for another thread that does. Only `fatal` comes from any thread, and from
- * signal handlers. Each VM has threads of its own for its vCPUs and for saving; they block all
- * signals but the kick signal and those of faults.
+ * signal handlers. Each VM has threads of its own for its vCPUs, for saving and for the file of its
+ * metrics; they block all signals but the kick signal and those of faults.
  *
  * What a VM takes of the process, while it is open:
  * - the signal config.kick_signal; on threads that are not the VM's, its handler calls the one that
@@ -45,7 +46,9 @@ STASIS_BEGIN_DECLS
 /* ---- configuration ---- */
 
 #define STASIS_VMM_MEMORY_MIB_DEFAULT 256
-#define STASIS_VMM_STREAM             "-" /* as a snapshot's path: standard input or output */
+#define STASIS_VMM_METRICS_MS_MIN     10
+#define STASIS_VMM_METRICS_MS_MAX     86400000 /* a day */
+#define STASIS_VMM_STREAM             "-"      /* as a snapshot's path: standard input or output */
 
 enum stasis_vmm_cpu {
     STASIS_VMM_CPU_HOST = 0, /* all features that this host's KVM offers */
@@ -171,6 +174,9 @@ struct stasis_vmm_config {
 
     const char *metrics_path; /* for stasis_vmm_write_metrics() */
     enum stasis_vmm_metrics_format metrics_format;
+    /* STASIS_VMM_METRICS_MS_MIN to _MAX: the file is also replaced so often, from the start on, as
+     * a whole; a failure is a message. 0: only stasis_vmm_write_metrics() writes it. */
+    uint64_t metrics_every_ms;
     uint64_t start_us; /* CLOCK_MONOTONIC that metrics count from; 0: stasis_vmm_new() */
 };
 
@@ -363,7 +369,8 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_metrics_text(struct stasis_vmm *v
                                                             char **ret_text, size_t *ret_len,
                                                             struct stasis_error *err);
 
-/* Writes what the configuration's metrics_path asks for, if it does. After the end. */
+/* Writes what the configuration's metrics_path asks for, if it does. After the end: with
+ * metrics_every_ms, this is the last time that the file is written. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_write_metrics(struct stasis_vmm *vmm,
                                                              struct stasis_error *err);
 
