@@ -365,6 +365,46 @@ static void memory_behind_pointers_is_freed_and_checked(void **state)
     assert_string_equal(err.msg, "bytes has 4 elements, but points to NULL");
 }
 
+struct shelf {
+    struct bag bags[2];
+    uint32_t bag_count;
+    struct bag next; /* none of the list's */
+};
+
+static const struct stasis_field shelf_fields[] = {
+    {.id = 1,
+     .since = 1,
+     .kind = STASIS_KIND_LIST,
+     .sub = &bag_schema,
+     .max = 2,
+     .elem_size = sizeof(struct bag),
+     .offset = offsetof(struct shelf, bags),
+     .count_offset = offsetof(struct shelf, bag_count),
+     .name = "bags"},
+};
+
+static const struct stasis_schema shelf_schema = {.type = "shelf",
+                                                  .version = 1,
+                                                  .size = sizeof(struct shelf),
+                                                  .fields = shelf_fields,
+                                                  .field_count = 1};
+
+/* Those in use; of a count that is wrong, those that there is room for. */
+static void memory_of_nested_states_is_freed(void **state)
+{
+    struct shelf shelf = {.bags = {full_bag(), full_bag()}, .bag_count = 1, .next = full_bag()};
+
+    (void)state;
+    stasis_state_fini(&shelf_schema, &shelf);
+    assert_null(shelf.bags[0].far);
+    assert_non_null(shelf.bags[1].far);
+    shelf.bag_count = 3;
+    stasis_state_fini(&shelf_schema, &shelf);
+    assert_null(shelf.bags[1].far);
+    assert_non_null(shelf.next.far);
+    stasis_state_fini(&bag_schema, &shelf.next);
+}
+
 static void a_copy_leaves_pointers_and_their_counts(void **state)
 {
     struct bag from = full_bag(), to;
@@ -394,6 +434,7 @@ int main(void)
         cmocka_unit_test_setup(rules_come_after_masks, setup),
         cmocka_unit_test_setup(lists_without_a_count_have_defaults, setup),
         cmocka_unit_test_setup(memory_behind_pointers_is_freed_and_checked, setup),
+        cmocka_unit_test_setup(memory_of_nested_states_is_freed, setup),
         cmocka_unit_test_setup(a_copy_leaves_pointers_and_their_counts, setup),
     };
 
