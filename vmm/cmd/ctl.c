@@ -8,6 +8,7 @@
 
 #include "common/message.h"
 #include "common/streams.h"
+#include "vmm/cmd/ctl_save.h"
 #include "vmm/cmd/say.h"
 #include "vmm/control/remote.h"
 
@@ -164,6 +165,27 @@ static int print_events(struct stasis_control_remote *remote, bool people)
 
 /* ---- the request ---- */
 
+static int wait_for_snapshot(struct stasis_control_remote *remote, json_t **ret_result,
+                             int *ret_status, struct stasis_error *err)
+{
+    struct stasis_ctl_save save;
+    int rc;
+
+    stasis_ctl_save_begin(&save, remote);
+    rc = stasis_control_remote_answer(remote, ret_result, ret_status, err);
+    stasis_ctl_save_end(&save);
+    return rc;
+}
+
+static int wait_for_answer(const struct stasis_control_words *words,
+                           struct stasis_control_remote *remote, json_t **ret_result,
+                           int *ret_status, struct stasis_error *err)
+{
+    return strcmp(words->method->name, "snapshot") == 0
+               ? wait_for_snapshot(remote, ret_result, ret_status, err)
+               : stasis_control_remote_answer(remote, ret_result, ret_status, err);
+}
+
 static int ask(const char *path, const struct stasis_control_words *words)
 {
     const bool people = isatty(STDOUT_FILENO);
@@ -174,7 +196,7 @@ static int ask(const char *path, const struct stasis_control_words *words)
 
     if (stasis_control_remote_open(&remote, path, words, &err))
         return fail(&err);
-    if (stasis_control_remote_answer(&remote, &result, &status, &err)) {
+    if (wait_for_answer(words, &remote, &result, &status, &err)) {
         (void)fail(&err);
     } else if (strcmp(words->method->name, "subscribe") == 0) {
         status = print_events(&remote, people);

@@ -36,6 +36,18 @@ static const struct stasis_control_param snapshot_params[] = {
     {NULL},
 };
 
+/* In the order of enum stasis_control_of. */
+static const char *const of_words[] = {"any", "own", NULL};
+
+static const struct stasis_control_param cancel_params[] = {
+    {"of", STASIS_CONTROL_WORD, AT(of), "any|own",
+     "any (default): whichever client, key or signal asked for it; own: only if this client did, "
+     "by "
+     "the same connection.",
+     of_words},
+    {NULL},
+};
+
 /* In the order of enum stasis_vmm_metrics_format. */
 static const char *const format_words[] = {"json", "openmetrics", NULL};
 
@@ -91,9 +103,10 @@ const struct stasis_control_method stasis_control_methods[] = {
      "meanwhile. The snapshot goes on if the client that asked for it leaves.",
      snapshot_params, snapshot_members, NEEDS_GUEST, true, stasis_control_run_snapshot},
     {"cancel",
-     "Give up the snapshot that is being saved, whichever client asked for it. Its request fails, "
-     "an existing file stays as it was, and the guest continues.",
-     NULL, NULL, STASIS_CONTROL_NEEDS_VM | STASIS_CONTROL_NEEDS_SAVE, false,
+     "Give up the snapshot that is being saved. Its request fails, an existing file stays as it "
+     "was, "
+     "and the guest continues.",
+     cancel_params, NULL, STASIS_CONTROL_NEEDS_VM | STASIS_CONTROL_NEEDS_SAVE, false,
      stasis_control_run_cancel},
     {"metrics", "Return all counters of the VM.", metrics_params, metrics_members, 0, false,
      stasis_control_run_metrics},

@@ -33,6 +33,9 @@ struct stasis_control_member {
     const char *doc;
 };
 
+/* Which snapshot `cancel` gives up. */
+enum stasis_control_of { STASIS_CONTROL_OF_ANY, STASIS_CONTROL_OF_OWN };
+
 /* Parameters of any method; what was not given is zero. Strings are those of the request. */
 struct stasis_control_args {
     const char *name;
@@ -41,6 +44,7 @@ struct stasis_control_args {
     unsigned then;
     unsigned sync;
     unsigned drop;
+    unsigned of;     /* enum stasis_control_of */
     unsigned format; /* enum stasis_vmm_metrics_format */
 };
 

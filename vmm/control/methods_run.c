@@ -113,9 +113,15 @@ int stasis_control_run_cancel(struct stasis_control *control, struct stasis_cont
                               const struct stasis_control_args *args, json_t **ret_result,
                               struct stasis_control_failure *failure)
 {
-    (void)call;
-    (void)args;
+    const struct stasis_control_call *saved = control->snapshot;
+
     (void)ret_result;
+    if (args->of == STASIS_CONTROL_OF_OWN && (!saved || saved->client != call->client)) {
+        *failure = (struct stasis_control_failure){.name = "NO_SNAPSHOT_RUNS"};
+        return stasis_fail(&failure->err, STASIS_ERR_STATE,
+                           "cannot cancel: this client has asked for no snapshot that is being "
+                           "saved; leave out of=own to cancel that of others");
+    }
     return control->ops->cancel(control->ctx, &failure->err);
 }
 

@@ -2,6 +2,7 @@
 #include "vmm/control/remote.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -36,6 +37,21 @@ static int grow(struct stasis_control_remote *remote, struct stasis_error *err)
     return 0;
 }
 
+/* Until the server has sent something. What is readable all the time must not keep it from that. */
+static void wait_and_watch(const struct stasis_control_remote *remote)
+{
+    const struct stasis_control_remote_ops *ops = remote->ops;
+    struct pollfd polls[] = {{.fd = remote->fd, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+
+    if (!ops)
+        return;
+    polls[1].fd = ops->fd;
+    do {
+        if (poll(polls, 2, -1) > 0 && polls[1].revents)
+            ops->ready(ops->ctx);
+    } while (!polls[0].revents);
+}
+
 /* Returns 1, or 0 at the end. */
 static int receive(struct stasis_control_remote *remote, struct stasis_error *err)
 {
@@ -49,6 +65,7 @@ static int receive(struct stasis_control_remote *remote, struct stasis_error *er
     rc = grow(remote, err);
     if (rc)
         return rc;
+    wait_and_watch(remote);
     do
         got = recv(remote->fd, remote->bytes + remote->len, remote->size - remote->len, 0);
     while (got < 0 && errno == EINTR);
@@ -95,7 +112,7 @@ int stasis_control_remote_next(struct stasis_control_remote *remote, json_t **re
 int stasis_control_remote_open(struct stasis_control_remote *remote, const char *path,
                                const struct stasis_control_words *words, struct stasis_error *err)
 {
-    struct stasis_control_remote opened = {.fd = -1};
+    struct stasis_control_remote opened = {.fd = -1, .last_id = ID};
     json_t *id = json_integer(ID);
     char *line = stasis_control_request_line(id, words->method->name, json_incref(words->params));
     size_t len = line ? strlen(line) : 0;
@@ -123,6 +140,29 @@ void stasis_control_remote_close(struct stasis_control_remote *remote)
     free(remote->bytes);
     if (remote->fd >= 0)
         close(remote->fd);
+}
+
+void stasis_control_remote_watch(struct stasis_control_remote *remote,
+                                 const struct stasis_control_remote_ops *ops)
+{
+    remote->ops = ops;
+}
+
+int stasis_control_remote_ask(struct stasis_control_remote *remote, const char *method,
+                              json_t *params, struct stasis_error *err)
+{
+    json_t *id = json_integer(remote->last_id + 1);
+    char *line = stasis_control_request_line(id, method, params);
+    size_t len = line ? strlen(line) : 0;
+    int rc = line ? 0 : stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the request");
+
+    if (!rc && stasis_control_send(remote->fd, line, len, -1, 0) != (ssize_t)len)
+        rc = stasis_fail_errno(err, STASIS_ERR_IO, "cannot send the request");
+    if (!rc)
+        remote->last_id++;
+    json_decref(id);
+    free(line);
+    return rc;
 }
 
 /* What JSON-RPC has its own codes for is wrong use of the method, or of the table of another
@@ -159,6 +199,19 @@ static int no_answer(const struct stasis_control_remote *remote, struct stasis_e
                        "the server closed the connection without an answer; the VM has ended");
 }
 
+/* What comes while the answer is waited for: events, and answers to what else was asked. */
+static bool is_aside(const struct stasis_control_remote *remote, const json_t *message)
+{
+    const json_t *id = json_object_get(message, "id");
+    json_int_t number = json_integer_value(id);
+
+    if (!json_object_get(message, "method"))
+        return json_is_integer(id) && number > ID && number <= remote->last_id;
+    if (remote->ops)
+        remote->ops->event(remote->ops->ctx, message);
+    return true;
+}
+
 /* An error that belongs to no request is about the connection. */
 static bool is_ours(const json_t *message)
 {
@@ -191,11 +244,11 @@ int stasis_control_remote_answer(struct stasis_control_remote *remote, json_t **
     int rc;
 
     *ret_status = stasis_err_exit_status(STASIS_ERR_IO);
-    do { /* events may come before */
+    do {
         json_decref(message);
         message = NULL;
         rc = stasis_control_remote_next(remote, &message, err);
-    } while (rc > 0 && json_object_get(message, "method"));
+    } while (rc > 0 && is_aside(remote, message));
     if (rc == 0)
         rc = no_answer(remote, err);
     else if (rc > 0)

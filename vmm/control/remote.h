@@ -24,8 +24,18 @@ STASIS_MUST_CHECK int stasis_control_words_parse(int count, char *const *words,
                                                  struct stasis_error *err);
 void stasis_control_words_fini(struct stasis_control_words *words);
 
+/* What else may happen while an answer is waited for. */
+struct stasis_control_remote_ops {
+    void *ctx;
+    void (*event)(void *ctx, const json_t *message); /* one has come */
+    int fd;                                          /* to be watched */
+    void (*ready)(void *ctx);                        /* it is readable */
+};
+
 /* Private. */
 struct stasis_control_remote {
+    const struct stasis_control_remote_ops *ops; /* NULL: none */
+    json_int_t last_id;                          /* of a request that was sent */
     int fd;
     int send_errno; /* why the request was not sent */
     char *bytes;    /* what is not taken yet: from start to len */
@@ -39,6 +49,15 @@ STASIS_MUST_CHECK int stasis_control_remote_open(struct stasis_control_remote *r
                                                  const struct stasis_control_words *words,
                                                  struct stasis_error *err);
 void stasis_control_remote_close(struct stasis_control_remote *remote);
+
+/* `ops` stays the caller's. */
+void stasis_control_remote_watch(struct stasis_control_remote *remote,
+                                 const struct stasis_control_remote_ops *ops);
+/* Sends one more request, without a descriptor, whose answer nobody waits for. Takes over `params`,
+ * which may be NULL. STASIS_ERR_IO, STASIS_ERR_NOMEM. */
+STASIS_MUST_CHECK int stasis_control_remote_ask(struct stasis_control_remote *remote,
+                                                const char *method, json_t *params,
+                                                struct stasis_error *err);
 
 /* Waits for the next message, an object. Returns 1, or 0 at the end, or STASIS_ERR_IO for what no
  * server of ours sends. */

@@ -87,7 +87,8 @@ static int cancel(void *ctx, struct stasis_error *err)
     struct fake_vm *vm = ctx;
     int rc = refuse(vm, err);
 
-    if (!rc)
+    vm->cancels++;
+    if (!rc && !vm->slow)
         fake_vm_end_snapshot(vm, STASIS_ERR_CANCELLED);
     return rc;
 }

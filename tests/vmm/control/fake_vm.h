@@ -21,6 +21,8 @@ struct fake_vm {
     const char *expected;
     int refuse; /* error of the next request, or 0 */
     bool stopped;
+    unsigned cancels; /* that were asked for */
+    bool slow;        /* and do not end the snapshot */
 };
 
 extern const struct stasis_control_ops fake_vm_ops;

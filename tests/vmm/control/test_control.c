@@ -266,6 +266,25 @@ static void any_client_may_cancel_the_snapshot_of_another(void **state)
     end(&session);
 }
 
+static void a_client_may_cancel_its_own_snapshot_only(void **state)
+{
+    struct session session;
+    int other;
+
+    (void)state;
+    begin(&session, true);
+    other = rig_connect(&session.rig);
+    rig_say(&session.rig, session.fd, WITH("snapshot", "{\"name\":\"x\"}"));
+    assert_non_null(strstr(rig_ask(&session.rig, other, WITH("cancel", "{\"of\":\"own\"}")),
+                           "\"data\":{\"name\":\"NO_SNAPSHOT_RUNS\""));
+    assert_int_equal(session.vm.cancels, 0);
+    rig_say(&session.rig, session.fd, WITH("cancel", "{\"of\":\"own\"}"));
+    assert_non_null(strstr(rig_hear(&session.rig, session.fd), "\"data\":{\"name\":\"CANCELLED\""));
+    assert_string_equal(rig_hear(&session.rig, session.fd), DONE);
+    close(other);
+    end(&session);
+}
+
 static void a_snapshot_outlives_its_client(void **state)
 {
     struct session session;
@@ -467,6 +486,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_is_answered_when_it_is_complete),
         cmocka_unit_test(a_folder_comes_as_a_descriptor),
         cmocka_unit_test(any_client_may_cancel_the_snapshot_of_another),
+        cmocka_unit_test(a_client_may_cancel_its_own_snapshot_only),
         cmocka_unit_test(a_snapshot_outlives_its_client),
         cmocka_unit_test(subscribers_hear_of_all_that_happens),
         cmocka_unit_test(quit_answers_and_stops_the_vm),

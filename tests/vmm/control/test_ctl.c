@@ -2,7 +2,7 @@
  *
  * The program `vmm ctl`, which lies beside the test program, with a machine of the test.
  */
-#include "control_rig.h"
+#include "ctl_rig.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -13,54 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fake_vm.h"
 #include "vmm/control/control_internal.h"
 #include "vmm/control/socket.h"
-
-struct run {
-    struct rig rig;
-    struct fake_vm vm;
-    char text[2][16384]; /* standard output and error */
-    size_t len[2];
-    void (*act)(struct run *run); /* called when something has happened */
-    pid_t liar;
-};
-
-static void begin(struct run *run)
-{
-    struct stasis_control_config config;
-
-    *run = (struct run){.vm = {.state = STASIS_VMM_RUNNING}};
-    rig_init(&run->rig);
-    config = (struct stasis_control_config){.path = run->rig.path};
-    run->vm.expected = run->rig.folder;
-    assert_int_equal(stasis_control_open(&config, &fake_vm_ops, &run->rig.control, NULL), 0);
-    stasis_control_set_ctx(run->rig.control, &run->vm);
-    run->vm.control = run->rig.control;
-}
-
-static void end(struct run *run)
-{
-    stasis_control_close(run->rig.control);
-    rig_fini(&run->rig);
-}
-
-/* Where the program is: beside this one. */
-static void find_vmm(char path[512])
-{
-    ssize_t len = readlink("/proc/self/exe", path, 500);
-
-    assert_true(len > 0);
-    path[len] = '\0';
-    memcpy(strrchr(path, '/'), "/vmm", sizeof("/vmm"));
-}
 
 static pid_t start(const char *const *args, int out, int err)
 {
     char path[512];
     pid_t child;
 
-    find_vmm(path);
+    run_find_vmm(path);
     child = fork();
     assert_true(child >= 0);
     if (!child) {
@@ -138,7 +99,7 @@ static void it_prints_json_into_a_pipe_and_text_on_a_terminal(void **state)
     struct run run;
 
     (void)state;
-    begin(&run);
+    run_begin(&run);
     assert_int_equal(CTL(&run, "status"), 0);
     assert_string_equal(run.text[0], "{\"state\":\"running\",\"paused\":false,\"generation\":3,"
                                      "\"saved_bytes\":0,\"total_bytes\":0}\n");
@@ -150,7 +111,7 @@ static void it_prints_json_into_a_pipe_and_text_on_a_terminal(void **state)
     assert_string_equal(run.text[0], "{}\n");
     assert_int_equal(TYPED(&run, "resume"), 0);
     assert_string_equal(run.text[0], "");
-    end(&run);
+    run_end(&run);
 }
 
 static void it_ends_with_the_status_of_the_method(void **state)
@@ -158,7 +119,7 @@ static void it_ends_with_the_status_of_the_method(void **state)
     struct run run;
 
     (void)state;
-    begin(&run);
+    run_begin(&run);
     run.vm.refuse = STASIS_ERR_TIMEOUT;
     assert_int_equal(CTL(&run, "pause"), 7);
     assert_string_equal(run.text[0], "");
@@ -168,7 +129,7 @@ static void it_ends_with_the_status_of_the_method(void **state)
     assert_int_equal(CTL(&run, "snapshot", "name=x"), 2); /* there is no folder */
     assert_int_equal(CTL(&run, "fly"), 2);
     assert_non_null(strstr(run.text[1], "vmm: fly is no method; known: version,"));
-    end(&run);
+    run_end(&run);
 }
 
 static void openmetrics_are_printed_as_they_are(void **state)
@@ -176,7 +137,7 @@ static void openmetrics_are_printed_as_they_are(void **state)
     struct run run;
 
     (void)state;
-    begin(&run);
+    run_begin(&run);
     assert_int_equal(CTL(&run, "metrics", "format=json"), 0);
     assert_string_equal(run.text[0], "{\"exits\":9223372036854775807}\n");
     assert_int_equal(CTL(&run, "metrics", "format=openmetrics"), 0);
@@ -184,7 +145,7 @@ static void openmetrics_are_printed_as_they_are(void **state)
     assert_int_equal(TYPED(&run, "metrics", "format=openmetrics"), 0);
     assert_string_equal(run.text[0],
                         "# TYPE stasis_exits counter\r\nstasis_exits_total 7\r\n# EOF\r\n");
-    end(&run);
+    run_end(&run);
 }
 
 static void end_snapshot(struct run *run)
@@ -199,7 +160,7 @@ static void it_opens_the_folder_of_a_snapshot(void **state)
     char path[128];
 
     (void)state;
-    begin(&run);
+    run_begin(&run);
     run.act = end_snapshot;
     snprintf(path, sizeof(path), "path=%s/x.snap", run.rig.folder);
     assert_int_equal(CTL(&run, "snapshot", path, "compress=zlib"), 0);
@@ -207,7 +168,7 @@ static void it_opens_the_folder_of_a_snapshot(void **state)
     assert_string_equal(run.vm.path, "x.snap");
     assert_int_equal(run.vm.request.save.zlib_level, 1);
     assert_non_null(strstr(run.text[0], "\"file_bytes\":70"));
-    end(&run);
+    run_end(&run);
 }
 
 /* Pauses, resumes and ends when the client has subscribed. */
@@ -231,19 +192,19 @@ static void it_prints_events_until_the_end(void **state)
     struct run run;
 
     (void)state;
-    begin(&run);
+    run_begin(&run);
     run.act = live;
     assert_int_equal(CTL(&run, "subscribe"), 0);
     assert_string_equal(
         run.text[0],
         "{\"jsonrpc\":\"2.0\",\"method\":\"paused\"}\n"
         "{\"jsonrpc\":\"2.0\",\"method\":\"ended\",\"params\":{\"reason\":\"quit\"}}\n");
-    end(&run);
-    begin(&run);
+    run_end(&run);
+    run_begin(&run);
     run.act = live;
     assert_int_equal(TYPED(&run, "subscribe"), 0);
     assert_string_equal(run.text[0], "paused: \r\nended: {\"reason\":\"quit\"}\r\n");
-    end(&run);
+    run_end(&run);
 }
 
 /* Puts in place of the server one that sends this to its first client. */
@@ -281,7 +242,7 @@ static void what_a_terminal_must_not_get_is_escaped(void **state)
     struct run run;
 
     (void)state;
-    begin(&run);
+    run_begin(&run);
     lie(&run, "{\"id\":1,\"result\":{\"\\u001b]a\":\"\\u001b]b\",\"\\u001b]c\":[\"\\u009b\"]}}\n");
     assert_int_equal(TYPED(&run, "status"), 0);
     assert_string_equal(run.text[0],
@@ -295,7 +256,7 @@ static void what_a_terminal_must_not_get_is_escaped(void **state)
     assert_int_equal(TYPED(&run, "metrics", "format=openmetrics"), 0);
     assert_string_equal(run.text[0], "a\\x1b]\\xc2\\x9b\r\n");
     end_lie(&run);
-    end(&run);
+    run_end(&run);
 }
 
 static void without_a_server_it_says_so(void **state)
@@ -303,7 +264,7 @@ static void without_a_server_it_says_so(void **state)
     struct run run;
 
     (void)state;
-    begin(&run);
+    run_begin(&run);
     stasis_control_close(run.rig.control);
     run.rig.control = NULL;
     assert_int_equal(CTL(&run, "status"), 2);
@@ -318,7 +279,7 @@ static void help_lists_the_methods(void **state)
     struct run run;
 
     (void)state;
-    begin(&run);
+    run_begin(&run);
     memcpy(run.rig.path, "--help", sizeof("--help"));
     assert_int_equal(ctl(&run, false, none), 0);
     assert_non_null(strstr(run.text[0], "  snapshot [path=FILE] [name=NAME]"));
@@ -326,7 +287,7 @@ static void help_lists_the_methods(void **state)
     memcpy(run.rig.path, "sock", sizeof("sock"));
     assert_int_equal(ctl(&run, false, none), 2);
     assert_non_null(strstr(run.text[1], "vmm: ctl needs a socket and a method"));
-    end(&run);
+    run_end(&run);
 }
 
 int main(void)
