@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * A hostile guest under the real KVM (kvm_hostile.h), while the host gives input, blocks the
+ * output, pauses, freezes and thaws. What the guest does is known, so each access is compared,
+ * counted, and found in the machine's own counts; no other byte of its memory changes, and nothing
+ * grows.
+ *
+ * STASIS_TEST_HOSTILE=MINUTES goes on for so long with other seeds (scripts/soak hostile).
+ */
+#include "vmm/snapshot/hostile_watch.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/random.h"
+#include "vmm/base/clock.h"
+
+#define PROGRAMS   24 /* of all vCPUs, twice for several */
+#define RAM_PIECES 3
+
+static struct kvm_guest guest;
+static uint64_t seed;
+static uint8_t *copies[RAM_PIECES];
+
+/* ---- checks, of a paused machine ---- */
+
+static void assert_memory(void)
+{
+    const struct stasis_memory *memory = &guest.machine.memory;
+    uint64_t gpa;
+
+    for (uint32_t i = 0; i < memory->region_count; i++) {
+        const struct stasis_memory_region *region = &memory->regions[i];
+
+        if (kvm_hostile_differs(region->gpa, copies[i], region->host, region->size, &gpa))
+            fail_msg("the byte at 0x%" PRIx64 " of the guest's memory has changed", gpa);
+    }
+}
+
+static void copy_memory(void)
+{
+    const struct stasis_memory *memory = &guest.machine.memory;
+
+    for (uint32_t i = 0; i < memory->region_count; i++)
+        memcpy(copies[i], memory->regions[i].host, memory->regions[i].size);
+}
+
+static void assert_alive(void)
+{
+    if (atomic_load(&guest.machine.end) != STASIS_EXIT_NONE)
+        fail_msg("%s", guest.machine.end_error.msg);
+}
+
+/* ---- what the host does meanwhile ---- */
+
+static void watch(void)
+{
+    hostile_watch(&guest);
+    guest.machine.pause_limit_ms = 600000; /* a hang, however busy the host is */
+}
+
+static bool yes(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static void pause_all(void)
+{
+    struct stasis_error err;
+
+    kvm_ok(stasis_machine_pause_while(&guest.machine, yes, NULL, &err), &err);
+    assert_alive();
+    hostile_assert_counts();
+    assert_memory();
+}
+
+static struct stasis_device *device(const struct stasis_schema *schema, const char *instance)
+{
+    struct stasis_device *found = stasis_device_find(&guest.machine.devices, schema, instance);
+
+    assert_non_null(found);
+    return found;
+}
+
+static void give_input(void)
+{
+    struct stasis_device *serial = device(&stasis_serial_schema, "com1");
+    uint8_t bytes[64];
+    size_t room;
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)next_random(&seed);
+    pthread_mutex_lock(&guest.machine.lock);
+    room = stasis_device_serial_room(serial);
+    assert_in_range(room, 0, sizeof(bytes));
+    stasis_device_serial_input(serial, bytes, room ? next_random(&seed) % (room + 1) : 0);
+    pthread_mutex_unlock(&guest.machine.lock);
+}
+
+static void block_output(void)
+{
+    pthread_mutex_lock(&guest.machine.lock);
+    guest.out_len = 0;
+    guest.sink_blocked = !guest.sink_blocked;
+    stasis_device_serial_drain(device(&stasis_serial_schema, "com1"));
+    pthread_mutex_unlock(&guest.machine.lock);
+}
+
+static void pass_time(void)
+{
+    pthread_mutex_lock(&guest.machine.lock);
+    guest.rtc_ns += next_random(&seed);
+    if (guest.rtc_armed && guest.rtc_ns >= guest.rtc_deadline_ns)
+        stasis_device_pl031_alarm(device(&stasis_pl031_schema, "rtc"));
+    pthread_mutex_unlock(&guest.machine.lock);
+}
+
+static void pause_a_while(void)
+{
+    pause_all();
+    stasis_machine_resume(&guest.machine);
+}
+
+static void freeze_and_thaw(void)
+{
+    pause_all();
+    kvm_refreeze(&guest);
+    watch();
+    assert_memory();
+    kvm_guest_start(&guest);
+}
+
+static void disturb(void)
+{
+    static void (*const deeds[])(void) = {give_input, give_input, block_output,
+                                          pass_time,  pass_time,  pause_a_while};
+
+    if (next_random(&seed) % 8 == 0)
+        freeze_and_thaw();
+    else
+        deeds[next_random(&seed) % (sizeof(deeds) / sizeof(deeds[0]))]();
+}
+
+/* ---- rounds ---- */
+
+static bool all_are_done(void)
+{
+    for (uint32_t i = 0; i < guest.machine.vcpu_count; i++) {
+        if (!kvm_hostile_is_done(&guest, i))
+            return false;
+    }
+    return true;
+}
+
+static void write_programs(void)
+{
+    for (uint32_t i = 0; i < guest.machine.vcpu_count; i++) {
+        kvm_hostile_program(&guest, i, &seed, hostile_expect(i));
+    }
+    copy_memory();
+    for (uint32_t i = 0; i < guest.machine.vcpu_count; i++)
+        kvm_hostile_go(&guest, i);
+}
+
+/* Something happens every few accesses, wherever the host's scheduler lets the guest get meanwhile.
+ */
+static void run_round(void)
+{
+    write_programs();
+    stasis_machine_resume(&guest.machine);
+    while (!all_are_done()) {
+        uint64_t next = hostile_accesses + next_random(&seed) % 256;
+
+        kvm_wait(hostile_accesses >= next || all_are_done() || atomic_load(&guest.machine.end));
+        assert_alive();
+        disturb();
+    }
+    pause_all();
+    hostile_assert_done();
+}
+
+/* ---- what grows ---- */
+
+static unsigned count_lines(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    unsigned lines = 0;
+    int c;
+
+    assert_non_null(file);
+    while ((c = fgetc(file)) != EOF)
+        lines += c == '\n';
+    (void)fclose(file);
+    return lines;
+}
+
+static unsigned count_threads(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    unsigned count = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+/* Of a paused machine that has been thawed. */
+struct size {
+    unsigned descriptors, threads, mappings;
+};
+
+/* Allocators split and join their own mappings; what leaks with each round is more than that. */
+#define MAPPINGS_OF_ALLOCATORS 32
+
+static void assert_no_growth(const struct size *then)
+{
+    /* Threads that have been joined, and those that load memory, are seen a little longer. */
+    kvm_wait(count_threads() <= then->threads && kvm_open_fds() <= then->descriptors);
+    assert_in_range(count_lines("/proc/self/maps"), 0, then->mappings + MAPPINGS_OF_ALLOCATORS);
+}
+
+/* ---- cases ---- */
+
+static void begin(uint32_t vcpus)
+{
+    struct stasis_board_state board;
+
+    kvm_hostile_board(&board, vcpus);
+    kvm_guest_init(&guest, &board);
+    kvm_hostile_load(&guest);
+    for (uint32_t i = 0; i < RAM_PIECES; i++) {
+        struct stasis_memory_region *piece = &guest.machine.memory.regions[i];
+
+        copies[i] = malloc(piece->size);
+        assert_non_null(copies[i]);
+    }
+    copy_memory();
+    watch();
+    kvm_guest_start(&guest);
+    freeze_and_thaw();
+    pause_all();
+}
+
+static void run_guest(uint32_t vcpus)
+{
+    const char *minutes = getenv("STASIS_TEST_HOSTILE");
+    uint64_t end_us =
+        stasis_monotonic_us() + (minutes ? strtoull(minutes, NULL, 10) * 60000000 : 0);
+    unsigned rounds = vcpus == 1 ? PROGRAMS : 2 * PROGRAMS / vcpus;
+    struct size size = {0};
+
+    alarm((unsigned)(us / 1000000) + KVM_CASE_SECONDS);
+    seed = minutes ? end_us : vcpus;
+    print_message("seed %" PRIu64 "\n", seed);
+    begin(vcpus);
+    for (unsigned i = 0; i < rounds || stasis_monotonic_us() < end_us; i++) {
+        run_round();
+        if (i == rounds / 2)
+            size = (struct size){kvm_open_fds(), count_threads(), count_lines("/proc/self/maps")};
+    }
+    assert_no_growth(&size);
+    print_message("%" PRIu64 " accesses, %" PRIu64 " resets, generation %" PRIu64 "\n",
+                  hostile_accesses, hostile_resets, guest.generation);
+    kvm_guest_fini(&guest);
+    for (uint32_t i = 0; i < RAM_PIECES; i++)
+        free(copies[i]);
+}
+
+static void one_vcpu_does_no_harm(void)
+{
+    run_guest(1);
+}
+
+static void four_vcpus_do_no_harm(void)
+{
+    run_guest(KVM_HOSTILE_VCPUS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KVM_CASE(one_vcpu_does_no_harm),
+        KVM_CASE(four_vcpus_do_no_harm),
+    };
+    int missing = kvm_missing();
+
+    return missing ? missing : cmocka_run_group_tests(tests, NULL, NULL);
+}
