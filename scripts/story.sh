@@ -21,7 +21,7 @@ case $guest in
         set -- --demo
         ;;
     linux)
-        word=beat bye=reboot
+        word=beat bye=poweroff
         set -- --kernel "path=$payload/vmlinuz,cmdline=\"console=ttyS0 reboot=k panic=-1 quiet\"" \
             --initrd "path=$payload/guest.initramfs" --memory size_mib=128
         ;;

@@ -55,6 +55,10 @@
 #define STASIS_DEF  "stasis/state/i8042.def"
 #include "stasis/def_fields.h"
 
+#define STASIS_NAME acpi_pm
+#define STASIS_DEF  "stasis/state/acpi_pm.def"
+#include "stasis/def_fields.h"
+
 #define STASIS_NAME pl031
 #define STASIS_DEF  "stasis/state/pl031.def"
 #include "stasis/def_fields.h"

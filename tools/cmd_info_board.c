@@ -45,6 +45,18 @@ static void print_i8042(FILE *out, const struct stasis_records *records, const c
         fputs("nothing waits\n", out);
 }
 
+/* ACPI 6.4, 4.8.3 and 4.8.4. */
+static void print_acpi_pm(FILE *out, const struct stasis_records *records, const char *instance)
+{
+    struct stasis_acpi_pm_state pm;
+
+    if (stasis_records_get(records, &stasis_acpi_pm_schema, instance, &pm, NULL))
+        return;
+    fprintf(out, "power button %s%s, general-purpose events 0x%02x pending, 0x%02x enabled\n",
+            pm.pm1_sts & 0x100 ? "pressed" : "not pressed",
+            pm.pm1_en & 0x100 ? "" : " (not enabled)", pm.gpe0_sts, pm.gpe0_en);
+}
+
 static void print_pl031(FILE *out, const struct stasis_records *records, const char *instance)
 {
     struct stasis_pl031_state rtc;
@@ -69,6 +81,7 @@ static const struct {
     {&stasis_serial_schema, print_serial},
     {&stasis_i8042_schema, print_i8042},
     {&stasis_pl031_schema, print_pl031},
+    {&stasis_acpi_pm_schema, print_acpi_pm},
 };
 
 /* ---- the board ---- */

@@ -56,7 +56,7 @@ function check_beat(   text) {
 }
 
 { sub(/\r$/, "") }
-# Before the guest is up and after it has asked for the reset, the kernel speaks.
+# Before the guest is up and after it has asked for its end, the kernel speaks.
 $1 == word || /^guest up / { up = 1 }
 !up || done { next }
 $1 == word { check_beat(); next }
@@ -68,7 +68,7 @@ NF == 4 && $1 == "clock" && $3 ~ /^mono=[0-9]+$/ { check_nonce(); next }
 NF == 9 && $1 == "cpu" && $3 ~ /^apicid=[0-9]+$/ { check_nonce(); next }
 NF == 3 && ($1 == "cpus" || $1 == "warnings") { check_nonce(); next }
 $1 == "kernel:" { next } # who asked for its warnings judges them
-$0 == "rebooting" { done = 1; next }
+$0 == "rebooting" || $0 == "powering off" { done = 1; next }
 { refuse("not a line of the guest") }
 
 END {

@@ -11,7 +11,7 @@
 // of the kernel's linux_banner; `cpus` visits every CPU, which answers `cpu N apicid=<leaf 1>
 // x2apicid=<leaf 0xb> package=<n> core=<n> threads=<list> loc=<timer interrupts> nonce=<hex>`, and
 // ends with `cpus N nonce=<hex>`; `warnings` repeats what the kernel has logged as a warning or
-// worse and ends with `warnings N nonce=<hex>`; `reboot` resets the machine.
+// worse and ends with `warnings N nonce=<hex>`; `poweroff` and `reboot` end the machine.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -350,6 +350,10 @@ static void run_command(struct guest *guest)
         say(guest, "tsc %s nonce=%s\n", tsc_is_trusted() ? "ok" : "UNSTABLE", guest->nonce);
     } else if (strncmp(guest->line, "burst ", 6) == 0) {
         burst(guest, guest->line + 6);
+    } else if (strcmp(guest->line, "poweroff") == 0) {
+        say(guest, "powering off\n");
+        (void)tcdrain(guest->tty);
+        (void)reboot(RB_POWER_OFF);
     } else if (strcmp(guest->line, "reboot") == 0) {
         say(guest, "rebooting\n");
         (void)tcdrain(guest->tty);

@@ -34,6 +34,8 @@ judge() {
     printf 'rebooting\n[    9.1] reboot: Restarting system\r\n'
 } >"$said"
 judge whole 0
+{ beat 1 $n1 100000000 7; printf 'powering off\n[    9.1] reboot: Power down\r\n'; } >"$said"
+judge 'powered off' 0
 { beat 1 $n1 100000000 7; beat 3 $n1 200000000 9; } >"$said"
 judge lost 1
 { beat 1 $n1 100000000 7; beat 1 $n1 200000000 9; } >"$said"
@@ -68,4 +70,4 @@ echo '[    0.1] Kernel panic' >"$said"
 judge 'no beat' 1
 
 echo "$ran cases, $failed failed"
-[ $failed -eq 0 ] && [ $ran -eq 17 ]
+[ $failed -eq 0 ] && [ $ran -eq 18 ]

@@ -249,6 +249,7 @@ static void load_devices(struct kvm_guest *guest)
             struct stasis_serial_state serial;
             struct stasis_i8042_state i8042;
             struct stasis_pl031_state rtc;
+            struct stasis_acpi_pm_state pm;
         } state;
 
         stasis_state_init(device->type->schema, &state);
@@ -258,6 +259,8 @@ static void load_devices(struct kvm_guest *guest)
         else if (device->type->schema == &stasis_pl031_schema)
             state.rtc =
                 (struct stasis_pl031_state){UINT64_C(123456789000000000), 123460000, 77, 1, 0};
+        else if (device->type->schema == &stasis_acpi_pm_schema)
+            state.pm = (struct stasis_acpi_pm_state){0x0100, 0x0020, 0x0802, 0x81, 0x18};
         else
             state.i8042.command_byte = 0x61;
         kvm_ok(stasis_state_check(device->type->schema, &state, &err), &err);
@@ -334,6 +337,7 @@ void kvm_pattern_check(struct stasis_snap *snap)
     struct stasis_x86_pit_state pit;
     struct stasis_serial_state serial;
     struct stasis_pl031_state rtc;
+    struct stasis_acpi_pm_state pm;
     struct stasis_board_state board;
 
     kvm_record(snap, &stasis_board_schema, STASIS_INSTANCE_VM, &board);
@@ -352,4 +356,7 @@ void kvm_pattern_check(struct stasis_snap *snap)
     assert_memory_equal(serial.tx_fifo, "output", 6);
     kvm_record(snap, &stasis_pl031_schema, "rtc", &rtc);
     assert_int_equal(rtc.mr, 123460000);
+    kvm_record(snap, &stasis_acpi_pm_schema, "pm", &pm);
+    assert_int_equal(pm.pm1_sts, 0x0100);
+    assert_int_equal(pm.gpe0_sts, 0x81);
 }

@@ -54,6 +54,7 @@ void session_type(struct session *session, const char *text);
 
 /* Waits for the end and closes everything. The exit status, or 128 + the signal it died of. */
 int session_end(struct session *session);
+#define SESSION_RESET 11 /* the guest reset the machine */
 
 /* Runs to the end by itself. */
 int session_run(struct session *session, const struct session_options *options);

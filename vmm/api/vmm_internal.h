@@ -118,6 +118,7 @@ struct stasis_vmm {
     bool stopped;  /* by stasis_vmm_stop() */
     bool crashed;  /* the guest, before anything else ended it */
     bool barred;   /* likewise, for an invalid access */
+    bool powered_off;
     bool frozen;   /* saved, and the VM is to end */
     int save_code; /* why the last freeze of the configuration's failed, or 0 */
     struct stasis_vmm_end end;

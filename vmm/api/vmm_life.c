@@ -136,7 +136,9 @@ static enum stasis_vmm_reason reason_of(const struct stasis_vmm *vmm)
         return STASIS_VMM_CRASHED;
     if (vmm->barred)
         return STASIS_VMM_BARRED;
-    return vmm->quit ? STASIS_VMM_QUIT : STASIS_VMM_RESET;
+    if (vmm->quit)
+        return STASIS_VMM_QUIT;
+    return vmm->powered_off ? STASIS_VMM_POWERED_OFF : STASIS_VMM_RESET;
 }
 
 static void describe_end(struct stasis_vmm *vmm)
@@ -165,6 +167,7 @@ static void finish(struct stasis_vmm *vmm)
 {
     vmm->crashed = atomic_load(&vmm->machine.end) == STASIS_EXIT_CRASHED;
     vmm->barred = atomic_load(&vmm->machine.end) == STASIS_EXIT_BARRED;
+    vmm->powered_off = atomic_load(&vmm->machine.end) == STASIS_EXIT_POWER_OFF;
     stasis_ram_failure_watch(&vmm->machine);
     stasis_machine_pause(&vmm->machine);
     stasis_ram_failure_unwatch(&vmm->machine);

@@ -12,6 +12,10 @@
 #include "vmm/cmd/signals.h"
 #include "vmm/host/terminal.h"
 
+/* The guest reset the machine: no error, but whoever supervises the VM may want to start it again.
+ */
+#define STATUS_RESET 11
+
 struct session {
     struct stasis_progress progress;
     bool shows_progress;
@@ -157,8 +161,10 @@ static void event(void *ctx, const struct stasis_vmm_event *event)
 /* A guest that died has that status, also where a freeze is missing. */
 static int report_end(const struct session *session, const struct stasis_vmm_end *end)
 {
-    int status = end->save_code ? stasis_err_exit_status(end->save_code) : 0;
+    int status = end->reason == STASIS_VMM_RESET ? STATUS_RESET : 0;
 
+    if (end->save_code)
+        status = stasis_err_exit_status(end->save_code);
     if (end->crash.code)
         status = say_error(session, &end->crash);
     if (end->missing.code) {
@@ -220,7 +226,7 @@ static int open_control(struct session *session, const struct stasis_control_con
 static int run(struct session *session, const struct stasis_vmm_config *config,
                const struct stasis_vmm_ops *ops)
 {
-    struct stasis_vmm_end end = {.reason = STASIS_VMM_RESET};
+    struct stasis_vmm_end end = {.reason = STASIS_VMM_POWERED_OFF};
     struct stasis_vmm *vmm = NULL;
     struct stasis_error err;
     int status = 0;

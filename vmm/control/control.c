@@ -158,6 +158,8 @@ static const char *reason_name(enum stasis_vmm_reason reason)
         return "stopped";
     case STASIS_VMM_BARRED:
         return "barred";
+    case STASIS_VMM_POWERED_OFF:
+        return "powered_off";
     }
     return "unknown";
 }

@@ -44,6 +44,7 @@ static inline void stasis_adapter_raise_irq(void *instance, bool level)
     stasis_vm_set_irq(device->env->vm, device->row->gsi, level);
 }
 
+extern const struct stasis_device_type stasis_device_acpi_pm_type;
 extern const struct stasis_device_type stasis_device_serial_type;
 extern const struct stasis_device_type stasis_device_i8042_type;
 extern const struct stasis_device_type stasis_device_pl031_type;

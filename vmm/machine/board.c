@@ -17,6 +17,14 @@ static const struct stasis_board_device_state devices_0_1_0[] = {
     {"stasis.pl031", "rtc", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START, 0x1000, 8},
 };
 
+/* The SCI is on the line that Linux expects it on. */
+static const struct stasis_board_device_state devices_0_2_0[] = {
+    {"stasis.serial", "com1", 1, STASIS_BUS_PIO, 0x3f8, 8, 4},
+    {"stasis.i8042", "kbd", 1, STASIS_BUS_PIO, 0x60, 5, 1},
+    {"stasis.pl031", "rtc", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START, 0x1000, 8},
+    {"stasis.acpi_pm", "pm", 1, STASIS_BUS_PIO, 0x600, 10, 9},
+};
+
 struct default_board {
     const char *release; /* first that had it */
     const struct stasis_board_device_state *devices;
@@ -34,7 +42,7 @@ static const char *const cpu_models_0_1_0[] = {"host", "baseline", NULL};
 
 /* Newest first. What else a release's board is stands in arch/x86/cpuid.c: its baseline CPU. */
 static const struct default_board boards[] = {
-    BOARD("0.2.0", devices_0_1_0, STASIS_VCPUS_MAX, NULL),
+    BOARD("0.2.0", devices_0_2_0, STASIS_VCPUS_MAX, NULL),
     BOARD("0.1.0", devices_0_1_0, 1, cpu_models_0_1_0),
 };
 

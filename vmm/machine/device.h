@@ -60,9 +60,10 @@ struct stasis_device_host {
 struct stasis_device_env {
     const struct stasis_vm *vm; /* whose interrupt lines it drives */
     const struct stasis_device_host *host;
-    void *ctx; /* of the next two */
-    /* The guest asks for a reset of the whole machine. */
+    void *ctx; /* of the next three */
+    /* The guest asks for a reset of the whole machine, or powers it off. */
     void (*reset)(void *ctx);
+    void (*power_off)(void *ctx);
     /* The guest's access that the device is handling is invalid. NULL: that is not counted. */
     void (*guest_error)(void *ctx, const struct stasis_device *from, enum stasis_guest_error error);
 };

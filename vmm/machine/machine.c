@@ -25,6 +25,11 @@ static void on_reset(void *ctx)
     stasis_machine_shutdown(ctx, STASIS_EXIT_RESET, NULL);
 }
 
+static void on_power_off(void *ctx)
+{
+    stasis_machine_shutdown(ctx, STASIS_EXIT_POWER_OFF, NULL);
+}
+
 static int create_vcpus(struct stasis_machine *machine, struct stasis_error *err)
 {
     machine->vcpus = calloc(machine->board.vcpus, sizeof(*machine->vcpus));
@@ -85,8 +90,11 @@ int stasis_machine_build_on(struct stasis_machine *machine, const struct stasis_
     machine->vm.fd = -1;
     machine->board = *board;
     machine->pause_limit_ms = STASIS_PAUSE_LIMIT_MS;
-    machine->device_env = (struct stasis_device_env){
-        .vm = &machine->vm, .host = host, .ctx = machine, .reset = on_reset};
+    machine->device_env = (struct stasis_device_env){.vm = &machine->vm,
+                                                     .host = host,
+                                                     .ctx = machine,
+                                                     .reset = on_reset,
+                                                     .power_off = on_power_off};
     atomic_init(&machine->end, STASIS_EXIT_NONE);
     pthread_mutex_init(&machine->lock, NULL);
     stasis_bus_init(&machine->pio, "PIO", 0xffff);

@@ -37,9 +37,10 @@ struct stasis_ram_ops {
 /* Why the guest no longer runs. */
 enum stasis_exit_reason {
     STASIS_EXIT_NONE,
-    STASIS_EXIT_RESET,   /* the guest asked for a reset: done */
-    STASIS_EXIT_CRASHED, /* triple fault, KVM internal error: struct stasis_error says which */
-    STASIS_EXIT_BARRED,  /* it made an invalid access, and is to be stopped for it: likewise */
+    STASIS_EXIT_RESET,     /* the guest asked for a reset: done */
+    STASIS_EXIT_POWER_OFF, /* it powered the machine off */
+    STASIS_EXIT_CRASHED,   /* triple fault, KVM internal error: struct stasis_error says which */
+    STASIS_EXIT_BARRED,    /* it made an invalid access, and is to be stopped for it: likewise */
 };
 
 struct stasis_machine {

@@ -70,6 +70,11 @@ struct stasis_i8042_state {
 #include "stasis/def_struct.h"
 };
 
+#define STASIS_DEF "stasis/state/acpi_pm.def"
+struct stasis_acpi_pm_state {
+#include "stasis/def_struct.h"
+};
+
 #define STASIS_DEF "stasis/state/pl031.def"
 struct stasis_pl031_state {
 #include "stasis/def_struct.h"

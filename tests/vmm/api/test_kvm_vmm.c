@@ -305,6 +305,7 @@ static void saved_into_a_folder_and_ended(void)
     int folder;
 
     vmm_rig_init(&rig);
+    rig.config.board_release = "0.1.0";
     vmm_rig_open(&rig);
     kvm_ok(stasis_vmm_start(rig.vmm, &err), &err);
     folder = open(rig.folder.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -320,6 +321,26 @@ static void saved_into_a_folder_and_ended(void)
     vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_ENDED, 1);
     assert_int_equal(rig.end.reason, STASIS_VMM_FROZEN);
     verify("inside");
+    vmm_rig_fini(&rig);
+}
+
+/* A board with a device that the older release does not have. */
+static void not_saved_for_a_release_without_its_devices(void)
+{
+    vmm_rig_init(&rig);
+    vmm_rig_open(&rig);
+    vmm_rig_run(&rig);
+    vmm_rig_wait_text(&rig, "tick 1 ");
+    kvm_ok(stasis_vmm_snapshot(rig.vmm,
+                               &(struct stasis_snapshot_request){.path = vmm_rig_path(&rig, "one"),
+                                                                 .save = {.target = "0.1.0"}},
+                               &err),
+           &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVE_FAILED, 1);
+    assert_int_equal(rig.save_code, STASIS_ERR_VERSION);
+    assert_int_equal(access(vmm_rig_path(&rig, "one"), F_OK), -1);
+    stasis_vmm_stop(rig.vmm);
+    vmm_rig_join(&rig);
     vmm_rig_fini(&rig);
 }
 
@@ -399,6 +420,7 @@ int main(void)
         KVM_CASE(save_is_cancelled),
         KVM_CASE(freed_while_it_saves),
         KVM_CASE(saved_into_a_folder_and_ended),
+        KVM_CASE(not_saved_for_a_release_without_its_devices),
         KVM_CASE(descriptor_of_the_owner_is_watched),
         KVM_CASE(descriptor_is_given_up_by_another_thread),
     };

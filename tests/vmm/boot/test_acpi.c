@@ -99,6 +99,66 @@ static void fadt_is_full_and_true(void **state)
     assert_int_equal(fadt.flags & 1u << 10, 1u << 10);
 }
 
+/* Where the rows say. */
+static void add_pm(uint64_t base, uint32_t gsi)
+{
+    static const struct stasis_board_device_state pm = {"stasis.acpi_pm", "pm", 1, 0, 0, 10, 0};
+    struct stasis_board_device_state *row = &rig.board.devices[rig.board.devices_count++];
+
+    *row = pm;
+    row->base = base;
+    row->gsi = gsi;
+}
+
+static void assert_gas(const struct stasis_acpi_gas *gas, uint8_t bits, uint8_t access,
+                       uint64_t addr)
+{
+    assert_int_equal(gas->space, 1);
+    assert_int_equal(gas->bits, bits);
+    assert_int_equal(gas->offset, 0);
+    assert_int_equal(gas->access, access);
+    assert_int_equal(gas->addr, addr);
+}
+
+/* Boards of 0.1.0: fixed registers that nothing answers, and no power button. */
+static void fadt_without_power_management(void **state)
+{
+    struct stasis_acpi_fadt fadt;
+
+    (void)state;
+    boot_rig_board(&rig.board, BOOT_RIG_RAM);
+    fadt = read_tables().fadt;
+    assert_gas(&fadt.x_pm1a_evt, 32, 2, 0x600);
+    assert_gas(&fadt.x_pm1a_cnt, 16, 2, 0x604);
+    assert_int_equal(fadt.gpe0_len, 0);
+    assert_int_equal(fadt.x_gpe0.addr, 0);
+    assert_int_equal(fadt.sci_int, 9);
+    assert_int_equal(fadt.flags, 0x475);
+}
+
+static void fadt_names_the_power_management(void **state)
+{
+    struct tables tables;
+
+    (void)state;
+    boot_rig_board(&rig.board, BOOT_RIG_RAM);
+    add_pm(0x4000, 11);
+    tables = read_tables();
+    assert_int_equal(tables.fadt.sci_int, 11);
+    assert_int_equal(tables.fadt.pm1a_evt, 0x4000);
+    assert_int_equal(tables.fadt.pm1_evt_len, 4);
+    assert_int_equal(tables.fadt.pm1a_cnt, 0x4004);
+    assert_int_equal(tables.fadt.pm1_cnt_len, 2);
+    assert_int_equal(tables.fadt.gpe0, 0x4008);
+    assert_int_equal(tables.fadt.gpe0_len, 2);
+    assert_gas(&tables.fadt.x_pm1a_evt, 32, 2, 0x4000);
+    assert_gas(&tables.fadt.x_pm1a_cnt, 16, 2, 0x4004);
+    assert_gas(&tables.fadt.x_gpe0, 16, 1, 0x4008);
+    assert_int_equal(tables.fadt.flags, 0x465); /* the power button is in PM1 */
+    /* Level-triggered, active high. */
+    assert_memory_equal(tables.madt + 44 + 8 + 12, "\x02\x0a\x00\x0b\x0b\x00\x00\x00\x0d\x00", 10);
+}
+
 static void fadt_without_an_i8042(void **state)
 {
     struct stasis_acpi_fadt fadt;
@@ -223,11 +283,16 @@ static void iasl_understands_every_table(void **state)
     strcpy(rig.board.devices[4].type, "stasis.unheard_of");
     rig.board.devices[4].size = 1;
     rig.board.devices_count = 5;
+    listing = through_iasl(work, read_tables().dsdt, "dsdt");
+    assert_null(strstr(listing, "_S5"));
+    add_pm(0x600, 9);
     tables = read_tables();
     listing = through_iasl(work, tables.dsdt, "dsdt");
     assert_lists(listing, "EisaId (\"PNP0501\")");
     assert_lists(listing, "EisaId (\"PNP0303\")");
     assert_lists(listing, "\"arm,pl031\"");
+    assert_lists(listing,
+                 "Name (_S5, Package (0x04)  // _S5_: S5 System State\n    {\n        0x05, ");
     assert_lists(listing, "0x03F8,             // Range Minimum");
     assert_lists(listing, "0x0064,             // Range Minimum");
     assert_lists(listing, "0xD0000000,         // Address Base");
@@ -242,9 +307,13 @@ static void iasl_understands_every_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fadt_is_full_and_true),        cmocka_unit_test(fadt_without_an_i8042),
-        cmocka_unit_test(madt_has_every_processor),     cmocka_unit_test(bounds),
+        cmocka_unit_test(fadt_is_full_and_true),
+        cmocka_unit_test(fadt_without_an_i8042),
+        cmocka_unit_test(madt_has_every_processor),
+        cmocka_unit_test(bounds),
         cmocka_unit_test(iasl_understands_every_table),
+        cmocka_unit_test(fadt_without_power_management),
+        cmocka_unit_test(fadt_names_the_power_management),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

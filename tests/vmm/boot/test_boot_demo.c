@@ -54,12 +54,28 @@ static void guest_is_told_its_board(void **state)
     assert_int_equal(params.cpus, 254);
     assert_int_equal(params.serial_port, 0x2f8);
     assert_int_equal(params.serial_irq, 3);
-    assert_int_equal(params.reset_port, 0x164);
+    assert_int_equal(params.off_port, 0x164);
+    assert_int_equal(params.off_value, 0xfe);
     assert_int_equal(params.rtc, 0xd0001000);
     assert_int_equal(image.entry, STASIS_DEMO_BASE + sizeof(params));
     assert_true(size > sizeof(params) && size < 2048);
     assert_memory_equal(stasis_memory_at(&rig.memory, image.entry, size - sizeof(params)),
                         stasis_demo_guest + sizeof(params), size - sizeof(params));
+}
+
+/* The upper half of PM1_CNT: sleep type 5 and SLP_EN. */
+static void guest_powers_off_where_it_can(void **state)
+{
+    static const struct stasis_board_device_state pm = {"stasis.acpi_pm", "pm", 1, 0,
+                                                        0x4000,           10,   9};
+    struct stasis_demo_params params;
+
+    (void)state;
+    rig.board.devices[3] = rig.board.devices[2];
+    rig.board.devices[1] = pm; /* and no i8042 */
+    params = load();
+    assert_int_equal(params.off_port, 0x4005);
+    assert_int_equal(params.off_value, 0x34);
 }
 
 static void every_guest_has_its_own_nonce(void **state)
@@ -115,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(guest_is_told_its_board, setup, teardown),
+        cmocka_unit_test_setup_teardown(guest_powers_off_where_it_can, setup, teardown),
         cmocka_unit_test_setup_teardown(every_guest_has_its_own_nonce, setup, teardown),
         cmocka_unit_test_setup_teardown(boards_without_what_it_needs, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_too_small, setup, teardown),

@@ -54,7 +54,7 @@ static void counted_only(void)
 {
     char part[64];
 
-    assert_int_equal(run(flood, sizeof(flood), "count"), 0);
+    assert_int_equal(run(flood, sizeof(flood), "count"), SESSION_RESET);
     assert_string_equal(session.out_text, "hello\n");
     assert_string_equal(session.err_text, "");
     snprintf(part, sizeof(part), "\"unhandled_port\": %u,", FLOOD);
@@ -66,7 +66,7 @@ static void counted_only(void)
 /* However long the run takes: ten, and ten more for each second. */
 static void a_flood_does_not_flood_standard_error(void)
 {
-    assert_int_equal(run(flood, sizeof(flood), "event"), 0);
+    assert_int_equal(run(flood, sizeof(flood), "event"), SESSION_RESET);
     assert_string_equal(session.out_text, "hello\n");
     assert_non_null(strstr(session.err_text, "vmm: invalid access of the guest: write of 0x"));
     assert_non_null(strstr(session.err_text, "(1 byte) to port 0x80: no device has this port\n"));
@@ -84,7 +84,7 @@ static void stopped_at_the_first(void)
 
 static void ports_without_a_device_may_be_probed(void)
 {
-    assert_int_equal(run(once, sizeof(once), "stop,of=devices"), 0);
+    assert_int_equal(run(once, sizeof(once), "stop,of=devices"), SESSION_RESET);
     assert_string_equal(session.out_text, "hello\nX");
     assert_string_equal(session.err_text, "");
 }
@@ -98,7 +98,7 @@ static void the_log_tells_of_a_life(void)
         session_run(&session,
                     &(struct session_options){.args = {"--kernel", kernel, "--memory", "32",
                                                        "--log", "level=info,time=off"}}),
-        0);
+        SESSION_RESET);
     assert_string_equal(session.err_text,
                         "info: opened: a new guest, generation 0, vCPUs: 1, RAM: 32 MiB\n"
                         "info: running\n"

@@ -128,13 +128,19 @@ static void default_devices(void **state)
         {"stasis.serial", "com1", 1, 0, 0x3f8, 8, 4},
         {"stasis.i8042", "kbd", 1, 0, 0x60, 5, 1},
         {"stasis.pl031", "rtc", 1, 1, 0xd0000000, 0x1000, 8},
+        {"stasis.acpi_pm", "pm", 1, 0, 0x600, 10, 9},
     };
+    struct stasis_board_options options = {
+        .memory_bytes = 64 << 20, .vcpus = 1, .cpu_model = "host", .release = "0.1.0"};
     struct stasis_board_state board;
 
     (void)state;
     make(&board);
     assert_int_equal(board.devices_count, sizeof(expected) / sizeof(expected[0]));
     assert_memory_equal(board.devices, expected, sizeof(expected));
+    assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
+    assert_int_equal(board.devices_count, 3); /* for ever */
+    assert_memory_equal(board.devices, expected, 3 * sizeof(expected[0]));
 }
 
 /* What KVM keeps for itself lies in the gap, and in nobody's way. */

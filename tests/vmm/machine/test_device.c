@@ -15,7 +15,7 @@
 static struct stasis_machine machine;
 static uint8_t sent[64];
 static size_t sent_len, sink_room;
-static unsigned rx_ready, resets;
+static unsigned rx_ready, resets, power_offs;
 static uint64_t now_ns, deadline_ns;
 static struct stasis_guest_access last_error;
 static char last_text[128];
@@ -29,6 +29,12 @@ static void on_reset(void *ctx)
 {
     (void)ctx;
     resets++;
+}
+
+static void on_power_off(void *ctx)
+{
+    (void)ctx;
+    power_offs++;
 }
 
 static size_t tx(void *ctx, const uint8_t *bytes, size_t len)
@@ -80,9 +86,12 @@ static int set_up(void **state)
     (void)state;
     memset(&machine, 0, sizeof(machine));
     machine.vm.fd = -1;
-    machine.device_env = (struct stasis_device_env){
-        .vm = &machine.vm, .host = &host, .ctx = &machine, .reset = on_reset};
-    resets = 0;
+    machine.device_env = (struct stasis_device_env){.vm = &machine.vm,
+                                                    .host = &host,
+                                                    .ctx = &machine,
+                                                    .reset = on_reset,
+                                                    .power_off = on_power_off};
+    resets = power_offs = 0;
     stasis_bus_init(&machine.pio, "PIO", 0xffff);
     stasis_bus_init(&machine.mmio, "MMIO", UINT64_MAX);
     stasis_guest_access_connect(&machine);
@@ -127,7 +136,7 @@ static void board_becomes_devices(void **state)
     assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
                                            &machine.mmio, &machine.device_env, NULL),
                      0);
-    assert_int_equal(machine.devices.count, 3);
+    assert_int_equal(machine.devices.count, machine.board.devices_count);
     assert_non_null(com1());
     assert_null(stasis_device_find(&machine.devices, &stasis_serial_schema, "com2"));
     stasis_bus_write(&machine.pio, 0x3ff, 1, 0x5a);
@@ -234,6 +243,18 @@ static void reset_is_asked_for(void **state)
     assert_int_equal(resets, 1);
 }
 
+static void power_off_is_asked_for(void **state)
+{
+    (void)state;
+    assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
+                                           &machine.mmio, &machine.device_env, NULL),
+                     0);
+    stasis_bus_write(&machine.pio, 0x604, 2, 0x3400);
+    assert_int_equal(power_offs, 1);
+    assert_int_equal(stasis_bus_read(&machine.pio, 0x600, 4), 0);
+    assert_int_equal(stasis_bus_read(&machine.pio, 0x604, 2), 0x1401);
+}
+
 static void assert_error(enum stasis_guest_error error, uint64_t in_machine, const char *device,
                          uint64_t in_device, const char *text)
 {
@@ -337,6 +358,7 @@ static void states_survive(void **state)
     stasis_bus_write(&machine.pio, 0x3fb, 1, 0x1b);
     stasis_bus_write(&machine.pio, 0x64, 1, 0x60);
     stasis_bus_write(&machine.mmio, 0xd0000004, 4, 99);
+    stasis_bus_write(&machine.pio, 0x602, 2, 0x100);
     for (uint32_t i = 0; i < machine.devices.count; i++) {
         const struct stasis_device *device = &machine.devices.list[i];
         const struct stasis_schema *schema = device->type->schema;
@@ -368,6 +390,7 @@ int main(void)
         CASE(serial_from_outside),
         CASE(alarm_from_outside),
         CASE(reset_is_asked_for),
+        CASE(power_off_is_asked_for),
         CASE(invalid_accesses_are_counted_and_told),
         CASE(valid_accesses_are_not_told),
         CASE(bytes_of_the_serial_port_are_counted),

@@ -34,7 +34,7 @@ static void built_and_taken_down(void)
     for (unsigned i = 0; i < 20; i++) {
         kvm_guest_init(&guest, NULL);
         assert_int_equal(guest.machine.vcpu_count, 1);
-        assert_int_equal(guest.machine.devices.count, 3);
+        assert_int_equal(guest.machine.devices.count, guest.machine.board.devices_count);
         assert_int_equal(stasis_memory_size(&guest.machine.memory), KVM_RAM);
         kvm_guest_fini(&guest);
         if (i == 10)
@@ -186,6 +186,21 @@ static void reset_ends_with_success(void)
     kvm_guest_fini(&guest);
 }
 
+static void power_off_ends_before_the_next_instruction(void)
+{
+    /* mov dx, 0x604; mov ax, 0x3400; out dx, ax; then a reset, which comes too late */
+    static const uint8_t payload[] = {0xba, 0x04, 0x06, 0xb8, 0x00, 0x34,
+                                      0xef, 0xb0, 0xfe, 0xe6, 0x64, 0xf4};
+
+    kvm_guest_init(&guest, NULL);
+    kvm_guest_real(&guest, payload, sizeof(payload));
+    run_to_the_end(STASIS_EXIT_POWER_OFF);
+    stasis_machine_pause(&guest.machine);
+    assert_int_equal(guest.machine.end_error.code, 0);
+    assert_int_equal(guest.machine.guest_errors[STASIS_GUEST_ERROR_BAD_COMMAND], 0);
+    kvm_guest_fini(&guest);
+}
+
 static void triple_fault_is_a_crash(void)
 {
     /* In 64-bit mode without an IDT: ud2 */
@@ -243,6 +258,7 @@ int main(void)
         KVM_CASE(lines_reach_all_controllers),
         KVM_CASE(serial_line_through_the_ioapic),
         KVM_CASE(reset_ends_with_success),
+        KVM_CASE(power_off_ends_before_the_next_instruction),
         KVM_CASE(triple_fault_is_a_crash),
         KVM_CASE(running_off_into_devices_is_a_crash),
         KVM_CASE(the_first_end_counts),

@@ -92,8 +92,8 @@ static void board_is_the_files_own(void)
     kvm_board(&board, KVM_RAM);
     snprintf(board.name, sizeof(board.name), "of old");
     snprintf(board.release, sizeof(board.release), "0.0.0");
+    memset(&board.devices[2], 0, (board.devices_count - 2) * sizeof(board.devices[2]));
     board.devices_count = 2; /* no RTC */
-    memset(&board.devices[2], 0, sizeof(board.devices[2]));
     board.devices[0].bus = 1;
     board.devices[0].base = 0xd0020000;
     board.devices[0].gsi = 11;

@@ -87,7 +87,7 @@ static void extra_record(void)
 {
     const struct kvm_tamper tamper = {.extra = &stasis_serial_schema};
 
-    assert_refused(&tamper, STASIS_ERR_CORRUPT, 3, true, "22 records where its board needs 21");
+    assert_refused(&tamper, STASIS_ERR_CORRUPT, 3, true, "23 records where its board needs 22");
 }
 
 static void other_ram(void)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "stasis/acpi_pm.h"
 #include "vmm/boot/x86/acpi_tables.h"
 #include "vmm/boot/x86/boot_x86.h"
 #include "vmm/boot/x86/mptable.h"
@@ -12,11 +13,12 @@
 
 #define SCI 9
 
-/* PM1 registers (acpi.h says what they are worth): ports no board device should sit on. */
+/* Without the device: PM1 registers that are not there (acpi.h says what they are worth). */
 #define PM1A_EVT     0x600
 #define PM1A_EVT_LEN 4
-#define PM1A_CNT     0x604
+#define PM1A_CNT     (PM1A_EVT + STASIS_ACPI_PM_CNT_OFFSET)
 #define PM1A_CNT_LEN 2
+#define GPE0_LEN     (STASIS_ACPI_PM_SIZE - STASIS_ACPI_PM_GPE_OFFSET)
 
 /* 5.2.9.3: LEGACY_DEVICES is set for the PIT and PICs that KVM models. */
 #define BOOT_LEGACY_DEVICES (1u << 0)
@@ -45,7 +47,9 @@
 #define MADT_ALL_CPUS      0xff
 #define MADT_HIGH_LEVEL    0x0d /* active high, level-triggered */
 
-#define SPACE_IO 1
+#define SPACE_IO    1
+#define ACCESS_BYTE 1
+#define ACCESS_WORD 2
 
 void stasis_acpi_header_init(struct stasis_acpi_header *header, const char *signature,
                              uint8_t revision, uint32_t length)
@@ -111,20 +115,55 @@ static uint64_t put_facs(struct stasis_acpi_arena *arena)
     return gpa;
 }
 
-/* The controller's reset line, when the board has one, serves ACPI's reset register too. */
-static void describe_i8042(struct stasis_acpi_fadt *fadt, const struct stasis_board_state *board)
+static const struct stasis_board_device_state *find(const struct stasis_board_state *board,
+                                                    const char *type)
 {
     for (uint32_t i = 0; i < board->devices_count; i++) {
         const struct stasis_board_device_state *device = &board->devices[i];
 
-        if (strcmp(device->type, "stasis.i8042") != 0 || device->bus != STASIS_BUS_PIO)
-            continue;
-        fadt->boot_arch |= BOOT_8042;
-        fadt->flags |= FADT_RESET_REG;
-        fadt->reset_value = I8042_PULSE_RESET;
-        fadt->reset_reg = (struct stasis_acpi_gas){
-            .space = SPACE_IO, .bits = 8, .access = 1, .addr = device->base + I8042_COMMAND};
+        if (!strcmp(device->type, type) && device->bus == STASIS_BUS_PIO)
+            return device;
     }
+    return NULL;
+}
+
+static struct stasis_acpi_gas io_ports(uint64_t base, unsigned bytes, uint8_t access)
+{
+    return (struct stasis_acpi_gas){
+        .space = SPACE_IO, .bits = (uint8_t)(bytes * 8), .access = access, .addr = base};
+}
+
+/* PM1 and GPE0, with a power button among them. */
+static void describe_pm(struct stasis_acpi_fadt *fadt, const struct stasis_board_state *board)
+{
+    const struct stasis_board_device_state *pm = find(board, "stasis.acpi_pm");
+    uint64_t gpe0;
+
+    if (!pm)
+        return;
+    gpe0 = pm->base + STASIS_ACPI_PM_GPE_OFFSET;
+    fadt->sci_int = (uint16_t)pm->gsi;
+    fadt->pm1a_evt = (uint32_t)pm->base;
+    fadt->pm1a_cnt = (uint32_t)(pm->base + STASIS_ACPI_PM_CNT_OFFSET);
+    fadt->gpe0 = (uint32_t)gpe0;
+    fadt->gpe0_len = GPE0_LEN;
+    fadt->x_pm1a_evt.addr = fadt->pm1a_evt;
+    fadt->x_pm1a_cnt.addr = fadt->pm1a_cnt;
+    fadt->x_gpe0 = io_ports(gpe0, GPE0_LEN, ACCESS_BYTE);
+    fadt->flags &= ~FADT_PWR_BUTTON;
+}
+
+/* The controller's reset line, when the board has one, serves ACPI's reset register too. */
+static void describe_i8042(struct stasis_acpi_fadt *fadt, const struct stasis_board_state *board)
+{
+    const struct stasis_board_device_state *i8042 = find(board, "stasis.i8042");
+
+    if (!i8042)
+        return;
+    fadt->boot_arch |= BOOT_8042;
+    fadt->flags |= FADT_RESET_REG;
+    fadt->reset_value = I8042_PULSE_RESET;
+    fadt->reset_reg = io_ports(i8042->base + I8042_COMMAND, 1, ACCESS_BYTE);
 }
 
 static uint64_t put_fadt(struct stasis_acpi_arena *arena, const struct stasis_board_state *board,
@@ -144,12 +183,13 @@ static uint64_t put_fadt(struct stasis_acpi_arena *arena, const struct stasis_bo
         .flags = FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_FIX_RTC,
         .minor_revision = 4,
         .x_dsdt = dsdt,
-        .x_pm1a_evt = {SPACE_IO, PM1A_EVT_LEN * 8, 0, 2, PM1A_EVT},
-        .x_pm1a_cnt = {SPACE_IO, PM1A_CNT_LEN * 8, 0, 2, PM1A_CNT},
+        .x_pm1a_evt = io_ports(PM1A_EVT, PM1A_EVT_LEN, ACCESS_WORD),
+        .x_pm1a_cnt = io_ports(PM1A_CNT, PM1A_CNT_LEN, ACCESS_WORD),
     };
     uint64_t gpa = stasis_acpi_arena_next(arena);
 
     stasis_acpi_header_init(&fadt.header, "FACP", 6, sizeof(fadt));
+    describe_pm(&fadt, board);
     describe_i8042(&fadt, board);
     stasis_append_put(&arena->out, &fadt, sizeof(fadt));
     finish_table(arena, gpa);
@@ -166,6 +206,18 @@ static void put_madt_cpus(struct stasis_acpi_arena *arena, uint32_t count)
     }
 }
 
+static struct stasis_acpi_madt_override sci_override(const struct stasis_board_state *board)
+{
+    const struct stasis_board_device_state *pm = find(board, "stasis.acpi_pm");
+    uint32_t gsi = pm ? pm->gsi : SCI;
+
+    return (struct stasis_acpi_madt_override){.type = MADT_OVERRIDE,
+                                              .length = sizeof(struct stasis_acpi_madt_override),
+                                              .irq = (uint8_t)gsi,
+                                              .gsi = gsi,
+                                              .flags = MADT_HIGH_LEVEL};
+}
+
 /* ISA lines without an override go to the pin of their own number, edge-triggered and active high:
  * what KVM does with them. The SCI would be taken for active low. */
 static uint64_t put_madt(struct stasis_acpi_arena *arena, const struct stasis_board_state *board)
@@ -173,8 +225,7 @@ static uint64_t put_madt(struct stasis_acpi_arena *arena, const struct stasis_bo
     struct stasis_acpi_madt madt = {.lapic_addr = STASIS_LAPIC_GPA, .flags = MADT_PCAT_COMPAT};
     const struct stasis_acpi_madt_ioapic ioapic = {
         MADT_IOAPIC, sizeof(ioapic), (uint8_t)board->vcpus, 0, STASIS_IOAPIC_GPA, 0};
-    const struct stasis_acpi_madt_override sci = {MADT_OVERRIDE, sizeof(sci), 0,
-                                                  SCI,           SCI,         MADT_HIGH_LEVEL};
+    const struct stasis_acpi_madt_override sci = sci_override(board);
     const struct stasis_acpi_madt_nmi nmi = {MADT_NMI, sizeof(nmi), MADT_ALL_CPUS, 0, 1};
     uint64_t gpa = stasis_acpi_arena_next(arena);
 

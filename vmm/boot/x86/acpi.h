@@ -3,10 +3,10 @@
  * ACPI tables (ACPI 6.4) for a board: RSDP, XSDT, FADT, FACS, MADT, and a DSDT with every device.
  *
  * The FADT is not a hardware-reduced one, since Linux then takes away the legacy interrupts that
- * serial port and keyboard controller have. It therefore has to name PM1 registers, which nothing
- * answers: a read gives all ones. Linux lives with that because SMI_CMD is 0 (ACPI mode is on and
- * cannot be left), SCI_EN reads as 1, the fixed buttons and the timer are declared absent, no sleep
- * state is offered, and the SCI never fires.
+ * serial port and keyboard controller have. It therefore has to name PM1 registers. Boards without
+ * them (of release 0.1.0) name ports that nothing answers: a read gives all ones. Linux lives with
+ * that because SMI_CMD is 0 (ACPI mode is on and cannot be left), SCI_EN reads as 1, the fixed
+ * buttons and the timer are declared absent, no sleep state is offered, and the SCI never fires.
  */
 #ifndef STASIS_VMM_ACPI_H
 #define STASIS_VMM_ACPI_H

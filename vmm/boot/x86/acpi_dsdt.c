@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "stasis/acpi_pm.h"
 #include "vmm/boot/x86/acpi_tables.h"
 #include "vmm/boot/x86/aml.h"
 
@@ -115,6 +116,28 @@ static int check_device(const struct stasis_board_device_state *device, struct s
     return 0;
 }
 
+/* 7.4.2.6: the sleep types that mean "off", for PM1a_CNT and for PM1b_CNT, which is not there. */
+static void put_soft_off(struct stasis_append *aml)
+{
+    size_t package;
+
+    stasis_aml_name(aml, "_S5_");
+    package = stasis_aml_open_package(aml, 4);
+    stasis_aml_int(aml, STASIS_ACPI_PM_S5);
+    for (unsigned i = 0; i < 3; i++)
+        stasis_aml_int(aml, 0);
+    stasis_aml_close(aml, package);
+}
+
+static bool can_power_off(const struct stasis_board_state *board)
+{
+    for (uint32_t i = 0; i < board->devices_count; i++) {
+        if (!strcmp(board->devices[i].type, "stasis.acpi_pm"))
+            return board->devices[i].bus == STASIS_BUS_PIO;
+    }
+    return false;
+}
+
 int stasis_acpi_dsdt_put(struct stasis_acpi_arena *arena, const struct stasis_board_state *board,
                          struct stasis_error *err)
 {
@@ -131,5 +154,7 @@ int stasis_acpi_dsdt_put(struct stasis_acpi_arena *arena, const struct stasis_bo
             put_device(aml, description, &board->devices[i], i);
     }
     stasis_aml_close(aml, scope);
+    if (can_power_off(board))
+        put_soft_off(aml);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "stasis/acpi_pm.h"
 #include "vmm/boot/boot_arch.h"
 #include "vmm/boot/x86/demo_guest.h"
 #include "vmm/boot/x86/layout.h"
@@ -16,37 +17,65 @@ static bool is_own_irq(uint32_t gsi)
 }
 
 static const struct stasis_board_device_state *find(const struct stasis_board_state *board,
-                                                    const char *type, uint32_t bus,
-                                                    struct stasis_error *err)
+                                                    const char *type, uint32_t bus)
 {
     for (uint32_t i = 0; i < board->devices_count; i++) {
         if (board->devices[i].bus == bus && !strcmp(board->devices[i].type, type))
             return &board->devices[i];
     }
-    stasis_fail(err, STASIS_ERR_ARG, "the demo guest needs a %s on the %s bus of the board", type,
-                stasis_enum_doc("BUS", bus));
     return NULL;
+}
+
+static const struct stasis_board_device_state *need(const struct stasis_board_state *board,
+                                                    const char *type, uint32_t bus,
+                                                    struct stasis_error *err)
+{
+    const struct stasis_board_device_state *device = find(board, type, bus);
+
+    if (!device)
+        (void)stasis_fail(err, STASIS_ERR_ARG,
+                          "the demo guest needs a %s on the %s bus of the board", type,
+                          stasis_enum_doc("BUS", bus));
+    return device;
+}
+
+/* The byte that ends the machine, and its port: the upper half of PM1_CNT, with the sleep type of
+ * S5 and SLP_EN; else the command of the i8042 that resets it. */
+static int find_off(const struct stasis_board_state *board, struct stasis_demo_params *params,
+                    struct stasis_error *err)
+{
+    const struct stasis_board_device_state *pm = find(board, "stasis.acpi_pm", STASIS_BUS_PIO);
+    const struct stasis_board_device_state *i8042;
+
+    if (pm) {
+        params->off_port = (uint16_t)(pm->base + STASIS_ACPI_PM_CNT_OFFSET + 1);
+        params->off_value = STASIS_ACPI_PM_S5 << 2 | 0x20;
+        return 0;
+    }
+    i8042 = need(board, "stasis.i8042", STASIS_BUS_PIO, err);
+    if (!i8042)
+        return STASIS_ERR_ARG;
+    params->off_port = (uint16_t)(i8042->base + 4);
+    params->off_value = 0xfe;
+    return 0;
 }
 
 static int fill_params(const struct stasis_board_state *board,
                        struct stasis_demo_params *ret_params, struct stasis_error *err)
 {
     const struct stasis_board_device_state *serial =
-        find(board, "stasis.serial", STASIS_BUS_PIO, err);
-    const struct stasis_board_device_state *i8042 =
-        find(board, "stasis.i8042", STASIS_BUS_PIO, err);
-    const struct stasis_board_device_state *rtc = find(board, "stasis.pl031", STASIS_BUS_MMIO, err);
+        need(board, "stasis.serial", STASIS_BUS_PIO, err);
+    const struct stasis_board_device_state *rtc = need(board, "stasis.pl031", STASIS_BUS_MMIO, err);
 
-    if (!serial || !i8042 || !rtc)
+    memset(ret_params, 0, sizeof(*ret_params));
+    if (!serial || !rtc || find_off(board, ret_params, err))
         return STASIS_ERR_ARG;
     if (!is_own_irq(serial->gsi) || rtc->base >= STASIS_MMIO_GAP_END)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "the demo guest needs its serial port on interrupt 1 or 3 to 7 and its "
                            "clock below 4 GiB");
-    memset(ret_params, 0, sizeof(*ret_params));
     ret_params->rtc = rtc->base;
     ret_params->serial_port = (uint16_t)serial->base;
-    ret_params->reset_port = (uint16_t)(i8042->base + 4);
     ret_params->serial_irq = (uint8_t)serial->gsi;
     ret_params->cpus = (uint8_t)board->vcpus;
     if (getrandom(ret_params->nonce, sizeof(ret_params->nonce), 0) != sizeof(ret_params->nonce))

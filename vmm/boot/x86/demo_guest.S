@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The demo guest: bytes in our read-only data, run by nobody but a vCPU. Five times a second it
- * prints "tick N nonce=<32 hex digits> rtc=<seconds>"; it echoes what it is sent; `q` resets.
+ * prints "tick N nonce=<32 hex digits> rtc=<seconds>"; it echoes what it is sent; `q` powers the
+ * machine off, or, on boards of release 0.1.0, resets it.
  *
  * Of several vCPUs the first does all this, and starts the others as MP 1.4, B.4 says. Each of them
  * sleeps, and counts the interrupts of its own timer, ten a second. The line goes on with
@@ -15,7 +16,7 @@
  * It keeps to plain integer instructions: a KVM that emulates every instruction has no others. For
  * the same reason the other vCPUs stay in real mode, and reach their LAPIC through MSRs (x2APIC).
  *
- * Registers that nothing changes after the start: rbp variables, r12d serial port, r13d reset port,
+ * Registers that nothing changes after the start: rbp variables, r12d serial port, r13d port of the end,
  * r14 RTC, r15d number of vCPUs. The variables start as 0, as fresh RAM is.
  */
 #include "vmm/boot/x86/demo_guest.h"
@@ -29,6 +30,7 @@
 #define TAIL     0x29 /* next byte out, by the main loop */
 #define RX_OFF   0x2a /* the queue was full: the receive interrupt is off */
 #define MID_LINE 0x2b /* an echo has left the cursor inside a line */
+#define OFF_VALUE 0x2c /* what ends the machine, written to the port in r13d */
 #define IDTR     0x30
 #define QUEUE    0x100 /* 256 bytes, so that an index wraps by itself */
 #define IDT      0x1000
@@ -40,7 +42,6 @@
 #define LAST_VECTOR     0x2f
 #define CODE_SELECTOR   0x10
 #define INTERRUPT_GATE  0x8e00
-#define RESET_COMMAND   0xfe
 #define POLLS           64
 
 /* A longer line would be hard to read. */
@@ -110,7 +111,9 @@ stasis_demo_guest:
     mov     $STASIS_DEMO_DATA, %ebp
     mov     $STASIS_DEMO_BASE, %esi
     movzwl  STASIS_DEMO_PARAM_SERIAL(%rsi), %r12d
-    movzwl  STASIS_DEMO_PARAM_RESET(%rsi), %r13d
+    movzwl  STASIS_DEMO_PARAM_OFF(%rsi), %r13d
+    mov     STASIS_DEMO_PARAM_OFF_VALUE(%rsi), %al
+    mov     %al, OFF_VALUE(%rbp)
     mov     STASIS_DEMO_PARAM_RTC(%rsi), %r14
     movzbl  STASIS_DEMO_PARAM_SERIAL_IRQ(%rsi), %r15d
 
@@ -210,7 +213,7 @@ echo:
     movb    $0, RX_OFF(%rbp)
     serial_out IER, IER_RDI
 1:  cmp     $'q', %bl
-    je      reset
+    je      off
     cmp     $'\r', %bl
     je      2f
     cmp     $'\n', %bl
@@ -245,9 +248,9 @@ tick:                       /* rax: JIFFIES */
     call    new_line
     jmp     main
 
-reset:
+off:
     mov     %r13d, %edx
-    mov     $RESET_COMMAND, %al
+    mov     OFF_VALUE(%rbp), %al
     out     %al, %dx
 1:  hlt
     jmp     1b

@@ -21,9 +21,10 @@
 #define STASIS_DEMO_PARAM_NONCE      0
 #define STASIS_DEMO_PARAM_RTC        16
 #define STASIS_DEMO_PARAM_SERIAL     24
-#define STASIS_DEMO_PARAM_RESET      26
+#define STASIS_DEMO_PARAM_OFF        26
 #define STASIS_DEMO_PARAM_SERIAL_IRQ 28
 #define STASIS_DEMO_PARAM_CPUS       29
+#define STASIS_DEMO_PARAM_OFF_VALUE  30
 #define STASIS_DEMO_ENTRY            32
 
 /* The only lasting copy of the nonce: first of the variables. */
@@ -38,18 +39,20 @@ struct stasis_demo_params {
     uint8_t nonce[16];    /* the guest copies it once and wipes this */
     uint64_t rtc;         /* address of the PL031 */
     uint16_t serial_port; /* first port of the 16550A */
-    uint16_t reset_port;  /* command port of the i8042 */
+    uint16_t off_port;    /* where off_value ends the machine */
     uint8_t serial_irq;   /* line of the first PIC: 1, 3 to 7 */
     uint8_t cpus;         /* vCPUs of the machine */
-    uint8_t reserved[2];
+    uint8_t off_value;
+    uint8_t reserved;
 };
 
 _Static_assert(offsetof(struct stasis_demo_params, nonce) == STASIS_DEMO_PARAM_NONCE, "nonce");
 _Static_assert(offsetof(struct stasis_demo_params, rtc) == STASIS_DEMO_PARAM_RTC, "rtc");
 _Static_assert(offsetof(struct stasis_demo_params, serial_port) == STASIS_DEMO_PARAM_SERIAL,
                "serial_port");
-_Static_assert(offsetof(struct stasis_demo_params, reset_port) == STASIS_DEMO_PARAM_RESET,
-               "reset_port");
+_Static_assert(offsetof(struct stasis_demo_params, off_port) == STASIS_DEMO_PARAM_OFF, "off_port");
+_Static_assert(offsetof(struct stasis_demo_params, off_value) == STASIS_DEMO_PARAM_OFF_VALUE,
+               "off_value");
 _Static_assert(offsetof(struct stasis_demo_params, serial_irq) == STASIS_DEMO_PARAM_SERIAL_IRQ,
                "serial_irq");
 _Static_assert(offsetof(struct stasis_demo_params, cpus) == STASIS_DEMO_PARAM_CPUS, "cpus");

@@ -185,12 +185,13 @@ struct stasis_vmm_config {
 enum stasis_vmm_work { STASIS_VMM_SAVING, STASIS_VMM_LOADING };
 
 enum stasis_vmm_reason {
-    STASIS_VMM_RESET,   /* the guest ended itself */
-    STASIS_VMM_CRASHED, /* it died, or lost its memory */
-    STASIS_VMM_FROZEN,  /* it was saved, by a request that ends it */
-    STASIS_VMM_QUIT,    /* by key */
-    STASIS_VMM_STOPPED, /* by stasis_vmm_stop() */
-    STASIS_VMM_BARRED,  /* it made an invalid access (STASIS_VMM_GUEST_ERROR_STOP) */
+    STASIS_VMM_RESET,       /* the guest reset the machine */
+    STASIS_VMM_CRASHED,     /* it died, or lost its memory */
+    STASIS_VMM_FROZEN,      /* it was saved, by a request that ends it */
+    STASIS_VMM_QUIT,        /* by key */
+    STASIS_VMM_STOPPED,     /* by stasis_vmm_stop() */
+    STASIS_VMM_BARRED,      /* it made an invalid access (STASIS_VMM_GUEST_ERROR_STOP) */
+    STASIS_VMM_POWERED_OFF, /* the guest powered the machine off */
 };
 
 /* How a VM ended. Errors have code 0 where there was none. */
