@@ -28,7 +28,7 @@ endif()
 
 stasis_part(VMM ${stasis_is_x86_64} "The program vmm and the libraries stasis-kvm and stasis-vmm")
 stasis_part(DEMO ON "The guest that is built into vmm (--demo)")
-stasis_part(JSON ON "What reads JSON of others, by jansson: the control socket (--control, vmm ctl)")
+stasis_part(JSON ON "What reads JSON of others, by jansson: the control socket (--control, vmm ctl), files of options (--config)")
 stasis_part(TOOLS ON "The program snapshot-inspect")
 stasis_part(SHARED ON "Shared libraries beside the static ones")
 stasis_part(MANUALS ${stasis_has_scdoc} "Manual pages, made by scdoc")

@@ -31,6 +31,7 @@ for option in $left_out; do
         STASIS_DEMO) refuses --demo --demo ;;
         STASIS_JSON)
             refuses --control --control path=socket
+            refuses --config --config path=file
             refuses "vmm ctl" ctl socket status
             ;;
         STASIS_TOOLS | STASIS_SHARED | STASIS_MANUALS) ;; # not vmm's

@@ -15,9 +15,10 @@ LIBRARY_HEADERS = {
                    "kvm_vm", "kvm_x86"},
     "stasis_state": {"state", "field", "schema", "enums", "version"},
     "stasis_core": {"serial", "i8042", "pl031", "acpi_pm", "guest_error", "guest_errors"},
-    "stasis_snap": {"snap", "ram", "migrate", "json", "records", "output"},
+    "stasis_snap": {"snap", "ram", "migrate", "json", "records", "output", "notes"},
 }
-ROOM_HEADERS = {"vmm": "api", "vmm_version": "api"}  # public headers that a room has itself
+# Public headers that a room has itself.
+ROOM_HEADERS = {"vmm": "api", "vmm_config": "api", "vmm_version": "api"}
 BASE_HEADERS = {"compiler", "error", "fault_signals"}  # below all
 
 # What is KVM's, or of one architecture, stays below arch.h.

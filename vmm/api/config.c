@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stasis/migrate.h"
 #include "vmm/machine/board.h"
-#include "vmm/machine/kick.h"
 
 /* Every string of the struct. */
 static const size_t strings[] = {
@@ -66,112 +64,6 @@ int stasis_config_copy(const struct stasis_vmm_config *config, struct stasis_vmm
     else
         *ret_copy = copy;
     return rc;
-}
-
-static int out_of_range(struct stasis_error *err, const char *member)
-{
-    return stasis_fail(err, STASIS_ERR_ARG,
-                       "the configuration's %s is out of range; see stasis/vmm.h", member);
-}
-
-int stasis_config_check_save(const struct stasis_vmm_save *save, struct stasis_error *err)
-{
-    const struct stasis_release *release;
-
-    if (save->zlib_level > 12)
-        return stasis_fail(err, STASIS_ERR_ARG, "zlib_level is above 12; give 0 to 12");
-    if ((unsigned)save->sync > STASIS_VMM_SYNC_NONE)
-        return out_of_range(err, "save.sync");
-    if ((unsigned)save->drop > STASIS_VMM_DROP_ALLOW)
-        return out_of_range(err, "save.drop");
-    if (save->drop == STASIS_VMM_DROP_ALLOW && !save->target)
-        return stasis_fail(err, STASIS_ERR_ARG, "drop goes with target; name a release");
-    return save->target ? stasis_release_get(save->target, &release, err) : 0;
-}
-
-/* Each enum, and the last of its values. */
-static int check_choices(const struct stasis_vmm_config *config, struct stasis_error *err)
-{
-    const struct {
-        const char *member;
-        unsigned value, last;
-    } choices[] = {
-        {"cpu", (unsigned)config->cpu, STASIS_VMM_CPU_V3},
-        {"restore.clock", (unsigned)config->restore.clock, STASIS_VMM_CLOCK_ADVANCE},
-        {"restore.memory", (unsigned)config->restore.memory, STASIS_RAM_LAZY},
-        {"restore.prefetch", (unsigned)config->restore.prefetch, STASIS_VMM_PREFETCH_OFF},
-        {"serial.kind", (unsigned)config->serial.kind, STASIS_VMM_SERIAL_PIPE},
-        {"snapshot.then", (unsigned)config->snapshot.then, STASIS_VMM_THEN_RESUME},
-        {"guest_errors.action", (unsigned)config->guest_errors.action, STASIS_VMM_GUEST_ERROR_STOP},
-        {"guest_errors.of", (unsigned)config->guest_errors.of, STASIS_VMM_GUEST_ERRORS_OF_DEVICES},
-        {"log.level", (unsigned)config->log.level, STASIS_VMM_LOG_DEBUG},
-        {"log.time", (unsigned)config->log.time, STASIS_VMM_LOG_TIME_OFF},
-        {"metrics_format", (unsigned)config->metrics_format, STASIS_VMM_METRICS_OPENMETRICS},
-    };
-
-    for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++)
-        if (choices[i].value > choices[i].last)
-            return out_of_range(err, choices[i].member);
-    return 0;
-}
-
-/* Standard input and output cannot carry both a snapshot and the guest's serial port. */
-static int check_streams(const struct stasis_vmm_config *config, struct stasis_error *err)
-{
-    bool out = stasis_config_freezes_to_stream(config);
-
-    if (out && config->snapshot.then == STASIS_VMM_THEN_RESUME)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "snapshot.path is a stream, which takes one snapshot; set snapshot.then "
-                           "to EXIT");
-    if ((out || stasis_config_thaws_from_stream(config)) &&
-        config->serial.kind == STASIS_VMM_SERIAL_STDIO)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "%s.path needs standard %s for itself; set serial.kind to NONE or FILE",
-                           out ? "snapshot" : "restore", out ? "output" : "input");
-    return 0;
-}
-
-static int check_paths(const struct stasis_vmm_config *config, struct stasis_error *err)
-{
-    const struct stasis_vmm_snapshot *snapshot = &config->snapshot;
-
-    if (config->serial.kind >= STASIS_VMM_SERIAL_FILE && !config->serial.path)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "serial.path is missing, which serial.kind needs; set it");
-    if ((snapshot->on_output || snapshot->timed) && !snapshot->path)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "snapshot.%s asks for a snapshot, but there is no snapshot.path; set it",
-                           snapshot->on_output ? "on_output" : "timed");
-    return check_streams(config, err);
-}
-
-int stasis_config_check(const struct stasis_vmm_config *config, struct stasis_error *err)
-{
-    int sources = (config->kernel.path != NULL) + config->demo + (config->restore.path != NULL);
-    int rc;
-
-    if (sources != 1)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "the configuration names %d guests; set one of kernel.path, demo and "
-                           "restore.path",
-                           sources);
-    if (config->memory_mib > STASIS_RAM_MAX >> 20)
-        return out_of_range(err, "memory_mib");
-    if (config->vcpus > STASIS_VCPUS_MAX)
-        return out_of_range(err, "vcpus");
-    if (config->metrics_every_ms && (config->metrics_every_ms < STASIS_VMM_METRICS_MS_MIN ||
-                                     config->metrics_every_ms > STASIS_VMM_METRICS_MS_MAX))
-        return out_of_range(err, "metrics_every_ms");
-    if (config->metrics_every_ms && !config->metrics_path)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "metrics_every_ms needs a file, but there is no metrics_path; set it");
-    if (config->kick_signal && !stasis_kick_is_signal(config->kick_signal))
-        return out_of_range(err, "kick_signal");
-    rc = check_choices(config, err);
-    if (!rc)
-        rc = stasis_config_check_save(&config->snapshot.save, err);
-    return rc ? rc : check_paths(config, err);
 }
 
 static const char *const cpu_models[] = {

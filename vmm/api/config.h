@@ -2,10 +2,12 @@
  *
  * The configuration of stasis/vmm.h: copies of it, and what the parts of a VM make of it.
  */
-#ifndef STASIS_VMM_CONFIG_H
-#define STASIS_VMM_CONFIG_H
+#ifndef STASIS_VMM_API_CONFIG_H
+#define STASIS_VMM_API_CONFIG_H
 
 #include "stasis/vmm.h"
+#include "stasis/vmm_config.h"
+#include "vmm/api/config_table.h"
 #include "vmm/boot/loader.h"
 #include "vmm/host/serial_sink.h"
 #include "vmm/snapshot/thaw.h"
@@ -15,15 +17,6 @@
 STASIS_MUST_CHECK int stasis_config_copy(const struct stasis_vmm_config *config,
                                          struct stasis_vmm_config *ret_copy,
                                          struct stasis_error *err);
-void stasis_vmm_config_fini(struct stasis_vmm_config *config);
-
-/* STASIS_ERR_ARG: members contradict each other, or are out of range; nothing is opened. The same
- * for how a snapshot is written. */
-STASIS_MUST_CHECK int stasis_config_check(const struct stasis_vmm_config *config,
-                                          struct stasis_error *err);
-
-STASIS_MUST_CHECK int stasis_config_check_save(const struct stasis_vmm_save *save,
-                                               struct stasis_error *err);
 
 /* The board of a new guest. STASIS_ERR_ARG, STASIS_ERR_NOT_FOUND. */
 STASIS_MUST_CHECK int stasis_config_board(const struct stasis_vmm_config *config,

@@ -177,7 +177,7 @@ static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
 static int check(const struct stasis_vmm *vmm, struct stasis_error *err)
 {
     int fd = vmm->config->ready_fd;
-    int rc = stasis_config_check(vmm->config, err);
+    int rc = stasis_config_check(vmm->config, NULL, err);
 
     if (rc || !fd)
         return rc;

@@ -20,8 +20,10 @@ struct stasis_options_control {
 struct stasis_options {
     bool help;
     bool version;
+    bool print_config;
     bool dry_run;
     enum stasis_cli_dry_run dry_run_format;
+    char *config_path; /* NULL: none */
     struct stasis_options_control control;
     struct stasis_vmm_config config; /* whole unless help or version is set */
 };

@@ -5,14 +5,14 @@
 
 #include "stasis_options.h"
 
-static void print_option(FILE *to, const struct stasis_cli_option *option)
+static void print_option(FILE *to, const struct stasis_option *option)
 {
     const char *line = option->help;
 
     if (option->group)
         fprintf(to, "\n%s\n", option->group);
     fprintf(to, "  --%s", option->name);
-    for (const struct stasis_cli_key *key = option->keys; key && key->name; key++) {
+    for (const struct stasis_option_key *key = option->keys; key && key->name; key++) {
         bool first = key == option->keys;
 
         fprintf(to, "%s%s=%s%s",
@@ -33,10 +33,10 @@ static void print_option(FILE *to, const struct stasis_cli_option *option)
 void stasis_cli_print_help(FILE *to)
 {
     fputs("vmm: run a virtual machine, freeze it to a file, thaw it\n\n"
-          "Usage: vmm --kernel FILE | --demo | --restore FILE  [option]...\n",
+          "Usage: vmm --kernel FILE | --demo | --restore FILE | --config FILE  [option]...\n",
           to);
-    for (size_t i = 0; i < STASIS_CLI_COUNT; i++)
-        print_option(to, &stasis_cli_options[i]);
+    for (unsigned i = 0; i < STASIS_CLI_COUNT; i++)
+        print_option(to, stasis_cli_option(i));
     fputs("\n"
           "The name of an option's first key may be omitted: --memory 512. Quote values that\n"
           "contain commas: --kernel 'path=vmlinuz,cmdline=\"console=ttyS0,115200 quiet\"'.\n\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/streams.h"
@@ -25,6 +26,21 @@ static int print(const struct stasis_options *options)
     return stasis_streams_flush(&err) ? stasis_say_error(false, &err) : 0;
 }
 
+static int print_config(const struct stasis_vmm_config *config)
+{
+    struct stasis_error err;
+    char *text = NULL;
+    size_t len;
+    int rc = stasis_vmm_config_write(config, &text, &len, &err);
+
+    if (!rc) {
+        (void)fwrite(text, 1, len, stdout); /* an error sticks in the stream */
+        rc = stasis_streams_flush(&err);
+    }
+    free(text);
+    return rc ? stasis_say_error(false, &err) : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct stasis_options options;
@@ -41,6 +57,8 @@ int main(int argc, char **argv)
     options.config.start_us = start_us;
     if (options.help || options.version)
         status = print(&options);
+    else if (options.print_config)
+        status = print_config(&options.config);
     else if (options.dry_run)
         status = stasis_dry_run(&options, stdout);
     else

@@ -126,8 +126,8 @@ static void print_first_line(const char *help)
 
 static void print_option_names(const char *between)
 {
-    for (size_t i = 0; i < STASIS_CLI_COUNT; i++)
-        printf("%s--%s", i ? between : "", stasis_cli_options[i].name);
+    for (unsigned i = 0; i < STASIS_CLI_COUNT; i++)
+        printf("%s--%s", i ? between : "", stasis_cli_option(i)->name);
 }
 
 static void print_method_names(const char *between)
@@ -206,7 +206,7 @@ static void print_bash(void)
            "complete -o default -F _vmm vmm\n");
 }
 
-static void print_zsh_option(const struct stasis_cli_option *option)
+static void print_zsh_option(const struct stasis_option *option)
 {
     printf("        '--%s[", option->name);
     print_first_line(option->help);
@@ -246,8 +246,8 @@ static void print_zsh(void)
            "    fi\n"
            "    [[ $CURRENT -eq 2 ]] && compadd ctl\n"
            "    _arguments \\\n");
-    for (size_t i = 0; i < STASIS_CLI_COUNT; i++)
-        print_zsh_option(&stasis_cli_options[i]);
+    for (unsigned i = 0; i < STASIS_CLI_COUNT; i++)
+        print_zsh_option(stasis_cli_option(i));
     printf("        '*:file:_files'\n"
            "}\n"
            "_vmm \"$@\"\n");
@@ -257,8 +257,8 @@ static void print_fish(void)
 {
     printf("# fish completion of vmm\n"
            "complete -c vmm -n '__fish_is_first_arg' -a ctl -d 'Control a running VM'\n");
-    for (size_t i = 0; i < STASIS_CLI_COUNT; i++) {
-        const struct stasis_cli_option *option = &stasis_cli_options[i];
+    for (unsigned i = 0; i < STASIS_CLI_COUNT; i++) {
+        const struct stasis_option *option = stasis_cli_option(i);
 
         printf("complete -c vmm -n 'not __fish_seen_subcommand_from ctl' -l %s%s -d '",
                option->name, option->keys ? " -r" : "");

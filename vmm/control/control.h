@@ -21,6 +21,7 @@ struct stasis_control_ops {
     void (*stop)(void *ctx);
     int (*metrics)(void *ctx, enum stasis_vmm_metrics_format format, char **ret_text,
                    struct stasis_error *err);
+    int (*config)(void *ctx, char **ret_json, struct stasis_error *err);
 };
 
 struct stasis_control_config {

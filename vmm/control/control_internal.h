@@ -36,6 +36,9 @@ int stasis_control_run_cancel(struct stasis_control *control, struct stasis_cont
 int stasis_control_run_metrics(struct stasis_control *control, struct stasis_control_call *call,
                                const struct stasis_control_args *args, json_t **ret_result,
                                struct stasis_control_failure *failure);
+int stasis_control_run_config(struct stasis_control *control, struct stasis_control_call *call,
+                              const struct stasis_control_args *args, json_t **ret_result,
+                              struct stasis_control_failure *failure);
 int stasis_control_run_subscribe(struct stasis_control *control, struct stasis_control_call *call,
                                  const struct stasis_control_args *args, json_t **ret_result,
                                  struct stasis_control_failure *failure);

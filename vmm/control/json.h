@@ -11,9 +11,6 @@
 
 #include "stasis/error.h"
 
-/* Deeper than any message is; a parser may recurse that often. */
-#define STASIS_CONTROL_DEPTH_MAX 16
-
 /* STASIS_ERR_ARG with the reason. */
 STASIS_MUST_CHECK int stasis_control_json_parse(const char *text, size_t len, json_t **ret_value,
                                                 struct stasis_error *err);

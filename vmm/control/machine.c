@@ -2,6 +2,7 @@
  *
  * The operations of the methods on a real VM.
  */
+#include "stasis/vmm_config.h"
 #include "vmm/control/control.h"
 
 static void status(void *ctx, struct stasis_vmm_status *ret_status)
@@ -43,6 +44,13 @@ static int metrics(void *ctx, enum stasis_vmm_metrics_format format, char **ret_
     return stasis_vmm_metrics_text(ctx, format, ret_text, &len, err);
 }
 
+static int config(void *ctx, char **ret_json, struct stasis_error *err)
+{
+    size_t len;
+
+    return stasis_vmm_config_text(ctx, ret_json, &len, err);
+}
+
 const struct stasis_control_ops stasis_control_vmm_ops = {
     .status = status,
     .pause = pause_guest,
@@ -51,4 +59,5 @@ const struct stasis_control_ops stasis_control_vmm_ops = {
     .cancel = cancel,
     .stop = stop,
     .metrics = metrics,
+    .config = config,
 };

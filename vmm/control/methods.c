@@ -89,6 +89,11 @@ static const struct stasis_control_member metrics_members[] = {
     {NULL},
 };
 
+static const struct stasis_control_member config_members[] = {
+    {"...", "the keys that vmm --print-config writes and vmm --config takes, see vmm(1)"},
+    {NULL},
+};
+
 const struct stasis_control_method stasis_control_methods[] = {
     {"version", "Return the version of vmm.", NULL, version_members, 0, false,
      stasis_control_run_version},
@@ -110,6 +115,8 @@ const struct stasis_control_method stasis_control_methods[] = {
      stasis_control_run_cancel},
     {"metrics", "Return all counters of the VM.", metrics_params, metrics_members, 0, false,
      stasis_control_run_metrics},
+    {"config", "Return the configuration of the VM, defaults included.", NULL, config_members, 0,
+     false, stasis_control_run_config},
     {"subscribe", "Send events to this client from now on.", NULL, NULL, 0, false,
      stasis_control_run_subscribe},
     {"quit", "End the VM. A snapshot that is being saved is given up.", NULL, NULL,

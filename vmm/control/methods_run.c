@@ -157,6 +157,18 @@ int stasis_control_run_metrics(struct stasis_control *control, struct stasis_con
     return 0;
 }
 
+int stasis_control_run_config(struct stasis_control *control, struct stasis_control_call *call,
+                              const struct stasis_control_args *args, json_t **ret_result,
+                              struct stasis_control_failure *failure)
+{
+    char *text;
+    int rc = control->ops->config(control->ctx, &text, &failure->err);
+
+    (void)call;
+    (void)args;
+    return rc ? rc : parse_own(text, ret_result, failure);
+}
+
 int stasis_control_run_subscribe(struct stasis_control *control, struct stasis_control_call *call,
                                  const struct stasis_control_args *args, json_t **ret_result,
                                  struct stasis_control_failure *failure)

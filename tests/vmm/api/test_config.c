@@ -108,8 +108,9 @@ static void refuse(const struct stasis_vmm_config *config, const char *words)
 static void configurations_that_cannot_be(void **state)
 {
     (void)state;
-    refuse(&(struct stasis_vmm_config){0}, "the configuration names 0 guests");
-    refuse(&(struct stasis_vmm_config){.demo = true, .kernel.path = "k"}, "names 2 guests");
+    refuse(&(struct stasis_vmm_config){0}, "the configuration has no guest");
+    refuse(&(struct stasis_vmm_config){.demo = true, .kernel.path = "k"},
+           "kernel.path and demo exclude each other");
     refuse(&(struct stasis_vmm_config){.demo = true, .memory_mib = UINT64_MAX}, "memory_mib");
     refuse(&(struct stasis_vmm_config){.demo = true, .vcpus = UINT64_C(1) << 32}, "vcpus");
     refuse(&(struct stasis_vmm_config){.demo = true, .cpu = (enum stasis_vmm_cpu)99}, "cpu");
@@ -154,17 +155,20 @@ static void members_that_contradict_each_other(void **state)
         struct stasis_vmm_config config;
         const char *words;
     } cases[] = {
-        {DEMO(.metrics_every_ms = 10), "there is no metrics_path; set it"},
+        {DEMO(.metrics_every_ms = 10), "there is no metrics.path; set it"},
         {DEMO(.serial.kind = STASIS_VMM_SERIAL_FILE), "serial.path is missing"},
         {DEMO(.serial.kind = STASIS_VMM_SERIAL_RING), "serial.path is missing"},
         {DEMO(.serial.kind = STASIS_VMM_SERIAL_PIPE), "serial.path is missing"},
         {DEMO(.snapshot.on_output = "x"), "no snapshot.path"},
-        {DEMO(.snapshot.timed = true), "snapshot.timed asks for"},
+        {DEMO(.snapshot.timed = true), "snapshot.after_ms asks for"},
         {DEMO(.snapshot.save.zlib_level = 13), "zlib_level"},
-        {DEMO(.snapshot.save.target = "9.9"), "9.9"},
-        {DEMO(.snapshot.save.drop = STASIS_VMM_DROP_ALLOW), "drop goes with target"},
-        {DEMO(.snapshot.path = "-"), "snapshot.path needs standard output"},
-        {{.restore.path = "-"}, "restore.path needs standard input"},
+        {DEMO(.snapshot.save.target = "9.9"), "snapshot.target: 9.9"},
+        {DEMO(.board_release = "9.9"), "board.release: 9.9"},
+        {{.restore.path = "x", .kernel.path = "y"}, "kernel.path and restore.path exclude"},
+        {DEMO(.snapshot.save.drop = STASIS_VMM_DROP_ALLOW),
+         "snapshot.drop=allow goes with snapshot.target"},
+        {DEMO(.snapshot.path = "-"), "snapshot.path - needs standard output"},
+        {{.restore.path = "-"}, "restore.path - needs standard input"},
         {DEMO(.snapshot = {.path = "-", .then = STASIS_VMM_THEN_RESUME}), "one snapshot"},
     };
 

@@ -49,8 +49,9 @@ static void has_defaults(void **state)
     assert_null(options.config.restore.path);
     assert_null(options.config.snapshot.path);
     assert_false(options.config.snapshot.timed);
-    assert_int_equal(options.config.memory_mib, 256);
-    assert_int_equal(options.config.vcpus, 1);
+    assert_int_equal(options.config.memory_mib, 0); /* the default */
+    assert_int_equal(options.config.vcpus, 0);
+    assert_null(options.config_path);
     assert_int_equal(options.config.cpu, STASIS_VMM_CPU_HOST);
     assert_int_equal(options.config.serial.kind, STASIS_VMM_SERIAL_STDIO);
     assert_false(options.config.restore.ignore_tsc_rate);
@@ -266,33 +267,37 @@ static void refuses_with_option_and_remedy(void **state)
         {"--demo|--serial|stdio,rate=2G", "bytes per second"},
         {"--demo|--serial|file:x,limit=0", "give bytes"},
         {"--demo|--serial|file:x,limit=1025G", "give bytes"},
-        {"--demo|--serial|ring:x,limit=1", "limit is for out=file"},
-        {"--demo|--serial|file:x,size=1", "size is for out=ring"},
+        {"--demo|--serial|ring:x,limit=1",
+         "--serial limit is for --serial=file:PATH; leave it out"},
+        {"--demo|--serial|file:x,size=1", "--serial size is for --serial=ring:PATH"},
         {"--demo|--snapshot-out|on_output=x", "--snapshot-out: path=FILE is missing"},
         {"--demo|--snapshot-out|x,on_output=", "on_output=: give 1 to 255"},
         {"--demo|--snapshot-out|x,after_ms=1000000000001", "give milliseconds"},
         {"--demo|--snapshot-out|x,then=stop", "give exit or resume"},
-        {"--demo|--snapshot-out|-", "--snapshot-out - needs standard output|--serial none"},
+        {"--demo|--snapshot-out|-", "--snapshot-out - needs standard output|set --serial to none"},
         {"--demo|--snapshot-out|f,compress=lz4", "compress=lz4|give none, zlib, or zlib:1"},
         {"--demo|--snapshot-out|f,compress=none:1", "compress=none:1"},
         {"--demo|--snapshot-out|f,compress=zlib:0", "compress=zlib:0"},
         {"--demo|--snapshot-out|f,compress=zlib:13", "compress=zlib:13"},
         {"--demo|--snapshot-out|f,compress=zlib:", "compress=zlib:"},
         {"--demo|--snapshot-out|f,sync=maybe", "give full or none"},
-        {"--demo|--serial|none|--snapshot-out|-,then=resume", "one snapshot|then=resume"},
-        {"--restore|-", "--restore - needs standard input|--serial none"},
+        {"--demo|--serial|none|--snapshot-out|-,then=resume",
+         "one snapshot|leave out --snapshot-out then"},
+        {"--restore|-", "--restore - needs standard input|set --serial to none"},
         {"--restore|x,clock=stop", "--restore: clock=stop: give continue or advance"},
         {"--restore|x,memory=disk", "--restore: memory=disk: give auto, lazy, copy or map"},
-        {"--restore|x|--kernel|y", "--kernel does not go with --restore|leave out --kernel"},
-        {"--restore|x|--demo", "leave out --demo"},
+        {"--restore|x|--kernel|y", "--kernel and --restore exclude each other; leave out one"},
+        {"--restore|x|--demo", "--demo and --restore exclude each other"},
         {"--restore|x|--initrd|y", "leave out --initrd"},
-        {"--restore|x|--memory|1", "leave out --memory"},
+        {"--restore|x|--memory|1", "--memory does not go with --restore|leave out --memory"},
         {"--restore|x|--vcpu|1", "leave out --vcpu"},
         {"--restore|x|--cpu|host", "leave out --cpu"},
         {"--restore|x|--board|0.1.0", "leave out --board"},
         {"--demo|--board|9.9.9", "--board: 9.9.9 is not a release|give 0.1.0"},
-        {"--demo|--snapshot-out|x,target=9", "--snapshot-out: 9 is not a release|give 0.1.0"},
-        {"--demo|--snapshot-out|x,drop=allow", "drop=allow goes with target=RELEASE"},
+        {"--demo|--snapshot-out|x,target=9",
+         "--snapshot-out target: 9 is not a release|give 0.1.0"},
+        {"--demo|--snapshot-out|x,drop=allow",
+         "--snapshot-out drop=allow goes with --snapshot-out target"},
         {"--demo|--snapshot-out|x,target=0.1.0,drop=some", "give refuse or allow"},
         {"--demo|--snapshot-out|x,note=image",
          "--snapshot-out: note=image: give KEY=VALUE, for example image=debian-12"},
@@ -301,8 +306,8 @@ static void refuses_with_option_and_remedy(void **state)
         {"--demo|--snapshot-out|x,note=Image=v", "\"Image\" cannot be the key of a note"},
         {"--demo|--snapshot-out|x,note=a=1,note=a=2", "the note a is given twice; give it once"},
         {"--demo|--snapshot-out|x,note=a=1,then=exit,then=exit", "then is given twice"},
-        {"--kernel|x|--demo", "--kernel does not go with --demo"},
-        {"--demo|--ignore|tsc-rate", "--ignore|--restore FILE"},
+        {"--kernel|x|--demo", "--kernel and --demo exclude each other"},
+        {"--demo|--ignore|tsc-rate", "--ignore is for thawing; give --restore"},
         {"--demo|--dry-run", "--dry-run is for thawing|--restore FILE|leave out --dry-run"},
         {"--demo|--dry-run|json", "--dry-run is for thawing"},
         {"--restore|x|--dry-run|yaml", "--dry-run: format=yaml: give text or json"},

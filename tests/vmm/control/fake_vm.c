@@ -112,6 +112,19 @@ static int metrics(void *ctx, enum stasis_vmm_metrics_format format, char **ret_
     return rc;
 }
 
+static int config(void *ctx, char **ret_json, struct stasis_error *err)
+{
+    int rc = refuse(ctx, err);
+
+    if (!rc)
+        *ret_json =
+            strdup("{\"demo\": true, \"memory\": {\"size_mib\": 256}, \"vcpu\": {\"num\": 1}, "
+                   "\"cpu\": {\"model\": \"host\"}, \"serial\": {\"out\": \"stdio\"}, "
+                   "\"guest_errors\": {\"action\": \"count\", \"of\": \"all\"}, "
+                   "\"log\": {\"level\": \"none\", \"time\": \"on\"}}");
+    return rc;
+}
+
 const struct stasis_control_ops fake_vm_ops = {
     .status = status,
     .pause = pause_vm,
@@ -120,6 +133,7 @@ const struct stasis_control_ops fake_vm_ops = {
     .cancel = cancel,
     .stop = stop,
     .metrics = metrics,
+    .config = config,
 };
 
 void fake_vm_progress(struct fake_vm *vm, uint64_t done, uint64_t total)

@@ -74,6 +74,10 @@ static void reports_are_objects(void **state)
                   "counter\\nstasis_exits_total 7\\n# EOF\\n\"}}");
     rig_assert_refused(&session.rig, session.fd, WITH("metrics", "{\"format\":\"xml\"}"), -32602,
                        "give format=json|openmetrics");
+    assert_non_null(strstr(rig_ask(&session.rig, session.fd, ASK("config")),
+                           "\"result\":{\"demo\":true,\"memory\":{\"size_mib\":256},"));
+    session.vm.refuse = STASIS_ERR_ARG;
+    rig_assert_refused(&session.rig, session.fd, ASK("config"), 2, "the machine refuses");
     session.vm.refuse = STASIS_ERR_NOMEM;
     rig_assert_refused(&session.rig, session.fd, ASK("metrics"), 1, "the machine refuses");
     end(&session);

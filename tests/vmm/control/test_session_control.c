@@ -190,6 +190,7 @@ static void a_client_drives_the_life_of_a_guest(void)
     ask(&client, "snapshot", "\"name\":\"b.snap\",\"sync\":\"none\"", "");
     assert_state(&client, "paused");
     ask(&client, "metrics", "", "");
+    ask(&client, "config", "", "");
     ask(&client, "resume", "", "");
     wait_more_ticks(2);
     ask(&client, "snapshot", "\"name\":\"no/such\"", "INVALID_PARAMS");

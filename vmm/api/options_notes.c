@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/cmd/cli_internal.h"
+#include "vmm/api/options_internal.h"
 
 static int add(struct stasis_notes *notes, const char *key, const char *value,
                struct stasis_error *err)
@@ -19,7 +19,7 @@ static int add(struct stasis_notes *notes, const char *key, const char *value,
     return STASIS_ERR_ARG;
 }
 
-int stasis_cli_note(struct stasis_notes **notes, const char *value, struct stasis_error *err)
+int stasis_option_add_note(struct stasis_notes **notes, const char *value, struct stasis_error *err)
 {
     size_t key_len = strcspn(value, "=");
     char *key;

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "stasis/vmm_config.h"
+
+#include "support/cmocka_all.h"
+
+#include <string.h>
+
+static void set(struct stasis_vmm_config *config, const char *option, const char *text)
+{
+    struct stasis_error err;
+
+    if (stasis_vmm_config_set(config, option, text, &err))
+        fail_msg("%s %s: %s", option, text ? text : "", err.msg);
+}
+
+static void refuse(const char *option, const char *text, const char *message)
+{
+    struct stasis_vmm_config config = {.demo = false};
+    struct stasis_error err;
+
+    assert_int_equal(stasis_vmm_config_set(&config, option, text, &err), STASIS_ERR_ARG);
+    assert_string_equal(err.msg, message);
+    stasis_vmm_config_fini(&config);
+}
+
+static void options_fill_a_configuration(void **state)
+{
+    struct stasis_vmm_config config = {.demo = false};
+
+    (void)state;
+    set(&config, "demo", NULL);
+    set(&config, "memory", "512");
+    set(&config, "serial", "file:\"console\",limit=64K");
+    set(&config, "snapshot-out", "path='a,b',after_ms=0,note=image=debian-12");
+    assert_true(config.demo);
+    assert_int_equal(config.memory_mib, 512);
+    assert_int_equal(config.serial.kind, STASIS_VMM_SERIAL_FILE);
+    assert_string_equal(config.serial.path, "\"console\"");
+    assert_int_equal(config.serial.limit, 65536);
+    assert_string_equal(config.snapshot.path, "a,b");
+    assert_true(config.snapshot.timed);
+    assert_string_equal(stasis_notes_get(config.snapshot.save.notes, "image"), "debian-12");
+    stasis_vmm_config_fini(&config);
+    assert_null(config.serial.path);
+}
+
+static void what_is_not_in_the_text_stays(void **state)
+{
+    struct stasis_vmm_config config = {.demo = false};
+
+    (void)state;
+    set(&config, "snapshot-out", "a,on_output=x,note=a=1,note=b=2");
+    set(&config, "snapshot-out", "then=resume");
+    assert_string_equal(config.snapshot.path, "a");
+    assert_string_equal(config.snapshot.on_output, "x");
+    assert_int_equal(config.snapshot.then, STASIS_VMM_THEN_RESUME);
+    assert_int_equal(stasis_notes_count(config.snapshot.save.notes), 2);
+    set(&config, "snapshot-out", "b,note=c=3");
+    assert_string_equal(config.snapshot.path, "b");
+    assert_int_equal(stasis_notes_count(config.snapshot.save.notes), 1);
+    set(&config, "serial", "pipe:x");
+    set(&config, "serial", "none");
+    assert_null(config.serial.path);
+    stasis_vmm_config_fini(&config);
+}
+
+static void wrong_text_is_named(void **state)
+{
+    (void)state;
+    refuse("memroy", "1", "there is no option memroy; see vmm(1)");
+    refuse("config", "x", "there is no option config; see vmm(1)");
+    refuse("demo", "1", "demo: it takes no value; leave out 1");
+    refuse("memory", NULL, "memory: it needs a value; give size_mib=N");
+    refuse("memory", "0",
+           "memory: size_mib=0: give MiB from 1 to 4194304 (4 TiB, the most that a snapshot "
+           "holds)");
+    refuse("snapshot-out", "then=resume", "snapshot-out: path=FILE is missing");
+    refuse("serial", "none,foo=1", "serial: unknown key foo; known: out, limit, size, rate");
+    refuse("serial", "none,rate=1,rate=2", "serial: rate is given twice; give it once");
+}
+
+static void a_failure_keeps_what_was_there(void **state)
+{
+    struct stasis_vmm_config config = {.demo = false};
+
+    (void)state;
+    set(&config, "serial", "file:x");
+    assert_int_equal(stasis_vmm_config_set(&config, "serial", "ring:", NULL), STASIS_ERR_ARG);
+    assert_int_equal(config.serial.kind, STASIS_VMM_SERIAL_FILE);
+    assert_string_equal(config.serial.path, "x");
+    stasis_vmm_config_fini(&config);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(options_fill_a_configuration),
+        cmocka_unit_test(what_is_not_in_the_text_stays),
+        cmocka_unit_test(wrong_text_is_named),
+        cmocka_unit_test(a_failure_keeps_what_was_there),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

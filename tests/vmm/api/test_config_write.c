@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Configurations as JSON, and back: random ones, made by the table.
+ */
+#include "vmm/api/config.h"
+
+#include "support/cmocka_all.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/api/options_internal.h"
+
+#define ROUNDS 2000
+
+static uint64_t seed;
+
+static uint64_t draw(uint64_t count)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed % count;
+}
+
+/* ---- random configurations ---- */
+
+static void draw_text(char *text, size_t max)
+{
+    static const char *const letters[] = {
+        "a",  "Z", "0",  " ",    ",", "=",        "\"",
+        "\\", "'", "\n", "\x01", "/", "\xc3\xa4", "\xf0\x9f\x98\x80"};
+    size_t count = 1 + draw(max / 4);
+
+    *text = '\0';
+    for (size_t i = 0; i < count; i++)
+        strcat(text, letters[draw(sizeof(letters) / sizeof(letters[0]))]);
+}
+
+static unsigned count_words(const struct stasis_option_key *key)
+{
+    unsigned count = 0;
+
+    while (key->words[count])
+        count++;
+    return count;
+}
+
+static void draw_out(const struct stasis_option_key *key, char *text)
+{
+    unsigned word = (unsigned)draw(count_words(key));
+    char path[128];
+
+    draw_text(path, 100);
+    sprintf(text, "%s%s%s", key->words[word], word > 1 ? ":" : "", word > 1 ? path : "");
+}
+
+static void draw_level(const struct stasis_option_key *key, char *text)
+{
+    if (draw(3))
+        sprintf(text, "zlib:%d", (int)(key->min + draw(key->max - key->min + 1)));
+    else
+        sprintf(text, "%s", key->words[draw(2)]);
+}
+
+/* Text of a value for the key. */
+static void draw_value(const struct stasis_option_key *key, char *text)
+{
+    switch (key->kind) {
+    case STASIS_OPTION_TEXT:
+    case STASIS_OPTION_EMPTY_TEXT:
+        if (!strcmp(key->arg, "RELEASE"))
+            strcpy(text, "0.1.0");
+        else
+            draw_text(text, 200);
+        break;
+    case STASIS_OPTION_NUMBER:
+    case STASIS_OPTION_SIZE:
+    case STASIS_OPTION_TIME:
+        sprintf(text, "%llu", (unsigned long long)(key->min + draw(key->max - key->min + 1)));
+        break;
+    case STASIS_OPTION_FD:
+        sprintf(text, "%d", (int)(3 + draw(INT_MAX - 3)));
+        break;
+    case STASIS_OPTION_WORD:
+    case STASIS_OPTION_SWITCH:
+        strcpy(text, key->words[draw(count_words(key))]);
+        break;
+    case STASIS_OPTION_LEVEL:
+        draw_level(key, text);
+        break;
+    case STASIS_OPTION_OUT:
+        draw_out(key, text);
+        break;
+    case STASIS_OPTION_NOTES:
+        sprintf(text, "key%d=", (int)draw(1000000000));
+        strcat(text, draw(2) ? "b, \"c\"=\xc3\xa4" : "");
+        break;
+    }
+}
+
+static void fill_key(const struct stasis_option *option, const struct stasis_option_key *key,
+                     struct stasis_vmm_config *config)
+{
+    uint64_t times = key->kind == STASIS_OPTION_NOTES ? draw(4) : 1;
+    struct stasis_error err;
+    char text[400];
+
+    while (times--) {
+        draw_value(key, text);
+        if (stasis_option_fits(option, key, config) && stasis_option_set(key, config, text, &err))
+            fail_msg("%s %s %s: %s", option->name, key->name, text, err.msg);
+    }
+}
+
+static void fill_option(unsigned place, struct stasis_vmm_config *config)
+{
+    const struct stasis_option *option = &stasis_config_options[place];
+
+    if (!option->keys) {
+        *((bool *)config + option->flag) = true;
+        return;
+    }
+    fill_key(option, option->keys, config);
+    for (const struct stasis_option_key *key = option->keys + 1; key->name; key++)
+        if (draw(2))
+            fill_key(option, key, config);
+}
+
+static void fill(struct stasis_vmm_config *config)
+{
+    static const unsigned guests[] = {STASIS_CONFIG_KERNEL, STASIS_CONFIG_DEMO,
+                                      STASIS_CONFIG_RESTORE};
+    unsigned guest = guests[draw(3)];
+    enum stasis_option_guest other =
+        guest == STASIS_CONFIG_RESTORE ? STASIS_OPTION_NEW_GUEST : STASIS_OPTION_THAWED_GUEST;
+
+    fill_option(guest, config);
+    for (unsigned i = STASIS_CONFIG_RESTORE + 1; i < STASIS_CONFIG_COUNT; i++)
+        if (stasis_config_options[i].guest != other && draw(2))
+            fill_option(i, config);
+    if (!config->snapshot.save.target)
+        config->snapshot.save.drop = STASIS_VMM_DROP_REFUSE;
+}
+
+/* ---- equality ---- */
+
+static bool are_equal_texts(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool are_equal_notes(const struct stasis_notes *a, const struct stasis_notes *b)
+{
+    size_t count = a ? stasis_notes_count(a) : 0;
+
+    if (count != (b ? stasis_notes_count(b) : 0))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct stasis_note note = stasis_notes_at(a, i);
+
+        if (strcmp(note.value, stasis_notes_get(b, note.key)) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* A default that is written has become the number that it stands for. */
+static bool are_equal_numbers(const struct stasis_option_key *key, uint64_t a, uint64_t b)
+{
+    return a == b || (!a && b == key->value);
+}
+
+#define TEXT(config, offset) (*stasis_option_text_at(config, offset))
+
+static bool are_equal_keys(const struct stasis_option_key *key, const struct stasis_vmm_config *a,
+                           const struct stasis_vmm_config *b)
+{
+    size_t at = key->offset;
+
+    switch (key->kind) {
+    case STASIS_OPTION_TEXT:
+    case STASIS_OPTION_EMPTY_TEXT:
+        return are_equal_texts(TEXT(a, at), TEXT(b, at));
+    case STASIS_OPTION_TIME:
+        return *stasis_option_number_at(a, at) == *stasis_option_number_at(b, at) &&
+               *stasis_option_bool_at(a, key->also) == *stasis_option_bool_at(b, key->also);
+    case STASIS_OPTION_NUMBER:
+    case STASIS_OPTION_SIZE:
+    case STASIS_OPTION_LEVEL:
+        return are_equal_numbers(key, *stasis_option_number_at(a, at),
+                                 *stasis_option_number_at(b, at));
+    case STASIS_OPTION_FD:
+        return *stasis_option_fd_at(a, at) == *stasis_option_fd_at(b, at);
+    case STASIS_OPTION_SWITCH:
+        return *stasis_option_bool_at(a, at) == *stasis_option_bool_at(b, at);
+    case STASIS_OPTION_WORD:
+        return *stasis_option_word_at(a, at) == *stasis_option_word_at(b, at);
+    case STASIS_OPTION_OUT:
+        return *stasis_option_word_at(a, at) == *stasis_option_word_at(b, at) &&
+               are_equal_texts(TEXT(a, key->also), TEXT(b, key->also));
+    case STASIS_OPTION_NOTES:
+        break;
+    }
+    return are_equal_notes(*stasis_option_notes_at(a, at), *stasis_option_notes_at(b, at));
+}
+
+static void assert_equal(const struct stasis_vmm_config *a, const struct stasis_vmm_config *b)
+{
+    for (size_t i = 0; i < STASIS_CONFIG_COUNT; i++) {
+        const struct stasis_option *option = &stasis_config_options[i];
+
+        if (!option->keys)
+            assert_int_equal(*((const bool *)a + option->flag), *((const bool *)b + option->flag));
+        for (const struct stasis_option_key *key = option->keys; key && key->name; key++)
+            if (!are_equal_keys(key, a, b))
+                fail_msg("%s %s differs", option->name, key->name);
+    }
+}
+
+static void random_configurations_come_back(void **state)
+{
+    (void)state;
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        struct stasis_vmm_config config = {.demo = false}, back = {.demo = false};
+        char *text = NULL, *again = NULL;
+        struct stasis_error err;
+        size_t len, again_len;
+
+        seed = round * UINT64_C(0x9e3779b97f4a7c15);
+        fill(&config);
+        if (stasis_vmm_config_write(&config, &text, &len, &err))
+            fail_msg("round %u: %s", round, err.msg);
+        assert_int_equal(strlen(text), len);
+        if (stasis_vmm_config_read(text, len, &back, &err))
+            fail_msg("round %u: %s: %s", round, err.msg, text);
+        assert_equal(&config, &back);
+        assert_int_equal(stasis_vmm_config_write(&back, &again, &again_len, &err), 0);
+        assert_string_equal(text, again);
+        stasis_vmm_config_fini(&config);
+        stasis_vmm_config_fini(&back);
+        free(text);
+        free(again);
+    }
+}
+
+/* ---- single ones ---- */
+
+static void defaults_are_written(void **state)
+{
+    static const char expected[] = "{\n"
+                                   "  \"demo\": true,\n"
+                                   "  \"memory\": {\n    \"size_mib\": 256\n  },\n"
+                                   "  \"vcpu\": {\n    \"num\": 1\n  },\n"
+                                   "  \"cpu\": {\n    \"model\": \"host\"\n  },\n"
+                                   "  \"serial\": {\n    \"out\": \"stdio\"\n  },\n"
+                                   "  \"guest_errors\": {\n    \"action\": \"count\",\n"
+                                   "    \"of\": \"all\"\n  },\n"
+                                   "  \"log\": {\n    \"level\": \"none\",\n"
+                                   "    \"time\": \"on\"\n  }\n"
+                                   "}\n";
+    const struct stasis_vmm_config config = {.demo = true, .serial.limit = 5};
+    struct stasis_error err;
+    char *text;
+    size_t len;
+
+    (void)state;
+    assert_int_equal(stasis_vmm_config_write(&config, &text, &len, &err), 0);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static void refuse(const struct stasis_vmm_config *config, const char *message)
+{
+    struct stasis_error err;
+    char *text = NULL;
+    size_t len;
+
+    assert_int_equal(stasis_vmm_config_write(config, &text, &len, &err), STASIS_ERR_ARG);
+    assert_null(text);
+    assert_string_equal(err.msg, message);
+}
+
+static void what_json_cannot_hold_is_refused(void **state)
+{
+    static char long_path[5000];
+
+    (void)state;
+    memset(long_path, 'x', sizeof(long_path) - 1);
+    refuse(&(struct stasis_vmm_config){.demo = true, .initrd_path = "a\xff"},
+           "initrd.path is no UTF-8, which JSON cannot hold; give it as UTF-8");
+    refuse(&(struct stasis_vmm_config){.demo = true,
+                                       .serial = {.kind = STASIS_VMM_SERIAL_FILE, .path = "\xc3"}},
+           "serial.out is no UTF-8, which JSON cannot hold; give it as UTF-8");
+    refuse(
+        &(struct stasis_vmm_config){.demo = true,
+                                    .serial = {.kind = STASIS_VMM_SERIAL_FILE, .path = long_path}},
+        "the name in serial.out is too long; give a shorter one");
+    refuse(&(struct stasis_vmm_config){.demo = true, .cpu = (enum stasis_vmm_cpu)99},
+           "the configuration's cpu is out of range; see stasis/vmm.h");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_configurations_come_back),
+        cmocka_unit_test(defaults_are_written),
+        cmocka_unit_test(what_json_cannot_hold_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/api/config.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "stasis_options.h"
+
+/* Words are stored through an unsigned int. */
+static_assert(sizeof(enum stasis_vmm_cpu) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_then) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_sync) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_drop) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_clock) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_prefetch) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_ram_mode) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_serial_kind) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_metrics_format) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_on_guest_error) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_guest_errors_of) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_log_level) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_log_time) == sizeof(unsigned), "enum size");
+static_assert(sizeof(bool) == 1, "bool size");
+
+#define AT(member) offsetof(struct stasis_vmm_config, member)
+
+static const char *const cpu_words[] = {"host", "baseline", "x86-64-v2", "x86-64-v3", NULL};
+static const char *const then_words[] = {"exit", "resume", NULL};
+static const char *const compress_words[] = {"none", "zlib", NULL};
+static const char *const sync_words[] = {"full", "none", NULL};
+static const char *const clock_words[] = {"continue", "advance", NULL};
+static const char *const prefetch_words[] = {"on", "off", NULL};
+/* In the order of enum stasis_ram_mode. */
+static const char *const memory_words[] = {"auto", "copy", "map", "lazy", NULL};
+static const char *const drop_words[] = {"refuse", "allow", NULL};
+static const char *const ignore_words[] = {"tsc-rate", NULL};
+static const char *const metrics_words[] = {"json", "openmetrics", NULL};
+/* In the order of enum stasis_vmm_log_level. */
+static const char *const level_words[] = {"none", "error", "warn", "info", "debug", NULL};
+static const char *const time_words[] = {"on", "off", NULL};
+static const char *const guest_error_words[] = {"count", "event", "stop", NULL};
+static const char *const guest_errors_of_words[] = {"all", "devices", NULL};
+/* In the order of enum stasis_vmm_serial_kind. */
+static const char *const out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
+
+#define GIVE_FILE "give the name of a file"
+#define GIVE_SIZE "give bytes from 1 to 1024G, for example 64M"
+
+static const struct stasis_option_key kernel_keys[] = {
+    {"path", STASIS_OPTION_TEXT, AT(kernel.path), "FILE", GIVE_FILE},
+    {"cmdline", STASIS_OPTION_EMPTY_TEXT, AT(kernel.cmdline), "TEXT", ""},
+    {"kernel_load_addr", STASIS_OPTION_NUMBER, AT(kernel.load_addr), "ADDR",
+     "give a guest address, for example 0x1000000", 1, UINT64_C(1) << 46, .json = "load_addr"},
+    {0},
+};
+
+static const struct stasis_option_key restore_keys[] = {
+    {"path", STASIS_OPTION_TEXT, AT(restore.path), "FILE", GIVE_FILE},
+    {"clock", STASIS_OPTION_WORD, AT(restore.clock), "continue|advance", "give continue or advance",
+     .words = clock_words},
+    {"memory", STASIS_OPTION_WORD, AT(restore.memory), "auto|lazy|copy|map",
+     "give auto, lazy, copy or map", .words = memory_words},
+    {"prefetch", STASIS_OPTION_WORD, AT(restore.prefetch), "on|off", "give on or off",
+     .words = prefetch_words},
+    {0},
+};
+
+static const struct stasis_option_key initrd_keys[] = {
+    {"path", STASIS_OPTION_TEXT, AT(initrd_path), "FILE", GIVE_FILE},
+    {0},
+};
+
+static_assert(STASIS_RAM_MAX >> 20 == 4194304, "the help of --memory names the limit");
+static const struct stasis_option_key memory_keys[] = {
+    {"size_mib", STASIS_OPTION_NUMBER, AT(memory_mib), "N",
+     "give MiB from 1 to 4194304 (4 TiB, the most that a snapshot holds)", 1, STASIS_RAM_MAX >> 20,
+     .value = STASIS_VMM_MEMORY_MIB_DEFAULT},
+    {0},
+};
+
+static_assert(STASIS_VCPUS_MAX == 254, "the help of --vcpu names the limit");
+static const struct stasis_option_key vcpu_keys[] = {
+    {"num", STASIS_OPTION_NUMBER, AT(vcpus), "N", "give 1 to 254", 1, STASIS_VCPUS_MAX, .value = 1},
+    {0},
+};
+
+static const struct stasis_option_key cpu_keys[] = {
+    {"model", STASIS_OPTION_WORD, AT(cpu), "host|baseline|x86-64-v2|x86-64-v3",
+     "give host, baseline, x86-64-v2 or x86-64-v3", .words = cpu_words},
+    {0},
+};
+
+static const struct stasis_option_key board_keys[] = {
+    {"release", STASIS_OPTION_TEXT, AT(board_release), "RELEASE",
+     "give a release, for example 0.1.0"},
+    {0},
+};
+
+static const struct stasis_option_key serial_keys[] = {
+    {"out", STASIS_OPTION_OUT, AT(serial.kind), "stdio|none|file:PATH|ring:PATH|pipe:PATH",
+     "give stdio, none, file:PATH, ring:PATH or pipe:PATH", .words = out_words,
+     .also = AT(serial.path)},
+    {"limit", STASIS_OPTION_SIZE, AT(serial.limit), "BYTES", GIVE_SIZE, 1,
+     STASIS_SERIAL_SINK_BYTES_MAX, .out = STASIS_VMM_SERIAL_FILE},
+    {"size", STASIS_OPTION_SIZE, AT(serial.size), "BYTES", GIVE_SIZE, 1,
+     STASIS_SERIAL_SINK_BYTES_MAX, .out = STASIS_VMM_SERIAL_RING},
+    {"rate", STASIS_OPTION_SIZE, AT(serial.rate), "BYTES",
+     "give bytes per second from 1 to 1G, for example 64K", 1, STASIS_SERIAL_SINK_RATE_MAX},
+    {0},
+};
+
+static const struct stasis_option_key snapshot_keys[] = {
+    {"path", STASIS_OPTION_TEXT, AT(snapshot.path), "FILE", GIVE_FILE},
+    {"on_output", STASIS_OPTION_TEXT, AT(snapshot.on_output), "TEXT",
+     "give 1 to 255 bytes of text that the guest prints", .max = 255},
+    {"after_ms", STASIS_OPTION_TIME, AT(snapshot.after_ms), "N",
+     "give milliseconds up to 1000000000000", 0, UINT64_C(1000000000000),
+     .also = AT(snapshot.timed)},
+    {"then", STASIS_OPTION_WORD, AT(snapshot.then), "exit|resume", "give exit or resume",
+     .words = then_words},
+    {"compress", STASIS_OPTION_LEVEL, AT(snapshot.save.zlib_level), "none|zlib[:LEVEL]",
+     "give none, zlib, or zlib:1 (fast) to zlib:12 (small)", 1, 12, .words = compress_words},
+    {"sync", STASIS_OPTION_WORD, AT(snapshot.save.sync), "full|none", "give full or none",
+     .words = sync_words},
+    {"target", STASIS_OPTION_TEXT, AT(snapshot.save.target), "RELEASE",
+     "give a release, for example 0.1.0"},
+    {"drop", STASIS_OPTION_WORD, AT(snapshot.save.drop), "refuse|allow", "give refuse or allow",
+     .words = drop_words},
+    {"note", STASIS_OPTION_NOTES, AT(snapshot.save.notes), "KEY=VALUE",
+     "give KEY=VALUE, for example image=debian-12", .json = "notes"},
+    {0},
+};
+
+static const struct stasis_option_key metrics_keys[] = {
+    {"path", STASIS_OPTION_TEXT, AT(metrics_path), "FILE", GIVE_FILE},
+    {"format", STASIS_OPTION_WORD, AT(metrics_format), "json|openmetrics",
+     "give json or openmetrics", .words = metrics_words},
+    {"every_ms", STASIS_OPTION_NUMBER, AT(metrics_every_ms), "N",
+     "give milliseconds from 10 to 86400000 (a day)", STASIS_VMM_METRICS_MS_MIN,
+     STASIS_VMM_METRICS_MS_MAX},
+    {0},
+};
+
+static_assert(STASIS_VMM_METRICS_MS_MAX == 86400000, "the remedy names the limit");
+static const struct stasis_option_key log_keys[] = {
+    {"level", STASIS_OPTION_WORD, AT(log.level), "none|error|warn|info|debug",
+     "give none, error, warn, info or debug", .words = level_words},
+    {"fd", STASIS_OPTION_FD, AT(log.fd), "N", "give an open descriptor above 2"},
+    {"time", STASIS_OPTION_WORD, AT(log.time), "on|off", "give on or off", .words = time_words},
+    {0},
+};
+
+static const struct stasis_option_key guest_error_keys[] = {
+    {"action", STASIS_OPTION_WORD, AT(guest_errors.action), "count|event|stop",
+     "give count, event or stop", .words = guest_error_words},
+    {"of", STASIS_OPTION_WORD, AT(guest_errors.of), "all|devices", "give all or devices",
+     .words = guest_errors_of_words},
+    {0},
+};
+
+static const struct stasis_option_key ready_keys[] = {
+    {"fd", STASIS_OPTION_FD, AT(ready_fd), "N", "give an open descriptor above 2"},
+    {0},
+};
+
+static const struct stasis_option_key ignore_keys[] = {
+    {"what", STASIS_OPTION_SWITCH, AT(restore.ignore_tsc_rate), "tsc-rate", "give tsc-rate",
+     .words = ignore_words, .json = "ignore_tsc_rate"},
+    {0},
+};
+
+const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
+    [STASIS_CONFIG_KERNEL] = {"kernel", kernel_keys,
+                              "Boot a Linux kernel: a bzImage or an ELF vmlinux.\n",
+                              "What to run (exactly one of these):", .json = "kernel"},
+    [STASIS_CONFIG_DEMO] = {"demo", NULL, "Boot the small built-in guest.\n", .json = "demo",
+                            .flag = AT(demo), .absent = STASIS_WITH_DEMO ? NULL : "STASIS_DEMO"},
+    [STASIS_CONFIG_RESTORE] =
+        {"restore", restore_keys,
+         "Thaw the guest in FILE; - reads it from standard input.\n"
+         "clock=continue (default): no time has passed for the guest;\n"
+         "clock=advance: its clocks are advanced by the time since the freeze.\n"
+         "memory=lazy: memory is read and verified when it is first touched;\n"
+         "copy: all of it is read and verified before the guest runs;\n"
+         "map: the file is mapped, and verified in the background while the\n"
+         "guest runs; auto (default): lazy if permitted, else copy.\n"
+         "prefetch=off: do not load (lazy) or verify (map) in the background.\n",
+         .json = "restore"},
+    [STASIS_CONFIG_INITRD] = {"initrd", initrd_keys, "Load an initial RAM disk.\n",
+                              "The machine (not with --restore):", .json = "initrd",
+                              .guest = STASIS_OPTION_NEW_GUEST},
+    [STASIS_CONFIG_MEMORY] = {"memory", memory_keys, "Guest memory in MiB (default 256).\n",
+                              .json = "memory", .guest = STASIS_OPTION_NEW_GUEST},
+    [STASIS_CONFIG_VCPU] = {"vcpu", vcpu_keys, "Number of vCPUs, 1 to 254 (default 1).\n",
+                            .json = "vcpu", .guest = STASIS_OPTION_NEW_GUEST},
+    [STASIS_CONFIG_CPU] =
+        {"cpu", cpu_keys,
+         "host (default): all features of this host; baseline: a minimal, fixed\n"
+         "CPU, so that the guest can be thawed on any host; x86-64-v2, x86-64-v3:\n"
+         "the baseline with the features of that level, on hosts that have them.\n",
+         .json = "cpu", .guest = STASIS_OPTION_NEW_GUEST},
+    [STASIS_CONFIG_BOARD] =
+        {"board", board_keys,
+         "Use the default board of that release, so that it can thaw the guest.\n", .json = "board",
+         .guest = STASIS_OPTION_NEW_GUEST},
+    [STASIS_CONFIG_PAUSED] = {"paused", NULL,
+                              "Leave the guest paused until it is resumed from outside.\n",
+                              "The start:", .json = "paused", .flag = AT(paused)},
+    [STASIS_CONFIG_READY_FD] =
+        {"ready-fd", ready_keys,
+         "Write the line \"running\" to descriptor N when the guest first runs, and\n"
+         "close it.\n",
+         .json = "ready_fd"},
+    [STASIS_CONFIG_SERIAL] =
+        {"serial", serial_keys,
+         "Destination of serial output (default stdio); only stdio has input.\n"
+         "file: at most limit bytes (64M); ring: the last size bytes (1M);\n"
+         "pipe: a named pipe; rate: at most this many bytes per second.\n",
+         "Serial port:", .json = "serial"},
+    [STASIS_CONFIG_SNAPSHOT] = {"snapshot-out", snapshot_keys,
+                                "Freeze the guest to FILE; - writes to standard output. The guest\n"
+                                "is frozen on SIGUSR1, on Ctrl-A s, when it prints TEXT, or N ms\n"
+                                "after the start. then: exit (default) or resume the guest.\n"
+                                "compress: how memory is stored (default none).\n"
+                                "sync=none: do not wait for the disk.\n"
+                                "target: write a file that this older release can thaw.\n"
+                                "drop=allow: leave out what the target cannot represent; by\n"
+                                "default the freeze fails.\n"
+                                "note: store a note in FILE; may be given several times.\n",
+                                "Freeze and thaw:", .json = "snapshot"},
+    [STASIS_CONFIG_IGNORE] =
+        {"ignore", ignore_keys,
+         "With --restore: thaw the guest even if its TSC rate differs from this\n"
+         "host's and cannot be scaled.\n",
+         .json = "restore", .guest = STASIS_OPTION_THAWED_GUEST},
+    [STASIS_CONFIG_GUEST_ERRORS] =
+        {"on-guest-error", guest_error_keys,
+         "What to do when the guest accesses a port or an address that no device\n"
+         "has, or that a device refuses: count it (default); event: print it,\n"
+         "10 a second at most; stop: end the VM with status 10.\n"
+         "of=devices: do it only for what a device refuses.\n",
+         "Observation:", .json = "guest_errors"},
+    [STASIS_CONFIG_LOG] = {"log", log_keys,
+                           "Write a line for each event to standard error, or to descriptor N.\n"
+                           "time=off: leave out the time (UTC).\n",
+                           .json = "log"},
+    [STASIS_CONFIG_METRICS] = {"metrics", metrics_keys,
+                               "Write to FILE, when the run ends, what was counted and measured.\n"
+                               "every_ms: replace FILE so often, too, from the start on.\n",
+                               .json = "metrics"},
+};
