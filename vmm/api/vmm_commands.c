@@ -46,7 +46,7 @@ static bool may_run(const struct stasis_vmm *vmm)
 
 void stasis_vmm_run_commands(struct stasis_vmm *vmm)
 {
-    if (vmm->job && stasis_keys_queue_remove(&vmm->commands, STASIS_KEYS_CANCEL))
+    if (stasis_vmm_is_saving(vmm) && stasis_keys_queue_remove(&vmm->commands, STASIS_KEYS_CANCEL))
         atomic_store(&vmm->job->cancelled, true);
     while (vmm->commands.len && may_run(vmm))
         run_command(vmm, stasis_keys_queue_take(&vmm->commands));

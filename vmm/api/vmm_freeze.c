@@ -54,6 +54,29 @@ int stasis_vmm_begin_save(struct stasis_vmm *vmm, struct stasis_vmm_job *job,
     return 0;
 }
 
+bool stasis_vmm_is_saving(const struct stasis_vmm *vmm)
+{
+    return vmm->job && !vmm->job->pauses_only;
+}
+
+int stasis_vmm_begin_pausing(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    struct stasis_vmm_job *job = calloc(1, sizeof(*job));
+    int rc;
+
+    if (!job)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to pause the guest");
+    job->pauses_only = true;
+    job->vmm = vmm;
+    vmm->job = job;
+    rc = stasis_vmm_job_start(job, err);
+    if (rc) {
+        vmm->job = NULL;
+        stasis_vmm_job_free(job);
+    }
+    return rc;
+}
+
 static struct stasis_vmm_job *configured_job(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     const struct stasis_vmm_snapshot *snapshot = &vmm->config->snapshot;
@@ -210,6 +233,22 @@ static void ended_first(struct stasis_vmm *vmm, const struct stasis_vmm_job *job
     stasis_vmm_stop_soon(vmm);
 }
 
+/* A guest that has ended stands still, too, but is not there to be resumed. */
+static void judge_pause(struct stasis_vmm *vmm, struct stasis_vmm_job *job)
+{
+    if (!job->rc && atomic_load(&vmm->machine.end) == STASIS_EXIT_NONE) {
+        vmm->paused = true;
+        stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_PAUSED});
+        return;
+    }
+    if (!job->rc)
+        job->rc = stasis_fail(&job->err, STASIS_ERR_STATE, "the guest ended before it was paused");
+    else if (!vmm->stopped)
+        stasis_vmm_let_run(vmm);
+    stasis_vmm_tell(
+        vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_PAUSE_FAILED, .err = &job->err});
+}
+
 static void judge(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
 {
     if (!job->paused) {
@@ -239,9 +278,13 @@ void stasis_vmm_end_save(struct stasis_vmm *vmm)
     stasis_vmm_job_join(job);
     stasis_vmm_job_close(job); /* whoever hears of the end finds the file unlocked */
     vmm->job = NULL;
-    if (job->paused)
-        stasis_vmm_progress_end(vmm);
-    judge(vmm, job);
+    if (job->pauses_only) {
+        judge_pause(vmm, job);
+    } else {
+        if (job->paused)
+            stasis_vmm_progress_end(vmm);
+        judge(vmm, job);
+    }
     stasis_vmm_job_free(job);
     stasis_vmm_sources_release(vmm);
 }

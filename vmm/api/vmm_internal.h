@@ -105,7 +105,7 @@ struct stasis_vmm {
     struct stasis_keys_queue commands; /* by keys, freeze() and the options, not yet run */
     _Atomic bool matched;              /* the guest has printed on_output; not yet a command */
     bool timer_pending;                /* after_ms has not passed */
-    struct stasis_vmm_job *job;        /* the save under way, or NULL */
+    struct stasis_vmm_job *job;        /* the save or pause under way, or NULL */
     struct stasis_vmm_watch *freed;    /* that the loop's thread is to free */
     int ready_fd;                      /* to be told that the guest runs, or -1 */
     int last_output_ms;                /* how long the end waits for a slow reader */
@@ -247,6 +247,10 @@ void stasis_vmm_begin_freeze(struct stasis_vmm *vmm);
 /* Ends the pause of a save, unless the owner has paused the guest, or the guest has printed the
  * text of on_output: then it waits for its freeze, which the loop is about to begin. */
 void stasis_vmm_let_run(struct stasis_vmm *vmm);
+/* Starts a job that only pauses the guest, and stays paused. */
+STASIS_MUST_CHECK int stasis_vmm_begin_pausing(struct stasis_vmm *vmm, struct stasis_error *err);
+/* Whether a snapshot is being saved: a job is under way, and not one that only pauses. */
+bool stasis_vmm_is_saving(const struct stasis_vmm *vmm);
 /* Starts the job, which is freed when it cannot be started. */
 STASIS_MUST_CHECK int stasis_vmm_begin_save(struct stasis_vmm *vmm, struct stasis_vmm_job *job,
                                             struct stasis_error *err);
@@ -258,6 +262,7 @@ void stasis_vmm_end_save(struct stasis_vmm *vmm);
 struct stasis_vmm_job {
     struct stasis_vmm *vmm;
     pthread_t thread;
+    bool pauses_only;             /* by stasis_vmm_begin_pause(): nothing is saved */
     bool configured;              /* by key, event or freeze(), not by a request */
     bool exit;                    /* the VM ends when the file is there */
     char *path;                   /* for messages */

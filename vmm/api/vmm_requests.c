@@ -12,7 +12,7 @@
 static enum stasis_vmm_state state_of(const struct stasis_vmm *vmm)
 {
     if (vmm->job)
-        return STASIS_VMM_IS_SAVING;
+        return vmm->job->pauses_only ? STASIS_VMM_IS_PAUSING : STASIS_VMM_IS_SAVING;
     if (vmm->stopping)
         return STASIS_VMM_HAS_ENDED;
     if (!vmm->started)
@@ -23,9 +23,9 @@ static enum stasis_vmm_state state_of(const struct stasis_vmm *vmm)
 const char *stasis_vmm_state_name(enum stasis_vmm_state state)
 {
     static const char *const names[] = {
-        [STASIS_VMM_OPENED] = "opened",   [STASIS_VMM_RUNNING] = "running",
-        [STASIS_VMM_PAUSED] = "paused",   [STASIS_VMM_IS_SAVING] = "saving",
-        [STASIS_VMM_HAS_ENDED] = "ended",
+        [STASIS_VMM_OPENED] = "opened",      [STASIS_VMM_RUNNING] = "running",
+        [STASIS_VMM_IS_PAUSING] = "pausing", [STASIS_VMM_PAUSED] = "paused",
+        [STASIS_VMM_IS_SAVING] = "saving",   [STASIS_VMM_HAS_ENDED] = "ended",
     };
 
     return (size_t)state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
@@ -51,6 +51,8 @@ static const char *hindrance(const struct stasis_vmm *vmm)
 {
     if (vmm->stopping || vmm->done)
         return "the VM has ended";
+    if (vmm->job && vmm->job->pauses_only)
+        return "it is being paused; wait for the end of that";
     if (vmm->job)
         return "a snapshot is being written; wait for its end, or cancel it";
     return vmm->started ? NULL : "the guest has not been started";
@@ -87,6 +89,18 @@ int stasis_vmm_pause(struct stasis_vmm *vmm, struct stasis_error *err)
     } else if (rc == STASIS_ERR_TIMEOUT) {
         stasis_vmm_let_run(vmm);
     }
+    stasis_vmm_unlock(vmm);
+    return rc;
+}
+
+int stasis_vmm_begin_pause(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    int rc;
+
+    stasis_vmm_lock(vmm);
+    rc = check_state(vmm, "pause", vmm->paused ? "it is paused" : NULL, err);
+    if (!rc)
+        rc = stasis_vmm_begin_pausing(vmm, err);
     stasis_vmm_unlock(vmm);
     return rc;
 }
@@ -195,7 +209,7 @@ int stasis_vmm_cancel(struct stasis_vmm *vmm, struct stasis_error *err)
     int rc = 0;
 
     stasis_vmm_lock(vmm);
-    if (vmm->job)
+    if (stasis_vmm_is_saving(vmm))
         atomic_store(&vmm->job->cancelled, true);
     else
         rc = stasis_fail(err, STASIS_ERR_STATE, "nothing to cancel: no snapshot is being written");

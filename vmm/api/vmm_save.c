@@ -123,6 +123,8 @@ static int work(struct stasis_vmm_job *job)
     if (rc)
         return rc;
     job->paused = true;
+    if (job->pauses_only)
+        return 0;
     job->times.stop_us = lap_us(&since_us);
     if (atomic_load(&machine->end) != STASIS_EXIT_NONE)
         return stasis_fail(&job->err, STASIS_ERR_NO_SNAPSHOT,
@@ -160,9 +162,10 @@ int stasis_vmm_job_start(struct stasis_vmm_job *job, struct stasis_error *err)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!rc)
         return 0;
-    return stasis_fail(err, STASIS_ERR_UNAVAILABLE,
-                       "cannot start a thread to save the guest; the limit of threads (ulimit -u, "
-                       "pids.max) may be too low");
+    return stasis_fail(
+        err, STASIS_ERR_UNAVAILABLE,
+        "cannot start a thread to pause or save the guest; the limit of threads (ulimit -u, "
+        "pids.max) may be too low");
 }
 
 void stasis_vmm_job_join(struct stasis_vmm_job *job)

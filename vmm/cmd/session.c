@@ -150,6 +150,7 @@ static void event(void *ctx, const struct stasis_vmm_event *event)
         break;
     case STASIS_VMM_EVENT_RUNNING:
     case STASIS_VMM_EVENT_PAUSED:
+    case STASIS_VMM_EVENT_PAUSE_FAILED:
     case STASIS_VMM_EVENT_GUEST_ERROR:
     case STASIS_VMM_EVENT_ENDED:
         break;

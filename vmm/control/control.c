@@ -106,15 +106,16 @@ void stasis_control_dispatch(struct stasis_control *control)
     stasis_control_server_dispatch(control->server);
 }
 
-/* ---- the snapshot that a client waits for ---- */
+/* ---- what a client waits for ---- */
 
-static void end_snapshot(struct stasis_control *control, json_t *result,
-                         const struct stasis_error *err)
+/* Answers the call, of which there may be none, and forgets it. */
+static void end_call(struct stasis_control_call **at, json_t *result,
+                     const struct stasis_error *err)
 {
-    struct stasis_control_call *call = control->snapshot;
+    struct stasis_control_call *call = *at;
     struct stasis_control_failure failure = {.code = 0};
 
-    control->snapshot = NULL;
+    *at = NULL;
     if (!call) {
         json_decref(result);
         return;
@@ -134,7 +135,9 @@ void stasis_control_close(struct stasis_control *control)
     if (!control)
         return;
     (void)stasis_fail(&err, STASIS_ERR_CANCELLED, "the VM ended before the snapshot was complete");
-    end_snapshot(control, NULL, &err);
+    end_call(&control->snapshot, NULL, &err);
+    (void)stasis_fail(&err, STASIS_ERR_CANCELLED, "the VM ended before the guest was paused");
+    end_call(&control->pause, NULL, &err);
     stasis_control_server_close(control->server);
     if (control->dir_fd >= 0)
         close(control->dir_fd);
@@ -185,6 +188,13 @@ static json_t *failed(const struct stasis_vmm_event *event)
                      stasis_control_failure_data(&failure, true));
 }
 
+static json_t *pause_failed(const struct stasis_vmm_event *event)
+{
+    const struct stasis_control_failure failure = {.err = *event->err};
+
+    return json_pack("{s:o}", "error", stasis_control_failure_data(&failure, true));
+}
+
 static json_t *guest_error(const struct stasis_vmm_guest_error *error)
 {
     json_t *params =
@@ -220,6 +230,11 @@ void stasis_control_event(struct stasis_control *control, const struct stasis_vm
         break;
     case STASIS_VMM_EVENT_PAUSED:
         stasis_control_server_event(control->server, "paused", NULL);
+        end_call(&control->pause, NULL, NULL);
+        break;
+    case STASIS_VMM_EVENT_PAUSE_FAILED:
+        stasis_control_server_event(control->server, "pause_failed", pause_failed(event));
+        end_call(&control->pause, NULL, event->err);
         break;
     case STASIS_VMM_EVENT_SAVING:
         control->percent = 0;
@@ -227,11 +242,11 @@ void stasis_control_event(struct stasis_control *control, const struct stasis_vm
         break;
     case STASIS_VMM_EVENT_SAVED:
         stasis_control_server_event(control->server, "snapshot_done", saved(event));
-        end_snapshot(control, saved(event), NULL);
+        end_call(&control->snapshot, saved(event), NULL);
         break;
     case STASIS_VMM_EVENT_SAVE_FAILED:
         stasis_control_server_event(control->server, "snapshot_failed", failed(event));
-        end_snapshot(control, NULL, event->err);
+        end_call(&control->snapshot, NULL, event->err);
         break;
     case STASIS_VMM_EVENT_GUEST_ERROR:
         stasis_control_server_event(control->server, "guest_error",

@@ -13,7 +13,7 @@
 /* As the functions of stasis/vmm.h, with the VM as ctx. Text is to be freed. */
 struct stasis_control_ops {
     void (*status)(void *ctx, struct stasis_vmm_status *ret_status);
-    int (*pause)(void *ctx, struct stasis_error *err);
+    int (*pause)(void *ctx, struct stasis_error *err); /* begins it; the end is an event */
     int (*resume)(void *ctx, struct stasis_error *err);
     int (*snapshot)(void *ctx, const struct stasis_snapshot_request *request,
                     struct stasis_error *err);

@@ -9,6 +9,7 @@ struct stasis_control {
     const struct stasis_control_ops *ops;
     void *ctx;
     int dir_fd;                           /* -1: none */
+    struct stasis_control_call *pause;    /* that waits for its end, or NULL */
     struct stasis_control_call *snapshot; /* that is being saved, or NULL */
     bool stop;                            /* once the answer to `quit` is written */
     unsigned percent;                     /* of the last event of progress */

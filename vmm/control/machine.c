@@ -12,7 +12,7 @@ static void status(void *ctx, struct stasis_vmm_status *ret_status)
 
 static int pause_guest(void *ctx, struct stasis_error *err)
 {
-    return stasis_vmm_pause(ctx, err);
+    return stasis_vmm_begin_pause(ctx, err);
 }
 
 static int resume_guest(void *ctx, struct stasis_error *err)

@@ -6,7 +6,8 @@
 #define AT(member) offsetof(struct stasis_control_args, member)
 
 #define NEEDS_GUEST                                                                                \
-    (STASIS_CONTROL_NEEDS_VM | STASIS_CONTROL_NEEDS_START | STASIS_CONTROL_NEEDS_NO_SAVE)
+    (STASIS_CONTROL_NEEDS_VM | STASIS_CONTROL_NEEDS_START | STASIS_CONTROL_NEEDS_NO_SAVE |         \
+     STASIS_CONTROL_NEEDS_NO_PAUSE)
 
 static const char *const then_words[] = {"continue", "exit", NULL};
 static const char *const sync_words[] = {"full", "none", NULL};
@@ -66,7 +67,7 @@ static const struct stasis_control_member version_members[] = {
 };
 
 static const struct stasis_control_member status_members[] = {
-    {"state", "opened, running, paused, saving or ended"},
+    {"state", "opened, running, pausing, paused, saving or ended"},
     {"paused", "true: the guest is paused, or will be when the snapshot is saved"},
     {"generation", "how often the guest was saved"},
     {"saved_bytes", "of the snapshot that is being saved; 0 if there is none"},
@@ -99,8 +100,13 @@ const struct stasis_control_method stasis_control_methods[] = {
      stasis_control_run_version},
     {"status", "Return the state of the VM.", NULL, status_members, 0, false,
      stasis_control_run_status},
-    {"pause", "Stop the virtual CPUs. The clocks of the guest go on.", NULL, NULL,
-     NEEDS_GUEST | STASIS_CONTROL_NEEDS_RUNNING, false, stasis_control_run_pause},
+    {"pause",
+     "Stop the virtual CPUs, and answer when they stand still. Other requests are answered "
+     "meanwhile. "
+     "If the host holds a CPU up for 10 seconds, the request fails, and the guest runs on. The "
+     "clocks "
+     "of a paused guest go on.",
+     NULL, NULL, NEEDS_GUEST | STASIS_CONTROL_NEEDS_RUNNING, false, stasis_control_run_pause},
     {"resume", "Let a paused guest run.", NULL, NULL, NEEDS_GUEST | STASIS_CONTROL_NEEDS_PAUSED,
      false, stasis_control_run_resume},
     {"snapshot",
@@ -141,6 +147,11 @@ static const struct stasis_control_member failed_members[] = {
     {NULL},
 };
 
+static const struct stasis_control_member pause_failed_members[] = {
+    {"error", "an object with code, name, message and remedy, as the data of an error has them"},
+    {NULL},
+};
+
 static const struct stasis_control_member guest_error_members[] = {
     {"kind", "a word of guest_errors in the metrics, such as unhandled_port"},
     {"text", "all of it, as one line"},
@@ -169,6 +180,8 @@ static const struct stasis_control_member dropped_members[] = {
 const struct stasis_control_event stasis_control_events[] = {
     {"running", "The guest runs: it was started or resumed.", NULL},
     {"paused", "The guest is paused.", NULL},
+    {"pause_failed", "The guest could not be paused, and runs on unless it has ended.",
+     pause_failed_members},
     {"snapshot_started", "A snapshot is being saved, by any request.", file_members},
     {"snapshot_progress", "At most one for each percent.", progress_members},
     {"snapshot_done", "The file is complete.", snapshot_members},
@@ -186,6 +199,8 @@ const struct stasis_control_state stasis_control_states[] = {
      "the guest has not been started; wait for the event running"},
     {STASIS_CONTROL_NEEDS_NO_SAVE, "SNAPSHOT_RUNS",
      "a snapshot is being saved; wait for its end, or cancel it"},
+    {STASIS_CONTROL_NEEDS_NO_PAUSE, "PAUSE_RUNS",
+     "the guest is being paused; wait for the event paused or pause_failed"},
     {STASIS_CONTROL_NEEDS_SAVE, "NO_SNAPSHOT_RUNS",
      "no snapshot is being saved; ask for the status"},
     {STASIS_CONTROL_NEEDS_RUNNING, "GUEST_PAUSED", "the guest is paused; resume lets it run"},

@@ -49,12 +49,13 @@ struct stasis_control_args {
 };
 
 /* States of the VM that a method needs. */
-#define STASIS_CONTROL_NEEDS_VM      0x01 /* it has not ended */
-#define STASIS_CONTROL_NEEDS_START   0x02 /* it has been started */
-#define STASIS_CONTROL_NEEDS_NO_SAVE 0x04 /* no snapshot is being saved */
-#define STASIS_CONTROL_NEEDS_SAVE    0x08 /* one is */
-#define STASIS_CONTROL_NEEDS_RUNNING 0x10
-#define STASIS_CONTROL_NEEDS_PAUSED  0x20
+#define STASIS_CONTROL_NEEDS_VM       0x01 /* it has not ended */
+#define STASIS_CONTROL_NEEDS_START    0x02 /* it has been started */
+#define STASIS_CONTROL_NEEDS_NO_SAVE  0x04 /* no snapshot is being saved */
+#define STASIS_CONTROL_NEEDS_SAVE     0x08 /* one is */
+#define STASIS_CONTROL_NEEDS_RUNNING  0x10
+#define STASIS_CONTROL_NEEDS_PAUSED   0x20
+#define STASIS_CONTROL_NEEDS_NO_PAUSE 0x40 /* the guest is not being paused */
 
 struct stasis_control_state {
     unsigned bit;

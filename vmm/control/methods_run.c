@@ -42,10 +42,15 @@ int stasis_control_run_pause(struct stasis_control *control, struct stasis_contr
                              const struct stasis_control_args *args, json_t **ret_result,
                              struct stasis_control_failure *failure)
 {
-    (void)call;
+    int rc;
+
     (void)args;
     (void)ret_result;
-    return control->ops->pause(control->ctx, &failure->err);
+    control->pause = call;
+    rc = control->ops->pause(control->ctx, &failure->err);
+    if (rc)
+        control->pause = NULL;
+    return rc ? rc : STASIS_CONTROL_LATER;
 }
 
 int stasis_control_run_resume(struct stasis_control *control, struct stasis_control_call *call,

@@ -42,9 +42,9 @@ static int pause_vm(void *ctx, struct stasis_error *err)
 
     if (rc)
         return rc;
-    vm->state = STASIS_VMM_PAUSED;
-    vm->paused = true;
-    tell(vm, STASIS_VMM_EVENT_PAUSED);
+    vm->state = STASIS_VMM_IS_PAUSING;
+    if (!vm->slow)
+        fake_vm_end_pause(vm, 0);
     return 0;
 }
 
@@ -139,6 +139,21 @@ const struct stasis_control_ops fake_vm_ops = {
 void fake_vm_progress(struct fake_vm *vm, uint64_t done, uint64_t total)
 {
     stasis_control_progress(vm->control, STASIS_VMM_SAVING, done, total);
+}
+
+void fake_vm_end_pause(struct fake_vm *vm, int code)
+{
+    struct stasis_error err;
+
+    vm->paused = !code;
+    vm->state = code ? STASIS_VMM_RUNNING : STASIS_VMM_PAUSED;
+    if (!code) {
+        tell(vm, STASIS_VMM_EVENT_PAUSED);
+        return;
+    }
+    (void)stasis_fail(&err, (enum stasis_err)code, "CPU 0 has not stopped");
+    stasis_control_event(vm->control, &(struct stasis_vmm_event){
+                                          .kind = STASIS_VMM_EVENT_PAUSE_FAILED, .err = &err});
 }
 
 void fake_vm_end_snapshot(struct fake_vm *vm, int code)

@@ -22,12 +22,14 @@ struct fake_vm {
     int refuse; /* error of the next request, or 0 */
     bool stopped;
     unsigned cancels; /* that were asked for */
-    bool slow;        /* and do not end the snapshot */
+    bool slow;        /* what was asked for begins, and ends when the test says so */
 };
 
 extern const struct stasis_control_ops fake_vm_ops;
 
 void fake_vm_progress(struct fake_vm *vm, uint64_t done, uint64_t total);
+/* Ends the pause that has begun: with success if `code` is 0. */
+void fake_vm_end_pause(struct fake_vm *vm, int code);
 /* Ends the snapshot that is being saved: with success if `code` is 0. */
 void fake_vm_end_snapshot(struct fake_vm *vm, int code);
 /* The guest reads from a register of `device` that it cannot read. */

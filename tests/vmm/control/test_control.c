@@ -254,6 +254,71 @@ static void a_folder_comes_as_a_descriptor(void **state)
 }
 
 /* All clients have the same rights: they are of one user. */
+static void others_are_served_while_a_client_waits_for_a_pause(void **state)
+{
+    struct session session;
+    int other;
+
+    (void)state;
+    begin(&session, true);
+    other = rig_connect(&session.rig);
+    assert_answer(&session, other, ASK("subscribe"), DONE);
+    session.vm.slow = true;
+    rig_say(&session.rig, session.fd, ASK("pause"));
+    assert_non_null(strstr(rig_ask(&session.rig, other, ASK("status")), "\"state\":\"pausing\""));
+    for (unsigned i = 0; i < 3; i++)
+        assert_non_null(strstr(rig_ask(&session.rig, other,
+                                       i == 0   ? ASK("pause")
+                                       : i == 1 ? ASK("resume")
+                                                : WITH("snapshot", "{\"name\":\"x\"}")),
+                               "\"data\":{\"name\":\"PAUSE_RUNS\""));
+    assert_non_null(strstr(rig_ask(&session.rig, other, ASK("cancel")), "NO_SNAPSHOT_RUNS"));
+    fake_vm_end_pause(&session.vm, STASIS_ERR_TIMEOUT);
+    assert_non_null(strstr(rig_hear(&session.rig, session.fd), "\"code\":7"));
+    assert_non_null(strstr(rig_hear(&session.rig, other), "\"method\":\"pause_failed\""));
+    rig_say(&session.rig, session.fd, ASK("pause"));
+    assert_non_null(strstr(rig_ask(&session.rig, other, ASK("status")), "\"state\":\"pausing\""));
+    fake_vm_end_pause(&session.vm, 0);
+    assert_string_equal(rig_hear(&session.rig, session.fd), DONE);
+    close(other);
+    end(&session);
+}
+
+/* What is sent when the server closes. */
+static void assert_last_line(int fd, const char *words)
+{
+    char line[512];
+    ssize_t got = read(fd, line, sizeof(line) - 1);
+
+    assert_true(got > 0);
+    line[got] = '\0';
+    assert_non_null(strstr(line, words));
+}
+
+/* A client that asked for it may have gone; one that waits is told of the end. */
+static void a_pause_outlives_its_client_and_not_the_vm(void **state)
+{
+    struct session session;
+    int other;
+
+    (void)state;
+    begin(&session, true);
+    other = rig_connect(&session.rig);
+    session.vm.slow = true;
+    rig_say(&session.rig, other, ASK("pause"));
+    close(other);
+    assert_non_null(
+        strstr(rig_ask(&session.rig, session.fd, ASK("status")), "\"state\":\"pausing\""));
+    fake_vm_end_pause(&session.vm, STASIS_ERR_TIMEOUT);
+    rig_say(&session.rig, session.fd, ASK("pause"));
+    assert_non_null(
+        strstr(rig_ask(&session.rig, session.fd, ASK("status")), "\"state\":\"pausing\""));
+    stasis_control_close(session.rig.control);
+    session.rig.control = NULL;
+    assert_last_line(session.fd, "the VM ended before the guest was paused");
+    end(&session);
+}
+
 static void any_client_may_cancel_the_snapshot_of_another(void **state)
 {
     struct session session;
@@ -369,14 +434,7 @@ static void quit_answers_and_stops_the_vm(void **state)
     assert_true(session.vm.stopped);
     stasis_control_close(session.rig.control);
     session.rig.control = NULL;
-    {
-        char line[512];
-        ssize_t got = read(session.fd, line, sizeof(line) - 1);
-
-        assert_true(got > 0);
-        line[got] = '\0';
-        assert_non_null(strstr(line, "the VM ended before the snapshot was complete"));
-    }
+    assert_last_line(session.fd, "the VM ended before the snapshot was complete");
     close(session.fd);
     rig_fini(&session.rig);
 }
@@ -489,6 +547,8 @@ int main(void)
         cmocka_unit_test(methods_in_the_wrong_state_name_it),
         cmocka_unit_test(a_snapshot_is_answered_when_it_is_complete),
         cmocka_unit_test(a_folder_comes_as_a_descriptor),
+        cmocka_unit_test(others_are_served_while_a_client_waits_for_a_pause),
+        cmocka_unit_test(a_pause_outlives_its_client_and_not_the_vm),
         cmocka_unit_test(any_client_may_cancel_the_snapshot_of_another),
         cmocka_unit_test(a_client_may_cancel_its_own_snapshot_only),
         cmocka_unit_test(a_snapshot_outlives_its_client),

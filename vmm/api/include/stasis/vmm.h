@@ -203,15 +203,17 @@ struct stasis_vmm_end {
 };
 
 enum stasis_vmm_event_kind {
-    STASIS_VMM_EVENT_RUNNING,     /* the guest runs: it was started or resumed */
-    STASIS_VMM_EVENT_PAUSED,      /* by stasis_vmm_pause(), or it was started paused */
-    STASIS_VMM_EVENT_SAVING,      /* a save has begun; the guest stands still until its end */
-    STASIS_VMM_EVENT_SAVED,       /* and is over: the file is there */
-    STASIS_VMM_EVENT_SAVE_FAILED, /* or not; STASIS_ERR_CANCELLED: it was called off */
-    STASIS_VMM_EVENT_KEYS,        /* the user asks for the list of escape keys */
-    STASIS_VMM_EVENT_GUEST_ERROR, /* the guest made an invalid access */
-    STASIS_VMM_EVENT_ENDING,      /* the end begins: what is asked for now counts as outstanding */
-    STASIS_VMM_EVENT_ENDED,       /* the VM has ended; nothing follows */
+    STASIS_VMM_EVENT_RUNNING,      /* the guest runs: it was started or resumed */
+    STASIS_VMM_EVENT_PAUSED,       /* by a request, or it was started paused */
+    STASIS_VMM_EVENT_PAUSE_FAILED, /* of stasis_vmm_begin_pause(): the guest runs on, or has ended
+                                    */
+    STASIS_VMM_EVENT_SAVING,       /* a save has begun; the guest stands still until its end */
+    STASIS_VMM_EVENT_SAVED,        /* and is over: the file is there */
+    STASIS_VMM_EVENT_SAVE_FAILED,  /* or not; STASIS_ERR_CANCELLED: it was called off */
+    STASIS_VMM_EVENT_KEYS,         /* the user asks for the list of escape keys */
+    STASIS_VMM_EVENT_GUEST_ERROR,  /* the guest made an invalid access */
+    STASIS_VMM_EVENT_ENDING,       /* the end begins: what is asked for now counts as outstanding */
+    STASIS_VMM_EVENT_ENDED,        /* the VM has ended; nothing follows */
 };
 
 /* An invalid access of the guest. */
@@ -233,7 +235,7 @@ struct stasis_vmm_event {
     bool to_stream;                        /* SAVING: to standard output, as fast as it is read */
     const struct stasis_save_stats *stats; /* SAVED */
     uint64_t pause_us;                     /* SAVED: how long the save has taken so far */
-    const struct stasis_error *err;        /* SAVE_FAILED */
+    const struct stasis_error *err;        /* SAVE_FAILED, PAUSE_FAILED */
     const char *text;                      /* KEYS: lines, each ending in a newline */
     const struct stasis_vmm_end *end;      /* ENDED */
     const struct stasis_vmm_guest_error *guest_error; /* GUEST_ERROR */
@@ -305,8 +307,9 @@ STASIS_EXPORT void stasis_vmm_watch_free(struct stasis_vmm_watch *watch);
  * STASIS_ERR_STATE: not possible in the state that the VM is in, which the message names. */
 
 enum stasis_vmm_state {
-    STASIS_VMM_OPENED,  /* not started */
-    STASIS_VMM_RUNNING, /* the guest runs */
+    STASIS_VMM_OPENED,     /* not started */
+    STASIS_VMM_RUNNING,    /* the guest runs */
+    STASIS_VMM_IS_PAUSING, /* it is being paused by stasis_vmm_begin_pause() */
     STASIS_VMM_PAUSED,
     STASIS_VMM_IS_SAVING, /* the guest stands still while a snapshot is written */
     STASIS_VMM_HAS_ENDED,
@@ -322,7 +325,7 @@ struct stasis_vmm_status {
 };
 
 STASIS_EXPORT void stasis_vmm_status(struct stasis_vmm *vmm, struct stasis_vmm_status *ret_status);
-/* "opened", "running", "paused", "saving", "ended"; never NULL. */
+/* "opened", "running", "pausing", "paused", "saving", "ended"; never NULL. */
 STASIS_EXPORT const char *stasis_vmm_state_name(enum stasis_vmm_state state);
 
 /* Lets the guest run, or, where config.paused is set, starts it paused. Once. */
@@ -333,6 +336,10 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_start(struct stasis_vmm *vmm,
  * 10 s STASIS_ERR_TIMEOUT names the vCPUs that have not stopped, and the guest runs on. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_pause(struct stasis_vmm *vmm,
                                                      struct stasis_error *err);
+/* The same without waiting: PAUSED or PAUSE_FAILED tells the end. Until then requests that need a
+ * running or a paused guest fail, and freezes by key or event wait. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_begin_pause(struct stasis_vmm *vmm,
+                                                           struct stasis_error *err);
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_resume(struct stasis_vmm *vmm,
                                                       struct stasis_error *err);
 
