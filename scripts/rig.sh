@@ -78,16 +78,19 @@ rig_stage_program() {
     done
 }
 
-# rig_stage_module NAME FOLDER: modules may be compressed.
-rig_stage_module() {
-    local file target=$RIG_STAGE/lib/$2/$1.ko
+# rig_module NAME FILE: a module of the kernel; it may be compressed there.
+rig_module() {
+    local file
     file=$(find "$KERNEL_MODULES" -name "$1.ko*" -print -quit)
     case $file in
-        *.ko) cp "$file" "$target" ;;
-        *.ko.xz) xz -dc "$file" >"$target" ;;
+        *.ko) cp "$file" "$2" ;;
+        *.ko.xz) xz -dc "$file" >"$2" ;;
         *) die "$STATUS_FAILURE" "kernel $KERNEL_RELEASE has no module $1" ;;
     esac
 }
+
+# rig_stage_module NAME FOLDER
+rig_stage_module() { rig_module "$1" "$RIG_STAGE/lib/$2/$1.ko"; }
 
 rig_stage_base() {
     local module
@@ -183,13 +186,15 @@ rig_finish() {
     exit "$status"
 }
 
-# rig_guest_initramfs INIT FILE: what an L2 Linux boots into: one static program.
+# rig_guest_initramfs INIT FILE [MODULE]...: what an L2 Linux boots into: one static program, and
+# modules that it may load.
 rig_guest_initramfs() {
     local tree
     tree=$(mktemp -d)
     mkdir "$tree"/{dev,proc,sys}
     cp "$1" "$tree/init"
     strip "$tree/init"
+    [ $# -le 2 ] || cp "${@:3}" "$tree"
     rig_pack "$tree" "$2"
     rm -rf "$tree"
 }

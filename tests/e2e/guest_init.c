@@ -11,7 +11,8 @@
 // of the kernel's linux_banner; `cpus` visits every CPU, which answers `cpu N apicid=<leaf 1>
 // x2apicid=<leaf 0xb> package=<n> core=<n> threads=<list> loc=<timer interrupts> nonce=<hex>`, and
 // ends with `cpus N nonce=<hex>`; `warnings` repeats what the kernel has logged as a warning or
-// worse and ends with `warnings N nonce=<hex>`; `poweroff` and `reboot` end the machine.
+// worse and ends with `warnings N nonce=<hex>`; `poweroff` and `reboot` end the machine, and
+// after `button`, answered by `button ready nonce=<hex>`, the power button does.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +29,7 @@
 #include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/reboot.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <termios.h>
 #include <time.h>
@@ -54,6 +56,7 @@ struct guest {
     uint64_t *pattern;
     char line[LINE_BYTES];
     size_t line_length;
+    bool hears_button;
 };
 
 // Init must not die: a panic in the guest's log names the line of the kernel, not ours.
@@ -201,6 +204,41 @@ static uint64_t monotonic_ns(void)
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
+// ---- the power button ----
+
+static void power_off(const struct guest *guest)
+{
+    say(guest, "powering off\n");
+    (void)tcdrain(guest->tty);
+    (void)reboot(RB_POWER_OFF);
+}
+
+// Debian's kernel has the button's driver as a module, which is beside us.
+static void hear_button(struct guest *guest)
+{
+    int fd = open("/button.ko", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) != 0) {
+        die("button.ko");
+    }
+    close(fd);
+    guest->hears_button = true;
+    say(guest, "button ready nonce=%s\n", guest->nonce);
+}
+
+// How often the driver was told of a press.
+static unsigned long presses(void)
+{
+    char text[LINE_BYTES] = "";
+    int fd = open("/sys/firmware/acpi/interrupts/ff_pwr_btn", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0) {
+        die("ff_pwr_btn");
+    }
+    close(fd);
+    return strtoul(text, NULL, 10);
+}
+
 static void beat(struct guest *guest)
 {
     struct timespec real;
@@ -215,6 +253,9 @@ static void beat(struct guest *guest)
     say(guest, "beat %" PRIu64 " nonce=%s mono=%" PRIu64 " real=%lld.%03ld loc=%" PRIu64 "\n",
         guest->beat, guest->nonce, mono, (long long)real.tv_sec, real.tv_nsec / 1000000,
         timer_interrupts(ALL_CPUS));
+    if (guest->hears_button && presses() > 0) {
+        power_off(guest);
+    }
 }
 
 // Lines of /proc/kallsyms are "<hex address> <type> <name>[ <module>]".
@@ -351,9 +392,9 @@ static void run_command(struct guest *guest)
     } else if (strncmp(guest->line, "burst ", 6) == 0) {
         burst(guest, guest->line + 6);
     } else if (strcmp(guest->line, "poweroff") == 0) {
-        say(guest, "powering off\n");
-        (void)tcdrain(guest->tty);
-        (void)reboot(RB_POWER_OFF);
+        power_off(guest);
+    } else if (strcmp(guest->line, "button") == 0) {
+        hear_button(guest);
     } else if (strcmp(guest->line, "reboot") == 0) {
         say(guest, "rebooting\n");
         (void)tcdrain(guest->tty);

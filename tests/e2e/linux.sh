@@ -264,6 +264,18 @@ case_signal_without_path() {
     ok "$(tail -n 1 "$err"); $summary"
 }
 
+# As a user presses it: the guest's own driver hears it.
+case_button() {
+    start live --restore base.snap --control "$PWD/sock"
+    more_beats 3
+    type_line button
+    says '^button ready '
+    vmm ctl "$PWD/sock" power-button >"$case.ctl" 2>&1 || fail "ctl: $(cat "$case.ctl")"
+    ends 0
+    history $base.out "$out"
+    ok "powered off by the button; $summary"
+}
+
 # A reset has a status of its own: whoever supervises the guest starts it again.
 case_reset() {
     start live --restore base.snap

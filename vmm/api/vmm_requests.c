@@ -121,6 +121,39 @@ int stasis_vmm_resume(struct stasis_vmm *vmm, struct stasis_error *err)
     return rc;
 }
 
+/* ---- power ---- */
+
+int stasis_vmm_power_button(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    struct stasis_device *pm;
+    int rc;
+
+    stasis_vmm_lock(vmm);
+    pm = vmm->machine_ready ? stasis_device_acpi_pm_find(&vmm->machine.devices) : NULL;
+    rc = check_state(vmm, "press the power button of",
+                     pm ? NULL : "its board has none; end it by a command in the guest", err);
+    if (!rc) {
+        pthread_mutex_lock(&vmm->machine.lock);
+        stasis_device_acpi_pm_power_button(pm);
+        pthread_mutex_unlock(&vmm->machine.lock);
+        stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_POWER_BUTTON});
+    }
+    stasis_vmm_unlock(vmm);
+    return rc;
+}
+
+int stasis_vmm_reset(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    int rc;
+
+    stasis_vmm_lock(vmm);
+    rc = check_state(vmm, "reset", NULL, err);
+    if (!rc)
+        stasis_machine_shutdown(&vmm->machine, STASIS_EXIT_RESET, NULL);
+    stasis_vmm_unlock(vmm);
+    return rc;
+}
+
 /* ---- snapshots ---- */
 
 static int copy_save(struct stasis_vmm_job *job, const struct stasis_vmm_save *save,

@@ -252,6 +252,9 @@ void stasis_control_event(struct stasis_control *control, const struct stasis_vm
         stasis_control_server_event(control->server, "guest_error",
                                     guest_error(event->guest_error));
         break;
+    case STASIS_VMM_EVENT_POWER_BUTTON:
+        stasis_control_server_event(control->server, "power_button", NULL);
+        break;
     case STASIS_VMM_EVENT_ENDED:
         stasis_control_server_event(control->server, "ended", ended(event));
         break;

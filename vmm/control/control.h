@@ -18,6 +18,8 @@ struct stasis_control_ops {
     int (*snapshot)(void *ctx, const struct stasis_snapshot_request *request,
                     struct stasis_error *err);
     int (*cancel)(void *ctx, struct stasis_error *err);
+    int (*power_button)(void *ctx, struct stasis_error *err);
+    int (*reset)(void *ctx, struct stasis_error *err);
     void (*stop)(void *ctx);
     int (*metrics)(void *ctx, enum stasis_vmm_metrics_format format, char **ret_text,
                    struct stasis_error *err);

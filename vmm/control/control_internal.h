@@ -34,6 +34,13 @@ int stasis_control_run_snapshot(struct stasis_control *control, struct stasis_co
 int stasis_control_run_cancel(struct stasis_control *control, struct stasis_control_call *call,
                               const struct stasis_control_args *args, json_t **ret_result,
                               struct stasis_control_failure *failure);
+int stasis_control_run_power_button(struct stasis_control *control,
+                                    struct stasis_control_call *call,
+                                    const struct stasis_control_args *args, json_t **ret_result,
+                                    struct stasis_control_failure *failure);
+int stasis_control_run_reset(struct stasis_control *control, struct stasis_control_call *call,
+                             const struct stasis_control_args *args, json_t **ret_result,
+                             struct stasis_control_failure *failure);
 int stasis_control_run_metrics(struct stasis_control *control, struct stasis_control_call *call,
                                const struct stasis_control_args *args, json_t **ret_result,
                                struct stasis_control_failure *failure);

@@ -31,6 +31,16 @@ static int cancel(void *ctx, struct stasis_error *err)
     return stasis_vmm_cancel(ctx, err);
 }
 
+static int power_button(void *ctx, struct stasis_error *err)
+{
+    return stasis_vmm_power_button(ctx, err);
+}
+
+static int reset(void *ctx, struct stasis_error *err)
+{
+    return stasis_vmm_reset(ctx, err);
+}
+
 static void stop(void *ctx)
 {
     stasis_vmm_stop(ctx);
@@ -57,6 +67,8 @@ const struct stasis_control_ops stasis_control_vmm_ops = {
     .resume = resume_guest,
     .snapshot = snapshot,
     .cancel = cancel,
+    .power_button = power_button,
+    .reset = reset,
     .stop = stop,
     .metrics = metrics,
     .config = config,

@@ -119,6 +119,15 @@ const struct stasis_control_method stasis_control_methods[] = {
      "and the guest continues.",
      cancel_params, NULL, STASIS_CONTROL_NEEDS_VM | STASIS_CONTROL_NEEDS_SAVE, false,
      stasis_control_run_cancel},
+    {"power-button",
+     "Press the power button of the guest, whose system then powers itself off if it is set up to. "
+     "A "
+     "paused guest learns of it when it runs. Boards of release 0.1.0 have no button.",
+     NULL, NULL, NEEDS_GUEST, false, stasis_control_run_power_button},
+    {"reset",
+     "Reset the machine, as the guest can itself. The guest has no time to write anything to its "
+     "disks, and vmm ends with status 11.",
+     NULL, NULL, NEEDS_GUEST, false, stasis_control_run_reset},
     {"metrics", "Return all counters of the VM.", metrics_params, metrics_members, 0, false,
      stasis_control_run_metrics},
     {"config", "Return the configuration of the VM, defaults included.", NULL, config_members, 0,
@@ -186,6 +195,7 @@ const struct stasis_control_event stasis_control_events[] = {
     {"snapshot_progress", "At most one for each percent.", progress_members},
     {"snapshot_done", "The file is complete.", snapshot_members},
     {"snapshot_failed", "No file was written, and the guest continues.", failed_members},
+    {"power_button", "The power button was pressed, by any client.", NULL},
     {"guest_error", "The guest made an invalid access; with --on-guest-error event.",
      guest_error_members},
     {"ended", "The VM has ended. It is the last event.", ended_members},

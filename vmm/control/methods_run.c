@@ -130,6 +130,30 @@ int stasis_control_run_cancel(struct stasis_control *control, struct stasis_cont
     return control->ops->cancel(control->ctx, &failure->err);
 }
 
+/* ---- power ---- */
+
+int stasis_control_run_power_button(struct stasis_control *control,
+                                    struct stasis_control_call *call,
+                                    const struct stasis_control_args *args, json_t **ret_result,
+                                    struct stasis_control_failure *failure)
+{
+    (void)call;
+    (void)args;
+    (void)ret_result;
+    return control->ops->power_button(control->ctx, &failure->err);
+}
+
+/* The end comes as an event of the loop, after the answer. */
+int stasis_control_run_reset(struct stasis_control *control, struct stasis_control_call *call,
+                             const struct stasis_control_args *args, json_t **ret_result,
+                             struct stasis_control_failure *failure)
+{
+    (void)call;
+    (void)args;
+    (void)ret_result;
+    return control->ops->reset(control->ctx, &failure->err);
+}
+
 /* ---- reports ---- */
 
 /* Takes over the text, which the VM made. */

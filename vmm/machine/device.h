@@ -138,6 +138,13 @@ void stasis_device_serial_drain(struct stasis_device *serial);
  * `size`, were put into buf. */
 size_t stasis_device_serial_unsent(const struct stasis_device *serial, uint8_t *buf, size_t size);
 
+/* ---- device_acpi_pm.c ---- */
+
+/* The board's first, or NULL. */
+struct stasis_device *stasis_device_acpi_pm_find(struct stasis_devices *devices);
+/* Somebody has pressed the power button. */
+void stasis_device_acpi_pm_power_button(struct stasis_device *pm);
+
 /* ---- device_pl031.c ---- */
 
 /* The timer of rtc_arm has expired. NULL is a clock that is not there. */

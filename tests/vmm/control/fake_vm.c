@@ -93,6 +93,24 @@ static int cancel(void *ctx, struct stasis_error *err)
     return rc;
 }
 
+static int power_button(void *ctx, struct stasis_error *err)
+{
+    int rc = refuse(ctx, err);
+
+    if (!rc)
+        tell(ctx, STASIS_VMM_EVENT_POWER_BUTTON);
+    return rc;
+}
+
+static int reset(void *ctx, struct stasis_error *err)
+{
+    struct fake_vm *vm = ctx;
+    int rc = refuse(vm, err);
+
+    vm->resets += !rc;
+    return rc;
+}
+
 static void stop(void *ctx)
 {
     struct fake_vm *vm = ctx;
@@ -131,6 +149,8 @@ const struct stasis_control_ops fake_vm_ops = {
     .resume = resume_vm,
     .snapshot = snapshot,
     .cancel = cancel,
+    .power_button = power_button,
+    .reset = reset,
     .stop = stop,
     .metrics = metrics,
     .config = config,

@@ -21,6 +21,7 @@ struct fake_vm {
     const char *expected;
     int refuse; /* error of the next request, or 0 */
     bool stopped;
+    unsigned resets;
     unsigned cancels; /* that were asked for */
     bool slow;        /* what was asked for begins, and ends when the test says so */
 };

@@ -159,6 +159,12 @@ static void methods_in_the_wrong_state_name_it(void **state)
         {STASIS_VMM_HAS_ENDED, "snapshot", "ENDED"},
         {STASIS_VMM_HAS_ENDED, "cancel", "ENDED"},
         {STASIS_VMM_HAS_ENDED, "quit", "ENDED"},
+        {STASIS_VMM_OPENED, "power-button", "NOT_STARTED"},
+        {STASIS_VMM_IS_SAVING, "power-button", "SNAPSHOT_RUNS"},
+        {STASIS_VMM_HAS_ENDED, "power-button", "ENDED"},
+        {STASIS_VMM_OPENED, "reset", "NOT_STARTED"},
+        {STASIS_VMM_IS_SAVING, "reset", "SNAPSHOT_RUNS"},
+        {STASIS_VMM_HAS_ENDED, "reset", "ENDED"},
     };
     struct session session;
     char line[128];
@@ -423,6 +429,20 @@ static void subscribers_hear_of_all_that_happens(void **state)
     end(&session);
 }
 
+static void power_button_and_reset_reach_the_vm(void **state)
+{
+    struct session session;
+
+    (void)state;
+    begin(&session, true);
+    assert_answer(&session, session.fd, ASK("subscribe"), DONE);
+    assert_answer(&session, session.fd, ASK("power-button"),
+                  "{\"jsonrpc\":\"2.0\",\"method\":\"power_button\"}");
+    assert_answer(&session, session.fd, ASK("reset"), DONE); /* of the button */
+    assert_int_equal(session.vm.resets, 1);
+    end(&session);
+}
+
 static void quit_answers_and_stops_the_vm(void **state)
 {
     struct session session;
@@ -554,6 +574,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_outlives_its_client),
         cmocka_unit_test(subscribers_hear_of_all_that_happens),
         cmocka_unit_test(quit_answers_and_stops_the_vm),
+        cmocka_unit_test(power_button_and_reset_reach_the_vm),
         cmocka_unit_test(a_hundred_thousand_random_lines_do_no_harm),
         cmocka_unit_test(a_folder_that_cannot_be_opened_is_refused),
     };

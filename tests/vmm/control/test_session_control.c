@@ -200,6 +200,21 @@ static void a_client_drives_the_life_of_a_guest(void)
     session_folder_fini(&folder);
 }
 
+static void a_client_resets_the_machine(void)
+{
+    struct client client;
+
+    begin("1", false);
+    connect_client(&client);
+    wait_more_ticks(1);
+    ask(&client, "power-button", "", ""); /* the guest has no ears for it */
+    wait_more_ticks(2);
+    ask(&client, "reset", "", "");
+    assert_int_equal(session_end(&session), SESSION_RESET);
+    disconnect(&client);
+    session_folder_fini(&folder);
+}
+
 static void a_guest_saved_by_a_client_is_thawed(void)
 {
     static char path[160], story[2 * SESSION_TEXT_MAX];
@@ -355,6 +370,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(a_client_drives_the_life_of_a_guest),
+        KVM_CASE(a_client_resets_the_machine),
         KVM_CASE(a_guest_saved_by_a_client_is_thawed),
         KVM_CASE(a_thousand_calls_of_four_clients_are_answered_rightly),
     };

@@ -212,6 +212,7 @@ enum stasis_vmm_event_kind {
     STASIS_VMM_EVENT_SAVE_FAILED,  /* or not; STASIS_ERR_CANCELLED: it was called off */
     STASIS_VMM_EVENT_KEYS,         /* the user asks for the list of escape keys */
     STASIS_VMM_EVENT_GUEST_ERROR,  /* the guest made an invalid access */
+    STASIS_VMM_EVENT_POWER_BUTTON, /* by stasis_vmm_power_button() */
     STASIS_VMM_EVENT_ENDING,       /* the end begins: what is asked for now counts as outstanding */
     STASIS_VMM_EVENT_ENDED,        /* the VM has ended; nothing follows */
 };
@@ -363,6 +364,17 @@ STASIS_EXPORT void stasis_vmm_freeze(struct stasis_vmm *vmm);
 /* Calls off the save that is under way. Its end is an event, SAVED if it came too late. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_cancel(struct stasis_vmm *vmm,
                                                       struct stasis_error *err);
+
+/* Presses the guest's power button, which asks its system to power itself off: whether and when it
+ * does is up to it. A paused guest learns of it when it runs. STASIS_ERR_STATE: or its board has no
+ * button. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_power_button(struct stasis_vmm *vmm,
+                                                            struct stasis_error *err);
+
+/* Resets the machine, as the guest can itself: it has no time for anything. The VM ends, soon, with
+ * the reason STASIS_VMM_RESET. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_reset(struct stasis_vmm *vmm,
+                                                     struct stasis_error *err);
 
 /* Ends the VM, soon: a save under way is given up first. Harmless when it has ended; NULL is fine.
  */
