@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-"""coverage.py BUILD: what the corpora reach of decode, migrate and restore, by gcov's account of
+"""coverage.py BUILD: what the corpora reach of devices, decode, migrate and restore, by gcov's account of
 BUILD, in which the fuzz programs have run. Prints lines and branches of each file. A line that was
 not reached, or has a branch that was not taken, must stand in unreached.txt with its reason; and
 what stands there must not have been reached: else the exit status is 1.
@@ -18,6 +18,7 @@ LIST = os.path.join(HERE, "unreached.txt")
 FILES = [*(f"state-ser/ser/{name}.c" for name in (
     "decode", "migrate", "notes", "parse", "reader", "records", "schema_parse", "migrations", "unknown")),
     *(f"state-ser/snap/{name}.c" for name in ("header", "index", "read_index", "read_file")),
+    *(f"core/{name}.c" for name in ("i8042", "pl031", "serial", "serial_state")),
     "state/schema.c", "state/field.c",
     "common/x86_features.c",
     *(f"vmm/snapshot/{name}.c" for name in ("clocks", "thaw", "thaw_check")),

@@ -138,6 +138,54 @@ def restores(state):
         yield name + "-few", struct.pack("<H", 0x110) + b"\0\0" + other
 
 
+def devices():
+    """Events for the devices (device.h): every register and every event of the host, alone and between
+    two freezes. An event is a kind and a byte; those of the clock end with 4 bytes more."""
+    freeze = b"\xff"
+
+    def between(events):
+        return freeze + freeze.join(events) + freeze
+
+    def writes(*rows):
+        return [bytes([0x80 | register, value]) for register, value in rows]
+
+    reads = [bytes([register, 0]) for register in range(16)]
+    host = [b"\x20\x05", b"\x20\x42", b"\x30\x00", b"\x30\x07", b"\x40\x00", b"\x50\x00",
+            b"\x60\xb0", b"\x60\x40", b"\x60\x00"]
+    setups = {"plain": [], "fifo": writes((2, 0xc7), (1, 15)), "divisor": writes((3, 0x83)),
+              "loopback": writes((2, 1), (4, 0x1f), (1, 15)), "irq": writes((1, 15), (4, 8))}
+    for name, setup in setups.items():
+        sends = writes(*((0, i) for i in range(70)))
+        rest = [*reads, *host, *sends, *reads, b"\x30\xff", *writes(*((r, 0x55) for r in range(16))),
+                *writes((2, 7), (2, 0)), *reads, b"\x70\x00", *reads]
+        yield "serial", name, b"".join(setup + rest)
+        yield "serial", name + "-frozen", between(setup + rest)
+    commands = [bytes([0x80, register]) for register in range(4)]
+    for command in range(256):
+        commands += [bytes([0x84, command]), b"\x80\x03", b"\x04\x00", b"\x00\x00"]
+    keyboard = [bytes([0x80, byte]) for byte in range(256)] + [b"\x00\x00", b"\x04\x00"] * 40
+    quiet = [b"\x84\x60", b"\x80\x00", b"\x84\x20", b"\x84\xd1", b"\x80\x02", b"\x00\x00"]
+    yield "i8042", "quiet-frozen", between(quiet)
+    yield "i8042", "commands", b"".join(commands) + b"\x40\x00"
+    yield "i8042", "commands-frozen", between(commands + [b"\x40\x00"])
+    yield "i8042", "keyboard-frozen", between(keyboard)
+    yield "i8042", "everywhere", b"".join(bytes([kind, 7]) for kind in range(0xff))
+
+    def clock(kind, offset, value):
+        return bytes([kind, offset]) + struct.pack("<I", value)
+
+    reads = [bytes([kind, offset]) for kind in (0, 1, 2, 4, 12) for offset in (*range(0, 36), 0xe0, 0xff)]
+    alarm = [clock(0xa4, 8, 100), clock(0xa4, 4, 103), clock(0xa4, 16, 1), clock(0x41, 0, 1 << 31),
+             clock(0x40, 0, 1 << 31), clock(0x41, 8, 1 << 31), clock(0x60, 0, 0), *reads[:40],
+             clock(0xa4, 28, 1), clock(0xa4, 4, 90), clock(0xa4, 4, 1000), clock(0x42, 4, 1 << 31)]
+    odd = [clock(0xa0 | size, offset, 0x12345678) for size in (1, 2, 3, 4, 5, 12)
+           for offset in (*range(0, 36), 0xe0)]
+    for name, events in (("reads", reads), ("alarm", alarm), ("odd", odd), ("reset", alarm + [
+            clock(0x70, 0, 0), clock(0x80, 32, 1 << 31), clock(0x80, 0, 5)] + reads)):
+        yield "pl031", name, b"".join(events)
+        yield "pl031", name + "-frozen", (freeze + b"\x02") + (freeze + b"\x00").join(events)
+
+
 def tiny(stream):
     """A file of 4 KiB of RAM, all zero."""
     state, index = b"\x90", struct.pack("<IIQQBBHIQII", 1, 0, 0, 4096, 1, 0, 0, 0, 0, 0, 0)
@@ -232,6 +280,8 @@ def main():
     put(folder, "index", "few", many(64 << 20)[:44])
     for name, data in kernels():
         put(folder, "boot", name, data)
+    for target, name, data in devices():
+        put(folder, target, name, data)
     for name, data in files():
         put(folder, "file", name, data)
     field = [7, "f", 1, 1, 1, 255, 0, 0, ""]

@@ -53,12 +53,15 @@ static bool holds(const struct range *ranges, size_t count, uint64_t at)
 #define CELLS(id) (UINT64_C(0x20000) + 8 * (id)) /* the number of the program: wanted, done */
 #define CELLS_END CELLS(KVM_HOSTILE_VCPUS)
 
-/* 1: pause; mov eax, [r14]; cmp eax, [r14 + 4]; je 1b; cpuid; jmp r15 */
-static const uint8_t waiting[] = {0xf3, 0x90, 0x41, 0x8b, 0x06, 0x41, 0x3b, 0x46,
-                                  0x04, 0x74, 0xf5, 0x0f, 0xa2, 0x41, 0xff, 0xe7};
-/* mov eax, [r14]; mov [r14 + 4], eax; mov ecx, KVM_ENTRY; jmp rcx */
-static const uint8_t finishing[] = {0x41, 0x8b, 0x06, 0x41, 0x89, 0x46, 0x04,
-                                    0xb9, 0x00, 0x10, 0x00, 0x00, 0xff, 0xe1};
+/* For all vCPUs, where no program is written: one that has told that it is done may still be here.
+ *   1: pause; mov eax, [r14]; cmp eax, [r14 + 4]; je 1b; cpuid; jmp r15
+ *   2: mov eax, [r14]; mov [r14 + 4], eax; jmp 1b */
+static const uint8_t waiting[] = {0xf3, 0x90, 0x41, 0x8b, 0x06, 0x41, 0x3b, 0x46, 0x04,
+                                  0x74, 0xf5, 0x0f, 0xa2, 0x41, 0xff, 0xe7, 0x41, 0x8b,
+                                  0x06, 0x41, 0x89, 0x46, 0x04, 0xeb, 0xe7};
+/* The end of a program. mov ecx, 2b; jmp rcx */
+static const uint8_t finishing[] = {0xb9, 0x10, 0x10, 0x00, 0x00, 0xff, 0xe1};
+_Static_assert(KVM_ENTRY == 0x1000, "finishing[] has the address");
 
 void kvm_hostile_board(struct stasis_board_state *board, uint32_t vcpus)
 {
