@@ -171,6 +171,12 @@ def devices():
     yield "i8042", "keyboard-frozen", between(keyboard)
     yield "i8042", "everywhere", b"".join(bytes([kind, 7]) for kind in range(0xff))
 
+    power = [b"\x30\x03", b"\x89\x08", b"\x88\x08", b"\x81\x01", b"\x83\x01", b"\x20\x00", b"\x81\x01", b"\x20\x00", b"\x30\x03", b"\x89\x08",
+             b"\x88\x08", *(bytes([0x80 | register, 0xff]) for register in range(16)), b"\x85\x34",
+             b"\x85\x28", *(bytes([register, 0]) for register in range(16)), b"\x40\x00"]
+    yield "acpi_pm", "all", b"".join(power)
+    yield "acpi_pm", "all-frozen", between(power)
+
     def clock(kind, offset, value):
         return bytes([kind, offset]) + struct.pack("<I", value)
 

@@ -33,8 +33,8 @@ static const struct range ports_of_kvm[] = {
     {0x20, 0x22}, {0x40, 0x44}, {0xa0, 0xa2}, {0x61, 0x65}, {0x4d0, 0x4d2}};
 #define KVM_SPEAKER 3 /* of these, which takes accesses to its first byte only */
 
-static const uint16_t port_edges[] = {0x3f8, 0x400, 0x60, 0x65,  0x20,  0x40,
-                                      0xa0,  0x4d0, 0,    0xcf8, 0xfffc};
+static const uint16_t port_edges[] = {0x3f8, 0x400, 0x60,  0x65, 0x20,  0x40,  0xa0,
+                                      0x4d0, 0x600, 0x60a, 0,    0xcf8, 0xfffc};
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
@@ -214,8 +214,8 @@ static struct kvm_hostile_io *emit_port(struct program *p, unsigned width, bool 
 
 /* ---- its instructions ---- */
 
-/* Of the i8042, the reset among them. */
-static const uint8_t commands[] = {0xfe, 0xd1, 0x60, 0xaa};
+/* Of the i8042, the reset among them; and the power-off. */
+static const uint8_t commands[] = {0xfe, 0xd1, 0x60, 0xaa, 0x34};
 
 static void emit_in_out(struct program *p)
 {

@@ -18,8 +18,15 @@ static uint64_t unhandled_ports, unhandled_mmio; /* in this life; under the lock
 
 static bool has_device(bool mmio, uint64_t at)
 {
-    return mmio ? at >= 0xd0000000 && at < 0xd0001000
-                : (at >= 0x3f8 && at < 0x400) || (at >= 0x60 && at < 0x65);
+    const struct stasis_board_state *board = &guest->machine.board;
+
+    for (uint32_t i = 0; i < board->devices_count; i++) {
+        const struct stasis_board_device_state *row = &board->devices[i];
+
+        if ((row->bus == STASIS_BUS_PIO) != mmio && at >= row->base && at - row->base < row->size)
+            return true;
+    }
+    return false;
 }
 
 /* Counts the access, before the machine does it. */
@@ -118,7 +125,7 @@ static const struct stasis_exit_ops watching = {.pio_read = on_pio_read,
                                                 .failed = on_failed,
                                                 .may_run = on_may_run};
 
-/* The guest may ask for it; it is not to end. */
+/* Of a reset or a power-off: the guest may ask for it, but is not to end. */
 static void on_reset(void *ctx)
 {
     (void)ctx;
@@ -135,6 +142,7 @@ void hostile_watch(struct kvm_guest *of)
         watches[i].mmio_exits = 0;
     }
     guest->machine.device_env.reset = on_reset;
+    guest->machine.device_env.power_off = on_reset;
     unhandled_ports = unhandled_mmio = 0;
 }
 

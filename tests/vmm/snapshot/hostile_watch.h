@@ -9,7 +9,7 @@
 #include "vmm/kvm_hostile.h"
 
 extern _Atomic uint64_t hostile_accesses; /* so far */
-extern uint64_t hostile_resets;           /* that the guest asked for: it runs on */
+extern uint64_t hostile_resets;           /* and power-offs that the guest asked for: it runs on */
 
 /* A machine that has just been built or thawed, and does not run. One at a time. */
 void hostile_watch(struct kvm_guest *guest);

@@ -120,6 +120,13 @@ static void pass_time(void)
     pthread_mutex_unlock(&guest.machine.lock);
 }
 
+static void press_power_button(void)
+{
+    pthread_mutex_lock(&guest.machine.lock);
+    stasis_device_acpi_pm_power_button(device(&stasis_acpi_pm_schema, "pm"));
+    pthread_mutex_unlock(&guest.machine.lock);
+}
+
 static void pause_a_while(void)
 {
     pause_all();
@@ -137,8 +144,8 @@ static void freeze_and_thaw(void)
 
 static void disturb(void)
 {
-    static void (*const deeds[])(void) = {give_input, give_input, block_output,
-                                          pass_time,  pass_time,  pause_a_while};
+    static void (*const deeds[])(void) = {give_input, give_input,         block_output, pass_time,
+                                          pass_time,  press_power_button, pause_a_while};
 
     if (next_random(&seed) % 8 == 0)
         freeze_and_thaw();
