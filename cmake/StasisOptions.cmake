@@ -26,9 +26,16 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
     set(stasis_is_x86_64 ON)
 endif()
 
+# Sanitizers and gcov make system calls of their own, and write files of their own.
+set(stasis_can_sandbox ON)
+if(STASIS_SANITIZE OR STASIS_COVERAGE)
+    set(stasis_can_sandbox OFF)
+endif()
+
 stasis_part(VMM ${stasis_is_x86_64} "The program vmm and the libraries stasis-kvm and stasis-vmm")
 stasis_part(DEMO ON "The guest that is built into vmm (--demo)")
 stasis_part(JSON ON "What reads JSON of others, by jansson: the control socket (--control, vmm ctl), files of options (--config)")
+stasis_part(SANDBOX ${stasis_can_sandbox} "The sandbox of vmm (--sandbox)")
 stasis_part(TOOLS ON "The program snapshot-inspect")
 stasis_part(SHARED ON "Shared libraries beside the static ones")
 stasis_part(MANUALS ${stasis_has_scdoc} "Manual pages, made by scdoc")

@@ -84,7 +84,8 @@ int session_main(int argc, char **argv)
         return 98;
     status = stasis_session_run(
         &parsed.config,
-        &(struct stasis_control_config){.path = parsed.control.path, .dir = parsed.control.dir});
+        &(struct stasis_control_config){.path = parsed.control.path, .dir = parsed.control.dir},
+        parsed.sandbox);
     stasis_cli_fini(&parsed);
     return status;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "vmm/api/config.h"
+#include "vmm/cmd/confine.h"
 
 enum stasis_cli_dry_run { STASIS_CLI_DRY_RUN_TEXT = 0, STASIS_CLI_DRY_RUN_JSON };
 
@@ -25,6 +26,7 @@ struct stasis_options {
     enum stasis_cli_dry_run dry_run_format;
     char *config_path; /* NULL: none */
     struct stasis_options_control control;
+    enum stasis_confine_mode sandbox;
     struct stasis_vmm_config config; /* whole unless help or version is set */
 };
 

@@ -12,6 +12,7 @@
 #define AT(member) offsetof(struct stasis_options, member)
 
 static_assert(sizeof(enum stasis_cli_dry_run) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_confine_mode) == sizeof(unsigned), "enum size");
 static_assert(STASIS_CLI_COUNT <= 32, "sets of options fit 32 bits");
 
 /* In the order of enum stasis_cli_dry_run. */
@@ -34,6 +35,15 @@ static const struct stasis_option_key control_keys[] = {
     {0},
 };
 
+/* In the order of enum stasis_confine_mode. */
+static const char *const sandbox_words[] = {"on", "off", "require", NULL};
+
+static const struct stasis_option_key sandbox_keys[] = {
+    {"mode", STASIS_OPTION_WORD, AT(sandbox), "on|off|require", "give on, off or require",
+     .words = sandbox_words},
+    {0},
+};
+
 static const struct stasis_option own_options[STASIS_CLI_COUNT - STASIS_CONFIG_COUNT] = {
     {"config", config_keys,
      "Take options from FILE, which is JSON. Those of the command line win,\n"
@@ -51,6 +61,11 @@ static const struct stasis_option own_options[STASIS_CLI_COUNT - STASIS_CONFIG_C
      "Listen on the Unix socket SOCK for vmm ctl and other clients.\n"
      "dir: where requests may write snapshots by name alone.\n",
      .absent = STASIS_WITH_JSON ? NULL : "STASIS_JSON"},
+    {"sandbox", sandbox_keys,
+     "on (default): give up rights that vmm does not need, as far as the\n"
+     "kernel can take them; require: end with status 5 if it cannot;\n"
+     "off: keep them, to debug.\n",
+     .absent = STASIS_WITH_SANDBOX ? NULL : "STASIS_SANDBOX"},
     {"help", NULL, "Print this help.\n", .flag = AT(help)},
     {"version", NULL, "Print the version.\n", .flag = AT(version)},
 };

@@ -41,6 +41,18 @@ static int print_config(const struct stasis_vmm_config *config)
     return rc ? stasis_say_error(false, &err) : 0;
 }
 
+static int dry_run(const struct stasis_options *options)
+{
+    struct stasis_confinement confinement;
+    struct stasis_error err;
+    int status = stasis_confine_begin(&confinement, options->sandbox, &options->config, NULL, &err)
+                     ? stasis_say_error(false, &err)
+                     : stasis_dry_run(options, stdout);
+
+    stasis_confine_fini(&confinement);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct stasis_options options;
@@ -60,11 +72,12 @@ int main(int argc, char **argv)
     else if (options.print_config)
         status = print_config(&options.config);
     else if (options.dry_run)
-        status = stasis_dry_run(&options, stdout);
+        status = dry_run(&options);
     else
         status = stasis_session_run(&options.config,
                                     &(struct stasis_control_config){.path = options.control.path,
-                                                                    .dir = options.control.dir});
+                                                                    .dir = options.control.dir},
+                                    options.sandbox);
     stasis_cli_fini(&options);
     return status;
 }

@@ -21,6 +21,7 @@ struct session {
     bool shows_progress;
     struct stasis_vmm *_Atomic vmm; /* while it is open */
     struct stasis_control *control; /* NULL: none */
+    struct stasis_confinement confinement;
     int signal_fd;
     unsigned freezes_early; /* asked for while the guest was loaded */
     _Atomic int killed_by;  /* signal that ends the process, or 0 */
@@ -236,6 +237,8 @@ static int run(struct session *session, const struct stasis_vmm_config *config,
 
     session->vmm = vmm;
     if (!rc)
+        rc = stasis_confine_opened(&session->confinement, config, &err);
+    if (!rc)
         rc = drive(session, &end, &err);
     if (!rc) {
         status = report_end(session, &end);
@@ -253,9 +256,11 @@ static int run(struct session *session, const struct stasis_vmm_config *config,
 }
 
 int stasis_session_run(const struct stasis_vmm_config *config,
-                       const struct stasis_control_config *control)
+                       const struct stasis_control_config *control,
+                       enum stasis_confine_mode sandbox)
 {
-    struct session session = {.signal_fd = stasis_signals_open(), .status = -1};
+    struct session session = {
+        .signal_fd = stasis_signals_open(), .status = -1, .confinement.proc_fd = -1};
     const struct stasis_vmm_ops ops = {
         .ctx = &session,
         .message = message,
@@ -271,11 +276,14 @@ int stasis_session_run(const struct stasis_vmm_config *config,
         (void)stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE, "cannot make a signalfd");
         return stasis_say_error(false, &err);
     }
-    status = open_control(&session, control);
+    status = stasis_confine_begin(&session.confinement, sandbox, config, control, &err)
+                 ? stasis_say_error(false, &err)
+                 : open_control(&session, control);
     if (!status)
         status = run(&session, config, &ops);
     stasis_control_close(session.control);
     close(session.signal_fd);
+    stasis_confine_fini(&session.confinement);
     if (session.killed_by)
         stasis_signals_die_by(session.killed_by);
     return status;

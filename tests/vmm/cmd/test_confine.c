@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Which files --sandbox leaves to the program, option by option, and what is said of parts that are
+ * missing. Each case is a child that confines itself.
+ */
+#include "vmm/cmd/confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "stasis_options.h"
+#include "support/cmocka_all.h"
+#include "vmm/sandbox/child.h"
+
+static char folder[64];
+
+static const char *in_folder(const char *name)
+{
+    static char paths[8][128];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+
+    snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
+    return path;
+}
+
+static void make_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof(folder), "/tmp/stasis-test-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(mkdir(in_folder("out"), 0700), 0);
+    assert_int_equal(mkdir(in_folder("links"), 0700), 0);
+    assert_int_equal(mkdir(in_folder("secret"), 0700), 0);
+    make_file(in_folder("kernel"));
+    make_file(in_folder("secret/file"));
+    assert_int_equal(symlink("../out/target", in_folder("links/link")), 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    char command[128];
+
+    (void)state;
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    return system(command);
+}
+
+static bool opens(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC, 0600);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* Whether files can be made, and links made to it, and it renamed and removed. */
+static bool makes_in(const char *name)
+{
+    const char *made = in_folder(name);
+    char moved[160], proc[64];
+    int fd = open(made, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return false;
+    close(fd);
+    snprintf(moved, sizeof(moved), "%s.moved", made);
+    if (rename(made, moved) || unlink(moved))
+        return false;
+    snprintf(moved, sizeof(moved), "%s", made);
+    *strrchr(moved, '/') = '\0';
+    fd = open(moved, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+    return fd >= 0 && !linkat(AT_FDCWD, proc, AT_FDCWD, made, AT_SYMLINK_FOLLOW) && !unlink(made);
+}
+
+static int confine(const struct stasis_vmm_config *config,
+                   const struct stasis_control_config *control)
+{
+    struct stasis_confinement confinement;
+    struct stasis_error err = {0};
+
+    return stasis_confine_begin(&confinement, STASIS_CONFINE_REQUIRE, config, control, &err)
+               ? CHILD_SKIPS
+               : 0;
+}
+
+static int limits_outputs(void *arg)
+{
+    const struct stasis_vmm_config config = {.kernel.path = in_folder("kernel"),
+                                             .snapshot.path = in_folder("links/link")};
+    int rc = confine(&config, NULL);
+
+    (void)arg;
+    if (rc)
+        return rc;
+    if (!opens(in_folder("kernel"), O_RDONLY) || opens(in_folder("kernel"), O_WRONLY))
+        return 1;
+    if (!makes_in("out/new") || !opens(in_folder("links"), O_RDONLY | O_DIRECTORY))
+        return 2;
+    if (makes_in("links/new") || makes_in("new") || makes_in("secret/new"))
+        return 3;
+    if (opens(in_folder("secret/file"), O_RDONLY) || opens("/etc/passwd", O_RDONLY) ||
+        opens("/tmp", O_RDWR | O_TMPFILE))
+        return 4;
+    return opens("/proc/self/maps", O_RDONLY) && opens("/proc/self/fd", O_RDONLY | O_DIRECTORY) ? 0
+                                                                                                : 5;
+}
+
+static int limits_serial(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true, .serial.path = in_folder("out/serial")};
+    int rc = confine(&config, &(struct stasis_control_config){.path = NULL});
+
+    (void)arg;
+    if (rc)
+        return rc;
+    return makes_in("out/new") && !makes_in("links/new") ? 0 : 1;
+}
+
+static int limits_control(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true};
+    const struct stasis_control_config control = {.path = in_folder("links/socket"), .dir = arg};
+    int rc = confine(&config, &control);
+
+    if (rc)
+        return rc;
+    if (!makes_in("links/new") || !makes_in("out/new"))
+        return 1;
+    return makes_in("secret/new") == (arg == NULL) ? 0 : 2;
+}
+
+static int limits_stream(void *arg)
+{
+    const struct stasis_vmm_config config = {.restore.path = "-", .snapshot.path = "-"};
+    int rc;
+
+    setenv("TMPDIR", arg, 1);
+    rc = confine(&config, NULL);
+    if (rc)
+        return rc;
+    return makes_in("out/new") && !makes_in("links/new") ? 0 : 1;
+}
+
+static int limits_nothing(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true};
+    struct stasis_confinement confinement;
+    struct stasis_error err = {0};
+
+    (void)arg;
+    if (stasis_confine_begin(&confinement, STASIS_CONFINE_OFF, &config, NULL, &err) ||
+        stasis_confine_opened(&confinement, &config, &err))
+        return 1;
+    stasis_confine_fini(&confinement);
+    return makes_in("secret/new") && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0 ? 0 : 2;
+}
+
+static void files_of_the_options_are_left(void **state)
+{
+    int status = in_child(limits_outputs, NULL);
+
+    (void)state;
+    if (status == CHILD_SKIPS)
+        skip();
+    assert_int_equal(status, 0);
+    assert_int_equal(in_child(limits_serial, NULL), 0);
+    assert_int_equal(in_child(limits_control, NULL), 0);
+    assert_int_equal(in_child(limits_control, (void *)(uintptr_t)in_folder("out")), 0);
+    assert_int_equal(in_child(limits_stream, (void *)(uintptr_t)in_folder("out")), 0);
+}
+
+static void off_limits_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(limits_nothing, NULL), 0);
+}
+
+/* ---- what is missing ---- */
+
+/* Of standard error. */
+static int lacks_landlock(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true};
+    struct stasis_confinement confinement;
+    struct stasis_error err = {0};
+    const int *out = arg;
+
+    lacks_call(SYS_landlock_create_ruleset, EOPNOTSUPP);
+    dup2(*out, STDERR_FILENO);
+    return stasis_confine_begin(&confinement, STASIS_CONFINE_ON, &config, NULL, &err) ? 1 : 0;
+}
+
+static void missing_part_is_one_line(void **state)
+{
+    char text[512] = "";
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(in_child(lacks_landlock, &fds[1]), 0);
+    close(fds[1]);
+    assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
+    close(fds[0]);
+    assert_non_null(strstr(text, "vmm: --sandbox: files are not limited"));
+    assert_non_null(strstr(text, "the guest runs without this part\n"));
+    assert_null(strchr(strchr(text, '\n') + 1, '\n'));
+}
+
+static int requires_landlock(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true};
+    struct stasis_confinement confinement;
+    struct stasis_error err = {0};
+
+    (void)arg;
+    lacks_call(SYS_landlock_create_ruleset, ENOSYS);
+    if (stasis_confine_begin(&confinement, STASIS_CONFINE_REQUIRE, &config, NULL, &err) !=
+        STASIS_ERR_UNAVAILABLE)
+        return 1;
+    return strstr(err.msg, "--sandbox require: files are not limited") &&
+                   strstr(err.msg, "give --sandbox on")
+               ? 0
+               : 2;
+}
+
+static void missing_part_is_refused_where_it_is_required(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(requires_landlock, NULL), 0);
+}
+
+static int keeps_no_folder_of_others(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true, .snapshot.path = in_folder("out/guest")};
+    struct stasis_confinement confinement;
+    struct stasis_error err = {0};
+
+    (void)arg;
+    if (geteuid() != 0)
+        return CHILD_SKIPS;
+    if (chown(in_folder("out"), 1, 1) ||
+        stasis_confine_begin(&confinement, STASIS_CONFINE_ON, &config, NULL, &err))
+        return 1;
+    if (stasis_confine_opened(&confinement, &config, &err) != STASIS_ERR_ARG)
+        return 2;
+    return strstr(err.msg, "run vmm as the folder's owner") ? 0 : 3;
+}
+
+static void folder_that_takes_a_capability_is_refused(void **state)
+{
+    int status = in_child(keeps_no_folder_of_others, NULL);
+
+    (void)state;
+    if (status == CHILD_SKIPS)
+        skip();
+    assert_int_equal(status, 0);
+    assert_int_equal(chown(in_folder("out"), 0, 0), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_of_the_options_are_left),
+        cmocka_unit_test(off_limits_nothing),
+        cmocka_unit_test(missing_part_is_one_line),
+        cmocka_unit_test(missing_part_is_refused_where_it_is_required),
+        cmocka_unit_test(folder_that_takes_a_capability_is_refused),
+    };
+
+    return !STASIS_WITH_SANDBOX ? 77 : cmocka_run_group_tests(tests, set_up, tear_down);
+}

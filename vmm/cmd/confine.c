@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/cmd/confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "stasis_options.h"
+#include "vmm/cmd/say.h"
+#include "vmm/sandbox/files.h"
+#include "vmm/sandbox/privileges.h"
+
+#define LINKS_MAX 40
+
+/* What a part has returned: that it is missing is told, or is an error. */
+static int part(const struct stasis_confinement *confinement, int rc, struct stasis_error *err)
+{
+    char line[STASIS_ERROR_MSG_MAX + 64];
+
+    if (!rc)
+        return 0;
+    if (confinement->mode == STASIS_CONFINE_REQUIRE) {
+        const struct stasis_error why = *err;
+
+        return stasis_fail(err, STASIS_ERR_UNAVAILABLE,
+                           "--sandbox require: %.512s; give --sandbox on to do without this part",
+                           why.msg);
+    }
+    snprintf(line, sizeof(line), "--sandbox: %.512s; the guest runs without this part", err->msg);
+    stasis_say(false, line);
+    return 0;
+}
+
+/* ---- files ---- */
+
+/* The folder that the name is in, and the name. */
+static void split(const char *path, char folder[PATH_MAX], const char **ret_name)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t)(slash + 1 - path) : 0;
+
+    snprintf(folder, PATH_MAX, "%.*s", len ? (int)len : 1, len ? path : ".");
+    *ret_name = path + len;
+}
+
+/* Where the link at path leads, in its place; false: it is no link. */
+static bool follow(char path[PATH_MAX])
+{
+    char text[PATH_MAX], folder[PATH_MAX];
+    ssize_t len = readlink(path, text, sizeof(text) - 1);
+    const char *name;
+
+    if (len < 0)
+        return false;
+    text[len] = '\0';
+    split(path, folder, &name);
+    if (text[0] == '/')
+        memcpy(path, text, (size_t)len + 1);
+    else if (snprintf(path, PATH_MAX, "%s/%s", folder, text) >= PATH_MAX)
+        return false;
+    return true;
+}
+
+/* A file that is written: a regular one is made or replaced, which is done to its folder; the
+ * folders of links to it are opened, too. */
+static int allow_output(const struct stasis_sandbox_files *files, const char *output,
+                        struct stasis_error *err)
+{
+    char path[PATH_MAX], folder[PATH_MAX];
+    const char *name;
+    struct stat st;
+    bool special;
+    int rc = 0;
+
+    if (!output || !strcmp(output, STASIS_VMM_STREAM) || strlen(output) >= sizeof(path))
+        return 0;
+    memcpy(path, output, strlen(output) + 1);
+    for (int links = 0; !rc && links < LINKS_MAX; links++) {
+        split(path, folder, &name);
+        rc = stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_LIST, err);
+        if (!follow(path))
+            break;
+    }
+    special = !stat(path, &st) && !S_ISREG(st.st_mode);
+    split(path, folder, &name);
+    if (!rc)
+        rc = special ? stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_WRITE, err)
+                     : stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_MAKE, err);
+    return rc;
+}
+
+/* A snapshot that is no regular file is copied to a temporary one (stasis_output_make_temporary()).
+ */
+static int allow_copy(const struct stasis_sandbox_files *files, const char *restore,
+                      struct stasis_error *err)
+{
+    const char *wish = secure_getenv("TMPDIR");
+    struct stat st;
+    int rc;
+
+    if (!restore || (!stat(restore, &st) && S_ISREG(st.st_mode)))
+        return 0;
+    if (wish && *wish)
+        return stasis_sandbox_files_allow(files, wish, STASIS_SANDBOX_MAKE, err);
+    rc = stasis_sandbox_files_allow(files, "/tmp", STASIS_SANDBOX_MAKE, err);
+    return rc ? rc : stasis_sandbox_files_allow(files, "/var/tmp", STASIS_SANDBOX_MAKE, err);
+}
+
+static int allow_input(const struct stasis_sandbox_files *files, const char *path,
+                       struct stasis_error *err)
+{
+    return path ? stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_READ, err) : 0;
+}
+
+/* What a run needs whatever its options are. */
+static int allow_host(const struct stasis_sandbox_files *files, struct stasis_error *err)
+{
+    static const struct {
+        const char *path;
+        enum stasis_sandbox_access access;
+    } paths[] = {
+        {"/dev/kvm", STASIS_SANDBOX_WRITE},
+        {"/dev/userfaultfd", STASIS_SANDBOX_WRITE},       /* memory=lazy */
+        {"/dev/null", STASIS_SANDBOX_WRITE},              /* standard streams that are closed */
+        {"/dev/urandom", STASIS_SANDBOX_READ},            /* jansson's hashes */
+        {"/proc/self", STASIS_SANDBOX_READ},              /* fd, maps, pagemap */
+        {"/proc/cpuinfo", STASIS_SANDBOX_READ},           /* the host CPU's name, in snapshots */
+        {"/sys/devices/system/cpu", STASIS_SANDBOX_READ}, /* how many CPUs there are */
+        /* Terminals and named pipes are opened once more, to be written to without waiting. */
+        {"/proc/self/fd/0", STASIS_SANDBOX_WRITE},
+        {"/proc/self/fd/1", STASIS_SANDBOX_WRITE},
+        {"/proc/self/fd/2", STASIS_SANDBOX_WRITE},
+    };
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < sizeof(paths) / sizeof(paths[0]); i++)
+        rc = stasis_sandbox_files_allow(files, paths[i].path, paths[i].access, err);
+    return rc;
+}
+
+/* Clients may send any folder: where it is cannot be known yet. dir= says where they may write. */
+static int allow_control(const struct stasis_sandbox_files *files,
+                         const struct stasis_control_config *control, struct stasis_error *err)
+{
+    int rc;
+
+    if (!control || !control->path)
+        return 0;
+    rc = stasis_sandbox_files_allow(files, control->dir ? control->dir : "/", STASIS_SANDBOX_MAKE,
+                                    err);
+    return rc ? rc : allow_output(files, control->path, err);
+}
+
+static int allow_all(const struct stasis_sandbox_files *files,
+                     const struct stasis_vmm_config *config,
+                     const struct stasis_control_config *control, struct stasis_error *err)
+{
+    const char *const inputs[] = {config->kernel.path, config->initrd_path, config->restore.path};
+    const char *const outputs[] = {config->snapshot.path, config->serial.path,
+                                   config->metrics_path};
+    char log[32];
+    int rc = allow_host(files, err);
+
+    snprintf(log, sizeof(log), "/proc/self/fd/%d", config->log.fd);
+    if (!rc)
+        rc = stasis_sandbox_files_allow(files, log, STASIS_SANDBOX_WRITE, err);
+    for (size_t i = 0; !rc && i < sizeof(inputs) / sizeof(inputs[0]); i++)
+        rc = allow_input(files, inputs[i], err);
+    for (size_t i = 0; !rc && i < sizeof(outputs) / sizeof(outputs[0]); i++)
+        rc = allow_output(files, outputs[i], err);
+    if (!rc)
+        rc = allow_copy(files, config->restore.path, err);
+    return rc ? rc : allow_control(files, control, err);
+}
+
+static int confine_files(struct stasis_confinement *confinement,
+                         const struct stasis_vmm_config *config,
+                         const struct stasis_control_config *control, struct stasis_error *err)
+{
+    struct stasis_sandbox_files files = STASIS_SANDBOX_NO_RULES;
+    int rc = stasis_sandbox_files_begin(&files, err);
+
+    if (!rc)
+        rc = allow_all(&files, config, control, err);
+    confinement->proc_fd = open("/proc/self", O_PATH | O_CLOEXEC);
+    if (!rc)
+        rc = stasis_sandbox_files_enforce(&files, err);
+    stasis_sandbox_files_fini(&files);
+    return rc;
+}
+
+/* ---- in order ---- */
+
+static bool confines(const struct stasis_confinement *confinement)
+{
+    return STASIS_WITH_SANDBOX && confinement->mode != STASIS_CONFINE_OFF;
+}
+
+int stasis_confine_begin(struct stasis_confinement *confinement, enum stasis_confine_mode mode,
+                         const struct stasis_vmm_config *config,
+                         const struct stasis_control_config *control, struct stasis_error *err)
+{
+    int rc;
+
+    *confinement = (struct stasis_confinement){.mode = mode, .proc_fd = -1};
+    if (!confines(confinement))
+        return 0;
+    rc = part(confinement, stasis_sandbox_limit(err), err);
+    if (!rc)
+        rc = part(confinement, stasis_sandbox_no_new_privileges(err), err);
+    if (!rc)
+        rc = part(confinement, stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_OPENING, err),
+                  err);
+    if (!rc)
+        rc = part(confinement, confine_files(confinement, config, control, err), err);
+    return rc;
+}
+
+/* Root has opened it with a capability that is gone: at the save it would be too late to say so. */
+static int check_snapshot(const struct stasis_vmm_config *config, struct stasis_error *err)
+{
+    const char *path = config->snapshot.path;
+    char folder[PATH_MAX];
+    const char *name;
+
+    if (!path || !strcmp(path, STASIS_VMM_STREAM))
+        return 0;
+    split(path, folder, &name);
+    if (!syscall(SYS_faccessat2, AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) || errno != EACCES)
+        return 0;
+    return stasis_fail(
+        err, STASIS_ERR_ARG,
+        "--snapshot-out %s: only root's capabilities can write to its folder, and "
+        "the sandbox gives them up; run vmm as the folder's owner, or give --sandbox "
+        "off",
+        path);
+}
+
+int stasis_confine_opened(const struct stasis_confinement *confinement,
+                          const struct stasis_vmm_config *config, struct stasis_error *err)
+{
+    int rc;
+
+    if (!confines(confinement))
+        return 0;
+    rc = part(confinement, stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, err), err);
+    return rc ? rc : check_snapshot(config, err);
+}
+
+void stasis_confine_fini(struct stasis_confinement *confinement)
+{
+    if (confinement->proc_fd >= 0)
+        close(confinement->proc_fd);
+    confinement->proc_fd = -1;
+}

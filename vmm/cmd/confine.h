@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The sandbox of the program (--sandbox): which parts of vmm/sandbox/ it uses, when, and for which
+ * files. A part that this kernel lacks is told in one line, or is an error with `require`.
+ */
+#ifndef STASIS_VMM_CONFINE_H
+#define STASIS_VMM_CONFINE_H
+
+#include "vmm/api/config.h"
+#include "vmm/control/control.h"
+
+enum stasis_confine_mode {
+    STASIS_CONFINE_ON = 0, /* as far as this kernel can */
+    STASIS_CONFINE_OFF,
+    STASIS_CONFINE_REQUIRE, /* or not at all */
+};
+
+struct stasis_confinement {
+    enum stasis_confine_mode mode;
+    int proc_fd; /* of /proc/self: Landlock's rule for it holds as long as the kernel keeps it */
+};
+
+/* Before anything that an attacker may have made is read, and before there is another thread.
+ * control NULL: there is none. err is given. STASIS_ERR_UNAVAILABLE: a part is missing. */
+STASIS_MUST_CHECK int stasis_confine_begin(struct stasis_confinement *confinement,
+                                           enum stasis_confine_mode mode,
+                                           const struct stasis_vmm_config *config,
+                                           const struct stasis_control_config *control,
+                                           struct stasis_error *err);
+
+/* The VM is open, and does not run yet: what only opening it took is given up. STASIS_ERR_ARG: its
+ * snapshot could not be written any more. */
+STASIS_MUST_CHECK int stasis_confine_opened(const struct stasis_confinement *confinement,
+                                            const struct stasis_vmm_config *config,
+                                            struct stasis_error *err);
+
+void stasis_confine_fini(struct stasis_confinement *confinement);
+
+#endif

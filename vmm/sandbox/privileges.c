@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/sandbox/privileges.h"
+
+#include <linux/capability.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define WORDS _LINUX_CAPABILITY_U32S_3
+
+int stasis_sandbox_no_new_privileges(struct stasis_error *err)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                                 "this kernel does not let a process give up new privileges");
+    return 0;
+}
+
+static int lower(int resource, rlim_t limit)
+{
+    return setrlimit(resource, &(struct rlimit){limit, limit});
+}
+
+int stasis_sandbox_limit(struct stasis_error *err)
+{
+    struct rlimit files;
+
+    if (lower(RLIMIT_CORE, 0) || getrlimit(RLIMIT_NOFILE, &files) ||
+        lower(RLIMIT_NOFILE, files.rlim_cur))
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "cannot lower resource limits");
+    return 0;
+}
+
+static const unsigned opening[] = {CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE,
+                                   CAP_SYS_NICE};
+
+int stasis_sandbox_drop_capabilities(enum stasis_sandbox_keep keep, struct stasis_error *err)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[WORDS];
+    uint32_t kept[WORDS] = {0};
+
+    for (size_t i = 0; keep && i < sizeof(opening) / sizeof(opening[0]); i++)
+        kept[CAP_TO_INDEX(opening[i])] |= CAP_TO_MASK(opening[i]);
+    if (syscall(SYS_capget, &header, sets))
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "cannot read capabilities");
+    for (size_t i = 0; i < WORDS; i++) {
+        sets[i].effective &= kept[i];
+        sets[i].permitted &= kept[i];
+        sets[i].inheritable = 0;
+    }
+    /* The ambient set follows: it is never more than the other two have in common. */
+    if (syscall(SYS_capset, &header, sets))
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "cannot give up capabilities");
+    return 0;
+}
