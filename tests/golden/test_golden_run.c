@@ -64,7 +64,7 @@ static void is_refused(struct session *session, const char *restore)
 {
     assert_int_equal(
         session_run(session, &(struct session_options){.args = {"--restore", restore}}), 4);
-    session_assert_one_line(session, "cannot be scaled; --ignore tsc-rate");
+    session_assert_one_line(session, "by --ignore tsc-rate");
 }
 
 /* What a dry run says comes true. */

@@ -31,6 +31,7 @@ EDITS = [
     ("api/vmm.c", "bool f(void *s) { return s == &stasis_x86_msrs_schema; }", "has stasis_x86_msrs"),
     ("boot/image.h", "struct setup_header header;", "has setup_header"),
     ("boot/elf.c", "void f(void) { *(uint8_t *)stasis_memory_at(m, 0, 1) = 1; }", "casts what"),
+    ("boot/elf.c", 'const char *f = "give more by --memory";', "says --memory in a message"),
     ("boot/elf.c", "void f(void) { memory->regions[0].host[0] = 1; }", "host address of guest RAM"),
 ]
 

@@ -42,6 +42,11 @@ HOST_ADDRESS_FILES = {"kvm/memory.c", "kvm/slots.c", "snapshot/freeze.c", "snaps
 # Only the two functions built on stasis_memory_at() may lead to a write.
 CAST_FROM_AT = re.compile(r"\([^()]*\*\)\s*(\(uintptr_t\)\s*)?stasis_memory_at\(")
 
+# Options are the program's: the library names keys. The table has their help.
+OPTION_IN_STRING = re.compile(r'^[^\n]*"[^"\n]*(--[a-z][a-z-]*)', re.M)
+OPTION_ROOMS = {"cmd", "control"}
+OPTION_FILES = {"api/config_table.c"}
+
 
 def read(path):
     with open(path, encoding="utf-8") as file:
@@ -133,6 +138,9 @@ def check_file(path, relative, room, may, report):
     if room not in KVM_ROOMS:
         for word in sorted(set(KVM_WORDS.findall(code))):
             fail(f"has {word}: KVM's own words belong to vmm/kvm and vmm/arch")
+    if room not in OPTION_ROOMS and relative not in OPTION_FILES:
+        for word in sorted(set(OPTION_IN_STRING.findall(text))):
+            fail(f"says {word} in a message: name the key by its path")
     if HOST_ADDRESS.search(code) and relative not in HOST_ADDRESS_FILES:
         fail("takes the host address of guest RAM: use stasis_memory_writable()")
     if CAST_FROM_AT.search(code) and relative != "kvm/memory.c":

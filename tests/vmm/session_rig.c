@@ -82,10 +82,7 @@ int session_main(int argc, char **argv)
     stasis_signals_init();
     if (stasis_cli_parse(argc, argv, &parsed, &err))
         return 98;
-    status = stasis_session_run(
-        &parsed.config,
-        &(struct stasis_control_config){.path = parsed.control.path, .dir = parsed.control.dir},
-        parsed.sandbox);
+    status = stasis_session_run(&parsed);
     stasis_cli_fini(&parsed);
     return status;
 }

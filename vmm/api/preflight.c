@@ -60,7 +60,7 @@ static int open_snapshot(const struct stasis_vmm_config *config, struct stasis_s
     outputs = stasis_outputs_new();
     if (!outputs)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a VM");
-    rc = stasis_outputs_open_input(outputs, config->restore.path, "that of --restore", &fd, err);
+    rc = stasis_outputs_open_input(outputs, config->restore.path, "that of restore.path", &fd, err);
     if (!rc) {
         rc = stasis_snap_open_fd(fd, config->restore.path, &opts, ret_snap, err);
         (void)close(fd);

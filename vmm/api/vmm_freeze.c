@@ -103,7 +103,7 @@ void stasis_vmm_begin_freeze(struct stasis_vmm *vmm)
     struct stasis_error err;
 
     if (!vmm->config->snapshot.path) {
-        stasis_vmm_say(vmm, "no snapshot taken: start with --snapshot-out FILE to say where to");
+        stasis_vmm_say(vmm, "no snapshot taken: set snapshot.path to say where to");
         stasis_vmm_let_run(vmm);
         return;
     }

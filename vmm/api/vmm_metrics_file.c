@@ -30,7 +30,7 @@ static int write_file(struct stasis_vmm *vmm, const char *text, size_t len,
     int rc = vmm->config->metrics_every_ms ? replace(vmm->metrics_file, text, len, err)
                                            : stasis_output_set(vmm->metrics_file, text, len, err);
 
-    return rc ? stasis_wrap(err, rc, "--metrics %s", stasis_output_path(vmm->metrics_file)) : 0;
+    return rc ? stasis_wrap(err, rc, "metrics.path=%s", stasis_output_path(vmm->metrics_file)) : 0;
 }
 
 static int make_text(struct stasis_vmm *vmm, char **ret_text, size_t *ret_len,

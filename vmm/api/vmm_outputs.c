@@ -9,7 +9,7 @@
 #include "stasis/output.h"
 #include "vmm/api/vmm_internal.h"
 
-#define RESTORE_ROLE "that of --restore"
+#define RESTORE_ROLE "that of restore.path"
 
 static bool is_file(const char *path)
 {
@@ -32,23 +32,23 @@ static int add_inputs(struct stasis_vmm *vmm, struct stasis_error *err)
     int rc = 0;
 
     if (config->kernel.path)
-        rc = add_input(vmm, config->kernel.path, "that of --kernel", err);
+        rc = add_input(vmm, config->kernel.path, "that of kernel.path", err);
     if (!rc && config->initrd_path)
-        rc = add_input(vmm, config->initrd_path, "that of --initrd", err);
+        rc = add_input(vmm, config->initrd_path, "that of initrd.path", err);
     if (!rc && config->restore.path)
         rc = add_input(vmm, config->restore.path, RESTORE_ROLE, err);
     return rc;
 }
 
 /* What cannot be written to later is a wrong option now. */
-static int wrong_option(struct stasis_error *err, const char *option, const char *path, int rc)
+static int wrong_key(struct stasis_error *err, const char *key, const char *path, int rc)
 {
     const struct stasis_error why = *err;
 
     if (rc != STASIS_ERR_WRITE)
-        return stasis_wrap(err, rc, "%s %s", option, path);
-    return stasis_fail(err, STASIS_ERR_ARG, "%s %s: %.256s; name a file that can be written",
-                       option, path, why.msg);
+        return stasis_wrap(err, rc, "%s=%s", key, path);
+    return stasis_fail(err, STASIS_ERR_ARG, "%s=%s: %.256s; name a file that can be written", key,
+                       path, why.msg);
 }
 
 /* Closed when the program began, it is /dev/null by now, for reading only (common/streams.h). */
@@ -58,11 +58,11 @@ static int check_stream(struct stasis_error *err)
 
     if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || flags & O_PATH)
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "--snapshot-out -: standard output is closed or cannot be written to; "
+                           "snapshot.path=-: standard output is closed or cannot be written to; "
                            "redirect it to a file or a pipe");
     if (isatty(STDOUT_FILENO))
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "--snapshot-out -: standard output is a terminal; redirect it to a file "
+                           "snapshot.path=-: standard output is a terminal; redirect it to a file "
                            "or a pipe");
     return 0;
 }
@@ -72,7 +72,7 @@ static int open_snapshot(struct stasis_vmm *vmm, struct stasis_error *err)
     /* A guest may be frozen onto the file that it came from: it is the same guest, and whoever has
      * the old file open keeps it. */
     const struct stasis_output_opts opts = {.size = sizeof(opts),
-                                            .role = "that of --snapshot-out",
+                                            .role = "that of snapshot.path",
                                             .snapshot = true,
                                             .over = RESTORE_ROLE};
     const char *path = vmm->config->snapshot.path;
@@ -85,7 +85,7 @@ static int open_snapshot(struct stasis_vmm *vmm, struct stasis_error *err)
     rc = stasis_output_open(vmm->outputs, path, &opts, &vmm->snapshot_file, err);
     if (!rc)
         rc = stasis_output_probe(vmm->snapshot_file, err);
-    return rc ? wrong_option(err, "--snapshot-out", path, rc) : 0;
+    return rc ? wrong_key(err, "snapshot.path", path, rc) : 0;
 }
 
 int stasis_vmm_outputs_open_request(struct stasis_vmm *vmm,
@@ -117,7 +117,7 @@ static int open_metrics(struct stasis_vmm *vmm, struct stasis_error *err)
     const struct stasis_output_opts opts = {.size = sizeof(opts),
                                             .kind =
                                                 again ? STASIS_OUTPUT_REPLACED : STASIS_OUTPUT_ANY,
-                                            .role = "that of --metrics",
+                                            .role = "that of metrics.path",
                                             .by_umask = again};
     const char *path = vmm->config->metrics_path;
     int rc;
@@ -127,7 +127,7 @@ static int open_metrics(struct stasis_vmm *vmm, struct stasis_error *err)
     rc = stasis_output_open(vmm->outputs, path, &opts, &vmm->metrics_file, err);
     if (!rc && again)
         rc = stasis_output_probe(vmm->metrics_file, err);
-    return rc ? wrong_option(err, "--metrics", path, rc) : 0;
+    return rc ? wrong_key(err, "metrics.path", path, rc) : 0;
 }
 
 static int open_serial(struct stasis_vmm *vmm, struct stasis_error *err)
@@ -135,7 +135,7 @@ static int open_serial(struct stasis_vmm *vmm, struct stasis_error *err)
     const char *path = vmm->config->serial.path;
     int rc = stasis_vmm_console_open_output(vmm, err);
 
-    return rc && path ? wrong_option(err, "--serial", path, rc) : rc;
+    return rc && path ? wrong_key(err, "serial.out", path, rc) : rc;
 }
 
 int stasis_vmm_outputs_open(struct stasis_vmm *vmm, struct stasis_error *err)

@@ -22,9 +22,9 @@ static int check_kind(struct stasis_boot_file *file, struct stasis_error *err)
     if (fstat(file->fd, &st))
         return cannot_be_read(file, err);
     if (!S_ISREG(st.st_mode))
-        return stasis_fail(
-            err, STASIS_ERR_ARG, "%s %s is %s: give a regular file by --%s path=FILE", file->what,
-            file->path, S_ISDIR(st.st_mode) ? "a directory" : "not a regular file", file->what);
+        return stasis_fail(err, STASIS_ERR_ARG, "%s %s is %s: give a regular file by %s.path",
+                           file->what, file->path,
+                           S_ISDIR(st.st_mode) ? "a directory" : "not a regular file", file->what);
     if (!st.st_size)
         return stasis_fail(err, STASIS_ERR_ARG, "%s %s is empty: fetch or build it again",
                            file->what, file->path);
@@ -44,8 +44,8 @@ int stasis_boot_file_init(struct stasis_boot_file *file, const char *what, const
     file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file->fd < 0)
         return stasis_fail_errno(err, STASIS_ERR_ARG,
-                                 "cannot open the %s %s, give a readable file by --%s path=FILE",
-                                 what, path, what);
+                                 "cannot open the %s %s, give a readable file by %s.path", what,
+                                 path, what);
     rc = check_kind(file, err);
     if (rc)
         stasis_boot_file_fini(file);
@@ -94,6 +94,6 @@ int stasis_boot_file_no_room(const struct stasis_boot_file *file, uint64_t gpa, 
 {
     return stasis_fail(err, STASIS_ERR_ARG,
                        "%s %s does not fit into guest RAM (0x%" PRIx64 " bytes at 0x%" PRIx64
-                       "): give more by --memory size_mib=N",
+                       "): give more by memory.size_mib",
                        file->what, file->path, len, gpa);
 }

@@ -11,7 +11,7 @@ int stasis_boot_write(const struct stasis_memory *memory, uint64_t gpa, const vo
     if (stasis_memory_write(memory, gpa, bytes, len, what, NULL))
         return stasis_fail(err, STASIS_ERR_ARG,
                            "%s: %" PRIu64 " bytes at guest address 0x%" PRIx64
-                           " do not fit into RAM; give more by --memory size_mib=N",
+                           " do not fit into RAM; give more by memory.size_mib",
                            what, len, gpa);
     return 0;
 }

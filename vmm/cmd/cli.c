@@ -4,6 +4,7 @@
  * the command line are set over it.
  */
 #include "vmm/cmd/cli_internal.h"
+#include "vmm/cmd/cli_paths.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,6 @@ struct parser {
     struct stasis_options options;
     uint32_t seen;                        /* options, by place */
     const char *values[STASIS_CLI_COUNT]; /* as given, in argv; NULL: none */
-    struct stasis_config_given by_file;
     struct stasis_error *err;
 };
 
@@ -197,8 +197,12 @@ static int check(const struct parser *parser, const struct stasis_config_given *
         return stasis_fail(parser->err, STASIS_ERR_ARG,
                            "--dry-run is for thawing; give --restore FILE, or leave out --dry-run");
     rc = stasis_config_check(config, given, parser->err);
-    if (rc)
-        stasis_cli_name_options(&parser->by_file, parser->err);
+    if (rc && parser->err) {
+        const struct stasis_error why = *parser->err;
+
+        stasis_cli_name_options(&parser->options.by_file, true, why.msg, parser->err->msg,
+                                sizeof(parser->err->msg));
+    }
     return rc;
 }
 
@@ -212,12 +216,12 @@ static int fill(struct parser *parser)
     if (!rc)
         rc = try_config(parser, &by_line);
     if (!rc && options->config_path)
-        rc = stasis_cli_read_config(options->config_path, &options->config, &parser->by_file, &file,
-                                    parser->err);
+        rc = stasis_cli_read_config(options->config_path, &options->config, &options->by_file,
+                                    &file, parser->err);
     if (rc)
         return rc;
-    stasis_config_give_way(&options->config, &parser->by_file, &by_line);
-    given = parser->by_file;
+    stasis_config_give_way(&options->config, &options->by_file, &by_line);
+    given = options->by_file;
     rc = set_config(parser, &given);
     if (!rc)
         rc = check(parser, &given);

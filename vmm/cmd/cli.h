@@ -27,7 +27,8 @@ struct stasis_options {
     char *config_path; /* NULL: none */
     struct stasis_options_control control;
     enum stasis_confine_mode sandbox;
-    struct stasis_vmm_config config; /* whole unless help or version is set */
+    struct stasis_vmm_config config;    /* whole unless help or version is set */
+    struct stasis_config_given by_file; /* keys of it that are those of the file */
 };
 
 /* Parses everything after argv[0]. Fills *ret_options on success only; then it is the caller's to

@@ -36,8 +36,4 @@ STASIS_MUST_CHECK int stasis_cli_check_outputs(const struct stasis_vmm_config *c
                                                const char *path, const struct stat *file,
                                                struct stasis_error *err);
 
-/* cli_paths.c: puts options in place of the paths of keys in a message of stasis_config_check(),
- * but of those that the file gave: serial.rate becomes --serial rate. */
-void stasis_cli_name_options(const struct stasis_config_given *by_file, struct stasis_error *err);
-
 #endif

@@ -1,55 +1,118 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The library names keys by their path in JSON; who gave an option on the command line is told its
- * name.
+ * The library names keys by their path in JSON; who gives options on the command line is told
+ * theirs. Called by signal handlers, too.
  */
-#include <stdio.h>
 #include <string.h>
 
-#include "vmm/cmd/cli_internal.h"
+#include "vmm/cmd/cli_paths.h"
 
 #define PATH_CHARS "abcdefghijklmnopqrstuvwxyz_."
 
-/* Writes the option that the path of `len` bytes is of. False: there is none, or the file gave it.
- */
-static bool find_name(const char *path, size_t len, const struct stasis_config_given *by_file,
-                      char *ret_name, size_t size)
+/* ---- text ---- */
+
+struct text {
+    char *bytes;
+    size_t len, size;
+};
+
+static void put(struct text *text, const char *bytes, size_t len)
+{
+    size_t room = text->size - 1 - text->len;
+
+    len = len < room ? len : room;
+    memcpy(text->bytes + text->len, bytes, len);
+    text->len += len;
+    text->bytes[text->len] = '\0';
+}
+
+static void put_word(struct text *text, const char *before, const char *word)
+{
+    put(text, before, strlen(before));
+    put(text, word, strlen(word));
+}
+
+/* ---- paths ---- */
+
+static bool is_path(const char *path, size_t len, const struct stasis_option *option,
+                    const struct stasis_option_key *key)
+{
+    char own[STASIS_CONFIG_PATH_MAX];
+    struct text text = {.bytes = own, .size = sizeof(own)};
+
+    put_word(&text, "", option->json);
+    if (key)
+        put_word(&text, ".", stasis_option_json_name(key));
+    return text.len == len && !memcmp(own, path, len);
+}
+
+static void put_name(struct text *text, const struct stasis_option *option, unsigned place)
+{
+    const struct stasis_option_key *key = option->keys ? &option->keys[place] : NULL;
+
+    put_word(text, "--", option->name);
+    if (key && key->kind == STASIS_OPTION_SWITCH)
+        put_word(text, " ", key->words[0]);
+    else if (place)
+        put_word(text, " ", key->name);
+}
+
+/* Puts the option that the path of `len` bytes is of. False: there is none, or the file gave it. */
+static bool put_option(struct text *text, const char *path, size_t len,
+                       const struct stasis_config_given *by_file)
 {
     for (unsigned i = 0; i < STASIS_CONFIG_COUNT; i++) {
         const struct stasis_option *option = &stasis_config_options[i];
-        const struct stasis_option_key *keys = option->keys;
-        char own[STASIS_CONFIG_PATH_MAX];
 
-        for (unsigned k = 0; !k || (keys && keys[k].name); k++) {
-            stasis_config_path(option, keys ? &keys[k] : NULL, own);
-            if (strlen(own) != len || memcmp(own, path, len) != 0)
+        for (unsigned k = 0; !k || (option->keys && option->keys[k].name); k++) {
+            if (!is_path(path, len, option, option->keys ? &option->keys[k] : NULL))
                 continue;
-            (void)snprintf(ret_name, size, "--%s%s%s", option->name, k ? " " : "",
-                           k ? keys[k].name : "");
-            return !(by_file->keys[i] & STASIS_OPTION_BIT(k));
+            if (by_file->keys[i] & STASIS_OPTION_BIT(k))
+                return false;
+            put_name(text, option, k);
+            return true;
         }
     }
     return false;
 }
 
-void stasis_cli_name_options(const struct stasis_config_given *by_file, struct stasis_error *err)
+/* Where messages name keys. A file may be called serial.out, and is not named there. */
+static bool is_mention(const char *text, const char *path, size_t len)
 {
-    char text[STASIS_ERROR_MSG_MAX];
-    size_t used = 0;
-    const char *at = err ? err->msg : "";
+    static const char *const words[] = {"by ",  "of ",   "with ", "out ",
+                                        "set ", "give ", "have ", "change "};
 
-    while (*at && used + 1 < sizeof(text)) {
-        size_t len = strspn(at, PATH_CHARS);
-        char name[STASIS_CONFIG_PATH_MAX];
-        int part;
+    if (path == text)
+        return path[len] == '=';
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        size_t before = strlen(words[i]);
+        const char *word = (size_t)(path - text) >= before ? path - before : NULL;
 
-        if (len && find_name(at, len, by_file, name, sizeof(name)))
-            part = snprintf(text + used, sizeof(text) - used, "%s", name);
-        else
-            part = snprintf(text + used, sizeof(text) - used, "%.*s", (int)(len ? len : 1), at);
-        used += (size_t)part;
-        at += len ? len : 1;
+        if (word && !memcmp(word, words[i], before) && (word == text || word[-1] == ' '))
+            return true;
     }
-    if (err)
-        memcpy(err->msg, text, used < sizeof(text) ? used + 1 : sizeof(text));
+    return false;
+}
+
+static bool has_dot(const char *path, size_t len)
+{
+    return memchr(path, '.', len);
+}
+
+void stasis_cli_name_options(const struct stasis_config_given *by_file, bool everywhere,
+                             const char *message, char *ret_text, size_t size)
+{
+    struct text text = {.bytes = ret_text, .size = size};
+    const char *at = message;
+
+    ret_text[0] = '\0';
+    while (*at) {
+        size_t len = strspn(at, PATH_CHARS);
+        bool is_named = len && (everywhere || (has_dot(at, len) && is_mention(message, at, len)));
+
+        len = len ? len : 1;
+        if (!is_named || !put_option(&text, at, len, by_file))
+            put(&text, at, len);
+        at += len;
+    }
 }

@@ -7,6 +7,7 @@
 #include "common/message.h"
 #include "common/streams.h"
 #include "stasis/json.h"
+#include "vmm/cmd/cli_paths.h"
 #include "vmm/cmd/say.h"
 
 static int status_of(const struct stasis_preflight *preflight)
@@ -14,6 +15,14 @@ static int status_of(const struct stasis_preflight *preflight)
     struct stasis_error err;
 
     return stasis_err_exit_status(stasis_reasons_fail(&preflight->reasons, &err));
+}
+
+/* The text with options in place of keys. */
+static const char *named(const struct stasis_options *options, const char *text,
+                         char room[STASIS_CLI_TEXT_MAX])
+{
+    stasis_cli_name_options(&options->by_file, false, text, room, STASIS_CLI_TEXT_MAX);
+    return room;
 }
 
 /* ---- text ---- */
@@ -31,42 +40,49 @@ static void put_line(FILE *to, const char *head, const char *format, ...)
     (void)fwrite(line, 1, stasis_message_format(line, head, text), to);
 }
 
-static void put_reason(FILE *to, const char *head, const struct stasis_reason *reason)
+static void put_reason(FILE *to, const char *head, const struct stasis_options *options,
+                       const struct stasis_reason *reason)
 {
+    char room[STASIS_CLI_TEXT_MAX];
+
     if (reason->asks[0])
         put_line(to, head, "%s %s: the guest needs %s, this host has: %s", reason->kind,
                  reason->object, reason->asks, reason->has);
     else
-        put_line(to, head, "%s %s: %s", reason->kind, reason->object, reason->what);
+        put_line(to, head, "%s %s: %s", reason->kind, reason->object,
+                 named(options, reason->what, room));
 }
 
 /* A remedy comes once, behind the last of the reasons that it is for. */
-static void put_reasons(FILE *to, const char *head, const struct stasis_reasons *reasons)
+static void put_reasons(FILE *to, const char *head, const struct stasis_options *options,
+                        const struct stasis_reasons *reasons)
 {
+    char room[STASIS_CLI_TEXT_MAX];
+
     for (size_t i = 0; i < reasons->count; i++) {
         const char *remedy = reasons->list[i].remedy;
         const char *next = i + 1 < reasons->count ? reasons->list[i + 1].remedy : NULL;
 
-        put_reason(to, head, &reasons->list[i]);
+        put_reason(to, head, options, &reasons->list[i]);
         if (remedy && (!next || strcmp(remedy, next) != 0))
-            put_line(to, "  remedy", "%s", remedy);
+            put_line(to, "  remedy", "%s", named(options, remedy, room));
     }
     if (reasons->more)
         put_line(to, head, "%zu more", reasons->more);
 }
 
-static void print_text(const struct stasis_vmm_config *config,
+static void print_text(const struct stasis_options *options,
                        const struct stasis_preflight *preflight, FILE *to)
 {
     size_t count = preflight->reasons.count + preflight->reasons.more;
 
     if (count)
-        put_line(to, "vmm", "%s: cannot be thawed here: %zu reason%s", config->restore.path, count,
-                 count == 1 ? "" : "s");
+        put_line(to, "vmm", "%s: cannot be thawed here: %zu reason%s", options->config.restore.path,
+                 count, count == 1 ? "" : "s");
     else
-        put_line(to, "vmm", "%s: can be thawed here", config->restore.path);
-    put_reasons(to, "  reason", &preflight->reasons);
-    put_reasons(to, "  warning", &preflight->warnings);
+        put_line(to, "vmm", "%s: can be thawed here", options->config.restore.path);
+    put_reasons(to, "  reason", options, &preflight->reasons);
+    put_reasons(to, "  warning", options, &preflight->warnings);
 }
 
 /* ---- JSON ---- */
@@ -77,9 +93,10 @@ static void put_str(struct stasis_json *json, const char *key, const char *value
     stasis_json_str(json, value);
 }
 
-static void json_reason(struct stasis_json *json, const struct stasis_reason *reason)
+static void json_reason(struct stasis_json *json, const struct stasis_options *options,
+                        const struct stasis_reason *reason)
 {
-    char message[STASIS_ERROR_MSG_MAX];
+    char message[STASIS_ERROR_MSG_MAX], room[STASIS_CLI_TEXT_MAX];
 
     stasis_reason_message(reason, message);
     stasis_json_object_begin(json);
@@ -89,9 +106,9 @@ static void json_reason(struct stasis_json *json, const struct stasis_reason *re
         put_str(json, "asks", reason->asks);
         put_str(json, "has", reason->has);
     }
-    put_str(json, "message", message);
+    put_str(json, "message", named(options, message, room));
     if (reason->remedy)
-        put_str(json, "remedy", reason->remedy);
+        put_str(json, "remedy", named(options, reason->remedy, room));
     if (reason->code) {
         stasis_json_key(json, "status");
         stasis_json_u64(json, (uint64_t)stasis_err_exit_status(reason->code));
@@ -100,31 +117,31 @@ static void json_reason(struct stasis_json *json, const struct stasis_reason *re
 }
 
 static void json_reasons(struct stasis_json *json, const char *key,
-                         const struct stasis_reasons *reasons)
+                         const struct stasis_options *options, const struct stasis_reasons *reasons)
 {
     stasis_json_key(json, key);
     stasis_json_array_begin(json);
     for (size_t i = 0; i < reasons->count; i++)
-        json_reason(json, &reasons->list[i]);
+        json_reason(json, options, &reasons->list[i]);
     stasis_json_array_end(json);
 }
 
-static void print_json(const struct stasis_vmm_config *config,
+static void print_json(const struct stasis_options *options,
                        const struct stasis_preflight *preflight, FILE *to)
 {
     struct stasis_json json;
 
     stasis_json_init(&json, to);
     stasis_json_object_begin(&json);
-    put_str(&json, "file", config->restore.path);
+    put_str(&json, "file", options->config.restore.path);
     stasis_json_key(&json, "thaws");
     stasis_json_bool(&json, !status_of(preflight));
     stasis_json_key(&json, "status");
     stasis_json_u64(&json, (uint64_t)status_of(preflight));
-    json_reasons(&json, "reasons", &preflight->reasons);
+    json_reasons(&json, "reasons", options, &preflight->reasons);
     stasis_json_key(&json, "more_reasons");
     stasis_json_u64(&json, preflight->reasons.more);
-    json_reasons(&json, "warnings", &preflight->warnings);
+    json_reasons(&json, "warnings", options, &preflight->warnings);
     stasis_json_object_end(&json);
     (void)!stasis_json_finish(&json); /* sticks in the stream, which is flushed at the end */
 }
@@ -133,9 +150,9 @@ void stasis_dry_run_print(const struct stasis_options *options,
                           const struct stasis_preflight *preflight, FILE *to)
 {
     if (options->dry_run_format == STASIS_CLI_DRY_RUN_JSON)
-        print_json(&options->config, preflight, to);
+        print_json(options, preflight, to);
     else
-        print_text(&options->config, preflight, to);
+        print_text(options, preflight, to);
 }
 
 int stasis_dry_run(const struct stasis_options *options, FILE *to)

@@ -74,10 +74,7 @@ int main(int argc, char **argv)
     else if (options.dry_run)
         status = dry_run(&options);
     else
-        status = stasis_session_run(&options.config,
-                                    &(struct stasis_control_config){.path = options.control.path,
-                                                                    .dir = options.control.dir},
-                                    options.sandbox);
+        status = stasis_session_run(&options);
     stasis_cli_fini(&options);
     return status;
 }

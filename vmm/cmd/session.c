@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "common/progress.h"
+#include "vmm/cmd/cli_paths.h"
 #include "vmm/cmd/say.h"
 #include "vmm/cmd/signals.h"
+#include "vmm/control/control.h"
 #include "vmm/host/terminal.h"
 
 /* The guest reset the machine: no error, but whoever supervises the VM may want to start it again.
@@ -17,6 +19,7 @@
 #define STATUS_RESET 11
 
 struct session {
+    const struct stasis_options *options;
     struct stasis_progress progress;
     bool shows_progress;
     struct stasis_vmm *_Atomic vmm; /* while it is open */
@@ -40,12 +43,28 @@ static bool leave_line(const struct session *session)
 
 static int say_error(const struct session *session, const struct stasis_error *err)
 {
-    return stasis_say_error(leave_line(session), err);
+    struct stasis_error named = {.code = err->code};
+
+    stasis_cli_name_options(&session->options->by_file, false, err->msg, named.msg,
+                            sizeof(named.msg));
+    return stasis_say_error(leave_line(session), &named);
 }
 
 static void message(void *ctx, const char *line)
 {
-    stasis_say(leave_line(ctx), line);
+    const struct session *session = ctx;
+    char text[STASIS_CLI_TEXT_MAX];
+
+    stasis_cli_name_options(&session->options->by_file, false, line, text, sizeof(text));
+    stasis_say(leave_line(session), text);
+}
+
+static void show_keys(const struct session *session, const char *lines)
+{
+    char text[STASIS_SAY_LINES_MAX];
+
+    stasis_cli_name_options(&session->options->by_file, false, lines, text, sizeof(text));
+    stasis_say_lines(leave_line(session), text);
 }
 
 static void progress_end(void *ctx)
@@ -144,7 +163,7 @@ static void event(void *ctx, const struct stasis_vmm_event *event)
         stasis_signals_hold(true);
         break;
     case STASIS_VMM_EVENT_KEYS:
-        stasis_say_lines(leave_line(session), event->text);
+        show_keys(session, event->text);
         break;
     case STASIS_VMM_EVENT_ENDING:
         take_signals(session);
@@ -226,18 +245,17 @@ static int open_control(struct session *session, const struct stasis_control_con
     return stasis_say_error(false, &err);
 }
 
-static int run(struct session *session, const struct stasis_vmm_config *config,
-               const struct stasis_vmm_ops *ops)
+static int run(struct session *session, const struct stasis_vmm_ops *ops)
 {
     struct stasis_vmm_end end = {.reason = STASIS_VMM_POWERED_OFF};
     struct stasis_vmm *vmm = NULL;
     struct stasis_error err;
     int status = 0;
-    int rc = stasis_vmm_new(config, ops, &vmm, &err);
+    int rc = stasis_vmm_new(&session->options->config, ops, &vmm, &err);
 
     session->vmm = vmm;
     if (!rc)
-        rc = stasis_confine_opened(&session->confinement, config, &err);
+        rc = stasis_confine_opened(&session->confinement, &session->options->config, &err);
     if (!rc)
         rc = drive(session, &end, &err);
     if (!rc) {
@@ -255,12 +273,12 @@ static int run(struct session *session, const struct stasis_vmm_config *config,
     return status;
 }
 
-int stasis_session_run(const struct stasis_vmm_config *config,
-                       const struct stasis_control_config *control,
-                       enum stasis_confine_mode sandbox)
+int stasis_session_run(const struct stasis_options *options)
 {
-    struct session session = {
-        .signal_fd = stasis_signals_open(), .status = -1, .confinement.proc_fd = -1};
+    struct session session = {.options = options,
+                              .signal_fd = stasis_signals_open(),
+                              .status = -1,
+                              .confinement.proc_fd = -1};
     const struct stasis_vmm_ops ops = {
         .ctx = &session,
         .message = message,
@@ -269,6 +287,8 @@ int stasis_session_run(const struct stasis_vmm_config *config,
         .progress_end = progress_end,
         .fatal = fatal,
     };
+    const struct stasis_control_config control = {.path = options->control.path,
+                                                  .dir = options->control.dir};
     struct stasis_error err;
     int status;
 
@@ -276,11 +296,12 @@ int stasis_session_run(const struct stasis_vmm_config *config,
         (void)stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE, "cannot make a signalfd");
         return stasis_say_error(false, &err);
     }
-    status = stasis_confine_begin(&session.confinement, sandbox, config, control, &err)
-                 ? stasis_say_error(false, &err)
-                 : open_control(&session, control);
+    status = stasis_confine_begin(&session.confinement, options->sandbox, &options->config,
+                                  &control, &err)
+                 ? say_error(&session, &err)
+                 : open_control(&session, &control);
     if (!status)
-        status = run(&session, config, &ops);
+        status = run(&session, &ops);
     stasis_control_close(session.control);
     close(session.signal_fd);
     stasis_confine_fini(&session.confinement);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 const char stasis_keys_help[] = "Ctrl-A x       end the VM\n"
-                                "Ctrl-A s       freeze the guest to the file of --snapshot-out\n"
+                                "Ctrl-A s       freeze the guest to the file of snapshot.path\n"
                                 "Ctrl-A c       cancel the freeze in progress\n"
                                 "Ctrl-A h       list these keys\n"
                                 "Ctrl-A Ctrl-A  send Ctrl-A to the guest (also Ctrl-A a)\n";

@@ -30,7 +30,7 @@ int stasis_serial_sink_open_output(struct stasis_serial_sink *out,
                                    enum stasis_output_kind kind, struct stasis_error *err)
 {
     const struct stasis_output_opts opts = {
-        .size = sizeof(opts), .kind = kind, .role = "that of --serial"};
+        .size = sizeof(opts), .kind = kind, .role = "that of serial.out"};
     int rc = stasis_output_open(options->outputs, options->path, &opts, &out->output, err);
 
     if (!rc)

@@ -63,16 +63,16 @@ static int check_options(const struct default_board *from,
     if (!options->vcpus || options->vcpus > from->vcpus)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "the board of release %s has at least 1 vCPU and at most %" PRIu32
-                           ", not %" PRIu32 ": change --vcpu num=N, or leave out --board",
+                           ", not %" PRIu32 ": change vcpu.num, or leave out board.release",
                            from->release, from->vcpus, options->vcpus);
     while (model && *model && strcmp(*model, options->cpu_model) != 0)
         model++;
     if (model && !*model)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "the board of release %s cannot have --cpu %s: give %s or %s, or leave "
-                           "out --board",
-                           from->release, options->cpu_model, from->cpu_models[0],
-                           from->cpu_models[1]);
+        return stasis_fail(
+            err, STASIS_ERR_ARG,
+            "the board of release %s cannot have cpu.model=%s: give %s or %s, or leave "
+            "out board.release",
+            from->release, options->cpu_model, from->cpu_models[0], from->cpu_models[1]);
     return 0;
 }
 
@@ -103,8 +103,8 @@ int stasis_board_refuse_memory(int rc, const struct stasis_error *why, struct st
         return rc;
     }
     (void)stasis_fail(err, STASIS_ERR_UNAVAILABLE,
-                      "%s; free memory on this host, or start guests with less by --memory "
-                      "size_mib=N",
+                      "%s; free memory on this host, or start guests with less by "
+                      "memory.size_mib",
                       why->msg);
     if (err)
         err->os_errno = why->os_errno;

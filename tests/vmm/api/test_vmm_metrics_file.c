@@ -116,7 +116,7 @@ static void a_snapshot_in_its_place_is_kept(void)
     assert_int_equal(rename(vmm_rig_path(&rig, "snap"), path), 0);
     number = file_number();
     kvm_wait(rig.messages > before);
-    assert_non_null(strstr(rig.message, "--metrics "));
+    assert_non_null(strstr(rig.message, "metrics.path="));
     assert_non_null(strstr(rig.message, "it is a snapshot; name another file"));
     assert_non_null(strstr(rig.message, "; it is tried again every 10 ms"));
     kvm_sleep_us(3 * 1000 * STASIS_VMM_METRICS_MS_MIN);
@@ -134,8 +134,8 @@ static void paths_that_cannot_be_are_refused(void)
         const char *path;
         const char *words;
     } cases[] = {
-        {"/dev/null", "--metrics /dev/null: it exists and is not a regular file"},
-        {"/nodir/x", "--metrics /nodir/x: opening its folder"},
+        {"/dev/null", "metrics.path=/dev/null: it exists and is not a regular file"},
+        {"/nodir/x", "metrics.path=/nodir/x: opening its folder"},
     };
 
     vmm_rig_init(&rig);

@@ -185,15 +185,15 @@ static void standard_output_that_takes_no_snapshot(void **state)
     int ours, terminal;
 
     (void)state;
-    refused(&options, "--snapshot-out -: standard output is closed or cannot be written to; redir");
+    refused(&options, "--snapshot-out=-: standard output is closed or cannot be written to; redir");
     options.out_closed = false;
     options.out = open(folder.file, O_RDONLY | O_CLOEXEC);
     assert_true(options.out > STDERR_FILENO);
-    refused(&options, "--snapshot-out -: standard output is closed or cannot be written to; redir");
+    refused(&options, "--snapshot-out=-: standard output is closed or cannot be written to; redir");
     close(options.out);
     assert_int_equal(openpty(&ours, &terminal, NULL, NULL, NULL), 0);
     options.out = terminal;
-    refused(&options, "--snapshot-out -: standard output is a terminal; redirect it to a file or");
+    refused(&options, "--snapshot-out=-: standard output is a terminal; redirect it to a file or");
     close(terminal);
     close(ours);
 }

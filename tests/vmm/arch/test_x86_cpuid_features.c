@@ -44,7 +44,7 @@ static void assert_missing(const char *list)
 
     snprintf(want, sizeof(want),
              "the guest was promised CPU features that this host lacks: %s; guests started with "
-             "--cpu baseline thaw on any host",
+             "cpu.model=baseline thaw on any host",
              list);
     assert_int_equal(check(), STASIS_ERR_HOST);
     assert_string_equal(err.msg, want);
@@ -121,7 +121,8 @@ static void everything_missing_fits_into_a_message(void **state)
     for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++)
         set(&promised, leaves[i][0], leaves[i][1], UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX);
     assert_int_equal(check(), STASIS_ERR_HOST);
-    assert_non_null(strstr(err.msg, " more; guests started with --cpu baseline thaw on any host"));
+    assert_non_null(
+        strstr(err.msg, " more; guests started with cpu.model=baseline thaw on any host"));
     assert_null(strchr(err.msg, '\n'));
     promised.leaves_count = 0;
     set(&promised, 0x40000001, 0, UINT32_MAX, 0, 0, 0);

@@ -57,7 +57,7 @@ static void both_numbers_and_the_remedy_are_named(void **state)
     assert_int_equal(check(FAKE_KVM_FEW_VCPUS, 200, &err), STASIS_ERR_HOST);
     assert_string_equal(err.msg, "the guest has 200 vCPUs, and this host's KVM runs at most 8 in a "
                                  "VM; use a host whose KVM runs more, or start guests with fewer "
-                                 "by --vcpu num=N");
+                                 "by vcpu.num");
     assert_int_equal(stasis_err_exit_status(err.code), 4);
 }
 

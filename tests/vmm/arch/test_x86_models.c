@@ -138,14 +138,14 @@ static void a_host_without_them_is_named_before_anything_is_built(void **state)
 {
     static const struct {
         const char *model, *words;
-    } cases[] = {{"x86-64-v2", "--cpu x86-64-v2 needs CPU features that this host lacks: "},
-                 {"x86-64-v3", "--cpu x86-64-v3 needs CPU features that this host lacks: "}};
+    } cases[] = {{"x86-64-v2", "cpu.model=x86-64-v2 needs CPU features that this host lacks: "},
+                 {"x86-64-v3", "cpu.model=x86-64-v3 needs CPU features that this host lacks: "}};
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(build(cases[i].model), STASIS_ERR_HOST);
         assert_int_equal(strncmp(err.msg, cases[i].words, strlen(cases[i].words)), 0);
-        assert_non_null(strstr(err.msg, "give --cpu baseline, which runs on any host"));
+        assert_non_null(strstr(err.msg, "give cpu.model=baseline, which runs on any host"));
         assert_int_equal(fake_kvm_first(KVM_CREATE_VM), SIZE_MAX);
         assert_int_equal(judge(cases[i].model, 0), 0);
     }

@@ -79,7 +79,8 @@ static int set(uint32_t count, uint32_t refuse, uint32_t refuse_end, struct stas
 }
 
 #define REMEDY                                                                                     \
-    "; thaw on a host like the one that froze it, or freeze guests that were started with --cpu "  \
+    "; thaw on a host like the one that froze it, or freeze guests that were started with "        \
+    "cpu.model="                                                                                   \
     "baseline"
 
 static void all_refused_msrs_are_named(void **state)

@@ -217,7 +217,7 @@ static void bounds(void **state)
         assert_int_equal(bytes[room], 0xaa);
     }
     rig.board.vcpus = 255;
-    boot_rig_assert_error(&rig, build(), STASIS_ERR_ARG, "255 vCPUs", "--vcpu num=N");
+    boot_rig_assert_error(&rig, build(), STASIS_ERR_ARG, "255 vCPUs", "vcpu.num");
     rig.board.vcpus = 1;
     rig.board.devices[2].base = UINT64_C(0xfffff001);
     boot_rig_assert_error(&rig, build(), STASIS_ERR_ARG, "rtc", "below 4 GiB");

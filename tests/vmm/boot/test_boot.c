@@ -128,14 +128,14 @@ static void failures_name_their_cause(void **state)
 
     (void)state;
     options.kernel_path = "/nonexistent";
-    refuse(STASIS_ERR_ARG, "/nonexistent", "--kernel path=FILE");
+    refuse(STASIS_ERR_ARG, "/nonexistent", "kernel.path");
     options.kernel_path = "/tmp";
     refuse(STASIS_ERR_ARG, "/tmp", "directory");
     options.kernel_path = initrd.path;
     refuse(STASIS_ERR_ARG, initrd.path, "give an x86-64 vmlinux (ELF) or bzImage");
     options.kernel_path = kernel.path;
     options.initrd_path = "/nonexistent";
-    refuse(STASIS_ERR_ARG, "/nonexistent", "--initrd path=FILE");
+    refuse(STASIS_ERR_ARG, "/nonexistent", "initrd.path");
     options.initrd_path = NULL;
     options.cmdline = memset(cmdline, 'x', sizeof(cmdline) - 1);
     refuse(STASIS_ERR_ARG, "command line", "shorten");
@@ -144,7 +144,7 @@ static void failures_name_their_cause(void **state)
     assert_int_equal(load(), 0);
     memset(&cpu, 0, sizeof(cpu));
     rig.board.vcpus = 255;
-    refuse(STASIS_ERR_ARG, "255 vCPUs", "--vcpu num=N");
+    refuse(STASIS_ERR_ARG, "255 vCPUs", "vcpu.num");
 }
 
 /* Nothing that a kernel can be named blocks, is read without end, or is taken for one. */
@@ -154,12 +154,12 @@ static void kernel_that_is_no_file_is_refused(void **state)
 
     (void)state;
     options.kernel_path = "/dev/zero";
-    refuse(STASIS_ERR_ARG, "/dev/zero", "give a regular file by --kernel path=FILE");
+    refuse(STASIS_ERR_ARG, "/dev/zero", "give a regular file by kernel.path");
     assert_non_null(mkdtemp(fifo));
     assert_int_equal(rmdir(fifo), 0);
     assert_int_equal(mkfifo(fifo, 0600), 0);
     options.kernel_path = fifo;
-    refuse(STASIS_ERR_ARG, fifo, "give a regular file by --kernel path=FILE");
+    refuse(STASIS_ERR_ARG, fifo, "give a regular file by kernel.path");
     unlink(fifo);
     options.kernel_path = kernel.path;
     boot_rig_file_set(&kernel, "", 0);
@@ -174,7 +174,7 @@ static void ram_below_1_mib(void **state)
     boot_rig_fini(&rig);
     boot_rig_init(&rig, 0x80000);
     options.kernel_path = kernel.path;
-    refuse(STASIS_ERR_ARG, kernel.path, "--memory size_mib");
+    refuse(STASIS_ERR_ARG, kernel.path, "memory.size_mib");
 }
 
 int main(void)

@@ -101,7 +101,7 @@ static void needs_ram(void **state)
     (void)state;
     boot_rig_init(&small, 0x8000);
     rc = stasis_boot_cpu_setup(&small.memory, 0, &cpu, &small.err);
-    boot_rig_assert_error(&small, rc, STASIS_ERR_ARG, "page tables", "--memory size_mib");
+    boot_rig_assert_error(&small, rc, STASIS_ERR_ARG, "page tables", "memory.size_mib");
     boot_rig_fini(&small);
 }
 

@@ -121,10 +121,10 @@ static void memory_too_small(void **state)
     (void)state;
     boot_rig_fini(&rig);
     boot_rig_init(&rig, 0x101000);
-    refuse(STASIS_ERR_ARG, "demo guest", "--memory size_mib");
+    refuse(STASIS_ERR_ARG, "demo guest", "memory.size_mib");
     boot_rig_fini(&rig);
     boot_rig_init(&rig, 0x100000);
-    refuse(STASIS_ERR_ARG, "demo guest", "--memory size_mib");
+    refuse(STASIS_ERR_ARG, "demo guest", "memory.size_mib");
 }
 
 int main(void)

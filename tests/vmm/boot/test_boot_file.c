@@ -52,7 +52,7 @@ static void refuses_what_is_no_file(void **state)
     struct boot_rig_file empty;
 
     (void)state;
-    refuse("/nonexistent/initrd", "--initrd path=FILE");
+    refuse("/nonexistent/initrd", "initrd.path");
     refuse("/tmp", "a directory");
     refuse("/dev/zero", "not a regular file");
     assert_non_null(mkdtemp(fifo));

@@ -54,7 +54,7 @@ static void check(const struct place *place)
     assert_int_equal(ftruncate(file.fd, (off_t)place->size), 0);
     rc = stasis_boot_initrd(&rig.memory, file.path, &image, &initrd, &rig.err);
     if (place->gpa == NONE) {
-        boot_rig_assert_error(&rig, rc, STASIS_ERR_ARG, file.path, "--memory size_mib");
+        boot_rig_assert_error(&rig, rc, STASIS_ERR_ARG, file.path, "memory.size_mib");
         assert_int_equal(initrd.size, 0);
     } else {
         assert_int_equal(rc, 0);
@@ -83,7 +83,7 @@ static void missing_file_is_named(void **state)
     (void)state;
     boot_rig_init(&rig, 16 * MIB);
     rc = stasis_boot_initrd(&rig.memory, "/nonexistent", &image, &initrd, &rig.err);
-    boot_rig_assert_error(&rig, rc, STASIS_ERR_ARG, "/nonexistent", "--initrd path=FILE");
+    boot_rig_assert_error(&rig, rc, STASIS_ERR_ARG, "/nonexistent", "initrd.path");
     boot_rig_fini(&rig);
 }
 

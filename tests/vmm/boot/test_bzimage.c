@@ -74,9 +74,10 @@ static void loads_where_it_is_told(void **state)
     assert_int_equal(image.entry, 0x130200);
     boot_rig_assert_error(&rig, load_at(0x138000), STASIS_ERR_ARG, "0x138000", "kernel_load_addr");
     boot_rig_assert_error(&rig, load_at(0x10000), STASIS_ERR_ARG, "0x10000", "kernel_load_addr");
-    boot_rig_assert_error(&rig, load_at(0x310000), STASIS_ERR_ARG, "/proc/self/fd", "--memory");
+    boot_rig_assert_error(&rig, load_at(0x310000), STASIS_ERR_ARG, "/proc/self/fd",
+                          "memory.size_mib");
     boot_rig_assert_error(&rig, load_at(UINT64_C(1) << 32), STASIS_ERR_ARG, "/proc/self/fd",
-                          "--memory");
+                          "memory.size_mib");
 }
 
 static void header_ends_where_it_says(void **state)
@@ -119,7 +120,7 @@ static void init_size_has_to_fit(void **state)
     assert_int_equal(load_at(0), 0);
     header.init_size++;
     boot_rig_set_header(bytes, &header);
-    boot_rig_assert_error(&rig, load_at(0), STASIS_ERR_ARG, "/proc/self/fd", "--memory size_mib");
+    boot_rig_assert_error(&rig, load_at(0), STASIS_ERR_ARG, "/proc/self/fd", "memory.size_mib");
     header.init_size = 0; /* the payload counts then */
     boot_rig_set_header(bytes, &header);
     assert_int_equal(load_at(0), 0);
@@ -169,10 +170,11 @@ static const struct bad bad[] = {
     {"payload huge", FIELD(syssize), UINT32_MAX, STASIS_ERR_ARG, "truncated"},
     {"setup longer than file", FIELD(setup_sects), 255, STASIS_ERR_ARG, "truncated"},
     {"setup of 0 means 4", FIELD(setup_sects), 0, STASIS_ERR_ARG, "truncated"},
-    {"init_size huge", FIELD(init_size), UINT32_MAX, STASIS_ERR_ARG, "--memory"},
-    {"prefers the gap", FIELD(pref_address), 0xd0000000, STASIS_ERR_ARG, "--memory"},
-    {"prefers the end", FIELD(pref_address), UINT64_MAX << 16, STASIS_ERR_ARG, "--memory"},
-    {"prefers a wrapped end", FIELD(pref_address), UINT64_MAX - 0xffff, STASIS_ERR_ARG, "--memory"},
+    {"init_size huge", FIELD(init_size), UINT32_MAX, STASIS_ERR_ARG, "memory.size_mib"},
+    {"prefers the gap", FIELD(pref_address), 0xd0000000, STASIS_ERR_ARG, "memory.size_mib"},
+    {"prefers the end", FIELD(pref_address), UINT64_MAX << 16, STASIS_ERR_ARG, "memory.size_mib"},
+    {"prefers a wrapped end", FIELD(pref_address), UINT64_MAX - 0xffff, STASIS_ERR_ARG,
+     "memory.size_mib"},
     {"prefers low memory", FIELD(pref_address), 0x90000, STASIS_ERR_ARG, "kernel_load_addr"},
 };
 

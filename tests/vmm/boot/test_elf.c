@@ -164,7 +164,7 @@ struct bad {
 #define OTHER_CPU   STASIS_ERR_ARG, "another processor"
 #define BEYOND_HDRS STASIS_ERR_ARG, "beyond the end of the file; fetch"
 #define BEYOND_FILE STASIS_ERR_ARG, "end of the file"
-#define NO_ROOM     STASIS_ERR_ARG, "--memory size_mib"
+#define NO_ROOM     STASIS_ERR_ARG, "memory.size_mib"
 
 static const struct bad bad[] = {
     {"32-bit", IDENT(EI_CLASS), ELFCLASS32, STASIS_ERR_ARG, "is a 32-bit ELF file"},

@@ -332,7 +332,7 @@ static void refuses_with_option_and_remedy(void **state)
       {"--demo|--snapshot-out|x,note=a=1,note=a=2", "the note a is given twice; give it once"},
       {"--demo|--snapshot-out|x,note=a=1,then=exit,then=exit", "then is given twice"},
       {"--kernel|x|--demo", "--kernel and --demo exclude each other"},
-      {"--demo|--ignore|tsc-rate", "--ignore is for thawing; give --restore"},
+      {"--demo|--ignore|tsc-rate", "--ignore tsc-rate is for thawing; give --restore"},
       {"--demo|--dry-run", "--dry-run is for thawing|--restore FILE|leave out --dry-run"},
       {"--demo|--dry-run|json", "--dry-run is for thawing"},
       {"--restore|x|--dry-run|yaml", "--dry-run: format=yaml: give text or json"},

@@ -204,7 +204,7 @@ static void too_much_says_so_and_leaves_nothing(void **state)
     /* More than a process can address. */
     board.ram[1] = (struct stasis_ram_region_state){.gpa = MIB, .size = UINT64_C(1) << 60};
     assert_int_equal(stasis_board_map_ram(&board, &memory, &err), STASIS_ERR_UNAVAILABLE);
-    assert_non_null(strstr(err.msg, "--memory"));
+    assert_non_null(strstr(err.msg, "memory.size_mib"));
     assert_int_equal(memory.region_count, 0);
 }
 

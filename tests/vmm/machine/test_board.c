@@ -41,7 +41,7 @@ static void assert_vcpus_refused(const char *release, uint32_t vcpus)
     struct stasis_error err;
 
     assert_int_equal(stasis_board_default(&options, &board, &err), STASIS_ERR_ARG);
-    assert_non_null(strstr(err.msg, "leave out --board"));
+    assert_non_null(strstr(err.msg, "leave out board.release"));
 }
 
 static void vcpus_of_this_release(void **state)
@@ -75,7 +75,7 @@ static void assert_cpu_models(const struct stasis_release *release)
         assert_int_equal(stasis_board_default(&options, &board, &err),
                          newer && *newer ? STASIS_ERR_ARG : 0);
         if (newer && *newer)
-            assert_non_null(strstr(err.msg, "give host or baseline, or leave out --board"));
+            assert_non_null(strstr(err.msg, "give host or baseline, or leave out board.release"));
     }
 }
 

@@ -197,7 +197,7 @@ static void machines_that_cannot_be_built(void)
         [CPU_MODEL] = {STASIS_ERR_VERSION, 4, "cray"},
         [CPUID_BIT] = {STASIS_ERR_HOST, 4, "lacks: CPUID 7.0 EDX bit 0;"},
         [XSAVE_COMPONENT] = {STASIS_ERR_HOST, 4, "bndcsr"},
-        [TSC_RATE] = {STASIS_ERR_HOST, 4, "--ignore tsc-rate"},
+        [TSC_RATE] = {STASIS_ERR_HOST, 4, "by restore.ignore_tsc_rate"},
         [MSR_VALUE] = {STASIS_ERR_HOST, 4, "MSR 0xfffffff0 = 0x1234"},
         [SREGS_CR4] = {STASIS_ERR_HOST, 4, "refuses what the snapshot says"},
     };

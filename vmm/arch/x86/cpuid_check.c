@@ -41,12 +41,12 @@ void stasis_x86_features_check(const struct stasis_x86_cpuid_state *host,
 
     if (model)
         snprintf(like->what, sizeof(like->what),
-                 "--cpu %s needs CPU features that this host lacks:", model);
+                 "cpu.model=%s needs CPU features that this host lacks:", model);
     else
         snprintf(like->what, sizeof(like->what),
                  "the guest was promised CPU features that this host lacks:");
-    like->remedy = model ? "give --cpu baseline, which runs on any host"
-                         : "guests started with --cpu baseline thaw on any host";
+    like->remedy = model ? "give cpu.model=baseline, which runs on any host"
+                         : "guests started with cpu.model=baseline thaw on any host";
     stasis_x86_features_missing(host, wanted, add_feature, &missing);
 }
 
@@ -62,7 +62,8 @@ static void check_component(struct stasis_x86_cpuid_state *host,
     struct stasis_reason reason = {
         .code = STASIS_ERR_HOST,
         .kind = "xsave-layout",
-        .remedy = "thaw on a host like the one that froze it, or start guests with --cpu baseline"};
+        .remedy =
+            "thaw on a host like the one that froze it, or start guests with cpu.model=baseline"};
 
     if (leaf->function != 0xd || leaf->index < 2 || !leaf->eax)
         return;
@@ -91,12 +92,12 @@ static void check_vendor(const struct stasis_x86_cpuid_state *host,
                          struct stasis_reasons *reasons)
 {
     char has[13], want[13];
-    struct stasis_reason reason = {.code = STASIS_ERR_HOST,
-                                   .kind = "cpu-vendor",
-                                   .object = "CPUID 0",
-                                   .what =
-                                       "the guest runs on a CPU of another vendor than this host's",
-                                   .remedy = "guests started with --cpu baseline thaw on any host"};
+    struct stasis_reason reason = {
+        .code = STASIS_ERR_HOST,
+        .kind = "cpu-vendor",
+        .object = "CPUID 0",
+        .what = "the guest runs on a CPU of another vendor than this host's",
+        .remedy = "guests started with cpu.model=baseline thaw on any host"};
 
     if (!stasis_x86_cpuid_vendor(host, has) || !stasis_x86_cpuid_vendor(wanted, want) ||
         !memcmp(has, want, sizeof(has)) || stasis_x86_cpuid_is_fixed(wanted))

@@ -59,7 +59,7 @@ static void check_vcpus(const struct stasis_kvm *kvm, const struct stasis_board_
                                    .kind = "vcpus",
                                    .object = "number of vCPUs",
                                    .remedy = "use a host whose KVM runs more, or start guests with "
-                                             "fewer by --vcpu num=N"};
+                                             "fewer by vcpu.num"};
     uint32_t max = vcpus_max(kvm);
 
     if (board->vcpus <= max)

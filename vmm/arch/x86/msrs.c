@@ -197,7 +197,7 @@ static void add_refused(struct stasis_reasons *reasons, const struct kvm_msr_ent
         .is_listed = true,
         .what = "this host refuses MSR",
         .remedy = "thaw on a host like the one that froze it, or freeze guests that were started "
-                  "with --cpu baseline"};
+                  "with cpu.model=baseline"};
 
     snprintf(reason.object, sizeof(reason.object), "0x%" PRIx32 " = 0x%" PRIx64, msr->index,
              (uint64_t)msr->data);

@@ -26,7 +26,7 @@ static int check_memory_fits(const struct stasis_memory *memory,
         return 0;
     return stasis_fail(err, STASIS_ERR_ARG,
                        "the CPU model addresses %u bits: too few for %" PRIu64
-                       " MiB of memory; give less by --memory size_mib=N",
+                       " MiB of memory; give less by memory.size_mib",
                        bits, stasis_memory_size(memory) >> 20);
 }
 

@@ -35,12 +35,11 @@ bool stasis_x86_tsc_close(uint32_t khz, uint32_t other_khz)
 static int refuse_rate(struct stasis_vcpu *vcpu, uint32_t khz, uint32_t host_khz,
                        struct stasis_error *err)
 {
-    struct stasis_reason reason = {
-        .code = STASIS_ERR_HOST,
-        .kind = "tsc-rate",
-        .object = "TSC rate",
-        .remedy =
-            "--ignore tsc-rate thaws it all the same, with clocks that are off by that factor"};
+    struct stasis_reason reason = {.code = STASIS_ERR_HOST,
+                                   .kind = "tsc-rate",
+                                   .object = "TSC rate",
+                                   .remedy = "thaw it all the same, with clocks that are off by "
+                                             "that factor, by restore.ignore_tsc_rate"};
     struct stasis_reasons reasons = {.list = &reason, .count = 1};
 
     snprintf(reason.asks, sizeof(reason.asks), "%" PRIu32 " kHz", khz);

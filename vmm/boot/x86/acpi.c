@@ -270,7 +270,7 @@ int stasis_acpi_build(const struct stasis_board_state *board, uint64_t gpa, uint
     int rc;
 
     if (!board->vcpus || board->vcpus > STASIS_VCPUS_MAX)
-        return stasis_fail(err, STASIS_ERR_ARG, "%" PRIu32 " vCPUs: give 1 to %d by --vcpu num=N",
+        return stasis_fail(err, STASIS_ERR_ARG, "%" PRIu32 " vCPUs: give 1 to %d by vcpu.num",
                            board->vcpus, STASIS_VCPUS_MAX);
     stasis_append_put(&arena.out, &empty, sizeof(empty));
     rc = put_dsdt(&arena, board, &dsdt, err);

@@ -61,7 +61,7 @@ static int write_firmware(const struct stasis_memory *memory,
 
     if (!mptable || !acpi)
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "guest RAM ends below 1 MiB; give more by --memory size_mib=N");
+                           "guest RAM ends below 1 MiB; give more by memory.size_mib");
     rc = stasis_mptable_build(board, STASIS_BOOT_MPTABLE, mptable, STASIS_BOOT_MPTABLE_SIZE, err);
     if (!rc)
         rc = stasis_acpi_build(board, STASIS_BOOT_ACPI, acpi, STASIS_BOOT_ACPI_SIZE, ret_rsdp, err);

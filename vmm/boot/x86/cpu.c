@@ -93,7 +93,7 @@ static int write_page_tables(const struct stasis_memory *memory, struct stasis_e
     if (!tables)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "guest RAM has no room for page tables; give more by "
-                           "--memory size_mib=N");
+                           "memory.size_mib");
     memset(tables, 0, sizeof(*tables));
     tables->pml4[0] = (base + offsetof(struct page_tables, pdpt)) | PTE_TABLE;
     for (uint64_t i = 0; i < DIRECTORIES; i++) {

@@ -100,7 +100,7 @@ int stasis_boot_arch_demo(const struct stasis_memory *memory,
     explicit_bzero(&params, sizeof(params));
     if (!rc && !stasis_memory_at(memory, STASIS_DEMO_BASE, STASIS_DEMO_END - STASIS_DEMO_BASE))
         rc = stasis_fail(err, STASIS_ERR_ARG,
-                         "the demo guest needs 2 MiB of memory: give more by --memory size_mib=N");
+                         "the demo guest needs 2 MiB of memory: give more by memory.size_mib");
     if (!rc)
         *ret_image = (struct stasis_boot_image){.start = STASIS_DEMO_BASE,
                                                 .end = STASIS_DEMO_END,

@@ -162,7 +162,7 @@ int stasis_mptable_build(const struct stasis_board_state *board, uint64_t gpa, u
     size_t need;
 
     if (!board->vcpus || board->vcpus > STASIS_VCPUS_MAX)
-        return stasis_fail(err, STASIS_ERR_ARG, "%" PRIu32 " vCPUs: give 1 to %d by --vcpu num=N",
+        return stasis_fail(err, STASIS_ERR_ARG, "%" PRIu32 " vCPUs: give 1 to %d by vcpu.num",
                            board->vcpus, STASIS_VCPUS_MAX);
     need = sizeof(struct mp_pointer) + sizeof(struct mp_header) +
            board->vcpus * sizeof(struct mp_cpu) + sizeof(struct mp_bus) + sizeof(struct mp_ioapic) +

@@ -2,7 +2,8 @@
  *
  * The configuration of a VM as text: `key=value,key=value` as on the command line of vmm, and JSON
  * as in the file of vmm --config. vmm(1) lists the options, their keys and their paths in JSON,
- * which come of one table. kick_signal and start_us have no text.
+ * which come of one table. kick_signal and start_us have no text. Messages of the library name keys
+ * by these paths: "give more by memory.size_mib".
  *
  * Strings that these functions put into a configuration are the configuration's own, to be freed by
  * stasis_vmm_config_fini(). So a configuration is filled either by these functions, beginning with
