@@ -265,6 +265,7 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
         stasis_vmm_job_join(vmm->job);
         stasis_vmm_job_free(vmm->job);
     }
+    (void)stasis_vmm_openings_give_up(vmm, NULL, false);
     stasis_vmm_sources_unwatch(vmm);
     if (vmm->machine_ready) {
         /* A vCPU may wait for memory that never comes. */

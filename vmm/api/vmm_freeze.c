@@ -18,11 +18,20 @@ static const char *what_the_guest_does(const struct stasis_vmm *vmm)
     return vmm->paused ? "stays paused" : "keeps running";
 }
 
-static void count_failed(struct stasis_vmm *vmm, const char *path, const struct stasis_error *err)
+static void count_failed(struct stasis_vmm *vmm, const char *path, void *request_ctx,
+                         const struct stasis_error *err)
 {
     vmm->metrics.freezes_failed++;
-    stasis_vmm_tell(vmm, &(struct stasis_vmm_event){
-                             .kind = STASIS_VMM_EVENT_SAVE_FAILED, .path = path, .err = err});
+    stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_SAVE_FAILED,
+                                                    .path = path,
+                                                    .request_ctx = request_ctx,
+                                                    .err = err});
+}
+
+void stasis_vmm_tell_save_failed(struct stasis_vmm *vmm, const struct stasis_vmm_job *job,
+                                 const struct stasis_error *err)
+{
+    count_failed(vmm, job->path, job->request_ctx, err);
 }
 
 /* ---- the beginning ---- */
@@ -45,11 +54,11 @@ int stasis_vmm_begin_save(struct stasis_vmm *vmm, struct stasis_vmm_job *job,
     rc = stasis_vmm_job_start(job, err);
     if (rc) {
         vmm->job = NULL;
-        stasis_vmm_job_free(job);
         return rc;
     }
     stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_SAVING,
                                                     .path = job->path,
+                                                    .request_ctx = job->request_ctx,
                                                     .to_stream = !job->output});
     return 0;
 }
@@ -110,9 +119,10 @@ void stasis_vmm_begin_freeze(struct stasis_vmm *vmm)
     job = configured_job(vmm, &err);
     if (job && !stasis_vmm_begin_save(vmm, job, &err))
         return;
+    stasis_vmm_job_free(job);
     vmm->save_code = err.code;
     stasis_vmm_say(vmm, "%s; the guest %s", err.msg, what_the_guest_does(vmm));
-    count_failed(vmm, target_of(vmm), &err);
+    count_failed(vmm, target_of(vmm), NULL, &err);
     stasis_vmm_let_run(vmm); /* it may have printed the text of on_output */
 }
 
@@ -178,7 +188,7 @@ static void not_paused(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
     stasis_vmm_say(vmm, "%s: %s; the guest %s", job->path, job->err.msg, what_the_guest_does(vmm));
     if (!vmm->stopped)
         stasis_vmm_let_run(vmm);
-    count_failed(vmm, job->path, &job->err);
+    stasis_vmm_tell_save_failed(vmm, job, &job->err);
 }
 
 static void failed(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
@@ -186,7 +196,7 @@ static void failed(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
     stasis_vmm_say(vmm, "%s; the guest %s", job->err.msg, what_the_guest_does(vmm));
     if (!vmm->stopped)
         resume(vmm);
-    count_failed(vmm, job->path, &job->err);
+    stasis_vmm_tell_save_failed(vmm, job, &job->err);
 }
 
 static void say_dropped(const struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
@@ -216,6 +226,7 @@ static void saved(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
     }
     stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_SAVED,
                                                     .path = job->path,
+                                                    .request_ctx = job->request_ctx,
                                                     .stats = &job->stats,
                                                     .pause_us = us});
 }
@@ -229,7 +240,7 @@ static void ended_first(struct stasis_vmm *vmm, const struct stasis_vmm_job *job
         if (job->rc != STASIS_ERR_CANCELLED && job->rc != STASIS_ERR_NO_SNAPSHOT)
             vmm->save_code = job->rc;
     }
-    count_failed(vmm, job->path, &job->err);
+    stasis_vmm_tell_save_failed(vmm, job, &job->err);
     stasis_vmm_stop_soon(vmm);
 }
 

@@ -4,8 +4,8 @@
  * vmm_requests.c (what its owner asks for), vmm_commands.c (what the user asks for by keys),
  * vmm_sources.c (events of the loop), vmm_watch.c (descriptors of others), vmm_console.c (what
  * devices need of the outside: terminal, serial output, clocks), vmm_guest_errors.c, vmm_log.c,
- * vmm_metrics.c, vmm_metrics_file.c, vmm_outputs.c (files), vmm_freeze.c and vmm_save.c
- * (snapshots).
+ * vmm_metrics.c, vmm_metrics_file.c, vmm_open.c and vmm_outputs.c (files), vmm_freeze.c and
+ * vmm_save.c (snapshots).
  *
  * Locks: vmm->lock is taken by every public function and around every event of the loop; vCPUs and
  * the thread that saves never take it. Under it the machine's lock may be taken, not the other way
@@ -62,6 +62,8 @@ struct stasis_vmm_metrics_thread {
 };
 
 struct stasis_vmm_job;
+struct stasis_vmm_opener;
+struct stasis_vmm_opening;
 
 struct stasis_vmm {
     struct stasis_vmm_config own_config;
@@ -91,7 +93,9 @@ struct stasis_vmm {
 
     struct stasis_device *rtc; /* whose alarm is armed */
 
-    struct stasis_outputs *outputs;                  /* the files in use */
+    struct stasis_outputs *outputs; /* the files in use; the opener's, if there is one */
+    struct stasis_vmm_opener *opener;
+    struct stasis_vmm_opening *openings;             /* files of requests that are being opened */
     struct stasis_output *snapshot_file;             /* of snapshot.path, or NULL */
     struct stasis_output *metrics_file;              /* of metrics_path, or NULL */
     struct stasis_vmm_metrics_thread metrics_thread; /* of metrics_every_ms */
@@ -234,10 +238,30 @@ STASIS_MUST_CHECK int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm,
                                                       struct stasis_error *err);
 
 /* vmm_outputs.c: opens the file of a request; STASIS_ERR_ARG, STASIS_ERR_WRITE name it. */
-STASIS_MUST_CHECK int stasis_vmm_outputs_open_request(struct stasis_vmm *vmm,
+STASIS_MUST_CHECK int stasis_vmm_outputs_open_request(struct stasis_outputs *outputs,
                                                       const struct stasis_snapshot_request *request,
                                                       struct stasis_output **ret_output,
                                                       struct stasis_error *err);
+
+/* ---- vmm_open.c: files that threads open ---- */
+
+/* So many at a time, with those that nobody waits for any more. */
+#define STASIS_VMM_OPENINGS_MAX 16
+
+/* Owns vmm->outputs from here on. NULL without memory. */
+struct stasis_vmm_opener *stasis_vmm_opener_new(struct stasis_vmm *vmm);
+/* When all openings are given up. NULL is fine. */
+void stasis_vmm_opener_leave(struct stasis_vmm_opener *opener);
+
+/* Begins to open the file of a job, which is the opening's from here on, on failure too. The
+ * descriptor is duplicated; 0: there is none. */
+STASIS_MUST_CHECK int stasis_vmm_begin_open(struct stasis_vmm *vmm, struct stasis_vmm_job *job,
+                                            int folder_fd, struct stasis_error *err);
+/* Begins to save to a file that is open by now, unless a job is under way. */
+void stasis_vmm_openings_take(struct stasis_vmm *vmm);
+/* Gives up those of the request, or all of them (NULL), and tells that if it is to. False: there
+ * are none. */
+bool stasis_vmm_openings_give_up(struct stasis_vmm *vmm, const void *request_ctx, bool tell);
 
 /* ---- vmm_freeze.c: from a request to what is said of its end ---- */
 
@@ -251,7 +275,10 @@ void stasis_vmm_let_run(struct stasis_vmm *vmm);
 STASIS_MUST_CHECK int stasis_vmm_begin_pausing(struct stasis_vmm *vmm, struct stasis_error *err);
 /* Whether a snapshot is being saved: a job is under way, and not one that only pauses. */
 bool stasis_vmm_is_saving(const struct stasis_vmm *vmm);
-/* Starts the job, which is freed when it cannot be started. */
+/* Counts and tells a save that has failed. */
+void stasis_vmm_tell_save_failed(struct stasis_vmm *vmm, const struct stasis_vmm_job *job,
+                                 const struct stasis_error *err);
+/* Starts the job, which stays the caller's when it cannot be started. */
 STASIS_MUST_CHECK int stasis_vmm_begin_save(struct stasis_vmm *vmm, struct stasis_vmm_job *job,
                                             struct stasis_error *err);
 /* The thread that saves has ended. */
@@ -266,6 +293,7 @@ struct stasis_vmm_job {
     bool configured;              /* by key, event or freeze(), not by a request */
     bool exit;                    /* the VM ends when the file is there */
     char *path;                   /* for messages */
+    void *request_ctx;            /* of its request, or NULL */
     struct stasis_output *output; /* NULL: standard output */
     bool owns_output;
     struct stasis_vmm_save save;

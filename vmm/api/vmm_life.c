@@ -173,6 +173,7 @@ static void finish(struct stasis_vmm *vmm)
     stasis_ram_failure_unwatch(&vmm->machine);
     (void)stasis_vmm_take_keys(vmm);
     stasis_vmm_guest_errors_tell(vmm, true);
+    (void)stasis_vmm_openings_give_up(vmm, NULL, true);
     stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_ENDING});
     last_output(vmm);
     describe_end(vmm);

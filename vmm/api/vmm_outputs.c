@@ -88,7 +88,7 @@ static int open_snapshot(struct stasis_vmm *vmm, struct stasis_error *err)
     return rc ? wrong_key(err, "snapshot.path", path, rc) : 0;
 }
 
-int stasis_vmm_outputs_open_request(struct stasis_vmm *vmm,
+int stasis_vmm_outputs_open_request(struct stasis_outputs *outputs,
                                     const struct stasis_snapshot_request *request,
                                     struct stasis_output **ret_output, struct stasis_error *err)
 {
@@ -98,7 +98,7 @@ int stasis_vmm_outputs_open_request(struct stasis_vmm *vmm,
                                             .over = RESTORE_ROLE,
                                             .folder_fd = request->folder_fd};
     struct stasis_output *output;
-    int rc = stasis_output_open(vmm->outputs, request->path, &opts, &output, err);
+    int rc = stasis_output_open(outputs, request->path, &opts, &output, err);
 
     if (!rc) {
         rc = stasis_output_probe(output, err);
@@ -143,7 +143,9 @@ int stasis_vmm_outputs_open(struct stasis_vmm *vmm, struct stasis_error *err)
     int rc;
 
     vmm->outputs = stasis_outputs_new();
-    if (!vmm->outputs)
+    if (vmm->outputs)
+        vmm->opener = stasis_vmm_opener_new(vmm);
+    if (!vmm->opener)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a VM");
     rc = add_inputs(vmm, err);
     if (!rc)
@@ -157,7 +159,9 @@ void stasis_vmm_outputs_close(struct stasis_vmm *vmm)
 {
     stasis_output_close(vmm->snapshot_file);
     stasis_output_close(vmm->metrics_file);
-    stasis_outputs_free(vmm->outputs);
+    if (!vmm->opener)
+        stasis_outputs_free(vmm->outputs);
+    stasis_vmm_opener_leave(vmm->opener);
 }
 
 int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm, struct stasis_snap **ret_snap,

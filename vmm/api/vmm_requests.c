@@ -37,6 +37,7 @@ void stasis_vmm_status(struct stasis_vmm *vmm, struct stasis_vmm_status *ret_sta
     *ret_status = (struct stasis_vmm_status){.state = state_of(vmm),
                                              .paused = vmm->paused && !vmm->stopping,
                                              .generation = vmm->generation};
+    ret_status->opening = vmm->openings != NULL;
     if (vmm->job) {
         ret_status->saved_bytes = atomic_load(&vmm->job->done);
         ret_status->total_bytes = atomic_load(&vmm->job->total);
@@ -170,61 +171,102 @@ static int copy_save(struct stasis_vmm_job *job, const struct stasis_vmm_save *s
 }
 
 /* The file of the configuration is open already. */
-static int open_output(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
-                       struct stasis_vmm_job *job, struct stasis_error *err)
+static bool is_configured(const struct stasis_vmm *vmm,
+                          const struct stasis_snapshot_request *request)
 {
-    const char *configured = vmm->config->snapshot.path;
-
-    if (!request->folder_fd && vmm->snapshot_file && !strcmp(request->path, configured)) {
-        job->output = vmm->snapshot_file;
-        return 0;
-    }
-    job->owns_output = true;
-    return stasis_vmm_outputs_open_request(vmm, request, &job->output, err);
+    return !request->folder_fd && vmm->snapshot_file &&
+           !strcmp(request->path, vmm->config->snapshot.path);
 }
 
-static int request_job(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
-                       struct stasis_vmm_job *job, struct stasis_error *err)
+static int check_path(const struct stasis_snapshot_request *request, struct stasis_error *err)
+{
+    if (!request->path || !strcmp(request->path, STASIS_VMM_STREAM))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "the request for a snapshot names no file; name one");
+    if (request->folder_fd && strchr(request->path, '/'))
+        return stasis_fail(err, STASIS_ERR_ARG, "%.200s is no name in the folder; leave out the /",
+                           request->path);
+    return 0;
+}
+
+static int fill_job(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
+                    struct stasis_vmm_job *job, struct stasis_error *err)
 {
     int rc = stasis_config_check_save(&request->save, err);
 
-    if (!rc && (!request->path || !strcmp(request->path, STASIS_VMM_STREAM)))
-        rc = stasis_fail(err, STASIS_ERR_ARG, "the request for a snapshot names no file; name one");
-    if (!rc && request->folder_fd && strchr(request->path, '/'))
-        rc = stasis_fail(err, STASIS_ERR_ARG, "%.200s is no name in the folder; leave out the /",
-                         request->path);
+    if (!rc)
+        rc = check_path(request, err);
     if (rc)
         return rc;
     job->exit = request->exit;
+    job->request_ctx = request->ctx;
     job->path = strdup(request->path);
     if (!job->path)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save the guest");
-    rc = copy_save(job, &request->save, err);
-    return rc ? rc : open_output(vmm, request, job, err);
+    if (is_configured(vmm, request))
+        job->output = vmm->snapshot_file;
+    return copy_save(job, &request->save, err);
+}
+
+/* The job of a request that is possible now; its file may have to be opened. */
+static int request_job(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
+                       struct stasis_vmm_job **ret_job, struct stasis_error *err)
+{
+    struct stasis_vmm_job *job;
+    int rc = check_state(vmm, "save", NULL, err);
+
+    if (rc)
+        return rc;
+    job = calloc(1, sizeof(*job));
+    rc = job ? fill_job(vmm, request, job, err)
+             : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save the guest");
+    if (rc)
+        stasis_vmm_job_free(job);
+    else
+        *ret_job = job;
+    return rc;
 }
 
 static int begin_request(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
-                         struct stasis_error *err)
+                         struct stasis_vmm_job *job, struct stasis_error *err)
 {
-    struct stasis_vmm_job *job = calloc(1, sizeof(*job));
-    int rc = job ? request_job(vmm, request, job, err)
-                 : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save the guest");
+    int rc = 0;
 
+    job->owns_output = !job->output;
+    if (!job->output)
+        rc = stasis_vmm_outputs_open_request(vmm->outputs, request, &job->output, err);
     if (!rc)
-        return stasis_vmm_begin_save(vmm, job, err);
-    stasis_vmm_job_free(job);
+        rc = stasis_vmm_begin_save(vmm, job, err);
+    if (rc)
+        stasis_vmm_job_free(job);
     return rc;
 }
 
 int stasis_vmm_snapshot(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
                         struct stasis_error *err)
 {
+    struct stasis_vmm_job *job;
     int rc;
 
     stasis_vmm_lock(vmm);
-    rc = check_state(vmm, "save", NULL, err);
+    rc = request_job(vmm, request, &job, err);
     if (!rc)
-        rc = begin_request(vmm, request, err);
+        rc = begin_request(vmm, request, job, err);
+    stasis_vmm_unlock(vmm);
+    return rc;
+}
+
+int stasis_vmm_begin_snapshot(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
+                              struct stasis_error *err)
+{
+    struct stasis_vmm_job *job;
+    int rc;
+
+    stasis_vmm_lock(vmm);
+    rc = request_job(vmm, request, &job, err);
+    if (!rc)
+        rc = job->output ? begin_request(vmm, request, job, err)
+                         : stasis_vmm_begin_open(vmm, job, request->folder_fd, err);
     stasis_vmm_unlock(vmm);
     return rc;
 }
@@ -237,14 +279,27 @@ void stasis_vmm_freeze(struct stasis_vmm *vmm)
     stasis_vmm_unlock(vmm);
 }
 
+static bool cancel(struct stasis_vmm *vmm, const void *request_ctx)
+{
+    if (stasis_vmm_is_saving(vmm) && (!request_ctx || vmm->job->request_ctx == request_ctx)) {
+        atomic_store(&vmm->job->cancelled, true);
+        return true;
+    }
+    return stasis_vmm_openings_give_up(vmm, request_ctx, true);
+}
+
 int stasis_vmm_cancel(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    return stasis_vmm_cancel_request(vmm, NULL, err);
+}
+
+int stasis_vmm_cancel_request(struct stasis_vmm *vmm, const void *request_ctx,
+                              struct stasis_error *err)
 {
     int rc = 0;
 
     stasis_vmm_lock(vmm);
-    if (stasis_vmm_is_saving(vmm))
-        atomic_store(&vmm->job->cancelled, true);
-    else
+    if (!cancel(vmm, request_ctx))
         rc = stasis_fail(err, STASIS_ERR_STATE, "nothing to cancel: no snapshot is being written");
     stasis_vmm_unlock(vmm);
     return rc;

@@ -60,6 +60,7 @@ static void on_wake(struct stasis_vmm *vmm)
 {
     drain_counter(vmm->wake_source.loop.fd);
     stasis_vmm_guest_errors_tell(vmm, false);
+    stasis_vmm_openings_take(vmm);
     if (vmm->started && !vmm->job) {
         if (atomic_exchange(&vmm->matched, false))
             stasis_keys_queue_put(&vmm->commands, STASIS_KEYS_SNAPSHOT);

@@ -112,11 +112,12 @@ static unsigned has(const struct stasis_vmm_status *status)
 {
     const bool ended = status->state == STASIS_VMM_HAS_ENDED;
     const bool saving = status->state == STASIS_VMM_IS_SAVING;
+    const bool cancels = saving || status->opening;
 
     return (ended ? 0 : STASIS_CONTROL_NEEDS_VM) |
            (status->state == STASIS_VMM_OPENED ? 0 : STASIS_CONTROL_NEEDS_START) |
            (status->state == STASIS_VMM_IS_PAUSING ? 0 : STASIS_CONTROL_NEEDS_NO_PAUSE) |
-           (saving ? STASIS_CONTROL_NEEDS_SAVE : STASIS_CONTROL_NEEDS_NO_SAVE) |
+           (saving ? 0 : STASIS_CONTROL_NEEDS_NO_SAVE) | (cancels ? STASIS_CONTROL_NEEDS_SAVE : 0) |
            (status->state == STASIS_VMM_RUNNING ? STASIS_CONTROL_NEEDS_RUNNING : 0) |
            (status->state == STASIS_VMM_PAUSED ? STASIS_CONTROL_NEEDS_PAUSED : 0);
 }

@@ -128,6 +128,44 @@ static void end_call(struct stasis_control_call **at, json_t *result,
     stasis_control_call_fail(call, &failure);
 }
 
+void stasis_control_add_snapshot(struct stasis_control *control, struct stasis_control_call *call)
+{
+    call->owner = control->snapshots;
+    control->snapshots = call;
+}
+
+static struct stasis_control_call *take_snapshot(struct stasis_control *control,
+                                                 const struct stasis_control_call *call)
+{
+    struct stasis_control_call *before = NULL;
+    struct stasis_control_call *found = control->snapshots;
+
+    while (found && found != call) {
+        before = found;
+        found = found->owner;
+    }
+    if (found && before)
+        before->owner = found->owner;
+    else if (found)
+        control->snapshots = found->owner;
+    return found;
+}
+
+void stasis_control_remove_snapshot(struct stasis_control *control,
+                                    const struct stasis_control_call *call)
+{
+    (void)take_snapshot(control, call);
+}
+
+/* Of a request of a client's, or of another one, which is not ours to answer. */
+static void end_snapshot(struct stasis_control *control, const struct stasis_vmm_event *event,
+                         json_t *result)
+{
+    struct stasis_control_call *call = take_snapshot(control, event->request_ctx);
+
+    end_call(&call, result, event->err);
+}
+
 void stasis_control_close(struct stasis_control *control)
 {
     struct stasis_error err;
@@ -135,7 +173,11 @@ void stasis_control_close(struct stasis_control *control)
     if (!control)
         return;
     (void)stasis_fail(&err, STASIS_ERR_CANCELLED, "the VM ended before the snapshot was complete");
-    end_call(&control->snapshot, NULL, &err);
+    while (control->snapshots) {
+        struct stasis_control_call *call = take_snapshot(control, control->snapshots);
+
+        end_call(&call, NULL, &err);
+    }
     (void)stasis_fail(&err, STASIS_ERR_CANCELLED, "the VM ended before the guest was paused");
     end_call(&control->pause, NULL, &err);
     stasis_control_server_close(control->server);
@@ -242,11 +284,11 @@ void stasis_control_event(struct stasis_control *control, const struct stasis_vm
         break;
     case STASIS_VMM_EVENT_SAVED:
         stasis_control_server_event(control->server, "snapshot_done", saved(event));
-        end_call(&control->snapshot, saved(event), NULL);
+        end_snapshot(control, event, saved(event));
         break;
     case STASIS_VMM_EVENT_SAVE_FAILED:
         stasis_control_server_event(control->server, "snapshot_failed", failed(event));
-        end_call(&control->snapshot, NULL, event->err);
+        end_snapshot(control, event, NULL);
         break;
     case STASIS_VMM_EVENT_GUEST_ERROR:
         stasis_control_server_event(control->server, "guest_error",

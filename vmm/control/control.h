@@ -17,7 +17,8 @@ struct stasis_control_ops {
     int (*resume)(void *ctx, struct stasis_error *err);
     int (*snapshot)(void *ctx, const struct stasis_snapshot_request *request,
                     struct stasis_error *err);
-    int (*cancel)(void *ctx, struct stasis_error *err);
+    /* Of the request that had request_ctx, or any (NULL). */
+    int (*cancel)(void *ctx, const void *request_ctx, struct stasis_error *err);
     int (*power_button)(void *ctx, struct stasis_error *err);
     int (*reset)(void *ctx, struct stasis_error *err);
     void (*stop)(void *ctx);

@@ -8,12 +8,17 @@ struct stasis_control {
     struct stasis_control_server *server;
     const struct stasis_control_ops *ops;
     void *ctx;
-    int dir_fd;                           /* -1: none */
-    struct stasis_control_call *pause;    /* that waits for its end, or NULL */
-    struct stasis_control_call *snapshot; /* that is being saved, or NULL */
-    bool stop;                            /* once the answer to `quit` is written */
-    unsigned percent;                     /* of the last event of progress */
+    int dir_fd;                            /* -1: none */
+    struct stasis_control_call *pause;     /* that waits for its end, or NULL */
+    struct stasis_control_call *snapshots; /* that wait for their end; `owner` leads to the next */
+    bool stop;                             /* once the answer to `quit` is written */
+    unsigned percent;                      /* of the last event of progress */
 };
+
+/* control.c: the call waits for the end of its snapshot, and does not any more. */
+void stasis_control_add_snapshot(struct stasis_control *control, struct stasis_control_call *call);
+void stasis_control_remove_snapshot(struct stasis_control *control,
+                                    const struct stasis_control_call *call);
 
 /* methods_run.c */
 int stasis_control_run_version(struct stasis_control *control, struct stasis_control_call *call,

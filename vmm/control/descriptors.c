@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/control/descriptors.h"
 
+#include <fcntl.h>
+#include <linux/stat.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "stasis/fault_signals.h"
 
 /* Aligned as struct cmsghdr must be. */
 union control {
@@ -12,10 +20,57 @@ union control {
     char bytes[CMSG_SPACE(sizeof(int) * STASIS_CONTROL_FDS_MAX)];
 };
 
+/* What a file is never changes, so that what the kernel remembers is good enough. */
+static bool is_of_type(int fd, mode_t type)
+{
+    struct statx st;
+
+    /* musl has no statx(). */
+    return !syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) &&
+           (st.stx_mode & S_IFMT) == type;
+}
+
+bool stasis_control_is_folder(int fd)
+{
+    return is_of_type(fd, S_IFDIR);
+}
+
+static void *close_one(void *arg)
+{
+    close((int)(intptr_t)arg);
+    return NULL;
+}
+
+/* Closing a regular file waits for some file systems (FUSE, NFS), so a thread does it. */
+static void close_aside(int fd)
+{
+    pthread_attr_t detached;
+    pthread_t thread;
+    sigset_t mask;
+    sigset_t before;
+
+    stasis_signals_all_but_faults(&mask);
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &mask, &before);
+    if (pthread_create(&thread, &detached, close_one, (void *)(intptr_t)fd))
+        close(fd);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&detached);
+}
+
+static void close_foreign(int fd)
+{
+    if (is_of_type(fd, S_IFREG))
+        close_aside(fd);
+    else
+        close(fd);
+}
+
 void stasis_control_fds_close(struct stasis_control_fds *fds)
 {
     for (unsigned i = 0; i < fds->count; i++)
-        close(fds->fds[i]);
+        close_foreign(fds->fds[i]);
     fds->count = 0;
     fds->lost = false;
 }
@@ -25,7 +80,7 @@ static void add(struct stasis_control_fds *fds, int fd)
     if (fds->count < STASIS_CONTROL_FDS_MAX) {
         fds->fds[fds->count++] = fd;
     } else {
-        close(fd);
+        close_foreign(fd);
         fds->lost = true;
     }
 }

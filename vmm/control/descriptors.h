@@ -31,4 +31,7 @@ ssize_t stasis_control_receive(int fd, void *bytes, size_t size,
 /* send(2) of the first bytes with one descriptor, or with none (-1). Never raises SIGPIPE. */
 ssize_t stasis_control_send(int fd, const void *bytes, size_t len, int passed, int flags);
 
+/* Whether it is that of a folder. Asks no file system that may not answer. */
+bool stasis_control_is_folder(int fd);
+
 #endif

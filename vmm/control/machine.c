@@ -23,12 +23,12 @@ static int resume_guest(void *ctx, struct stasis_error *err)
 static int snapshot(void *ctx, const struct stasis_snapshot_request *request,
                     struct stasis_error *err)
 {
-    return stasis_vmm_snapshot(ctx, request, err);
+    return stasis_vmm_begin_snapshot(ctx, request, err);
 }
 
-static int cancel(void *ctx, struct stasis_error *err)
+static int cancel(void *ctx, const void *request_ctx, struct stasis_error *err)
 {
-    return stasis_vmm_cancel(ctx, err);
+    return stasis_vmm_cancel_request(ctx, request_ctx, err);
 }
 
 static int power_button(void *ctx, struct stasis_error *err)

@@ -52,7 +52,7 @@ struct stasis_control_args {
 #define STASIS_CONTROL_NEEDS_VM       0x01 /* it has not ended */
 #define STASIS_CONTROL_NEEDS_START    0x02 /* it has been started */
 #define STASIS_CONTROL_NEEDS_NO_SAVE  0x04 /* no snapshot is being saved */
-#define STASIS_CONTROL_NEEDS_SAVE     0x08 /* one is */
+#define STASIS_CONTROL_NEEDS_SAVE     0x08 /* one is, or its file is being opened */
 #define STASIS_CONTROL_NEEDS_RUNNING  0x10
 #define STASIS_CONTROL_NEEDS_PAUSED   0x20
 #define STASIS_CONTROL_NEEDS_NO_PAUSE 0x40 /* the guest is not being paused */

@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 int stasis_control_run_version(struct stasis_control *control, struct stasis_control_call *call,
@@ -68,8 +67,6 @@ int stasis_control_run_resume(struct stasis_control *control, struct stasis_cont
 static int find_folder(const struct stasis_control *control, const struct stasis_control_call *call,
                        int *ret_fd, struct stasis_control_failure *failure)
 {
-    struct stat st;
-
     if (!call->fds.count && control->dir_fd < 0)
         return stasis_control_fail(failure, STASIS_CONTROL_INVALID_PARAMS,
                                    "no folder for the snapshot; send its descriptor, or start the "
@@ -78,7 +75,7 @@ static int find_folder(const struct stasis_control *control, const struct stasis
         *ret_fd = control->dir_fd;
         return 0;
     }
-    if (fstat(call->fds.fds[0], &st) || !S_ISDIR(st.st_mode))
+    if (!stasis_control_is_folder(call->fds.fds[0]))
         return stasis_control_fail(failure, STASIS_CONTROL_INVALID_PARAMS,
                                    "the descriptor is no folder; send that of the snapshot's "
                                    "folder");
@@ -93,6 +90,7 @@ int stasis_control_run_snapshot(struct stasis_control *control, struct stasis_co
     struct stasis_snapshot_request request = {
         .path = args->name,
         .exit = args->then == 1,
+        .ctx = call,
         .save = {.zlib_level = args->zlib_level,
                  .sync = (enum stasis_vmm_sync)args->sync,
                  .target = args->target,
@@ -107,27 +105,44 @@ int stasis_control_run_snapshot(struct stasis_control *control, struct stasis_co
     rc = find_folder(control, call, &request.folder_fd, failure);
     if (rc)
         return rc;
-    control->snapshot = call;
+    stasis_control_add_snapshot(control, call);
     rc = control->ops->snapshot(control->ctx, &request, &failure->err);
     if (rc)
-        control->snapshot = NULL;
+        stasis_control_remove_snapshot(control, call);
     return rc ? rc : STASIS_CONTROL_LATER;
+}
+
+/* Each of them: one that is not saved yet is answered at once, and goes. */
+static int cancel_own(struct stasis_control *control, const struct stasis_control_client *client,
+                      struct stasis_control_failure *failure)
+{
+    struct stasis_control_call *next;
+    bool any = false;
+    int rc = 0;
+
+    for (struct stasis_control_call *call = control->snapshots; call; call = next) {
+        next = call->owner;
+        if (call->client != client)
+            continue;
+        any = true;
+        rc = control->ops->cancel(control->ctx, call, &failure->err);
+    }
+    if (any)
+        return rc;
+    *failure = (struct stasis_control_failure){.name = "NO_SNAPSHOT_RUNS"};
+    return stasis_fail(&failure->err, STASIS_ERR_STATE,
+                       "cannot cancel: this client has asked for no snapshot that is being saved; "
+                       "leave out of=own to cancel that of others");
 }
 
 int stasis_control_run_cancel(struct stasis_control *control, struct stasis_control_call *call,
                               const struct stasis_control_args *args, json_t **ret_result,
                               struct stasis_control_failure *failure)
 {
-    const struct stasis_control_call *saved = control->snapshot;
-
     (void)ret_result;
-    if (args->of == STASIS_CONTROL_OF_OWN && (!saved || saved->client != call->client)) {
-        *failure = (struct stasis_control_failure){.name = "NO_SNAPSHOT_RUNS"};
-        return stasis_fail(&failure->err, STASIS_ERR_STATE,
-                           "cannot cancel: this client has asked for no snapshot that is being "
-                           "saved; leave out of=own to cancel that of others");
-    }
-    return control->ops->cancel(control->ctx, &failure->err);
+    return args->of == STASIS_CONTROL_OF_OWN
+               ? cancel_own(control, call->client, failure)
+               : control->ops->cancel(control->ctx, NULL, &failure->err);
 }
 
 /* ---- power ---- */

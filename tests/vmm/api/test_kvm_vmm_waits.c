@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * What a request may have to wait for keeps nobody else waiting: neither the loop nor other
- * requests. The pause is ours (--wrap): it takes as long as the test wants.
+ * requests. Pauses, and opens in a folder "dead", are ours (--wrap): they take as long
+ * as the test wants.
  */
 #include "tests/vmm/api/vmm_rig.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "vmm/api/vmm_internal.h"
 
@@ -29,6 +31,24 @@ int __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_
         kvm_sleep_us(1000);
     }
     return __real_stasis_machine_pause_while(machine, go_on, ctx, err);
+}
+
+static _Atomic bool dead;        /* the file system does not answer while it is set */
+static _Atomic unsigned hanging; /* opens on it */
+static char dead_path[160];
+
+int __real_stasis_io_open(int dir, const char *path, int flags, mode_t mode);
+int __wrap_stasis_io_open(int dir, const char *path, int flags, mode_t mode);
+
+int __wrap_stasis_io_open(int dir, const char *path, int flags, mode_t mode)
+{
+    if (dead_path[0] && strcmp(path, dead_path) == 0) {
+        atomic_fetch_add(&hanging, 1);
+        while (atomic_load(&dead))
+            kvm_sleep_us(1000);
+        atomic_fetch_sub(&hanging, 1);
+    }
+    return __real_stasis_io_open(dir, path, flags, mode);
 }
 
 static struct vmm_rig rig;
@@ -144,6 +164,141 @@ static void a_guest_that_ends_is_not_paused(void)
     vmm_rig_fini(&rig);
 }
 
+/* ---- a file system that does not answer ---- */
+
+static int tags[20];
+
+static void begin_dead(void)
+{
+    begin();
+    snprintf(dead_path, sizeof(dead_path), "%s/", vmm_rig_path(&rig, "dead"));
+    assert_int_equal(mkdir(dead_path, 0700), 0);
+    atomic_store(&dead, true);
+}
+
+/* What was given up ends when it is answered. */
+static void end_dead(void)
+{
+    atomic_store(&dead, false);
+    kvm_wait(!atomic_load(&hanging));
+    vmm_rig_fini(&rig);
+    dead_path[0] = '\0';
+}
+
+static int request(const char *name, unsigned tag)
+{
+    const struct stasis_snapshot_request request = {.path = vmm_rig_path(&rig, name),
+                                                    .ctx = &tags[tag]};
+
+    return stasis_vmm_begin_snapshot(rig.vmm, &request, &err);
+}
+
+static void hang(unsigned tag)
+{
+    unsigned before = atomic_load(&hanging);
+
+    kvm_ok(request("dead/x", tag), &err);
+    kvm_wait(atomic_load(&hanging) > before);
+}
+
+static void failed(unsigned count, unsigned tag, int code)
+{
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVE_FAILED, count);
+    assert_ptr_equal(rig.save_ctx, &tags[tag]);
+    assert_int_equal(rig.save_code, code);
+}
+
+static void the_vm_is_used_while_a_folder_does_not_answer(void)
+{
+    struct stasis_vmm_status status;
+
+    begin_dead();
+    hang(1);
+    vmm_rig_wait_text(&rig, "tick 3 ");
+    stasis_vmm_status(rig.vmm, &status);
+    assert_int_equal(status.state, STASIS_VMM_RUNNING);
+    assert_true(status.opening);
+    kvm_ok(stasis_vmm_pause(rig.vmm, &err), &err);
+    kvm_ok(request("other", 2), &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVED, 1);
+    assert_ptr_equal(rig.save_ctx, &tags[2]);
+    atomic_store(&dead, false);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVED, 2);
+    assert_ptr_equal(rig.save_ctx, &tags[1]);
+    assert_int_equal(vmm_rig_state(&rig), STASIS_VMM_PAUSED);
+    stasis_vmm_status(rig.vmm, &status);
+    assert_false(status.opening);
+    end_dead();
+}
+
+static void what_hangs_is_cancelled(void)
+{
+    begin_dead();
+    hang(1);
+    hang(2);
+    assert_int_equal(stasis_vmm_cancel_request(rig.vmm, &tags[3], &err), STASIS_ERR_STATE);
+    kvm_ok(stasis_vmm_cancel_request(rig.vmm, &tags[1], &err), &err);
+    failed(1, 1, STASIS_ERR_CANCELLED);
+    kvm_ok(stasis_vmm_cancel(rig.vmm, &err), &err);
+    failed(2, 2, STASIS_ERR_CANCELLED);
+    refused(stasis_vmm_cancel(rig.vmm, &err), "nothing to cancel");
+    end_dead();
+}
+
+/* Those that nobody waits for any more are still there, and bounded. */
+static void no_more_than_sixteen_hang(void)
+{
+    begin_dead();
+    for (unsigned i = 0; i < STASIS_VMM_OPENINGS_MAX; i++) {
+        hang(i);
+        if (i % 2)
+            kvm_ok(stasis_vmm_cancel_request(rig.vmm, &tags[i], &err), &err);
+    }
+    assert_int_equal(request("other", 18), STASIS_ERR_FULL);
+    assert_non_null(strstr(err.msg, "16 files are being opened already"));
+    kvm_ok(stasis_vmm_cancel(rig.vmm, &err), &err);
+    assert_int_equal(request("other", 18), STASIS_ERR_FULL);
+    atomic_store(&dead, false);
+    kvm_wait(request("other", 18) == 0);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVED, 1);
+    end_dead();
+}
+
+static void the_vm_ends_though_a_folder_does_not_answer(void)
+{
+    begin_dead();
+    hang(1);
+    stasis_vmm_stop(rig.vmm);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_ENDED, 1);
+    failed(1, 1, STASIS_ERR_CANCELLED);
+    stasis_vmm_free(rig.vmm);
+    rig.vmm = NULL;
+    assert_int_equal(atomic_load(&hanging), 1);
+    end_dead();
+    begin_dead();
+    hang(1);
+    stasis_vmm_free(rig.vmm); /* in the middle of it */
+    rig.vmm = NULL;
+    end_dead();
+}
+
+/* Bad paths are told by an event, bad words at once. */
+static void what_is_wrong_is_told(void)
+{
+    const struct stasis_snapshot_request bad_folder = {
+        .path = "x", .folder_fd = 1000, .ctx = &tags[1]};
+    const struct stasis_snapshot_request words = {.path = "x", .save = {.target = "9.9"}};
+
+    begin();
+    kvm_ok(request("no/such", 1), &err);
+    failed(1, 1, STASIS_ERR_WRITE);
+    assert_int_equal(stasis_vmm_begin_snapshot(rig.vmm, &bad_folder, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "cannot keep the folder of a request open"));
+    assert_int_equal(stasis_vmm_begin_snapshot(rig.vmm, &words, &err), STASIS_ERR_ARG);
+    assert_int_equal(vmm_rig_events(&rig, STASIS_VMM_EVENT_SAVING), 0);
+    vmm_rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +307,11 @@ int main(void)
         KVM_CASE(a_freeze_waits_for_the_pause),
         KVM_CASE(the_end_gives_a_pause_up),
         KVM_CASE(a_guest_that_ends_is_not_paused),
+        KVM_CASE(the_vm_is_used_while_a_folder_does_not_answer),
+        KVM_CASE(what_hangs_is_cancelled),
+        KVM_CASE(no_more_than_sixteen_hang),
+        KVM_CASE(the_vm_ends_though_a_folder_does_not_answer),
+        KVM_CASE(what_is_wrong_is_told),
     };
     int missing = kvm_missing();
 

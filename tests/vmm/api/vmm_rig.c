@@ -15,6 +15,8 @@ static void on_event(void *ctx, const struct stasis_vmm_event *event)
     rig->events[count] = event->kind;
     if (event->err)
         rig->save_code = event->err->code;
+    if (event->err || event->stats)
+        rig->save_ctx = event->request_ctx;
     if (event->end)
         rig->end = *event->end;
     atomic_store(&rig->count, count + 1);

@@ -20,7 +20,8 @@ struct vmm_rig {
     struct stasis_vmm *vmm;
     _Atomic unsigned count;
     enum stasis_vmm_event_kind events[VMM_RIG_EVENTS];
-    int save_code; /* of the last SAVE_FAILED */
+    int save_code;  /* of the last SAVE_FAILED */
+    void *save_ctx; /* of the last SAVED or SAVE_FAILED */
     _Atomic unsigned messages;
     char message[1024]; /* the last one */
     struct stasis_vmm_end end;

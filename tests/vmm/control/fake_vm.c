@@ -10,7 +10,8 @@
 
 static void tell(struct fake_vm *vm, enum stasis_vmm_event_kind kind)
 {
-    const struct stasis_vmm_event event = {.kind = kind, .path = vm->path};
+    const struct stasis_vmm_event event = {
+        .kind = kind, .path = vm->path, .request_ctx = vm->request.ctx};
 
     stasis_control_event(vm->control, &event);
 }
@@ -82,10 +83,13 @@ static int snapshot(void *ctx, const struct stasis_snapshot_request *request,
     return 0;
 }
 
-static int cancel(void *ctx, struct stasis_error *err)
+static int cancel(void *ctx, const void *request_ctx, struct stasis_error *err)
 {
     struct fake_vm *vm = ctx;
     int rc = refuse(vm, err);
+
+    if (!rc && request_ctx && request_ctx != vm->request.ctx)
+        rc = stasis_fail(err, STASIS_ERR_STATE, "that is not being saved; ask again");
 
     vm->cancels++;
     if (!rc && !vm->slow)
@@ -180,14 +184,19 @@ void fake_vm_end_snapshot(struct fake_vm *vm, int code)
 {
     const struct stasis_save_stats stats = {.file_bytes = 70, .stored_bytes = 60, .zero_bytes = 40};
     struct stasis_error err;
-    struct stasis_vmm_event event = {
-        .kind = STASIS_VMM_EVENT_SAVED, .path = vm->path, .stats = &stats, .pause_us = 1234};
+    struct stasis_vmm_event event = {.kind = STASIS_VMM_EVENT_SAVED,
+                                     .path = vm->path,
+                                     .request_ctx = vm->request.ctx,
+                                     .stats = &stats,
+                                     .pause_us = 1234};
 
     vm->state = vm->paused ? STASIS_VMM_PAUSED : STASIS_VMM_RUNNING;
     if (code) {
         (void)stasis_fail(&err, (enum stasis_err)code, "%s: it was given up", vm->path);
-        event = (struct stasis_vmm_event){
-            .kind = STASIS_VMM_EVENT_SAVE_FAILED, .path = vm->path, .err = &err};
+        event = (struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_SAVE_FAILED,
+                                          .path = vm->path,
+                                          .request_ctx = vm->request.ctx,
+                                          .err = &err};
     }
     stasis_control_event(vm->control, &event);
 }

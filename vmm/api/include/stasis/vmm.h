@@ -233,6 +233,7 @@ struct stasis_vmm_guest_error {
 struct stasis_vmm_event {
     enum stasis_vmm_event_kind kind;
     const char *path;                      /* SAVING, SAVED, SAVE_FAILED: as it was given */
+    void *request_ctx;                     /* SAVING, SAVED, SAVE_FAILED: that of the request */
     bool to_stream;                        /* SAVING: to standard output, as fast as it is read */
     const struct stasis_save_stats *stats; /* SAVED */
     uint64_t pause_us;                     /* SAVED: how long the save has taken so far */
@@ -319,6 +320,7 @@ enum stasis_vmm_state {
 struct stasis_vmm_status {
     enum stasis_vmm_state state;
     bool paused;                       /* PAUSED, or IS_SAVING and paused afterwards */
+    bool opening;                      /* a file is, for stasis_vmm_begin_snapshot() */
     uint64_t generation;               /* how often the guest was frozen */
     uint64_t saved_bytes, total_bytes; /* IS_SAVING: progress */
     /* HAS_ENDED: how. Between stasis_vmm_stop() and ENDED `missing` is not yet known. */
@@ -348,20 +350,31 @@ struct stasis_snapshot_request {
     const char *path; /* a file */
     int folder_fd;    /* descriptor of the folder in which path is a name, without /; 0: none */
     bool exit; /* the VM ends when the file is there; else the guest goes on as it was before */
+    void *ctx; /* yours: given back in the events of this snapshot, and tells it from others */
     struct stasis_vmm_save save;
 };
 
-/* Begins to save the guest, running or paused, to any file. What is wrong with the request is said
- * at once; the end comes as an event. The request is copied. */
+/* Begins to save the guest, running or paused, to any file, which is opened first: that takes as
+ * long as its file system does. What is wrong with the request is said at once; the end comes as an
+ * event. The request is copied. */
 STASIS_EXPORT STASIS_MUST_CHECK int
 stasis_vmm_snapshot(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
                     struct stasis_error *err);
+
+/* The same, for a file system that may not answer: the file is opened by a thread, and the guest is
+ * saved as soon as it is open and nothing else is under way. What is wrong with the file is told by
+ * SAVE_FAILED. The descriptor of the folder is duplicated. STASIS_ERR_FULL: too many files are
+ * being opened. */
+STASIS_EXPORT STASIS_MUST_CHECK int
+stasis_vmm_begin_snapshot(struct stasis_vmm *vmm, const struct stasis_snapshot_request *request,
+                          struct stasis_error *err);
 
 /* Saves as the configuration says, as Ctrl-A s does: if a save is under way, after it. What becomes
  * of it is told in messages, events and struct stasis_vmm_end. */
 STASIS_EXPORT void stasis_vmm_freeze(struct stasis_vmm *vmm);
 
-/* Calls off the save that is under way. Its end is an event, SAVED if it came too late. */
+/* Calls off the save that is under way; if there is none, those whose files are being opened. The
+ * end of each is an event, SAVED if it came too late. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_cancel(struct stasis_vmm *vmm,
                                                       struct stasis_error *err);
 
@@ -375,6 +388,11 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_power_button(struct stasis_vmm *v
  * the reason STASIS_VMM_RESET. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_reset(struct stasis_vmm *vmm,
                                                      struct stasis_error *err);
+
+/* The same for the snapshot of one request only, if `request_ctx` is not NULL. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_cancel_request(struct stasis_vmm *vmm,
+                                                              const void *request_ctx,
+                                                              struct stasis_error *err);
 
 /* Ends the VM, soon: a save under way is given up first. Harmless when it has ended; NULL is fine.
  */
