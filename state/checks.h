@@ -24,6 +24,7 @@ int stasis_check_x86_pit(const void *state, struct stasis_error *err);
 
 #define stasis_check_machine         NULL
 #define stasis_check_acpi_pm         NULL
+#define stasis_check_vmgenid         NULL
 #define stasis_check_x86_segment     NULL
 #define stasis_check_x86_dtable      NULL
 #define stasis_check_x86_msr         NULL

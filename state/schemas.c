@@ -63,6 +63,10 @@
 #define STASIS_DEF  "stasis/state/pl031.def"
 #include "stasis/def_fields.h"
 
+#define STASIS_NAME vmgenid
+#define STASIS_DEF  "stasis/state/vmgenid.def"
+#include "stasis/def_fields.h"
+
 #define STASIS_NAME x86_regs
 #define STASIS_DEF  "stasis/state/x86_regs.def"
 #include "stasis/def_fields.h"

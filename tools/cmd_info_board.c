@@ -57,6 +57,18 @@ static void print_acpi_pm(FILE *out, const struct stasis_records *records, const
             pm.pm1_en & 0x100 ? "" : " (not enabled)", pm.gpe0_sts, pm.gpe0_en);
 }
 
+static void print_vmgenid(FILE *out, const struct stasis_records *records, const char *instance)
+{
+    struct stasis_vmgenid_state vmgenid;
+
+    if (stasis_records_get(records, &stasis_vmgenid_schema, instance, &vmgenid, NULL))
+        return;
+    fputs("generation id ", out);
+    for (size_t i = 0; i < sizeof(vmgenid.id); i++)
+        fprintf(out, "%02x", vmgenid.id[i]);
+    fputs(", replaced by a restore\n", out);
+}
+
 static void print_pl031(FILE *out, const struct stasis_records *records, const char *instance)
 {
     struct stasis_pl031_state rtc;
@@ -78,10 +90,9 @@ static const struct {
     const struct stasis_schema *schema;
     void (*print)(FILE *out, const struct stasis_records *records, const char *instance);
 } device_lines[] = {
-    {&stasis_serial_schema, print_serial},
-    {&stasis_i8042_schema, print_i8042},
-    {&stasis_pl031_schema, print_pl031},
-    {&stasis_acpi_pm_schema, print_acpi_pm},
+    {&stasis_serial_schema, print_serial},   {&stasis_i8042_schema, print_i8042},
+    {&stasis_pl031_schema, print_pl031},     {&stasis_acpi_pm_schema, print_acpi_pm},
+    {&stasis_vmgenid_schema, print_vmgenid},
 };
 
 /* ---- the board ---- */

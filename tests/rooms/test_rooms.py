@@ -14,7 +14,7 @@ LIBRARY_HEADERS = {
                    "kvm_irq", "kvm_memory", "kvm_msrs", "kvm_slots", "kvm_vcpu", "kvm_vcpu_state",
                    "kvm_vm", "kvm_x86"},
     "stasis_state": {"state", "field", "schema", "enums", "version"},
-    "stasis_core": {"serial", "i8042", "pl031", "acpi_pm", "guest_error", "guest_errors"},
+    "stasis_core": {"serial", "i8042", "pl031", "acpi_pm", "vmgenid", "guest_error", "guest_errors"},
     "stasis_snap": {"snap", "ram", "migrate", "json", "records", "output", "notes"},
 }
 # Public headers that a room has itself.

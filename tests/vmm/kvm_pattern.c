@@ -250,6 +250,7 @@ static void load_devices(struct kvm_guest *guest)
             struct stasis_i8042_state i8042;
             struct stasis_pl031_state rtc;
             struct stasis_acpi_pm_state pm;
+            struct stasis_vmgenid_state vmgenid;
         } state;
 
         stasis_state_init(device->type->schema, &state);
@@ -261,6 +262,8 @@ static void load_devices(struct kvm_guest *guest)
                 (struct stasis_pl031_state){UINT64_C(123456789000000000), 123460000, 77, 1, 0};
         else if (device->type->schema == &stasis_acpi_pm_schema)
             state.pm = (struct stasis_acpi_pm_state){0x0100, 0x0020, 0x0802, 0x81, 0x18};
+        else if (device->type->schema == &stasis_vmgenid_schema)
+            memset(&state.vmgenid, 0x3c, sizeof(state.vmgenid));
         else
             state.i8042.command_byte = 0x61;
         kvm_ok(stasis_state_check(device->type->schema, &state, &err), &err);

@@ -75,6 +75,8 @@ static int boot(struct stasis_vmm *vmm, struct stasis_error *err)
     rc = stasis_boot_load(&machine->memory, &machine->board, &options, &entry, err);
     if (!rc)
         rc = start_vcpus(machine, &entry, err);
+    if (!rc)
+        rc = stasis_devices_begin(&machine->devices, false, err);
     return rc;
 }
 

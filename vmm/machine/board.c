@@ -8,6 +8,8 @@
 #include "vmm/arch/arch.h"
 #include "vmm/machine/device.h"
 
+#define NO_GSI UINT32_MAX
+
 /* The default boards, a row each: what, its name, behaviour version, bus, address, size, GSI.
  * Addresses and lines are a PC's; the PL031 has the first page of the MMIO gap and the line that
  * a PC's clock has. Once released, a board stays what it is. */
@@ -17,12 +19,14 @@ static const struct stasis_board_device_state devices_0_1_0[] = {
     {"stasis.pl031", "rtc", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START, 0x1000, 8},
 };
 
-/* The SCI is on the line that Linux expects it on. */
+/* The SCI is on the line that Linux expects it on; the generation id at the end of what the boot
+ * loader has for ACPI tables. */
 static const struct stasis_board_device_state devices_0_2_0[] = {
     {"stasis.serial", "com1", 1, STASIS_BUS_PIO, 0x3f8, 8, 4},
     {"stasis.i8042", "kbd", 1, STASIS_BUS_PIO, 0x60, 5, 1},
     {"stasis.pl031", "rtc", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START, 0x1000, 8},
     {"stasis.acpi_pm", "pm", 1, STASIS_BUS_PIO, 0x600, 10, 9},
+    {"stasis.vmgenid", "vmgenid", 1, STASIS_BUS_MMIO, STASIS_BOARD_VMGENID, 0x1000, NO_GSI},
 };
 
 struct default_board {

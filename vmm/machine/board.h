@@ -9,6 +9,9 @@
 #include "stasis/state.h"
 #include "stasis/kvm_memory.h"
 
+/* The page of guest RAM that the generation id has on the board of 0.2.0. */
+#define STASIS_BOARD_VMGENID UINT64_C(0xef000)
+
 struct stasis_board_options {
     uint64_t memory_bytes;
     uint32_t vcpus;

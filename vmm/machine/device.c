@@ -8,10 +8,8 @@
 
 /* The device types this release can put on a board. */
 static const struct stasis_device_type *const device_types[] = {
-    &stasis_device_serial_type,
-    &stasis_device_i8042_type,
-    &stasis_device_pl031_type,
-    &stasis_device_acpi_pm_type,
+    &stasis_device_serial_type,  &stasis_device_i8042_type,   &stasis_device_pl031_type,
+    &stasis_device_acpi_pm_type, &stasis_device_vmgenid_type,
 };
 
 int stasis_device_type_find(const struct stasis_board_device_state *row,
@@ -80,6 +78,19 @@ void stasis_devices_detach(struct stasis_devices *devices)
     for (uint32_t i = 0; i < devices->count; i++)
         free(devices->list[i].instance);
     devices->count = 0;
+}
+
+int stasis_devices_begin(struct stasis_devices *devices, bool thawed, struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && i < devices->count; i++) {
+        const struct stasis_device *device = &devices->list[i];
+
+        if (device->type->begin)
+            rc = device->type->begin(device->instance, thawed, err);
+    }
+    return rc;
 }
 
 struct stasis_device *stasis_device_find(struct stasis_devices *devices,

@@ -56,14 +56,20 @@ struct stasis_device_host {
     void (*guest_error)(void *ctx, const struct stasis_guest_access *access);
 };
 
+/* Numbers of ACPI general-purpose events: the DSDT has a method for each. */
+#define STASIS_DEVICE_EVENT_VMGENID 0
+
 /* What a device finds around it. */
 struct stasis_device_env {
-    const struct stasis_vm *vm; /* whose interrupt lines it drives */
+    const struct stasis_vm *vm;         /* whose interrupt lines it drives */
+    const struct stasis_memory *memory; /* the guest's RAM */
     const struct stasis_device_host *host;
-    void *ctx; /* of the next three */
+    void *ctx; /* of those that follow */
     /* The guest asks for a reset of the whole machine, or powers it off. */
     void (*reset)(void *ctx);
     void (*power_off)(void *ctx);
+    /* An ACPI event for the guest, if the board has power management. */
+    void (*event)(void *ctx, unsigned number);
     /* The guest's access that the device is handling is invalid. NULL: that is not counted. */
     void (*guest_error)(void *ctx, const struct stasis_device *from, enum stasis_guest_error error);
 };
@@ -87,6 +93,9 @@ struct stasis_device_type {
     /* Tells the outside what the state implies: drives the interrupt line, arms timers. Called
      * after all interrupt controllers hold their state. */
     void (*post_restore)(void *instance);
+    /* The guest is about to run for the first time in this process, from its start or thawed;
+     * called last. NULL: that is all the same to it. */
+    int (*begin)(void *instance, bool thawed, struct stasis_error *err);
     /* Moves the clock in a saved state on by `ns`; NULL: the device has none. */
     void (*advance)(void *state, uint64_t ns);
 };
@@ -122,6 +131,10 @@ STASIS_MUST_CHECK int stasis_devices_attach(struct stasis_devices *devices,
                                             struct stasis_error *err);
 void stasis_devices_detach(struct stasis_devices *devices);
 
+/* Has all devices begin. No vCPU runs. */
+STASIS_MUST_CHECK int stasis_devices_begin(struct stasis_devices *devices, bool thawed,
+                                           struct stasis_error *err);
+
 /* The device of that type that the board calls `instance`, or NULL: a file may give any name to any
  * device. */
 struct stasis_device *stasis_device_find(struct stasis_devices *devices,
@@ -144,6 +157,8 @@ size_t stasis_device_serial_unsent(const struct stasis_device *serial, uint8_t *
 struct stasis_device *stasis_device_acpi_pm_find(struct stasis_devices *devices);
 /* Somebody has pressed the power button. */
 void stasis_device_acpi_pm_power_button(struct stasis_device *pm);
+/* General-purpose event `number` has come. */
+void stasis_device_acpi_pm_event(struct stasis_device *pm, unsigned number);
 
 /* ---- device_pl031.c ---- */
 

@@ -87,3 +87,9 @@ void stasis_device_acpi_pm_power_button(struct stasis_device *pm)
     assert(pm->type == &stasis_device_acpi_pm_type);
     stasis_acpi_pm_power_button(&((struct instance *)pm->instance)->dev);
 }
+
+void stasis_device_acpi_pm_event(struct stasis_device *pm, unsigned number)
+{
+    assert(pm->type == &stasis_device_acpi_pm_type);
+    stasis_acpi_pm_event(&((struct instance *)pm->instance)->dev, number);
+}

@@ -30,6 +30,15 @@ static void on_power_off(void *ctx)
     stasis_machine_shutdown(ctx, STASIS_EXIT_POWER_OFF, NULL);
 }
 
+static void on_event(void *ctx, unsigned number)
+{
+    struct stasis_machine *machine = ctx;
+    struct stasis_device *pm = stasis_device_acpi_pm_find(&machine->devices);
+
+    if (pm)
+        stasis_device_acpi_pm_event(pm, number);
+}
+
 static int create_vcpus(struct stasis_machine *machine, struct stasis_error *err)
 {
     machine->vcpus = calloc(machine->board.vcpus, sizeof(*machine->vcpus));
@@ -93,7 +102,9 @@ int stasis_machine_build_on(struct stasis_machine *machine, const struct stasis_
     machine->device_env = (struct stasis_device_env){.vm = &machine->vm,
                                                      .host = host,
                                                      .ctx = machine,
+                                                     .memory = &machine->memory,
                                                      .reset = on_reset,
+                                                     .event = on_event,
                                                      .power_off = on_power_off};
     atomic_init(&machine->end, STASIS_EXIT_NONE);
     pthread_mutex_init(&machine->lock, NULL);

@@ -80,6 +80,11 @@ struct stasis_pl031_state {
 #include "stasis/def_struct.h"
 };
 
+#define STASIS_DEF "stasis/state/vmgenid.def"
+struct stasis_vmgenid_state {
+#include "stasis/def_struct.h"
+};
+
 #define STASIS_DEF "stasis/state/x86_regs.def"
 struct stasis_x86_regs_state {
 #include "stasis/def_struct.h"

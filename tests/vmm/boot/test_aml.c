@@ -49,6 +49,18 @@ static void plain_values(void **state)
     ASSERT_WRITTEN("\x08_UID");
 }
 
+/* 20.2.5.2 and 20.2.5.3 */
+static void methods(void **state)
+{
+    size_t method;
+
+    (void)state;
+    method = stasis_aml_open_method(&aml, "_E00");
+    stasis_aml_notify(&aml, "_SB_", "VGN4", 0x80);
+    stasis_aml_close(&aml, method);
+    ASSERT_WRITTEN("\x14\x85\x01\x00_E00\x00\x86\x5c\x2e_SB_VGN4\x0a\x80");
+}
+
 /* PkgLength counts itself and all that follows it; three bytes: 0x80 | low nibble, then bits 4-11
  * and 12-19. */
 static void containers(void **state)
@@ -136,6 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(plain_values, setup),
+        cmocka_unit_test_setup(methods, setup),
         cmocka_unit_test_setup(containers, setup),
         cmocka_unit_test_setup(large_containers, setup),
         cmocka_unit_test_setup(resources, setup),

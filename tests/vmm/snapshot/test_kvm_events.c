@@ -68,9 +68,75 @@ static void button_before_a_freeze_is_heard_after_the_thaw(void)
     kvm_thaw(&guest, snap, STASIS_CLOCK_CONTINUE);
     stasis_snap_free(snap);
     kvm_guest_start(&guest);
-    assert_prints("01");
+    assert_prints("11"); /* and the new generation id */
     press();
-    assert_prints("0101");
+    assert_prints("1101");
+    kvm_guest_fini(&guest);
+}
+
+/* What the guest reads; the device has the same. */
+static void read_id(uint8_t id[16])
+{
+    const struct stasis_device *device =
+        stasis_device_find(&guest.machine.devices, &stasis_vmgenid_schema, "vmgenid");
+    struct stasis_vmgenid_state state;
+
+    assert_non_null(device);
+    device->type->save(device->instance, &state);
+    memcpy(id, kvm_guest_ram(&guest, STASIS_BOARD_VMGENID, 16), 16);
+    assert_memory_equal(id, state.id, 16);
+}
+
+/* Two guests of one file, and each of several generations: no id comes again, and each is told. */
+static void generation_id_is_new_after_each_thaw(void)
+{
+    static uint8_t ids[6][16];
+    struct stasis_snap *snap, *next;
+    struct stasis_error err;
+
+    kvm_guest_init(&guest, NULL);
+    kvm_guest_real(&guest, kvm_events_begin, (size_t)(kvm_events_end - kvm_events_begin));
+    kvm_ok(stasis_devices_begin(&guest.machine.devices, false, &err), &err);
+    kvm_guest_start(&guest);
+    assert_prints("R"); /* a first id is no change */
+    stasis_machine_pause(&guest.machine);
+    read_id(ids[0]);
+    snap = kvm_freeze(&guest, NULL);
+    kvm_guest_fini(&guest);
+    for (unsigned i = 1; i < 6; i++) {
+        kvm_thaw(&guest, snap, STASIS_CLOCK_CONTINUE);
+        kvm_guest_start(&guest);
+        assert_prints("10");
+        stasis_machine_pause(&guest.machine);
+        read_id(ids[i]);
+        for (unsigned before = 0; before < i; before++)
+            assert_memory_not_equal(ids[i], ids[before], 16);
+        next = i % 2 ? NULL : kvm_freeze(&guest, NULL);
+        kvm_guest_fini(&guest);
+        if (next) {
+            stasis_snap_free(snap);
+            snap = next;
+        }
+    }
+    stasis_snap_free(snap);
+}
+
+/* A hostile file: there is no memory to write to. */
+static void generation_id_outside_ram_is_refused(void)
+{
+    struct stasis_board_state board;
+
+    kvm_board(&board, KVM_RAM);
+    assert_string_equal(board.devices[4].type, "stasis.vmgenid");
+    board.devices[4].base = KVM_RAM - 8; /* its first half is RAM */
+    kvm_guest_init(&guest, &board);
+    {
+        struct stasis_error err;
+
+        assert_int_equal(stasis_devices_begin(&guest.machine.devices, true, &err),
+                         STASIS_ERR_CORRUPT);
+        assert_non_null(strstr(err.msg, "device vmgenid is at 0x3ffff8, where the board has no"));
+    }
     kvm_guest_fini(&guest);
 }
 
@@ -79,6 +145,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KVM_CASE(button_is_heard_each_time),
         KVM_CASE(button_before_a_freeze_is_heard_after_the_thaw),
+        KVM_CASE(generation_id_is_new_after_each_thaw),
+        KVM_CASE(generation_id_outside_ram_is_refused),
     };
 
     return kvm_missing() ? kvm_missing() : cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,8 +8,10 @@
 #include "stasis/acpi_pm.h"
 #include "vmm/boot/x86/acpi_tables.h"
 #include "vmm/boot/x86/aml.h"
+#include "vmm/machine/device.h"
 
-#define NO_GSI UINT32_MAX
+#define NO_GSI         UINT32_MAX
+#define VMGENID_PREFIX "VGN"
 
 struct port_range {
     uint8_t offset;
@@ -84,12 +86,20 @@ static void put_resources(struct stasis_append *aml, const struct description *d
     stasis_aml_close_resources(aml, resources);
 }
 
+struct name {
+    char text[5];
+};
+
+static struct name name_of(const char *prefix, uint32_t index)
+{
+    return (struct name){
+        {prefix[0], prefix[1], prefix[2], "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index % 36]}};
+}
+
 static void put_device(struct stasis_append *aml, const struct description *description,
                        const struct stasis_board_device_state *device, uint32_t index)
 {
-    const char name[5] = {description->prefix[0], description->prefix[1], description->prefix[2],
-                          "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index % 36], '\0'};
-    size_t opened = stasis_aml_open_device(aml, name);
+    size_t opened = stasis_aml_open_device(aml, name_of(description->prefix, index).text);
 
     if (description->eisa_id) {
         stasis_aml_name(aml, "_HID");
@@ -103,6 +113,44 @@ static void put_device(struct stasis_append *aml, const struct description *desc
     stasis_aml_int(aml, 0x0f); /* present, enabled, shown, working */
     put_resources(aml, description, device);
     stasis_aml_close(aml, opened);
+}
+
+/* "Virtual Machine Generation ID" (Microsoft, 2012): by the compatible id that it asks for, and by
+ * the id that Linux knows. */
+static void put_vmgenid(struct stasis_append *aml, const struct stasis_board_device_state *device,
+                        uint32_t index)
+{
+    size_t opened = stasis_aml_open_device(aml, name_of(VMGENID_PREFIX, index).text);
+    size_t package;
+
+    stasis_aml_name(aml, "_HID");
+    stasis_aml_string(aml, "VMGENCTR");
+    stasis_aml_name(aml, "_CID");
+    stasis_aml_string(aml, "VM_Gen_Counter");
+    stasis_aml_name(aml, "_DDN");
+    stasis_aml_string(aml, "VM_Gen_Counter");
+    stasis_aml_name(aml, "_UID");
+    stasis_aml_int(aml, index);
+    stasis_aml_name(aml, "_STA");
+    stasis_aml_int(aml, 0x0f);
+    stasis_aml_name(aml, "ADDR");
+    package = stasis_aml_open_package(aml, 2);
+    stasis_aml_int(aml, (uint32_t)device->base);
+    stasis_aml_int(aml, 0);
+    stasis_aml_close(aml, package);
+    stasis_aml_close(aml, opened);
+}
+
+/* Its event, 5.6.4.1: _Exx is that of GPE xx. */
+static void put_vmgenid_event(struct stasis_append *aml, uint32_t index)
+{
+    size_t scope = stasis_aml_open_scope(aml, "_GPE");
+    size_t method = stasis_aml_open_method(aml, "_E00");
+
+    _Static_assert(STASIS_DEVICE_EVENT_VMGENID == 0, "_E00");
+    stasis_aml_notify(aml, "_SB_", name_of(VMGENID_PREFIX, index).text, 0x80);
+    stasis_aml_close(aml, method);
+    stasis_aml_close(aml, scope);
 }
 
 static int check_device(const struct stasis_board_device_state *device, struct stasis_error *err)
@@ -129,19 +177,33 @@ static void put_soft_off(struct stasis_append *aml)
     stasis_aml_close(aml, package);
 }
 
-static bool can_power_off(const struct stasis_board_state *board)
+/* Index of the first device of that type on that bus, or devices_count. */
+static uint32_t find_device(const struct stasis_board_state *board, const char *type, uint32_t bus)
 {
-    for (uint32_t i = 0; i < board->devices_count; i++) {
-        if (!strcmp(board->devices[i].type, "stasis.acpi_pm"))
-            return board->devices[i].bus == STASIS_BUS_PIO;
-    }
-    return false;
+    uint32_t i = 0;
+
+    while (i < board->devices_count &&
+           (strcmp(board->devices[i].type, type) != 0 || board->devices[i].bus != bus))
+        i++;
+    return i;
+}
+
+/* What the power management registers are for. */
+static void put_power_management(struct stasis_append *aml, const struct stasis_board_state *board,
+                                 uint32_t vmgenid)
+{
+    if (find_device(board, "stasis.acpi_pm", STASIS_BUS_PIO) == board->devices_count)
+        return;
+    put_soft_off(aml);
+    if (vmgenid < board->devices_count)
+        put_vmgenid_event(aml, vmgenid);
 }
 
 int stasis_acpi_dsdt_put(struct stasis_acpi_arena *arena, const struct stasis_board_state *board,
                          struct stasis_error *err)
 {
     struct stasis_append *aml = &arena->out;
+    uint32_t vmgenid = find_device(board, "stasis.vmgenid", STASIS_BUS_MMIO);
     size_t scope = stasis_aml_open_scope(aml, "_SB_");
 
     for (uint32_t i = 0; i < board->devices_count; i++) {
@@ -150,11 +212,12 @@ int stasis_acpi_dsdt_put(struct stasis_acpi_arena *arena, const struct stasis_bo
 
         if (rc)
             return rc;
-        if (description)
+        if (i == vmgenid)
+            put_vmgenid(aml, &board->devices[i], i);
+        else if (description)
             put_device(aml, description, &board->devices[i], i);
     }
     stasis_aml_close(aml, scope);
-    if (can_power_off(board))
-        put_soft_off(aml);
+    put_power_management(aml, board, vmgenid);
     return 0;
 }

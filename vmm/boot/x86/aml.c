@@ -12,6 +12,10 @@
 #define OP_SCOPE   0x10
 #define OP_BUFFER  0x11
 #define OP_PACKAGE 0x12
+#define OP_METHOD  0x14
+#define OP_NOTIFY  0x86
+#define OP_DUAL    0x2e
+#define ROOT_CHAR  0x5c
 #define OP_EXT     0x5b
 #define OP_DEVICE  0x82
 
@@ -126,6 +130,29 @@ void stasis_aml_close_resources(struct stasis_append *aml, size_t opened)
     aml->bytes[content - 2] = (uint8_t)len;
     aml->bytes[content - 1] = (uint8_t)(len >> 8);
     stasis_aml_close(aml, opened);
+}
+
+size_t stasis_aml_open_method(struct stasis_append *aml, const char *name)
+{
+    size_t at;
+
+    put8(aml, OP_METHOD);
+    at = open_pkg(aml);
+    stasis_append_put(aml, name, NAME_LEN);
+    put8(aml, 0); /* flags: no arguments, not serialized */
+    return at;
+}
+
+void stasis_aml_notify(struct stasis_append *aml, const char *scope, const char *device,
+                       uint8_t value)
+{
+    put8(aml, OP_NOTIFY);
+    put8(aml, ROOT_CHAR);
+    put8(aml, OP_DUAL);
+    stasis_append_put(aml, scope, NAME_LEN);
+    stasis_append_put(aml, device, NAME_LEN);
+    put8(aml, OP_BYTE);
+    put8(aml, value);
 }
 
 void stasis_aml_name(struct stasis_append *aml, const char *name)

@@ -15,6 +15,8 @@
 /* Names are four characters, e.g. "_HID". Each returns what stasis_aml_close() wants. */
 size_t stasis_aml_open_scope(struct stasis_append *aml, const char *name);
 size_t stasis_aml_open_device(struct stasis_append *aml, const char *name);
+/* A method without arguments. */
+size_t stasis_aml_open_method(struct stasis_append *aml, const char *name);
 size_t stasis_aml_open_package(struct stasis_append *aml, uint8_t elements);
 void stasis_aml_close(struct stasis_append *aml, size_t opened);
 
@@ -24,6 +26,10 @@ void stasis_aml_close_resources(struct stasis_append *aml, size_t opened);
 
 /* Name (name, <the object that is written next>). */
 void stasis_aml_name(struct stasis_append *aml, const char *name);
+
+/* Notify (\scope.device, value). */
+void stasis_aml_notify(struct stasis_append *aml, const char *scope, const char *device,
+                       uint8_t value);
 
 void stasis_aml_int(struct stasis_append *aml, uint32_t value);
 void stasis_aml_string(struct stasis_append *aml, const char *text);

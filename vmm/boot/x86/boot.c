@@ -7,8 +7,13 @@
 #include "vmm/boot/x86/linux.h"
 #include "vmm/boot/x86/mptable.h"
 #include "vmm/boot/x86/protocols.h"
+#include "vmm/machine/board.h"
 
 _Static_assert(STASIS_BOOT_HEAD >= STASIS_BZIMAGE_HEAD, "a bzImage cannot be recognized");
+
+_Static_assert(STASIS_BOOT_ACPI + STASIS_BOOT_ACPI_SIZE == STASIS_BOARD_VMGENID &&
+                   STASIS_BOARD_VMGENID + STASIS_MEMORY_PAGE <= STASIS_BOOT_MPTABLE,
+               "the generation id has a page of its own, which is reserved");
 
 static bool is_multiboot(const struct stasis_boot_file *file, const uint8_t *head, size_t len)
 {

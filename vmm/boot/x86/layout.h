@@ -21,7 +21,7 @@
 #define STASIS_BOOT_EBDA         UINT64_C(0x9fc00)
 #define STASIS_BOOT_VIDEO        UINT64_C(0xa0000)
 #define STASIS_BOOT_ACPI         UINT64_C(0xe0000)
-#define STASIS_BOOT_ACPI_SIZE    UINT64_C(0x10000)
+#define STASIS_BOOT_ACPI_SIZE    UINT64_C(0xf000) /* the page behind is the generation id's */
 #define STASIS_BOOT_MPTABLE      UINT64_C(0xf0000)
 #define STASIS_BOOT_MPTABLE_SIZE UINT64_C(0x10000)
 #define STASIS_BOOT_HIGH_RAM     UINT64_C(0x100000)
