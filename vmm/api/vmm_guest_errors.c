@@ -57,7 +57,7 @@ static void bar(void *ctx, const struct stasis_guest_access *access)
     stasis_guest_access_describe(access, text, sizeof(text));
     (void)stasis_fail(&error, STASIS_ERR_GUEST_ACCESS,
                       "the guest was stopped for an invalid access: %s", text);
-    stasis_machine_shutdown(&vmm->machine, STASIS_EXIT_BARRED, &error);
+    stasis_machine_shutdown(&vmm->machine, STASIS_EXIT_INVALID_ACCESS, &error);
 }
 
 void stasis_vmm_guest_errors_init(struct stasis_vmm *vmm)

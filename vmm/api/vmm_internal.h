@@ -115,13 +115,13 @@ struct stasis_vmm {
     int last_output_ms;                /* how long the end waits for a slow reader */
 
     bool started;
-    bool paused;   /* by its owner */
-    bool stopping; /* the end comes, once no save is under way */
-    bool done;     /* it has come: `end` is set */
-    bool quit;     /* by key */
-    bool stopped;  /* by stasis_vmm_stop() */
-    bool crashed;  /* the guest, before anything else ended it */
-    bool barred;   /* likewise, for an invalid access */
+    bool paused;         /* by its owner */
+    bool stopping;       /* the end comes, once no save is under way */
+    bool done;           /* it has come: `end` is set */
+    bool quit;           /* by key */
+    bool stopped;        /* by stasis_vmm_stop() */
+    bool crashed;        /* the guest, before anything else ended it */
+    bool invalid_access; /* likewise: it was stopped for one */
     bool powered_off;
     bool frozen;   /* saved, and the VM is to end */
     int save_code; /* why the last freeze of the configuration's failed, or 0 */

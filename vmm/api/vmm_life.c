@@ -134,8 +134,8 @@ static enum stasis_vmm_reason reason_of(const struct stasis_vmm *vmm)
         return STASIS_VMM_FROZEN;
     if (vmm->crashed)
         return STASIS_VMM_CRASHED;
-    if (vmm->barred)
-        return STASIS_VMM_BARRED;
+    if (vmm->invalid_access)
+        return STASIS_VMM_INVALID_ACCESS;
     if (vmm->quit)
         return STASIS_VMM_QUIT;
     return vmm->powered_off ? STASIS_VMM_POWERED_OFF : STASIS_VMM_RESET;
@@ -147,7 +147,7 @@ static void describe_end(struct stasis_vmm *vmm)
     const char *missing = missing_freeze(vmm);
 
     *end = (struct stasis_vmm_end){.reason = reason_of(vmm), .save_code = vmm->save_code};
-    if ((vmm->crashed || vmm->barred) && !vmm->frozen)
+    if ((vmm->crashed || vmm->invalid_access) && !vmm->frozen)
         end->crash = vmm->machine.end_error;
     if (missing)
         (void)stasis_fail(&end->missing, STASIS_ERR_NO_SNAPSHOT,
@@ -166,7 +166,7 @@ struct stasis_vmm_end stasis_vmm_end_so_far(const struct stasis_vmm *vmm)
 static void finish(struct stasis_vmm *vmm)
 {
     vmm->crashed = atomic_load(&vmm->machine.end) == STASIS_EXIT_CRASHED;
-    vmm->barred = atomic_load(&vmm->machine.end) == STASIS_EXIT_BARRED;
+    vmm->invalid_access = atomic_load(&vmm->machine.end) == STASIS_EXIT_INVALID_ACCESS;
     vmm->powered_off = atomic_load(&vmm->machine.end) == STASIS_EXIT_POWER_OFF;
     stasis_ram_failure_watch(&vmm->machine);
     stasis_machine_pause(&vmm->machine);

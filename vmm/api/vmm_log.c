@@ -73,7 +73,7 @@ static void log_ended(const struct stasis_vmm *vmm, const struct stasis_vmm_end 
         [STASIS_VMM_FROZEN] = "the guest was frozen",
         [STASIS_VMM_QUIT] = "ended by a key",
         [STASIS_VMM_STOPPED] = "stopped",
-        [STASIS_VMM_BARRED] = "the guest was stopped for an invalid access",
+        [STASIS_VMM_INVALID_ACCESS] = "the guest was stopped for an invalid access",
         [STASIS_VMM_POWERED_OFF] = "the guest powered the machine off",
     };
 

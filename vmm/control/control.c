@@ -201,8 +201,8 @@ static const char *reason_name(enum stasis_vmm_reason reason)
         return "quit";
     case STASIS_VMM_STOPPED:
         return "stopped";
-    case STASIS_VMM_BARRED:
-        return "barred";
+    case STASIS_VMM_INVALID_ACCESS:
+        return "invalid_access";
     case STASIS_VMM_POWERED_OFF:
         return "powered_off";
     }

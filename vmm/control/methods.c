@@ -174,9 +174,8 @@ static const struct stasis_control_member guest_error_members[] = {
 };
 
 static const struct stasis_control_member ended_members[] = {
-    {"reason",
-     "reset, powered_off, crashed, frozen, quit, stopped, or barred for an invalid access"},
-    {"error", "why the guest crashed or was barred, or that a freeze is outstanding: code, name, "
+    {"reason", "reset, powered_off, crashed, frozen, quit, stopped, or invalid_access"},
+    {"error", "why the guest crashed or was stopped, or that a freeze is outstanding: code, name, "
               "message, remedy"},
     {NULL},
 };

@@ -221,7 +221,7 @@ static void stop_ends_the_guest(void **state)
     unhandled_port(2);
     assert_false(stasis_machine_exit_ops.may_run(&vmm.machine));
     assert_true(is_readable(vmm.machine.end_fd));
-    assert_int_equal(atomic_load(&vmm.machine.end), STASIS_EXIT_BARRED);
+    assert_int_equal(atomic_load(&vmm.machine.end), STASIS_EXIT_INVALID_ACCESS);
     assert_int_equal(vmm.machine.end_error.code, STASIS_ERR_GUEST_ACCESS);
     assert_int_equal(stasis_err_exit_status(vmm.machine.end_error.code), 10);
     assert_string_equal(vmm.machine.end_error.msg,
@@ -238,7 +238,7 @@ static void stop_can_be_for_devices_alone(void **state)
     unhandled_port(2);
     assert_int_equal(atomic_load(&vmm.machine.end), STASIS_EXIT_NONE);
     stasis_bus_mmio_write(&vmm.machine, 0xd0000000, 4, 7);
-    assert_int_equal(atomic_load(&vmm.machine.end), STASIS_EXIT_BARRED);
+    assert_int_equal(atomic_load(&vmm.machine.end), STASIS_EXIT_INVALID_ACCESS);
     assert_non_null(strstr(vmm.machine.end_error.msg, "0xd0000000 of rtc: the register is"));
 }
 

@@ -10,10 +10,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 
-SKIPPED = 77
-LIMIT_S = 300  # only a hang gets there
+from waiting import LIMIT_S, SKIPPED, wait_for
 
 try:
     import jsonrpclib
@@ -73,9 +71,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "sock")
         with subprocess.Popen([sys.argv[1], path, folder]) as server:
-            until = time.monotonic() + LIMIT_S
-            while not os.path.exists(path) and time.monotonic() < until:
-                time.sleep(0.01)
+            wait_for(path, server)
             transport = Lines(path)
             try:
                 check(jsonrpclib.ServerProxy("http://localhost", transport=transport))

@@ -12,10 +12,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
-SKIPPED = 77
-LIMIT_S = 300  # only a hang gets there
+from waiting import LIMIT_S, SKIPPED, wait_for
 
 
 def blocks(text):
@@ -34,14 +32,6 @@ def commands(content):
     for part in re.split(r"^\$ ", content, flags=re.M)[1:]:
         command, _, expected = part.partition("\n")
         yield command, expected
-
-
-def wait_for(path, server):
-    until = time.monotonic() + LIMIT_S
-    while not os.path.exists(path):
-        if server.poll() is not None or time.monotonic() > until:
-            sys.exit("the machine did not start")
-        time.sleep(0.01)
 
 
 class Session:

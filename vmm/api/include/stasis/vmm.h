@@ -73,7 +73,7 @@ enum stasis_vmm_metrics_format { STASIS_VMM_METRICS_JSON = 0, STASIS_VMM_METRICS
 enum stasis_vmm_on_guest_error {
     STASIS_VMM_GUEST_ERROR_COUNT = 0, /* in the metrics, as the others are, too */
     STASIS_VMM_GUEST_ERROR_EVENT,     /* a message and an event, 10 a second at most */
-    STASIS_VMM_GUEST_ERROR_STOP,      /* the end of the VM (STASIS_VMM_BARRED) */
+    STASIS_VMM_GUEST_ERROR_STOP,      /* the end of the VM (STASIS_VMM_INVALID_ACCESS) */
 };
 enum stasis_vmm_guest_errors_of {
     STASIS_VMM_GUEST_ERRORS_OF_ALL = 0,
@@ -185,19 +185,19 @@ struct stasis_vmm_config {
 enum stasis_vmm_work { STASIS_VMM_SAVING, STASIS_VMM_LOADING };
 
 enum stasis_vmm_reason {
-    STASIS_VMM_RESET,       /* the guest reset the machine */
-    STASIS_VMM_CRASHED,     /* it died, or lost its memory */
-    STASIS_VMM_FROZEN,      /* it was saved, by a request that ends it */
-    STASIS_VMM_QUIT,        /* by key */
-    STASIS_VMM_STOPPED,     /* by stasis_vmm_stop() */
-    STASIS_VMM_BARRED,      /* it made an invalid access (STASIS_VMM_GUEST_ERROR_STOP) */
-    STASIS_VMM_POWERED_OFF, /* the guest powered the machine off */
+    STASIS_VMM_RESET,          /* the guest reset the machine */
+    STASIS_VMM_CRASHED,        /* it died, or lost its memory */
+    STASIS_VMM_FROZEN,         /* it was saved, by a request that ends it */
+    STASIS_VMM_QUIT,           /* by key */
+    STASIS_VMM_STOPPED,        /* by stasis_vmm_stop() */
+    STASIS_VMM_INVALID_ACCESS, /* it made an invalid access (STASIS_VMM_GUEST_ERROR_STOP) */
+    STASIS_VMM_POWERED_OFF,    /* the guest powered the machine off */
 };
 
 /* How a VM ended. Errors have code 0 where there was none. */
 struct stasis_vmm_end {
     enum stasis_vmm_reason reason;
-    struct stasis_error crash;   /* why the guest died, or was barred */
+    struct stasis_error crash;   /* why the guest died, or was stopped for an access */
     struct stasis_error missing; /* STASIS_ERR_NO_SNAPSHOT: a freeze is outstanding */
     int save_code; /* of the last freeze by key, event or stasis_vmm_freeze(), if it failed */
 };
