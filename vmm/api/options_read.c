@@ -41,18 +41,17 @@ int stasis_option_wrong_type(const char *path, const json_t *value, const char *
 static int read_number(const struct stasis_option_key *key, void *base, const json_t *value,
                        const char *path, struct stasis_error *err)
 {
-    json_int_t number = json_integer_value(value);
+    int64_t number = json_integer_value(value);
 
     if (!json_is_integer(value))
         return stasis_option_wrong_type(path, value, "a whole number, without quotes", err);
     if (number >= 0 && !stasis_option_set_number(key, base, (uint64_t)number, err))
         return 0;
     if (key->kind == STASIS_OPTION_FD)
-        return stasis_fail(err, STASIS_ERR_ARG, "%s: %" JSON_INTEGER_FORMAT ": %s", path, number,
-                           key->remedy);
+        return stasis_fail(err, STASIS_ERR_ARG, "%s: %" PRId64 ": %s", path, number, key->remedy);
     return stasis_fail(err, STASIS_ERR_ARG,
-                       "%s: %" JSON_INTEGER_FORMAT ": give a number from %" PRIu64 " to %" PRIu64,
-                       path, number, key->min, key->max);
+                       "%s: %" PRId64 ": give a number from %" PRIu64 " to %" PRIu64, path, number,
+                       key->min, key->max);
 }
 
 static int read_text(const struct stasis_option_key *key, void *base, const json_t *value,

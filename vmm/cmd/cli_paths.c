@@ -53,7 +53,7 @@ static void put_name(struct text *text, const struct stasis_option *option, unsi
     put_word(text, "--", option->name);
     if (key && key->kind == STASIS_OPTION_SWITCH)
         put_word(text, " ", key->words[0]);
-    else if (place)
+    else if (key && place)
         put_word(text, " ", key->name);
 }
 

@@ -314,7 +314,7 @@ static void metrics_that_fail_do_not_hide_a_missing_snapshot(void)
     session_type(&session, "q");
     assert_int_equal(session_end(&session), 8);
     assert_non_null(strstr(session.err_text, "no snapshot was written"));
-    assert_non_null(strstr(session.err_text, "--metrics /dev/full"));
+    assert_non_null(strstr(session.err_text, "--metrics=/dev/full"));
     session_folder_fini(&folder);
 }
 
