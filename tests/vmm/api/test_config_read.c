@@ -195,6 +195,7 @@ static void bytes_behind_the_text_are_not_read(void **state)
 
 static void depth_and_length_are_bounded(void **state)
 {
+    static const char demo[] = "{\"demo\":true}";
     const size_t size = STASIS_VMM_CONFIG_BYTES_MAX + 1;
     char *text = malloc(size);
     struct stasis_vmm_config config;
@@ -203,7 +204,8 @@ static void depth_and_length_are_bounded(void **state)
     memset(text, '[', 10000);
     refuse(text, 10000, "the configuration is nested more than 16 deep; see vmm(1)");
     memset(text, ' ', size);
-    memcpy(text, "{\"demo\":true}", 13);
+    for (size_t i = 0; i < sizeof(demo) - 1; i++)
+        text[i] = demo[i];
     assert_int_equal(stasis_vmm_config_read(text, size - 1, &config, NULL), 0);
     stasis_vmm_config_fini(&config);
     refuse(text, size, "the configuration is longer than 1048576 bytes; shorten it");

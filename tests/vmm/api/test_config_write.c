@@ -6,6 +6,7 @@
 
 #include "support/cmocka_all.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +79,7 @@ static void draw_value(const struct stasis_option_key *key, char *text)
     case STASIS_OPTION_NUMBER:
     case STASIS_OPTION_SIZE:
     case STASIS_OPTION_TIME:
-        sprintf(text, "%llu", (unsigned long long)(key->min + draw(key->max - key->min + 1)));
+        sprintf(text, "%" PRIu64, key->min + draw(key->max - key->min + 1));
         break;
     case STASIS_OPTION_FD:
         sprintf(text, "%d", (int)(3 + draw(INT_MAX - 3)));

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-# test_print_config.sh VMM: what --print-config writes is JSON for others, too, and --config takes it.
+# test_print_config.sh VMM MANUAL: what --print-config writes is JSON for others, too, and --config takes
+# it, as it does the example of the manual.
 set -euo pipefail
-vmm=$1
+vmm=$1 manual=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -14,7 +15,8 @@ fail() {
 
 # round ARG...: prints, reads back, prints again.
 round() {
-    "$vmm" "$@" --print-config >first.json || fail "vmm $*: status $?"
+    "$vmm" "$@" --print-config >printed.json || fail "vmm $*: status $?"
+    mv printed.json first.json
     python3 -m json.tool first.json >/dev/null || fail "vmm $*: no JSON"
     "$vmm" --config first.json --print-config >second.json || fail "not accepted: $(<first.json)"
     cmp first.json second.json || fail "vmm $*: not the same"
@@ -27,6 +29,9 @@ round --kernel 'path=vm,cmdline="a=1,2 \"b\" ä",kernel_load_addr=0x200000' --in
 round --restore s,clock=advance,memory=map,prefetch=off --ignore tsc-rate --serial ring:r,size=8K,rate=3
 round --demo --snapshot-out f,on_output=x,after_ms=0,then=resume,compress=zlib:4,sync=none,target=0.1.0,drop=allow,note=a=1,note=b= \
     --on-guest-error stop,of=devices --log warn,fd=7,time=off --metrics m,format=openmetrics,every_ms=10
+sed -n '/^# CONFIGURATION FILE/,/^# KEYS/ { /^{/,/^}/p }' "$manual" >first.json
+[ -s first.json ] || fail "the manual has no example"
+round --config first.json
 [ "$(ls)" = $'first.json\nsecond.json' ] || fail "files were made: $(ls)"
 
 status=0
