@@ -173,11 +173,13 @@ uint64_t stasis_ram_io_now_us(void)
 /* ---- userfaultfd ---- */
 
 /* Never USER_MODE_ONLY: faults that KVM meets on the guest's behalf are the kernel's. */
-static int open_uffd(void)
+static int open_uffd(int device)
 {
-    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-    int device;
+    int fd;
 
+    if (device)
+        return ioctl(device, IOCTL_NEW, O_CLOEXEC | O_NONBLOCK);
+    fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
     if (fd >= 0)
         return fd;
     device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC); /* permission by file, Linux 6.1 */
@@ -190,10 +192,10 @@ static int open_uffd(void)
     return fd;
 }
 
-int stasis_uffd_open(struct stasis_uffd *ret_uffd)
+int stasis_uffd_open(int device, struct stasis_uffd *ret_uffd)
 {
     struct uffdio_api api = {.api = UFFD_API};
-    int fd = open_uffd();
+    int fd = open_uffd(device);
 
     if (fd < 0)
         return -1;

@@ -73,8 +73,9 @@ struct stasis_uffd {
     bool can_poison; /* UFFDIO_POISON, Linux 6.6 */
 };
 
-/* EPERM, EACCES: not permitted; ENOSYS: the kernel has none. */
-int stasis_uffd_open(struct stasis_uffd *ret_uffd);
+/* `device` is a descriptor of /dev/userfaultfd, or 0. EPERM, EACCES: not permitted; ENOSYS: the
+ * kernel has none. */
+int stasis_uffd_open(int device, struct stasis_uffd *ret_uffd);
 void stasis_uffd_close(struct stasis_uffd *uffd);
 
 /* Whether this process may have one open besides the descriptor `other_than`. */

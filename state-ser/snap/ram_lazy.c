@@ -192,20 +192,25 @@ static int start_handler(struct stasis_ram *ram, struct stasis_error *err)
     return 0;
 }
 
-static int open_uffd(struct stasis_uffd *ret_uffd, struct stasis_error *err)
+static int open_uffd(int device, struct stasis_uffd *ret_uffd, struct stasis_error *err)
 {
-    if (!stasis_uffd_open(ret_uffd))
+    if (!stasis_uffd_open(device, ret_uffd))
         return 0;
+    if (device && (errno == ENOTTY || errno == EBADF || errno == EINVAL))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "descriptor %d is not /dev/userfaultfd: open that, and pass it as "
+                           "uffd_fd",
+                           device);
     return stasis_fail(err, STASIS_ERR_UNAVAILABLE,
-                       "userfaultfd is not to be had (%s; root may use it, and who may open "
-                       "/dev/userfaultfd)",
+                       "userfaultfd is not permitted (%s): let this user open /dev/userfaultfd, "
+                       "or pass a descriptor of it as uffd_fd",
                        strerror(errno));
 }
 
-int stasis_ram_check_lazy(struct stasis_error *err)
+int stasis_ram_check_lazy(int uffd_fd, struct stasis_error *err)
 {
     struct stasis_uffd uffd;
-    int rc = open_uffd(&uffd, err);
+    int rc = open_uffd(uffd_fd, &uffd, err);
 
     if (!rc)
         stasis_uffd_close(&uffd);
@@ -226,7 +231,10 @@ int stasis_ram_lazy(struct stasis_ram *ram, struct stasis_error *err)
     struct stasis_error why;
     int rc;
 
-    if (open_uffd(&ram->uffd, &why))
+    rc = open_uffd(ram->opts.uffd_fd, &ram->uffd, &why);
+    if (rc == STASIS_ERR_ARG)
+        return stasis_fail(err, rc, "%s", why.msg);
+    if (rc)
         return not_permitted(ram, &why);
     rc = plan(ram, err);
     if (!rc)

@@ -105,6 +105,8 @@ struct stasis_thaw_options stasis_config_thaw(const struct stasis_vmm_config *co
         .ignore_tsc_rate = config->restore.ignore_tsc_rate,
         .memory = config->restore.memory,
         .no_prefetch = config->restore.prefetch == STASIS_VMM_PREFETCH_OFF,
+        .uffd_fd = config->restore.uffd_fd,
+        .kvm_fd = config->kvm_fd,
     };
 }
 

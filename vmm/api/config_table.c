@@ -62,6 +62,7 @@ static const struct stasis_option_key restore_keys[] = {
      "give auto, lazy, copy or map", .words = memory_words},
     {"prefetch", STASIS_OPTION_WORD, AT(restore.prefetch), "on|off", "give on or off",
      .words = prefetch_words},
+    {"uffd_fd", STASIS_OPTION_FD, AT(restore.uffd_fd), "N", "give an open descriptor above 2"},
     {0},
 };
 
@@ -163,6 +164,11 @@ static const struct stasis_option_key ready_keys[] = {
     {0},
 };
 
+static const struct stasis_option_key kvm_keys[] = {
+    {"fd", STASIS_OPTION_FD, AT(kvm_fd), "N", "give an open descriptor above 2"},
+    {0},
+};
+
 static const struct stasis_option_key ignore_keys[] = {
     {"what", STASIS_OPTION_SWITCH, AT(restore.ignore_tsc_rate), "tsc-rate", "give tsc-rate",
      .words = ignore_words, .json = "ignore_tsc_rate"},
@@ -184,7 +190,8 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
          "copy: all of it is read and verified before the guest runs;\n"
          "map: the file is mapped, and verified in the background while the\n"
          "guest runs; auto (default): lazy if permitted, else copy.\n"
-         "prefetch=off: do not load (lazy) or verify (map) in the background.\n",
+         "prefetch=off: do not load (lazy) or verify (map) in the background.\n"
+         "uffd_fd: a descriptor of /dev/userfaultfd, for lazy.\n",
          .json = "restore"},
     [STASIS_CONFIG_INITRD] = {"initrd", initrd_keys, "Load an initial RAM disk.\n",
                               "The machine (not with --restore):", .json = "initrd",
@@ -211,6 +218,9 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
          "Write the line \"running\" to descriptor N when the guest first runs, and\n"
          "close it.\n",
          .json = "ready_fd"},
+    [STASIS_CONFIG_KVM] = {"kvm", kvm_keys,
+                           "Use descriptor N, which is /dev/kvm, instead of opening it.\n",
+                           .json = "kvm"},
     [STASIS_CONFIG_SERIAL] =
         {"serial", serial_keys,
          "Destination of serial output (default stdio); only stdio has input.\n"

@@ -101,7 +101,7 @@ static void check_memory(const struct stasis_vmm_config *config, struct stasis_p
 
     if (config->restore.memory != STASIS_RAM_AUTO && config->restore.memory != STASIS_RAM_LAZY)
         return;
-    if (!stasis_ram_check_lazy(&why))
+    if (!stasis_ram_check_lazy(config->restore.uffd_fd, &why))
         return;
     snprintf(text, sizeof(text), "%.900s; memory=copy will be used instead of lazy", why.msg);
     warn(preflight, "userfaultfd", "memory=lazy", text);

@@ -68,7 +68,7 @@ static int boot(struct stasis_vmm *vmm, struct stasis_error *err)
     int rc = stasis_config_board(vmm->config, &board, err);
 
     if (!rc)
-        rc = stasis_machine_build(machine, &board, &vmm->host, err);
+        rc = stasis_machine_build_by(machine, vmm->config->kvm_fd, &board, &vmm->host, err);
     if (rc)
         return rc;
     vmm->machine_ready = true;

@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Newer than the headers of some systems that we build on. */
@@ -70,6 +73,42 @@ const char *stasis_kvm_vm_type_name(unsigned long type)
 
 /* ---- the handle ---- */
 
+#define GROUP_NAME_MAX 64
+
+/* The group that may open the device; its number where it has no name. False: no group may. */
+static bool find_group(const char *path, char ret_name[GROUP_NAME_MAX])
+{
+    struct stat device;
+    struct group group, *found = NULL;
+    char room[4096];
+
+    if (stat(path, &device) || (device.st_mode & 060) != 060)
+        return false;
+    if (getgrgid_r(device.st_gid, &group, room, sizeof(room), &found) || !found)
+        snprintf(ret_name, GROUP_NAME_MAX, "%u", (unsigned)device.st_gid);
+    else
+        snprintf(ret_name, GROUP_NAME_MAX, "%s", group.gr_name);
+    return true;
+}
+
+static int not_permitted(const char *path, struct stasis_error *err)
+{
+    char group[GROUP_NAME_MAX];
+    int os_errno = errno;
+    bool has_group = find_group(path, group);
+
+    errno = os_errno;
+    if (has_group)
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                                 "%s may not be opened: join its group, which is %s, or have "
+                                 "somebody pass a descriptor of it",
+                                 path, group);
+    return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                             "%s may not be opened, and no group may: have its owner give it to a "
+                             "group (chgrp kvm, chmod 660), or pass a descriptor of it",
+                             path);
+}
+
 static int open_device(const char *path, struct stasis_error *err)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -86,8 +125,7 @@ static int open_device(const char *path, struct stasis_error *err)
                                  path);
     case EACCES:
     case EPERM:
-        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
-                                 "%s may not be opened: join the group kvm, or run as root", path);
+        return not_permitted(path, err);
     default:
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "%s does not open", path);
     }
@@ -124,14 +162,13 @@ static void read_caps(struct stasis_kvm *kvm)
     kvm->has_tsc_control = stasis_kvm_cap(kvm->fd, KVM_CAP_TSC_CONTROL);
 }
 
-int stasis_kvm_open_path(const char *path, struct stasis_kvm *ret_kvm, struct stasis_error *err)
+/* Takes over the descriptor. `name` is the device's, for messages. */
+static int open_handle(int fd, const char *name, struct stasis_kvm *ret_kvm,
+                       struct stasis_error *err)
 {
-    struct stasis_kvm kvm = {.fd = open_device(path, err)};
-    int rc;
+    struct stasis_kvm kvm = {.fd = fd};
+    int rc = check_device(name, &kvm, err);
 
-    if (kvm.fd < 0)
-        return kvm.fd;
-    rc = check_device(path, &kvm, err);
     if (!rc)
         rc = stasis_kvm_supported_cpuid(&kvm, &kvm.cpuid, err);
     if (rc) {
@@ -141,6 +178,34 @@ int stasis_kvm_open_path(const char *path, struct stasis_kvm *ret_kvm, struct st
     read_caps(&kvm);
     *ret_kvm = kvm;
     return 0;
+}
+
+int stasis_kvm_open_path(const char *path, struct stasis_kvm *ret_kvm, struct stasis_error *err)
+{
+    int fd = open_device(path, err);
+
+    return fd < 0 ? fd : open_handle(fd, path, ret_kvm, err);
+}
+
+int stasis_kvm_open_fd(int fd, struct stasis_kvm *ret_kvm, struct stasis_error *err)
+{
+    int twin = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    char name[32];
+    int rc;
+
+    if (twin < 0)
+        return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                                 "descriptor %d, which is to be /dev/kvm, cannot be used", fd);
+    if (stasis_kvm_ioctl(twin, KVM_GET_API_VERSION, NULL) < 0) {
+        rc = stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                               "descriptor %d is not /dev/kvm; open that for reading and writing, "
+                               "and pass it",
+                               fd);
+        close(twin);
+        return rc;
+    }
+    snprintf(name, sizeof(name), "descriptor %d", fd);
+    return open_handle(twin, name, ret_kvm, err);
 }
 
 int stasis_kvm_open(struct stasis_kvm *ret_kvm, struct stasis_error *err)

@@ -133,11 +133,17 @@ static int check_host(const struct stasis_kvm *kvm, const struct stasis_board_st
     return rc ? rc : stasis_arch_model_check(kvm, board, err);
 }
 
-int stasis_machine_build(struct stasis_machine *machine, const struct stasis_board_state *board,
-                         const struct stasis_device_host *host, struct stasis_error *err)
+int stasis_machine_open_kvm(int kvm_fd, struct stasis_kvm *ret_kvm, struct stasis_error *err)
+{
+    return kvm_fd ? stasis_kvm_open_fd(kvm_fd, ret_kvm, err) : stasis_kvm_open(ret_kvm, err);
+}
+
+int stasis_machine_build_by(struct stasis_machine *machine, int kvm_fd,
+                            const struct stasis_board_state *board,
+                            const struct stasis_device_host *host, struct stasis_error *err)
 {
     struct stasis_kvm kvm;
-    int rc = stasis_kvm_open(&kvm, err);
+    int rc = stasis_machine_open_kvm(kvm_fd, &kvm, err);
 
     if (rc)
         return rc;
@@ -147,6 +153,12 @@ int stasis_machine_build(struct stasis_machine *machine, const struct stasis_boa
     else
         rc = stasis_machine_build_on(machine, &kvm, board, host, err);
     return rc;
+}
+
+int stasis_machine_build(struct stasis_machine *machine, const struct stasis_board_state *board,
+                         const struct stasis_device_host *host, struct stasis_error *err)
+{
+    return stasis_machine_build_by(machine, 0, board, host, err);
 }
 
 void stasis_machine_fini(struct stasis_machine *machine)

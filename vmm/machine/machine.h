@@ -80,6 +80,14 @@ STASIS_MUST_CHECK int stasis_machine_build(struct stasis_machine *machine,
                                            const struct stasis_device_host *host,
                                            struct stasis_error *err);
 
+/* The same by a descriptor of /dev/kvm, which stays the caller's; 0: it is opened. */
+STASIS_MUST_CHECK int stasis_machine_build_by(struct stasis_machine *machine, int kvm_fd,
+                                              const struct stasis_board_state *board,
+                                              const struct stasis_device_host *host,
+                                              struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_machine_open_kvm(int kvm_fd, struct stasis_kvm *ret_kvm,
+                                              struct stasis_error *err);
+
 /* The same on a KVM that is open already, and which it takes over, on failure too. */
 STASIS_MUST_CHECK int stasis_machine_build_on(struct stasis_machine *machine,
                                               const struct stasis_kvm *kvm,

@@ -15,6 +15,7 @@ struct thaw {
     struct stasis_machine *machine;
     struct stasis_records *records;
     enum stasis_clock_policy policy;
+    int kvm_fd;
     uint64_t frozen_realtime_ns;
     struct stasis_thaw_result result;
     struct stasis_reasons *reasons;
@@ -151,6 +152,7 @@ static int load_ram(struct stasis_machine *machine, struct stasis_snap *snap,
         .size = sizeof(opts),
         .mode = options->memory,
         .no_prefetch = options->no_prefetch,
+        .uffd_fd = options->uffd_fd,
         .progress = options->progress,
         .ctx = options->ctx,
     };
@@ -204,7 +206,7 @@ static int restore(struct thaw *thaw, struct stasis_error *err)
 static int open_host(const struct thaw *thaw, const struct stasis_board_state *board,
                      struct stasis_kvm *ret_kvm, bool *ret_buildable, struct stasis_error *err)
 {
-    int rc = stasis_kvm_open(ret_kvm, err);
+    int rc = stasis_machine_open_kvm(thaw->kvm_fd, ret_kvm, err);
 
     if (rc)
         return rc;
@@ -282,6 +284,7 @@ int stasis_thaw(struct stasis_machine *machine, struct stasis_snap *snap,
     struct thaw thaw = {.machine = machine,
                         .records = stasis_snap_records(snap),
                         .policy = options->clock,
+                        .kvm_fd = options->kvm_fd,
                         .reasons = &reasons};
     struct stasis_error own;
     int rc = thaw_machine(&thaw, snap, options, host, err ? err : &own);
@@ -327,6 +330,7 @@ int stasis_thaw_try(struct stasis_snap *snap, const struct stasis_thaw_options *
     struct thaw thaw = {.machine = machine,
                         .records = stasis_snap_records(snap),
                         .policy = options->clock,
+                        .kvm_fd = options->kvm_fd,
                         .reasons = reasons,
                         .is_trial = true};
     struct stasis_board_state board = {0};

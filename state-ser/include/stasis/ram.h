@@ -27,6 +27,10 @@ struct stasis_ram_opts {
     unsigned threads; /* of copy, fill and verification; 0: one per core */
     /* LAZY: load what is touched only; MAP: verify nothing before stasis_ram_finish(). */
     bool no_prefetch;
+    /* LAZY: a descriptor of /dev/userfaultfd, which stays the caller's, for a process that may
+     * not open that; 0: none. A userfaultfd that another process has made is of no use: it is for
+     * that process's memory. */
+    int uffd_fd;
 
     /* Called once, from a thread of the engine or within stasis_ram_finish() and saves, when a
      * chunk turns out bad or can no longer be had: the guest must stop. What is not there is
@@ -61,9 +65,10 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_attach(struct stasis_snap *snap, 
                                                       struct stasis_ram **ret_ram,
                                                       struct stasis_error *err);
 
-/* Whether this process may have its memory loaded when it is touched (LAZY). STASIS_ERR_UNAVAILABLE
- * says why not, and what would permit it. */
-STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_check_lazy(struct stasis_error *err);
+/* Whether this process may have its memory loaded when it is touched (LAZY), with that descriptor
+ * of struct stasis_ram_opts. STASIS_ERR_UNAVAILABLE says why not, and what would permit it;
+ * STASIS_ERR_ARG: the descriptor is another one. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_check_lazy(int uffd_fd, struct stasis_error *err);
 
 /* Stops every thread. Memory that was not loaded becomes inaccessible (never zeros), the rest stays
  * as it is; all of it is the caller's to unmap. free(NULL) is fine. */

@@ -175,7 +175,7 @@ bool has_lazy(void)
 {
     struct stasis_uffd uffd;
 
-    if (stasis_uffd_open(&uffd)) {
+    if (stasis_uffd_open(0, &uffd)) {
         print_message("left out: userfaultfd is not permitted here\n");
         return false;
     }
@@ -197,7 +197,7 @@ bool has_poison(void)
     uint8_t *page = stasis_ram_io_scratch(4096);
     bool has;
 
-    if (stasis_uffd_open(&uffd)) {
+    if (stasis_uffd_open(0, &uffd)) {
         print_message("left out: userfaultfd is not permitted here\n");
         return false;
     }

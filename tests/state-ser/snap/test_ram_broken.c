@@ -61,7 +61,8 @@ static bool fails(enum request request)
         return fails(request) ? (failed) : __real_##name arguments;                                \
     }
 
-WRAP(int, stasis_uffd_open, OPEN, -1, (struct stasis_uffd * ret_uffd), (ret_uffd))
+WRAP(int, stasis_uffd_open, OPEN, -1, (int device, struct stasis_uffd *ret_uffd),
+     (device, ret_uffd))
 WRAP(int, stasis_uffd_watch, WATCH, -1, (struct stasis_uffd * uffd, uint8_t *host, size_t len),
      (uffd, host, len))
 WRAP(int, stasis_uffd_unwatch, UNWATCH, -1,
@@ -149,8 +150,8 @@ static void assert_reason(const struct scene *scene, const char *reason)
 /* ---- other modes ---- */
 
 #define NOT_PERMITTED                                                                              \
-    "userfaultfd is not to be had (Operation not permitted; root may use it, and who may open "    \
-    "/dev/userfaultfd); memory=copy instead of lazy"
+    "userfaultfd is not permitted (Operation not permitted): let this user open "                  \
+    "/dev/userfaultfd, or pass a descriptor of it as uffd_fd; memory=copy instead of lazy"
 
 static void without_userfaultfd_it_is_copied(void **state)
 {

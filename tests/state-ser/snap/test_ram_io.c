@@ -29,7 +29,7 @@ struct place {
 
 static void place_init(struct place *place)
 {
-    assert_int_equal(stasis_uffd_open(&place->uffd), 0);
+    assert_int_equal(stasis_uffd_open(0, &place->uffd), 0);
     place->host = stasis_ram_io_scratch(LENGTH);
     place->from = stasis_ram_io_scratch(LENGTH);
     assert_non_null(place->host);
@@ -303,7 +303,7 @@ static void what_is_not_permitted_is_told(void **state)
         refuse(cases[i].call, cases[i].request_of_api ? UFFDIO_API : 0, cases[i].error);
         refused.devices = !cases[i].request_of_api;
         errno = 0;
-        assert_int_equal(stasis_uffd_open(&uffd), -1);
+        assert_int_equal(stasis_uffd_open(0, &uffd), -1);
         assert_int_equal(errno, cases[i].told);
         assert_int_equal(uffd.fd, -7);
         assert_int_equal(refused.closed, cases[i].closed);

@@ -4,6 +4,7 @@
  */
 #include "tests/state-ser/snap/ram_rig.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,12 +133,71 @@ static void many_touch_while_it_fills(void **state)
     built_fini(&built);
 }
 
+/* ---- a descriptor of /dev/userfaultfd ---- */
+
+/* Not copied instead: whoever passes one wants it to be used. */
+static void a_descriptor_that_is_another_one_is_refused(void **state)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const struct stasis_ram_opts opts = {.mode = STASIS_RAM_AUTO, .uffd_fd = null};
+    struct stasis_error err = {0};
+    struct built built;
+    struct image image;
+    struct rig rig;
+    int fd;
+
+    (void)state;
+    built_large(&built);
+    image = image_of(&built);
+    fd = image_fd(&image);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(rig_try(&rig, fd, opts, &err), STASIS_ERR_ARG);
+        assert_non_null(strstr(err.msg, "is not /dev/userfaultfd: open that"));
+        assert_null(rig.ram);
+        rig_fini(&rig);
+        assert_int_equal(stasis_ram_check_lazy(null, &err), STASIS_ERR_ARG);
+        if (!i)
+            close(null);
+    }
+    close(fd);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+static void a_descriptor_of_the_device_is_used(void **state)
+{
+    int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+    const struct stasis_ram_opts opts = {.mode = STASIS_RAM_LAZY, .uffd_fd = device};
+    struct built built;
+    struct image image;
+    struct rig rig;
+    int fd;
+
+    (void)state;
+    if (device < 0)
+        skip();
+    built_large(&built);
+    image = image_of(&built);
+    fd = image_fd(&image);
+    assert_int_equal(stasis_ram_check_lazy(device, NULL), 0);
+    assert_int_equal(rig_try(&rig, fd, opts, NULL), 0);
+    assert_int_equal(stasis_ram_mode(rig.ram), STASIS_RAM_LAZY);
+    assert_int_equal(close(device), 0); /* it is ours still */
+    assert_same(&rig, &built);
+    rig_fini(&rig);
+    close(fd);
+    image_fini(&image);
+    built_fini(&built);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_never_touched_is_not_loaded),
         cmocka_unit_test(zero_ranges_are_left_to_the_kernel),
         cmocka_unit_test(many_touch_while_it_fills),
+        cmocka_unit_test(a_descriptor_that_is_another_one_is_refused),
+        cmocka_unit_test(a_descriptor_of_the_device_is_used),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,14 +118,14 @@ static void wrong_configurations_name_the_key(void **state)
         {"{}", "the configuration has no guest; set one of kernel.path, demo and restore.path"},
         {"{\"Demo\": true}",
          "Demo is no key of a configuration; known: kernel, demo, restore, initrd, memory, vcpu, "
-         "cpu, board, paused, ready_fd, serial, snapshot, guest_errors, log, metrics"},
+         "cpu, board, paused, ready_fd, kvm, serial, snapshot, guest_errors, log, metrics"},
         {"{\"ignore\": {\"what\": \"tsc-rate\"}}", "ignore is no key of a configuration"},
         {"{\"control\": {}}", "control is no key of a configuration"},
         {"{\"demo\": true, \"serial\": {\"speed\": 1}}",
          "serial.speed is no key of a configuration; serial has out, limit, size, rate"},
         {"{\"restore\": {\"what\": 1}}",
          "restore.what is no key of a configuration; restore has path, clock, memory, prefetch, "
-         "ignore_tsc_rate"},
+         "uffd_fd, ignore_tsc_rate"},
         {"{\"demo\": 1}", "demo is a number; give true or false"},
         {"{\"demo\": {}}", "demo is an object; give true or false"},
         {"{\"serial\": \"none\"}", "serial is a string; give an object"},

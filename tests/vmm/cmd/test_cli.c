@@ -380,13 +380,14 @@ static void bounds_the_text_to_wait_for(void **state)
 static void help_names_every_option(void **state)
 {
     static const char restore[] = "--restore path=FILE[,clock=continue|advance]"
-                                  "[,memory=auto|lazy|copy|map][,prefetch=on|off]\n";
+                                  "[,memory=auto|lazy|copy|map][,prefetch=on|off][,uffd_fd=N]\n";
     static const char *const names[] = {
         "--kernel path=FILE[,cmdline=TEXT][,kernel_load_addr=ADDR]\n",
         "--demo\n",
         restore,
         "--initrd ",
         "--memory ",
+        "--kvm fd=N\n",
         "--vcpu num=N\n",
         "--cpu ",
         "--serial out=stdio|none|file:PATH|ring:PATH|pipe:PATH[,limit=BYTES]",

@@ -16,15 +16,15 @@
 /* ---- userfaultfd that is not permitted ---- */
 
 struct stasis_uffd;
-int __real_stasis_uffd_open(struct stasis_uffd *uffd);
-int __wrap_stasis_uffd_open(struct stasis_uffd *uffd);
+int __real_stasis_uffd_open(int device, struct stasis_uffd *uffd);
+int __wrap_stasis_uffd_open(int device, struct stasis_uffd *uffd);
 
 static bool is_permitted;
 
-int __wrap_stasis_uffd_open(struct stasis_uffd *uffd)
+int __wrap_stasis_uffd_open(int device, struct stasis_uffd *uffd)
 {
     if (is_permitted)
-        return __real_stasis_uffd_open(uffd);
+        return __real_stasis_uffd_open(device, uffd);
     errno = EPERM;
     return -1;
 }
@@ -201,9 +201,10 @@ static void what_would_be_otherwise_is_a_warning(void **state)
     run();
     assert_int_equal(preflight.reasons.count, 0);
     assert_non_null(strstr(text, ": can be thawed here\n"));
-    assert_non_null(strstr(text, "  warning: userfaultfd memory=lazy: userfaultfd is not to be had "
-                                 "(Operation not permitted; root may use it, and who may open "
-                                 "/dev/userfaultfd); memory=copy will be used instead of lazy\n"));
+    assert_non_null(strstr(text, "  warning: userfaultfd memory=lazy: userfaultfd is not permitted "
+                                 "(Operation not permitted): let this user open "
+                                 "/dev/userfaultfd, or pass a descriptor of it as uffd_fd; "
+                                 "memory=copy will be used instead of lazy\n"));
     assert_non_null(strstr(text, "  warning: clock TSC: this host's KVM cannot set"));
 }
 

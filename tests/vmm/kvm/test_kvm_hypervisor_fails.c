@@ -5,8 +5,11 @@
 #include "vmm/kvm/failing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "stasis/kvm.h"
 
@@ -100,9 +103,94 @@ static void a_device_that_does_not_open_says_what_to_do(void **state)
     open_failing(ENOENT, "load kvm_intel or kvm_amd");
     open_failing(ENODEV, "load kvm_intel or kvm_amd");
     open_failing(ENXIO, "load kvm_intel or kvm_amd");
-    open_failing(EACCES, "join the group kvm");
-    open_failing(EPERM, "join the group kvm");
+    open_failing(EACCES, "may not be opened");
+    open_failing(EPERM, "may not be opened");
     open_failing(EMFILE, "/dev/kvm does not open");
+}
+
+static void refused_by_rights(const char *path, const char *words)
+{
+    struct stasis_kvm kvm;
+    struct stasis_error err;
+
+    assert_int_equal(stasis_kvm_open_path(path, &kvm, &err), STASIS_ERR_UNAVAILABLE);
+    assert_int_equal(err.os_errno, EACCES);
+    if (!strstr(err.msg, words))
+        fail_msg("\"%s\" does not say \"%s\"", err.msg, words);
+}
+
+/* A file that its owner may not open, who is not root. */
+static void a_device_that_may_not_be_opened_names_its_group(void **state)
+{
+    const uid_t nobody = 65534;
+    char path[] = "/tmp/stasis-kvm-XXXXXX";
+    int fd = mkstemp(path);
+    bool is_root = !geteuid();
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){0};
+    assert_true(fd >= 0);
+    if (is_root) {
+        assert_int_equal(fchown(fd, nobody, 987654321), 0);
+        assert_int_equal(seteuid(nobody), 0);
+    }
+    assert_int_equal(fchmod(fd, 0), 0);
+    refused_by_rights(path, "no group may");
+    assert_int_equal(fchmod(fd, 0040), 0);
+    refused_by_rights(path, "no group may");
+    assert_int_equal(fchmod(fd, 0060), 0);
+    refused_by_rights(path, is_root ? "join its group, which is 987654321," : "join its group");
+    assert_true(!is_root || !seteuid(0));
+    close(fd);
+    unlink(path);
+}
+
+static bool answers_no_tty(unsigned long request, void *arg, int *ret_result)
+{
+    (void)arg;
+    *ret_result = -1;
+    errno = ENOTTY;
+    return request == KVM_GET_API_VERSION;
+}
+
+static void a_passed_descriptor_is_kvm_or_refused(void **state)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    struct stasis_kvm kvm;
+    struct stasis_error err;
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){.answer = answers_no_tty};
+    failing_fill(kvm);
+    assert_int_equal(stasis_kvm_open_fd(null, &kvm, &err), STASIS_ERR_UNAVAILABLE);
+    failing_check(&kvm, sizeof(kvm));
+    assert_non_null(strstr(err.msg, "is not /dev/kvm; open that"));
+    close(null);
+    assert_int_equal(stasis_kvm_open_fd(null, &kvm, &err), STASIS_ERR_UNAVAILABLE);
+    assert_int_equal(err.os_errno, EBADF);
+    failing_check(&kvm, sizeof(kvm));
+}
+
+static int use_descriptor(struct stasis_error *err)
+{
+    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    struct stasis_kvm kvm = {.fd = -1};
+    int rc = fd < 0 ? stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "the test's open")
+                    : stasis_kvm_open_fd(fd, &kvm, err);
+
+    if (!rc)
+        assert_int_not_equal(kvm.fd, fd);
+    stasis_kvm_close(&kvm);
+    if (fd >= 0)
+        assert_int_equal(close(fd), 0); /* it is ours still */
+    return rc;
+}
+
+static void every_call_of_taking_a_descriptor_fails_once(void **state)
+{
+    (void)state;
+    fake_kvm = (struct fake_kvm){0};
+    failing_run(use_descriptor, 0);
 }
 
 static void another_path_is_named(void **state)
@@ -454,6 +542,9 @@ int main(void)
         cmocka_unit_test(every_call_of_opening_and_duplicating_fails_once),
         cmocka_unit_test(every_call_of_reading_the_lists_fails_once),
         cmocka_unit_test(a_device_that_does_not_open_says_what_to_do),
+        cmocka_unit_test(a_device_that_may_not_be_opened_names_its_group),
+        cmocka_unit_test(a_passed_descriptor_is_kvm_or_refused),
+        cmocka_unit_test(every_call_of_taking_a_descriptor_fails_once),
         cmocka_unit_test(another_path_is_named),
         cmocka_unit_test(another_api_is_no_kvm),
         cmocka_unit_test(a_run_structure_that_is_too_small_is_refused),

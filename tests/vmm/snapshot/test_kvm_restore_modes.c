@@ -69,7 +69,7 @@ static bool has_mode(const char *mode)
 
     if (strcmp(mode, "lazy") != 0)
         return true;
-    if (stasis_uffd_open(&uffd)) {
+    if (stasis_uffd_open(0, &uffd)) {
         print_message("left out: userfaultfd is not permitted here\n");
         return false;
     }
@@ -386,7 +386,7 @@ static void without_userfaultfd_it_is_copied(void)
         thaw(wished[i], "");
         goes_on();
         leave();
-        assert_non_null(strstr(session.err_text, "userfaultfd is not to be had"));
+        assert_non_null(strstr(session.err_text, "userfaultfd is not permitted"));
         assert_non_null(strstr(session.err_text, "memory=copy instead of lazy\n"));
     }
     (void)damage(BALLAST_MIDDLE);

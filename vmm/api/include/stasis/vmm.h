@@ -104,6 +104,9 @@ struct stasis_vmm_restore {
     enum stasis_ram_mode memory; /* how memory comes from the file */
     enum stasis_vmm_prefetch prefetch; /* whether memory is loaded or verified in the background */
     bool ignore_tsc_rate;              /* thaw although the TSC's rate differs */
+    /* A descriptor of /dev/userfaultfd, for loading lazily in a process that may not open that; it
+     * stays open, and yours. 0: none. */
+    int uffd_fd;
 };
 
 struct stasis_vmm_serial {
@@ -165,6 +168,7 @@ struct stasis_vmm_config {
     /* Gets the line "running" when the guest first runs, and is closed; 0: none. Stays yours if
      * stasis_vmm_new() fails, and is the VM's from then on. */
     int ready_fd;
+    int kvm_fd;      /* of /dev/kvm, opened by somebody; stays open, and yours; 0: it is opened */
     int kick_signal; /* a real-time signal, which takes a vCPU out of the guest; 0: SIGRTMIN */
     struct stasis_vmm_serial serial;
     struct stasis_vmm_snapshot snapshot;

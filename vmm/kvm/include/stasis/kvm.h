@@ -41,6 +41,11 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_kvm_open(struct stasis_kvm *ret_kvm,
 STASIS_EXPORT STASIS_MUST_CHECK int
 stasis_kvm_open_path(const char *path, struct stasis_kvm *ret_kvm, struct stasis_error *err);
 
+/* The same with a device that somebody has opened, for a process that may not. `fd` stays the
+ * caller's. STASIS_ERR_UNAVAILABLE: also if it is closed, or another device. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_kvm_open_fd(int fd, struct stasis_kvm *ret_kvm,
+                                                       struct stasis_error *err);
+
 /* A second handle of its own: each is closed by itself, in any order. */
 STASIS_EXPORT STASIS_MUST_CHECK int
 stasis_kvm_dup(const struct stasis_kvm *kvm, struct stasis_kvm *ret_kvm, struct stasis_error *err);

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+"""What an ordinary user does: test_ordinary_user.py VMM. As root, the cases become the user nobody,
+without groups and capabilities, and what that user may not open is passed as a descriptor. Anybody
+else runs them as himself. A case that this host cannot have is skipped by its name."""
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+
+SKIPPED = 77
+LIMIT_S = 300  # only a hang gets there
+NOBODY = 65534
+IS_ROOT = os.geteuid() == 0
+
+
+def drop():
+    if IS_ROOT:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def may(code):
+    """Whether the ordinary user can run this Python code."""
+    return subprocess.run([sys.executable, "-c", code], preexec_fn=drop, check=False,
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
+def may_open(path):
+    return may(f"import os; os.open({path!r}, os.O_RDWR)")
+
+
+class Skipped(Exception):
+    pass
+
+
+class User:
+    def __init__(self, vmm, folder):
+        self.folder = folder
+        self.vmm = shutil.copy(vmm, os.path.join(folder, "vmm"))  # where this user can read it
+        self.kvm = os.open("/dev/kvm", os.O_RDWR)
+        self.null = os.open("/dev/null", os.O_RDWR)
+        try:
+            self.uffd = os.open("/dev/userfaultfd", os.O_RDWR)
+        except OSError:
+            self.uffd = None
+        if IS_ROOT:
+            os.chown(folder, NOBODY, NOBODY)
+
+    def start(self, *args):
+        fds = [fd for fd in (self.kvm, self.null, self.uffd) if fd is not None]
+        return subprocess.Popen([self.vmm, *args], cwd=self.folder, preexec_fn=drop, pass_fds=fds,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+
+    def run(self, status, *args):
+        """What it wrote to standard output and error."""
+        with self.start(*args) as process:
+            out, err = process.communicate(timeout=LIMIT_S)
+        if process.returncode != status:
+            sys.exit(f"vmm {' '.join(args)}: status {process.returncode}, not {status}\n{err}")
+        return out, err
+
+    def quits(self, *args):
+        """Powers the guest off when it has ticked; what it wrote to standard error."""
+        with self.start(*args) as process:
+            process.stdout.readline()  # a thawed guest may be in the middle of one
+            line = process.stdout.readline()
+            _, err = process.communicate("q", timeout=LIMIT_S)
+        if process.returncode != 0 or not line.startswith("tick "):
+            sys.exit(f"vmm {' '.join(args)}: status {process.returncode}, {line!r}\n{err}")
+        return err
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def has_kvm(self):
+        """Options by which vmm gets KVM."""
+        return ["--kvm", str(self.kvm)]
+
+    def mode_of_memory(self):
+        with open(self.path("metrics"), encoding="utf-8") as file:
+            return json.load(file)["memory"]["mode"]
+
+
+def check(condition, what, text=""):
+    if not condition:
+        sys.exit(f"{what}\n{text}")
+
+
+def has_one_line(text, *words):
+    lines = text.splitlines()
+    check(len(lines) == 1 and all(word in text for word in words), f"not one line with {words}", text)
+
+
+def kvm_that_may_not_be_opened(user):
+    """The message says what to do: join the group that may, or pass a descriptor."""
+    if may_open("/dev/kvm"):
+        raise Skipped("this user may open /dev/kvm")
+    device = os.stat("/dev/kvm")
+    _, err = user.run(5, "--demo")
+    has_one_line(err, "/dev/kvm may not be opened", "pass a descriptor of it")
+    check(("join its group" in err) == (device.st_mode & 0o060 == 0o060), "the wrong remedy", err)
+
+
+def demo_and_freeze(user):
+    user.run(0, *user.has_kvm(), "--demo", "--snapshot-out", "vm.snap,on_output=tick 3")
+    made = os.stat(user.path("vm.snap"))
+    check(stat.S_IMODE(made.st_mode) == 0o600 and (not IS_ROOT or made.st_uid == NOBODY),
+          "the snapshot is not this user's")
+
+
+def lazy_thaw_by_a_descriptor(user):
+    if user.uffd is None:
+        raise Skipped("no /dev/userfaultfd that could be passed")
+    err = user.quits(*user.has_kvm(), "--restore", f"vm.snap,memory=lazy,uffd_fd={user.uffd}",
+                     "--metrics", "metrics")
+    check(user.mode_of_memory() == "lazy", "not lazy", err)
+
+
+def lazy_thaw_by_permission(user):
+    if not may_open("/dev/userfaultfd"):
+        raise Skipped("this user may not open /dev/userfaultfd")
+    err = user.quits(*user.has_kvm(), "--restore", "vm.snap", "--metrics", "metrics")
+    check(user.mode_of_memory() == "lazy", "not lazy", err)
+
+
+def thaw_without_userfaultfd(user):
+    if may_open("/dev/userfaultfd"):
+        raise Skipped("this user may open /dev/userfaultfd")
+    with open("/proc/sys/vm/unprivileged_userfaultfd", encoding="ascii") as file:
+        if file.read().strip() != "0":
+            raise Skipped("userfaultfd is permitted to all")
+    for mode in ("auto", "lazy"):
+        err = user.quits(*user.has_kvm(), "--restore", f"vm.snap,memory={mode}", "--metrics", "metrics")
+        has_line = [line for line in err.splitlines() if "userfaultfd is not permitted" in line]
+        check(len(has_line) == 1 and "pass a descriptor of it as uffd_fd; memory=copy" in has_line[0],
+              "no remedy", err)
+        check(user.mode_of_memory() == "copy", "not copied", err)
+
+
+def thaw_by_map(user):
+    user.quits(*user.has_kvm(), "--restore", "vm.snap,memory=map", "--metrics", "metrics")
+    check(user.mode_of_memory() == "map", "not mapped")
+
+
+def dry_run(user):
+    out, _ = user.run(0, *user.has_kvm(), "--restore", "vm.snap", "--dry-run")
+    check("can be thawed here" in out, "cannot be thawed", out)
+
+
+def control(user):
+    with user.start(*user.has_kvm(), "--demo", "--control", "vm.sock") as process:
+        process.stdout.readline()
+        for request in (["status"], ["pause"], ["snapshot", "path=./other.snap"], ["resume"]):
+            out, err = user.run(0, "ctl", "vm.sock", *request)
+            check(out or request != ["status"], "no answer", err)
+        _, err = process.communicate("q", timeout=LIMIT_S)
+        check(process.returncode == 0, "the guest did not power off", err)
+    out, _ = user.run(0, *user.has_kvm(), "--restore", "other.snap", "--dry-run")
+    check("can be thawed here" in out, "cannot be thawed", out)
+
+
+def descriptors_that_are_others(user):
+    null = str(user.null)
+    _, err = user.run(5, "--kvm", null, "--demo")
+    has_one_line(err, f"descriptor {null} is not /dev/kvm", "pass it")
+    _, err = user.run(5, "--kvm", "999", "--demo")
+    has_one_line(err, "descriptor 999, which is to be /dev/kvm, cannot be used", "Bad file descriptor")
+    _, err = user.run(5, "--kvm", null, "--restore", "vm.snap")
+    has_one_line(err, f"descriptor {null} is not /dev/kvm")
+    for fd in (null, "999"):
+        _, err = user.run(2, *user.has_kvm(), "--restore", f"vm.snap,uffd_fd={fd}")
+        has_one_line(err, f"descriptor {fd} is not /dev/userfaultfd", "pass it as uffd_fd")
+    _, err = user.run(2, *user.has_kvm(), "--demo", "--ready-fd", "999")
+    has_one_line(err, "descriptor 999")
+
+
+CASES = (kvm_that_may_not_be_opened, demo_and_freeze, lazy_thaw_by_a_descriptor,
+         lazy_thaw_by_permission, thaw_without_userfaultfd, thaw_by_map, dry_run, control,
+         descriptors_that_are_others)
+
+
+def main():
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        print("skipped: no /dev/kvm")
+        return SKIPPED
+    with tempfile.TemporaryDirectory() as folder:
+        user = User(sys.argv[1], folder)
+        for case in CASES:
+            try:
+                case(user)
+                print(f"ok {case.__name__}")
+            except Skipped as why:
+                print(f"skip {case.__name__}: {why}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
