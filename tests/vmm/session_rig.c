@@ -59,8 +59,10 @@ static void become_vmm(const struct session_options *options, const int fds[3])
     if (options->out_closed)
         close(STDOUT_FILENO);
     if (options->file_limit) {
-        const struct rlimit limit = {options->file_limit, options->file_limit};
+        struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
 
+        getrlimit(RLIMIT_FSIZE, &limit); /* to raise the hard one again takes rights */
+        limit.rlim_cur = options->file_limit;
         setrlimit(RLIMIT_FSIZE, &limit);
     }
     for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
