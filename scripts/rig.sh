@@ -186,12 +186,18 @@ rig_finish() {
     exit "$status"
 }
 
-# rig_guest_initramfs INIT FILE [MODULE]...: what an L2 Linux boots into: one static program, and
-# modules that it may load.
+# rig_guest_initramfs INIT FILE [MODULE]...: what an L2 Linux boots into: one static program, modules
+# that it may load, and in /lib the drivers of our devices that it loads, in their order, unless they
+# are built in.
 rig_guest_initramfs() {
-    local tree
+    local tree module number=0
     tree=$(mktemp -d)
-    mkdir "$tree"/{dev,proc,sys}
+    mkdir "$tree"/{dev,lib,proc,sys}
+    for module in virtio_ring virtio virtio_mmio virtio-rng; do
+        number=$((number + 1))
+        grep -q "/$module\.ko\$" "$KERNEL_MODULES/modules.builtin" ||
+            rig_module "$module" "$tree/lib/$number-$module.ko"
+    done
     cp "$1" "$tree/init"
     strip "$tree/init"
     [ $# -le 2 ] || cp "${@:3}" "$tree"

@@ -39,6 +39,14 @@
 #define STASIS_DEF  "stasis/state/x86_pit_channel.def"
 #include "stasis/def_fields.h"
 
+#define STASIS_NAME virtio_queue
+#define STASIS_DEF  "stasis/state/virtio_queue.def"
+#include "stasis/def_fields.h"
+
+#define STASIS_NAME virtio_mmio
+#define STASIS_DEF  "stasis/state/virtio_mmio.def"
+#include "stasis/def_fields.h"
+
 #define STASIS_NAME board
 #define STASIS_DEF  "stasis/state/board.def"
 #include "stasis/def_fields.h"
@@ -61,6 +69,10 @@
 
 #define STASIS_NAME pl031
 #define STASIS_DEF  "stasis/state/pl031.def"
+#include "stasis/def_fields.h"
+
+#define STASIS_NAME virtio_rng
+#define STASIS_DEF  "stasis/state/virtio_rng.def"
 #include "stasis/def_fields.h"
 
 #define STASIS_NAME vmgenid

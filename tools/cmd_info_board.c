@@ -6,6 +6,7 @@
 
 #include "stasis/state.h"
 #include "tools/text.h"
+#include "tools/virtio.h"
 
 #define GSI_NONE UINT32_MAX
 
@@ -86,13 +87,21 @@ static void print_pl031(FILE *out, const struct stasis_records *records, const c
     fprintf(out, "alarm %s%s\n", text, rtc.ris ? " (rings)" : "");
 }
 
+static void print_virtio_rng(FILE *out, const struct stasis_records *records, const char *instance)
+{
+    struct stasis_virtio_rng_state rng;
+
+    if (!stasis_records_get(records, &stasis_virtio_rng_schema, instance, &rng, NULL))
+        stasis_inspect_virtio_print(out, &rng.mmio);
+}
+
 static const struct {
     const struct stasis_schema *schema;
     void (*print)(FILE *out, const struct stasis_records *records, const char *instance);
 } device_lines[] = {
     {&stasis_serial_schema, print_serial},   {&stasis_i8042_schema, print_i8042},
     {&stasis_pl031_schema, print_pl031},     {&stasis_acpi_pm_schema, print_acpi_pm},
-    {&stasis_vmgenid_schema, print_vmgenid},
+    {&stasis_vmgenid_schema, print_vmgenid}, {&stasis_virtio_rng_schema, print_virtio_rng},
 };
 
 /* ---- the board ---- */

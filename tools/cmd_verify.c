@@ -11,6 +11,7 @@
 #include "tools/each.h"
 #include "tools/text.h"
 #include "tools/vcpus.h"
+#include "tools/virtio.h"
 
 static int check(struct stasis_snap *snap, struct stasis_error *err)
 {
@@ -160,6 +161,8 @@ static int verify(const char *file, struct stasis_snap *snap, FILE *out, struct 
         report(out, file, snap);
         report_unknown(out, snap);
         rc = report_vcpus(out, snap, err);
+        if (!rc)
+            rc = stasis_inspect_virtio_report(out, snap, err);
         return unreadable ? unreadable : rc;
     }
     if (unreadable)

@@ -11,8 +11,9 @@
 // of the kernel's linux_banner; `cpus` visits every CPU, which answers `cpu N apicid=<leaf 1>
 // x2apicid=<leaf 0xb> package=<n> core=<n> threads=<list> loc=<timer interrupts> nonce=<hex>`, and
 // ends with `cpus N nonce=<hex>`; `warnings` repeats what the kernel has logged as a warning or
-// worse and ends with `warnings N nonce=<hex>`; `poweroff` and `reboot` end the machine, and
-// after `button`, answered by `button ready nonce=<hex>`, the power button does.
+// worse and ends with `warnings N nonce=<hex>`; `hwrng` reads /dev/hwrng and answers
+// `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `poweroff` and `reboot` end the
+// machine, and after `button`, answered by `button ready nonce=<hex>`, the power button does.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +36,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest_devices.h"
+
 enum {
     NONCE_BYTES = 16,
     LINE_BYTES = 256,
@@ -43,7 +46,6 @@ enum {
     LOG_BYTES = 1 << 18,
     SYSLOG_ACTION_READ_ALL = 3,
     WARNING_LEVEL = 4,
-    ALL_CPUS = -1,
     SYSLOG_ACTION_CONSOLE_LEVEL = 8,
 };
 
@@ -156,21 +158,6 @@ __attribute__((format(printf, 2, 3))) static void say(const struct guest *guest,
             die("write");
         }
         done += count > 0 ? (int)count : 0;
-    }
-}
-
-// What a line of /proc/interrupts says behind its label: a column for each CPU, and then a word.
-static uint64_t count_of(const char *columns, int cpu)
-{
-    uint64_t count = 0;
-    for (int i = 0;; i++) {
-        char *rest;
-        uint64_t column = strtoull(columns, &rest, 10);
-        if (rest == columns) {
-            return count;
-        }
-        count += cpu == ALL_CPUS || cpu == i ? column : 0;
-        columns = rest;
     }
 }
 
@@ -385,6 +372,10 @@ static void run_command(struct guest *guest)
         say(guest, "banner %" PRIx64 " said\n", banner_address());
     } else if (strcmp(guest->line, "cpus") == 0) {
         visit_cpus(guest);
+    } else if (strcmp(guest->line, "hwrng") == 0) {
+        char text[LINE_BYTES];
+        read_hwrng(text, sizeof(text));
+        say(guest, "hwrng %s nonce=%s\n", text, guest->nonce);
     } else if (strcmp(guest->line, "warnings") == 0) {
         say_warnings(guest);
     } else if (strcmp(guest->line, "tsc") == 0) {
@@ -423,6 +414,10 @@ int main(void)
 {
     static struct guest guest;
     mount_all();
+    const char *unloaded = load_modules();
+    if (unloaded != NULL) {
+        die(unloaded);
+    }
     guest.tty = open_tty();
     make_nonce(&guest);
     make_pattern(&guest);

@@ -490,6 +490,43 @@ case_idle() {
     ok "$kib KiB on the disk, $percent % of $memory_mib MiB"
 }
 
+# read_hwrng: what the guest reads of its entropy device, and of its interrupts so far.
+read_hwrng() {
+    lines=$(grep -c '^hwrng ' "$out")
+    type_line hwrng
+    until [ "$(sed '$d' "$out" | grep -c '^hwrng ')" -gt "$lines" ]; do alive 'it read /dev/hwrng'; done
+    read -r bytes irqs <<LINE
+$(sed -n 's/^hwrng virtio_rng\.[0-9]* \([0-9a-f]\{32\}\) irqs=\([0-9]*\) .*/\1 \2/p' "$out" | tail -n 1)
+LINE
+    [ -n "$irqs" ] || fail "$out: $(grep '^hwrng ' "$out" | tail -n 1)"
+}
+
+# The guest's kernel finds the device by ACPI, and goes on with it after each thaw.
+case_hwrng() {
+    boot boot --snapshot-out next.snap
+    says '^guest up'
+    generation=0
+    : >seen
+    while [ $generation -le 3 ]; do
+        before=${irqs:-0}
+        read_hwrng
+        echo "$bytes" >>seen
+        read_hwrng
+        echo "$bytes" >>seen
+        [ "$irqs" -gt "$before" ] || fail "$out: no interrupt of the device in generation $generation"
+        kill -USR1 "$pid"
+        ends 0
+        is_whole next.snap
+        snapshot-inspect info next.snap | grep -A 1 'rng (stasis.virtio_rng)' | grep -q 'in use' ||
+            fail 'info does not show the device in use'
+        generation=$((generation + 1))
+        start "thaw$generation" --restore next.snap --snapshot-out next.snap
+    done
+    finish
+    [ "$(sort -u seen | wc -l)" -eq 8 ] || fail "not all different: $(tr '\n' ' ' <seen)"
+    ok "8 different reads in $generation generations, $irqs interrupts"
+}
+
 # freeze_for_core WORD: leaves the snapshot in the outbox, for core.sh to open outside; and what the
 # guest knows and the core must show.
 freeze_for_core() {

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # shellcheck shell=bash disable=SC2154
 # Nothing public is left out, and nothing of the tree it was built in is left in.
-for folder in base state core state-ser vmm/kvm vmm/api; do
+for folder in base state core state-ser vmm/kvm vmm/virtio vmm/api; do
     while read -r header; do
         cmp -s "$root/$folder/include/$header" "$prefix/include/$header" ||
             fail "$folder/include/$header is not installed"
     done < <(cd "$root/$folder/include" && find . -type f)
 done
-for library in base state core ser lock snap kvm vmm; do
+for library in base state core ser lock snap kvm virtio vmm; do
     for file in "$libdir/libstasis-$library.a" "$libdir/libstasis-$library.so" \
         "$libdir/libstasis-$library.so.$STASIS_VERSION" "$libdir/pkgconfig/stasis-$library.pc" \
         "$libdir/cmake/stasis-$library/stasis-$library-config.cmake"; do

@@ -15,7 +15,7 @@ grep -F 'visibility("default")' "$work/lines" |
     sed -E 's/__attribute__ *\(\([^()]*(\([^()]*\))?\)\)//g' |
     grep -oE 'stasis_[a-z0-9_]+ *[[(;]' | sed -E 's/ *[[(;]$//' | sort -u >"$work/declared"
 
-for library in base state core ser lock snap kvm vmm; do
+for library in base state core ser lock snap kvm virtio vmm; do
     node=STASIS_${library^^}_${STASIS_VERSION//./_}
     nm -D --defined-only --with-symbol-versions "$libdir/libstasis-$library.so" |
         awk '$2 != "A" { print $3 }' >"$work/$library"

@@ -89,6 +89,8 @@ def fields(table, values):
         value = values.get(field.name, field.default)
         if field.kind == "list":
             value = [fields(SCHEMAS[1][field.state], part) for part in values.get(field.name, [])]
+        elif field.kind == "state":
+            value = fields(SCHEMAS[1][field.state], values.get(field.name, {}))
         elif field.kind == "bytes":
             value = values.get(field.name, b"")
         made[field.id] = value

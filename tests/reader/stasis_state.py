@@ -230,6 +230,43 @@ def rules_xsave(s):
         yield f"{name} is not as xstate_bv says", len(s[name]) == wanted
 
 
+def power_of_two(number):
+    return number > 0 and not number & (number - 1)
+
+
+def rules_virtio_queue(s):
+    if not s["ready"]:
+        yield "used though not ready", not (s["next_avail"] or s["next_used"])
+        return
+    yield "size is no power of two", power_of_two(s["size"])
+    for name, align, size in (("desc", 16, 16 * s["size"]), ("driver", 2, 6 + 2 * s["size"]),
+                              ("device", 4, 6 + 8 * s["size"])):
+        yield f"{name} is misaligned", s[name] % align == 0
+        yield f"{name} leaves the address space", s[name] <= (1 << 64) - 1 - size
+    yield "in flight", (s["next_avail"] - s["next_used"]) % 65536 <= s["size"]
+
+
+def rules_virtio(s):
+    for queue in s["queues"]:
+        yield from rules_virtio_queue(queue)
+    status = s["status"]
+    for bit, before in ((2, 1), (8, 2), (4, 8)):
+        yield "a step before another", not status & bit or status & before
+    if status & 8:
+        yield "features", not s["driver_features_unknown"] and \
+            not s["driver_features"] & ~s["device_features"] and s["driver_features"] & 1 << 32
+    yield "interrupt_status without DRIVER_OK", not s["interrupt_status"] or status & 4
+    for queue in s["queues"]:
+        yield "ready without FEATURES_OK", not queue["ready"] or status & 8
+
+
+def rules_virtio_rng(s):
+    yield from rules_virtio(s["mmio"])
+    yield "more than one queue", len(s["mmio"]["queues"]) <= 1
+    for queue in s["mmio"]["queues"]:
+        yield "requests in flight", queue["next_avail"] == queue["next_used"]
+
+
 I8042_TAKES_DATA = (0, 0x60, 0xd1, 0xd2, 0xd3)
 XSAVE_COMPONENTS = ((0, "st", 8), (1, "xmm", 16), (2, "ymm_high", 16), (3, "bndregs", 4),
                     (4, "bndcsr", 8), (5, "opmask", 8), (6, "zmm_high", 16), (7, "zmm_16_31", 16),
@@ -239,6 +276,7 @@ RULES = {
     "stasis.i8042": rules_i8042,
     "stasis.pl031": lambda s: [("counter_ns", s["counter_ns"] < 10**9 << 32)],
     "stasis.serial": rules_serial,
+    "stasis.virtio_rng": rules_virtio_rng,
     "x86.cpuid": lambda s: [("leaves are not ascending", ascending(
         [(leaf["function"], leaf["index"]) for leaf in s["leaves"]]))],
     "x86.mp_state": lambda s: [("mp_state", s["mp_state"] <= 4)],

@@ -65,6 +65,13 @@ class Case(unittest.TestCase):
         return ours
 
 
+def blank(fields):
+    """A state of these fields, of nothing but zeros."""
+    values = {"string": "", "bytes": "", "list": []}
+    return {f.name: blank(SCHEMAS[1][f.state]) if f.kind == "state" else values.get(f.kind, 0)
+            for f in fields}
+
+
 class Names(unittest.TestCase):
     def test_every_table_of_the_document_is_understood(self):
         records, states = SCHEMAS
@@ -79,11 +86,7 @@ class Names(unittest.TestCase):
     def test_rules_are_for_records_and_fields_of_the_document(self):
         for name, rules in RULES.items():
             self.assertTrue(f"- `{name}`:" in TEXT, name)
-            state = {}
-            for field in SCHEMAS[0][name].fields:
-                state[field.name] = "" if field.kind in ("string", "bytes") else (
-                    [] if field.kind == "list" else 0)
-            self.assertTrue(list(rules(state)))
+            self.assertTrue(list(rules(blank(SCHEMAS[0][name].fields))))
 
     def test_earlier_versions_are_read_as_the_invented_example_says(self):
         table = TEXT.split("invented example, for")[1].split("For a record of version")[0]
@@ -246,6 +249,10 @@ class State(Case):
         page = {"gpa": 0, "size": 4096}
         device = {"type": "t", "instance": "i", "size": 1}
         top = {"bus": 1, "base": 2**64 - 2}
+        queue = {"size": 8, "ready": 1, "desc": 16, "driver": 2, "device": 4, "next_avail": 3,
+                 "next_used": 3}
+        virtio = {"device_features": 1 << 32, "driver_features": 1 << 32, "status": 15,
+                  "queues": [queue]}
         leaf, leaves = {"function": 7}, [{"function": 7, "index": 1}, {"function": 8}]
         for kind, values, good in (
                 ("stasis.board", {"ram": [page]}, True), ("stasis.board", {}, False),
@@ -278,6 +285,23 @@ class State(Case):
                 ("stasis.serial", {"fcr": 1, "rx_fifo": b"ab", "rx_breaks": 2}, True),
                 ("stasis.serial", {"fcr": 1, "rx_fifo": b"ab", "rx_breaks": 1}, False),
                 ("stasis.serial", {"fcr": 1, "rx_fifo": b"ab", "rx_breaks": 4}, False),
+                *(("stasis.virtio_rng", {"mmio": virtio | change}, right) for change, right in (
+                    ({}, True), ({"status": 11}, True), ({"status": 3}, False),
+                    ({"status": 0xcf}, True), ({"status": 0x0e}, False), ({"status": 0x0d}, False),
+                    ({"status": 0x07}, False), ({"status": 0x1f}, False),
+                    ({"driver_features": 0}, False), ({"driver_features": 3 << 32}, False),
+                    ({"driver_features_unknown": 1}, False), ({"interrupt_status": 3}, True),
+                    ({"interrupt_status": 1, "status": 11}, False), ({"queues": []}, True),
+                    ({"queues": [queue, {}]}, False),
+                    *(({"queues": [queue | other]}, good) for other, good in (
+                        ({"size": 0}, False), ({"size": 6}, False), ({"size": 32768}, True),
+                        ({"desc": 8}, False), ({"driver": 1}, False), ({"driver": 2}, True),
+                        ({"device": 2}, False), ({"device": 4}, True),
+                        ({"desc": 2**64 - 128}, False), ({"desc": 2**64 - 144}, True),
+                        ({"driver": 2**64 - 20}, False), ({"device": 2**64 - 68}, False),
+                        ({"ready": 0}, False), ({"next_avail": 4}, False),
+                        ({"next_avail": 12}, False),
+                        ({"ready": 0, "size": 3, "next_avail": 0, "next_used": 0}, True))))),
                 ("x86.cpuid", {"leaves": [leaf, *leaves]}, True),
                 ("x86.cpuid", {"leaves": [*leaves, leaf]}, False),
                 ("x86.cpuid", {"leaves": [leaf, leaf]}, False),

@@ -146,6 +146,22 @@ static void host_rtc_arm(void *ctx, const struct stasis_device *from, bool on, u
     guest->rtc_deadline_ns = on ? deadline_ns : 0;
 }
 
+static void host_timer_arm(void *ctx, const struct stasis_device *from, uint64_t deadline_ns)
+{
+    struct kvm_guest *guest = ctx;
+
+    (void)from;
+    guest->waits++;
+    guest->wait_until_ns = deadline_ns;
+}
+
+static bool host_random(void *ctx, uint8_t *bytes, size_t len)
+{
+    (void)ctx;
+    memset(bytes, KVM_GUEST_RANDOM, len);
+    return true;
+}
+
 /* ---- guests ---- */
 
 void kvm_board(struct stasis_board_state *board, uint64_t ram)
@@ -167,7 +183,9 @@ void kvm_guest_host(struct kvm_guest *guest)
                                               .serial_out = {host_tx, guest},
                                               .serial_rx_ready = host_rx_ready,
                                               .rtc_now_ns = host_rtc_now,
-                                              .rtc_arm = host_rtc_arm};
+                                              .rtc_arm = host_rtc_arm,
+                                              .timer_arm = host_timer_arm,
+                                              .random = host_random};
     guest->rtc_ns = UINT64_C(1700000000) * 1000000000;
 }
 

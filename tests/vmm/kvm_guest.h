@@ -65,6 +65,8 @@ unsigned kvm_open_fds(void);
 #define KVM_ENTRY 0x1000 /* where payloads are loaded and begin */
 #define KVM_STACK 0x8000
 
+#define KVM_GUEST_RANDOM 0xa5 /* what the host's random bytes are */
+
 struct kvm_guest {
     struct stasis_machine machine;
     struct stasis_device_host host; /* of the devices: remembers what they say */
@@ -75,6 +77,8 @@ struct kvm_guest {
     bool sink_blocked; /* takes nothing; stays as it is over a thaw */
     _Atomic unsigned rx_ready;
     uint64_t rtc_ns; /* the clock of the RTC: stands still */
+    unsigned waits;  /* how often a device has asked to be called at wait_until_ns */
+    uint64_t wait_until_ns;
     bool rtc_armed;
     uint64_t rtc_deadline_ns;
 };

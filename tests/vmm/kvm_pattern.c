@@ -240,6 +240,18 @@ static void pattern_serial(struct stasis_serial_state *serial)
     memcpy(serial->tx_fifo, "output", 6);
 }
 
+/* A driver that has set its queue up and asked for nothing: the rings are RAM of zeros. */
+static void pattern_virtio(struct stasis_virtio_mmio_state *mmio)
+{
+    mmio->driver_features = UINT64_C(1) << 32 | 1 << 29;
+    mmio->driver_features_sel = 1;
+    mmio->queue_sel = 0x12345678;
+    mmio->status = 0x0f;
+    mmio->interrupt_status = 1;
+    mmio->queues[0] = (struct stasis_virtio_queue_state){
+        .size = 16, .ready = 1, .desc = 0xb0000, .driver = 0xb0100, .device = 0xb0200};
+}
+
 static void load_devices(struct kvm_guest *guest)
 {
     for (uint32_t i = 0; i < guest->machine.devices.count; i++) {
@@ -251,6 +263,7 @@ static void load_devices(struct kvm_guest *guest)
             struct stasis_pl031_state rtc;
             struct stasis_acpi_pm_state pm;
             struct stasis_vmgenid_state vmgenid;
+            struct stasis_virtio_rng_state rng;
         } state;
 
         stasis_state_init(device->type->schema, &state);
@@ -264,6 +277,8 @@ static void load_devices(struct kvm_guest *guest)
             state.pm = (struct stasis_acpi_pm_state){0x0100, 0x0020, 0x0802, 0x81, 0x18};
         else if (device->type->schema == &stasis_vmgenid_schema)
             memset(&state.vmgenid, 0x3c, sizeof(state.vmgenid));
+        else if (device->type->schema == &stasis_virtio_rng_schema)
+            pattern_virtio(&state.rng.mmio);
         else
             state.i8042.command_byte = 0x61;
         kvm_ok(stasis_state_check(device->type->schema, &state, &err), &err);
@@ -341,6 +356,7 @@ void kvm_pattern_check(struct stasis_snap *snap)
     struct stasis_serial_state serial;
     struct stasis_pl031_state rtc;
     struct stasis_acpi_pm_state pm;
+    struct stasis_virtio_rng_state rng;
     struct stasis_board_state board;
 
     kvm_record(snap, &stasis_board_schema, STASIS_INSTANCE_VM, &board);
@@ -350,7 +366,7 @@ void kvm_pattern_check(struct stasis_snap *snap)
     assert_int_equal(pic.imr, 0x5e);
     assert_int_equal(pic.irq_base, 0x38);
     kvm_record(snap, &stasis_x86_ioapic_schema, "ioapic", &ioapic);
-    assert_int_equal(ioapic.irr, 1 << 20 | 1 << 4);
+    assert_int_equal(ioapic.irr, 1 << 20 | 1 << 16 | 1 << 4); /* 16 is up: the rng's */
     assert_int_equal(ioapic.redirtbl[23], UINT64_C(0x1700000000010077));
     kvm_record(snap, &stasis_x86_pit_schema, "pit", &pit);
     assert_int_equal(pit.channels[2].count, 0x4321);
@@ -362,4 +378,8 @@ void kvm_pattern_check(struct stasis_snap *snap)
     kvm_record(snap, &stasis_acpi_pm_schema, "pm", &pm);
     assert_int_equal(pm.pm1_sts, 0x0100);
     assert_int_equal(pm.gpe0_sts, 0x81);
+    kvm_record(snap, &stasis_virtio_rng_schema, "rng", &rng);
+    assert_int_equal(rng.mmio.queue_sel, 0x12345678);
+    assert_int_equal(rng.mmio.interrupt_status, 1);
+    assert_int_equal(rng.mmio.queues[0].device, 0xb0200);
 }

@@ -40,10 +40,27 @@ static void arm_nothing(void *ctx, const struct stasis_device *from, bool on, ui
     (void)deadline_ns;
 }
 
+static void wait_for_nothing(void *ctx, const struct stasis_device *from, uint64_t deadline_ns)
+{
+    (void)ctx;
+    (void)from;
+    (void)deadline_ns;
+}
+
+static bool no_random(void *ctx, uint8_t *bytes, size_t len)
+{
+    (void)ctx;
+    (void)bytes;
+    (void)len;
+    return false;
+}
+
 static const struct stasis_device_host quiet_host = {.serial_out = {take_nothing, NULL},
                                                      .serial_rx_ready = be_ready,
                                                      .rtc_now_ns = no_time,
-                                                     .rtc_arm = arm_nothing};
+                                                     .rtc_arm = arm_nothing,
+                                                     .timer_arm = wait_for_nothing,
+                                                     .random = no_random};
 
 /* ---- the snapshot ---- */
 

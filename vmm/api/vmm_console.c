@@ -4,6 +4,7 @@
  * the machine's lock and may not call a device.
  */
 #include <string.h>
+#include <sys/random.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -239,6 +240,21 @@ static void host_rtc_arm(void *ctx, const struct stasis_device *from, bool on, u
     (void)timerfd_settime(vmm->rtc_source.loop.fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
+static void host_timer_arm(void *ctx, const struct stasis_device *from, uint64_t deadline_ns)
+{
+    struct stasis_vmm *vmm = ctx;
+
+    vmm->wait_until_ns[from - vmm->machine.devices.list] = deadline_ns;
+    stasis_vmm_sources_set_wait(vmm);
+}
+
+/* The kernel has enough for everybody, but early in its boot. */
+static bool host_random(void *ctx, uint8_t *bytes, size_t len)
+{
+    (void)ctx;
+    return getrandom(bytes, len, GRND_NONBLOCK) == (ssize_t)len;
+}
+
 /* Of a sink that is not started. */
 static size_t take_nothing(void *ctx, const uint8_t *bytes, size_t len)
 {
@@ -251,4 +267,6 @@ const struct stasis_device_host stasis_vmm_device_host = {
     .serial_rx_ready = host_serial_rx_ready,
     .rtc_now_ns = host_rtc_now,
     .rtc_arm = host_rtc_arm,
+    .timer_arm = host_timer_arm,
+    .random = host_random,
 };

@@ -82,6 +82,7 @@ struct stasis_vmm {
     struct stasis_vmm_source job_source;   /* the thread that saves has something to tell */
     struct stasis_vmm_source timer_source; /* after_ms */
     struct stasis_vmm_source rtc_source;   /* the RTC's alarm */
+    struct stasis_vmm_source wait_source;  /* devices that wait for a time */
     struct stasis_vmm_source input_source, output_source;
 
     /* Under the machine's lock. */
@@ -92,6 +93,8 @@ struct stasis_vmm {
     struct stasis_vmm_alarms alarms;
 
     struct stasis_device *rtc; /* whose alarm is armed */
+    /* CLOCK_MONOTONIC, ns, by the number of the device; 0: none. Under the machine's lock. */
+    uint64_t wait_until_ns[STASIS_DEVICE_MAX];
 
     struct stasis_outputs *outputs; /* the files in use; the opener's, if there is one */
     struct stasis_vmm_opener *opener;
@@ -175,6 +178,10 @@ STASIS_MUST_CHECK int stasis_vmm_source_arm(struct stasis_vmm_source *source, ui
                                             struct stasis_error *err);
 /* What events would do to the guest waits while it is saved: these go on. */
 void stasis_vmm_sources_release(struct stasis_vmm *vmm);
+/* Devices that wait for a time wait while the guest is paused, too: they go on. */
+void stasis_vmm_sources_release_waits(struct stasis_vmm *vmm);
+/* Sets the timer to the earliest of wait_until_ns. Under the machine's lock. */
+void stasis_vmm_sources_set_wait(struct stasis_vmm *vmm);
 /* Has the loop do its work soon. Any thread. */
 void stasis_vmm_wake(struct stasis_vmm *vmm);
 /* The same for the thread that saves. */

@@ -115,6 +115,7 @@ int stasis_vmm_resume(struct stasis_vmm *vmm, struct stasis_error *err)
     if (!rc) {
         vmm->paused = false;
         stasis_vmm_let_run(vmm);
+        stasis_vmm_sources_release_waits(vmm);
         stasis_vmm_wake(vmm);
         stasis_vmm_tell_running(vmm);
     }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "vmm/api/vmm_internal.h"
+#include "vmm/base/clock.h"
 
 /* ---- events ---- */
 
@@ -106,10 +107,51 @@ static void on_rtc(struct stasis_vmm *vmm)
     rearm(&vmm->rtc_source);
 }
 
+/* ---- devices that wait ---- */
+
+void stasis_vmm_sources_set_wait(struct stasis_vmm *vmm)
+{
+    struct itimerspec when = {.it_value = {.tv_sec = 0}};
+    uint64_t first = 0;
+
+    for (size_t i = 0; i < STASIS_DEVICE_MAX; i++) {
+        if (vmm->wait_until_ns[i] && (!first || vmm->wait_until_ns[i] < first))
+            first = vmm->wait_until_ns[i];
+    }
+    when.it_value.tv_sec = (time_t)(first / 1000000000);
+    when.it_value.tv_nsec = (long)(first % 1000000000);
+    (void)timerfd_settime(vmm->wait_source.loop.fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void on_wait(struct stasis_vmm *vmm)
+{
+    uint64_t now = stasis_monotonic_ns();
+
+    if (vmm->job || vmm->paused)
+        return;
+    drain_counter(vmm->wait_source.loop.fd);
+    pthread_mutex_lock(&vmm->machine.lock);
+    for (uint32_t i = 0; i < vmm->machine.devices.count; i++) {
+        if (!vmm->wait_until_ns[i] || vmm->wait_until_ns[i] > now)
+            continue;
+        vmm->wait_until_ns[i] = 0;
+        stasis_device_timer(&vmm->machine.devices.list[i]);
+    }
+    stasis_vmm_sources_set_wait(vmm);
+    pthread_mutex_unlock(&vmm->machine.lock);
+    rearm(&vmm->wait_source);
+}
+
+void stasis_vmm_sources_release_waits(struct stasis_vmm *vmm)
+{
+    rearm(&vmm->wait_source);
+}
+
 /* A counter that is armed again reports what it holds. */
 void stasis_vmm_sources_release(struct stasis_vmm *vmm)
 {
     rearm(&vmm->rtc_source);
+    rearm(&vmm->wait_source);
     (void)!stasis_vmm_source_arm(&vmm->output_source, EPOLLOUT, NULL);
     stasis_vmm_wake(vmm);
 }
@@ -150,7 +192,7 @@ int stasis_vmm_sources_open(struct stasis_vmm *vmm, struct stasis_error *err)
     int rc = stasis_loop_init(&vmm->loop, err);
 
     vmm->wake_source.loop.fd = vmm->job_source.loop.fd = -1;
-    vmm->timer_source.loop.fd = vmm->rtc_source.loop.fd = -1;
+    vmm->timer_source.loop.fd = vmm->rtc_source.loop.fd = vmm->wait_source.loop.fd = -1;
     if (rc)
         return rc;
     vmm->loop_ready = true;
@@ -162,6 +204,9 @@ int stasis_vmm_sources_open(struct stasis_vmm *vmm, struct stasis_error *err)
                  "timerfd", err);
     if (!rc)
         rc = add(vmm, &vmm->rtc_source, timerfd_create(CLOCK_REALTIME, timer_flags), on_rtc,
+                 "timerfd", err);
+    if (!rc)
+        rc = add(vmm, &vmm->wait_source, timerfd_create(CLOCK_MONOTONIC, timer_flags), on_wait,
                  "timerfd", err);
     return rc;
 }
@@ -209,5 +254,6 @@ void stasis_vmm_sources_close(struct stasis_vmm *vmm)
     close_source(vmm, &vmm->job_source);
     close_source(vmm, &vmm->timer_source);
     close_source(vmm, &vmm->rtc_source);
+    close_source(vmm, &vmm->wait_source);
     stasis_loop_fini(&vmm->loop);
 }

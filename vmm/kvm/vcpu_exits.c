@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <linux/kvm_para.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -347,9 +348,22 @@ static int handle_failure(struct stasis_vcpu *vcpu, int os_errno)
     return failed(vcpu, strerror(os_errno), (uint64_t)os_errno);
 }
 
+/* A signal that KVM sends comes before the first instruction behind the call. */
+static _Thread_local volatile sig_atomic_t in_run;
+
+bool stasis_vcpu_is_in_run(void)
+{
+    return in_run;
+}
+
 int stasis_vcpu_run_once(struct stasis_vcpu *vcpu)
 {
-    if (ioctl(vcpu->fd, KVM_RUN, NULL) == 0)
+    int rc;
+
+    in_run = 1;
+    rc = ioctl(vcpu->fd, KVM_RUN, NULL);
+    in_run = 0;
+    if (rc == 0)
         return handle_exit(vcpu);
     if (errno == EINTR || errno == EAGAIN) {
         count(vcpu, STASIS_VCPU_EXIT_intr);

@@ -49,5 +49,6 @@ extern const struct stasis_device_type stasis_device_serial_type;
 extern const struct stasis_device_type stasis_device_i8042_type;
 extern const struct stasis_device_type stasis_device_pl031_type;
 extern const struct stasis_device_type stasis_device_vmgenid_type;
+extern const struct stasis_device_type stasis_device_virtio_rng_type;
 
 #endif

@@ -8,8 +8,8 @@
 
 /* The device types this release can put on a board. */
 static const struct stasis_device_type *const device_types[] = {
-    &stasis_device_serial_type,  &stasis_device_i8042_type,   &stasis_device_pl031_type,
-    &stasis_device_acpi_pm_type, &stasis_device_vmgenid_type,
+    &stasis_device_serial_type,  &stasis_device_i8042_type,      &stasis_device_pl031_type,
+    &stasis_device_acpi_pm_type, &stasis_device_virtio_rng_type, &stasis_device_vmgenid_type,
 };
 
 int stasis_device_type_find(const struct stasis_board_device_state *row,
@@ -91,6 +91,12 @@ int stasis_devices_begin(struct stasis_devices *devices, bool thawed, struct sta
             rc = device->type->begin(device->instance, thawed, err);
     }
     return rc;
+}
+
+void stasis_device_timer(struct stasis_device *device)
+{
+    if (device->type->timer)
+        device->type->timer(device->instance);
 }
 
 struct stasis_device *stasis_device_find(struct stasis_devices *devices,

@@ -15,6 +15,7 @@
 
 #include "stasis/guest_error.h"
 #include "stasis/state.h"
+#include "stasis/kvm_memory.h"
 #include "stasis/kvm_vm.h"
 #include "vmm/machine/bus.h"
 
@@ -51,6 +52,11 @@ struct stasis_device_host {
     uint64_t (*rtc_now_ns)(void *ctx);
     /* (Dis)arms the timer whose expiry calls stasis_device_pl031_alarm(from). */
     void (*rtc_arm)(void *ctx, const struct stasis_device *from, bool on, uint64_t deadline_ns);
+    /* Calls stasis_device_timer(from) once CLOCK_MONOTONIC has reached deadline_ns; replaces an
+     * earlier deadline of the same device. */
+    void (*timer_arm)(void *ctx, const struct stasis_device *from, uint64_t deadline_ns);
+    /* Fills with random bytes of the host, without waiting. False: it has none now. */
+    bool (*random)(void *ctx, uint8_t *bytes, size_t len);
     /* The guest made an invalid access, which has been counted. NULL: nobody wants to know. It may
      * come as often as the guest can make exits. */
     void (*guest_error)(void *ctx, const struct stasis_guest_access *access);
@@ -90,6 +96,9 @@ struct stasis_device_type {
     void (*init)(void *instance, const struct stasis_device *device);
     void (*save)(const void *instance, void *ret_state);
     int (*restore)(void *instance, const void *state, struct stasis_error *err);
+    /* After restore, once RAM holds what was saved: compares. STASIS_ERR_CORRUPT. NULL: the device
+     * keeps nothing in RAM. */
+    int (*check_memory)(const void *instance, struct stasis_error *err);
     /* Tells the outside what the state implies: drives the interrupt line, arms timers. Called
      * after all interrupt controllers hold their state. */
     void (*post_restore)(void *instance);
@@ -98,6 +107,8 @@ struct stasis_device_type {
     int (*begin)(void *instance, bool thawed, struct stasis_error *err);
     /* Moves the clock in a saved state on by `ns`; NULL: the device has none. */
     void (*advance)(void *state, uint64_t ns);
+    /* The timer of timer_arm has expired; NULL: the device has none. */
+    void (*timer)(void *instance);
 };
 
 struct stasis_device {
@@ -139,6 +150,9 @@ STASIS_MUST_CHECK int stasis_devices_begin(struct stasis_devices *devices, bool 
  * device. */
 struct stasis_device *stasis_device_find(struct stasis_devices *devices,
                                          const struct stasis_schema *schema, const char *instance);
+
+/* The timer of timer_arm has expired. Harmless when early or late. */
+void stasis_device_timer(struct stasis_device *device);
 
 /* ---- device_serial.c: a serial port's outside. NULL is a port that is not there. ---- */
 

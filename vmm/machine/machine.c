@@ -100,9 +100,9 @@ int stasis_machine_build_on(struct stasis_machine *machine, const struct stasis_
     machine->board = *board;
     machine->pause_limit_ms = STASIS_PAUSE_LIMIT_MS;
     machine->device_env = (struct stasis_device_env){.vm = &machine->vm,
+                                                     .memory = &machine->memory,
                                                      .host = host,
                                                      .ctx = machine,
-                                                     .memory = &machine->memory,
                                                      .reset = on_reset,
                                                      .event = on_event,
                                                      .power_off = on_power_off};

@@ -33,7 +33,7 @@ static bool is_lost(struct stasis_machine *machine, const void *address, struct 
 static void end_guest(struct stasis_machine *machine, int number, const struct stasis_error *err)
 {
     stasis_machine_shutdown(machine, STASIS_EXIT_CRASHED, err);
-    if (number == SIGBUS && stasis_run_handle_is_held())
+    if (number == SIGBUS && stasis_vcpu_is_in_run())
         return;
     stasis_ram_failure_die(
         machine, atomic_load(&machine->end) == STASIS_EXIT_CRASHED ? &machine->end_error : err);
@@ -57,8 +57,9 @@ static bool serve(int number, const siginfo_t *info)
 }
 
 /* The fault is synchronous, at an access to guest memory and never inside libc, so that all may be
- * called that touches no guest memory. On a vCPU's thread it is KVM that met the fault (si_code
- * BUS_MCEERR_AR): KVM_RUN returns, and the thread sees that the guest has ended. */
+ * called that touches no guest memory. Inside of KVM_RUN it is KVM that met the fault (si_code
+ * BUS_MCEERR_AR): KVM_RUN returns, and the thread sees that the guest has ended. A device that met
+ * it could only meet it again. */
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     const struct sigaction *other = &before[number != SIGBUS];

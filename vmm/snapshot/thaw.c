@@ -125,6 +125,8 @@ static int restore_device(const struct thaw *thaw, struct stasis_device *device,
                                   stasis_clocks_elapsed(thaw->policy, thaw->frozen_realtime_ns));
         rc = device->type->restore(device->instance, state, err);
     }
+    if (!rc && device->type->check_memory && !thaw->is_trial) /* which has no RAM */
+        rc = device->type->check_memory(device->instance, err);
     free(state);
     return end_record(thaw, added, rc, schema, device->row->instance, err);
 }

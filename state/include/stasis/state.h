@@ -50,6 +50,16 @@ struct stasis_x86_pit_channel_state {
 #include "stasis/def_struct.h"
 };
 
+#define STASIS_DEF "stasis/state/virtio_queue.def"
+struct stasis_virtio_queue_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/virtio_mmio.def"
+struct stasis_virtio_mmio_state {
+#include "stasis/def_struct.h"
+};
+
 #define STASIS_DEF "stasis/state/board.def"
 struct stasis_board_state {
 #include "stasis/def_struct.h"
@@ -77,6 +87,11 @@ struct stasis_acpi_pm_state {
 
 #define STASIS_DEF "stasis/state/pl031.def"
 struct stasis_pl031_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/virtio_rng.def"
+struct stasis_virtio_rng_state {
 #include "stasis/def_struct.h"
 };
 

@@ -156,6 +156,26 @@ static void fix_cpuid(struct stasis_x86_cpuid_state *cpuid)
     }
 }
 
+static void fix_virtio(struct stasis_virtio_mmio_state *mmio)
+{
+    mmio->device_features |= UINT64_C(1) << 32;
+    mmio->driver_features = (mmio->driver_features & mmio->device_features) | UINT64_C(1) << 32;
+    mmio->driver_features_unknown = 0;
+    mmio->status |= 0x0f;
+    if (!mmio->queues_count)
+        stasis_state_init(&stasis_virtio_queue_schema, &mmio->queues[0]);
+    for (uint32_t i = 1; i < mmio->queues_count; i++)
+        memset(&mmio->queues[i], 0, sizeof(mmio->queues[i]));
+    mmio->queues_count = 1;
+    mmio->queues[0].size = (uint16_t)(1u << mmio->queues[0].size % 16);
+    mmio->queues[0].desc &= UINT64_MAX >> 1 & ~UINT64_C(15);
+    mmio->queues[0].driver &= UINT64_MAX >> 1 & ~UINT64_C(1);
+    mmio->queues[0].device &= UINT64_MAX >> 1 & ~UINT64_C(3);
+    if (!mmio->queues[0].ready)
+        mmio->queues[0].next_avail = 0;
+    mmio->queues[0].next_used = mmio->queues[0].next_avail;
+}
+
 /* Rules that chance alone would not meet. */
 static void fix(const struct stasis_schema *schema, void *state)
 {
@@ -169,6 +189,8 @@ static void fix(const struct stasis_schema *schema, void *state)
         fix_msrs(state);
     else if (schema == &stasis_x86_cpuid_schema)
         fix_cpuid(state);
+    else if (schema == &stasis_virtio_rng_schema)
+        fix_virtio(&((struct stasis_virtio_rng_state *)state)->mmio);
 }
 
 void random_state(uint64_t *seed, const struct stasis_schema *schema, void *state)

@@ -286,7 +286,9 @@ static void iasl_understands_every_table(void **state)
     rig.board.devices[4].size = 1;
     rig.board.devices[5] = (struct stasis_board_device_state){
         "stasis.vmgenid", "id", 1, 1, 0xef000, 0x1000, UINT32_MAX};
-    rig.board.devices_count = 6;
+    rig.board.devices[6] = (struct stasis_board_device_state){"stasis.virtio_rng", "rng",  1, 1,
+                                                              0xd0002000,          0x1000, 21};
+    rig.board.devices_count = 7;
     listing = through_iasl(work, read_tables().dsdt, "dsdt");
     assert_null(strstr(listing, "_S5"));
     assert_null(strstr(listing, "_GPE")); /* where nothing could raise it */
@@ -310,6 +312,14 @@ static void iasl_understands_every_table(void **state)
     assert_lists(listing, "0xD0000000,         // Address Base");
     assert_lists(listing, "0xD0001000,         // Address Base");
     assert_lists(listing, "0x00000004,");
+    assert_lists(listing, "Name (_HID, \"LNRO0005\")");
+    assert_lists(listing, "0xD0002000,         // Address Base");
+    assert_lists(listing, "Interrupt (ResourceConsumer, Level, ActiveHigh, Exclusive, ,, )\n"
+                          "                {\n"
+                          "                    0x00000015,\n");
+    assert_lists(listing, "Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive, ,, )\n"
+                          "                {\n"
+                          "                    0x00000004,\n");
     assert_lists(through_iasl(work, tables.madt, "madt"), "Local Apic Address : FEE00000");
     assert_lists(through_iasl(work, &tables.fadt, "fadt"), "SCI Interrupt : 0009");
     snprintf(command, sizeof(command), "rm -rf %s", work);

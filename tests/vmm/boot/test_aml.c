@@ -106,12 +106,14 @@ static void resources(void **state)
     buffer = stasis_aml_open_resources(&aml);
     stasis_aml_ports(&aml, 0x3f8, 8);
     stasis_aml_memory(&aml, 0xd0000000, 0x1000);
-    stasis_aml_interrupt(&aml, 0x104);
+    stasis_aml_interrupt(&aml, 0x104, false);
+    stasis_aml_interrupt(&aml, 0x11, true);
     stasis_aml_close_resources(&aml, buffer);
-    ASSERT_WRITTEN("\x11\x85\x02\x00\x0b\x1f\x00"
+    ASSERT_WRITTEN("\x11\x8e\x02\x00\x0b\x28\x00"
                    "\x47\x01\xf8\x03\xf8\x03\x01\x08"
                    "\x86\x09\x00\x01\x00\x00\x00\xd0\x00\x10\x00\x00"
                    "\x89\x06\x00\x03\x01\x04\x01\x00\x00"
+                   "\x89\x06\x00\x01\x01\x11\x00\x00\x00"
                    "\x79\x00");
 }
 
@@ -121,7 +123,7 @@ static void write_sample(void)
 
     stasis_aml_name(&aml, "_CRS");
     buffer = stasis_aml_open_resources(&aml);
-    stasis_aml_interrupt(&aml, 4);
+    stasis_aml_interrupt(&aml, 4, false);
     stasis_aml_close_resources(&aml, buffer);
     stasis_aml_close(&aml, device);
 }

@@ -26,6 +26,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 {
     assert_int_equal(fd, vcpu.fd);
     assert_int_equal(request, KVM_RUN);
+    assert_true(stasis_vcpu_is_in_run());
     errno = run_errno;
     return run_errno ? -1 : 0;
 }
@@ -48,6 +49,7 @@ static struct {
 
 static uint64_t on_read(uint64_t at, unsigned len)
 {
+    assert_false(stasis_vcpu_is_in_run());
     told.reads++;
     told.at = at;
     told.len = len;
@@ -658,6 +660,7 @@ static void signals_interrupt(void **state)
     assert_int_equal(exit_with(KVM_EXIT_SHUTDOWN), 1);
     run_errno = EAGAIN;
     assert_int_equal(exit_with(KVM_EXIT_SHUTDOWN), 1);
+    assert_false(stasis_vcpu_is_in_run());
     assert_int_equal(told.events + told.failures, 0);
 }
 

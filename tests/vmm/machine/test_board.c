@@ -130,6 +130,7 @@ static void default_devices(void **state)
         {"stasis.pl031", "rtc", 1, 1, 0xd0000000, 0x1000, 8},
         {"stasis.acpi_pm", "pm", 1, 0, 0x600, 10, 9},
         {"stasis.vmgenid", "vmgenid", 1, 1, 0xef000, 0x1000, UINT32_MAX}, /* RAM */
+        {"stasis.virtio_rng", "rng", 1, 1, 0xd0001000, 0x1000, 16},
     };
     struct stasis_board_options options = {
         .memory_bytes = 64 << 20, .vcpus = 1, .cpu_model = "host", .release = "0.1.0"};

@@ -75,8 +75,11 @@ static void on_guest_error(void *ctx, const struct stasis_guest_access *access)
     stasis_guest_access_describe(access, last_text, sizeof(last_text));
 }
 
-static const struct stasis_device_host host = {NULL, {tx, NULL}, on_rx_ready,
-                                               now,  arm,        on_guest_error};
+static const struct stasis_device_host host = {.serial_out = {tx, NULL},
+                                               .serial_rx_ready = on_rx_ready,
+                                               .rtc_now_ns = now,
+                                               .rtc_arm = arm,
+                                               .guest_error = on_guest_error};
 
 static int set_up(void **state)
 {
@@ -307,7 +310,10 @@ static void invalid_accesses_are_counted_and_told(void **state)
 /* A guest that does nothing wrong is told nothing of, and nobody has to listen. */
 static void valid_accesses_are_not_told(void **state)
 {
-    static const struct stasis_device_host deaf = {NULL, {tx, NULL}, on_rx_ready, now, arm, NULL};
+    static const struct stasis_device_host deaf = {.serial_out = {tx, NULL},
+                                                   .serial_rx_ready = on_rx_ready,
+                                                   .rtc_now_ns = now,
+                                                   .rtc_arm = arm};
 
     (void)state;
     assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,

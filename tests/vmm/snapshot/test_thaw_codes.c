@@ -31,12 +31,25 @@ static void arm(void *ctx, const struct stasis_device *from, bool on, uint64_t d
     (void)ctx, (void)from, (void)on, (void)deadline_ns;
 }
 
+static void wait_until(void *ctx, const struct stasis_device *from, uint64_t deadline_ns)
+{
+    (void)ctx, (void)from, (void)deadline_ns;
+}
+
+static bool no_random(void *ctx, uint8_t *bytes, size_t len)
+{
+    (void)ctx, (void)bytes, (void)len;
+    return false;
+}
+
 static int thaw(struct stasis_snap *snap, struct stasis_error *err)
 {
     static const struct stasis_device_host host = {.serial_out = {take, NULL},
                                                    .serial_rx_ready = be_ready,
                                                    .rtc_now_ns = now_ns,
-                                                   .rtc_arm = arm};
+                                                   .rtc_arm = arm,
+                                                   .timer_arm = wait_until,
+                                                   .random = no_random};
     static const struct stasis_thaw_options options = {.ignore_tsc_rate = true,
                                                        .memory = STASIS_RAM_COPY};
     static struct stasis_machine machine;

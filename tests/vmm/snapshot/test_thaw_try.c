@@ -43,8 +43,23 @@ static void arm(void *ctx, const struct stasis_device *from, bool on, uint64_t d
     (void)ctx, (void)from, (void)on, (void)deadline_ns;
 }
 
-static const struct stasis_device_host host = {
-    .serial_out = {take, NULL}, .serial_rx_ready = be_ready, .rtc_now_ns = now_ns, .rtc_arm = arm};
+static void wait_until(void *ctx, const struct stasis_device *from, uint64_t deadline_ns)
+{
+    (void)ctx, (void)from, (void)deadline_ns;
+}
+
+static bool no_random(void *ctx, uint8_t *bytes, size_t len)
+{
+    (void)ctx, (void)bytes, (void)len;
+    return false;
+}
+
+static const struct stasis_device_host host = {.serial_out = {take, NULL},
+                                               .serial_rx_ready = be_ready,
+                                               .rtc_now_ns = now_ns,
+                                               .rtc_arm = arm,
+                                               .timer_arm = wait_until,
+                                               .random = no_random};
 
 /* ---- both ways ---- */
 

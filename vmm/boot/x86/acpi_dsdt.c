@@ -23,16 +23,20 @@ struct port_range {
 struct description {
     const char *type;
     const char *prefix;         /* of the name in the namespace */
-    const char *eisa_id;        /* or NULL: known by a device tree name only */
-    const char *compatible;     /* that name */
+    const char *eisa_id;        /* or NULL: */
+    const char *hid;            /* an id that is none of EISA; or NULL: */
+    const char *compatible;     /* it is known by a device tree name only */
     struct port_range ports[2]; /* on the port I/O bus */
+    bool is_level;              /* its interrupt, else by edges */
 };
 
-/* i8042: data and command port; those between belong to others (0x61 is the PIT's). */
+/* i8042: data and command port; those between belong to others (0x61 is the PIT's). LNRO0005:
+ * virtio over MMIO, whose line is up until the driver has acknowledged all there is. */
 static const struct description descriptions[] = {
-    {"stasis.serial", "COM", "PNP0501", NULL, {{0, 8}, {0, 0}}},
-    {"stasis.i8042", "KBD", "PNP0303", NULL, {{0, 1}, {4, 1}}},
-    {"stasis.pl031", "RTC", NULL, "arm,pl031", {{0, 0}, {0, 0}}},
+    {"stasis.serial", "COM", "PNP0501", NULL, NULL, {{0, 8}, {0, 0}}, false},
+    {"stasis.i8042", "KBD", "PNP0303", NULL, NULL, {{0, 1}, {4, 1}}, false},
+    {"stasis.pl031", "RTC", NULL, NULL, "arm,pl031", {{0, 0}, {0, 0}}, false},
+    {"stasis.virtio_rng", "VIO", NULL, "LNRO0005", NULL, {{0, 0}, {0, 0}}, true},
 };
 
 static const struct description *find(const char *type)
@@ -82,7 +86,7 @@ static void put_resources(struct stasis_append *aml, const struct description *d
         stasis_aml_memory(aml, (uint32_t)device->base, (uint32_t)device->size);
     }
     if (device->gsi != NO_GSI)
-        stasis_aml_interrupt(aml, device->gsi);
+        stasis_aml_interrupt(aml, device->gsi, description->is_level);
     stasis_aml_close_resources(aml, resources);
 }
 
@@ -104,6 +108,9 @@ static void put_device(struct stasis_append *aml, const struct description *desc
     if (description->eisa_id) {
         stasis_aml_name(aml, "_HID");
         stasis_aml_eisa_id(aml, description->eisa_id);
+    } else if (description->hid) {
+        stasis_aml_name(aml, "_HID");
+        stasis_aml_string(aml, description->hid);
     } else {
         put_compatible(aml, description->compatible);
     }

@@ -228,11 +228,11 @@ void stasis_aml_memory(struct stasis_append *aml, uint32_t base, uint32_t len)
     put32(aml, len);
 }
 
-void stasis_aml_interrupt(struct stasis_append *aml, uint32_t gsi)
+void stasis_aml_interrupt(struct stasis_append *aml, uint32_t gsi, bool is_level)
 {
     put8(aml, RES_INTERRUPT);
     put16(aml, 6);
-    put8(aml, IRQ_CONSUMER | IRQ_EDGE);
+    put8(aml, is_level ? IRQ_CONSUMER : IRQ_CONSUMER | IRQ_EDGE);
     put8(aml, 1); /* interrupts that follow */
     put32(aml, gsi);
 }

@@ -37,9 +37,10 @@ void stasis_aml_buffer(struct stasis_append *aml, const uint8_t *bytes, uint8_t 
 /* "PNP0501" as the compressed integer that ACPI makes of it. */
 void stasis_aml_eisa_id(struct stasis_append *aml, const char *id);
 
-/* Resource descriptors; interrupts are edge-triggered, active high, not shared. */
+/* Resource descriptors; interrupts are active high and not shared, and edge-triggered unless
+ * is_level. */
 void stasis_aml_ports(struct stasis_append *aml, uint16_t base, uint8_t len);
 void stasis_aml_memory(struct stasis_append *aml, uint32_t base, uint32_t len);
-void stasis_aml_interrupt(struct stasis_append *aml, uint32_t gsi);
+void stasis_aml_interrupt(struct stasis_append *aml, uint32_t gsi, bool is_level);
 
 #endif

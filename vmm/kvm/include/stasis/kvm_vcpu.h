@@ -93,6 +93,11 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_run_handle_run(const struct stasis_ru
 /* Whether the calling thread has a run handle. Async-signal-safe. */
 STASIS_EXPORT bool stasis_run_handle_is_held(void);
 
+/* Whether the calling thread is inside of KVM_RUN: for the handler of a signal that KVM sends when
+ * it cannot reach memory, and that an access of the program's own may raise as well.
+ * Async-signal-safe. */
+STASIS_EXPORT bool stasis_vcpu_is_in_run(void);
+
 /* While it is set, KVM_RUN returns at once with EINTR and runs no guest code (KVM api.rst, 5). Sets
  * it atomically, in order with what the caller does before and after. Async-signal-safe; any
  * thread. */

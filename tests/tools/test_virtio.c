@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Virtio devices in `info` and `verify`.
+ */
+#include "tests/tools/rig.h"
+
+#include <string.h>
+
+#include "stasis/virtio_state.h"
+
+#define RUNNING 0x0f
+#define AVAIL   0x100400
+#define USED    0x100800
+
+static struct run run;
+
+/* A device that has answered 3 requests, with a queue of 16 at 0x100000. */
+static struct stasis_virtio_rng_state device(void)
+{
+    struct stasis_virtio_rng_state rng;
+
+    stasis_state_init(&stasis_virtio_rng_schema, &rng);
+    rng.mmio.device_features = rng.mmio.driver_features = STASIS_VIRTIO_F_VERSION_1;
+    rng.mmio.status = RUNNING;
+    rng.mmio.queues_count = 1;
+    rng.mmio.queues[0] = (struct stasis_virtio_queue_state){.size = 16,
+                                                            .ready = 1,
+                                                            .desc = 0x100000,
+                                                            .driver = AVAIL,
+                                                            .device = USED,
+                                                            .next_avail = 3,
+                                                            .next_used = 3};
+    return rng;
+}
+
+/* What a command says of a snapshot with this device, whose rings in RAM have these idx. */
+static void run_on(const char *command, const struct stasis_virtio_rng_state *rng, uint8_t avail,
+                   uint8_t used)
+{
+    struct stasis_board_state board;
+    struct built built;
+
+    built_small(&built);
+    stasis_state_init(&stasis_board_schema, &board);
+    board.ram_count = 1;
+    board.ram[0].size = 8192;
+    board.devices_count = 1;
+    board.devices[0] = (struct stasis_board_device_state){"stasis.virtio_rng", "rng",  1, 1,
+                                                          0xd0001000,          0x1000, 16};
+    add_state(&built, &stasis_board_schema, "vm", &board);
+    add_state(&built, &stasis_virtio_rng_schema, "rng", rng);
+    memset(built.ram[1] + 0x400, 0, 0x800);
+    built.ram[1][AVAIL + 2 - 0x100000] = avail;
+    built.ram[1][USED + 2 - 0x100000] = used;
+    save_to(&built, in_folder("a.snap"));
+    run_inspect(&run, NULL, command, in_folder("a.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    built_fini(&built);
+}
+
+static void info_shows_status_and_queues(void **state)
+{
+    struct stasis_virtio_rng_state rng = device();
+
+    (void)state;
+    run_on("info", &rng, 3, 3);
+    assert_has(run.out, "  rng (stasis.virtio_rng): memory 0xd0001000-0xd0001fff, IRQ 16\n"
+                        "    status 0x0f (in use), queue 0 of 16: taken 3, given back 3\n");
+    rng.mmio.interrupt_status = 1;
+    rng.mmio.status = RUNNING | STASIS_VIRTIO_NEEDS_RESET;
+    run_on("info", &rng, 3, 3);
+    assert_has(run.out, "    status 0x4f (needs a reset), queue 0 of 16: taken 3, given back 3, "
+                        "interrupt pending\n");
+    rng.mmio.status = RUNNING | STASIS_VIRTIO_FAILED;
+    run_on("info", &rng, 3, 3);
+    assert_has(run.out, "    status 0x8f (given up by the driver), queue");
+    stasis_state_init(&stasis_virtio_rng_schema, &rng);
+    rng.mmio.queues_count = 1;
+    run_on("info", &rng, 3, 3);
+    assert_has(run.out, "    status 0x00 (not used)\n");
+    rng.mmio.status = 3;
+    run_on("info", &rng, 3, 3);
+    assert_has(run.out, "    status 0x03 (being set up)\n");
+}
+
+static void json_shows_queues_by_name(void **state)
+{
+    struct stasis_virtio_rng_state rng = device();
+
+    (void)state;
+    run_on("json", &rng, 3, 3);
+    assert_has(run.out, "\"next_avail\": 3,\n");
+    assert_has(run.out, "\"interrupt_status\": 0,\n");
+}
+
+static void true_rings_are_not_mentioned(void **state)
+{
+    struct stasis_virtio_rng_state rng = device();
+
+    (void)state;
+    run_on("verify", &rng, 19, 3);
+    assert_has(run.out, "/a.snap: whole; ");
+    assert_null(strstr(run.out, "impossible"));
+}
+
+static void untrue_rings_are_reported(void **state)
+{
+    struct stasis_virtio_rng_state rng = device();
+
+    (void)state;
+    run_on("verify", &rng, 3, 4);
+    assert_has(run.out, "/a.snap: whole; ");
+    assert_has(run.out, "\nimpossible state: stasis.virtio_rng rng, version 1: queue 0: the used "
+                        "ring in RAM has idx 4, the device 3; vmm refuses the guest\n");
+    run_on("verify", &rng, 20, 3);
+    assert_has(run.out, "queue 0: the available ring in RAM has idx 20, which is not within 16 "
+                        "entries beyond 3; vmm");
+    rng.mmio.queues[0].desc = 0x2000; /* behind the first region */
+    run_on("verify", &rng, 3, 3);
+    assert_has(run.out, "queue 0 is not in RAM (0x2000, 0x100400, 0x100800); vmm");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(info_shows_status_and_queues),
+        cmocka_unit_test(json_shows_queues_by_name),
+        cmocka_unit_test(true_rings_are_not_mentioned),
+        cmocka_unit_test(untrue_rings_are_reported),
+    };
+    int failed = cmocka_run_group_tests(tests, setup_folder, teardown_folder);
+
+    run_fini(&run);
+    return failed;
+}

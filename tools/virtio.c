@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "tools/virtio.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "tools/guest_ram.h"
+#include "tools/inspect.h"
+
+/* Where the registers are in the state of each kind of device. */
+static const struct {
+    const struct stasis_schema *schema;
+    size_t mmio;
+} kinds[] = {
+    {&stasis_virtio_rng_schema, offsetof(struct stasis_virtio_rng_state, mmio)},
+};
+
+/* ---- a line ---- */
+
+static const char *progress_of(unsigned status)
+{
+    if (status & STASIS_VIRTIO_NEEDS_RESET)
+        return "needs a reset";
+    if (status & STASIS_VIRTIO_FAILED)
+        return "given up by the driver";
+    if (status & STASIS_VIRTIO_DRIVER_OK)
+        return "in use";
+    return status ? "being set up" : "not used";
+}
+
+void stasis_inspect_virtio_print(FILE *out, const struct stasis_virtio_mmio_state *mmio)
+{
+    fprintf(out, "status 0x%02x (%s)", mmio->status, progress_of(mmio->status));
+    for (uint32_t i = 0; i < mmio->queues_count; i++) {
+        const struct stasis_virtio_queue_state *queue = &mmio->queues[i];
+
+        if (queue->ready)
+            fprintf(out, ", queue %" PRIu32 " of %u: taken %u, given back %u", i, queue->size,
+                    queue->next_avail, queue->next_used);
+    }
+    if (mmio->interrupt_status)
+        fputs(", interrupt pending", out);
+    fputc('\n', out);
+}
+
+/* ---- the rings ---- */
+
+static bool has(void *ctx, uint64_t gpa, uint64_t len)
+{
+    const struct stasis_inspect_ram *ram = ctx;
+
+    return stasis_inspect_ram_extent(ram->snap, gpa, len) == len;
+}
+
+static bool read16(void *ctx, uint64_t gpa, uint16_t *ret_value)
+{
+    uint8_t bytes[2];
+
+    if (stasis_inspect_ram_read(ctx, gpa, bytes, sizeof(bytes), NULL))
+        return false;
+    *ret_value = (uint16_t)(bytes[0] | bytes[1] << 8);
+    return true;
+}
+
+static void check_record(FILE *out, struct stasis_inspect_ram *ram,
+                         const struct stasis_record *record,
+                         const struct stasis_virtio_mmio_state *mmio)
+{
+    const struct stasis_virtio_ram guest = {has, read16, ram};
+    struct stasis_error why;
+
+    if (!stasis_virtio_check_rings(mmio, &guest, &why))
+        return;
+    fputs("impossible state: ", out);
+    stasis_inspect_put_record(out, record);
+    fprintf(out, ": %s; vmm refuses the guest\n", why.msg);
+}
+
+static int report_kind(FILE *out, const struct stasis_records *records,
+                       struct stasis_inspect_ram *ram, size_t kind, struct stasis_error *err)
+{
+    uint8_t *state = malloc(kinds[kind].schema->size);
+
+    if (!state)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the state of a device");
+    for (size_t i = 0; i < stasis_records_count(records); i++) {
+        struct stasis_record record = stasis_records_at(records, i);
+
+        if (record.schema == kinds[kind].schema &&
+            !stasis_records_get(records, record.schema, record.instance, state, NULL))
+            check_record(out, ram, &record, (const void *)(state + kinds[kind].mmio));
+    }
+    free(state);
+    return 0;
+}
+
+int stasis_inspect_virtio_report(FILE *out, struct stasis_snap *snap, struct stasis_error *err)
+{
+    const struct stasis_records *records = stasis_snap_records(snap);
+    struct stasis_inspect_ram ram = {0};
+    int rc = stasis_inspect_ram_init(&ram, snap, err);
+
+    for (size_t i = 0; !rc && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        rc = report_kind(out, records, &ram, i, err);
+    stasis_inspect_ram_fini(&ram);
+    return rc;
+}

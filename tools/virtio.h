@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Virtio devices of a snapshot: their state in a line, and whether their rings in RAM agree with
+ * it.
+ */
+#ifndef STASIS_TOOLS_VIRTIO_H
+#define STASIS_TOOLS_VIRTIO_H
+
+#include <stdio.h>
+
+#include "stasis/snap.h"
+#include "stasis/virtio_state.h"
+
+/* One line: how far the driver has come, and each queue that is ready. */
+void stasis_inspect_virtio_print(FILE *out, const struct stasis_virtio_mmio_state *mmio);
+
+/* A line for each device whose rings in RAM contradict its state: vmm refuses such a guest. The
+ * file's chunks have been verified. STASIS_ERR_NOMEM. */
+STASIS_MUST_CHECK int stasis_inspect_virtio_report(FILE *out, struct stasis_snap *snap,
+                                                   struct stasis_error *err);
+
+#endif
