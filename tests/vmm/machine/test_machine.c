@@ -40,7 +40,8 @@ static void built_and_taken_down(void)
         if (i == 10)
             before = mappings();
     }
-    assert_in_range(mappings(), 0, before);
+    /* A leak adds at least one in each of the nine rounds since; an allocator may add a few. */
+    assert_in_range(mappings(), 0, before + 8);
 }
 
 static void memory_above_4_gib(void)
