@@ -99,8 +99,10 @@ bool stasis_virtqueue_put(struct stasis_virtqueue *queue, const struct stasis_vi
     if (!at)
         return false;
     memcpy(at, elem, sizeof(elem));
+    if (!store(memory, state->device + USED_IDX, (uint16_t)(state->next_used + 1)))
+        return false;
     state->next_used++;
-    return store(memory, state->device + USED_IDX, state->next_used);
+    return true;
 }
 
 /* 2.7.7.2, 2.7.10.1. The fence: idx is stored before used_event is loaded, as the driver stores

@@ -73,7 +73,6 @@ static enum outcome fill(struct stasis_virtio_rng *rng, const struct stasis_virt
 /* 5.4.6.1: there is nothing to read in a request. */
 static enum outcome answer(struct stasis_virtio_rng *rng, const struct stasis_virtio_chain *chain)
 {
-    struct stasis_virtqueue *queue = &rng->mmio.queues[REQUESTQ];
     uint64_t len = chain->write_len;
     enum outcome outcome;
 
@@ -82,14 +81,24 @@ static enum outcome answer(struct stasis_virtio_rng *rng, const struct stasis_vi
     if (chain->reads)
         return BROKEN;
     outcome = may_give(rng, len) ? fill(rng, chain, (size_t)len) : WAITS;
-    if (outcome == WAITS)
-        stasis_virtqueue_untake(queue);
     if (outcome != ANSWERED)
         return outcome;
     rng->tokens -= len;
-    return stasis_virtqueue_put(queue, &rng->mmio.host.memory, chain->head, (uint32_t)len)
+    return stasis_virtqueue_put(&rng->mmio.queues[REQUESTQ], &rng->mmio.host.memory, chain->head,
+                                (uint32_t)len)
                ? ANSWERED
                : BROKEN;
+}
+
+/* A request that has no answer is not taken: none is ever in flight. */
+static enum outcome serve_taken(struct stasis_virtio_rng *rng,
+                                const struct stasis_virtio_chain *chain)
+{
+    enum outcome outcome = answer(rng, chain);
+
+    if (outcome != ANSWERED)
+        stasis_virtqueue_untake(&rng->mmio.queues[REQUESTQ]);
+    return outcome;
 }
 
 /* The next request. *ret_more: there may be another. */
@@ -103,7 +112,7 @@ static enum outcome serve_one(struct stasis_virtio_rng *rng, bool *ret_more)
 
     *ret_more = true;
     if (taken == STASIS_VIRTQUEUE_TAKEN)
-        return answer(rng, &chain);
+        return serve_taken(rng, &chain);
     if (taken == STASIS_VIRTQUEUE_BROKEN)
         return BROKEN;
     *ret_more = stasis_virtqueue_await(queue, &rng->mmio.host.memory);

@@ -113,6 +113,8 @@ static void an_empty_request_gets_nothing(void **state)
 /* 5.4.6.1: "MUST NOT place driver-readable buffers into the queue". */
 static void a_request_to_read_is_broken(void **state)
 {
+    struct stasis_virtio_rng_state saved;
+
     (void)state;
     put_desc(&driver, DESC, 0, BUFFER, 8, NEXT, 1);
     put_desc(&driver, DESC, 1, BUFFER, 8, WRITE, 0);
@@ -121,6 +123,8 @@ static void a_request_to_read_is_broken(void **state)
     assert_int_equal(answered(), 0);
     assert_int_equal(rd(mmio, R_STATUS), 15 | 64);
     assert_int_equal(driver.errors[STASIS_GUEST_ERROR_BAD_QUEUE], 1);
+    stasis_virtio_rng_save(&rng, &saved); /* it is not in flight */
+    assert_int_equal(stasis_state_check(&stasis_virtio_rng_schema, &saved, NULL), 0);
     wr(mmio, R_NOTIFY, 0);
     stasis_virtio_rng_timer(&rng);
     assert_int_equal(driver.errors[STASIS_GUEST_ERROR_BAD_QUEUE], 1);
@@ -136,6 +140,7 @@ static void a_buffer_that_goes_away_is_broken(void **state)
     wr(mmio, R_NOTIFY, 0);
     assert_int_equal(answered(), 0);
     assert_int_equal(rd(mmio, R_STATUS), 15 | 64);
+    assert_int_equal(mmio->queues[0].state.next_avail, 0);
 }
 
 /* A second's worth at once, and then as fast as it comes. */
