@@ -18,17 +18,17 @@ int stasis_sandbox_no_new_privileges(struct stasis_error *err)
     return 0;
 }
 
-static int lower(int resource, rlim_t limit)
-{
-    return setrlimit(resource, &(struct rlimit){limit, limit});
-}
-
 int stasis_sandbox_limit(struct stasis_error *err)
 {
+    const struct rlimit none = {0, 0};
     struct rlimit files;
+    int failed = setrlimit(RLIMIT_CORE, &none) || getrlimit(RLIMIT_NOFILE, &files);
 
-    if (lower(RLIMIT_CORE, 0) || getrlimit(RLIMIT_NOFILE, &files) ||
-        lower(RLIMIT_NOFILE, files.rlim_cur))
+    if (!failed) {
+        files.rlim_max = files.rlim_cur;
+        failed = setrlimit(RLIMIT_NOFILE, &files);
+    }
+    if (failed)
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "cannot lower resource limits");
     return 0;
 }
