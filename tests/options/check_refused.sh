@@ -28,7 +28,7 @@ refuses() {
 "$vmm" --version | grep -qx "left out of this build: $left_out" || fail "--version does not list $left_out"
 for option in $left_out; do
     case $option in
-        STASIS_SANDBOX) refuses --sandbox --demo --sandbox on ;;
+        STASIS_SANDBOX) refuses --sandbox --sandbox on ;;
         STASIS_DEMO) refuses --demo --demo ;;
         STASIS_JSON)
             refuses --control --control path=socket
