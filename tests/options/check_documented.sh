@@ -15,4 +15,4 @@ sed -n 's/^| `\(STASIS_[A-Z_]*\|BUILD_TESTING\)` .*/\1/p' README.md | sort >"$wo
 [ "$(wc -l <"$work/parts")" -gt 5 ]
 diff "$work/parts" "$work/rows"
 grep -v BUILD_TESTING "$work/parts" >"$work/set"
-sed -n '/"name": "musl"/,/}/s/^ *"\(STASIS_[A-Z_]*\)": ".*/\1/p' CMakePresets.json | sort | diff "$work/set" -
+sed -n '/"name": "musl"/,/^ *}/s/^ *"\(STASIS_[A-Z_]*\)": ".*/\1/p' CMakePresets.json | sort | diff "$work/set" -
