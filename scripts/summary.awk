@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # Reads what ctest printed and then its LastTest.log (only the first tells a skip from a pass, only
 # the second has every test's output), and prints a line a test: `passed NAME`, `failed NAME` or
-# `skipped NAME: why`; one for each case that a passing program left out, too; `cases N`; and
-# `stalls N`, how often an emulated machine stood still.
+# `skipped NAME: why`; one for each case that a passing program left out, too; `cases N`;
+# `stalls N`, how often an emulated machine stood still; and `inside N M`, how many tests ran vmm in
+# its sandbox, and how often.
 
 function outcome(line) {
     if (line ~ /\*\*\*Skipped/) return "skipped"
@@ -23,6 +24,7 @@ FNR == NR {
 !inside || /^-+$/ || NF == 0 { next }
 # cmocka's cases, and those of the end-to-end runs.
 /^\[ *OK *\] / || /^ok / { cases++; next }
+/^inside the sandbox: / { inside_tests += !told_inside[name]++; inside_runs += $4; next }
 /^stalls: / { stalls++; next }
 /^\[ *SKIPPED *\] / && !/test\(s\)/ {
     # cmocka says it twice.
@@ -40,5 +42,5 @@ END {
         name = order[i]
         print result[name] " " name (result[name] == "skipped" ? ": " why[name] : "")
     }
-    printf "%scases %d\nstalls %d\n", left_out, cases, stalls
+    printf "%scases %d\nstalls %d\ninside %d %d\n", left_out, cases, stalls, inside_tests, inside_runs
 }

@@ -102,6 +102,8 @@ static void numbers_are_pinned(void **state)
         {STASIS_ERR_READ, -18, 9},
         {STASIS_ERR_TIMEOUT, -19, 7},
         {STASIS_ERR_STATE, -20, 2},
+        {STASIS_ERR_GUEST_ACCESS, -21, 10},
+        {STASIS_ERR_SANDBOX, -22, 12},
     };
 
     (void)state;

@@ -98,7 +98,7 @@ class Rig:
 
         def make(path):
             recorder = os.path.join(self.lib, "libbench-record.so")
-            self.run([self.program("bench-run"), *self.restore(snapshot, "map")],
+            self.run([self.program("bench-run"), *self.restore(snapshot, "map", "--sandbox", "off")],  # the recorder opens its file late
                      env={**os.environ, "BENCH_TRACE": path, "LD_PRELOAD": recorder})
             return path
         return self.once(f"trace-{size[0]}", make)

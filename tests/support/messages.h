@@ -9,4 +9,7 @@
 /* The lines that a program under test has printed on standard error. */
 void messages_note_lines(const char *text);
 
+/* This process notes nothing any more: it is about to be confined (--sandbox). */
+void messages_stop(void);
+
 #endif

@@ -84,6 +84,8 @@ int session_main(int argc, char **argv)
     stasis_signals_init();
     if (stasis_cli_parse(argc, argv, &parsed, &err))
         return 98;
+    if (parsed.sandbox != STASIS_CONFINE_OFF)
+        messages_stop();
     status = stasis_session_run(&parsed);
     stasis_cli_fini(&parsed);
     return status;
@@ -187,12 +189,37 @@ void session_type(struct session *session, const char *text)
 
 /* ---- ending ---- */
 
+/* Of this test, and how many of its runs of vmm were inside the sandbox. */
+static pid_t own_pid;
+static unsigned inside;
+
+__attribute__((destructor)) static void tell_inside(void)
+{
+    if (inside && getpid() == own_pid)
+        printf("inside the sandbox: %u runs of vmm\n", inside);
+}
+
+/* The process has ended, and can still be looked at. */
+static bool was_inside(pid_t pid)
+{
+    char path[64], text[4096] = "";
+    siginfo_t info;
+
+    own_pid = getpid();
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT))
+        return false;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    (void)session_read_file(path, text, sizeof(text) - 1);
+    return strstr(text, "Seccomp:\t2\n");
+}
+
 int session_end(struct session *session)
 {
     int status;
 
     while (session->out >= 0 || session->err >= 0)
         session_pump(session, -1);
+    inside += was_inside(session->pid);
     assert_int_equal(waitpid(session->pid, &status, 0), session->pid);
     if (session->in >= 0)
         close(session->in);

@@ -47,6 +47,12 @@ void stasis_vmm_progress_end(const struct stasis_vmm *vmm)
         vmm->ops.progress_end(vmm->ops.ctx);
 }
 
+int stasis_vmm_thread_begins(const struct stasis_vmm *vmm, enum stasis_vmm_thread thread,
+                             struct stasis_error *err)
+{
+    return vmm->ops.thread_begins ? vmm->ops.thread_begins(vmm->ops.ctx, thread, err) : 0;
+}
+
 /* ---- the guest: new or thawed ---- */
 
 static int start_vcpus(struct stasis_machine *machine, const struct stasis_arch_entry *entry,

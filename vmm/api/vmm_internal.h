@@ -135,6 +135,9 @@ struct stasis_vmm {
 void stasis_vmm_say(const struct stasis_vmm *vmm, const char *fmt, ...) STASIS_PRINTF(2, 3);
 void stasis_vmm_tell(const struct stasis_vmm *vmm, const struct stasis_vmm_event *event);
 void stasis_vmm_progress_end(const struct stasis_vmm *vmm);
+STASIS_MUST_CHECK int stasis_vmm_thread_begins(const struct stasis_vmm *vmm,
+                                               enum stasis_vmm_thread thread,
+                                               struct stasis_error *err);
 
 /* vmm.c: a progress, while the snapshot is read and loaded. */
 bool stasis_vmm_keep_loading(void *ctx, uint64_t done, uint64_t total);

@@ -45,12 +45,19 @@ static int open_console(struct stasis_vmm *vmm, struct stasis_error *err)
     return rc;
 }
 
+static int on_vcpu_begins(void *ctx, struct stasis_error *err)
+{
+    return stasis_vmm_thread_begins(ctx, STASIS_VMM_THREAD_VCPU, err);
+}
+
 static int start(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     int rc = stasis_vmm_sources_watch_end(vmm, err);
 
     vmm->metrics.loaded_us = stasis_monotonic_us();
     vmm->machine.kick_signal = vmm->config->kick_signal;
+    vmm->machine.vcpu_begins = on_vcpu_begins;
+    vmm->machine.vcpu_ctx = vmm;
     /* Below our handler: the console hands on faults that are not guest memory's. */
     stasis_ram_failure_stand_back(&vmm->machine);
     if (!rc)
@@ -216,6 +223,8 @@ int stasis_vmm_run(struct stasis_vmm *vmm, struct stasis_vmm_end *ret_end, struc
 {
     int rc = start_unless_started(vmm, err);
 
+    if (!rc)
+        rc = stasis_vmm_thread_begins(vmm, STASIS_VMM_THREAD_LOOP, err);
     if (rc)
         return rc;
     rc = stasis_loop_run(&vmm->loop, err);

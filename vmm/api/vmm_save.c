@@ -118,8 +118,10 @@ static int work(struct stasis_vmm_job *job)
     struct stasis_machine *machine = &job->vmm->machine;
     uint64_t since_us = job->start_us;
     struct stasis_snap *snap = NULL;
-    int rc = stasis_machine_pause_while(machine, may_go_on, job, &job->err);
+    int rc = stasis_vmm_thread_begins(job->vmm, STASIS_VMM_THREAD_SAVE, &job->err);
 
+    if (!rc)
+        rc = stasis_machine_pause_while(machine, may_go_on, job, &job->err);
     if (rc)
         return rc;
     job->paused = true;

@@ -14,6 +14,7 @@
 #include "stasis_options.h"
 #include "vmm/cmd/say.h"
 #include "vmm/sandbox/files.h"
+#include "vmm/sandbox/filter.h"
 #include "vmm/sandbox/privileges.h"
 
 #define LINKS_MAX 40
@@ -195,6 +196,30 @@ static int confine_files(struct stasis_confinement *confinement,
     return rc;
 }
 
+/* ---- system calls ---- */
+
+static int filter_calls(struct stasis_confinement *confinement, struct stasis_error *err)
+{
+    int rc = stasis_sandbox_on_refused(confinement->end, confinement->ctx, err);
+
+    if (!rc)
+        rc = stasis_sandbox_filter(STASIS_SANDBOX_OPEN, err);
+    confinement->filters = !rc;
+    return rc;
+}
+
+int stasis_confine_thread(const struct stasis_confinement *confinement,
+                          enum stasis_vmm_thread thread, struct stasis_error *err)
+{
+    static const enum stasis_sandbox_thread kinds[] = {
+        [STASIS_VMM_THREAD_VCPU] = STASIS_SANDBOX_VCPU,
+        [STASIS_VMM_THREAD_SAVE] = STASIS_SANDBOX_SAVE,
+        [STASIS_VMM_THREAD_LOOP] = STASIS_SANDBOX_LOOP,
+    };
+
+    return confinement->filters ? stasis_sandbox_filter(kinds[thread], err) : 0;
+}
+
 /* ---- in order ---- */
 
 static bool confines(const struct stasis_confinement *confinement)
@@ -202,13 +227,14 @@ static bool confines(const struct stasis_confinement *confinement)
     return STASIS_WITH_SANDBOX && confinement->mode != STASIS_CONFINE_OFF;
 }
 
-int stasis_confine_begin(struct stasis_confinement *confinement, enum stasis_confine_mode mode,
+int stasis_confine_begin(struct stasis_confinement *confinement,
                          const struct stasis_vmm_config *config,
                          const struct stasis_control_config *control, struct stasis_error *err)
 {
     int rc;
 
-    *confinement = (struct stasis_confinement){.mode = mode, .proc_fd = -1};
+    confinement->filters = false;
+    confinement->proc_fd = -1;
     if (!confines(confinement))
         return 0;
     rc = part(confinement, stasis_sandbox_limit(err), err);
@@ -219,7 +245,7 @@ int stasis_confine_begin(struct stasis_confinement *confinement, enum stasis_con
                   err);
     if (!rc)
         rc = part(confinement, confine_files(confinement, config, control, err), err);
-    return rc;
+    return rc ? rc : part(confinement, filter_calls(confinement, err), err);
 }
 
 /* Root has opened it with a capability that is gone: at the save it would be too late to say so. */

@@ -15,15 +15,20 @@ enum stasis_confine_mode {
     STASIS_CONFINE_REQUIRE, /* or not at all */
 };
 
+/* To be filled in up to `end` and its ctx. */
 struct stasis_confinement {
     enum stasis_confine_mode mode;
-    int proc_fd; /* of /proc/self: Landlock's rule for it holds as long as the kernel keeps it */
+    /* Ends the process when a thread makes a system call that it shall not make: says why, and does
+     * not return. In a signal handler, on that thread. */
+    void (*end)(void *ctx, const struct stasis_error *err);
+    void *ctx;
+    bool filters; /* system calls are filtered */
+    int proc_fd;  /* of /proc/self: Landlock's rule for it holds as long as the kernel keeps it */
 };
 
 /* Before anything that an attacker may have made is read, and before there is another thread.
  * control NULL: there is none. err is given. STASIS_ERR_UNAVAILABLE: a part is missing. */
 STASIS_MUST_CHECK int stasis_confine_begin(struct stasis_confinement *confinement,
-                                           enum stasis_confine_mode mode,
                                            const struct stasis_vmm_config *config,
                                            const struct stasis_control_config *control,
                                            struct stasis_error *err);
@@ -32,6 +37,11 @@ STASIS_MUST_CHECK int stasis_confine_begin(struct stasis_confinement *confinemen
  * snapshot could not be written any more. */
 STASIS_MUST_CHECK int stasis_confine_opened(const struct stasis_confinement *confinement,
                                             const struct stasis_vmm_config *config,
+                                            struct stasis_error *err);
+
+/* On a thread of the VM that begins. */
+STASIS_MUST_CHECK int stasis_confine_thread(const struct stasis_confinement *confinement,
+                                            enum stasis_vmm_thread thread,
                                             struct stasis_error *err);
 
 void stasis_confine_fini(struct stasis_confinement *confinement);

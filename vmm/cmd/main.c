@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/streams.h"
 #include "vmm/cmd/cli.h"
@@ -41,11 +42,17 @@ static int print_config(const struct stasis_vmm_config *config)
     return rc ? stasis_say_error(false, &err) : 0;
 }
 
+static void end(void *ctx, const struct stasis_error *err)
+{
+    (void)ctx;
+    _exit(stasis_say_error(false, err));
+}
+
 static int dry_run(const struct stasis_options *options)
 {
-    struct stasis_confinement confinement;
+    struct stasis_confinement confinement = {.mode = options->sandbox, .end = end};
     struct stasis_error err;
-    int status = stasis_confine_begin(&confinement, options->sandbox, &options->config, NULL, &err)
+    int status = stasis_confine_begin(&confinement, &options->config, NULL, &err)
                      ? stasis_say_error(false, &err)
                      : stasis_dry_run(options, stdout);
 

@@ -90,6 +90,13 @@ static void fatal(void *ctx, const struct stasis_error *err)
     _exit(ended < 0 ? status : ended);
 }
 
+static int thread_begins(void *ctx, enum stasis_vmm_thread thread, struct stasis_error *err)
+{
+    const struct session *session = ctx;
+
+    return stasis_confine_thread(&session->confinement, thread, err);
+}
+
 /* ---- what signals ask of it ---- */
 
 /* Before the VM is open, its guest is loaded. */
@@ -275,10 +282,7 @@ static int run(struct session *session, const struct stasis_vmm_ops *ops)
 
 int stasis_session_run(const struct stasis_options *options)
 {
-    struct session session = {.options = options,
-                              .signal_fd = stasis_signals_open(),
-                              .status = -1,
-                              .confinement.proc_fd = -1};
+    struct session session = {.options = options, .signal_fd = stasis_signals_open(), .status = -1};
     const struct stasis_vmm_ops ops = {
         .ctx = &session,
         .message = message,
@@ -286,18 +290,20 @@ int stasis_session_run(const struct stasis_options *options)
         .progress = progress,
         .progress_end = progress_end,
         .fatal = fatal,
+        .thread_begins = thread_begins,
     };
     const struct stasis_control_config control = {.path = options->control.path,
                                                   .dir = options->control.dir};
     struct stasis_error err;
     int status;
 
+    session.confinement = (struct stasis_confinement){
+        .mode = options->sandbox, .end = fatal, .ctx = &session, .proc_fd = -1};
     if (session.signal_fd < 0) {
         (void)stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE, "cannot make a signalfd");
         return stasis_say_error(false, &err);
     }
-    status = stasis_confine_begin(&session.confinement, options->sandbox, &options->config,
-                                  &control, &err)
+    status = stasis_confine_begin(&session.confinement, &options->config, &control, &err)
                  ? say_error(&session, &err)
                  : open_control(&session, &control);
     if (!status)

@@ -73,6 +73,13 @@ static void on_thread_failed(void *ctx, const struct stasis_error *err)
     stasis_machine_shutdown(ctx, STASIS_EXIT_CRASHED, err);
 }
 
+static int on_begins(void *ctx, struct stasis_error *err)
+{
+    const struct stasis_machine *machine = ctx;
+
+    return machine->vcpu_begins ? machine->vcpu_begins(machine->vcpu_ctx, err) : 0;
+}
+
 static bool on_may_run(void *ctx)
 {
     return atomic_load(&((struct stasis_machine *)ctx)->end) == STASIS_EXIT_NONE;
@@ -88,6 +95,7 @@ const struct stasis_exit_ops stasis_machine_exit_ops = {
 };
 
 const struct stasis_vcpu_thread_ops stasis_machine_thread_ops = {
+    .begins = on_begins,
     .may_run = on_may_run,
     .resumes = on_resumes,
     .failed = on_thread_failed,

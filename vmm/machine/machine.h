@@ -63,6 +63,10 @@ struct stasis_machine {
     struct stasis_vcpu *vcpus;          /* board.vcpus of them */
     struct stasis_vcpu_thread *threads; /* one each */
     uint32_t vcpu_count;
+    /* Of a vCPU's thread, which it is called on, as it begins; NULL: nothing. To be set before the
+     * machine is started. */
+    int (*vcpu_begins)(void *ctx, struct stasis_error *err);
+    void *vcpu_ctx;
     int kick_signal;         /* that takes a vCPU out of KVM_RUN; 0: the default */
     unsigned pause_limit_ms; /* STASIS_PAUSE_LIMIT_MS, or what a test wants */
 

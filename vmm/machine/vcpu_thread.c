@@ -97,7 +97,8 @@ static void *run_thread(void *arg)
     struct stasis_error err;
 
     stasis_kick_begin_thread(thread->kick_signal);
-    if (stasis_run_handle_take(&handle, thread->vcpu, &err)) {
+    if (thread->ops->begins(thread->ctx, &err) ||
+        stasis_run_handle_take(&handle, thread->vcpu, &err)) {
         thread->ops->failed(thread->ctx, &err);
     } else {
         run(thread, &handle);

@@ -17,6 +17,8 @@
 
 /* All are called on the vCPU's thread, which has its run handle. */
 struct stasis_vcpu_thread_ops {
+    /* The thread begins: before anything else, to limit it. An error ends it as `failed` does. */
+    int (*begins)(void *ctx, struct stasis_error *err);
     /* Whether the guest may run on. Asked before every entry. */
     bool (*may_run)(void *ctx);
     /* A pause ends. By the vCPU's thread, since a vCPU's ioctls wait for its KVM_RUN to end. */

@@ -59,7 +59,7 @@ STASIS_EXPORT const char *stasis_err_str(int code);
  * that is not in the list, and for 0. */
 STASIS_EXPORT const char *stasis_err_name(int code);
 
-/* Exit status that our programs give for a code: 0 for 0, else 1..10 (see docs/vmm.1.scd). */
+/* Exit status that our programs give for a code: 0 for 0, else 1..12 (see docs/vmm.1.scd). */
 STASIS_EXPORT int stasis_err_exit_status(int code);
 
 STASIS_END_DECLS

@@ -56,11 +56,13 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    char command[128];
+    static const char *const made[] = {
+        "kernel", "secret/file", "links/link", "out", "links", "secret", ""};
 
     (void)state;
-    snprintf(command, sizeof(command), "rm -rf %s", folder);
-    return system(command);
+    for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
+        assert_int_equal(remove(in_folder(made[i])), 0);
+    return 0;
 }
 
 static bool opens(const char *path, int flags)
@@ -83,7 +85,7 @@ static bool makes_in(const char *name)
         return false;
     close(fd);
     snprintf(moved, sizeof(moved), "%s.moved", made);
-    if (rename(made, moved) || unlink(moved))
+    if (renameat(AT_FDCWD, made, AT_FDCWD, moved) || unlink(moved))
         return false;
     snprintf(moved, sizeof(moved), "%s", made);
     *strrchr(moved, '/') = '\0';
@@ -92,15 +94,20 @@ static bool makes_in(const char *name)
     return fd >= 0 && !linkat(AT_FDCWD, proc, AT_FDCWD, made, AT_SYMLINK_FOLLOW) && !unlink(made);
 }
 
+static void end(void *ctx, const struct stasis_error *err)
+{
+    (void)ctx;
+    (void)!write(STDERR_FILENO, err->msg, strlen(err->msg));
+    _exit(97);
+}
+
 static int confine(const struct stasis_vmm_config *config,
                    const struct stasis_control_config *control)
 {
-    struct stasis_confinement confinement;
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
     struct stasis_error err = {0};
 
-    return stasis_confine_begin(&confinement, STASIS_CONFINE_REQUIRE, config, control, &err)
-               ? CHILD_SKIPS
-               : 0;
+    return stasis_confine_begin(&confinement, config, control, &err) ? CHILD_SKIPS : 0;
 }
 
 static int limits_outputs(void *arg)
@@ -164,11 +171,11 @@ static int limits_stream(void *arg)
 static int limits_nothing(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
-    struct stasis_confinement confinement;
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_OFF, .end = end};
     struct stasis_error err = {0};
 
     (void)arg;
-    if (stasis_confine_begin(&confinement, STASIS_CONFINE_OFF, &config, NULL, &err) ||
+    if (stasis_confine_begin(&confinement, &config, NULL, &err) ||
         stasis_confine_opened(&confinement, &config, &err))
         return 1;
     stasis_confine_fini(&confinement);
@@ -201,13 +208,13 @@ static void off_limits_nothing(void **state)
 static int lacks_landlock(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
-    struct stasis_confinement confinement;
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = end};
     struct stasis_error err = {0};
     const int *out = arg;
 
     lacks_call(SYS_landlock_create_ruleset, EOPNOTSUPP);
     dup2(*out, STDERR_FILENO);
-    return stasis_confine_begin(&confinement, STASIS_CONFINE_ON, &config, NULL, &err) ? 1 : 0;
+    return stasis_confine_begin(&confinement, &config, NULL, &err) ? 1 : 0;
 }
 
 static void missing_part_is_one_line(void **state)
@@ -226,16 +233,39 @@ static void missing_part_is_one_line(void **state)
     assert_null(strchr(strchr(text, '\n') + 1, '\n'));
 }
 
+static int lacks_seccomp(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct stasis_error err = {0};
+
+    (void)arg;
+    lacks_call(SYS_seccomp, ENOSYS);
+    if (stasis_confine_begin(&confinement, &config, NULL, &err) != STASIS_ERR_UNAVAILABLE ||
+        !strstr(err.msg, "system calls are not limited"))
+        return 1;
+    confinement.mode = STASIS_CONFINE_ON;
+    if (stasis_confine_begin(&confinement, &config, NULL, &err))
+        return 2;
+    /* Then there is none for a thread, either. */
+    return stasis_confine_thread(&confinement, STASIS_VMM_THREAD_VCPU, &err) ? 3 : 0;
+}
+
+static void missing_filters_are_told(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(lacks_seccomp, NULL), 0);
+}
+
 static int requires_landlock(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
-    struct stasis_confinement confinement;
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
     struct stasis_error err = {0};
 
     (void)arg;
     lacks_call(SYS_landlock_create_ruleset, ENOSYS);
-    if (stasis_confine_begin(&confinement, STASIS_CONFINE_REQUIRE, &config, NULL, &err) !=
-        STASIS_ERR_UNAVAILABLE)
+    if (stasis_confine_begin(&confinement, &config, NULL, &err) != STASIS_ERR_UNAVAILABLE)
         return 1;
     return strstr(err.msg, "--sandbox require: files are not limited") &&
                    strstr(err.msg, "give --sandbox on")
@@ -252,14 +282,13 @@ static void missing_part_is_refused_where_it_is_required(void **state)
 static int keeps_no_folder_of_others(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true, .snapshot.path = in_folder("out/guest")};
-    struct stasis_confinement confinement;
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = end};
     struct stasis_error err = {0};
 
     (void)arg;
     if (geteuid() != 0)
         return CHILD_SKIPS;
-    if (chown(in_folder("out"), 1, 1) ||
-        stasis_confine_begin(&confinement, STASIS_CONFINE_ON, &config, NULL, &err))
+    if (chown(in_folder("out"), 1, 1) || stasis_confine_begin(&confinement, &config, NULL, &err))
         return 1;
     if (stasis_confine_opened(&confinement, &config, &err) != STASIS_ERR_ARG)
         return 2;
@@ -283,6 +312,7 @@ int main(void)
         cmocka_unit_test(files_of_the_options_are_left),
         cmocka_unit_test(off_limits_nothing),
         cmocka_unit_test(missing_part_is_one_line),
+        cmocka_unit_test(missing_filters_are_told),
         cmocka_unit_test(missing_part_is_refused_where_it_is_required),
         cmocka_unit_test(folder_that_takes_a_capability_is_refused),
     };

@@ -247,6 +247,13 @@ struct stasis_vmm_event {
     const struct stasis_vmm_guest_error *guest_error; /* GUEST_ERROR */
 };
 
+/* The threads of a VM. */
+enum stasis_vmm_thread {
+    STASIS_VMM_THREAD_VCPU,
+    STASIS_VMM_THREAD_SAVE, /* pauses the guest and saves it */
+    STASIS_VMM_THREAD_LOOP, /* that calls stasis_vmm_run(), once the vCPUs' threads are there */
+};
+
 /* All are optional. */
 struct stasis_vmm_ops {
     void *ctx;
@@ -260,6 +267,11 @@ struct stasis_vmm_ops {
     /* The process cannot go on, and must not return: threads wait for what will never come. NULL:
      * abort(). Any thread, and a signal handler. */
     void (*fatal)(void *ctx, const struct stasis_error *err);
+    /* Called on a thread as it begins, to limit what it can do (seccomp(2), for example). The VM
+     * limits nothing by itself; docs/sandbox.md lists the system calls that each makes, and those
+     * that load RAM are like the thread that opens the VM. An error ends the guest, fails the save,
+     * or is that of stasis_vmm_run(). It must not call functions of the VM. */
+    int (*thread_begins)(void *ctx, enum stasis_vmm_thread thread, struct stasis_error *err);
 };
 
 /* ---- life ---- */

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * System calls that whoever has taken over a thread would make: each is made once, and is to be
+ * refused.
+ */
+#ifndef STASIS_TESTS_VMM_SANDBOX_ATTACKS_H
+#define STASIS_TESTS_VMM_SANDBOX_ATTACKS_H
+
+#include <stddef.h>
+
+/* Kinds of threads, as in calls.def. */
+#define ATTACK_OPEN 'O'
+#define ATTACK_LOOP 'L'
+#define ATTACK_SAVE 'S'
+#define ATTACK_VCPU 'V'
+
+/* A file that no option names, in a folder that none does; before the process is confined. */
+void attacks_set_target(const char *folder, const char *file);
+
+/* On the thread that was taken over: makes all calls, writes a line for each to standard error
+ * ("attack NAME: seccomp", "...: Landlock", "...: SUCCEEDED") and ends the process with status 0
+ * if none succeeded. */
+_Noreturn void attacks_make(char thread);
+
+size_t attacks_count(void);
+
+#endif

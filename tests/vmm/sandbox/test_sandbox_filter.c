@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/sandbox/filter.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "stasis_options.h"
+#include "support/cmocka_all.h"
+#include "support/messages.h"
+#include "vmm/sandbox/child.h"
+
+#define ENDED 55
+
+/* Ends the child with this status if the message holds the words. */
+static void end(void *ctx, const struct stasis_error *err)
+{
+    _exit(err->code == STASIS_ERR_SANDBOX && strstr(err->msg, ctx) ? ENDED : 54);
+}
+
+static int confine(enum stasis_sandbox_thread thread, const char *words)
+{
+    messages_stop();
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+        stasis_sandbox_on_refused(end, (void *)(uintptr_t)words, NULL))
+        return 1;
+    return stasis_sandbox_filter(STASIS_SANDBOX_OPEN, NULL) ||
+                   (thread != STASIS_SANDBOX_OPEN && stasis_sandbox_filter(thread, NULL))
+               ? 2
+               : 0;
+}
+
+static int makes_a_refused_call(void *arg)
+{
+    static const char *const words[] = {
+        [STASIS_SANDBOX_OPEN] =
+            "refuses the thread that opens the VM the system call swapoff (168)",
+        [STASIS_SANDBOX_LOOP] = "refuses the event loop the system call swapoff (168)",
+        [STASIS_SANDBOX_SAVE] = "refuses the thread that saves the system call swapoff (168)",
+        [STASIS_SANDBOX_VCPU] = "refuses a vCPU's thread the system call swapoff (168)",
+    };
+    const enum stasis_sandbox_thread *thread = arg;
+    int rc = confine(*thread, words[*thread]);
+
+    if (rc)
+        return rc;
+    (void)syscall(SYS_swapoff, "");
+    return 3;
+}
+
+static void *make_one(void *arg)
+{
+    (void)syscall(SYS_swapoff, "");
+    return arg;
+}
+
+static int helper_makes_a_refused_call(void *arg)
+{
+    pthread_t helper;
+    int rc = confine(STASIS_SANDBOX_SAVE, "refuses a helper's thread the system call");
+
+    if (rc || pthread_create(&helper, NULL, make_one, arg))
+        return rc ? rc : 3;
+    pthread_join(helper, NULL);
+    return 4;
+}
+
+static int makes_an_unknown_call(void *arg)
+{
+    int rc = confine(STASIS_SANDBOX_VCPU, "the system call without a name (100000)");
+
+    (void)arg;
+    if (rc)
+        return rc;
+    (void)syscall(100000);
+    return 3;
+}
+
+static void refused_call_is_named(void **state)
+{
+    (void)state;
+    for (enum stasis_sandbox_thread thread = STASIS_SANDBOX_OPEN; thread <= STASIS_SANDBOX_VCPU;
+         thread++)
+        assert_int_equal(in_child(makes_a_refused_call, &thread), ENDED);
+    assert_int_equal(in_child(helper_makes_a_refused_call, NULL), ENDED);
+    assert_int_equal(in_child(makes_an_unknown_call, NULL), ENDED);
+}
+
+static int is_sent_the_signal(void *arg)
+{
+    int rc = confine(STASIS_SANDBOX_LOOP, "");
+
+    (void)arg;
+    return rc ? rc : kill(getpid(), SIGSYS) + 3;
+}
+
+static void signal_that_somebody_sends_ends_the_process(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(is_sent_the_signal, NULL), 128 + SIGSYS);
+}
+
+static int cannot_filter(void *arg)
+{
+    struct stasis_error err = {0};
+
+    (void)arg;
+    lacks_call(SYS_seccomp, EINVAL);
+    return stasis_sandbox_filter(STASIS_SANDBOX_OPEN, &err) == STASIS_ERR_UNAVAILABLE &&
+                   strstr(err.msg, "system calls are not limited")
+               ? 0
+               : 1;
+}
+
+static int cannot_take_the_signal(void *arg)
+{
+    struct stasis_error err = {0};
+
+    (void)arg;
+    lacks_call(SYS_rt_sigaction, EINVAL);
+    return stasis_sandbox_on_refused(end, NULL, &err) == STASIS_ERR_UNAVAILABLE &&
+                   strstr(err.msg, "SIGSYS")
+               ? 0
+               : 1;
+}
+
+static void what_the_kernel_lacks_is_told(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(cannot_filter, NULL), 0);
+    assert_int_equal(in_child(cannot_take_the_signal, NULL), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refused_call_is_named),
+        cmocka_unit_test(signal_that_somebody_sends_ends_the_process),
+        cmocka_unit_test(what_the_kernel_lacks_is_told),
+    };
+
+    return !STASIS_WITH_SANDBOX ? 77 : cmocka_run_group_tests(tests, NULL, NULL);
+}

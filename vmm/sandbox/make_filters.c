@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * A program of the build: makes of calls.def the filters that are compiled in (libseccomp takes 0.2
+ * ms for one, too long for each start), or the tables of docs/sandbox.md. It runs where the build
+ * does, so it is no CMake target: that may be for another C library.
+ */
+#include <asm/termbits.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/kvm.h>
+#include <linux/sched.h>
+#include <seccomp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "filter_pid.h"
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#endif
+#define CLONE_OF_THREADS                                                                           \
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+#define CLONE_NAMESPACES                                                                           \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |  \
+     CLONE_NEWNET)
+#define CLONE_KINDS         (CLONE_OF_THREADS | CLONE_NAMESPACES | CLONE_VFORK | CLONE_PTRACE)
+#define TYPE_OF_KVM         (KVMIO << 8)
+#define TYPE_OF_UFFD        0xaa00
+#define PAGEMAP_SCAN_NUMBER 0xc0606610 /* fs.h of Linux 6.7 */
+#define TCGETS2_NUMBER      TCGETS2
+#define TCSETS2_NUMBER      TCSETS2
+
+struct check {
+    bool some;
+    struct scmp_arg_cmp arg;
+};
+#define ANY                                                                                        \
+    {                                                                                              \
+        .some = false                                                                              \
+    }
+#define MASKED(n, mask, value)                                                                     \
+    {                                                                                              \
+        true,                                                                                      \
+        {                                                                                          \
+            n, SCMP_CMP_MASKED_EQ, mask, value                                                     \
+        }                                                                                          \
+    }
+#define IS(n, value)                                                                               \
+    {                                                                                              \
+        true,                                                                                      \
+        {                                                                                          \
+            n, SCMP_CMP_EQ, value, 0                                                               \
+        }                                                                                          \
+    }
+#define ALL_OF(n, mask)  MASKED(n, mask, mask)
+#define NONE_OF(n, mask) MASKED(n, mask, 0)
+#define OURS(n)          IS(n, STASIS_FILTER_PID)
+
+static const struct row {
+    const char *call;
+    const char *threads; /* NULL: ENOSYS for all */
+    struct check check;
+    const char *arguments;
+    const char *reason;
+} rows[] = {
+#define STASIS_CALL(name, threads, arguments, reason)                                              \
+    {#name, threads, arguments, #arguments, reason},
+#define STASIS_CALL_LACKS(name, reason) {#name, NULL, ANY, "ENOSYS", reason},
+#include "calls.def"
+};
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static const struct kind {
+    char letter;
+    const char *name, *title;
+} kinds[] = {
+    {'O', "open", "Opening a VM"},
+    {'L', "loop", "The event loop"},
+    {'S', "save", "The thread that saves"},
+    {'V', "vcpu", "A vCPU"},
+};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static void die(const char *what, int rc)
+{
+    fprintf(stderr, "make_filters: %s: %s\n", what, strerror(rc < 0 ? -rc : rc));
+    exit(1);
+}
+
+/* A thread has no more than the one that starts it, whose filter it inherits. */
+static void check_rows(void)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        const char *threads = rows[i].threads;
+        bool inherits =
+            !threads || (strchr(threads, 'O') && (!strchr(threads, 'S') || strchr(threads, 'L')));
+
+        if (!inherits || seccomp_syscall_resolve_name(rows[i].call) == __NR_SCMP_ERROR)
+            die(rows[i].call, EINVAL);
+    }
+}
+
+static scmp_filter_ctx build(const struct kind *kind)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
+    int rc = filter ? seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) : -ENOMEM;
+
+    if (!rc)
+        rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    if (rc)
+        die("seccomp_init", rc);
+    for (size_t i = 0; i < ROWS; i++) {
+        const struct row *row = &rows[i];
+        int number = seccomp_syscall_resolve_name(row->call);
+
+        if (!row->threads)
+            rc = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(ENOSYS), number, 0, NULL);
+        else if (strchr(row->threads, kind->letter))
+            rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, row->check.some,
+                                        &row->check.arg);
+        if (rc)
+            die(row->call, rc);
+    }
+    return filter;
+}
+
+/* The number of instructions. */
+static size_t export(const struct kind *kind, struct sock_filter code[], size_t room)
+{
+    scmp_filter_ctx filter = build(kind);
+    FILE *file = tmpfile();
+    size_t count;
+
+    if (!file || seccomp_export_bpf(filter, fileno(file)))
+        die("seccomp_export_bpf", errno);
+    seccomp_release(filter);
+    rewind(file);
+    count = fread(code, sizeof(code[0]), room, file);
+    fclose(file);
+    if (!count || count == room)
+        die("the filter is too long", E2BIG);
+    return count;
+}
+
+static struct sock_filter code[STASIS_FILTER_MAX + 1];
+
+static void print_filters(void)
+{
+    puts("/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause\n *\n"
+         " * Made by make_filters.c of calls.def.\n */");
+    for (size_t k = 0; k < KINDS; k++) {
+        size_t count = export(&kinds[k], code, STASIS_FILTER_MAX + 1);
+
+        printf("\nstatic const struct sock_filter %s_filter[] = {\n", kinds[k].name);
+        for (size_t i = 0; i < count; i++)
+            printf("    {0x%02x, %u, %u, 0x%x},\n", code[i].code, code[i].jt, code[i].jf,
+                   code[i].k);
+        puts("};");
+    }
+    puts("\nstatic const char *const call_names[] = {");
+    for (int i = 0; i < 512; i++) {
+        char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, i);
+
+        if (name)
+            printf("    [%d] = \"%s\",\n", i, name);
+        free(name);
+    }
+    puts("};");
+}
+
+static void print_tables(void)
+{
+    for (size_t k = 0; k < KINDS; k++) {
+        size_t calls = 0;
+
+        for (size_t i = 0; i < ROWS; i++)
+            calls += rows[i].threads && strchr(rows[i].threads, kinds[k].letter);
+        printf("- %s (%c): %zu rows, %zu instructions\n", kinds[k].title, kinds[k].letter, calls,
+               export(&kinds[k], code, STASIS_FILTER_MAX + 1));
+    }
+    puts("\n| call | threads | arguments | reason |\n|---|---|---|---|");
+    for (size_t i = 0; i < ROWS; i++)
+        printf("| `%s` | %s | %s%s%s | %s |\n", rows[i].call,
+               rows[i].threads ? rows[i].threads : "none", rows[i].check.some ? "`" : "",
+               rows[i].check.some || !rows[i].threads ? rows[i].arguments : "any",
+               rows[i].check.some ? "`" : "", rows[i].reason);
+}
+
+int main(int argc, char **argv)
+{
+    check_rows();
+    if (argc == 2 && strcmp(argv[1], "tables") == 0)
+        print_tables();
+    else
+        print_filters();
+    return fflush(stdout) || ferror(stdout) ? 1 : 0;
+}
