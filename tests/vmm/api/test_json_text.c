@@ -8,7 +8,7 @@
 
 static bool is_deep(size_t depth, const char *open)
 {
-    char text[64] = "";
+    char text[128] = "";
 
     for (size_t i = 0; i < depth; i++)
         strcat(text, open);
