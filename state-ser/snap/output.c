@@ -277,12 +277,20 @@ int stasis_output_set(struct stasis_output *output, const void *bytes, size_t le
 {
     struct stat st;
     int failed = stasis_io_stat(output->fd, &st);
+    bool empties = !failed && S_ISREG(st.st_mode) && output->place.descriptor < 0;
+    int rc;
 
-    stasis_output_keep(output);
-    if (!failed && S_ISREG(st.st_mode) && output->place.descriptor < 0)
+    if (empties)
         failed = stasis_io_truncate(output->fd, 0);
     /* What was emptied is written from the start: its descriptor has not moved. */
     if (!failed)
         failed = stasis_io_write_now(output->fd, bytes, len);
-    return failed ? stasis_fail_errno(err, STASIS_ERR_WRITE, "writing to it") : 0;
+    if (!failed) {
+        stasis_output_keep(output);
+        return 0;
+    }
+    rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "writing to it");
+    if (empties)
+        (void)!stasis_io_truncate(output->fd, 0); /* no half of it */
+    return rc;
 }

@@ -348,6 +348,35 @@ static int handle_failure(struct stasis_vcpu *vcpu, int os_errno)
     return failed(vcpu, strerror(os_errno), (uint64_t)os_errno);
 }
 
+/* EAGAIN comes when a vCPU that waited for its SIPI has got it (kvm_arch_vcpu_ioctl_run), and is
+ * then no failure. It also comes, for ever, when KVM can start no thread for the VM (Linux 6.13,
+ * kvm_mmu_start_lpage_recovery): a vCPU that could run is told it twice. */
+static bool is_without_threads(struct stasis_vcpu *vcpu)
+{
+    struct kvm_mp_state state = {.mp_state = KVM_MP_STATE_UNINITIALIZED};
+    bool could_run = !stasis_kvm_ioctl(vcpu->fd, KVM_GET_MP_STATE, &state) &&
+                     state.mp_state == KVM_MP_STATE_RUNNABLE;
+    bool again = could_run && vcpu->told_again;
+
+    vcpu->told_again = could_run;
+    return again;
+}
+
+/* KVM_RUN has failed with that. */
+static int handle_refusal(struct stasis_vcpu *vcpu, int os_errno)
+{
+    if (os_errno == EAGAIN && is_without_threads(vcpu))
+        return failed(vcpu,
+                      "KVM cannot start a thread, for which the limit of threads (ulimit -u, "
+                      "pids.max) may be too low",
+                      EAGAIN);
+    if (os_errno == EINTR || os_errno == EAGAIN) {
+        count(vcpu, STASIS_VCPU_EXIT_intr);
+        return 1;
+    }
+    return handle_failure(vcpu, os_errno);
+}
+
 /* A signal that KVM sends comes before the first instruction behind the call. */
 static _Thread_local volatile sig_atomic_t in_run;
 
@@ -363,11 +392,8 @@ int stasis_vcpu_run_once(struct stasis_vcpu *vcpu)
     in_run = 1;
     rc = ioctl(vcpu->fd, KVM_RUN, NULL);
     in_run = 0;
-    if (rc == 0)
-        return handle_exit(vcpu);
-    if (errno == EINTR || errno == EAGAIN) {
-        count(vcpu, STASIS_VCPU_EXIT_intr);
-        return 1;
-    }
-    return handle_failure(vcpu, errno);
+    if (rc < 0)
+        return handle_refusal(vcpu, errno);
+    vcpu->told_again = false;
+    return handle_exit(vcpu);
 }

@@ -155,7 +155,8 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_output_probe(struct stasis_output *ou
 
 /* Once only: makes these bytes all that a STASIS_OUTPUT_ANY holds: a regular file is emptied first,
  * what was handed over as a descriptor is appended to. A pipe takes them at once or not at all.
- * STASIS_ERR_WRITE. */
+ * STASIS_ERR_WRITE: a regular file is left empty, or goes when it is closed if opening has made it.
+ */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_output_set(struct stasis_output *output,
                                                       const void *bytes, size_t len,
                                                       struct stasis_error *err);

@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -311,8 +313,32 @@ static void writing_fails(void **state)
     break_it(NONE, 0, 0);
     assert_int_equal(stasis_output_resize(output, 8, &err), 0);
     stasis_output_close(output);
-    assert_int_equal(stat("out", &st), 0); /* it was kept, since something was to be set */
-    assert_int_equal(st.st_size, 8);
+    assert_int_equal(stat("out", &st), -1); /* nothing was set, so nothing is kept */
+}
+
+/* What is set is there as a whole, or not at all; a file that was there is left empty. */
+static void half_of_what_is_set_is_removed(void **state)
+{
+    struct rlimit before, little;
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    little = (struct rlimit){.rlim_cur = 2, .rlim_max = before.rlim_max};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    for (unsigned was_there = 0; was_there < 2; was_there++) {
+        struct stasis_output *output;
+
+        if (was_there)
+            output_put_file("out", "old");
+        output = output_opened(NULL, "out", STASIS_OUTPUT_ANY);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+        assert_int_equal(stasis_output_set(output, "half", 4, NULL), STASIS_ERR_WRITE);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        stasis_output_close(output);
+        assert_int_equal(stat("out", &st), was_there ? 0 : -1);
+        assert_true(!was_there || !st.st_size);
+    }
 }
 
 static struct stasis_output *replaced(const char *path)
@@ -557,6 +583,7 @@ int main(void)
         CASE(others_files_in_sticky_folders_stay),
         CASE(root_may_replace_in_sticky_folders),
         CASE(writing_fails),
+        CASE(half_of_what_is_set_is_removed),
         CASE(output_begun_twice_is_refused),
         CASE(a_file_that_cannot_be_named_later_has_a_name),
         CASE(names_that_are_taken),

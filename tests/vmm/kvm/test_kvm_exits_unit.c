@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <linux/kvm_para.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,9 +23,19 @@ static struct kvm_run *run;
 static uint64_t exits[STASIS_VCPU_EXIT_REASONS + 1];
 static int run_errno; /* KVM_RUN fails with it; 0: it does not */
 
+static uint32_t mp_state;
+
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
+    va_list args;
+
     assert_int_equal(fd, vcpu.fd);
+    if (request == KVM_GET_MP_STATE) {
+        va_start(args, request);
+        va_arg(args, struct kvm_mp_state *)->mp_state = mp_state;
+        va_end(args);
+        return 0;
+    }
     assert_int_equal(request, KVM_RUN);
     assert_true(stasis_vcpu_is_in_run());
     errno = run_errno;
@@ -664,6 +675,28 @@ static void signals_interrupt(void **state)
     assert_int_equal(told.events + told.failures, 0);
 }
 
+/* Once is how a vCPU learns of its SIPI, and any number of times while it waits for it. */
+static void a_vcpu_that_never_gets_to_run_fails(void **state)
+{
+    (void)state;
+    run_errno = EAGAIN;
+    mp_state = KVM_MP_STATE_UNINITIALIZED;
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(exit_with(KVM_EXIT_SHUTDOWN), 1);
+    mp_state = KVM_MP_STATE_RUNNABLE;
+    assert_int_equal(exit_with(KVM_EXIT_SHUTDOWN), 1);
+    run_errno = 0;
+    told.next = STASIS_VCPU_RUN_ON;
+    assert_int_equal(exit_with(KVM_EXIT_SHUTDOWN), 0);
+    run_errno = EAGAIN;
+    assert_int_equal(exit_with(KVM_EXIT_SHUTDOWN), 1);
+    assert_int_equal(told.failures, 0);
+    assert_failed(exit_with(KVM_EXIT_SHUTDOWN),
+                  "KVM cannot start a thread, for which the limit of threads (ulimit -u, pids.max) "
+                  "may be too low",
+                  EAGAIN);
+}
+
 /* Two of each reason, an interrupted run between them, and a failed one, which is no exit. */
 static void exits_are_counted_by_reason(void **state)
 {
@@ -762,6 +795,7 @@ int main(void)
         CASE(a_notify_without_context_ends_the_guest),
         CASE(a_reason_from_the_future_brings_what_kvm_left),
         CASE(signals_interrupt),
+        CASE(a_vcpu_that_never_gets_to_run_fails),
         CASE(exits_are_counted_by_reason),
         CASE(memory_faults_come_with_efault),
         CASE(other_errors_end_the_guest),

@@ -35,6 +35,7 @@ struct stasis_vcpu {
     void *arch;                        /* the caller's own; not touched here */
     struct stasis_vcpu_shared *shared; /* with duplicates; private */
     uint64_t *exits;                   /* by reason, with duplicates; private */
+    bool told_again;                   /* by the last KVM_RUN; private */
 };
 
 /* ---- life ---- */
