@@ -25,8 +25,9 @@ static const struct range windows[] = {
  * another vCPU ends the program, not the VMM. */
 static const struct range memory_of_kvm[] = {{0xfec00000, 0xffff0000}};
 
-static const uint32_t edges[] = {0xd0000000, 0xd0001000, 0xd0000fe0, 0x200000, 0x201000,
-                                 0x400000,   0x500000,   0xffff0000, 0x102000, 0x80000000};
+static const uint32_t edges[] = {0xd0000000, 0xd0001000, 0xd0000fe0, 0xd0002000, 0xd0001030,
+                                 0xd0001050, 0xd0001070, 0xd0001080, 0x200000,   0x201000,
+                                 0x400000,   0x500000,   0xffff0000, 0x102000,   0x80000000};
 
 /* Ports that KVM handles, by where an access may start and end. */
 static const struct range ports_of_kvm[] = {
@@ -318,6 +319,8 @@ static bool is_expected(uint64_t gpa, uint8_t change)
 {
     if (!change || holds(windows, COUNT(windows), gpa) || (gpa >= CELLS(0) && gpa < CELLS_END))
         return true;
+    if (gpa >= STASIS_BOARD_VMGENID && gpa < STASIS_BOARD_VMGENID + 16)
+        return true; /* each thaw gives another one */
     /* Accessed and dirty (SDM 3A, 4.8). */
     return gpa >= STASIS_BOOT_PAGE_TABLES && gpa < STASIS_BOOT_PAGE_TABLES + 0x6000 &&
            gpa % 8 == 0 && !(change & ~0x60);
