@@ -88,7 +88,7 @@ static bool is_stuck(const struct stasis_place *place)
     return user && dir.st_uid != user && place->st.st_uid != user;
 }
 
-int stasis_output_check_target(const struct stasis_output *output, struct stasis_error *err)
+int stasis_output_check_target(struct stasis_output *output, struct stasis_error *err)
 {
     int rc = stasis_outputs_check(output, &output->place.st, err);
 
@@ -237,7 +237,12 @@ void stasis_output_close(struct stasis_output *output)
     if (output->made)
         remove_made(output);
     stasis_output_cancel(output);
-    stasis_outputs_unlink(output);
+    if (!stasis_outputs_unlink(output))
+        stasis_output_free(output);
+}
+
+void stasis_output_free(struct stasis_output *output)
+{
     stasis_place_fini(&output->place);
     free(output);
 }

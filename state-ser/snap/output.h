@@ -47,7 +47,13 @@ int stasis_place_descriptor(const struct stasis_place *place);
 
 struct stasis_output {
     struct stasis_outputs *outputs; /* or NULL */
-    struct stasis_output *next;     /* in the set */
+    /* Under the lock of the set. */
+    struct stasis_output *next;
+    unsigned pins; /* threads that compare with it */
+    bool closed;   /* the last of them frees it */
+    /* Of its folder, from before it is in the set; 0: not known. */
+    dev_t dir_dev;
+    ino_t dir_ino;
     struct stasis_output_opts opts;
     struct stasis_place place;
     int fd;         /* what is written to, or -1 */
@@ -64,14 +70,17 @@ struct stasis_output {
 
 /* STASIS_ERR_ARG if a file, or the place of a file to come, is in use otherwise than by `output`.
  */
-int stasis_outputs_check(const struct stasis_output *output, const struct stat *st,
+int stasis_outputs_check(struct stasis_output *output, const struct stat *st,
                          struct stasis_error *err);
 void stasis_outputs_link(struct stasis_output *output);
-void stasis_outputs_unlink(struct stasis_output *output);
+/* True: another thread compares with it, and will free it. */
+bool stasis_outputs_unlink(struct stasis_output *output);
+/* output.c: what is left of an output that is closed and in no set. */
+void stasis_output_free(struct stasis_output *output);
 
 /* output.c: STASIS_ERR_ARG if the file that is there must not be replaced: it is in use, or a
  * snapshot and the new one is none. */
-int stasis_output_check_target(const struct stasis_output *output, struct stasis_error *err);
+int stasis_output_check_target(struct stasis_output *output, struct stasis_error *err);
 
 /* output_temporary.c: the descriptor of stasis_output_open_temporary(), which is the caller's. */
 int stasis_output_make_temporary(int *ret_fd, struct stasis_error *err);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Which files a process reads and writes. What is read of an output of another thread does not
- * change while it is in the set.
+ * Which files a process reads and writes. What is read of another thread's output does not change
+ * while it is in the set. Outputs are compared without the lock, and a replaced file is not asked
+ * for when its folder is of another file system: one that does not answer holds up only who uses
+ * it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,16 +49,23 @@ static bool output_file(const struct stasis_output *output, struct stat *ret_st)
     return !stasis_io_stat(output->fd, ret_st);
 }
 
+static void note_folder(struct stasis_output *output)
+{
+    struct stat dir;
+
+    if (output->dir_ino || output->opts.kind != STASIS_OUTPUT_REPLACED ||
+        stasis_io_stat(output->place.dir, &dir))
+        return;
+    output->dir_dev = dir.st_dev;
+    output->dir_ino = dir.st_ino;
+}
+
 /* Two files that are not there yet would get one name. */
 static bool is_same_place(const struct stasis_output *a, const struct stasis_output *b)
 {
-    struct stat dir_a;
-    struct stat dir_b;
-
     return a->opts.kind == STASIS_OUTPUT_REPLACED && b->opts.kind == STASIS_OUTPUT_REPLACED &&
-           !strcmp(a->place.base, b->place.base) && !stasis_io_stat(a->place.dir, &dir_a) &&
-           !stasis_io_stat(b->place.dir, &dir_b) && dir_a.st_dev == dir_b.st_dev &&
-           dir_a.st_ino == dir_b.st_ino;
+           !strcmp(a->place.base, b->place.base) && a->dir_ino && a->dir_dev == b->dir_dev &&
+           a->dir_ino == b->dir_ino;
 }
 
 static int in_use(const char *role, struct stasis_error *err)
@@ -99,36 +108,85 @@ static int check_used(const struct stasis_output *output, const struct stat *st,
     return 0;
 }
 
-static int check(const struct stasis_output *output, const struct stat *st,
-                 struct stasis_error *err)
+/* Their folders are of two file systems, and so are the files in them. */
+static bool are_apart(const struct stasis_output *a, const struct stasis_output *b)
 {
-    int rc = st ? check_used(output, st, err) : 0;
-
-    if (rc)
-        return rc;
-    for (const struct stasis_output *other = output->outputs->first; other; other = other->next) {
-        struct stat found;
-
-        if (other == output)
-            continue;
-        if ((st && output_file(other, &found) && is_same(st, &found)) ||
-            is_same_place(output, other))
-            return in_use(other->opts.role, err);
-    }
-    return 0;
+    return a->dir_ino && b->dir_ino && a->dir_dev != b->dir_dev;
 }
 
-int stasis_outputs_check(const struct stasis_output *output, const struct stat *st,
+static bool is_taken(const struct stasis_output *output, const struct stat *st,
+                     const struct stasis_output *other)
+{
+    struct stat found;
+
+    if (are_apart(output, other))
+        return false;
+    return (st && output_file(other, &found) && is_same(st, &found)) ||
+           is_same_place(output, other);
+}
+
+/* The one behind `other`, which is compared with no more. The list is begun again if it has gone
+ * from there meanwhile. */
+static struct stasis_output *unpin(struct stasis_outputs *outputs, struct stasis_output *other)
+{
+    struct stasis_output *next;
+    bool last;
+
+    pthread_mutex_lock(&outputs->lock);
+    other->pins--;
+    next = other->closed ? outputs->first : other->next;
+    last = other->closed && !other->pins;
+    if (next)
+        next->pins++;
+    pthread_mutex_unlock(&outputs->lock);
+    if (last)
+        stasis_output_free(other);
+    return next;
+}
+
+static struct stasis_output *pin_first(struct stasis_outputs *outputs)
+{
+    struct stasis_output *first;
+
+    pthread_mutex_lock(&outputs->lock);
+    first = outputs->first;
+    if (first)
+        first->pins++;
+    pthread_mutex_unlock(&outputs->lock);
+    return first;
+}
+
+static int check_outputs(const struct stasis_output *output, const struct stat *st,
                          struct stasis_error *err)
 {
-    int rc;
+    struct stasis_output *other = pin_first(output->outputs);
+    const char *role = NULL;
+    bool taken = false;
+
+    while (other) {
+        if (!taken && other != output && is_taken(output, st, other)) {
+            taken = true;
+            role = other->opts.role;
+        }
+        other = unpin(output->outputs, other);
+    }
+    return taken ? in_use(role, err) : 0;
+}
+
+int stasis_outputs_check(struct stasis_output *output, const struct stat *st,
+                         struct stasis_error *err)
+{
+    int rc = 0;
 
     if (!output->outputs)
         return 0;
-    pthread_mutex_lock(&output->outputs->lock);
-    rc = check(output, st, err);
-    pthread_mutex_unlock(&output->outputs->lock);
-    return rc;
+    note_folder(output);
+    if (st) {
+        pthread_mutex_lock(&output->outputs->lock);
+        rc = check_used(output, st, err);
+        pthread_mutex_unlock(&output->outputs->lock);
+    }
+    return rc ? rc : check_outputs(output, st, err);
 }
 
 void stasis_outputs_link(struct stasis_output *output)
@@ -143,20 +201,24 @@ void stasis_outputs_link(struct stasis_output *output)
     pthread_mutex_unlock(&outputs->lock);
 }
 
-void stasis_outputs_unlink(struct stasis_output *output)
+bool stasis_outputs_unlink(struct stasis_output *output)
 {
     struct stasis_outputs *outputs = output->outputs;
     struct stasis_output **at;
+    bool pinned;
 
     if (!outputs)
-        return;
+        return false;
     pthread_mutex_lock(&outputs->lock);
     at = &outputs->first;
     while (*at && *at != output)
         at = &(*at)->next;
     if (*at)
         *at = output->next;
+    output->closed = true;
+    pinned = output->pins > 0;
     pthread_mutex_unlock(&outputs->lock);
+    return pinned;
 }
 
 static int add(struct stasis_outputs *outputs, const struct used *used, struct stasis_error *err)
