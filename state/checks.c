@@ -119,6 +119,31 @@ int stasis_check_i8042(const void *state, struct stasis_error *err)
     return 0;
 }
 
+/* SET in register B, or the divider of register A in reset. */
+static bool mc146818_is_stopped(const struct stasis_mc146818_state *rtc)
+{
+    return rtc->ram[0x0b] & 0x80 || (rtc->ram[0x0a] & 0x60) == 0x60;
+}
+
+int stasis_check_mc146818(const void *state, struct stasis_error *err)
+{
+    static const uint8_t time_registers[] = {0x00, 0x02, 0x04, 0x06, 0x07, 0x08, 0x09, 0x32};
+    const struct stasis_mc146818_state *rtc = state;
+    bool stopped = mc146818_is_stopped(rtc);
+
+    if (rtc->ram[0x0a] & 0x80 || rtc->ram[0x0c] & 0x8f || rtc->ram[0x0d])
+        return stasis_fail(err, STASIS_ERR_RANGE,
+                           "ram holds bits that registers A, C and D do not keep");
+    for (size_t i = 0; !stopped && i < sizeof(time_registers); i++) {
+        if (rtc->ram[time_registers[i]])
+            return stasis_fail(err, STASIS_ERR_RANGE, "ram holds a time though the clock runs");
+    }
+    if (rtc->counter_ns >= (stopped ? UINT64_C(1) : UINT64_C(16725225600)) * UINT64_C(1000000000))
+        return stasis_fail(err, STASIS_ERR_RANGE, "counter_ns is beyond %s",
+                           stopped ? "a second" : "the year 2499");
+    return 0;
+}
+
 int stasis_check_pl031(const void *state, struct stasis_error *err)
 {
     const struct stasis_pl031_state *rtc = state;

@@ -13,6 +13,7 @@ int stasis_check_ram_region(const void *state, struct stasis_error *err);
 int stasis_check_board_device(const void *state, struct stasis_error *err);
 int stasis_check_serial(const void *state, struct stasis_error *err);
 int stasis_check_i8042(const void *state, struct stasis_error *err);
+int stasis_check_mc146818(const void *state, struct stasis_error *err);
 int stasis_check_pl031(const void *state, struct stasis_error *err);
 int stasis_check_virtio_queue(const void *state, struct stasis_error *err);
 int stasis_check_virtio_mmio(const void *state, struct stasis_error *err);

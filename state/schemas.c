@@ -67,6 +67,10 @@
 #define STASIS_DEF  "stasis/state/acpi_pm.def"
 #include "stasis/def_fields.h"
 
+#define STASIS_NAME mc146818
+#define STASIS_DEF  "stasis/state/mc146818.def"
+#include "stasis/def_fields.h"
+
 #define STASIS_NAME pl031
 #define STASIS_DEF  "stasis/state/pl031.def"
 #include "stasis/def_fields.h"

@@ -95,13 +95,31 @@ static void print_virtio_rng(FILE *out, const struct stasis_records *records, co
         stasis_inspect_virtio_print(out, &rng.mmio);
 }
 
+static void print_mc146818(FILE *out, const struct stasis_records *records, const char *instance)
+{
+    struct stasis_mc146818_state rtc;
+    char text[STASIS_TEXT_MAX];
+
+    if (stasis_records_get(records, &stasis_mc146818_schema, instance, &rtc, NULL))
+        return;
+    if (rtc.ram[0x0b] & 0x80 || (rtc.ram[0x0a] & 0x60) == 0x60) {
+        fputs("is stopped", out);
+    } else {
+        stasis_text_time(rtc.counter_ns, text);
+        fprintf(out, "shows %s", text);
+    }
+    fprintf(out, ", interrupts 0x%02x pending, 0x%02x enabled\n", rtc.ram[0x0c],
+            rtc.ram[0x0b] & 0x70u);
+}
+
 static const struct {
     const struct stasis_schema *schema;
     void (*print)(FILE *out, const struct stasis_records *records, const char *instance);
 } device_lines[] = {
-    {&stasis_serial_schema, print_serial},   {&stasis_i8042_schema, print_i8042},
-    {&stasis_pl031_schema, print_pl031},     {&stasis_acpi_pm_schema, print_acpi_pm},
-    {&stasis_vmgenid_schema, print_vmgenid}, {&stasis_virtio_rng_schema, print_virtio_rng},
+    {&stasis_serial_schema, print_serial},     {&stasis_i8042_schema, print_i8042},
+    {&stasis_pl031_schema, print_pl031},       {&stasis_acpi_pm_schema, print_acpi_pm},
+    {&stasis_vmgenid_schema, print_vmgenid},   {&stasis_virtio_rng_schema, print_virtio_rng},
+    {&stasis_mc146818_schema, print_mc146818},
 };
 
 /* ---- the board ---- */

@@ -64,6 +64,7 @@ NF == 3 && $1 == "guest" && $2 == "up" { check_nonce(); next }
 NF == 3 && $1 == "pong" { pongs++; check_nonce(); next }
 NF == 3 && $1 == "check" && $2 == "ok" { check_nonce(); next }
 NF == 3 && $1 == "tsc" && $2 == "ok" { check_nonce(); next }
+NF == 3 && $1 == "rtc" && $2 ~ /^[0-9]+$/ { check_nonce(); next }
 NF == 3 && $1 == "button" && $2 == "ready" { check_nonce(); next }
 NF == 4 && $1 == "clock" && $3 ~ /^mono=[0-9]+$/ { check_nonce(); next }
 NF == 9 && $1 == "cpu" && $3 ~ /^apicid=[0-9]+$/ { check_nonce(); next }

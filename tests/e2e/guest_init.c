@@ -12,12 +12,14 @@
 // x2apicid=<leaf 0xb> package=<n> core=<n> threads=<list> loc=<timer interrupts> nonce=<hex>`, and
 // ends with `cpus N nonce=<hex>`; `warnings` repeats what the kernel has logged as a warning or
 // worse and ends with `warnings N nonce=<hex>`; `hwrng` reads /dev/hwrng and answers
-// `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `poweroff` and `reboot` end the
-// machine, and after `button`, answered by `button ready nonce=<hex>`, the power button does.
+// `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `rtc` is answered, after an interrupt
+// of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `poweroff` and `reboot` end the machine, and after
+// `button`, answered by `button ready nonce=<hex>`, the power button does.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/rtc.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -26,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/klog.h>
 #include <sys/mount.h>
 #include <sys/random.h>
@@ -226,6 +229,30 @@ static unsigned long presses(void)
     return strtoul(text, NULL, 10);
 }
 
+// ---- the CMOS clock ----
+
+// What it shows behind an update, of which its interrupt tells.
+static void tell_rtc(const struct guest *guest)
+{
+    struct rtc_time now;
+    unsigned long events;
+    int fd = open("/dev/rtc0", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || ioctl(fd, RTC_UIE_ON, 0) != 0 ||
+        read(fd, &events, sizeof(events)) != (ssize_t)sizeof(events) ||
+        ioctl(fd, RTC_UIE_OFF, 0) != 0 || ioctl(fd, RTC_RD_TIME, &now) != 0) {
+        die("rtc0");
+    }
+    close(fd);
+    struct tm tm = {.tm_sec = now.tm_sec,
+                    .tm_min = now.tm_min,
+                    .tm_hour = now.tm_hour,
+                    .tm_mday = now.tm_mday,
+                    .tm_mon = now.tm_mon,
+                    .tm_year = now.tm_year};
+    say(guest, "rtc %lld nonce=%s\n", (long long)timegm(&tm), guest->nonce);
+}
+
 static void beat(struct guest *guest)
 {
     struct timespec real;
@@ -384,6 +411,8 @@ static void run_command(struct guest *guest)
         burst(guest, guest->line + 6);
     } else if (strcmp(guest->line, "poweroff") == 0) {
         power_off(guest);
+    } else if (strcmp(guest->line, "rtc") == 0) {
+        tell_rtc(guest);
     } else if (strcmp(guest->line, "button") == 0) {
         hear_button(guest);
     } else if (strcmp(guest->line, "reboot") == 0) {

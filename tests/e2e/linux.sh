@@ -264,6 +264,35 @@ case_signal_without_path() {
     ok "$(tail -n 1 "$err"); $summary"
 }
 
+# The CMOS clock shows the time of the host, and goes on where it stood after a thaw.
+tells_rtc() {
+    type_line rtc
+    says '^rtc [0-9]* nonce='
+    rtc=$(sed -n 's/^rtc \([0-9]*\) nonce=.*/\1/p' "$out" | tail -n 1)
+}
+
+case_clock() {
+    boot boot --snapshot-out path=clock.snap
+    says '^beat 3 '
+    began=$(date +%s)
+    tells_rtc
+    ended=$(date +%s)
+    [ "$rtc" -ge "$began" ] && [ "$rtc" -le "$ended" ] ||
+        fail "the clock shows $rtc, between $began and $ended"
+    kill -USR1 "$pid"
+    ends 0
+    before=$rtc
+    sleep $outage_s
+    start advanced --restore path=clock.snap,clock=advance
+    more_beats 3
+    tells_rtc
+    now=$(date +%s)
+    [ "$rtc" -le "$now" ] && [ "$rtc" -ge $((before + outage_s)) ] ||
+        fail "advanced, the clock shows $rtc at $now"
+    finish
+    ok "rtc_cmos showed the time of the host, and $((rtc - before)) s later after an outage of $outage_s s"
+}
+
 # As a user presses it: the guest's own driver hears it.
 case_button() {
     start live --restore base.snap --control "$PWD/sock"

@@ -139,7 +139,8 @@ static void use(struct stasis_machine *machine)
     touch(&machine->pio);
     touch(&machine->mmio);
     stasis_device_serial_drain(serial);
-    stasis_device_pl031_alarm(stasis_device_find(&machine->devices, &stasis_pl031_schema, "rtc"));
+    stasis_device_alarm(stasis_device_find(&machine->devices, &stasis_pl031_schema, "rtc"));
+    stasis_device_alarm(stasis_device_find(&machine->devices, &stasis_mc146818_schema, "rtc"));
     pthread_mutex_unlock(&machine->lock);
 }
 

@@ -223,6 +223,15 @@ def rules_i8042(s):
     yield "the machine is in reset", s["output_port"] & 1
 
 
+def rules_mc146818(s):
+    ram = s["ram"]
+    stopped = ram[0x0b] & 0x80 or ram[0x0a] & 0x60 == 0x60
+    yield "registers A, C and D", not (ram[0x0a] & 0x80 or ram[0x0c] & 0x8f or ram[0x0d])
+    yield "a time though the clock runs", stopped or not any(
+        ram[i] for i in (0, 2, 4, 6, 7, 8, 9, 0x32))
+    yield "counter_ns", s["counter_ns"] < (1 if stopped else 16725225600) * 10**9
+
+
 def rules_xsave(s):
     yield "xstate_bv has unknown components", not s["xstate_bv"] & ~0x2ff
     for bit, name, size in XSAVE_COMPONENTS:
@@ -274,6 +283,7 @@ XSAVE_COMPONENTS = ((0, "st", 8), (1, "xmm", 16), (2, "ymm_high", 16), (3, "bndr
 RULES = {
     "stasis.board": rules_board,
     "stasis.i8042": rules_i8042,
+    "stasis.mc146818": rules_mc146818,
     "stasis.pl031": lambda s: [("counter_ns", s["counter_ns"] < 10**9 << 32)],
     "stasis.serial": rules_serial,
     "stasis.virtio_rng": rules_virtio_rng,

@@ -68,8 +68,8 @@ class Case(unittest.TestCase):
 def blank(fields):
     """A state of these fields, of nothing but zeros."""
     values = {"string": "", "bytes": "", "list": []}
-    return {f.name: blank(SCHEMAS[1][f.state]) if f.kind == "state" else values.get(f.kind, 0)
-            for f in fields}
+    return {f.name: blank(SCHEMAS[1][f.state]) if f.kind == "state" else
+            f.limit * [0] if f.kind == "array" else values.get(f.kind, 0) for f in fields}
 
 
 class Names(unittest.TestCase):
@@ -273,6 +273,13 @@ class State(Case):
                 *(("stasis.i8042", {"pending_command": command, "last_was_command": 1},
                    command in (0, 0x60, 0xd1, 0xd2, 0xd3)) for command in range(256)),
                 ("stasis.i8042", {"output_port": 2}, False),
+                ("stasis.mc146818", {"ram": 128 * [0], "counter_ns": 16725225600 * 10**9 - 1},
+                 True),
+                ("stasis.mc146818", {"ram": 128 * [0], "counter_ns": 16725225600 * 10**9},
+                 False),
+                ("stasis.mc146818", {"ram": [1] + 127 * [0]}, False),
+                ("stasis.mc146818", {"ram": [1] + 10 * [0] + [0x80] + 116 * [0]}, True),
+                ("stasis.mc146818", {"ram": 13 * [0] + [1] + 114 * [0]}, False),
                 ("stasis.pl031", {"counter_ns": (10**9 << 32) - 1}, True),
                 ("stasis.pl031", {"counter_ns": 10**9 << 32}, False),
                 ("stasis.serial", {"fcr": 8}, False), ("stasis.serial", {"fcr": 9}, True),

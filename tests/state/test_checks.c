@@ -80,6 +80,30 @@ static void i8042(void **state)
     CASE(i8042, &s, x->output_port = 0x02, "output_port");
 }
 
+static void mc146818(void **state)
+{
+    const uint64_t year_2500 = UINT64_C(16725225600) * 1000000000;
+    struct stasis_mc146818_state s;
+
+    (void)state;
+    stasis_state_init(&stasis_mc146818_schema, &s);
+    CASE(mc146818, &s, x->counter_ns = year_2500 - 1, GOOD);
+    CASE(mc146818, &s, x->counter_ns = year_2500, "the year 2499");
+    CASE(mc146818, &s, x->ram[0x0b] = 0x80; x->counter_ns = 999999999, GOOD);
+    CASE(mc146818, &s, x->ram[0x0b] = 0x80; x->counter_ns = 1000000000, "a second");
+    CASE(mc146818, &s, x->ram[0x0a] = 0x60; x->counter_ns = 1000000000, "a second");
+    CASE(mc146818, &s, x->ram[0x0a] = 0x40; x->counter_ns = 1000000000, GOOD);
+    CASE(mc146818, &s, x->ram[0x0a] = 0x80, "do not keep");
+    CASE(mc146818, &s, x->ram[0x0c] = 0x80, "do not keep");
+    CASE(mc146818, &s, x->ram[0x0c] = 0x01, "do not keep");
+    CASE(mc146818, &s, x->ram[0x0d] = 0x80, "do not keep");
+    CASE(mc146818, &s, x->ram[0x0c] = 0x70, GOOD);
+    CASE(mc146818, &s, x->ram[0x32] = 1, "though the clock runs");
+    CASE(mc146818, &s, x->ram[0x00] = 1, "though the clock runs");
+    CASE(mc146818, &s, x->ram[0x01] = 1, GOOD);
+    CASE(mc146818, &s, x->ram[0x09] = 1; x->ram[0x0b] = 0x80, GOOD);
+}
+
 static void pl031(void **state)
 {
     const uint64_t period = (UINT64_C(1) << 32) * 1000000000;
@@ -210,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(serial),
         cmocka_unit_test(i8042),
+        cmocka_unit_test(mc146818),
         cmocka_unit_test(pl031),
         cmocka_unit_test(board),
         cmocka_unit_test(board_device),

@@ -141,7 +141,8 @@ static void host_rtc_arm(void *ctx, const struct stasis_device *from, bool on, u
 {
     struct kvm_guest *guest = ctx;
 
-    (void)from;
+    if (from->type->schema != &stasis_pl031_schema)
+        return;
     guest->rtc_armed = on;
     guest->rtc_deadline_ns = on ? deadline_ns : 0;
 }
@@ -164,6 +165,18 @@ static bool host_random(void *ctx, uint8_t *bytes, size_t len)
 
 /* ---- guests ---- */
 
+/* The clock of older boards, third as there, beside the one that guests have now. */
+static void add_pl031(struct stasis_board_state *board)
+{
+    static const struct stasis_board_device_state pl031 = {
+        "stasis.pl031", "rtc", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START, 0x1000, 10};
+
+    memmove(&board->devices[3], &board->devices[2],
+            (board->devices_count - 2) * sizeof(board->devices[0]));
+    board->devices[2] = pl031;
+    board->devices_count++;
+}
+
 void kvm_board(struct stasis_board_state *board, uint64_t ram)
 {
     const struct stasis_board_options options = {
@@ -171,6 +184,7 @@ void kvm_board(struct stasis_board_state *board, uint64_t ram)
     struct stasis_error err;
 
     kvm_ok(stasis_board_default(&options, board, &err), &err);
+    add_pl031(board);
 }
 
 void kvm_guest_host(struct kvm_guest *guest)

@@ -79,10 +79,11 @@ struct kvm_guest {
     uint64_t rtc_ns; /* the clock of the RTC: stands still */
     unsigned waits;  /* how often a device has asked to be called at wait_until_ns */
     uint64_t wait_until_ns;
-    bool rtc_armed;
+    bool rtc_armed; /* by the PL031 */
     uint64_t rtc_deadline_ns;
 };
 
+/* The default board with a PL031 besides: every device that there is. */
 void kvm_board(struct stasis_board_state *board, uint64_t ram);
 
 /* Gives devices a fresh outside; the machine is then for the caller to build or thaw. */

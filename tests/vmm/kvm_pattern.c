@@ -252,6 +252,20 @@ static void pattern_virtio(struct stasis_virtio_mmio_state *mmio)
         .size = 16, .ready = 1, .desc = 0xb0000, .driver = 0xb0100, .device = 0xb0200};
 }
 
+/* Stopped, so that its flags stay as they are. */
+static void pattern_cmos(struct stasis_mc146818_state *cmos)
+{
+    for (uint8_t i = 0x0e; i < sizeof(cmos->ram); i++)
+        cmos->ram[i] = i ^ 0x33;
+    cmos->index = 0x41;
+    cmos->ram[0x00] = 0x59;
+    cmos->ram[0x01] = 0xc0;
+    cmos->ram[0x0a] = 0x70;
+    cmos->ram[0x0b] = 0xa6;
+    cmos->ram[0x0c] = 0x50;
+    cmos->counter_ns = 123456789;
+}
+
 static void load_devices(struct kvm_guest *guest)
 {
     for (uint32_t i = 0; i < guest->machine.devices.count; i++) {
@@ -264,6 +278,7 @@ static void load_devices(struct kvm_guest *guest)
             struct stasis_acpi_pm_state pm;
             struct stasis_vmgenid_state vmgenid;
             struct stasis_virtio_rng_state rng;
+            struct stasis_mc146818_state cmos;
         } state;
 
         stasis_state_init(device->type->schema, &state);
@@ -275,6 +290,8 @@ static void load_devices(struct kvm_guest *guest)
                 (struct stasis_pl031_state){UINT64_C(123456789000000000), 123460000, 77, 1, 0};
         else if (device->type->schema == &stasis_acpi_pm_schema)
             state.pm = (struct stasis_acpi_pm_state){0x0100, 0x0020, 0x0802, 0x81, 0x18};
+        else if (device->type->schema == &stasis_mc146818_schema)
+            pattern_cmos(&state.cmos);
         else if (device->type->schema == &stasis_vmgenid_schema)
             memset(&state.vmgenid, 0x3c, sizeof(state.vmgenid));
         else if (device->type->schema == &stasis_virtio_rng_schema)
@@ -357,6 +374,7 @@ void kvm_pattern_check(struct stasis_snap *snap)
     struct stasis_pl031_state rtc;
     struct stasis_acpi_pm_state pm;
     struct stasis_virtio_rng_state rng;
+    struct stasis_mc146818_state cmos;
     struct stasis_board_state board;
 
     kvm_record(snap, &stasis_board_schema, STASIS_INSTANCE_VM, &board);
@@ -382,4 +400,9 @@ void kvm_pattern_check(struct stasis_snap *snap)
     assert_int_equal(rng.mmio.queue_sel, 0x12345678);
     assert_int_equal(rng.mmio.interrupt_status, 1);
     assert_int_equal(rng.mmio.queues[0].device, 0xb0200);
+    kvm_record(snap, &stasis_mc146818_schema, "rtc", &cmos);
+    assert_int_equal(cmos.index, 0x41);
+    assert_int_equal(cmos.ram[0x0c], 0x50);
+    assert_int_equal(cmos.ram[0x7f], 0x7f ^ 0x33);
+    assert_int_equal(cmos.counter_ns, 123456789);
 }

@@ -102,7 +102,7 @@ static void on_rtc(struct stasis_vmm *vmm)
         return;
     drain_counter(vmm->rtc_source.loop.fd);
     pthread_mutex_lock(&vmm->machine.lock);
-    stasis_device_pl031_alarm(vmm->rtc);
+    stasis_device_alarm(vmm->rtc);
     pthread_mutex_unlock(&vmm->machine.lock);
     rearm(&vmm->rtc_source);
 }

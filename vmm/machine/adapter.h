@@ -47,6 +47,7 @@ static inline void stasis_adapter_raise_irq(void *instance, bool level)
 extern const struct stasis_device_type stasis_device_acpi_pm_type;
 extern const struct stasis_device_type stasis_device_serial_type;
 extern const struct stasis_device_type stasis_device_i8042_type;
+extern const struct stasis_device_type stasis_device_mc146818_type;
 extern const struct stasis_device_type stasis_device_pl031_type;
 extern const struct stasis_device_type stasis_device_vmgenid_type;
 extern const struct stasis_device_type stasis_device_virtio_rng_type;

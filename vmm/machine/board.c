@@ -24,7 +24,7 @@ static const struct stasis_board_device_state devices_0_1_0[] = {
 static const struct stasis_board_device_state devices_0_2_0[] = {
     {"stasis.serial", "com1", 1, STASIS_BUS_PIO, 0x3f8, 8, 4},
     {"stasis.i8042", "kbd", 1, STASIS_BUS_PIO, 0x60, 5, 1},
-    {"stasis.pl031", "rtc", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START, 0x1000, 8},
+    {"stasis.mc146818", "rtc", 1, STASIS_BUS_PIO, 0x70, 2, 8},
     {"stasis.acpi_pm", "pm", 1, STASIS_BUS_PIO, 0x600, 10, 9},
     {"stasis.vmgenid", "vmgenid", 1, STASIS_BUS_MMIO, STASIS_BOARD_VMGENID, 0x1000, NO_GSI},
     {"stasis.virtio_rng", "rng", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START + 0x1000, 0x1000, 16},

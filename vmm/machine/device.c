@@ -8,8 +8,9 @@
 
 /* The device types this release can put on a board. */
 static const struct stasis_device_type *const device_types[] = {
-    &stasis_device_serial_type,  &stasis_device_i8042_type,      &stasis_device_pl031_type,
-    &stasis_device_acpi_pm_type, &stasis_device_virtio_rng_type, &stasis_device_vmgenid_type,
+    &stasis_device_serial_type,   &stasis_device_i8042_type,      &stasis_device_pl031_type,
+    &stasis_device_acpi_pm_type,  &stasis_device_virtio_rng_type, &stasis_device_vmgenid_type,
+    &stasis_device_mc146818_type,
 };
 
 int stasis_device_type_find(const struct stasis_board_device_state *row,
@@ -109,4 +110,10 @@ struct stasis_device *stasis_device_find(struct stasis_devices *devices,
             return device;
     }
     return NULL;
+}
+
+void stasis_device_alarm(struct stasis_device *rtc)
+{
+    if (rtc)
+        rtc->type->alarm(rtc->instance);
 }

@@ -50,7 +50,7 @@ struct stasis_device_host {
     void (*serial_rx_ready)(void *ctx, const struct stasis_device *from);
     /* Nanoseconds of the clock that RTCs count. */
     uint64_t (*rtc_now_ns)(void *ctx);
-    /* (Dis)arms the timer whose expiry calls stasis_device_pl031_alarm(from). */
+    /* (Dis)arms the timer whose expiry calls stasis_device_alarm(from). */
     void (*rtc_arm)(void *ctx, const struct stasis_device *from, bool on, uint64_t deadline_ns);
     /* Calls stasis_device_timer(from) once CLOCK_MONOTONIC has reached deadline_ns; replaces an
      * earlier deadline of the same device. */
@@ -109,6 +109,8 @@ struct stasis_device_type {
     void (*advance)(void *state, uint64_t ns);
     /* The timer of timer_arm has expired; NULL: the device has none. */
     void (*timer)(void *instance);
+    /* Of a clock: the timer that it asked for has expired. NULL: it is none. */
+    void (*alarm)(void *instance);
 };
 
 struct stasis_device {
@@ -153,6 +155,8 @@ struct stasis_device *stasis_device_find(struct stasis_devices *devices,
 
 /* The timer of timer_arm has expired. Harmless when early or late. */
 void stasis_device_timer(struct stasis_device *device);
+/* The timer of rtc_arm has expired. NULL is a clock that is not there. */
+void stasis_device_alarm(struct stasis_device *rtc);
 
 /* ---- device_serial.c: a serial port's outside. NULL is a port that is not there. ---- */
 
@@ -173,10 +177,5 @@ struct stasis_device *stasis_device_acpi_pm_find(struct stasis_devices *devices)
 void stasis_device_acpi_pm_power_button(struct stasis_device *pm);
 /* General-purpose event `number` has come. */
 void stasis_device_acpi_pm_event(struct stasis_device *pm, unsigned number);
-
-/* ---- device_pl031.c ---- */
-
-/* The timer of rtc_arm has expired. NULL is a clock that is not there. */
-void stasis_device_pl031_alarm(struct stasis_device *pl031);
 
 #endif

@@ -67,6 +67,11 @@ static void pl031_advance(void *state, uint64_t ns)
     stasis_pl031_state_advance(state, ns);
 }
 
+static void pl031_alarm(void *instance)
+{
+    stasis_pl031_alarm(&((struct instance *)instance)->dev);
+}
+
 const struct stasis_device_type stasis_device_pl031_type = {
     .schema = &stasis_pl031_schema,
     .version = 1,
@@ -77,12 +82,5 @@ const struct stasis_device_type stasis_device_pl031_type = {
     .restore = pl031_restore,
     .post_restore = pl031_post_restore,
     .advance = pl031_advance,
+    .alarm = pl031_alarm,
 };
-
-void stasis_device_pl031_alarm(struct stasis_device *pl031)
-{
-    if (!pl031)
-        return;
-    assert(pl031->type == &stasis_device_pl031_type);
-    stasis_pl031_alarm(&((struct instance *)pl031->instance)->dev);
-}

@@ -85,6 +85,11 @@ struct stasis_acpi_pm_state {
 #include "stasis/def_struct.h"
 };
 
+#define STASIS_DEF "stasis/state/mc146818.def"
+struct stasis_mc146818_state {
+#include "stasis/def_struct.h"
+};
+
 #define STASIS_DEF "stasis/state/pl031.def"
 struct stasis_pl031_state {
 #include "stasis/def_struct.h"

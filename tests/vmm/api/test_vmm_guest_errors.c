@@ -58,7 +58,7 @@ static void on_event(void *ctx, const struct stasis_vmm_event *event)
 static void start(enum stasis_vmm_on_guest_error action, enum stasis_vmm_guest_errors_of of)
 {
     const struct stasis_board_options options = {
-        .memory_bytes = 1 << 20, .vcpus = 1, .cpu_model = "host"};
+        .memory_bytes = 1 << 20, .vcpus = 1, .cpu_model = "host", .release = "0.1.0"};
     struct stasis_machine *machine = &vmm.machine;
 
     config.guest_errors = (struct stasis_vmm_guest_errors){action, of};

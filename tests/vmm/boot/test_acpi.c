@@ -159,6 +159,20 @@ static void fadt_names_the_power_management(void **state)
     assert_memory_equal(tables.madt + 44 + 8 + 12, "\x02\x0a\x00\x0b\x0b\x00\x00\x00\x0d\x00", 10);
 }
 
+/* Linux looks for the clock at its ports unless the FADT says that there is none. */
+static void fadt_of_a_board_with_a_cmos_clock(void **state)
+{
+    struct stasis_acpi_fadt fadt;
+
+    (void)state;
+    boot_rig_board(&rig.board, BOOT_RIG_RAM);
+    rig.board.devices[2] =
+        (struct stasis_board_device_state){"stasis.mc146818", "rtc", 1, 0, 0x70, 2, 8};
+    fadt = read_tables().fadt;
+    assert_int_equal(fadt.boot_arch, 0x07);
+    assert_int_equal(fadt.century, 0x32);
+}
+
 static void fadt_without_an_i8042(void **state)
 {
     struct stasis_acpi_fadt fadt;
@@ -288,7 +302,9 @@ static void iasl_understands_every_table(void **state)
         "stasis.vmgenid", "id", 1, 1, 0xef000, 0x1000, UINT32_MAX};
     rig.board.devices[6] = (struct stasis_board_device_state){"stasis.virtio_rng", "rng",  1, 1,
                                                               0xd0002000,          0x1000, 21};
-    rig.board.devices_count = 7;
+    rig.board.devices[7] =
+        (struct stasis_board_device_state){"stasis.mc146818", "rtc", 1, 0, 0x70, 2, 8};
+    rig.board.devices_count = 8;
     listing = through_iasl(work, read_tables().dsdt, "dsdt");
     assert_null(strstr(listing, "_S5"));
     assert_null(strstr(listing, "_GPE")); /* where nothing could raise it */
@@ -300,6 +316,8 @@ static void iasl_understands_every_table(void **state)
     assert_lists(listing, "\"arm,pl031\"");
     assert_lists(listing,
                  "Name (_S5, Package (0x04)  // _S5_: S5 System State\n    {\n        0x05, ");
+    assert_lists(listing, "EisaId (\"PNP0B00\")");
+    assert_lists(listing, "0x0070,             // Range Minimum");
     assert_lists(listing, "Method (_E00, 0, NotSerialized)");
     assert_lists(listing, "Notify (\\_SB.VGN5, 0x80)");
     assert_lists(listing, "Name (_HID, \"VMGENCTR\")");
@@ -334,6 +352,7 @@ int main(void)
         cmocka_unit_test(madt_has_every_processor),
         cmocka_unit_test(bounds),
         cmocka_unit_test(iasl_understands_every_table),
+        cmocka_unit_test(fadt_of_a_board_with_a_cmos_clock),
         cmocka_unit_test(fadt_without_power_management),
         cmocka_unit_test(fadt_names_the_power_management),
     };

@@ -63,6 +63,15 @@ static void guest_is_told_its_board(void **state)
                         stasis_demo_guest + sizeof(params), size - sizeof(params));
 }
 
+static void guest_reads_the_cmos_clock_where_there_is_one(void **state)
+{
+    (void)state;
+    rig.board.devices[3] =
+        (struct stasis_board_device_state){"stasis.mc146818", "rtc", 1, 0, 0x170, 2, 8};
+    rig.board.devices_count = 4;
+    assert_int_equal(load().rtc, 0x170);
+}
+
 /* The upper half of PM1_CNT: sleep type 5 and SLP_EN. */
 static void guest_powers_off_where_it_can(void **state)
 {
@@ -132,6 +141,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(guest_is_told_its_board, setup, teardown),
         cmocka_unit_test_setup_teardown(guest_powers_off_where_it_can, setup, teardown),
+        cmocka_unit_test_setup_teardown(guest_reads_the_cmos_clock_where_there_is_one, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(every_guest_has_its_own_nonce, setup, teardown),
         cmocka_unit_test_setup_teardown(boards_without_what_it_needs, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_too_small, setup, teardown),

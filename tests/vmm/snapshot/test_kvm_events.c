@@ -127,8 +127,8 @@ static void generation_id_outside_ram_is_refused(void)
     struct stasis_board_state board;
 
     kvm_board(&board, KVM_RAM);
-    assert_string_equal(board.devices[4].type, "stasis.vmgenid");
-    board.devices[4].base = KVM_RAM - 8; /* its first half is RAM */
+    assert_string_equal(board.devices[5].type, "stasis.vmgenid");
+    board.devices[5].base = KVM_RAM - 8; /* its first half is RAM */
     kvm_guest_init(&guest, &board);
     {
         struct stasis_error err;

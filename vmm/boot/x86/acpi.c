@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "stasis/acpi_pm.h"
+#include "stasis/mc146818.h"
 #include "vmm/boot/x86/acpi_tables.h"
 #include "vmm/boot/x86/boot_x86.h"
 #include "vmm/boot/x86/mptable.h"
@@ -153,6 +154,15 @@ static void describe_pm(struct stasis_acpi_fadt *fadt, const struct stasis_board
     fadt->flags &= ~FADT_PWR_BUTTON;
 }
 
+/* The clock that guests look for at its ports, in or without ACPI's description of it. */
+static void describe_clock(struct stasis_acpi_fadt *fadt, const struct stasis_board_state *board)
+{
+    if (find(board, "stasis.mc146818"))
+        fadt->century = STASIS_MC146818_CENTURY;
+    else
+        fadt->boot_arch |= BOOT_NO_CMOS_RTC;
+}
+
 /* The controller's reset line, when the board has one, serves ACPI's reset register too. */
 static void describe_i8042(struct stasis_acpi_fadt *fadt, const struct stasis_board_state *board)
 {
@@ -179,7 +189,7 @@ static uint64_t put_fadt(struct stasis_acpi_arena *arena, const struct stasis_bo
         .pm1_cnt_len = PM1A_CNT_LEN,
         .c2_latency = FADT_NO_C2,
         .c3_latency = FADT_NO_C3,
-        .boot_arch = BOOT_LEGACY_DEVICES | BOOT_NO_VGA | BOOT_NO_CMOS_RTC,
+        .boot_arch = BOOT_LEGACY_DEVICES | BOOT_NO_VGA,
         .flags = FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_FIX_RTC,
         .minor_revision = 4,
         .x_dsdt = dsdt,
@@ -191,6 +201,7 @@ static uint64_t put_fadt(struct stasis_acpi_arena *arena, const struct stasis_bo
     stasis_acpi_header_init(&fadt.header, "FACP", 6, sizeof(fadt));
     describe_pm(&fadt, board);
     describe_i8042(&fadt, board);
+    describe_clock(&fadt, board);
     stasis_append_put(&arena->out, &fadt, sizeof(fadt));
     finish_table(arena, gpa);
     return gpa;

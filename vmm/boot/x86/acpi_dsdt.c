@@ -37,6 +37,7 @@ static const struct description descriptions[] = {
     {"stasis.i8042", "KBD", "PNP0303", NULL, NULL, {{0, 1}, {4, 1}}, false},
     {"stasis.pl031", "RTC", NULL, NULL, "arm,pl031", {{0, 0}, {0, 0}}, false},
     {"stasis.virtio_rng", "VIO", NULL, "LNRO0005", NULL, {{0, 0}, {0, 0}}, true},
+    {"stasis.mc146818", "RTC", "PNP0B00", NULL, NULL, {{0, 2}, {0, 0}}, false},
 };
 
 static const struct description *find(const char *type)

@@ -65,8 +65,10 @@ static int fill_params(const struct stasis_board_state *board,
 {
     const struct stasis_board_device_state *serial =
         need(board, "stasis.serial", STASIS_BUS_PIO, err);
-    const struct stasis_board_device_state *rtc = need(board, "stasis.pl031", STASIS_BUS_MMIO, err);
+    const struct stasis_board_device_state *rtc = find(board, "stasis.mc146818", STASIS_BUS_PIO);
 
+    if (!rtc)
+        rtc = need(board, "stasis.pl031", STASIS_BUS_MMIO, err);
     memset(ret_params, 0, sizeof(*ret_params));
     if (!serial || !rtc || find_off(board, ret_params, err))
         return STASIS_ERR_ARG;

@@ -69,6 +69,16 @@
 #define AP_SPURIOUS     0xff
 #define AP_PERIOD_NS    100000000
 
+/* MC146818 registers and bits. */
+#define RTC_MINUTES 2
+#define RTC_HOURS   4
+#define RTC_DAY     7
+#define RTC_MONTH   8
+#define RTC_YEAR    9
+#define RTC_A       10
+#define RTC_UIP     0x80
+#define RTC_CENTURY 0x32
+
 /* 16550A registers and bits. */
 #define IER      1
 #define FCR      2
@@ -242,7 +252,7 @@ tick:                       /* rax: JIFFIES */
     call    put_nonce
     lea     rtc_text(%rip), %rsi
     call    put_text
-    mov     (%r14), %eax    /* RTCDR */
+    call    read_clock
     call    put_decimal
     call    put_counters
     call    new_line
@@ -265,6 +275,91 @@ set_gate:
     movw    $INTERRUPT_GATE, 4(%rdi)
     shr     $16, %rax
     mov     %eax, 6(%rdi)
+    ret
+
+/* rax: seconds since 1970, from RTCDR of the PL031, or from the registers of the MC146818 as it leaves
+ * its reset: in BCD, 24 hours. Changes all but rbp and r12 to r15. */
+read_clock:
+    cmp     $0xffff, %r14
+    jbe     1f
+    mov     (%r14), %eax
+    ret
+1:  mov     $RTC_A, %edi    /* the bytes belong together while no update is under way, ... */
+    call    read_cmos
+    test    $RTC_UIP, %al
+    jnz     1b
+    xor     %edi, %edi
+    call    read_bcd
+    mov     %eax, %r11d     /* seconds */
+    mov     $RTC_CENTURY, %edi
+    call    read_bcd
+    imul    $100, %eax, %r8d
+    mov     $RTC_YEAR, %edi
+    call    read_bcd
+    add     %eax, %r8d      /* year */
+    mov     $RTC_MONTH, %edi
+    call    read_bcd
+    mov     %eax, %r9d      /* month */
+    mov     $RTC_DAY, %edi
+    call    read_bcd
+    mov     %eax, %r10d     /* day, then days since 1970 */
+    mov     $RTC_HOURS, %edi
+    call    read_bcd
+    imul    $60, %eax, %esi
+    mov     $RTC_MINUTES, %edi
+    call    read_bcd
+    add     %eax, %esi
+    imul    $60, %esi, %esi
+    add     %r11d, %esi     /* seconds since midnight */
+    xor     %edi, %edi
+    call    read_bcd
+    cmp     %eax, %r11d     /* ... and none has come meanwhile */
+    jne     1b
+
+    /* Years begin in March, so that the leap day is their last; 719469 days lie before 1970. */
+    sub     $3, %r9d
+    jge     2f
+    add     $12, %r9d
+    dec     %r8d
+2:  imul    $365, %r8d, %eax
+    lea     -719469(%r10, %rax), %r10
+    mov     %r8d, %eax
+    shr     $2, %eax
+    add     %rax, %r10
+    mov     %r8d, %eax
+    mov     $100, %ebx
+    xor     %edx, %edx
+    div     %ebx
+    sub     %rax, %r10
+    shr     $2, %eax        /* 400 */
+    add     %rax, %r10
+    imul    $153, %r9d, %eax
+    add     $2, %eax
+    mov     $5, %ebx
+    xor     %edx, %edx
+    div     %ebx
+    add     %r10, %rax
+    imul    $86400, %rax, %rax
+    add     %rsi, %rax
+    ret
+
+/* edi: register; its byte in eax, which read_bcd decodes. Change rax, rcx, rdx. */
+read_cmos:
+    mov     %r14d, %edx
+    mov     %edi, %eax
+    out     %al, %dx
+    inc     %edx
+    xor     %eax, %eax
+    in      %dx, %al
+    ret
+
+read_bcd:
+    call    read_cmos
+    mov     %eax, %ecx
+    and     $15, %eax
+    shr     $4, %ecx
+    imul    $10, %ecx, %ecx
+    add     %ecx, %eax
     ret
 
 /* al: byte. Changes rax, rcx, rdx. When nobody takes our output, waiting costs no CPU: after some

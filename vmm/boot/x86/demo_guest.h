@@ -37,7 +37,7 @@
 
 struct stasis_demo_params {
     uint8_t nonce[16];    /* the guest copies it once and wipes this */
-    uint64_t rtc;         /* address of the PL031 */
+    uint64_t rtc;         /* address of the PL031, or below 64 KiB first port of the MC146818 */
     uint16_t serial_port; /* first port of the 16550A */
     uint16_t off_port;    /* where off_value ends the machine */
     uint8_t serial_irq;   /* line of the first PIC: 1, 3 to 7 */
