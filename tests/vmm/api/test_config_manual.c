@@ -47,8 +47,8 @@ static void put_row(FILE *to, const struct stasis_option *option,
     stasis_config_path(option, key, path);
     fputs(is_first ? "|[ *" : "|  *", to);
     put_escaped(to, path);
-    fprintf(to, "*\n:%s %s\n:%s *--%s*", is_first ? "<" : " ",
-            key ? type_of(key) : "true or false", is_first ? "<" : " ", option->name);
+    fprintf(to, "*\n:%s %s\n:%s *--%s*", is_first ? "<" : " ", key ? type_of(key) : "true or false",
+            is_first ? "<" : " ", option->name);
     if (key) {
         fputc(' ', to);
         put_escaped(to, key->name);
