@@ -178,6 +178,8 @@ def descriptors_that_are_others(user):
         has_one_line(err, f"descriptor {fd} is not /dev/userfaultfd", "pass it as uffd_fd")
     _, err = user.run(2, *user.has_kvm(), "--demo", "--ready-fd", "999")
     has_one_line(err, "descriptor 999")
+    _, err = user.run(2, *user.has_kvm(), "--demo", "--log", "level=info,fd=999")
+    has_one_line(err, "descriptor 999")
 
 
 CASES = (kvm_that_may_not_be_opened, demo_and_freeze, lazy_thaw_by_a_descriptor,
