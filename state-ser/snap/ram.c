@@ -62,6 +62,11 @@ void stasis_ram_fail(struct stasis_ram *ram, const struct stasis_error *err)
         ram->opts.failed(ram->opts.ctx, err);
 }
 
+int stasis_ram_thread_begins(struct stasis_ram *ram, struct stasis_error *err)
+{
+    return ram->opts.thread_begins ? ram->opts.thread_begins(ram->opts.ctx, err) : 0;
+}
+
 void stasis_ram_complete(struct stasis_ram *ram)
 {
     struct timespec now;

@@ -66,8 +66,13 @@ static void *background(void *arg)
 {
     struct stasis_ram *ram = arg;
     struct stasis_error err = {0};
-    int rc;
+    int rc = stasis_ram_thread_begins(ram, &err);
 
+    if (rc) {
+        stasis_ram_fail(ram, &err);
+        (void)ends(ram, rc);
+        return NULL;
+    }
     do {
         rc = load_rest(ram, &err);
         if (!rc && ram->mode == STASIS_RAM_LAZY && !atomic_load(&ram->finishing))

@@ -84,6 +84,8 @@ const struct stasis_ram_range *stasis_ram_range_of(const struct stasis_ram *ram,
 
 /* Notes and reports the first failure. */
 void stasis_ram_fail(struct stasis_ram *ram, const struct stasis_error *err);
+/* On a thread of the background that begins, what its options say. */
+STASIS_MUST_CHECK int stasis_ram_thread_begins(struct stasis_ram *ram, struct stasis_error *err);
 
 /* All is verified, and in place. */
 void stasis_ram_complete(struct stasis_ram *ram);

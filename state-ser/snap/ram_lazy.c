@@ -164,6 +164,10 @@ static void *handle(void *arg)
     int rc = -1;
 
     stasis_ram_io_hurry();
+    if (stasis_ram_thread_begins(ram, &err)) {
+        stasis_ram_fail(ram, &err);
+        goto out;
+    }
     if (!buf)
         errno = ENOMEM;
     while (buf && (rc = stasis_uffd_wait(&ram->uffd, ram->stop_fd, &address)) > 0)
@@ -174,6 +178,7 @@ static void *handle(void *arg)
                           ram->snap->name);
         stasis_ram_fail(ram, &err);
     }
+out:
     stasis_ram_io_scratch_free(buf, STASIS_CHUNK_SIZE);
     return NULL;
 }

@@ -130,6 +130,11 @@ bool stasis_vmm_keep_loading(void *ctx, uint64_t done, uint64_t total)
     return !vmm->ops.progress || vmm->ops.progress(vmm->ops.ctx, STASIS_VMM_LOADING, done, total);
 }
 
+static int on_ram_thread_begins(void *ctx, struct stasis_error *err)
+{
+    return stasis_vmm_thread_begins(ctx, STASIS_VMM_THREAD_RAM, err);
+}
+
 static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     struct stasis_thaw_options options = stasis_config_thaw(vmm->config);
@@ -140,6 +145,7 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
 
     stasis_vmm_progress_end(vmm); /* of a pipe */
     options.progress = stasis_vmm_keep_loading;
+    options.thread_begins = on_ram_thread_begins;
     options.ctx = vmm;
     /* KVM reads guest memory in some of the calls to come. */
     if (!rc)

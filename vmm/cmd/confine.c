@@ -215,6 +215,7 @@ int stasis_confine_thread(const struct stasis_confinement *confinement,
         [STASIS_VMM_THREAD_VCPU] = STASIS_SANDBOX_VCPU,
         [STASIS_VMM_THREAD_SAVE] = STASIS_SANDBOX_SAVE,
         [STASIS_VMM_THREAD_LOOP] = STASIS_SANDBOX_LOOP,
+        [STASIS_VMM_THREAD_RAM] = STASIS_SANDBOX_RAM,
     };
 
     return confinement->filters ? stasis_sandbox_filter(kinds[thread], err) : 0;

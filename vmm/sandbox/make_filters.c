@@ -67,14 +67,16 @@ struct check {
 
 static const struct row {
     const char *call;
-    const char *threads; /* NULL: ENOSYS for all */
+    const char *threads;
+    int error; /* that it fails with; 0: it is made */
     struct check check;
     const char *arguments;
     const char *reason;
 } rows[] = {
 #define STASIS_CALL(name, threads, arguments, reason)                                              \
-    {#name, threads, arguments, #arguments, reason},
-#define STASIS_CALL_LACKS(name, reason) {#name, NULL, ANY, "ENOSYS", reason},
+    {#name, threads, 0, arguments, #arguments, reason},
+#define STASIS_CALL_FAILS(name, threads, error, reason)                                            \
+    {#name, threads, error, ANY, #error, reason},
 #include "calls.def"
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -87,6 +89,7 @@ static const struct kind {
     {'L', "loop", "The event loop"},
     {'S', "save", "The thread that saves"},
     {'V', "vcpu", "A vCPU"},
+    {'R', "ram", "A thread that loads or checks RAM"},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -96,13 +99,15 @@ static void die(const char *what, int rc)
     exit(1);
 }
 
-/* A thread has no more than the one that starts it, whose filter it inherits. */
+/* A thread has no more than the one that starts it, whose filter it inherits: O starts V, R and
+ * becomes L, which starts S; and S starts R. */
 static void check_rows(void)
 {
     for (size_t i = 0; i < ROWS; i++) {
         const char *threads = rows[i].threads;
-        bool inherits =
-            !threads || (strchr(threads, 'O') && (!strchr(threads, 'S') || strchr(threads, 'L')));
+        bool inherits = rows[i].error ||
+                        (strchr(threads, 'O') && (!strchr(threads, 'S') || strchr(threads, 'L')) &&
+                         (!strchr(threads, 'R') || strchr(threads, 'S')));
 
         if (!inherits || seccomp_syscall_resolve_name(rows[i].call) == __NR_SCMP_ERROR)
             die(rows[i].call, EINVAL);
@@ -122,11 +127,10 @@ static scmp_filter_ctx build(const struct kind *kind)
         const struct row *row = &rows[i];
         int number = seccomp_syscall_resolve_name(row->call);
 
-        if (!row->threads)
-            rc = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(ENOSYS), number, 0, NULL);
-        else if (strchr(row->threads, kind->letter))
-            rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, row->check.some,
-                                        &row->check.arg);
+        if (strchr(row->threads, kind->letter))
+            rc = seccomp_rule_add_array(
+                filter, row->error ? SCMP_ACT_ERRNO((uint16_t)row->error) : SCMP_ACT_ALLOW, number,
+                row->check.some, &row->check.arg);
         if (rc)
             die(row->call, rc);
     }
@@ -183,16 +187,18 @@ static void print_tables(void)
         size_t calls = 0;
 
         for (size_t i = 0; i < ROWS; i++)
-            calls += rows[i].threads && strchr(rows[i].threads, kinds[k].letter);
+            calls += !rows[i].error && strchr(rows[i].threads, kinds[k].letter);
         printf("- %s (%c): %zu rows, %zu instructions\n", kinds[k].title, kinds[k].letter, calls,
                export(&kinds[k], code, STASIS_FILTER_MAX + 1));
     }
     puts("\n| call | threads | arguments | reason |\n|---|---|---|---|");
-    for (size_t i = 0; i < ROWS; i++)
-        printf("| `%s` | %s | %s%s%s | %s |\n", rows[i].call,
-               rows[i].threads ? rows[i].threads : "none", rows[i].check.some ? "`" : "",
-               rows[i].check.some || !rows[i].threads ? rows[i].arguments : "any",
-               rows[i].check.some ? "`" : "", rows[i].reason);
+    for (size_t i = 0; i < ROWS; i++) {
+        const char *mark = rows[i].check.some || rows[i].error ? "`" : "";
+
+        printf("| `%s` | %s | %s%s%s%s | %s |\n", rows[i].call, rows[i].threads,
+               rows[i].error ? "fails: " : "", mark, *mark ? rows[i].arguments : "any", mark,
+               rows[i].reason);
+    }
 }
 
 int main(int argc, char **argv)

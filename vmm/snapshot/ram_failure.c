@@ -52,6 +52,8 @@ struct guard {
     bool (*progress)(void *ctx, uint64_t done,
                      uint64_t total); /* who asked for the load, and its */
     void *progress_ctx;
+    int (*thread_begins)(void *ctx, struct stasis_error *err);
+    void *thread_ctx;
 };
 
 static bool forward_progress(void *ctx, uint64_t done, uint64_t total)
@@ -59,6 +61,13 @@ static bool forward_progress(void *ctx, uint64_t done, uint64_t total)
     struct guard *guard = ctx;
 
     return guard->progress(guard->progress_ctx, done, total);
+}
+
+static int forward_thread_begins(void *ctx, struct stasis_error *err)
+{
+    const struct guard *guard = ctx;
+
+    return guard->thread_begins(guard->thread_ctx, err);
 }
 
 static void guard_init(struct guard *guard, struct stasis_machine *machine, const char *path)
@@ -211,6 +220,9 @@ int stasis_ram_failure_attach(struct stasis_machine *machine, struct stasis_snap
     guard->progress = opts->progress;
     guard->progress_ctx = opts->ctx;
     with_failed.progress = opts->progress ? forward_progress : NULL;
+    guard->thread_begins = opts->thread_begins;
+    guard->thread_ctx = opts->ctx;
+    with_failed.thread_begins = opts->thread_begins ? forward_thread_begins : NULL;
     /* First: the engine may fail before it returns. */
     machine->ram_ctx = guard;
     machine->ram_ops = &ram_ops;

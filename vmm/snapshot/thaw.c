@@ -156,6 +156,7 @@ static int load_ram(struct stasis_machine *machine, struct stasis_snap *snap,
         .no_prefetch = options->no_prefetch,
         .uffd_fd = options->uffd_fd,
         .progress = options->progress,
+        .thread_begins = options->thread_begins,
         .ctx = options->ctx,
     };
     void *hosts[STASIS_MEMORY_REGION_MAX] = {0};

@@ -27,6 +27,7 @@ struct stasis_thaw_options {
     int uffd_fd;                 /* the same */
     int kvm_fd;                  /* as for stasis_machine_build_by() */
     bool (*progress)(void *ctx, uint64_t done, uint64_t total); /* the same; false: cancel */
+    int (*thread_begins)(void *ctx, struct stasis_error *err);  /* the same; ctx outlives it */
     void *ctx;
 };
 

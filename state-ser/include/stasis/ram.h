@@ -44,6 +44,11 @@ struct stasis_ram_opts {
      * with the same ctx. False ends the load, and attach returns STASIS_ERR_CANCELLED. The other
      * modes return before they load. May be NULL. */
     bool (*progress)(void *ctx, uint64_t done, uint64_t total);
+
+    /* LAZY, MAP: called with the same ctx on each thread that loads or verifies in the background,
+     * as it begins, to limit what the thread can do. An error is a failure, as of `failed`. May be
+     * NULL. */
+    int (*thread_begins)(void *ctx, struct stasis_error *err);
 };
 
 struct stasis_ram;

@@ -190,6 +190,79 @@ static void a_descriptor_of_the_device_is_used(void **state)
     built_fini(&built);
 }
 
+/* ---- threads that are limited as they begin ---- */
+
+static _Atomic unsigned begun;
+
+static int note_thread(void *ctx, struct stasis_error *err)
+{
+    (void)ctx, (void)err;
+    atomic_fetch_add(&begun, 1);
+    return 0;
+}
+
+static int refuse_thread(void *ctx, struct stasis_error *err)
+{
+    (void)ctx;
+    return stasis_fail(err, STASIS_ERR_UNAVAILABLE, "a thread is not to begin");
+}
+
+/* The one that serves faults, and that of the background. */
+static void each_thread_is_told_of_as_it_begins(void **state)
+{
+    const struct stasis_ram_opts opts = {.mode = STASIS_RAM_LAZY, .thread_begins = note_thread};
+    struct built built;
+    struct image image;
+    struct rig rig;
+    int fd;
+
+    (void)state;
+    if (!has_lazy())
+        return;
+    built_init(&built);
+    built_add(&built, 0, 4 << 20);
+    memset(built.ram[0], 7, 1 << 20);
+    image = image_of(&built);
+    fd = image_fd(&image);
+    assert_int_equal(rig_try(&rig, fd, opts, NULL), 0);
+    rig_wait(&rig);
+    rig_fini(&rig);
+    assert_int_equal(begun, 2);
+    close(fd);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+static void thread_that_cannot_begin_is_a_failure(void **state)
+{
+    struct stasis_ram_opts opts = {.mode = STASIS_RAM_MAP, .thread_begins = refuse_thread};
+    struct stasis_error err;
+    struct built built;
+    struct image image;
+    struct rig rig;
+    int fd;
+
+    (void)state;
+    built_init(&built);
+    built_add(&built, 0, 4 << 20);
+    memset(built.ram[0], 7, 1 << 20);
+    image = image_of(&built);
+    fd = image_fd(&image);
+    for (unsigned lazy = 0; lazy < (has_lazy() ? 2 : 1); lazy++) {
+        opts.mode = lazy ? STASIS_RAM_LAZY : STASIS_RAM_MAP;
+        assert_int_equal(rig_try(&rig, fd, opts, &err), 0);
+        assert_int_equal(stasis_ram_wait(rig.ram, &err), STASIS_ERR_UNAVAILABLE);
+        assert_string_equal(err.msg, "a thread is not to begin");
+        for (unsigned i = 0; i < 300000 && !rig.failures; i++)
+            usleep(1000); /* who waits learns it first */
+        assert_true(rig.failures >= 1);
+        rig_fini(&rig);
+    }
+    close(fd);
+    image_fini(&image);
+    built_fini(&built);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +271,8 @@ int main(void)
         cmocka_unit_test(many_touch_while_it_fills),
         cmocka_unit_test(a_descriptor_that_is_another_one_is_refused),
         cmocka_unit_test(a_descriptor_of_the_device_is_used),
+        cmocka_unit_test(each_thread_is_told_of_as_it_begins),
+        cmocka_unit_test(thread_that_cannot_begin_is_a_failure),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

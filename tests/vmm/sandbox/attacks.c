@@ -161,6 +161,11 @@ size_t attacks_count(void)
     return sizeof(attacks) / sizeof(attacks[0]);
 }
 
+const char *attacks_name(size_t i)
+{
+    return attacks[i].name;
+}
+
 void attacks_set_target(const char *folder, const char *target)
 {
     snprintf(in_folder, sizeof(in_folder), "%s", folder);
@@ -220,7 +225,7 @@ static bool make(const struct attack *attack)
     if (trapped)
         by = "seccomp";
     else if (error == EACCES)
-        by = "Landlock";
+        by = "EACCES";
     else if (error == ENOSYS)
         by = "ENOSYS";
     else

@@ -13,15 +13,17 @@
 #define ATTACK_LOOP 'L'
 #define ATTACK_SAVE 'S'
 #define ATTACK_VCPU 'V'
+#define ATTACK_RAM  'R'
 
 /* A file that no option names, in a folder that none does; before the process is confined. */
 void attacks_set_target(const char *folder, const char *file);
 
 /* On the thread that was taken over: makes all calls, writes a line for each to standard error
- * ("attack NAME: seccomp", "...: Landlock", "...: SUCCEEDED") and ends the process with status 0
- * if none succeeded. */
+ * ("attack NAME: seccomp", "...: EACCES", "...: ENOSYS", "...: NOT REFUSED") and ends the process
+ * with status 0 if none succeeded. */
 _Noreturn void attacks_make(char thread);
 
 size_t attacks_count(void);
+const char *attacks_name(size_t i);
 
 #endif

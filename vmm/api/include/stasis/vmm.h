@@ -251,6 +251,7 @@ struct stasis_vmm_event {
 enum stasis_vmm_thread {
     STASIS_VMM_THREAD_VCPU,
     STASIS_VMM_THREAD_SAVE, /* pauses the guest and saves it */
+    STASIS_VMM_THREAD_RAM,  /* loads or checks RAM behind a guest that runs */
     STASIS_VMM_THREAD_LOOP, /* that calls stasis_vmm_run(), once the vCPUs' threads are there */
 };
 
@@ -268,8 +269,7 @@ struct stasis_vmm_ops {
      * abort(). Any thread, and a signal handler. */
     void (*fatal)(void *ctx, const struct stasis_error *err);
     /* Called on a thread as it begins, to limit what it can do (seccomp(2), for example). The VM
-     * limits nothing by itself; docs/sandbox.md lists the system calls that each makes, and those
-     * that load RAM are like the thread that opens the VM. An error ends the guest, fails the save,
+     * limits nothing by itself; docs/sandbox.md lists the system calls that each makes. An error ends the guest, fails the save,
      * or is that of stasis_vmm_run(). It must not call functions of the VM. */
     int (*thread_begins)(void *ctx, enum stasis_vmm_thread thread, struct stasis_error *err);
 };
