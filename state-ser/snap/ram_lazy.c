@@ -237,8 +237,11 @@ int stasis_ram_lazy(struct stasis_ram *ram, struct stasis_error *err)
     int rc;
 
     rc = open_uffd(ram->opts.uffd_fd, &ram->uffd, &why);
-    if (rc == STASIS_ERR_ARG)
-        return stasis_fail(err, rc, "%s", why.msg);
+    if (rc == STASIS_ERR_ARG) {
+        if (err)
+            *err = why;
+        return rc;
+    }
     if (rc)
         return not_permitted(ram, &why);
     rc = plan(ram, err);

@@ -65,7 +65,7 @@ int __wrap_open(const char *path, int flags, ...)
     mode_t mode = 0;
     va_list args;
 
-    if (!strcmp(path, "/dev/kvm")) {
+    if (!strcmp(path, fake_kvm.path ? fake_kvm.path : "/dev/kvm")) {
         if (fake_kvm_fails_system())
             return -1;
         if (!(fake_kvm.flaws & FAKE_KVM_NO_DEVICE))

@@ -38,6 +38,7 @@ struct fake_kvm {
     unsigned flaws;
     unsigned fail_at;   /* the n-th call fails; 0: none */
     int fail_errno;     /* with that; 0: EIO */
+    const char *path;   /* of the device; NULL: /dev/kvm */
     bool counts_system; /* calls that are no ioctl of KVM count as calls, as request 0 */
     /* Asked before the fake's own answers; true: *ret_result is what ioctl returns, with errno. */
     bool (*answer)(unsigned long request, void *arg, int *ret_result);
