@@ -177,6 +177,15 @@ def devices():
     yield "acpi_pm", "all", b"".join(power)
     yield "acpi_pm", "all-frozen", between(power)
 
+    cmos = [b"\xc0\x0b\x72", b"\xc0\x01\xff", b"\xc0\x03\xff", b"\xc0\x05\x81", b"\x40\x1e\x10",
+            b"\x01\x0c", b"\x60\x00\x00", b"\xc0\x0a\x23", b"\x40\x01\x20", b"\x01\x0c", b"\xc0\x0b\x82",
+            *(bytes([0xc0, register, 0x11]) for register in range(10)), b"\xc0\x32\x20", b"\xc0\x0a\x76",
+            b"\x40\x1e\x03", b"\xc0\x0b\x04", b"\xc0\x0a\x2f", *(bytes([1, register]) for register in range(52)),
+            b"\xc0\x09\x37", b"\x40\x1f\xff", b"\x41\x1e\x77", b"\x80\x38\xff", b"\x70\x00\x00", b"\x00\x00",
+            b"\xc0\x0c\x00", b"\xc0\x7f\x55", b"\x01\x7f"]
+    yield "mc146818", "all", b"".join(cmos)
+    yield "mc146818", "all-frozen", (freeze + b"\x02") + (freeze + b"\x09").join(cmos)
+
     def clock(kind, offset, value):
         return bytes([kind, offset]) + struct.pack("<I", value)
 
