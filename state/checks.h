@@ -17,6 +17,9 @@ int stasis_check_mc146818(const void *state, struct stasis_error *err);
 int stasis_check_pl031(const void *state, struct stasis_error *err);
 int stasis_check_virtio_queue(const void *state, struct stasis_error *err);
 int stasis_check_virtio_mmio(const void *state, struct stasis_error *err);
+int stasis_check_virtio_blk_mmio(const void *state, struct stasis_error *err);
+int stasis_check_virtio_blk_queue(const void *state, struct stasis_error *err);
+int stasis_check_virtio_blk(const void *state, struct stasis_error *err);
 int stasis_check_virtio_rng(const void *state, struct stasis_error *err);
 int stasis_check_x86_xsave(const void *state, struct stasis_error *err);
 int stasis_check_x86_xcrs(const void *state, struct stasis_error *err);
@@ -26,21 +29,22 @@ int stasis_check_x86_msrs(const void *state, struct stasis_error *err);
 int stasis_check_x86_cpuid(const void *state, struct stasis_error *err);
 int stasis_check_x86_pit(const void *state, struct stasis_error *err);
 
-#define stasis_check_machine         NULL
-#define stasis_check_acpi_pm         NULL
-#define stasis_check_vmgenid         NULL
-#define stasis_check_x86_segment     NULL
-#define stasis_check_x86_dtable      NULL
-#define stasis_check_x86_msr         NULL
-#define stasis_check_x86_cpuid_leaf  NULL
-#define stasis_check_x86_pit_channel NULL
-#define stasis_check_x86_regs        NULL
-#define stasis_check_x86_sregs       NULL
-#define stasis_check_x86_debugregs   NULL
-#define stasis_check_x86_events      NULL
-#define stasis_check_x86_lapic       NULL
-#define stasis_check_x86_clock       NULL
-#define stasis_check_x86_pic         NULL
-#define stasis_check_x86_ioapic      NULL
+#define stasis_check_machine            NULL
+#define stasis_check_acpi_pm            NULL
+#define stasis_check_vmgenid            NULL
+#define stasis_check_virtio_blk_request NULL
+#define stasis_check_x86_segment        NULL
+#define stasis_check_x86_dtable         NULL
+#define stasis_check_x86_msr            NULL
+#define stasis_check_x86_cpuid_leaf     NULL
+#define stasis_check_x86_pit_channel    NULL
+#define stasis_check_x86_regs           NULL
+#define stasis_check_x86_sregs          NULL
+#define stasis_check_x86_debugregs      NULL
+#define stasis_check_x86_events         NULL
+#define stasis_check_x86_lapic          NULL
+#define stasis_check_x86_clock          NULL
+#define stasis_check_x86_pic            NULL
+#define stasis_check_x86_ioapic         NULL
 
 #endif

@@ -75,6 +75,22 @@
 #define STASIS_DEF  "stasis/state/pl031.def"
 #include "stasis/def_fields.h"
 
+#define STASIS_NAME virtio_blk_queue
+#define STASIS_DEF  "stasis/state/virtio_blk_queue.def"
+#include "stasis/def_fields.h"
+
+#define STASIS_NAME virtio_blk_mmio
+#define STASIS_DEF  "stasis/state/virtio_blk_mmio.def"
+#include "stasis/def_fields.h"
+
+#define STASIS_NAME virtio_blk_request
+#define STASIS_DEF  "stasis/state/virtio_blk_request.def"
+#include "stasis/def_fields.h"
+
+#define STASIS_NAME virtio_blk
+#define STASIS_DEF  "stasis/state/virtio_blk.def"
+#include "stasis/def_fields.h"
+
 #define STASIS_NAME virtio_rng
 #define STASIS_DEF  "stasis/state/virtio_rng.def"
 #include "stasis/def_fields.h"

@@ -5,6 +5,7 @@
 #include "stasis/virtio_state.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "checks.h"
 
@@ -97,6 +98,66 @@ int stasis_check_virtio_rng(const void *state, struct stasis_error *err)
     if (mmio->queues[0].next_avail != mmio->queues[0].next_used)
         return stasis_fail(err, STASIS_ERR_RANGE, "an entropy device with requests in flight");
     return 0;
+}
+
+/* A block device's registers and queues are structs of their own, of the same rows. */
+_Static_assert(sizeof(struct stasis_virtio_blk_mmio_state) ==
+                       sizeof(struct stasis_virtio_mmio_state) &&
+                   sizeof(struct stasis_virtio_blk_queue_state) ==
+                       sizeof(struct stasis_virtio_queue_state),
+               "virtio_mmio_rows.def, virtio_queue.def");
+
+int stasis_check_virtio_blk_mmio(const void *state, struct stasis_error *err)
+{
+    struct stasis_virtio_mmio_state mmio;
+
+    memcpy(&mmio, state, sizeof(mmio));
+    return stasis_check_virtio_mmio(&mmio, err);
+}
+
+int stasis_check_virtio_blk_queue(const void *state, struct stasis_error *err)
+{
+    struct stasis_virtio_queue_state queue;
+
+    memcpy(&queue, state, sizeof(queue));
+    return stasis_check_virtio_queue(&queue, err);
+}
+
+/* Those in flight are the ones that were taken and not given back. */
+static int check_requests(const struct stasis_virtio_blk_state *blk, struct stasis_error *err)
+{
+    const struct stasis_virtio_blk_queue_state *queue = &blk->mmio.queues[0];
+    uint16_t flying = blk->mmio.queues_count ? (uint16_t)(queue->next_avail - queue->next_used) : 0;
+
+    if (blk->requests_count != flying)
+        return stasis_fail(err, STASIS_ERR_RANGE,
+                           "a block device with %" PRIu32
+                           " requests in flight, and %u in its queue",
+                           blk->requests_count, flying);
+    for (uint32_t i = 0; i < blk->requests_count; i++) {
+        if (blk->requests[i].head >= queue->size)
+            return stasis_fail(err, STASIS_ERR_RANGE,
+                               "requests[%" PRIu32 "] begins behind the descriptor table", i);
+    }
+    return 0;
+}
+
+int stasis_check_virtio_blk(const void *state, struct stasis_error *err)
+{
+    const struct stasis_virtio_blk_state *blk = state;
+
+    if (blk->mmio.queues_count > 1)
+        return stasis_fail(err, STASIS_ERR_RANGE, "a block device with %" PRIu32 " queues",
+                           blk->mmio.queues_count);
+    if (!is_power_of_two(blk->block_size))
+        return stasis_fail(err, STASIS_ERR_RANGE,
+                           "block_size %" PRIu32 " is no power of two from 512 to 65536",
+                           blk->block_size);
+    if (blk->sectors % (blk->block_size / 512))
+        return stasis_fail(err, STASIS_ERR_RANGE,
+                           "a block device of %" PRIu64 " sectors, which are not whole blocks",
+                           blk->sectors);
+    return check_requests(blk, err);
 }
 
 /* ---- the rings in guest RAM ---- */

@@ -87,6 +87,21 @@ static void print_pl031(FILE *out, const struct stasis_records *records, const c
     fprintf(out, "alarm %s%s\n", text, rtc.ris ? " (rings)" : "");
 }
 
+static void print_virtio_blk(FILE *out, const struct stasis_records *records, const char *instance)
+{
+    struct stasis_virtio_mmio_state regs;
+    struct stasis_virtio_blk_state blk;
+
+    if (stasis_records_get(records, &stasis_virtio_blk_schema, instance, &blk, NULL))
+        return;
+    fprintf(out, "disk of %" PRIu64 " KiB in blocks of %" PRIu32 " bytes%s%s", blk.sectors / 2,
+            blk.block_size, blk.read_only ? ", read-only" : "", blk.serial[0] ? ", serial " : "");
+    stasis_text_put(out, blk.serial);
+    fprintf(out, "; %" PRIu32 " requests in flight; ", blk.requests_count);
+    memcpy(&regs, &blk.mmio, sizeof(regs));
+    stasis_inspect_virtio_print(out, &regs);
+}
+
 static void print_virtio_rng(FILE *out, const struct stasis_records *records, const char *instance)
 {
     struct stasis_virtio_rng_state rng;
@@ -119,7 +134,7 @@ static const struct {
     {&stasis_serial_schema, print_serial},     {&stasis_i8042_schema, print_i8042},
     {&stasis_pl031_schema, print_pl031},       {&stasis_acpi_pm_schema, print_acpi_pm},
     {&stasis_vmgenid_schema, print_vmgenid},   {&stasis_virtio_rng_schema, print_virtio_rng},
-    {&stasis_mc146818_schema, print_mc146818},
+    {&stasis_mc146818_schema, print_mc146818}, {&stasis_virtio_blk_schema, print_virtio_blk},
 };
 
 /* ---- the board ---- */

@@ -3,15 +3,17 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tools/guest_ram.h"
 #include "tools/inspect.h"
 
-/* Where the registers are in the state of each kind of device. */
+/* Where the registers are in the state of each kind of device: all of the same rows. */
 static const struct {
     const struct stasis_schema *schema;
     size_t mmio;
 } kinds[] = {
+    {&stasis_virtio_blk_schema, offsetof(struct stasis_virtio_blk_state, mmio)},
     {&stasis_virtio_rng_schema, offsetof(struct stasis_virtio_rng_state, mmio)},
 };
 
@@ -63,13 +65,14 @@ static bool read16(void *ctx, uint64_t gpa, uint16_t *ret_value)
 }
 
 static void check_record(FILE *out, struct stasis_inspect_ram *ram,
-                         const struct stasis_record *record,
-                         const struct stasis_virtio_mmio_state *mmio)
+                         const struct stasis_record *record, const void *mmio)
 {
     const struct stasis_virtio_ram guest = {has, read16, ram};
+    struct stasis_virtio_mmio_state regs;
     struct stasis_error why;
 
-    if (!stasis_virtio_check_rings(mmio, &guest, &why))
+    memcpy(&regs, mmio, sizeof(regs));
+    if (!stasis_virtio_check_rings(&regs, &guest, &why))
         return;
     fputs("impossible state: ", out);
     stasis_inspect_put_record(out, record);
@@ -88,7 +91,7 @@ static int report_kind(FILE *out, const struct stasis_records *records,
 
         if (record.schema == kinds[kind].schema &&
             !stasis_records_get(records, record.schema, record.instance, state, NULL))
-            check_record(out, ram, &record, (const void *)(state + kinds[kind].mmio));
+            check_record(out, ram, &record, state + kinds[kind].mmio);
     }
     free(state);
     return 0;

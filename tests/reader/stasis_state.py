@@ -276,6 +276,19 @@ def rules_virtio_rng(s):
         yield "requests in flight", queue["next_avail"] == queue["next_used"]
 
 
+def rules_virtio_blk(s):
+    mmio, size = s["mmio"], s["block_size"]
+    yield from rules_virtio(mmio)
+    yield "more than one queue", len(mmio["queues"]) <= 1
+    yield "block_size", power_of_two(size)
+    yield "sectors are not whole blocks", size < 512 or s["sectors"] % (size // 512) == 0
+    for queue in mmio["queues"] or [{"next_avail": 0, "next_used": 0, "size": 0}]:
+        flying = (queue["next_avail"] - queue["next_used"]) % 65536
+        yield "requests in flight", len(s["requests"]) == flying
+        for request in s["requests"]:
+            yield "head", request["head"] < queue["size"]
+
+
 I8042_TAKES_DATA = (0, 0x60, 0xd1, 0xd2, 0xd3)
 XSAVE_COMPONENTS = ((0, "st", 8), (1, "xmm", 16), (2, "ymm_high", 16), (3, "bndregs", 4),
                     (4, "bndcsr", 8), (5, "opmask", 8), (6, "zmm_high", 16), (7, "zmm_16_31", 16),
@@ -286,6 +299,7 @@ RULES = {
     "stasis.mc146818": rules_mc146818,
     "stasis.pl031": lambda s: [("counter_ns", s["counter_ns"] < 10**9 << 32)],
     "stasis.serial": rules_serial,
+    "stasis.virtio_blk": rules_virtio_blk,
     "stasis.virtio_rng": rules_virtio_rng,
     "x86.cpuid": lambda s: [("leaves are not ascending", ascending(
         [(leaf["function"], leaf["index"]) for leaf in s["leaves"]]))],

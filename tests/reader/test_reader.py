@@ -292,6 +292,17 @@ class State(Case):
                 ("stasis.serial", {"fcr": 1, "rx_fifo": b"ab", "rx_breaks": 2}, True),
                 ("stasis.serial", {"fcr": 1, "rx_fifo": b"ab", "rx_breaks": 1}, False),
                 ("stasis.serial", {"fcr": 1, "rx_fifo": b"ab", "rx_breaks": 4}, False),
+                *(("stasis.virtio_blk", {"mmio": virtio, "sectors": 64} | change, right)
+                  for change, right in (
+                    ({}, True), ({"block_size": 1024}, True), ({"block_size": 1536}, False),
+                    ({"block_size": 65536, "sectors": 128}, True), ({"sectors": 2**55 - 1}, True),
+                    ({"block_size": 1024, "sectors": 65}, False), ({"requests": [{}]}, False),
+                    ({"mmio": virtio | {"queues": [queue, {}]}}, False),
+                    ({"mmio": virtio | {"queues": []}}, True),
+                    *(({"mmio": virtio | {"queues": [queue | {"next_avail": 5}]},
+                        "requests": [{"head": head} for head in heads]}, good)
+                      for heads, good in (((0, 7), True), ((7, 7), True), ((0, 8), False),
+                                          ((0,), False), ((0, 1, 2), False))))),
                 *(("stasis.virtio_rng", {"mmio": virtio | change}, right) for change, right in (
                     ({}, True), ({"status": 11}, True), ({"status": 3}, False),
                     ({"status": 0xcf}, True), ({"status": 0x0e}, False), ({"status": 0x0d}, False),

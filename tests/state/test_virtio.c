@@ -102,6 +102,58 @@ static void entropy(void **state)
     CASE(queue->next_avail = 4, "with requests in flight");
 }
 
+/* ---- a block device: the same registers, with two requests in flight ---- */
+
+static struct stasis_virtio_blk_state blk;
+
+static int start_blk(void **state)
+{
+    start(NULL);
+    (void)state;
+    stasis_state_init(&stasis_virtio_blk_schema, &blk);
+    memcpy(&blk.mmio, mmio, sizeof(blk.mmio));
+    blk.mmio.queues[0].next_avail = 5;
+    blk.sectors = 64;
+    blk.block_size = 1024;
+    blk.requests_count = 2;
+    blk.requests[0].head = 7;
+    return 0;
+}
+
+static void expect_blk(const char *change, const char *text)
+{
+    struct stasis_error err = {0};
+    int rc = stasis_state_check(&stasis_virtio_blk_schema, &blk, &err);
+
+    if (!text && rc)
+        fail_msg("%s: refused: %s", change, err.msg);
+    if (text && (rc != STASIS_ERR_RANGE || !strstr(err.msg, text)))
+        fail_msg("%s: rc %d, \"%s\" lacks \"%s\"", change, rc, err.msg, text);
+    start_blk(NULL);
+}
+
+#define BLK_CASE(change, text)                                                                     \
+    do {                                                                                           \
+        change;                                                                                    \
+        expect_blk(#change, text);                                                                 \
+    } while (0)
+
+static void block(void **state)
+{
+    (void)state;
+    BLK_CASE(, GOOD);
+    BLK_CASE(blk.requests[1].head = 7, GOOD); /* twice: the driver's matter */
+    BLK_CASE(blk.requests[1].head = 8, "requests[1] begins behind the descriptor table");
+    BLK_CASE(blk.requests_count = 1,
+             "a block device with 1 requests in flight, and 2 in its queue");
+    BLK_CASE(blk.mmio.queues_count = 0, "a block device with 2 requests in flight, and 0");
+    BLK_CASE(blk.mmio.queues_count = 2, "a block device with 2 queues");
+    BLK_CASE(blk.block_size = 1536, "block_size 1536 is no power of two from 512 to 65536");
+    BLK_CASE(blk.block_size = 0, "block_size 0");
+    BLK_CASE(blk.block_size = 1 << 16; blk.sectors = 128, GOOD);
+    BLK_CASE(blk.sectors = 65, "a block device of 65 sectors, which are not whole blocks");
+}
+
 /* ---- the rings ---- */
 
 static uint16_t avail_idx, used_idx;
@@ -195,6 +247,7 @@ int main(void)
         cmocka_unit_test_setup(queues, start),
         cmocka_unit_test_setup(registers, start),
         cmocka_unit_test_setup(entropy, start),
+        cmocka_unit_test_setup(block, start_blk),
         cmocka_unit_test_setup(rings, start),
         cmocka_unit_test_setup(rings_of_a_dead_device, start),
     };

@@ -83,6 +83,38 @@ static void info_shows_status_and_queues(void **state)
     assert_has(run.out, "    status 0x03 (being set up)\n");
 }
 
+static void info_shows_a_disk(void **state)
+{
+    struct stasis_virtio_rng_state rng = device();
+    struct stasis_virtio_blk_state blk;
+    struct stasis_board_state board;
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    stasis_state_init(&stasis_board_schema, &board);
+    board.ram_count = 1;
+    board.ram[0].size = 8192;
+    board.devices_count = 1;
+    board.devices[0] = (struct stasis_board_device_state){"stasis.virtio_blk", "root", 1, 1,
+                                                          0xd0002000,          0x1000, 17};
+    stasis_state_init(&stasis_virtio_blk_schema, &blk);
+    memcpy(&blk.mmio, &rng.mmio, sizeof(blk.mmio));
+    blk.mmio.queues[0].next_avail = 4;
+    blk.requests_count = 1;
+    blk.sectors = 2048;
+    strcpy(blk.serial, "tape");
+    add_state(&built, &stasis_board_schema, "vm", &board);
+    add_state(&built, &stasis_virtio_blk_schema, "root", &blk);
+    save_to(&built, in_folder("a.snap"));
+    run_inspect(&run, NULL, "info", in_folder("a.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, "  root (stasis.virtio_blk): memory 0xd0002000-0xd0002fff, IRQ 17\n"
+                        "    disk of 1024 KiB in blocks of 512 bytes, serial tape; 1 requests in "
+                        "flight; status 0x0f (in use), queue 0 of 16: taken 4, given back 3\n");
+    built_fini(&built);
+}
+
 static void json_shows_queues_by_name(void **state)
 {
     struct stasis_virtio_rng_state rng = device();
@@ -124,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(info_shows_status_and_queues),
+        cmocka_unit_test(info_shows_a_disk),
         cmocka_unit_test(json_shows_queues_by_name),
         cmocka_unit_test(true_rings_are_not_mentioned),
         cmocka_unit_test(untrue_rings_are_reported),

@@ -113,6 +113,8 @@ static void write_queue_ready(struct stasis_virtio_mmio *mmio, uint32_t value)
     struct stasis_virtqueue *queue = selected(mmio);
 
     if (!value && queue) {
+        if (queue->state.ready && mmio->kind->stopped)
+            mmio->kind->stopped(mmio->device, mmio->regs.queue_sel);
         queue->state.ready = 0;
         queue->state.next_avail = queue->state.next_used = 0;
         queue->is_signalled = false;

@@ -95,6 +95,26 @@ struct stasis_pl031_state {
 #include "stasis/def_struct.h"
 };
 
+#define STASIS_DEF "stasis/state/virtio_blk_queue.def"
+struct stasis_virtio_blk_queue_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/virtio_blk_mmio.def"
+struct stasis_virtio_blk_mmio_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/virtio_blk_request.def"
+struct stasis_virtio_blk_request_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/virtio_blk.def"
+struct stasis_virtio_blk_state {
+#include "stasis/def_struct.h"
+};
+
 #define STASIS_DEF "stasis/state/virtio_rng.def"
 struct stasis_virtio_rng_state {
 #include "stasis/def_struct.h"

@@ -176,6 +176,26 @@ static void fix_virtio(struct stasis_virtio_mmio_state *mmio)
     mmio->queues[0].next_used = mmio->queues[0].next_avail;
 }
 
+static void fix_virtio_blk(struct stasis_virtio_blk_state *blk)
+{
+    struct stasis_virtio_blk_queue_state *queue = &blk->mmio.queues[0];
+    struct stasis_virtio_mmio_state mmio;
+
+    memcpy(&mmio, &blk->mmio, sizeof(mmio));
+    fix_virtio(&mmio);
+    memcpy(&blk->mmio, &mmio, sizeof(mmio));
+    blk->block_size = 512u << blk->block_size % 8;
+    blk->sectors &= ~UINT64_C(127);
+    queue->ready = 1;
+    for (uint32_t i = queue->size; i < blk->requests_count; i++)
+        memset(&blk->requests[i], 0, sizeof(blk->requests[i]));
+    if (blk->requests_count > queue->size)
+        blk->requests_count = queue->size;
+    for (uint32_t i = 0; i < blk->requests_count; i++)
+        blk->requests[i].head = (uint16_t)(blk->requests[i].head % queue->size);
+    queue->next_used = (uint16_t)(queue->next_avail - blk->requests_count);
+}
+
 /* Rules that chance alone would not meet. */
 static void fix(const struct stasis_schema *schema, void *state)
 {
@@ -191,6 +211,8 @@ static void fix(const struct stasis_schema *schema, void *state)
         fix_cpuid(state);
     else if (schema == &stasis_virtio_rng_schema)
         fix_virtio(&((struct stasis_virtio_rng_state *)state)->mmio);
+    else if (schema == &stasis_virtio_blk_schema)
+        fix_virtio_blk(state);
 }
 
 void random_state(uint64_t *seed, const struct stasis_schema *schema, void *state)

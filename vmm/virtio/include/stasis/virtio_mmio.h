@@ -46,6 +46,8 @@ struct stasis_virtio_kind {
     void (*notify)(void *device, unsigned queue);
     /* The driver has reset the device: requests are forgotten. May be NULL. */
     void (*reset)(void *device);
+    /* The driver has taken back this queue: its requests are forgotten. May be NULL. */
+    void (*stopped)(void *device, unsigned queue);
 };
 
 /* Private but for its size. */
