@@ -149,13 +149,17 @@ static int allow_host(const struct stasis_sandbox_files *files, struct stasis_er
 static int allow_control(const struct stasis_sandbox_files *files,
                          const struct stasis_control_config *control, struct stasis_error *err)
 {
+    char folder[PATH_MAX];
+    const char *name;
     int rc;
 
     if (!control || !control->path)
         return 0;
-    rc = stasis_sandbox_files_allow(files, control->dir ? control->dir : "/", STASIS_SANDBOX_MAKE,
-                                    err);
-    return rc ? rc : allow_output(files, control->path, err);
+    split(control->path, folder, &name);
+    rc = stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_BIND, err);
+    return rc ? rc
+              : stasis_sandbox_files_allow(files, control->dir ? control->dir : "/",
+                                           STASIS_SANDBOX_MAKE, err);
 }
 
 static int allow_all(const struct stasis_sandbox_files *files,

@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -143,17 +145,25 @@ static int limits_serial(void *arg)
     return makes_in("out/new") && !makes_in("links/new") ? 0 : 1;
 }
 
+/* The folder of the socket is for sockets alone, unless files may be made anywhere. */
 static int limits_control(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
     const struct stasis_control_config control = {.path = in_folder("links/socket"), .dir = arg};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd;
     int rc = confine(&config, &control);
 
     if (rc)
         return rc;
-    if (!makes_in("links/new") || !makes_in("out/new"))
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", control.path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || unlink(address.sun_path))
         return 1;
-    return makes_in("secret/new") == (arg == NULL) ? 0 : 2;
+    if (!makes_in("out/new"))
+        return 2;
+    return makes_in("links/new") == (arg == NULL) && makes_in("secret/new") == (arg == NULL) ? 0
+                                                                                             : 3;
 }
 
 static int limits_stream(void *arg)
