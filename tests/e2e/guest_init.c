@@ -12,9 +12,9 @@
 // x2apicid=<leaf 0xb> package=<n> core=<n> threads=<list> loc=<timer interrupts> nonce=<hex>`, and
 // ends with `cpus N nonce=<hex>`; `warnings` repeats what the kernel has logged as a warning or
 // worse and ends with `warnings N nonce=<hex>`; `hwrng` reads /dev/hwrng and answers
-// `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `rtc` is answered, after an interrupt
-// of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `poweroff` and `reboot` end the machine, and after
-// `button`, answered by `button ready nonce=<hex>`, the power button does.
+// `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `rtc` is answered, after an
+// interrupt of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `poweroff` and `reboot` end the
+// machine, and after `button`, answered by `button ready nonce=<hex>`, the power button does.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>

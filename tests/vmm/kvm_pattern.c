@@ -255,8 +255,8 @@ static void pattern_virtio(struct stasis_virtio_mmio_state *mmio)
 /* Stopped, so that its flags stay as they are. */
 static void pattern_cmos(struct stasis_mc146818_state *cmos)
 {
-    for (uint8_t i = 0x0e; i < sizeof(cmos->ram); i++)
-        cmos->ram[i] = i ^ 0x33;
+    for (size_t i = 0x0e; i < sizeof(cmos->ram); i++)
+        cmos->ram[i] = (uint8_t)(i ^ 0x33);
     cmos->index = 0x41;
     cmos->ram[0x00] = 0x59;
     cmos->ram[0x01] = 0xc0;
