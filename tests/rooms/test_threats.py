@@ -45,7 +45,7 @@ def faults(root, text):
     for what, name, there in (("device", "Devices", devices(root)), ("option", "Options", options(root))):
         if len(there) < 5:
             yield f"{what}s are not found where they were"
-        yield from compare(what, {row[0].strip("`") for row in tables[name]}, there)
+        yield from compare(what, {row[0].split("`")[1] for row in tables[name]}, there)
     for table in tables.values():
         yield from (f"{row[0]}: names no test" for row in table if not TEST.search(row[-1]))
     tree = {os.path.basename(path) for path in glob.glob(os.path.join(root, "tests/**"), recursive=True)}
