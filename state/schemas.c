@@ -91,6 +91,18 @@
 #define STASIS_DEF  "stasis/state/virtio_blk.def"
 #include "stasis/def_fields.h"
 
+#define STASIS_NAME virtio_net_queue
+#define STASIS_DEF  "stasis/state/virtio_net_queue.def"
+#include "stasis/def_fields.h"
+
+#define STASIS_NAME virtio_net_mmio
+#define STASIS_DEF  "stasis/state/virtio_net_mmio.def"
+#include "stasis/def_fields.h"
+
+#define STASIS_NAME virtio_net
+#define STASIS_DEF  "stasis/state/virtio_net.def"
+#include "stasis/def_fields.h"
+
 #define STASIS_NAME virtio_rng
 #define STASIS_DEF  "stasis/state/virtio_rng.def"
 #include "stasis/def_fields.h"

@@ -14,6 +14,7 @@ static const struct {
     size_t mmio;
 } kinds[] = {
     {&stasis_virtio_blk_schema, offsetof(struct stasis_virtio_blk_state, mmio)},
+    {&stasis_virtio_net_schema, offsetof(struct stasis_virtio_net_state, mmio)},
     {&stasis_virtio_rng_schema, offsetof(struct stasis_virtio_rng_state, mmio)},
 };
 

@@ -289,6 +289,23 @@ def rules_virtio_blk(s):
             yield "head", request["head"] < queue["size"]
 
 
+NET_REQUIRES = {7: 1 << 1, 8: 1 << 1, 10: 1 << 1, 9: 1 << 7 | 1 << 8,
+                11: 1, 12: 1, 14: 1, 13: 1 << 11 | 1 << 12}
+
+
+def rules_virtio_net(s):
+    mmio = s["mmio"]
+    yield from rules_virtio(mmio)
+    yield "more than two queues", len(mmio["queues"]) <= 2
+    for queue in mmio["queues"]:
+        yield "buffers in flight", queue["next_avail"] == queue["next_used"]
+    for bit, one_of in NET_REQUIRES.items():
+        yield "a feature without another", not mmio["status"] & 8 or \
+            not mmio["driver_features"] >> bit & 1 or mmio["driver_features"] & one_of
+    yield "mac", s["mac"]
+    yield "mtu", s["mtu"] >= 68
+
+
 I8042_TAKES_DATA = (0, 0x60, 0xd1, 0xd2, 0xd3)
 XSAVE_COMPONENTS = ((0, "st", 8), (1, "xmm", 16), (2, "ymm_high", 16), (3, "bndregs", 4),
                     (4, "bndcsr", 8), (5, "opmask", 8), (6, "zmm_high", 16), (7, "zmm_16_31", 16),
@@ -300,6 +317,7 @@ RULES = {
     "stasis.pl031": lambda s: [("counter_ns", s["counter_ns"] < 10**9 << 32)],
     "stasis.serial": rules_serial,
     "stasis.virtio_blk": rules_virtio_blk,
+    "stasis.virtio_net": rules_virtio_net,
     "stasis.virtio_rng": rules_virtio_rng,
     "x86.cpuid": lambda s: [("leaves are not ascending", ascending(
         [(leaf["function"], leaf["index"]) for leaf in s["leaves"]]))],

@@ -303,6 +303,24 @@ class State(Case):
                         "requests": [{"head": head} for head in heads]}, good)
                       for heads, good in (((0, 7), True), ((7, 7), True), ((0, 8), False),
                                           ((0,), False), ((0, 1, 2), False))))),
+                *(("stasis.virtio_net", {"mmio": virtio} | change, right) for change, right in (
+                    ({}, True), ({"mac": 0}, False), ({"mac": 4}, True), ({"mtu": 67}, False),
+                    ({"mtu": 68}, True), ({"mtu": 65535}, True),
+                    ({"mmio": virtio | {"queues": [queue, queue]}}, True),
+                    ({"mmio": virtio | {"queues": [queue, queue, {}]}}, False),
+                    ({"mmio": virtio | {"queues": []}}, True),
+                    ({"mmio": virtio | {"queues": [queue | {"next_avail": 4}]}}, False),
+                    ({"mmio": virtio | {"queues": [queue, queue | {"next_avail": 4}]}}, False),
+                    *(({"mmio": virtio | {"device_features": 1 << 32 | 0x7f83,
+                                          "driver_features": 1 << 32 | features}}, good)
+                      for features, good in (
+                        (0x7f83, True), (0x80, False), (0x82, True), (0x101, False),
+                        (0x102, True), (0x202, False), (0x282, True), (0x302, True),
+                        (0x400, False), (0x402, True), (0x802, False), (0x801, True),
+                        (0x1002, False), (0x1001, True), (0x2001, False), (0x2801, True),
+                        (0x3001, True), (0x4002, False), (0x4001, True))),
+                    ({"mmio": virtio | {"driver_features": 0x80, "status": 3, "queues": []}},
+                     True))),
                 *(("stasis.virtio_rng", {"mmio": virtio | change}, right) for change, right in (
                     ({}, True), ({"status": 11}, True), ({"status": 3}, False),
                     ({"status": 0xcf}, True), ({"status": 0x0e}, False), ({"status": 0x0d}, False),

@@ -58,6 +58,13 @@ void stasis_virtio_mmio_used(struct stasis_virtio_mmio *mmio, unsigned queue)
         raise_interrupt(mmio, STASIS_VIRTIO_INT_USED);
 }
 
+void stasis_virtio_mmio_config_changed(struct stasis_virtio_mmio *mmio)
+{
+    mmio->regs.config_generation++;
+    if (stasis_virtio_is_live(mmio->regs.status))
+        raise_interrupt(mmio, STASIS_VIRTIO_INT_CONFIG);
+}
+
 /* ---- reset, status and features (2.1, 2.2, 3.1) ---- */
 
 static void reset_queue(struct stasis_virtqueue *queue, uint16_t max_size)
@@ -90,11 +97,15 @@ static bool is_next_step(unsigned status)
            (!(status & STASIS_VIRTIO_DRIVER_OK) || status & STASIS_VIRTIO_FEATURES_OK);
 }
 
-/* 2.2, 6.1: what was not offered, or a driver that is not modern. */
-static bool accepts_features(const struct stasis_virtio_mmio_state *regs)
+/* 2.2, 6.1: not what was not offered, nor a driver that is not modern, nor a feature without those
+ * that it requires. */
+static bool accepts_features(const struct stasis_virtio_mmio *mmio)
 {
+    const struct stasis_virtio_mmio_state *regs = &mmio->regs;
+
     return !regs->driver_features_unknown && !(regs->driver_features & ~regs->device_features) &&
-           regs->driver_features & STASIS_VIRTIO_F_VERSION_1;
+           regs->driver_features & STASIS_VIRTIO_F_VERSION_1 &&
+           (!mmio->kind->accepts || mmio->kind->accepts(regs->driver_features));
 }
 
 static void use_features(struct stasis_virtio_mmio *mmio)
@@ -123,7 +134,7 @@ void stasis_virtio_mmio_write_status(struct stasis_virtio_mmio *mmio, uint32_t v
         return;
     }
     if (value & ~had & STASIS_VIRTIO_FEATURES_OK) {
-        if (!accepts_features(&mmio->regs)) { /* 2.2.2: the bit stays clear, which says so */
+        if (!accepts_features(mmio)) { /* 2.2.2: the bit stays clear, which says so */
             stasis_virtio_mmio_guest_error(mmio, STASIS_GUEST_ERROR_BAD_COMMAND);
             value &= ~(STASIS_VIRTIO_FEATURES_OK | STASIS_VIRTIO_DRIVER_OK);
         }

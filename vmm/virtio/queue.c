@@ -88,21 +88,42 @@ void stasis_virtqueue_untake(struct stasis_virtqueue *queue)
     queue->state.next_avail--;
 }
 
+static bool store_used(const struct stasis_virtio_queue_state *state,
+                       const struct stasis_virtio_memory *memory, uint16_t n,
+                       const struct stasis_virtqueue_used *used)
+{
+    const uint32_t elem[2] = {htole32(used->head), htole32(used->written)};
+    void *at =
+        memory->writable(memory->ctx, state->device + USED_RING(n % state->size), sizeof(elem));
+
+    if (at)
+        memcpy(at, elem, sizeof(elem));
+    return at != NULL;
+}
+
+bool stasis_virtqueue_put_all(struct stasis_virtqueue *queue,
+                              const struct stasis_virtio_memory *memory,
+                              const struct stasis_virtqueue_used *used, unsigned count)
+{
+    struct stasis_virtio_queue_state *state = &queue->state;
+    uint16_t idx = state->next_used;
+
+    for (unsigned i = 0; i < count; i++, idx++) {
+        if (!store_used(state, memory, idx, &used[i]))
+            return false;
+    }
+    if (!store(memory, state->device + USED_IDX, idx))
+        return false;
+    state->next_used = idx;
+    return true;
+}
+
 bool stasis_virtqueue_put(struct stasis_virtqueue *queue, const struct stasis_virtio_memory *memory,
                           uint16_t head, uint32_t written)
 {
-    struct stasis_virtio_queue_state *state = &queue->state;
-    const uint32_t elem[2] = {htole32(head), htole32(written)};
-    void *at = memory->writable(
-        memory->ctx, state->device + USED_RING(state->next_used % state->size), sizeof(elem));
+    const struct stasis_virtqueue_used used = {head, written};
 
-    if (!at)
-        return false;
-    memcpy(at, elem, sizeof(elem));
-    if (!store(memory, state->device + USED_IDX, (uint16_t)(state->next_used + 1)))
-        return false;
-    state->next_used++;
-    return true;
+    return stasis_virtqueue_put_all(queue, memory, &used, 1);
 }
 
 /* 2.7.7.2, 2.7.10.1. The fence: idx is stored before used_event is loaded, as the driver stores

@@ -115,6 +115,21 @@ struct stasis_virtio_blk_state {
 #include "stasis/def_struct.h"
 };
 
+#define STASIS_DEF "stasis/state/virtio_net_queue.def"
+struct stasis_virtio_net_queue_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/virtio_net_mmio.def"
+struct stasis_virtio_net_mmio_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/virtio_net.def"
+struct stasis_virtio_net_state {
+#include "stasis/def_struct.h"
+};
+
 #define STASIS_DEF "stasis/state/virtio_rng.def"
 struct stasis_virtio_rng_state {
 #include "stasis/def_struct.h"

@@ -27,6 +27,36 @@ STASIS_BEGIN_DECLS
 #define STASIS_VIRTIO_F_EVENT_IDX     (UINT64_C(1) << 29)
 #define STASIS_VIRTIO_F_VERSION_1     (UINT64_C(1) << 32)
 
+/* Features of a network device (5.1.3). HOST_: what the driver may leave to the device, and through
+ * it to the host; GUEST_: what may be left to the driver. */
+#define STASIS_VIRTIO_NET_F_CSUM       (UINT64_C(1) << 0)
+#define STASIS_VIRTIO_NET_F_GUEST_CSUM (UINT64_C(1) << 1)
+#define STASIS_VIRTIO_NET_F_MTU        (UINT64_C(1) << 3)
+#define STASIS_VIRTIO_NET_F_MAC        (UINT64_C(1) << 5)
+#define STASIS_VIRTIO_NET_F_GUEST_TSO4 (UINT64_C(1) << 7)
+#define STASIS_VIRTIO_NET_F_GUEST_TSO6 (UINT64_C(1) << 8)
+#define STASIS_VIRTIO_NET_F_GUEST_ECN  (UINT64_C(1) << 9)
+#define STASIS_VIRTIO_NET_F_GUEST_UFO  (UINT64_C(1) << 10)
+#define STASIS_VIRTIO_NET_F_HOST_TSO4  (UINT64_C(1) << 11)
+#define STASIS_VIRTIO_NET_F_HOST_TSO6  (UINT64_C(1) << 12)
+#define STASIS_VIRTIO_NET_F_HOST_ECN   (UINT64_C(1) << 13)
+#define STASIS_VIRTIO_NET_F_HOST_UFO   (UINT64_C(1) << 14)
+#define STASIS_VIRTIO_NET_F_MRG_RXBUF  (UINT64_C(1) << 15)
+#define STASIS_VIRTIO_NET_F_STATUS     (UINT64_C(1) << 16)
+
+#define STASIS_VIRTIO_NET_GUEST_OFFLOADS                                                           \
+    (STASIS_VIRTIO_NET_F_GUEST_CSUM | STASIS_VIRTIO_NET_F_GUEST_TSO4 |                             \
+     STASIS_VIRTIO_NET_F_GUEST_TSO6 | STASIS_VIRTIO_NET_F_GUEST_ECN |                              \
+     STASIS_VIRTIO_NET_F_GUEST_UFO)
+#define STASIS_VIRTIO_NET_OFFLOADS                                                                 \
+    (STASIS_VIRTIO_NET_GUEST_OFFLOADS | STASIS_VIRTIO_NET_F_CSUM | STASIS_VIRTIO_NET_F_HOST_TSO4 | \
+     STASIS_VIRTIO_NET_F_HOST_TSO6 | STASIS_VIRTIO_NET_F_HOST_ECN | STASIS_VIRTIO_NET_F_HOST_UFO)
+
+#define STASIS_VIRTIO_NET_MTU_MIN 68u
+
+/* Whether each of these features comes with those that it requires (5.1.3.1). */
+STASIS_EXPORT bool stasis_virtio_net_features_agree(uint64_t features);
+
 /* Bytes of the parts of a split virtqueue of `size` entries (2.7), with the fields of EVENT_IDX. */
 #define STASIS_VIRTQ_DESC_BYTES(size)   (UINT64_C(16) * (size))
 #define STASIS_VIRTQ_DRIVER_BYTES(size) (UINT64_C(6) + UINT64_C(2) * (size))

@@ -196,6 +196,18 @@ static void fix_virtio_blk(struct stasis_virtio_blk_state *blk)
     queue->next_used = (uint16_t)(queue->next_avail - blk->requests_count);
 }
 
+static void fix_virtio_net(struct stasis_virtio_net_state *net)
+{
+    struct stasis_virtio_mmio_state mmio;
+
+    memcpy(&mmio, &net->mmio, sizeof(mmio));
+    fix_virtio(&mmio);
+    mmio.driver_features &= ~UINT64_C(0x7f80);
+    memcpy(&net->mmio, &mmio, sizeof(mmio));
+    net->mac |= 2;
+    net->mtu |= 0x80;
+}
+
 /* Rules that chance alone would not meet. */
 static void fix(const struct stasis_schema *schema, void *state)
 {
@@ -213,6 +225,8 @@ static void fix(const struct stasis_schema *schema, void *state)
         fix_virtio(&((struct stasis_virtio_rng_state *)state)->mmio);
     else if (schema == &stasis_virtio_blk_schema)
         fix_virtio_blk(state);
+    else if (schema == &stasis_virtio_net_schema)
+        fix_virtio_net(state);
 }
 
 void random_state(uint64_t *seed, const struct stasis_schema *schema, void *state)

@@ -79,6 +79,34 @@ static void used_buffers_are_written(void **state)
 }
 
 /* Indexes are counted modulo 2^16, entries modulo the size. */
+/* The driver, who may look at any moment, sees none of them before all. */
+static void nothing_is_used_yet(struct driver *own, uint64_t gpa, uint64_t len)
+{
+    (void)gpa;
+    (void)len;
+    assert_int_equal(peek16(own, USED + 2), 0);
+}
+
+static void several_buffers_are_used_at_once(void **state)
+{
+    const struct stasis_virtqueue_used used[] = {{3, 100}, {1, 0}, {7, UINT32_MAX}};
+
+    (void)state;
+    driver.looked = nothing_is_used_yet;
+    assert_true(stasis_virtqueue_put_all(&queue, &host.memory, used, 3));
+    assert_int_equal(peek16(&driver, USED + 2), 3);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(peek32(&driver, USED + 4 + 8 * i), used[i].head);
+        assert_int_equal(peek32(&driver, USED + 8 + 8 * i), used[i].written);
+    }
+    driver.looked = NULL;
+    driver.hole = USED + 4 + 8 * 4; /* the second of the next three */
+    driver.hole_len = 1;
+    assert_false(stasis_virtqueue_put_all(&queue, &host.memory, used, 3));
+    assert_int_equal(peek16(&driver, USED + 2), 3);
+    assert_int_equal(queue.state.next_used, 3);
+}
+
 static void indexes_wrap(void **state)
 {
     (void)state;
@@ -250,6 +278,7 @@ int main(void)
         cmocka_unit_test_setup(buffers_come_in_order, start),
         cmocka_unit_test_setup(a_buffer_taken_back_comes_again, start),
         cmocka_unit_test_setup(used_buffers_are_written, start),
+        cmocka_unit_test_setup(several_buffers_are_used_at_once, start),
         cmocka_unit_test_setup(indexes_wrap, start),
         cmocka_unit_test_setup(more_than_there_can_be_is_broken, start),
         cmocka_unit_test_setup(a_head_beyond_the_table_is_broken, start),

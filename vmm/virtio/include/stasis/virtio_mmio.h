@@ -48,6 +48,9 @@ struct stasis_virtio_kind {
     void (*reset)(void *device);
     /* The driver has taken back this queue: its requests are forgotten. May be NULL. */
     void (*stopped)(void *device, unsigned queue);
+    /* Whether features that were offered go together, as the driver accepts them: FEATURES_OK stays
+     * clear if not. NULL: they do. */
+    bool (*accepts)(uint64_t features);
 };
 
 /* Private but for its size. */
@@ -82,6 +85,8 @@ STASIS_EXPORT bool stasis_virtio_mmio_is_active(const struct stasis_virtio_mmio 
                                                 unsigned queue);
 /* Buffers were put: raises the interrupt if the driver wants it. */
 STASIS_EXPORT void stasis_virtio_mmio_used(struct stasis_virtio_mmio *mmio, unsigned queue);
+/* What the driver reads in the configuration space has changed: tells it (4.2.2). */
+STASIS_EXPORT void stasis_virtio_mmio_config_changed(struct stasis_virtio_mmio *mmio);
 /* The driver broke a rule of the queues, or the device cannot go on: it works on nothing more until
  * the driver resets it, and tells the driver so if that can know (2.1.2). */
 STASIS_EXPORT void stasis_virtio_mmio_fail(struct stasis_virtio_mmio *mmio,

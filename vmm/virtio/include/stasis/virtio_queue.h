@@ -81,6 +81,16 @@ STASIS_EXPORT STASIS_MUST_CHECK bool stasis_virtqueue_put(struct stasis_virtqueu
                                                           const struct stasis_virtio_memory *memory,
                                                           uint16_t head, uint32_t written);
 
+/* Gives several buffers back, at most as many as the queue has entries; the driver sees all of them
+ * at once, or none. */
+struct stasis_virtqueue_used {
+    uint16_t head;
+    uint32_t written;
+};
+STASIS_EXPORT STASIS_MUST_CHECK bool
+stasis_virtqueue_put_all(struct stasis_virtqueue *queue, const struct stasis_virtio_memory *memory,
+                         const struct stasis_virtqueue_used *used, unsigned count);
+
 /* After one put or several: whether the driver wants an interrupt for them (2.7.7, 2.7.10). */
 STASIS_EXPORT bool stasis_virtqueue_wants_interrupt(struct stasis_virtqueue *queue,
                                                     const struct stasis_virtio_memory *memory);
