@@ -271,7 +271,7 @@ static void end_process(void *ctx, const struct stasis_error *err)
 
 static void assert_exits(pid_t child, int code)
 {
-    int status;
+    int status = -1;
 
     assert_true(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), stasis_err_exit_status(code));
