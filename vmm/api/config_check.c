@@ -134,6 +134,16 @@ static int check_paths(const struct stasis_vmm_config *config, struct stasis_err
     return check_streams(config, err);
 }
 
+/* Behind the close its number may be that of any other file. */
+static int check_descriptors(const struct stasis_vmm_config *config, struct stasis_error *err)
+{
+    if (config->ready_fd && config->log.level && config->ready_fd == config->log.fd)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "ready_fd.fd is also log.fd, and is closed when the guest runs; give "
+                           "two descriptors");
+    return 0;
+}
+
 static int check_releases(const struct stasis_vmm_config *config, struct stasis_error *err)
 {
     const struct stasis_release *release;
@@ -213,5 +223,7 @@ int stasis_config_check(const struct stasis_vmm_config *config,
         rc = check_given(config, given, err);
     if (!rc)
         rc = check_releases(config, err);
+    if (!rc)
+        rc = check_descriptors(config, err);
     return rc ? rc : check_paths(config, err);
 }

@@ -197,12 +197,8 @@ static int check(const struct parser *parser, const struct stasis_config_given *
         return stasis_fail(parser->err, STASIS_ERR_ARG,
                            "--dry-run is for thawing; give --restore FILE, or leave out --dry-run");
     rc = stasis_config_check(config, given, parser->err);
-    if (rc && parser->err) {
-        const struct stasis_error why = *parser->err;
-
-        stasis_cli_name_options(&parser->options.by_file, true, why.msg, parser->err->msg,
-                                sizeof(parser->err->msg));
-    }
+    if (rc && parser->err)
+        stasis_cli_name_options_in(&parser->options.by_file, true, parser->err);
     return rc;
 }
 

@@ -116,3 +116,11 @@ void stasis_cli_name_options(const struct stasis_config_given *by_file, bool eve
         at += len;
     }
 }
+
+void stasis_cli_name_options_in(const struct stasis_config_given *by_file, bool everywhere,
+                                struct stasis_error *err)
+{
+    const struct stasis_error why = *err;
+
+    stasis_cli_name_options(by_file, everywhere, why.msg, err->msg, sizeof(err->msg));
+}

@@ -17,4 +17,8 @@
 void stasis_cli_name_options(const struct stasis_config_given *by_file, bool everywhere,
                              const char *message, char *ret_text, size_t size);
 
+/* The same in an error, whose message has paths. */
+void stasis_cli_name_options_in(const struct stasis_config_given *by_file, bool everywhere,
+                                struct stasis_error *err);
+
 #endif

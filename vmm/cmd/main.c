@@ -5,7 +5,8 @@
 #include <unistd.h>
 
 #include "common/streams.h"
-#include "vmm/cmd/cli.h"
+#include "vmm/cmd/cli_descriptors.h"
+#include "vmm/cmd/cli_paths.h"
 #include "vmm/cmd/ctl.h"
 #include "vmm/cmd/dry_run.h"
 #include "vmm/base/clock.h"
@@ -27,14 +28,16 @@ static int print(const struct stasis_options *options)
     return stasis_streams_flush(&err) ? stasis_say_error(false, &err) : 0;
 }
 
-static int print_config(const struct stasis_vmm_config *config)
+static int print_config(const struct stasis_options *options)
 {
     struct stasis_error err;
     char *text = NULL;
     size_t len;
-    int rc = stasis_vmm_config_write(config, &text, &len, &err);
+    int rc = stasis_vmm_config_write(&options->config, &text, &len, &err);
 
-    if (!rc) {
+    if (rc) {
+        stasis_cli_name_options_in(&options->by_file, true, &err);
+    } else {
         (void)fwrite(text, 1, len, stdout); /* an error sticks in the stream */
         rc = stasis_streams_flush(&err);
     }
@@ -77,7 +80,9 @@ int main(int argc, char **argv)
     if (options.help || options.version)
         status = print(&options);
     else if (options.print_config)
-        status = print_config(&options.config);
+        status = print_config(&options);
+    else if (stasis_cli_check_descriptors(&options, &err))
+        status = stasis_say_error(false, &err);
     else if (options.dry_run)
         status = dry_run(&options);
     else

@@ -43,10 +43,9 @@ static bool leave_line(const struct session *session)
 
 static int say_error(const struct session *session, const struct stasis_error *err)
 {
-    struct stasis_error named = {.code = err->code};
+    struct stasis_error named = *err;
 
-    stasis_cli_name_options(&session->options->by_file, false, err->msg, named.msg,
-                            sizeof(named.msg));
+    stasis_cli_name_options_in(&session->options->by_file, false, &named);
     return stasis_say_error(leave_line(session), &named);
 }
 

@@ -115,6 +115,10 @@ static void configurations_that_cannot_be(void **state)
     refuse(&(struct stasis_vmm_config){.demo = true, .vcpus = UINT64_C(1) << 32}, "vcpus");
     refuse(&(struct stasis_vmm_config){.demo = true, .cpu = (enum stasis_vmm_cpu)99}, "cpu");
     refuse(&(struct stasis_vmm_config){.demo = true, .kick_signal = 10}, "kick_signal");
+    refuse(&(struct stasis_vmm_config){.demo = true,
+                                       .ready_fd = 7,
+                                       .log = {.level = STASIS_VMM_LOG_INFO, .fd = 7}},
+           "ready_fd.fd is also log.fd");
 }
 
 #define DEMO(...)                                                                                  \

@@ -40,4 +40,4 @@ status=0
 status=0
 "$vmm" --demo --initrd $'a\xff' --print-config 2>said || status=$?
 [ "$status" -eq 2 ] || fail "what is no UTF-8 gives status $status"
-grep -qx 'vmm: initrd.path is no UTF-8, which JSON cannot hold; give it as UTF-8' said || fail "$(<said)"
+grep -qx 'vmm: --initrd is no UTF-8, which JSON cannot hold; give it as UTF-8' said || fail "$(<said)"
