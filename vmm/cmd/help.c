@@ -46,7 +46,7 @@ void stasis_cli_print_help(FILE *to)
           "snapshot, 4 incompatible snapshot or host, 5 the host lacks something, 6 the guest\n"
           "crashed, 7 an output could not be written, 8 the guest ended before a requested\n"
           "freeze, 9 the snapshot could not be read, 10 the guest was stopped for an invalid\n"
-          "access.\n\n"
+          "access, 11 the machine was reset, 12 a system call that the sandbox refuses.\n\n"
           "Examples:\n"
           "  vmm --demo --snapshot-out demo.snap,after_ms=3000\n"
           "  vmm --restore demo.snap\n"
