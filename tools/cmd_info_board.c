@@ -97,7 +97,8 @@ static void print_virtio_blk(FILE *out, const struct stasis_records *records, co
     fprintf(out, "disk of %" PRIu64 " KiB in blocks of %" PRIu32 " bytes%s%s", blk.sectors / 2,
             blk.block_size, blk.read_only ? ", read-only" : "", blk.serial[0] ? ", serial " : "");
     stasis_text_put(out, blk.serial);
-    fprintf(out, "; %" PRIu32 " requests in flight; ", blk.requests_count);
+    fprintf(out, "; %" PRIu32 " request%s in flight; ", blk.requests_count,
+            blk.requests_count == 1 ? "" : "s");
     memcpy(&regs, &blk.mmio, sizeof(regs));
     stasis_inspect_virtio_print(out, &regs);
 }
