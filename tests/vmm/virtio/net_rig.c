@@ -92,6 +92,7 @@ void net_rig_header(uint8_t *bytes, const struct net_header *header)
     store16(bytes + 4, header->gso_size);
     store16(bytes + 6, header->csum_start);
     store16(bytes + 8, header->csum_offset);
+    store16(bytes + 10, header->num_buffers);
 }
 
 void net_rig_buffer(struct net_rig *rig, unsigned n, uint64_t gpa, uint32_t len)

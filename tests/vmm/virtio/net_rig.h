@@ -21,9 +21,9 @@
     (STASIS_VIRTIO_NET_OFFLOADS | STASIS_VIRTIO_NET_F_MTU | STASIS_VIRTIO_NET_F_MAC |              \
      STASIS_VIRTIO_NET_F_MRG_RXBUF | STASIS_VIRTIO_NET_F_STATUS)
 
-/* A header: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset. */
+/* struct virtio_net_hdr */
 struct net_header {
-    unsigned flags, gso_type, hdr_len, gso_size, csum_start, csum_offset;
+    unsigned flags, gso_type, hdr_len, gso_size, csum_start, csum_offset, num_buffers;
 };
 
 struct net_rig {

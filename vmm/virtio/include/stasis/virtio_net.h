@@ -6,6 +6,7 @@
  * Frames go through buffers of the device, so nobody but the caller of the device touches guest
  * RAM. What the host sends waits there while the driver has no buffers for it; the device holds one
  * frame at most, which a save does not keep, as any network may lose a frame.
+ * A host that limits its rate is BUSY, or has no frame, for a while.
  *
  * The caller owns the struct and serializes all calls; operations must not call back.
  */
