@@ -22,7 +22,7 @@
 struct used {
     struct stat st;
     const char *role;
-    int descriptor; /* of a standard stream, or -1 */
+    int descriptor; /* that it is written by, or of standard input; or -1 */
     bool written;
 };
 
@@ -309,6 +309,22 @@ int stasis_outputs_add_input(struct stasis_outputs *outputs, int fd, const char 
     if (stasis_io_stat(fd, &st))
         return stasis_fail_errno(err, STASIS_ERR_READ, "asking what it is");
     return add_input(outputs, &st, role, err);
+}
+
+int stasis_outputs_add_written(struct stasis_outputs *outputs, int fd, const char *role,
+                               struct stasis_error *err)
+{
+    struct used used = {.role = role, .descriptor = fd, .written = true};
+    int rc;
+
+    if (!outputs)
+        return 0;
+    if (stasis_io_stat(fd, &used.st))
+        return stasis_fail_errno(err, STASIS_ERR_READ, "asking what it is");
+    pthread_mutex_lock(&outputs->lock);
+    rc = add(outputs, &used, err);
+    pthread_mutex_unlock(&outputs->lock);
+    return rc;
 }
 
 int stasis_outputs_add_input_path(struct stasis_outputs *outputs, const char *path,

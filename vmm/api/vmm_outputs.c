@@ -25,6 +25,22 @@ static int add_input(struct stasis_vmm *vmm, const char *path, const char *role,
     return rc ? stasis_wrap(err, rc, "%s", path) : 0;
 }
 
+/* Whoever opened these for us may share them with standard output or error. */
+static int add_written(struct stasis_vmm *vmm, int fd, const char *role, struct stasis_error *err)
+{
+    int rc = fd ? stasis_outputs_add_written(vmm->outputs, fd, role, err) : 0;
+
+    return rc ? stasis_wrap(err, rc, "descriptor %d", fd) : 0;
+}
+
+static int add_descriptors(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    const struct stasis_vmm_config *config = vmm->config;
+    int rc = config->log.level ? add_written(vmm, config->log.fd, "that of log.fd", err) : 0;
+
+    return rc ? rc : add_written(vmm, config->ready_fd, "that of ready_fd.fd", err);
+}
+
 /* Files are opened later, by others. */
 static int add_inputs(struct stasis_vmm *vmm, struct stasis_error *err)
 {
@@ -147,7 +163,9 @@ int stasis_vmm_outputs_open(struct stasis_vmm *vmm, struct stasis_error *err)
         vmm->opener = stasis_vmm_opener_new(vmm);
     if (!vmm->opener)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a VM");
-    rc = add_inputs(vmm, err);
+    rc = add_descriptors(vmm, err);
+    if (!rc)
+        rc = add_inputs(vmm, err);
     if (!rc)
         rc = open_snapshot(vmm, err);
     if (!rc)

@@ -49,6 +49,13 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_outputs_add_input_path(struct stasis_
                                                                   const char *role,
                                                                   struct stasis_error *err);
 
+/* Notes that the file open on `fd` is written to, as standard output is: no input and no output may
+ * be the same one, but an output whose path leads to this descriptor. What was noted before is not
+ * compared with it. STASIS_ERR_READ, STASIS_ERR_NOMEM. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_outputs_add_written(struct stasis_outputs *outputs,
+                                                               int fd, const char *role,
+                                                               struct stasis_error *err);
+
 /* Opens `path` for reading, and notes it. The caller closes *ret_fd. STASIS_ERR_NOT_FOUND,
  * STASIS_ERR_IO, and as stasis_outputs_add_input(). The message names the path. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_outputs_open_input(struct stasis_outputs *outputs,

@@ -56,6 +56,29 @@ static void an_input_may_be_named_by_its_path(void **state)
     stasis_outputs_free(outputs);
 }
 
+static void what_a_descriptor_writes_is_no_input_and_no_output(void **state)
+{
+    struct stasis_outputs *outputs = stasis_outputs_new();
+    struct stasis_error err = {0};
+    char by_fd[32];
+    int fd;
+
+    (void)state;
+    output_put_file("log", "lines");
+    fd = open("log", O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(stasis_outputs_add_written(outputs, fd, "that of X", NULL), 0);
+    assert_int_equal(stasis_outputs_add_written(NULL, fd, "that of X", NULL), 0);
+    assert_int_equal(stasis_outputs_add_input_path(outputs, "log", "in", &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "it is the same file as that of X"));
+    output_refused_as_any(outputs, "log", "it is the same file as that of X");
+    snprintf(by_fd, sizeof(by_fd), "/dev/fd/%d", fd);
+    stasis_output_close(output_opened(outputs, by_fd, STASIS_OUTPUT_ANY));
+    output_assert_file("log", "lines");
+    close(fd);
+    stasis_outputs_free(outputs);
+}
+
 static void new_file_closed_without_commit_is_removed(void **state)
 {
     static const enum stasis_output_kind kinds[] = {STASIS_OUTPUT_IN_PLACE, STASIS_OUTPUT_PIPE,
@@ -328,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(an_input_is_found_by_any_name),
         CASE(an_input_may_be_named_by_its_path),
+        CASE(what_a_descriptor_writes_is_no_input_and_no_output),
         CASE(new_file_closed_without_commit_is_removed),
         CASE(two_outputs_to_one_file),
         CASE(a_descriptor_of_its_own),

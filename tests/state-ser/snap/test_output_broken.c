@@ -458,6 +458,11 @@ static void inputs_that_cannot_be_noted(void **state)
     break_it(REALLOC, 1, ENOMEM);
     assert_int_equal(stasis_outputs_add_input(outputs, fd, "X", &err), STASIS_ERR_NOMEM);
     assert_string_equal(err.msg, "no memory to note a file");
+    break_it(STAT, 1, EIO);
+    assert_int_equal(stasis_outputs_add_written(outputs, fd, "X", &err), STASIS_ERR_READ);
+    assert_says(&err, "asking what it is", EIO);
+    break_it(REALLOC, 1, ENOMEM);
+    assert_int_equal(stasis_outputs_add_written(outputs, fd, "X", &err), STASIS_ERR_NOMEM);
     break_it(NONE, 0, 0);
     stasis_output_close(output_opened(outputs, "in", STASIS_OUTPUT_IN_PLACE)); /* it was not */
     assert_int_equal(stasis_outputs_add_input(outputs, fd, "X", &err), 0);

@@ -95,9 +95,44 @@ static void places_that_take_nothing(void **state)
 
 static void descriptors_that_take_no_line(void **state)
 {
+    int fd = open("/dev/null", O_RDONLY); /* for vmm */
+    char number[16], words[128];
+
     (void)state;
-    refused(&(struct session_options){.args = {"--demo", "--ready-fd", "999"}},
-            "descriptor 999, which is to be told when the guest runs, is not open for writing");
+    assert_true(fd > STDERR_FILENO);
+    snprintf(number, sizeof(number), "%d", fd);
+    snprintf(words, sizeof(words),
+             "descriptor %d, which is to be told when the guest runs, is not open for writing", fd);
+    refused(&(struct session_options){.args = {"--demo", "--ready-fd", number}}, words);
+    close(fd);
+}
+
+/* The lines would go into the file that is read, or that is emptied later. */
+static void a_log_in_a_file_that_is_used(void **state)
+{
+    char log[32], ready[16], output[256];
+    int fd = open(folder.file, O_WRONLY | O_APPEND); /* for vmm */
+
+    (void)state;
+    assert_true(fd > STDERR_FILENO);
+    snprintf(log, sizeof(log), "info,fd=%d", fd);
+    snprintf(ready, sizeof(ready), "%d", fd);
+    refused_restore("--log", log, "it is the same file as that of --log fd; name another file");
+    refused_restore("--ready-fd", ready, "it is the same file as that of --ready-fd; name another");
+    refused(
+        &(struct session_options){.args = {"--demo", "--log", log, "--snapshot-out", folder.file}},
+        "it is the same file as that of --log fd; name another file");
+    close(fd);
+    fd = open(in_folder("used"), O_WRONLY | O_CREAT, 0600);
+    assert_true(fd > STDERR_FILENO);
+    snprintf(log, sizeof(log), "info,fd=%d", fd);
+    snprintf(output, sizeof(output), "file:%s", in_folder("used"));
+    refused(
+        &(struct session_options){.args = {"--demo", "--log", log, "--metrics", in_folder("used")}},
+        "it is the same file as that of --log fd; name another file");
+    refused(&(struct session_options){.args = {"--demo", "--log", log, "--serial", output}},
+            "it is the same file as that of --log fd; name another file");
+    close(fd);
 }
 
 static void refused_serial(const char *kind, const char *path, const char *words)
@@ -311,6 +346,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(descriptors_that_take_no_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_log_in_a_file_that_is_used, setup, teardown),
         cmocka_unit_test_setup_teardown(places_that_take_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(places_that_take_no_serial_output, setup, teardown),
         cmocka_unit_test_setup_teardown(serial_output_of_a_vm_that_does_not_run, setup, teardown),
