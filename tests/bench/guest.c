@@ -41,9 +41,12 @@ static size_t output(struct kvm_guest *guest)
 
 void bench_guest_run(struct kvm_guest *guest, uint64_t mib, uint64_t random_mib)
 {
+    const struct stasis_board_options options = {
+        .memory_bytes = mib << 20, .vcpus = 1, .cpu_model = "host"};
     struct stasis_board_state board;
+    struct stasis_error err;
 
-    kvm_board(&board, mib << 20);
+    kvm_ok(stasis_board_default(&options, &board, &err), &err); /* the vmm's, which restores it */
     kvm_guest_init(guest, &board);
     kvm_guest_real(guest, bench_guest, (size_t)(bench_guest_end - bench_guest));
     set_ranges(guest, random_mib << 20);

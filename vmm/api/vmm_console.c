@@ -38,8 +38,7 @@ int stasis_vmm_console_check_board(const struct stasis_board_state *board, struc
         rtcs += is_of(device, &stasis_pl031_schema) || is_of(device, &stasis_mc146818_schema);
         if ((is_port && strcmp(device->instance, CONSOLE_PORT) != 0) || rtcs > 1)
             return stasis_fail(err, STASIS_ERR_VERSION,
-                               "the board has a second %s, \"%s\", and this release serves one; "
-                               "restore it with the program that made it",
+                               "the board has a second %s, \"%s\", and this release serves one",
                                is_port ? "serial port" : "real-time clock", device->instance);
     }
     return 0;
