@@ -269,8 +269,9 @@ struct stasis_vmm_ops {
      * abort(). Any thread, and a signal handler. */
     void (*fatal)(void *ctx, const struct stasis_error *err);
     /* Called on a thread as it begins, to limit what it can do (seccomp(2), for example). The VM
-     * limits nothing by itself; docs/sandbox.md lists the system calls that each makes. An error ends the guest, fails the save,
-     * or is that of stasis_vmm_run(). It must not call functions of the VM. */
+     * limits nothing by itself; docs/sandbox.md lists the system calls that each makes. An error
+     * ends the guest, fails the save, or is that of stasis_vmm_run(). It must not call functions of
+     * the VM. */
     int (*thread_begins)(void *ctx, enum stasis_vmm_thread thread, struct stasis_error *err);
 };
 
