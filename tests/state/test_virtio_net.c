@@ -62,6 +62,7 @@ static void the_device(void **state)
     CASE(net.mmio.queues_count = 3, "a network device with 3 queues");
     CASE(net.mmio.queues[0].next_avail = 4, "buffers in flight in queue 0");
     CASE(net.mmio.queues[1].next_avail = 4, "buffers in flight in queue 1");
+    CASE(net.mmio.queues_count = 1; net.mmio.queues[1].next_avail = 4, GOOD); /* which is none */
     CASE(net.mac = 0, "without MAC address");
     CASE(net.mac = 1, "mac");
     CASE(net.mac = UINT64_C(1) << 48, "mac");

@@ -59,6 +59,8 @@ void net_rig_device(struct net_rig *rig, const struct stasis_virtio_net_config *
 {
     struct stasis_virtio_host host = rig->mmio->host;
 
+    memset(&rig->net, 0xa5, sizeof(rig->net));
+    rig->driver.line = false;
     assert_int_equal(stasis_virtio_net_init(&rig->net, &host, config, &ops, rig, NULL), 0);
     rig->wakes = rig->accepts = 0;
 }

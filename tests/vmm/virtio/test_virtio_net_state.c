@@ -97,6 +97,7 @@ static void the_host_knows_what_the_driver_accepts(void **state)
     net_rig_up(&rig, ALL_FEATURES);
     assert_int_equal(rig.accepts, 0);
     wr(rig.mmio, R_NOTIFY, 0);
+    assert_int_equal(rig.accepts, 1);
     wr(rig.mmio, R_NOTIFY, 1);
     stasis_virtio_net_resume(&rig.net);
     assert_int_equal(rig.accepts, 1);
@@ -106,6 +107,10 @@ static void the_host_knows_what_the_driver_accepts(void **state)
     assert_int_equal(rig.accepted, 0);
     wr(rig.mmio, R_STATUS, 0);
     assert_int_equal(rig.accepts, 2);
+    net_rig_up(&rig, STASIS_VIRTIO_NET_F_GUEST_CSUM);
+    stasis_virtio_net_resume(&rig.net); /* by itself, as a frame comes */
+    assert_int_equal(rig.accepts, 3);
+    assert_int_equal(rig.accepted, STASIS_VIRTIO_NET_F_GUEST_CSUM);
 }
 
 static void the_driver_knows_of_the_link(void **state)
@@ -167,6 +172,39 @@ static void a_thawed_device_is_the_same(void **state)
     assert_int_equal(rig.accepts, 1);
     wr(rig.mmio, R_STATUS, 0);
     assert_int_equal(rd(rig.mmio, R_DEVICE_FEATURES), 0x3001ffab);
+}
+
+static void the_mtu_stays(void **state)
+{
+    struct stasis_virtio_net_config small = net_rig_config;
+
+    (void)state;
+    small.mtu = 1280;
+    net_rig_init(&rig, &small);
+    net_rig_up(&rig, ALL_FEATURES);
+    save();
+    assert_int_equal(frozen.mtu, 1280);
+    thaw();
+    assert_int_equal(config(10, 2), 1280);
+}
+
+/* On a device that has been in use: what it held is another guest's. */
+static void a_device_in_use_can_be_restored(void **state)
+{
+    (void)state;
+    save();
+    net_rig_buffer(&rig, 0, BUFFER, 400);
+    net_rig_arrive(&rig, 1, &plain, 1000);
+    stasis_virtio_net_resume(&rig.net);
+    assert_int_equal(rig.frames, 0);
+    rig.accepts = 0;
+    assert_int_equal(stasis_virtio_net_restore(&rig.net, &frozen, NULL), 0);
+    stasis_virtio_net_apply_outputs(&rig.net);
+    assert_int_equal(rig.accepts, 1);
+    net_rig_buffer(&rig, 1, BUFFER, 2000);
+    stasis_virtio_net_resume(&rig.net);
+    assert_int_equal(net_rig_received(&rig), 0);
+    assert_int_equal(rig.net.counters.rx_dropped, 1);
 }
 
 /* Frames and buffers that were made available and not notified of. */
@@ -241,6 +279,8 @@ int main(void)
         cmocka_unit_test_setup(the_host_knows_what_the_driver_accepts, start),
         cmocka_unit_test_setup(the_driver_knows_of_the_link, start),
         cmocka_unit_test_setup(a_thawed_device_is_the_same, start),
+        cmocka_unit_test_setup(the_mtu_stays, start),
+        cmocka_unit_test_setup(a_device_in_use_can_be_restored, start),
         cmocka_unit_test_setup(a_thawed_device_looks_at_its_queues, start),
         cmocka_unit_test_setup(what_is_under_way_at_a_freeze, start),
         cmocka_unit_test_setup(another_network_is_refused, start),

@@ -103,6 +103,8 @@ static void several_buffers_are_used_at_once(void **state)
     driver.hole = USED + 4 + 8 * 4; /* the second of the next three */
     driver.hole_len = 1;
     assert_false(stasis_virtqueue_put_all(&queue, &host.memory, used, 3));
+    driver.hole = USED + 2; /* idx */
+    assert_false(stasis_virtqueue_put_all(&queue, &host.memory, used, 3));
     assert_int_equal(peek16(&driver, USED + 2), 3);
     assert_int_equal(queue.state.next_used, 3);
 }
