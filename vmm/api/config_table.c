@@ -43,6 +43,10 @@ static const char *const guest_errors_of_words[] = {"all", "devices", NULL};
 /* In the order of enum stasis_vmm_serial_kind. */
 static const char *const out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
 
+static_assert(STASIS_SERIAL_SINK_LIMIT_DEFAULT == UINT64_C(64) << 20 &&
+                  STASIS_SERIAL_SINK_SIZE_DEFAULT == 1 << 20,
+              "the help of --serial names them");
+
 #define GIVE_FILE "give the name of a file"
 #define GIVE_SIZE "give bytes from 1 to 1024G, for example 64M"
 
@@ -102,9 +106,11 @@ static const struct stasis_option_key serial_keys[] = {
      "give stdio, none, file:PATH, ring:PATH or pipe:PATH", .words = out_words,
      .also = AT(serial.path)},
     {"limit", STASIS_OPTION_SIZE, AT(serial.limit), "BYTES", GIVE_SIZE, 1,
-     STASIS_SERIAL_SINK_BYTES_MAX, .out = STASIS_VMM_SERIAL_FILE},
+     STASIS_SERIAL_SINK_BYTES_MAX, .out = STASIS_VMM_SERIAL_FILE,
+     .value = STASIS_SERIAL_SINK_LIMIT_DEFAULT},
     {"size", STASIS_OPTION_SIZE, AT(serial.size), "BYTES", GIVE_SIZE, 1,
-     STASIS_SERIAL_SINK_BYTES_MAX, .out = STASIS_VMM_SERIAL_RING},
+     STASIS_SERIAL_SINK_BYTES_MAX, .out = STASIS_VMM_SERIAL_RING,
+     .value = STASIS_SERIAL_SINK_SIZE_DEFAULT},
     {"rate", STASIS_OPTION_SIZE, AT(serial.rate), "BYTES",
      "give bytes per second from 1 to 1G, for example 64K", 1, STASIS_SERIAL_SINK_RATE_MAX},
     {0},

@@ -44,7 +44,7 @@ struct stasis_option_key {
     const char *const *words; /* ends with NULL */
     size_t also;              /* offset of a second member, see the kinds */
     size_t out;               /* word of the option's first key, an OUT, that it is for; 0: any */
-    uint64_t value;           /* NUMBER: what 0 stands for, if it stands for a number */
+    uint64_t value;           /* NUMBER, SIZE: what 0 stands for, if it stands for a number */
     const char *json;         /* name in JSON; NULL: the same */
 };
 

@@ -99,10 +99,10 @@ bool stasis_option_has_value(const struct stasis_option_key *key, const void *ba
     case STASIS_OPTION_SWITCH:
         return true;
     case STASIS_OPTION_NUMBER:
+    case STASIS_OPTION_SIZE:
         return number_of(key, base);
     case STASIS_OPTION_TEXT:
     case STASIS_OPTION_EMPTY_TEXT:
-    case STASIS_OPTION_SIZE:
     case STASIS_OPTION_TIME:
     case STASIS_OPTION_FD:
     case STASIS_OPTION_NOTES:

@@ -272,6 +272,30 @@ static void defaults_are_written(void **state)
     free(text);
 }
 
+static void assert_serial(struct stasis_vmm_serial serial, const char *words)
+{
+    const struct stasis_vmm_config config = {.demo = true, .serial = serial};
+    struct stasis_error err;
+    char *text;
+    size_t len;
+
+    assert_int_equal(stasis_vmm_config_write(&config, &text, &len, &err), 0);
+    if (!strstr(text, words))
+        fail_msg("\"%s\" lacks \"%s\"", text, words);
+    free(text);
+}
+
+static void bounds_of_an_output_have_defaults(void **state)
+{
+    (void)state;
+    assert_serial((struct stasis_vmm_serial){.kind = STASIS_VMM_SERIAL_FILE, .path = "a"},
+                  "\"out\": \"file:a\",\n    \"limit\": 67108864\n  }");
+    assert_serial((struct stasis_vmm_serial){.kind = STASIS_VMM_SERIAL_RING, .path = "a"},
+                  "\"out\": \"ring:a\",\n    \"size\": 1048576\n  }");
+    assert_serial((struct stasis_vmm_serial){.kind = STASIS_VMM_SERIAL_PIPE, .path = "a"},
+                  "\"out\": \"pipe:a\"\n  }");
+}
+
 static void refuse(const struct stasis_vmm_config *config, const char *message)
 {
     struct stasis_error err;
@@ -307,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_configurations_come_back),
         cmocka_unit_test(defaults_are_written),
+        cmocka_unit_test(bounds_of_an_output_have_defaults),
         cmocka_unit_test(what_json_cannot_hold_is_refused),
     };
 
