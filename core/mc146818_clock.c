@@ -86,14 +86,22 @@ static bool differs(uint32_t wanted, uint32_t value)
     return wanted != ALARM_NONE && wanted != value;
 }
 
+static bool is_beyond(uint32_t wanted, uint32_t end)
+{
+    return wanted != ALARM_NONE && wanted >= end;
+}
+
 /* Seconds until the alarm next matches, 1 to a day; 0: never, a field is out of its range. Goes on
- * by hours, minutes or seconds, whatever the first is that does not match. */
+ * by hours, minutes or seconds, whatever the first is that does not match: some hundred steps, as
+ * fields in their range match once a day. */
 static uint64_t seconds_to_alarm(const struct stasis_mc146818 *dev, uint64_t seconds)
 {
     uint32_t hours = alarm_field(dev, HOURS_ALARM);
     uint32_t minutes = alarm_field(dev, MINUTES_ALARM);
     uint32_t second = alarm_field(dev, SECONDS_ALARM);
 
+    if (is_beyond(hours, 24) || is_beyond(minutes, 60) || is_beyond(second, 60))
+        return 0;
     for (uint32_t ahead = 1; ahead <= DAY_S;) {
         uint32_t at = (uint32_t)((seconds + ahead) % DAY_S);
 
