@@ -10,6 +10,8 @@
 #define REQUESTQ   0u
 #define QUEUE_SIZE 64u
 #define PART       256u /* bytes made at a time, on the stack */
+#define COST_MIN   64u /* bytes that a request counts for, at least: requests cost time themselves \
+                        */
 
 #define NS_PER_S     UINT64_C(1000000000)
 #define ASK_AGAIN_NS (NS_PER_S / 10)
@@ -32,14 +34,14 @@ static void count_tokens(struct stasis_virtio_rng *rng, uint64_t now)
 }
 
 /* False: not yet, and the timer is armed for when there are so many. */
-static bool may_give(struct stasis_virtio_rng *rng, uint64_t len)
+static bool may_give(struct stasis_virtio_rng *rng, uint64_t cost)
 {
     uint64_t now = rng->ops->now_ns(rng->ctx);
 
     count_tokens(rng, now);
-    if (len <= rng->tokens)
+    if (cost <= rng->tokens)
         return true;
-    rng->ops->arm(rng->ctx, now + (len - rng->tokens) * NS_PER_S / rng->rate + 1);
+    rng->ops->arm(rng->ctx, now + (cost - rng->tokens) * NS_PER_S / rng->rate + 1);
     return false;
 }
 
@@ -75,15 +77,17 @@ static enum outcome answer(struct stasis_virtio_rng *rng, const struct stasis_vi
 {
     uint64_t len = chain->write_len;
     enum outcome outcome;
+    uint64_t cost;
 
     if (len > STASIS_VIRTIO_RNG_REQUEST_MAX)
         len = STASIS_VIRTIO_RNG_REQUEST_MAX;
     if (chain->reads)
         return BROKEN;
-    outcome = may_give(rng, len) ? fill(rng, chain, (size_t)len) : WAITS;
+    cost = len > COST_MIN ? len : COST_MIN;
+    outcome = may_give(rng, cost) ? fill(rng, chain, (size_t)len) : WAITS;
     if (outcome != ANSWERED)
         return outcome;
-    rng->tokens -= len;
+    rng->tokens -= cost;
     return stasis_virtqueue_put(&rng->mmio.queues[REQUESTQ], &rng->mmio.host.memory, chain->head,
                                 (uint32_t)len)
                ? ANSWERED

@@ -218,6 +218,19 @@ static void one_notification_does_bounded_work(void **state)
     assert_true(deadline == now);
 }
 
+/* A driver cannot keep the processor of the host busy by requests for little or nothing. */
+static void requests_for_nothing_count_too(void **state)
+{
+    (void)state;
+    request(0, 0);
+    driver.looked = refill;
+    wr(mmio, R_NOTIFY, 0);
+    for (unsigned i = 0; i < 1000; i++)
+        stasis_virtio_rng_timer(&rng);
+    assert_int_equal(answered(), RATE / 64);
+    assert_in_range(deadline, now + 7 * MS, now + 8 * MS); /* 64 bytes at 8192 a second */
+}
+
 static void a_timer_of_a_reset_device_does_nothing(void **state)
 {
     (void)state;
@@ -280,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup(a_clock_that_stands_still_gives_no_more, start),
         cmocka_unit_test_setup(what_is_not_there_is_asked_for_again, start),
         cmocka_unit_test_setup(one_notification_does_bounded_work, start),
+        cmocka_unit_test_setup(requests_for_nothing_count_too, start),
         cmocka_unit_test_setup(a_timer_of_a_reset_device_does_nothing, start),
         cmocka_unit_test_setup(a_thawed_device_looks_at_its_queue, start),
         cmocka_unit_test_setup(bad_states_are_refused, start),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * virtio entropy device (virtio 1.2, 5.4), with a bound on its rate: a request beyond it waits in
- * its queue.
+ * virtio entropy device (virtio 1.2, 5.4), with a bound on its rate, of which a request takes 64
+ * bytes at least: one beyond it waits in its queue.
  *
  * The caller owns the struct and serializes all calls; operations must not call back.
  */
