@@ -10,12 +10,6 @@
 
 #include "queue_internal.h"
 
-/* gcc warns that ThreadSanitizer knows no fences. The other side is a guest, which it does not see.
- */
-#ifdef __SANITIZE_THREAD__
-#pragma GCC diagnostic ignored "-Wtsan"
-#endif
-
 /* struct virtq_avail { flags, idx, ring[size], used_event } */
 #define AVAIL_FLAGS          UINT64_C(0)
 #define AVAIL_IDX            UINT64_C(2)
