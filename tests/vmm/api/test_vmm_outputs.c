@@ -110,7 +110,7 @@ static void descriptors_that_take_no_line(void **state)
 /* The lines would go into the file that is read, or that is emptied later. */
 static void a_log_in_a_file_that_is_used(void **state)
 {
-    char log[32], ready[16], output[256];
+    char log[32], ready[16], output[512];
     int fd = open(folder.file, O_WRONLY | O_APPEND); /* for vmm */
 
     (void)state;
