@@ -94,6 +94,12 @@ static bool is_mention(const char *text, const char *path, size_t len)
     return false;
 }
 
+/* "board.release: demo is not a release": what follows the key is its value. */
+static bool is_value(const char *text, const char *path)
+{
+    return path - text >= 2 && !memcmp(path - 2, ": ", 2);
+}
+
 static bool has_dot(const char *path, size_t len)
 {
     return memchr(path, '.', len);
@@ -108,7 +114,8 @@ void stasis_cli_name_options(const struct stasis_config_given *by_file, bool eve
     ret_text[0] = '\0';
     while (*at) {
         size_t len = strspn(at, PATH_CHARS);
-        bool is_named = len && (everywhere || (has_dot(at, len) && is_mention(message, at, len)));
+        bool is_named = len && (everywhere ? !is_value(message, at)
+                                           : has_dot(at, len) && is_mention(message, at, len));
 
         len = len ? len : 1;
         if (!is_named || !put_option(&text, at, len, by_file))

@@ -12,8 +12,9 @@
 #define STASIS_CLI_TEXT_MAX (2 * STASIS_ERROR_MSG_MAX)
 
 /* Copies the message, cut to `size`, with options in place of paths, but of keys that the file
- * gave. `everywhere`: the message quotes nothing, such as one of stasis_config_check(). Else only
- * where messages have paths, so that names of files stay. Async-signal-safe. */
+ * gave. `everywhere`: the message quotes nothing, such as one of stasis_config_check(), but a value
+ * behind its key and a colon. Else only where messages have paths, so that names of files stay.
+ * Async-signal-safe. */
 void stasis_cli_name_options(const struct stasis_config_given *by_file, bool everywhere,
                              const char *message, char *ret_text, size_t size);
 

@@ -62,6 +62,17 @@ static void text_of_our_own_is_named_everywhere(void **state)
                  "--kernel and --demo exclude each other");
     assert_named(&none, true, "snapshot.drop=allow goes with snapshot.target",
                  "--snapshot-out drop=allow goes with --snapshot-out target");
+    assert_named(&none, true, "board.release: demo is no release", "--board: demo is no release");
+}
+
+static void errors_are_named_in_place(void **state)
+{
+    struct stasis_error err = {.code = STASIS_ERR_ARG, .msg = "initrd.path is no UTF-8"};
+
+    (void)state;
+    stasis_cli_name_options_in(&none, true, &err);
+    assert_string_equal(err.msg, "--initrd is no UTF-8");
+    assert_int_equal(err.code, STASIS_ERR_ARG);
 }
 
 static void keys_of_the_file_stay(void **state)
@@ -90,6 +101,7 @@ int main(void)
         cmocka_unit_test(mentioned_paths_become_options),
         cmocka_unit_test(names_of_files_stay),
         cmocka_unit_test(text_of_our_own_is_named_everywhere),
+        cmocka_unit_test(errors_are_named_in_place),
         cmocka_unit_test(keys_of_the_file_stay),
         cmocka_unit_test(long_messages_are_cut),
     };
