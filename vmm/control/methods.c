@@ -166,7 +166,7 @@ static const struct stasis_control_member guest_error_members[] = {
     {"text", "all of it, as one line"},
     {"device", "that refused it; absent if no device has the address"},
     {"address", "the port, or the guest physical address"},
-    {"len", "bytes"},
+    {"len", "bytes; 0: the device found it out later, by itself"},
     {"is_mmio", "it was an access to memory, not to a port"},
     {"is_write", "it was a write"},
     {"suppressed", "how many came since the last one that was told"},

@@ -116,7 +116,9 @@ static uint64_t guest_read(struct stasis_machine *machine, const struct stasis_b
     pthread_mutex_lock(&machine->lock);
     machine->access =
         (struct stasis_guest_access){.address = addr, .len = len, .is_mmio = bus == &machine->mmio};
+    machine->in_access = true;
     value = stasis_bus_read(bus, addr, len);
+    machine->in_access = false;
     pthread_mutex_unlock(&machine->lock);
     return value;
 }
@@ -130,7 +132,9 @@ static void guest_write(struct stasis_machine *machine, const struct stasis_bus 
                                                    .len = len,
                                                    .is_mmio = bus == &machine->mmio,
                                                    .is_write = true};
+    machine->in_access = true;
     stasis_bus_write(bus, addr, len, value);
+    machine->in_access = false;
     pthread_mutex_unlock(&machine->lock);
 }
 

@@ -35,7 +35,7 @@ struct stasis_guest_access {
     const struct stasis_device *device; /* that refused it; NULL: there is none at the address */
     uint64_t address;                   /* port, or guest physical address */
     uint64_t value;                     /* written */
-    unsigned len;
+    unsigned len; /* 0: the device found it out later, by itself; of these fields there is none */
     bool is_mmio, is_write;
 };
 

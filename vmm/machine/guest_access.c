@@ -14,13 +14,16 @@ static const struct {
 #undef STASIS_GUEST_ERROR
 };
 
-/* Of the access that is being handled. Under the lock. */
+/* Of the access that is being handled, or of none: a device has looked at its queues when its time
+ * came. Under the lock. */
 static void report(struct stasis_machine *machine, const struct stasis_device *device,
                    enum stasis_guest_error error)
 {
     const struct stasis_device_host *host = machine->device_env.host;
 
     stasis_counter_add(&machine->guest_errors[error], 1);
+    if (!machine->in_access)
+        machine->access = (struct stasis_guest_access){0};
     machine->access.error = error;
     machine->access.device = device;
     if (host->guest_error)
@@ -63,6 +66,10 @@ void stasis_guest_access_describe(const struct stasis_guest_access *access, char
     const char *plural = access->len == 1 ? "" : "s";
     char what[64];
 
+    if (!access->len) {
+        snprintf(buf, size, "device %s: %s", device, errors[access->error].text);
+        return;
+    }
     if (access->is_write)
         snprintf(what, sizeof(what), "write of 0x%" PRIx64 " (%u byte%s) to", access->value,
                  access->len, plural);

@@ -58,6 +58,7 @@ struct stasis_machine {
     struct stasis_devices devices;
     struct stasis_device_env device_env;
     struct stasis_guest_access access; /* the guest's last; under lock */
+    bool in_access;                    /* it is being handled; under lock */
     /* By kind, those of the devices included; added to under lock (base/counter.h). */
     uint64_t guest_errors[STASIS_GUEST_ERROR_COUNT];
     struct stasis_vcpu *vcpus;          /* board.vcpus of them */

@@ -126,6 +126,23 @@ static void a_broken_queue_is_an_error_of_the_guest(void **state)
                               "device breaks the rules of virtio");
 }
 
+/* Whatever the guest has accessed meanwhile. */
+static void a_queue_that_breaks_later_is_of_no_access(void **state)
+{
+    static const uint16_t idx = 5;
+    char text[160];
+
+    (void)state;
+    bring_up();
+    assert_int_equal(
+        stasis_memory_write(&machine.memory, AVAIL + 2, &idx, sizeof(idx), "idx", NULL), 0);
+    (void)stasis_bus_pio_read(&machine, 0x3f8, 1);
+    stasis_device_timer(rng);
+    assert_int_equal(machine.guest_errors[STASIS_GUEST_ERROR_BAD_QUEUE], 1);
+    stasis_guest_access_describe(&machine.access, text, sizeof(text));
+    assert_string_equal(text, "device rng: a queue of the device breaks the rules of virtio");
+}
+
 static void a_restored_device_goes_on(void **state)
 {
     struct stasis_virtio_rng_state saved;
@@ -164,6 +181,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_request_goes_through_ram, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_broken_queue_is_an_error_of_the_guest, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_queue_that_breaks_later_is_of_no_access, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_restored_device_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rings_that_are_not_what_was_saved_are_refused, set_up,
                                         tear_down),

@@ -228,7 +228,7 @@ struct stasis_vmm_guest_error {
     const char *text;   /* all of it, as one line */
     uint64_t address;   /* port, or guest physical address */
     uint64_t value;     /* written */
-    unsigned len;       /* bytes */
+    unsigned len;       /* bytes; 0: the device found it out later, by itself */
     bool is_mmio, is_write;
     uint64_t suppressed; /* how many came since the last one that was told */
 };
