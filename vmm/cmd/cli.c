@@ -218,6 +218,8 @@ static int fill(struct parser *parser)
         return rc;
     stasis_config_give_way(&options->config, &options->by_file, &by_line);
     given = options->by_file;
+    for (unsigned i = 0; i < STASIS_CONFIG_COUNT; i++)
+        options->by_file.keys[i] &= ~by_line.keys[i];
     rc = set_config(parser, &given);
     if (!rc)
         rc = check(parser, &given);

@@ -112,6 +112,21 @@ static void command_line_wins_key_by_key(void **state)
     stasis_cli_fini(&options);
 }
 
+/* Messages name a key of the file, or the option that has won over it. */
+static void keys_of_the_command_line_are_not_those_of_the_file(void **state)
+{
+    struct stasis_options options =
+        good(DEMO, "--config|f|--memory|32|--snapshot-out|then=resume|--serial|rate=8");
+    const uint32_t *keys = options.by_file.keys;
+
+    (void)state;
+    assert_int_equal(keys[STASIS_CONFIG_DEMO], 1);
+    assert_int_equal(keys[STASIS_CONFIG_MEMORY], 0);
+    assert_int_equal(keys[STASIS_CONFIG_SNAPSHOT] & 1, 1);
+    assert_int_equal(keys[STASIS_CONFIG_SERIAL], 1 | STASIS_OPTION_BIT(1));
+    stasis_cli_fini(&options);
+}
+
 static void another_output_has_no_old_bounds(void **state)
 {
     struct stasis_options options = good(DEMO, "--config|f|--serial|ring:y,size=4096");
@@ -211,7 +226,7 @@ static void contradictions_name_what_gave_them(void **state)
            "--serial: out=stdio|none|file:PATH|ring:PATH|pipe:PATH is missing");
     refuse("{\"demo\": true, \"snapshot\": {\"path\": \"s\", \"then\": \"resume\"}}",
            "--config|f|--serial|none|--snapshot-out|-", STASIS_ERR_ARG,
-           "snapshot.path is a stream, which takes one snapshot; leave out snapshot.then");
+           "--snapshot-out is a stream, which takes one snapshot; leave out snapshot.then");
     refuse("{\"snapshot\": {\"then\": \"resume\"}}",
            "--demo|--config|f|--serial|none|--snapshot-out|-", STASIS_ERR_ARG,
            "--snapshot-out is a stream, which takes one snapshot; leave out snapshot.then");
@@ -236,6 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(file_alone_is_enough),
         cmocka_unit_test(command_line_wins_key_by_key),
+        cmocka_unit_test(keys_of_the_command_line_are_not_those_of_the_file),
         cmocka_unit_test(another_output_has_no_old_bounds),
         cmocka_unit_test(a_guest_replaces_that_of_the_file),
         cmocka_unit_test(program_has_options_of_its_own),
