@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "tests/state-ser/snap/crash_scene.h"
 
@@ -16,9 +18,24 @@
 
 /* ---- recording ---- */
 
-static const char *text(uint64_t address)
+/* Memory of the thread that calls, read by the kernel, as for the call itself: the thread waits for
+ * the answer, which ThreadSanitizer does not know of. */
+static void read_caller(void *to, uint64_t address, size_t len)
 {
-    return (const char *)(uintptr_t)address;
+    struct iovec local = {to, len}, remote = {(void *)(uintptr_t)address, len};
+
+    assert_true(process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)len);
+}
+
+/* By bytes, as what follows the text may not be there. */
+static void read_text(char to[64], uint64_t address)
+{
+    size_t i = 0;
+
+    do {
+        assert_in_range(i, 0, 63);
+        read_caller(&to[i], address + i, 1);
+    } while (to[i++]);
 }
 
 static unsigned *fd_slot(struct crash_log *log, uint64_t fd)
@@ -36,12 +53,10 @@ static struct crash_op *append(struct crash_log *log, enum crash_op_kind kind, u
     return op;
 }
 
-static void set_name(char name[64], const char *from)
+static void read_name(char name[64], uint64_t address)
 {
-    size_t len = strlen(from);
-
-    assert_in_range(len, 1, 63);
-    memcpy(name, from, len + 1);
+    read_text(name, address);
+    assert_int_not_equal(name[0], '\0');
 }
 
 static void log_open(struct crash_log *log, const struct crash_call *call, long fd)
@@ -54,7 +69,7 @@ static void log_open(struct crash_log *log, const struct crash_call *call, long 
         *slot = ++log->file_count;
     } else if (flags & O_EXCL) {
         *slot = ++log->file_count;
-        set_name(append(log, CRASH_OP_NAME, *slot)->name, text(call->args[1]));
+        read_name(append(log, CRASH_OP_NAME, *slot)->name, call->args[1]);
     } else if ((flags & O_ACCMODE) != O_RDONLY) {
         log->unknown = true; /* in place */
         log->unknown_nr = call->nr;
@@ -72,7 +87,7 @@ static void log_write(struct crash_log *log, const struct crash_call *call, long
     op->len = (size_t)len;
     op->bytes = malloc(op->len + 1);
     assert_non_null(op->bytes);
-    memcpy(op->bytes, text(call->args[1]), op->len);
+    read_caller(op->bytes, call->args[1], op->len);
 }
 
 static void log_sync(struct crash_log *log, const struct crash_call *call)
@@ -85,18 +100,22 @@ static void log_sync(struct crash_log *log, const struct crash_call *call)
 /* linkat(2), by descriptor or by /proc/self/fd/N. */
 static void log_link(struct crash_log *log, const struct crash_call *call)
 {
-    const char *digits = strrchr(text(call->args[1]), '/');
-    uint64_t fd = digits ? strtoull(digits + 1, NULL, 10) : call->args[0];
+    char from[64];
+    const char *digits;
+    uint64_t fd;
 
-    set_name(append(log, CRASH_OP_NAME, *fd_slot(log, fd))->name, text(call->args[3]));
+    read_text(from, call->args[1]);
+    digits = strrchr(from, '/');
+    fd = digits ? strtoull(digits + 1, NULL, 10) : call->args[0];
+    read_name(append(log, CRASH_OP_NAME, *fd_slot(log, fd))->name, call->args[3]);
 }
 
 static void log_rename(struct crash_log *log, const struct crash_call *call)
 {
     struct crash_op *op = append(log, CRASH_OP_RENAME, 0);
 
-    set_name(op->name, text(call->args[1]));
-    set_name(op->to, text(call->args[3]));
+    read_name(op->name, call->args[1]);
+    read_name(op->to, call->args[3]);
 }
 
 static void log_success(struct crash_log *log, const struct crash_call *call, long rc)
@@ -122,7 +141,7 @@ static void log_success(struct crash_log *log, const struct crash_call *call, lo
         log_rename(log, call);
         break;
     case __NR_unlinkat:
-        set_name(append(log, CRASH_OP_REMOVE, 0)->name, text(call->args[1]));
+        read_name(append(log, CRASH_OP_REMOVE, 0)->name, call->args[1]);
         break;
     case __NR_close:
         *fd_slot(log, call->args[0]) = FD_OTHER;
@@ -224,7 +243,7 @@ static void put_in(struct folder *folder, const char *name, unsigned file)
     take_out(folder, name);
     assert_in_range(folder->count, 0, CRASH_FILES_MAX - 1);
     found = &folder->names[folder->count++];
-    set_name(found->name, name);
+    memcpy(found->name, name, strlen(name) + 1);
     found->file = file;
 }
 
