@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "stasis/kvm_vcpu_state.h"
@@ -20,27 +21,7 @@
 
 static struct stasis_machine machine;
 static struct stasis_error err;
-static bool dies_when_read; /* and not before */
-
-static bool is_asked_for_registers(void)
-{
-    for (uint32_t i = 0; i < machine.vcpu_count; i++) {
-        if (machine.vcpus[i].run->kvm_valid_regs)
-            return true;
-    }
-    return false;
-}
-
-/* The guest is at work until somebody kicks its thread. */
-static int run(void)
-{
-    errno = EINTR;
-    if (dies_when_read && is_asked_for_registers())
-        errno = ENODEV;
-    else
-        poll(NULL, 0, 1);
-    return -1;
-}
+static atomic_bool dies_when_read; /* and not before; set when all threads have been started */
 
 /* The number of the vCPU whose thread this is. */
 static uint32_t own_id(void)
@@ -50,6 +31,17 @@ static uint32_t own_id(void)
     while (id + 1 < machine.vcpu_count && !pthread_equal(pthread_self(), machine.threads[id].id))
         id++;
     return id;
+}
+
+/* The guest is at work until somebody kicks its thread. */
+static int run(void)
+{
+    errno = EINTR;
+    if (atomic_load(&dies_when_read) && machine.vcpus[own_id()].run->kvm_valid_regs)
+        errno = ENODEV;
+    else
+        poll(NULL, 0, 1);
+    return -1;
 }
 
 static bool answer(unsigned long request, void *arg, int *ret_result)
@@ -81,7 +73,7 @@ static int set_up(void **state)
 
     (void)state;
     fake_kvm = (struct fake_kvm){.answer = answer};
-    dies_when_read = false;
+    atomic_store(&dies_when_read, false);
     assert_int_equal(stasis_board_default(&options, &board, &err), 0);
     board.devices_count = 0;
     assert_int_equal(stasis_machine_build(&machine, &board, &host, &err), 0);
@@ -116,7 +108,7 @@ static void a_guest_that_dies_while_it_is_read_is_not_frozen(void **state)
     stasis_machine_pause(&machine);
     if (freeze())
         fail_msg("%s", err.msg);
-    dies_when_read = true;
+    atomic_store(&dies_when_read, true);
     assert_int_equal(freeze(), STASIS_ERR_GUEST);
     assert_non_null(strstr(err.msg, "the guest died: No such device"));
     assert_int_equal(atomic_load(&machine.end), STASIS_EXIT_CRASHED);
@@ -127,7 +119,7 @@ static void a_guest_that_had_died_before_is_frozen(void **state)
 {
     (void)state;
     assert_int_equal(stasis_machine_start(&machine, &err), 0);
-    dies_when_read = true;
+    atomic_store(&dies_when_read, true);
     stasis_machine_pause(&machine);
     assert_int_equal(freeze(), STASIS_ERR_GUEST);
     if (freeze())
