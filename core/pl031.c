@@ -269,7 +269,7 @@ int stasis_pl031_restore(struct stasis_pl031 *dev, const struct stasis_pl031_sta
 
     if (rc)
         return rc;
-    load(dev, state, now_ns(dev)); /* line and timer are sync_irq's */
+    load(dev, state, now_ns(dev)); /* line and timer are apply_outputs's */
     return 0;
 }
 

@@ -52,9 +52,11 @@ static bool has(const struct stasis_virtio_blk *blk, uint64_t feature)
 
 /* How many bytes of the buffer have been written, from its begin on (2.7.8.2): behind data that was
  * not, the status does not count. */
-static uint32_t written_of(const struct stasis_virtio_chain *chain, unsigned status)
+static uint32_t written_of(const struct stasis_virtio_blk_slot *slot, unsigned status)
 {
-    return status == S_OK || chain->write_len == 1 ? (uint32_t)chain->write_len : 0;
+    uint64_t data = status == S_OK ? slot->answer_len : 0;
+
+    return (uint32_t)(data == slot->chain.write_len - 1 ? slot->chain.write_len : data);
 }
 
 /* False: the queue is broken, and the request stays. */
@@ -66,8 +68,7 @@ static bool finish(struct stasis_virtio_blk *blk, struct stasis_virtio_blk_slot 
 
     slot->is_submitted = false;
     if (stasis_virtio_chain_write(&slot->chain, memory, slot->chain.write_len - 1, &byte, 1) != 1 ||
-        !stasis_virtqueue_put(requestq(blk), memory, slot->chain.head,
-                              written_of(&slot->chain, status)))
+        !stasis_virtqueue_put(requestq(blk), memory, slot->chain.head, written_of(slot, status)))
         return false;
     slot->is_used = false;
     return true;
@@ -187,15 +188,16 @@ static unsigned begin_range(const struct stasis_virtio_blk *blk,
     return SUBMIT;
 }
 
-static unsigned answer_id(const struct stasis_virtio_blk *blk,
-                          const struct stasis_virtio_chain *chain)
+static unsigned answer_id(const struct stasis_virtio_blk *blk, struct stasis_virtio_blk_slot *slot)
 {
+    const struct stasis_virtio_chain *chain = &slot->chain;
     char serial[STASIS_VIRTIO_BLK_SERIAL_BYTES] = {0};
     size_t len = sizeof(serial);
 
     memcpy(serial, blk->disk.serial, strlen(blk->disk.serial));
     if (len > chain->write_len - 1)
         len = (size_t)(chain->write_len - 1);
+    slot->answer_len = len;
     return stasis_virtio_chain_write(chain, &blk->mmio.host.memory, 0, serial, len) == len
                ? S_OK
                : S_IOERR;
@@ -209,7 +211,7 @@ static unsigned begin(struct stasis_virtio_blk *blk, struct stasis_virtio_blk_sl
     switch (le32toh(header->type)) {
     case VIRTIO_BLK_T_IN:
         request->op = STASIS_VIRTIO_BLK_READ;
-        slot->data_len = chain->write_len - 1;
+        slot->data_len = slot->answer_len = chain->write_len - 1;
         return begin_transfer(blk, le64toh(header->sector), slot->data_len, request);
     case VIRTIO_BLK_T_OUT:
         request->op = STASIS_VIRTIO_BLK_WRITE;
@@ -219,7 +221,7 @@ static unsigned begin(struct stasis_virtio_blk *blk, struct stasis_virtio_blk_sl
         request->op = STASIS_VIRTIO_BLK_FLUSH;
         return has(blk, STASIS_VIRTIO_BLK_F_FLUSH) ? SUBMIT : S_UNSUPP;
     case VIRTIO_BLK_T_GET_ID:
-        return answer_id(blk, chain);
+        return answer_id(blk, slot);
     case VIRTIO_BLK_T_DISCARD:
         request->op = STASIS_VIRTIO_BLK_DISCARD;
         return has(blk, STASIS_VIRTIO_BLK_F_DISCARD) ? begin_range(blk, chain, request) : S_UNSUPP;
@@ -241,7 +243,7 @@ static bool start(struct stasis_virtio_blk *blk, struct stasis_virtio_blk_slot *
     struct header header;
     unsigned status;
 
-    slot->data_len = 0;
+    slot->data_len = slot->answer_len = 0;
     if (!slot->chain.write_len ||
         stasis_virtio_chain_read(&slot->chain, &blk->mmio.host.memory, 0, &header,
                                  sizeof(header)) != sizeof(header))

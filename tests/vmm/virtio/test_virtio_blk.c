@@ -141,6 +141,19 @@ static void the_serial_number_is_read(void **state)
     assert_memory_equal(bytes_at(&rig.driver, BLK_DATA), "a s\0", 4);
 }
 
+/* 2.7.8.2: a driver may read as many bytes as the device says. */
+static void no_more_bytes_are_counted_than_written(void **state)
+{
+    (void)state;
+    blk_rig_transfer(&rig, BLK_GET_ID, 0, 100);
+    blk_rig_notify(&rig);
+    assert_answered(1, 0, 20);
+    blk_rig_transfer(&rig, BLK_FLUSH, 0, 8);
+    blk_rig_notify(&rig);
+    stasis_virtio_blk_done(&rig.blk, rig.last.id, STASIS_VIRTIO_BLK_OK);
+    assert_answered(2, 0, 0);
+}
+
 static void ranges_are_passed_on(void **state)
 {
     (void)state;
@@ -333,6 +346,7 @@ int main(void)
         cmocka_unit_test_setup(a_flush_is_passed_on, start),
         cmocka_unit_test_setup(without_flush_writes_are_to_last, start),
         cmocka_unit_test_setup(the_serial_number_is_read, start),
+        cmocka_unit_test_setup(no_more_bytes_are_counted_than_written, start),
         cmocka_unit_test_setup(ranges_are_passed_on, start),
         cmocka_unit_test_setup(bad_requests_are_answered, start),
         cmocka_unit_test_setup(bad_ranges_are_answered, start),

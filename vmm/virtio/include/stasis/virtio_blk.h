@@ -76,7 +76,8 @@ struct stasis_virtio_blk {
         bool is_used;
         bool is_submitted; /* else it was restored, and `chain` holds its head only */
         uint64_t order;
-        uint64_t data_len; /* that the host reads or writes */
+        uint64_t data_len;   /* that the host reads or writes */
+        uint64_t answer_len; /* of the data for the driver, if all goes well */
         struct stasis_virtio_chain chain;
     } slots[STASIS_VIRTIO_BLK_REQUESTS];
 };
