@@ -59,10 +59,13 @@ static int add_inputs(struct stasis_vmm *vmm, struct stasis_error *err)
 /* What cannot be written to later is a wrong option now. */
 static int wrong_key(struct stasis_error *err, const char *key, const char *path, int rc)
 {
-    const struct stasis_error why = *err;
+    struct stasis_error why;
 
     if (rc != STASIS_ERR_WRITE)
         return stasis_wrap(err, rc, "%s=%s", key, path);
+    if (!err)
+        return STASIS_ERR_ARG;
+    why = *err;
     return stasis_fail(err, STASIS_ERR_ARG, "%s=%s: %.256s; name a file that can be written", key,
                        path, why.msg);
 }

@@ -121,6 +121,24 @@ static void configurations_that_cannot_be(void **state)
            "ready_fd.fd is also log.fd");
 }
 
+/* As stasis/error.h promises. */
+static void nobody_need_ask_why(void **state)
+{
+    static const struct stasis_vmm_config cases[] = {
+        {.demo = false},
+        {.demo = true, .metrics_path = "/nodir/x"},
+        {.demo = true, .serial = {.kind = STASIS_VMM_SERIAL_FILE, .path = "/nodir/x"}},
+        {.demo = true, .snapshot.path = "/nodir/x"},
+        {.demo = true, .board_release = "9"},
+    };
+    struct stasis_vmm *vmm = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(stasis_vmm_new(&cases[i], NULL, &vmm, NULL), STASIS_ERR_ARG);
+    assert_null(vmm);
+}
+
 #define DEMO(...)                                                                                  \
     {                                                                                              \
         .demo = true, __VA_ARGS__                                                                  \
@@ -189,6 +207,7 @@ int main(void)
         cmocka_unit_test(streams),
         cmocka_unit_test(copies_own_their_strings),
         cmocka_unit_test(configurations_that_cannot_be),
+        cmocka_unit_test(nobody_need_ask_why),
         cmocka_unit_test(choices_that_there_are_not),
         cmocka_unit_test(members_that_contradict_each_other),
     };

@@ -38,7 +38,8 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_config_read(const char *text, siz
                                                            struct stasis_error *err);
 
 /* The configuration as JSON that stasis_vmm_config_read() takes, of *ret_len bytes and a NUL, to be
- * freed with free(). Defaults are written, except where an option is not in use. STASIS_ERR_ARG: a
+ * freed with free(). Defaults are written, except where an option is not in use. A descriptor below
+ * 3, which only a program can give, is written, and not accepted again. STASIS_ERR_ARG: a
  * string is no UTF-8, which JSON cannot hold; STASIS_ERR_NOMEM. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_config_write(const struct stasis_vmm_config *config,
                                                             char **ret_text, size_t *ret_len,
