@@ -15,6 +15,7 @@ enum {
     LINE_BYTES = 512,
     PATH_BYTES = 300,
     RANDOM_BYTES = 16,
+    HELD_BYTES = 64,
 };
 
 // Drivers come with us, as files whose names are in order.
@@ -84,9 +85,10 @@ static bool read_file(const char *path, void *bytes, size_t size)
     return count > 0;
 }
 
+// The kernel and its driver hold 64 bytes each: of two reads of so many, one waits for the device.
 void read_hwrng(char *text, size_t size)
 {
-    uint8_t bytes[RANDOM_BYTES] = {0};
+    uint8_t bytes[HELD_BYTES] = {0};
     char driver[32] = "";
     if (!read_file("/sys/class/misc/hw_random/rng_current", driver, sizeof(driver) - 1) ||
         !read_file("/dev/hwrng", bytes, sizeof(bytes))) {
@@ -95,7 +97,7 @@ void read_hwrng(char *text, size_t size)
     }
     driver[strcspn(driver, "\n")] = '\0';
     int length = snprintf(text, size, "%s ", driver);
-    for (size_t i = 0; i < sizeof(bytes); i++) {
+    for (size_t i = 0; i < RANDOM_BYTES; i++) {
         length += snprintf(text + length, size - (size_t)length, "%02x", bytes[i]);
     }
     (void)snprintf(text + length, size - (size_t)length, " irqs=%" PRIu64,

@@ -16,7 +16,7 @@ const char *load_modules(void);
 // What a line of /proc/interrupts says behind its label: a column for each CPU, and then a word.
 uint64_t count_of(const char *columns, int cpu);
 
-// Reads 16 bytes of /dev/hwrng: "<driver> <hex> irqs=<interrupts of virtio devices>", or "none".
+// Reads /dev/hwrng: "<driver> <hex of 16 bytes> irqs=<interrupts of virtio devices>", or "none".
 void read_hwrng(char *text, size_t size);
 
 #endif
