@@ -224,6 +224,8 @@ static uint64_t host_rtc_now(void *ctx)
     return stasis_realtime_ns();
 }
 
+/* The timer expires too when somebody sets the host's clock: the clock that counts it says then
+ * when its next interrupt is, which may come sooner by as much as the clock was set back. */
 static void host_rtc_arm(void *ctx, const struct stasis_device *from, bool on, uint64_t deadline_ns)
 {
     struct stasis_vmm *vmm = ctx;
@@ -236,7 +238,8 @@ static void host_rtc_arm(void *ctx, const struct stasis_device *from, bool on, u
         if (!deadline_ns)
             when.it_value.tv_nsec = 1; /* all zero would disarm it */
     }
-    (void)timerfd_settime(vmm->rtc_source.loop.fd, TFD_TIMER_ABSTIME, &when, NULL);
+    (void)timerfd_settime(vmm->rtc_source.loop.fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
+                          &when, NULL);
 }
 
 static void host_timer_arm(void *ctx, const struct stasis_device *from, uint64_t deadline_ns)

@@ -4,6 +4,7 @@
  * saved.
  */
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -165,6 +166,29 @@ static void a_device_without_times_is_not_called(void **state)
     assert_false(is_ready(0));
 }
 
+/* The clock of a test's host cannot be set, but the kernel says what it has been asked for: here
+ * TFD_TIMER_ABSTIME and TFD_TIMER_CANCEL_ON_SET (proc(5), "settime flags", octal). */
+static void the_alarm_of_a_clock_hears_of_steps(void **state)
+{
+    static const struct stasis_board_device_state row = {.instance = "rtc"};
+    char path[64], line[128];
+    bool found = false;
+    FILE *info;
+
+    (void)state;
+    vmm.machine.devices.list[0].row = &row;
+    pthread_mutex_lock(&vmm.machine.lock);
+    vmm.host.rtc_arm(&vmm, &vmm.machine.devices.list[0], true, stasis_realtime_ns() + LONG_NS);
+    pthread_mutex_unlock(&vmm.machine.lock);
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", vmm.rtc_source.loop.fd);
+    info = fopen(path, "re");
+    assert_non_null(info);
+    while (fgets(line, sizeof(line), info))
+        found |= !strcmp(line, "settime flags: 03\n");
+    (void)fclose(info);
+    assert_true(found);
+}
+
 /* As vmm has them. */
 static void random_bytes_differ(void **state)
 {
@@ -188,6 +212,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nobody_is_called_while_the_guest_is_paused, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_device_without_times_is_not_called, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_alarm_of_a_clock_hears_of_steps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_bytes_differ, set_up, tear_down),
     };
 
