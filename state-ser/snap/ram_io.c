@@ -153,8 +153,8 @@ int stasis_ram_io_scan_pagemap(int fd, uint64_t start, uint64_t end,
 
 void stasis_ram_io_hurry(void)
 {
-    /* On Linux a nice value is a thread's own. */
-    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), HIGH_PRIORITY);
+    /* On Linux a nice value is a thread's own, and 0 is the calling one (sched.h). */
+    (void)setpriority(PRIO_PROCESS, 0, HIGH_PRIORITY);
 }
 
 void stasis_ram_io_sleep_us(unsigned us)

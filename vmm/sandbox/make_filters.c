@@ -6,6 +6,7 @@
  */
 #include <asm/termbits.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/kvm.h>
 #include <linux/sched.h>
@@ -18,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,25 +42,39 @@
 #define TCSETS2_NUMBER      TCSETS2
 
 struct check {
-    bool some;
-    struct scmp_arg_cmp arg;
+    unsigned count; /* of the arguments that are checked; 0: any will do */
+    struct scmp_arg_cmp args[2];
 };
 #define ANY                                                                                        \
     {                                                                                              \
-        .some = false                                                                              \
+        .count = 0                                                                                 \
     }
 #define MASKED(n, mask, value)                                                                     \
     {                                                                                              \
-        true,                                                                                      \
+        1,                                                                                         \
         {                                                                                          \
-            n, SCMP_CMP_MASKED_EQ, mask, value                                                     \
+            {                                                                                      \
+                n, SCMP_CMP_MASKED_EQ, mask, value                                                 \
+            }                                                                                      \
         }                                                                                          \
     }
 #define IS(n, value)                                                                               \
     {                                                                                              \
-        true,                                                                                      \
+        1,                                                                                         \
         {                                                                                          \
-            n, SCMP_CMP_EQ, value, 0                                                               \
+            {                                                                                      \
+                n, SCMP_CMP_EQ, value, 0                                                           \
+            }                                                                                      \
+        }                                                                                          \
+    }
+#define IS_BOTH(n, value, m, other)                                                                \
+    {                                                                                              \
+        2,                                                                                         \
+        {                                                                                          \
+            {n, SCMP_CMP_EQ, value, 0},                                                            \
+            {                                                                                      \
+                m, SCMP_CMP_EQ, other, 0                                                           \
+            }                                                                                      \
         }                                                                                          \
     }
 #define ALL_OF(n, mask)  MASKED(n, mask, mask)
@@ -130,7 +146,7 @@ static scmp_filter_ctx build(const struct kind *kind)
         if (strchr(row->threads, kind->letter))
             rc = seccomp_rule_add_array(
                 filter, row->error ? SCMP_ACT_ERRNO((uint16_t)row->error) : SCMP_ACT_ALLOW, number,
-                row->check.some, &row->check.arg);
+                row->check.count, row->check.args);
         if (rc)
             die(row->call, rc);
     }
@@ -193,7 +209,7 @@ static void print_tables(void)
     }
     puts("\n| call | threads | arguments | reason |\n|---|---|---|---|");
     for (size_t i = 0; i < ROWS; i++) {
-        const char *mark = rows[i].check.some || rows[i].error ? "`" : "";
+        const char *mark = rows[i].check.count || rows[i].error ? "`" : "";
 
         printf("| `%s` | %s | %s%s%s%s | %s |\n", rows[i].call, rows[i].threads,
                rows[i].error ? "fails: " : "", mark, *mark ? rows[i].arguments : "any", mark,

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <termios.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ static struct iovec here = {page, 1}, there = {page, 1};
 static struct rlimit limit = {64, 64};
 static struct __user_cap_header_struct caps = {.version = _LINUX_CAPABILITY_VERSION_3};
 static struct __user_cap_data_struct sets[2];
+static struct sockaddr_un journal = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
 
 #define P(pointer) (long)(uintptr_t)(pointer)
 #define RW         (PROT_READ | PROT_WRITE)
@@ -88,6 +90,11 @@ static const struct attack {
     {"signal all processes", "", SYS_kill, {-1, 0}},
     {"signal a thread of another", "", SYS_tgkill, {0 /* parent */, 0 /* parent */, 0}},
     {"signal it with data", "", SYS_rt_sigqueueinfo, {0 /* parent */, 0, P(page)}},
+    {"let a descriptor signal another", "", SYS_fcntl, {2, F_SETOWN, 0 /* parent */}},
+    {"with any signal", "", SYS_fcntl, {2, F_SETSIG, SIGKILL}},
+    {"whenever it is ready", "", SYS_fcntl, {2, F_SETFL, O_ASYNC}},
+    {"another process's priority", "", SYS_setpriority, {PRIO_PROCESS, 0 /* parent */, 0}},
+    {"the priority of a user", "", SYS_setpriority, {PRIO_USER, 65534, 0}},
     {"trace another process", "", SYS_ptrace, {PTRACE_SEIZE, 0 /* parent */, 0, 0}},
     {"read its memory", "", SYS_process_vm_readv, {0 /* parent */, P(&here), 1, P(&there), 1, 0}},
     {"write to its memory",
@@ -106,6 +113,10 @@ static const struct attack {
     {"a vsock socket", "", SYS_socket, {AF_VSOCK, SOCK_STREAM, 0}},
     {"a Unix socket", "O", SYS_socket, {AF_UNIX, SOCK_STREAM, 0}},
     {"connect", "O", SYS_connect, {0, P(page), 2}},
+    {"send to a socket by its name",
+     "",
+     SYS_sendto,
+     {0, P(page), 1, 0, P(&journal), sizeof(journal)}},
     {"shared memory", "", SYS_shmget, {0, 4096, 01600}},
     {"a message queue", "", SYS_msgget, {0, 01600}},
     {"a POSIX message queue", "", SYS_mq_open, {P("a"), O_RDONLY, 0, 0}},
@@ -190,9 +201,12 @@ static void on_trap(int number, siginfo_t *info, void *context)
 static unsigned parents(long call)
 {
     switch (call) {
+    case SYS_fcntl:
+        return 4;
     case SYS_tgkill:
         return 3;
     case SYS_ptrace:
+    case SYS_setpriority:
         return 2;
     case SYS_kill:
     case SYS_rt_sigqueueinfo:
@@ -214,7 +228,7 @@ static bool make(const struct attack *attack)
     const char *by;
 
     memcpy(args, attack->args, sizeof(args));
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 3; i++)
         if (parents(attack->call) >> i & 1 && !args[i])
             args[i] = parent;
     if (strstr(attack->name, "its limits"))

@@ -70,6 +70,38 @@ static int helper_makes_a_refused_call(void *arg)
     return 4;
 }
 
+/* The tables that a number is looked up in besides the native one: of i386, where 20 is getpid(),
+ * and of x32, where 39 is. A filter that takes their numbers for its own lets other calls in. */
+static int calls_as_i386(void *arg)
+{
+    long number = 20;
+
+    if (arg && confine(STASIS_SANDBOX_VCPU, ""))
+        return 1;
+    __asm__ volatile("int $0x80" : "+a"(number) : : "memory", "r8", "r9", "r10", "r11");
+    return number == getpid() ? 0 : 2;
+}
+
+static int calls_as_x32(void *arg)
+{
+    if (arg && confine(STASIS_SANDBOX_VCPU, ""))
+        return 1;
+    return syscall(0x40000000L | SYS_getpid) == getpid() || errno == ENOSYS ? 0 : 2;
+}
+
+static void calls_of_other_tables_end_the_process(void **state)
+{
+    static char confined;
+    int status = in_child(calls_as_i386, NULL);
+
+    (void)state;
+    assert_true(status == 0 || status == 128 + SIGSEGV); /* kernels without it */
+    assert_int_equal(in_child(calls_as_x32, NULL), 0);
+    if (status == 0)
+        assert_int_equal(in_child(calls_as_i386, &confined), 128 + SIGSYS);
+    assert_int_equal(in_child(calls_as_x32, &confined), 128 + SIGSYS);
+}
+
 static int makes_an_unknown_call(void *arg)
 {
     int rc = confine(STASIS_SANDBOX_VCPU, "the system call without a name (100000)");
@@ -140,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refused_call_is_named),
+        cmocka_unit_test(calls_of_other_tables_end_the_process),
         cmocka_unit_test(signal_that_somebody_sends_ends_the_process),
         cmocka_unit_test(what_the_kernel_lacks_is_told),
     };
