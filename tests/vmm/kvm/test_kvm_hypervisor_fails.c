@@ -135,6 +135,8 @@ static void a_device_that_may_not_be_opened_names_its_group(void **state)
     refused_by_rights(path, "join its group, which is ");
     if (!fchown(fd, (uid_t)-1, 987654321)) /* as root; it has no name */
         refused_by_rights(path, "join its group, which is 987654321,");
+    if (!fchown(fd, (uid_t)-1, 0)) /* that of root has the same everywhere */
+        refused_by_rights(path, "join its group, which is root,");
     close(fd);
     unlink(path);
     refused_by_rights(path, "no group may");
