@@ -55,7 +55,8 @@ int stasis_io_rename(int dir, const char *from, const char *to);
 int stasis_io_unlink(int dir, const char *name);
 int stasis_io_mkfifo(int dir, const char *name, mode_t mode);
 
-uid_t stasis_io_user(void); /* whose rights count */
+uid_t stasis_io_user(void);    /* whose rights count */
+bool stasis_io_owns_all(void); /* CAP_FOWNER: the files of others are as its own */
 int stasis_io_random(void *buf, size_t len);
 int stasis_io_now_ns(uint64_t *ret_ns); /* CLOCK_REALTIME */
 

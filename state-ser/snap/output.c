@@ -76,7 +76,8 @@ static int check_magic(const struct stasis_output *output, const struct stat *st
     return has ? is_a_snapshot(err) : 0;
 }
 
-/* In a sticky folder nobody but root replaces the file of another. */
+/* In a sticky folder nobody replaces the file of another, but with a capability that root has,
+ * unless it has given it up. */
 static bool is_stuck(const struct stasis_place *place)
 {
     struct stat dir;
@@ -85,7 +86,7 @@ static bool is_stuck(const struct stasis_place *place)
     if (stasis_io_stat(place->dir, &dir) || !(dir.st_mode & S_ISVTX))
         return false;
     user = stasis_io_user();
-    return user && dir.st_uid != user && place->st.st_uid != user;
+    return (user || !stasis_io_owns_all()) && dir.st_uid != user && place->st.st_uid != user;
 }
 
 int stasis_output_check_target(struct stasis_output *output, struct stasis_error *err)

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "stasis/output.h"
 #include "stasis_options.h"
 #include "vmm/cmd/say.h"
 #include "vmm/sandbox/files.h"
@@ -119,6 +119,19 @@ static int allow_input(const struct stasis_sandbox_files *files, const char *pat
     return path ? stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_READ, err) : 0;
 }
 
+/* Terminals and named pipes are opened once more, to be written to without waiting
+ * (stasis_nowait_open()). What else the descriptor is, may be for reading only. */
+static int allow_again(const struct stasis_sandbox_files *files, int fd, struct stasis_error *err)
+{
+    char path[32];
+    struct stat st;
+
+    if (fstat(fd, &st) || !(S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
+        return 0;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_WRITE, err);
+}
+
 /* What a run needs whatever its options are. */
 static int allow_host(const struct stasis_sandbox_files *files, struct stasis_error *err)
 {
@@ -133,15 +146,14 @@ static int allow_host(const struct stasis_sandbox_files *files, struct stasis_er
         {"/proc/self", STASIS_SANDBOX_READ},              /* fd, maps, pagemap */
         {"/proc/cpuinfo", STASIS_SANDBOX_READ},           /* the host CPU's name, in snapshots */
         {"/sys/devices/system/cpu", STASIS_SANDBOX_READ}, /* how many CPUs there are */
-        /* Terminals and named pipes are opened once more, to be written to without waiting. */
-        {"/proc/self/fd/0", STASIS_SANDBOX_WRITE},
-        {"/proc/self/fd/1", STASIS_SANDBOX_WRITE},
-        {"/proc/self/fd/2", STASIS_SANDBOX_WRITE},
+        {"/etc/group", STASIS_SANDBOX_READ},              /* whose /dev/kvm is */
     };
     int rc = 0;
 
     for (size_t i = 0; !rc && i < sizeof(paths) / sizeof(paths[0]); i++)
         rc = stasis_sandbox_files_allow(files, paths[i].path, paths[i].access, err);
+    for (int fd = STDIN_FILENO; !rc && fd <= STDERR_FILENO; fd++)
+        rc = allow_again(files, fd, err);
     return rc;
 }
 
@@ -169,12 +181,10 @@ static int allow_all(const struct stasis_sandbox_files *files,
     const char *const inputs[] = {config->kernel.path, config->initrd_path, config->restore.path};
     const char *const outputs[] = {config->snapshot.path, config->serial.path,
                                    config->metrics_path};
-    char log[32];
     int rc = allow_host(files, err);
 
-    snprintf(log, sizeof(log), "/proc/self/fd/%d", config->log.fd);
     if (!rc)
-        rc = stasis_sandbox_files_allow(files, log, STASIS_SANDBOX_WRITE, err);
+        rc = allow_again(files, config->log.fd, err);
     for (size_t i = 0; !rc && i < sizeof(inputs) / sizeof(inputs[0]); i++)
         rc = allow_input(files, inputs[i], err);
     for (size_t i = 0; !rc && i < sizeof(outputs) / sizeof(outputs[0]); i++)
@@ -253,24 +263,37 @@ int stasis_confine_begin(struct stasis_confinement *confinement,
     return rc ? rc : part(confinement, filter_calls(confinement, err), err);
 }
 
-/* Root has opened it with a capability that is gone: at the save it would be too late to say so. */
-static int check_snapshot(const struct stasis_vmm_config *config, struct stasis_error *err)
+/* Root has opened it with a capability that is gone: when it is replaced it would be too late to
+ * say so. */
+static int check_replaced(const char *option, const char *path, bool snapshot,
+                          struct stasis_error *err)
 {
-    const char *path = config->snapshot.path;
-    char folder[PATH_MAX];
-    const char *name;
+    const struct stasis_output_opts opts = {.size = sizeof(opts), .snapshot = snapshot};
+    struct stasis_output *output = NULL;
+    struct stasis_error why = {0};
+    int rc = stasis_output_open(NULL, path, &opts, &output, &why);
 
-    if (!path || !strcmp(path, STASIS_VMM_STREAM))
+    if (!rc)
+        rc = stasis_output_probe(output, &why);
+    stasis_output_close(output);
+    if (!rc)
         return 0;
-    split(path, folder, &name);
-    if (!syscall(SYS_faccessat2, AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) || errno != EACCES)
-        return 0;
-    return stasis_fail(
-        err, STASIS_ERR_ARG,
-        "--snapshot-out %s: only root's capabilities can write to its folder, and "
-        "the sandbox gives them up; run vmm as the folder's owner, or give --sandbox "
-        "off",
-        path);
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "%s %s: the sandbox gives up root's capabilities, and without them: %.512s; "
+                       "run vmm as the folder's owner, or give --sandbox off",
+                       option, path, why.msg);
+}
+
+static int check_outputs(const struct stasis_vmm_config *config, struct stasis_error *err)
+{
+    const char *snapshot = config->snapshot.path;
+    int rc = 0;
+
+    if (snapshot && strcmp(snapshot, STASIS_VMM_STREAM) != 0)
+        rc = check_replaced("--snapshot-out", snapshot, true, err);
+    if (!rc && config->metrics_path && config->metrics_every_ms)
+        rc = check_replaced("--metrics", config->metrics_path, false, err);
+    return rc;
 }
 
 int stasis_confine_opened(const struct stasis_confinement *confinement,
@@ -281,7 +304,7 @@ int stasis_confine_opened(const struct stasis_confinement *confinement,
     if (!confines(confinement))
         return 0;
     rc = part(confinement, stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, err), err);
-    return rc ? rc : check_snapshot(config, err);
+    return rc ? rc : check_outputs(config, err);
 }
 
 void stasis_confine_fini(struct stasis_confinement *confinement)

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Outputs that root could write to before --sandbox gave up its capabilities. Each case is a child
+ * that confines itself.
+ */
+#include "vmm/cmd/confine.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "stasis_options.h"
+#include "support/cmocka_all.h"
+#include "vmm/sandbox/child.h"
+
+static char folder[64];
+
+static const char *in_folder(const char *name)
+{
+    static char paths[4][128];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+
+    snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
+    return path;
+}
+
+static void make_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof(folder), "/tmp/stasis-test-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(mkdir(in_folder("out"), 0700), 0);
+    assert_int_equal(mkdir(in_folder("links"), 0700), 0);
+    assert_int_equal(symlink("../out/target", in_folder("links/link")), 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    static const char *const made[] = {"links/link", "out", "links", ""};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
+        assert_int_equal(remove(in_folder(made[i])), 0);
+    return 0;
+}
+
+static void end(void *ctx, const struct stasis_error *err)
+{
+    (void)ctx;
+    (void)!write(STDERR_FILENO, err->msg, strlen(err->msg));
+    _exit(97);
+}
+
+/* Root, whose outputs only its capabilities can write to. */
+static int refuses(const struct stasis_vmm_config *config, const char *words)
+{
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = end};
+    struct stasis_error err = {0};
+
+    if (stasis_confine_begin(&confinement, config, NULL, &err))
+        return 1;
+    if (stasis_confine_opened(&confinement, config, &err) != STASIS_ERR_ARG)
+        return 2;
+    return strstr(err.msg, words) && strstr(err.msg, "run vmm as the folder's owner") ? 0 : 3;
+}
+
+static int needs_the_folder(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true, .snapshot.path = arg};
+
+    return refuses(&config, "--snapshot-out");
+}
+
+static int needs_the_folder_for_metrics(void *arg)
+{
+    const struct stasis_vmm_config config = {
+        .demo = true, .metrics_path = arg, .metrics_every_ms = 100};
+
+    return refuses(&config, "--metrics");
+}
+
+static int needs_a_sticky_folder(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true, .snapshot.path = arg};
+
+    return refuses(&config, "its folder is sticky");
+}
+
+static void output_that_takes_a_capability_is_refused(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chown(in_folder("out"), 1, 1), 0);
+    assert_int_equal(in_child(needs_the_folder, (void *)(uintptr_t)in_folder("out/guest")), 0);
+    assert_int_equal(in_child(needs_the_folder, (void *)(uintptr_t)in_folder("links/link")), 0);
+    assert_int_equal(
+        in_child(needs_the_folder_for_metrics, (void *)(uintptr_t)in_folder("out/metrics")), 0);
+    make_file(in_folder("out/guest"));
+    assert_int_equal(chown(in_folder("out/guest"), 2, 2) || chmod(in_folder("out"), 01777), 0);
+    assert_int_equal(in_child(needs_a_sticky_folder, (void *)(uintptr_t)in_folder("out/guest")), 0);
+    assert_int_equal(unlink(in_folder("out/guest")), 0);
+    assert_int_equal(chown(in_folder("out"), 0, 0) || chmod(in_folder("out"), 0700), 0);
+}
+
+/* The folder of a link need not be theirs, whoever they are: only what it leads to counts. */
+static int writes_behind_a_link(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true, .snapshot.path = arg};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = end};
+    struct stasis_error err = {0};
+
+    if (geteuid() == 0 && (setgid(1) || setuid(1)))
+        return 1;
+    if (stasis_confine_begin(&confinement, &config, NULL, &err) ||
+        stasis_confine_opened(&confinement, &config, &err))
+        return 2;
+    stasis_confine_fini(&confinement);
+    return 0;
+}
+
+static void folder_of_a_link_need_not_be_writable(void **state)
+{
+    bool root = geteuid() == 0;
+
+    (void)state;
+    assert_int_equal(chmod(in_folder("links"), 0555) || chmod(in_folder(""), 0755), 0);
+    if (root)
+        assert_int_equal(chown(in_folder("out"), 1, 1), 0);
+    make_file(in_folder("out/target"));
+    if (root)
+        assert_int_equal(chown(in_folder("out/target"), 1, 1), 0);
+    assert_int_equal(in_child(writes_behind_a_link, (void *)(uintptr_t)in_folder("links/link")), 0);
+    assert_int_equal(unlink(in_folder("out/target")), 0);
+    if (root)
+        assert_int_equal(chown(in_folder("out"), 0, 0), 0);
+    assert_int_equal(chmod(in_folder("links"), 0700), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(output_that_takes_a_capability_is_refused),
+        cmocka_unit_test(folder_of_a_link_need_not_be_writable),
+    };
+
+    return !STASIS_WITH_SANDBOX ? 77 : cmocka_run_group_tests(tests, set_up, tear_down);
+}
