@@ -15,10 +15,11 @@
  * Threads: any thread may call any function but stasis_vmm_new() and stasis_vmm_free(); calls on
  * one VM wait for one another. Operations are called on the thread whose call brings them about
  * (run, dispatch, pause, ...; messages about metrics_every_ms on a thread of the VM's), with the VM
- * locked: they may call functions of this VM, but not free
- * it, and must not wait for another thread that does. Only `fatal` comes from any thread, and from
- * signal handlers. Each VM has threads of its own for its vCPUs, for saving and for the file of its
- * metrics; they block all signals but the kick signal and those of faults.
+ * locked: they may call functions of this VM, but not free it, and must not wait for another thread
+ * that does. Only `fatal` comes from any thread, and from signal handlers. Each VM has threads of
+ * its own for its vCPUs, for loading RAM, for saving, for the file of its metrics, and for files
+ * that stasis_vmm_begin_snapshot() opens; one of these outlives the VM if the file system does not
+ * answer. They block all signals but the kick signal and those of faults.
  *
  * What a VM takes of the process, while it is open:
  * - the signal config.kick_signal; on threads that are not the VM's, its handler calls the one that
@@ -247,7 +248,9 @@ struct stasis_vmm_event {
     const struct stasis_vmm_guest_error *guest_error; /* GUEST_ERROR */
 };
 
-/* The threads of a VM. */
+/* The threads of a VM that `thread_begins` is called on. Others keep what limits the thread that
+ * starts them: that of metrics_every_ms the one that calls stasis_vmm_start(), those that open
+ * files the one that calls stasis_vmm_begin_snapshot(). */
 enum stasis_vmm_thread {
     STASIS_VMM_THREAD_VCPU,
     STASIS_VMM_THREAD_SAVE, /* pauses the guest and saves it */
