@@ -96,7 +96,7 @@ static void sync_timer(struct stasis_pl031 *dev)
     dev->ops->arm(dev->ctx, dev->armed, dev->armed ? dev->armed_ns : 0);
 }
 
-/* The only place that moves RTCINTR and the timer, but for sync_irq. */
+/* The only place that moves RTCINTR and the timer, but for apply_outputs. */
 static void update_irq(struct stasis_pl031 *dev)
 {
     bool level = dev->ris & dev->imsc;

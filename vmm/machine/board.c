@@ -160,6 +160,16 @@ int stasis_board_default(const struct stasis_board_options *options,
     return 0;
 }
 
+static bool is_ram(const struct stasis_board_state *board, uint64_t gpa, uint64_t len)
+{
+    bool is = false;
+
+    for (uint32_t i = 0; !is && i < board->ram_count; i++)
+        is = gpa >= board->ram[i].gpa && len <= board->ram[i].size &&
+             gpa - board->ram[i].gpa <= board->ram[i].size - len;
+    return is;
+}
+
 int stasis_board_check(const struct stasis_board_state *board, struct stasis_error *err)
 {
     int rc = stasis_arch_board_check(board, err);
@@ -168,6 +178,11 @@ int stasis_board_check(const struct stasis_board_state *board, struct stasis_err
         const struct stasis_device_type *type;
 
         rc = stasis_device_type_find(&board->devices[i], &type, err);
+        if (!rc && type->ram_bytes && !is_ram(board, board->devices[i].base, type->ram_bytes))
+            rc = stasis_fail(err, STASIS_ERR_CORRUPT,
+                             "device %s is at 0x%" PRIx64 ", where the board has no RAM; restore "
+                             "another snapshot",
+                             board->devices[i].instance, board->devices[i].base);
     }
     return rc;
 }

@@ -92,6 +92,7 @@ struct stasis_device_type {
     const struct stasis_schema *schema; /* of its state; schema->type names the device */
     uint32_t version;                   /* newest behaviour this release can build */
     size_t size;                        /* of its instance */
+    uint64_t ram_bytes;                 /* of guest RAM where its row is, which it writes; or 0 */
     struct stasis_bus_ops bus;          /* ctx is the instance */
     void (*init)(void *instance, const struct stasis_device *device);
     void (*save)(const void *instance, void *ret_state);

@@ -5,7 +5,6 @@
  */
 #include "stasis/vmgenid.h"
 
-#include <inttypes.h>
 #include <sys/random.h>
 
 #include "stasis/kvm_memory.h"
@@ -21,13 +20,8 @@ static int vmgenid_store(void *ctx, const uint8_t id[STASIS_VMGENID_BYTES],
 {
     const struct stasis_device *device = ((const struct instance *)ctx)->adapter.device;
 
-    if (stasis_memory_write(device->env->memory, device->row->base, id, STASIS_VMGENID_BYTES,
-                            device->row->instance, NULL))
-        return stasis_fail(err, STASIS_ERR_CORRUPT,
-                           "device %s is at 0x%" PRIx64 ", where the board has no RAM; restore "
-                           "another snapshot",
-                           device->row->instance, device->row->base);
-    return 0;
+    return stasis_memory_write(device->env->memory, device->row->base, id, STASIS_VMGENID_BYTES,
+                               device->row->instance, err);
 }
 
 static void vmgenid_changed(void *ctx)
@@ -91,6 +85,7 @@ const struct stasis_device_type stasis_device_vmgenid_type = {
     .schema = &stasis_vmgenid_schema,
     .version = 1,
     .size = sizeof(struct instance),
+    .ram_bytes = STASIS_VMGENID_BYTES,
     .bus = {vmgenid_read, vmgenid_write},
     .init = vmgenid_init,
     .save = vmgenid_save,

@@ -235,6 +235,33 @@ static void unknown_boards_are_refused(void **state)
     }
 }
 
+/* A generation id is written into RAM, which a hostile file's board may not have there. */
+static void generation_id_beside_ram(void **state)
+{
+    static const struct {
+        uint64_t base;
+        int code;
+    } cases[] = {
+        {0, 0},
+        {(64 << 20) - 16, 0},
+        {(64 << 20) - 15, STASIS_ERR_CORRUPT},
+        {STASIS_MMIO_GAP_START, STASIS_ERR_CORRUPT},
+        {UINT64_MAX, STASIS_ERR_CORRUPT},
+    };
+    struct stasis_board_state board;
+    struct stasis_error err;
+
+    (void)state;
+    make(&board);
+    assert_string_equal(board.devices[4].type, "stasis.vmgenid");
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        board.devices[4].base = cases[i].base;
+        assert_int_equal(stasis_board_check(&board, &err), cases[i].code);
+        if (cases[i].code)
+            assert_non_null(strstr(err.msg, "device vmgenid is at 0x"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,7 +269,7 @@ int main(void)
         cmocka_unit_test(kvm_pages_are_in_the_gap),   cmocka_unit_test(bad_memory_is_refused),
         cmocka_unit_test(unknown_boards_are_refused), cmocka_unit_test(boards_of_all_releases),
         cmocka_unit_test(vcpus_of_this_release),      cmocka_unit_test(memory_is_bounded),
-        cmocka_unit_test(a_release_without_a_board),
+        cmocka_unit_test(a_release_without_a_board),  cmocka_unit_test(generation_id_beside_ram),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,13 @@ static bool drop_type(void *ctx, const struct stasis_schema *schema, const char 
     return strcmp(schema->type, ctx) != 0;
 }
 
+/* The board of the test has no other device of virtio than the entropy device. */
+static bool may_be_missing(const struct stasis_schema *schema)
+{
+    return !strncmp(schema->type, "stasis.virtio_", strlen("stasis.virtio_")) &&
+           schema != &stasis_virtio_rng_schema;
+}
+
 /* Each record in turn. */
 static void missing_records(void)
 {
@@ -78,6 +85,8 @@ static void missing_records(void)
         char type[STASIS_TYPE_MAX + 1];
         const struct kvm_tamper tamper = {.record = drop_type, .ctx = type};
 
+        if (may_be_missing(all[i]))
+            continue;
         snprintf(type, sizeof(type), "%s", all[i]->type);
         assert_refused(&tamper, STASIS_ERR_CORRUPT, 3, true, type);
     }
@@ -112,6 +121,7 @@ enum change {
     TOO_MANY_VCPUS,
     ONE_VCPU_MORE,
     CPU_MODEL,
+    GENERATION_ID,
     CPUID_BIT,
     XSAVE_COMPONENT,
     FIRST_LATE, /* what only a VM can tell */
@@ -136,6 +146,10 @@ static void change_board(struct stasis_board_state *board, enum change change)
         board->vcpus = 2;
     if (change == CPU_MODEL)
         snprintf(board->cpu_model, sizeof(board->cpu_model), "cray");
+    for (uint32_t i = 0; change == GENERATION_ID && i < board->devices_count; i++) {
+        if (!strcmp(board->devices[i].type, stasis_vmgenid_schema.type))
+            board->devices[i].base = KVM_RAM - 8; /* its first half is RAM */
+    }
 }
 
 static void change_cpu(const struct stasis_schema *schema, void *state, enum change change)
@@ -195,6 +209,7 @@ static void machines_that_cannot_be_built(void)
         [TOO_MANY_VCPUS] = {STASIS_ERR_VERSION, 4, "255 vCPUs"},
         [ONE_VCPU_MORE] = {STASIS_ERR_CORRUPT, 3, "lacks the record x86.cpuid cpu1"},
         [CPU_MODEL] = {STASIS_ERR_VERSION, 4, "cray"},
+        [GENERATION_ID] = {STASIS_ERR_CORRUPT, 3, "at 0x3ffff8, where the board has no RAM"},
         [CPUID_BIT] = {STASIS_ERR_HOST, 4, "lacks: CPUID 7.0 EDX bit 0;"},
         [XSAVE_COMPONENT] = {STASIS_ERR_HOST, 4, "bndcsr"},
         [TSC_RATE] = {STASIS_ERR_HOST, 4, "by restore.ignore_tsc_rate"},
