@@ -102,7 +102,7 @@ static uint64_t seconds_to_alarm(const struct stasis_mc146818 *dev, uint64_t sec
 
     if (is_beyond(hours, 24) || is_beyond(minutes, 60) || is_beyond(second, 60))
         return 0;
-    for (uint32_t ahead = 1; ahead <= DAY_S;) {
+    for (uint32_t ahead = 1;;) {
         uint32_t at = (uint32_t)((seconds + ahead) % DAY_S);
 
         if (differs(hours, at / 3600))
@@ -114,7 +114,6 @@ static uint64_t seconds_to_alarm(const struct stasis_mc146818 *dev, uint64_t sec
         else
             return ahead;
     }
-    return 0;
 }
 
 void stasis_mc146818_find_deadlines(struct stasis_mc146818 *dev, uint64_t now)
