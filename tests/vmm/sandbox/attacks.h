@@ -6,6 +6,7 @@
 #ifndef STASIS_TESTS_VMM_SANDBOX_ATTACKS_H
 #define STASIS_TESTS_VMM_SANDBOX_ATTACKS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Kinds of threads, as in calls.def. */
@@ -22,6 +23,9 @@ void attacks_set_target(const char *folder, const char *file);
  * ("attack NAME: seccomp", "...: EACCES", "...: ENOSYS", "...: NOT REFUSED") and ends the process
  * with status 0 if none succeeded. */
 _Noreturn void attacks_make(char thread);
+
+/* Makes one without a sandbox, in a child: whether it can, on kernels that have the call. */
+bool attacks_succeed(size_t i);
 
 size_t attacks_count(void);
 const char *attacks_name(size_t i);
