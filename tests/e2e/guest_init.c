@@ -13,7 +13,8 @@
 // ends with `cpus N nonce=<hex>`; `warnings` repeats what the kernel has logged as a warning or
 // worse and ends with `warnings N nonce=<hex>`; `hwrng` reads /dev/hwrng and answers
 // `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `rtc` is answered, after an
-// interrupt of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `poweroff` and `reboot` end the
+// interrupt of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `disk start`, `disk` and `disk stop`
+// (guest_disk.h) are answered by `disk ok|<what is wrong> files=N nonce=<hex>`; `poweroff` and `reboot` end the
 // machine, and after `button`, answered by `button ready nonce=<hex>`, the power button does.
 #include <cpuid.h>
 #include <errno.h>
@@ -40,6 +41,7 @@
 #include <unistd.h>
 
 #include "guest_devices.h"
+#include "guest_disk.h"
 
 enum {
     NONCE_BYTES = 16,
@@ -389,6 +391,12 @@ static void burst(const struct guest *guest, const char *arguments)
     }
 }
 
+static void tell_disk(const struct guest *guest, const char *failed)
+{
+    say(guest, "disk %s files=%lu nonce=%s\n", failed == NULL ? "ok" : failed, disk_files(),
+        guest->nonce);
+}
+
 static void run_command(struct guest *guest)
 {
     if (strncmp(guest->line, "ping ", 5) == 0) {
@@ -403,6 +411,12 @@ static void run_command(struct guest *guest)
         char text[LINE_BYTES];
         read_hwrng(text, sizeof(text));
         say(guest, "hwrng %s nonce=%s\n", text, guest->nonce);
+    } else if (strcmp(guest->line, "disk start") == 0) {
+        tell_disk(guest, disk_start());
+    } else if (strcmp(guest->line, "disk") == 0) {
+        tell_disk(guest, NULL);
+    } else if (strcmp(guest->line, "disk stop") == 0) {
+        tell_disk(guest, disk_stop());
     } else if (strcmp(guest->line, "warnings") == 0) {
         say_warnings(guest);
     } else if (strcmp(guest->line, "tsc") == 0) {

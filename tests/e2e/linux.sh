@@ -556,6 +556,40 @@ case_hwrng() {
     ok "8 different reads in $generation generations, $irqs interrupts"
 }
 
+# say_disk WORDS: the guest's answer, which has the number of files that it has written to its disk.
+say_disk() {
+    lines=$(grep -c '^disk ' "$out")
+    type_line "$*"
+    until [ "$(sed '$d' "$out" | grep -c '^disk ')" -gt "$lines" ]; do alive "it answered '$*'"; done
+    files=$(sed -n 's/^disk ok files=\([0-9]*\) .*/\1/p' "$out" | tail -n 1)
+    [ -n "$files" ] && grep '^disk ' "$out" | tail -n 1 | grep -q '^disk ok' ||
+        fail "$out: $(grep '^disk ' "$out" | tail -n 1)"
+}
+
+# A file system is written to all the time, and frozen in the midst of it.
+case_disk() {
+    cp "$payload/ext4.img" disk.img
+    boot boot --block path=disk.img,id=root --snapshot-out disk.snap
+    says '^guest up'
+    say_disk disk start
+    generation=0
+    while [ $generation -lt 3 ]; do
+        before=$files
+        until [ "$files" -ge $((before + 10)) ]; do say_disk disk; done
+        kill -USR1 "$pid"
+        ends 0
+        is_whole disk.snap
+        generation=$((generation + 1))
+        start "thaw$generation" --restore disk.snap --block path=disk.img,id=root \
+            --snapshot-out disk.snap
+        say_disk disk
+    done
+    say_disk disk stop
+    finish
+    e2fsck -fn disk.img >disk.fsck 2>&1 || fail "e2fsck: $(tail -n 3 disk.fsck | tr '\n' ' ')"
+    ok "$files files of 128 KiB written in $((generation + 1)) generations, e2fsck is content"
+}
+
 # freeze_for_core WORD: leaves the snapshot in the outbox, for core.sh to open outside; and what the
 # guest knows and the core must show.
 freeze_for_core() {

@@ -14,6 +14,8 @@ static const size_t strings[] = {
     offsetof(struct stasis_vmm_config, restore.path),
     offsetof(struct stasis_vmm_config, initrd_path),
     offsetof(struct stasis_vmm_config, board_release),
+    offsetof(struct stasis_vmm_config, block.path),
+    offsetof(struct stasis_vmm_config, block.id),
     offsetof(struct stasis_vmm_config, serial.path),
     offsetof(struct stasis_vmm_config, snapshot.path),
     offsetof(struct stasis_vmm_config, snapshot.on_output),
@@ -73,6 +75,11 @@ static const char *const cpu_models[] = {
     [STASIS_VMM_CPU_V3] = "x86-64-v3",
 };
 
+const char *stasis_config_block_id(const struct stasis_vmm_config *config)
+{
+    return config->block.id ? config->block.id : STASIS_VMM_BLOCK_ID_DEFAULT;
+}
+
 int stasis_config_board(const struct stasis_vmm_config *config,
                         struct stasis_board_state *ret_board, struct stasis_error *err)
 {
@@ -81,6 +88,7 @@ int stasis_config_board(const struct stasis_vmm_config *config,
                         << 20,
         .vcpus = config->vcpus ? (uint32_t)config->vcpus : 1,
         .cpu_model = cpu_models[config->cpu],
+        .disk_id = config->block.path ? stasis_config_block_id(config) : NULL,
         .release = config->board_release,
     };
 
@@ -93,6 +101,7 @@ struct stasis_boot_options stasis_config_boot(const struct stasis_vmm_config *co
         .kernel_path = config->kernel.path,
         .initrd_path = config->initrd_path,
         .cmdline = config->kernel.cmdline,
+        .root_disk = config->block.path && config->block.root == STASIS_VMM_BLOCK_ROOT_ON,
         .load_addr = config->kernel.load_addr,
     };
 }

@@ -23,6 +23,9 @@ STASIS_MUST_CHECK int stasis_config_board(const struct stasis_vmm_config *config
                                           struct stasis_board_state *ret_board,
                                           struct stasis_error *err);
 
+/* The name of its disk, given or the default. */
+const char *stasis_config_block_id(const struct stasis_vmm_config *config);
+
 /* What to load into a new guest, how to thaw one, and where its serial output goes. The strings
  * stay the config's. */
 struct stasis_boot_options stasis_config_boot(const struct stasis_vmm_config *config);

@@ -18,6 +18,9 @@ static_assert(sizeof(enum stasis_vmm_serial_kind) == sizeof(unsigned), "enum siz
 static_assert(sizeof(enum stasis_vmm_metrics_format) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_on_guest_error) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_guest_errors_of) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_block_readonly) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_block_root) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_block_risk) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_log_level) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_log_time) == sizeof(unsigned), "enum size");
 static_assert(sizeof(bool) == 1, "bool size");
@@ -33,6 +36,7 @@ static const char *const prefetch_words[] = {"on", "off", NULL};
 /* In the order of enum stasis_ram_mode. */
 static const char *const memory_words[] = {"auto", "copy", "map", "lazy", NULL};
 static const char *const drop_words[] = {"refuse", "allow", NULL};
+static const char *const readonly_words[] = {"off", "on", NULL};
 static const char *const ignore_words[] = {"tsc-rate", NULL};
 static const char *const metrics_words[] = {"json", "openmetrics", NULL};
 /* In the order of enum stasis_vmm_log_level. */
@@ -98,6 +102,20 @@ static const struct stasis_option_key cpu_keys[] = {
 static const struct stasis_option_key board_keys[] = {
     {"release", STASIS_OPTION_TEXT, AT(board_release), "RELEASE",
      "give a release, for example 0.1.0"},
+    {0},
+};
+
+static const struct stasis_option_key block_keys[] = {
+    {"path", STASIS_OPTION_TEXT, AT(block.path), "FILE", "give a raw file or a block device"},
+    {"id", STASIS_OPTION_TEXT, AT(block.id), "NAME",
+     "give 1 to 20 letters, digits, - or _", .max = STASIS_VMM_BLOCK_ID_MAX},
+    {"readonly", STASIS_OPTION_WORD, AT(block.readonly), "on|off", "give on or off",
+     .words = readonly_words},
+    {"root", STASIS_OPTION_WORD, AT(block.root), "on|off", "give on or off", .words = time_words},
+    {"changed", STASIS_OPTION_WORD, AT(block.changed), "refuse|allow", "give refuse or allow",
+     .words = drop_words},
+    {"shared", STASIS_OPTION_WORD, AT(block.shared), "refuse|allow", "give refuse or allow",
+     .words = drop_words},
     {0},
 };
 
@@ -216,6 +234,16 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
         {"board", board_keys,
          "Use the default board of that release, so that it can thaw the guest.\n", .json = "board",
          .guest = STASIS_OPTION_NEW_GUEST},
+    [STASIS_CONFIG_BLOCK] =
+        {"block", block_keys,
+         "Give the guest a disk, /dev/vda: a raw file or a block device.\n"
+         "id: its name, by which a thawed guest gets it back (default disk0).\n"
+         "readonly=on: the guest cannot write to it.\n"
+         "root=off: do not add root=/dev/vda to the kernel's command line.\n"
+         "changed=allow: thaw, although the disk changed since the freeze.\n"
+         "shared=allow: let the guest run on after a snapshot, and write to a\n"
+         "disk that the snapshot then does not fit any more.\n",
+         "The disk:", .json = "block"},
     [STASIS_CONFIG_PAUSED] = {"paused", NULL,
                               "Leave the guest paused until it is resumed from outside.\n",
                               "The start:", .json = "paused", .flag = AT(paused)},

@@ -86,7 +86,8 @@ static int open_snapshot(const struct stasis_vmm_config *config, struct stasis_s
     return rc;
 }
 
-static void check_console(struct stasis_snap *snap, struct stasis_reasons *reasons)
+static void check_board(const struct stasis_vmm_config *config, struct stasis_snap *snap,
+                        struct stasis_reasons *reasons)
 {
     struct stasis_board_state board;
     struct stasis_error why;
@@ -97,6 +98,8 @@ static void check_console(struct stasis_snap *snap, struct stasis_reasons *reaso
         rc = stasis_vmm_console_check_board(&board, &why);
     if (rc)
         stasis_reasons_add_error(reasons, "device", "console", &why);
+    else if (stasis_vmm_disk_check_board(config, &board, &why))
+        stasis_reasons_add_error(reasons, "disk", stasis_config_block_id(config), &why);
 }
 
 /* ---- what would be otherwise ---- */
@@ -137,6 +140,8 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
 {
     const struct stasis_thaw_options options = stasis_config_thaw(config);
     struct stasis_thaw_result result = {0};
+    struct stasis_device_host host = quiet_host;
+    struct stasis_vmm_disk disk = {0};
     struct stasis_snap *snap = NULL;
     struct stasis_error why;
     int rc;
@@ -146,13 +151,17 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
         stasis_reasons_add_error(&ret_preflight->reasons, "file", "snapshot", &why);
         return 0;
     }
-    rc = stasis_thaw_try(snap, &options, &quiet_host, &ret_preflight->reasons, &result, err);
+    if (stasis_vmm_disk_open(config, &disk, &host, &why))
+        stasis_reasons_add_error(&ret_preflight->reasons, "disk", stasis_config_block_id(config),
+                                 &why);
+    rc = stasis_thaw_try(snap, &options, &host, &ret_preflight->reasons, &result, err);
     if (!rc && !ret_preflight->reasons.count)
-        check_console(snap, &ret_preflight->reasons);
+        check_board(config, snap, &ret_preflight->reasons);
     if (!rc)
         check_memory(config, ret_preflight);
     if (!rc)
         check_clock(&result, ret_preflight);
+    stasis_vmm_disk_close(&disk);
     stasis_snap_free(snap);
     return rc;
 }

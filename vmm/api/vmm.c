@@ -157,6 +157,8 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
     vmm->machine_ready = !rc;
     if (!rc) {
         rc = stasis_vmm_console_check_board(&vmm->machine.board, err);
+        if (!rc)
+            rc = stasis_vmm_disk_check_board(vmm->config, &vmm->machine.board, err);
         rc = rc ? stasis_wrap(err, rc, "%s", vmm->config->restore.path) : 0;
     }
     if (!rc) {
@@ -177,8 +179,9 @@ static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
     int rc = stasis_vmm_outputs_open(vmm, err);
 
     if (!rc)
+        rc = stasis_vmm_disk_open(vmm->config, &vmm->disk, &vmm->host, err);
+    if (!rc)
         rc = stasis_boot_check(&boot, err);
-
     if (!rc)
         rc = stasis_vmm_sources_open(vmm, err);
     if (rc || !text)
@@ -288,6 +291,7 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
         stasis_ram_failure_unwatch(&vmm->machine);
         stasis_machine_fini(&vmm->machine);
     }
+    stasis_vmm_disk_close(&vmm->disk);
     stasis_ram_failure_restore(&vmm->machine);
     if (vmm->out && stasis_serial_sink_summary(vmm->out, summary, sizeof(summary)))
         stasis_vmm_say(vmm, "%s", summary);

@@ -3,9 +3,9 @@
  * The parts of a VM: vmm.c (from its configuration to its guest), vmm_life.c (start, driving, end),
  * vmm_requests.c (what its owner asks for), vmm_commands.c (what the user asks for by keys),
  * vmm_sources.c (events of the loop), vmm_watch.c (descriptors of others), vmm_console.c (what
- * devices need of the outside: terminal, serial output, clocks), vmm_guest_errors.c, vmm_log.c,
- * vmm_metrics.c, vmm_metrics_file.c, vmm_open.c and vmm_outputs.c (files), vmm_freeze.c and
- * vmm_save.c (snapshots).
+ * devices need of the outside: terminal, serial output, clocks), vmm_disk.c, vmm_guest_errors.c,
+ * vmm_log.c, vmm_metrics.c, vmm_metrics_file.c, vmm_open.c and vmm_outputs.c (files), vmm_freeze.c
+ * and vmm_save.c (snapshots).
  *
  * Locks: vmm->lock is taken by every public function and around every event of the loop; vCPUs and
  * the thread that saves never take it. Under it the machine's lock may be taken, not the other way
@@ -21,6 +21,7 @@
 #include "stasis/vmm.h"
 #include "vmm/api/config.h"
 #include "vmm/api/metrics.h"
+#include "vmm/api/vmm_disk.h"
 #include "vmm/host/bucket.h"
 #include "vmm/host/log.h"
 #include "vmm/host/loop.h"
@@ -73,6 +74,7 @@ struct stasis_vmm {
     struct stasis_machine machine;
     uint64_t generation; /* how often the guest was frozen */
     struct stasis_device_host host;
+    struct stasis_vmm_disk disk;
     struct stasis_loop loop;
     struct stasis_cursor cursor;
     bool loop_ready, machine_ready;

@@ -2,6 +2,9 @@
 #include "vmm/boot/loader.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "vmm/boot/boot_arch.h"
 
@@ -29,15 +32,39 @@ int stasis_boot_check(const struct stasis_boot_options *options, struct stasis_e
     return rc;
 }
 
+/* Whether the command line has that parameter: at its begin, or behind a space. */
+static bool has_parameter(const char *cmdline, const char *name)
+{
+    const char *at = strstr(cmdline, name);
+
+    while (at && at != cmdline && at[-1] != ' ')
+        at = strstr(at + 1, name);
+    return at;
+}
+
+static char *make_cmdline(const struct stasis_boot_options *options)
+{
+    const char *given = options->cmdline ? options->cmdline : stasis_boot_arch.cmdline;
+    bool adds = options->root_disk && !has_parameter(given, "root=");
+    char *cmdline;
+
+    return asprintf(&cmdline, "%s%s%s", given, adds && *given ? " " : "",
+                    adds ? "root=/dev/vda" : "") < 0
+               ? NULL
+               : cmdline;
+}
+
 int stasis_boot_load(const struct stasis_memory *memory, const struct stasis_board_state *board,
                      const struct stasis_boot_options *options, struct stasis_arch_entry *ret_entry,
                      struct stasis_error *err)
 {
-    const char *cmdline = options->cmdline ? options->cmdline : stasis_boot_arch.cmdline;
+    char *cmdline = make_cmdline(options);
     struct stasis_boot_initrd initrd = {0};
     struct stasis_boot_image image;
     int rc;
 
+    if (!cmdline)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a command line");
     rc = options->kernel_path
              ? stasis_boot_kernel(memory, options->kernel_path, options->load_addr, &image, err)
              : stasis_boot_arch_demo(memory, board, &image, err);
@@ -45,5 +72,6 @@ int stasis_boot_load(const struct stasis_memory *memory, const struct stasis_boa
         rc = stasis_boot_initrd(memory, options->initrd_path, &image, &initrd, err);
     if (!rc)
         rc = stasis_boot_arch_hand_over(memory, board, &image, &initrd, cmdline, ret_entry, err);
+    free(cmdline);
     return rc;
 }

@@ -132,6 +132,19 @@ static int allow_again(const struct stasis_sandbox_files *files, int fd, struct 
     return stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_WRITE, err);
 }
 
+/* It is opened once, and then used by its descriptor. */
+static int allow_disk(const struct stasis_sandbox_files *files,
+                      const struct stasis_vmm_block *block, struct stasis_error *err)
+{
+    const bool read_only = block->readonly == STASIS_VMM_BLOCK_READONLY_ON;
+
+    return block->path
+               ? stasis_sandbox_files_allow(files, block->path,
+                                            read_only ? STASIS_SANDBOX_READ : STASIS_SANDBOX_WRITE,
+                                            err)
+               : 0;
+}
+
 /* What a run needs whatever its options are. */
 static int allow_host(const struct stasis_sandbox_files *files, struct stasis_error *err)
 {
@@ -189,6 +202,8 @@ static int allow_all(const struct stasis_sandbox_files *files,
         rc = allow_input(files, inputs[i], err);
     for (size_t i = 0; !rc && i < sizeof(outputs) / sizeof(outputs[0]); i++)
         rc = allow_output(files, outputs[i], err);
+    if (!rc)
+        rc = allow_disk(files, &config->block, err);
     if (!rc)
         rc = allow_copy(files, config->restore.path, err);
     return rc ? rc : allow_control(files, control, err);

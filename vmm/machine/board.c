@@ -30,25 +30,32 @@ static const struct stasis_board_device_state devices_0_2_0[] = {
     {"stasis.virtio_rng", "rng", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START + 0x1000, 0x1000, 16},
 };
 
+/* The page and the line of the first disk. */
+static const struct stasis_board_device_state disk_0_2_0[] = {
+    {"stasis.virtio_blk", "", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START + 0x2000, 0x1000, 17},
+};
+
 struct default_board {
     const char *release; /* first that had it */
     const struct stasis_board_device_state *devices;
     uint32_t count;
-    uint32_t vcpus;                /* at most */
-    const char *const *cpu_models; /* NULL: all there are */
+    uint32_t vcpus;                               /* at most */
+    const char *const *cpu_models;                /* NULL: all there are */
+    const struct stasis_board_device_state *disk; /* NULL: it cannot have one */
 };
 
 static const char *const cpu_models_0_1_0[] = {"host", "baseline", NULL};
 
-#define BOARD(release, devices, vcpus, cpu_models)                                                 \
+#define BOARD(release, devices, vcpus, cpu_models, disk)                                           \
     {                                                                                              \
-        (release), (devices), sizeof(devices) / sizeof((devices)[0]), (vcpus), (cpu_models)        \
+        (release), (devices), sizeof(devices) / sizeof((devices)[0]), (vcpus), (cpu_models),       \
+            (disk)                                                                                 \
     }
 
 /* Newest first. What else a release's board is stands in arch/x86/cpuid.c: its baseline CPU. */
 static const struct default_board boards[] = {
-    BOARD("0.2.0", devices_0_2_0, STASIS_VCPUS_MAX, NULL),
-    BOARD("0.1.0", devices_0_1_0, 1, cpu_models_0_1_0),
+    BOARD("0.2.0", devices_0_2_0, STASIS_VCPUS_MAX, NULL, disk_0_2_0),
+    BOARD("0.1.0", devices_0_1_0, 1, cpu_models_0_1_0, NULL),
 };
 
 static const struct default_board *find_board(const char *release)
@@ -78,7 +85,22 @@ static int check_options(const struct default_board *from,
             "the board of release %s cannot have cpu.model=%s: give %s or %s, or leave "
             "out board.release",
             from->release, options->cpu_model, from->cpu_models[0], from->cpu_models[1]);
+    if (options->disk_id && !from->disk)
+        return stasis_fail(
+            err, STASIS_ERR_ARG,
+            "the board of release %s cannot have disk %s: leave out block.path, or leave "
+            "out board.release",
+            from->release, options->disk_id);
     return 0;
+}
+
+static void add_disk(const struct default_board *from, const char *id,
+                     struct stasis_board_state *board)
+{
+    struct stasis_board_device_state *row = &board->devices[board->devices_count++];
+
+    *row = *from->disk;
+    snprintf(row->instance, sizeof(row->instance), "%s", id);
 }
 
 int stasis_board_set_ram(uint64_t size, struct stasis_board_state *board, struct stasis_error *err)
@@ -153,6 +175,8 @@ int stasis_board_default(const struct stasis_board_options *options,
     stasis_arch_board_init(&board);
     memcpy(board.devices, from->devices, from->count * sizeof(board.devices[0]));
     board.devices_count = from->count;
+    if (options->disk_id)
+        add_disk(from, options->disk_id, &board);
     rc = stasis_board_set_ram(options->memory_bytes, &board, err);
     if (rc)
         return rc;

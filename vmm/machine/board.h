@@ -16,6 +16,7 @@ struct stasis_board_options {
     uint64_t memory_bytes;
     uint32_t vcpus;
     const char *cpu_model; /* board.def names them */
+    const char *disk_id;   /* name of its disk; NULL: it has none */
     const char *release;   /* whose default board; NULL: this one's */
 };
 

@@ -39,6 +39,22 @@ struct stasis_guest_access {
     bool is_mmio, is_write;
 };
 
+/* The content of a disk. Calls wait for the host's disk; false is an I/O error. */
+struct stasis_device_disk {
+    const char *id; /* the name of its device on the board */
+    uint64_t bytes; /* whole sectors */
+    bool is_read_only;
+    bool may_have_changed; /* since the freeze */
+    void *ctx;
+    bool (*read)(void *ctx, uint64_t offset, void *bytes, size_t len);
+    bool (*write)(void *ctx, uint64_t offset, const void *bytes, size_t len);
+    bool (*flush)(void *ctx);
+    bool (*discard)(void *ctx, uint64_t offset, uint64_t len);
+    bool (*zero)(void *ctx, uint64_t offset, uint64_t len, bool may_unmap);
+    /* By which a change is seen: inode and time of its last. */
+    void (*mark)(void *ctx, uint64_t *ret_inode, uint64_t *ret_mtime_ns);
+};
+
 /* What devices need of the process around them. All functions are called under the machine's lock,
  * from any thread, and may not call a device. `from` is the device that calls. */
 struct stasis_device_host {
@@ -57,6 +73,7 @@ struct stasis_device_host {
     void (*timer_arm)(void *ctx, const struct stasis_device *from, uint64_t deadline_ns);
     /* Fills with random bytes of the host, without waiting. False: it has none now. */
     bool (*random)(void *ctx, uint8_t *bytes, size_t len);
+    const struct stasis_device_disk *disk; /* NULL: there is none */
     /* The guest made an invalid access, which has been counted. NULL: nobody wants to know. It may
      * come as often as the guest can make exits. */
     void (*guest_error)(void *ctx, const struct stasis_guest_access *access);

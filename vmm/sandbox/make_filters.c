@@ -29,6 +29,9 @@
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #endif
+#ifndef F_OFD_SETLK
+#define F_OFD_SETLK 37 /* fcntl.h has it for _GNU_SOURCE only */
+#endif
 #define CLONE_OF_THREADS                                                                           \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 #define CLONE_NAMESPACES                                                                           \

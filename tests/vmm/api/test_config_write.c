@@ -73,6 +73,8 @@ static void draw_value(const struct stasis_option_key *key, char *text)
     case STASIS_OPTION_EMPTY_TEXT:
         if (!strcmp(key->arg, "RELEASE"))
             strcpy(text, "0.1.0");
+        else if (!strcmp(key->arg, "NAME"))
+            sprintf(text, "disk-%d_", (int)draw(1000000000));
         else
             draw_text(text, 200);
         break;
@@ -143,6 +145,8 @@ static void fill(struct stasis_vmm_config *config)
             fill_option(i, config);
     if (!config->snapshot.save.target)
         config->snapshot.save.drop = STASIS_VMM_DROP_REFUSE;
+    if (config->snapshot.then == STASIS_VMM_THEN_RESUME && config->block.path)
+        config->block.shared = STASIS_VMM_BLOCK_ALLOW;
 }
 
 /* ---- equality ---- */

@@ -105,6 +105,25 @@ static void load_addr_is_passed_on(void **state)
     assert_int_equal(params().hdr.ramdisk_size, 0);
 }
 
+static void assert_cmdline(const char *given, const char *expected)
+{
+    options = (struct stasis_boot_options){
+        .kernel_path = kernel.path, .cmdline = given, .root_disk = true};
+    assert_int_equal(load(), 0);
+    assert_string_equal(at(params().hdr.cmd_line_ptr), expected);
+}
+
+static void the_disk_is_the_root_unless_another_is_named(void **state)
+{
+    (void)state;
+    assert_cmdline("quiet", "quiet root=/dev/vda");
+    assert_cmdline("", "root=/dev/vda");
+    assert_cmdline("root=/dev/ram0", "root=/dev/ram0");
+    assert_cmdline("quiet root=UUID=1", "quiet root=UUID=1");
+    assert_cmdline("myroot=1 x", "myroot=1 x root=/dev/vda");
+    assert_cmdline(NULL, "console=ttyS0 reboot=k panic=1 root=/dev/vda");
+}
+
 static void the_demo_leaves_its_initrd_alone(void **state)
 {
     (void)state;
@@ -183,6 +202,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_kernel_finds_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(an_elf_kernel_finds_everything_too, setup, teardown),
         cmocka_unit_test_setup_teardown(load_addr_is_passed_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_disk_is_the_root_unless_another_is_named, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(the_demo_leaves_its_initrd_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(failures_name_their_cause, setup, teardown),
         cmocka_unit_test_setup_teardown(kernel_that_is_no_file_is_refused, setup, teardown),

@@ -150,6 +150,25 @@ static void default_devices(void **state)
     assert_memory_equal(board.devices, of_0_1_0, sizeof(of_0_1_0));
 }
 
+static void a_disk_is_behind_the_others(void **state)
+{
+    static const struct stasis_board_device_state expected = {"stasis.virtio_blk", "data", 1, 1,
+                                                              0xd0002000,          0x1000, 17};
+    struct stasis_board_options options = {
+        .memory_bytes = 64 << 20, .vcpus = 1, .cpu_model = "host", .disk_id = "data"};
+    struct stasis_board_state board;
+    struct stasis_error err;
+
+    (void)state;
+    assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
+    assert_int_equal(board.devices_count, 7);
+    assert_memory_equal(&board.devices[6], &expected, sizeof(expected));
+    options.release = "0.1.0";
+    assert_int_equal(stasis_board_default(&options, &board, &err), STASIS_ERR_ARG);
+    assert_string_equal(err.msg, "the board of release 0.1.0 cannot have disk data: leave out "
+                                 "block.path, or leave out board.release");
+}
+
 /* What KVM keeps for itself lies in the gap, and in nobody's way. */
 static void kvm_pages_are_in_the_gap(void **state)
 {
@@ -265,11 +284,12 @@ static void generation_id_beside_ram(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(default_passes_every_check), cmocka_unit_test(default_devices),
-        cmocka_unit_test(kvm_pages_are_in_the_gap),   cmocka_unit_test(bad_memory_is_refused),
-        cmocka_unit_test(unknown_boards_are_refused), cmocka_unit_test(boards_of_all_releases),
-        cmocka_unit_test(vcpus_of_this_release),      cmocka_unit_test(memory_is_bounded),
-        cmocka_unit_test(a_release_without_a_board),  cmocka_unit_test(generation_id_beside_ram),
+        cmocka_unit_test(default_passes_every_check),  cmocka_unit_test(default_devices),
+        cmocka_unit_test(a_disk_is_behind_the_others), cmocka_unit_test(kvm_pages_are_in_the_gap),
+        cmocka_unit_test(bad_memory_is_refused),       cmocka_unit_test(unknown_boards_are_refused),
+        cmocka_unit_test(boards_of_all_releases),      cmocka_unit_test(vcpus_of_this_release),
+        cmocka_unit_test(memory_is_bounded),           cmocka_unit_test(a_release_without_a_board),
+        cmocka_unit_test(generation_id_beside_ram),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,7 @@ static const struct description descriptions[] = {
     {"stasis.serial", "COM", "PNP0501", NULL, NULL, {{0, 8}, {0, 0}}, false},
     {"stasis.i8042", "KBD", "PNP0303", NULL, NULL, {{0, 1}, {4, 1}}, false},
     {"stasis.pl031", "RTC", NULL, NULL, "arm,pl031", {{0, 0}, {0, 0}}, false},
+    {"stasis.virtio_blk", "VIO", NULL, "LNRO0005", NULL, {{0, 0}, {0, 0}}, true},
     {"stasis.virtio_rng", "VIO", NULL, "LNRO0005", NULL, {{0, 0}, {0, 0}}, true},
     {"stasis.mc146818", "RTC", "PNP0B00", NULL, NULL, {{0, 2}, {0, 0}}, false},
 };

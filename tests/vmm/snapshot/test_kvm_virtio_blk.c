@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * A driver of the virtio block device under the real KVM, with a file of the host behind it. It is
+ * frozen and thawed with requests that have been taken and not answered. The guest writes words
+ * where the test tells it to.
+ */
+#include "vmm/kvm_guest.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "stasis/virtio_state.h"
+#include "vmm/api/vmm_disk.h"
+
+/* 1: mov eax, [rsi]; test eax, eax; jz 2f; mov ecx, [rsi + 4]; mov [rax], ecx; add rsi, 8; jmp 1b
+ * 2: pause; jmp 1b */
+static const uint8_t writing[] = {0x8b, 0x06, 0x85, 0xc0, 0x74, 0x0b, 0x8b, 0x4e, 0x04, 0x89, 0x08,
+                                  0x48, 0x83, 0xc6, 0x08, 0xeb, 0xef, 0xf3, 0x90, 0xeb, 0xeb};
+
+#define TABLE    0x200000 /* of pairs: where, what; 0 where there is no more yet */
+#define DESC     0x100000
+#define AVAIL    0x101000
+#define USED     0x102000
+#define HEADER   0x103000
+#define STATUS   0x104000
+#define CELL     0x105000
+#define DATA     0x110000
+#define BLK      0xd0002000
+#define SIZE     128u
+#define TURN     16u /* requests that are answered at once */
+#define DISK     (UINT32_C(1) << 20)
+#define T_IN     0u
+#define T_OUT    1u
+#define T_FLUSH  4u
+#define REQUESTS 24u
+
+static struct kvm_guest guest;
+static struct stasis_vmm_disk disk;
+static char path[] = "/tmp/test_kvm_virtio_blk.XXXXXX";
+static uint32_t written; /* pairs */
+static uint16_t requests;
+
+static uint32_t word(uint64_t gpa)
+{
+    return __atomic_load_n((uint32_t *)kvm_guest_ram(&guest, gpa, 4), __ATOMIC_ACQUIRE);
+}
+
+static void tell(uint32_t where, uint32_t what)
+{
+    uint32_t *pair = kvm_guest_ram(&guest, TABLE + 8 * written, 16);
+
+    pair[1] = what;
+    __atomic_store_n(pair, where, __ATOMIC_RELEASE);
+    written++;
+}
+
+/* Until the guest has written all. */
+static void sync_guest(void)
+{
+    uint32_t number = written + 1;
+
+    tell(CELL, number);
+    kvm_wait(word(CELL) == number);
+}
+
+static void bring_up(void)
+{
+    static const struct {
+        uint32_t offset, value;
+    } steps[] = {{0x70, 0},    {0x70, 1},     {0x70, 3},    {0x24, 0}, {0x20, 1 << 9},
+                 {0x24, 1},    {0x20, 1},     {0x70, 11},   {0x30, 0}, {0x38, SIZE},
+                 {0x80, DESC}, {0x90, AVAIL}, {0xa0, USED}, {0x44, 1}, {0x70, 15}};
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+        tell(BLK + steps[i].offset, steps[i].value);
+}
+
+static void put_desc(uint32_t at, uint32_t gpa, uint32_t len, uint32_t flags, uint32_t next)
+{
+    uint32_t *desc = kvm_guest_ram(&guest, DESC + 16 * at, 16);
+
+    desc[0] = gpa;
+    desc[1] = 0;
+    desc[2] = len;
+    desc[3] = flags | next << 16;
+}
+
+/* Describes a request, as it may while it is the driver's; the guest makes it available. */
+static void make_request(uint32_t type, uint32_t sector)
+{
+    const uint32_t number = requests, head = 3 * number;
+    uint32_t *header = kvm_guest_ram(&guest, HEADER + 16 * number, 16);
+    uint16_t *ring = kvm_guest_ram(&guest, AVAIL, 4 + 2 * SIZE);
+
+    assert_in_range(head, 0, SIZE - 3);
+    header[0] = type;
+    header[1] = header[3] = 0;
+    header[2] = sector;
+    *(uint8_t *)kvm_guest_ram(&guest, STATUS + number, 1) = 0xee;
+    put_desc(head, HEADER + 16 * number, 16, 1, type == T_FLUSH ? head + 2 : head + 1);
+    put_desc(head + 1, DATA + 512 * number, 512, type == T_IN ? 3 : 1, head + 2);
+    put_desc(head + 2, STATUS + number, 1, 2, 0);
+    ring[2 + number] = (uint16_t)head;
+    requests++;
+}
+
+static void notify(void)
+{
+    tell(AVAIL, (uint32_t)requests << 16);
+    tell(BLK + 0x50, 0);
+    sync_guest();
+}
+
+static uint16_t used_idx(void)
+{
+    return (uint16_t)(word(USED) >> 16);
+}
+
+static void assert_answered(void)
+{
+    assert_int_equal(used_idx(), requests);
+    for (unsigned i = 0; i < requests; i++)
+        assert_int_equal(*(uint8_t *)kvm_guest_ram(&guest, STATUS + i, 1), 0);
+}
+
+static uint8_t byte_of(unsigned number)
+{
+    return (uint8_t)(number * 3 + 1);
+}
+
+/* ---- the machine ---- */
+
+static void open_disk(struct stasis_device_host *host)
+{
+    const struct stasis_vmm_config config = {.block = {.path = path, .id = "root"}};
+    struct stasis_error err;
+
+    kvm_ok(stasis_vmm_disk_open(&config, &disk, host, &err), &err);
+}
+
+static void start(void)
+{
+    const struct stasis_board_options options = {
+        .memory_bytes = KVM_RAM, .vcpus = 1, .cpu_model = "host", .disk_id = "root"};
+    const struct stasis_x86_regs_state regs = {.rsi = TABLE};
+    struct stasis_board_state board;
+    struct stasis_error err;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, DISK), 0);
+    close(fd);
+    kvm_guest_host(&guest);
+    open_disk(&guest.host);
+    kvm_ok(stasis_board_default(&options, &board, &err), &err);
+    kvm_ok(stasis_machine_build(&guest.machine, &board, &guest.host, &err), &err);
+    kvm_guest_smp_long(&guest, 0, writing, sizeof(writing), &regs);
+    kvm_guest_start(&guest);
+    bring_up();
+}
+
+static void finish(void)
+{
+    kvm_guest_fini(&guest);
+    stasis_vmm_disk_close(&disk);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void write_all(void)
+{
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        make_request(T_OUT, 5 * i);
+        memset(kvm_guest_ram(&guest, DATA + 512 * i, 512), byte_of(i), 512);
+    }
+    notify();
+}
+
+/* By the host's own means. */
+static void assert_on_disk(void)
+{
+    FILE *file = fopen(path, "re");
+    uint8_t bytes[512];
+
+    assert_non_null(file);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        assert_int_equal(fseek(file, (long)(512 * 5 * i), SEEK_SET), 0);
+        assert_int_equal(fread(bytes, 1, sizeof(bytes), file), sizeof(bytes));
+        for (unsigned k = 0; k < sizeof(bytes); k++)
+            assert_int_equal(bytes[k], byte_of(i));
+    }
+    assert_int_equal(fclose(file), 0);
+}
+
+static struct stasis_device *blk(void)
+{
+    return stasis_device_find(&guest.machine.devices, &stasis_virtio_blk_schema, "root");
+}
+
+/* As the event loop does. */
+static void run_timer(void)
+{
+    pthread_mutex_lock(&guest.machine.lock);
+    stasis_device_timer(blk());
+    pthread_mutex_unlock(&guest.machine.lock);
+}
+
+static struct stasis_snap *freeze(void)
+{
+    struct stasis_snap *snap;
+
+    stasis_machine_pause(&guest.machine);
+    snap = kvm_freeze(&guest, NULL);
+    kvm_guest_fini(&guest);
+    stasis_vmm_disk_close(&disk);
+    return snap;
+}
+
+static int thaw(struct stasis_snap *snap, struct stasis_error *err)
+{
+    const struct stasis_thaw_options options = {.clock = STASIS_CLOCK_CONTINUE,
+                                                .memory = STASIS_RAM_COPY};
+    struct stasis_thaw_result result;
+
+    return stasis_thaw(&guest.machine, snap, &options, &guest.host, &result, err);
+}
+
+/* ---- cases ---- */
+
+static void data_is_written_flushed_and_read_back(void)
+{
+    start();
+    for (unsigned i = 0; i < 4; i++) {
+        make_request(T_OUT, 7 + i);
+        memset(kvm_guest_ram(&guest, DATA + 512 * i, 512), byte_of(i), 512);
+    }
+    make_request(T_FLUSH, 0);
+    for (unsigned i = 0; i < 4; i++)
+        make_request(T_IN, 7 + i);
+    notify();
+    assert_answered();
+    for (unsigned i = 0; i < 4; i++) {
+        const uint8_t *bytes = kvm_guest_ram(&guest, DATA + 512 * (5 + i), 512);
+
+        for (unsigned k = 0; k < 512; k++)
+            assert_int_equal(bytes[k], byte_of(i));
+    }
+    finish();
+}
+
+static void requests_in_flight_survive(void)
+{
+    struct stasis_virtio_blk_state state;
+    struct stasis_snap *snap;
+    struct stasis_error err;
+
+    start();
+    write_all();
+    assert_int_equal(used_idx(), TURN);
+    snap = freeze();
+    kvm_record(snap, &stasis_virtio_blk_schema, "root", &state);
+    assert_int_equal(state.requests_count, REQUESTS - TURN);
+    kvm_guest_host(&guest);
+    open_disk(&guest.host);
+    kvm_ok(thaw(snap, &err), &err);
+    stasis_snap_free(snap);
+    assert_int_equal(used_idx(), TURN);
+    assert_true(guest.waits >= 1);
+    kvm_guest_start(&guest);
+    run_timer();
+    assert_answered();
+    assert_on_disk();
+    make_request(T_IN, 5);
+    notify();
+    assert_answered();
+    assert_int_equal(*(uint8_t *)kvm_guest_ram(&guest, DATA + 512 * REQUESTS, 1), byte_of(1));
+    finish();
+}
+
+static void a_disk_that_has_changed_is_refused(void)
+{
+    const struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    struct stasis_snap *snap;
+    struct stasis_error err;
+
+    start();
+    write_all();
+    snap = freeze();
+    kvm_guest_host(&guest);
+    assert_int_equal(thaw(snap, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "the guest's disk root is missing"));
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    kvm_guest_host(&guest);
+    open_disk(&guest.host);
+    assert_int_equal(thaw(snap, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "disk root has been written to or replaced"));
+    disk.device.may_have_changed = true;
+    kvm_ok(thaw(snap, &err), &err);
+    stasis_snap_free(snap);
+    finish();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KVM_CASE(data_is_written_flushed_and_read_back),
+        KVM_CASE(requests_in_flight_survive),
+        KVM_CASE(a_disk_that_has_changed_is_refused),
+    };
+    int missing = kvm_missing();
+
+    return missing ? missing : cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/host/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct stasis_disk_calls real_calls = {pread, pwrite, fdatasync, fallocate};
+
+/* ---- opening ---- */
+
+static int refuse_open(bool read_only, struct stasis_error *err)
+{
+    if (errno == EISDIR)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "it is a folder; name a raw file or a block device");
+    if (!read_only && (errno == EACCES || errno == EROFS || errno == EPERM))
+        return stasis_fail_errno(err, STASIS_ERR_ARG,
+                                 "cannot open it for writing; make it writable, or give "
+                                 "readonly=on");
+    return stasis_fail_errno(err, STASIS_ERR_ARG,
+                             "cannot open it; name a raw file or a block device that can be read");
+}
+
+static int check_kind(struct stasis_disk *disk, struct stasis_error *err)
+{
+    struct stat st;
+
+    if (fstat(disk->fd, &st))
+        return stasis_fail_errno(err, STASIS_ERR_ARG, "cannot tell what it is");
+    disk->is_file = S_ISREG(st.st_mode);
+    if (!disk->is_file && !S_ISBLK(st.st_mode))
+        return stasis_fail(err, STASIS_ERR_ARG, "it is %s; name a raw file or a block device",
+                           S_ISDIR(st.st_mode)    ? "a folder"
+                           : S_ISFIFO(st.st_mode) ? "a named pipe"
+                                                  : "no file");
+    return 0;
+}
+
+static int check_size(struct stasis_disk *disk, struct stasis_error *err)
+{
+    off_t end = lseek(disk->fd, 0, SEEK_END);
+
+    if (end < 0)
+        return stasis_fail_errno(err, STASIS_ERR_ARG, "cannot tell its size");
+    if (!end || end % STASIS_DISK_SECTOR)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "it has %" PRIu64 " bytes; give it a multiple of %u, at least %u, for "
+                           "example by truncate(1)",
+                           (uint64_t)end, STASIS_DISK_SECTOR, STASIS_DISK_SECTOR);
+    disk->bytes = (uint64_t)end;
+    return 0;
+}
+
+static int lock(const struct stasis_disk *disk, struct stasis_error *err)
+{
+    struct flock range = {.l_type = disk->is_read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+
+    if (!fcntl(disk->fd, F_OFD_SETLK, &range))
+        return 0;
+    if (errno == EAGAIN || errno == EACCES)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "it is in use by another program%s; end that, or give a copy",
+                           disk->is_read_only ? ", which may write to it" : "");
+    return stasis_fail_errno(err, STASIS_ERR_ARG,
+                             "cannot lock it; use a file system that has locks");
+}
+
+/* O_NONBLOCK: whoever opens a named pipe would wait. It means nothing to what is a disk. */
+int stasis_disk_open(const char *path, bool read_only, struct stasis_disk *ret_disk,
+                     struct stasis_error *err)
+{
+    struct stasis_disk disk = {
+        .fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+        .is_read_only = read_only,
+        .calls = &real_calls,
+    };
+    int rc;
+
+    if (disk.fd < 0)
+        return refuse_open(read_only, err);
+    rc = check_kind(&disk, err);
+    if (!rc)
+        rc = check_size(&disk, err);
+    if (!rc)
+        rc = lock(&disk, err);
+    if (rc)
+        close(disk.fd);
+    else
+        *ret_disk = disk;
+    return rc;
+}
+
+void stasis_disk_close(struct stasis_disk *disk)
+{
+    close(disk->fd);
+    disk->fd = -1;
+}
+
+struct stasis_disk_marker stasis_disk_marker(const struct stasis_disk *disk)
+{
+    struct stat st;
+
+    if (!disk->is_file || fstat(disk->fd, &st))
+        return (struct stasis_disk_marker){0};
+    return (struct stasis_disk_marker){.inode = (uint64_t)st.st_ino,
+                                       .mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u +
+                                                   (uint64_t)st.st_mtim.tv_nsec};
+}
+
+/* ---- data ---- */
+
+/* What a call that moves bytes has returned: false, it will move no more. */
+static bool goes_on(ssize_t moved)
+{
+    return moved > 0 || (moved < 0 && errno == EINTR);
+}
+
+bool stasis_disk_read(const struct stasis_disk *disk, uint64_t offset, void *bytes, size_t len)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t moved = disk->calls->pread(disk->fd, (uint8_t *)bytes + done, len - done,
+                                           (off_t)(offset + done));
+
+        if (!goes_on(moved))
+            return false;
+        done += moved > 0 ? (size_t)moved : 0;
+    }
+    return true;
+}
+
+bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const void *bytes,
+                       size_t len)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t moved = disk->calls->pwrite(disk->fd, (const uint8_t *)bytes + done, len - done,
+                                            (off_t)(offset + done));
+
+        if (!goes_on(moved))
+            return false;
+        done += moved > 0 ? (size_t)moved : 0;
+    }
+    return true;
+}
+
+/* Not tried again: the kernel may have dropped what it could not write. */
+bool stasis_disk_flush(const struct stasis_disk *disk)
+{
+    return disk->is_read_only || !disk->calls->fdatasync(disk->fd);
+}
+
+static bool allocate(const struct stasis_disk *disk, int mode, uint64_t offset, uint64_t len)
+{
+    int failed;
+
+    do
+        failed =
+            disk->calls->fallocate(disk->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len);
+    while (failed && errno == EINTR);
+    return !failed;
+}
+
+static bool is_unknown(int number)
+{
+    return number == EOPNOTSUPP || number == ENOSYS || number == EINVAL;
+}
+
+bool stasis_disk_discard(const struct stasis_disk *disk, uint64_t offset, uint64_t len)
+{
+    return allocate(disk, FALLOC_FL_PUNCH_HOLE, offset, len) || is_unknown(errno);
+}
+
+static bool write_zeroes(const struct stasis_disk *disk, uint64_t offset, uint64_t len)
+{
+    static const uint8_t zeroes[16384];
+
+    for (uint64_t done = 0; done < len; done += sizeof(zeroes)) {
+        uint64_t left = len - done;
+
+        if (!stasis_disk_write(disk, offset + done, zeroes,
+                               left < sizeof(zeroes) ? (size_t)left : sizeof(zeroes)))
+            return false;
+    }
+    return true;
+}
+
+bool stasis_disk_zero(const struct stasis_disk *disk, uint64_t offset, uint64_t len, bool may_unmap)
+{
+    if (may_unmap && allocate(disk, FALLOC_FL_PUNCH_HOLE, offset, len))
+        return true;
+    if (allocate(disk, FALLOC_FL_ZERO_RANGE, offset, len))
+        return true;
+    return is_unknown(errno) && write_zeroes(disk, offset, len);
+}

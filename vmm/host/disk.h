@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The content of a guest's disk: a raw file, or a block device, of the host. It is locked as others
+ * lock theirs (fcntl(2), F_OFD_SETLK), for as long as it is open.
+ *
+ * Calls are serialized by the caller, and wait for the host's disk.
+ */
+#ifndef STASIS_VMM_DISK_H
+#define STASIS_VMM_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "stasis/error.h"
+
+#define STASIS_DISK_SECTOR 512u
+
+/* The system calls; a test has others. */
+struct stasis_disk_calls {
+    ssize_t (*pread)(int fd, void *bytes, size_t len, off_t offset);
+    ssize_t (*pwrite)(int fd, const void *bytes, size_t len, off_t offset);
+    int (*fdatasync)(int fd);
+    int (*fallocate)(int fd, int mode, off_t offset, off_t len);
+};
+
+struct stasis_disk {
+    int fd;
+    uint64_t bytes; /* whole sectors; when it was opened */
+    bool is_read_only;
+    bool is_file; /* else a block device */
+    const struct stasis_disk_calls *calls;
+};
+
+/* By which a changed file is known. */
+struct stasis_disk_marker {
+    uint64_t inode;
+    uint64_t mtime_ns; /* 0 and 0 of a block device: nothing tells that its content has changed */
+};
+
+/* STASIS_ERR_ARG: it cannot be opened, is no disk, has no whole sectors, or is in use by others.
+ * Messages do not begin with the path. */
+STASIS_MUST_CHECK int stasis_disk_open(const char *path, bool read_only,
+                                       struct stasis_disk *ret_disk, struct stasis_error *err);
+void stasis_disk_close(struct stasis_disk *disk);
+
+struct stasis_disk_marker stasis_disk_marker(const struct stasis_disk *disk);
+
+/* False: an I/O error, also where the file has been cut short, or the host's disk is full. The
+ * content of the range is then unknown. */
+bool stasis_disk_read(const struct stasis_disk *disk, uint64_t offset, void *bytes, size_t len);
+bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const void *bytes,
+                       size_t len);
+/* What was written before survives a crash of the host. */
+bool stasis_disk_flush(const struct stasis_disk *disk);
+/* The content may become anything: where the host cannot drop it, it stays. */
+bool stasis_disk_discard(const struct stasis_disk *disk, uint64_t offset, uint64_t len);
+/* It reads as zero. may_unmap: the host need not keep room for it. */
+bool stasis_disk_zero(const struct stasis_disk *disk, uint64_t offset, uint64_t len,
+                      bool may_unmap);
+
+#endif
