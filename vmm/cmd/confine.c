@@ -181,7 +181,7 @@ static int allow_control(const struct stasis_sandbox_files *files,
     if (!control || !control->path)
         return 0;
     split(control->path, folder, &name);
-    rc = stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_BIND, err);
+    rc = stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_REMOVE, err);
     return rc ? rc
               : stasis_sandbox_files_allow(files, control->dir ? control->dir : "/",
                                            STASIS_SANDBOX_MAKE, err);

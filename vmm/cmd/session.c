@@ -239,7 +239,8 @@ out:
     return rc;
 }
 
-/* Before there is a guest: what is wrong with the path is wrong use. */
+/* Before there is a guest: what is wrong with the path is wrong use. And before there is a sandbox:
+ * who can make one socket can connect another to any service of this host. */
 static int open_control(struct session *session, const struct stasis_control_config *config)
 {
     struct stasis_error err;
@@ -302,9 +303,9 @@ int stasis_session_run(const struct stasis_options *options)
         (void)stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE, "cannot make a signalfd");
         return stasis_say_error(false, &err);
     }
-    status = stasis_confine_begin(&session.confinement, &options->config, &control, &err)
-                 ? say_error(&session, &err)
-                 : open_control(&session, &control);
+    status = open_control(&session, &control);
+    if (!status && stasis_confine_begin(&session.confinement, &options->config, &control, &err))
+        status = say_error(&session, &err);
     if (!status)
         status = run(&session, &ops);
     stasis_control_close(session.control);

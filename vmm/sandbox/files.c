@@ -33,15 +33,13 @@ struct ruleset_attr {
 #define FS_MAKE                                                                                    \
     (FS_FILE | FS_READ | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_FIFO |              \
      LANDLOCK_ACCESS_FS_REMOVE_FILE)
-#define FS_BIND                                                                                    \
-    (LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
 
 static const uint64_t rights[] = {
     [STASIS_SANDBOX_LIST] = LANDLOCK_ACCESS_FS_READ_DIR,
     [STASIS_SANDBOX_READ] = FS_READ,
     [STASIS_SANDBOX_WRITE] = FS_FILE,
     [STASIS_SANDBOX_MAKE] = FS_MAKE,
-    [STASIS_SANDBOX_BIND] = FS_BIND,
+    [STASIS_SANDBOX_REMOVE] = LANDLOCK_ACCESS_FS_REMOVE_FILE,
 };
 
 static uint64_t handled(long version)

@@ -11,11 +11,11 @@
 #include "stasis/error.h"
 
 enum stasis_sandbox_access {
-    STASIS_SANDBOX_LIST,  /* a folder can be opened */
-    STASIS_SANDBOX_READ,  /* the file, or all in the folder */
-    STASIS_SANDBOX_WRITE, /* the file, which can be read, too */
-    STASIS_SANDBOX_MAKE,  /* files in the folder: made, written, replaced, removed */
-    STASIS_SANDBOX_BIND,  /* sockets in the folder: made, and any name replaced or removed */
+    STASIS_SANDBOX_LIST,   /* a folder can be opened */
+    STASIS_SANDBOX_READ,   /* the file, or all in the folder */
+    STASIS_SANDBOX_WRITE,  /* the file, which can be read, too */
+    STASIS_SANDBOX_MAKE,   /* files in the folder: made, written, replaced, removed */
+    STASIS_SANDBOX_REMOVE, /* names in the folder can be removed */
 };
 
 /* Rules that do not hold yet; STASIS_SANDBOX_NO_RULES: none. */

@@ -147,20 +147,23 @@ static int limits_serial(void *arg)
     return makes_in("out/new") && !makes_in("links/new") ? 0 : 1;
 }
 
-/* The folder of the socket is for sockets alone, unless files may be made anywhere. */
+/* From the folder of the socket names can be removed, and no more, unless files may be made
+ * anywhere. */
 static int limits_control(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
     const struct stasis_control_config control = {.path = in_folder("links/socket"), .dir = arg};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd;
-    int rc = confine(&config, &control);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int rc;
 
-    if (rc)
-        return rc;
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", control.path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || unlink(address.sun_path))
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
+        return 4;
+    rc = confine(&config, &control);
+    if (rc)
+        return unlink(address.sun_path) ? 5 : rc;
+    if (unlink(address.sun_path))
         return 1;
     if (!makes_in("out/new"))
         return 2;
