@@ -73,6 +73,16 @@ void stasis_vmm_disk_close(struct stasis_vmm_disk *disk)
     disk->is_open = false;
 }
 
+int stasis_vmm_disk_settle(const struct stasis_vmm_disk *disk, struct stasis_error *err)
+{
+    if (!disk->is_open || stasis_disk_settle(&disk->disk))
+        return 0;
+    return stasis_fail_errno(err, STASIS_ERR_IO,
+                             "disk %s cannot keep what the guest wrote, which the snapshot would "
+                             "count on; check the host's disk",
+                             disk->device.id);
+}
+
 int stasis_vmm_disk_check_board(const struct stasis_vmm_config *config,
                                 const struct stasis_board_state *board, struct stasis_error *err)
 {

@@ -24,6 +24,11 @@ STASIS_MUST_CHECK int stasis_vmm_disk_open(const struct stasis_vmm_config *confi
 /* Harmless when it is not open. */
 void stasis_vmm_disk_close(struct stasis_vmm_disk *disk);
 
+/* Of a guest that is frozen: what it wrote, and its marker, survive a crash of the host.
+ * STASIS_ERR_IO. No device may use the disk meanwhile. */
+STASIS_MUST_CHECK int stasis_vmm_disk_settle(const struct stasis_vmm_disk *disk,
+                                             struct stasis_error *err);
+
 /* Of a guest that is thawed: STASIS_ERR_ARG, the configuration has a disk that the board has not.
  */
 STASIS_MUST_CHECK int stasis_vmm_disk_check_board(const struct stasis_vmm_config *config,

@@ -86,6 +86,15 @@ static int collect(struct stasis_vmm_job *job, struct stasis_snap **ret_snap,
     return 0;
 }
 
+/* A snapshot that is on the disk is of no use without what the guest wrote: it believes that the
+ * device has it, and may only have to flush it. */
+static int settle_disk(struct stasis_vmm_job *job)
+{
+    return job->save.sync == STASIS_VMM_SYNC_NONE
+               ? 0
+               : stasis_vmm_disk_settle(&job->vmm->disk, &job->err);
+}
+
 static int write_file(struct stasis_vmm_job *job, struct stasis_snap *snap,
                       struct stasis_error *err)
 {
@@ -137,7 +146,9 @@ static int work(struct stasis_vmm_job *job)
     if (rc)
         return rc;
     job->times.collect_us = lap_us(&since_us);
-    rc = write_file(job, snap, &job->err);
+    rc = settle_disk(job);
+    if (!rc)
+        rc = write_file(job, snap, &job->err);
     job->times.write_us = lap_us(&since_us);
     stasis_snap_free(snap);
     return rc;

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct stasis_disk_calls real_calls = {pread, pwrite, fdatasync, fallocate};
+static const struct stasis_disk_calls real_calls = {pread, pwrite, fdatasync, fallocate, fsync};
 
 /* ---- opening ---- */
 
@@ -153,6 +153,11 @@ bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const vo
 bool stasis_disk_flush(const struct stasis_disk *disk)
 {
     return disk->is_read_only || !disk->calls->fdatasync(disk->fd);
+}
+
+bool stasis_disk_settle(const struct stasis_disk *disk)
+{
+    return disk->is_read_only || !disk->calls->fsync(disk->fd);
 }
 
 static bool allocate(const struct stasis_disk *disk, int mode, uint64_t offset, uint64_t len)

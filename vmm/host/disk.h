@@ -23,6 +23,7 @@ struct stasis_disk_calls {
     ssize_t (*pwrite)(int fd, const void *bytes, size_t len, off_t offset);
     int (*fdatasync)(int fd);
     int (*fallocate)(int fd, int mode, off_t offset, off_t len);
+    int (*fsync)(int fd);
 };
 
 struct stasis_disk {
@@ -54,6 +55,8 @@ bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const vo
                        size_t len);
 /* What was written before survives a crash of the host. */
 bool stasis_disk_flush(const struct stasis_disk *disk);
+/* The same, and what its marker is made of. */
+bool stasis_disk_settle(const struct stasis_disk *disk);
 /* The content may become anything: where the host cannot drop it, it stays. */
 bool stasis_disk_discard(const struct stasis_disk *disk, uint64_t offset, uint64_t len);
 /* It reads as zero. may_unmap: the host need not keep room for it. */

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * A snapshot counts on what the guest wrote to its disk: the host keeps that before there is one.
+ */
+#include "tests/vmm/api/vmm_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/api/vmm_internal.h"
+
+static struct vmm_rig rig;
+static struct stasis_error err;
+static _Atomic unsigned syncs;
+static _Atomic int fails; /* errno */
+
+static int counted_fsync(int fd)
+{
+    (void)fd;
+    atomic_fetch_add(&syncs, 1);
+    errno = atomic_load(&fails);
+    return errno ? -1 : 0;
+}
+
+static const struct stasis_disk_calls calls = {pread, pwrite, fdatasync, fallocate, counted_fsync};
+
+static void begin(void)
+{
+    const char *path;
+    int fd;
+
+    atomic_store(&syncs, 0);
+    atomic_store(&fails, 0);
+    vmm_rig_init(&rig);
+    path = vmm_rig_path(&rig, "disk");
+    fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 4096), 0);
+    close(fd);
+    rig.config.block.path = path;
+    vmm_rig_open(&rig);
+    rig.vmm->disk.disk.calls = &calls;
+    kvm_ok(stasis_vmm_start(rig.vmm, &err), &err);
+    vmm_rig_wait_text(&rig, "tick 1 ");
+}
+
+static void save(enum stasis_vmm_sync sync)
+{
+    const struct stasis_snapshot_request request = {
+        .path = vmm_rig_path(&rig, "one"), .exit = true, .save = {.sync = sync}};
+
+    kvm_ok(stasis_vmm_snapshot(rig.vmm, &request, &err), &err);
+}
+
+static void the_disk_is_made_safe_before_a_snapshot(void)
+{
+    begin();
+    save(STASIS_VMM_SYNC_FULL);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVED, 1);
+    assert_int_equal(atomic_load(&syncs), 1);
+    vmm_rig_fini(&rig);
+}
+
+static void nothing_waits_for_the_disk_without_sync(void)
+{
+    begin();
+    atomic_store(&fails, EIO);
+    save(STASIS_VMM_SYNC_NONE);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVED, 1);
+    assert_int_equal(atomic_load(&syncs), 0);
+    vmm_rig_fini(&rig);
+}
+
+static void a_disk_that_loses_writes_has_no_snapshot(void)
+{
+    begin();
+    atomic_store(&fails, EIO);
+    save(STASIS_VMM_SYNC_FULL);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVE_FAILED, 1);
+    assert_int_equal(rig.save_code, STASIS_ERR_IO);
+    if (!strstr(rig.message, "disk disk0 cannot keep what the guest wrote"))
+        fail_msg("%s", rig.message);
+    assert_int_equal(access(vmm_rig_path(&rig, "one"), F_OK), -1);
+    assert_int_equal(vmm_rig_state(&rig), STASIS_VMM_RUNNING);
+    vmm_rig_wait_text(&rig, "tick 5 ");
+    vmm_rig_fini(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KVM_CASE(the_disk_is_made_safe_before_a_snapshot),
+        KVM_CASE(nothing_waits_for_the_disk_without_sync),
+        KVM_CASE(a_disk_that_loses_writes_has_no_snapshot),
+    };
+    int missing = kvm_missing();
+
+    return missing ? missing : cmocka_run_group_tests(tests, NULL, NULL);
+}
