@@ -102,6 +102,21 @@ static void check_board(const struct stasis_vmm_config *config, struct stasis_sn
         stasis_reasons_add_error(reasons, "disk", stasis_config_block_id(config), &why);
 }
 
+/* A host without KVM is a reason beside those that the file gives, found without asking KVM. */
+static void check_kvm(const struct stasis_vmm_config *config, struct stasis_reasons *reasons)
+{
+    struct stasis_kvm kvm;
+    struct stasis_error why;
+
+    for (size_t i = 0; i < reasons->count; i++)
+        if (!strcmp(reasons->list[i].kind, "host"))
+            return;
+    if (stasis_machine_open_kvm(config->kvm_fd, &kvm, &why))
+        stasis_reasons_add_error(reasons, "host", "KVM", &why);
+    else
+        stasis_kvm_close(&kvm);
+}
+
 /* ---- what would be otherwise ---- */
 
 static void warn(struct stasis_preflight *preflight, const char *kind, const char *object,
@@ -149,6 +164,7 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
     *ret_preflight = (struct stasis_preflight){0};
     if (open_snapshot(config, &snap, &why)) {
         stasis_reasons_add_error(&ret_preflight->reasons, "file", "snapshot", &why);
+        check_kvm(config, &ret_preflight->reasons);
         return 0;
     }
     if (stasis_vmm_disk_open(config, &disk, &host, &why))
@@ -157,6 +173,8 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
     rc = stasis_thaw_try(snap, &options, &host, &ret_preflight->reasons, &result, err);
     if (!rc && !ret_preflight->reasons.count)
         check_board(config, snap, &ret_preflight->reasons);
+    if (!rc && ret_preflight->reasons.count)
+        check_kvm(config, &ret_preflight->reasons);
     if (!rc)
         check_memory(config, ret_preflight);
     if (!rc)

@@ -223,6 +223,27 @@ static void a_file_that_is_none_is_a_reason(void **state)
     assert_int_equal(preflight.reasons.list[0].code, STASIS_ERR_CORRUPT);
 }
 
+/* Both what the file lacks and what the host lacks, in the order of a thaw. */
+static void a_host_without_kvm_is_a_reason_beside_the_file(void **state)
+{
+    static const char *const files[] = {"/dev/null", STASIS_GOLDEN_DIR "/0.1.0/edge.snap"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        teardown(NULL);
+        fake_kvm = (struct fake_kvm){.flaws = FAKE_KVM_OTHER_API};
+        parse(files[i], "--dry-run", "");
+        run();
+        assert_int_equal(preflight.reasons.count, 2);
+        assert_string_equal(preflight.reasons.list[0].kind, "file");
+        assert_string_equal(preflight.reasons.list[1].kind, "host");
+    }
+    teardown(NULL);
+    parse(GOLDEN, "--dry-run", "");
+    run();
+    assert_int_equal(preflight.reasons.count, 1); /* told once */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +252,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_host_that_can_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(what_would_be_otherwise_is_a_warning, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_is_none_is_a_reason, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_host_without_kvm_is_a_reason_beside_the_file, setup,
+                                        teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
