@@ -109,12 +109,26 @@ static void assert_ended(void)
     verify("three");
 }
 
+/* And what every folder has: two. */
+static nlink_t threads(void)
+{
+    struct stat st;
+
+    assert_int_equal(stat("/proc/self/task", &st), 0);
+    return st.st_nlink;
+}
+
 static void driven_by_a_thread(void)
 {
+    nlink_t before = threads();
+
     vmm_rig_init(&rig);
     vmm_rig_open(&rig);
+    assert_int_equal(threads(), before); /* none of the VM's */
     assert_int_equal(vmm_rig_state(&rig), STASIS_VMM_OPENED);
     vmm_rig_run(&rig);
+    vmm_rig_wait_text(&rig, "tick 1 ");
+    assert_true(threads() > before + 1); /* ours, and its vCPU's */
     live();
     vmm_rig_join(&rig);
     assert_ended();
