@@ -47,8 +47,8 @@ static const struct attack {
     long args[6];
 } attacks[] = {
     /* files */
-    {"read /etc/passwd", "", SYS_openat, {AT_FDCWD, P("/etc/passwd"), O_RDONLY}},
-    {"read /etc/passwd by open()", "", SYS_open, {P("/etc/passwd"), O_RDONLY}},
+    {"read what is not its own", "", SYS_openat, {AT_FDCWD, P("/proc/version"), O_RDONLY}},
+    {"read it by open()", "", SYS_open, {P("/proc/version"), O_RDONLY}},
     {"read a file of the user's", "", SYS_openat, {AT_FDCWD, P(file), O_RDONLY}},
     {"write to it", "", SYS_openat, {AT_FDCWD, P(file), O_WRONLY}},
     {"make a file", "", SYS_openat, {AT_FDCWD, P(new_file), O_WRONLY | O_CREAT, 0600}},

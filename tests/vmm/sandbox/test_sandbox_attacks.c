@@ -199,6 +199,19 @@ static void errors_are_of_the_sandbox(const char *table)
     }
 }
 
+/* Of what a thread said: the line of the first attack that succeeded, else the last lines. */
+static const char *what_matters(void)
+{
+    const char *at = strstr(session.err_text, "NOT REFUSED");
+    size_t len = strlen(session.err_text);
+
+    if (!at)
+        return session.err_text + (len > 400 ? len - 400 : 0);
+    while (at > session.err_text && at[-1] != '\n')
+        at--;
+    return at;
+}
+
 static void code_on_each_thread_is_confined(void)
 {
     static const char kinds[KINDS + 1] = "OLSVR";
@@ -217,7 +230,7 @@ static void code_on_each_thread_is_confined(void)
             printf("skip: no userfaultfd here, so that no thread loads memory\n");
             memset(session.err_text, 0, sizeof(session.err_text));
         } else if (status || strstr(session.err_text, "NOT REFUSED")) {
-            fail_msg("%c: status %d: %s", kinds[k], status, session.err_text);
+            fail_msg("%c: status %d: %.400s", kinds[k], status, what_matters());
         }
         read_column(table + k, KINDS);
     }
