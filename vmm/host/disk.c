@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/falloc.h> /* FALLOC_FL_ZERO_RANGE, which musl lacks */
 #include <sys/stat.h>
 #include <unistd.h>
 
