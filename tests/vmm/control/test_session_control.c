@@ -250,7 +250,8 @@ struct model {
     bool paused;
     struct client *saver; /* who waits for its snapshot, or NULL: none is being saved */
     bool cancelled;       /* by an answer, which may come too late */
-    unsigned saved, given_up;
+    bool overtaken;       /* perhaps: a pause was asked for after it, by another connection */
+    unsigned asked, saved, given_up;
 };
 
 static void assert_one_of(const char *name, const char *expected, const char *other)
@@ -263,13 +264,15 @@ static void take_snapshot_answer(struct model *model, json_t *message)
 {
     const char *name = error_name(message);
 
-    assert_one_of(name, "", model->cancelled ? "CANCELLED" : NULL);
+    if (name[0] && !(model->cancelled && !strcmp(name, "CANCELLED")) &&
+        !(model->overtaken && !strcmp(name, "PAUSE_RUNS")))
+        fail_msg("a snapshot is answered by %s", json_dumps(message, 0));
     if (name[0])
         model->given_up++;
     else
         model->saved++;
     model->saver = NULL;
-    model->cancelled = false;
+    model->cancelled = model->overtaken = false;
     json_decref(message);
 }
 
@@ -280,6 +283,7 @@ static void pause_or_resume(struct model *model, struct client *client, bool pau
     const char *name;
 
     send_request(client, pause ? "pause" : "resume", "");
+    model->overtaken |= model->saver && pause;
     message = answer(client);
     name = error_name(message);
     assert_one_of(name, expected, model->saver ? "SNAPSHOT_RUNS" : NULL);
@@ -300,12 +304,17 @@ static void cancel(struct model *model, struct client *client)
     json_decref(message);
 }
 
-/* The answer comes later. Not while another waits for its own: true if it was asked for. */
+/* The answer comes later. Not while another waits for its own: true if it was asked for. A file
+ * that is being opened for a request that was cancelled is in use a moment longer: another name. */
 static bool snapshot(struct model *model, struct client *client)
 {
+    char params[64];
+
     if (model->saver)
         return false;
-    send_request(client, "snapshot", "\"name\":\"r.snap\",\"sync\":\"none\"");
+    snprintf(params, sizeof(params), "\"name\":\"r%u.snap\",\"sync\":\"none\"",
+             model->asked++ % 16);
+    send_request(client, "snapshot", params);
     model->saver = client;
     return true;
 }
