@@ -14,8 +14,9 @@
 // worse and ends with `warnings N nonce=<hex>`; `hwrng` reads /dev/hwrng and answers
 // `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `rtc` is answered, after an
 // interrupt of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `disk start`, `disk` and `disk stop`
-// (guest_disk.h) are answered by `disk ok|<what is wrong> files=N nonce=<hex>`; `poweroff` and `reboot` end the
-// machine, and after `button`, answered by `button ready nonce=<hex>`, the power button does.
+// (guest_disk.h) are answered by `disk ok|<what is wrong> files=N nonce=<hex>`; `poweroff` and
+// `reboot` end the machine, and after `button`, answered by `button ready nonce=<hex>`, the power
+// button does.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
