@@ -107,8 +107,8 @@ static const struct stasis_option_key board_keys[] = {
 
 static const struct stasis_option_key block_keys[] = {
     {"path", STASIS_OPTION_TEXT, AT(block.path), "FILE", "give a raw file or a block device"},
-    {"id", STASIS_OPTION_TEXT, AT(block.id), "NAME",
-     "give 1 to 20 letters, digits, - or _", .max = STASIS_VMM_BLOCK_ID_MAX},
+    {"id", STASIS_OPTION_TEXT, AT(block.id), "NAME", "give 1 to 20 letters, digits, - or _",
+     .max = STASIS_VMM_BLOCK_ID_MAX},
     {"readonly", STASIS_OPTION_WORD, AT(block.readonly), "on|off", "give on or off",
      .words = readonly_words},
     {"root", STASIS_OPTION_WORD, AT(block.root), "on|off", "give on or off", .words = time_words},
@@ -234,16 +234,15 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
         {"board", board_keys,
          "Use the default board of that release, so that it can thaw the guest.\n", .json = "board",
          .guest = STASIS_OPTION_NEW_GUEST},
-    [STASIS_CONFIG_BLOCK] =
-        {"block", block_keys,
-         "Give the guest a disk, /dev/vda: a raw file or a block device.\n"
-         "id: its name, by which a thawed guest gets it back (default disk0).\n"
-         "readonly=on: the guest cannot write to it.\n"
-         "root=off: do not add root=/dev/vda to the kernel's command line.\n"
-         "changed=allow: thaw, although the disk changed since the freeze.\n"
-         "shared=allow: let the guest run on after a snapshot, and write to a\n"
-         "disk that the snapshot then does not fit any more.\n",
-         "The disk:", .json = "block"},
+    [STASIS_CONFIG_BLOCK] = {"block", block_keys,
+                             "Give the guest a disk, /dev/vda: a raw file or a block device.\n"
+                             "id: its name, by which a thawed guest gets it back (default disk0).\n"
+                             "readonly=on: the guest cannot write to it.\n"
+                             "root=off: do not add root=/dev/vda to the kernel's command line.\n"
+                             "changed=allow: thaw, although the disk changed since the freeze.\n"
+                             "shared=allow: let the guest run on after a snapshot, and write to a\n"
+                             "disk that the snapshot then does not fit any more.\n",
+                             "The disk:", .json = "block"},
     [STASIS_CONFIG_PAUSED] = {"paused", NULL,
                               "Leave the guest paused until it is resumed from outside.\n",
                               "The start:", .json = "paused", .flag = AT(paused)},

@@ -51,7 +51,7 @@ STASIS_BEGIN_DECLS
 #define STASIS_VMM_METRICS_MS_MAX     86400000 /* a day */
 #define STASIS_VMM_BLOCK_ID_DEFAULT   "disk0"
 #define STASIS_VMM_BLOCK_ID_MAX       20
-#define STASIS_VMM_STREAM             "-"      /* as a snapshot's path: standard input or output */
+#define STASIS_VMM_STREAM             "-" /* as a snapshot's path: standard input or output */
 
 enum stasis_vmm_cpu {
     STASIS_VMM_CPU_HOST = 0, /* all features that this host's KVM offers */
