@@ -10,9 +10,7 @@
 #define REQUESTQ   0u
 #define QUEUE_SIZE 64u
 #define PART       256u /* bytes made at a time, on the stack */
-#define COST_MIN                                                                                   \
-    64u /* bytes that a request counts for, at least: requests cost time themselves                \
-         */
+#define COST_MIN   64u  /* bytes that a request counts for, at least */
 
 #define NS_PER_S     UINT64_C(1000000000)
 #define ASK_AGAIN_NS (NS_PER_S / 10)
