@@ -277,7 +277,7 @@ case_clock() {
     began=$(date +%s)
     tells_rtc
     ended=$(date +%s)
-    [ "$rtc" -ge "$began" ] && [ "$rtc" -le "$ended" ] ||
+    { [ "$rtc" -ge "$began" ] && [ "$rtc" -le "$ended" ]; } ||
         fail "the clock shows $rtc, between $began and $ended"
     kill -USR1 "$pid"
     ends 0
@@ -287,7 +287,7 @@ case_clock() {
     more_beats 3
     tells_rtc
     now=$(date +%s)
-    [ "$rtc" -le "$now" ] && [ "$rtc" -ge $((before + outage_s)) ] ||
+    { [ "$rtc" -le "$now" ] && [ "$rtc" -ge $((before + outage_s)) ]; } ||
         fail "advanced, the clock shows $rtc at $now"
     finish
     ok "rtc_cmos showed the time of the host, and $((rtc - before)) s later after an outage of $outage_s s"
@@ -563,7 +563,7 @@ say_disk() {
     type_line "$*"
     until [ "$(sed '$d' "$out" | grep -c '^disk ')" -gt "$lines" ]; do alive "it answered '$*'"; done
     files=$(sed -n 's/^disk ok files=\([0-9]*\) .*/\1/p' "$out" | tail -n 1)
-    [ -n "$files" ] && grep '^disk ' "$out" | tail -n 1 | grep -q '^disk ok' ||
+    { [ -n "$files" ] && grep '^disk ' "$out" | tail -n 1 | grep -q '^disk ok'; } ||
         fail "$out: $(grep '^disk ' "$out" | tail -n 1)"
 }
 
