@@ -47,8 +47,8 @@ static const char *const guest_errors_of_words[] = {"all", "devices", NULL};
 /* In the order of enum stasis_vmm_serial_kind. */
 static const char *const out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
 
-static_assert(STASIS_SERIAL_SINK_LIMIT_DEFAULT == UINT64_C(64) << 20 &&
-                  STASIS_SERIAL_SINK_SIZE_DEFAULT == 1 << 20,
+static_assert(STASIS_SERIAL_SINK_LIMIT_DEFAULT >> 20 == 64 &&
+                  STASIS_SERIAL_SINK_SIZE_DEFAULT >> 20 == 1,
               "the help of --serial names them");
 
 #define GIVE_FILE "give the name of a file"
