@@ -101,14 +101,14 @@ static int allow_output(const struct stasis_sandbox_files *files, const char *ou
 static int allow_copy(const struct stasis_sandbox_files *files, const char *restore,
                       struct stasis_error *err)
 {
-    const char *wish = secure_getenv("TMPDIR");
+    const char *wanted = secure_getenv("TMPDIR");
     struct stat st;
     int rc;
 
     if (!restore || (!stat(restore, &st) && S_ISREG(st.st_mode)))
         return 0;
-    if (wish && *wish)
-        return stasis_sandbox_files_allow(files, wish, STASIS_SANDBOX_MAKE, err);
+    if (wanted && *wanted)
+        return stasis_sandbox_files_allow(files, wanted, STASIS_SANDBOX_MAKE, err);
     rc = stasis_sandbox_files_allow(files, "/tmp", STASIS_SANDBOX_MAKE, err);
     return rc ? rc : stasis_sandbox_files_allow(files, "/var/tmp", STASIS_SANDBOX_MAKE, err);
 }

@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "stasis/kvm_irq.h"
 #include "vmm/arch/arch.h"
 #include "vmm/machine/device.h"
-
-#define NO_GSI UINT32_MAX
 
 /* The default boards, a row each: what, its name, behaviour version, bus, address, size, GSI.
  * Addresses and lines are a PC's; the PL031 has the first page of the MMIO gap and the line that
@@ -26,7 +25,8 @@ static const struct stasis_board_device_state devices_0_2_0[] = {
     {"stasis.i8042", "kbd", 1, STASIS_BUS_PIO, 0x60, 5, 1},
     {"stasis.mc146818", "rtc", 1, STASIS_BUS_PIO, 0x70, 2, 8},
     {"stasis.acpi_pm", "pm", 1, STASIS_BUS_PIO, 0x600, 10, 9},
-    {"stasis.vmgenid", "vmgenid", 1, STASIS_BUS_MMIO, STASIS_BOARD_VMGENID, 0x1000, NO_GSI},
+    {"stasis.vmgenid", "vmgenid", 1, STASIS_BUS_MMIO, STASIS_BOARD_VMGENID, 0x1000,
+     STASIS_GSI_NONE},
     {"stasis.virtio_rng", "rng", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START + 0x1000, 0x1000, 16},
 };
 
@@ -192,6 +192,18 @@ static bool is_ram(const struct stasis_board_state *board, uint64_t gpa, uint64_
         is = gpa >= board->ram[i].gpa && len <= board->ram[i].size &&
              gpa - board->ram[i].gpa <= board->ram[i].size - len;
     return is;
+}
+
+const struct stasis_board_device_state *stasis_board_find(const struct stasis_board_state *board,
+                                                          const char *type, uint32_t bus)
+{
+    for (uint32_t i = 0; i < board->devices_count; i++) {
+        const struct stasis_board_device_state *device = &board->devices[i];
+
+        if (device->bus == bus && !strcmp(device->type, type))
+            return device;
+    }
+    return NULL;
 }
 
 int stasis_board_check(const struct stasis_board_state *board, struct stasis_error *err)

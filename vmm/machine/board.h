@@ -40,6 +40,10 @@ STASIS_MUST_CHECK int stasis_board_default(const struct stasis_board_options *op
                                            struct stasis_board_state *ret_board,
                                            struct stasis_error *err);
 
+/* The first device of that type on that bus (STASIS_BUS_PIO, STASIS_BUS_MMIO), or NULL. */
+const struct stasis_board_device_state *stasis_board_find(const struct stasis_board_state *board,
+                                                          const char *type, uint32_t bus);
+
 /* Whether this release can build the board: every device and version, and the number of vCPUs.
  * STASIS_ERR_VERSION names what it lacks. */
 STASIS_MUST_CHECK int stasis_board_check(const struct stasis_board_state *board,

@@ -9,6 +9,7 @@
 #include "vmm/boot/x86/acpi_tables.h"
 #include "vmm/boot/x86/boot_x86.h"
 #include "vmm/boot/x86/mptable.h"
+#include "vmm/machine/board.h"
 
 #define TABLE_ALIGN 64 /* the FACS asks for it; the others do not mind */
 
@@ -119,13 +120,7 @@ static uint64_t put_facs(struct stasis_acpi_arena *arena)
 static const struct stasis_board_device_state *find(const struct stasis_board_state *board,
                                                     const char *type)
 {
-    for (uint32_t i = 0; i < board->devices_count; i++) {
-        const struct stasis_board_device_state *device = &board->devices[i];
-
-        if (!strcmp(device->type, type) && device->bus == STASIS_BUS_PIO)
-            return device;
-    }
-    return NULL;
+    return stasis_board_find(board, type, STASIS_BUS_PIO);
 }
 
 static struct stasis_acpi_gas io_ports(uint64_t base, unsigned bytes, uint8_t access)

@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "stasis/acpi_pm.h"
+#include "stasis/kvm_irq.h"
 #include "vmm/boot/x86/acpi_tables.h"
 #include "vmm/boot/x86/aml.h"
+#include "vmm/machine/board.h"
 #include "vmm/machine/device.h"
 
-#define NO_GSI         UINT32_MAX
 #define VMGENID_PREFIX "VGN"
 
 struct port_range {
@@ -87,7 +88,7 @@ static void put_resources(struct stasis_append *aml, const struct description *d
     } else {
         stasis_aml_memory(aml, (uint32_t)device->base, (uint32_t)device->size);
     }
-    if (device->gsi != NO_GSI)
+    if (device->gsi != STASIS_GSI_NONE)
         stasis_aml_interrupt(aml, device->gsi, description->is_level);
     stasis_aml_close_resources(aml, resources);
 }
@@ -186,33 +187,23 @@ static void put_soft_off(struct stasis_append *aml)
     stasis_aml_close(aml, package);
 }
 
-/* Index of the first device of that type on that bus, or devices_count. */
-static uint32_t find_device(const struct stasis_board_state *board, const char *type, uint32_t bus)
-{
-    uint32_t i = 0;
-
-    while (i < board->devices_count &&
-           (strcmp(board->devices[i].type, type) != 0 || board->devices[i].bus != bus))
-        i++;
-    return i;
-}
-
 /* What the power management registers are for. */
 static void put_power_management(struct stasis_append *aml, const struct stasis_board_state *board,
-                                 uint32_t vmgenid)
+                                 const struct stasis_board_device_state *vmgenid)
 {
-    if (find_device(board, "stasis.acpi_pm", STASIS_BUS_PIO) == board->devices_count)
+    if (!stasis_board_find(board, "stasis.acpi_pm", STASIS_BUS_PIO))
         return;
     put_soft_off(aml);
-    if (vmgenid < board->devices_count)
-        put_vmgenid_event(aml, vmgenid);
+    if (vmgenid)
+        put_vmgenid_event(aml, (uint32_t)(vmgenid - board->devices));
 }
 
 int stasis_acpi_dsdt_put(struct stasis_acpi_arena *arena, const struct stasis_board_state *board,
                          struct stasis_error *err)
 {
     struct stasis_append *aml = &arena->out;
-    uint32_t vmgenid = find_device(board, "stasis.vmgenid", STASIS_BUS_MMIO);
+    const struct stasis_board_device_state *vmgenid =
+        stasis_board_find(board, "stasis.vmgenid", STASIS_BUS_MMIO);
     size_t scope = stasis_aml_open_scope(aml, "_SB_");
 
     for (uint32_t i = 0; i < board->devices_count; i++) {
@@ -221,7 +212,7 @@ int stasis_acpi_dsdt_put(struct stasis_acpi_arena *arena, const struct stasis_bo
 
         if (rc)
             return rc;
-        if (i == vmgenid)
+        if (&board->devices[i] == vmgenid)
             put_vmgenid(aml, &board->devices[i], i);
         else if (description)
             put_device(aml, description, &board->devices[i], i);

@@ -9,6 +9,7 @@
 #include "vmm/boot/boot_arch.h"
 #include "vmm/boot/x86/demo_guest.h"
 #include "vmm/boot/x86/layout.h"
+#include "vmm/machine/board.h"
 
 /* Line of the first PIC that is neither the timer's nor the cascade's. */
 static bool is_own_irq(uint32_t gsi)
@@ -16,21 +17,11 @@ static bool is_own_irq(uint32_t gsi)
     return gsi < 8 && gsi != 0 && gsi != 2;
 }
 
-static const struct stasis_board_device_state *find(const struct stasis_board_state *board,
-                                                    const char *type, uint32_t bus)
-{
-    for (uint32_t i = 0; i < board->devices_count; i++) {
-        if (board->devices[i].bus == bus && !strcmp(board->devices[i].type, type))
-            return &board->devices[i];
-    }
-    return NULL;
-}
-
 static const struct stasis_board_device_state *need(const struct stasis_board_state *board,
                                                     const char *type, uint32_t bus,
                                                     struct stasis_error *err)
 {
-    const struct stasis_board_device_state *device = find(board, type, bus);
+    const struct stasis_board_device_state *device = stasis_board_find(board, type, bus);
 
     if (!device)
         (void)stasis_fail(err, STASIS_ERR_ARG,
@@ -44,7 +35,8 @@ static const struct stasis_board_device_state *need(const struct stasis_board_st
 static int find_off(const struct stasis_board_state *board, struct stasis_demo_params *params,
                     struct stasis_error *err)
 {
-    const struct stasis_board_device_state *pm = find(board, "stasis.acpi_pm", STASIS_BUS_PIO);
+    const struct stasis_board_device_state *pm =
+        stasis_board_find(board, "stasis.acpi_pm", STASIS_BUS_PIO);
     const struct stasis_board_device_state *i8042;
 
     if (pm) {
@@ -65,7 +57,8 @@ static int fill_params(const struct stasis_board_state *board,
 {
     const struct stasis_board_device_state *serial =
         need(board, "stasis.serial", STASIS_BUS_PIO, err);
-    const struct stasis_board_device_state *rtc = find(board, "stasis.mc146818", STASIS_BUS_PIO);
+    const struct stasis_board_device_state *rtc =
+        stasis_board_find(board, "stasis.mc146818", STASIS_BUS_PIO);
 
     if (!rtc)
         rtc = need(board, "stasis.pl031", STASIS_BUS_MMIO, err);
