@@ -83,13 +83,16 @@ const char *stasis_config_block_id(const struct stasis_vmm_config *config)
 int stasis_config_board(const struct stasis_vmm_config *config,
                         struct stasis_board_state *ret_board, struct stasis_error *err)
 {
+    const struct stasis_board_optional disk = {stasis_virtio_blk_schema.type,
+                                               stasis_config_block_id(config)};
     const struct stasis_board_options options = {
         .memory_bytes = (config->memory_mib ? config->memory_mib : STASIS_VMM_MEMORY_MIB_DEFAULT)
                         << 20,
         .vcpus = config->vcpus ? (uint32_t)config->vcpus : 1,
         .cpu_model = cpu_models[config->cpu],
-        .disk_id = config->block.path ? stasis_config_block_id(config) : NULL,
         .release = config->board_release,
+        .optional = &disk,
+        .optional_count = config->block.path ? 1 : 0,
     };
 
     return stasis_board_default(&options, ret_board, err);

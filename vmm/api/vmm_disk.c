@@ -62,7 +62,7 @@ int stasis_vmm_disk_open(const struct stasis_vmm_config *config, struct stasis_v
         .zero = do_zero,
         .mark = do_mark,
     };
-    host->disk = &disk->device;
+    host->disks = &disk->device;
     return 0;
 }
 

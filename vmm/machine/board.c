@@ -30,32 +30,33 @@ static const struct stasis_board_device_state devices_0_2_0[] = {
     {"stasis.virtio_rng", "rng", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START + 0x1000, 0x1000, 16},
 };
 
-/* The page and the line of the first disk. */
-static const struct stasis_board_device_state disk_0_2_0[] = {
-    {"stasis.virtio_blk", "", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START + 0x2000, 0x1000, 17},
-};
+/* Optional devices have the pages behind, and these lines: first those that no other device of a PC
+ * had, then those that none on this board has. All are level-triggered (boot/x86/lines.h). */
+#define SLOT_PAGE(i) (STASIS_MMIO_GAP_START + UINT64_C(0x2000) + (i)*UINT64_C(0x1000))
+static const uint32_t slot_lines[STASIS_BOARD_SLOTS] = {17, 18, 19, 20, 21, 22,
+                                                        23, 5,  6,  7,  10, 11};
 
 struct default_board {
     const char *release; /* first that had it */
     const struct stasis_board_device_state *devices;
     uint32_t count;
-    uint32_t vcpus;                               /* at most */
-    const char *const *cpu_models;                /* NULL: all there are */
-    const struct stasis_board_device_state *disk; /* NULL: it cannot have one */
+    uint32_t vcpus;                /* at most */
+    const char *const *cpu_models; /* NULL: all there are */
+    bool has_slots;
 };
 
 static const char *const cpu_models_0_1_0[] = {"host", "baseline", NULL};
 
-#define BOARD(release, devices, vcpus, cpu_models, disk)                                           \
+#define BOARD(release, devices, vcpus, cpu_models, has_slots)                                      \
     {                                                                                              \
         (release), (devices), sizeof(devices) / sizeof((devices)[0]), (vcpus), (cpu_models),       \
-            (disk)                                                                                 \
+            (has_slots)                                                                            \
     }
 
 /* Newest first. What else a release's board is stands in arch/x86/cpuid.c: its baseline CPU. */
 static const struct default_board boards[] = {
-    BOARD("0.2.0", devices_0_2_0, STASIS_VCPUS_MAX, NULL, disk_0_2_0),
-    BOARD("0.1.0", devices_0_1_0, 1, cpu_models_0_1_0, NULL),
+    BOARD("0.2.0", devices_0_2_0, STASIS_VCPUS_MAX, NULL, true),
+    BOARD("0.1.0", devices_0_1_0, 1, cpu_models_0_1_0, false),
 };
 
 static const struct default_board *find_board(const char *release)
@@ -85,22 +86,67 @@ static int check_options(const struct default_board *from,
             "the board of release %s cannot have cpu.model=%s: give %s or %s, or leave "
             "out board.release",
             from->release, options->cpu_model, from->cpu_models[0], from->cpu_models[1]);
-    if (options->disk_id && !from->disk)
+    if (options->optional_count && !from->has_slots)
         return stasis_fail(
             err, STASIS_ERR_ARG,
-            "the board of release %s cannot have disk %s: leave out block.path, or leave "
-            "out board.release",
-            from->release, options->disk_id);
+            "the board of release %s cannot have device %s: leave that out, or leave out "
+            "board.release",
+            from->release, options->optional[0].instance);
+    if (options->optional_count > STASIS_BOARD_SLOTS)
+        return stasis_fail(
+            err, STASIS_ERR_ARG,
+            "the board has places for %d disks and the like, and none for %s: leave it out",
+            STASIS_BOARD_SLOTS, options->optional[STASIS_BOARD_SLOTS].instance);
     return 0;
 }
 
-static void add_disk(const struct default_board *from, const char *id,
-                     struct stasis_board_state *board)
+static int add_optional(const struct stasis_board_optional *optional, uint32_t slot,
+                        struct stasis_board_state *board, struct stasis_error *err)
 {
-    struct stasis_board_device_state *row = &board->devices[board->devices_count++];
+    struct stasis_board_device_state *row = &board->devices[board->devices_count];
+    size_t len = strlen(optional->instance);
 
-    *row = *from->disk;
-    snprintf(row->instance, sizeof(row->instance), "%s", id);
+    if (!len || len >= sizeof(row->instance))
+        return stasis_fail(err, STASIS_ERR_ARG, "device name %.60s: give 1 to %zu characters",
+                           optional->instance, sizeof(row->instance) - 1);
+    *row = (struct stasis_board_device_state){.version = 1,
+                                              .bus = STASIS_BUS_MMIO,
+                                              .base = SLOT_PAGE(slot),
+                                              .size = 0x1000,
+                                              .gsi = slot_lines[slot]};
+    snprintf(row->type, sizeof(row->type), "%s", optional->type);
+    memcpy(row->instance, optional->instance, len + 1);
+    board->devices_count++;
+    return 0;
+}
+
+/* The first name that two devices have, or NULL. */
+static const char *find_twin(const struct stasis_board_state *board)
+{
+    for (uint32_t i = 0; i < board->devices_count; i++)
+        for (uint32_t j = 0; j < i; j++)
+            if (!strcmp(board->devices[i].instance, board->devices[j].instance))
+                return board->devices[i].instance;
+    return NULL;
+}
+
+static int add_devices(const struct default_board *from, const struct stasis_board_options *options,
+                       struct stasis_board_state *board, struct stasis_error *err)
+{
+    const char *twin;
+    int rc = 0;
+
+    memcpy(board->devices, from->devices, from->count * sizeof(board->devices[0]));
+    board->devices_count = from->count;
+    for (uint32_t i = 0; !rc && i < options->optional_count; i++)
+        rc = add_optional(&options->optional[i], i, board, err);
+    if (rc)
+        return rc;
+    twin = find_twin(board);
+    if (twin)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "two devices have the name %s: give one of them another id", twin);
+    return 0;
 }
 
 int stasis_board_set_ram(uint64_t size, struct stasis_board_state *board, struct stasis_error *err)
@@ -173,11 +219,9 @@ int stasis_board_default(const struct stasis_board_options *options,
     snprintf(board.cpu_model, sizeof(board.cpu_model), "%s", options->cpu_model);
     board.vcpus = options->vcpus;
     stasis_arch_board_init(&board);
-    memcpy(board.devices, from->devices, from->count * sizeof(board.devices[0]));
-    board.devices_count = from->count;
-    if (options->disk_id)
-        add_disk(from, options->disk_id, &board);
-    rc = stasis_board_set_ram(options->memory_bytes, &board, err);
+    rc = add_devices(from, options, &board, err);
+    if (!rc)
+        rc = stasis_board_set_ram(options->memory_bytes, &board, err);
     if (rc)
         return rc;
     *ret_board = board;
@@ -208,8 +252,12 @@ const struct stasis_board_device_state *stasis_board_find(const struct stasis_bo
 
 int stasis_board_check(const struct stasis_board_state *board, struct stasis_error *err)
 {
+    const char *twin = find_twin(board);
     int rc = stasis_arch_board_check(board, err);
 
+    if (!rc && twin)
+        rc = stasis_fail(err, STASIS_ERR_CORRUPT,
+                         "two devices have the name %s; restore another snapshot", twin);
     for (uint32_t i = 0; !rc && i < board->devices_count; i++) {
         const struct stasis_device_type *type;
 

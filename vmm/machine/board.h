@@ -12,12 +12,22 @@
 /* The page of guest RAM that the generation id has on the board of 0.2.0. */
 #define STASIS_BOARD_VMGENID UINT64_C(0xef000)
 
+/* How many optional devices a board has place for. */
+#define STASIS_BOARD_SLOTS 12
+
+/* A device that a board has on request only: one of virtio. */
+struct stasis_board_optional {
+    const char *type;     /* of its record */
+    const char *instance; /* its name */
+};
+
 struct stasis_board_options {
     uint64_t memory_bytes;
     uint32_t vcpus;
-    const char *cpu_model; /* board.def names them */
-    const char *disk_id;   /* name of its disk; NULL: it has none */
-    const char *release;   /* whose default board; NULL: this one's */
+    const char *cpu_model;                        /* board.def names them */
+    const char *release;                          /* whose default board; NULL: this one's */
+    const struct stasis_board_optional *optional; /* in the order of their places */
+    uint32_t optional_count;
 };
 
 /* Describes `size` bytes of RAM (a multiple of 4 KiB) in *board: one region, or two around the
@@ -35,7 +45,8 @@ STASIS_MUST_CHECK int stasis_board_map_ram(const struct stasis_board_state *boar
                                            struct stasis_memory *ret_memory,
                                            struct stasis_error *err);
 
-/* A release's default board. STASIS_ERR_ARG names the option that is out of bounds. */
+/* A release's default board. STASIS_ERR_ARG names the option that is out of bounds, or the optional
+ * device that has no place, or the name of another. */
 STASIS_MUST_CHECK int stasis_board_default(const struct stasis_board_options *options,
                                            struct stasis_board_state *ret_board,
                                            struct stasis_error *err);
@@ -45,7 +56,7 @@ const struct stasis_board_device_state *stasis_board_find(const struct stasis_bo
                                                           const char *type, uint32_t bus);
 
 /* Whether this release can build the board: every device and version, and the number of vCPUs.
- * STASIS_ERR_VERSION names what it lacks. */
+ * STASIS_ERR_VERSION names what it lacks, STASIS_ERR_CORRUPT a name that two devices have. */
 STASIS_MUST_CHECK int stasis_board_check(const struct stasis_board_state *board,
                                          struct stasis_error *err);
 

@@ -41,8 +41,9 @@ struct stasis_guest_access {
 
 /* The content of a disk. Calls wait for the host's disk; false is an I/O error. */
 struct stasis_device_disk {
-    const char *id; /* the name of its device on the board */
-    uint64_t bytes; /* whole sectors */
+    const struct stasis_device_disk *next; /* of the host's, or NULL */
+    const char *id;                        /* the name of its device on the board */
+    uint64_t bytes;                        /* whole sectors */
     bool is_read_only;
     bool may_have_changed; /* since the freeze */
     void *ctx;
@@ -73,7 +74,7 @@ struct stasis_device_host {
     void (*timer_arm)(void *ctx, const struct stasis_device *from, uint64_t deadline_ns);
     /* Fills with random bytes of the host, without waiting. False: it has none now. */
     bool (*random)(void *ctx, uint8_t *bytes, size_t len);
-    const struct stasis_device_disk *disk; /* NULL: there is none */
+    const struct stasis_device_disk *disks; /* the first, or NULL; they stay as they are */
     /* The guest made an invalid access, which has been counted. NULL: nobody wants to know. It may
      * come as often as the guest can make exits. */
     void (*guest_error)(void *ctx, const struct stasis_guest_access *access);
@@ -167,7 +168,7 @@ STASIS_MUST_CHECK int stasis_devices_begin(struct stasis_devices *devices, bool 
                                            struct stasis_error *err);
 
 /* The device of that type that the board calls `instance`, or NULL: a file may give any name to any
- * device. */
+ * device, though never one to two. */
 struct stasis_device *stasis_device_find(struct stasis_devices *devices,
                                          const struct stasis_schema *schema, const char *instance);
 

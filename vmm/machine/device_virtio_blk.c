@@ -33,9 +33,18 @@ struct instance {
     uint8_t piece[PIECE];
 };
 
+static const struct stasis_device_disk *find_disk(const struct stasis_device *device)
+{
+    const struct stasis_device_disk *disk = device->env->host->disks;
+
+    while (disk && strcmp(disk->id, device->row->instance) != 0)
+        disk = disk->next;
+    return disk;
+}
+
 static const struct stasis_device_disk *disk_of(const struct instance *blk)
 {
-    return stasis_adapter_env(blk)->host->disk;
+    return find_disk(blk->adapter.device);
 }
 
 static void run_soon(struct instance *blk)
@@ -197,7 +206,7 @@ static void *memory_writable(void *ctx, uint64_t gpa, uint64_t len)
 static void blk_init(void *instance, const struct stasis_device *device)
 {
     struct instance *blk = instance;
-    const struct stasis_device_disk *disk = device->env->host->disk;
+    const struct stasis_device_disk *disk = find_disk(device);
     const struct stasis_virtio_host host = {
         .memory = {memory_at, memory_writable, instance},
         .irq = stasis_adapter_raise_irq,
@@ -275,7 +284,7 @@ static int check_disk(const struct instance *blk, const struct stasis_virtio_blk
     const struct stasis_device_disk *disk = disk_of(blk);
     const char *name = blk->adapter.device->row->instance;
 
-    if (!disk || strcmp(disk->id, name) != 0)
+    if (!disk)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "the guest's disk %s is missing; name its file by block.path, with "
                            "block.id=%s",

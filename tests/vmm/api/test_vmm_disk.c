@@ -55,7 +55,7 @@ static void devices_reach_the_file(void **state)
     (void)state;
     memset(out, 0x3c, sizeof(out));
     assert_int_equal(stasis_vmm_disk_open(&config, &disk, &host, &err), 0);
-    device = host.disk;
+    device = host.disks;
     assert_non_null(device);
     assert_string_equal(device->id, "disk0");
     assert_int_equal(device->bytes, BYTES);
@@ -82,9 +82,9 @@ static void words_of_the_configuration_count(void **state)
     config.block.readonly = STASIS_VMM_BLOCK_READONLY_ON;
     config.block.changed = STASIS_VMM_BLOCK_ALLOW;
     assert_int_equal(stasis_vmm_disk_open(&config, &disk, &host, &err), 0);
-    assert_string_equal(host.disk->id, "data");
-    assert_true(host.disk->is_read_only);
-    assert_true(host.disk->may_have_changed);
+    assert_string_equal(host.disks->id, "data");
+    assert_true(host.disks->is_read_only);
+    assert_true(host.disks->may_have_changed);
 }
 
 static void no_disk_is_asked_for(void **state)
@@ -94,7 +94,7 @@ static void no_disk_is_asked_for(void **state)
     (void)state;
     config.block.path = NULL;
     assert_int_equal(stasis_vmm_disk_open(&config, &disk, &host, &err), 0);
-    assert_null(host.disk);
+    assert_null(host.disks);
     assert_int_equal(stasis_vmm_disk_check_resume(&config, &err), 0);
 }
 
@@ -106,13 +106,17 @@ static void what_cannot_be_opened_is_named(void **state)
     config.block.path = "/nonexistent/disk";
     assert_int_equal(stasis_vmm_disk_open(&config, &disk, &host, &err), STASIS_ERR_ARG);
     has("block.path=/nonexistent/disk: cannot open it");
-    assert_null(host.disk);
+    assert_null(host.disks);
 }
 
 static void a_disk_needs_its_device(void **state)
 {
-    const struct stasis_board_options options = {
-        .memory_bytes = 1 << 20, .vcpus = 1, .cpu_model = "host", .disk_id = "disk0"};
+    const struct stasis_board_optional row = {stasis_virtio_blk_schema.type, "disk0"};
+    const struct stasis_board_options options = {.memory_bytes = 1 << 20,
+                                                 .vcpus = 1,
+                                                 .cpu_model = "host",
+                                                 .optional = &row,
+                                                 .optional_count = 1};
     struct stasis_board_state board;
 
     (void)state;

@@ -213,6 +213,24 @@ static void madt_has_every_processor(void **state)
     }
 }
 
+/* The lines of ISA that virtio devices have are level-triggered beside the SCI. */
+static void madt_has_the_lines_of_virtio_devices(void **state)
+{
+    static const uint8_t want[] = {2, 10, 0, 5,  5, 0, 0,  0, 13, 0,  2, 10, 0, 9,  9,
+                                   0, 0,  0, 13, 0, 2, 10, 0, 11, 11, 0, 0,  0, 13, 0};
+    const uint32_t lines[] = {17, 5, 11};
+    const uint8_t *entry;
+
+    (void)state;
+    boot_rig_board(&rig.board, BOOT_RIG_RAM);
+    for (uint32_t i = 0; i < 3; i++)
+        rig.board.devices[rig.board.devices_count++] = (struct stasis_board_device_state){
+            "stasis.virtio_blk", "", 1, 1, 0xd0002000 + i * 0x1000, 0x1000, lines[i]};
+    entry = read_tables().madt + 44 + 8 + 12;
+    assert_memory_equal(entry, want, sizeof(want));
+    assert_int_equal(entry[sizeof(want)], 4); /* the NMI */
+}
+
 static void bounds(void **state)
 {
     uint64_t rsdp;
@@ -350,6 +368,7 @@ int main(void)
         cmocka_unit_test(fadt_is_full_and_true),
         cmocka_unit_test(fadt_without_an_i8042),
         cmocka_unit_test(madt_has_every_processor),
+        cmocka_unit_test(madt_has_the_lines_of_virtio_devices),
         cmocka_unit_test(bounds),
         cmocka_unit_test(iasl_understands_every_table),
         cmocka_unit_test(fadt_of_a_board_with_a_cmos_clock),

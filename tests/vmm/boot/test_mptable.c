@@ -86,6 +86,21 @@ static void has_every_processor_and_line(void **state)
     }
 }
 
+/* Those that a virtio device has. */
+static void says_which_lines_are_level_triggered(void **state)
+{
+    (void)state;
+    (void)build(1);
+    rig.board.devices[rig.board.devices_count++] =
+        (struct stasis_board_device_state){"stasis.virtio_blk", "a", 1, 1, 0xd0002000, 0x1000, 10};
+    rig.board.devices[rig.board.devices_count++] =
+        (struct stasis_board_device_state){"stasis.virtio_net", "b", 1, 1, 0xd0003000, 0x1000, 18};
+    assert_int_equal(stasis_mptable_build(&rig.board, GPA, bytes, sizeof(bytes), &rig.err), 0);
+    for (uint32_t pin = 0; pin < 24; pin++)
+        assert_int_equal(le(bytes + 16 + 44 + 20 + 8 + 8 + (size_t)pin * 8 + 2, 2),
+                         pin == 10 || pin == 18 ? 0x0d : 0);
+}
+
 static void bounds(void **state)
 {
     size_t need;
@@ -108,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_every_processor_and_line),
+        cmocka_unit_test(says_which_lines_are_level_triggered),
         cmocka_unit_test(bounds),
     };
 

@@ -86,13 +86,17 @@ static void wait_until(void *ctx, const struct stasis_device *from, uint64_t dea
 
 static void build(void)
 {
-    const struct stasis_board_options options = {
-        .memory_bytes = 1 << 20, .vcpus = 1, .cpu_model = "host", .disk_id = "data"};
+    const struct stasis_board_optional disk = {stasis_virtio_blk_schema.type, "data"};
+    const struct stasis_board_options options = {.memory_bytes = 1 << 20,
+                                                 .vcpus = 1,
+                                                 .cpu_model = "host",
+                                                 .optional = &disk,
+                                                 .optional_count = 1};
 
     memset(&blk_rig_machine, 0, sizeof(blk_rig_machine));
     blk_rig_machine.vm.fd = -1;
     blk_rig_host = null_host;
-    blk_rig_host.disk = &blk_rig_disk;
+    blk_rig_host.disks = &blk_rig_disk;
     blk_rig_host.timer_arm = wait_until;
     blk_rig_machine.device_env = (struct stasis_device_env){.vm = &blk_rig_machine.vm,
                                                             .memory = &blk_rig_machine.memory,

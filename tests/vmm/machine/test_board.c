@@ -154,8 +154,12 @@ static void a_disk_is_behind_the_others(void **state)
 {
     static const struct stasis_board_device_state expected = {"stasis.virtio_blk", "data", 1, 1,
                                                               0xd0002000,          0x1000, 17};
-    struct stasis_board_options options = {
-        .memory_bytes = 64 << 20, .vcpus = 1, .cpu_model = "host", .disk_id = "data"};
+    const struct stasis_board_optional disk = {stasis_virtio_blk_schema.type, "data"};
+    struct stasis_board_options options = {.memory_bytes = 64 << 20,
+                                           .vcpus = 1,
+                                           .cpu_model = "host",
+                                           .optional = &disk,
+                                           .optional_count = 1};
     struct stasis_board_state board;
     struct stasis_error err;
 
@@ -165,8 +169,88 @@ static void a_disk_is_behind_the_others(void **state)
     assert_memory_equal(&board.devices[6], &expected, sizeof(expected));
     options.release = "0.1.0";
     assert_int_equal(stasis_board_default(&options, &board, &err), STASIS_ERR_ARG);
-    assert_string_equal(err.msg, "the board of release 0.1.0 cannot have disk data: leave out "
-                                 "block.path, or leave out board.release");
+    assert_string_equal(err.msg, "the board of release 0.1.0 cannot have device data: leave that "
+                                 "out, or leave out board.release");
+}
+
+static const struct stasis_board_optional optional[STASIS_BOARD_SLOTS + 1] = {
+    {"stasis.virtio_blk", "a"}, {"stasis.virtio_blk", "b"}, {"stasis.virtio_rng", "c"},
+    {"stasis.virtio_blk", "d"}, {"stasis.virtio_blk", "e"}, {"stasis.virtio_blk", "f"},
+    {"stasis.virtio_blk", "g"}, {"stasis.virtio_blk", "h"}, {"stasis.virtio_blk", "i"},
+    {"stasis.virtio_blk", "j"}, {"stasis.virtio_blk", "k"}, {"stasis.virtio_blk", "l"},
+    {"stasis.virtio_blk", "m"},
+};
+
+static bool is_alone(const struct stasis_board_state *board, uint32_t index)
+{
+    const struct stasis_board_device_state *row = &board->devices[index];
+
+    for (uint32_t i = 0; i < board->devices_count; i++)
+        if (i != index &&
+            (board->devices[i].gsi == row->gsi ||
+             (board->devices[i].bus == row->bus && board->devices[i].base == row->base)))
+            return false;
+    return row->gsi < 24 && row->gsi != 2;
+}
+
+static void every_place_has_its_page_and_line(void **state)
+{
+    struct stasis_board_options options = {.memory_bytes = 64 << 20,
+                                           .vcpus = 1,
+                                           .cpu_model = "host",
+                                           .optional = optional,
+                                           .optional_count = STASIS_BOARD_SLOTS};
+    struct stasis_board_state board;
+    struct stasis_error err;
+
+    (void)state;
+    assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
+    assert_int_equal(stasis_board_check(&board, NULL), 0);
+    assert_int_equal(board.devices_count, 6 + STASIS_BOARD_SLOTS);
+    for (uint32_t i = 6; i < board.devices_count; i++) {
+        assert_string_equal(board.devices[i].type, optional[i - 6].type);
+        assert_string_equal(board.devices[i].instance, optional[i - 6].instance);
+        assert_int_equal(board.devices[i].base, 0xd0002000 + (i - 6) * 0x1000);
+        assert_true(is_alone(&board, i));
+    }
+    options.optional_count++;
+    assert_int_equal(stasis_board_default(&options, &board, &err), STASIS_ERR_ARG);
+    assert_string_equal(err.msg, "the board has places for 12 disks and the like, and none for m: "
+                                 "leave it out");
+}
+
+/* Of an optional device. */
+static void refuse_name(const char *name, const char *message)
+{
+    const struct stasis_board_optional two[] = {{"stasis.virtio_blk", "a"},
+                                                {"stasis.virtio_rng", name}};
+    const struct stasis_board_options options = {.memory_bytes = 64 << 20,
+                                                 .vcpus = 1,
+                                                 .cpu_model = "host",
+                                                 .optional = two,
+                                                 .optional_count = 2};
+    struct stasis_board_state board;
+    struct stasis_error err;
+
+    assert_int_equal(stasis_board_default(&options, &board, &err), STASIS_ERR_ARG);
+    assert_string_equal(err.msg, message);
+}
+
+static void every_device_has_a_name_of_its_own(void **state)
+{
+    struct stasis_board_state board;
+    struct stasis_error err;
+
+    (void)state;
+    refuse_name("a", "two devices have the name a: give one of them another id");
+    refuse_name("com1", "two devices have the name com1: give one of them another id");
+    refuse_name("", "device name : give 1 to 32 characters");
+    refuse_name("abcdefghijklmnopqrstuvwxyz0123456",
+                "device name abcdefghijklmnopqrstuvwxyz0123456: give 1 to 32 characters");
+    make(&board); /* of a file */
+    snprintf(board.devices[5].instance, sizeof(board.devices[5].instance), "kbd");
+    assert_int_equal(stasis_board_check(&board, &err), STASIS_ERR_CORRUPT);
+    assert_string_equal(err.msg, "two devices have the name kbd; restore another snapshot");
 }
 
 /* What KVM keeps for itself lies in the gap, and in nobody's way. */
@@ -284,11 +368,18 @@ static void generation_id_beside_ram(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(default_passes_every_check),  cmocka_unit_test(default_devices),
-        cmocka_unit_test(a_disk_is_behind_the_others), cmocka_unit_test(kvm_pages_are_in_the_gap),
-        cmocka_unit_test(bad_memory_is_refused),       cmocka_unit_test(unknown_boards_are_refused),
-        cmocka_unit_test(boards_of_all_releases),      cmocka_unit_test(vcpus_of_this_release),
-        cmocka_unit_test(memory_is_bounded),           cmocka_unit_test(a_release_without_a_board),
+        cmocka_unit_test(default_passes_every_check),
+        cmocka_unit_test(default_devices),
+        cmocka_unit_test(a_disk_is_behind_the_others),
+        cmocka_unit_test(every_place_has_its_page_and_line),
+        cmocka_unit_test(every_device_has_a_name_of_its_own),
+        cmocka_unit_test(kvm_pages_are_in_the_gap),
+        cmocka_unit_test(bad_memory_is_refused),
+        cmocka_unit_test(unknown_boards_are_refused),
+        cmocka_unit_test(boards_of_all_releases),
+        cmocka_unit_test(vcpus_of_this_release),
+        cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(a_release_without_a_board),
         cmocka_unit_test(generation_id_beside_ram),
     };
 

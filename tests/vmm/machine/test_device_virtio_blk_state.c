@@ -68,10 +68,10 @@ static void another_disk_is_refused_by_name(void **state)
     struct stasis_virtio_blk_state *saved = save();
 
     (void)state;
-    blk_rig_host.disk = NULL;
+    blk_rig_host.disks = NULL;
     refuse(saved, "the guest's disk data is missing; name its file by block.path, with "
                   "block.id=data");
-    blk_rig_host.disk = &blk_rig_disk;
+    blk_rig_host.disks = &blk_rig_disk;
     blk_rig_disk.id = "other";
     refuse(saved, "the guest's disk data is missing");
     blk_rig_disk = blk_rig_whole_disk;
@@ -98,7 +98,7 @@ static void another_disk_is_refused_by_name(void **state)
 static void a_host_without_a_disk_has_an_empty_one(void **state)
 {
     blk_rig_tear_down(state);
-    blk_rig_host.disk = NULL;
+    blk_rig_host.disks = NULL;
     assert_int_equal(stasis_board_map_ram(&blk_rig_machine.board, &blk_rig_machine.memory, NULL),
                      0);
     assert_int_equal(pthread_mutex_init(&blk_rig_machine.lock, NULL), 0);

@@ -144,8 +144,12 @@ static void open_disk(struct stasis_device_host *host)
 
 static void start(void)
 {
-    const struct stasis_board_options options = {
-        .memory_bytes = KVM_RAM, .vcpus = 1, .cpu_model = "host", .disk_id = "root"};
+    const struct stasis_board_optional row = {stasis_virtio_blk_schema.type, "root"};
+    const struct stasis_board_options options = {.memory_bytes = KVM_RAM,
+                                                 .vcpus = 1,
+                                                 .cpu_model = "host",
+                                                 .optional = &row,
+                                                 .optional_count = 1};
     const struct stasis_x86_regs_state regs = {.rsi = TABLE};
     struct stasis_board_state board;
     struct stasis_error err;

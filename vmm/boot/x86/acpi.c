@@ -8,6 +8,7 @@
 #include "stasis/mc146818.h"
 #include "vmm/boot/x86/acpi_tables.h"
 #include "vmm/boot/x86/boot_x86.h"
+#include "vmm/boot/x86/lines.h"
 #include "vmm/boot/x86/mptable.h"
 #include "vmm/machine/board.h"
 
@@ -47,7 +48,7 @@
 #define MADT_NMI           4
 #define MADT_LAPIC_ENABLED 1u
 #define MADT_ALL_CPUS      0xff
-#define MADT_HIGH_LEVEL    0x0d /* active high, level-triggered */
+#define ISA_LINES          16
 
 #define SPACE_IO    1
 #define ACCESS_BYTE 1
@@ -212,26 +213,31 @@ static void put_madt_cpus(struct stasis_acpi_arena *arena, uint32_t count)
     }
 }
 
-static struct stasis_acpi_madt_override sci_override(const struct stasis_board_state *board)
-{
-    const struct stasis_board_device_state *pm = find(board, "stasis.acpi_pm");
-    uint32_t gsi = pm ? pm->gsi : SCI;
-
-    return (struct stasis_acpi_madt_override){.type = MADT_OVERRIDE,
-                                              .length = sizeof(struct stasis_acpi_madt_override),
-                                              .irq = (uint8_t)gsi,
-                                              .gsi = gsi,
-                                              .flags = MADT_HIGH_LEVEL};
-}
-
 /* ISA lines without an override go to the pin of their own number, edge-triggered and active high:
  * what KVM does with them. The SCI would be taken for active low. */
+static void put_madt_overrides(struct stasis_acpi_arena *arena,
+                               const struct stasis_board_state *board)
+{
+    const struct stasis_board_device_state *pm = find(board, "stasis.acpi_pm");
+    const uint32_t sci = pm ? pm->gsi : SCI;
+
+    for (uint32_t irq = 0; irq < ISA_LINES; irq++) {
+        const struct stasis_acpi_madt_override override = {.type = MADT_OVERRIDE,
+                                                           .length = sizeof(override),
+                                                           .irq = (uint8_t)irq,
+                                                           .gsi = irq,
+                                                           .flags = STASIS_LINE_HIGH_LEVEL};
+
+        if (irq == sci || stasis_line_is_level(board, irq))
+            stasis_append_put(&arena->out, &override, sizeof(override));
+    }
+}
+
 static uint64_t put_madt(struct stasis_acpi_arena *arena, const struct stasis_board_state *board)
 {
     struct stasis_acpi_madt madt = {.lapic_addr = STASIS_LAPIC_GPA, .flags = MADT_PCAT_COMPAT};
     const struct stasis_acpi_madt_ioapic ioapic = {
         MADT_IOAPIC, sizeof(ioapic), (uint8_t)board->vcpus, 0, STASIS_IOAPIC_GPA, 0};
-    const struct stasis_acpi_madt_override sci = sci_override(board);
     const struct stasis_acpi_madt_nmi nmi = {MADT_NMI, sizeof(nmi), MADT_ALL_CPUS, 0, 1};
     uint64_t gpa = stasis_acpi_arena_next(arena);
 
@@ -239,7 +245,7 @@ static uint64_t put_madt(struct stasis_acpi_arena *arena, const struct stasis_bo
     stasis_append_put(&arena->out, &madt, sizeof(madt));
     put_madt_cpus(arena, board->vcpus);
     stasis_append_put(&arena->out, &ioapic, sizeof(ioapic));
-    stasis_append_put(&arena->out, &sci, sizeof(sci));
+    put_madt_overrides(arena, board);
     stasis_append_put(&arena->out, &nmi, sizeof(nmi));
     finish_table(arena, gpa);
     return gpa;

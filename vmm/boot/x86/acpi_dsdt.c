@@ -9,6 +9,7 @@
 #include "stasis/kvm_irq.h"
 #include "vmm/boot/x86/acpi_tables.h"
 #include "vmm/boot/x86/aml.h"
+#include "vmm/boot/x86/lines.h"
 #include "vmm/machine/board.h"
 #include "vmm/machine/device.h"
 
@@ -22,30 +23,31 @@ struct port_range {
 /* How firmware names a device of ours. Types that are not here (they would be newer than this
  * release) get no entry: a guest that knows them finds them by itself. */
 struct description {
-    const char *type;
+    const char *type;           /* or, where it ends in _, what types begin with */
     const char *prefix;         /* of the name in the namespace */
     const char *eisa_id;        /* or NULL: */
     const char *hid;            /* an id that is none of EISA; or NULL: */
     const char *compatible;     /* it is known by a device tree name only */
     struct port_range ports[2]; /* on the port I/O bus */
-    bool is_level;              /* its interrupt, else by edges */
 };
 
 /* i8042: data and command port; those between belong to others (0x61 is the PIT's). LNRO0005:
- * virtio over MMIO, whose line is up until the driver has acknowledged all there is. */
+ * virtio over MMIO. */
 static const struct description descriptions[] = {
-    {"stasis.serial", "COM", "PNP0501", NULL, NULL, {{0, 8}, {0, 0}}, false},
-    {"stasis.i8042", "KBD", "PNP0303", NULL, NULL, {{0, 1}, {4, 1}}, false},
-    {"stasis.pl031", "RTC", NULL, NULL, "arm,pl031", {{0, 0}, {0, 0}}, false},
-    {"stasis.virtio_blk", "VIO", NULL, "LNRO0005", NULL, {{0, 0}, {0, 0}}, true},
-    {"stasis.virtio_rng", "VIO", NULL, "LNRO0005", NULL, {{0, 0}, {0, 0}}, true},
-    {"stasis.mc146818", "RTC", "PNP0B00", NULL, NULL, {{0, 2}, {0, 0}}, false},
+    {"stasis.serial", "COM", "PNP0501", NULL, NULL, {{0, 8}, {0, 0}}},
+    {"stasis.i8042", "KBD", "PNP0303", NULL, NULL, {{0, 1}, {4, 1}}},
+    {"stasis.pl031", "RTC", NULL, NULL, "arm,pl031", {{0, 0}, {0, 0}}},
+    {"stasis.virtio_", "VIO", NULL, "LNRO0005", NULL, {{0, 0}, {0, 0}}},
+    {"stasis.mc146818", "RTC", "PNP0B00", NULL, NULL, {{0, 2}, {0, 0}}},
 };
 
 static const struct description *find(const char *type)
 {
     for (size_t i = 0; i < sizeof(descriptions) / sizeof(descriptions[0]); i++) {
-        if (!strcmp(descriptions[i].type, type))
+        const char *known = descriptions[i].type;
+        size_t len = strlen(known);
+
+        if (known[len - 1] == '_' ? !strncmp(known, type, len) : !strcmp(known, type))
             return &descriptions[i];
     }
     return NULL;
@@ -75,7 +77,7 @@ static void put_compatible(struct stasis_append *aml, const char *compatible)
 }
 
 static void put_resources(struct stasis_append *aml, const struct description *description,
-                          const struct stasis_board_device_state *device)
+                          const struct stasis_board_device_state *device, bool is_level)
 {
     size_t resources;
 
@@ -89,7 +91,7 @@ static void put_resources(struct stasis_append *aml, const struct description *d
         stasis_aml_memory(aml, (uint32_t)device->base, (uint32_t)device->size);
     }
     if (device->gsi != STASIS_GSI_NONE)
-        stasis_aml_interrupt(aml, device->gsi, description->is_level);
+        stasis_aml_interrupt(aml, device->gsi, is_level);
     stasis_aml_close_resources(aml, resources);
 }
 
@@ -104,8 +106,9 @@ static struct name name_of(const char *prefix, uint32_t index)
 }
 
 static void put_device(struct stasis_append *aml, const struct description *description,
-                       const struct stasis_board_device_state *device, uint32_t index)
+                       const struct stasis_board_state *board, uint32_t index)
 {
+    const struct stasis_board_device_state *device = &board->devices[index];
     size_t opened = stasis_aml_open_device(aml, name_of(description->prefix, index).text);
 
     if (description->eisa_id) {
@@ -121,7 +124,7 @@ static void put_device(struct stasis_append *aml, const struct description *desc
     stasis_aml_int(aml, index);
     stasis_aml_name(aml, "_STA");
     stasis_aml_int(aml, 0x0f); /* present, enabled, shown, working */
-    put_resources(aml, description, device);
+    put_resources(aml, description, device, stasis_line_is_level(board, device->gsi));
     stasis_aml_close(aml, opened);
 }
 
@@ -215,7 +218,7 @@ int stasis_acpi_dsdt_put(struct stasis_acpi_arena *arena, const struct stasis_bo
         if (&board->devices[i] == vmgenid)
             put_vmgenid(aml, &board->devices[i], i);
         else if (description)
-            put_device(aml, description, &board->devices[i], i);
+            put_device(aml, description, board, i);
     }
     stasis_aml_close(aml, scope);
     put_power_management(aml, board, vmgenid);

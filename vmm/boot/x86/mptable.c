@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vmm/boot/x86/boot_x86.h"
+#include "vmm/boot/x86/lines.h"
 
 /* MP 1.4, chapter 4. Every member has its natural alignment: no packing is needed. */
 enum entry_type { ENTRY_CPU, ENTRY_BUS, ENTRY_IOAPIC, ENTRY_IRQ, ENTRY_LOCAL_IRQ };
@@ -107,8 +108,9 @@ static void add_cpus(struct table *table, uint32_t count)
     }
 }
 
-static void add_irqs(struct table *table, uint8_t ioapic_id)
+static void add_irqs(struct table *table, const struct stasis_board_state *board)
 {
+    const uint8_t ioapic_id = (uint8_t)board->vcpus;
     const struct mp_bus bus = {ENTRY_BUS, ISA_BUS, {'I', 'S', 'A', ' ', ' ', ' '}};
     const struct mp_ioapic ioapic = {ENTRY_IOAPIC, ioapic_id, STASIS_IOAPIC_VERSION, IOAPIC_USABLE,
                                      STASIS_IOAPIC_GPA};
@@ -120,7 +122,8 @@ static void add_irqs(struct table *table, uint8_t ioapic_id)
     add(table, &bus, sizeof(bus));
     add(table, &ioapic, sizeof(ioapic));
     for (uint8_t pin = 0; pin < STASIS_IOAPIC_PINS; pin++) {
-        struct mp_irq irq = {ENTRY_IRQ, IRQ_INT, 0, ISA_BUS, pin, ioapic_id, pin};
+        const uint16_t flags = stasis_line_is_level(board, pin) ? STASIS_LINE_HIGH_LEVEL : 0;
+        struct mp_irq irq = {ENTRY_IRQ, IRQ_INT, flags, ISA_BUS, pin, ioapic_id, pin};
 
         add(table, &irq, sizeof(irq));
     }
@@ -170,7 +173,7 @@ int stasis_mptable_build(const struct stasis_board_state *board, uint64_t gpa, u
     if (need > size)
         return stasis_fail(err, STASIS_ERR_FULL, "the MPTable takes %zu bytes of %zu", need, size);
     add_cpus(&table, board->vcpus);
-    add_irqs(&table, (uint8_t)board->vcpus);
+    add_irqs(&table, board);
     write_header(&table);
     write_pointer(bytes, gpa);
     return 0;
