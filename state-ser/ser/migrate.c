@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "encoding.h"
+#include "stasis/cpu_models.h"
 #include "stasis/state.h"
 
 struct convert {
@@ -79,15 +80,6 @@ static bool is_of_lost_device(const struct convert *convert, const struct stasis
     return false;
 }
 
-static bool is_newer_cpu_model(const struct stasis_release *release, const char *model)
-{
-    const char *const *newer = release->newer_cpu_models;
-
-    while (newer && *newer && strcmp(*newer, model) != 0)
-        newer++;
-    return newer && *newer;
-}
-
 static int fit_board(struct convert *convert, struct stasis_board_state *board,
                      struct stasis_error *err)
 {
@@ -98,7 +90,8 @@ static int fit_board(struct convert *convert, struct stasis_board_state *board,
                            "the board has %" PRIu32 " vCPUs, release %s runs at most %" PRIu32
                            "; use a later release as the target, or a guest with fewer vCPUs",
                            board->vcpus, convert->release->name, convert->release->vcpus);
-    if (is_newer_cpu_model(convert->release, board->cpu_model))
+    /* An embedder's board may have a model of its own, which no table of ours has. */
+    if (stasis_cpu_model_is_newer(board->cpu_model, convert->release->cpu_models))
         return stasis_fail(
             err, STASIS_ERR_VERSION,
             "the board has the CPU model %s, which release %s does not know; use a later "

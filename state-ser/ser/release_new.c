@@ -90,11 +90,10 @@ static struct own_release *own_new(const char *name, const struct stasis_release
         return NULL;
     }
     snprintf(own->name, sizeof(own->name), "%s", name);
-    own->release =
-        (struct stasis_release){.name = own->name,
-                                .vcpus = base ? base->vcpus : UINT32_MAX,
-                                .records = own->records,
-                                .newer_cpu_models = base ? base->newer_cpu_models : NULL};
+    own->release = (struct stasis_release){.name = own->name,
+                                           .vcpus = base ? base->vcpus : UINT32_MAX,
+                                           .records = own->records,
+                                           .cpu_models = base ? base->cpu_models : NULL};
     return own;
 }
 

@@ -14,18 +14,14 @@ static const struct stasis_release_record release_0_1_0[] = {
 #include "frozen/0.1.0.def"
 };
 
-/* An embedder's board may have a model of its own, which no release of ours would know. */
-static const char *const newer_cpu_models_0_1_0[] = {"x86-64-v2", "x86-64-v3", NULL};
-
-#define STASIS_RELEASE(name_, vcpus_, records_, newer_cpu_models_)                                 \
+#define STASIS_RELEASE(name_, vcpus_, records_)                                                    \
     {                                                                                              \
         .name = (name_), .vcpus = (vcpus_), .records = (records_),                                 \
-        .record_count = sizeof(records_) / sizeof((records_)[0]),                                  \
-        .newer_cpu_models = (newer_cpu_models_)                                                    \
+        .record_count = sizeof(records_) / sizeof((records_)[0]), .cpu_models = (name_)            \
     }
 
 static const struct stasis_release releases[] = {
-    STASIS_RELEASE("0.1.0", 1, release_0_1_0, newer_cpu_models_0_1_0),
+    STASIS_RELEASE("0.1.0", 1, release_0_1_0),
 };
 
 const struct stasis_release *stasis_release_all(size_t *ret_count)

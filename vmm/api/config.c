@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stasis/cpu_models.h"
 #include "vmm/machine/board.h"
 
 /* Every string of the struct. */
@@ -68,13 +69,6 @@ int stasis_config_copy(const struct stasis_vmm_config *config, struct stasis_vmm
     return rc;
 }
 
-static const char *const cpu_models[] = {
-    [STASIS_VMM_CPU_HOST] = "host",
-    [STASIS_VMM_CPU_BASELINE] = "baseline",
-    [STASIS_VMM_CPU_V2] = "x86-64-v2",
-    [STASIS_VMM_CPU_V3] = "x86-64-v3",
-};
-
 const char *stasis_config_block_id(const struct stasis_vmm_config *config)
 {
     return config->block.id ? config->block.id : STASIS_VMM_BLOCK_ID_DEFAULT;
@@ -85,11 +79,12 @@ int stasis_config_board(const struct stasis_vmm_config *config,
 {
     const struct stasis_board_optional disk = {stasis_virtio_blk_schema.type,
                                                stasis_config_block_id(config)};
+    size_t models;
     const struct stasis_board_options options = {
         .memory_bytes = (config->memory_mib ? config->memory_mib : STASIS_VMM_MEMORY_MIB_DEFAULT)
                         << 20,
         .vcpus = config->vcpus ? (uint32_t)config->vcpus : 1,
-        .cpu_model = cpu_models[config->cpu],
+        .cpu_model = stasis_cpu_model_all(&models)[config->cpu].name,
         .release = config->board_release,
         .optional = &disk,
         .optional_count = config->block.path ? 1 : 0,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "stasis/cpu_models.h"
 #include "stasis/migrate.h"
 #include "vmm/api/config.h"
 #include "vmm/api/vmm_disk.h"
@@ -49,7 +50,7 @@ static int check_choices(const struct stasis_vmm_config *config, struct stasis_e
         const char *member;
         unsigned value, last;
     } choices[] = {
-        {"cpu", (unsigned)config->cpu, STASIS_VMM_CPU_V3},
+        {"cpu", (unsigned)config->cpu, STASIS_CPU_MODEL_COUNT - 1},
         {"restore.clock", (unsigned)config->restore.clock, STASIS_VMM_CLOCK_ADVANCE},
         {"restore.memory", (unsigned)config->restore.memory, STASIS_RAM_LAZY},
         {"restore.prefetch", (unsigned)config->restore.prefetch, STASIS_VMM_PREFETCH_OFF},

@@ -27,7 +27,11 @@ static_assert(sizeof(bool) == 1, "bool size");
 
 #define AT(member) offsetof(struct stasis_vmm_config, member)
 
-static const char *const cpu_words[] = {"host", "baseline", "x86-64-v2", "x86-64-v3", NULL};
+static const char *const cpu_words[] = {
+#define STASIS_CPU_MODEL(id, name, since, doc) name,
+#include "stasis/state/cpu_models.def"
+#undef STASIS_CPU_MODEL
+    NULL};
 static const char *const then_words[] = {"exit", "resume", NULL};
 static const char *const compress_words[] = {"none", "zlib", NULL};
 static const char *const sync_words[] = {"full", "none", NULL};

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "stasis/cpu_models.h"
 #include "stasis/kvm_irq.h"
 #include "vmm/arch/arch.h"
 #include "vmm/machine/device.h"
@@ -40,23 +41,19 @@ struct default_board {
     const char *release; /* first that had it */
     const struct stasis_board_device_state *devices;
     uint32_t count;
-    uint32_t vcpus;                /* at most */
-    const char *const *cpu_models; /* NULL: all there are */
+    uint32_t vcpus; /* at most */
     bool has_slots;
 };
 
-static const char *const cpu_models_0_1_0[] = {"host", "baseline", NULL};
-
-#define BOARD(release, devices, vcpus, cpu_models, has_slots)                                      \
+#define BOARD(release, devices, vcpus, has_slots)                                                  \
     {                                                                                              \
-        (release), (devices), sizeof(devices) / sizeof((devices)[0]), (vcpus), (cpu_models),       \
-            (has_slots)                                                                            \
+        (release), (devices), sizeof(devices) / sizeof((devices)[0]), (vcpus), (has_slots)         \
     }
 
 /* Newest first. What else a release's board is stands in arch/x86/cpuid.c: its baseline CPU. */
 static const struct default_board boards[] = {
-    BOARD("0.2.0", devices_0_2_0, STASIS_VCPUS_MAX, NULL, true),
-    BOARD("0.1.0", devices_0_1_0, 1, cpu_models_0_1_0, false),
+    BOARD("0.2.0", devices_0_2_0, STASIS_VCPUS_MAX, true),
+    BOARD("0.1.0", devices_0_1_0, 1, false),
 };
 
 static const struct default_board *find_board(const char *release)
@@ -71,21 +68,19 @@ static const struct default_board *find_board(const char *release)
 static int check_options(const struct default_board *from,
                          const struct stasis_board_options *options, struct stasis_error *err)
 {
-    const char *const *model = from->cpu_models;
+    char names[STASIS_CPU_MODEL_NAMES_SIZE];
 
     if (!options->vcpus || options->vcpus > from->vcpus)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "the board of release %s has at least 1 vCPU and at most %" PRIu32
                            ", not %" PRIu32 ": change vcpu.num, or leave out board.release",
                            from->release, from->vcpus, options->vcpus);
-    while (model && *model && strcmp(*model, options->cpu_model) != 0)
-        model++;
-    if (model && !*model)
-        return stasis_fail(
-            err, STASIS_ERR_ARG,
-            "the board of release %s cannot have cpu.model=%s: give %s or %s, or leave "
-            "out board.release",
-            from->release, options->cpu_model, from->cpu_models[0], from->cpu_models[1]);
+    stasis_cpu_model_names(from->release, names, sizeof(names));
+    if (stasis_cpu_model_is_newer(options->cpu_model, from->release))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "the board of release %s cannot have cpu.model=%s: give %s, or leave "
+                           "out board.release",
+                           from->release, options->cpu_model, names);
     if (options->optional_count && !from->has_slots)
         return stasis_fail(
             err, STASIS_ERR_ARG,

@@ -26,9 +26,9 @@ struct stasis_release {
     uint32_t vcpus;                              /* most it runs */
     const struct stasis_release_record *records; /* ascending by type */
     size_t record_count;
-    /* CPU models of boards that later releases added, ended by NULL; NULL: none. They outlive the
-     * release. */
-    const char *const *newer_cpu_models;
+    /* The release of Stasis whose CPU models it knows, and none that a later one added
+     * (stasis/cpu_models.h); NULL: all. It outlives this one. */
+    const char *cpu_models;
 };
 
 /* Every release that was made, oldest first. */

@@ -106,8 +106,7 @@ static void test_cpu_models_the_release_lacks(void **unused)
 {
     static const struct stasis_release_record known[] = {{"stasis.board", 1, 0},
                                                          {"test.timer", 3, 1}};
-    static const char *const others[] = {"fast", NULL}, *const newer[] = {"fast", "host", NULL};
-    struct stasis_release release = {"2.5.0", 1, known, 2, others};
+    struct stasis_release release = {"2.5.0", 1, known, 2, "0.1.0"};
     const struct stasis_convert_opts opts = {.size = sizeof(opts), .allow_drop = true};
     struct stasis_records *set = set_with_board(1, 1), *down = NULL;
     struct stasis_error err = {0};
@@ -115,7 +114,7 @@ static void test_cpu_models_the_release_lacks(void **unused)
     (void)unused;
     assert_int_equal(stasis_records_convert(set, &release, NULL, &down, &err), 0);
     stasis_records_free(down);
-    release.newer_cpu_models = newer;
+    release.cpu_models = "0.0.9";
     assert_int_equal(stasis_records_convert(set, &release, &opts, &down, &err), STASIS_ERR_VERSION);
     assert_string_equal(err.msg,
                         "the board has the CPU model host, which release 2.5.0 does not know; "

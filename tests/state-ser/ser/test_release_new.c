@@ -51,7 +51,7 @@ static void release_knows_the_records_of_its_base_and_its_own(void **state)
     (void)state;
     assert_string_equal(release->name, "acme 1.0");
     assert_int_equal(release->vcpus, base->vcpus);
-    assert_ptr_equal(release->newer_cpu_models, base->newer_cpu_models);
+    assert_ptr_equal(release->cpu_models, base->cpu_models);
     assert_int_equal(release->record_count, base->record_count + 2);
     assert_string_equal(release->records[0].type, "acme.lamp");
     assert_string_equal(release->records[release->record_count - 1].type, "zz");

@@ -3,7 +3,11 @@
 
 #include "support/cmocka_all.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "stasis/cpu_models.h"
+#include "vmm/api/config_table.h"
 
 static void set(struct stasis_vmm_config *config, const char *option, const char *text)
 {
@@ -79,6 +83,22 @@ static void wrong_text_is_named(void **state)
     refuse("serial", "none,rate=1,rate=2", "serial: rate is given twice; give it once");
 }
 
+/* The table of options writes them out. */
+static void help_names_all_cpu_models(void **state)
+{
+    char names[STASIS_CPU_MODEL_NAMES_SIZE], remedy[sizeof(names) + 5];
+    const struct stasis_option *option = &stasis_config_options[STASIS_CONFIG_CPU];
+
+    (void)state;
+    stasis_cpu_model_names(NULL, names, sizeof(names));
+    snprintf(remedy, sizeof(remedy), "give %s", names);
+    assert_string_equal(option->keys[0].remedy, remedy);
+    for (size_t i = 0; i < STASIS_CPU_MODEL_COUNT; i++) {
+        assert_non_null(strstr(option->keys[0].arg, option->keys[0].words[i]));
+        assert_non_null(strstr(option->help, option->keys[0].words[i]));
+    }
+}
+
 static void a_failure_keeps_what_was_there(void **state)
 {
     struct stasis_vmm_config config = {.demo = false};
@@ -97,6 +117,7 @@ int main(void)
         cmocka_unit_test(options_fill_a_configuration),
         cmocka_unit_test(what_is_not_in_the_text_stays),
         cmocka_unit_test(wrong_text_is_named),
+        cmocka_unit_test(help_names_all_cpu_models),
         cmocka_unit_test(a_failure_keeps_what_was_there),
     };
 

@@ -211,11 +211,12 @@ static int host_cpuid(const struct stasis_kvm *kvm, struct stasis_x86_cpuid_stat
 int stasis_x86_cpuid_default(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
                              struct stasis_x86_cpuid_state *ret_cpuid, struct stasis_error *err)
 {
+    char names[STASIS_CPU_MODEL_NAMES_SIZE];
+
     if (!strcmp(board->cpu_model, "host"))
         return host_cpuid(kvm, ret_cpuid, err);
     if (stasis_x86_cpuid_fixed(board->cpu_model, board->release, ret_cpuid))
         return 0;
-    return stasis_fail(err, STASIS_ERR_ARG,
-                       "no CPU model \"%s\": use host, baseline, x86-64-v2 or x86-64-v3",
-                       board->cpu_model);
+    stasis_cpu_model_names(NULL, names, sizeof(names));
+    return stasis_fail(err, STASIS_ERR_ARG, "no CPU model \"%s\": use %s", board->cpu_model, names);
 }

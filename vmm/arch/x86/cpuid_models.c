@@ -31,51 +31,31 @@ static const struct stasis_x86_cpuid_leaf_state baseline[] = {
     {0x80000008, 0, 0, 0x3024, 0, 0, 0},
 };
 
-enum { LEVEL_BASELINE = 1, LEVEL_2, LEVEL_3 };
-
-static const struct {
-    const char *name;
-    unsigned level;
-} models[] = {
-    {"baseline", LEVEL_BASELINE},
-    {"x86-64-v2", LEVEL_2},
-    {"x86-64-v3", LEVEL_3},
-};
-
 /* What a level adds to the one below. CMPXCHG16B and LAHF, of level 2, are in the baseline. */
 static const struct {
-    unsigned level;
+    enum stasis_cpu_model_id level;
     uint32_t function, index;
     enum stasis_x86_reg reg;
     uint32_t bits;
 } additions[] = {
     /* SSE3, SSSE3, SSE4.1, SSE4.2, POPCNT */
-    {LEVEL_2, 1, 0, STASIS_X86_ECX, BIT(0) | BIT(9) | BIT(19) | BIT(20) | BIT(23)},
+    {STASIS_CPU_V2, 1, 0, STASIS_X86_ECX, BIT(0) | BIT(9) | BIT(19) | BIT(20) | BIT(23)},
     /* FMA, MOVBE, XSAVE, AVX, F16C */
-    {LEVEL_3, 1, 0, STASIS_X86_ECX, BIT(12) | BIT(22) | BIT(26) | BIT(28) | BIT(29)},
+    {STASIS_CPU_V3, 1, 0, STASIS_X86_ECX, BIT(12) | BIT(22) | BIT(26) | BIT(28) | BIT(29)},
     /* BMI1, AVX2, BMI2 */
-    {LEVEL_3, 7, 0, STASIS_X86_EBX, BIT(3) | BIT(5) | BIT(8)},
+    {STASIS_CPU_V3, 7, 0, STASIS_X86_EBX, BIT(3) | BIT(5) | BIT(8)},
     /* LZCNT */
-    {LEVEL_3, 0x80000001, 0, STASIS_X86_ECX, BIT(5)},
+    {STASIS_CPU_V3, 0x80000001, 0, STASIS_X86_ECX, BIT(5)},
     /* XSAVE: x87, SSE and AVX; 576 bytes for the first two, 832 for all */
-    {LEVEL_3, 0xd, 0, STASIS_X86_EAX, 7},
-    {LEVEL_3, 0xd, 0, STASIS_X86_EBX, 576},
-    {LEVEL_3, 0xd, 0, STASIS_X86_ECX, 832},
+    {STASIS_CPU_V3, 0xd, 0, STASIS_X86_EAX, 7},
+    {STASIS_CPU_V3, 0xd, 0, STASIS_X86_EBX, 576},
+    {STASIS_CPU_V3, 0xd, 0, STASIS_X86_ECX, 832},
 };
 
 /* Where XSAVE puts the AVX registers, on all CPUs. */
 static const struct stasis_x86_cpuid_leaf_state avx_place = {0xd, 2, 1, 256, 576, 0, 0};
 
-static unsigned level_of(const char *name)
-{
-    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
-        if (!strcmp(models[i].name, name))
-            return models[i].level;
-    }
-    return 0;
-}
-
-static void add_features(struct stasis_x86_cpuid_state *cpuid, unsigned level)
+static void add_features(struct stasis_x86_cpuid_state *cpuid, enum stasis_cpu_model_id level)
 {
     for (size_t i = 0; i < sizeof(additions) / sizeof(additions[0]); i++) {
         struct stasis_x86_cpuid_leaf_state *leaf =
@@ -84,7 +64,7 @@ static void add_features(struct stasis_x86_cpuid_state *cpuid, unsigned level)
         if (leaf && additions[i].level <= level)
             *stasis_x86_cpuid_reg(leaf, additions[i].reg) |= additions[i].bits;
     }
-    if (level < LEVEL_3)
+    if (level < STASIS_CPU_V3)
         return;
     cpuid->leaves[cpuid->leaves_count++] = avx_place;
     stasis_x86_cpuid_sort(cpuid);
@@ -93,10 +73,11 @@ static void add_features(struct stasis_x86_cpuid_state *cpuid, unsigned level)
 bool stasis_x86_cpuid_fixed(const char *model, const char *release,
                             struct stasis_x86_cpuid_state *ret_cpuid)
 {
-    unsigned level = level_of(model);
+    const struct stasis_cpu_model *found = stasis_cpu_model_find(model);
     struct stasis_x86_cpuid_leaf_state *features;
+    size_t count, level = found ? (size_t)(found - stasis_cpu_model_all(&count)) : STASIS_CPU_HOST;
 
-    if (!level)
+    if (level == STASIS_CPU_HOST)
         return false;
     memset(ret_cpuid, 0, sizeof(*ret_cpuid));
     memcpy(ret_cpuid->leaves, baseline, sizeof(baseline));
@@ -105,7 +86,7 @@ bool stasis_x86_cpuid_fixed(const char *model, const char *release,
     features = stasis_x86_cpuid_find(ret_cpuid, 1, 0);
     if (features && !strcmp(release, "0.1.0"))
         features->ecx |= BIT(24);
-    add_features(ret_cpuid, level);
+    add_features(ret_cpuid, (enum stasis_cpu_model_id)level);
     return true;
 }
 
@@ -114,9 +95,4 @@ bool stasis_x86_cpuid_is_fixed(const struct stasis_x86_cpuid_state *cpuid)
     char vendor[13];
 
     return stasis_x86_cpuid_vendor(cpuid, vendor) && !strcmp(vendor, STASIS_X86_VENDOR_FIXED);
-}
-
-bool stasis_x86_cpu_model_exists(const char *model)
-{
-    return !strcmp(model, "host") || level_of(model);
 }

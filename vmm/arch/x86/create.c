@@ -34,7 +34,7 @@ int stasis_arch_board_check(const struct stasis_board_state *board, struct stasi
         return stasis_fail(err, STASIS_ERR_VERSION,
                            "the board has %" PRIu32 " vCPUs, this release builds %d", board->vcpus,
                            STASIS_VCPUS_MAX);
-    if (!stasis_x86_cpu_model_exists(board->cpu_model))
+    if (!stasis_cpu_model_find(board->cpu_model))
         return stasis_fail(err, STASIS_ERR_VERSION, "the board has the unknown CPU model \"%s\"",
                            board->cpu_model);
     return 0;

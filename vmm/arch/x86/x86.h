@@ -8,6 +8,7 @@
 #define STASIS_VMM_X86_H
 
 #include "common/x86_features.h"
+#include "stasis/cpu_models.h"
 #include "stasis/kvm_msrs.h"
 #include "stasis/kvm_vcpu_state.h"
 #include "vmm/arch/arch.h"
@@ -141,8 +142,6 @@ bool stasis_x86_cpuid_fixed(const char *model, const char *release,
 
 /* Whether the table is one of theirs, by its vendor. */
 bool stasis_x86_cpuid_is_fixed(const struct stasis_x86_cpuid_state *cpuid);
-
-bool stasis_x86_cpu_model_exists(const char *model);
 
 /* ---- cpuid_topology.c ---- */
 

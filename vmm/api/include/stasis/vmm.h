@@ -53,11 +53,11 @@ STASIS_BEGIN_DECLS
 #define STASIS_VMM_BLOCK_ID_MAX       20
 #define STASIS_VMM_STREAM             "-" /* as a snapshot's path: standard input or output */
 
+/* STASIS_VMM_CPU_HOST, _BASELINE and so on, which stasis/state/cpu_models.def describes. */
 enum stasis_vmm_cpu {
-    STASIS_VMM_CPU_HOST = 0, /* all features that this host's KVM offers */
-    STASIS_VMM_CPU_BASELINE, /* a small fixed set, for a guest that thaws on every host */
-    STASIS_VMM_CPU_V2,       /* x86-64-v2 and v3: for fleets whose hosts all have these */
-    STASIS_VMM_CPU_V3
+#define STASIS_CPU_MODEL(id, name, since, doc) STASIS_VMM_CPU_##id,
+#include "stasis/state/cpu_models.def"
+#undef STASIS_CPU_MODEL
 };
 enum stasis_vmm_then { STASIS_VMM_THEN_EXIT = 0, STASIS_VMM_THEN_RESUME };
 enum stasis_vmm_prefetch { STASIS_VMM_PREFETCH_ON = 0, STASIS_VMM_PREFETCH_OFF };
