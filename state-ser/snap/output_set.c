@@ -125,6 +125,14 @@ static bool is_taken(const struct stasis_output *output, const struct stat *st,
            is_same_place(output, other);
 }
 
+/* The first from `output` on that somebody will still write. Under the lock. */
+static struct stasis_output *skip_given_up(struct stasis_output *output)
+{
+    while (output && output->opts.is_given_up && output->opts.is_given_up(output->opts.ctx))
+        output = output->next;
+    return output;
+}
+
 /* The one behind `other`, which is compared with no more. The list is begun again if it has gone
  * from there meanwhile. */
 static struct stasis_output *unpin(struct stasis_outputs *outputs, struct stasis_output *other)
@@ -134,7 +142,7 @@ static struct stasis_output *unpin(struct stasis_outputs *outputs, struct stasis
 
     pthread_mutex_lock(&outputs->lock);
     other->pins--;
-    next = other->closed ? outputs->first : other->next;
+    next = skip_given_up(other->closed ? outputs->first : other->next);
     last = other->closed && !other->pins;
     if (next)
         next->pins++;
@@ -149,7 +157,7 @@ static struct stasis_output *pin_first(struct stasis_outputs *outputs)
     struct stasis_output *first;
 
     pthread_mutex_lock(&outputs->lock);
-    first = outputs->first;
+    first = skip_given_up(outputs->first);
     if (first)
         first->pins++;
     pthread_mutex_unlock(&outputs->lock);

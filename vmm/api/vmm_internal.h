@@ -249,10 +249,11 @@ STASIS_MUST_CHECK int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm,
                                                       struct stasis_snap **ret_snap,
                                                       struct stasis_error *err);
 
-/* vmm_outputs.c: opens the file of a request; STASIS_ERR_ARG, STASIS_ERR_WRITE name it. */
+/* vmm_outputs.c: opens the file of a request for its job, which owns it on success;
+ * STASIS_ERR_ARG, STASIS_ERR_WRITE name it. */
 STASIS_MUST_CHECK int stasis_vmm_outputs_open_request(struct stasis_outputs *outputs,
                                                       const struct stasis_snapshot_request *request,
-                                                      struct stasis_output **ret_output,
+                                                      struct stasis_vmm_job *job,
                                                       struct stasis_error *err);
 
 /* ---- vmm_open.c: files that threads open ---- */
@@ -308,6 +309,7 @@ struct stasis_vmm_job {
     void *request_ctx;            /* of its request, or NULL */
     struct stasis_output *output; /* NULL: standard output */
     bool owns_output;
+    _Atomic bool given_up; /* while its file was being opened */
     struct stasis_vmm_save save;
     char *own_target; /* of save, if it is not the configuration's */
     struct stasis_notes *own_notes;

@@ -85,9 +85,8 @@ static void open_file(struct stasis_vmm_opening *opening)
     const struct stasis_snapshot_request request = {.path = opening->job->path,
                                                     .folder_fd = opening->folder_fd};
 
-    opening->job->owns_output = true;
-    opening->rc = stasis_vmm_outputs_open_request(opening->opener->outputs, &request,
-                                                  &opening->job->output, &opening->err);
+    opening->rc = stasis_vmm_outputs_open_request(opening->opener->outputs, &request, opening->job,
+                                                  &opening->err);
 }
 
 static void *run_thread(void *arg)
@@ -291,6 +290,7 @@ bool stasis_vmm_openings_give_up(struct stasis_vmm *vmm, const void *request_ctx
         }
         *at = opening->next;
         any = true;
+        atomic_store(&opening->job->given_up, true); /* its name is free for who is told */
         if (tell)
             tell_given_up(vmm, opening);
         give_up(opening);

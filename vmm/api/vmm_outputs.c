@@ -109,15 +109,24 @@ static int open_snapshot(struct stasis_vmm *vmm, struct stasis_error *err)
     return rc ? wrong_key(err, "snapshot.path", path, rc) : 0;
 }
 
+static bool is_given_up(const void *ctx)
+{
+    const struct stasis_vmm_job *job = ctx;
+
+    return atomic_load(&job->given_up);
+}
+
 int stasis_vmm_outputs_open_request(struct stasis_outputs *outputs,
                                     const struct stasis_snapshot_request *request,
-                                    struct stasis_output **ret_output, struct stasis_error *err)
+                                    struct stasis_vmm_job *job, struct stasis_error *err)
 {
     const struct stasis_output_opts opts = {.size = sizeof(opts),
                                             .role = "that of a snapshot",
                                             .snapshot = true,
                                             .over = RESTORE_ROLE,
-                                            .folder_fd = request->folder_fd};
+                                            .folder_fd = request->folder_fd,
+                                            .is_given_up = is_given_up,
+                                            .ctx = job};
     struct stasis_output *output;
     int rc = stasis_output_open(outputs, request->path, &opts, &output, err);
 
@@ -128,7 +137,8 @@ int stasis_vmm_outputs_open_request(struct stasis_outputs *outputs,
     }
     if (rc)
         return stasis_wrap(err, rc, "%s", request->path);
-    *ret_output = output;
+    job->output = output;
+    job->owns_output = true;
     return 0;
 }
 

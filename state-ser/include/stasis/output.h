@@ -90,6 +90,11 @@ struct stasis_output_opts {
                     */
     const char *over; /* REPLACED: role of the one input that it may replace, or NULL */
     bool by_umask;    /* REPLACED: the new file has mode 0666 less the umask, for others to read */
+    /* Whether its user has given it up, and it is only to be closed: no other output is refused for
+     * being the same file any more. Called by the threads of other outputs, with the set locked,
+     * until stasis_output_close() has begun; must not use the set. NULL: it never is. */
+    bool (*is_given_up)(const void *ctx);
+    const void *ctx;
 };
 
 struct stasis_output;

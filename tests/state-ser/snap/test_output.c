@@ -123,6 +123,33 @@ static void two_outputs_to_one_file(void **state)
     stasis_outputs_free(outputs);
 }
 
+static bool is_given_up(const void *ctx)
+{
+    return *(const bool *)ctx;
+}
+
+/* Its thread may still be about to close it. */
+static void an_output_that_is_given_up_is_in_nobodys_way(void **state)
+{
+    struct stasis_outputs *outputs = stasis_outputs_new();
+    bool given_up = false;
+    const struct stasis_output_opts opts = {
+        .size = sizeof(opts), .role = "B", .is_given_up = is_given_up, .ctx = &given_up};
+    struct stasis_output *output;
+    struct stasis_output *other;
+
+    (void)state;
+    assert_int_equal(stasis_output_open(outputs, "out", &opts, &output, NULL), 0);
+    output_refused(outputs, "out", STASIS_OUTPUT_REPLACED, STASIS_ERR_ARG, "the same file as B");
+    other = output_opened(outputs, "other", STASIS_OUTPUT_REPLACED);
+    given_up = true;
+    stasis_output_close(output_opened(outputs, "out", STASIS_OUTPUT_REPLACED));
+    output_refused(outputs, "other", STASIS_OUTPUT_REPLACED, STASIS_ERR_ARG, "the same file");
+    stasis_output_close(output);
+    stasis_output_close(other);
+    stasis_outputs_free(outputs);
+}
+
 /* What the output is to be was handed over for it, and is no other file. */
 static void a_descriptor_of_its_own(void **state)
 {
@@ -354,6 +381,7 @@ int main(void)
         CASE(what_a_descriptor_writes_is_no_input_and_no_output),
         CASE(new_file_closed_without_commit_is_removed),
         CASE(two_outputs_to_one_file),
+        CASE(an_output_that_is_given_up_is_in_nobodys_way),
         CASE(a_descriptor_of_its_own),
         CASE(devices_and_pipes_are_shared),
         CASE(a_fifo_is_not_waited_for),

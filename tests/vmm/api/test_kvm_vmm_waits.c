@@ -6,6 +6,7 @@
  */
 #include "tests/vmm/api/vmm_rig.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,18 +36,24 @@ int __wrap_stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_
 
 static _Atomic bool dead;        /* the file system does not answer while it is set */
 static _Atomic unsigned hanging; /* opens on it */
+static _Atomic bool dead_later;  /* the next new file hangs, in a folder that is open by now */
+
+static void hang_while_dead(void)
+{
+    atomic_fetch_add(&hanging, 1);
+    while (atomic_load(&dead))
+        kvm_sleep_us(1000);
+    atomic_fetch_sub(&hanging, 1);
+}
 
 int __real_stasis_io_open(int dir, const char *path, int flags, mode_t mode);
 int __wrap_stasis_io_open(int dir, const char *path, int flags, mode_t mode);
 
 int __wrap_stasis_io_open(int dir, const char *path, int flags, mode_t mode)
 {
-    if (strstr(path, "/dead/")) {
-        atomic_fetch_add(&hanging, 1);
-        while (atomic_load(&dead))
-            kvm_sleep_us(1000);
-        atomic_fetch_sub(&hanging, 1);
-    }
+    if (strstr(path, "/dead/") ||
+        ((flags & O_TMPFILE) == O_TMPFILE && atomic_exchange(&dead_later, false)))
+        hang_while_dead();
     return __real_stasis_io_open(dir, path, flags, mode);
 }
 
@@ -242,6 +249,22 @@ static void what_hangs_is_cancelled(void)
     end_dead();
 }
 
+/* Though its thread has not closed it yet. */
+static void the_name_of_what_was_cancelled_is_free(void)
+{
+    begin_dead();
+    atomic_store(&dead_later, true);
+    kvm_ok(request("x", 1), &err);
+    kvm_wait(atomic_load(&hanging));
+    kvm_ok(stasis_vmm_cancel_request(rig.vmm, &tags[1], &err), &err);
+    failed(1, 1, STASIS_ERR_CANCELLED);
+    kvm_ok(request("x", 2), &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVED, 1);
+    assert_ptr_equal(rig.save_ctx, &tags[2]);
+    assert_int_equal(atomic_load(&hanging), 1);
+    end_dead();
+}
+
 /* Those that nobody waits for any more are still there, and bounded. */
 static void no_more_than_sixteen_hang(void)
 {
@@ -306,6 +329,7 @@ int main(void)
         KVM_CASE(a_guest_that_ends_is_not_paused),
         KVM_CASE(the_vm_is_used_while_a_folder_does_not_answer),
         KVM_CASE(what_hangs_is_cancelled),
+        KVM_CASE(the_name_of_what_was_cancelled_is_free),
         KVM_CASE(no_more_than_sixteen_hang),
         KVM_CASE(the_vm_ends_though_a_folder_does_not_answer),
         KVM_CASE(what_is_wrong_is_told),
