@@ -67,17 +67,41 @@ int __wrap_msync(void *at, size_t size, int flags)
     return fake_kvm_fails_system() ? -1 : __real_msync(at, size, flags);
 }
 
+/* In static programs the C library's own calls come here, too, of malloc() by calloc() for one:
+ * these are not counted. */
+static _Thread_local bool inside;
+
+static void *leave(void *block)
+{
+    inside = false;
+    return block;
+}
+
+static bool enter_or_fail(void)
+{
+    if (fake_kvm_fails_system())
+        return false;
+    inside = true;
+    return true;
+}
+
 void *__wrap_malloc(size_t size)
 {
-    return fake_kvm_fails_system() ? NULL : __real_malloc(size);
+    if (inside)
+        return __real_malloc(size);
+    return enter_or_fail() ? leave(__real_malloc(size)) : NULL;
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return fake_kvm_fails_system() ? NULL : __real_calloc(count, size);
+    if (inside)
+        return __real_calloc(count, size);
+    return enter_or_fail() ? leave(__real_calloc(count, size)) : NULL;
 }
 
 void *__wrap_realloc(void *at, size_t size)
 {
-    return fake_kvm_fails_system() ? NULL : __real_realloc(at, size);
+    if (inside)
+        return __real_realloc(at, size);
+    return enter_or_fail() ? leave(__real_realloc(at, size)) : NULL;
 }

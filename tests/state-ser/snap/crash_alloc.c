@@ -40,11 +40,27 @@ static bool fail_now(void)
     return true;
 }
 
+/* In static programs the C library's own calls come here, too, of malloc() by strdup() for one:
+ * these are neither counted nor failed. */
+static _Thread_local bool inside;
+
+static void *leave(void *block)
+{
+    inside = false;
+    return block;
+}
+
 static void *counted(void *block)
 {
     if (block)
         atomic_fetch_add(&living, 1);
-    return block;
+    return leave(block);
+}
+
+static bool enter_or_fail(void)
+{
+    inside = !fail_now();
+    return inside;
 }
 
 /* Names that the linker makes. */
@@ -71,29 +87,38 @@ static void *no_memory(void)
 
 void *__wrap_malloc(size_t size)
 {
-    return fail_now() ? no_memory() : counted(__real_malloc(size));
+    if (inside)
+        return __real_malloc(size);
+    return enter_or_fail() ? counted(__real_malloc(size)) : no_memory();
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return fail_now() ? no_memory() : counted(__real_calloc(count, size));
+    if (inside)
+        return __real_calloc(count, size);
+    return enter_or_fail() ? counted(__real_calloc(count, size)) : no_memory();
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
-    void *block = fail_now() ? no_memory() : __real_realloc(old, size);
+    void *block;
 
-    return old ? block : counted(block);
+    if (inside)
+        return __real_realloc(old, size);
+    if (!enter_or_fail())
+        return no_memory();
+    block = __real_realloc(old, size);
+    return old ? leave(block) : counted(block);
 }
 
 char *__wrap_strdup(const char *text)
 {
-    return fail_now() ? no_memory() : counted(__real_strdup(text));
+    return enter_or_fail() ? counted(__real_strdup(text)) : no_memory();
 }
 
 void __wrap_free(void *block)
 {
-    if (block)
+    if (block && !inside)
         atomic_fetch_sub(&living, 1);
     __real_free(block);
 }

@@ -137,7 +137,7 @@ static void new_file_of_a_failed_open_is_removed(void **state)
     (void)state;
     opens.fails = "pipe"; /* too many open files, for one */
     opens.error = EMFILE;
-    output_refused(NULL, "pipe", STASIS_OUTPUT_PIPE, STASIS_ERR_WRITE, "Too many open files");
+    output_refused(NULL, "pipe", STASIS_OUTPUT_PIPE, STASIS_ERR_WRITE, strerror(EMFILE));
     memset(&opens, 0, sizeof(opens));
     assert_int_equal(folder_entries("."), 0);
 }

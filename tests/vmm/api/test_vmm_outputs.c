@@ -166,7 +166,7 @@ static void serial_output_of_a_vm_that_does_not_run(void **state)
     FILE *old = fopen(in_folder("old"), "w");
 
     (void)state;
-    assert_int_equal(fputs("mine", old), 1);
+    assert_true(fputs("mine", old) >= 0);
     assert_int_equal(fclose(old), 0);
     for (size_t i = 0; i < 5; i++) {
         const struct session_options options = {.args = {"--kernel", kernel, "--serial", value}};
@@ -248,7 +248,7 @@ static void files_that_cannot_be_booted(void **state)
     char words[400];
 
     (void)state;
-    assert_int_equal(fputs("hello", file), 1);
+    assert_true(fputs("hello", file) >= 0);
     assert_int_equal(fclose(file), 0);
     for (size_t i = 0; i < 2; i++) {
         struct session_options start = {

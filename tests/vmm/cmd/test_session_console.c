@@ -49,7 +49,7 @@ static void start(const char *option, const char *value)
 /* The terminal is open here too, so its other side sees no end: only standard error does. */
 static int end(void)
 {
-    struct termios now;
+    struct termios now = {0}; /* musl's has room for more than the kernel fills */
     int status;
 
     while (session.err >= 0)
