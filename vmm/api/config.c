@@ -8,6 +8,13 @@
 #include "stasis/cpu_models.h"
 #include "vmm/machine/board.h"
 
+#define DISK(i)                                                                                    \
+    offsetof(struct stasis_vmm_config, block[i].path),                                             \
+        offsetof(struct stasis_vmm_config, block[i].id),                                           \
+        offsetof(struct stasis_vmm_config, allow.disk_changed[i]),                                 \
+        offsetof(struct stasis_vmm_config, allow.disk_shared[i])
+_Static_assert(STASIS_VMM_BLOCKS_MAX == 8, "the list below has all");
+
 /* Every string of the struct. */
 static const size_t strings[] = {
     offsetof(struct stasis_vmm_config, kernel.path),
@@ -15,8 +22,14 @@ static const size_t strings[] = {
     offsetof(struct stasis_vmm_config, restore.path),
     offsetof(struct stasis_vmm_config, initrd_path),
     offsetof(struct stasis_vmm_config, board_release),
-    offsetof(struct stasis_vmm_config, block.path),
-    offsetof(struct stasis_vmm_config, block.id),
+    DISK(0),
+    DISK(1),
+    DISK(2),
+    DISK(3),
+    DISK(4),
+    DISK(5),
+    DISK(6),
+    DISK(7),
     offsetof(struct stasis_vmm_config, serial.path),
     offsetof(struct stasis_vmm_config, snapshot.path),
     offsetof(struct stasis_vmm_config, snapshot.on_output),
@@ -69,16 +82,10 @@ int stasis_config_copy(const struct stasis_vmm_config *config, struct stasis_vmm
     return rc;
 }
 
-const char *stasis_config_block_id(const struct stasis_vmm_config *config)
-{
-    return config->block.id ? config->block.id : STASIS_VMM_BLOCK_ID_DEFAULT;
-}
-
 int stasis_config_board(const struct stasis_vmm_config *config,
                         struct stasis_board_state *ret_board, struct stasis_error *err)
 {
-    const struct stasis_board_optional disk = {stasis_virtio_blk_schema.type,
-                                               stasis_config_block_id(config)};
+    struct stasis_board_optional disks[STASIS_VMM_BLOCKS_MAX];
     size_t models;
     const struct stasis_board_options options = {
         .memory_bytes = (config->memory_mib ? config->memory_mib : STASIS_VMM_MEMORY_MIB_DEFAULT)
@@ -86,11 +93,23 @@ int stasis_config_board(const struct stasis_vmm_config *config,
         .vcpus = config->vcpus ? (uint32_t)config->vcpus : 1,
         .cpu_model = stasis_cpu_model_all(&models)[config->cpu].name,
         .release = config->board_release,
-        .optional = &disk,
-        .optional_count = config->block.path ? 1 : 0,
+        .optional = disks,
+        .optional_count = stasis_config_disks(config),
     };
 
+    for (unsigned i = 0; i < options.optional_count; i++)
+        disks[i] = (struct stasis_board_optional){stasis_virtio_blk_schema.type,
+                                                  stasis_config_disk_id(config, i)};
     return stasis_board_default(&options, ret_board, err);
+}
+
+/* Its number from 1, or 0: there is none. */
+static unsigned root_disk(const struct stasis_vmm_config *config)
+{
+    for (unsigned i = 0; i < stasis_config_disks(config); i++)
+        if (config->block[i].root == STASIS_VMM_BLOCK_ROOT_ON)
+            return i + 1;
+    return 0;
 }
 
 struct stasis_boot_options stasis_config_boot(const struct stasis_vmm_config *config)
@@ -99,7 +118,7 @@ struct stasis_boot_options stasis_config_boot(const struct stasis_vmm_config *co
         .kernel_path = config->kernel.path,
         .initrd_path = config->initrd_path,
         .cmdline = config->kernel.cmdline,
-        .root_disk = config->block.path && config->block.root == STASIS_VMM_BLOCK_ROOT_ON,
+        .root_disk = root_disk(config),
         .load_addr = config->kernel.load_addr,
     };
 }

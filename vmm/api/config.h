@@ -23,9 +23,6 @@ STASIS_MUST_CHECK int stasis_config_board(const struct stasis_vmm_config *config
                                           struct stasis_board_state *ret_board,
                                           struct stasis_error *err);
 
-/* The name of its disk, given or the default. */
-const char *stasis_config_block_id(const struct stasis_vmm_config *config);
-
 /* What to load into a new guest, how to thaw one, and where its serial output goes. The strings
  * stay the config's. */
 struct stasis_boot_options stasis_config_boot(const struct stasis_vmm_config *config);
@@ -35,5 +32,21 @@ struct stasis_serial_sink_options stasis_config_serial(const struct stasis_vmm_c
 /* The snapshot is written to standard output, or read from standard input. */
 bool stasis_config_freezes_to_stream(const struct stasis_vmm_config *config);
 bool stasis_config_thaws_from_stream(const struct stasis_vmm_config *config);
+
+/* ---- config_disks.c ---- */
+
+/* How many disks it has, and the name of one, given or the default. */
+unsigned stasis_config_disks(const struct stasis_vmm_config *config);
+const char *stasis_config_disk_id(const struct stasis_vmm_config *config, unsigned index);
+
+/* Whether a list of struct stasis_vmm_allow has that id. */
+bool stasis_config_allows(const char *const list[STASIS_VMM_BLOCKS_MAX], const char *id);
+
+/* STASIS_ERR_ARG: disks without a file, with bad or equal names, or names that no disk has. */
+STASIS_MUST_CHECK int stasis_config_check_disks(const struct stasis_vmm_config *config,
+                                                struct stasis_error *err);
+/* STASIS_ERR_ARG: with its disks the guest may not run on after a snapshot. */
+STASIS_MUST_CHECK int stasis_config_check_resume(const struct stasis_vmm_config *config,
+                                                 struct stasis_error *err);
 
 #endif

@@ -8,7 +8,6 @@
 #include "stasis/cpu_models.h"
 #include "stasis/migrate.h"
 #include "vmm/api/config.h"
-#include "vmm/api/vmm_disk.h"
 #include "vmm/machine/board.h"
 #include "vmm/machine/kick.h"
 
@@ -55,10 +54,6 @@ static int check_choices(const struct stasis_vmm_config *config, struct stasis_e
         {"restore.memory", (unsigned)config->restore.memory, STASIS_RAM_LAZY},
         {"restore.prefetch", (unsigned)config->restore.prefetch, STASIS_VMM_PREFETCH_OFF},
         {"serial.kind", (unsigned)config->serial.kind, STASIS_VMM_SERIAL_PIPE},
-        {"block.readonly", (unsigned)config->block.readonly, STASIS_VMM_BLOCK_READONLY_ON},
-        {"block.root", (unsigned)config->block.root, STASIS_VMM_BLOCK_ROOT_OFF},
-        {"block.changed", (unsigned)config->block.changed, STASIS_VMM_BLOCK_ALLOW},
-        {"block.shared", (unsigned)config->block.shared, STASIS_VMM_BLOCK_ALLOW},
         {"snapshot.then", (unsigned)config->snapshot.then, STASIS_VMM_THEN_RESUME},
         {"guest_errors.action", (unsigned)config->guest_errors.action, STASIS_VMM_GUEST_ERROR_STOP},
         {"guest_errors.of", (unsigned)config->guest_errors.of, STASIS_VMM_GUEST_ERRORS_OF_DEVICES},
@@ -140,25 +135,6 @@ static int check_paths(const struct stasis_vmm_config *config, struct stasis_err
     return check_streams(config, err);
 }
 
-static int check_block(const struct stasis_vmm_config *config, struct stasis_error *err)
-{
-    static const char letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-    const char *id = stasis_config_block_id(config);
-    int rc;
-
-    if (config->block.id && !config->block.path)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "block.id names a disk that has no file; set block.path");
-    if (!*id || strlen(id) > STASIS_VMM_BLOCK_ID_MAX || id[strspn(id, letters)])
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "block.id=%.60s: give 1 to 20 letters, digits, - or _", id);
-    if (!config->snapshot.path || config->snapshot.then != STASIS_VMM_THEN_RESUME)
-        return 0;
-    rc = stasis_vmm_disk_check_resume(config, err);
-    return rc ? stasis_wrap(err, rc, "snapshot.then=resume") : 0;
-}
-
 /* Behind the close its number may be that of any other file. */
 static int check_descriptors(const struct stasis_vmm_config *config, struct stasis_error *err)
 {
@@ -196,7 +172,7 @@ static int check_option(const struct stasis_vmm_config *config, const struct sta
     if (option->guest == STASIS_OPTION_THAWED_GUEST && !thaws)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "%s is for thawing; give restore.path, or leave out %s", path, path);
-    if (option->keys && !(keys & 1))
+    if (option->keys && !option->repeats && !(keys & 1))
         return stasis_fail(err, STASIS_ERR_ARG, "%s is missing; %s", path, option->keys->remedy);
     return 0;
 }
@@ -251,6 +227,6 @@ int stasis_config_check(const struct stasis_vmm_config *config,
     if (!rc)
         rc = check_descriptors(config, err);
     if (!rc)
-        rc = check_block(config, err);
+        rc = stasis_config_check_disks(config, err);
     return rc ? rc : check_paths(config, err);
 }

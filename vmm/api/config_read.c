@@ -102,7 +102,7 @@ static const struct stasis_option *find_key(const char *object, const char *name
     return NULL;
 }
 
-static int read_member(struct reader *reader, const char *object, const char *name,
+static int read_member(struct reader *reader, const char *object, unsigned item, const char *name,
                        const json_t *value)
 {
     char path[STASIS_CONFIG_PATH_MAX];
@@ -112,8 +112,9 @@ static int read_member(struct reader *reader, const char *object, const char *na
 
     if (!option)
         return unknown_key(object, name, reader->err);
-    stasis_config_path(option, &option->keys[index], path);
-    rc = stasis_option_read(&option->keys[index], reader->config, value, path, reader->err);
+    stasis_config_item_path(option, item, &option->keys[index], path);
+    rc = stasis_option_read(&option->keys[index], stasis_option_item(option, reader->config, item),
+                            value, path, reader->err);
     if (!rc && !json_is_false(value))
         reader->given->keys[place] |= STASIS_OPTION_BIT(index);
     return rc;
@@ -132,10 +133,60 @@ static int read_flag(struct reader *reader, unsigned place, const json_t *value)
     return 0;
 }
 
-static int read_option(struct reader *reader, const char *name, json_t *value)
+static int read_object(struct reader *reader, unsigned place, unsigned item, json_t *value)
 {
     const char *key;
     json_t *member;
+    int rc = 0;
+
+    json_object_foreach(value, key, member)
+    {
+        rc = read_member(reader, stasis_config_options[place].json, item, key, member);
+        if (rc)
+            break;
+    }
+    return rc;
+}
+
+static int read_item(struct reader *reader, unsigned place, unsigned index, json_t *value)
+{
+    const struct stasis_option *option = &stasis_config_options[place];
+    char path[STASIS_CONFIG_PATH_MAX];
+    int rc;
+
+    (void)snprintf(path, sizeof(path), "%s[%u]", option->json, index);
+    if (index >= option->items)
+        return stasis_fail(reader->err, STASIS_ERR_ARG, "%s is one too many; give at most %u", path,
+                           option->items);
+    if (!json_is_object(value))
+        return stasis_option_wrong_type(path, value, "an object", reader->err);
+    rc = read_object(reader, place, index, value);
+    if (rc || stasis_option_is_set(option->keys, stasis_option_item(option, reader->config, index)))
+        return rc;
+    return stasis_fail(reader->err, STASIS_ERR_ARG, "%s.%s is missing; %s", path,
+                       stasis_option_json_name(option->keys), option->keys->remedy);
+}
+
+static int read_items(struct reader *reader, unsigned place, const json_t *value)
+{
+    const char *name = stasis_config_options[place].json;
+    json_t *item;
+    size_t i;
+    int rc = 0;
+
+    if (!json_is_array(value))
+        return stasis_option_wrong_type(name, value, "a list of objects", reader->err);
+    json_array_foreach(value, i, item)
+    {
+        rc = read_item(reader, place, (unsigned)i, item);
+        if (rc)
+            break;
+    }
+    return rc;
+}
+
+static int read_option(struct reader *reader, const char *name, json_t *value)
+{
     unsigned place = 0;
 
     while (place < STASIS_CONFIG_COUNT && strcmp(stasis_config_options[place].json, name) != 0)
@@ -144,16 +195,11 @@ static int read_option(struct reader *reader, const char *name, json_t *value)
         return unknown_option(name, reader->err);
     if (!stasis_config_options[place].keys)
         return read_flag(reader, place, value);
+    if (stasis_config_options[place].items)
+        return read_items(reader, place, value);
     if (!json_is_object(value))
         return stasis_option_wrong_type(name, value, "an object", reader->err);
-    json_object_foreach(value, key, member)
-    {
-        int rc = read_member(reader, stasis_config_options[place].json, key, member);
-
-        if (rc)
-            return rc;
-    }
-    return 0;
+    return read_object(reader, place, 0, value);
 }
 
 static int read_root(struct reader *reader, json_t *root)

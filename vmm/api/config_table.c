@@ -20,7 +20,6 @@ static_assert(sizeof(enum stasis_vmm_on_guest_error) == sizeof(unsigned), "enum 
 static_assert(sizeof(enum stasis_vmm_guest_errors_of) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_block_readonly) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_block_root) == sizeof(unsigned), "enum size");
-static_assert(sizeof(enum stasis_vmm_block_risk) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_log_level) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_log_time) == sizeof(unsigned), "enum size");
 static_assert(sizeof(bool) == 1, "bool size");
@@ -56,6 +55,7 @@ static_assert(STASIS_SERIAL_SINK_LIMIT_DEFAULT >> 20 == 64 &&
               "the help of --serial names them");
 
 #define GIVE_FILE "give the name of a file"
+#define GIVE_NAME "give 1 to 20 letters, digits, - or _"
 #define GIVE_SIZE "give bytes from 1 to 1024G, for example 64M"
 
 static const struct stasis_option_key kernel_keys[] = {
@@ -109,17 +109,22 @@ static const struct stasis_option_key board_keys[] = {
     {0},
 };
 
+static_assert(STASIS_VMM_BLOCKS_MAX == 8, "the help of --block names the limit");
+#define BLOCK_AT(member) offsetof(struct stasis_vmm_block, member)
 static const struct stasis_option_key block_keys[] = {
-    {"path", STASIS_OPTION_TEXT, AT(block.path), "FILE", "give a raw file or a block device"},
-    {"id", STASIS_OPTION_TEXT, AT(block.id), "NAME", "give 1 to 20 letters, digits, - or _",
-     .max = STASIS_VMM_BLOCK_ID_MAX},
-    {"readonly", STASIS_OPTION_WORD, AT(block.readonly), "on|off", "give on or off",
+    {"path", STASIS_OPTION_TEXT, BLOCK_AT(path), "FILE", "give a raw file or a block device"},
+    {"id", STASIS_OPTION_TEXT, BLOCK_AT(id), "NAME", GIVE_NAME, .max = STASIS_VMM_BLOCK_ID_MAX},
+    {"readonly", STASIS_OPTION_WORD, BLOCK_AT(readonly), "on|off", "give on or off",
      .words = readonly_words},
-    {"root", STASIS_OPTION_WORD, AT(block.root), "on|off", "give on or off", .words = time_words},
-    {"changed", STASIS_OPTION_WORD, AT(block.changed), "refuse|allow", "give refuse or allow",
-     .words = drop_words},
-    {"shared", STASIS_OPTION_WORD, AT(block.shared), "refuse|allow", "give refuse or allow",
-     .words = drop_words},
+    {"root", STASIS_OPTION_WORD, BLOCK_AT(root), "on|off", "give on or off", .words = time_words},
+    {0},
+};
+
+static const struct stasis_option_key allow_keys[] = {
+    {"disk-changed", STASIS_OPTION_TEXTS, AT(allow.disk_changed), "NAME", GIVE_NAME,
+     .min = STASIS_VMM_BLOCKS_MAX, .max = STASIS_VMM_BLOCK_ID_MAX, .json = "disk_changed"},
+    {"disk-shared", STASIS_OPTION_TEXTS, AT(allow.disk_shared), "NAME", GIVE_NAME,
+     .min = STASIS_VMM_BLOCKS_MAX, .max = STASIS_VMM_BLOCK_ID_MAX, .json = "disk_shared"},
     {0},
 };
 
@@ -238,15 +243,23 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
         {"board", board_keys,
          "Use the default board of that release, so that it can thaw the guest.\n", .json = "board",
          .guest = STASIS_OPTION_NEW_GUEST},
-    [STASIS_CONFIG_BLOCK] = {"block", block_keys,
-                             "Give the guest a disk, /dev/vda: a raw file or a block device.\n"
-                             "id: its name, by which a thawed guest gets it back (default disk0).\n"
-                             "readonly=on: the guest cannot write to it.\n"
-                             "root=off: do not add root=/dev/vda to the kernel's command line.\n"
-                             "changed=allow: thaw, although the disk changed since the freeze.\n"
-                             "shared=allow: let the guest run on after a snapshot, and write to a\n"
+    [STASIS_CONFIG_BLOCK] =
+        {"block", block_keys,
+         "Give the guest a disk: a raw file or a block device. May be given up\n"
+         "to 8 times: /dev/vda, /dev/vdb, ...\n"
+         "id: its name, by which a thawed guest gets it back (default disk0,\n"
+         "disk1, ...).\n"
+         "readonly=on: the guest cannot write to it.\n"
+         "root=off: it is not the root; else the first one is, unless the\n"
+         "kernel's command line names another.\n",
+         "Disks:", .json = "block", .items = STASIS_VMM_BLOCKS_MAX,
+         .item_size = sizeof(struct stasis_vmm_block), .item_offset = AT(block)},
+    [STASIS_CONFIG_ALLOW] = {"allow", allow_keys,
+                             "Take a risk with the disk NAME; may be given several times.\n"
+                             "disk-changed: thaw, although it was changed since the freeze.\n"
+                             "disk-shared: let the guest run on after a snapshot, and write to a\n"
                              "disk that the snapshot then does not fit any more.\n",
-                             "The disk:", .json = "block"},
+                             .json = "allow", .repeats = true},
     [STASIS_CONFIG_PAUSED] = {"paused", NULL,
                               "Leave the guest paused until it is resumed from outside.\n",
                               "The start:", .json = "paused", .flag = AT(paused)},

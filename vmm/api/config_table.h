@@ -18,6 +18,7 @@ enum stasis_config_option {
     STASIS_CONFIG_CPU,
     STASIS_CONFIG_BOARD,
     STASIS_CONFIG_BLOCK,
+    STASIS_CONFIG_ALLOW,
     STASIS_CONFIG_PAUSED,
     STASIS_CONFIG_READY_FD,
     STASIS_CONFIG_KVM,
@@ -46,10 +47,14 @@ STASIS_MUST_CHECK int stasis_config_read(const char *text, size_t len,
                                          struct stasis_config_given *given,
                                          struct stasis_error *err);
 
-/* Writes the path of a key in JSON, "serial.rate", or that of an option if key is NULL. */
+/* Writes the path of a key in JSON, "serial.rate", or that of an option if key is NULL. Of an item
+ * the first: "block[].path", and the second: "block[1].path". */
 #define STASIS_CONFIG_PATH_MAX 64
 void stasis_config_path(const struct stasis_option *option, const struct stasis_option_key *key,
                         char ret_path[STASIS_CONFIG_PATH_MAX]);
+void stasis_config_item_path(const struct stasis_option *option, unsigned index,
+                             const struct stasis_option_key *key,
+                             char ret_path[STASIS_CONFIG_PATH_MAX]);
 
 /* Whether no option before this place has the same object. */
 bool stasis_config_is_first(unsigned place);

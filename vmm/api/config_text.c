@@ -27,7 +27,7 @@ static int set_flag(const struct stasis_option *option, struct stasis_vmm_config
 static int set_keys(const struct stasis_option *option, struct stasis_vmm_config *config,
                     const char *text, struct stasis_error *err)
 {
-    uint32_t have = stasis_option_is_set(option->keys, config) ? 1 : 0;
+    uint32_t have = !option->items && stasis_option_is_set(option->keys, config) ? 1 : 0;
     uint32_t given;
 
     if (!text)
@@ -57,9 +57,9 @@ static void drop_option(struct stasis_vmm_config *config, struct stasis_config_g
 {
     const struct stasis_option *option = &stasis_config_options[place];
 
-    for (const struct stasis_option_key *key = option->keys; key && key->name; key++)
-        stasis_option_clear(key, config);
-    if (!option->keys)
+    if (option->keys)
+        stasis_option_clear_all(option, config);
+    else
         *((bool *)config + option->flag) = false;
     given->keys[place] = 0;
 }
@@ -79,6 +79,10 @@ static void drop_guest(struct stasis_vmm_config *config, struct stasis_config_gi
         if ((thaws && stasis_config_options[i].guest == STASIS_OPTION_NEW_GUEST) ||
             (boots && stasis_config_options[i].guest == STASIS_OPTION_THAWED_GUEST))
             drop_option(config, given, i);
+    if (boots) {
+        stasis_option_clear(&stasis_config_options[STASIS_CONFIG_ALLOW].keys[0], config);
+        given->keys[STASIS_CONFIG_ALLOW] &= ~UINT32_C(1); /* disk_changed is for thawing */
+    }
 }
 
 /* Another output does not have the bounds of the one that it replaces. */
@@ -95,11 +99,28 @@ static void drop_bounds(struct stasis_vmm_config *config, struct stasis_config_g
     }
 }
 
+/* A list replaces the other one. */
+static void drop_list(struct stasis_vmm_config *config, struct stasis_config_given *given,
+                      const struct stasis_config_given *over, unsigned place)
+{
+    const struct stasis_option *option = &stasis_config_options[place];
+
+    if (option->items && over->keys[place])
+        drop_option(config, given, place);
+    for (unsigned i = 0; option->repeats && option->keys[i].name; i++)
+        if (over->keys[place] & STASIS_OPTION_BIT(i)) {
+            stasis_option_clear(&option->keys[i], config);
+            given->keys[place] &= ~STASIS_OPTION_BIT(i);
+        }
+}
+
 void stasis_config_give_way(struct stasis_vmm_config *config, struct stasis_config_given *given,
                             const struct stasis_config_given *over)
 {
     drop_guest(config, given, over);
-    for (unsigned i = 0; i < STASIS_CONFIG_COUNT; i++)
+    for (unsigned i = 0; i < STASIS_CONFIG_COUNT; i++) {
+        drop_list(config, given, over, i);
         if (over->keys[i] & 1)
             drop_bounds(config, given, i);
+    }
 }

@@ -12,8 +12,29 @@
 void stasis_config_path(const struct stasis_option *option, const struct stasis_option_key *key,
                         char ret_path[STASIS_CONFIG_PATH_MAX])
 {
-    (void)snprintf(ret_path, STASIS_CONFIG_PATH_MAX, "%s%s%s", option->json, key ? "." : "",
+    (void)snprintf(ret_path, STASIS_CONFIG_PATH_MAX, "%s%s%s%s", option->json,
+                   option->items ? "[]" : "", key ? "." : "",
                    key ? stasis_option_json_name(key) : "");
+}
+
+void stasis_config_item_path(const struct stasis_option *option, unsigned index,
+                             const struct stasis_option_key *key,
+                             char ret_path[STASIS_CONFIG_PATH_MAX])
+{
+    if (option->items)
+        (void)snprintf(ret_path, STASIS_CONFIG_PATH_MAX, "%s[%u].%s", option->json, index,
+                       stasis_option_json_name(key));
+    else
+        stasis_config_path(option, key, ret_path);
+}
+
+/* Lists that are not empty. */
+static bool has_texts(const struct stasis_vmm_config *config, const struct stasis_option *option)
+{
+    for (const struct stasis_option_key *key = option->keys; key->name; key++)
+        if (stasis_option_has_value(key, config))
+            return true;
+    return false;
 }
 
 /* An option is in use if its first key has a value, or a default that is one. */
@@ -24,21 +45,40 @@ static bool is_used(const struct stasis_vmm_config *config, const struct stasis_
 
     if (option->guest && thaws != (option->guest == STASIS_OPTION_THAWED_GUEST))
         return false;
-    return stasis_option_has_value(first, config);
+    if (option->items)
+        return stasis_option_count(option, config);
+    return option->repeats ? has_texts(config, option) : stasis_option_has_value(first, config);
 }
 
-static int write_keys(const struct stasis_vmm_config *config, const struct stasis_option *option,
+static int write_keys(const void *item, const struct stasis_option *option, unsigned index,
                       struct stasis_json *json, struct stasis_error *err)
 {
     char path[STASIS_CONFIG_PATH_MAX];
     int rc = 0;
 
     for (const struct stasis_option_key *key = option->keys; !rc && key->name; key++) {
-        if (!stasis_option_fits(option, key, config))
+        if (!stasis_option_fits(option, key, item))
             continue;
-        stasis_config_path(option, key, path);
-        rc = stasis_option_write(key, config, path, json, err);
+        stasis_config_item_path(option, index, key, path);
+        rc = stasis_option_write(key, item, path, json, err);
     }
+    return rc;
+}
+
+static int write_items(const struct stasis_vmm_config *config, const struct stasis_option *option,
+                       struct stasis_json *json, struct stasis_error *err)
+{
+    const unsigned count = stasis_option_count(option, config);
+    int rc = 0;
+
+    stasis_json_key(json, option->json);
+    stasis_json_array_begin(json);
+    for (unsigned i = 0; !rc && i < count; i++) {
+        stasis_json_object_begin(json);
+        rc = write_keys(stasis_option_item(option, config, i), option, i, json, err);
+        stasis_json_object_end(json);
+    }
+    stasis_json_array_end(json);
     return rc;
 }
 
@@ -54,7 +94,7 @@ static int write_object(const struct stasis_vmm_config *config, unsigned place,
     for (unsigned i = place; !rc && i < STASIS_CONFIG_COUNT; i++)
         if (!strcmp(stasis_config_options[i].json, name) &&
             is_used(config, &stasis_config_options[i]))
-            rc = write_keys(config, &stasis_config_options[i], json, err);
+            rc = write_keys(config, &stasis_config_options[i], 0, json, err);
     stasis_json_object_end(json);
     return rc;
 }
@@ -79,9 +119,10 @@ static int write_option(const struct stasis_vmm_config *config, unsigned place,
         }
         return 0;
     }
-    return stasis_config_is_first(place) && is_used(config, option)
-               ? write_object(config, place, json, err)
-               : 0;
+    if (!stasis_config_is_first(place) || !is_used(config, option))
+        return 0;
+    return option->items ? write_items(config, option, json, err)
+                         : write_object(config, place, json, err);
 }
 
 static int write_root(const struct stasis_vmm_config *config, FILE *out, struct stasis_error *err)

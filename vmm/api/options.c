@@ -145,6 +145,8 @@ int stasis_option_set(const struct stasis_option_key *key, void *base, const cha
         return set_out(key, base, value, err);
     case STASIS_OPTION_NOTES:
         return stasis_option_add_note(stasis_option_notes_at(base, key->offset), value, err);
+    case STASIS_OPTION_TEXTS:
+        return stasis_option_add_text(key, base, value, err);
     }
     return bad_value(key, err);
 }
@@ -154,6 +156,7 @@ bool stasis_option_is_set(const struct stasis_option_key *key, const void *base)
     switch (key->kind) {
     case STASIS_OPTION_TEXT:
     case STASIS_OPTION_EMPTY_TEXT:
+    case STASIS_OPTION_TEXTS:
         return *stasis_option_text_at(base, key->offset);
     case STASIS_OPTION_TIME:
         return *stasis_option_bool_at(base, key->also);
@@ -221,6 +224,9 @@ void stasis_option_clear(const struct stasis_option_key *key, void *base)
         stasis_notes_free(*stasis_option_notes_at(base, key->offset));
         *stasis_option_notes_at(base, key->offset) = NULL;
         break;
+    case STASIS_OPTION_TEXTS:
+        stasis_option_clear_texts(key, base);
+        break;
     }
 }
 
@@ -245,6 +251,8 @@ static int find_key(const struct stasis_option *option, const struct stasis_keyv
 {
     uint32_t index = 0;
 
+    if (!item->key && option->repeats)
+        return unknown_key(option, item->value, err);
     if (!item->key && seen)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "%s is not key=value; put a value that holds commas in quotes",
@@ -254,7 +262,8 @@ static int find_key(const struct stasis_option *option, const struct stasis_keyv
         index++;
     if (!option->keys[index].name)
         return unknown_key(option, item->key, err);
-    if (seen & STASIS_OPTION_BIT(index) && option->keys[index].kind != STASIS_OPTION_NOTES)
+    if (seen & STASIS_OPTION_BIT(index) && option->keys[index].kind != STASIS_OPTION_NOTES &&
+        option->keys[index].kind != STASIS_OPTION_TEXTS)
         return stasis_fail(err, STASIS_ERR_ARG, "%s is given twice; give it once",
                            option->keys[index].name);
     *ret_index = index;
@@ -278,15 +287,14 @@ static int parse_item(const struct stasis_option *option, void *base,
     return rc ? stasis_wrap(err, rc, "%s=%.60s", key->name, item->value) : 0;
 }
 
-int stasis_option_parse(const struct stasis_option *option, void *base, const char *text,
-                        uint32_t have, uint32_t *ret_given, struct stasis_error *err)
+int stasis_option_parse_item(const struct stasis_option *option, void *base, const char *text,
+                             uint32_t have, uint32_t *ret_given, struct stasis_error *err)
 {
     char *copy = NULL;
     struct stasis_keyval item;
     char *next;
     int rc = copy_text(&copy, text, err);
 
-    *ret_given = 0;
     if (rc)
         return rc;
     next = copy;
@@ -295,7 +303,7 @@ int stasis_option_parse(const struct stasis_option *option, void *base, const ch
         if (rc)
             break;
     }
-    if (!rc && !((have | *ret_given) & 1))
+    if (!rc && !option->repeats && !((have | *ret_given) & 1))
         rc = stasis_fail(err, STASIS_ERR_ARG, "%s=%s is missing", option->keys->name,
                          option->keys->arg);
     free(copy);

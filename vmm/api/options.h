@@ -5,7 +5,8 @@
  * the program has one of its own for what concerns it alone.
  *
  * Offsets are those in the struct that an option fills, called base below. An option that can be
- * given several times would have one such struct for each of its values.
+ * given several times fills the next of several structs each time, its items, which base holds one
+ * behind the other; offsets are then those in an item. Or it adds to lists: it `repeats`.
  */
 #ifndef STASIS_VMM_OPTIONS_H
 #define STASIS_VMM_OPTIONS_H
@@ -29,10 +30,12 @@ enum stasis_option_kind {
     STASIS_OPTION_LEVEL,      /* uint64_t: 0 for the first word; for the second min, or ":N" */
     STASIS_OPTION_OUT,        /* unsigned: place in words; from the third on ":PATH", at `also` */
     STASIS_OPTION_NOTES,      /* struct stasis_notes *: KEY=VALUE, any number of times */
+    STASIS_OPTION_TEXTS, /* char *[min]: copies, of at most max bytes; ends with NULL or full */
 };
 
 /* Rows end with a NULL name. In text the first key of an option may be left out before its value;
- * it is the only one that must be given. */
+ * it is the only one that must be given, and an item whose first key has no value is not in use.
+ * All this is not so of an option that repeats. */
 struct stasis_option_key {
     const char *name;
     enum stasis_option_kind kind;
@@ -64,6 +67,10 @@ struct stasis_option {
     size_t flag;
     enum stasis_option_guest guest;
     bool is_whole;      /* the value may be left out */
+    bool repeats;       /* may be given several times, with any key of it */
+    unsigned items;     /* how many; 0: it has none */
+    size_t item_size;   /* of each */
+    size_t item_offset; /* of the first, in base */
     const char *absent; /* CMake option that this build lacks for it, or NULL */
 };
 
@@ -89,10 +96,25 @@ bool stasis_option_fits(const struct stasis_option *option, const struct stasis_
 /* Back to the default. */
 void stasis_option_clear(const struct stasis_option_key *key, void *base);
 
-/* Takes the whole text of an option, which is not NULL and has keys: key=value,key=value. A list in
- * it replaces the one that base has. `have` is the set of keys that have a value already;
- * *ret_given is that of the keys in the text, also on failure. STASIS_ERR_ARG does not name the
- * option. */
+/* ---- items; options_list.c ---- */
+
+/* An option without items has one, which is base itself, in use. */
+void *stasis_option_item(const struct stasis_option *option, const void *base, unsigned index);
+/* How many are in use; they are the first ones. */
+unsigned stasis_option_count(const struct stasis_option *option, const void *base);
+/* All keys, of all items, back to the default. The option has keys. */
+void stasis_option_clear_all(const struct stasis_option *option, void *base);
+
+/* Whether the option may be given several times. */
+static inline bool stasis_option_is_list(const struct stasis_option *option)
+{
+    return option->repeats || option->items;
+}
+
+/* Takes the whole text of an option, which is not NULL and has keys: key=value,key=value. It fills
+ * the next item, if the option has items; and notes in it replace those that base has. `have` is
+ * the set of keys that have a value already; *ret_given is that of the keys in the text, also on
+ * failure, with which an item stays unused. STASIS_ERR_ARG does not name the option. */
 STASIS_MUST_CHECK int stasis_option_parse(const struct stasis_option *option, void *base,
                                           const char *text, uint32_t have, uint32_t *ret_given,
                                           struct stasis_error *err);
@@ -100,7 +122,8 @@ STASIS_MUST_CHECK int stasis_option_parse(const struct stasis_option *option, vo
 /* ---- JSON ----
  *
  * Values are strings as in text, but numbers for NUMBER, SIZE, TIME and FD, true or false for
- * SWITCH, and a list of strings for NOTES. options_read.h reads them. */
+ * SWITCH, and a list of strings for NOTES and TEXTS. Items are a list of objects. options_read.h
+ * reads them. */
 
 /* The name that a key has in its object. */
 const char *stasis_option_json_name(const struct stasis_option_key *key);

@@ -57,4 +57,14 @@ STASIS_MUST_CHECK int stasis_option_set_number(const struct stasis_option_key *k
 STASIS_MUST_CHECK int stasis_option_add_note(struct stasis_notes **notes, const char *value,
                                              struct stasis_error *err);
 
+/* options.c: stasis_option_parse() of an item. */
+STASIS_MUST_CHECK int stasis_option_parse_item(const struct stasis_option *option, void *base,
+                                               const char *text, uint32_t have, uint32_t *ret_given,
+                                               struct stasis_error *err);
+
+/* options_list.c: adds a copy to the texts of the key. STASIS_ERR_ARG: there are too many. */
+STASIS_MUST_CHECK int stasis_option_add_text(const struct stasis_option_key *key, void *base,
+                                             const char *value, struct stasis_error *err);
+void stasis_option_clear_texts(const struct stasis_option_key *key, void *base);
+
 #endif

@@ -108,6 +108,7 @@ int stasis_option_read(const struct stasis_option_key *key, void *base, const js
     case STASIS_OPTION_SWITCH:
         return read_switch(key, base, value, path, err);
     case STASIS_OPTION_NOTES:
+    case STASIS_OPTION_TEXTS:
         return read_list(key, base, value, path, err);
     case STASIS_OPTION_TEXT:
     case STASIS_OPTION_EMPTY_TEXT:

@@ -82,6 +82,19 @@ static int write_list(const struct stasis_notes *notes, const char *path, struct
     return rc;
 }
 
+static int write_texts(const struct stasis_option_key *key, const void *base, const char *path,
+                       struct stasis_json *json, struct stasis_error *err)
+{
+    char **texts = stasis_option_text_at(base, key->offset);
+    int rc = 0;
+
+    stasis_json_array_begin(json);
+    for (uint64_t i = 0; !rc && i < key->min && texts[i]; i++)
+        rc = write_text(texts[i], path, json, err);
+    stasis_json_array_end(json);
+    return rc;
+}
+
 static uint64_t number_of(const struct stasis_option_key *key, const void *base)
 {
     uint64_t number = *stasis_option_number_at(base, key->offset);
@@ -106,6 +119,7 @@ bool stasis_option_has_value(const struct stasis_option_key *key, const void *ba
     case STASIS_OPTION_TIME:
     case STASIS_OPTION_FD:
     case STASIS_OPTION_NOTES:
+    case STASIS_OPTION_TEXTS:
         break;
     }
     return stasis_option_is_set(key, base);
@@ -139,6 +153,8 @@ static int write_value(const struct stasis_option_key *key, const void *base, co
         break;
     case STASIS_OPTION_NOTES:
         return write_list(*stasis_option_notes_at(base, key->offset), path, json, err);
+    case STASIS_OPTION_TEXTS:
+        return write_texts(key, base, path, json, err);
     }
     return 0;
 }

@@ -98,8 +98,19 @@ static void check_board(const struct stasis_vmm_config *config, struct stasis_sn
         rc = stasis_vmm_console_check_board(&board, &why);
     if (rc)
         stasis_reasons_add_error(reasons, "device", "console", &why);
-    else if (stasis_vmm_disk_check_board(config, &board, &why))
-        stasis_reasons_add_error(reasons, "disk", stasis_config_block_id(config), &why);
+    for (unsigned i = 0; !rc && i < stasis_config_disks(config); i++)
+        if (stasis_vmm_disks_check_board(config, i, &board, &why))
+            stasis_reasons_add_error(reasons, "disk", stasis_config_disk_id(config, i), &why);
+}
+
+static void open_disks(const struct stasis_vmm_config *config, struct stasis_vmm_disks *disks,
+                       struct stasis_device_host *host, struct stasis_reasons *reasons)
+{
+    struct stasis_error why;
+
+    for (unsigned i = 0; i < stasis_config_disks(config); i++)
+        if (stasis_vmm_disks_add(config, i, disks, host, &why))
+            stasis_reasons_add_error(reasons, "disk", stasis_config_disk_id(config, i), &why);
 }
 
 /* A host without KVM is a reason beside those that the file gives, found without asking KVM. */
@@ -156,7 +167,7 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
     const struct stasis_thaw_options options = stasis_config_thaw(config);
     struct stasis_thaw_result result = {0};
     struct stasis_device_host host = quiet_host;
-    struct stasis_vmm_disk disk = {0};
+    struct stasis_vmm_disks disks = {.count = 0};
     struct stasis_snap *snap = NULL;
     struct stasis_error why;
     int rc;
@@ -167,9 +178,7 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
         check_kvm(config, &ret_preflight->reasons);
         return 0;
     }
-    if (stasis_vmm_disk_open(config, &disk, &host, &why))
-        stasis_reasons_add_error(&ret_preflight->reasons, "disk", stasis_config_block_id(config),
-                                 &why);
+    open_disks(config, &disks, &host, &ret_preflight->reasons);
     rc = stasis_thaw_try(snap, &options, &host, &ret_preflight->reasons, &result, err);
     if (!rc && !ret_preflight->reasons.count)
         check_board(config, snap, &ret_preflight->reasons);
@@ -179,7 +188,7 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
         check_memory(config, ret_preflight);
     if (!rc)
         check_clock(&result, ret_preflight);
-    stasis_vmm_disk_close(&disk);
+    stasis_vmm_disks_close(&disks);
     stasis_snap_free(snap);
     return rc;
 }

@@ -135,6 +135,15 @@ static int on_ram_thread_begins(void *ctx, struct stasis_error *err)
     return stasis_vmm_thread_begins(ctx, STASIS_VMM_THREAD_RAM, err);
 }
 
+static int check_disks(const struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; !rc && i < stasis_config_disks(vmm->config); i++)
+        rc = stasis_vmm_disks_check_board(vmm->config, i, &vmm->machine.board, err);
+    return rc;
+}
+
 static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     struct stasis_thaw_options options = stasis_config_thaw(vmm->config);
@@ -158,7 +167,7 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
     if (!rc) {
         rc = stasis_vmm_console_check_board(&vmm->machine.board, err);
         if (!rc)
-            rc = stasis_vmm_disk_check_board(vmm->config, &vmm->machine.board, err);
+            rc = check_disks(vmm, err);
         rc = rc ? stasis_wrap(err, rc, "%s", vmm->config->restore.path) : 0;
     }
     if (!rc) {
@@ -179,7 +188,7 @@ static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
     int rc = stasis_vmm_outputs_open(vmm, err);
 
     if (!rc)
-        rc = stasis_vmm_disk_open(vmm->config, &vmm->disk, &vmm->host, err);
+        rc = stasis_vmm_disks_open(vmm->config, &vmm->disks, &vmm->host, err);
     if (!rc)
         rc = stasis_boot_check(&boot, err);
     if (!rc)
@@ -291,7 +300,7 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
         stasis_ram_failure_unwatch(&vmm->machine);
         stasis_machine_fini(&vmm->machine);
     }
-    stasis_vmm_disk_close(&vmm->disk);
+    stasis_vmm_disks_close(&vmm->disks);
     stasis_ram_failure_restore(&vmm->machine);
     if (vmm->out && stasis_serial_sink_summary(vmm->out, summary, sizeof(summary)))
         stasis_vmm_say(vmm, "%s", summary);

@@ -36,24 +36,21 @@ static void do_mark(void *ctx, uint64_t *ret_inode, uint64_t *ret_mtime_ns)
     *ret_mtime_ns = marker.mtime_ns;
 }
 
-int stasis_vmm_disk_open(const struct stasis_vmm_config *config, struct stasis_vmm_disk *disk,
-                         struct stasis_device_host *host, struct stasis_error *err)
+static int open_disk(const struct stasis_vmm_config *config, unsigned index,
+                     struct stasis_vmm_disk *disk, struct stasis_error *err)
 {
-    const struct stasis_vmm_block *block = &config->block;
-    int rc;
+    const struct stasis_vmm_block *block = &config->block[index];
+    const char *id = stasis_config_disk_id(config, index);
+    int rc = stasis_disk_open(block->path, block->readonly == STASIS_VMM_BLOCK_READONLY_ON,
+                              &disk->disk, err);
 
-    if (!block->path)
-        return 0;
-    rc = stasis_disk_open(block->path, block->readonly == STASIS_VMM_BLOCK_READONLY_ON, &disk->disk,
-                          err);
     if (rc)
-        return stasis_wrap(err, rc, "block.path=%s", block->path);
-    disk->is_open = true;
+        return stasis_wrap(err, rc, "block[%u].path=%s", index, block->path);
     disk->device = (struct stasis_device_disk){
-        .id = stasis_config_block_id(config),
+        .id = id,
         .bytes = disk->disk.bytes,
         .is_read_only = disk->disk.is_read_only,
-        .may_have_changed = block->changed == STASIS_VMM_BLOCK_ALLOW,
+        .may_have_changed = stasis_config_allows(config->allow.disk_changed, id),
         .ctx = &disk->disk,
         .read = do_read,
         .write = do_write,
@@ -62,54 +59,70 @@ int stasis_vmm_disk_open(const struct stasis_vmm_config *config, struct stasis_v
         .zero = do_zero,
         .mark = do_mark,
     };
-    host->disks = &disk->device;
     return 0;
 }
 
-void stasis_vmm_disk_close(struct stasis_vmm_disk *disk)
+int stasis_vmm_disks_add(const struct stasis_vmm_config *config, unsigned index,
+                         struct stasis_vmm_disks *disks, struct stasis_device_host *host,
+                         struct stasis_error *err)
 {
-    if (disk->is_open)
-        stasis_disk_close(&disk->disk);
-    disk->is_open = false;
+    struct stasis_vmm_disk *disk = &disks->list[disks->count];
+    int rc = open_disk(config, index, disk, err);
+
+    if (rc)
+        return rc;
+    disk->device.next = host->disks;
+    host->disks = &disk->device;
+    disks->count++;
+    return 0;
 }
 
-int stasis_vmm_disk_settle(const struct stasis_vmm_disk *disk, struct stasis_error *err)
+int stasis_vmm_disks_open(const struct stasis_vmm_config *config, struct stasis_vmm_disks *disks,
+                          struct stasis_device_host *host, struct stasis_error *err)
 {
-    if (!disk->is_open || stasis_disk_settle(&disk->disk))
-        return 0;
-    return stasis_fail_errno(err, STASIS_ERR_IO,
-                             "disk %s cannot keep what the guest wrote, which the snapshot would "
-                             "count on; check the host's disk",
-                             disk->device.id);
+    const unsigned count = stasis_config_disks(config);
+    int rc = 0;
+
+    for (unsigned i = 0; !rc && i < count; i++)
+        rc = stasis_vmm_disks_add(config, i, disks, host, err);
+    return rc;
 }
 
-int stasis_vmm_disk_check_board(const struct stasis_vmm_config *config,
-                                const struct stasis_board_state *board, struct stasis_error *err)
+void stasis_vmm_disks_close(struct stasis_vmm_disks *disks)
 {
-    const char *id = stasis_config_block_id(config);
+    while (disks->count)
+        stasis_disk_close(&disks->list[--disks->count].disk);
+}
 
-    if (!config->block.path)
-        return 0;
+int stasis_vmm_disks_settle(const struct stasis_vmm_disks *disks, struct stasis_error *err)
+{
+    for (unsigned i = 0; i < disks->count; i++)
+        if (!stasis_disk_settle(&disks->list[i].disk))
+            return stasis_fail_errno(err, STASIS_ERR_IO,
+                                     "disk %s cannot keep what the guest wrote, which the snapshot "
+                                     "would count on; check the host's disk",
+                                     disks->list[i].device.id);
+    return 0;
+}
+
+static bool has_disk(const struct stasis_board_state *board, const char *id)
+{
     for (uint32_t i = 0; i < board->devices_count; i++)
         if (!strcmp(board->devices[i].type, stasis_virtio_blk_schema.type) &&
             !strcmp(board->devices[i].instance, id))
-            return 0;
-    return stasis_fail(err, STASIS_ERR_ARG,
-                       "the guest has no disk %s; leave out block.path, or set block.id to the "
-                       "name of a disk that it has",
-                       id);
+            return true;
+    return false;
 }
 
-int stasis_vmm_disk_check_resume(const struct stasis_vmm_config *config, struct stasis_error *err)
+int stasis_vmm_disks_check_board(const struct stasis_vmm_config *config, unsigned index,
+                                 const struct stasis_board_state *board, struct stasis_error *err)
 {
-    const struct stasis_vmm_block *block = &config->block;
+    const char *id = stasis_config_disk_id(config, index);
 
-    if (!block->path || block->readonly == STASIS_VMM_BLOCK_READONLY_ON ||
-        block->shared == STASIS_VMM_BLOCK_ALLOW)
-        return 0;
-    return stasis_fail(err, STASIS_ERR_ARG,
-                       "the guest would run on and write to disk %s, which the snapshot then does "
-                       "not fit; have the snapshot end the guest, or set block.readonly to on, or "
-                       "block.shared to allow",
-                       stasis_config_block_id(config));
+    return has_disk(board, id)
+               ? 0
+               : stasis_fail(err, STASIS_ERR_ARG,
+                             "the guest has no disk %s; leave out block.path, or set block.id to "
+                             "the name of a disk that it has",
+                             id);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The disk of a configuration, as devices see it.
+ * The disks of a configuration, as devices see them.
  */
 #ifndef STASIS_VMM_VMM_DISK_H
 #define STASIS_VMM_VMM_DISK_H
@@ -9,34 +9,40 @@
 #include "vmm/host/disk.h"
 #include "vmm/machine/device.h"
 
-/* Begins as zeros, and stays where it is while it is open. */
 struct stasis_vmm_disk {
     struct stasis_disk disk;
     struct stasis_device_disk device;
-    bool is_open;
 };
 
-/* Opens what the configuration names, if it does, and gives it to host. STASIS_ERR_ARG names it. */
-STASIS_MUST_CHECK int stasis_vmm_disk_open(const struct stasis_vmm_config *config,
-                                           struct stasis_vmm_disk *disk,
+/* Begins as zeros, and stays where it is while disks are open. */
+struct stasis_vmm_disks {
+    struct stasis_vmm_disk list[STASIS_VMM_BLOCKS_MAX];
+    unsigned count;
+};
+
+/* Opens a disk that the configuration names, or all of them, and gives it to host.
+ * STASIS_ERR_ARG names it; those before it stay open. */
+STASIS_MUST_CHECK int stasis_vmm_disks_add(const struct stasis_vmm_config *config, unsigned index,
+                                           struct stasis_vmm_disks *disks,
                                            struct stasis_device_host *host,
                                            struct stasis_error *err);
-/* Harmless when it is not open. */
-void stasis_vmm_disk_close(struct stasis_vmm_disk *disk);
+STASIS_MUST_CHECK int stasis_vmm_disks_open(const struct stasis_vmm_config *config,
+                                            struct stasis_vmm_disks *disks,
+                                            struct stasis_device_host *host,
+                                            struct stasis_error *err);
+/* All that are open. */
+void stasis_vmm_disks_close(struct stasis_vmm_disks *disks);
 
-/* Of a guest that is frozen: what it wrote, and its marker, survive a crash of the host.
- * STASIS_ERR_IO. No device may use the disk meanwhile. */
-STASIS_MUST_CHECK int stasis_vmm_disk_settle(const struct stasis_vmm_disk *disk,
-                                             struct stasis_error *err);
+/* Of a guest that is frozen: what it wrote, and the disks' markers, survive a crash of the host.
+ * STASIS_ERR_IO. No device may use a disk meanwhile. */
+STASIS_MUST_CHECK int stasis_vmm_disks_settle(const struct stasis_vmm_disks *disks,
+                                              struct stasis_error *err);
 
 /* Of a guest that is thawed: STASIS_ERR_ARG, the configuration has a disk that the board has not.
  */
-STASIS_MUST_CHECK int stasis_vmm_disk_check_board(const struct stasis_vmm_config *config,
-                                                  const struct stasis_board_state *board,
-                                                  struct stasis_error *err);
-
-/* STASIS_ERR_ARG: the guest may not run on after a snapshot. */
-STASIS_MUST_CHECK int stasis_vmm_disk_check_resume(const struct stasis_vmm_config *config,
+STASIS_MUST_CHECK int stasis_vmm_disks_check_board(const struct stasis_vmm_config *config,
+                                                   unsigned index,
+                                                   const struct stasis_board_state *board,
                                                    struct stasis_error *err);
 
 #endif

@@ -74,7 +74,7 @@ struct stasis_vmm {
     struct stasis_machine machine;
     uint64_t generation; /* how often the guest was frozen */
     struct stasis_device_host host;
-    struct stasis_vmm_disk disk;
+    struct stasis_vmm_disks disks;
     struct stasis_loop loop;
     struct stasis_cursor cursor;
     bool loop_ready, machine_ready;

@@ -51,8 +51,8 @@ static int add_inputs(struct stasis_vmm *vmm, struct stasis_error *err)
         rc = add_input(vmm, config->kernel.path, "that of kernel.path", err);
     if (!rc && config->initrd_path)
         rc = add_input(vmm, config->initrd_path, "that of initrd.path", err);
-    if (!rc && config->block.path)
-        rc = add_input(vmm, config->block.path, "that of block.path", err);
+    for (unsigned i = 0; !rc && i < stasis_config_disks(config); i++)
+        rc = add_input(vmm, config->block[i].path, "that of block.path", err);
     if (!rc && config->restore.path)
         rc = add_input(vmm, config->restore.path, RESTORE_ROLE, err);
     return rc;

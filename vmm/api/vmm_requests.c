@@ -198,7 +198,7 @@ static int fill_job(struct stasis_vmm *vmm, const struct stasis_snapshot_request
     if (!rc)
         rc = check_path(request, err);
     if (!rc && !request->exit)
-        rc = stasis_vmm_disk_check_resume(vmm->config, err);
+        rc = stasis_config_check_resume(vmm->config, err);
     if (rc)
         return rc;
     job->exit = request->exit;

@@ -92,7 +92,7 @@ static int settle_disk(struct stasis_vmm_job *job)
 {
     return job->save.sync == STASIS_VMM_SYNC_NONE
                ? 0
-               : stasis_vmm_disk_settle(&job->vmm->disk, &job->err);
+               : stasis_vmm_disks_settle(&job->vmm->disks, &job->err);
 }
 
 static int write_file(struct stasis_vmm_job *job, struct stasis_snap *snap,

@@ -46,10 +46,11 @@ static char *make_cmdline(const struct stasis_boot_options *options)
 {
     const char *given = options->cmdline ? options->cmdline : stasis_boot_arch.cmdline;
     bool adds = options->root_disk && !has_parameter(given, "root=");
+    char root[sizeof("root=/dev/vda")] = "root=/dev/vda";
     char *cmdline;
 
-    return asprintf(&cmdline, "%s%s%s", given, adds && *given ? " " : "",
-                    adds ? "root=/dev/vda" : "") < 0
+    root[sizeof(root) - 2] = (char)('a' + options->root_disk - 1);
+    return asprintf(&cmdline, "%s%s%s", given, adds && *given ? " " : "", adds ? root : "") < 0
                ? NULL
                : cmdline;
 }

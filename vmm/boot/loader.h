@@ -17,7 +17,7 @@ struct stasis_boot_options {
     const char *kernel_path; /* NULL: the built-in demo guest */
     const char *initrd_path; /* NULL: none */
     const char *cmdline;     /* NULL: the architecture's default */
-    bool root_disk;          /* its root is its disk, unless the command line names another */
+    unsigned root_disk;      /* its root, counted from 1, unless the command line names another */
     uint64_t load_addr;      /* 0: where the kernel asks to be */
 };
 

@@ -10,10 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct value {
+    unsigned place; /* of its option */
+    const char *text;
+};
+
 struct parser {
     struct stasis_options options;
-    uint32_t seen;                        /* options, by place */
-    const char *values[STASIS_CLI_COUNT]; /* as given, in argv; NULL: none */
+    uint32_t seen;        /* options, by place */
+    struct value *values; /* as given, in argv and its order */
+    unsigned values_count;
     struct stasis_error *err;
 };
 
@@ -109,7 +115,7 @@ static int take_option(struct parser *parser, int argc, char *const *argv, int *
     option = stasis_cli_option((unsigned)place);
     if (option->absent)
         return refuse_absent(parser, option);
-    if (parser->seen & STASIS_OPTION_BIT(place))
+    if (parser->seen & STASIS_OPTION_BIT(place) && !stasis_option_is_list(option))
         return stasis_fail(parser->err, STASIS_ERR_ARG, "--%s is given twice; give it once",
                            option->name);
     parser->seen |= STASIS_OPTION_BIT(place);
@@ -118,7 +124,8 @@ static int take_option(struct parser *parser, int argc, char *const *argv, int *
         value = argv[1];
         *ret_used = 2;
     }
-    parser->values[place] = value;
+    if (option->keys && value)
+        parser->values[parser->values_count++] = (struct value){(unsigned)place, value};
     return check_value(parser, option, value);
 }
 
@@ -129,18 +136,22 @@ static int set_option(const struct parser *parser, unsigned place, void *base, u
                       uint32_t *ret_given)
 {
     const struct stasis_option *option = stasis_cli_option(place);
-    int rc;
+    uint32_t given;
+    int rc = 0;
 
-    *ret_given = 1;
-    if (!(parser->seen & STASIS_OPTION_BIT(place))) {
-        *ret_given = 0;
+    *ret_given = 0;
+    if (!(parser->seen & STASIS_OPTION_BIT(place)))
         return 0;
-    }
     if (!option->keys)
         *((bool *)base + option->flag) = true;
-    if (!option->keys || !parser->values[place])
-        return 0;
-    rc = stasis_option_parse(option, base, parser->values[place], have, ret_given, parser->err);
+    for (unsigned i = 0; !rc && i < parser->values_count; i++)
+        if (parser->values[i].place == place) {
+            rc = stasis_option_parse(option, base, parser->values[i].text, have, &given,
+                                     parser->err);
+            *ret_given |= given;
+        }
+    if (!*ret_given)
+        *ret_given = 1; /* it has no value */
     return rc ? stasis_wrap(parser->err, rc, "--%s", option->name) : 0;
 }
 
@@ -246,6 +257,9 @@ int stasis_cli_parse(int argc, char *const *argv, struct stasis_options *ret_opt
     };
     int rc = 0;
 
+    parser.values = calloc((size_t)argc + 1, sizeof(*parser.values));
+    if (!parser.values)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the options");
     if (!parser.options.help && !parser.options.version) {
         int used;
 
@@ -256,6 +270,7 @@ int stasis_cli_parse(int argc, char *const *argv, struct stasis_options *ret_opt
         if (!rc)
             rc = fill(&parser);
     }
+    free(parser.values);
     if (rc)
         stasis_cli_fini(&parser.options);
     else

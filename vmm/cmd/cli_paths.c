@@ -34,13 +34,28 @@ static void put_word(struct text *text, const char *before, const char *word)
 
 /* ---- paths ---- */
 
+/* Of a path that begins there, with an item's number: "block[1].path"; 0: there is none. */
+static size_t path_len(const char *at)
+{
+    size_t len = strspn(at, PATH_CHARS);
+    size_t number = len && at[len] == '[' ? strspn(at + len + 1, "0123456789") : 0;
+
+    if (number && at[len + 1 + number] == ']')
+        len += 1 + number + 1 + strspn(at + len + 1 + number + 1, PATH_CHARS);
+    return len;
+}
+
+/* A path of an item may go without its number. */
 static bool is_path(const char *path, size_t len, const struct stasis_option *option,
                     const struct stasis_option_key *key)
 {
     char own[STASIS_CONFIG_PATH_MAX];
     struct text text = {.bytes = own, .size = sizeof(own)};
+    size_t name = strlen(option->json);
 
     put_word(&text, "", option->json);
+    if (option->items && len > name && path[name] == '[')
+        put(&text, path + name, (size_t)(strchr(path, ']') + 1 - (path + name)));
     if (key)
         put_word(&text, ".", stasis_option_json_name(key));
     return text.len == len && !memcmp(own, path, len);
@@ -53,7 +68,7 @@ static void put_name(struct text *text, const struct stasis_option *option, unsi
     put_word(text, "--", option->name);
     if (key && key->kind == STASIS_OPTION_SWITCH)
         put_word(text, " ", key->words[0]);
-    else if (key && place)
+    else if (key && (place || option->repeats))
         put_word(text, " ", key->name);
 }
 
@@ -113,7 +128,7 @@ void stasis_cli_name_options(const struct stasis_config_given *by_file, bool eve
 
     ret_text[0] = '\0';
     while (*at) {
-        size_t len = strspn(at, PATH_CHARS);
+        size_t len = path_len(at);
         bool is_named = len && (everywhere ? !is_value(message, at)
                                            : has_dot(at, len) && is_mention(message, at, len));
 

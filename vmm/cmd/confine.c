@@ -138,11 +138,8 @@ static int allow_disk(const struct stasis_sandbox_files *files,
 {
     const bool read_only = block->readonly == STASIS_VMM_BLOCK_READONLY_ON;
 
-    return block->path
-               ? stasis_sandbox_files_allow(files, block->path,
-                                            read_only ? STASIS_SANDBOX_READ : STASIS_SANDBOX_WRITE,
-                                            err)
-               : 0;
+    return stasis_sandbox_files_allow(files, block->path,
+                                      read_only ? STASIS_SANDBOX_READ : STASIS_SANDBOX_WRITE, err);
 }
 
 /* What a run needs whatever its options are. */
@@ -202,8 +199,8 @@ static int allow_all(const struct stasis_sandbox_files *files,
         rc = allow_input(files, inputs[i], err);
     for (size_t i = 0; !rc && i < sizeof(outputs) / sizeof(outputs[0]); i++)
         rc = allow_output(files, outputs[i], err);
-    if (!rc)
-        rc = allow_disk(files, &config->block, err);
+    for (unsigned i = 0; !rc && i < stasis_config_disks(config); i++)
+        rc = allow_disk(files, &config->block[i], err);
     if (!rc)
         rc = allow_copy(files, config->restore.path, err);
     return rc ? rc : allow_control(files, control, err);

@@ -208,7 +208,7 @@ static void print_bash(void)
 
 static void print_zsh_option(const struct stasis_option *option)
 {
-    printf("        '--%s[", option->name);
+    printf("        '%s--%s[", stasis_option_is_list(option) ? "*" : "", option->name);
     print_first_line(option->help);
     printf("]");
     if (option->keys)

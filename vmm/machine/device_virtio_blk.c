@@ -274,8 +274,8 @@ static int check_change(const struct stasis_device_disk *disk,
         return 0;
     return stasis_fail(err, STASIS_ERR_ARG,
                        "disk %s has been written to or replaced since the freeze, and the guest "
-                       "would damage it; give it as it was, or set block.changed to allow",
-                       disk->id);
+                       "would damage it; give it as it was, or allow it by allow.disk_changed=%s",
+                       disk->id, disk->id);
 }
 
 static int check_disk(const struct instance *blk, const struct stasis_virtio_blk_state *state,

@@ -159,10 +159,6 @@ static void choices_that_there_are_not(void **state)
         {DEMO(.snapshot.save.drop = (enum stasis_vmm_drop)9), "save.drop"},
         {DEMO(.guest_errors.action = (enum stasis_vmm_on_guest_error)9000), "guest_errors.action"},
         {DEMO(.guest_errors.of = (enum stasis_vmm_guest_errors_of)9), "guest_errors.of"},
-        {DEMO(.block.readonly = (enum stasis_vmm_block_readonly)9), "block.readonly"},
-        {DEMO(.block.root = (enum stasis_vmm_block_root)9), "block.root"},
-        {DEMO(.block.changed = (enum stasis_vmm_block_risk)9), "block.changed"},
-        {DEMO(.block.shared = (enum stasis_vmm_block_risk)9), "block.shared"},
         {DEMO(.log.level = (enum stasis_vmm_log_level)9), "log.level"},
         {DEMO(.log.time = (enum stasis_vmm_log_time)9), "log.time"},
         {DEMO(.metrics_format = (enum stasis_vmm_metrics_format)9), "metrics_format"},
@@ -193,12 +189,6 @@ static void members_that_contradict_each_other(void **state)
         {{.restore.path = "x", .kernel.path = "y"}, "kernel.path and restore.path exclude"},
         {DEMO(.snapshot.save.drop = STASIS_VMM_DROP_ALLOW),
          "snapshot.drop=allow goes with snapshot.target"},
-        {DEMO(.block.id = "x"), "block.id names a disk that has no file; set block.path"},
-        {DEMO(.block = {.path = "d", .id = ""}), "block.id=: give 1 to 20 letters"},
-        {DEMO(.block = {.path = "d", .id = "a b"}), "block.id=a b: give 1 to 20 letters"},
-        {DEMO(.block = {.path = "d", .id = "123456789012345678901"}), "give 1 to 20 letters"},
-        {DEMO(.block.path = "d", .snapshot = {.path = "s", .then = STASIS_VMM_THEN_RESUME}),
-         "snapshot.then=resume: the guest would run on and write to disk disk0"},
         {DEMO(.snapshot.path = "-"), "snapshot.path - needs standard output"},
         {{.restore.path = "-"}, "restore.path - needs standard input"},
         {DEMO(.snapshot = {.path = "-", .then = STASIS_VMM_THEN_RESUME}), "one snapshot"},
@@ -209,10 +199,76 @@ static void members_that_contradict_each_other(void **state)
         refuse(&cases[i].config, cases[i].words);
 }
 
+static void disks_that_cannot_be(void **state)
+{
+    static const struct {
+        struct stasis_vmm_config config;
+        const char *words;
+    } cases[] = {
+        {DEMO(.block[1].readonly = (enum stasis_vmm_block_readonly)9), "block[1].readonly"},
+        {DEMO(.block[7].root = (enum stasis_vmm_block_root)9), "block[7].root"},
+        {DEMO(.block[0].id = "x"), "block[0].path is missing; give a raw file or a block device"},
+        {DEMO(.block[1].path = "x"), "block[0].path is missing"},
+        {DEMO(.block = {{.path = "d", .id = ""}}), "block[0].id=: give 1 to 20 letters"},
+        {DEMO(.block = {{"d"}, {"e", "a b"}}), "block[1].id=a b: give 1 to 20 letters"},
+        {DEMO(.block = {{"d", "123456789012345678901"}}), "give 1 to 20 letters"},
+        {DEMO(.block = {{"d"}, {"e", "disk0"}}), "block[1].id=disk0: another disk has that name"},
+        {DEMO(.block = {{"d", "disk1"}, {"e"}}), "block[1].id=disk1: another disk has that name"},
+        {DEMO(.block = {{"d"}}, .allow.disk_changed = {"disk0"}),
+         "allow.disk_changed is for thawing; give restore.path"},
+        {{.restore.path = "x", .block = {{"d"}}, .allow.disk_changed = {"disk0", "disk1"}},
+         "allow.disk_changed=disk1: no disk has that name; leave it out"},
+        {DEMO(.allow.disk_shared = {"disk0"}), "allow.disk_shared=disk0: no disk has that name"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        refuse(&cases[i].config, cases[i].words);
+}
+
+static void a_guest_that_writes_may_not_run_on(void **state)
+{
+    struct stasis_vmm_config config = DEMO(.block = {{"d"}, {"e"}});
+    struct stasis_error err;
+
+    (void)state;
+    config.block[1].readonly = STASIS_VMM_BLOCK_READONLY_ON;
+    assert_int_equal(stasis_config_check_resume(&config, &err), STASIS_ERR_ARG);
+    config.snapshot.path = "s";
+    config.snapshot.then = STASIS_VMM_THEN_RESUME;
+    refuse(&config, "snapshot.then=resume: the guest would run on and write to disk disk0");
+    config.allow.disk_shared[0] = "disk0";
+    assert_int_equal(stasis_config_check_resume(&config, &err), 0);
+    config.block[1].readonly = STASIS_VMM_BLOCK_READONLY_OFF;
+    refuse(&config, "write to disk disk1");
+    config.allow.disk_shared[1] = "disk1";
+    assert_int_equal(stasis_config_check(&config, NULL, &err), 0);
+}
+
+static void the_first_disk_that_may_is_the_root(void **state)
+{
+    struct stasis_vmm_config config = DEMO(.block = {{"d"}, {"e"}});
+    struct stasis_board_state board;
+
+    (void)state;
+    assert_int_equal(stasis_config_boot(&config).root_disk, 1);
+    config.block[0].root = STASIS_VMM_BLOCK_ROOT_OFF;
+    assert_int_equal(stasis_config_boot(&config).root_disk, 2);
+    config.block[1].root = STASIS_VMM_BLOCK_ROOT_OFF;
+    assert_int_equal(stasis_config_boot(&config).root_disk, 0);
+    config.block[1].id = "data";
+    assert_int_equal(stasis_config_board(&config, &board, NULL), 0);
+    assert_string_equal(board.devices[board.devices_count - 2].instance, "disk0");
+    assert_string_equal(board.devices[board.devices_count - 1].instance, "data");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(board_has_what_is_configured),
+        cmocka_unit_test(disks_that_cannot_be),
+        cmocka_unit_test(a_guest_that_writes_may_not_run_on),
+        cmocka_unit_test(the_first_disk_that_may_is_the_root),
         cmocka_unit_test(boot_and_thaw_options),
         cmocka_unit_test(streams),
         cmocka_unit_test(copies_own_their_strings),

@@ -21,6 +21,7 @@ static const char *type_of(const struct stasis_option_key *key)
     case STASIS_OPTION_SWITCH:
         return "true or false";
     case STASIS_OPTION_NOTES:
+    case STASIS_OPTION_TEXTS:
         return "list of strings";
     case STASIS_OPTION_TEXT:
     case STASIS_OPTION_EMPTY_TEXT:

@@ -118,7 +118,8 @@ static void wrong_configurations_name_the_key(void **state)
         {"{}", "the configuration has no guest; set one of kernel.path, demo and restore.path"},
         {"{\"Demo\": true}",
          "Demo is no key of a configuration; known: kernel, demo, restore, initrd, memory, vcpu, "
-         "cpu, board, block, paused, ready_fd, kvm, serial, snapshot, guest_errors, log, metrics"},
+         "cpu, board, block, allow, paused, ready_fd, kvm, serial, snapshot, guest_errors, log, "
+         "metrics"},
         {"{\"ignore\": {\"what\": \"tsc-rate\"}}", "ignore is no key of a configuration"},
         {"{\"control\": {}}", "control is no key of a configuration"},
         {"{\"demo\": true, \"serial\": {\"speed\": 1}}",
@@ -153,6 +154,22 @@ static void wrong_configurations_name_the_key(void **state)
         {"{\"snapshot\": {\"notes\": [\"a=1\", \"a=1\"]}}",
          "snapshot.notes[1]: a=1: the note a is given twice; give it once"},
         {"{\"snapshot\": {\"notes\": [1]}}", "snapshot.notes[0] is a number; give a string"},
+        {"{\"block\": {\"path\": \"a\"}}", "block is an object; give a list of objects"},
+        {"{\"block\": [\"a\"]}", "block[0] is a string; give an object"},
+        {"{\"block\": [{\"path\": \"a\"}, {\"id\": \"b\"}]}",
+         "block[1].path is missing; give a raw file or a block device"},
+        {"{\"block\": [{\"path\": \"a\"}, {\"path\": \"b\", \"root\": 1}]}",
+         "block[1].root is a number; give a string"},
+        {"{\"block\": [{\"path\": \"a\", \"size\": 1}]}",
+         "block.size is no key of a configuration; block has path, id, readonly, root"},
+        {"{\"block\": [{\"path\": \"0\"}, {\"path\": \"1\"}, {\"path\": \"2\"}, "
+         "{\"path\": \"3\"}, {\"path\": \"4\"}, {\"path\": \"5\"}, {\"path\": \"6\"}, "
+         "{\"path\": \"7\"}, {\"path\": \"8\"}]}",
+         "block[8] is one too many; give at most 8"},
+        {"{\"allow\": {\"disk_shared\": [\"a\", \"\"]}}",
+         "allow.disk_shared[1]: : give 1 to 20 letters"},
+        {"{\"allow\": {\"disk_shared\": \"a\"}}",
+         "allow.disk_shared is a string; give a list of strings"},
         /* what does not go together */
         {"{\"demo\": true, \"kernel\": {\"path\": \"k\"}}",
          "kernel.path and demo exclude each other; leave out one"},

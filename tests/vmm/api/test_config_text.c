@@ -80,6 +80,7 @@ static void wrong_text_is_named(void **state)
            "holds)");
     refuse("snapshot-out", "then=resume", "snapshot-out: path=FILE is missing");
     refuse("serial", "none,foo=1", "serial: unknown key foo; known: out, limit, size, rate");
+    refuse("allow", "root", "allow: unknown key root; known: disk-changed, disk-shared");
     refuse("serial", "none,rate=1,rate=2", "serial: rate is given twice; give it once");
 }
 
@@ -97,6 +98,47 @@ static void help_names_all_cpu_models(void **state)
         assert_non_null(strstr(option->keys[0].arg, option->keys[0].words[i]));
         assert_non_null(strstr(option->help, option->keys[0].words[i]));
     }
+}
+
+static void lists_grow(void **state)
+{
+    struct stasis_vmm_config config = {.demo = false};
+    struct stasis_error err;
+
+    (void)state;
+    set(&config, "block", "a");
+    set(&config, "block", "b,id=data,readonly=on");
+    assert_string_equal(config.block[0].path, "a");
+    assert_null(config.block[0].id);
+    assert_string_equal(config.block[1].path, "b");
+    assert_string_equal(config.block[1].id, "data");
+    assert_int_equal(config.block[1].readonly, STASIS_VMM_BLOCK_READONLY_ON);
+    assert_int_equal(stasis_vmm_config_set(&config, "block", "id=c,root=x", &err), STASIS_ERR_ARG);
+    assert_null(config.block[2].id);
+    assert_int_equal(stasis_vmm_config_set(&config, "block", "id=c", &err), STASIS_ERR_ARG);
+    assert_string_equal(err.msg, "block: path=FILE is missing");
+    for (unsigned i = 2; i < STASIS_VMM_BLOCKS_MAX; i++)
+        set(&config, "block", "c");
+    assert_int_equal(stasis_vmm_config_set(&config, "block", "d", &err), STASIS_ERR_ARG);
+    assert_string_equal(err.msg, "block: it is given more than 8 times; leave out d");
+    set(&config, "allow", "disk-shared=a,disk-shared=b");
+    set(&config, "allow", "disk-shared=c");
+    assert_string_equal(config.allow.disk_shared[2], "c");
+    assert_int_equal(stasis_vmm_config_set(&config, "allow", "disk-shared=b", &err),
+                     STASIS_ERR_ARG);
+    assert_string_equal(err.msg, "allow: disk-shared=b: it is given twice; give it once");
+    for (char id[] = "d"; *id <= 'h'; (*id)++) {
+        char text[] = "disk-shared=?";
+
+        text[sizeof(text) - 2] = *id;
+        set(&config, "allow", text);
+    }
+    assert_int_equal(stasis_vmm_config_set(&config, "allow", "disk-shared=i", &err),
+                     STASIS_ERR_ARG);
+    assert_string_equal(err.msg, "allow: disk-shared=i: there are more than 8; leave it out");
+    stasis_vmm_config_fini(&config);
+    assert_null(config.block[1].id);
+    assert_null(config.allow.disk_shared[2]);
 }
 
 static void a_failure_keeps_what_was_there(void **state)
@@ -118,6 +160,7 @@ int main(void)
         cmocka_unit_test(what_is_not_in_the_text_stays),
         cmocka_unit_test(wrong_text_is_named),
         cmocka_unit_test(help_names_all_cpu_models),
+        cmocka_unit_test(lists_grow),
         cmocka_unit_test(a_failure_keeps_what_was_there),
     };
 

@@ -96,6 +96,9 @@ static void draw_value(const struct stasis_option_key *key, char *text)
     case STASIS_OPTION_OUT:
         draw_out(key, text);
         break;
+    case STASIS_OPTION_TEXTS:
+        strcpy(text, "disk0");
+        break;
     case STASIS_OPTION_NOTES:
         sprintf(text, "key%d=", (int)draw(1000000000));
         strcat(text, draw(2) ? "b, \"c\"=\xc3\xa4" : "");
@@ -104,7 +107,7 @@ static void draw_value(const struct stasis_option_key *key, char *text)
 }
 
 static void fill_key(const struct stasis_option *option, const struct stasis_option_key *key,
-                     struct stasis_vmm_config *config)
+                     void *config)
 {
     uint64_t times = key->kind == STASIS_OPTION_NOTES ? draw(4) : 1;
     struct stasis_error err;
@@ -125,10 +128,29 @@ static void fill_option(unsigned place, struct stasis_vmm_config *config)
         *((bool *)config + option->flag) = true;
         return;
     }
-    fill_key(option, option->keys, config);
-    for (const struct stasis_option_key *key = option->keys + 1; key->name; key++)
-        if (draw(2))
-            fill_key(option, key, config);
+    for (unsigned i = 0; i < option->items || !i; i++) {
+        void *item = stasis_option_item(option, config, i);
+
+        if (!option->repeats)
+            fill_key(option, option->keys, item);
+        for (const struct stasis_option_key *key = option->keys + 1; key->name; key++)
+            if (draw(2))
+                fill_key(option, key, item);
+        if (!draw(3))
+            break;
+    }
+}
+
+/* Names are random, and may be the same. */
+static void fit_disks(struct stasis_vmm_config *config)
+{
+    for (unsigned i = 0; i < STASIS_VMM_BLOCKS_MAX && config->block[i].path; i++) {
+        free((char *)(uintptr_t)config->block[i].id);
+        config->block[i].id = i % 2 ? strdup((const char *[]){"a", "b", "c", "d"}[i / 2]) : NULL;
+        config->block[i].readonly = STASIS_VMM_BLOCK_READONLY_ON;
+    }
+    if (!config->block[0].path || !config->restore.path)
+        stasis_option_clear_all(&stasis_config_options[STASIS_CONFIG_ALLOW], config);
 }
 
 static void fill(struct stasis_vmm_config *config)
@@ -145,8 +167,7 @@ static void fill(struct stasis_vmm_config *config)
             fill_option(i, config);
     if (!config->snapshot.save.target)
         config->snapshot.save.drop = STASIS_VMM_DROP_REFUSE;
-    if (config->snapshot.then == STASIS_VMM_THEN_RESUME && config->block.path)
-        config->block.shared = STASIS_VMM_BLOCK_ALLOW;
+    fit_disks(config);
 }
 
 /* ---- equality ---- */
@@ -179,8 +200,15 @@ static bool are_equal_numbers(const struct stasis_option_key *key, uint64_t a, u
 
 #define TEXT(config, offset) (*stasis_option_text_at(config, offset))
 
-static bool are_equal_keys(const struct stasis_option_key *key, const struct stasis_vmm_config *a,
-                           const struct stasis_vmm_config *b)
+static bool are_equal_lists(const struct stasis_option_key *key, const void *a, const void *b)
+{
+    for (size_t i = 0; i < key->min; i++)
+        if (!are_equal_texts((&TEXT(a, key->offset))[i], (&TEXT(b, key->offset))[i]))
+            return false;
+    return true;
+}
+
+static bool are_equal_keys(const struct stasis_option_key *key, const void *a, const void *b)
 {
     size_t at = key->offset;
 
@@ -205,6 +233,8 @@ static bool are_equal_keys(const struct stasis_option_key *key, const struct sta
     case STASIS_OPTION_OUT:
         return *stasis_option_word_at(a, at) == *stasis_option_word_at(b, at) &&
                are_equal_texts(TEXT(a, key->also), TEXT(b, key->also));
+    case STASIS_OPTION_TEXTS:
+        return are_equal_lists(key, a, b);
     case STASIS_OPTION_NOTES:
         break;
     }
@@ -218,9 +248,11 @@ static void assert_equal(const struct stasis_vmm_config *a, const struct stasis_
 
         if (!option->keys)
             assert_int_equal(*((const bool *)a + option->flag), *((const bool *)b + option->flag));
-        for (const struct stasis_option_key *key = option->keys; key && key->name; key++)
-            if (!are_equal_keys(key, a, b))
-                fail_msg("%s %s differs", option->name, key->name);
+        for (unsigned item = 0; item < option->items || !item; item++)
+            for (const struct stasis_option_key *key = option->keys; key && key->name; key++)
+                if (!are_equal_keys(key, stasis_option_item(option, a, item),
+                                    stasis_option_item(option, b, item)))
+                    fail_msg("%s %u %s differs", option->name, item, key->name);
     }
 }
 

@@ -39,9 +39,9 @@ static void begin(void)
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, 4096), 0);
     close(fd);
-    rig.config.block.path = path;
+    rig.config.block[0].path = path;
     vmm_rig_open(&rig);
-    rig.vmm->disk.disk.calls = &calls;
+    rig.vmm->disks.list[0].disk.calls = &calls;
     kvm_ok(stasis_vmm_start(rig.vmm, &err), &err);
     vmm_rig_wait_text(&rig, "tick 1 ");
 }

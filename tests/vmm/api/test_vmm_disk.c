@@ -14,7 +14,7 @@
 
 static char path[] = "/tmp/test_vmm_disk.XXXXXX";
 static struct stasis_vmm_config config;
-static struct stasis_vmm_disk disk;
+static struct stasis_vmm_disks disks;
 static struct stasis_error err;
 
 static int set_up(void **state)
@@ -27,15 +27,15 @@ static int set_up(void **state)
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, BYTES), 0);
     close(fd);
-    config = (struct stasis_vmm_config){.demo = true, .block = {.path = path}};
-    disk = (struct stasis_vmm_disk){.is_open = false};
+    config = (struct stasis_vmm_config){.demo = true, .block = {{.path = path}}};
+    disks = (struct stasis_vmm_disks){.count = 0};
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    stasis_vmm_disk_close(&disk);
+    stasis_vmm_disks_close(&disks);
     return unlink(path);
 }
 
@@ -54,7 +54,7 @@ static void devices_reach_the_file(void **state)
 
     (void)state;
     memset(out, 0x3c, sizeof(out));
-    assert_int_equal(stasis_vmm_disk_open(&config, &disk, &host, &err), 0);
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
     device = host.disks;
     assert_non_null(device);
     assert_string_equal(device->id, "disk0");
@@ -78,13 +78,43 @@ static void words_of_the_configuration_count(void **state)
     struct stasis_device_host host = {.ctx = NULL};
 
     (void)state;
-    config.block.id = "data";
-    config.block.readonly = STASIS_VMM_BLOCK_READONLY_ON;
-    config.block.changed = STASIS_VMM_BLOCK_ALLOW;
-    assert_int_equal(stasis_vmm_disk_open(&config, &disk, &host, &err), 0);
+    config.block[0].id = "data";
+    config.block[0].readonly = STASIS_VMM_BLOCK_READONLY_ON;
+    config.allow.disk_changed[0] = "data";
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
     assert_string_equal(host.disks->id, "data");
     assert_true(host.disks->is_read_only);
     assert_true(host.disks->may_have_changed);
+}
+
+static void several_disks_are_known_by_their_names(void **state)
+{
+    struct stasis_device_host host = {.ctx = NULL};
+    char other[] = "/tmp/test_vmm_disk.XXXXXX";
+    int fd = mkstemp(other);
+
+    (void)state;
+    assert_int_equal(ftruncate(fd, 512), 0);
+    close(fd);
+    config.block[1].path = other;
+    config.allow.disk_changed[0] = "disk1";
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
+    assert_int_equal(disks.count, 2);
+    assert_string_equal(host.disks->id, "disk1");
+    assert_int_equal(host.disks->bytes, 512);
+    assert_true(host.disks->may_have_changed);
+    assert_string_equal(host.disks->next->id, "disk0");
+    assert_false(host.disks->next->may_have_changed);
+    assert_null(host.disks->next->next);
+    assert_int_equal(stasis_vmm_disks_settle(&disks, &err), 0);
+    stasis_vmm_disks_close(&disks);
+    config.block[1].path = path; /* which the first has locked */
+    host.disks = NULL;
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), STASIS_ERR_ARG);
+    has("block[1].path=/tmp/");
+    has("it is in use by another program");
+    assert_int_equal(disks.count, 1);
+    unlink(other);
 }
 
 static void no_disk_is_asked_for(void **state)
@@ -92,10 +122,9 @@ static void no_disk_is_asked_for(void **state)
     struct stasis_device_host host = {.ctx = NULL};
 
     (void)state;
-    config.block.path = NULL;
-    assert_int_equal(stasis_vmm_disk_open(&config, &disk, &host, &err), 0);
+    config.block[0].path = NULL;
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
     assert_null(host.disks);
-    assert_int_equal(stasis_vmm_disk_check_resume(&config, &err), 0);
 }
 
 static void what_cannot_be_opened_is_named(void **state)
@@ -103,9 +132,9 @@ static void what_cannot_be_opened_is_named(void **state)
     struct stasis_device_host host = {.ctx = NULL};
 
     (void)state;
-    config.block.path = "/nonexistent/disk";
-    assert_int_equal(stasis_vmm_disk_open(&config, &disk, &host, &err), STASIS_ERR_ARG);
-    has("block.path=/nonexistent/disk: cannot open it");
+    config.block[0].path = "/nonexistent/disk";
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), STASIS_ERR_ARG);
+    has("block[0].path=/nonexistent/disk: cannot open it");
     assert_null(host.disks);
 }
 
@@ -121,24 +150,10 @@ static void a_disk_needs_its_device(void **state)
 
     (void)state;
     assert_int_equal(stasis_board_default(&options, &board, &err), 0);
-    assert_int_equal(stasis_vmm_disk_check_board(&config, &board, &err), 0);
-    config.block.id = "data";
-    assert_int_equal(stasis_vmm_disk_check_board(&config, &board, &err), STASIS_ERR_ARG);
+    assert_int_equal(stasis_vmm_disks_check_board(&config, 0, &board, &err), 0);
+    config.block[0].id = "data";
+    assert_int_equal(stasis_vmm_disks_check_board(&config, 0, &board, &err), STASIS_ERR_ARG);
     has("the guest has no disk data; leave out block.path, or set block.id");
-    config.block.path = NULL;
-    assert_int_equal(stasis_vmm_disk_check_board(&config, &board, &err), 0);
-}
-
-static void a_guest_that_writes_may_not_run_on(void **state)
-{
-    (void)state;
-    assert_int_equal(stasis_vmm_disk_check_resume(&config, &err), STASIS_ERR_ARG);
-    has("the guest would run on and write to disk disk0");
-    config.block.shared = STASIS_VMM_BLOCK_ALLOW;
-    assert_int_equal(stasis_vmm_disk_check_resume(&config, &err), 0);
-    config.block.shared = STASIS_VMM_BLOCK_REFUSE;
-    config.block.readonly = STASIS_VMM_BLOCK_READONLY_ON;
-    assert_int_equal(stasis_vmm_disk_check_resume(&config, &err), 0);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -146,9 +161,12 @@ static void a_guest_that_writes_may_not_run_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(devices_reach_the_file),  CASE(words_of_the_configuration_count),
-        CASE(no_disk_is_asked_for),    CASE(what_cannot_be_opened_is_named),
-        CASE(a_disk_needs_its_device), CASE(a_guest_that_writes_may_not_run_on),
+        CASE(devices_reach_the_file),
+        CASE(words_of_the_configuration_count),
+        CASE(no_disk_is_asked_for),
+        CASE(what_cannot_be_opened_is_named),
+        CASE(several_disks_are_known_by_their_names),
+        CASE(a_disk_needs_its_device),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,12 +105,17 @@ static void load_addr_is_passed_on(void **state)
     assert_int_equal(params().hdr.ramdisk_size, 0);
 }
 
-static void assert_cmdline(const char *given, const char *expected)
+static void assert_root(unsigned disk, const char *given, const char *expected)
 {
     options = (struct stasis_boot_options){
-        .kernel_path = kernel.path, .cmdline = given, .root_disk = true};
+        .kernel_path = kernel.path, .cmdline = given, .root_disk = disk};
     assert_int_equal(load(), 0);
     assert_string_equal(at(params().hdr.cmd_line_ptr), expected);
+}
+
+static void assert_cmdline(const char *given, const char *expected)
+{
+    assert_root(1, given, expected);
 }
 
 static void the_disk_is_the_root_unless_another_is_named(void **state)
@@ -122,6 +127,8 @@ static void the_disk_is_the_root_unless_another_is_named(void **state)
     assert_cmdline("quiet root=UUID=1", "quiet root=UUID=1");
     assert_cmdline("myroot=1 x", "myroot=1 x root=/dev/vda");
     assert_cmdline(NULL, "console=ttyS0 reboot=k panic=1 root=/dev/vda");
+    assert_root(8, "quiet", "quiet root=/dev/vdh");
+    assert_root(0, "quiet", "quiet");
 }
 
 static void the_demo_leaves_its_initrd_alone(void **state)

@@ -162,6 +162,34 @@ static void a_guest_replaces_that_of_the_file(void **state)
     stasis_cli_fini(&options);
 }
 
+#define DISKS                                                                                      \
+    "{\"restore\": {\"path\": \"s\"}, \"block\": [{\"path\": \"a\", \"id\": \"x\"}, "              \
+    "{\"path\": \"b\"}], \"allow\": {\"disk_changed\": [\"x\"], \"disk_shared\": [\"disk1\"]}}"
+
+static void a_list_replaces_that_of_the_file(void **state)
+{
+    struct stasis_options options = good(DISKS, "--config|f|--allow|disk-changed=disk1");
+
+    (void)state;
+    assert_string_equal(options.config.block[0].path, "a");
+    assert_string_equal(options.config.block[1].path, "b");
+    assert_string_equal(options.config.allow.disk_changed[0], "disk1");
+    assert_null(options.config.allow.disk_changed[1]);
+    assert_string_equal(options.config.allow.disk_shared[0], "disk1");
+    stasis_cli_fini(&options);
+    options = good(DISKS, "--block|c,id=x|--config|f|--block|d|--block|e");
+    assert_string_equal(options.config.block[0].path, "c");
+    assert_string_equal(options.config.block[1].path, "d");
+    assert_string_equal(options.config.block[2].path, "e");
+    assert_null(options.config.block[3].path);
+    assert_int_equal(options.by_file.keys[STASIS_CONFIG_BLOCK], 0);
+    stasis_cli_fini(&options);
+    options = good(DISKS, "--config|f|--demo");
+    assert_null(options.config.allow.disk_changed[0]);
+    assert_string_equal(options.config.block[1].path, "b");
+    stasis_cli_fini(&options);
+}
+
 static void program_has_options_of_its_own(void **state)
 {
     struct stasis_options options = good(THAW, "--config|f|--dry-run|json|--print-config");
@@ -237,6 +265,23 @@ static void contradictions_name_what_gave_them(void **state)
            "--memory");
 }
 
+static void disks_are_named_by_what_gave_them(void **state)
+{
+    (void)state;
+    refuse(DISKS, "--config|f|--block|c,id=y|--block|d,id=y", STASIS_ERR_ARG,
+           "--block id=y: another disk has that name; give each its own");
+    refuse("{\"demo\": true, \"block\": [{\"path\": \"c\"}, {\"path\": \"d\", \"id\": \"disk0\"}]}",
+           "--config|f", STASIS_ERR_ARG, "block[1].id=disk0: another disk has that name");
+    refuse(DISKS, "--config|f|--block|c", STASIS_ERR_ARG,
+           "allow.disk_changed=x: no disk has that name");
+    refuse(DISKS, "--config|f|--block|id=c", STASIS_ERR_ARG, "--block: path=FILE is missing");
+    refuse(DISKS, "--config|f|--block|c|--allow|disk-shared=q,disk-changed=disk0", STASIS_ERR_ARG,
+           "--allow disk-shared=q: no disk has that name");
+    refuse(DISKS, "--config|f|--allow", STASIS_ERR_ARG, "--allow needs a value: --allow ");
+    refuse("{\"demo\": true}", "--config|f|--block|c|--allow|disk-changed=disk0", STASIS_ERR_ARG,
+           "--allow disk-changed is for thawing; give --restore");
+}
+
 static void outputs_spare_the_file(void **state)
 {
     (void)state;
@@ -254,10 +299,12 @@ int main(void)
         cmocka_unit_test(keys_of_the_command_line_are_not_those_of_the_file),
         cmocka_unit_test(another_output_has_no_old_bounds),
         cmocka_unit_test(a_guest_replaces_that_of_the_file),
+        cmocka_unit_test(a_list_replaces_that_of_the_file),
         cmocka_unit_test(program_has_options_of_its_own),
         cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(a_file_that_is_too_long_is_refused),
         cmocka_unit_test(contradictions_name_what_gave_them),
+        cmocka_unit_test(disks_are_named_by_what_gave_them),
         cmocka_unit_test(outputs_spare_the_file),
     };
 

@@ -30,6 +30,10 @@ static void mentioned_paths_become_options(void **state)
         {"cpu.model=x86-64-v3 needs more", "--cpu=x86-64-v3 needs more"},
         {"give cpu.model=baseline", "give --cpu=baseline"},
         {"leave out kernel.load_addr", "leave out --kernel kernel_load_addr"},
+        {"give block.path, with block.id=a", "give --block, with --block id=a"},
+        {"block[1].path=d: no", "--block=d: no"},
+        {"set block[1].id, block[].id or block[x].id", "set --block id, block[].id or block[x].id"},
+        {"allow it by allow.disk_changed=a", "allow it by --allow disk-changed=a"},
         {"set a.b, serial.foo and .", "set a.b, serial.foo and ."},
         {"", ""},
     };

@@ -39,7 +39,7 @@ static const uint8_t writing[] = {0x8b, 0x06, 0x85, 0xc0, 0x74, 0x0b, 0x8b, 0x4e
 #define REQUESTS 24u
 
 static struct kvm_guest guest;
-static struct stasis_vmm_disk disk;
+static struct stasis_vmm_disks disks;
 static char path[] = "/tmp/test_kvm_virtio_blk.XXXXXX";
 static uint32_t written; /* pairs */
 static uint16_t requests;
@@ -136,10 +136,10 @@ static uint8_t byte_of(unsigned number)
 
 static void open_disk(struct stasis_device_host *host)
 {
-    const struct stasis_vmm_config config = {.block = {.path = path, .id = "root"}};
+    const struct stasis_vmm_config config = {.block = {{.path = path, .id = "root"}}};
     struct stasis_error err;
 
-    kvm_ok(stasis_vmm_disk_open(&config, &disk, host, &err), &err);
+    kvm_ok(stasis_vmm_disks_open(&config, &disks, host, &err), &err);
 }
 
 static void start(void)
@@ -170,7 +170,7 @@ static void start(void)
 static void finish(void)
 {
     kvm_guest_fini(&guest);
-    stasis_vmm_disk_close(&disk);
+    stasis_vmm_disks_close(&disks);
     assert_int_equal(unlink(path), 0);
 }
 
@@ -219,7 +219,7 @@ static struct stasis_snap *freeze(void)
     stasis_machine_pause(&guest.machine);
     snap = kvm_freeze(&guest, NULL);
     kvm_guest_fini(&guest);
-    stasis_vmm_disk_close(&disk);
+    stasis_vmm_disks_close(&disks);
     return snap;
 }
 
@@ -301,7 +301,7 @@ static void a_disk_that_has_changed_is_refused(void)
     open_disk(&guest.host);
     assert_int_equal(thaw(snap, &err), STASIS_ERR_ARG);
     assert_non_null(strstr(err.msg, "disk root has been written to or replaced"));
-    disk.device.may_have_changed = true;
+    disks.list[0].device.may_have_changed = true;
     kvm_ok(thaw(snap, &err), &err);
     stasis_snap_free(snap);
     finish();

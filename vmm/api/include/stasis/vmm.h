@@ -49,8 +49,8 @@ STASIS_BEGIN_DECLS
 #define STASIS_VMM_MEMORY_MIB_DEFAULT 256
 #define STASIS_VMM_METRICS_MS_MIN     10
 #define STASIS_VMM_METRICS_MS_MAX     86400000 /* a day */
-#define STASIS_VMM_BLOCK_ID_DEFAULT   "disk0"
 #define STASIS_VMM_BLOCK_ID_MAX       20
+#define STASIS_VMM_BLOCKS_MAX         8
 #define STASIS_VMM_STREAM             "-" /* as a snapshot's path: standard input or output */
 
 /* STASIS_VMM_CPU_HOST, _BASELINE and so on, which stasis/state/cpu_models.def describes. */
@@ -74,7 +74,6 @@ enum stasis_vmm_serial_kind {
 
 enum stasis_vmm_block_readonly { STASIS_VMM_BLOCK_READONLY_OFF = 0, STASIS_VMM_BLOCK_READONLY_ON };
 enum stasis_vmm_block_root { STASIS_VMM_BLOCK_ROOT_ON = 0, STASIS_VMM_BLOCK_ROOT_OFF };
-enum stasis_vmm_block_risk { STASIS_VMM_BLOCK_REFUSE = 0, STASIS_VMM_BLOCK_ALLOW };
 
 enum stasis_vmm_metrics_format { STASIS_VMM_METRICS_JSON = 0, STASIS_VMM_METRICS_OPENMETRICS };
 enum stasis_vmm_on_guest_error {
@@ -124,19 +123,26 @@ struct stasis_vmm_serial {
     uint64_t rate;    /* bytes per second, bursts of up to a second's worth; 0: no limit */
 };
 
-/* The guest's disk: /dev/vda. */
+/* A disk of the guest: /dev/vda, /dev/vdb and so on. */
 struct stasis_vmm_block {
     const char *path; /* a raw file or a block device; NULL: there is no disk */
     /* Its name on the board, and its serial number: 1 to 20 letters, digits, '-', '_'. A thawed
-     * guest gets the disk that has the name of its own. NULL: STASIS_VMM_BLOCK_ID_DEFAULT. */
+     * guest gets the disks that have the names of its own. NULL: disk0 for the first, disk1 for the
+     * second, and so on. */
     const char *id;
     enum stasis_vmm_block_readonly readonly;
-    enum stasis_vmm_block_root root; /* whether a new guest's command line gets root=/dev/vda */
-    /* Whether a thawed guest may have a disk that was written to since the freeze. */
-    enum stasis_vmm_block_risk changed;
-    /* Whether a guest with a writable disk may run on after a snapshot, which is of another time
-     * than the disk from then on. */
-    enum stasis_vmm_block_risk shared;
+    /* Whether it may be the root of a new guest, whose command line gets root=/dev/vda for the
+     * first disk, if it is the first that may. */
+    enum stasis_vmm_block_root root;
+};
+
+/* Risks that are taken, for disks by their ids; lists end at the first NULL. */
+struct stasis_vmm_allow {
+    const char
+        *disk_changed[STASIS_VMM_BLOCKS_MAX]; /* thawed, though written to since the freeze */
+    /* Writable, though the guest runs on after a snapshot, which is of another time than the disk
+     * from then on. */
+    const char *disk_shared[STASIS_VMM_BLOCKS_MAX];
 };
 
 /* How a snapshot is written. */
@@ -193,7 +199,8 @@ struct stasis_vmm_config {
     int kvm_fd;      /* of /dev/kvm, opened by somebody; stays open, and yours; 0: it is opened */
     int kick_signal; /* a real-time signal, which takes a vCPU out of the guest; 0: SIGRTMIN */
     struct stasis_vmm_serial serial;
-    struct stasis_vmm_block block;
+    struct stasis_vmm_block block[STASIS_VMM_BLOCKS_MAX]; /* ends at the first without a path */
+    struct stasis_vmm_allow allow;
     struct stasis_vmm_snapshot snapshot;
 
     struct stasis_vmm_guest_errors guest_errors;

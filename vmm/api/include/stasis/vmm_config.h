@@ -21,10 +21,11 @@ STASIS_BEGIN_DECLS
 #define STASIS_VMM_CONFIG_BYTES_MAX (1u << 20) /* of JSON */
 
 /* Sets what the text says of one option: ("serial", "file:console,limit=64K"), and ("demo", NULL)
- * for one that takes no value. A key that is not in the text keeps its value; a list replaces the
- * one before. The option's first key must be in the text, or have a value other than the default
- * already. On failure keys before the wrong one are set. STASIS_ERR_ARG names the option, the key
- * and the remedy; STASIS_ERR_NOMEM. */
+ * for one that takes no value. A key that is not in the text keeps its value; notes replace
+ * those before. The option's first key must be in the text, or have a value other than the default
+ * already. On failure keys before the wrong one are set. ("block", text) adds a disk, and on
+ * failure none; ("allow", text) adds to lists. STASIS_ERR_ARG names the option, the key and the
+ * remedy; STASIS_ERR_NOMEM. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_config_set(struct stasis_vmm_config *config,
                                                           const char *option, const char *text,
                                                           struct stasis_error *err);
