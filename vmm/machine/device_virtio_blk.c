@@ -28,7 +28,8 @@ struct pending {
 struct instance {
     struct stasis_adapter adapter;
     struct stasis_virtio_blk dev;
-    bool resumes; /* the next turn begins by stasis_virtio_blk_resume() */
+    const struct stasis_device_disk *disk; /* NULL: the host has none for it */
+    bool resumes;                          /* the next turn begins by stasis_virtio_blk_resume() */
     struct pending pending[STASIS_VIRTIO_BLK_REQUESTS]; /* by the rest of their id */
     uint8_t piece[PIECE];
 };
@@ -40,11 +41,6 @@ static const struct stasis_device_disk *find_disk(const struct stasis_device *de
     while (disk && strcmp(disk->id, device->row->instance) != 0)
         disk = disk->next;
     return disk;
-}
-
-static const struct stasis_device_disk *disk_of(const struct instance *blk)
-{
-    return find_disk(blk->adapter.device);
 }
 
 static void run_soon(struct instance *blk)
@@ -97,7 +93,7 @@ static void end(struct instance *blk, struct pending *pending, bool ok)
 
 static bool read_piece(struct instance *blk, const struct pending *pending, size_t len)
 {
-    const struct stasis_device_disk *disk = disk_of(blk);
+    const struct stasis_device_disk *disk = blk->disk;
 
     if (!disk->read(disk->ctx, pending->request.offset + pending->done, blk->piece, len))
         return false;
@@ -107,7 +103,7 @@ static bool read_piece(struct instance *blk, const struct pending *pending, size
 
 static bool write_piece(struct instance *blk, const struct pending *pending, size_t len)
 {
-    const struct stasis_device_disk *disk = disk_of(blk);
+    const struct stasis_device_disk *disk = blk->disk;
 
     if (!stasis_virtio_blk_fetch(&blk->dev, pending->request.id, pending->done, blk->piece, len) ||
         !disk->write(disk->ctx, pending->request.offset + pending->done, blk->piece, len))
@@ -129,7 +125,7 @@ static uint64_t piece_of(const struct pending *pending)
 
 static bool do_piece(struct instance *blk, const struct pending *pending, uint64_t len)
 {
-    const struct stasis_device_disk *disk = disk_of(blk);
+    const struct stasis_device_disk *disk = blk->disk;
     const struct stasis_virtio_blk_request *request = &pending->request;
 
     switch (request->op) {
@@ -149,7 +145,7 @@ static bool do_piece(struct instance *blk, const struct pending *pending, uint64
 
 static bool make_safe(const struct instance *blk, const struct pending *pending)
 {
-    const struct stasis_device_disk *disk = disk_of(blk);
+    const struct stasis_device_disk *disk = blk->disk;
 
     return !pending->request.must_sync || pending->request.op == STASIS_VIRTIO_BLK_READ ||
            disk->flush(disk->ctx);
@@ -180,7 +176,7 @@ static void step(struct instance *blk, struct pending *pending)
 
 static void run(struct instance *blk)
 {
-    struct pending *pending = disk_of(blk) ? first_of(blk) : NULL;
+    struct pending *pending = blk->disk ? first_of(blk) : NULL;
 
     for (unsigned i = 0; pending && i < STEPS; i++) {
         step(blk, pending);
@@ -222,6 +218,7 @@ static void blk_init(void *instance, const struct stasis_device *device)
     int rc;
 
     blk->adapter.device = device;
+    blk->disk = disk;
     rc = stasis_virtio_blk_init(&blk->dev, &host, &shape, &blk_ops, blk, NULL);
     assert(!rc);
     (void)rc;
@@ -256,7 +253,7 @@ static void blk_timer(void *instance)
 static void blk_save(const void *instance, void *ret_state)
 {
     const struct instance *blk = instance;
-    const struct stasis_device_disk *disk = disk_of(blk);
+    const struct stasis_device_disk *disk = blk->disk;
     struct stasis_virtio_blk_state *state = ret_state;
 
     stasis_virtio_blk_save(&blk->dev, state);
@@ -281,7 +278,7 @@ static int check_change(const struct stasis_device_disk *disk,
 static int check_disk(const struct instance *blk, const struct stasis_virtio_blk_state *state,
                       struct stasis_error *err)
 {
-    const struct stasis_device_disk *disk = disk_of(blk);
+    const struct stasis_device_disk *disk = blk->disk;
     const char *name = blk->adapter.device->row->instance;
 
     if (!disk)
