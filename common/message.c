@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "common/message.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -54,8 +55,19 @@ size_t stasis_message_format(char ret_line[STASIS_MESSAGE_MAX], const char *prog
     return used;
 }
 
-static const char *remedy_of(enum stasis_err code)
+static const char *remedy_of_write(int os_errno)
 {
+    if (os_errno == EACCES || os_errno == EPERM || os_errno == EROFS)
+        return "; write elsewhere, or allow it there";
+    if (os_errno == ENOENT || os_errno == ENOTDIR)
+        return "; name a folder that exists";
+    return "; make room or write elsewhere";
+}
+
+static const char *remedy_of(const struct stasis_error *err)
+{
+    enum stasis_err code = err->code;
+
     if (code == STASIS_ERR_NOT_FOUND)
         return "; check the name";
     if (code == STASIS_ERR_CORRUPT)
@@ -63,7 +75,7 @@ static const char *remedy_of(enum stasis_err code)
     if (code == STASIS_ERR_VERSION)
         return "; use the program that wrote it";
     if (code == STASIS_ERR_WRITE)
-        return "; make room or write elsewhere";
+        return remedy_of_write(err->os_errno);
     if (code == STASIS_ERR_NOMEM)
         return "; free memory, or use a host that has more";
     if (code == STASIS_ERR_INTERNAL)
@@ -73,7 +85,7 @@ static const char *remedy_of(enum stasis_err code)
 
 const char *stasis_message_remedy(const struct stasis_error *err)
 {
-    const char *remedy = remedy_of(err->code);
+    const char *remedy = remedy_of(err);
     bool said = remedy[0] && strstr(err->msg, remedy + strlen("; "));
 
     return said ? "" : remedy;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "support/cmocka_all.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,12 +59,15 @@ static void a_remedy_is_named_once_and_fits_the_error(void **state)
         enum stasis_err code;
         const char *msg;
         const char *remedy;
+        int os_errno;
     } rows[] = {
         {STASIS_ERR_NOT_FOUND, "a.snap: No such file or directory", "; check the name"},
         {STASIS_ERR_CORRUPT, "a.snap: truncated", "; do not trust this file, use another copy"},
         {STASIS_ERR_VERSION, "a.snap: format 2", "; use the program that wrote it"},
         {STASIS_ERR_VERSION, "a.snap: format 2: use the program that wrote it", ""},
         {STASIS_ERR_WRITE, "out: No space left", "; make room or write elsewhere"},
+        {STASIS_ERR_WRITE, "out: Read-only", "; write elsewhere, or allow it there", EROFS},
+        {STASIS_ERR_WRITE, "no/out: No such file", "; name a folder that exists", ENOENT},
         {STASIS_ERR_NOMEM, "out of memory", "; free memory, or use a host that has more"},
         {STASIS_ERR_INTERNAL, "oops", "; this is a fault of the program: report it"},
         {STASIS_ERR_ARG, "--memory: give a number", ""},
@@ -71,7 +75,7 @@ static void a_remedy_is_named_once_and_fits_the_error(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct stasis_error err = {.code = rows[i].code};
+        struct stasis_error err = {.code = rows[i].code, .os_errno = rows[i].os_errno};
 
         snprintf(err.msg, sizeof(err.msg), "%s", rows[i].msg);
         assert_string_equal(stasis_message_remedy(&err), rows[i].remedy);

@@ -17,7 +17,10 @@ static int thaw(struct stasis_snap *snap, struct verdict *verdict, struct stasis
     struct stasis_board_state board;
     struct stasis_reasons reasons = {0};
     struct stasis_thaw_result result;
-    int rc = stasis_thaw_check_file(snap, &board, &reasons, err);
+    int rc = stasis_thaw_check_board(snap, &board, err);
+
+    if (!rc)
+        rc = stasis_thaw_check_file(snap, &board, &reasons, err);
 
     stasis_reasons_fini(&reasons);
 

@@ -161,6 +161,25 @@ static void check_clock(const struct stasis_thaw_result *result, struct stasis_p
              "kvmclock and the timers will be right");
 }
 
+/* There may be more reasons than were found. */
+static void check_compared(const struct stasis_thaw_result *result,
+                           struct stasis_preflight *preflight)
+{
+    static const char *const texts[] = {
+        [STASIS_THAW_COMPARED_NOTHING] =
+            "this host was not compared with the guest, whose board could not be read",
+        [STASIS_THAW_COMPARED_CPU] =
+            "without KVM only this CPU's features were compared with the guest's; MSRs, clocks, "
+            "the number of vCPUs and what KVM makes of the CPU were not",
+        [STASIS_THAW_COMPARED_HOST] =
+            "KVM was asked for CPU features and limits, but not given the guest's state, since no "
+            "VM can be made for it; it may refuse MSRs or clocks as well",
+    };
+
+    if (result->compared != STASIS_THAW_COMPARED_STATE)
+        warn(preflight, "host", "comparison", texts[result->compared]);
+}
+
 int stasis_preflight_run(const struct stasis_vmm_config *config,
                          struct stasis_preflight *ret_preflight, struct stasis_error *err)
 {
@@ -176,14 +195,17 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
     if (open_snapshot(config, &snap, &why)) {
         stasis_reasons_add_error(&ret_preflight->reasons, "file", "snapshot", &why);
         check_kvm(config, &ret_preflight->reasons);
+        check_compared(&result, ret_preflight);
         return 0;
     }
     open_disks(config, &disks, &host, &ret_preflight->reasons);
     rc = stasis_thaw_try(snap, &options, &host, &ret_preflight->reasons, &result, err);
-    if (!rc && !ret_preflight->reasons.count)
+    if (!rc && result.compared != STASIS_THAW_COMPARED_NOTHING)
         check_board(config, snap, &ret_preflight->reasons);
     if (!rc && ret_preflight->reasons.count)
         check_kvm(config, &ret_preflight->reasons);
+    if (!rc)
+        check_compared(&result, ret_preflight);
     if (!rc)
         check_memory(config, ret_preflight);
     if (!rc)

@@ -3,6 +3,7 @@
  * The log of a VM's life: a line for each event, besides what is told to the client.
  */
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vmm/api/vmm_internal.h"
@@ -50,12 +51,22 @@ static void log_saved(const struct stasis_vmm *vmm, const struct stasis_vmm_even
                    times->sync_us, event->stats->file_bytes);
 }
 
+/* Whether the message begins with the name of the file, as those of files do. */
+static bool names(const char *message, const char *path)
+{
+    size_t len = strlen(path);
+
+    return !strncmp(message, path, len) && !strncmp(message + len, ": ", 2);
+}
+
 static void log_failed(const struct stasis_vmm *vmm, const struct stasis_vmm_event *event)
 {
     bool cancelled = event->err->code == STASIS_ERR_CANCELLED;
+    bool named = names(event->err->msg, event->path);
 
-    stasis_log_put(vmm->log, cancelled ? STASIS_LOG_WARN : STASIS_LOG_ERROR, "freeze %s: %s: %s",
-                   cancelled ? "cancelled" : "failed", event->path, event->err->msg);
+    stasis_log_put(vmm->log, cancelled ? STASIS_LOG_WARN : STASIS_LOG_ERROR, "freeze %s: %s%s%s",
+                   cancelled ? "cancelled" : "failed", named ? "" : event->path, named ? "" : ": ",
+                   event->err->msg);
 }
 
 static void log_guest_error(const struct stasis_vmm *vmm,

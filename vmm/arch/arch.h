@@ -92,6 +92,8 @@ struct stasis_arch_vcpu_record {
      * error says why it could not be checked. */
     int (*check)(const struct stasis_kvm *kvm, const void *state, struct stasis_reasons *reasons,
                  struct stasis_error *err);
+    /* The same as far as the CPU itself tells, where there is no KVM; NULL: it tells nothing. */
+    int (*check_cpu)(const void *state, struct stasis_reasons *reasons, struct stasis_error *err);
     /* Whether the state can be that of the vCPU with this number, as other records refer to it;
      * STASIS_ERR_CORRUPT says which number it has instead. NULL: it has none. */
     int (*check_id)(const void *state, uint32_t id, struct stasis_error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/control/message.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -186,16 +187,30 @@ static const char *text_of(const struct stasis_control_failure *failure)
                                                   : stasis_err_str(failure->err.code);
 }
 
+/* What a client can do that others cannot. */
+static const char *remedy_for_clients(const struct stasis_error *err)
+{
+    if (err->code == STASIS_ERR_CANCELLED)
+        return "it was asked for; send the request again if it is wanted after all";
+    if (err->code == STASIS_ERR_STATE)
+        return "ask for the status, and send what fits it";
+    if (err->code == STASIS_ERR_WRITE && (err->os_errno == EACCES || err->os_errno == EPERM))
+        return "choose a folder that vmm may write to; with dir=FOLDER behind --control, its "
+               "sandbox lets it write in FOLDER and below only";
+    return NULL;
+}
+
 /* What is behind the last semicolon of the message, or what is generally advised. */
 static const char *remedy_of(const struct stasis_error *err)
 {
     const char *general = stasis_message_remedy(err);
+    const char *ours = remedy_for_clients(err);
     const char *own = NULL;
 
     for (const char *at = strstr(err->msg, "; "); at; at = strstr(own, "; "))
         own = at + strlen("; ");
-    if (own)
-        return own;
+    if (own || ours)
+        return own ? own : ours;
     return general[0] ? general + strlen("; ") : general;
 }
 

@@ -20,6 +20,7 @@ struct thaw {
     struct stasis_thaw_result result;
     struct stasis_reasons *reasons;
     bool is_trial; /* goes on behind what fails, to find all reasons */
+    bool has_kvm;  /* it could be opened */
 };
 
 /* What KVM calls invalid came out of a file whose checksums are right: it describes a machine that
@@ -206,13 +207,14 @@ static int restore(struct thaw *thaw, struct stasis_error *err)
 
 /* Opens KVM, and compares the host before a VM is made. *ret_buildable: it can at least make one.
  */
-static int open_host(const struct thaw *thaw, const struct stasis_board_state *board,
+static int open_host(struct thaw *thaw, const struct stasis_board_state *board,
                      struct stasis_kvm *ret_kvm, bool *ret_buildable, struct stasis_error *err)
 {
     int rc = stasis_machine_open_kvm(thaw->kvm_fd, ret_kvm, err);
 
     if (rc)
         return rc;
+    thaw->has_kvm = true;
     stasis_arch_host_check(ret_kvm, board, thaw->reasons);
     *ret_buildable = !thaw->reasons->count;
     rc = stasis_thaw_check_host(thaw->records, board, ret_kvm, thaw->reasons, err);
@@ -221,7 +223,7 @@ static int open_host(const struct thaw *thaw, const struct stasis_board_state *b
     return rc;
 }
 
-static int build(const struct thaw *thaw, const struct stasis_board_state *board,
+static int build(struct thaw *thaw, const struct stasis_board_state *board,
                  const struct stasis_device_host *host, struct stasis_error *err)
 {
     struct stasis_kvm kvm;
@@ -254,8 +256,10 @@ static int thaw_machine(struct thaw *thaw, struct stasis_snap *snap,
 {
     struct stasis_machine *machine = thaw->machine;
     struct stasis_board_state board = {0};
-    int rc = stasis_thaw_check_file(snap, &board, thaw->reasons, err);
+    int rc = stasis_thaw_check_board(snap, &board, err);
 
+    if (!rc)
+        rc = stasis_thaw_check_file(snap, &board, thaw->reasons, err);
     if (!rc)
         rc = judge_refusal(build(thaw, &board, host, err), err);
     if (rc == STASIS_ERR_UNAVAILABLE) /* whatever the snapshot is */
@@ -319,10 +323,56 @@ static int try_machine(struct thaw *thaw, const struct stasis_board_state *board
     rc = stasis_machine_build_on(thaw->machine, &kvm, board, host, err);
     if (rc)
         return rc;
+    thaw->result.compared = STASIS_THAW_COMPARED_STATE;
     set_options(thaw, options);
     rc = restore(thaw, err);
     stasis_machine_fini(thaw->machine);
     return rc;
+}
+
+/* A file that is no good asks for a host all the same, as far as it can be read. */
+static int try_host(struct thaw *thaw, const struct stasis_board_state *board,
+                    struct stasis_error *err)
+{
+    struct stasis_kvm kvm;
+    bool buildable;
+    int rc = open_host(thaw, board, &kvm, &buildable, err);
+
+    if (rc)
+        return thaw->has_kvm ? 0 : rc;
+    stasis_kvm_close(&kvm);
+    return 0;
+}
+
+/* Without KVM the CPU may lack something, too. What stands in the way of that has been told. */
+static void try_cpu(struct thaw *thaw, const struct stasis_board_state *board)
+{
+    thaw->result.compared = STASIS_THAW_COMPARED_CPU;
+    (void)!stasis_thaw_check_host(thaw->records, board, NULL, thaw->reasons, NULL);
+}
+
+static void try_all(struct thaw *thaw, struct stasis_snap *snap,
+                    const struct stasis_thaw_options *options,
+                    const struct stasis_device_host *host)
+{
+    struct stasis_board_state board = {0};
+    size_t before = thaw->reasons->count;
+    struct stasis_error why;
+    int rc;
+
+    if (stasis_thaw_check_board(snap, &board, &why)) {
+        stasis_reasons_add_error(thaw->reasons, "file", "snapshot", &why);
+        return;
+    }
+    rc = stasis_thaw_check_file(snap, &board, thaw->reasons, &why);
+    if (rc && thaw->reasons->count == before)
+        stasis_reasons_add_error(thaw->reasons, "file", "snapshot", &why);
+    thaw->result.compared = STASIS_THAW_COMPARED_HOST;
+    rc = rc ? try_host(thaw, &board, &why) : try_machine(thaw, &board, options, host, &why);
+    if (judge_refusal(rc, &why))
+        stasis_reasons_add_error(thaw->reasons, "host", "KVM", &why);
+    if (!thaw->has_kvm)
+        try_cpu(thaw, &board);
 }
 
 int stasis_thaw_try(struct stasis_snap *snap, const struct stasis_thaw_options *options,
@@ -336,17 +386,10 @@ int stasis_thaw_try(struct stasis_snap *snap, const struct stasis_thaw_options *
                         .kvm_fd = options->kvm_fd,
                         .reasons = reasons,
                         .is_trial = true};
-    struct stasis_board_state board = {0};
-    struct stasis_error why;
 
     if (!machine)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a VM");
-    if (stasis_thaw_check_file(snap, &board, reasons, &why)) {
-        if (!reasons->count)
-            stasis_reasons_add_error(reasons, "file", "snapshot", &why);
-    } else if (judge_refusal(try_machine(&thaw, &board, options, host, &why), &why)) {
-        stasis_reasons_add_error(reasons, "host", "KVM", &why);
-    }
+    try_all(&thaw, snap, options, host);
     *ret_result = thaw.result;
     free(machine);
     return 0;

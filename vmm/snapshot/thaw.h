@@ -31,10 +31,19 @@ struct stasis_thaw_options {
     void *ctx;
 };
 
+/* How far a thaw on trial came in comparing this host with what the guest needs. */
+enum stasis_thaw_compared {
+    STASIS_THAW_COMPARED_NOTHING, /* the file does not say what board it has */
+    STASIS_THAW_COMPARED_CPU,     /* there is no KVM: what the CPU itself tells */
+    STASIS_THAW_COMPARED_HOST,    /* what KVM tells; it was not given the guest's state */
+    STASIS_THAW_COMPARED_STATE,   /* all of it */
+};
+
 /* What a thaw tells of the guest. */
 struct stasis_thaw_result {
-    uint64_t generation; /* how often it was frozen */
-    bool tsc_is_set;     /* else this KVM shows guests the host's TSC */
+    uint64_t generation;                /* how often it was frozen */
+    bool tsc_is_set;                    /* else this KVM shows guests the host's TSC */
+    enum stasis_thaw_compared compared; /* on trial only */
 };
 
 /* Builds *machine, ready to be started; it must not move. `host` as for stasis_machine_build().
@@ -49,9 +58,10 @@ STASIS_MUST_CHECK int stasis_thaw(struct stasis_machine *machine, struct stasis_
 
 /* Whether stasis_thaw() would succeed, by doing the same but for the memory, which is neither read
  * nor verified, in a VM that never runs: adds every reason why not, in the order in which they
- * would be met. The first one's code is that of the refusal. `host` is not asked for more than
- * stasis_thaw() asks it. *ret_result tells of the guest if there is no reason. An error says why it
- * could not be tried. */
+ * would be met. The first one's code is that of the refusal. Where the file is no good or KVM is
+ * missing, the rest is compared as far as it can be. `host` is not asked for more than
+ * stasis_thaw() asks it. *ret_result tells of the guest if there is no reason, and how far the
+ * comparison came in any case. An error says why it could not be tried. */
 STASIS_MUST_CHECK int
 stasis_thaw_try(struct stasis_snap *snap, const struct stasis_thaw_options *options,
                 const struct stasis_device_host *host, struct stasis_reasons *reasons,

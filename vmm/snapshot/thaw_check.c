@@ -156,10 +156,13 @@ static int check_record(const struct stasis_records *records,
                         struct stasis_error *err)
 {
     void *state;
-    int rc = stasis_thaw_decode(records, record->schema, instance, &state, err);
+    int rc;
 
+    if (kvm ? !record->check : !record->check_cpu)
+        return 0;
+    rc = stasis_thaw_decode(records, record->schema, instance, &state, err);
     if (!rc)
-        rc = record->check(kvm, state, reasons, err);
+        rc = kvm ? record->check(kvm, state, reasons, err) : record->check_cpu(state, reasons, err);
     free(state);
     return rc;
 }
@@ -173,19 +176,16 @@ int stasis_thaw_check_host(const struct stasis_records *records,
 
     for (uint32_t id = 0; !rc && id < board->vcpus; id++) {
         snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
-        for (size_t i = 0; !rc && stasis_arch_vcpu_restore_order[i]; i++) {
-            if (stasis_arch_vcpu_restore_order[i]->check)
-                rc = check_record(records, stasis_arch_vcpu_restore_order[i], instance, kvm,
-                                  reasons, err);
-        }
+        for (size_t i = 0; !rc && stasis_arch_vcpu_restore_order[i]; i++)
+            rc = check_record(records, stasis_arch_vcpu_restore_order[i], instance, kvm, reasons,
+                              err);
     }
     return rc;
 }
 
-int stasis_thaw_check_file(struct stasis_snap *snap, struct stasis_board_state *ret_board,
-                           struct stasis_reasons *reasons, struct stasis_error *err)
+int stasis_thaw_check_board(struct stasis_snap *snap, struct stasis_board_state *ret_board,
+                            struct stasis_error *err)
 {
-    const struct stasis_records *records = stasis_snap_records(snap);
     int rc;
 
     if (stasis_snap_info(snap)->arch != stasis_arch_number)
@@ -194,18 +194,26 @@ int stasis_thaw_check_file(struct stasis_snap *snap, struct stasis_board_state *
                            "), this VMM is "
                            "for %s",
                            stasis_snap_info(snap)->arch, stasis_arch_name);
-    rc = stasis_thaw_get(records, &stasis_board_schema, STASIS_INSTANCE_VM, ret_board, err);
+    rc = stasis_thaw_get(stasis_snap_records(snap), &stasis_board_schema, STASIS_INSTANCE_VM,
+                         ret_board, err);
     if (!rc)
         rc = stasis_board_check(ret_board, err);
-    if (rc == STASIS_ERR_VERSION)
-        return stasis_wrap(err, rc, "written by %s", stasis_snap_info(snap)->producer);
+    return rc == STASIS_ERR_VERSION
+               ? stasis_wrap(err, rc, "written by %s", stasis_snap_info(snap)->producer)
+               : rc;
+}
+
+int stasis_thaw_check_file(struct stasis_snap *snap, const struct stasis_board_state *board,
+                           struct stasis_reasons *reasons, struct stasis_error *err)
+{
+    const struct stasis_records *records = stasis_snap_records(snap);
+    int rc = check_records(records, board, err);
+
     if (!rc)
-        rc = check_records(records, ret_board, err);
+        rc = check_ids(records, board, err);
     if (!rc)
-        rc = check_ids(records, ret_board, err);
+        rc = check_ram(snap, board, err);
     if (!rc)
-        rc = check_ram(snap, ret_board, err);
-    if (!rc)
-        rc = check_vcpus(records, ret_board, reasons, err);
+        rc = check_vcpus(records, board, reasons, err);
     return rc;
 }

@@ -19,15 +19,21 @@ STASIS_MUST_CHECK int stasis_thaw_decode(const struct stasis_records *records,
                                          const struct stasis_schema *schema, const char *instance,
                                          void **ret_state, struct stasis_error *err);
 
-/* All that can be known of the file. Where there may be several reasons they are added, too; the
- * error is the first. */
+/* Reads the board of the file, if this release can build it. */
+STASIS_MUST_CHECK int stasis_thaw_check_board(struct stasis_snap *snap,
+                                              struct stasis_board_state *ret_board,
+                                              struct stasis_error *err);
+
+/* All that can be known of the rest of the file. Where there may be several reasons they are added,
+ * too; the error is the first. */
 STASIS_MUST_CHECK int stasis_thaw_check_file(struct stasis_snap *snap,
-                                             struct stasis_board_state *ret_board,
+                                             const struct stasis_board_state *board,
                                              struct stasis_reasons *reasons,
                                              struct stasis_error *err);
 
 /* Compares what the guest was promised with this host, by system ioctls only, and adds all that is
- * missing. An error says why it could not be compared. */
+ * missing; without KVM (NULL), as far as the CPU itself tells. An error says why it could not be
+ * compared. */
 STASIS_MUST_CHECK int stasis_thaw_check_host(const struct stasis_records *records,
                                              const struct stasis_board_state *board,
                                              const struct stasis_kvm *kvm,

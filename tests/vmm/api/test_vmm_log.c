@@ -113,7 +113,7 @@ static void trouble(void)
     struct stasis_vmm_end end = {.reason = STASIS_VMM_CRASHED};
 
     (void)stasis_fail(&cancelled, STASIS_ERR_CANCELLED, "cancelled");
-    (void)stasis_fail(&failed, STASIS_ERR_WRITE, "no room");
+    (void)stasis_fail(&failed, STASIS_ERR_WRITE, "a.snap: no room");
     (void)stasis_fail(&end.crash, STASIS_ERR_GUEST, "triple fault");
     (void)stasis_fail(&end.missing, STASIS_ERR_NO_SNAPSHOT, "no snapshot");
     tell(&(struct stasis_vmm_event){

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "support/fake_kvm.h"
+#include "vmm/arch/x86/x86.h"
 #include "vmm/cmd/cli.h"
 
 /* ---- userfaultfd that is not permitted ---- */
@@ -27,6 +28,19 @@ int __wrap_stasis_uffd_open(int device, struct stasis_uffd *uffd)
         return __real_stasis_uffd_open(device, uffd);
     errno = EPERM;
     return -1;
+}
+
+/* ---- the CPU, where there is no KVM ---- */
+
+static bool cpu_is_poor; /* it has no feature at all; else all that it is asked for */
+
+struct stasis_x86_cpuid_leaf_state __wrap_stasis_x86_cpuid_read(uint32_t function, uint32_t index);
+
+struct stasis_x86_cpuid_leaf_state __wrap_stasis_x86_cpuid_read(uint32_t function, uint32_t index)
+{
+    const uint32_t bits = cpu_is_poor ? 0 : UINT32_MAX;
+
+    return (struct stasis_x86_cpuid_leaf_state){function, index, 0, bits, bits, bits, bits};
 }
 
 /* ---- the output ---- */
@@ -72,6 +86,7 @@ static int setup(void **state)
 {
     (void)state;
     is_permitted = false;
+    cpu_is_poor = false;
     fake_kvm = (struct fake_kvm){0};
     return 0;
 }
@@ -244,6 +259,49 @@ static void a_host_without_kvm_is_a_reason_beside_the_file(void **state)
     assert_int_equal(preflight.reasons.count, 1); /* told once */
 }
 
+static size_t count_kind(const char *kind)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < preflight.reasons.count; i++)
+        count += !strcmp(preflight.reasons.list[i].kind, kind);
+    return count;
+}
+
+/* Behind what stands in the way first. */
+static void features_are_compared_without_kvm(void **state)
+{
+    (void)state;
+    cpu_is_poor = true;
+    fake_kvm = (struct fake_kvm){.flaws = FAKE_KVM_NO_DEVICE};
+    parse(GOLDEN, "--dry-run", "");
+    run();
+    assert_string_equal(preflight.reasons.list[0].kind, "host");
+    assert_true(count_kind("cpu-feature") > 10);
+    assert_non_null(strstr(text, "  reason: cpu-feature cx16: the guest needs CPUID 1.0 ECX bit 13,"
+                                 " this host has: clear\n"));
+    assert_null(strstr(text, "tsc_adjust")); /* which KVM gives to any guest */
+    assert_non_null(strstr(text, "  warning: host comparison: without KVM only this CPU's"));
+}
+
+static void how_far_the_host_was_compared_is_told(void **state)
+{
+    (void)state;
+    parse(STASIS_GOLDEN_DIR "/0.1.0/edge.snap", "--dry-run", "");
+    run();
+    assert_non_null(strstr(text, "  warning: host comparison: this host was not compared with"));
+    teardown(NULL);
+    fake_kvm.flaws = FAKE_KVM_LACKS_A_CAP;
+    parse(GOLDEN, "--dry-run", "");
+    run();
+    assert_non_null(strstr(text, "  warning: host comparison: KVM was asked for CPU features"));
+    teardown(NULL);
+    fake_kvm.flaws = FAKE_KVM_REFUSES_MSRS;
+    parse(GOLDEN, "--dry-run", "");
+    run();
+    assert_null(strstr(text, "comparison"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +312,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_is_none_is_a_reason, setup, teardown),
         cmocka_unit_test_setup_teardown(a_host_without_kvm_is_a_reason_beside_the_file, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(features_are_compared_without_kvm, setup, teardown),
+        cmocka_unit_test_setup_teardown(how_far_the_host_was_compared_is_told, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
  */
 #include "control_rig.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -200,6 +201,33 @@ static void an_error_has_the_exit_status_a_name_and_a_remedy(void **state)
         "\"remedy\":\"take another\"}}}");
     close(fd);
     close_server(&rig);
+}
+
+static void a_remedy_is_one_for_clients(void **state)
+{
+    static const struct {
+        struct stasis_error err;
+        const char *remedy;
+    } rows[] = {
+        {{STASIS_ERR_CANCELLED, 0, "a.snap: cancelled"},
+         "it was asked for; send the request again"},
+        {{STASIS_ERR_STATE, 0, "cannot resume: it is running"}, "ask for the status"},
+        {{STASIS_ERR_WRITE, EACCES, "a.snap: opening its folder: Permission denied"},
+         "choose a folder that vmm may write to; with dir=FOLDER"},
+        {{STASIS_ERR_WRITE, ENOSPC, "a.snap: no space"}, "make room or write elsewhere"},
+        {{STASIS_ERR_STATE, 0, "cannot pause: it is being saved; wait"}, "wait"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct stasis_control_failure failure = {.err = rows[i].err};
+        json_t *data = stasis_control_failure_data(&failure, false);
+        const char *remedy = json_string_value(json_object_get(data, "remedy"));
+
+        assert_non_null(remedy);
+        assert_ptr_equal(strstr(remedy, rows[i].remedy), remedy);
+        json_decref(data);
+    }
 }
 
 static void a_line_may_come_byte_by_byte(void **state)
@@ -669,6 +697,7 @@ int main(void)
         cmocka_unit_test(what_is_no_request_is_refused_by_the_codes_of_json_rpc),
         cmocka_unit_test(nesting_ends_at_a_limit),
         cmocka_unit_test(an_error_has_the_exit_status_a_name_and_a_remedy),
+        cmocka_unit_test(a_remedy_is_one_for_clients),
         cmocka_unit_test(a_line_may_come_byte_by_byte),
         cmocka_unit_test(a_line_without_end_is_refused_once_and_skipped),
         cmocka_unit_test(the_limit_of_a_line_is_exact),

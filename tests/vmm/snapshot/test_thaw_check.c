@@ -164,7 +164,9 @@ static int check(const struct flaw *flaw, struct stasis_error *err)
     free(ram);
     must(stasis_snap_open_fd(fd, "memory", NULL, &snap, err), err);
     close(fd);
-    rc = stasis_thaw_check_file(snap, &board, &reasons, err);
+    rc = stasis_thaw_check_board(snap, &board, err);
+    if (!rc)
+        rc = stasis_thaw_check_file(snap, &board, &reasons, err);
     stasis_reasons_fini(&reasons);
     stasis_snap_free(snap);
     return rc;

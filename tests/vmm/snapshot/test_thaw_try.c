@@ -204,6 +204,25 @@ static void a_kvm_that_is_too_old_is_compared(void **state)
     assert_int_equal(fake_kvm_first(KVM_CREATE_VM), SIZE_MAX);
 }
 
+/* As far as the file can be read. */
+static void a_host_is_compared_beside_an_error_of_the_file(void **state)
+{
+    struct stasis_records *records = stasis_snap_records(snap);
+
+    (void)state;
+    stasis_records_remove(records, stasis_records_find(records, "x86.msrs", "cpu0"));
+    fake_kvm = (struct fake_kvm){.flaws = FAKE_KVM_FEW_FEATURES};
+    assert_int_equal(try(), STASIS_ERR_CORRUPT);
+    assert_string_equal(reasons.list[0].kind, "file");
+    assert_true(count_kind("cpu-feature") > 10);
+    assert_int_equal(result.compared, STASIS_THAW_COMPARED_HOST);
+    assert_int_equal(fake_kvm_first(KVM_CREATE_VM), SIZE_MAX);
+    fake_kvm = (struct fake_kvm){.flaws = FAKE_KVM_NO_DEVICE};
+    assert_int_equal(try(), STASIS_ERR_CORRUPT);
+    assert_string_equal(reasons.list[1].kind, "host");
+    assert_int_equal(result.compared, STASIS_THAW_COMPARED_CPU);
+}
+
 static void copy_with_bad_memory(const char *to)
 {
     struct stasis_snap_chunk chunk = {0};
@@ -273,6 +292,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_host_lacks_is_the_first_reason, setup, teardown),
         cmocka_unit_test_setup_teardown(all_reasons_are_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_kvm_that_is_too_old_is_compared, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_host_is_compared_beside_an_error_of_the_file, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(memory_is_not_read, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_left_open, setup, teardown),
     };

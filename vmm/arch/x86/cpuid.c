@@ -124,6 +124,7 @@ const struct stasis_arch_vcpu_record stasis_x86_cpuid_part = {
     .get = cpuid_get,
     .set = cpuid_set,
     .check = stasis_x86_cpuid_check,
+    .check_cpu = stasis_x86_cpuid_check_cpu,
     .check_id = stasis_x86_cpuid_check_id,
 };
 

@@ -107,28 +107,26 @@ static void check_vendor(const struct stasis_x86_cpuid_state *host,
     stasis_reasons_add(reasons, &reason);
 }
 
-int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const void *cpuid,
-                           struct stasis_reasons *reasons, struct stasis_error *err)
+void stasis_x86_cpuid_compare(struct stasis_x86_cpuid_state *host,
+                              const struct stasis_x86_cpuid_state *wanted,
+                              struct stasis_reasons *reasons)
 {
-    struct stasis_x86_cpuid_state *host = calloc(1, sizeof(*host));
-    struct stasis_x86_cpuid_state *wanted = malloc(sizeof(*wanted));
-    int rc;
-
-    if (!host || !wanted) {
-        rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for CPUID tables");
-        goto out;
-    }
-    memcpy(wanted, cpuid, sizeof(*wanted));
-    rc = stasis_x86_cpuid_from_kvm(host, kvm->cpuid, err);
-    if (rc)
-        goto out;
     check_vendor(host, wanted, reasons);
     stasis_x86_features_check(host, wanted, NULL, reasons);
     for (uint32_t i = 0; i < wanted->leaves_count; i++)
         check_component(host, &wanted->leaves[i], reasons);
-out:
+}
+
+int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const void *cpuid,
+                           struct stasis_reasons *reasons, struct stasis_error *err)
+{
+    struct stasis_x86_cpuid_state *host = calloc(1, sizeof(*host));
+    int rc = host ? stasis_x86_cpuid_from_kvm(host, kvm->cpuid, err)
+                  : stasis_fail(err, STASIS_ERR_NOMEM, "no memory for CPUID tables");
+
+    if (!rc)
+        stasis_x86_cpuid_compare(host, cpuid, reasons);
     free(host);
-    free(wanted);
     return rc;
 }
 

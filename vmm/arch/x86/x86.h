@@ -186,6 +186,18 @@ STASIS_MUST_CHECK int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const
                                              struct stasis_reasons *reasons,
                                              struct stasis_error *err);
 
+/* The same by this CPU alone, without KVM, which may lack more. */
+STASIS_MUST_CHECK int stasis_x86_cpuid_check_cpu(const void *cpuid, struct stasis_reasons *reasons,
+                                                 struct stasis_error *err);
+
+/* Adds what `host` cannot show of all that `wanted` promises. */
+void stasis_x86_cpuid_compare(struct stasis_x86_cpuid_state *host,
+                              const struct stasis_x86_cpuid_state *wanted,
+                              struct stasis_reasons *reasons);
+
+/* cpuid_read.c: the instruction; zeros where the CPU has no such leaf. */
+struct stasis_x86_cpuid_leaf_state stasis_x86_cpuid_read(uint32_t function, uint32_t index);
+
 /* The area of one vCPU. Finishing one that is all zero is fine. */
 STASIS_MUST_CHECK int stasis_x86_xsave_area_init(const struct stasis_vm *vm,
                                                  struct stasis_x86_xsave_area *ret_area,
