@@ -50,6 +50,11 @@ static int on_vcpu_begins(void *ctx, struct stasis_error *err)
     return stasis_vmm_thread_begins(ctx, STASIS_VMM_THREAD_VCPU, err);
 }
 
+static int on_io_begins(void *ctx, struct stasis_error *err)
+{
+    return stasis_vmm_thread_begins(ctx, STASIS_VMM_THREAD_IO, err);
+}
+
 static int start(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     int rc = stasis_vmm_sources_watch_end(vmm, err);
@@ -57,14 +62,15 @@ static int start(struct stasis_vmm *vmm, struct stasis_error *err)
     vmm->metrics.loaded_us = stasis_monotonic_us();
     vmm->machine.kick_signal = vmm->config->kick_signal;
     vmm->machine.vcpu_begins = on_vcpu_begins;
-    vmm->machine.vcpu_ctx = vmm;
+    vmm->machine.io_begins = on_io_begins;
+    vmm->machine.begins_ctx = vmm;
     /* Below our handler: the console hands on faults that are not guest memory's. */
     stasis_ram_failure_stand_back(&vmm->machine);
     if (!rc)
         rc = open_console(vmm, err);
     stasis_ram_failure_come_back();
     if (!rc && vmm->paused)
-        stasis_machine_request_pause(&vmm->machine);
+        stasis_machine_pause(&vmm->machine);
     if (!rc)
         rc = stasis_vmm_metrics_start(vmm, err);
     if (!rc)

@@ -87,12 +87,18 @@ static int collect(struct stasis_vmm_job *job, struct stasis_snap **ret_snap,
 }
 
 /* A snapshot that is on the disk is of no use without what the guest wrote: it believes that the
- * device has it, and may only have to flush it. */
+ * device has it, and may only have to flush it. What is being written is part of it, and moves the
+ * marker that the state is to have. Without the machine's lock: the guest is paused. */
 static int settle_disk(struct stasis_vmm_job *job)
 {
-    return job->save.sync == STASIS_VMM_SYNC_NONE
-               ? 0
-               : stasis_vmm_disks_settle(&job->vmm->disks, &job->err);
+    if (job->save.sync == STASIS_VMM_SYNC_NONE)
+        return 0;
+    while (!stasis_machine_wait_disks(&job->vmm->machine)) {
+        if (!may_go_on(job))
+            return stasis_fail(&job->err, STASIS_ERR_CANCELLED,
+                               "cancelled while the guest's disk was being written to");
+    }
+    return stasis_vmm_disks_settle(&job->vmm->disks, &job->err);
 }
 
 static int write_file(struct stasis_vmm_job *job, struct stasis_snap *snap,
@@ -142,14 +148,16 @@ static int work(struct stasis_vmm_job *job)
                            "no snapshot was written to %s: the guest ended before it could be "
                            "frozen",
                            job->path);
+    rc = settle_disk(job);
+    if (rc)
+        return rc;
+    job->times.write_us = lap_us(&since_us);
     rc = collect(job, &snap, &job->err);
     if (rc)
         return rc;
     job->times.collect_us = lap_us(&since_us);
-    rc = settle_disk(job);
-    if (!rc)
-        rc = write_file(job, snap, &job->err);
-    job->times.write_us = lap_us(&since_us);
+    rc = write_file(job, snap, &job->err);
+    job->times.write_us += lap_us(&since_us);
     stasis_snap_free(snap);
     return rc;
 }

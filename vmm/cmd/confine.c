@@ -241,6 +241,7 @@ int stasis_confine_thread(const struct stasis_confinement *confinement,
         [STASIS_VMM_THREAD_VCPU] = STASIS_SANDBOX_VCPU,
         [STASIS_VMM_THREAD_SAVE] = STASIS_SANDBOX_SAVE,
         [STASIS_VMM_THREAD_LOOP] = STASIS_SANDBOX_LOOP,
+        [STASIS_VMM_THREAD_IO] = STASIS_SANDBOX_IO,
         [STASIS_VMM_THREAD_RAM] = STASIS_SANDBOX_RAM,
     };
 

@@ -41,6 +41,8 @@ static inline void stasis_adapter_raise_irq(void *instance, bool level)
 {
     const struct stasis_device *device = ((const struct stasis_adapter *)instance)->device;
 
+    if (level)
+        stasis_counter_add(&device->counters->interrupts, 1);
     stasis_vm_set_irq(device->env->vm, device->row->gsi, level);
 }
 

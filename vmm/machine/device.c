@@ -51,6 +51,15 @@ static int attach(struct stasis_devices *devices, const struct stasis_board_devi
     if (!device->instance)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for device %s", row->instance);
     devices->count++;
+    if (device->type->work) {
+        device->io = &devices->io[devices->count - 1];
+        rc = stasis_io_thread_init(device->io, env->lock, device->type->work, device->instance,
+                                   row->instance, err);
+    }
+    if (rc) {
+        device->io = NULL;
+        return rc;
+    }
     device->type->init(device->instance, device);
     return stasis_bus_add(bus, row->base, row->size, &device->type->bus, device->instance,
                           row->instance, err);
@@ -76,9 +85,64 @@ int stasis_devices_attach(struct stasis_devices *devices, const struct stasis_bo
 
 void stasis_devices_detach(struct stasis_devices *devices)
 {
-    for (uint32_t i = 0; i < devices->count; i++)
+    for (uint32_t i = 0; i < devices->count; i++) {
+        if (devices->list[i].io)
+            stasis_io_thread_fini(devices->list[i].io);
+        devices->list[i].io = NULL;
         free(devices->list[i].instance);
+    }
     devices->count = 0;
+}
+
+/* ---- their threads ---- */
+
+int stasis_devices_start(struct stasis_devices *devices, const struct stasis_io_thread_ops *ops,
+                         void *ctx, struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && i < devices->count; i++) {
+        if (devices->list[i].io)
+            rc = stasis_io_thread_start(devices->list[i].io, ops, ctx, err);
+    }
+    if (rc)
+        stasis_devices_stop(devices);
+    return rc;
+}
+
+void stasis_devices_stop(struct stasis_devices *devices)
+{
+    for (uint32_t i = 0; i < devices->count; i++) {
+        if (devices->list[i].io)
+            stasis_io_thread_stop(devices->list[i].io);
+    }
+}
+
+void stasis_devices_hold(struct stasis_devices *devices)
+{
+    for (uint32_t i = 0; i < devices->count; i++) {
+        if (devices->list[i].io)
+            stasis_io_thread_hold(devices->list[i].io);
+    }
+}
+
+void stasis_devices_release(struct stasis_devices *devices)
+{
+    for (uint32_t i = 0; i < devices->count; i++) {
+        if (devices->list[i].io)
+            stasis_io_thread_release(devices->list[i].io);
+    }
+}
+
+bool stasis_devices_wait_idle(struct stasis_devices *devices, unsigned ms)
+{
+    bool idle = true;
+
+    for (uint32_t i = 0; idle && i < devices->count; i++) {
+        if (devices->list[i].io)
+            idle = stasis_io_thread_wait_idle(devices->list[i].io, ms);
+    }
+    return idle;
 }
 
 int stasis_devices_begin(struct stasis_devices *devices, bool thawed, struct stasis_error *err)

@@ -18,6 +18,7 @@
 #include "stasis/kvm_memory.h"
 #include "stasis/kvm_vm.h"
 #include "vmm/machine/bus.h"
+#include "vmm/machine/io_thread.h"
 
 struct stasis_device;
 
@@ -39,7 +40,8 @@ struct stasis_guest_access {
     bool is_mmio, is_write;
 };
 
-/* The content of a disk. Calls wait for the host's disk; false is an I/O error. */
+/* The content of a disk. Calls wait for the host's disk, and are made by one thread at a time,
+ * without the machine's lock; false is an I/O error. `mark` is called under it. */
 struct stasis_device_disk {
     const struct stasis_device_disk *next; /* of the host's, or NULL */
     const char *id;                        /* the name of its device on the board */
@@ -85,6 +87,7 @@ struct stasis_device_host {
 
 /* What a device finds around it. */
 struct stasis_device_env {
+    pthread_mutex_t *lock;              /* the machine's */
     const struct stasis_vm *vm;         /* whose interrupt lines it drives */
     const struct stasis_memory *memory; /* the guest's RAM */
     const struct stasis_device_host *host;
@@ -103,6 +106,9 @@ struct stasis_device_counters {
     uint64_t in_bytes;   /* given to the guest's side of the device */
     uint64_t out_bytes;  /* that the guest sent, and the outside has taken */
     uint64_t lost_bytes; /* that the guest sent while the device had no room */
+    uint64_t wakes;      /* of the device's own thread, by one or more notifications */
+    uint64_t requests;   /* that it has answered */
+    uint64_t interrupts; /* how often it has raised its line */
     uint64_t guest_errors[STASIS_GUEST_ERROR_COUNT];
 };
 
@@ -128,6 +134,8 @@ struct stasis_device_type {
     void (*advance)(void *state, uint64_t ns);
     /* The timer of timer_arm has expired; NULL: the device has none. */
     void (*timer)(void *instance);
+    /* What the device's own thread does after a ring (io_thread.h). NULL: it has none. */
+    void (*work)(void *instance);
     /* Of a clock: the timer that it asked for has expired. NULL: it is none. */
     void (*alarm)(void *instance);
 };
@@ -137,6 +145,7 @@ struct stasis_device {
     const struct stasis_board_device_state *row; /* of the board */
     const struct stasis_device_env *env;
     struct stasis_device_counters *counters;
+    struct stasis_io_thread *io; /* NULL: the type has no work for one */
     void *instance;
 };
 
@@ -145,6 +154,7 @@ struct stasis_device {
 struct stasis_devices {
     struct stasis_device list[STASIS_DEVICE_MAX]; /* in the board's order */
     struct stasis_device_counters counters[STASIS_DEVICE_MAX];
+    struct stasis_io_thread io[STASIS_DEVICE_MAX];
     uint32_t count;
 };
 
@@ -162,6 +172,18 @@ STASIS_MUST_CHECK int stasis_devices_attach(struct stasis_devices *devices,
                                             const struct stasis_device_env *env,
                                             struct stasis_error *err);
 void stasis_devices_detach(struct stasis_devices *devices);
+
+/* Threads of devices: all run, or none if one cannot be started; none runs. Without the lock. */
+STASIS_MUST_CHECK int stasis_devices_start(struct stasis_devices *devices,
+                                           const struct stasis_io_thread_ops *ops, void *ctx,
+                                           struct stasis_error *err);
+void stasis_devices_stop(struct stasis_devices *devices);
+
+/* Under the lock: they touch neither devices nor RAM from here on; or may again. Idle: they ask
+ * nothing of the host (stasis_io_thread_wait_idle() for each). */
+void stasis_devices_hold(struct stasis_devices *devices);
+void stasis_devices_release(struct stasis_devices *devices);
+bool stasis_devices_wait_idle(struct stasis_devices *devices, unsigned ms);
 
 /* Has all devices begin. No vCPU runs. */
 STASIS_MUST_CHECK int stasis_devices_begin(struct stasis_devices *devices, bool thawed,

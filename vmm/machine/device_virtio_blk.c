@@ -2,189 +2,19 @@
  *
  * The virtio block device (virtio/blk.c) on a board.
  *
- * Requests are carried out one after the other, in the order in which the driver made them, by the
- * thread of the vCPU that notified of them, at most STEPS pieces at a time; the event loop's does
- * the rest, as the device's timer, and one such turn after the other. Whoever freezes the guest
- * waits for a turn, not for a queue: what is left is written down, and asked for again.
+ * The driver's notification reaches the device's thread without an exit to the VMM (ioeventfd). The
+ * line is level-triggered and follows InterruptStatus under the lock, by KVM_IRQ_LINE: an irqfd
+ * makes an edge, or with resampling drops the line at the end of the interrupt and would have it
+ * raised again each time that the driver has not yet acknowledged.
  */
 #include <inttypes.h>
 #include <string.h>
 
+#include "stasis/kvm_ioevent.h"
 #include "stasis/kvm_memory.h"
-#include "stasis/virtio_blk.h"
-#include "vmm/base/clock.h"
-#include "vmm/machine/adapter.h"
+#include "vmm/machine/blk_requests.h"
 
-#define PIECE       (UINT32_C(64) << 10) /* of data */
-#define RANGE_PIECE (UINT32_C(1) << 20)  /* of a range without data */
-#define STEPS       16u                  /* of a turn */
-
-struct pending {
-    struct stasis_virtio_blk_request request;
-    uint64_t done; /* bytes */
-    bool is_used;
-};
-
-struct instance {
-    struct stasis_adapter adapter;
-    struct stasis_virtio_blk dev;
-    const struct stasis_device_disk *disk; /* NULL: the host has none for it */
-    bool resumes;                          /* the next turn begins by stasis_virtio_blk_resume() */
-    struct pending pending[STASIS_VIRTIO_BLK_REQUESTS]; /* by the rest of their id */
-    uint8_t piece[PIECE];
-};
-
-static const struct stasis_device_disk *find_disk(const struct stasis_device *device)
-{
-    const struct stasis_device_disk *disk = device->env->host->disks;
-
-    while (disk && strcmp(disk->id, device->row->instance) != 0)
-        disk = disk->next;
-    return disk;
-}
-
-static void run_soon(struct instance *blk)
-{
-    const struct stasis_device_host *host = stasis_adapter_env(blk)->host;
-
-    host->timer_arm(host->ctx, blk->adapter.device, stasis_monotonic_ns());
-}
-
-static void submit(void *ctx, const struct stasis_virtio_blk_request *request)
-{
-    struct instance *blk = ctx;
-
-    blk->pending[request->id % STASIS_VIRTIO_BLK_REQUESTS] =
-        (struct pending){.request = *request, .is_used = true};
-}
-
-static void wake(void *ctx)
-{
-    struct instance *blk = ctx;
-
-    blk->resumes = true;
-    run_soon(blk);
-}
-
-static const struct stasis_virtio_blk_ops blk_ops = {submit, wake};
-
-/* ---- requests ---- */
-
-/* Ids grow. */
-static struct pending *first_of(struct instance *blk)
-{
-    struct pending *first = NULL;
-
-    for (unsigned i = 0; i < STASIS_VIRTIO_BLK_REQUESTS; i++) {
-        struct pending *pending = &blk->pending[i];
-
-        if (pending->is_used && (!first || pending->request.id < first->request.id))
-            first = pending;
-    }
-    return first;
-}
-
-static void end(struct instance *blk, struct pending *pending, bool ok)
-{
-    pending->is_used = false;
-    stasis_virtio_blk_done(&blk->dev, pending->request.id,
-                           ok ? STASIS_VIRTIO_BLK_OK : STASIS_VIRTIO_BLK_IO_ERROR);
-}
-
-static bool read_piece(struct instance *blk, const struct pending *pending, size_t len)
-{
-    const struct stasis_device_disk *disk = blk->disk;
-
-    if (!disk->read(disk->ctx, pending->request.offset + pending->done, blk->piece, len))
-        return false;
-    stasis_counter_add(&stasis_adapter_counters(blk)->in_bytes, len);
-    return stasis_virtio_blk_store(&blk->dev, pending->request.id, pending->done, blk->piece, len);
-}
-
-static bool write_piece(struct instance *blk, const struct pending *pending, size_t len)
-{
-    const struct stasis_device_disk *disk = blk->disk;
-
-    if (!stasis_virtio_blk_fetch(&blk->dev, pending->request.id, pending->done, blk->piece, len) ||
-        !disk->write(disk->ctx, pending->request.offset + pending->done, blk->piece, len))
-        return false;
-    stasis_counter_add(&stasis_adapter_counters(blk)->out_bytes, len);
-    return true;
-}
-
-static uint64_t piece_of(const struct pending *pending)
-{
-    const struct stasis_virtio_blk_request *request = &pending->request;
-    uint64_t left = request->len - pending->done;
-    uint64_t most = request->op == STASIS_VIRTIO_BLK_READ || request->op == STASIS_VIRTIO_BLK_WRITE
-                        ? PIECE
-                        : RANGE_PIECE;
-
-    return left < most ? left : most;
-}
-
-static bool do_piece(struct instance *blk, const struct pending *pending, uint64_t len)
-{
-    const struct stasis_device_disk *disk = blk->disk;
-    const struct stasis_virtio_blk_request *request = &pending->request;
-
-    switch (request->op) {
-    case STASIS_VIRTIO_BLK_READ:
-        return read_piece(blk, pending, (size_t)len);
-    case STASIS_VIRTIO_BLK_WRITE:
-        return write_piece(blk, pending, (size_t)len);
-    case STASIS_VIRTIO_BLK_FLUSH:
-        return disk->flush(disk->ctx);
-    case STASIS_VIRTIO_BLK_DISCARD:
-        return disk->discard(disk->ctx, request->offset + pending->done, len);
-    case STASIS_VIRTIO_BLK_WRITE_ZEROES:
-        return disk->zero(disk->ctx, request->offset + pending->done, len, request->may_unmap);
-    }
-    return false;
-}
-
-static bool make_safe(const struct instance *blk, const struct pending *pending)
-{
-    const struct stasis_device_disk *disk = blk->disk;
-
-    return !pending->request.must_sync || pending->request.op == STASIS_VIRTIO_BLK_READ ||
-           disk->flush(disk->ctx);
-}
-
-/* A request that the driver has taken back by a reset must not touch the disk any more. */
-static bool is_alive(struct instance *blk, const struct pending *pending)
-{
-    return stasis_virtio_blk_fetch(&blk->dev, pending->request.id, 0, blk->piece, 0);
-}
-
-static void step(struct instance *blk, struct pending *pending)
-{
-    uint64_t len = piece_of(pending);
-
-    if (!is_alive(blk, pending)) {
-        pending->is_used = false;
-        return;
-    }
-    if (!do_piece(blk, pending, len)) {
-        end(blk, pending, false);
-        return;
-    }
-    pending->done += len;
-    if (pending->done == pending->request.len)
-        end(blk, pending, make_safe(blk, pending));
-}
-
-static void run(struct instance *blk)
-{
-    struct pending *pending = blk->disk ? first_of(blk) : NULL;
-
-    for (unsigned i = 0; pending && i < STEPS; i++) {
-        step(blk, pending);
-        pending = first_of(blk);
-    }
-    if (pending)
-        run_soon(blk);
-}
+#define QUEUE_NOTIFY 0x50u /* register (4.2.2) */
 
 /* ---- the device ---- */
 
@@ -198,10 +28,19 @@ static void *memory_writable(void *ctx, uint64_t gpa, uint64_t len)
     return stasis_memory_writable(stasis_adapter_env(ctx)->memory, gpa, len);
 }
 
+static const struct stasis_device_disk *find_disk(const struct stasis_device *device)
+{
+    const struct stasis_device_disk *disk = device->env->host->disks;
+
+    while (disk && strcmp(disk->id, device->row->instance) != 0)
+        disk = disk->next;
+    return disk;
+}
+
 /* Where the host has no disk for it there is an empty one, which no state can be restored to. */
 static void blk_init(void *instance, const struct stasis_device *device)
 {
-    struct instance *blk = instance;
+    struct stasis_blk *blk = instance;
     const struct stasis_device_disk *disk = find_disk(device);
     const struct stasis_virtio_host host = {
         .memory = {memory_at, memory_writable, instance},
@@ -219,45 +58,58 @@ static void blk_init(void *instance, const struct stasis_device *device)
 
     blk->adapter.device = device;
     blk->disk = disk;
-    rc = stasis_virtio_blk_init(&blk->dev, &host, &shape, &blk_ops, blk, NULL);
+    rc = stasis_virtio_blk_init(&blk->dev, &host, &shape, &stasis_blk_ops, blk, NULL);
     assert(!rc);
     (void)rc;
 }
 
 static uint64_t blk_read(void *ctx, uint64_t offset, unsigned len)
 {
-    return stasis_virtio_mmio_read(&((struct instance *)ctx)->dev.mmio, offset, len);
+    return stasis_virtio_mmio_read(&((struct stasis_blk *)ctx)->dev.mmio, offset, len);
+}
+
+/* KVM takes notifications of a queue in use; those of another are exits, and errors of the driver.
+ * Where KVM has no room for it they stay exits. */
+static void follow_queue(struct stasis_blk *blk)
+{
+    const struct stasis_device *device = blk->adapter.device;
+    const struct stasis_ioevent bell = {.fd = device->io->bell_fd,
+                                        .address = device->row->base + QUEUE_NOTIFY,
+                                        .len = 4,
+                                        .has_match = true};
+    bool is_active = stasis_virtio_mmio_is_active(&blk->dev.mmio, 0);
+
+    if (is_active == blk->is_active)
+        return;
+    blk->is_active = is_active;
+    if (is_active)
+        (void)!stasis_ioevent_assign(device->env->vm, &bell, NULL);
+    else
+        (void)!stasis_ioevent_deassign(device->env->vm, &bell, NULL);
 }
 
 static void blk_write(void *ctx, uint64_t offset, unsigned len, uint64_t value)
 {
-    struct instance *blk = ctx;
+    struct stasis_blk *blk = ctx;
 
     stasis_virtio_mmio_write(&blk->dev.mmio, offset, len, (uint32_t)value);
-    run(blk);
-}
-
-static void blk_timer(void *instance)
-{
-    struct instance *blk = instance;
-
-    if (blk->resumes) {
-        blk->resumes = false;
-        stasis_virtio_blk_resume(&blk->dev);
-    }
-    run(blk);
+    follow_queue(blk);
+    if (blk->has_new)
+        stasis_io_thread_ring(stasis_blk_thread(blk));
+    blk->has_new = false;
 }
 
 /* ---- the state ---- */
 
 static void blk_save(const void *instance, void *ret_state)
 {
-    const struct instance *blk = instance;
+    const struct stasis_blk *blk = instance;
     const struct stasis_device_disk *disk = blk->disk;
     struct stasis_virtio_blk_state *state = ret_state;
 
     stasis_virtio_blk_save(&blk->dev, state);
-    if (disk)
+    /* What the host is still writing moves the time. */
+    if (disk && !(blk->is_writing && stasis_blk_thread(blk)->is_away))
         disk->mark(disk->ctx, &state->disk_inode, &state->disk_mtime_ns);
 }
 
@@ -267,7 +119,8 @@ static int check_change(const struct stasis_device_disk *disk,
     uint64_t inode = 0, mtime_ns = 0;
 
     disk->mark(disk->ctx, &inode, &mtime_ns);
-    if (disk->may_have_changed || (inode == state->disk_inode && mtime_ns == state->disk_mtime_ns))
+    if (disk->may_have_changed || !state->disk_inode ||
+        (inode == state->disk_inode && mtime_ns == state->disk_mtime_ns))
         return 0;
     return stasis_fail(err, STASIS_ERR_ARG,
                        "disk %s has been written to or replaced since the freeze, and the guest "
@@ -275,7 +128,7 @@ static int check_change(const struct stasis_device_disk *disk,
                        disk->id, disk->id);
 }
 
-static int check_disk(const struct instance *blk, const struct stasis_virtio_blk_state *state,
+static int check_disk(const struct stasis_blk *blk, const struct stasis_virtio_blk_state *state,
                       struct stasis_error *err)
 {
     const struct stasis_device_disk *disk = blk->disk;
@@ -302,7 +155,7 @@ static int check_disk(const struct instance *blk, const struct stasis_virtio_blk
 
 static int blk_restore(void *instance, const void *state, struct stasis_error *err)
 {
-    struct instance *blk = instance;
+    struct stasis_blk *blk = instance;
     int rc = check_disk(blk, state, err);
 
     return rc ? rc : stasis_virtio_blk_restore(&blk->dev, state, err);
@@ -310,23 +163,26 @@ static int blk_restore(void *instance, const void *state, struct stasis_error *e
 
 static int blk_check_memory(const void *instance, struct stasis_error *err)
 {
-    return stasis_virtio_mmio_check_memory(&((const struct instance *)instance)->dev.mmio, err);
+    return stasis_virtio_mmio_check_memory(&((const struct stasis_blk *)instance)->dev.mmio, err);
 }
 
 static void blk_post_restore(void *instance)
 {
-    stasis_virtio_blk_apply_outputs(&((struct instance *)instance)->dev);
+    struct stasis_blk *blk = instance;
+
+    follow_queue(blk);
+    stasis_virtio_blk_apply_outputs(&blk->dev);
 }
 
 const struct stasis_device_type stasis_device_virtio_blk_type = {
     .schema = &stasis_virtio_blk_schema,
     .version = 1,
-    .size = sizeof(struct instance),
+    .size = sizeof(struct stasis_blk),
     .bus = {blk_read, blk_write},
     .init = blk_init,
     .save = blk_save,
     .restore = blk_restore,
     .check_memory = blk_check_memory,
     .post_restore = blk_post_restore,
-    .timer = blk_timer,
+    .work = stasis_blk_work,
 };

@@ -77,7 +77,14 @@ static int on_begins(void *ctx, struct stasis_error *err)
 {
     const struct stasis_machine *machine = ctx;
 
-    return machine->vcpu_begins ? machine->vcpu_begins(machine->vcpu_ctx, err) : 0;
+    return machine->vcpu_begins ? machine->vcpu_begins(machine->begins_ctx, err) : 0;
+}
+
+static int on_io_begins(void *ctx, struct stasis_error *err)
+{
+    const struct stasis_machine *machine = ctx;
+
+    return machine->io_begins ? machine->io_begins(machine->begins_ctx, err) : 0;
 }
 
 static bool on_may_run(void *ctx)
@@ -98,5 +105,10 @@ const struct stasis_vcpu_thread_ops stasis_machine_thread_ops = {
     .begins = on_begins,
     .may_run = on_may_run,
     .resumes = on_resumes,
+    .failed = on_thread_failed,
+};
+
+const struct stasis_io_thread_ops stasis_machine_io_ops = {
+    .begins = on_io_begins,
     .failed = on_thread_failed,
 };

@@ -10,5 +10,6 @@
 
 extern const struct stasis_exit_ops stasis_machine_exit_ops;
 extern const struct stasis_vcpu_thread_ops stasis_machine_thread_ops;
+extern const struct stasis_io_thread_ops stasis_machine_io_ops;
 
 #endif

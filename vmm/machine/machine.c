@@ -99,7 +99,8 @@ int stasis_machine_build_on(struct stasis_machine *machine, const struct stasis_
     machine->vm.fd = -1;
     machine->board = *board;
     machine->pause_limit_ms = STASIS_PAUSE_LIMIT_MS;
-    machine->device_env = (struct stasis_device_env){.vm = &machine->vm,
+    machine->device_env = (struct stasis_device_env){.lock = &machine->lock,
+                                                     .vm = &machine->vm,
                                                      .memory = &machine->memory,
                                                      .host = host,
                                                      .ctx = machine,
@@ -175,6 +176,7 @@ void stasis_machine_fini(struct stasis_machine *machine)
     machine->threads = NULL;
     free(machine->vcpus);
     machine->vcpus = NULL;
+    stasis_devices_stop(&machine->devices);
     stasis_devices_detach(&machine->devices);
     if (machine->ram_ops)
         machine->ram_ops->cancel_waiters(machine->ram_ctx);
@@ -196,10 +198,11 @@ void stasis_machine_fini(struct stasis_machine *machine)
 
 int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err)
 {
-    int rc = 0;
-
     uint32_t started = 0;
+    int rc = stasis_devices_start(&machine->devices, &stasis_machine_io_ops, machine, err);
 
+    if (rc)
+        return rc;
     for (; !rc && started < machine->vcpu_count; started += !rc) {
         machine->threads[started].kick_signal = machine->kick_signal;
         rc = stasis_vcpu_thread_start(&machine->threads[started], err);
@@ -208,6 +211,8 @@ int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *er
         stasis_vcpu_thread_stop(&machine->threads[i]);
     for (uint32_t i = 0; !rc && i < started; i++)
         stasis_vcpu_thread_release(&machine->threads[i]);
+    if (rc)
+        stasis_devices_stop(&machine->devices);
     return rc;
 }
 
@@ -217,12 +222,21 @@ void stasis_machine_request_pause(struct stasis_machine *machine)
         stasis_vcpu_thread_request_pause(&machine->threads[i]);
 }
 
+/* Behind the vCPUs: what they have notified of may still be taken. */
+static void hold_devices(struct stasis_machine *machine)
+{
+    pthread_mutex_lock(&machine->lock);
+    stasis_devices_hold(&machine->devices);
+    pthread_mutex_unlock(&machine->lock);
+}
+
 /* All are asked before any is waited for, so that they stop as close together as can be. */
 void stasis_machine_pause(struct stasis_machine *machine)
 {
     stasis_machine_request_pause(machine);
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
         stasis_vcpu_thread_wait_paused(&machine->threads[i]);
+    hold_devices(machine);
 }
 
 #define LATE_NAMES_MAX 8
@@ -267,11 +281,26 @@ int stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(voi
                 rc = fail_late(machine, err);
         }
     }
+    if (!rc)
+        hold_devices(machine);
     return rc;
+}
+
+bool stasis_machine_wait_disks(struct stasis_machine *machine)
+{
+    bool idle;
+
+    pthread_mutex_lock(&machine->lock);
+    idle = stasis_devices_wait_idle(&machine->devices, PAUSE_TURN_MS);
+    pthread_mutex_unlock(&machine->lock);
+    return idle;
 }
 
 void stasis_machine_resume(struct stasis_machine *machine)
 {
+    pthread_mutex_lock(&machine->lock);
+    stasis_devices_release(&machine->devices);
+    pthread_mutex_unlock(&machine->lock);
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
         stasis_vcpu_thread_resume(&machine->threads[i]);
 }

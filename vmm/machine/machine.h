@@ -4,7 +4,8 @@
  *
  * Life: stasis_machine_build() makes it from a board, as data, whether that is today's default or
  * one that a snapshot describes. Then it is booted (boot.h) or thawed (thaw.h), and run
- * (stasis_machine_start). Threads: one per vCPU, and the caller's, which runs the event loop.
+ * (stasis_machine_start). Threads: one per vCPU, one per disk, and the caller's, which runs the
+ * event loop.
  * Devices are touched under `lock` only.
  */
 #ifndef STASIS_VMM_MACHINE_H
@@ -64,10 +65,11 @@ struct stasis_machine {
     struct stasis_vcpu *vcpus;          /* board.vcpus of them */
     struct stasis_vcpu_thread *threads; /* one each */
     uint32_t vcpu_count;
-    /* Of a vCPU's thread, which it is called on, as it begins; NULL: nothing. To be set before the
-     * machine is started. */
+    /* Of a vCPU's thread, and of a device's, which they are called on, as it begins; NULL: nothing.
+     * To be set before the machine is started. */
     int (*vcpu_begins)(void *ctx, struct stasis_error *err);
-    void *vcpu_ctx;
+    int (*io_begins)(void *ctx, struct stasis_error *err);
+    void *begins_ctx;
     int kick_signal;         /* that takes a vCPU out of KVM_RUN; 0: the default */
     unsigned pause_limit_ms; /* STASIS_PAUSE_LIMIT_MS, or what a test wants */
 
@@ -108,8 +110,10 @@ void stasis_machine_fini(struct stasis_machine *machine);
 STASIS_MUST_CHECK int stasis_machine_start(struct stasis_machine *machine,
                                            struct stasis_error *err);
 
-/* Stops all vCPUs at an instruction boundary with no I/O half done, and lets them go on. A machine
- * that was never started is paused, and starts so; pausing one whose guest has ended is fine. */
+/* Stops all vCPUs at an instruction boundary with no I/O half done, and the devices' threads where
+ * they are, and lets them go on. A machine that was never started is paused, and starts so; pausing
+ * one whose guest has ended is fine. What a disk has been asked for is not waited for: it ends at
+ * the host, and the device hears of it after the resume. */
 void stasis_machine_pause(struct stasis_machine *machine);
 /* The same, for pause_limit_ms at most, and asking go_on() every few milliseconds: a vCPU may wait
  * for memory that never comes. STASIS_ERR_TIMEOUT names the vCPUs that have not stopped;
@@ -118,8 +122,11 @@ void stasis_machine_pause(struct stasis_machine *machine);
 STASIS_MUST_CHECK int stasis_machine_pause_while(struct stasis_machine *machine,
                                                  bool (*go_on)(void *ctx), void *ctx,
                                                  struct stasis_error *err);
-/* Asks for it without waiting. Any thread, also from a device's operation: a vCPU that asks so
- * executes no further instruction. */
+/* Of a paused machine: waits for what the disks have been asked for, some milliseconds. False: ask
+ * again. */
+bool stasis_machine_wait_disks(struct stasis_machine *machine);
+/* Asks the vCPUs for it without waiting. Any thread, also from a device's operation: a vCPU that
+ * asks so executes no further instruction. */
 void stasis_machine_request_pause(struct stasis_machine *machine);
 void stasis_machine_resume(struct stasis_machine *machine);
 

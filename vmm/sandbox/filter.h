@@ -14,6 +14,7 @@ enum stasis_sandbox_thread {
     STASIS_SANDBOX_LOOP,
     STASIS_SANDBOX_SAVE,
     STASIS_SANDBOX_VCPU,
+    STASIS_SANDBOX_IO,  /* of a disk */
     STASIS_SANDBOX_RAM, /* loads or checks it */
 };
 

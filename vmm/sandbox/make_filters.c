@@ -38,6 +38,7 @@
      CLONE_NEWNET)
 #define CLONE_KINDS         (CLONE_OF_THREADS | CLONE_NAMESPACES | CLONE_VFORK | CLONE_PTRACE)
 #define TYPE_OF_KVM         (KVMIO << 8)
+#define IRQ_LINE_NUMBER     _IOW(KVMIO, 0x61, uint64_t) /* KVM's, of 8 bytes */
 #define TYPE_OF_UFFD        0xaa00
 #define PAGEMAP_SCAN_NUMBER 0xc0606610 /* fs.h of Linux 6.7 */
 #define TCGETS2_NUMBER      TCGETS2
@@ -108,6 +109,7 @@ static const struct kind {
     {'S', "save", "The thread that saves"},
     {'V', "vcpu", "A vCPU"},
     {'R', "ram", "A thread that loads or checks RAM"},
+    {'I', "io", "A disk's thread"},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -117,7 +119,7 @@ static void die(const char *what, int rc)
     exit(1);
 }
 
-/* A thread has no more than the one that starts it, whose filter it inherits: O starts V, R and
+/* A thread has no more than the one that starts it, whose filter it inherits: O starts V, R, I and
  * becomes L, which starts S; and S starts R. */
 static void check_rows(void)
 {

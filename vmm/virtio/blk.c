@@ -71,6 +71,7 @@ static bool finish(struct stasis_virtio_blk *blk, struct stasis_virtio_blk_slot 
         !stasis_virtqueue_put(requestq(blk), memory, slot->chain.head, written_of(slot, status)))
         return false;
     slot->is_used = false;
+    blk->is_silent = true;
     return true;
 }
 
@@ -84,8 +85,8 @@ static struct stasis_virtio_blk_slot *find(struct stasis_virtio_blk *blk, uint64
                : NULL;
 }
 
-void stasis_virtio_blk_done(struct stasis_virtio_blk *blk, uint64_t id,
-                            enum stasis_virtio_blk_result result)
+void stasis_virtio_blk_answer(struct stasis_virtio_blk *blk, uint64_t id,
+                              enum stasis_virtio_blk_result result)
 {
     static const unsigned status[] = {[STASIS_VIRTIO_BLK_OK] = S_OK,
                                       [STASIS_VIRTIO_BLK_IO_ERROR] = S_IOERR,
@@ -94,10 +95,22 @@ void stasis_virtio_blk_done(struct stasis_virtio_blk *blk, uint64_t id,
 
     if (!slot)
         return;
-    if (finish(blk, slot, status[result]))
-        stasis_virtio_mmio_used(&blk->mmio, STASIS_VIRTIO_BLK_QUEUE);
-    else
+    if (!finish(blk, slot, status[result]))
         stasis_virtio_mmio_fail(&blk->mmio, STASIS_GUEST_ERROR_BAD_QUEUE);
+}
+
+void stasis_virtio_blk_announce(struct stasis_virtio_blk *blk)
+{
+    if (blk->is_silent && stasis_virtio_mmio_is_active(&blk->mmio, STASIS_VIRTIO_BLK_QUEUE))
+        stasis_virtio_mmio_used(&blk->mmio, STASIS_VIRTIO_BLK_QUEUE);
+    blk->is_silent = false;
+}
+
+void stasis_virtio_blk_done(struct stasis_virtio_blk *blk, uint64_t id,
+                            enum stasis_virtio_blk_result result)
+{
+    stasis_virtio_blk_answer(blk, id, result);
+    stasis_virtio_blk_announce(blk);
 }
 
 /* ---- data ---- */
@@ -331,11 +344,9 @@ static bool start_restored(struct stasis_virtio_blk *blk)
 
 static void work(struct stasis_virtio_blk *blk)
 {
-    uint16_t used_before = requestq(blk)->state.next_used;
     bool whole = start_restored(blk) && serve(blk);
 
-    if (requestq(blk)->state.next_used != used_before)
-        stasis_virtio_mmio_used(&blk->mmio, STASIS_VIRTIO_BLK_QUEUE);
+    stasis_virtio_blk_announce(blk);
     if (!whole)
         stasis_virtio_mmio_fail(&blk->mmio, STASIS_GUEST_ERROR_BAD_QUEUE);
 }

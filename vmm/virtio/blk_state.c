@@ -62,6 +62,7 @@ static void forget(void *device)
 
     for (unsigned i = 0; i < STASIS_VIRTIO_BLK_REQUESTS; i++)
         blk->slots[i].is_used = false;
+    blk->is_silent = false;
 }
 
 static void stopped(void *device, unsigned queue)
@@ -174,6 +175,7 @@ int stasis_virtio_blk_restore(struct stasis_virtio_blk *blk,
         return rc;
     memcpy(blk->disk.serial, state->serial, sizeof(blk->disk.serial));
     forget(blk);
+    blk->is_silent = true; /* what was answered last may not have been announced */
     for (uint32_t i = 0; i < state->requests_count; i++) {
         blk->slots[i].is_used = true;
         blk->slots[i].is_submitted = false;

@@ -88,12 +88,47 @@ static void a_disk_that_loses_writes_has_no_snapshot(void)
     vmm_rig_fini(&rig);
 }
 
+/* As if the guest had asked for it: its demo has no driver. */
+static void hang_at_the_disk(void)
+{
+    pthread_mutex_lock(&rig.vmm->machine.lock);
+    stasis_device_find(&rig.vmm->machine.devices, &stasis_virtio_blk_schema, "disk0")->io->is_away =
+        true;
+    pthread_mutex_unlock(&rig.vmm->machine.lock);
+}
+
+static void a_save_that_waits_for_the_disk_is_cancelled(void)
+{
+    begin();
+    hang_at_the_disk();
+    save(STASIS_VMM_SYNC_FULL);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVING, 1);
+    assert_int_equal(vmm_rig_events(&rig, STASIS_VMM_EVENT_SAVED), 0);
+    kvm_ok(stasis_vmm_cancel(rig.vmm, &err), &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVE_FAILED, 1);
+    assert_int_equal(rig.save_code, STASIS_ERR_CANCELLED);
+    assert_int_equal(atomic_load(&syncs), 0);
+    vmm_rig_wait_text(&rig, "tick 5 ");
+    vmm_rig_fini(&rig);
+}
+
+static void a_save_without_sync_does_not_wait_for_the_disk(void)
+{
+    begin();
+    hang_at_the_disk();
+    save(STASIS_VMM_SYNC_NONE);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVED, 1);
+    vmm_rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(the_disk_is_made_safe_before_a_snapshot),
         KVM_CASE(nothing_waits_for_the_disk_without_sync),
         KVM_CASE(a_disk_that_loses_writes_has_no_snapshot),
+        KVM_CASE(a_save_that_waits_for_the_disk_is_cancelled),
+        KVM_CASE(a_save_without_sync_does_not_wait_for_the_disk),
     };
     int missing = kvm_missing();
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/machine/blk_board_rig.h"
 
+#include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "support/null_host.h"
 #include "vmm/machine/board.h"
@@ -10,7 +12,7 @@
 struct stasis_machine blk_rig_machine;
 struct stasis_device_host blk_rig_host;
 struct stasis_device *blk_rig_blk;
-unsigned blk_rig_waits, blk_rig_flushes, blk_rig_zeroes;
+unsigned blk_rig_flushes, blk_rig_zeroes;
 uint16_t blk_rig_made; /* requests */
 
 /* ---- the disk ---- */
@@ -19,8 +21,50 @@ uint8_t blk_rig_content[DISK];
 bool blk_rig_broken;
 uint64_t blk_rig_inode, blk_rig_mtime_ns;
 
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_changed = PTHREAD_COND_INITIALIZER;
+static bool hangs, is_hanging;
+
+static void pass_gate(void)
+{
+    pthread_mutex_lock(&gate);
+    is_hanging = hangs;
+    pthread_cond_broadcast(&gate_changed);
+    while (hangs)
+        pthread_cond_wait(&gate_changed, &gate);
+    is_hanging = false;
+    pthread_mutex_unlock(&gate);
+}
+
+static void set_hangs(bool to)
+{
+    pthread_mutex_lock(&gate);
+    hangs = to;
+    pthread_cond_broadcast(&gate_changed);
+    pthread_mutex_unlock(&gate);
+}
+
+void blk_rig_hang(void)
+{
+    set_hangs(true);
+}
+
+void blk_rig_let_on(void)
+{
+    set_hangs(false);
+}
+
+void blk_rig_wait_hanging(void)
+{
+    pthread_mutex_lock(&gate);
+    while (!is_hanging)
+        pthread_cond_wait(&gate_changed, &gate);
+    pthread_mutex_unlock(&gate);
+}
+
 static bool disk_read(void *ctx, uint64_t offset, void *bytes, size_t len)
 {
+    pass_gate();
     assert_true(offset <= DISK && len <= DISK - offset);
     memcpy(bytes, (uint8_t *)ctx + offset, len);
     return !blk_rig_broken;
@@ -28,6 +72,7 @@ static bool disk_read(void *ctx, uint64_t offset, void *bytes, size_t len)
 
 static bool disk_write(void *ctx, uint64_t offset, const void *bytes, size_t len)
 {
+    pass_gate();
     assert_true(offset <= DISK && len <= DISK - offset);
     memcpy((uint8_t *)ctx + offset, bytes, len);
     return !blk_rig_broken;
@@ -36,6 +81,7 @@ static bool disk_write(void *ctx, uint64_t offset, const void *bytes, size_t len
 static bool disk_flush(void *ctx)
 {
     (void)ctx;
+    pass_gate();
     blk_rig_flushes++;
     return !blk_rig_broken;
 }
@@ -74,14 +120,6 @@ const struct stasis_device_disk blk_rig_whole_disk = {
     .mark = disk_mark,
 };
 
-static void wait_until(void *ctx, const struct stasis_device *from, uint64_t deadline_ns)
-{
-    (void)ctx;
-    assert_ptr_equal(from, blk_rig_blk);
-    assert_true(deadline_ns);
-    blk_rig_waits++;
-}
-
 /* ---- the machine ---- */
 
 static void build(void)
@@ -97,26 +135,47 @@ static void build(void)
     blk_rig_machine.vm.fd = -1;
     blk_rig_host = null_host;
     blk_rig_host.disks = &blk_rig_disk;
-    blk_rig_host.timer_arm = wait_until;
-    blk_rig_machine.device_env = (struct stasis_device_env){.vm = &blk_rig_machine.vm,
+    blk_rig_machine.device_env = (struct stasis_device_env){.lock = &blk_rig_machine.lock,
+                                                            .vm = &blk_rig_machine.vm,
                                                             .memory = &blk_rig_machine.memory,
                                                             .host = &blk_rig_host,
                                                             .ctx = &blk_rig_machine};
     assert_int_equal(pthread_mutex_init(&blk_rig_machine.lock, NULL), 0);
-    stasis_bus_init(&blk_rig_machine.pio, "PIO", 0xffff);
-    stasis_bus_init(&blk_rig_machine.mmio, "MMIO", UINT64_MAX);
-    stasis_guest_access_connect(&blk_rig_machine);
     assert_int_equal(stasis_board_default(&options, &blk_rig_machine.board, NULL), 0);
     assert_int_equal(stasis_board_map_ram(&blk_rig_machine.board, &blk_rig_machine.memory, NULL),
                      0);
+    blk_rig_attach_anew();
+    blk_rig_start();
+    blk_rig_flushes = blk_rig_zeroes = 0;
+    blk_rig_made = 0;
+}
+
+void blk_rig_attach_anew(void)
+{
+    stasis_devices_stop(&blk_rig_machine.devices);
+    stasis_devices_detach(&blk_rig_machine.devices);
+    stasis_bus_init(&blk_rig_machine.pio, "PIO", 0xffff);
+    stasis_bus_init(&blk_rig_machine.mmio, "MMIO", UINT64_MAX);
+    stasis_guest_access_connect(&blk_rig_machine);
     assert_int_equal(stasis_devices_attach(&blk_rig_machine.devices, &blk_rig_machine.board,
                                            &blk_rig_machine.pio, &blk_rig_machine.mmio,
                                            &blk_rig_machine.device_env, NULL),
                      0);
     blk_rig_blk = stasis_device_find(&blk_rig_machine.devices, &stasis_virtio_blk_schema, "data");
     assert_non_null(blk_rig_blk);
-    blk_rig_waits = blk_rig_flushes = blk_rig_zeroes = 0;
-    blk_rig_made = 0;
+}
+
+static int begins(void *ctx, struct stasis_error *err)
+{
+    (void)ctx, (void)err;
+    return 0;
+}
+
+void blk_rig_start(void)
+{
+    static const struct stasis_io_thread_ops ops = {.begins = begins};
+
+    assert_int_equal(stasis_devices_start(&blk_rig_machine.devices, &ops, NULL, NULL), 0);
 }
 
 int blk_rig_set_up(void **state)
@@ -135,6 +194,8 @@ int blk_rig_set_up(void **state)
 int blk_rig_tear_down(void **state)
 {
     (void)state;
+    blk_rig_let_on();
+    stasis_devices_stop(&blk_rig_machine.devices);
     stasis_devices_detach(&blk_rig_machine.devices);
     stasis_memory_fini(&blk_rig_machine.memory);
     pthread_mutex_destroy(&blk_rig_machine.lock);
@@ -215,7 +276,21 @@ void blk_rig_notify(void)
 
 uint16_t blk_rig_used_idx(void)
 {
-    return *(uint16_t *)blk_rig_ram(USED + 2, 2);
+    uint16_t idx;
+
+    pthread_mutex_lock(&blk_rig_machine.lock);
+    idx = *(uint16_t *)blk_rig_ram(USED + 2, 2);
+    pthread_mutex_unlock(&blk_rig_machine.lock);
+    return idx;
+}
+
+/* The thread has left the lock, so that all else is to be seen too. */
+void blk_rig_wait_used(uint16_t count)
+{
+    const struct timespec pause = {.tv_nsec = 100000};
+
+    while (blk_rig_used_idx() != count)
+        nanosleep(&pause, NULL);
 }
 
 uint8_t blk_rig_status_of(unsigned number)

@@ -15,6 +15,7 @@
 #define ATTACK_SAVE 'S'
 #define ATTACK_VCPU 'V'
 #define ATTACK_RAM  'R'
+#define ATTACK_IO   'I'
 
 /* A file that no option names, in a folder that none does; before the process is confined. */
 void attacks_set_target(const char *folder, const char *file);

@@ -14,13 +14,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "stasis/vmm.h"
 #include "stasis_options.h"
 #include "vmm/sandbox/attacks.h"
 #include "vmm/sandbox/child.h"
 
 static struct session session;
 static struct session_folder folder;
-static char arg[256], secret[128], secret_file[160];
+static char arg[256], disk[160], secret[128], secret_file[160];
 
 /* ---- code on each kind of thread ---- */
 
@@ -38,7 +39,7 @@ static void run_code(char thread)
     _exit(99);
 }
 
-/* Opening a VM; a vCPU; the event loop; the thread that saves; one that loads RAM. */
+/* Opening a VM; a vCPU; the event loop; the thread that saves; one that loads RAM; a disk's. */
 int __wrap_stasis_boot_load(void *a, void *b, void *c, void *d, void *e);
 int __real_stasis_boot_load(void *a, void *b, void *c, void *d, void *e);
 int __wrap_stasis_boot_load(void *a, void *b, void *c, void *d, void *e)
@@ -83,6 +84,20 @@ int __wrap_stasis_uffd_wait(const void *uffd, int stop_fd, uint64_t *ret_address
     return __real_stasis_uffd_wait(uffd, stop_fd, ret_address);
 }
 
+int __wrap_stasis_vmm_thread_begins(const void *vmm, enum stasis_vmm_thread thread,
+                                    struct stasis_error *err);
+int __real_stasis_vmm_thread_begins(const void *vmm, enum stasis_vmm_thread thread,
+                                    struct stasis_error *err);
+int __wrap_stasis_vmm_thread_begins(const void *vmm, enum stasis_vmm_thread thread,
+                                    struct stasis_error *err)
+{
+    int rc = __real_stasis_vmm_thread_begins(vmm, thread, err);
+
+    if (!rc && thread == STASIS_VMM_THREAD_IO)
+        run_code(ATTACK_IO);
+    return rc;
+}
+
 static int taken_over(int argc, char **argv)
 {
     attacks_set_target(secret, secret_file);
@@ -101,12 +116,22 @@ static void make_secret(void)
     assert_int_equal(fputs("secret", file) >= 0 && !fclose(file), 1);
 }
 
+static void make_disk(void)
+{
+    FILE *file = fopen(disk, "we");
+
+    assert_non_null(file);
+    assert_int_equal(ftruncate(fileno(file), 4096) || fclose(file), 0);
+}
+
 static void set_up(void)
 {
     session_folder_init(&folder);
     snprintf(secret, sizeof(secret), "%s.secret", folder.path);
     snprintf(secret_file, sizeof(secret_file), "%s/file", secret);
     make_secret();
+    snprintf(disk, sizeof(disk), "%s/disk", folder.path);
+    make_disk();
 }
 
 static void tear_down(void)
@@ -116,6 +141,7 @@ static void tear_down(void)
     assert_int_equal(session_read_file(secret_file, text, sizeof(text)), 6); /* untouched */
     assert_int_equal(unlink(secret_file), 0);
     assert_int_equal(rmdir(secret), 0);
+    assert_int_equal(unlink(disk), 0);
     session_folder_fini(&folder);
 }
 
@@ -123,15 +149,19 @@ static void tear_down(void)
 static int take_over(char thread, const char *source, const char *file)
 {
     struct session_options options = {.program = taken_over, .args = {source}};
+    char block[192];
     size_t count = 1;
 
+    snprintf(block, sizeof(block), "path=%s", disk);
     if (file)
         options.args[count++] = file;
     else
         options.args[count++] = "--memory", options.args[count++] = "16";
     snprintf(arg, sizeof(arg), "%s.out%s", folder.file, thread == ATTACK_SAVE ? ",after_ms=1" : "");
     options.args[count++] = "--snapshot-out";
-    options.args[count] = arg;
+    options.args[count++] = arg;
+    if (thread == ATTACK_IO)
+        options.args[count++] = "--block", options.args[count] = block;
     attacked = thread;
     session_start(&session, &options);
     attacked = 0;
@@ -156,7 +186,7 @@ static void read_column(char *column, size_t step)
     }
 }
 
-#define KINDS 5
+#define KINDS 6
 
 /* One line a call; s: seccomp, E: an error, -: the thread needs the call. */
 static void print_table(const char *kinds, const char *table)
@@ -214,7 +244,7 @@ static const char *what_matters(void)
 
 static void code_on_each_thread_is_confined(void)
 {
-    static const char kinds[KINDS + 1] = "OLSVR";
+    static const char kinds[KINDS + 1] = "OLSVRI";
     static char table[128 * KINDS];
     char source[128];
 
@@ -249,7 +279,8 @@ static void refused_call_ends_vmm_and_is_named(void)
     } cases[] = {{ATTACK_OPEN, "the thread that opens the VM"},
                  {ATTACK_LOOP, "the event loop"},
                  {ATTACK_SAVE, "the thread that saves"},
-                 {ATTACK_VCPU, "a vCPU's thread"}};
+                 {ATTACK_VCPU, "a vCPU's thread"},
+                 {ATTACK_IO, "a disk's thread"}};
     char words[128];
 
     set_up();

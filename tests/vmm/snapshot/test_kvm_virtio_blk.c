@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * A driver of the virtio block device under the real KVM, with a file of the host behind it. It is
- * frozen and thawed with requests that have been taken and not answered. The guest writes words
- * where the test tells it to.
+ * A driver of the virtio block device under the real KVM, with a file of the host behind it that
+ * loses, in a crash of the host, what was not synced. It is frozen and thawed with requests that
+ * have been taken and not answered. The guest writes words where the test tells it to.
  */
 #include "vmm/kvm_guest.h"
 
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "stasis/virtio_state.h"
+#include "tests/vmm/snapshot/lossy_disk.h"
 #include "vmm/api/vmm_disk.h"
 
 /* 1: mov eax, [rsi]; test eax, eax; jz 2f; mov ecx, [rsi + 4]; mov [rax], ecx; add rsi, 8; jmp 1b
@@ -31,12 +32,11 @@ static const uint8_t writing[] = {0x8b, 0x06, 0x85, 0xc0, 0x74, 0x0b, 0x8b, 0x4e
 #define DATA     0x110000
 #define BLK      0xd0002000
 #define SIZE     128u
-#define TURN     16u /* requests that are answered at once */
-#define DISK     (UINT32_C(1) << 20)
+#define DISK     LOSSY_DISK
 #define T_IN     0u
 #define T_OUT    1u
 #define T_FLUSH  4u
-#define REQUESTS 24u
+#define REQUESTS 32u
 
 static struct kvm_guest guest;
 static struct stasis_vmm_disks disks;
@@ -108,6 +108,11 @@ static void make_request(uint32_t type, uint32_t sector)
     requests++;
 }
 
+static uint16_t used_idx(void)
+{
+    return (uint16_t)(word(USED) >> 16);
+}
+
 static void notify(void)
 {
     tell(AVAIL, (uint32_t)requests << 16);
@@ -115,14 +120,14 @@ static void notify(void)
     sync_guest();
 }
 
-static uint16_t used_idx(void)
+static void wait_for_answers(void)
 {
-    return (uint16_t)(word(USED) >> 16);
+    kvm_wait(used_idx() == requests);
 }
 
 static void assert_answered(void)
 {
-    assert_int_equal(used_idx(), requests);
+    wait_for_answers();
     for (unsigned i = 0; i < requests; i++)
         assert_int_equal(*(uint8_t *)kvm_guest_ram(&guest, STATUS + i, 1), 0);
 }
@@ -140,6 +145,7 @@ static void open_disk(struct stasis_device_host *host)
     struct stasis_error err;
 
     kvm_ok(stasis_vmm_disks_open(&config, &disks, host, &err), &err);
+    disks.list[0].disk.calls = &lossy_disk_calls;
 }
 
 static void start(void)
@@ -199,25 +205,13 @@ static void assert_on_disk(void)
     assert_int_equal(fclose(file), 0);
 }
 
-static struct stasis_device *blk(void)
-{
-    return stasis_device_find(&guest.machine.devices, &stasis_virtio_blk_schema, "root");
-}
-
-/* As the event loop does. */
-static void run_timer(void)
-{
-    pthread_mutex_lock(&guest.machine.lock);
-    stasis_device_timer(blk());
-    pthread_mutex_unlock(&guest.machine.lock);
-}
-
 static struct stasis_snap *freeze(void)
 {
     struct stasis_snap *snap;
 
     stasis_machine_pause(&guest.machine);
     snap = kvm_freeze(&guest, NULL);
+    lossy_disk_hangs = false;
     kvm_guest_fini(&guest);
     stasis_vmm_disks_close(&disks);
     return snap;
@@ -255,6 +249,7 @@ static void data_is_written_flushed_and_read_back(void)
     finish();
 }
 
+/* All hang when the guest is frozen, and the first is written by the host afterwards. */
 static void requests_in_flight_survive(void)
 {
     struct stasis_virtio_blk_state state;
@@ -262,25 +257,76 @@ static void requests_in_flight_survive(void)
     struct stasis_error err;
 
     start();
+    lossy_disk_hangs = true;
     write_all();
-    assert_int_equal(used_idx(), TURN);
+    kvm_wait(lossy_disk_is_hanging);
     snap = freeze();
     kvm_record(snap, &stasis_virtio_blk_schema, "root", &state);
-    assert_int_equal(state.requests_count, REQUESTS - TURN);
+    assert_int_equal(state.requests_count, REQUESTS);
+    assert_true(lossy_disk_has_unsynced(0));
+    lossy_disk_crash();
     kvm_guest_host(&guest);
     open_disk(&guest.host);
     kvm_ok(thaw(snap, &err), &err);
     stasis_snap_free(snap);
-    assert_int_equal(used_idx(), TURN);
-    assert_true(guest.waits >= 1);
+    assert_int_equal(used_idx(), 0);
     kvm_guest_start(&guest);
-    run_timer();
     assert_answered();
-    assert_on_disk();
     make_request(T_IN, 5);
+    make_request(T_FLUSH, 0);
     notify();
     assert_answered();
     assert_int_equal(*(uint8_t *)kvm_guest_ram(&guest, DATA + 512 * REQUESTS, 1), byte_of(1));
+    finish();
+}
+
+static void write_one(unsigned number)
+{
+    make_request(T_OUT, 5 * number);
+    memset(kvm_guest_ram(&guest, DATA + 512 * number, 512), byte_of(number), 512);
+}
+
+static bool is_kept(unsigned number)
+{
+    uint8_t byte;
+
+    assert_int_equal(pread(disks.list[0].disk.fd, &byte, 1, (off_t)(512 * 5 * number)), 1);
+    return byte == byte_of(number);
+}
+
+/* The host crashes: what the guest has not flushed may be lost. */
+static void what_was_flushed_survives(void)
+{
+    start();
+    write_one(0);
+    write_one(1);
+    notify();
+    assert_answered();
+    make_request(T_FLUSH, 0);
+    notify();
+    assert_answered();
+    write_one(3);
+    notify();
+    assert_answered();
+    lossy_disk_crash();
+    assert_true(is_kept(0) && is_kept(1) && !is_kept(3));
+    finish();
+}
+
+/* All that the guest was told is done, once the disk of a frozen guest is settled. */
+static void what_a_snapshot_counts_on_survives(void)
+{
+    struct stasis_error err;
+
+    start();
+    write_all();
+    assert_answered();
+    stasis_machine_pause(&guest.machine);
+    while (!stasis_machine_wait_disks(&guest.machine))
+        ;
+    kvm_ok(stasis_vmm_disks_settle(&disks, &err), &err);
+    lossy_disk_crash();
+    assert_on_disk();
     finish();
 }
 
@@ -292,6 +338,7 @@ static void a_disk_that_has_changed_is_refused(void)
 
     start();
     write_all();
+    assert_answered();
     snap = freeze();
     kvm_guest_host(&guest);
     assert_int_equal(thaw(snap, &err), STASIS_ERR_ARG);
@@ -312,6 +359,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KVM_CASE(data_is_written_flushed_and_read_back),
         KVM_CASE(requests_in_flight_survive),
+        KVM_CASE(what_was_flushed_survives),
+        KVM_CASE(what_a_snapshot_counts_on_survives),
         KVM_CASE(a_disk_that_has_changed_is_refused),
     };
     int missing = kvm_missing();

@@ -72,6 +72,7 @@ struct stasis_virtio_blk {
     struct stasis_virtio_blk_state disk; /* its mmio and requests are unused */
     uint8_t config[60];
     uint64_t order; /* number of the last request */
+    bool is_silent; /* the driver has not been told of all answers */
     struct stasis_virtio_blk_slot {
         bool is_used;
         bool is_submitted; /* else it was restored, and `chain` holds its head only */
@@ -102,6 +103,13 @@ STASIS_EXPORT STASIS_MUST_CHECK bool stasis_virtio_blk_store(struct stasis_virti
 /* Ends the request. Nothing happens if it has ended. */
 STASIS_EXPORT void stasis_virtio_blk_done(struct stasis_virtio_blk *blk, uint64_t id,
                                           enum stasis_virtio_blk_result result);
+
+/* The same in two parts, for a host that ends several at a time: each is answered, and then the
+ * driver is told of all, by one interrupt at most. A save between both is fine: the driver is told
+ * after the restore. */
+STASIS_EXPORT void stasis_virtio_blk_answer(struct stasis_virtio_blk *blk, uint64_t id,
+                                            enum stasis_virtio_blk_result result);
+STASIS_EXPORT void stasis_virtio_blk_announce(struct stasis_virtio_blk *blk);
 
 /* What ops->wake asks for: submits restored requests, and looks at the queue. */
 STASIS_EXPORT void stasis_virtio_blk_resume(struct stasis_virtio_blk *blk);

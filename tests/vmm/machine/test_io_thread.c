@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/machine/io_thread.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "support/cmocka_all.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static struct stasis_io_thread thread;
+
+/* Under the lock. */
+static unsigned works, ends;
+static bool goes_away;
+
+static _Atomic int begin_rc;
+static unsigned failures; /* of a thread that has been joined */
+
+static int begins(void *ctx, struct stasis_error *err)
+{
+    assert_ptr_equal(ctx, &thread);
+    return begin_rc ? stasis_fail(err, STASIS_ERR_SANDBOX, "no") : 0;
+}
+
+static void failed(void *ctx, const struct stasis_error *err)
+{
+    assert_ptr_equal(ctx, &thread);
+    assert_int_equal(err->code, STASIS_ERR_SANDBOX);
+    failures++;
+}
+
+static const struct stasis_io_thread_ops ops = {begins, failed};
+
+/* The host's part waits by a lock of its own, as it would in a system call. */
+static pthread_mutex_t host = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t host_changed = PTHREAD_COND_INITIALIZER;
+static bool is_at_host, stays_away;
+
+static void ask_host(void)
+{
+    pthread_mutex_lock(&host);
+    is_at_host = true;
+    pthread_cond_broadcast(&host_changed);
+    while (stays_away)
+        pthread_cond_wait(&host_changed, &host);
+    is_at_host = false;
+    pthread_mutex_unlock(&host);
+}
+
+static void work(void *instance)
+{
+    assert_ptr_equal(instance, &works);
+    works++;
+    if (goes_away) {
+        stasis_io_thread_leave(&thread);
+        ask_host();
+        ends += stasis_io_thread_enter(&thread);
+    }
+    pthread_cond_broadcast(&changed);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    works = ends = failures = 0;
+    goes_away = stays_away = false;
+    begin_rc = 0;
+    return stasis_io_thread_init(&thread, &lock, work, &works, "disk0", NULL);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    stasis_io_thread_stop(&thread);
+    stasis_io_thread_fini(&thread);
+    return 0;
+}
+
+static void start(void)
+{
+    assert_int_equal(stasis_io_thread_start(&thread, &ops, &thread, NULL), 0);
+}
+
+static void wait_for(const unsigned *counter, unsigned count)
+{
+    pthread_mutex_lock(&lock);
+    while (*counter < count)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+}
+
+static void send_away(void)
+{
+    goes_away = stays_away = true;
+    start();
+    stasis_io_thread_ring(&thread);
+    pthread_mutex_lock(&host);
+    while (!is_at_host)
+        pthread_cond_wait(&host_changed, &host);
+    pthread_mutex_unlock(&host);
+}
+
+static void let_back(void)
+{
+    pthread_mutex_lock(&host);
+    stays_away = false;
+    pthread_cond_broadcast(&host_changed);
+    pthread_mutex_unlock(&host);
+}
+
+static void rings_before_the_start_are_heard(void **state)
+{
+    (void)state;
+    stasis_io_thread_ring(&thread);
+    stasis_io_thread_ring(&thread);
+    start();
+    wait_for(&works, 1);
+    stasis_io_thread_ring(&thread);
+    wait_for(&works, 2);
+    stasis_io_thread_stop(&thread);
+    assert_int_equal(works, 2);
+}
+
+static void a_held_thread_does_not_work(void **state)
+{
+    (void)state;
+    pthread_mutex_lock(&lock);
+    stasis_io_thread_hold(&thread);
+    pthread_mutex_unlock(&lock);
+    start();
+    stasis_io_thread_ring(&thread);
+    pthread_mutex_lock(&lock);
+    assert_true(stasis_io_thread_wait_idle(&thread, 0));
+    assert_int_equal(works, 0);
+    stasis_io_thread_release(&thread);
+    pthread_mutex_unlock(&lock);
+    wait_for(&works, 1);
+}
+
+static void a_hold_does_not_wait_for_the_host(void **state)
+{
+    (void)state;
+    send_away();
+    pthread_mutex_lock(&lock);
+    stasis_io_thread_hold(&thread);
+    assert_false(stasis_io_thread_wait_idle(&thread, 1));
+    let_back();
+    while (!stasis_io_thread_wait_idle(&thread, 10))
+        ;
+    assert_int_equal(ends, 0);
+    stasis_io_thread_release(&thread);
+    pthread_mutex_unlock(&lock);
+    wait_for(&ends, 1);
+}
+
+static void a_held_thread_ends(void **state)
+{
+    (void)state;
+    send_away();
+    pthread_mutex_lock(&lock);
+    stasis_io_thread_hold(&thread);
+    pthread_mutex_unlock(&lock);
+    let_back();
+    stasis_io_thread_stop(&thread);
+    assert_int_equal(ends, 0);
+    stasis_io_thread_stop(&thread); /* harmless */
+}
+
+static void a_thread_that_cannot_begin_says_so(void **state)
+{
+    (void)state;
+    begin_rc = 1;
+    start();
+    stasis_io_thread_stop(&thread);
+    assert_int_equal(failures, 1);
+    assert_int_equal(works, 0);
+    begin_rc = 0;
+    start(); /* once more */
+    stasis_io_thread_ring(&thread);
+    wait_for(&works, 1);
+}
+
+static void no_descriptor_is_an_error_that_names_the_device(void **state)
+{
+    struct rlimit before, none;
+    struct stasis_io_thread other;
+    struct stasis_error err;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(stasis_io_thread_init(&other, &lock, work, &works, "disk1", &err),
+                     STASIS_ERR_UNAVAILABLE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_non_null(strstr(err.msg, "eventfd of device disk1"));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(rings_before_the_start_are_heard),
+        CASE(a_held_thread_does_not_work),
+        CASE(a_hold_does_not_wait_for_the_host),
+        CASE(a_held_thread_ends),
+        CASE(a_thread_that_cannot_begin_says_so),
+        CASE(no_descriptor_is_an_error_that_names_the_device),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
