@@ -128,12 +128,15 @@ static void another_disk_is_refused_by_name(void **state)
 
     (void)state;
     blk_rig_host.disks = NULL;
+    blk_rig_attach_anew();
     refuse(saved, "the guest's disk data is missing; name its file by block.path, with "
                   "block.id=data");
     blk_rig_host.disks = &blk_rig_disk;
     blk_rig_disk.id = "other";
+    blk_rig_attach_anew();
     refuse(saved, "the guest's disk data is missing");
     blk_rig_disk = blk_rig_whole_disk;
+    blk_rig_attach_anew();
     blk_rig_disk.bytes = 1024;
     refuse(saved, "disk data has 1024 bytes and had 65536 at the freeze");
     blk_rig_disk = blk_rig_whole_disk;
