@@ -107,6 +107,18 @@
 #define STASIS_DEF  "stasis/state/virtio_rng.def"
 #include "stasis/def_fields.h"
 
+#define STASIS_NAME virtio_vsock_queue
+#define STASIS_DEF  "stasis/state/virtio_vsock_queue.def"
+#include "stasis/def_fields.h"
+
+#define STASIS_NAME virtio_vsock_mmio
+#define STASIS_DEF  "stasis/state/virtio_vsock_mmio.def"
+#include "stasis/def_fields.h"
+
+#define STASIS_NAME virtio_vsock
+#define STASIS_DEF  "stasis/state/virtio_vsock.def"
+#include "stasis/def_fields.h"
+
 #define STASIS_NAME vmgenid
 #define STASIS_DEF  "stasis/state/vmgenid.def"
 #include "stasis/def_fields.h"

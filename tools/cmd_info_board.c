@@ -118,6 +118,19 @@ static void print_virtio_net(FILE *out, const struct stasis_records *records, co
     stasis_inspect_virtio_print(out, &regs);
 }
 
+static void print_virtio_vsock(FILE *out, const struct stasis_records *records,
+                               const char *instance)
+{
+    struct stasis_virtio_mmio_state regs;
+    struct stasis_virtio_vsock_state vsock;
+
+    if (stasis_records_get(records, &stasis_virtio_vsock_schema, instance, &vsock, NULL))
+        return;
+    fprintf(out, "sockets of CID %" PRIu32 "; ", vsock.guest_cid);
+    memcpy(&regs, &vsock.mmio, sizeof(regs));
+    stasis_inspect_virtio_print(out, &regs);
+}
+
 static void print_virtio_rng(FILE *out, const struct stasis_records *records, const char *instance)
 {
     struct stasis_virtio_rng_state rng;
@@ -147,11 +160,16 @@ static const struct {
     const struct stasis_schema *schema;
     void (*print)(FILE *out, const struct stasis_records *records, const char *instance);
 } device_lines[] = {
-    {&stasis_serial_schema, print_serial},         {&stasis_i8042_schema, print_i8042},
-    {&stasis_pl031_schema, print_pl031},           {&stasis_acpi_pm_schema, print_acpi_pm},
-    {&stasis_vmgenid_schema, print_vmgenid},       {&stasis_virtio_rng_schema, print_virtio_rng},
-    {&stasis_mc146818_schema, print_mc146818},     {&stasis_virtio_blk_schema, print_virtio_blk},
+    {&stasis_serial_schema, print_serial},
+    {&stasis_i8042_schema, print_i8042},
+    {&stasis_pl031_schema, print_pl031},
+    {&stasis_acpi_pm_schema, print_acpi_pm},
+    {&stasis_vmgenid_schema, print_vmgenid},
+    {&stasis_virtio_rng_schema, print_virtio_rng},
+    {&stasis_mc146818_schema, print_mc146818},
+    {&stasis_virtio_blk_schema, print_virtio_blk},
     {&stasis_virtio_net_schema, print_virtio_net},
+    {&stasis_virtio_vsock_schema, print_virtio_vsock},
 };
 
 /* ---- the board ---- */

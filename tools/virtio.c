@@ -15,6 +15,7 @@ static const struct {
 } kinds[] = {
     {&stasis_virtio_blk_schema, offsetof(struct stasis_virtio_blk_state, mmio)},
     {&stasis_virtio_net_schema, offsetof(struct stasis_virtio_net_state, mmio)},
+    {&stasis_virtio_vsock_schema, offsetof(struct stasis_virtio_vsock_state, mmio)},
     {&stasis_virtio_rng_schema, offsetof(struct stasis_virtio_rng_state, mmio)},
 };
 

@@ -5,70 +5,21 @@
  * for requests that are in flight, and at each step the device can be saved, and restored as it
  * was.
  */
-#include "fuzz.h"
-
-#include <string.h>
+#include "virtio_guest.h"
 
 #include "stasis/virtio_blk.h"
 
-#define RAM      UINT64_C(0x1000)
-#define RAM_SIZE 0x4000u
-#define STEPS    256u
-#define PENDING  16u
-#define BLOCK    1024u
-#define BYTES    (UINT64_C(64) * 512)
+#define STEPS   256u
+#define PENDING 16u
+#define BLOCK   1024u
+#define BYTES   (UINT64_C(64) * 512)
 
 static struct {
-    const uint8_t *next, *end;
-    _Alignas(16) uint8_t ram[RAM_SIZE];
     struct stasis_virtio_blk_request pending[PENDING]; /* the last ones */
     unsigned submitted;
-} guest;
+} seen;
 
 static struct stasis_virtio_blk blk, other;
-
-static uint8_t byte(void)
-{
-    return guest.next < guest.end ? *guest.next++ : 0;
-}
-
-static uint16_t half(void)
-{
-    uint16_t low = byte();
-
-    return (uint16_t)(low | byte() << 8);
-}
-
-static void scribble(void)
-{
-    uint16_t at = half() % (RAM_SIZE - 1);
-
-    guest.ram[at] = byte();
-    guest.ram[at + 1] = byte();
-}
-
-static void *find(void *ctx, uint64_t gpa, uint64_t len)
-{
-    (void)ctx;
-    if (guest.next < guest.end && *guest.next >= 0xf8) { /* while the device looks */
-        guest.next++;
-        scribble();
-    }
-    if (gpa < RAM || gpa - RAM > RAM_SIZE || len > RAM_SIZE - (gpa - RAM))
-        return NULL;
-    return guest.ram + (gpa - RAM);
-}
-
-static const void *at(void *ctx, uint64_t gpa, uint64_t len)
-{
-    return find(ctx, gpa, len);
-}
-
-static void on_irq(void *ctx, bool level)
-{
-    (void)ctx;
-    (void)level;
-}
 
 static void on_submit(void *ctx, const struct stasis_virtio_blk_request *request)
 {
@@ -76,7 +27,7 @@ static void on_submit(void *ctx, const struct stasis_virtio_blk_request *request
     FUZZ_ASSERT(request->offset % BLOCK == 0 && request->len % BLOCK == 0);
     FUZZ_ASSERT(request->offset <= BYTES && request->len <= BYTES - request->offset);
     FUZZ_ASSERT(!request->len == (request->op == STASIS_VIRTIO_BLK_FLUSH));
-    guest.pending[guest.submitted++ % PENDING] = *request;
+    seen.pending[seen.submitted++ % PENDING] = *request;
 }
 
 static void on_wake(void *ctx)
@@ -85,7 +36,6 @@ static void on_wake(void *ctx)
 }
 
 static const struct stasis_virtio_blk_ops ops = {on_submit, on_wake};
-static const struct stasis_virtio_host host = {.memory = {at, find, NULL}, .irq = on_irq};
 static const struct stasis_virtio_blk_disk disk = {
     .sectors = BYTES / 512, .block_size = BLOCK, .serial = "fuzz"};
 
@@ -120,7 +70,7 @@ static void change_over(void)
 
 static void answer(void)
 {
-    const struct stasis_virtio_blk_request *request = &guest.pending[byte() % PENDING];
+    const struct stasis_virtio_blk_request *request = &seen.pending[byte() % PENDING];
     uint8_t data[BLOCK] = {1};
     uint8_t how = byte();
     bool goes_on = true;
@@ -137,27 +87,22 @@ static void step(void)
 {
     uint8_t what = byte();
 
-    if (what < 0x40)
-        scribble();
-    else if (what < 0xc0)
-        stasis_virtio_mmio_write(&blk.mmio, (what & 0x3fu) * 4, 4, half());
+    if (what < 0xc0)
+        guest_access(&blk.mmio, what);
     else if (what < 0xd8)
         answer();
     else if (what < 0xdc)
         change_over();
     else if (what < 0xe0)
         check_state();
-    else if (what < 0xe4)
-        (void)stasis_virtio_mmio_read(&blk.mmio, half() & 0xfff, byte() % 9);
     else
-        stasis_virtio_mmio_write(&blk.mmio, half() & 0xfff, byte() % 9, half() | 0x10000u * half());
+        guest_access(&blk.mmio, what);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-    memset(&guest, 0, sizeof(guest));
-    guest.next = bytes;
-    guest.end = bytes + len;
+    memset(&seen, 0, sizeof(seen));
+    guest_start(bytes, len);
     FUZZ_ASSERT(!stasis_virtio_blk_init(&blk, &host, &disk, &ops, NULL, NULL));
     for (unsigned i = 0; i < STEPS && guest.next < guest.end; i++)
         step();

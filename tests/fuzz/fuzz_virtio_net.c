@@ -4,67 +4,18 @@
  * host is given only frames whose checksum is within, and with no more than the driver has
  * accepted; and at each step the device can be saved, and restored as it was.
  */
-#include "fuzz.h"
-
-#include <string.h>
+#include "virtio_guest.h"
 
 #include "stasis/virtio_net.h"
 
-#define RAM      UINT64_C(0x1000)
-#define RAM_SIZE 0x4000u
-#define STEPS    256u
-#define HEADER   STASIS_VIRTIO_NET_HEADER_BYTES
+#define STEPS  256u
+#define HEADER STASIS_VIRTIO_NET_HEADER_BYTES
 
 static struct {
-    const uint8_t *next, *end;
-    _Alignas(16) uint8_t ram[RAM_SIZE];
     uint64_t accepted;
-} guest;
+} seen;
 
 static struct stasis_virtio_net net, other;
-
-static uint8_t byte(void)
-{
-    return guest.next < guest.end ? *guest.next++ : 0;
-}
-
-static uint16_t half(void)
-{
-    uint16_t low = byte();
-
-    return (uint16_t)(low | byte() << 8);
-}
-
-static void scribble(void)
-{
-    uint16_t at = half() % (RAM_SIZE - 1);
-
-    guest.ram[at] = byte();
-    guest.ram[at + 1] = byte();
-}
-
-static void *find(void *ctx, uint64_t gpa, uint64_t len)
-{
-    (void)ctx;
-    if (guest.next < guest.end && *guest.next >= 0xf8) { /* while the device looks */
-        guest.next++;
-        scribble();
-    }
-    if (gpa < RAM || gpa - RAM > RAM_SIZE || len > RAM_SIZE - (gpa - RAM))
-        return NULL;
-    return guest.ram + (gpa - RAM);
-}
-
-static const void *at(void *ctx, uint64_t gpa, uint64_t len)
-{
-    return find(ctx, gpa, len);
-}
-
-static void on_irq(void *ctx, bool level)
-{
-    (void)ctx;
-    (void)level;
-}
 
 static unsigned le16(const uint8_t *bytes)
 {
@@ -106,7 +57,7 @@ static void on_accept(void *ctx, uint64_t offloads)
     (void)ctx;
     FUZZ_ASSERT(!(offloads & ~STASIS_VIRTIO_NET_GUEST_OFFLOADS));
     FUZZ_ASSERT(stasis_virtio_net_features_agree(offloads));
-    guest.accepted = offloads;
+    seen.accepted = offloads;
 }
 
 static void on_wake(void *ctx)
@@ -115,7 +66,6 @@ static void on_wake(void *ctx)
 }
 
 static const struct stasis_virtio_net_ops ops = {on_send, on_receive, on_accept, on_wake};
-static const struct stasis_virtio_host host = {.memory = {at, find, NULL}, .irq = on_irq};
 static const struct stasis_virtio_net_config config = {
     .mac = {2}, .mtu = 1500, .offloads = STASIS_VIRTIO_NET_OFFLOADS};
 
@@ -144,17 +94,15 @@ static void change_over(void)
     FUZZ_ASSERT(!stasis_virtio_net_init(&net, &host, &config, &ops, NULL, NULL));
     FUZZ_ASSERT(!stasis_virtio_net_restore(&net, &saved, NULL));
     stasis_virtio_net_apply_outputs(&net);
-    FUZZ_ASSERT(!(guest.accepted & ~net.mmio.regs.driver_features));
+    FUZZ_ASSERT(!(seen.accepted & ~net.mmio.regs.driver_features));
 }
 
 static void step(void)
 {
     uint8_t what = byte();
 
-    if (what < 0x40)
-        scribble();
-    else if (what < 0xc0)
-        stasis_virtio_mmio_write(&net.mmio, (what & 0x3fu) * 4, 4, half());
+    if (what < 0xc0)
+        guest_access(&net.mmio, what);
     else if (what < 0xd4)
         stasis_virtio_net_resume(&net);
     else if (what < 0xd8)
@@ -163,17 +111,14 @@ static void step(void)
         change_over();
     else if (what < 0xe0)
         check_state();
-    else if (what < 0xe4)
-        (void)stasis_virtio_mmio_read(&net.mmio, half() & 0xfff, byte() % 9);
     else
-        stasis_virtio_mmio_write(&net.mmio, half() & 0xfff, byte() % 9, half() | 0x10000u * half());
+        guest_access(&net.mmio, what);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-    memset(&guest, 0, sizeof(guest));
-    guest.next = bytes;
-    guest.end = bytes + len;
+    memset(&seen, 0, sizeof(seen));
+    guest_start(bytes, len);
     FUZZ_ASSERT(!stasis_virtio_net_init(&net, &host, &config, &ops, NULL, NULL));
     for (unsigned i = 0; i < STEPS && guest.next < guest.end; i++)
         step();

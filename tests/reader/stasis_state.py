@@ -306,6 +306,16 @@ def rules_virtio_net(s):
     yield "mtu", s["mtu"] >= 68
 
 
+def rules_virtio_vsock(s):
+    mmio = s["mmio"]
+    yield from rules_virtio(mmio)
+    yield "more than three queues", len(mmio["queues"]) <= 3
+    for queue in mmio["queues"]:
+        yield "buffers in flight", queue["next_avail"] == queue["next_used"]
+    yield "guest_cid", 3 <= s["guest_cid"] <= 0xfffffffe
+    yield "next_port", s["next_port"] >= 1 << 30
+
+
 I8042_TAKES_DATA = (0, 0x60, 0xd1, 0xd2, 0xd3)
 XSAVE_COMPONENTS = ((0, "st", 8), (1, "xmm", 16), (2, "ymm_high", 16), (3, "bndregs", 4),
                     (4, "bndcsr", 8), (5, "opmask", 8), (6, "zmm_high", 16), (7, "zmm_16_31", 16),
@@ -319,6 +329,7 @@ RULES = {
     "stasis.virtio_blk": rules_virtio_blk,
     "stasis.virtio_net": rules_virtio_net,
     "stasis.virtio_rng": rules_virtio_rng,
+    "stasis.virtio_vsock": rules_virtio_vsock,
     "x86.cpuid": lambda s: [("leaves are not ascending", ascending(
         [(leaf["function"], leaf["index"]) for leaf in s["leaves"]]))],
     "x86.mp_state": lambda s: [("mp_state", s["mp_state"] <= 4)],

@@ -321,6 +321,15 @@ class State(Case):
                         (0x3001, True), (0x4002, False), (0x4001, True))),
                     ({"mmio": virtio | {"driver_features": 0x80, "status": 3, "queues": []}},
                      True))),
+                *(("stasis.virtio_vsock", {"mmio": virtio} | change, right) for change, right in (
+                    ({}, True), ({"guest_cid": 2}, False), ({"guest_cid": 3}, True),
+                    ({"guest_cid": 0xfffffffe}, True), ({"guest_cid": 0xffffffff}, False),
+                    ({"next_port": 0x3fffffff}, False), ({"next_port": 0x40000000}, True),
+                    ({"mmio": virtio | {"queues": [queue] * 3}}, True),
+                    ({"mmio": virtio | {"queues": [queue] * 3 + [{}]}}, False),
+                    ({"mmio": virtio | {"queues": []}}, True),
+                    ({"mmio": virtio | {"queues": [queue] * 2 + [queue | {"next_avail": 4}]}},
+                     False))),
                 *(("stasis.virtio_rng", {"mmio": virtio | change}, right) for change, right in (
                     ({}, True), ({"status": 11}, True), ({"status": 3}, False),
                     ({"status": 0xcf}, True), ({"status": 0x0e}, False), ({"status": 0x0d}, False),

@@ -17,7 +17,7 @@ LIBRARY_HEADERS = {
     "stasis_core": {"serial", "i8042", "pl031", "mc146818", "acpi_pm", "vmgenid", "guest_error",
                     "guest_errors"},
     "stasis_virtio": {"virtio_blk", "virtio_net", "virtio_queue", "virtio_mmio", "virtio_rng",
-                      "virtio_version"},
+                      "virtio_version", "virtio_vsock"},
     "stasis_snap": {"snap", "ram", "migrate", "json", "records", "output", "notes"},
 }
 # Public headers that a room has itself.

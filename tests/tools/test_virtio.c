@@ -145,6 +145,35 @@ static void info_shows_a_network(void **state)
     built_fini(&built);
 }
 
+static void info_shows_sockets(void **state)
+{
+    struct stasis_virtio_rng_state rng = device();
+    struct stasis_virtio_vsock_state vsock;
+    struct stasis_board_state board;
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    stasis_state_init(&stasis_board_schema, &board);
+    board.ram_count = 1;
+    board.ram[0].size = 8192;
+    board.devices_count = 1;
+    board.devices[0] = (struct stasis_board_device_state){
+        "stasis.virtio_vsock", "vsock", 1, 1, 0xd0004000, 0x1000, 19};
+    stasis_state_init(&stasis_virtio_vsock_schema, &vsock);
+    memcpy(&vsock.mmio, &rng.mmio, sizeof(vsock.mmio));
+    vsock.guest_cid = 42;
+    add_state(&built, &stasis_board_schema, "vm", &board);
+    add_state(&built, &stasis_virtio_vsock_schema, "vsock", &vsock);
+    save_to(&built, in_folder("a.snap"));
+    run_inspect(&run, NULL, "info", in_folder("a.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, "  vsock (stasis.virtio_vsock): memory 0xd0004000-0xd0004fff, IRQ 19\n"
+                        "    sockets of CID 42; status 0x0f (in use), queue 0 of 16: taken 3, "
+                        "given back 3\n");
+    built_fini(&built);
+}
+
 static void json_shows_queues_by_name(void **state)
 {
     struct stasis_virtio_rng_state rng = device();
@@ -185,9 +214,13 @@ static void untrue_rings_are_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(info_shows_status_and_queues), cmocka_unit_test(info_shows_a_disk),
-        cmocka_unit_test(info_shows_a_network),         cmocka_unit_test(json_shows_queues_by_name),
-        cmocka_unit_test(true_rings_are_not_mentioned), cmocka_unit_test(untrue_rings_are_reported),
+        cmocka_unit_test(info_shows_status_and_queues),
+        cmocka_unit_test(info_shows_a_disk),
+        cmocka_unit_test(info_shows_a_network),
+        cmocka_unit_test(info_shows_sockets),
+        cmocka_unit_test(json_shows_queues_by_name),
+        cmocka_unit_test(true_rings_are_not_mentioned),
+        cmocka_unit_test(untrue_rings_are_reported),
     };
     int failed = cmocka_run_group_tests(tests, setup_folder, teardown_folder);
 

@@ -135,6 +135,21 @@ struct stasis_virtio_rng_state {
 #include "stasis/def_struct.h"
 };
 
+#define STASIS_DEF "stasis/state/virtio_vsock_queue.def"
+struct stasis_virtio_vsock_queue_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/virtio_vsock_mmio.def"
+struct stasis_virtio_vsock_mmio_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/virtio_vsock.def"
+struct stasis_virtio_vsock_state {
+#include "stasis/def_struct.h"
+};
+
 #define STASIS_DEF "stasis/state/vmgenid.def"
 struct stasis_vmgenid_state {
 #include "stasis/def_struct.h"

@@ -208,6 +208,17 @@ static void fix_virtio_net(struct stasis_virtio_net_state *net)
     net->mtu |= 0x80;
 }
 
+static void fix_virtio_vsock(struct stasis_virtio_vsock_state *vsock)
+{
+    struct stasis_virtio_mmio_state mmio;
+
+    memcpy(&mmio, &vsock->mmio, sizeof(mmio));
+    fix_virtio(&mmio);
+    memcpy(&vsock->mmio, &mmio, sizeof(mmio));
+    vsock->guest_cid = (vsock->guest_cid | 4) & ~UINT32_C(2);
+    vsock->next_port |= UINT32_C(1) << 30;
+}
+
 /* Rules that chance alone would not meet. */
 static void fix(const struct stasis_schema *schema, void *state)
 {
@@ -227,6 +238,8 @@ static void fix(const struct stasis_schema *schema, void *state)
         fix_virtio_blk(state);
     else if (schema == &stasis_virtio_net_schema)
         fix_virtio_net(state);
+    else if (schema == &stasis_virtio_vsock_schema)
+        fix_virtio_vsock(state);
 }
 
 void random_state(uint64_t *seed, const struct stasis_schema *schema, void *state)

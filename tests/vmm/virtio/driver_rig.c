@@ -88,7 +88,15 @@ void offer_at(struct driver *driver, uint16_t n, uint16_t head)
 
 void offer(struct driver *driver, uint16_t head)
 {
-    offer_at(driver, peek16(driver, AVAIL + 2), head);
+    offer_behind(driver, 0, head);
+}
+
+void offer_behind(struct driver *driver, uint64_t bytes, uint16_t head)
+{
+    uint16_t idx = peek16(driver, AVAIL + bytes + 2);
+
+    poke16(driver, AVAIL + bytes + 4 + 2 * (idx % SIZE), head);
+    poke16(driver, AVAIL + bytes + 2, (uint16_t)(idx + 1));
 }
 
 uint32_t rd(struct stasis_virtio_mmio *mmio, uint64_t offset)
@@ -121,14 +129,19 @@ void agree(struct stasis_virtio_mmio *mmio, uint64_t features)
     assert_int_equal(rd(mmio, R_STATUS), 11);
 }
 
+void set_up_queue_behind(struct stasis_virtio_mmio *mmio, unsigned number, uint64_t bytes)
+{
+    wr(mmio, R_QUEUE_SEL, number);
+    wr(mmio, R_QUEUE_NUM, SIZE);
+    wr64(mmio, R_DESC, DESC + bytes);
+    wr64(mmio, R_DRIVER, AVAIL + bytes);
+    wr64(mmio, R_DEVICE, USED + bytes);
+    wr(mmio, R_QUEUE_READY, 1);
+}
+
 void set_up_queue(struct stasis_virtio_mmio *mmio)
 {
-    wr(mmio, R_QUEUE_SEL, 0);
-    wr(mmio, R_QUEUE_NUM, SIZE);
-    wr64(mmio, R_DESC, DESC);
-    wr64(mmio, R_DRIVER, AVAIL);
-    wr64(mmio, R_DEVICE, USED);
-    wr(mmio, R_QUEUE_READY, 1);
+    set_up_queue_behind(mmio, 0, 0);
 }
 
 void bring_up(struct stasis_virtio_mmio *mmio, uint64_t features)

@@ -71,6 +71,8 @@ void put_desc(struct driver *driver, uint64_t table, unsigned index, uint64_t ad
 /* Makes `head` available, as the next or as number `n`. */
 void offer(struct driver *driver, uint16_t head);
 void offer_at(struct driver *driver, uint16_t n, uint16_t head);
+/* The same for a queue whose parts are so many bytes behind those of queue 0. */
+void offer_behind(struct driver *driver, uint64_t bytes, uint16_t head);
 
 /* Accesses of 4 bytes. */
 uint32_t rd(struct stasis_virtio_mmio *mmio, uint64_t offset);
@@ -81,6 +83,8 @@ void wr64(struct stasis_virtio_mmio *mmio, uint64_t offset, uint64_t value);
  * queue 0 up; and all that to DRIVER_OK. */
 void agree(struct stasis_virtio_mmio *mmio, uint64_t features);
 void set_up_queue(struct stasis_virtio_mmio *mmio);
+/* Queue `number`, whose parts are so many bytes behind those of queue 0. */
+void set_up_queue_behind(struct stasis_virtio_mmio *mmio, unsigned number, uint64_t bytes);
 void bring_up(struct stasis_virtio_mmio *mmio, uint64_t features);
 
 #endif

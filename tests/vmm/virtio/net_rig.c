@@ -69,12 +69,7 @@ void net_rig_up(struct net_rig *rig, uint64_t features)
 {
     agree(rig->mmio, features);
     set_up_queue(rig->mmio);
-    wr(rig->mmio, R_QUEUE_SEL, 1);
-    wr(rig->mmio, R_QUEUE_NUM, SIZE);
-    wr64(rig->mmio, R_DESC, TX_DESC);
-    wr64(rig->mmio, R_DRIVER, TX_AVAIL);
-    wr64(rig->mmio, R_DEVICE, TX_USED);
-    wr(rig->mmio, R_QUEUE_READY, 1);
+    set_up_queue_behind(rig->mmio, 1, TX_DESC - DESC);
     wr(rig->mmio, R_STATUS, 15);
     assert_int_equal(rd(rig->mmio, R_STATUS), 15);
 }
@@ -105,10 +100,7 @@ void net_rig_buffer(struct net_rig *rig, unsigned n, uint64_t gpa, uint32_t len)
 
 void net_rig_offer_tx(struct net_rig *rig, uint16_t head)
 {
-    uint16_t idx = peek16(&rig->driver, TX_AVAIL + 2);
-
-    poke16(&rig->driver, TX_AVAIL + 4 + 2 * (idx % SIZE), head);
-    poke16(&rig->driver, TX_AVAIL + 2, (uint16_t)(idx + 1));
+    offer_behind(&rig->driver, TX_DESC - DESC, head);
 }
 
 void net_rig_send(struct net_rig *rig, unsigned n, const struct net_header *header, uint32_t len)
