@@ -234,6 +234,7 @@ int stasis_ram_attach(struct stasis_snap *snap, void *const *hosts,
         ram->host[r] = hosts[r];
     pthread_mutex_init(&ram->lock, NULL);
     pthread_mutex_init(&ram->uffd_lock, NULL);
+    pthread_mutex_init(&ram->place_lock, NULL);
     stasis_turns_init(&ram->changed);
     rc = attach(ram, err);
     if (rc)
@@ -251,8 +252,10 @@ void stasis_ram_free(struct stasis_ram *ram)
     stasis_ram_lazy_fini(ram);
     stasis_snap_free(ram->snap);
     pthread_cond_destroy(&ram->changed);
+    pthread_mutex_destroy(&ram->place_lock);
     pthread_mutex_destroy(&ram->uffd_lock);
     pthread_mutex_destroy(&ram->lock);
+    free(ram->taken);
     free(ram->done);
     free(ram->ranges);
     free(ram);

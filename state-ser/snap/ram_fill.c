@@ -43,12 +43,18 @@ static void give_way(struct stasis_ram *ram, uint64_t faults, uint64_t since_us,
         rest(took);
 }
 
-/* The pages themselves change hands, if none is there yet. A move that stops on the way leaves the
- * rest in the scratch; false unless all of it has moved. */
+/* The pages themselves change hands, if none is there yet and none was taken away. A move that
+ * stops on the way leaves the rest in the scratch; false unless all of it has moved. */
 static bool move(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *scratch)
 {
-    if (stasis_uffd_move(&ram->uffd, stasis_ram_chunk_host(ram, first), scratch,
-                         STASIS_HUGE_PAGE) != STASIS_HUGE_PAGE)
+    bool moved;
+
+    pthread_mutex_lock(&ram->place_lock);
+    moved = !stasis_ram_has_taken(ram, first, end) &&
+            stasis_uffd_move(&ram->uffd, stasis_ram_chunk_host(ram, first), scratch,
+                             STASIS_HUGE_PAGE) == STASIS_HUGE_PAGE;
+    pthread_mutex_unlock(&ram->place_lock);
+    if (!moved)
         return false;
     for (uint64_t i = first; i < end; i++)
         stasis_ram_loaded(ram, i, STASIS_RAM_MOVED);
@@ -179,10 +185,22 @@ int stasis_ram_unwatch(struct stasis_ram *ram, struct stasis_error *err)
     return 0;
 }
 
-/* In small pages, since a fault was faster, or the kernel cannot move pages. */
-static bool is_small(const struct stasis_ram *ram, uint64_t first, uint64_t end)
+static bool has_taken(struct stasis_ram *ram, uint64_t first, uint64_t end)
 {
-    if (end - first != STASIS_BLOCK_CHUNKS || !stasis_ram_is_stored(ram, first, end))
+    bool has;
+
+    pthread_mutex_lock(&ram->place_lock);
+    has = stasis_ram_has_taken(ram, first, end);
+    pthread_mutex_unlock(&ram->place_lock);
+    return has;
+}
+
+/* In small pages, since a fault was faster, or the kernel cannot move pages; and all of it is in
+ * use: a huge page would take back from the host what was given to it. */
+static bool is_small(struct stasis_ram *ram, uint64_t first, uint64_t end)
+{
+    if (end - first != STASIS_BLOCK_CHUNKS || !stasis_ram_is_stored(ram, first, end) ||
+        has_taken(ram, first, end))
         return false;
     for (uint64_t i = first; i < end; i++)
         if (atomic_load(&ram->done[i]) == STASIS_RAM_MOVED)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The parts of RAM restore: ram.c (life, failure, metrics), ram_map.c and ram_lazy.c (the modes),
- * ram_fill.c (the background work of lazy), ram_finish.c (when memory leaves the process).
+ * ram_fill.c (the background work of lazy), ram_finish.c (when memory leaves the process),
+ * ram_discard.c (memory that is given back).
  */
 #ifndef STASIS_SNAP_RAM_H
 #define STASIS_SNAP_RAM_H
@@ -58,6 +59,12 @@ struct stasis_ram {
     pthread_mutex_t uffd_lock; /* guards its closing */
     _Atomic uint8_t *done;     /* enum stasis_ram_done, by chunk; NULL for COPY */
     size_t collapsed;          /* LAZY: blocks looked at for it; the background's */
+
+    /* Held by who puts something in place, and by who takes it away; guards what follows. Nobody
+     * touches the memory under it: who does may wait for it. */
+    pthread_mutex_t place_lock;
+    uint16_t *taken;   /* LAZY: pages of each chunk that are zero whatever the file has there */
+    unsigned replaced; /* MAP: pieces of the mappings that are anonymous memory since */
 
     uint64_t stored; /* bytes of RAM */
     _Atomic uint64_t populated, verified, faults;
@@ -138,9 +145,16 @@ int stasis_ram_unwatch(struct stasis_ram *ram, struct stasis_error *err);
 /* Does any of chunks first..end-1 have bytes in the file? */
 bool stasis_ram_is_stored(const struct stasis_ram *ram, uint64_t first, uint64_t end);
 
-/* Puts chunk i in place, or zeros for a zero chunk, and wakes who waits for it. */
+/* Puts chunk i in place, or zeros for what is zero of it, and wakes who waits for it. `from` is not
+ * looked at if all of it is. */
 int stasis_ram_install(struct stasis_ram *ram, uint64_t i, const uint8_t *from,
                        struct stasis_error *err);
+
+/* All pages of chunk i have been taken away: what the file has there matters no more. */
+bool stasis_ram_is_taken(struct stasis_ram *ram, uint64_t i);
+
+/* Whether any page of chunks first..end-1 has. The caller holds place_lock. */
+bool stasis_ram_has_taken(const struct stasis_ram *ram, uint64_t first, uint64_t end);
 
 /* Serves the faults that nobody serves yet; `buf` has room for a chunk. */
 void stasis_ram_serve_waiting(struct stasis_ram *ram, uint8_t *buf);

@@ -68,6 +68,34 @@ int stasis_ram_io_discard(uint8_t *host, size_t len)
     return madvise(host, len, MADV_FREE) || madvise(host, len, MADV_DONTNEED) ? -1 : 0;
 }
 
+/* The kernel removes the old mapping first, and can fail then: nothing else of the process may come
+ * to lie in the hole. An older kernel takes the address for mere advice. */
+static void *fill_hole(uint8_t *host, size_t len)
+{
+    void *at = mmap(host, len, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+    if (at == MAP_FAILED || at == host)
+        return at;
+    munmap(at, len);
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
+
+int stasis_ram_io_replace(uint8_t *host, size_t len)
+{
+    void *at = mmap(host, len, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+    if (at == MAP_FAILED)
+        at = fill_hole(host, len);
+    if (at == MAP_FAILED)
+        return -1;
+    (void)madvise(host, len, MADV_DONTDUMP);
+    (void)madvise(host, len, MADV_HUGEPAGE);
+    return 0;
+}
+
 int stasis_ram_io_lock(int fd)
 {
     return flock(fd, LOCK_SH | LOCK_NB);

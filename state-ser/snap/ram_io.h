@@ -22,6 +22,9 @@ int stasis_ram_io_map(uint8_t *host, size_t len, int fd, uint64_t offset);
  * page. EINVAL: it is of another kind, or locked, and may have kept its content. */
 int stasis_ram_io_discard(uint8_t *host, size_t len);
 
+/* Fresh anonymous memory in place of what is mapped at `host`, as stasis_ram_io_map() has it. */
+int stasis_ram_io_replace(uint8_t *host, size_t len);
+
 /* A shared lock on the open file, for as long as that is open; waits for nobody. */
 int stasis_ram_io_lock(int fd);
 

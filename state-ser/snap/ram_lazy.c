@@ -63,6 +63,9 @@ static int plan(struct stasis_ram *ram, struct stasis_error *err)
     ram->ranges = calloc(STASIS_RAM_RANGES_MAX, sizeof(*ram->ranges));
     if (!ram->ranges)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan the loading of RAM");
+    ram->taken = calloc(index->chunk_count + 1, sizeof(*ram->taken));
+    if (!ram->taken)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan the loading of RAM");
     if (stasis_ram_done_init(ram, err))
         return STASIS_ERR_NOMEM;
     do {
@@ -113,13 +116,46 @@ void stasis_ram_loaded(struct stasis_ram *ram, uint64_t i, enum stasis_ram_done 
     atomic_fetch_add(&ram->verified, chunk.size);
 }
 
+/* Pages that were taken away are zero, the others come from `from`, in runs of one kind. */
+static int put_pages(const struct stasis_ram *ram, const struct stasis_snap_chunk *chunk,
+                     uint8_t *host, const uint8_t *from, unsigned taken)
+{
+    size_t at = 0;
+    int rc = 0;
+
+    while (!rc && at < chunk->size) {
+        bool is_taken = taken >> at / STASIS_PAGE_SIZE & 1;
+        size_t end = at;
+
+        while (end < chunk->size && (taken >> end / STASIS_PAGE_SIZE & 1) == is_taken)
+            end += STASIS_PAGE_SIZE;
+        rc = stasis_uffd_copy(&ram->uffd, host + at, is_taken ? NULL : from + at, end - at);
+        at = end;
+    }
+    return rc;
+}
+
+static int put(struct stasis_ram *ram, uint64_t i, const struct stasis_snap_chunk *chunk,
+               const uint8_t *from)
+{
+    uint8_t *host = stasis_ram_chunk_host(ram, i);
+    int rc;
+
+    pthread_mutex_lock(&ram->place_lock);
+    if (chunk->kind == STASIS_CHUNK_ZERO)
+        rc = stasis_uffd_copy(&ram->uffd, host, NULL, chunk->size);
+    else
+        rc = put_pages(ram, chunk, host, from, ram->taken[i]);
+    pthread_mutex_unlock(&ram->place_lock);
+    return rc;
+}
+
 int stasis_ram_install(struct stasis_ram *ram, uint64_t i, const uint8_t *from,
                        struct stasis_error *err)
 {
     struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
 
-    if (stasis_uffd_copy(&ram->uffd, stasis_ram_chunk_host(ram, i),
-                         chunk.kind == STASIS_CHUNK_ZERO ? NULL : from, chunk.size))
+    if (put(ram, i, &chunk, from))
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
                                  "%s: chunk %" PRIu64 ", guest address 0x%" PRIx64
                                  ": putting it in place",
@@ -134,10 +170,11 @@ static void serve(struct stasis_ram *ram, uint64_t address, uint8_t *buf)
     uint64_t i = chunk_of(ram, address);
     struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
     struct stasis_error err = {0};
-    int rc;
+    int rc = 0;
 
     atomic_fetch_add(&ram->faults, 1);
-    rc = stasis_snap_read_chunks(ram->snap, i, i + 1, buf, &err);
+    if (!stasis_ram_is_taken(ram, i))
+        rc = stasis_snap_read_chunks(ram->snap, i, i + 1, buf, &err);
     if (!rc)
         rc = stasis_ram_install(ram, i, buf, &err);
     if (!rc)

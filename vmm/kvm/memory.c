@@ -131,6 +131,30 @@ int stasis_memory_write(const struct stasis_memory *memory, uint64_t gpa, const 
     return 0;
 }
 
+/* MADV_FREE tells the kind: the kernel refuses it for anything but private anonymous memory, where
+ * MADV_DONTNEED could leave the content. */
+static void discard(void *at, size_t len)
+{
+    if (madvise(at, len, MADV_FREE) || madvise(at, len, MADV_DONTNEED))
+        memset(at, 0, len);
+}
+
+int stasis_memory_discard(const struct stasis_memory *memory, uint64_t gpa, uint64_t len,
+                          struct stasis_error *err)
+{
+    void *at = stasis_memory_writable(memory, gpa, len);
+
+    if (!at || !len || gpa % STASIS_MEMORY_PAGE || len % STASIS_MEMORY_PAGE)
+        return STASIS_REFUSE(err, EINVAL, STASIS_ERR_ARG,
+                             "0x%" PRIx64 " bytes to give back at guest address 0x%" PRIx64
+                             " are not whole pages of RAM",
+                             len, gpa);
+    if (memory->source.discard)
+        return memory->source.discard(memory->source.ctx, at, len, err);
+    discard(at, (size_t)len);
+    return 0;
+}
+
 uint64_t stasis_memory_size(const struct stasis_memory *memory)
 {
     uint64_t size = 0;

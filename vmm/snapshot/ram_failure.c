@@ -201,6 +201,13 @@ static bool is_lost(void *ctx, const void *host, struct stasis_error *ret_err)
     return guard->ram && stasis_ram_describe_failure(guard->ram, host, ret_err);
 }
 
+static int discard(void *ctx, void *host, uint64_t len, struct stasis_error *err)
+{
+    const struct guard *guard = ctx;
+
+    return stasis_ram_discard(guard->ram, host, len, err);
+}
+
 static const struct stasis_ram_ops ram_ops = {is_lost, guard_cancel_waiters, guard_close};
 
 int stasis_ram_failure_attach(struct stasis_machine *machine, struct stasis_snap *snap,
@@ -230,6 +237,8 @@ int stasis_ram_failure_attach(struct stasis_machine *machine, struct stasis_snap
     pthread_mutex_lock(&guard->lock);
     guard->ram = rc ? NULL : ram;
     pthread_mutex_unlock(&guard->lock);
+    if (!rc)
+        machine->memory.source = (struct stasis_memory_source){discard, guard};
     return rc;
 }
 

@@ -3,8 +3,9 @@
  * Guest RAM out of an opened snapshot, at once or while the guest runs already. No KVM: whoever
  * maps memory can have it filled. docs/architecture.md, "Memory of a thawed guest".
  *
- * Threads: attach, wait and free belong to the thread that owns the object; the getters may be
- * called from any. The engine's own threads block every signal but those of faults.
+ * Threads: attach, wait and free belong to the thread that owns the object; the getters, and
+ * stasis_ram_discard(), may be called from any. The engine's own threads block every signal but
+ * those of faults.
  */
 #ifndef STASIS_RAM_H
 #define STASIS_RAM_H
@@ -84,6 +85,15 @@ STASIS_EXPORT void stasis_ram_free(struct stasis_ram *ram);
  * Waits for no thread of the engine. Any thread, until stasis_ram_free() begins. */
 STASIS_EXPORT void stasis_ram_cancel_waiters(struct stasis_ram *ram);
 
+/* Gives [host, host + len) of the memory back to the host: whole pages of one region. They read as
+ * zero from then on, until somebody writes to them: nothing that is loaded later, or that the file
+ * has there, comes back. Who touches them meanwhile finds what was there, or zeros. Zeros are
+ * written instead, and the host gets nothing, where memory is of another kind or locked, and where
+ * MAP is in thousands of pieces by now. Any thread, until stasis_ram_free() begins. STASIS_ERR_ARG:
+ * these are not whole pages of one region. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_discard(struct stasis_ram *ram, void *host,
+                                                       uint64_t len, struct stasis_error *err);
+
 /* Memory must not leave this process less verified than its reader expects: verifies, and loads
  * (LAZY), now and at the caller's priority all that is not yet, with `threads` threads (0: one per
  * core). Whoever copies the memory elsewhere calls this first; saves of a snapshot whose source
@@ -113,8 +123,9 @@ STASIS_EXPORT const char *stasis_ram_mode_name(enum stasis_ram_mode mode);
 
 struct stasis_ram_metrics {
     uint64_t stored_bytes; /* RAM that the file stores, before compression */
-    uint64_t
-        populated_bytes; /* of it, in memory by the engine's doing; MAP: the kernel's business */
+    /* Of it, in memory by the engine's doing; MAP: the kernel's business. What was given back
+     * before it was loaded counts here, and in verified_bytes. */
+    uint64_t populated_bytes;
     uint64_t verified_bytes; /* of it, checked against its CRC */
     uint64_t faults;         /* touches that waited for a chunk */
     uint64_t ranges;         /* MAP: mappings of the file; LAZY: ranges watched at the start */

@@ -2,6 +2,8 @@
 #include "support/cmocka_all.h"
 
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "vmm/arch/arch.h"
 #include "vmm/machine/board.h"
@@ -191,6 +193,76 @@ static void write_checks_first(void **state)
     stasis_memory_fini(&memory);
 }
 
+/* Private anonymous memory, and memory of which nothing can be given back. */
+static void discarded_pages_are_zero(void **state)
+{
+    struct stasis_memory memory;
+
+    (void)state;
+    for (unsigned locked = 0; locked < 2; locked++) {
+        init_two(&memory);
+        memset(memory.regions[0].host, 5, 0x3000);
+        /* Not by mlock(): a sanitizer's does nothing. */
+        if (locked && syscall(SYS_mlock, memory.regions[0].host, 0x3000))
+            fail_msg("mlock");
+        assert_int_equal(stasis_memory_discard(&memory, 0x11000, 0x1000, NULL), 0);
+        for (unsigned at = 0; at < 0x3000; at++)
+            assert_int_equal(memory.regions[0].host[at], at / 0x1000 == 1 ? 0 : 5);
+        stasis_memory_fini(&memory);
+    }
+}
+
+struct source {
+    void *host;
+    uint64_t len;
+    unsigned calls;
+};
+
+static int on_discard(void *ctx, void *host, uint64_t len, struct stasis_error *err)
+{
+    struct source *source = ctx;
+
+    *source = (struct source){host, len, source->calls + 1};
+    return stasis_fail(err, STASIS_ERR_UNAVAILABLE, "not now");
+}
+
+static void who_fills_memory_gives_it_back(void **state)
+{
+    struct source source = {0};
+    struct stasis_memory memory;
+    struct stasis_error err;
+
+    (void)state;
+    init_two(&memory);
+    memory.source = (struct stasis_memory_source){on_discard, &source};
+    assert_int_equal(stasis_memory_discard(&memory, 0x11000, 0x2000, &err), STASIS_ERR_UNAVAILABLE);
+    assert_ptr_equal(source.host, memory.regions[0].host + 0x1000);
+    assert_int_equal(source.len, 0x2000);
+    assert_int_equal(source.calls, 1);
+    stasis_memory_fini(&memory);
+}
+
+static void only_whole_pages_are_discarded(void **state)
+{
+    static const uint64_t bad[][2] = {{0x10000, 0},      {0x10800, 0x1000},   {0x10000, 0x800},
+                                      {0x12000, 0x2000}, {0x13000, 0x1000},   {0xf000, 0x1000},
+                                      {0xf000, 0x2000},  {UINT64_MAX, 0x1000}};
+    struct source source = {0};
+    struct stasis_memory memory;
+    struct stasis_error err;
+
+    (void)state;
+    init_two(&memory);
+    memory.source = (struct stasis_memory_source){on_discard, &source};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(stasis_memory_discard(&memory, bad[i][0], bad[i][1], &err),
+                         STASIS_ERR_ARG);
+        assert_non_null(strstr(err.msg, "are not whole pages of RAM"));
+    }
+    assert_int_equal(source.calls, 0);
+    stasis_memory_fini(&memory);
+}
+
 static void too_much_says_so_and_leaves_nothing(void **state)
 {
     struct stasis_board_state board;
@@ -218,6 +290,9 @@ int main(void)
         cmocka_unit_test(gate),
         cmocka_unit_test(touching_regions_are_two),
         cmocka_unit_test(write_checks_first),
+        cmocka_unit_test(discarded_pages_are_zero),
+        cmocka_unit_test(who_fills_memory_gives_it_back),
+        cmocka_unit_test(only_whole_pages_are_discarded),
         cmocka_unit_test(too_much_says_so_and_leaves_nothing),
     };
 

@@ -25,9 +25,18 @@ struct stasis_memory_region {
     uint8_t *host;
 };
 
+/* Who fills the memory while it is in use. */
+struct stasis_memory_source {
+    /* These bytes shall read as zero from now on, whatever the source would put there: whole pages
+     * of one region. Any thread. */
+    int (*discard)(void *ctx, void *host, uint64_t len, struct stasis_error *err);
+    void *ctx;
+};
+
 struct stasis_memory {
     struct stasis_memory_region regions[STASIS_MEMORY_REGION_MAX];
     uint32_t region_count;
+    struct stasis_memory_source source; /* all zero: there is none; set by it, before first use */
 };
 
 /* Maps zero-filled anonymous memory: 2 MiB-aligned, huge pages advised, kept out of core dumps.
@@ -45,8 +54,8 @@ STASIS_EXPORT void stasis_memory_fini(struct stasis_memory *memory);
 STASIS_EXPORT const void *stasis_memory_at(const struct stasis_memory *memory, uint64_t gpa,
                                            uint64_t len);
 
-/* The same for writing. With stasis_memory_write() the only way by which this process changes guest
- * RAM, so that one place learns of every change. */
+/* The same for writing. With stasis_memory_write() and stasis_memory_discard() the only way by
+ * which this process changes guest RAM, so that one place learns of every change. */
 STASIS_EXPORT STASIS_MUST_CHECK void *stasis_memory_writable(const struct stasis_memory *memory,
                                                              uint64_t gpa, uint64_t len);
 
@@ -55,6 +64,13 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_memory_write(const struct stasis_memo
                                                         uint64_t gpa, const void *bytes,
                                                         uint64_t len, const char *what,
                                                         struct stasis_error *err);
+
+/* Gives whole pages of one region back to the host. They read as zero from then on, until somebody
+ * writes to them; zeros are written where the host takes nothing back. STASIS_ERR_ARG: these are
+ * not whole pages of RAM; errors of the source. Any thread. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_memory_discard(const struct stasis_memory *memory,
+                                                          uint64_t gpa, uint64_t len,
+                                                          struct stasis_error *err);
 
 STASIS_EXPORT uint64_t stasis_memory_size(const struct stasis_memory *memory);
 
