@@ -44,13 +44,12 @@ static int out_of_range(unsigned index, const char *member, struct stasis_error 
 static int check_id(const struct stasis_vmm_config *config, unsigned index,
                     struct stasis_error *err)
 {
-    static const char letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_"; /* of a record's name */
     const char *id = stasis_config_disk_id(config, index);
 
     if (!*id || strlen(id) > STASIS_VMM_BLOCK_ID_MAX || id[strspn(id, letters)])
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "block[%u].id=%.60s: give 1 to 20 letters, digits, - or _", index, id);
+                           "block[%u].id=%.60s: give 1 to 20 of a-z, 0-9, - and _", index, id);
     for (unsigned i = 0; i < index; i++)
         if (!strcmp(stasis_config_disk_id(config, i), id))
             return stasis_fail(err, STASIS_ERR_ARG,

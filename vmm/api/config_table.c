@@ -55,7 +55,7 @@ static_assert(STASIS_SERIAL_SINK_LIMIT_DEFAULT >> 20 == 64 &&
               "the help of --serial names them");
 
 #define GIVE_FILE "give the name of a file"
-#define GIVE_NAME "give 1 to 20 letters, digits, - or _"
+#define GIVE_NAME "give 1 to 20 of a-z, 0-9, - and _"
 #define GIVE_SIZE "give bytes from 1 to 1024G, for example 64M"
 
 static const struct stasis_option_key kernel_keys[] = {

@@ -86,8 +86,7 @@ static int open_snapshot(const struct stasis_vmm_config *config, struct stasis_s
     return rc;
 }
 
-static void check_board(const struct stasis_vmm_config *config, struct stasis_snap *snap,
-                        struct stasis_reasons *reasons)
+static void check_board(struct stasis_snap *snap, struct stasis_reasons *reasons)
 {
     struct stasis_board_state board;
     struct stasis_error why;
@@ -98,19 +97,41 @@ static void check_board(const struct stasis_vmm_config *config, struct stasis_sn
         rc = stasis_vmm_console_check_board(&board, &why);
     if (rc)
         stasis_reasons_add_error(reasons, "device", "console", &why);
-    for (unsigned i = 0; !rc && i < stasis_config_disks(config); i++)
-        if (stasis_vmm_disks_check_board(config, i, &board, &why))
-            stasis_reasons_add_error(reasons, "disk", stasis_config_disk_id(config, i), &why);
 }
 
-static void open_disks(const struct stasis_vmm_config *config, struct stasis_vmm_disks *disks,
-                       struct stasis_device_host *host, struct stasis_reasons *reasons)
+/* A trial thaw gets others, which nothing is wrong with. */
+static void check_disks(const struct stasis_vmm_config *config, struct stasis_snap *snap,
+                        struct stasis_reasons *reasons)
 {
+    struct stasis_device_host nobody = quiet_host;
+    struct stasis_vmm_disks disks = {.count = 0};
     struct stasis_error why;
 
     for (unsigned i = 0; i < stasis_config_disks(config); i++)
-        if (stasis_vmm_disks_add(config, i, disks, host, &why))
+        if (stasis_vmm_disks_add(config, i, &disks, &nobody, &why))
             stasis_reasons_add_error(reasons, "disk", stasis_config_disk_id(config, i), &why);
+    stasis_vmm_disks_check(config, &disks, stasis_snap_records(snap), reasons);
+    stasis_vmm_disks_close(&disks);
+}
+
+/* A trial takes what is in its list for its own. */
+static int try_thaw(const struct stasis_vmm_config *config, struct stasis_snap *snap,
+                    struct stasis_reasons *reasons, struct stasis_thaw_result *ret_result,
+                    struct stasis_error *err)
+{
+    const struct stasis_thaw_options options = stasis_config_thaw(config);
+    struct stasis_device_host host = quiet_host;
+    struct stasis_vmm_stand_ins stand_ins;
+    struct stasis_reasons own = {0};
+    int rc;
+
+    stasis_vmm_disks_stand_in(stasis_snap_records(snap), &stand_ins, &host);
+    rc = stasis_thaw_try(snap, &options, &host, &own, ret_result, err);
+    for (size_t i = 0; i < own.count; i++)
+        stasis_reasons_add(reasons, &own.list[i]);
+    reasons->more += own.more;
+    stasis_reasons_fini(&own);
+    return rc;
 }
 
 /* A host without KVM is a reason beside those that the file gives, found without asking KVM. */
@@ -183,10 +204,7 @@ static void check_compared(const struct stasis_thaw_result *result,
 int stasis_preflight_run(const struct stasis_vmm_config *config,
                          struct stasis_preflight *ret_preflight, struct stasis_error *err)
 {
-    const struct stasis_thaw_options options = stasis_config_thaw(config);
     struct stasis_thaw_result result = {0};
-    struct stasis_device_host host = quiet_host;
-    struct stasis_vmm_disks disks = {.count = 0};
     struct stasis_snap *snap = NULL;
     struct stasis_error why;
     int rc;
@@ -198,10 +216,10 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
         check_compared(&result, ret_preflight);
         return 0;
     }
-    open_disks(config, &disks, &host, &ret_preflight->reasons);
-    rc = stasis_thaw_try(snap, &options, &host, &ret_preflight->reasons, &result, err);
+    check_disks(config, snap, &ret_preflight->reasons);
+    rc = try_thaw(config, snap, &ret_preflight->reasons, &result, err);
     if (!rc && result.compared != STASIS_THAW_COMPARED_NOTHING)
-        check_board(config, snap, &ret_preflight->reasons);
+        check_board(snap, &ret_preflight->reasons);
     if (!rc && ret_preflight->reasons.count)
         check_kvm(config, &ret_preflight->reasons);
     if (!rc)
@@ -210,7 +228,6 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
         check_memory(config, ret_preflight);
     if (!rc)
         check_clock(&result, ret_preflight);
-    stasis_vmm_disks_close(&disks);
     stasis_snap_free(snap);
     return rc;
 }

@@ -135,13 +135,16 @@ static int on_ram_thread_begins(void *ctx, struct stasis_error *err)
     return stasis_vmm_thread_begins(ctx, STASIS_VMM_THREAD_RAM, err);
 }
 
-static int check_disks(const struct stasis_vmm *vmm, struct stasis_error *err)
+static int check_disks(const struct stasis_vmm *vmm, struct stasis_snap *snap,
+                       struct stasis_error *err)
 {
-    int rc = 0;
+    struct stasis_reasons reasons = {0};
+    int rc;
 
-    for (unsigned i = 0; !rc && i < stasis_config_disks(vmm->config); i++)
-        rc = stasis_vmm_disks_check_board(vmm->config, i, &vmm->machine.board, err);
-    return rc;
+    stasis_vmm_disks_check(vmm->config, &vmm->disks, stasis_snap_records(snap), &reasons);
+    rc = stasis_reasons_fail(&reasons, err);
+    stasis_reasons_fini(&reasons);
+    return rc ? stasis_wrap(err, rc, "%s", vmm->config->restore.path) : 0;
 }
 
 static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
@@ -156,6 +159,8 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
     options.progress = stasis_vmm_keep_loading;
     options.thread_begins = on_ram_thread_begins;
     options.ctx = vmm;
+    if (!rc)
+        rc = check_disks(vmm, snap, err);
     /* KVM reads guest memory in some of the calls to come. */
     if (!rc)
         rc = stasis_ram_failure_catch(&vmm->machine, err);
@@ -166,8 +171,6 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
     vmm->machine_ready = !rc;
     if (!rc) {
         rc = stasis_vmm_console_check_board(&vmm->machine.board, err);
-        if (!rc)
-            rc = check_disks(vmm, err);
         rc = rc ? stasis_wrap(err, rc, "%s", vmm->config->restore.path) : 0;
     }
     if (!rc) {

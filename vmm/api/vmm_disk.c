@@ -40,17 +40,15 @@ static int open_disk(const struct stasis_vmm_config *config, unsigned index,
                      struct stasis_vmm_disk *disk, struct stasis_error *err)
 {
     const struct stasis_vmm_block *block = &config->block[index];
-    const char *id = stasis_config_disk_id(config, index);
     int rc = stasis_disk_open(block->path, block->readonly == STASIS_VMM_BLOCK_READONLY_ON,
                               &disk->disk, err);
 
     if (rc)
         return stasis_wrap(err, rc, "block[%u].path=%s", index, block->path);
     disk->device = (struct stasis_device_disk){
-        .id = id,
+        .id = stasis_config_disk_id(config, index),
         .bytes = disk->disk.bytes,
         .is_read_only = disk->disk.is_read_only,
-        .may_have_changed = stasis_config_allows(config->allow.disk_changed, id),
         .ctx = &disk->disk,
         .read = do_read,
         .write = do_write,
@@ -103,26 +101,4 @@ int stasis_vmm_disks_settle(const struct stasis_vmm_disks *disks, struct stasis_
                                      "would count on; check the host's disk",
                                      disks->list[i].device.id);
     return 0;
-}
-
-static bool has_disk(const struct stasis_board_state *board, const char *id)
-{
-    for (uint32_t i = 0; i < board->devices_count; i++)
-        if (!strcmp(board->devices[i].type, stasis_virtio_blk_schema.type) &&
-            !strcmp(board->devices[i].instance, id))
-            return true;
-    return false;
-}
-
-int stasis_vmm_disks_check_board(const struct stasis_vmm_config *config, unsigned index,
-                                 const struct stasis_board_state *board, struct stasis_error *err)
-{
-    const char *id = stasis_config_disk_id(config, index);
-
-    return has_disk(board, id)
-               ? 0
-               : stasis_fail(err, STASIS_ERR_ARG,
-                             "the guest has no disk %s; leave out block.path, or set block.id to "
-                             "the name of a disk that it has",
-                             id);
 }

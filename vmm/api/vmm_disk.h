@@ -5,7 +5,9 @@
 #ifndef STASIS_VMM_VMM_DISK_H
 #define STASIS_VMM_VMM_DISK_H
 
+#include "stasis/ser.h"
 #include "vmm/api/config.h"
+#include "vmm/base/reasons.h"
 #include "vmm/host/disk.h"
 #include "vmm/machine/device.h"
 
@@ -38,11 +40,21 @@ void stasis_vmm_disks_close(struct stasis_vmm_disks *disks);
 STASIS_MUST_CHECK int stasis_vmm_disks_settle(const struct stasis_vmm_disks *disks,
                                               struct stasis_error *err);
 
-/* Of a guest that is thawed: STASIS_ERR_ARG, the configuration has a disk that the board has not.
- */
-STASIS_MUST_CHECK int stasis_vmm_disks_check_board(const struct stasis_vmm_config *config,
-                                                   unsigned index,
-                                                   const struct stasis_board_state *board,
-                                                   struct stasis_error *err);
+/* ---- vmm_disk_bind.c ---- */
+
+/* Whether the disks are those of the guest in the records: adds every reason why not, by the names
+ * of the disks. Records that cannot be read are for others to report. */
+void stasis_vmm_disks_check(const struct stasis_vmm_config *config,
+                            const struct stasis_vmm_disks *disks,
+                            const struct stasis_records *records, struct stasis_reasons *reasons);
+
+/* Disks of the shape that the guest in the records had, which answer nothing: for a trial. */
+struct stasis_vmm_stand_ins {
+    struct stasis_device_disk list[STASIS_DEVICE_MAX];
+    char ids[STASIS_DEVICE_MAX][sizeof(((struct stasis_board_device_state *)0)->instance)];
+};
+void stasis_vmm_disks_stand_in(const struct stasis_records *records,
+                               struct stasis_vmm_stand_ins *stand_ins,
+                               struct stasis_device_host *host);
 
 #endif

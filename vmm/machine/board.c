@@ -101,8 +101,11 @@ static int add_optional(const struct stasis_board_optional *optional, uint32_t s
     struct stasis_board_device_state *row = &board->devices[board->devices_count];
     size_t len = strlen(optional->instance);
 
-    if (!len || len >= sizeof(row->instance))
-        return stasis_fail(err, STASIS_ERR_ARG, "device name %.60s: give 1 to %zu characters",
+    /* As the record of its state will be named. */
+    if (!len || len >= sizeof(row->instance) ||
+        optional->instance[strspn(optional->instance, "abcdefghijklmnopqrstuvwxyz0123456789._-")])
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "device name %.60s: give 1 to %zu of a-z, 0-9, ., _ and -",
                            optional->instance, sizeof(row->instance) - 1);
     *row = (struct stasis_board_device_state){.version = 1,
                                               .bus = STASIS_BUS_MMIO,

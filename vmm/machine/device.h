@@ -47,7 +47,6 @@ struct stasis_device_disk {
     const char *id;                        /* the name of its device on the board */
     uint64_t bytes;                        /* whole sectors */
     bool is_read_only;
-    bool may_have_changed; /* since the freeze */
     void *ctx;
     bool (*read)(void *ctx, uint64_t offset, void *bytes, size_t len);
     bool (*write)(void *ctx, uint64_t offset, const void *bytes, size_t len);

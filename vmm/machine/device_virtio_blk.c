@@ -7,7 +7,6 @@
  * makes an edge, or with resampling drops the line at the end of the interrupt and would have it
  * raised again each time that the driver has not yet acknowledged.
  */
-#include <inttypes.h>
 #include <string.h>
 
 #include "stasis/kvm_ioevent.h"
@@ -113,52 +112,10 @@ static void blk_save(const void *instance, void *ret_state)
         disk->mark(disk->ctx, &state->disk_inode, &state->disk_mtime_ns);
 }
 
-static int check_change(const struct stasis_device_disk *disk,
-                        const struct stasis_virtio_blk_state *state, struct stasis_error *err)
-{
-    uint64_t inode = 0, mtime_ns = 0;
-
-    disk->mark(disk->ctx, &inode, &mtime_ns);
-    if (disk->may_have_changed || !state->disk_inode ||
-        (inode == state->disk_inode && mtime_ns == state->disk_mtime_ns))
-        return 0;
-    return stasis_fail(err, STASIS_ERR_ARG,
-                       "disk %s has been written to or replaced since the freeze, and the guest "
-                       "would damage it; give it as it was, or allow it by allow.disk_changed=%s",
-                       disk->id, disk->id);
-}
-
-static int check_disk(const struct stasis_blk *blk, const struct stasis_virtio_blk_state *state,
-                      struct stasis_error *err)
-{
-    const struct stasis_device_disk *disk = blk->disk;
-    const char *name = blk->adapter.device->row->instance;
-
-    if (!disk)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "the guest's disk %s is missing; name its file by block.path, with "
-                           "block.id=%s",
-                           name, name);
-    if (disk->bytes / STASIS_VIRTIO_BLK_SECTOR != state->sectors)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "disk %s has %" PRIu64 " bytes and had %" PRIu64 " at the freeze; give "
-                           "the file that the guest had",
-                           name, disk->bytes, state->sectors * STASIS_VIRTIO_BLK_SECTOR);
-    if (disk->is_read_only != state->read_only)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "disk %s was %s at the freeze; set block.readonly "
-                           "to %s",
-                           name, state->read_only ? "read-only" : "writable",
-                           state->read_only ? "on" : "off");
-    return check_change(disk, state, err);
-}
-
+/* Whether it is the disk that the guest had has been checked by who knows where it comes from. */
 static int blk_restore(void *instance, const void *state, struct stasis_error *err)
 {
-    struct stasis_blk *blk = instance;
-    int rc = check_disk(blk, state, err);
-
-    return rc ? rc : stasis_virtio_blk_restore(&blk->dev, state, err);
+    return stasis_virtio_blk_restore(&((struct stasis_blk *)instance)->dev, state, err);
 }
 
 static int blk_check_memory(const void *instance, struct stasis_error *err)

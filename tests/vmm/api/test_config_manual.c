@@ -92,10 +92,41 @@ static void manual_has_the_table(void **state)
     free(expected);
 }
 
+/* Each option goes with --restore, or not. */
+static void manual_says_what_goes_with_restore(void **state)
+{
+    static char manual[1 << 20];
+    FILE *file = fopen(STASIS_DOCS_DIR "/vmm.1.scd", "r");
+    char *section, *end;
+
+    (void)state;
+    assert_non_null(file);
+    manual[fread(manual, 1, sizeof(manual) - 1, file)] = '\0';
+    fclose(file);
+    section = strstr(manual, "\n# THAWED GUESTS\n");
+    assert_non_null(section);
+    end = strstr(section + 1, "\n# ");
+    assert_non_null(end);
+    *end = '\0';
+    for (unsigned i = 0; i < STASIS_CONFIG_COUNT; i++) {
+        const struct stasis_option *option = &stasis_config_options[i];
+        char name[64];
+        const char *refused = strstr(section, "\nRefused beside"), *at;
+
+        snprintf(name, sizeof(name), "*--%s*", option->name);
+        at = strstr(section, name);
+        if (!at || (at > refused) != (option->guest == STASIS_OPTION_NEW_GUEST ||
+                                      i == STASIS_CONFIG_KERNEL || i == STASIS_CONFIG_DEMO))
+            if (i != STASIS_CONFIG_RESTORE)
+                fail_msg("THAWED GUESTS in vmm.1.scd lacks %s, or has it on the wrong side", name);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(manual_has_the_table),
+        cmocka_unit_test(manual_says_what_goes_with_restore),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

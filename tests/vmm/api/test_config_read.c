@@ -167,7 +167,7 @@ static void wrong_configurations_name_the_key(void **state)
          "{\"path\": \"7\"}, {\"path\": \"8\"}]}",
          "block[8] is one too many; give at most 8"},
         {"{\"allow\": {\"disk_shared\": [\"a\", \"\"]}}",
-         "allow.disk_shared[1]: : give 1 to 20 letters"},
+         "allow.disk_shared[1]: : give 1 to 20 of a-z"},
         {"{\"allow\": {\"disk_shared\": \"a\"}}",
          "allow.disk_shared is a string; give a list of strings"},
         /* what does not go together */

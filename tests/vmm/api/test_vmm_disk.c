@@ -8,8 +8,6 @@
 
 #include "support/cmocka_all.h"
 
-#include "vmm/machine/board.h"
-
 #define BYTES 4096u
 
 static char path[] = "/tmp/test_vmm_disk.XXXXXX";
@@ -60,7 +58,6 @@ static void devices_reach_the_file(void **state)
     assert_string_equal(device->id, "disk0");
     assert_int_equal(device->bytes, BYTES);
     assert_false(device->is_read_only);
-    assert_false(device->may_have_changed);
     assert_true(device->write(device->ctx, 1024, out, sizeof(out)));
     assert_true(device->flush(device->ctx));
     assert_true(device->read(device->ctx, 1024, in, sizeof(in)));
@@ -80,11 +77,9 @@ static void words_of_the_configuration_count(void **state)
     (void)state;
     config.block[0].id = "data";
     config.block[0].readonly = STASIS_VMM_BLOCK_READONLY_ON;
-    config.allow.disk_changed[0] = "data";
     assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
     assert_string_equal(host.disks->id, "data");
     assert_true(host.disks->is_read_only);
-    assert_true(host.disks->may_have_changed);
 }
 
 static void several_disks_are_known_by_their_names(void **state)
@@ -97,14 +92,11 @@ static void several_disks_are_known_by_their_names(void **state)
     assert_int_equal(ftruncate(fd, 512), 0);
     close(fd);
     config.block[1].path = other;
-    config.allow.disk_changed[0] = "disk1";
     assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
     assert_int_equal(disks.count, 2);
     assert_string_equal(host.disks->id, "disk1");
     assert_int_equal(host.disks->bytes, 512);
-    assert_true(host.disks->may_have_changed);
     assert_string_equal(host.disks->next->id, "disk0");
-    assert_false(host.disks->next->may_have_changed);
     assert_null(host.disks->next->next);
     assert_int_equal(stasis_vmm_disks_settle(&disks, &err), 0);
     stasis_vmm_disks_close(&disks);
@@ -138,24 +130,6 @@ static void what_cannot_be_opened_is_named(void **state)
     assert_null(host.disks);
 }
 
-static void a_disk_needs_its_device(void **state)
-{
-    const struct stasis_board_optional row = {stasis_virtio_blk_schema.type, "disk0"};
-    const struct stasis_board_options options = {.memory_bytes = 1 << 20,
-                                                 .vcpus = 1,
-                                                 .cpu_model = "host",
-                                                 .optional = &row,
-                                                 .optional_count = 1};
-    struct stasis_board_state board;
-
-    (void)state;
-    assert_int_equal(stasis_board_default(&options, &board, &err), 0);
-    assert_int_equal(stasis_vmm_disks_check_board(&config, 0, &board, &err), 0);
-    config.block[0].id = "data";
-    assert_int_equal(stasis_vmm_disks_check_board(&config, 0, &board, &err), STASIS_ERR_ARG);
-    has("the guest has no disk data; leave out block.path, or set block.id");
-}
-
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -166,7 +140,6 @@ int main(void)
         CASE(no_disk_is_asked_for),
         CASE(what_cannot_be_opened_is_named),
         CASE(several_disks_are_known_by_their_names),
-        CASE(a_disk_needs_its_device),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

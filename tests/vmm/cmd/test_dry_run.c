@@ -269,6 +269,35 @@ static size_t count_kind(const char *kind)
 }
 
 /* Behind what stands in the way first. */
+static void add_block(const char *block)
+{
+    struct stasis_error err;
+
+    if (stasis_vmm_config_set(&options.config, "block", block, &err))
+        fail_msg("%s", err.msg);
+}
+
+static void every_disk_that_is_wrong_is_listed(void **state)
+{
+    (void)state;
+    parse(GOLDEN, "--dry-run", "");
+    add_block("/dev/null/none,id=data");
+    add_block("/,id=root,readonly=on");
+    run();
+    assert_non_null(strstr(text, "cannot be thawed here: 4 reasons\n"
+                                 "  reason: disk data: --block=/dev/null/none: cannot open it; "));
+    assert_non_null(strstr(text, "  reason: disk root: --block=/: it is a folder; name a raw "));
+    assert_non_null(strstr(text, "  reason: disk data: the guest has no disk data; leave out "
+                                 "--block, or set --block id to the name of a disk"));
+    assert_non_null(strstr(text, "  reason: disk root: the guest has no disk root; leave out"));
+    teardown(state);
+    parse(GOLDEN, "--dry-run", "json");
+    add_block("/,id=root,readonly=on");
+    run();
+    assert_non_null(strstr(text, "\"kind\": \"disk\",\n      \"object\": \"root\",\n"
+                                 "      \"message\": \"--block=/: it is a folder; name a raw "));
+}
+
 static void features_are_compared_without_kvm(void **state)
 {
     (void)state;
@@ -312,6 +341,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_is_none_is_a_reason, setup, teardown),
         cmocka_unit_test_setup_teardown(a_host_without_kvm_is_a_reason_beside_the_file, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(every_disk_that_is_wrong_is_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(features_are_compared_without_kvm, setup, teardown),
         cmocka_unit_test_setup_teardown(how_far_the_host_was_compared_is_told, setup, teardown),
     };

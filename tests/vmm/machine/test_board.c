@@ -246,9 +246,11 @@ static void every_device_has_a_name_of_its_own(void **state)
     (void)state;
     refuse_name("a", "two devices have the name a: give one of them another id");
     refuse_name("com1", "two devices have the name com1: give one of them another id");
-    refuse_name("", "device name : give 1 to 32 characters");
-    refuse_name("abcdefghijklmnopqrstuvwxyz0123456",
-                "device name abcdefghijklmnopqrstuvwxyz0123456: give 1 to 32 characters");
+    refuse_name("", "device name : give 1 to 32 of a-z, 0-9, ., _ and -");
+    refuse_name(
+        "abcdefghijklmnopqrstuvwxyz0123456",
+        "device name abcdefghijklmnopqrstuvwxyz0123456: give 1 to 32 of a-z, 0-9, ., _ and -");
+    refuse_name("Root", "device name Root: give 1 to 32 of a-z, 0-9, ., _ and -");
     make(&board); /* of a file */
     snprintf(board.devices[5].instance, sizeof(board.devices[5].instance), "kbd");
     assert_int_equal(stasis_board_check(&board, &err), STASIS_ERR_CORRUPT);

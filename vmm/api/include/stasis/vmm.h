@@ -126,7 +126,7 @@ struct stasis_vmm_serial {
 /* A disk of the guest: /dev/vda, /dev/vdb and so on. */
 struct stasis_vmm_block {
     const char *path; /* a raw file or a block device; NULL: there is no disk */
-    /* Its name on the board, and its serial number: 1 to 20 letters, digits, '-', '_'. A thawed
+    /* Its name on the board, and its serial number: 1 to 20 of a-z, 0-9, '-', '_'. A thawed
      * guest gets the disks that have the names of its own. NULL: disk0 for the first, disk1 for the
      * second, and so on. */
     const char *id;
