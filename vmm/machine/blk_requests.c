@@ -200,8 +200,8 @@ void stasis_blk_work(void *instance)
     struct stasis_blk_pending *pending;
 
     stasis_counter_add(&stasis_adapter_counters(blk)->wakes, 1);
-    blk->has_new = false;
     stasis_virtio_blk_resume(&blk->dev);
+    blk->has_new = false;
     do
         pending = blk->disk ? first_of(blk) : NULL;
     while (pending && step(blk, pending));
