@@ -30,6 +30,10 @@ static const size_t strings[] = {
     DISK(5),
     DISK(6),
     DISK(7),
+    offsetof(struct stasis_vmm_config, net.tap),
+    offsetof(struct stasis_vmm_config, net.passt),
+    offsetof(struct stasis_vmm_config, net.id),
+    offsetof(struct stasis_vmm_config, net.mac),
     offsetof(struct stasis_vmm_config, serial.path),
     offsetof(struct stasis_vmm_config, snapshot.path),
     offsetof(struct stasis_vmm_config, snapshot.on_output),
@@ -82,10 +86,25 @@ int stasis_config_copy(const struct stasis_vmm_config *config, struct stasis_vmm
     return rc;
 }
 
+static uint32_t list_optional(const struct stasis_vmm_config *config,
+                              struct stasis_board_optional ret_list[STASIS_BOARD_SLOTS])
+{
+    const unsigned disks = stasis_config_disks(config);
+    uint32_t count = 0;
+
+    for (unsigned i = 0; i < disks; i++)
+        ret_list[count++] = (struct stasis_board_optional){stasis_virtio_blk_schema.type,
+                                                           stasis_config_disk_id(config, i)};
+    if (stasis_config_has_net(config))
+        ret_list[count++] = (struct stasis_board_optional){stasis_virtio_net_schema.type,
+                                                           stasis_config_net_id(config)};
+    return count;
+}
+
 int stasis_config_board(const struct stasis_vmm_config *config,
                         struct stasis_board_state *ret_board, struct stasis_error *err)
 {
-    struct stasis_board_optional disks[STASIS_VMM_BLOCKS_MAX];
+    struct stasis_board_optional optional[STASIS_BOARD_SLOTS];
     size_t models;
     const struct stasis_board_options options = {
         .memory_bytes = (config->memory_mib ? config->memory_mib : STASIS_VMM_MEMORY_MIB_DEFAULT)
@@ -93,13 +112,10 @@ int stasis_config_board(const struct stasis_vmm_config *config,
         .vcpus = config->vcpus ? (uint32_t)config->vcpus : 1,
         .cpu_model = stasis_cpu_model_all(&models)[config->cpu].name,
         .release = config->board_release,
-        .optional = disks,
-        .optional_count = stasis_config_disks(config),
+        .optional = optional,
+        .optional_count = list_optional(config, optional),
     };
 
-    for (unsigned i = 0; i < options.optional_count; i++)
-        disks[i] = (struct stasis_board_optional){stasis_virtio_blk_schema.type,
-                                                  stasis_config_disk_id(config, i)};
     return stasis_board_default(&options, ret_board, err);
 }
 

@@ -49,4 +49,19 @@ STASIS_MUST_CHECK int stasis_config_check_disks(const struct stasis_vmm_config *
 STASIS_MUST_CHECK int stasis_config_check_resume(const struct stasis_vmm_config *config,
                                                  struct stasis_error *err);
 
+/* ---- config_net.c ---- */
+
+/* Whether it has a network, and the name of that, given or the default. */
+bool stasis_config_has_net(const struct stasis_vmm_config *config);
+const char *stasis_config_net_id(const struct stasis_vmm_config *config);
+
+/* Six numbers of two hexadecimal digits, of one station. STASIS_ERR_ARG: the message is the remedy.
+ */
+STASIS_MUST_CHECK int stasis_config_net_mac(const char *text, uint8_t ret_mac[6],
+                                            struct stasis_error *err);
+
+/* STASIS_ERR_ARG: a network that is connected to nothing, or to several, or with bad values. */
+STASIS_MUST_CHECK int stasis_config_check_net(const struct stasis_vmm_config *config,
+                                              struct stasis_error *err);
+
 #endif

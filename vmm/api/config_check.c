@@ -172,7 +172,7 @@ static int check_option(const struct stasis_vmm_config *config, const struct sta
     if (option->guest == STASIS_OPTION_THAWED_GUEST && !thaws)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "%s is for thawing; give restore.path, or leave out %s", path, path);
-    if (option->keys && !option->repeats && !(keys & 1))
+    if (option->keys && !option->repeats && !(keys & stasis_option_needed(option)))
         return stasis_fail(err, STASIS_ERR_ARG, "%s is missing; %s", path, option->keys->remedy);
     return 0;
 }
@@ -228,5 +228,7 @@ int stasis_config_check(const struct stasis_vmm_config *config,
         rc = check_descriptors(config, err);
     if (!rc)
         rc = stasis_config_check_disks(config, err);
+    if (!rc)
+        rc = stasis_config_check_net(config, err);
     return rc ? rc : check_paths(config, err);
 }

@@ -128,6 +128,27 @@ static const struct stasis_option_key allow_keys[] = {
     {0},
 };
 
+static_assert(STASIS_VMM_NET_MTU_MIN == 68 && STASIS_VMM_NET_MTU_MAX == 65535 &&
+                  STASIS_VMM_NET_BANDWIDTH_MIN >> 10 == 128 &&
+                  STASIS_VMM_NET_BANDWIDTH_MAX >> 30 == 1,
+              "the remedies name them");
+#define GIVE_NETWORK "give a network: tap=NAME, passt=SOCKET or fd=N"
+
+static const struct stasis_option_key net_keys[] = {
+    {"tap", STASIS_OPTION_TEXT, AT(net.tap), "NAME", GIVE_NETWORK},
+    {"passt", STASIS_OPTION_TEXT, AT(net.passt), "SOCKET", GIVE_NETWORK},
+    {"fd", STASIS_OPTION_FD, AT(net.fd), "N", "give an open descriptor above 2"},
+    {"id", STASIS_OPTION_TEXT, AT(net.id), "NAME", GIVE_NAME, .max = STASIS_VMM_NET_ID_MAX},
+    {"mac", STASIS_OPTION_TEXT, AT(net.mac), "ADDRESS",
+     "give the address of one station, such as 02:00:00:00:00:01"},
+    {"mtu", STASIS_OPTION_NUMBER, AT(net.mtu), "BYTES", "give 68 to 65535", STASIS_VMM_NET_MTU_MIN,
+     STASIS_VMM_NET_MTU_MAX},
+    {"bandwidth", STASIS_OPTION_SIZE, AT(net.bandwidth), "BYTES",
+     "give bytes per second from 128K to 1G, for example 64M", STASIS_VMM_NET_BANDWIDTH_MIN,
+     STASIS_VMM_NET_BANDWIDTH_MAX},
+    {0},
+};
+
 static const struct stasis_option_key serial_keys[] = {
     {"out", STASIS_OPTION_OUT, AT(serial.kind), "stdio|none|file:PATH|ring:PATH|pipe:PATH",
      "give stdio, none, file:PATH, ring:PATH or pipe:PATH", .words = out_words,
@@ -260,6 +281,13 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
                              "disk-shared: let the guest run on after a snapshot, and write to a\n"
                              "disk that the snapshot then does not fit any more.\n",
                              .json = "allow", .repeats = true},
+    [STASIS_CONFIG_NET] = {"net", net_keys,
+                           "Give the guest a network: a tap device, the socket of passt(1), or\n"
+                           "the descriptor of a tap device.\n"
+                           "id: its name, by which a thawed guest gets it back (default net0).\n"
+                           "mac: default one made of the names of host and network; mtu: default\n"
+                           "1500; bandwidth: at most this many bytes per second, each way.\n",
+                           "The network:", .json = "net", .choices = 3},
     [STASIS_CONFIG_PAUSED] = {"paused", NULL,
                               "Leave the guest paused until it is resumed from outside.\n",
                               "The start:", .json = "paused", .flag = AT(paused)},

@@ -27,9 +27,11 @@ static int set_flag(const struct stasis_option *option, struct stasis_vmm_config
 static int set_keys(const struct stasis_option *option, struct stasis_vmm_config *config,
                     const char *text, struct stasis_error *err)
 {
-    uint32_t have = !option->items && stasis_option_is_set(option->keys, config) ? 1 : 0;
+    uint32_t have = 0;
     uint32_t given;
 
+    for (unsigned i = 0; !option->items && (!i || i < option->choices); i++)
+        have |= stasis_option_is_set(&option->keys[i], config) ? STASIS_OPTION_BIT(i) : 0;
     if (!text)
         return stasis_fail(err, STASIS_ERR_ARG, "it needs a value; give %s=%s", option->keys->name,
                            option->keys->arg);
@@ -99,16 +101,18 @@ static void drop_bounds(struct stasis_vmm_config *config, struct stasis_config_g
     }
 }
 
-/* A list replaces the other one. */
+/* A list replaces the other one, and so does a choice. */
 static void drop_list(struct stasis_vmm_config *config, struct stasis_config_given *given,
                       const struct stasis_config_given *over, unsigned place)
 {
     const struct stasis_option *option = &stasis_config_options[place];
+    const bool chooses = option->choices && over->keys[place] & stasis_option_needed(option);
 
     if (option->items && over->keys[place])
         drop_option(config, given, place);
-    for (unsigned i = 0; option->repeats && option->keys[i].name; i++)
-        if (over->keys[place] & STASIS_OPTION_BIT(i)) {
+    for (unsigned i = 0; option->keys && option->keys[i].name; i++)
+        if ((chooses && i < option->choices) ||
+            (option->repeats && over->keys[place] & STASIS_OPTION_BIT(i))) {
             stasis_option_clear(&option->keys[i], config);
             given->keys[place] &= ~STASIS_OPTION_BIT(i);
         }

@@ -28,8 +28,8 @@ void stasis_config_item_path(const struct stasis_option *option, unsigned index,
         stasis_config_path(option, key, ret_path);
 }
 
-/* Lists that are not empty. */
-static bool has_texts(const struct stasis_vmm_config *config, const struct stasis_option *option)
+/* Lists that are not empty, and choices. */
+static bool has_any(const struct stasis_vmm_config *config, const struct stasis_option *option)
 {
     for (const struct stasis_option_key *key = option->keys; key->name; key++)
         if (stasis_option_has_value(key, config))
@@ -47,7 +47,8 @@ static bool is_used(const struct stasis_vmm_config *config, const struct stasis_
         return false;
     if (option->items)
         return stasis_option_count(option, config);
-    return option->repeats ? has_texts(config, option) : stasis_option_has_value(first, config);
+    return option->repeats || option->choices ? has_any(config, option)
+                                              : stasis_option_has_value(first, config);
 }
 
 static int write_keys(const void *item, const struct stasis_option *option, unsigned index,

@@ -136,6 +136,7 @@ static void add_device(struct stasis_metrics_report *report, const struct stasis
     SET(set, DEVICE_wakes, stasis_counter_get(&counters->wakes));
     SET(set, DEVICE_requests, stasis_counter_get(&counters->requests));
     SET(set, DEVICE_interrupts, stasis_counter_get(&counters->interrupts));
+    SET(set, DEVICE_dropped_frames, stasis_counter_get(&counters->dropped_frames));
     for (int i = STASIS_GUEST_ERROR_UNKNOWN_REGISTER; i < STASIS_GUEST_ERROR_COUNT; i++)
         set->values[STASIS_METRIC_DEVICE_guest_errors_unknown_register + i -
                     STASIS_GUEST_ERROR_UNKNOWN_REGISTER] =

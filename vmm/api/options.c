@@ -303,9 +303,10 @@ int stasis_option_parse_item(const struct stasis_option *option, void *base, con
         if (rc)
             break;
     }
-    if (!rc && !option->repeats && !((have | *ret_given) & 1))
-        rc = stasis_fail(err, STASIS_ERR_ARG, "%s=%s is missing", option->keys->name,
-                         option->keys->arg);
+    if (!rc && !option->repeats && !((have | *ret_given) & stasis_option_needed(option)))
+        rc = option->choices ? bad_value(option->keys, err)
+                             : stasis_fail(err, STASIS_ERR_ARG, "%s=%s is missing",
+                                           option->keys->name, option->keys->arg);
     free(copy);
     return rc;
 }

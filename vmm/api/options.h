@@ -35,7 +35,7 @@ enum stasis_option_kind {
 
 /* Rows end with a NULL name. In text the first key of an option may be left out before its value;
  * it is the only one that must be given, and an item whose first key has no value is not in use.
- * All this is not so of an option that repeats. */
+ * All this is not so of an option that repeats, and one that has choices needs one of these. */
 struct stasis_option_key {
     const char *name;
     enum stasis_option_kind kind;
@@ -71,10 +71,18 @@ struct stasis_option {
     unsigned items;     /* how many; 0: it has none */
     size_t item_size;   /* of each */
     size_t item_offset; /* of the first, in base */
+    unsigned choices;   /* so many of the first keys exclude each other, and one must be given; 0:
+                         * the first must be */
     const char *absent; /* CMake option that this build lacks for it, or NULL */
 };
 
 #define STASIS_OPTION_BIT(place) (UINT32_C(1) << (place)) /* of a key in a set of keys */
+
+/* The set of keys of which one must be given. */
+static inline uint32_t stasis_option_needed(const struct stasis_option *option)
+{
+    return option->choices ? STASIS_OPTION_BIT(option->choices) - 1 : 1;
+}
 
 /* Place of the first `len` bytes of value in words, or -1. */
 int stasis_option_word(const char *const *words, const char *value, size_t len);

@@ -86,7 +86,8 @@ static int open_snapshot(const struct stasis_vmm_config *config, struct stasis_s
     return rc;
 }
 
-static void check_board(struct stasis_snap *snap, struct stasis_reasons *reasons)
+static void check_board(const struct stasis_vmm_config *config, struct stasis_snap *snap,
+                        struct stasis_reasons *reasons)
 {
     struct stasis_board_state board;
     struct stasis_error why;
@@ -97,6 +98,8 @@ static void check_board(struct stasis_snap *snap, struct stasis_reasons *reasons
         rc = stasis_vmm_console_check_board(&board, &why);
     if (rc)
         stasis_reasons_add_error(reasons, "device", "console", &why);
+    else if (stasis_vmm_net_check_board(config, &board, &why))
+        stasis_reasons_add_error(reasons, "network", stasis_config_net_id(config), &why);
 }
 
 /* A trial thaw gets others, which nothing is wrong with. */
@@ -114,10 +117,23 @@ static void check_disks(const struct stasis_vmm_config *config, struct stasis_sn
     stasis_vmm_disks_close(&disks);
 }
 
+/* A trial gets it as it would be, if it cannot be opened. */
+static void open_net(const struct stasis_vmm_config *config, struct stasis_vmm_net_host *net,
+                     struct stasis_reasons *reasons)
+{
+    struct stasis_device_host nobody = quiet_host;
+    struct stasis_error why;
+
+    if (stasis_vmm_net_open(config, net, &nobody, &why)) {
+        stasis_reasons_add_error(reasons, "network", stasis_config_net_id(config), &why);
+        stasis_vmm_net_stand_in(config, net);
+    }
+}
+
 /* A trial takes what is in its list for its own. */
 static int try_thaw(const struct stasis_vmm_config *config, struct stasis_snap *snap,
-                    struct stasis_reasons *reasons, struct stasis_thaw_result *ret_result,
-                    struct stasis_error *err)
+                    const struct stasis_device_net *net, struct stasis_reasons *reasons,
+                    struct stasis_thaw_result *ret_result, struct stasis_error *err)
 {
     const struct stasis_thaw_options options = stasis_config_thaw(config);
     struct stasis_device_host host = quiet_host;
@@ -126,6 +142,7 @@ static int try_thaw(const struct stasis_vmm_config *config, struct stasis_snap *
     int rc;
 
     stasis_vmm_disks_stand_in(stasis_snap_records(snap), &stand_ins, &host);
+    host.net = net->id ? net : NULL;
     rc = stasis_thaw_try(snap, &options, &host, &own, ret_result, err);
     for (size_t i = 0; i < own.count; i++)
         stasis_reasons_add(reasons, &own.list[i]);
@@ -205,6 +222,7 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
                          struct stasis_preflight *ret_preflight, struct stasis_error *err)
 {
     struct stasis_thaw_result result = {0};
+    struct stasis_vmm_net_host net = {.is_open = false};
     struct stasis_snap *snap = NULL;
     struct stasis_error why;
     int rc;
@@ -217,9 +235,10 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
         return 0;
     }
     check_disks(config, snap, &ret_preflight->reasons);
-    rc = try_thaw(config, snap, &ret_preflight->reasons, &result, err);
+    open_net(config, &net, &ret_preflight->reasons);
+    rc = try_thaw(config, snap, &net.device, &ret_preflight->reasons, &result, err);
     if (!rc && result.compared != STASIS_THAW_COMPARED_NOTHING)
-        check_board(snap, &ret_preflight->reasons);
+        check_board(config, snap, &ret_preflight->reasons);
     if (!rc && ret_preflight->reasons.count)
         check_kvm(config, &ret_preflight->reasons);
     if (!rc)
@@ -228,6 +247,7 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
         check_memory(config, ret_preflight);
     if (!rc)
         check_clock(&result, ret_preflight);
+    stasis_vmm_net_close(&net);
     stasis_snap_free(snap);
     return rc;
 }

@@ -171,6 +171,8 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
     vmm->machine_ready = !rc;
     if (!rc) {
         rc = stasis_vmm_console_check_board(&vmm->machine.board, err);
+        if (!rc)
+            rc = stasis_vmm_net_check_board(vmm->config, &vmm->machine.board, err);
         rc = rc ? stasis_wrap(err, rc, "%s", vmm->config->restore.path) : 0;
     }
     if (!rc) {
@@ -193,9 +195,13 @@ static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
     if (!rc)
         rc = stasis_vmm_disks_open(vmm->config, &vmm->disks, &vmm->host, err);
     if (!rc)
+        rc = stasis_vmm_net_open(vmm->config, &vmm->net, &vmm->host, err);
+    if (!rc)
         rc = stasis_boot_check(&boot, err);
     if (!rc)
         rc = stasis_vmm_sources_open(vmm, err);
+    if (!rc)
+        rc = stasis_vmm_net_watch(vmm, err);
     if (rc || !text)
         return rc;
     vmm->match_active = true;
@@ -304,6 +310,8 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
         stasis_machine_fini(&vmm->machine);
     }
     stasis_vmm_disks_close(&vmm->disks);
+    stasis_vmm_net_unwatch(vmm);
+    stasis_vmm_net_close(&vmm->net);
     stasis_ram_failure_restore(&vmm->machine);
     if (vmm->out && stasis_serial_sink_summary(vmm->out, summary, sizeof(summary)))
         stasis_vmm_say(vmm, "%s", summary);

@@ -22,6 +22,7 @@
 #include "vmm/api/config.h"
 #include "vmm/api/metrics.h"
 #include "vmm/api/vmm_disk.h"
+#include "vmm/api/vmm_net.h"
 #include "vmm/host/bucket.h"
 #include "vmm/host/log.h"
 #include "vmm/host/loop.h"
@@ -75,6 +76,7 @@ struct stasis_vmm {
     uint64_t generation; /* how often the guest was frozen */
     struct stasis_device_host host;
     struct stasis_vmm_disks disks;
+    struct stasis_vmm_net_host net;
     struct stasis_loop loop;
     struct stasis_cursor cursor;
     bool loop_ready, machine_ready;
@@ -86,6 +88,8 @@ struct stasis_vmm {
     struct stasis_vmm_source rtc_source;   /* the RTC's alarm */
     struct stasis_vmm_source wait_source;  /* devices that wait for a time */
     struct stasis_vmm_source input_source, output_source;
+    struct stasis_vmm_source net_source;       /* the network's descriptor */
+    struct stasis_vmm_source net_timer_source; /* its next turn */
 
     /* Under the machine's lock. */
     struct stasis_serial_sink *out;
@@ -191,6 +195,12 @@ void stasis_vmm_sources_set_wait(struct stasis_vmm *vmm);
 void stasis_vmm_wake(struct stasis_vmm *vmm);
 /* The same for the thread that saves. */
 void stasis_vmm_wake_job(struct stasis_vmm *vmm);
+
+/* vmm_net_sources.c. Begins to watch the network, once there is a loop; has it work, once the guest
+ * runs; has it go on after a pause; and ends it. All are harmless where there is none. */
+STASIS_MUST_CHECK int stasis_vmm_net_watch(struct stasis_vmm *vmm, struct stasis_error *err);
+void stasis_vmm_net_release(struct stasis_vmm *vmm);
+void stasis_vmm_net_unwatch(struct stasis_vmm *vmm);
 
 /* vmm_watch.c. Frees the watches that others have freed. By the loop's thread, which has none of
  * them in its hands, or when there is no loop. */

@@ -68,7 +68,7 @@ static void put_name(struct text *text, const struct stasis_option *option, unsi
     put_word(text, "--", option->name);
     if (key && key->kind == STASIS_OPTION_SWITCH)
         put_word(text, " ", key->words[0]);
-    else if (key && (place || option->repeats))
+    else if (key && (place || option->repeats || option->choices))
         put_word(text, " ", key->name);
 }
 

@@ -142,6 +142,14 @@ static int allow_disk(const struct stasis_sandbox_files *files,
                                       read_only ? STASIS_SANDBOX_READ : STASIS_SANDBOX_WRITE, err);
 }
 
+/* Its socket is connected to by name, which Landlock does not limit. */
+static int allow_net(const struct stasis_sandbox_files *files, const struct stasis_vmm_net *net,
+                     struct stasis_error *err)
+{
+    return net->tap ? stasis_sandbox_files_allow(files, "/dev/net/tun", STASIS_SANDBOX_WRITE, err)
+                    : 0;
+}
+
 /* What a run needs whatever its options are. */
 static int allow_host(const struct stasis_sandbox_files *files, struct stasis_error *err)
 {
@@ -202,6 +210,8 @@ static int allow_all(const struct stasis_sandbox_files *files,
     for (unsigned i = 0; !rc && i < stasis_config_disks(config); i++)
         rc = allow_disk(files, &config->block[i], err);
     if (!rc)
+        rc = allow_net(files, &config->net, err);
+    if (!rc)
         rc = allow_copy(files, config->restore.path, err);
     return rc ? rc : allow_control(files, control, err);
 }
@@ -229,7 +239,8 @@ static int filter_calls(struct stasis_confinement *confinement, struct stasis_er
     int rc = stasis_sandbox_on_refused(confinement->end, confinement->ctx, err);
 
     if (!rc)
-        rc = stasis_sandbox_filter(STASIS_SANDBOX_OPEN, err);
+        rc = stasis_sandbox_filter(
+            confinement->connects ? STASIS_SANDBOX_OPEN_CONNECTING : STASIS_SANDBOX_OPEN, err);
     confinement->filters = !rc;
     return rc;
 }
@@ -245,7 +256,11 @@ int stasis_confine_thread(const struct stasis_confinement *confinement,
         [STASIS_VMM_THREAD_RAM] = STASIS_SANDBOX_RAM,
     };
 
-    return confinement->filters ? stasis_sandbox_filter(kinds[thread], err) : 0;
+    if (!confinement->filters)
+        return 0;
+    if (thread == STASIS_VMM_THREAD_LOOP && confinement->connects)
+        return stasis_sandbox_filter(STASIS_SANDBOX_LOOP_CONNECTING, err);
+    return stasis_sandbox_filter(kinds[thread], err);
 }
 
 /* ---- in order ---- */
@@ -262,6 +277,7 @@ int stasis_confine_begin(struct stasis_confinement *confinement,
     int rc;
 
     confinement->filters = false;
+    confinement->connects = config->net.passt;
     confinement->proc_fd = -1;
     if (!confines(confinement))
         return 0;
@@ -297,6 +313,18 @@ static int check_replaced(const char *option, const char *path, bool snapshot,
                        option, path, why.msg);
 }
 
+/* Likewise a passt that dies and comes back. */
+static int check_passt(const char *passt, struct stasis_error *err)
+{
+    if (!passt || !access(passt, W_OK))
+        return 0;
+    return stasis_fail_errno(err, STASIS_ERR_ARG,
+                             "--net passt=%s: the sandbox gives up root's capabilities, and "
+                             "without them passt could not be connected to again; run both as one "
+                             "user, or give --sandbox off",
+                             passt);
+}
+
 static int check_outputs(const struct stasis_vmm_config *config, struct stasis_error *err)
 {
     const char *snapshot = config->snapshot.path;
@@ -306,7 +334,7 @@ static int check_outputs(const struct stasis_vmm_config *config, struct stasis_e
         rc = check_replaced("--snapshot-out", snapshot, true, err);
     if (!rc && config->metrics_path && config->metrics_every_ms)
         rc = check_replaced("--metrics", config->metrics_path, false, err);
-    return rc;
+    return rc ? rc : check_passt(config->net.passt, err);
 }
 
 int stasis_confine_opened(const struct stasis_confinement *confinement,

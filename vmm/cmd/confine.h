@@ -22,8 +22,9 @@ struct stasis_confinement {
      * not return. In a signal handler, on that thread. */
     void (*end)(void *ctx, const struct stasis_error *err);
     void *ctx;
-    bool filters; /* system calls are filtered */
-    int proc_fd;  /* of /proc/self: Landlock's rule for it holds as long as the kernel keeps it */
+    bool filters;  /* system calls are filtered */
+    bool connects; /* less those of the loop that make and connect a Unix socket */
+    int proc_fd;   /* of /proc/self: Landlock's rule for it holds as long as the kernel keeps it */
 };
 
 /* Before anything that an attacker may have made is read, and before there is another thread.

@@ -14,12 +14,14 @@ static void print_option(FILE *to, const struct stasis_option *option)
     fprintf(to, "  --%s", option->name);
     for (const struct stasis_option_key *key = option->keys; key && key->name; key++) {
         bool first = key == option->keys;
+        bool other = !first && key < option->keys + option->choices;
 
         fprintf(to, "%s%s=%s%s",
-                !first             ? "[,"
+                other              ? "|"
+                : !first           ? "[,"
                 : option->is_whole ? " ["
                                    : " ",
-                key->name, key->arg, first && !option->is_whole ? "" : "]");
+                key->name, key->arg, other || (first && !option->is_whole) ? "" : "]");
     }
     fputs(option->absent ? " (not in this build)\n" : "\n", to);
     while (*line) {

@@ -17,6 +17,7 @@
 #include "stasis/state.h"
 #include "stasis/kvm_memory.h"
 #include "stasis/kvm_vm.h"
+#include "stasis/virtio_net.h"
 #include "vmm/machine/bus.h"
 #include "vmm/machine/io_thread.h"
 
@@ -57,6 +58,20 @@ struct stasis_device_disk {
     void (*mark)(void *ctx, uint64_t *ret_inode, uint64_t *ret_mtime_ns);
 };
 
+/* A network of the host, to which frames of struct virtio_net_hdr go and from which they come (see
+ * stasis/virtio_net.h). Calls do not wait. */
+struct stasis_device_net {
+    const char *id; /* the name of its device on the board */
+    uint8_t mac[6];
+    uint16_t mtu;
+    bool is_mac_given, is_mtu_given; /* a thawed guest must have them; else it keeps its own */
+    uint64_t offloads;
+    void *ctx;
+    enum stasis_virtio_net_result (*send)(void *ctx, const uint8_t *bytes, size_t len);
+    size_t (*receive)(void *ctx, uint8_t *bytes, size_t size);
+    void (*accept)(void *ctx, uint64_t offloads);
+};
+
 /* What devices need of the process around them. All functions are called under the machine's lock,
  * from any thread, and may not call a device. `from` is the device that calls. */
 struct stasis_device_host {
@@ -76,6 +91,7 @@ struct stasis_device_host {
     /* Fills with random bytes of the host, without waiting. False: it has none now. */
     bool (*random)(void *ctx, uint8_t *bytes, size_t len);
     const struct stasis_device_disk *disks; /* the first, or NULL; they stay as they are */
+    const struct stasis_device_net *net;    /* NULL: there is none */
     /* The guest made an invalid access, which has been counted. NULL: nobody wants to know. It may
      * come as often as the guest can make exits. */
     void (*guest_error)(void *ctx, const struct stasis_guest_access *access);
@@ -102,12 +118,13 @@ struct stasis_device_env {
 
 /* Added to under the machine's lock; any thread may read them (base/counter.h). */
 struct stasis_device_counters {
-    uint64_t in_bytes;   /* given to the guest's side of the device */
-    uint64_t out_bytes;  /* that the guest sent, and the outside has taken */
-    uint64_t lost_bytes; /* that the guest sent while the device had no room */
-    uint64_t wakes;      /* of the device's own thread, by one or more notifications */
-    uint64_t requests;   /* that it has answered */
-    uint64_t interrupts; /* how often it has raised its line */
+    uint64_t in_bytes;       /* given to the guest's side of the device */
+    uint64_t out_bytes;      /* that the guest sent, and the outside has taken */
+    uint64_t lost_bytes;     /* that the guest sent while the device had no room */
+    uint64_t wakes;          /* of the device's own thread, by one or more notifications */
+    uint64_t requests;       /* that it has answered */
+    uint64_t interrupts;     /* how often it has raised its line */
+    uint64_t dropped_frames; /* of a network, either way */
     uint64_t guest_errors[STASIS_GUEST_ERROR_COUNT];
 };
 
@@ -208,6 +225,13 @@ void stasis_device_serial_drain(struct stasis_device *serial);
 /* Bytes that the guest has sent and the sink has not taken: returns how many of them, at most
  * `size`, were put into buf. */
 size_t stasis_device_serial_unsent(const struct stasis_device *serial, uint8_t *buf, size_t size);
+
+/* ---- device_virtio_net.c: a network device's outside ---- */
+
+/* There is a frame after receive() has returned 0, or room after send() was BUSY. */
+void stasis_device_net_resume(struct stasis_device *net);
+/* Harmless when the link is so already. */
+void stasis_device_net_set_link(struct stasis_device *net, bool is_up);
 
 /* ---- device_acpi_pm.c ---- */
 

@@ -16,6 +16,9 @@ enum stasis_sandbox_thread {
     STASIS_SANDBOX_VCPU,
     STASIS_SANDBOX_IO,  /* of a disk */
     STASIS_SANDBOX_RAM, /* loads or checks it */
+    /* OPEN and LOOP of a VM that connects to sockets of the host while it runs. */
+    STASIS_SANDBOX_OPEN_CONNECTING,
+    STASIS_SANDBOX_LOOP_CONNECTING,
 };
 
 /* For the calling thread, from now on. Privileges were given up. STASIS_ERR_UNAVAILABLE. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/sched.h>
 #include <seccomp.h>
@@ -20,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,6 +43,7 @@
 #define IRQ_LINE_NUMBER     _IOW(KVMIO, 0x61, uint64_t) /* KVM's, of 8 bytes */
 #define TYPE_OF_UFFD        0xaa00
 #define PAGEMAP_SCAN_NUMBER 0xc0606610 /* fs.h of Linux 6.7 */
+#define STREAM_OF_PASST     (SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
 #define TCGETS2_NUMBER      TCGETS2
 #define TCSETS2_NUMBER      TCSETS2
 
@@ -101,15 +104,17 @@ static const struct row {
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
 static const struct kind {
-    char letter;
+    const char *letters; /* those of the rows that it has */
     const char *name, *title;
 } kinds[] = {
-    {'O', "open", "Opening a VM"},
-    {'L', "loop", "The event loop"},
-    {'S', "save", "The thread that saves"},
-    {'V', "vcpu", "A vCPU"},
-    {'R', "ram", "A thread that loads or checks RAM"},
-    {'I', "io", "A disk's thread"},
+    {"O", "open", "Opening a VM"},
+    {"OC", "open_connecting", "The same, of a VM that connects to sockets"},
+    {"L", "loop", "The event loop"},
+    {"LC", "loop_connecting", "The same, of a VM that connects to sockets"},
+    {"S", "save", "The thread that saves"},
+    {"V", "vcpu", "A vCPU"},
+    {"R", "ram", "A thread that loads or checks RAM"},
+    {"I", "io", "A disk's thread"},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -120,12 +125,12 @@ static void die(const char *what, int rc)
 }
 
 /* A thread has no more than the one that starts it, whose filter it inherits: O starts V, R, I and
- * becomes L, which starts S; and S starts R. */
+ * becomes L, which starts S; and S starts R. Rows of C are for O and L alone. */
 static void check_rows(void)
 {
     for (size_t i = 0; i < ROWS; i++) {
         const char *threads = rows[i].threads;
-        bool inherits = rows[i].error ||
+        bool inherits = rows[i].error || strcmp(threads, "C") == 0 ||
                         (strchr(threads, 'O') && (!strchr(threads, 'S') || strchr(threads, 'L')) &&
                          (!strchr(threads, 'R') || strchr(threads, 'S')));
 
@@ -147,7 +152,7 @@ static scmp_filter_ctx build(const struct kind *kind)
         const struct row *row = &rows[i];
         int number = seccomp_syscall_resolve_name(row->call);
 
-        if (strchr(row->threads, kind->letter))
+        if (strpbrk(row->threads, kind->letters))
             rc = seccomp_rule_add_array(
                 filter, row->error ? SCMP_ACT_ERRNO((uint16_t)row->error) : SCMP_ACT_ALLOW, number,
                 row->check.count, row->check.args);
@@ -207,8 +212,8 @@ static void print_tables(void)
         size_t calls = 0;
 
         for (size_t i = 0; i < ROWS; i++)
-            calls += !rows[i].error && strchr(rows[i].threads, kinds[k].letter);
-        printf("- %s (%c): %zu rows, %zu instructions\n", kinds[k].title, kinds[k].letter, calls,
+            calls += !rows[i].error && (strpbrk(rows[i].threads, kinds[k].letters) != NULL);
+        printf("- %s (%s): %zu rows, %zu instructions\n", kinds[k].title, kinds[k].letters, calls,
                export(&kinds[k], code, STASIS_FILTER_MAX + 1));
     }
     puts("\n| call | threads | arguments | reason |\n|---|---|---|---|");

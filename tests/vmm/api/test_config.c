@@ -199,6 +199,50 @@ static void members_that_contradict_each_other(void **state)
         refuse(&cases[i].config, cases[i].words);
 }
 
+static void networks_that_cannot_be(void **state)
+{
+    static const struct {
+        struct stasis_vmm_config config;
+        const char *words;
+    } cases[] = {
+        {DEMO(.net = {.tap = "t", .passt = "p"}),
+         "net.tap, net.passt and net.fd exclude each other; give one of them"},
+        {DEMO(.net = {.passt = "p", .fd = 7}), "exclude each other"},
+        {DEMO(.net = {.id = "lan"}),
+         "the network is not connected to anything; set net.tap, net.passt or net.fd"},
+        {DEMO(.net = {.mtu = 1500}), "the network is not connected to anything"},
+        {DEMO(.net = {.tap = "t", .id = "a b"}), "net.id=a b: give 1 to 20 of a-z"},
+        {DEMO(.net = {.tap = "t", .mac = "03:00:00:00:00:01"}),
+         "net.mac=03:00:00:00:00:01: give the address of one station"},
+        {DEMO(.net = {.tap = "t", .mtu = 67}), "net.mtu is out of range"},
+        {DEMO(.net = {.tap = "t", .mtu = 65536}), "net.mtu is out of range"},
+        {DEMO(.net = {.tap = "t", .bandwidth = 131071}), "net.bandwidth is out of range"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        refuse(&cases[i].config, cases[i].words);
+}
+
+static void a_board_has_the_network_behind_the_disks(void **state)
+{
+    struct stasis_vmm_config config = DEMO(.block = {{"d"}}, .net = {.passt = "p", .id = "lan"});
+    struct stasis_board_state board;
+    struct stasis_error err;
+    const struct stasis_board_device_state *last = board.devices;
+
+    (void)state;
+    assert_int_equal(stasis_config_check(&config, NULL, &err), 0);
+    assert_int_equal(stasis_config_board(&config, &board, &err), 0);
+    last += board.devices_count - 1;
+    assert_string_equal(last->type, "stasis.virtio_net");
+    assert_string_equal(last->instance, "lan");
+    assert_int_equal(last->base, 0xd0003000);
+    config.net.id = "disk0";
+    assert_int_equal(stasis_config_board(&config, &board, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "two devices have the name disk0"));
+}
+
 static void disks_that_cannot_be(void **state)
 {
     static const struct {
@@ -268,6 +312,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(board_has_what_is_configured),
         cmocka_unit_test(disks_that_cannot_be),
+        cmocka_unit_test(networks_that_cannot_be),
+        cmocka_unit_test(a_board_has_the_network_behind_the_disks),
         cmocka_unit_test(a_guest_that_writes_may_not_run_on),
         cmocka_unit_test(the_first_disk_that_may_is_the_root),
         cmocka_unit_test(boot_and_thaw_options),

@@ -141,6 +141,29 @@ static void lists_grow(void **state)
     assert_null(config.allow.disk_shared[2]);
 }
 
+/* One of the choices is needed, and may have been given before. */
+static void a_network_is_one_of_three(void **state)
+{
+    struct stasis_vmm_config config = {.demo = false};
+    struct stasis_error err;
+
+    (void)state;
+    assert_int_equal(stasis_vmm_config_set(&config, "net", "id=lan", &err), STASIS_ERR_ARG);
+    assert_string_equal(err.msg, "net: give a network: tap=NAME, passt=SOCKET or fd=N");
+    set(&config, "net", "fd=9");
+    set(&config, "net", "id=lan,mtu=9000");
+    assert_int_equal(config.net.fd, 9);
+    assert_string_equal(config.net.id, "lan");
+    assert_int_equal(config.net.mtu, 9000);
+    assert_int_equal(stasis_vmm_config_set(&config, "net", "mtu=67", &err), STASIS_ERR_ARG);
+    assert_string_equal(err.msg, "net: mtu=67: give 68 to 65535");
+    stasis_vmm_config_fini(&config);
+    set(&config, "net", "tap0,bandwidth=1M");
+    assert_string_equal(config.net.tap, "tap0");
+    assert_int_equal(config.net.bandwidth, 1 << 20);
+    stasis_vmm_config_fini(&config);
+}
+
 static void a_failure_keeps_what_was_there(void **state)
 {
     struct stasis_vmm_config config = {.demo = false};
@@ -161,6 +184,7 @@ int main(void)
         cmocka_unit_test(wrong_text_is_named),
         cmocka_unit_test(help_names_all_cpu_models),
         cmocka_unit_test(lists_grow),
+        cmocka_unit_test(a_network_is_one_of_three),
         cmocka_unit_test(a_failure_keeps_what_was_there),
     };
 

@@ -153,6 +153,22 @@ static void fit_disks(struct stasis_vmm_config *config)
         stasis_option_clear_all(&stasis_config_options[STASIS_CONFIG_ALLOW], config);
 }
 
+/* One of its choices is drawn, and an address of one station. */
+static void fit_net(struct stasis_vmm_config *config)
+{
+    const struct stasis_option *option = &stasis_config_options[STASIS_CONFIG_NET];
+    const unsigned choice = (unsigned)draw(option->choices);
+
+    if (!config->net.tap)
+        return;
+    fill_key(option, &option->keys[choice], config);
+    for (unsigned i = 0; i < option->choices; i++)
+        if (i != choice)
+            stasis_option_clear(&option->keys[i], config);
+    free((char *)(uintptr_t)config->net.mac);
+    config->net.mac = draw(2) ? strdup("02:00:00:00:00:aF") : NULL;
+}
+
 static void fill(struct stasis_vmm_config *config)
 {
     static const unsigned guests[] = {STASIS_CONFIG_KERNEL, STASIS_CONFIG_DEMO,
@@ -168,6 +184,7 @@ static void fill(struct stasis_vmm_config *config)
     if (!config->snapshot.save.target)
         config->snapshot.save.drop = STASIS_VMM_DROP_REFUSE;
     fit_disks(config);
+    fit_net(config);
 }
 
 /* ---- equality ---- */

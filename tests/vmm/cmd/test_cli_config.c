@@ -265,6 +265,22 @@ static void contradictions_name_what_gave_them(void **state)
            "--memory");
 }
 
+static void a_choice_replaces_that_of_the_file(void **state)
+{
+    static const char net[] = "{\"demo\": true, \"net\": {\"tap\": \"t\", \"mtu\": 1400}}";
+    struct stasis_options options = good(net, "--config|f|--net|passt=p,id=lan");
+
+    (void)state;
+    assert_null(options.config.net.tap);
+    assert_string_equal(options.config.net.passt, "p");
+    assert_int_equal(options.config.net.mtu, 1400);
+    stasis_cli_fini(&options);
+    refuse(net, "--config|f|--net|passt=p,fd=9", STASIS_ERR_ARG,
+           "--net tap, --net passt and --net fd exclude each other");
+    refuse("{\"demo\": true, \"net\": {\"mtu\": 1400}}", "--config|f", STASIS_ERR_ARG,
+           "--net tap is missing; give a network: tap=NAME, passt=SOCKET or fd=N");
+}
+
 static void disks_are_named_by_what_gave_them(void **state)
 {
     (void)state;
@@ -300,6 +316,7 @@ int main(void)
         cmocka_unit_test(another_output_has_no_old_bounds),
         cmocka_unit_test(a_guest_replaces_that_of_the_file),
         cmocka_unit_test(a_list_replaces_that_of_the_file),
+        cmocka_unit_test(a_choice_replaces_that_of_the_file),
         cmocka_unit_test(program_has_options_of_its_own),
         cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(a_file_that_is_too_long_is_refused),

@@ -117,6 +117,30 @@ static void output_that_takes_a_capability_is_refused(void **state)
     assert_int_equal(chown(in_folder("out"), 0, 0) || chmod(in_folder("out"), 0700), 0);
 }
 
+static int needs_a_socket_of_others(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true, .net.passt = arg};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = end};
+    struct stasis_error err = {0};
+
+    if (stasis_confine_begin(&confinement, &config, NULL, &err))
+        return 1;
+    if (stasis_confine_opened(&confinement, &config, &err) != STASIS_ERR_ARG)
+        return 2;
+    return strstr(err.msg, "passt could not be connected to again") ? 0 : 3;
+}
+
+static void passt_that_takes_a_capability_is_refused(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    make_file(in_folder("passt"));
+    assert_int_equal(chown(in_folder("passt"), 1, 1), 0);
+    assert_int_equal(in_child(needs_a_socket_of_others, (void *)(uintptr_t)in_folder("passt")), 0);
+    assert_int_equal(unlink(in_folder("passt")), 0);
+}
+
 /* The folder of a link need not be theirs, whoever they are: only what it leads to counts. */
 static int writes_behind_a_link(void *arg)
 {
@@ -155,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(output_that_takes_a_capability_is_refused),
+        cmocka_unit_test(passt_that_takes_a_capability_is_refused),
         cmocka_unit_test(folder_of_a_link_need_not_be_writable),
     };
 

@@ -32,6 +32,9 @@ round --demo --snapshot-out f,on_output=x,after_ms=0,then=resume,compress=zlib:4
 round --restore s --block a --block b,id=data,readonly=on,root=off --allow disk-changed=data \
     --allow disk-shared=disk0,disk-shared=data --snapshot-out f,then=resume
 [ "$(grep -c '"path": "[ab]"' first.json)" -eq 2 ] || fail "not two disks: $(<first.json)"
+round --demo --net passt=p,id=lan,mac=02:00:00:00:00:01,mtu=9000,bandwidth=64M
+round --restore s --net fd=9
+grep -q '"fd": 9' first.json || fail "no network: $(<first.json)"
 sed -n '/^# CONFIGURATION FILE/,/^# KEYS/ { /^{/,/^}/p }' "$manual" >first.json
 [ -s first.json ] || fail "the manual has no example"
 round --config first.json

@@ -7,7 +7,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "stasis_options.h"
@@ -124,6 +126,47 @@ static void refused_call_is_named(void **state)
     assert_int_equal(in_child(makes_an_unknown_call, NULL), ENDED);
 }
 
+/* The event loop of a VM that connects can make Unix streams alone, its vCPUs none. */
+static int makes_a_socket(void *arg)
+{
+    const int *wanted = arg; /* family, and the kind of thread */
+    const enum stasis_sandbox_thread thread = (enum stasis_sandbox_thread)wanted[1];
+    const int kind = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    const struct sockaddr_un nowhere = {.sun_family = AF_UNIX, .sun_path = "/nonexistent"};
+    int fd;
+
+    messages_stop();
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+        stasis_sandbox_on_refused(end, (void *)(uintptr_t) "the system call socket", NULL) ||
+        stasis_sandbox_filter(STASIS_SANDBOX_OPEN_CONNECTING, NULL) ||
+        stasis_sandbox_filter(thread, NULL))
+        return 1;
+    fd = socket(wanted[0], kind, 0);
+    return fd >= 0 && connect(fd, (const struct sockaddr *)&nowhere, sizeof(nowhere)) &&
+                   errno == ENOENT
+               ? 0
+               : 2;
+}
+
+static void sockets_are_the_loops_of_a_vm_that_connects(void **state)
+{
+    static const struct {
+        int wanted[2], status;
+    } cases[] = {
+        {{AF_UNIX, STASIS_SANDBOX_LOOP_CONNECTING}, 0},
+        {{AF_INET, STASIS_SANDBOX_LOOP_CONNECTING}, ENDED},
+        {{AF_UNIX, STASIS_SANDBOX_LOOP}, ENDED},
+        {{AF_UNIX, STASIS_SANDBOX_VCPU}, ENDED},
+        {{AF_UNIX, STASIS_SANDBOX_SAVE}, ENDED},
+        {{AF_UNIX, STASIS_SANDBOX_RAM}, ENDED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(in_child(makes_a_socket, (void *)(uintptr_t)cases[i].wanted),
+                         cases[i].status);
+}
+
 static int is_sent_the_signal(void *arg)
 {
     int rc = confine(STASIS_SANDBOX_LOOP, "");
@@ -174,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refused_call_is_named),
         cmocka_unit_test(calls_of_other_tables_end_the_process),
+        cmocka_unit_test(sockets_are_the_loops_of_a_vm_that_connects),
         cmocka_unit_test(signal_that_somebody_sends_ends_the_process),
         cmocka_unit_test(what_the_kernel_lacks_is_told),
     };

@@ -51,6 +51,12 @@ STASIS_BEGIN_DECLS
 #define STASIS_VMM_METRICS_MS_MAX     86400000 /* a day */
 #define STASIS_VMM_BLOCK_ID_MAX       20
 #define STASIS_VMM_BLOCKS_MAX         8
+#define STASIS_VMM_NET_ID_DEFAULT     "net0"
+#define STASIS_VMM_NET_ID_MAX         20
+#define STASIS_VMM_NET_MTU_MIN        68
+#define STASIS_VMM_NET_MTU_MAX        65535
+#define STASIS_VMM_NET_BANDWIDTH_MIN  (UINT64_C(128) << 10)
+#define STASIS_VMM_NET_BANDWIDTH_MAX  (UINT64_C(1) << 30)
 #define STASIS_VMM_STREAM             "-" /* as a snapshot's path: standard input or output */
 
 /* STASIS_VMM_CPU_HOST, _BASELINE and so on, which stasis/state/cpu_models.def describes. */
@@ -145,6 +151,22 @@ struct stasis_vmm_allow {
     const char *disk_shared[STASIS_VMM_BLOCKS_MAX];
 };
 
+/* The guest's network: one of tap, passt and fd; none of them: there is none. */
+struct stasis_vmm_net {
+    const char *tap;   /* name of a tap device of this host */
+    const char *passt; /* socket of passt(1) */
+    int fd;            /* of a tap device, opened and attached by somebody; stays open, and yours */
+    /* Its name on the board: 1 to 20 of a-z, 0-9, '-', '_'. A thawed guest gets the network
+     * that has the name of its own. NULL: STASIS_VMM_NET_ID_DEFAULT. */
+    const char *id;
+    /* "02:00:00:00:00:01"; NULL: one made of the names of host, network and id. A thawed guest
+     * keeps its own, and must not be given another; nor another MTU. */
+    const char *mac;
+    uint64_t mtu;       /* bytes of a packet, 68 to 65535; 0: 1500 */
+    uint64_t bandwidth; /* bytes per second in each direction, bursts of up to a second's worth:
+                         * STASIS_VMM_NET_BANDWIDTH_MIN to _MAX; 0: no limit */
+};
+
 /* How a snapshot is written. */
 struct stasis_vmm_save {
     uint64_t zlib_level; /* 1 (fast) to 12 (small); 0: memory is not compressed */
@@ -201,6 +223,7 @@ struct stasis_vmm_config {
     struct stasis_vmm_serial serial;
     struct stasis_vmm_block block[STASIS_VMM_BLOCKS_MAX]; /* ends at the first without a path */
     struct stasis_vmm_allow allow;
+    struct stasis_vmm_net net;
     struct stasis_vmm_snapshot snapshot;
 
     struct stasis_vmm_guest_errors guest_errors;

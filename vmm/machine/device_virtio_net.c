@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The virtio network device (virtio/net.c) on a board.
+ *
+ * Frames are moved by the thread of the vCPU that notifies of them, or by the event loop's, a
+ * bounded number at a time; the rest is the event loop's, as the device's timer.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "stasis/kvm_memory.h"
+#include "stasis/virtio_net.h"
+#include "vmm/base/clock.h"
+#include "vmm/machine/adapter.h"
+
+#define MAC_FORMAT    "%02x:%02x:%02x:%02x:%02x:%02x"
+#define MAC_BYTES(at) (at)[0], (at)[1], (at)[2], (at)[3], (at)[4], (at)[5]
+
+struct instance {
+    struct stasis_adapter adapter;
+    struct stasis_virtio_net dev;
+    struct stasis_virtio_net_counters counted;
+};
+
+static const struct stasis_device_net *find_net(const struct stasis_device *device)
+{
+    const struct stasis_device_net *net = device->env->host->net;
+
+    return net && !strcmp(net->id, device->row->instance) ? net : NULL;
+}
+
+static const struct stasis_device_net *net_of(const struct instance *net)
+{
+    return find_net(net->adapter.device);
+}
+
+/* ---- the host's side ---- */
+
+static enum stasis_virtio_net_result do_send(void *ctx, const uint8_t *bytes, size_t len)
+{
+    const struct stasis_device_net *net = net_of(ctx);
+
+    return net ? net->send(net->ctx, bytes, len) : STASIS_VIRTIO_NET_LOST;
+}
+
+static size_t do_receive(void *ctx, uint8_t *bytes, size_t size)
+{
+    const struct stasis_device_net *net = net_of(ctx);
+
+    return net ? net->receive(net->ctx, bytes, size) : 0;
+}
+
+static void do_accept(void *ctx, uint64_t offloads)
+{
+    const struct stasis_device_net *net = net_of(ctx);
+
+    if (net)
+        net->accept(net->ctx, offloads);
+}
+
+static void wake(void *ctx)
+{
+    const struct instance *net = ctx;
+    const struct stasis_device_host *host = stasis_adapter_env(net)->host;
+
+    host->timer_arm(host->ctx, net->adapter.device, stasis_monotonic_ns());
+}
+
+static const struct stasis_virtio_net_ops net_ops = {do_send, do_receive, do_accept, wake};
+
+/* What the model has counted since the last call. */
+static void count(struct instance *net)
+{
+    struct stasis_device_counters *counters = stasis_adapter_counters(net);
+    const struct stasis_virtio_net_counters *now = &net->dev.counters;
+    struct stasis_virtio_net_counters *before = &net->counted;
+
+    stasis_counter_add(&counters->in_bytes, now->rx_bytes - before->rx_bytes);
+    stasis_counter_add(&counters->out_bytes, now->tx_bytes - before->tx_bytes);
+    stasis_counter_add(&counters->dropped_frames,
+                       now->rx_dropped - before->rx_dropped + now->tx_dropped - before->tx_dropped);
+    *before = *now;
+}
+
+/* ---- the device ---- */
+
+static const void *memory_at(void *ctx, uint64_t gpa, uint64_t len)
+{
+    return stasis_memory_at(stasis_adapter_env(ctx)->memory, gpa, len);
+}
+
+static void *memory_writable(void *ctx, uint64_t gpa, uint64_t len)
+{
+    return stasis_memory_writable(stasis_adapter_env(ctx)->memory, gpa, len);
+}
+
+/* Where the host has no network for it there is one that nothing leaves, to which no state can be
+ * restored. */
+static void net_init(void *instance, const struct stasis_device *device)
+{
+    static const struct stasis_virtio_net_config none = {.mac = {2}, .mtu = 1500};
+    struct instance *net = instance;
+    const struct stasis_device_net *given = find_net(device);
+    const struct stasis_virtio_host host = {
+        .memory = {memory_at, memory_writable, instance},
+        .irq = stasis_adapter_raise_irq,
+        .guest_error = stasis_adapter_guest_error,
+        .ctx = instance,
+    };
+    struct stasis_virtio_net_config config = none;
+    int rc;
+
+    if (given) {
+        memcpy(config.mac, given->mac, sizeof(config.mac));
+        config.mtu = given->mtu;
+        config.offloads = given->offloads;
+    }
+    net->adapter.device = device;
+    rc = stasis_virtio_net_init(&net->dev, &host, &config, &net_ops, net, NULL);
+    assert(!rc);
+    (void)rc;
+}
+
+static uint64_t net_read(void *ctx, uint64_t offset, unsigned len)
+{
+    return stasis_virtio_mmio_read(&((struct instance *)ctx)->dev.mmio, offset, len);
+}
+
+static void net_write(void *ctx, uint64_t offset, unsigned len, uint64_t value)
+{
+    struct instance *net = ctx;
+
+    stasis_virtio_mmio_write(&net->dev.mmio, offset, len, (uint32_t)value);
+    count(net);
+}
+
+static void net_timer(void *instance)
+{
+    struct instance *net = instance;
+
+    stasis_virtio_net_resume(&net->dev);
+    count(net);
+}
+
+void stasis_device_net_resume(struct stasis_device *net)
+{
+    net_timer(net->instance);
+}
+
+void stasis_device_net_set_link(struct stasis_device *net, bool is_up)
+{
+    stasis_virtio_net_set_link(&((struct instance *)net->instance)->dev, is_up);
+}
+
+/* ---- the state ---- */
+
+static void net_save(const void *instance, void *ret_state)
+{
+    stasis_virtio_net_save(&((const struct instance *)instance)->dev, ret_state);
+}
+
+static int check_mac(const struct stasis_device_net *net,
+                     const struct stasis_virtio_net_state *state, struct stasis_error *err)
+{
+    uint8_t mac[6];
+
+    for (unsigned i = 0; i < sizeof(mac); i++)
+        mac[i] = (uint8_t)(state->mac >> 8 * i);
+    if (!net->is_mac_given || !memcmp(mac, net->mac, sizeof(mac)))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "network %s had MAC address " MAC_FORMAT " at the freeze, and keeps it; "
+                       "leave out net.mac",
+                       net->id, MAC_BYTES(mac));
+}
+
+static int check_net(const struct instance *instance, const struct stasis_virtio_net_state *state,
+                     struct stasis_error *err)
+{
+    const struct stasis_device_net *net = net_of(instance);
+    const char *name = instance->adapter.device->row->instance;
+
+    if (!net)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "the guest's network %s is missing; connect it by net.tap or "
+                           "net.passt, with net.id=%s",
+                           name, name);
+    if (net->is_mtu_given && net->mtu != state->mtu)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "network %s had MTU %u at the freeze, and keeps it; leave out net.mtu",
+                           name, state->mtu);
+    return check_mac(net, state, err);
+}
+
+static int net_restore(void *instance, const void *state, struct stasis_error *err)
+{
+    struct instance *net = instance;
+    int rc = check_net(net, state, err);
+
+    return rc ? rc : stasis_virtio_net_restore(&net->dev, state, err);
+}
+
+static int net_check_memory(const void *instance, struct stasis_error *err)
+{
+    return stasis_virtio_mmio_check_memory(&((const struct instance *)instance)->dev.mmio, err);
+}
+
+static void net_post_restore(void *instance)
+{
+    stasis_virtio_net_apply_outputs(&((struct instance *)instance)->dev);
+}
+
+const struct stasis_device_type stasis_device_virtio_net_type = {
+    .schema = &stasis_virtio_net_schema,
+    .version = 1,
+    .size = sizeof(struct instance),
+    .bus = {net_read, net_write},
+    .init = net_init,
+    .save = net_save,
+    .restore = net_restore,
+    .check_memory = net_check_memory,
+    .post_restore = net_post_restore,
+    .timer = net_timer,
+};
