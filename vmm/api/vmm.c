@@ -288,6 +288,19 @@ int stasis_vmm_new(const struct stasis_vmm_config *config, const struct stasis_v
     return 0;
 }
 
+static void say_left(const struct stasis_vmm *vmm)
+{
+    const struct stasis_devices *devices = &vmm->machine.devices;
+
+    for (size_t i = 0; i < STASIS_DEVICE_MAX; i++) {
+        if (devices->io[i].is_left)
+            stasis_vmm_say(vmm,
+                           "the host has not answered for disk %s; a thread is left behind that "
+                           "waits for it, and the disk stays locked until the process has ended",
+                           devices->io[i].name);
+    }
+}
+
 void stasis_vmm_free(struct stasis_vmm *vmm)
 {
     char summary[256];
@@ -309,7 +322,10 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
         stasis_ram_failure_unwatch(&vmm->machine);
         stasis_machine_fini(&vmm->machine);
     }
-    stasis_vmm_disks_close(&vmm->disks);
+    if (vmm->machine.is_left)
+        say_left(vmm);
+    else
+        stasis_vmm_disks_close(&vmm->disks);
     stasis_vmm_net_unwatch(vmm);
     stasis_vmm_net_close(&vmm->net);
     stasis_ram_failure_restore(&vmm->machine);
@@ -328,5 +344,6 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
     stasis_log_close(vmm->log);
     pthread_mutex_destroy(&vmm->lock);
     stasis_vmm_config_fini(&vmm->own_config);
-    free(vmm);
+    if (!vmm->machine.is_left) /* else its thread has the machine's lock, and its disk */
+        free(vmm);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/machine/device.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,10 +87,14 @@ int stasis_devices_attach(struct stasis_devices *devices, const struct stasis_bo
 void stasis_devices_detach(struct stasis_devices *devices)
 {
     for (uint32_t i = 0; i < devices->count; i++) {
-        if (devices->list[i].io)
-            stasis_io_thread_fini(devices->list[i].io);
-        devices->list[i].io = NULL;
-        free(devices->list[i].instance);
+        struct stasis_device *device = &devices->list[i];
+
+        if (device->io && device->io->is_left)
+            continue;
+        if (device->io)
+            stasis_io_thread_fini(device->io);
+        device->io = NULL;
+        free(device->instance);
     }
     devices->count = 0;
 }
@@ -106,16 +111,19 @@ int stasis_devices_start(struct stasis_devices *devices, const struct stasis_io_
             rc = stasis_io_thread_start(devices->list[i].io, ops, ctx, err);
     }
     if (rc)
-        stasis_devices_stop(devices);
+        (void)!stasis_devices_stop(devices, UINT_MAX); /* they do nothing yet */
     return rc;
 }
 
-void stasis_devices_stop(struct stasis_devices *devices)
+bool stasis_devices_stop(struct stasis_devices *devices, unsigned limit_ms)
 {
+    bool all = true;
+
     for (uint32_t i = 0; i < devices->count; i++) {
         if (devices->list[i].io)
-            stasis_io_thread_stop(devices->list[i].io);
+            all &= stasis_io_thread_stop(devices->list[i].io, all ? limit_ms : 0);
     }
+    return all;
 }
 
 void stasis_devices_hold(struct stasis_devices *devices)

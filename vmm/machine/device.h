@@ -193,7 +193,8 @@ void stasis_devices_detach(struct stasis_devices *devices);
 STASIS_MUST_CHECK int stasis_devices_start(struct stasis_devices *devices,
                                            const struct stasis_io_thread_ops *ops, void *ctx,
                                            struct stasis_error *err);
-void stasis_devices_stop(struct stasis_devices *devices);
+/* As stasis_io_thread_stop(). False: at least one is left behind, whose device stays then. */
+STASIS_MUST_CHECK bool stasis_devices_stop(struct stasis_devices *devices, unsigned limit_ms);
 
 /* Under the lock: they touch neither devices nor RAM from here on; or may again. Idle: they ask
  * nothing of the host (stasis_io_thread_wait_idle() for each). */

@@ -80,11 +80,13 @@ static void *run_thread(void *arg)
         thread->ops->failed(thread->ctx, &err);
         return NULL;
     }
-    while (wait_for_bell(thread)) {
-        thread->work(thread->instance);
+    for (bool goes_on = true; goes_on;) {
+        goes_on = wait_for_bell(thread);
+        if (goes_on)
+            thread->work(thread->instance);
+        goes_on = !thread->quits;
         pthread_mutex_unlock(thread->lock);
     }
-    pthread_mutex_unlock(thread->lock);
     return NULL;
 }
 
@@ -113,19 +115,6 @@ int stasis_io_thread_start(struct stasis_io_thread *thread, const struct stasis_
                              thread->name);
 }
 
-void stasis_io_thread_stop(struct stasis_io_thread *thread)
-{
-    if (!thread->started)
-        return;
-    pthread_mutex_lock(thread->lock);
-    thread->quits = true;
-    pthread_cond_broadcast(&thread->changed);
-    pthread_mutex_unlock(thread->lock);
-    stasis_io_thread_ring(thread);
-    pthread_join(thread->id, NULL);
-    thread->started = false;
-}
-
 /* ---- the pause ---- */
 
 void stasis_io_thread_hold(struct stasis_io_thread *thread)
@@ -137,6 +126,24 @@ void stasis_io_thread_release(struct stasis_io_thread *thread)
 {
     thread->held = false;
     pthread_cond_broadcast(&thread->changed);
+}
+
+bool stasis_io_thread_stop(struct stasis_io_thread *thread, unsigned limit_ms)
+{
+    if (!thread->started)
+        return true;
+    pthread_mutex_lock(thread->lock);
+    thread->quits = true;
+    stasis_io_thread_ring(thread);
+    pthread_cond_broadcast(&thread->changed);
+    thread->is_left = !stasis_io_thread_wait_idle(thread, limit_ms);
+    pthread_mutex_unlock(thread->lock);
+    if (thread->is_left)
+        pthread_detach(thread->id);
+    else
+        pthread_join(thread->id, NULL);
+    thread->started = false;
+    return !thread->is_left;
 }
 
 bool stasis_io_thread_wait_idle(struct stasis_io_thread *thread, unsigned ms)

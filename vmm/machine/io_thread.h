@@ -36,6 +36,7 @@ struct stasis_io_thread {
     /* Under the lock. */
     pthread_cond_t changed;
     bool started, quits;
+    bool is_left; /* behind: it waits for the host, for ever perhaps */
     bool held;
     bool is_away; /* it waits for the host */
 };
@@ -47,12 +48,15 @@ STASIS_MUST_CHECK int stasis_io_thread_init(struct stasis_io_thread *thread, pth
                                             const char *name, struct stasis_error *err);
 void stasis_io_thread_fini(struct stasis_io_thread *thread);
 
-/* STASIS_ERR_UNAVAILABLE names the device. Without the lock, as is stop, which waits for what the
- * thread has asked of the host. It can be started again. */
+/* STASIS_ERR_UNAVAILABLE names the device. Without the lock. It can be stopped and started again.
+ */
 STASIS_MUST_CHECK int stasis_io_thread_start(struct stasis_io_thread *thread,
                                              const struct stasis_io_thread_ops *ops, void *ctx,
                                              struct stasis_error *err);
-void stasis_io_thread_stop(struct stasis_io_thread *thread);
+/* Waits at most that long for what the thread has asked of the host, without the lock. False: it is
+ * left behind, and *thread, the lock, the instance and what it has of the host stay for it; there
+ * is no fini then. */
+STASIS_MUST_CHECK bool stasis_io_thread_stop(struct stasis_io_thread *thread, unsigned limit_ms);
 
 /* There is work. Any thread, before the start as well. */
 void stasis_io_thread_ring(const struct stasis_io_thread *thread);

@@ -176,7 +176,7 @@ void stasis_machine_fini(struct stasis_machine *machine)
     machine->threads = NULL;
     free(machine->vcpus);
     machine->vcpus = NULL;
-    stasis_devices_stop(&machine->devices);
+    machine->is_left = !stasis_devices_stop(&machine->devices, machine->pause_limit_ms);
     stasis_devices_detach(&machine->devices);
     if (machine->ram_ops)
         machine->ram_ops->cancel_waiters(machine->ram_ctx);
@@ -191,7 +191,8 @@ void stasis_machine_fini(struct stasis_machine *machine)
     if (machine->end_fd >= 0)
         close(machine->end_fd);
     machine->end_fd = -1;
-    pthread_mutex_destroy(&machine->lock);
+    if (!machine->is_left)
+        pthread_mutex_destroy(&machine->lock);
 }
 
 /* ---- running ---- */
@@ -212,7 +213,7 @@ int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *er
     for (uint32_t i = 0; !rc && i < started; i++)
         stasis_vcpu_thread_release(&machine->threads[i]);
     if (rc)
-        stasis_devices_stop(&machine->devices);
+        (void)!stasis_devices_stop(&machine->devices, machine->pause_limit_ms);
     return rc;
 }
 

@@ -71,7 +71,8 @@ struct stasis_machine {
     int (*io_begins)(void *ctx, struct stasis_error *err);
     void *begins_ctx;
     int kick_signal;         /* that takes a vCPU out of KVM_RUN; 0: the default */
-    unsigned pause_limit_ms; /* STASIS_PAUSE_LIMIT_MS, or what a test wants */
+    unsigned pause_limit_ms; /* STASIS_PAUSE_LIMIT_MS, or what a test wants; and of the end */
+    bool is_left;            /* stasis_machine_fini() has left a thread of a disk behind */
 
     int end_fd;                    /* eventfd: readable once the guest has ended */
     _Atomic bool end_claimed;      /* somebody writes the two below */
@@ -102,7 +103,9 @@ STASIS_MUST_CHECK int stasis_machine_build_on(struct stasis_machine *machine,
                                               const struct stasis_device_host *host,
                                               struct stasis_error *err);
 
-/* Stops the vCPU threads and frees everything. */
+/* Stops the threads and frees everything. A disk's thread that the host has not answered within
+ * pause_limit_ms is left behind, which is_left tells: then *machine, and the disks that its host
+ * has, must stay. */
 void stasis_machine_fini(struct stasis_machine *machine);
 
 /* Starts the vCPU threads. None enters the guest before there are all. On failure there is none,

@@ -24,7 +24,23 @@ static int counted_fsync(int fd)
     return errno ? -1 : 0;
 }
 
-static const struct stasis_disk_calls calls = {pread, pwrite, fdatasync, fallocate, counted_fsync};
+static _Atomic bool hangs, is_hanging;
+
+static int hanging_fdatasync(int fd)
+{
+    (void)fd;
+    for (is_hanging = true; hangs;)
+        kvm_sleep_us(1000);
+    return 0;
+}
+
+static const struct stasis_disk_calls calls = {pread, pwrite, hanging_fdatasync, fallocate,
+                                               counted_fsync};
+
+static struct stasis_device *blk(void)
+{
+    return stasis_device_find(&rig.vmm->machine.devices, &stasis_virtio_blk_schema, "disk0");
+}
 
 static void begin(void)
 {
@@ -92,8 +108,7 @@ static void a_disk_that_loses_writes_has_no_snapshot(void)
 static void hang_at_the_disk(void)
 {
     pthread_mutex_lock(&rig.vmm->machine.lock);
-    stasis_device_find(&rig.vmm->machine.devices, &stasis_virtio_blk_schema, "disk0")->io->is_away =
-        true;
+    blk()->io->is_away = true;
     pthread_mutex_unlock(&rig.vmm->machine.lock);
 }
 
@@ -121,6 +136,67 @@ static void a_save_without_sync_does_not_wait_for_the_disk(void)
     vmm_rig_fini(&rig);
 }
 
+#define RINGS 0x600000 /* where the demo has nothing */
+
+static void *ram(uint64_t offset)
+{
+    return stasis_memory_writable(&rig.vmm->machine.memory, RINGS + offset, 64);
+}
+
+/* As a driver would, in the demo's place: a flush. */
+static void flush(void)
+{
+    static const uint32_t regs[][2] = {{0x70, 0},
+                                       {0x70, 1},
+                                       {0x70, 3},
+                                       {0x24, 0},
+                                       {0x20, 1 << 9},
+                                       {0x24, 1},
+                                       {0x20, 1},
+                                       {0x70, 11},
+                                       {0x38, 2},
+                                       {0x80, RINGS},
+                                       {0x90, RINGS + 0x1000},
+                                       {0xa0, RINGS + 0x2000},
+                                       {0x44, 1},
+                                       {0x70, 15},
+                                       {0x50, 0}};
+    const uint32_t descs[8] = {RINGS + 0x3000, 0, 16, 1 | 1 << 16, RINGS + 0x4000, 0, 1, 2};
+    const uint32_t header[4] = {4};
+    const uint16_t avail[3] = {0, 1, 0};
+
+    memcpy(ram(0), descs, sizeof(descs));
+    memcpy(ram(0x1000), avail, sizeof(avail));
+    memcpy(ram(0x3000), header, sizeof(header));
+    for (size_t i = 0; i < sizeof(regs) / sizeof(regs[0]); i++)
+        stasis_bus_mmio_write(&rig.vmm->machine, blk()->row->base + regs[i][0], 4, regs[i][1]);
+}
+
+/* At the end the VM does not wait for ever, and what the thread has stays. */
+static void a_disk_that_hangs_is_left_behind(void)
+{
+    struct stasis_io_thread *thread;
+    struct stasis_vmm *vmm;
+
+    begin();
+    vmm = rig.vmm;
+    thread = blk()->io;
+    vmm->machine.pause_limit_ms = 10;
+    hangs = true;
+    flush();
+    kvm_wait(is_hanging);
+    vmm_rig_fini(&rig);
+    if (!strstr(rig.message, "the host has not answered for disk disk0; a thread is left behind"))
+        fail_msg("%s", rig.message);
+    hangs = false;
+    pthread_mutex_lock(&vmm->machine.lock);
+    while (!stasis_io_thread_wait_idle(thread, 10))
+        ;
+    pthread_mutex_unlock(&vmm->machine.lock);
+    close(thread->bell_fd);
+    close(vmm->disks.list[0].disk.fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +205,7 @@ int main(void)
         KVM_CASE(a_disk_that_loses_writes_has_no_snapshot),
         KVM_CASE(a_save_that_waits_for_the_disk_is_cancelled),
         KVM_CASE(a_save_without_sync_does_not_wait_for_the_disk),
+        KVM_CASE(a_disk_that_hangs_is_left_behind),
     };
     int missing = kvm_missing();
 

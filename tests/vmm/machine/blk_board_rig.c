@@ -152,7 +152,7 @@ static void build(void)
 
 void blk_rig_attach_anew(void)
 {
-    stasis_devices_stop(&blk_rig_machine.devices);
+    assert_true(stasis_devices_stop(&blk_rig_machine.devices, 1000000));
     stasis_devices_detach(&blk_rig_machine.devices);
     stasis_bus_init(&blk_rig_machine.pio, "PIO", 0xffff);
     stasis_bus_init(&blk_rig_machine.mmio, "MMIO", UINT64_MAX);
@@ -195,7 +195,7 @@ int blk_rig_tear_down(void **state)
 {
     (void)state;
     blk_rig_let_on();
-    stasis_devices_stop(&blk_rig_machine.devices);
+    assert_true(stasis_devices_stop(&blk_rig_machine.devices, 1000000));
     stasis_devices_detach(&blk_rig_machine.devices);
     stasis_memory_fini(&blk_rig_machine.memory);
     pthread_mutex_destroy(&blk_rig_machine.lock);

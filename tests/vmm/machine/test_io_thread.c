@@ -61,6 +61,11 @@ static void work(void *instance)
     pthread_cond_broadcast(&changed);
 }
 
+static void stop(void)
+{
+    assert_true(stasis_io_thread_stop(&thread, 1000000));
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -73,7 +78,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    stasis_io_thread_stop(&thread);
+    stop();
     stasis_io_thread_fini(&thread);
     return 0;
 }
@@ -119,7 +124,7 @@ static void rings_before_the_start_are_heard(void **state)
     wait_for(&works, 1);
     stasis_io_thread_ring(&thread);
     wait_for(&works, 2);
-    stasis_io_thread_stop(&thread);
+    stop();
     assert_int_equal(works, 2);
 }
 
@@ -163,9 +168,23 @@ static void a_held_thread_ends(void **state)
     stasis_io_thread_hold(&thread);
     pthread_mutex_unlock(&lock);
     let_back();
-    stasis_io_thread_stop(&thread);
+    stop();
     assert_int_equal(ends, 0);
-    stasis_io_thread_stop(&thread); /* harmless */
+    stop(); /* harmless */
+}
+
+static void a_thread_whose_host_hangs_is_left_behind(void **state)
+{
+    (void)state;
+    send_away();
+    assert_false(stasis_io_thread_stop(&thread, 10));
+    assert_true(thread.is_left);
+    let_back();
+    pthread_mutex_lock(&lock);
+    while (!stasis_io_thread_wait_idle(&thread, 10))
+        ;
+    assert_int_equal(ends, 0); /* it works no more */
+    pthread_mutex_unlock(&lock);
 }
 
 static void a_thread_that_cannot_begin_says_so(void **state)
@@ -173,7 +192,7 @@ static void a_thread_that_cannot_begin_says_so(void **state)
     (void)state;
     begin_rc = 1;
     start();
-    stasis_io_thread_stop(&thread);
+    stop();
     assert_int_equal(failures, 1);
     assert_int_equal(works, 0);
     begin_rc = 0;
@@ -209,6 +228,7 @@ int main(void)
         CASE(a_held_thread_ends),
         CASE(a_thread_that_cannot_begin_says_so),
         CASE(no_descriptor_is_an_error_that_names_the_device),
+        cmocka_unit_test_setup(a_thread_whose_host_hangs_is_left_behind, set_up), /* the last */
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
