@@ -104,7 +104,14 @@ static bool sleep_on(struct stasis_vmm *vmm)
 static void *run_thread(void *arg)
 {
     struct stasis_vmm *vmm = arg;
+    struct stasis_error err;
 
+    if (stasis_vmm_thread_begins(vmm, STASIS_VMM_THREAD_METRICS, &err)) {
+        stasis_vmm_lock(vmm);
+        stasis_vmm_say(vmm, "%s; metrics are written at the end only", err.msg);
+        stasis_vmm_unlock(vmm);
+        return NULL;
+    }
     do
         write_and_tell(vmm);
     while (sleep_on(vmm));

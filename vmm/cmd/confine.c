@@ -19,6 +19,11 @@
 
 #define LINKS_MAX 40
 
+static bool confines(const struct stasis_confinement *confinement)
+{
+    return STASIS_WITH_SANDBOX && confinement->mode != STASIS_CONFINE_OFF;
+}
+
 /* What a part has returned: that it is missing is told, or is an error. */
 static int part(const struct stasis_confinement *confinement, int rc, struct stasis_error *err)
 {
@@ -254,8 +259,15 @@ int stasis_confine_thread(const struct stasis_confinement *confinement,
         [STASIS_VMM_THREAD_LOOP] = STASIS_SANDBOX_LOOP,
         [STASIS_VMM_THREAD_IO] = STASIS_SANDBOX_IO,
         [STASIS_VMM_THREAD_RAM] = STASIS_SANDBOX_RAM,
+        [STASIS_VMM_THREAD_METRICS] = STASIS_SANDBOX_METRICS,
     };
+    struct stasis_error why;
 
+    /* Threads that load RAM are started before the VM is open, by one that still has some. */
+    if (confines(confinement) && thread == STASIS_VMM_THREAD_RAM &&
+        stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, &why) &&
+        confinement->mode == STASIS_CONFINE_REQUIRE)
+        return stasis_fail(err, why.code, "%s", why.msg);
     if (!confinement->filters)
         return 0;
     if (thread == STASIS_VMM_THREAD_LOOP && confinement->connects)
@@ -264,11 +276,6 @@ int stasis_confine_thread(const struct stasis_confinement *confinement,
 }
 
 /* ---- in order ---- */
-
-static bool confines(const struct stasis_confinement *confinement)
-{
-    return STASIS_WITH_SANDBOX && confinement->mode != STASIS_CONFINE_OFF;
-}
 
 int stasis_confine_begin(struct stasis_confinement *confinement,
                          const struct stasis_vmm_config *config,

@@ -31,6 +31,8 @@ static const struct filter filters[] = {
     [STASIS_SANDBOX_VCPU] = {"a vCPU's thread", vcpu_filter, LENGTH(vcpu_filter)},
     [STASIS_SANDBOX_IO] = {"a disk's thread", io_filter, LENGTH(io_filter)},
     [STASIS_SANDBOX_RAM] = {"a thread that loads RAM", ram_filter, LENGTH(ram_filter)},
+    [STASIS_SANDBOX_METRICS] = {"the thread that writes metrics", metrics_filter,
+                                LENGTH(metrics_filter)},
     [STASIS_SANDBOX_OPEN_CONNECTING] = {"the thread that opens the VM", open_connecting_filter,
                                         LENGTH(open_connecting_filter)},
     [STASIS_SANDBOX_LOOP_CONNECTING] = {"the event loop", loop_connecting_filter,

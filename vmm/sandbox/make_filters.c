@@ -41,6 +41,7 @@
 #define CLONE_KINDS         (CLONE_OF_THREADS | CLONE_NAMESPACES | CLONE_VFORK | CLONE_PTRACE)
 #define TYPE_OF_KVM         (KVMIO << 8)
 #define IRQ_LINE_NUMBER     _IOW(KVMIO, 0x61, uint64_t) /* KVM's, of 8 bytes */
+#define GET_CLOCK_NUMBER    0x8030ae7c                  /* the same, of 48 bytes */
 #define TYPE_OF_UFFD        0xaa00
 #define PAGEMAP_SCAN_NUMBER 0xc0606610 /* fs.h of Linux 6.7 */
 #define STREAM_OF_PASST     (SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
@@ -115,6 +116,7 @@ static const struct kind {
     {"V", "vcpu", "A vCPU"},
     {"R", "ram", "A thread that loads or checks RAM"},
     {"I", "io", "A disk's thread"},
+    {"M", "metrics", "The thread that writes metrics every so often"},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -124,8 +126,8 @@ static void die(const char *what, int rc)
     exit(1);
 }
 
-/* A thread has no more than the one that starts it, whose filter it inherits: O starts V, R, I and
- * becomes L, which starts S; and S starts R. Rows of C are for O and L alone. */
+/* A thread has no more than the one that starts it, whose filter it inherits: O starts V, R, I, M
+ * and becomes L, which starts S; and S starts R. Rows of C are for O and L alone. */
 static void check_rows(void)
 {
     for (size_t i = 0; i < ROWS; i++) {

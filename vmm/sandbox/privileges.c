@@ -41,16 +41,21 @@ int stasis_sandbox_drop_capabilities(enum stasis_sandbox_keep keep, struct stasi
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[WORDS];
     uint32_t kept[WORDS] = {0};
+    uint32_t excess = 0;
 
     for (size_t i = 0; keep && i < sizeof(opening) / sizeof(opening[0]); i++)
         kept[CAP_TO_INDEX(opening[i])] |= CAP_TO_MASK(opening[i]);
     if (syscall(SYS_capget, &header, sets))
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "cannot read capabilities");
     for (size_t i = 0; i < WORDS; i++) {
+        excess |= (sets[i].permitted & ~kept[i]) | sets[i].inheritable;
         sets[i].effective &= kept[i];
         sets[i].permitted &= kept[i];
         sets[i].inheritable = 0;
     }
+    /* Threads that are started when all is gone may not make the call any more. */
+    if (!excess)
+        return 0;
     /* The ambient set follows: it is never more than the other two have in common. */
     if (syscall(SYS_capset, &header, sets))
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "cannot give up capabilities");

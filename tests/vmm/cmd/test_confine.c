@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -293,6 +294,37 @@ static void missing_filters_are_told(void **state)
     assert_int_equal(in_child(lacks_seccomp, NULL), 0);
 }
 
+static bool has_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2];
+
+    return syscall(SYS_capget, &header, sets) || sets[0].permitted || sets[1].permitted;
+}
+
+/* They begin before the VM is open, when the thread that starts them has some. */
+static int loads_ram(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = end};
+    struct stasis_error err = {0};
+    bool had = has_capabilities();
+
+    (void)arg;
+    lacks_call(SYS_seccomp, ENOSYS);
+    if (stasis_confine_begin(&confinement, &config, NULL, &err) || has_capabilities() != had)
+        return 1;
+    return stasis_confine_thread(&confinement, STASIS_VMM_THREAD_RAM, &err) || has_capabilities()
+               ? 2
+               : 0;
+}
+
+static void threads_that_load_ram_have_no_capabilities(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(loads_ram, NULL), 0);
+}
+
 static int requires_landlock(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
@@ -323,6 +355,7 @@ int main(void)
         cmocka_unit_test(missing_part_is_one_line),
         cmocka_unit_test(missing_filters_are_told),
         cmocka_unit_test(missing_part_is_refused_where_it_is_required),
+        cmocka_unit_test(threads_that_load_ram_have_no_capabilities),
     };
 
     return !STASIS_WITH_SANDBOX ? 77 : cmocka_run_group_tests(tests, set_up, tear_down);

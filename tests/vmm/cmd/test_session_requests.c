@@ -184,12 +184,37 @@ static void no_option_no_error(void)
     session_folder_fini(&folder);
 }
 
+/* What the threads for metrics and for RAM ask the kernel for, the sandbox lets through; those for
+ * RAM are started by the one that opens the VM, and, for a save, by others. */
+static void metrics_are_written_every_so_often(void)
+{
+    char metrics[160], snapshot[160], restore[160];
+    const char *const sources[] = {"--demo", "--restore"};
+
+    session_folder_init(&folder);
+    snprintf(metrics, sizeof(metrics), "%s/metrics,every_ms=10", folder.path);
+    snprintf(snapshot, sizeof(snapshot), "%s,after_ms=100", folder.file);
+    snprintf(restore, sizeof(restore), "%s,memory=lazy", folder.file);
+    for (size_t i = 0; i < 2; i++) {
+        struct session_options options = {
+            .args = {"--metrics", metrics, "--snapshot-out", snapshot, sources[i]}};
+
+        if (i)
+            options.args[5] = restore;
+        else
+            options.args[5] = "--memory", options.args[6] = "16";
+        assert_status(session_run(&session, &options), 0, "frozen to ");
+    }
+    session_folder_fini(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(guest_that_resets_after_the_text_is_frozen),
         KVM_CASE(text_that_a_slow_reader_held_back_is_frozen_or_missed),
         KVM_CASE(text_that_never_comes_is_an_error),
+        KVM_CASE(metrics_are_written_every_so_often),
         KVM_CASE(end_before_after_ms_is_an_error),
         KVM_CASE(death_before_the_freeze_says_both),
         KVM_CASE(signal_beside_the_end_is_obeyed_or_an_error),

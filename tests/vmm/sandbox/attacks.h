@@ -10,12 +10,13 @@
 #include <stddef.h>
 
 /* Kinds of threads, as in calls.def. */
-#define ATTACK_OPEN 'O'
-#define ATTACK_LOOP 'L'
-#define ATTACK_SAVE 'S'
-#define ATTACK_VCPU 'V'
-#define ATTACK_RAM  'R'
-#define ATTACK_IO   'I'
+#define ATTACK_OPEN    'O'
+#define ATTACK_LOOP    'L'
+#define ATTACK_SAVE    'S'
+#define ATTACK_VCPU    'V'
+#define ATTACK_RAM     'R'
+#define ATTACK_IO      'I'
+#define ATTACK_METRICS 'M'
 
 /* A file that no option names, in a folder that none does; before the process is confined. */
 void attacks_set_target(const char *folder, const char *file);

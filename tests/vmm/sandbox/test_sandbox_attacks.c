@@ -39,7 +39,8 @@ static void run_code(char thread)
     _exit(99);
 }
 
-/* Opening a VM; a vCPU; the event loop; the thread that saves; one that loads RAM; a disk's. */
+/* Opening a VM; a vCPU; the event loop; the thread that saves; one that loads RAM; a disk's;
+ * the one that writes metrics. */
 int __wrap_stasis_boot_load(void *a, void *b, void *c, void *d, void *e);
 int __real_stasis_boot_load(void *a, void *b, void *c, void *d, void *e);
 int __wrap_stasis_boot_load(void *a, void *b, void *c, void *d, void *e)
@@ -95,6 +96,8 @@ int __wrap_stasis_vmm_thread_begins(const void *vmm, enum stasis_vmm_thread thre
 
     if (!rc && thread == STASIS_VMM_THREAD_IO)
         run_code(ATTACK_IO);
+    if (!rc && thread == STASIS_VMM_THREAD_METRICS)
+        run_code(ATTACK_METRICS);
     return rc;
 }
 
@@ -149,7 +152,7 @@ static void tear_down(void)
 static int take_over(char thread, const char *source, const char *file)
 {
     struct session_options options = {.program = taken_over, .args = {source}};
-    char block[192];
+    char block[192], metrics[192];
     size_t count = 1;
 
     snprintf(block, sizeof(block), "path=%s", disk);
@@ -162,6 +165,9 @@ static int take_over(char thread, const char *source, const char *file)
     options.args[count++] = arg;
     if (thread == ATTACK_IO)
         options.args[count++] = "--block", options.args[count] = block;
+    snprintf(metrics, sizeof(metrics), "%s.metrics,every_ms=60000", folder.file);
+    if (thread == ATTACK_METRICS)
+        options.args[count++] = "--metrics", options.args[count] = metrics;
     attacked = thread;
     session_start(&session, &options);
     attacked = 0;
@@ -186,7 +192,7 @@ static void read_column(char *column, size_t step)
     }
 }
 
-#define KINDS 6
+#define KINDS 7
 
 /* One line a call; s: seccomp, E: an error, -: the thread needs the call. */
 static void print_table(const char *kinds, const char *table)
@@ -244,7 +250,7 @@ static const char *what_matters(void)
 
 static void code_on_each_thread_is_confined(void)
 {
-    static const char kinds[KINDS + 1] = "OLSVRI";
+    static const char kinds[KINDS + 1] = "OLSVRIM";
     static char table[128 * KINDS];
     char source[128];
 
@@ -280,7 +286,8 @@ static void refused_call_ends_vmm_and_is_named(void)
                  {ATTACK_LOOP, "the event loop"},
                  {ATTACK_SAVE, "the thread that saves"},
                  {ATTACK_VCPU, "a vCPU's thread"},
-                 {ATTACK_IO, "a disk's thread"}};
+                 {ATTACK_IO, "a disk's thread"},
+                 {ATTACK_METRICS, "the thread that writes metrics"}};
     char words[128];
 
     set_up();

@@ -46,6 +46,9 @@ static int makes_a_refused_call(void *arg)
         [STASIS_SANDBOX_SAVE] = "refuses the thread that saves the system call swapoff (168)",
         [STASIS_SANDBOX_VCPU] = "refuses a vCPU's thread the system call swapoff (168)",
         [STASIS_SANDBOX_IO] = "refuses a disk's thread the system call swapoff (168)",
+        [STASIS_SANDBOX_RAM] = "refuses a thread that loads RAM the system call swapoff (168)",
+        [STASIS_SANDBOX_METRICS] =
+            "refuses the thread that writes metrics the system call swapoff (168)",
     };
     const enum stasis_sandbox_thread *thread = arg;
     int rc = confine(*thread, words[*thread]);
@@ -119,7 +122,7 @@ static int makes_an_unknown_call(void *arg)
 static void refused_call_is_named(void **state)
 {
     (void)state;
-    for (enum stasis_sandbox_thread thread = STASIS_SANDBOX_OPEN; thread <= STASIS_SANDBOX_IO;
+    for (enum stasis_sandbox_thread thread = STASIS_SANDBOX_OPEN; thread <= STASIS_SANDBOX_METRICS;
          thread++)
         assert_int_equal(in_child(makes_a_refused_call, &thread), ENDED);
     assert_int_equal(in_child(helper_makes_a_refused_call, NULL), ENDED);

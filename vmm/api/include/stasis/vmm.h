@@ -301,14 +301,15 @@ struct stasis_vmm_event {
 };
 
 /* The threads of a VM that `thread_begins` is called on. Others keep what limits the thread that
- * starts them: that of metrics_every_ms the one that calls stasis_vmm_start(), those that open
- * files the one that calls stasis_vmm_begin_snapshot(). */
+ * starts them: those that open files the one that calls stasis_vmm_begin_snapshot(). */
 enum stasis_vmm_thread {
     STASIS_VMM_THREAD_VCPU,
-    STASIS_VMM_THREAD_SAVE, /* pauses the guest and saves it */
-    STASIS_VMM_THREAD_RAM,  /* loads or checks RAM behind a guest that runs */
-    STASIS_VMM_THREAD_IO,   /* reads and writes a disk of the guest */
-    STASIS_VMM_THREAD_LOOP, /* that calls stasis_vmm_run(), once the vCPUs' threads are there */
+    STASIS_VMM_THREAD_SAVE,    /* pauses the guest and saves it */
+    STASIS_VMM_THREAD_RAM,     /* loads or checks RAM behind a guest that runs */
+    STASIS_VMM_THREAD_IO,      /* reads and writes a disk of the guest */
+    STASIS_VMM_THREAD_LOOP,    /* that calls stasis_vmm_run(), once the vCPUs' threads are there */
+    STASIS_VMM_THREAD_METRICS, /* writes the file of metrics_every_ms; on failure it is not written
+                                */
 };
 
 /* All are optional. */
