@@ -75,6 +75,18 @@
 #define STASIS_DEF  "stasis/state/pl031.def"
 #include "stasis/def_fields.h"
 
+#define STASIS_NAME virtio_balloon_queue
+#define STASIS_DEF  "stasis/state/virtio_balloon_queue.def"
+#include "stasis/def_fields.h"
+
+#define STASIS_NAME virtio_balloon_mmio
+#define STASIS_DEF  "stasis/state/virtio_balloon_mmio.def"
+#include "stasis/def_fields.h"
+
+#define STASIS_NAME virtio_balloon
+#define STASIS_DEF  "stasis/state/virtio_balloon.def"
+#include "stasis/def_fields.h"
+
 #define STASIS_NAME virtio_blk_queue
 #define STASIS_DEF  "stasis/state/virtio_blk_queue.def"
 #include "stasis/def_fields.h"

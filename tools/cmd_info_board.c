@@ -118,6 +118,20 @@ static void print_virtio_net(FILE *out, const struct stasis_records *records, co
     stasis_inspect_virtio_print(out, &regs);
 }
 
+static void print_virtio_balloon(FILE *out, const struct stasis_records *records,
+                                 const char *instance)
+{
+    struct stasis_virtio_mmio_state regs;
+    struct stasis_virtio_balloon_state balloon;
+
+    if (stasis_records_get(records, &stasis_virtio_balloon_schema, instance, &balloon, NULL))
+        return;
+    fprintf(out, "balloon of %" PRIu64 " KiB, asked for %" PRIu64 " KiB; ",
+            UINT64_C(4) * balloon.actual, UINT64_C(4) * balloon.num_pages);
+    memcpy(&regs, &balloon.mmio, sizeof(regs));
+    stasis_inspect_virtio_print(out, &regs);
+}
+
 static void print_virtio_vsock(FILE *out, const struct stasis_records *records,
                                const char *instance)
 {
@@ -167,6 +181,7 @@ static const struct {
     {&stasis_vmgenid_schema, print_vmgenid},
     {&stasis_virtio_rng_schema, print_virtio_rng},
     {&stasis_mc146818_schema, print_mc146818},
+    {&stasis_virtio_balloon_schema, print_virtio_balloon},
     {&stasis_virtio_blk_schema, print_virtio_blk},
     {&stasis_virtio_net_schema, print_virtio_net},
     {&stasis_virtio_vsock_schema, print_virtio_vsock},

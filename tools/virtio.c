@@ -13,6 +13,7 @@ static const struct {
     const struct stasis_schema *schema;
     size_t mmio;
 } kinds[] = {
+    {&stasis_virtio_balloon_schema, offsetof(struct stasis_virtio_balloon_state, mmio)},
     {&stasis_virtio_blk_schema, offsetof(struct stasis_virtio_blk_state, mmio)},
     {&stasis_virtio_net_schema, offsetof(struct stasis_virtio_net_state, mmio)},
     {&stasis_virtio_vsock_schema, offsetof(struct stasis_virtio_vsock_state, mmio)},

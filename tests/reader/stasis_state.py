@@ -306,6 +306,15 @@ def rules_virtio_net(s):
     yield "mtu", s["mtu"] >= 68
 
 
+def rules_virtio_balloon(s):
+    mmio = s["mmio"]
+    yield from rules_virtio(mmio)
+    yield "more than five queues", len(mmio["queues"]) <= 5
+    for queue in mmio["queues"]:
+        yield "requests in flight", queue["next_avail"] == queue["next_used"]
+    yield "poison_val", not s["poison_val"] or mmio["device_features"] >> 4 & 1
+
+
 def rules_virtio_vsock(s):
     mmio = s["mmio"]
     yield from rules_virtio(mmio)
@@ -326,6 +335,7 @@ RULES = {
     "stasis.mc146818": rules_mc146818,
     "stasis.pl031": lambda s: [("counter_ns", s["counter_ns"] < 10**9 << 32)],
     "stasis.serial": rules_serial,
+    "stasis.virtio_balloon": rules_virtio_balloon,
     "stasis.virtio_blk": rules_virtio_blk,
     "stasis.virtio_net": rules_virtio_net,
     "stasis.virtio_rng": rules_virtio_rng,

@@ -321,6 +321,16 @@ class State(Case):
                         (0x3001, True), (0x4002, False), (0x4001, True))),
                     ({"mmio": virtio | {"driver_features": 0x80, "status": 3, "queues": []}},
                      True))),
+                *(("stasis.virtio_balloon", {"mmio": virtio} | change, right) for change, right in (
+                    ({}, True), ({"num_pages": 0xffffffff, "actual": 0xffffffff}, True),
+                    ({"poison_val": 1}, False),
+                    ({"mmio": virtio | {"device_features": 1 << 32 | 1 << 4}, "poison_val": 1},
+                     True),
+                    ({"mmio": virtio | {"queues": [queue] * 5}}, True),
+                    ({"mmio": virtio | {"queues": [queue] * 5 + [{}]}}, False),
+                    ({"mmio": virtio | {"queues": []}}, True),
+                    ({"mmio": virtio | {"queues": [queue] * 4 + [queue | {"next_avail": 4}]}},
+                     False))),
                 *(("stasis.virtio_vsock", {"mmio": virtio} | change, right) for change, right in (
                     ({}, True), ({"guest_cid": 2}, False), ({"guest_cid": 3}, True),
                     ({"guest_cid": 0xfffffffe}, True), ({"guest_cid": 0xffffffff}, False),

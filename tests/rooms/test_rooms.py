@@ -16,7 +16,7 @@ LIBRARY_HEADERS = {
     "stasis_state": {"state", "field", "schema", "cpu_models", "enums", "version", "virtio_state"},
     "stasis_core": {"serial", "i8042", "pl031", "mc146818", "acpi_pm", "vmgenid", "guest_error",
                     "guest_errors"},
-    "stasis_virtio": {"virtio_blk", "virtio_net", "virtio_queue", "virtio_mmio", "virtio_rng",
+    "stasis_virtio": {"virtio_balloon", "virtio_blk", "virtio_net", "virtio_queue", "virtio_mmio", "virtio_rng",
                       "virtio_version", "virtio_vsock"},
     "stasis_snap": {"snap", "ram", "migrate", "json", "records", "output", "notes"},
 }

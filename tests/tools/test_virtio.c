@@ -174,6 +174,36 @@ static void info_shows_sockets(void **state)
     built_fini(&built);
 }
 
+static void info_shows_a_balloon(void **state)
+{
+    struct stasis_virtio_rng_state rng = device();
+    struct stasis_virtio_balloon_state balloon;
+    struct stasis_board_state board;
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    stasis_state_init(&stasis_board_schema, &board);
+    board.ram_count = 1;
+    board.ram[0].size = 8192;
+    board.devices_count = 1;
+    board.devices[0] = (struct stasis_board_device_state){
+        "stasis.virtio_balloon", "balloon", 1, 1, 0xd0004000, 0x1000, 19};
+    stasis_state_init(&stasis_virtio_balloon_schema, &balloon);
+    memcpy(&balloon.mmio, &rng.mmio, sizeof(balloon.mmio));
+    balloon.num_pages = UINT32_MAX;
+    balloon.actual = 256;
+    add_state(&built, &stasis_board_schema, "vm", &board);
+    add_state(&built, &stasis_virtio_balloon_schema, "balloon", &balloon);
+    save_to(&built, in_folder("a.snap"));
+    run_inspect(&run, NULL, "info", in_folder("a.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, "  balloon (stasis.virtio_balloon): memory 0xd0004000-0xd0004fff, IRQ 19\n"
+                        "    balloon of 1024 KiB, asked for 17179869180 KiB; status 0x0f (in use), "
+                        "queue 0 of 16: taken 3, given back 3\n");
+    built_fini(&built);
+}
+
 static void json_shows_queues_by_name(void **state)
 {
     struct stasis_virtio_rng_state rng = device();
@@ -214,13 +244,10 @@ static void untrue_rings_are_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(info_shows_status_and_queues),
-        cmocka_unit_test(info_shows_a_disk),
-        cmocka_unit_test(info_shows_a_network),
-        cmocka_unit_test(info_shows_sockets),
-        cmocka_unit_test(json_shows_queues_by_name),
-        cmocka_unit_test(true_rings_are_not_mentioned),
-        cmocka_unit_test(untrue_rings_are_reported),
+        cmocka_unit_test(info_shows_status_and_queues), cmocka_unit_test(info_shows_a_disk),
+        cmocka_unit_test(info_shows_a_network),         cmocka_unit_test(info_shows_sockets),
+        cmocka_unit_test(info_shows_a_balloon),         cmocka_unit_test(json_shows_queues_by_name),
+        cmocka_unit_test(true_rings_are_not_mentioned), cmocka_unit_test(untrue_rings_are_reported),
     };
     int failed = cmocka_run_group_tests(tests, setup_folder, teardown_folder);
 

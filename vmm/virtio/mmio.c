@@ -283,14 +283,24 @@ uint32_t stasis_virtio_mmio_read(struct stasis_virtio_mmio *mmio, uint64_t offse
     return 0;
 }
 
+/* All fields that any device has for the driver to write are 32 bits wide. */
+static void write_config(struct stasis_virtio_mmio *mmio, uint64_t at, unsigned size,
+                         uint32_t value)
+{
+    const struct stasis_virtio_kind *kind = mmio->kind;
+
+    if (at >= kind->config_len)
+        stasis_virtio_mmio_guest_error(mmio, STASIS_GUEST_ERROR_UNKNOWN_REGISTER);
+    else if (size != 4 || at % 4 || kind->config_len - at < 4 || !kind->write_config ||
+             !kind->write_config(mmio->device, at, value))
+        stasis_virtio_mmio_guest_error(mmio, STASIS_GUEST_ERROR_READ_ONLY);
+}
+
 void stasis_virtio_mmio_write(struct stasis_virtio_mmio *mmio, uint64_t offset, unsigned size,
                               uint32_t value)
 {
     if (offset >= STASIS_VIRTIO_MMIO_CONFIG)
-        stasis_virtio_mmio_guest_error(mmio,
-                                       offset - STASIS_VIRTIO_MMIO_CONFIG < mmio->kind->config_len
-                                           ? STASIS_GUEST_ERROR_READ_ONLY
-                                           : STASIS_GUEST_ERROR_UNKNOWN_REGISTER);
+        write_config(mmio, offset - STASIS_VIRTIO_MMIO_CONFIG, size, value);
     else if (size == 4 && !(offset & 3))
         write_register(mmio, offset, value);
     else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What mmio.c and mmio_setup.c share.
+ * What mmio.c and mmio_setup.c share, and devices use.
  */
 #ifndef STASIS_VIRTIO_MMIO_INTERNAL_H
 #define STASIS_VIRTIO_MMIO_INTERNAL_H

@@ -95,6 +95,21 @@ struct stasis_pl031_state {
 #include "stasis/def_struct.h"
 };
 
+#define STASIS_DEF "stasis/state/virtio_balloon_queue.def"
+struct stasis_virtio_balloon_queue_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/virtio_balloon_mmio.def"
+struct stasis_virtio_balloon_mmio_state {
+#include "stasis/def_struct.h"
+};
+
+#define STASIS_DEF "stasis/state/virtio_balloon.def"
+struct stasis_virtio_balloon_state {
+#include "stasis/def_struct.h"
+};
+
 #define STASIS_DEF "stasis/state/virtio_blk_queue.def"
 struct stasis_virtio_blk_queue_state {
 #include "stasis/def_struct.h"

@@ -54,6 +54,13 @@ STASIS_BEGIN_DECLS
 
 #define STASIS_VIRTIO_NET_MTU_MIN 68u
 
+/* Features of a balloon device (5.5.3). */
+#define STASIS_VIRTIO_BALLOON_F_DEFLATE_ON_OOM (UINT64_C(1) << 2)
+#define STASIS_VIRTIO_BALLOON_F_PAGE_POISON    (UINT64_C(1) << 4)
+#define STASIS_VIRTIO_BALLOON_F_PAGE_REPORTING (UINT64_C(1) << 5)
+
+#define STASIS_VIRTIO_BALLOON_QUEUES 5u /* at most (5.5.2) */
+
 /* Whether each of these features comes with those that it requires (5.1.3.1). */
 STASIS_EXPORT bool stasis_virtio_net_features_agree(uint64_t features);
 

@@ -208,6 +208,16 @@ static void fix_virtio_net(struct stasis_virtio_net_state *net)
     net->mtu |= 0x80;
 }
 
+static void fix_virtio_balloon(struct stasis_virtio_balloon_state *balloon)
+{
+    struct stasis_virtio_mmio_state mmio;
+
+    memcpy(&mmio, &balloon->mmio, sizeof(mmio));
+    fix_virtio(&mmio);
+    mmio.device_features |= UINT64_C(1) << 4;
+    memcpy(&balloon->mmio, &mmio, sizeof(mmio));
+}
+
 static void fix_virtio_vsock(struct stasis_virtio_vsock_state *vsock)
 {
     struct stasis_virtio_mmio_state mmio;
@@ -238,6 +248,8 @@ static void fix(const struct stasis_schema *schema, void *state)
         fix_virtio_blk(state);
     else if (schema == &stasis_virtio_net_schema)
         fix_virtio_net(state);
+    else if (schema == &stasis_virtio_balloon_schema)
+        fix_virtio_balloon(state);
     else if (schema == &stasis_virtio_vsock_schema)
         fix_virtio_vsock(state);
 }

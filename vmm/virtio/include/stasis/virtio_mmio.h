@@ -42,6 +42,9 @@ struct stasis_virtio_kind {
     uint16_t queue_size;   /* of each, at most: a power of two up to STASIS_VIRTQUEUE_SIZE_MAX */
     const uint8_t *config; /* what the driver reads there; or NULL */
     uint32_t config_len;
+    /* The driver writes 32 bits to the configuration space, in what config has. False: there is no
+     * field there that it may write (2.5.2). NULL: there is none. */
+    bool (*write_config)(void *device, uint64_t at, uint32_t value);
     /* The driver has put buffers into a queue that is ready, of a device that is live. */
     void (*notify)(void *device, unsigned queue);
     /* The driver has reset the device: requests are forgotten. May be NULL. */
