@@ -2,6 +2,7 @@
  *
  * The disks of a configuration.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "vmm/api/config.h"
@@ -67,6 +68,14 @@ static int check_disk(const struct stasis_vmm_config *config, unsigned index,
         return out_of_range(index, "readonly", err);
     if ((unsigned)block->root > STASIS_VMM_BLOCK_ROOT_OFF)
         return out_of_range(index, "root", err);
+    if (block->iops > STASIS_VMM_BLOCK_RATE_MAX)
+        return out_of_range(index, "iops", err);
+    if (block->bandwidth > STASIS_VMM_BLOCK_RATE_MAX)
+        return out_of_range(index, "bandwidth", err);
+    if (block->block_size && block->block_size != 512 && block->block_size != 4096)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "block[%u].block_size=%" PRIu64 ": give 512 or 4096", index,
+                           block->block_size);
     return block->path ? check_id(config, index, err) : 0;
 }
 

@@ -117,6 +117,12 @@ static const struct stasis_option_key block_keys[] = {
     {"readonly", STASIS_OPTION_WORD, BLOCK_AT(readonly), "on|off", "give on or off",
      .words = readonly_words},
     {"root", STASIS_OPTION_WORD, BLOCK_AT(root), "on|off", "give on or off", .words = time_words},
+    {"block_size", STASIS_OPTION_NUMBER, BLOCK_AT(block_size), "512|4096", "give 512 or 4096", 512,
+     4096, .value = 512},
+    {"iops", STASIS_OPTION_NUMBER, BLOCK_AT(iops), "N",
+     "give operations per second from 1 to 1073741824", 1, STASIS_VMM_BLOCK_RATE_MAX},
+    {"bandwidth", STASIS_OPTION_SIZE, BLOCK_AT(bandwidth), "BYTES",
+     "give bytes per second from 1 to 1G, for example 64M", 1, STASIS_VMM_BLOCK_RATE_MAX},
     {0},
 };
 
@@ -272,7 +278,9 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
          "disk1, ...).\n"
          "readonly=on: the guest cannot write to it.\n"
          "root=off: it is not the root; else the first one is, unless the\n"
-         "kernel's command line names another.\n",
+         "kernel's command line names another.\n"
+         "block_size: of the guest's requests (default 512).\n"
+         "iops, bandwidth: at most so many operations and bytes per second.\n",
          "Disks:", .json = "block", .items = STASIS_VMM_BLOCKS_MAX,
          .item_size = sizeof(struct stasis_vmm_block), .item_offset = AT(block)},
     [STASIS_CONFIG_ALLOW] = {"allow", allow_keys,

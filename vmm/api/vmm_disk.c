@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/api/vmm_disk.h"
 
-#include <string.h>
+#include <inttypes.h>
 
 static bool do_read(void *ctx, uint64_t offset, void *bytes, size_t len)
 {
@@ -36,18 +36,43 @@ static void do_mark(void *ctx, uint64_t *ret_inode, uint64_t *ret_mtime_ns)
     *ret_mtime_ns = marker.mtime_ns;
 }
 
+static uint64_t do_admit(void *ctx, uint64_t now_ns, uint64_t bytes)
+{
+    struct stasis_disk *disk = ctx;
+
+    return stasis_disk_limit_admit(&disk->limit, now_ns, bytes);
+}
+
+static int check_blocks(const struct stasis_disk *disk, uint32_t block_size,
+                        struct stasis_error *err)
+{
+    return disk->bytes % block_size
+               ? stasis_fail(err, STASIS_ERR_ARG,
+                             "it has %" PRIu64 " bytes; give it a multiple of block_size=%" PRIu32
+                             ", for example by truncate(1)",
+                             disk->bytes, block_size)
+               : 0;
+}
+
 static int open_disk(const struct stasis_vmm_config *config, unsigned index,
                      struct stasis_vmm_disk *disk, struct stasis_error *err)
 {
     const struct stasis_vmm_block *block = &config->block[index];
+    const uint32_t block_size = block->block_size ? (uint32_t)block->block_size : 512;
     int rc = stasis_disk_open(block->path, block->readonly == STASIS_VMM_BLOCK_READONLY_ON,
                               &disk->disk, err);
 
+    if (!rc) {
+        rc = check_blocks(&disk->disk, block_size, err);
+        if (rc)
+            stasis_disk_close(&disk->disk);
+    }
     if (rc)
         return stasis_wrap(err, rc, "block[%u].path=%s", index, block->path);
     disk->device = (struct stasis_device_disk){
         .id = stasis_config_disk_id(config, index),
         .bytes = disk->disk.bytes,
+        .block_size = block_size,
         .is_read_only = disk->disk.is_read_only,
         .ctx = &disk->disk,
         .read = do_read,
@@ -56,7 +81,10 @@ static int open_disk(const struct stasis_vmm_config *config, unsigned index,
         .discard = do_discard,
         .zero = do_zero,
         .mark = do_mark,
+        .admit = do_admit,
     };
+    disk->disk.limit =
+        (struct stasis_disk_limit){.operations.rate = block->iops, .bytes.rate = block->bandwidth};
     return 0;
 }
 

@@ -42,6 +42,13 @@ static void check_shape(const struct binding *binding, const struct stasis_vmm_d
                           id, disk->device.bytes, state->sectors * SECTOR);
         add(binding, id, &why);
     }
+    if (disk->device.block_size != state->block_size) {
+        (void)stasis_fail(&why, STASIS_ERR_ARG,
+                          "disk %s had blocks of %" PRIu32 " bytes at the freeze; set "
+                          "block.block_size to that",
+                          id, state->block_size);
+        add(binding, id, &why);
+    }
     if (disk->device.is_read_only != state->read_only) {
         (void)stasis_fail(
             &why, STASIS_ERR_ARG, "disk %s was %s at the freeze; set block.readonly to %s", id,
@@ -211,6 +218,7 @@ static bool read_shape(const struct stasis_records *records, const char *id,
     if (ok)
         *ret_disk = (struct stasis_device_disk){
             .bytes = state->sectors * SECTOR,
+            .block_size = state->block_size,
             .is_read_only = state->read_only,
             .read = refuse_read,
             .write = refuse_write,

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "stasis/error.h"
+#include "vmm/host/disk_limit.h"
 
 #define STASIS_DISK_SECTOR 512u
 
@@ -32,6 +33,7 @@ struct stasis_disk {
     bool is_read_only;
     bool is_file; /* else a block device */
     const struct stasis_disk_calls *calls;
+    struct stasis_disk_limit limit; /* none at the start; kept by who asks, not by what is below */
 };
 
 /* By which a changed file is known. */

@@ -169,7 +169,31 @@ static bool is_slow(const struct piece *piece)
                                 piece->request.op != STASIS_VIRTIO_BLK_WRITE);
 }
 
-/* False: the thread is to end. */
+/* What the host limits: a flush and a discard move no data. */
+static uint64_t bytes_of(const struct piece *piece)
+{
+    return piece->request.op == STASIS_VIRTIO_BLK_FLUSH ||
+                   piece->request.op == STASIS_VIRTIO_BLK_DISCARD
+               ? 0
+               : piece->len;
+}
+
+/* Whether it is too early for the host: the device's timer rings when it is not. */
+static bool is_early(struct stasis_blk *blk, const struct piece *piece)
+{
+    const struct stasis_device_disk *disk = blk->disk;
+    const struct stasis_device_host *host = stasis_adapter_env(blk)->host;
+    uint64_t now_ns = stasis_monotonic_ns();
+    uint64_t wait_ns = disk->admit ? disk->admit(disk->ctx, now_ns, bytes_of(piece)) : 0;
+
+    if (!wait_ns)
+        return false;
+    announce(blk);
+    host->timer_arm(host->ctx, blk->adapter.device, now_ns + wait_ns);
+    return true;
+}
+
+/* False: the thread is to end, or to wait for a ring. */
 static bool step(struct stasis_blk *blk, struct stasis_blk_pending *pending)
 {
     const struct piece piece = next_piece(pending);
@@ -181,6 +205,8 @@ static bool step(struct stasis_blk *blk, struct stasis_blk_pending *pending)
         pending->is_used = false;
         return true;
     }
+    if (is_early(blk, &piece))
+        return false;
     if (is_slow(&piece))
         announce(blk);
     blk->is_writing = piece.request.op != STASIS_VIRTIO_BLK_READ;

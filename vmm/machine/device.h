@@ -46,7 +46,8 @@ struct stasis_guest_access {
 struct stasis_device_disk {
     const struct stasis_device_disk *next; /* of the host's, or NULL */
     const char *id;                        /* the name of its device on the board */
-    uint64_t bytes;                        /* whole sectors */
+    uint64_t bytes;                        /* whole blocks */
+    uint32_t block_size;                   /* a power of two from 512; 0: 512 */
     bool is_read_only;
     void *ctx;
     bool (*read)(void *ctx, uint64_t offset, void *bytes, size_t len);
@@ -56,6 +57,9 @@ struct stasis_device_disk {
     bool (*zero)(void *ctx, uint64_t offset, uint64_t len, bool may_unmap);
     /* By which a change is seen: inode and time of its last. */
     void (*mark)(void *ctx, uint64_t *ret_inode, uint64_t *ret_mtime_ns);
+    /* How many nanoseconds to wait before an operation on that many bytes is asked for; 0: it may
+     * be, and counts. Under the lock. NULL: nothing is limited. */
+    uint64_t (*admit)(void *ctx, uint64_t now_ns, uint64_t bytes);
 };
 
 /* A network of the host, to which frames of struct virtio_net_hdr go and from which they come (see

@@ -7,6 +7,7 @@
  * makes an edge, or with resampling drops the line at the end of the interrupt and would have it
  * raised again each time that the driver has not yet acknowledged.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "stasis/kvm_ioevent.h"
@@ -47,14 +48,17 @@ static void blk_init(void *instance, const struct stasis_device *device)
         .guest_error = stasis_adapter_guest_error,
         .ctx = instance,
     };
+    char serial[STASIS_VIRTIO_BLK_SERIAL_BYTES + 1];
     const struct stasis_virtio_blk_disk shape = {
         .sectors = disk ? disk->bytes / STASIS_VIRTIO_BLK_SECTOR : 0,
-        .block_size = STASIS_VIRTIO_BLK_SECTOR,
+        .block_size = disk && disk->block_size ? disk->block_size : STASIS_VIRTIO_BLK_SECTOR,
         .is_read_only = !disk || disk->is_read_only,
-        .serial = disk ? disk->id : NULL,
+        .serial = serial,
     };
     int rc;
 
+    /* Names may be longer in a file: its state has the serial number. */
+    (void)snprintf(serial, sizeof(serial), "%s", disk ? disk->id : "");
     blk->adapter.device = device;
     blk->disk = disk;
     rc = stasis_virtio_blk_init(&blk->dev, &host, &shape, &stasis_blk_ops, blk, NULL);
@@ -96,6 +100,12 @@ static void blk_write(void *ctx, uint64_t offset, unsigned len, uint64_t value)
     if (blk->has_new)
         stasis_io_thread_ring(stasis_blk_thread(blk));
     blk->has_new = false;
+}
+
+/* The host's disk may be asked again. */
+static void blk_timer(void *instance)
+{
+    stasis_io_thread_ring(stasis_blk_thread(instance));
 }
 
 /* ---- the state ---- */
@@ -141,5 +151,6 @@ const struct stasis_device_type stasis_device_virtio_blk_type = {
     .restore = blk_restore,
     .check_memory = blk_check_memory,
     .post_restore = blk_post_restore,
+    .timer = blk_timer,
     .work = stasis_blk_work,
 };

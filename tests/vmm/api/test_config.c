@@ -251,6 +251,9 @@ static void disks_that_cannot_be(void **state)
     } cases[] = {
         {DEMO(.block[1].readonly = (enum stasis_vmm_block_readonly)9), "block[1].readonly"},
         {DEMO(.block[7].root = (enum stasis_vmm_block_root)9), "block[7].root"},
+        {DEMO(.block[2].iops = (UINT64_C(1) << 30) + 1), "block[2].iops"},
+        {DEMO(.block[3].bandwidth = UINT64_MAX), "block[3].bandwidth"},
+        {DEMO(.block[0].block_size = 1024), "block[0].block_size=1024: give 512 or 4096"},
         {DEMO(.block[0].id = "x"), "block[0].path is missing; give a raw file or a block device"},
         {DEMO(.block[1].path = "x"), "block[0].path is missing"},
         {DEMO(.block = {{.path = "d", .id = ""}}), "block[0].id=: give 1 to 20 of a-z"},

@@ -148,6 +148,7 @@ static void fit_disks(struct stasis_vmm_config *config)
         free((char *)(uintptr_t)config->block[i].id);
         config->block[i].id = i % 2 ? strdup((const char *[]){"a", "b", "c", "d"}[i / 2]) : NULL;
         config->block[i].readonly = STASIS_VMM_BLOCK_READONLY_ON;
+        config->block[i].block_size = i % 3 ? 512 : 4096;
     }
     if (!config->block[0].path || !config->restore.path)
         stasis_option_clear_all(&stasis_config_options[STASIS_CONFIG_ALLOW], config);

@@ -76,10 +76,19 @@ static void words_of_the_configuration_count(void **state)
 
     (void)state;
     config.block[0].id = "data";
+    config.block[0].block_size = 4096;
+    config.block[0].iops = 1;
+    config.block[0].bandwidth = 2;
     config.block[0].readonly = STASIS_VMM_BLOCK_READONLY_ON;
     assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
     assert_string_equal(host.disks->id, "data");
     assert_true(host.disks->is_read_only);
+    assert_int_equal(host.disks->block_size, 4096);
+    assert_int_equal(disks.list[0].disk.limit.operations.rate, 1);
+    assert_int_equal(disks.list[0].disk.limit.bytes.rate, 2);
+    assert_int_equal(host.disks->admit(host.disks->ctx, UINT64_C(5000000000), 0), 0);
+    assert_in_range(host.disks->admit(host.disks->ctx, UINT64_C(5000000000), 0), 1000000000,
+                    1000000001);
 }
 
 static void several_disks_are_known_by_their_names(void **state)
@@ -124,6 +133,10 @@ static void what_cannot_be_opened_is_named(void **state)
     struct stasis_device_host host = {.ctx = NULL};
 
     (void)state;
+    assert_int_equal(truncate(path, BYTES + 512), 0);
+    config.block[0].block_size = 4096;
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), STASIS_ERR_ARG);
+    has("it has 4608 bytes; give it a multiple of block_size=4096, for example by truncate(1)");
     config.block[0].path = "/nonexistent/disk";
     assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), STASIS_ERR_ARG);
     has("block[0].path=/nonexistent/disk: cannot open it");

@@ -138,9 +138,13 @@ static void every_disk_that_is_wrong_is_named(void **state)
     has(4, "other", "the guest has no disk other; leave out block.path, or set block.id");
 }
 
-static void a_disk_that_was_read_only(void **state)
+static void a_disk_that_was_another_way(void **state)
 {
     (void)state;
+    config.block[0].block_size = 4096;
+    assert_int_equal(check(), 1);
+    has(0, "data", "disk data had blocks of 512 bytes at the freeze; set block.block_size to that");
+    config.block[0].block_size = 0;
     config.block[1].readonly = STASIS_VMM_BLOCK_READONLY_OFF;
     assert_int_equal(check(), 1);
     has(0, "logs", "disk logs was read-only at the freeze; set block.readonly to on");
@@ -233,10 +237,10 @@ static void stand_ins_have_the_shape_and_nothing_else(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(the_same_disks_are_taken),  CASE(every_disk_that_is_wrong_is_named),
-        CASE(a_disk_that_was_read_only), CASE(a_disk_that_cannot_be_opened),
-        CASE(a_disk_that_has_changed),   CASE(a_marker_that_is_unknown_is_not_compared),
-        CASE(records_that_say_nothing),  CASE(stand_ins_have_the_shape_and_nothing_else),
+        CASE(the_same_disks_are_taken),    CASE(every_disk_that_is_wrong_is_named),
+        CASE(a_disk_that_was_another_way), CASE(a_disk_that_cannot_be_opened),
+        CASE(a_disk_that_has_changed),     CASE(a_marker_that_is_unknown_is_not_compared),
+        CASE(records_that_say_nothing),    CASE(stand_ins_have_the_shape_and_nothing_else),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

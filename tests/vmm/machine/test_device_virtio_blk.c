@@ -77,6 +77,53 @@ static void ranges_are_zeroed(void **state)
     assert_int_not_equal(blk_rig_content[3073], 0);
 }
 
+static _Atomic bool is_limited;
+static _Atomic uint64_t deadline_ns;
+static uint64_t admitted_bytes;
+
+static uint64_t admit(void *ctx, uint64_t now_ns, uint64_t bytes)
+{
+    (void)ctx;
+    assert_true(now_ns);
+    admitted_bytes += is_limited ? 0 : bytes;
+    return is_limited ? 5000 : 0;
+}
+
+static void arm(void *ctx, const struct stasis_device *from, uint64_t ns)
+{
+    (void)ctx;
+    assert_ptr_equal(from, blk_rig_blk);
+    deadline_ns = ns;
+}
+
+/* The first request is done, and those behind it wait for the timer: nobody else does. */
+static void a_limit_is_waited_for_by_the_timer(void **state)
+{
+    (void)state;
+    deadline_ns = 0;
+    admitted_bytes = 0;
+    is_limited = true;
+    blk_rig_disk.admit = admit;
+    blk_rig_host.timer_arm = arm;
+    blk_rig_bring_up(F_FLUSH);
+    blk_rig_make(T_OUT, 0, 512);
+    blk_rig_make(T_FLUSH, 0, 0);
+    blk_rig_make(T_IN, 0, 512);
+    blk_rig_notify();
+    while (!deadline_ns)
+        ;
+    stasis_machine_pause(&blk_rig_machine);
+    assert_true(stasis_machine_wait_disks(&blk_rig_machine));
+    assert_int_equal(blk_rig_used_idx(), 0);
+    is_limited = false;
+    stasis_machine_resume(&blk_rig_machine);
+    pthread_mutex_lock(&blk_rig_machine.lock);
+    stasis_device_timer(blk_rig_blk);
+    pthread_mutex_unlock(&blk_rig_machine.lock);
+    blk_rig_wait_used(3);
+    assert_int_equal(admitted_bytes, 1024);
+}
+
 /* The vCPU's accesses and a pause are done while the disk does not answer. */
 static void nobody_waits_for_the_disk(void **state)
 {
@@ -154,6 +201,7 @@ int main(void)
         CASE(the_guest_sees_the_hosts_errors),
         CASE(a_driver_without_flush_gets_writes_that_survive),
         CASE(ranges_are_zeroed),
+        CASE(a_limit_is_waited_for_by_the_timer),
         CASE(nobody_waits_for_the_disk),
         CASE(a_reset_takes_back_what_is_not_answered),
         CASE(answers_are_announced_together),

@@ -51,6 +51,7 @@ STASIS_BEGIN_DECLS
 #define STASIS_VMM_METRICS_MS_MAX     86400000 /* a day */
 #define STASIS_VMM_BLOCK_ID_MAX       20
 #define STASIS_VMM_BLOCKS_MAX         8
+#define STASIS_VMM_BLOCK_RATE_MAX     (UINT64_C(1) << 30)
 #define STASIS_VMM_NET_ID_DEFAULT     "net0"
 #define STASIS_VMM_NET_ID_MAX         20
 #define STASIS_VMM_NET_MTU_MIN        68
@@ -140,6 +141,10 @@ struct stasis_vmm_block {
     /* Whether it may be the root of a new guest, whose command line gets root=/dev/vda for the
      * first disk, if it is the first that may. */
     enum stasis_vmm_block_root root;
+    uint64_t block_size; /* of the guest's requests: 512 or 4096 bytes; 0: 512 */
+    /* Operations and bytes per second, in bursts of up to a second's worth, at most
+     * STASIS_VMM_BLOCK_RATE_MAX; 0: no limit. */
+    uint64_t iops, bandwidth;
 };
 
 /* Risks that are taken, for disks by their ids; lists end at the first NULL. */
