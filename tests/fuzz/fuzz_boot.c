@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         return 0;
     fd = fuzz_file(bytes + 1, len - 1);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    rc = stasis_boot_kernel(&memory, path, (uint64_t)bytes[0] << 16, &image, &err);
+    rc = stasis_boot_kernel(&memory, path, 0, (uint64_t)bytes[0] << 16, &image, &err);
     close(fd);
     if (!rc) {
         check_image(&image);

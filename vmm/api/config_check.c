@@ -55,6 +55,7 @@ static int check_choices(const struct stasis_vmm_config *config, struct stasis_e
         {"restore.prefetch", (unsigned)config->restore.prefetch, STASIS_VMM_PREFETCH_OFF},
         {"serial.kind", (unsigned)config->serial.kind, STASIS_VMM_SERIAL_PIPE},
         {"snapshot.then", (unsigned)config->snapshot.then, STASIS_VMM_THEN_RESUME},
+        {"on_reset", (unsigned)config->on_reset, STASIS_VMM_ON_RESET_REBOOT},
         {"guest_errors.action", (unsigned)config->guest_errors.action, STASIS_VMM_GUEST_ERROR_STOP},
         {"guest_errors.of", (unsigned)config->guest_errors.of, STASIS_VMM_GUEST_ERRORS_OF_DEVICES},
         {"log.level", (unsigned)config->log.level, STASIS_VMM_LOG_DEBUG},
@@ -97,6 +98,11 @@ static int check_guest(const struct stasis_vmm_config *config, struct stasis_err
     if (first != last)
         return stasis_fail(err, STASIS_ERR_ARG, "%s and %s exclude each other; leave out one",
                            first, last);
+    if (restore && config->on_reset == STASIS_VMM_ON_RESET_REBOOT)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "on_reset.action reboot does not go with restore.path: a snapshot has "
+                           "no kernel that could be loaded again; leave out on_reset.action, and "
+                           "boot a new guest after a reset");
     return 0;
 }
 

@@ -17,6 +17,7 @@ static_assert(sizeof(enum stasis_ram_mode) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_serial_kind) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_metrics_format) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_on_guest_error) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_on_reset) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_guest_errors_of) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_block_readonly) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_block_root) == sizeof(unsigned), "enum size");
@@ -46,6 +47,7 @@ static const char *const metrics_words[] = {"json", "openmetrics", NULL};
 static const char *const level_words[] = {"none", "error", "warn", "info", "debug", NULL};
 static const char *const time_words[] = {"on", "off", NULL};
 static const char *const guest_error_words[] = {"count", "event", "stop", NULL};
+static const char *const on_reset_words[] = {"exit", "reboot", NULL};
 static const char *const guest_errors_of_words[] = {"all", "devices", NULL};
 /* In the order of enum stasis_vmm_serial_kind. */
 static const char *const out_words[] = {"stdio", "none", "file", "ring", "pipe", NULL};
@@ -219,6 +221,12 @@ static const struct stasis_option_key guest_error_keys[] = {
     {0},
 };
 
+static const struct stasis_option_key on_reset_keys[] = {
+    {"action", STASIS_OPTION_WORD, AT(on_reset), "exit|reboot", "give exit or reboot",
+     .words = on_reset_words},
+    {0},
+};
+
 static const struct stasis_option_key ready_keys[] = {
     {"fd", STASIS_OPTION_FD, AT(ready_fd), "N", "give an open descriptor above 2"},
     {0},
@@ -307,6 +315,11 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
     [STASIS_CONFIG_KVM] = {"kvm", kvm_keys,
                            "Use descriptor N, which is /dev/kvm, instead of opening it.\n",
                            .json = "kvm"},
+    [STASIS_CONFIG_ON_RESET] =
+        {"on-reset", on_reset_keys,
+         "When the guest resets the machine: exit (default) with status 11,\n"
+         "or reboot: load the kernel again and start it.\n",
+         "The end:", .json = "on_reset"},
     [STASIS_CONFIG_SERIAL] =
         {"serial", serial_keys,
          "Destination of serial output (default stdio); only stdio has input.\n"

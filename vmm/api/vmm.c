@@ -65,25 +65,29 @@ static int start_vcpus(struct stasis_machine *machine, const struct stasis_arch_
     return rc;
 }
 
+int stasis_vmm_load_guest(struct stasis_vmm *vmm, enum stasis_device_start start,
+                          struct stasis_error *err)
+{
+    struct stasis_machine *machine = &vmm->machine;
+    struct stasis_arch_entry entry;
+    int rc = stasis_boot_load(&machine->memory, &machine->board, &vmm->boot, &entry, err);
+
+    if (!rc)
+        rc = start_vcpus(machine, &entry, err);
+    return rc ? rc : stasis_devices_begin(&machine->devices, start, err);
+}
+
 static int boot(struct stasis_vmm *vmm, struct stasis_error *err)
 {
-    const struct stasis_boot_options options = stasis_config_boot(vmm->config);
-    struct stasis_machine *machine = &vmm->machine;
     struct stasis_board_state board;
-    struct stasis_arch_entry entry;
     int rc = stasis_config_board(vmm->config, &board, err);
 
     if (!rc)
-        rc = stasis_machine_build_by(machine, vmm->config->kvm_fd, &board, &vmm->host, err);
+        rc = stasis_machine_build_by(&vmm->machine, vmm->config->kvm_fd, &board, &vmm->host, err);
     if (rc)
         return rc;
     vmm->machine_ready = true;
-    rc = stasis_boot_load(&machine->memory, &machine->board, &options, &entry, err);
-    if (!rc)
-        rc = start_vcpus(machine, &entry, err);
-    if (!rc)
-        rc = stasis_devices_begin(&machine->devices, false, err);
-    return rc;
+    return stasis_vmm_load_guest(vmm, STASIS_DEVICE_NEW, err);
 }
 
 /* Kinds that a newer release added, and made so that an older one may do without. */
@@ -188,7 +192,6 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
 
 static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
 {
-    const struct stasis_boot_options boot = stasis_config_boot(vmm->config);
     const char *text = vmm->config->snapshot.on_output;
     int rc = stasis_vmm_outputs_open(vmm, err);
 
@@ -197,7 +200,9 @@ static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
     if (!rc)
         rc = stasis_vmm_net_open(vmm->config, &vmm->net, &vmm->host, err);
     if (!rc)
-        rc = stasis_boot_check(&boot, err);
+        rc = stasis_boot_check(&vmm->boot, err);
+    if (!rc && vmm->config->on_reset == STASIS_VMM_ON_RESET_REBOOT)
+        rc = stasis_boot_hold(&vmm->boot, err);
     if (!rc)
         rc = stasis_vmm_sources_open(vmm, err);
     if (!rc)
@@ -233,6 +238,7 @@ static void init(struct stasis_vmm *vmm, const struct stasis_vmm_ops *ops)
     if (ops)
         vmm->ops = *ops;
     vmm->config = &vmm->own_config;
+    vmm->boot = stasis_config_boot(vmm->config);
     vmm->ready_fd = -1;
     vmm->metrics.start_us = vmm->config->start_us ? vmm->config->start_us : stasis_monotonic_us();
     vmm->host = stasis_vmm_device_host;
@@ -326,6 +332,7 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
         say_left(vmm);
     else
         stasis_vmm_disks_close(&vmm->disks);
+    stasis_boot_let_go(&vmm->boot);
     stasis_vmm_net_unwatch(vmm);
     stasis_vmm_net_close(&vmm->net);
     stasis_ram_failure_restore(&vmm->machine);

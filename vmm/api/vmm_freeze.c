@@ -232,7 +232,7 @@ static void saved(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
 }
 
 /* The guest came to its end before it stood still, or its memory turned out to be damaged. A freeze
- * is kept for the end, which says so. */
+ * is kept for the end, which says so, or for the guest that a reset leaves. */
 static void ended_first(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
 {
     if (job->configured) {
@@ -241,7 +241,8 @@ static void ended_first(struct stasis_vmm *vmm, const struct stasis_vmm_job *job
             vmm->save_code = job->rc;
     }
     stasis_vmm_tell_save_failed(vmm, job, &job->err);
-    stasis_vmm_stop_soon(vmm);
+    if (!stasis_vmm_is_reset(vmm))
+        stasis_vmm_stop_soon(vmm);
 }
 
 /* A guest that has ended stands still, too, but is not there to be resumed. */

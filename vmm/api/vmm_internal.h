@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The parts of a VM: vmm.c (from its configuration to its guest), vmm_life.c (start, driving, end),
- * vmm_requests.c (what its owner asks for), vmm_commands.c (what the user asks for by keys),
- * vmm_sources.c (events of the loop), vmm_watch.c (descriptors of others), vmm_console.c (what
- * devices need of the outside: terminal, serial output, clocks), vmm_disk.c, vmm_guest_errors.c,
- * vmm_log.c, vmm_metrics.c, vmm_metrics_file.c, vmm_open.c and vmm_outputs.c (files), vmm_freeze.c
- * and vmm_save.c (snapshots).
+ * vmm_reset.c (a reset that it outlives), vmm_requests.c (what its owner asks for), vmm_commands.c
+ * (what the user asks for by keys), vmm_sources.c (events of the loop), vmm_watch.c (descriptors of
+ * others), vmm_console.c (what devices need of the outside: terminal, serial output, clocks),
+ * vmm_disk.c, vmm_guest_errors.c, vmm_log.c, vmm_metrics.c, vmm_metrics_file.c, vmm_open.c and
+ * vmm_outputs.c (files), vmm_freeze.c and vmm_save.c (snapshots).
  *
  * Locks: vmm->lock is taken by every public function and around every event of the loop; vCPUs and
  * the thread that saves never take it. Under it the machine's lock may be taken, not the other way
@@ -71,6 +71,7 @@ struct stasis_vmm {
     struct stasis_vmm_config own_config;
     const struct stasis_vmm_config *config;
     struct stasis_vmm_ops ops;
+    struct stasis_boot_options boot;
     pthread_mutex_t lock; /* recursive: operations may call functions of the VM */
     struct stasis_machine machine;
     uint64_t generation; /* how often the guest was frozen */
@@ -125,6 +126,7 @@ struct stasis_vmm {
 
     bool started;
     bool paused;         /* by its owner */
+    bool reset;          /* the machine is to be reset, once no save is under way */
     bool stopping;       /* the end comes, once no save is under way */
     bool done;           /* it has come: `end` is set */
     bool quit;           /* by key */
@@ -147,6 +149,14 @@ STASIS_MUST_CHECK int stasis_vmm_thread_begins(const struct stasis_vmm *vmm,
 
 /* vmm.c: a progress, while the snapshot is read and loaded. */
 bool stasis_vmm_keep_loading(void *ctx, uint64_t done, uint64_t total);
+
+/* vmm.c: puts the guest of the configuration into a machine that is in its reset state. */
+STASIS_MUST_CHECK int stasis_vmm_load_guest(struct stasis_vmm *vmm, enum stasis_device_start start,
+                                            struct stasis_error *err);
+
+/* vmm_reset.c. Whether the guest has ended by a reset that the VM outlives; carries it out. */
+bool stasis_vmm_is_reset(const struct stasis_vmm *vmm);
+void stasis_vmm_carry_out_reset(struct stasis_vmm *vmm);
 
 /* vmm_life.c. Under the lock: the VM ends as soon as no save is under way; ends it if that is due,
  * after each event; how it ends, or has ended; tells that the guest runs (again). */
@@ -176,6 +186,7 @@ void stasis_vmm_guest_errors_tell(struct stasis_vmm *vmm, bool at_end);
 STASIS_MUST_CHECK int stasis_vmm_sources_open(struct stasis_vmm *vmm, struct stasis_error *err);
 STASIS_MUST_CHECK int stasis_vmm_sources_watch_end(struct stasis_vmm *vmm,
                                                    struct stasis_error *err);
+void stasis_vmm_sources_unwatch_end(struct stasis_vmm *vmm);
 void stasis_vmm_sources_start_timer(struct stasis_vmm *vmm);
 /* Before the machine goes; and the rest. */
 void stasis_vmm_sources_unwatch(struct stasis_vmm *vmm);

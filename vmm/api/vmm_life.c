@@ -199,6 +199,8 @@ static void finish(struct stasis_vmm *vmm)
 
 void stasis_vmm_settle(struct stasis_vmm *vmm)
 {
+    if (vmm->reset && !vmm->stopping && !vmm->job)
+        stasis_vmm_carry_out_reset(vmm);
     if (vmm->stopping && !vmm->job && !vmm->done)
         finish(vmm);
 }

@@ -110,6 +110,9 @@ void stasis_vmm_log_event(const struct stasis_vmm *vmm, const struct stasis_vmm_
     case STASIS_VMM_EVENT_POWER_BUTTON:
         stasis_log_put(vmm->log, STASIS_LOG_INFO, "power button pressed");
         break;
+    case STASIS_VMM_EVENT_RESET:
+        stasis_log_put(vmm->log, STASIS_LOG_INFO, "reset");
+        break;
     case STASIS_VMM_EVENT_SAVING:
         stasis_log_put(vmm->log, STASIS_LOG_INFO, "freeze begun: %s", event->path);
         break;

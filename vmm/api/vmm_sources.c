@@ -53,7 +53,10 @@ static void rearm(struct stasis_vmm_source *source)
 
 static void on_end(struct stasis_vmm *vmm)
 {
-    stasis_vmm_stop_soon(vmm);
+    if (stasis_vmm_is_reset(vmm))
+        vmm->reset = true;
+    else
+        stasis_vmm_stop_soon(vmm);
 }
 
 /* The text of on_output waits for the save under way, which may be the one that it asks for. */
@@ -218,6 +221,11 @@ int stasis_vmm_sources_watch_end(struct stasis_vmm *vmm, struct stasis_error *er
     return add(vmm, &vmm->end_source, vmm->machine.end_fd, on_end, "eventfd", err);
 }
 
+void stasis_vmm_sources_unwatch_end(struct stasis_vmm *vmm)
+{
+    stasis_loop_remove(&vmm->loop, &vmm->end_source.loop);
+}
+
 void stasis_vmm_sources_start_timer(struct stasis_vmm *vmm)
 {
     uint64_t ms = vmm->config->snapshot.after_ms;
@@ -236,7 +244,7 @@ void stasis_vmm_sources_unwatch(struct stasis_vmm *vmm)
 {
     if (!vmm->loop_ready)
         return;
-    stasis_loop_remove(&vmm->loop, &vmm->end_source.loop);
+    stasis_vmm_sources_unwatch_end(vmm);
     stasis_loop_remove(&vmm->loop, &vmm->input_source.loop);
     stasis_loop_remove(&vmm->loop, &vmm->output_source.loop);
 }

@@ -32,7 +32,7 @@ static int check_kind(struct stasis_boot_file *file, struct stasis_error *err)
     return 0;
 }
 
-int stasis_boot_file_init(struct stasis_boot_file *file, const char *what, const char *path,
+int stasis_boot_file_init(struct stasis_boot_file *file, const char *what, const char *path, int fd,
                           struct stasis_error *err)
 {
     int rc;
@@ -41,7 +41,7 @@ int stasis_boot_file_init(struct stasis_boot_file *file, const char *what, const
     file->path = path;
     file->size = 0;
     /* O_NONBLOCK: a named pipe must be refused below, not waited for. */
-    file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    file->fd = fd ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file->fd < 0)
         return stasis_fail_errno(err, STASIS_ERR_ARG,
                                  "cannot open the %s %s, give a readable file by %s.path", what,

@@ -17,10 +17,10 @@ struct stasis_boot_file {
     int fd;
 };
 
-/* Opens a regular, non-empty file. STASIS_ERR_ARG names it and the option to mend;
- * STASIS_ERR_READ. */
+/* Opens a regular, non-empty file, or a duplicate of fd, unless that is 0. STASIS_ERR_ARG names it
+ * and the option to mend; STASIS_ERR_READ. */
 STASIS_MUST_CHECK int stasis_boot_file_init(struct stasis_boot_file *file, const char *what,
-                                            const char *path, struct stasis_error *err);
+                                            const char *path, int fd, struct stasis_error *err);
 void stasis_boot_file_fini(struct stasis_boot_file *file);
 
 /* Reads exactly len bytes at `offset`. STASIS_ERR_ARG when the file ends before, STASIS_ERR_READ

@@ -31,14 +31,15 @@ void *stasis_boot_room(const struct stasis_memory *memory, uint64_t gpa, uint64_
 /* Whether the file is of a kind that can be loaded. */
 STASIS_MUST_CHECK int stasis_boot_kernel_check(const char *path, struct stasis_error *err);
 
-/* Loads the kernel file, whatever its kind. */
+/* Loads the kernel file, whatever its kind, by its path or, unless that is 0, by a descriptor. */
 STASIS_MUST_CHECK int stasis_boot_kernel(const struct stasis_memory *memory, const char *path,
-                                         uint64_t load_addr, struct stasis_boot_image *ret_image,
+                                         int fd, uint64_t load_addr,
+                                         struct stasis_boot_image *ret_image,
                                          struct stasis_error *err);
 
 /* Loads the file as high as the kernel allows, on a page boundary and beside the image. */
 STASIS_MUST_CHECK int stasis_boot_initrd(const struct stasis_memory *memory, const char *path,
-                                         const struct stasis_boot_image *image,
+                                         int fd, const struct stasis_boot_image *image,
                                          struct stasis_boot_initrd *ret_initrd,
                                          struct stasis_error *err);
 

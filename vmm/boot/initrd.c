@@ -27,12 +27,12 @@ static uint64_t choose_place(const struct stasis_memory *memory,
     return gpa;
 }
 
-int stasis_boot_initrd(const struct stasis_memory *memory, const char *path,
+int stasis_boot_initrd(const struct stasis_memory *memory, const char *path, int fd,
                        const struct stasis_boot_image *image, struct stasis_boot_initrd *ret_initrd,
                        struct stasis_error *err)
 {
     struct stasis_boot_file file;
-    int rc = stasis_boot_file_init(&file, "initrd", path, err);
+    int rc = stasis_boot_file_init(&file, "initrd", path, fd, err);
     uint64_t gpa;
     void *to;
 

@@ -28,10 +28,10 @@ static int find_format(const struct stasis_boot_file *file,
                        stasis_boot_arch.kernels);
 }
 
-static int open_kernel(const char *path, struct stasis_boot_file *ret_file,
+static int open_kernel(const char *path, int fd, struct stasis_boot_file *ret_file,
                        const struct stasis_boot_format **ret_format, struct stasis_error *err)
 {
-    int rc = stasis_boot_file_init(ret_file, "kernel", path, err);
+    int rc = stasis_boot_file_init(ret_file, "kernel", path, fd, err);
 
     if (rc)
         return rc;
@@ -45,19 +45,20 @@ int stasis_boot_kernel_check(const char *path, struct stasis_error *err)
 {
     const struct stasis_boot_format *format;
     struct stasis_boot_file file;
-    int rc = open_kernel(path, &file, &format, err);
+    int rc = open_kernel(path, 0, &file, &format, err);
 
     if (!rc)
         stasis_boot_file_fini(&file);
     return rc;
 }
 
-int stasis_boot_kernel(const struct stasis_memory *memory, const char *path, uint64_t load_addr,
-                       struct stasis_boot_image *ret_image, struct stasis_error *err)
+int stasis_boot_kernel(const struct stasis_memory *memory, const char *path, int fd,
+                       uint64_t load_addr, struct stasis_boot_image *ret_image,
+                       struct stasis_error *err)
 {
     const struct stasis_boot_format *format;
     struct stasis_boot_file file;
-    int rc = open_kernel(path, &file, &format, err);
+    int rc = open_kernel(path, fd, &file, &format, err);
 
     if (rc)
         return rc;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/boot/boot_arch.h"
 
@@ -26,10 +27,40 @@ int stasis_boot_check(const struct stasis_boot_options *options, struct stasis_e
 
     if (rc || !options->initrd_path)
         return rc;
-    rc = stasis_boot_file_init(&initrd, "initrd", options->initrd_path, err);
+    rc = stasis_boot_file_init(&initrd, "initrd", options->initrd_path, 0, err);
     if (!rc)
         stasis_boot_file_fini(&initrd);
     return rc;
+}
+
+static int hold(const char *what, const char *path, int *ret_fd, struct stasis_error *err)
+{
+    struct stasis_boot_file file;
+    int rc = path ? stasis_boot_file_init(&file, what, path, 0, err) : 0;
+
+    if (!rc && path)
+        *ret_fd = file.fd;
+    return rc;
+}
+
+int stasis_boot_hold(struct stasis_boot_options *options, struct stasis_error *err)
+{
+    int rc = hold("kernel", options->kernel_path, &options->kernel_fd, err);
+
+    return rc ? rc : hold("initrd", options->initrd_path, &options->initrd_fd, err);
+}
+
+static void let_go(int *fd)
+{
+    if (*fd)
+        close(*fd);
+    *fd = 0;
+}
+
+void stasis_boot_let_go(struct stasis_boot_options *options)
+{
+    let_go(&options->kernel_fd);
+    let_go(&options->initrd_fd);
 }
 
 /* Whether the command line has that parameter: at its begin, or behind a space. */
@@ -66,11 +97,12 @@ int stasis_boot_load(const struct stasis_memory *memory, const struct stasis_boa
 
     if (!cmdline)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a command line");
-    rc = options->kernel_path
-             ? stasis_boot_kernel(memory, options->kernel_path, options->load_addr, &image, err)
-             : stasis_boot_arch_demo(memory, board, &image, err);
+    rc = options->kernel_path ? stasis_boot_kernel(memory, options->kernel_path, options->kernel_fd,
+                                                   options->load_addr, &image, err)
+                              : stasis_boot_arch_demo(memory, board, &image, err);
     if (!rc && options->initrd_path)
-        rc = stasis_boot_initrd(memory, options->initrd_path, &image, &initrd, err);
+        rc = stasis_boot_initrd(memory, options->initrd_path, options->initrd_fd, &image, &initrd,
+                                err);
     if (!rc)
         rc = stasis_boot_arch_hand_over(memory, board, &image, &initrd, cmdline, ret_entry, err);
     free(cmdline);

@@ -19,12 +19,20 @@ struct stasis_boot_options {
     const char *cmdline;     /* NULL: the architecture's default */
     unsigned root_disk;      /* its root, counted from 1, unless the command line names another */
     uint64_t load_addr;      /* 0: where the kernel asks to be */
+    /* Descriptors of these files, by which they are read instead; 0: by their paths. */
+    int kernel_fd, initrd_fd;
 };
 
 /* Opens the files that are to be loaded and looks at their kind, before there is a machine. The
  * errors of loading. */
 STASIS_MUST_CHECK int stasis_boot_check(const struct stasis_boot_options *options,
                                         struct stasis_error *err);
+
+/* Opens the files, for loads to come: whatever becomes of their names and of our rights. The errors
+ * of loading; what is open is closed by let_go(), which is harmless if nothing is. */
+STASIS_MUST_CHECK int stasis_boot_hold(struct stasis_boot_options *options,
+                                       struct stasis_error *err);
+void stasis_boot_let_go(struct stasis_boot_options *options);
 
 /* Errors name the file and the remedy: STASIS_ERR_ARG (missing, not a kernel, truncated, bad
  * options, larger than RAM), STASIS_ERR_IO. */

@@ -179,6 +179,7 @@ static void event(void *ctx, const struct stasis_vmm_event *event)
     case STASIS_VMM_EVENT_PAUSE_FAILED:
     case STASIS_VMM_EVENT_GUEST_ERROR:
     case STASIS_VMM_EVENT_POWER_BUTTON:
+    case STASIS_VMM_EVENT_RESET:
     case STASIS_VMM_EVENT_ENDED:
         break;
     }

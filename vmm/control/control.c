@@ -297,6 +297,9 @@ void stasis_control_event(struct stasis_control *control, const struct stasis_vm
     case STASIS_VMM_EVENT_POWER_BUTTON:
         stasis_control_server_event(control->server, "power_button", NULL);
         break;
+    case STASIS_VMM_EVENT_RESET:
+        stasis_control_server_event(control->server, "reset", NULL);
+        break;
     case STASIS_VMM_EVENT_ENDED:
         stasis_control_server_event(control->server, "ended", ended(event));
         break;

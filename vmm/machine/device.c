@@ -153,7 +153,8 @@ bool stasis_devices_wait_idle(struct stasis_devices *devices, unsigned ms)
     return idle;
 }
 
-int stasis_devices_begin(struct stasis_devices *devices, bool thawed, struct stasis_error *err)
+int stasis_devices_begin(struct stasis_devices *devices, enum stasis_device_start start,
+                         struct stasis_error *err)
 {
     int rc = 0;
 
@@ -161,9 +162,48 @@ int stasis_devices_begin(struct stasis_devices *devices, bool thawed, struct sta
         const struct stasis_device *device = &devices->list[i];
 
         if (device->type->begin)
-            rc = device->type->begin(device->instance, thawed, err);
+            rc = device->type->begin(device->instance, start, err);
     }
     return rc;
+}
+
+int stasis_devices_keep(const struct stasis_devices *devices, struct stasis_devices_kept *ret_kept,
+                        struct stasis_error *err)
+{
+    *ret_kept = (struct stasis_devices_kept){.states = {NULL}};
+    for (uint32_t i = 0; i < devices->count; i++) {
+        const struct stasis_device *device = &devices->list[i];
+
+        if (!device->type->keep)
+            continue;
+        ret_kept->states[i] = calloc(1, device->type->schema->size);
+        if (!ret_kept->states[i])
+            return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to reset device %s",
+                               device->row->instance);
+        device->type->save(device->instance, ret_kept->states[i]);
+    }
+    return 0;
+}
+
+int stasis_devices_give_back(struct stasis_devices *devices, const struct stasis_devices_kept *kept,
+                             struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && i < devices->count; i++) {
+        const struct stasis_device *device = &devices->list[i];
+
+        if (kept->states[i])
+            rc = device->type->keep(device->instance, kept->states[i], err);
+    }
+    return rc;
+}
+
+void stasis_devices_kept_fini(struct stasis_devices_kept *kept)
+{
+    for (size_t i = 0; i < STASIS_DEVICE_MAX; i++)
+        free(kept->states[i]);
+    *kept = (struct stasis_devices_kept){.states = {NULL}};
 }
 
 void stasis_device_timer(struct stasis_device *device)

@@ -132,6 +132,9 @@ struct stasis_device_counters {
     uint64_t guest_errors[STASIS_GUEST_ERROR_COUNT];
 };
 
+/* What a guest's run begins with. */
+enum stasis_device_start { STASIS_DEVICE_NEW, STASIS_DEVICE_THAWED, STASIS_DEVICE_RESET };
+
 struct stasis_device_type {
     const struct stasis_schema *schema; /* of its state; schema->type names the device */
     uint32_t version;                   /* newest behaviour this release can build */
@@ -147,9 +150,12 @@ struct stasis_device_type {
     /* Tells the outside what the state implies: drives the interrupt line, arms timers. Called
      * after all interrupt controllers hold their state. */
     void (*post_restore)(void *instance);
-    /* The guest is about to run for the first time in this process, from its start or thawed;
-     * called last. NULL: that is all the same to it. */
-    int (*begin)(void *instance, bool thawed, struct stasis_error *err);
+    /* The guest is about to run, from its start, thawed, or after a reset; called last. NULL: that
+     * is all the same to it. */
+    int (*begin)(void *instance, enum stasis_device_start start, struct stasis_error *err);
+    /* Of a new instance, in place of one that a reset of the machine ended: takes from the state of
+     * that one what a reset leaves as it is. NULL: nothing. */
+    int (*keep)(void *instance, const void *state, struct stasis_error *err);
     /* Moves the clock in a saved state on by `ns`; NULL: the device has none. */
     void (*advance)(void *state, uint64_t ns);
     /* The timer of timer_arm has expired; NULL: the device has none. */
@@ -207,8 +213,24 @@ void stasis_devices_release(struct stasis_devices *devices);
 bool stasis_devices_wait_idle(struct stasis_devices *devices, unsigned ms);
 
 /* Has all devices begin. No vCPU runs. */
-STASIS_MUST_CHECK int stasis_devices_begin(struct stasis_devices *devices, bool thawed,
+STASIS_MUST_CHECK int stasis_devices_begin(struct stasis_devices *devices,
+                                           enum stasis_device_start start,
                                            struct stasis_error *err);
+
+/* What a reset of the machine leaves of its devices. */
+struct stasis_devices_kept {
+    void *states[STASIS_DEVICE_MAX]; /* by place on the board; NULL: of this one nothing */
+};
+
+/* Takes it from devices, and gives it to those that are attached instead, of the same board. To be
+ * freed with stasis_devices_kept_fini(), also where keep fails (STASIS_ERR_NOMEM). */
+STASIS_MUST_CHECK int stasis_devices_keep(const struct stasis_devices *devices,
+                                          struct stasis_devices_kept *ret_kept,
+                                          struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_devices_give_back(struct stasis_devices *devices,
+                                               const struct stasis_devices_kept *kept,
+                                               struct stasis_error *err);
+void stasis_devices_kept_fini(struct stasis_devices_kept *kept);
 
 /* The device of that type that the board calls `instance`, or NULL: a file may give any name to any
  * device, though never one to two. */

@@ -70,6 +70,17 @@ static void mc146818_post_restore(void *instance)
     stasis_mc146818_apply_outputs(&((struct instance *)instance)->dev);
 }
 
+/* It has a battery. */
+static int mc146818_keep(void *instance, const void *state, struct stasis_error *err)
+{
+    struct instance *rtc = instance;
+    int rc = stasis_mc146818_restore(&rtc->dev, state, err);
+
+    if (!rc)
+        stasis_mc146818_reset(&rtc->dev);
+    return rc;
+}
+
 static void mc146818_advance(void *state, uint64_t ns)
 {
     stasis_mc146818_state_advance(state, ns);
@@ -89,6 +100,7 @@ const struct stasis_device_type stasis_device_mc146818_type = {
     .save = mc146818_save,
     .restore = mc146818_restore,
     .post_restore = mc146818_post_restore,
+    .keep = mc146818_keep,
     .advance = mc146818_advance,
     .alarm = mc146818_alarm,
 };

@@ -62,6 +62,17 @@ static void pl031_post_restore(void *instance)
     stasis_pl031_apply_outputs(&((struct instance *)instance)->dev);
 }
 
+/* Its counter has a supply of its own. */
+static int pl031_keep(void *instance, const void *state, struct stasis_error *err)
+{
+    struct instance *pl031 = instance;
+    int rc = stasis_pl031_restore(&pl031->dev, state, err);
+
+    if (!rc)
+        stasis_pl031_reset(&pl031->dev);
+    return rc;
+}
+
 static void pl031_advance(void *state, uint64_t ns)
 {
     stasis_pl031_state_advance(state, ns);
@@ -81,6 +92,7 @@ const struct stasis_device_type stasis_device_pl031_type = {
     .save = pl031_save,
     .restore = pl031_restore,
     .post_restore = pl031_post_restore,
+    .keep = pl031_keep,
     .advance = pl031_advance,
     .alarm = pl031_alarm,
 };

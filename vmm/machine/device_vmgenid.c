@@ -70,15 +70,26 @@ static void vmgenid_post_restore(void *instance)
     (void)instance;
 }
 
-static int vmgenid_begin(void *instance, bool thawed, struct stasis_error *err)
+/* A reset does not make another generation of the guest: begin() writes the id to its RAM again. */
+static int vmgenid_keep(void *instance, const void *state, struct stasis_error *err)
+{
+    return vmgenid_restore(instance, state, err);
+}
+
+static int vmgenid_begin(void *instance, enum stasis_device_start start, struct stasis_error *err)
 {
     struct instance *vmgenid = instance;
+    struct stasis_vmgenid_state kept;
     uint8_t id[STASIS_VMGENID_BYTES];
 
+    if (start == STASIS_DEVICE_RESET) {
+        stasis_vmgenid_save(&vmgenid->dev, &kept);
+        return stasis_vmgenid_set(&vmgenid->dev, kept.id, err);
+    }
     if (getrandom(id, sizeof(id), 0) != sizeof(id))
         return stasis_fail_errno(err, STASIS_ERR_IO, "cannot draw a random generation id");
-    return thawed ? stasis_vmgenid_renew(&vmgenid->dev, id, err)
-                  : stasis_vmgenid_set(&vmgenid->dev, id, err);
+    return start == STASIS_DEVICE_THAWED ? stasis_vmgenid_renew(&vmgenid->dev, id, err)
+                                         : stasis_vmgenid_set(&vmgenid->dev, id, err);
 }
 
 const struct stasis_device_type stasis_device_vmgenid_type = {
@@ -92,4 +103,5 @@ const struct stasis_device_type stasis_device_vmgenid_type = {
     .restore = vmgenid_restore,
     .post_restore = vmgenid_post_restore,
     .begin = vmgenid_begin,
+    .keep = vmgenid_keep,
 };

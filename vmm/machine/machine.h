@@ -108,6 +108,13 @@ STASIS_MUST_CHECK int stasis_machine_build_on(struct stasis_machine *machine,
  * has, must stay. */
 void stasis_machine_fini(struct stasis_machine *machine);
 
+/* Resets a machine whose guest has ended: makes it anew, as stasis_machine_build() does, with its
+ * board, KVM and host, and with what its devices keep over a reset. RAM is zero and end_fd another
+ * descriptor. On failure nothing is left but `lock`, `end`, `end_error`, and what is_left says, and
+ * the guest has ended with STASIS_EXIT_CRASHED. */
+STASIS_MUST_CHECK int stasis_machine_reset(struct stasis_machine *machine,
+                                           struct stasis_error *err);
+
 /* Starts the vCPU threads. None enters the guest before there are all. On failure there is none,
  * and it can be tried again. */
 STASIS_MUST_CHECK int stasis_machine_start(struct stasis_machine *machine,

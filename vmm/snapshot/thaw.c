@@ -198,7 +198,7 @@ static int restore(struct thaw *thaw, struct stasis_error *err)
     if (!rc)
         rc = stasis_clocks_restore(machine, thaw->records, &thaw->result.tsc_is_set, err);
     if (!rc)
-        rc = stasis_devices_begin(&machine->devices, true, err);
+        rc = stasis_devices_begin(&machine->devices, STASIS_DEVICE_THAWED, err);
     /* Just before the first run. */
     for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
         stasis_arch_vcpu_resumes(&machine->vcpus[i]);

@@ -114,6 +114,8 @@ static void configurations_that_cannot_be(void **state)
     refuse(&(struct stasis_vmm_config){.demo = true, .memory_mib = UINT64_MAX}, "memory_mib");
     refuse(&(struct stasis_vmm_config){.demo = true, .vcpus = UINT64_C(1) << 32}, "vcpus");
     refuse(&(struct stasis_vmm_config){.demo = true, .cpu = (enum stasis_vmm_cpu)99}, "cpu");
+    refuse(&(struct stasis_vmm_config){.demo = true, .on_reset = (enum stasis_vmm_on_reset)2},
+           "on_reset");
     refuse(&(struct stasis_vmm_config){.demo = true, .kick_signal = 10}, "kick_signal");
     refuse(&(struct stasis_vmm_config){.demo = true,
                                        .ready_fd = 7,

@@ -184,6 +184,8 @@ static void fill(struct stasis_vmm_config *config)
             fill_option(i, config);
     if (!config->snapshot.save.target)
         config->snapshot.save.drop = STASIS_VMM_DROP_REFUSE;
+    if (guest == STASIS_CONFIG_RESTORE)
+        config->on_reset = STASIS_VMM_ON_RESET_EXIT;
     fit_disks(config);
     fit_net(config);
 }
@@ -309,6 +311,7 @@ static void defaults_are_written(void **state)
                                    "  \"memory\": {\n    \"size_mib\": 256\n  },\n"
                                    "  \"vcpu\": {\n    \"num\": 1\n  },\n"
                                    "  \"cpu\": {\n    \"model\": \"host\"\n  },\n"
+                                   "  \"on_reset\": {\n    \"action\": \"exit\"\n  },\n"
                                    "  \"serial\": {\n    \"out\": \"stdio\"\n  },\n"
                                    "  \"guest_errors\": {\n    \"action\": \"count\",\n"
                                    "    \"of\": \"all\"\n  },\n"

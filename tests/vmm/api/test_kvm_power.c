@@ -5,7 +5,9 @@
  */
 #include "tests/vmm/api/vmm_rig.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct vmm_rig rig;
 static struct stasis_error err;
@@ -68,12 +70,108 @@ static void reset_ends_the_vm(void)
     }
 }
 
+/* ---- a reset that the VM outlives ---- */
+
+/* The guest draws a nonce each time that it is loaded. */
+static void wait_for_another_nonce(void)
+{
+    static char text[65536];
+    bool found = false;
+
+    for (unsigned waited = 0; !found; waited++) {
+        size_t len = session_read_file(rig.serial, text, sizeof(text) - 1);
+        const char *first, *last;
+
+        text[len] = '\0';
+        first = strstr(text, "nonce=");
+        last = first;
+        for (const char *at = first; at; at = strstr(at + 1, "nonce="))
+            last = strstr(at, " rtc=") ? at : last; /* it is whole */
+        found = first && strncmp(first, last, strlen("nonce=") + 32) != 0;
+        assert_in_range(waited, 0, 300000);
+        kvm_sleep_us(1000);
+    }
+}
+
+static void open_reboots(unsigned vcpus)
+{
+    vmm_rig_init(&rig);
+    rig.config.on_reset = STASIS_VMM_ON_RESET_REBOOT;
+    rig.config.vcpus = vcpus;
+    vmm_rig_open(&rig);
+    vmm_rig_run(&rig);
+}
+
+static void reset_boots_the_guest_again(void)
+{
+    struct stasis_snapshot_request request = {.exit = true};
+
+    open_reboots(2);
+    vmm_rig_wait_text(&rig, "tick 2 ");
+    kvm_ok(stasis_vmm_reset(rig.vmm, &err), &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_RESET, 1);
+    wait_for_another_nonce();
+    assert_int_equal(vmm_rig_state(&rig), STASIS_VMM_RUNNING);
+    kvm_ok(stasis_vmm_power_button(rig.vmm, &err), &err);
+    request.path = vmm_rig_path(&rig, "snap");
+    kvm_ok(stasis_vmm_snapshot(rig.vmm, &request, &err), &err);
+    vmm_rig_join(&rig);
+    assert_int_equal(rig.end.reason, STASIS_VMM_FROZEN);
+    vmm_rig_fini(&rig);
+}
+
+static void guest_that_is_paused_stays_paused_over_a_reset(void)
+{
+    open_reboots(1);
+    vmm_rig_wait_text(&rig, "tick 2 "); /* one line is whole */
+    kvm_ok(stasis_vmm_pause(rig.vmm, &err), &err);
+    kvm_ok(stasis_vmm_reset(rig.vmm, &err), &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_RESET, 1);
+    assert_int_equal(vmm_rig_state(&rig), STASIS_VMM_PAUSED);
+    kvm_ok(stasis_vmm_resume(rig.vmm, &err), &err);
+    wait_for_another_nonce();
+    stasis_vmm_stop(rig.vmm);
+    vmm_rig_join(&rig);
+    assert_int_equal(rig.end.reason, STASIS_VMM_STOPPED);
+    vmm_rig_fini(&rig);
+}
+
+static void files_are_kept_open_and_may_be_cut(void)
+{
+    char kernel[128];
+
+    vmm_rig_init(&rig);
+    snprintf(kernel, sizeof(kernel), "%s", vmm_rig_path(&rig, "kernel"));
+    session_write_kernel(kernel, "up ", "\xeb\xfe", 2); /* jmp to itself */
+    rig.config.on_reset = STASIS_VMM_ON_RESET_REBOOT;
+    rig.config.demo = false;
+    rig.config.memory_mib = 32;
+    rig.config.kernel.path = kernel;
+    rig.config.initrd_path = kernel;
+    vmm_rig_open(&rig);
+    assert_int_equal(rename(kernel, vmm_rig_path(&rig, "other")), 0);
+    vmm_rig_run(&rig);
+    vmm_rig_wait_text(&rig, "up ");
+    kvm_ok(stasis_vmm_reset(rig.vmm, &err), &err);
+    vmm_rig_wait_text(&rig, "up up ");
+    assert_int_equal(truncate(vmm_rig_path(&rig, "other"), 100), 0);
+    kvm_ok(stasis_vmm_reset(rig.vmm, &err), &err);
+    vmm_rig_join(&rig);
+    assert_int_equal(rig.end.reason, STASIS_VMM_CRASHED);
+    assert_int_equal(rig.end.crash.code, STASIS_ERR_ARG);
+    assert_non_null(strstr(rig.end.crash.msg, "cannot reset the machine: kernel "));
+    vmm_rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(button_needs_a_started_guest),
         KVM_CASE(board_without_a_button),
         KVM_CASE(reset_ends_the_vm),
+        KVM_CASE(reset_boots_the_guest_again),
+        KVM_CASE(guest_that_is_paused_stays_paused_over_a_reset),
+        KVM_CASE(files_are_kept_open_and_may_be_cut),
     };
 
     return kvm_missing() ? kvm_missing() : cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,7 +123,7 @@ static int load(struct boot_rig *rig, const struct boot_rig_file *file)
     int rc;
 
     rig->err.msg[0] = '\0';
-    rc = stasis_boot_kernel(&rig->memory, file->path, 0, &image, &rig->err);
+    rc = stasis_boot_kernel(&rig->memory, file->path, 0, 0, &image, &rig->err);
     if (rc) {
         assert_non_null(strstr(rig->err.msg, file->path));
         assert_null(strchr(rig->err.msg, '\n'));

@@ -41,7 +41,7 @@ int __wrap_fstat64(int fd, struct stat *st)
 
 static void refuse(const char *path, const char *message)
 {
-    int rc = stasis_boot_file_init(&file, "initrd", path, &rig.err);
+    int rc = stasis_boot_file_init(&file, "initrd", path, 0, &rig.err);
 
     boot_rig_assert_error(&rig, rc, STASIS_ERR_ARG, path, message);
 }
@@ -72,7 +72,7 @@ static void reads_within_bounds(void **state)
 
     (void)state;
     boot_rig_file_init(&bytes, "abcdef", 6);
-    assert_int_equal(stasis_boot_file_init(&file, "kernel", bytes.path, &rig.err), 0);
+    assert_int_equal(stasis_boot_file_init(&file, "kernel", bytes.path, 0, &rig.err), 0);
     assert_int_equal(file.size, 6);
     assert_int_equal(stasis_boot_file_read(&file, 2, to, 4, &rig.err), 0);
     assert_string_equal(to, "cdef");
@@ -93,7 +93,7 @@ static void notices_a_file_that_shrinks(void **state)
 
     (void)state;
     boot_rig_file_init(&bytes, "abcdef", 6);
-    assert_int_equal(stasis_boot_file_init(&file, "kernel", bytes.path, &rig.err), 0);
+    assert_int_equal(stasis_boot_file_init(&file, "kernel", bytes.path, 0, &rig.err), 0);
     boot_rig_file_set(&bytes, "abc", 3);
     rc = stasis_boot_file_read(&file, 0, to, 6, &rig.err);
     boot_rig_assert_error(&rig, rc, STASIS_ERR_ARG, bytes.path, "truncated");
@@ -118,7 +118,7 @@ static void disk_that_fails_is_no_failure_of_ours(void **state)
                           "check its disk");
     stasis_boot_file_fini(&file);
     disk_fails = true;
-    rc = stasis_boot_file_init(&file, "initrd", "/proc/self/exe", &rig.err);
+    rc = stasis_boot_file_init(&file, "initrd", "/proc/self/exe", 0, &rig.err);
     disk_fails = false;
     boot_rig_assert_error(&rig, rc, STASIS_ERR_READ, "initrd /proc/self/exe cannot be read",
                           "check its disk");

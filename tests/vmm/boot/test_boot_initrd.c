@@ -52,7 +52,7 @@ static void check(const struct place *place)
     boot_rig_init(&rig, place->ram);
     boot_rig_file_init(&file, "first", 5);
     assert_int_equal(ftruncate(file.fd, (off_t)place->size), 0);
-    rc = stasis_boot_initrd(&rig.memory, file.path, &image, &initrd, &rig.err);
+    rc = stasis_boot_initrd(&rig.memory, file.path, 0, &image, &initrd, &rig.err);
     if (place->gpa == NONE) {
         boot_rig_assert_error(&rig, rc, STASIS_ERR_ARG, file.path, "memory.size_mib");
         assert_int_equal(initrd.size, 0);
@@ -82,7 +82,7 @@ static void missing_file_is_named(void **state)
 
     (void)state;
     boot_rig_init(&rig, 16 * MIB);
-    rc = stasis_boot_initrd(&rig.memory, "/nonexistent", &image, &initrd, &rig.err);
+    rc = stasis_boot_initrd(&rig.memory, "/nonexistent", 0, &image, &initrd, &rig.err);
     boot_rig_assert_error(&rig, rc, STASIS_ERR_ARG, "/nonexistent", "initrd.path");
     boot_rig_fini(&rig);
 }

@@ -45,7 +45,7 @@ static void other_files_are_refused(void **state)
         int rc;
 
         boot_rig_file_init(&file, contents[i], strlen(contents[i]));
-        rc = stasis_boot_kernel(&rig.memory, file.path, 0, &image, &rig.err);
+        rc = stasis_boot_kernel(&rig.memory, file.path, 0, 0, &image, &rig.err);
         boot_rig_assert_error(&rig, rc, STASIS_ERR_ARG, file.path,
                               "is not a kernel: give an x86-64 vmlinux (ELF) or bzImage");
         boot_rig_file_fini(&file);

@@ -42,7 +42,7 @@ static int load_at(uint64_t load_addr)
     int rc;
 
     boot_rig_file_init(&file, &image_file, sizeof(image_file));
-    rc = stasis_boot_kernel(&rig.memory, file.path, load_addr, &image, &rig.err);
+    rc = stasis_boot_kernel(&rig.memory, file.path, 0, load_addr, &image, &rig.err);
     boot_rig_file_fini(&file);
     return rc;
 }

@@ -16,7 +16,7 @@ static struct stasis_boot_file file;
 static void open_bytes(size_t len)
 {
     boot_rig_file_init(&raw, bytes, len);
-    assert_int_equal(stasis_boot_file_init(&file, "kernel", raw.path, NULL), 0);
+    assert_int_equal(stasis_boot_file_init(&file, "kernel", raw.path, 0, NULL), 0);
 }
 
 static void close_bytes(void)

@@ -96,7 +96,7 @@ static void generation_id_is_new_after_each_thaw(void)
 
     kvm_guest_init(&guest, NULL);
     kvm_guest_real(&guest, kvm_events_begin, (size_t)(kvm_events_end - kvm_events_begin));
-    kvm_ok(stasis_devices_begin(&guest.machine.devices, false, &err), &err);
+    kvm_ok(stasis_devices_begin(&guest.machine.devices, STASIS_DEVICE_NEW, &err), &err);
     kvm_guest_start(&guest);
     assert_prints("R"); /* a first id is no change */
     stasis_machine_pause(&guest.machine);

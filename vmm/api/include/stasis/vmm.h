@@ -93,6 +93,11 @@ enum stasis_vmm_guest_errors_of {
     STASIS_VMM_GUEST_ERRORS_OF_DEVICES, /* not those to addresses that no device has */
 };
 
+enum stasis_vmm_on_reset {
+    STASIS_VMM_ON_RESET_EXIT = 0, /* the VM ends (STASIS_VMM_RESET) */
+    STASIS_VMM_ON_RESET_REBOOT    /* the guest is loaded and started anew */
+};
+
 /* Each includes those before it. */
 enum stasis_vmm_log_level {
     STASIS_VMM_LOG_NONE = 0,
@@ -231,6 +236,9 @@ struct stasis_vmm_config {
     struct stasis_vmm_net net;
     struct stasis_vmm_snapshot snapshot;
 
+    /* When the guest resets the machine, or stasis_vmm_reset() does. REBOOT is for a new guest: a
+     * snapshot has no kernel that could be loaded. */
+    enum stasis_vmm_on_reset on_reset;
     struct stasis_vmm_guest_errors guest_errors;
     struct stasis_vmm_log log;
 
@@ -275,6 +283,7 @@ enum stasis_vmm_event_kind {
     STASIS_VMM_EVENT_KEYS,         /* the user asks for the list of escape keys */
     STASIS_VMM_EVENT_GUEST_ERROR,  /* the guest made an invalid access */
     STASIS_VMM_EVENT_POWER_BUTTON, /* by stasis_vmm_power_button() */
+    STASIS_VMM_EVENT_RESET,        /* the machine was reset, and the VM lives on */
     STASIS_VMM_EVENT_ENDING,       /* the end begins: what is asked for now counts as outstanding */
     STASIS_VMM_EVENT_ENDED,        /* the VM has ended; nothing follows */
 };
@@ -465,8 +474,8 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_cancel(struct stasis_vmm *vmm,
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_power_button(struct stasis_vmm *vmm,
                                                             struct stasis_error *err);
 
-/* Resets the machine, as the guest can itself: it has no time for anything. The VM ends, soon, with
- * the reason STASIS_VMM_RESET. */
+/* Resets the machine, as the guest can itself: it has no time for anything. Soon the VM ends with
+ * the reason STASIS_VMM_RESET, or the guest boots again (config.on_reset). */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_reset(struct stasis_vmm *vmm,
                                                      struct stasis_error *err);
 
