@@ -17,7 +17,7 @@ readonly PACKAGES_BUILD=(gcc libc6-dev linux-libc-dev cmake ninja-build pkg-conf
     libmsgpack-dev zlib1g-dev libdeflate-dev libjansson-dev libseccomp-dev libcmocka-dev python3
     python3-msgpack)
 readonly PACKAGES_LINT=(clang clang-tidy clang-format shellcheck)
-readonly PACKAGES_TEST=(acpica-tools fish gdb g++ libunicorn-dev python3-jsonrpclib-pelix
+readonly PACKAGES_TEST=(acpica-tools fish gdb g++ libunicorn-dev passt python3-jsonrpclib-pelix
     python3-prometheus-client scdoc socat zsh)
 readonly PACKAGES_FUZZ=(clang libclang-rt-14-dev)
 readonly PACKAGES_S390X=(gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user-static)

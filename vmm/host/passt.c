@@ -44,8 +44,7 @@ static int refuse(struct stasis_error *err)
                                  "cannot connect to it; let this user write to the socket");
     if (errno == EPROTOTYPE)
         return stasis_fail(err, STASIS_ERR_IO, "it is no stream socket; name that of passt");
-    return stasis_fail_errno(err, STASIS_ERR_IO,
-                             "cannot connect to it; have passt listen there");
+    return stasis_fail_errno(err, STASIS_ERR_IO, "cannot connect to it; have passt listen there");
 }
 
 /* A path of any length would not fit into the address. */

@@ -5,16 +5,11 @@
  */
 #include "vmm/api/vmm_net.h"
 
-#include <endian.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
+#include "vmm/api/passt_rig.h"
 #include "vmm/base/clock.h"
 #include "vmm/machine/board.h"
 #include "vmm/machine/net_board_rig.h"
@@ -22,9 +17,6 @@
 #define F_STATUS (1u << 16)
 #define STATUS   0x106u
 
-static char folder[] = "/tmp/test_vmm_net.XXXXXX";
-static char path[64];
-static int listener, peer;
 static struct stasis_vmm_config config;
 static struct stasis_vmm_net_host net;
 static struct stasis_error err;
@@ -68,47 +60,6 @@ static void be_ready(void)
     stasis_vmm_net_ready(&net, net_board_net);
 }
 
-/* ---- passt ---- */
-
-static void listen_again(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    (void)unlink(path);
-    strcpy(address.sun_path, path);
-    listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_true(listener >= 0);
-    assert_int_equal(bind(listener, (const struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(listener, 1), 0);
-}
-
-static void take_connection(void)
-{
-    peer = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    assert_true(peer >= 0);
-}
-
-static void say_frame(uint8_t first, uint32_t len)
-{
-    uint8_t bytes[4 + 2048] = {0};
-    const uint32_t length = htobe32(len);
-
-    memcpy(bytes, &length, 4);
-    bytes[4] = first;
-    assert_int_equal(send(peer, bytes, 4 + len, MSG_NOSIGNAL), 4 + len);
-}
-
-static void hear_frame(uint8_t first, uint32_t len)
-{
-    uint8_t bytes[4 + 2048];
-    uint32_t length;
-
-    assert_int_equal(recv(peer, bytes, 4 + len, 0), 4 + len);
-    memcpy(&length, bytes, 4);
-    assert_int_equal(be32toh(length), len);
-    assert_int_equal(bytes[4], first);
-}
-
 /* ---- set-up ---- */
 
 static void connect_network(void)
@@ -118,7 +69,7 @@ static void connect_network(void)
     net = (struct stasis_vmm_net_host){.is_open = false};
     assert_int_equal(stasis_vmm_net_open(&config, &net, &host, &err), 0);
     assert_ptr_equal(host.net, &net.device);
-    take_connection();
+    passt_rig_accept();
     net.watch = watch;
     net.turn_at = turn_at;
     net.ctx = &net;
@@ -131,11 +82,8 @@ static void connect_network(void)
 static int set_up(void **state)
 {
     (void)state;
-    strcpy(folder + strlen(folder) - 6, "XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    (void)snprintf(path, sizeof(path), "%s/passt", folder);
-    config = (struct stasis_vmm_config){.demo = true, .net = {.passt = path}};
-    listen_again();
+    passt_rig_init();
+    config = (struct stasis_vmm_config){.demo = true, .net = {.passt = passt_rig_path}};
     connect_network();
     return 0;
 }
@@ -145,10 +93,8 @@ static int tear_down(void **state)
     (void)state;
     net_board_end();
     stasis_vmm_net_close(&net);
-    close(peer);
-    close(listener);
-    (void)unlink(path);
-    return rmdir(folder);
+    passt_rig_fini();
+    return 0;
 }
 
 static void has(const char *words)
@@ -166,14 +112,14 @@ static void frames_pass_both_ways(void **state)
     (void)state;
     net_board_offer(4);
     assert_int_equal(watched, EPOLLIN);
-    say_frame(5, 60);
+    passt_rig_say(5, 60);
     be_ready();
     assert_int_equal(net_board_used(NET_RIG_RX), 1);
     assert_int_equal(net_board_received(0, &len)[NET_RIG_HEADER], 5);
     assert_int_equal(len, NET_RIG_HEADER + 60);
     assert_int_equal(watched, EPOLLIN);
     net_board_send(6, 100);
-    hear_frame(6, 100);
+    passt_rig_hear(6, 100);
     assert_int_equal(net.device.offloads, 0);
 }
 
@@ -182,8 +128,8 @@ static void frames_wait_in_the_socket_for_buffers(void **state)
 {
     (void)state;
     net_board_offer(1);
-    say_frame(1, 60);
-    say_frame(2, 60);
+    passt_rig_say(1, 60);
+    passt_rig_say(2, 60);
     be_ready();
     assert_int_equal(net_board_used(NET_RIG_RX), 1);
     assert_int_equal(watched, 0);
@@ -210,11 +156,11 @@ static void a_passt_that_does_not_read_holds_the_guest_up(void **state)
     be_ready();
     assert_int_equal(watched, EPOLLOUT);
     while (net_board_used(NET_RIG_TX) != (uint16_t)made || watched & EPOLLOUT) {
-        n = recv(peer, bytes, sizeof(bytes), 0);
+        n = recv(passt_rig_peer, bytes, sizeof(bytes), 0);
         heard += n > 0 ? (unsigned)n : 0;
         be_ready();
     }
-    while ((n = recv(peer, bytes, sizeof(bytes), 0)) > 0)
+    while ((n = recv(passt_rig_peer, bytes, sizeof(bytes), 0)) > 0)
         heard += (unsigned)n;
     assert_int_equal(heard, made * 1504);
     assert_int_equal(net_board_net->counters->dropped_frames, 0);
@@ -224,8 +170,7 @@ static void the_link_is_down_while_passt_is_away(void **state)
 {
     (void)state;
     net_board_offer(4);
-    close(peer);
-    close(listener);
+    passt_rig_end();
     be_ready();
     take_turn();
     assert_false(net.link_is_up);
@@ -237,27 +182,26 @@ static void the_link_is_down_while_passt_is_away(void **state)
     be_ready();
     take_turn();
     assert_false(net.link_is_up);
-    listen_again();
+    passt_rig_listen();
     take_turn();
     assert_true(net.link_is_up);
     assert_int_equal(net_board_read(STATUS, 2), 1);
-    take_connection();
-    say_frame(3, 60);
+    passt_rig_accept();
+    passt_rig_say(3, 60);
     stasis_device_timer(net_board_net);
     assert_int_equal(net_board_used(NET_RIG_RX), 1);
     assert_int_equal(watched, EPOLLIN);
     net_board_send(9, 60);
-    hear_frame(9, 60);
+    passt_rig_hear(9, 60);
 }
 
 static void a_passt_that_ends_is_seen_by_what_is_sent(void **state)
 {
     (void)state;
-    close(peer);
+    passt_rig_hang_up();
     net_board_send(1, 60);
     take_turn();
     assert_false(net.link_is_up);
-    peer = -1;
 }
 
 /* It is connected to less and less often. */
@@ -269,24 +213,24 @@ static void a_passt_that_lies_is_left_alone(void **state)
     net_board_offer(4);
     for (unsigned i = 0; i < 8; i++) {
         assert_int_equal(net.retry_ms, i < 5 ? 250 << i : 8000);
-        assert_int_equal(send(peer, "\377\377\377\377", 4, MSG_NOSIGNAL), 4);
+        assert_int_equal(send(passt_rig_peer, "\377\377\377\377", 4, MSG_NOSIGNAL), 4);
         stasis_device_net_resume(net_board_net);
         take_turn();
         assert_false(net.link_is_up);
-        close(peer);
+        passt_rig_hang_up();
         take_turn();
         assert_true(net.link_is_up);
-        take_connection();
+        passt_rig_accept();
     }
     net.connected_ns -= UINT64_C(20000000000); /* it has behaved for long */
-    close(peer);
+    passt_rig_hang_up();
     stasis_device_net_resume(net_board_net);
     now = stasis_monotonic_ns();
     take_turn();
     assert_true(turn_ns >= now + 250000000);
     assert_int_equal(net.retry_ms, 500);
     take_turn();
-    take_connection();
+    passt_rig_accept();
 }
 
 /* What is not moved for the limit is moved by the turn that is asked for. */
@@ -299,7 +243,7 @@ static void bandwidth_is_limited_each_way(void **state)
     for (; net_board_used(NET_RIG_TX) == (uint16_t)made; made++) {
         net_board_send(1, 1500);
         if (net_board_used(NET_RIG_TX) > made)
-            hear_frame(1, 1500);
+            passt_rig_hear(1, 1500);
         assert_true(made < 10000);
     }
     assert_true(made > STASIS_VMM_NET_BANDWIDTH_MIN / 1600);
@@ -309,7 +253,7 @@ static void bandwidth_is_limited_each_way(void **state)
     net.in.tokens = STASIS_VMM_NET_BANDWIDTH_MIN / 4;
     net.in.last_ns = stasis_monotonic_ns() + UINT64_C(1000000000000); /* time stands still */
     turn_ns = 0;
-    say_frame(2, 60);
+    passt_rig_say(2, 60);
     net_board_offer(4);
     assert_int_equal(net_board_used(NET_RIG_RX), 0);
     assert_int_equal(watched, 0);

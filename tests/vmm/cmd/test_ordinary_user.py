@@ -6,10 +6,12 @@ else runs them as himself. A case that this host cannot have is skipped by its n
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 
 SKIPPED = 77
 LIMIT_S = 300  # only a hang gets there
@@ -177,9 +179,47 @@ def descriptors_that_are_others(user):
     has_one_line(err, f"descriptor {null} is not /dev/userfaultfd", "pass it as uffd_fd")
 
 
+def network(user):
+    """By the socket of a passt that does nothing; a thawed guest needs it again, by its name."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(user.path("net.sock"))
+        os.chmod(user.path("net.sock"), 0o666)
+        listener.listen(16)
+        user.run(0, *user.has_kvm(), "--demo", "--net", "passt=net.sock,id=lan",
+                 "--snapshot-out", "net.snap,on_output=tick 2")
+        for words, args in (("the guest's network lan is missing", []),
+                            ("the guest has no network net0", ["--net", "passt=net.sock"]),
+                            ("had MTU 1500 at the freeze", ["--net", "passt=net.sock,id=lan,mtu=1400"]),
+                            ("cannot connect to it", ["--net", "passt=none.sock,id=lan"])):
+            out, _ = user.run(2, *user.has_kvm(), "--restore", "net.snap", "--dry-run", *args)
+            check(words in out and "lan" in out + words, f"no reason: {words}", out)
+            user.run(2, *user.has_kvm(), "--restore", "net.snap", *args)
+        out, _ = user.run(0, *user.has_kvm(), "--restore", "net.snap", "--dry-run",
+                          "--net", "passt=net.sock,id=lan")
+        check("can be thawed here" in out, "cannot be thawed", out)
+        user.quits(*user.has_kvm(), "--restore", "net.snap", "--net", "passt=net.sock,id=lan")
+
+
+def network_by_passt(user):
+    if not shutil.which("passt"):
+        raise Skipped("no passt")
+    path = user.path("passt.sock")
+    with subprocess.Popen(["passt", "--foreground", "--socket", path, "--mtu", "1500"],
+                          preexec_fn=drop, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as passt:
+        try:
+            while not os.path.exists(path):
+                if passt.poll() is not None:
+                    raise Skipped("passt does not start for this user")
+                time.sleep(0.01)
+            user.quits(*user.has_kvm(), "--demo", "--net", f"passt={path}")
+        finally:
+            passt.kill()
+
+
 CASES = (kvm_that_may_not_be_opened, demo_and_freeze, lazy_thaw_by_a_descriptor,
          lazy_thaw_by_permission, thaw_without_userfaultfd, thaw_by_map, dry_run, control,
-         descriptors_that_are_others)
+         descriptors_that_are_others, network, network_by_passt)
 
 
 def main():
