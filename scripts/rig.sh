@@ -193,10 +193,11 @@ rig_guest_initramfs() {
     local tree module number=0
     tree=$(mktemp -d)
     mkdir "$tree"/{dev,lib,proc,sys}
-    for module in virtio_ring virtio virtio_mmio virtio-rng virtio_blk; do
+    for module in virtio_ring virtio virtio_mmio virtio-rng virtio_blk \
+        failover net_failover virtio_net; do
         number=$((number + 1))
         grep -q "/$module\.ko\$" "$KERNEL_MODULES/modules.builtin" ||
-            rig_module "$module" "$tree/lib/$number-$module.ko"
+            rig_module "$module" "$tree/lib/$(printf %02d $number)-$module.ko"
     done
     cp "$1" "$tree/init"
     strip "$tree/init"

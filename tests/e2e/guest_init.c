@@ -14,9 +14,9 @@
 // worse and ends with `warnings N nonce=<hex>`; `hwrng` reads /dev/hwrng and answers
 // `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `rtc` is answered, after an
 // interrupt of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `disk start`, `disk` and `disk stop`
-// (guest_disk.h) are answered by `disk ok|<what is wrong> files=N nonce=<hex>`; `poweroff` and
-// `reboot` end the machine, and after `button`, answered by `button ready nonce=<hex>`, the power
-// button does.
+// (guest_disk.h) are answered by `disk ok|<what is wrong> count=N nonce=<hex>`, and so are those of
+// `net` (guest_net.h); `poweroff` and `reboot` end the machine, and after `button`, answered by
+// `button ready nonce=<hex>`, the power button does.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +43,7 @@
 
 #include "guest_devices.h"
 #include "guest_disk.h"
+#include "guest_net.h"
 
 enum {
     NONCE_BYTES = 16,
@@ -392,10 +393,21 @@ static void burst(const struct guest *guest, const char *arguments)
     }
 }
 
+static void tell_count(const struct guest *guest, const char *what, const char *failed,
+                       unsigned long count)
+{
+    say(guest, "%s %s count=%lu nonce=%s\n", what, failed == NULL ? "ok" : failed, count,
+        guest->nonce);
+}
+
 static void tell_disk(const struct guest *guest, const char *failed)
 {
-    say(guest, "disk %s files=%lu nonce=%s\n", failed == NULL ? "ok" : failed, disk_files(),
-        guest->nonce);
+    tell_count(guest, "disk", failed, disk_files());
+}
+
+static void tell_net(const struct guest *guest, const char *failed)
+{
+    tell_count(guest, "net", failed, net_pieces());
 }
 
 static void run_command(struct guest *guest)
@@ -418,6 +430,12 @@ static void run_command(struct guest *guest)
         tell_disk(guest, NULL);
     } else if (strcmp(guest->line, "disk stop") == 0) {
         tell_disk(guest, disk_stop());
+    } else if (strcmp(guest->line, "net start") == 0) {
+        tell_net(guest, net_start());
+    } else if (strcmp(guest->line, "net") == 0) {
+        tell_net(guest, NULL);
+    } else if (strcmp(guest->line, "net stop") == 0) {
+        tell_net(guest, net_stop());
     } else if (strcmp(guest->line, "warnings") == 0) {
         say_warnings(guest);
     } else if (strcmp(guest->line, "tsc") == 0) {

@@ -557,38 +557,64 @@ case_hwrng() {
     ok "8 different reads in $generation generations, $irqs interrupts"
 }
 
-# say_disk WORDS: the guest's answer, which has the number of files that it has written to its disk.
-say_disk() {
-    lines=$(grep -c '^disk ' "$out")
+# say_count disk|net [start|stop]: the guest's answer, whose count is left in `count`.
+say_count() {
+    lines=$(grep -c "^$1 " "$out")
     type_line "$*"
-    until [ "$(sed '$d' "$out" | grep -c '^disk ')" -gt "$lines" ]; do alive "it answered '$*'"; done
-    files=$(sed -n 's/^disk ok files=\([0-9]*\) .*/\1/p' "$out" | tail -n 1)
-    { [ -n "$files" ] && grep '^disk ' "$out" | tail -n 1 | grep -q '^disk ok'; } ||
-        fail "$out: $(grep '^disk ' "$out" | tail -n 1)"
+    until [ "$(sed '$d' "$out" | grep -c "^$1 ")" -gt "$lines" ]; do alive "it answered '$*'"; done
+    count=$(sed -n "s/^$1 ok count=\([0-9]*\) .*/\1/p" "$out" | tail -n 1)
+    { [ -n "$count" ] && grep "^$1 " "$out" | tail -n 1 | grep -q "^$1 ok"; } ||
+        fail "$out: $(grep "^$1 " "$out" | tail -n 1)"
 }
 
-# A file system is written to all the time, and frozen in the midst of it.
+# more_count disk|net N: waits until that many more have been done.
+more_count() {
+    say_count "$1"
+    goal=$((count + $2))
+    until [ "$count" -ge $goal ]; do say_count "$1"; done
+}
+
+# A tap device, whose host sends back what it gets on TCP port 7. Only root can make one.
+make_network() {
+    insmod "$payload/tun.ko" 2>/dev/null
+    busybox tunctl -t e2e0 >/dev/null 2>&1 &&
+        busybox ifconfig e2e0 192.0.2.1 netmask 255.255.255.0 up || return
+    busybox nc -ll -p 7 -e busybox cat 2>/dev/null &
+    echo=$!
+}
+
+# A file system is written to all the time, and data go to the host and back by one TCP connection; the
+# guest is frozen in the midst of both.
 case_disk() {
     cp "$payload/ext4.img" disk.img
-    boot boot --block path=disk.img,id=root --snapshot-out disk.snap
+    devices='--block path=disk.img,id=root' echo=
+    [ ! -f "$payload/tun.ko" ] || make_network
+    [ -z "$echo" ] || devices="$devices --net tap=e2e0"
+    # shellcheck disable=SC2086
+    boot boot $devices --snapshot-out disk.snap
     says '^guest up'
-    say_disk disk start
+    say_count disk start
+    [ -z "$echo" ] || say_count net start
     generation=0
     while [ $generation -lt 3 ]; do
-        before=$files
-        until [ "$files" -ge $((before + 10)) ]; do say_disk disk; done
+        more_count disk 10
+        [ -z "$echo" ] || more_count net 10
         kill -USR1 "$pid"
         ends 0
         is_whole disk.snap
         generation=$((generation + 1))
-        start "thaw$generation" --restore disk.snap --block path=disk.img,id=root \
-            --snapshot-out disk.snap
-        say_disk disk
+        # shellcheck disable=SC2086
+        start "thaw$generation" --restore disk.snap $devices --snapshot-out disk.snap
     done
-    say_disk disk stop
+    [ -z "$echo" ] || more_count net 10
+    pieces=0
+    [ -z "$echo" ] || { say_count net stop && pieces=$count && kill $echo; }
+    say_count disk stop
+    files=$count
     finish
     e2fsck -fn disk.img >disk.fsck 2>&1 || fail "e2fsck: $(tail -n 3 disk.fsck | tr '\n' ' ')"
-    ok "$files files of 128 KiB written in $((generation + 1)) generations, e2fsck is content"
+    ok "$files files of 128 KiB written, e2fsck is content, and $pieces pieces of 64 KiB sent there and" \
+        "back by one connection, in $((generation + 1)) generations"
 }
 
 # freeze_for_core WORD: leaves the snapshot in the outbox, for core.sh to open outside; and what the
