@@ -68,6 +68,8 @@ static int check_disk(const struct stasis_vmm_config *config, unsigned index,
         return out_of_range(index, "readonly", err);
     if ((unsigned)block->root > STASIS_VMM_BLOCK_ROOT_OFF)
         return out_of_range(index, "root", err);
+    if ((unsigned)block->cache > STASIS_VMM_BLOCK_CACHE_NONE)
+        return out_of_range(index, "cache", err);
     if (block->iops > STASIS_VMM_BLOCK_RATE_MAX)
         return out_of_range(index, "iops", err);
     if (block->bandwidth > STASIS_VMM_BLOCK_RATE_MAX)

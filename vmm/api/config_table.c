@@ -19,6 +19,7 @@ static_assert(sizeof(enum stasis_vmm_metrics_format) == sizeof(unsigned), "enum 
 static_assert(sizeof(enum stasis_vmm_on_guest_error) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_on_reset) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_guest_errors_of) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_block_cache) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_block_readonly) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_block_root) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_log_level) == sizeof(unsigned), "enum size");
@@ -40,6 +41,7 @@ static const char *const prefetch_words[] = {"on", "off", NULL};
 /* In the order of enum stasis_ram_mode. */
 static const char *const memory_words[] = {"auto", "copy", "map", "lazy", NULL};
 static const char *const drop_words[] = {"refuse", "allow", NULL};
+static const char *const cache_words[] = {"writeback", "none", NULL};
 static const char *const readonly_words[] = {"off", "on", NULL};
 static const char *const ignore_words[] = {"tsc-rate", NULL};
 static const char *const metrics_words[] = {"json", "openmetrics", NULL};
@@ -119,6 +121,8 @@ static const struct stasis_option_key block_keys[] = {
     {"readonly", STASIS_OPTION_WORD, BLOCK_AT(readonly), "on|off", "give on or off",
      .words = readonly_words},
     {"root", STASIS_OPTION_WORD, BLOCK_AT(root), "on|off", "give on or off", .words = time_words},
+    {"cache", STASIS_OPTION_WORD, BLOCK_AT(cache), "writeback|none", "give writeback or none",
+     .words = cache_words},
     {"block_size", STASIS_OPTION_NUMBER, BLOCK_AT(block_size), "512|4096", "give 512 or 4096", 512,
      4096, .value = 512},
     {"iops", STASIS_OPTION_NUMBER, BLOCK_AT(iops), "N",
@@ -287,6 +291,7 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
          "readonly=on: the guest cannot write to it.\n"
          "root=off: it is not the root; else the first one is, unless the\n"
          "kernel's command line names another.\n"
+         "cache=none: not through the host's page cache.\n"
          "block_size: of the guest's requests (default 512).\n"
          "iops, bandwidth: at most so many operations and bytes per second.\n",
          "Disks:", .json = "block", .items = STASIS_VMM_BLOCKS_MAX,

@@ -60,7 +60,7 @@ static int open_disk(const struct stasis_vmm_config *config, unsigned index,
     const struct stasis_vmm_block *block = &config->block[index];
     const uint32_t block_size = block->block_size ? (uint32_t)block->block_size : 512;
     int rc = stasis_disk_open(block->path, block->readonly == STASIS_VMM_BLOCK_READONLY_ON,
-                              &disk->disk, err);
+                              block->cache == STASIS_VMM_BLOCK_CACHE_NONE, &disk->disk, err);
 
     if (!rc) {
         rc = check_blocks(&disk->disk, block_size, err);

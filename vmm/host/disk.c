@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/falloc.h> /* FALLOC_FL_ZERO_RANGE, which musl lacks */
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,8 +14,12 @@ static const struct stasis_disk_calls real_calls = {pread, pwrite, fdatasync, fa
 
 /* ---- opening ---- */
 
-static int refuse_open(bool read_only, struct stasis_error *err)
+static int refuse_open(bool read_only, bool is_direct, struct stasis_error *err)
 {
+    if (is_direct && errno == EINVAL)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "its file system cannot read and write past the page cache; give "
+                           "cache=writeback");
     if (errno == EISDIR)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "it is a folder; name a raw file or a block device");
@@ -69,26 +75,60 @@ static int lock(const struct stasis_disk *disk, struct stasis_error *err)
                              "cannot lock it; use a file system that has locks");
 }
 
+#define ALIGNMENT_MAX 4096u
+
+/* What the host wants direct transfers to be aligned to: the smallest with which it reads. The
+ * first place that is no multiple of a larger one is looked at. */
+static uint32_t find_alignment(const struct stasis_disk *disk)
+{
+    for (uint32_t at = STASIS_DISK_SECTOR; at <= ALIGNMENT_MAX; at *= 2) {
+        if (disk->calls->pread(disk->fd, disk->bounce, at, disk->bytes >= 2 * at ? at : 0) > 0)
+            return at;
+    }
+    return 0;
+}
+
+static int begin_direct(struct stasis_disk *disk, struct stasis_error *err)
+{
+    if (posix_memalign((void **)&disk->bounce, ALIGNMENT_MAX, STASIS_DISK_BOUNCE)) {
+        disk->bounce = NULL;
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for its transfers");
+    }
+    disk->alignment = find_alignment(disk);
+    if (!disk->alignment)
+        return stasis_fail_errno(err, STASIS_ERR_ARG,
+                                 "it cannot be read past the page cache; give cache=writeback");
+    if (disk->bytes % disk->alignment)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "it has %" PRIu64 " bytes; with cache=none give it a multiple of "
+                           "%" PRIu32 ", or give cache=writeback",
+                           disk->bytes, disk->alignment);
+    return 0;
+}
+
 /* O_NONBLOCK: whoever opens a named pipe would wait. It means nothing to what is a disk. */
-int stasis_disk_open(const char *path, bool read_only, struct stasis_disk *ret_disk,
+int stasis_disk_open(const char *path, bool read_only, bool is_direct, struct stasis_disk *ret_disk,
                      struct stasis_error *err)
 {
     struct stasis_disk disk = {
-        .fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+        .fd = open(path, (read_only ? O_RDONLY : O_RDWR) | (is_direct ? O_DIRECT : 0) | O_CLOEXEC |
+                             O_NOCTTY | O_NONBLOCK),
         .is_read_only = read_only,
         .calls = &real_calls,
     };
     int rc;
 
     if (disk.fd < 0)
-        return refuse_open(read_only, err);
+        return refuse_open(read_only, is_direct, err);
     rc = check_kind(&disk, err);
     if (!rc)
         rc = check_size(&disk, err);
     if (!rc)
         rc = lock(&disk, err);
+    if (!rc && is_direct)
+        rc = begin_direct(&disk, err);
     if (rc)
-        close(disk.fd);
+        stasis_disk_close(&disk);
     else
         *ret_disk = disk;
     return rc;
@@ -96,6 +136,8 @@ int stasis_disk_open(const char *path, bool read_only, struct stasis_disk *ret_d
 
 void stasis_disk_close(struct stasis_disk *disk)
 {
+    free(disk->bounce);
+    disk->bounce = NULL;
     close(disk->fd);
     disk->fd = -1;
 }
@@ -119,7 +161,7 @@ static bool goes_on(ssize_t moved)
     return moved > 0 || (moved < 0 && errno == EINTR);
 }
 
-bool stasis_disk_read(const struct stasis_disk *disk, uint64_t offset, void *bytes, size_t len)
+static bool read_all(const struct stasis_disk *disk, uint64_t offset, void *bytes, size_t len)
 {
     size_t done = 0;
 
@@ -134,8 +176,8 @@ bool stasis_disk_read(const struct stasis_disk *disk, uint64_t offset, void *byt
     return true;
 }
 
-bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const void *bytes,
-                       size_t len)
+static bool write_all(const struct stasis_disk *disk, uint64_t offset, const void *bytes,
+                      size_t len)
 {
     size_t done = 0;
 
@@ -146,6 +188,70 @@ bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const vo
         if (!goes_on(moved))
             return false;
         done += moved > 0 ? (size_t)moved : 0;
+    }
+    return true;
+}
+
+/* A direct transfer by way of the aligned bytes: the blocks around a part of the data. */
+struct window {
+    uint64_t offset; /* on the disk, aligned, as is len */
+    size_t len;
+    size_t at, part; /* where the data is in it, and how much */
+};
+
+static struct window window_of(const struct stasis_disk *disk, uint64_t offset, size_t len)
+{
+    uint64_t start = offset - offset % disk->alignment;
+    size_t at = (size_t)(offset - start);
+    size_t part = len < STASIS_DISK_BOUNCE - at ? len : STASIS_DISK_BOUNCE - at;
+    size_t rest = (at + part) % disk->alignment;
+
+    return (struct window){start, at + part + (rest ? disk->alignment - rest : 0), at, part};
+}
+
+static bool read_window(const struct stasis_disk *disk, const struct window *window, void *bytes)
+{
+    if (!read_all(disk, window->offset, disk->bounce, window->len))
+        return false;
+    memcpy(bytes, disk->bounce + window->at, window->part);
+    return true;
+}
+
+/* What is around the data in its blocks is written back as it was: nobody else writes there. */
+static bool write_window(const struct stasis_disk *disk, const struct window *window,
+                         const void *bytes)
+{
+    if (window->part != window->len && !read_all(disk, window->offset, disk->bounce, window->len))
+        return false;
+    memcpy(disk->bounce + window->at, bytes, window->part);
+    return write_all(disk, window->offset, disk->bounce, window->len);
+}
+
+bool stasis_disk_read(const struct stasis_disk *disk, uint64_t offset, void *bytes, size_t len)
+{
+    if (!disk->alignment)
+        return read_all(disk, offset, bytes, len);
+    for (size_t done = 0; done < len;) {
+        const struct window window = window_of(disk, offset + done, len - done);
+
+        if (!read_window(disk, &window, (uint8_t *)bytes + done))
+            return false;
+        done += window.part;
+    }
+    return true;
+}
+
+bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const void *bytes,
+                       size_t len)
+{
+    if (!disk->alignment)
+        return write_all(disk, offset, bytes, len);
+    for (size_t done = 0; done < len;) {
+        const struct window window = window_of(disk, offset + done, len - done);
+
+        if (!write_window(disk, &window, (const uint8_t *)bytes + done))
+            return false;
+        done += window.part;
     }
     return true;
 }

@@ -17,6 +17,7 @@
 #include "vmm/host/disk_limit.h"
 
 #define STASIS_DISK_SECTOR 512u
+#define STASIS_DISK_BOUNCE (UINT32_C(128) << 10) /* bytes of a direct transfer, at most */
 
 /* The system calls; a test has others. */
 struct stasis_disk_calls {
@@ -31,7 +32,9 @@ struct stasis_disk {
     int fd;
     uint64_t bytes; /* whole sectors; when it was opened */
     bool is_read_only;
-    bool is_file; /* else a block device */
+    bool is_file;       /* else a block device */
+    uint32_t alignment; /* of direct transfers; 0: they go through the page cache */
+    uint8_t *bounce;    /* STASIS_DISK_BOUNCE aligned bytes for those, or NULL */
     const struct stasis_disk_calls *calls;
     struct stasis_disk_limit limit; /* none at the start; kept by who asks, not by what is below */
 };
@@ -42,9 +45,10 @@ struct stasis_disk_marker {
     uint64_t mtime_ns; /* 0 and 0 of a block device: nothing tells that its content has changed */
 };
 
-/* STASIS_ERR_ARG: it cannot be opened, is no disk, has no whole sectors, or is in use by others.
- * Messages do not begin with the path. */
-STASIS_MUST_CHECK int stasis_disk_open(const char *path, bool read_only,
+/* is_direct: past the host's page cache (O_DIRECT). STASIS_ERR_ARG: it cannot be opened, or not for
+ * that, is no disk, has no whole sectors, or is in use by others. Messages do not begin with the
+ * path. */
+STASIS_MUST_CHECK int stasis_disk_open(const char *path, bool read_only, bool is_direct,
                                        struct stasis_disk *ret_disk, struct stasis_error *err);
 void stasis_disk_close(struct stasis_disk *disk);
 

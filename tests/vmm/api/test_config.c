@@ -252,6 +252,7 @@ static void disks_that_cannot_be(void **state)
         const char *words;
     } cases[] = {
         {DEMO(.block[1].readonly = (enum stasis_vmm_block_readonly)9), "block[1].readonly"},
+        {DEMO(.block[1].cache = (enum stasis_vmm_block_cache)9), "block[1].cache"},
         {DEMO(.block[7].root = (enum stasis_vmm_block_root)9), "block[7].root"},
         {DEMO(.block[2].iops = (UINT64_C(1) << 30) + 1), "block[2].iops"},
         {DEMO(.block[3].bandwidth = UINT64_MAX), "block[3].bandwidth"},

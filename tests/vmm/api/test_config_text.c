@@ -107,12 +107,14 @@ static void lists_grow(void **state)
 
     (void)state;
     set(&config, "block", "a");
-    set(&config, "block", "b,id=data,readonly=on");
+    set(&config, "block", "b,id=data,readonly=on,cache=none");
     assert_string_equal(config.block[0].path, "a");
     assert_null(config.block[0].id);
     assert_string_equal(config.block[1].path, "b");
     assert_string_equal(config.block[1].id, "data");
     assert_int_equal(config.block[1].readonly, STASIS_VMM_BLOCK_READONLY_ON);
+    assert_int_equal(config.block[1].cache, STASIS_VMM_BLOCK_CACHE_NONE);
+    assert_int_equal(config.block[0].cache, STASIS_VMM_BLOCK_CACHE_WRITEBACK);
     assert_int_equal(stasis_vmm_config_set(&config, "block", "id=c,root=x", &err), STASIS_ERR_ARG);
     assert_null(config.block[2].id);
     assert_int_equal(stasis_vmm_config_set(&config, "block", "id=c", &err), STASIS_ERR_ARG);

@@ -29,7 +29,7 @@ round --kernel 'path=vm,cmdline="a=1,2 \"b\" ä",kernel_load_addr=0x200000' --in
 round --restore s,clock=advance,memory=map,prefetch=off --ignore tsc-rate --serial ring:r,size=8K,rate=3
 round --demo --snapshot-out f,on_output=x,after_ms=0,then=resume,compress=zlib:4,sync=none,target=0.1.0,drop=allow,note=a=1,note=b= \
     --on-guest-error stop,of=devices --log warn,fd=7,time=off --metrics m,format=openmetrics,every_ms=10
-round --restore s --block a --block b,id=data,readonly=on,root=off --allow disk-changed=data \
+round --restore s --block a --block b,id=data,readonly=on,root=off,cache=none --allow disk-changed=data \
     --allow disk-shared=disk0,disk-shared=data --snapshot-out f,then=resume
 [ "$(grep -c '"path": "[ab]"' first.json)" -eq 2 ] || fail "not two disks: $(<first.json)"
 round --demo --net passt=p,id=lan,mac=02:00:00:00:00:01,mtu=9000,bandwidth=64M

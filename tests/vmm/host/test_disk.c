@@ -100,7 +100,7 @@ static struct stasis_disk open_disk(bool read_only)
 {
     struct stasis_disk disk;
 
-    assert_int_equal(stasis_disk_open(path, read_only, &disk, &err), 0);
+    assert_int_equal(stasis_disk_open(path, read_only, false, &disk, &err), 0);
     disk.calls = &calls;
     return disk;
 }
@@ -109,7 +109,7 @@ static void refuse(const char *name, bool read_only, const char *message)
 {
     struct stasis_disk disk;
 
-    assert_int_equal(stasis_disk_open(name, read_only, &disk, &err), STASIS_ERR_ARG);
+    assert_int_equal(stasis_disk_open(name, read_only, false, &disk, &err), STASIS_ERR_ARG);
     if (!strstr(err.msg, message))
         fail_msg("%s", err.msg);
 }
@@ -145,7 +145,7 @@ static void a_file_that_cannot_be_written_needs_readonly(void **state)
         skip();
     assert_int_equal(chmod(path, 0400), 0);
     refuse(path, false, "cannot open it for writing; make it writable, or give readonly=on");
-    assert_int_equal(stasis_disk_open(path, true, &disk, &err), 0);
+    assert_int_equal(stasis_disk_open(path, true, false, &disk, &err), 0);
     stasis_disk_close(&disk);
 }
 

@@ -80,6 +80,7 @@ enum stasis_vmm_serial_kind {
 };
 
 enum stasis_vmm_block_readonly { STASIS_VMM_BLOCK_READONLY_OFF = 0, STASIS_VMM_BLOCK_READONLY_ON };
+enum stasis_vmm_block_cache { STASIS_VMM_BLOCK_CACHE_WRITEBACK = 0, STASIS_VMM_BLOCK_CACHE_NONE };
 enum stasis_vmm_block_root { STASIS_VMM_BLOCK_ROOT_ON = 0, STASIS_VMM_BLOCK_ROOT_OFF };
 
 enum stasis_vmm_metrics_format { STASIS_VMM_METRICS_JSON = 0, STASIS_VMM_METRICS_OPENMETRICS };
@@ -146,6 +147,8 @@ struct stasis_vmm_block {
     /* Whether it may be the root of a new guest, whose command line gets root=/dev/vda for the
      * first disk, if it is the first that may. */
     enum stasis_vmm_block_root root;
+    /* Whether the host's page cache has its content, or is passed by (O_DIRECT). */
+    enum stasis_vmm_block_cache cache;
     uint64_t block_size; /* of the guest's requests: 512 or 4096 bytes; 0: 512 */
     /* Operations and bytes per second, in bursts of up to a second's worth, at most
      * STASIS_VMM_BLOCK_RATE_MAX; 0: no limit. */
