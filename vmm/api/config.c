@@ -34,6 +34,8 @@ static const size_t strings[] = {
     offsetof(struct stasis_vmm_config, net.passt),
     offsetof(struct stasis_vmm_config, net.id),
     offsetof(struct stasis_vmm_config, net.mac),
+    offsetof(struct stasis_vmm_config, vsock.path),
+    offsetof(struct stasis_vmm_config, vsock.id),
     offsetof(struct stasis_vmm_config, serial.path),
     offsetof(struct stasis_vmm_config, snapshot.path),
     offsetof(struct stasis_vmm_config, snapshot.on_output),
@@ -98,6 +100,9 @@ static uint32_t list_optional(const struct stasis_vmm_config *config,
     if (stasis_config_has_net(config))
         ret_list[count++] = (struct stasis_board_optional){stasis_virtio_net_schema.type,
                                                            stasis_config_net_id(config)};
+    if (config->vsock.path)
+        ret_list[count++] = (struct stasis_board_optional){stasis_virtio_vsock_schema.type,
+                                                           stasis_config_vsock_id(config)};
     return count;
 }
 

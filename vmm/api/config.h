@@ -64,4 +64,13 @@ STASIS_MUST_CHECK int stasis_config_net_mac(const char *text, uint8_t ret_mac[6]
 STASIS_MUST_CHECK int stasis_config_check_net(const struct stasis_vmm_config *config,
                                               struct stasis_error *err);
 
+/* ---- config_vsock.c ---- */
+
+/* The name of its sockets, given or the default. */
+const char *stasis_config_vsock_id(const struct stasis_vmm_config *config);
+
+/* STASIS_ERR_ARG: sockets without a path, or with bad values. */
+STASIS_MUST_CHECK int stasis_config_check_vsock(const struct stasis_vmm_config *config,
+                                                struct stasis_error *err);
+
 #endif

@@ -236,5 +236,7 @@ int stasis_config_check(const struct stasis_vmm_config *config,
         rc = stasis_config_check_disks(config, err);
     if (!rc)
         rc = stasis_config_check_net(config, err);
+    if (!rc)
+        rc = stasis_config_check_vsock(config, err);
     return rc ? rc : check_paths(config, err);
 }

@@ -161,6 +161,16 @@ static const struct stasis_option_key net_keys[] = {
     {0},
 };
 
+static_assert(STASIS_VMM_VSOCK_CID_MIN == 3 && STASIS_VMM_VSOCK_CID_MAX == UINT32_MAX - 1,
+              "the remedy names them");
+static const struct stasis_option_key vsock_keys[] = {
+    {"path", STASIS_OPTION_TEXT, AT(vsock.path), "PATH", "give the path of a socket to be made"},
+    {"cid", STASIS_OPTION_NUMBER, AT(vsock.cid), "N", "give 3 to 4294967294",
+     STASIS_VMM_VSOCK_CID_MIN, STASIS_VMM_VSOCK_CID_MAX},
+    {"id", STASIS_OPTION_TEXT, AT(vsock.id), "NAME", GIVE_NAME, .max = STASIS_VMM_VSOCK_ID_MAX},
+    {0},
+};
+
 static const struct stasis_option_key serial_keys[] = {
     {"out", STASIS_OPTION_OUT, AT(serial.kind), "stdio|none|file:PATH|ring:PATH|pipe:PATH",
      "give stdio, none, file:PATH, ring:PATH or pipe:PATH", .words = out_words,
@@ -309,6 +319,14 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
                            "mac: default one made of the names of host and network; mtu: default\n"
                            "1500; bandwidth: at most this many bytes per second, each way.\n",
                            "The network:", .json = "net", .choices = 3},
+    [STASIS_CONFIG_VSOCK] =
+        {"vsock", vsock_keys,
+         "Connect programs of the guest (AF_VSOCK) and of the host: these connect\n"
+         "to the socket PATH and say \"CONNECT <port>\"; a guest that connects to\n"
+         "CID 2 reaches the socket PATH_<port>.\n"
+         "cid: the guest's (default 3, or that which a thawed guest had).\n"
+         "id: its name, by which a thawed guest gets it back (default vsock0).\n",
+         .json = "vsock"},
     [STASIS_CONFIG_PAUSED] = {"paused", NULL,
                               "Leave the guest paused until it is resumed from outside.\n",
                               "The start:", .json = "paused", .flag = AT(paused)},

@@ -100,6 +100,8 @@ static void check_board(const struct stasis_vmm_config *config, struct stasis_sn
         stasis_reasons_add_error(reasons, "device", "console", &why);
     else if (stasis_vmm_net_check_board(config, &board, &why))
         stasis_reasons_add_error(reasons, "network", stasis_config_net_id(config), &why);
+    if (!rc && stasis_vmm_vsock_check_board(config, &board, &why))
+        stasis_reasons_add_error(reasons, "sockets", stasis_config_vsock_id(config), &why);
 }
 
 /* A trial thaw gets others, which nothing is wrong with. */
@@ -130,12 +132,21 @@ static void open_net(const struct stasis_vmm_config *config, struct stasis_vmm_n
     }
 }
 
+static void check_vsock(const struct stasis_vmm_config *config, struct stasis_reasons *reasons)
+{
+    struct stasis_error why;
+
+    if (stasis_vmm_vsock_check(config, &why))
+        stasis_reasons_add_error(reasons, "sockets", stasis_config_vsock_id(config), &why);
+}
+
 /* A trial takes what is in its list for its own. */
 static int try_thaw(const struct stasis_vmm_config *config, struct stasis_snap *snap,
                     const struct stasis_device_net *net, struct stasis_reasons *reasons,
                     struct stasis_thaw_result *ret_result, struct stasis_error *err)
 {
     const struct stasis_thaw_options options = stasis_config_thaw(config);
+    struct stasis_vmm_vsock_host vsock = {.host = NULL};
     struct stasis_device_host host = quiet_host;
     struct stasis_vmm_stand_ins stand_ins;
     struct stasis_reasons own = {0};
@@ -143,6 +154,8 @@ static int try_thaw(const struct stasis_vmm_config *config, struct stasis_snap *
 
     stasis_vmm_disks_stand_in(stasis_snap_records(snap), &stand_ins, &host);
     host.net = net->id ? net : NULL;
+    stasis_vmm_vsock_describe(config, &vsock);
+    host.vsock = config->vsock.path ? &vsock.device : NULL;
     rc = stasis_thaw_try(snap, &options, &host, &own, ret_result, err);
     for (size_t i = 0; i < own.count; i++)
         stasis_reasons_add(reasons, &own.list[i]);
@@ -236,6 +249,7 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
     }
     check_disks(config, snap, &ret_preflight->reasons);
     open_net(config, &net, &ret_preflight->reasons);
+    check_vsock(config, &ret_preflight->reasons);
     rc = try_thaw(config, snap, &net.device, &ret_preflight->reasons, &result, err);
     if (!rc && result.compared != STASIS_THAW_COMPARED_NOTHING)
         check_board(config, snap, &ret_preflight->reasons);

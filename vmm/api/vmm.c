@@ -177,6 +177,8 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
         rc = stasis_vmm_console_check_board(&vmm->machine.board, err);
         if (!rc)
             rc = stasis_vmm_net_check_board(vmm->config, &vmm->machine.board, err);
+        if (!rc)
+            rc = stasis_vmm_vsock_check_board(vmm->config, &vmm->machine.board, err);
         rc = rc ? stasis_wrap(err, rc, "%s", vmm->config->restore.path) : 0;
     }
     if (!rc) {
@@ -207,6 +209,8 @@ static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
         rc = stasis_vmm_sources_open(vmm, err);
     if (!rc)
         rc = stasis_vmm_net_watch(vmm, err);
+    if (!rc)
+        rc = stasis_vmm_vsock_open(vmm, err);
     if (rc || !text)
         return rc;
     vmm->match_active = true;
@@ -335,6 +339,7 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
     stasis_boot_let_go(&vmm->boot);
     stasis_vmm_net_unwatch(vmm);
     stasis_vmm_net_close(&vmm->net);
+    stasis_vmm_vsock_close(vmm);
     stasis_ram_failure_restore(&vmm->machine);
     if (vmm->out && stasis_serial_sink_summary(vmm->out, summary, sizeof(summary)))
         stasis_vmm_say(vmm, "%s", summary);

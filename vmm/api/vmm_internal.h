@@ -23,6 +23,7 @@
 #include "vmm/api/metrics.h"
 #include "vmm/api/vmm_disk.h"
 #include "vmm/api/vmm_net.h"
+#include "vmm/api/vmm_vsock.h"
 #include "vmm/host/bucket.h"
 #include "vmm/host/log.h"
 #include "vmm/host/loop.h"
@@ -78,6 +79,7 @@ struct stasis_vmm {
     struct stasis_device_host host;
     struct stasis_vmm_disks disks;
     struct stasis_vmm_net_host net;
+    struct stasis_vmm_vsock_host vsock;
     struct stasis_loop loop;
     struct stasis_cursor cursor;
     bool loop_ready, machine_ready;
@@ -91,6 +93,7 @@ struct stasis_vmm {
     struct stasis_vmm_source input_source, output_source;
     struct stasis_vmm_source net_source;       /* the network's descriptor */
     struct stasis_vmm_source net_timer_source; /* its next turn */
+    struct stasis_vmm_source vsock_source;     /* programs that use sockets of the guest */
 
     /* Under the machine's lock. */
     struct stasis_serial_sink *out;
@@ -212,6 +215,15 @@ void stasis_vmm_wake_job(struct stasis_vmm *vmm);
 STASIS_MUST_CHECK int stasis_vmm_net_watch(struct stasis_vmm *vmm, struct stasis_error *err);
 void stasis_vmm_net_release(struct stasis_vmm *vmm);
 void stasis_vmm_net_unwatch(struct stasis_vmm *vmm);
+
+/* vmm_vsock.c. Listens, if the configuration says so, once there is a loop; has it work, once the
+ * guest runs, and after a pause; and ends it. All but the first are harmless where there is none.
+ * STASIS_ERR_ARG, STASIS_ERR_EXISTS, STASIS_ERR_WRITE, STASIS_ERR_NOMEM, STASIS_ERR_IO. */
+STASIS_MUST_CHECK int stasis_vmm_vsock_open(struct stasis_vmm *vmm, struct stasis_error *err);
+void stasis_vmm_vsock_release(struct stasis_vmm *vmm);
+/* The machine is reset, under its lock. */
+void stasis_vmm_vsock_guest_gone(struct stasis_vmm *vmm);
+void stasis_vmm_vsock_close(struct stasis_vmm *vmm);
 
 /* vmm_watch.c. Frees the watches that others have freed. By the loop's thread, which has none of
  * them in its hands, or when there is no loop. */

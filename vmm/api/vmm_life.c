@@ -80,6 +80,7 @@ static int start(struct stasis_vmm *vmm, struct stasis_error *err)
     vmm->started = true;
     stasis_vmm_sources_start_timer(vmm);
     stasis_vmm_net_release(vmm);
+    stasis_vmm_vsock_release(vmm);
     stasis_vmm_wake(vmm); /* commands wait for the loop */
     return 0;
 }

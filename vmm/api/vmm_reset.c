@@ -19,6 +19,7 @@ static void leave_devices(struct stasis_vmm *vmm)
 {
     pthread_mutex_lock(&vmm->machine.lock);
     stasis_device_serial_drain(stasis_vmm_console_port(vmm));
+    stasis_vmm_vsock_guest_gone(vmm);
     memset(vmm->wait_until_ns, 0, sizeof(vmm->wait_until_ns));
     vmm->rtc = NULL;
     pthread_mutex_unlock(&vmm->machine.lock);

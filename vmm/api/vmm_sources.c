@@ -149,6 +149,7 @@ void stasis_vmm_sources_release_waits(struct stasis_vmm *vmm)
 {
     rearm(&vmm->wait_source);
     stasis_vmm_net_release(vmm);
+    stasis_vmm_vsock_release(vmm);
 }
 
 /* A counter that is armed again reports what it holds. */
@@ -157,6 +158,7 @@ void stasis_vmm_sources_release(struct stasis_vmm *vmm)
     rearm(&vmm->rtc_source);
     rearm(&vmm->wait_source);
     stasis_vmm_net_release(vmm);
+    stasis_vmm_vsock_release(vmm);
     (void)!stasis_vmm_source_arm(&vmm->output_source, EPOLLOUT, NULL);
     stasis_vmm_wake(vmm);
 }

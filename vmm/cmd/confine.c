@@ -155,6 +155,19 @@ static int allow_net(const struct stasis_sandbox_files *files, const struct stas
                     : 0;
 }
 
+/* What listens there is made, and removed at the end; it is connected to by name, too. */
+static int allow_vsock(const struct stasis_sandbox_files *files, const char *path,
+                       struct stasis_error *err)
+{
+    char folder[PATH_MAX];
+    const char *name;
+
+    if (!path || strlen(path) >= sizeof(folder))
+        return 0;
+    split(path, folder, &name);
+    return stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_SOCKET, err);
+}
+
 /* What a run needs whatever its options are. */
 static int allow_host(const struct stasis_sandbox_files *files, struct stasis_error *err)
 {
@@ -216,6 +229,8 @@ static int allow_all(const struct stasis_sandbox_files *files,
         rc = allow_disk(files, &config->block[i], err);
     if (!rc)
         rc = allow_net(files, &config->net, err);
+    if (!rc)
+        rc = allow_vsock(files, config->vsock.path, err);
     if (!rc)
         rc = allow_copy(files, config->restore.path, err);
     return rc ? rc : allow_control(files, control, err);
@@ -284,7 +299,7 @@ int stasis_confine_begin(struct stasis_confinement *confinement,
     int rc;
 
     confinement->filters = false;
-    confinement->connects = config->net.passt;
+    confinement->connects = config->net.passt || config->vsock.path;
     confinement->proc_fd = -1;
     if (!confines(confinement))
         return 0;

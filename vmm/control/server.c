@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "vmm/control/client.h"
-#include "vmm/control/socket.h"
+#include "vmm/host/socket.h"
 
 #define EVENTS_A_DISPATCH 16
 #define LINES_A_TURN      64
@@ -23,7 +23,7 @@
 
 struct stasis_control_server {
     struct stasis_control_server_ops ops;
-    struct stasis_control_socket socket;
+    struct stasis_socket socket;
     int epoll_fd;
     int spare_fd;   /* closed to accept and refuse a client when the process has none left, or -1 */
     int timer_fd;   /* runs while there is no spare_fd */
@@ -300,14 +300,10 @@ int stasis_control_server_open(const char *path, const struct stasis_control_ser
 
     if (!server)
         return stasis_fail(err, STASIS_ERR_NOMEM, "out of memory");
-    *server = (struct stasis_control_server){.ops = *ops,
-                                             .socket = STASIS_CONTROL_SOCKET_NONE,
-                                             .epoll_fd = -1,
-                                             .spare_fd = -1,
-                                             .timer_fd = -1};
-    rc = stasis_control_socket_listen(&server->socket, path, err);
-    if (!rc)
-        rc = open_epoll(server, err);
+    *server = (struct stasis_control_server){
+        .ops = *ops, .socket = STASIS_SOCKET_NONE, .epoll_fd = -1, .spare_fd = -1, .timer_fd = -1};
+    rc = stasis_socket_listen(&server->socket, path, err);
+    rc = rc ? stasis_wrap(err, rc, "%s", path) : open_epoll(server, err);
     if (rc) {
         stasis_control_server_close(server);
         return rc;
@@ -340,7 +336,7 @@ void stasis_control_server_close(struct stasis_control_server *server)
         stasis_control_client_flush(client);
         stasis_control_client_free(client);
     }
-    stasis_control_socket_close(&server->socket);
+    stasis_socket_close(&server->socket);
     if (server->epoll_fd >= 0)
         close(server->epoll_fd);
     if (server->spare_fd >= 0)

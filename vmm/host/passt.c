@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "vmm/host/socket.h"
 
 /* ---- the connection ---- */
 
@@ -50,22 +51,11 @@ static int refuse(struct stasis_error *err)
 /* A path of any length would not fit into the address. */
 int stasis_passt_connect(struct stasis_passt *passt, struct stasis_error *err)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int rc;
+    int fd = stasis_socket_connect_in(passt->folder_fd, passt->name);
 
-    _Static_assert(sizeof("/proc/self/fd/2147483647/") + STASIS_PASST_NAME_MAX <=
-                       sizeof(address.sun_path),
-                   "sun_path");
+    _Static_assert(STASIS_PASST_NAME_MAX <= STASIS_SOCKET_NAME_MAX, "it fits into an address");
     if (fd < 0)
-        return stasis_fail_errno(err, STASIS_ERR_IO, "cannot make a socket");
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s",
-                   passt->folder_fd, passt->name);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address))) {
-        rc = refuse(err);
-        close(fd);
-        return rc;
-    }
+        return refuse(err);
     passt->fd = fd;
     return 0;
 }

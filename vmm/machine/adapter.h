@@ -55,5 +55,6 @@ extern const struct stasis_device_type stasis_device_vmgenid_type;
 extern const struct stasis_device_type stasis_device_virtio_blk_type;
 extern const struct stasis_device_type stasis_device_virtio_net_type;
 extern const struct stasis_device_type stasis_device_virtio_rng_type;
+extern const struct stasis_device_type stasis_device_virtio_vsock_type;
 
 #endif

@@ -18,6 +18,7 @@
 #include "stasis/kvm_memory.h"
 #include "stasis/kvm_vm.h"
 #include "stasis/virtio_net.h"
+#include "stasis/virtio_vsock.h"
 #include "vmm/machine/bus.h"
 #include "vmm/machine/io_thread.h"
 
@@ -76,6 +77,15 @@ struct stasis_device_net {
     void (*accept)(void *ctx, uint64_t offloads);
 };
 
+/* The host's end of the guest's sockets. The operations are called by the thread that calls
+ * stasis_device_vsock_resume(), or the device's timer; `wake` is the device's own. */
+struct stasis_device_vsock {
+    const char *id;     /* the name of its device on the board */
+    uint64_t guest_cid; /* 0: that which a thawed guest had */
+    const struct stasis_virtio_vsock_ops *ops;
+    void *ctx;
+};
+
 /* What devices need of the process around them. All functions are called under the machine's lock,
  * from any thread, and may not call a device. `from` is the device that calls. */
 struct stasis_device_host {
@@ -94,8 +104,9 @@ struct stasis_device_host {
     void (*timer_arm)(void *ctx, const struct stasis_device *from, uint64_t deadline_ns);
     /* Fills with random bytes of the host, without waiting. False: it has none now. */
     bool (*random)(void *ctx, uint8_t *bytes, size_t len);
-    const struct stasis_device_disk *disks; /* the first, or NULL; they stay as they are */
-    const struct stasis_device_net *net;    /* NULL: there is none */
+    const struct stasis_device_disk *disks;  /* the first, or NULL; they stay as they are */
+    const struct stasis_device_net *net;     /* NULL: there is none */
+    const struct stasis_device_vsock *vsock; /* the same */
     /* The guest made an invalid access, which has been counted. NULL: nobody wants to know. It may
      * come as often as the guest can make exits. */
     void (*guest_error)(void *ctx, const struct stasis_guest_access *access);
@@ -129,6 +140,8 @@ struct stasis_device_counters {
     uint64_t requests;       /* that it has answered */
     uint64_t interrupts;     /* how often it has raised its line */
     uint64_t dropped_frames; /* of a network, either way */
+    uint64_t connections;    /* of sockets that were accepted, either way */
+    uint64_t refused;        /* connections that were not, or that were reset */
     uint64_t guest_errors[STASIS_GUEST_ERROR_COUNT];
 };
 
@@ -259,6 +272,15 @@ size_t stasis_device_serial_unsent(const struct stasis_device *serial, uint8_t *
 void stasis_device_net_resume(struct stasis_device *net);
 /* Harmless when the link is so already. */
 void stasis_device_net_set_link(struct stasis_device *net, bool is_up);
+
+/* ---- device_virtio_vsock.c: as in stasis/virtio_vsock.h ---- */
+
+bool stasis_device_vsock_open(struct stasis_device *vsock, uint32_t port, void *peer,
+                              uint32_t *ret_id);
+void stasis_device_vsock_ready(struct stasis_device *vsock, uint32_t id);
+void stasis_device_vsock_consumed(struct stasis_device *vsock, uint32_t id, size_t len);
+void stasis_device_vsock_close(struct stasis_device *vsock, uint32_t id);
+void stasis_device_vsock_resume(struct stasis_device *vsock);
 
 /* ---- device_acpi_pm.c ---- */
 

@@ -16,6 +16,7 @@ enum stasis_sandbox_access {
     STASIS_SANDBOX_WRITE,  /* the file, which can be read, too */
     STASIS_SANDBOX_MAKE,   /* files in the folder: made, written, replaced, removed */
     STASIS_SANDBOX_REMOVE, /* names in the folder can be removed */
+    STASIS_SANDBOX_SOCKET, /* and sockets made */
 };
 
 /* Rules that do not hold yet; STASIS_SANDBOX_NO_RULES: none. */

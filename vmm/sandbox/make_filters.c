@@ -44,7 +44,7 @@
 #define GET_CLOCK_NUMBER    0x8030ae7c                  /* the same, of 48 bytes */
 #define TYPE_OF_UFFD        0xaa00
 #define PAGEMAP_SCAN_NUMBER 0xc0606610 /* fs.h of Linux 6.7 */
-#define STREAM_OF_PASST     (SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
+#define STREAM_SOCKET       (SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
 #define TCGETS2_NUMBER      TCGETS2
 #define TCSETS2_NUMBER      TCSETS2
 
@@ -109,7 +109,7 @@ static const struct kind {
     const char *name, *title;
 } kinds[] = {
     {"O", "open", "Opening a VM"},
-    {"OC", "open_connecting", "The same, of a VM that connects to sockets"},
+    {"OCB", "open_connecting", "The same, of a VM that connects to sockets"},
     {"L", "loop", "The event loop"},
     {"LC", "loop_connecting", "The same, of a VM that connects to sockets"},
     {"S", "save", "The thread that saves"},
@@ -127,12 +127,13 @@ static void die(const char *what, int rc)
 }
 
 /* A thread has no more than the one that starts it, whose filter it inherits: O starts V, R, I, M
- * and becomes L, which starts S; and S starts R. Rows of C are for O and L alone. */
+ * and becomes L, which starts S; and S starts R. Rows of C are for O and L alone, those of B for O.
+ */
 static void check_rows(void)
 {
     for (size_t i = 0; i < ROWS; i++) {
         const char *threads = rows[i].threads;
-        bool inherits = rows[i].error || strcmp(threads, "C") == 0 ||
+        bool inherits = rows[i].error || strcmp(threads, "C") == 0 || strcmp(threads, "B") == 0 ||
                         (strchr(threads, 'O') && (!strchr(threads, 'S') || strchr(threads, 'L')) &&
                          (!strchr(threads, 'R') || strchr(threads, 'S')));
 

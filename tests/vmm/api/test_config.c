@@ -226,6 +226,44 @@ static void networks_that_cannot_be(void **state)
         refuse(&cases[i].config, cases[i].words);
 }
 
+static void sockets_that_cannot_be(void **state)
+{
+    static const struct {
+        struct stasis_vmm_config config;
+        const char *words;
+    } cases[] = {
+        {DEMO(.vsock = {.cid = 7}), "vsock.path is missing; give the path of a socket to be made"},
+        {DEMO(.vsock = {.id = "talk"}), "vsock.path is missing"},
+        {DEMO(.vsock = {"p", 1}), "vsock.cid=1 is reserved; give 3 to 4294967294"},
+        {DEMO(.vsock = {"p", 2}), "vsock.cid=2 is reserved"},
+        {DEMO(.vsock = {"p", UINT32_MAX}), "vsock.cid=4294967295 is reserved"},
+        {DEMO(.vsock = {"p", UINT64_MAX}), "is reserved"},
+        {DEMO(.vsock = {"p", 7, "a b"}), "vsock.id=a b: give 1 to 20 of a-z"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        refuse(&cases[i].config, cases[i].words);
+}
+
+static void a_board_has_sockets_last(void **state)
+{
+    struct stasis_vmm_config config = DEMO(.net = {.passt = "p"}, .vsock = {"p", UINT32_MAX - 1});
+    struct stasis_board_state board;
+    const struct stasis_board_device_state *last = board.devices;
+    struct stasis_error err;
+
+    (void)state;
+    assert_int_equal(stasis_config_check(&config, NULL, &err), 0);
+    assert_int_equal(stasis_config_board(&config, &board, &err), 0);
+    last += board.devices_count - 1;
+    assert_string_equal(last->type, "stasis.virtio_vsock");
+    assert_string_equal(last->instance, "vsock0");
+    assert_int_equal(last->base, 0xd0003000);
+    config.board_release = "0.1.0";
+    assert_int_equal(stasis_config_board(&config, &board, &err), STASIS_ERR_ARG);
+}
+
 static void a_board_has_the_network_behind_the_disks(void **state)
 {
     struct stasis_vmm_config config = DEMO(.block = {{"d"}}, .net = {.passt = "p", .id = "lan"});
@@ -319,6 +357,8 @@ int main(void)
         cmocka_unit_test(board_has_what_is_configured),
         cmocka_unit_test(disks_that_cannot_be),
         cmocka_unit_test(networks_that_cannot_be),
+        cmocka_unit_test(sockets_that_cannot_be),
+        cmocka_unit_test(a_board_has_sockets_last),
         cmocka_unit_test(a_board_has_the_network_behind_the_disks),
         cmocka_unit_test(a_guest_that_writes_may_not_run_on),
         cmocka_unit_test(the_first_disk_that_may_is_the_root),

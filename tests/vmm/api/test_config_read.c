@@ -118,9 +118,8 @@ static void wrong_configurations_name_the_key(void **state)
         {"{}", "the configuration has no guest; set one of kernel.path, demo and restore.path"},
         {"{\"Demo\": true}",
          "Demo is no key of a configuration; known: kernel, demo, restore, initrd, memory, vcpu, "
-         "cpu, board, block, allow, net, paused, ready_fd, kvm, on_reset, serial, snapshot, "
-         "guest_errors, "
-         "log, "
+         "cpu, board, block, allow, net, vsock, paused, ready_fd, kvm, on_reset, serial, snapshot, "
+         "guest_errors, log, "
          "metrics"},
         {"{\"ignore\": {\"what\": \"tsc-rate\"}}", "ignore is no key of a configuration"},
         {"{\"control\": {}}", "control is no key of a configuration"},

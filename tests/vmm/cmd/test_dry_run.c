@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/fake_kvm.h"
 #include "vmm/arch/x86/x86.h"
@@ -298,6 +299,27 @@ static void every_disk_that_is_wrong_is_listed(void **state)
                                  "      \"message\": \"--block=/: it is a folder; name a raw "));
 }
 
+static void sockets_are_looked_at_and_not_made(void **state)
+{
+    struct stasis_error err;
+
+    (void)state;
+    parse(GOLDEN, "--dry-run", "");
+    assert_int_equal(stasis_vmm_config_set(&options.config, "vsock", "/nowhere/s,id=talk", &err),
+                     0);
+    run();
+    assert_non_null(strstr(text, "  reason: sockets talk: --vsock=/nowhere/s: cannot open its "));
+    assert_non_null(strstr(text, "  reason: sockets talk: the guest has no sockets talk; leave out "
+                                 "--vsock, or set --vsock id to the name of sockets that it has"));
+    teardown(state);
+    parse(GOLDEN, "--dry-run", "");
+    assert_int_equal(
+        stasis_vmm_config_set(&options.config, "vsock", "/tmp/test_dry_run.sock", &err), 0);
+    run();
+    assert_int_equal(preflight.reasons.count, 1); /* that of the board */
+    assert_int_equal(access("/tmp/test_dry_run.sock", F_OK), -1);
+}
+
 static void features_are_compared_without_kvm(void **state)
 {
     (void)state;
@@ -342,6 +364,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_host_without_kvm_is_a_reason_beside_the_file, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(every_disk_that_is_wrong_is_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(sockets_are_looked_at_and_not_made, setup, teardown),
         cmocka_unit_test_setup_teardown(features_are_compared_without_kvm, setup, teardown),
         cmocka_unit_test_setup_teardown(how_far_the_host_was_compared_is_told, setup, teardown),
     };

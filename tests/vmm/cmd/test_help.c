@@ -26,6 +26,7 @@ static void help_names_every_option(void **state)
         "[,target=RELEASE][,drop=refuse|allow][,note=KEY=VALUE]\n",
         "--board ",
         "--ignore ",
+        "--vsock path=PATH[,cid=N][,id=NAME]\n",
         "--net tap=NAME|passt=SOCKET|fd=N[,id=NAME][,mac=ADDRESS][,mtu=BYTES][,bandwidth=BYTES]\n",
         "--dry-run [format=text|json]\n",
         "--on-guest-error action=count|event|stop[,of=all|devices]\n",

@@ -35,6 +35,7 @@ round --restore s --block a --block b,id=data,readonly=on,root=off,cache=none --
 round --demo --net passt=p,id=lan,mac=02:00:00:00:00:01,mtu=9000,bandwidth=64M
 round --restore s --net fd=9
 grep -q '"fd": 9' first.json || fail "no network: $(<first.json)"
+round --demo --vsock cid=7,path=p,id=talk
 sed -n '/^# CONFIGURATION FILE/,/^# KEYS/ { /^{/,/^}/p }' "$manual" >first.json
 [ -s first.json ] || fail "the manual has no example"
 round --config first.json

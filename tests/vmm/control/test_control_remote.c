@@ -14,6 +14,7 @@
 
 #include "vmm/control/remote.h"
 #include "vmm/control/socket.h"
+#include "vmm/host/socket.h"
 
 #define WORDS(...) ((char *[]){__VA_ARGS__})
 
@@ -107,7 +108,7 @@ static void words_that_are_wrong_are_named(void **state)
 static int answer_of(const char *sent, size_t len, json_t **ret_result, int *ret_status,
                      struct stasis_error *err)
 {
-    struct stasis_control_socket sock = STASIS_CONTROL_SOCKET_NONE;
+    struct stasis_socket sock = STASIS_SOCKET_NONE;
     struct stasis_control_words words = parse(1, WORDS("status"));
     struct stasis_control_remote remote;
     struct rig rig;
@@ -116,7 +117,7 @@ static int answer_of(const char *sent, size_t len, json_t **ret_result, int *ret
     int rc;
 
     rig_init(&rig);
-    assert_int_equal(stasis_control_socket_listen(&sock, rig.path, NULL), 0);
+    assert_int_equal(stasis_socket_listen(&sock, rig.path, NULL), 0);
     assert_int_equal(stasis_control_remote_open(&remote, rig.path, &words, NULL), 0);
     fd = accept(sock.fd, NULL, NULL);
     child = fork();
@@ -138,7 +139,7 @@ static int answer_of(const char *sent, size_t len, json_t **ret_result, int *ret
     stasis_control_remote_close(&remote);
     assert_int_equal(waitpid(child, NULL, 0), child);
     stasis_control_words_fini(&words);
-    stasis_control_socket_close(&sock);
+    stasis_socket_close(&sock);
     rig_fini(&rig);
     return rc;
 }
@@ -272,13 +273,13 @@ static void a_server_that_has_no_room_can_say_so(void **state)
     static const char *const said[] = {
         "{\"id\":null,\"error\":{\"code\":1,\"message\":\"there are 16 clients\"}}\n", ""};
     static const char *const expected[] = {"there are 16 clients", "cannot send the request: "};
-    struct stasis_control_socket sock = STASIS_CONTROL_SOCKET_NONE;
+    struct stasis_socket sock = STASIS_SOCKET_NONE;
     struct stasis_control_words words = parse(1, WORDS("status"));
     struct rig rig;
 
     (void)state;
     rig_init(&rig);
-    assert_int_equal(stasis_control_socket_listen(&sock, rig.path, NULL), 0);
+    assert_int_equal(stasis_socket_listen(&sock, rig.path, NULL), 0);
     turning_away = sock.fd;
     for (unsigned i = 0; i < 2; i++) {
         struct stasis_control_remote remote;
@@ -295,7 +296,7 @@ static void a_server_that_has_no_room_can_say_so(void **state)
     }
     turning_away = -1;
     stasis_control_words_fini(&words);
-    stasis_control_socket_close(&sock);
+    stasis_socket_close(&sock);
     rig_fini(&rig);
 }
 

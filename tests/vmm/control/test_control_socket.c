@@ -8,24 +8,25 @@
 #include <unistd.h>
 
 #include "vmm/control/socket.h"
+#include "vmm/host/socket.h"
 
-static struct stasis_control_socket listen_at(const char *path)
+static struct stasis_socket listen_at(const char *path)
 {
-    struct stasis_control_socket sock = STASIS_CONTROL_SOCKET_NONE;
+    struct stasis_socket sock = STASIS_SOCKET_NONE;
     struct stasis_error err;
 
-    if (stasis_control_socket_listen(&sock, path, &err))
+    if (stasis_socket_listen(&sock, path, &err))
         fail_msg("%s", err.msg);
     return sock;
 }
 
 static void assert_refused(const char *path, int code, const char *words)
 {
-    struct stasis_control_socket sock = STASIS_CONTROL_SOCKET_NONE;
+    struct stasis_socket sock = STASIS_SOCKET_NONE;
     struct stasis_error err;
     unsigned fds = rig_open_fds();
 
-    assert_int_equal(stasis_control_socket_listen(&sock, path, &err), code);
+    assert_int_equal(stasis_socket_listen(&sock, path, &err), code);
     assert_int_equal(sock.fd, -1);
     if (!strstr(err.msg, words))
         fail_msg("\"%s\" is not in \"%s\"", words, err.msg);
@@ -34,7 +35,7 @@ static void assert_refused(const char *path, int code, const char *words)
 
 static void the_owner_alone_may_connect_and_the_name_goes_with_the_socket(void **state)
 {
-    struct stasis_control_socket sock;
+    struct stasis_socket sock;
     struct rig rig;
     struct stat st;
     mode_t mask = umask(0);
@@ -49,13 +50,13 @@ static void the_owner_alone_may_connect_and_the_name_goes_with_the_socket(void *
     assert_int_equal(st.st_mode & 07777, 0600);
     assert_int_equal(stasis_control_socket_connect(rig.path, &fd, NULL), 0);
     close(fd);
-    stasis_control_socket_close(&sock);
+    stasis_socket_close(&sock);
     rig_fini(&rig);
 }
 
 static void a_path_without_a_folder_is_in_the_current_one(void **state)
 {
-    struct stasis_control_socket sock;
+    struct stasis_socket sock;
     struct rig rig;
 
     (void)state;
@@ -63,15 +64,15 @@ static void a_path_without_a_folder_is_in_the_current_one(void **state)
     assert_int_equal(chdir(rig.folder), 0);
     sock = listen_at("sock");
     assert_int_equal(access(rig.path, F_OK), 0);
-    stasis_control_socket_close(&sock);
+    stasis_socket_close(&sock);
     assert_int_equal(chdir("/"), 0);
     rig_fini(&rig);
 }
 
 static void a_dead_socket_is_replaced(void **state)
 {
-    struct stasis_control_socket dead;
-    struct stasis_control_socket sock;
+    struct stasis_socket dead;
+    struct stasis_socket sock;
     struct rig rig;
 
     (void)state;
@@ -82,16 +83,16 @@ static void a_dead_socket_is_replaced(void **state)
     sock = listen_at(rig.path);
     dead.fd = -1;
     dead.dir = open(rig.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    stasis_control_socket_close(&dead); /* the name is not its own any more */
+    stasis_socket_close(&dead); /* the name is not its own any more */
     assert_int_equal(access(rig.path, F_OK), 0);
-    stasis_control_socket_close(&sock);
+    stasis_socket_close(&sock);
     rig_fini(&rig);
 }
 
 static void a_socket_that_is_alive_or_no_socket_stays(void **state)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct stasis_control_socket sock;
+    struct stasis_socket sock;
     struct rig rig;
     struct stat before;
     struct stat after;
@@ -104,7 +105,7 @@ static void a_socket_that_is_alive_or_no_socket_stays(void **state)
     assert_refused(rig.path, STASIS_ERR_EXISTS, "another process listens on it");
     assert_int_equal(stat(rig.path, &after), 0);
     assert_int_equal(before.st_ino, after.st_ino);
-    stasis_control_socket_close(&sock);
+    stasis_socket_close(&sock);
 
     fd = open(rig.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     close(fd);
@@ -126,7 +127,7 @@ static void a_socket_that_is_alive_or_no_socket_stays(void **state)
 
 static void a_socket_whose_queue_is_full_is_alive(void **state)
 {
-    struct stasis_control_socket sock;
+    struct stasis_socket sock;
     struct rig rig;
     int fds[64];
     unsigned count = 0;
@@ -146,7 +147,7 @@ static void a_socket_whose_queue_is_full_is_alive(void **state)
     assert_refused(rig.path, STASIS_ERR_EXISTS, "another process listens on it");
     for (unsigned i = 0; i <= count; i++)
         close(fds[i]);
-    stasis_control_socket_close(&sock);
+    stasis_socket_close(&sock);
     rig_fini(&rig);
 }
 
@@ -166,7 +167,7 @@ static void a_path_that_is_too_long_or_names_nothing_is_refused(void **state)
 
 static void a_folder_that_is_missing_or_that_others_may_write_is_refused(void **state)
 {
-    struct stasis_control_socket sock;
+    struct stasis_socket sock;
     struct rig rig;
 
     (void)state;
@@ -178,8 +179,8 @@ static void a_folder_that_is_missing_or_that_others_may_write_is_refused(void **
     assert_refused(rig.path, STASIS_ERR_ARG, "others may write to its folder");
     assert_int_equal(chmod(rig.folder, 01777), 0);
     sock = listen_at(rig.path);
-    stasis_control_socket_close(&sock);
-    assert_refused("/proc/sock", STASIS_ERR_WRITE, "/proc/sock: cannot make a socket there");
+    stasis_socket_close(&sock);
+    assert_refused("/proc/sock", STASIS_ERR_WRITE, "cannot make a socket there");
     if (!geteuid()) {
         assert_int_equal(chown(rig.folder, 1, 1), 0);
         assert_refused(rig.path, STASIS_ERR_ARG, "its folder belongs to another user");
@@ -189,7 +190,7 @@ static void a_folder_that_is_missing_or_that_others_may_write_is_refused(void **
 
 static void a_client_without_a_server_is_told_why(void **state)
 {
-    struct stasis_control_socket sock;
+    struct stasis_socket sock;
     struct stasis_error err;
     struct rig rig;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -207,7 +208,7 @@ static void a_client_without_a_server_is_told_why(void **state)
     sock.fd = -1;
     assert_int_equal(stasis_control_socket_connect(rig.path, &fd, &err), STASIS_ERR_UNAVAILABLE);
     assert_non_null(strstr(err.msg, "nobody listens on it"));
-    stasis_control_socket_close(&sock);
+    stasis_socket_close(&sock);
     assert_int_equal(stasis_control_socket_connect(path, &fd, &err), STASIS_ERR_ARG);
     assert_int_equal(stasis_control_socket_connect(rig.folder, &fd, &err), STASIS_ERR_ARG);
     assert_non_null(strstr(err.msg, "it is no socket"));

@@ -15,6 +15,7 @@
 
 #include "vmm/control/control_internal.h"
 #include "vmm/control/socket.h"
+#include "vmm/host/socket.h"
 
 static pid_t start(const char *const *args, int out, int err)
 {
@@ -210,14 +211,14 @@ static void it_prints_events_until_the_end(void **state)
 /* Puts in place of the server one that sends this to its first client. */
 static void lie(struct run *run, const char *sent)
 {
-    struct stasis_control_socket sock = STASIS_CONTROL_SOCKET_NONE;
+    struct stasis_socket sock = STASIS_SOCKET_NONE;
     char request[4096];
     int fd;
 
     if (run->rig.control)
         stasis_control_close(run->rig.control);
     run->rig.control = NULL;
-    assert_int_equal(stasis_control_socket_listen(&sock, run->rig.path, NULL), 0);
+    assert_int_equal(stasis_socket_listen(&sock, run->rig.path, NULL), 0);
     assert_int_equal(fcntl(sock.fd, F_SETFL, 0), 0);
     run->liar = fork();
     assert_true(run->liar >= 0);

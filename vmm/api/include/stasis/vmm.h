@@ -58,6 +58,11 @@ STASIS_BEGIN_DECLS
 #define STASIS_VMM_NET_MTU_MAX        65535
 #define STASIS_VMM_NET_BANDWIDTH_MIN  (UINT64_C(128) << 10)
 #define STASIS_VMM_NET_BANDWIDTH_MAX  (UINT64_C(1) << 30)
+#define STASIS_VMM_VSOCK_ID_DEFAULT   "vsock0"
+#define STASIS_VMM_VSOCK_ID_MAX       20
+#define STASIS_VMM_VSOCK_CID_DEFAULT  3
+#define STASIS_VMM_VSOCK_CID_MIN      3
+#define STASIS_VMM_VSOCK_CID_MAX      UINT64_C(0xfffffffe)
 #define STASIS_VMM_STREAM             "-" /* as a snapshot's path: standard input or output */
 
 /* STASIS_VMM_CPU_HOST, _BASELINE and so on, which stasis/state/cpu_models.def describes. */
@@ -180,6 +185,20 @@ struct stasis_vmm_net {
                          * STASIS_VMM_NET_BANDWIDTH_MIN to _MAX; 0: no limit */
 };
 
+/* Sockets between programs of the guest (AF_VSOCK) and of the host (AF_UNIX). */
+struct stasis_vmm_vsock {
+    /* Programs of the host connect to this socket, which is made, and say "CONNECT <port>\n"; those
+     * of the guest that connect to a port of CID 2 come to the socket of this name with "_<port>"
+     * behind it. NULL: there are none. */
+    const char *path;
+    /* Of the guest: STASIS_VMM_VSOCK_CID_MIN to _MAX. 0: STASIS_VMM_VSOCK_CID_DEFAULT, or that
+     * which a thawed guest had. */
+    uint64_t cid;
+    /* Its name on the board: 1 to 20 of a-z, 0-9, '-', '_'. A thawed guest gets the sockets that
+     * have the name of its own. NULL: STASIS_VMM_VSOCK_ID_DEFAULT. */
+    const char *id;
+};
+
 /* How a snapshot is written. */
 struct stasis_vmm_save {
     uint64_t zlib_level; /* 1 (fast) to 12 (small); 0: memory is not compressed */
@@ -237,6 +256,7 @@ struct stasis_vmm_config {
     struct stasis_vmm_block block[STASIS_VMM_BLOCKS_MAX]; /* ends at the first without a path */
     struct stasis_vmm_allow allow;
     struct stasis_vmm_net net;
+    struct stasis_vmm_vsock vsock;
     struct stasis_vmm_snapshot snapshot;
 
     /* When the guest resets the machine, or stasis_vmm_reset() does. REBOOT is for a new guest: a

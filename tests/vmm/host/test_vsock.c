@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Programs that connect to a guest, and a guest that connects to programs.
+ */
+#include "sockets_rig.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "vmm/host/socket.h"
+
+/* ---- from the host ---- */
+
+static void a_program_connects(void **state)
+{
+    struct stat st;
+    int fd;
+
+    (void)state;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    fd = program(path);
+    say(fd, "CONNECT 4294967294\nand more");
+    assert_int_equal(guest.port, 4294967294u);
+    assert_nothing(fd);
+    stasis_vsock_opened(guest.peer, 7);
+    assert_hears(fd, "OK 7\n");
+    dispatch();
+    assert_int_equal(guest.readies, 1);
+    assert_received("and more");
+    assert_int_equal(receive_nothing(), 0);
+    say(fd, "!");
+    assert_int_equal(guest.readies, 2);
+    assert_received("!");
+    assert_int_equal(stasis_vsock_send(guest.peer, (const uint8_t *)"answer", 6), 6);
+    assert_hears(fd, "answer");
+    close(fd);
+}
+
+static void a_line_may_come_byte_by_byte(void **state)
+{
+    const char *line = "CONNECT 80\n";
+    int fd = program(path);
+
+    (void)state;
+    for (; *line; line++) {
+        const char text[2] = {*line};
+
+        assert_int_equal(guest.opens, 0);
+        say(fd, text);
+    }
+    assert_int_equal(guest.port, 80);
+    close(fd);
+}
+
+static void other_lines_end_the_connection(void **state)
+{
+    static const char *const lines[] = {"\n",
+                                        "CONNECT\n",
+                                        "CONNECT \n",
+                                        "CONNECT 4294967295\n",
+                                        "CONNECT -1\n",
+                                        "CONNECT 1 \n",
+                                        "CONNECT 99999999999\n",
+                                        "connect 1\n",
+                                        "CONNECT 1\r\n",
+                                        "GET / HTTP/1.1\n",
+                                        "CONNECT 1234567890123456789012345678901234567890"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        int fd = program(path);
+
+        say(fd, lines[i]);
+        assert_ends(fd);
+    }
+    assert_int_equal(guest.opens, 0);
+}
+
+static void a_mebibyte_without_a_line(void **state)
+{
+    static char much[1 << 20];
+    int fd = program(path);
+    ssize_t sent = 0;
+
+    (void)state;
+    memset(much, 'C', sizeof(much));
+    for (size_t done = 0; sent >= 0 && done < sizeof(much); done += (size_t)sent) {
+        sent = send(fd, much + done, sizeof(much) - done, MSG_NOSIGNAL);
+        dispatch();
+    }
+    assert_ends(fd);
+}
+
+static void programs_that_say_nothing_and_go(void **state)
+{
+    int fd = program(path);
+
+    (void)state;
+    dispatch();
+    close(fd);
+    dispatch();
+    fd = program(path);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    assert_ends(fd);
+    assert_int_equal(guest.closes, 0);
+}
+
+static void a_guest_that_does_not_want_to(void **state)
+{
+    int fd = program(path);
+
+    (void)state;
+    guest.refuses = true; /* at once */
+    say(fd, "CONNECT 1\n");
+    assert_ends(fd);
+    guest.refuses = false;
+    fd = program(path);
+    say(fd, "CONNECT 1\n");
+    stasis_vsock_closed(guest.peer); /* by itself */
+    assert_ends(fd);
+    assert_int_equal(guest.closes, 0);
+}
+
+static void a_program_that_does_not_wait_for_the_guest(void **state)
+{
+    int fd = program(path);
+
+    (void)state;
+    say(fd, "CONNECT 1\n");
+    close(fd);
+    dispatch();
+    assert_int_equal(guest.closes, 1);
+}
+
+/* ---- from the guest ---- */
+
+static void the_guest_connects(void **state)
+{
+    struct stasis_socket sock = STASIS_SOCKET_NONE;
+    char at[80];
+    int fd;
+
+    (void)state;
+    snprintf(at, sizeof(at), "%s_52", path);
+    assert_null(stasis_vsock_connect(vsock, 9, 52));
+    assert_int_equal(stasis_socket_listen(&sock, at, NULL), 0);
+    guest.peer = stasis_vsock_connect(vsock, 9, 52);
+    assert_non_null(guest.peer);
+    fd = accept4(sock.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    assert_true(fd >= 0);
+    assert_int_equal(stasis_vsock_send(guest.peer, (const uint8_t *)"hello", 5), 5);
+    assert_hears(fd, "hello");
+    say(fd, "yes");
+    assert_received("yes");
+    assert_null(stasis_vsock_connect(vsock, 10, 5)); /* another port */
+    close(sock.fd);                                  /* its process is killed */
+    sock.fd = -1;
+    assert_null(stasis_vsock_connect(vsock, 10, 52));
+    stasis_socket_close(&sock);
+    close(fd);
+}
+
+/* ---- many ---- */
+
+/* Those who say nothing make room for others, the oldest first. */
+static void programs_are_bounded(void **state)
+{
+    static int fds[STASIS_VSOCK_PEERS_MAX];
+    int fd;
+
+    (void)state;
+    for (unsigned i = 0; i < STASIS_VSOCK_PEERS_MAX; i++) {
+        fds[i] = program(path);
+        dispatch();
+    }
+    fd = program(path);
+    assert_ends(fds[0]);
+    say(fd, "CONNECT 1\n");
+    for (unsigned i = 1; i < STASIS_VSOCK_PEERS_MAX; i++)
+        say(fds[i], "CONNECT 1\n");
+    assert_int_equal(guest.opens, STASIS_VSOCK_PEERS_MAX);
+    fds[0] = program(path); /* there is no room: it waits */
+    dispatch();
+    assert_null(stasis_vsock_connect(vsock, 1, 1));
+    close(fd);
+    dispatch();
+    say(fds[0], "CONNECT 2\n");
+    assert_int_equal(guest.port, 2);
+    for (unsigned i = 0; i < STASIS_VSOCK_PEERS_MAX; i++)
+        close(fds[i]);
+    dispatch();
+    assert_int_equal(guest.closes, STASIS_VSOCK_PEERS_MAX + 1);
+}
+
+static void ten_thousand_come_and_go(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 10000; i++) {
+        int fd = program(path);
+
+        if (i % 2)
+            say(fd, "CONNECT 1\n");
+        close(fd);
+        dispatch();
+    }
+    assert_int_equal(guest.opens, 5000);
+    assert_int_equal(guest.closes, 5000);
+}
+
+/* The one that comes in the end is served. */
+static void the_process_may_have_no_descriptor_left(void **state)
+{
+    struct rlimit limit, low;
+    int fd = connected(), other = program(path);
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    low = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    dispatch();
+    assert_null(stasis_vsock_connect(vsock, 1, 1));
+    dispatch();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(receive_nothing(), 0);
+    close(fd);
+    dispatch();
+    assert_int_equal(receive_nothing(), -1);
+    dispatch();
+    say(other, "CONNECT 3\n");
+    assert_int_equal(guest.port, 3);
+    close(other);
+    dispatch();
+}
+
+/* ---- opening ---- */
+
+static void paths_that_cannot_be(void **state)
+{
+    struct stasis_vsock *other = NULL;
+    struct stasis_error err;
+    char at[160];
+
+    (void)state;
+    assert_int_equal(stasis_vsock_open(path, &guest_ops, &other, &err), STASIS_ERR_EXISTS);
+    assert_non_null(strstr(err.msg, "another process listens on it"));
+    snprintf(at, sizeof(at), "%s/%073d", folder, 0);
+    assert_int_equal(stasis_vsock_open(at, &guest_ops, &other, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "more than 72 bytes, and a port is put behind it"));
+    assert_int_equal(access(at, F_OK), -1);
+    snprintf(at, sizeof(at), "%s/none/sock", folder);
+    assert_int_equal(stasis_vsock_open(at, &guest_ops, &other, &err), STASIS_ERR_ARG);
+    assert_null(other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_program_connects),
+        TEST(a_line_may_come_byte_by_byte),
+        TEST(other_lines_end_the_connection),
+        TEST(a_mebibyte_without_a_line),
+        TEST(programs_that_say_nothing_and_go),
+        TEST(a_guest_that_does_not_want_to),
+        TEST(a_program_that_does_not_wait_for_the_guest),
+        TEST(the_guest_connects),
+        TEST(programs_are_bounded),
+        TEST(ten_thousand_come_and_go),
+        TEST(the_process_may_have_no_descriptor_left),
+        TEST(paths_that_cannot_be),
+    };
+
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
