@@ -36,6 +36,7 @@ static const size_t strings[] = {
     offsetof(struct stasis_vmm_config, net.mac),
     offsetof(struct stasis_vmm_config, vsock.path),
     offsetof(struct stasis_vmm_config, vsock.id),
+    offsetof(struct stasis_vmm_config, balloon.id),
     offsetof(struct stasis_vmm_config, serial.path),
     offsetof(struct stasis_vmm_config, snapshot.path),
     offsetof(struct stasis_vmm_config, snapshot.on_output),
@@ -103,6 +104,9 @@ static uint32_t list_optional(const struct stasis_vmm_config *config,
     if (config->vsock.path)
         ret_list[count++] = (struct stasis_board_optional){stasis_virtio_vsock_schema.type,
                                                            stasis_config_vsock_id(config)};
+    if (config->balloon.id)
+        ret_list[count++] =
+            (struct stasis_board_optional){stasis_virtio_balloon_schema.type, config->balloon.id};
     return count;
 }
 

@@ -53,6 +53,7 @@ static int check_choices(const struct stasis_vmm_config *config, struct stasis_e
         {"restore.clock", (unsigned)config->restore.clock, STASIS_VMM_CLOCK_ADVANCE},
         {"restore.memory", (unsigned)config->restore.memory, STASIS_RAM_LAZY},
         {"restore.prefetch", (unsigned)config->restore.prefetch, STASIS_VMM_PREFETCH_OFF},
+        {"balloon.reporting", (unsigned)config->balloon.reporting, STASIS_VMM_REPORTING_OFF},
         {"serial.kind", (unsigned)config->serial.kind, STASIS_VMM_SERIAL_PIPE},
         {"snapshot.then", (unsigned)config->snapshot.then, STASIS_VMM_THEN_RESUME},
         {"on_reset", (unsigned)config->on_reset, STASIS_VMM_ON_RESET_REBOOT},
@@ -81,6 +82,17 @@ static int check_numbers(const struct stasis_vmm_config *config, struct stasis_e
     if (config->kick_signal && !stasis_kick_is_signal(config->kick_signal))
         return out_of_range(err, "kick_signal");
     return 0;
+}
+
+static int check_balloon(const struct stasis_vmm_config *config, struct stasis_error *err)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_"; /* of a record's name */
+    const char *id = config->balloon.id;
+
+    if (!id || (*id && strlen(id) <= STASIS_VMM_BALLOON_ID_MAX && !id[strspn(id, letters)]))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_ARG, "balloon.id=%.60s: give 1 to 20 of a-z, 0-9, - and _",
+                       id);
 }
 
 static int check_guest(const struct stasis_vmm_config *config, struct stasis_error *err)
@@ -232,6 +244,8 @@ int stasis_config_check(const struct stasis_vmm_config *config,
         rc = check_releases(config, err);
     if (!rc)
         rc = check_descriptors(config, err);
+    if (!rc)
+        rc = check_balloon(config, err);
     if (!rc)
         rc = stasis_config_check_disks(config, err);
     if (!rc)

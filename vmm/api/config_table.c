@@ -22,6 +22,7 @@ static_assert(sizeof(enum stasis_vmm_guest_errors_of) == sizeof(unsigned), "enum
 static_assert(sizeof(enum stasis_vmm_block_cache) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_block_readonly) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_block_root) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_reporting) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_log_level) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_log_time) == sizeof(unsigned), "enum size");
 static_assert(sizeof(bool) == 1, "bool size");
@@ -171,6 +172,13 @@ static const struct stasis_option_key vsock_keys[] = {
     {0},
 };
 
+static const struct stasis_option_key balloon_keys[] = {
+    {"id", STASIS_OPTION_TEXT, AT(balloon.id), "NAME", GIVE_NAME, .max = STASIS_VMM_BALLOON_ID_MAX},
+    {"reporting", STASIS_OPTION_WORD, AT(balloon.reporting), "on|off", "give on or off",
+     .words = time_words},
+    {0},
+};
+
 static const struct stasis_option_key serial_keys[] = {
     {"out", STASIS_OPTION_OUT, AT(serial.kind), "stdio|none|file:PATH|ring:PATH|pipe:PATH",
      "give stdio, none, file:PATH, ring:PATH or pipe:PATH", .words = out_words,
@@ -292,6 +300,12 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
         {"board", board_keys,
          "Use the default board of that release, so that it can thaw the guest.\n", .json = "board",
          .guest = STASIS_OPTION_NEW_GUEST},
+    [STASIS_CONFIG_BALLOON] =
+        {"balloon", balloon_keys,
+         "Give the guest a balloon of that name, by which vmm ctl SOCK balloon\n"
+         "takes memory from it and gives it back.\n"
+         "reporting=off: the guest does not give free pages to the host by itself.\n",
+         .json = "balloon", .guest = STASIS_OPTION_NEW_GUEST},
     [STASIS_CONFIG_BLOCK] =
         {"block", block_keys,
          "Give the guest a disk: a raw file or a block device. May be given up\n"

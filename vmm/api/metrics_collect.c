@@ -139,6 +139,9 @@ static void add_device(struct stasis_metrics_report *report, const struct stasis
     SET(set, DEVICE_dropped_frames, stasis_counter_get(&counters->dropped_frames));
     SET(set, DEVICE_connections, stasis_counter_get(&counters->connections));
     SET(set, DEVICE_refused_connections, stasis_counter_get(&counters->refused));
+    SET(set, DEVICE_discarded_bytes, stasis_counter_get(&counters->discarded_bytes));
+    SET(set, DEVICE_balloon_bytes, stasis_counter_get(&counters->balloon_bytes));
+    SET(set, DEVICE_balloon_target_bytes, stasis_counter_get(&counters->balloon_target_bytes));
     for (int i = STASIS_GUEST_ERROR_UNKNOWN_REGISTER; i < STASIS_GUEST_ERROR_COUNT; i++)
         set->values[STASIS_METRIC_DEVICE_guest_errors_unknown_register + i -
                     STASIS_GUEST_ERROR_UNKNOWN_REGISTER] =

@@ -247,6 +247,7 @@ static void init(struct stasis_vmm *vmm, const struct stasis_vmm_ops *ops)
     vmm->metrics.start_us = vmm->config->start_us ? vmm->config->start_us : stasis_monotonic_us();
     vmm->host = stasis_vmm_device_host;
     vmm->host.ctx = vmm;
+    vmm->host.hides_reporting = vmm->config->balloon.reporting == STASIS_VMM_REPORTING_OFF;
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&vmm->lock, &recursive);

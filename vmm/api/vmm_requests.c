@@ -2,10 +2,12 @@
  *
  * What the owner of a VM asks for: each request is checked against the state that the VM is in.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vmm/api/vmm_internal.h"
+#include "vmm/base/counter.h"
 
 /* ---- states ---- */
 
@@ -31,6 +33,18 @@ const char *stasis_vmm_state_name(enum stasis_vmm_state state)
     return (size_t)state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
 }
 
+static void add_balloon(struct stasis_vmm *vmm, struct stasis_vmm_status *ret_status)
+{
+    const struct stasis_device *balloon =
+        vmm->machine_ready ? stasis_device_balloon_find(&vmm->machine.devices) : NULL;
+
+    ret_status->has_balloon = balloon;
+    if (!balloon)
+        return;
+    ret_status->balloon_bytes = stasis_counter_get(&balloon->counters->balloon_bytes);
+    ret_status->balloon_target_bytes = stasis_counter_get(&balloon->counters->balloon_target_bytes);
+}
+
 void stasis_vmm_status(struct stasis_vmm *vmm, struct stasis_vmm_status *ret_status)
 {
     stasis_vmm_lock(vmm);
@@ -42,6 +56,7 @@ void stasis_vmm_status(struct stasis_vmm *vmm, struct stasis_vmm_status *ret_sta
         ret_status->saved_bytes = atomic_load(&vmm->job->done);
         ret_status->total_bytes = atomic_load(&vmm->job->total);
     }
+    add_balloon(vmm, ret_status);
     if (ret_status->state == STASIS_VMM_HAS_ENDED)
         ret_status->end = stasis_vmm_end_so_far(vmm);
     stasis_vmm_unlock(vmm);
@@ -152,6 +167,40 @@ int stasis_vmm_reset(struct stasis_vmm *vmm, struct stasis_error *err)
     rc = check_state(vmm, "reset", NULL, err);
     if (!rc)
         stasis_machine_shutdown(&vmm->machine, STASIS_EXIT_RESET, NULL);
+    stasis_vmm_unlock(vmm);
+    return rc;
+}
+
+/* ---- memory ---- */
+
+static int check_balloon(const struct stasis_vmm *vmm, uint64_t mib, struct stasis_error *err)
+{
+    uint64_t most = stasis_memory_size(&vmm->machine.memory) >> 20;
+
+    if (mib <= most)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "a balloon of %" PRIu64
+                       " MiB is larger than the guest's memory; give %" PRIu64 " MiB at most",
+                       mib, most);
+}
+
+int stasis_vmm_ask_balloon(struct stasis_vmm *vmm, uint64_t mib, struct stasis_error *err)
+{
+    struct stasis_device *balloon;
+    int rc;
+
+    stasis_vmm_lock(vmm);
+    balloon = vmm->machine_ready ? stasis_device_balloon_find(&vmm->machine.devices) : NULL;
+    rc = check_state(vmm, "take memory from",
+                     balloon ? NULL : "it has no balloon; start one with balloon.id", err);
+    if (!rc)
+        rc = check_balloon(vmm, mib, err);
+    if (!rc) {
+        pthread_mutex_lock(&vmm->machine.lock);
+        stasis_device_balloon_ask(balloon, (uint32_t)(mib << 8));
+        pthread_mutex_unlock(&vmm->machine.lock);
+    }
     stasis_vmm_unlock(vmm);
     return rc;
 }

@@ -49,6 +49,12 @@ static bool read_level(const char *value, uint64_t *ret_level)
            *ret_level >= 1 && *ret_level <= ZLIB_LEVEL_MAX;
 }
 
+static bool read_number(const char *value, struct stasis_control_number *ret_number)
+{
+    ret_number->is_given = true;
+    return stasis_number_read(value, false, &ret_number->value);
+}
+
 static bool set(const struct stasis_control_param *param, const char *value, void *at)
 {
     switch (param->kind) {
@@ -60,6 +66,8 @@ static bool set(const struct stasis_control_param *param, const char *value, voi
         return is_name(value);
     case STASIS_CONTROL_WORD:
         return find_word(param->words, value, at);
+    case STASIS_CONTROL_NUMBER:
+        return read_number(value, at);
     case STASIS_CONTROL_LEVEL:
         return read_level(value, at);
     case STASIS_CONTROL_PATH:

@@ -21,6 +21,7 @@ struct stasis_control_ops {
     int (*cancel)(void *ctx, const void *request_ctx, struct stasis_error *err);
     int (*power_button)(void *ctx, struct stasis_error *err);
     int (*reset)(void *ctx, struct stasis_error *err);
+    int (*balloon)(void *ctx, uint64_t target_mib, struct stasis_error *err);
     void (*stop)(void *ctx);
     int (*metrics)(void *ctx, enum stasis_vmm_metrics_format format, char **ret_text,
                    struct stasis_error *err);

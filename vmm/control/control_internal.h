@@ -46,6 +46,9 @@ int stasis_control_run_power_button(struct stasis_control *control,
 int stasis_control_run_reset(struct stasis_control *control, struct stasis_control_call *call,
                              const struct stasis_control_args *args, json_t **ret_result,
                              struct stasis_control_failure *failure);
+int stasis_control_run_balloon(struct stasis_control *control, struct stasis_control_call *call,
+                               const struct stasis_control_args *args, json_t **ret_result,
+                               struct stasis_control_failure *failure);
 int stasis_control_run_metrics(struct stasis_control *control, struct stasis_control_call *call,
                                const struct stasis_control_args *args, json_t **ret_result,
                                struct stasis_control_failure *failure);

@@ -41,6 +41,11 @@ static int reset(void *ctx, struct stasis_error *err)
     return stasis_vmm_reset(ctx, err);
 }
 
+static int balloon(void *ctx, uint64_t target_mib, struct stasis_error *err)
+{
+    return stasis_vmm_ask_balloon(ctx, target_mib, err);
+}
+
 static void stop(void *ctx)
 {
     stasis_vmm_stop(ctx);
@@ -69,6 +74,7 @@ const struct stasis_control_ops stasis_control_vmm_ops = {
     .cancel = cancel,
     .power_button = power_button,
     .reset = reset,
+    .balloon = balloon,
     .stop = stop,
     .metrics = metrics,
     .config = config,

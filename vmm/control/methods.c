@@ -49,6 +49,12 @@ static const struct stasis_control_param cancel_params[] = {
     {NULL},
 };
 
+static const struct stasis_control_param balloon_params[] = {
+    {"target_mib", STASIS_CONTROL_NUMBER, AT(target_mib), "N",
+     "How many MiB the balloon shall have, of the guest's memory; 0 gives all of it back.", NULL},
+    {NULL},
+};
+
 /* In the order of enum stasis_vmm_metrics_format. */
 static const char *const format_words[] = {"json", "openmetrics", NULL};
 
@@ -72,6 +78,8 @@ static const struct stasis_control_member status_members[] = {
     {"generation", "how often the guest was saved"},
     {"saved_bytes", "of the snapshot that is being saved; 0 if there is none"},
     {"total_bytes", "that the snapshot will have"},
+    {"balloon_bytes", "that the balloon has, says the guest; absent if it has no balloon"},
+    {"balloon_target_bytes", "that the balloon shall have; absent likewise"},
     {NULL},
 };
 
@@ -128,6 +136,12 @@ const struct stasis_control_method stasis_control_methods[] = {
      "Reset the machine, as the guest can itself. The guest has no time to write anything to its "
      "disks. vmm ends with status 11, or boots the guest again (*--on-reset*).",
      NULL, NULL, NEEDS_GUEST, false, stasis_control_run_reset},
+    {"balloon",
+     "Ask the guest for memory, by its balloon, or give some back. The answer does not wait for "
+     "the "
+     "guest, which takes its time, and may refuse: status tells how much it has given. Guests have "
+     "a balloon that were started with --balloon.",
+     balloon_params, NULL, NEEDS_GUEST, false, stasis_control_run_balloon},
     {"metrics", "Return all counters of the VM.", metrics_params, metrics_members, 0, false,
      stasis_control_run_metrics},
     {"config", "Return the configuration of the VM, defaults included.", NULL, config_members, 0,

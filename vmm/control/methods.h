@@ -11,11 +11,12 @@
 #include "vmm/control/server.h"
 
 enum stasis_control_kind {
-    STASIS_CONTROL_TEXT,  /* const char *: not empty */
-    STASIS_CONTROL_NAME,  /* const char *: a name in a folder */
-    STASIS_CONTROL_WORD,  /* unsigned: place in words */
-    STASIS_CONTROL_LEVEL, /* uint64_t: 0 for "none", 1 for "zlib", N for "zlib:N" up to 12 */
-    STASIS_CONTROL_PATH,  /* of `vmm ctl` alone, which sends the folder and the name instead */
+    STASIS_CONTROL_TEXT,   /* const char *: not empty */
+    STASIS_CONTROL_NAME,   /* const char *: a name in a folder */
+    STASIS_CONTROL_WORD,   /* unsigned: place in words */
+    STASIS_CONTROL_NUMBER, /* struct stasis_control_number: decimal, or hexadecimal with 0x */
+    STASIS_CONTROL_LEVEL,  /* uint64_t: 0 for "none", 1 for "zlib", N for "zlib:N" up to 12 */
+    STASIS_CONTROL_PATH,   /* of `vmm ctl` alone, which sends the folder and the name instead */
 };
 
 /* Rows end with a NULL name. All values are strings. */
@@ -26,6 +27,11 @@ struct stasis_control_param {
     const char *arg;
     const char *doc;
     const char *const *words; /* ends with NULL */
+};
+
+struct stasis_control_number {
+    bool is_given;
+    uint64_t value;
 };
 
 struct stasis_control_member {
@@ -44,7 +50,8 @@ struct stasis_control_args {
     unsigned then;
     unsigned sync;
     unsigned drop;
-    unsigned of;     /* enum stasis_control_of */
+    unsigned of; /* enum stasis_control_of */
+    struct stasis_control_number target_mib;
     unsigned format; /* enum stasis_vmm_metrics_format */
 };
 

@@ -20,6 +20,11 @@ int stasis_control_run_version(struct stasis_control *control, struct stasis_con
     return 0;
 }
 
+static json_t *number_if(bool is_there, uint64_t value)
+{
+    return is_there ? json_integer((json_int_t)value) : NULL;
+}
+
 int stasis_control_run_status(struct stasis_control *control, struct stasis_control_call *call,
                               const struct stasis_control_args *args, json_t **ret_result,
                               struct stasis_control_failure *failure)
@@ -31,9 +36,11 @@ int stasis_control_run_status(struct stasis_control *control, struct stasis_cont
     (void)failure;
     control->ops->status(control->ctx, &status);
     *ret_result = json_pack(
-        "{s:s, s:b, s:I, s:I, s:I}", "state", stasis_vmm_state_name(status.state), "paused",
-        (int)status.paused, "generation", (json_int_t)status.generation, "saved_bytes",
-        (json_int_t)status.saved_bytes, "total_bytes", (json_int_t)status.total_bytes);
+        "{s:s, s:b, s:I, s:I, s:I, s:o*, s:o*}", "state", stasis_vmm_state_name(status.state),
+        "paused", (int)status.paused, "generation", (json_int_t)status.generation, "saved_bytes",
+        (json_int_t)status.saved_bytes, "total_bytes", (json_int_t)status.total_bytes,
+        "balloon_bytes", number_if(status.has_balloon, status.balloon_bytes),
+        "balloon_target_bytes", number_if(status.has_balloon, status.balloon_target_bytes));
     return 0;
 }
 
@@ -167,6 +174,21 @@ int stasis_control_run_reset(struct stasis_control *control, struct stasis_contr
     (void)args;
     (void)ret_result;
     return control->ops->reset(control->ctx, &failure->err);
+}
+
+/* ---- memory ---- */
+
+int stasis_control_run_balloon(struct stasis_control *control, struct stasis_control_call *call,
+                               const struct stasis_control_args *args, json_t **ret_result,
+                               struct stasis_control_failure *failure)
+{
+    (void)call;
+    (void)ret_result;
+    if (!args->target_mib.is_given)
+        return stasis_control_fail(failure, STASIS_CONTROL_INVALID_PARAMS,
+                                   "target_mib is missing; give the MiB that the balloon shall "
+                                   "have");
+    return control->ops->balloon(control->ctx, args->target_mib.value, &failure->err);
 }
 
 /* ---- reports ---- */

@@ -52,6 +52,7 @@ extern const struct stasis_device_type stasis_device_i8042_type;
 extern const struct stasis_device_type stasis_device_mc146818_type;
 extern const struct stasis_device_type stasis_device_pl031_type;
 extern const struct stasis_device_type stasis_device_vmgenid_type;
+extern const struct stasis_device_type stasis_device_virtio_balloon_type;
 extern const struct stasis_device_type stasis_device_virtio_blk_type;
 extern const struct stasis_device_type stasis_device_virtio_net_type;
 extern const struct stasis_device_type stasis_device_virtio_rng_type;

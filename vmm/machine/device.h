@@ -107,6 +107,7 @@ struct stasis_device_host {
     const struct stasis_device_disk *disks;  /* the first, or NULL; they stay as they are */
     const struct stasis_device_net *net;     /* NULL: there is none */
     const struct stasis_device_vsock *vsock; /* the same */
+    bool hides_reporting; /* a balloon of a new guest does not offer free page reporting */
     /* The guest made an invalid access, which has been counted. NULL: nobody wants to know. It may
      * come as often as the guest can make exits. */
     void (*guest_error)(void *ctx, const struct stasis_guest_access *access);
@@ -133,15 +134,18 @@ struct stasis_device_env {
 
 /* Added to under the machine's lock; any thread may read them (base/counter.h). */
 struct stasis_device_counters {
-    uint64_t in_bytes;       /* given to the guest's side of the device */
-    uint64_t out_bytes;      /* that the guest sent, and the outside has taken */
-    uint64_t lost_bytes;     /* that the guest sent while the device had no room */
-    uint64_t wakes;          /* of the device's own thread, by one or more notifications */
-    uint64_t requests;       /* that it has answered */
-    uint64_t interrupts;     /* how often it has raised its line */
-    uint64_t dropped_frames; /* of a network, either way */
-    uint64_t connections;    /* of sockets that were accepted, either way */
-    uint64_t refused;        /* connections that were not, or that were reset */
+    uint64_t in_bytes;        /* given to the guest's side of the device */
+    uint64_t out_bytes;       /* that the guest sent, and the outside has taken */
+    uint64_t lost_bytes;      /* that the guest sent while the device had no room */
+    uint64_t wakes;           /* of the device's own thread, by one or more notifications */
+    uint64_t requests;        /* that it has answered */
+    uint64_t interrupts;      /* how often it has raised its line */
+    uint64_t dropped_frames;  /* of a network, either way */
+    uint64_t connections;     /* of sockets that were accepted, either way */
+    uint64_t refused;         /* connections that were not, or that were reset */
+    uint64_t discarded_bytes; /* that the guest gave back to the host, put together */
+    uint64_t balloon_bytes;   /* that a balloon has now, says the guest */
+    uint64_t balloon_target_bytes;
     uint64_t guest_errors[STASIS_GUEST_ERROR_COUNT];
 };
 
@@ -281,6 +285,13 @@ void stasis_device_vsock_ready(struct stasis_device *vsock, uint32_t id);
 void stasis_device_vsock_consumed(struct stasis_device *vsock, uint32_t id, size_t len);
 void stasis_device_vsock_close(struct stasis_device *vsock, uint32_t id);
 void stasis_device_vsock_resume(struct stasis_device *vsock);
+
+/* ---- device_virtio_balloon.c ---- */
+
+/* The board's first, or NULL. */
+struct stasis_device *stasis_device_balloon_find(struct stasis_devices *devices);
+/* The guest is asked for so many pages of 4 KiB, in all. */
+void stasis_device_balloon_ask(struct stasis_device *balloon, uint32_t num_pages);
 
 /* ---- device_acpi_pm.c ---- */
 

@@ -15,6 +15,7 @@ static void whole_configuration_is_read(void **state)
         " \"initrd\": {\"path\": \"rd\"}, \"memory\": {\"size_mib\": 512}, \"vcpu\": {\"num\": "
         "4},\n"
         " \"cpu\": {\"model\": \"x86-64-v2\"}, \"board\": {\"release\": \"0.1.0\"},\n"
+        " \"balloon\": {\"id\": \"b\", \"reporting\": \"off\"},\n"
         " \"demo\": false, \"paused\": true, \"ready_fd\": {\"fd\": 7},\n"
         " \"serial\": {\"out\": \"ring:a,b\", \"size\": 4096, \"rate\": 100},\n"
         " \"snapshot\": {\"path\": \"s\", \"on_output\": \"x\", \"after_ms\": 0, \"then\": "
@@ -39,6 +40,8 @@ static void whole_configuration_is_read(void **state)
     assert_int_equal(config.vcpus, 4);
     assert_int_equal(config.cpu, STASIS_VMM_CPU_V2);
     assert_string_equal(config.board_release, "0.1.0");
+    assert_string_equal(config.balloon.id, "b");
+    assert_int_equal(config.balloon.reporting, STASIS_VMM_REPORTING_OFF);
     assert_true(config.paused && !config.demo);
     assert_int_equal(config.ready_fd, 7);
     assert_int_equal(config.serial.kind, STASIS_VMM_SERIAL_RING);
@@ -118,7 +121,8 @@ static void wrong_configurations_name_the_key(void **state)
         {"{}", "the configuration has no guest; set one of kernel.path, demo and restore.path"},
         {"{\"Demo\": true}",
          "Demo is no key of a configuration; known: kernel, demo, restore, initrd, memory, vcpu, "
-         "cpu, board, block, allow, net, vsock, paused, ready_fd, kvm, on_reset, serial, snapshot, "
+         "cpu, board, balloon, block, allow, net, vsock, paused, ready_fd, kvm, on_reset, serial, "
+         "snapshot, "
          "guest_errors, log, "
          "metrics"},
         {"{\"ignore\": {\"what\": \"tsc-rate\"}}", "ignore is no key of a configuration"},

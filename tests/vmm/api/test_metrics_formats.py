@@ -27,7 +27,7 @@ COUNTERS = {"guest_errors", "guest_error_events", "log_lines", "memory_faults", 
             "freezes_written_bytes", "freezes_spent_seconds", "serial_output_written_bytes",
             "serial_output_dropped_bytes", "device_in_bytes", "device_out_bytes",
             "device_lost_bytes", "device_wakes", "device_requests", "device_interrupts",
-            "device_dropped_frames", "device_connections", "device_refused_connections",
+            "device_dropped_frames", "device_discarded_bytes", "device_connections", "device_refused_connections",
             "device_guest_errors", "vcpu_pauses", "vcpu_paused_seconds",
             "vcpu_exits"}
 

@@ -32,6 +32,8 @@ round --demo --snapshot-out f,on_output=x,after_ms=0,then=resume,compress=zlib:4
 round --restore s --block a --block b,id=data,readonly=on,root=off,cache=none --allow disk-changed=data \
     --allow disk-shared=disk0,disk-shared=data --snapshot-out f,then=resume
 [ "$(grep -c '"path": "[ab]"' first.json)" -eq 2 ] || fail "not two disks: $(<first.json)"
+round --demo --balloon b,reporting=off
+grep -q '"reporting": "off"' first.json || fail "no balloon: $(<first.json)"
 round --demo --net passt=p,id=lan,mac=02:00:00:00:00:01,mtu=9000,bandwidth=64M
 round --restore s --net fd=9
 grep -q '"fd": 9' first.json || fail "no network: $(<first.json)"

@@ -30,6 +30,9 @@ static void status(void *ctx, struct stasis_vmm_status *ret_status)
 
     *ret_status =
         (struct stasis_vmm_status){.state = vm->state, .paused = vm->paused, .generation = 3};
+    ret_status->has_balloon = vm->has_balloon;
+    ret_status->balloon_bytes = 4096;
+    ret_status->balloon_target_bytes = vm->balloon_mib << 20;
     if (vm->state == STASIS_VMM_IS_SAVING) {
         ret_status->saved_bytes = 5;
         ret_status->total_bytes = 50;
@@ -115,6 +118,16 @@ static int reset(void *ctx, struct stasis_error *err)
     return rc;
 }
 
+static int balloon(void *ctx, uint64_t target_mib, struct stasis_error *err)
+{
+    struct fake_vm *vm = ctx;
+    int rc = refuse(vm, err);
+
+    if (!rc)
+        vm->balloon_mib = target_mib;
+    return rc;
+}
+
 static void stop(void *ctx)
 {
     struct fake_vm *vm = ctx;
@@ -155,6 +168,7 @@ const struct stasis_control_ops fake_vm_ops = {
     .cancel = cancel,
     .power_button = power_button,
     .reset = reset,
+    .balloon = balloon,
     .stop = stop,
     .metrics = metrics,
     .config = config,

@@ -22,8 +22,10 @@ struct fake_vm {
     int refuse; /* error of the next request, or 0 */
     bool stopped;
     unsigned resets;
-    unsigned cancels; /* that were asked for */
-    bool slow;        /* what was asked for begins, and ends when the test says so */
+    bool has_balloon;
+    uint64_t balloon_mib; /* that the last request asked for */
+    unsigned cancels;     /* that were asked for */
+    bool slow;            /* what was asked for begins, and ends when the test says so */
 };
 
 extern const struct stasis_control_ops fake_vm_ops;

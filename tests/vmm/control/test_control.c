@@ -125,6 +125,9 @@ static void methods_in_the_wrong_state_name_it(void **state)
         {STASIS_VMM_OPENED, "power-button", "NOT_STARTED"},
         {STASIS_VMM_IS_SAVING, "power-button", "SNAPSHOT_RUNS"},
         {STASIS_VMM_HAS_ENDED, "power-button", "ENDED"},
+        {STASIS_VMM_OPENED, "balloon", "NOT_STARTED"},
+        {STASIS_VMM_IS_SAVING, "balloon", "SNAPSHOT_RUNS"},
+        {STASIS_VMM_HAS_ENDED, "balloon", "ENDED"},
         {STASIS_VMM_OPENED, "reset", "NOT_STARTED"},
         {STASIS_VMM_IS_SAVING, "reset", "SNAPSHOT_RUNS"},
         {STASIS_VMM_HAS_ENDED, "reset", "ENDED"},
@@ -191,6 +194,40 @@ static void power_button_and_reset_reach_the_vm(void **state)
                           "{\"jsonrpc\":\"2.0\",\"method\":\"power_button\"}");
     session_assert_answer(&session, session.fd, ASK("reset"), DONE); /* of the button */
     assert_int_equal(session.vm.resets, 1);
+    session_end(&session);
+}
+
+static void the_balloon_is_asked_for_and_told_of(void **state)
+{
+    static const char *const bad[] = {"", "-1", "1.5", "1M", "0x", "18446744073709551616"};
+    struct session session;
+    char params[128];
+
+    (void)state;
+    session_begin(&session, false);
+    session_assert_answer(&session, session.fd, WITH("balloon", "{\"target_mib\":\"300\"}"), DONE);
+    assert_int_equal(session.vm.balloon_mib, 300);
+    assert_null(strstr(rig_ask(&session.rig, session.fd, ASK("status")), "balloon"));
+    session.vm.has_balloon = true;
+    assert_non_null(strstr(rig_ask(&session.rig, session.fd, ASK("status")),
+                           "\"total_bytes\":0,\"balloon_bytes\":4096,"
+                           "\"balloon_target_bytes\":314572800}"));
+    session_assert_answer(&session, session.fd, WITH("balloon", "{\"target_mib\":\"0\"}"), DONE);
+    assert_int_equal(session.vm.balloon_mib, 0);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(params, sizeof(params),
+                 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"balloon\",\"params\":"
+                 "{\"target_mib\":\"%s\"}}\n",
+                 bad[i]);
+        rig_assert_refused(&session.rig, session.fd, params, -32602, "give target_mib=N");
+    }
+    rig_assert_refused(&session.rig, session.fd, WITH("balloon", "{\"target_mib\":7}"), -32602,
+                       "target_mib is no string");
+    rig_assert_refused(&session.rig, session.fd, ASK("balloon"), -32602,
+                       "target_mib is missing; give the MiB that the balloon shall have");
+    session.vm.refuse = STASIS_ERR_ARG;
+    rig_assert_refused(&session.rig, session.fd, WITH("balloon", "{\"target_mib\":\"1\"}"), 2,
+                       "the machine refuses");
     session_end(&session);
 }
 
@@ -319,6 +356,7 @@ int main(void)
         cmocka_unit_test(a_folder_comes_as_a_descriptor),
         cmocka_unit_test(quit_answers_and_stops_the_vm),
         cmocka_unit_test(power_button_and_reset_reach_the_vm),
+        cmocka_unit_test(the_balloon_is_asked_for_and_told_of),
         cmocka_unit_test(a_hundred_thousand_random_lines_do_no_harm),
         cmocka_unit_test(a_folder_that_cannot_be_opened_is_refused),
     };

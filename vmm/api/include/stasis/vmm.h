@@ -63,6 +63,7 @@ STASIS_BEGIN_DECLS
 #define STASIS_VMM_VSOCK_CID_DEFAULT  3
 #define STASIS_VMM_VSOCK_CID_MIN      3
 #define STASIS_VMM_VSOCK_CID_MAX      UINT64_C(0xfffffffe)
+#define STASIS_VMM_BALLOON_ID_MAX     20
 #define STASIS_VMM_STREAM             "-" /* as a snapshot's path: standard input or output */
 
 /* STASIS_VMM_CPU_HOST, _BASELINE and so on, which stasis/state/cpu_models.def describes. */
@@ -73,6 +74,7 @@ enum stasis_vmm_cpu {
 };
 enum stasis_vmm_then { STASIS_VMM_THEN_EXIT = 0, STASIS_VMM_THEN_RESUME };
 enum stasis_vmm_prefetch { STASIS_VMM_PREFETCH_ON = 0, STASIS_VMM_PREFETCH_OFF };
+enum stasis_vmm_reporting { STASIS_VMM_REPORTING_ON = 0, STASIS_VMM_REPORTING_OFF };
 enum stasis_vmm_sync { STASIS_VMM_SYNC_FULL = 0, STASIS_VMM_SYNC_NONE };
 enum stasis_vmm_drop { STASIS_VMM_DROP_REFUSE = 0, STASIS_VMM_DROP_ALLOW };
 enum stasis_vmm_clock { STASIS_VMM_CLOCK_CONTINUE = 0, STASIS_VMM_CLOCK_ADVANCE };
@@ -199,6 +201,12 @@ struct stasis_vmm_vsock {
     const char *id;
 };
 
+/* The balloon of a new guest, by which the host takes memory from it: stasis_vmm_ask_balloon(). */
+struct stasis_vmm_balloon {
+    const char *id; /* its name on the board: 1 to 20 of a-z, 0-9, '-', '_'; NULL: there is none */
+    enum stasis_vmm_reporting reporting; /* the guest gives its free pages to the host by itself */
+};
+
 /* How a snapshot is written. */
 struct stasis_vmm_save {
     uint64_t zlib_level; /* 1 (fast) to 12 (small); 0: memory is not compressed */
@@ -233,8 +241,8 @@ struct stasis_vmm_log {
 };
 
 /* Exactly one of kernel.path, demo and restore.path is set. What describes the machine
- * (initrd_path, memory_mib, vcpus, cpu, board_release) is for a new guest: a thawed one brings its
- * own. */
+ * (initrd_path, memory_mib, vcpus, cpu, board_release, balloon) is for a new guest: a thawed one
+ * brings its own. */
 struct stasis_vmm_config {
     struct stasis_vmm_kernel kernel;
     bool demo; /* boot the small guest that is built in */
@@ -257,6 +265,7 @@ struct stasis_vmm_config {
     struct stasis_vmm_allow allow;
     struct stasis_vmm_net net;
     struct stasis_vmm_vsock vsock;
+    struct stasis_vmm_balloon balloon;
     struct stasis_vmm_snapshot snapshot;
 
     /* When the guest resets the machine, or stasis_vmm_reset() does. REBOOT is for a new guest: a
@@ -436,6 +445,9 @@ struct stasis_vmm_status {
     bool opening;                      /* a file is, for stasis_vmm_begin_snapshot() */
     uint64_t generation;               /* how often the guest was frozen */
     uint64_t saved_bytes, total_bytes; /* IS_SAVING: progress */
+    bool has_balloon;
+    uint64_t balloon_bytes;        /* that it has, says the guest */
+    uint64_t balloon_target_bytes; /* that it shall have */
     /* HAS_ENDED: how. Between stasis_vmm_stop() and ENDED `missing` is not yet known. */
     struct stasis_vmm_end end;
 };
@@ -496,6 +508,13 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_cancel(struct stasis_vmm *vmm,
  * button. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_power_button(struct stasis_vmm *vmm,
                                                             struct stasis_error *err);
+
+/* Asks the guest for so many MiB of its memory, in all, for its balloon; 0: it may have all back.
+ * Does not wait for the guest, which may give less, or take some back before it runs out of memory:
+ * stasis_vmm_status() tells. STASIS_ERR_STATE: or it has no balloon; STASIS_ERR_ARG: it has less
+ * memory. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_ask_balloon(struct stasis_vmm *vmm, uint64_t mib,
+                                                           struct stasis_error *err);
 
 /* Resets the machine, as the guest can itself: it has no time for anything. Soon the VM ends with
  * the reason STASIS_VMM_RESET, or the guest boots again (config.on_reset). */
