@@ -335,12 +335,13 @@ static void disconnect(struct stasis_vmm_net_host *net, struct stasis_device *de
     net->retry_ms = 2 * net->retry_ms < RETRY_MAX ? 2 * net->retry_ms : RETRY_MAX;
 }
 
+/* A guest that has been reset since does not know that its link is down. */
 static void reconnect(struct stasis_vmm_net_host *net, struct stasis_device *device)
 {
-    if (!net->is_passt)
-        return;
-    if (stasis_passt_connect(net->passt, NULL)) {
-        turn_in(net, RETRY_MS);
+    if (!net->is_passt || stasis_passt_connect(net->passt, NULL)) {
+        set_link(net, device, false);
+        if (net->is_passt)
+            turn_in(net, RETRY_MS);
         return;
     }
     net->is_gone = false;

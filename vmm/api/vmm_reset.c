@@ -45,7 +45,11 @@ static int start_again(struct stasis_vmm *vmm, struct stasis_error *err)
         rc = stasis_vmm_sources_watch_end(vmm, err);
     if (!rc && vmm->paused)
         stasis_machine_pause(&vmm->machine);
-    return rc ? rc : stasis_machine_start(&vmm->machine, err);
+    if (!rc)
+        rc = stasis_machine_start(&vmm->machine, err);
+    if (!rc)
+        stasis_vmm_net_release(vmm);
+    return rc;
 }
 
 static int reset(struct stasis_vmm *vmm, struct stasis_error *err)

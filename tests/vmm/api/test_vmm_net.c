@@ -195,6 +195,25 @@ static void the_link_is_down_while_passt_is_away(void **state)
     passt_rig_hear(9, 60);
 }
 
+/* A new machine in the same process, with the network that is there. */
+static void a_guest_that_is_reset_hears_of_its_link(void **state)
+{
+    (void)state;
+    passt_rig_end();
+    net_board_send(1, 60);
+    take_turn();
+    assert_false(net.link_is_up);
+    net_board_end();
+    net_board_build(&net.device);
+    net_board_bring_up(F_STATUS);
+    assert_int_equal(net_board_read(STATUS, 2), 1);
+    take_turn();
+    assert_int_equal(net_board_read(STATUS, 2), 0);
+    passt_rig_listen();
+    take_turn();
+    assert_int_equal(net_board_read(STATUS, 2), 1);
+}
+
 static void a_passt_that_ends_is_seen_by_what_is_sent(void **state)
 {
     (void)state;
@@ -370,6 +389,7 @@ int main(void)
         CASE(frames_wait_in_the_socket_for_buffers),
         CASE(a_passt_that_does_not_read_holds_the_guest_up),
         CASE(the_link_is_down_while_passt_is_away),
+        CASE(a_guest_that_is_reset_hears_of_its_link),
         CASE(a_passt_that_ends_is_seen_by_what_is_sent),
         CASE(a_passt_that_lies_is_left_alone),
         CASE(bandwidth_is_limited_each_way),
