@@ -13,29 +13,40 @@
 
 struct instance {
     struct stasis_adapter adapter;
+    const struct stasis_device_vsock *given;
     struct stasis_virtio_vsock dev;
     struct stasis_virtio_vsock_counters counted;
 };
+
+/* ---- the host's end ---- */
+
+static void *connect_nowhere(void *ctx, uint32_t id, uint32_t port)
+{
+    (void)ctx, (void)id, (void)port;
+    return NULL;
+}
+
+/* Where there is none for the device, it has no peers, of which the others would be called. */
+static const struct stasis_virtio_vsock_ops nobodys_ops = {.connect = connect_nowhere};
+static const struct stasis_device_vsock nobody = {.ops = &nobodys_ops};
 
 static const struct stasis_device_vsock *find_vsock(const struct stasis_device *device)
 {
     const struct stasis_device_vsock *vsock = device->env->host->vsock;
 
-    return vsock && !strcmp(vsock->id, device->row->instance) ? vsock : NULL;
+    return vsock && !strcmp(vsock->id, device->row->instance) ? vsock : &nobody;
 }
 
 static const struct stasis_device_vsock *vsock_of(const struct instance *vsock)
 {
-    return find_vsock(vsock->adapter.device);
+    return vsock->given;
 }
-
-/* ---- the host's end. A guest that has none has no peers. ---- */
 
 static void *do_connect(void *ctx, uint32_t id, uint32_t port)
 {
     const struct stasis_device_vsock *vsock = vsock_of(ctx);
 
-    return vsock ? vsock->ops->connect(vsock->ctx, id, port) : NULL;
+    return vsock->ops->connect(vsock->ctx, id, port);
 }
 
 static void do_opened(void *ctx, void *peer, uint32_t port)
@@ -128,6 +139,7 @@ static void vsock_init(void *instance, const struct stasis_device *device)
     int rc;
 
     vsock->adapter.device = device;
+    vsock->given = given;
     rc = stasis_virtio_vsock_init(&vsock->dev, &host, guest_cid, &vsock_ops, vsock, NULL);
     assert(!rc);
     (void)rc;
@@ -197,7 +209,7 @@ static int vsock_restore(void *instance, const void *state, struct stasis_error 
     const struct stasis_device_vsock *given = vsock_of(vsock);
     const char *name = vsock->adapter.device->row->instance;
 
-    if (!given)
+    if (given == &nobody)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "the guest's sockets %s are missing; give a path for them by "
                            "vsock.path, with vsock.id=%s",

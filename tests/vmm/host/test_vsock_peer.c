@@ -121,12 +121,31 @@ static void a_guest_that_receives_nothing_more(void **state)
     assert_int_equal(guest.closes, 1);
 }
 
+/* A program that has not said where it wants to go outlives the guest. */
+static void a_guest_that_has_gone_and_another(void **state)
+{
+    int fd = connected(), asking = program(path), waiting = program(path);
+
+    (void)state;
+    say(waiting, "CONNECT 1\n");
+    say(asking, "CONNECT");
+    stasis_vsock_guest_gone(vsock);
+    assert_ends(fd);
+    assert_ends(waiting);
+    assert_int_equal(guest.closes, 0);
+    say(asking, " 7\n");
+    assert_int_equal(guest.port, 7);
+    close(asking);
+    dispatch();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_program_that_does_not_read),        TEST(a_guest_that_has_gone_is_read_to_its_end),
         TEST(a_program_that_sends_nothing_more),   TEST(a_program_that_goes_is_read_to_its_end),
         TEST(a_program_that_goes_without_reading), TEST(a_guest_that_receives_nothing_more),
+        TEST(a_guest_that_has_gone_and_another),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
