@@ -56,6 +56,7 @@ static int check_choices(const struct stasis_vmm_config *config, struct stasis_e
         {"balloon.reporting", (unsigned)config->balloon.reporting, STASIS_VMM_REPORTING_OFF},
         {"serial.kind", (unsigned)config->serial.kind, STASIS_VMM_SERIAL_PIPE},
         {"snapshot.then", (unsigned)config->snapshot.then, STASIS_VMM_THEN_RESUME},
+        {"on_crash.panic_text", (unsigned)config->on_crash.panic_text, STASIS_VMM_PANIC_TEXT_ON},
         {"on_reset", (unsigned)config->on_reset, STASIS_VMM_ON_RESET_REBOOT},
         {"guest_errors.action", (unsigned)config->guest_errors.action, STASIS_VMM_GUEST_ERROR_STOP},
         {"guest_errors.of", (unsigned)config->guest_errors.of, STASIS_VMM_GUEST_ERRORS_OF_DEVICES},
@@ -147,6 +148,12 @@ static int check_paths(const struct stasis_vmm_config *config, struct stasis_err
         return stasis_fail(err, STASIS_ERR_ARG,
                            "%s asks for a snapshot, but there is no snapshot.path; set it",
                            snapshot->on_output ? "snapshot.on_output" : "snapshot.after_ms");
+    if (config->on_crash.snapshot && config->on_crash.exit)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "on_crash.exit and on_crash.snapshot exclude each other; leave out one");
+    if (config->on_crash.snapshot && !strcmp(config->on_crash.snapshot, STASIS_VMM_STREAM))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "on_crash.snapshot cannot be standard output; give the name of a file");
     if (config->metrics_every_ms && !config->metrics_path)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "metrics.every_ms needs a file, but there is no metrics.path; set it");

@@ -17,6 +17,7 @@ static_assert(sizeof(enum stasis_ram_mode) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_serial_kind) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_metrics_format) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_on_guest_error) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_panic_text) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_on_reset) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_guest_errors_of) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_block_cache) == sizeof(unsigned), "enum size");
@@ -50,6 +51,7 @@ static const char *const metrics_words[] = {"json", "openmetrics", NULL};
 static const char *const level_words[] = {"none", "error", "warn", "info", "debug", NULL};
 static const char *const time_words[] = {"on", "off", NULL};
 static const char *const guest_error_words[] = {"count", "event", "stop", NULL};
+static const char *const exit_words[] = {"exit", NULL};
 static const char *const on_reset_words[] = {"exit", "reboot", NULL};
 static const char *const guest_errors_of_words[] = {"all", "devices", NULL};
 /* In the order of enum stasis_vmm_serial_kind. */
@@ -249,6 +251,15 @@ static const struct stasis_option_key on_reset_keys[] = {
     {0},
 };
 
+static const struct stasis_option_key on_crash_keys[] = {
+    {"action", STASIS_OPTION_SWITCH, AT(on_crash.exit), "exit", "give exit, or snapshot=FILE",
+     .words = exit_words, .json = "exit"},
+    {"snapshot", STASIS_OPTION_TEXT, AT(on_crash.snapshot), "FILE", GIVE_FILE},
+    {"panic_text", STASIS_OPTION_WORD, AT(on_crash.panic_text), "on|off", "give on or off",
+     .words = readonly_words},
+    {0},
+};
+
 static const struct stasis_option_key ready_keys[] = {
     {"fd", STASIS_OPTION_FD, AT(ready_fd), "N", "give an open descriptor above 2"},
     {0},
@@ -357,6 +368,12 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
          "When the guest resets the machine: exit (default) with status 11,\n"
          "or reboot: load the kernel again and start it.\n",
          "The end:", .json = "on_reset"},
+    [STASIS_CONFIG_ON_CRASH] =
+        {"on-crash", on_crash_keys,
+         "When the guest crashes: exit (default) with status 6, or write a snapshot\n"
+         "of it to FILE first.\n"
+         "panic_text=on: \"Kernel panic - not syncing\" on the console is a crash.\n",
+         .json = "on_crash", .choices = 2},
     [STASIS_CONFIG_SERIAL] =
         {"serial", serial_keys,
          "Destination of serial output (default stdio); only stdio has input.\n"

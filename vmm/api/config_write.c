@@ -28,7 +28,17 @@ void stasis_config_item_path(const struct stasis_option *option, unsigned index,
         stasis_config_path(option, key, ret_path);
 }
 
-/* Lists that are not empty, and choices. */
+/* One of the choices. */
+static bool has_chosen(const struct stasis_vmm_config *config, const struct stasis_option *option)
+{
+    bool has = false;
+
+    for (unsigned i = 0; i < option->choices; i++)
+        has = has || stasis_option_is_set(&option->keys[i], config);
+    return has;
+}
+
+/* Lists that are not empty. */
 static bool has_any(const struct stasis_vmm_config *config, const struct stasis_option *option)
 {
     for (const struct stasis_option_key *key = option->keys; key->name; key++)
@@ -47,8 +57,9 @@ static bool is_used(const struct stasis_vmm_config *config, const struct stasis_
         return false;
     if (option->items)
         return stasis_option_count(option, config);
-    return option->repeats || option->choices ? has_any(config, option)
-                                              : stasis_option_has_value(first, config);
+    if (option->choices)
+        return has_chosen(config, option);
+    return option->repeats ? has_any(config, option) : stasis_option_has_value(first, config);
 }
 
 static int write_keys(const void *item, const struct stasis_option *option, unsigned index,

@@ -56,7 +56,7 @@ static size_t write_and_match(void *ctx, const uint8_t *bytes, size_t len)
 /* Straight to the sink, unless a text is looked for. */
 static void connect_output(struct stasis_vmm *vmm)
 {
-    if (vmm->match_active)
+    if (vmm->match_active || vmm->config->on_crash.panic_text == STASIS_VMM_PANIC_TEXT_ON)
         vmm->host.serial_out = (struct stasis_device_output){write_and_match, vmm};
     else
         vmm->host.serial_out =
@@ -67,6 +67,9 @@ static void connect_output(struct stasis_vmm *vmm)
  * waits for the loop to take the snapshot. */
 void stasis_vmm_console_printed(struct stasis_vmm *vmm, const uint8_t *bytes, size_t len)
 {
+    if (vmm->config->on_crash.panic_text == STASIS_VMM_PANIC_TEXT_ON &&
+        stasis_panic_text_feed(&vmm->panic_text, bytes, len))
+        stasis_vmm_panicked(vmm);
     if (!vmm->match_active || !stasis_match_feed(&vmm->match, bytes, len))
         return;
     vmm->match_active = false;

@@ -241,7 +241,7 @@ static void ended_first(struct stasis_vmm *vmm, const struct stasis_vmm_job *job
             vmm->save_code = job->rc;
     }
     stasis_vmm_tell_save_failed(vmm, job, &job->err);
-    if (!stasis_vmm_is_reset(vmm))
+    if (!stasis_vmm_is_reset(vmm) && !stasis_vmm_wants_crash(vmm))
         stasis_vmm_stop_soon(vmm);
 }
 
@@ -290,7 +290,9 @@ void stasis_vmm_end_save(struct stasis_vmm *vmm)
     stasis_vmm_job_join(job);
     stasis_vmm_job_close(job); /* whoever hears of the end finds the file unlocked */
     vmm->job = NULL;
-    if (job->pauses_only) {
+    if (job->crash) {
+        stasis_vmm_end_crash(vmm, job);
+    } else if (job->pauses_only) {
         judge_pause(vmm, job);
     } else {
         if (job->paused)

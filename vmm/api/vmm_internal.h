@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The parts of a VM: vmm.c (from its configuration to its guest), vmm_life.c (start, driving, end),
- * vmm_reset.c (a reset that it outlives), vmm_requests.c (what its owner asks for), vmm_commands.c
- * (what the user asks for by keys), vmm_sources.c (events of the loop), vmm_watch.c (descriptors of
- * others), vmm_console.c (what devices need of the outside: terminal, serial output, clocks),
- * vmm_disk.c, vmm_guest_errors.c, vmm_log.c, vmm_metrics.c, vmm_metrics_file.c, vmm_open.c and
- * vmm_outputs.c (files), vmm_freeze.c and vmm_save.c (snapshots).
+ * vmm_reset.c (a reset that it outlives), vmm_crash.c (a snapshot of a crash), vmm_requests.c (what
+ * its owner asks for), vmm_commands.c (what the user asks for by keys), vmm_sources.c (events of
+ * the loop), vmm_watch.c (descriptors of others), vmm_console.c (what devices need of the outside:
+ * terminal, serial output, clocks), vmm_disk.c, vmm_guest_errors.c, vmm_log.c, vmm_metrics.c,
+ * vmm_metrics_file.c, vmm_open.c and vmm_outputs.c (files), vmm_freeze.c and vmm_save.c
+ * (snapshots).
  *
  * Locks: vmm->lock is taken by every public function and around every event of the loop; vCPUs and
  * the thread that saves never take it. Under it the machine's lock may be taken, not the other way
@@ -28,6 +29,7 @@
 #include "vmm/host/log.h"
 #include "vmm/host/loop.h"
 #include "vmm/host/match.h"
+#include "vmm/host/panic_text.h"
 #include "vmm/host/terminal.h"
 #include "vmm/machine/machine.h"
 
@@ -99,6 +101,7 @@ struct stasis_vmm {
     struct stasis_serial_sink *out;
     struct stasis_match match;
     bool match_active;
+    struct stasis_panic_text panic_text;
 
     struct stasis_vmm_alarms alarms;
 
@@ -110,6 +113,7 @@ struct stasis_vmm {
     struct stasis_vmm_opener *opener;
     struct stasis_vmm_opening *openings;             /* files of requests that are being opened */
     struct stasis_output *snapshot_file;             /* of snapshot.path, or NULL */
+    struct stasis_output *crash_file;                /* of on_crash.snapshot, or NULL */
     struct stasis_output *metrics_file;              /* of metrics_path, or NULL */
     struct stasis_vmm_metrics_thread metrics_thread; /* of metrics_every_ms */
 
@@ -130,6 +134,9 @@ struct stasis_vmm {
     bool started;
     bool paused;         /* by its owner */
     bool reset;          /* the machine is to be reset, once no save is under way */
+    bool saves_crash;    /* the guest is to be saved as it crashed, once no save is under way */
+    bool crash_is_saved; /* it is, or crash_failure says why not */
+    struct stasis_error crash_failure;
     bool stopping;       /* the end comes, once no save is under way */
     bool done;           /* it has come: `end` is set */
     bool quit;           /* by key */
@@ -160,6 +167,15 @@ STASIS_MUST_CHECK int stasis_vmm_load_guest(struct stasis_vmm *vmm, enum stasis_
 /* vmm_reset.c. Whether the guest has ended by a reset that the VM outlives; carries it out. */
 bool stasis_vmm_is_reset(const struct stasis_vmm *vmm);
 void stasis_vmm_carry_out_reset(struct stasis_vmm *vmm);
+
+/* vmm_crash.c. Whether the guest has crashed and is to be saved as it is; begins that; it has come
+ * to its end. What the end of the VM says of the crash. The serial port has printed the text of a
+ * panic: under the machine's lock. */
+bool stasis_vmm_wants_crash(const struct stasis_vmm *vmm);
+void stasis_vmm_begin_crash(struct stasis_vmm *vmm);
+void stasis_vmm_end_crash(struct stasis_vmm *vmm, const struct stasis_vmm_job *job);
+void stasis_vmm_describe_crash(const struct stasis_vmm *vmm, struct stasis_error *ret_error);
+void stasis_vmm_panicked(struct stasis_vmm *vmm);
 
 /* vmm_life.c. Under the lock: the VM ends as soon as no save is under way; ends it if that is due,
  * after each event; how it ends, or has ended; tells that the guest runs (again). */
@@ -337,6 +353,7 @@ struct stasis_vmm_job {
     pthread_t thread;
     bool pauses_only;             /* by stasis_vmm_begin_pause(): nothing is saved */
     bool configured;              /* by key, event or freeze(), not by a request */
+    bool crash;                   /* of a guest that has ended by it */
     bool exit;                    /* the VM ends when the file is there */
     char *path;                   /* for messages */
     void *request_ctx;            /* of its request, or NULL */

@@ -163,7 +163,7 @@ static void describe_end(struct stasis_vmm *vmm)
 
     *end = (struct stasis_vmm_end){.reason = reason_of(vmm), .save_code = vmm->save_code};
     if ((vmm->crashed || vmm->invalid_access) && !vmm->frozen)
-        end->crash = vmm->machine.end_error;
+        stasis_vmm_describe_crash(vmm, &end->crash);
     if (missing)
         (void)stasis_fail(&end->missing, STASIS_ERR_NO_SNAPSHOT,
                           "no snapshot was written to %s: the guest ended %s",
@@ -200,6 +200,8 @@ static void finish(struct stasis_vmm *vmm)
 
 void stasis_vmm_settle(struct stasis_vmm *vmm)
 {
+    if (vmm->saves_crash && !vmm->stopping && !vmm->job)
+        stasis_vmm_begin_crash(vmm);
     if (vmm->reset && !vmm->stopping && !vmm->job)
         stasis_vmm_carry_out_reset(vmm);
     if (vmm->stopping && !vmm->job && !vmm->done)

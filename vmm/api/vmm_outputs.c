@@ -116,6 +116,21 @@ static bool is_given_up(const void *ctx)
     return atomic_load(&job->given_up);
 }
 
+static int open_crash(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    const struct stasis_output_opts opts = {
+        .size = sizeof(opts), .role = "that of on_crash.snapshot", .snapshot = true};
+    const char *path = vmm->config->on_crash.snapshot;
+    int rc;
+
+    if (!path)
+        return 0;
+    rc = stasis_output_open(vmm->outputs, path, &opts, &vmm->crash_file, err);
+    if (!rc)
+        rc = stasis_output_probe(vmm->crash_file, err);
+    return rc ? wrong_key(err, "on_crash.snapshot", path, rc) : 0;
+}
+
 int stasis_vmm_outputs_open_request(struct stasis_outputs *outputs,
                                     const struct stasis_snapshot_request *request,
                                     struct stasis_vmm_job *job, struct stasis_error *err)
@@ -184,6 +199,8 @@ int stasis_vmm_outputs_open(struct stasis_vmm *vmm, struct stasis_error *err)
     if (!rc)
         rc = open_snapshot(vmm, err);
     if (!rc)
+        rc = open_crash(vmm, err);
+    if (!rc)
         rc = open_metrics(vmm, err);
     return rc ? rc : open_serial(vmm, err);
 }
@@ -191,6 +208,7 @@ int stasis_vmm_outputs_open(struct stasis_vmm *vmm, struct stasis_error *err)
 void stasis_vmm_outputs_close(struct stasis_vmm *vmm)
 {
     stasis_output_close(vmm->snapshot_file);
+    stasis_output_close(vmm->crash_file);
     stasis_output_close(vmm->metrics_file);
     if (!vmm->opener)
         stasis_outputs_free(vmm->outputs);

@@ -143,7 +143,7 @@ static int work(struct stasis_vmm_job *job)
     if (job->pauses_only)
         return 0;
     job->times.stop_us = lap_us(&since_us);
-    if (atomic_load(&machine->end) != STASIS_EXIT_NONE)
+    if (!job->crash && atomic_load(&machine->end) != STASIS_EXIT_NONE)
         return stasis_fail(&job->err, STASIS_ERR_NO_SNAPSHOT,
                            "no snapshot was written to %s: the guest %s before it could be frozen",
                            job->path, stasis_vmm_is_reset(job->vmm) ? "was reset" : "ended");

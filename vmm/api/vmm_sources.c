@@ -55,6 +55,8 @@ static void on_end(struct stasis_vmm *vmm)
 {
     if (stasis_vmm_is_reset(vmm))
         vmm->reset = true;
+    else if (stasis_vmm_wants_crash(vmm))
+        vmm->saves_crash = true;
     else
         stasis_vmm_stop_soon(vmm);
 }

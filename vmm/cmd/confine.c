@@ -215,8 +215,8 @@ static int allow_all(const struct stasis_sandbox_files *files,
                      const struct stasis_control_config *control, struct stasis_error *err)
 {
     const char *const inputs[] = {config->kernel.path, config->initrd_path, config->restore.path};
-    const char *const outputs[] = {config->snapshot.path, config->serial.path,
-                                   config->metrics_path};
+    const char *const outputs[] = {config->snapshot.path, config->on_crash.snapshot,
+                                   config->serial.path, config->metrics_path};
     int rc = allow_host(files, err);
 
     if (!rc)
@@ -354,6 +354,8 @@ static int check_outputs(const struct stasis_vmm_config *config, struct stasis_e
 
     if (snapshot && strcmp(snapshot, STASIS_VMM_STREAM) != 0)
         rc = check_replaced("--snapshot-out", snapshot, true, err);
+    if (!rc && config->on_crash.snapshot)
+        rc = check_replaced("--on-crash snapshot", config->on_crash.snapshot, true, err);
     if (!rc && config->metrics_path && config->metrics_every_ms)
         rc = check_replaced("--metrics", config->metrics_path, false, err);
     return rc ? rc : check_passt(config->net.passt, err);

@@ -184,6 +184,8 @@ static void fill(struct stasis_vmm_config *config)
             fill_option(i, config);
     if (!config->snapshot.save.target)
         config->snapshot.save.drop = STASIS_VMM_DROP_REFUSE;
+    if (config->on_crash.snapshot)
+        config->on_crash.exit = false;
     if (guest == STASIS_CONFIG_RESTORE)
         config->on_reset = STASIS_VMM_ON_RESET_EXIT;
     fit_disks(config);

@@ -226,6 +226,18 @@ struct stasis_vmm_snapshot {
     struct stasis_vmm_save save;
 };
 
+enum stasis_vmm_panic_text { STASIS_VMM_PANIC_TEXT_OFF = 0, STASIS_VMM_PANIC_TEXT_ON };
+
+/* When the guest crashes: a triple fault, an error of KVM, or what panic_text says. */
+struct stasis_vmm_on_crash {
+    bool exit;            /* the VM just ends, as by default: there is no `snapshot` */
+    const char *snapshot; /* a file that gets the guest as it is then, before the VM ends */
+    /* Whether a line of the serial port that begins with "Kernel panic - not syncing", or with time
+     * stamps of Linux and this, is a crash. Whoever can write to the guest's console can print it.
+     */
+    enum stasis_vmm_panic_text panic_text;
+};
+
 /* Invalid accesses of the guest: to addresses that no device has, or that a device refuses. */
 struct stasis_vmm_guest_errors {
     enum stasis_vmm_on_guest_error action;
@@ -271,6 +283,7 @@ struct stasis_vmm_config {
     /* When the guest resets the machine, or stasis_vmm_reset() does. REBOOT is for a new guest: a
      * snapshot has no kernel that could be loaded. */
     enum stasis_vmm_on_reset on_reset;
+    struct stasis_vmm_on_crash on_crash;
     struct stasis_vmm_guest_errors guest_errors;
     struct stasis_vmm_log log;
 
