@@ -3,10 +3,10 @@
 # What the preset musl links, in .cache/musl: headers of Linux, and static libraries that need no
 # glibc; and their licences, which go with the programs. Sourced after lib.sh.
 #
-# Debian's archives of libdeflate and zlib link with musl (but for zlib's gz functions, which nothing
-# here uses). Those of jansson and msgpack-c call glibc's __snprintf_chk() and others, and cmocka has
+# Debian's archives of libdeflate, zlib (but for its gz functions) and libcrypto (SHA-256 of it) link
+# with musl. Those of jansson and msgpack-c call glibc's __snprintf_chk() and others, and cmocka has
 # none: these are built from Debian's sources.
-readonly PACKAGES_MUSL=(gcc musl-tools libc6-dev linux-libc-dev libdeflate-dev zlib1g-dev libmsgpack-dev
+readonly PACKAGES_MUSL=(gcc musl-tools libc6-dev linux-libc-dev libdeflate-dev libssl-dev zlib1g-dev libmsgpack-dev
     pkg-config scdoc xz-utils)
 readonly CMOCKA_SOURCE=pool/main/c/cmocka/cmocka_1.1.5.orig.tar.xz
 readonly CMOCKA_SHA256=f0ccd8242d55e2fd74b16ba518359151f6f8383ff8aef4976e48393f77bba8b6
@@ -26,10 +26,14 @@ fetch_musl() (
     cd "$work" || exit
     ln -s /usr/include/{linux,asm-generic,video,libdeflate.h,zlib.h,zconf.h,msgpack.h,msgpack} include/
     ln -s /usr/include/x86_64-linux-gnu/asm include/
-    ln -s /usr/lib/x86_64-linux-gnu/lib{deflate,z}.a lib/
+    mkdir include/openssl
+    ln -s /usr/include/openssl/* /usr/include/x86_64-linux-gnu/openssl/* include/openssl/
+    ln -s /usr/lib/x86_64-linux-gnu/lib{crypto,deflate,z}.a lib/
     cp /usr/share/doc/musl-dev/copyright licences/musl
     cp /usr/share/doc/libdeflate-dev/copyright licences/libdeflate
+    cp /usr/share/doc/libssl-dev/copyright licences/libcrypto
     cp /usr/share/doc/gcc-12-base/copyright licences/libgcc
+    musl_module libcrypto crypto
     musl_module libdeflate deflate
     musl_cmocka
     musl_jansson

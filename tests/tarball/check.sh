@@ -30,7 +30,7 @@ check_files() {
     for file in share/man/man1/{vmm,snapshot-inspect}.1 share/man/man7/vmm-control.7 \
         share/bash-completion/completions/vmm share/zsh/site-functions/_vmm \
         share/fish/vendor_completions.d/vmm.fish \
-        share/doc/stasis/licences/{musl,libgcc,libdeflate,jansson,msgpack-c}; do
+        share/doc/stasis/licences/{musl,libgcc,libcrypto,libdeflate,jansson,msgpack-c}; do
         [ -s "$top/$file" ] || fail "no $file"
     done
     for file in README.md CHANGELOG.md LICENSE-APACHE LICENSE-BSD-3-CLAUSE docs/embedding.md; do

@@ -2,6 +2,7 @@
 #include "vmm/api/vmm_disk.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static bool do_read(void *ctx, uint64_t offset, void *bytes, size_t len)
 {
@@ -28,12 +29,15 @@ static bool do_zero(void *ctx, uint64_t offset, uint64_t len, bool may_unmap)
     return stasis_disk_zero(ctx, offset, len, may_unmap);
 }
 
-static void do_mark(void *ctx, uint64_t *ret_inode, uint64_t *ret_mtime_ns)
+static void do_mark(void *ctx, struct stasis_device_disk_mark *ret_mark)
 {
-    const struct stasis_disk_marker marker = stasis_disk_marker(ctx);
+    const struct stasis_disk *disk = ctx;
+    const struct stasis_disk_marker marker = stasis_disk_marker(disk);
 
-    *ret_inode = marker.inode;
-    *ret_mtime_ns = marker.mtime_ns;
+    _Static_assert(sizeof(ret_mark->samples) == sizeof(disk->samples), "a digest");
+    *ret_mark = (struct stasis_device_disk_mark){
+        .inode = marker.inode, .mtime_ns = marker.mtime_ns, .has_samples = disk->has_samples};
+    memcpy(ret_mark->samples, disk->samples, sizeof(ret_mark->samples));
 }
 
 static uint64_t do_admit(void *ctx, uint64_t now_ns, uint64_t bytes)
@@ -120,7 +124,13 @@ void stasis_vmm_disks_close(struct stasis_vmm_disks *disks)
         stasis_disk_close(&disks->list[--disks->count].disk);
 }
 
-int stasis_vmm_disks_settle(const struct stasis_vmm_disks *disks, struct stasis_error *err)
+void stasis_vmm_disks_forget_samples(struct stasis_vmm_disks *disks)
+{
+    for (unsigned i = 0; i < disks->count; i++)
+        stasis_disk_forget_samples(&disks->list[i].disk);
+}
+
+int stasis_vmm_disks_settle(struct stasis_vmm_disks *disks, struct stasis_error *err)
 {
     for (unsigned i = 0; i < disks->count; i++)
         if (!stasis_disk_settle(&disks->list[i].disk))

@@ -5,7 +5,7 @@
 #ifndef STASIS_VMM_VMM_DISK_H
 #define STASIS_VMM_VMM_DISK_H
 
-#include "stasis/ser.h"
+#include "stasis/snap.h"
 #include "vmm/api/config.h"
 #include "vmm/base/reasons.h"
 #include "vmm/host/disk.h"
@@ -37,8 +37,11 @@ void stasis_vmm_disks_close(struct stasis_vmm_disks *disks);
 
 /* Of a guest that is frozen: what it wrote, and the disks' markers, survive a crash of the host.
  * STASIS_ERR_IO. No device may use a disk meanwhile. */
-STASIS_MUST_CHECK int stasis_vmm_disks_settle(const struct stasis_vmm_disks *disks,
+STASIS_MUST_CHECK int stasis_vmm_disks_settle(struct stasis_vmm_disks *disks,
                                               struct stasis_error *err);
+
+/* Of a guest that is frozen without that: the markers have no samples. */
+void stasis_vmm_disks_forget_samples(struct stasis_vmm_disks *disks);
 
 /* ---- vmm_disk_bind.c ---- */
 

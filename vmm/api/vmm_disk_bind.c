@@ -63,12 +63,18 @@ static const char *change_of(const struct stasis_disk *disk,
                              const struct stasis_virtio_blk_state *state)
 {
     const struct stasis_disk_marker marker = stasis_disk_marker(disk);
+    uint8_t samples[STASIS_DISK_DIGEST_SIZE];
 
-    if (!state->disk_inode)
-        return NULL; /* unknown */
-    if (marker.inode != state->disk_inode)
+    if (state->disk_inode && marker.inode != state->disk_inode)
         return "replaced";
-    return marker.mtime_ns != state->disk_mtime_ns ? "written to" : NULL;
+    if (state->disk_inode && marker.mtime_ns != state->disk_mtime_ns)
+        return "written to";
+    if (state->disk_samples_len != sizeof(samples))
+        return NULL; /* unknown */
+    return stasis_disk_sample(disk->fd, disk->bytes, samples) &&
+                   !memcmp(samples, state->disk_samples, sizeof(samples))
+               ? NULL
+               : "changed";
 }
 
 static void check_change(const struct binding *binding, const struct stasis_vmm_disk *disk,
@@ -203,10 +209,10 @@ static bool refuse_zero(void *ctx, uint64_t offset, uint64_t len, bool may_unmap
     return false;
 }
 
-static void have_no_mark(void *ctx, uint64_t *ret_inode, uint64_t *ret_mtime_ns)
+static void have_no_mark(void *ctx, struct stasis_device_disk_mark *ret_mark)
 {
     (void)ctx;
-    *ret_inode = *ret_mtime_ns = 0;
+    *ret_mark = (struct stasis_device_disk_mark){.inode = 0};
 }
 
 static bool read_shape(const struct stasis_records *records, const char *id,

@@ -91,8 +91,10 @@ static int collect(struct stasis_vmm_job *job, struct stasis_snap **ret_snap,
  * marker that the state is to have. Without the machine's lock: the guest is paused. */
 static int settle_disk(struct stasis_vmm_job *job)
 {
-    if (job->save.sync == STASIS_VMM_SYNC_NONE)
+    if (job->save.sync == STASIS_VMM_SYNC_NONE) {
+        stasis_vmm_disks_forget_samples(&job->vmm->disks);
         return 0;
+    }
     while (!stasis_machine_wait_disks(&job->vmm->machine)) {
         if (!may_go_on(job))
             return stasis_fail(&job->err, STASIS_ERR_CANCELLED,

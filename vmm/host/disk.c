@@ -262,9 +262,17 @@ bool stasis_disk_flush(const struct stasis_disk *disk)
     return disk->is_read_only || !disk->calls->fdatasync(disk->fd);
 }
 
-bool stasis_disk_settle(const struct stasis_disk *disk)
+bool stasis_disk_settle(struct stasis_disk *disk)
 {
-    return disk->is_read_only || !disk->calls->fsync(disk->fd);
+    if (!disk->is_read_only && disk->calls->fsync(disk->fd))
+        return false;
+    disk->has_samples = stasis_disk_sample(disk->fd, disk->bytes, disk->samples);
+    return true;
+}
+
+void stasis_disk_forget_samples(struct stasis_disk *disk)
+{
+    disk->has_samples = false;
 }
 
 static bool allocate(const struct stasis_disk *disk, int mode, uint64_t offset, uint64_t len)

@@ -15,6 +15,7 @@
 
 #include "stasis/error.h"
 #include "vmm/host/disk_limit.h"
+#include "vmm/host/disk_samples.h"
 
 #define STASIS_DISK_SECTOR 512u
 #define STASIS_DISK_BOUNCE (UINT32_C(128) << 10) /* bytes of a direct transfer, at most */
@@ -36,6 +37,8 @@ struct stasis_disk {
     uint32_t alignment; /* of direct transfers; 0: they go through the page cache */
     uint8_t *bounce;    /* STASIS_DISK_BOUNCE aligned bytes for those, or NULL */
     const struct stasis_disk_calls *calls;
+    bool has_samples; /* since stasis_disk_settle() */
+    uint8_t samples[STASIS_DISK_DIGEST_SIZE];
     struct stasis_disk_limit limit; /* none at the start; kept by who asks, not by what is below */
 };
 
@@ -61,8 +64,11 @@ bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const vo
                        size_t len);
 /* What was written before survives a crash of the host. */
 bool stasis_disk_flush(const struct stasis_disk *disk);
-/* The same, and what its marker is made of. */
-bool stasis_disk_settle(const struct stasis_disk *disk);
+/* The same, and what its marker is made of; takes samples of it, too, if they can be read. Nobody
+ * writes to the disk meanwhile. */
+bool stasis_disk_settle(struct stasis_disk *disk);
+/* The disk is about to change, or has. */
+void stasis_disk_forget_samples(struct stasis_disk *disk);
 /* The content may become anything: where the host cannot drop it, it stays. */
 bool stasis_disk_discard(const struct stasis_disk *disk, uint64_t offset, uint64_t len);
 /* It reads as zero. may_unmap: the host need not keep room for it. */

@@ -42,6 +42,14 @@ struct stasis_guest_access {
     bool is_mmio, is_write;
 };
 
+/* By which a disk is known that has changed: its file and when that was last written to (0:
+ * unknown), and a digest of samples. */
+struct stasis_device_disk_mark {
+    uint64_t inode, mtime_ns;
+    bool has_samples;
+    uint8_t samples[32];
+};
+
 /* The content of a disk. Calls wait for the host's disk, and are made by one thread at a time,
  * without the machine's lock; false is an I/O error. `mark` is called under it. */
 struct stasis_device_disk {
@@ -57,7 +65,7 @@ struct stasis_device_disk {
     bool (*discard)(void *ctx, uint64_t offset, uint64_t len);
     bool (*zero)(void *ctx, uint64_t offset, uint64_t len, bool may_unmap);
     /* By which a change is seen: inode and time of its last. */
-    void (*mark)(void *ctx, uint64_t *ret_inode, uint64_t *ret_mtime_ns);
+    void (*mark)(void *ctx, struct stasis_device_disk_mark *ret_mark);
     /* How many nanoseconds to wait before an operation on that many bytes is asked for; 0: it may
      * be, and counts. Under the lock. NULL: nothing is limited. */
     uint64_t (*admit)(void *ctx, uint64_t now_ns, uint64_t bytes);

@@ -110,6 +110,18 @@ static void blk_timer(void *instance)
 
 /* ---- the state ---- */
 
+static void put_mark(const struct stasis_device_disk *disk, struct stasis_virtio_blk_state *state)
+{
+    struct stasis_device_disk_mark mark;
+
+    disk->mark(disk->ctx, &mark);
+    state->disk_inode = mark.inode;
+    state->disk_mtime_ns = mark.mtime_ns;
+    state->disk_samples_len = mark.has_samples ? sizeof(mark.samples) : 0;
+    if (mark.has_samples)
+        memcpy(state->disk_samples, mark.samples, sizeof(mark.samples));
+}
+
 static void blk_save(const void *instance, void *ret_state)
 {
     const struct stasis_blk *blk = instance;
@@ -119,7 +131,7 @@ static void blk_save(const void *instance, void *ret_state)
     stasis_virtio_blk_save(&blk->dev, state);
     /* What the host is still writing moves the time. */
     if (disk && !(blk->is_writing && stasis_blk_thread(blk)->is_away))
-        disk->mark(disk->ctx, &state->disk_inode, &state->disk_mtime_ns);
+        put_mark(disk, state);
 }
 
 /* Whether it is the disk that the guest had has been checked by who knows where it comes from. */

@@ -48,7 +48,7 @@ static void devices_reach_the_file(void **state)
     struct stasis_device_host host = {.ctx = NULL};
     const struct stasis_device_disk *device;
     uint8_t out[512], in[512] = {0};
-    uint64_t inode, mtime_ns;
+    struct stasis_device_disk_mark mark;
 
     (void)state;
     memset(out, 0x3c, sizeof(out));
@@ -66,8 +66,15 @@ static void devices_reach_the_file(void **state)
     assert_true(device->read(device->ctx, 1024, in, sizeof(in)));
     assert_int_equal(in[0], 0);
     assert_true(device->discard(device->ctx, 0, BYTES));
-    device->mark(device->ctx, &inode, &mtime_ns);
-    assert_true(inode && mtime_ns);
+    device->mark(device->ctx, &mark);
+    assert_true(mark.inode && mark.mtime_ns);
+    assert_false(mark.has_samples);
+    assert_int_equal(stasis_vmm_disks_settle(&disks, &err), 0);
+    device->mark(device->ctx, &mark);
+    assert_true(mark.has_samples);
+    stasis_vmm_disks_forget_samples(&disks);
+    device->mark(device->ctx, &mark);
+    assert_false(mark.has_samples);
 }
 
 static void words_of_the_configuration_count(void **state)

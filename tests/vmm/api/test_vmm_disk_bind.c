@@ -38,10 +38,16 @@ static void make_file(char *path)
 
 static void add_disk(const char *id, const struct stasis_vmm_disk *disk)
 {
+    struct stasis_device_disk_mark mark;
+
     stasis_state_init(&stasis_virtio_blk_schema, &saved);
     saved.sectors = BYTES / 512;
     saved.read_only = disk->device.is_read_only;
-    disk->device.mark(disk->device.ctx, &saved.disk_inode, &saved.disk_mtime_ns);
+    disk->device.mark(disk->device.ctx, &mark);
+    saved.disk_inode = mark.inode;
+    saved.disk_mtime_ns = mark.mtime_ns;
+    saved.disk_samples_len = sizeof(mark.samples);
+    assert_true(stasis_disk_sample(disk->disk.fd, BYTES, saved.disk_samples));
     assert_int_equal(stasis_records_add(records, &stasis_virtio_blk_schema, id, &saved, &err), 0);
 }
 
@@ -183,13 +189,42 @@ static void a_disk_that_has_changed(void **state)
     assert_int_equal(check(), 1);
 }
 
-static void a_marker_that_is_unknown_is_not_compared(void **state)
+static void replace(void)
 {
+    assert_int_equal(
+        stasis_records_replace(records, &stasis_virtio_blk_schema, "data", &saved, &err), 0);
+}
+
+/* As of a block device, or of a file whose time was set back. */
+static void samples_tell_of_another_content(void **state)
+{
+    int fd = open(data, O_WRONLY | O_CLOEXEC);
+
     (void)state;
     saved.read_only = 0;
     saved.disk_inode = saved.disk_mtime_ns = 0;
-    assert_int_equal(
-        stasis_records_replace(records, &stasis_virtio_blk_schema, "data", &saved, &err), 0);
+    replace();
+    assert_int_equal(check(), 0);
+    assert_int_equal(pwrite(fd, "x", 1, BYTES - 1), 1);
+    close(fd);
+    assert_int_equal(check(), 1);
+    has(0, "data",
+        "disk data has been changed since the freeze, and the guest would damage it; "
+        "give it as it was, or allow it by allow.disk_changed=data");
+    config.allow.disk_changed[0] = "data";
+    assert_int_equal(check(), 0);
+}
+
+static void a_marker_that_is_unknown_is_not_compared(void **state)
+{
+    int fd = open(data, O_WRONLY | O_CLOEXEC);
+
+    (void)state;
+    assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+    close(fd);
+    saved.read_only = 0;
+    saved.disk_inode = saved.disk_mtime_ns = saved.disk_samples_len = 0;
+    replace();
     assert_int_equal(check(), 0);
 }
 
@@ -212,7 +247,7 @@ static void stand_ins_have_the_shape_and_nothing_else(void **state)
     struct stasis_vmm_stand_ins stand_ins;
     struct stasis_device_host host = {.ctx = NULL};
     const struct stasis_device_disk *disk;
-    uint64_t inode = 1, mtime_ns = 1;
+    struct stasis_device_disk_mark mark;
     uint8_t byte = 0;
 
     (void)state;
@@ -228,8 +263,8 @@ static void stand_ins_have_the_shape_and_nothing_else(void **state)
     assert_false(disk->read(disk->ctx, 0, &byte, 1) || disk->write(disk->ctx, 0, &byte, 1) ||
                  disk->flush(disk->ctx) || disk->discard(disk->ctx, 0, 1) ||
                  disk->zero(disk->ctx, 0, 1, true));
-    disk->mark(disk->ctx, &inode, &mtime_ns);
-    assert_int_equal(inode + mtime_ns, 0);
+    disk->mark(disk->ctx, &mark);
+    assert_false(mark.inode || mark.mtime_ns || mark.has_samples);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -237,10 +272,15 @@ static void stand_ins_have_the_shape_and_nothing_else(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(the_same_disks_are_taken),    CASE(every_disk_that_is_wrong_is_named),
-        CASE(a_disk_that_was_another_way), CASE(a_disk_that_cannot_be_opened),
-        CASE(a_disk_that_has_changed),     CASE(a_marker_that_is_unknown_is_not_compared),
-        CASE(records_that_say_nothing),    CASE(stand_ins_have_the_shape_and_nothing_else),
+        CASE(the_same_disks_are_taken),
+        CASE(every_disk_that_is_wrong_is_named),
+        CASE(a_disk_that_was_another_way),
+        CASE(a_disk_that_cannot_be_opened),
+        CASE(a_disk_that_has_changed),
+        CASE(samples_tell_of_another_content),
+        CASE(a_marker_that_is_unknown_is_not_compared),
+        CASE(records_that_say_nothing),
+        CASE(stand_ins_have_the_shape_and_nothing_else),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

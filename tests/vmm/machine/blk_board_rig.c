@@ -100,11 +100,11 @@ static bool disk_zero(void *ctx, uint64_t offset, uint64_t len, bool may_unmap)
     return !blk_rig_broken;
 }
 
-static void disk_mark(void *ctx, uint64_t *ret_inode, uint64_t *ret_mtime_ns)
+static void disk_mark(void *ctx, struct stasis_device_disk_mark *ret_mark)
 {
     (void)ctx;
-    *ret_inode = blk_rig_inode;
-    *ret_mtime_ns = blk_rig_mtime_ns;
+    *ret_mark = (struct stasis_device_disk_mark){
+        .inode = blk_rig_inode, .mtime_ns = blk_rig_mtime_ns, .has_samples = true, .samples = {9}};
 }
 
 struct stasis_device_disk blk_rig_disk;

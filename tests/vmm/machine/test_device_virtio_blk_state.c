@@ -57,6 +57,7 @@ static void requests_in_flight_are_asked_for_again(void **state)
     /* Its marker is yet to change: it is unknown. */
     assert_int_equal(saved->disk_inode, 0);
     assert_int_equal(saved->disk_mtime_ns, 0);
+    assert_int_equal(saved->disk_samples_len, 0);
     blk_rig_let_on(); /* the first life's disk ends what it was at, and the guest hears nothing */
     while (!stasis_machine_wait_disks(&blk_rig_machine))
         ;
@@ -81,6 +82,8 @@ static void a_disk_that_only_reads_is_marked(void **state)
     (void)state;
     assert_int_equal(saved->disk_inode, 11);
     assert_int_equal(saved->disk_mtime_ns, 12);
+    assert_int_equal(saved->disk_samples_len, 32);
+    assert_int_equal(saved->disk_samples[0], 9);
     free(saved);
     blk_rig_let_on();
     while (!stasis_machine_wait_disks(&blk_rig_machine))

@@ -74,10 +74,10 @@ static bool disk_read(void *ctx, uint64_t offset, void *bytes, size_t len)
     return true;
 }
 
-static void disk_mark(void *ctx, uint64_t *ret_inode, uint64_t *ret_mtime_ns)
+static void disk_mark(void *ctx, struct stasis_device_disk_mark *ret_mark)
 {
     (void)ctx;
-    *ret_inode = *ret_mtime_ns = 1;
+    *ret_mark = (struct stasis_device_disk_mark){.inode = 1, .mtime_ns = 1};
 }
 
 static const struct stasis_device_disk disk = {
