@@ -4,8 +4,9 @@
  * before the first exec to the first byte on its standard output, in nanoseconds. All are then
  * killed and waited for, so that nothing of them is left when the next measurement begins.
  *
- *   bench-run [-n COUNT] [-t] [-c FILE]... COMMAND [ARGUMENT]...
+ *   bench-run [-n COUNT] [-t] [-u] [-c FILE]... COMMAND [ARGUMENT]...
  *     -t  types a byte into each, and again every 10 ms until it answers
+ *     -u  prints behind it the time that processors have spent on the process until then
  *     -c  drops FILE from the page cache first
  */
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/base/clock.h"
@@ -36,6 +38,7 @@ struct child {
     int in; /* -1: nothing is typed */
     int out;
     uint64_t answered_ns;
+    uint64_t used_ns; /* of processors, by all its threads */
 };
 
 static int fail(const char *what)
@@ -104,6 +107,16 @@ static int start(struct child *child, bool type, char **command)
     return rc ? fail(command[0]) : 0;
 }
 
+static uint64_t used_ns(pid_t pid)
+{
+    struct timespec time = {0};
+    clockid_t clock;
+
+    if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &time))
+        return 0;
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
 /* 1: there is an answer; -1: there will be none. */
 static int look(struct child *child, short events, uint64_t started)
 {
@@ -115,6 +128,7 @@ static int look(struct child *child, short events, uint64_t started)
         return 0;
     }
     child->answered_ns = stasis_monotonic_ns() - started;
+    child->used_ns = used_ns(child->pid);
     if (read(child->out, &byte, 1) == 1)
         return 1;
     fprintf(stderr, "bench-run: a process ended without a byte\n");
@@ -151,7 +165,15 @@ static int wait_for_all(struct child *children, unsigned count, uint64_t started
     return 0;
 }
 
-static int measure(unsigned count, bool type, char **command)
+static void print(const struct child *child, bool used)
+{
+    printf("%llu", (unsigned long long)child->answered_ns);
+    if (used)
+        printf(" %llu", (unsigned long long)child->used_ns);
+    puts("");
+}
+
+static int measure(unsigned count, bool type, bool used, char **command)
 {
     struct child children[COUNT_MAX] = {0};
     unsigned started = 0;
@@ -169,28 +191,30 @@ static int measure(unsigned count, bool type, char **command)
     while (wait(NULL) > 0 || errno == EINTR)
         ;
     for (unsigned i = 0; !rc && i < count; i++)
-        printf("%llu\n", (unsigned long long)children[i].answered_ns);
+        print(&children[i], used);
     return rc;
 }
 
 int main(int argc, char **argv)
 {
     unsigned count = 1;
-    bool type = false;
+    bool type = false, used = false;
     int option;
 
     (void)signal(SIGPIPE, SIG_IGN);
-    while ((option = getopt(argc, argv, "+n:tc:")) != -1) {
+    while ((option = getopt(argc, argv, "+n:tuc:")) != -1) {
         if (option == 'n')
             count = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 't')
             type = true;
+        else if (option == 'u')
+            used = true;
         else if (option != 'c' || chill(optarg))
             return 2;
     }
     if (optind == argc || count < 1 || count > COUNT_MAX) {
-        fprintf(stderr, "usage: bench-run [-n COUNT] [-t] [-c FILE]... COMMAND [ARGUMENT]...\n");
+        fprintf(stderr, "usage: bench-run [-n COUNT] [-t] [-u] [-c FILE]... COMMAND [ARG]...\n");
         return 2;
     }
-    return measure(count, type, argv + optind) ? 1 : 0;
+    return measure(count, type, used, argv + optind) ? 1 : 0;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 """What every row of the benchmark needs: sizes, files, a stopwatch, and where results go."""
+import math
 import os
 import shutil
 import statistics
@@ -24,6 +25,7 @@ class Sizes:
         self.clones = 3 if smoke else 50
         self.settle_s = 0.2 if smoke else 2.0
         self.state_rounds = 3 if smoke else 301
+        self.sandbox_rounds = 1 if smoke else 20  # times those of other rows
         self.sparse_gib = (1, 2) if smoke else (16, 256)
         self.cancel_mib = 16 if smoke else 3072
 
@@ -66,6 +68,11 @@ class Rig:
             options += ["-c", path]
         times = self.run([self.program("bench-run"), *options, *command]).split()
         return max(int(ns) for ns in times) / 1e9
+
+    def start_cost(self, command):
+        """Seconds until its first byte, and those that processors have spent on it until then."""
+        times = self.run([self.program("bench-run"), "-u", *command]).split()
+        return tuple(int(ns) / 1e9 for ns in times)
 
     # ---- files, made once ----
 
@@ -141,6 +148,24 @@ class Rig:
             self.judge(result, f"<= {at_most:g} x", result["ratio"] <= at_most)
         elif faster:
             self.judge(result, f">= {faster:g} x faster", result["ratio"] >= faster)
+        self.results.append(result)
+
+    def report_more(self, row, ours, rivals, rival_name, target_ms):
+        """A line of the table for a difference smaller than what each of the two varies by: its
+        median over pairs that were measured in turns, with the ranks of the sorted differences
+        between which that lies with a probability of 95 %."""
+        more = sorted(1000 * (a - b) for a, b in zip(ours, rivals))
+        reach = math.ceil(0.98 * math.sqrt(len(more)))
+        low = more[max(0, len(more) // 2 - reach)]
+        high = more[min(len(more) - 1, len(more) // 2 + reach)]
+        ours, rival = Sample(ours), Sample(rivals)
+        result = {"row": row, "ours_ms": ours.ms, "ours_range_ms": ours.range_ms, "n": ours.n,
+                  "rival": rival_name, "rival_ms": rival.ms, "rival_range_ms": rival.range_ms,
+                  "ratio": ours.ms / rival.ms, "ratio_is": "slower",
+                  "more_ms": statistics.median(more), "more_range_ms": [low, high],
+                  "note": f"median of {len(more)} paired differences {statistics.median(more):.3f} "
+                          f"ms, with 95 % between {low:.3f} and {high:.3f} ms"}
+        self.judge(result, f"<= {target_ms:g} ms more", statistics.median(more) <= target_ms)
         self.results.append(result)
 
     @staticmethod
