@@ -2,11 +2,18 @@
 #include "stasis/fault_signals.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 bool stasis_signal_is_fault(int number)
 {
     return number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE ||
            number == SIGABRT || number == SIGTRAP || number == SIGSYS;
+}
+
+int stasis_signal_raise(int number)
+{
+    return (int)syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), number);
 }
 
 void stasis_signals_all_but_faults(sigset_t *ret_set)

@@ -6,6 +6,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "stasis/fault_signals.h"
+
 void stasis_signals_init(void)
 {
     sigset_t freeze;
@@ -61,6 +63,6 @@ void stasis_signals_die_by(int number)
     (void)signal(number, SIG_DFL);
     sigemptyset(&set);
     sigaddset(&set, number);
-    (void)raise(number);
+    (void)stasis_signal_raise(number);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }

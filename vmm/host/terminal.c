@@ -87,7 +87,7 @@ static void on_deadly_signal(int number, siginfo_t *info, void *context)
         !stasis_signal_chain(before, number, info, context)) {
         terminal.active = 0;
         (void)sigaction(number, before, NULL);
-        (void)raise(number);
+        (void)stasis_signal_raise(number);
     } else if (terminal.active && number != SIGABRT && !sigaction(number, NULL, &now) &&
                now.sa_handler != SIG_DFL) {
         set_mode(&terminal.raw);
@@ -101,7 +101,7 @@ static void on_stop(int number, siginfo_t *info, void *context)
     (void)number, (void)info, (void)context;
     if (terminal.active)
         set_mode(&terminal.found);
-    (void)raise(SIGSTOP);
+    (void)stasis_signal_raise(SIGSTOP);
     errno = saved;
 }
 

@@ -5,7 +5,9 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "stasis/fault_signals.h"
 #include "vmm/base/clock.h"
@@ -96,6 +98,7 @@ static void *run_thread(void *arg)
     struct stasis_run_handle handle;
     struct stasis_error err;
 
+    atomic_store(&thread->tid, (pid_t)syscall(SYS_gettid));
     stasis_kick_begin_thread(thread->kick_signal);
     if (thread->ops->begins(thread->ctx, &err) ||
         stasis_run_handle_take(&handle, thread->vcpu, &err)) {
@@ -105,6 +108,7 @@ static void *run_thread(void *arg)
         (void)!stasis_run_handle_give_back(&handle, NULL);
     }
     pthread_mutex_lock(&thread->lock);
+    atomic_store(&thread->tid, 0);
     thread->paused = true;
     pthread_cond_broadcast(&thread->changed);
     pthread_mutex_unlock(&thread->lock);
@@ -147,11 +151,15 @@ void stasis_vcpu_thread_release(struct stasis_vcpu_thread *thread)
     pthread_mutex_unlock(&thread->lock);
 }
 
-/* Under the lock. A thread that asks for its own pause sees it before it enters the guest again. */
+/* Under the lock. A thread that asks for its own pause sees it before it enters the guest again,
+ * and so does one that has not begun. Not by pthread_kill(), whose call in musl names no process:
+ * a sandbox cannot tell our threads from those of others by it. */
 static void kick(const struct stasis_vcpu_thread *thread)
 {
-    if (thread->started && !pthread_equal(pthread_self(), thread->id))
-        pthread_kill(thread->id, stasis_kick_number(thread->kick_signal));
+    pid_t tid = atomic_load(&thread->tid);
+
+    if (thread->started && tid && !pthread_equal(pthread_self(), thread->id))
+        (void)syscall(SYS_tgkill, getpid(), tid, stasis_kick_number(thread->kick_signal));
 }
 
 void stasis_vcpu_thread_request_pause(struct stasis_vcpu_thread *thread)

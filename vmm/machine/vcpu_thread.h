@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "stasis/kvm_vcpu.h"
 
@@ -37,6 +38,7 @@ struct stasis_vcpu_thread {
 
     int kick_signal; /* 0: the default; to be set before the thread is started */
     pthread_t id;
+    _Atomic pid_t tid; /* 0: it has not begun, or has ended */
     bool started;
     pthread_mutex_t lock;
     pthread_cond_t changed;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "filters.h"
+#include "stasis/fault_signals.h"
 #include "vmm/sandbox/filter_pid.h"
 
 struct filter {
@@ -60,7 +61,7 @@ static void on_refused(int number, siginfo_t *info, void *context)
     (void)context;
     if (info->si_code != SI_SECCOMP) { /* somebody has sent it */
         (void)signal(number, SIG_DFL);
-        (void)raise(number);
+        (void)stasis_signal_raise(number);
         return;
     }
     (void)stasis_fail(&err, STASIS_ERR_SANDBOX,

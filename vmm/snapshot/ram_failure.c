@@ -2,11 +2,13 @@
 #include "vmm/snapshot/ram_failure.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "stasis/fault_signals.h"
 #include "vmm/machine/machine.h"
 #include "vmm/snapshot/ram_failure_internal.h"
 
@@ -30,7 +32,8 @@ static _Noreturn void die(const struct owner *owner, const struct stasis_error *
 {
     if (owner->fatal)
         owner->fatal(owner->ctx, err);
-    abort();
+    (void)stasis_signal_raise(SIGABRT);
+    abort(); /* a handler has returned */
 }
 
 /* ---- the watchdog ---- */

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 
+#include "stasis/fault_signals.h"
 #include "vmm/base/chain.h"
 #include "vmm/machine/machine.h"
 #include "vmm/snapshot/ram_failure.h"
@@ -70,7 +71,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
         return;
     (void)sigaction(number, other, NULL); /* a fault happens again; a sent signal is sent on */
     if (info->si_code <= 0)
-        (void)raise(number);
+        (void)stasis_signal_raise(number);
 }
 
 /* ---- installing: the lock is held ---- */

@@ -16,6 +16,10 @@ STASIS_BEGIN_DECLS
 /* May be called in a signal handler. */
 STASIS_EXPORT bool stasis_signal_is_fault(int number);
 
+/* raise(3) by a call that names this process besides the thread (tgkill(2)), as a sandbox may ask
+ * for: that of musl does not. May be called in a signal handler. 0, or -1 with errno. */
+STASIS_EXPORT int stasis_signal_raise(int number);
+
 /* All signals but those: the mask of a thread that leaves signals to others. */
 STASIS_EXPORT void stasis_signals_all_but_faults(sigset_t *ret_set);
 

@@ -89,6 +89,7 @@ static const struct attack {
     {"signal another process", "", SYS_kill, {0 /* parent */, 0}},
     {"signal all processes", "", SYS_kill, {-1, 0}},
     {"signal a thread of another", "", SYS_tgkill, {0 /* parent */, 0 /* parent */, 0}},
+    {"signal it without its process", "", SYS_tkill, {0 /* parent */, 0}},
     {"signal it with data", "", SYS_rt_sigqueueinfo, {0 /* parent */, 0, P(page)}},
     {"let a descriptor signal another", "", SYS_fcntl, {2, F_SETOWN, 0 /* parent */}},
     {"with any signal", "", SYS_fcntl, {2, F_SETSIG, SIGKILL}},
@@ -209,6 +210,7 @@ static unsigned parents(long call)
     case SYS_setpriority:
         return 2;
     case SYS_kill:
+    case SYS_tkill:
     case SYS_rt_sigqueueinfo:
     case SYS_process_vm_readv:
     case SYS_process_vm_writev:
