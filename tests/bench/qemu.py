@@ -45,6 +45,26 @@ class Qemu:
         return [*self.command(), "-incoming", f"exec:cat {self.saved()}"]
 
 
+class DiskReader:
+    """QEMU as a microvm with a virtio disk over MMIO and a thread for it, and our driver."""
+
+    def __init__(self, rig):
+        self.rig = rig
+        if not shutil.which(PROGRAM):
+            raise Skipped(f"{PROGRAM} is not installed")
+
+    def command(self, words):
+        ram, rom = self.rig.path("disk.ram"), self.rig.path("disk.rom")
+        self.rig.run([self.rig.program("bench-disk"), "image", *words, ram, rom])
+        return [PROGRAM, "-accel", "kvm", "-cpu", "host", "-M",
+                "microvm,acpi=off,pit=off,rtc=off,auto-kernel-cmdline=off,x-option-roms=off",
+                "-m", "32", "-nodefaults", "-no-user-config", "-display", "none", "-bios", rom,
+                "-serial", "stdio", "-device", f"loader,file={ram},addr=0,force-raw=on",
+                "-global", "virtio-mmio.force-legacy=false", "-object", "iothread,id=thread",
+                "-drive", f"if=none,id=disk,file={words[0]},format=raw,readonly=on",
+                "-device", "virtio-blk-device,drive=disk,iothread=thread"]
+
+
 class Running(Session):
     """QEMU with a guest that has the random bytes in its memory."""
 

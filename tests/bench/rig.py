@@ -26,6 +26,7 @@ class Sizes:
         self.settle_s = 0.2 if smoke else 2.0
         self.state_rounds = 3 if smoke else 301
         self.sandbox_rounds = 1 if smoke else 20  # times those of other rows
+        self.disk_requests = 100 if smoke else 4000
         self.sparse_gib = (1, 2) if smoke else (16, 256)
         self.cancel_mib = 16 if smoke else 3072
 

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import time
 
-from qemu import Qemu, Running
+from qemu import DiskReader, Qemu, Running
 from rig import Sample, Session, Skipped
 
 SLOW_PAIRS = 5   # of contenders that take seconds a turn
 SAVE_PAIRS = 11
+DISK_PAIRS = 15
 
 
 # ---- from exec to an answer ----
@@ -373,12 +374,44 @@ def smp(rig):
     rig.results.append(row)
 
 
+# ---- a disk ----
+
+def reading(command):
+    """Seconds from the first request of the guest (disk.S) to its last answer."""
+    with Session(command) as guest:
+        guest.answer()
+        start = time.monotonic()
+        guest.answer()
+        return time.monotonic() - start
+
+
+def disk(rig):
+    cases = (("4 KiB random, 1 at a time", (1, 4, "random")),
+             ("4 KiB random, 32 at a time", (32, 4, "random")),
+             ("128 KiB in sequence, 8 at a time", (8, 128, "sequential")))
+    missing = None
+    for name, what in cases:
+        words = [rig.random_file(), *map(str, what), str(rig.sizes.disk_requests)]
+        contenders = {"ours": lambda words=words: reading(
+            [rig.program("bench-disk"), "run", *words])}
+        try:
+            command = DiskReader(rig).command(words)
+            contenders["QEMU"] = lambda command=command: reading(command)
+        except Skipped as why:
+            missing = why
+        samples = rig.rounds(contenders, DISK_PAIRS)
+        rig.report(f"{rig.sizes.disk_requests} reads of a disk, {name}", samples["ours"],
+                   samples.get("QEMU"), "QEMU", at_most=None if missing else 1.05)
+    if missing:
+        raise missing
+
+
 ROWS = {
     "answer-warm": answer_warm, "answer-cold": answer_cold, "answer-crowd": answer_crowd,
     "answer-clones": answer_clones, "floor": floor_main, "floor-small": floor_small,
     "floor-large": floor_large, "sandbox": sandbox, "populate": populate,
     "huge-pages": huge_pages, "save": save, "save-sparse": save_sparse, "cancel": cancel, "save-zlib": save_zlib, "state": state,
-    "vcpu": vcpu, "exit": exit_alone, "smp": smp,
+    "vcpu": vcpu, "exit": exit_alone, "smp": smp, "disk": disk,
 }
 
 # Rows that the library alone is measured in.
