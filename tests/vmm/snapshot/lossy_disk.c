@@ -38,7 +38,7 @@ static ssize_t cached_pread(int fd, void *bytes, size_t len, off_t offset)
 static int sync_cache(int fd)
 {
     for (unsigned i = 0; i < LOSSY_DISK / 512; i++) {
-        if (is_cached[i] && pwrite(fd, cache + 512 * i, 512, (off_t)(512 * i)) != 512)
+        if (is_cached[i] && pwrite(fd, cache + 512 * i, 512, (off_t)512 * i) != 512)
             return -1;
         is_cached[i] = false;
     }

@@ -303,7 +303,7 @@ static bool is_kept(unsigned number)
 {
     uint8_t byte;
 
-    assert_int_equal(pread(disks.list[0].disk.fd, &byte, 1, (off_t)(512 * 5 * number)), 1);
+    assert_int_equal(pread(disks.list[0].disk.fd, &byte, 1, (off_t)512 * 5 * number), 1);
     return byte == byte_of(number);
 }
 
