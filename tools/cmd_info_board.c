@@ -58,6 +58,18 @@ static void print_acpi_pm(FILE *out, const struct stasis_records *records, const
             pm.pm1_en & 0x100 ? "" : " (not enabled)", pm.gpe0_sts, pm.gpe0_en);
 }
 
+static void print_pvpanic(FILE *out, const struct stasis_records *records, const char *instance)
+{
+    struct stasis_pvpanic_state pvpanic;
+
+    if (stasis_records_get(records, &stasis_pvpanic_schema, instance, &pvpanic, NULL))
+        return;
+    fprintf(out, "%s\n",
+            pvpanic.events & 1   ? "the guest has panicked"
+            : pvpanic.events & 2 ? "the guest has panicked, and started a kernel for it"
+                                 : "no panic");
+}
+
 static void print_vmgenid(FILE *out, const struct stasis_records *records, const char *instance)
 {
     struct stasis_vmgenid_state vmgenid;
@@ -179,6 +191,7 @@ static const struct {
     {&stasis_pl031_schema, print_pl031},
     {&stasis_acpi_pm_schema, print_acpi_pm},
     {&stasis_vmgenid_schema, print_vmgenid},
+    {&stasis_pvpanic_schema, print_pvpanic},
     {&stasis_virtio_rng_schema, print_virtio_rng},
     {&stasis_mc146818_schema, print_mc146818},
     {&stasis_virtio_balloon_schema, print_virtio_balloon},

@@ -19,7 +19,7 @@ FILES = [*(f"state-ser/ser/{name}.c" for name in (
     "decode", "migrate", "notes", "parse", "reader", "records", "schema_parse", "migrations", "unknown")),
     *(f"state-ser/snap/{name}.c" for name in ("header", "index", "read_index", "read_file")),
     *(f"core/{name}.c" for name in ("acpi_pm", "i8042", "mc146818", "mc146818_calendar", "mc146818_clock",
-                                    "pl031", "serial", "serial_state")),
+                                    "pl031", "pvpanic", "serial", "serial_state")),
     "state/schema.c", "state/field.c",
     "common/x86_features.c",
     *(f"vmm/snapshot/{name}.c" for name in ("clocks", "thaw", "thaw_check")),

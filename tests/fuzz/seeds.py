@@ -177,6 +177,9 @@ def devices():
     yield "acpi_pm", "all", b"".join(power)
     yield "acpi_pm", "all-frozen", between(power)
 
+    panic = [b"\x00\x00", *(bytes([2, 1 << bit]) for bit in range(8)), b"\x01\x00", b"\x02\x02", b"\x00\x00"]
+    yield "pvpanic", "all-frozen", between(panic)
+
     cmos = [b"\xc0\x0b\x72", b"\xc0\x01\xff", b"\xc0\x03\xff", b"\xc0\x05\x81", b"\x40\x1e\x10",
             b"\x01\x0c", b"\x60\x00\x00", b"\xc0\x0a\x23", b"\x40\x01\x20", b"\x01\x0c", b"\xc0\x0b\x82",
             *(bytes([0xc0, register, 0x11]) for register in range(10)), b"\xc0\x32\x20", b"\xc0\x0a\x76",

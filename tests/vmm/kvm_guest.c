@@ -169,7 +169,7 @@ static bool host_random(void *ctx, uint8_t *bytes, size_t len)
 static void add_pl031(struct stasis_board_state *board)
 {
     static const struct stasis_board_device_state pl031 = {
-        "stasis.pl031", "rtc", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START, 0x1000, 10};
+        "stasis.pl031", "pl031", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START, 0x1000, 10};
 
     memmove(&board->devices[3], &board->devices[2],
             (board->devices_count - 2) * sizeof(board->devices[0]));

@@ -277,6 +277,7 @@ static void load_devices(struct kvm_guest *guest)
             struct stasis_pl031_state rtc;
             struct stasis_acpi_pm_state pm;
             struct stasis_vmgenid_state vmgenid;
+            struct stasis_pvpanic_state pvpanic;
             struct stasis_virtio_rng_state rng;
             struct stasis_mc146818_state cmos;
         } state;
@@ -292,6 +293,8 @@ static void load_devices(struct kvm_guest *guest)
             state.pm = (struct stasis_acpi_pm_state){0x0100, 0x0020, 0x0802, 0x81, 0x18};
         else if (device->type->schema == &stasis_mc146818_schema)
             pattern_cmos(&state.cmos);
+        else if (device->type->schema == &stasis_pvpanic_schema)
+            state.pvpanic.events = 2;
         else if (device->type->schema == &stasis_vmgenid_schema)
             memset(&state.vmgenid, 0x3c, sizeof(state.vmgenid));
         else if (device->type->schema == &stasis_virtio_rng_schema)
@@ -391,7 +394,7 @@ void kvm_pattern_check(struct stasis_snap *snap)
     kvm_record(snap, &stasis_serial_schema, "com1", &serial);
     assert_int_equal(serial.rx_fifo_len, 5);
     assert_memory_equal(serial.tx_fifo, "output", 6);
-    kvm_record(snap, &stasis_pl031_schema, "rtc", &rtc);
+    kvm_record(snap, &stasis_pl031_schema, "pl031", &rtc);
     assert_int_equal(rtc.mr, 123460000);
     kvm_record(snap, &stasis_acpi_pm_schema, "pm", &pm);
     assert_int_equal(pm.pm1_sts, 0x0100);

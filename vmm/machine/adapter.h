@@ -51,6 +51,7 @@ extern const struct stasis_device_type stasis_device_serial_type;
 extern const struct stasis_device_type stasis_device_i8042_type;
 extern const struct stasis_device_type stasis_device_mc146818_type;
 extern const struct stasis_device_type stasis_device_pl031_type;
+extern const struct stasis_device_type stasis_device_pvpanic_type;
 extern const struct stasis_device_type stasis_device_vmgenid_type;
 extern const struct stasis_device_type stasis_device_virtio_balloon_type;
 extern const struct stasis_device_type stasis_device_virtio_blk_type;

@@ -29,6 +29,7 @@ static const struct stasis_board_device_state devices_0_2_0[] = {
     {"stasis.vmgenid", "vmgenid", 1, STASIS_BUS_MMIO, STASIS_BOARD_VMGENID, 0x1000,
      STASIS_GSI_NONE},
     {"stasis.virtio_rng", "rng", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START + 0x1000, 0x1000, 16},
+    {"stasis.pvpanic", "pvpanic", 1, STASIS_BUS_PIO, 0x505, 1, STASIS_GSI_NONE},
 };
 
 /* Optional devices have the pages behind, and these lines: first those that no other device of a PC

@@ -9,12 +9,12 @@
 
 /* The device types this release can put on a board. */
 static const struct stasis_device_type *const device_types[] = {
-    &stasis_device_serial_type,         &stasis_device_i8042_type,
-    &stasis_device_pl031_type,          &stasis_device_acpi_pm_type,
-    &stasis_device_virtio_rng_type,     &stasis_device_vmgenid_type,
-    &stasis_device_mc146818_type,       &stasis_device_virtio_blk_type,
-    &stasis_device_virtio_net_type,     &stasis_device_virtio_vsock_type,
-    &stasis_device_virtio_balloon_type,
+    &stasis_device_serial_type,       &stasis_device_i8042_type,
+    &stasis_device_pl031_type,        &stasis_device_acpi_pm_type,
+    &stasis_device_virtio_rng_type,   &stasis_device_vmgenid_type,
+    &stasis_device_pvpanic_type,      &stasis_device_mc146818_type,
+    &stasis_device_virtio_blk_type,   &stasis_device_virtio_net_type,
+    &stasis_device_virtio_vsock_type, &stasis_device_virtio_balloon_type,
 };
 
 int stasis_device_type_find(const struct stasis_board_device_state *row,

@@ -134,6 +134,8 @@ struct stasis_device_env {
     /* The guest asks for a reset of the whole machine, or powers it off. */
     void (*reset)(void *ctx);
     void (*power_off)(void *ctx);
+    /* Its kernel has panicked. */
+    void (*panicked)(void *ctx);
     /* An ACPI event for the guest, if the board has power management. */
     void (*event)(void *ctx, unsigned number);
     /* The guest's access that the device is handling is invalid. NULL: that is not counted. */

@@ -30,6 +30,17 @@ static void on_power_off(void *ctx)
     stasis_machine_shutdown(ctx, STASIS_EXIT_POWER_OFF, NULL);
 }
 
+/* All vCPUs stop as soon as can be: what they do after it may hide why. */
+static void on_panicked(void *ctx)
+{
+    struct stasis_error error;
+
+    (void)stasis_fail(&error, STASIS_ERR_GUEST,
+                      "the guest panicked: its kernel has said so by pvpanic");
+    stasis_machine_shutdown(ctx, STASIS_EXIT_CRASHED, &error);
+    stasis_machine_request_pause(ctx);
+}
+
 static void on_event(void *ctx, unsigned number)
 {
     struct stasis_machine *machine = ctx;
@@ -106,7 +117,8 @@ int stasis_machine_build_on(struct stasis_machine *machine, const struct stasis_
                                                      .ctx = machine,
                                                      .reset = on_reset,
                                                      .event = on_event,
-                                                     .power_off = on_power_off};
+                                                     .power_off = on_power_off,
+                                                     .panicked = on_panicked};
     atomic_init(&machine->end, STASIS_EXIT_NONE);
     pthread_mutex_init(&machine->lock, NULL);
     stasis_bus_init(&machine->pio, "PIO", 0xffff);

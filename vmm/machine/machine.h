@@ -40,7 +40,8 @@ enum stasis_exit_reason {
     STASIS_EXIT_NONE,
     STASIS_EXIT_RESET,     /* the guest asked for a reset: done */
     STASIS_EXIT_POWER_OFF, /* it powered the machine off */
-    STASIS_EXIT_CRASHED,   /* triple fault, KVM internal error: struct stasis_error says which */
+    STASIS_EXIT_CRASHED, /* triple fault, KVM internal error, panic: struct stasis_error says which
+                          */
     STASIS_EXIT_INVALID_ACCESS, /* it made an invalid access, and is to be stopped for it: likewise
                                  */
 };

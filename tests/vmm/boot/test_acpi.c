@@ -322,7 +322,9 @@ static void iasl_understands_every_table(void **state)
                                                               0xd0002000,          0x1000, 21};
     rig.board.devices[7] =
         (struct stasis_board_device_state){"stasis.mc146818", "rtc", 1, 0, 0x70, 2, 8};
-    rig.board.devices_count = 8;
+    rig.board.devices[8] =
+        (struct stasis_board_device_state){"stasis.pvpanic", "pv", 1, 0, 0x505, 1, UINT32_MAX};
+    rig.board.devices_count = 9;
     listing = through_iasl(work, read_tables().dsdt, "dsdt");
     assert_null(strstr(listing, "_S5"));
     assert_null(strstr(listing, "_GPE")); /* where nothing could raise it */
@@ -336,6 +338,8 @@ static void iasl_understands_every_table(void **state)
                  "Name (_S5, Package (0x04)  // _S5_: S5 System State\n    {\n        0x05, ");
     assert_lists(listing, "EisaId (\"PNP0B00\")");
     assert_lists(listing, "0x0070,             // Range Minimum");
+    assert_lists(listing, "Name (_HID, \"QEMU0001\")");
+    assert_lists(listing, "0x0505,             // Range Minimum");
     assert_lists(listing, "Method (_E00, 0, NotSerialized)");
     assert_lists(listing, "Notify (\\_SB.VGN5, 0x80)");
     assert_lists(listing, "Name (_HID, \"VMGENCTR\")");

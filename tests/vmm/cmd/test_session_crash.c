@@ -85,6 +85,20 @@ static void panic_text_wins_over_the_reset(void)
     session_folder_fini(&folder);
 }
 
+/* The device tells, without being asked for; what comes behind it does not happen. */
+static void pvpanic_wins_over_the_reset(void)
+{
+    /* mov dx, 0x505; in al, dx; and al, 1; out dx, al; then the reset */
+    static const uint8_t panic[] = {0x66, 0xba, 0x05, 0x05, 0xec, 0x24,
+                                    0x01, 0xee, 0xb0, 0xfe, 0xe6, 0x64};
+
+    setup("up", panic, sizeof(panic));
+    assert_int_equal(run(folder.file, ""), 6);
+    assert_saved("the guest panicked: its kernel has said so by pvpanic; as it was then");
+    assert_int_equal(restore(), SESSION_RESET);
+    session_folder_fini(&folder);
+}
+
 static void line_that_quotes_a_panic_is_none(void)
 {
     setup("# echo Kernel panic - not syncing", kvm_resetting, sizeof(kvm_resetting));
@@ -117,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KVM_CASE(crash_is_saved_and_happens_again_when_thawed),
         KVM_CASE(panic_text_wins_over_the_reset),
+        KVM_CASE(pvpanic_wins_over_the_reset),
         KVM_CASE(line_that_quotes_a_panic_is_none),
         KVM_CASE(file_that_cannot_be_written_is_said_beside_the_crash),
     };

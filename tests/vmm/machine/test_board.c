@@ -133,6 +133,7 @@ static void default_devices(void **state)
         {"stasis.acpi_pm", "pm", 1, 0, 0x600, 10, 9},
         {"stasis.vmgenid", "vmgenid", 1, 1, 0xef000, 0x1000, UINT32_MAX}, /* RAM */
         {"stasis.virtio_rng", "rng", 1, 1, 0xd0001000, 0x1000, 16},
+        {"stasis.pvpanic", "pvpanic", 1, 0, 0x505, 1, UINT32_MAX},
     };
     static const struct stasis_board_device_state of_0_1_0[] = {
         {"stasis.serial", "com1", 1, 0, 0x3f8, 8, 4},
@@ -167,8 +168,8 @@ static void a_disk_is_behind_the_others(void **state)
 
     (void)state;
     assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
-    assert_int_equal(board.devices_count, 7);
-    assert_memory_equal(&board.devices[6], &expected, sizeof(expected));
+    assert_int_equal(board.devices_count, 8);
+    assert_memory_equal(&board.devices[7], &expected, sizeof(expected));
     options.release = "0.1.0";
     assert_int_equal(stasis_board_default(&options, &board, &err), STASIS_ERR_ARG);
     assert_string_equal(err.msg, "the board of release 0.1.0 cannot have device data: leave that "
@@ -208,11 +209,11 @@ static void every_place_has_its_page_and_line(void **state)
     (void)state;
     assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
     assert_int_equal(stasis_board_check(&board, NULL), 0);
-    assert_int_equal(board.devices_count, 6 + STASIS_BOARD_SLOTS);
-    for (uint32_t i = 6; i < board.devices_count; i++) {
-        assert_string_equal(board.devices[i].type, optional[i - 6].type);
-        assert_string_equal(board.devices[i].instance, optional[i - 6].instance);
-        assert_int_equal(board.devices[i].base, 0xd0002000 + (i - 6) * 0x1000);
+    assert_int_equal(board.devices_count, 7 + STASIS_BOARD_SLOTS);
+    for (uint32_t i = 7; i < board.devices_count; i++) {
+        assert_string_equal(board.devices[i].type, optional[i - 7].type);
+        assert_string_equal(board.devices[i].instance, optional[i - 7].instance);
+        assert_int_equal(board.devices[i].base, 0xd0002000 + (i - 7) * 0x1000);
         assert_true(is_alone(&board, i));
     }
     options.optional_count++;

@@ -374,6 +374,7 @@ static void states_survive(void **state)
     stasis_bus_write(&machine.pio, 0x64, 1, 0x60);
     stasis_bus_write(&machine.mmio, 0xd0000004, 4, 99);
     stasis_bus_write(&machine.pio, 0x602, 2, 0x100);
+    stasis_bus_write(&machine.pio, 0x505, 1, 2);
     for (uint32_t i = 0; i < machine.devices.count; i++) {
         const struct stasis_device *device = &machine.devices.list[i];
         const struct stasis_schema *schema = device->type->schema;

@@ -125,7 +125,7 @@ static const struct stasis_exit_ops watching = {.pio_read = on_pio_read,
                                                 .failed = on_failed,
                                                 .may_run = on_may_run};
 
-/* Of a reset or a power-off: the guest may ask for it, but is not to end. */
+/* Of a reset, a power-off or a panic: the guest may ask for it, but is not to end. */
 static void on_reset(void *ctx)
 {
     (void)ctx;
@@ -143,6 +143,7 @@ void hostile_watch(struct kvm_guest *of)
     }
     guest->machine.device_env.reset = on_reset;
     guest->machine.device_env.power_off = on_reset;
+    guest->machine.device_env.panicked = on_reset;
     unhandled_ports = unhandled_mmio = 0;
 }
 

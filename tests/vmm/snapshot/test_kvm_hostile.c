@@ -116,7 +116,7 @@ static void pass_time(void)
     pthread_mutex_lock(&guest.machine.lock);
     guest.rtc_ns += next_random(&seed);
     if (guest.rtc_armed && guest.rtc_ns >= guest.rtc_deadline_ns)
-        stasis_device_alarm(device(&stasis_pl031_schema, "rtc"));
+        stasis_device_alarm(device(&stasis_pl031_schema, "pl031"));
     stasis_device_alarm(device(&stasis_mc146818_schema, "rtc")); /* whether or not it is due */
     pthread_mutex_unlock(&guest.machine.lock);
 }

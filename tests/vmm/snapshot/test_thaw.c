@@ -182,7 +182,7 @@ static struct clocks read_clocks(struct stasis_snap *snap)
 
     kvm_record(snap, &stasis_x86_clock_schema, "kvmclock", &clock);
     kvm_record(snap, &stasis_x86_tsc_schema, "cpu0", &tsc);
-    kvm_record(snap, &stasis_pl031_schema, "rtc", &rtc);
+    kvm_record(snap, &stasis_pl031_schema, "pl031", &rtc);
     return (struct clocks){clock.clock_ns, kvm_record_msr(snap, STASIS_MSR_TSC) / (tsc.khz / 1000),
                            rtc.counter_ns};
 }
@@ -274,7 +274,7 @@ static void rtc_does_not_follow_the_host(void)
     kvm_ok(kvm_try_thaw(&guest, snap, &options, &err), &err);
     stasis_snap_free(snap);
     snap = kvm_freeze(&guest, NULL);
-    kvm_record(snap, &stasis_pl031_schema, "rtc", &rtc);
+    kvm_record(snap, &stasis_pl031_schema, "pl031", &rtc);
     assert_int_equal(rtc.counter_ns, UINT64_C(1700000005) * 1000000000);
     stasis_snap_free(snap);
     kvm_guest_fini(&guest);

@@ -38,6 +38,7 @@ static const struct description descriptions[] = {
     {"stasis.i8042", "KBD", "PNP0303", NULL, NULL, {{0, 1}, {4, 1}}},
     {"stasis.pl031", "RTC", NULL, NULL, "arm,pl031", {{0, 0}, {0, 0}}},
     {"stasis.virtio_", "VIO", NULL, "LNRO0005", NULL, {{0, 0}, {0, 0}}},
+    {"stasis.pvpanic", "PEV", NULL, "QEMU0001", NULL, {{0, 1}, {0, 0}}},
     {"stasis.mc146818", "RTC", "PNP0B00", NULL, NULL, {{0, 2}, {0, 0}}},
 };
 

@@ -228,7 +228,8 @@ struct stasis_vmm_snapshot {
 
 enum stasis_vmm_panic_text { STASIS_VMM_PANIC_TEXT_OFF = 0, STASIS_VMM_PANIC_TEXT_ON };
 
-/* When the guest crashes: a triple fault, an error of KVM, or what panic_text says. */
+/* When the guest crashes: a triple fault, an error of KVM, a panic that it reports by pvpanic, or
+ * what panic_text says. */
 struct stasis_vmm_on_crash {
     bool exit;            /* the VM just ends, as by default: there is no `snapshot` */
     const char *snapshot; /* a file that gets the guest as it is then, before the VM ends */
