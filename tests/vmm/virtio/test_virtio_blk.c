@@ -303,6 +303,29 @@ static void answers_come_in_any_order_and_once(void **state)
     stasis_virtio_blk_done(&rig.blk, UINT64_MAX, STASIS_VIRTIO_BLK_OK);
 }
 
+static void several_answers_are_announced_at_once(void **state)
+{
+    uint64_t ids[2];
+    unsigned before;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        blk_rig_transfer(&rig, BLK_FLUSH, 0, 0);
+        blk_rig_notify(&rig);
+        ids[i] = rig.last.id;
+    }
+    before = rig.driver.irqs;
+    for (unsigned i = 0; i < 2; i++)
+        stasis_virtio_blk_answer(&rig.blk, ids[i], STASIS_VIRTIO_BLK_OK);
+    assert_int_equal(peek16(&rig.driver, USED + 2), 2);
+    assert_int_equal(rig.driver.irqs, before);
+    stasis_virtio_blk_announce(&rig.blk);
+    assert_int_equal(rig.driver.irqs, before + 1);
+    wr(rig.mmio, R_INTERRUPT_ACK, 1);
+    stasis_virtio_blk_announce(&rig.blk); /* of nothing */
+    assert_int_equal(rd(rig.mmio, R_INTERRUPT_STATUS), 0);
+}
+
 /* Nothing of an earlier life gets into the guest's RAM. */
 static void a_reset_forgets_requests(void **state)
 {
@@ -353,6 +376,7 @@ int main(void)
         cmocka_unit_test_setup(a_read_only_disk_is_not_written, start),
         cmocka_unit_test_setup(requests_without_form_break_the_queue, start),
         cmocka_unit_test_setup(answers_come_in_any_order_and_once, start),
+        cmocka_unit_test_setup(several_answers_are_announced_at_once, start),
         cmocka_unit_test_setup(a_reset_forgets_requests, start),
         cmocka_unit_test_setup(a_buffer_that_goes_away_ends_its_request, start),
     };
