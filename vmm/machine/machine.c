@@ -188,7 +188,9 @@ void stasis_machine_fini(struct stasis_machine *machine)
     machine->threads = NULL;
     free(machine->vcpus);
     machine->vcpus = NULL;
-    machine->is_left = !stasis_devices_stop(&machine->devices, machine->pause_limit_ms);
+    /* It may have been freed before, by a reset that failed. */
+    if (!stasis_devices_stop(&machine->devices, machine->pause_limit_ms))
+        machine->is_left = true;
     stasis_devices_detach(&machine->devices);
     if (machine->ram_ops)
         machine->ram_ops->cancel_waiters(machine->ram_ctx);
