@@ -50,6 +50,7 @@ static int check_choices(const struct stasis_vmm_config *config, struct stasis_e
         unsigned value, last;
     } choices[] = {
         {"cpu", (unsigned)config->cpu, STASIS_CPU_MODEL_COUNT - 1},
+        {"rtc", (unsigned)config->rtc, STASIS_VMM_RTC_PL031},
         {"restore.clock", (unsigned)config->restore.clock, STASIS_VMM_CLOCK_ADVANCE},
         {"restore.memory", (unsigned)config->restore.memory, STASIS_RAM_LAZY},
         {"restore.prefetch", (unsigned)config->restore.prefetch, STASIS_VMM_PREFETCH_OFF},

@@ -8,6 +8,7 @@
 
 /* Words are stored through an unsigned int. */
 static_assert(sizeof(enum stasis_vmm_cpu) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_rtc) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_then) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_sync) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_drop) == sizeof(unsigned), "enum size");
@@ -35,6 +36,7 @@ static const char *const cpu_words[] = {
 #include "stasis/state/cpu_models.def"
 #undef STASIS_CPU_MODEL
     NULL};
+static const char *const rtc_words[] = {"cmos", "pl031", NULL};
 static const char *const then_words[] = {"exit", "resume", NULL};
 static const char *const compress_words[] = {"none", "zlib", NULL};
 static const char *const sync_words[] = {"full", "none", NULL};
@@ -107,6 +109,11 @@ static const struct stasis_option_key vcpu_keys[] = {
 static const struct stasis_option_key cpu_keys[] = {
     {"model", STASIS_OPTION_WORD, AT(cpu), "host|baseline|x86-64-v2|x86-64-v3",
      "give host, baseline, x86-64-v2 or x86-64-v3", .words = cpu_words},
+    {0},
+};
+
+static const struct stasis_option_key rtc_keys[] = {
+    {"model", STASIS_OPTION_WORD, AT(rtc), "cmos|pl031", "give cmos or pl031", .words = rtc_words},
     {0},
 };
 
@@ -311,6 +318,9 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
         {"board", board_keys,
          "Use the default board of that release, so that it can thaw the guest.\n", .json = "board",
          .guest = STASIS_OPTION_NEW_GUEST},
+    [STASIS_CONFIG_RTC] = {"rtc", rtc_keys,
+                           "The clock: cmos (default), that of a PC; or pl031, in its place.\n",
+                           .json = "rtc", .guest = STASIS_OPTION_NEW_GUEST},
     [STASIS_CONFIG_BALLOON] =
         {"balloon", balloon_keys,
          "Give the guest a balloon of that name, by which vmm ctl SOCK balloon\n"

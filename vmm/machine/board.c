@@ -32,6 +32,11 @@ static const struct stasis_board_device_state devices_0_2_0[] = {
     {"stasis.pvpanic", "pvpanic", 1, STASIS_BUS_PIO, 0x505, 1, STASIS_GSI_NONE},
 };
 
+/* In place of the clock of a PC, by option: the line is that of a PC's mouse, which has none here.
+ */
+static const struct stasis_board_device_state pl031_0_2_0 = {
+    "stasis.pl031", "rtc", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START, 0x1000, 12};
+
 /* Optional devices have the pages behind, and these lines: first those that no other device of a PC
  * had, then those that none on this board has. All are level-triggered (boot/x86/lines.h). */
 #define SLOT_PAGE(i) (STASIS_MMIO_GAP_START + UINT64_C(0x2000) + (i)*UINT64_C(0x1000))
@@ -119,6 +124,14 @@ static int add_optional(const struct stasis_board_optional *optional, uint32_t s
     return 0;
 }
 
+/* Boards of 0.1.0 have one anyway, where it has always been. */
+static void replace_clock(struct stasis_board_state *board)
+{
+    for (uint32_t i = 0; i < board->devices_count; i++)
+        if (!strcmp(board->devices[i].type, stasis_mc146818_schema.type))
+            board->devices[i] = pl031_0_2_0;
+}
+
 /* The first name that two devices have, or NULL. */
 static const char *find_twin(const struct stasis_board_state *board)
 {
@@ -137,6 +150,8 @@ static int add_devices(const struct default_board *from, const struct stasis_boa
 
     memcpy(board->devices, from->devices, from->count * sizeof(board->devices[0]));
     board->devices_count = from->count;
+    if (options->pl031)
+        replace_clock(board);
     for (uint32_t i = 0; !rc && i < options->optional_count; i++)
         rc = add_optional(&options->optional[i], i, board, err);
     if (rc)

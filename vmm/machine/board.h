@@ -25,6 +25,7 @@ struct stasis_board_options {
     uint64_t memory_bytes;
     uint32_t vcpus;
     const char *cpu_model;                        /* board.def names them */
+    bool pl031;                                   /* its clock is a PL031 */
     const char *release;                          /* whose default board; NULL: this one's */
     const struct stasis_board_optional *optional; /* in the order of their places */
     uint32_t optional_count;

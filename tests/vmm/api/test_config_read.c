@@ -121,7 +121,7 @@ static void wrong_configurations_name_the_key(void **state)
         {"{}", "the configuration has no guest; set one of kernel.path, demo and restore.path"},
         {"{\"Demo\": true}",
          "Demo is no key of a configuration; known: kernel, demo, restore, initrd, memory, vcpu, "
-         "cpu, board, balloon, block, allow, net, vsock, paused, ready_fd, kvm, on_reset, "
+         "cpu, board, rtc, balloon, block, allow, net, vsock, paused, ready_fd, kvm, on_reset, "
          "on_crash, "
          "serial, "
          "snapshot, "

@@ -313,6 +313,7 @@ static void defaults_are_written(void **state)
                                    "  \"memory\": {\n    \"size_mib\": 256\n  },\n"
                                    "  \"vcpu\": {\n    \"num\": 1\n  },\n"
                                    "  \"cpu\": {\n    \"model\": \"host\"\n  },\n"
+                                   "  \"rtc\": {\n    \"model\": \"cmos\"\n  },\n"
                                    "  \"on_reset\": {\n    \"action\": \"exit\"\n  },\n"
                                    "  \"serial\": {\n    \"out\": \"stdio\"\n  },\n"
                                    "  \"guest_errors\": {\n    \"action\": \"count\",\n"

@@ -320,6 +320,8 @@ static void refuses_with_option_and_remedy(void **state)
       {"--demo|--on-crash|snapshot=-", "--on-crash snapshot cannot be standard output"},
       {"--demo|--on-crash|exit,snapshot=x", "--on-crash|exclude each other"},
       {"--demo|--on-crash|panic_text=on", "--on-crash|give exit, or snapshot=FILE"},
+      {"--demo|--rtc|sun", "--rtc: model=sun: give cmos or pl031"},
+      {"--restore|x|--rtc|pl031", "leave out --rtc"},
       {"--demo|--on-reset|halt", "--on-reset: action=halt: give exit or reboot"},
       {"--restore|x|--initrd|y", "leave out --initrd"},
       {"--restore|x|--memory|1", "--memory does not go with --restore|leave out --memory"},

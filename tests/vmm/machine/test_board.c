@@ -153,6 +153,32 @@ static void default_devices(void **state)
     assert_memory_equal(board.devices, of_0_1_0, sizeof(of_0_1_0));
 }
 
+static void a_pl031_is_in_place_of_the_clock(void **state)
+{
+    static const struct stasis_board_device_state expected = {"stasis.pl031", "rtc",  1, 1,
+                                                              0xd0000000,     0x1000, 12};
+    struct stasis_board_options options = {
+        .memory_bytes = 64 << 20, .vcpus = 1, .cpu_model = "host", .pl031 = true};
+    struct stasis_board_state board, other;
+
+    (void)state;
+    assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
+    assert_int_equal(stasis_board_check(&board, NULL), 0);
+    make(&other);
+    assert_int_equal(board.devices_count, other.devices_count);
+    for (uint32_t i = 0; i < board.devices_count; i++) {
+        const void *same = strcmp(other.devices[i].instance, "rtc") != 0 ? &other.devices[i]
+                                                                         : (const void *)&expected;
+
+        assert_memory_equal(&board.devices[i], same, sizeof(expected));
+        assert_true(!i || board.devices[i].gsi != expected.gsi || i == 2);
+    }
+    options.release = "0.1.0";
+    assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
+    assert_int_equal(board.devices_count, 3);
+    assert_int_equal(board.devices[2].gsi, 8);
+}
+
 static void a_disk_is_behind_the_others(void **state)
 {
     static const struct stasis_board_device_state expected = {"stasis.virtio_blk", "data", 1, 1,
@@ -375,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(default_passes_every_check),
         cmocka_unit_test(default_devices),
+        cmocka_unit_test(a_pl031_is_in_place_of_the_clock),
         cmocka_unit_test(a_disk_is_behind_the_others),
         cmocka_unit_test(every_place_has_its_page_and_line),
         cmocka_unit_test(every_device_has_a_name_of_its_own),

@@ -72,6 +72,7 @@ enum stasis_vmm_cpu {
 #include "stasis/state/cpu_models.def"
 #undef STASIS_CPU_MODEL
 };
+enum stasis_vmm_rtc { STASIS_VMM_RTC_CMOS = 0, /* the clock of a PC */ STASIS_VMM_RTC_PL031 };
 enum stasis_vmm_then { STASIS_VMM_THEN_EXIT = 0, STASIS_VMM_THEN_RESUME };
 enum stasis_vmm_prefetch { STASIS_VMM_PREFETCH_ON = 0, STASIS_VMM_PREFETCH_OFF };
 enum stasis_vmm_reporting { STASIS_VMM_REPORTING_ON = 0, STASIS_VMM_REPORTING_OFF };
@@ -254,8 +255,8 @@ struct stasis_vmm_log {
 };
 
 /* Exactly one of kernel.path, demo and restore.path is set. What describes the machine
- * (initrd_path, memory_mib, vcpus, cpu, board_release, balloon) is for a new guest: a thawed one
- * brings its own. */
+ * (initrd_path, memory_mib, vcpus, cpu, rtc, board_release, balloon) is for a new guest: a thawed
+ * one brings its own. */
 struct stasis_vmm_config {
     struct stasis_vmm_kernel kernel;
     bool demo; /* boot the small guest that is built in */
@@ -265,6 +266,7 @@ struct stasis_vmm_config {
     uint64_t memory_mib; /* up to STASIS_RAM_MAX; 0: STASIS_VMM_MEMORY_MIB_DEFAULT */
     uint64_t vcpus;      /* up to STASIS_VCPUS_MAX; 0: 1 */
     enum stasis_vmm_cpu cpu;
+    enum stasis_vmm_rtc rtc;
     const char *board_release; /* the board that this release would make; NULL: this one's */
 
     bool paused; /* stasis_vmm_start() leaves the guest paused: stasis_vmm_resume() lets it run */
