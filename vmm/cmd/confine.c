@@ -276,13 +276,13 @@ int stasis_confine_thread(const struct stasis_confinement *confinement,
         [STASIS_VMM_THREAD_RAM] = STASIS_SANDBOX_RAM,
         [STASIS_VMM_THREAD_METRICS] = STASIS_SANDBOX_METRICS,
     };
-    struct stasis_error why;
+    int rc = 0;
 
     /* Threads that load RAM are started before the VM is open, by one that still has some. */
-    if (confines(confinement) && thread == STASIS_VMM_THREAD_RAM &&
-        stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, &why) &&
-        confinement->mode == STASIS_CONFINE_REQUIRE)
-        return stasis_fail(err, why.code, "%s", why.msg);
+    if (confines(confinement) && thread == STASIS_VMM_THREAD_RAM)
+        rc = stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, err);
+    if (rc && confinement->mode == STASIS_CONFINE_REQUIRE)
+        return rc;
     if (!confinement->filters)
         return 0;
     if (thread == STASIS_VMM_THREAD_LOOP && confinement->connects)
