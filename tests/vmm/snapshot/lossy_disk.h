@@ -14,6 +14,8 @@ extern const struct stasis_disk_calls lossy_disk_calls;
 
 /* Writes wait as long as it is set; one does. */
 extern _Atomic bool lossy_disk_hangs, lossy_disk_is_hanging;
+/* All calls but fallocate() fail with this error, unless it is 0. */
+extern _Atomic int lossy_disk_fails;
 
 void lossy_disk_crash(void);
 bool lossy_disk_has_unsynced(uint64_t offset);
