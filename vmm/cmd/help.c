@@ -14,7 +14,7 @@ static void print_option(FILE *to, const struct stasis_option *option)
     fprintf(to, "  --%s", option->name);
     for (const struct stasis_option_key *key = option->keys; key && key->name; key++) {
         bool first = key == option->keys;
-        bool other = !first && key < option->keys + option->choices;
+        bool other = !first && (option->repeats || key < option->keys + option->choices);
 
         fprintf(to, "%s%s=%s%s",
                 other              ? "|"

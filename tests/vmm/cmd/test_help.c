@@ -28,6 +28,7 @@ static void help_names_every_option(void **state)
         "--ignore ",
         "--vsock path=PATH[,cid=N][,id=NAME]\n",
         "--balloon id=NAME[,reporting=on|off]\n",
+        "--allow disk-changed=NAME|disk-shared=NAME\n",
         "--net tap=NAME|passt=SOCKET|fd=N[,id=NAME][,mac=ADDRESS][,mtu=BYTES][,bandwidth=BYTES]\n",
         "--dry-run [format=text|json]\n",
         "--on-guest-error action=count|event|stop[,of=all|devices]\n",
