@@ -193,7 +193,7 @@ rig_guest_initramfs() {
     local tree module number=0
     tree=$(mktemp -d)
     mkdir "$tree"/{dev,lib,proc,sys}
-    for module in virtio_ring virtio virtio_mmio virtio-rng virtio_blk \
+    for module in virtio_ring virtio virtio_mmio virtio-rng virtio_balloon virtio_blk \
         failover net_failover virtio_net; do
         number=$((number + 1))
         grep -q "/$module\.ko\$" "$KERNEL_MODULES/modules.builtin" ||

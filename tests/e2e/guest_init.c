@@ -43,6 +43,7 @@
 
 #include "guest_devices.h"
 #include "guest_disk.h"
+#include "guest_memory.h"
 #include "guest_net.h"
 
 enum {
@@ -410,6 +411,22 @@ static void tell_net(const struct guest *guest, const char *failed)
     tell_count(guest, "net", failed, net_pieces());
 }
 
+// "fill MIB", "drop", or "take MIB".
+static void use_memory(const struct guest *guest, const char *words)
+{
+    unsigned mib = 0;
+    unsigned long wrong = 0;
+    const char *failed = "no such command";
+    if (sscanf(words, "fill %u", &mib) == 1) {
+        failed = memory_fill(mib);
+    } else if (sscanf(words, "take %u", &mib) == 1) {
+        failed = memory_take(mib, &wrong);
+    } else if (strcmp(words, "drop") == 0) {
+        failed = memory_drop();
+    }
+    tell_count(guest, "memory", failed, wrong);
+}
+
 static void run_command(struct guest *guest)
 {
     if (strncmp(guest->line, "ping ", 5) == 0) {
@@ -436,6 +453,8 @@ static void run_command(struct guest *guest)
         tell_net(guest, NULL);
     } else if (strcmp(guest->line, "net stop") == 0) {
         tell_net(guest, net_stop());
+    } else if (strncmp(guest->line, "memory ", 7) == 0) {
+        use_memory(guest, guest->line + 7);
     } else if (strcmp(guest->line, "warnings") == 0) {
         say_warnings(guest);
     } else if (strcmp(guest->line, "tsc") == 0) {
