@@ -138,7 +138,7 @@ static void memory_of_other_kinds_is_zero(void **state)
         struct rig rig;
 
         scene_init(&scene);
-        assert_int_equal(rig_try_in(&rig, scene.fd, kind, opts, NULL), 0);
+        assert_int_equal(rig_try_in(&rig, scene.fd, (enum rig_memory)kind, opts, NULL), 0);
         take_all(&rig, &scene.built);
         assert_same(&rig, &scene.built);
         rig_fini(&rig);

@@ -264,39 +264,6 @@ static void a_board_has_sockets_last(void **state)
     assert_int_equal(stasis_config_board(&config, &board, &err), STASIS_ERR_ARG);
 }
 
-static void balloons_that_cannot_be(void **state)
-{
-    static const struct {
-        struct stasis_vmm_config config;
-        const char *words;
-    } cases[] = {
-        {DEMO(.balloon = {.id = ""}), "balloon.id=: give 1 to 20 of a-z"},
-        {DEMO(.balloon = {.id = "Balloon"}), "balloon.id=Balloon: give 1 to 20 of a-z"},
-        {DEMO(.balloon = {.id = "a23456789012345678901"}), "give 1 to 20 of a-z"},
-        {DEMO(.balloon = {.id = "b", .reporting = 2}), "balloon.reporting is out of range"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        refuse(&cases[i].config, cases[i].words);
-}
-
-static void a_board_has_a_balloon_behind_the_network(void **state)
-{
-    struct stasis_vmm_config config = DEMO(.net = {.passt = "p"}, .balloon = {.id = "b"});
-    struct stasis_board_state board;
-    struct stasis_error err;
-    const struct stasis_board_device_state *last = board.devices;
-
-    (void)state;
-    assert_int_equal(stasis_config_check(&config, NULL, &err), 0);
-    assert_int_equal(stasis_config_board(&config, &board, &err), 0);
-    last += board.devices_count - 1;
-    assert_string_equal(last->type, "stasis.virtio_balloon");
-    assert_string_equal(last->instance, "b");
-    assert_int_equal(last->base, 0xd0003000);
-}
-
 static void a_board_has_the_network_behind_the_disks(void **state)
 {
     struct stasis_vmm_config config = DEMO(.block = {{"d"}}, .net = {.passt = "p", .id = "lan"});
@@ -392,8 +359,6 @@ int main(void)
         cmocka_unit_test(networks_that_cannot_be),
         cmocka_unit_test(sockets_that_cannot_be),
         cmocka_unit_test(a_board_has_sockets_last),
-        cmocka_unit_test(balloons_that_cannot_be),
-        cmocka_unit_test(a_board_has_a_balloon_behind_the_network),
         cmocka_unit_test(a_board_has_the_network_behind_the_disks),
         cmocka_unit_test(a_guest_that_writes_may_not_run_on),
         cmocka_unit_test(the_first_disk_that_may_is_the_root),
