@@ -117,6 +117,38 @@ static void only_allowed_files_can_be_opened(void **state)
     assert_int_equal(status, 0);
 }
 
+static int makes_sockets_in_one_folder(void *arg)
+{
+    struct stasis_sandbox_files files = STASIS_SANDBOX_NO_RULES;
+    char inside[128], outside[128];
+
+    (void)arg;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return 99;
+    if (stasis_sandbox_files_begin(&files, NULL))
+        return CHILD_SKIPS;
+    if (stasis_sandbox_files_allow(&files, made, STASIS_SANDBOX_SOCKET, NULL) ||
+        stasis_sandbox_files_enforce(&files, NULL))
+        return 98;
+    snprintf(inside, sizeof(inside), "%s/socket", made);
+    snprintf(outside, sizeof(outside), "%s/socket", folder);
+    if (mknod(inside, S_IFSOCK | 0600, 0) || unlink(inside))
+        return 1;
+    if (opens(inside, O_WRONLY | O_CREAT) != EACCES || opens(other, O_RDONLY) != EACCES)
+        return 2;
+    return mknod(outside, S_IFSOCK | 0600, 0) && errno == EACCES ? 0 : 3;
+}
+
+static void sockets_can_be_made_where_they_may(void **state)
+{
+    int status = in_child(makes_sockets_in_one_folder, NULL);
+
+    (void)state;
+    if (status == CHILD_SKIPS)
+        skip();
+    assert_int_equal(status, 0);
+}
+
 static int lacks_landlock(void *arg)
 {
     struct stasis_sandbox_files files = STASIS_SANDBOX_NO_RULES;
@@ -167,6 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_allowed_files_can_be_opened),
+        cmocka_unit_test(sockets_can_be_made_where_they_may),
         cmocka_unit_test(what_landlock_cannot_do_is_told),
     };
 

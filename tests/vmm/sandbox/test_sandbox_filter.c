@@ -170,6 +170,36 @@ static void sockets_are_the_loops_of_a_vm_that_connects(void **state)
                          cases[i].status);
 }
 
+/* The socket of --vsock is there before the event loop is. */
+static int binds_a_socket(void *arg)
+{
+    const enum stasis_sandbox_thread *thread = arg;
+    const struct sockaddr_un nowhere = {.sun_family = AF_UNIX, .sun_path = "/nonexistent/socket"};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    messages_stop();
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+        stasis_sandbox_on_refused(end, (void *)(uintptr_t) "the system call bind", NULL) ||
+        stasis_sandbox_filter(*thread, NULL))
+        return 1;
+    return bind(fd, (const struct sockaddr *)&nowhere, sizeof(nowhere)) && errno == ENOENT &&
+                   listen(fd, 1)
+               ? 0
+               : 2;
+}
+
+static void sockets_are_bound_while_the_vm_is_opened(void **state)
+{
+    static enum stasis_sandbox_thread may = STASIS_SANDBOX_OPEN_CONNECTING,
+                                      may_not[] = {STASIS_SANDBOX_OPEN,
+                                                   STASIS_SANDBOX_LOOP_CONNECTING};
+
+    (void)state;
+    assert_int_equal(in_child(binds_a_socket, &may), 0);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(in_child(binds_a_socket, &may_not[i]), ENDED);
+}
+
 static int is_sent_the_signal(void *arg)
 {
     int rc = confine(STASIS_SANDBOX_LOOP, "");
@@ -221,6 +251,7 @@ int main(void)
         cmocka_unit_test(refused_call_is_named),
         cmocka_unit_test(calls_of_other_tables_end_the_process),
         cmocka_unit_test(sockets_are_the_loops_of_a_vm_that_connects),
+        cmocka_unit_test(sockets_are_bound_while_the_vm_is_opened),
         cmocka_unit_test(signal_that_somebody_sends_ends_the_process),
         cmocka_unit_test(what_the_kernel_lacks_is_told),
     };
