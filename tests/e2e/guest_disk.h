@@ -13,6 +13,9 @@ const char *disk_start(void);
 // How many files have been written and flushed so far.
 unsigned long disk_files(void);
 
+// How many disks there are, each of which has answered a read that no cache could.
+unsigned disk_count(void);
+
 // Ends the writing, mounts anew, compares all files with what was written to them, and unmounts.
 // NULL, or what is wrong.
 const char *disk_stop(void);

@@ -15,8 +15,8 @@
 // `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `rtc` is answered, after an
 // interrupt of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `disk start`, `disk` and `disk stop`
 // (guest_disk.h) are answered by `disk ok|<what is wrong> count=N nonce=<hex>`, and so are those of
-// `net` (guest_net.h); `poweroff` and `reboot` end the machine, and after `button`, answered by
-// `button ready nonce=<hex>`, the power button does.
+// `net` (guest_net.h) and `disks`, which counts the disks that answer; `poweroff` and `reboot` end
+// the machine, and after `button`, answered by `button ready nonce=<hex>`, the power button does.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -445,6 +445,8 @@ static void run_command(struct guest *guest)
         tell_disk(guest, disk_start());
     } else if (strcmp(guest->line, "disk") == 0) {
         tell_disk(guest, NULL);
+    } else if (strcmp(guest->line, "disks") == 0) {
+        tell_count(guest, "disks", NULL, disk_count());
     } else if (strcmp(guest->line, "disk stop") == 0) {
         tell_disk(guest, disk_stop());
     } else if (strcmp(guest->line, "net start") == 0) {

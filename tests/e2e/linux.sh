@@ -622,17 +622,28 @@ make_network() {
     echo=$!
 }
 
+# As many as a guest can have, the last of which have lines of ISA, answer.
+all_disks_answer() {
+    say_count disks
+    [ "$count" -eq 8 ] || fail "$out: $count disks answer"
+}
+
 # A file system is written to all the time, and data go to the host and back by one TCP connection; the
-# guest is frozen in the midst of both.
+# guest is frozen in the midst of both. Beside that disk there are seven small ones.
 case_disk() {
     cp "$payload/ext4.img" disk.img
     devices='--block path=disk.img,id=root' echo=
+    for i in 1 2 3 4 5 6 7; do
+        truncate -s 1M "disk$i.img"
+        devices="$devices --block path=disk$i.img,iops=10"
+    done
     [ ! -f "$payload/tun.ko" ] || make_network
     [ -z "$echo" ] || devices="$devices --net tap=e2e0"
     # shellcheck disable=SC2086
     boot boot $devices --snapshot-out disk.snap
     says '^guest up'
     say_count disk start
+    all_disks_answer
     [ -z "$echo" ] || say_count net start
     generation=0
     while [ $generation -lt 3 ]; do
@@ -644,6 +655,7 @@ case_disk() {
         generation=$((generation + 1))
         # shellcheck disable=SC2086
         start "thaw$generation" --restore disk.snap $devices --snapshot-out disk.snap
+        all_disks_answer
     done
     [ -z "$echo" ] || more_count net 10
     pieces=0
