@@ -79,7 +79,11 @@ static void answer(void)
         goes_on = stasis_virtio_blk_store(&blk, request->id, request->len - BLOCK, data, BLOCK);
     else if (request->len && request->op == STASIS_VIRTIO_BLK_WRITE)
         goes_on = stasis_virtio_blk_fetch(&blk, request->id, request->len - BLOCK, data, BLOCK);
-    if (goes_on || how & 0x80)
+    if (!goes_on && !(how & 0x80))
+        return;
+    if (how & 0x40)
+        stasis_virtio_blk_answer(&blk, request->id, how % 3); /* announced with another one */
+    else
         stasis_virtio_blk_done(&blk, request->id, how % 3);
 }
 
