@@ -243,6 +243,24 @@ static void hold_devices(struct stasis_machine *machine)
     pthread_mutex_lock(&machine->lock);
     stasis_devices_hold(&machine->devices);
     pthread_mutex_unlock(&machine->lock);
+    atomic_store(&machine->holds_devices, true);
+}
+
+/* The same, for a turn of waiting at most: who has the lock may wait for memory. */
+static bool try_to_hold_devices(struct stasis_machine *machine)
+{
+    struct timespec deadline;
+
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_nsec += PAUSE_TURN_MS * 1000000L;
+    deadline.tv_sec += deadline.tv_nsec / 1000000000;
+    deadline.tv_nsec %= 1000000000;
+    if (pthread_mutex_timedlock(&machine->lock, &deadline))
+        return false;
+    stasis_devices_hold(&machine->devices);
+    pthread_mutex_unlock(&machine->lock);
+    atomic_store(&machine->holds_devices, true);
+    return true;
 }
 
 /* All are asked before any is waited for, so that they stop as close together as can be. */
@@ -280,6 +298,11 @@ static int fail_late(struct stasis_machine *machine, struct stasis_error *err)
                        machine->pause_limit_ms / 1000, machine->pause_limit_ms % 1000 / 100);
 }
 
+static int fail_cancelled(struct stasis_error *err)
+{
+    return stasis_fail(err, STASIS_ERR_CANCELLED, "cancelled while the guest was being paused");
+}
+
 int stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(void *ctx), void *ctx,
                                struct stasis_error *err)
 {
@@ -290,14 +313,20 @@ int stasis_machine_pause_while(struct stasis_machine *machine, bool (*go_on)(voi
     for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++) {
         while (!rc && !stasis_vcpu_thread_wait_paused_ms(&machine->threads[i], PAUSE_TURN_MS)) {
             if (!go_on(ctx))
-                rc = stasis_fail(err, STASIS_ERR_CANCELLED,
-                                 "cancelled while the guest was being paused");
+                rc = fail_cancelled(err);
             else if (stasis_monotonic_us() >= limit_us)
                 rc = fail_late(machine, err);
         }
     }
-    if (!rc)
-        hold_devices(machine);
+    while (!rc && !try_to_hold_devices(machine)) {
+        if (!go_on(ctx))
+            rc = fail_cancelled(err);
+        else if (stasis_monotonic_us() >= limit_us)
+            rc = stasis_fail(err, STASIS_ERR_TIMEOUT,
+                             "a device did not stop within %u.%u s: the host has not loaded memory "
+                             "of the guest; freeze again when it has",
+                             machine->pause_limit_ms / 1000, machine->pause_limit_ms % 1000 / 100);
+    }
     return rc;
 }
 
@@ -313,9 +342,11 @@ bool stasis_machine_wait_disks(struct stasis_machine *machine)
 
 void stasis_machine_resume(struct stasis_machine *machine)
 {
-    pthread_mutex_lock(&machine->lock);
-    stasis_devices_release(&machine->devices);
-    pthread_mutex_unlock(&machine->lock);
+    if (atomic_exchange(&machine->holds_devices, false)) {
+        pthread_mutex_lock(&machine->lock);
+        stasis_devices_release(&machine->devices);
+        pthread_mutex_unlock(&machine->lock);
+    }
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
         stasis_vcpu_thread_resume(&machine->threads[i]);
 }

@@ -71,9 +71,10 @@ struct stasis_machine {
     int (*vcpu_begins)(void *ctx, struct stasis_error *err);
     int (*io_begins)(void *ctx, struct stasis_error *err);
     void *begins_ctx;
-    int kick_signal;         /* that takes a vCPU out of KVM_RUN; 0: the default */
-    unsigned pause_limit_ms; /* STASIS_PAUSE_LIMIT_MS, or what a test wants; and of the end */
-    bool is_left;            /* stasis_machine_fini() has left a thread of a disk behind */
+    int kick_signal;            /* that takes a vCPU out of KVM_RUN; 0: the default */
+    unsigned pause_limit_ms;    /* STASIS_PAUSE_LIMIT_MS, or what a test wants; and of the end */
+    _Atomic bool holds_devices; /* by a pause, in whose course they were stopped */
+    bool is_left;               /* stasis_machine_fini() has left a thread of a disk behind */
 
     int end_fd;                    /* eventfd: readable once the guest has ended */
     _Atomic bool end_claimed;      /* somebody writes the two below */

@@ -147,6 +147,28 @@ static void nobody_waits_for_the_disk(void **state)
     assert_int_equal(blk_rig_flushes, 32);
 }
 
+static bool goes_on(void *ctx)
+{
+    return ctx != NULL;
+}
+
+/* Who has the lock may wait for memory that is not loaded; then it is not waited for, either. */
+static void a_pause_is_given_up(void **state)
+{
+    struct stasis_error err;
+
+    blk_rig_machine.pause_limit_ms = 20;
+    pthread_mutex_lock(&blk_rig_machine.lock);
+    assert_int_equal(stasis_machine_pause_while(&blk_rig_machine, goes_on, state, &err),
+                     STASIS_ERR_TIMEOUT);
+    assert_non_null(strstr(err.msg, "a device did not stop within 0.0 s"));
+    assert_int_equal(stasis_machine_pause_while(&blk_rig_machine, goes_on, NULL, &err),
+                     STASIS_ERR_CANCELLED);
+    stasis_machine_resume(&blk_rig_machine); /* which needs no lock */
+    pthread_mutex_unlock(&blk_rig_machine.lock);
+    assert_int_equal(stasis_machine_pause_while(&blk_rig_machine, goes_on, NULL, &err), 0);
+}
+
 static void a_reset_takes_back_what_is_not_answered(void **state)
 {
     (void)state;
@@ -203,6 +225,7 @@ int main(void)
         CASE(ranges_are_zeroed),
         CASE(a_limit_is_waited_for_by_the_timer),
         CASE(nobody_waits_for_the_disk),
+        CASE(a_pause_is_given_up),
         CASE(a_reset_takes_back_what_is_not_answered),
         CASE(answers_are_announced_together),
     };
