@@ -151,6 +151,13 @@ static bool is_frame(size_t len)
            len <= STASIS_PASST_LENGTH + STASIS_PASST_FRAME_MAX;
 }
 
+static bool is_in_part(const struct stasis_passt *passt)
+{
+    size_t len = first_len(passt);
+
+    return !len || (is_frame(len) && passt->in_end - passt->in_at < len);
+}
+
 /* Room is left for the rest of any frame whose begin is there. */
 static enum stasis_net_result fill(struct stasis_passt *passt)
 {
@@ -169,19 +176,17 @@ static enum stasis_net_result fill(struct stasis_passt *passt)
     return got < 0 && errno == EAGAIN ? STASIS_NET_BUSY : STASIS_NET_GONE;
 }
 
+/* Once: whoever sends it byte by byte is not waited for. */
 enum stasis_net_result stasis_passt_receive(struct stasis_passt *passt, uint8_t *frame,
                                             size_t *ret_len)
 {
-    enum stasis_net_result result = STASIS_NET_DONE;
+    enum stasis_net_result result = is_in_part(passt) ? fill(passt) : STASIS_NET_DONE;
     size_t len = first_len(passt);
 
-    while (result == STASIS_NET_DONE &&
-           (!len || (is_frame(len) && passt->in_end - passt->in_at < len))) {
-        result = fill(passt);
-        len = first_len(passt);
-    }
     if (result != STASIS_NET_DONE)
         return result;
+    if (is_in_part(passt))
+        return STASIS_NET_BUSY;
     if (!is_frame(len))
         return STASIS_NET_GONE;
     memcpy(frame, passt->in + passt->in_at + STASIS_PASST_LENGTH, len - STASIS_PASST_LENGTH);

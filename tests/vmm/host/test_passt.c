@@ -22,6 +22,18 @@ static struct stasis_passt passt;
 static struct stasis_error err;
 static uint8_t frame[BIG + 1], got[BIG];
 
+static size_t read_max; /* of a call, if not 0 */
+static unsigned reads;
+
+ssize_t __real_read(int fd, void *bytes, size_t len);
+ssize_t __wrap_read(int fd, void *bytes, size_t len);
+
+ssize_t __wrap_read(int fd, void *bytes, size_t len)
+{
+    reads++;
+    return __real_read(fd, bytes, read_max && len > read_max ? read_max : len);
+}
+
 /* ---- passt's side ---- */
 
 static void listen_as(int kind)
@@ -50,6 +62,7 @@ static int set_up(void **state)
     for (size_t i = 0; i < sizeof(frame); i++)
         frame[i] = (uint8_t)(i * 7 + i / 256);
     listener = peer = passt.fd = passt.folder_fd = -1;
+    read_max = 0;
     return 0;
 }
 
@@ -164,6 +177,21 @@ static void frames_come_byte_by_byte(void **state)
     expect(STASIS_NET_DONE, 20);
 }
 
+/* As by a peer that adds a byte whenever one has been taken. */
+static void a_frame_that_does_not_end_holds_nobody_up(void **state)
+{
+    (void)state;
+    say_length(20);
+    say(frame, 20);
+    read_max = 1;
+    for (unsigned i = 0; i < 23; i++) {
+        reads = 0;
+        expect(STASIS_NET_BUSY, 0);
+        assert_int_equal(reads, 1);
+    }
+    expect(STASIS_NET_DONE, 20);
+}
+
 static void the_longest_frames_fit(void **state)
 {
     (void)state;
@@ -225,6 +253,7 @@ static void a_peer_that_ends_is_seen_and_found_again(void **state)
     say_length(100);
     say(frame, 50); /* the rest never comes */
     close(peer);
+    expect(STASIS_NET_BUSY, 0);
     expect(STASIS_NET_GONE, 0);
     assert_int_equal(stasis_passt_send(&passt, frame, 60), STASIS_NET_GONE);
     stasis_passt_disconnect(&passt);
@@ -297,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(frames_pass_both_ways, start),
         CASE(frames_come_byte_by_byte, start),
+        CASE(a_frame_that_does_not_end_holds_nobody_up, start),
         CASE(the_longest_frames_fit, start),
         CASE(lengths_that_are_none_end_the_connection, start),
         CASE(a_peer_that_does_not_read_holds_frames_up, start),
