@@ -38,6 +38,7 @@ struct stasis_vmm_source {
     struct stasis_loop_source loop;
     void (*handle)(struct stasis_vmm *vmm);
     struct stasis_vmm *vmm;
+    uint32_t events; /* of the report that is handled */
 };
 
 /* Messages and events of them in a second; each takes a place in the queue until the loop tells. */

@@ -288,27 +288,40 @@ int stasis_vmm_net_fd(const struct stasis_vmm_net_host *net)
     return net->is_passt ? net->passt->fd : net->tap.fd;
 }
 
-/* The device asks for what it still wants. */
-void stasis_vmm_net_ready(struct stasis_vmm_net_host *net, struct stasis_device *device)
+/* What is left of a frame. */
+static void flush(struct stasis_vmm_net_host *net)
+{
+    if (!net->is_passt)
+        return;
+    switch (stasis_passt_flush(net->passt)) {
+    case STASIS_NET_BUSY:
+        want(net, EPOLLOUT);
+        break;
+    case STASIS_NET_GONE:
+    case STASIS_NET_LOST:
+        lose(net);
+        break;
+    case STASIS_NET_DONE:
+    default:
+        break;
+    }
+}
+
+/* The device asks for what it still wants: that may be nothing, but the end is always waited for.
+ */
+void stasis_vmm_net_ready(struct stasis_vmm_net_host *net, struct stasis_device *device,
+                          bool has_hung_up)
 {
     net->wanted = 0;
+    if (!net->is_gone)
+        flush(net);
     if (net->is_gone)
         return;
-    if (net->is_passt && net->passt->out_at < net->passt->out_end) {
-        switch (stasis_passt_flush(net->passt)) {
-        case STASIS_NET_BUSY:
-            want(net, EPOLLOUT);
-            break;
-        case STASIS_NET_GONE:
-        case STASIS_NET_LOST:
-            lose(net);
-            return;
-        case STASIS_NET_DONE:
-        default:
-            break;
-        }
-    }
     stasis_device_net_resume(device);
+    if (has_hung_up)
+        lose(net);
+    if (!net->is_gone && !net->wanted)
+        want(net, 0);
 }
 
 static void set_link(struct stasis_vmm_net_host *net, struct stasis_device *device, bool is_up)

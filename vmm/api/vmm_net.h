@@ -22,7 +22,7 @@ struct stasis_vmm_net_host {
     struct stasis_bucket in, out;
     bool is_gone;    /* the other side; the event loop has not seen to it yet, if link_is_up */
     bool link_is_up; /* as the guest is told */
-    unsigned wanted; /* events of the descriptor that are waited for */
+    unsigned wanted; /* events of the descriptor that are waited for, besides its end */
     uint64_t connected_ns; /* CLOCK_MONOTONIC: when the link went up */
     unsigned retry_ms;     /* until passt is tried again */
     uint64_t turn_ns;      /* CLOCK_MONOTONIC: when the next turn is; 0: none has been asked for */
@@ -47,8 +47,10 @@ void stasis_vmm_net_close(struct stasis_vmm_net_host *net);
 /* Its descriptor, which changes with each connection; -1: there is none now. */
 int stasis_vmm_net_fd(const struct stasis_vmm_net_host *net);
 
-/* The descriptor has had one of the events that were wanted. */
-void stasis_vmm_net_ready(struct stasis_vmm_net_host *net, struct stasis_device *device);
+/* The descriptor has had one of the events that were wanted, or the other side has hung up: what it
+ * has sent is taken as far as the guest has room at once. Until then it is watched again. */
+void stasis_vmm_net_ready(struct stasis_vmm_net_host *net, struct stasis_device *device,
+                          bool has_hung_up);
 
 /* A turn: tells the guest of its link, and connects to passt again, so that
  * the descriptor may be another one. `drop` is called before a descriptor is closed. */

@@ -42,7 +42,7 @@ static void on_ready(struct stasis_vmm *vmm)
     if (waits(vmm))
         return;
     pthread_mutex_lock(&vmm->machine.lock);
-    stasis_vmm_net_ready(&vmm->net, device_of(vmm));
+    stasis_vmm_net_ready(&vmm->net, device_of(vmm), vmm->net_source.events & (EPOLLHUP | EPOLLERR));
     pthread_mutex_unlock(&vmm->machine.lock);
 }
 
@@ -60,7 +60,7 @@ static void take_turn(struct stasis_vmm *vmm)
     if (vmm->net_source.loop.fd == stasis_vmm_net_fd(&vmm->net))
         return;
     stasis_vmm_source_init(&vmm->net_source, vmm, stasis_vmm_net_fd(&vmm->net), on_ready);
-    if (vmm->net.wanted)
+    if (!vmm->net.is_gone)
         watch(vmm);
 }
 
@@ -108,7 +108,7 @@ void stasis_vmm_net_release(struct stasis_vmm *vmm)
     if (!vmm->net.is_open)
         return;
     pthread_mutex_lock(&vmm->machine.lock);
-    if (vmm->net.wanted)
+    if (!vmm->net.is_gone)
         watch(vmm);
     turn_at(vmm, 1);
     pthread_mutex_unlock(&vmm->machine.lock);

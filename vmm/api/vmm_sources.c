@@ -21,9 +21,9 @@ static void on_ready(void *ctx, uint32_t events)
     struct stasis_vmm_source *source = ctx;
     struct stasis_vmm *vmm = source->vmm;
 
-    (void)events;
     stasis_vmm_lock(vmm);
     stasis_vmm_watches_reap(vmm);
+    source->events = events;
     if (!vmm->done)
         source->handle(vmm);
     stasis_vmm_settle(vmm);

@@ -57,7 +57,7 @@ static void take_turn(void)
 static void be_ready(void)
 {
     watched = 0;
-    stasis_vmm_net_ready(&net, net_board_net);
+    stasis_vmm_net_ready(&net, net_board_net, false);
 }
 
 /* ---- set-up ---- */

@@ -57,6 +57,7 @@ static int set_up(void **state)
     assert_int_equal(pthread_mutex_init(&vmm.lock, NULL), 0);
     assert_int_equal(pthread_mutex_init(&vmm.machine.lock, NULL), 0);
     assert_int_equal(stasis_vmm_net_open(&config, &vmm.net, &vmm.host, NULL), 0);
+    vmm.net.retry_ms = 20; /* not to wait for long */
     passt_rig_accept();
     assert_int_equal(stasis_vmm_sources_open(&vmm, NULL), 0);
     assert_int_equal(stasis_vmm_net_watch(&vmm, NULL), 0);
@@ -177,6 +178,41 @@ static void passt_that_comes_back_is_found(void **state)
     passt_rig_hear(5, 60);
 }
 
+/* Nothing is read or sent, and the link goes down all the same, again and again. */
+static void passt_that_ends_is_seen_though_the_guest_is_silent(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        passt_rig_say(1, 60);
+        passt_rig_end();
+        assert_true(is_ready(0));
+        while (vmm.net.link_is_up)
+            dispatch();
+        assert_int_equal(net_board_read(STATUS, 2), 0);
+        passt_rig_listen();
+        while (!vmm.net.link_is_up)
+            dispatch();
+        passt_rig_accept();
+    }
+    assert_int_equal(net_board_used(NET_RIG_RX), 0);
+}
+
+/* What it had said last is taken as far as there are buffers, and nothing spins. */
+static void passt_that_ends_is_heard_out(void **state)
+{
+    (void)state;
+    net_board_offer(1);
+    passt_rig_say(1, 60);
+    passt_rig_say(2, 60);
+    passt_rig_end();
+    while (vmm.net.link_is_up)
+        dispatch();
+    assert_int_equal(net_board_used(NET_RIG_RX), 1);
+    passt_rig_listen(); /* the next thing to come is the turn that finds it */
+    dispatch();
+    assert_true(vmm.net.link_is_up);
+}
+
 static void a_vm_without_a_network_watches_nothing(void **state)
 {
     static struct stasis_vmm other;
@@ -197,6 +233,8 @@ int main(void)
         CASE(frames_wait_while_the_guest_is_saved),
         CASE(what_passt_did_not_take_is_sent_when_it_does),
         CASE(passt_that_comes_back_is_found),
+        CASE(passt_that_ends_is_seen_though_the_guest_is_silent),
+        CASE(passt_that_ends_is_heard_out),
         cmocka_unit_test(a_vm_without_a_network_watches_nothing),
     };
 

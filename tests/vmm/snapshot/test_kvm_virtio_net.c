@@ -211,7 +211,7 @@ static struct stasis_device *device(void)
 static void be_ready(void)
 {
     pthread_mutex_lock(&guest.machine.lock);
-    stasis_vmm_net_ready(&net, device());
+    stasis_vmm_net_ready(&net, device(), false);
     pthread_mutex_unlock(&guest.machine.lock);
 }
 
