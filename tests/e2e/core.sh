@@ -13,7 +13,7 @@ fail() {
     exit 1
 }
 
-# What the tool says of KASLR, and gdb of RIP and of the string at the guest's own address of it.
+# What the tool says of KASLR, and gdb of RIP, of the back trace from it on and of the string at the guest's own address of it.
 check() {
     local snap=$outbox/${case#gdb_}.snap core=$outbox/vm.core banner rip said shown
     [ -e "$snap" ] || fail "no snapshot came out"
@@ -30,10 +30,11 @@ check() {
     esac || fail "$said"
     # shellcheck disable=SC2016
     shown=$(gdb -nx -batch -ex "core $core" -ex 'printf "rip 0x%016lx\n", $rip' \
-        -ex "printf \"banner %s\", (char *)0x$banner" -ex 'x/i $rip' 2>&1) || fail "$shown"
+        -ex "printf \"banner %s\", (char *)0x$banner" -ex 'x/i $rip' -ex bt 2>&1) || fail "$shown"
     grep -qx "rip $rip" <<<"$shown" || fail "RIP should be $rip: $shown"
     grep -q "^banner Linux version $release " <<<"$shown" || fail "no banner at $banner: $shown"
     grep -q "^=> $rip:" <<<"$shown" || fail "nothing at RIP: $shown"
+    grep -q "^#0  $rip in " <<<"$shown" || fail "no back trace: $shown"
     rm "$core"
     echo "ok $case: RIP $rip, at 0x$banner $(
         sed -n 's/^banner \(Linux version [^ ]*\).*/"\1"/p' <<<"$shown"); $(

@@ -208,15 +208,28 @@ static void power_off(const struct guest *guest)
     (void)reboot(RB_POWER_OFF);
 }
 
-// Debian's kernel has the button's driver as a module, which is beside us.
-static void hear_button(struct guest *guest)
+// Debian's kernel has some drivers as modules, which are beside us.
+static void load_driver(const char *path)
 {
-    int fd = open("/button.ko", O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) != 0) {
-        die("button.ko");
+        die(path);
     }
     close(fd);
+}
+
+// The end of init is the kernel's.
+static _Noreturn void panic(void)
+{
+    load_driver("/pvpanic.ko");
+    load_driver("/pvpanic-mmio.ko");
+    _exit(0);
+}
+
+static void hear_button(struct guest *guest)
+{
+    load_driver("/button.ko");
     guest->hears_button = true;
     say(guest, "button ready nonce=%s\n", guest->nonce);
 }
@@ -469,6 +482,8 @@ static void run_command(struct guest *guest)
         tell_rtc(guest);
     } else if (strcmp(guest->line, "button") == 0) {
         hear_button(guest);
+    } else if (strcmp(guest->line, "panic") == 0) {
+        panic();
     } else if (strcmp(guest->line, "reboot") == 0) {
         say(guest, "rebooting\n");
         (void)tcdrain(guest->tty);

@@ -105,6 +105,8 @@ static void *run_thread(void *arg)
         thread->ops->failed(thread->ctx, &err);
     } else {
         run(thread, &handle);
+        /* A guest that has ended may be saved as it was: behind the access by which it did. */
+        (void)!stasis_vcpu_complete_io(thread->vcpu, NULL);
         (void)!stasis_run_handle_give_back(&handle, NULL);
     }
     pthread_mutex_lock(&thread->lock);
