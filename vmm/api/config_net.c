@@ -33,7 +33,7 @@ int stasis_config_net_mac(const char *text, uint8_t ret_mac[6], struct stasis_er
         int high = hex_digit(text[3 * i]), low = hex_digit(text[3 * i + 1]);
 
         ok = high >= 0 && low >= 0 && (i == 5 || text[3 * i + 2] == ':');
-        ret_mac[i] = ok ? (uint8_t)(high << 4 | low) : 0;
+        ret_mac[i] = (uint8_t)(ok ? high << 4 | low : 0);
         any |= ret_mac[i];
     }
     if (ok && any && !(ret_mac[0] & 1))
