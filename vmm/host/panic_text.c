@@ -42,7 +42,7 @@ bool stasis_panic_text_feed(struct stasis_panic_text *panic, const void *bytes, 
             panic->len = 0;
         } else if (panic->len < sizeof(panic->line)) {
             panic->line[panic->len++] = byte[i];
-            found = found || (byte[i] == text[TEXT_LEN - 1] && is_panic(panic));
+            found = found || (byte[i] == (uint8_t)text[TEXT_LEN - 1] && is_panic(panic));
         }
     }
     return found;
