@@ -76,8 +76,8 @@ void stasis_vmm_describe_crash(const struct stasis_vmm *vmm, struct stasis_error
         (void)stasis_fail(ret_error, crash->code, "%.256s; it could not be saved: %.512s",
                           crash->msg, vmm->crash_failure.msg);
     else
-        (void)stasis_fail(ret_error, crash->code, "%.256s; as it was then it is in %s",
-                          crash->msg, vmm->config->on_crash.snapshot);
+        (void)stasis_fail(ret_error, crash->code, "%.256s; as it was then it is in %s", crash->msg,
+                          vmm->config->on_crash.snapshot);
 }
 
 /* The vCPU that has printed it does nothing more, and the others stop as soon as can be. */
@@ -85,8 +85,8 @@ void stasis_vmm_panicked(struct stasis_vmm *vmm)
 {
     struct stasis_error error;
 
-    (void)stasis_fail(&error, STASIS_ERR_GUEST,
-                      "the guest panicked: it has printed \"" STASIS_PANIC_TEXT "\"");
+    (void)stasis_fail(&error, STASIS_ERR_GUEST, "the guest panicked: it has printed \"%s\"",
+                      STASIS_PANIC_TEXT);
     stasis_machine_shutdown(&vmm->machine, STASIS_EXIT_CRASHED, &error);
     stasis_machine_request_pause(&vmm->machine);
 }
