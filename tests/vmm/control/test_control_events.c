@@ -200,6 +200,9 @@ static void subscribers_hear_of_all_that_happens(void **state)
                  "\"len\":4,\"is_mmio\":true,\"is_write\":false,\"suppressed\":7}");
     fake_vm_guest_error(&session.vm, "rtc");
     assert_event(&session, "guest_error", "\"suppressed\":7,\"device\":\"rtc\"}");
+    stasis_control_event(session.vm.control,
+                         &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_RESET});
+    assert_event(&session, "reset", "}");
     fake_vm_end(&session.vm, STASIS_VMM_CRASHED);
     assert_event(
         &session, "ended",
