@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The parts of a VM: vmm.c (from its configuration to its guest), vmm_life.c (start, driving, end),
- * vmm_reset.c (a reset that it outlives), vmm_crash.c (a snapshot of a crash), vmm_requests.c (what
- * its owner asks for), vmm_commands.c (what the user asks for by keys), vmm_sources.c (events of
- * the loop), vmm_watch.c (descriptors of others), vmm_console.c (what devices need of the outside:
- * terminal, serial output, clocks), vmm_disk.c, vmm_guest_errors.c, vmm_log.c, vmm_metrics.c,
- * vmm_metrics_file.c, vmm_open.c and vmm_outputs.c (files), vmm_freeze.c and vmm_save.c
- * (snapshots).
+ * The parts of a VM: vmm.c (from its configuration to its guest), vmm_life.c (start, driving,
+ * end), vmm_reset.c (a reset that it outlives), vmm_crash.c (a snapshot of a crash),
+ * vmm_requests.c (what its owner asks for), vmm_commands.c (what the user asks for by keys),
+ * vmm_sources.c (events of the loop), vmm_watch.c (descriptors of others), vmm_console.c (what
+ * devices need of the outside: terminal, serial output, clocks), vmm_disk.c, vmm_guest_errors.c,
+ * vmm_log.c, vmm_metrics.c, vmm_metrics_file.c, vmm_open.c and vmm_outputs.c (files), vmm_vsock.c
+ * (sockets), vmm_freeze.c and vmm_save.c (snapshots).
  *
  * Locks: vmm->lock is taken by every public function and around every event of the loop; vCPUs and
  * the thread that saves never take it. Under it the machine's lock may be taken, not the other way
