@@ -145,6 +145,18 @@ bool stasis_virtqueue_wants_interrupt(struct stasis_virtqueue *queue,
                                    1) < (uint16_t)(now - before);
 }
 
+uint16_t stasis_virtqueue_await_more(const struct stasis_virtqueue *queue,
+                                     const struct stasis_virtio_memory *memory)
+{
+    const struct stasis_virtio_queue_state *state = &queue->state;
+    uint16_t idx = load(memory, state->driver + AVAIL_IDX);
+
+    if (queue->has_event_idx)
+        (void)store(memory, state->device + USED_RING(state->size), idx);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return (uint16_t)(load(memory, state->driver + AVAIL_IDX) - state->next_avail);
+}
+
 /* 2.7.10.2. Without EVENT_IDX the driver always notifies, as flags of the used ring stay 0. */
 bool stasis_virtqueue_await(const struct stasis_virtqueue *queue,
                             const struct stasis_virtio_memory *memory)

@@ -162,6 +162,16 @@ static enum outcome receive_one(struct stasis_virtio_vsock *vsock)
     return outcome;
 }
 
+/* A driver that has handled an event offers its buffer again. */
+static void await_reset(struct stasis_virtio_vsock *vsock)
+{
+    uint16_t left = stasis_virtqueue_await_more(queue_of(vsock, STASIS_VIRTIO_VSOCK_EVENT),
+                                                &vsock->mmio.host.memory);
+
+    if (left != vsock->events_left)
+        vsock->is_reset_told = false;
+}
+
 /* struct virtio_vsock_event of TRANSPORT_RESET (5.10.6.7). */
 static enum outcome tell_reset(struct stasis_virtio_vsock *vsock)
 {
@@ -170,6 +180,8 @@ static enum outcome tell_reset(struct stasis_virtio_vsock *vsock)
     enum outcome outcome;
     bool taken;
 
+    if (vsock->is_reset_told)
+        await_reset(vsock);
     if (!vsock->is_reset_due)
         return WAITS;
     outcome = take(vsock, STASIS_VIRTIO_VSOCK_EVENT, &chain, &taken);
@@ -179,11 +191,15 @@ static enum outcome tell_reset(struct stasis_virtio_vsock *vsock)
         outcome = BROKEN;
     else
         outcome = answer(vsock, STASIS_VIRTIO_VSOCK_EVENT, &chain, event, sizeof(event));
-    if (outcome == BROKEN)
+    if (outcome == BROKEN) {
         stasis_virtqueue_untake(queue_of(vsock, STASIS_VIRTIO_VSOCK_EVENT));
-    else
-        vsock->is_reset_due = false;
-    return outcome;
+        return outcome;
+    }
+    vsock->is_reset_due = false;
+    vsock->is_reset_told = true;
+    vsock->events_left = stasis_virtqueue_await_more(queue_of(vsock, STASIS_VIRTIO_VSOCK_EVENT),
+                                                     &vsock->mmio.host.memory);
+    return WAITS;
 }
 
 /* ---- the queues ---- */

@@ -187,8 +187,10 @@ static bool has_bytes(const struct stasis_virtio_vsock_connection *conn)
            !(conn->guest_flags & STASIS_VIRTIO_VSOCK_NO_RECEIVE);
 }
 
-/* Bytes that wait for credit ask for it, once (5.10.6.3). */
-static bool has_packet(struct stasis_virtio_vsock_connection *conn)
+/* Bytes that wait for credit ask for it, once (5.10.6.3). A request waits until the driver has
+ * ended its old connections. */
+static bool has_packet(const struct stasis_virtio_vsock *vsock,
+                       struct stasis_virtio_vsock_connection *conn)
 {
     bool waits = has_bytes(conn) && !stasis_virtio_vsock_credit(conn);
 
@@ -196,6 +198,8 @@ static bool has_packet(struct stasis_virtio_vsock_connection *conn)
         conn->has_asked = true;
         conn->due |= STASIS_VIRTIO_VSOCK_DUE_CREDIT_REQUEST;
     }
+    if (conn->due & STASIS_VIRTIO_VSOCK_DUE_REQUEST)
+        return !vsock->is_reset_due && !vsock->is_reset_told;
     return conn->due || (has_bytes(conn) && !waits);
 }
 
@@ -206,7 +210,7 @@ static struct stasis_virtio_vsock_connection *next_connection(struct stasis_virt
         struct stasis_virtio_vsock_connection *conn =
             &vsock->connections[(vsock->cursor + i) % vsock->top];
 
-        if (has_packet(conn))
+        if (has_packet(vsock, conn))
             return conn;
     }
     return NULL;

@@ -99,7 +99,8 @@ int stasis_virtio_vsock_restore(struct stasis_virtio_vsock *vsock,
     stasis_virtio_vsock_forget(vsock);
     set_cid(vsock, guest_cid ? (uint32_t)guest_cid : state->guest_cid);
     vsock->next_port = state->next_port;
-    vsock->is_reset_due = stasis_virtio_is_live(state->mmio.status);
+    vsock->is_reset_due = stasis_virtio_is_live(state->mmio.status) &&
+                          state->mmio.queues[STASIS_VIRTIO_VSOCK_EVENT].ready;
     return 0;
 }
 

@@ -106,7 +106,7 @@ void stasis_virtio_vsock_reset(struct stasis_virtio_vsock *vsock,
 void stasis_virtio_vsock_forget(struct stasis_virtio_vsock *vsock)
 {
     vsock->replies_count = 0;
-    vsock->is_reset_due = false;
+    vsock->is_reset_due = vsock->is_reset_told = false;
     for (uint32_t i = 0; i < PLACES; i++) {
         struct stasis_virtio_vsock_connection *conn = &vsock->connections[i];
 

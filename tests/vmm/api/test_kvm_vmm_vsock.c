@@ -120,9 +120,12 @@ static void connections_end_with_a_thaw(void)
         assert_int_equal(vsock_guest_cid(), 42);
         vsock_guest_send(RW, 52, old, "anybody there?");
         vsock_guest_expect(RST, 52, "");
-        assert_int_equal(vsock_guest_events(), generation - 1);
-        vsock_guest_offer_event();
+        if (generation == 1) {
+            assert_int_equal(vsock_guest_events(), 0);
+            vsock_guest_offer_event();
+        }
         vsock_wait(vsock_guest_events() == generation);
+        vsock_guest_offer_event(); /* it has ended its connections */
         fd = connect_to_guest(&port);
         assert_int_not_equal(port, old);
         old = port;

@@ -101,6 +101,11 @@ STASIS_EXPORT STASIS_MUST_CHECK bool
 stasis_virtqueue_await(const struct stasis_virtqueue *queue,
                        const struct stasis_virtio_memory *memory);
 
+/* Asks the driver to notify of the next buffer behind those that it has made available, and returns
+ * how many these are. */
+STASIS_EXPORT uint16_t stasis_virtqueue_await_more(const struct stasis_virtqueue *queue,
+                                                   const struct stasis_virtio_memory *memory);
+
 /* Copies from the pieces that the device reads, or to those that it writes, beginning at `offset`
  * in them. Returns how many bytes there were; fewer than len only at the end of the pieces. */
 STASIS_EXPORT size_t stasis_virtio_chain_read(const struct stasis_virtio_chain *chain,

@@ -10,7 +10,9 @@
  * never does, so that the host's work is all in the thread that resumes the device.
  *
  * Connections are not part of the state. A driver whose device was restored is told so by the
- * transport reset event (5.10.6.7), as soon as it has a buffer for it.
+ * transport reset event (5.10.6.7), as soon as it has a buffer for it;
+ * and as it ends all connections then, new ones too, those that the host asks for wait until it has
+ * offered a buffer for another event.
  *
  * The caller owns the struct and serializes all calls; operations must not call back.
  */
@@ -112,6 +114,8 @@ struct stasis_virtio_vsock {
     uint32_t guest_cid;
     uint32_t next_port; /* for the host's end of the next connection */
     bool is_reset_due;  /* the driver is to get the transport reset event */
+    bool is_reset_told; /* it has it, and has not offered a buffer for another since: */
+    uint16_t events_left;
     uint8_t config[8];
     uint32_t serial; /* of the last connection */
     uint32_t top;    /* connections from here on are free */
