@@ -5,16 +5,14 @@ find_package(Threads REQUIRED)
 # Upstream renamed the package from msgpack to msgpack-c after the release that Debian 12 has.
 pkg_search_module(MSGPACK REQUIRED IMPORTED_TARGET msgpack-c msgpack)
 pkg_check_modules(LIBDEFLATE REQUIRED IMPORTED_TARGET libdeflate)
-if(STASIS_VMM)
-    # SHA-256 alone of it: from the archive, since a program that loads all of the shared library starts
-    # a millisecond later.
-    pkg_check_modules(LIBCRYPTO REQUIRED IMPORTED_TARGET libcrypto)
-    find_library(STASIS_LIBCRYPTO_ARCHIVE libcrypto.a HINTS ${LIBCRYPTO_LIBRARY_DIRS} ${LIBCRYPTO_LIBDIR})
-    mark_as_advanced(STASIS_LIBCRYPTO_ARCHIVE)
-    if(STASIS_LIBCRYPTO_ARCHIVE)
-        set_target_properties(PkgConfig::LIBCRYPTO PROPERTIES
-            INTERFACE_LINK_LIBRARIES "${STASIS_LIBCRYPTO_ARCHIVE}")
-    endif()
+# SHA-256 alone of it: from the archive, since a program that loads all of the shared library starts a
+# millisecond later.
+pkg_check_modules(LIBCRYPTO REQUIRED IMPORTED_TARGET libcrypto)
+list(GET LIBCRYPTO_LINK_LIBRARIES 0 stasis_libcrypto)
+get_filename_component(stasis_libcrypto "${stasis_libcrypto}" DIRECTORY)
+if(EXISTS "${stasis_libcrypto}/libcrypto.a")
+    set_target_properties(PkgConfig::LIBCRYPTO PROPERTIES
+        INTERFACE_LINK_LIBRARIES "${stasis_libcrypto}/libcrypto.a")
 endif()
 if(STASIS_VMM AND STASIS_JSON)
     pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)

@@ -144,18 +144,19 @@ fetch_kernel() {
 # kept apart, so that this machine's apt does not learn of another architecture.
 fetch_s390x() (
     local work=$STASIS_CACHE/s390x.part apt
-    [ ! -d "$STASIS_CACHE/s390x" ] || return 0
+    [ ! -e "$STASIS_CACHE/s390x/usr/include/openssl/sha.h" ] || return 0
     say "downloading libraries for s390x"
     rm -rf "$work" && mkdir -p "$work"/{state/lists/partial,cache/archives/partial,tree}
     apt=(apt-get -q=2 -o APT::Architecture=s390x -o APT::Architectures=s390x
         -o APT::Sandbox::User=root -o Dir::State="$work/state" -o Dir::State::status=/dev/null
         -o Dir::Cache="$work/cache")
     cd "$work"
-    if ! "${apt[@]}" update || ! "${apt[@]}" download libdeflate0 libdeflate-dev libcmocka0 \
+    if ! "${apt[@]}" update || ! "${apt[@]}" download libdeflate0 libdeflate-dev libssl-dev libcmocka0 \
         libcmocka-dev zlib1g zlib1g-dev libmsgpack-dev >/dev/null; then
         die $STATUS_HOST "could not download libraries for s390x"
     fi
     for deb in ./*.deb; do dpkg -x "$deb" tree; done
+    rm -rf "$STASIS_CACHE/s390x"
     mv tree "$STASIS_CACHE/s390x" && cd / && rm -rf "$work"
 )
 

@@ -94,6 +94,16 @@ static void print_records(FILE *out, const struct stasis_records *records)
     fputc('\n', out);
 }
 
+/* What the root stands for depends on it whether there are digests. */
+static void print_root(FILE *out, const struct stasis_snap_info *info)
+{
+    char root[STASIS_TEXT_MAX];
+
+    stasis_text_root(info->root, root);
+    label(out, "root");
+    fprintf(out, "%s, %s\n", root, info->digests ? "SHA-256" : "of checksums");
+}
+
 static void print_summary(FILE *out, struct stasis_snap *snap)
 {
     const struct stasis_snap_info *info = stasis_snap_info(snap);
@@ -111,6 +121,8 @@ static void print_summary(FILE *out, struct stasis_snap *snap)
     print_times(out, info, has_machine ? &machine : NULL);
     label(out, "UUID");
     fprintf(out, "%s\n", uuid);
+    if (info->format_version > 1)
+        print_root(out, info);
     print_notes(out, stasis_snap_notes(snap));
     if (has_machine)
         print_machine(out, &machine);

@@ -18,6 +18,15 @@ static void put_str(struct stasis_json *json, const char *key, const char *value
     stasis_json_str(json, value);
 }
 
+static void put_root(struct stasis_json *json, const struct stasis_snap_info *info)
+{
+    char root[STASIS_TEXT_MAX];
+
+    stasis_text_root(info->root, root);
+    put_str(json, "root", root);
+    put_str(json, "digest", info->digests ? "sha256" : "none");
+}
+
 static void put_header(struct stasis_json *json, const struct stasis_snap_info *info)
 {
     const char *arch_name = stasis_text_arch_name(info->arch);
@@ -39,6 +48,8 @@ static void put_header(struct stasis_json *json, const struct stasis_snap_info *
     put_u64(json, "stored_bytes", info->stored_bytes);
     stasis_json_key(json, "streamed");
     stasis_json_bool(json, info->streamed);
+    if (info->format_version > 1)
+        put_root(json, info);
     stasis_json_object_end(json);
 }
 

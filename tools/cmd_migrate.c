@@ -15,6 +15,7 @@
 enum { OPTION_TO, OPTION_ALLOW_DROP };
 
 struct migration {
+    const struct stasis_release *release;
     struct stasis_output *output;
     struct stasis_snap *from;
     struct stasis_snap *to;
@@ -83,14 +84,13 @@ static int copy_notes(struct migration *migration, struct stasis_error *err)
                                   stasis_snap_notes(migration->to), err);
 }
 
-static int convert(struct migration *migration, const struct stasis_release *release,
-                   bool allow_drop, struct stasis_error *err)
+static int convert(struct migration *migration, bool allow_drop, struct stasis_error *err)
 {
     const struct stasis_convert_opts opts = {
         .size = sizeof(opts), .allow_drop = allow_drop, .dropped = say_dropped, .ctx = migration};
     struct stasis_records *records;
-    int rc =
-        stasis_records_convert(stasis_snap_records(migration->from), release, &opts, &records, err);
+    int rc = stasis_records_convert(stasis_snap_records(migration->from), migration->release, &opts,
+                                    &records, err);
 
     if (rc)
         return rc;
@@ -182,12 +182,14 @@ static int open_output(struct migration *migration, struct stasis_outputs *outpu
 
 static int save(struct migration *migration, struct stasis_error *err)
 {
-    struct stasis_save_opts opts = {
-        .size = sizeof(opts), .progress = stasis_progress_show, .ctx = &migration->progress};
+    const struct stasis_save_opts opts = {.size = sizeof(opts),
+                                          .format_version = migration->release->format_version,
+                                          .zlib_level = is_compressed(migration->from),
+                                          .progress = stasis_progress_show,
+                                          .ctx = &migration->progress};
     struct stasis_save_stats stats;
     int rc;
 
-    opts.zlib_level = is_compressed(migration->from);
     stasis_progress_init(&migration->progress, STASIS_INSPECT_NAME ": saving");
     rc = stasis_snap_save_output(migration->to, migration->output, &opts, &stats, err);
     stasis_progress_clear(&migration->progress);
@@ -208,7 +210,7 @@ static void fini(struct migration *migration)
 
 /* Reads the whole of IN, so that nothing but the saving can fail after it. */
 static int prepare(struct migration *migration, const struct stasis_inspect_args *args,
-                   const struct stasis_release *release, struct stasis_error *err)
+                   struct stasis_error *err)
 {
     bool allow_drop = args->values[OPTION_ALLOW_DROP];
     int rc = verify(migration, err); /* names the file itself, as attach() does */
@@ -217,7 +219,7 @@ static int prepare(struct migration *migration, const struct stasis_inspect_args
         return rc;
     rc = give_up_unknown(migration, allow_drop, err);
     if (!rc)
-        rc = convert(migration, release, allow_drop, err);
+        rc = convert(migration, allow_drop, err);
     if (!rc)
         rc = map(migration, err);
     return rc ? stasis_wrap(err, rc, "%s", args->operands[0]) : attach(migration, err);
@@ -227,8 +229,7 @@ int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,
                            struct stasis_error *err)
 {
     struct migration migration = {.out = out};
-    const struct stasis_release *release = NULL;
-    int rc = find_release(args->values[OPTION_TO], &release, err);
+    int rc = find_release(args->values[OPTION_TO], &migration.release, err);
 
     if (rc)
         return rc;
@@ -237,7 +238,7 @@ int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,
         return rc;
     rc = open_output(&migration, args->outputs, args->operands[1], err);
     if (!rc)
-        rc = prepare(&migration, args, release, err);
+        rc = prepare(&migration, args, err);
     if (!rc)
         rc = save(&migration, err);
     fini(&migration);

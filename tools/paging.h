@@ -15,7 +15,7 @@
 #include "tools/guest_ram.h"
 
 /* Fewer than PN_XNUM, so that an ELF header can count them and a few more. */
-#define STASIS_PAGING_RANGES_MAX 65000u
+#define STASIS_PAGING_RANGES_MAX 61000u
 
 struct stasis_paging_range {
     uint64_t va;

@@ -12,7 +12,7 @@
 
 #include "stasis/snap.h"
 
-#define STASIS_TEXT_MAX 64 /* room for any text below */
+#define STASIS_TEXT_MAX 72 /* room for any text below */
 
 /* Writes a string, escaped. */
 void stasis_text_put(FILE *out, const char *text);
@@ -32,6 +32,7 @@ void stasis_text_time(uint64_t ns, char ret_text[STASIS_TEXT_MAX]);
 void stasis_text_age(uint64_t then_ns, uint64_t now_ns, char ret_text[STASIS_TEXT_MAX]);
 
 /* As RFC 9562 writes a UUID. */
+void stasis_text_root(const uint8_t root[STASIS_DIGEST_SIZE], char text[STASIS_TEXT_MAX]);
 void stasis_text_uuid(const uint8_t uuid[STASIS_UUID_SIZE], char ret_text[STASIS_TEXT_MAX]);
 
 /* The name of an ELF machine number, "x86_64", or NULL; and that, or "ELF machine 4711". */

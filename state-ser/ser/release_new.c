@@ -93,7 +93,8 @@ static struct own_release *own_new(const char *name, const struct stasis_release
     own->release = (struct stasis_release){.name = own->name,
                                            .vcpus = base ? base->vcpus : UINT32_MAX,
                                            .records = own->records,
-                                           .cpu_models = base ? base->cpu_models : NULL};
+                                           .cpu_models = base ? base->cpu_models : NULL,
+                                           .format_version = base ? base->format_version : 0};
     return own;
 }
 

@@ -14,14 +14,15 @@ static const struct stasis_release_record release_0_1_0[] = {
 #include "frozen/0.1.0.def"
 };
 
-#define STASIS_RELEASE(name_, vcpus_, records_)                                                    \
+#define STASIS_RELEASE(name_, format_, vcpus_, records_)                                           \
     {                                                                                              \
         .name = (name_), .vcpus = (vcpus_), .records = (records_),                                 \
-        .record_count = sizeof(records_) / sizeof((records_)[0]), .cpu_models = (name_)            \
+        .record_count = sizeof(records_) / sizeof((records_)[0]), .cpu_models = (name_),           \
+        .format_version = (format_)                                                                \
     }
 
 static const struct stasis_release releases[] = {
-    STASIS_RELEASE("0.1.0", 1, release_0_1_0),
+    STASIS_RELEASE("0.1.0", 1, 1, release_0_1_0),
 };
 
 const struct stasis_release *stasis_release_all(size_t *ret_count)

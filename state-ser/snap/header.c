@@ -52,6 +52,7 @@ void stasis_header_encode(const struct stasis_header *header, uint8_t ret_bytes[
     stasis_le64_put(p + STASIS_HDR_COMPATIBLE, info->compatible);
     memcpy(p + STASIS_HDR_PRODUCER, info->producer, strlen(info->producer));
     memcpy(p + STASIS_HDR_UUID, info->uuid, STASIS_UUID_SIZE);
+    memcpy(p + STASIS_HDR_ROOT, info->root, STASIS_DIGEST_SIZE);
     stasis_le64_put(p + STASIS_HDR_CREATED, info->created_ns);
     stasis_le64_put(p + STASIS_HDR_FILE_LEN, info->file_len);
     stasis_le64_put(p + STASIS_HDR_RAM_BYTES, info->ram_bytes);
@@ -108,31 +109,41 @@ static int decode_producer(const uint8_t *p, struct stasis_snap_info *info,
     return 0;
 }
 
-static const char *feature_name(unsigned bit)
+static const char *feature_name(uint32_t version, unsigned bit)
 {
-    static const char *const names[] = {"trailer", "compressed chunks", "parent snapshot"};
+    static const char *const names[][6] = {
+        {"trailer", "compressed chunks", "parent snapshot"},
+        {"trailer", "compressed chunks", NULL, "digests", "layer", "disk"},
+    };
+    const char *name = bit < 6 ? names[version - STASIS_FORMAT_OLDEST][bit] : NULL;
 
-    return bit < sizeof(names) / sizeof(names[0]) ? names[bit] : "a feature of a later version";
+    return name ? name : "a feature of a later version";
+}
+
+static uint64_t features_of(uint32_t version)
+{
+    return STASIS_FEATURE_TRAILER | STASIS_FEATURE_ZLIB |
+           (version > 1 ? STASIS_FEATURE_DIGESTS : 0);
 }
 
 static int check_version(const uint8_t *p, const struct stasis_snap_info *info,
                          struct stasis_error *err)
 {
-    uint64_t unknown = info->incompatible & ~STASIS_FEATURES_SUPPORTED;
+    uint64_t unknown = info->incompatible & ~features_of(info->format_version);
 
-    if (info->format_version != STASIS_FORMAT_VERSION)
-        return stasis_fail(err, STASIS_ERR_VERSION,
-                           "format version %" PRIu32
-                           ", written by %s; this is stasis " STASIS_VERSION
-                           ", which reads version %u",
-                           info->format_version, info->producer, STASIS_FORMAT_VERSION);
+    if (info->format_version < STASIS_FORMAT_OLDEST || info->format_version > STASIS_FORMAT_VERSION)
+        return stasis_fail(
+            err, STASIS_ERR_VERSION,
+            "format version %" PRIu32 ", written by %s; this is stasis " STASIS_VERSION
+            ", which reads versions %u to %u",
+            info->format_version, info->producer, STASIS_FORMAT_OLDEST, STASIS_FORMAT_VERSION);
     if (unknown) {
         unsigned bit = (unsigned)__builtin_ctzll(unknown);
 
         return stasis_fail(err, STASIS_ERR_VERSION,
                            "needs incompatible feature bit %u (%s), written by %s; this is "
                            "stasis " STASIS_VERSION,
-                           bit, feature_name(bit), info->producer);
+                           bit, feature_name(info->format_version, bit), info->producer);
     }
     if (stasis_le32_get(p + STASIS_HDR_CHUNK_SIZE) != STASIS_CHUNK_SIZE ||
         stasis_le32_get(p + STASIS_HDR_PAGE_SIZE) != STASIS_PAGE_SIZE ||
@@ -149,8 +160,12 @@ static int check_reserved(const uint8_t *p, const struct stasis_header *header,
                           struct stasis_error *err)
 {
     size_t used = STASIS_HDR_SECTIONS + (size_t)header->section_count * STASIS_SECTION_ENTRY_LEN;
+    bool has_root = header->info.format_version > 1;
     bool zero =
-        stasis_chunk_is_zero(p + STASIS_HDR_KEPT, STASIS_HDR_SECTION_COUNT - STASIS_HDR_KEPT) &&
+        stasis_chunk_is_zero(p + STASIS_HDR_PARENT, STASIS_HDR_ROOT - STASIS_HDR_PARENT) &&
+        (has_root || stasis_chunk_is_zero(p + STASIS_HDR_ROOT, STASIS_DIGEST_SIZE)) &&
+        stasis_chunk_is_zero(p + STASIS_HDR_PARENT_ROOT,
+                             STASIS_HDR_SECTION_COUNT - STASIS_HDR_PARENT_ROOT) &&
         stasis_chunk_is_zero(p + STASIS_HDR_RESERVED, STASIS_HDR_SECTIONS - STASIS_HDR_RESERVED) &&
         stasis_chunk_is_zero(p + used, STASIS_HEADER_LEN - used);
 
@@ -168,7 +183,10 @@ static void decode_info(const uint8_t *p, struct stasis_snap_info *info)
     info->incompatible = stasis_le64_get(p + STASIS_HDR_INCOMPATIBLE);
     info->compatible = stasis_le64_get(p + STASIS_HDR_COMPATIBLE);
     info->streamed = info->incompatible & STASIS_FEATURE_TRAILER;
+    info->digests = info->incompatible & STASIS_FEATURE_DIGESTS;
     memcpy(info->uuid, p + STASIS_HDR_UUID, STASIS_UUID_SIZE);
+    if (info->format_version > 1)
+        memcpy(info->root, p + STASIS_HDR_ROOT, STASIS_DIGEST_SIZE);
     info->created_ns = stasis_le64_get(p + STASIS_HDR_CREATED);
     info->file_len = stasis_le64_get(p + STASIS_HDR_FILE_LEN);
     info->ram_bytes = stasis_le64_get(p + STASIS_HDR_RAM_BYTES);
@@ -213,7 +231,10 @@ int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_h
 
 int stasis_header_check_leading(const struct stasis_header *header, struct stasis_error *err)
 {
-    if (header->section_count || header->info.file_len || header->info.stored_bytes)
+    const struct stasis_snap_info *info = &header->info;
+
+    if (header->section_count || info->file_len || info->stored_bytes ||
+        !stasis_chunk_is_zero(info->root, sizeof(info->root)))
         return stasis_fail(err, STASIS_ERR_CORRUPT,
                            "the header of a stream tells what only its trailer can know");
     return 0;
@@ -230,6 +251,8 @@ int stasis_header_check_trailer(const uint8_t leading[STASIS_HEADER_LEN],
     memcpy(expected + STASIS_HDR_CRC, trailer + STASIS_HDR_CRC, 4);
     memcpy(expected + STASIS_HDR_FILE_LEN, trailer + STASIS_HDR_FILE_LEN, 8);
     memcpy(expected + STASIS_HDR_STORED_BYTES, trailer + STASIS_HDR_STORED_BYTES, 8);
+    if (stasis_le32_get(leading + STASIS_HDR_VERSION) > 1)
+        memcpy(expected + STASIS_HDR_ROOT, trailer + STASIS_HDR_ROOT, STASIS_DIGEST_SIZE);
     memcpy(expected + STASIS_HDR_SECTION_COUNT, trailer + STASIS_HDR_SECTION_COUNT, 4);
     memcpy(expected + STASIS_HDR_SECTIONS, trailer + STASIS_HDR_SECTIONS,
            STASIS_HEADER_LEN - STASIS_HDR_SECTIONS);

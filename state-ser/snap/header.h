@@ -8,14 +8,15 @@
 
 #include "stasis/snap.h"
 
-#define STASIS_HEADER_LEN     1024u
-#define STASIS_SECTIONS_MAX   25u
-#define STASIS_FORMAT_VERSION 1u
+#define STASIS_HEADER_LEN   1024u
+#define STASIS_SECTIONS_MAX 25u
+/* STASIS_FORMAT_VERSION, the newest, is public; this is the oldest. */
+#define STASIS_FORMAT_OLDEST 1u
 
 /* Incompatible features. */
-#define STASIS_FEATURE_TRAILER    (UINT64_C(1) << 0)
-#define STASIS_FEATURE_ZLIB       (UINT64_C(1) << 1) /* chunks may be compressed */
-#define STASIS_FEATURES_SUPPORTED (STASIS_FEATURE_TRAILER | STASIS_FEATURE_ZLIB)
+#define STASIS_FEATURE_TRAILER (UINT64_C(1) << 0)
+#define STASIS_FEATURE_ZLIB    (UINT64_C(1) << 1) /* chunks may be compressed */
+#define STASIS_FEATURE_DIGESTS (UINT64_C(1) << 3) /* version 2: SHA-256 of what is stored */
 
 /* Byte offsets of the fields. */
 enum {
@@ -34,7 +35,9 @@ enum {
     STASIS_HDR_STORED_BYTES = 112,
     STASIS_HDR_CHUNK_SIZE = 120,
     STASIS_HDR_PAGE_SIZE = 124,
-    STASIS_HDR_KEPT = 128, /* parent UUID, root digest, parent's root digest: must be zero */
+    STASIS_HDR_PARENT = 128,      /* must be zero */
+    STASIS_HDR_ROOT = 144,        /* version 1: must be zero */
+    STASIS_HDR_PARENT_ROOT = 176, /* must be zero */
     STASIS_HDR_SECTION_COUNT = 208,
     STASIS_HDR_SECTION_SIZE = 212,
     STASIS_HDR_RESERVED = 216,

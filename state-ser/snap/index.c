@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "index_runs.h"
 #include "le.h"
 
 /* Blocks that are written at a time; copies of the zero block stay in a core's cache. */
@@ -16,6 +17,7 @@ int stasis_index_add(struct stasis_index *index, uint64_t gpa, uint64_t size,
 {
     struct stasis_snap_region region = {gpa, size, index->chunk_count};
     const struct stasis_snap_region *last;
+    struct stasis_snap_region *regions;
 
     if (index->region_count == STASIS_RAM_REGION_MAX)
         return stasis_fail(err, STASIS_ERR_FULL, "more than %u ranges of RAM",
@@ -33,7 +35,11 @@ int stasis_index_add(struct stasis_index *index, uint64_t gpa, uint64_t size,
     if (last && gpa < last->gpa + last->size)
         return stasis_fail(err, STASIS_ERR_EXISTS,
                            "RAM at 0x%" PRIx64 " overlaps RAM at 0x%" PRIx64, gpa, last->gpa);
-    index->regions[index->region_count++] = region;
+    regions = realloc(index->regions, (index->region_count + 1) * sizeof(*regions));
+    if (!regions)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a range of RAM");
+    index->regions = regions;
+    regions[index->region_count++] = region;
     index->chunk_count += stasis_region_chunks(&region);
     index->ram_bytes += size;
     return 0;
@@ -44,22 +50,28 @@ uint64_t stasis_index_size(const struct stasis_index *index)
     return stasis_index_head_len(index->region_count) + index->chunk_count * STASIS_INDEX_CHUNK_LEN;
 }
 
-uint64_t stasis_index_size_max(uint64_t ram_bytes)
+/* Each region may have a short chunk; with runs, each chunk may have one of its own. */
+uint64_t stasis_index_size_max(uint64_t ram_bytes, uint32_t version)
 {
-    /* Each region may have a short chunk. */
-    return stasis_index_head_len(STASIS_RAM_REGION_MAX) +
-           (ram_bytes / STASIS_CHUNK_SIZE + STASIS_RAM_REGION_MAX) * STASIS_INDEX_CHUNK_LEN;
+    uint64_t chunks = ram_bytes / STASIS_CHUNK_SIZE;
+
+    if (version == 1)
+        return stasis_index_head_len(STASIS_INDEX1_REGION_MAX) +
+               (chunks + STASIS_INDEX1_REGION_MAX) * STASIS_INDEX_CHUNK_LEN;
+    return STASIS_RUNS_PREFIX_LEN + STASIS_RAM_REGION_MAX * STASIS_INDEX_REGION_LEN +
+           (chunks + STASIS_RAM_REGION_MAX) *
+               (STASIS_RUNS_ENTRY_LEN + STASIS_RUNS_EXTENT_LEN + STASIS_DIGEST_SIZE);
 }
 
-uint64_t stasis_file_len_max(uint64_t ram_bytes)
+uint64_t stasis_file_len_max(uint64_t ram_bytes, uint32_t version)
 {
-    return 3 * ram_bytes + stasis_index_size_max(ram_bytes) + STASIS_FILE_SLACK;
+    return 3 * ram_bytes + stasis_index_size_max(ram_bytes, version) + STASIS_FILE_SLACK;
 }
 
-int stasis_file_check_len(uint64_t len, uint64_t ram_bytes, enum stasis_err code,
+int stasis_file_check_len(uint64_t len, uint64_t ram_bytes, uint32_t version, enum stasis_err code,
                           struct stasis_error *err)
 {
-    uint64_t most = stasis_file_len_max(ram_bytes);
+    uint64_t most = stasis_file_len_max(ram_bytes, version);
 
     if (len <= most)
         return 0;
@@ -74,18 +86,31 @@ bool stasis_index_alloc(struct stasis_index *index, uint64_t len)
     index->bytes = calloc(1, len);
     index->blocks = calloc(len / STASIS_INDEX_BLOCK_LEN + 1, sizeof(*index->blocks));
     index->len = len;
-    if (index->bytes && index->blocks)
-        return true;
-    stasis_index_fini(index);
-    return false;
+    return index->bytes && index->blocks;
+}
+
+bool stasis_index_copy_regions(struct stasis_index *index, const struct stasis_index *from)
+{
+    size_t len = from->region_count * sizeof(*from->regions);
+
+    *index = (struct stasis_index){.region_count = from->region_count,
+                                   .chunk_count = from->chunk_count,
+                                   .ram_bytes = from->ram_bytes};
+    index->regions = malloc(len + 1);
+    if (!index->regions)
+        return false;
+    if (len)
+        memcpy(index->regions, from->regions, len);
+    return true;
 }
 
 void stasis_index_fini(struct stasis_index *index)
 {
+    free(index->regions);
     free(index->bytes);
     free(index->blocks);
-    index->bytes = NULL;
-    index->blocks = NULL;
+    free(index->runs.hints);
+    *index = (struct stasis_index){0};
 }
 
 static size_t block_count(const struct stasis_index *index)
@@ -164,11 +189,18 @@ static uint8_t *entry_at(const struct stasis_index *index, uint64_t i)
 
 uint32_t stasis_index_region_of(const struct stasis_index *index, uint64_t i)
 {
-    uint32_t r = 0;
+    uint32_t low = 0;
+    uint32_t high = index->region_count;
 
-    while (r + 1 < index->region_count && index->regions[r + 1].first_chunk <= i)
-        r++;
-    return r;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (index->regions[middle].first_chunk <= i)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 uint64_t stasis_index_region_end(const struct stasis_index *index, uint64_t i)
@@ -178,31 +210,41 @@ uint64_t stasis_index_region_end(const struct stasis_index *index, uint64_t i)
     return region->first_chunk + stasis_region_chunks(region);
 }
 
-static inline struct stasis_snap_chunk get_in(const struct stasis_index *index,
-                                              const struct stasis_snap_region *region, uint64_t i)
+const uint8_t *stasis_index_entry(const struct stasis_index *index, uint64_t i)
+{
+    return entry_at(index, i);
+}
+
+struct stasis_snap_chunk stasis_index_get_in(const struct stasis_index *index,
+                                             const struct stasis_snap_region *region, uint64_t i)
 {
     uint64_t in_region = (i - region->first_chunk) * STASIS_CHUNK_SIZE;
     uint64_t left = region->size - in_region;
-    const uint8_t *p = entry_at(index, i);
-
-    return (struct stasis_snap_chunk){
-        .kind = (enum stasis_chunk_kind)p[0],
-        .page_mask = stasis_le16_get(p + 2),
-        .crc = stasis_le32_get(p + 4),
-        .offset = stasis_le64_get(p + 8),
-        .stored_len = stasis_le32_get(p + 16),
+    struct stasis_snap_chunk chunk = {
         .gpa = region->gpa + in_region,
         .size = left < STASIS_CHUNK_SIZE ? (uint32_t)left : STASIS_CHUNK_SIZE,
     };
+    const uint8_t *p;
+
+    if (index->runs.entries) {
+        stasis_runs_get(index, i, &chunk);
+        return chunk;
+    }
+    p = entry_at(index, i);
+    chunk.kind = (enum stasis_chunk_kind)p[0];
+    chunk.page_mask = stasis_le16_get(p + 2);
+    chunk.crc = stasis_le32_get(p + 4);
+    chunk.offset = stasis_le64_get(p + 8);
+    chunk.stored_len = stasis_le32_get(p + 16);
+    return chunk;
 }
 
 struct stasis_snap_chunk stasis_index_get(const struct stasis_index *index, uint64_t i)
 {
-    return get_in(index, &index->regions[stasis_index_region_of(index, i)], i);
+    return stasis_index_get_in(index, &index->regions[stasis_index_region_of(index, i)], i);
 }
 
-/* The chunk behind the block that chunk i is in, if all chunks of that are zero; else i. */
-static inline uint64_t skip_zero_block(const struct stasis_index *index, uint64_t i)
+uint64_t stasis_index_skip_zero_block(const struct stasis_index *index, uint64_t i)
 {
     uint64_t block = i / STASIS_INDEX_BLOCK;
 
@@ -211,8 +253,10 @@ static inline uint64_t skip_zero_block(const struct stasis_index *index, uint64_
 
 uint64_t stasis_index_zero_end(const struct stasis_index *index, uint64_t i, uint64_t end)
 {
+    if (index->runs.entries)
+        return stasis_runs_zero_end(index, i, end);
     while (i < end) {
-        uint64_t next = skip_zero_block(index, i);
+        uint64_t next = stasis_index_skip_zero_block(index, i);
 
         if (next == i && entry_at(index, i)[0] != STASIS_CHUNK_ZERO)
             break;
@@ -247,124 +291,4 @@ uint64_t stasis_index_run(const struct stasis_index *index, uint64_t i, uint64_t
         prev = next;
     }
     return i;
-}
-
-static int parse_regions(struct stasis_index *index, struct stasis_error *err)
-{
-    uint32_t count = stasis_le32_get(index->bytes);
-
-    if (count > STASIS_RAM_REGION_MAX || stasis_le32_get(index->bytes + 4) ||
-        index->len < stasis_index_head_len(count))
-        return stasis_fail(err, STASIS_ERR_CORRUPT, "the index cannot hold %" PRIu32 " regions",
-                           count);
-    for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *p = index->bytes + stasis_index_head_len(i);
-        int rc = stasis_index_add(index, stasis_le64_get(p), stasis_le64_get(p + 8), err);
-
-        if (rc) {
-            stasis_wrap(err, rc, "the index's region %" PRIu32, i);
-            if (err)
-                err->code = STASIS_ERR_CORRUPT;
-            return STASIS_ERR_CORRUPT;
-        }
-    }
-    return 0;
-}
-
-static int bad_chunk(uint64_t i, const char *what, struct stasis_error *err)
-{
-    return stasis_fail(err, STASIS_ERR_CORRUPT, "chunk %" PRIu64 " of the index %s", i, what);
-}
-
-/* *pos is the first byte that a later chunk may be stored at; *stored sums their bytes. */
-static int check_entry(const struct stasis_index *index, const struct stasis_snap_region *region,
-                       uint64_t i, uint64_t *pos, uint64_t end, uint64_t *stored,
-                       struct stasis_error *err)
-{
-    struct stasis_snap_chunk chunk = get_in(index, region, i);
-    const uint8_t *p = entry_at(index, i);
-
-    if (p[1] || stasis_le32_get(p + 20))
-        return bad_chunk(i, "has reserved bytes that are not zero", err);
-    if (p[0] == STASIS_CHUNK_ABSENT)
-        return bad_chunk(i, "is absent, and the snapshot has no parent", err);
-    if (p[0] == STASIS_CHUNK_ZERO)
-        return chunk.page_mask || chunk.crc || chunk.offset || chunk.stored_len
-                   ? bad_chunk(i, "is zero and yet stored", err)
-                   : 0;
-    if (p[0] != STASIS_CHUNK_RAW && !(p[0] == STASIS_CHUNK_ZLIB && index->may_be_packed))
-        return bad_chunk(i, "is of an unknown kind", err);
-    if (p[0] == STASIS_CHUNK_RAW && chunk.stored_len != chunk.size)
-        return bad_chunk(i, "is raw, but its length is not that of the chunk", err);
-    if (p[0] == STASIS_CHUNK_ZLIB && (!chunk.stored_len || chunk.stored_len >= chunk.size))
-        return bad_chunk(i, "is compressed, but not smaller", err);
-    if (!chunk.page_mask || chunk.page_mask >> (chunk.size / STASIS_PAGE_SIZE))
-        return bad_chunk(i, "has an impossible page mask", err);
-    if (chunk.offset < *pos || chunk.offset > end || chunk.stored_len > end - chunk.offset)
-        return bad_chunk(i, "lies outside the data section or over another chunk", err);
-    if (p[0] == STASIS_CHUNK_RAW && chunk.offset % STASIS_PAGE_SIZE)
-        return bad_chunk(i, "is raw and not on a page boundary", err);
-    *pos = chunk.offset + chunk.stored_len;
-    *stored += chunk.stored_len;
-    return 0;
-}
-
-/* Entries of a block that stands for zero were compared with a good one, byte by byte. */
-static int check_region(const struct stasis_index *index, const struct stasis_snap_region *region,
-                        uint64_t *pos, uint64_t end, uint64_t *stored, struct stasis_error *err)
-{
-    uint64_t stop = region->first_chunk + stasis_region_chunks(region);
-    uint64_t i = region->first_chunk;
-    int rc = 0;
-
-    while (!rc && i < stop) {
-        uint64_t next = skip_zero_block(index, i);
-
-        if (next == i)
-            rc = check_entry(index, region, next++, pos, end, stored, err);
-        i = next;
-    }
-    return rc;
-}
-
-static int check_entries(const struct stasis_index *index, const struct stasis_snap_info *info,
-                         uint64_t pos, uint64_t end, struct stasis_error *err)
-{
-    uint64_t stored = 0;
-    uint64_t start = pos;
-
-    for (uint32_t r = 0; r < index->region_count; r++) {
-        int rc = check_region(index, &index->regions[r], &pos, end, &stored, err);
-
-        if (rc)
-            return rc;
-    }
-    if (stored != info->stored_bytes)
-        return stasis_fail(err, STASIS_ERR_CORRUPT,
-                           "the index stores %" PRIu64 " bytes of RAM, the header says %" PRIu64,
-                           stored, info->stored_bytes);
-    if (stored ? pos != end : start != end)
-        return stasis_fail(err, STASIS_ERR_CORRUPT, "the last chunk does not end the data section");
-    return 0;
-}
-
-int stasis_index_parse(struct stasis_index *index, const struct stasis_header *header,
-                       struct stasis_error *err)
-{
-    const struct stasis_section *data = stasis_header_section(header, STASIS_SECTION_DATA);
-    int rc;
-
-    index->may_be_packed = header->info.incompatible & STASIS_FEATURE_ZLIB;
-    rc = parse_regions(index, err);
-    if (rc)
-        return rc;
-    if (index->ram_bytes != header->info.ram_bytes)
-        return stasis_fail(err, STASIS_ERR_CORRUPT,
-                           "the index has %" PRIu64 " bytes of RAM, the header says %" PRIu64,
-                           index->ram_bytes, header->info.ram_bytes);
-    if (index->len != stasis_index_size(index))
-        return stasis_fail(err, STASIS_ERR_CORRUPT,
-                           "the index has %zu bytes, its regions need %" PRIu64, index->len,
-                           stasis_index_size(index));
-    return check_entries(index, &header->info, data->offset, data->offset + data->length, err);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The index: which RAM there is, and where each chunk of it is stored. Kept as the bytes of the
- * file (24 a chunk), in blocks, and decoded entry by entry. docs/snapshot-format.md, "Index
- * section".
+ * The index: which RAM there is, and where each chunk of it is stored. One that is made, and one
+ * read from a file of format version 1, is kept as the bytes of that version (24 a chunk), in
+ * blocks; one read from a file of version 2 as the bytes of that, with runs (index_runs.h). Both
+ * are decoded entry by entry. docs/snapshot-format.md, "Index section", "Index of version 2".
  */
 #ifndef STASIS_SNAP_INDEX_H
 #define STASIS_SNAP_INDEX_H
@@ -16,12 +17,30 @@
 #define STASIS_INDEX_REGION_LEN 16u
 #define STASIS_INDEX_CHUNK_LEN  24u
 
+#define STASIS_INDEX1_REGION_MAX 64u /* regions that an index of version 1 may have */
+
+/* Version 2: counts, regions, entries {first chunk, first extent, kind, extents a chunk, 0},
+ * extents {offset, stored length, crc, stored pages, taken pages, file, encoding, 0}, digests. */
+#define STASIS_RUNS_PREFIX_LEN 16u
+#define STASIS_RUNS_ENTRY_LEN  12u
+#define STASIS_RUNS_EXTENT_LEN 24u
+
 #define STASIS_INDEX_BLOCK     512u /* chunks: 32 MiB of RAM */
 #define STASIS_INDEX_BLOCK_LEN ((size_t)STASIS_INDEX_BLOCK * STASIS_INDEX_CHUNK_LEN)
 
+/* Of a file of version 2: its places in the section. */
+struct stasis_index_runs {
+    const uint8_t *entries; /* NULL: the index has blocks */
+    const uint8_t *extents;
+    const uint8_t *digests; /* NULL: none */
+    uint32_t entry_count;
+    uint32_t extent_count;
+    uint32_t *hints; /* the entry that chunk n * STASIS_RUNS_HINT is in */
+};
+
 struct stasis_index {
     uint32_t region_count;
-    struct stasis_snap_region regions[STASIS_RAM_REGION_MAX];
+    struct stasis_snap_region *regions;
     uint64_t chunk_count;
     uint64_t ram_bytes;
     bool may_be_packed; /* the header says that chunks may be compressed */
@@ -29,6 +48,7 @@ struct stasis_index {
     uint8_t *bytes;     /* NULL until made or read: the section, less what is in it twice */
     uint8_t **blocks;   /* into bytes */
     uint8_t *zero;      /* the block that stands for all whose chunks are all zero, or NULL */
+    struct stasis_index_runs runs;
     size_t zero_copies; /* made: as many of it lie one behind the other, for writing them out */
 };
 
@@ -36,18 +56,19 @@ struct stasis_index {
 int stasis_index_add(struct stasis_index *index, uint64_t gpa, uint64_t size,
                      struct stasis_error *err);
 
-/* Length of the section for the regions added, and the most that `ram_bytes` of RAM can need. */
+/* Length of the section of version 1 for the regions added, and the most that `ram_bytes` of RAM
+ * can need in a format version. */
 uint64_t stasis_index_size(const struct stasis_index *index);
-uint64_t stasis_index_size_max(uint64_t ram_bytes);
+uint64_t stasis_index_size_max(uint64_t ram_bytes, uint32_t version);
 
 /* The longest that a file of either layout may be: RAM, as much again for its alignment and for
  * optional sections each, the index, and room for all else. What comes out of a pipe is bounded
  * before its length is known, so all readers and the writer have this one bound. */
 #define STASIS_FILE_SLACK (UINT64_C(64) << 20)
-uint64_t stasis_file_len_max(uint64_t ram_bytes);
+uint64_t stasis_file_len_max(uint64_t ram_bytes, uint32_t version);
 
 /* STASIS_ERR_CORRUPT, or for a writer STASIS_ERR_FULL, if it is longer. */
-int stasis_file_check_len(uint64_t len, uint64_t ram_bytes, enum stasis_err code,
+int stasis_file_check_len(uint64_t len, uint64_t ram_bytes, uint32_t version, enum stasis_err code,
                           struct stasis_error *err);
 
 static inline size_t stasis_index_head_len(uint32_t region_count)
@@ -55,8 +76,13 @@ static inline size_t stasis_index_head_len(uint32_t region_count)
     return STASIS_INDEX_PREFIX_LEN + (size_t)region_count * STASIS_INDEX_REGION_LEN;
 }
 
-/* Allocates for a section of that length, all of it zero (false: no memory), and frees it. */
+/* Allocates blocks for a section of that length, all of it zero. False: no memory. */
 bool stasis_index_alloc(struct stasis_index *index, uint64_t len);
+
+/* Makes an index of the same regions and nothing else. False: no memory. */
+bool stasis_index_copy_regions(struct stasis_index *index, const struct stasis_index *from);
+
+/* Frees all that an index has. */
 void stasis_index_fini(struct stasis_index *index);
 
 /* Allocates the section's bytes and fills in the regions; every chunk is zero. */
@@ -76,14 +102,22 @@ size_t stasis_index_span(const struct stasis_index *index, size_t pos, const uin
 int stasis_index_read(const struct stasis_input *input, const struct stasis_header *header,
                       struct stasis_index *ret_index, struct stasis_error *err);
 
-/* The second half of it: regions and entries of bytes whose CRC is right. */
+/* The second half of it: regions and entries of bytes whose CRC is right, of either version. */
 int stasis_index_parse(struct stasis_index *index, const struct stasis_header *header,
                        struct stasis_error *err);
 
-/* The chunk of this number; and kind, page_mask, crc, offset and stored_len written back. */
+/* The chunk of this number, whose region may be known; and kind, page_mask, crc, offset and
+ * stored_len written back. */
 struct stasis_snap_chunk stasis_index_get(const struct stasis_index *index, uint64_t i);
+struct stasis_snap_chunk stasis_index_get_in(const struct stasis_index *index,
+                                             const struct stasis_snap_region *region, uint64_t i);
 void stasis_index_put(struct stasis_index *index, uint64_t i,
                       const struct stasis_snap_chunk *chunk);
+
+/* With blocks: the bytes of a chunk's entry; and the first chunk behind the block that chunk i is
+ * in, if all chunks of that block are zero, else i. */
+const uint8_t *stasis_index_entry(const struct stasis_index *index, uint64_t i);
+uint64_t stasis_index_skip_zero_block(const struct stasis_index *index, uint64_t i);
 
 /* Chunks of a region. */
 static inline uint64_t stasis_region_chunks(const struct stasis_snap_region *region)

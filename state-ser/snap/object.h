@@ -17,6 +17,7 @@
 
 struct stasis_snap {
     struct stasis_header header;                /* of the file opened or saved last */
+    struct stasis_snap_info opened;             /* of the file opened, whatever was saved since */
     struct stasis_index index;                  /* bytes: only of a file that was opened */
     const uint8_t *host[STASIS_RAM_REGION_MAX]; /* only of a snapshot being built */
     struct stasis_ram *ram_source; /* what loads the RAM of a snapshot being built, or NULL */
@@ -81,6 +82,10 @@ int stasis_snap_check_section(const struct stasis_section *section, const char *
 int stasis_snap_parse_notes(const struct stasis_snap *snap, struct stasis_notes **ret_notes,
                             struct stasis_error *err);
 
+/* Compares the root of an opened file of format version 2 with the header's. STASIS_ERR_CORRUPT,
+ * STASIS_ERR_READ, STASIS_ERR_NOMEM. */
+int stasis_snap_check_root(const struct stasis_snap *snap, struct stasis_error *err);
+
 /* The ways in which stored RAM is no good, in one wording. STASIS_ERR_CORRUPT: `what` is wrong with
  * chunk i, at its place in the file or at `offset`. STASIS_ERR_READ, from errno: the disk fails. */
 int stasis_snap_chunk_damaged(const struct stasis_snap *snap, uint64_t i, const char *what,
@@ -90,11 +95,11 @@ int stasis_snap_chunk_damaged_at(const struct stasis_snap *snap, uint64_t i, uin
 int stasis_snap_chunk_unreadable(const struct stasis_snap *snap, uint64_t i,
                                  struct stasis_error *err);
 
-/* Reads the run of raw chunks first..end-1 into `host`, and checks each one's CRC. */
+/* Reads the run of raw chunks first..end-1 into `host`, and checks each one's CRC and digest. */
 int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_t end,
                          uint8_t *host, struct stasis_error *err);
 
-/* Reads the stored bytes of a chunk, and checks their CRC. */
+/* Reads the stored bytes of a chunk, and checks their CRC and digest. */
 int stasis_snap_read_stored(const struct stasis_snap *snap, uint64_t index, uint8_t *ret_bytes,
                             struct stasis_error *err);
 

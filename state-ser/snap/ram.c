@@ -152,14 +152,13 @@ static int copy(struct stasis_ram *ram, bool fresh, struct stasis_error *err)
 static uint64_t stored_ram(const struct stasis_snap *snap)
 {
     uint64_t stored = 0;
+    uint64_t end = snap->index.chunk_count;
 
     if (!(snap->header.info.incompatible & STASIS_FEATURE_ZLIB))
         return snap->header.info.stored_bytes;
-    for (uint64_t i = 0; i < snap->index.chunk_count; i++) {
-        struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
-
-        stored += chunk.kind == STASIS_CHUNK_ZERO ? 0 : chunk.size;
-    }
+    for (uint64_t i = stasis_index_zero_end(&snap->index, 0, end); i < end;
+         i = stasis_index_zero_end(&snap->index, i + 1, end))
+        stored += stasis_index_get(&snap->index, i).size;
     return stored;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "chunk.h"
+#include "index_runs.h"
 #include "io.h"
 #include "object.h"
 
@@ -52,7 +53,8 @@ static int check_length(const struct stasis_snap_info *info, uint64_t file_len,
         return stasis_fail(err, STASIS_ERR_CORRUPT,
                            "%" PRIu64 " bytes, longer than the %" PRIu64 " it says it has",
                            file_len, info->file_len);
-    return stasis_file_check_len(file_len, info->ram_bytes, STASIS_ERR_CORRUPT, err);
+    return stasis_file_check_len(file_len, info->ram_bytes, info->format_version,
+                                 STASIS_ERR_CORRUPT, err);
 }
 
 /* The trailer of a stream is its last 1024 bytes. */
@@ -142,6 +144,47 @@ static int read_section(const struct stasis_snap *snap, enum stasis_section_type
     return 0;
 }
 
+static void put_hex(const uint8_t digest[STASIS_DIGEST_SIZE],
+                    char ret_text[2 * STASIS_DIGEST_SIZE + 1])
+{
+    for (size_t i = 0; i < STASIS_DIGEST_SIZE; i++)
+        snprintf(ret_text + 2 * i, 3, "%02x", digest[i]);
+}
+
+/* Of the state section's bytes. The root is that of content which was read, whatever the header
+ * says. */
+static int check_root(const struct stasis_snap *snap, const uint8_t *state, size_t len,
+                      const uint8_t *expected, struct stasis_error *err)
+{
+    uint8_t digest[STASIS_DIGEST_SIZE];
+    uint8_t root[STASIS_DIGEST_SIZE];
+    char has[2 * STASIS_DIGEST_SIZE + 1], wanted[2 * STASIS_DIGEST_SIZE + 1];
+
+    if (snap->opened.format_version == 1)
+        return stasis_fail(err, STASIS_ERR_VERSION,
+                           "format version 1 has no root to compare; use a snapshot that this "
+                           "release saved");
+    stasis_sha256(state, len, digest);
+    stasis_runs_root(&snap->index, snap->opened.arch, digest, root);
+    if (!memcmp(root, expected, sizeof(root)))
+        return 0;
+    put_hex(root, has);
+    put_hex(expected, wanted);
+    return stasis_fail(err, STASIS_ERR_CORRUPT, "its root is %s, not %s", has, wanted);
+}
+
+int stasis_snap_check_root(const struct stasis_snap *snap, struct stasis_error *err)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    int rc = read_section(snap, STASIS_SECTION_STATE, "state", STASIS_STATE_MAX, &bytes, &len, err);
+
+    if (!rc)
+        rc = check_root(snap, bytes, len, snap->opened.root, err);
+    free(bytes);
+    return rc ? stasis_wrap(err, rc, "%s", snap->name) : 0;
+}
+
 static int read_state(struct stasis_snap *snap, const struct stasis_parse_opts *opts,
                       struct stasis_error *err)
 {
@@ -149,8 +192,12 @@ static int read_state(struct stasis_snap *snap, const struct stasis_parse_opts *
     size_t len = 0;
     int rc = read_section(snap, STASIS_SECTION_STATE, "state", STASIS_STATE_MAX, &bytes, &len, err);
 
-    if (rc)
+    if (!rc && opts && opts->root)
+        rc = check_root(snap, bytes, len, opts->root, err);
+    if (rc) {
+        free(bytes);
         return rc;
+    }
     rc = stasis_records_parse(bytes, len, opts, &snap->records, err);
     free(bytes);
     return rc == STASIS_ERR_VERSION
@@ -255,6 +302,7 @@ static int open_input(const struct stasis_input *from, const char *name,
                                    : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to open it");
     if (!rc)
         rc = read_header(&snap->input, &snap->header, err);
+    snap->opened = snap->header.info;
     if (!rc)
         rc = stasis_index_read(&snap->input, &snap->header, &snap->index, err);
     if (!rc)

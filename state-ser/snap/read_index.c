@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The index out of a file. It can be megabytes, most of it the same 24 bytes for memory that is
- * zero, and a guest waits for it: it is read in pieces that stay in a core's cache, and blocks of
- * entries that are all zero are kept once. Until the CRC of all of it is known to be right, bytes
- * are compared and moved, and none is believed.
+ * The index out of a file. That of version 2 is kept as it is. That of version 1 can be megabytes,
+ * most of it the same 24 bytes for memory that is zero, and a guest waits for it: it is read in
+ * pieces that stay in a core's cache, and blocks of entries that are all zero are kept once. Until
+ * the CRC of all of it is known to be right, bytes are compared and moved, and none is believed.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ struct reading {
 static size_t head_len(const uint8_t bytes[4], size_t len)
 {
     uint32_t regions = stasis_le32_get(bytes);
-    size_t head = regions > STASIS_RAM_REGION_MAX ? len : stasis_index_head_len(regions);
+    size_t head = regions > STASIS_INDEX1_REGION_MAX ? len : stasis_index_head_len(regions);
 
     return head < len ? head : len;
 }
@@ -81,8 +81,8 @@ static int read_entries(struct reading *reading, const struct stasis_input *inpu
     return 0;
 }
 
-static int read_index(struct stasis_index *index, const struct stasis_input *input,
-                      const struct stasis_section *section, struct stasis_error *err)
+static int read_blocks(struct stasis_index *index, const struct stasis_input *input,
+                       const struct stasis_section *section, struct stasis_error *err)
 {
     struct reading reading = {.index = index};
     uint32_t crc;
@@ -107,20 +107,38 @@ static int read_index(struct stasis_index *index, const struct stasis_input *inp
     return rc;
 }
 
+static int read_runs(struct stasis_index *index, const struct stasis_input *input,
+                     const struct stasis_section *section, struct stasis_error *err)
+{
+    int rc = stasis_snap_read_exactly(input, index->bytes, index->len, section->offset, err);
+
+    if (!rc && stasis_crc32(index->bytes, index->len) != section->crc)
+        rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the index section is damaged (CRC)");
+    return rc;
+}
+
+static bool alloc_runs(struct stasis_index *index, uint64_t len)
+{
+    index->bytes = malloc(len);
+    index->len = len;
+    return index->bytes;
+}
+
 int stasis_index_read(const struct stasis_input *input, const struct stasis_header *header,
                       struct stasis_index *ret_index, struct stasis_error *err)
 {
     const struct stasis_section *section = stasis_header_section(header, STASIS_SECTION_INDEX);
+    uint32_t version = header->info.format_version;
+    uint64_t most = stasis_index_size_max(header->info.ram_bytes, version);
     struct stasis_index index = {0};
-    int rc = stasis_snap_check_section(section, "index",
-                                       stasis_index_size_max(header->info.ram_bytes), err);
+    int rc = stasis_snap_check_section(section, "index", most, err);
 
-    if (!rc && section->length < STASIS_INDEX_PREFIX_LEN)
+    if (!rc && section->length < (version == 1 ? STASIS_INDEX_PREFIX_LEN : STASIS_RUNS_PREFIX_LEN))
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the index is too short");
-    if (!rc && !stasis_index_alloc(&index, section->length))
+    if (!rc && !(version == 1 ? stasis_index_alloc : alloc_runs)(&index, section->length))
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the index section");
     if (!rc)
-        rc = read_index(&index, input, section, err);
+        rc = (version == 1 ? read_blocks : read_runs)(&index, input, section, err);
     if (!rc)
         rc = stasis_index_parse(&index, header, err);
     if (rc)

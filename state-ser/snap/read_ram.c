@@ -8,6 +8,7 @@
 
 #include "chunk.h"
 #include "compress.h"
+#include "index_runs.h"
 #include "io.h"
 #include "object.h"
 #include "pool.h"
@@ -18,6 +19,21 @@ struct load {
     uint8_t *host;
     const struct stasis_snap_load *how;
 };
+
+/* What is wrong with the stored bytes of a chunk, or NULL. */
+static const char *damage(const struct stasis_snap *snap, uint64_t i, const uint8_t *bytes,
+                          const struct stasis_snap_chunk *chunk)
+{
+    const uint8_t *expected = stasis_runs_digest(&snap->index, i);
+    uint8_t digest[STASIS_DIGEST_SIZE];
+
+    if (stasis_crc32(bytes, chunk->stored_len) != chunk->crc)
+        return "damaged (CRC)";
+    if (!expected)
+        return NULL;
+    stasis_sha256(bytes, chunk->stored_len, digest);
+    return memcmp(digest, expected, sizeof(digest)) ? "damaged (SHA-256)" : NULL;
+}
 
 int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_t end,
                          uint8_t *host, struct stasis_error *err)
@@ -33,10 +49,11 @@ int stasis_snap_read_run(const struct stasis_snap *snap, uint64_t first, uint64_
         struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
         uint64_t at = chunk.offset - start.offset;
         bool there = at + chunk.size <= (uint64_t)n;
+        const char *wrong =
+            there ? damage(snap, i, host + at, &chunk) : "the file has become shorter";
 
-        if (!there || stasis_crc32(host + at, chunk.size) != chunk.crc)
-            return stasis_snap_chunk_damaged(
-                snap, i, there ? "damaged (CRC)" : "the file has become shorter", err);
+        if (wrong)
+            return stasis_snap_chunk_damaged(snap, i, wrong, err);
     }
     return 0;
 }
@@ -45,15 +62,15 @@ int stasis_snap_read_stored(const struct stasis_snap *snap, uint64_t index, uint
                             struct stasis_error *err)
 {
     struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, index);
+    const char *wrong;
     ssize_t n = stasis_input_read(&snap->input, ret_bytes, chunk.stored_len, chunk.offset);
 
     if (n < 0)
         return stasis_snap_chunk_unreadable(snap, index, err);
     if ((size_t)n < chunk.stored_len)
         return stasis_snap_chunk_damaged(snap, index, "the file has become shorter", err);
-    return stasis_crc32(ret_bytes, chunk.stored_len) == chunk.crc
-               ? 0
-               : stasis_snap_chunk_damaged(snap, index, "damaged (CRC)", err);
+    wrong = damage(snap, index, ret_bytes, &chunk);
+    return wrong ? stasis_snap_chunk_damaged(snap, index, wrong, err) : 0;
 }
 
 static int no_memory_to_unpack(const struct stasis_snap *snap, struct stasis_error *err)

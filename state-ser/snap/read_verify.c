@@ -51,9 +51,12 @@ static int verify_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_
 {
     const struct verify *verify = ctx;
     const struct stasis_snap *snap = verify->snap;
-    uint8_t *buf = malloc(STASIS_CHUNK_SIZE);
+    uint8_t *buf;
     int rc = 0;
 
+    if (stasis_index_zero_end(&snap->index, first, end) == end)
+        return 0;
+    buf = malloc(STASIS_CHUNK_SIZE);
     if (!buf)
         return stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to verify RAM", snap->name);
     for (uint64_t i = first; i < end && !rc; i++) {
@@ -146,17 +149,19 @@ static int check_data_gaps(const struct verify *verify, const struct stasis_sect
 {
     const struct stasis_snap *snap = verify->snap;
     uint64_t pos = data->offset;
+    uint64_t end = snap->index.chunk_count;
+    uint64_t done = 0;
 
-    for (uint64_t i = 0; i < snap->index.chunk_count; i++) {
+    for (uint64_t i = stasis_index_zero_end(&snap->index, 0, end); i < end;
+         i = stasis_index_zero_end(&snap->index, i + 1, end)) {
         struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
-        int rc = i % ASK_CHUNKS ? 0 : ask(verify, err);
+        int rc = done++ % ASK_CHUNKS ? 0 : ask(verify, err);
 
-        if (!rc && chunk.stored_len) {
+        if (!rc)
             rc = check_gap(verify, pos, chunk.offset, err);
-            pos = chunk.offset + chunk.stored_len;
-        }
         if (rc)
             return rc;
+        pos = chunk.offset + chunk.stored_len;
     }
     return check_gap(verify, pos, data->offset + data->length, err);
 }
@@ -257,6 +262,8 @@ int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,
     rc = check_sections(&verify, err);
     if (!rc)
         rc = check_shown(snap, err);
+    if (!rc && snap->opened.format_version > 1)
+        rc = stasis_snap_check_root(snap, err);
     if (rc)
         return rc;
     rc = stasis_pool_run(&job, err);

@@ -44,6 +44,8 @@ struct stasis_writer {
     uint32_t kept_count;
     struct stasis_compression pack;    /* only if opts.zlib_level */
     struct stasis_populated populated; /* while it is scanned */
+    uint8_t *digests;                  /* of stored bytes, by chunk; NULL: there are none */
+    uint8_t state_digest[STASIS_DIGEST_SIZE];
 
     pthread_t saver; /* on which the progress is told */
     _Atomic bool cancelled;
@@ -92,6 +94,15 @@ bool stasis_writer_keeps_on(void *w);
 
 /* On any thread, before each chunk or run: STASIS_ERR_CANCELLED once the save is given up. */
 int stasis_writer_check(const struct stasis_writer *w, struct stasis_error *err);
+
+/* A chunk's digest, of its stored bytes, if there are digests. Threads may do so at once for
+ * different chunks. */
+void stasis_writer_digest(struct stasis_writer *w, uint64_t i, const void *bytes, size_t len);
+
+/* write_index.c: length of the section, once it is known which chunks are stored; and writes it,
+ * which gives its CRC and the root. */
+uint64_t stasis_writer_index_len(const struct stasis_writer *w);
+int stasis_writer_put_index(struct stasis_writer *w, struct stasis_error *err);
 
 /* write_scan.c: every chunk becomes RAW or ZERO. */
 int stasis_writer_scan(struct stasis_writer *w, struct stasis_error *err);

@@ -44,6 +44,7 @@ static int pack_range(struct stasis_writer *w, struct stasis_compressor *compres
             bytes = slots;
         }
         chunk.crc = stasis_crc32(bytes, chunk.stored_len);
+        stasis_writer_digest(w, i, bytes, chunk.stored_len);
         stasis_index_put(&w->index, i, &chunk);
     }
     return 0;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Who writes a snapshot, which one it is, and when: what the header says of the save itself.
+ * What a save is asked for, and what the header says of the save itself: who writes a snapshot,
+ * which one it is, and when.
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "chunk.h"
+#include "compress.h"
 #include "io.h"
 #include "write.h"
 
@@ -46,5 +49,26 @@ int stasis_identity_set(const struct stasis_save_opts *opts, struct stasis_snap_
         info->created_ns = *opts->created_ns;
     else if (stasis_io_now_ns(&info->created_ns))
         return stasis_fail_errno(err, STASIS_ERR_IO, "the time for the header");
+    return 0;
+}
+
+int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save_opts *ret_opts,
+                         struct stasis_error *err)
+{
+    if (opts && opts->size != sizeof(*opts))
+        return stasis_fail(err, STASIS_ERR_ARG, "save options of %zu bytes, expected %zu",
+                           opts->size, sizeof(*opts));
+    if (opts && opts->zlib_level > STASIS_CODEC_LEVEL_MAX)
+        return stasis_fail(err, STASIS_ERR_ARG, "zlib level %u: give 0 to %d", opts->zlib_level,
+                           STASIS_CODEC_LEVEL_MAX);
+    if (opts && opts->format_version > STASIS_FORMAT_VERSION)
+        return stasis_fail(err, STASIS_ERR_ARG, "format version %" PRIu32 ": give 0 to %u",
+                           opts->format_version, STASIS_FORMAT_VERSION);
+    if (opts && opts->format_version == 1 && opts->digests)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "format version 1 has no digests; leave them out, or write version 2");
+    if (opts && stasis_identity_check(opts, err))
+        return STASIS_ERR_ARG;
+    *ret_opts = opts ? *opts : (struct stasis_save_opts){.size = sizeof(*ret_opts)};
     return 0;
 }

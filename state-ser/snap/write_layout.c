@@ -70,7 +70,8 @@ void stasis_writer_lay_out_front(struct stasis_writer *w)
     struct stasis_section *notes = &w->parts[4];
 
     *state = (struct stasis_section){.type = STASIS_SECTION_STATE, .length = w->state_len};
-    *index = (struct stasis_section){.type = STASIS_SECTION_INDEX, .length = w->index.len};
+    *index =
+        (struct stasis_section){.type = STASIS_SECTION_INDEX, .length = stasis_writer_index_len(w)};
     *data = (struct stasis_section){.type = STASIS_SECTION_DATA, .offset = STASIS_PAGE_SIZE};
     *schema = (struct stasis_section){
         .type = STASIS_SECTION_SCHEMA, .flags = STASIS_SECTION_OPTIONAL, .length = w->schema_len};

@@ -54,7 +54,10 @@ static int copy_chunk(struct stasis_writer *w, uint64_t i, uint8_t bytes[2 * STA
     }
     if (!rc)
         rc = stasis_snap_check_page_mask(w->snap, i, unpacked, err);
-    return rc ? rc : stasis_writer_put(w->target, bytes, chunk.stored_len, chunk.offset, err);
+    if (rc)
+        return rc;
+    stasis_writer_digest(w, i, bytes, chunk.stored_len);
+    return stasis_writer_put(w->target, bytes, chunk.stored_len, chunk.offset, err);
 }
 
 int stasis_writer_copy_chunks(struct stasis_writer *w, const struct stasis_range *range,

@@ -12,11 +12,11 @@
 #include "io.h"
 #include "output.h"
 #include "ram_internal.h"
+#include "sha256.h"
 #include "stasis/schema_set.h"
 #include "write.h"
 
 #define IN_FLIGHT (UINT64_C(16) << 20) /* about what may be on its way to the disk */
-#define PUSH_STEP (1u << 20)
 
 static int append(struct stasis_snap_target *target, const void *bytes, size_t len)
 {
@@ -81,6 +81,7 @@ static uint64_t sum_run(struct stasis_writer *w, uint64_t first, uint64_t end)
         struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
 
         chunk.crc = stasis_crc32(stasis_writer_chunk(w, i), chunk.size);
+        stasis_writer_digest(w, i, stasis_writer_chunk(w, i), chunk.size);
         stasis_index_put(&w->index, i, &chunk);
         len += chunk.size;
     }
@@ -131,35 +132,11 @@ static int write_section(struct stasis_writer *w, struct stasis_section *section
     return stasis_writer_put(w->target, bytes, section->length, section->offset, err);
 }
 
-/* Most of it stands for RAM that is zero, and is one block over and over. */
-static int write_index(struct stasis_writer *w, struct stasis_error *err)
-{
-    struct stasis_section *section = &w->parts[1];
-    const uint8_t *bytes;
-    size_t pos = 0;
-    size_t pushed = 0;
-    size_t len;
-    int rc = 0;
-
-    section->crc = 0;
-    while (!rc && (len = stasis_index_span(&w->index, pos, &bytes))) {
-        section->crc = stasis_crc32_more(section->crc, bytes, len);
-        rc = stasis_writer_put(w->target, bytes, len, section->offset + pos, err);
-        pos += len;
-        if (!rc && pos - pushed >= PUSH_STEP) {
-            rc = stasis_writer_push(w, section->offset + pushed, section->offset + pos, err);
-            pushed = pos;
-        }
-        if (!rc)
-            rc = stasis_writer_tell(w, err);
-    }
-    return rc;
-}
-
 static int set_length(struct stasis_writer *w, struct stasis_error *err)
 {
     uint64_t len = w->header.info.file_len;
-    int rc = stasis_file_check_len(len, w->index.ram_bytes, STASIS_ERR_FULL, err);
+    int rc = stasis_file_check_len(len, w->index.ram_bytes, w->header.info.format_version,
+                                   STASIS_ERR_FULL, err);
 
     if (rc)
         return rc;
@@ -245,7 +222,7 @@ static int write_file(struct stasis_writer *w, struct stasis_error *err)
     if (!rc)
         rc = write_section(w, &w->parts[0], w->state, err);
     if (!rc)
-        rc = write_index(w, err);
+        rc = stasis_writer_put_index(w, err);
     if (!rc)
         rc = write_optional(w, err);
     if (rc)
@@ -261,7 +238,7 @@ static int write_stream(struct stasis_writer *w, struct stasis_error *err)
     if (!rc)
         rc = write_ram(w, err);
     if (!rc)
-        rc = write_index(w, err);
+        rc = stasis_writer_put_index(w, err);
     if (!rc)
         rc = write_section(w, &w->parts[0], w->state, err);
     if (!rc)
@@ -277,15 +254,37 @@ static int start_header(struct stasis_writer *w, struct stasis_error *err)
 {
     struct stasis_snap_info *info = &w->header.info;
 
-    info->format_version = STASIS_FORMAT_VERSION;
-    info->incompatible =
-        (w->target->streamed ? STASIS_FEATURE_TRAILER : 0) |
-        (w->opts.zlib_level ? STASIS_FEATURE_ZLIB : 0) |
-        (is_opened(w) ? w->snap->header.info.incompatible & STASIS_FEATURE_ZLIB : 0);
+    uint64_t kept = STASIS_FEATURE_ZLIB;
+
+    info->format_version = w->opts.format_version ? w->opts.format_version : STASIS_FORMAT_VERSION;
+    kept |= info->format_version > 1 ? STASIS_FEATURE_DIGESTS : 0;
+    info->incompatible = (w->target->streamed ? STASIS_FEATURE_TRAILER : 0) |
+                         (w->opts.zlib_level ? STASIS_FEATURE_ZLIB : 0) |
+                         (w->opts.digests ? STASIS_FEATURE_DIGESTS : 0) |
+                         (w->snap->opened.incompatible & kept);
+    info->digests = info->incompatible & STASIS_FEATURE_DIGESTS;
     info->streamed = w->target->streamed;
     info->arch = w->snap->header.info.arch;
     info->ram_bytes = w->snap->index.ram_bytes;
     return stasis_identity_set(&w->opts, info, err);
+}
+
+static int prepare_index(struct stasis_writer *w, struct stasis_error *err)
+{
+    bool first = w->header.info.format_version == 1;
+
+    if (first && w->snap->index.region_count > STASIS_INDEX1_REGION_MAX)
+        return stasis_fail(err, STASIS_ERR_FULL, "more than %u ranges of RAM in format version 1",
+                           STASIS_INDEX1_REGION_MAX);
+    if (!stasis_index_copy_regions(&w->index, &w->snap->index))
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the ranges of RAM");
+    if (w->header.info.digests) {
+        /* Pages of it that belong to chunks which are zero are never touched. */
+        w->digests = calloc(w->index.chunk_count + 1, STASIS_DIGEST_SIZE);
+        if (!w->digests)
+            return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for digests");
+    }
+    return stasis_index_make(&w->index, err);
 }
 
 /* What is encoded, and what is known of RAM before it is looked at. */
@@ -300,7 +299,10 @@ static int prepare_parts(struct stasis_writer *w, struct stasis_error *err)
         rc = stasis_notes_encode(snap->notes, &w->notes, &w->notes_len, err);
     if (!rc && is_opened(w))
         rc = stasis_writer_keep_sections(w, STASIS_SECTIONS_MAX - PARTS + !w->notes, err);
-    return rc ? rc : stasis_index_make(&w->index, err);
+    if (rc)
+        return rc;
+    stasis_sha256(w->state, w->state_len, w->state_digest);
+    return prepare_index(w, err);
 }
 
 static int prepare(struct stasis_writer *w, struct stasis_error *err)
@@ -349,11 +351,8 @@ int stasis_snap_write(struct stasis_snap *snap, struct stasis_snap_target *targe
                       const struct stasis_save_opts *opts, struct stasis_snap_written *ret_written,
                       struct stasis_error *err)
 {
-    struct stasis_writer w = {.snap = snap,
-                              .target = target,
-                              .opts = *opts,
-                              .index = snap->index,
-                              .saver = pthread_self()};
+    struct stasis_writer w = {
+        .snap = snap, .target = target, .opts = *opts, .saver = pthread_self()};
     struct stasis_ram *source = snap->ram_source;
     int rc = 0;
 
@@ -374,8 +373,8 @@ int stasis_snap_write(struct stasis_snap *snap, struct stasis_snap_target *targe
     free(w.state);
     free(w.schema);
     free(w.notes);
-    if (w.index.bytes != snap->index.bytes)
-        stasis_index_fini(&w.index);
+    free(w.digests);
+    stasis_index_fini(&w.index);
     if (source)
         stasis_ram_release(source);
     return rc;
@@ -387,19 +386,4 @@ void stasis_snap_saved(struct stasis_snap *snap, const struct stasis_snap_writte
     snap->header.info = written->header.info; /* the sections are those that are read */
     if (ret_stats)
         *ret_stats = written->stats;
-}
-
-int stasis_save_opts_get(const struct stasis_save_opts *opts, struct stasis_save_opts *ret_opts,
-                         struct stasis_error *err)
-{
-    if (opts && opts->size != sizeof(*opts))
-        return stasis_fail(err, STASIS_ERR_ARG, "save options of %zu bytes, expected %zu",
-                           opts->size, sizeof(*opts));
-    if (opts && opts->zlib_level > STASIS_CODEC_LEVEL_MAX)
-        return stasis_fail(err, STASIS_ERR_ARG, "zlib level %u: give 0 to %d", opts->zlib_level,
-                           STASIS_CODEC_LEVEL_MAX);
-    if (opts && stasis_identity_check(opts, err))
-        return STASIS_ERR_ARG;
-    *ret_opts = opts ? *opts : (struct stasis_save_opts){.size = sizeof(*ret_opts)};
-    return 0;
 }

@@ -265,12 +265,10 @@ def save_sparse(rig):
     ours, pagemap = sparse(rig, "find", large)
     limit(rig, f"find untouched memory, {large} GiB", 1e6 * ours.ms, 5, "/proc/self/pagemap",
           1e6 * pagemap.ms, n=ours.n)
-    ours, bare = sparse(rig, "save", small, rig.path("sparse.snap"))
-    limit(rig, f"save, sync=full, 1 MiB of {small} GiB touched", 1e6 * ours.ms, 50,
-          "bare index, fsync", 1e6 * bare.ms, n=ours.n)
-    ours, bare = sparse(rig, "save", large, rig.path("sparse.snap"))
-    rig.report(f"save, sync=full, 1 MiB of {large} GiB touched", ours, bare, "bare index, fsync",
-               at_most=1.2)
+    for gib in small, large:
+        ours, bare = sparse(rig, "save", gib, rig.path("sparse.snap"))
+        limit(rig, f"save, sync=full, 1 MiB of {gib} GiB touched", 1e6 * ours.ms, 50,
+              "bare write, fsync", 1e6 * bare.ms, n=ours.n)
 
 
 def cancel(rig):

@@ -31,7 +31,8 @@ def cut(path):
         parts = {s.type: data[s.offset:s.offset + s.length] for s in snapshot.sections}
         place = next(s for s in snapshot.sections if s.type == reader.DATA)
         header = snapshot.header
-        front = struct.pack("<QQQQQ", header.ram, header.stored, header.incompatible,
+        version_2 = (header.version - 1) << 63  # as fuzz_index.c has it
+        front = struct.pack("<QQQQQ", header.ram, header.stored, header.incompatible | version_2,
                             place.offset, place.length)
     return data, front, parts
 

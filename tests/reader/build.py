@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 """Builds snapshots byte by byte for test_reader.py, right but for what the test wants wrong."""
+import hashlib
 import re
 import struct
 import zlib
 
 from stasis_state import DOCUMENT, parse_schemas
 
-DATA = 3
+STATE, INDEX, DATA = 1, 2, 3
 SCHEMAS = parse_schemas()
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 
 
-def example():
-    """The file of the document's worked example."""
-    dump = TEXT.split("<!-- example begin -->")[1].split("<!-- example end -->")[0]
+def example(version=1):
+    """The file of the document's worked example of that format version."""
+    name = "example" if version == 1 else f"example {version}"
+    dump = TEXT.split(f"<!-- {name} begin -->")[1].split(f"<!-- {name} end -->")[0]
     lines = re.findall(r"^([0-9a-f]{8})((?: +[0-9a-f]{2}){16})", dump, re.MULTILINE)
     data = bytearray(int(re.search(r"^([0-9a-f]{8})$", dump, re.MULTILINE)[1], 16))
     for offset, row in lines:
@@ -21,13 +23,35 @@ def example():
     return data
 
 
+def root(data, header, sections):
+    """Of a file of format version 2; none if a section or a part of the index leaves it."""
+    at, length = sections.get(INDEX, (0, 0))
+    state, state_length = sections.get(STATE, (0, 0))
+    if length < 16 or max(at + length, state + state_length) > len(data):
+        return None
+    index = bytearray(data[at:at + length])
+    regions, _, entries, extents = struct.unpack_from("<IIII", index)
+    first = 16 + 16 * regions + 12 * entries
+    if first + 24 * extents > length:
+        return None
+    for extent in range(first, first + 24 * extents, 24):
+        index[extent:extent + 8] = bytes(8)
+    digest = hashlib.sha256(data[state:state + state_length]).digest()
+    return hashlib.sha256(b"stasis root 2\0\0\0" + data[header + 20:header + 24] + bytes(4) +
+                          digest + bytes(32) + index).digest()
+
+
 def seal(data, header=0):
-    """Makes the CRCs of sections and header right again after a change."""
+    """Makes root and CRCs of sections and header right again after a change."""
+    sections = {}
     count = min(25, struct.unpack_from("<I", data, header + 208)[0])
     for entry in range(header + 224, header + 224 + 32 * count, 32):
         kind, _, offset, length = struct.unpack_from("<IIQQ", data, entry)
         if kind != DATA and offset + length <= len(data):
             struct.pack_into("<I", data, entry + 24, zlib.crc32(data[offset:offset + length]))
+            sections[kind] = offset, length
+    if data[header + 16] == 2 and (made := root(data, header, sections)):
+        data[header + 144:header + 176] = made
     data[header + 12:header + 16] = bytes(4)
     struct.pack_into("<I", data, header + 12, zlib.crc32(data[header:header + 1024]))
     return data

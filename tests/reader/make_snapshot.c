@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * make_snapshot FILE LEVEL: saves a snapshot for test_reader.py with the public interface alone, so
- * that no /dev/kvm is needed; to standard output, as a stream, if FILE is "-"; compressed if LEVEL
- * is not 0. RAM is as ram_byte() of the test expects it.
+ * make_snapshot FILE LEVEL FORMAT: saves a snapshot for test_reader.py with the public interface
+ * alone, so that no /dev/kvm is needed; to standard output, as a stream, if FILE is "-"; compressed
+ * if LEVEL is not 0; in format version FORMAT, "2+" with digests. RAM is as ram_byte() of the test
+ * expects it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,11 +200,13 @@ static int add_notes(struct stasis_notes *notes, struct stasis_error *err)
     return rc ? rc : stasis_notes_set(notes, "ticket", "", err);
 }
 
-static int save(struct stasis_snap *snap, const char *path, const char *level,
+static int save(struct stasis_snap *snap, const char *path, const char *level, const char *format,
                 struct stasis_error *err)
 {
     struct stasis_save_opts opts = {.size = sizeof opts,
-                                    .zlib_level = (unsigned)strtoul(level, NULL, 10)};
+                                    .zlib_level = (unsigned)strtoul(level, NULL, 10),
+                                    .format_version = (uint32_t)strtoul(format, NULL, 10),
+                                    .digests = strchr(format, '+') != NULL};
 
     if (strcmp(path, "-") == 0)
         return stasis_snap_save_stream(snap, STDOUT_FILENO, &opts, NULL, err);
@@ -214,7 +217,7 @@ int main(int argc, char **argv)
 {
     static uint8_t low[LOW_SIZE], high[HIGH_SIZE];
     struct stasis_error err = {0};
-    struct stasis_snap *snap = argc == 3 ? stasis_snap_new(STASIS_ARCH_X86_64) : NULL;
+    struct stasis_snap *snap = argc == 4 ? stasis_snap_new(STASIS_ARCH_X86_64) : NULL;
     int rc = STASIS_ERR_ARG;
 
     if (!snap)
@@ -225,10 +228,10 @@ int main(int argc, char **argv)
     if (rc == 0)
         rc = add_ram(snap, low, high, &err);
     if (rc == 0)
-        rc = save(snap, argv[1], argv[2], &err);
+        rc = save(snap, argv[1], argv[2], argv[3], &err);
 out:
     if (rc)
-        fprintf(stderr, "make_snapshot FILE LEVEL: %s: %s\n", stasis_err_str(rc), err.msg);
+        fprintf(stderr, "make_snapshot FILE LEVEL FORMAT: %s: %s\n", stasis_err_str(rc), err.msg);
     stasis_snap_free(snap);
     return stasis_err_exit_status(rc);
 }

@@ -79,7 +79,7 @@ class Image:
         header = self.data[self.end if self.streamed else 0:][:1024]
         count, = struct.unpack_from("<I", header, 208)
         self.entries = [ENTRY.unpack_from(header, 224 + 32 * i) for i in range(count)]
-        self.header = header
+        self.header, self.version = header, header[16]
 
     def section(self, kind):
         return next(self.data[e[2]:e[2] + e[3]] for e in self.entries if e[0] == kind)
@@ -109,13 +109,20 @@ class Image:
     def _move_chunks(self, body, start, table):
         old = next(e[2] for e in self.entries if e[0] == DATA)
         at = start[INDEX]
-        count, = struct.unpack_from("<I", body, at)
         end = at + next(e[3] for e in table if e[0] == INDEX)
-        for chunk in range(at + 8 + 16 * count, end - 23, 24):
-            offset, = struct.unpack_from("<Q", body, chunk + 8)
-            if body[chunk] != 1:
-                moved = (offset - old + start[DATA]) % 2**64  # a fault may have put it anywhere
-                struct.pack_into("<Q", body, chunk + 8, moved)
+        for place in self._places(body, at, end):
+            offset, = struct.unpack_from("<Q", body, place)
+            moved = (offset - old + start[DATA]) % 2**64  # a fault may have put it anywhere
+            struct.pack_into("<Q", body, place, moved)
+
+    def _places(self, body, at, end):
+        """Where the index has offsets of stored chunks, as far as it has them."""
+        if self.version == 1:
+            count, = struct.unpack_from("<I", body, at)
+            return [chunk + 8 for chunk in range(at + 8 + 16 * count, end - 23, 24) if body[chunk] != 1]
+        count, _, entries, extents = struct.unpack_from("<IIII", body, at)
+        first = at + 16 + 16 * count + 12 * entries
+        return range(first, min(first + 24 * extents, end - 23), 24)
 
 
 # ---- faults of the state and schema sections ------------------------------------------------
@@ -239,12 +246,31 @@ def change_header(chance, data, head):
     entry = 224 + 32 * chance.randrange(5)
     offset, size = chance.choice((
         (8, 4), (16, 4), (20, 4), (24, 8), (32, 8), (40, 4), (96, 8), (104, 8), (112, 8), (120, 4),
-        (124, 4), (128, 8), (208, 4), (212, 4), (216, 8), (entry, 4), (entry, 4), (entry + 4, 4),
+        (124, 4), (128, 8), (144, 8), (176, 8), (208, 4), (212, 4), (216, 8), (entry, 4), (entry, 4), (entry + 4, 4),
         (entry + 4, 4), (entry + 8, 8), (entry + 16, 8), (entry + 28, 4)))
     old = int.from_bytes(data[head + offset:head + offset + size], "little")
     new = chance.choice((0, 1, 2, 3, 4, 5, 9, old + 1, old - 1, old * 2, old ^ 1 << chance.randrange(
         8 * size), 1 << 8 * size - 1, (1 << 8 * size) - 1)) % (1 << 8 * size)
     data[head + offset:head + offset + size] = new.to_bytes(size, "little")
+
+
+def change_index(chance, image):
+    """A number of the index becomes a likely wrong one; of version 2, since that of version 1 is most
+    often hit by flip()."""
+    data = bytearray(image.section(INDEX))
+    regions, _, entries, extents = struct.unpack_from("<IIII", data)
+    entry = 16 + 16 * regions + 12 * chance.randrange(entries or 1)
+    extent = 16 + 16 * regions + 12 * entries + 24 * chance.randrange(extents or 1)
+    for _ in range(chance.choice((1, 1, 2))):
+        offset, size = chance.choice((
+            (0, 4), (4, 4), (8, 4), (12, 4), (16, 8), (24, 8), (entry, 4), (entry, 4), (entry + 4, 4),
+            (entry + 8, 1), (entry + 8, 2), (entry + 10, 2), (extent, 8), (extent + 8, 4),
+            (extent + 16, 2), (extent + 18, 2), (extent + 20, 2), (extent + 22, 1), (extent + 23, 1)))
+        old = int.from_bytes(data[offset:offset + size], "little")
+        new = chance.choice((0, 1, 2, 3, old + 1, old - 1, old ^ 1 << chance.randrange(8 * size),
+                             old + 4096, (1 << 8 * size) - 1)) % (1 << 8 * size)
+        data[offset:offset + size] = new.to_bytes(size, "little")
+    return bytes(data)
 
 
 def new_sections(chance):
@@ -265,6 +291,8 @@ def mutant(chance, image):
         if chance.random() < .1:
             parts[INDEX] = bytes(flip(chance, bytearray(image.section(INDEX)), 0,
                                       len(image.section(INDEX))))
+        if image.version == 2 and chance.random() < .15:
+            parts[INDEX] = change_index(chance, image)
         if chance.random() < .1:
             parts[None] = new_sections(chance)
     data = bytearray(image.build(parts))

@@ -11,6 +11,7 @@ anything about it. "Format:" in the comments is a heading of the document.
 Exit status: 0 whole, 1 could not read, 2 usage, 3 corrupt, 4 incompatible."""
 import argparse
 import collections
+import hashlib
 import json
 import re
 import struct
@@ -18,17 +19,19 @@ import sys
 import uuid
 import zlib
 
+from stasis_index import CHUNK, PAGE, RAW, ZERO, ZLIB, Index1, Index2
 from stasis_notes import parse_notes
 from stasis_schema import SchemaReader, show
 from stasis_state import Corrupt, Incompatible, SnapshotError, StateReader, parse_schemas, require
 
-PAGE, CHUNK, HEADER = 4096, 65536, 1024
+HEADER = 1024
 STATE, INDEX, DATA, SCHEMA, NOTES = 1, 2, 3, 4, 5
 MAGIC = b"\x89STASIS\n"
-TRAILER_BIT, COMPRESSED_BIT, OPTIONAL_BIT = 1, 2, 1
-ZERO, RAW, ZLIB = 1, 2, 3
+TRAILER_BIT, OPTIONAL_BIT, DIGESTS_BIT = 1, 1, 8
+# Of each format version: the incompatible features that it has, and its index.
+FEATURES, INDEXES = {1: 0b11, 2: 0b1011}, {1: Index1, 2: Index2}
 MAX_SCHEMA, MAX_NOTES, FILE_SLACK = 1 << 20, 128 << 10, 64 << 20
-MAX_STATE, MAX_REGIONS, MAX_RAM, MAX_GPA = 16 << 20, 64, 1 << 42, 1 << 52
+MAX_STATE, MAX_RAM = 16 << 20, 1 << 42
 # As snapshot-inspect(1) names them; the format has numbers only.
 ARCHITECTURES = {
     2: "sparc", 3: "i386", 4: "m68k", 8: "mips", 15: "parisc", 20: "ppc", 21: "ppc64", 22: "s390",
@@ -37,23 +40,15 @@ ARCHITECTURES = {
     0x9026: "alpha"}
 
 
-# ---- Format: Header, Sections, Index section ------------------------------------------------
+# ---- Format: Header, Sections ------------------------------------------------
 
 Section = collections.namedtuple("Section", "type flags offset length crc reserved")
-Region = collections.namedtuple("Region", "gpa size first_chunk chunks")
-Chunk = collections.namedtuple("Chunk", "kind reserved mask crc offset stored reserved_end")
 Header = collections.namedtuple(
     "Header", "magic length crc version arch incompatible compatible producer uuid created "
-    "file_length ram stored chunk page kept sections entry reserved")
-HEADER_FORM = struct.Struct("<8sIIIIQQ32s16sQQQQII80sII8s")
+    "file_length ram stored chunk page parent root kept sections entry reserved")
+HEADER_FORM = struct.Struct("<8sIIIIQQ32s16sQQQQII16s32s32sII8s")
 SECTION_FORM = struct.Struct("<IIQQII")
-CHUNK_FORM = struct.Struct("<BBHIQII")
 TABLE, TABLE_ENTRIES = 224, 25
-
-
-def max_index(ram):
-    """Bytes of the longest index section for so much RAM."""
-    return 8 + 16 * MAX_REGIONS + CHUNK_FORM.size * (ram // CHUNK + MAX_REGIONS)
 
 
 def parse_header(raw, what="header"):
@@ -65,9 +60,9 @@ def parse_header(raw, what="header"):
     require(zlib.crc32(raw[:12] + bytes(4) + raw[16:]) == header.crc, f"{what}: wrong CRC")
     require(re.fullmatch(rb"[ -~]{1,32}\0*", header.producer), f"{what}: malformed producer")
     by = "made by " + header.producer.rstrip(b"\0").decode("ascii")
-    if header.version != 1:
-        raise Incompatible(f"{by}: format version {header.version}, known is 1")
-    if unknown := header.incompatible & ~(TRAILER_BIT | COMPRESSED_BIT):
+    if header.version not in INDEXES:
+        raise Incompatible(f"{by}: format version {header.version}, known are 1 and 2")
+    if unknown := header.incompatible & ~FEATURES[header.version]:
         raise Incompatible(f"{by}: unknown features {unknown:#x}")
     for name, wanted in (("chunk", CHUNK), ("page", PAGE), ("entry", SECTION_FORM.size)):
         if getattr(header, name) != wanted:
@@ -78,8 +73,9 @@ def parse_header(raw, what="header"):
         used = header.sections
         entries = [raw[TABLE + 32 * i + 28:TABLE + 32 * i + 32] for i in range(used)]
         rest = raw[TABLE + 32 * used:]
-        require(not any(header.kept + header.reserved + b"".join(entries) + rest),
-                f"{what}: reserved bytes")
+        root = header.root if header.version == 1 else b""
+        require(not any(header.parent + root + header.kept + header.reserved +
+                        b"".join(entries) + rest), f"{what}: reserved bytes")
     return header
 
 
@@ -92,7 +88,10 @@ class Snapshot:
             self.size = self.file.seek(0, 2)
             self.header, self.end = self._read_headers()
             self.sections = self._read_sections()
-            self.regions, self.index = self._read_index()
+            data = self._named(self.sections, DATA)
+            self.index = INDEXES[self.header.version](
+                self._section(INDEX), self.header, (data.offset, data.offset + data.length))
+            self.regions = self.index.regions
             state = StateReader(self._section(STATE), schemas or parse_schemas())
             self.records, self.unknown = state.records(), state.unknown
         except Exception:
@@ -118,20 +117,25 @@ class Snapshot:
         if header.incompatible & TRAILER_BIT:
             end = self.size - HEADER
             require(end >= HEADER, "truncated")
-            require(not (header.sections or header.file_length or header.stored),
+            late = ["file_length", "stored", "sections"] + ["root"] * (header.version == 2)
+            require(not any(any(value) if isinstance(value, bytes) else value
+                            for value in (getattr(header, name) for name in late)),
                     "the header of a stream has values of the trailer")
             raw = self._read(end, HEADER)
             trailer = parse_header(raw, "trailer")
-            changed = {name: getattr(trailer, name)
-                       for name in ("crc", "file_length", "stored", "sections")}
+            changed = {name: getattr(trailer, name) for name in ("crc", *late)}
             require(header._replace(**changed) == trailer, "header and trailer disagree")
             header = trailer
         require(header.file_length == self.size,
                 f"{self.size} bytes instead of {header.file_length}")
-        require(self.size <= 3 * header.ram + max_index(header.ram) + FILE_SLACK,
+        require(self.size <= 3 * header.ram + self._longest_index(header) + FILE_SLACK,
                 f"{self.size} bytes are more than {header.ram} bytes of RAM can need")
         self._table = raw[TABLE:TABLE + header.sections * SECTION_FORM.size]
         return header, end
+
+    @staticmethod
+    def _longest_index(header):
+        return INDEXES[header.version].longest(header.ram)
 
     def _read_sections(self):
         sections = [Section(*entry) for entry in SECTION_FORM.iter_unpack(self._table)]
@@ -168,66 +172,18 @@ class Snapshot:
         """Bytes of a section, checked."""
         section = self._named(self.sections, kind)
         limit = {STATE: MAX_STATE, SCHEMA: MAX_SCHEMA, NOTES: MAX_NOTES,
-                 INDEX: max_index(self.header.ram)}[kind]
+                 INDEX: self._longest_index(self.header)}[kind]
         require(1 <= section.length <= limit, f"section of type {kind}: {section.length} bytes")
         data = self._read(section.offset, section.length)
         require(zlib.crc32(data) == section.crc, f"section of type {kind}: wrong CRC")
         return data
 
-    def _read_index(self):
-        data = self._section(INDEX)
-        require(len(data) >= 8, "index: too short")
-        count, reserved = struct.unpack_from("<II", data)
-        require(count <= MAX_REGIONS and not reserved, "index: region count or reserved bytes")
-        require(len(data) >= 8 + 16 * count, "index: too short")
-        regions, end, first = [], 0, 0
-        for gpa, size in struct.iter_unpack("<QQ", data[8:8 + 16 * count]):
-            require(size and gpa % PAGE == 0 and size % PAGE == 0, f"region {gpa:#x}: alignment")
-            require(gpa >= end, f"region {gpa:#x}: out of order")
-            end = gpa + size
-            require(end <= MAX_GPA, f"region {gpa:#x}: ends too high")
-            regions.append(Region(gpa, size, first, -(-size // CHUNK)))
-            first += regions[-1].chunks
-        require(sum(r.size for r in regions) == self.header.ram, "index: sum of regions")
-        require(len(data) == 8 + 16 * count + CHUNK_FORM.size * first, "index: length")
-        self._check_chunks(regions, data[8 + 16 * count:])
-        return regions, data[8 + 16 * count:]
-
-    def _check_chunks(self, regions, index):
-        section = self._named(self.sections, DATA)
-        at, total, end = section.offset, 0, section.offset + section.length
-        kinds = (ZERO, RAW, ZLIB) if self.header.incompatible & COMPRESSED_BIT else (ZERO, RAW)
-        for number, size in self._sizes(regions):
-            chunk = Chunk(*CHUNK_FORM.unpack_from(index, number * CHUNK_FORM.size))
-            title = f"chunk {number}"
-            require(chunk.kind in kinds, f"{title}: kind {chunk.kind}")
-            require(not chunk.reserved and not chunk.reserved_end, f"{title}: reserved bytes")
-            if chunk.kind == ZERO:
-                require(not any(chunk[2:6]), f"{title}: zero, but has values")
-                continue
-            if chunk.kind == RAW:
-                require(chunk.stored == size and chunk.offset % PAGE == 0, f"{title}: place")
-            require(0 < chunk.stored < size + (chunk.kind == RAW), f"{title}: stored length")
-            require(0 < chunk.mask < 1 << size // PAGE, f"{title}: page mask")
-            require(at <= chunk.offset <= end - chunk.stored,
-                    f"{title}: outside of DATA or out of order")
-            at, total = chunk.offset + chunk.stored, total + chunk.stored
-        require(at == end, "DATA section does not end with the last chunk")
-        require(total == self.header.stored, "stored bytes")
-
-    @staticmethod
-    def _sizes(regions):
-        for region in regions:
-            for i in range(region.chunks):
-                yield region.first_chunk + i, min(CHUNK, region.size - i * CHUNK)
-
-    def _chunk(self, number):
-        return Chunk(*CHUNK_FORM.unpack_from(self.index, number * CHUNK_FORM.size))
-
     def _stored(self, number, chunk, size):
         """The RAM of a chunk that is not zero, checked."""
         data = self._read(chunk.offset, chunk.stored)
         require(zlib.crc32(data) == chunk.crc, f"chunk {number}: wrong CRC")
+        if chunk.digest:
+            require(hashlib.sha256(data).digest() == chunk.digest, f"chunk {number}: wrong digest")
         if chunk.kind == RAW:
             return data
         unpacker = zlib.decompressobj()
@@ -242,7 +198,10 @@ class Snapshot:
     # ---- Format: What a reader does ---------------------------------------------------------
 
     def verify(self):
-        """CRCs of all chunks and skipped sections, page masks, padding."""
+        """CRCs of all chunks and skipped sections, page masks, padding; digests, root."""
+        if self.header.version == 2:
+            require(self.index.root(self.header.arch, self._section(STATE)) == self.header.root,
+                    "wrong root")
         used = [(0, HEADER), (self.end, HEADER)]
         for section in self.sections:
             if section.type != DATA:
@@ -256,14 +215,12 @@ class Snapshot:
                 for block in self._blocks(section.offset, section.length):
                     crc = zlib.crc32(block, crc)
                 require(crc == section.crc, f"section of type {section.type}: wrong CRC")
-        for number, size in self._sizes(self.regions):
-            chunk = self._chunk(number)
-            if chunk.kind != ZERO:
-                data = self._stored(number, chunk, size)
-                mask = sum(any(data[page:page + PAGE]) << page // PAGE
-                           for page in range(0, size, PAGE))
-                require(mask == chunk.mask, f"chunk {number}: wrong page mask")
-                used.append((chunk.offset, chunk.stored))
+        for number, size in self.index.stored():
+            chunk = self.index.chunk(number)
+            data = self._stored(number, chunk, size)
+            mask = sum(any(data[page:page + PAGE]) << page // PAGE for page in range(0, size, PAGE))
+            require(mask == chunk.mask, f"chunk {number}: wrong page mask")
+            used.append((chunk.offset, chunk.stored))
         at = 0
         for offset, length in sorted(used):
             for block in self._blocks(at, offset - at):
@@ -296,7 +253,7 @@ class Snapshot:
             number, skip = divmod(gpa - region.gpa, CHUNK)
             size = min(CHUNK, region.size - number * CHUNK)
             take = min(length, size - skip)
-            chunk = self._chunk(region.first_chunk + number)
+            chunk = self.index.chunk(region.first_chunk + number)
             data = bytes(size) if chunk.kind == ZERO else self._stored(
                 region.first_chunk + number, chunk, size)
             parts.append(data[skip:skip + take])
@@ -315,18 +272,24 @@ class Snapshot:
                 "uuid": str(uuid.UUID(bytes=header.uuid)), "created_ns": header.created,
                 "file_len": header.file_length, "ram_bytes": header.ram,
                 "stored_bytes": header.stored,
-                "streamed": bool(header.incompatible & TRAILER_BIT)},
+                "streamed": bool(header.incompatible & TRAILER_BIT), **self._digests()},
             "notes": self.notes(),
             "sections": [dict(zip(Section._fields[:5], section)) for section in self.sections],
             "regions": [self._region(region) for region in self.regions],
             "records": [self._shown(record) for record in self.records]}
+
+    def _digests(self):
+        if self.header.version == 1:
+            return {}
+        digest = "sha256" if self.header.incompatible & DIGESTS_BIT else "none"
+        return {"root": self.header.root.hex(), "digest": digest}
 
     def _shown(self, record):
         data = self.unknown.get((record["type"], record["instance"]))
         return record if data is None else {**record, "state": show(self.schemas(), record, data)}
 
     def _region(self, region):
-        chunks = [self._chunk(region.first_chunk + i) for i in range(region.chunks)]
+        chunks = [self.index.chunk(region.first_chunk + i) for i in range(region.chunks)]
         kinds = collections.Counter(chunk.kind for chunk in chunks)
         return {**region._asdict(), "chunks_raw": kinds[RAW], "chunks_zero": kinds[ZERO],
                 "chunks_zlib": kinds[ZLIB], "chunks_absent": 0,

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zlib
 
 if sys.version_info < (3, 10):
     print("skipped: python3 is older than 3.10")
@@ -154,7 +155,7 @@ class Example(Case):
                 (((256, b"\1"), (288, unknown), (292, u32(0))), 3),
                 (((256, unknown), (320, b"\1")), 4),
                 (((104, u64(2**43)), (256, unknown)), 3),
-                (((16, u32(2)), (104, u64(2**43))), 4), (((16, u32(2)), (40, b"\x7f")), 3),
+                (((16, u32(3)), (104, u64(2**43))), 4), (((16, u32(3)), (40, b"\x7f")), 3),
                 (((228, u32(2)), (232, u64(1023))), 3), (((224, u32(0)), (228, u32(2))), 4),
                 (((96, u64(1)), (256, unknown)), 3), (((256, unknown), (0x428, u32(65))), 4)):
             with self.subTest(changes=changes):
@@ -192,6 +193,27 @@ class Example(Case):
                 data = example()
                 data[offset:offset + len(value)] = value
                 self.assertEqual(self.judge(seal(data)), status)
+
+    def test_rules_of_version_2(self):
+        region, entry, extent, digest = 0x438, 0x448, 0x460, 0x478
+        for offset, value, status in (
+                (16, b"\3", 4), (24, b"\0", 3), (24, b"\x0c", 4), (24, b"\x18", 4), (24, b"\x28", 4),
+                (24, b"\x0a", 0), (128, b"\1", 3), (175, b"\1", 0), (176, b"\1", 3), (20, b"\7", 0),
+                (region - 16, b"\2", 3), (region - 12, b"\1", 3), (region - 8, b"\1", 3),
+                (region - 4, b"\2", 3), (region, b"\1", 3), (region + 6, b"\x10", 3),
+                (region + 6, b"\x0f", 0), (region + 9, b"\x20", 3),
+                *((entry + at, value, 3) for at in (0, 4, 8, 9, 10, 12, 16, 20, 21, 22)
+                  for value in (b"\4", b"\0", b"\xff") if example(2)[entry + at] != value[0]),
+                (extent, b"\1", 3), (extent + 1, b"\x20", 3), (extent + 8, b"\1", 3),
+                (extent + 12, b"\0", 3), (extent + 16, b"\xfe", 3), (extent + 18, b"\1", 3),
+                (extent + 18, b"\0", 3), (extent + 20, b"\1", 3), (extent + 22, b"\0", 3),
+                (extent + 22, b"\1", 3), (extent + 22, b"\3", 3), (extent + 23, b"\1", 3),
+                (digest, b"\0", 3), (digest + 31, b"\0", 3), (0x2001, b"\1", 3), (0xfff, b"\1", 3)):
+            with self.subTest(offset=offset, value=value):
+                data = example(2)
+                data[offset:offset + len(value)] = value
+                self.assertEqual(self.judge(seal(data)), status)
+        self.assertEqual(self.judge(example(2)), 0)
 
     def test_any_value_of_any_byte_of_state(self):
         """Right CRCs and wrong bytes: what is left to find is canonical form, schemas, rules."""
@@ -511,20 +533,20 @@ class Notes(Case):
 
 
 class Agreement(Case):
-    def make(self, stream, level=0):
+    def make(self, stream, level=0, kind="1"):
         path = os.path.join(self.folder.name, "made")
         if stream:
             # Through a pipe: what is not a file has to be written as a stream.
-            data = subprocess.check_output([MAKE, "-", str(level)])
+            data = subprocess.check_output([MAKE, "-", str(level), kind])
             with open(path, "wb") as file:
                 file.write(data)
         else:
-            subprocess.run([MAKE, path, str(level)], check=True)
+            subprocess.run([MAKE, path, str(level), kind], check=True)
         with open(path, "rb") as file:
             return path, file.read()
 
-    def check(self, stream, level):
-        path, data = self.make(stream, level)
+    def check(self, stream, level, kind="1"):
+        path, data = self.make(stream, level, kind)
         theirs = json.loads(subprocess.check_output([INSPECT, "json", path]))
         with reader.Snapshot(path, SCHEMAS) as snapshot:
             snapshot.verify()
@@ -577,10 +599,35 @@ class Agreement(Case):
     def test_compressed_stream(self):
         self.check(True, 1)
 
+    def test_version_2(self):
+        self.check(False, 0, "2+")
+
+    def test_compressed_stream_of_version_2(self):
+        self.check(True, 6, "2")
+
+    def test_a_root_is_that_of_the_content(self):
+        roots = [self.make(stream, level, kind)[1][start + 144:][:32] for stream, level, kind, start in (
+            (False, 0, "2+", 0), (True, 0, "2+", -1024), (False, 0, "2", 0), (False, 6, "2+", 0))]
+        self.assertEqual(roots[0], roots[1])
+        self.assertEqual(len(set(roots)), 3)
+
+    def test_header_and_trailer_of_version_2_must_agree(self):
+        data = self.make(True, 0, "2")[1]
+        for offset, in_header in ((144, 3), (20, 3), (128, 3), (176, 3), (112, 3)):
+            with self.subTest(offset=offset):
+                changed = bytearray(data)
+                changed[offset] ^= 1
+                self.assertEqual(self.judge(seal(changed)), in_header)
+        changed = bytearray(data)
+        changed[len(data) - 1024 + 144] ^= 1
+        changed[len(data) - 1012:len(data) - 1008] = bytes(4)
+        struct.pack_into("<I", changed, len(data) - 1012, zlib.crc32(changed[-1024:]))
+        self.assertEqual(self.judge(changed), 3)
+
     def test_header_and_trailer_must_agree(self):
         data = self.make(True)[1]
         for offset, in_header, in_trailer in (
-                (16, 4, 4), (20, 3, 3), (32, 3, 3), (40, 3, 3), (72, 3, 3), (88, 3, 3),
+                (17, 4, 4), (20, 3, 3), (32, 3, 3), (40, 3, 3), (72, 3, 3), (88, 3, 3),
                 (96, 3, 3), (104, 3, 3), (112, 3, 3), (124, 4, 4), (128, 3, 3), (208, 3, 3)):
             for base, status in ((0, in_header), (len(data) - 1024, in_trailer)):
                 with self.subTest(offset=offset, base=base):
@@ -623,7 +670,7 @@ class CommandLine(Case):
         for change, status in ((None, 0), (16, 4), (0x427, 3)):
             data = example()
             if change:
-                data[change] ^= 3
+                data[change] ^= 7
             with open(self.scratch, "wb") as file:
                 file.write(seal(data))
             done = self.run_it(self.scratch, "--json")

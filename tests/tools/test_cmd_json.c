@@ -21,10 +21,11 @@ static void header_and_regions(void **state)
     (void)state;
     built_machine(&built);
     json_of(&built);
-    assert_int_equal(strncmp(run.out, "{\n  \"header\": {\n    \"format_version\": 1,\n", 41), 0);
+    assert_int_equal(strncmp(run.out, "{\n  \"header\": {\n    \"format_version\": 2,\n", 41), 0);
     assert_has(run.out, "\"arch\": 62,\n    \"arch_name\": \"x86_64\",");
     assert_has(run.out, "\"ram_bytes\": 204800,\n    \"stored_bytes\": 139264,\n"
-                        "    \"streamed\": false\n  },");
+                        "    \"streamed\": false,\n    \"root\": \"");
+    assert_has(run.out, "\",\n    \"digest\": \"none\"\n  },");
     assert_has(run.out, "{\n      \"gpa\": 0,\n      \"size\": 8192,\n      \"first_chunk\": 0,\n"
                         "      \"chunks\": 1,\n      \"chunks_raw\": 1,\n      \"chunks_zlib\": "
                         "0,\n      \"chunks_zero\": 0,\n"

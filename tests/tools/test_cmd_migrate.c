@@ -50,6 +50,8 @@ static void assert_same_guest(const char *a, const char *b)
 
     open_file(a, &x);
     open_file(b, &y);
+    assert_int_equal(stasis_snap_info(x)->format_version, 2);
+    assert_int_equal(stasis_snap_info(y)->format_version, 1); /* which 0.1.0 reads */
     assert_int_equal(stasis_records_encode(stasis_snap_records(x), &x_bytes, &x_len, NULL), 0);
     assert_int_equal(stasis_records_encode(stasis_snap_records(y), &y_bytes, &y_len, NULL), 0);
     assert_int_equal(x_len, y_len);
@@ -294,7 +296,8 @@ static void unknown_section(struct image *image)
 
 static void migrated(void (*change)(struct image *), unsigned level, int status, const char *words)
 {
-    const struct stasis_save_opts opts = {.size = sizeof(opts), .zlib_level = level};
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts), .zlib_level = level, .format_version = 1};
     struct image image;
 
     assert_int_equal(stasis_snap_save(built.snap, in_folder("c.snap"), &opts, NULL, NULL), 0);

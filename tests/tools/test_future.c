@@ -153,7 +153,7 @@ static void the_producer_is_named(void **state)
     assert_int_equal(stasis_snap_save(other.snap, in_folder("acme.snap"), &opts, NULL, &err), 0);
     built_fini(&other);
     run_inspect(&run, NULL, "info", in_folder("acme.snap"), NULL);
-    assert_has(run.out, "  producer    acme-emu 3.1, format 1, ");
+    assert_has(run.out, "  producer    acme-emu 3.1, format 2, ");
     run_inspect(&run, NULL, "verify", in_folder("acme.snap"), NULL);
     assert_ended(&run, 4,
                  "/acme.snap: written by acme-emu 3.1: record future.fan fan0 is of a type that "

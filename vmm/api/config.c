@@ -20,6 +20,7 @@ static const size_t strings[] = {
     offsetof(struct stasis_vmm_config, kernel.path),
     offsetof(struct stasis_vmm_config, kernel.cmdline),
     offsetof(struct stasis_vmm_config, restore.path),
+    offsetof(struct stasis_vmm_config, restore.root),
     offsetof(struct stasis_vmm_config, initrd_path),
     offsetof(struct stasis_vmm_config, board_release),
     DISK(0),

@@ -26,6 +26,8 @@ static int check_save(const struct stasis_vmm_save *save, const char *drop, cons
 
     if (save->zlib_level > 12)
         return stasis_fail(err, STASIS_ERR_ARG, "zlib_level is above 12; give 0 to 12");
+    if ((unsigned)save->digest > STASIS_VMM_DIGEST_SHA256)
+        return out_of_range(err, "save.digest");
     if ((unsigned)save->sync > STASIS_VMM_SYNC_NONE)
         return out_of_range(err, "save.sync");
     if ((unsigned)save->drop > STASIS_VMM_DROP_ALLOW)
@@ -34,6 +36,9 @@ static int check_save(const struct stasis_vmm_save *save, const char *drop, cons
         return stasis_fail(err, STASIS_ERR_ARG, "%s=allow goes with %s; name a release", drop,
                            target);
     rc = save->target ? stasis_release_get(save->target, &release, err) : 0;
+    if (!rc && save->target && save->digest && release->format_version == 1)
+        rc = stasis_fail(err, STASIS_ERR_ARG,
+                         "a file for release %s has no digests; leave them out", save->target);
     return rc ? stasis_wrap(err, rc, "%s", target) : 0;
 }
 
@@ -135,6 +140,33 @@ static int check_streams(const struct stasis_vmm_config *config, struct stasis_e
                            "%s - needs standard %s for itself; set serial.out to none, or to "
                            "file:PATH",
                            out ? "snapshot.path" : "restore.path", out ? "output" : "input");
+    return 0;
+}
+
+const uint8_t *stasis_config_root(const struct stasis_vmm_config *config, uint8_t ret_root[32])
+{
+    const char *text = config->restore.root;
+
+    for (size_t i = 0; text && i < STASIS_DIGEST_SIZE; i++)
+        if (sscanf(text + 2 * i, "%2hhx", &ret_root[i]) != 1)
+            return NULL;
+    return text ? ret_root : NULL;
+}
+
+static int check_root(const struct stasis_vmm_config *config, struct stasis_error *err)
+{
+    const char *root = config->restore.root;
+
+    if (!root)
+        return 0;
+    if (strlen(root) != STASIS_VMM_ROOT_DIGITS ||
+        strspn(root, "0123456789abcdefABCDEF") != STASIS_VMM_ROOT_DIGITS)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "restore.root is no root; give the 64 hexadecimal digits that "
+                           "snapshot-inspect info shows");
+    if (!config->restore.path)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "restore.root is of a snapshot, but there is no restore.path; set it");
     return 0;
 }
 
@@ -260,5 +292,7 @@ int stasis_config_check(const struct stasis_vmm_config *config,
         rc = stasis_config_check_net(config, err);
     if (!rc)
         rc = stasis_config_check_vsock(config, err);
+    if (!rc)
+        rc = check_root(config, err);
     return rc ? rc : check_paths(config, err);
 }

@@ -39,6 +39,7 @@ static const char *const cpu_words[] = {
 static const char *const rtc_words[] = {"cmos", "pl031", NULL};
 static const char *const then_words[] = {"exit", "resume", NULL};
 static const char *const compress_words[] = {"none", "zlib", NULL};
+static const char *const digest_words[] = {"none", "sha256", NULL};
 static const char *const sync_words[] = {"full", "none", NULL};
 static const char *const clock_words[] = {"continue", "advance", NULL};
 static const char *const prefetch_words[] = {"on", "off", NULL};
@@ -84,6 +85,8 @@ static const struct stasis_option_key restore_keys[] = {
     {"prefetch", STASIS_OPTION_WORD, AT(restore.prefetch), "on|off", "give on or off",
      .words = prefetch_words},
     {"uffd_fd", STASIS_OPTION_FD, AT(restore.uffd_fd), "N", "give an open descriptor above 2"},
+    {"root", STASIS_OPTION_TEXT, AT(restore.root), "HEX",
+     "give the 64 hexadecimal digits that snapshot-inspect info shows"},
     {0},
 };
 
@@ -214,6 +217,8 @@ static const struct stasis_option_key snapshot_keys[] = {
      .words = then_words},
     {"compress", STASIS_OPTION_LEVEL, AT(snapshot.save.zlib_level), "none|zlib[:LEVEL]",
      "give none, zlib, or zlib:1 (fast) to zlib:12 (small)", 1, 12, .words = compress_words},
+    {"digest", STASIS_OPTION_WORD, AT(snapshot.save.digest), "none|sha256", "give none or sha256",
+     .words = digest_words},
     {"sync", STASIS_OPTION_WORD, AT(snapshot.save.sync), "full|none", "give full or none",
      .words = sync_words},
     {"target", STASIS_OPTION_TEXT, AT(snapshot.save.target), "RELEASE",
@@ -299,7 +304,8 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
          "map: the file is mapped, and verified in the background while the\n"
          "guest runs; auto (default): lazy if permitted, else copy.\n"
          "prefetch=off: do not load (lazy) or verify (map) in the background.\n"
-         "uffd_fd: a descriptor of /dev/userfaultfd, for lazy.\n",
+         "uffd_fd: a descriptor of /dev/userfaultfd, for lazy.\n"
+         "root: thaw the snapshot with this root only.\n",
          .json = "restore"},
     [STASIS_CONFIG_INITRD] = {"initrd", initrd_keys, "Load an initial RAM disk.\n",
                               "The machine (not with --restore):", .json = "initrd",
@@ -395,6 +401,7 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
                                 "is frozen on SIGUSR1, on Ctrl-A s, when it prints TEXT, or N ms\n"
                                 "after the start. then: exit (default) or resume the guest.\n"
                                 "compress: how memory is stored (default none).\n"
+                                "digest=sha256: store a digest of each chunk of memory.\n"
                                 "sync=none: do not wait for the disk.\n"
                                 "target: write a file that this older release can thaw.\n"
                                 "drop=allow: leave out what the target cannot represent; by\n"

@@ -67,7 +67,9 @@ static const struct stasis_device_host quiet_host = {.serial_out = {take_nothing
 static int open_snapshot(const struct stasis_vmm_config *config, struct stasis_snap **ret_snap,
                          struct stasis_error *err)
 {
-    const struct stasis_parse_opts opts = {.size = sizeof(opts)};
+    uint8_t root[STASIS_DIGEST_SIZE];
+    const struct stasis_parse_opts opts = {.size = sizeof(opts),
+                                           .root = stasis_config_root(config, root)};
     struct stasis_outputs *outputs;
     int fd = -1;
     int rc;

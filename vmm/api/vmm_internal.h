@@ -362,7 +362,8 @@ struct stasis_vmm_job {
     bool owns_output;
     _Atomic bool given_up; /* while its file was being opened */
     struct stasis_vmm_save save;
-    char *own_target; /* of save, if it is not the configuration's */
+    uint32_t format_version; /* that the target reads; 0: the newest */
+    char *own_target;        /* of save, if it is not the configuration's */
     struct stasis_notes *own_notes;
     uint64_t start_us; /* when it was asked for */
 

@@ -218,8 +218,11 @@ void stasis_vmm_outputs_close(struct stasis_vmm *vmm)
 int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm, struct stasis_snap **ret_snap,
                                     struct stasis_error *err)
 {
-    const struct stasis_parse_opts opts = {
-        .size = sizeof(opts), .progress = stasis_vmm_keep_loading, .ctx = vmm};
+    uint8_t root[STASIS_DIGEST_SIZE];
+    const struct stasis_parse_opts opts = {.size = sizeof(opts),
+                                           .progress = stasis_vmm_keep_loading,
+                                           .ctx = vmm,
+                                           .root = stasis_config_root(vmm->config, root)};
     const char *path = vmm->config->restore.path;
     int fd = -1;
     int rc;

@@ -53,7 +53,7 @@ static int convert(struct stasis_vmm_job *job, struct stasis_snap *snap, struct 
         .dropped = note_dropped,
         .ctx = dropped,
     };
-    const struct stasis_release *release;
+    const struct stasis_release *release = NULL;
     struct stasis_records *records;
     int rc;
 
@@ -62,8 +62,11 @@ static int convert(struct stasis_vmm_job *job, struct stasis_snap *snap, struct 
     rc = stasis_release_get(job->save.target, &release, err);
     if (!rc)
         rc = stasis_records_convert(stasis_snap_records(snap), release, &opts, &records, err);
-    if (!rc)
-        stasis_snap_set_records(snap, records);
+    if (rc)
+        goto out;
+    stasis_snap_set_records(snap, records);
+    job->format_version = release->format_version;
+out:
     (void)fclose(dropped);
     return rc;
 }
@@ -109,9 +112,11 @@ static int write_file(struct stasis_vmm_job *job, struct stasis_snap *snap,
     const struct stasis_save_opts opts = {
         .size = sizeof(opts),
         .no_sync = job->save.sync == STASIS_VMM_SYNC_NONE,
+        .digests = job->save.digest == STASIS_VMM_DIGEST_SHA256,
         .zlib_level = (unsigned)job->save.zlib_level,
         .progress = keep_going,
         .ctx = job,
+        .format_version = job->format_version,
         .no_userfaultfd = true, /* but that of memory=lazy, which is the source */
     };
 

@@ -10,6 +10,7 @@
      STASIS_CONTROL_NEEDS_NO_PAUSE)
 
 static const char *const then_words[] = {"continue", "exit", NULL};
+static const char *const digest_words[] = {"none", "sha256", NULL};
 static const char *const sync_words[] = {"full", "none", NULL};
 static const char *const drop_words[] = {"refuse", "allow", NULL};
 
@@ -28,6 +29,8 @@ static const struct stasis_control_param snapshot_params[] = {
      then_words},
     {"compress", STASIS_CONTROL_LEVEL, AT(zlib_level), "none|zlib[:N]",
      "How memory is stored: none (default), or zlib with level 1 to 12.", NULL},
+    {"digest", STASIS_CONTROL_WORD, AT(digest), "none|sha256",
+     "sha256: each chunk of memory gets a SHA-256 digest; none is the default.", digest_words},
     {"sync", STASIS_CONTROL_WORD, AT(sync), "full|none",
      "full (default): wait until the file is on the disk; none: do not wait.", sync_words},
     {"target", STASIS_CONTROL_TEXT, AT(target), "RELEASE",

@@ -48,6 +48,7 @@ struct stasis_control_args {
     const char *target;
     uint64_t zlib_level;
     unsigned then;
+    unsigned digest;
     unsigned sync;
     unsigned drop;
     unsigned of; /* enum stasis_control_of */

@@ -99,6 +99,7 @@ int stasis_control_run_snapshot(struct stasis_control *control, struct stasis_co
         .exit = args->then == 1,
         .ctx = call,
         .save = {.zlib_level = args->zlib_level,
+                 .digest = (enum stasis_vmm_digest)args->digest,
                  .sync = (enum stasis_vmm_sync)args->sync,
                  .target = args->target,
                  .drop = (enum stasis_vmm_drop)args->drop},

@@ -29,6 +29,7 @@ struct stasis_release {
     /* The release of Stasis whose CPU models it knows, and none that a later one added
      * (stasis/cpu_models.h); NULL: all. It outlives this one. */
     const char *cpu_models;
+    uint32_t format_version; /* newest of the file that it reads; 0: the newest there is */
 };
 
 /* Every release that was made, oldest first. */
@@ -41,10 +42,10 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_release_get(const char *name,
 
 /* A release of another program, in *ret_release, which is the caller's to free: it knows the
  * records of `base` (the release of Stasis that it was built on; NULL: none) and `count` types of
- * its own, in any order. It runs as many vCPUs as `base`, and the same CPU models; without
- * one any. Everything is
- * copied. STASIS_ERR_ARG: the name is not 1 to 63 printable characters, an own type is no type, has
- * version 0, or is known already; the message names it. STASIS_ERR_NOMEM. */
+ * its own, in any order. It runs as many vCPUs as `base`, the same CPU models, and reads the same
+ * format version; without one any. Everything is copied. STASIS_ERR_ARG: the name is not 1 to 63
+ * printable characters, an own type is no type, has version 0, or is known already; the message
+ * names it. STASIS_ERR_NOMEM. */
 STASIS_EXPORT STASIS_MUST_CHECK int
 stasis_release_new(const char *name, const struct stasis_release *base,
                    const struct stasis_release_record *own, size_t count,

@@ -106,6 +106,10 @@ struct stasis_parse_opts {
      * opening with STASIS_ERR_CANCELLED. May be NULL. */
     bool (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *ctx;
+    /* Of stasis_snap_open() and its kin: the root (32 bytes) that the file must have; another one
+     * is STASIS_ERR_CORRUPT, and a file of format version 1, which has none, STASIS_ERR_VERSION.
+     * NULL: any. */
+    const uint8_t *root;
 };
 
 /* Reads a set from bytes (copied). The whole input is checked first: canonical form, order, bounds,

@@ -19,9 +19,11 @@ STASIS_BEGIN_DECLS
 
 #define STASIS_CHUNK_SIZE     65536u /* RAM is stored in chunks of this size */
 #define STASIS_PAGE_SIZE      4096u
-#define STASIS_RAM_REGION_MAX 64u
+#define STASIS_RAM_REGION_MAX 4096u
 #define STASIS_UUID_SIZE      16u
 #define STASIS_PRODUCER_MAX   32u
+#define STASIS_DIGEST_SIZE    32u /* SHA-256 */
+#define STASIS_FORMAT_VERSION 2u  /* of the file: the newest that this release knows */
 
 /* Architectures of guests are e_machine numbers of ELF (EM_... of <elf.h>). These are the two that
  * Stasis has states for; a file may be of any other. */
@@ -91,6 +93,12 @@ struct stasis_save_opts {
      * tables (36 ms per GiB in pages of 4 KiB). As long as another userfaultfd is open in this
      * process, smaps is read nevertheless. */
     bool no_userfaultfd;
+    /* Format version of the file: 0 for the newest; struct stasis_release says which one an older
+     * release reads. Version 1 holds at most 64 ranges of RAM (STASIS_ERR_FULL), and no digests. */
+    uint32_t format_version;
+    /* A SHA-256 digest of each chunk, which is then checked wherever the chunk's CRC is. An opened
+     * snapshot that has digests keeps them without. */
+    bool digests;
 };
 
 struct stasis_save_stats {
@@ -155,6 +163,9 @@ struct stasis_snap_info {
     uint64_t ram_bytes;
     uint64_t stored_bytes;
     bool streamed;
+    /* Stands for state and RAM, and with `digests` for every byte of them. Zero in version 1. */
+    uint8_t root[STASIS_DIGEST_SIZE];
+    bool digests; /* there is a SHA-256 digest of each chunk */
 };
 
 struct stasis_snap_region {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "state-ser/snap/chunk.h"
+#include "state-ser/snap/index_runs.h"
 #include "state-ser/snap/le.h"
 
 static char folder[64];
@@ -253,6 +254,33 @@ void image_reseal_section(struct image *image, enum stasis_section_type type)
     reseal_header(image->bytes + image_header(image));
 }
 
+/* Of a file of format version 2 whose sections are where they can be. */
+static void reseal_root(struct image *image)
+{
+    const uint8_t *state = image_section(image, STASIS_SECTION_STATE);
+    const uint8_t *section = image_section(image, STASIS_SECTION_INDEX);
+    uint8_t *header = image->bytes + image_header(image);
+    uint8_t digest[STASIS_DIGEST_SIZE];
+    struct stasis_index index = {.len = section_length(section)};
+    uint64_t end = section_offset(section) + section_length(section);
+    uint64_t extents, digests;
+
+    if (stasis_le32_get(header + STASIS_HDR_VERSION) != 2 || end > image->len || index.len < 16 ||
+        section_offset(state) + section_length(state) > image->len)
+        return;
+    index.bytes = image->bytes + section_offset(section);
+    index.runs.extent_count = stasis_le32_get(index.bytes + 12);
+    extents = 16 + UINT64_C(16) * stasis_le32_get(index.bytes) +
+              UINT64_C(12) * stasis_le32_get(index.bytes + 8);
+    digests = extents + UINT64_C(24) * index.runs.extent_count;
+    if (digests > index.len)
+        return;
+    index.runs.extents = index.bytes + extents;
+    stasis_sha256(image->bytes + section_offset(state), section_length(state), digest);
+    stasis_runs_root(&index, stasis_le32_get(header + STASIS_HDR_ARCH), digest,
+                     header + STASIS_HDR_ROOT);
+}
+
 void image_reseal(struct image *image)
 {
     static const enum stasis_section_type types[] = {STASIS_SECTION_STATE, STASIS_SECTION_INDEX,
@@ -260,6 +288,8 @@ void image_reseal(struct image *image)
 
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         image_reseal_section(image, types[i]);
+    reseal_root(image);
+    reseal_header(image->bytes + image_header(image));
     reseal_header(image->bytes);
 }
 

@@ -30,12 +30,17 @@ struct limit {
 /* clang-format on */
 
 /* Of the regions that an index can have at most, each with a short chunk. */
-#define INDEX_BASE                                                                                 \
+#define INDEX1_BASE                                                                                \
     (STASIS_INDEX_PREFIX_LEN +                                                                     \
-     STASIS_RAM_REGION_MAX * (STASIS_INDEX_REGION_LEN + STASIS_INDEX_CHUNK_LEN))
+     STASIS_INDEX1_REGION_MAX * (STASIS_INDEX_REGION_LEN + STASIS_INDEX_CHUNK_LEN))
+
+/* Of version 2: each chunk may have an entry, an extent and a digest. */
+#define RUN_LEN (STASIS_RUNS_ENTRY_LEN + STASIS_RUNS_EXTENT_LEN + STASIS_DIGEST_SIZE)
+#define INDEX2_BASE                                                                                \
+    (STASIS_RUNS_PREFIX_LEN + STASIS_RAM_REGION_MAX * (STASIS_INDEX_REGION_LEN + RUN_LEN))
 
 static const struct limit limits[] = {
-    LIMIT("format version", "", STASIS_FORMAT_VERSION, ""),
+    LIMIT("format version", "1 or ", STASIS_FORMAT_VERSION, ""),
     LIMIT("length of a header", "", STASIS_HEADER_LEN, ""),
     LIMIT("length of the producer", "1 to ", STASIS_PRODUCER_MAX, ""),
     LIMIT("length of an entry of the section table", "", STASIS_SECTION_ENTRY_LEN, ""),
@@ -43,10 +48,13 @@ static const struct limit limits[] = {
     LIMIT("length of a page", "", STASIS_PAGE_SIZE, ""),
     LIMIT("length of a chunk", "at most ", STASIS_CHUNK_SIZE, ""),
     LIMIT("RAM bytes", "at most ", STASIS_RAM_MAX, " (2^42, 4 TiB)"),
-    LIMIT("RAM regions", "at most ", STASIS_RAM_REGION_MAX, ""),
+    LIMIT("RAM regions, version 1", "at most ", STASIS_INDEX1_REGION_MAX, ""),
+    LIMIT("RAM regions, version 2", "at most ", STASIS_RAM_REGION_MAX, ""),
     LIMIT("end of a region (gpa + size)", "at most ", STASIS_GPA_MAX, " (2^52)"),
-    {"length of the index section", "at most 24 × ⌊RAM bytes / 65536⌋ + ", INDEX_BASE, "",
-     "stasis_index_size_max()"},
+    {"length of the index section, version 1", "at most 24 × ⌊RAM bytes / 65536⌋ + ", INDEX1_BASE,
+     "", "stasis_index_size_max()"},
+    {"length of the index section, version 2", "at most 68 × ⌊RAM bytes / 65536⌋ + ", INDEX2_BASE,
+     "", "stasis_index_size_max()"},
     {"length of a file, in either layout",
      "at most 3 × RAM bytes + the greatest length of the index section + ", STASIS_FILE_SLACK,
      " (64 MiB)", "stasis_file_len_max()"},
@@ -88,23 +96,29 @@ static void the_formulas_are_those_of_the_code(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        uint64_t index = 24 * (sizes[i] / 65536) + INDEX_BASE;
+        const uint64_t index[] = {24 * (sizes[i] / 65536) + INDEX1_BASE,
+                                  68 * (sizes[i] / 65536) + INDEX2_BASE};
 
-        assert_int_equal(stasis_index_size_max(sizes[i]), index);
-        assert_int_equal(stasis_file_len_max(sizes[i]), 3 * sizes[i] + index + STASIS_FILE_SLACK);
+        for (uint32_t v = 1; v <= 2; v++) {
+            assert_int_equal(stasis_index_size_max(sizes[i], v), index[v - 1]);
+            assert_int_equal(stasis_file_len_max(sizes[i], v),
+                             3 * sizes[i] + index[v - 1] + STASIS_FILE_SLACK);
+        }
     }
 }
 
 /* ---- the worked example ---- */
 
 /* The example is the same each time: its UUID, time and producer are given. */
-static struct image example(void)
+static struct image example(uint32_t version)
 {
     static const uint8_t uuid[STASIS_UUID_SIZE] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x46, 0x77,
                                                    0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
     const uint64_t created_ns = 0;
     const struct stasis_save_opts opts = {.size = sizeof(opts),
                                           .producer = "stasis example",
+                                          .format_version = version,
+                                          .digests = version > 1,
                                           .uuid = uuid,
                                           .created_ns = &created_ns};
     struct stasis_i8042_state i8042;
@@ -142,9 +156,9 @@ static void dump_line(FILE *out, const struct image *image, size_t at)
     fputs("|\n", out);
 }
 
-static void print_example(FILE *out)
+static void print_example(FILE *out, uint32_t version)
 {
-    struct image image = example();
+    struct image image = example(version);
     bool skipped = false;
 
     assert_int_equal(check_image(&image, NULL), 0);
@@ -203,11 +217,14 @@ static char *up_to_date(const char *text)
     FILE *out = open_memstream(&made, &len);
 
     assert_non_null(out);
+    copy_to(out, &text, "<!-- example 2 begin -->");
+    print_example(out, 2);
+    skip_to(&text, "<!-- example 2 end -->");
     copy_to(out, &text, "<!-- limits begin -->");
     print_limits(out);
     skip_to(&text, "<!-- limits end -->");
     copy_to(out, &text, "<!-- example begin -->");
-    print_example(out);
+    print_example(out, 1);
     skip_to(&text, "<!-- example end -->");
     copy_to(out, &text, "<!-- schemas begin -->");
     print_schemas(out);

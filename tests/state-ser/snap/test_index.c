@@ -13,6 +13,7 @@
 /* The small snapshot's index: 2 regions, then 4 chunks: raw (short), raw, zero, raw. */
 enum { REGIONS = 8, CHUNKS = 8 + 2 * 16, CHUNK = 24 };
 
+static const struct stasis_save_opts version_1 = {.size = sizeof(version_1), .format_version = 1};
 static struct image whole;
 
 static int setup(void **state)
@@ -21,7 +22,7 @@ static int setup(void **state)
 
     (void)state;
     built_small(&built);
-    whole = image_of(&built);
+    whole = image_of_with(&built, &version_1);
     built_fini(&built);
     return 0;
 }
@@ -105,7 +106,8 @@ static void chunks_that_lie_are_refused(void **state)
 
 static void compressed_chunks_that_lie_are_refused(void **state)
 {
-    const struct stasis_save_opts opts = {.size = sizeof(opts), .zlib_level = 1};
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts), .zlib_level = 1, .format_version = 1};
     const struct image raw = whole;
     const size_t chunk = 8 + 16; /* behind the only region */
     struct stasis_error err = {0};
@@ -163,7 +165,7 @@ static struct image image_of_blocks(uint32_t short_regions)
     built_add(&built, 0x1000000, (MANY + 1) * STASIS_CHUNK_SIZE);
     for (size_t i = 0; i < sizeof(stored) / sizeof(stored[0]); i++)
         built.ram[short_regions][stored[i] * STASIS_CHUNK_SIZE] = 1;
-    image = image_of(&built);
+    image = image_of_with(&built, &version_1);
     built_fini(&built);
     return image;
 }

@@ -371,7 +371,7 @@ static struct stasis_snap *save_and_reopen(struct stasis_snap *snap, const char 
                                            unsigned zlib_level)
 {
     const struct stasis_save_opts opts = {
-        .size = sizeof(opts), .threads = 1, .zlib_level = zlib_level};
+        .size = sizeof(opts), .threads = 1, .zlib_level = zlib_level, .format_version = 1};
     struct stasis_snap *opened = NULL;
     struct stasis_error err = {0};
 

@@ -52,11 +52,11 @@ static void flip_and_check(struct live *live, size_t at, unsigned bit)
 #define ONE_OF 1
 #endif
 
-static void flip_every_bit(struct live *live, size_t from, size_t to)
+static void flip_bits(struct live *live, size_t from, size_t to, size_t one_of)
 {
     size_t flipped = 0;
 
-    for (size_t i = 0; i < 8 * (to - from); i += ONE_OF, flipped++)
+    for (size_t i = 0; i < 8 * (to - from); i += one_of, flipped++)
         flip_and_check(live, from + i / 8, (unsigned)(i % 8));
     printf("  %zu of %zu bits flipped\n", flipped, 8 * (to - from));
 }
@@ -71,7 +71,7 @@ static void built_tiny(struct built *built)
     fill_random(built->ram[1] + STASIS_CHUNK_SIZE, 4096, 12);
 }
 
-static void every_bit(struct image (*save)(struct built *))
+static void every_bit(struct image (*save)(struct built *), size_t one_of)
 {
     struct built built;
     struct image image;
@@ -80,7 +80,7 @@ static void every_bit(struct image (*save)(struct built *))
     built_tiny(&built);
     image = save(&built);
     live_init(&live, &image);
-    flip_every_bit(&live, 0, image.len); /* headers, state, index, padding, raw chunks: all */
+    flip_bits(&live, 0, image.len, one_of); /* headers, state, index, padding, raw chunks: all */
     live_fini(&live);
     image_fini(&image);
     built_fini(&built);
@@ -89,13 +89,40 @@ static void every_bit(struct image (*save)(struct built *))
 static void every_bit_of_a_file_counts(void **state)
 {
     (void)state;
-    every_bit(image_of);
+    every_bit(image_of, ONE_OF);
+}
+
+static struct image image_with_digests(struct built *built)
+{
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .digests = true};
+
+    return image_of_with(built, &opts);
+}
+
+/* Of the others a bit of each byte, and another one the next time. */
+static void bits_of_a_file_with_digests_count(void **state)
+{
+    (void)state;
+    every_bit(image_with_digests, 9 * ONE_OF);
+}
+
+static struct image image_of_version_1(struct built *built)
+{
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .format_version = 1};
+
+    return image_of_with(built, &opts);
+}
+
+static void bits_of_a_file_of_version_1_count(void **state)
+{
+    (void)state;
+    every_bit(image_of_version_1, 9 * ONE_OF);
 }
 
 static void every_bit_of_a_stream_counts(void **state)
 {
     (void)state;
-    every_bit(image_of_stream);
+    every_bit(image_of_stream, ONE_OF);
 }
 
 /* Whole chunks in a larger file: one random bit of each, and of every byte of the first. */
@@ -263,6 +290,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_bit_of_a_file_counts),
         cmocka_unit_test(every_bit_of_a_stream_counts),
+        cmocka_unit_test(bits_of_a_file_with_digests_count),
+        cmocka_unit_test(bits_of_a_file_of_version_1_count),
         cmocka_unit_test(bits_of_every_chunk_count),
         cmocka_unit_test(gaps_are_checked_to_the_last_byte),
         cmocka_unit_test(the_first_bad_chunk_is_named),

@@ -66,8 +66,8 @@ static void damaged_ram_is_found_in_every_chunk(void **state)
     built_fini(&built);
 }
 
-/* The index's entry of the last chunk. */
-static uint8_t *last_entry(struct image *image)
+/* The index's extent of the last chunk. */
+static uint8_t *last_extent(struct image *image)
 {
     const uint8_t *index = image_section(image, STASIS_SECTION_INDEX);
 
@@ -87,7 +87,7 @@ static void damaged_ram_is_refused(void **state)
         assert_int_equal(chunk.kind, level ? STASIS_CHUNK_ZLIB : STASIS_CHUNK_RAW);
         whole.bytes[chunk.offset + 10] ^= 1;
         expect_refused(&whole, STASIS_ERR_CORRUPT, "damaged (CRC)");
-        stasis_le32_put(last_entry(&whole) + 4,
+        stasis_le32_put(last_extent(&whole) + 12,
                         stasis_crc32(whole.bytes + chunk.offset, chunk.stored_len));
         image_reseal(&whole);
         if (level) /* else that is another RAM */
@@ -106,7 +106,7 @@ static void a_wrong_page_mask_is_refused(void **state)
     for (unsigned level = 0; level < 2; level++) {
         struct image whole = image_save(built.snap, false, level ? &packed : &plain);
 
-        last_entry(&whole)[2] ^= 1;
+        last_extent(&whole)[18] ^= 1;
         image_reseal(&whole);
         expect_refused(&whole, STASIS_ERR_CORRUPT, "its page mask is wrong");
         image_fini(&whole);

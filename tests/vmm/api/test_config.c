@@ -157,6 +157,7 @@ static void choices_that_there_are_not(void **state)
         {DEMO(.restore.prefetch = (enum stasis_vmm_prefetch)9), "restore.prefetch"},
         {DEMO(.serial.kind = (enum stasis_vmm_serial_kind)9), "serial.kind"},
         {DEMO(.snapshot.then = (enum stasis_vmm_then)9), "snapshot.then"},
+        {DEMO(.snapshot.save.digest = (enum stasis_vmm_digest)9), "save.digest"},
         {DEMO(.snapshot.save.sync = (enum stasis_vmm_sync)9), "save.sync"},
         {DEMO(.snapshot.save.drop = (enum stasis_vmm_drop)9), "save.drop"},
         {DEMO(.guest_errors.action = (enum stasis_vmm_on_guest_error)9000), "guest_errors.action"},
@@ -173,6 +174,22 @@ static void choices_that_there_are_not(void **state)
         refuse(&cases[i].config, cases[i].member);
 }
 
+#define GOOD_ROOT "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
+#define BAD_ROOT  "00112233445566778899aabbccddeeff00112233445566778899aabbccddeefg"
+
+static void a_root_is_32_bytes(void **state)
+{
+    struct stasis_vmm_config config = {.restore = {.path = "x"}};
+    uint8_t root[32];
+
+    (void)state;
+    assert_null(stasis_config_root(&config, root));
+    config.restore.root = GOOD_ROOT;
+    assert_ptr_equal(stasis_config_root(&config, root), root);
+    assert_memory_equal(root, "\x00\x11\x22\x33", 4);
+    assert_memory_equal(root + 28, "\xcc\xdd\xee\xff", 4);
+}
+
 static void members_that_contradict_each_other(void **state)
 {
     static const struct {
@@ -187,6 +204,11 @@ static void members_that_contradict_each_other(void **state)
         {DEMO(.snapshot.timed = true), "snapshot.after_ms asks for"},
         {DEMO(.snapshot.save.zlib_level = 13), "zlib_level"},
         {DEMO(.snapshot.save.target = "9.9"), "snapshot.target: 9.9"},
+        {DEMO(.snapshot.save = {.target = "0.1.0", .digest = STASIS_VMM_DIGEST_SHA256}),
+         "snapshot.target: a file for release 0.1.0 has no digests; leave them out"},
+        {{.restore = {.path = "x", .root = "12"}}, "restore.root is no root; give the 64"},
+        {{.restore = {.path = "x", .root = BAD_ROOT}}, "restore.root is no root; give the 64"},
+        {DEMO(.restore.root = GOOD_ROOT), "there is no restore.path; set it"},
         {DEMO(.board_release = "9.9"), "board.release: 9.9"},
         {{.restore.path = "x", .kernel.path = "y"}, "kernel.path and restore.path exclude"},
         {DEMO(.snapshot.save.drop = STASIS_VMM_DROP_ALLOW),
@@ -368,6 +390,7 @@ int main(void)
         cmocka_unit_test(configurations_that_cannot_be),
         cmocka_unit_test(nobody_need_ask_why),
         cmocka_unit_test(choices_that_there_are_not),
+        cmocka_unit_test(a_root_is_32_bytes),
         cmocka_unit_test(members_that_contradict_each_other),
     };
 

@@ -154,6 +154,18 @@ static void fit_disks(struct stasis_vmm_config *config)
         stasis_option_clear_all(&stasis_config_options[STASIS_CONFIG_ALLOW], config);
 }
 
+/* A root is no random text, and a release that is a target has no digests. */
+static void fit_snapshots(struct stasis_vmm_config *config)
+{
+    if (config->restore.root) {
+        free((char *)(uintptr_t)config->restore.root);
+        config->restore.root =
+            strdup("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff");
+    }
+    if (config->snapshot.save.target)
+        config->snapshot.save.digest = STASIS_VMM_DIGEST_NONE;
+}
+
 /* One of its choices is drawn, and an address of one station. */
 static void fit_net(struct stasis_vmm_config *config)
 {
@@ -190,6 +202,7 @@ static void fill(struct stasis_vmm_config *config)
         config->on_reset = STASIS_VMM_ON_RESET_EXIT;
     fit_disks(config);
     fit_net(config);
+    fit_snapshots(config);
 }
 
 /* ---- equality ---- */

@@ -67,6 +67,17 @@ static void verify(const char *name)
     stasis_snap_free(snap);
 }
 
+static uint32_t format_of(const char *name)
+{
+    struct stasis_snap *snap;
+    uint32_t format;
+
+    kvm_ok(stasis_snap_open(vmm_rig_path(&rig, name), NULL, &snap, &err), &err);
+    format = stasis_snap_info(snap)->format_version;
+    stasis_snap_free(snap);
+    return format;
+}
+
 /* While the guest is paused nothing is printed, however long a snapshot of it takes. */
 static void pause_and_resume(void)
 {
@@ -335,6 +346,7 @@ static void saved_into_a_folder_and_ended(void)
     vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_ENDED, 1);
     assert_int_equal(rig.end.reason, STASIS_VMM_FROZEN);
     verify("inside");
+    assert_int_equal(format_of("inside"), 1);
     vmm_rig_fini(&rig);
 }
 

@@ -66,7 +66,8 @@ static void takes_a_whole_boot(void **state)
         good("--kernel|path=vm,cmdline=\"console=ttyS0,115200 quiet\",kernel_load_addr=0x1000000|"
              "--initrd=path=rd|--memory|size_mib=512|--vcpu=num=1|--cpu|baseline|--serial|"
              "out=file:\"x\",limit=8K,rate=1M|--snapshot-out|path='a,b',on_output=login:,"
-             "after_ms=0,then=resume,compress=zlib:6,sync=none,target=0.1.0,drop=allow,note=z=,"
+             "after_ms=0,then=resume,compress=zlib:6,digest=none,sync=none,target=0.1.0,drop=allow,"
+             "note=z=,"
              "note=image=debian=12,note='a=1,2'|--board|0.1.0");
 
     (void)state;

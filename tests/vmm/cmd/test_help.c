@@ -10,7 +10,8 @@
 static void help_names_every_option(void **state)
 {
     static const char restore[] = "--restore path=FILE[,clock=continue|advance]"
-                                  "[,memory=auto|lazy|copy|map][,prefetch=on|off][,uffd_fd=N]\n";
+                                  "[,memory=auto|lazy|copy|map][,prefetch=on|off][,uffd_fd=N]"
+                                  "[,root=HEX]\n";
     static const char *const names[] = {
         "--kernel path=FILE[,cmdline=TEXT][,kernel_load_addr=ADDR]\n",
         "--demo\n",
@@ -22,7 +23,7 @@ static void help_names_every_option(void **state)
         "--cpu ",
         "--serial out=stdio|none|file:PATH|ring:PATH|pipe:PATH[,limit=BYTES]",
         "--snapshot-out path=FILE[,on_output=TEXT][,after_ms=N][,then=exit|resume]",
-        "[,compress=none|zlib[:LEVEL]][,sync=full|none]",
+        "[,compress=none|zlib[:LEVEL]][,digest=none|sha256][,sync=full|none]",
         "[,target=RELEASE][,drop=refuse|allow][,note=KEY=VALUE]\n",
         "--board ",
         "--ignore ",

@@ -105,20 +105,36 @@ static void assert_notes(size_t count, const char *image)
     stasis_snap_free(snap);
 }
 
+/* "FILE,root=HEX" of the file in the folder, which has digests. */
+static void name_with_root(char ret_text[256])
+{
+    struct stasis_error err;
+    struct stasis_snap *snap;
+    int len = snprintf(ret_text, 256, "%s,root=", folder.file);
+
+    kvm_ok(stasis_snap_open(folder.file, NULL, &snap, &err), &err);
+    assert_true(stasis_snap_info(snap)->digests);
+    for (size_t i = 0; i < STASIS_DIGEST_SIZE; i++)
+        snprintf(ret_text + len + 2 * i, 3, "%02x", stasis_snap_info(snap)->root[i]);
+    stasis_snap_free(snap);
+}
+
 /* Notes are of the file that they were given for, not of the guest. */
 static void frozen_by_output(void)
 {
-    char nonce[33] = "";
+    char nonce[33] = "", restore[256];
     size_t len;
 
     session_folder_init(&folder);
-    snprintf(arg, sizeof(arg), "%s,on_output=tick 3,note=image=demo,note=ticket=", folder.file);
+    snprintf(arg, sizeof(arg), "%s,on_output=tick 3,note=image=demo,note=ticket=,digest=sha256",
+             folder.file);
     run(0, &(struct session_options){.args = {"--demo", "--memory", "16", "--snapshot-out", arg}});
     assert_notes(2, "demo");
     assert_non_null(strstr(story, "tick 3"));
     assert_null(strstr(story, "tick 5"));
+    name_with_root(restore);
     snprintf(arg, sizeof(arg), "%s,on_output=tick 5 ", folder.file);
-    run(0, &(struct session_options){.args = {"--restore", folder.file, "--snapshot-out", arg}});
+    run(0, &(struct session_options){.args = {"--restore", restore, "--snapshot-out", arg}});
     assert_notes(0, NULL);
     for (len = story_len; len && story[len - 1] != '\n';)
         len--;

@@ -155,7 +155,11 @@ static void refuse(const char *path, int status, const char *words)
 
 static void no_snapshots(void)
 {
+    char other[256];
+
     make_snapshot();
+    snprintf(other, sizeof(other), "%s,root=%064d", folder.file, 0);
+    refuse(other, 3, "its root is ");
     refuse("/nonexistent/guest.snap", 2, "/nonexistent/guest.snap");
     refuse(folder.path, 2, folder.path);
     refuse("/proc/self/exe", 3, "/proc/self/exe");

@@ -77,6 +77,7 @@ enum stasis_vmm_then { STASIS_VMM_THEN_EXIT = 0, STASIS_VMM_THEN_RESUME };
 enum stasis_vmm_prefetch { STASIS_VMM_PREFETCH_ON = 0, STASIS_VMM_PREFETCH_OFF };
 enum stasis_vmm_reporting { STASIS_VMM_REPORTING_ON = 0, STASIS_VMM_REPORTING_OFF };
 enum stasis_vmm_sync { STASIS_VMM_SYNC_FULL = 0, STASIS_VMM_SYNC_NONE };
+enum stasis_vmm_digest { STASIS_VMM_DIGEST_NONE = 0, STASIS_VMM_DIGEST_SHA256 };
 enum stasis_vmm_drop { STASIS_VMM_DROP_REFUSE = 0, STASIS_VMM_DROP_ALLOW };
 enum stasis_vmm_clock { STASIS_VMM_CLOCK_CONTINUE = 0, STASIS_VMM_CLOCK_ADVANCE };
 enum stasis_vmm_serial_kind {
@@ -125,8 +126,11 @@ struct stasis_vmm_kernel {
     uint64_t load_addr;  /* guest address; 0: where the kernel asks to be */
 };
 
+#define STASIS_VMM_ROOT_DIGITS 64
+
 struct stasis_vmm_restore {
     const char *path;            /* a snapshot; "-": standard input */
+    const char *root;            /* 64 hexadecimal digits: the root that it must have; NULL: any */
     enum stasis_vmm_clock clock; /* continue: no time has passed; advance: that since the save */
     enum stasis_ram_mode memory; /* how memory comes from the file */
     enum stasis_vmm_prefetch prefetch; /* whether memory is loaded or verified in the background */
@@ -210,7 +214,8 @@ struct stasis_vmm_balloon {
 
 /* How a snapshot is written. */
 struct stasis_vmm_save {
-    uint64_t zlib_level; /* 1 (fast) to 12 (small); 0: memory is not compressed */
+    uint64_t zlib_level;           /* 1 (fast) to 12 (small); 0: memory is not compressed */
+    enum stasis_vmm_digest digest; /* of each chunk of memory, beside its CRC */
     enum stasis_vmm_sync sync;
     const char *target;         /* name of a release, for a file that it reads; NULL: this one */
     enum stasis_vmm_drop drop;  /* whether what the target cannot represent may be left out */

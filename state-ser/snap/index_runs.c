@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "index_runs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "le.h"
+
+static const uint8_t *entry_at(const struct stasis_index *index, uint32_t e)
+{
+    return index->runs.entries + (size_t)e * STASIS_RUNS_ENTRY_LEN;
+}
+
+static const uint8_t *extent_at(const struct stasis_index *index, uint64_t extent)
+{
+    return index->runs.extents + (size_t)extent * STASIS_RUNS_EXTENT_LEN;
+}
+
+struct stasis_run stasis_run_at(const struct stasis_index *index, uint32_t e)
+{
+    const uint8_t *p = entry_at(index, e);
+
+    return (struct stasis_run){
+        .first = stasis_le32_get(p),
+        .end = e + 1 < index->runs.entry_count ? stasis_le32_get(entry_at(index, e + 1))
+                                               : index->chunk_count,
+        .first_extent = stasis_le32_get(p + 4),
+        .kind = p[8],
+        .each = p[9],
+        .reserved = stasis_le16_get(p + 10),
+    };
+}
+
+bool stasis_runs_make_hints(struct stasis_index *index)
+{
+    uint64_t count = index->chunk_count / STASIS_RUNS_HINT + 1;
+    uint32_t *hints = malloc(count * sizeof(*hints));
+    uint64_t n = 0;
+
+    if (!hints)
+        return false;
+    index->runs.hints = hints;
+    for (uint32_t e = 0; e < index->runs.entry_count; e++)
+        for (uint64_t end = stasis_run_at(index, e).end; n * STASIS_RUNS_HINT < end; n++)
+            hints[n] = e;
+    return true;
+}
+
+static struct stasis_run run_of(const struct stasis_index *index, uint64_t i)
+{
+    uint32_t e = index->runs.hints[i / STASIS_RUNS_HINT];
+
+    while (e + 1 < index->runs.entry_count && stasis_le32_get(entry_at(index, e + 1)) <= i)
+        e++;
+    return stasis_run_at(index, e);
+}
+
+void stasis_runs_get(const struct stasis_index *index, uint64_t i, struct stasis_snap_chunk *chunk)
+{
+    struct stasis_run run = run_of(index, i);
+    const uint8_t *p;
+
+    chunk->kind = STASIS_CHUNK_ZERO;
+    if (run.kind == STASIS_RUN_ZERO)
+        return;
+    p = extent_at(index, run.first_extent + (i - run.first));
+    chunk->kind = (enum stasis_chunk_kind)p[22];
+    chunk->offset = stasis_le64_get(p);
+    chunk->stored_len = stasis_le32_get(p + 8);
+    chunk->crc = stasis_le32_get(p + 12);
+    chunk->page_mask = stasis_le16_get(p + 18);
+}
+
+uint64_t stasis_runs_zero_end(const struct stasis_index *index, uint64_t i, uint64_t end)
+{
+    struct stasis_run run;
+
+    if (i >= end)
+        return end;
+    run = run_of(index, i); /* the run behind it is of another kind */
+    if (run.kind != STASIS_RUN_ZERO)
+        return i;
+    return run.end < end ? run.end : end;
+}
+
+const uint8_t *stasis_runs_digest(const struct stasis_index *index, uint64_t i)
+{
+    struct stasis_run run;
+
+    if (!index->runs.digests)
+        return NULL;
+    run = run_of(index, i);
+    if (run.kind != STASIS_RUN_STORED)
+        return NULL;
+    return index->runs.digests + (run.first_extent + (i - run.first)) * STASIS_DIGEST_SIZE;
+}
+
+void stasis_root_begin(struct stasis_sha256 *sum, uint32_t arch,
+                       const uint8_t state_digest[STASIS_DIGEST_SIZE])
+{
+    static const uint8_t zero[STASIS_DIGEST_SIZE];
+    static const char tag[16] = "stasis root 2";
+    uint8_t bytes[8] = {0};
+
+    stasis_le32_put(bytes, arch);
+    stasis_sha256_begin(sum);
+    stasis_sha256_add(sum, tag, sizeof(tag));
+    stasis_sha256_add(sum, bytes, sizeof(bytes));
+    stasis_sha256_add(sum, state_digest, STASIS_DIGEST_SIZE);
+    stasis_sha256_add(sum, zero, sizeof(zero));
+}
+
+void stasis_root_add_extent(struct stasis_sha256 *sum, const uint8_t extent[STASIS_RUNS_EXTENT_LEN])
+{
+    uint8_t bytes[STASIS_RUNS_EXTENT_LEN] = {0};
+
+    memcpy(bytes + 8, extent + 8, sizeof(bytes) - 8);
+    stasis_sha256_add(sum, bytes, sizeof(bytes));
+}
+
+void stasis_runs_root(const struct stasis_index *index, uint32_t arch,
+                      const uint8_t state_digest[STASIS_DIGEST_SIZE],
+                      uint8_t ret_root[STASIS_DIGEST_SIZE])
+{
+    const uint8_t *extents_end = extent_at(index, index->runs.extent_count);
+    struct stasis_sha256 sum;
+
+    stasis_root_begin(&sum, arch, state_digest);
+    stasis_sha256_add(&sum, index->bytes, (size_t)(index->runs.extents - index->bytes));
+    for (uint32_t x = 0; x < index->runs.extent_count; x++)
+        stasis_root_add_extent(&sum, extent_at(index, x));
+    stasis_sha256_add(&sum, extents_end, (size_t)(index->bytes + index->len - extents_end));
+    stasis_sha256_end(&sum, ret_root);
+}
+
+struct stasis_run stasis_run_from(const struct stasis_index *index, uint64_t i)
+{
+    uint64_t count = index->chunk_count;
+    uint64_t end = stasis_index_zero_end(index, i, count);
+
+    if (end > i)
+        return (struct stasis_run){.first = i, .end = end, .kind = STASIS_RUN_ZERO};
+    while (end < count && stasis_index_entry(index, end)[0] != STASIS_CHUNK_ZERO)
+        end++;
+    return (struct stasis_run){.first = i, .end = end, .kind = STASIS_RUN_STORED, .each = 1};
+}
+
+void stasis_runs_count(const struct stasis_index *index, uint32_t *ret_entries,
+                       uint32_t *ret_extents)
+{
+    struct stasis_run run = {0};
+
+    *ret_entries = 0;
+    *ret_extents = 0;
+    for (uint64_t i = 0; i < index->chunk_count; i = run.end) {
+        run = stasis_run_from(index, i);
+        ++*ret_entries;
+        *ret_extents += run.each * (uint32_t)(run.end - run.first);
+    }
+}
+
+void stasis_run_encode(const struct stasis_run *run, uint8_t ret_bytes[STASIS_RUNS_ENTRY_LEN])
+{
+    stasis_le32_put(ret_bytes, (uint32_t)run->first);
+    stasis_le32_put(ret_bytes + 4, run->first_extent);
+    ret_bytes[8] = run->kind;
+    ret_bytes[9] = run->each;
+    stasis_le16_put(ret_bytes + 10, run->reserved);
+}
+
+void stasis_extent_encode(const struct stasis_snap_chunk *chunk,
+                          uint8_t ret_bytes[STASIS_RUNS_EXTENT_LEN])
+{
+    stasis_le64_put(ret_bytes, chunk->offset);
+    stasis_le32_put(ret_bytes + 8, chunk->stored_len);
+    stasis_le32_put(ret_bytes + 12, chunk->crc);
+    stasis_le16_put(ret_bytes + 16, (uint16_t)((1u << chunk->size / STASIS_PAGE_SIZE) - 1));
+    stasis_le16_put(ret_bytes + 18, chunk->page_mask);
+    stasis_le16_put(ret_bytes + 20, 0);
+    ret_bytes[22] = (uint8_t)chunk->kind;
+    ret_bytes[23] = 0;
+}
