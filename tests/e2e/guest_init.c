@@ -43,6 +43,7 @@
 
 #include "guest_devices.h"
 #include "guest_disk.h"
+#include "guest_load.h"
 #include "guest_memory.h"
 #include "guest_net.h"
 
@@ -150,6 +151,16 @@ static int start_timer(void)
         die("timerfd");
     }
     return fd;
+}
+
+// In an emulated machine the interrupts of the console take most of the time of the CPU that gets
+// them.
+static void beat_slowly(const struct guest *guest)
+{
+    const struct itimerspec every = {{1, 0}, {1, 0}};
+    if (timerfd_settime(guest->timer, 0, &every, NULL) != 0) {
+        die("timerfd");
+    }
 }
 
 __attribute__((format(printf, 2, 3))) static void say(const struct guest *guest, const char *format,
@@ -427,17 +438,23 @@ static void tell_net(const struct guest *guest, const char *failed)
 // "fill MIB", "drop", or "take MIB".
 static void use_memory(const struct guest *guest, const char *words)
 {
-    unsigned mib = 0;
     unsigned long wrong = 0;
     const char *failed = "no such command";
-    if (sscanf(words, "fill %u", &mib) == 1) {
-        failed = memory_fill(mib);
-    } else if (sscanf(words, "take %u", &mib) == 1) {
-        failed = memory_take(mib, &wrong);
+    if (strncmp(words, "fill ", 5) == 0) {
+        failed = memory_fill((unsigned)strtoul(words + 5, NULL, 10));
+    } else if (strncmp(words, "take ", 5) == 0) {
+        failed = memory_take((unsigned)strtoul(words + 5, NULL, 10), &wrong);
     } else if (strcmp(words, "drop") == 0) {
         failed = memory_drop();
     }
     tell_count(guest, "memory", failed, wrong);
+}
+
+static void tell_load(const struct guest *guest)
+{
+    char text[LINE_BYTES];
+    load_tell(text, sizeof(text));
+    say(guest, "load %s nonce=%s\n", text, guest->nonce);
 }
 
 static void run_command(struct guest *guest)
@@ -470,6 +487,15 @@ static void run_command(struct guest *guest)
         tell_net(guest, net_stop());
     } else if (strncmp(guest->line, "memory ", 7) == 0) {
         use_memory(guest, guest->line + 7);
+    } else if (strcmp(guest->line, "load start") == 0) {
+        const char *failed = load_start();
+        if (failed != NULL) {
+            die(failed);
+        }
+        beat_slowly(guest);
+        tell_load(guest);
+    } else if (strcmp(guest->line, "load") == 0) {
+        tell_load(guest);
     } else if (strcmp(guest->line, "warnings") == 0) {
         say_warnings(guest);
     } else if (strcmp(guest->line, "tsc") == 0) {

@@ -14,10 +14,11 @@ limit_s=600
 step_min_ms=-2000 step_max_ms=2000 first_beat_limit_ms=0
 # Between the two bursts of readings that say how fast a clock is, and how many are in each.
 rate_seconds=15 rate_readings=200
+generations=8 smp_generations=5
 outage_s=6 # a clock that counts the time on disk is off by it
 if [ "$1" = -s ]; then
     step_min_ms=-5 step_max_ms=100 first_beat_limit_ms=1000
-    rate_seconds=60 rate_readings=1000 outage_s=60
+    rate_seconds=60 rate_readings=1000 outage_s=60 generations=50 smp_generations=50
     shift
 fi
 payload=$1
@@ -43,6 +44,7 @@ fail() {
     for log in "$err" "$out"; do
         echo "--- $log" && tail -n 10 "$log" && echo
     done
+    echo '--- kernel' && dmesg | tail -n 10
     exit 1
 }
 
@@ -194,7 +196,7 @@ case_generations() {
     cp $base.out all.out
     generation=1 previous=$base
     : >steps
-    while [ $generation -le 20 ]; do
+    while [ $generation -le $generations ]; do
         cut_beat=$(($(last_beat "$previous.out") + 8))
         [ $((generation % 2)) -eq 1 ] || cut_beat=never
         start $generation --restore next.snap \
@@ -218,8 +220,8 @@ case_generations() {
     echo "$step" >>steps
     history all.out "$out"
     cat all.out "$out" | grep -o '^pong [0-9][0-9]*' | cut -d ' ' -f 2 >pongs
-    busybox seq 20 | cmp -s - pongs || fail "answers: $(tr '\n' ' ' <pongs)"
-    ok "20 generations, clock steps $(range 3) ms, first beats $(range 10) ms after the thaw; $summary"
+    busybox seq $generations | cmp -s - pongs || fail "answers: $(tr '\n' ' ' <pongs)"
+    ok "$generations generations, clock steps $(range 3) ms, first beats $(range 10) ms after the thaw; $summary"
 }
 
 case_resume() {
@@ -390,11 +392,16 @@ has_no_warning() {
     [ ! -s "$case.warnings" ] || fail "$(head -n 20 "$case.warnings")"
 }
 
-# smp N: booted with that many vCPUs, and thawed. The emulator that runs these tests does not tell KVM
-# of an XSETBV, which Linux would warn of. Linux calls a CPU stalled only when no busy host can be why.
-smp() {
+# The emulator that runs these tests does not tell KVM of an XSETBV, which Linux would warn of. Linux
+# calls a CPU stalled only when no busy host can be why.
+for_smp() {
     cmdline="$cmdline noxsave rcupdate.rcu_cpu_stall_timeout=300 watchdog_thresh=60"
     cmdline="$cmdline workqueue.watchdog_thresh=300 mitigations=off"
+}
+
+# smp N: booted with that many vCPUs, and thawed.
+smp() {
+    for_smp
     boot boot --vcpu "$1" --snapshot-out path=smp.snap
     says '^beat 5 '
     has_cpus "$1"
@@ -417,6 +424,51 @@ smp() {
 case_smp_two() { smp 2; }
 
 case_smp_four() { smp 4; }
+
+# say_load WORDS: the guest's answer: turns of each CPU, and that no clock went back.
+say_load() {
+    lines=$(grep -c '^load ' "$out")
+    type_line "$*"
+    until [ "$(sed '$d' "$out" | grep -c '^load ')" -gt "$lines" ]; do alive "it answered '$*'"; done
+    turns=$(sed -n 's/^load back=0 turns=\([0-9,]*\) .*/\1/p' "$out" | tail -n 1)
+    { [ -n "$turns" ] && grep '^load ' "$out" | tail -n 1 | grep -q ' back=0 '; } ||
+        fail "$out: $(grep '^load ' "$out" | tail -n 1)"
+}
+
+# Every CPU goes on: none has lost the interrupt of its timer.
+all_turn() {
+    say_load load
+    first=$turns
+    until echo "$first $turns" | busybox awk '{
+            n = split($1, before, ","); split($2, now, ",")
+            for (i = 1; i <= n; i++) if (now[i] < before[i] + 3) exit 1 }'; do
+        alive "each of its CPUs did 3 turns more than $first: $turns"
+        more_beats 1
+        say_load load
+    done
+}
+
+# All CPUs work, and are frozen together again and again.
+case_smp_load() {
+    for_smp
+    boot boot --vcpu num=4 --snapshot-out path=next.snap
+    says '^beat 3 '
+    say_load load start
+    all_turn
+    generation=0
+    while [ $generation -lt $smp_generations ]; do
+        kill -USR1 "$pid"
+        ends 0
+        generation=$((generation + 1))
+        start $generation --restore next.snap --snapshot-out path=next.snap
+        all_turn
+    done
+    is_whole next.snap
+    has_cpus 4
+    has_no_warning
+    finish
+    ok "4 CPUs in $generation generations, turns $turns, no clock went back; $(wc -l <"$case.warnings") warnings"
+}
 
 # keeps_time: how fast the guest's clock is, in this process; see check_rate.awk.
 keeps_time() {
