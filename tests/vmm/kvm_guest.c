@@ -189,17 +189,20 @@ void kvm_board(struct stasis_board_state *board, uint64_t ram)
 
 void kvm_guest_host(struct kvm_guest *guest)
 {
+    const struct stasis_device_net *net = guest->net;
     bool blocked = guest->sink_blocked;
 
     memset(guest, 0, sizeof(*guest));
     guest->sink_blocked = blocked;
+    guest->net = net;
     guest->host = (struct stasis_device_host){.ctx = guest,
                                               .serial_out = {host_tx, guest},
                                               .serial_rx_ready = host_rx_ready,
                                               .rtc_now_ns = host_rtc_now,
                                               .rtc_arm = host_rtc_arm,
                                               .timer_arm = host_timer_arm,
-                                              .random = host_random};
+                                              .random = host_random,
+                                              .net = net};
     guest->rtc_ns = UINT64_C(1700000000) * 1000000000;
 }
 

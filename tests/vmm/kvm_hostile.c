@@ -27,7 +27,8 @@ static const struct range memory_of_kvm[] = {{0xfec00000, 0xffff0000}};
 
 static const uint32_t edges[] = {0xd0000000, 0xd0001000, 0xd0000fe0, 0xd0002000, 0xd0001030,
                                  0xd0001050, 0xd0001070, 0xd0001080, 0x200000,   0x201000,
-                                 0x400000,   0x500000,   0xffff0000, 0x102000,   0x80000000};
+                                 0xd0002050, 0xd0002070, 0xd0002100, 0x400000,   0x500000,
+                                 0xffff0000, 0x102000,   0x80000000};
 
 /* Ports that KVM handles, by where an access may start and end. */
 static const struct range ports_of_kvm[] = {
@@ -66,7 +67,16 @@ _Static_assert(KVM_ENTRY == 0x1000, "finishing[] has the address");
 
 void kvm_hostile_board(struct stasis_board_state *board, uint32_t vcpus)
 {
+    static const struct stasis_board_device_state net = {"stasis.virtio_net",
+                                                         "net0",
+                                                         1,
+                                                         STASIS_BUS_MMIO,
+                                                         STASIS_MMIO_GAP_START + 0x2000,
+                                                         0x1000,
+                                                         17};
+
     kvm_board(board, KVM_RAM);
+    board->devices[board->devices_count++] = net;
     board->vcpus = vcpus;
     board->ram_count = COUNT(ram);
     for (size_t i = 0; i < COUNT(ram); i++)

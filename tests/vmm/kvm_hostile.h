@@ -34,6 +34,7 @@ struct kvm_hostile_trace {
     uint64_t mmio_read, mmio_written; /* bytes */
 };
 
+/* The network net0 is for the test to bring. */
 void kvm_hostile_board(struct stasis_board_state *board, uint32_t vcpus);
 
 /* Sets each vCPU to where it waits for its first program. */

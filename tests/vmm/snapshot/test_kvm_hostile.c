@@ -26,6 +26,33 @@ static struct kvm_guest guest;
 static uint64_t seed;
 static uint8_t *copies[RAM_PIECES];
 
+/* ---- the host's network, which has no frames: RAM is to stay as it is ---- */
+
+static enum stasis_virtio_net_result send_frame(void *ctx, const uint8_t *bytes, size_t len)
+{
+    (void)ctx, (void)bytes, (void)len;
+    return STASIS_VIRTIO_NET_BUSY;
+}
+
+static size_t receive_frame(void *ctx, uint8_t *bytes, size_t size)
+{
+    (void)ctx, (void)bytes, (void)size;
+    return 0;
+}
+
+static void accept_offloads(void *ctx, uint64_t offloads)
+{
+    (void)ctx, (void)offloads;
+}
+
+static const struct stasis_device_net network = {.id = "net0",
+                                                 .mac = {2, 0, 0, 0, 0, 1},
+                                                 .mtu = 1500,
+                                                 .offloads = STASIS_VIRTIO_NET_OFFLOADS,
+                                                 .send = send_frame,
+                                                 .receive = receive_frame,
+                                                 .accept = accept_offloads};
+
 /* ---- checks, of a paused machine ---- */
 
 static void assert_memory(void)
@@ -128,6 +155,16 @@ static void press_power_button(void)
     pthread_mutex_unlock(&guest.machine.lock);
 }
 
+static void change_link(void)
+{
+    struct stasis_device *net = device(&stasis_virtio_net_schema, "net0");
+
+    pthread_mutex_lock(&guest.machine.lock);
+    stasis_device_net_set_link(net, next_random(&seed) % 2);
+    stasis_device_net_resume(net);
+    pthread_mutex_unlock(&guest.machine.lock);
+}
+
 static void pause_a_while(void)
 {
     pause_all();
@@ -145,8 +182,9 @@ static void freeze_and_thaw(void)
 
 static void disturb(void)
 {
-    static void (*const deeds[])(void) = {give_input, give_input,         block_output, pass_time,
-                                          pass_time,  press_power_button, pause_a_while};
+    static void (*const deeds[])(void) = {give_input,    give_input, block_output,
+                                          pass_time,     pass_time,  press_power_button,
+                                          pause_a_while, change_link};
 
     if (next_random(&seed) % 8 == 0)
         freeze_and_thaw();
@@ -241,6 +279,7 @@ static void begin(uint32_t vcpus)
     struct stasis_board_state board;
 
     kvm_hostile_board(&board, vcpus);
+    guest.net = &network;
     kvm_guest_init(&guest, &board);
     kvm_hostile_load(&guest);
     for (uint32_t i = 0; i < RAM_PIECES; i++) {
