@@ -9,11 +9,13 @@
 
 /* ---- asked for under the machine's lock, by any thread ---- */
 
+/* EPOLLPRI does not come, but a tap device that is removed wakes those only that wait for frames or
+ * for that. */
 static void watch(void *ctx)
 {
     struct stasis_vmm *vmm = ctx;
 
-    (void)!stasis_vmm_source_arm(&vmm->net_source, vmm->net.wanted, NULL);
+    (void)!stasis_vmm_source_arm(&vmm->net_source, vmm->net.wanted | EPOLLPRI, NULL);
 }
 
 static void turn_at(void *ctx, uint64_t at_ns)
@@ -78,7 +80,10 @@ static void on_turn(struct stasis_vmm *vmm)
     (void)!stasis_vmm_source_arm(&vmm->net_timer_source, EPOLLIN, NULL);
     if (was_up && !vmm->net.link_is_up)
         stasis_vmm_say(vmm, "the other side of network %s has gone: the guest's link is down%s",
-                       vmm->net.device.id, vmm->net.is_passt ? " until passt is back" : "");
+                       vmm->net.device.id,
+                       vmm->net.is_passt
+                           ? " until passt is back"
+                           : "; freeze the guest, and thaw it with another tap device");
     else if (!was_up && vmm->net.link_is_up)
         stasis_vmm_say(vmm, "network %s is connected again: the guest's link is up",
                        vmm->net.device.id);

@@ -10,6 +10,7 @@
 
 #include "vmm/api/passt_rig.h"
 #include "vmm/api/vmm_internal.h"
+#include "vmm/host/tap_rig.h"
 #include "vmm/machine/net_board_rig.h"
 
 #define F_STATUS (1u << 16)
@@ -45,11 +46,9 @@ static void dispatch_all(void)
         dispatch();
 }
 
-static int set_up(void **state)
+static void begin(struct stasis_vmm_net net)
 {
-    (void)state;
-    passt_rig_init();
-    config = (struct stasis_vmm_config){.demo = true, .net = {.passt = passt_rig_path}};
+    config = (struct stasis_vmm_config){.demo = true, .net = net};
     memset(&vmm, 0, sizeof(vmm));
     vmm.config = &config;
     vmm.ops.message = on_message;
@@ -58,7 +57,6 @@ static int set_up(void **state)
     assert_int_equal(pthread_mutex_init(&vmm.machine.lock, NULL), 0);
     assert_int_equal(stasis_vmm_net_open(&config, &vmm.net, &vmm.host, NULL), 0);
     vmm.net.retry_ms = 20; /* not to wait for long */
-    passt_rig_accept();
     assert_int_equal(stasis_vmm_sources_open(&vmm, NULL), 0);
     assert_int_equal(stasis_vmm_net_watch(&vmm, NULL), 0);
     net_board_build(&vmm.net.device);
@@ -67,18 +65,31 @@ static int set_up(void **state)
     vmm.started = true;
     stasis_vmm_net_release(&vmm);
     dispatch_all();
-    return 0;
 }
 
-static int tear_down(void **state)
+static void end(void)
 {
-    (void)state;
     net_board_end();
     stasis_vmm_net_unwatch(&vmm);
     stasis_vmm_net_close(&vmm.net);
     stasis_vmm_sources_close(&vmm);
     pthread_mutex_destroy(&vmm.machine.lock);
     pthread_mutex_destroy(&vmm.lock);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    passt_rig_init();
+    begin((struct stasis_vmm_net){.passt = passt_rig_path});
+    passt_rig_accept();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    end();
     passt_rig_fini();
     return 0;
 }
@@ -213,6 +224,27 @@ static void passt_that_ends_is_heard_out(void **state)
     assert_true(vmm.net.link_is_up);
 }
 
+/* In this process no namespace is left again. */
+static void a_tap_device_that_is_removed_is_noticed_once(void **state)
+{
+    (void)state;
+    if (!tap_rig_enter())
+        skip();
+    begin((struct stasis_vmm_net){.tap = "tap7"});
+    assert_false(is_ready(0));
+    tap_rig_remove("tap7");
+    assert_true(is_ready(0));
+    while (vmm.net.link_is_up)
+        dispatch();
+    assert_int_equal(net_board_read(STATUS, 2), 0);
+    assert_string_equal(said, "the other side of network net0 has gone: the guest's link is down; "
+                              "freeze the guest, and thaw it with another tap device");
+    stasis_vmm_net_release(&vmm); /* as after a pause */
+    dispatch_all();
+    assert_false(vmm.net.link_is_up);
+    end();
+}
+
 static void a_vm_without_a_network_watches_nothing(void **state)
 {
     static struct stasis_vmm other;
@@ -235,6 +267,7 @@ int main(void)
         CASE(passt_that_comes_back_is_found),
         CASE(passt_that_ends_is_seen_though_the_guest_is_silent),
         CASE(passt_that_ends_is_heard_out),
+        cmocka_unit_test(a_tap_device_that_is_removed_is_noticed_once),
         cmocka_unit_test(a_vm_without_a_network_watches_nothing),
     };
 

@@ -180,7 +180,9 @@ struct stasis_vmm_allow {
 struct stasis_vmm_net {
     const char *tap;   /* name of a tap device of this host */
     const char *passt; /* socket of passt(1) */
-    int fd;            /* of a tap device, opened and attached by somebody; stays open, and yours */
+    /* Of a tap device, opened and attached by somebody: stays open, and yours. O_NONBLOCK is set,
+     * which it shares with its duplicates. */
+    int fd;
     /* Its name on the board: 1 to 20 of a-z, 0-9, '-', '_'. A thawed guest gets the network
      * that has the name of its own. NULL: STASIS_VMM_NET_ID_DEFAULT. */
     const char *id;
