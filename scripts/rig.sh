@@ -194,7 +194,8 @@ rig_guest_initramfs() {
     tree=$(mktemp -d)
     mkdir "$tree"/{dev,lib,proc,sys}
     for module in virtio_ring virtio virtio_mmio virtio-rng virtio_balloon virtio_blk \
-        failover net_failover virtio_net; do
+        failover net_failover virtio_net \
+        vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport; do
         number=$((number + 1))
         grep -q "/$module\.ko\$" "$KERNEL_MODULES/modules.builtin" ||
             rig_module "$module" "$tree/lib/$(printf %02d $number)-$module.ko"

@@ -15,8 +15,9 @@
 // `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `rtc` is answered, after an
 // interrupt of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `disk start`, `disk` and `disk stop`
 // (guest_disk.h) are answered by `disk ok|<what is wrong> count=N nonce=<hex>`, and so are those of
-// `net` (guest_net.h) and `disks`, which counts the disks that answer; `poweroff` and `reboot` end
-// the machine, and after `button`, answered by `button ready nonce=<hex>`, the power button does.
+// `net` (guest_net.h), of `vsock` (guest_vsock.h) and `disks`, which counts the disks that answer;
+// `poweroff` and `reboot` end the machine, and after `button`, answered by
+// `button ready nonce=<hex>`, the power button does.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +47,7 @@
 #include "guest_load.h"
 #include "guest_memory.h"
 #include "guest_net.h"
+#include "guest_vsock.h"
 
 enum {
     NONCE_BYTES = 16,
@@ -479,6 +481,11 @@ static void run_command(struct guest *guest)
         tell_count(guest, "disks", NULL, disk_count());
     } else if (strcmp(guest->line, "disk stop") == 0) {
         tell_disk(guest, disk_stop());
+    } else if (strcmp(guest->line, "vsock start") == 0) {
+        tell_count(guest, "vsock", vsock_start(), vsock_resets());
+    } else if (strcmp(guest->line, "vsock") == 0) {
+        const char *failed = vsock_check();
+        tell_count(guest, "vsock", failed, vsock_resets());
     } else if (strcmp(guest->line, "net start") == 0) {
         tell_net(guest, net_start());
     } else if (strcmp(guest->line, "net") == 0) {

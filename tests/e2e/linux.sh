@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # shellcheck shell=sh
 # Freezes and thaws Debian's stock kernel under our VMM: run by busybox sh beside a usable /dev/kvm,
-# with vmm, snapshot-inspect and e2e-stamp in PATH (tests/e2e/run does that).
+# with vmm, snapshot-inspect, e2e-socket and e2e-stamp in PATH (tests/e2e/run does that).
 #   linux.sh [-s] PAYLOAD CASE...     PAYLOAD holds vmlinuz, guest.initramfs and check_*.awk; and for
 #                                     the case elf vmlinux
 #   -s  holds the guest to times that only a quiet machine keeps
@@ -648,7 +648,7 @@ case_hwrng() {
     ok "8 different reads in $generation generations, $irqs interrupts"
 }
 
-# say_count disk|net [start|stop]: the guest's answer, whose count is left in `count`.
+# say_count disk|net|vsock [start|stop]: the guest's answer, whose count is left in `count`.
 say_count() {
     lines=$(grep -c "^$1 " "$out")
     type_line "$*"
@@ -674,6 +674,23 @@ make_network() {
     echo=$!
 }
 
+# talks N: guest and host talk by sockets, in both directions; a connection that was to stay open has
+# ended with each of N thaws.
+talks() {
+    until [ -S "$sock" ]; do alive "it listened at $sock"; done
+    said=$(e2e-socket ask "$sock" 52 "hello $1") || fail "the guest does not answer at $sock"
+    [ "$said" = "guest hello $1" ] || fail "the guest says '$said' at $sock"
+    until say_count vsock && [ "$count" -ge "$1" ]; do alive "its connection ended"; done
+    [ "$count" -eq "$1" ] || fail "a connection ended $count times in $1 thaws"
+}
+
+# answers N: the host's end of the sockets of the guest's life number N.
+answers() {
+    sock=v$1.sock
+    e2e-socket answer "$sock"_7 &
+    answering="$answering $!"
+}
+
 # As many as a guest can have, the last of which have lines of ISA, answer.
 all_disks_answer() {
     say_count disks
@@ -681,10 +698,12 @@ all_disks_answer() {
 }
 
 # A file system is written to all the time, and data go to the host and back by one TCP connection; the
-# guest is frozen in the midst of both. Beside that disk there are seven small ones.
+# guest is frozen in the midst of both. Beside that disk there are seven small ones. The
+# guest talks to the host by sockets, whose path is another one after each thaw.
 case_disk() {
     cp "$payload/ext4.img" disk.img
-    devices='--block path=disk.img,id=root' echo=
+    devices='--block path=disk.img,id=root' echo='' answering=''
+    answers 0
     for i in 1 2 3 4 5 6 7; do
         truncate -s 1M "disk$i.img"
         devices="$devices --block path=disk$i.img,iops=10"
@@ -692,32 +711,38 @@ case_disk() {
     [ ! -f "$payload/tun.ko" ] || make_network
     [ -z "$echo" ] || devices="$devices --net tap=e2e0"
     # shellcheck disable=SC2086
-    boot boot $devices --snapshot-out disk.snap
+    boot boot $devices --vsock "path=$sock,cid=42" --snapshot-out disk.snap
     says '^guest up'
+    say_count vsock start
     say_count disk start
     all_disks_answer
     [ -z "$echo" ] || say_count net start
     generation=0
     while [ $generation -lt 3 ]; do
+        talks $generation
         more_count disk 10
         [ -z "$echo" ] || more_count net 10
         kill -USR1 "$pid"
         ends 0
         is_whole disk.snap
         generation=$((generation + 1))
+        answers $generation
         # shellcheck disable=SC2086
-        start "thaw$generation" --restore disk.snap $devices --snapshot-out disk.snap
+        start "thaw$generation" --restore disk.snap $devices --vsock "$sock" --snapshot-out disk.snap
         all_disks_answer
     done
+    talks $generation
     [ -z "$echo" ] || more_count net 10
     pieces=0
     [ -z "$echo" ] || { say_count net stop && pieces=$count && kill $echo; }
     say_count disk stop
     files=$count
     finish
+    # shellcheck disable=SC2086
+    kill $answering
     e2fsck -fn disk.img >disk.fsck 2>&1 || fail "e2fsck: $(tail -n 3 disk.fsck | tr '\n' ' ')"
     ok "$files files of 128 KiB written, e2fsck is content, and $pieces pieces of 64 KiB sent there and" \
-        "back by one connection, in $((generation + 1)) generations"
+        "back by one connection, and sockets in both directions, in $((generation + 1)) generations"
 }
 
 # freeze_for_core WORD: leaves the snapshot in the outbox, for core.sh to open outside; and what the
