@@ -42,6 +42,7 @@ static const size_t strings[] = {
     offsetof(struct stasis_vmm_config, snapshot.path),
     offsetof(struct stasis_vmm_config, snapshot.on_output),
     offsetof(struct stasis_vmm_config, snapshot.save.target),
+    offsetof(struct stasis_vmm_config, on_crash.snapshot),
     offsetof(struct stasis_vmm_config, metrics_path),
 };
 #define STRINGS (sizeof(strings) / sizeof(strings[0]))

@@ -72,28 +72,6 @@ static void streams(void **state)
     assert_true(stasis_config_thaws_from_stream(&(struct stasis_vmm_config){.restore.path = dash}));
 }
 
-static void copies_own_their_strings(void **state)
-{
-    char path[] = "kernel", text[] = "READY", target[] = "0.1.0";
-    struct stasis_vmm_config config = {
-        .kernel.path = path,
-        .snapshot = {.on_output = text, .save = {.target = target, .notes = stasis_notes_new()}}};
-    struct stasis_vmm_config copy;
-    struct stasis_error err;
-
-    (void)state;
-    assert_int_equal(stasis_notes_set(config.snapshot.save.notes, "image", "debian", &err), 0);
-    assert_int_equal(stasis_config_copy(&config, &copy, &err), 0);
-    stasis_notes_free(config.snapshot.save.notes);
-    path[0] = text[0] = target[0] = 'X';
-    assert_string_equal(copy.kernel.path, "kernel");
-    assert_string_equal(copy.snapshot.on_output, "READY");
-    assert_string_equal(copy.snapshot.save.target, "0.1.0");
-    assert_string_equal(stasis_notes_get(copy.snapshot.save.notes, "image"), "debian");
-    assert_null(copy.restore.path);
-    stasis_vmm_config_fini(&copy);
-}
-
 static void refuse(const struct stasis_vmm_config *config, const char *words)
 {
     struct stasis_vmm *vmm = NULL;
@@ -386,7 +364,6 @@ int main(void)
         cmocka_unit_test(the_first_disk_that_may_is_the_root),
         cmocka_unit_test(boot_and_thaw_options),
         cmocka_unit_test(streams),
-        cmocka_unit_test(copies_own_their_strings),
         cmocka_unit_test(configurations_that_cannot_be),
         cmocka_unit_test(nobody_need_ask_why),
         cmocka_unit_test(choices_that_there_are_not),
