@@ -303,6 +303,9 @@ int stasis_option_parse_item(const struct stasis_option *option, void *base, con
         if (rc)
             break;
     }
+    if (!rc && option->repeats && !*ret_given)
+        rc = stasis_fail(err, STASIS_ERR_ARG, "it is empty; give %s=%s", option->keys->name,
+                         option->keys->arg);
     if (!rc && !option->repeats && !((have | *ret_given) & stasis_option_needed(option)))
         rc = option->choices ? bad_value(option->keys, err)
                              : stasis_fail(err, STASIS_ERR_ARG, "%s=%s is missing",

@@ -81,6 +81,7 @@ static void wrong_text_is_named(void **state)
     refuse("snapshot-out", "then=resume", "snapshot-out: path=FILE is missing");
     refuse("serial", "none,foo=1", "serial: unknown key foo; known: out, limit, size, rate");
     refuse("allow", "root", "allow: unknown key root; known: disk-changed, disk-shared");
+    refuse("allow", "", "allow: it is empty; give disk-changed=NAME");
     refuse("serial", "none,rate=1,rate=2", "serial: rate is given twice; give it once");
 }
 
