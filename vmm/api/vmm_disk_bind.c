@@ -71,10 +71,9 @@ static const char *change_of(const struct stasis_disk *disk,
         return "written to";
     if (state->disk_samples_len != sizeof(samples))
         return NULL; /* unknown */
-    return stasis_disk_sample(disk->fd, disk->bytes, samples) &&
-                   !memcmp(samples, state->disk_samples, sizeof(samples))
-               ? NULL
-               : "changed";
+    if (!stasis_disk_sample(disk->fd, disk->bytes, samples))
+        return "damaged (it cannot be read)";
+    return memcmp(samples, state->disk_samples, sizeof(samples)) ? "changed" : NULL;
 }
 
 static void check_change(const struct binding *binding, const struct stasis_vmm_disk *disk,
@@ -89,9 +88,10 @@ static void check_change(const struct binding *binding, const struct stasis_vmm_
     if (!change)
         return;
     (void)stasis_fail(&why, STASIS_ERR_ARG,
-                      "disk %s has been %s since the freeze, and the guest would damage it; give "
-                      "it as it was, or allow it by allow.disk_changed=%s",
-                      id, change, id);
+                      "disk %s has been %s since the freeze, and the guest would %s; give it as "
+                      "it was, or allow it by allow.disk_changed=%s",
+                      id, change, state->read_only ? "not find what it knows of it" : "damage it",
+                      id);
     add(binding, id, &why);
 }
 

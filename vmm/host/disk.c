@@ -69,8 +69,9 @@ static int lock(const struct stasis_disk *disk, struct stasis_error *err)
         return 0;
     if (errno == EAGAIN || errno == EACCES)
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "it is in use by another program%s; end that, or give a copy",
-                           disk->is_read_only ? ", which may write to it" : "");
+                           "it is in use%s by another program, or as another disk of this guest; "
+                           "end that, or give a copy",
+                           disk->is_read_only ? " for writing" : "");
     return stasis_fail_errno(err, STASIS_ERR_ARG,
                              "cannot lock it; use a file system that has locks");
 }

@@ -120,7 +120,7 @@ static void several_disks_are_known_by_their_names(void **state)
     host.disks = NULL;
     assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), STASIS_ERR_ARG);
     has("block[1].path=/tmp/");
-    has("it is in use by another program");
+    has("it is in use by another program, or as another disk of this guest; end that");
     assert_int_equal(disks.count, 1);
     unlink(other);
 }

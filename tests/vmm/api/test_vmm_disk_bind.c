@@ -181,6 +181,11 @@ static void a_disk_that_has_changed(void **state)
     has(0, "data",
         "disk data has been written to since the freeze, and the guest would damage it; "
         "give it as it was, or allow it by allow.disk_changed=data");
+    assert_int_equal(utimensat(AT_FDCWD, logs, times, 0), 0);
+    assert_int_equal(check(), 2);
+    has(1, "logs",
+        "disk logs has been written to since the freeze, and the guest would not find what it "
+        "knows of it; give it as it was");
     config.allow.disk_changed[0] = "logs";
     assert_int_equal(check(), 1);
     config.allow.disk_changed[1] = "data";
@@ -213,6 +218,22 @@ static void samples_tell_of_another_content(void **state)
         "give it as it was, or allow it by allow.disk_changed=data");
     config.allow.disk_changed[0] = "data";
     assert_int_equal(check(), 0);
+}
+
+/* Cut short behind the open. */
+static void a_disk_without_samples_is_not_taken_for_another(void **state)
+{
+    struct stasis_device_host host = {.ctx = NULL};
+
+    (void)state;
+    saved.read_only = 0;
+    saved.disk_inode = saved.disk_mtime_ns = 0;
+    replace();
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
+    assert_int_equal(truncate(data, BYTES / 2), 0);
+    stasis_vmm_disks_check(&config, &disks, records, &reasons);
+    assert_int_equal(reasons.count, 1);
+    has(0, "data", "disk data has been damaged (it cannot be read) since the freeze");
 }
 
 static void a_marker_that_is_unknown_is_not_compared(void **state)
@@ -278,6 +299,7 @@ int main(void)
         CASE(a_disk_that_cannot_be_opened),
         CASE(a_disk_that_has_changed),
         CASE(samples_tell_of_another_content),
+        CASE(a_disk_without_samples_is_not_taken_for_another),
         CASE(a_marker_that_is_unknown_is_not_compared),
         CASE(records_that_say_nothing),
         CASE(stand_ins_have_the_shape_and_nothing_else),

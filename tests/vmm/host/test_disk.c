@@ -155,12 +155,14 @@ static void a_disk_in_use_is_refused(void **state)
 
     (void)state;
     first = open_disk(false);
-    refuse(path, false, "it is in use by another program; end that");
-    refuse(path, true, "it is in use by another program, which may write to it; end that");
+    refuse(path, false,
+           "it is in use by another program, or as another disk of this guest; end that");
+    refuse(path, true, "it is in use for writing by another program, or as another disk");
     stasis_disk_close(&first);
     first = open_disk(true);
     second = open_disk(true);
-    refuse(path, false, "it is in use by another program; end that");
+    refuse(path, false,
+           "it is in use by another program, or as another disk of this guest; end that");
     stasis_disk_close(&first);
     stasis_disk_close(&second);
     first = open_disk(false);
