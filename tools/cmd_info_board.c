@@ -103,11 +103,13 @@ static void print_virtio_blk(FILE *out, const struct stasis_records *records, co
 {
     struct stasis_virtio_mmio_state regs;
     struct stasis_virtio_blk_state blk;
+    char size[STASIS_TEXT_MAX];
 
     if (stasis_records_get(records, &stasis_virtio_blk_schema, instance, &blk, NULL))
         return;
-    fprintf(out, "disk of %" PRIu64 " KiB in blocks of %" PRIu32 " bytes%s%s", blk.sectors / 2,
-            blk.block_size, blk.read_only ? ", read-only" : "", blk.serial[0] ? ", serial " : "");
+    stasis_text_size(blk.sectors * 512, size); /* the schema bounds it */
+    fprintf(out, "disk of %s in blocks of %" PRIu32 " bytes%s%s", size, blk.block_size,
+            blk.read_only ? ", read-only" : "", blk.serial[0] ? ", serial " : "");
     stasis_text_put(out, blk.serial);
     fprintf(out, "; %" PRIu32 " request%s in flight; ", blk.requests_count,
             blk.requests_count == 1 ? "" : "s");

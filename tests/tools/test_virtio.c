@@ -102,7 +102,7 @@ static void info_shows_a_disk(void **state)
     memcpy(&blk.mmio, &rng.mmio, sizeof(blk.mmio));
     blk.mmio.queues[0].next_avail = 4;
     blk.requests_count = 1;
-    blk.sectors = 2048;
+    blk.sectors = 3;
     strcpy(blk.serial, "tape");
     add_state(&built, &stasis_board_schema, "vm", &board);
     add_state(&built, &stasis_virtio_blk_schema, "root", &blk);
@@ -110,7 +110,7 @@ static void info_shows_a_disk(void **state)
     run_inspect(&run, NULL, "info", in_folder("a.snap"), NULL);
     assert_ended(&run, 0, NULL);
     assert_has(run.out, "  root (stasis.virtio_blk): memory 0xd0002000-0xd0002fff, IRQ 17\n"
-                        "    disk of 1024 KiB in blocks of 512 bytes, serial tape; 1 request in "
+                        "    disk of 1.5 KiB in blocks of 512 bytes, serial tape; 1 request in "
                         "flight; status 0x0f (in use), queue 0 of 16: taken 4, given back 3\n");
     built_fini(&built);
 }
