@@ -138,6 +138,34 @@ static void many_frames_take_several_turns(void **state)
     assert_true(net_board_waits > 0);
 }
 
+/* Behind a frame that had to wait: no access of the guest is being handled when it is found. */
+static void a_bad_buffer_is_an_error_of_the_guest_whenever_it_is_found(void **state)
+{
+    const uint64_t *errors = net_board_net->counters->guest_errors;
+
+    (void)state;
+    net_board_bring_up(0);
+    net_board_offer(4);
+    result = STASIS_VIRTIO_NET_BUSY;
+    net_board_send(1, 60);
+    net_board_send(2, (uint32_t)-4); /* there is no room for a header */
+    assert_int_equal(errors[STASIS_GUEST_ERROR_BAD_QUEUE], 0);
+    result = STASIS_VIRTIO_NET_SENT;
+    frames = 1;
+    stasis_device_timer(net_board_net);
+    assert_int_equal(first, 1);
+    assert_int_equal(errors[STASIS_GUEST_ERROR_BAD_QUEUE], 1);
+    assert_int_equal(net_board_machine.guest_errors[STASIS_GUEST_ERROR_BAD_QUEUE], 1);
+    assert_int_equal(net_board_machine.access.len, 0);
+    assert_ptr_equal(net_board_machine.access.device, net_board_net);
+    assert_int_equal(net_board_read(0x70, 4) & 0x40, 0x40); /* it needs a reset */
+    assert_int_equal(net_board_used(NET_RIG_RX), 0);        /* and does nothing until then */
+    net_board_bring_up(0);
+    net_board_offer(1);
+    assert_int_equal(net_board_used(NET_RIG_RX), 1);
+    assert_int_equal(errors[STASIS_GUEST_ERROR_BAD_QUEUE], 1);
+}
+
 static void the_link_goes_down_and_up(void **state)
 {
     (void)state;
@@ -255,6 +283,7 @@ int main(void)
         CASE(frames_pass_and_are_counted),
         CASE(what_the_network_does_not_take_now_is_sent_later),
         CASE(many_frames_take_several_turns),
+        CASE(a_bad_buffer_is_an_error_of_the_guest_whenever_it_is_found),
         CASE(the_link_goes_down_and_up),
         CASE(a_thawed_guest_keeps_address_link_and_offloads),
         CASE(a_network_that_does_not_fit_is_refused),
