@@ -91,6 +91,18 @@ static int check_kind(struct stasis_tap *tap, struct stasis_error *err)
     return set_header(tap, err);
 }
 
+/* What root attaches is made if there is none, and goes again with the descriptor. */
+static int check_made(const struct stasis_tap *tap, struct stasis_error *err)
+{
+    struct ifreq ifr = {.ifr_flags = 0};
+
+    if (!ioctl(tap->fd, TUNGETIFF, &ifr) && ifr.ifr_flags & IFF_PERSIST)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "there is none; make it by: ip tuntap add dev %s mode tap user NAME",
+                       tap->name);
+}
+
 static int finish(struct stasis_tap *tap, int rc, struct stasis_tap *ret_tap)
 {
     if (rc) {
@@ -116,6 +128,8 @@ int stasis_tap_open(const char *name, struct stasis_tap *ret_tap, struct stasis_
     rc = attach(&tap, err);
     if (!rc)
         rc = check_kind(&tap, err);
+    if (!rc)
+        rc = check_made(&tap, err);
     return finish(&tap, rc, ret_tap);
 }
 

@@ -2,9 +2,12 @@
 #include "vmm/host/tap_rig.h"
 
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +21,18 @@ bool tap_rig_enter(void)
     if (fd >= 0)
         close(fd);
     return fd >= 0;
+}
+
+void tap_rig_make(const char *name)
+{
+    struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+    strcpy(ifr.ifr_name, name);
+    assert_true(fd >= 0);
+    assert_int_equal(ioctl(fd, TUNSETIFF, &ifr), 0);
+    assert_int_equal(ioctl(fd, TUNSETPERSIST, 1ul), 0);
+    close(fd);
 }
 
 /* rtnetlink(7) */

@@ -12,6 +12,9 @@
 /* False: this user cannot make a namespace, or this host has no tap devices. */
 bool tap_rig_enter(void);
 
+/* Makes a tap device, which is down. */
+void tap_rig_make(const char *name);
+
 /* Removes an interface, and returns when it is gone. */
 void tap_rig_remove(const char *name);
 

@@ -110,7 +110,7 @@ static int set_up(void **state)
     failing = 0;
     open_errno = 0;
     header = little = 0;
-    flags = FLAGS;
+    flags = FLAGS | IFF_PERSIST;
     offloads = 99;
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
 }
@@ -247,6 +247,10 @@ static void interfaces_that_cannot_be_had_are_refused(void **state)
     open_errno = 0;
     an_interface_is_refused(EPERM, "there is none, or this user may not use it; make it by: ip "
                                    "tuntap add dev tap7 mode tap user NAME: Operation not");
+    flags = FLAGS; /* it has just been made */
+    assert_int_equal(stasis_tap_open("tap7", &tap, &err), STASIS_ERR_ARG);
+    has("there is none; make it by: ip tuntap add dev fake0 mode tap user NAME");
+    flags = FLAGS | IFF_PERSIST;
     an_interface_is_refused(EBUSY, "it is in use by another program");
     an_interface_is_refused(EINVAL, "it is no tap device of one queue");
     assert_int_equal(stasis_tap_open("tap7", &tap, &err), 0);
@@ -264,6 +268,10 @@ static void a_real_one_is_opened_by_name_and_by_descriptor(void **state)
     is_fake = false;
     if (!tap_rig_enter())
         skip();
+    assert_int_equal(stasis_tap_open("tap7", &tap, &err), STASIS_ERR_ARG);
+    has("there is none; make it by: ip tuntap add dev tap7");
+    assert_int_equal(if_nametoindex("tap7"), 0);
+    tap_rig_make("tap7");
     assert_int_equal(stasis_tap_open("tap7", &tap, &err), 0);
     assert_string_equal(tap.name, "tap7");
     stasis_tap_accept(&tap, STASIS_VIRTIO_NET_GUEST_OFFLOADS);
