@@ -257,16 +257,24 @@ bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const vo
     return true;
 }
 
-/* Not tried again: the kernel may have dropped what it could not write. */
-bool stasis_disk_flush(const struct stasis_disk *disk)
+/* Not tried again: the kernel may have dropped what it could not write. It says so once for each
+ * descriptor, so what a settling was told is kept for the guest. */
+bool stasis_disk_flush(struct stasis_disk *disk)
 {
-    return disk->is_read_only || !disk->calls->fdatasync(disk->fd);
+    bool has_lost = disk->has_lost;
+
+    if (disk->is_read_only)
+        return true;
+    disk->has_lost = false;
+    return !disk->calls->fdatasync(disk->fd) && !has_lost;
 }
 
 bool stasis_disk_settle(struct stasis_disk *disk)
 {
-    if (!disk->is_read_only && disk->calls->fsync(disk->fd))
+    if (!disk->is_read_only && disk->calls->fsync(disk->fd)) {
+        disk->has_lost = true;
         return false;
+    }
     disk->has_samples = stasis_disk_sample(disk->fd, disk->bytes, disk->samples);
     return true;
 }

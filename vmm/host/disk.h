@@ -37,6 +37,7 @@ struct stasis_disk {
     uint32_t alignment; /* of direct transfers; 0: they go through the page cache */
     uint8_t *bounce;    /* STASIS_DISK_BOUNCE aligned bytes for those, or NULL */
     const struct stasis_disk_calls *calls;
+    bool has_lost;    /* what was written, said stasis_disk_settle(); no flush has told yet */
     bool has_samples; /* since stasis_disk_settle() */
     uint8_t samples[STASIS_DISK_DIGEST_SIZE];
     struct stasis_disk_limit limit; /* none at the start; kept by who asks, not by what is below */
@@ -62,10 +63,11 @@ struct stasis_disk_marker stasis_disk_marker(const struct stasis_disk *disk);
 bool stasis_disk_read(const struct stasis_disk *disk, uint64_t offset, void *bytes, size_t len);
 bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const void *bytes,
                        size_t len);
-/* What was written before survives a crash of the host. */
-bool stasis_disk_flush(const struct stasis_disk *disk);
+/* What was written before survives a crash of the host. False is told once. */
+bool stasis_disk_flush(struct stasis_disk *disk);
 /* The same, and what its marker is made of; takes samples of it, too, if they can be read. Nobody
- * writes to the disk meanwhile. */
+ * writes to the disk meanwhile. On failure the next flush fails as well: it is the guest that has
+ * to know. */
 bool stasis_disk_settle(struct stasis_disk *disk);
 /* The disk is about to change, or has. */
 void stasis_disk_forget_samples(struct stasis_disk *disk);

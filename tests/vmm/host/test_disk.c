@@ -285,6 +285,20 @@ static void a_flush_reaches_the_disk_unless_it_is_read_only(void **state)
     stasis_disk_close(&disk);
 }
 
+/* The kernel tells of what it has lost once: the guest is to hear of it. */
+static void a_flush_tells_what_a_snapshot_was_told(void **state)
+{
+    struct stasis_disk disk = open_disk(false);
+
+    (void)state;
+    fails = EIO;
+    assert_false(stasis_disk_settle(&disk));
+    fails = 0;
+    assert_false(stasis_disk_flush(&disk));
+    assert_true(stasis_disk_flush(&disk));
+    stasis_disk_close(&disk);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -299,6 +313,7 @@ int main(void)
         CASE(a_file_that_was_cut_short_is_an_error),
         CASE(zeroes_are_written_where_the_host_has_no_better),
         CASE(a_flush_reaches_the_disk_unless_it_is_read_only),
+        CASE(a_flush_tells_what_a_snapshot_was_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
