@@ -68,7 +68,10 @@ static bool wait_for_bell(struct stasis_io_thread *thread)
     do
         got = read(thread->bell_fd, &rings, sizeof(rings));
     while (got < 0 && errno == EINTR);
-    return stasis_io_thread_enter(thread);
+    if (stasis_io_thread_enter(thread))
+        return true;
+    stasis_io_thread_ring(thread); /* for when it is started again */
+    return false;
 }
 
 static void *run_thread(void *arg)

@@ -211,7 +211,8 @@ void stasis_machine_fini(struct stasis_machine *machine)
 
 /* ---- running ---- */
 
-int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err)
+/* On failure none is left. */
+static int start_threads(struct stasis_machine *machine, struct stasis_error *err)
 {
     uint32_t started = 0;
     int rc = stasis_devices_start(&machine->devices, &stasis_machine_io_ops, machine, err);
@@ -224,17 +225,9 @@ int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *er
     }
     for (uint32_t i = 0; rc && i < started; i++)
         stasis_vcpu_thread_stop(&machine->threads[i]);
-    for (uint32_t i = 0; !rc && i < started; i++)
-        stasis_vcpu_thread_release(&machine->threads[i]);
     if (rc)
         (void)!stasis_devices_stop(&machine->devices, machine->pause_limit_ms);
     return rc;
-}
-
-void stasis_machine_request_pause(struct stasis_machine *machine)
-{
-    for (uint32_t i = 0; i < machine->vcpu_count; i++)
-        stasis_vcpu_thread_request_pause(&machine->threads[i]);
 }
 
 /* Behind the vCPUs: what they have notified of may still be taken. */
@@ -246,7 +239,39 @@ static void hold_devices(struct stasis_machine *machine)
     atomic_store(&machine->holds_devices, true);
 }
 
-/* The same, for a turn of waiting at most: who has the lock may wait for memory. */
+static void release_devices(struct stasis_machine *machine)
+{
+    if (!atomic_exchange(&machine->holds_devices, false))
+        return;
+    pthread_mutex_lock(&machine->lock);
+    stasis_devices_release(&machine->devices);
+    pthread_mutex_unlock(&machine->lock);
+}
+
+/* Devices are held meanwhile: a thawed guest may have asked for a write, and where it does not run
+ * its disk has to stay that of the snapshot. They are let go before a vCPU can have the lock, with
+ * which it may wait for memory. */
+int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err)
+{
+    const bool is_paused = atomic_load(&machine->holds_devices);
+    int rc;
+
+    hold_devices(machine);
+    rc = start_threads(machine, err);
+    if (!is_paused)
+        release_devices(machine);
+    for (uint32_t i = 0; !rc && i < machine->vcpu_count; i++)
+        stasis_vcpu_thread_release(&machine->threads[i]);
+    return rc;
+}
+
+void stasis_machine_request_pause(struct stasis_machine *machine)
+{
+    for (uint32_t i = 0; i < machine->vcpu_count; i++)
+        stasis_vcpu_thread_request_pause(&machine->threads[i]);
+}
+
+/* As hold_devices(), for a turn of waiting at most: who has the lock may wait for memory. */
 static bool try_to_hold_devices(struct stasis_machine *machine)
 {
     struct timespec deadline;
@@ -342,11 +367,7 @@ bool stasis_machine_wait_disks(struct stasis_machine *machine)
 
 void stasis_machine_resume(struct stasis_machine *machine)
 {
-    if (atomic_exchange(&machine->holds_devices, false)) {
-        pthread_mutex_lock(&machine->lock);
-        stasis_devices_release(&machine->devices);
-        pthread_mutex_unlock(&machine->lock);
-    }
+    release_devices(machine);
     for (uint32_t i = 0; i < machine->vcpu_count; i++)
         stasis_vcpu_thread_resume(&machine->threads[i]);
 }

@@ -117,8 +117,8 @@ void stasis_machine_fini(struct stasis_machine *machine);
 STASIS_MUST_CHECK int stasis_machine_reset(struct stasis_machine *machine,
                                            struct stasis_error *err);
 
-/* Starts the vCPU threads. None enters the guest before there are all. On failure there is none,
- * and it can be tried again. */
+/* Starts the threads of vCPUs and devices. No vCPU enters the guest, and no device asks its host
+ * for anything, before there are all. On failure there is none, and it can be tried again. */
 STASIS_MUST_CHECK int stasis_machine_start(struct stasis_machine *machine,
                                            struct stasis_error *err);
 

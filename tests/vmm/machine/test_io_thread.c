@@ -15,12 +15,18 @@ static struct stasis_io_thread thread;
 static unsigned works, ends;
 static bool goes_away;
 
+static bool begins_late; /* when it has been stopped */
+
 static _Atomic int begin_rc;
 static unsigned failures; /* of a thread that has been joined */
 
 static int begins(void *ctx, struct stasis_error *err)
 {
     assert_ptr_equal(ctx, &thread);
+    pthread_mutex_lock(&lock);
+    while (begins_late && !thread.quits)
+        pthread_cond_wait(&thread.changed, &lock);
+    pthread_mutex_unlock(&lock);
     return begin_rc ? stasis_fail(err, STASIS_ERR_SANDBOX, "no") : 0;
 }
 
@@ -70,7 +76,7 @@ static int set_up(void **state)
 {
     (void)state;
     works = ends = failures = 0;
-    goes_away = stays_away = false;
+    goes_away = stays_away = begins_late = false;
     begin_rc = 0;
     return stasis_io_thread_init(&thread, &lock, work, &works, "disk0", NULL);
 }
@@ -201,6 +207,20 @@ static void a_thread_that_cannot_begin_says_so(void **state)
     wait_for(&works, 1);
 }
 
+/* Who stops it rings as well: by one read it hears of both. */
+static void a_ring_is_not_lost_to_a_stop(void **state)
+{
+    (void)state;
+    begins_late = true;
+    stasis_io_thread_ring(&thread);
+    start();
+    stop();
+    assert_int_equal(works, 0);
+    begins_late = false;
+    start();
+    wait_for(&works, 1);
+}
+
 static void no_descriptor_is_an_error_that_names_the_device(void **state)
 {
     struct rlimit before, none;
@@ -227,6 +247,7 @@ int main(void)
         CASE(a_hold_does_not_wait_for_the_host),
         CASE(a_held_thread_ends),
         CASE(a_thread_that_cannot_begin_says_so),
+        CASE(a_ring_is_not_lost_to_a_stop),
         CASE(no_descriptor_is_an_error_that_names_the_device),
         cmocka_unit_test_setup(a_thread_whose_host_hangs_is_left_behind, set_up), /* the last */
     };

@@ -9,10 +9,12 @@
 #include <string.h>
 
 static struct kvm_guest guest;
+static _Atomic unsigned works; /* of a device */
 
 /* ---- threads that cannot be made ---- */
 
-static unsigned threads_left = UINT32_MAX; /* until one fails */
+static unsigned threads_left =
+    UINT32_MAX; /* until one fails, and the others had time to go wrong */
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
                           void *arg);
@@ -22,7 +24,10 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
                           void *arg)
 {
-    return threads_left-- ? __real_pthread_create(thread, attr, start, arg) : EAGAIN;
+    if (threads_left--)
+        return __real_pthread_create(thread, attr, start, arg);
+    kvm_sleep_us(20000);
+    return EAGAIN;
 }
 
 /* ---- guests ---- */
@@ -247,7 +252,6 @@ static void none_runs_unless_all_can(void)
     assert_int_equal(stasis_machine_start(&guest.machine, &err), STASIS_ERR_UNAVAILABLE);
     threads_left = UINT32_MAX;
     assert_non_null(strstr(err.msg, "a thread for vCPU 2"));
-    kvm_sleep_us(20000); /* time for those that there are to go wrong in */
     for (uint32_t i = 0; i < 3; i++) {
         assert_int_equal(cell(i), 0);
         assert_int_equal(guest.machine.threads[i].first_run_us, 0);
@@ -257,6 +261,34 @@ static void none_runs_unless_all_can(void)
     stasis_machine_resume(&guest.machine);
     kvm_guest_start(&guest);
     kvm_wait(cell(0) && cell(1) && cell(2));
+    kvm_guest_fini(&guest);
+}
+
+static void count_work(void *instance)
+{
+    (void)instance;
+    atomic_fetch_add(&works, 1);
+}
+
+/* What a thawed guest was waiting for is not begun for one that does not run. */
+static void no_device_works_unless_all_can(void)
+{
+    struct stasis_devices *devices = &guest.machine.devices;
+    struct stasis_io_thread *io;
+    struct stasis_error err;
+
+    kvm_guest_smp_init(&guest, 1);
+    kvm_guest_smp_real(&guest, 0, kvm_counting, sizeof(kvm_counting));
+    io = &devices->io[devices->count];
+    kvm_ok(stasis_io_thread_init(io, &guest.machine.lock, count_work, NULL, "disk0", &err), &err);
+    devices->list[devices->count++] = (struct stasis_device){.io = io};
+    stasis_io_thread_ring(io);
+    threads_left = 1;
+    assert_int_equal(stasis_machine_start(&guest.machine, &err), STASIS_ERR_UNAVAILABLE);
+    threads_left = UINT32_MAX;
+    assert_int_equal(works, 0);
+    kvm_guest_start(&guest);
+    kvm_wait(works);
     kvm_guest_fini(&guest);
 }
 
@@ -346,6 +378,7 @@ int main(void)
         KVM_CASE(a_pause_can_be_called_off),
         KVM_CASE(two_vcpus_pause_each_other),
         KVM_CASE(none_runs_unless_all_can),
+        KVM_CASE(no_device_works_unless_all_can),
         KVM_CASE(jobs_are_done_by_each_vcpus_own_thread),
         KVM_CASE(one_vcpus_job_wakes_nobody),
         KVM_CASE(jobs_of_an_ended_guest_are_done),
