@@ -6,10 +6,14 @@
  *       which pages may hold something, by PAGEMAP_SCAN and by pagemap
  *   bench-sparse save GIB PAIRS FILE
  *       a save with fsync, and a bare loop that checksums, writes and syncs as much of memory and
- * an index of the same length bench-sparse cancel GIB TURNS FILE MIB saves with fsync of memory of
- * which MIB are in use, cancelled while it is looked for zeros, while it is written, and while the
- * disk is waited for Prints one JSON object: pairs of nanoseconds, or for each phase those from the
- * request to the return, and how often the save was over before.
+ *       an index of the same length
+ *   bench-sparse digest GIB PAIRS FILE
+ *       a save without fsync of DIGEST_MIB of memory that is in use, with digests and without
+ *   bench-sparse cancel GIB TURNS FILE MIB
+ *       saves with fsync of memory of which MIB are in use, cancelled while it is looked for zeros,
+ *       while it is written, and while the disk is waited for
+ * Prints one JSON object: pairs of nanoseconds, or for each phase those from the request to the
+ * return, and how often the save was over before.
  */
 #include <fcntl.h>
 #include <libdeflate.h>
@@ -145,6 +149,48 @@ static int measure_save(const uint8_t *ram, size_t size, unsigned pairs, const c
     return rc;
 }
 
+/* ---- digests ---- */
+
+#define DIGEST_MIB 128u
+
+static int save_used(struct stasis_snap *snap, const char *path, bool digests, uint64_t *ret_ns)
+{
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts), .no_sync = true, .digests = digests};
+    uint64_t start = stasis_monotonic_ns();
+    struct stasis_error err;
+
+    if (stasis_snap_save(snap, path, &opts, NULL, &err)) {
+        fprintf(stderr, "bench-sparse: %s\n", err.msg);
+        return -1;
+    }
+    *ret_ns = stasis_monotonic_ns() - start;
+    (void)unlink(path);
+    return 0;
+}
+
+static int measure_digest(uint8_t *ram, size_t size, unsigned pairs, const char *path)
+{
+    struct stasis_snap *snap = stasis_snap_new(STASIS_ARCH_X86_64);
+    struct stasis_error err;
+    int rc = snap ? stasis_snap_add_ram(snap, 0, ram, size, &err) : -1;
+    uint64_t with, without;
+
+    for (size_t i = 0; i < DIGEST_MIB; i++)
+        memcpy(ram + i * MIB, ram + size / 2, MIB);
+    printf("{\"pairs\": [");
+    for (unsigned turn = 0; !rc && turn <= pairs; turn++) {
+        rc = save_used(snap, path, true, &with);
+        if (!rc)
+            rc = save_used(snap, path, false, &without);
+        if (!rc)
+            print_pair(turn, with, without);
+    }
+    printf("]}\n");
+    stasis_snap_free(snap);
+    return rc;
+}
+
 /* ---- cancelling ---- */
 
 /* The request comes on another thread, as a signal does, once a save is that far. */
@@ -249,6 +295,8 @@ int main(int argc, char **argv)
         rc = measure_find(ram, size, pairs) ? 1 : 0;
     else if (argc == 5 && !strcmp(argv[1], "save"))
         rc = measure_save(ram, size, pairs, argv[4]) ? 1 : 0;
+    else if (argc == 5 && !strcmp(argv[1], "digest"))
+        rc = measure_digest(ram, size, pairs, argv[4]) ? 1 : 0;
     else if (argc == 6 && !strcmp(argv[1], "cancel"))
         rc = measure_cancel(ram, size, pairs, argv[4], (size_t)strtoul(argv[5], NULL, 10)) ? 1 : 0;
     munmap(ram, size);

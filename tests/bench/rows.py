@@ -271,6 +271,11 @@ def save_sparse(rig):
               "bare write, fsync", 1e6 * bare.ms, n=ours.n)
 
 
+def save_digest(rig):
+    ours, without = sparse(rig, "digest", 1, rig.path("digest.snap"))
+    rig.report("save, sync=none, digest=sha256, 128 MiB", ours, without, "digest=none")
+
+
 def cancel(rig):
     """From the request, made on another thread, to the return of the save that it ends."""
     turns = str(min(SAVE_PAIRS, rig.pairs))
@@ -408,9 +413,9 @@ ROWS = {
     "answer-warm": answer_warm, "answer-cold": answer_cold, "answer-crowd": answer_crowd,
     "answer-clones": answer_clones, "floor": floor_main, "floor-small": floor_small,
     "floor-large": floor_large, "sandbox": sandbox, "populate": populate,
-    "huge-pages": huge_pages, "save": save, "save-sparse": save_sparse, "cancel": cancel, "save-zlib": save_zlib, "state": state,
+    "huge-pages": huge_pages, "save": save, "save-sparse": save_sparse, "save-digest": save_digest, "cancel": cancel, "save-zlib": save_zlib, "state": state,
     "vcpu": vcpu, "exit": exit_alone, "smp": smp, "disk": disk,
 }
 
 # Rows that the library alone is measured in.
-WITHOUT_KVM = {"exit", "save-sparse", "cancel", "save-zlib"}
+WITHOUT_KVM = {"exit", "save-sparse", "save-digest", "cancel", "save-zlib"}

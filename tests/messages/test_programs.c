@@ -102,11 +102,11 @@ static const struct row rows[] = {
     {STASIS_ERR_WRITE, {INSPECT, "schema"}, "standard output: No", "elsewhere", "/dev/full"},
     {STASIS_ERR_WRITE, {INSPECT, "diff", "@a", "@a"}, "standard output", "elsewhere", "/dev/full"},
     {STASIS_ERR_WRITE, {VMM, "--version"}, "standard output: No", "elsewhere", "/dev/full"},
-    {STASIS_ERR_WRITE, {INSPECT, "core", "-o", "@none/x", "@a"}, "/none/x", "write elsewhere"},
+    {STASIS_ERR_WRITE, {INSPECT, "core", "-o", "@none/x", "@a"}, "/none/x", "name a folder"},
     {STASIS_ERR_WRITE,
      {INSPECT, "migrate", "--to", "0.1.0", "@a", "@none/x"},
      "/none/x",
-     "elsewhere"},
+     "name a folder"},
 };
 
 static struct run run;

@@ -145,11 +145,14 @@ static int check_streams(const struct stasis_vmm_config *config, struct stasis_e
 
 const uint8_t *stasis_config_root(const struct stasis_vmm_config *config, uint8_t ret_root[32])
 {
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
     const char *text = config->restore.root;
 
-    for (size_t i = 0; text && i < STASIS_DIGEST_SIZE; i++)
-        if (sscanf(text + 2 * i, "%2hhx", &ret_root[i]) != 1)
-            return NULL;
+    for (size_t i = 0; text && i < STASIS_VMM_ROOT_DIGITS; i++) {
+        size_t digit = strcspn(digits, (const char[]){text[i], '\0'}) % 16; /* check_root() */
+
+        ret_root[i / 2] = (uint8_t)(i % 2 ? ret_root[i / 2] | digit : digit << 4);
+    }
     return text ? ret_root : NULL;
 }
 
