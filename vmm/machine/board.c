@@ -264,6 +264,27 @@ const struct stasis_board_device_state *stasis_board_find(const struct stasis_bo
     return NULL;
 }
 
+/* Neither range is empty, nor wraps around (stasis_check_board_device()). */
+static bool overlap(const struct stasis_board_device_state *a,
+                    const struct stasis_board_device_state *b)
+{
+    return a->bus == b->bus && a->base <= b->base + (b->size - 1) &&
+           b->base <= a->base + (a->size - 1);
+}
+
+/* As the bus would: but that is made behind KVM, of which this is no error. */
+static int check_ranges(const struct stasis_board_state *board, struct stasis_error *err)
+{
+    for (uint32_t i = 0; i < board->devices_count; i++)
+        for (uint32_t j = 0; j < i; j++)
+            if (overlap(&board->devices[i], &board->devices[j]))
+                return stasis_fail(err, STASIS_ERR_CORRUPT,
+                                   "%s and %s overlap at 0x%" PRIx64 "; restore another snapshot",
+                                   board->devices[i].instance, board->devices[j].instance,
+                                   board->devices[i].base);
+    return 0;
+}
+
 int stasis_board_check(const struct stasis_board_state *board, struct stasis_error *err)
 {
     const char *twin = find_twin(board);
@@ -272,6 +293,8 @@ int stasis_board_check(const struct stasis_board_state *board, struct stasis_err
     if (!rc && twin)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT,
                          "two devices have the name %s; restore another snapshot", twin);
+    if (!rc)
+        rc = check_ranges(board, err);
     for (uint32_t i = 0; !rc && i < board->devices_count; i++) {
         const struct stasis_device_type *type;
 

@@ -57,7 +57,8 @@ const struct stasis_board_device_state *stasis_board_find(const struct stasis_bo
                                                           const char *type, uint32_t bus);
 
 /* Whether this release can build the board: every device and version, and the number of vCPUs.
- * STASIS_ERR_VERSION names what it lacks, STASIS_ERR_CORRUPT a name that two devices have. */
+ * STASIS_ERR_VERSION names what it lacks, STASIS_ERR_CORRUPT a name or an address that two devices
+ * have. */
 STASIS_MUST_CHECK int stasis_board_check(const struct stasis_board_state *board,
                                          struct stasis_error *err);
 

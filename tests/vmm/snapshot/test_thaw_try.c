@@ -223,6 +223,22 @@ static void a_host_is_compared_beside_an_error_of_the_file(void **state)
     assert_int_equal(result.compared, STASIS_THAW_COMPARED_CPU);
 }
 
+static void devices_in_one_place_are_an_error_of_the_file(void **state)
+{
+    struct stasis_records *records = stasis_snap_records(snap);
+    struct stasis_board_state board;
+    struct stasis_error err;
+
+    (void)state;
+    assert_int_equal(stasis_records_get(records, &stasis_board_schema, "vm", &board, &err), 0);
+    board.devices[1].base = board.devices[0].base + board.devices[0].size - 1;
+    assert_int_equal(stasis_records_replace(records, &stasis_board_schema, "vm", &board, &err), 0);
+    assert_int_equal(try(), STASIS_ERR_CORRUPT);
+    assert_int_equal(reasons.count, 1);
+    assert_string_equal(reasons.list[0].kind, "file");
+    assert_non_null(strstr(reasons.list[0].what, "kbd and com1 overlap at 0x3ff"));
+}
+
 static void copy_with_bad_memory(const char *to)
 {
     struct stasis_snap_chunk chunk = {0};
@@ -293,6 +309,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_reasons_are_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_kvm_that_is_too_old_is_compared, setup, teardown),
         cmocka_unit_test_setup_teardown(a_host_is_compared_beside_an_error_of_the_file, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(devices_in_one_place_are_an_error_of_the_file, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(memory_is_not_read, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_left_open, setup, teardown),
