@@ -234,12 +234,18 @@ void stasis_virtio_vsock_notify(void *device, unsigned queue)
     vsock->ops->wake(vsock->ctx);
 }
 
-/* The queue that receives comes again for the replies to what was sent. */
+/* The queue that receives comes again for the replies to what was sent; and once those are away,
+ * what waited for room for its reply is taken, of which the driver says nothing again. */
 void stasis_virtio_vsock_resume(struct stasis_virtio_vsock *vsock)
 {
+    bool waits;
+
     stasis_virtio_vsock_drop_gone(vsock);
     serve(vsock, STASIS_VIRTIO_VSOCK_EVENT, tell_reset);
     serve(vsock, STASIS_VIRTIO_VSOCK_RX, receive_one);
     serve(vsock, STASIS_VIRTIO_VSOCK_TX, send_one);
+    waits = !stasis_virtio_vsock_can_reply(vsock);
     serve(vsock, STASIS_VIRTIO_VSOCK_RX, receive_one);
+    if (waits && stasis_virtio_vsock_can_reply(vsock))
+        vsock->ops->wake(vsock->ctx);
 }

@@ -131,6 +131,53 @@ static void replies_are_bounded(void **state)
     assert_int_equal(rd(rig.mmio, R_STATUS), 15);
 }
 
+/* A queue of 128 entries, all of the same buffer, and all offered. */
+static void set_up_long_queue(unsigned number, uint64_t at, uint64_t buffer, uint32_t len,
+                              unsigned flags)
+{
+    enum { LONG = 128 };
+    const uint64_t desc = at, avail = at + 0x800, used = at + 0xa00;
+
+    wr(rig.mmio, R_QUEUE_SEL, number);
+    wr(rig.mmio, R_QUEUE_NUM, LONG);
+    wr64(rig.mmio, R_DESC, desc);
+    wr64(rig.mmio, R_DRIVER, avail);
+    wr64(rig.mmio, R_DEVICE, used);
+    wr(rig.mmio, R_QUEUE_READY, 1);
+    for (unsigned i = 0; i < LONG; i++) {
+        put_desc(&rig.driver, desc, i, buffer, len, flags, 0);
+        poke16(&rig.driver, avail + 4 + 2 * i, (uint16_t)i);
+    }
+    poke16(&rig.driver, avail + 2, LONG);
+}
+
+/* A driver that has notified once is waited for no more: the device comes again by itself. */
+static void many_requests_at_once_are_all_answered(void **state)
+{
+    const uint64_t rx = 0x1000, tx = 0x2000;
+    struct packet packet = vsock_rig_packet(REQUEST, 1000, 52);
+
+    (void)state;
+    vsock_rig_init(&rig);
+    rig.refuses = true;
+    vsock_rig_up_empty(&rig);
+    vsock_rig_send(&rig, &packet); /* the bytes of a request are at TX_BUFFER */
+    wr(rig.mmio, R_STATUS, 0);
+    stasis_virtio_vsock_resume(&rig.vsock);
+    agree(rig.mmio, STASIS_VIRTIO_VSOCK_F_STREAM);
+    set_up_long_queue(0, rx, BUFFER, RX_BYTES, WRITE);
+    set_up_long_queue(1, tx, TX_BUFFER, HEADER, 0);
+    wr(rig.mmio, R_STATUS, 15);
+    rig.wakes = 1;
+    for (unsigned turns = 0; rig.wakes && turns < 16; turns++) {
+        rig.wakes = 0;
+        stasis_virtio_vsock_resume(&rig.vsock);
+    }
+    assert_int_equal(rig.wakes, 0);
+    assert_int_equal(peek16(&rig.driver, tx + 0xa00 + 2), 128);
+    assert_int_equal(peek16(&rig.driver, rx + 0xa00 + 2), 128);
+}
+
 /* Those whose host's end has gone make room for others. */
 static void connections_are_bounded(void **state)
 {
@@ -239,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup(false_packets_are_dropped, start),
         cmocka_unit_test_setup(buffers_that_break_the_rules, start),
         cmocka_unit_test_setup(replies_are_bounded, start),
+        cmocka_unit_test_setup(many_requests_at_once_are_all_answered, start),
         cmocka_unit_test_setup(connections_are_bounded, start),
         cmocka_unit_test_setup(connections_are_served_in_turn, start),
         cmocka_unit_test_setup(host_ports_do_not_collide, start),
