@@ -218,11 +218,9 @@ const uint8_t *stasis_index_entry(const struct stasis_index *index, uint64_t i)
 struct stasis_snap_chunk stasis_index_get_in(const struct stasis_index *index,
                                              const struct stasis_snap_region *region, uint64_t i)
 {
-    uint64_t in_region = (i - region->first_chunk) * STASIS_CHUNK_SIZE;
-    uint64_t left = region->size - in_region;
     struct stasis_snap_chunk chunk = {
-        .gpa = region->gpa + in_region,
-        .size = left < STASIS_CHUNK_SIZE ? (uint32_t)left : STASIS_CHUNK_SIZE,
+        .gpa = region->gpa + (i - region->first_chunk) * STASIS_CHUNK_SIZE,
+        .size = stasis_region_chunk_size(region, i),
     };
     const uint8_t *p;
 

@@ -125,6 +125,14 @@ static inline uint64_t stasis_region_chunks(const struct stasis_snap_region *reg
     return region->size / STASIS_CHUNK_SIZE + (region->size % STASIS_CHUNK_SIZE != 0);
 }
 
+/* Bytes of RAM of chunk i, which lies in that region. */
+static inline uint32_t stasis_region_chunk_size(const struct stasis_snap_region *region, uint64_t i)
+{
+    uint64_t left = region->size - (i - region->first_chunk) * STASIS_CHUNK_SIZE;
+
+    return left < STASIS_CHUNK_SIZE ? (uint32_t)left : STASIS_CHUNK_SIZE;
+}
+
 /* The region a chunk lies in, and the number behind that region's last chunk. */
 uint32_t stasis_index_region_of(const struct stasis_index *index, uint64_t i);
 uint64_t stasis_index_region_end(const struct stasis_index *index, uint64_t i);

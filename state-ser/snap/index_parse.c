@@ -248,11 +248,12 @@ static int check_extents(const struct stasis_index *index, const struct stasis_r
     int rc = 0;
 
     for (uint64_t i = run->first; i < run->end && !rc; i++, extent += STASIS_RUNS_EXTENT_LEN) {
-        struct stasis_snap_chunk chunk;
+        struct stasis_snap_chunk chunk = {0};
 
         while (i >= index->regions[r].first_chunk + stasis_region_chunks(&index->regions[r]))
             r++;
-        chunk = stasis_index_get_in(index, &index->regions[r], i);
+        chunk.size = stasis_region_chunk_size(&index->regions[r], i);
+        stasis_extent_decode(extent, &chunk);
         rc = check_extent(&chunk, extent, i, err);
         if (!rc)
             rc = check_stored(index, &chunk, i, places, err);

@@ -55,20 +55,24 @@ static struct stasis_run run_of(const struct stasis_index *index, uint64_t i)
     return stasis_run_at(index, e);
 }
 
+void stasis_extent_decode(const uint8_t extent[STASIS_RUNS_EXTENT_LEN],
+                          struct stasis_snap_chunk *chunk)
+{
+    chunk->kind = (enum stasis_chunk_kind)extent[22];
+    chunk->offset = stasis_le64_get(extent);
+    chunk->stored_len = stasis_le32_get(extent + 8);
+    chunk->crc = stasis_le32_get(extent + 12);
+    chunk->page_mask = stasis_le16_get(extent + 18);
+}
+
 void stasis_runs_get(const struct stasis_index *index, uint64_t i, struct stasis_snap_chunk *chunk)
 {
     struct stasis_run run = run_of(index, i);
-    const uint8_t *p;
 
-    chunk->kind = STASIS_CHUNK_ZERO;
     if (run.kind == STASIS_RUN_ZERO)
-        return;
-    p = extent_at(index, run.first_extent + (i - run.first));
-    chunk->kind = (enum stasis_chunk_kind)p[22];
-    chunk->offset = stasis_le64_get(p);
-    chunk->stored_len = stasis_le32_get(p + 8);
-    chunk->crc = stasis_le32_get(p + 12);
-    chunk->page_mask = stasis_le16_get(p + 18);
+        chunk->kind = STASIS_CHUNK_ZERO;
+    else
+        stasis_extent_decode(extent_at(index, run.first_extent + (i - run.first)), chunk);
 }
 
 uint64_t stasis_runs_zero_end(const struct stasis_index *index, uint64_t i, uint64_t end)

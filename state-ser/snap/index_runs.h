@@ -24,7 +24,7 @@ struct stasis_run {
     uint16_t reserved;
 };
 
-#define STASIS_RUNS_HINT 64u /* chunks: what is looked through for an entry */
+#define STASIS_RUNS_HINT 32u /* chunks: what is looked through for an entry */
 
 /* ---- of a section that was read ---- */
 
@@ -37,6 +37,10 @@ bool stasis_runs_make_hints(struct stasis_index *index);
 /* Fills in all but gpa and size; and see stasis_index_zero_end(). */
 void stasis_runs_get(const struct stasis_index *index, uint64_t i, struct stasis_snap_chunk *chunk);
 uint64_t stasis_runs_zero_end(const struct stasis_index *index, uint64_t i, uint64_t end);
+
+/* All but gpa and size of a chunk that has this extent. */
+void stasis_extent_decode(const uint8_t extent[STASIS_RUNS_EXTENT_LEN],
+                          struct stasis_snap_chunk *chunk);
 
 /* The digest of a stored chunk, or NULL; of an index with blocks always NULL. */
 const uint8_t *stasis_runs_digest(const struct stasis_index *index, uint64_t i);
