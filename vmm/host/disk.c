@@ -51,7 +51,8 @@ static int check_size(struct stasis_disk *disk, struct stasis_error *err)
     off_t end = lseek(disk->fd, 0, SEEK_END);
 
     if (end < 0)
-        return stasis_fail_errno(err, STASIS_ERR_ARG, "cannot tell its size");
+        return stasis_fail_errno(err, STASIS_ERR_ARG,
+                                 "cannot tell its size; name a raw file or a block device");
     if (!end || end % STASIS_DISK_SECTOR)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "it has %" PRIu64 " bytes; give it a multiple of %u, at least %u, for "

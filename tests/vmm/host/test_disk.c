@@ -134,6 +134,7 @@ static void what_is_no_disk_is_refused(void **state)
     assert_int_equal(mkfifo(path, 0600), 0);
     refuse(path, false, "it is a named pipe; name a raw file");
     refuse(path, true, "it is a named pipe; name a raw file");
+    refuse("/proc/version", true, "cannot tell its size; name a raw file or a block device");
 }
 
 static void a_file_that_cannot_be_written_needs_readonly(void **state)
