@@ -14,7 +14,7 @@ bool stasis_vmm_is_reset(const struct stasis_vmm *vmm)
            atomic_load(&vmm->machine.end) == STASIS_EXIT_RESET;
 }
 
-/* What the old guest was to be told, or has yet to say. */
+/* What the old guest was to be told, or has yet to say; its vCPUs stand still, and add nothing. */
 static void leave_devices(struct stasis_vmm *vmm)
 {
     pthread_mutex_lock(&vmm->machine.lock);
@@ -25,8 +25,8 @@ static void leave_devices(struct stasis_vmm *vmm)
     pthread_mutex_unlock(&vmm->machine.lock);
 }
 
-/* A text of on_output that another vCPU printed meanwhile is the old guest's: that one cannot be
- * frozen any more. */
+/* A text of on_output that another vCPU printed meanwhile, or that only came out now, is the old
+ * guest's: that one cannot be frozen any more. */
 static void give_up_match(struct stasis_vmm *vmm)
 {
     if (!atomic_exchange(&vmm->matched, false))
@@ -57,7 +57,9 @@ static int reset(struct stasis_vmm *vmm, struct stasis_error *err)
     int rc;
 
     stasis_vmm_sources_unwatch_end(vmm);
+    stasis_machine_pause(&vmm->machine);
     leave_devices(vmm);
+    give_up_match(vmm);
     rc = stasis_machine_reset(&vmm->machine, err);
     vmm->machine_ready = !rc;
     return rc ? rc : start_again(vmm, err);
@@ -78,7 +80,6 @@ void stasis_vmm_carry_out_reset(struct stasis_vmm *vmm)
     int rc;
 
     vmm->reset = false;
-    give_up_match(vmm);
     rc = reset(vmm, &err);
     if (rc) {
         fail(vmm, rc, &err);

@@ -5,9 +5,12 @@
  */
 #include "tests/vmm/api/vmm_rig.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "vmm/api/vmm_internal.h"
 
 static struct vmm_rig rig;
 static struct stasis_error err;
@@ -136,17 +139,22 @@ static void guest_that_is_paused_stays_paused_over_a_reset(void)
     vmm_rig_fini(&rig);
 }
 
-static void files_are_kept_open_and_may_be_cut(void)
-{
-    char kernel[128];
+static char kernel[128];
 
+static void init_kernel_that_reboots(const void *tail, size_t len)
+{
     vmm_rig_init(&rig);
     snprintf(kernel, sizeof(kernel), "%s", vmm_rig_path(&rig, "kernel"));
-    session_write_kernel(kernel, "up ", "\xeb\xfe", 2); /* jmp to itself */
+    session_write_kernel(kernel, "up ", tail, len);
     rig.config.on_reset = STASIS_VMM_ON_RESET_REBOOT;
     rig.config.demo = false;
     rig.config.memory_mib = 32;
     rig.config.kernel.path = kernel;
+}
+
+static void files_are_kept_open_and_may_be_cut(void)
+{
+    init_kernel_that_reboots("\xeb\xfe", 2); /* jmp to itself */
     rig.config.initrd_path = kernel;
     vmm_rig_open(&rig);
     assert_int_equal(rename(kernel, vmm_rig_path(&rig, "other")), 0);
@@ -163,6 +171,39 @@ static void files_are_kept_open_and_may_be_cut(void)
     vmm_rig_fini(&rig);
 }
 
+static struct stasis_device_output output;
+static _Atomic bool takes;
+
+static size_t take_late(void *ctx, const uint8_t *bytes, size_t len)
+{
+    (void)ctx;
+    return atomic_load(&takes) ? output.write(output.ctx, bytes, len) : 0;
+}
+
+/* The reader of the serial output has room again when the guest has been reset already. */
+static void text_that_comes_out_by_the_reset_freezes_nobody(void)
+{
+    struct pollfd end = {.events = POLLIN};
+
+    init_kernel_that_reboots(kvm_resetting, sizeof(kvm_resetting));
+    rig.config.snapshot.path = vmm_rig_path(&rig, "snap");
+    rig.config.snapshot.on_output = "u"; /* all that a port without FIFO holds */
+    vmm_rig_open(&rig);
+    output = rig.vmm->host.serial_out;
+    rig.vmm->host.serial_out.write = take_late;
+    kvm_ok(stasis_vmm_start(rig.vmm, &err), &err);
+    end.fd = rig.vmm->machine.end_fd;
+    assert_int_equal(poll(&end, 1, -1), 1); /* the case has an alarm */
+    atomic_store(&takes, true);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_RESET, 1);
+    assert_non_null(strstr(rig.message, "the guest was reset before it could be frozen"));
+    stasis_vmm_stop(rig.vmm);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_ENDED, 1);
+    assert_int_equal(rig.end.save_code, STASIS_ERR_NO_SNAPSHOT);
+    assert_int_equal(vmm_rig_events(&rig, STASIS_VMM_EVENT_SAVING), 0);
+    vmm_rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +213,7 @@ int main(void)
         KVM_CASE(reset_boots_the_guest_again),
         KVM_CASE(guest_that_is_paused_stays_paused_over_a_reset),
         KVM_CASE(files_are_kept_open_and_may_be_cut),
+        KVM_CASE(text_that_comes_out_by_the_reset_freezes_nobody),
     };
 
     return kvm_missing() ? kvm_missing() : cmocka_run_group_tests(tests, NULL, NULL);
