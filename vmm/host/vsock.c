@@ -11,16 +11,44 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "vmm/host/vsock_internal.h"
 
-/* ---- peers ---- */
+#define DEAF_NS 200000000
+
+/* ---- programs that wait ---- */
+
+/* What there was too little of may come free anywhere in the process, which nobody tells of. */
+static void be_deaf(struct stasis_vsock *vsock)
+{
+    const struct itimerspec time = {.it_value.tv_nsec = DEAF_NS};
+
+    vsock->is_deaf = true;
+    (void)timerfd_settime(vsock->timer.fd, 0, &time, NULL);
+}
 
 static void listen_again(struct stasis_vsock *vsock)
 {
-    vsock->is_deaf = stasis_loop_arm(&vsock->loop, &vsock->listener, EPOLLIN, NULL) != 0;
+    vsock->is_deaf = false;
+    if (stasis_loop_arm(&vsock->loop, &vsock->listener, EPOLLIN, NULL))
+        be_deaf(vsock);
 }
+
+static void on_timer(void *ctx, uint32_t events)
+{
+    struct stasis_vsock *vsock = ctx;
+    uint64_t times;
+
+    (void)events;
+    (void)!read(vsock->timer.fd, &times, sizeof(times));
+    (void)!stasis_loop_arm(&vsock->loop, &vsock->timer, EPOLLIN, NULL);
+    if (vsock->is_deaf)
+        listen_again(vsock);
+}
+
+/* ---- peers ---- */
 
 void stasis_vsock_peer_free(struct stasis_vsock_peer *peer)
 {
@@ -170,7 +198,7 @@ static struct stasis_vsock_peer *add_peer(struct stasis_vsock *vsock, int fd,
     return NULL;
 }
 
-/* A program for which there is no room, or no descriptor, waits until another goes. */
+/* A program for which there is no room, or no descriptor, waits until there is. */
 static void on_program(void *ctx, uint32_t events)
 {
     struct stasis_vsock *vsock = ctx;
@@ -180,9 +208,9 @@ static void on_program(void *ctx, uint32_t events)
     (void)events;
     if (fd >= 0)
         (void)add_peer(vsock, fd, STASIS_VSOCK_ASKS);
-    else if (!has_room || ((errno == EMFILE || errno == ENFILE) && !make_room(vsock)))
-        vsock->is_deaf = true;
-    if (!vsock->is_deaf)
+    if (fd < 0 && (!has_room || ((errno == EMFILE || errno == ENFILE) && !make_room(vsock))))
+        be_deaf(vsock);
+    else
         listen_again(vsock);
 }
 
@@ -195,8 +223,6 @@ struct stasis_vsock_peer *stasis_vsock_connect(struct stasis_vsock *vsock, uint3
     struct stasis_vsock_peer *peer;
     int fd;
 
-    if (vsock->is_deaf) /* descriptors may have come free meanwhile */
-        listen_again(vsock);
     if (!find_free(vsock) && !make_room(vsock))
         return NULL;
     snprintf(name, sizeof(name), "%s_%" PRIu32, vsock->socket.name, port);
@@ -240,8 +266,14 @@ int stasis_vsock_check(const char *path, struct stasis_error *err)
 
 static int open_all(struct stasis_vsock *vsock, const char *path, struct stasis_error *err)
 {
+    const int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     int rc = check_name(path, err);
 
+    vsock->timer = (struct stasis_loop_source){.fd = timer, .ready = on_timer, .ctx = vsock};
+    if (!rc && timer < 0)
+        rc = stasis_fail_errno(err, STASIS_ERR_IO, "cannot make a timerfd");
+    if (!rc)
+        rc = stasis_loop_arm(&vsock->loop, &vsock->timer, EPOLLIN, err);
     if (!rc)
         rc = stasis_socket_listen(&vsock->socket, path, err);
     vsock->listener =
@@ -277,6 +309,9 @@ void stasis_vsock_close(struct stasis_vsock *vsock)
     if (!vsock)
         return;
     stasis_loop_remove(&vsock->loop, &vsock->listener);
+    stasis_loop_remove(&vsock->loop, &vsock->timer);
+    if (vsock->timer.fd >= 0)
+        close(vsock->timer.fd);
     vsock->is_deaf = false;
     for (unsigned i = 0; i < STASIS_VSOCK_PEERS_MAX; i++) {
         if (vsock->peers[i].phase != STASIS_VSOCK_FREE)

@@ -38,7 +38,8 @@ struct stasis_vsock {
     struct stasis_socket socket;
     struct stasis_loop loop;
     struct stasis_loop_source listener;
-    bool is_deaf; /* there was no room for another program */
+    bool is_deaf; /* there was no room for another program; looked at again by: */
+    struct stasis_loop_source timer;
     uint64_t order;
     struct stasis_vsock_peer peers[STASIS_VSOCK_PEERS_MAX];
 };

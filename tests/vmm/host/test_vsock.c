@@ -4,6 +4,7 @@
  */
 #include "sockets_rig.h"
 
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -208,17 +209,25 @@ static void ten_thousand_come_and_go(void **state)
     assert_int_equal(guest.closes, 5000);
 }
 
+/* There are no more descriptors than are open, and a program comes. One is enough for poll(2). */
+static void deafen(struct rlimit *ret_limit)
+{
+    struct rlimit low;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, ret_limit), 0);
+    low = (struct rlimit){.rlim_cur = 1, .rlim_max = ret_limit->rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    dispatch();
+}
+
 /* The one that comes in the end is served. */
 static void the_process_may_have_no_descriptor_left(void **state)
 {
-    struct rlimit limit, low;
     int fd = connected(), other = program(path);
+    struct rlimit limit;
 
     (void)state;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    low = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
-    dispatch();
+    deafen(&limit);
     assert_null(stasis_vsock_connect(vsock, 1, 1));
     dispatch();
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -231,6 +240,30 @@ static void the_process_may_have_no_descriptor_left(void **state)
     assert_int_equal(guest.port, 3);
     close(other);
     dispatch();
+}
+
+static void wait_for_work(void)
+{
+    struct pollfd fd = {.fd = stasis_vsock_fd(vsock), .events = POLLIN};
+
+    assert_int_equal(poll(&fd, 1, 60000), 1);
+}
+
+/* Others of the process have them, and nobody is here who could go. */
+static void descriptors_that_come_free_elsewhere(void **state)
+{
+    struct rlimit limit;
+    int fd = program(path);
+
+    (void)state;
+    deafen(&limit);
+    wait_for_work(); /* none has come free yet */
+    stasis_vsock_dispatch(vsock);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    wait_for_work();
+    say(fd, "CONNECT 4\n");
+    assert_int_equal(guest.port, 4);
+    close(fd);
 }
 
 /* ---- opening ---- */
@@ -267,6 +300,7 @@ int main(void)
         TEST(programs_are_bounded),
         TEST(ten_thousand_come_and_go),
         TEST(the_process_may_have_no_descriptor_left),
+        TEST(descriptors_that_come_free_elsewhere),
         TEST(paths_that_cannot_be),
     };
 
