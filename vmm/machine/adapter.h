@@ -8,6 +8,8 @@
 #include <assert.h>
 
 #include "stasis/kvm_irq.h"
+#include "stasis/kvm_memory.h"
+#include "stasis/virtio_mmio.h"
 #include "vmm/base/counter.h"
 #include "vmm/machine/device.h"
 
@@ -24,6 +26,23 @@ static inline const struct stasis_device_env *stasis_adapter_env(const void *ins
 static inline struct stasis_device_counters *stasis_adapter_counters(const void *instance)
 {
     return ((const struct stasis_adapter *)instance)->device->counters;
+}
+
+static inline const void *stasis_adapter_memory_at(void *instance, uint64_t gpa, uint64_t len)
+{
+    return stasis_memory_at(stasis_adapter_env(instance)->memory, gpa, len);
+}
+
+static inline void *stasis_adapter_memory_writable(void *instance, uint64_t gpa, uint64_t len)
+{
+    return stasis_memory_writable(stasis_adapter_env(instance)->memory, gpa, len);
+}
+
+/* The guest's RAM, for a model. */
+static inline struct stasis_virtio_memory stasis_adapter_memory(void *instance)
+{
+    return (struct stasis_virtio_memory){stasis_adapter_memory_at, stasis_adapter_memory_writable,
+                                         instance};
 }
 
 /* For a model's guest_error operation. */

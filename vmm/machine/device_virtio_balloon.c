@@ -16,16 +16,6 @@ struct instance {
     uint64_t discarded; /* bytes that have been counted */
 };
 
-static const void *memory_at(void *ctx, uint64_t gpa, uint64_t len)
-{
-    return stasis_memory_at(stasis_adapter_env(ctx)->memory, gpa, len);
-}
-
-static void *memory_writable(void *ctx, uint64_t gpa, uint64_t len)
-{
-    return stasis_memory_writable(stasis_adapter_env(ctx)->memory, gpa, len);
-}
-
 /* Cannot fail: the model names whole pages of RAM. */
 static void discard(void *ctx, uint64_t gpa, uint64_t len)
 {
@@ -59,7 +49,7 @@ static void balloon_init(void *instance, const struct stasis_device *device)
 {
     struct instance *balloon = instance;
     const struct stasis_virtio_host host = {
-        .memory = {memory_at, memory_writable, instance},
+        .memory = stasis_adapter_memory(instance),
         .irq = stasis_adapter_raise_irq,
         .guest_error = stasis_adapter_guest_error,
         .ctx = instance,

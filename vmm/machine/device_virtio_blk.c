@@ -11,22 +11,11 @@
 #include <string.h>
 
 #include "stasis/kvm_ioevent.h"
-#include "stasis/kvm_memory.h"
 #include "vmm/machine/blk_requests.h"
 
 #define QUEUE_NOTIFY 0x50u /* register (4.2.2) */
 
 /* ---- the device ---- */
-
-static const void *memory_at(void *ctx, uint64_t gpa, uint64_t len)
-{
-    return stasis_memory_at(stasis_adapter_env(ctx)->memory, gpa, len);
-}
-
-static void *memory_writable(void *ctx, uint64_t gpa, uint64_t len)
-{
-    return stasis_memory_writable(stasis_adapter_env(ctx)->memory, gpa, len);
-}
 
 static const struct stasis_device_disk *find_disk(const struct stasis_device *device)
 {
@@ -43,7 +32,7 @@ static void blk_init(void *instance, const struct stasis_device *device)
     struct stasis_blk *blk = instance;
     const struct stasis_device_disk *disk = find_disk(device);
     const struct stasis_virtio_host host = {
-        .memory = {memory_at, memory_writable, instance},
+        .memory = stasis_adapter_memory(instance),
         .irq = stasis_adapter_raise_irq,
         .guest_error = stasis_adapter_guest_error,
         .ctx = instance,

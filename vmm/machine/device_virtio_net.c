@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "stasis/kvm_memory.h"
 #include "stasis/virtio_net.h"
 #include "vmm/base/clock.h"
 #include "vmm/machine/adapter.h"
@@ -84,16 +83,6 @@ static void count(struct instance *net)
 
 /* ---- the device ---- */
 
-static const void *memory_at(void *ctx, uint64_t gpa, uint64_t len)
-{
-    return stasis_memory_at(stasis_adapter_env(ctx)->memory, gpa, len);
-}
-
-static void *memory_writable(void *ctx, uint64_t gpa, uint64_t len)
-{
-    return stasis_memory_writable(stasis_adapter_env(ctx)->memory, gpa, len);
-}
-
 /* Where the host has no network for it there is one that nothing leaves, to which no state can be
  * restored. */
 static void net_init(void *instance, const struct stasis_device *device)
@@ -102,7 +91,7 @@ static void net_init(void *instance, const struct stasis_device *device)
     struct instance *net = instance;
     const struct stasis_device_net *given = find_net(device);
     const struct stasis_virtio_host host = {
-        .memory = {memory_at, memory_writable, instance},
+        .memory = stasis_adapter_memory(instance),
         .irq = stasis_adapter_raise_irq,
         .guest_error = stasis_adapter_guest_error,
         .ctx = instance,

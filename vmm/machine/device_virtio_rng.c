@@ -2,7 +2,6 @@
  *
  * The virtio entropy device (virtio/rng.c) on a board.
  */
-#include "stasis/kvm_memory.h"
 #include "stasis/virtio_rng.h"
 #include "vmm/base/clock.h"
 #include "vmm/machine/adapter.h"
@@ -14,16 +13,6 @@ struct instance {
     struct stasis_adapter adapter;
     struct stasis_virtio_rng dev;
 };
-
-static const void *memory_at(void *ctx, uint64_t gpa, uint64_t len)
-{
-    return stasis_memory_at(stasis_adapter_env(ctx)->memory, gpa, len);
-}
-
-static void *memory_writable(void *ctx, uint64_t gpa, uint64_t len)
-{
-    return stasis_memory_writable(stasis_adapter_env(ctx)->memory, gpa, len);
-}
 
 static bool random_bytes(void *ctx, uint8_t *bytes, size_t len)
 {
@@ -55,7 +44,7 @@ static void rng_init(void *instance, const struct stasis_device *device)
 {
     struct instance *rng = instance;
     const struct stasis_virtio_host host = {
-        .memory = {memory_at, memory_writable, instance},
+        .memory = stasis_adapter_memory(instance),
         .irq = stasis_adapter_raise_irq,
         .guest_error = stasis_adapter_guest_error,
         .ctx = instance,

@@ -6,7 +6,6 @@
  */
 #include <string.h>
 
-#include "stasis/kvm_memory.h"
 #include "stasis/virtio_vsock.h"
 #include "vmm/base/clock.h"
 #include "vmm/machine/adapter.h"
@@ -114,23 +113,13 @@ static void count(struct instance *vsock)
 
 /* ---- the device ---- */
 
-static const void *memory_at(void *ctx, uint64_t gpa, uint64_t len)
-{
-    return stasis_memory_at(stasis_adapter_env(ctx)->memory, gpa, len);
-}
-
-static void *memory_writable(void *ctx, uint64_t gpa, uint64_t len)
-{
-    return stasis_memory_writable(stasis_adapter_env(ctx)->memory, gpa, len);
-}
-
 /* A thawed guest's CID comes with its state. */
 static void vsock_init(void *instance, const struct stasis_device *device)
 {
     struct instance *vsock = instance;
     const struct stasis_device_vsock *given = find_vsock(device);
     const struct stasis_virtio_host host = {
-        .memory = {memory_at, memory_writable, instance},
+        .memory = stasis_adapter_memory(instance),
         .irq = stasis_adapter_raise_irq,
         .guest_error = stasis_adapter_guest_error,
         .ctx = instance,
