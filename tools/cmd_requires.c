@@ -53,6 +53,8 @@ static void print_board(FILE *out, const struct stasis_board_state *board)
     for (uint32_t i = 0; i < board->devices_count; i++) {
         fprintf(out, LABEL " ", i ? "" : "devices");
         stasis_text_put(out, board->devices[i].type);
+        fputc(' ', out);
+        stasis_text_put(out, board->devices[i].instance);
         fprintf(out, ", version %" PRIu32 "\n", board->devices[i].version);
     }
 }

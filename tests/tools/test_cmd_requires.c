@@ -25,9 +25,9 @@ static void a_guest_of_the_baseline(void **state)
     assert_has(run.out, "/demo.snap: a host needs\n");
     assert_has(run.out, "\n  architecture  x86_64\n");
     assert_has(run.out, "\n  board         microvm of stasis 0.1.0 or later\n");
-    assert_has(run.out, "\n  devices       stasis.serial, version 1\n"
-                        "                stasis.i8042, version 1\n"
-                        "                stasis.pl031, version 1\n");
+    assert_has(run.out, "\n  devices       stasis.serial com1, version 1\n"
+                        "                stasis.i8042 kbd, version 1\n"
+                        "                stasis.pl031 rtc, version 1\n");
     assert_has(run.out, "\n  vCPUs         1\n  memory        2 MiB\n  CPU vendor    any\n");
     assert_has(run.out, "\n  CPU features  cx16 fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
                         "mca cmov\n                pat pse36 clflush mmx fxsr sse sse2 lahf_lm "
