@@ -245,10 +245,13 @@ static void ended_first(struct stasis_vmm *vmm, const struct stasis_vmm_job *job
         stasis_vmm_stop_soon(vmm);
 }
 
-/* A guest that has ended stands still, too, but is not there to be resumed. */
+/* A guest that has ended stands still, too, but is not there to be resumed; one that was reset will
+ * be. */
 static void judge_pause(struct stasis_vmm *vmm, struct stasis_vmm_job *job)
 {
-    if (!job->rc && atomic_load(&vmm->machine.end) == STASIS_EXIT_NONE) {
+    bool is_there = atomic_load(&vmm->machine.end) == STASIS_EXIT_NONE || stasis_vmm_is_reset(vmm);
+
+    if (!job->rc && is_there) {
         vmm->paused = true;
         stasis_vmm_tell(vmm, &(struct stasis_vmm_event){.kind = STASIS_VMM_EVENT_PAUSED});
         return;

@@ -171,6 +171,32 @@ static void files_are_kept_open_and_may_be_cut(void)
     vmm_rig_fini(&rig);
 }
 
+static void start_and_wait_for_the_reset(void)
+{
+    struct pollfd end = {.events = POLLIN};
+
+    kvm_ok(stasis_vmm_start(rig.vmm, &err), &err);
+    end.fd = rig.vmm->machine.end_fd;
+    assert_int_equal(poll(&end, 1, -1), 1); /* the case has an alarm */
+}
+
+/* The pause is that of the guest which boots again. */
+static void guest_that_is_reset_before_its_pause_is_paused(void)
+{
+    init_kernel_that_reboots(kvm_resetting, sizeof(kvm_resetting));
+    vmm_rig_open(&rig);
+    start_and_wait_for_the_reset();
+    kvm_ok(stasis_vmm_begin_pause(rig.vmm, &err), &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_RESET, 1);
+    assert_int_equal(vmm_rig_events(&rig, STASIS_VMM_EVENT_PAUSED), 1);
+    assert_int_equal(vmm_rig_state(&rig), STASIS_VMM_PAUSED);
+    kvm_ok(stasis_vmm_resume(rig.vmm, &err), &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_RESET, 2);
+    stasis_vmm_stop(rig.vmm);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_ENDED, 1);
+    vmm_rig_fini(&rig);
+}
+
 static struct stasis_device_output output;
 static _Atomic bool takes;
 
@@ -183,17 +209,13 @@ static size_t take_late(void *ctx, const uint8_t *bytes, size_t len)
 /* The reader of the serial output has room again when the guest has been reset already. */
 static void text_that_comes_out_by_the_reset_freezes_nobody(void)
 {
-    struct pollfd end = {.events = POLLIN};
-
     init_kernel_that_reboots(kvm_resetting, sizeof(kvm_resetting));
     rig.config.snapshot.path = vmm_rig_path(&rig, "snap");
     rig.config.snapshot.on_output = "u"; /* all that a port without FIFO holds */
     vmm_rig_open(&rig);
     output = rig.vmm->host.serial_out;
     rig.vmm->host.serial_out.write = take_late;
-    kvm_ok(stasis_vmm_start(rig.vmm, &err), &err);
-    end.fd = rig.vmm->machine.end_fd;
-    assert_int_equal(poll(&end, 1, -1), 1); /* the case has an alarm */
+    start_and_wait_for_the_reset();
     atomic_store(&takes, true);
     vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_RESET, 1);
     assert_non_null(strstr(rig.message, "the guest was reset before it could be frozen"));
@@ -213,6 +235,7 @@ int main(void)
         KVM_CASE(reset_boots_the_guest_again),
         KVM_CASE(guest_that_is_paused_stays_paused_over_a_reset),
         KVM_CASE(files_are_kept_open_and_may_be_cut),
+        KVM_CASE(guest_that_is_reset_before_its_pause_is_paused),
         KVM_CASE(text_that_comes_out_by_the_reset_freezes_nobody),
     };
 
