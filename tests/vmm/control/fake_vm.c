@@ -154,7 +154,8 @@ static int config(void *ctx, char **ret_json, struct stasis_error *err)
     if (!rc)
         *ret_json =
             strdup("{\"demo\": true, \"memory\": {\"size_mib\": 256}, \"vcpu\": {\"num\": 1}, "
-                   "\"cpu\": {\"model\": \"host\"}, \"serial\": {\"out\": \"stdio\"}, "
+                   "\"cpu\": {\"model\": \"host\"}, \"rtc\": {\"model\": \"cmos\"}, "
+                   "\"on_reset\": {\"action\": \"exit\"}, \"serial\": {\"out\": \"stdio\"}, "
                    "\"guest_errors\": {\"action\": \"count\", \"of\": \"all\"}, "
                    "\"log\": {\"level\": \"none\", \"time\": \"on\"}}");
     return rc;
