@@ -10,6 +10,7 @@
 #include "stasis/kvm_irq.h"
 #include "stasis/kvm_memory.h"
 #include "stasis/virtio_mmio.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/counter.h"
 #include "vmm/machine/device.h"
 
@@ -63,6 +64,15 @@ static inline void stasis_adapter_raise_irq(void *instance, bool level)
     if (level)
         stasis_counter_add(&device->counters->interrupts, 1);
     stasis_vm_set_irq(device->env->vm, device->row->gsi, level);
+}
+
+/* For a model's wake operation: the device's timer is called by the event loop, soon. */
+static inline void stasis_adapter_wake(void *instance)
+{
+    const struct stasis_device_host *host = stasis_adapter_env(instance)->host;
+
+    host->timer_arm(host->ctx, ((const struct stasis_adapter *)instance)->device,
+                    stasis_monotonic_ns());
 }
 
 extern const struct stasis_device_type stasis_device_acpi_pm_type;

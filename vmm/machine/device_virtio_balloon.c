@@ -7,7 +7,6 @@
  */
 #include "stasis/kvm_memory.h"
 #include "stasis/virtio_balloon.h"
-#include "vmm/base/clock.h"
 #include "vmm/machine/adapter.h"
 
 struct instance {
@@ -22,15 +21,7 @@ static void discard(void *ctx, uint64_t gpa, uint64_t len)
     (void)!stasis_memory_discard(stasis_adapter_env(ctx)->memory, gpa, len, NULL);
 }
 
-static void wake(void *ctx)
-{
-    const struct instance *balloon = ctx;
-    const struct stasis_device_host *host = stasis_adapter_env(ctx)->host;
-
-    host->timer_arm(host->ctx, balloon->adapter.device, stasis_monotonic_ns());
-}
-
-static const struct stasis_virtio_balloon_ops balloon_ops = {discard, wake};
+static const struct stasis_virtio_balloon_ops balloon_ops = {discard, stasis_adapter_wake};
 
 /* For those who ask without the lock. */
 static void count(struct instance *balloon)

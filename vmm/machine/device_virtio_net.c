@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "stasis/virtio_net.h"
-#include "vmm/base/clock.h"
 #include "vmm/machine/adapter.h"
 
 #define MAC_FORMAT    "%02x:%02x:%02x:%02x:%02x:%02x"
@@ -57,15 +56,8 @@ static void do_accept(void *ctx, uint64_t offloads)
         net->accept(net->ctx, offloads);
 }
 
-static void wake(void *ctx)
-{
-    const struct instance *net = ctx;
-    const struct stasis_device_host *host = stasis_adapter_env(net)->host;
-
-    host->timer_arm(host->ctx, net->adapter.device, stasis_monotonic_ns());
-}
-
-static const struct stasis_virtio_net_ops net_ops = {do_send, do_receive, do_accept, wake};
+static const struct stasis_virtio_net_ops net_ops = {do_send, do_receive, do_accept,
+                                                     stasis_adapter_wake};
 
 /* What the model has counted since the last call. */
 static void count(struct instance *net)

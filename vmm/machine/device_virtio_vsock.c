@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "stasis/virtio_vsock.h"
-#include "vmm/base/clock.h"
 #include "vmm/machine/adapter.h"
 
 struct instance {
@@ -84,16 +83,8 @@ static void do_closed(void *ctx, void *peer)
     vsock->ops->closed(vsock->ctx, peer);
 }
 
-static void wake(void *ctx)
-{
-    const struct instance *vsock = ctx;
-    const struct stasis_device_host *host = stasis_adapter_env(vsock)->host;
-
-    host->timer_arm(host->ctx, vsock->adapter.device, stasis_monotonic_ns());
-}
-
 static const struct stasis_virtio_vsock_ops vsock_ops = {
-    do_connect, do_opened, do_send, do_receive, do_shutdown, do_closed, wake};
+    do_connect, do_opened, do_send, do_receive, do_shutdown, do_closed, stasis_adapter_wake};
 
 /* What the model has counted since the last call. */
 static void count(struct instance *vsock)
@@ -124,7 +115,7 @@ static void vsock_init(void *instance, const struct stasis_device *device)
         .guest_error = stasis_adapter_guest_error,
         .ctx = instance,
     };
-    uint64_t guest_cid = given && given->guest_cid ? given->guest_cid : STASIS_VIRTIO_VSOCK_CID_MIN;
+    uint64_t guest_cid = given->guest_cid ? given->guest_cid : STASIS_VIRTIO_VSOCK_CID_MIN;
     int rc;
 
     vsock->adapter.device = device;
