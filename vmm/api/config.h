@@ -36,6 +36,10 @@ const uint8_t *stasis_config_root(const struct stasis_vmm_config *config, uint8_
 
 bool stasis_config_thaws_from_stream(const struct stasis_vmm_config *config);
 
+/* STASIS_ERR_ARG: it is no name of a device on the board, which `member` gives. */
+STASIS_MUST_CHECK int stasis_config_check_id(const char *member, const char *id,
+                                             struct stasis_error *err);
+
 /* ---- config_disks.c ---- */
 
 /* How many disks it has, and the name of one, given or the default. */

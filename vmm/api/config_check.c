@@ -91,15 +91,19 @@ static int check_numbers(const struct stasis_vmm_config *config, struct stasis_e
     return 0;
 }
 
-static int check_balloon(const struct stasis_vmm_config *config, struct stasis_error *err)
+/* Names of a board's devices are parts of the names of records. */
+int stasis_config_check_id(const char *member, const char *id, struct stasis_error *err)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_"; /* of a record's name */
-    const char *id = config->balloon.id;
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+    enum { MAX = STASIS_VMM_BLOCK_ID_MAX };
 
-    if (!id || (*id && strlen(id) <= STASIS_VMM_BALLOON_ID_MAX && !id[strspn(id, letters)]))
+    _Static_assert(STASIS_VMM_NET_ID_MAX == MAX && STASIS_VMM_VSOCK_ID_MAX == MAX &&
+                       STASIS_VMM_BALLOON_ID_MAX == MAX,
+                   "one message for all");
+    if (*id && strlen(id) <= MAX && !id[strspn(id, letters)])
         return 0;
-    return stasis_fail(err, STASIS_ERR_ARG, "balloon.id=%.60s: give 1 to 20 of a-z, 0-9, - and _",
-                       id);
+    return stasis_fail(err, STASIS_ERR_ARG, "%s=%.60s: give 1 to %d of a-z, 0-9, - and _", member,
+                       id, MAX);
 }
 
 static int check_guest(const struct stasis_vmm_config *config, struct stasis_error *err)
@@ -287,8 +291,8 @@ int stasis_config_check(const struct stasis_vmm_config *config,
         rc = check_releases(config, err);
     if (!rc)
         rc = check_descriptors(config, err);
-    if (!rc)
-        rc = check_balloon(config, err);
+    if (!rc && config->balloon.id)
+        rc = stasis_config_check_id("balloon.id", config->balloon.id, err);
     if (!rc)
         rc = stasis_config_check_disks(config, err);
     if (!rc)

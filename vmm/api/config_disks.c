@@ -3,6 +3,7 @@
  * The disks of a configuration.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vmm/api/config.h"
@@ -45,18 +46,17 @@ static int out_of_range(unsigned index, const char *member, struct stasis_error 
 static int check_id(const struct stasis_vmm_config *config, unsigned index,
                     struct stasis_error *err)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_"; /* of a record's name */
     const char *id = stasis_config_disk_id(config, index);
+    char member[24];
+    int rc;
 
-    if (!*id || strlen(id) > STASIS_VMM_BLOCK_ID_MAX || id[strspn(id, letters)])
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "block[%u].id=%.60s: give 1 to 20 of a-z, 0-9, - and _", index, id);
-    for (unsigned i = 0; i < index; i++)
+    (void)snprintf(member, sizeof(member), "block[%u].id", index);
+    rc = stasis_config_check_id(member, id, err);
+    for (unsigned i = 0; !rc && i < index; i++)
         if (!strcmp(stasis_config_disk_id(config, i), id))
-            return stasis_fail(err, STASIS_ERR_ARG,
-                               "block[%u].id=%s: another disk has that name; give each its own",
-                               index, id);
-    return 0;
+            rc = stasis_fail(err, STASIS_ERR_ARG,
+                             "%s=%s: another disk has that name; give each its own", member, id);
+    return rc;
 }
 
 static int check_disk(const struct stasis_vmm_config *config, unsigned index,

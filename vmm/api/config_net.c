@@ -45,15 +45,6 @@ int stasis_config_net_mac(const char *text, uint8_t ret_mac[6], struct stasis_er
 
 /* ---- checks ---- */
 
-static int check_id(const char *id, struct stasis_error *err)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_"; /* of a record's name */
-
-    if (*id && strlen(id) <= STASIS_VMM_NET_ID_MAX && !id[strspn(id, letters)])
-        return 0;
-    return stasis_fail(err, STASIS_ERR_ARG, "net.id=%.60s: give 1 to 20 of a-z, 0-9, - and _", id);
-}
-
 static int check_mac(const char *mac, struct stasis_error *err)
 {
     uint8_t bytes[6];
@@ -88,7 +79,7 @@ int stasis_config_check_net(const struct stasis_vmm_config *config, struct stasi
         return stasis_fail(err, STASIS_ERR_ARG,
                            "the network is not connected to anything; set net.tap, net.passt or "
                            "net.fd");
-    rc = check_id(stasis_config_net_id(config), err);
+    rc = stasis_config_check_id("net.id", stasis_config_net_id(config), err);
     if (!rc)
         rc = check_mac(net->mac, err);
     return rc ? rc : check_numbers(net, err);

@@ -3,23 +3,12 @@
  * The sockets of a configuration.
  */
 #include <inttypes.h>
-#include <string.h>
 
 #include "vmm/api/config.h"
 
 const char *stasis_config_vsock_id(const struct stasis_vmm_config *config)
 {
     return config->vsock.id ? config->vsock.id : STASIS_VMM_VSOCK_ID_DEFAULT;
-}
-
-static int check_id(const char *id, struct stasis_error *err)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_"; /* of a record's name */
-
-    if (*id && strlen(id) <= STASIS_VMM_VSOCK_ID_MAX && !id[strspn(id, letters)])
-        return 0;
-    return stasis_fail(err, STASIS_ERR_ARG, "vsock.id=%.60s: give 1 to 20 of a-z, 0-9, - and _",
-                       id);
 }
 
 int stasis_config_check_vsock(const struct stasis_vmm_config *config, struct stasis_error *err)
@@ -33,5 +22,5 @@ int stasis_config_check_vsock(const struct stasis_vmm_config *config, struct sta
         (vsock->cid < STASIS_VMM_VSOCK_CID_MIN || vsock->cid > STASIS_VMM_VSOCK_CID_MAX))
         return stasis_fail(err, STASIS_ERR_ARG,
                            "vsock.cid=%" PRIu64 " is reserved; give 3 to 4294967294", vsock->cid);
-    return check_id(stasis_config_vsock_id(config), err);
+    return stasis_config_check_id("vsock.id", stasis_config_vsock_id(config), err);
 }
