@@ -270,12 +270,15 @@ bool stasis_disk_flush(struct stasis_disk *disk)
     return !disk->calls->fdatasync(disk->fd) && !has_lost;
 }
 
+/* What is lost stays so, though the kernel finds nothing to complain of the second time. */
 bool stasis_disk_settle(struct stasis_disk *disk)
 {
-    if (!disk->is_read_only && disk->calls->fsync(disk->fd)) {
-        disk->has_lost = true;
+    errno = EIO;
+    if (disk->has_lost)
         return false;
-    }
+    disk->has_lost = !disk->is_read_only && disk->calls->fsync(disk->fd);
+    if (disk->has_lost)
+        return false;
     disk->has_samples = stasis_disk_sample(disk->fd, disk->bytes, disk->samples);
     return true;
 }

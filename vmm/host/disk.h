@@ -66,8 +66,8 @@ bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const vo
 /* What was written before survives a crash of the host. False is told once. */
 bool stasis_disk_flush(struct stasis_disk *disk);
 /* The same, and what its marker is made of; takes samples of it, too, if they can be read. Nobody
- * writes to the disk meanwhile. On failure the next flush fails as well: it is the guest that has
- * to know. */
+ * writes to the disk meanwhile. On failure the next flush fails as well, since the guest has to
+ * know, and until then it cannot be settled. errno says why. */
 bool stasis_disk_settle(struct stasis_disk *disk);
 /* The disk is about to change, or has. */
 void stasis_disk_forget_samples(struct stasis_disk *disk);

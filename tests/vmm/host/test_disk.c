@@ -295,8 +295,11 @@ static void a_flush_tells_what_a_snapshot_was_told(void **state)
     fails = EIO;
     assert_false(stasis_disk_settle(&disk));
     fails = 0;
+    assert_false(stasis_disk_settle(&disk)); /* which could be thawed without what is lost */
+    assert_int_equal(errno, EIO);
     assert_false(stasis_disk_flush(&disk));
     assert_true(stasis_disk_flush(&disk));
+    assert_true(stasis_disk_settle(&disk));
     stasis_disk_close(&disk);
 }
 
