@@ -8,10 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/fs.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -184,13 +186,26 @@ static int bind_and_listen(struct stasis_socket *sock, const char *temporary,
     return 0;
 }
 
+/* A name that no other process has left or makes, even one of the same number (in another
+ * container, or before a reboot). */
+static int name_temporary(char *ret_name, size_t size, struct stasis_error *err)
+{
+    uint64_t random;
+
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        return cannot_make(err);
+    (void)snprintf(ret_name, size, ".stasis-%016" PRIx64 ".tmp", random);
+    return 0;
+}
+
 int stasis_socket_listen(struct stasis_socket *sock, const char *path, struct stasis_error *err)
 {
     struct stasis_socket made = STASIS_SOCKET_NONE;
     char temporary[48];
     int rc = open_folder(&made, path, err);
 
-    snprintf(temporary, sizeof(temporary), ".stasis-%d.%d.tmp", (int)getpid(), made.dir);
+    if (!rc)
+        rc = name_temporary(temporary, sizeof(temporary), err);
     if (!rc)
         rc = bind_and_listen(&made, temporary, err);
     if (!rc)

@@ -89,6 +89,28 @@ static void a_dead_socket_is_replaced(void **state)
     rig_fini(&rig);
 }
 
+/* That of a process that was killed while it made one, and had the same number. */
+static void what_another_process_has_left_is_not_in_the_way(void **state)
+{
+    struct stasis_socket sock;
+    char left[sizeof(((struct rig *)NULL)->folder) + 48];
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig);
+    for (int dir = 0; dir < 32; dir++) {
+        snprintf(left, sizeof(left), "%s/.stasis-%d.%d.tmp", rig.folder, (int)getpid(), dir);
+        assert_int_equal(mkdir(left, 0700), 0);
+    }
+    sock = listen_at(rig.path);
+    stasis_socket_close(&sock);
+    for (int dir = 0; dir < 32; dir++) {
+        snprintf(left, sizeof(left), "%s/.stasis-%d.%d.tmp", rig.folder, (int)getpid(), dir);
+        assert_int_equal(rmdir(left), 0);
+    }
+    rig_fini(&rig);
+}
+
 static void a_socket_that_is_alive_or_no_socket_stays(void **state)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -229,6 +251,7 @@ int main(void)
         cmocka_unit_test(the_owner_alone_may_connect_and_the_name_goes_with_the_socket),
         cmocka_unit_test(a_path_without_a_folder_is_in_the_current_one),
         cmocka_unit_test(a_dead_socket_is_replaced),
+        cmocka_unit_test(what_another_process_has_left_is_not_in_the_way),
         cmocka_unit_test(a_socket_that_is_alive_or_no_socket_stays),
         cmocka_unit_test(a_socket_whose_queue_is_full_is_alive),
         cmocka_unit_test(a_path_that_is_too_long_or_names_nothing_is_refused),
