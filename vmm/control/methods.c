@@ -137,7 +137,7 @@ const struct stasis_control_method stasis_control_methods[] = {
      NULL, NULL, NEEDS_GUEST, false, stasis_control_run_power_button},
     {"reset",
      "Reset the machine, as the guest can itself. The guest has no time to write anything to its "
-     "disks. vmm ends with status 11, or boots the guest again (*--on-reset*).",
+     "disks. vmm ends with status 11, or boots the guest again (--on-reset).",
      NULL, NULL, NEEDS_GUEST, false, stasis_control_run_reset},
     {"balloon",
      "Ask the guest for memory, by its balloon, or give some back. The answer does not wait for "
@@ -212,7 +212,7 @@ const struct stasis_control_event stasis_control_events[] = {
     {"snapshot_done", "The file is complete.", snapshot_members},
     {"snapshot_failed", "No file was written, and the guest continues.", failed_members},
     {"power_button", "The power button was pressed, by any client.", NULL},
-    {"reset", "The machine was reset, and the guest boots again (*--on-reset*).", NULL},
+    {"reset", "The machine was reset, and the guest boots again (--on-reset).", NULL},
     {"guest_error", "The guest made an invalid access; with --on-guest-error event.",
      guest_error_members},
     {"ended", "The VM has ended. It is the last event.", ended_members},

@@ -285,6 +285,7 @@ static void help_lists_the_methods(void **state)
     assert_int_equal(ctl(&run, false, none), 0);
     assert_non_null(strstr(run.text[0], "  snapshot [path=FILE] [name=NAME]"));
     assert_non_null(strstr(run.text[0], "  quit\n"));
+    assert_null(strchr(run.text[0], '*')); /* the marks of a manual */
     memcpy(run.rig.path, "sock", sizeof("sock"));
     assert_int_equal(ctl(&run, false, none), 2);
     assert_non_null(strstr(run.text[1], "vmm: ctl needs a socket and a method"));
