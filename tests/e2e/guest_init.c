@@ -409,6 +409,21 @@ static bool tsc_is_trusted(void)
     return strstr(read_log(), "skew is too large") == NULL;
 }
 
+// How often the kernel has heard that it was thawed, and what it has for random bytes.
+static void tell_fork(const struct guest *guest)
+{
+    unsigned forks = 0;
+    uint64_t bytes[2] = {0, 0};
+    for (const char *at = read_log(); (at = strstr(at, "virtual machine fork")) != NULL; at++) {
+        forks++;
+    }
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
+        die("getrandom");
+    }
+    say(guest, "fork count=%u random=%016" PRIx64 "%016" PRIx64 " nonce=%s\n", forks, bytes[0],
+        bytes[1], guest->nonce);
+}
+
 static void burst(const struct guest *guest, const char *arguments)
 {
     char *rest;
@@ -505,6 +520,8 @@ static void run_command(struct guest *guest)
         tell_load(guest);
     } else if (strcmp(guest->line, "warnings") == 0) {
         say_warnings(guest);
+    } else if (strcmp(guest->line, "fork") == 0) {
+        tell_fork(guest);
     } else if (strcmp(guest->line, "tsc") == 0) {
         say(guest, "tsc %s nonce=%s\n", tsc_is_trusted() ? "ok" : "UNSTABLE", guest->nonce);
     } else if (strncmp(guest->line, "burst ", 6) == 0) {
