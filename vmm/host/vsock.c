@@ -276,6 +276,8 @@ static int open_all(struct stasis_vsock *vsock, const char *path, struct stasis_
         rc = stasis_loop_arm(&vsock->loop, &vsock->timer, EPOLLIN, err);
     if (!rc)
         rc = stasis_socket_listen(&vsock->socket, path, err);
+    if (!rc && listen(vsock->socket.fd, STASIS_VSOCK_PEERS_MAX)) /* a longer queue */
+        rc = stasis_fail_errno(err, STASIS_ERR_IO, "cannot listen");
     vsock->listener =
         (struct stasis_loop_source){.fd = vsock->socket.fd, .ready = on_program, .ctx = vsock};
     return rc ? rc : stasis_loop_arm(&vsock->loop, &vsock->listener, EPOLLIN, err);

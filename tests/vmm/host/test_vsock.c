@@ -194,6 +194,22 @@ static void programs_are_bounded(void **state)
     assert_int_equal(guest.closes, STASIS_VSOCK_PEERS_MAX + 1);
 }
 
+/* Those that do not wait to connect (connect(2), EAGAIN) are not refused while nobody accepts. */
+static void programs_that_come_at_once_wait(void **state)
+{
+    int fds[100];
+
+    (void)state;
+    for (unsigned i = 0; i < 100; i++)
+        fds[i] = program(path);
+    for (unsigned i = 0; i < 100; i++)
+        say(fds[i], "CONNECT 1\n");
+    assert_int_equal(guest.opens, 100);
+    for (unsigned i = 0; i < 100; i++)
+        close(fds[i]);
+    dispatch();
+}
+
 static void ten_thousand_come_and_go(void **state)
 {
     (void)state;
@@ -298,6 +314,7 @@ int main(void)
         TEST(a_program_that_does_not_wait_for_the_guest),
         TEST(the_guest_connects),
         TEST(programs_are_bounded),
+        TEST(programs_that_come_at_once_wait),
         TEST(ten_thousand_come_and_go),
         TEST(the_process_may_have_no_descriptor_left),
         TEST(descriptors_that_come_free_elsewhere),
