@@ -64,8 +64,8 @@ STASIS_BEGIN_DECLS
 /* Whether each of these features comes with those that it requires (5.1.3.1). */
 STASIS_EXPORT bool stasis_virtio_net_features_agree(uint64_t features);
 
-/* Features, types (5.10.6) and CIDs (5.10.4) of a socket device, and the ports of the host's ends of
- * connections that the host makes. */
+/* Features, types (5.10.6) and CIDs (5.10.4) of a socket device, and the ports of the host's ends
+ * of connections that the host makes. */
 #define STASIS_VIRTIO_VSOCK_F_STREAM (UINT64_C(1) << 0)
 #define STASIS_VIRTIO_VSOCK_STREAM   1u
 #define STASIS_VIRTIO_VSOCK_CID_MIN  3u
