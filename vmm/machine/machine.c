@@ -248,9 +248,8 @@ static void release_devices(struct stasis_machine *machine)
     pthread_mutex_unlock(&machine->lock);
 }
 
-/* Devices are held meanwhile: a thawed guest may have asked for a write, and where it does not run
- * its disk has to stay that of the snapshot. They are let go before a vCPU can have the lock, with
- * which it may wait for memory. */
+/* Devices are held meanwhile: the disk of a thawed guest that does not run stays as it was. They
+ * are let go before a vCPU can have the lock, with which it may wait for memory. */
 int stasis_machine_start(struct stasis_machine *machine, struct stasis_error *err)
 {
     const bool is_paused = atomic_load(&machine->holds_devices);
