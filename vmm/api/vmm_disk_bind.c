@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vmm/api/vmm_disk.h"
+#include "vmm/machine/board.h"
 #include "vmm/snapshot/freeze.h"
 
 #define SECTOR UINT64_C(512)
@@ -139,20 +140,12 @@ static void check_disk(const struct binding *binding, const struct stasis_record
     free(state);
 }
 
-static bool has_disk(const struct stasis_board_state *board, const char *id)
-{
-    for (uint32_t i = 0; i < board->devices_count; i++)
-        if (is_disk(&board->devices[i]) && !strcmp(board->devices[i].instance, id))
-            return true;
-    return false;
-}
-
 static void check_known(const struct binding *binding, const struct stasis_board_state *board,
                         const char *id)
 {
     struct stasis_error why;
 
-    if (has_disk(board, id))
+    if (stasis_board_has(board, stasis_virtio_blk_schema.type, id))
         return;
     (void)stasis_fail(&why, STASIS_ERR_ARG,
                       "the guest has no disk %s; leave out block.path, or set block.id to the "

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 
 #include "vmm/base/clock.h"
+#include "vmm/machine/board.h"
 
 #define MTU_DEFAULT 1500
 #define RATE_MS     10u  /* until a limit of rate is looked at again */
@@ -267,12 +268,9 @@ int stasis_vmm_net_check_board(const struct stasis_vmm_config *config,
 {
     const char *id = stasis_config_net_id(config);
 
-    if (!stasis_config_has_net(config))
+    if (!stasis_config_has_net(config) ||
+        stasis_board_has(board, stasis_virtio_net_schema.type, id))
         return 0;
-    for (uint32_t i = 0; i < board->devices_count; i++)
-        if (!strcmp(board->devices[i].type, stasis_virtio_net_schema.type) &&
-            !strcmp(board->devices[i].instance, id))
-            return 0;
     return stasis_fail(err, STASIS_ERR_ARG,
                        "the guest has no network %s; leave out net.tap, net.passt and net.fd, or "
                        "set net.id to the name of a network that it has",

@@ -3,9 +3,9 @@
  * Sockets between the guest and the host. All of it is done by the event loop, under the machine's
  * lock; what it would do to a guest that is paused, or being saved, waits.
  */
-#include <string.h>
 
 #include "vmm/api/vmm_internal.h"
+#include "vmm/machine/board.h"
 
 /* ---- from the device to the host ---- */
 
@@ -161,12 +161,8 @@ int stasis_vmm_vsock_check_board(const struct stasis_vmm_config *config,
 {
     const char *id = stasis_config_vsock_id(config);
 
-    if (!config->vsock.path)
+    if (!config->vsock.path || stasis_board_has(board, stasis_virtio_vsock_schema.type, id))
         return 0;
-    for (uint32_t i = 0; i < board->devices_count; i++)
-        if (!strcmp(board->devices[i].type, stasis_virtio_vsock_schema.type) &&
-            !strcmp(board->devices[i].instance, id))
-            return 0;
     return stasis_fail(err, STASIS_ERR_ARG,
                        "the guest has no sockets %s; leave out vsock.path, or set vsock.id to the "
                        "name of sockets that it has",

@@ -265,6 +265,15 @@ const struct stasis_board_device_state *stasis_board_find(const struct stasis_bo
 }
 
 /* Neither range is empty, nor wraps around (stasis_check_board_device()). */
+bool stasis_board_has(const struct stasis_board_state *board, const char *type,
+                      const char *instance)
+{
+    for (uint32_t i = 0; i < board->devices_count; i++)
+        if (!strcmp(board->devices[i].type, type) && !strcmp(board->devices[i].instance, instance))
+            return true;
+    return false;
+}
+
 static bool overlap(const struct stasis_board_device_state *a,
                     const struct stasis_board_device_state *b)
 {

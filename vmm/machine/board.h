@@ -56,6 +56,10 @@ STASIS_MUST_CHECK int stasis_board_default(const struct stasis_board_options *op
 const struct stasis_board_device_state *stasis_board_find(const struct stasis_board_state *board,
                                                           const char *type, uint32_t bus);
 
+/* Whether it has a device of that type and name. */
+bool stasis_board_has(const struct stasis_board_state *board, const char *type,
+                      const char *instance);
+
 /* Whether this release can build the board: every device and version, and the number of vCPUs.
  * STASIS_ERR_VERSION names what it lacks, STASIS_ERR_CORRUPT a name or an address that two devices
  * have. */

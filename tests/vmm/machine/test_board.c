@@ -148,6 +148,9 @@ static void default_devices(void **state)
     make(&board);
     assert_int_equal(board.devices_count, sizeof(expected) / sizeof(expected[0]));
     assert_memory_equal(board.devices, expected, sizeof(expected));
+    assert_true(stasis_board_has(&board, "stasis.pvpanic", "pvpanic")); /* the last one */
+    assert_false(stasis_board_has(&board, "stasis.pvpanic", "rng"));
+    assert_false(stasis_board_has(&board, "stasis.serial", "com2"));
     assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
     assert_int_equal(board.devices_count, 3); /* for ever */
     assert_memory_equal(board.devices, of_0_1_0, sizeof(of_0_1_0));
