@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -89,7 +90,7 @@ static bool make_room(struct stasis_vsock *vsock)
 
 static struct stasis_vsock_peer *find_free(struct stasis_vsock *vsock)
 {
-    for (unsigned i = 0; i < STASIS_VSOCK_PEERS_MAX; i++) {
+    for (unsigned i = 0; i < vsock->places; i++) {
         if (vsock->peers[i].phase == STASIS_VSOCK_FREE)
             return &vsock->peers[i];
     }
@@ -264,6 +265,16 @@ int stasis_vsock_check(const char *path, struct stasis_error *err)
     return rc ? rc : stasis_socket_check(path, err);
 }
 
+/* The rest of the process has other descriptors to open, whatever the guest does. */
+static unsigned count_places(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur / 2 > STASIS_VSOCK_PEERS_MAX)
+        return STASIS_VSOCK_PEERS_MAX;
+    return (unsigned)(files.rlim_cur / 2);
+}
+
 static int open_all(struct stasis_vsock *vsock, const char *path, struct stasis_error *err)
 {
     const int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -292,6 +303,7 @@ int stasis_vsock_open(const char *path, const struct stasis_vsock_guest *guest,
     if (!vsock)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for sockets of the guest");
     vsock->guest = *guest;
+    vsock->places = count_places();
     vsock->socket = (struct stasis_socket)STASIS_SOCKET_NONE;
     rc = stasis_loop_init(&vsock->loop, err);
     if (rc) {

@@ -4,12 +4,11 @@
  * connects to the Unix socket PATH, says "CONNECT <port>\n", and hears "OK <port>\n" once the guest
  * has accepted; a guest that connects to a port of the host is connected to the socket PATH_<port>.
  *
- * No call waits. There are at most STASIS_VSOCK_PEERS_MAX peers, each of which holds at most
- * STASIS_VSOCK_BUFFER bytes of the guest. When there is no room for another program, the oldest of
- * those that have not said where they want to go makes it, or of those whose guest has gone and
- * that do not read.
- * All is done by the descriptor of PATH's folder, so that it works in a process that has lost sight
- * of that.
+ * No call waits. There are at most STASIS_VSOCK_PEERS_MAX peers, and no more than half of the
+ * descriptors that the process may have; each holds at most STASIS_VSOCK_BUFFER bytes of the guest.
+ * When there is no room for another program, the oldest of those that have not said where they want
+ * to go makes it, or of those whose guest has gone and that do not read. All is done by the
+ * descriptor of PATH's folder, so that it works in a process that has lost sight of that.
  *
  * Threads: calls are serialized by the caller. Those to the guest's end come from dispatch() alone.
  */

@@ -41,6 +41,7 @@ struct stasis_vsock {
     bool is_deaf; /* there was no room for another program; looked at again by: */
     struct stasis_loop_source timer;
     uint64_t order;
+    unsigned places; /* of peers[] that are used */
     struct stasis_vsock_peer peers[STASIS_VSOCK_PEERS_MAX];
 };
 

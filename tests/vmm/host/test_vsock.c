@@ -282,6 +282,40 @@ static void descriptors_that_come_free_elsewhere(void **state)
     close(fd);
 }
 
+static struct rlimit before_low;
+
+static int start_with_few(void **state)
+{
+    struct rlimit low;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before_low), 0);
+    low = (struct rlimit){.rlim_cur = 64, .rlim_max = before_low.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    return start(state);
+}
+
+static int end_with_few(void **state)
+{
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before_low), 0);
+    return end(state);
+}
+
+/* The guest leaves descriptors to the process, of which each connection takes one. */
+static void half_of_the_descriptors_are_left(void **state)
+{
+    struct stasis_socket sock = STASIS_SOCKET_NONE;
+    unsigned count = 0;
+    char at[80];
+
+    (void)state;
+    snprintf(at, sizeof(at), "%s_52", path);
+    assert_int_equal(stasis_socket_listen(&sock, at, NULL), 0);
+    while (count < 40 && stasis_vsock_connect(vsock, count + 1, 52))
+        count++;
+    assert_int_equal(count, 32); /* of 64 */
+    stasis_socket_close(&sock);
+}
+
 /* ---- opening ---- */
 
 static void paths_that_cannot_be(void **state)
@@ -318,6 +352,8 @@ int main(void)
         TEST(ten_thousand_come_and_go),
         TEST(the_process_may_have_no_descriptor_left),
         TEST(descriptors_that_come_free_elsewhere),
+        cmocka_unit_test_setup_teardown(half_of_the_descriptors_are_left, start_with_few,
+                                        end_with_few),
         TEST(paths_that_cannot_be),
     };
 

@@ -194,7 +194,8 @@ struct stasis_vmm_net {
                          * STASIS_VMM_NET_BANDWIDTH_MIN to _MAX; 0: no limit */
 };
 
-/* Sockets between programs of the guest (AF_VSOCK) and of the host (AF_UNIX). */
+/* Sockets between programs of the guest (AF_VSOCK) and of the host (AF_UNIX). Each connection has a
+ * descriptor; there are at most 1024, and no more than half of the RLIMIT_NOFILE of the start. */
 struct stasis_vmm_vsock {
     /* Programs of the host connect to this socket, which is made, and say "CONNECT <port>\n"; those
      * of the guest that connect to a port of CID 2 come to the socket of this name with "_<port>"
