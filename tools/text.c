@@ -97,10 +97,10 @@ void stasis_text_age(uint64_t then_ns, uint64_t now_ns, char ret_text[STASIS_TEX
              then_ns <= now_ns ? " ago" : " ahead of this clock");
 }
 
-void stasis_text_root(const uint8_t root[STASIS_DIGEST_SIZE], char text[STASIS_TEXT_MAX])
+void stasis_text_root(const uint8_t root[STASIS_DIGEST_SIZE], char ret_text[STASIS_TEXT_MAX])
 {
     for (size_t i = 0; i < STASIS_DIGEST_SIZE; i++)
-        snprintf(text + 2 * i, 3, "%02x", root[i]);
+        snprintf(ret_text + 2 * i, 3, "%02x", root[i]);
 }
 
 void stasis_text_uuid(const uint8_t uuid[STASIS_UUID_SIZE], char ret_text[STASIS_TEXT_MAX])

@@ -31,8 +31,10 @@ void stasis_text_time(uint64_t ns, char ret_text[STASIS_TEXT_MAX]);
 /* "12 s ago", "3 days ago"; a time to come is named as such. */
 void stasis_text_age(uint64_t then_ns, uint64_t now_ns, char ret_text[STASIS_TEXT_MAX]);
 
+/* The digits that --restore takes. */
+void stasis_text_root(const uint8_t root[STASIS_DIGEST_SIZE], char ret_text[STASIS_TEXT_MAX]);
+
 /* As RFC 9562 writes a UUID. */
-void stasis_text_root(const uint8_t root[STASIS_DIGEST_SIZE], char text[STASIS_TEXT_MAX]);
 void stasis_text_uuid(const uint8_t uuid[STASIS_UUID_SIZE], char ret_text[STASIS_TEXT_MAX]);
 
 /* The name of an ELF machine number, "x86_64", or NULL; and that, or "ELF machine 4711". */

@@ -178,10 +178,13 @@ static int parse_counts(struct stasis_index *index, const struct stasis_snap_inf
     entries_len = (size_t)runs->entry_count * STASIS_RUNS_ENTRY_LEN;
     extents_len = (size_t)runs->extent_count * STASIS_RUNS_EXTENT_LEN;
     digests_len = info->digests ? (size_t)runs->extent_count * STASIS_DIGEST_SIZE : 0;
+    rc = check_length(index, head + entries_len + extents_len + digests_len, err);
+    if (rc)
+        return rc;
     runs->entries = index->bytes + head;
     runs->extents = runs->entries + entries_len;
     runs->digests = info->digests ? runs->extents + extents_len : NULL;
-    return check_length(index, head + entries_len + extents_len + digests_len, err);
+    return 0;
 }
 
 static int bad_entry(uint32_t e, const char *what, struct stasis_error *err)

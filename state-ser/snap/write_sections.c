@@ -253,7 +253,6 @@ static int write_stream(struct stasis_writer *w, struct stasis_error *err)
 static int start_header(struct stasis_writer *w, struct stasis_error *err)
 {
     struct stasis_snap_info *info = &w->header.info;
-
     uint64_t kept = STASIS_FEATURE_ZLIB;
 
     info->format_version = w->opts.format_version ? w->opts.format_version : STASIS_FORMAT_VERSION;
