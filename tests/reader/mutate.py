@@ -261,11 +261,14 @@ def change_index(chance, image):
     regions, _, entries, extents = struct.unpack_from("<IIII", data)
     entry = 16 + 16 * regions + 12 * chance.randrange(entries or 1)
     extent = 16 + 16 * regions + 12 * entries + 24 * chance.randrange(extents or 1)
+    digest = 16 + 16 * regions + 12 * entries + 24 * extents + 32 * chance.randrange(extents or 1)
+    with_digest = [(digest, 1), (digest + 28, 4)] if digest + 32 <= len(data) else []
     for _ in range(chance.choice((1, 1, 2))):
         offset, size = chance.choice((
             (0, 4), (4, 4), (8, 4), (12, 4), (16, 8), (24, 8), (entry, 4), (entry, 4), (entry + 4, 4),
             (entry + 8, 1), (entry + 8, 2), (entry + 10, 2), (extent, 8), (extent + 8, 4),
-            (extent + 16, 2), (extent + 18, 2), (extent + 20, 2), (extent + 22, 1), (extent + 23, 1)))
+            (extent + 12, 4), (extent + 16, 2), (extent + 18, 2), (extent + 20, 2), (extent + 22, 1),
+            (extent + 23, 1), *with_digest))
         old = int.from_bytes(data[offset:offset + size], "little")
         new = chance.choice((0, 1, 2, 3, old + 1, old - 1, old ^ 1 << chance.randrange(8 * size),
                              old + 4096, (1 << 8 * size) - 1)) % (1 << 8 * size)
