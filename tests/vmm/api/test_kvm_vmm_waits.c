@@ -174,19 +174,23 @@ static void a_guest_that_ends_is_not_paused(void)
 
 static int tags[20];
 
+static unsigned fds; /* open before */
+
 static void begin_dead(void)
 {
+    fds = kvm_open_fds();
     begin();
     assert_int_equal(mkdir(vmm_rig_path(&rig, "dead"), 0700), 0);
     atomic_store(&dead, true);
 }
 
-/* What was given up ends when it is answered. */
+/* What was given up ends when it is answered, and closes its files. */
 static void end_dead(void)
 {
     atomic_store(&dead, false);
     kvm_wait(!atomic_load(&hanging));
     vmm_rig_fini(&rig);
+    kvm_wait(kvm_open_fds() == fds);
 }
 
 static int request(const char *name, unsigned tag)
