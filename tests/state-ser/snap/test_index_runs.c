@@ -320,11 +320,11 @@ static void an_index_grows_with_what_is_stored(void **state)
 
     (void)state;
     built_init(&built);
-    built_add(&built, 0, (size_t)64 << 30);
+    built_add(&built, 0, (size_t)256 << 20);
     image = image_of_with(&built, &with_digests);
     assert_int_equal(section_length(image_section(&image, STASIS_SECTION_INDEX)), 16 + 16 + 12);
     image_fini(&image);
-    built.ram[0][(size_t)40 << 30] = 1;
+    built.ram[0][(size_t)160 << 20] = 1;
     image = image_of_with(&built, &with_digests);
     assert_int_equal(section_length(image_section(&image, STASIS_SECTION_INDEX)),
                      16 + 16 + 3 * 12 + 24 + 32);
