@@ -83,125 +83,95 @@ static void info_shows_status_and_queues(void **state)
     assert_has(run.out, "    status 0x03 (being set up)\n");
 }
 
-static void info_shows_a_disk(void **state)
+/* `info` of a snapshot whose board has this device alone. */
+static void run_info_of(const struct stasis_schema *schema, const char *instance, uint64_t base,
+                        uint32_t gsi, const void *device_state)
 {
-    struct stasis_virtio_rng_state rng = device();
-    struct stasis_virtio_blk_state blk;
+    struct stasis_board_device_state *row;
     struct stasis_board_state board;
     struct built built;
 
-    (void)state;
     built_small(&built);
     stasis_state_init(&stasis_board_schema, &board);
     board.ram_count = 1;
     board.ram[0].size = 8192;
     board.devices_count = 1;
-    board.devices[0] = (struct stasis_board_device_state){"stasis.virtio_blk", "root", 1, 1,
-                                                          0xd0002000,          0x1000, 17};
+    row = &board.devices[0];
+    *row = (struct stasis_board_device_state){
+        .version = 1, .bus = 1, .base = base, .size = 0x1000, .gsi = gsi};
+    strcpy(row->type, schema->type);
+    strcpy(row->instance, instance);
+    add_state(&built, &stasis_board_schema, "vm", &board);
+    add_state(&built, schema, instance, device_state);
+    save_to(&built, in_folder("a.snap"));
+    run_inspect(&run, NULL, "info", in_folder("a.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    built_fini(&built);
+}
+
+static void info_shows_a_disk(void **state)
+{
+    struct stasis_virtio_rng_state rng = device();
+    struct stasis_virtio_blk_state blk;
+
+    (void)state;
     stasis_state_init(&stasis_virtio_blk_schema, &blk);
     memcpy(&blk.mmio, &rng.mmio, sizeof(blk.mmio));
     blk.mmio.queues[0].next_avail = 4;
     blk.requests_count = 1;
     blk.sectors = 3;
     strcpy(blk.serial, "tape");
-    add_state(&built, &stasis_board_schema, "vm", &board);
-    add_state(&built, &stasis_virtio_blk_schema, "root", &blk);
-    save_to(&built, in_folder("a.snap"));
-    run_inspect(&run, NULL, "info", in_folder("a.snap"), NULL);
-    assert_ended(&run, 0, NULL);
+    run_info_of(&stasis_virtio_blk_schema, "root", 0xd0002000, 17, &blk);
     assert_has(run.out, "  root (stasis.virtio_blk): memory 0xd0002000-0xd0002fff, IRQ 17\n"
                         "    disk of 1.5 KiB in blocks of 512 bytes, serial tape; 1 request in "
                         "flight; status 0x0f (in use), queue 0 of 16: taken 4, given back 3\n");
-    built_fini(&built);
 }
 
 static void info_shows_a_network(void **state)
 {
     struct stasis_virtio_rng_state rng = device();
     struct stasis_virtio_net_state net;
-    struct stasis_board_state board;
-    struct built built;
 
     (void)state;
-    built_small(&built);
-    stasis_state_init(&stasis_board_schema, &board);
-    board.ram_count = 1;
-    board.ram[0].size = 8192;
-    board.devices_count = 1;
-    board.devices[0] = (struct stasis_board_device_state){"stasis.virtio_net", "lan",  1, 1,
-                                                          0xd0003000,          0x1000, 18};
     stasis_state_init(&stasis_virtio_net_schema, &net);
     memcpy(&net.mmio, &rng.mmio, sizeof(net.mmio));
     net.mac = 0xfe0100112202;
     net.link_up = 0;
-    add_state(&built, &stasis_board_schema, "vm", &board);
-    add_state(&built, &stasis_virtio_net_schema, "lan", &net);
-    save_to(&built, in_folder("a.snap"));
-    run_inspect(&run, NULL, "info", in_folder("a.snap"), NULL);
-    assert_ended(&run, 0, NULL);
+    run_info_of(&stasis_virtio_net_schema, "lan", 0xd0003000, 18, &net);
     assert_has(run.out, "  lan (stasis.virtio_net): memory 0xd0003000-0xd0003fff, IRQ 18\n"
                         "    network 02:22:11:00:01:fe, MTU 1500, link down; status 0x0f (in use), "
                         "queue 0 of 16: taken 3, given back 3\n");
-    built_fini(&built);
 }
 
 static void info_shows_sockets(void **state)
 {
     struct stasis_virtio_rng_state rng = device();
     struct stasis_virtio_vsock_state vsock;
-    struct stasis_board_state board;
-    struct built built;
 
     (void)state;
-    built_small(&built);
-    stasis_state_init(&stasis_board_schema, &board);
-    board.ram_count = 1;
-    board.ram[0].size = 8192;
-    board.devices_count = 1;
-    board.devices[0] = (struct stasis_board_device_state){
-        "stasis.virtio_vsock", "vsock", 1, 1, 0xd0004000, 0x1000, 19};
     stasis_state_init(&stasis_virtio_vsock_schema, &vsock);
     memcpy(&vsock.mmio, &rng.mmio, sizeof(vsock.mmio));
     vsock.guest_cid = 42;
-    add_state(&built, &stasis_board_schema, "vm", &board);
-    add_state(&built, &stasis_virtio_vsock_schema, "vsock", &vsock);
-    save_to(&built, in_folder("a.snap"));
-    run_inspect(&run, NULL, "info", in_folder("a.snap"), NULL);
-    assert_ended(&run, 0, NULL);
+    run_info_of(&stasis_virtio_vsock_schema, "vsock", 0xd0004000, 19, &vsock);
     assert_has(run.out, "  vsock (stasis.virtio_vsock): memory 0xd0004000-0xd0004fff, IRQ 19\n"
                         "    sockets of CID 42; status 0x0f (in use), queue 0 of 16: taken 3, "
                         "given back 3\n");
-    built_fini(&built);
 }
 
 static void info_shows_a_balloon(void **state)
 {
     struct stasis_virtio_rng_state rng = device();
     struct stasis_virtio_balloon_state balloon;
-    struct stasis_board_state board;
-    struct built built;
 
     (void)state;
-    built_small(&built);
-    stasis_state_init(&stasis_board_schema, &board);
-    board.ram_count = 1;
-    board.ram[0].size = 8192;
-    board.devices_count = 1;
-    board.devices[0] = (struct stasis_board_device_state){
-        "stasis.virtio_balloon", "balloon", 1, 1, 0xd0004000, 0x1000, 19};
     stasis_state_init(&stasis_virtio_balloon_schema, &balloon);
     memcpy(&balloon.mmio, &rng.mmio, sizeof(balloon.mmio));
     balloon.num_pages = UINT32_MAX;
     balloon.actual = 256;
-    add_state(&built, &stasis_board_schema, "vm", &board);
-    add_state(&built, &stasis_virtio_balloon_schema, "balloon", &balloon);
-    save_to(&built, in_folder("a.snap"));
-    run_inspect(&run, NULL, "info", in_folder("a.snap"), NULL);
-    assert_ended(&run, 0, NULL);
+    run_info_of(&stasis_virtio_balloon_schema, "balloon", 0xd0004000, 19, &balloon);
     assert_has(run.out, "  balloon (stasis.virtio_balloon): memory 0xd0004000-0xd0004fff, IRQ 19\n"
                         "    balloon of 1024 KiB, asked for 17179869180 KiB; status 0x0f (in use), "
                         "queue 0 of 16: taken 3, given back 3\n");
-    built_fini(&built);
 }
 
 static void json_shows_queues_by_name(void **state)
