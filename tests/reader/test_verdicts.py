@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-"""Four judges give the same status for the same bytes, as a file and through a pipe, of mutants with
+"""Five judges give the same status for the same bytes, as a file and through a pipe, of mutants with
 right checksums: the reader that was made from the document, snapshot-inspect verify
-(judge_inspect.c), and the VMM (judge_vmm.c: vmm --restore beside a KVM that takes everything).
+(judge_inspect.c), the VMM (judge_vmm.c: vmm --restore beside a KVM that takes everything), and the
+program vmm.
 
 The VMM reads less than verify, and wants more. What keeps a file from being opened is the same for
 all. A file that opens may be no machine of this VMM (3 or 4); if it is one, the VMM refuses it with 3
 when, and only when, a chunk of RAM is damaged.
 
-test_verdicts.py MAKE_SNAPSHOT JUDGE_INSPECT JUDGE_VMM [NUMBER [SEED]]
-JUDGE_VMM is "none" where there is no VMM. Prints what the mutants were judged as; those that judges
+The program vmm is asked about some of them, by --restore FILE --dry-run, which reads no RAM: it names
+what the VMM above found, whatever else it says of this host, and calls nothing corrupt that is not.
+
+test_verdicts.py MAKE_SNAPSHOT JUDGE_INSPECT JUDGE_VMM VMM [NUMBER [SEED [SAMPLE]]]
+JUDGE_VMM and VMM are "none" where there is no VMM. SAMPLE: how many of the NUMBER vmm is asked about. Prints what the mutants were judged as; those that judges
 disagree about are kept in the current directory, as verdict-SEED-N.snap."""
 import collections
 import concurrent.futures
@@ -24,7 +28,7 @@ if sys.version_info < (3, 10):
 
 import stasis_reader as reader
 from build import SCHEMAS, example
-from judges import Judge
+from judges import DryRun, Judge
 from mutate import Image, mutant
 
 BATCH = 200
@@ -71,6 +75,18 @@ class Ours:
         return status == 3 and bool(self.ram) == ("chunk" in reason)
 
 
+def foretells(answer, verdict):
+    """Whether a dry run's answer goes with the VMM's verdict."""
+    _, wrong, reasons = answer
+    status, reason, stage = verdict
+    statuses = [status for _, status, _ in reasons]
+    if stage == "open":
+        return not wrong and reasons[0][:2] == ("file", status)
+    if stage == "machine":
+        return not wrong and status in statuses
+    return not wrong and 3 not in statuses
+
+
 def bases(make, folder):
     """A small file and what vmm's library writes, in either layout, plain and compressed, in every
     format; and a guest of a VMM, in either layout."""
@@ -97,9 +113,10 @@ def choose(chance, images):
 def judge(job):
     """The verdicts on mutants first to last: counts of statuses and of the VMM's stages, and the
     disagreements."""
-    inspect, vmm, images, seed, first, last = job
+    inspect, vmm, program, images, seed, first, last = job
     counts, stages, wrong = collections.Counter(), collections.Counter(), []
     inspect, vmm = Judge(inspect), Judge(vmm)
+    dry_run, every = program
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "mutant")
         for number in range(first, last):
@@ -110,31 +127,39 @@ def judge(job):
             ours = Ours(path)
             verdicts = [(ours.status, ours.reason), *(v[:2] for v in inspect.verdicts(path))]
             thawed = vmm.verdicts(path)
+            asked = dry_run.answers(path) if every and number % every == 0 else []
             counts[ours.status] += 1
+            stages["asked"] += len(asked) // 2
             stages.update(stage for _, _, stage in thawed[:1])
             if len({status for status, _ in verdicts}) > 1 or len({v[::2] for v in thawed}) > 1 or \
-                    not all(map(ours.agrees, thawed)):
-                wrong.append((number, data, verdicts + thawed))
+                    not all(map(ours.agrees, thawed)) or \
+                    not all(foretells(answer, thawed[0]) for answer in asked):
+                wrong.append((number, data, verdicts + thawed + asked))
     inspect.close()
     vmm.close()
     return counts, stages, wrong
 
 
-def check_guest(vmm):
-    """The VMM runs a guest that nobody has changed: else it would agree for the wrong reason."""
-    judge = Judge(vmm)
-    for verdict in judge.verdicts(os.path.join(GOLDEN, "demo-zlib.snap")):
+def check_guest(vmm, dry_run):
+    """The VMM runs a guest that nobody has changed: else it would agree for the wrong reason. The
+    program may lack the KVM for it."""
+    judge, guest = Judge(vmm), os.path.join(GOLDEN, "demo-zlib.snap")
+    for verdict in judge.verdicts(guest):
         assert verdict == (0, "", "runs"), verdict
     judge.close()
+    for answer in dry_run.answers(guest) if vmm != "none" else []:
+        assert foretells(answer, (0, "", "runs")), answer
 
 
-def main(make, inspect, vmm, number=2000, seed=1):
+def main(make, inspect, vmm, program, number=2000, seed=1, sample=40):
     counts, stages, disagreements = collections.Counter(), collections.Counter(), 0
-    check_guest(vmm)
+    dry_run, number = DryRun(program), int(number)
+    check_guest(vmm, dry_run)
+    asked = (dry_run, max(1, number // int(sample)) if program != "none" else 0)
     with tempfile.TemporaryDirectory() as folder:
         images = list(bases(make, folder))
-    jobs = [(inspect, vmm, images, seed, first, min(first + BATCH, int(number)))
-            for first in range(0, int(number), BATCH)]
+    jobs = [(inspect, vmm, asked, images, seed, first, min(first + BATCH, number))
+            for first in range(0, number, BATCH)]
     with concurrent.futures.ProcessPoolExecutor() as pool:
         for found, came, wrong in pool.map(judge, jobs):
             counts += found
@@ -145,12 +170,14 @@ def main(make, inspect, vmm, number=2000, seed=1):
                 if disagreements <= 20:
                     with open(name, "wb") as file:
                         file.write(data)
-                    for who, verdict in zip(("reader", "file", "pipe", "vmm", "vmm, pipe"), verdicts):
+                    for who, verdict in zip(("reader", "file", "pipe", "vmm", "vmm, pipe", "dry run",
+                                             "dry run, pipe"), verdicts):
                         print(f"{name}: {who}: {' '.join(map(str, verdict))}")
     print(f"{sum(counts.values())} mutants, seed {seed}: " + ", ".join(
         f"{counts[status]} {name}" for status, name in ((0, "whole"), (3, "corrupt"), (
             4, "incompatible"))) + ("; VMM: " + ", ".join(
-                f"{stages[stage]} {stage}" for stage in STAGES) if vmm != "none" else "") +
+                f"{stages[stage]} {stage}" for stage in STAGES) +
+              f"; {stages['asked']} asked of vmm --dry-run" if vmm != "none" else "") +
           f"; {disagreements} disagreements")
     return 1 if disagreements else 0
 
