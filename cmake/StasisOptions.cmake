@@ -37,6 +37,7 @@ stasis_part(DEMO ON "The guest that is built into vmm (--demo)")
 stasis_part(JSON ON "What reads JSON of others, by jansson: the control socket (--control, vmm ctl), files of options (--config)")
 stasis_part(SANDBOX ${stasis_can_sandbox} "The sandbox of vmm (--sandbox)")
 stasis_part(TOOLS ON "The program snapshot-inspect")
+stasis_part(PYTHON ON "The Python module stasis")
 stasis_part(SHARED ON "Shared libraries beside the static ones")
 stasis_part(MANUALS ${stasis_has_scdoc} "Manual pages, made by scdoc")
 

@@ -16,7 +16,7 @@ readonly STATUS_STILL=75
 readonly PACKAGES_BUILD=(gcc libc6-dev linux-libc-dev cmake ninja-build pkg-config
     libmsgpack-dev zlib1g-dev libdeflate-dev libssl-dev libjansson-dev libseccomp-dev libcmocka-dev python3
     python3-msgpack)
-readonly PACKAGES_LINT=(clang clang-tidy clang-format shellcheck)
+readonly PACKAGES_LINT=(clang clang-tidy clang-format shellcheck mypy)
 readonly PACKAGES_TEST=(acpica-tools fish gdb g++ libunicorn-dev passt python3-jsonrpclib-pelix
     python3-prometheus-client scdoc socat zsh)
 readonly PACKAGES_FUZZ=(clang libclang-rt-14-dev)

@@ -35,7 +35,7 @@ for option in $left_out; do
             refuses --config --config path=file
             refuses "vmm ctl" ctl socket status
             ;;
-        STASIS_TOOLS | STASIS_SHARED | STASIS_MANUALS) ;; # not vmm's
+        STASIS_TOOLS | STASIS_SHARED | STASIS_MANUALS | STASIS_PYTHON) ;; # not vmm's
         *) fail "no case for $option" ;;
     esac
 done

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+"""Sockets that lie, are of a newer vmm, or end: every one is an exception of the module."""
+
+import asyncio
+import json
+import os
+import socket
+import tempfile
+import threading
+import unittest
+
+import stasis
+from stasis import aio
+
+
+class Liar:
+    """Answers the first line that comes with the given bytes, and closes the connection."""
+
+    def __init__(self, answer):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = os.path.join(self.folder.name, "s")
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(self.path)
+        self.server.listen()
+        self.answer = answer
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        peer, _ = self.server.accept()
+        with peer:
+            peer.recv(65536)
+            try:
+                peer.sendall(self.answer)
+            except OSError:
+                pass  # the client had enough of it
+
+    def __enter__(self):
+        return self.path
+
+    def __exit__(self, *_):
+        self.thread.join()
+        self.server.close()
+        self.folder.cleanup()
+
+
+def line(**members):
+    return json.dumps({"jsonrpc": "2.0", **members}).encode() + b"\n"
+
+
+async def ask_async(path):
+    machine = await aio.connect(path)
+    try:
+        return await machine.status()
+    finally:
+        await machine.close()
+
+
+def ask(path):
+    with stasis.connect(path) as machine:
+        return machine.status()
+
+
+WAYS = (ask, lambda path: asyncio.run(ask_async(path)))
+STATUS = {"state": "running", "paused": False, "generation": 1, "saved_bytes": 0, "total_bytes": 0}
+
+LIES = {
+    "nothing": b"",
+    "no JSON": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "no object": b"[1]\n",
+    "half a line": b'{"jsonrpc"',
+    "no text": b"\xff\xfe\n",
+    "deep": b"[" * 100000 + b"\n",
+    "no result": line(id=1),
+    "no members": line(id=1, result={}),
+    "a list": line(id=1, result=[1, 2]),
+    "another id": line(id=2, result=STATUS),
+    "an error that is none": line(id=1, error=7),
+    "an empty error": line(id=1, error={}),
+    "data that is none": line(id=1, error={"code": "x", "message": 5, "data": [1]}),
+    "without end": b"x" * (17 << 20),
+}
+
+
+class Lies(unittest.TestCase):
+    def test_lies(self):
+        for name, answer in LIES.items():
+            for way in WAYS:
+                with self.subTest(name), Liar(answer) as path:
+                    self.assertRaises(stasis.Error, way, path)
+
+    def test_a_newer_vmm(self):
+        answer = line(method="news", params={"x": 1}) + line(
+            id=1, result={**STATUS, "new": {"a": 1}}
+        )
+        for way in WAYS:
+            with Liar(answer) as path:
+                self.assertEqual(way(path).state, "running")
+
+    def test_an_older_vmm(self):
+        answer = line(id=1, error={"code": -32601, "message": "Method not found"})
+        for way in WAYS:
+            with Liar(answer) as path, self.assertRaises(stasis.Error) as caught:
+                way(path)
+            self.assertEqual(
+                (caught.exception.code, str(caught.exception)), (-32601, "Method not found")
+            )
+
+    def test_an_error_in_full(self):
+        data = {"name": "GUEST_RUNS", "message": "cannot: it runs", "remedy": "pause it"}
+        with Liar(line(id=1, error={"code": 2, "message": "m", "data": data})) as path:
+            with self.assertRaises(stasis.Error) as caught:
+                ask(path)
+        error = caught.exception
+        self.assertEqual((error.code, error.name, str(error), error.remedy), (2, *data.values()))
+
+    def test_nobody(self):
+        for way in WAYS:
+            with self.assertRaisesRegex(stasis.Ended, "/nowhere/s: No such file"):
+                way("/nowhere/s")
+
+
+if __name__ == "__main__":
+    unittest.main()
