@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/cmd/confine_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "stasis_options.h"
+
+#define LINKS_MAX 40
+
+/* The folder that the name is in, and the name. */
+static void split(const char *path, char folder[PATH_MAX], const char **ret_name)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t)(slash + 1 - path) : 0;
+
+    snprintf(folder, PATH_MAX, "%.*s", len ? (int)len : 1, len ? path : ".");
+    *ret_name = path + len;
+}
+
+/* Where the link at path leads, in its place; false: it is no link. */
+static bool follow(char path[PATH_MAX])
+{
+    char text[PATH_MAX], folder[PATH_MAX];
+    ssize_t len = readlink(path, text, sizeof(text) - 1);
+    const char *name;
+
+    if (len < 0)
+        return false;
+    text[len] = '\0';
+    split(path, folder, &name);
+    if (text[0] == '/')
+        memcpy(path, text, (size_t)len + 1);
+    else if (snprintf(path, PATH_MAX, "%s/%s", folder, text) >= PATH_MAX)
+        return false;
+    return true;
+}
+
+/* A file that is written: a regular one is made or replaced, which is done to its folder; the
+ * folders of links to it are opened, too. */
+static int allow_output(const struct stasis_sandbox_files *files, const char *output,
+                        struct stasis_error *err)
+{
+    char path[PATH_MAX], folder[PATH_MAX];
+    const char *name;
+    struct stat st;
+    bool special;
+    int rc = 0;
+
+    if (!output || !strcmp(output, STASIS_VMM_STREAM) || strlen(output) >= sizeof(path))
+        return 0;
+    memcpy(path, output, strlen(output) + 1);
+    for (int links = 0; !rc && links < LINKS_MAX; links++) {
+        split(path, folder, &name);
+        rc = stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_LIST, err);
+        if (!follow(path))
+            break;
+    }
+    special = !stat(path, &st) && !S_ISREG(st.st_mode);
+    split(path, folder, &name);
+    if (!rc)
+        rc = special ? stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_WRITE, err)
+                     : stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_MAKE, err);
+    return rc;
+}
+
+/* A snapshot that is no regular file is copied to a temporary one (stasis_output_make_temporary()).
+ */
+static int allow_copy(const struct stasis_sandbox_files *files, const char *restore,
+                      struct stasis_error *err)
+{
+    const char *wanted = secure_getenv("TMPDIR");
+    struct stat st;
+    int rc;
+
+    if (!restore || (!stat(restore, &st) && S_ISREG(st.st_mode)))
+        return 0;
+    if (wanted && *wanted)
+        return stasis_sandbox_files_allow(files, wanted, STASIS_SANDBOX_MAKE, err);
+    rc = stasis_sandbox_files_allow(files, "/tmp", STASIS_SANDBOX_MAKE, err);
+    return rc ? rc : stasis_sandbox_files_allow(files, "/var/tmp", STASIS_SANDBOX_MAKE, err);
+}
+
+static int allow_input(const struct stasis_sandbox_files *files, const char *path,
+                       struct stasis_error *err)
+{
+    return path ? stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_READ, err) : 0;
+}
+
+/* Terminals and named pipes are opened once more, to be written to without waiting
+ * (stasis_nowait_open()). What else the descriptor is, may be for reading only. */
+static int allow_again(const struct stasis_sandbox_files *files, int fd, struct stasis_error *err)
+{
+    char path[32];
+    struct stat st;
+
+    if (fstat(fd, &st) || !(S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
+        return 0;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_WRITE, err);
+}
+
+/* It is opened once, and then used by its descriptor. */
+static int allow_disk(const struct stasis_sandbox_files *files,
+                      const struct stasis_vmm_block *block, struct stasis_error *err)
+{
+    const bool read_only = block->readonly == STASIS_VMM_BLOCK_READONLY_ON;
+
+    return stasis_sandbox_files_allow(files, block->path,
+                                      read_only ? STASIS_SANDBOX_READ : STASIS_SANDBOX_WRITE, err);
+}
+
+/* Its socket is connected to by name, which Landlock does not limit. */
+static int allow_net(const struct stasis_sandbox_files *files, const struct stasis_vmm_net *net,
+                     struct stasis_error *err)
+{
+    return net->tap ? stasis_sandbox_files_allow(files, "/dev/net/tun", STASIS_SANDBOX_WRITE, err)
+                    : 0;
+}
+
+/* What listens there is made, and removed at the end; it is connected to by name, too. */
+static int allow_vsock(const struct stasis_sandbox_files *files, const char *path,
+                       struct stasis_error *err)
+{
+    char folder[PATH_MAX];
+    const char *name;
+
+    if (!path || strlen(path) >= sizeof(folder))
+        return 0;
+    split(path, folder, &name);
+    return stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_SOCKET, err);
+}
+
+/* What a run needs whatever its options are. */
+static int allow_host(const struct stasis_sandbox_files *files, struct stasis_error *err)
+{
+    static const struct {
+        const char *path;
+        enum stasis_sandbox_access access;
+    } paths[] = {
+        {"/dev/kvm", STASIS_SANDBOX_WRITE},
+        {"/dev/userfaultfd", STASIS_SANDBOX_WRITE},       /* memory=lazy */
+        {"/dev/null", STASIS_SANDBOX_WRITE},              /* standard streams that are closed */
+        {"/dev/urandom", STASIS_SANDBOX_READ},            /* jansson's hashes */
+        {"/proc/self", STASIS_SANDBOX_READ},              /* fd, maps, pagemap */
+        {"/proc/cpuinfo", STASIS_SANDBOX_READ},           /* the host CPU's name, in snapshots */
+        {"/sys/devices/system/cpu", STASIS_SANDBOX_READ}, /* how many CPUs there are */
+        {"/etc/group", STASIS_SANDBOX_READ},              /* whose /dev/kvm is */
+    };
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < sizeof(paths) / sizeof(paths[0]); i++)
+        rc = stasis_sandbox_files_allow(files, paths[i].path, paths[i].access, err);
+    for (int fd = STDIN_FILENO; !rc && fd <= STDERR_FILENO; fd++)
+        rc = allow_again(files, fd, err);
+    return rc;
+}
+
+/* Folders of / that hold the system, its devices and its sockets, and no snapshots. */
+static bool is_of_system(const char *name)
+{
+    static const char *const names[] = {"bin", "boot", "dev", "etc", "lost+found", "proc",
+                                        "run", "sbin", "sys", "usr", ".",          ".."};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (!strcmp(name, names[i]))
+            return true;
+    return !strncmp(name, "lib", 3); /* lib64 and its like */
+}
+
+static int no_list(struct stasis_error *err)
+{
+    return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                             "files are not limited, since / cannot be listed; give --control "
+                             "dir=FOLDER");
+}
+
+/* Landlock takes nothing back from what it allows: the other folders of / one by one, and those of
+ * users below /dev and /run. */
+static int allow_where_users_write(const struct stasis_sandbox_files *files,
+                                   struct stasis_error *err)
+{
+    char path[PATH_MAX];
+    DIR *root = opendir("/");
+    const struct dirent *entry;
+    int rc;
+
+    if (!root)
+        return no_list(err);
+    rc = stasis_sandbox_files_allow(files, "/dev/shm", STASIS_SANDBOX_MAKE, err);
+    if (!rc)
+        rc = stasis_sandbox_files_allow(files, "/run/user", STASIS_SANDBOX_MAKE, err);
+    for (errno = 0; !rc && (entry = readdir(root)); errno = 0) {
+        snprintf(path, sizeof(path), "/%s", entry->d_name);
+        if (!is_of_system(entry->d_name))
+            rc = stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_MAKE, err);
+    }
+    if (!rc && errno)
+        rc = no_list(err);
+    closedir(root);
+    return rc;
+}
+
+/* Clients may send any folder: where it is cannot be known yet. dir= says where they may write. */
+static int allow_control(const struct stasis_sandbox_files *files,
+                         const struct stasis_control_config *control, struct stasis_error *err)
+{
+    char folder[PATH_MAX];
+    const char *name;
+    int rc;
+
+    if (!control || !control->path)
+        return 0;
+    split(control->path, folder, &name);
+    rc = stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_REMOVE, err);
+    if (rc)
+        return rc;
+    return control->dir ? stasis_sandbox_files_allow(files, control->dir, STASIS_SANDBOX_MAKE, err)
+                        : allow_where_users_write(files, err);
+}
+
+int stasis_confine_allow_files(const struct stasis_sandbox_files *files,
+                               const struct stasis_vmm_config *config,
+                               const struct stasis_control_config *control,
+                               struct stasis_error *err)
+{
+    const char *const inputs[] = {config->kernel.path, config->initrd_path, config->restore.path};
+    const char *const outputs[] = {config->snapshot.path, config->on_crash.snapshot,
+                                   config->serial.path, config->metrics_path};
+    int rc = allow_host(files, err);
+
+    if (!rc)
+        rc = allow_again(files, config->log.fd, err);
+    for (size_t i = 0; !rc && i < sizeof(inputs) / sizeof(inputs[0]); i++)
+        rc = allow_input(files, inputs[i], err);
+    for (size_t i = 0; !rc && i < sizeof(outputs) / sizeof(outputs[0]); i++)
+        rc = allow_output(files, outputs[i], err);
+    for (unsigned i = 0; !rc && i < stasis_config_disks(config); i++)
+        rc = allow_disk(files, &config->block[i], err);
+    if (!rc)
+        rc = allow_net(files, &config->net, err);
+    if (!rc)
+        rc = allow_vsock(files, config->vsock.path, err);
+    if (!rc)
+        rc = allow_copy(files, config->restore.path, err);
+    return rc ? rc : allow_control(files, control, err);
+}

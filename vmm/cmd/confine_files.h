@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Which files the sandbox leaves to vmm: those that its options name, and what any run needs.
+ */
+#ifndef STASIS_VMM_CMD_CONFINE_FILES_H
+#define STASIS_VMM_CMD_CONFINE_FILES_H
+
+#include "vmm/api/config.h"
+#include "vmm/control/control.h"
+#include "vmm/sandbox/files.h"
+
+/* Adds the rules. `control` may be NULL. STASIS_ERR_UNAVAILABLE. */
+STASIS_MUST_CHECK int stasis_confine_allow_files(const struct stasis_sandbox_files *files,
+                                                 const struct stasis_vmm_config *config,
+                                                 const struct stasis_control_config *control,
+                                                 struct stasis_error *err);
+
+#endif
