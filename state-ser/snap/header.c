@@ -52,7 +52,9 @@ void stasis_header_encode(const struct stasis_header *header, uint8_t ret_bytes[
     stasis_le64_put(p + STASIS_HDR_COMPATIBLE, info->compatible);
     memcpy(p + STASIS_HDR_PRODUCER, info->producer, strlen(info->producer));
     memcpy(p + STASIS_HDR_UUID, info->uuid, STASIS_UUID_SIZE);
+    memcpy(p + STASIS_HDR_PARENT, info->parent_uuid, STASIS_UUID_SIZE);
     memcpy(p + STASIS_HDR_ROOT, info->root, STASIS_DIGEST_SIZE);
+    memcpy(p + STASIS_HDR_PARENT_ROOT, info->parent_root, STASIS_DIGEST_SIZE);
     stasis_le64_put(p + STASIS_HDR_CREATED, info->created_ns);
     stasis_le64_put(p + STASIS_HDR_FILE_LEN, info->file_len);
     stasis_le64_put(p + STASIS_HDR_RAM_BYTES, info->ram_bytes);
@@ -161,11 +163,11 @@ static int check_reserved(const uint8_t *p, const struct stasis_header *header,
 {
     size_t used = STASIS_HDR_SECTIONS + (size_t)header->section_count * STASIS_SECTION_ENTRY_LEN;
     bool has_root = header->info.format_version > 1;
+    bool has_parent = header->info.layer;
     bool zero =
-        stasis_chunk_is_zero(p + STASIS_HDR_PARENT, STASIS_HDR_ROOT - STASIS_HDR_PARENT) &&
+        (has_parent || stasis_chunk_is_zero(p + STASIS_HDR_PARENT, STASIS_UUID_SIZE)) &&
         (has_root || stasis_chunk_is_zero(p + STASIS_HDR_ROOT, STASIS_DIGEST_SIZE)) &&
-        stasis_chunk_is_zero(p + STASIS_HDR_PARENT_ROOT,
-                             STASIS_HDR_SECTION_COUNT - STASIS_HDR_PARENT_ROOT) &&
+        (has_parent || stasis_chunk_is_zero(p + STASIS_HDR_PARENT_ROOT, STASIS_DIGEST_SIZE)) &&
         stasis_chunk_is_zero(p + STASIS_HDR_RESERVED, STASIS_HDR_SECTIONS - STASIS_HDR_RESERVED) &&
         stasis_chunk_is_zero(p + used, STASIS_HEADER_LEN - used);
 
@@ -187,6 +189,11 @@ static void decode_info(const uint8_t *p, struct stasis_snap_info *info)
     memcpy(info->uuid, p + STASIS_HDR_UUID, STASIS_UUID_SIZE);
     if (info->format_version > 1)
         memcpy(info->root, p + STASIS_HDR_ROOT, STASIS_DIGEST_SIZE);
+    info->layer = info->format_version > 1 && info->incompatible & STASIS_FEATURE_LAYER;
+    if (info->layer) {
+        memcpy(info->parent_uuid, p + STASIS_HDR_PARENT, STASIS_UUID_SIZE);
+        memcpy(info->parent_root, p + STASIS_HDR_PARENT_ROOT, STASIS_DIGEST_SIZE);
+    }
     info->created_ns = stasis_le64_get(p + STASIS_HDR_CREATED);
     info->file_len = stasis_le64_get(p + STASIS_HDR_FILE_LEN);
     info->ram_bytes = stasis_le64_get(p + STASIS_HDR_RAM_BYTES);

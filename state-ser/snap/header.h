@@ -17,6 +17,7 @@
 #define STASIS_FEATURE_TRAILER (UINT64_C(1) << 0)
 #define STASIS_FEATURE_ZLIB    (UINT64_C(1) << 1) /* chunks may be compressed */
 #define STASIS_FEATURE_DIGESTS (UINT64_C(1) << 3) /* version 2: SHA-256 of what is stored */
+#define STASIS_FEATURE_LAYER   (UINT64_C(1) << 4) /* version 2: lies on another file */
 
 /* Byte offsets of the fields. */
 enum {
@@ -35,9 +36,9 @@ enum {
     STASIS_HDR_STORED_BYTES = 112,
     STASIS_HDR_CHUNK_SIZE = 120,
     STASIS_HDR_PAGE_SIZE = 124,
-    STASIS_HDR_PARENT = 128,      /* must be zero */
+    STASIS_HDR_PARENT = 128,      /* of a layer, or zero */
     STASIS_HDR_ROOT = 144,        /* version 1: must be zero */
-    STASIS_HDR_PARENT_ROOT = 176, /* must be zero */
+    STASIS_HDR_PARENT_ROOT = 176, /* of a layer, or zero */
     STASIS_HDR_SECTION_COUNT = 208,
     STASIS_HDR_SECTION_SIZE = 212,
     STASIS_HDR_RESERVED = 216,

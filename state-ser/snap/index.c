@@ -51,27 +51,29 @@ uint64_t stasis_index_size(const struct stasis_index *index)
 }
 
 /* Each region may have a short chunk; with runs, each chunk may have one of its own. */
-uint64_t stasis_index_size_max(uint64_t ram_bytes, uint32_t version)
+uint64_t stasis_index_size_max(uint64_t ram_bytes, struct stasis_index_form form)
 {
     uint64_t chunks = ram_bytes / STASIS_CHUNK_SIZE;
+    uint64_t extents = form.layer ? STASIS_EXTENTS_MAX : 1;
 
-    if (version == 1)
+    if (form.version == 1)
         return stasis_index_head_len(STASIS_INDEX1_REGION_MAX) +
                (chunks + STASIS_INDEX1_REGION_MAX) * STASIS_INDEX_CHUNK_LEN;
     return STASIS_RUNS_PREFIX_LEN + STASIS_RAM_REGION_MAX * STASIS_INDEX_REGION_LEN +
+           (form.layer ? STASIS_LAYER_NAMES_MAX * STASIS_RUNS_NAME_LEN : 0) +
            (chunks + STASIS_RAM_REGION_MAX) *
-               (STASIS_RUNS_ENTRY_LEN + STASIS_RUNS_EXTENT_LEN + STASIS_DIGEST_SIZE);
+               (STASIS_RUNS_ENTRY_LEN + extents * (STASIS_RUNS_EXTENT_LEN + STASIS_DIGEST_SIZE));
 }
 
-uint64_t stasis_file_len_max(uint64_t ram_bytes, uint32_t version)
+uint64_t stasis_file_len_max(uint64_t ram_bytes, struct stasis_index_form form)
 {
-    return 3 * ram_bytes + stasis_index_size_max(ram_bytes, version) + STASIS_FILE_SLACK;
+    return 3 * ram_bytes + stasis_index_size_max(ram_bytes, form) + STASIS_FILE_SLACK;
 }
 
-int stasis_file_check_len(uint64_t len, uint64_t ram_bytes, uint32_t version, enum stasis_err code,
-                          struct stasis_error *err)
+int stasis_file_check_len(uint64_t len, uint64_t ram_bytes, struct stasis_index_form form,
+                          enum stasis_err code, struct stasis_error *err)
 {
-    uint64_t most = stasis_file_len_max(ram_bytes, version);
+    uint64_t most = stasis_file_len_max(ram_bytes, form);
 
     if (len <= most)
         return 0;

@@ -25,16 +25,24 @@
 #define STASIS_RUNS_ENTRY_LEN  12u
 #define STASIS_RUNS_EXTENT_LEN 24u
 
+#define STASIS_RUNS_NAME_LEN 48u /* of a layer: {UUID, root} */
+
+#define STASIS_LAYER_NAMES_MAX 4095u /* so that a chain has at most 4096 files */
+
 #define STASIS_INDEX_BLOCK     512u /* chunks: 32 MiB of RAM */
 #define STASIS_INDEX_BLOCK_LEN ((size_t)STASIS_INDEX_BLOCK * STASIS_INDEX_CHUNK_LEN)
 
 /* Of a file of version 2: its places in the section. */
 struct stasis_index_runs {
+    const uint8_t *names;   /* of other files that a layer's own index has; the first: its parent */
     const uint8_t *entries; /* NULL: the index has blocks */
     const uint8_t *extents;
     const uint8_t *digests; /* NULL: none */
+    uint32_t name_count;
     uint32_t entry_count;
     uint32_t extent_count;
+    bool layered;    /* chunks may have several extents, of several files, or such of a few pages */
+    bool partial;    /* layered, and some chunks or pages are as in the parent */
     uint32_t *hints; /* the entry that chunk n * STASIS_RUNS_HINT is in */
 };
 
@@ -56,20 +64,31 @@ struct stasis_index {
 int stasis_index_add(struct stasis_index *index, uint64_t gpa, uint64_t size,
                      struct stasis_error *err);
 
+/* What the greatest lengths depend on: the format version, and whether it is a layer. */
+struct stasis_index_form {
+    uint32_t version;
+    bool layer;
+};
+
+static inline struct stasis_index_form stasis_index_form_of(const struct stasis_snap_info *info)
+{
+    return (struct stasis_index_form){info->format_version, info->layer};
+}
+
 /* Length of the section of version 1 for the regions added, and the most that `ram_bytes` of RAM
- * can need in a format version. */
+ * can need. */
 uint64_t stasis_index_size(const struct stasis_index *index);
-uint64_t stasis_index_size_max(uint64_t ram_bytes, uint32_t version);
+uint64_t stasis_index_size_max(uint64_t ram_bytes, struct stasis_index_form form);
 
 /* The longest that a file of either layout may be: RAM, as much again for its alignment and for
  * optional sections each, the index, and room for all else. What comes out of a pipe is bounded
  * before its length is known, so all readers and the writer have this one bound. */
 #define STASIS_FILE_SLACK (UINT64_C(64) << 20)
-uint64_t stasis_file_len_max(uint64_t ram_bytes, uint32_t version);
+uint64_t stasis_file_len_max(uint64_t ram_bytes, struct stasis_index_form form);
 
 /* STASIS_ERR_CORRUPT, or for a writer STASIS_ERR_FULL, if it is longer. */
-int stasis_file_check_len(uint64_t len, uint64_t ram_bytes, uint32_t version, enum stasis_err code,
-                          struct stasis_error *err);
+int stasis_file_check_len(uint64_t len, uint64_t ram_bytes, struct stasis_index_form form,
+                          enum stasis_err code, struct stasis_error *err);
 
 static inline size_t stasis_index_head_len(uint32_t region_count)
 {
@@ -113,6 +132,18 @@ struct stasis_snap_chunk stasis_index_get_in(const struct stasis_index *index,
                                              const struct stasis_snap_region *region, uint64_t i);
 void stasis_index_put(struct stasis_index *index, uint64_t i,
                       const struct stasis_snap_chunk *chunk);
+
+/* Where the bytes of a chunk come from. */
+struct stasis_index_extents {
+    uint8_t kind; /* STASIS_RUN_...: what pages are that no extent takes */
+    uint32_t count;
+    struct stasis_snap_extent list[STASIS_EXTENTS_MAX];
+    const uint8_t *digests; /* of each, one behind the other; NULL: none */
+};
+
+/* The extents of a chunk, of every index; of one without layers one extent, or none for zeros. */
+void stasis_index_get_extents(const struct stasis_index *index, uint64_t i,
+                              struct stasis_index_extents *ret_extents);
 
 /* With blocks: the bytes of a chunk's entry; and the first chunk behind the block that chunk i is
  * in, if all chunks of that block are zero, else i. */

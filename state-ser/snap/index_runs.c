@@ -55,6 +55,24 @@ static struct stasis_run run_of(const struct stasis_index *index, uint64_t i)
     return stasis_run_at(index, e);
 }
 
+const uint8_t *stasis_index_name(const struct stasis_index *index, uint32_t n)
+{
+    return index->runs.names + (size_t)(n - 1) * STASIS_RUNS_NAME_LEN;
+}
+
+struct stasis_snap_extent stasis_extent_at(const uint8_t bytes[STASIS_RUNS_EXTENT_LEN])
+{
+    return (struct stasis_snap_extent){
+        .offset = stasis_le64_get(bytes),
+        .stored_len = stasis_le32_get(bytes + 8),
+        .crc = stasis_le32_get(bytes + 12),
+        .stored_pages = stasis_le16_get(bytes + 16),
+        .taken_pages = stasis_le16_get(bytes + 18),
+        .file = stasis_le16_get(bytes + 20),
+        .encoding = (enum stasis_chunk_kind)bytes[22],
+    };
+}
+
 void stasis_extent_decode(const uint8_t extent[STASIS_RUNS_EXTENT_LEN],
                           struct stasis_snap_chunk *chunk)
 {
@@ -65,14 +83,73 @@ void stasis_extent_decode(const uint8_t extent[STASIS_RUNS_EXTENT_LEN],
     chunk->page_mask = stasis_le16_get(extent + 18);
 }
 
+/* What all extents of a chunk have in common. */
+static void sum_up(const struct stasis_run *run, const uint8_t *extents,
+                   struct stasis_snap_chunk *chunk)
+{
+    chunk->kind = STASIS_CHUNK_EXTENTS;
+    for (unsigned k = 0; k < run->each; k++) {
+        struct stasis_snap_extent extent = stasis_extent_at(extents + k * STASIS_RUNS_EXTENT_LEN);
+
+        chunk->stored_len += extent.stored_len;
+        if (extent.encoding != STASIS_CHUNK_ZERO)
+            chunk->page_mask |= extent.taken_pages;
+    }
+}
+
 void stasis_runs_get(const struct stasis_index *index, uint64_t i, struct stasis_snap_chunk *chunk)
 {
     struct stasis_run run = run_of(index, i);
+    const uint8_t *extents = extent_at(index, stasis_run_extent(&run, i));
 
     if (run.kind == STASIS_RUN_ZERO)
         chunk->kind = STASIS_CHUNK_ZERO;
+    else if (run.kind == STASIS_RUN_BELOW)
+        chunk->kind = STASIS_CHUNK_ABSENT;
+    else if (index->runs.layered)
+        sum_up(&run, extents, chunk);
     else
-        stasis_extent_decode(extent_at(index, run.first_extent + (i - run.first)), chunk);
+        stasis_extent_decode(extents, chunk);
+}
+
+/* Of an index with blocks. */
+static void get_extent(const struct stasis_index *index, uint64_t i,
+                       struct stasis_index_extents *extents)
+{
+    struct stasis_snap_chunk chunk = stasis_index_get(index, i);
+    bool zero = chunk.kind == STASIS_CHUNK_ZERO;
+
+    extents->kind = zero ? STASIS_RUN_ZERO : STASIS_RUN_STORED;
+    extents->count = !zero;
+    extents->list[0] = (struct stasis_snap_extent){
+        .stored_pages = (uint16_t)stasis_pages_of(chunk.size),
+        .taken_pages = chunk.page_mask,
+        .encoding = chunk.kind,
+        .stored_len = chunk.stored_len,
+        .crc = chunk.crc,
+        .offset = chunk.offset,
+    };
+}
+
+void stasis_index_get_extents(const struct stasis_index *index, uint64_t i,
+                              struct stasis_index_extents *ret_extents)
+{
+    struct stasis_run run;
+    uint64_t first;
+
+    ret_extents->digests = NULL;
+    if (!index->runs.entries) {
+        get_extent(index, i, ret_extents);
+        return;
+    }
+    run = run_of(index, i);
+    first = stasis_run_extent(&run, i);
+    ret_extents->kind = run.kind;
+    ret_extents->count = run.each;
+    for (unsigned k = 0; k < run.each; k++)
+        ret_extents->list[k] = stasis_extent_at(extent_at(index, first + k));
+    if (index->runs.digests)
+        ret_extents->digests = index->runs.digests + first * STASIS_DIGEST_SIZE;
 }
 
 uint64_t stasis_runs_zero_end(const struct stasis_index *index, uint64_t i, uint64_t end)
@@ -99,19 +176,18 @@ const uint8_t *stasis_runs_digest(const struct stasis_index *index, uint64_t i)
     return index->runs.digests + (run.first_extent + (i - run.first)) * STASIS_DIGEST_SIZE;
 }
 
-void stasis_root_begin(struct stasis_sha256 *sum, uint32_t arch,
+void stasis_root_begin(struct stasis_sha256 *sum, const struct stasis_snap_info *info,
                        const uint8_t state_digest[STASIS_DIGEST_SIZE])
 {
-    static const uint8_t zero[STASIS_DIGEST_SIZE];
     static const char tag[16] = "stasis root 2";
     uint8_t bytes[8] = {0};
 
-    stasis_le32_put(bytes, arch);
+    stasis_le32_put(bytes, info->arch);
     stasis_sha256_begin(sum);
     stasis_sha256_add(sum, tag, sizeof(tag));
     stasis_sha256_add(sum, bytes, sizeof(bytes));
     stasis_sha256_add(sum, state_digest, STASIS_DIGEST_SIZE);
-    stasis_sha256_add(sum, zero, sizeof(zero));
+    stasis_sha256_add(sum, info->parent_root, STASIS_DIGEST_SIZE); /* or zeros */
 }
 
 void stasis_root_add_extent(struct stasis_sha256 *sum, const uint8_t extent[STASIS_RUNS_EXTENT_LEN])
@@ -122,14 +198,14 @@ void stasis_root_add_extent(struct stasis_sha256 *sum, const uint8_t extent[STAS
     stasis_sha256_add(sum, bytes, sizeof(bytes));
 }
 
-void stasis_runs_root(const struct stasis_index *index, uint32_t arch,
+void stasis_runs_root(const struct stasis_index *index, const struct stasis_snap_info *info,
                       const uint8_t state_digest[STASIS_DIGEST_SIZE],
                       uint8_t ret_root[STASIS_DIGEST_SIZE])
 {
     const uint8_t *extents_end = extent_at(index, index->runs.extent_count);
     struct stasis_sha256 sum;
 
-    stasis_root_begin(&sum, arch, state_digest);
+    stasis_root_begin(&sum, info, state_digest);
     stasis_sha256_add(&sum, index->bytes, (size_t)(index->runs.extents - index->bytes));
     for (uint32_t x = 0; x < index->runs.extent_count; x++)
         stasis_root_add_extent(&sum, extent_at(index, x));
@@ -178,7 +254,7 @@ void stasis_extent_encode(const struct stasis_snap_chunk *chunk,
     stasis_le64_put(ret_bytes, chunk->offset);
     stasis_le32_put(ret_bytes + 8, chunk->stored_len);
     stasis_le32_put(ret_bytes + 12, chunk->crc);
-    stasis_le16_put(ret_bytes + 16, (uint16_t)((1u << chunk->size / STASIS_PAGE_SIZE) - 1));
+    stasis_le16_put(ret_bytes + 16, (uint16_t)stasis_pages_of(chunk->size));
     stasis_le16_put(ret_bytes + 18, chunk->page_mask);
     stasis_le16_put(ret_bytes + 20, 0);
     ret_bytes[22] = (uint8_t)chunk->kind;

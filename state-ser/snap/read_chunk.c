@@ -2,6 +2,7 @@
  *
  * Stored RAM one chunk at a time, for those who look into a snapshot and do not run it.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -44,4 +45,24 @@ int stasis_snap_read_chunk(const struct stasis_snap *snap, uint64_t index, void 
         return stasis_snap_read_chunks(snap, index, index + 1, host, err);
     memset(host, 0, chunk.size);
     return 0;
+}
+
+uint32_t stasis_snap_extent_count(const struct stasis_snap *snap, uint64_t chunk)
+{
+    struct stasis_index_extents extents;
+
+    assert(chunk < stasis_snap_chunk_count(snap));
+    stasis_index_get_extents(&snap->index, chunk, &extents);
+    return extents.count;
+}
+
+struct stasis_snap_extent stasis_snap_extent_at(const struct stasis_snap *snap, uint64_t chunk,
+                                                uint32_t index)
+{
+    struct stasis_index_extents extents;
+
+    assert(chunk < stasis_snap_chunk_count(snap));
+    stasis_index_get_extents(&snap->index, chunk, &extents);
+    assert(index < extents.count);
+    return extents.list[index];
 }

@@ -53,7 +53,7 @@ static int check_length(const struct stasis_snap_info *info, uint64_t file_len,
         return stasis_fail(err, STASIS_ERR_CORRUPT,
                            "%" PRIu64 " bytes, longer than the %" PRIu64 " it says it has",
                            file_len, info->file_len);
-    return stasis_file_check_len(file_len, info->ram_bytes, info->format_version,
+    return stasis_file_check_len(file_len, info->ram_bytes, stasis_index_form_of(info),
                                  STASIS_ERR_CORRUPT, err);
 }
 
@@ -165,7 +165,7 @@ static int check_root(const struct stasis_snap *snap, const uint8_t *state, size
                            "format version 1 has no root to compare; use a snapshot that this "
                            "release saved");
     stasis_sha256(state, len, digest);
-    stasis_runs_root(&snap->index, snap->opened.arch, digest, root);
+    stasis_runs_root(&snap->index, &snap->opened, digest, root);
     if (!memcmp(root, expected, sizeof(root)))
         return 0;
     put_hex(root, has);

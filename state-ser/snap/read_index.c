@@ -129,7 +129,8 @@ int stasis_index_read(const struct stasis_input *input, const struct stasis_head
 {
     const struct stasis_section *section = stasis_header_section(header, STASIS_SECTION_INDEX);
     uint32_t version = header->info.format_version;
-    uint64_t most = stasis_index_size_max(header->info.ram_bytes, version);
+    uint64_t most =
+        stasis_index_size_max(header->info.ram_bytes, stasis_index_form_of(&header->info));
     struct stasis_index index = {0};
     int rc = stasis_snap_check_section(section, "index", most, err);
 

@@ -120,6 +120,7 @@ int stasis_snap_read_chunks(const struct stasis_snap *snap, uint64_t first, uint
             break;
         case STASIS_CHUNK_ZERO:
         case STASIS_CHUNK_ABSENT:
+        case STASIS_CHUNK_EXTENTS:
             break;
         }
         host += (stop - first) * STASIS_CHUNK_SIZE;

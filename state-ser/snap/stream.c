@@ -50,7 +50,7 @@ int stasis_snap_save_storage(struct stasis_snap *snap, const struct stasis_stora
 /* The most that a snapshot with this header can be long: a stream does not say. */
 static uint64_t longest(const struct stasis_snap_info *info)
 {
-    uint64_t most = stasis_file_len_max(info->ram_bytes, info->format_version);
+    uint64_t most = stasis_file_len_max(info->ram_bytes, stasis_index_form_of(info));
 
     return info->streamed || info->file_len > most ? most : info->file_len;
 }

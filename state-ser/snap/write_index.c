@@ -167,7 +167,7 @@ static int put_runs(struct section_out *out, struct stasis_error *err)
     struct stasis_writer *w = out->w;
     int rc;
 
-    stasis_root_begin(&out->root, w->header.info.arch, w->state_digest);
+    stasis_root_begin(&out->root, &w->header.info, w->state_digest);
     rc = put_head(out, err);
     if (!rc)
         rc = put_entries(out, err);

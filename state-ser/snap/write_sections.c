@@ -135,7 +135,7 @@ static int write_section(struct stasis_writer *w, struct stasis_section *section
 static int set_length(struct stasis_writer *w, struct stasis_error *err)
 {
     uint64_t len = w->header.info.file_len;
-    int rc = stasis_file_check_len(len, w->index.ram_bytes, w->header.info.format_version,
+    int rc = stasis_file_check_len(len, w->index.ram_bytes, stasis_index_form_of(&w->header.info),
                                    STASIS_ERR_FULL, err);
 
     if (rc)

@@ -23,6 +23,7 @@ STASIS_BEGIN_DECLS
 #define STASIS_UUID_SIZE      16u
 #define STASIS_PRODUCER_MAX   32u
 #define STASIS_DIGEST_SIZE    32u /* SHA-256 */
+#define STASIS_EXTENTS_MAX    16u /* of a chunk */
 #define STASIS_FORMAT_VERSION 2u  /* of the file: the newest that this release knows */
 
 /* Architectures of guests are e_machine numbers of ELF (EM_... of <elf.h>). These are the two that
@@ -33,7 +34,8 @@ enum stasis_chunk_kind {
     STASIS_CHUNK_ABSENT = 0, /* only in a file that holds a difference to a parent */
     STASIS_CHUNK_ZERO = 1,
     STASIS_CHUNK_RAW = 2,
-    STASIS_CHUNK_ZLIB = 3, /* compressed, in zlib format (RFC 1950) */
+    STASIS_CHUNK_ZLIB = 3,    /* compressed, in zlib format (RFC 1950) */
+    STASIS_CHUNK_EXTENTS = 4, /* of a layer: see stasis_snap_extent_at() */
 };
 
 struct stasis_snap;
@@ -166,6 +168,10 @@ struct stasis_snap_info {
     /* Stands for state and RAM, and with `digests` for every byte of them. Zero in version 1. */
     uint8_t root[STASIS_DIGEST_SIZE];
     bool digests; /* there is a SHA-256 digest of each chunk */
+    /* A layer has of RAM what differs from another file, its parent: */
+    bool layer;
+    uint8_t parent_uuid[STASIS_UUID_SIZE];
+    uint8_t parent_root[STASIS_DIGEST_SIZE];
 };
 
 struct stasis_snap_region {
@@ -176,12 +182,23 @@ struct stasis_snap_region {
 
 struct stasis_snap_chunk {
     enum stasis_chunk_kind kind;
-    uint16_t page_mask; /* bit n: page n of the chunk is not zero (information) */
-    uint32_t crc;       /* CRC-32 of the stored bytes */
-    uint64_t offset;    /* in the file */
-    uint32_t stored_len;
+    uint16_t page_mask;  /* bit n: page n of the chunk is not zero (information) */
+    uint32_t crc;        /* CRC-32 of the stored bytes; EXTENTS: 0 */
+    uint64_t offset;     /* in the file; EXTENTS: 0 */
+    uint32_t stored_len; /* EXTENTS: of all of them */
     uint64_t gpa;
     uint32_t size; /* of the chunk in RAM */
+};
+
+/* A place that pages of a chunk come from. Those that no extent takes are zero. */
+struct stasis_snap_extent {
+    uint16_t stored_pages;           /* bit n: page n of the chunk is among the stored bytes */
+    uint16_t taken_pages;            /* of these, what counts */
+    enum stasis_chunk_kind encoding; /* RAW, ZLIB */
+    uint32_t file;                   /* 0: the snapshot's own */
+    uint32_t stored_len;
+    uint32_t crc; /* CRC-32 of the stored bytes */
+    uint64_t offset;
 };
 
 /* Opens a snapshot file, or, from a descriptor that cannot seek, spools it to an unlinked file
@@ -231,6 +248,12 @@ STASIS_EXPORT struct stasis_snap_region stasis_snap_region_at(const struct stasi
 STASIS_EXPORT uint64_t stasis_snap_chunk_count(const struct stasis_snap *snap);
 STASIS_EXPORT struct stasis_snap_chunk stasis_snap_chunk_at(const struct stasis_snap *snap,
                                                             uint64_t index);
+
+/* The places of a chunk's bytes, by file, each below its count: one for a chunk of kind RAW or
+ * ZLIB, none for zeros. */
+STASIS_EXPORT uint32_t stasis_snap_extent_count(const struct stasis_snap *snap, uint64_t chunk);
+STASIS_EXPORT struct stasis_snap_extent stasis_snap_extent_at(const struct stasis_snap *snap,
+                                                              uint64_t chunk, uint32_t index);
 
 /* Optional sections of an opened snapshot that this release does not know and skips; in file order,
  * `index` is below their count. */

@@ -263,6 +263,7 @@ static void reseal_root(struct image *image)
     uint8_t digest[STASIS_DIGEST_SIZE];
     struct stasis_index index = {.len = section_length(section)};
     uint64_t end = section_offset(section) + section_length(section);
+    struct stasis_snap_info info = {.arch = stasis_le32_get(header + STASIS_HDR_ARCH)};
     uint64_t extents, digests;
 
     if (stasis_le32_get(header + STASIS_HDR_VERSION) != 2 || end > image->len || index.len < 16 ||
@@ -270,15 +271,16 @@ static void reseal_root(struct image *image)
         return;
     index.bytes = image->bytes + section_offset(section);
     index.runs.extent_count = stasis_le32_get(index.bytes + 12);
+    memcpy(info.parent_root, header + STASIS_HDR_PARENT_ROOT, STASIS_DIGEST_SIZE);
     extents = 16 + UINT64_C(16) * stasis_le32_get(index.bytes) +
+              UINT64_C(48) * stasis_le32_get(index.bytes + 4) +
               UINT64_C(12) * stasis_le32_get(index.bytes + 8);
     digests = extents + UINT64_C(24) * index.runs.extent_count;
     if (digests > index.len)
         return;
     index.runs.extents = index.bytes + extents;
     stasis_sha256(image->bytes + section_offset(state), section_length(state), digest);
-    stasis_runs_root(&index, stasis_le32_get(header + STASIS_HDR_ARCH), digest,
-                     header + STASIS_HDR_ROOT);
+    stasis_runs_root(&index, &info, digest, header + STASIS_HDR_ROOT);
 }
 
 void image_reseal(struct image *image)

@@ -38,6 +38,7 @@ struct limit {
 #define RUN_LEN (STASIS_RUNS_ENTRY_LEN + STASIS_RUNS_EXTENT_LEN + STASIS_DIGEST_SIZE)
 #define INDEX2_BASE                                                                                \
     (STASIS_RUNS_PREFIX_LEN + STASIS_RAM_REGION_MAX * (STASIS_INDEX_REGION_LEN + RUN_LEN))
+#define LAYER_BASE (16 + 4096 * (16 + 908) + 4095 * 48)
 
 static const struct limit limits[] = {
     LIMIT("format version", "1 or ", STASIS_FORMAT_VERSION, ""),
@@ -55,6 +56,10 @@ static const struct limit limits[] = {
      "", "stasis_index_size_max()"},
     {"length of the index section, version 2", "at most 68 × ⌊RAM bytes / 65536⌋ + ", INDEX2_BASE,
      "", "stasis_index_size_max()"},
+    {"length of the index section of a layer", "at most 908 × ⌊RAM bytes / 65536⌋ + ", LAYER_BASE,
+     "", "stasis_index_size_max()"},
+    {"files that a layer names", "1 to ", STASIS_LAYER_NAMES_MAX, "", "STASIS_LAYER_NAMES_MAX"},
+    {"extents of a chunk, in a layer", "at most ", STASIS_EXTENTS_MAX, "", "STASIS_EXTENTS_MAX"},
     {"length of a file, in either layout",
      "at most 3 × RAM bytes + the greatest length of the index section + ", STASIS_FILE_SLACK,
      " (64 MiB)", "stasis_file_len_max()"},
@@ -89,20 +94,22 @@ static void print_limits(FILE *out)
     fputc('\n', out);
 }
 
-/* The two that are formulas: RAM bytes, and what the table says of them. */
+/* Those that are formulas: RAM bytes, and what the table says of them. */
 static void the_formulas_are_those_of_the_code(void **state)
 {
     const uint64_t sizes[] = {0, 4096, 65535, 65536, 65537, UINT64_C(1) << 36, STASIS_RAM_MAX};
 
     (void)state;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        const struct stasis_index_form forms[] = {{1, false}, {2, false}, {2, true}};
         const uint64_t index[] = {24 * (sizes[i] / 65536) + INDEX1_BASE,
-                                  68 * (sizes[i] / 65536) + INDEX2_BASE};
+                                  68 * (sizes[i] / 65536) + INDEX2_BASE,
+                                  908 * (sizes[i] / 65536) + LAYER_BASE};
 
-        for (uint32_t v = 1; v <= 2; v++) {
-            assert_int_equal(stasis_index_size_max(sizes[i], v), index[v - 1]);
-            assert_int_equal(stasis_file_len_max(sizes[i], v),
-                             3 * sizes[i] + index[v - 1] + STASIS_FILE_SLACK);
+        for (unsigned f = 0; f < 3; f++) {
+            assert_int_equal(stasis_index_size_max(sizes[i], forms[f]), index[f]);
+            assert_int_equal(stasis_file_len_max(sizes[i], forms[f]),
+                             3 * sizes[i] + index[f] + STASIS_FILE_SLACK);
         }
     }
 }

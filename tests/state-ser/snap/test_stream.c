@@ -257,7 +257,8 @@ static void a_file_and_a_pipe_have_one_bound(void **state)
     (void)state;
     built_small(&built);
     whole = image_of(&built);
-    most = stasis_file_len_max(stasis_snap_info(built.snap)->ram_bytes, STASIS_FORMAT_VERSION);
+    most = stasis_file_len_max(stasis_snap_info(built.snap)->ram_bytes,
+                               stasis_index_form_of(stasis_snap_info(built.snap)));
     len[0] = (33u << 20) - whole.len;
     len[1] = most - whole.len;
     len[2] = len[1] + 1;
