@@ -20,6 +20,8 @@ struct stasis_snap {
     struct stasis_snap_info opened;             /* of the file opened, whatever was saved since */
     struct stasis_index index;                  /* bytes: only of a file that was opened */
     const uint8_t *host[STASIS_RAM_REGION_MAX]; /* only of a snapshot being built */
+    struct stasis_snap *lies_on;                /* what it is saved on as a layer, or NULL */
+    const uint64_t **dirty;        /* bitmaps of pages, by region; NULL: there is none */
     struct stasis_ram *ram_source; /* what loads the RAM of a snapshot being built, or NULL */
     enum stasis_populated_by populated_by; /* at best; tests and benchmarks ask for less */
     struct stasis_records *records;

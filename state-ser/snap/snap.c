@@ -40,6 +40,8 @@ void stasis_snap_free(struct stasis_snap *snap)
     stasis_schema_set_free(snap->schemas);
     stasis_notes_free(snap->notes);
     stasis_index_fini(&snap->index);
+    stasis_snap_free(snap->lies_on);
+    free(snap->dirty);
     free(snap->name);
     free(snap);
 }

@@ -27,6 +27,28 @@ struct stasis_kept_section {
     struct stasis_section section;
 };
 
+/* A chunk of a layer that may differ from the parent's. */
+struct stasis_layer_chunk {
+    uint64_t number;
+    uint64_t offset; /* of the stored pages in the file */
+    uint32_t stored_len;
+    uint32_t crc;
+    uint16_t dirty;   /* pages that may differ */
+    uint16_t stored;  /* of these, those that are not zero */
+    uint16_t zero;    /* pages that an extent has to call zero */
+    uint8_t kind;     /* of its run */
+    uint8_t encoding; /* of the stored pages */
+};
+
+struct stasis_layer {
+    struct stasis_layer_chunk *chunks; /* in ascending order */
+    size_t count;
+    size_t room;
+    uint8_t *digests;          /* of stored pages, by chunk of the list; NULL: there are none */
+    struct stasis_index index; /* the section that is written */
+    bool whole;                /* it does without the parent's */
+};
+
 struct stasis_writer {
     const struct stasis_snap *snap;
     struct stasis_snap_target *target;
@@ -45,6 +67,7 @@ struct stasis_writer {
     struct stasis_compression pack;    /* only if opts.zlib_level */
     struct stasis_populated populated; /* while it is scanned */
     uint8_t *digests;                  /* of stored bytes, by chunk; NULL: there are none */
+    struct stasis_layer layer;         /* only if the snapshot is saved as one */
     uint8_t state_digest[STASIS_DIGEST_SIZE];
 
     pthread_t saver; /* on which the progress is told */
@@ -52,6 +75,20 @@ struct stasis_writer {
     uint64_t shares_done; /* of the progress */
     uint64_t told;        /* the most of it */
 };
+
+/* Parts of the file, and whether the snapshot was opened, or lies on another one. */
+#define STASIS_WRITER_PARTS                                                                        \
+    (sizeof(((struct stasis_writer *)0)->parts) / sizeof(struct stasis_section))
+
+static inline bool stasis_writer_is_opened(const struct stasis_writer *w)
+{
+    return stasis_input_is_open(&w->snap->input);
+}
+
+static inline bool stasis_writer_is_layer(const struct stasis_writer *w)
+{
+    return w->snap->lies_on;
+}
 
 static inline uint64_t stasis_round_up(uint64_t value, uint64_t to)
 {
@@ -85,6 +122,13 @@ int stasis_writer_run_blocks(struct stasis_writer *w, uint64_t batch,
                                          struct stasis_error *err),
                              struct stasis_error *err);
 
+/* The same over the first `count` entries of a list, in batches of STASIS_BATCH_CHUNKS. */
+int stasis_writer_run_list(struct stasis_writer *w, uint64_t count, unsigned threads,
+                           unsigned share,
+                           int (*work)(struct stasis_writer *w, const struct stasis_range *range,
+                                       struct stasis_error *err),
+                           struct stasis_error *err);
+
 /* On the thread that saves, between two steps of its own: asks the progress. */
 int stasis_writer_tell(struct stasis_writer *w, struct stasis_error *err);
 
@@ -107,6 +151,15 @@ int stasis_writer_put_index(struct stasis_writer *w, struct stasis_error *err);
 /* write_scan.c: every chunk becomes RAW or ZERO. */
 int stasis_writer_scan(struct stasis_writer *w, struct stasis_error *err);
 
+/* Its first half. Between begin (STASIS_ERR_CANCELLED) and end: calls `found` for the pages that
+ * may hold something of chunks first..end-1, which are of one region, in ascending order and for a
+ * chunk as often as it takes. */
+typedef void stasis_writer_found(void *ctx, uint64_t chunk, uint16_t pages);
+int stasis_writer_find_begin(struct stasis_writer *w, struct stasis_error *err);
+void stasis_writer_find_touched(struct stasis_writer *w, uint64_t first, uint64_t end,
+                                stasis_writer_found *found, void *ctx);
+void stasis_writer_find_end(struct stasis_writer *w);
+
 /* Guest RAM of chunk i. */
 const uint8_t *stasis_writer_chunk(const struct stasis_writer *w, uint64_t i);
 
@@ -124,6 +177,9 @@ int stasis_writer_push(struct stasis_writer *w, uint64_t start, uint64_t end,
 int stasis_identity_check(const struct stasis_save_opts *opts, struct stasis_error *err);
 int stasis_identity_set(const struct stasis_save_opts *opts, struct stasis_snap_info *info,
                         struct stasis_error *err);
+
+/* write_prepare.c: all that comes before the first byte; the layout of the front is known then. */
+int stasis_writer_prepare(struct stasis_writer *w, struct stasis_error *err);
 
 /* ---- write_layout.c ---- */
 
@@ -159,6 +215,18 @@ int stasis_writer_copy_kept(struct stasis_writer *w, struct stasis_error *err);
 /* write_compressed.c: to be run over all chunks; w->pack.pos is then the end of the data. */
 void stasis_compression_init(struct stasis_writer *w);
 void stasis_compression_fini(struct stasis_writer *w);
+
+/* Takes the turn of a range and gives it on, whatever happened: others wait for it. If `*rc` is 0
+ * and nobody failed, calls `place`, and for a stream `write` within the turn, since it has but one
+ * order. True: the range has its places. */
+struct stasis_turn {
+    uint64_t number;
+    void (*place)(void *ctx);
+    int (*write)(void *ctx, struct stasis_error *err);
+    void *ctx;
+};
+bool stasis_compression_take_turn(struct stasis_writer *w, const struct stasis_turn *turn, int *rc,
+                                  struct stasis_error *err);
 int stasis_compression_work(struct stasis_writer *w, const struct stasis_range *range,
                             struct stasis_error *err);
 

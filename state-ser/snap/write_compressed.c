@@ -89,6 +89,13 @@ static int write_range(struct stasis_writer *w, uint64_t first, uint64_t end, co
     return rc ? rc : stasis_writer_push(w, from, to, err);
 }
 
+/* A range with its compressed chunks. */
+struct packed {
+    struct stasis_writer *w;
+    const struct stasis_range *range;
+    const uint8_t *slots;
+};
+
 /* False: the save is given up, and nobody gets a turn any more. */
 static bool await_turn(struct stasis_writer *w, uint64_t number, bool *ret_failed)
 {
@@ -116,25 +123,37 @@ static void pass_turn(struct stasis_compression *pack, bool failed)
     pthread_mutex_unlock(&pack->lock);
 }
 
-/* Takes the turn and gives it on, whatever happened: others wait for it. A stream is written
- * within the turn, since it has but one order. True: the chunks have their places. */
-static bool take_turn(struct stasis_writer *w, const struct stasis_range *range,
-                      const uint8_t *slots, int *rc, struct stasis_error *err)
+bool stasis_compression_take_turn(struct stasis_writer *w, const struct stasis_turn *turn, int *rc,
+                                  struct stasis_error *err)
 {
     bool failed;
     bool placed;
 
-    if (!await_turn(w, range->number, &failed)) {
+    if (!await_turn(w, turn->number, &failed)) {
         *rc = stasis_writer_check(w, err);
         return false;
     }
     placed = !*rc && !failed;
     if (placed)
-        place_range(w, range->first, range->end);
+        turn->place(turn->ctx);
     if (placed && w->target->streamed)
-        *rc = write_range(w, range->first, range->end, slots, err);
+        *rc = turn->write(turn->ctx, err);
     pass_turn(&w->pack, *rc != 0);
     return placed;
+}
+
+static void place(void *ctx)
+{
+    const struct packed *packed = ctx;
+
+    place_range(packed->w, packed->range->first, packed->range->end);
+}
+
+static int write_packed(void *ctx, struct stasis_error *err)
+{
+    const struct packed *packed = ctx;
+
+    return write_range(packed->w, packed->range->first, packed->range->end, packed->slots, err);
 }
 
 int stasis_compression_work(struct stasis_writer *w, const struct stasis_range *range,
@@ -142,14 +161,16 @@ int stasis_compression_work(struct stasis_writer *w, const struct stasis_range *
 {
     struct stasis_compressor *compressor = stasis_compressor_new(w->opts.zlib_level);
     uint8_t *slots = malloc((range->end - range->first) * STASIS_CHUNK_SIZE);
+    struct packed packed = {w, range, slots};
+    const struct stasis_turn turn = {range->number, place, write_packed, &packed};
     int rc = 0;
 
     if (compressor && slots)
         rc = pack_range(w, compressor, range->first, range->end, slots, err);
     else
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory to compress RAM");
-    if (take_turn(w, range, slots, &rc, err) && !w->target->streamed)
-        rc = write_range(w, range->first, range->end, slots, err);
+    if (stasis_compression_take_turn(w, &turn, &rc, err) && !w->target->streamed)
+        rc = write_packed(&packed, err);
     stasis_compressor_free(compressor);
     free(slots);
     return rc;

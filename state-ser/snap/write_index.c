@@ -7,7 +7,7 @@
 #include "chunk.h"
 #include "index_runs.h"
 #include "le.h"
-#include "write.h"
+#include "write_layer.h"
 
 #define PUSH_STEP (1u << 20)
 #define PIECE_LEN (16u << 10)
@@ -28,6 +28,8 @@ uint64_t stasis_writer_index_len(const struct stasis_writer *w)
     uint64_t extent_len = STASIS_RUNS_EXTENT_LEN + (w->digests ? STASIS_DIGEST_SIZE : 0);
     uint32_t entries, extents;
 
+    if (stasis_writer_is_layer(w))
+        return w->layer.index.len;
     if (!has_runs(w))
         return w->index.len;
     stasis_runs_count(&w->index, &entries, &extents);
@@ -195,10 +197,31 @@ static int put_blocks(struct section_out *out, struct stasis_error *err)
     return rc;
 }
 
+/* ---- of a layer ---- */
+
+static int put_layer(struct section_out *out, struct stasis_error *err)
+{
+    const struct stasis_index *index = &out->w->layer.index;
+    struct stasis_snap_info *info = &out->w->header.info;
+    int rc = 0;
+
+    stasis_layer_finish_index(out->w);
+    stasis_runs_root(index, info, out->w->state_digest, info->root);
+    while (!rc && out->pos < index->len) {
+        uint64_t left = index->len - out->pos;
+
+        rc = put_piece(out, index->bytes + out->pos, left < PUSH_STEP ? (size_t)left : PUSH_STEP,
+                       err);
+    }
+    return rc;
+}
+
 int stasis_writer_put_index(struct stasis_writer *w, struct stasis_error *err)
 {
     struct section_out out = {.w = w, .section = &w->parts[1]};
 
     out.section->crc = 0;
+    if (stasis_writer_is_layer(w))
+        return put_layer(&out, err);
     return has_runs(w) ? put_runs(&out, err) : put_blocks(&out, err);
 }

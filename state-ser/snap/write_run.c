@@ -140,6 +140,33 @@ int stasis_writer_run(struct stasis_writer *w, unsigned threads, unsigned share,
     return rc;
 }
 
+static int work_on_list(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+{
+    const struct run *run = ctx;
+    const struct stasis_range range = {first / STASIS_BATCH_CHUNKS, first, end};
+
+    return run->work(run->w, &range, err);
+}
+
+int stasis_writer_run_list(struct stasis_writer *w, uint64_t count, unsigned threads,
+                           unsigned share,
+                           int (*work)(struct stasis_writer *w, const struct stasis_range *range,
+                                       struct stasis_error *err),
+                           struct stasis_error *err)
+{
+    struct run run = {.w = w, .ranges.count = count, .share = share, .work = work};
+    const struct stasis_pool_job job = {.count = count,
+                                        .batch = STASIS_BATCH_CHUNKS,
+                                        .threads = threads,
+                                        .work = work_on_list,
+                                        .progress = w->opts.progress ? report : NULL,
+                                        .ctx = &run};
+    int rc = run_job(w, &job, err);
+
+    w->shares_done += share;
+    return rc;
+}
+
 static bool report_blocks(void *ctx, uint64_t done)
 {
     (void)done;

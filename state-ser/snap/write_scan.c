@@ -16,55 +16,57 @@
 
 /* ---- which pages may hold something ---- */
 
-struct marking {
-    struct stasis_writer *w;
+struct finding {
     const struct stasis_snap_region *region;
     uintptr_t host; /* of the region */
+    stasis_writer_found *found;
+    void *ctx;
 };
 
-/* Pages first..end-1 of chunk i. */
-static void mark_chunk(struct stasis_index *index, uint64_t i, unsigned first, unsigned end)
+static void find(void *ctx, uintptr_t start, uintptr_t end)
 {
+    const struct finding *finding = ctx;
+    uint64_t at = start - finding->host;
+    uint64_t stop = end - finding->host;
+
+    while (at < stop) {
+        uint64_t i = at / STASIS_CHUNK_SIZE;
+        uint64_t next = (i + 1) * STASIS_CHUNK_SIZE < stop ? (i + 1) * STASIS_CHUNK_SIZE : stop;
+        unsigned first_page = (unsigned)(at % STASIS_CHUNK_SIZE / STASIS_PAGE_SIZE);
+        unsigned end_page = (unsigned)((next - 1) % STASIS_CHUNK_SIZE / STASIS_PAGE_SIZE) + 1;
+
+        finding->found(finding->ctx, finding->region->first_chunk + i,
+                       (uint16_t)((1u << end_page) - (1u << first_page)));
+        at = next;
+    }
+}
+
+void stasis_writer_find_touched(struct stasis_writer *w, uint64_t first, uint64_t end,
+                                stasis_writer_found *found, void *ctx)
+{
+    uint32_t r = stasis_index_region_of(&w->index, first);
+    const struct stasis_snap_region *region = &w->index.regions[r];
+    struct finding finding = {region, (uintptr_t)w->snap->host[r], found, ctx};
+    uint64_t len = (end - region->first_chunk) * STASIS_CHUNK_SIZE;
+    uintptr_t start = finding.host + (first - region->first_chunk) * STASIS_CHUNK_SIZE;
+    uintptr_t stop = finding.host + (len < region->size ? len : region->size);
+
+    if (finding.host % STASIS_PAGE_SIZE) /* its pages are not those of the guest */
+        find(&finding, start, stop);
+    else
+        stasis_populated_find(&w->populated, start, stop, find, &finding);
+}
+
+static void mark(void *ctx, uint64_t i, uint16_t pages)
+{
+    struct stasis_index *index = ctx;
     struct stasis_snap_chunk chunk;
 
     stasis_index_own(index, i);
     chunk = stasis_index_get(index, i);
     chunk.kind = STASIS_CHUNK_ABSENT;
-    chunk.page_mask |= (uint16_t)((1u << end) - (1u << first));
+    chunk.page_mask |= pages;
     stasis_index_put(index, i, &chunk);
-}
-
-static void mark(void *ctx, uintptr_t start, uintptr_t end)
-{
-    const struct marking *marking = ctx;
-    uint64_t at = start - marking->host;
-    uint64_t stop = end - marking->host;
-
-    while (at < stop) {
-        uint64_t i = at / STASIS_CHUNK_SIZE;
-        uint64_t next = (i + 1) * STASIS_CHUNK_SIZE < stop ? (i + 1) * STASIS_CHUNK_SIZE : stop;
-
-        mark_chunk(&marking->w->index, marking->region->first_chunk + i,
-                   (unsigned)(at % STASIS_CHUNK_SIZE / STASIS_PAGE_SIZE),
-                   (unsigned)((next - 1) % STASIS_CHUNK_SIZE / STASIS_PAGE_SIZE) + 1);
-        at = next;
-    }
-}
-
-/* Chunks first..end-1 of one region. */
-static void mark_chunks(struct stasis_writer *w, uint64_t first, uint64_t end)
-{
-    uint32_t r = stasis_index_region_of(&w->index, first);
-    const struct stasis_snap_region *region = &w->index.regions[r];
-    struct marking marking = {w, region, (uintptr_t)w->snap->host[r]};
-    uint64_t len = (end - region->first_chunk) * STASIS_CHUNK_SIZE;
-    uintptr_t start = marking.host + (first - region->first_chunk) * STASIS_CHUNK_SIZE;
-    uintptr_t stop = marking.host + (len < region->size ? len : region->size);
-
-    if (marking.host % STASIS_PAGE_SIZE) /* its pages are not those of the guest */
-        mark(&marking, start, stop);
-    else
-        stasis_populated_find(&w->populated, start, stop, mark, &marking);
 }
 
 static int mark_blocks(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
@@ -81,7 +83,7 @@ static int mark_blocks(void *ctx, uint64_t first, uint64_t end, struct stasis_er
 
         if (stasis_writer_check(w, err))
             return STASIS_ERR_CANCELLED;
-        mark_chunks(w, i, next);
+        stasis_writer_find_touched(w, i, next, mark, &w->index);
         i = next;
     }
     return 0;
@@ -113,15 +115,24 @@ static void init_populated(struct stasis_writer *w)
                           w->opts.progress ? &watch : NULL);
 }
 
+int stasis_writer_find_begin(struct stasis_writer *w, struct stasis_error *err)
+{
+    init_populated(w);
+    return stasis_writer_check(w, err);
+}
+
+void stasis_writer_find_end(struct stasis_writer *w)
+{
+    stasis_populated_fini(&w->populated);
+}
+
 static int mark_all(struct stasis_writer *w, struct stasis_error *err)
 {
-    int rc;
+    int rc = stasis_writer_find_begin(w, err);
 
-    init_populated(w);
-    rc = stasis_writer_check(w, err);
     if (!rc)
         rc = stasis_writer_run_blocks(w, MARK_BATCH_BLOCKS, mark_blocks, err);
-    stasis_populated_fini(&w->populated);
+    stasis_writer_find_end(w);
     return rc;
 }
 

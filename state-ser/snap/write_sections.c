@@ -13,8 +13,7 @@
 #include "output.h"
 #include "ram_internal.h"
 #include "sha256.h"
-#include "stasis/schema_set.h"
-#include "write.h"
+#include "write_layer.h"
 
 #define IN_FLIGHT (UINT64_C(16) << 20) /* about what may be on its way to the disk */
 
@@ -146,21 +145,25 @@ static int set_length(struct stasis_writer *w, struct stasis_error *err)
     return 0;
 }
 
-static bool is_opened(const struct stasis_writer *w)
-{
-    return stasis_input_is_open(&w->snap->input);
-}
-
 /* As it is: all offsets are known at once. A stream takes one chunk after the other. */
 static int write_raw(struct stasis_writer *w, struct stasis_error *err)
 {
+    uint64_t start = w->parts[2].offset;
+    bool layer = stasis_writer_is_layer(w);
+    unsigned threads = w->target->streamed ? 1 : w->opts.threads;
     int rc;
 
-    stasis_writer_lay_out_back(w, stasis_writer_lay_out_chunks(w, w->parts[2].offset));
+    stasis_writer_lay_out_back(w, layer ? stasis_layer_place(w, start)
+                                        : stasis_writer_lay_out_chunks(w, start));
     rc = set_length(w, err);
-    return rc ? rc
-              : stasis_writer_run(w, w->target->streamed ? 1 : w->opts.threads, STASIS_SHARE_WRITE,
-                                  is_opened(w) ? stasis_writer_copy_chunks : write_chunks, err);
+    if (rc)
+        return rc;
+    if (layer)
+        return stasis_writer_run_list(w, w->layer.count, threads, STASIS_SHARE_WRITE,
+                                      stasis_layer_write_range, err);
+    return stasis_writer_run(w, threads, STASIS_SHARE_WRITE,
+                             stasis_writer_is_opened(w) ? stasis_writer_copy_chunks : write_chunks,
+                             err);
 }
 
 static int write_packed(struct stasis_writer *w, struct stasis_error *err)
@@ -168,7 +171,12 @@ static int write_packed(struct stasis_writer *w, struct stasis_error *err)
     int rc;
 
     stasis_compression_init(w);
-    rc = stasis_writer_run(w, w->opts.threads, STASIS_SHARE_WRITE, stasis_compression_work, err);
+    if (stasis_writer_is_layer(w))
+        rc = stasis_writer_run_list(w, w->layer.count, w->opts.threads, STASIS_SHARE_WRITE,
+                                    stasis_layer_pack_range, err);
+    else
+        rc =
+            stasis_writer_run(w, w->opts.threads, STASIS_SHARE_WRITE, stasis_compression_work, err);
     stasis_writer_lay_out_back(w, w->pack.pos);
     stasis_compression_fini(w);
     return rc ? rc : set_length(w, err);
@@ -181,7 +189,6 @@ static int write_ram(struct stasis_writer *w, struct stasis_error *err)
 
 #define DATA  2 /* of the parts; in a file it is the last section, of a stream the first */
 #define NOTES 4 /* the one that may be missing */
-#define PARTS (sizeof(((struct stasis_writer *)0)->parts) / sizeof(struct stasis_section))
 
 static uint32_t list_kept(struct stasis_writer *w, uint32_t count)
 {
@@ -191,11 +198,11 @@ static uint32_t list_kept(struct stasis_writer *w, uint32_t count)
 }
 
 /* In the order of their places. */
-static void list_sections(struct stasis_writer *w, const unsigned order[PARTS])
+static void list_sections(struct stasis_writer *w, const unsigned order[STASIS_WRITER_PARTS])
 {
     uint32_t count = 0;
 
-    for (unsigned i = 0; i < PARTS; i++) {
+    for (unsigned i = 0; i < STASIS_WRITER_PARTS; i++) {
         if (!w->target->streamed && order[i] == DATA)
             count = list_kept(w, count);
         if (order[i] != NOTES || w->notes)
@@ -249,92 +256,30 @@ static int write_stream(struct stasis_writer *w, struct stasis_error *err)
     return write_header(w, w->header.info.file_len - STASIS_HEADER_LEN, err);
 }
 
-/* What the header says before anything is known of the content. */
-static int start_header(struct stasis_writer *w, struct stasis_error *err)
-{
-    struct stasis_snap_info *info = &w->header.info;
-    uint64_t kept = STASIS_FEATURE_ZLIB;
-
-    info->format_version = w->opts.format_version ? w->opts.format_version : STASIS_FORMAT_VERSION;
-    kept |= info->format_version > 1 ? STASIS_FEATURE_DIGESTS : 0;
-    info->incompatible = (w->target->streamed ? STASIS_FEATURE_TRAILER : 0) |
-                         (w->opts.zlib_level ? STASIS_FEATURE_ZLIB : 0) |
-                         (w->opts.digests ? STASIS_FEATURE_DIGESTS : 0) |
-                         (w->snap->opened.incompatible & kept);
-    info->digests = info->incompatible & STASIS_FEATURE_DIGESTS;
-    info->streamed = w->target->streamed;
-    info->arch = w->snap->header.info.arch;
-    info->ram_bytes = w->snap->index.ram_bytes;
-    return stasis_identity_set(&w->opts, info, err);
-}
-
-static int prepare_index(struct stasis_writer *w, struct stasis_error *err)
-{
-    bool first = w->header.info.format_version == 1;
-
-    if (first && w->snap->index.region_count > STASIS_INDEX1_REGION_MAX)
-        return stasis_fail(err, STASIS_ERR_FULL, "more than %u ranges of RAM in format version 1",
-                           STASIS_INDEX1_REGION_MAX);
-    if (!stasis_index_copy_regions(&w->index, &w->snap->index))
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the ranges of RAM");
-    if (w->header.info.digests) {
-        /* Pages of it that belong to chunks which are zero are never touched. */
-        w->digests = calloc(w->index.chunk_count + 1, STASIS_DIGEST_SIZE);
-        if (!w->digests)
-            return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for digests");
-    }
-    return stasis_index_make(&w->index, err);
-}
-
-/* What is encoded, and what is known of RAM before it is looked at. */
-static int prepare_parts(struct stasis_writer *w, struct stasis_error *err)
-{
-    const struct stasis_snap *snap = w->snap;
-    int rc = stasis_records_encode(snap->records, &w->state, &w->state_len, err);
-
-    if (!rc)
-        rc = stasis_schema_set_encode(snap->records, &w->schema, &w->schema_len, err);
-    if (!rc && stasis_notes_count(snap->notes))
-        rc = stasis_notes_encode(snap->notes, &w->notes, &w->notes_len, err);
-    if (!rc && is_opened(w))
-        rc = stasis_writer_keep_sections(w, STASIS_SECTIONS_MAX - PARTS + !w->notes, err);
-    if (rc)
-        return rc;
-    stasis_sha256(w->state, w->state_len, w->state_digest);
-    return prepare_index(w, err);
-}
-
-static int prepare(struct stasis_writer *w, struct stasis_error *err)
-{
-    int rc = is_opened(w) ? stasis_writer_check_opened(w, err) : 0;
-
-    if (!rc)
-        rc = start_header(w, err);
-    if (!rc)
-        rc = prepare_parts(w, err);
-    if (!rc && is_opened(w))
-        stasis_writer_take_chunks(w);
-    else if (!rc)
-        rc = stasis_writer_scan(w, err);
-    if (!rc)
-        stasis_writer_lay_out_front(w);
-    return rc;
-}
-
-static struct stasis_save_stats count(const struct stasis_writer *w)
+static void count_chunks(const struct stasis_writer *w, struct stasis_save_stats *stats)
 {
     const struct stasis_index *index = &w->index;
-    struct stasis_save_stats stats = {.file_bytes = w->header.info.file_len,
-                                      .stored_bytes = w->header.info.stored_bytes,
-                                      .zero_bytes = index->ram_bytes};
 
     for (uint64_t i = stasis_writer_stored(index, 0); i < index->chunk_count;
          i = stasis_writer_stored(index, i + 1)) {
         struct stasis_snap_chunk chunk = stasis_index_get(index, i);
 
-        stats.zero_bytes -= chunk.size;
-        stats.compressed_bytes += chunk.kind == STASIS_CHUNK_ZLIB ? chunk.stored_len : 0;
+        stats->zero_bytes -= chunk.size;
+        stats->compressed_bytes += chunk.kind == STASIS_CHUNK_ZLIB ? chunk.stored_len : 0;
     }
+}
+
+static struct stasis_save_stats count(const struct stasis_writer *w)
+{
+    struct stasis_save_stats stats = {.file_bytes = w->header.info.file_len,
+                                      .stored_bytes = w->header.info.stored_bytes,
+                                      .zero_bytes = w->index.ram_bytes,
+                                      .index_bytes = w->parts[1].length};
+
+    if (stasis_writer_is_layer(w))
+        stasis_layer_count(w, &stats);
+    else
+        count_chunks(w, &stats);
     return stats;
 }
 
@@ -361,10 +306,10 @@ int stasis_snap_write(struct stasis_snap *snap, struct stasis_snap_target *targe
         if (!rc)
             rc = stasis_ram_finish_held(source, opts->threads, opts->progress, opts->ctx, err);
     }
-    if (!rc && is_opened(&w))
+    if (!rc && stasis_writer_is_opened(&w))
         rc = read_optional(snap, err);
     if (!rc)
-        rc = prepare(&w, err);
+        rc = stasis_writer_prepare(&w, err);
     if (!rc)
         rc = target->streamed ? write_stream(&w, err) : write_file(&w, err);
     if (!rc)
@@ -373,6 +318,7 @@ int stasis_snap_write(struct stasis_snap *snap, struct stasis_snap_target *targe
     free(w.schema);
     free(w.notes);
     free(w.digests);
+    stasis_layer_fini(&w.layer);
     stasis_index_fini(&w.index);
     if (source)
         stasis_ram_release(source);

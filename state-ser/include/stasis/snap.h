@@ -69,6 +69,23 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_add_ram(struct stasis_snap *snap
                                                         const void *host, uint64_t size,
                                                         struct stasis_error *err);
 
+/* Lets the snapshot that is being built be saved as a layer: a file that holds the whole state, and
+ * of RAM what differs from `parent`, a snapshot that was opened. It is opened and read only where
+ * the parent is found, and changes nothing in it. The parent has a root (format version 2), the
+ * architecture and the ranges of RAM of the snapshot (STASIS_ERR_ARG), which get no more; it is
+ * shared, and freed by both. NULL: it is saved with all its RAM again. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_set_parent(struct stasis_snap *snap,
+                                                           struct stasis_snap *parent,
+                                                           struct stasis_error *err);
+
+/* Which pages of a range of RAM may differ from the parent's: bit n of word n / 64 stands for page
+ * n. All others must be as in the parent; a save as a layer does not look at them. Pages that were
+ * taken away, and read as zeros, count as written. `bits` must stay there until the last save, and
+ * must not change during one. NULL, and a range without: any page may differ. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_set_dirty(struct stasis_snap *snap, uint32_t region,
+                                                          const uint64_t *bits,
+                                                          struct stasis_error *err);
+
 struct stasis_save_opts {
     size_t size;         /* sizeof(struct stasis_save_opts): lets the struct grow */
     unsigned threads;    /* 0: one per core */
@@ -99,7 +116,8 @@ struct stasis_save_opts {
      * release reads. Version 1 holds at most 64 ranges of RAM (STASIS_ERR_FULL), and no digests. */
     uint32_t format_version;
     /* A SHA-256 digest of each chunk, which is then checked wherever the chunk's CRC is. An opened
-     * snapshot that has digests keeps them without. */
+     * snapshot that has digests keeps them without, and so does a layer if its parent has them, but
+     * no other layer can have them (STASIS_ERR_ARG). */
     bool digests;
 };
 
@@ -108,6 +126,9 @@ struct stasis_save_stats {
     uint64_t stored_bytes;     /* of it, RAM */
     uint64_t compressed_bytes; /* of these, compressed */
     uint64_t zero_bytes;       /* RAM left out because it is zero */
+    uint64_t below_bytes;      /* of a layer: RAM left out because it is as in the parent */
+    uint64_t index_bytes;      /* of the file */
+    bool whole_index;    /* of a layer: it says of all RAM where it is, and not only what differs */
     uint64_t publish_us; /* what it took, when all was written, until the file was on the disk and
                             had its name */
 };

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Which chunks of RAM a layer has to hold. Where the caller brings a bitmap of dirty pages, these
+ * count, and no other page is touched. A range of RAM without one is stored as a whole save would
+ * store it.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "chunk.h"
+#include "write_layer.h"
+
+#define WORD_CHUNKS (64 * STASIS_PAGE_SIZE / STASIS_CHUNK_SIZE) /* of a word of a bitmap */
+
+void stasis_layer_fini(struct stasis_layer *layer)
+{
+    free(layer->chunks);
+    free(layer->digests);
+    stasis_index_fini(&layer->index);
+}
+
+/* ---- the snapshot and its parent ---- */
+
+static bool same_ram(const struct stasis_index *a, const struct stasis_index *b)
+{
+    bool same = a->region_count == b->region_count;
+
+    for (uint32_t r = 0; r < a->region_count && same; r++)
+        same = a->regions[r].gpa == b->regions[r].gpa && a->regions[r].size == b->regions[r].size;
+    return same;
+}
+
+static int check_parent(const struct stasis_snap *snap, const struct stasis_snap *parent,
+                        struct stasis_error *err)
+{
+    if (stasis_input_is_open(&snap->input))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%s is a file already; a snapshot that is being built gets a parent",
+                           stasis_snap_name(snap));
+    if (!stasis_input_is_open(&parent->input))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "the parent is no file; save it and open it before");
+    if (parent->opened.format_version == 1)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%s has format version 1, and no root; save it with this release, and "
+                           "use that as the parent",
+                           parent->name);
+    if (parent->opened.arch != snap->header.info.arch || !same_ram(&snap->index, &parent->index))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%s is of another guest: a parent has the same architecture and the "
+                           "same ranges of RAM",
+                           parent->name);
+    return 0;
+}
+
+int stasis_snap_set_parent(struct stasis_snap *snap, struct stasis_snap *parent,
+                           struct stasis_error *err)
+{
+    int rc = parent ? check_parent(snap, parent, err) : 0;
+
+    if (rc)
+        return rc;
+    if (parent)
+        stasis_snap_share(parent);
+    stasis_snap_free(snap->lies_on);
+    snap->lies_on = parent;
+    return 0;
+}
+
+int stasis_snap_set_dirty(struct stasis_snap *snap, uint32_t region, const uint64_t *bits,
+                          struct stasis_error *err)
+{
+    if (region >= snap->index.region_count)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "RAM has %" PRIu32 " ranges, and none of number %" PRIu32,
+                           snap->index.region_count, region);
+    if (!snap->dirty)
+        snap->dirty = calloc(STASIS_RAM_REGION_MAX, sizeof(*snap->dirty));
+    if (!snap->dirty)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the list of dirty pages");
+    snap->dirty[region] = bits;
+    return 0;
+}
+
+int stasis_layer_check(const struct stasis_writer *w, struct stasis_error *err)
+{
+    const struct stasis_snap *parent = w->snap->lies_on;
+
+    if (w->opts.format_version == 1)
+        return stasis_fail(
+            err, STASIS_ERR_ARG,
+            "format version 1 has no layers; save without a parent, or in version 2");
+    if (w->opts.digests && !parent->opened.digests)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%s has no digests, so a layer on it has none; leave them out, or save "
+                           "without a parent",
+                           parent->name);
+    return check_parent(w->snap, parent, err);
+}
+
+/* ---- the list ---- */
+
+/* False: no memory. */
+static bool add(struct stasis_layer *layer, uint64_t number, uint16_t dirty, uint16_t found)
+{
+    if (layer->count == layer->room) {
+        size_t room = layer->room ? layer->room * 2 : 256;
+        struct stasis_layer_chunk *chunks = realloc(layer->chunks, room * sizeof(*chunks));
+
+        if (!chunks)
+            return false;
+        layer->chunks = chunks;
+        layer->room = room;
+    }
+    layer->chunks[layer->count++] =
+        (struct stasis_layer_chunk){.number = number, .dirty = dirty, .stored = found};
+    return true;
+}
+
+/* ---- chunks with dirty pages ---- */
+
+static bool list_word(struct stasis_writer *w, const struct stasis_snap_region *region,
+                      uint64_t first, uint64_t word)
+{
+    uint64_t end = region->first_chunk + stasis_region_chunks(region);
+
+    for (uint64_t i = first; i < end && word; i++, word >>= STASIS_CHUNK_SIZE / STASIS_PAGE_SIZE) {
+        uint16_t dirty = (uint16_t)word & stasis_layer_all(&w->index, i);
+
+        if (dirty && !add(&w->layer, i, dirty, dirty))
+            return false;
+    }
+    return true;
+}
+
+static bool list_dirty(struct stasis_writer *w, const struct stasis_snap_region *region,
+                       const uint64_t *bits)
+{
+    uint64_t chunks = stasis_region_chunks(region);
+    bool good = true;
+
+    for (uint64_t i = 0; i < chunks && good; i += WORD_CHUNKS)
+        if (bits[i / WORD_CHUNKS])
+            good = list_word(w, region, region->first_chunk + i, bits[i / WORD_CHUNKS]);
+    return good;
+}
+
+/* ---- chunks that may hold something ---- */
+
+struct listing {
+    struct stasis_writer *w;
+    bool failed;
+};
+
+static void list_found(void *ctx, uint64_t i, uint16_t pages)
+{
+    struct listing *listing = ctx;
+    struct stasis_layer *layer = &listing->w->layer;
+
+    if (layer->count && layer->chunks[layer->count - 1].number == i)
+        layer->chunks[layer->count - 1].stored |= pages;
+    else if (!listing->failed)
+        listing->failed = !add(layer, i, stasis_layer_all(&listing->w->index, i), pages);
+}
+
+static bool list_touched(struct stasis_writer *w, const struct stasis_snap_region *region)
+{
+    struct listing listing = {.w = w};
+    uint64_t end = region->first_chunk + stasis_region_chunks(region);
+
+    for (uint64_t i = region->first_chunk; i < end && !stasis_writer_tell(w, NULL);
+         i += STASIS_INDEX_BLOCK)
+        stasis_writer_find_touched(w, i,
+                                   i + STASIS_INDEX_BLOCK < end ? i + STASIS_INDEX_BLOCK : end,
+                                   list_found, &listing);
+    return !listing.failed;
+}
+
+/* What was never touched is to be found out only for a range without a bitmap. */
+static bool knows_all(const struct stasis_writer *w)
+{
+    uint32_t r = 0;
+
+    while (r < w->index.region_count && stasis_layer_bits(w, r))
+        r++;
+    return r == w->index.region_count;
+}
+
+static int list_regions(struct stasis_writer *w, struct stasis_error *err)
+{
+    bool good = true;
+
+    for (uint32_t r = 0; r < w->index.region_count && good; r++) {
+        const struct stasis_snap_region *region = &w->index.regions[r];
+        const uint64_t *bits = stasis_layer_bits(w, r);
+
+        if (stasis_writer_check(w, err))
+            return STASIS_ERR_CANCELLED;
+        good = bits ? list_dirty(w, region, bits) : list_touched(w, region);
+    }
+    if (!good)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to list the RAM to be saved");
+    return stasis_writer_check(w, err);
+}
+
+static int list(struct stasis_writer *w, struct stasis_error *err)
+{
+    int rc;
+
+    if (knows_all(w))
+        return list_regions(w, err);
+    rc = stasis_writer_find_begin(w, err);
+    if (!rc)
+        rc = list_regions(w, err);
+    stasis_writer_find_end(w);
+    return rc;
+}
+
+/* ---- which pages of them hold something ---- */
+
+static void settle(struct stasis_layer_chunk *chunk, uint16_t all)
+{
+    if (chunk->dirty != all)
+        chunk->kind = STASIS_RUN_PARTLY;
+    else
+        chunk->kind = chunk->stored ? STASIS_RUN_STORED : STASIS_RUN_ZERO;
+    chunk->zero = chunk->kind == STASIS_RUN_PARTLY ? chunk->dirty & ~chunk->stored : 0;
+    chunk->encoding = STASIS_CHUNK_RAW;
+    chunk->stored_len = (uint32_t)__builtin_popcount(chunk->stored) * STASIS_PAGE_SIZE;
+}
+
+static int look(struct stasis_writer *w, const struct stasis_range *range, struct stasis_error *err)
+{
+    for (uint64_t n = range->first; n < range->end; n++) {
+        struct stasis_layer_chunk *chunk = &w->layer.chunks[n];
+
+        if (stasis_writer_check(w, err))
+            return STASIS_ERR_CANCELLED;
+        chunk->stored =
+            stasis_chunk_page_mask_among(stasis_writer_chunk(w, chunk->number), chunk->stored);
+        settle(chunk, stasis_layer_all(&w->index, chunk->number));
+    }
+    return 0;
+}
+
+int stasis_layer_plan(struct stasis_writer *w, struct stasis_error *err)
+{
+    int rc = list(w, err);
+
+    return rc ? rc
+              : stasis_writer_run_list(w, w->layer.count, w->opts.threads, STASIS_SHARE_SCAN, look,
+                                       err);
+}
+
+void stasis_layer_count(const struct stasis_writer *w, struct stasis_save_stats *stats)
+{
+    for (uint32_t r = 0; r < w->index.region_count; r++)
+        stats->below_bytes += stasis_layer_bits(w, r) ? w->index.regions[r].size : 0;
+    for (size_t n = 0; n < w->layer.count; n++) {
+        const struct stasis_layer_chunk *chunk = &w->layer.chunks[n];
+        uint32_t r = stasis_index_region_of(&w->index, chunk->number);
+
+        if (stasis_layer_bits(w, r))
+            stats->below_bytes -= (uint64_t)__builtin_popcount(chunk->dirty) * STASIS_PAGE_SIZE;
+        stats->zero_bytes -= (uint64_t)__builtin_popcount(chunk->stored) * STASIS_PAGE_SIZE;
+        stats->compressed_bytes += chunk->encoding == STASIS_CHUNK_ZLIB ? chunk->stored_len : 0;
+    }
+    stats->zero_bytes -= stats->below_bytes;
+    stats->whole_index = w->layer.whole;
+}

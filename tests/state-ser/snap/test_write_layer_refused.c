@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * What cannot be a parent, and what cannot be asked of a layer.
+ */
+#include "tests/state-ser/snap/layer_rig.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct stasis_snap *file_of(struct built *built, const struct stasis_save_opts *opts)
+{
+    struct image image = image_of_with(built, opts);
+    struct stasis_snap *snap = image_reopen(&image);
+
+    image_fini(&image);
+    return snap;
+}
+
+static void refuse(struct stasis_snap *snap, struct stasis_snap *parent, const char *words)
+{
+    struct stasis_error err = {0};
+
+    assert_int_equal(stasis_snap_set_parent(snap, parent, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, words));
+}
+
+static void another_guest_is_no_parent(void **state)
+{
+    struct built built, other, third;
+    struct stasis_snap *parent, *third_parent;
+    struct stasis_snap *arm = stasis_snap_new(STASIS_ARCH_AARCH64);
+
+    (void)state;
+    built_small(&built);
+    built_large(&other);
+    built_init(&third);
+    built_add(&third, 0, 8192);
+    built_add(&third, 0x100000, 2 * STASIS_CHUNK_SIZE);
+    parent = file_of(&other, NULL);
+    third_parent = file_of(&third, NULL);
+    refuse(built.snap, parent, "another guest");
+    refuse(built.snap, third_parent, "another guest");
+    refuse(arm, parent, "another guest");
+    refuse(built.snap, other.snap, "is no file");
+    refuse(parent, parent, "is a file already");
+    stasis_snap_free(arm);
+    stasis_snap_free(parent);
+    stasis_snap_free(third_parent);
+    built_fini(&third);
+    built_fini(&other);
+    built_fini(&built);
+}
+
+static void version_1_is_no_parent(void **state)
+{
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .format_version = 1};
+    struct stasis_snap *parent;
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    parent = file_of(&built, &opts);
+    refuse(built.snap, parent, "has format version 1, and no root");
+    stasis_snap_free(parent);
+    built_fini(&built);
+}
+
+static void save_refused(struct built *built, const struct stasis_save_opts *opts,
+                         const char *words)
+{
+    const char *folder = folder_make();
+    struct stasis_error err = {0};
+    char path[96];
+
+    snprintf(path, sizeof(path), "%s/layer", folder);
+    assert_int_equal(stasis_snap_save(built->snap, path, opts, NULL, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, words));
+    assert_int_equal(folder_entries(folder), 0);
+    folder_remove();
+}
+
+static void options_that_a_layer_cannot_have_are_refused(void **state)
+{
+    const struct stasis_save_opts version_1 = {.size = sizeof(version_1), .format_version = 1};
+    const struct stasis_save_opts digests = {.size = sizeof(digests), .digests = true};
+    struct stasis_snap *base;
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    base = layer_base(&built, NULL);
+    save_refused(&built, &version_1, "format version 1 has no layers");
+    save_refused(&built, &digests, "has no digests, so a layer on it has none");
+    built_add(&built, 0x200000, 4096);
+    save_refused(&built, NULL, "another guest");
+    stasis_snap_free(base);
+    built_fini(&built);
+}
+
+static void a_range_that_is_not_there_has_no_dirty_pages(void **state)
+{
+    struct stasis_error err = {0};
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    assert_int_equal(stasis_snap_set_dirty(built.snap, 2, NULL, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "none of number 2"));
+    built_fini(&built);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(another_guest_is_no_parent),
+        cmocka_unit_test(version_1_is_no_parent),
+        cmocka_unit_test(options_that_a_layer_cannot_have_are_refused),
+        cmocka_unit_test(a_range_that_is_not_there_has_no_dirty_pages),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
