@@ -75,6 +75,24 @@ static void a_chain_of_the_queues_size_is_whole(void **state)
     assert_int_equal(chain.count, SIZE);
 }
 
+/* 2.7.5.3.1: "MUST NOT create a descriptor chain longer than the Queue Size", in whichever tables.
+ */
+static void a_chain_longer_than_the_queue_is_broken(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < SIZE; i++)
+        indirect(i, BUFFER, 1, i + 1 < SIZE ? NEXT : 0, i + 1);
+    desc(0, TABLE, 16 * SIZE, INDIRECT, 0);
+    assert_whole();
+    assert_int_equal(chain.count, SIZE);
+    desc(0, BUFFER, 1, NEXT, 1);
+    desc(1, TABLE, 16 * SIZE, INDIRECT, 0);
+    assert_broken();
+    indirect(SIZE - 2, BUFFER, 1, 0, 0); /* one less */
+    assert_whole();
+    assert_int_equal(chain.count, SIZE);
+}
+
 static void loops_end(void **state)
 {
     (void)state;
@@ -296,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(pieces_are_collected, start),
         cmocka_unit_test_setup(a_chain_of_the_queues_size_is_whole, start),
+        cmocka_unit_test_setup(a_chain_longer_than_the_queue_is_broken, start),
         cmocka_unit_test_setup(loops_end, start),
         cmocka_unit_test_setup(next_beyond_the_table_is_broken, start),
         cmocka_unit_test_setup(reading_behind_writing_is_broken, start),

@@ -35,6 +35,23 @@ static void configuration(void **state)
     assert_int_equal(rig.driver.errors[STASIS_GUEST_ERROR_UNKNOWN_REGISTER], 1);
 }
 
+/* 5.1.4.2: "The driver MUST NOT write to any of the device configuration fields." */
+static void the_configuration_is_not_written(void **state)
+{
+    static const struct {
+        unsigned at, size;
+    } fields[] = {{0, 1}, {5, 1}, {0, 4}, {4, 4}, {6, 2}, {8, 2}, {8, 4}, {10, 2}};
+    const unsigned count = sizeof(fields) / sizeof(fields[0]);
+
+    (void)state;
+    for (unsigned i = 0; i < count; i++)
+        stasis_virtio_mmio_write(rig.mmio, STASIS_VIRTIO_MMIO_CONFIG + fields[i].at, fields[i].size,
+                                 UINT32_MAX);
+    assert_int_equal(rig.driver.errors[STASIS_GUEST_ERROR_READ_ONLY], count);
+    assert_int_equal(rig.driver.error_count, count);
+    configuration(state);
+}
+
 static void devices_that_cannot_be_are_refused(void **state)
 {
     struct stasis_virtio_host host = rig.mmio->host;
@@ -274,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(configuration, start),
+        cmocka_unit_test_setup(the_configuration_is_not_written, start),
         cmocka_unit_test_setup(devices_that_cannot_be_are_refused, start),
         cmocka_unit_test_setup(features_need_what_they_require, start),
         cmocka_unit_test_setup(the_host_knows_what_the_driver_accepts, start),

@@ -199,6 +199,9 @@ static void a_thawed_guest_can_have_another_cid(void **state)
     stasis_virtio_vsock_resume(&rig.vsock);
     expect_events(1);
     assert_int_equal(config(0), 77);
+    vsock_rig_send(&rig, &packet); /* as the one it was */
+    assert_int_equal(rig.driver.errors[STASIS_GUEST_ERROR_BAD_COMMAND], 1);
+    vsock_rig_expect_none(&rig);
     packet.src_cid = 77;
     vsock_rig_send(&rig, &packet);
     vsock_rig_expect(&rig, RESPONSE);
