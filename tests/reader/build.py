@@ -23,6 +23,25 @@ def example(version=1):
     return data
 
 
+def layer_on(below, chunks, page):
+    """The worked example of a layer: entries of (first chunk, first extent, kind, extents of each),
+    and page 2 of chunk 0 with this content, after page 1 became zero."""
+    data, state, schemas = bytearray(below[:1024]), below[0x400:0x424], below[0x498:0x697]
+    index = struct.pack("<IIIIQQ", 1, 1, len(chunks), 2, 0, 0x11000) + below[72:88] + below[144:176]
+    index += b"".join(struct.pack("<IIBBH", *chunk, 0) for chunk in chunks)
+    index += struct.pack("<QIIHHHBB", 0, 0, 0, 2, 2, 0, 1, 0)
+    index += struct.pack("<QIIHHHBB", 0x1000, 4096, zlib.crc32(page), 4, 4, 0, 2, 0)
+    index += hashlib.sha256().digest() + hashlib.sha256(page).digest()
+    data[24], data[72], data[73] = 0x18, 0x11, 0x11
+    data[128:144], data[176:208] = below[72:88], below[144:176]
+    struct.pack_into("<QQQ", data, 96, 0x2000, 0x11000, 0x1000)
+    struct.pack_into("<QQ", data, 256 + 8, 0x428, len(index))
+    struct.pack_into("<QQ", data, 288 + 8, 0x428 + len(index), len(schemas))
+    struct.pack_into("<QQ", data, 320 + 8, 0x1000, 4096)
+    data += state + bytes(0x428 - 0x424) + index + schemas
+    return seal(data + bytes(0x1000 - len(data)) + page)
+
+
 def root(data, header, sections):
     """Of a file of format version 2; none if a section or a part of the index leaves it."""
     at, length = sections.get(INDEX, (0, 0))
@@ -30,15 +49,16 @@ def root(data, header, sections):
     if length < 16 or max(at + length, state + state_length) > len(data):
         return None
     index = bytearray(data[at:at + length])
-    regions, _, entries, extents = struct.unpack_from("<IIII", index)
-    first = 16 + 16 * regions + 12 * entries
+    regions, files, entries, extents = struct.unpack_from("<IIII", index)
+    first = 16 + 16 * regions + 48 * files + 12 * entries
     if first + 24 * extents > length:
         return None
     for extent in range(first, first + 24 * extents, 24):
         index[extent:extent + 8] = bytes(8)
+    parent = data[header + 176:header + 208] if data[header + 24] & 16 else bytes(32)
     digest = hashlib.sha256(data[state:state + state_length]).digest()
     return hashlib.sha256(b"stasis root 2\0\0\0" + data[header + 20:header + 24] + bytes(4) +
-                          digest + bytes(32) + index).digest()
+                          digest + parent + index).digest()
 
 
 def seal(data, header=0):

@@ -120,9 +120,11 @@ class Image:
         if self.version == 1:
             count, = struct.unpack_from("<I", body, at)
             return [chunk + 8 for chunk in range(at + 8 + 16 * count, end - 23, 24) if body[chunk] != 1]
-        count, _, entries, extents = struct.unpack_from("<IIII", body, at)
-        first = at + 16 + 16 * count + 12 * entries
-        return range(first, min(first + 24 * extents, end - 23), 24)
+        count, files, entries, extents = struct.unpack_from("<IIII", body, at)
+        first = at + 16 + 16 * count + 48 * files + 12 * entries
+        places = range(first, min(first + 24 * extents, end - 23), 24)
+        return [place for place in places  # neither of another file, nor zero
+                if not any(body[place + 20:place + 22]) and body[place + 22] != 1]
 
 
 # ---- faults of the state and schema sections ------------------------------------------------
@@ -254,21 +256,22 @@ def change_header(chance, data, head):
     data[head + offset:head + offset + size] = new.to_bytes(size, "little")
 
 
-def change_index(chance, image):
+def change_index(chance, index):
     """A number of the index becomes a likely wrong one; of version 2, since that of version 1 is most
     often hit by flip()."""
-    data = bytearray(image.section(INDEX))
-    regions, _, entries, extents = struct.unpack_from("<IIII", data)
-    entry = 16 + 16 * regions + 12 * chance.randrange(entries or 1)
-    extent = 16 + 16 * regions + 12 * entries + 24 * chance.randrange(extents or 1)
-    digest = 16 + 16 * regions + 12 * entries + 24 * extents + 32 * chance.randrange(extents or 1)
+    data = bytearray(index)
+    regions, files, entries, extents = struct.unpack_from("<IIII", data)
+    names = 16 + 16 * regions
+    entry = names + 48 * files + 12 * chance.randrange(entries or 1)
+    extent = names + 48 * files + 12 * entries + 24 * chance.randrange(extents or 1)
+    digest = names + 48 * files + 12 * entries + 24 * extents + 32 * chance.randrange(extents or 1)
     with_digest = [(digest, 1), (digest + 28, 4)] if digest + 32 <= len(data) else []
     for _ in range(chance.choice((1, 1, 2))):
         offset, size = chance.choice((
             (0, 4), (4, 4), (8, 4), (12, 4), (16, 8), (24, 8), (entry, 4), (entry, 4), (entry + 4, 4),
             (entry + 8, 1), (entry + 8, 2), (entry + 10, 2), (extent, 8), (extent + 8, 4),
             (extent + 12, 4), (extent + 16, 2), (extent + 18, 2), (extent + 20, 2), (extent + 22, 1),
-            (extent + 23, 1), *with_digest))
+            (extent + 23, 1), *with_digest, *([(names, 8), (names + 16, 8)] if files else [])))
         old = int.from_bytes(data[offset:offset + size], "little")
         new = chance.choice((0, 1, 2, 3, old + 1, old - 1, old ^ 1 << chance.randrange(8 * size),
                              old + 4096, (1 << 8 * size) - 1)) % (1 << 8 * size)
@@ -295,7 +298,7 @@ def mutant(chance, image):
             parts[INDEX] = bytes(flip(chance, bytearray(image.section(INDEX)), 0,
                                       len(image.section(INDEX))))
         if image.version == 2 and chance.random() < .15:
-            parts[INDEX] = change_index(chance, image)
+            parts[INDEX] = change_index(chance, image.section(INDEX))
         if chance.random() < .1:
             parts[None] = new_sections(chance)
     data = bytearray(image.build(parts))

@@ -6,32 +6,25 @@ It exists to keep that document honest, so it shares nothing with the C code, no
 the fields: those it reads from the document's own tables. It verifies the whole file before it says
 anything about it. "Format:" in the comments is a heading of the document.
 
-    stasis_reader.py FILE [--json]
+    stasis_reader.py FILE [--json] [--layers DIR]
 
-Exit status: 0 whole, 1 could not read, 2 usage, 3 corrupt, 4 incompatible."""
+Exit status: 0 whole, 1 could not read, 2 usage, or a file that it lies on is not there, 3 corrupt,
+4 incompatible."""
 import argparse
 import collections
-import hashlib
 import json
-import re
-import struct
+import os
 import sys
 import uuid
 import zlib
 
-from stasis_index import CHUNK, PAGE, RAW, ZERO, ZLIB, Index1, Index2
+from stasis_chain import Chain
+from stasis_file import DATA, HEADER, NOTES, SCHEMA, STATE, TRAILER_BIT, File, Section
+from stasis_index import CHUNK, DIGESTS_BIT, LAYER_BIT, PAGE, RAW, ZERO, ZLIB
 from stasis_notes import parse_notes
 from stasis_schema import SchemaReader, show
-from stasis_state import Corrupt, Incompatible, SnapshotError, StateReader, parse_schemas, require
+from stasis_state import Incompatible, SnapshotError, StateReader, parse_schemas, require
 
-HEADER = 1024
-STATE, INDEX, DATA, SCHEMA, NOTES = 1, 2, 3, 4, 5
-MAGIC = b"\x89STASIS\n"
-TRAILER_BIT, OPTIONAL_BIT, DIGESTS_BIT = 1, 1, 8
-# Of each format version: the incompatible features that it has, and its index.
-FEATURES, INDEXES = {1: 0b11, 2: 0b1011}, {1: Index1, 2: Index2}
-MAX_SCHEMA, MAX_NOTES, FILE_SLACK = 1 << 20, 128 << 10, 64 << 20
-MAX_STATE, MAX_RAM = 16 << 20, 1 << 42
 # As snapshot-inspect(1) names them; the format has numbers only.
 ARCHITECTURES = {
     2: "sparc", 3: "i386", 4: "m68k", 8: "mips", 15: "parisc", 20: "ppc", 21: "ppc64", 22: "s390",
@@ -40,168 +33,57 @@ ARCHITECTURES = {
     0x9026: "alpha"}
 
 
-# ---- Format: Header, Sections ------------------------------------------------
+class Snapshot(File):
+    """A snapshot file. Opening it checks all but RAM; verify() the rest. A layer's files are looked
+    for in its folder, or `layers`. With `root` no file of another root is opened."""
 
-Section = collections.namedtuple("Section", "type flags offset length crc reserved")
-Header = collections.namedtuple(
-    "Header", "magic length crc version arch incompatible compatible producer uuid created "
-    "file_length ram stored chunk page parent root kept sections entry reserved")
-HEADER_FORM = struct.Struct("<8sIIIIQQ32s16sQQQQII16s32s32sII8s")
-SECTION_FORM = struct.Struct("<IIQQII")
-TABLE, TABLE_ENTRIES = 224, 25
-
-
-def parse_header(raw, what="header"):
-    """Steps 2 to 6 of the order of checks."""
-    require(raw[:8] == MAGIC, f"{what}: not a Stasis snapshot")
-    require(len(raw) == HEADER, f"{what}: truncated")
-    header = Header(*HEADER_FORM.unpack_from(raw))
-    require(header.length == HEADER, f"{what}: length {header.length}")
-    require(zlib.crc32(raw[:12] + bytes(4) + raw[16:]) == header.crc, f"{what}: wrong CRC")
-    require(re.fullmatch(rb"[ -~]{1,32}\0*", header.producer), f"{what}: malformed producer")
-    by = "made by " + header.producer.rstrip(b"\0").decode("ascii")
-    if header.version not in INDEXES:
-        raise Incompatible(f"{by}: format version {header.version}, known are 1 and 2")
-    if unknown := header.incompatible & ~FEATURES[header.version]:
-        raise Incompatible(f"{by}: unknown features {unknown:#x}")
-    for name, wanted in (("chunk", CHUNK), ("page", PAGE), ("entry", SECTION_FORM.size)):
-        if getattr(header, name) != wanted:
-            raise Incompatible(f"{by}: {name} size {getattr(header, name)}, known is {wanted}")
-    require(header.ram <= MAX_RAM, f"{what}: more than 4 TiB of RAM")
-    require(header.sections <= TABLE_ENTRIES, f"{what}: {header.sections} sections")
-    if not header.compatible:
-        used = header.sections
-        entries = [raw[TABLE + 32 * i + 28:TABLE + 32 * i + 32] for i in range(used)]
-        rest = raw[TABLE + 32 * used:]
-        root = header.root if header.version == 1 else b""
-        require(not any(header.parent + root + header.kept + header.reserved +
-                        b"".join(entries) + rest), f"{what}: reserved bytes")
-    return header
-
-
-class Snapshot:
-    """A snapshot file. Opening it checks all but RAM; verify() the rest."""
-
-    def __init__(self, path, schemas=None):
-        self.file = open(path, "rb")
+    def __init__(self, path, schemas=None, layers=None, root=None):
+        self.chain = None
+        super().__init__(open(path, "rb"))
         try:
-            self.size = self.file.seek(0, 2)
-            self.header, self.end = self._read_headers()
-            self.sections = self._read_sections()
-            data = self._named(self.sections, DATA)
-            self.index = INDEXES[self.header.version](
-                self._section(INDEX), self.header, (data.offset, data.offset + data.length))
-            self.regions = self.index.regions
-            state = StateReader(self._section(STATE), schemas or parse_schemas())
-            self.records, self.unknown = state.records(), state.unknown
+            self.read_index()
+            state = self._section(STATE)
+            if root is not None:
+                self._check_root(root)
+            reader = StateReader(state, schemas or parse_schemas())
+            self.records, self.unknown = reader.records(), reader.unknown
+            self.chain = Chain(self, layers or os.path.dirname(os.path.abspath(path)),
+                               root is not None)
         except Exception:
-            self.file.close()
+            self.close()
             raise
+
+    def _check_root(self, root):
+        if self.header.version == 1:
+            raise Incompatible("a file of format version 1 has no root")
+        require(self.root() == root, "another root than the one expected")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.file.close()
+        self.close()
 
-    def _read(self, offset, length):
-        self.file.seek(offset)
-        data = self.file.read(length)
-        require(len(data) == length, f"byte {offset}: truncated")
-        return data
+    def close(self):
+        if self.chain:
+            self.chain.close()
+        super().close()
 
-    def _read_headers(self):
-        self.file.seek(0)
-        raw = self.file.read(HEADER)
-        header, end = parse_header(raw), self.size
-        if header.incompatible & TRAILER_BIT:
-            end = self.size - HEADER
-            require(end >= HEADER, "truncated")
-            late = ["file_length", "stored", "sections"] + ["root"] * (header.version == 2)
-            require(not any(any(value) if isinstance(value, bytes) else value
-                            for value in (getattr(header, name) for name in late)),
-                    "the header of a stream has values of the trailer")
-            raw = self._read(end, HEADER)
-            trailer = parse_header(raw, "trailer")
-            changed = {name: getattr(trailer, name) for name in ("crc", *late)}
-            require(header._replace(**changed) == trailer, "header and trailer disagree")
-            header = trailer
-        require(header.file_length == self.size,
-                f"{self.size} bytes instead of {header.file_length}")
-        require(self.size <= 3 * header.ram + self._longest_index(header) + FILE_SLACK,
-                f"{self.size} bytes are more than {header.ram} bytes of RAM can need")
-        self._table = raw[TABLE:TABLE + header.sections * SECTION_FORM.size]
-        return header, end
-
-    @staticmethod
-    def _longest_index(header):
-        return INDEXES[header.version].longest(header.ram)
-
-    def _read_sections(self):
-        sections = [Section(*entry) for entry in SECTION_FORM.iter_unpack(self._table)]
-        at, seen = HEADER, set()
-        for section in sections:
-            require(section.offset >= at, "sections are out of order")
-            at = section.offset + section.length
-            require(at <= self.end, "a section leaves the file")
-            self._check_section(section, seen)
-            seen.add(section.type)
-        require(at == self.end, "the last section does not end at the end of the file")
-        for kind, name in ((STATE, "STATE"), (INDEX, "INDEX"), (DATA, "DATA")):
-            require(kind in seen, f"no section {name}")
-        data = self._named(sections, DATA)
-        require(data.offset % PAGE == 0 and data.crc == 0, "DATA section: offset or CRC")
-        return sections
-
-    @staticmethod
-    def _check_section(section, seen):
-        title = f"section of type {section.type}"
-        if section.flags & ~OPTIONAL_BIT:
-            raise Incompatible(f"{title}: unknown flags {section.flags:#x}")
-        if section.type > DATA and not section.flags:
-            raise Incompatible(f"{title} is unknown")
-        require(section.type != 0, title)
-        require(section.type > DATA or not section.flags, f"{title}: flags")
-        require(section.type > NOTES or section.type not in seen, f"{title} is a second one")
-
-    @staticmethod
-    def _named(sections, kind):
-        return next(section for section in sections if section.type == kind)
-
-    def _section(self, kind):
-        """Bytes of a section, checked."""
-        section = self._named(self.sections, kind)
-        limit = {STATE: MAX_STATE, SCHEMA: MAX_SCHEMA, NOTES: MAX_NOTES,
-                 INDEX: self._longest_index(self.header)}[kind]
-        require(1 <= section.length <= limit, f"section of type {kind}: {section.length} bytes")
-        data = self._read(section.offset, section.length)
-        require(zlib.crc32(data) == section.crc, f"section of type {kind}: wrong CRC")
-        return data
-
-    def _stored(self, number, chunk, size):
-        """The RAM of a chunk that is not zero, checked."""
-        data = self._read(chunk.offset, chunk.stored)
-        require(zlib.crc32(data) == chunk.crc, f"chunk {number}: wrong CRC")
-        if chunk.digest:
-            require(hashlib.sha256(data).digest() == chunk.digest, f"chunk {number}: wrong digest")
-        if chunk.kind == RAW:
-            return data
-        unpacker = zlib.decompressobj()
-        try:
-            data = unpacker.decompress(data, size + 1)
-        except zlib.error as error:
-            raise Corrupt(f"chunk {number}: {error}") from None
-        require(unpacker.eof and len(data) == size and not unpacker.unused_data,
-                f"chunk {number}: does not unpack to one chunk")
-        return data
+    def chunk(self, number):
+        """The RAM of a chunk, checked."""
+        pages = dict.fromkeys(range(self.index.size(number) // PAGE), bytes(PAGE))
+        for file, extent in self.chain.sources(number):
+            found = file.pages(number, extent)
+            pages.update((page, data) for page, data in found.items() if extent.taken >> page & 1)
+        return b"".join(pages.values())
 
     # ---- Format: What a reader does ---------------------------------------------------------
 
     def verify(self):
         """CRCs of all chunks and skipped sections, page masks, padding; digests, root."""
         if self.header.version == 2:
-            require(self.index.root(self.header.arch, self._section(STATE)) == self.header.root,
-                    "wrong root")
+            require(self.root() == self.header.root, "wrong root")
+        self.chain.check_roots()
         used = [(0, HEADER), (self.end, HEADER)]
         for section in self.sections:
             if section.type != DATA:
@@ -215,17 +97,25 @@ class Snapshot:
                 for block in self._blocks(section.offset, section.length):
                     crc = zlib.crc32(block, crc)
                 require(crc == section.crc, f"section of type {section.type}: wrong CRC")
-        for number, size in self.index.stored():
-            chunk = self.index.chunk(number)
-            data = self._stored(number, chunk, size)
-            mask = sum(any(data[page:page + PAGE]) << page // PAGE for page in range(0, size, PAGE))
-            require(mask == chunk.mask, f"chunk {number}: wrong page mask")
-            used.append((chunk.offset, chunk.stored))
+        for number in self.chain.stored():
+            for file, extent in self.chain.sources(number):
+                self._check_pages(number, extent, file.pages(number, extent))
+                if file is self and extent.length:
+                    used.append((extent.offset, extent.length))
         at = 0
         for offset, length in sorted(used):
             for block in self._blocks(at, offset - at):
                 require(not any(block), f"padding between {at} and {offset} is not zero")
             at = offset + length
+
+    def _check_pages(self, number, extent, pages):
+        """That what is taken is not zero, and in files that lie on no other one also the reverse."""
+        if extent.encoding == ZERO:
+            return
+        mask = sum(any(data) << page for page, data in pages.items())
+        if self.header.incompatible & LAYER_BIT:
+            mask &= extent.taken
+        require(mask == extent.taken, f"chunk {number}: wrong page mask")
 
     def schemas(self):
         """What the file itself says of its records: see SchemaReader. Empty if it says nothing."""
@@ -251,11 +141,8 @@ class Snapshot:
             if region is None:
                 raise LookupError(f"the guest has no RAM at {gpa:#x}")
             number, skip = divmod(gpa - region.gpa, CHUNK)
-            size = min(CHUNK, region.size - number * CHUNK)
-            take = min(length, size - skip)
-            chunk = self.index.chunk(region.first_chunk + number)
-            data = bytes(size) if chunk.kind == ZERO else self._stored(
-                region.first_chunk + number, chunk, size)
+            data = self.chunk(region.first_chunk + number)
+            take = min(length, len(data) - skip)
             parts.append(data[skip:skip + take])
             gpa, length = gpa + take, length - take
         return b"".join(parts)
@@ -289,21 +176,26 @@ class Snapshot:
         return record if data is None else {**record, "state": show(self.schemas(), record, data)}
 
     def _region(self, region):
-        chunks = [self.index.chunk(region.first_chunk + i) for i in range(region.chunks)]
-        kinds = collections.Counter(chunk.kind for chunk in chunks)
+        kinds, stored, not_zero = collections.Counter(), 0, 0
+        for number in range(region.first_chunk, region.first_chunk + region.chunks):
+            extents = [extent for _, extent in self.chain.sources(number)]
+            kinds.update([extent.encoding for extent in extents] or [ZERO])
+            stored += sum(extent.length for extent in extents)
+            not_zero += sum(extent.taken.bit_count() for extent in extents
+                            if extent.encoding != ZERO)
         return {**region._asdict(), "chunks_raw": kinds[RAW], "chunks_zero": kinds[ZERO],
-                "chunks_zlib": kinds[ZLIB], "chunks_absent": 0,
-                "stored_bytes": sum(chunk.stored for chunk in chunks),
-                "pages_not_zero": sum(chunk.mask.bit_count() for chunk in chunks)}
+                "chunks_zlib": kinds[ZLIB], "chunks_absent": 0, "stored_bytes": stored,
+                "pages_not_zero": not_zero}
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description="Verify a Stasis snapshot.")
     parser.add_argument("file")
     parser.add_argument("--json", action="store_true", help="print what is in it, but for RAM")
+    parser.add_argument("--layers", metavar="DIR", help="where the files are that it lies on")
     options = parser.parse_args(arguments)
     try:
-        with Snapshot(options.file) as snapshot:
+        with Snapshot(options.file, layers=options.layers) as snapshot:
             snapshot.verify()
             found = snapshot.as_dict()
     except (SnapshotError, OSError) as error:

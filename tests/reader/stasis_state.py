@@ -26,6 +26,11 @@ class Incompatible(SnapshotError):
     status = 4
 
 
+class Missing(SnapshotError):
+    """The file lies on another one, which is not there."""
+    status = 2
+
+
 def require(condition, message):
     if not condition:
         raise Corrupt(message)

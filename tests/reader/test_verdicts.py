@@ -57,8 +57,8 @@ class Ours:
     @staticmethod
     def _ram(snapshot):
         try:
-            for number, size in snapshot.index.stored():
-                snapshot._stored(number, snapshot.index.chunk(number), size)
+            for number in snapshot.chain.stored():
+                snapshot.chunk(number)
         except reader.SnapshotError as error:
             return error.status
         return 0
