@@ -22,6 +22,7 @@ readonly PACKAGES_TEST=(acpica-tools fish gdb g++ libunicorn-dev passt python3-j
 readonly PACKAGES_FUZZ=(clang libclang-rt-14-dev)
 readonly PACKAGES_S390X=(gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user-static)
 readonly PACKAGES_RIG=(qemu-system-x86 busybox-static cpio e2fsprogs lz4 xz-utils)
+readonly PACKAGES_ROOTFS=(mmdebstrap e2fsprogs)
 readonly PACKAGES_BOCHS=(bochs bochs-term bochsbios vgabios isolinux syslinux-common genisoimage
     bsdutils busybox-static cpio e2fsprogs lz4 xz-utils)
 

@@ -23,6 +23,8 @@ Everything named lands in /payload there, which is in PATH; the folder to write 
   -c CPUS         processors (default $4)
   -o LOG          keeps the console's output in LOG too
   -x FOLDER       brings what the script leaves in /tmp/outbox out into FOLDER
+  -d FILE:SERIAL  is a disk there, of that serial number; what is written to it is thrown away
+                  (scripts/nested only; may be repeated)
 The exit status is the script's own; 124 means out of time.
 TEXT
     exit "$STATUS_USAGE"
@@ -31,10 +33,10 @@ TEXT
 # rig_parse TEXT SECONDS MIB CPUS ARGUMENT...: fills the RIG_ variables, and the stage folder.
 rig_parse() {
     local text=$1 option
-    RIG_SECONDS=$2 RIG_MIB=$3 RIG_CPUS=$4 RIG_LOG='' RIG_OUTBOX=''
+    RIG_SECONDS=$2 RIG_MIB=$3 RIG_CPUS=$4 RIG_LOG='' RIG_OUTBOX='' RIG_DISKS=()
     local defaults=("$2" "$3" "$4") files=() programs=() kernel=
     shift 4
-    while getopts f:b:kt:m:c:o:x: option; do
+    while getopts f:b:kt:m:c:o:x:d: option; do
         case $option in
             f) files+=("$OPTARG") ;;
             b) programs+=("$OPTARG") ;;
@@ -44,6 +46,7 @@ rig_parse() {
             c) RIG_CPUS=$OPTARG ;;
             o) RIG_LOG=$OPTARG ;;
             x) RIG_OUTBOX=$OPTARG ;;
+            d) RIG_DISKS+=("$OPTARG") ;;
             *) rig_usage "$text" "${defaults[@]}" ;;
         esac
     done
@@ -97,6 +100,9 @@ rig_stage_base() {
     mkdir -p "$RIG_STAGE"/{bin,dev,proc,sys,tmp,payload,lib/kvm}
     cp "$(command -v busybox)" "$RIG_STAGE/bin/busybox"
     for module in irqbypass kvm kvm-amd kvm-intel; do rig_stage_module $module kvm; done
+    if [ ${#RIG_DISKS[@]} -gt 0 ] || { [ -n "$RIG_OUTBOX" ] && [ "$RIG_WAY_OUT" = disk ]; }; then
+        rig_stage_disks
+    fi
     [ -z "$RIG_OUTBOX" ] || rig_stage_outbox
     cat >"$RIG_STAGE/init" <<'INIT'
 #!/bin/busybox sh
@@ -130,6 +136,7 @@ insmod /lib/kvm/irqbypass.ko
 insmod /lib/kvm/kvm.ko
 grep -qw svm /proc/cpuinfo && insmod /lib/kvm/kvm-amd.ko
 grep -qw vmx /proc/cpuinfo && insmod /lib/kvm/kvm-intel.ko
+[ ! -d /lib/disks ] || . /lib/disks/load
 cd /tmp
 [ ! -d /lib/outbox ] || mkdir outbox
 . /payload/run </dev/null
@@ -144,12 +151,19 @@ INIT
     chmod +x "$RIG_STAGE/init"
 }
 
+# Disks are virtio devices, whose drivers Debian has as modules.
+rig_stage_disks() {
+    local module modules=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev
+        virtio_pci virtio_blk)
+    mkdir -p "$RIG_STAGE/lib/disks"
+    for module in "${modules[@]}"; do rig_stage_module "$module" disks; done
+    printf 'insmod /lib/disks/%s.ko\n' "${modules[@]}" >"$RIG_STAGE/lib/disks/load"
+}
+
 # The ways out for more than a few bytes. A disk, which the emulator must have as a virtio device, is
 # as raw as it gets: an archive from its first byte on. Bochs, which has no such device, writes what
 # comes through its third serial port to a file; that is slow, so the archive is compressed.
 rig_stage_outbox() {
-    local module modules=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev
-        virtio_pci virtio_blk)
     mkdir -p "$RIG_STAGE/lib/outbox" "$RIG_OUTBOX"
     if [ "$RIG_WAY_OUT" = port ]; then
         : >"$RIG_WORK/outbox"
@@ -160,9 +174,10 @@ stty raw </dev/ttyS2
 PORT
         return
     fi
-    for module in "${modules[@]}"; do rig_stage_module "$module" outbox; done
-    printf 'insmod /lib/outbox/%s.ko\n' "${modules[@]}" >"$RIG_STAGE/lib/outbox/carry_out"
-    echo 'tar -cf /dev/vda -C /tmp/outbox .' >>"$RIG_STAGE/lib/outbox/carry_out"
+    cat >"$RIG_STAGE/lib/outbox/carry_out" <<'DISK'
+disk=$(grep -lx outbox /sys/block/vd?/serial)
+tar -cf "/dev/$(basename "${disk%/serial}")" -C /tmp/outbox .
+DISK
     truncate -s 2G "$RIG_WORK/outbox"
 }
 

@@ -830,6 +830,9 @@ case_fork() {
     ok "each of 4 thaws announced, the random bytes of all are different"
 }
 
+# shellcheck source=tests/e2e/distribution.sh
+. "$payload/distribution.sh"
+
 failed=0
 for case in "$@"; do
     # A subshell's failed status must not depend on what it printed last.
