@@ -39,6 +39,7 @@ int stasis_check_x86_cpuid(const void *state, struct stasis_error *err);
 int stasis_check_x86_pit(const void *state, struct stasis_error *err);
 
 #define stasis_check_machine            NULL
+#define stasis_check_disk               NULL
 #define stasis_check_acpi_pm            NULL
 #define stasis_check_pvpanic            NULL
 #define stasis_check_vmgenid            NULL

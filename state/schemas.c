@@ -131,6 +131,10 @@
 #define STASIS_DEF  "stasis/state/virtio_vsock.def"
 #include "stasis/def_fields.h"
 
+#define STASIS_NAME disk
+#define STASIS_DEF  "stasis/state/disk.def"
+#include "stasis/def_fields.h"
+
 #define STASIS_NAME pvpanic
 #define STASIS_DEF  "stasis/state/pvpanic.def"
 #include "stasis/def_fields.h"

@@ -128,10 +128,11 @@ static uint64_t features_of(uint32_t version)
            (version > 1 ? STASIS_FEATURE_DIGESTS : 0);
 }
 
-static int check_version(const uint8_t *p, const struct stasis_snap_info *info,
+static int check_version(const uint8_t *p, const struct stasis_snap_info *info, uint64_t more,
                          struct stasis_error *err)
 {
-    uint64_t unknown = info->incompatible & ~features_of(info->format_version);
+    uint64_t unknown = info->incompatible &
+                       ~(features_of(info->format_version) | (info->format_version > 1 ? more : 0));
 
     if (info->format_version < STASIS_FORMAT_OLDEST || info->format_version > STASIS_FORMAT_VERSION)
         return stasis_fail(
@@ -212,8 +213,8 @@ static int decode_sections(const uint8_t *p, struct stasis_header *header, struc
     return 0;
 }
 
-int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_header *ret_header,
-                         struct stasis_error *err)
+static int decode(const uint8_t bytes[STASIS_HEADER_LEN], uint64_t more,
+                  struct stasis_header *ret_header, struct stasis_error *err)
 {
     struct stasis_header header = {0};
     int rc = check_magic_and_crc(bytes, err);
@@ -223,7 +224,7 @@ int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_h
     if (rc)
         return rc;
     decode_info(bytes, &header.info);
-    rc = check_version(bytes, &header.info, err);
+    rc = check_version(bytes, &header.info, more, err);
     if (!rc && header.info.ram_bytes > STASIS_RAM_MAX)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "%" PRIu64 " bytes of RAM, at most %" PRIu64,
                          header.info.ram_bytes, STASIS_RAM_MAX);
@@ -233,6 +234,22 @@ int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_h
         rc = check_reserved(bytes, &header, err);
     if (!rc)
         *ret_header = header;
+    return rc;
+}
+
+int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_header *ret_header,
+                         struct stasis_error *err)
+{
+    return decode(bytes, 0, ret_header, err);
+}
+
+int stasis_header_decode_disk(const uint8_t bytes[STASIS_HEADER_LEN],
+                              struct stasis_header *ret_header, struct stasis_error *err)
+{
+    int rc = decode(bytes, STASIS_FEATURE_DISK, ret_header, err);
+
+    if (!rc && !(ret_header->info.incompatible & STASIS_FEATURE_DISK))
+        rc = stasis_fail(err, STASIS_ERR_ARG, "it is a snapshot of a guest, not a disk");
     return rc;
 }
 

@@ -16,6 +16,7 @@
 /* Incompatible features. */
 #define STASIS_FEATURE_TRAILER (UINT64_C(1) << 0)
 #define STASIS_FEATURE_ZLIB    (UINT64_C(1) << 1) /* chunks may be compressed */
+#define STASIS_FEATURE_DISK    (UINT64_C(1) << 5) /* version 2: blocks of a disk, not RAM */
 #define STASIS_FEATURE_DIGESTS (UINT64_C(1) << 3) /* version 2: SHA-256 of what is stored */
 #define STASIS_FEATURE_LAYER   (UINT64_C(1) << 4) /* version 2: lies on another file */
 
@@ -90,6 +91,11 @@ bool stasis_header_has_magic(const uint8_t *bytes, size_t len);
  * STASIS_ERR_CORRUPT, STASIS_ERR_VERSION. */
 int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_header *ret_header,
                          struct stasis_error *err);
+
+/* The same of a file that holds a disk (STASIS_FEATURE_DISK), which the other refuses. STASIS_ERR_ARG:
+ * it holds none. */
+int stasis_header_decode_disk(const uint8_t bytes[STASIS_HEADER_LEN],
+                              struct stasis_header *ret_header, struct stasis_error *err);
 
 /* The rules for the header of a stream, which knows nothing of what follows; for a trailer, which
  * must repeat its header (both as bytes); and for the header that holds the section table, where

@@ -173,12 +173,29 @@ int stasis_io_chmod(int fd, mode_t mode)
     return fchmod(fd, mode);
 }
 
+int stasis_io_lock(int fd)
+{
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_OFD_SETLK, &range);
+}
+
 int stasis_io_sync(int fd)
 {
     int rc;
 
     do {
         rc = fsync(fd);
+    } while (rc && errno == EINTR);
+    return rc;
+}
+
+int stasis_io_datasync(int fd)
+{
+    int rc;
+
+    do {
+        rc = fdatasync(fd);
     } while (rc && errno == EINTR);
     return rc;
 }

@@ -40,7 +40,12 @@ ssize_t stasis_io_readlink(int fd, char *buf, size_t size); /* of the link open 
 int stasis_io_seek(int fd, uint64_t offset, int whence, uint64_t *ret_offset);
 int stasis_io_truncate(int fd, uint64_t len);
 int stasis_io_chmod(int fd, mode_t mode);
+
+/* Locks the whole file for writing, for as long as it is open here, or fails with EAGAIN. */
+int stasis_io_lock(int fd);
+
 int stasis_io_sync(int fd);
+int stasis_io_datasync(int fd); /* fdatasync(2) */
 
 /* Sends what is written of a range on its way to the disk, and waits for nothing: a hint. */
 void stasis_io_start_sync(int fd, uint64_t offset, uint64_t len);

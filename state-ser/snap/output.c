@@ -188,7 +188,7 @@ static int open_existing(struct stasis_output *output, struct stasis_error *err)
     if (type && (st.st_mode & S_IFMT) != type)
         return stasis_fail(err, STASIS_ERR_ARG, "%s", kinds[output->opts.kind].refusal);
     rc = stasis_outputs_check(output, &st, err);
-    if (rc || !S_ISREG(st.st_mode))
+    if (rc || !S_ISREG(st.st_mode) || output->opts.snapshot)
         return rc;
     return check_magic(output, &st, err);
 }

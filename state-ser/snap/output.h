@@ -90,6 +90,9 @@ int stasis_output_make_temporary(int *ret_fd, struct stasis_error *err);
  * STASIS_ERR_WRITE. */
 int stasis_output_sync(int fd, const struct stasis_watch *watch, struct stasis_error *err);
 
+/* Brings the names in the folder of an output to the disk. STASIS_ERR_WRITE. */
+int stasis_output_sync_folder(struct stasis_output *output, struct stasis_error *err);
+
 /* The same for bytes whose way to the disk has begun: sync_file_range(2). */
 int stasis_output_wait_sync(int fd, uint64_t offset, uint64_t len, const struct stasis_watch *watch,
                             struct stasis_error *err);

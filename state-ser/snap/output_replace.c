@@ -127,6 +127,15 @@ static int place_it(struct stasis_output *output, struct stasis_error *err)
     return rc;
 }
 
+/* EINVAL: the file system cannot sync folders, and whoever chose it knows. EBADF: the folder may
+ * not be read, and cannot be synced by this user. */
+int stasis_output_sync_folder(struct stasis_output *output, struct stasis_error *err)
+{
+    if (stasis_io_sync(output->place.dir) && errno != EINVAL && errno != EBADF)
+        return stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing its folder to the disk");
+    return 0;
+}
+
 static int commit(struct stasis_output *output, bool sync, const struct stasis_watch *watch,
                   struct stasis_error *err)
 {
@@ -134,10 +143,8 @@ static int commit(struct stasis_output *output, bool sync, const struct stasis_w
 
     if (!rc)
         rc = place_it(output, err);
-    /* EINVAL: the file system cannot sync folders, and whoever chose it knows. EBADF: the folder
-     * may not be read, and cannot be synced by this user. */
-    if (!rc && sync && stasis_io_sync(output->place.dir) && errno != EINVAL && errno != EBADF)
-        rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing its folder to the disk");
+    if (!rc && sync)
+        rc = stasis_output_sync_folder(output, err);
     if (!rc)
         stasis_output_cancel(output);
     return rc;

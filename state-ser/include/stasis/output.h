@@ -85,7 +85,9 @@ struct stasis_output_opts {
     enum stasis_output_kind kind;
     const char
         *role;     /* names it in messages about other files; outlives it. NULL: "another output" */
-    bool snapshot; /* REPLACED: a snapshot, the only thing that may replace a snapshot */
+    /* REPLACED: a snapshot, the only thing that may replace a snapshot. IN_PLACE: what is there may
+     * begin as a snapshot does, as an overlay of a disk. */
+    bool snapshot;
     int folder_fd; /* descriptor of the folder that the path is relative to; 0: the working folder
                     */
     const char *over; /* REPLACED: role of the one input that it may replace, or NULL */

@@ -165,6 +165,11 @@ struct stasis_virtio_vsock_state {
 #include "stasis/def_struct.h"
 };
 
+#define STASIS_DEF "stasis/state/disk.def"
+struct stasis_disk_state {
+#include "stasis/def_struct.h"
+};
+
 #define STASIS_DEF "stasis/state/pvpanic.def"
 struct stasis_pvpanic_state {
 #include "stasis/def_struct.h"

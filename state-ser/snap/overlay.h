@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The parts of an overlay in use: overlay.c (reading and writing), overlay_open.c (making and
+ * opening), overlay_map.c (where each page is), overlay_places.c (which places of the file are
+ * free), overlay_log.c (commits, as they are written), overlay_recover.c (as they are read),
+ * overlay_state.c (the STATE section). docs/snapshot-format.md, "Overlay in use".
+ */
+#ifndef STASIS_SNAP_OVERLAY_H
+#define STASIS_SNAP_OVERLAY_H
+
+#include "header.h"
+#include "stasis/overlay.h"
+
+#define STASIS_OVERLAY_PAGE STASIS_PAGE_SIZE
+
+/* A place is a page of the file, by its number. The first ones are those of the header and of the
+ * slots, so their numbers are free for what has no place. */
+enum {
+    STASIS_PLACE_BELOW = 0, /* the page is that of the base */
+    STASIS_PLACE_ZERO = 1,
+    STASIS_PLACE_SLOT = 1, /* two of them */
+    STASIS_PLACE_FIRST = 3,
+};
+
+/* ---- where each page of the disk is ---- */
+
+#define STASIS_LEAF_PAGES 512u
+
+struct stasis_overlay_leaf {
+    uint32_t place[STASIS_LEAF_PAGES];
+    uint32_t crc[STASIS_LEAF_PAGES];
+    uint64_t dirty[STASIS_LEAF_PAGES / 64]; /* since the last commit: its place is in none */
+};
+
+struct stasis_overlay_map {
+    uint32_t pages; /* of the disk */
+    size_t leaf_count;
+    struct stasis_overlay_leaf **leaves; /* NULL: all below */
+    uint64_t *dirty_leaves;
+    uint64_t mapped, dirty; /* pages */
+};
+
+struct stasis_overlay_entry {
+    uint32_t place;
+    uint32_t crc;
+};
+
+/* False: no memory. */
+bool stasis_overlay_map_init(struct stasis_overlay_map *map, uint32_t pages);
+void stasis_overlay_map_fini(struct stasis_overlay_map *map);
+
+/* Before the first put to any of these pages. False: no memory. */
+bool stasis_overlay_map_own(struct stasis_overlay_map *map, uint32_t first, uint32_t count);
+
+struct stasis_overlay_entry stasis_overlay_map_get(const struct stasis_overlay_map *map,
+                                                   uint32_t page);
+bool stasis_overlay_map_is_dirty(const struct stasis_overlay_map *map, uint32_t page);
+
+/* The page is dirty then. */
+void stasis_overlay_map_put(struct stasis_overlay_map *map, uint32_t page,
+                            struct stasis_overlay_entry entry);
+
+/* The first page from `page` on that is mapped, or dirty; map->pages: there is none. */
+uint32_t stasis_overlay_map_next(const struct stasis_overlay_map *map, uint32_t page,
+                                 bool only_dirty);
+
+/* No page is dirty any more. */
+void stasis_overlay_map_clean(struct stasis_overlay_map *map);
+
+/* ---- which places are free ---- */
+
+struct stasis_overlay_places {
+    uint64_t *used;    /* a bit for each place below `end` */
+    uint64_t *leaving; /* of used ones: free after the next commit */
+    size_t words;      /* that both have room for */
+    uint32_t end;      /* no place from here on was ever used */
+    uint32_t cursor;   /* where the next search begins */
+    uint64_t free;     /* below end */
+    uint64_t leaving_count;
+};
+
+/* All below `end` are free. False: no memory. */
+bool stasis_overlay_places_init(struct stasis_overlay_places *places, uint32_t end);
+void stasis_overlay_places_fini(struct stasis_overlay_places *places);
+
+/* Takes up to `want` places that follow each other, a free one or behind all others; returns the
+ * first and says how many. 0: no memory, or the file is as long as it can be. */
+uint32_t stasis_overlay_places_take(struct stasis_overlay_places *places, uint32_t want,
+                                    uint32_t *ret_got);
+/* Exactly `count` places behind all others. 0: as above. */
+uint32_t stasis_overlay_places_append(struct stasis_overlay_places *places, uint32_t count);
+
+/* False: one of them is used already, or is not below end. */
+bool stasis_overlay_places_use(struct stasis_overlay_places *places, uint32_t first,
+                               uint32_t count);
+void stasis_overlay_places_give(struct stasis_overlay_places *places, uint32_t first,
+                                uint32_t count);
+/* Of one that a commit names: given after the next. */
+void stasis_overlay_places_leave(struct stasis_overlay_places *places, uint32_t place);
+void stasis_overlay_places_commit(struct stasis_overlay_places *places);
+
+/* ---- the log ---- */
+
+/* A log holds commits, one behind the other; the first one has all that is mapped, and the state.
+ */
+struct stasis_overlay_log {
+    uint32_t first, count; /* places */
+    uint8_t salt[16];      /* in the slot and in each of its commits */
+};
+
+struct stasis_overlay {
+    struct stasis_output *output;
+    int fd; /* the output's */
+    struct stasis_overlay_base base;
+    struct stasis_header header; /* the leading one */
+    struct stasis_overlay_map map;
+    struct stasis_overlay_places places;
+    struct stasis_overlay_log log;
+    struct stasis_overlay_log spare; /* room for the next log; no places: there is none */
+    uint64_t generation;             /* of the slot */
+    uint64_t commits;                /* number of the last one */
+    uint32_t log_used;               /* places of the log that hold commits */
+    bool is_proven;                  /* the last commit counts without a look at its pages */
+    bool is_suspect;                 /* a sync failed: what is dirty may be lost */
+    bool lacks_slot;                 /* none is known to lead to the log */
+    uint8_t *state;                  /* the STATE section */
+    size_t state_len;
+    uint8_t page[STASIS_OVERLAY_PAGE]; /* of which a part is read or written */
+};
+
+/* Byte layouts: a slot, the head of a commit, and an entry {page, place, CRC}. */
+#define STASIS_SLOT_MAGIC       "stasis overlay"
+#define STASIS_COMMIT_MAGIC     "stasis commit"
+#define STASIS_LOG_MAGIC_LEN    16u
+#define STASIS_SLOT_LEN         64u
+#define STASIS_COMMIT_HEAD_LEN  64u
+#define STASIS_COMMIT_ENTRY_LEN 12u
+enum {
+    STASIS_SLOT_GENERATION = 16,
+    STASIS_SLOT_OFFSET = 24,
+    STASIS_SLOT_LENGTH = 32,
+    STASIS_SLOT_SALT = 40,
+    STASIS_SLOT_CRC = 60,
+    STASIS_COMMIT_SALT = 16,
+    STASIS_COMMIT_NUMBER = 32,
+    STASIS_COMMIT_ENTRIES = 40,
+    STASIS_COMMIT_STATE_LEN = 44,
+    STASIS_COMMIT_CRC = 60,
+};
+
+/* Bytes of a commit; it takes whole places. */
+static inline uint64_t stasis_commit_len(uint64_t entries, uint64_t state_len)
+{
+    return STASIS_COMMIT_HEAD_LEN + (state_len + 3) / 4 * 4 + entries * STASIS_COMMIT_ENTRY_LEN;
+}
+
+static inline uint64_t stasis_commit_places(uint64_t len)
+{
+    return (len + STASIS_OVERLAY_PAGE - 1) / STASIS_OVERLAY_PAGE;
+}
+
+/* A log has room for as much as its first commit again, and 1 MiB. */
+#define STASIS_LOG_ROOM 256u
+
+static inline uint64_t stasis_log_places(uint64_t first_commit)
+{
+    return 2 * first_commit + STASIS_LOG_ROOM;
+}
+
+/* The CRC of bytes with the four at `at` taken as zero. */
+uint32_t stasis_overlay_crc(const uint8_t *bytes, size_t len, size_t at);
+
+/* Writes what is dirty as a commit, of a log of its own where the last one has no room for it.
+ * STASIS_ERR_WRITE, STASIS_ERR_NOMEM, and with is_suspect the errors of reading. */
+int stasis_overlay_commit(struct stasis_overlay *overlay, struct stasis_error *err);
+
+/* overlay_recover.c: the map as of the last whole commit, of a file of `len` bytes. *ret_has_slot:
+ * there is a slot, else nothing was changed. STASIS_ERR_CORRUPT, STASIS_ERR_READ, _WRITE, _NOMEM.
+ */
+int stasis_overlay_recover(struct stasis_overlay *overlay, uint64_t len, bool *ret_has_slot,
+                           struct stasis_error *err);
+
+/* overlay_state.c: makes the STATE section of the base; and checks that of an overlay against it.
+ * STASIS_ERR_NOMEM; STASIS_ERR_ARG: it lies on another base; STASIS_ERR_CORRUPT,
+ * STASIS_ERR_VERSION. */
+int stasis_overlay_state_make(struct stasis_overlay *overlay, struct stasis_error *err);
+int stasis_overlay_state_check(const struct stasis_overlay *overlay, const uint8_t *bytes,
+                               size_t len, struct stasis_error *err);
+
+/* overlay.c: a page as it is now; and its place in the file, verified. */
+int stasis_overlay_read_page(struct stasis_overlay *overlay, uint32_t page, uint8_t *ret_bytes,
+                             struct stasis_error *err);
+/* Writes whole pages to new places. */
+int stasis_overlay_write_pages(struct stasis_overlay *overlay, uint32_t first, uint32_t count,
+                               const uint8_t *bytes, struct stasis_error *err);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chunk.h"
+#include "io.h"
+#include "output.h"
+#include "overlay.h"
+#include "write.h"
+
+#define PAGE STASIS_OVERLAY_PAGE
+
+/* ---- making one ---- */
+
+static int make_header(struct stasis_overlay *overlay, uint8_t ret_bytes[STASIS_HEADER_LEN],
+                       struct stasis_error *err)
+{
+    const struct stasis_save_opts opts = {.size = sizeof(opts)};
+    struct stasis_snap_info *info = &overlay->header.info;
+    int rc;
+
+    *info = (struct stasis_snap_info){
+        .format_version = STASIS_FORMAT_VERSION,
+        .incompatible = STASIS_FEATURE_TRAILER | STASIS_FEATURE_DISK,
+        .ram_bytes = (uint64_t)overlay->map.pages * PAGE,
+        .streamed = true,
+    };
+    rc = stasis_identity_set(&opts, info, err);
+    if (!rc)
+        stasis_header_encode(&overlay->header, ret_bytes);
+    return rc;
+}
+
+static int write_header(struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    uint8_t page[PAGE] = {0};
+    int rc = make_header(overlay, page, err);
+
+    if (rc)
+        return rc;
+    if (stasis_io_pwrite(overlay->fd, page, sizeof(page), 0) || stasis_io_sync(overlay->fd))
+        return stasis_fail_errno(err, STASIS_ERR_WRITE, "writing the overlay's header");
+    return stasis_output_sync_folder(overlay->output, err);
+}
+
+/* The header comes last: without it the file is unfinished, and made anew. */
+static int make(struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    int rc = 0;
+
+    if (stasis_io_truncate(overlay->fd, 0))
+        rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "emptying the unfinished overlay");
+    if (!rc && !stasis_overlay_places_init(&overlay->places, STASIS_PLACE_FIRST))
+        rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the places of the overlay");
+    if (rc)
+        return rc;
+    (void)!stasis_overlay_places_use(&overlay->places, 0, STASIS_PLACE_FIRST);
+    rc = stasis_overlay_commit(overlay, err);
+    return rc ? rc : write_header(overlay, err);
+}
+
+/* ---- opening one ---- */
+
+static int check_header(struct stasis_overlay *overlay, const uint8_t *bytes,
+                        struct stasis_error *err)
+{
+    const struct stasis_snap_info *info = &overlay->header.info;
+    int rc;
+
+    if (!stasis_header_has_magic(bytes, STASIS_HEADER_LEN))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "it is no overlay; name a file that is not there yet, or an empty one");
+    rc = stasis_header_decode_disk(bytes, &overlay->header, err);
+    if (rc)
+        return rc;
+    if (!info->streamed)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "it is a disk that was written as a whole, and no overlay");
+    rc = stasis_header_check_leading(&overlay->header, err);
+    if (!rc && info->ram_bytes != (uint64_t)overlay->map.pages * PAGE)
+        rc = stasis_fail(err, STASIS_ERR_ARG,
+                         "the overlay was made on a disk of %" PRIu64 " bytes, and its base has "
+                         "%" PRIu64 "; give the base that it was made on",
+                         info->ram_bytes, overlay->base.bytes);
+    return rc;
+}
+
+/* A file that was made, and not finished: a power cut came between. */
+static bool is_unfinished(const uint8_t page[PAGE], uint64_t len)
+{
+    return len <= (STASIS_PLACE_FIRST + 1) * PAGE && stasis_chunk_is_zero(page, PAGE);
+}
+
+static int refuse_sealed(struct stasis_error *err)
+{
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "the overlay is sealed, or nothing is left of it; name "
+                       "a file that is not there yet");
+}
+
+static int begin(struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    uint8_t page[PAGE] = {0};
+    bool has_slot = false;
+    struct stat st;
+    int rc;
+
+    if (stasis_io_stat(overlay->fd, &st) || stasis_io_pread(overlay->fd, page, sizeof(page), 0) < 0)
+        return stasis_fail_errno(err, STASIS_ERR_READ, "reading its header");
+    if (is_unfinished(page, (uint64_t)st.st_size))
+        return make(overlay, err);
+    rc = check_header(overlay, page, err);
+    if (!rc)
+        rc = stasis_overlay_recover(overlay, (uint64_t)st.st_size, &has_slot, err);
+    return rc || has_slot ? rc : refuse_sealed(err);
+}
+
+static int lock(struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    if (!stasis_io_lock(overlay->fd))
+        return 0;
+    if (errno == EAGAIN || errno == EACCES)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "it is in use by another program, or as another disk; end that, or name "
+                           "another file");
+    return stasis_fail_errno(err, STASIS_ERR_ARG,
+                             "it cannot be locked; use a file system that has locks");
+}
+
+static int open_file(struct stasis_overlay *overlay, const char *path,
+                     struct stasis_outputs *outputs, struct stasis_error *err)
+{
+    const struct stasis_output_opts opts = {
+        .size = sizeof(opts),
+        .kind = STASIS_OUTPUT_IN_PLACE,
+        .role = "the overlay of a disk",
+        .snapshot = true,
+    };
+    int rc = stasis_output_open(outputs, path, &opts, &overlay->output, err);
+
+    if (!rc)
+        overlay->fd = stasis_output_fd(overlay->output);
+    return rc;
+}
+
+static int check_base(const struct stasis_overlay_base *base, struct stasis_error *err)
+{
+    if (base->size != sizeof(*base))
+        return stasis_fail(err, STASIS_ERR_ARG, "a base of %zu bytes, expected %zu", base->size,
+                           sizeof(*base));
+    if (!base->bytes || base->bytes % STASIS_OVERLAY_SECTOR || base->bytes > STASIS_RAM_MAX)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "its base has %" PRIu64
+                           " bytes; give a multiple of %u, at most %" PRIu64,
+                           base->bytes, STASIS_OVERLAY_SECTOR, STASIS_RAM_MAX);
+    return 0;
+}
+
+int stasis_overlay_open(const char *path, struct stasis_outputs *outputs,
+                        const struct stasis_overlay_base *base, struct stasis_overlay **ret_overlay,
+                        struct stasis_error *err)
+{
+    struct stasis_overlay *overlay = NULL;
+    int rc = check_base(base, err);
+
+    if (rc)
+        return rc;
+    overlay = calloc(1, sizeof(*overlay));
+    if (!overlay ||
+        !stasis_overlay_map_init(&overlay->map, (uint32_t)((base->bytes + PAGE - 1) / PAGE))) {
+        free(overlay);
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the overlay");
+    }
+    overlay->base = *base;
+    rc = stasis_overlay_state_make(overlay, err);
+    if (!rc)
+        rc = open_file(overlay, path, outputs, err);
+    if (!rc)
+        rc = lock(overlay, err);
+    if (!rc)
+        rc = begin(overlay, err);
+    if (rc) {
+        stasis_overlay_free(overlay);
+        return rc;
+    }
+    stasis_output_keep(overlay->output);
+    *ret_overlay = overlay;
+    return 0;
+}
+
+void stasis_overlay_free(struct stasis_overlay *overlay)
+{
+    if (!overlay)
+        return;
+    stasis_output_close(overlay->output);
+    stasis_overlay_map_fini(&overlay->map);
+    stasis_overlay_places_fini(&overlay->places);
+    free(overlay->state);
+    free(overlay);
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "tests/state-ser/snap/overlay_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "state-ser/snap/io.h"
+
+#define SECTOR 512u
+
+static struct rig *the_rig; /* whose file it is */
+
+int __real_stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset);
+int __real_stasis_io_truncate(int fd, uint64_t len);
+int __real_stasis_io_sync(int fd);
+int __wrap_stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset);
+int __wrap_stasis_io_truncate(int fd, uint64_t len);
+int __wrap_stasis_io_sync(int fd);
+int __wrap_stasis_io_datasync(int fd);
+
+uint32_t rig_random(struct rig *rig, uint32_t below)
+{
+    rig->seed ^= rig->seed << 13;
+    rig->seed ^= rig->seed >> 17;
+    rig->seed ^= rig->seed << 5;
+    return rig->seed % below;
+}
+
+/* ---- the disk ---- */
+
+static void apply(struct image *image, uint64_t offset, const uint8_t *bytes, size_t len)
+{
+    if (image->len < offset + len)
+        image_resize(image, (size_t)offset + len);
+    memcpy(image->bytes + offset, bytes, len);
+}
+
+static void forget_pending(struct rig *rig)
+{
+    for (unsigned i = 0; i < rig->count; i++)
+        free(rig->pending[i].bytes);
+    rig->count = 0;
+}
+
+static void settle(struct rig *rig)
+{
+    for (unsigned i = 0; i < rig->count; i++)
+        apply(&rig->stable, rig->pending[i].offset, rig->pending[i].bytes, rig->pending[i].len);
+    forget_pending(rig);
+}
+
+/* Of what was not confirmed all, nothing or some sectors are there. */
+static void settle_by_chance(struct rig *rig)
+{
+    for (unsigned i = 0; i < rig->count; i++) {
+        const struct rig_write *write = &rig->pending[i];
+        uint32_t fate = rig_random(rig, 3);
+
+        for (size_t at = 0; at < write->len; at += SECTOR)
+            if (fate == 0 || (fate == 1 && rig_random(rig, 2)))
+                apply(&rig->stable, write->offset + at, write->bytes + at, SECTOR);
+    }
+    forget_pending(rig);
+}
+
+static bool strikes(struct rig *rig, unsigned one_in)
+{
+    return one_in && !rig_random(rig, one_in);
+}
+
+static int fail_with(int error)
+{
+    errno = error;
+    return -1;
+}
+
+static void note(struct rig *rig, const void *buf, size_t len, uint64_t offset)
+{
+    if (rig->count == rig->room) {
+        rig->room = rig->room * 2 + 64;
+        rig->pending = realloc(rig->pending, rig->room * sizeof(*rig->pending));
+        assert_non_null(rig->pending);
+    }
+    rig->pending[rig->count] = (struct rig_write){offset, len, malloc(len)};
+    assert_non_null(rig->pending[rig->count].bytes);
+    memcpy(rig->pending[rig->count++].bytes, buf, len);
+}
+
+int __wrap_stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
+{
+    struct rig *rig = the_rig;
+    bool is_full = rig->room_bytes && offset + len > rig->room_bytes;
+    bool fails = is_full || strikes(rig, rig->write_fails);
+
+    if (fails) /* what came short is there */
+        len = len / 2 / SECTOR * SECTOR;
+    assert_int_equal(__real_stasis_io_pwrite(fd, buf, len, offset), 0);
+    note(rig, buf, len, offset);
+    return fails ? fail_with(is_full ? ENOSPC : rig->error) : 0;
+}
+
+int __wrap_stasis_io_truncate(int fd, uint64_t len)
+{
+    image_resize(&the_rig->stable, (size_t)len);
+    return __real_stasis_io_truncate(fd, len);
+}
+
+int __wrap_stasis_io_datasync(int fd)
+{
+    struct rig *rig = the_rig;
+
+    (void)fd;
+    rig->syncs++;
+    if (!strikes(rig, rig->sync_fails)) {
+        settle(rig);
+        return 0;
+    }
+    if (!rig->keeps_pending)
+        settle_by_chance(rig);
+    return fail_with(rig->error);
+}
+
+int __wrap_stasis_io_sync(int fd)
+{
+    struct stat st;
+
+    assert_int_equal(fstat(fd, &st), 0);
+    return S_ISREG(st.st_mode) ? __wrap_stasis_io_datasync(fd) : __real_stasis_io_sync(fd);
+}
+
+static void write_file(const struct rig *rig, const struct image *image)
+{
+    int fd = open(rig->path, O_WRONLY | O_CREAT, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(pwrite(fd, image->bytes, image->len, 0), image->len);
+    close(fd);
+}
+
+void rig_cut_power(struct rig *rig)
+{
+    assert_null(rig->overlay);
+    settle_by_chance(rig);
+    write_file(rig, &rig->stable);
+}
+
+void rig_evict(struct rig *rig)
+{
+    struct image image = image_copy(&rig->stable);
+
+    for (unsigned i = 0; i < rig->count; i++)
+        apply(&image, rig->pending[i].offset, rig->pending[i].bytes, rig->pending[i].len);
+    write_file(rig, &image);
+    image_fini(&image);
+}
+
+/* ---- the overlay ---- */
+
+static bool read_base(void *ctx, uint64_t offset, void *bytes, size_t len)
+{
+    const struct rig *rig = ctx;
+
+    assert_true(offset + len <= RIG_BYTES);
+    memcpy(bytes, rig->base + offset, len);
+    return true;
+}
+
+void rig_init(struct rig *rig, uint32_t seed)
+{
+    *rig = (struct rig){.seed = seed, .error = EIO, .folder = "/tmp/stasis-overlay-XXXXXX"};
+    assert_non_null(mkdtemp(rig->folder));
+    snprintf(rig->path, sizeof(rig->path), "%s/disk", rig->folder);
+    fill_random(rig->base, sizeof(rig->base), seed + 1);
+    memcpy(rig->content, rig->base, sizeof(rig->base));
+    rig->opts = (struct stasis_overlay_base){.size = sizeof(rig->opts),
+                                             .bytes = RIG_BYTES,
+                                             .read = read_base,
+                                             .ctx = rig,
+                                             .inode = 17,
+                                             .mtime_ns = 12345,
+                                             .has_samples = true,
+                                             .samples = {1, 2, 3}};
+    rig->stable.bytes = calloc(1, 1);
+    the_rig = rig;
+}
+
+void rig_fini(struct rig *rig)
+{
+    rig_close(rig);
+    forget_pending(rig);
+    free(rig->pending);
+    image_fini(&rig->stable);
+    unlink(rig->path);
+    assert_int_equal(rmdir(rig->folder), 0);
+}
+
+int rig_try_open(struct rig *rig, struct stasis_error *err)
+{
+    return stasis_overlay_open(rig->path, NULL, &rig->opts, &rig->overlay, err);
+}
+
+void rig_open(struct rig *rig)
+{
+    struct stasis_error err;
+
+    if (rig_try_open(rig, &err))
+        fail_msg("%s", err.msg);
+}
+
+void rig_close(struct rig *rig)
+{
+    stasis_overlay_free(rig->overlay);
+    rig->overlay = NULL;
+}
+
+bool rig_write(struct rig *rig, uint64_t offset, size_t len)
+{
+    uint8_t bytes[8 * RIG_PAGE];
+    int rc;
+
+    fill_random(bytes, len, rig_random(rig, UINT32_MAX) | 1);
+    rc = stasis_overlay_write(rig->overlay, offset, bytes, len, NULL);
+    if (!rc)
+        memcpy(rig->content + offset, bytes, len);
+    return !rc;
+}
+
+/* What a range became. */
+static bool follow(struct rig *rig, uint64_t offset, size_t len)
+{
+    uint8_t bytes[8 * RIG_PAGE];
+
+    if (stasis_overlay_read(rig->overlay, offset, bytes, len, NULL))
+        return false;
+    memcpy(rig->content + offset, bytes, len);
+    return true;
+}
+
+bool rig_step(struct rig *rig)
+{
+    uint64_t offset = (uint64_t)rig_random(rig, RIG_BYTES / SECTOR) * SECTOR;
+    size_t len =
+        (rig_random(rig, 4) ? 1 + rig_random(rig, 8) : 8 * (1 + rig_random(rig, 4))) * SECTOR;
+    unsigned what = rig_random(rig, 8);
+
+    if (rig_random(rig, 2))
+        offset = offset / RIG_PAGE * RIG_PAGE;
+    if (len > RIG_BYTES - offset)
+        len = (size_t)(RIG_BYTES - offset);
+    if (what > 1)
+        return rig_write(rig, offset, len);
+    if (what == 1) {
+        if (stasis_overlay_zero(rig->overlay, offset, len, NULL))
+            return false;
+        memset(rig->content + offset, 0, len);
+        return true;
+    }
+    stasis_overlay_discard(rig->overlay, offset, len);
+    return follow(rig, offset, len);
+}
+
+bool rig_holds(struct rig *rig, const uint8_t *bytes)
+{
+    static uint8_t found[RIG_BYTES];
+    struct stasis_error err;
+
+    if (stasis_overlay_read(rig->overlay, 0, found, RIG_BYTES, &err))
+        return false;
+    return !memcmp(found, bytes, RIG_BYTES);
+}
+
+void rig_assert_holds(struct rig *rig, const uint8_t *bytes)
+{
+    assert_true(rig_holds(rig, bytes));
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * An overlay on a disk that loses its power, fails, or is full; and what the guest believes that
+ * the disk holds. The file is a real one, which stands for the page cache: what a sync has not
+ * confirmed may be on the disk or not, by sectors.
+ */
+#ifndef STASIS_TESTS_OVERLAY_RIG_H
+#define STASIS_TESTS_OVERLAY_RIG_H
+
+#include "stasis/overlay.h"
+#include "tests/state-ser/snap/fixture.h"
+
+#define RIG_PAGE  4096u
+#define RIG_PAGES 48u
+#define RIG_BYTES (RIG_PAGES * RIG_PAGE - 1536) /* the last page is short */
+
+struct rig_write {
+    uint64_t offset;
+    size_t len;
+    uint8_t *bytes;
+};
+
+struct rig {
+    char folder[64];
+    char path[96];
+    uint8_t base[RIG_BYTES];
+    uint8_t content[RIG_BYTES]; /* what the guest has written */
+    struct stasis_overlay_base opts;
+    struct stasis_overlay *overlay; /* or NULL */
+    uint32_t seed;
+
+    /* The disk below the page cache. */
+    struct image stable;
+    struct rig_write *pending;
+    unsigned count, room;
+
+    /* What is to go wrong; all 0: nothing. */
+    unsigned write_fails, sync_fails; /* one in so many */
+    int error;
+    uint64_t room_bytes; /* offsets from here on do not fit; 0: all do */
+    bool keeps_pending;  /* a sync that fails loses nothing, and tells once */
+    unsigned syncs;
+};
+
+void rig_init(struct rig *rig, uint32_t seed);
+void rig_fini(struct rig *rig);
+
+/* Opens it, again. The one that fails says why. */
+void rig_open(struct rig *rig);
+int rig_try_open(struct rig *rig, struct stasis_error *err);
+void rig_close(struct rig *rig); /* without a flush */
+
+uint32_t rig_random(struct rig *rig, uint32_t below);
+
+/* A write, zeroing or discarding somewhere, which `content` follows if it succeeds, page by page;
+ * false: it failed, and the pages may be as before. */
+bool rig_step(struct rig *rig);
+bool rig_write(struct rig *rig, uint64_t offset, size_t len);
+
+/* Reads all of it, and compares with `bytes`. */
+bool rig_holds(struct rig *rig, const uint8_t *bytes);
+void rig_assert_holds(struct rig *rig, const uint8_t *bytes);
+
+/* The power fails: the file becomes what may be left of it. Close before. */
+void rig_cut_power(struct rig *rig);
+
+/* The page cache forgets what could not be written back. */
+void rig_evict(struct rig *rig);
+
+#endif

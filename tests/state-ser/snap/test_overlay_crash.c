@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Overlays on disks that lose their power, fail, or are full: what was flushed is there.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/state-ser/snap/overlay_rig.h"
+
+#define FIRST_SEED 20261130u
+#define DISKS      5u
+#define LIVES      40u
+
+struct tally {
+    unsigned lives, flushes, in_flight, failed;
+};
+
+/* Some writes and flushes. After the last flush that succeeded `flushed` is what the disk holds. */
+static void live(struct rig *rig, uint8_t *flushed, struct tally *tally)
+{
+    unsigned steps = rig_random(rig, 60);
+
+    for (unsigned i = 0; i < steps; i++) {
+        assert_true(rig_step(rig));
+        if (rig_random(rig, 3))
+            continue;
+        assert_int_equal(stasis_overlay_flush(rig->overlay, NULL), 0);
+        memcpy(flushed, rig->content, RIG_BYTES);
+        tally->flushes++;
+    }
+    rig_assert_holds(rig, rig->content);
+}
+
+/* A flush that the power cut comes into: a sync of it never returns, the first or, where a log
+ * begins, the second. */
+static bool begin_flush(struct rig *rig)
+{
+    int rc;
+
+    rig->sync_fails = 1 + rig_random(rig, 2);
+    rig->keeps_pending = true;
+    rc = stasis_overlay_flush(rig->overlay, NULL);
+    rig->sync_fails = 0;
+    return rc;
+}
+
+static void power_cuts_leave_what_was_flushed(void **state)
+{
+    static uint8_t flushed[RIG_BYTES], at_flush[RIG_BYTES];
+    struct tally tally = {0};
+
+    (void)state;
+    for (unsigned disk = 0; disk < DISKS; disk++) {
+        struct rig rig;
+
+        rig_init(&rig, FIRST_SEED + disk);
+        memcpy(flushed, rig.base, RIG_BYTES);
+        for (unsigned i = 0; i < LIVES; i++) {
+            bool in_flight;
+
+            rig_open(&rig);
+            live(&rig, flushed, &tally);
+            memcpy(at_flush, rig.content, RIG_BYTES);
+            in_flight = begin_flush(&rig);
+            if (!in_flight)
+                memcpy(flushed, rig.content, RIG_BYTES);
+            if (in_flight && rig_random(&rig, 2)) /* and a write after it */
+                (void)rig_step(&rig);
+            rig_close(&rig);
+            rig_cut_power(&rig);
+            rig_open(&rig);
+            if (in_flight && rig_holds(&rig, at_flush))
+                memcpy(flushed, at_flush, RIG_BYTES);
+            if (!rig_holds(&rig, flushed))
+                fail_msg("disk %u, life %u: what was flushed is lost", disk, i);
+            memcpy(rig.content, flushed, RIG_BYTES);
+            rig_close(&rig);
+            tally.lives++;
+            tally.in_flight += in_flight;
+        }
+        rig_fini(&rig);
+    }
+    printf("seed %u: %u power cuts, %u of them in a flush, %u flushes\n", FIRST_SEED, tally.lives,
+           tally.in_flight, tally.flushes);
+    assert_true(tally.in_flight > 40 && tally.flushes > 1000);
+}
+
+/* ---- failures ---- */
+
+/* Until a flush succeeds: pages that cannot be read are written anew, as a guest would that was
+ * told. */
+static void flush_at_last(struct rig *rig, struct tally *tally)
+{
+    rig->write_fails = 40; /* of a suspect disk each page is written once more, in one go */
+    for (unsigned tries = 0; stasis_overlay_flush(rig->overlay, NULL); tries++) {
+        tally->failed++;
+        assert_true(tries < 1000);
+        for (uint64_t at = 0; at < RIG_BYTES; at += RIG_PAGE) {
+            size_t len = RIG_BYTES - at < RIG_PAGE ? (size_t)(RIG_BYTES - at) : RIG_PAGE;
+            uint8_t page[RIG_PAGE];
+
+            while (stasis_overlay_read(rig->overlay, at, page, len, NULL))
+                (void)rig_write(rig, at / RIG_PAGE * RIG_PAGE, len);
+            assert_memory_equal(page, rig->content + at, len);
+        }
+    }
+}
+
+/* What failed is what it was before, or the new, page by page: the guest does not know. */
+static void take_what_is_there(struct rig *rig)
+{
+    for (uint64_t at = 0; at < RIG_BYTES; at += 512) {
+        uint8_t sector[512];
+
+        if (!stasis_overlay_read(rig->overlay, at, sector, sizeof(sector), NULL))
+            memcpy(rig->content + at, sector, sizeof(sector));
+    }
+}
+
+static void faults_lose_nothing_that_a_flush_confirms(void **state)
+{
+    struct tally tally = {0};
+
+    (void)state;
+    for (unsigned disk = 0; disk < DISKS; disk++) {
+        struct rig rig;
+
+        rig_init(&rig, FIRST_SEED + 100 + disk);
+        rig_open(&rig);
+        for (unsigned i = 0; i < LIVES; i++) {
+            rig.error = i & 1 ? EIO : ENOSPC;
+            rig.write_fails = 6;
+            rig.sync_fails = 4;
+            for (unsigned steps = rig_random(&rig, 40); steps; steps--) {
+                if (!rig_step(&rig))
+                    take_what_is_there(&rig);
+                if (!rig_random(&rig, 4) && stasis_overlay_flush(rig.overlay, NULL)) {
+                    tally.failed++;
+                    if (rig_random(&rig, 2))
+                        rig_evict(&rig);
+                }
+            }
+            flush_at_last(&rig, &tally);
+            rig.write_fails = rig.sync_fails = 0;
+            rig_assert_holds(&rig, rig.content);
+            rig_close(&rig);
+            rig_cut_power(&rig);
+            rig_open(&rig);
+            rig_assert_holds(&rig, rig.content);
+            tally.lives++;
+        }
+        rig_fini(&rig);
+    }
+    printf("seed %u: %u lives, %u flushes failed\n", FIRST_SEED + 100, tally.lives, tally.failed);
+    assert_true(tally.failed > 100);
+}
+
+static void a_full_disk_is_told_and_nothing_else_is_lost(void **state)
+{
+    static uint8_t flushed[RIG_BYTES];
+    struct stasis_error err;
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig, FIRST_SEED + 200);
+    rig_open(&rig);
+    assert_true(rig_write(&rig, 0, 8 * RIG_PAGE));
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+    memcpy(flushed, rig.content, RIG_BYTES);
+    rig.room_bytes = stasis_overlay_stats(rig.overlay).file_bytes;
+    assert_false(rig_write(&rig, 0, 8 * RIG_PAGE));
+    rig_assert_holds(&rig, flushed);
+    assert_int_equal(stasis_overlay_write(rig.overlay, 0, flushed + 1, 512, &err),
+                     STASIS_ERR_WRITE);
+    assert_non_null(strstr(err.msg, "writing to the overlay: No space left on device"));
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+    /* What is given up makes room. */
+    assert_int_equal(stasis_overlay_zero(rig.overlay, 0, 4 * RIG_PAGE, NULL), 0);
+    memset(rig.content, 0, 4 * RIG_PAGE);
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+    assert_true(rig_write(&rig, 4 * RIG_PAGE, 4 * RIG_PAGE));
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+    rig_close(&rig);
+    rig_cut_power(&rig);
+    rig_open(&rig);
+    rig_assert_holds(&rig, rig.content);
+    rig_fini(&rig);
+}
+
+/* ---- the model can fail ---- */
+
+static void without_syncs_it_breaks(void **state)
+{
+    unsigned lost = 0;
+
+    (void)state;
+    for (unsigned disk = 0; disk < 20; disk++) {
+        struct stasis_error err;
+        struct rig rig;
+
+        rig_init(&rig, FIRST_SEED + 300 + disk);
+        rig_open(&rig);
+        assert_true(rig_write(&rig, 0, 8 * RIG_PAGE));
+        rig.sync_fails = 1;
+        rig.keeps_pending = true; /* it is not told to the overlay's user below */
+        (void)!stasis_overlay_flush(rig.overlay, NULL);
+        rig_close(&rig);
+        rig_cut_power(&rig);
+        lost += rig_try_open(&rig, &err) || !rig_holds(&rig, rig.content);
+        rig_fini(&rig);
+    }
+    assert_in_range(lost, 5, 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(power_cuts_leave_what_was_flushed),
+        cmocka_unit_test(faults_lose_nothing_that_a_flush_confirms),
+        cmocka_unit_test(a_full_disk_is_told_and_nothing_else_is_lost),
+        cmocka_unit_test(without_syncs_it_breaks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
