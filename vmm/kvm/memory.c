@@ -114,7 +114,11 @@ const void *stasis_memory_at(const struct stasis_memory *memory, uint64_t gpa, u
 
 void *stasis_memory_writable(const struct stasis_memory *memory, uint64_t gpa, uint64_t len)
 {
-    return (void *)(uintptr_t)stasis_memory_at(memory, gpa, len);
+    void *at = (void *)(uintptr_t)stasis_memory_at(memory, gpa, len);
+
+    if (at && len && memory->watcher.changes)
+        memory->watcher.changes(memory->watcher.ctx, gpa, len);
+    return at;
 }
 
 int stasis_memory_write(const struct stasis_memory *memory, uint64_t gpa, const void *bytes,

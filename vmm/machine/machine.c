@@ -83,10 +83,11 @@ static int add_memory(struct stasis_machine *machine, struct stasis_error *err)
 
 static int build(struct stasis_machine *machine, struct stasis_error *err)
 {
+    static const struct stasis_vm_config config = {.dirty = STASIS_DIRTY_LOG};
     int rc = stasis_board_map_ram(&machine->board, &machine->memory, err);
 
     if (!rc)
-        rc = stasis_vm_create(&machine->vm, &machine->kvm, NULL, err);
+        rc = stasis_vm_create(&machine->vm, &machine->kvm, &config, err);
     if (!rc)
         rc = add_memory(machine, err);
     if (!rc)
@@ -200,6 +201,7 @@ void stasis_machine_fini(struct stasis_machine *machine)
     if (machine->ram_ops)
         machine->ram_ops->close(machine->ram_ctx);
     machine->ram_ops = NULL;
+    stasis_dirty_pages_fini(&machine->dirty);
     stasis_memory_fini(&machine->memory);
     stasis_kvm_close(&machine->kvm);
     if (machine->end_fd >= 0)

@@ -17,6 +17,7 @@
 #include "stasis/kvm_slots.h"
 #include "vmm/machine/bus.h"
 #include "vmm/machine/device.h"
+#include "vmm/machine/dirty_pages.h"
 #include "vmm/machine/vcpu_thread.h"
 
 /* How long a freeze waits for all vCPUs to stop. A vCPU stops within a few microseconds, unless the
@@ -52,6 +53,7 @@ struct stasis_machine {
     struct stasis_slots slots;
     struct stasis_board_state board;
     struct stasis_memory memory;
+    struct stasis_dirty_pages dirty;      /* that differ from a snapshot; all zero: nobody asked */
     const struct stasis_ram_ops *ram_ops; /* NULL: RAM needs nobody */
     void *ram_ctx;
     struct stasis_bus pio;

@@ -180,6 +180,16 @@ static int read_machine(struct thaw *thaw, struct stasis_error *err)
     return 0;
 }
 
+/* Before anything but the file's content comes into RAM: the first instruction, KVM and devices
+ * write there. */
+static int track_changes(struct stasis_machine *machine, const struct stasis_thaw_options *options,
+                         struct stasis_error *err)
+{
+    if (!options->tracks_changes)
+        return 0;
+    return stasis_dirty_pages_start(&machine->dirty, &machine->slots, &machine->memory, err);
+}
+
 /* RAM is attached: that can take longest, and the clocks run from here on. vCPUs before the chips,
  * since the I/O APIC delivers what it holds into their LAPICs; then devices (chips.c and order.c
  * say the rest). The vCPUs' clocks and deadlines last: they follow the VM's clock, which is a chip
@@ -269,7 +279,9 @@ static int thaw_machine(struct thaw *thaw, struct stasis_snap *snap,
     set_options(thaw, options);
     rc = load_ram(machine, snap, options, err); /* names the file itself */
     if (!rc) {
-        rc = judge_refusal(restore(thaw, err), err);
+        rc = track_changes(machine, options, err);
+        if (!rc)
+            rc = judge_refusal(restore(thaw, err), err);
         if (rc)
             rc = stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
     }

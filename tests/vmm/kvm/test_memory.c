@@ -263,6 +263,49 @@ static void only_whole_pages_are_discarded(void **state)
     stasis_memory_fini(&memory);
 }
 
+static struct {
+    uint64_t gpa, len;
+    unsigned count;
+} change;
+
+static void on_change(void *ctx, uint64_t gpa, uint64_t len)
+{
+    assert_ptr_equal(ctx, &change);
+    change.gpa = gpa;
+    change.len = len;
+    change.count++;
+}
+
+static void expect_change(unsigned count, uint64_t gpa, uint64_t len)
+{
+    assert_int_equal(change.count, count);
+    assert_int_equal(change.gpa, gpa);
+    assert_int_equal(change.len, len);
+}
+
+/* By each of the three ways, and by no other. */
+static void a_watcher_is_told_of_every_change(void **state)
+{
+    struct stasis_memory memory;
+
+    (void)state;
+    init_two(&memory);
+    memset(&change, 0, sizeof(change));
+    memory.watcher = (struct stasis_memory_watcher){on_change, &change};
+    assert_non_null(stasis_memory_at(&memory, 0x10000, 8));
+    assert_null(stasis_memory_writable(&memory, 0x12ffd, 4));
+    assert_non_null(stasis_memory_writable(&memory, 0x10010, 0));
+    assert_int_equal(change.count, 0);
+    assert_non_null(stasis_memory_writable(&memory, 0x10ff8, 16));
+    expect_change(1, 0x10ff8, 16);
+    assert_int_equal(stasis_memory_write(&memory, 0x20000, "abc", 3, "test", NULL), 0);
+    expect_change(2, 0x20000, 3);
+    assert_int_equal(stasis_memory_discard(&memory, 0x11000, 0x2000, NULL), 0);
+    expect_change(3, 0x11000, 0x2000);
+    stasis_memory_fini(&memory);
+    assert_null(memory.watcher.changes);
+}
+
 static void too_much_says_so_and_leaves_nothing(void **state)
 {
     struct stasis_board_state board;
@@ -293,6 +336,7 @@ int main(void)
         cmocka_unit_test(discarded_pages_are_zero),
         cmocka_unit_test(who_fills_memory_gives_it_back),
         cmocka_unit_test(only_whole_pages_are_discarded),
+        cmocka_unit_test(a_watcher_is_told_of_every_change),
         cmocka_unit_test(too_much_says_so_and_leaves_nothing),
     };
 

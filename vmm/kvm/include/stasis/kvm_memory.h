@@ -33,10 +33,20 @@ struct stasis_memory_source {
     void *ctx;
 };
 
+/* Who is to know what this process changes in guest RAM; KVM's log or rings tell the rest. */
+struct stasis_memory_watcher {
+    /* These bytes of one region are about to be changed; not called for bytes that the source
+     * loads. On the thread that changes them, and any other at the same time. */
+    void (*changes)(void *ctx, uint64_t gpa, uint64_t len);
+    void *ctx;
+};
+
 struct stasis_memory {
     struct stasis_memory_region regions[STASIS_MEMORY_REGION_MAX];
     uint32_t region_count;
     struct stasis_memory_source source; /* all zero: there is none; set by it, before first use */
+    /* All zero: there is none; set while no thread changes the memory. */
+    struct stasis_memory_watcher watcher;
 };
 
 /* Maps zero-filled anonymous memory: 2 MiB-aligned, huge pages advised, kept out of core dumps.
@@ -55,7 +65,8 @@ STASIS_EXPORT const void *stasis_memory_at(const struct stasis_memory *memory, u
                                            uint64_t len);
 
 /* The same for writing. With stasis_memory_write() and stasis_memory_discard() the only way by
- * which this process changes guest RAM, so that one place learns of every change. */
+ * which this process changes guest RAM, so that one place learns of every change: the watcher has
+ * been told on return, so do not keep the pointer for a later write. */
 STASIS_EXPORT STASIS_MUST_CHECK void *stasis_memory_writable(const struct stasis_memory *memory,
                                                              uint64_t gpa, uint64_t len);
 
