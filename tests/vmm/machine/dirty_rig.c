@@ -73,9 +73,7 @@ void dirty_tell(uint32_t id, uint64_t where, uint32_t what)
     told[id]++;
     dirty_write(TABLE(id) + 16 * told[id] % TABLE_SIZE, &zero, sizeof(zero));
     dirty_write(at + 8, &value, sizeof(value));
-    dirty_write(at + 4, (const uint8_t *)&where + 4, 4);
-    __atomic_store_n((uint32_t *)kvm_guest_ram(&dirty_rig, at, 4), (uint32_t)where,
-                     __ATOMIC_RELEASE);
+    __atomic_store_n((uint64_t *)kvm_guest_ram(&dirty_rig, at, 8), where, __ATOMIC_RELEASE);
     if (where < BALLOON || where >= DIRTY_HIGH)
         dirty_expect(where, 4);
 }
