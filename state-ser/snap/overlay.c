@@ -303,10 +303,13 @@ int stasis_overlay_finish(struct stasis_overlay *overlay, struct stasis_error *e
 
 struct stasis_overlay_stats stasis_overlay_stats(const struct stasis_overlay *overlay)
 {
-    return (struct stasis_overlay_stats){
+    struct stasis_overlay_stats stats = {
         .mapped_bytes = overlay->map.mapped * PAGE,
         .file_bytes = offset_of(overlay->places.end),
         .free_bytes = overlay->places.free * PAGE,
         .commits = overlay->commits,
     };
+
+    memcpy(stats.uuid, overlay->header.info.uuid, sizeof(stats.uuid));
+    return stats;
 }

@@ -18,7 +18,7 @@ LIBRARY_HEADERS = {
                     "guest_errors"},
     "stasis_virtio": {"virtio_balloon", "virtio_blk", "virtio_net", "virtio_queue", "virtio_mmio", "virtio_rng",
                       "virtio_version", "virtio_vsock"},
-    "stasis_snap": {"snap", "ram", "migrate", "json", "records", "output", "notes"},
+    "stasis_snap": {"snap", "ram", "migrate", "json", "records", "output", "overlay", "notes"},
 }
 # Public headers that a room has itself.
 ROOM_HEADERS = {"vmm": "api", "vmm_config": "api", "vmm_version": "api"}

@@ -11,6 +11,7 @@
 #define DISK(i)                                                                                    \
     offsetof(struct stasis_vmm_config, block[i].path),                                             \
         offsetof(struct stasis_vmm_config, block[i].id),                                           \
+        offsetof(struct stasis_vmm_config, block[i].overlay),                                      \
         offsetof(struct stasis_vmm_config, allow.disk_changed[i]),                                 \
         offsetof(struct stasis_vmm_config, allow.disk_shared[i])
 _Static_assert(STASIS_VMM_BLOCKS_MAX == 8, "the list below has all");

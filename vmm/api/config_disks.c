@@ -85,7 +85,7 @@ static int check_disk(const struct stasis_vmm_config *config, unsigned index,
 static int check_gaps(const struct stasis_vmm_config *config, struct stasis_error *err)
 {
     for (unsigned i = stasis_config_disks(config); i < STASIS_VMM_BLOCKS_MAX; i++)
-        if (config->block[i].path || config->block[i].id)
+        if (config->block[i].path || config->block[i].id || config->block[i].overlay)
             return stasis_fail(err, STASIS_ERR_ARG,
                                "block[%u].path is missing; give a raw file or a block device",
                                stasis_config_disks(config));

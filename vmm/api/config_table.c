@@ -142,6 +142,8 @@ static const struct stasis_option_key block_keys[] = {
      "give operations per second from 1 to 1073741824", 1, STASIS_VMM_BLOCK_RATE_MAX},
     {"bandwidth", STASIS_OPTION_SIZE, BLOCK_AT(bandwidth), "BYTES",
      "give bytes per second from 1 to 1G, for example 64M", 1, STASIS_VMM_BLOCK_RATE_MAX},
+    {"overlay", STASIS_OPTION_TEXT, BLOCK_AT(overlay), "FILE",
+     "give a file for what the guest writes"},
     {0},
 };
 
@@ -344,7 +346,9 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
          "kernel's command line names another.\n"
          "cache=none: not through the host's page cache.\n"
          "block_size: of the guest's requests (default 512).\n"
-         "iops, bandwidth: at most so many operations and bytes per second.\n",
+         "iops, bandwidth: at most so many operations and bytes per second.\n"
+         "overlay: a file that takes what the guest writes, so that the disk\n"
+         "stays as it is; it is made if it is not there.\n",
          "Disks:", .json = "block", .items = STASIS_VMM_BLOCKS_MAX,
          .item_size = sizeof(struct stasis_vmm_block), .item_offset = AT(block)},
     [STASIS_CONFIG_ALLOW] = {"allow", allow_keys,

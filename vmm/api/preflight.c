@@ -111,7 +111,7 @@ static void check_disks(const struct stasis_vmm_config *config, struct stasis_sn
                         struct stasis_reasons *reasons)
 {
     struct stasis_device_host nobody = quiet_host;
-    struct stasis_vmm_disks disks = {.count = 0};
+    struct stasis_vmm_disks disks = {.only_looks = true};
     struct stasis_error why;
 
     for (unsigned i = 0; i < stasis_config_disks(config); i++)

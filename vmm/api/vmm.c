@@ -197,6 +197,7 @@ static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
     const char *text = vmm->config->snapshot.on_output;
     int rc = stasis_vmm_outputs_open(vmm, err);
 
+    vmm->disks.outputs = vmm->outputs;
     if (!rc)
         rc = stasis_vmm_disks_open(vmm->config, &vmm->disks, &vmm->host, err);
     if (!rc)

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "vmm/host/disk_overlay.h"
+
 static bool do_read(void *ctx, uint64_t offset, void *bytes, size_t len)
 {
     return stasis_disk_read(ctx, offset, bytes, len);
@@ -58,21 +60,56 @@ static int check_blocks(const struct stasis_disk *disk, uint32_t block_size,
                : 0;
 }
 
+/* Who only looks makes none. */
+static int open_overlay(const struct stasis_vmm_config *config, unsigned index,
+                        struct stasis_vmm_disks *disks, struct stasis_error *err)
+{
+    const char *path = config->block[index].overlay;
+    bool may_differ =
+        stasis_config_allows(config->allow.disk_changed, stasis_config_disk_id(config, index));
+    struct stasis_disk *disk = &disks->list[disks->count].disk;
+    int rc;
+
+    disk->is_read_only = config->block[index].readonly == STASIS_VMM_BLOCK_READONLY_ON;
+    if (disks->only_looks && !stasis_disk_has_overlay_file(path))
+        return 0;
+    rc = stasis_disk_open_overlay(disk, path, disks->outputs, may_differ, err);
+    return rc ? stasis_wrap(err, rc, "block[%u].overlay=%s", index, path) : 0;
+}
+
+static int open_path(const struct stasis_vmm_config *config, unsigned index, uint32_t block_size,
+                     struct stasis_disk *disk, struct stasis_error *err)
+{
+    const struct stasis_vmm_block *block = &config->block[index];
+    bool read_only = block->overlay || block->readonly == STASIS_VMM_BLOCK_READONLY_ON;
+    int rc = stasis_disk_open(block->path, read_only, block->cache == STASIS_VMM_BLOCK_CACHE_NONE,
+                              disk, err);
+
+    if (!rc) {
+        rc = check_blocks(disk, block_size, err);
+        if (rc)
+            stasis_disk_close(disk);
+    }
+    return rc ? stasis_wrap(err, rc, "block[%u].path=%s", index, block->path) : 0;
+}
+
 static int open_disk(const struct stasis_vmm_config *config, unsigned index,
-                     struct stasis_vmm_disk *disk, struct stasis_error *err)
+                     struct stasis_vmm_disks *disks, struct stasis_error *err)
 {
     const struct stasis_vmm_block *block = &config->block[index];
     const uint32_t block_size = block->block_size ? (uint32_t)block->block_size : 512;
-    int rc = stasis_disk_open(block->path, block->readonly == STASIS_VMM_BLOCK_READONLY_ON,
-                              block->cache == STASIS_VMM_BLOCK_CACHE_NONE, &disk->disk, err);
+    struct stasis_vmm_disk *disk = &disks->list[disks->count];
+    int rc = open_path(config, index, block_size, &disk->disk, err);
 
-    if (!rc) {
-        rc = check_blocks(&disk->disk, block_size, err);
-        if (rc)
-            stasis_disk_close(&disk->disk);
-    }
     if (rc)
-        return stasis_wrap(err, rc, "block[%u].path=%s", index, block->path);
+        return rc;
+    if (block->overlay) {
+        rc = open_overlay(config, index, disks, err);
+        if (rc) {
+            stasis_disk_close(&disk->disk);
+            return rc;
+        }
+    }
     disk->device = (struct stasis_device_disk){
         .id = stasis_config_disk_id(config, index),
         .bytes = disk->disk.bytes,
@@ -97,7 +134,7 @@ int stasis_vmm_disks_add(const struct stasis_vmm_config *config, unsigned index,
                          struct stasis_error *err)
 {
     struct stasis_vmm_disk *disk = &disks->list[disks->count];
-    int rc = open_disk(config, index, disk, err);
+    int rc = open_disk(config, index, disks, err);
 
     if (rc)
         return rc;
@@ -124,16 +161,21 @@ void stasis_vmm_disks_close(struct stasis_vmm_disks *disks)
         stasis_disk_close(&disks->list[--disks->count].disk);
 }
 
-void stasis_vmm_disks_forget_samples(struct stasis_vmm_disks *disks)
+bool stasis_vmm_disks_need_settling(const struct stasis_vmm_disks *disks)
 {
     for (unsigned i = 0; i < disks->count; i++)
-        stasis_disk_forget_samples(&disks->list[i].disk);
+        if (disks->list[i].disk.overlay)
+            return true;
+    return false;
 }
 
-int stasis_vmm_disks_settle(struct stasis_vmm_disks *disks, struct stasis_error *err)
+int stasis_vmm_disks_settle(struct stasis_vmm_disks *disks, bool overlays_only,
+                            struct stasis_error *err)
 {
     for (unsigned i = 0; i < disks->count; i++)
-        if (!stasis_disk_settle(&disks->list[i].disk))
+        if (overlays_only && !disks->list[i].disk.overlay)
+            stasis_disk_forget_samples(&disks->list[i].disk);
+        else if (!stasis_disk_settle(&disks->list[i].disk))
             return stasis_fail_errno(err, STASIS_ERR_IO,
                                      "disk %s cannot keep what the guest wrote, which the snapshot "
                                      "would count on; check the host's disk",

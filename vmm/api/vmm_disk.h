@@ -20,6 +20,8 @@ struct stasis_vmm_disk {
 struct stasis_vmm_disks {
     struct stasis_vmm_disk list[STASIS_VMM_BLOCKS_MAX];
     unsigned count;
+    struct stasis_outputs *outputs; /* that know the overlays; may be NULL */
+    bool only_looks;                /* overlays that are not there are not made */
 };
 
 /* Opens a disk that the configuration names, or all of them, and gives it to host.
@@ -36,12 +38,13 @@ STASIS_MUST_CHECK int stasis_vmm_disks_open(const struct stasis_vmm_config *conf
 void stasis_vmm_disks_close(struct stasis_vmm_disks *disks);
 
 /* Of a guest that is frozen: what it wrote, and the disks' markers, survive a crash of the host.
- * STASIS_ERR_IO. No device may use a disk meanwhile. */
-STASIS_MUST_CHECK int stasis_vmm_disks_settle(struct stasis_vmm_disks *disks,
+ * STASIS_ERR_IO. No device may use a disk meanwhile. overlays_only: others may be lost, and their
+ * markers have no samples. */
+STASIS_MUST_CHECK int stasis_vmm_disks_settle(struct stasis_vmm_disks *disks, bool overlays_only,
                                               struct stasis_error *err);
 
-/* Of a guest that is frozen without that: the markers have no samples. */
-void stasis_vmm_disks_forget_samples(struct stasis_vmm_disks *disks);
+/* Whether there are overlays: what they have counts by their last flush only. */
+bool stasis_vmm_disks_need_settling(const struct stasis_vmm_disks *disks);
 
 /* ---- vmm_disk_bind.c ---- */
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vmm/api/vmm_disk.h"
+#include "vmm/host/disk_overlay.h"
 #include "vmm/machine/board.h"
 #include "vmm/snapshot/freeze.h"
 
@@ -64,9 +65,10 @@ static const char *change_of(const struct stasis_disk *disk,
                              const struct stasis_virtio_blk_state *state)
 {
     const struct stasis_disk_marker marker = stasis_disk_marker(disk);
+    bool is_overlay = disk->overlay && !stasis_disk_overlay_is_new(disk);
     uint8_t samples[STASIS_DISK_DIGEST_SIZE];
 
-    if (state->disk_inode && marker.inode != state->disk_inode)
+    if ((is_overlay || state->disk_inode) && marker.inode != state->disk_inode)
         return "replaced";
     if (state->disk_inode && marker.mtime_ns != state->disk_mtime_ns)
         return "written to";

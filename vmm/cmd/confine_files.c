@@ -110,10 +110,11 @@ static int allow_again(const struct stasis_sandbox_files *files, int fd, struct 
 static int allow_disk(const struct stasis_sandbox_files *files,
                       const struct stasis_vmm_block *block, struct stasis_error *err)
 {
-    const bool read_only = block->readonly == STASIS_VMM_BLOCK_READONLY_ON;
+    const bool read_only = block->overlay || block->readonly == STASIS_VMM_BLOCK_READONLY_ON;
+    int rc = stasis_sandbox_files_allow(files, block->path,
+                                        read_only ? STASIS_SANDBOX_READ : STASIS_SANDBOX_WRITE, err);
 
-    return stasis_sandbox_files_allow(files, block->path,
-                                      read_only ? STASIS_SANDBOX_READ : STASIS_SANDBOX_WRITE, err);
+    return rc ? rc : allow_output(files, block->overlay, err);
 }
 
 /* Its socket is connected to by name, which Landlock does not limit. */

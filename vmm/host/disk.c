@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/host/disk_overlay.h"
+
 static const struct stasis_disk_calls real_calls = {pread, pwrite, fdatasync, fallocate, fsync};
 
 /* ---- opening ---- */
@@ -138,6 +140,7 @@ int stasis_disk_open(const char *path, bool read_only, bool is_direct, struct st
 
 void stasis_disk_close(struct stasis_disk *disk)
 {
+    stasis_disk_close_overlay(disk);
     free(disk->bounce);
     disk->bounce = NULL;
     close(disk->fd);
@@ -148,6 +151,8 @@ struct stasis_disk_marker stasis_disk_marker(const struct stasis_disk *disk)
 {
     struct stat st;
 
+    if (disk->overlay && !stasis_disk_overlay_is_new(disk))
+        return stasis_disk_overlay_marker(disk);
     if (!disk->is_file || fstat(disk->fd, &st))
         return (struct stasis_disk_marker){0};
     return (struct stasis_disk_marker){.inode = (uint64_t)st.st_ino,
@@ -231,6 +236,13 @@ static bool write_window(const struct stasis_disk *disk, const struct window *wi
 
 bool stasis_disk_read(const struct stasis_disk *disk, uint64_t offset, void *bytes, size_t len)
 {
+    return disk->overlay ? stasis_disk_overlay_read(disk, offset, bytes, len)
+                         : stasis_disk_read_below(disk, offset, bytes, len);
+}
+
+bool stasis_disk_read_below(const struct stasis_disk *disk, uint64_t offset, void *bytes,
+                            size_t len)
+{
     if (!disk->alignment)
         return read_all(disk, offset, bytes, len);
     for (size_t done = 0; done < len;) {
@@ -246,6 +258,8 @@ bool stasis_disk_read(const struct stasis_disk *disk, uint64_t offset, void *byt
 bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const void *bytes,
                        size_t len)
 {
+    if (disk->overlay)
+        return stasis_disk_overlay_write(disk, offset, bytes, len);
     if (!disk->alignment)
         return write_all(disk, offset, bytes, len);
     for (size_t done = 0; done < len;) {
@@ -264,6 +278,8 @@ bool stasis_disk_flush(struct stasis_disk *disk)
 {
     bool has_lost = disk->has_lost;
 
+    if (disk->overlay)
+        return stasis_disk_overlay_flush(disk);
     if (disk->is_read_only)
         return true;
     disk->has_lost = false;
@@ -274,12 +290,13 @@ bool stasis_disk_flush(struct stasis_disk *disk)
 bool stasis_disk_settle(struct stasis_disk *disk)
 {
     errno = EIO;
+    if (disk->has_lost || (disk->overlay && !stasis_disk_overlay_settle(disk)))
+        return false;
+    disk->has_lost = !disk->overlay && !disk->is_read_only && disk->calls->fsync(disk->fd);
     if (disk->has_lost)
         return false;
-    disk->has_lost = !disk->is_read_only && disk->calls->fsync(disk->fd);
-    if (disk->has_lost)
-        return false;
-    disk->has_samples = stasis_disk_sample(disk->fd, disk->bytes, disk->samples);
+    disk->has_samples = (!disk->overlay || stasis_disk_overlay_is_new(disk)) &&
+                        stasis_disk_sample(disk->fd, disk->bytes, disk->samples);
     return true;
 }
 
@@ -306,6 +323,8 @@ static bool is_unknown(int number)
 
 bool stasis_disk_discard(const struct stasis_disk *disk, uint64_t offset, uint64_t len)
 {
+    if (disk->overlay)
+        return stasis_disk_overlay_discard(disk, offset, len);
     return allocate(disk, FALLOC_FL_PUNCH_HOLE, offset, len) || is_unknown(errno);
 }
 
@@ -325,6 +344,8 @@ static bool write_zeroes(const struct stasis_disk *disk, uint64_t offset, uint64
 
 bool stasis_disk_zero(const struct stasis_disk *disk, uint64_t offset, uint64_t len, bool may_unmap)
 {
+    if (disk->overlay)
+        return stasis_disk_overlay_zero(disk, offset, len);
     if (may_unmap && allocate(disk, FALLOC_FL_PUNCH_HOLE, offset, len))
         return true;
     if (allocate(disk, FALLOC_FL_ZERO_RANGE, offset, len))

@@ -29,6 +29,8 @@ struct stasis_disk_calls {
     int (*fsync)(int fd);
 };
 
+struct stasis_overlay;
+
 struct stasis_disk {
     int fd;
     uint64_t bytes; /* whole sectors; when it was opened */
@@ -40,13 +42,16 @@ struct stasis_disk {
     bool has_lost;    /* what was written, said stasis_disk_settle(); no flush has told yet */
     bool has_samples; /* since stasis_disk_settle() */
     uint8_t samples[STASIS_DISK_DIGEST_SIZE];
+    struct stasis_overlay
+        *overlay; /* takes what is written (disk_overlay.h); NULL: the file does */
     struct stasis_disk_limit limit; /* none at the start; kept by who asks, not by what is below */
 };
 
 /* By which a changed file is known. */
 struct stasis_disk_marker {
     uint64_t inode;
-    uint64_t mtime_ns; /* 0 and 0 of a block device: nothing tells that its content has changed */
+    uint64_t mtime_ns; /* 0 and 0 of a block device: nothing tells that its content has changed. Of
+                        * an overlay that was written to both stand for its content. */
 };
 
 /* is_direct: past the host's page cache (O_DIRECT). STASIS_ERR_ARG: it cannot be opened, or not for
@@ -63,12 +68,17 @@ struct stasis_disk_marker stasis_disk_marker(const struct stasis_disk *disk);
 bool stasis_disk_read(const struct stasis_disk *disk, uint64_t offset, void *bytes, size_t len);
 bool stasis_disk_write(const struct stasis_disk *disk, uint64_t offset, const void *bytes,
                        size_t len);
+/* Of the file itself, whatever an overlay has. */
+bool stasis_disk_read_below(const struct stasis_disk *disk, uint64_t offset, void *bytes,
+                            size_t len);
 /* What was written before survives a crash of the host. False is told once. */
 bool stasis_disk_flush(struct stasis_disk *disk);
 /* The same, and what its marker is made of; takes samples of it, too, if they can be read. Nobody
  * writes to the disk meanwhile. On failure the next flush fails as well, since the guest has to
  * know, and until then it cannot be settled. errno says why. */
 bool stasis_disk_settle(struct stasis_disk *disk);
+/* An overlay is settled even where nobody waits for disks: what it has counts by its last flush
+ * only. */
 /* The disk is about to change, or has. */
 void stasis_disk_forget_samples(struct stasis_disk *disk);
 /* The content may become anything: where the host cannot drop it, it stays. */

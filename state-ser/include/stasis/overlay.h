@@ -94,7 +94,8 @@ struct stasis_overlay_stats {
     uint64_t mapped_bytes; /* of the disk that the overlay has itself */
     uint64_t file_bytes;   /* length of the file */
     uint64_t free_bytes;   /* of it, that the next writes use */
-    uint64_t commits;      /* since the overlay was made */
+    uint64_t commits;      /* since the overlay was made: the content changes with them */
+    uint8_t uuid[16];      /* of the overlay */
 };
 
 STASIS_EXPORT struct stasis_overlay_stats

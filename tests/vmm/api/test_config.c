@@ -297,6 +297,7 @@ static void disks_that_cannot_be(void **state)
         {DEMO(.block[0].block_size = 1024), "block[0].block_size=1024: give 512 or 4096"},
         {DEMO(.block[0].id = "x"), "block[0].path is missing; give a raw file or a block device"},
         {DEMO(.block[1].path = "x"), "block[0].path is missing"},
+        {DEMO(.block[0].overlay = "x"), "block[0].path is missing"},
         {DEMO(.block = {{.path = "d", .id = ""}}), "block[0].id=: give 1 to 20 of a-z"},
         {DEMO(.block = {{"d"}, {"e", "a b"}}), "block[1].id=a b: give 1 to 20 of a-z"},
         {DEMO(.block = {{"d", "Root"}}), "block[0].id=Root: give 1 to 20 of a-z"},

@@ -169,7 +169,7 @@ static void wrong_configurations_name_the_key(void **state)
          "block[1].root is a number; give a string"},
         {"{\"block\": [{\"path\": \"a\", \"size\": 1}]}",
          "block.size is no key of a configuration; block has path, id, readonly, root, cache, "
-         "block_size, iops, bandwidth"},
+         "block_size, iops, bandwidth, overlay"},
         {"{\"block\": [{\"path\": \"0\"}, {\"path\": \"1\"}, {\"path\": \"2\"}, "
          "{\"path\": \"3\"}, {\"path\": \"4\"}, {\"path\": \"5\"}, {\"path\": \"6\"}, "
          "{\"path\": \"7\"}, {\"path\": \"8\"}]}",

@@ -69,12 +69,63 @@ static void devices_reach_the_file(void **state)
     device->mark(device->ctx, &mark);
     assert_true(mark.inode && mark.mtime_ns);
     assert_false(mark.has_samples);
-    assert_int_equal(stasis_vmm_disks_settle(&disks, &err), 0);
+    assert_int_equal(stasis_vmm_disks_settle(&disks, false, &err), 0);
     device->mark(device->ctx, &mark);
     assert_true(mark.has_samples);
-    stasis_vmm_disks_forget_samples(&disks);
+    assert_int_equal(stasis_vmm_disks_settle(&disks, true, &err), 0);
     device->mark(device->ctx, &mark);
     assert_false(mark.has_samples);
+}
+
+static void an_overlay_takes_what_is_written(void **state)
+{
+    struct stasis_device_host host = {.ctx = NULL};
+    const struct stasis_device_disk *device;
+    uint8_t out[512], in[1024];
+    char overlay[64];
+    FILE *base;
+
+    (void)state;
+    snprintf(overlay, sizeof(overlay), "%s.overlay", path);
+    config.block[0].overlay = overlay;
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
+    device = host.disks;
+    assert_false(device->is_read_only);
+    memset(out, 0x3c, sizeof(out));
+    assert_true(device->write(device->ctx, 1024, out, sizeof(out)));
+    assert_true(device->flush(device->ctx));
+    assert_true(device->read(device->ctx, 512, in, sizeof(in)));
+    assert_int_equal(in[0], 0);
+    assert_memory_equal(in + 512, out, sizeof(out));
+    assert_true(device->zero(device->ctx, 1024, 256 * 2, true));
+    assert_true(device->discard(device->ctx, 0, BYTES));
+    assert_true(device->read(device->ctx, 512, in, sizeof(in)));
+    assert_int_equal(in[600], 0);
+    assert_true(stasis_vmm_disks_need_settling(&disks));
+    assert_int_equal(stasis_vmm_disks_settle(&disks, true, &err), 0);
+    stasis_vmm_disks_close(&disks);
+    base = fopen(path, "r");
+    assert_non_null(base);
+    for (unsigned i = 0; i < BYTES; i++)
+        assert_int_equal(fgetc(base), 0);
+    assert_int_equal(fgetc(base), EOF);
+    fclose(base);
+    unlink(overlay);
+}
+
+static void an_overlay_that_is_none_is_named(void **state)
+{
+    struct stasis_device_host host = {.ctx = NULL};
+
+    (void)state;
+    config.block[0].overlay = path;
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), STASIS_ERR_ARG);
+    has("block[0].overlay=/tmp/");
+    has("it is in use by another program, or as another disk; end that");
+    config.block[0].overlay = "/nonexistent/overlay";
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), STASIS_ERR_WRITE);
+    has("block[0].overlay=/nonexistent/overlay: opening its folder");
+    assert_int_equal(disks.count, 0);
 }
 
 static void words_of_the_configuration_count(void **state)
@@ -114,7 +165,7 @@ static void several_disks_are_known_by_their_names(void **state)
     assert_int_equal(host.disks->bytes, 512);
     assert_string_equal(host.disks->next->id, "disk0");
     assert_null(host.disks->next->next);
-    assert_int_equal(stasis_vmm_disks_settle(&disks, &err), 0);
+    assert_int_equal(stasis_vmm_disks_settle(&disks, false, &err), 0);
     stasis_vmm_disks_close(&disks);
     config.block[1].path = path; /* which the first has locked */
     host.disks = NULL;
@@ -156,6 +207,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(devices_reach_the_file),
+        CASE(an_overlay_takes_what_is_written),
+        CASE(an_overlay_that_is_none_is_named),
         CASE(words_of_the_configuration_count),
         CASE(no_disk_is_asked_for),
         CASE(what_cannot_be_opened_is_named),

@@ -5,6 +5,7 @@
 #include "vmm/api/vmm_disk.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -110,6 +111,68 @@ static void has(size_t index, const char *id, const char *words)
     assert_int_equal(reasons.list[index].code, STASIS_ERR_ARG);
     if (!strstr(reasons.list[index].what, words))
         fail_msg("%s", reasons.list[index].what);
+}
+
+/* As an overlay is that a guest has written to. */
+static void freeze_with_overlay(const char *overlay)
+{
+    struct stasis_device_host host = {.ctx = NULL};
+    struct stasis_device_disk_mark mark;
+    uint8_t bytes[512] = {1};
+
+    config.block[0].overlay = overlay;
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
+    assert_true(stasis_disk_write(&disks.list[0].disk, 512, bytes, sizeof(bytes)));
+    assert_int_equal(stasis_vmm_disks_settle(&disks, false, &err), 0);
+    disks.list[0].device.mark(disks.list[0].device.ctx, &mark);
+    assert_false(mark.has_samples);
+    assert_int_equal(stasis_records_get(records, &stasis_virtio_blk_schema, "data", &saved, &err),
+                     0);
+    saved.disk_inode = mark.inode;
+    saved.disk_mtime_ns = mark.mtime_ns;
+    saved.disk_samples_len = 0;
+    assert_int_equal(
+        stasis_records_replace(records, &stasis_virtio_blk_schema, "data", &saved, &err), 0);
+    stasis_vmm_disks_close(&disks);
+}
+
+static void an_overlay_is_known_by_its_last_flush(void **state)
+{
+    char overlay[64];
+    uint8_t bytes[512] = {2};
+
+    (void)state;
+    snprintf(overlay, sizeof(overlay), "%s.overlay", data);
+    freeze_with_overlay(overlay);
+    assert_int_equal(check(), 0);
+    assert_true(stasis_disk_write(&disks.list[0].disk, 512, bytes, sizeof(bytes)));
+    assert_int_equal(check(), 1);
+    has(0, "data", "disk data has been written to since the freeze");
+    config.block[0].overlay = NULL;
+    assert_int_equal(check(), 1);
+    has(0, "data", "disk data has been replaced since the freeze");
+    unlink(overlay);
+}
+
+/* Which nobody has written to yet: it is the disk below. */
+static void a_new_overlay_is_the_disk_that_it_lies_on(void **state)
+{
+    char overlay[64];
+    uint8_t bytes[512] = {3};
+
+    (void)state;
+    snprintf(overlay, sizeof(overlay), "%s.overlay", data);
+    config.block[0].overlay = overlay;
+    disks.only_looks = true;
+    assert_int_equal(check(), 0);
+    assert_int_equal(access(overlay, F_OK), -1);
+    disks.only_looks = false;
+    assert_int_equal(check(), 0);
+    assert_int_equal(access(overlay, F_OK), 0);
+    assert_true(stasis_disk_write(&disks.list[0].disk, 0, bytes, sizeof(bytes)));
+    assert_int_equal(check(), 1);
+    has(0, "data", "disk data has been replaced since the freeze");
+    unlink(overlay);
 }
 
 static void the_same_disks_are_taken(void **state)
@@ -294,6 +357,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(the_same_disks_are_taken),
+        CASE(an_overlay_is_known_by_its_last_flush),
+        CASE(a_new_overlay_is_the_disk_that_it_lies_on),
         CASE(every_disk_that_is_wrong_is_named),
         CASE(a_disk_that_was_another_way),
         CASE(a_disk_that_cannot_be_opened),

@@ -165,6 +165,9 @@ struct stasis_vmm_block {
     /* Operations and bytes per second, in bursts of up to a second's worth, at most
      * STASIS_VMM_BLOCK_RATE_MAX; 0: no limit. */
     uint64_t iops, bandwidth;
+    /* A file that takes what the guest writes, while `path` stays as it is: an overlay
+     * (stasis/overlay.h), which is made if it is not there. NULL: the guest writes to `path`. */
+    const char *overlay;
 };
 
 /* Risks that are taken, for disks by their ids; lists end at the first NULL. */

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/host/disk_overlay.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "stasis/overlay.h"
+
+static bool read_below(void *ctx, uint64_t offset, void *bytes, size_t len)
+{
+    return stasis_disk_read_below(ctx, offset, bytes, len);
+}
+
+int stasis_disk_open_overlay(struct stasis_disk *disk, const char *path,
+                             struct stasis_outputs *outputs, bool base_may_differ,
+                             struct stasis_error *err)
+{
+    const struct stasis_disk_marker marker = stasis_disk_marker(disk);
+    struct stasis_overlay_base base = {
+        .size = sizeof(base),
+        .bytes = disk->bytes,
+        .read = read_below,
+        .ctx = disk,
+        .inode = marker.inode,
+        .mtime_ns = marker.mtime_ns,
+        .may_differ = base_may_differ,
+    };
+
+    _Static_assert(sizeof(base.samples) == STASIS_DISK_DIGEST_SIZE, "a digest");
+    base.has_samples = stasis_disk_sample(disk->fd, disk->bytes, base.samples);
+    return stasis_overlay_open(path, outputs, &base, &disk->overlay, err);
+}
+
+bool stasis_disk_has_overlay_file(const char *path)
+{
+    struct stat st;
+
+    return !stat(path, &st) && st.st_size > 0;
+}
+
+void stasis_disk_close_overlay(struct stasis_disk *disk)
+{
+    if (disk->overlay)
+        (void)!stasis_overlay_finish(disk->overlay, NULL); /* the guest has flushed what counts */
+    stasis_overlay_free(disk->overlay);
+    disk->overlay = NULL;
+}
+
+bool stasis_disk_overlay_is_new(const struct stasis_disk *disk)
+{
+    return !stasis_overlay_stats(disk->overlay).mapped_bytes;
+}
+
+struct stasis_disk_marker stasis_disk_overlay_marker(const struct stasis_disk *disk)
+{
+    const struct stasis_overlay_stats stats = stasis_overlay_stats(disk->overlay);
+    struct stasis_disk_marker marker = {.mtime_ns = stats.commits};
+
+    memcpy(&marker.inode, stats.uuid, sizeof(marker.inode));
+    return marker;
+}
+
+/* ---- data ---- */
+
+/* errno says why, for the messages of a snapshot. */
+static bool done(int rc, const struct stasis_error *err)
+{
+    if (rc)
+        errno = err->os_errno ? err->os_errno : EIO;
+    return !rc;
+}
+
+bool stasis_disk_overlay_read(const struct stasis_disk *disk, uint64_t offset, void *bytes,
+                              size_t len)
+{
+    struct stasis_error err;
+
+    return done(stasis_overlay_read(disk->overlay, offset, bytes, len, &err), &err);
+}
+
+bool stasis_disk_overlay_write(const struct stasis_disk *disk, uint64_t offset, const void *bytes,
+                               size_t len)
+{
+    struct stasis_error err;
+
+    return done(stasis_overlay_write(disk->overlay, offset, bytes, len, &err), &err);
+}
+
+bool stasis_disk_overlay_discard(const struct stasis_disk *disk, uint64_t offset, uint64_t len)
+{
+    stasis_overlay_discard(disk->overlay, offset, len);
+    return true;
+}
+
+bool stasis_disk_overlay_zero(const struct stasis_disk *disk, uint64_t offset, uint64_t len)
+{
+    struct stasis_error err;
+
+    return done(stasis_overlay_zero(disk->overlay, offset, len, &err), &err);
+}
+
+bool stasis_disk_overlay_flush(const struct stasis_disk *disk)
+{
+    struct stasis_error err;
+
+    return done(stasis_overlay_flush(disk->overlay, &err), &err);
+}
+
+bool stasis_disk_overlay_settle(const struct stasis_disk *disk)
+{
+    struct stasis_error err;
+
+    return done(stasis_overlay_finish(disk->overlay, &err), &err);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * An overlay on a guest's disk (stasis/overlay.h): what is written goes there, and the disk below,
+ * which is open for reading, stays as it is.
+ */
+#ifndef STASIS_VMM_DISK_OVERLAY_H
+#define STASIS_VMM_DISK_OVERLAY_H
+
+#include "stasis/output.h"
+#include "vmm/host/disk.h"
+
+/* Opens the overlay at `path`, or makes it. From here on the disk's calls go to it, by way of the
+ * struct, which stays where it is. base_may_differ: it may lie on another state of the disk. The
+ * errors of stasis_overlay_open(). */
+STASIS_MUST_CHECK int stasis_disk_open_overlay(struct stasis_disk *disk, const char *path,
+                                               struct stasis_outputs *outputs, bool base_may_differ,
+                                               struct stasis_error *err);
+
+/* Whether there is one, or one that is being made. */
+bool stasis_disk_has_overlay_file(const char *path);
+
+/* Brings what was written to the disk, and closes it. */
+void stasis_disk_close_overlay(struct stasis_disk *disk);
+
+/* Whether nothing was ever written to it, so that the disk is that below. */
+bool stasis_disk_overlay_is_new(const struct stasis_disk *disk);
+
+/* By which its content is known: made of its name and the number of its last flush. */
+struct stasis_disk_marker stasis_disk_overlay_marker(const struct stasis_disk *disk);
+
+/* As those of disk.h. */
+bool stasis_disk_overlay_read(const struct stasis_disk *disk, uint64_t offset, void *bytes,
+                              size_t len);
+bool stasis_disk_overlay_write(const struct stasis_disk *disk, uint64_t offset, const void *bytes,
+                               size_t len);
+bool stasis_disk_overlay_discard(const struct stasis_disk *disk, uint64_t offset, uint64_t len);
+bool stasis_disk_overlay_zero(const struct stasis_disk *disk, uint64_t offset, uint64_t len);
+bool stasis_disk_overlay_flush(const struct stasis_disk *disk);
+bool stasis_disk_overlay_settle(const struct stasis_disk *disk);
+
+#endif
