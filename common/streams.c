@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 int stasis_streams_fill(struct stasis_error *err)
@@ -17,6 +18,16 @@ int stasis_streams_fill(struct stasis_error *err)
             return stasis_fail_errno(err, STASIS_ERR_IO, "cannot open /dev/null");
     }
     return 0;
+}
+
+void stasis_streams_raise_limit(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files))
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
 int stasis_streams_flush(struct stasis_error *err)

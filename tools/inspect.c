@@ -49,6 +49,8 @@ static int open_file(struct stasis_outputs *outputs, const char *file,
     stasis_progress_init(&progress, "reading"); /* what comes through a pipe */
     own.progress = stasis_progress_show;
     own.ctx = &progress;
+    if (strcmp(file, "-") != 0)
+        own.beside = file;
     rc = stasis_snap_open_fd(fd, input_name(file), &own, ret_snap, err);
     stasis_progress_clear(&progress);
     (void)close(fd);

@@ -15,6 +15,7 @@
 int stasis_inspect_streams(struct stasis_error *err)
 {
     (void)signal(SIGXFSZ, SIG_IGN);
+    stasis_streams_raise_limit();
     return stasis_streams_fill(err);
 }
 

@@ -111,6 +111,18 @@ static int decode_producer(const uint8_t *p, struct stasis_snap_info *info,
     return 0;
 }
 
+bool stasis_header_identify(const uint8_t bytes[STASIS_HEADER_LEN],
+                            uint8_t ret_uuid[STASIS_UUID_SIZE])
+{
+    struct stasis_snap_info info;
+
+    if (check_magic_and_crc(bytes, NULL) ||
+        decode_producer(bytes + STASIS_HDR_PRODUCER, &info, NULL))
+        return false;
+    memcpy(ret_uuid, bytes + STASIS_HDR_UUID, STASIS_UUID_SIZE);
+    return true;
+}
+
 static const char *feature_name(uint32_t version, unsigned bit)
 {
     static const char *const names[][6] = {
@@ -125,7 +137,7 @@ static const char *feature_name(uint32_t version, unsigned bit)
 static uint64_t features_of(uint32_t version)
 {
     return STASIS_FEATURE_TRAILER | STASIS_FEATURE_ZLIB |
-           (version > 1 ? STASIS_FEATURE_DIGESTS : 0);
+           (version > 1 ? STASIS_FEATURE_DIGESTS | STASIS_FEATURE_LAYER : 0);
 }
 
 static int check_version(const uint8_t *p, const struct stasis_snap_info *info, uint64_t more,

@@ -86,6 +86,10 @@ bool stasis_header_is_producer(const char *text, size_t len);
 /* True if the first `len` bytes of a header could be these. */
 bool stasis_header_has_magic(const uint8_t *bytes, size_t len);
 
+/* The UUID in the header of a file of any version; false: it is no header, or a damaged one. */
+bool stasis_header_identify(const uint8_t bytes[STASIS_HEADER_LEN],
+                            uint8_t ret_uuid[STASIS_UUID_SIZE]);
+
 /* Checks and decodes in the order that keeps later versions readable: magic, length, CRC, and only
  * then version and features, and only then all else that does not depend on the file.
  * STASIS_ERR_CORRUPT, STASIS_ERR_VERSION. */

@@ -195,13 +195,28 @@ static int check_pages(const struct stasis_snap_extent *extent, uint64_t i, uint
     return 0;
 }
 
+/* `digest`: of the extent, or NULL. */
 static int check_zeros(const struct stasis_snap_extent *extent, uint64_t i, uint8_t kind,
-                       struct stasis_error *err)
+                       const uint8_t *digest, struct stasis_error *err)
 {
-    if (kind == STASIS_RUN_PARTLY && extent->stored_pages == extent->taken_pages && !extent->file &&
-        !extent->stored_len && !extent->offset && !extent->crc)
+    uint8_t of_nothing[STASIS_DIGEST_SIZE];
+
+    if (kind != STASIS_RUN_PARTLY || extent->stored_pages != extent->taken_pages || extent->file ||
+        extent->stored_len || extent->offset || extent->crc)
+        return stasis_index_bad_chunk(i, "has zeros that are stored, or lie on nothing", err);
+    if (!digest)
         return 0;
-    return stasis_index_bad_chunk(i, "has zeros that are stored, or lie on nothing", err);
+    stasis_sha256("", 0, of_nothing);
+    if (memcmp(digest, of_nothing, sizeof(of_nothing)) != 0)
+        return stasis_index_bad_chunk(i, "has zeros with another digest than that of nothing", err);
+    return 0;
+}
+
+static const uint8_t *digest_of(const struct stasis_index *index, const uint8_t *extent)
+{
+    size_t number = (size_t)(extent - index->runs.extents) / STASIS_RUNS_EXTENT_LEN;
+
+    return index->runs.digests ? index->runs.digests + number * STASIS_DIGEST_SIZE : NULL;
 }
 
 static int check_length(const struct stasis_index *index, const struct stasis_snap_extent *extent,
@@ -228,9 +243,8 @@ static int check_file(const struct stasis_index *index, const struct stasis_snap
 {
     if (!extent->file)
         return stasis_index_place(places, i, extent->offset, extent->stored_len, err);
-    if (index->runs.partial || extent->file > index->runs.name_count ||
-        extent->offset > UINT64_MAX - extent->stored_len)
-        return stasis_index_bad_chunk(i, "is in a file that has no name, or behind its end", err);
+    if (index->runs.partial || extent->file > index->runs.name_count)
+        return stasis_index_bad_chunk(i, "is in a file that has no name", err);
     use->of[extent->file] = true;
     return 0;
 }
@@ -250,7 +264,7 @@ static int check_layer_chunk(const struct stasis_index *index, uint64_t i, uint3
                            : check_pages(&extent, i, size, before, lowest, err);
 
         if (!rc)
-            rc = zeros ? check_zeros(&extent, i, run->kind, err)
+            rc = zeros ? check_zeros(&extent, i, run->kind, digest_of(index, bytes), err)
                        : check_length(index, &extent, i, err);
         if (!rc && !zeros)
             rc = check_file(index, &extent, i, places, use, err);

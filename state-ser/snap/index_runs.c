@@ -73,6 +73,11 @@ struct stasis_snap_extent stasis_extent_at(const uint8_t bytes[STASIS_RUNS_EXTEN
     };
 }
 
+struct stasis_snap_extent stasis_runs_extent(const struct stasis_index *index, uint64_t number)
+{
+    return stasis_extent_at(extent_at(index, number));
+}
+
 void stasis_extent_decode(const uint8_t extent[STASIS_RUNS_EXTENT_LEN],
                           struct stasis_snap_chunk *chunk)
 {

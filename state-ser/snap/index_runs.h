@@ -62,6 +62,9 @@ uint64_t stasis_runs_zero_end(const struct stasis_index *index, uint64_t i, uint
 
 struct stasis_snap_extent stasis_extent_at(const uint8_t bytes[STASIS_RUNS_EXTENT_LEN]);
 
+/* The extent of that number. */
+struct stasis_snap_extent stasis_runs_extent(const struct stasis_index *index, uint64_t number);
+
 /* All but gpa and size of a chunk that has this extent, and no other. */
 void stasis_extent_decode(const uint8_t extent[STASIS_RUNS_EXTENT_LEN],
                           struct stasis_snap_chunk *chunk);

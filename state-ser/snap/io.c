@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -250,6 +251,36 @@ int stasis_io_unlink(int dir, const char *name)
 int stasis_io_mkfifo(int dir, const char *name, mode_t mode)
 {
     return mkfifoat(dir, name, mode);
+}
+
+void *stasis_io_list_open(int folder)
+{
+    int fd = stasis_io_dup(folder);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!list)
+        stasis_io_close(fd);
+    return list;
+}
+
+int stasis_io_list_next(void *list, const char **ret_name)
+{
+    struct dirent *entry;
+
+    do {
+        errno = 0;
+        entry = readdir(list);
+    } while (entry && entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN);
+    if (!entry)
+        return errno ? -1 : 0;
+    *ret_name = entry->d_name;
+    return 1;
+}
+
+void stasis_io_list_close(void *list)
+{
+    if (list)
+        closedir(list);
 }
 
 uid_t stasis_io_user(void)

@@ -60,6 +60,12 @@ int stasis_io_rename(int dir, const char *from, const char *to);
 int stasis_io_unlink(int dir, const char *name);
 int stasis_io_mkfifo(int dir, const char *name, mode_t mode);
 
+/* The names of what may be a regular file in a folder, whose descriptor stays the caller's, in no
+ * order; NULL and errno. 1 and a name, which is good until the next; 0 at the end. */
+void *stasis_io_list_open(int folder);
+int stasis_io_list_next(void *list, const char **ret_name);
+void stasis_io_list_close(void *list); /* NULL is fine */
+
 uid_t stasis_io_user(void);    /* whose rights count */
 bool stasis_io_owns_all(void); /* CAP_FOWNER: the files of others are as its own */
 int stasis_io_random(void *buf, size_t len);

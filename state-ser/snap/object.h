@@ -5,20 +5,18 @@
 #ifndef STASIS_SNAP_OBJECT_H
 #define STASIS_SNAP_OBJECT_H
 
-#include <stdatomic.h>
-
-#include "header.h"
-#include "index.h"
 #include "populated.h"
+#include "source.h"
 
 /* Chunks that a thread takes at a time: 1 MiB, large enough for a transfer to run at full speed
  * and small enough to stay in a core's cache between checksum and transfer. */
 #define STASIS_BATCH_CHUNKS 16u
 
 struct stasis_snap {
-    struct stasis_header header;                /* of the file opened or saved last */
-    struct stasis_snap_info opened;             /* of the file opened, whatever was saved since */
-    struct stasis_index index;                  /* bytes: only of a file that was opened */
+    struct stasis_header header;    /* of the file opened or saved last */
+    struct stasis_snap_info opened; /* of the file opened, whatever was saved since */
+    struct stasis_index index; /* bytes: only of a file that was opened; of a layer, of all RAM */
+    struct stasis_index own;   /* of an opened layer, what its file says; else empty */
     const uint8_t *host[STASIS_RAM_REGION_MAX]; /* only of a snapshot being built */
     struct stasis_snap *lies_on;                /* what it is saved on as a layer, or NULL */
     const uint64_t **dirty;        /* bitmaps of pages, by region; NULL: there is none */
@@ -28,9 +26,14 @@ struct stasis_snap {
     struct stasis_schema_set *schemas; /* that came with the file, if somebody asked */
     struct stasis_notes *notes;        /* those of the file once somebody asked */
     bool notes_read;
-    char *name;                /* of the file opened, for messages */
-    struct stasis_input input; /* of the file opened */
-    _Atomic unsigned sharers;  /* owners besides the first */
+    char *name;                   /* of the file opened, for messages */
+    struct stasis_input input;    /* of the file opened; that of files[0] */
+    struct stasis_source **files; /* of the file opened: itself, then what it lies on */
+    uint32_t file_count;
+    uint32_t walked_count;    /* of the first ones an index was read to know where RAM is */
+    uint32_t chain_len;       /* these, and the files that the last index names */
+    bool has_no_parents;      /* a layer that was opened without: RAM cannot be read */
+    _Atomic unsigned sharers; /* owners besides the first */
 };
 
 /* Where a save goes: a file, or a stream that can only be appended to. */
@@ -79,14 +82,34 @@ int stasis_snap_read_exactly(const struct stasis_input *input, void *buf, size_t
 int stasis_snap_check_section(const struct stasis_section *section, const char *name, uint64_t max,
                               struct stasis_error *err);
 
+/* Reads state and, if that is expected, the root. The index is the file's own. STASIS_ERR_CORRUPT,
+ * STASIS_ERR_VERSION, STASIS_ERR_READ, STASIS_ERR_NOMEM. */
+int stasis_snap_read_state(struct stasis_snap *snap, const struct stasis_parse_opts *opts,
+                           struct stasis_error *err);
+
+/* The index that the file itself has. */
+static inline const struct stasis_index *stasis_snap_own_index(const struct stasis_snap *snap)
+{
+    return snap->own.bytes ? &snap->own : &snap->index;
+}
+
+/* Of an opened layer: opens what it lies on, and makes the index of all RAM. `folder` (may be
+ * NULL) is where that is sought. The errors of stasis_snap_open(). */
+int stasis_layers_open(struct stasis_snap *snap, const struct stasis_parse_opts *opts,
+                       const char *folder, struct stasis_error *err);
+
+/* STASIS_ERR_ARG: the snapshot is not one that was opened; STASIS_ERR_NOT_FOUND: it was opened
+ * without what it lies on. */
+int stasis_snap_check_ram(const struct stasis_snap *snap, struct stasis_error *err);
+
 /* The notes of an opened file that has some, checked. STASIS_ERR_CORRUPT, STASIS_ERR_READ,
  * STASIS_ERR_NOMEM. */
 int stasis_snap_parse_notes(const struct stasis_snap *snap, struct stasis_notes **ret_notes,
                             struct stasis_error *err);
 
-/* Compares the root of an opened file of format version 2 with the header's. STASIS_ERR_CORRUPT,
- * STASIS_ERR_READ, STASIS_ERR_NOMEM. */
-int stasis_snap_check_root(const struct stasis_snap *snap, struct stasis_error *err);
+/* Compares the root of an opened file of format version 2 with the header's, and those of the files
+ * below that say where its RAM is. STASIS_ERR_CORRUPT, STASIS_ERR_READ, STASIS_ERR_NOMEM. */
+int stasis_snap_check_roots(const struct stasis_snap *snap, struct stasis_error *err);
 
 /* The ways in which stored RAM is no good, in one wording. STASIS_ERR_CORRUPT: `what` is wrong with
  * chunk i, at its place in the file or at `offset`. STASIS_ERR_READ, from errno: the disk fails. */
@@ -94,6 +117,10 @@ int stasis_snap_chunk_damaged(const struct stasis_snap *snap, uint64_t i, const 
                               struct stasis_error *err);
 int stasis_snap_chunk_damaged_at(const struct stasis_snap *snap, uint64_t i, uint64_t offset,
                                  const char *what, struct stasis_error *err);
+/* The same of one of several places, which may be in another file. */
+int stasis_snap_extent_damaged(const struct stasis_snap *snap, uint64_t i,
+                               const struct stasis_snap_extent *extent, const char *what,
+                               struct stasis_error *err);
 int stasis_snap_chunk_unreadable(const struct stasis_snap *snap, uint64_t i,
                                  struct stasis_error *err);
 

@@ -154,8 +154,8 @@ static uint64_t stored_ram(const struct stasis_snap *snap)
     uint64_t stored = 0;
     uint64_t end = snap->index.chunk_count;
 
-    if (!(snap->header.info.incompatible & STASIS_FEATURE_ZLIB))
-        return snap->header.info.stored_bytes;
+    if (!(snap->opened.incompatible & (STASIS_FEATURE_ZLIB | STASIS_FEATURE_LAYER)))
+        return snap->opened.stored_bytes;
     for (uint64_t i = stasis_index_zero_end(&snap->index, 0, end); i < end;
          i = stasis_index_zero_end(&snap->index, i + 1, end))
         stored += stasis_index_get(&snap->index, i).size;
@@ -201,11 +201,14 @@ static int attach(struct stasis_ram *ram, struct stasis_error *err)
 static int check(const struct stasis_snap *snap, void *const *hosts,
                  const struct stasis_ram_opts *opts, struct stasis_error *err)
 {
+    int rc;
+
     if (opts->size != sizeof(*opts) || opts->mode < STASIS_RAM_AUTO || opts->mode > STASIS_RAM_LAZY)
         return stasis_fail(err, STASIS_ERR_ARG, "options of %zu bytes, expected %zu, or mode %d",
                            opts->size, sizeof(*opts), (int)opts->mode);
-    if (!stasis_input_is_open(&snap->input))
-        return stasis_fail(err, STASIS_ERR_ARG, "RAM comes out of a snapshot that was opened");
+    rc = stasis_snap_check_ram(snap, err);
+    if (rc)
+        return rc;
     for (uint32_t r = 0; r < snap->index.region_count; r++)
         if (!hosts[r] || (uintptr_t)hosts[r] % STASIS_PAGE_SIZE)
             return stasis_fail(err, STASIS_ERR_ARG,
@@ -310,33 +313,52 @@ static int64_t chunk_at(const struct stasis_ram *ram, const void *address)
     return -1;
 }
 
-/* Does the file still have what this chunk needs? */
-static bool is_cut(const struct stasis_ram *ram, uint64_t i, uint64_t file_len)
-{
-    struct stasis_snap_chunk chunk = stasis_index_get(&ram->snap->index, i);
+/* The length of the file that was asked last. */
+struct file_len {
+    uint32_t file;
+    uint64_t len;
+};
 
-    return chunk.stored_len && chunk.offset + chunk.stored_len > file_len;
+/* Does a file no longer have what this chunk needs? *ret_extent is that, or some of the chunk. */
+static bool is_cut(const struct stasis_ram *ram, uint64_t i, struct file_len *known,
+                   struct stasis_snap_extent *ret_extent)
+{
+    struct stasis_index_extents extents;
+
+    stasis_index_get_extents(&ram->snap->index, i, &extents);
+    for (unsigned k = 0; k < extents.count; k++) {
+        *ret_extent = extents.list[k];
+        if (known->file != ret_extent->file) {
+            known->file = ret_extent->file;
+            known->len = 0;
+            (void)!stasis_input_length(&ram->snap->files[known->file]->input, &known->len);
+        }
+        if (ret_extent->offset + ret_extent->stored_len > known->len)
+            return true;
+    }
+    return false;
 }
 
 bool stasis_ram_describe_failure(const struct stasis_ram *ram, const void *address,
                                  struct stasis_error *err)
 {
+    struct file_len known = {.file = UINT32_MAX};
+    struct stasis_snap_extent extent = {0};
     int64_t i = chunk_at(ram, address);
-    uint64_t len = 0;
-    bool cut;
+    bool cut = i >= 0 && is_cut(ram, (uint64_t)i, &known, &extent);
 
     if (address && i < 0)
         return false;
-    (void)!stasis_input_length(&ram->snap->input, &len);
     for (uint64_t k = 0; i < 0 && ram->mode == STASIS_RAM_MAP && k < ram->snap->index.chunk_count;
-         k++)
-        if (is_cut(ram, k, len))
+         k++) {
+        cut = is_cut(ram, k, &known, &extent);
+        if (cut)
             i = (int64_t)k;
+    }
     if (i < 0)
         return false;
-    cut = is_cut(ram, (uint64_t)i, len);
-    stasis_snap_chunk_damaged(ram->snap, (uint64_t)i,
-                              cut ? "the file has become shorter" : "damaged, or it cannot be read",
-                              err);
+    stasis_snap_extent_damaged(
+        ram->snap, (uint64_t)i, &extent,
+        cut ? "the file has become shorter" : "damaged, or it cannot be read", err);
     return true;
 }

@@ -12,6 +12,7 @@
 #include "io.h"
 #include "object.h"
 #include "pool.h"
+#include "read_extents.h"
 
 struct load {
     const struct stasis_snap *snap;
@@ -118,9 +119,11 @@ int stasis_snap_read_chunks(const struct stasis_snap *snap, uint64_t first, uint
         case STASIS_CHUNK_ZLIB:
             rc = stasis_snap_read_compressed(snap, first, host, err);
             break;
+        case STASIS_CHUNK_EXTENTS:
+            rc = stasis_extents_read(snap, first, end, host, &stop, err);
+            break;
         case STASIS_CHUNK_ZERO:
         case STASIS_CHUNK_ABSENT:
-        case STASIS_CHUNK_EXTENTS:
             break;
         }
         host += (stop - first) * STASIS_CHUNK_SIZE;
@@ -182,10 +185,14 @@ int stasis_snap_load_region(const struct stasis_snap *snap, uint32_t region, voi
                             const struct stasis_snap_load *how, struct stasis_error *err)
 {
     struct load load = {.snap = snap, .host = host, .how = how};
+    int rc;
 
     if (!stasis_input_is_open(&snap->input) || region >= snap->index.region_count)
         return stasis_fail(err, STASIS_ERR_ARG, "no region %" PRIu32 " in an opened snapshot",
                            region);
+    rc = stasis_snap_check_ram(snap, err);
+    if (rc)
+        return rc;
     load.region = &snap->index.regions[region];
     return load_region(&load, err);
 }

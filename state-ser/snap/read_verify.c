@@ -148,20 +148,24 @@ static int check_data_gaps(const struct verify *verify, const struct stasis_sect
                            struct stasis_error *err)
 {
     const struct stasis_snap *snap = verify->snap;
+    const struct stasis_index *index = stasis_snap_own_index(snap);
     uint64_t pos = data->offset;
-    uint64_t end = snap->index.chunk_count;
+    uint64_t end = index->chunk_count;
     uint64_t done = 0;
 
-    for (uint64_t i = stasis_index_zero_end(&snap->index, 0, end); i < end;
-         i = stasis_index_zero_end(&snap->index, i + 1, end)) {
-        struct stasis_snap_chunk chunk = stasis_index_get(&snap->index, i);
+    for (uint64_t i = stasis_index_zero_end(index, 0, end); i < end;
+         i = stasis_index_zero_end(index, i + 1, end)) {
+        struct stasis_index_extents extents;
         int rc = done++ % ASK_CHUNKS ? 0 : ask(verify, err);
 
-        if (!rc)
-            rc = check_gap(verify, pos, chunk.offset, err);
+        stasis_index_get_extents(index, i, &extents);
+        for (unsigned k = 0; k < extents.count && !rc; k++)
+            if (!extents.list[k].file && extents.list[k].stored_len) {
+                rc = check_gap(verify, pos, extents.list[k].offset, err);
+                pos = extents.list[k].offset + extents.list[k].stored_len;
+            }
         if (rc)
             return rc;
-        pos = chunk.offset + chunk.stored_len;
     }
     return check_gap(verify, pos, data->offset + data->length, err);
 }
@@ -259,11 +263,14 @@ int stasis_snap_verify(struct stasis_snap *snap, unsigned threads,
 
     if (!stasis_input_is_open(&snap->input))
         return stasis_fail(err, STASIS_ERR_ARG, "only an opened snapshot can be verified");
+    rc = stasis_snap_check_ram(snap, err);
+    if (rc)
+        return rc;
     rc = check_sections(&verify, err);
     if (!rc)
         rc = check_shown(snap, err);
     if (!rc && snap->opened.format_version > 1)
-        rc = stasis_snap_check_root(snap, err);
+        rc = stasis_snap_check_roots(snap, err);
     if (rc)
         return rc;
     rc = stasis_pool_run(&job, err);

@@ -4,8 +4,8 @@
  */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "io.h"
 #include "object.h"
 #include "stasis/schema_set.h"
 
@@ -35,11 +35,14 @@ void stasis_snap_free(struct stasis_snap *snap)
 {
     if (!snap || atomic_fetch_sub(&snap->sharers, 1) > 0)
         return;
-    stasis_io_close(snap->input.fd);
+    for (uint32_t n = 0; n < snap->file_count; n++)
+        stasis_source_free(snap->files[n]);
+    free(snap->files);
     stasis_records_free(snap->records);
     stasis_schema_set_free(snap->schemas);
     stasis_notes_free(snap->notes);
     stasis_index_fini(&snap->index);
+    stasis_index_fini(&snap->own);
     stasis_snap_free(snap->lies_on);
     free(snap->dirty);
     free(snap->name);
@@ -105,6 +108,25 @@ struct stasis_snap_chunk stasis_snap_chunk_at(const struct stasis_snap *snap, ui
 {
     assert(index < stasis_snap_chunk_count(snap));
     return stasis_index_get(&snap->index, index);
+}
+
+uint32_t stasis_snap_file_count(const struct stasis_snap *snap)
+{
+    return snap->file_count;
+}
+
+struct stasis_snap_file stasis_snap_file_at(const struct stasis_snap *snap, uint32_t index)
+{
+    const struct stasis_source *source;
+    struct stasis_snap_file file = {0};
+
+    assert(index < snap->file_count);
+    source = snap->files[index];
+    file.name = source->name;
+    file.file_len = source->header.info.file_len;
+    memcpy(file.uuid, source->header.info.uuid, STASIS_UUID_SIZE);
+    memcpy(file.root, source->header.info.root, STASIS_DIGEST_SIZE);
+    return file;
 }
 
 uint32_t stasis_snap_unknown_count(const struct stasis_snap *snap)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * What a snapshot that was opened keeps when it is saved again: its RAM and the sections that this
- * release does not know, as the bytes that are stored. All of it is verified on its way, as
- * stasis_snap_verify() does: a damaged file must not become one that counts as whole.
+ * release does not know, as the bytes that are stored; but the chunks of a layer are put together
+ * out of all files, and stored in full: what is written lies on nothing. All of it is verified on
+ * its way, as stasis_snap_verify() does: a damaged file must not become one that counts as whole.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "chunk.h"
 #include "compress.h"
 #include "write.h"
 
@@ -22,7 +24,7 @@ int stasis_writer_check_opened(const struct stasis_writer *w, struct stasis_erro
                            "it has compatible feature bit %d, which would be lost; use a newer "
                            "release of %s",
                            __builtin_ctzll(info->compatible), info->producer);
-    return 0;
+    return stasis_snap_check_ram(w->snap, err);
 }
 
 void stasis_writer_take_chunks(struct stasis_writer *w)
@@ -34,10 +36,30 @@ void stasis_writer_take_chunks(struct stasis_writer *w)
          i = stasis_index_zero_end(from, i + 1, count)) {
         struct stasis_snap_chunk chunk = stasis_index_get(from, i);
 
+        if (chunk.kind == STASIS_CHUNK_EXTENTS) {
+            chunk.kind = STASIS_CHUNK_RAW;
+            chunk.stored_len = chunk.size;
+        }
         stasis_index_own(&w->index, i);
         stasis_index_put(&w->index, i, &chunk);
     }
     w->shares_done += STASIS_SHARE_SCAN; /* nothing was looked for */
+}
+
+static int copy_layered(struct stasis_writer *w, uint64_t i, uint8_t *bytes,
+                        struct stasis_error *err)
+{
+    struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
+    int rc = stasis_snap_read_chunks(w->snap, i, i + 1, bytes, err);
+
+    if (!rc)
+        rc = stasis_snap_check_page_mask(w->snap, i, bytes, err);
+    if (rc)
+        return rc;
+    chunk.crc = stasis_crc32(bytes, chunk.size);
+    stasis_index_put(&w->index, i, &chunk);
+    stasis_writer_digest(w, i, bytes, chunk.size);
+    return stasis_writer_put(w->target, bytes, chunk.size, chunk.offset, err);
 }
 
 /* `bytes` is room for what is stored and for what it unpacks to. */
@@ -75,7 +97,8 @@ int stasis_writer_copy_chunks(struct stasis_writer *w, const struct stasis_range
             continue;
         rc = stasis_writer_check(w, err);
         if (!rc)
-            rc = copy_chunk(w, i, bytes, err);
+            rc = w->snap->index.runs.layered ? copy_layered(w, i, bytes, err)
+                                             : copy_chunk(w, i, bytes, err);
         start = end ? start : chunk.offset;
         end = chunk.offset + chunk.stored_len;
     }

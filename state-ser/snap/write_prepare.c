@@ -24,6 +24,8 @@ static int start_header(struct stasis_writer *w, struct stasis_error *err)
     uint64_t kept = STASIS_FEATURE_ZLIB;
 
     info->format_version = w->opts.format_version ? w->opts.format_version : STASIS_FORMAT_VERSION;
+    if (w->snap->index.runs.layered) /* its chunks are stored anew */
+        kept = 0;
     kept |= info->format_version > 1 ? STASIS_FEATURE_DIGESTS : 0;
     info->incompatible = (w->target->streamed ? STASIS_FEATURE_TRAILER : 0) |
                          (w->opts.zlib_level ? STASIS_FEATURE_ZLIB : 0) |

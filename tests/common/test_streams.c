@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +34,25 @@ static void closed_descriptors_are_filled(void **state)
             _exit(1);
         fd = open("/dev/null", O_RDONLY);
         _exit(fd > 2 && write(1, "x", 1) < 0 && read(0, &fd, 1) < 0 ? 0 : 2);
+    }
+    assert_int_equal(status_of(child), 0);
+}
+
+static void as_many_files_as_permitted_may_be_open(void **state)
+{
+    pid_t child = fork();
+
+    (void)state;
+    if (!child) {
+        struct rlimit files;
+
+        if (getrlimit(RLIMIT_NOFILE, &files))
+            _exit(1);
+        files.rlim_cur = 8;
+        if (setrlimit(RLIMIT_NOFILE, &files))
+            _exit(2);
+        stasis_streams_raise_limit();
+        _exit(getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur != files.rlim_max ? 3 : 0);
     }
     assert_int_equal(status_of(child), 0);
 }
@@ -70,6 +90,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(closed_descriptors_are_filled),
+        cmocka_unit_test(as_many_files_as_permitted_may_be_open),
         cmocka_unit_test(text_that_is_not_written_is_an_error),
     };
 

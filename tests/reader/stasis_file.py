@@ -16,7 +16,7 @@ STATE, INDEX, DATA, SCHEMA, NOTES = 1, 2, 3, 4, 5
 MAGIC = b"\x89STASIS\n"
 TRAILER_BIT, OPTIONAL_BIT = 1, 1
 # Of each format version: the incompatible features that it has, and its index.
-FEATURES, INDEXES = {1: 0b11, 2: 0b1011}, {1: Index1, 2: Index2}
+FEATURES, INDEXES = {1: 0b11, 2: 0b11011}, {1: Index1, 2: Index2}
 MAX_SCHEMA, MAX_NOTES, FILE_SLACK = 1 << 20, 128 << 10, 64 << 20
 MAX_STATE, MAX_RAM = 16 << 20, 1 << 42
 

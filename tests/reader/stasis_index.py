@@ -84,6 +84,8 @@ class Index:
                 require(kind == CHANGED and extent.stored == extent.taken and
                         not (extent.offset or extent.length or extent.crc or extent.file),
                         f"{title}: zero, but has values")
+                require(extent.digest in (None, hashlib.sha256().digest()),
+                        f"{title}: zero, but has the digest of something")
             elif extent.encoding == RAW:
                 require(extent.length == size and extent.offset % PAGE == 0, f"{title}: place")
             else:

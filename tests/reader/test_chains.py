@@ -19,7 +19,6 @@ if sys.version_info < (3, 10):
     print("skipped: python3 is older than 3.10")
     sys.exit(77)
 
-import stasis_file
 import stasis_reader as reader
 from build import SCHEMAS, example, layer_on, seal
 from chains import (BELOW, CHANGED, CHUNK, DIGESTS, LAYER, PAGE, RAW, STORED, ZERO, Name, Piece, chain,
@@ -28,7 +27,6 @@ from judges import Judge
 from mutate_chain import mutant, patch, rename, reseal, write
 
 JUDGE, NUMBER, SEED = (sys.argv[1:4] + ["none", "200", "1"][len(sys.argv) - 1:])[:3]
-stasis_file.FEATURES[2] |= LAYER  # which the C code refuses so far
 FULL = [b"\x2a" + bytes(PAGE - 1)] * 2
 REGIONS = ((0, 0x2000),)
 

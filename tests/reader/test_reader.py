@@ -197,7 +197,7 @@ class Example(Case):
     def test_rules_of_version_2(self):
         region, entry, extent, digest = 0x438, 0x448, 0x460, 0x478
         for offset, value, status in (
-                (16, b"\3", 4), (24, b"\0", 3), (24, b"\x0c", 4), (24, b"\x18", 4), (24, b"\x28", 4),
+                (16, b"\3", 4), (24, b"\0", 3), (24, b"\x0c", 4), (24, b"\x18", 3), (24, b"\x28", 4),
                 (24, b"\x0a", 0), (128, b"\1", 3), (175, b"\1", 0), (176, b"\1", 3), (20, b"\7", 0),
                 (region - 16, b"\2", 3), (region - 12, b"\1", 3), (region - 8, b"\1", 3),
                 (region - 4, b"\2", 3), (region, b"\1", 3), (region + 6, b"\x10", 3),

@@ -74,6 +74,7 @@ int main(int argc, char **argv)
         return stasis_ctl_main(argc - 1, argv + 1);
     stasis_signals_init();
     start_us = stasis_monotonic_us();
+    stasis_streams_raise_limit();
     if (stasis_streams_fill(&err) || stasis_cli_parse(argc, argv, &options, &err))
         return stasis_say_error(false, &err);
     options.config.start_us = start_us;

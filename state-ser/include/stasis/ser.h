@@ -90,6 +90,8 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_records_encode(const struct stasis_re
                                                           uint8_t **ret_bytes, size_t *ret_len,
                                                           struct stasis_error *err);
 
+struct stasis_snap; /* stasis/snap.h */
+
 struct stasis_parse_opts {
     size_t size; /* sizeof(struct stasis_parse_opts): lets the struct grow */
     /* Types of the caller's own, known besides those of stasis_schema_all(), and before them; they
@@ -108,8 +110,19 @@ struct stasis_parse_opts {
     void *ctx;
     /* Of stasis_snap_open() and its kin: the root (32 bytes) that the file must have; another one
      * is STASIS_ERR_CORRUPT, and a file of format version 1, which has none, STASIS_ERR_VERSION.
-     * NULL: any. */
+     * NULL: any. Of a layer all files are checked that say where its RAM is. */
     const uint8_t *root;
+    /* Of stasis_snap_open() and its kin, for layers. `layers` is the folder in which that is sought
+     * which the file lies on; NULL: the folder of `beside`, the path that the file was opened by,
+     * which stasis_snap_open() knows itself. Both NULL: nowhere. */
+    const char *layers;
+    const char *beside;
+    /* A snapshot that is open already, to be preferred to a search: what the file has in common
+     * with it is shared. May be freed at any time. NULL: none. */
+    struct stasis_snap *parent;
+    /* For tools that only look: nothing else is opened; what is as in the parent has the kind
+     * STASIS_CHUNK_ABSENT, and RAM cannot be read (STASIS_ERR_NOT_FOUND). */
+    bool alone;
 };
 
 /* Reads a set from bytes (copied). The whole input is checked first: canonical form, order, bounds,

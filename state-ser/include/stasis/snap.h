@@ -193,6 +193,11 @@ struct stasis_snap_info {
     bool layer;
     uint8_t parent_uuid[STASIS_UUID_SIZE];
     uint8_t parent_root[STASIS_DIGEST_SIZE];
+    /* Of an opened file: its index tells where all RAM is, without that of the parent; and the
+     * length of the indexes that do not, of this file and of those below it down to one that
+     * does. */
+    bool whole;
+    uint64_t partial_index_bytes;
 };
 
 struct stasis_snap_region {
@@ -216,10 +221,18 @@ struct stasis_snap_extent {
     uint16_t stored_pages;           /* bit n: page n of the chunk is among the stored bytes */
     uint16_t taken_pages;            /* of these, what counts */
     enum stasis_chunk_kind encoding; /* RAW, ZLIB */
-    uint32_t file;                   /* 0: the snapshot's own */
+    uint32_t file;                   /* stasis_snap_file_at() */
     uint32_t stored_len;
     uint32_t crc; /* CRC-32 of the stored bytes */
     uint64_t offset;
+};
+
+/* A file that an opened snapshot takes bytes from. */
+struct stasis_snap_file {
+    const char *name; /* its path, for messages; lives as long as the snapshot */
+    uint8_t uuid[STASIS_UUID_SIZE];
+    uint8_t root[STASIS_DIGEST_SIZE];
+    uint64_t file_len;
 };
 
 /* Opens a snapshot file, or, from a descriptor that cannot seek, spools it to an unlinked file
@@ -230,8 +243,14 @@ struct stasis_snap_extent {
  * STASIS_ERR_WRITE (no temporary file, or no room in it), STASIS_ERR_NOMEM,
  * STASIS_ERR_NOT_FOUND (no such file), STASIS_ERR_ARG (a folder). `name` is for messages. The
  * descriptor stays the caller's, who may close it; a file is read from its start, wherever the
- * descriptor stands. opts (may be NULL) says which records are known, and has a progress:
- * STASIS_ERR_CANCELLED. */
+ * descriptor stands.
+ *
+ * What a layer lies on is opened, too: as far down as it takes to know where RAM is, and then what
+ * has some of it. It is found by UUID and root. STASIS_ERR_NOT_FOUND: some of it is not there;
+ * STASIS_ERR_CORRUPT: it is there with another root only, damaged, of another guest, lies on itself
+ * or on more than 4096 files; STASIS_ERR_READ: too many files are open. All stay open, a descriptor
+ * each, until the snapshot is freed. opts (may be NULL) says which records are known, and has a
+ * progress: STASIS_ERR_CANCELLED. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_open(const char *path,
                                                      const struct stasis_parse_opts *opts,
                                                      struct stasis_snap **ret_snap,
@@ -269,6 +288,12 @@ STASIS_EXPORT struct stasis_snap_region stasis_snap_region_at(const struct stasi
 STASIS_EXPORT uint64_t stasis_snap_chunk_count(const struct stasis_snap *snap);
 STASIS_EXPORT struct stasis_snap_chunk stasis_snap_chunk_at(const struct stasis_snap *snap,
                                                             uint64_t index);
+
+/* The files of an opened snapshot, itself the first: those that it lies on follow. 0 for one that
+ * is being built; the index is below the count. */
+STASIS_EXPORT uint32_t stasis_snap_file_count(const struct stasis_snap *snap);
+STASIS_EXPORT struct stasis_snap_file stasis_snap_file_at(const struct stasis_snap *snap,
+                                                          uint32_t index);
 
 /* The places of a chunk's bytes, by file, each below its count: one for a chunk of kind RAW or
  * ZLIB, none for zeros. */

@@ -271,7 +271,8 @@ static void reseal_root(struct image *image)
         return;
     index.bytes = image->bytes + section_offset(section);
     index.runs.extent_count = stasis_le32_get(index.bytes + 12);
-    memcpy(info.parent_root, header + STASIS_HDR_PARENT_ROOT, STASIS_DIGEST_SIZE);
+    if (stasis_le64_get(header + STASIS_HDR_INCOMPATIBLE) & STASIS_FEATURE_LAYER)
+        memcpy(info.parent_root, header + STASIS_HDR_PARENT_ROOT, STASIS_DIGEST_SIZE);
     extents = 16 + UINT64_C(16) * stasis_le32_get(index.bytes) +
               UINT64_C(48) * stasis_le32_get(index.bytes + 4) +
               UINT64_C(12) * stasis_le32_get(index.bytes + 8);
@@ -441,8 +442,13 @@ size_t folder_entries(const char *path)
     return each_entry(path, false);
 }
 
+void folder_empty(const char *path)
+{
+    each_entry(path, true);
+    rmdir(path);
+}
+
 void folder_remove(void)
 {
-    each_entry(folder, true);
-    rmdir(folder);
+    folder_empty(folder);
 }

@@ -94,5 +94,6 @@ void assert_same_ram(struct stasis_snap *snap, const struct built *built, unsign
 const char *folder_make(void);
 size_t folder_entries(const char *folder);
 void folder_remove(void);
+void folder_empty(const char *path); /* removes another one in the same way */
 
 #endif

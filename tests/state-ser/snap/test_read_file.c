@@ -140,7 +140,7 @@ static void the_future_is_named(void **state)
     with_field(images, STASIS_HDR_VERSION, 4, 7, STASIS_ERR_VERSION, "stasis " STASIS_VERSION);
     with_field(images, STASIS_HDR_INCOMPATIBLE, 8, 4, STASIS_ERR_VERSION,
                "bit 2 (a feature of a later version), written by stasis");
-    with_field(images, STASIS_HDR_INCOMPATIBLE, 8, 16, STASIS_ERR_VERSION, "bit 4 (layer)");
+    with_field(images, STASIS_HDR_INCOMPATIBLE, 8, 16, STASIS_ERR_CORRUPT, "cannot name 0 files");
     with_field(images, STASIS_HDR_INCOMPATIBLE, 8, 32, STASIS_ERR_VERSION, "bit 5 (disk)");
     with_field(images, STASIS_HDR_INCOMPATIBLE, 8, UINT64_C(1) << 63, STASIS_ERR_VERSION,
                "bit 63 (a feature of a later version)");
