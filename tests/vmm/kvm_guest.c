@@ -190,11 +190,13 @@ void kvm_board(struct stasis_board_state *board, uint64_t ram)
 void kvm_guest_host(struct kvm_guest *guest)
 {
     const struct stasis_device_net *net = guest->net;
+    const struct stasis_device_disk *disks = guest->disks;
     bool blocked = guest->sink_blocked;
 
     memset(guest, 0, sizeof(*guest));
     guest->sink_blocked = blocked;
     guest->net = net;
+    guest->disks = disks;
     guest->host = (struct stasis_device_host){.ctx = guest,
                                               .serial_out = {host_tx, guest},
                                               .serial_rx_ready = host_rx_ready,
@@ -202,6 +204,7 @@ void kvm_guest_host(struct kvm_guest *guest)
                                               .rtc_arm = host_rtc_arm,
                                               .timer_arm = host_timer_arm,
                                               .random = host_random,
+                                              .disks = disks,
                                               .net = net};
     guest->rtc_ns = UINT64_C(1700000000) * 1000000000;
 }
