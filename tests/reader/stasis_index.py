@@ -72,14 +72,14 @@ class Index:
 
     def _check_pages(self, number, kind, extents):
         """What can be said of each extent alone, and that no page is taken twice."""
-        every, title, before = (1 << self.size(number) // PAGE) - 1, f"chunk {number}", 0
+        every, title, before, last = (1 << self.size(number) // PAGE) - 1, f"chunk {number}", 0, 0
         for extent in extents:
             size = PAGE * extent.stored.bit_count()
             require(extent.taken and not extent.taken & ~extent.stored, f"{title}: taken pages")
             require(not extent.stored & ~every, f"{title}: pages that it has not")
             require(not extent.taken & before, f"{title}: a page is taken twice")
-            require(lowest(extent.taken) > lowest(before), f"{title}: order of extents")
-            before |= extent.taken
+            require(lowest(extent.taken) > last, f"{title}: order of extents")
+            before, last = before | extent.taken, lowest(extent.taken)
             if extent.encoding == ZERO:
                 require(kind == CHANGED and extent.stored == extent.taken and
                         not (extent.offset or extent.length or extent.crc or extent.file),

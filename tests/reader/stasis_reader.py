@@ -20,7 +20,7 @@ import zlib
 
 from stasis_chain import Chain
 from stasis_file import DATA, HEADER, NOTES, SCHEMA, STATE, TRAILER_BIT, File, Section
-from stasis_index import CHUNK, DIGESTS_BIT, LAYER_BIT, PAGE, RAW, ZERO, ZLIB
+from stasis_index import BELOW, CHUNK, DIGESTS_BIT, LAYER_BIT, PAGE, RAW, ZERO, ZLIB
 from stasis_notes import parse_notes
 from stasis_schema import SchemaReader, show
 from stasis_state import Incompatible, SnapshotError, StateReader, parse_schemas, require
@@ -169,23 +169,31 @@ class Snapshot(File):
         if self.header.version == 1:
             return {}
         digest = "sha256" if self.header.incompatible & DIGESTS_BIT else "none"
-        return {"root": self.header.root.hex(), "digest": digest}
+        return {"root": self.header.root.hex(), "digest": digest, **self._parent()}
 
     def _shown(self, record):
         data = self.unknown.get((record["type"], record["instance"]))
         return record if data is None else {**record, "state": show(self.schemas(), record, data)}
 
     def _region(self, region):
-        kinds, stored, not_zero = collections.Counter(), 0, 0
+        """By what this file says: a layer may leave open what is in a chunk."""
+        kinds, stored, not_zero, layer = collections.Counter(), 0, 0, self._parent()
         for number in range(region.first_chunk, region.first_chunk + region.chunks):
-            extents = [extent for _, extent in self.chain.sources(number)]
-            kinds.update([extent.encoding for extent in extents] or [ZERO])
+            kind, extents = self.index.at(number)
+            kind = "below" if kind == BELOW else "zero" if kind == ZERO else "stored"
+            kinds[kind if not extents else "layered" if layer else extents[0].encoding] += 1
             stored += sum(extent.length for extent in extents)
             not_zero += sum(extent.taken.bit_count() for extent in extents
                             if extent.encoding != ZERO)
-        return {**region._asdict(), "chunks_raw": kinds[RAW], "chunks_zero": kinds[ZERO],
-                "chunks_zlib": kinds[ZLIB], "chunks_absent": 0, "stored_bytes": stored,
-                "pages_not_zero": not_zero}
+        return {**region._asdict(), "chunks_raw": kinds[RAW], "chunks_zero": kinds["zero"],
+                "chunks_zlib": kinds[ZLIB], "chunks_absent": kinds["below"], "stored_bytes": stored,
+                "pages_not_zero": not_zero, **({"chunks_layered": kinds["layered"]} if layer else {})}
+
+    def _parent(self):
+        if not self.header.incompatible & LAYER_BIT:
+            return {}
+        return {"parent_uuid": str(uuid.UUID(bytes=self.header.parent)),
+                "parent_root": self.header.parent_root.hex(), "whole_index": self.index.whole}
 
 
 def main(arguments=None):

@@ -2,14 +2,16 @@
 """Layers: the reader that was made from docs/snapshot-format.md follows chains that were made by hand
 (chains.py), and the C code gives the same verdict on them and on mutants (mutate_chain.py).
 
-test_chains.py JUDGE_INSPECT [NUMBER [SEED]]
-JUDGE_INSPECT is "none" to ask nobody else. NUMBER (200) mutants; disagreements are kept in the current
-directory, as chain-SEED-N/."""
+test_chains.py JUDGE_INSPECT SNAPSHOT_INSPECT [NUMBER [SEED]]
+NUMBER (100) mutants; those that they disagree about are kept in the current directory, as
+chain-SEED-N/."""
 import collections
 import hashlib
+import json
 import os
 import random
 import struct
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -21,12 +23,12 @@ if sys.version_info < (3, 10):
 
 import stasis_reader as reader
 from build import SCHEMAS, example, layer_on, seal
-from chains import (BELOW, CHANGED, CHUNK, DIGESTS, LAYER, PAGE, RAW, STORED, ZERO, Name, Piece, chain,
-                    make_file, name_of)
+from chains import (BELOW, CHANGED, PAGE, RAW, STORED, ZERO, Name, Piece, chain, make_file, name_of)
 from judges import Judge
 from mutate_chain import mutant, patch, rename, reseal, write
 
-JUDGE, NUMBER, SEED = (sys.argv[1:4] + ["none", "200", "1"][len(sys.argv) - 1:])[:3]
+JUDGE, INSPECT, NUMBER, SEED = sys.argv[1:5] + ["100", "1"][max(len(sys.argv) - 3, 0):]
+SUMMARY = []
 FULL = [b"\x2a" + bytes(PAGE - 1)] * 2
 REGIONS = ((0, 0x2000),)
 
@@ -99,7 +101,7 @@ class Example(Case):
         good = [bytes(example(2)), bytes(example(3))]
         chance = random.Random(1)
         for number, places in ((0, [*range(0x424), *range(0x428, 0x498)]), (1, range(0x2000))):
-            for _ in range(150):
+            for _ in range(50):
                 files, at = [bytearray(data) for data in good], chance.choice(places)
                 with self.subTest(number=number, at=at):
                     files[number][at] ^= 1 << chance.randrange(8)
@@ -125,7 +127,8 @@ class Rules(Case):
         for kind, pieces, status in (
                 (BELOW, [], 0), (ZERO, [], 0), (STORED, [page()], 0), (STORED, [page(2)], 0),
                 (CHANGED, [page()], 0), (CHANGED, [page(1), page(2)], 0), (CHANGED, [zero, page(2)], 0),
-                (CHANGED, [page(2), page(1)], 3), (CHANGED, [page(1), page(3)], 3),
+                (CHANGED, [page(2), page(1)], 3), (STORED, [page(2), page(1)], 3),
+                (CHANGED, [page(1), page(3)], 3),
                 (CHANGED, [page(1, 3), page(2, 3)], 0), (CHANGED, [page(3), page(2)], 3),
                 (STORED, [zero], 3), (CHANGED, [zero], 0), (CHANGED, [zero._replace(stored=3)], 3),
                 (CHANGED, [page(4)], 3), (CHANGED, [page(1, 4)], 3), (CHANGED, [page(0, 1)], 3),
@@ -240,7 +243,7 @@ class Rules(Case):
 class Random(Case):
     def test_chains_hold_what_was_written(self):
         depths = collections.Counter()
-        for seed in range(12):
+        for seed in range(8):
             made = chain(seed, seed % 9)
             with self.subTest(seed=seed), reader.Snapshot(write(self.folder, made.files),
                                                           SCHEMAS) as snapshot:
@@ -251,6 +254,19 @@ class Random(Case):
                 depths["named"] += len(snapshot.chain.named)
         self.assertGreater(len(depths), 3)
         self.assertTrue(depths["named"])
+
+    def test_contents_are_those_of_the_c_code(self):
+        for seed in range(3):
+            path = write(self.folder, chain(seed, 2 + 2 * seed).files)
+            theirs = json.loads(subprocess.check_output([INSPECT, "json", path]))
+            with self.subTest(seed=seed), reader.Snapshot(path, SCHEMAS) as snapshot:
+                ours = snapshot.as_dict()
+                self.assertEqual(ours["header"], theirs["header"])
+                for mine, other in zip(ours["regions"], theirs["regions"], strict=True):
+                    self.assertEqual({key: mine[key] for key in other}, other)
+                    ram = subprocess.check_output([INSPECT, "extract", path, "--gpa", str(mine["gpa"]),
+                                                   "--len", str(mine["size"])])
+                    self.assertEqual(snapshot.ram(mine["gpa"], mine["size"]), ram)
 
     def test_verdicts_on_mutants(self):
         bases = [chain(seed, 1 + seed % 6).files for seed in range(12)]
@@ -265,9 +281,13 @@ class Random(Case):
                     os.makedirs(f"chain-{SEED}-{number}", exist_ok=True)
                     write(f"chain-{SEED}-{number}", files)
                     raise
-        print(f"{sum(counts.values())} mutants of chains, seed {SEED}:", dict(sorted(counts.items())))
+        SUMMARY.append(f"{sum(counts.values())} mutants of chains, seed {SEED}: " + ", ".join(
+            f"{counts[status]} {name}" for status, name in ((0, "whole"), (2, "incomplete"), (
+                3, "corrupt"), (4, "incompatible"))) + f"; {int(NUMBER) - sum(counts.values())} disagreements")
         self.assertEqual(set(counts), {0, 2, 3, 4})
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    ended = unittest.main(argv=sys.argv[:1], exit=False)
+    print(*SUMMARY)
+    sys.exit(not ended.result.wasSuccessful())

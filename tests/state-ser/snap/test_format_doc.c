@@ -54,12 +54,14 @@ static const struct limit limits[] = {
     LIMIT("end of a region (gpa + size)", "at most ", STASIS_GPA_MAX, " (2^52)"),
     {"length of the index section, version 1", "at most 24 × ⌊RAM bytes / 65536⌋ + ", INDEX1_BASE,
      "", "stasis_index_size_max()"},
-    {"length of the index section, version 2", "at most 68 × ⌊RAM bytes / 65536⌋ + ", INDEX2_BASE,
-     "", "stasis_index_size_max()"},
+    {"length of the index section, version 2 without layers", "at most 68 × ⌊RAM bytes / 65536⌋ + ",
+     INDEX2_BASE, "", "stasis_index_size_max()"},
     {"length of the index section of a layer", "at most 908 × ⌊RAM bytes / 65536⌋ + ", LAYER_BASE,
      "", "stasis_index_size_max()"},
     {"files that a layer names", "1 to ", STASIS_LAYER_NAMES_MAX, "", "STASIS_LAYER_NAMES_MAX"},
     {"extents of a chunk, in a layer", "at most ", STASIS_EXTENTS_MAX, "", "STASIS_EXTENTS_MAX"},
+    {"files that are walked and named to open a layer", "at most ", STASIS_LAYER_NAMES_MAX + 1, "",
+     "STASIS_LAYER_NAMES_MAX + 1"},
     {"length of a file, in either layout",
      "at most 3 × RAM bytes + the greatest length of the index section + ", STASIS_FILE_SLACK,
      " (64 MiB)", "stasis_file_len_max()"},
@@ -116,11 +118,11 @@ static void the_formulas_are_those_of_the_code(void **state)
 
 /* ---- the worked example ---- */
 
-/* The example is the same each time: its UUID, time and producer are given. */
-static struct image example(uint32_t version)
+/* The examples are the same each time: their UUIDs, time and producer are given. */
+static struct image save_example(struct built *built, uint32_t version, uint8_t first)
 {
-    static const uint8_t uuid[STASIS_UUID_SIZE] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x46, 0x77,
-                                                   0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+    const uint8_t uuid[STASIS_UUID_SIZE] = {first, 0x11, 0x22, 0x33, 0x44, 0x55, 0x46, 0x77,
+                                            0x88,  0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
     const uint64_t created_ns = 0;
     const struct stasis_save_opts opts = {.size = sizeof(opts),
                                           .producer = "stasis example",
@@ -128,18 +130,52 @@ static struct image example(uint32_t version)
                                           .digests = version > 1,
                                           .uuid = uuid,
                                           .created_ns = &created_ns};
+
+    return image_of_with(built, &opts);
+}
+
+static void build_example(struct built *built)
+{
     struct stasis_i8042_state i8042;
     struct stasis_error err = {0};
-    struct built built = {.snap = stasis_snap_new(STASIS_ARCH_X86_64)};
-    struct image image;
 
+    *built = (struct built){.snap = stasis_snap_new(STASIS_ARCH_X86_64)};
     stasis_state_init(&stasis_i8042_schema, &i8042);
-    if (stasis_records_add(stasis_snap_records(built.snap), &stasis_i8042_schema, "kbd", &i8042,
+    if (stasis_records_add(stasis_snap_records(built->snap), &stasis_i8042_schema, "kbd", &i8042,
                            &err))
         fail_msg("%s", err.msg);
-    built_add(&built, 0, STASIS_CHUNK_SIZE + STASIS_PAGE_SIZE);
-    built.ram[0][0x1000] = 0x2a;
-    image = image_of_with(&built, &opts);
+    built_add(built, 0, STASIS_CHUNK_SIZE + STASIS_PAGE_SIZE);
+    built->ram[0][0x1000] = 0x2a;
+}
+
+/* What the guest of the second example became, on it. */
+static struct image layer_example(struct built *built)
+{
+    const uint64_t dirty = 1u << 1 | 1u << 2;
+    struct image base = save_example(built, 2, 0x00);
+    struct stasis_snap *parent = image_reopen(&base);
+    struct stasis_error err = {0};
+    struct image image;
+
+    built->ram[0][0x1000] = 0;
+    built->ram[0][0x2000] = 0x2b;
+    if (stasis_snap_set_parent(built->snap, parent, &err) ||
+        stasis_snap_set_dirty(built->snap, 0, &dirty, &err))
+        fail_msg("%s", err.msg);
+    image = save_example(built, 2, 0x11);
+    stasis_snap_free(parent);
+    image_fini(&base);
+    return image;
+}
+
+/* Of format version 1 or 2, or 3: a layer. */
+static struct image example(uint32_t number)
+{
+    struct built built;
+    struct image image;
+
+    build_example(&built);
+    image = number == 3 ? layer_example(&built) : save_example(&built, number, 0x00);
     built_fini(&built);
     return image;
 }
@@ -163,12 +199,13 @@ static void dump_line(FILE *out, const struct image *image, size_t at)
     fputs("|\n", out);
 }
 
-static void print_example(FILE *out, uint32_t version)
+static void print_example(FILE *out, uint32_t number)
 {
-    struct image image = example(version);
+    struct image image = example(number);
     bool skipped = false;
 
-    assert_int_equal(check_image(&image, NULL), 0);
+    if (number < 3) /* else what it lies on is not beside it */
+        assert_int_equal(check_image(&image, NULL), 0);
     fputs("\n```\n", out);
     for (size_t at = 0; at < image.len; at += 16) {
         bool zero = is_zero_line(&image, at);
@@ -227,6 +264,9 @@ static char *up_to_date(const char *text)
     copy_to(out, &text, "<!-- example 2 begin -->");
     print_example(out, 2);
     skip_to(&text, "<!-- example 2 end -->");
+    copy_to(out, &text, "<!-- example 3 begin -->");
+    print_example(out, 3);
+    skip_to(&text, "<!-- example 3 end -->");
     copy_to(out, &text, "<!-- limits begin -->");
     print_limits(out);
     skip_to(&text, "<!-- limits end -->");
