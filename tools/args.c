@@ -87,6 +87,8 @@ static int parse_options(const struct stasis_inspect_command *command, int argc,
                                command->options[option].name);
         else
             args->values[option] = optarg ? optarg : "";
+        if (option >= 0 && !strcmp(command->options[option].name, "layers"))
+            args->layers = optarg;
     }
     return 0;
 }

@@ -167,7 +167,7 @@ int stasis_inspect_core(const struct stasis_inspect_args *args, FILE *out, struc
     if (!path)
         rc = stasis_fail(err, STASIS_ERR_ARG, "core: -o is missing: name the core to write");
     else
-        rc = stasis_inspect_open_any(args->outputs, args->operands[0], &core->snap, err);
+        rc = stasis_inspect_open_any(args, args->operands[0], &core->snap, err);
     if (!rc && stasis_snap_info(core->snap)->arch != STASIS_ARCH_X86_64)
         rc = stasis_fail(err, STASIS_ERR_ARG, "%s: cores are made of x86_64 guests only",
                          args->operands[0]);

@@ -118,10 +118,10 @@ static int diff_json(struct diff *diff, FILE *out, struct stasis_error *err)
                                      : 0;
 }
 
-static int open_side(struct stasis_outputs *outputs, const char *name,
+static int open_side(const struct stasis_inspect_args *args, const char *name,
                      struct stasis_snap **ret_snap, struct stasis_error *err)
 {
-    int rc = stasis_inspect_open_any(outputs, name, ret_snap, err);
+    int rc = stasis_inspect_open_any(args, name, ret_snap, err);
 
     return rc ? rc : stasis_inspect_read_notes(*ret_snap, err);
 }
@@ -144,7 +144,7 @@ int stasis_inspect_diff(const struct stasis_inspect_args *args, FILE *out, struc
     if (!strcmp(names[0], "-") && !strcmp(names[1], "-"))
         return stasis_fail(err, STASIS_ERR_ARG, "diff: standard input is one file; name another");
     for (int i = 0; !rc && i < 2; i++)
-        rc = open_side(args->outputs, names[i], &diff.snaps[i], err);
+        rc = open_side(args, names[i], &diff.snaps[i], err);
     if (!rc)
         rc = args->values[OPTION_JSON] ? diff_json(&diff, out, err)
                                        : diff_text(&diff, names, out, err);

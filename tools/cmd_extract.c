@@ -120,7 +120,7 @@ int stasis_inspect_extract(const struct stasis_inspect_args *args, FILE *out,
     if (!rc)
         rc = parse_number(args, OPTION_LEN, &extract.len, err);
     if (!rc)
-        rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
+        rc = stasis_inspect_open_any(args, args->operands[0], &snap, err);
     if (rc)
         return rc;
     extract.snap = snap;

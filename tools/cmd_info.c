@@ -55,7 +55,7 @@ static void print_machine(FILE *out, const struct stasis_machine_state *machine)
     fputc('\n', out);
 }
 
-static void print_sizes(FILE *out, const struct stasis_snap *snap)
+static void print_memory(FILE *out, const struct stasis_snap *snap)
 {
     const struct stasis_snap_info *info = stasis_snap_info(snap);
     uint32_t regions = stasis_snap_region_count(snap);
@@ -77,6 +77,12 @@ static void print_sizes(FILE *out, const struct stasis_snap *snap)
     }
     stasis_text_size(tallies[STASIS_PICTURE_ZERO].bytes, text);
     fprintf(out, "%s zero\n", text);
+}
+
+static void print_file_size(FILE *out, const struct stasis_snap_info *info)
+{
+    char text[STASIS_TEXT_MAX];
+
     label(out, "file");
     stasis_text_size(info->file_len, text);
     fprintf(out, "%s%s\n", text, info->streamed ? ", streamed" : "");
@@ -104,7 +110,8 @@ static void print_root(FILE *out, const struct stasis_snap_info *info)
     fprintf(out, "%s, %s\n", root, info->digests ? "SHA-256" : "of checksums");
 }
 
-static void print_summary(FILE *out, struct stasis_snap *snap)
+static void print_summary(FILE *out, const struct stasis_inspect_args *args,
+                          struct stasis_snap *snap)
 {
     const struct stasis_snap_info *info = stasis_snap_info(snap);
     const struct stasis_records *records = stasis_snap_records(snap);
@@ -123,19 +130,27 @@ static void print_summary(FILE *out, struct stasis_snap *snap)
     fprintf(out, "%s\n", uuid);
     if (info->format_version > 1)
         print_root(out, info);
+    if (info->layer)
+        stasis_inspect_info_parent(out, info);
     print_notes(out, stasis_snap_notes(snap));
     if (has_machine)
         print_machine(out, &machine);
-    print_sizes(out, snap);
+    if (info->layer)
+        stasis_inspect_info_layer_sizes(out, snap);
+    else
+        print_memory(out, snap);
+    print_file_size(out, info);
+    if (info->layer)
+        stasis_inspect_info_below(out, args);
     print_records(out, records);
 }
 
-static int print_all(FILE *out, const char *name, struct stasis_snap *snap,
+static int print_all(FILE *out, const struct stasis_inspect_args *args, struct stasis_snap *snap,
                      struct stasis_error *err)
 {
-    stasis_text_put(out, name);
-    fputs(": a Stasis snapshot\n", out);
-    print_summary(out, snap);
+    stasis_text_put(out, args->operands[0]);
+    fprintf(out, ": a Stasis snapshot%s\n", stasis_snap_info(snap)->layer ? ", a layer" : "");
+    print_summary(out, args, snap);
     stasis_inspect_info_vcpus(out, stasis_snap_records(snap));
     stasis_inspect_info_board(out, stasis_snap_records(snap));
     return stasis_inspect_info_unknown(out, snap, err);
@@ -148,7 +163,7 @@ static int print_line(const struct stasis_inspect_args *args, FILE *out, struct 
     const struct stasis_snap_info *info;
     struct stasis_machine_state machine = {0};
     char when[STASIS_TEXT_MAX], size[STASIS_TEXT_MAX], stored[STASIS_TEXT_MAX];
-    int rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
+    int rc = stasis_inspect_open_any_alone(args, args->operands[0], &snap, err);
 
     if (rc)
         return rc;
@@ -170,13 +185,13 @@ static int print_line(const struct stasis_inspect_args *args, FILE *out, struct 
 static int print_file(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
 {
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
+    int rc = stasis_inspect_open_any_alone(args, args->operands[0], &snap, err);
 
     if (rc)
         return rc;
     rc = stasis_inspect_read_notes(snap, err);
     if (!rc)
-        rc = print_all(out, args->operands[0], snap, err);
+        rc = print_all(out, args, snap, err);
     stasis_snap_free(snap);
     return rc;
 }

@@ -27,6 +27,18 @@ static void put_root(struct stasis_json *json, const struct stasis_snap_info *in
     put_str(json, "digest", info->digests ? "sha256" : "none");
 }
 
+static void put_parent(struct stasis_json *json, const struct stasis_snap_info *info)
+{
+    char text[STASIS_TEXT_MAX];
+
+    stasis_text_uuid(info->parent_uuid, text);
+    put_str(json, "parent_uuid", text);
+    stasis_text_root(info->parent_root, text);
+    put_str(json, "parent_root", text);
+    stasis_json_key(json, "whole_index");
+    stasis_json_bool(json, info->whole);
+}
+
 static void put_header(struct stasis_json *json, const struct stasis_snap_info *info)
 {
     const char *arch_name = stasis_text_arch_name(info->arch);
@@ -50,6 +62,8 @@ static void put_header(struct stasis_json *json, const struct stasis_snap_info *
     stasis_json_bool(json, info->streamed);
     if (info->format_version > 1)
         put_root(json, info);
+    if (info->layer)
+        put_parent(json, info);
     stasis_json_object_end(json);
 }
 
@@ -66,7 +80,8 @@ struct tally {
     uint64_t raw;
     uint64_t zlib;
     uint64_t zero;
-    uint64_t absent;
+    uint64_t absent;  /* of a layer: as in the parent */
+    uint64_t layered; /* of a layer: with extents */
     uint64_t stored_bytes;
     uint64_t pages; /* that are not zero */
 };
@@ -77,6 +92,7 @@ static void count_chunk(struct tally *tally, const struct stasis_snap_chunk *chu
     tally->zlib += chunk->kind == STASIS_CHUNK_ZLIB;
     tally->zero += chunk->kind == STASIS_CHUNK_ZERO;
     tally->absent += chunk->kind == STASIS_CHUNK_ABSENT;
+    tally->layered += chunk->kind == STASIS_CHUNK_EXTENTS;
     tally->stored_bytes += chunk->stored_len;
     tally->pages += (unsigned)__builtin_popcount(chunk->page_mask);
 }
@@ -103,6 +119,8 @@ static void put_region(struct stasis_json *json, const struct stasis_snap *snap,
     put_u64(json, "chunks_zlib", tally.zlib);
     put_u64(json, "chunks_zero", tally.zero);
     put_u64(json, "chunks_absent", tally.absent);
+    if (stasis_snap_info(snap)->layer)
+        put_u64(json, "chunks_layered", tally.layered);
     put_u64(json, "stored_bytes", tally.stored_bytes);
     put_u64(json, "pages_not_zero", tally.pages);
     stasis_json_object_end(json);
@@ -121,7 +139,7 @@ int stasis_inspect_json(const struct stasis_inspect_args *args, FILE *out, struc
 {
     struct stasis_json json;
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
+    int rc = stasis_inspect_open_any_alone(args, args->operands[0], &snap, err);
 
     if (rc)
         return rc;

@@ -13,7 +13,7 @@
 
 #include "tools/inspect.h"
 #include "tools/picture.h"
-#include "stasis/output.h"
+#include "tools/svg.h"
 #include "tools/text.h"
 
 enum { OPTION_SVG };
@@ -156,42 +156,29 @@ static void print_picture(const struct stasis_snap *snap, const char *name, FILE
     print_totals(tallies, out);
 }
 
-static int write_svg(const struct stasis_snap *snap, const char *name,
-                     struct stasis_outputs *outputs, const char *path, struct stasis_error *err)
-{
-    struct stasis_output *file = NULL;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    int rc;
+struct drawing {
+    const struct stasis_snap *snap;
+    const char *name;
+};
 
-    if (!out)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the picture");
-    stasis_picture_svg(snap, name, out);
-    if (fclose(out) || !len) {
-        free(text);
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the picture");
-    }
-    rc = stasis_inspect_create(outputs, path, &file, err);
-    if (!rc)
-        rc = stasis_output_put(file, text, len, 0, err);
-    if (!rc)
-        rc = stasis_inspect_finish(file, len, err);
-    stasis_output_close(file);
-    free(text);
-    return rc;
+static void draw(const void *opaque, FILE *out)
+{
+    const struct drawing *drawing = opaque;
+
+    stasis_picture_svg(drawing->snap, drawing->name, out);
 }
 
 int stasis_inspect_memory(const struct stasis_inspect_args *args, FILE *out,
                           struct stasis_error *err)
 {
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
+    int rc = stasis_inspect_open_any(args, args->operands[0], &snap, err);
 
     if (rc)
         return rc;
     if (args->values[OPTION_SVG])
-        rc = write_svg(snap, args->operands[0], args->outputs, args->values[OPTION_SVG], err);
+        rc = stasis_svg_write(args->outputs, args->values[OPTION_SVG], draw,
+                              &(struct drawing){snap, args->operands[0]}, err);
     if (!rc)
         print_picture(snap, args->operands[0], out);
     stasis_snap_free(snap);

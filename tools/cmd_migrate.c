@@ -9,6 +9,7 @@
 
 #include "stasis/migrate.h"
 #include "stasis/ram.h"
+#include "tools/guest_ram.h"
 #include "tools/inspect.h"
 #include "common/progress.h"
 
@@ -156,15 +157,6 @@ static int attach(struct migration *migration, struct stasis_error *err)
     return rc ? rc : stasis_ram_wait(migration->ram, err);
 }
 
-static bool is_compressed(const struct stasis_snap *snap)
-{
-    for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i++) {
-        if (stasis_snap_chunk_at(snap, i).kind == STASIS_CHUNK_ZLIB)
-            return true;
-    }
-    return false;
-}
-
 /* Before the work: what can be known of the output now is not to be learned at its end. */
 static int open_output(struct migration *migration, struct stasis_outputs *outputs,
                        const char *path, struct stasis_error *err)
@@ -184,7 +176,8 @@ static int save(struct migration *migration, struct stasis_error *err)
 {
     const struct stasis_save_opts opts = {.size = sizeof(opts),
                                           .format_version = migration->release->format_version,
-                                          .zlib_level = is_compressed(migration->from),
+                                          .zlib_level =
+                                              stasis_inspect_is_compressed(migration->from),
                                           .progress = stasis_progress_show,
                                           .ctx = &migration->progress};
     struct stasis_save_stats stats;
@@ -233,7 +226,7 @@ int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,
 
     if (rc)
         return rc;
-    rc = stasis_inspect_open(args->outputs, args->operands[0], &migration.from, err);
+    rc = stasis_inspect_open(args, args->operands[0], &migration.from, err);
     if (rc)
         return rc;
     rc = open_output(&migration, args->outputs, args->operands[1], err);

@@ -206,7 +206,7 @@ int stasis_inspect_requires(const struct stasis_inspect_args *args, FILE *out,
 {
     struct stasis_requires *needs = NULL;
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_any(args->outputs, args->operands[0], &snap, err);
+    int rc = stasis_inspect_open_any_alone(args, args->operands[0], &snap, err);
 
     if (rc)
         return rc;

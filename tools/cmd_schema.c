@@ -230,7 +230,7 @@ static int open_schemas(const struct stasis_inspect_args *args, struct stasis_sn
                         struct stasis_error *err)
 {
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_tolerant(args->outputs, args->operands[0], &snap, err);
+    int rc = stasis_inspect_open_alone(args, args->operands[0], &snap, err);
 
     if (rc)
         return rc;

@@ -175,7 +175,7 @@ static int verify(const char *file, struct stasis_snap *snap, FILE *out, struct 
 static int verify_file(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
 {
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_tolerant(args->outputs, args->operands[0], &snap, err);
+    int rc = stasis_inspect_open_tolerant(args, args->operands[0], &snap, err);
 
     if (rc)
         return rc;

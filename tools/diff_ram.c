@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * RAM page by page, from chunks that are verified before they are compared. Equal checksums prove
- * nothing: only what is zero on both sides is not read.
+ * nothing: only what is zero on both sides, or the same bytes of the same file, is not read. So a
+ * layer is compared with its parent by what differs.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 enum { A, B };
 
 #define NO_CHUNK UINT64_MAX
+#define NO_FILE  UINT32_MAX
 
 struct side {
     const struct stasis_snap *snap;
@@ -22,6 +24,7 @@ struct side {
 
 struct compare {
     struct side sides[2];
+    uint32_t *same_file; /* of each file of A, the one of B that is it, or NO_FILE */
     const struct stasis_diff_out *out;
     struct stasis_diff_counts *counts;
     /* The range that grows; nothing if its size is 0. */
@@ -100,6 +103,33 @@ static int read_chunk(struct side *side, uint64_t number, struct stasis_error *e
 
 /* ---- both ---- */
 
+static bool same_place(const struct compare *compare, const struct stasis_snap_extent *a,
+                       const struct stasis_snap_extent *b)
+{
+    return compare->same_file[a->file] == b->file && a->offset == b->offset &&
+           a->stored_len == b->stored_len && a->stored_pages == b->stored_pages &&
+           a->taken_pages == b->taken_pages && a->encoding == b->encoding && a->crc == b->crc;
+}
+
+/* Whether both sides take all of the chunk from the same places. */
+static bool are_shared(const struct compare *compare, const uint64_t numbers[2])
+{
+    const struct stasis_snap *a = compare->sides[A].snap, *b = compare->sides[B].snap;
+    struct stasis_snap_chunk chunks[2] = {stasis_snap_chunk_at(a, numbers[A]),
+                                          stasis_snap_chunk_at(b, numbers[B])};
+    uint32_t count = stasis_snap_extent_count(a, numbers[A]);
+    bool shared = count == stasis_snap_extent_count(b, numbers[B]) &&
+                  chunks[A].gpa == chunks[B].gpa && chunks[A].size == chunks[B].size;
+
+    for (uint32_t k = 0; shared && k < count; k++) {
+        struct stasis_snap_extent x = stasis_snap_extent_at(a, numbers[A], k);
+        struct stasis_snap_extent y = stasis_snap_extent_at(b, numbers[B], k);
+
+        shared = same_place(compare, &x, &y);
+    }
+    return shared;
+}
+
 static bool are_zero(const struct compare *compare, const uint64_t numbers[2])
 {
     return stasis_snap_chunk_at(compare->sides[A].snap, numbers[A]).kind == STASIS_CHUNK_ZERO &&
@@ -114,7 +144,7 @@ static int compare_pages(struct compare *compare, const uint64_t numbers[2], uin
     int rc;
 
     compare->counts->pages += (end - gpa) / STASIS_PAGE_SIZE;
-    if (are_zero(compare, numbers))
+    if (are_zero(compare, numbers) || are_shared(compare, numbers))
         return 0;
     rc = read_chunk(a, numbers[A], err);
     if (!rc)
@@ -161,6 +191,36 @@ static int compare_all(struct compare *compare, struct stasis_error *err)
     return rc;
 }
 
+/* One file is what has the UUID and the root, and is as long: it was opened by its root. */
+static bool is_same(const struct stasis_snap_file *a, const struct stasis_snap_file *b)
+{
+    return !memcmp(a->uuid, b->uuid, STASIS_UUID_SIZE) &&
+           !memcmp(a->root, b->root, STASIS_DIGEST_SIZE) && a->file_len == b->file_len;
+}
+
+static bool match_files(struct compare *compare)
+{
+    const struct stasis_snap *a = compare->sides[A].snap, *b = compare->sides[B].snap;
+    uint32_t count = stasis_snap_file_count(a);
+    bool layers = stasis_snap_info(a)->layer || stasis_snap_info(b)->layer;
+
+    compare->same_file = calloc(count + 1, sizeof(*compare->same_file));
+    for (uint32_t n = 0; compare->same_file && n < count; n++) {
+        struct stasis_snap_file file = stasis_snap_file_at(a, n);
+
+        compare->same_file[n] = NO_FILE;
+        if (!layers) /* copies are compared */
+            continue;
+        for (uint32_t m = 0; m < stasis_snap_file_count(b); m++) {
+            struct stasis_snap_file other = stasis_snap_file_at(b, m);
+
+            if (is_same(&file, &other))
+                compare->same_file[n] = m;
+        }
+    }
+    return compare->same_file;
+}
+
 int stasis_diff_ram(const struct stasis_snap *a, const struct stasis_snap *b,
                     const struct stasis_diff_out *out, struct stasis_diff_counts *counts,
                     struct stasis_error *err)
@@ -175,7 +235,9 @@ int stasis_diff_ram(const struct stasis_snap *a, const struct stasis_snap *b,
     compare->sides[A].number = compare->sides[B].number = NO_CHUNK;
     compare->out = out;
     compare->counts = counts;
-    rc = compare_all(compare, err);
+    rc = match_files(compare) ? compare_all(compare, err)
+                              : stasis_fail(err, STASIS_ERR_NOMEM, "no memory to compare RAM");
+    free(compare->same_file);
     free(compare);
     return rc;
 }

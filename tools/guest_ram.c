@@ -108,3 +108,22 @@ int stasis_inspect_ram_read(struct stasis_inspect_ram *ram, uint64_t gpa, void *
     }
     return 0;
 }
+
+bool stasis_inspect_chunk_is_compressed(const struct stasis_snap *snap, uint64_t chunk)
+{
+    uint32_t count = stasis_snap_extent_count(snap, chunk);
+    uint32_t k = 0;
+
+    while (k < count && stasis_snap_extent_at(snap, chunk, k).encoding != STASIS_CHUNK_ZLIB)
+        k++;
+    return k < count;
+}
+
+bool stasis_inspect_is_compressed(const struct stasis_snap *snap)
+{
+    for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i++) {
+        if (stasis_inspect_chunk_is_compressed(snap, i))
+            return true;
+    }
+    return false;
+}

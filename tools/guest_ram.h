@@ -33,4 +33,8 @@ void stasis_inspect_ram_fini(struct stasis_inspect_ram *ram); /* fine for one th
 STASIS_MUST_CHECK int stasis_inspect_ram_read(struct stasis_inspect_ram *ram, uint64_t gpa,
                                               void *bytes, size_t len, struct stasis_error *err);
 
+/* Whether something of a chunk, or of all RAM, is compressed in the file or what it lies on. */
+bool stasis_inspect_chunk_is_compressed(const struct stasis_snap *snap, uint64_t chunk);
+bool stasis_inspect_is_compressed(const struct stasis_snap *snap);
+
 #endif

@@ -35,40 +35,42 @@ int stasis_inspect_open_input(struct stasis_outputs *outputs, const char *file, 
     return 0;
 }
 
-static int open_file(struct stasis_outputs *outputs, const char *file,
+static int open_file(const struct stasis_inspect_args *args, const char *file,
                      const struct stasis_parse_opts *opts, struct stasis_snap **ret_snap,
                      struct stasis_error *err)
 {
-    struct stasis_parse_opts own = opts ? *opts : (struct stasis_parse_opts){.size = sizeof(own)};
+    struct stasis_parse_opts own = *opts;
     struct stasis_progress progress;
     int fd = -1;
-    int rc = stasis_inspect_open_input(outputs, file, &fd, err);
+    int rc = stasis_inspect_open_input(args->outputs, file, &fd, err);
 
     if (rc)
         return rc;
     stasis_progress_init(&progress, "reading"); /* what comes through a pipe */
     own.progress = stasis_progress_show;
     own.ctx = &progress;
-    if (strcmp(file, "-") != 0)
-        own.beside = file;
+    own.layers = args->layers;
+    own.beside = strcmp(file, "-") != 0 ? file : NULL;
     rc = stasis_snap_open_fd(fd, input_name(file), &own, ret_snap, err);
     stasis_progress_clear(&progress);
     (void)close(fd);
     return rc;
 }
 
-int stasis_inspect_open(struct stasis_outputs *outputs, const char *file,
+int stasis_inspect_open(const struct stasis_inspect_args *args, const char *file,
                         struct stasis_snap **ret_snap, struct stasis_error *err)
 {
-    return open_file(outputs, file, NULL, ret_snap, err);
+    const struct stasis_parse_opts opts = {.size = sizeof(opts)};
+
+    return open_file(args, file, &opts, ret_snap, err);
 }
 
-int stasis_inspect_open_tolerant(struct stasis_outputs *outputs, const char *file,
+int stasis_inspect_open_tolerant(const struct stasis_inspect_args *args, const char *file,
                                  struct stasis_snap **ret_snap, struct stasis_error *err)
 {
     const struct stasis_parse_opts opts = {.size = sizeof(opts), .tolerant = true};
 
-    return open_file(outputs, file, &opts, ret_snap, err);
+    return open_file(args, file, &opts, ret_snap, err);
 }
 
 /* Damage to what is for display only does not keep anybody from the data. */
@@ -80,12 +82,10 @@ static int pardon(int rc, const char *what, struct stasis_error *err)
     return 0;
 }
 
-int stasis_inspect_open_any(struct stasis_outputs *outputs, const char *file,
-                            struct stasis_snap **ret_snap, struct stasis_error *err)
+/* Frees the snapshot if it fails. */
+static int read_schemas(int rc, struct stasis_snap *snap, struct stasis_snap **ret_snap,
+                        struct stasis_error *err)
 {
-    struct stasis_snap *snap;
-    int rc = stasis_inspect_open_tolerant(outputs, file, &snap, err);
-
     if (rc)
         return rc;
     rc = pardon(stasis_snap_read_schemas(snap, err), "; the records are shown without it", err);
@@ -94,6 +94,32 @@ int stasis_inspect_open_any(struct stasis_outputs *outputs, const char *file,
     else
         *ret_snap = snap;
     return rc;
+}
+
+int stasis_inspect_open_any(const struct stasis_inspect_args *args, const char *file,
+                            struct stasis_snap **ret_snap, struct stasis_error *err)
+{
+    struct stasis_snap *snap = NULL;
+    int rc = stasis_inspect_open_tolerant(args, file, &snap, err);
+
+    return read_schemas(rc, snap, ret_snap, err);
+}
+
+int stasis_inspect_open_alone(const struct stasis_inspect_args *args, const char *file,
+                              struct stasis_snap **ret_snap, struct stasis_error *err)
+{
+    const struct stasis_parse_opts opts = {.size = sizeof(opts), .tolerant = true, .alone = true};
+
+    return open_file(args, file, &opts, ret_snap, err);
+}
+
+int stasis_inspect_open_any_alone(const struct stasis_inspect_args *args, const char *file,
+                                  struct stasis_snap **ret_snap, struct stasis_error *err)
+{
+    struct stasis_snap *snap = NULL;
+    int rc = stasis_inspect_open_alone(args, file, &snap, err);
+
+    return read_schemas(rc, snap, ret_snap, err);
 }
 
 int stasis_inspect_read_notes(struct stasis_snap *snap, struct stasis_error *err)

@@ -31,7 +31,8 @@ struct stasis_inspect_args {
     char *const *operands; /* operand_count of them */
     /* In the order of the command's options; NULL if not given, "" if it takes no value. */
     const char *values[STASIS_INSPECT_OPTIONS_MAX];
-    bool help;                      /* --help was given: nothing else is set */
+    const char *layers; /* of --layers, of whichever command has it: where parents are; or NULL */
+    bool help;          /* --help was given: nothing else is set */
     struct stasis_outputs *outputs; /* the files in use */
 };
 
@@ -76,20 +77,29 @@ int stasis_inspect_main(int argc, char **argv);
 STASIS_MUST_CHECK int stasis_inspect_open_input(struct stasis_outputs *outputs, const char *file,
                                                 int *ret_fd, struct stasis_error *err);
 
-/* Opens the snapshot named by an operand. */
-STASIS_MUST_CHECK int stasis_inspect_open(struct stasis_outputs *outputs, const char *file,
+/* Opens the snapshot named by an operand, and the files that it lies on, if it is a layer. */
+STASIS_MUST_CHECK int stasis_inspect_open(const struct stasis_inspect_args *args, const char *file,
                                           struct stasis_snap **ret_snap, struct stasis_error *err);
 
 /* The same for commands that only look: records that this release cannot read are kept. */
-STASIS_MUST_CHECK int stasis_inspect_open_tolerant(struct stasis_outputs *outputs, const char *file,
-                                                   struct stasis_snap **ret_snap,
+STASIS_MUST_CHECK int stasis_inspect_open_tolerant(const struct stasis_inspect_args *args,
+                                                   const char *file, struct stasis_snap **ret_snap,
                                                    struct stasis_error *err);
 
 /* And shown by the schemas that came with the file. If its schema section is damaged, a line on
  * standard error says so, and there are none. */
-STASIS_MUST_CHECK int stasis_inspect_open_any(struct stasis_outputs *outputs, const char *file,
-                                              struct stasis_snap **ret_snap,
+STASIS_MUST_CHECK int stasis_inspect_open_any(const struct stasis_inspect_args *args,
+                                              const char *file, struct stasis_snap **ret_snap,
                                               struct stasis_error *err);
+
+/* As the last two, and a layer is opened without the files that it lies on: its RAM is not there.
+ */
+STASIS_MUST_CHECK int stasis_inspect_open_alone(const struct stasis_inspect_args *args,
+                                                const char *file, struct stasis_snap **ret_snap,
+                                                struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_inspect_open_any_alone(const struct stasis_inspect_args *args,
+                                                    const char *file, struct stasis_snap **ret_snap,
+                                                    struct stasis_error *err);
 
 /* Reads the notes of a file for commands that show them; the same if their section is damaged. */
 STASIS_MUST_CHECK int stasis_inspect_read_notes(struct stasis_snap *snap, struct stasis_error *err);
@@ -133,6 +143,10 @@ int stasis_inspect_diff(const struct stasis_inspect_args *args, FILE *out,
 int stasis_inspect_schema(const struct stasis_inspect_args *args, FILE *out,
                           struct stasis_error *err);
 int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,
+                           struct stasis_error *err);
+int stasis_inspect_layers(const struct stasis_inspect_args *args, FILE *out,
+                          struct stasis_error *err);
+int stasis_inspect_flatten(const struct stasis_inspect_args *args, FILE *out,
                            struct stasis_error *err);
 int stasis_inspect_ring(const struct stasis_inspect_args *args, FILE *out,
                         struct stasis_error *err);

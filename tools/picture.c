@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "tools/picture.h"
 
+#include "tools/guest_ram.h"
+
 const char *const stasis_picture_kind_names[STASIS_PICTURE_KINDS] = {"zero", "stored",
                                                                      "compressed"};
 
-static enum stasis_picture_kind kind_of(const struct stasis_snap_chunk *chunk)
+/* Of chunk i. */
+static enum stasis_picture_kind kind_of(const struct stasis_snap *snap, uint64_t i,
+                                        const struct stasis_snap_chunk *chunk)
 {
     if (!chunk->stored_len)
         return STASIS_PICTURE_ZERO;
-    return chunk->stored_len < chunk->size ? STASIS_PICTURE_COMPRESSED : STASIS_PICTURE_STORED;
+    return stasis_inspect_chunk_is_compressed(snap, i) ? STASIS_PICTURE_COMPRESSED
+                                                       : STASIS_PICTURE_STORED;
 }
 
 static unsigned pages_not_zero(const struct stasis_snap_chunk *chunk)
@@ -23,7 +28,7 @@ void stasis_picture_count(const struct stasis_snap *snap,
         ret_tallies[kind] = (struct stasis_picture_tally){0};
     for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i++) {
         struct stasis_snap_chunk chunk = stasis_snap_chunk_at(snap, i);
-        struct stasis_picture_tally *tally = &ret_tallies[kind_of(&chunk)];
+        struct stasis_picture_tally *tally = &ret_tallies[kind_of(snap, i, &chunk)];
 
         tally->chunks++;
         tally->bytes += chunk.size;
@@ -78,7 +83,7 @@ struct stasis_picture_cell stasis_picture_grid_cell(const struct stasis_picture_
     for (uint64_t i = first; i < end; i++) {
         struct stasis_snap_chunk chunk = stasis_snap_chunk_at(grid->snap, base + i);
 
-        not_zero[kind_of(&chunk)] += pages_not_zero(&chunk);
+        not_zero[kind_of(grid->snap, base + i, &chunk)] += pages_not_zero(&chunk);
         pages += chunk.size / STASIS_PAGE_SIZE;
     }
     used = not_zero[STASIS_PICTURE_STORED] + not_zero[STASIS_PICTURE_COMPRESSED];

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tools/picture.h"
+#include "tools/svg.h"
 #include "tools/text.h"
 
 enum {
@@ -54,36 +55,17 @@ static void put_style(FILE *out)
     fputs("}\n</style>\n", out);
 }
 
-static void put_escaped(FILE *out, const char *text)
-{
-    for (; *text; text++) {
-        switch (*text) {
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        default:
-            fputc(*text, out);
-        }
-    }
-}
-
 static void put_element(FILE *out, const char *name, const char *text)
 {
     fprintf(out, "<%s>", name);
-    put_escaped(out, text);
+    stasis_svg_put(out, text);
     fprintf(out, "</%s>\n", name);
 }
 
 static void put_text(FILE *out, unsigned x, unsigned y, const char *text)
 {
     fprintf(out, "<text x=\"%u\" y=\"%u\">", x, y);
-    put_escaped(out, text);
+    stasis_svg_put(out, text);
     fputs("</text>\n", out);
 }
 

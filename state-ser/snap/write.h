@@ -122,13 +122,9 @@ int stasis_writer_run_blocks(struct stasis_writer *w, uint64_t batch,
                                          struct stasis_error *err),
                              struct stasis_error *err);
 
-/* The same over a list. */
-struct stasis_list {
-    uint64_t count;
-    uint64_t batch; /* what a thread takes at a time */
-};
-int stasis_writer_run_list(struct stasis_writer *w, const struct stasis_list *list,
-                           unsigned threads, unsigned share,
+/* The same over the first `count` entries of a list, in batches of STASIS_BATCH_CHUNKS. */
+int stasis_writer_run_list(struct stasis_writer *w, uint64_t count, unsigned threads,
+                           unsigned share,
                            int (*work)(struct stasis_writer *w, const struct stasis_range *range,
                                        struct stasis_error *err),
                            struct stasis_error *err);
@@ -203,8 +199,13 @@ uint64_t stasis_writer_stored(const struct stasis_index *index, uint64_t i);
 /* STASIS_ERR_ARG, STASIS_ERR_VERSION: it cannot be saved, or not with these options. */
 int stasis_writer_check_opened(const struct stasis_writer *w, struct stasis_error *err);
 
-/* Instead of stasis_writer_scan(): every chunk becomes what it is in the file that was opened. */
+/* Instead of stasis_writer_scan(): every chunk becomes what it is in the file that was opened, and
+ * of a layer RAW or ZERO. */
 void stasis_writer_take_chunks(struct stasis_writer *w);
+
+/* Of a layer, whose chunks are stored anew: reads chunk i into `host` (its size), verified. */
+int stasis_writer_read_flat(const struct stasis_writer *w, uint64_t i, uint8_t *host,
+                            struct stasis_error *err);
 
 /* To be run over all chunks, which have their new offsets: copies them, verified. */
 int stasis_writer_copy_chunks(struct stasis_writer *w, const struct stasis_range *range,

@@ -24,19 +24,35 @@ void stasis_compression_fini(struct stasis_writer *w)
     pthread_cond_destroy(&w->pack.moved);
 }
 
+/* A slot has room for what a chunk is packed to, and, of a layer that was opened, for its RAM. */
+static size_t slot_size(const struct stasis_writer *w)
+{
+    return stasis_writer_is_opened(w) ? (size_t)2 * STASIS_CHUNK_SIZE : STASIS_CHUNK_SIZE;
+}
+
+static const uint8_t *ram_of(const struct stasis_writer *w, uint64_t i, const uint8_t *slot)
+{
+    return stasis_writer_is_opened(w) ? slot + STASIS_CHUNK_SIZE : stasis_writer_chunk(w, i);
+}
+
 /* A chunk that does not shrink stays raw. Slot n is for chunk first + n. */
 static int pack_range(struct stasis_writer *w, struct stasis_compressor *compressor, uint64_t first,
                       uint64_t end, uint8_t *slots, struct stasis_error *err)
 {
-    for (uint64_t i = first; i < end; i++, slots += STASIS_CHUNK_SIZE) {
+    for (uint64_t i = first; i < end; i++, slots += slot_size(w)) {
         struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
-        const uint8_t *bytes = stasis_writer_chunk(w, i);
+        const uint8_t *bytes = ram_of(w, i, slots);
         size_t packed;
+        int rc = 0;
 
         if (chunk.kind != STASIS_CHUNK_RAW)
             continue;
         if (stasis_writer_check(w, err))
             return STASIS_ERR_CANCELLED;
+        if (stasis_writer_is_opened(w))
+            rc = stasis_writer_read_flat(w, i, slots + STASIS_CHUNK_SIZE, err);
+        if (rc)
+            return rc;
         packed = stasis_compress(compressor, bytes, chunk.size, slots, chunk.size - 1);
         if (packed) {
             chunk.kind = STASIS_CHUNK_ZLIB;
@@ -74,9 +90,9 @@ static int write_range(struct stasis_writer *w, uint64_t first, uint64_t end, co
     uint64_t to = 0;
     int rc = 0;
 
-    for (uint64_t i = first; i < end && !rc; i++, slots += STASIS_CHUNK_SIZE) {
+    for (uint64_t i = first; i < end && !rc; i++, slots += slot_size(w)) {
         struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
-        const uint8_t *bytes = chunk.kind == STASIS_CHUNK_RAW ? stasis_writer_chunk(w, i) : slots;
+        const uint8_t *bytes = chunk.kind == STASIS_CHUNK_RAW ? ram_of(w, i, slots) : slots;
 
         if (chunk.kind == STASIS_CHUNK_ZERO)
             continue;
@@ -160,7 +176,7 @@ int stasis_compression_work(struct stasis_writer *w, const struct stasis_range *
                             struct stasis_error *err)
 {
     struct stasis_compressor *compressor = stasis_compressor_new(w->opts.zlib_level);
-    uint8_t *slots = malloc((range->end - range->first) * STASIS_CHUNK_SIZE);
+    uint8_t *slots = malloc((range->end - range->first) * slot_size(w));
     struct packed packed = {w, range, slots};
     const struct stasis_turn turn = {range->number, place, write_packed, &packed};
     int rc = 0;

@@ -14,9 +14,9 @@
 
 int stasis_writer_check_opened(const struct stasis_writer *w, struct stasis_error *err)
 {
-    const struct stasis_snap_info *info = &w->snap->header.info;
+    const struct stasis_snap_info *info = &w->snap->opened;
 
-    if (w->opts.zlib_level)
+    if (w->opts.zlib_level && !info->layer)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "RAM of an opened snapshot is kept as it is stored; leave zlib_level 0");
     if (info->compatible)
@@ -46,14 +46,20 @@ void stasis_writer_take_chunks(struct stasis_writer *w)
     w->shares_done += STASIS_SHARE_SCAN; /* nothing was looked for */
 }
 
+int stasis_writer_read_flat(const struct stasis_writer *w, uint64_t i, uint8_t *host,
+                            struct stasis_error *err)
+{
+    int rc = stasis_snap_read_chunks(w->snap, i, i + 1, host, err);
+
+    return rc ? rc : stasis_snap_check_page_mask(w->snap, i, host, err);
+}
+
 static int copy_layered(struct stasis_writer *w, uint64_t i, uint8_t *bytes,
                         struct stasis_error *err)
 {
     struct stasis_snap_chunk chunk = stasis_index_get(&w->index, i);
-    int rc = stasis_snap_read_chunks(w->snap, i, i + 1, bytes, err);
+    int rc = stasis_writer_read_flat(w, i, bytes, err);
 
-    if (!rc)
-        rc = stasis_snap_check_page_mask(w->snap, i, bytes, err);
     if (rc)
         return rc;
     chunk.crc = stasis_crc32(bytes, chunk.size);

@@ -119,11 +119,6 @@ struct stasis_save_opts {
      * snapshot that has digests keeps them without, and so does a layer if its parent has them, but
      * no other layer can have them (STASIS_ERR_ARG). */
     bool digests;
-    /* Receives the snapshot that was saved, opened by the descriptor that was written, to be the
-     * parent of the next one: records of types of your own are not known in it. The caller frees
-     * it. On failure it is not touched. NULL: not wanted. Only for a file: a stream or storage is
-     * not read back (STASIS_ERR_ARG). */
-    struct stasis_snap **saved;
 };
 
 struct stasis_save_stats {
@@ -149,7 +144,8 @@ struct stasis_save_stats {
  *
  * A snapshot that was opened can be saved, too, with its records as they are by then. Its RAM is
  * copied as it is stored (zlib_level must be 0), and so are optional sections that this release
- * does not know; both are verified meanwhile as by stasis_snap_verify(). Its notes are kept, unless
+ * does not know; both are verified meanwhile as by stasis_snap_verify(). Of a layer, RAM is put
+ * together and stored anew, so that the file lies on nothing. Its notes are kept, unless
  * stasis_snap_notes() holds others. It may be saved onto the file that it was opened from. A file
  * with a compatible feature (stasis_snap_info()) is refused.
  *

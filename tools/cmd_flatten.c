@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * One file of a layer and what it lies on. RAM is copied chunk by chunk, each verified where it is
+ * read, and the new file appears when it is whole.
+ */
+#include <inttypes.h>
+
+#include "common/progress.h"
+#include "tools/guest_ram.h"
+#include "tools/inspect.h"
+
+static int open_output(const struct stasis_inspect_args *args, const struct stasis_snap *snap,
+                       struct stasis_output **ret_output, struct stasis_error *err)
+{
+    const struct stasis_output_opts opts = {.size = sizeof(opts), .snapshot = true};
+    const char *path = args->operands[1];
+    int rc = stasis_inspect_check_output(path, err);
+
+    for (uint32_t n = 1; n < stasis_snap_file_count(snap) && !rc; n++)
+        rc = stasis_outputs_add_input_path(args->outputs, stasis_snap_file_at(snap, n).name,
+                                           "a file that the input lies on", err);
+    if (!rc)
+        rc = stasis_output_open(args->outputs, path, &opts, ret_output, err);
+    if (!rc)
+        rc = stasis_output_probe(*ret_output, err);
+    return rc ? stasis_wrap(err, rc, "%s", path) : 0;
+}
+
+/* Level 1, as who compressed the layers may have chosen any. */
+static int save(struct stasis_snap *snap, struct stasis_output *output, FILE *out,
+                struct stasis_error *err)
+{
+    const struct stasis_snap_info info = *stasis_snap_info(snap);
+    struct stasis_progress progress;
+    const struct stasis_save_opts opts = {.size = sizeof(opts),
+                                          .zlib_level =
+                                              info.layer && stasis_inspect_is_compressed(snap),
+                                          .progress = stasis_progress_show,
+                                          .ctx = &progress};
+    struct stasis_save_stats stats;
+    int rc;
+
+    stasis_progress_init(&progress, STASIS_INSPECT_NAME ": copying");
+    rc = stasis_snap_save_output(snap, output, &opts, &stats, err);
+    stasis_progress_clear(&progress);
+    if (!rc)
+        fprintf(out, "%s: %" PRIu64 " bytes\n", stasis_output_path(output), stats.file_bytes);
+    return rc;
+}
+
+int stasis_inspect_flatten(const struct stasis_inspect_args *args, FILE *out,
+                           struct stasis_error *err)
+{
+    struct stasis_output *output = NULL;
+    struct stasis_snap *snap;
+    int rc = stasis_inspect_open(args, args->operands[0], &snap, err);
+
+    if (rc)
+        return rc;
+    rc = open_output(args, snap, &output, err);
+    if (!rc)
+        rc = save(snap, output, out, err);
+    stasis_output_close(output);
+    stasis_snap_free(snap);
+    return rc;
+}

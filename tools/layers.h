@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Snapshots and what they lie on, as a tree; told from headers and indexes: RAM is not read.
+ */
+#ifndef STASIS_TOOLS_LAYERS_H
+#define STASIS_TOOLS_LAYERS_H
+
+#include "tools/inspect.h"
+
+#define STASIS_LAYERS_NONE SIZE_MAX
+
+/* Bytes that a snapshot's RAM is stored in, in one file. */
+struct stasis_layers_debt {
+    size_t file; /* number of a node */
+    uint64_t bytes;
+    uint64_t pages; /* that are taken from it */
+};
+
+struct stasis_layers_node {
+    char *name; /* its path */
+    struct stasis_snap_info info;
+    size_t parent; /* a node, or STASIS_LAYERS_NONE */
+    size_t children;
+    unsigned depth;                  /* in the tree: it grows where a node has several children */
+    struct stasis_layers_debt *owes; /* the first of the file itself, then what it takes from */
+    size_t owe_count;
+    char *lacks; /* why its RAM cannot be read: a file is not there, ...; or NULL */
+    bool drawn;
+};
+
+struct stasis_layers {
+    struct stasis_layers_node *nodes;
+    size_t count;
+    size_t *order; /* nodes as they are drawn: children behind their parent */
+};
+
+/* Of the files named by the operands, and of all that they lie on; *ret_layers to be freed also
+ * when it fails. The errors of opening a snapshot, of the operands only; STASIS_ERR_NOMEM. */
+STASIS_MUST_CHECK int stasis_layers_collect(const struct stasis_inspect_args *args,
+                                            struct stasis_layers *ret_layers,
+                                            struct stasis_error *err);
+void stasis_layers_fini(struct stasis_layers *layers);
+
+/* Writes the tree as SVG. */
+void stasis_layers_svg(const struct stasis_layers *layers, FILE *out);
+
+#endif
