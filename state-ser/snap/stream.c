@@ -18,6 +18,9 @@ static int save(struct stasis_snap *snap, struct stasis_snap_target *target, con
     struct stasis_snap_written written;
     int rc = stasis_save_opts_get(opts, &chosen, err);
 
+    if (!rc && chosen.saved)
+        rc = stasis_fail(err, STASIS_ERR_ARG,
+                         "what was written is not read back; open it where it arrives");
     if (!rc)
         rc = stasis_snap_write(snap, target, &chosen, &written, err);
     if (rc)

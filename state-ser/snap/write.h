@@ -122,9 +122,13 @@ int stasis_writer_run_blocks(struct stasis_writer *w, uint64_t batch,
                                          struct stasis_error *err),
                              struct stasis_error *err);
 
-/* The same over the first `count` entries of a list, in batches of STASIS_BATCH_CHUNKS. */
-int stasis_writer_run_list(struct stasis_writer *w, uint64_t count, unsigned threads,
-                           unsigned share,
+/* The same over a list. */
+struct stasis_list {
+    uint64_t count;
+    uint64_t batch; /* what a thread takes at a time */
+};
+int stasis_writer_run_list(struct stasis_writer *w, const struct stasis_list *list,
+                           unsigned threads, unsigned share,
                            int (*work)(struct stasis_writer *w, const struct stasis_range *range,
                                        struct stasis_error *err),
                            struct stasis_error *err);

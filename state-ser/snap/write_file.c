@@ -32,6 +32,18 @@ static int publish(const struct stasis_snap *snap, struct stasis_output *output,
     return rc;
 }
 
+/* While it has no name: a save whose file cannot be opened has not happened. Only its RAM counts.
+ */
+static int open_written(const struct stasis_snap *snap, struct stasis_output *output,
+                        struct stasis_snap **ret_snap, struct stasis_error *err)
+{
+    const struct stasis_parse_opts opts = {
+        .size = sizeof(opts), .tolerant = true, .parent = snap->lies_on};
+
+    return stasis_snap_open_fd(stasis_output_fd(output), stasis_output_path(output), &opts,
+                               ret_snap, err);
+}
+
 int stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *output,
                             const struct stasis_save_opts *opts,
                             struct stasis_save_stats *ret_stats, struct stasis_error *err)
@@ -39,6 +51,7 @@ int stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *outp
     struct stasis_save_opts chosen;
     struct stasis_snap_target target;
     struct stasis_snap_written written;
+    struct stasis_snap *saved = NULL;
     int rc = stasis_save_opts_get(opts, &chosen, err);
 
     if (!rc)
@@ -47,6 +60,8 @@ int stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *outp
         target = (struct stasis_snap_target){.fd = stasis_output_fd(output)};
         rc = stasis_snap_write(snap, &target, &chosen, &written, err);
     }
+    if (!rc && chosen.saved)
+        rc = open_written(snap, output, &saved, err);
     if (!rc)
         rc = publish(snap, output, &chosen, &written.stats.publish_us, err);
     if (rc) {
@@ -55,8 +70,11 @@ int stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *outp
         if (rc == STASIS_ERR_CANCELLED && stasis_output_fd(output) >= 0)
             stasis_output_close_aside(stasis_output_fd(output));
         stasis_output_cancel(output);
+        stasis_snap_free(saved);
         return rc;
     }
+    if (chosen.saved)
+        *chosen.saved = saved;
     stasis_snap_saved(snap, &written, ret_stats);
     return 0;
 }

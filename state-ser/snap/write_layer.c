@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "chunk.h"
 #include "write_layer.h"
@@ -45,6 +46,10 @@ static int check_parent(const struct stasis_snap *snap, const struct stasis_snap
                            "%s has format version 1, and no root; save it with this release, and "
                            "use that as the parent",
                            parent->name);
+    if (parent->has_no_parents)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%s was opened without what it lies on; open it with that",
+                           parent->name);
     if (parent->opened.arch != snap->header.info.arch || !same_ram(&snap->index, &parent->index))
         return stasis_fail(err, STASIS_ERR_ARG,
                            "%s is of another guest: a parent has the same architecture and the "
@@ -82,6 +87,15 @@ int stasis_snap_set_dirty(struct stasis_snap *snap, uint32_t region, const uint6
     return 0;
 }
 
+/* A UUID is that of one file of a chain. */
+static bool is_in_chain(const uint8_t *uuid, const struct stasis_snap *parent)
+{
+    for (uint32_t n = 0; uuid && n < parent->file_count; n++)
+        if (!memcmp(parent->files[n]->header.info.uuid, uuid, STASIS_UUID_SIZE))
+            return true;
+    return false;
+}
+
 int stasis_layer_check(const struct stasis_writer *w, struct stasis_error *err)
 {
     const struct stasis_snap *parent = w->snap->lies_on;
@@ -94,6 +108,11 @@ int stasis_layer_check(const struct stasis_writer *w, struct stasis_error *err)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "%s has no digests, so a layer on it has none; leave them out, or save "
                            "without a parent",
+                           parent->name);
+    if (is_in_chain(w->opts.uuid, parent))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%s, or a file that it lies on, has the UUID that the layer is to have; "
+                           "give another one",
                            parent->name);
     return check_parent(w->snap, parent, err);
 }
@@ -203,7 +222,7 @@ static int list_regions(struct stasis_writer *w, struct stasis_error *err)
     return stasis_writer_check(w, err);
 }
 
-static int list(struct stasis_writer *w, struct stasis_error *err)
+static int list_all(struct stasis_writer *w, struct stasis_error *err)
 {
     int rc;
 
@@ -243,13 +262,24 @@ static int look(struct stasis_writer *w, const struct stasis_range *range, struc
     return 0;
 }
 
+struct stasis_list stasis_layer_list(const struct stasis_writer *w)
+{
+    const uint64_t most = STASIS_BATCH_CHUNKS * STASIS_CHUNK_SIZE / STASIS_PAGE_SIZE;
+    uint64_t pages = 1;
+
+    for (size_t n = 0; n < w->layer.count; n++)
+        pages += (uint64_t)__builtin_popcount(w->layer.chunks[n].stored);
+    return (struct stasis_list){w->layer.count,
+                                pages < w->layer.count ? most : most * w->layer.count / pages + 1};
+}
+
 int stasis_layer_plan(struct stasis_writer *w, struct stasis_error *err)
 {
-    int rc = list(w, err);
+    int rc = list_all(w, err);
+    const struct stasis_list list = stasis_layer_list(w);
 
     return rc ? rc
-              : stasis_writer_run_list(w, w->layer.count, w->opts.threads, STASIS_SHARE_SCAN, look,
-                                       err);
+              : stasis_writer_run_list(w, &list, w->opts.threads, STASIS_SHARE_SCAN, look, err);
 }
 
 void stasis_layer_count(const struct stasis_writer *w, struct stasis_save_stats *stats)

@@ -15,6 +15,9 @@
 /* STASIS_ERR_ARG: it cannot be saved as a layer, or not with these options. */
 int stasis_layer_check(const struct stasis_writer *w, struct stasis_error *err);
 
+/* Its chunks, in batches of about as many bytes as those of a whole save. */
+struct stasis_list stasis_layer_list(const struct stasis_writer *w);
+
 /* Lists the chunks that may differ from the parent's, and looks at their dirty pages, and at no
  * others. STASIS_ERR_CANCELLED, STASIS_ERR_NOMEM. */
 int stasis_layer_plan(struct stasis_writer *w, struct stasis_error *err);
@@ -46,6 +49,14 @@ int stasis_layer_make_index(struct stasis_writer *w, struct stasis_error *err);
 
 /* Puts places, checksums and digests into the section, and takes its root. */
 void stasis_layer_finish_index(struct stasis_writer *w);
+
+/* ---- write_layer_whole.c ---- */
+
+/* Whether the partial index that is made may have to be a whole one: a quick look. */
+bool stasis_layer_may_be_whole(const struct stasis_writer *w);
+
+/* Puts a whole index in its place if that is due. STASIS_ERR_FULL, STASIS_ERR_NOMEM. */
+int stasis_layer_make_whole(struct stasis_writer *w, struct stasis_error *err);
 
 /* ---- write_layer_ram.c ---- */
 

@@ -191,7 +191,7 @@ static void take(struct stasis_writer *w, const struct section *section, uint8_t
     };
 }
 
-int stasis_layer_make_index(struct stasis_writer *w, struct stasis_error *err)
+static int make_partial(struct stasis_writer *w, struct stasis_error *err)
 {
     struct section section = measure(w);
     uint8_t *bytes = calloc(1, section.len);
@@ -205,6 +205,16 @@ int stasis_layer_make_index(struct stasis_writer *w, struct stasis_error *err)
     put_entries(w, bytes + section.entries);
     put_extents(&w->layer, bytes + section.extents);
     return 0;
+}
+
+int stasis_layer_make_index(struct stasis_writer *w, struct stasis_error *err)
+{
+    int rc = make_partial(w, err);
+
+    if (!rc && w->layer.index.runs.partial && stasis_layer_may_be_whole(w))
+        rc = stasis_layer_make_whole(w, err);
+    w->layer.whole = !rc && !w->layer.index.runs.partial;
+    return rc;
 }
 
 /* What is stored in this file has its extents in the order of the list. */

@@ -85,6 +85,7 @@ static int list_ranges(const struct stasis_index *index, struct ranges *ranges,
 struct run {
     struct stasis_writer *w;
     struct ranges ranges;
+    uint64_t batch; /* of a list */
     unsigned share;
     int (*work)(struct stasis_writer *, const struct stasis_range *, struct stasis_error *);
 };
@@ -143,20 +144,21 @@ int stasis_writer_run(struct stasis_writer *w, unsigned threads, unsigned share,
 static int work_on_list(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
 {
     const struct run *run = ctx;
-    const struct stasis_range range = {first / STASIS_BATCH_CHUNKS, first, end};
+    const struct stasis_range range = {first / run->batch, first, end};
 
     return run->work(run->w, &range, err);
 }
 
-int stasis_writer_run_list(struct stasis_writer *w, uint64_t count, unsigned threads,
-                           unsigned share,
+int stasis_writer_run_list(struct stasis_writer *w, const struct stasis_list *list,
+                           unsigned threads, unsigned share,
                            int (*work)(struct stasis_writer *w, const struct stasis_range *range,
                                        struct stasis_error *err),
                            struct stasis_error *err)
 {
-    struct run run = {.w = w, .ranges.count = count, .share = share, .work = work};
-    const struct stasis_pool_job job = {.count = count,
-                                        .batch = STASIS_BATCH_CHUNKS,
+    struct run run = {
+        .w = w, .ranges.count = list->count, .batch = list->batch, .share = share, .work = work};
+    const struct stasis_pool_job job = {.count = list->count,
+                                        .batch = list->batch,
                                         .threads = threads,
                                         .work = work_on_list,
                                         .progress = w->opts.progress ? report : NULL,

@@ -151,6 +151,7 @@ static int write_raw(struct stasis_writer *w, struct stasis_error *err)
     uint64_t start = w->parts[2].offset;
     bool layer = stasis_writer_is_layer(w);
     unsigned threads = w->target->streamed ? 1 : w->opts.threads;
+    const struct stasis_list list = stasis_layer_list(w);
     int rc;
 
     stasis_writer_lay_out_back(w, layer ? stasis_layer_place(w, start)
@@ -159,7 +160,7 @@ static int write_raw(struct stasis_writer *w, struct stasis_error *err)
     if (rc)
         return rc;
     if (layer)
-        return stasis_writer_run_list(w, w->layer.count, threads, STASIS_SHARE_WRITE,
+        return stasis_writer_run_list(w, &list, threads, STASIS_SHARE_WRITE,
                                       stasis_layer_write_range, err);
     return stasis_writer_run(w, threads, STASIS_SHARE_WRITE,
                              stasis_writer_is_opened(w) ? stasis_writer_copy_chunks : write_chunks,
@@ -168,11 +169,12 @@ static int write_raw(struct stasis_writer *w, struct stasis_error *err)
 
 static int write_packed(struct stasis_writer *w, struct stasis_error *err)
 {
+    const struct stasis_list list = stasis_layer_list(w);
     int rc;
 
     stasis_compression_init(w);
     if (stasis_writer_is_layer(w))
-        rc = stasis_writer_run_list(w, w->layer.count, w->opts.threads, STASIS_SHARE_WRITE,
+        rc = stasis_writer_run_list(w, &list, w->opts.threads, STASIS_SHARE_WRITE,
                                     stasis_layer_pack_range, err);
     else
         rc =

@@ -119,6 +119,11 @@ struct stasis_save_opts {
      * snapshot that has digests keeps them without, and so does a layer if its parent has them, but
      * no other layer can have them (STASIS_ERR_ARG). */
     bool digests;
+    /* Receives the snapshot that was saved, opened by the descriptor that was written, to be the
+     * parent of the next one: records of types of your own are not known in it. The caller frees
+     * it. On failure it is not touched. NULL: not wanted. Only for a file: a stream or storage is
+     * not read back (STASIS_ERR_ARG). */
+    struct stasis_snap **saved;
 };
 
 struct stasis_save_stats {

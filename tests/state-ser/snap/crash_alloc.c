@@ -70,6 +70,8 @@ void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size);
+void *__real_reallocarray(void *old, size_t count, size_t size);
+void *__wrap_reallocarray(void *old, size_t count, size_t size);
 char *__real_strdup(const char *text);
 char *__wrap_strdup(const char *text);
 void __real_free(void *block);
@@ -108,6 +110,16 @@ void *__wrap_realloc(void *old, size_t size)
     if (!enter_or_fail())
         return no_memory();
     block = __real_realloc(old, size);
+    return old ? leave(block) : counted(block);
+}
+
+void *__wrap_reallocarray(void *old, size_t count, size_t size)
+{
+    void *block;
+
+    if (!enter_or_fail())
+        return no_memory();
+    block = __real_reallocarray(old, count, size);
     return old ? leave(block) : counted(block);
 }
 

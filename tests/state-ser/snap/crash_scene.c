@@ -85,6 +85,34 @@ void crash_scene_init(struct crash_scene *scene, void (*build)(struct built *bui
         fill_random(scene->built.ram[r] + 4096, 4096, 77 + r);
 }
 
+static void write_page(struct crash_scene *scene, size_t page)
+{
+    uint8_t *ram = scene->built.ram[0] + page * STASIS_PAGE_SIZE;
+
+    scene->dirty[page / 64] |= UINT64_C(1) << page % 64;
+    if (page % 3)
+        fill_random(ram, STASIS_PAGE_SIZE / 2, (uint32_t)page);
+    else
+        memset(ram, 0, STASIS_PAGE_SIZE);
+}
+
+void crash_scene_lay(struct crash_scene *scene)
+{
+    size_t pages = scene->built.size[0] / STASIS_PAGE_SIZE;
+    struct image image = image_of(&scene->built);
+    struct stasis_error err = {0};
+
+    scene->base = image_reopen(&image);
+    scene->dirty = calloc(pages / 64 + 1, sizeof(*scene->dirty));
+    assert_non_null(scene->dirty);
+    for (size_t page = 0; page < pages; page += 4)
+        write_page(scene, page);
+    if (stasis_snap_set_parent(scene->built.snap, scene->base, &err) ||
+        stasis_snap_set_dirty(scene->built.snap, 0, scene->dirty, &err))
+        fail_msg("%s", err.msg);
+    image_fini(&image);
+}
+
 static DIR *open_folder(const struct crash_scene *scene)
 {
     DIR *dir = opendir(scene->folder);
@@ -128,6 +156,8 @@ void crash_scene_fini(struct crash_scene *scene)
     assert_int_equal(rmdir(scene->folder), 0);
     image_fini(&scene->old);
     built_fini(&scene->built);
+    stasis_snap_free(scene->base);
+    free(scene->dirty);
 }
 
 /* ---- after the accident ---- */
@@ -159,10 +189,11 @@ static unsigned count_temporary(struct crash_scene *scene, char *path, size_t si
 
 static void assert_is_new(struct crash_scene *scene, const char *path)
 {
+    const struct stasis_parse_opts opts = {.size = sizeof(opts), .parent = scene->base};
     struct stasis_error err = {0};
     struct stasis_snap *snap;
 
-    if (stasis_snap_open(path, NULL, &snap, &err))
+    if (stasis_snap_open(path, &opts, &snap, &err))
         fail_msg("neither old nor new: %s", err.msg);
     if (stasis_snap_verify(snap, 1, NULL, NULL, &err))
         fail_msg("neither old nor new: %s", err.msg);

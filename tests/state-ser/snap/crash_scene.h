@@ -12,6 +12,8 @@
 
 struct crash_scene {
     struct built built; /* to be saved: differs from what the old file holds */
+    struct stasis_snap *base; /* what it lies on, or NULL */
+    uint64_t *dirty;          /* pages of its first range */
     char folder[64];
     char path[96];
     struct image old; /* the old file, byte for byte; no bytes: there was none */
@@ -25,6 +27,10 @@ void crash_scene_fini(struct crash_scene *scene);
 void crash_guest_large(struct built *built);
 void crash_guest_striped(struct built *built);
 void crash_guest_wide(struct built *built);
+
+/* From here on the guest is saved as a layer on a file that is elsewhere: of its first range, every
+ * fourth page was written to since. */
+void crash_scene_lay(struct crash_scene *scene);
 
 /* Empties the folder and puts the old file back. */
 void crash_scene_reset(struct crash_scene *scene);

@@ -101,7 +101,8 @@ struct stasis_snap *layer_base(struct built *built, const struct stasis_save_opt
 
 struct applying {
     struct layer_view view;
-    uint64_t pos, end; /* of the data, where the next extent may lie */
+    uint64_t pos, end;                /* of the data, where the next extent may lie */
+    uint8_t below[STASIS_CHUNK_SIZE]; /* the chunk before, for a whole index */
 };
 
 static void check_digest(const struct applying *at, uint32_t x, const struct layer_extent *extent)
@@ -124,7 +125,6 @@ static void unpack(struct applying *at, uint32_t x, const struct layer_extent *e
     const uint8_t *bytes = at->view.image->bytes + extent->offset;
     bool nomem;
 
-    assert_int_equal(extent->file, 0);
     assert_int_equal(extent->stored, extent->taken);
     if (extent->encoding == ENC_ZERO) {
         assert_int_equal(extent->offset | extent->len | extent->crc, 0);
@@ -146,6 +146,15 @@ static void unpack(struct applying *at, uint32_t x, const struct layer_extent *e
     }
 }
 
+/* Of the parent, which is the only other file. */
+static void take_below(const struct applying *at, const struct layer_extent *extent, uint8_t *ram)
+{
+    assert_int_equal(extent->file, 1);
+    for (unsigned page = 0; page < 16; page++)
+        if (extent->taken >> page & 1)
+            memcpy(ram + page * 4096, at->below + page * 4096, 4096);
+}
+
 /* Returns the pages that it takes. */
 static unsigned put(struct applying *at, uint32_t x, uint8_t *ram, size_t size)
 {
@@ -155,6 +164,10 @@ static unsigned put(struct applying *at, uint32_t x, uint8_t *ram, size_t size)
 
     assert_int_not_equal(extent.taken, 0);
     assert_int_equal(extent.taken >> size / 4096, 0);
+    if (extent.file) {
+        take_below(at, &extent, ram);
+        return extent.taken;
+    }
     unpack(at, x, &extent, pages);
     for (unsigned page = 0; page < 16; page++) {
         if (!(extent.taken >> page & 1))
@@ -171,6 +184,7 @@ static void put_chunk(struct applying *at, const struct layer_entry *entry, uint
 {
     unsigned taken = 0;
 
+    memcpy(at->below, ram, size);
     if (entry->kind == ZERO || entry->kind == STORED)
         memset(ram, 0, size);
     for (unsigned k = 0; k < entry->each; k++) {

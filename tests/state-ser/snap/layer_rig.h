@@ -47,8 +47,8 @@ void dirty_add(struct dirty *dirty, unsigned page);
 /* A file of the snapshot as it is now becomes its parent. The caller frees it. */
 struct stasis_snap *layer_base(struct built *built, const struct stasis_save_opts *opts);
 
-/* Checks all rules of a partial index that names one file, and puts what the layer stores over the
- * RAM of its parent, `ram`. */
+/* Checks all rules of an index, whole or not, that names one file, and puts what the layer stores
+ * over the RAM of its parent, `ram`. */
 void layer_apply(const struct image *image, const struct built *built, uint8_t *const ram[]);
 
 #endif

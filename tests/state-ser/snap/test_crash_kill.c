@@ -18,6 +18,7 @@
 
 /* Far below what a save makes, far above what one that writes nothing does. */
 #define STOPS_MIN   100
+#define LAYER_MIN   50
 #define STOPS_MAX   2000
 #define MOMENTS     200
 #define MOMENTS_MAX 220
@@ -31,13 +32,15 @@ struct kind {
     const char *name;
     bool with_old;
     bool tmpfile;
+    bool layer;
 };
 
 static const struct kind kinds[] = {
-    {"over an old file", true, true},
-    {"to a free name", false, true},
-    {"over an old file, without O_TMPFILE", true, false},
-    {"to a free name, without O_TMPFILE", false, false},
+    {"over an old file", true, true, false},
+    {"to a free name", false, true, false},
+    {"over an old file, without O_TMPFILE", true, false, false},
+    {"to a free name, without O_TMPFILE", false, false, false},
+    {"a layer over an old file", true, true, true},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -132,10 +135,13 @@ static void kill_at_every_call(const struct kind *kind)
 {
     struct crash_scene scene;
     struct tally tally = {0};
+    unsigned least = kind->layer ? LAYER_MIN : STOPS_MIN;
     bool is_new = false;
     bool killed = true;
 
-    crash_scene_init(&scene, crash_guest_large, kind->with_old);
+    crash_scene_init(&scene, kind->layer ? crash_guest_wide : crash_guest_large, kind->with_old);
+    if (kind->layer)
+        crash_scene_lay(&scene);
     for (unsigned number = 1; killed; number++) {
         pid_t child;
         enum crash_found found;
@@ -156,8 +162,8 @@ static void kill_at_every_call(const struct kind *kind)
     assert_true(is_new);
     crash_scene_fini(&scene);
     tally_print(&tally, "kill points", kind);
-    assert_in_range(tally.count, STOPS_MIN, STOPS_MAX);
-    assert_true(tally.found[kind->with_old ? CRASH_OLD : CRASH_NOTHING] > STOPS_MIN / 2);
+    assert_in_range(tally.count, least, STOPS_MAX);
+    assert_true(tally.found[kind->with_old ? CRASH_OLD : CRASH_NOTHING] > least / 2);
     assert_true(tally.found[CRASH_NEW] > 1);
     assert_true((tally.temporary > 0) == (kind->with_old || !kind->tmpfile));
 }
@@ -249,6 +255,7 @@ int main(void)
         test("killed_at_every_call_to_a_free_name", killed_at_every_call, &kinds[1]),
         test("killed_at_every_call_without_tmpfile", killed_at_every_call, &kinds[2]),
         test("killed_at_every_call_without_both", killed_at_every_call, &kinds[3]),
+        test("killed_at_every_call_of_a_layer", killed_at_every_call, &kinds[4]),
         test("killed_at_random_moments", killed_at_random_moments, &kinds[0]),
         test("killed_at_random_moments_to_a_free_name", killed_at_random_moments, &kinds[1]),
     };

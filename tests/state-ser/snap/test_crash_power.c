@@ -18,6 +18,7 @@ struct save_kind {
     bool with_old;
     bool no_tmpfile;
     bool no_sync;
+    bool layer;
 };
 
 static const struct save_kind replacing = {.name = "over an old file", .with_old = true};
@@ -28,6 +29,9 @@ static const struct save_kind fresh_named = {.name = "to a free name, without O_
                                              .no_tmpfile = true};
 static const struct save_kind unsynced = {
     .name = "over an old file, without sync", .with_old = true, .no_sync = true};
+
+static const struct save_kind layer = {
+    .name = "a layer over an old file", .with_old = true, .layer = true};
 
 struct recorded {
     struct crash_scene scene;
@@ -60,6 +64,8 @@ static struct recorded *record(const struct save_kind *kind)
     recorded->log.no_tmpfile = kind->no_tmpfile;
     watch.ctx = &recorded->log;
     crash_scene_init(&recorded->scene, crash_guest_striped, kind->with_old);
+    if (kind->layer)
+        crash_scene_lay(&recorded->scene);
     if (!crash_watch(&watch)) {
         printf("skipped: no seccomp listener here\n");
         crash_scene_fini(&recorded->scene);
@@ -149,7 +155,8 @@ static void old_or_new_is_there(void **state)
     struct tally tally = replay(recorded);
 
     print(&tally, recorded, kind->name);
-    assert_true(recorded->log.count >= 8 + 3 + 4); /* runs; state, index, header; publishing */
+    /* Runs, or what a layer has of them; state, index, header; publishing. */
+    assert_true(recorded->log.count >= (kind->layer ? 1 : 8) + 3 + 4);
     assert_int_equal(tally.left[LEFT_BROKEN], 0);
     assert_true(tally.left[kind->with_old ? LEFT_OLD : LEFT_NOTHING] > 0);
     assert_int_equal(tally.left[kind->with_old ? LEFT_NOTHING : LEFT_OLD], 0);
@@ -209,6 +216,7 @@ int main(void)
         test("nothing_or_new_is_there", old_or_new_is_there, &fresh),
         test("old_or_new_is_there_without_tmpfile", old_or_new_is_there, &replacing_named),
         test("nothing_or_new_is_there_without_tmpfile", old_or_new_is_there, &fresh_named),
+        test("old_or_new_layer_is_there", old_or_new_is_there, &layer),
         test("without_fsync_of_the_file_it_breaks", without_fsync_of_the_file_it_breaks,
              &replacing),
         test("without_fsync_of_the_folder_the_new_file_may_be_lost",

@@ -156,7 +156,9 @@ static void without_a_bitmap_all_is_stored(void **state)
     built_init(&built);
     built_add(&built, 0, 4 * STASIS_CHUNK_SIZE);
     built_add(&built, 0x100000, 4 * STASIS_CHUNK_SIZE);
+    fill_random(built.ram[0], built.size[0], 3);
     base = layer_base(&built, NULL);
+    memset(built.ram[0], 0, built.size[0]);
     built.ram[1][STASIS_CHUNK_SIZE + PAGE] = 1;
     image = image_of(&built);
     view = layer_look(&image);
@@ -266,7 +268,7 @@ static void a_layer_over_its_parent_is_the_guest(const struct stasis_save_opts *
     for (uint32_t r = 0; r < built.region_count; r++) {
         assert_int_equal(stasis_snap_set_dirty(built.snap, r, dirty[r].words, &err), 0);
     }
-    for (unsigned round = 0; round < 3; round++) {
+    for (unsigned round = 0; round < 2; round++) {
         fill_large(&built, round);
         mark_changes(&built, before, dirty);
         file = image_of_with(&built, opts);
@@ -290,10 +292,10 @@ static void layers_hold_what_differs(void **state)
     struct stasis_save_opts opts = {.size = sizeof(opts)};
 
     (void)state;
-    for (unsigned i = 0; i < 8; i++) {
-        opts.zlib_level = i & 1 ? 6 : 0;
+    for (unsigned i = 0; i < 4; i++) {
+        opts.zlib_level = i & 1 ? 1 : 0;
         opts.digests = i & 2;
-        opts.threads = i & 4 ? 1 : 3;
+        opts.threads = i == 1 || i == 2 ? 1 : 3;
         a_layer_over_its_parent_is_the_guest(&opts);
     }
 }

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct stasis_snap *file_of(struct built *built, const struct stasis_save_opts *opts)
 {
@@ -83,6 +84,7 @@ static void options_that_a_layer_cannot_have_are_refused(void **state)
 {
     const struct stasis_save_opts version_1 = {.size = sizeof(version_1), .format_version = 1};
     const struct stasis_save_opts digests = {.size = sizeof(digests), .digests = true};
+    struct stasis_save_opts same_uuid = {.size = sizeof(same_uuid)};
     struct stasis_snap *base;
     struct built built;
 
@@ -91,8 +93,39 @@ static void options_that_a_layer_cannot_have_are_refused(void **state)
     base = layer_base(&built, NULL);
     save_refused(&built, &version_1, "format version 1 has no layers");
     save_refused(&built, &digests, "has no digests, so a layer on it has none");
+    same_uuid.uuid = stasis_snap_info(base)->uuid;
+    save_refused(&built, &same_uuid, "has the UUID that the layer is to have");
     built_add(&built, 0x200000, 4096);
     save_refused(&built, NULL, "another guest");
+    stasis_snap_free(base);
+    built_fini(&built);
+}
+
+/* Nor is a stream read back. */
+static void a_layer_without_what_it_lies_on_is_no_parent(void **state)
+{
+    const struct stasis_parse_opts alone = {.size = sizeof(alone), .alone = true};
+    struct stasis_snap *base, *layer, *saved = NULL;
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .saved = &saved};
+    struct stasis_error err = {0};
+    struct image image;
+    struct built built;
+    int fd;
+
+    (void)state;
+    built_small(&built);
+    base = layer_base(&built, NULL);
+    image = image_of(&built);
+    fd = image_fd(&image);
+    if (stasis_snap_open_fd(fd, "a layer", &alone, &layer, &err))
+        fail_msg("%s", err.msg);
+    refuse(built.snap, layer, "a layer was opened without what it lies on");
+    assert_int_equal(stasis_snap_save_stream(built.snap, fd, &opts, NULL, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "what was written is not read back"));
+    assert_null(saved);
+    close(fd);
+    image_fini(&image);
+    stasis_snap_free(layer);
     stasis_snap_free(base);
     built_fini(&built);
 }
@@ -115,6 +148,7 @@ int main(void)
         cmocka_unit_test(another_guest_is_no_parent),
         cmocka_unit_test(version_1_is_no_parent),
         cmocka_unit_test(options_that_a_layer_cannot_have_are_refused),
+        cmocka_unit_test(a_layer_without_what_it_lies_on_is_no_parent),
         cmocka_unit_test(a_range_that_is_not_there_has_no_dirty_pages),
     };
 

@@ -137,6 +137,38 @@ static void lines_reach_all_controllers(void)
     kvm_guest_fini(&guest);
 }
 
+static void set_part(const char *instance, const void *state)
+{
+    const struct stasis_arch_vm_record *part = row_of(instance);
+    struct stasis_error err;
+
+    kvm_ok(part->set(&guest.machine.vm, part->chip, state, &err), &err);
+}
+
+/* Controllers that were read while the PIT held its line up, for a fraction of a microsecond: its
+ * next edges are seen, and the one that is pending is not lost. */
+static void the_timers_line_is_down_after_a_restore(void)
+{
+    struct stasis_x86_pic_state master;
+    struct stasis_x86_ioapic_state pins;
+    struct stasis_x86_pit_state timer;
+
+    kvm_guest_init(&guest, NULL);
+    master = pic("master");
+    master.irr = master.last_irr = 0x11;
+    pins = ioapic();
+    pins.irr = 0x11;
+    stasis_state_init(&stasis_x86_pit_schema, &timer);
+    assert_int_equal(row_of("pit")->get(&guest.machine.vm, 0, &timer, NULL), 0);
+    set_part("master", &master);
+    set_part("ioapic", &pins);
+    set_part("pit", &timer);
+    assert_int_equal(pic("master").irr, 0x11);
+    assert_int_equal(pic("master").last_irr, 0x10);
+    assert_int_equal(ioapic().irr, 0x10);
+    kvm_guest_fini(&guest);
+}
+
 /* From the serial port's INTR to the vector in the local APIC. */
 static void serial_line_through_the_ioapic(void)
 {
@@ -257,6 +289,7 @@ int main(void)
         KVM_CASE(memory_above_4_gib),
         KVM_CASE(a_board_that_cannot_be_built_leaves_nothing),
         KVM_CASE(lines_reach_all_controllers),
+        KVM_CASE(the_timers_line_is_down_after_a_restore),
         KVM_CASE(serial_line_through_the_ioapic),
         KVM_CASE(reset_ends_with_success),
         KVM_CASE(power_off_ends_before_the_next_instruction),

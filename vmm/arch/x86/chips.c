@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "stasis/kvm_irq.h"
 #include "stasis/kvm_x86.h"
 #include "vmm/arch/x86/x86.h"
 
@@ -130,6 +131,8 @@ static int ioapic_set(struct stasis_vm *vm, uint32_t chip, const void *state,
 
 /* ---- PIT ---- */
 
+#define PIT_GSI 0
+
 static void channel_get(struct stasis_x86_pit_channel_state *to,
                         const struct kvm_pit_channel_state *from)
 {
@@ -163,12 +166,16 @@ static int pit_get(struct stasis_vm *vm, uint32_t chip, void *ret_state, struct 
     return 0;
 }
 
+/* KVM's PIT raises its line and lowers it at once. Controllers that were read in between hold a
+ * line that is up: its next edge would not be seen, and so never be acknowledged, and KVM would
+ * inject no other (as below). What is pending stays. */
 static int pit_set(struct stasis_vm *vm, uint32_t chip, const void *state, struct stasis_error *err)
 {
     const struct stasis_x86_pit_state *from = state;
     struct kvm_pit_state2 pit = {.flags = from->flags};
 
     (void)chip;
+    stasis_vm_set_irq(vm, PIT_GSI, false);
     for (int i = 0; i < 3; i++)
         channel_set(&pit.channels[i], &from->channels[i]);
     return stasis_vm_set_pit(vm, &pit, err);
