@@ -59,6 +59,17 @@ static int diff_text(struct diff *diff, const char *const names[2], FILE *out,
     return rc;
 }
 
+int stasis_diff_print_text(struct stasis_snap *const snaps[2], const char *const names[2],
+                           FILE *out, bool *ret_differs, struct stasis_error *err)
+{
+    struct diff diff = {.snaps = {snaps[0], snaps[1]}};
+    int rc = diff_text(&diff, names, out, err);
+
+    if (!rc)
+        *ret_differs = differs(&diff);
+    return rc;
+}
+
 static void put_counts(struct stasis_json *json, const struct stasis_diff_counts *counts)
 {
     const struct {

@@ -57,6 +57,11 @@ static const struct stasis_inspect_option migrate_options[] = {
     LAYERS_OPTION,
     {0},
 };
+static const struct stasis_inspect_option report_options[] = {
+    {"output", "OUT", "the HTML file to write; it is created when it is complete", 'o', true},
+    LAYERS_OPTION,
+    {0},
+};
 static const struct stasis_inspect_option ring_options[] = {
     {"raw", NULL, "do not escape control characters on a terminal"},
     {0},
@@ -77,6 +82,8 @@ const struct stasis_inspect_command stasis_inspect_commands[] = {
      core_options},
     {"diff", stasis_inspect_diff, "A B", 2, 2,
      "compare two snapshots; exit status 0 equal, 1 different", diff_options},
+    {"report", stasis_inspect_report, "A [B]", 1, 2,
+     "write a page about a snapshot, or about two and what differs", report_options},
     {"schema", stasis_inspect_schema, "[FILE]", 0, 1, "print the fields of each record type",
      json_options},
     {"migrate", stasis_inspect_migrate, "IN OUT", 2, 2, "write a snapshot for another release",

@@ -74,6 +74,12 @@ void stasis_diff_text_arch(const struct stasis_diff_text *text, uint32_t a, uint
 void stasis_diff_text_end(const struct stasis_diff_text *text,
                           const struct stasis_diff_counts *counts, bool differs);
 
+/* All of it, as `diff` prints it, for snapshots whose notes have been read. The errors of the three
+ * above. */
+STASIS_MUST_CHECK int stasis_diff_print_text(struct stasis_snap *const snaps[2],
+                                             const char *const names[2], FILE *out,
+                                             bool *ret_differs, struct stasis_error *err);
+
 void stasis_diff_json_init(struct stasis_json *json, FILE *out, struct stasis_diff_out *ret_out);
 void stasis_diff_json_header(struct stasis_json *json, const struct stasis_snap_info *a,
                              const struct stasis_snap_info *b);

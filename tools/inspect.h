@@ -140,6 +140,8 @@ int stasis_inspect_core(const struct stasis_inspect_args *args, FILE *out,
                         struct stasis_error *err);
 int stasis_inspect_diff(const struct stasis_inspect_args *args, FILE *out,
                         struct stasis_error *err);
+int stasis_inspect_report(const struct stasis_inspect_args *args, FILE *out,
+                          struct stasis_error *err);
 int stasis_inspect_schema(const struct stasis_inspect_args *args, FILE *out,
                           struct stasis_error *err);
 int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,

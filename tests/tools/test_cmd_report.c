@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "tests/tools/rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stasis/notes.h"
+#include "stasis/state.h"
+
+static struct run run;
+
+/* The page, as a string. The caller frees it. */
+static char *page_of(const char *path)
+{
+    struct image image = image_read(path);
+    char *text = malloc(image.len + 1);
+
+    assert_non_null(text);
+    memcpy(text, image.bytes, image.len);
+    text[image.len] = '\0';
+    image_fini(&image);
+    return text;
+}
+
+static unsigned count_of(const char *all, const char *text)
+{
+    unsigned count = 0;
+
+    for (const char *at = all; (at = strstr(at, text)); at++)
+        count++;
+    return count;
+}
+
+static void one_file(void **state)
+{
+    struct built built;
+    char *page;
+
+    (void)state;
+    built_machine(&built);
+    save_to(&built, in_folder("a.snap"));
+    run_inspect(&run, NULL, "report", "-o", in_folder("a.html"), in_folder("a.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    assert_string_equal(run.out, "");
+    page = page_of(in_folder("a.html"));
+    assert_has(page, "<!DOCTYPE html>\n");
+    assert_has(page, "default-src 'none'; style-src 'unsafe-inline'");
+    assert_has(page, ": a Stasis snapshot\n");
+    assert_has(page, "<svg xmlns");
+    assert_has(page, "<summary>x86.regs cpu0</summary>");
+    assert_has(page, "<tr><th>rip</th><td>0x");
+    assert_has(page, "</html>\n");
+    assert_int_equal(count_of(page, "<details>"),
+                     stasis_records_count(stasis_snap_records(built.snap)));
+    assert_int_equal(count_of(page, "<details>"), count_of(page, "</details>"));
+    assert_null(strstr(page, "What differs"));
+    assert_null(strstr(page, "<script"));
+    free(page);
+    built_fini(&built);
+}
+
+static void two_files(void **state)
+{
+    struct stasis_i8042_state kbd;
+    struct stasis_error err;
+    struct built built;
+    char a[256];
+    char *page;
+
+    (void)state;
+    built_machine(&built);
+    save_to(&built, in_folder("a.snap"));
+    stasis_state_init(&stasis_i8042_schema, &kbd);
+    kbd.last_was_command = 1;
+    assert_int_equal(stasis_records_replace(stasis_snap_records(built.snap), &stasis_i8042_schema,
+                                            "kbd", &kbd, &err),
+                     0);
+    save_to(&built, in_folder("b.snap"));
+    snprintf(a, sizeof(a), "%s", in_folder("a.snap"));
+    run_inspect(&run, NULL, "report", a, in_folder("b.snap"), "-o", in_folder("a.html"), NULL);
+    assert_ended(&run, 0, NULL);
+    page = page_of(in_folder("a.html"));
+    assert_has(page, "<h1>What differs</h1>\n<pre>");
+    assert_has(page, "stasis.i8042 kbd");
+    assert_has(page, " -&gt; ");
+    assert_int_equal(count_of(page, "<svg"), 2);
+    free(page);
+    built_fini(&built);
+}
+
+/* What a file, or whoever names it, says is text, never HTML. */
+static void hostile_text(void **state)
+{
+    struct stasis_save_opts opts = {.size = sizeof(opts), .producer = "<img src=x>\"' &amp;"};
+    struct stasis_error err;
+    struct built built;
+    char *page;
+
+    (void)state;
+    built_machine(&built);
+    assert_int_equal(stasis_notes_set(stasis_snap_notes(built.snap), "k", "<script>&'\"", &err), 0);
+    assert_int_equal(
+        stasis_snap_save(built.snap, in_folder("<svg onload=x>.snap"), &opts, NULL, &err), 0);
+    run_inspect(&run, NULL, "report", "-o", in_folder("a.html"), in_folder("<svg onload=x>.snap"),
+                NULL);
+    assert_ended(&run, 0, NULL);
+    page = page_of(in_folder("a.html"));
+    assert_has(page, "k=&lt;script&gt;&amp;&#39;&quot;");
+    assert_has(page, "&lt;img src=x&gt;&quot;&#39; &amp;amp;");
+    assert_has(page, "&lt;svg onload=x&gt;.snap</h1>");
+    assert_null(strstr(page, "<script"));
+    assert_null(strstr(page, "<img"));
+    assert_null(strstr(page, "<svg onload"));
+    free(page);
+    built_fini(&built);
+}
+
+static void bad_arguments(void **state)
+{
+    struct built built;
+
+    (void)state;
+    built_machine(&built);
+    save_to(&built, in_folder("a.snap"));
+    run_inspect(&run, NULL, "report", in_folder("a.snap"), NULL);
+    assert_ended(&run, 2, "report: name the page: --output FILE");
+    run_inspect(&run, NULL, "report", "-o", in_folder("a.html"), "-", "-", NULL);
+    assert_ended(&run, 2, "files are read twice");
+    run_inspect(&run, NULL, "report", "-o", in_folder("a.snap"), in_folder("a.snap"), NULL);
+    assert_ended(&run, 2, "same file as the input");
+    run_inspect(&run, NULL, "report", "-o", in_folder("a.html"), in_folder("none.snap"), NULL);
+    assert_ended(&run, 2, "none.snap");
+    built_fini(&built);
+}
+
+/* A damaged file leaves the old page as it was. */
+static void damaged(void **state)
+{
+    struct built built;
+    struct image image;
+    char *page;
+
+    (void)state;
+    built_machine(&built);
+    save_to(&built, in_folder("a.snap"));
+    image = image_read(in_folder("a.snap"));
+    image.bytes[1030] ^= 1;
+    write_file(in_folder("b.snap"), image.bytes, image.len);
+    write_file(in_folder("a.html"), "old", 3);
+    run_inspect(&run, NULL, "report", "-o", in_folder("a.html"), in_folder("b.snap"), NULL);
+    assert_ended(&run, 3, "b.snap");
+    page = page_of(in_folder("a.html"));
+    assert_string_equal(page, "old");
+    free(page);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_file),     cmocka_unit_test(two_files),
+        cmocka_unit_test(hostile_text), cmocka_unit_test(bad_arguments),
+        cmocka_unit_test(damaged),
+    };
+    int failed = cmocka_run_group_tests(tests, setup_folder, teardown_folder);
+
+    run_fini(&run);
+    return failed;
+}
