@@ -192,12 +192,20 @@ class Machine:
         compress: str | None = None,
         digest: str | None = None,
         sync: str | None = None,
+        parent: str | None = None,
         target: str | None = None,
         drop: str | None = None,
     ) -> Snapshot:
         """Save the guest to the file `path`; see stasis.Machine.snapshot()."""
         request = requests.snapshot(
-            path, then=then, compress=compress, digest=digest, sync=sync, target=target, drop=drop
+            path,
+            then=then,
+            compress=compress,
+            digest=digest,
+            sync=sync,
+            parent=parent,
+            target=target,
+            drop=drop,
         )
         return await self._connection.run(request)
 

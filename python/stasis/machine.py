@@ -133,6 +133,7 @@ class Machine:
         compress: str | None = None,
         digest: str | None = None,
         sync: str | None = None,
+        parent: str | None = None,
         target: str | None = None,
         drop: str | None = None,
     ) -> Snapshot:
@@ -149,6 +150,7 @@ class Machine:
                 digest=digest,
                 sync=sync,
                 target=target,
+                parent=parent,
                 drop=drop,
             )
         )

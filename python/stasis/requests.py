@@ -44,6 +44,8 @@ class Snapshot:
     stored_bytes: int  # bytes of memory that the file holds
     zero_bytes: int  # bytes of memory that are zero and not stored
     pause_us: int  # from the start of the freeze until the file was complete
+    root: str | None = None  # what a layer on it can name as parent
+    layer: bool = False
     more: dict[str, Any] = field(default_factory=dict)  # what a later release says besides
 
 
@@ -105,11 +107,11 @@ def resume() -> Request[None]:
 def snapshot(path: str | os.PathLike[str], **params: str | None) -> Request[Snapshot]:
     """Save the guest to a file; the folder of `path` is opened here."""
     folder, name = os.path.split(os.fspath(path))
-    names = ("file_bytes", "stored_bytes", "zero_bytes", "pause_us")
+    names = ("file_bytes", "stored_bytes", "zero_bytes", "pause_us", "root", "layer")
 
     def result(answer: dict[str, Any]) -> Snapshot:
         more = {k: v for k, v in answer.items() if k not in names and k != "name"}
-        known = {name: answer[name] for name in names}
+        known = {name: answer[name] for name in names if name in answer}
         return Snapshot(os.fspath(path), **known, more=more)
 
     return Request("snapshot", {"name": name, **_given(**params)}, result, folder or ".")

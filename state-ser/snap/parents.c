@@ -66,7 +66,7 @@ static int begin(struct stasis_parents *parents, struct stasis_error *err)
     if (is_full(errno))
         return too_many(err);
     return stasis_fail_errno(err, STASIS_ERR_READ,
-                             "looking for what it lies on in %s (name its folder by --layers)",
+                             "looking for what it lies on in %s (name its folder by layers)",
                              parents->folder);
 }
 
@@ -155,7 +155,7 @@ static int another_content(const uint8_t *has, const uint8_t *wanted, struct sta
     }
     return stasis_fail(err, STASIS_ERR_CORRUPT,
                        "its root begins with %s, not %s: it is another content; put the right file "
-                       "there, or name its folder by --layers",
+                       "there, or name its folder by layers",
                        text[0], text[1]);
 }
 
@@ -244,10 +244,10 @@ static int not_found(const struct stasis_parents *parents, const uint8_t *name,
     stasis_uuid_text(name, text);
     if (!parents->folder)
         return stasis_fail(err, STASIS_ERR_NOT_FOUND,
-                           "it lies on the snapshot %s; name its folder by --layers", text);
+                           "it lies on the snapshot %s; name its folder by layers", text);
     return stasis_fail(err, STASIS_ERR_NOT_FOUND,
                        "it lies on the snapshot %s, which is not in %s: put it there, or name its "
-                       "folder by --layers",
+                       "folder by layers",
                        text, parents->folder);
 }
 

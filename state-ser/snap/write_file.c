@@ -2,6 +2,7 @@
  *
  * Saving to a file: the old one or the whole new one is there, whatever happens between.
  */
+#include "io.h"
 #include "object.h"
 #include "output.h"
 #include "ram_io.h"
@@ -32,6 +33,27 @@ static int publish(const struct stasis_snap *snap, struct stasis_output *output,
     return rc;
 }
 
+/* A layer that takes the name of what it lies on could not be read again. */
+static int check_replaced(const struct stasis_snap *snap, const struct stasis_output *output,
+                          struct stasis_error *err)
+{
+    const struct stasis_snap *parent = snap->lies_on;
+    struct stat old;
+    struct stat st;
+
+    if (!parent || stasis_io_stat_at(output->place.dir, output->place.base, &old))
+        return 0;
+    for (uint32_t i = 0; i < parent->file_count; i++) {
+        const int fd = parent->files[i]->input.fd;
+
+        if (fd >= 0 && !stasis_io_stat(fd, &st) && st.st_dev == old.st_dev &&
+            st.st_ino == old.st_ino)
+            return stasis_fail(err, STASIS_ERR_EXISTS,
+                               "the layer lies on the file that has this name; give another name");
+    }
+    return 0;
+}
+
 /* While it has no name: a save whose file cannot be opened has not happened. Only its RAM counts.
  */
 static int open_written(const struct stasis_snap *snap, struct stasis_output *output,
@@ -54,6 +76,8 @@ int stasis_snap_save_output(struct stasis_snap *snap, struct stasis_output *outp
     struct stasis_snap *saved = NULL;
     int rc = stasis_save_opts_get(opts, &chosen, err);
 
+    if (!rc)
+        rc = check_replaced(snap, output, err);
     if (!rc)
         rc = stasis_output_begin(output, err);
     if (!rc) {

@@ -190,17 +190,18 @@ range() {
 }
 
 # Each lives for some beats, for its clock is measured by them. By turns it is cut off within a line,
-# and anywhere.
+# and anywhere. Each is a layer on the one before.
 case_generations() {
-    cp base.snap next.snap
+    cp base.snap generation0.snap
     cp $base.out all.out
-    generation=1 previous=$base
+    generation=1 previous=$base next=generation0.snap
     : >steps
     while [ $generation -le $generations ]; do
         cut_beat=$(($(last_beat "$previous.out") + 8))
         [ $((generation % 2)) -eq 1 ] || cut_beat=never
-        start $generation --restore next.snap \
-            --snapshot-out "path=next.snap,on_output=beat $cut_beat "
+        start $generation --restore $next \
+            --snapshot-out "path=generation$generation.snap,parent=auto,on_output=beat $cut_beat "
+        next=generation$generation.snap
         type_line "ping $generation" # it may arrive in any later generation, but once
         if [ $cut_beat = never ]; then
             more_beats 6
@@ -212,8 +213,10 @@ case_generations() {
         cat "$out" >>all.out
         generation=$((generation + 1)) previous=$name
     done
-    is_whole next.snap
-    start last --restore next.snap
+    is_whole $next
+    [ "$(stat -c %b $next)" -lt "$(stat -c %b base.snap)" ] ||
+        fail "the last layer takes $(stat -c %b $next) blocks, and base.snap $(stat -c %b base.snap)"
+    start last --restore $next
     more_beats 5
     finish
     thawed_well "$previous" "$name"

@@ -22,6 +22,7 @@ static const size_t strings[] = {
     offsetof(struct stasis_vmm_config, kernel.cmdline),
     offsetof(struct stasis_vmm_config, restore.path),
     offsetof(struct stasis_vmm_config, restore.root),
+    offsetof(struct stasis_vmm_config, restore.layers),
     offsetof(struct stasis_vmm_config, initrd_path),
     offsetof(struct stasis_vmm_config, board_release),
     DISK(0),
@@ -43,6 +44,7 @@ static const size_t strings[] = {
     offsetof(struct stasis_vmm_config, snapshot.path),
     offsetof(struct stasis_vmm_config, snapshot.on_output),
     offsetof(struct stasis_vmm_config, snapshot.save.target),
+    offsetof(struct stasis_vmm_config, snapshot.save.parent),
     offsetof(struct stasis_vmm_config, on_crash.snapshot),
     offsetof(struct stasis_vmm_config, metrics_path),
 };
@@ -160,6 +162,8 @@ struct stasis_thaw_options stasis_config_thaw(const struct stasis_vmm_config *co
         .ignore_tsc_rate = config->restore.ignore_tsc_rate,
         .memory = config->restore.memory,
         .no_prefetch = config->restore.prefetch == STASIS_VMM_PREFETCH_OFF,
+        .tracks_changes =
+            config->restore.track == STASIS_VMM_TRACK_ON || config->snapshot.save.parent,
         .uffd_fd = config->restore.uffd_fd,
         .kvm_fd = config->kvm_fd,
     };

@@ -31,6 +31,9 @@ struct stasis_serial_sink_options stasis_config_serial(const struct stasis_vmm_c
 
 /* The snapshot is written to standard output, or read from standard input. */
 bool stasis_config_freezes_to_stream(const struct stasis_vmm_config *config);
+/* The 32 bytes of a root that has been checked. */
+void stasis_config_read_root(const char *text, uint8_t ret_root[32]);
+
 /* Puts the 32 bytes of restore.root there and returns ret_root, or NULL: any root will do. */
 const uint8_t *stasis_config_root(const struct stasis_vmm_config *config, uint8_t ret_root[32]);
 

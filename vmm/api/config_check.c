@@ -17,11 +17,33 @@ static int out_of_range(struct stasis_error *err, const char *member)
                        "the configuration's %s is out of range; see stasis/vmm.h", member);
 }
 
-/* `drop` and `target` are the names of these members for who gave them. */
-static int check_save(const struct stasis_vmm_save *save, const char *drop, const char *target,
-                      struct stasis_error *err)
+static bool is_root(const char *text)
 {
-    const struct stasis_release *release;
+    return strlen(text) == STASIS_VMM_ROOT_DIGITS &&
+           strspn(text, "0123456789abcdefABCDEF") == STASIS_VMM_ROOT_DIGITS;
+}
+
+static int check_parent(const struct stasis_vmm_save *save, const struct stasis_release *release,
+                        const char *parent, struct stasis_error *err)
+{
+    if (!save->parent)
+        return 0;
+    if (strcmp(save->parent, STASIS_VMM_PARENT_AUTO) != 0 && !is_root(save->parent))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%s is neither auto nor a root; give auto, or the 64 hexadecimal digits "
+                           "that snapshot-inspect info shows",
+                           parent);
+    if (release && release->format_version == 1)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "a file for release %s is no layer; leave out %s", save->target, parent);
+    return 0;
+}
+
+/* `drop`, `target` and `parent` are the names of these members for who gave them. */
+static int check_save(const struct stasis_vmm_save *save, const char *drop, const char *target,
+                      const char *parent, struct stasis_error *err)
+{
+    const struct stasis_release *release = NULL;
     int rc;
 
     if (save->zlib_level > 12)
@@ -39,12 +61,14 @@ static int check_save(const struct stasis_vmm_save *save, const char *drop, cons
     if (!rc && save->target && save->digest && release->format_version == 1)
         rc = stasis_fail(err, STASIS_ERR_ARG,
                          "a file for release %s has no digests; leave them out", save->target);
-    return rc ? stasis_wrap(err, rc, "%s", target) : 0;
+    if (rc)
+        return stasis_wrap(err, rc, "%s", target);
+    return check_parent(save, release, parent, err);
 }
 
 int stasis_config_check_save(const struct stasis_vmm_save *save, struct stasis_error *err)
 {
-    return check_save(save, "drop", "target", err);
+    return check_save(save, "drop", "target", "parent", err);
 }
 
 /* Each enum, and the last of its values. */
@@ -58,6 +82,7 @@ static int check_choices(const struct stasis_vmm_config *config, struct stasis_e
         {"rtc", (unsigned)config->rtc, STASIS_VMM_RTC_PL031},
         {"restore.clock", (unsigned)config->restore.clock, STASIS_VMM_CLOCK_ADVANCE},
         {"restore.memory", (unsigned)config->restore.memory, STASIS_RAM_LAZY},
+        {"restore.track", (unsigned)config->restore.track, STASIS_VMM_TRACK_ON},
         {"restore.prefetch", (unsigned)config->restore.prefetch, STASIS_VMM_PREFETCH_OFF},
         {"balloon.reporting", (unsigned)config->balloon.reporting, STASIS_VMM_REPORTING_OFF},
         {"serial.kind", (unsigned)config->serial.kind, STASIS_VMM_SERIAL_PIPE},
@@ -147,27 +172,36 @@ static int check_streams(const struct stasis_vmm_config *config, struct stasis_e
     return 0;
 }
 
-const uint8_t *stasis_config_root(const struct stasis_vmm_config *config, uint8_t ret_root[32])
+void stasis_config_read_root(const char *text, uint8_t ret_root[32])
 {
     static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-    const char *text = config->restore.root;
 
-    for (size_t i = 0; text && i < STASIS_VMM_ROOT_DIGITS; i++) {
-        size_t digit = strcspn(digits, (const char[]){text[i], '\0'}) % 16; /* check_root() */
+    for (size_t i = 0; i < STASIS_VMM_ROOT_DIGITS; i++) {
+        size_t digit = strcspn(digits, (const char[]){text[i], '\0'}) % 16;
 
         ret_root[i / 2] = (uint8_t)(i % 2 ? ret_root[i / 2] | digit : digit << 4);
     }
-    return text ? ret_root : NULL;
+}
+
+const uint8_t *stasis_config_root(const struct stasis_vmm_config *config, uint8_t ret_root[32])
+{
+    if (!config->restore.root)
+        return NULL;
+    stasis_config_read_root(config->restore.root, ret_root);
+    return ret_root;
 }
 
 static int check_root(const struct stasis_vmm_config *config, struct stasis_error *err)
 {
     const char *root = config->restore.root;
 
+    if (config->restore.layers && !config->restore.path)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "restore.layers is for a snapshot, but there is no restore.path; set "
+                           "it");
     if (!root)
         return 0;
-    if (strlen(root) != STASIS_VMM_ROOT_DIGITS ||
-        strspn(root, "0123456789abcdefABCDEF") != STASIS_VMM_ROOT_DIGITS)
+    if (!is_root(root))
         return stasis_fail(err, STASIS_ERR_ARG,
                            "restore.root is no root; give the 64 hexadecimal digits that "
                            "snapshot-inspect info shows");
@@ -217,7 +251,7 @@ static int check_releases(const struct stasis_vmm_config *config, struct stasis_
 
     if (rc)
         return stasis_wrap(err, rc, "board.release");
-    return check_save(&config->snapshot.save, "snapshot.drop", "snapshot.target", err);
+    return check_save(&config->snapshot.save, "snapshot.drop", "snapshot.target", "snapshot.parent", err);
 }
 
 /* ---- what was given ---- */

@@ -14,6 +14,7 @@ static_assert(sizeof(enum stasis_vmm_sync) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_drop) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_clock) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_prefetch) == sizeof(unsigned), "enum size");
+static_assert(sizeof(enum stasis_vmm_track) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_ram_mode) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_serial_kind) == sizeof(unsigned), "enum size");
 static_assert(sizeof(enum stasis_vmm_metrics_format) == sizeof(unsigned), "enum size");
@@ -43,6 +44,7 @@ static const char *const digest_words[] = {"none", "sha256", NULL};
 static const char *const sync_words[] = {"full", "none", NULL};
 static const char *const clock_words[] = {"continue", "advance", NULL};
 static const char *const prefetch_words[] = {"on", "off", NULL};
+static const char *const track_words[] = {"off", "on", NULL};
 /* In the order of enum stasis_ram_mode. */
 static const char *const memory_words[] = {"auto", "copy", "map", "lazy", NULL};
 static const char *const drop_words[] = {"refuse", "allow", NULL};
@@ -87,6 +89,9 @@ static const struct stasis_option_key restore_keys[] = {
     {"uffd_fd", STASIS_OPTION_FD, AT(restore.uffd_fd), "N", "give an open descriptor above 2"},
     {"root", STASIS_OPTION_TEXT, AT(restore.root), "HEX",
      "give the 64 hexadecimal digits that snapshot-inspect info shows"},
+    {"layers", STASIS_OPTION_TEXT, AT(restore.layers), "DIR", "give the name of a folder"},
+    {"track", STASIS_OPTION_WORD, AT(restore.track), "on|off", "give on or off",
+     .words = track_words},
     {0},
 };
 
@@ -223,6 +228,8 @@ static const struct stasis_option_key snapshot_keys[] = {
      .words = digest_words},
     {"sync", STASIS_OPTION_WORD, AT(snapshot.save.sync), "full|none", "give full or none",
      .words = sync_words},
+    {"parent", STASIS_OPTION_TEXT, AT(snapshot.save.parent), "auto|HEX",
+     "give auto, or the 64 hexadecimal digits of a root"},
     {"target", STASIS_OPTION_TEXT, AT(snapshot.save.target), "RELEASE",
      "give a release, for example 0.1.0"},
     {"drop", STASIS_OPTION_WORD, AT(snapshot.save.drop), "refuse|allow", "give refuse or allow",
@@ -307,7 +314,9 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
          "guest runs; auto (default): lazy if permitted, else copy.\n"
          "prefetch=off: do not load (lazy) or verify (map) in the background.\n"
          "uffd_fd: a descriptor of /dev/userfaultfd, for lazy.\n"
-         "root: thaw the snapshot with this root only.\n",
+         "root: thaw the snapshot with this root only.\n"
+         "layers: the folder of what a layer lies on (default: that of FILE).\n"
+         "track=on: note what the guest changes, for snapshots with a parent.\n",
          .json = "restore"},
     [STASIS_CONFIG_INITRD] = {"initrd", initrd_keys, "Load an initial RAM disk.\n",
                               "The machine (not with --restore):", .json = "initrd",
@@ -407,6 +416,8 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
                                 "compress: how memory is stored (default none).\n"
                                 "digest=sha256: store a digest of each chunk of memory.\n"
                                 "sync=none: do not wait for the disk.\n"
+                                "parent=auto: write a layer on the last snapshot, if there is\n"
+                                "one; HEX: on the snapshot with this root.\n"
                                 "target: write a file that this older release can thaw.\n"
                                 "drop=allow: leave out what the target cannot represent; by\n"
                                 "default the freeze fails.\n"

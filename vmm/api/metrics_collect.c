@@ -110,6 +110,7 @@ static void add_freezes(struct stasis_metrics_report *report, const struct stasi
     SET(set, FREEZE_stored_bytes, metrics->saved.stored_bytes);
     SET(set, FREEZE_compressed_bytes, metrics->saved.compressed_bytes);
     SET(set, FREEZE_zero_bytes, metrics->saved.zero_bytes);
+    SET(set, FREEZE_below_bytes, metrics->saved.below_bytes);
     SET_TIMES(set, FREEZE_spent_us, &metrics->times);
 }
 

@@ -69,7 +69,9 @@ static int open_snapshot(const struct stasis_vmm_config *config, struct stasis_s
 {
     uint8_t root[STASIS_DIGEST_SIZE];
     const struct stasis_parse_opts opts = {.size = sizeof(opts),
-                                           .root = stasis_config_root(config, root)};
+                                           .root = stasis_config_root(config, root),
+                                           .layers = config->restore.layers,
+                                           .beside = config->restore.path};
     struct stasis_outputs *outputs;
     int fd = -1;
     int rc;

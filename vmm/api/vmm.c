@@ -187,6 +187,8 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
         vmm->generation = result.generation;
         say_skipped(vmm, snap);
         say_thawed(vmm, stasis_monotonic_us() - start);
+        stasis_vmm_base_thawed(vmm, snap);
+        return 0;
     }
     stasis_snap_free(snap);
     return rc;
@@ -338,6 +340,7 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
         say_left(vmm);
     else
         stasis_vmm_disks_close(&vmm->disks);
+    stasis_snap_free(vmm->base);
     stasis_boot_let_go(&vmm->boot);
     stasis_vmm_net_unwatch(vmm);
     stasis_vmm_net_close(&vmm->net);

@@ -142,11 +142,13 @@ static void report(const struct stasis_vmm *vmm, const struct stasis_vmm_job *jo
 {
     const struct stasis_save_stats *stats = &job->stats;
 
+    if (job->whole_because)
+        stasis_vmm_say(vmm, "%s: a whole snapshot and no layer: %s", job->path, job->whole_because);
     stasis_vmm_say(vmm,
                    "frozen to %s in %" PRIu64 ".%" PRIu64 " ms: %" PRIu64
-                   " KiB of RAM stored, %" PRIu64 " KiB zero",
+                   " KiB of RAM stored, %" PRIu64 " KiB zero%s%s",
                    job->path, us / 1000, us % 1000 / 100, stats->stored_bytes >> 10,
-                   stats->zero_bytes >> 10);
+                   stats->zero_bytes >> 10, job->is_layer ? ", the rest as in " : "", job->lies_on);
 }
 
 /* How long the vCPU that waited longest has stood still by now. */
@@ -228,6 +230,8 @@ static void saved(struct stasis_vmm *vmm, const struct stasis_vmm_job *job)
                                                     .path = job->path,
                                                     .request_ctx = job->request_ctx,
                                                     .stats = &job->stats,
+                                                    .root = job->root,
+                                                    .layer = job->is_layer,
                                                     .pause_us = us});
 }
 

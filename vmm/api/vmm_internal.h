@@ -79,6 +79,9 @@ struct stasis_vmm {
     pthread_mutex_t lock; /* recursive: operations may call functions of the VM */
     struct stasis_machine machine;
     uint64_t generation; /* how often the guest was frozen */
+    /* From which machine.dirty counts, while it does: the next snapshot can be a layer on it. Of
+     * the thread that saves while a job is under way, else of whoever has the lock. NULL: none. */
+    struct stasis_snap *base;
     struct stasis_device_host host;
     struct stasis_vmm_disks disks;
     struct stasis_vmm_net_host net;
@@ -364,6 +367,7 @@ struct stasis_vmm_job {
     struct stasis_vmm_save save;
     uint32_t format_version; /* that the target reads; 0: the newest */
     char *own_target;        /* of save, if it is not the configuration's */
+    char *own_parent;
     struct stasis_notes *own_notes;
     uint64_t start_us; /* when it was asked for */
 
@@ -376,12 +380,33 @@ struct stasis_vmm_job {
     struct stasis_error err;
     struct stasis_save_stats stats;
     struct stasis_freeze_times times;
-    char *dropped; /* what an older release does not know, line by line, or NULL */
+    uint8_t root[STASIS_DIGEST_SIZE]; /* of the file */
+    bool is_layer;
+    char lies_on[256];         /* what, for messages; may be cut */
+    const char *whole_because; /* why one that was to be a layer, if it can be, is none */
+    char *dropped;             /* what an older release does not know, line by line, or NULL */
     size_t dropped_len;
 };
 
 /* Starts the thread, or says why it cannot be. The job is the VM's from here on. */
 STASIS_MUST_CHECK int stasis_vmm_job_start(struct stasis_vmm_job *job, struct stasis_error *err);
+/* ---- vmm_layers.c: what a layer lies on; on the thread that saves, but for the first ---- */
+
+/* The guest was thawed from this snapshot, which is the VM's from here on. */
+void stasis_vmm_base_thawed(struct stasis_vmm *vmm, struct stasis_snap *snap);
+/* Before the file is written: has `snap` be a layer, if it can and shall be; else says why not in
+ * job->whole_because, or fails if it must be one. STASIS_ERR_STATE. */
+STASIS_MUST_CHECK int stasis_vmm_base_prepare(struct stasis_vmm_job *job, struct stasis_snap *snap,
+                                              struct stasis_error *err);
+/* The file was refused: the layer would take the name of what it lies on (STASIS_ERR_EXISTS), or
+ * lie on too many files (STASIS_ERR_FULL). Makes a whole snapshot of it, unless it must be a layer:
+ * false. */
+bool stasis_vmm_base_give_up(struct stasis_vmm_job *job, struct stasis_snap *snap, int why);
+/* Whether the file that is written can be what the next one lies on. */
+bool stasis_vmm_base_wanted(const struct stasis_vmm_job *job);
+/* The file is there, and is the VM's; before the guest runs on. */
+void stasis_vmm_base_saved(struct stasis_vmm_job *job, struct stasis_snap *saved);
+
 /* Waits for the thread. */
 void stasis_vmm_job_join(struct stasis_vmm_job *job);
 /* Closes its file, if that is its own. */

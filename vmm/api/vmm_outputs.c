@@ -222,7 +222,9 @@ int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm, struct stasis_snap *
     const struct stasis_parse_opts opts = {.size = sizeof(opts),
                                            .progress = stasis_vmm_keep_loading,
                                            .ctx = vmm,
-                                           .root = stasis_config_root(vmm->config, root)};
+                                           .root = stasis_config_root(vmm->config, root),
+                                           .layers = vmm->config->restore.layers,
+                                           .beside = vmm->config->restore.path};
     const char *path = vmm->config->restore.path;
     int fd = -1;
     int rc;

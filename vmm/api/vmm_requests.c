@@ -211,11 +211,14 @@ static int copy_save(struct stasis_vmm_job *job, const struct stasis_vmm_save *s
                      struct stasis_error *err)
 {
     job->own_target = save->target ? strdup(save->target) : NULL;
+    job->own_parent = save->parent ? strdup(save->parent) : NULL;
     job->own_notes = save->notes ? stasis_notes_new() : NULL;
     job->save = *save;
     job->save.target = job->own_target;
+    job->save.parent = job->own_parent;
     job->save.notes = job->own_notes;
-    if ((save->target && !job->own_target) || (save->notes && !job->own_notes))
+    if ((save->target && !job->own_target) || (save->parent && !job->own_parent) ||
+        (save->notes && !job->own_notes))
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to save the guest");
     return save->notes ? stasis_notes_copy(save->notes, job->own_notes, err) : 0;
 }

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "stasis/fault_signals.h"
@@ -106,8 +107,8 @@ static int settle_disk(struct stasis_vmm_job *job)
     return stasis_vmm_disks_settle(&job->vmm->disks, no_sync, &job->err);
 }
 
-static int write_file(struct stasis_vmm_job *job, struct stasis_snap *snap,
-                      struct stasis_error *err)
+static int write_once(struct stasis_vmm_job *job, struct stasis_snap *snap,
+                      struct stasis_snap **ret_saved, struct stasis_error *err)
 {
     const struct stasis_save_opts opts = {
         .size = sizeof(opts),
@@ -118,11 +119,31 @@ static int write_file(struct stasis_vmm_job *job, struct stasis_snap *snap,
         .ctx = job,
         .format_version = job->format_version,
         .no_userfaultfd = true, /* but that of memory=lazy, which is the source */
+        .saved = stasis_vmm_base_wanted(job) ? ret_saved : NULL,
     };
 
     if (!job->output)
         return stasis_snap_save_stream(snap, STDOUT_FILENO, &opts, &job->stats, err);
     return stasis_snap_save_output(snap, job->output, &opts, &job->stats, err);
+}
+
+/* A layer cannot replace what it lies on. */
+static int write_file(struct stasis_vmm_job *job, struct stasis_snap *snap,
+                      struct stasis_error *err)
+{
+    struct stasis_snap *saved = NULL;
+    int rc = stasis_vmm_base_prepare(job, snap, err);
+
+    if (!rc)
+        rc = write_once(job, snap, &saved, err);
+    if (rc && stasis_vmm_base_give_up(job, snap, rc))
+        rc = write_once(job, snap, &saved, err);
+    if (rc)
+        return rc;
+    memcpy(job->root, stasis_snap_info(snap)->root, sizeof(job->root));
+    if (saved)
+        stasis_vmm_base_saved(job, saved);
+    return 0;
 }
 
 /* Since the last time that it was asked. */
@@ -214,6 +235,7 @@ void stasis_vmm_job_free(struct stasis_vmm_job *job)
         return;
     stasis_vmm_job_close(job);
     free(job->own_target);
+    free(job->own_parent);
     stasis_notes_free(job->own_notes);
     free(job->dropped);
     free(job->path);

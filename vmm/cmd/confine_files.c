@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +92,34 @@ static int allow_input(const struct stasis_sandbox_files *files, const char *pat
                        struct stasis_error *err)
 {
     return path ? stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_READ, err) : 0;
+}
+
+/* The feature bit of a layer in its header (docs/snapshot-format.md, Header). A file that lies gains
+ * no more than one that is a layer. */
+static bool is_layer(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    uint8_t features = 0;
+    bool is = fd >= 0 && pread(fd, &features, 1, 24) == 1 && features & 1 << 4;
+
+    if (fd >= 0)
+        close(fd);
+    return is;
+}
+
+/* What a layer lies on is sought in a folder by what it holds. */
+static int allow_layers(const struct stasis_sandbox_files *files,
+                        const struct stasis_vmm_restore *restore, struct stasis_error *err)
+{
+    char folder[PATH_MAX];
+    const char *name;
+
+    if (restore->layers)
+        return stasis_sandbox_files_allow(files, restore->layers, STASIS_SANDBOX_READ, err);
+    if (!restore->path || strlen(restore->path) >= sizeof(folder) || !is_layer(restore->path))
+        return 0;
+    split(restore->path, folder, &name);
+    return stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_READ, err);
 }
 
 /* Terminals and named pipes are opened once more, to be written to without waiting
@@ -250,5 +279,7 @@ int stasis_confine_allow_files(const struct stasis_sandbox_files *files,
         rc = allow_vsock(files, config->vsock.path, err);
     if (!rc)
         rc = allow_copy(files, config->restore.path, err);
+    if (!rc)
+        rc = allow_layers(files, &config->restore, err);
     return rc ? rc : allow_control(files, control, err);
 }

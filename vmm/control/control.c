@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -209,12 +210,23 @@ static const char *reason_name(enum stasis_vmm_reason reason)
     return "unknown";
 }
 
+static json_t *root_of(const struct stasis_vmm_event *event)
+{
+    char digits[STASIS_VMM_ROOT_DIGITS + 1];
+
+    for (size_t i = 0; event->root && i < STASIS_VMM_ROOT_DIGITS / 2; i++)
+        snprintf(digits + 2 * i, 3, "%02x", event->root[i]);
+    return event->root ? json_string(digits) : NULL;
+}
+
 static json_t *saved(const struct stasis_vmm_event *event)
 {
-    return json_pack("{s:o, s:I, s:I, s:I, s:I}", "name", stasis_control_text(event->path),
-                     "file_bytes", (json_int_t)event->stats->file_bytes, "stored_bytes",
+    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:o*, s:b}", "name",
+                     stasis_control_text(event->path), "file_bytes",
+                     (json_int_t)event->stats->file_bytes, "stored_bytes",
                      (json_int_t)event->stats->stored_bytes, "zero_bytes",
-                     (json_int_t)event->stats->zero_bytes, "pause_us", (json_int_t)event->pause_us);
+                     (json_int_t)event->stats->zero_bytes, "pause_us", (json_int_t)event->pause_us,
+                     "root", root_of(event), "layer", (int)event->layer);
 }
 
 static json_t *file(const struct stasis_vmm_event *event)

@@ -33,6 +33,11 @@ static const struct stasis_control_param snapshot_params[] = {
      "sha256: each chunk of memory gets a SHA-256 digest; none is the default.", digest_words},
     {"sync", STASIS_CONTROL_WORD, AT(sync), "full|none",
      "full (default): wait until the file is on the disk; none: do not wait.", sync_words},
+    {"parent", STASIS_CONTROL_TEXT, AT(parent), "auto|HEX",
+     "auto: write a layer, which holds what the guest has changed since the last snapshot, if that "
+     "is known; else a whole snapshot, and the next one can be a layer. HEX: a layer on the "
+     "snapshot with this root, or fail.",
+     NULL},
     {"target", STASIS_CONTROL_TEXT, AT(target), "RELEASE",
      "Write a file that this older release can thaw.", NULL},
     {"drop", STASIS_CONTROL_WORD, AT(drop), "refuse|allow",
@@ -92,6 +97,8 @@ static const struct stasis_control_member snapshot_members[] = {
     {"stored_bytes", "bytes of memory that the file holds"},
     {"zero_bytes", "bytes of memory that are zero and not stored"},
     {"pause_us", "from the start of the freeze until the file was complete, in microseconds"},
+    {"root", "of the snapshot, in hexadecimal digits; absent in that of a crash"},
+    {"layer", "true: it is a layer, which can be thawed beside what it lies on only"},
     {NULL},
 };
 

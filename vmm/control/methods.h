@@ -46,6 +46,7 @@ enum stasis_control_of { STASIS_CONTROL_OF_ANY, STASIS_CONTROL_OF_OWN };
 struct stasis_control_args {
     const char *name;
     const char *target;
+    const char *parent;
     uint64_t zlib_level;
     unsigned then;
     unsigned digest;

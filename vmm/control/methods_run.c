@@ -102,6 +102,7 @@ int stasis_control_run_snapshot(struct stasis_control *control, struct stasis_co
                  .digest = (enum stasis_vmm_digest)args->digest,
                  .sync = (enum stasis_vmm_sync)args->sync,
                  .target = args->target,
+                 .parent = args->parent,
                  .drop = (enum stasis_vmm_drop)args->drop},
     };
     int rc;

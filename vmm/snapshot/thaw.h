@@ -24,7 +24,7 @@ struct stasis_thaw_options {
     bool ignore_tsc_rate;        /* a TSC of another rate is no reason to refuse */
     enum stasis_ram_mode memory; /* how RAM comes from the file */
     bool no_prefetch;            /* as in struct stasis_ram_opts */
-    bool tracks_changes;         /* machine->dirty is on, and the snapshot its base */
+    bool tracks_changes;         /* machine->dirty is on if KVM can, the snapshot its base */
     int uffd_fd;                 /* the same */
     int kvm_fd;                  /* as for stasis_machine_build_by() */
     bool (*progress)(void *ctx, uint64_t done, uint64_t total); /* the same; false: cancel */

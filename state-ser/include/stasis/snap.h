@@ -154,8 +154,9 @@ struct stasis_save_stats {
  * stasis_snap_notes() holds others. It may be saved onto the file that it was opened from. A file
  * with a compatible feature (stasis_snap_info()) is refused.
  *
- * STASIS_ERR_WRITE names the file and the reason; STASIS_ERR_CANCELLED; of an opened snapshot
- * STASIS_ERR_CORRUPT, STASIS_ERR_READ, and STASIS_ERR_VERSION for a compatible feature. */
+ * STASIS_ERR_WRITE names the file and the reason; STASIS_ERR_CANCELLED; STASIS_ERR_EXISTS: a layer
+ * would replace a file that it lies on; of an opened snapshot STASIS_ERR_CORRUPT, STASIS_ERR_READ,
+ * and STASIS_ERR_VERSION for a compatible feature. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save(struct stasis_snap *snap, const char *path,
                                                      const struct stasis_save_opts *opts,
                                                      struct stasis_save_stats *ret_stats,

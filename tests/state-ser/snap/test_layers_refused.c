@@ -71,12 +71,12 @@ static void a_file_that_is_missing_is_named(void **state)
     file_write(chain_path(0), &image);
     image_fini(&image);
     opts.layers = "/nowhere";
-    refused_with(&chain, &opts, STASIS_ERR_READ, "/nowhere", "name its folder by --layers");
+    refused_with(&chain, &opts, STASIS_ERR_READ, "/nowhere", "name its folder by layers");
     opts.layers = "/proc/self"; /* many files, and none of them regular enough */
     refused_with(&chain, &opts, STASIS_ERR_NOT_FOUND, "/proc/self", "which is not in");
     fd = open(chain.path, O_RDONLY | O_CLOEXEC);
     assert_int_equal(stasis_snap_open_fd(fd, "it", NULL, &snap, &err), STASIS_ERR_NOT_FOUND);
-    assert_non_null(strstr(err.msg, "name its folder by --layers"));
+    assert_non_null(strstr(err.msg, "name its folder by layers"));
     opts.layers = folder;
     assert_int_equal(stasis_snap_open_fd(fd, "it", &opts, &snap, &err), 0);
     stasis_snap_free(snap);

@@ -5,6 +5,7 @@
 #include "tests/state-ser/snap/layer_rig.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -142,6 +143,32 @@ static void a_range_that_is_not_there_has_no_dirty_pages(void **state)
     built_fini(&built);
 }
 
+/* What the layer needs would be gone; under another name both are there. */
+static void a_layer_does_not_take_the_name_of_its_parent(void **state)
+{
+    char folder[] = "/tmp/stasis-test-XXXXXX", path[64], other[64];
+    struct stasis_snap *parent = NULL;
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .saved = &parent};
+    struct stasis_error err = {0};
+    struct built built;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/one", folder);
+    snprintf(other, sizeof(other), "%s/two", folder);
+    built_small(&built);
+    assert_int_equal(stasis_snap_save(built.snap, path, &opts, NULL, &err), 0);
+    assert_int_equal(stasis_snap_set_parent(built.snap, parent, &err), 0);
+    assert_int_equal(stasis_snap_save(built.snap, path, NULL, NULL, &err), STASIS_ERR_EXISTS);
+    assert_non_null(strstr(err.msg, "the layer lies on the file that has this name; give another"));
+    assert_int_equal(stasis_snap_save(built.snap, other, NULL, NULL, &err), 0);
+    assert_int_equal(stasis_snap_set_parent(built.snap, NULL, &err), 0);
+    assert_int_equal(stasis_snap_save(built.snap, path, NULL, NULL, &err), 0);
+    stasis_snap_free(parent);
+    built_fini(&built);
+    assert_int_equal(unlink(path) || unlink(other) || rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +176,7 @@ int main(void)
         cmocka_unit_test(version_1_is_no_parent),
         cmocka_unit_test(options_that_a_layer_cannot_have_are_refused),
         cmocka_unit_test(a_layer_without_what_it_lies_on_is_no_parent),
+        cmocka_unit_test(a_layer_does_not_take_the_name_of_its_parent),
         cmocka_unit_test(a_range_that_is_not_there_has_no_dirty_pages),
     };
 

@@ -54,7 +54,12 @@ static void boot_and_thaw_options(void **state)
     assert_int_equal(thaw.clock, STASIS_CLOCK_ADVANCE);
     assert_int_equal(thaw.memory, STASIS_RAM_MAP);
     assert_true(thaw.no_prefetch && thaw.ignore_tsc_rate);
+    thaw = stasis_config_thaw(&(struct stasis_vmm_config){.restore.track = STASIS_VMM_TRACK_ON});
+    assert_true(thaw.tracks_changes);
+    thaw = stasis_config_thaw(&(struct stasis_vmm_config){.snapshot.save.parent = "auto"});
+    assert_true(thaw.tracks_changes);
     thaw = stasis_config_thaw(&(struct stasis_vmm_config){0});
+    assert_false(thaw.tracks_changes);
     assert_int_equal(thaw.clock, STASIS_CLOCK_CONTINUE);
     assert_false(thaw.no_prefetch || thaw.ignore_tsc_rate);
 }
@@ -132,6 +137,7 @@ static void choices_that_there_are_not(void **state)
     } cases[] = {
         {DEMO(.restore.clock = (enum stasis_vmm_clock)9), "restore.clock"},
         {DEMO(.restore.memory = (enum stasis_ram_mode)9), "restore.memory"},
+        {DEMO(.restore.track = (enum stasis_vmm_track)9), "restore.track"},
         {DEMO(.restore.prefetch = (enum stasis_vmm_prefetch)9), "restore.prefetch"},
         {DEMO(.serial.kind = (enum stasis_vmm_serial_kind)9), "serial.kind"},
         {DEMO(.snapshot.then = (enum stasis_vmm_then)9), "snapshot.then"},
@@ -184,6 +190,11 @@ static void members_that_contradict_each_other(void **state)
         {DEMO(.snapshot.save.target = "9.9"), "snapshot.target: 9.9"},
         {DEMO(.snapshot.save = {.target = "0.1.0", .digest = STASIS_VMM_DIGEST_SHA256}),
          "snapshot.target: a file for release 0.1.0 has no digests; leave them out"},
+        {DEMO(.snapshot.save.parent = "base.snap"), "snapshot.parent is neither auto nor a root"},
+        {DEMO(.snapshot.save.parent = BAD_ROOT), "snapshot.parent is neither auto nor a root"},
+        {DEMO(.snapshot.save = {.target = "0.1.0", .parent = "auto"}),
+         "a file for release 0.1.0 is no layer; leave out snapshot.parent"},
+        {DEMO(.restore.layers = "x"), "restore.layers is for a snapshot, but there is no restore"},
         {{.restore = {.path = "x", .root = "12"}}, "restore.root is no root; give the 64"},
         {{.restore = {.path = "x", .root = BAD_ROOT}}, "restore.root is no root; give the 64"},
         {DEMO(.restore.root = GOOD_ROOT), "there is no restore.path; set it"},

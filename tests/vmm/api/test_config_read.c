@@ -133,7 +133,7 @@ static void wrong_configurations_name_the_key(void **state)
          "serial.speed is no key of a configuration; serial has out, limit, size, rate"},
         {"{\"restore\": {\"what\": 1}}",
          "restore.what is no key of a configuration; restore has path, clock, memory, prefetch, "
-         "uffd_fd, root, ignore_tsc_rate"},
+         "uffd_fd, root, layers, track, ignore_tsc_rate"},
         {"{\"demo\": 1}", "demo is a number; give true or false"},
         {"{\"demo\": {}}", "demo is an object; give true or false"},
         {"{\"serial\": \"none\"}", "serial is a string; give an object"},

@@ -154,7 +154,7 @@ static void fit_disks(struct stasis_vmm_config *config)
         stasis_option_clear_all(&stasis_config_options[STASIS_CONFIG_ALLOW], config);
 }
 
-/* A root is no random text, and a release that is a target has no digests. */
+/* A root is no random text, and a release that is a target has no digests and no layers. */
 static void fit_snapshots(struct stasis_vmm_config *config)
 {
     if (config->restore.root) {
@@ -162,8 +162,16 @@ static void fit_snapshots(struct stasis_vmm_config *config)
         config->restore.root =
             strdup("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff");
     }
+    if (!config->restore.path) {
+        free((char *)(uintptr_t)config->restore.layers);
+        config->restore.layers = NULL;
+    }
     if (config->snapshot.save.target)
         config->snapshot.save.digest = STASIS_VMM_DIGEST_NONE;
+    if (config->snapshot.save.parent) {
+        free((char *)(uintptr_t)config->snapshot.save.parent);
+        config->snapshot.save.parent = config->snapshot.save.target ? NULL : strdup("auto");
+    }
 }
 
 /* One of its choices is drawn, and an address of one station. */

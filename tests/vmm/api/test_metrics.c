@@ -50,10 +50,10 @@ static void names_of_0_1_0_are_kept(void **state)
     rig.machine.threads[0].first_run_us = 1300;
     rig.metrics.freezes_failed = 1;
     rig.metrics.largest_gap_us = 70;
-    stasis_metrics_count_freeze(
-        &rig.metrics,
-        &(struct stasis_save_stats){500, 400, 300, UINT64_C(1) << 40, .publish_us = 10},
-        &(struct stasis_freeze_times){1, 2, 50, 0}, 77);
+    stasis_metrics_count_freeze(&rig.metrics,
+                                &(struct stasis_save_stats){500, 400, 300, UINT64_C(1) << 40,
+                                                            .below_bytes = 20, .publish_us = 10},
+                                &(struct stasis_freeze_times){1, 2, 50, 0}, 77);
     json();
     assert_holds("{\n  \"uptime_us\": 4000,\n");
     assert_holds("\n  \"loaded_us\": 234,\n  \"first_run_us\": 300,\n"
@@ -63,6 +63,7 @@ static void names_of_0_1_0_are_kept(void **state)
     assert_holds("\n    \"last\": {\n      \"pause_us\": 77,\n      \"file_bytes\": 500,\n"
                  "      \"stored_bytes\": 400,\n      \"compressed_bytes\": 300,\n"
                  "      \"zero_bytes\": 1099511627776,\n"
+                 "      \"below_bytes\": 20,\n"
                  "      \"spent_us\": {\n        \"stop\": 1,\n        \"collect\": 2,\n"
                  "        \"write\": 40,\n        \"sync\": 10\n      }\n    }\n  },\n");
 }

@@ -17,6 +17,10 @@ static void on_event(void *ctx, const struct stasis_vmm_event *event)
         rig->save_code = event->err->code;
     if (event->err || event->stats)
         rig->save_ctx = event->request_ctx;
+    if (event->root) {
+        rig->layer = event->layer;
+        memcpy(rig->root, event->root, sizeof(rig->root));
+    }
     if (event->end)
         rig->end = *event->end;
     atomic_store(&rig->count, count + 1);

@@ -22,6 +22,8 @@ struct vmm_rig {
     enum stasis_vmm_event_kind events[VMM_RIG_EVENTS];
     int save_code;  /* of the last SAVE_FAILED */
     void *save_ctx; /* of the last SAVED or SAVE_FAILED */
+    bool layer;     /* of the last SAVED, and its root */
+    uint8_t root[STASIS_DIGEST_SIZE];
     _Atomic unsigned messages;
     char message[1024]; /* the last one */
     struct stasis_vmm_end end;

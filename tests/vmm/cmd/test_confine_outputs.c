@@ -65,6 +65,54 @@ static void end(void *ctx, const struct stasis_error *err)
     _exit(97);
 }
 
+/* What a layer lies on is read from its folder, or from another; of another snapshot only it is. */
+static int reads_beside(void *arg)
+{
+    const struct stasis_vmm_config *config = arg;
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct stasis_error err = {0};
+    int fd;
+
+    if (stasis_confine_begin(&confinement, config, NULL, &err))
+        return CHILD_SKIPS;
+    fd = open(config->restore.path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || open(in_folder("out/other"), O_WRONLY | O_CLOEXEC) >= 0)
+        return 4;
+    return open(in_folder("out/other"), O_RDONLY | O_CLOEXEC) < 0;
+}
+
+static void write_features(const char *path, char features)
+{
+    const char header[25] = {[24] = features};
+    FILE *file = fopen(path, "we");
+
+    assert_non_null(file);
+    assert_int_equal(fwrite(header, sizeof(header), 1, file), 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void what_a_layer_lies_on_can_be_read(void **state)
+{
+    const char *path = in_folder("out/snap");
+    struct stasis_vmm_config config = {.restore.path = path};
+    int status;
+
+    (void)state;
+    make_file(in_folder("out/other"));
+    write_features(path, 0x18);
+    status = in_child(reads_beside, &config);
+    if (status != CHILD_SKIPS) {
+        assert_int_equal(status, 0);
+        write_features(path, 0x08);
+        assert_int_equal(in_child(reads_beside, &config), 1);
+        config.restore.layers = in_folder("out");
+        assert_int_equal(in_child(reads_beside, &config), 0);
+    }
+    assert_int_equal(unlink(in_folder("out/other")) || unlink(in_folder("out/snap")), 0);
+    if (status == CHILD_SKIPS)
+        skip();
+}
+
 /* Root, whose outputs only its capabilities can write to. */
 static int refuses(const struct stasis_vmm_config *config, const char *words)
 {
@@ -178,6 +226,7 @@ static void folder_of_a_link_need_not_be_writable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_layer_lies_on_can_be_read),
         cmocka_unit_test(output_that_takes_a_capability_is_refused),
         cmocka_unit_test(passt_that_takes_a_capability_is_refused),
         cmocka_unit_test(folder_of_a_link_need_not_be_writable),

@@ -11,7 +11,7 @@ static void help_names_every_option(void **state)
 {
     static const char restore[] = "--restore path=FILE[,clock=continue|advance]"
                                   "[,memory=auto|lazy|copy|map][,prefetch=on|off][,uffd_fd=N]"
-                                  "[,root=HEX]\n";
+                                  "[,root=HEX][,layers=DIR][,track=on|off]\n";
     static const char *const names[] = {
         "--kernel path=FILE[,cmdline=TEXT][,kernel_load_addr=ADDR]\n",
         "--demo\n",

@@ -79,6 +79,8 @@ static int snapshot(void *ctx, const struct stasis_snapshot_request *request,
     snprintf(vm->path, sizeof(vm->path), "%s", request->path);
     snprintf(vm->target, sizeof(vm->target), "%s",
              request->save.target ? request->save.target : "");
+    snprintf(vm->parent, sizeof(vm->parent), "%s",
+             request->save.parent ? request->save.parent : "");
     vm->folder_ino_matches = vm->expected && !fstat(request->folder_fd, &folder) &&
                              !stat(vm->expected, &expected) && folder.st_ino == expected.st_ino;
     vm->state = STASIS_VMM_IS_SAVING;
@@ -198,11 +200,14 @@ void fake_vm_end_pause(struct fake_vm *vm, int code)
 void fake_vm_end_snapshot(struct fake_vm *vm, int code)
 {
     const struct stasis_save_stats stats = {.file_bytes = 70, .stored_bytes = 60, .zero_bytes = 40};
+    const uint8_t root[32] = {0xab, [31] = 0x0c};
     struct stasis_error err;
     struct stasis_vmm_event event = {.kind = STASIS_VMM_EVENT_SAVED,
                                      .path = vm->path,
                                      .request_ctx = vm->request.ctx,
                                      .stats = &stats,
+                                     .root = root,
+                                     .layer = vm->parent[0] != '\0',
                                      .pause_us = 1234};
 
     vm->state = vm->paused ? STASIS_VMM_PAUSED : STASIS_VMM_RUNNING;

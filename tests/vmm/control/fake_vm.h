@@ -16,6 +16,7 @@ struct fake_vm {
     bool paused;
     char path[256]; /* of the last snapshot */
     char target[32];
+    char parent[16];
     struct stasis_snapshot_request request;
     int folder_ino_matches; /* the descriptor is of the folder `expected` */
     const char *expected;

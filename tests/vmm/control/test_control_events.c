@@ -15,10 +15,12 @@ static void a_snapshot_is_answered_when_it_is_complete(void **state)
     session_begin(&session, true);
     rig_say(&session.rig, session.fd,
             WITH("snapshot", "{\"name\":\"a.snap\",\"then\":\"exit\",\"compress\":\"zlib:9\","
-                             "\"sync\":\"none\",\"target\":\"0.1.0\",\"drop\":\"allow\"}"));
+                             "\"sync\":\"none\",\"target\":\"0.1.0\",\"drop\":\"allow\","
+                             "\"parent\":\"auto\"}"));
     assert_null(rig_hear(&session.rig, session.fd));
     assert_string_equal(session.vm.path, "a.snap");
     assert_string_equal(session.vm.target, "0.1.0");
+    assert_string_equal(session.vm.parent, "auto");
     assert_true(session.vm.folder_ino_matches);
     assert_true(session.vm.request.exit);
     assert_int_equal(session.vm.request.save.zlib_level, 9);
@@ -30,7 +32,8 @@ static void a_snapshot_is_answered_when_it_is_complete(void **state)
     assert_string_equal(rig_hear(&session.rig, session.fd),
                         "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"name\":\"a.snap\","
                         "\"file_bytes\":70,\"stored_bytes\":60,\"zero_bytes\":40,"
-                        "\"pause_us\":1234}}");
+                        "\"pause_us\":1234,\"root\":\"ab0000000000000000000000000000000000"
+                        "000000000000000000000000000c\",\"layer\":true}}");
 
     /* By default the guest runs on, and memory is not compressed. */
     rig_say(&session.rig, session.fd, WITH("snapshot", "{\"name\":\"b\"}"));

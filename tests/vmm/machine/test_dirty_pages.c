@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 static uint32_t rounds(void)
 {
@@ -32,6 +33,7 @@ static void every_page_that_changes_is_found(void)
     dirty_track();
     dirty_copy_all();
     for (uint32_t i = 0; i < count; i++) {
+        alarm(KVM_CASE_SECONDS);
         stasis_machine_resume(&dirty_rig.machine);
         dirty_vcpus_write();
         if (i % 8 == 0)
@@ -207,6 +209,25 @@ static void a_kvm_that_fails_is_not_relied_on(void)
     kvm_guest_fini(&dirty_rig);
 }
 
+/* The guest is thawed all the same. */
+static void a_thaw_does_without(void)
+{
+    const struct stasis_thaw_options options = {.tracks_changes = true};
+    struct stasis_snap *snap;
+
+    dirty_start();
+    stasis_machine_pause(&dirty_rig.machine);
+    snap = kvm_freeze(&dirty_rig, NULL);
+    kvm_guest_fini(&dirty_rig);
+    memset(&dirty_rig, 0, sizeof(dirty_rig));
+    fail_after(KVM_SET_USER_MEMORY_REGION, 3); /* two make the slots */
+    kvm_ok(kvm_try_thaw(&dirty_rig, snap, &options, &dirty_err), &dirty_err);
+    assert_int_equal(failing, 0);
+    assert_off();
+    kvm_guest_fini(&dirty_rig);
+    stasis_snap_free(snap);
+}
+
 static void memory_without_a_slot_cannot_be_tracked(void)
 {
     dirty_start();
@@ -229,6 +250,7 @@ int main(void)
         KVM_CASE(a_reset_knows_no_base),
         KVM_CASE(thawed_memory_is_the_base_in_every_mode),
         KVM_CASE(a_kvm_that_fails_is_not_relied_on),
+        KVM_CASE(a_thaw_does_without),
         KVM_CASE(memory_without_a_slot_cannot_be_tracked),
     };
     int missing = kvm_missing();

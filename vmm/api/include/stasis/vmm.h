@@ -75,6 +75,7 @@ enum stasis_vmm_cpu {
 enum stasis_vmm_rtc { STASIS_VMM_RTC_CMOS = 0, /* the clock of a PC */ STASIS_VMM_RTC_PL031 };
 enum stasis_vmm_then { STASIS_VMM_THEN_EXIT = 0, STASIS_VMM_THEN_RESUME };
 enum stasis_vmm_prefetch { STASIS_VMM_PREFETCH_ON = 0, STASIS_VMM_PREFETCH_OFF };
+enum stasis_vmm_track { STASIS_VMM_TRACK_OFF = 0, STASIS_VMM_TRACK_ON };
 enum stasis_vmm_reporting { STASIS_VMM_REPORTING_ON = 0, STASIS_VMM_REPORTING_OFF };
 enum stasis_vmm_sync { STASIS_VMM_SYNC_FULL = 0, STASIS_VMM_SYNC_NONE };
 enum stasis_vmm_digest { STASIS_VMM_DIGEST_NONE = 0, STASIS_VMM_DIGEST_SHA256 };
@@ -129,12 +130,16 @@ struct stasis_vmm_kernel {
 #define STASIS_VMM_ROOT_DIGITS 64
 
 struct stasis_vmm_restore {
-    const char *path;            /* a snapshot; "-": standard input */
-    const char *root;            /* 64 hexadecimal digits: the root that it must have; NULL: any */
+    const char *path;   /* a snapshot; "-": standard input */
+    const char *root;   /* 64 hexadecimal digits: the root that it must have; NULL: any */
+    const char *layers; /* the folder of what a layer lies on; NULL: that of the snapshot */
     enum stasis_vmm_clock clock; /* continue: no time has passed; advance: that since the save */
     enum stasis_ram_mode memory; /* how memory comes from the file */
     enum stasis_vmm_prefetch prefetch; /* whether memory is loaded or verified in the background */
     bool ignore_tsc_rate;              /* thaw although the TSC's rate differs */
+    /* Whether it is noted from the start which pages the guest changes, so that the first snapshot
+     * with a parent can be a layer on this one; it is, too, if snapshot.save.parent is set. */
+    enum stasis_vmm_track track;
     /* A descriptor of /dev/userfaultfd, for loading lazily in a process that may not open that; it
      * stays open, and yours. 0: none. */
     int uffd_fd;
@@ -218,12 +223,20 @@ struct stasis_vmm_balloon {
     enum stasis_vmm_reporting reporting; /* the guest gives its free pages to the host by itself */
 };
 
+#define STASIS_VMM_PARENT_AUTO "auto"
+
 /* How a snapshot is written. */
 struct stasis_vmm_save {
     uint64_t zlib_level;           /* 1 (fast) to 12 (small); 0: memory is not compressed */
     enum stasis_vmm_digest digest; /* of each chunk of memory, beside its CRC */
     enum stasis_vmm_sync sync;
-    const char *target;         /* name of a release, for a file that it reads; NULL: this one */
+    const char *target; /* name of a release, for a file that it reads; NULL: this one */
+    /* Whether it is a layer, which has of memory what differs from another snapshot, its parent:
+     * the one that the guest was thawed from, or that was written since, whichever is the last, and
+     * its file stays where it is. STASIS_VMM_PARENT_AUTO: if there is one; else a whole snapshot is
+     * written, and the next one can be a layer on it. 64 hexadecimal digits: on the snapshot with
+     * this root, or it fails (STASIS_ERR_STATE). NULL: no. */
+    const char *parent;
     enum stasis_vmm_drop drop;  /* whether what the target cannot represent may be left out */
     struct stasis_notes *notes; /* that the file gets; NULL: none */
 };
@@ -366,10 +379,12 @@ struct stasis_vmm_event {
     void *request_ctx;                     /* SAVING, SAVED, SAVE_FAILED: that of the request */
     bool to_stream;                        /* SAVING: to standard output, as fast as it is read */
     const struct stasis_save_stats *stats; /* SAVED */
-    uint64_t pause_us;                     /* SAVED: how long the save has taken so far */
-    const struct stasis_error *err;        /* SAVE_FAILED, PAUSE_FAILED */
-    const char *text;                      /* KEYS: lines, each ending in a newline */
-    const struct stasis_vmm_end *end;      /* ENDED */
+    const uint8_t *root; /* SAVED: of the file, STASIS_DIGEST_SIZE bytes; NULL: of a crash */
+    bool layer;          /* SAVED: it is one */
+    uint64_t pause_us;   /* SAVED: how long the save has taken so far */
+    const struct stasis_error *err;                   /* SAVE_FAILED, PAUSE_FAILED */
+    const char *text;                                 /* KEYS: lines, each ending in a newline */
+    const struct stasis_vmm_end *end;                 /* ENDED */
     const struct stasis_vmm_guest_error *guest_error; /* GUEST_ERROR */
 };
 
