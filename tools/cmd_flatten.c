@@ -16,9 +16,8 @@ static int open_output(const struct stasis_inspect_args *args, const struct stas
     const char *path = args->operands[1];
     int rc = stasis_inspect_check_output(path, err);
 
-    for (uint32_t n = 1; n < stasis_snap_file_count(snap) && !rc; n++)
-        rc = stasis_outputs_add_input_path(args->outputs, stasis_snap_file_at(snap, n).name,
-                                           "a file that the input lies on", err);
+    if (!rc)
+        rc = stasis_inspect_note_files(args->outputs, snap, err);
     if (!rc)
         rc = stasis_output_open(args->outputs, path, &opts, ret_output, err);
     if (!rc)

@@ -48,8 +48,8 @@ static void put_parent(const struct stasis_layers *layers, const struct stasis_l
         return;
     fputs(" on ", out);
     stasis_text_uuid(node->info.parent_uuid, uuid);
-    stasis_text_put(out, node->parent == STASIS_LAYERS_NONE ? uuid
-                                                            : short_name(layers, node->parent));
+    stasis_text_put(out,
+                    node->parent == STASIS_LAYERS_NONE ? uuid : short_name(layers, node->parent));
     fputs(node->info.whole ? ", whole index" : "", out);
 }
 

@@ -164,6 +164,8 @@ static int open_output(struct migration *migration, struct stasis_outputs *outpu
     const struct stasis_output_opts opts = {.size = sizeof(opts), .snapshot = true};
     int rc = stasis_inspect_check_output(path, err);
 
+    if (!rc)
+        rc = stasis_inspect_note_files(outputs, migration->from, err);
     if (rc)
         return rc;
     rc = stasis_output_open(outputs, path, &opts, &migration->output, err);

@@ -36,9 +36,12 @@ static void report(FILE *out, const char *file, struct stasis_snap *snap)
     fprintf(out,
             ": whole; checked header, state (records %zu), index (chunks %" PRIu64
             "), data (chunks stored %" PRIu64 ", bytes %" PRIu64 ") and padding: %" PRIu64
-            " bytes in all\n",
+            " bytes in all",
             stasis_records_count(stasis_snap_records(snap)), chunks, stored, info->stored_bytes,
             info->file_len);
+    if (info->layer)
+        fprintf(out, "; and all memory, files %" PRIu32, stasis_snap_file_count(snap));
+    fputc('\n', out);
 }
 
 /* What they mean is for the release that wrote them to check. */

@@ -135,6 +135,17 @@ int stasis_inspect_check_output(const char *path, struct stasis_error *err)
                                                 "file (./- for one called -)");
 }
 
+int stasis_inspect_note_files(struct stasis_outputs *outputs, const struct stasis_snap *snap,
+                              struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (uint32_t n = 1; n < stasis_snap_file_count(snap) && !rc; n++)
+        rc = stasis_outputs_add_input_path(outputs, stasis_snap_file_at(snap, n).name,
+                                           "a file that the input lies on", err);
+    return rc;
+}
+
 int stasis_inspect_create(struct stasis_outputs *outputs, const char *path,
                           struct stasis_output **ret_file, struct stasis_error *err)
 {

@@ -108,6 +108,12 @@ STASIS_MUST_CHECK int stasis_inspect_read_notes(struct stasis_snap *snap, struct
  * standard output. STASIS_ERR_ARG. */
 STASIS_MUST_CHECK int stasis_inspect_check_output(const char *path, struct stasis_error *err);
 
+/* Notes that the files are in use that an opened snapshot lies on: none is to be replaced. The
+ * errors of stasis_outputs_add_input_path(). */
+STASIS_MUST_CHECK int stasis_inspect_note_files(struct stasis_outputs *outputs,
+                                                const struct stasis_snap *snap,
+                                                struct stasis_error *err);
+
 /* Begins a file that appears when it is finished, with `len` bytes; the caller closes it. Never a
  * file that the command reads, nor a snapshot. */
 STASIS_MUST_CHECK int stasis_inspect_create(struct stasis_outputs *outputs, const char *path,

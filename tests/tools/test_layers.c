@@ -130,7 +130,7 @@ static void info_says_what_a_layer_lacks(void **state)
     assert_ended(&run, 0, NULL);
     assert_has(run.out, "\"chunks_layered\": 1,");
     run_inspect(&run, NULL, "verify", path_of("one.snap"), NULL);
-    assert_ended(&run, 2, "--layers");
+    assert_ended(&run, 2, "layers");
 }
 
 static void parents_may_be_in_another_folder(void **state)
@@ -188,11 +188,15 @@ static void what_is_read_is_not_replaced(void **state)
     for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
         run_inspect(&run, NULL, "flatten", path_of("two.snap"), path_of(outputs[i]), NULL);
         assert_ended(&run, 2, "the same file as");
+        run_inspect(&run, NULL, "migrate", "--to", "0.1.0", path_of("two.snap"),
+                    path_of(outputs[i]), NULL);
+        assert_ended(&run, 2, "the same file as");
     }
     run_inspect(&run, NULL, "flatten", path_of("two.snap"), "-", NULL);
     assert_ended(&run, 2, "cannot be standard output");
     run_inspect(&run, NULL, "verify", path_of("two.snap"), NULL);
     assert_ended(&run, 0, NULL);
+    assert_has(run.out, "; and all memory, files 3\n");
 }
 
 /* The first byte of the last chunk that base.snap stores. */
