@@ -28,6 +28,10 @@ class Sizes:
         self.sandbox_rounds = 1 if smoke else 20  # times those of other rows
         self.disk_requests = 100 if smoke else 4000
         self.sparse_gib = (1, 2) if smoke else (16, 256)
+        # MiB, dirty pages, target; a small file is a matter of how often the disk is waited for.
+        self.layers = ((32, 100, None),) if smoke else ((1024, 100, None), (1024, 25600, 1.3))
+        self.layers_index = (1, 10) if smoke else (16, 1000)  # GiB, layers
+        self.layers_thaw = (16, 50) if smoke else (1024, 500)
         self.cancel_mib = 16 if smoke else 3072
 
 

@@ -2,6 +2,7 @@
 """The rows of the benchmark (docs/benchmarks.md says what each means)."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ from rig import Sample, Session, Skipped
 SLOW_PAIRS = 5   # of contenders that take seconds a turn
 SAVE_PAIRS = 11
 DISK_PAIRS = 15
+FOLDER = object()  # among the arguments of bench-layers
 
 
 # ---- from exec to an answer ----
@@ -276,6 +278,42 @@ def save_digest(rig):
     rig.report("save, sync=none, digest=sha256, 128 MiB", ours, without, "digest=none")
 
 
+def bench_layers(rig, *words):
+    """In a folder of its own, which is emptied."""
+    folder = rig.path("layers")
+    os.mkdir(folder)
+    try:
+        words = [folder if word is FOLDER else str(word) for word in words]
+        return json.loads(rig.run([rig.program("bench-layers"), *words]))
+    finally:
+        shutil.rmtree(folder)
+
+
+def sides(result):
+    return [Sample(ns / 1e9 for ns in side) for side in zip(*result["pairs"])]
+
+
+def layers(rig):
+    pairs = min(SAVE_PAIRS, rig.pairs)
+    for mib, pages, target in rig.sizes.layers:
+        result = bench_layers(rig, "write", mib, pages, pairs, FOLDER)
+        ours, copy = sides(result)
+        rig.report(f"save of a layer, sync=full, {pages} pages of {mib} MiB dirty", ours, copy,
+                   "copy of it, fsync", at_most=target,
+                   note=f"{result['bytes'] / (pages * 4096):.3f} of the bytes that are dirty")
+    gib, count = rig.sizes.layers_index
+    result = bench_layers(rig, "index", gib, 100, count, FOLDER)
+    limit(rig, f"save of a layer, sync=none, and opening it, 100 pages of {gib} GiB dirty",
+          result["ns"], 100, n=count,
+          note=f"{count} layers: indexes of {result['mean'] / 1024:.1f} KiB on average, {result['whole']} "
+               f"whole; who opens one reads {result['most_read']:.2f} times a whole index at most")
+    mib, pages = rig.sizes.layers_thaw
+    for mode in "copy", "lazy":
+        for count in 1, 8, 64:
+            ours, one = sides(bench_layers(rig, "thaw", mib, pages, count, pairs, FOLDER, mode))
+            rig.report(f"thaw from {count} layers, {mode}", ours, one, "one file", at_most=1.2)
+
+
 def cancel(rig):
     """From the request, made on another thread, to the return of the save that it ends."""
     turns = str(min(SAVE_PAIRS, rig.pairs))
@@ -413,9 +451,9 @@ ROWS = {
     "answer-warm": answer_warm, "answer-cold": answer_cold, "answer-crowd": answer_crowd,
     "answer-clones": answer_clones, "floor": floor_main, "floor-small": floor_small,
     "floor-large": floor_large, "sandbox": sandbox, "populate": populate,
-    "huge-pages": huge_pages, "save": save, "save-sparse": save_sparse, "save-digest": save_digest, "cancel": cancel, "save-zlib": save_zlib, "state": state,
+    "huge-pages": huge_pages, "save": save, "save-sparse": save_sparse, "save-digest": save_digest, "layers": layers, "cancel": cancel, "save-zlib": save_zlib, "state": state,
     "vcpu": vcpu, "exit": exit_alone, "smp": smp, "disk": disk,
 }
 
 # Rows that the library alone is measured in.
-WITHOUT_KVM = {"exit", "save-sparse", "save-digest", "cancel", "save-zlib"}
+WITHOUT_KVM = {"exit", "save-sparse", "save-digest", "layers", "cancel", "save-zlib"}
