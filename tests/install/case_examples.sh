@@ -5,7 +5,7 @@
 with=$1 linkage=$2
 examples=$prefix/share/doc/stasis/examples
 warnings=(-std=gnu17 -Wall -Wextra -Wpedantic -Werror)
-names=(quickstart own_device own_lock own_serial own_files memory_slots edit_snapshot tiny_vmm vmm unicorn_guest)
+names=(quickstart own_device own_lock own_serial own_files own_layers memory_slots edit_snapshot tiny_vmm vmm unicorn_guest)
 if ! pkg-config --exists unicorn; then
     echo "skip unicorn_guest: libunicorn-dev is missing (scripts/test installs it)"
     unset 'names[-1]'
@@ -101,6 +101,12 @@ cmp own.snap again.snap || fail "own_files: equal machines, but not equal files"
 "$prefix/bin/snapshot-inspect" info own.snap | grep -q '^  producer    acme-emu 3.1, .* riscv$' ||
     fail "snapshot-inspect does not name the producer"
 say "own_files"
+
+mkdir layers
+[ "$(./own_layers layers | tail -n 1)" = '4 files, RAM is the same' ] || fail "own_layers"
+"$prefix/bin/snapshot-inspect" verify layers/3.snap >/dev/null || fail "own_layers: a file is damaged"
+[ "$(stat -c %s layers/3.snap)" -lt 500000 ] || fail "own_layers: a layer is as large as the guest"
+say "own_layers"
 
 ./memory_slots >memory_slots.out || fail "memory_slots"
 sed -n 's/^at //p' memory_slots.out >first
