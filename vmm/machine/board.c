@@ -294,6 +294,20 @@ static int check_ranges(const struct stasis_board_state *board, struct stasis_er
     return 0;
 }
 
+/* A line is as high as the last device on it said: two would lose each other's interrupts. */
+static int check_lines(const struct stasis_board_state *board, struct stasis_error *err)
+{
+    for (uint32_t i = 0; i < board->devices_count; i++)
+        for (uint32_t j = 0; j < i; j++)
+            if (board->devices[i].gsi == board->devices[j].gsi &&
+                board->devices[i].gsi != STASIS_GSI_NONE)
+                return stasis_fail(
+                    err, STASIS_ERR_CORRUPT,
+                    "%s and %s are on one interrupt line, %" PRIu32 "; restore another snapshot",
+                    board->devices[i].instance, board->devices[j].instance, board->devices[i].gsi);
+    return 0;
+}
+
 int stasis_board_check(const struct stasis_board_state *board, struct stasis_error *err)
 {
     const char *twin = find_twin(board);
@@ -304,6 +318,8 @@ int stasis_board_check(const struct stasis_board_state *board, struct stasis_err
                          "two devices have the name %s; restore another snapshot", twin);
     if (!rc)
         rc = check_ranges(board, err);
+    if (!rc)
+        rc = check_lines(board, err);
     for (uint32_t i = 0; !rc && i < board->devices_count; i++) {
         const struct stasis_device_type *type;
 

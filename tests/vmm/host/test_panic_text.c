@@ -28,6 +28,11 @@ static void panics_are_found(void **state)
         "[12345.000001][    T1] Kernel panic - not syncing",
         "[    1.234567] [    T1] Kernel panic - not syncing",
         "[    0.1] x\n[    0.2][   C0] Kernel panic - not syncing",
+        "# Kernel panic - not syncing: sysrq triggered crash",
+        "root@debian:~# [   12.345678] Kernel panic - not syncing",
+        "x\n$ [    0.2][   C0] Kernel panic - not syncing",
+        "debian login: [    1.234567] [    T1] Kernel panic - not syncing",
+        "debian login: root\r\nPassword: Kernel panic - not syncing",
     };
 
     (void)state;
@@ -47,6 +52,11 @@ static void other_lines_are_not(void **state)
         "# echo Kernel panic - not syncing",
         "---[ end Kernel panic - not syncing: VFS ]---",
         "[    1.0] host b: Kernel panic - not syncing",
+        "host b: [    1.0] Kernel panic - not syncing",
+        "#Kernel panic - not syncing",
+        "login:[    1.0] Kernel panic - not syncing",
+        "$ [    1.0]Kernel panic - not syncing",
+        "$ 1.0] Kernel panic - not syncing",
         "[x] Kernel panic - not syncing",
         "[    1.0]Kernel panic - not syncing",
         "[Kernel panic - not syncing",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "stasis/cpu_models.h"
+#include "stasis/kvm_irq.h"
 #include "stasis/migrate.h"
 #include "vmm/arch/arch.h"
 #include "vmm/machine/board.h"
@@ -285,6 +286,13 @@ static void every_device_has_a_name_of_its_own(void **state)
     snprintf(board.devices[5].instance, sizeof(board.devices[5].instance), "kbd");
     assert_int_equal(stasis_board_check(&board, &err), STASIS_ERR_CORRUPT);
     assert_string_equal(err.msg, "two devices have the name kbd; restore another snapshot");
+    make(&board);
+    board.devices[1].gsi = board.devices[0].gsi;
+    assert_int_equal(stasis_board_check(&board, &err), STASIS_ERR_CORRUPT);
+    assert_string_equal(err.msg, "kbd and com1 are on one interrupt line, 4; restore another "
+                                 "snapshot");
+    board.devices[0].gsi = board.devices[1].gsi = STASIS_GSI_NONE;
+    assert_int_equal(stasis_board_check(&board, &err), 0);
 }
 
 /* What KVM keeps for itself lies in the gap, and in nobody's way. */
