@@ -111,6 +111,7 @@ int stasis_machine_build_on(struct stasis_machine *machine, const struct stasis_
     machine->vm.fd = -1;
     machine->board = *board;
     machine->pause_limit_ms = STASIS_PAUSE_LIMIT_MS;
+    machine->end_limit_ms = STASIS_END_LIMIT_MS;
     machine->device_env = (struct stasis_device_env){.lock = &machine->lock,
                                                      .vm = &machine->vm,
                                                      .memory = &machine->memory,

@@ -24,6 +24,11 @@
  * host does not run it, or waits on its behalf for a disk. */
 #define STASIS_PAUSE_LIMIT_MS 10000u
 
+/* How long an end that waits for memory may take until that memory is lost, and then until the
+ * process ends (snapshot/ram_failure.h): an orderly one waits 2 s for a slow reader of the last
+ * output. */
+#define STASIS_END_LIMIT_MS 5000u
+
 /* Who fills the RAM while the guest runs (snapshot/ram_failure.c). */
 struct stasis_ram_ops {
     /* KVM could not reach the memory at `host` (NULL: perhaps, somewhere). True: it is lost, and
@@ -75,6 +80,7 @@ struct stasis_machine {
     void *begins_ctx;
     int kick_signal;            /* that takes a vCPU out of KVM_RUN; 0: the default */
     unsigned pause_limit_ms;    /* STASIS_PAUSE_LIMIT_MS, or what a test wants; and of the end */
+    unsigned end_limit_ms;      /* STASIS_END_LIMIT_MS, or what a test wants */
     _Atomic bool holds_devices; /* by a pause, in whose course they were stopped */
     bool is_left;               /* stasis_machine_fini() has left a thread of a disk behind */
 

@@ -13,6 +13,7 @@ static void take_over(struct stasis_machine *machine, const struct stasis_machin
     machine->begins_ctx = before->begins_ctx;
     machine->kick_signal = before->kick_signal;
     machine->pause_limit_ms = before->pause_limit_ms;
+    machine->end_limit_ms = before->end_limit_ms;
 }
 
 static int keep_devices(struct stasis_machine *machine, struct stasis_devices_kept *ret_kept,

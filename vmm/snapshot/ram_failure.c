@@ -12,9 +12,6 @@
 #include "vmm/machine/machine.h"
 #include "vmm/snapshot/ram_failure_internal.h"
 
-/* An orderly end waits 2 s for a slow reader of the last output. */
-#define ORDERLY_END_S 5
-
 struct owner {
     void (*fatal)(void *ctx, const struct stasis_error *err);
     void *ctx;
@@ -89,14 +86,17 @@ static void guard_init(struct guard *guard, struct stasis_machine *machine, cons
     pthread_condattr_destroy(&monotonic);
 }
 
-/* Waits until the guest has come to its end, or for that long. The lock is held. */
-static void wait_for_end(struct guard *guard, time_t seconds)
+/* Waits until the guest has come to its end, or for as long as that may take. The lock is held. */
+static void wait_for_end(struct guard *guard)
 {
+    const unsigned ms = guard->machine->end_limit_ms;
     struct timespec deadline;
     int rc = 0;
 
     clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += seconds;
+    deadline.tv_nsec += (long)(ms % 1000) * 1000000;
+    deadline.tv_sec += (time_t)(ms / 1000) + deadline.tv_nsec / 1000000000;
+    deadline.tv_nsec %= 1000000000;
     while (!guard->called_off && !rc)
         rc = pthread_cond_timedwait(&guard->changed, &guard->lock, &deadline);
 }
@@ -108,10 +108,10 @@ static void *watch(void *arg)
     struct guard *guard = arg;
 
     pthread_mutex_lock(&guard->lock);
-    wait_for_end(guard, ORDERLY_END_S);
+    wait_for_end(guard);
     if (!guard->called_off && !guard->closing && guard->ram)
         stasis_ram_cancel_waiters(guard->ram);
-    wait_for_end(guard, ORDERLY_END_S);
+    wait_for_end(guard);
     if (!guard->called_off)
         die(&guard->owner, &guard->error);
     pthread_mutex_unlock(&guard->lock);

@@ -78,6 +78,7 @@ static void attach(enum stasis_ram_mode mode, bool background)
     memset(&scene.machine, 0, sizeof(scene.machine));
     scene.machine.vm.fd = scene.machine.kvm.fd = -1;
     scene.machine.end_fd = eventfd(0, EFD_CLOEXEC);
+    scene.machine.end_limit_ms = STASIS_END_LIMIT_MS;
     pthread_mutex_init(&scene.machine.lock, NULL);
     if (stasis_ram_failure_attach(&scene.machine, snap, &scene.host, &opts, &err))
         fail_msg("%s", err.msg);
@@ -277,6 +278,9 @@ static void assert_exits(pid_t child, int code)
     assert_int_equal(WEXITSTATUS(status), stasis_err_exit_status(code));
 }
 
+/* Nothing ends in order where a read hangs. */
+#define END_LIMIT_MS 500
+
 /* The handler meets the damaged chunk, and then hangs in a read. */
 static void hang_and_end(void)
 {
@@ -288,6 +292,7 @@ static void hang_and_end(void)
     watched.hang_at = scene.offset[BAD + 1];
     stasis_ram_failure_on_fatal(end_process, NULL);
     attach(STASIS_RAM_LAZY, false);
+    scene.machine.end_limit_ms = END_LIMIT_MS;
     for (unsigned i = 0; i < 2; i++) {
         if (pthread_create(&threads[i], NULL, touch_for_ever,
                            (uint8_t *)scene.host + (BAD + i) * (size_t)STASIS_CHUNK_SIZE))
@@ -322,6 +327,7 @@ static void hang_and_end_in_order(enum stasis_ram_mode mode)
     watched.hang_at = scene.offset[0];
     stasis_ram_failure_on_fatal(end_process, NULL);
     attach(mode, true);
+    scene.machine.end_limit_ms = END_LIMIT_MS;
     wait_for_hang();
     stasis_ram_failure_watch(&scene.machine); /* nothing to wait for */
     stasis_ram_failure_unwatch(&scene.machine);
