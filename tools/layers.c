@@ -101,7 +101,7 @@ static int note_lack(struct stasis_layers_node *node, int rc, struct stasis_erro
     return node->lacks ? 0 : no_memory(err);
 }
 
-/* What the file says of itself; then, with all that it lies on, where its RAM is. */
+/* What the file says of itself. */
 static int look(const struct stasis_inspect_args *args, struct stasis_layers *layers, size_t node,
                 struct stasis_error *err)
 {
@@ -112,6 +112,18 @@ static int look(const struct stasis_inspect_args *args, struct stasis_layers *la
         return node < args->operand_count ? rc : note_lack(&layers->nodes[node], rc, err);
     layers->nodes[node].info = *stasis_snap_info(snap);
     stasis_snap_free(snap);
+    return 0;
+}
+
+/* With all that it lies on: where its RAM is. */
+static int look_below(const struct stasis_inspect_args *args, struct stasis_layers *layers,
+                      size_t node, struct stasis_error *err)
+{
+    struct stasis_snap *snap = NULL;
+    int rc = 0;
+
+    if (layers->nodes[node].lacks)
+        return 0;
     rc = stasis_inspect_open_tolerant(args, layers->nodes[node].name, &snap, err);
     if (rc)
         return note_lack(&layers->nodes[node], rc, err);
@@ -234,10 +246,18 @@ int stasis_layers_collect(const struct stasis_inspect_args *args, struct stasis_
     int rc = 0;
 
     *ret_layers = (struct stasis_layers){.count = 0};
-    for (size_t i = 0; i < args->operand_count && !rc; i++)
+    for (size_t i = 0; i < args->operand_count && !rc; i++) {
         rc = add(ret_layers, args->operands[i], err);
-    for (size_t i = 0; i < ret_layers->count && !rc; i++)
-        rc = look(args, ret_layers, i, err);
+        if (!rc)
+            rc = look(args, ret_layers, i, err);
+    }
+    /* What they lie on, and is none of them, is added behind. */
+    for (size_t i = 0; i < ret_layers->count && !rc; i++) {
+        if (i >= args->operand_count)
+            rc = look(args, ret_layers, i, err);
+        if (!rc)
+            rc = look_below(args, ret_layers, i, err);
+    }
     if (rc)
         return rc;
     find_parents(ret_layers);

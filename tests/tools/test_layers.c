@@ -82,6 +82,10 @@ static void the_tree_says_who_owes_what(void **state)
     assert_has(run.out, "/one.snap: ");
     assert_has(run.out, "; memory: 4 KiB in itself, 4 KiB in ");
     assert_has(run.out, "\n4 files, ");
+    run_inspect(&run, NULL, "layers", path_of("two.snap"), path_of("other.snap"),
+                path_of("base.snap"), path_of("one.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, "\n4 files, ");
     run_inspect(&run, NULL, "layers", "-", NULL);
     assert_ended(&run, 2, "standard input has no folder; name a file");
 }
