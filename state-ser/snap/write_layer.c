@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Which chunks of RAM a layer has to hold. Where the caller brings a bitmap of dirty pages, these
- * count, and no other page is touched. A range of RAM without one is stored as a whole save would
- * store it.
+ * A snapshot and its parent; and what of the listed chunks a layer has to hold.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,8 +8,6 @@
 
 #include "chunk.h"
 #include "write_layer.h"
-
-#define WORD_CHUNKS (64 * STASIS_PAGE_SIZE / STASIS_CHUNK_SIZE) /* of a word of a bitmap */
 
 void stasis_layer_fini(struct stasis_layer *layer)
 {
@@ -117,125 +113,7 @@ int stasis_layer_check(const struct stasis_writer *w, struct stasis_error *err)
     return check_parent(w->snap, parent, err);
 }
 
-/* ---- the list ---- */
-
-/* False: no memory. */
-static bool add(struct stasis_layer *layer, uint64_t number, uint16_t dirty, uint16_t found)
-{
-    if (layer->count == layer->room) {
-        size_t room = layer->room ? layer->room * 2 : 256;
-        struct stasis_layer_chunk *chunks = realloc(layer->chunks, room * sizeof(*chunks));
-
-        if (!chunks)
-            return false;
-        layer->chunks = chunks;
-        layer->room = room;
-    }
-    layer->chunks[layer->count++] =
-        (struct stasis_layer_chunk){.number = number, .dirty = dirty, .stored = found};
-    return true;
-}
-
-/* ---- chunks with dirty pages ---- */
-
-static bool list_word(struct stasis_writer *w, const struct stasis_snap_region *region,
-                      uint64_t first, uint64_t word)
-{
-    uint64_t end = region->first_chunk + stasis_region_chunks(region);
-
-    for (uint64_t i = first; i < end && word; i++, word >>= STASIS_CHUNK_SIZE / STASIS_PAGE_SIZE) {
-        uint16_t dirty = (uint16_t)word & stasis_layer_all(&w->index, i);
-
-        if (dirty && !add(&w->layer, i, dirty, dirty))
-            return false;
-    }
-    return true;
-}
-
-static bool list_dirty(struct stasis_writer *w, const struct stasis_snap_region *region,
-                       const uint64_t *bits)
-{
-    uint64_t chunks = stasis_region_chunks(region);
-    bool good = true;
-
-    for (uint64_t i = 0; i < chunks && good; i += WORD_CHUNKS)
-        if (bits[i / WORD_CHUNKS])
-            good = list_word(w, region, region->first_chunk + i, bits[i / WORD_CHUNKS]);
-    return good;
-}
-
-/* ---- chunks that may hold something ---- */
-
-struct listing {
-    struct stasis_writer *w;
-    bool failed;
-};
-
-static void list_found(void *ctx, uint64_t i, uint16_t pages)
-{
-    struct listing *listing = ctx;
-    struct stasis_layer *layer = &listing->w->layer;
-
-    if (layer->count && layer->chunks[layer->count - 1].number == i)
-        layer->chunks[layer->count - 1].stored |= pages;
-    else if (!listing->failed)
-        listing->failed = !add(layer, i, stasis_layer_all(&listing->w->index, i), pages);
-}
-
-static bool list_touched(struct stasis_writer *w, const struct stasis_snap_region *region)
-{
-    struct listing listing = {.w = w};
-    uint64_t end = region->first_chunk + stasis_region_chunks(region);
-
-    for (uint64_t i = region->first_chunk; i < end && !stasis_writer_tell(w, NULL);
-         i += STASIS_INDEX_BLOCK)
-        stasis_writer_find_touched(w, i,
-                                   i + STASIS_INDEX_BLOCK < end ? i + STASIS_INDEX_BLOCK : end,
-                                   list_found, &listing);
-    return !listing.failed;
-}
-
-/* What was never touched is to be found out only for a range without a bitmap. */
-static bool knows_all(const struct stasis_writer *w)
-{
-    uint32_t r = 0;
-
-    while (r < w->index.region_count && stasis_layer_bits(w, r))
-        r++;
-    return r == w->index.region_count;
-}
-
-static int list_regions(struct stasis_writer *w, struct stasis_error *err)
-{
-    bool good = true;
-
-    for (uint32_t r = 0; r < w->index.region_count && good; r++) {
-        const struct stasis_snap_region *region = &w->index.regions[r];
-        const uint64_t *bits = stasis_layer_bits(w, r);
-
-        if (stasis_writer_check(w, err))
-            return STASIS_ERR_CANCELLED;
-        good = bits ? list_dirty(w, region, bits) : list_touched(w, region);
-    }
-    if (!good)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to list the RAM to be saved");
-    return stasis_writer_check(w, err);
-}
-
-static int list_all(struct stasis_writer *w, struct stasis_error *err)
-{
-    int rc;
-
-    if (knows_all(w))
-        return list_regions(w, err);
-    rc = stasis_writer_find_begin(w, err);
-    if (!rc)
-        rc = list_regions(w, err);
-    stasis_writer_find_end(w);
-    return rc;
-}
-
-/* ---- which pages of them hold something ---- */
+/* ---- which pages of listed chunks hold something ---- */
 
 static void settle(struct stasis_layer_chunk *chunk, uint16_t all)
 {
@@ -275,7 +153,7 @@ struct stasis_list stasis_layer_list(const struct stasis_writer *w)
 
 int stasis_layer_plan(struct stasis_writer *w, struct stasis_error *err)
 {
-    int rc = list_all(w, err);
+    int rc = stasis_layer_list_chunks(w, err);
     const struct stasis_list list = stasis_layer_list(w);
 
     return rc ? rc

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * A save of what differs from another file, the parent: which chunks may differ (write_layer.c),
- * the index of it (write_layer_index.c), and the pages (write_layer_ram.c).
+ * A save of what differs from another file, the parent: which chunks may differ (write_layer.c,
+ * write_layer_list.c), the index of it (write_layer_index.c), and the pages (write_layer_ram.c).
  * docs/snapshot-format.md, "Layers".
  */
 #ifndef STASIS_SNAP_WRITE_LAYER_H
@@ -32,6 +32,10 @@ static inline const uint64_t *stasis_layer_bits(const struct stasis_writer *w, u
 {
     return w->snap->dirty ? w->snap->dirty[r] : NULL;
 }
+
+/* write_layer_list.c: lists the chunks that may differ from the parent's; their `stored` is then
+ * what has to be looked at. STASIS_ERR_CANCELLED, STASIS_ERR_NOMEM. */
+int stasis_layer_list_chunks(struct stasis_writer *w, struct stasis_error *err);
 
 /* Pages of a chunk as a mask. */
 static inline uint16_t stasis_layer_all(const struct stasis_index *index, uint64_t i)

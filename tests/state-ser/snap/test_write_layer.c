@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What a layer stores of which pages, byte by byte, and what it does not even look at.
+ * What a layer stores of which pages, byte by byte.
  */
 #include "tests/state-ser/snap/layer_rig.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "state-ser/snap/le.h"
 #include "state-ser/snap/object.h"
@@ -189,27 +188,6 @@ static void without_a_bitmap_all_is_stored(void **state)
     built_fini(&built);
 }
 
-static void clean_pages_are_not_touched(void **state)
-{
-    struct stasis_error err = {0};
-    struct guest guest;
-    struct image image;
-
-    (void)state;
-    guest_init(&guest, NULL);
-    touch(&guest, 3 * 16 + 3, false);
-    touch(&guest, 7 * 16, false);
-    for (unsigned page = 0; page < CHUNKS * 16 + 3; page++)
-        if (page != 3 * 16 + 3 && page != 7 * 16)
-            assert_int_equal(mprotect(guest.built.ram[0] + (size_t)page * PAGE, PAGE, PROT_NONE),
-                             0);
-    image = image_of(&guest.built);
-    assert_int_equal(layer_look(&image).extent_count, 2);
-    image_fini(&image);
-    assert_int_equal(stasis_snap_set_parent(guest.built.snap, NULL, &err), 0);
-    guest_fini(&guest);
-}
-
 /* ---- over its parent, a layer is the guest ---- */
 
 static void fill_large(struct built *built, unsigned round)
@@ -376,7 +354,6 @@ int main(void)
         cmocka_unit_test(pages_are_stored_or_called_zero),
         cmocka_unit_test(a_layer_of_nothing_has_no_data),
         cmocka_unit_test(without_a_bitmap_all_is_stored),
-        cmocka_unit_test(clean_pages_are_not_touched),
         cmocka_unit_test(layers_hold_what_differs),
         cmocka_unit_test(all_numbers_of_threads_give_equal_bytes),
         cmocka_unit_test(a_layer_has_digests_if_its_parent_has),

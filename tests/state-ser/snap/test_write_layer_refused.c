@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What cannot be a parent, and what cannot be asked of a layer.
+ * What cannot be a parent, and what cannot be asked of a layer; and layers that are given up.
  */
 #include "tests/state-ser/snap/layer_rig.h"
 
@@ -131,6 +131,55 @@ static void a_layer_without_what_it_lies_on_is_no_parent(void **state)
     built_fini(&built);
 }
 
+/* The old file is there until a save is not cancelled any more. */
+struct patience {
+    unsigned calls;
+    unsigned most;
+};
+
+static bool keep_on(void *ctx, uint64_t done, uint64_t total)
+{
+    struct patience *patience = ctx;
+
+    assert_true(done <= total);
+    return ++patience->calls < patience->most;
+}
+
+static void a_cancelled_layer_leaves_the_old_file(void **state)
+{
+    struct patience patience = {.most = 1};
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts), .no_sync = true, .progress = keep_on, .ctx = &patience};
+    const char *folder = folder_make();
+    struct stasis_snap *base;
+    struct stasis_error err = {0};
+    struct image old, now;
+    struct built built;
+    char path[96];
+
+    (void)state;
+    built_small(&built);
+    base = layer_base(&built, NULL);
+    snprintf(path, sizeof(path), "%s/layer", folder);
+    assert_int_equal(stasis_snap_save(built.snap, path, NULL, NULL, &err), 0);
+    old = image_read(path);
+    while (stasis_snap_save(built.snap, path, &opts, NULL, &err)) {
+        assert_int_equal(err.code, STASIS_ERR_CANCELLED);
+        now = image_read(path);
+        assert_int_equal(now.len, old.len);
+        assert_memory_equal(now.bytes, old.bytes, old.len);
+        assert_int_equal(folder_entries(folder), 1);
+        image_fini(&now);
+        patience = (struct patience){.most = patience.most + 1};
+    }
+    printf("cancelled at each of %u calls of the progress\n", patience.most - 1);
+    assert_in_range(patience.most, 8, 1000);
+    image_fini(&old);
+    folder_remove();
+    stasis_snap_free(base);
+    built_fini(&built);
+}
+
 static void a_range_that_is_not_there_has_no_dirty_pages(void **state)
 {
     struct stasis_error err = {0};
@@ -177,6 +226,7 @@ int main(void)
         cmocka_unit_test(options_that_a_layer_cannot_have_are_refused),
         cmocka_unit_test(a_layer_without_what_it_lies_on_is_no_parent),
         cmocka_unit_test(a_layer_does_not_take_the_name_of_its_parent),
+        cmocka_unit_test(a_cancelled_layer_leaves_the_old_file),
         cmocka_unit_test(a_range_that_is_not_there_has_no_dirty_pages),
     };
 
