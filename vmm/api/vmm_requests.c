@@ -248,6 +248,8 @@ static int fill_job(struct stasis_vmm *vmm, const struct stasis_snapshot_request
     int rc = stasis_config_check_save(&request->save, err);
 
     if (!rc)
+        rc = stasis_config_check_target(vmm->config, &request->save, err);
+    if (!rc)
         rc = check_path(request, err);
     if (!rc && !request->exit)
         rc = stasis_config_check_resume(vmm->config, err);

@@ -71,6 +71,13 @@ static const struct default_board *find_board(const char *release)
     return release ? NULL : &boards[0];
 }
 
+bool stasis_board_takes_optional(const char *release)
+{
+    const struct default_board *board = find_board(release);
+
+    return board && board->has_slots;
+}
+
 static int check_options(const struct default_board *from,
                          const struct stasis_board_options *options, struct stasis_error *err)
 {

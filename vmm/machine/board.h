@@ -31,6 +31,10 @@ struct stasis_board_options {
     uint32_t optional_count;
 };
 
+/* Whether boards of the release have places for optional devices; not of one that is unknown. NULL:
+ * this release. */
+bool stasis_board_takes_optional(const char *release);
+
 /* Describes `size` bytes of RAM (a multiple of 4 KiB) in *board: one region, or two around the
  * gap. STASIS_ERR_ARG when the size is 0, unaligned or beyond 2^46. */
 STASIS_MUST_CHECK int stasis_board_set_ram(uint64_t size, struct stasis_board_state *board,

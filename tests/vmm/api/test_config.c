@@ -320,6 +320,9 @@ static void disks_that_cannot_be(void **state)
         {{.restore.path = "x", .block = {{"d"}}, .allow.disk_changed = {"disk0", "disk1"}},
          "allow.disk_changed=disk1: no disk has that name; leave it out"},
         {DEMO(.allow.disk_shared = {"disk0"}), "allow.disk_shared=disk0: no disk has that name"},
+        {DEMO(.block = {{"d", "data"}}, .snapshot.save.target = "0.1.0"),
+         "snapshot.target: release 0.1.0 has no disks, and the guest has disk data; leave out the "
+         "target"},
     };
 
     (void)state;

@@ -168,6 +168,8 @@ static void fit_snapshots(struct stasis_vmm_config *config)
     }
     if (config->snapshot.save.target)
         config->snapshot.save.digest = STASIS_VMM_DIGEST_NONE;
+    if (config->snapshot.save.target && config->block[0].path) /* which 0.1.0 has none of */
+        config->snapshot.save.drop = STASIS_VMM_DROP_ALLOW;
     if (config->snapshot.save.parent) {
         free((char *)(uintptr_t)config->snapshot.save.parent);
         config->snapshot.save.parent = config->snapshot.save.target ? NULL : strdup("auto");

@@ -97,6 +97,23 @@ static void ask(struct client *client, const char *method, const char *params, c
     json_decref(message);
 }
 
+/* The answer is an error with these words. */
+static void refuse(struct client *client, const char *method, const char *params, const char *words)
+{
+    const json_t *error;
+    json_t *message;
+    const char *text;
+
+    send_request(client, method, params);
+    message = answer(client);
+    error = json_object_get(message, "error");
+    text = json_string_value(json_object_get(json_object_get(error, "data"), "message"));
+    assert_int_equal(json_integer_value(json_object_get(error, "code")), 2);
+    if (!text || !strstr(text, words))
+        fail_msg("%s", text ? text : "no error");
+    json_decref(message);
+}
+
 static void assert_state(struct client *client, const char *state)
 {
     json_t *message;
@@ -237,6 +254,35 @@ static void a_guest_saved_by_a_client_is_thawed(void)
     assert_int_equal(session_end(&session), 0);
     memcpy(story + len, session.out_text, session.out_len);
     assert_true(session_check_ticks(story, len + session.out_len, 1, nonce) >= 3);
+    session_folder_fini(&folder);
+}
+
+/* Nobody could tell what is on the disk that the snapshot would be thawed with. */
+static void a_guest_with_a_disk_is_saved_as_its_last_deed(void)
+{
+    char disk[180], block[200];
+    struct session_options options = {
+        .args = {"--demo", "--memory", "32", "--control", arg, "--block", block}};
+    struct client client;
+
+    session_folder_init(&folder);
+    snprintf(sock, sizeof(sock), "%s/sock", folder.path);
+    snprintf(arg, sizeof(arg), "path=%s,dir=%s", sock, folder.path);
+    snprintf(disk, sizeof(disk), "%s/disk", folder.path);
+    snprintf(block, sizeof(block), "path=%s,id=data", disk);
+    close(open(disk, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    assert_int_equal(truncate(disk, 1 << 20), 0);
+    session_start(&session, &options);
+    connect_client(&client);
+    wait_more_ticks(1);
+    refuse(&client, "snapshot", "\"name\":\"x.snap\"",
+           "the guest would run on and write to disk data");
+    refuse(&client, "snapshot", "\"name\":\"x.snap\",\"then\":\"exit\",\"target\":\"0.1.0\"",
+           "release 0.1.0 has no disks, and the guest has disk data");
+    wait_more_ticks(1);
+    ask(&client, "snapshot", "\"name\":\"x.snap\",\"then\":\"exit\"", "");
+    disconnect(&client);
+    assert_int_equal(session_end(&session), 0);
     session_folder_fini(&folder);
 }
 
@@ -386,6 +432,7 @@ int main(void)
         KVM_CASE(a_client_drives_the_life_of_a_guest),
         KVM_CASE(a_client_resets_the_machine),
         KVM_CASE(a_guest_saved_by_a_client_is_thawed),
+        KVM_CASE(a_guest_with_a_disk_is_saved_as_its_last_deed),
         KVM_CASE(a_thousand_calls_of_four_clients_are_answered_rightly),
     };
     int missing = kvm_missing();

@@ -240,6 +240,36 @@ static void a_file_that_was_cut_short_is_an_error(void **state)
     stasis_disk_close(&disk);
 }
 
+/* It stays as large as the guest was told. */
+static void a_file_that_has_grown_ends_where_it_did(void **state)
+{
+    struct stasis_disk disk = open_disk(false);
+    uint8_t bytes[512] = {1};
+
+    (void)state;
+    assert_int_equal(truncate(path, 2 * BYTES), 0);
+    assert_int_equal(disk.bytes, BYTES);
+    assert_true(stasis_disk_write(&disk, BYTES - 512, bytes, sizeof(bytes)));
+    assert_true(stasis_disk_read(&disk, BYTES - 512, bytes, sizeof(bytes)));
+    assert_int_equal(bytes[0], 1);
+    stasis_disk_close(&disk);
+}
+
+static void a_file_that_was_removed_is_there_until_it_is_closed(void **state)
+{
+    struct stasis_disk disk = open_disk(false);
+    uint8_t bytes[512] = {2};
+
+    (void)state;
+    assert_int_equal(unlink(path), 0);
+    assert_true(stasis_disk_write(&disk, 512, bytes, sizeof(bytes)));
+    assert_true(stasis_disk_flush(&disk));
+    bytes[0] = 0;
+    assert_true(stasis_disk_read(&disk, 512, bytes, sizeof(bytes)));
+    assert_int_equal(bytes[0], 2);
+    stasis_disk_close(&disk);
+}
+
 static void zeroes_are_written_where_the_host_has_no_better(void **state)
 {
     struct stasis_disk disk = open_disk(false);
@@ -315,6 +345,8 @@ int main(void)
         CASE(short_and_interrupted_transfers_go_on),
         CASE(errors_of_the_host_are_told),
         CASE(a_file_that_was_cut_short_is_an_error),
+        CASE(a_file_that_has_grown_ends_where_it_did),
+        CASE(a_file_that_was_removed_is_there_until_it_is_closed),
         CASE(zeroes_are_written_where_the_host_has_no_better),
         CASE(a_flush_reaches_the_disk_unless_it_is_read_only),
         CASE(a_flush_tells_what_a_snapshot_was_told),

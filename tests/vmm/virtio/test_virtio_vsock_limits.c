@@ -31,6 +31,10 @@ static void packets_to_nobody_are_reset(void **state)
     vsock_rig_send(&rig, &packet);
     vsock_rig_expect(&rig, RST);
     packet = vsock_rig_packet(REQUEST, 1000, 52);
+    packet.dst_cid = GUEST_CID; /* itself, or another that has the same */
+    vsock_rig_send(&rig, &packet);
+    vsock_rig_expect(&rig, RST);
+    packet = vsock_rig_packet(REQUEST, 1000, 52);
     packet.type = 2; /* SEQPACKET, which was not offered */
     vsock_rig_send(&rig, &packet);
     assert_int_equal(vsock_rig_expect(&rig, RST).type, 2);
