@@ -107,24 +107,40 @@ static int read_run(const struct stasis_snap *snap, uint64_t first, const struct
 
 /* ---- chunks out of pieces ---- */
 
-/* Room for what is stored, and for what it unpacks to. */
-struct room {
-    uint8_t stored[STASIS_CHUNK_SIZE];
-    uint8_t unpacked[STASIS_CHUNK_SIZE];
+struct pieces {
+    const struct stasis_snap *snap;
+    uint64_t i; /* the chunk */
+    const struct stasis_index_extents *extents;
+    uint8_t *host;
+    uint8_t *stored;   /* room for a chunk, as soon as it is needed */
+    uint8_t *unpacked; /* the same */
 };
 
-static int unpack(const struct stasis_snap *snap, uint64_t i,
-                  const struct stasis_snap_extent *extent, struct room *room,
+static int make_room(const struct pieces *pieces, uint8_t **room, struct stasis_error *err)
+{
+    if (!*room)
+        *room = malloc(STASIS_CHUNK_SIZE);
+    return *room ? 0
+                 : stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to read RAM",
+                               pieces->snap->name);
+}
+
+static int unpack(struct pieces *pieces, const struct stasis_snap_extent *extent,
                   struct stasis_error *err)
 {
     size_t len = (size_t)__builtin_popcount(extent->stored_pages) * STASIS_PAGE_SIZE;
     bool nomem = false;
+    int rc = make_room(pieces, &pieces->unpacked, err);
 
-    if (stasis_decompress(room->stored, extent->stored_len, room->unpacked, len, &nomem))
+    if (rc)
+        return rc;
+    if (stasis_decompress(pieces->stored, extent->stored_len, pieces->unpacked, len, &nomem))
         return 0;
     if (nomem)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to unpack RAM", snap->name);
-    return stasis_snap_extent_damaged(snap, i, extent, "does not unpack to its pages", err);
+        return stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to unpack RAM",
+                           pieces->snap->name);
+    return stasis_snap_extent_damaged(pieces->snap, pieces->i, extent,
+                                      "does not unpack to its pages", err);
 }
 
 /* Stored pages follow one another. */
@@ -139,38 +155,58 @@ static void place(const struct stasis_snap_extent *extent, const uint8_t *from, 
     }
 }
 
-static int read_piece(const struct stasis_snap *snap, uint64_t i,
-                      const struct stasis_index_extents *extents, unsigned k, struct room *room,
-                      uint8_t *host, struct stasis_error *err)
+static int read_piece(struct pieces *pieces, unsigned k, struct stasis_error *err)
 {
-    const struct stasis_snap_extent *extent = &extents->list[k];
+    const struct stasis_snap_extent *extent = &pieces->extents->list[k];
     bool packed = extent->encoding == STASIS_CHUNK_ZLIB;
-    int rc = read_bytes(snap, i, extent, room->stored, extent->stored_len, err);
+    int rc = make_room(pieces, &pieces->stored, err);
 
     if (!rc)
-        rc = check(snap, i, extents, k, room->stored, err);
-    if (!rc && packed)
-        rc = unpack(snap, i, extent, room, err);
+        rc = read_bytes(pieces->snap, pieces->i, extent, pieces->stored, extent->stored_len, err);
     if (!rc)
-        place(extent, packed ? room->unpacked : room->stored, host);
+        rc = check(pieces->snap, pieces->i, pieces->extents, k, pieces->stored, err);
+    if (!rc && packed)
+        rc = unpack(pieces, extent, err);
+    if (!rc)
+        place(extent, packed ? pieces->unpacked : pieces->stored, pieces->host);
     return rc;
+}
+
+/* The piece that stores all of the chunk as it is, and may be read where it belongs, before others
+ * are put over it; `count` if there is none. */
+static unsigned full_piece(const struct stasis_index_extents *extents, uint32_t size)
+{
+    unsigned k = 0;
+
+    while (k < extents->count &&
+           (extents->list[k].encoding != STASIS_CHUNK_RAW || extents->list[k].stored_len != size))
+        k++;
+    return k;
 }
 
 static int read_pieces(const struct stasis_snap *snap, uint64_t i, uint32_t size,
                        const struct stasis_index_extents *extents, uint8_t *host,
                        struct stasis_error *err)
 {
-    struct room *room = malloc(sizeof(*room));
+    struct pieces pieces = {.snap = snap, .i = i, .extents = extents, .host = host};
+    unsigned full = full_piece(extents, size);
     unsigned left = stasis_pages_of(size);
-    int rc = room ? 0 : stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to read RAM", snap->name);
+    int rc = 0;
 
+    if (full < extents->count) {
+        rc = read_bytes(snap, i, &extents->list[full], host, size, err);
+        if (!rc)
+            rc = check(snap, i, extents, full, host, err);
+    }
     for (unsigned k = 0; k < extents->count && !rc; k++) {
-        rc = read_piece(snap, i, extents, k, room, host, err);
+        if (k != full)
+            rc = read_piece(&pieces, k, err);
         left &= ~(unsigned)extents->list[k].taken_pages;
     }
     if (!rc)
         clear_pages(host, left);
-    free(room);
+    free(pieces.stored);
+    free(pieces.unpacked);
     return rc;
 }
 
