@@ -47,7 +47,7 @@ void chain_init(struct chain *chain, const struct stasis_save_opts *opts)
     struct stasis_error err = {0};
     struct built *built = &chain->built;
 
-    *chain = (struct chain){.opts = {.size = sizeof(chain->opts)}};
+    *chain = (struct chain){.opts = {.size = sizeof(chain->opts)}, .touches = 12};
     if (opts)
         chain->opts = *opts;
     chain->opts.no_sync = true;
@@ -87,7 +87,7 @@ static void touch(struct chain *chain)
 void chain_add(struct chain *chain)
 {
     memset(chain->dirty, 0, sizeof(chain->dirty));
-    for (unsigned i = 0; i < 12; i++)
+    for (unsigned i = 0; i < chain->touches; i++)
         touch(chain);
     save(chain);
 }

@@ -15,6 +15,7 @@ struct chain {
     struct stasis_save_opts opts; /* of every save */
     struct stasis_snap *top;      /* the newest file, opened */
     unsigned count;               /* of files, which are PATHS 0.. */
+    unsigned touches;             /* of each layer; with 2, the first two are partial */
     char path[64];                /* of the newest */
 };
 

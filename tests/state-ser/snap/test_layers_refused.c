@@ -15,10 +15,11 @@
 #include "state-ser/snap/le.h"
 #include "state-ser/snap/object.h"
 
-/* A file and two layers. */
+/* A file and two layers with partial indexes. */
 static void make(struct chain *chain, const struct stasis_save_opts *opts)
 {
     chain_init(chain, opts);
+    chain->touches = 2;
     chain_add(chain);
     chain_add(chain);
 }
@@ -163,6 +164,34 @@ static void files_of_another_guest_are_refused(void **state)
     refused(&chain, STASIS_ERR_CORRUPT, 0, "a guest of another architecture");
     built_fini(&other);
     image_fini(&image);
+    chain_fini(&chain);
+}
+
+/* The index of a whole layer names the file, and bytes that it has elsewhere. */
+static void a_place_that_is_no_ram_is_refused(void **state)
+{
+    struct stasis_save_opts opts = {.size = sizeof(opts), .no_sync = true};
+    struct stasis_snap_file base;
+    struct stasis_error err = {0};
+    struct built other;
+    struct chain chain;
+
+    (void)state;
+    chain_init(&chain, NULL);
+    chain_add(&chain);
+    chain_add(&chain);
+    assert_true(stasis_snap_info(chain.top)->whole);
+    base = stasis_snap_file_at(chain.top, stasis_snap_file_count(chain.top) - 1);
+    if (strcmp(base.name, chain_path(0)) != 0)
+        base = stasis_snap_file_at(chain.top, 1);
+    assert_string_equal(base.name, chain_path(0));
+    built_small(&other);
+    opts.uuid = base.uuid;
+    if (stasis_snap_save(other.snap, chain_path(0), &opts, NULL, &err))
+        fail_msg("%s", err.msg);
+    file_patch(chain_path(0), STASIS_HDR_ROOT, base.root, STASIS_DIGEST_SIZE);
+    refused(&chain, STASIS_ERR_CORRUPT, 0, "which are not RAM there");
+    built_fini(&other);
     chain_fini(&chain);
 }
 
@@ -317,6 +346,7 @@ int main(void)
         cmocka_unit_test(another_content_is_refused),
         cmocka_unit_test(damaged_files_and_later_ones_are_refused),
         cmocka_unit_test(files_of_another_guest_are_refused),
+        cmocka_unit_test(a_place_that_is_no_ram_is_refused),
         cmocka_unit_test(a_loop_is_refused),
         cmocka_unit_test(a_chain_that_is_too_long_is_refused),
         cmocka_unit_test(what_else_is_in_the_folder_does_not_matter),
