@@ -20,16 +20,17 @@ static void wrong_usage(void **state)
         {{NULL}, "a command is missing; see snapshot-inspect --help"},
         {{""},
          " is not a command; there are info, json, verify, requires, memory, "
-         "extract, core, diff, schema, migrate, layers, flatten, ring, help"},
+         "extract, core, diff, report, schema, migrate, layers, flatten, ring, help"},
         {{"inform", "x"},
          "inform is not a command; there are info, json, verify, requires, memory, "
-         "extract, core, diff, schema, migrate, layers, flatten, ring, help"},
+         "extract, core, diff, report, schema, migrate, layers, flatten, ring, help"},
         {{"--verbose"}, "--verbose is not an option; see snapshot-inspect --help"},
         {{"-"}, "- is not an option"},
         {{"info"}, "info: a name is missing; usage: snapshot-inspect info [--layers DIR] FILE"},
         {{"json", "a", "b"}, "json: too many names; usage: snapshot-inspect json FILE"},
         {{"extract"},
-         "usage: snapshot-inspect extract --gpa ADDRESS --len BYTES [-o OUT] [--force] [--layers DIR] "
+         "usage: snapshot-inspect extract --gpa ADDRESS --len BYTES [-o OUT] [--force] [--layers "
+         "DIR] "
          "FILE"},
         {{"core"}, "usage: snapshot-inspect core -o OUT [--user] [--layers DIR] FILE"},
         {{"info", "--raw", "x"}, "info: --raw is not an option; see snapshot-inspect help info"},
