@@ -8,6 +8,7 @@
 #include "ram_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "pool.h"
 
@@ -162,6 +163,38 @@ static int fill_blocks(void *ctx, uint64_t block, uint64_t block_end, struct sta
                                      : fill_block(ram, first, end, scratch, err);
     }
     stasis_ram_io_scratch_free(scratch, STASIS_HUGE_PAGE);
+    return rc;
+}
+
+/* ---- for a layer: what was changed, and little else, is in place already ---- */
+
+static bool has_dirty(const uint64_t *pages, uint64_t chunk)
+{
+    const unsigned per_chunk = STASIS_CHUNK_SIZE / STASIS_PAGE_SIZE;
+    uint64_t first = chunk * per_chunk;
+
+    return pages[first / 64] >> first % 64 & ((UINT64_C(1) << per_chunk) - 1);
+}
+
+int stasis_ram_fill_dirty(struct stasis_ram *ram, const uint64_t *const *dirty,
+                          struct stasis_error *err)
+{
+    const struct stasis_index *index = &ram->snap->index;
+    uint8_t *buf = malloc(STASIS_CHUNK_SIZE);
+    int rc = stasis_ram_failure(ram, err);
+
+    if (!buf)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to load guest RAM");
+    for (uint32_t r = 0; !rc && r < index->region_count; r++) {
+        const struct stasis_snap_region *region = &index->regions[r];
+
+        for (uint64_t c = 0; !rc && c < stasis_region_chunks(region); c++)
+            if (has_dirty(dirty[r], c))
+                rc = copy(ram, region->first_chunk + c, region->first_chunk + c + 1, buf, err);
+    }
+    free(buf);
+    if (rc && rc != STASIS_ERR_CANCELLED)
+        stasis_ram_fail(ram, err);
     return rc;
 }
 

@@ -137,6 +137,12 @@ void stasis_ram_lazy_fini(struct stasis_ram *ram);
 struct stasis_pool_job stasis_ram_map_job(struct stasis_ram *ram);
 struct stasis_pool_job stasis_ram_fill_job(struct stasis_ram *ram);
 
+/* LAZY, while the background is held: loads the chunks that have a page in these bitmaps, of each
+ * region, on the caller's thread. Nearly all are in place already: who changed them has touched
+ * them. Pages of others may be missing for good. */
+int stasis_ram_fill_dirty(struct stasis_ram *ram, const uint64_t *const *dirty,
+                          struct stasis_error *err);
+
 /* LAZY, all is in place: nobody needs to watch any more. */
 int stasis_ram_unwatch(struct stasis_ram *ram, struct stasis_error *err);
 

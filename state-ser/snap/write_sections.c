@@ -293,6 +293,31 @@ static int read_optional(struct stasis_snap *snap, struct stasis_error *err)
     return rc || stasis_notes_count(snap->notes) ? rc : stasis_snap_read_notes(snap, err);
 }
 
+/* Whether nothing but dirty pages is looked at. */
+static bool is_told_all(const struct stasis_snap *snap)
+{
+    bool is = snap->lies_on && snap->dirty;
+
+    for (uint32_t r = 0; is && r < snap->index.region_count; r++)
+        is = snap->dirty[r];
+    return is;
+}
+
+/* A layer needs nothing of what is still to be loaded. Where the file is mapped, what was changed
+ * is a copy of what may not have been verified. */
+static int complete_ram(struct stasis_snap *snap, const struct stasis_save_opts *opts,
+                        struct stasis_error *err)
+{
+    struct stasis_ram *source = snap->ram_source;
+    int rc = stasis_ram_hold_while(source, opts->progress, opts->ctx, err);
+
+    if (rc)
+        return rc;
+    if (is_told_all(snap) && source->mode == STASIS_RAM_LAZY && !stasis_ram_is_complete(source))
+        return stasis_ram_fill_dirty(source, snap->dirty, err);
+    return stasis_ram_finish_held(source, opts->threads, opts->progress, opts->ctx, err);
+}
+
 int stasis_snap_write(struct stasis_snap *snap, struct stasis_snap_target *target,
                       const struct stasis_save_opts *opts, struct stasis_snap_written *ret_written,
                       struct stasis_error *err)
@@ -303,11 +328,8 @@ int stasis_snap_write(struct stasis_snap *snap, struct stasis_snap_target *targe
     int rc = 0;
 
     /* Before the first byte: what is written is believed. */
-    if (source) {
-        rc = stasis_ram_hold_while(source, opts->progress, opts->ctx, err);
-        if (!rc)
-            rc = stasis_ram_finish_held(source, opts->threads, opts->progress, opts->ctx, err);
-    }
+    if (source)
+        rc = complete_ram(snap, opts, err);
     if (!rc && stasis_writer_is_opened(&w))
         rc = read_optional(snap, err);
     if (!rc)

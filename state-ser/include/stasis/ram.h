@@ -108,7 +108,8 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_finish(struct stasis_ram *ram, un
                                                       void *ctx, struct stasis_error *err);
 
 /* The RAM that was, or will be, added to `snap` is what `ram` loads. Each save then begins with
- * stasis_ram_finish(), writes nothing if that fails, and holds back the background work until it
+ * stasis_ram_finish() (of a layer, all of whose ranges have bitmaps of dirty pages, LAZY loads what
+ * these name only), writes nothing if that fails, and holds back the background work until it
  * ends. `ram` must live until the last save; NULL: no source. */
 STASIS_EXPORT void stasis_snap_set_ram_source(struct stasis_snap *snap, struct stasis_ram *ram);
 

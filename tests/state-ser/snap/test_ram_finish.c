@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -255,12 +256,82 @@ static void save_meets_no_background_work(void **state)
     ram_scene_fini(&scene);
 }
 
+/* ---- layers ---- */
+
+#define STORED 115u /* a page of another chunk, that nobody touches */
+
+static uint64_t dirty_words[4][1024];
+
+static void set_dirty(struct stasis_snap *snap, const struct rig *rig)
+{
+    struct stasis_error err = {0};
+
+    for (uint32_t r = 0; r < rig->region_count; r++) {
+        assert_true(rig->size[r] <= sizeof(dirty_words[r]) * 8 * STASIS_PAGE_SIZE);
+        if (stasis_snap_set_dirty(snap, r, dirty_words[r], &err))
+            fail_msg("%s", err.msg);
+    }
+}
+
+static void assert_ram(const struct ram_scene *scene, struct stasis_snap *parent, uint32_t region)
+{
+    const struct stasis_parse_opts opts = {.size = sizeof(opts), .parent = parent};
+    struct stasis_error err = {0};
+    struct stasis_snap *snap = NULL;
+    uint8_t *ram = malloc(scene->built.size[region]);
+
+    assert_non_null(ram);
+    if (stasis_snap_open(scene->out, &opts, &snap, &err) ||
+        stasis_snap_load_ram(snap, region, ram, 1, NULL, NULL, &err))
+        fail_msg("%s", err.msg);
+    assert_memory_equal(ram, scene->built.ram[region], scene->built.size[region]);
+    free(ram);
+    stasis_snap_free(snap);
+}
+
+/* Of memory that is loaded when it is touched, what nobody has changed stays in the file. A page
+ * that is called dirty, and was not touched, is what the file says. */
+static void layer_loads_dirty_pages_only(void **state)
+{
+    struct stasis_snap *parent = NULL, *snap;
+    struct stasis_error err = {0};
+    struct ram_scene scene;
+    struct rig rig;
+
+    (void)state;
+    if (!has_lazy())
+        skip();
+    ram_scene_init(&scene);
+    if (stasis_snap_open(scene.in, NULL, &parent, &err))
+        fail_msg("%s", err.msg);
+    ram_scene_attach(&scene, &rig, STASIS_RAM_LAZY, false);
+    memset(dirty_words, 0, sizeof(dirty_words));
+    snap = ram_scene_snap(&rig);
+    assert_int_equal(stasis_snap_set_parent(snap, parent, &err), 0);
+    set_dirty(snap, &rig);
+    ((uint8_t *)rig.host[0])[5] ^= 0xff;
+    scene.built.ram[0][5] ^= 0xff;
+    dirty_words[0][0] = 1;
+    dirty_words[0][STORED / 64] |= UINT64_C(1) << STORED % 64;
+    if (stasis_snap_save(snap, scene.out, NULL, NULL, &err))
+        fail_msg("%s", err.msg);
+    assert_false(rig_metrics(&rig).complete);
+    assert_int_equal(rig_metrics(&rig).verified_bytes, 2 * STASIS_CHUNK_SIZE);
+    for (uint32_t r = 0; r < rig.region_count; r++)
+        assert_ram(&scene, parent, r);
+    stasis_snap_free(snap);
+    stasis_snap_free(parent);
+    rig_fini(&rig);
+    ram_scene_fini(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damaged_file_is_never_saved_as_whole),
         cmocka_unit_test(finish_says_what_a_copy_of_memory_is_worth),
         cmocka_unit_test(cancelled_finish_leaves_all_as_it_was),
+        cmocka_unit_test(layer_loads_dirty_pages_only),
         cmocka_unit_test(save_meets_no_background_work),
     };
 
