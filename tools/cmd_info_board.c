@@ -114,7 +114,7 @@ static void print_virtio_blk(FILE *out, const struct stasis_records *records, co
     fprintf(out, "; %" PRIu32 " request%s in flight; ", blk.requests_count,
             blk.requests_count == 1 ? "" : "s");
     memcpy(&regs, &blk.mmio, sizeof(regs));
-    stasis_inspect_virtio_print(out, &regs);
+    stasis_inspect_virtio_print(out, &stasis_virtio_blk_schema, &regs);
 }
 
 static void print_virtio_net(FILE *out, const struct stasis_records *records, const char *instance)
@@ -129,7 +129,7 @@ static void print_virtio_net(FILE *out, const struct stasis_records *records, co
         fprintf(out, "%s%02x", i ? ":" : "", (unsigned)(net.mac >> 8 * i & 0xff));
     fprintf(out, ", MTU %u, link %s; ", net.mtu, net.link_up ? "up" : "down");
     memcpy(&regs, &net.mmio, sizeof(regs));
-    stasis_inspect_virtio_print(out, &regs);
+    stasis_inspect_virtio_print(out, &stasis_virtio_net_schema, &regs);
 }
 
 static void print_virtio_balloon(FILE *out, const struct stasis_records *records,
@@ -143,7 +143,7 @@ static void print_virtio_balloon(FILE *out, const struct stasis_records *records
     fprintf(out, "balloon of %" PRIu64 " KiB, asked for %" PRIu64 " KiB; ",
             UINT64_C(4) * balloon.actual, UINT64_C(4) * balloon.num_pages);
     memcpy(&regs, &balloon.mmio, sizeof(regs));
-    stasis_inspect_virtio_print(out, &regs);
+    stasis_inspect_virtio_print(out, &stasis_virtio_balloon_schema, &regs);
 }
 
 static void print_virtio_vsock(FILE *out, const struct stasis_records *records,
@@ -156,7 +156,7 @@ static void print_virtio_vsock(FILE *out, const struct stasis_records *records,
         return;
     fprintf(out, "sockets of CID %" PRIu32 "; ", vsock.guest_cid);
     memcpy(&regs, &vsock.mmio, sizeof(regs));
-    stasis_inspect_virtio_print(out, &regs);
+    stasis_inspect_virtio_print(out, &stasis_virtio_vsock_schema, &regs);
 }
 
 static void print_virtio_rng(FILE *out, const struct stasis_records *records, const char *instance)
@@ -164,7 +164,7 @@ static void print_virtio_rng(FILE *out, const struct stasis_records *records, co
     struct stasis_virtio_rng_state rng;
 
     if (!stasis_records_get(records, &stasis_virtio_rng_schema, instance, &rng, NULL))
-        stasis_inspect_virtio_print(out, &rng.mmio);
+        stasis_inspect_virtio_print(out, &stasis_virtio_rng_schema, &rng.mmio);
 }
 
 static void print_mc146818(FILE *out, const struct stasis_records *records, const char *instance)

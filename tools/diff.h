@@ -63,6 +63,7 @@ struct stasis_diff_text {
     FILE *out;
     const char *names[2];
     enum stasis_diff_where where; /* of the record at hand */
+    const char *type;
     bool described;
     uint64_t ranges; /* told so far */
     uint64_t left_out_pages;

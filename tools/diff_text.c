@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/diff.h"
 #include "tools/text.h"
+#include "tools/virtio.h"
 
 #define RANGES_SHOWN 64u
 #define PATH_WIDTH   24
@@ -15,6 +17,7 @@ static void record_begin(void *ctx, const struct stasis_diff_record *record)
     const struct stasis_record *any = record->where == STASIS_DIFF_ONLY_B ? &record->b : &record->a;
 
     text->where = record->where;
+    text->type = any->type;
     text->described = stasis_diff_is_described(record);
     fprintf(text->out, "%s %s", any->type, any->instance);
     if (record->where != STASIS_DIFF_BOTH) {
@@ -37,6 +40,22 @@ static void put_scalar(const struct stasis_diff_text *text, const struct stasis_
         fputs("absent", text->out);
 }
 
+/* A queue of a virtio device by its name: mmio.queues[receiveq]. */
+static void put_path(const struct stasis_diff_text *text, const char *path)
+{
+    static const char queues[] = "mmio.queues[";
+    const char *name = NULL;
+    char *rest = NULL;
+    int len;
+
+    if (!strncmp(path, queues, sizeof(queues) - 1))
+        name =
+            stasis_inspect_virtio_queue(text->type, strtoull(path + sizeof(queues) - 1, &rest, 10));
+    len = name ? fprintf(text->out, "  %s%s%s", queues, name, rest)
+               : fprintf(text->out, "  %s", path);
+    fprintf(text->out, "%*s ", len < PATH_WIDTH + 2 ? PATH_WIDTH + 2 - len : 0, "");
+}
+
 /* A record of one side is named and no more. */
 static void field(void *ctx, const char *path, const struct stasis_scalar *a,
                   const struct stasis_scalar *b)
@@ -45,7 +64,7 @@ static void field(void *ctx, const char *path, const struct stasis_scalar *a,
 
     if (text->where != STASIS_DIFF_BOTH)
         return;
-    fprintf(text->out, "  %-*s ", PATH_WIDTH, path);
+    put_path(text, path);
     put_scalar(text, a);
     fputs(" -> ", text->out);
     put_scalar(text, b);

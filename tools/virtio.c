@@ -8,17 +8,35 @@
 #include "tools/guest_ram.h"
 #include "tools/inspect.h"
 
-/* Where the registers are in the state of each kind of device: all of the same rows. */
+/* Where the registers are in the state of each kind of device: all of the same rows; and what the
+ * specification calls its queues. Reports come by each of a balloon's others (docs/devices.md). */
 static const struct {
     const struct stasis_schema *schema;
     size_t mmio;
+    const char *queues[5];
 } kinds[] = {
-    {&stasis_virtio_balloon_schema, offsetof(struct stasis_virtio_balloon_state, mmio)},
-    {&stasis_virtio_blk_schema, offsetof(struct stasis_virtio_blk_state, mmio)},
-    {&stasis_virtio_net_schema, offsetof(struct stasis_virtio_net_state, mmio)},
-    {&stasis_virtio_vsock_schema, offsetof(struct stasis_virtio_vsock_state, mmio)},
-    {&stasis_virtio_rng_schema, offsetof(struct stasis_virtio_rng_state, mmio)},
+    {&stasis_virtio_balloon_schema,
+     offsetof(struct stasis_virtio_balloon_state, mmio),
+     {"inflateq", "deflateq", "reporting_vq 2", "reporting_vq 3", "reporting_vq 4"}},
+    {&stasis_virtio_blk_schema, offsetof(struct stasis_virtio_blk_state, mmio), {"requestq"}},
+    {&stasis_virtio_net_schema,
+     offsetof(struct stasis_virtio_net_state, mmio),
+     {"receiveq", "transmitq"}},
+    {&stasis_virtio_vsock_schema,
+     offsetof(struct stasis_virtio_vsock_state, mmio),
+     {"rx", "tx", "event"}},
+    {&stasis_virtio_rng_schema, offsetof(struct stasis_virtio_rng_state, mmio), {"requestq"}},
 };
+
+const char *stasis_inspect_virtio_queue(const char *type, uint64_t number)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (!strcmp(kinds[i].schema->type, type))
+            return number < sizeof(kinds[i].queues) / sizeof(kinds[i].queues[0])
+                       ? kinds[i].queues[number]
+                       : NULL;
+    return NULL;
+}
 
 /* ---- a line ---- */
 
@@ -33,15 +51,17 @@ static const char *progress_of(unsigned status)
     return status ? "being set up" : "not used";
 }
 
-void stasis_inspect_virtio_print(FILE *out, const struct stasis_virtio_mmio_state *mmio)
+void stasis_inspect_virtio_print(FILE *out, const struct stasis_schema *schema,
+                                 const struct stasis_virtio_mmio_state *mmio)
 {
     fprintf(out, "status 0x%02x (%s)", mmio->status, progress_of(mmio->status));
     for (uint32_t i = 0; i < mmio->queues_count; i++) {
         const struct stasis_virtio_queue_state *queue = &mmio->queues[i];
+        const char *name = stasis_inspect_virtio_queue(schema->type, i);
 
         if (queue->ready)
-            fprintf(out, ", queue %" PRIu32 " of %u: taken %u, given back %u", i, queue->size,
-                    queue->next_avail, queue->next_used);
+            fprintf(out, ", %s of %u: taken %u, given back %u", name ? name : "a queue",
+                    queue->size, queue->next_avail, queue->next_used);
     }
     if (mmio->interrupt_status)
         fputs(", interrupt pending", out);

@@ -11,8 +11,13 @@
 #include "stasis/snap.h"
 #include "stasis/virtio_state.h"
 
+/* What the specification calls a queue of devices with records of this type; NULL: there is none.
+ */
+const char *stasis_inspect_virtio_queue(const char *type, uint64_t number);
+
 /* One line: how far the driver has come, and each queue that is ready. */
-void stasis_inspect_virtio_print(FILE *out, const struct stasis_virtio_mmio_state *mmio);
+void stasis_inspect_virtio_print(FILE *out, const struct stasis_schema *schema,
+                                 const struct stasis_virtio_mmio_state *mmio);
 
 /* A line for each device whose rings in RAM contradict its state: vmm refuses such a guest. The
  * file's chunks have been verified. STASIS_ERR_NOMEM. */

@@ -5,6 +5,7 @@
 #include "tests/tools/rig.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "stasis/virtio_state.h"
 
@@ -65,15 +66,15 @@ static void info_shows_status_and_queues(void **state)
     (void)state;
     run_on("info", &rng, 3, 3);
     assert_has(run.out, "  rng (stasis.virtio_rng): memory 0xd0001000-0xd0001fff, IRQ 16\n"
-                        "    status 0x0f (in use), queue 0 of 16: taken 3, given back 3\n");
+                        "    status 0x0f (in use), requestq of 16: taken 3, given back 3\n");
     rng.mmio.interrupt_status = 1;
     rng.mmio.status = RUNNING | STASIS_VIRTIO_NEEDS_RESET;
     run_on("info", &rng, 3, 3);
-    assert_has(run.out, "    status 0x4f (needs a reset), queue 0 of 16: taken 3, given back 3, "
+    assert_has(run.out, "    status 0x4f (needs a reset), requestq of 16: taken 3, given back 3, "
                         "interrupt pending\n");
     rng.mmio.status = RUNNING | STASIS_VIRTIO_FAILED;
     run_on("info", &rng, 3, 3);
-    assert_has(run.out, "    status 0x8f (given up by the driver), queue");
+    assert_has(run.out, "    status 0x8f (given up by the driver), requestq");
     stasis_state_init(&stasis_virtio_rng_schema, &rng);
     rng.mmio.queues_count = 1;
     run_on("info", &rng, 3, 3);
@@ -124,7 +125,7 @@ static void info_shows_a_disk(void **state)
     run_info_of(&stasis_virtio_blk_schema, "root", 0xd0002000, 17, &blk);
     assert_has(run.out, "  root (stasis.virtio_blk): memory 0xd0002000-0xd0002fff, IRQ 17\n"
                         "    disk of 1.5 KiB in blocks of 512 bytes, serial tape; 1 request in "
-                        "flight; status 0x0f (in use), queue 0 of 16: taken 4, given back 3\n");
+                        "flight; status 0x0f (in use), requestq of 16: taken 4, given back 3\n");
 }
 
 static void info_shows_a_network(void **state)
@@ -140,7 +141,7 @@ static void info_shows_a_network(void **state)
     run_info_of(&stasis_virtio_net_schema, "lan", 0xd0003000, 18, &net);
     assert_has(run.out, "  lan (stasis.virtio_net): memory 0xd0003000-0xd0003fff, IRQ 18\n"
                         "    network 02:22:11:00:01:fe, MTU 1500, link down; status 0x0f (in use), "
-                        "queue 0 of 16: taken 3, given back 3\n");
+                        "receiveq of 16: taken 3, given back 3\n");
 }
 
 static void info_shows_sockets(void **state)
@@ -154,7 +155,7 @@ static void info_shows_sockets(void **state)
     vsock.guest_cid = 42;
     run_info_of(&stasis_virtio_vsock_schema, "vsock", 0xd0004000, 19, &vsock);
     assert_has(run.out, "  vsock (stasis.virtio_vsock): memory 0xd0004000-0xd0004fff, IRQ 19\n"
-                        "    sockets of CID 42; status 0x0f (in use), queue 0 of 16: taken 3, "
+                        "    sockets of CID 42; status 0x0f (in use), rx of 16: taken 3, "
                         "given back 3\n");
 }
 
@@ -171,7 +172,7 @@ static void info_shows_a_balloon(void **state)
     run_info_of(&stasis_virtio_balloon_schema, "balloon", 0xd0004000, 19, &balloon);
     assert_has(run.out, "  balloon (stasis.virtio_balloon): memory 0xd0004000-0xd0004fff, IRQ 19\n"
                         "    balloon of 1024 KiB, asked for 17179869180 KiB; status 0x0f (in use), "
-                        "queue 0 of 16: taken 3, given back 3\n");
+                        "inflateq of 16: taken 3, given back 3\n");
 }
 
 static void json_shows_queues_by_name(void **state)
@@ -182,6 +183,20 @@ static void json_shows_queues_by_name(void **state)
     run_on("json", &rng, 3, 3);
     assert_has(run.out, "\"next_avail\": 3,\n");
     assert_has(run.out, "\"interrupt_status\": 0,\n");
+}
+
+static void diff_shows_queues_by_name(void **state)
+{
+    struct stasis_virtio_rng_state rng = device();
+
+    (void)state;
+    run_on("info", &rng, 3, 3);
+    assert_int_equal(rename(in_folder("a.snap"), in_folder("b.snap")), 0);
+    rng.mmio.queues[0].next_avail = rng.mmio.queues[0].next_used = 1;
+    run_on("info", &rng, 3, 3);
+    run_inspect(&run, NULL, "diff", in_folder("a.snap"), in_folder("b.snap"), NULL);
+    assert_has(run.out, "  mmio.queues[requestq].next_used 0x1 -> 0x3\n");
+    assert_int_equal(unlink(in_folder("b.snap")), 0);
 }
 
 static void true_rings_are_not_mentioned(void **state)
@@ -214,10 +229,15 @@ static void untrue_rings_are_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(info_shows_status_and_queues), cmocka_unit_test(info_shows_a_disk),
-        cmocka_unit_test(info_shows_a_network),         cmocka_unit_test(info_shows_sockets),
-        cmocka_unit_test(info_shows_a_balloon),         cmocka_unit_test(json_shows_queues_by_name),
-        cmocka_unit_test(true_rings_are_not_mentioned), cmocka_unit_test(untrue_rings_are_reported),
+        cmocka_unit_test(info_shows_status_and_queues),
+        cmocka_unit_test(info_shows_a_disk),
+        cmocka_unit_test(info_shows_a_network),
+        cmocka_unit_test(info_shows_sockets),
+        cmocka_unit_test(info_shows_a_balloon),
+        cmocka_unit_test(json_shows_queues_by_name),
+        cmocka_unit_test(diff_shows_queues_by_name),
+        cmocka_unit_test(true_rings_are_not_mentioned),
+        cmocka_unit_test(untrue_rings_are_reported),
     };
     int failed = cmocka_run_group_tests(tests, setup_folder, teardown_folder);
 
