@@ -68,6 +68,8 @@ NF == 3 && $1 == "rtc" && $2 ~ /^[0-9]+$/ { check_nonce(); next }
 NF == 3 && $1 == "button" && $2 == "ready" { check_nonce(); next }
 NF == 4 && $1 == "clock" && $3 ~ /^mono=[0-9]+$/ { check_nonce(); next }
 NF == 9 && $1 == "cpu" && $3 ~ /^apicid=[0-9]+$/ { check_nonce(); next }
+NF == 4 && $1 == "load" && $2 == "back=0" && $3 ~ /^turns=[0-9,]+$/ { check_nonce(); next }
+NF == 4 && $1 ~ /^(disks?|net|vsock)$/ && $2 == "ok" && $3 ~ /^count=[0-9]+$/ { check_nonce(); next }
 NF == 3 && ($1 == "cpus" || $1 == "warnings") { check_nonce(); next }
 $1 == "kernel:" { next } # who asked for its warnings judges them
 $0 == "rebooting" || $0 == "powering off" { done = 1; next }

@@ -29,11 +29,12 @@ function arrival(file, text,   at) {
     refuse(file " does not say '" text "'")
 }
 
-# Fills offset[1..count] and first_beat, from the whole beats that the guest said by itself.
+# Fills offset[1..count] and first_beat, from the whole beats that the guest said by itself, and from
+# the readings of its clock that it was asked for.
 function read_beats(file,   line, at) {
     count = 0
     while ((getline line < file) > 0 && (getline at < (file ".at")) > 0) {
-        if (line !~ /^beat [0-9]+ .* mono=[0-9]+ real=/) continue
+        if (line !~ /^(beat [0-9]+ .* mono=[0-9]+ real=|clock [0-9]+ mono=[0-9]+ nonce=)/) continue
         if (!count++) first_beat = at / 1000000
         sub(/^.* mono=/, "", line)
         sub(/ .*$/, "", line)

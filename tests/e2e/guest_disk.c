@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,6 +61,7 @@ static bool write_file(unsigned long number)
 
 static void write_files(void)
 {
+    (void)setpriority(PRIO_PROCESS, 0, 10); // who asks how far this is does not wait for it
     for (unsigned long number = 0; !atomic_load(&progress->stop); number++) {
         if (!write_file(number)) {
             atomic_store(&progress->failed, true);

@@ -2,9 +2,10 @@
 # shellcheck shell=sh
 # Freezes and thaws Debian's stock kernel under our VMM: run by busybox sh beside a usable /dev/kvm,
 # with vmm, snapshot-inspect, e2e-socket and e2e-stamp in PATH (tests/e2e/run does that).
-#   linux.sh [-s] PAYLOAD CASE...     PAYLOAD holds vmlinuz, guest.initramfs and check_*.awk; and for
-#                                     the case elf vmlinux
+#   linux.sh [-s] [-n N] PAYLOAD CASE...   PAYLOAD holds vmlinuz, guest.initramfs, check_*.awk and the
+#                                     cases beside this file; and for the case elf vmlinux
 #   -s  holds the guest to times that only a quiet machine keeps
+#   -n N  freezes and thaws it N times in the cases of many generations
 # Each case prints `ok CASE: what was seen` or `FAIL CASE: why`; the cases after `freeze` use its file.
 set -u
 
@@ -14,12 +15,16 @@ limit_s=600
 step_min_ms=-2000 step_max_ms=2000 first_beat_limit_ms=0
 # Between the two bursts of readings that say how fast a clock is, and how many are in each.
 rate_seconds=15 rate_readings=200
-generations=8 smp_generations=5
+generations=8 smp_generations=5 load_generations=10
 outage_s=6 # a clock that counts the time on disk is off by it
 if [ "$1" = -s ]; then
     step_min_ms=-5 step_max_ms=100 first_beat_limit_ms=1000
     rate_seconds=60 rate_readings=1000 outage_s=60 generations=50 smp_generations=50
     shift
+fi
+if [ "$1" = -n ]; then
+    generations=$2 smp_generations=$2 load_generations=$2
+    shift 2
 fi
 payload=$1
 shift
@@ -196,7 +201,7 @@ case_generations() {
     cp $base.out all.out
     generation=1 previous=$base next=generation0.snap
     : >steps
-    while [ $generation -le $generations ]; do
+    while [ $generation -le "$generations" ]; do
         cut_beat=$(($(last_beat "$previous.out") + 8))
         [ $((generation % 2)) -eq 1 ] || cut_beat=never
         start $generation --restore $next \
@@ -223,7 +228,7 @@ case_generations() {
     echo "$step" >>steps
     history all.out "$out"
     cat all.out "$out" | grep -o '^pong [0-9][0-9]*' | cut -d ' ' -f 2 >pongs
-    busybox seq $generations | cmp -s - pongs || fail "answers: $(tr '\n' ' ' <pongs)"
+    busybox seq "$generations" | cmp -s - pongs || fail "answers: $(tr '\n' ' ' <pongs)"
     ok "$generations generations, clock steps $(range 3) ms, first beats $(range 10) ms after the thaw; $summary"
 }
 
@@ -459,7 +464,7 @@ case_smp_load() {
     say_load load start
     all_turn
     generation=0
-    while [ $generation -lt $smp_generations ]; do
+    while [ $generation -lt "$smp_generations" ]; do
         kill -USR1 "$pid"
         ends 0
         generation=$((generation + 1))
@@ -651,103 +656,6 @@ case_hwrng() {
     ok "8 different reads in $generation generations, $irqs interrupts"
 }
 
-# say_count disk|net|vsock [start|stop]: the guest's answer, whose count is left in `count`.
-say_count() {
-    lines=$(grep -c "^$1 " "$out")
-    type_line "$*"
-    until [ "$(sed '$d' "$out" | grep -c "^$1 ")" -gt "$lines" ]; do alive "it answered '$*'"; done
-    count=$(sed -n "s/^$1 ok count=\([0-9]*\) .*/\1/p" "$out" | tail -n 1)
-    { [ -n "$count" ] && grep "^$1 " "$out" | tail -n 1 | grep -q "^$1 ok"; } ||
-        fail "$out: $(grep "^$1 " "$out" | tail -n 1)"
-}
-
-# more_count disk|net N: waits until that many more have been done.
-more_count() {
-    say_count "$1"
-    goal=$((count + $2))
-    until [ "$count" -ge $goal ]; do say_count "$1"; done
-}
-
-# A tap device, whose host sends back what it gets on TCP port 7. Only root can make one.
-make_network() {
-    insmod "$payload/tun.ko" 2>/dev/null
-    busybox tunctl -t e2e0 >/dev/null 2>&1 &&
-        busybox ifconfig e2e0 192.0.2.1 netmask 255.255.255.0 up || return
-    busybox nc -ll -p 7 -e busybox cat 2>/dev/null &
-    echo=$!
-}
-
-# talks N: guest and host talk by sockets, in both directions; a connection that was to stay open has
-# ended with each of N thaws.
-talks() {
-    until [ -S "$sock" ]; do alive "it listened at $sock"; done
-    said=$(e2e-socket ask "$sock" 52 "hello $1") || fail "the guest does not answer at $sock"
-    [ "$said" = "guest hello $1" ] || fail "the guest says '$said' at $sock"
-    until say_count vsock && [ "$count" -ge "$1" ]; do alive "its connection ended"; done
-    [ "$count" -eq "$1" ] || fail "a connection ended $count times in $1 thaws"
-}
-
-# answers N: the host's end of the sockets of the guest's life number N.
-answers() {
-    sock=v$1.sock
-    e2e-socket answer "$sock"_7 &
-    answering="$answering $!"
-}
-
-# As many as a guest can have, the last of which have lines of ISA, answer.
-all_disks_answer() {
-    say_count disks
-    [ "$count" -eq 8 ] || fail "$out: $count disks answer"
-}
-
-# A file system is written to all the time, and data go to the host and back by one TCP connection; the
-# guest is frozen in the midst of both. Beside that disk there are seven small ones. The
-# guest talks to the host by sockets, whose path is another one after each thaw.
-case_disk() {
-    cp "$payload/ext4.img" disk.img
-    devices='--block path=disk.img,id=root' echo='' answering=''
-    answers 0
-    for i in 1 2 3 4 5 6 7; do
-        truncate -s 1M "disk$i.img"
-        devices="$devices --block path=disk$i.img,iops=10"
-    done
-    [ ! -f "$payload/tun.ko" ] || make_network
-    [ -z "$echo" ] || devices="$devices --net tap=e2e0"
-    # shellcheck disable=SC2086
-    boot boot $devices --vsock "path=$sock,cid=42" --snapshot-out disk.snap
-    says '^guest up'
-    say_count vsock start
-    say_count disk start
-    all_disks_answer
-    [ -z "$echo" ] || say_count net start
-    generation=0
-    while [ $generation -lt 3 ]; do
-        talks $generation
-        more_count disk 10
-        [ -z "$echo" ] || more_count net 10
-        kill -USR1 "$pid"
-        ends 0
-        is_whole disk.snap
-        generation=$((generation + 1))
-        answers $generation
-        # shellcheck disable=SC2086
-        start "thaw$generation" --restore disk.snap $devices --vsock "$sock" --snapshot-out disk.snap
-        all_disks_answer
-    done
-    talks $generation
-    [ -z "$echo" ] || more_count net 10
-    pieces=0
-    [ -z "$echo" ] || { say_count net stop && pieces=$count && kill $echo; }
-    say_count disk stop
-    files=$count
-    finish
-    # shellcheck disable=SC2086
-    kill $answering
-    e2fsck -fn disk.img >disk.fsck 2>&1 || fail "e2fsck: $(tail -n 3 disk.fsck | tr '\n' ' ')"
-    ok "$files files of 128 KiB written, e2fsck is content, and $pieces pieces of 64 KiB sent there and" \
-        "back by one connection, and sockets in both directions, in $((generation + 1)) generations"
-}
-
 # freeze_for_core WORD: leaves the snapshot in the outbox, for core.sh to open outside; and what the
 # guest knows and the core must show.
 freeze_for_core() {
@@ -833,6 +741,8 @@ case_fork() {
     ok "each of 4 thaws announced, the random bytes of all are different"
 }
 
+# shellcheck source=tests/e2e/loads.sh
+. "$payload/loads.sh"
 # shellcheck source=tests/e2e/distribution.sh
 . "$payload/distribution.sh"
 

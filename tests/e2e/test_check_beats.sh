@@ -30,6 +30,7 @@ judge() {
     printf 'pong x nonce=%s\ncheck ok nonce=%s\n' $n1 $n1
     printf 'cpu 1 apicid=1 x2apicid=1 package=0 core=1 threads=1 loc=7 nonce=%s\n' $n1
     printf 'cpus 2 nonce=%s\nkernel: <4>a warning\nwarnings 1 nonce=%s\n' $n1 $n1
+    printf 'load back=0 turns=7,9 nonce=%s\ndisks ok count=8 nonce=%s\nnet ok count=1 nonce=%s\n' $n1 $n1 $n1
     beat 3 $n1 399000000 10
     printf 'rebooting\n[    9.1] reboot: Restarting system\r\n'
 } >"$said"
@@ -66,8 +67,14 @@ judge 'line end lost' 1
 judge 'memory damaged' 1
 { beat 1 $n1 100000000 7; echo '[    9.1] WARNING: at xstate.c'; } >"$said"
 judge 'kernel warning' 1
+{ beat 1 $n1 100000000 7; echo "load back=1 turns=7,9 nonce=$n1"; } >"$said"
+judge 'clock of a CPU back' 1
+{ beat 1 $n1 100000000 7; echo "disk a file could not be written count=1 nonce=$n1"; } >"$said"
+judge 'disk failed' 1
+{ beat 1 $n1 100000000 7; echo "vsock ok count=1 nonce=$n2"; } >"$said"
+judge 'sockets of another guest' 1
 echo '[    0.1] Kernel panic' >"$said"
 judge 'no beat' 1
 
 echo "$ran cases, $failed failed"
-[ $failed -eq 0 ] && [ $ran -eq 18 ]
+[ $failed -eq 0 ] && [ $ran -eq 21 ]
