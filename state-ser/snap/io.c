@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/falloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -181,6 +182,31 @@ int stasis_io_lock(int fd)
     return fcntl(fd, F_OFD_SETLK, &range);
 }
 
+static int write_zeros(int fd, uint64_t offset, uint64_t len)
+{
+    static const uint8_t zeros[16384];
+
+    while (len) {
+        size_t part = len < sizeof(zeros) ? (size_t)len : sizeof(zeros);
+
+        if (stasis_io_pwrite(fd, zeros, part, offset))
+            return -1;
+        offset += part;
+        len -= part;
+    }
+    return 0;
+}
+
+int stasis_io_zero(int fd, uint64_t offset, uint64_t len)
+{
+    int rc;
+
+    do {
+        rc = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len);
+    } while (rc && errno == EINTR);
+    return rc ? write_zeros(fd, offset, len) : 0;
+}
+
 int stasis_io_sync(int fd)
 {
     int rc;
@@ -237,6 +263,13 @@ int stasis_io_link(int fd, int dir, const char *name)
 int stasis_io_rename(int dir, const char *from, const char *to)
 {
     return renameat(dir, from, dir, to);
+}
+
+#define EXCHANGE 2u /* RENAME_EXCHANGE of linux/fs.h */
+
+int stasis_io_exchange(int dir, const char *one, const char *other)
+{
+    return (int)syscall(SYS_renameat2, dir, one, dir, other, EXCHANGE); /* musl has no other way */
 }
 
 int stasis_io_unlink(int dir, const char *name)

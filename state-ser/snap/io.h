@@ -44,6 +44,9 @@ int stasis_io_chmod(int fd, mode_t mode);
 /* Locks the whole file for writing, for as long as it is open here, or fails with EAGAIN. */
 int stasis_io_lock(int fd);
 
+/* The range reads as zero, and takes no room where the file system can do that. */
+int stasis_io_zero(int fd, uint64_t offset, uint64_t len);
+
 int stasis_io_sync(int fd);
 int stasis_io_datasync(int fd); /* fdatasync(2) */
 
@@ -57,6 +60,8 @@ int stasis_io_wait_sync(int fd, uint64_t offset, uint64_t len);
 /* Gives the unnamed file `fd` a name in `dir`. */
 int stasis_io_link(int fd, int dir, const char *name);
 int stasis_io_rename(int dir, const char *from, const char *to);
+/* Both names, which there are, change places at once. EINVAL: the file system cannot do it. */
+int stasis_io_exchange(int dir, const char *one, const char *other);
 int stasis_io_unlink(int dir, const char *name);
 int stasis_io_mkfifo(int dir, const char *name, mode_t mode);
 

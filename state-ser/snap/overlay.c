@@ -44,9 +44,11 @@ static uint32_t run_of(const struct stasis_overlay *overlay, uint32_t first, uin
     uint32_t i = 1;
 
     while (i < count) {
-        uint32_t next = stasis_overlay_map_get(&overlay->map, first + i).place;
+        struct stasis_overlay_entry next = stasis_overlay_map_get(&overlay->map, first + i);
+        bool has_place = entry.place >= STASIS_PLACE_FIRST;
 
-        if (entry.place < STASIS_PLACE_FIRST ? next != entry.place : next != entry.place + i)
+        if (next.place != (has_place ? entry.place + i : entry.place) ||
+            (has_place && next.file != entry.file))
             break;
         i++;
     }
@@ -71,9 +73,10 @@ static int check_pages(const struct stasis_overlay *overlay, uint32_t first, uin
 static int read_places(struct stasis_overlay *overlay, uint32_t first, uint32_t count,
                        uint8_t *bytes, struct stasis_error *err)
 {
-    uint64_t offset = offset_of(stasis_overlay_map_get(&overlay->map, first).place);
+    struct stasis_overlay_entry entry = stasis_overlay_map_get(&overlay->map, first);
+    int fd = entry.file ? overlay->below[entry.file - 1] : overlay->fd;
     size_t len = (size_t)count * PAGE;
-    ssize_t got = stasis_io_pread(overlay->fd, bytes, len, offset);
+    ssize_t got = stasis_io_pread(fd, bytes, len, offset_of(entry.place));
 
     if (got < 0)
         return stasis_fail_errno(err, STASIS_ERR_READ, "reading the overlay");
@@ -114,12 +117,13 @@ int stasis_overlay_read_page(struct stasis_overlay *overlay, uint32_t page, uint
 
 static void put(struct stasis_overlay *overlay, uint32_t page, struct stasis_overlay_entry entry)
 {
-    uint32_t old = stasis_overlay_map_get(&overlay->map, page).place;
+    struct stasis_overlay_entry old = stasis_overlay_map_get(&overlay->map, page);
+    bool has_place = old.place >= STASIS_PLACE_FIRST && !old.file;
 
-    if (old >= STASIS_PLACE_FIRST && stasis_overlay_map_is_dirty(&overlay->map, page))
-        stasis_overlay_places_give(&overlay->places, old, 1);
-    else if (old >= STASIS_PLACE_FIRST)
-        stasis_overlay_places_leave(&overlay->places, old);
+    if (has_place && stasis_overlay_map_is_dirty(&overlay->map, page))
+        stasis_overlay_places_give(&overlay->places, old.place, 1);
+    else if (has_place)
+        stasis_overlay_places_leave(&overlay->places, old.place);
     stasis_overlay_map_put(&overlay->map, page, entry);
 }
 
@@ -136,7 +140,8 @@ static int write_run(struct stasis_overlay *overlay, uint32_t first, uint32_t co
     }
     for (uint32_t i = 0; i < *ret_got; i++)
         put(overlay, first + i,
-            (struct stasis_overlay_entry){place + i, stasis_crc32(bytes + (size_t)i * PAGE, PAGE)});
+            (struct stasis_overlay_entry){place + i, stasis_crc32(bytes + (size_t)i * PAGE, PAGE),
+                                          0});
     return 0;
 }
 
@@ -252,7 +257,7 @@ static int zero_pages(struct stasis_overlay *overlay, uint32_t first, uint32_t c
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for more pages of the overlay");
     for (uint32_t page = first; page < first + count; page++)
         if (stasis_overlay_map_get(&overlay->map, page).place != STASIS_PLACE_ZERO)
-            put(overlay, page, (struct stasis_overlay_entry){STASIS_PLACE_ZERO, 0});
+            put(overlay, page, (struct stasis_overlay_entry){STASIS_PLACE_ZERO, 0, 0});
     return 0;
 }
 
@@ -272,6 +277,7 @@ int stasis_overlay_zero(struct stasis_overlay *overlay, uint64_t offset, uint64_
     return rc;
 }
 
+/* Of those of a sealed file nothing is gained. */
 void stasis_overlay_discard(struct stasis_overlay *overlay, uint64_t offset, uint64_t len)
 {
     uint32_t end = (uint32_t)((offset + len) / PAGE);
@@ -280,7 +286,7 @@ void stasis_overlay_discard(struct stasis_overlay *overlay, uint64_t offset, uin
     for (; page < end; page++) {
         page = stasis_overlay_map_next(&overlay->map, page, false);
         if (page < end && stasis_overlay_map_get(&overlay->map, page).place != STASIS_PLACE_ZERO)
-            put(overlay, page, (struct stasis_overlay_entry){STASIS_PLACE_ZERO, 0});
+            put(overlay, page, (struct stasis_overlay_entry){STASIS_PLACE_ZERO, 0, 0});
     }
 }
 
@@ -311,5 +317,7 @@ struct stasis_overlay_stats stasis_overlay_stats(const struct stasis_overlay *ov
     };
 
     memcpy(stats.uuid, overlay->header.info.uuid, sizeof(stats.uuid));
+    stats.has_root = overlay->header.info.layer;
+    memcpy(stats.root, overlay->header.info.parent_root, sizeof(stats.root));
     return stats;
 }

@@ -29,6 +29,7 @@ enum {
 struct stasis_overlay_leaf {
     uint32_t place[STASIS_LEAF_PAGES];
     uint32_t crc[STASIS_LEAF_PAGES];
+    uint16_t file[STASIS_LEAF_PAGES];       /* 0: the overlay; else a sealed one below */
     uint64_t dirty[STASIS_LEAF_PAGES / 64]; /* since the last commit: its place is in none */
 };
 
@@ -37,12 +38,13 @@ struct stasis_overlay_map {
     size_t leaf_count;
     struct stasis_overlay_leaf **leaves; /* NULL: all below */
     uint64_t *dirty_leaves;
-    uint64_t mapped, dirty; /* pages */
+    uint64_t mapped, dirty; /* pages of the overlay itself */
 };
 
 struct stasis_overlay_entry {
     uint32_t place;
     uint32_t crc;
+    uint16_t file;
 };
 
 /* False: no memory. */
@@ -56,11 +58,19 @@ struct stasis_overlay_entry stasis_overlay_map_get(const struct stasis_overlay_m
                                                    uint32_t page);
 bool stasis_overlay_map_is_dirty(const struct stasis_overlay_map *map, uint32_t page);
 
-/* The page is dirty then. */
+/* The page is the overlay's, and dirty, then. */
 void stasis_overlay_map_put(struct stasis_overlay_map *map, uint32_t page,
                             struct stasis_overlay_entry entry);
 
-/* The first page from `page` on that is mapped, or dirty; map->pages: there is none. */
+/* The page is that of a sealed file, entry.file. */
+void stasis_overlay_map_lay(struct stasis_overlay_map *map, uint32_t page,
+                            struct stasis_overlay_entry entry);
+
+/* All pages of the overlay are those of the sealed file of that number from here on. */
+void stasis_overlay_map_seal(struct stasis_overlay_map *map, uint16_t file);
+
+/* The first page from `page` on that the overlay has, or that is dirty; map->pages: there is none.
+ */
 uint32_t stasis_overlay_map_next(const struct stasis_overlay_map *map, uint32_t page,
                                  bool only_dirty);
 
@@ -123,7 +133,9 @@ struct stasis_overlay {
     bool is_proven;                  /* the last commit counts without a look at its pages */
     bool is_suspect;                 /* a sync failed: what is dirty may be lost */
     bool lacks_slot;                 /* none is known to lead to the log */
-    uint8_t *state;                  /* the STATE section */
+    int *below;                      /* descriptors of the sealed files, by their number less 1 */
+    uint16_t below_count;
+    uint8_t *state; /* the STATE section */
     size_t state_len;
     uint8_t page[STASIS_OVERLAY_PAGE]; /* of which a part is read or written */
 };
@@ -180,12 +192,53 @@ int stasis_overlay_commit(struct stasis_overlay *overlay, struct stasis_error *e
 int stasis_overlay_recover(struct stasis_overlay *overlay, uint64_t len, bool *ret_has_slot,
                            struct stasis_error *err);
 
-/* overlay_state.c: makes the STATE section of the base; and checks that of an overlay against it.
- * STASIS_ERR_NOMEM; STASIS_ERR_ARG: it lies on another base; STASIS_ERR_CORRUPT,
+/* overlay_state.c: makes the STATE section, which names the image only of an overlay that lies on
+ * it; and checks that of a disk file, whose header says whether it lies on another, against the
+ * base. STASIS_ERR_NOMEM; STASIS_ERR_ARG: it lies on another base; STASIS_ERR_CORRUPT,
  * STASIS_ERR_VERSION. */
 int stasis_overlay_state_make(struct stasis_overlay *overlay, struct stasis_error *err);
-int stasis_overlay_state_check(const struct stasis_overlay *overlay, const uint8_t *bytes,
+int stasis_overlay_state_check(const struct stasis_overlay *overlay, bool is_layer,
+                               const uint8_t *bytes, size_t len, struct stasis_error *err);
+
+/* ---- sealed files ---- */
+
+#define STASIS_OVERLAY_CHAIN_MAX 4095u
+
+/* overlay_index.c: the INDEX section of what the overlay has itself, which the caller frees, and
+ * its root; NULL: no memory. */
+uint8_t *stasis_overlay_index_make(const struct stasis_overlay *overlay, size_t *ret_len);
+void stasis_overlay_index_root(const uint8_t *index, const struct stasis_snap_info *info,
+                               const uint8_t *state, size_t state_len,
+                               uint8_t ret_root[STASIS_DIGEST_SIZE]);
+
+/* The greatest length of the section; and a check of its counts against its length and the header.
+ * STASIS_ERR_CORRUPT. */
+uint64_t stasis_overlay_index_max(uint64_t ram_bytes);
+int stasis_overlay_index_check(const struct stasis_snap_info *info, const uint8_t *index,
                                size_t len, struct stasis_error *err);
+
+/* Checks all else of the section of a sealed file whose DATA section ends at that place, and lays
+ * its pages onto the map as those of file `number`. STASIS_ERR_CORRUPT, STASIS_ERR_NOMEM. */
+int stasis_overlay_index_lay(struct stasis_overlay *overlay, const struct stasis_snap_info *info,
+                             const uint8_t *index, size_t len, uint32_t end, uint16_t number,
+                             struct stasis_error *err);
+
+/* overlay_chain.c: finds the sealed file of this root and UUID (NULL: any), and those below, in a
+ * folder, and lays their pages onto the map, which is empty. *ret_uuid is that of the first.
+ * STASIS_ERR_NOT_FOUND, STASIS_ERR_ARG: it lies on another image; STASIS_ERR_CORRUPT,
+ * STASIS_ERR_VERSION, STASIS_ERR_READ, STASIS_ERR_NOMEM. */
+int stasis_overlay_load_chain(struct stasis_overlay *overlay, int folder, const uint8_t *uuid,
+                              const uint8_t root[STASIS_DIGEST_SIZE],
+                              uint8_t ret_uuid[STASIS_UUID_SIZE], struct stasis_error *err);
+
+/* overlay_open.c: makes the file that is open on overlay->fd an overlay in use, on the sealed file
+ * of this UUID and root, or on none. STASIS_ERR_WRITE, STASIS_ERR_NOMEM. */
+struct stasis_overlay_parent {
+    uint8_t uuid[STASIS_UUID_SIZE];
+    uint8_t root[STASIS_DIGEST_SIZE];
+};
+int stasis_overlay_make(struct stasis_overlay *overlay, const struct stasis_overlay_parent *parent,
+                        struct stasis_error *err);
 
 /* overlay.c: a page as it is now; and its place in the file, verified. */
 int stasis_overlay_read_page(struct stasis_overlay *overlay, uint32_t page, uint8_t *ret_bytes,

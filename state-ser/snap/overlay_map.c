@@ -54,8 +54,9 @@ struct stasis_overlay_entry stasis_overlay_map_get(const struct stasis_overlay_m
     const struct stasis_overlay_leaf *leaf = map->leaves[leaf_of(page)];
 
     if (!leaf)
-        return (struct stasis_overlay_entry){STASIS_PLACE_BELOW, 0};
-    return (struct stasis_overlay_entry){leaf->place[slot_of(page)], leaf->crc[slot_of(page)]};
+        return (struct stasis_overlay_entry){STASIS_PLACE_BELOW, 0, 0};
+    return (struct stasis_overlay_entry){leaf->place[slot_of(page)], leaf->crc[slot_of(page)],
+                                         leaf->file[slot_of(page)]};
 }
 
 bool stasis_overlay_map_is_dirty(const struct stasis_overlay_map *map, uint32_t page)
@@ -65,16 +66,22 @@ bool stasis_overlay_map_is_dirty(const struct stasis_overlay_map *map, uint32_t 
     return leaf && leaf->dirty[slot_of(page) / 64] >> slot_of(page) % 64 & 1;
 }
 
+static bool is_own(const struct stasis_overlay_leaf *leaf, uint32_t slot)
+{
+    return leaf->place[slot] != STASIS_PLACE_BELOW && !leaf->file[slot];
+}
+
 void stasis_overlay_map_put(struct stasis_overlay_map *map, uint32_t page,
                             struct stasis_overlay_entry entry)
 {
     struct stasis_overlay_leaf *leaf = map->leaves[leaf_of(page)];
     uint32_t slot = slot_of(page);
 
-    map->mapped += leaf->place[slot] == STASIS_PLACE_BELOW;
+    map->mapped += !is_own(leaf, slot);
     map->dirty += !stasis_overlay_map_is_dirty(map, page);
     leaf->place[slot] = entry.place;
     leaf->crc[slot] = entry.crc;
+    leaf->file[slot] = 0;
     leaf->dirty[slot / 64] |= UINT64_C(1) << slot % 64;
     map->dirty_leaves[leaf_of(page) / 64] |= UINT64_C(1) << leaf_of(page) % 64;
 }
@@ -107,7 +114,7 @@ static uint32_t next_slot(const struct stasis_overlay_leaf *leaf, uint32_t slot,
             return slot + (uint32_t)__builtin_ctzll(rest);
         if (only_dirty)
             slot = (slot / 64 + 1) * 64;
-        else if (leaf->place[slot] != STASIS_PLACE_BELOW)
+        else if (is_own(leaf, slot))
             return slot;
         else
             slot++;
@@ -132,6 +139,25 @@ uint32_t stasis_overlay_map_next(const struct stasis_overlay_map *map, uint32_t 
         slot = 0;
     }
     return map->pages;
+}
+
+void stasis_overlay_map_lay(struct stasis_overlay_map *map, uint32_t page,
+                            struct stasis_overlay_entry entry)
+{
+    struct stasis_overlay_leaf *leaf = map->leaves[leaf_of(page)];
+
+    leaf->place[slot_of(page)] = entry.place;
+    leaf->crc[slot_of(page)] = entry.crc;
+    leaf->file[slot_of(page)] = entry.file;
+}
+
+void stasis_overlay_map_seal(struct stasis_overlay_map *map, uint16_t file)
+{
+    for (size_t i = 0; (i = next_leaf(map, i, false)) < map->leaf_count; i++)
+        for (uint32_t slot = 0; slot < STASIS_LEAF_PAGES; slot++)
+            if (is_own(map->leaves[i], slot))
+                map->leaves[i]->file[slot] = file;
+    map->mapped = 0;
 }
 
 void stasis_overlay_map_clean(struct stasis_overlay_map *map)

@@ -14,43 +14,45 @@
 
 /* ---- making one ---- */
 
-static int make_header(struct stasis_overlay *overlay, uint8_t ret_bytes[STASIS_HEADER_LEN],
+static int make_header(struct stasis_overlay *overlay, const struct stasis_overlay_parent *parent,
                        struct stasis_error *err)
 {
     const struct stasis_save_opts opts = {.size = sizeof(opts)};
     struct stasis_snap_info *info = &overlay->header.info;
-    int rc;
 
-    *info = (struct stasis_snap_info){
-        .format_version = STASIS_FORMAT_VERSION,
-        .incompatible = STASIS_FEATURE_TRAILER | STASIS_FEATURE_DISK,
-        .ram_bytes = (uint64_t)overlay->map.pages * PAGE,
-        .streamed = true,
-    };
-    rc = stasis_identity_set(&opts, info, err);
-    if (!rc)
-        stasis_header_encode(&overlay->header, ret_bytes);
-    return rc;
+    overlay->header = (struct stasis_header){
+        .info = {.format_version = STASIS_FORMAT_VERSION,
+                 .incompatible = STASIS_FEATURE_TRAILER | STASIS_FEATURE_DISK |
+                                 (parent ? STASIS_FEATURE_LAYER : 0),
+                 .ram_bytes = (uint64_t)overlay->map.pages * PAGE,
+                 .layer = parent,
+                 .streamed = true}};
+    if (parent) {
+        memcpy(info->parent_uuid, parent->uuid, sizeof(info->parent_uuid));
+        memcpy(info->parent_root, parent->root, sizeof(info->parent_root));
+    }
+    return stasis_identity_set(&opts, info, err);
 }
 
 static int write_header(struct stasis_overlay *overlay, struct stasis_error *err)
 {
     uint8_t page[PAGE] = {0};
-    int rc = make_header(overlay, page, err);
 
-    if (rc)
-        return rc;
-    if (stasis_io_pwrite(overlay->fd, page, sizeof(page), 0) || stasis_io_sync(overlay->fd))
-        return stasis_fail_errno(err, STASIS_ERR_WRITE, "writing the overlay's header");
-    return stasis_output_sync_folder(overlay->output, err);
+    stasis_header_encode(&overlay->header, page);
+    if (!stasis_io_pwrite(overlay->fd, page, sizeof(page), 0) && !stasis_io_sync(overlay->fd))
+        return 0;
+    return stasis_fail_errno(err, STASIS_ERR_WRITE, "writing the overlay's header");
 }
 
 /* The header comes last: without it the file is unfinished, and made anew. */
-static int make(struct stasis_overlay *overlay, struct stasis_error *err)
+int stasis_overlay_make(struct stasis_overlay *overlay, const struct stasis_overlay_parent *parent,
+                        struct stasis_error *err)
 {
-    int rc = 0;
+    int rc = make_header(overlay, parent, err);
 
-    if (stasis_io_truncate(overlay->fd, 0))
+    if (!rc)
+        rc = stasis_overlay_state_make(overlay, err);
+    if (!rc && stasis_io_truncate(overlay->fd, 0))
         rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "emptying the unfinished overlay");
     if (!rc && !stasis_overlay_places_init(&overlay->places, STASIS_PLACE_FIRST))
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the places of the overlay");
@@ -59,6 +61,22 @@ static int make(struct stasis_overlay *overlay, struct stasis_error *err)
     (void)!stasis_overlay_places_use(&overlay->places, 0, STASIS_PLACE_FIRST);
     rc = stasis_overlay_commit(overlay, err);
     return rc ? rc : write_header(overlay, err);
+}
+
+static int make_new(struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    const uint8_t *root = overlay->base.root;
+    struct stasis_overlay_parent parent;
+    int rc = 0;
+
+    if (root) {
+        memcpy(parent.root, root, sizeof(parent.root));
+        rc = stasis_overlay_load_chain(overlay, overlay->output->place.dir, NULL, root, parent.uuid,
+                                       err);
+    }
+    if (!rc)
+        rc = stasis_overlay_make(overlay, root ? &parent : NULL, err);
+    return rc ? rc : stasis_output_sync_folder(overlay->output, err);
 }
 
 /* ---- opening one ---- */
@@ -100,6 +118,22 @@ static int refuse_sealed(struct stasis_error *err)
                        "a file that is not there yet");
 }
 
+static int load_below(struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    const struct stasis_snap_info *info = &overlay->header.info;
+    const uint8_t *root = overlay->base.root;
+    uint8_t uuid[STASIS_UUID_SIZE];
+
+    if (root && (!info->layer || memcmp(root, info->parent_root, STASIS_DIGEST_SIZE) != 0))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "the overlay lies on another state of the disk; name a file that is not "
+                           "there yet");
+    if (!info->layer)
+        return 0;
+    return stasis_overlay_load_chain(overlay, overlay->output->place.dir, info->parent_uuid,
+                                     info->parent_root, uuid, err);
+}
+
 static int begin(struct stasis_overlay *overlay, struct stasis_error *err)
 {
     uint8_t page[PAGE] = {0};
@@ -110,8 +144,12 @@ static int begin(struct stasis_overlay *overlay, struct stasis_error *err)
     if (stasis_io_stat(overlay->fd, &st) || stasis_io_pread(overlay->fd, page, sizeof(page), 0) < 0)
         return stasis_fail_errno(err, STASIS_ERR_READ, "reading its header");
     if (is_unfinished(page, (uint64_t)st.st_size))
-        return make(overlay, err);
+        return make_new(overlay, err);
     rc = check_header(overlay, page, err);
+    if (!rc)
+        rc = load_below(overlay, err);
+    if (!rc)
+        rc = stasis_overlay_state_make(overlay, err);
     if (!rc)
         rc = stasis_overlay_recover(overlay, (uint64_t)st.st_size, &has_slot, err);
     return rc || has_slot ? rc : refuse_sealed(err);
@@ -174,9 +212,7 @@ int stasis_overlay_open(const char *path, struct stasis_outputs *outputs,
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the overlay");
     }
     overlay->base = *base;
-    rc = stasis_overlay_state_make(overlay, err);
-    if (!rc)
-        rc = open_file(overlay, path, outputs, err);
+    rc = open_file(overlay, path, outputs, err);
     if (!rc)
         rc = lock(overlay, err);
     if (!rc)
@@ -197,6 +233,9 @@ void stasis_overlay_free(struct stasis_overlay *overlay)
     stasis_output_close(overlay->output);
     stasis_overlay_map_fini(&overlay->map);
     stasis_overlay_places_fini(&overlay->places);
+    for (unsigned i = 0; i < overlay->below_count; i++)
+        stasis_io_close(overlay->below[i]);
+    free(overlay->below);
     free(overlay->state);
     free(overlay);
 }

@@ -175,9 +175,9 @@ static int apply(const struct recovery *r, const struct commit *commit)
 
         if (!stasis_overlay_map_own(map, page, 1))
             return stasis_fail(r->err, STASIS_ERR_NOMEM, "no memory for the pages of the overlay");
-        stasis_overlay_map_put(
-            map, page,
-            (struct stasis_overlay_entry){stasis_le32_get(entry + 4), stasis_le32_get(entry + 8)});
+        stasis_overlay_map_put(map, page,
+                               (struct stasis_overlay_entry){stasis_le32_get(entry + 4),
+                                                             stasis_le32_get(entry + 8), 0});
     }
     return 0;
 }
@@ -219,8 +219,9 @@ static int read_first(const struct recovery *r)
     if (!rc && overlay->log.count > stasis_log_places(stasis_commit_places(commit.len)))
         rc = damaged(r->err, "its log is longer than a log is", offset);
     if (!rc)
-        rc = stasis_overlay_state_check(overlay, commit.bytes + STASIS_COMMIT_HEAD_LEN,
-                                        commit.state_len, r->err);
+        rc = stasis_overlay_state_check(overlay, overlay->header.info.layer,
+                                        commit.bytes + STASIS_COMMIT_HEAD_LEN, commit.state_len,
+                                        r->err);
     if (!rc)
         rc = apply(r, &commit);
     if (!rc) {

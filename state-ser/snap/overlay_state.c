@@ -3,6 +3,7 @@
  * The STATE section of a disk file: one record, which says what disk it is, and on which raw image.
  */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "overlay.h"
@@ -14,19 +15,23 @@ int stasis_overlay_state_make(struct stasis_overlay *overlay, struct stasis_erro
 {
     const struct stasis_overlay_base *base = &overlay->base;
     struct stasis_records *records = stasis_records_new();
-    struct stasis_disk_state state = {
-        .sectors = base->bytes / STASIS_OVERLAY_SECTOR,
-        .image_inode = base->inode,
-        .image_mtime_ns = base->mtime_ns,
-        .image_samples_len = base->has_samples ? sizeof(base->samples) : 0,
-    };
+    struct stasis_disk_state state = {.sectors = base->bytes / STASIS_OVERLAY_SECTOR};
+    bool is_on_image = !overlay->header.info.layer;
     int rc;
 
     _Static_assert(sizeof(state.image_samples) == sizeof(base->samples), "a digest");
     if (!records)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the overlay's record");
-    if (base->has_samples)
+    if (is_on_image) {
+        state.image_inode = base->inode;
+        state.image_mtime_ns = base->mtime_ns;
+    }
+    if (is_on_image && base->has_samples) {
+        state.image_samples_len = sizeof(base->samples);
         memcpy(state.image_samples, base->samples, sizeof(base->samples));
+    }
+    free(overlay->state);
+    overlay->state = NULL;
     rc = stasis_records_add(records, &stasis_disk_schema, INSTANCE, &state, err);
     if (!rc)
         rc = stasis_records_encode(records, &overlay->state, &overlay->state_len, err);
@@ -48,10 +53,10 @@ static const char *difference(const struct stasis_overlay_base *base,
     return NULL;
 }
 
-static int compare(const struct stasis_overlay_base *base, const struct stasis_disk_state *state,
-                   struct stasis_error *err)
+static int compare(const struct stasis_overlay_base *base, bool is_layer,
+                   const struct stasis_disk_state *state, struct stasis_error *err)
 {
-    const char *what = difference(base, state);
+    const char *what = is_layer ? NULL : difference(base, state);
 
     if (state->sectors != base->bytes / STASIS_OVERLAY_SECTOR)
         return stasis_fail(err, STASIS_ERR_ARG,
@@ -66,8 +71,8 @@ static int compare(const struct stasis_overlay_base *base, const struct stasis_d
     return 0;
 }
 
-int stasis_overlay_state_check(const struct stasis_overlay *overlay, const uint8_t *bytes,
-                               size_t len, struct stasis_error *err)
+int stasis_overlay_state_check(const struct stasis_overlay *overlay, bool is_layer,
+                               const uint8_t *bytes, size_t len, struct stasis_error *err)
 {
     struct stasis_records *records;
     struct stasis_disk_state state;
@@ -83,7 +88,7 @@ int stasis_overlay_state_check(const struct stasis_overlay *overlay, const uint8
     if (rc == STASIS_ERR_NOT_FOUND)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the overlay has no record of its disk");
     if (!rc)
-        rc = compare(&overlay->base, &state, err);
+        rc = compare(&overlay->base, is_layer, &state, err);
     stasis_records_free(records);
     return rc;
 }

@@ -118,11 +118,12 @@ int stasis_config_check_resume(const struct stasis_vmm_config *config, struct st
         const char *id = stasis_config_disk_id(config, i);
 
         if (config->block[i].readonly != STASIS_VMM_BLOCK_READONLY_ON &&
-            !stasis_config_allows(config->allow.disk_shared, id))
+            !config->block[i].overlay && !stasis_config_allows(config->allow.disk_shared, id))
             return stasis_fail(err, STASIS_ERR_ARG,
                                "the guest would run on and write to disk %s, which the snapshot "
-                               "then does not fit; have the snapshot end the guest, or make the "
-                               "disk read-only, or allow it by allow.disk_shared=%s",
+                               "then does not fit; have the snapshot end the guest, give the "
+                               "disk an overlay, make it read-only, or allow it by "
+                               "allow.disk_shared=%s",
                                id, id);
     }
     return 0;

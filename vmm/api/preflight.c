@@ -119,7 +119,10 @@ static void check_disks(const struct stasis_vmm_config *config, struct stasis_sn
     for (unsigned i = 0; i < stasis_config_disks(config); i++)
         if (stasis_vmm_disks_add(config, i, &disks, &nobody, &why))
             stasis_reasons_add_error(reasons, "disk", stasis_config_disk_id(config, i), &why);
-    stasis_vmm_disks_check(config, &disks, stasis_snap_records(snap), reasons);
+    if (stasis_vmm_disks_open_overlays(config, &disks, stasis_snap_records(snap), &why))
+        stasis_reasons_add_error(reasons, "disk", "overlay", &why);
+    else
+        stasis_vmm_disks_check(config, &disks, stasis_snap_records(snap), reasons);
     stasis_vmm_disks_close(&disks);
 }
 

@@ -164,6 +164,9 @@ static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
     options.thread_begins = on_ram_thread_begins;
     options.ctx = vmm;
     if (!rc)
+        rc = stasis_vmm_disks_open_overlays(vmm->config, &vmm->disks, stasis_snap_records(snap),
+                                            err);
+    if (!rc)
         rc = check_disks(vmm, snap, err);
     /* KVM reads guest memory in some of the calls to come. */
     if (!rc)
@@ -202,6 +205,8 @@ static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
     vmm->disks.outputs = vmm->outputs;
     if (!rc)
         rc = stasis_vmm_disks_open(vmm->config, &vmm->disks, &vmm->host, err);
+    if (!rc && !vmm->config->restore.path)
+        rc = stasis_vmm_disks_open_overlays(vmm->config, &vmm->disks, NULL, err);
     if (!rc)
         rc = stasis_vmm_net_open(vmm->config, &vmm->net, &vmm->host, err);
     if (!rc)

@@ -2,6 +2,7 @@
 #include "vmm/api/vmm_disk.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/host/disk_overlay.h"
@@ -40,6 +41,9 @@ static void do_mark(void *ctx, struct stasis_device_disk_mark *ret_mark)
     *ret_mark = (struct stasis_device_disk_mark){
         .inode = marker.inode, .mtime_ns = marker.mtime_ns, .has_samples = disk->has_samples};
     memcpy(ret_mark->samples, disk->samples, sizeof(ret_mark->samples));
+    if (disk->has_root)
+        *ret_mark = (struct stasis_device_disk_mark){.has_root = true};
+    memcpy(ret_mark->root, disk->root, sizeof(ret_mark->root));
 }
 
 static uint64_t do_admit(void *ctx, uint64_t now_ns, uint64_t bytes)
@@ -60,21 +64,57 @@ static int check_blocks(const struct stasis_disk *disk, uint32_t block_size,
                : 0;
 }
 
+static struct stasis_vmm_disk *find(struct stasis_vmm_disks *disks, const char *id)
+{
+    for (unsigned i = 0; i < disks->count; i++)
+        if (!strcmp(disks->list[i].device.id, id))
+            return &disks->list[i];
+    return NULL;
+}
+
+/* What a snapshot says that a disk lies on; false: none, or it says nothing. */
+static bool read_root(const struct stasis_records *records, const char *id,
+                      uint8_t ret_root[STASIS_DISK_DIGEST_SIZE])
+{
+    struct stasis_virtio_blk_state *state = records ? malloc(sizeof(*state)) : NULL;
+    bool has = state && !stasis_records_get(records, &stasis_virtio_blk_schema, id, state, NULL) &&
+               state->disk_root_len == sizeof(state->disk_root);
+
+    if (has)
+        memcpy(ret_root, state->disk_root, sizeof(state->disk_root));
+    free(state);
+    return has;
+}
+
 /* Who only looks makes none. */
 static int open_overlay(const struct stasis_vmm_config *config, unsigned index,
-                        struct stasis_vmm_disks *disks, struct stasis_error *err)
+                        struct stasis_vmm_disks *disks, const struct stasis_records *records,
+                        struct stasis_error *err)
 {
-    const char *path = config->block[index].overlay;
-    bool may_differ =
-        stasis_config_allows(config->allow.disk_changed, stasis_config_disk_id(config, index));
-    struct stasis_disk *disk = &disks->list[disks->count].disk;
+    const char *path = config->block[index].overlay, *id = stasis_config_disk_id(config, index);
+    bool may_differ = stasis_config_allows(config->allow.disk_changed, id);
+    struct stasis_vmm_disk *disk = find(disks, id);
+    uint8_t root[STASIS_DISK_DIGEST_SIZE];
+    bool has_root = read_root(records, id, root);
     int rc;
 
-    disk->is_read_only = config->block[index].readonly == STASIS_VMM_BLOCK_READONLY_ON;
-    if (disks->only_looks && !stasis_disk_has_overlay_file(path))
+    if (!path || !disk || disk->disk.overlay ||
+        (disks->only_looks && !stasis_disk_has_overlay_file(path)))
         return 0;
-    rc = stasis_disk_open_overlay(disk, path, disks->outputs, may_differ, err);
+    rc = stasis_disk_open_overlay(&disk->disk, path, disks->outputs, has_root ? root : NULL,
+                                  may_differ, err);
     return rc ? stasis_wrap(err, rc, "block[%u].overlay=%s", index, path) : 0;
+}
+
+int stasis_vmm_disks_open_overlays(const struct stasis_vmm_config *config,
+                                   struct stasis_vmm_disks *disks,
+                                   const struct stasis_records *records, struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; !rc && i < stasis_config_disks(config); i++)
+        rc = open_overlay(config, i, disks, records, err);
+    return rc;
 }
 
 static int open_path(const struct stasis_vmm_config *config, unsigned index, uint32_t block_size,
@@ -94,22 +134,15 @@ static int open_path(const struct stasis_vmm_config *config, unsigned index, uin
 }
 
 static int open_disk(const struct stasis_vmm_config *config, unsigned index,
-                     struct stasis_vmm_disks *disks, struct stasis_error *err)
+                     struct stasis_vmm_disk *disk, struct stasis_error *err)
 {
     const struct stasis_vmm_block *block = &config->block[index];
     const uint32_t block_size = block->block_size ? (uint32_t)block->block_size : 512;
-    struct stasis_vmm_disk *disk = &disks->list[disks->count];
     int rc = open_path(config, index, block_size, &disk->disk, err);
 
     if (rc)
         return rc;
-    if (block->overlay) {
-        rc = open_overlay(config, index, disks, err);
-        if (rc) {
-            stasis_disk_close(&disk->disk);
-            return rc;
-        }
-    }
+    disk->disk.is_read_only = block->readonly == STASIS_VMM_BLOCK_READONLY_ON;
     disk->device = (struct stasis_device_disk){
         .id = stasis_config_disk_id(config, index),
         .bytes = disk->disk.bytes,
@@ -134,7 +167,7 @@ int stasis_vmm_disks_add(const struct stasis_vmm_config *config, unsigned index,
                          struct stasis_error *err)
 {
     struct stasis_vmm_disk *disk = &disks->list[disks->count];
-    int rc = open_disk(config, index, disks, err);
+    int rc = open_disk(config, index, disk, err);
 
     if (rc)
         return rc;
@@ -169,16 +202,36 @@ bool stasis_vmm_disks_need_settling(const struct stasis_vmm_disks *disks)
     return false;
 }
 
-int stasis_vmm_disks_settle(struct stasis_vmm_disks *disks, bool overlays_only,
-                            struct stasis_error *err)
+static int settle(struct stasis_vmm_disk *disk, struct stasis_error *err)
 {
-    for (unsigned i = 0; i < disks->count; i++)
-        if (overlays_only && !disks->list[i].disk.overlay)
-            stasis_disk_forget_samples(&disks->list[i].disk);
-        else if (!stasis_disk_settle(&disks->list[i].disk))
-            return stasis_fail_errno(err, STASIS_ERR_IO,
-                                     "disk %s cannot keep what the guest wrote, which the snapshot "
-                                     "would count on; check the host's disk",
-                                     disks->list[i].device.id);
-    return 0;
+    if (stasis_disk_settle(&disk->disk))
+        return 0;
+    return stasis_fail_errno(err, STASIS_ERR_IO,
+                             "disk %s cannot keep what the guest wrote, which the snapshot "
+                             "would count on; check the host's disk",
+                             disk->device.id);
+}
+
+static int seal(struct stasis_vmm_disk *disk, struct stasis_error *err)
+{
+    int rc = stasis_disk_seal_overlay(&disk->disk, err);
+
+    return rc ? stasis_wrap(err, rc, "disk %s", disk->device.id) : 0;
+}
+
+int stasis_vmm_disks_settle(struct stasis_vmm_disks *disks, unsigned how, struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; !rc && i < disks->count; i++) {
+        struct stasis_vmm_disk *disk = &disks->list[i];
+
+        if (disk->disk.overlay && how & STASIS_VMM_SETTLE_SEALS)
+            rc = seal(disk, err);
+        else if (disk->disk.overlay || !(how & STASIS_VMM_SETTLE_OVERLAYS))
+            rc = settle(disk, err);
+        else
+            stasis_disk_forget_samples(&disk->disk);
+    }
+    return rc;
 }

@@ -24,8 +24,8 @@ struct stasis_vmm_disks {
     bool only_looks;                /* overlays that are not there are not made */
 };
 
-/* Opens a disk that the configuration names, or all of them, and gives it to host.
- * STASIS_ERR_ARG names it; those before it stay open. */
+/* Opens a disk that the configuration names, or all of them, without overlays, and gives it to
+ * host. STASIS_ERR_ARG names it; those before it stay open. */
 STASIS_MUST_CHECK int stasis_vmm_disks_add(const struct stasis_vmm_config *config, unsigned index,
                                            struct stasis_vmm_disks *disks,
                                            struct stasis_device_host *host,
@@ -37,10 +37,20 @@ STASIS_MUST_CHECK int stasis_vmm_disks_open(const struct stasis_vmm_config *conf
 /* All that are open. */
 void stasis_vmm_disks_close(struct stasis_vmm_disks *disks);
 
+/* Opens the overlays of disks that are open; of a thaw on what its records name. As above. */
+STASIS_MUST_CHECK int stasis_vmm_disks_open_overlays(const struct stasis_vmm_config *config,
+                                                     struct stasis_vmm_disks *disks,
+                                                     const struct stasis_records *records,
+                                                     struct stasis_error *err);
+
+/* How disks are settled; to be combined. */
+#define STASIS_VMM_SETTLE_OVERLAYS 1u /* others may be lost, and their markers have no samples */
+#define STASIS_VMM_SETTLE_SEALS    2u /* overlays are sealed: the guest runs on */
+
 /* Of a guest that is frozen: what it wrote, and the disks' markers, survive a crash of the host.
- * STASIS_ERR_IO. No device may use a disk meanwhile. overlays_only: others may be lost, and their
- * markers have no samples. */
-STASIS_MUST_CHECK int stasis_vmm_disks_settle(struct stasis_vmm_disks *disks, bool overlays_only,
+ * STASIS_ERR_IO; of overlays the errors of stasis_overlay_seal(). No device may use a disk
+ * meanwhile. */
+STASIS_MUST_CHECK int stasis_vmm_disks_settle(struct stasis_vmm_disks *disks, unsigned how,
                                               struct stasis_error *err);
 
 /* Whether there are overlays: what they have counts by their last flush only. */

@@ -98,6 +98,29 @@ static void check_change(const struct binding *binding, const struct stasis_vmm_
     add(binding, id, &why);
 }
 
+/* A disk that was sealed: what lies on that is new. */
+static void check_root(const struct binding *binding, const struct stasis_vmm_disk *disk,
+                       unsigned index, const struct stasis_virtio_blk_state *state)
+{
+    const char *id = disk->device.id;
+    struct stasis_error why;
+
+    if (disk->disk.overlay && !stasis_disk_overlay_is_at(&disk->disk, state->disk_root)) {
+        (void)stasis_fail(&why, STASIS_ERR_ARG,
+                          "the overlay of disk %s has been written to since the freeze; name a "
+                          "file that is not there yet by block.overlay",
+                          id);
+        add(binding, id, &why);
+    }
+    if (!disk->disk.overlay && !binding->config->block[index].overlay) {
+        (void)stasis_fail(&why, STASIS_ERR_ARG,
+                          "disk %s was sealed at the freeze; give it a new overlay, in the folder "
+                          "of the sealed one, by block.overlay",
+                          id);
+        add(binding, id, &why);
+    }
+}
+
 /* ---- all of them ---- */
 
 static const struct stasis_vmm_disk *find_open(const struct binding *binding, const char *id)
@@ -108,12 +131,20 @@ static const struct stasis_vmm_disk *find_open(const struct binding *binding, co
     return NULL;
 }
 
+/* Its number in the configuration, or how many disks that has. */
+static unsigned index_of(const struct binding *binding, const char *id)
+{
+    unsigned i = 0;
+
+    while (i < stasis_config_disks(binding->config) &&
+           strcmp(stasis_config_disk_id(binding->config, i), id) != 0)
+        i++;
+    return i;
+}
+
 static bool is_given(const struct binding *binding, const char *id)
 {
-    for (unsigned i = 0; i < stasis_config_disks(binding->config); i++)
-        if (!strcmp(stasis_config_disk_id(binding->config, i), id))
-            return true;
-    return false;
+    return index_of(binding, id) < stasis_config_disks(binding->config);
 }
 
 /* A record that cannot be read is for others to report. */
@@ -137,7 +168,10 @@ static void check_disk(const struct binding *binding, const struct stasis_record
     state = malloc(sizeof(*state));
     if (state && !stasis_records_get(records, &stasis_virtio_blk_schema, id, state, &why)) {
         check_shape(binding, disk, state);
-        check_change(binding, disk, state);
+        if (state->disk_root_len == sizeof(state->disk_root))
+            check_root(binding, disk, index_of(binding, id), state);
+        else
+            check_change(binding, disk, state);
     }
     free(state);
 }

@@ -95,16 +95,19 @@ static int collect(struct stasis_vmm_job *job, struct stasis_snap **ret_snap,
  * marker that the state is to have. Without the machine's lock: the guest is paused. */
 static int settle_disk(struct stasis_vmm_job *job)
 {
+    struct stasis_vmm_disks *disks = &job->vmm->disks;
     bool no_sync = job->save.sync == STASIS_VMM_SYNC_NONE;
+    unsigned how = (no_sync ? STASIS_VMM_SETTLE_OVERLAYS : 0) |
+                   (job->exit || job->crash ? 0 : STASIS_VMM_SETTLE_SEALS);
 
-    if (no_sync && !stasis_vmm_disks_need_settling(&job->vmm->disks))
-        return stasis_vmm_disks_settle(&job->vmm->disks, true, &job->err);
+    if (no_sync && !stasis_vmm_disks_need_settling(disks))
+        return stasis_vmm_disks_settle(disks, how, &job->err);
     while (!stasis_machine_wait_disks(&job->vmm->machine)) {
         if (!may_go_on(job))
             return stasis_fail(&job->err, STASIS_ERR_CANCELLED,
                                "cancelled while the guest's disk was being written to");
     }
-    return stasis_vmm_disks_settle(&job->vmm->disks, no_sync, &job->err);
+    return stasis_vmm_disks_settle(disks, how, &job->err);
 }
 
 static int write_once(struct stasis_vmm_job *job, struct stasis_snap *snap,

@@ -94,8 +94,8 @@ static int allow_input(const struct stasis_sandbox_files *files, const char *pat
     return path ? stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_READ, err) : 0;
 }
 
-/* The feature bit of a layer in its header (docs/snapshot-format.md, Header). A file that lies gains
- * no more than one that is a layer. */
+/* The feature bit of a layer in its header (docs/snapshot-format.md, Header). A file that lies
+ * gains no more than one that is a layer. */
 static bool is_layer(const char *path)
 {
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -140,8 +140,8 @@ static int allow_disk(const struct stasis_sandbox_files *files,
                       const struct stasis_vmm_block *block, struct stasis_error *err)
 {
     const bool read_only = block->overlay || block->readonly == STASIS_VMM_BLOCK_READONLY_ON;
-    int rc = stasis_sandbox_files_allow(files, block->path,
-                                        read_only ? STASIS_SANDBOX_READ : STASIS_SANDBOX_WRITE, err);
+    int rc = stasis_sandbox_files_allow(
+        files, block->path, read_only ? STASIS_SANDBOX_READ : STASIS_SANDBOX_WRITE, err);
 
     return rc ? rc : allow_output(files, block->overlay, err);
 }

@@ -290,6 +290,7 @@ bool stasis_disk_flush(struct stasis_disk *disk)
 bool stasis_disk_settle(struct stasis_disk *disk)
 {
     errno = EIO;
+    disk->has_root = false;
     if (disk->has_lost || (disk->overlay && !stasis_disk_overlay_settle(disk)))
         return false;
     disk->has_lost = !disk->overlay && !disk->is_read_only && disk->calls->fsync(disk->fd);

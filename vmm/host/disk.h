@@ -43,7 +43,9 @@ struct stasis_disk {
     bool has_samples; /* since stasis_disk_settle() */
     uint8_t samples[STASIS_DISK_DIGEST_SIZE];
     struct stasis_overlay
-        *overlay; /* takes what is written (disk_overlay.h); NULL: the file does */
+        *overlay;  /* takes what is written (disk_overlay.h); NULL: the file does */
+    bool has_root; /* of the overlay, since it was sealed; until it is settled or sealed again */
+    uint8_t root[STASIS_DISK_DIGEST_SIZE];
     struct stasis_disk_limit limit; /* none at the start; kept by who asks, not by what is below */
 };
 

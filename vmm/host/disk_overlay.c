@@ -13,7 +13,7 @@ static bool read_below(void *ctx, uint64_t offset, void *bytes, size_t len)
 }
 
 int stasis_disk_open_overlay(struct stasis_disk *disk, const char *path,
-                             struct stasis_outputs *outputs, bool base_may_differ,
+                             struct stasis_outputs *outputs, const uint8_t *root, bool may_differ,
                              struct stasis_error *err)
 {
     const struct stasis_disk_marker marker = stasis_disk_marker(disk);
@@ -24,7 +24,8 @@ int stasis_disk_open_overlay(struct stasis_disk *disk, const char *path,
         .ctx = disk,
         .inode = marker.inode,
         .mtime_ns = marker.mtime_ns,
-        .may_differ = base_may_differ,
+        .root = root,
+        .may_differ = may_differ,
     };
 
     _Static_assert(sizeof(base.samples) == STASIS_DISK_DIGEST_SIZE, "a digest");
@@ -49,7 +50,28 @@ void stasis_disk_close_overlay(struct stasis_disk *disk)
 
 bool stasis_disk_overlay_is_new(const struct stasis_disk *disk)
 {
-    return !stasis_overlay_stats(disk->overlay).mapped_bytes;
+    const struct stasis_overlay_stats stats = stasis_overlay_stats(disk->overlay);
+
+    return !stats.mapped_bytes && !stats.has_root;
+}
+
+bool stasis_disk_overlay_is_at(const struct stasis_disk *disk, const uint8_t *root)
+{
+    const struct stasis_overlay_stats stats = stasis_overlay_stats(disk->overlay);
+
+    return !stats.mapped_bytes && stats.has_root && !memcmp(stats.root, root, sizeof(stats.root));
+}
+
+int stasis_disk_seal_overlay(struct stasis_disk *disk, struct stasis_error *err)
+{
+    int rc = stasis_overlay_seal(disk->overlay, disk->root, &disk->has_root, err);
+
+    _Static_assert(sizeof(disk->root) == STASIS_OVERLAY_ROOT_SIZE, "a root");
+    if (rc)
+        disk->has_root = false;
+    disk->has_samples =
+        !rc && !disk->has_root && stasis_disk_sample(disk->fd, disk->bytes, disk->samples);
+    return rc;
 }
 
 struct stasis_disk_marker stasis_disk_overlay_marker(const struct stasis_disk *disk)

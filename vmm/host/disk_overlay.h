@@ -10,11 +10,11 @@
 #include "vmm/host/disk.h"
 
 /* Opens the overlay at `path`, or makes it. From here on the disk's calls go to it, by way of the
- * struct, which stays where it is. base_may_differ: it may lie on another state of the disk. The
- * errors of stasis_overlay_open(). */
+ * struct, which stays where it is. root: of the sealed overlay that it is to lie on, or NULL;
+ * may_differ: the disk below may have changed. The errors of stasis_overlay_open(). */
 STASIS_MUST_CHECK int stasis_disk_open_overlay(struct stasis_disk *disk, const char *path,
-                                               struct stasis_outputs *outputs, bool base_may_differ,
-                                               struct stasis_error *err);
+                                               struct stasis_outputs *outputs, const uint8_t *root,
+                                               bool may_differ, struct stasis_error *err);
 
 /* Whether there is one, or one that is being made. */
 bool stasis_disk_has_overlay_file(const char *path);
@@ -22,8 +22,14 @@ bool stasis_disk_has_overlay_file(const char *path);
 /* Brings what was written to the disk, and closes it. */
 void stasis_disk_close_overlay(struct stasis_disk *disk);
 
-/* Whether nothing was ever written to it, so that the disk is that below. */
+/* Whether nothing was ever written to it, so that the disk is that below; or the sealed overlay of
+ * this root. */
 bool stasis_disk_overlay_is_new(const struct stasis_disk *disk);
+bool stasis_disk_overlay_is_at(const struct stasis_disk *disk, const uint8_t *root);
+
+/* Seals it (stasis_overlay_seal()): the disk has a root then, or, if nothing was ever written to
+ * it, is settled. */
+STASIS_MUST_CHECK int stasis_disk_seal_overlay(struct stasis_disk *disk, struct stasis_error *err);
 
 /* By which its content is known: made of its name and the number of its last flush. */
 struct stasis_disk_marker stasis_disk_overlay_marker(const struct stasis_disk *disk);

@@ -48,6 +48,8 @@ struct stasis_device_disk_mark {
     uint64_t inode, mtime_ns;
     bool has_samples;
     uint8_t samples[32];
+    bool has_root; /* it is the sealed overlay of this root, and nothing else counts */
+    uint8_t root[32];
 };
 
 /* The content of a disk. Calls wait for the host's disk, and are made by one thread at a time,

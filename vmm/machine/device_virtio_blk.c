@@ -109,6 +109,9 @@ static void put_mark(const struct stasis_device_disk *disk, struct stasis_virtio
     state->disk_samples_len = mark.has_samples ? sizeof(mark.samples) : 0;
     if (mark.has_samples)
         memcpy(state->disk_samples, mark.samples, sizeof(mark.samples));
+    state->disk_root_len = mark.has_root ? sizeof(mark.root) : 0;
+    if (mark.has_root)
+        memcpy(state->disk_root, mark.root, sizeof(mark.root));
 }
 
 static void blk_save(const void *instance, void *ret_state)

@@ -23,6 +23,7 @@ STASIS_BEGIN_DECLS
 
 #define STASIS_OVERLAY_SECTOR       512u
 #define STASIS_OVERLAY_SAMPLES_SIZE 32u
+#define STASIS_OVERLAY_ROOT_SIZE    32u
 
 /* What an overlay lies on. Nobody writes to it, as long as there is an overlay on it. */
 struct stasis_overlay_base {
@@ -36,6 +37,9 @@ struct stasis_overlay_base {
     uint64_t inode, mtime_ns;
     bool has_samples;
     uint8_t samples[STASIS_OVERLAY_SAMPLES_SIZE];
+    /* The root (32 bytes) of the sealed overlay that the overlay lies on; a new one is made on it.
+     * It is sought in the overlay's folder. NULL: a new one lies on the image. */
+    const uint8_t *root;
     bool may_differ; /* an overlay that was made on another image, or before a change, is opened */
 };
 
@@ -90,12 +94,27 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_flush(struct stasis_overlay *
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_finish(struct stasis_overlay *overlay,
                                                           struct stasis_error *err);
 
+/* Seals the overlay: its file gets the name FILE.<first 16 hexadecimal digits of its root> and
+ * never changes again, and a new overlay on it takes the name FILE, and goes on. *ret_root is the
+ * content of the disk as of now. An overlay that nothing was written to is not sealed: its root is
+ * that of what it lies on, or, on an image, *ret_has_root is false.
+ *
+ * STASIS_ERR_WRITE, and the errors of flushing; STASIS_ERR_EXISTS: there is a file of that name;
+ * STASIS_ERR_FULL: it lies on as many as can be. The overlay is in use as before, or a new one is.
+ */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_seal(struct stasis_overlay *overlay,
+                                                        uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE],
+                                                        bool *ret_has_root,
+                                                        struct stasis_error *err);
+
 struct stasis_overlay_stats {
     uint64_t mapped_bytes; /* of the disk that the overlay has itself */
     uint64_t file_bytes;   /* length of the file */
     uint64_t free_bytes;   /* of it, that the next writes use */
     uint64_t commits;      /* since the overlay was made: the content changes with them */
     uint8_t uuid[16];      /* of the overlay */
+    bool has_root;         /* it lies on a sealed one, of this root */
+    uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
 };
 
 STASIS_EXPORT struct stasis_overlay_stats

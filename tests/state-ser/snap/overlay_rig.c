@@ -22,6 +22,12 @@ int __wrap_stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset
 int __wrap_stasis_io_truncate(int fd, uint64_t len);
 int __wrap_stasis_io_sync(int fd);
 int __wrap_stasis_io_datasync(int fd);
+int __real_stasis_io_zero(int fd, uint64_t offset, uint64_t len);
+int __real_stasis_io_link(int fd, int dir, const char *name);
+int __real_stasis_io_rename(int dir, const char *from, const char *to);
+int __wrap_stasis_io_zero(int fd, uint64_t offset, uint64_t len);
+int __wrap_stasis_io_link(int fd, int dir, const char *name);
+int __wrap_stasis_io_rename(int dir, const char *from, const char *to);
 
 uint32_t rig_random(struct rig *rig, uint32_t below)
 {
@@ -79,6 +85,42 @@ static int fail_with(int error)
     return -1;
 }
 
+/* As if the process had been killed before the call. */
+static bool is_over(struct rig *rig)
+{
+    if (rig->left > 1)
+        rig->left--;
+    if (rig->left == 1)
+        errno = EIO;
+    return rig->left == 1;
+}
+
+int __wrap_stasis_io_zero(int fd, uint64_t offset, uint64_t len)
+{
+    return is_over(the_rig) ? -1 : __real_stasis_io_zero(fd, offset, len);
+}
+
+int __wrap_stasis_io_link(int fd, int dir, const char *name)
+{
+    return is_over(the_rig) ? -1 : __real_stasis_io_link(fd, dir, name);
+}
+
+int __wrap_stasis_io_rename(int dir, const char *from, const char *to)
+{
+    return is_over(the_rig) ? -1 : __real_stasis_io_rename(dir, from, to);
+}
+
+int __real_stasis_io_exchange(int dir, const char *one, const char *other);
+int __wrap_stasis_io_exchange(int dir, const char *one, const char *other);
+int __wrap_stasis_io_exchange(int dir, const char *one, const char *other)
+{
+    if (the_rig->cannot_exchange) {
+        errno = EINVAL;
+        return -1;
+    }
+    return is_over(the_rig) ? -1 : __real_stasis_io_exchange(dir, one, other);
+}
+
 static void note(struct rig *rig, const void *buf, size_t len, uint64_t offset)
 {
     if (rig->count == rig->room) {
@@ -97,6 +139,10 @@ int __wrap_stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset
     bool is_full = rig->room_bytes && offset + len > rig->room_bytes;
     bool fails = is_full || strikes(rig, rig->write_fails);
 
+    if (is_over(rig))
+        return -1;
+    if (rig->is_plain)
+        return __real_stasis_io_pwrite(fd, buf, len, offset);
     if (fails) /* what came short is there */
         len = len / 2 / SECTOR * SECTOR;
     assert_int_equal(__real_stasis_io_pwrite(fd, buf, len, offset), 0);
@@ -106,7 +152,10 @@ int __wrap_stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset
 
 int __wrap_stasis_io_truncate(int fd, uint64_t len)
 {
-    image_resize(&the_rig->stable, (size_t)len);
+    if (is_over(the_rig))
+        return -1;
+    if (!the_rig->is_plain)
+        image_resize(&the_rig->stable, (size_t)len);
     return __real_stasis_io_truncate(fd, len);
 }
 
@@ -116,6 +165,8 @@ int __wrap_stasis_io_datasync(int fd)
 
     (void)fd;
     rig->syncs++;
+    if (is_over(rig))
+        return -1;
     if (!strikes(rig, rig->sync_fails)) {
         settle(rig);
         return 0;

@@ -40,6 +40,9 @@ struct rig {
     uint64_t room_bytes; /* offsets from here on do not fit; 0: all do */
     bool keeps_pending;  /* a sync that fails loses nothing, and tells once */
     unsigned syncs;
+    bool is_plain; /* the disk below is of no interest */
+    bool cannot_exchange;
+    unsigned left; /* calls until all of them fail; 0: none does */
 };
 
 void rig_init(struct rig *rig, uint32_t seed);

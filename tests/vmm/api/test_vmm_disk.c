@@ -69,12 +69,20 @@ static void devices_reach_the_file(void **state)
     device->mark(device->ctx, &mark);
     assert_true(mark.inode && mark.mtime_ns);
     assert_false(mark.has_samples);
-    assert_int_equal(stasis_vmm_disks_settle(&disks, false, &err), 0);
+    assert_int_equal(stasis_vmm_disks_settle(&disks, 0, &err), 0);
     device->mark(device->ctx, &mark);
     assert_true(mark.has_samples);
-    assert_int_equal(stasis_vmm_disks_settle(&disks, true, &err), 0);
+    assert_int_equal(stasis_vmm_disks_settle(&disks, STASIS_VMM_SETTLE_OVERLAYS, &err), 0);
     device->mark(device->ctx, &mark);
     assert_false(mark.has_samples);
+}
+
+static void sealed_path(const char *overlay, const uint8_t *root, char ret_path[100])
+{
+    int len = snprintf(ret_path, 100, "%s.", overlay);
+
+    for (unsigned i = 0; i < 8; i++)
+        len += snprintf(ret_path + len, 3, "%02x", root[i]);
 }
 
 static void an_overlay_takes_what_is_written(void **state)
@@ -82,13 +90,15 @@ static void an_overlay_takes_what_is_written(void **state)
     struct stasis_device_host host = {.ctx = NULL};
     const struct stasis_device_disk *device;
     uint8_t out[512], in[1024];
-    char overlay[64];
+    struct stasis_device_disk_mark mark;
+    char overlay[64], sealed[100];
     FILE *base;
 
     (void)state;
     snprintf(overlay, sizeof(overlay), "%s.overlay", path);
     config.block[0].overlay = overlay;
     assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
+    assert_int_equal(stasis_vmm_disks_open_overlays(&config, &disks, NULL, &err), 0);
     device = host.disks;
     assert_false(device->is_read_only);
     memset(out, 0x3c, sizeof(out));
@@ -102,8 +112,23 @@ static void an_overlay_takes_what_is_written(void **state)
     assert_true(device->read(device->ctx, 512, in, sizeof(in)));
     assert_int_equal(in[600], 0);
     assert_true(stasis_vmm_disks_need_settling(&disks));
-    assert_int_equal(stasis_vmm_disks_settle(&disks, true, &err), 0);
+    assert_int_equal(stasis_vmm_disks_settle(&disks, STASIS_VMM_SETTLE_OVERLAYS, &err), 0);
+    assert_int_equal(stasis_vmm_disks_settle(&disks, STASIS_VMM_SETTLE_SEALS, &err), 0);
+    device->mark(device->ctx, &mark);
+    assert_true(mark.has_root);
+    assert_false(mark.inode || mark.mtime_ns || mark.has_samples);
+    sealed_path(overlay, mark.root, sealed);
+    assert_int_equal(access(sealed, F_OK), 0);
+    unlink(overlay);
+    assert_int_equal(stasis_vmm_disks_settle(&disks, 0, &err), 0);
+    device->mark(device->ctx, &mark);
+    assert_false(mark.has_root);
+    assert_true(device->write(device->ctx, 0, out, sizeof(out)));
+    assert_int_equal(stasis_vmm_disks_settle(&disks, STASIS_VMM_SETTLE_SEALS, &err),
+                     STASIS_ERR_ARG); /* it has no name any more */
+    has("disk disk0: its name is of another file");
     stasis_vmm_disks_close(&disks);
+    unlink(sealed);
     base = fopen(path, "r");
     assert_non_null(base);
     for (unsigned i = 0; i < BYTES; i++)
@@ -119,13 +144,13 @@ static void an_overlay_that_is_none_is_named(void **state)
 
     (void)state;
     config.block[0].overlay = path;
-    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), STASIS_ERR_ARG);
+    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
+    assert_int_equal(stasis_vmm_disks_open_overlays(&config, &disks, NULL, &err), STASIS_ERR_ARG);
     has("block[0].overlay=/tmp/");
     has("it is in use by another program, or as another disk; end that");
     config.block[0].overlay = "/nonexistent/overlay";
-    assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), STASIS_ERR_WRITE);
+    assert_int_equal(stasis_vmm_disks_open_overlays(&config, &disks, NULL, &err), STASIS_ERR_WRITE);
     has("block[0].overlay=/nonexistent/overlay: opening its folder");
-    assert_int_equal(disks.count, 0);
 }
 
 static void words_of_the_configuration_count(void **state)
@@ -165,7 +190,7 @@ static void several_disks_are_known_by_their_names(void **state)
     assert_int_equal(host.disks->bytes, 512);
     assert_string_equal(host.disks->next->id, "disk0");
     assert_null(host.disks->next->next);
-    assert_int_equal(stasis_vmm_disks_settle(&disks, false, &err), 0);
+    assert_int_equal(stasis_vmm_disks_settle(&disks, 0, &err), 0);
     stasis_vmm_disks_close(&disks);
     config.block[1].path = path; /* which the first has locked */
     host.disks = NULL;

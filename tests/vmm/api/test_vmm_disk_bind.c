@@ -99,6 +99,8 @@ static size_t check(void)
     for (unsigned i = 0; i < stasis_config_disks(&config); i++)
         if (stasis_vmm_disks_add(&config, i, &disks, &host, &err))
             stasis_reasons_add_error(&reasons, "disk", stasis_config_disk_id(&config, i), &err);
+    if (stasis_vmm_disks_open_overlays(&config, &disks, records, &err))
+        stasis_reasons_add_error(&reasons, "disk", "data", &err);
     stasis_vmm_disks_check(&config, &disks, records, &reasons);
     return reasons.count;
 }
@@ -114,7 +116,7 @@ static void has(size_t index, const char *id, const char *words)
 }
 
 /* As an overlay is that a guest has written to. */
-static void freeze_with_overlay(const char *overlay)
+static void freeze_with_overlay(const char *overlay, unsigned how)
 {
     struct stasis_device_host host = {.ctx = NULL};
     struct stasis_device_disk_mark mark;
@@ -122,15 +124,19 @@ static void freeze_with_overlay(const char *overlay)
 
     config.block[0].overlay = overlay;
     assert_int_equal(stasis_vmm_disks_open(&config, &disks, &host, &err), 0);
+    assert_int_equal(stasis_vmm_disks_open_overlays(&config, &disks, NULL, &err), 0);
     assert_true(stasis_disk_write(&disks.list[0].disk, 512, bytes, sizeof(bytes)));
-    assert_int_equal(stasis_vmm_disks_settle(&disks, false, &err), 0);
+    assert_int_equal(stasis_vmm_disks_settle(&disks, how, &err), 0);
     disks.list[0].device.mark(disks.list[0].device.ctx, &mark);
     assert_false(mark.has_samples);
+    assert_int_equal(mark.has_root, how != 0);
     assert_int_equal(stasis_records_get(records, &stasis_virtio_blk_schema, "data", &saved, &err),
                      0);
     saved.disk_inode = mark.inode;
     saved.disk_mtime_ns = mark.mtime_ns;
     saved.disk_samples_len = 0;
+    saved.disk_root_len = mark.has_root ? sizeof(mark.root) : 0;
+    memcpy(saved.disk_root, mark.root, sizeof(mark.root));
     assert_int_equal(
         stasis_records_replace(records, &stasis_virtio_blk_schema, "data", &saved, &err), 0);
     stasis_vmm_disks_close(&disks);
@@ -143,7 +149,7 @@ static void an_overlay_is_known_by_its_last_flush(void **state)
 
     (void)state;
     snprintf(overlay, sizeof(overlay), "%s.overlay", data);
-    freeze_with_overlay(overlay);
+    freeze_with_overlay(overlay, 0);
     assert_int_equal(check(), 0);
     assert_true(stasis_disk_write(&disks.list[0].disk, 512, bytes, sizeof(bytes)));
     assert_int_equal(check(), 1);
@@ -151,6 +157,38 @@ static void an_overlay_is_known_by_its_last_flush(void **state)
     config.block[0].overlay = NULL;
     assert_int_equal(check(), 1);
     has(0, "data", "disk data has been replaced since the freeze");
+    unlink(overlay);
+}
+
+static void a_sealed_disk_gets_a_new_overlay(void **state)
+{
+    char overlay[64], other[64], sealed[100];
+    uint8_t bytes[512] = {2};
+    int len;
+
+    (void)state;
+    snprintf(overlay, sizeof(overlay), "%s.overlay", data);
+    snprintf(other, sizeof(other), "%s.other", data);
+    freeze_with_overlay(overlay, STASIS_VMM_SETTLE_SEALS);
+    len = snprintf(sealed, sizeof(sealed), "%s.", overlay);
+    for (unsigned i = 0; i < 8; i++)
+        len += snprintf(sealed + len, 3, "%02x", saved.disk_root[i]);
+    assert_int_equal(check(), 0); /* which is there, and was not written to */
+    config.block[0].overlay = other;
+    disks.only_looks = true;
+    assert_int_equal(check(), 0);
+    disks.only_looks = false;
+    assert_int_equal(check(), 0);
+    assert_true(stasis_disk_read(&disks.list[0].disk, 512, bytes, sizeof(bytes)));
+    assert_int_equal(bytes[0], 1);
+    assert_true(stasis_disk_write(&disks.list[0].disk, 512, bytes, sizeof(bytes)));
+    assert_int_equal(check(), 1);
+    has(0, "data", "the overlay of disk data has been written to since the freeze; name a file");
+    config.block[0].overlay = NULL;
+    assert_int_equal(check(), 1);
+    has(0, "data", "disk data was sealed at the freeze; give it a new overlay, in the folder of");
+    unlink(sealed);
+    unlink(other);
     unlink(overlay);
 }
 
@@ -358,6 +396,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(the_same_disks_are_taken),
         CASE(an_overlay_is_known_by_its_last_flush),
+        CASE(a_sealed_disk_gets_a_new_overlay),
         CASE(a_new_overlay_is_the_disk_that_it_lies_on),
         CASE(every_disk_that_is_wrong_is_named),
         CASE(a_disk_that_was_another_way),

@@ -330,7 +330,7 @@ static void what_a_snapshot_counts_on_survives(void)
     stasis_machine_pause(&guest.machine);
     while (!stasis_machine_wait_disks(&guest.machine))
         ;
-    kvm_ok(stasis_vmm_disks_settle(&disks, false, &err), &err);
+    kvm_ok(stasis_vmm_disks_settle(&disks, 0, &err), &err);
     lossy_disk_crash();
     assert_on_disk();
     finish();

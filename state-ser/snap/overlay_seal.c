@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Sealing: the overlay in use becomes a file that nobody changes any more, and a new one takes its
+ * place and its name. First the sections behind the data and the new overlay are on the disk, then
+ * both names change places at once, and then the slots and the log of what is sealed go. Up to the
+ * change the file is the overlay in use, whatever is behind its data.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chunk.h"
+#include "io.h"
+#include "output.h"
+#include "overlay.h"
+
+#define PAGE STASIS_OVERLAY_PAGE
+
+static int failed(struct stasis_error *err, const char *what)
+{
+    return stasis_fail_errno(err, STASIS_ERR_WRITE, "sealing the overlay: %s", what);
+}
+
+static bool is_used(const struct stasis_overlay_places *places, uint32_t place)
+{
+    return places->used[place / 64] >> place % 64 & 1;
+}
+
+/* Places that are free hold what was there before. */
+static int clear_free(struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    struct stasis_overlay_places *places = &overlay->places;
+    uint32_t end;
+
+    if (overlay->spare.count)
+        stasis_overlay_places_give(places, overlay->spare.first, overlay->spare.count);
+    overlay->spare = (struct stasis_overlay_log){0};
+    for (uint32_t place = STASIS_PLACE_FIRST; place < places->end; place = end) {
+        for (end = place; end < places->end && !is_used(places, end);)
+            end++;
+        if (end > place &&
+            stasis_io_zero(overlay->fd, (uint64_t)place * PAGE, (uint64_t)(end - place) * PAGE))
+            return failed(err, "giving back its room");
+        if (end == place)
+            end++;
+    }
+    return 0;
+}
+
+/* ---- the sections ---- */
+
+static void add_section(struct stasis_header *header, enum stasis_section_type type,
+                        uint64_t offset, const void *bytes, uint64_t len)
+{
+    header->sections[header->section_count++] = (struct stasis_section){
+        .type = type,
+        .offset = offset,
+        .length = len,
+        .crc = bytes ? stasis_crc32(bytes, len) : 0,
+    };
+}
+
+static int write_sections(struct stasis_overlay *overlay, const uint8_t *index, size_t index_len,
+                          struct stasis_header *trailer, struct stasis_error *err)
+{
+    uint64_t end = (uint64_t)overlay->places.end * PAGE, state_at = end + index_len;
+    uint64_t trailer_at = state_at + overlay->state_len;
+    uint8_t bytes[STASIS_HEADER_LEN];
+
+    add_section(trailer, STASIS_SECTION_DATA, PAGE, NULL, end - PAGE);
+    add_section(trailer, STASIS_SECTION_INDEX, end, index, index_len);
+    add_section(trailer, STASIS_SECTION_STATE, state_at, overlay->state, overlay->state_len);
+    trailer->info.file_len = trailer_at + sizeof(bytes);
+    stasis_header_encode(trailer, bytes);
+    if (stasis_io_truncate(overlay->fd, end) ||
+        stasis_io_pwrite(overlay->fd, index, index_len, end) ||
+        stasis_io_pwrite(overlay->fd, overlay->state, overlay->state_len, state_at) ||
+        stasis_io_pwrite(overlay->fd, bytes, sizeof(bytes), trailer_at) ||
+        stasis_io_sync(overlay->fd))
+        return failed(err, "writing its sections");
+    return 0;
+}
+
+static uint64_t stored_bytes(const struct stasis_overlay_map *map)
+{
+    uint64_t bytes = 0;
+    uint32_t page = 0;
+
+    while ((page = stasis_overlay_map_next(map, page, false)) < map->pages)
+        bytes += stasis_overlay_map_get(map, page++).place >= STASIS_PLACE_FIRST ? PAGE : 0;
+    return bytes;
+}
+
+static int write_trailer(struct stasis_overlay *overlay, struct stasis_header *trailer,
+                         struct stasis_error *err)
+{
+    size_t index_len;
+    uint8_t *index = stasis_overlay_index_make(overlay, &index_len);
+    int rc;
+
+    if (!index)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to seal the overlay");
+    *trailer = overlay->header;
+    trailer->info.stored_bytes = stored_bytes(&overlay->map);
+    stasis_overlay_index_root(index, &trailer->info, overlay->state, overlay->state_len,
+                              trailer->info.root);
+    rc = write_sections(overlay, index, index_len, trailer, err);
+    free(index);
+    return rc;
+}
+
+/* ---- the new overlay ---- */
+
+/* On a file without a name. Of *next all is the caller's, on failure too. */
+static int make_next(const struct stasis_overlay *overlay, const struct stasis_snap_info *sealed,
+                     struct stasis_overlay *next, struct stasis_error *err)
+{
+    struct stasis_overlay_parent parent;
+    int rc;
+
+    *next = (struct stasis_overlay){.base = overlay->base, .fd = -1};
+    memcpy(parent.uuid, sealed->uuid, sizeof(parent.uuid));
+    memcpy(parent.root, sealed->root, sizeof(parent.root));
+    rc = stasis_output_begin_next(overlay->output, &next->fd, err);
+    if (!rc && stasis_io_lock(next->fd))
+        rc = failed(err, "locking the new one");
+    if (!rc && !stasis_overlay_map_init(&next->map, overlay->map.pages))
+        rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory to seal the overlay");
+    return rc ? rc : stasis_overlay_make(next, &parent, err);
+}
+
+/* What is left of *next is freed. */
+static void become_next(struct stasis_overlay *overlay, struct stasis_overlay *next)
+{
+    stasis_overlay_map_seal(&overlay->map, overlay->below_count);
+    stasis_overlay_places_fini(&overlay->places);
+    free(overlay->state);
+    overlay->fd = next->fd;
+    overlay->header = next->header;
+    overlay->places = next->places;
+    overlay->log = next->log;
+    overlay->spare = next->spare;
+    overlay->generation = next->generation;
+    overlay->commits = next->commits;
+    overlay->log_used = next->log_used;
+    overlay->is_proven = next->is_proven;
+    overlay->lacks_slot = next->lacks_slot;
+    overlay->state = next->state;
+    overlay->state_len = next->state_len;
+    next->fd = -1;
+    next->places = (struct stasis_overlay_places){0};
+    next->state = NULL;
+}
+
+static void free_next(struct stasis_overlay *next)
+{
+    stasis_io_close(next->fd);
+    stasis_overlay_map_fini(&next->map);
+    stasis_overlay_places_fini(&next->places);
+    free(next->state);
+}
+
+/* ---- */
+
+/* Room for one more file below. */
+static int reserve_below(struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    int *below;
+
+    if (overlay->below_count == STASIS_OVERLAY_CHAIN_MAX)
+        return stasis_fail(err, STASIS_ERR_FULL,
+                           "the overlay lies on %u sealed ones, which is the most; end the guest, "
+                           "and make one image of them",
+                           STASIS_OVERLAY_CHAIN_MAX);
+    below = realloc(overlay->below, (overlay->below_count + 1u) * sizeof(*below));
+    if (!below)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to seal the overlay");
+    overlay->below = below;
+    return 0;
+}
+
+/* Without slots it is sealed. What was there of a log is padding then. */
+static int end_use(int fd, const struct stasis_overlay_log *log, struct stasis_error *err)
+{
+    if (stasis_io_zero(fd, STASIS_PLACE_SLOT * PAGE, UINT64_C(2) * PAGE) ||
+        stasis_io_datasync(fd) ||
+        stasis_io_zero(fd, (uint64_t)log->first * PAGE, (uint64_t)log->count * PAGE) ||
+        stasis_io_sync(fd))
+        return failed(err, "ending its use");
+    return 0;
+}
+
+static int exchange(struct stasis_overlay *overlay, const struct stasis_header *trailer,
+                    struct stasis_overlay *next, struct stasis_error *err)
+{
+    const struct stasis_overlay_log log = overlay->log;
+    char suffix[2 + 16 + 1] = ".";
+    int rc, fd = overlay->fd;
+
+    for (unsigned i = 0; i < 8; i++)
+        snprintf(suffix + 1 + (size_t)2 * i, 3, "%02x", trailer->info.root[i]);
+    rc = stasis_output_check_next(overlay->output, suffix, err);
+    if (!rc)
+        rc = stasis_output_exchange(overlay->output, suffix, next->fd, err);
+    if (rc)
+        return rc;
+    overlay->below[overlay->below_count++] = fd;
+    become_next(overlay, next);
+    return end_use(fd, &log, err);
+}
+
+int stasis_overlay_seal(struct stasis_overlay *overlay, uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE],
+                        bool *ret_has_root, struct stasis_error *err)
+{
+    struct stasis_overlay next = {.fd = -1};
+    struct stasis_header trailer;
+    int rc = stasis_overlay_finish(overlay, err);
+
+    *ret_has_root = overlay->header.info.layer;
+    if (!rc && !overlay->map.mapped) { /* what it lies on is all that there is */
+        memcpy(ret_root, overlay->header.info.parent_root, STASIS_OVERLAY_ROOT_SIZE);
+        return 0;
+    }
+    if (!rc)
+        rc = reserve_below(overlay, err);
+    if (!rc)
+        rc = clear_free(overlay, err);
+    if (!rc)
+        rc = write_trailer(overlay, &trailer, err);
+    if (!rc)
+        rc = make_next(overlay, &trailer.info, &next, err);
+    if (!rc)
+        rc = exchange(overlay, &trailer, &next, err);
+    free_next(&next);
+    if (rc)
+        return rc;
+    *ret_has_root = true;
+    memcpy(ret_root, trailer.info.root, STASIS_OVERLAY_ROOT_SIZE);
+    return 0;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Sealed overlays: each is the disk as it was, whatever is written after it, and wherever sealing
+ * is cut off.
+ */
+#include "tests/state-ser/snap/overlay_rig.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "state-ser/snap/overlay.h"
+
+#define SEED 99u
+
+static struct rig rig;
+static uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_init(&rig, SEED);
+    rig.is_plain = true;
+    rig_open(&rig);
+    return 0;
+}
+
+/* All files of the folder. */
+static int tear_down(void **state)
+{
+    const struct dirent *entry;
+    DIR *folder;
+    char path[400];
+
+    (void)state;
+    rig_close(&rig);
+    folder = opendir(rig.folder);
+    assert_non_null(folder);
+    while ((entry = readdir(folder))) {
+        snprintf(path, sizeof(path), "%s/%s", rig.folder, entry->d_name);
+        if (entry->d_name[0] != '.')
+            unlink(path);
+    }
+    closedir(folder);
+    rig_fini(&rig);
+    return 0;
+}
+
+static void write_some(void)
+{
+    for (unsigned i = 0; i < 12; i++)
+        assert_true(rig_step(&rig));
+}
+
+static void seal(void)
+{
+    bool has_root = false;
+    struct stasis_error err;
+
+    if (stasis_overlay_seal(rig.overlay, root, &has_root, &err))
+        fail_msg("%s", err.msg);
+    assert_true(has_root);
+}
+
+static void sealed_path(char path[160])
+{
+    int len = snprintf(path, 160, "%s.", rig.path);
+
+    for (unsigned i = 0; i < 8; i++)
+        len += snprintf(path + len, 3, "%02x", root[i]);
+}
+
+/* A new overlay of that name, on the sealed one of that root. */
+static int open_on(const uint8_t *wanted, const char *name, struct stasis_error *err)
+{
+    rig_close(&rig);
+    snprintf(rig.path, sizeof(rig.path), "%s/%s", rig.folder, name);
+    rig.opts.root = wanted;
+    return rig_try_open(&rig, err);
+}
+
+static void each_is_the_disk_as_it_was(void **state)
+{
+    static uint8_t contents[6][RIG_BYTES], roots[6][STASIS_OVERLAY_ROOT_SIZE];
+    struct stasis_error err;
+    char name[16];
+
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        write_some();
+        seal();
+        rig_assert_holds(&rig, rig.content);
+        memcpy(contents[i], rig.content, RIG_BYTES);
+        memcpy(roots[i], root, sizeof(root));
+        if (i == 3) { /* and goes on from what is in the folder */
+            rig_close(&rig);
+            rig_open(&rig);
+            rig_assert_holds(&rig, rig.content);
+        }
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        snprintf(name, sizeof(name), "new%u", i);
+        if (open_on(roots[i], name, &err))
+            fail_msg("%u: %s", i, err.msg);
+        rig_assert_holds(&rig, contents[i]);
+        memcpy(rig.content, contents[i], RIG_BYTES);
+        write_some();
+        assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+        rig_close(&rig);
+        rig_open(&rig);
+        rig_assert_holds(&rig, rig.content);
+    }
+}
+
+static void what_was_not_written_to_is_not_sealed(void **state)
+{
+    uint8_t again[STASIS_OVERLAY_ROOT_SIZE];
+    bool has_root = true;
+
+    (void)state;
+    assert_int_equal(stasis_overlay_seal(rig.overlay, again, &has_root, NULL), 0);
+    assert_false(has_root);
+    write_some();
+    seal();
+    assert_int_equal(stasis_overlay_seal(rig.overlay, again, &has_root, NULL), 0);
+    assert_true(has_root);
+    assert_memory_equal(again, root, sizeof(root));
+}
+
+static void assert_open_refused(enum stasis_err code, const char *words)
+{
+    struct stasis_error err = {.msg = "nothing"};
+
+    rig_close(&rig);
+    assert_int_equal(rig_try_open(&rig, &err), code);
+    if (!strstr(err.msg, words))
+        fail_msg("\"%s\" does not say: %s", err.msg, words);
+}
+
+static void what_it_lies_on_has_to_be_there(void **state)
+{
+    uint8_t other[STASIS_OVERLAY_ROOT_SIZE] = {1};
+    char path[160], away[200];
+
+    (void)state;
+    write_some();
+    seal();
+    sealed_path(path);
+    snprintf(away, sizeof(away), "%s/renamed", rig.folder);
+    assert_int_equal(rename(path, away), 0); /* by any name */
+    rig_close(&rig);
+    rig_open(&rig);
+    rig_assert_holds(&rig, rig.content);
+    rig.opts.root = other;
+    assert_open_refused(STASIS_ERR_ARG, "the overlay lies on another state of the disk");
+    rig.opts.root = NULL;
+    assert_int_equal(unlink(away), 0);
+    assert_open_refused(STASIS_ERR_NOT_FOUND, "it lies on the sealed overlay whose root begins");
+}
+
+static void a_sealed_one_is_not_written_to(void **state)
+{
+    char path[160];
+
+    (void)state;
+    write_some();
+    seal();
+    sealed_path(path);
+    rig_close(&rig);
+    memcpy(rig.path, path, strlen(path) + 1);
+    assert_open_refused(STASIS_ERR_ARG, "the overlay is sealed, or nothing is left of it");
+}
+
+static void names_that_are_taken_are_refused(void **state)
+{
+    char path[160], link_path[200];
+    bool has_root;
+    struct stasis_error err;
+
+    (void)state;
+    write_some();
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+    snprintf(link_path, sizeof(link_path), "%s/moved", rig.folder);
+    assert_int_equal(rename(rig.path, link_path), 0);
+    assert_int_equal(stasis_overlay_seal(rig.overlay, root, &has_root, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "its name is of another file, or a link"));
+    assert_int_equal(rename(link_path, rig.path), 0);
+    write_some(); /* in use as before */
+    seal();
+    rig_assert_holds(&rig, rig.content);
+    sealed_path(path);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+/* ---- damage ---- */
+
+static void damage_is_refused_or_not_read(void **state)
+{
+    static uint8_t found[RIG_BYTES];
+    unsigned refused = 0, unread = 0, useless = 0;
+    struct image image;
+    char path[160];
+    int fd;
+
+    (void)state;
+    write_some();
+    seal();
+    sealed_path(path);
+    rig_close(&rig);
+    image = image_read(path);
+    fd = open(path, O_RDWR);
+    for (size_t at = 0; at < image.len; at += at < image.len - 3000 ? 131 : 1) {
+        uint8_t byte = image.bytes[at] ^ (uint8_t)(1u << at % 8);
+
+        if (at > 4096 && at < image.len - 3000 && !image.bytes[at])
+            continue;
+        assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+        if (rig_try_open(&rig, NULL)) {
+            refused++;
+        } else if (stasis_overlay_read(rig.overlay, 0, found, RIG_BYTES, NULL)) {
+            unread++;
+        } else {
+            assert_memory_equal(found, rig.content, RIG_BYTES);
+            useless++; /* padding, or a page that was zeroed later */
+        }
+        rig_close(&rig);
+        assert_int_equal(pwrite(fd, image.bytes + at, 1, (off_t)at), 1);
+    }
+    close(fd);
+    image_fini(&image);
+    printf("%u refused, %u not read, %u without an effect\n", refused, unread, useless);
+    assert_true(refused > 1000 && unread > 100 && useless < 100);
+}
+
+/* ---- sealing that is cut off ---- */
+
+static void sealing_that_is_cut_off_loses_nothing(void **state)
+{
+    unsigned calls;
+    bool done = false;
+
+    (void)state;
+    for (calls = 1; !done; calls++) {
+        uint8_t found[STASIS_OVERLAY_ROOT_SIZE];
+        bool has_root;
+        struct stasis_error err;
+
+        tear_down(NULL);
+        set_up(NULL);
+        write_some();
+        assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+        rig.left = calls + 1;
+        done = !stasis_overlay_seal(rig.overlay, found, &has_root, &err);
+        rig.left = 0;
+        if (!done) { /* it goes on, on the old one or the new */
+            rig_assert_holds(&rig, rig.content);
+            write_some();
+            assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+        }
+        rig_close(&rig);
+        rig_open(&rig);
+        rig_assert_holds(&rig, rig.content);
+    }
+    printf("cut off before each of %u calls\n", calls);
+    assert_true(calls > 15);
+}
+
+static void a_file_system_that_cannot_exchange_names_is_told(void **state)
+{
+    struct stasis_error err;
+    bool has_root;
+
+    (void)state;
+    write_some();
+    rig.cannot_exchange = true;
+    assert_int_equal(stasis_overlay_seal(rig.overlay, root, &has_root, &err), STASIS_ERR_WRITE);
+    assert_non_null(strstr(err.msg, "exchanging its name with that of the new one"));
+    rig_assert_holds(&rig, rig.content);
+    write_some();
+    rig.cannot_exchange = false;
+    seal();
+    rig_assert_holds(&rig, rig.content);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(each_is_the_disk_as_it_was),
+        CASE(what_was_not_written_to_is_not_sealed),
+        CASE(what_it_lies_on_has_to_be_there),
+        CASE(a_sealed_one_is_not_written_to),
+        CASE(names_that_are_taken_are_refused),
+        CASE(damage_is_refused_or_not_read),
+        CASE(sealing_that_is_cut_off_loses_nothing),
+        CASE(a_file_system_that_cannot_exchange_names_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

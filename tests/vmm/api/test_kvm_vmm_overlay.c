@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Snapshots of a guest that runs on, whose disk has an overlay: each has the disk of its moment.
+ */
+#include "tests/vmm/api/vmm_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/api/vmm_internal.h"
+
+#define BYTES 65536
+
+static struct vmm_rig rig;
+static struct stasis_error err;
+static char base[160], overlay[160], other[160], snapshots[2][160];
+
+static struct stasis_disk *disk(void)
+{
+    return &rig.vmm->disks.list[0].disk;
+}
+
+static void name(char path[160], const char *text)
+{
+    snprintf(path, 160, "%s", vmm_rig_path(&rig, text));
+}
+
+static void begin(void)
+{
+    int fd;
+
+    vmm_rig_init(&rig);
+    name(base, "disk");
+    name(overlay, "overlay");
+    name(other, "other");
+    name(snapshots[0], "one");
+    name(snapshots[1], "two");
+    fd = open(base, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, BYTES), 0);
+    close(fd);
+    rig.config.block[0].path = base;
+    rig.config.block[0].overlay = overlay;
+    vmm_rig_open(&rig);
+    kvm_ok(stasis_vmm_start(rig.vmm, &err), &err);
+    vmm_rig_wait_text(&rig, "tick 1 ");
+}
+
+/* As the disk's thread does; the demo has no driver. */
+static void write_byte(uint8_t value)
+{
+    uint8_t sector[512];
+
+    memset(sector, value, sizeof(sector));
+    assert_true(stasis_disk_write(disk(), 4096, sector, sizeof(sector)));
+}
+
+static uint8_t read_byte(void)
+{
+    uint8_t sector[512];
+
+    assert_true(stasis_disk_read(disk(), 4096, sector, sizeof(sector)));
+    return sector[511];
+}
+
+static void save(const char *path, unsigned count, enum stasis_vmm_sync sync)
+{
+    const struct stasis_snapshot_request request = {.path = path, .save = {.sync = sync}};
+
+    kvm_ok(stasis_vmm_snapshot(rig.vmm, &request, &err), &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVED, count);
+}
+
+static void thaw(const char *snapshot, const char *on)
+{
+    rig.config.demo = false;
+    rig.config.memory_mib = 0;
+    rig.config.vcpus = 0;
+    rig.config.restore.path = snapshot;
+    rig.config.block[0].overlay = on;
+    vmm_rig_open(&rig);
+}
+
+static void each_snapshot_has_the_disk_of_its_moment(void)
+{
+    begin();
+    write_byte(1);
+    save(snapshots[0], 1, STASIS_VMM_SYNC_FULL);
+    write_byte(2);
+    save(snapshots[1], 2, STASIS_VMM_SYNC_NONE);
+    write_byte(3);
+    assert_int_equal(read_byte(), 3);
+    assert_int_equal(vmm_rig_state(&rig), STASIS_VMM_RUNNING);
+    stasis_vmm_free(rig.vmm);
+    thaw(snapshots[0], other);
+    assert_int_equal(read_byte(), 1);
+    stasis_vmm_free(rig.vmm);
+    assert_int_equal(unlink(other), 0);
+    thaw(snapshots[1], other);
+    assert_int_equal(read_byte(), 2);
+    write_byte(9);
+    stasis_vmm_free(rig.vmm);
+    rig.vmm = NULL;
+    assert_int_equal(stasis_vmm_new(&rig.config, NULL, &rig.vmm, &err), STASIS_ERR_ARG);
+    if (!strstr(err.msg, "the overlay of disk disk0 has been written to since the freeze"))
+        fail_msg("%s", err.msg);
+    vmm_rig_fini(&rig);
+}
+
+/* The folder takes no new name: the guest runs on as before, and the next one is whole. */
+static void a_sealing_that_fails_leaves_the_guest_running(void)
+{
+    char away[170];
+
+    begin();
+    write_byte(1);
+    snprintf(away, sizeof(away), "%s.away", overlay);
+    assert_int_equal(rename(overlay, away), 0);
+    kvm_ok(
+        stasis_vmm_snapshot(rig.vmm, &(struct stasis_snapshot_request){.path = snapshots[0]}, &err),
+        &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVE_FAILED, 1);
+    if (!strstr(rig.message, "disk disk0: its name is of another file, or a link"))
+        fail_msg("%s", rig.message);
+    assert_int_equal(access(snapshots[0], F_OK), -1);
+    assert_int_equal(rename(away, overlay), 0);
+    vmm_rig_wait_text(&rig, "tick 3 ");
+    save(snapshots[0], 1, STASIS_VMM_SYNC_FULL);
+    assert_int_equal(read_byte(), 1);
+    vmm_rig_fini(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KVM_CASE(each_snapshot_has_the_disk_of_its_moment),
+        KVM_CASE(a_sealing_that_fails_leaves_the_guest_running),
+    };
+    int missing = kvm_missing();
+
+    return missing ? missing : cmocka_run_group_tests(tests, NULL, NULL);
+}
