@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/api/preflight.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -238,6 +239,53 @@ static void check_compared(const struct stasis_thaw_result *result,
         warn(preflight, "host", "comparison", texts[result->compared]);
 }
 
+/* ---- what the guest would find ---- */
+
+STASIS_PRINTF(4, 5)
+static void add_bind(struct stasis_preflight *preflight, const char *kind, const char *object,
+                     const char *format, ...)
+{
+    struct stasis_reason found = {.kind = kind};
+    va_list args;
+
+    snprintf(found.object, sizeof(found.object), "%s", object);
+    va_start(args, format);
+    (void)vsnprintf(found.what, sizeof(found.what), format, args);
+    va_end(args);
+    stasis_reasons_add(&preflight->binds, &found);
+}
+
+static void bind_disks(const struct stasis_vmm_config *config, struct stasis_preflight *preflight)
+{
+    for (unsigned i = 0; i < stasis_config_disks(config); i++) {
+        const struct stasis_vmm_block *block = &config->block[i];
+        const bool read_only = block->readonly == STASIS_VMM_BLOCK_READONLY_ON;
+
+        add_bind(preflight, "disk", stasis_config_disk_id(config, i), "%.400s%s%s%.400s",
+                 block->path, read_only ? ", read-only" : "", block->overlay ? ", beneath " : "",
+                 block->overlay ? block->overlay : "");
+    }
+}
+
+static void bind_others(const struct stasis_vmm_config *config, struct stasis_preflight *preflight)
+{
+    const struct stasis_vmm_net *net = &config->net;
+
+    if (net->tap)
+        add_bind(preflight, "network", stasis_config_net_id(config), "tap device %.400s", net->tap);
+    else if (net->passt)
+        add_bind(preflight, "network", stasis_config_net_id(config), "passt at %.400s", net->passt);
+    else if (net->fd)
+        add_bind(preflight, "network", stasis_config_net_id(config), "descriptor %d", net->fd);
+    if (config->vsock.path)
+        add_bind(preflight, "sockets", stasis_config_vsock_id(config), "%.400s",
+                 config->vsock.path);
+    if (config->serial.kind == STASIS_VMM_SERIAL_NONE)
+        add_bind(preflight, "serial", "output", "nothing");
+    else if (config->serial.path)
+        add_bind(preflight, "serial", "output", "%.400s", config->serial.path);
+}
+
 int stasis_preflight_run(const struct stasis_vmm_config *config,
                          struct stasis_preflight *ret_preflight, struct stasis_error *err)
 {
@@ -248,6 +296,8 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
     int rc;
 
     *ret_preflight = (struct stasis_preflight){0};
+    bind_disks(config, ret_preflight);
+    bind_others(config, ret_preflight);
     if (open_snapshot(config, &snap, &why)) {
         stasis_reasons_add_error(&ret_preflight->reasons, "file", "snapshot", &why);
         check_kvm(config, &ret_preflight->reasons);
@@ -277,4 +327,5 @@ void stasis_preflight_fini(struct stasis_preflight *preflight)
 {
     stasis_reasons_fini(&preflight->reasons);
     stasis_reasons_fini(&preflight->warnings);
+    stasis_reasons_fini(&preflight->binds);
 }

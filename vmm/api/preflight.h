@@ -13,6 +13,7 @@
 struct stasis_preflight {
     struct stasis_reasons reasons;  /* why not, in the order in which a thaw would meet them */
     struct stasis_reasons warnings; /* what would be otherwise than asked for */
+    struct stasis_reasons binds;    /* what the configuration connects devices of the guest to */
 };
 
 /* Of a configuration with restore_path. An error says why it could not be tried; *ret_preflight is

@@ -83,6 +83,7 @@ static void print_text(const struct stasis_options *options,
         put_line(to, "vmm", "%s: can be thawed here", options->config.restore.path);
     put_reasons(to, "  reason", options, &preflight->reasons);
     put_reasons(to, "  warning", options, &preflight->warnings);
+    put_reasons(to, "  binds", options, &preflight->binds);
 }
 
 /* ---- JSON ---- */
@@ -142,6 +143,7 @@ static void print_json(const struct stasis_options *options,
     stasis_json_key(&json, "more_reasons");
     stasis_json_u64(&json, preflight->reasons.more);
     json_reasons(&json, "warnings", options, &preflight->warnings);
+    json_reasons(&json, "binds", options, &preflight->binds);
     stasis_json_object_end(&json);
     (void)!stasis_json_finish(&json); /* sticks in the stream, which is flushed at the end */
 }

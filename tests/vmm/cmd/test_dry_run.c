@@ -192,7 +192,8 @@ static void json_is_for_programs(void **state)
                               "      \"object\": \"TSC\",\n"
                               "      \"message\": \"will jump\"\n"
                               "    }\n"
-                              "  ]\n"
+                              "  ],\n"
+                              "  \"binds\": []\n"
                               "}\n");
 }
 
@@ -269,21 +270,21 @@ static size_t count_kind(const char *kind)
     return count;
 }
 
-/* Behind what stands in the way first. */
-static void add_block(const char *block)
+static void set_option(const char *option, const char *value)
 {
     struct stasis_error err;
 
-    if (stasis_vmm_config_set(&options.config, "block", block, &err))
+    if (stasis_vmm_config_set(&options.config, option, value, &err))
         fail_msg("%s", err.msg);
 }
 
+/* Behind what stands in the way first. */
 static void every_disk_that_is_wrong_is_listed(void **state)
 {
     (void)state;
     parse(GOLDEN, "--dry-run", "");
-    add_block("/dev/null/none,id=data");
-    add_block("/,id=root,readonly=on");
+    set_option("block", "/dev/null/none,id=data");
+    set_option("block", "/,id=root,readonly=on");
     run();
     assert_non_null(strstr(text, "cannot be thawed here: 4 reasons\n"
                                  "  reason: disk data: --block=/dev/null/none: cannot open it; "));
@@ -293,28 +294,60 @@ static void every_disk_that_is_wrong_is_listed(void **state)
     assert_non_null(strstr(text, "  reason: disk root: the guest has no disk root; leave out"));
     teardown(state);
     parse(GOLDEN, "--dry-run", "json");
-    add_block("/,id=root,readonly=on");
+    set_option("block", "/,id=root,readonly=on");
     run();
     assert_non_null(strstr(text, "\"kind\": \"disk\",\n      \"object\": \"root\",\n"
                                  "      \"message\": \"--block=/: it is a folder; name a raw "));
 }
 
-static void sockets_are_looked_at_and_not_made(void **state)
+/* Whether or not the guest can have it. */
+static void what_options_bind_is_listed(void **state)
 {
-    struct stasis_error err;
-
     (void)state;
     parse(GOLDEN, "--dry-run", "");
-    assert_int_equal(stasis_vmm_config_set(&options.config, "vsock", "/nowhere/s,id=talk", &err),
-                     0);
+    run();
+    assert_null(strstr(text, "binds"));
+    teardown(state);
+    parse("/nowhere/x.snap", "--dry-run", "");
+    set_option("block", "d.img,id=data,readonly=on");
+    set_option("block", "e.img,overlay=e.ovl");
+    set_option("net", "passt=/run/p\033,id=lan");
+    set_option("vsock", "/run/s,id=talk");
+    set_option("serial", "file:/tmp/out");
+    run();
+    assert_non_null(strstr(text, "\n  binds: disk data: d.img, read-only\n"
+                                 "  binds: disk disk1: e.img, beneath e.ovl\n"
+                                 "  binds: network lan: passt at /run/p\\x1b\n"
+                                 "  binds: sockets talk: /run/s\n"
+                                 "  binds: serial output: /tmp/out\n"));
+    teardown(state);
+    parse("/nowhere/x.snap", "--dry-run", "json");
+    set_option("net", "fd=77");
+    set_option("serial", "none");
+    run();
+    assert_non_null(strstr(text, "\"binds\": [\n    {\n      \"kind\": \"network\",\n"
+                                 "      \"object\": \"net0\",\n"
+                                 "      \"message\": \"descriptor 77\"\n"));
+    assert_non_null(strstr(text, "\"message\": \"nothing\"\n"));
+    teardown(state);
+    parse("/nowhere/x.snap", "--dry-run", "");
+    set_option("net", "tap=tap7");
+    run();
+    assert_non_null(strstr(text, "  binds: network net0: tap device tap7\n"));
+}
+
+static void sockets_are_looked_at_and_not_made(void **state)
+{
+    (void)state;
+    parse(GOLDEN, "--dry-run", "");
+    set_option("vsock", "/nowhere/s,id=talk");
     run();
     assert_non_null(strstr(text, "  reason: sockets talk: --vsock=/nowhere/s: cannot open its "));
     assert_non_null(strstr(text, "  reason: sockets talk: the guest has no sockets talk; leave out "
                                  "--vsock, or set --vsock id to the name of sockets that it has"));
     teardown(state);
     parse(GOLDEN, "--dry-run", "");
-    assert_int_equal(
-        stasis_vmm_config_set(&options.config, "vsock", "/tmp/test_dry_run.sock", &err), 0);
+    set_option("vsock", "/tmp/test_dry_run.sock");
     run();
     assert_int_equal(preflight.reasons.count, 1); /* that of the board */
     assert_int_equal(access("/tmp/test_dry_run.sock", F_OK), -1);
@@ -364,6 +397,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_host_without_kvm_is_a_reason_beside_the_file, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(every_disk_that_is_wrong_is_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_options_bind_is_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(sockets_are_looked_at_and_not_made, setup, teardown),
         cmocka_unit_test_setup_teardown(features_are_compared_without_kvm, setup, teardown),
         cmocka_unit_test_setup_teardown(how_far_the_host_was_compared_is_told, setup, teardown),
