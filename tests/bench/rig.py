@@ -32,6 +32,7 @@ class Sizes:
         self.layers = ((32, 100, None),) if smoke else ((1024, 100, None), (1024, 25600, 1.3))
         self.layers_index = (1, 10) if smoke else (16, 1000)  # GiB, layers
         self.layers_thaw = (16, 50) if smoke else (1024, 500)
+        self.overlay_mib = 4 if smoke else 256
         self.cancel_mib = 16 if smoke else 3072
 
 

@@ -314,6 +314,23 @@ def layers(rig):
             rig.report(f"thaw from {count} layers, {mode}", ours, one, "one file", at_most=1.2)
 
 
+def overlay(rig):
+    """Random 4 KiB, of an overlay beside a raw file."""
+    pairs = min(SAVE_PAIRS, rig.pairs)
+    for verb, at_most in ("write", 1 / 0.7), ("read", 1 / 0.9), ("flush", None):
+        folder = rig.path("overlay")
+        os.mkdir(folder)
+        try:
+            result = json.loads(rig.run([rig.program("bench-overlay"), verb,
+                                         str(rig.sizes.overlay_mib), str(pairs), folder]))
+        finally:
+            shutil.rmtree(folder)
+        ours, raw = sides(result)
+        what = {"write": "4 KiB at random places", "read": "4 KiB from random places",
+                "flush": "256 times 4 KiB and a flush"}[verb]
+        rig.report(f"overlay: {verb}, {what}", ours, raw, "a raw file", at_most=at_most)
+
+
 def cancel(rig):
     """From the request, made on another thread, to the return of the save that it ends."""
     turns = str(min(SAVE_PAIRS, rig.pairs))
@@ -451,9 +468,9 @@ ROWS = {
     "answer-warm": answer_warm, "answer-cold": answer_cold, "answer-crowd": answer_crowd,
     "answer-clones": answer_clones, "floor": floor_main, "floor-small": floor_small,
     "floor-large": floor_large, "sandbox": sandbox, "populate": populate,
-    "huge-pages": huge_pages, "save": save, "save-sparse": save_sparse, "save-digest": save_digest, "layers": layers, "cancel": cancel, "save-zlib": save_zlib, "state": state,
+    "huge-pages": huge_pages, "save": save, "save-sparse": save_sparse, "save-digest": save_digest, "layers": layers, "overlay": overlay, "cancel": cancel, "save-zlib": save_zlib, "state": state,
     "vcpu": vcpu, "exit": exit_alone, "smp": smp, "disk": disk,
 }
 
 # Rows that the library alone is measured in.
-WITHOUT_KVM = {"exit", "save-sparse", "save-digest", "layers", "cancel", "save-zlib"}
+WITHOUT_KVM = {"exit", "save-sparse", "save-digest", "layers", "overlay", "cancel", "save-zlib"}
