@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+"""The reader that was made from docs/snapshot-format.md reads overlays of disks that the C code writes
+(make_overlay.c), and both take or refuse the same mutants, and find the same in them.
+
+test_overlays.py MAKE_OVERLAY [NUMBER [SEED]]
+NUMBER (200) mutants; those that they disagree about are kept in the current directory, as
+overlay-SEED-N."""
+import collections
+import os
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zlib
+
+if sys.version_info < (3, 10):
+    print("skipped: python3 is older than 3.10")
+    sys.exit(77)
+
+from build import SCHEMAS
+from stasis_overlay import Overlay
+from stasis_state import SnapshotError
+
+MAKE, NUMBER, SEED = sys.argv[1:4] + ["200", "1"][max(len(sys.argv) - 2, 0):]
+PAGE, BYTES = 4096, 300 * 4096 + 1536
+SUMMARY = []
+
+
+def base():
+    """As make_overlay.c has it."""
+    pages = (struct.pack("<Q", page * 0x9e3779b97f4a7c15 % 2**64) * (PAGE // 8)
+             for page in range(-(-BYTES // PAGE)))
+    return b"".join(pages)[:BYTES]
+
+
+BASE = base()
+
+
+def judged(data):
+    """Whether the reader takes it, what is in it, and why not."""
+    try:
+        return True, zlib.crc32(Overlay(data, BASE, SCHEMAS).content()), ""
+    except (SnapshotError, struct.error) as error:
+        return False, 0, str(error)
+
+
+def seal(data, at, length):
+    """Makes the CRC of a slot or a commit right."""
+    if 0 <= at <= len(data) - 64 and length >= 64:
+        data[at + 60:at + 64] = bytes(4)
+        struct.pack_into("<I", data, at + 60, zlib.crc32(data[at:at + length]))
+
+
+def commits(data):
+    """(offset, length) of what looks like one."""
+    for at in range(3 * PAGE, len(data) - 63, PAGE):
+        if data[at:at + 13] == b"stasis commit":
+            entries, state = struct.unpack_from("<II", data, at + 40)
+            yield at, 64 + -(-state // 4) * 4 + 12 * entries
+
+
+def change(chance, data, at, length):
+    """A number somewhere becomes a likely wrong one."""
+    size = chance.choice((1, 4, 8))
+    place = at + chance.randrange(max(length - size, 1))
+    old = int.from_bytes(data[place:place + size], "little")
+    new = chance.choice((0, 1, 2, 3, old + 1, old - 1, old + 4096, old ^ 1 << chance.randrange(8 * size)))
+    data[place:place + size] = (new % (1 << 8 * size)).to_bytes(size, "little")
+
+
+def mutant(chance, data):
+    data, found = bytearray(data), list(commits(data))
+    for _ in range(chance.choice((1, 1, 2))):
+        kind = chance.random()
+        if kind < .2:
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        elif kind < .3:
+            change(chance, data, 0, 1024)
+            data[12:16] = bytes(4)
+            struct.pack_into("<I", data, 12, zlib.crc32(data[:1024]))
+        elif kind < .5:
+            at = PAGE * chance.choice((1, 2))
+            change(chance, data, at, 64)
+            seal(data, at, 64)
+        elif kind < .9 and found:
+            at, length = chance.choice((found[-1], found[0], chance.choice(found)))
+            change(chance, data, at, length)
+            if chance.random() < .8:
+                seal(data, at, length)
+        else:
+            del data[chance.randrange(len(data)) // chance.choice((1, 512)) * chance.choice((1, 512)):]
+    return bytes(data)
+
+
+class Overlays(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.path = os.path.join(folder.name, "overlay")
+        cls.made = []
+        for seed in range(12):
+            said = subprocess.run([MAKE, str(BYTES), cls.path, str(seed)], check=True,
+                                  capture_output=True, text=True)
+            with open(cls.path, "rb") as file:
+                cls.made.append((file.read(), int(said.stdout)))
+            os.remove(cls.path)
+        cls.judge = subprocess.Popen([MAKE, str(BYTES)], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True, errors="replace")
+        cls.addClassCleanup(cls.stop)
+
+    @classmethod
+    def stop(cls):
+        cls.judge.stdin.close()
+        cls.judge.stdout.close()
+        cls.judge.wait()
+
+    def theirs(self, data):
+        with open(self.path, "wb") as file:
+            file.write(data)
+        self.judge.stdin.write(self.path + "\n")
+        self.judge.stdin.flush()
+        status, crc, why = self.judge.stdout.readline().rstrip("\n").split(" ", 2)
+        return status == "0", int(crc), why
+
+    def test_they_hold_what_was_flushed(self):
+        for number, (data, crc) in enumerate(self.made):
+            with self.subTest(seed=number):
+                self.assertEqual(judged(data), (True, crc, ""))
+
+    def test_mutants(self):
+        counts, wrong = collections.Counter(), 0
+        for number in range(int(NUMBER)):
+            chance = random.Random(f"{SEED}-{number}")
+            data = mutant(chance, chance.choice(self.made)[0])
+            ours, others = judged(data), self.theirs(data)
+            counts["taken" if ours[0] else "refused"] += 1
+            with self.subTest(number=number):
+                if ours[:2] != others[:2]:
+                    wrong += 1
+                    with open(f"overlay-{SEED}-{number}", "wb") as file:
+                        file.write(data)
+                self.assertEqual(ours[:2], others[:2], f"reader: {ours[2]!r}, C: {others[2]!r}")
+        SUMMARY.append(f"{NUMBER} mutants of overlays, seed {SEED}: {counts['taken']} taken, "
+                       f"{counts['refused']} refused; {wrong} disagreements")
+        self.assertEqual(set(counts), {"taken", "refused"})
+
+
+if __name__ == "__main__":
+    ended = unittest.main(argv=sys.argv[:1], exit=False)
+    print(*SUMMARY)
+    sys.exit(not ended.result.wasSuccessful())
