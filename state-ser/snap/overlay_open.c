@@ -81,6 +81,18 @@ static int make_new(struct stasis_overlay *overlay, struct stasis_error *err)
 
 /* ---- opening one ---- */
 
+/* Who writes into a file must know all that is in it. */
+static int check_features(const struct stasis_snap_info *info, struct stasis_error *err)
+{
+    uint64_t known = STASIS_FEATURE_TRAILER | STASIS_FEATURE_DISK | STASIS_FEATURE_LAYER;
+
+    if (!(info->incompatible & ~known) && !info->compatible)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_VERSION,
+                       "the overlay has features that this release does not know, written by %s",
+                       info->producer);
+}
+
 static int check_header(struct stasis_overlay *overlay, const uint8_t *bytes,
                         struct stasis_error *err)
 {
@@ -96,7 +108,9 @@ static int check_header(struct stasis_overlay *overlay, const uint8_t *bytes,
     if (!info->streamed)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "it is a disk that was written as a whole, and no overlay");
-    rc = stasis_header_check_leading(&overlay->header, err);
+    rc = check_features(info, err);
+    if (!rc)
+        rc = stasis_header_check_leading(&overlay->header, err);
     if (!rc && info->ram_bytes != (uint64_t)overlay->map.pages * PAGE)
         rc = stasis_fail(err, STASIS_ERR_ARG,
                          "the overlay was made on a disk of %" PRIu64 " bytes, and its base has "

@@ -235,6 +235,8 @@ static void other_files_of_the_format_are_refused(void **state)
     image.bytes[50] ^= 1;
     set_features(STASIS_FEATURE_DISK);
     assert_refused(STASIS_ERR_ARG, "it is a disk that was written as a whole, and no overlay");
+    set_features(STASIS_FEATURE_DISK | STASIS_FEATURE_TRAILER | STASIS_FEATURE_ZLIB);
+    assert_refused(STASIS_ERR_VERSION, "features that this release does not know");
     set_features(STASIS_FEATURE_DISK | STASIS_FEATURE_TRAILER | UINT64_C(1) << 9);
     assert_refused(STASIS_ERR_VERSION, "needs incompatible feature bit 9");
 }
