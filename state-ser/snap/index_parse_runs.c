@@ -66,8 +66,8 @@ static int check_names(const struct stasis_index *index, const struct stasis_sna
 
         if (!memcmp(name, info->uuid, STASIS_UUID_SIZE))
             return bad_name(n, "is that of the file itself", err);
-        if (n == 1 && (memcmp(name, info->parent_uuid, STASIS_UUID_SIZE) ||
-                       memcmp(name + STASIS_UUID_SIZE, info->parent_root, STASIS_DIGEST_SIZE)))
+        if (n == 1 && (memcmp(name, info->parent_uuid, STASIS_UUID_SIZE) != 0 ||
+                       memcmp(name + STASIS_UUID_SIZE, info->parent_root, STASIS_DIGEST_SIZE) != 0))
             return bad_name(n, "is not the parent that the header names", err);
         if (n > 1 && !memcmp(name, parent, STASIS_UUID_SIZE))
             return bad_name(n, "is that of the parent", err);

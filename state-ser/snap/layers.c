@@ -53,9 +53,9 @@ static uint32_t number_of(const struct stasis_snap *snap, const uint8_t *name, s
     uint32_t n = 0;
 
     while (n < snap->file_count &&
-           (memcmp(snap->files[n]->header.info.uuid, name, STASIS_UUID_SIZE) ||
+           (memcmp(snap->files[n]->header.info.uuid, name, STASIS_UUID_SIZE) != 0 ||
             (len > STASIS_UUID_SIZE && memcmp(snap->files[n]->header.info.root,
-                                              name + STASIS_UUID_SIZE, STASIS_DIGEST_SIZE))))
+                                              name + STASIS_UUID_SIZE, STASIS_DIGEST_SIZE) != 0)))
         n++;
     return n;
 }

@@ -190,8 +190,8 @@ static int read_it(struct stasis_source *source, const uint8_t *name, struct sta
     if (!has || memcmp(root, wanted, sizeof(root)) != 0)
         return another_content(has ? root : NULL, wanted, err);
     rc = stasis_source_read_header(source, err);
-    if (!rc && (memcmp(info->uuid, name, STASIS_UUID_SIZE) ||
-                memcmp(info->root, wanted, STASIS_DIGEST_SIZE)))
+    if (!rc && (memcmp(info->uuid, name, STASIS_UUID_SIZE) != 0 ||
+                memcmp(info->root, wanted, STASIS_DIGEST_SIZE) != 0))
         rc = another_content(info->root, wanted, err); /* it has changed meanwhile, or has none */
     return rc;
 }
@@ -257,12 +257,15 @@ int stasis_parents_find(struct stasis_parents *parents, const uint8_t *name,
     struct stasis_error why = {0}; /* the first one that has the UUID is no good */
     struct stasis_error now;
     bool end = false;
-    int rc = parents->folder ? begin(parents, err) : 0;
+    int rc;
 
+    if (!parents->folder)
+        return not_found(parents, name, err);
+    rc = begin(parents, err);
     for (size_t i = 0; !rc && !end; i++) {
         if (i == parents->count)
             rc = next(parents, &end, err);
-        if (rc || end || memcmp(parents->known[i].uuid, name, STASIS_UUID_SIZE))
+        if (rc || end || memcmp(parents->known[i].uuid, name, STASIS_UUID_SIZE) != 0)
             continue;
         if (!try(parents, &parents->known[i], name, ret_source, &now))
             return 0;

@@ -90,23 +90,22 @@ static char *folder_of(const char *path)
     return folder;
 }
 
-/* `beside` (may be NULL) counts where the options name nothing. */
-static int open_input(const struct stasis_input *from, const char *name,
-                      const struct stasis_parse_opts *opts, const char *beside,
-                      struct stasis_snap **ret_snap, struct stasis_error *err)
+/* `is_path`: its folder counts, where the options name none. */
+static int open_input(const struct stasis_input *from, const char *name, bool is_path,
+                      const struct stasis_parse_opts *opts, struct stasis_snap **ret_snap,
+                      struct stasis_error *err)
 {
+    bool is_beside = opts && opts->beside;
     char *folder = NULL;
     int rc;
 
     if (opts && opts->size != sizeof(*opts))
         return stasis_fail(err, STASIS_ERR_ARG, "parse options of %zu bytes, expected %zu",
                            opts->size, sizeof(*opts));
-    if (opts && opts->beside)
-        beside = opts->beside;
     if (opts && opts->layers)
         return open_in(from, name, opts, opts->layers, ret_snap, err);
-    if (beside) {
-        folder = folder_of(beside);
+    if (is_path || is_beside) {
+        folder = folder_of(is_beside ? opts->beside : name);
         if (!folder)
             return stasis_fail(err, STASIS_ERR_NOMEM, "%s: no memory to open it", name);
     }
@@ -115,8 +114,8 @@ static int open_input(const struct stasis_input *from, const char *name,
     return rc;
 }
 
-static int open_fd(int fd, const char *name, const struct stasis_parse_opts *opts,
-                   const char *beside, struct stasis_snap **ret_snap, struct stasis_error *err)
+static int open_fd(int fd, const char *name, bool is_path, const struct stasis_parse_opts *opts,
+                   struct stasis_snap **ret_snap, struct stasis_error *err)
 {
     struct stasis_input input = {.fd = fd};
     struct stat st;
@@ -126,13 +125,13 @@ static int open_fd(int fd, const char *name, const struct stasis_parse_opts *opt
     if (S_ISDIR(st.st_mode))
         return stasis_fail(err, STASIS_ERR_ARG, "%s: it is a folder; name a snapshot file", name);
     input.sequential = !S_ISREG(st.st_mode);
-    return open_input(&input, name, opts, beside, ret_snap, err);
+    return open_input(&input, name, is_path, opts, ret_snap, err);
 }
 
 int stasis_snap_open_fd(int fd, const char *name, const struct stasis_parse_opts *opts,
                         struct stasis_snap **ret_snap, struct stasis_error *err)
 {
-    return open_fd(fd, name, opts, NULL, ret_snap, err);
+    return open_fd(fd, name, false, opts, ret_snap, err);
 }
 
 int stasis_snap_open_storage(const struct stasis_storage *storage,
@@ -149,7 +148,7 @@ int stasis_snap_open_storage(const struct stasis_storage *storage,
                            "%s: opening needs the function read of its storage", storage->name);
     input.sequential = storage->sequential;
     input.storage = *storage;
-    return open_input(&input, storage->name, opts, NULL, ret_snap, err);
+    return open_input(&input, storage->name, false, opts, ret_snap, err);
 }
 
 int stasis_snap_open_file(const char *path, int *ret_fd, struct stasis_error *err)
@@ -174,7 +173,7 @@ int stasis_snap_open(const char *path, const struct stasis_parse_opts *opts,
 
     if (rc)
         return rc;
-    rc = open_fd(fd, path, opts, path, ret_snap, err);
+    rc = open_fd(fd, path, true, opts, ret_snap, err);
     stasis_io_close(fd);
     return rc;
 }

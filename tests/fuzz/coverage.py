@@ -17,7 +17,8 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 LIST = os.path.join(HERE, "unreached.txt")
 FILES = [*(f"state-ser/ser/{name}.c" for name in (
     "decode", "migrate", "notes", "parse", "reader", "records", "schema_parse", "migrations", "unknown")),
-    *(f"state-ser/snap/{name}.c" for name in ("header", "index", "read_index", "read_file")),
+    *(f"state-ser/snap/{name}.c" for name in ("header", "index", "read_index", "read_file", "source",
+                                                "read_sections")),
     *(f"core/{name}.c" for name in ("acpi_pm", "i8042", "mc146818", "mc146818_calendar", "mc146818_clock",
                                     "pl031", "pvpanic", "serial", "serial_state")),
     "state/schema.c", "state/field.c",

@@ -3,6 +3,7 @@
 """seeds.py FOLDER SNAPSHOT...: inputs for the fuzz targets, cut out of snapshots by the independent
 reader; into FOLDER/<target>/. For whoever begins a corpus anew: what fuzzing found since is not in
 them."""
+import hashlib
 import os
 import struct
 import sys
@@ -12,6 +13,8 @@ import msgpack
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reader"))
 import stasis_reader as reader  # noqa: E402 (the path first)
 from build import pack, seal  # noqa: E402
+from stasis_file import DATA, INDEX, SCHEMA, STATE  # noqa: E402
+import chains  # noqa: E402
 
 SMALL = 30000
 
@@ -29,7 +32,7 @@ def cut(path):
     with reader.Snapshot(path) as snapshot:
         snapshot.verify()
         parts = {s.type: data[s.offset:s.offset + s.length] for s in snapshot.sections}
-        place = next(s for s in snapshot.sections if s.type == reader.DATA)
+        place = next(s for s in snapshot.sections if s.type == DATA)
         header = snapshot.header
         version_2 = (header.version - 1) << 63  # as fuzz_index.c has it
         front = struct.pack("<QQQQQ", header.ram, header.stored, header.incompatible | version_2,
@@ -293,8 +296,37 @@ def files():
     yield "no-trailer", stream[:-1024] + bytes(1024)
 
 
+def layers():
+    """Pairs of a file of two pages and a layer on it: partial, whole and empty, plain, compressed,
+    streamed, with digests; and the indexes of the layers, with their surroundings."""
+    page, of, uuids = b"\x2a" + bytes(4095), chains.Piece, (b"b" * 16, b"l" * 16)
+    for features in (0, chains.DIGESTS, chains.COMPRESSED, chains.STREAMED):
+        packed = chains.ZLIB if features == chains.COMPRESSED else chains.RAW
+        below = chains.make_file(uuids[0], [(chains.STORED, [of(3, 3, packed, 0, 2 * page)])],
+                                 features=features, regions=((0, 0x2000),))
+        place = (*chains.places(below)[0], hashlib.sha256(2 * page).digest())
+        for name, chunk in (("partial", (chains.CHANGED, [of(1, 1, chains.ZERO, 0, b""),
+                                                          of(2, 2, packed, 0, page)])),
+                            ("whole", (chains.STORED, [of(1, 1, packed, 0, page),
+                                                       of(2, 3, packed, 1, place)])),
+                            ("empty", (chains.BELOW, []))):
+            layer = chains.make_file(uuids[1], [chunk], [chains.name_of(below)],
+                                     features=features, regions=((0, 0x2000),))
+            header = layer[-1024:] if features & chains.STREAMED else layer
+            table = [struct.unpack_from("<IIQQ", header, 224 + 32 * i) for i in range(3)]
+            index, data = (next(entry[2:] for entry in table if entry[0] == kind)
+                           for kind in (INDEX, DATA))
+            front = struct.pack("<QQQQQ", *struct.unpack_from("<QQ", header, 104),
+                                header[24] | 1 << 63, *data)
+            name = f"{name}-{features}"
+            yield "chain", name, struct.pack("<I", len(below)) + bytes(below + layer)
+            yield "index", "layer-" + name, front + bytes(layer[index[0]:sum(index)])
+
+
 def main():
     folder, *paths = sys.argv[1:]
+    for target, name, data in layers():
+        put(folder, target, name, data)
     put(folder, "index", "many", many(64 << 20))
     put(folder, "index", "few", many(64 << 20)[:44])
     for name, data in kernels():
@@ -322,10 +354,10 @@ def main():
     for path in paths:
         name = os.path.basename(path).replace(".snap", "")
         data, front, parts = cut(path)
-        state, schemas = parts[reader.STATE], parts.get(reader.SCHEMA, b"\x90")
+        state, schemas = parts[STATE], parts.get(SCHEMA, b"\x90")
         put(folder, "header", name, data[:1024])
         put(folder, "header", name + "-trailer", data[-1024:])
-        put(folder, "index", name, front + parts[reader.INDEX])
+        put(folder, "index", name, front + parts[INDEX])
         if len(state) <= SMALL:
             put(folder, "records", name, state)
             put(folder, "migrate", name, b"\0" + state)

@@ -46,12 +46,15 @@ static void in_every_mode(const struct chain *chain)
     for (unsigned m = 0; m < RIG_MODES; m++) {
         struct stasis_ram_opts opts = {.size = sizeof(opts), .mode = rig_modes[m]};
         struct stasis_error err = {0};
+        struct stasis_snap *snap;
         struct rig rig;
 
         if (!rig_can(rig_modes[m]))
             continue;
-        if (rig_try_snap(&rig, chain_reopen(chain), RIG_USED, opts, &err))
+        snap = chain_reopen(chain);
+        if (rig_try_snap(&rig, snap, RIG_USED, opts, &err))
             fail_msg("%s", err.msg);
+        stasis_snap_free(snap);
         assert_same(&rig, &chain->built);
         if (stasis_ram_finish(rig.ram, 1, NULL, NULL, &err))
             fail_msg("%s", err.msg);
@@ -198,6 +201,7 @@ static void a_layer_is_looked_at_without_its_parent(void **state)
     assert_int_equal(stasis_snap_verify(snap, 1, NULL, NULL, NULL), STASIS_ERR_NOT_FOUND);
     assert_int_equal(stasis_snap_save(snap, chain_path(7), NULL, NULL, NULL), STASIS_ERR_NOT_FOUND);
     assert_int_equal(rig_try_snap(&rig, snap, RIG_FRESH, copy, NULL), STASIS_ERR_NOT_FOUND);
+    stasis_snap_free(snap);
     chain_fini(&chain);
 }
 
@@ -240,6 +244,7 @@ static void what_goes_away_below_is_named(void **state)
     const struct stasis_ram_opts lazy = {
         .size = sizeof(lazy), .mode = STASIS_RAM_LAZY, .no_prefetch = true};
     struct stasis_error err = {0};
+    struct stasis_snap *snap;
     struct chain chain;
     struct rig rig;
     char name[64];
@@ -250,8 +255,10 @@ static void what_goes_away_below_is_named(void **state)
     chain_init(&chain, NULL);
     chain_add(&chain);
     snprintf(name, sizeof(name), "%s", chain_path(0));
-    if (rig_try_snap(&rig, chain_reopen(&chain), RIG_FRESH, lazy, &err))
+    snap = chain_reopen(&chain);
+    if (rig_try_snap(&rig, snap, RIG_FRESH, lazy, &err))
         fail_msg("%s", err.msg);
+    stasis_snap_free(snap);
     assert_int_equal(truncate(name, 4096), 0);
     assert_int_equal(touch(rig.host[0]), SIGBUS);
     assert_non_null(strstr(rig.error.msg, name));
