@@ -12,8 +12,9 @@ The program vmm is asked about some of them, by --restore FILE --dry-run, which 
 what the VMM above found, whatever else it says of this host, and calls nothing corrupt that is not.
 
 test_verdicts.py MAKE_SNAPSHOT JUDGE_INSPECT JUDGE_VMM VMM [NUMBER [SEED [SAMPLE]]]
-JUDGE_VMM and VMM are "none" where there is no VMM. SAMPLE: how many of the NUMBER vmm is asked about. Prints what the mutants were judged as; those that judges
-disagree about are kept in the current directory, as verdict-SEED-N.snap."""
+JUDGE_VMM and VMM are "none" where there is no VMM. SAMPLE: how many of the NUMBER vmm is asked about.
+Prints what the mutants were judged as; those that judges disagree about are kept in the current
+directory, as verdict-SEED-N.snap."""
 import collections
 import concurrent.futures
 import os
