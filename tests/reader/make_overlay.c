@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * make_overlay BYTES PATH SEED: an overlay that a guest wrote to at random, over a base of so many
- * bytes, which test_overlays.py knows as well. Prints the CRC-32 of the disk as it was flushed
- * last.
+ * bytes, which test_overlays.py knows as well; some are sealed meanwhile. Prints the CRC-32 of the
+ * disk as it was flushed last.
  *
  * make_overlay BYTES: reads paths, and prints for each the exit status for opening it and reading
  * all of it, and the CRC-32 of that.
@@ -79,11 +79,15 @@ static int make(const char *path, uint32_t seed, uint8_t *disk, struct stasis_er
     unsigned long crc = 0;
     int rc = open_it(path, &overlay, err);
     unsigned steps = draw(&seed, STEPS);
+    uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
+    bool seals = draw(&seed, 2), has_root;
 
     for (unsigned i = 0; i < steps && !rc; i++) {
         rc = step(overlay, &seed, disk, err);
         if (!rc && !draw(&seed, 5))
             rc = stasis_overlay_flush(overlay, err);
+        if (!rc && seals && !draw(&seed, 40))
+            rc = stasis_overlay_seal(overlay, root, &has_root, err);
     }
     if (!rc)
         rc = draw(&seed, 2) ? stasis_overlay_finish(overlay, err)

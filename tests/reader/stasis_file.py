@@ -43,13 +43,13 @@ def parse_magic(raw, what="header"):
     return header
 
 
-def parse_header(raw, what="header"):
-    """Steps 2 to 6 of the order of checks."""
+def parse_header(raw, what="header", features=None):
+    """Steps 2 to 6 of the order of checks; `features` of a version other than the known ones."""
     header = parse_magic(raw, what)
     by = "made by " + header.producer.rstrip(b"\0").decode("ascii")
     if header.version not in INDEXES:
         raise Incompatible(f"{by}: format version {header.version}, known are 1 and 2")
-    if unknown := header.incompatible & ~FEATURES[header.version]:
+    if unknown := header.incompatible & ~(features or FEATURES)[header.version]:
         raise Incompatible(f"{by}: unknown features {unknown:#x}")
     for name, wanted in (("chunk", CHUNK), ("page", PAGE), ("entry", SECTION_FORM.size)):
         if getattr(header, name) != wanted:
@@ -69,6 +69,7 @@ def parse_header(raw, what="header"):
 
 class File:
     """A file and its header and sections: steps 1 to 12; with read_index() also step 13."""
+    features, indexes = FEATURES, INDEXES
 
     def __init__(self, file):
         self.file = file
@@ -86,7 +87,7 @@ class File:
         self.file.close()
 
     def read_index(self):
-        self.index = INDEXES[self.header.version](self._section(INDEX), self.header, self.data)
+        self.index = self.indexes[self.header.version](self._section(INDEX), self.header, self.data)
         self.regions = self.index.regions
 
     def root(self):
@@ -103,7 +104,7 @@ class File:
     def _read_headers(self):
         self.file.seek(0)
         raw = self.file.read(HEADER)
-        header, end = parse_header(raw), self.size
+        header, end = parse_header(raw, features=self.features), self.size
         if header.incompatible & TRAILER_BIT:
             end = self.size - HEADER
             require(end >= HEADER, "truncated")
@@ -112,7 +113,7 @@ class File:
                             for value in (getattr(header, name) for name in late)),
                     "the header of a stream has values of the trailer")
             raw = self._read(end, HEADER)
-            trailer = parse_header(raw, "trailer")
+            trailer = parse_header(raw, "trailer", self.features)
             changed = {name: getattr(trailer, name) for name in ("crc", *late)}
             require(header._replace(**changed) == trailer, "header and trailer disagree")
             header = trailer
@@ -123,9 +124,8 @@ class File:
         self._table = raw[TABLE:TABLE + header.sections * SECTION_FORM.size]
         return header, end
 
-    @staticmethod
-    def _longest_index(header):
-        return INDEXES[header.version].longest(header)
+    def _longest_index(self, header):
+        return self.indexes[header.version].longest(header)
 
     def _read_sections(self):
         sections = [Section(*entry) for entry in SECTION_FORM.iter_unpack(self._table)]

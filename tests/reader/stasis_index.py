@@ -141,7 +141,7 @@ class Index2(Index):
         count, names, entries, extents = struct.unpack_from("<IIII", raw)
         self.layer = bool(header.incompatible & LAYER_BIT)
         require(count <= self.MAX_REGIONS, "index: region count")
-        require(1 <= names <= MAX_NAMES if self.layer else not names, "index: file count")
+        self._check_count(names)
         chunks = self._read_regions(raw, 16, count, header.ram)
         self.has_digests = bool(header.incompatible & DIGESTS_BIT)
         each = EXTENT.size + 32 * self.has_digests
@@ -155,6 +155,9 @@ class Index2(Index):
         self.whole = all(run.kind in (ZERO, STORED) for run in self.runs)
         self._check_files(header)
         self._check_extents(header, data)
+
+    def _check_count(self, names):
+        require(1 <= names <= MAX_NAMES if self.layer else not names, "index: file count")
 
     def _read_entries(self, entries, chunks, extents):
         require(bool(entries) == bool(chunks), "index: entries")

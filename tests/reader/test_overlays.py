@@ -3,8 +3,8 @@
 (make_overlay.c), and both take or refuse the same mutants, and find the same in them.
 
 test_overlays.py MAKE_OVERLAY [NUMBER [SEED]]
-NUMBER (200) mutants; those that they disagree about are kept in the current directory, as
-overlay-SEED-N."""
+NUMBER (60) mutants; those that they disagree about are kept in the current directory, as
+overlay-SEED-N/."""
 import collections
 import os
 import random
@@ -20,10 +20,10 @@ if sys.version_info < (3, 10):
     sys.exit(77)
 
 from build import SCHEMAS
-from stasis_overlay import Overlay
+from stasis_overlay import Image, Overlay, below
 from stasis_state import SnapshotError
 
-MAKE, NUMBER, SEED = sys.argv[1:4] + ["200", "1"][max(len(sys.argv) - 2, 0):]
+MAKE, NUMBER, SEED = sys.argv[1:4] + ["60", "1"][max(len(sys.argv) - 2, 0):]
 PAGE, BYTES = 4096, 300 * 4096 + 1536
 SUMMARY = []
 
@@ -38,12 +38,20 @@ def base():
 BASE = base()
 
 
-def judged(data):
+def judged(path):
     """Whether the reader takes it, what is in it, and why not."""
+    lower = None
     try:
-        return True, zlib.crc32(Overlay(data, BASE, SCHEMAS).content()), ""
+        with open(path, "rb") as file:
+            data = file.read()
+        lower = below(path, Image(BASE), SCHEMAS)
+        return True, zlib.crc32(Overlay(data, lower, BYTES, SCHEMAS).content()), ""
     except (SnapshotError, struct.error) as error:
         return False, 0, str(error)
+    finally:
+        while lower:
+            lower.close()
+            lower = lower.below
 
 
 def seal(data, at, length):
@@ -70,8 +78,14 @@ def change(chance, data, at, length):
     data[place:place + size] = (new % (1 << 8 * size)).to_bytes(size, "little")
 
 
-def mutant(chance, data):
-    data, found = bytearray(data), list(commits(data))
+def mutant(chance, files):
+    """The same files, one of them changed."""
+    name = chance.choice(sorted(files) + ["overlay"])
+    return {**files, name: changed(chance, files[name])}
+
+
+def changed(chance, data):
+    old, data, found = data, bytearray(data), list(commits(data))
     for _ in range(chance.choice((1, 1, 2))):
         kind = chance.random()
         if kind < .2:
@@ -91,25 +105,41 @@ def mutant(chance, data):
                 seal(data, at, length)
         else:
             del data[chance.randrange(len(data)) // chance.choice((1, 512)) * chance.choice((1, 512)):]
-    return bytes(data)
+    return bytes(data) if any(data[:PAGE]) else old[:PAGE]  # what is empty is made anew
 
 
 class Overlays(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # nobody waits for a disk
+        folder = tempfile.TemporaryDirectory(dir=memory)
         cls.addClassCleanup(folder.cleanup)
+        cls.folder, cls.made = folder.name, []
         cls.path = os.path.join(folder.name, "overlay")
-        cls.made = []
-        for seed in range(12):
+        for seed in range(8):
             said = subprocess.run([MAKE, str(BYTES), cls.path, str(seed)], check=True,
                                   capture_output=True, text=True)
-            with open(cls.path, "rb") as file:
-                cls.made.append((file.read(), int(said.stdout)))
-            os.remove(cls.path)
+            cls.made.append((cls.take(), int(said.stdout)))
         cls.judge = subprocess.Popen([MAKE, str(BYTES)], stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, text=True, errors="replace")
         cls.addClassCleanup(cls.stop)
+
+    @classmethod
+    def take(cls):
+        """{name: content} of the files in the folder, which is empty then."""
+        files = {}
+        for name in os.listdir(cls.folder):
+            path = os.path.join(cls.folder, name)
+            with open(path, "rb") as file:
+                files[name] = file.read()
+            os.remove(path)
+        return files
+
+    def put(self, files):
+        self.take()
+        for name, data in files.items():
+            with open(os.path.join(self.folder, name), "wb") as file:
+                file.write(data)
 
     @classmethod
     def stop(cls):
@@ -117,31 +147,34 @@ class Overlays(unittest.TestCase):
         cls.judge.stdout.close()
         cls.judge.wait()
 
-    def theirs(self, data):
-        with open(self.path, "wb") as file:
-            file.write(data)
+    def theirs(self):
         self.judge.stdin.write(self.path + "\n")
         self.judge.stdin.flush()
         status, crc, why = self.judge.stdout.readline().rstrip("\n").split(" ", 2)
         return status == "0", int(crc), why
 
     def test_they_hold_what_was_flushed(self):
-        for number, (data, crc) in enumerate(self.made):
+        for number, (files, crc) in enumerate(self.made):
             with self.subTest(seed=number):
-                self.assertEqual(judged(data), (True, crc, ""))
+                self.put(files)
+                self.assertEqual(judged(self.path), (True, crc, ""))
+        self.assertIn(True, [len(files) > 2 for files, _ in self.made])
 
     def test_mutants(self):
         counts, wrong = collections.Counter(), 0
         for number in range(int(NUMBER)):
             chance = random.Random(f"{SEED}-{number}")
-            data = mutant(chance, chance.choice(self.made)[0])
-            ours, others = judged(data), self.theirs(data)
+            files = mutant(chance, chance.choice(self.made)[0])
+            self.put(files)
+            ours, others = judged(self.path), self.theirs()
             counts["taken" if ours[0] else "refused"] += 1
             with self.subTest(number=number):
                 if ours[:2] != others[:2]:
                     wrong += 1
-                    with open(f"overlay-{SEED}-{number}", "wb") as file:
-                        file.write(data)
+                    os.makedirs(f"overlay-{SEED}-{number}", exist_ok=True)
+                    for name, data in files.items():
+                        with open(f"overlay-{SEED}-{number}/{name}", "wb") as file:
+                            file.write(data)
                 self.assertEqual(ours[:2], others[:2], f"reader: {ours[2]!r}, C: {others[2]!r}")
         SUMMARY.append(f"{NUMBER} mutants of overlays, seed {SEED}: {counts['taken']} taken, "
                        f"{counts['refused']} refused; {wrong} disagreements")
