@@ -150,19 +150,27 @@ static void test_every_prefix_is_refused(void **unused)
     free(section.bytes);
 }
 
+/* A big-endian machine is an emulated one, and tries every seventh. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define BIT_STEP 7
+#else
+#define BIT_STEP 1
+#endif
+
 static void test_every_bit_flip_is_refused_or_canonical(void **unused)
 {
     struct section section = make_section(2);
-    size_t accepted = 0;
+    size_t accepted = 0, tried = 0;
 
     (void)unused;
-    for (size_t bit = 0; bit < 8 * section.len; bit++) {
+    for (size_t bit = 0; bit < 8 * section.len; bit += BIT_STEP) {
+        tried++;
         section.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         accepted += assert_refused_or_canonical(section.bytes, section.len);
         section.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     /* Values may change, so a good part must have been accepted, or this test tested nothing. */
-    assert_in_range(accepted, section.len, 7 * section.len);
+    assert_in_range(accepted, tried / 8, 7 * (tried / 8));
     free(section.bytes);
 }
 
