@@ -115,7 +115,8 @@ static uint64_t measure(struct bench *bench, const char *verb, bool is_raw)
 
 int main(int argc, char **argv)
 {
-    struct bench bench = {.pages = argc == 5 ? (uint32_t)atoi(argv[2]) * 256 : 0};
+    struct bench bench = {.pages = argc == 5 ? (uint32_t)strtoul(argv[2], NULL, 10) * 256 : 0};
+    unsigned long pairs = argc == 5 ? strtoul(argv[3], NULL, 10) : 0;
 
     if (!bench.pages)
         die("give write, flush or read, MIB, PAIRS and FOLDER", NULL);
@@ -127,7 +128,7 @@ int main(int argc, char **argv)
         make_file(&bench, bench.path[i]);
     }
     printf("{\"pairs\": [");
-    for (int turn = 0; turn <= atoi(argv[3]); turn++) {
+    for (unsigned long turn = 0; turn <= pairs; turn++) {
         uint64_t ours = measure(&bench, argv[1], false), raw = measure(&bench, argv[1], true);
 
         if (turn) /* the first one warms up */
