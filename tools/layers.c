@@ -219,7 +219,7 @@ static int put_in_order(struct stasis_layers *layers, struct stasis_error *err)
 {
     size_t count = layers->count;
     struct drawing drawing = {.layers = layers,
-                              .sorted = calloc(count + 1, sizeof(*drawing.sorted)),
+                              .sorted = calloc(count + 1, sizeof(void *)),
                               .stack = calloc(count + 1, sizeof(*drawing.stack))};
     int rc = 0;
 
@@ -227,7 +227,7 @@ static int put_in_order(struct stasis_layers *layers, struct stasis_error *err)
     if (layers->order && drawing.sorted && drawing.stack) {
         for (size_t i = 0; i < count; i++)
             drawing.sorted[i] = &layers->nodes[i];
-        qsort(drawing.sorted, count, sizeof(*drawing.sorted), by_parent_and_time);
+        qsort(drawing.sorted, count, sizeof(void *), by_parent_and_time);
         for (size_t i = first_child(drawing.sorted, count, STASIS_LAYERS_NONE); i < count; i++)
             draw_from(&drawing, drawing.sorted[i]);
         for (size_t i = 0; i < count; i++)
