@@ -241,8 +241,10 @@ static void mutants_are_refused_or_read(void **state)
         size_t at = rig_random(&rig, (uint32_t)len);
         uint8_t *p = index_bytes() + at, before = *p;
 
-        *p = rig_random(&rig, 3) ? (uint8_t)(before ^ 1u << rig_random(&rig, 8))
-                                 : (uint8_t)rig_random(&rig, 256);
+        if (rig_random(&rig, 3))
+            *p = (uint8_t)(before ^ 1u << rig_random(&rig, 8));
+        else
+            *p = (uint8_t)rig_random(&rig, 256);
         if (try_on(NULL))
             refused++;
         else
