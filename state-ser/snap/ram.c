@@ -29,20 +29,26 @@ uint64_t stasis_ram_chunks_len(const struct stasis_ram *ram, uint64_t first, uin
     return (end - 1 - first) * STASIS_CHUNK_SIZE + last.size;
 }
 
-const struct stasis_ram_range *stasis_ram_range_of(const struct stasis_ram *ram, uint64_t i)
+const struct stasis_ram_range *stasis_ram_range_in(const struct stasis_ram_range *ranges,
+                                                   size_t count, uint64_t i)
 {
     size_t low = 0;
-    size_t high = ram->range_count;
+    size_t high = count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (ram->ranges[middle].end <= i)
+        if (ranges[middle].end <= i)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < ram->range_count && ram->ranges[low].first <= i ? &ram->ranges[low] : NULL;
+    return low < count && ranges[low].first <= i ? &ranges[low] : NULL;
+}
+
+const struct stasis_ram_range *stasis_ram_range_of(const struct stasis_ram *ram, uint64_t i)
+{
+    return stasis_ram_range_in(ram->ranges, ram->range_count, i);
 }
 
 /* ---- outcomes ---- */
@@ -260,6 +266,7 @@ void stasis_ram_free(struct stasis_ram *ram)
     free(ram->taken);
     free(ram->done);
     free(ram->ranges);
+    free(ram->mapped);
     free(ram);
 }
 
@@ -267,7 +274,7 @@ void stasis_ram_free(struct stasis_ram *ram)
 
 enum stasis_ram_mode stasis_ram_mode(const struct stasis_ram *ram)
 {
-    return ram->mode;
+    return ram->mapped_count ? STASIS_RAM_MAP : ram->mode;
 }
 
 const char *stasis_ram_reason(const struct stasis_ram *ram)
@@ -292,7 +299,7 @@ void stasis_ram_get_metrics(const struct stasis_ram *ram, struct stasis_ram_metr
         .populated_bytes = atomic_load(&ram->populated),
         .verified_bytes = atomic_load(&ram->verified),
         .faults = atomic_load(&ram->faults),
-        .ranges = ram->range_count,
+        .ranges = ram->range_count + ram->mapped_count,
         .complete = ram->complete,
         .complete_ns = ram->complete_ns,
         .failed = ram->failed,
@@ -349,8 +356,8 @@ bool stasis_ram_describe_failure(const struct stasis_ram *ram, const void *addre
 
     if (address && i < 0)
         return false;
-    for (uint64_t k = 0; i < 0 && ram->mode == STASIS_RAM_MAP && k < ram->snap->index.chunk_count;
-         k++) {
+    for (uint64_t k = 0;
+         i < 0 && stasis_ram_mode(ram) == STASIS_RAM_MAP && k < ram->snap->index.chunk_count; k++) {
         cut = is_cut(ram, k, &known, &extent);
         if (cut)
             i = (int64_t)k;

@@ -63,10 +63,29 @@ static bool give_back(struct stasis_ram *ram, uint8_t *host, size_t len)
 {
     if (!stasis_ram_io_discard(host, len))
         return true;
-    if (ram->mode != STASIS_RAM_MAP || ram->replaced == REPLACED_MAX)
+    if (stasis_ram_mode(ram) != STASIS_RAM_MAP || ram->replaced == REPLACED_MAX)
         return false;
     ram->replaced++;
     return !stasis_ram_io_replace(host, len);
+}
+
+/* Blocks of a layer's memory differ: in one that is mapped a piece becomes another mapping, and one
+ * that is watched must stay what it is. So each goes for itself. */
+static bool give_back_all(struct stasis_ram *ram, uint8_t *host, uint64_t offset, uint64_t len)
+{
+    bool all = true;
+
+    while (len) {
+        uint64_t step = STASIS_HUGE_PAGE - offset % STASIS_HUGE_PAGE;
+
+        if (!ram->mapped_count || step > len)
+            step = len;
+        all &= give_back(ram, host, (size_t)step);
+        host += step;
+        offset += step;
+        len -= step;
+    }
+    return all;
 }
 
 /* The region that all of it is in, or NULL. */
@@ -99,7 +118,7 @@ int stasis_ram_discard(struct stasis_ram *ram, void *host, uint64_t len, struct 
     pthread_mutex_lock(&ram->place_lock);
     if (ram->taken)
         mark(ram, region, offset / STASIS_PAGE_SIZE, (offset + len) / STASIS_PAGE_SIZE);
-    is_back = give_back(ram, host, (size_t)len);
+    is_back = give_back_all(ram, host, offset, len);
     pthread_mutex_unlock(&ram->place_lock);
     if (!is_back)
         memset(host, 0, (size_t)len);

@@ -111,8 +111,11 @@ static int move_block(struct stasis_ram *ram, uint64_t first, uint64_t end, uint
 static int fill_block(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *scratch,
                       struct stasis_error *err)
 {
-    int rc = move_block(ram, first, end, scratch, err);
+    int rc;
 
+    if (stasis_ram_is_mapped(ram, first, end))
+        return stasis_ram_mixed_verify(ram, first, end, scratch, err);
+    rc = move_block(ram, first, end, scratch, err);
     return rc > 0 ? copy(ram, first, end, scratch, err) : rc;
 }
 
@@ -233,7 +236,7 @@ static bool has_taken(struct stasis_ram *ram, uint64_t first, uint64_t end)
 static bool is_small(struct stasis_ram *ram, uint64_t first, uint64_t end)
 {
     if (end - first != STASIS_BLOCK_CHUNKS || !stasis_ram_is_stored(ram, first, end) ||
-        has_taken(ram, first, end))
+        stasis_ram_is_mapped(ram, first, end) || has_taken(ram, first, end))
         return false;
     for (uint64_t i = first; i < end; i++)
         if (atomic_load(&ram->done[i]) == STASIS_RAM_MOVED)

@@ -44,6 +44,8 @@ struct stasis_ram {
 
     struct stasis_ram_range *ranges; /* ascending */
     size_t range_count;
+    struct stasis_ram_range *mapped; /* LAZY, in place of MAP: what is mapped beside; ascending */
+    size_t mapped_count;
 
     pthread_t background; /* loads and verifies; made and joined by the owner of the object */
     unsigned threads;     /* of the background's, as in struct stasis_pool_job */
@@ -88,6 +90,9 @@ uint64_t stasis_ram_chunks_len(const struct stasis_ram *ram, uint64_t first, uin
 
 /* The range that holds chunk i, or NULL. */
 const struct stasis_ram_range *stasis_ram_range_of(const struct stasis_ram *ram, uint64_t i);
+
+const struct stasis_ram_range *stasis_ram_range_in(const struct stasis_ram_range *ranges,
+                                                   size_t count, uint64_t i);
 
 /* Notes and reports the first failure. */
 void stasis_ram_fail(struct stasis_ram *ram, const struct stasis_error *err);
@@ -145,6 +150,21 @@ int stasis_ram_fill_dirty(struct stasis_ram *ram, const uint64_t *const *dirty,
 
 /* LAZY, all is in place: nobody needs to watch any more. */
 int stasis_ram_unwatch(struct stasis_ram *ram, struct stasis_error *err);
+
+/* ---- ram_mixed.c: MAP of a layer, as far as it goes, beside LAZY ---- */
+
+/* Lists what can be mapped; nothing, if that is too much. STASIS_ERR_NOMEM. */
+int stasis_ram_mixed_plan(struct stasis_ram *ram, struct stasis_error *err);
+
+/* Maps it. 1: the file system cannot map files, and nothing was mapped. */
+int stasis_ram_mixed_map(struct stasis_ram *ram, struct stasis_error *err);
+
+/* Are chunks first..end-1, a block, mapped? */
+bool stasis_ram_is_mapped(const struct stasis_ram *ram, uint64_t first, uint64_t end);
+
+/* Verifies such a block; `buf` has room for a chunk. STASIS_ERR_CANCELLED. */
+int stasis_ram_mixed_verify(struct stasis_ram *ram, uint64_t first, uint64_t end, uint8_t *buf,
+                            struct stasis_error *err);
 
 /* ---- ram_lazy.c and ram_fill.c, for each other ---- */
 

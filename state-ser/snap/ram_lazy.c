@@ -38,13 +38,15 @@ static bool plan_region(struct stasis_ram *ram, const struct stasis_snap_region 
     for (uint64_t first = region->first_chunk; first < stop; first += STASIS_BLOCK_CHUNKS) {
         uint64_t end = stop - first < STASIS_BLOCK_CHUNKS ? stop : first + STASIS_BLOCK_CHUNKS;
 
-        if (!stasis_ram_is_stored(ram, first, end))
+        if (stasis_ram_is_mapped(ram, first, end))
+            range = NULL; /* none may reach over it */
+        if (!stasis_ram_is_stored(ram, first, end) || stasis_ram_is_mapped(ram, first, end))
             continue;
         if (range && first - range->end <= near * STASIS_BLOCK_CHUNKS) {
             range->end = end;
             continue;
         }
-        if (ram->range_count == STASIS_RAM_RANGES_MAX)
+        if (ram->range_count + ram->mapped_count == STASIS_RAM_RANGES_MAX)
             return false;
         range = &ram->ranges[ram->range_count++];
         *range = (struct stasis_ram_range){first, end};
@@ -53,12 +55,29 @@ static bool plan_region(struct stasis_ram *ram, const struct stasis_snap_region 
 }
 
 /* Every range is a mapping of its own to the kernel: where there would be too many, wider and wider
- * gaps are watched with them. A region is one range at the last. */
-static int plan(struct stasis_ram *ram, struct stasis_error *err)
+ * gaps are watched with them, and nothing is mapped beside. A region is one range at the last. */
+static void plan_ranges(struct stasis_ram *ram)
 {
     const struct stasis_index *index = &ram->snap->index;
     uint64_t near = 0;
     bool fits;
+
+    do {
+        ram->range_count = 0;
+        fits = true;
+        for (uint32_t r = 0; fits && r < index->region_count; r++)
+            fits = plan_region(ram, &index->regions[r], near);
+        if (!fits && ram->mapped_count)
+            ram->mapped_count = 0;
+        else
+            near = near * 2 + 1;
+    } while (!fits);
+}
+
+static int plan(struct stasis_ram *ram, struct stasis_error *err)
+{
+    const struct stasis_index *index = &ram->snap->index;
+    int rc = 0;
 
     ram->ranges = calloc(STASIS_RAM_RANGES_MAX, sizeof(*ram->ranges));
     if (!ram->ranges)
@@ -68,14 +87,28 @@ static int plan(struct stasis_ram *ram, struct stasis_error *err)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan the loading of RAM");
     if (stasis_ram_done_init(ram, err))
         return STASIS_ERR_NOMEM;
-    do {
-        ram->range_count = 0;
-        fits = true;
-        for (uint32_t r = 0; fits && r < index->region_count; r++)
-            fits = plan_region(ram, &index->regions[r], near);
-        near = near * 2 + 1;
-    } while (!fits);
-    return 0;
+    if (ram->opts.mode == STASIS_RAM_MAP && index->runs.layered)
+        rc = stasis_ram_mixed_plan(ram, err);
+    if (!rc)
+        plan_ranges(ram);
+    return rc;
+}
+
+/* What can be mapped is, of a layer that was to be; the rest is watched. */
+static int map_beside(struct stasis_ram *ram, struct stasis_error *err)
+{
+    int rc = stasis_ram_mixed_map(ram, err);
+
+    if (rc > 0) {
+        ram->mapped_count = 0;
+        plan_ranges(ram);
+        rc = 0;
+    }
+    if (!rc && ram->mapped && !ram->mapped_count)
+        snprintf(ram->reason, sizeof(ram->reason),
+                 "no 2 MiB of the stored memory can be mapped from one file; memory=lazy instead "
+                 "of map");
+    return rc;
 }
 
 static int watch(struct stasis_ram *ram, struct stasis_error *err)
@@ -283,8 +316,10 @@ int stasis_ram_lazy(struct stasis_ram *ram, struct stasis_error *err)
         return not_permitted(ram, &why);
     rc = plan(ram, err);
     if (!rc)
+        rc = map_beside(ram, err);
+    if (!rc)
         rc = watch(ram, err);
-    if (!rc && ram->range_count == 0) {
+    if (!rc && ram->range_count + ram->mapped_count == 0) {
         stasis_uffd_close(&ram->uffd);
         stasis_ram_complete(ram);
         return 0;

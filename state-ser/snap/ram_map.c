@@ -180,7 +180,7 @@ int stasis_ram_map(struct stasis_ram *ram, struct stasis_error *err)
     if (ram->snap->input.fd < 0)
         return give_way(ram, "the snapshot is not in a file");
     if (ram->snap->index.runs.layered)
-        return give_way(ram, "the stored memory is in several files");
+        return 1; /* see ram_mixed.c */
     rc = plan(ram, err);
     if (rc > 0)
         return give_way(ram, "the stored memory is compressed, or in more than 4096 ranges");

@@ -62,7 +62,8 @@ struct stasis_ram;
  * The mode may turn out another than the one asked for: MAP of more than 4096 ranges, or of a file
  * that cannot be mapped, becomes LAZY; LAZY where userfaultfd is not permitted becomes COPY; both
  * become COPY in memory of another kind (shared, of a file, left over from MAP) or locked by
- * mlock(2), whose content cannot be discarded. stasis_ram_mode() and stasis_ram_reason() tell. The
+ * mlock(2), whose content cannot be discarded. MAP of a layer maps blocks of 2 MiB whose chunks are
+ * each in one place of one file, and loads the others as LAZY does. stasis_ram_mode() and stasis_ram_reason() tell. The
  * snapshot may be freed at once; its file must keep its content, but may be unlinked or replaced by
  * rename. While it is mapped it bears a shared flock(2). STASIS_ERR_CORRUPT names the chunk; on
  * failure the memory holds rubbish. */
