@@ -159,13 +159,14 @@ static void without_a_bitmap_all_is_stored(void **state)
     base = layer_base(&built, NULL);
     memset(built.ram[0], 0, built.size[0]);
     built.ram[1][STASIS_CHUNK_SIZE + PAGE] = 1;
+    built.ram[1][STASIS_CHUNK_SIZE + 5 * PAGE] = 1; /* and nothing between the two */
     image = image_of(&built);
     view = layer_look(&image);
     assert_int_equal(view.entry_count, 3);
     assert_entry(&view, 0, 0, 1, 0);
     assert_entry(&view, 1, 5, 2, 1);
     assert_entry(&view, 2, 6, 1, 0);
-    assert_extent(&view, 0, 2, 1u << 1);
+    assert_extent(&view, 0, 2, 1u << 1 | 1u << 5);
     image_fini(&image);
 
     /* A bitmap for the first range only; and none again. */
@@ -307,6 +308,32 @@ static void all_numbers_of_threads_give_equal_bytes(void **state)
     guest_fini(&guest);
 }
 
+/* On a page boundary behind what did shrink. */
+static void what_does_not_shrink_stays_raw(void **state)
+{
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .zlib_level = 6};
+    struct layer_view view;
+    struct guest guest;
+    struct image image;
+    uint32_t x = 1;
+
+    (void)state;
+    guest_init(&guest, NULL);
+    touch(&guest, 3, false);
+    touch(&guest, 19, false);
+    for (unsigned i = 0; i < PAGE; i++) {
+        x = x * 1664525 + 1013904223;
+        guest.built.ram[0][19 * PAGE + i] = (uint8_t)(x >> 24);
+    }
+    image = image_of_with(&guest.built, &opts);
+    view = layer_look(&image);
+    assert_extent(&view, 0, 3, 1u << 3);
+    assert_extent(&view, 1, 2, 1u << 3);
+    layer_apply(&image, &guest.built, guest.built.ram);
+    image_fini(&image);
+    guest_fini(&guest);
+}
+
 static void a_layer_has_digests_if_its_parent_has(void **state)
 {
     const struct stasis_save_opts opts = {.size = sizeof(opts), .digests = true};
@@ -356,6 +383,7 @@ int main(void)
         cmocka_unit_test(without_a_bitmap_all_is_stored),
         cmocka_unit_test(layers_hold_what_differs),
         cmocka_unit_test(all_numbers_of_threads_give_equal_bytes),
+        cmocka_unit_test(what_does_not_shrink_stays_raw),
         cmocka_unit_test(a_layer_has_digests_if_its_parent_has),
         cmocka_unit_test(what_was_left_out_is_counted),
     };
