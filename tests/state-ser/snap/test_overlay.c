@@ -185,7 +185,6 @@ static void a_file_that_is_none_is_refused_and_stays(void **state)
     assert_int_equal(after.len, sizeof(rig.base));
     assert_memory_equal(after.bytes, rig.base, sizeof(rig.base));
     image_fini(&after);
-    built_init(&built);
     built_small(&built);
     image = image_of(&built);
     set_file(&rig, image.bytes, image.len);

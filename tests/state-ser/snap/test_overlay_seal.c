@@ -213,7 +213,7 @@ static void damage_is_refused_or_not_read(void **state)
     image = image_read(path);
     fd = open(path, O_RDWR);
     for (size_t at = 0; at < image.len; at += at < image.len - 3000 ? 131 : 1) {
-        uint8_t byte = image.bytes[at] ^ (uint8_t)(1u << at % 8);
+        uint8_t byte = (uint8_t)(image.bytes[at] ^ 1u << at % 8);
 
         if (at > 4096 && at < image.len - 3000 && !image.bytes[at])
             continue;
