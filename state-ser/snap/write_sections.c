@@ -313,7 +313,8 @@ static int complete_ram(struct stasis_snap *snap, const struct stasis_save_opts 
 
     if (rc)
         return rc;
-    if (is_told_all(snap) && source->mode == STASIS_RAM_LAZY && !stasis_ram_is_complete(source))
+    if (is_told_all(snap) && stasis_ram_mode(source) == STASIS_RAM_LAZY &&
+        !stasis_ram_is_complete(source))
         return stasis_ram_fill_dirty(source, snap->dirty, err);
     return stasis_ram_finish_held(source, opts->threads, opts->progress, opts->ctx, err);
 }
