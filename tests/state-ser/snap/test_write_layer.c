@@ -145,6 +145,7 @@ static void a_layer_of_nothing_has_no_data(void **state)
 /* Any of it may differ, and what was never touched is zero. */
 static void without_a_bitmap_all_is_stored(void **state)
 {
+    const uint64_t clean[1] = {0};
     struct stasis_error err = {0};
     struct layer_view view;
     struct built built;
@@ -170,7 +171,7 @@ static void without_a_bitmap_all_is_stored(void **state)
     image_fini(&image);
 
     /* A bitmap for the first range only; and none again. */
-    if (stasis_snap_set_dirty(built.snap, 0, (const uint64_t[1]){0}, &err))
+    if (stasis_snap_set_dirty(built.snap, 0, clean, &err))
         fail_msg("%s", err.msg);
     image = image_of(&built);
     view = layer_look(&image);
