@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/host/serial_sink_rig.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -99,6 +100,7 @@ static void stdio_discards_when_its_reader_has_gone(void **state)
     sink_put(out, "f");
     assert_int_equal(stasis_serial_sink_fd(out), -1);
     assert_int_equal(DROP(out, GONE), 4);
+    assert_int_equal(out->stats.last_errno, EPIPE);
     assert_true(stasis_serial_sink_summary(out, line, sizeof(line)));
     assert_non_null(strstr(line, "2 bytes written, 4 dropped (4 after the reader had gone"));
     stasis_serial_sink_close(out);

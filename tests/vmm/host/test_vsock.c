@@ -63,6 +63,8 @@ static void other_lines_end_the_connection(void **state)
                                         "CONNECT 4294967295\n",
                                         "CONNECT -1\n",
                                         "CONNECT 1 \n",
+                                        "CONNECT 1:\n",
+                                        "CONNECT 1a\n",
                                         "CONNECT 99999999999\n",
                                         "connect 1\n",
                                         "CONNECT 1\r\n",

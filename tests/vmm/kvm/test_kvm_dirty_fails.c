@@ -50,6 +50,21 @@ static void dirty_calls_that_the_vm_cannot_answer_are_refused(void **state)
     slots_rig_fini(&vm);
 }
 
+/* Whoever asked for a ring must not go on without one. */
+static void a_vm_without_the_ring_asked_for_is_none(void **state)
+{
+    static const struct stasis_vm_config bad = {.dirty = STASIS_DIRTY_RING,
+                                                .dirty_ring_size = 4097};
+    struct stasis_error err;
+    struct slots_rig vm;
+
+    (void)state;
+    fake_kvm = (struct fake_kvm){0};
+    assert_int_equal(slots_rig_init(&vm, &bad, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "a dirty ring of 4097 bytes"));
+    slots_rig_fini(&vm);
+}
+
 static void cleared_pages_are_whole_groups(void **state)
 {
     static const struct stasis_vm_config manual = {.dirty = STASIS_DIRTY_LOG, .dirty_manual = true};
@@ -180,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dirty_log_size),
         cmocka_unit_test(dirty_calls_that_the_vm_cannot_answer_are_refused),
+        cmocka_unit_test(a_vm_without_the_ring_asked_for_is_none),
         cmocka_unit_test(cleared_pages_are_whole_groups),
         cmocka_unit_test(the_log_has_room_for_what_kvm_writes),
         cmocka_unit_test(a_ring_is_harvested_in_order),
