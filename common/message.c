@@ -83,10 +83,22 @@ static const char *remedy_of(const struct stasis_error *err)
     return "";
 }
 
+/* Whether the message says what to do already, in words that the libraries have. */
+static bool has_remedy(const char *msg)
+{
+    static const char *const words[] = {"name its folder by layers", "in its folder; put it there",
+                                        "give it to a guest by vmm --block"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strstr(msg, words[i]))
+            return true;
+    return false;
+}
+
 const char *stasis_message_remedy(const struct stasis_error *err)
 {
     const char *remedy = remedy_of(err);
-    bool said = remedy[0] && strstr(err->msg, remedy + strlen("; "));
+    bool said = remedy[0] && (strstr(err->msg, remedy + strlen("; ")) || has_remedy(err->msg));
 
     return said ? "" : remedy;
 }

@@ -127,7 +127,7 @@ static const char *feature_name(uint32_t version, unsigned bit)
 {
     static const char *const names[][6] = {
         {"trailer", "compressed chunks", "parent snapshot"},
-        {"trailer", "compressed chunks", NULL, "digests", "layer", "disk"},
+        {"trailer", "compressed chunks", NULL, "digests", "layer"},
     };
     const char *name = bit < 6 ? names[version - STASIS_FORMAT_OLDEST][bit] : NULL;
 
@@ -152,6 +152,11 @@ static int check_version(const uint8_t *p, const struct stasis_snap_info *info, 
             "format version %" PRIu32 ", written by %s; this is stasis " STASIS_VERSION
             ", which reads versions %u to %u",
             info->format_version, info->producer, STASIS_FORMAT_OLDEST, STASIS_FORMAT_VERSION);
+    if (info->format_version > 1 && unknown & STASIS_FEATURE_DISK)
+        return stasis_fail(err, STASIS_ERR_VERSION,
+                           "it holds a disk, not a guest (incompatible feature bit 5), written by "
+                           "%s; give it to a guest by vmm --block overlay=FILE",
+                           info->producer);
     if (unknown) {
         unsigned bit = (unsigned)__builtin_ctzll(unknown);
 

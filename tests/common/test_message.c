@@ -62,7 +62,11 @@ static void a_remedy_is_named_once_and_fits_the_error(void **state)
         int os_errno;
     } rows[] = {
         {STASIS_ERR_NOT_FOUND, "a.snap: No such file or directory", "; check the name"},
+        {STASIS_ERR_NOT_FOUND, "a.snap: lies on b, not in o: name its folder by layers", ""},
+        {STASIS_ERR_NOT_FOUND, "a.raw: which is not in its folder; put it there", ""},
+        {STASIS_ERR_CORRUPT, "a.snap: another content; name its folder by layers", ""},
         {STASIS_ERR_CORRUPT, "a.snap: truncated", "; do not trust this file, use another copy"},
+        {STASIS_ERR_VERSION, "a.disk: a disk; give it to a guest by vmm --block overlay=FILE", ""},
         {STASIS_ERR_VERSION, "a.snap: format 2", "; use the program that wrote it"},
         {STASIS_ERR_VERSION, "a.snap: format 2: use the program that wrote it", ""},
         {STASIS_ERR_WRITE, "out: No space left", "; make room or write elsewhere"},

@@ -107,6 +107,19 @@ static void from_the_future(void **state)
     image_fini(&image);
 }
 
+static void of_a_disk(void **state)
+{
+    struct image image = image_copy(&good);
+
+    (void)state;
+    stasis_le64_put(image.bytes + STASIS_HDR_INCOMPATIBLE, STASIS_FEATURE_DISK);
+    image_reseal(&image);
+    refused_bytes(image.bytes, image.len, 4,
+                  "/bad: it holds a disk, not a guest (incompatible feature bit 5), written by "
+                  "stasis " STASIS_VERSION "; give it to a guest by vmm --block overlay=FILE\n");
+    image_fini(&image);
+}
+
 /* There is something of that name, and it cannot be opened. It may be whole: no verdict on its
  * content, and no failure of our own. */
 static void unreadable(void **state)
@@ -145,6 +158,7 @@ int main(void)
         cmocka_unit_test(truncated_or_longer),
         cmocka_unit_test(flipped_bits),
         cmocka_unit_test(from_the_future),
+        cmocka_unit_test(of_a_disk),
         cmocka_unit_test(unreadable),
     };
 
