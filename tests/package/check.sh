@@ -35,7 +35,7 @@ make_root() {
         --customize-hook="copy-in $(echo "$packages"/*.deb | tr '\n' ' ') /srv" \
         --customize-hook='chroot "$1" sh -c "apt-get install -y --no-install-recommends /srv/*.deb"' \
         bookworm "$root" || fail "the packages cannot be installed"
-    for folder in dev proc; do mount --rbind "/$folder" "$root/$folder"; done
+    for folder in dev proc; do mount --rbind --make-rslave "/$folder" "$root/$folder"; done
     say_ok "installed: $(within dpkg-query -W -f '${Package} ' stasis libstasis libstasis-dev python3-stasis)"
 }
 
