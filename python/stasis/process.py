@@ -31,6 +31,8 @@ class Process:
     """
 
     def __init__(self, snapshots: str | os.PathLike[str] | None, **options: Option) -> None:
+        if "control" in options:
+            raise Error("the control socket is the module's own; name a folder by snapshots=", 2)
         self._folder = tempfile.mkdtemp(prefix="stasis-")
         self.socket = os.path.join(self._folder, "vm.sock")
         control: dict[str, str] = {"path": self.socket}
@@ -44,10 +46,12 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=self._log.fileno(),
             )
-        except OSError as fault:
+        except BaseException as fault:
             self._log.close()
             shutil.rmtree(self._folder)
-            raise _missing(fault) from None
+            if isinstance(fault, OSError):
+                raise _missing(fault) from None
+            raise
         assert self._vmm.stdin and self._vmm.stdout
         self.console = Console(self._vmm.stdout, self._vmm.stdin)
         self.pid = self._vmm.pid

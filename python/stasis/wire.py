@@ -19,7 +19,7 @@ def encode(number: int, request: Request[Any]) -> bytes:
 
 
 class Lines:
-    """Takes bytes as they arrive, and gives messages: (id, message), or (None, event)."""
+    """Takes bytes as they arrive, and gives messages."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -61,7 +61,10 @@ def result_of(message: dict[str, Any], request: Request[Any]) -> Any:
     """The result that an answer holds; raises the error that it holds."""
     if isinstance(message.get("error"), dict):
         raise from_answer(message["error"])
+    answer = message.get("result")
+    if not isinstance(answer, dict):
+        raise Error(f"the answer to {request.method} is no result; is it that of a VM?")
     try:
-        return request.result(message["result"])
+        return request.result(answer)
     except (KeyError, TypeError, ValueError) as fault:
         raise Error(f"the answer to {request.method} lacks what it must have: {fault}") from None

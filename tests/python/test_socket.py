@@ -8,6 +8,7 @@ import socket
 import tempfile
 import threading
 import unittest
+import unittest.mock
 
 import stasis
 from stasis import aio
@@ -89,6 +90,18 @@ class Lies(unittest.TestCase):
                 with self.subTest(name), Liar(answer) as path:
                     self.assertRaises(stasis.Error, way, path)
 
+    def test_a_list_for_an_object(self):
+        async def save(path):
+            machine = await aio.connect(path)
+            try:
+                await machine.snapshot("x.snap")
+            finally:
+                await machine.close()
+
+        for way in (lambda p: stasis.connect(p).snapshot("x.snap"), lambda p: asyncio.run(save(p))):
+            with Liar(line(id=1, result=[])) as path:
+                self.assertRaisesRegex(stasis.Error, "no result", way, path)
+
     def test_a_newer_vmm(self):
         answer = line(method="news", params={"x": 1}) + line(
             id=1, result={**STATUS, "new": {"a": 1}}
@@ -113,6 +126,12 @@ class Lies(unittest.TestCase):
                 ask(path)
         error = caught.exception
         self.assertEqual((error.code, error.name, str(error), error.remedy), (2, *data.values()))
+
+    def test_a_start_that_fails_leaves_no_folder(self):
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch("tempfile.tempdir", folder):
+            self.assertRaisesRegex(stasis.Error, "by snapshots=", stasis.start, control="x")
+            self.assertRaises(ValueError, stasis.start, name="\0")
+            self.assertEqual(os.listdir(folder), [])
 
     def test_nobody(self):
         for way in WAYS:
