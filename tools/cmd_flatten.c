@@ -9,22 +9,6 @@
 #include "tools/guest_ram.h"
 #include "tools/inspect.h"
 
-static int open_output(const struct stasis_inspect_args *args, const struct stasis_snap *snap,
-                       struct stasis_output **ret_output, struct stasis_error *err)
-{
-    const struct stasis_output_opts opts = {.size = sizeof(opts), .snapshot = true};
-    const char *path = args->operands[1];
-    int rc = stasis_inspect_check_output(path, err);
-
-    if (!rc)
-        rc = stasis_inspect_note_files(args->outputs, snap, err);
-    if (!rc)
-        rc = stasis_output_open(args->outputs, path, &opts, ret_output, err);
-    if (!rc)
-        rc = stasis_output_probe(*ret_output, err);
-    return rc ? stasis_wrap(err, rc, "%s", path) : 0;
-}
-
 /* Level 1, as who compressed the layers may have chosen any. */
 static int save(struct stasis_snap *snap, struct stasis_output *output, FILE *out,
                 struct stasis_error *err)
@@ -56,7 +40,7 @@ int stasis_inspect_flatten(const struct stasis_inspect_args *args, FILE *out,
 
     if (rc)
         return rc;
-    rc = open_output(args, snap, &output, err);
+    rc = stasis_inspect_open_copy(args->outputs, snap, args->operands[1], &output, err);
     if (!rc)
         rc = save(snap, output, out, err);
     stasis_output_close(output);

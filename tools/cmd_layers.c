@@ -30,9 +30,9 @@ static void put_debts(const struct stasis_layers *layers, const struct stasis_la
     for (size_t n = 0; n < node->owe_count; n++) {
         char size[STASIS_TEXT_MAX];
 
-        if (n && !node->owes[n].bytes)
+        if (n && !node->owes[n].pages)
             continue;
-        stasis_text_size(node->owes[n].bytes, size);
+        stasis_text_size(node->owes[n].pages * STASIS_PAGE_SIZE, size);
         fprintf(out, "%s%s in ", n ? ", " : "; memory: ", size);
         stasis_text_put(out, n ? short_name(layers, node->owes[n].file) : "itself");
     }

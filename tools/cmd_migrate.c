@@ -157,23 +157,6 @@ static int attach(struct migration *migration, struct stasis_error *err)
     return rc ? rc : stasis_ram_wait(migration->ram, err);
 }
 
-/* Before the work: what can be known of the output now is not to be learned at its end. */
-static int open_output(struct migration *migration, struct stasis_outputs *outputs,
-                       const char *path, struct stasis_error *err)
-{
-    const struct stasis_output_opts opts = {.size = sizeof(opts), .snapshot = true};
-    int rc = stasis_inspect_check_output(path, err);
-
-    if (!rc)
-        rc = stasis_inspect_note_files(outputs, migration->from, err);
-    if (rc)
-        return rc;
-    rc = stasis_output_open(outputs, path, &opts, &migration->output, err);
-    if (!rc)
-        rc = stasis_output_probe(migration->output, err);
-    return rc ? stasis_wrap(err, rc, "%s", path) : 0;
-}
-
 static int save(struct migration *migration, struct stasis_error *err)
 {
     const struct stasis_save_opts opts = {.size = sizeof(opts),
@@ -231,7 +214,8 @@ int stasis_inspect_migrate(const struct stasis_inspect_args *args, FILE *out,
     rc = stasis_inspect_open(args, args->operands[0], &migration.from, err);
     if (rc)
         return rc;
-    rc = open_output(&migration, args->outputs, args->operands[1], err);
+    rc = stasis_inspect_open_copy(args->outputs, migration.from, args->operands[1],
+                                  &migration.output, err);
     if (!rc)
         rc = prepare(&migration, args, err);
     if (!rc)

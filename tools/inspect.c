@@ -127,7 +127,7 @@ int stasis_inspect_read_notes(struct stasis_snap *snap, struct stasis_error *err
     return pardon(stasis_snap_read_notes(snap, err), "; its notes are left out", err);
 }
 
-int stasis_inspect_check_output(const char *path, struct stasis_error *err)
+static int check_output(const char *path, struct stasis_error *err)
 {
     return strcmp(path, "-") != 0 ? 0
                                   : stasis_fail(err, STASIS_ERR_ARG,
@@ -135,8 +135,9 @@ int stasis_inspect_check_output(const char *path, struct stasis_error *err)
                                                 "file (./- for one called -)");
 }
 
-int stasis_inspect_note_files(struct stasis_outputs *outputs, const struct stasis_snap *snap,
-                              struct stasis_error *err)
+/* They are in use, and none is to be replaced. */
+static int note_files(struct stasis_outputs *outputs, const struct stasis_snap *snap,
+                      struct stasis_error *err)
 {
     int rc = 0;
 
@@ -146,12 +147,29 @@ int stasis_inspect_note_files(struct stasis_outputs *outputs, const struct stasi
     return rc;
 }
 
+int stasis_inspect_open_copy(struct stasis_outputs *outputs, const struct stasis_snap *snap,
+                             const char *path, struct stasis_output **ret_output,
+                             struct stasis_error *err)
+{
+    const struct stasis_output_opts opts = {.size = sizeof(opts), .snapshot = true};
+    int rc = check_output(path, err);
+
+    if (!rc)
+        rc = note_files(outputs, snap, err);
+    if (rc)
+        return rc;
+    rc = stasis_output_open(outputs, path, &opts, ret_output, err);
+    if (!rc)
+        rc = stasis_output_probe(*ret_output, err);
+    return rc ? stasis_wrap(err, rc, "%s", path) : 0;
+}
+
 int stasis_inspect_create(struct stasis_outputs *outputs, const char *path,
                           struct stasis_output **ret_file, struct stasis_error *err)
 {
     const struct stasis_output_opts opts = {.size = sizeof(opts)};
     struct stasis_output *file;
-    int rc = stasis_inspect_check_output(path, err);
+    int rc = check_output(path, err);
 
     if (rc)
         return rc;

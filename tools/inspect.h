@@ -104,18 +104,16 @@ STASIS_MUST_CHECK int stasis_inspect_open_any_alone(const struct stasis_inspect_
 /* Reads the notes of a file for commands that show them; the same if their section is damaged. */
 STASIS_MUST_CHECK int stasis_inspect_read_notes(struct stasis_snap *snap, struct stasis_error *err);
 
-/* Refuses "-", which is no name here: these files are written in any order, or beside a text on
- * standard output. STASIS_ERR_ARG. */
-STASIS_MUST_CHECK int stasis_inspect_check_output(const char *path, struct stasis_error *err);
-
-/* Notes that the files are in use that an opened snapshot lies on: none is to be replaced. The
- * errors of stasis_outputs_add_input_path(). */
-STASIS_MUST_CHECK int stasis_inspect_note_files(struct stasis_outputs *outputs,
-                                                const struct stasis_snap *snap,
-                                                struct stasis_error *err);
+/* Opens a snapshot to be written, which may replace another one, but none of the files that `snap`
+ * is read from, and tries whether it can be written: that is not to be learned at the end. "-" is
+ * no name here: STASIS_ERR_ARG. The caller closes *ret_output, also when it fails. */
+STASIS_MUST_CHECK int stasis_inspect_open_copy(struct stasis_outputs *outputs,
+                                               const struct stasis_snap *snap, const char *path,
+                                               struct stasis_output **ret_output,
+                                               struct stasis_error *err);
 
 /* Begins a file that appears when it is finished, with `len` bytes; the caller closes it. Never a
- * file that the command reads, nor a snapshot. */
+ * file that the command reads, nor a snapshot, nor "-". */
 STASIS_MUST_CHECK int stasis_inspect_create(struct stasis_outputs *outputs, const char *path,
                                             struct stasis_output **ret_file,
                                             struct stasis_error *err);

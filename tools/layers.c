@@ -65,6 +65,8 @@ static void count_chunk(const struct stasis_snap *snap, uint64_t chunk,
     for (uint32_t k = 0; k < count; k++) {
         struct stasis_snap_extent extent = stasis_snap_extent_at(snap, chunk, k);
 
+        if (extent.encoding == STASIS_CHUNK_ZERO)
+            continue;
         debts[extent.file].bytes += extent.stored_len;
         debts[extent.file].pages += (unsigned)__builtin_popcount(extent.taken_pages);
     }

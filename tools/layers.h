@@ -9,10 +9,10 @@
 
 #define STASIS_LAYERS_NONE SIZE_MAX
 
-/* Bytes that a snapshot's RAM is stored in, in one file. */
+/* What a snapshot's RAM takes from one file. */
 struct stasis_layers_debt {
-    size_t file; /* number of a node */
-    uint64_t bytes;
+    size_t file;    /* number of a node */
+    uint64_t bytes; /* that the places have in the file, of which pages may be taken in part */
     uint64_t pages; /* that are taken from it */
 };
 

@@ -39,14 +39,14 @@ static void put_title(const struct stasis_layers *layers, const struct stasis_la
 {
     fputs("<title>", out);
     if (node->lacks) {
-        stasis_svg_put_any(out, node->lacks);
+        stasis_svg_put(out, node->lacks);
     } else {
         for (size_t n = 0; n < node->owe_count; n++) {
             char size[STASIS_TEXT_MAX];
 
-            stasis_text_size(node->owes[n].bytes, size);
+            stasis_text_size(node->owes[n].pages * STASIS_PAGE_SIZE, size);
             fprintf(out, "%s%s of memory in ", n ? ", " : "", size);
-            stasis_svg_put_any(out, layers->nodes[node->owes[n].file].name);
+            stasis_svg_put(out, layers->nodes[node->owes[n].file].name);
         }
     }
     fputs("</title>", out);
@@ -69,7 +69,7 @@ static void put_row(const struct stasis_layers *layers, size_t row, uint64_t mos
                                : "f");
     fprintf(out, "<text x=\"%u\" y=\"%u\">%s ", NAMES + indent(node), y + ROW - 9,
             node->info.layer ? "└" : "");
-    stasis_svg_put_any(out, node->name);
+    stasis_svg_put(out, node->name);
     fprintf(out, ", %s%s</text></g>\n", size, node->lacks ? ", incomplete" : "");
 }
 

@@ -3,39 +3,17 @@
 
 #include <stdlib.h>
 
+#include "tools/html.h"
 #include "tools/text.h"
 
 void stasis_svg_put(FILE *out, const char *text)
 {
-    for (; *text; text++) {
-        switch (*text) {
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        default:
-            fputc(*text, out);
-        }
-    }
-}
+    FILE *escaped = stasis_html_text(out);
 
-void stasis_svg_put_any(FILE *out, const char *text)
-{
-    char *shown = NULL;
-    size_t len = 0;
-    FILE *line = open_memstream(&shown, &len);
-
-    if (!line)
+    if (!escaped)
         return;
-    stasis_text_put(line, text);
-    if (!fclose(line))
-        stasis_svg_put(out, shown);
-    free(shown);
+    stasis_text_put(escaped, text);
+    fclose(escaped);
 }
 
 int stasis_svg_write(struct stasis_outputs *outputs, const char *path,

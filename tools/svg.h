@@ -7,11 +7,8 @@
 
 #include "tools/inspect.h"
 
-/* Writes text that has no control characters, as XML has it. */
+/* Writes any text: as stasis_text_put() does, and as XML and HTML have that. */
 void stasis_svg_put(FILE *out, const char *text);
-
-/* Writes any text: as stasis_text_put() does, and as XML has that. */
-void stasis_svg_put_any(FILE *out, const char *text);
 
 /* Makes the file that --svg names of what `draw` writes. */
 STASIS_MUST_CHECK int stasis_svg_write(struct stasis_outputs *outputs, const char *path,

@@ -78,7 +78,7 @@ static void the_tree_says_who_owes_what(void **state)
     run_inspect(&run, NULL, "layers", path_of("two.snap"), path_of("other.snap"), NULL);
     assert_ended(&run, 0, NULL);
     assert_has(run.out, "/base.snap: ");
-    assert_has(run.out, "; memory: 136 KiB in itself\n  - ");
+    assert_has(run.out, "; memory: 76 KiB in itself\n  - ");
     assert_has(run.out, "/one.snap: ");
     assert_has(run.out, "; memory: 4 KiB in itself, 4 KiB in ");
     assert_has(run.out, "\n4 files, ");
@@ -108,6 +108,22 @@ static void the_tree_is_json_and_a_picture(void **state)
     assert_has((char *)picture.bytes, "two.snap");
     assert_has((char *)picture.bytes, "class=\"f\"");
     image_fini(&picture);
+}
+
+/* As `info` counts, though a stored chunk has them. */
+static void zero_pages_do_not_count(void **state)
+{
+    struct built built;
+
+    (void)state;
+    built_machine(&built);
+    memset(built.ram[1], 0, 3 * STASIS_CHUNK_SIZE);
+    built.ram[1][STASIS_CHUNK_SIZE] = 1;
+    save_with(&built, "base.snap", NULL);
+    built_fini(&built);
+    run_inspect(&run, NULL, "layers", "--svg", path_of("tree.svg"), path_of("base.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, "; memory: 12 KiB in itself\n");
 }
 
 static void info_says_what_a_layer_lacks(void **state)
@@ -197,7 +213,7 @@ static void what_is_read_is_not_replaced(void **state)
         assert_ended(&run, 2, "the same file as");
     }
     run_inspect(&run, NULL, "flatten", path_of("two.snap"), "-", NULL);
-    assert_ended(&run, 2, "cannot be standard output");
+    assert_ended(&run, 2, "inspect: -: this output cannot be standard output");
     run_inspect(&run, NULL, "verify", path_of("two.snap"), NULL);
     assert_ended(&run, 0, NULL);
     assert_has(run.out, "; and all memory, files 3\n");
@@ -249,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(the_tree_says_who_owes_what, clean),
         cmocka_unit_test_teardown(the_tree_is_json_and_a_picture, clean),
+        cmocka_unit_test_teardown(zero_pages_do_not_count, clean),
         cmocka_unit_test_teardown(info_says_what_a_layer_lacks, clean),
         cmocka_unit_test_teardown(parents_may_be_in_another_folder, clean),
         cmocka_unit_test_teardown(a_flattened_chain_is_one_file, clean),
