@@ -96,8 +96,8 @@ bool stasis_header_identify(const uint8_t bytes[STASIS_HEADER_LEN],
 int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_header *ret_header,
                          struct stasis_error *err);
 
-/* The same of a file that holds a disk (STASIS_FEATURE_DISK), which the other refuses. STASIS_ERR_ARG:
- * it holds none. */
+/* The same of a file that holds a disk (STASIS_FEATURE_DISK), which the other refuses.
+ * STASIS_ERR_ARG: it holds none. */
 int stasis_header_decode_disk(const uint8_t bytes[STASIS_HEADER_LEN],
                               struct stasis_header *ret_header, struct stasis_error *err);
 

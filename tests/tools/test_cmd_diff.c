@@ -340,7 +340,9 @@ static void trouble(void **state)
     diff("a.snap", "none.snap");
     assert_ended(&run, 2, "/none.snap: No such file or directory");
     run_inspect(&run, NULL, "diff", in_folder("a.snap"), NULL);
-    assert_ended(&run, 2, "diff: a name is missing; usage: snapshot-inspect diff [--json] [--layers DIR] A B");
+    assert_ended(
+        &run, 2,
+        "diff: a name is missing; usage: snapshot-inspect diff [--json] [--layers DIR] A B");
     run_inspect(&run, NULL, "diff", "-", "-", NULL);
     assert_ended(&run, 2, "diff: standard input is one file; name another");
     image.bytes[image.len - 1] ^= 1;

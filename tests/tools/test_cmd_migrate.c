@@ -195,8 +195,9 @@ static void bad_calls(void **state)
                 NULL);
     assert_ended(&run, 2, "9.9.9 is not a release that this one knows: give 0.1.0");
     run_inspect(&run, NULL, "migrate", "--to", "0.1.0", in_folder("a.snap"), NULL);
-    assert_ended(&run, 2,
-                 "usage: snapshot-inspect migrate --to RELEASE [--allow-drop] [--layers DIR] IN OUT");
+    assert_ended(
+        &run, 2,
+        "usage: snapshot-inspect migrate --to RELEASE [--allow-drop] [--layers DIR] IN OUT");
     run_inspect(&run, NULL, "migrate", "--to", "0.1.0", in_folder("a.snap"), "-", NULL);
     assert_ended(&run, 2, "-: this output cannot be standard output; name a file");
     assert_int_equal(access("-", F_OK), -1);

@@ -34,8 +34,8 @@ static int check_parent(const struct stasis_vmm_save *save, const struct stasis_
                            "that snapshot-inspect info shows",
                            parent);
     if (release && release->format_version == 1)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "a file for release %s is no layer; leave out %s", save->target, parent);
+        return stasis_fail(err, STASIS_ERR_ARG, "a file for release %s is no layer; leave out %s",
+                           save->target, parent);
     return 0;
 }
 
@@ -251,7 +251,8 @@ static int check_releases(const struct stasis_vmm_config *config, struct stasis_
 
     if (rc)
         return stasis_wrap(err, rc, "board.release");
-    return check_save(&config->snapshot.save, "snapshot.drop", "snapshot.target", "snapshot.parent", err);
+    return check_save(&config->snapshot.save, "snapshot.drop", "snapshot.target", "snapshot.parent",
+                      err);
 }
 
 /* ---- what was given ---- */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * Finds the line that a Linux kernel panics with in what a guest prints (--on-crash panic_text=on).
- * The text has to begin a line, or to follow a prompt at its beginning ("host:~# ", "login: "), with
- * or without time stamps before it ("[    1.234567] ", "[    T1] "): a log that quotes a panic of
- * another machine does so behind something else, mostly.
+ * The text has to begin a line, or to follow a prompt at its beginning ("host:~# ", "login: "),
+ * with or without time stamps before it ("[    1.234567] ", "[    T1] "): a log that quotes a panic
+ * of another machine does so behind something else, mostly.
  *
  * Threads: one user at a time (the serial port's lock).
  */

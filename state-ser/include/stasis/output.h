@@ -83,8 +83,7 @@ enum stasis_output_kind {
 struct stasis_output_opts {
     size_t size; /* sizeof(struct stasis_output_opts): lets the struct grow */
     enum stasis_output_kind kind;
-    const char
-        *role;     /* names it in messages about other files; outlives it. NULL: "another output" */
+    const char *role; /* for messages about other files; outlives it. NULL: "another output" */
     /* REPLACED: a snapshot, the only thing that may replace a snapshot. IN_PLACE: what is there may
      * begin as a snapshot does, as an overlay of a disk. */
     bool snapshot;

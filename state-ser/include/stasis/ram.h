@@ -63,10 +63,10 @@ struct stasis_ram;
  * that cannot be mapped, becomes LAZY; LAZY where userfaultfd is not permitted becomes COPY; both
  * become COPY in memory of another kind (shared, of a file, left over from MAP) or locked by
  * mlock(2), whose content cannot be discarded. MAP of a layer maps blocks of 2 MiB whose chunks are
- * each in one place of one file, and loads the others as LAZY does. stasis_ram_mode() and stasis_ram_reason() tell. The
- * snapshot may be freed at once; its file must keep its content, but may be unlinked or replaced by
- * rename. While it is mapped it bears a shared flock(2). STASIS_ERR_CORRUPT names the chunk; on
- * failure the memory holds rubbish. */
+ * each in one place of one file, and loads the others as LAZY does. stasis_ram_mode() and
+ * stasis_ram_reason() tell. The snapshot may be freed at once; its file must keep its content, but
+ * may be unlinked or replaced by rename. While it is mapped it bears a shared flock(2).
+ * STASIS_ERR_CORRUPT names the chunk; on failure the memory holds rubbish. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_ram_attach(struct stasis_snap *snap, void *const *hosts,
                                                       const struct stasis_ram_opts *opts,
                                                       struct stasis_ram **ret_ram,

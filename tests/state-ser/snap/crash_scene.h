@@ -11,7 +11,7 @@
 #define CRASH_TARGET "snap" /* the target's name in its folder */
 
 struct crash_scene {
-    struct built built; /* to be saved: differs from what the old file holds */
+    struct built built;       /* to be saved: differs from what the old file holds */
     struct stasis_snap *base; /* what it lies on, or NULL */
     uint64_t *dirty;          /* pages of its first range */
     char folder[64];
