@@ -267,8 +267,12 @@ static void entries_that_lie_are_refused(void **state)
 {
     const size_t entries = NAMES + 48;
     const char *fields = "another number of extents than its kind";
+    struct section s;
 
     (void)state;
+    begin(&s);
+    name(&s, 50);
+    refused(&s, "the index has 0 entries for its RAM");
     with(partial, entries + 8, 1, 4, "is of an unknown kind");
     with(partial, entries + 9, 1, 1, fields);
     with(partial, entries + 12 + 9, 1, 0, fields);
