@@ -95,10 +95,12 @@ static int allow_input(const struct stasis_sandbox_files *files, const char *pat
 }
 
 /* The feature bit of a layer in its header (docs/snapshot-format.md, Header). A file that lies
- * gains no more than one that is a layer. */
+ * gains no more than one that is a layer. What writes to a pipe would take the close for its end.
+ */
 static bool is_layer(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    int fd = !stat(path, &st) && S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     uint8_t features = 0;
     bool is = fd >= 0 && pread(fd, &features, 1, 24) == 1 && features & 1 << 4;
 

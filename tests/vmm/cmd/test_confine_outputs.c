@@ -5,11 +5,13 @@
  */
 #include "vmm/cmd/confine.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,6 +113,34 @@ static void what_a_layer_lies_on_can_be_read(void **state)
     assert_int_equal(unlink(in_folder("out/other")) || unlink(in_folder("out/snap")), 0);
     if (status == CHILD_SKIPS)
         skip();
+}
+
+static int confines(void *arg)
+{
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct stasis_error err = {0};
+
+    return stasis_confine_begin(&confinement, arg, NULL, &err) ? CHILD_SKIPS : 0;
+}
+
+/* Who writes to it would take the close for its end. */
+static void a_pipe_is_not_opened_to_be_looked_at(void **state)
+{
+    struct stasis_vmm_config config = {.restore.path = in_folder("out/pipe")};
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    struct inotify_event event;
+    int status;
+
+    (void)state;
+    assert_int_equal(mkfifo(config.restore.path, 0600), 0);
+    assert_true(inotify_add_watch(watch, config.restore.path, IN_OPEN) > 0);
+    status = in_child(confines, &config);
+    assert_int_equal(read(watch, &event, sizeof(event)), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(close(watch) || unlink(config.restore.path), 0);
+    if (status == CHILD_SKIPS)
+        skip();
+    assert_int_equal(status, 0);
 }
 
 /* Root, whose outputs only its capabilities can write to. */
@@ -227,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_layer_lies_on_can_be_read),
+        cmocka_unit_test(a_pipe_is_not_opened_to_be_looked_at),
         cmocka_unit_test(output_that_takes_a_capability_is_refused),
         cmocka_unit_test(passt_that_takes_a_capability_is_refused),
         cmocka_unit_test(folder_of_a_link_need_not_be_writable),
