@@ -79,7 +79,7 @@ int stasis_ram_mixed_plan(struct stasis_ram *ram, struct stasis_error *err)
 {
     bool fits = true;
 
-    ram->mapped = malloc(STASIS_RAM_RANGES_MAX * sizeof(*ram->mapped));
+    ram->mapped = calloc(STASIS_RAM_RANGES_MAX, sizeof(*ram->mapped));
     if (!ram->mapped)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to plan mappings");
     for (uint32_t r = 0; fits && r < ram->snap->index.region_count; r++)
