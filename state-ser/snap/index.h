@@ -43,7 +43,8 @@ struct stasis_index_runs {
     uint32_t extent_count;
     bool layered;    /* chunks may have several extents, of several files, or such of a few pages */
     bool partial;    /* layered, and some chunks or pages are as in the parent */
-    uint32_t *hints; /* the entry that chunk n * STASIS_RUNS_HINT is in */
+    uint32_t *hints; /* the entry that chunk n << hint_shift is in */
+    unsigned hint_shift;
 };
 
 struct stasis_index {

@@ -31,28 +31,51 @@ struct stasis_run stasis_run_at(const struct stasis_index *index, uint32_t e)
     };
 }
 
+/* As many hints as entries at most: a short index of much RAM takes little memory, and there may be
+ * one of each file of a chain. */
+static unsigned hint_shift(const struct stasis_index *index)
+{
+    unsigned shift = STASIS_RUNS_HINT_SHIFT;
+
+    while (index->chunk_count >> shift > index->runs.entry_count)
+        shift++;
+    return shift;
+}
+
 bool stasis_runs_make_hints(struct stasis_index *index)
 {
-    uint64_t count = index->chunk_count / STASIS_RUNS_HINT + 1;
-    uint32_t *hints = malloc(count * sizeof(*hints));
+    unsigned shift = hint_shift(index);
+    uint32_t *hints = malloc(((index->chunk_count >> shift) + 1) * sizeof(*hints));
     uint64_t n = 0;
 
     if (!hints)
         return false;
     index->runs.hints = hints;
+    index->runs.hint_shift = shift;
     for (uint32_t e = 0; e < index->runs.entry_count; e++)
-        for (uint64_t end = stasis_run_at(index, e).end; n * STASIS_RUNS_HINT < end; n++)
+        for (uint64_t end = stasis_run_at(index, e).end; n << shift < end; n++)
             hints[n] = e;
     return true;
 }
 
+/* Between two hints there may be any number of entries. */
 static struct stasis_run run_of(const struct stasis_index *index, uint64_t i)
 {
-    uint32_t e = index->runs.hints[i / STASIS_RUNS_HINT];
+    const struct stasis_index_runs *runs = &index->runs;
+    uint64_t next = (i >> runs->hint_shift) + 1;
+    uint32_t low = runs->hints[next - 1];
+    uint32_t high =
+        next << runs->hint_shift < index->chunk_count ? runs->hints[next] : runs->entry_count - 1;
 
-    while (e + 1 < index->runs.entry_count && stasis_le32_get(entry_at(index, e + 1)) <= i)
-        e++;
-    return stasis_run_at(index, e);
+    while (low < high) {
+        uint32_t middle = high - (high - low) / 2;
+
+        if (stasis_le32_get(entry_at(index, middle)) <= i)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return stasis_run_at(index, low);
 }
 
 const uint8_t *stasis_index_name(const struct stasis_index *index, uint32_t n)

@@ -43,7 +43,7 @@ static inline uint64_t stasis_run_extent(const struct stasis_run *run, uint64_t 
     return run->first_extent + (i - run->first) * run->each;
 }
 
-#define STASIS_RUNS_HINT 32u /* chunks: what is looked through for an entry */
+#define STASIS_RUNS_HINT_SHIFT 5u /* a hint for 32 chunks, or for more: never more than entries */
 
 /* ---- of a section that was read ---- */
 

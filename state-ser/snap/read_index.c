@@ -32,6 +32,20 @@ static size_t head_len(const uint8_t bytes[4], size_t len)
     return head < len ? head : len;
 }
 
+/* Bytes of the section from `at` on. No entry, extent or digest is all zero: where a page is, there
+ * may be a hole in the file, and memory is not filled for that. */
+static int read_piece(const struct stasis_input *input, const struct stasis_section *section,
+                      uint64_t at, uint8_t *piece, size_t len, struct stasis_error *err)
+{
+    int rc = stasis_snap_read_exactly(input, piece, len, section->offset + at, err);
+
+    for (size_t page = 0; !rc && page + STASIS_PAGE_SIZE <= len; page += STASIS_PAGE_SIZE)
+        if (stasis_chunk_is_zero(piece + page, STASIS_PAGE_SIZE))
+            rc = stasis_fail(err, STASIS_ERR_CORRUPT,
+                             "the index section is damaged (zeros from %" PRIu64 " on)", at + page);
+    return rc;
+}
+
 static bool is_zero_block(const struct stasis_index *index, const uint8_t *block)
 {
     static const uint8_t entry[STASIS_INDEX_CHUNK_LEN] = {STASIS_CHUNK_ZERO};
@@ -61,19 +75,26 @@ static void keep_block(struct reading *reading, uint8_t *block, size_t len)
     reading->used += len;
 }
 
-static int read_entries(struct reading *reading, const struct stasis_input *input, uint64_t offset,
-                        size_t left, uint32_t *crc, struct stasis_error *err)
+static size_t piece_len(const struct stasis_index *index, size_t from)
 {
-    while (left) {
-        uint8_t *piece = reading->index->bytes + reading->used;
-        size_t len = left < PIECE_LEN ? left : PIECE_LEN;
-        int rc = stasis_snap_read_exactly(input, piece, len, offset, err);
+    return index->len - from < PIECE_LEN ? index->len - from : PIECE_LEN;
+}
 
+static int read_entries(struct reading *reading, const struct stasis_input *input,
+                        const struct stasis_section *section, uint32_t *crc,
+                        struct stasis_error *err)
+{
+    size_t len;
+
+    for (size_t from = reading->used; from < reading->index->len; from += len) {
+        uint8_t *piece = reading->index->bytes + reading->used;
+        int rc;
+
+        len = piece_len(reading->index, from);
+        rc = read_piece(input, section, from, piece, len, err);
         if (rc)
             return rc;
         *crc = stasis_crc32_more(*crc, piece, len);
-        offset += len;
-        left -= len;
         for (size_t at = 0; at < len; at += STASIS_INDEX_BLOCK_LEN)
             keep_block(reading, piece + at,
                        len - at < STASIS_INDEX_BLOCK_LEN ? len - at : STASIS_INDEX_BLOCK_LEN);
@@ -101,7 +122,7 @@ static int read_blocks(struct stasis_index *index, const struct stasis_input *in
         return rc;
     crc = stasis_crc32(index->bytes, head);
     reading.used = head;
-    rc = read_entries(&reading, input, section->offset + head, index->len - head, &crc, err);
+    rc = read_entries(&reading, input, section, &crc, err);
     if (!rc && crc != section->crc)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the index section is damaged (CRC)");
     return rc;
@@ -110,9 +131,16 @@ static int read_blocks(struct stasis_index *index, const struct stasis_input *in
 static int read_runs(struct stasis_index *index, const struct stasis_input *input,
                      const struct stasis_section *section, struct stasis_error *err)
 {
-    int rc = stasis_snap_read_exactly(input, index->bytes, index->len, section->offset, err);
+    uint32_t crc = stasis_crc32(NULL, 0);
+    size_t len;
+    int rc = 0;
 
-    if (!rc && stasis_crc32(index->bytes, index->len) != section->crc)
+    for (size_t from = 0; from < index->len && !rc; from += len) {
+        len = piece_len(index, from);
+        rc = read_piece(input, section, from, index->bytes + from, len, err);
+        crc = stasis_crc32_more(crc, index->bytes + from, len);
+    }
+    if (!rc && crc != section->crc)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the index section is damaged (CRC)");
     return rc;
 }

@@ -6,6 +6,7 @@
 #include "tests/state-ser/snap/fixture.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "state-ser/snap/chunk.h"
@@ -253,6 +254,7 @@ static void a_root_is_that_of_the_content(void **state)
 /* ---- many chunks ---- */
 
 #define MANY (3 * (uint64_t)STASIS_INDEX_BLOCK + 7)
+#define MORE (3 * (uint64_t)STASIS_INDEX_BLOCK) /* of zeros: hints get farther apart than 32 */
 
 /* Runs of every length up to 40, and more that cross blocks and hints. */
 static bool is_stored(uint64_t i)
@@ -295,6 +297,7 @@ static void every_chunk_is_found(void **state)
     for (uint32_t r = 0; r < 3; r++) /* short ones in front, of zeros */
         built_add(&built, UINT64_C(0x100000) * r, 8192);
     built_add(&built, 0x1000000, MANY * STASIS_CHUNK_SIZE);
+    built_add(&built, UINT64_C(1) << 32, MORE * STASIS_CHUNK_SIZE);
     for (uint64_t i = 0; i < MANY; i++)
         if (is_stored(i))
             built.ram[3][i * STASIS_CHUNK_SIZE] = 1;
@@ -303,13 +306,40 @@ static void every_chunk_is_found(void **state)
     fd = image_fd(&image);
     if (stasis_index_read(&(struct stasis_input){.fd = fd}, &header, &index, &err))
         fail_msg("%s", err.msg);
-    assert_int_equal(index.chunk_count, MANY + 3);
+    assert_int_equal(index.chunk_count, MANY + 3 + MORE);
+    assert_true(index.runs.hint_shift > STASIS_RUNS_HINT_SHIFT);
+    assert_true(index.chunk_count >> index.runs.hint_shift <= index.runs.entry_count);
     for (uint64_t i = 0; i < index.chunk_count; i++)
-        assert_chunk(&index, i, i < 3 ? UINT64_MAX : i - 3);
+        assert_chunk(&index, i, i < 3 || i >= MANY + 3 ? UINT64_MAX : i - 3);
     stasis_index_fini(&index);
     close(fd);
     image_fini(&image);
     built_fini(&built);
+}
+
+/* A file may say that it has gigabytes of index, and have a hole there. */
+static void a_hole_is_refused_where_it_begins(void **state)
+{
+    struct stasis_header header;
+    struct stasis_error err;
+    struct stasis_index index;
+    uint8_t bytes[8192];
+    int fd = memfd_create("hole", MFD_CLOEXEC);
+
+    (void)state;
+    memset(bytes, 1, sizeof(bytes));
+    assert_int_equal(pwrite(fd, bytes, sizeof(bytes), 4096), sizeof(bytes));
+    assert_int_equal(ftruncate(fd, 64 << 20), 0);
+    assert_int_equal(stasis_header_decode(whole.bytes, &header, &err), 0);
+    for (uint32_t i = 0; i < header.section_count; i++)
+        if (header.sections[i].type == STASIS_SECTION_INDEX)
+            header.sections[i] = (struct stasis_section){
+                .type = STASIS_SECTION_INDEX, .offset = 4096, .length = 32 << 20};
+    header.info.ram_bytes = STASIS_RAM_MAX;
+    assert_int_equal(stasis_index_read(&(struct stasis_input){.fd = fd}, &header, &index, &err),
+                     STASIS_ERR_CORRUPT);
+    assert_string_equal(err.msg, "the index section is damaged (zeros from 8192 on)");
+    close(fd);
 }
 
 /* What makes the section short: it has nothing for RAM that nobody used. */
@@ -359,6 +389,7 @@ int main(void)
         cmocka_unit_test(version_1_has_no_root),
         cmocka_unit_test(a_root_is_that_of_the_content),
         cmocka_unit_test(every_chunk_is_found),
+        cmocka_unit_test(a_hole_is_refused_where_it_begins),
         cmocka_unit_test(an_index_grows_with_what_is_stored),
         cmocka_unit_test(no_ram_at_all),
     };
