@@ -11,6 +11,7 @@
 struct stasis_input {
     int fd;                        /* or -1 */
     bool sequential;               /* is read in order only */
+    bool is_copy;                  /* of what was; it never had a name */
     struct stasis_storage storage; /* if fd is -1; `read` is NULL: there is no input */
 };
 

@@ -14,6 +14,7 @@
 static int make_seekable(const struct stasis_input *from, const struct stasis_parse_opts *opts,
                          struct stasis_input *ret_input, struct stasis_error *err)
 {
+    ret_input->is_copy = from->sequential;
     if (from->sequential)
         return stasis_snap_spool(from, opts, &ret_input->fd, err);
     if (from->fd < 0) {

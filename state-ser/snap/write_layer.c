@@ -5,8 +5,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "chunk.h"
+#include "io.h"
 #include "write_layer.h"
 
 void stasis_layer_fini(struct stasis_layer *layer)
@@ -66,6 +68,21 @@ int stasis_snap_set_parent(struct stasis_snap *snap, struct stasis_snap *parent,
     stasis_snap_free(snap->lies_on);
     snap->lies_on = parent;
     return 0;
+}
+
+static bool has_no_name(const struct stasis_input *input)
+{
+    struct stat st;
+
+    return input->fd >= 0 && !input->is_copy && !stasis_io_stat(input->fd, &st) && !st.st_nlink;
+}
+
+bool stasis_snap_is_removed(const struct stasis_snap *snap)
+{
+    for (uint32_t n = 0; n < snap->file_count; n++)
+        if (has_no_name(&snap->files[n]->input))
+            return true;
+    return false;
 }
 
 int stasis_snap_set_dirty(struct stasis_snap *snap, uint32_t region, const uint64_t *bits,

@@ -46,6 +46,8 @@ static const char *hindrance(const struct stasis_vmm_job *job)
 
     if (!vmm->base)
         return "it is not known what the guest has changed since an earlier one";
+    if (stasis_snap_is_removed(vmm->base))
+        return "the last one, or a file that it lies on, was removed or replaced";
     if (job->save.digest == STASIS_VMM_DIGEST_SHA256 && !stasis_snap_info(vmm->base)->digests)
         return "the last one has no digests, which a layer on it then cannot have";
     if (!must_be_layer(job))

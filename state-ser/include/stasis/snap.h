@@ -78,6 +78,11 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_set_parent(struct stasis_snap *s
                                                            struct stasis_snap *parent,
                                                            struct stasis_error *err);
 
+/* Whether the file of an opened snapshot, or one that it lies on, has no name any more: it was
+ * removed or replaced, and a layer on it could not be opened. Of a snapshot from a stream or
+ * storage its own file is not asked for. */
+STASIS_EXPORT bool stasis_snap_is_removed(const struct stasis_snap *snap);
+
 /* Which pages of a range of RAM may differ from the parent's: bit n of word n / 64 stands for page
  * n. All others must be as in the parent; a save as a layer does not look at them. Pages that were
  * taken away, and read as zeros, count as written. `bits` must stay there until the last save, and

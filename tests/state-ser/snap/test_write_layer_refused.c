@@ -218,6 +218,32 @@ static void a_layer_does_not_take_the_name_of_its_parent(void **state)
     assert_int_equal(unlink(path) || unlink(other) || rmdir(folder), 0);
 }
 
+/* Its name may be in several folders, or have become that of another file. */
+static void a_snapshot_without_a_name_is_removed(void **state)
+{
+    char folder[] = "/tmp/stasis-test-XXXXXX", path[64], other[64];
+    struct stasis_snap *parent = NULL;
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .saved = &parent};
+    struct stasis_error err = {0};
+    struct built built;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/one", folder);
+    snprintf(other, sizeof(other), "%s/two", folder);
+    built_small(&built);
+    assert_int_equal(stasis_snap_save(built.snap, path, &opts, NULL, &err), 0);
+    assert_false(stasis_snap_is_removed(built.snap));
+    assert_false(stasis_snap_is_removed(parent));
+    assert_int_equal(link(path, other) || unlink(path), 0);
+    assert_false(stasis_snap_is_removed(parent));
+    assert_int_equal(stasis_snap_save(built.snap, other, NULL, NULL, &err), 0);
+    assert_true(stasis_snap_is_removed(parent));
+    stasis_snap_free(parent);
+    built_fini(&built);
+    assert_int_equal(unlink(other) || rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +252,7 @@ int main(void)
         cmocka_unit_test(options_that_a_layer_cannot_have_are_refused),
         cmocka_unit_test(a_layer_without_what_it_lies_on_is_no_parent),
         cmocka_unit_test(a_layer_does_not_take_the_name_of_its_parent),
+        cmocka_unit_test(a_snapshot_without_a_name_is_removed),
         cmocka_unit_test(a_cancelled_layer_leaves_the_old_file),
         cmocka_unit_test(a_range_that_is_not_there_has_no_dirty_pages),
     };

@@ -171,6 +171,21 @@ static void a_layer_does_not_replace_what_it_lies_on(void)
     vmm_rig_fini(&rig);
 }
 
+/* Nothing lies on a file that is gone. */
+static void a_layer_does_not_lie_on_a_removed_file(void)
+{
+    start();
+    assert_false(save("one", "auto"));
+    assert_true(save("two", "auto"));
+    assert_int_equal(unlink(vmm_rig_path(&rig, "one")), 0); /* "two" lies on it */
+    assert_int_equal(save_fails("three", hex(rig.root)), STASIS_ERR_STATE);
+    assert_false(save("three", "auto"));
+    assert_true(save("four", "auto"));
+    free(read_ram("four"));
+    stop();
+    vmm_rig_fini(&rig);
+}
+
 /* ---- thawed ---- */
 
 static void thaw(const char *from, enum stasis_ram_mode mode, const char *layers)
@@ -249,6 +264,7 @@ int main(void)
         KVM_CASE(layers_are_what_the_guest_was),
         KVM_CASE(a_save_that_fails_loses_no_page),
         KVM_CASE(a_layer_does_not_replace_what_it_lies_on),
+        KVM_CASE(a_layer_does_not_lie_on_a_removed_file),
         KVM_CASE(first_snapshot_is_a_layer_on_the_thawed_one),
         KVM_CASE(parents_are_sought_in_another_folder),
     };
