@@ -166,7 +166,9 @@ static int begin(struct stasis_overlay *overlay, struct stasis_error *err)
         rc = stasis_overlay_state_make(overlay, err);
     if (!rc)
         rc = stasis_overlay_recover(overlay, (uint64_t)st.st_size, &has_slot, err);
-    return rc || has_slot ? rc : refuse_sealed(err);
+    if (!rc && !has_slot)
+        rc = refuse_sealed(err);
+    return rc ? rc : stasis_output_sync_folder(overlay->output, err);
 }
 
 static int lock(struct stasis_overlay *overlay, struct stasis_error *err)

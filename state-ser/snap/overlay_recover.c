@@ -266,9 +266,19 @@ static int clear_next(const struct recovery *r)
     if (rc || stasis_chunk_is_zero(page, sizeof(page)))
         return rc;
     memset(page, 0, sizeof(page));
-    if (stasis_io_pwrite(overlay->fd, page, sizeof(page), (uint64_t)place * PAGE) ||
-        stasis_io_datasync(overlay->fd))
+    if (stasis_io_pwrite(overlay->fd, page, sizeof(page), (uint64_t)place * PAGE))
         rc = stasis_fail_errno(r->err, STASIS_ERR_WRITE, "clearing an unfinished commit");
+    return rc;
+}
+
+/* Of a process that was killed the kernel may have a commit and a slot that are not on the disk.
+ * What they freed is written to from now on, so they have to be. */
+static int keep_what_counts(const struct recovery *r)
+{
+    int rc = clear_next(r);
+
+    if (!rc && stasis_io_datasync(r->overlay->fd))
+        rc = stasis_fail_errno(r->err, STASIS_ERR_WRITE, "bringing the overlay to the disk");
     return rc;
 }
 
@@ -350,7 +360,7 @@ int stasis_overlay_recover(struct stasis_overlay *overlay, uint64_t len, bool *r
     if (!rc)
         rc = use_places(&r);
     if (!rc)
-        rc = clear_next(&r);
+        rc = keep_what_counts(&r);
     stasis_overlay_map_clean(&overlay->map);
     return rc;
 }
