@@ -95,8 +95,9 @@ int stasis_output_sync_folder(struct stasis_output *output, struct stasis_error 
 
 /* Of an output IN_PLACE, output_next.c: makes another file in its folder, without a name where the
  * file system can do that; whether its own file could get a suffix to its name (STASIS_ERR_EXISTS);
- * and gives its own file that name, and the other one the name that it had, on the disk. From then
- * on the other one is the output's, and the caller's is the first. STASIS_ERR_WRITE. */
+ * and gives its own file that name, and the other one the name that it had. From then on the other
+ * one is the output's, and the caller's is the first; who waits for the disk syncs the folder.
+ * STASIS_ERR_WRITE. */
 int stasis_output_begin_next(const struct stasis_output *output, int *ret_fd,
                              struct stasis_error *err);
 int stasis_output_check_next(const struct stasis_output *output, const char *suffix,

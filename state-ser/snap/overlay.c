@@ -11,6 +11,7 @@
 
 #include "chunk.h"
 #include "io.h"
+#include "output.h"
 #include "overlay.h"
 
 #define PAGE STASIS_OVERLAY_PAGE
@@ -292,8 +293,20 @@ void stasis_overlay_discard(struct stasis_overlay *overlay, uint64_t offset, uin
 
 /* ---- flushing ---- */
 
+int stasis_overlay_keep_name(struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    int rc = overlay->lacks_name ? stasis_output_sync_folder(overlay->output, err) : 0;
+
+    overlay->lacks_name = rc;
+    return rc;
+}
+
 int stasis_overlay_flush(struct stasis_overlay *overlay, struct stasis_error *err)
 {
+    int rc = stasis_overlay_keep_name(overlay, err);
+
+    if (rc)
+        return rc;
     if (!overlay->map.dirty && !overlay->is_suspect && !overlay->lacks_slot)
         return 0;
     return stasis_overlay_commit(overlay, err);

@@ -105,6 +105,8 @@ bool stasis_overlay_places_use(struct stasis_overlay_places *places, uint32_t fi
                                uint32_t count);
 void stasis_overlay_places_give(struct stasis_overlay_places *places, uint32_t first,
                                 uint32_t count);
+/* Free ones at the end are no places any more. */
+void stasis_overlay_places_trim(struct stasis_overlay_places *places);
 /* Of one that a commit names: given after the next. */
 void stasis_overlay_places_leave(struct stasis_overlay_places *places, uint32_t place);
 void stasis_overlay_places_commit(struct stasis_overlay_places *places);
@@ -133,6 +135,7 @@ struct stasis_overlay {
     bool is_proven;                  /* the last commit counts without a look at its pages */
     bool is_suspect;                 /* a sync failed: what is dirty may be lost */
     bool lacks_slot;                 /* none is known to lead to the log */
+    bool lacks_name;                 /* its folder is not known to have it, on the disk */
     int *below;                      /* descriptors of the sealed files, by their number less 1 */
     uint16_t below_count;
     uint8_t *state; /* the STATE section */
@@ -239,6 +242,15 @@ struct stasis_overlay_parent {
 };
 int stasis_overlay_make(struct stasis_overlay *overlay, const struct stasis_overlay_parent *parent,
                         struct stasis_error *err);
+
+/* overlay_seal.c: if sealing of a file of `len` bytes was cut off, it is done now, since others may
+ * lie on the file; *ret_is_sealed: it was done as far as that it has the name of a sealed one. The
+ * errors of sealing. */
+int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, bool *ret_is_sealed,
+                                  struct stasis_error *err);
+
+/* overlay.c: its name is on the disk. STASIS_ERR_WRITE. */
+int stasis_overlay_keep_name(struct stasis_overlay *overlay, struct stasis_error *err);
 
 /* overlay.c: a page as it is now; and its place in the file, verified. */
 int stasis_overlay_read_page(struct stasis_overlay *overlay, uint32_t page, uint8_t *ret_bytes,

@@ -151,7 +151,7 @@ static int load_below(struct stasis_overlay *overlay, struct stasis_error *err)
 static int begin(struct stasis_overlay *overlay, struct stasis_error *err)
 {
     uint8_t page[PAGE] = {0};
-    bool has_slot = false;
+    bool has_slot = false, is_sealed = false;
     struct stat st;
     int rc;
 
@@ -166,9 +166,12 @@ static int begin(struct stasis_overlay *overlay, struct stasis_error *err)
         rc = stasis_overlay_state_make(overlay, err);
     if (!rc)
         rc = stasis_overlay_recover(overlay, (uint64_t)st.st_size, &has_slot, err);
-    if (!rc && !has_slot)
-        rc = refuse_sealed(err);
-    return rc ? rc : stasis_output_sync_folder(overlay->output, err);
+    overlay->lacks_name = true;
+    if (!rc)
+        rc = stasis_overlay_keep_name(overlay, err);
+    if (!rc && has_slot)
+        rc = stasis_overlay_finish_sealing(overlay, (uint64_t)st.st_size, &is_sealed, err);
+    return rc || (has_slot && !is_sealed) ? rc : refuse_sealed(err);
 }
 
 static int lock(struct stasis_overlay *overlay, struct stasis_error *err)

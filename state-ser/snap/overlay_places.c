@@ -36,8 +36,15 @@ static bool is_used(const struct stasis_overlay_places *places, uint32_t place)
 
 bool stasis_overlay_places_init(struct stasis_overlay_places *places, uint32_t end)
 {
-    *places = (struct stasis_overlay_places){.end = end, .free = end};
-    if (reserve(places, end))
+    size_t words = (size_t)end / 64 + 1;
+
+    /* Of a file with few places in use, and holes, the system has no memory for most of it. */
+    *places = (struct stasis_overlay_places){.end = end,
+                                             .free = end,
+                                             .words = words,
+                                             .used = calloc(words, sizeof(uint64_t)),
+                                             .leaving = calloc(words, sizeof(uint64_t))};
+    if (places->used && places->leaving)
         return true;
     stasis_overlay_places_fini(places);
     return false;
@@ -126,6 +133,14 @@ void stasis_overlay_places_give(struct stasis_overlay_places *places, uint32_t f
         places->free += count;
 }
 
+void stasis_overlay_places_trim(struct stasis_overlay_places *places)
+{
+    while (places->end && !is_used(places, places->end - 1)) {
+        places->end--;
+        places->free--;
+    }
+}
+
 void stasis_overlay_places_leave(struct stasis_overlay_places *places, uint32_t place)
 {
     places->leaving[place / 64] |= UINT64_C(1) << place % 64;
@@ -135,6 +150,8 @@ void stasis_overlay_places_leave(struct stasis_overlay_places *places, uint32_t 
 void stasis_overlay_places_commit(struct stasis_overlay_places *places)
 {
     for (size_t i = 0; places->leaving_count && i < places->words; i++) {
+        if (!places->leaving[i])
+            continue;
         places->used[i] &= ~places->leaving[i];
         places->leaving[i] = 0;
     }

@@ -94,10 +94,10 @@ static int find_log(const struct recovery *r, bool *ret_found)
 
 /* ---- one commit ---- */
 
-/* Whether the page could be the head of this commit; then its length, and whether that is within
- * the log. */
-static bool is_head(const struct stasis_overlay_log *log, const uint8_t *page, uint64_t number,
-                    uint32_t room, struct commit *commit)
+/* Whether the page could be the head of this commit, of a disk of so many pages; then its length,
+ * and whether that is within the log. */
+static bool is_head(const struct stasis_overlay_log *log, uint32_t pages, const uint8_t *page,
+                    uint64_t number, uint32_t room, struct commit *commit)
 {
     if (memcmp(page, STASIS_COMMIT_MAGIC "\0\0", STASIS_LOG_MAGIC_LEN) != 0 ||
         memcmp(page + STASIS_COMMIT_SALT, log->salt, sizeof(log->salt)) != 0 ||
@@ -106,7 +106,8 @@ static bool is_head(const struct stasis_overlay_log *log, const uint8_t *page, u
     commit->entries = stasis_le32_get(page + STASIS_COMMIT_ENTRIES);
     commit->state_len = stasis_le32_get(page + STASIS_COMMIT_STATE_LEN);
     commit->len = stasis_commit_len(commit->entries, commit->state_len);
-    return commit->state_len <= STASIS_STATE_MAX && stasis_commit_places(commit->len) <= room;
+    return commit->entries <= pages && commit->state_len <= STASIS_STATE_MAX &&
+           stasis_commit_places(commit->len) <= room;
 }
 
 /* The commit that is `used` places into the log, of this number or, with 0, of any. *ret_found: it
@@ -123,7 +124,7 @@ static int read_commit(const struct recovery *r, uint32_t used, uint64_t number,
     if (used >= log->count || log->first + used >= r->end)
         return 0;
     rc = read_bytes(r, log->first + used, page, sizeof(page));
-    if (rc || !is_head(log, page, number, log->count - used, commit))
+    if (rc || !is_head(log, r->overlay->map.pages, page, number, log->count - used, commit))
         return rc;
     if (commit->len > (uint64_t)(r->end - log->first - used) * PAGE)
         return 0;

@@ -3,9 +3,12 @@
  * Sealing: the overlay in use becomes a file that nobody changes any more, and a new one takes its
  * place and its name. First the sections behind the data and the new overlay are on the disk, then
  * both names change places at once, and then the slots and the log of what is sealed go. Up to the
- * change the file is the overlay in use, whatever is behind its data.
+ * change the file is the overlay in use, whatever is behind its data; the sections are the same
+ * when sealing is begun again, so that they can be written over those of a file that others lie on.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +18,8 @@
 #include "output.h"
 #include "overlay.h"
 
-#define PAGE STASIS_OVERLAY_PAGE
+#define PAGE       STASIS_OVERLAY_PAGE
+#define SUFFIX_LEN 17u /* of the name of a sealed file: a dot, and 16 digits of its root */
 
 static int failed(struct stasis_error *err, const char *what)
 {
@@ -36,6 +40,7 @@ static int clear_free(struct stasis_overlay *overlay, struct stasis_error *err)
     if (overlay->spare.count)
         stasis_overlay_places_give(places, overlay->spare.first, overlay->spare.count);
     overlay->spare = (struct stasis_overlay_log){0};
+    stasis_overlay_places_trim(places);
     for (uint32_t place = STASIS_PLACE_FIRST; place < places->end; place = end) {
         for (end = place; end < places->end && !is_used(places, end);)
             end++;
@@ -73,11 +78,10 @@ static int write_sections(struct stasis_overlay *overlay, const uint8_t *index, 
     add_section(trailer, STASIS_SECTION_STATE, state_at, overlay->state, overlay->state_len);
     trailer->info.file_len = trailer_at + sizeof(bytes);
     stasis_header_encode(trailer, bytes);
-    if (stasis_io_truncate(overlay->fd, end) ||
-        stasis_io_pwrite(overlay->fd, index, index_len, end) ||
+    if (stasis_io_pwrite(overlay->fd, index, index_len, end) ||
         stasis_io_pwrite(overlay->fd, overlay->state, overlay->state_len, state_at) ||
         stasis_io_pwrite(overlay->fd, bytes, sizeof(bytes), trailer_at) ||
-        stasis_io_sync(overlay->fd))
+        stasis_io_truncate(overlay->fd, trailer->info.file_len) || stasis_io_sync(overlay->fd))
         return failed(err, "writing its sections");
     return 0;
 }
@@ -191,29 +195,100 @@ static int end_use(int fd, const struct stasis_overlay_log *log, struct stasis_e
     return 0;
 }
 
+static void suffix_of(const uint8_t root[STASIS_DIGEST_SIZE], char suffix[SUFFIX_LEN + 1])
+{
+    suffix[0] = '.';
+    for (unsigned i = 0; i < 8; i++)
+        snprintf(suffix + 1 + (size_t)2 * i, 3, "%02x", root[i]);
+}
+
+/* Whether it is a new overlay on the sealed one, in which nothing was written, and nobody uses it.
+ */
+static bool is_left_over(int fd, uint64_t len, const struct stasis_snap_info *sealed)
+{
+    uint8_t bytes[STASIS_HEADER_LEN];
+    struct stasis_header header;
+    struct stat st;
+
+    return !stasis_io_stat(fd, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == len &&
+           !stasis_io_lock(fd) &&
+           stasis_io_pread(fd, bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes) &&
+           !stasis_header_decode_disk(bytes, &header, NULL) && header.info.layer &&
+           !memcmp(header.info.parent_uuid, sealed->uuid, sizeof(sealed->uuid)) &&
+           !memcmp(header.info.parent_root, sealed->root, sizeof(sealed->root));
+}
+
+/* Sealing that was cut off before the exchange leaves the new overlay, with the name of the sealed
+ * one. Another is made. */
+static void remove_left_over(const struct stasis_overlay *overlay, const char *suffix,
+                             const struct stasis_snap_info *sealed,
+                             const struct stasis_overlay *next)
+{
+    uint64_t len = (uint64_t)(STASIS_PLACE_FIRST + next->log_used) * PAGE;
+    char name[NAME_MAX + 1];
+    int fd;
+
+    if (snprintf(name, sizeof(name), "%s%s", overlay->output->place.base, suffix) > NAME_MAX)
+        return;
+    fd = stasis_io_open(overlay->output->place.dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (fd >= 0 && is_left_over(fd, len, sealed))
+        stasis_io_unlink(overlay->output->place.dir, name);
+    stasis_io_close(fd);
+}
+
+/* *ret_exchanged: *overlay is the new one. */
 static int exchange(struct stasis_overlay *overlay, const struct stasis_header *trailer,
-                    struct stasis_overlay *next, struct stasis_error *err)
+                    struct stasis_overlay *next, bool *ret_exchanged, struct stasis_error *err)
 {
     const struct stasis_overlay_log log = overlay->log;
-    char suffix[2 + 16 + 1] = ".";
+    char suffix[SUFFIX_LEN + 1];
     int rc, fd = overlay->fd;
 
-    for (unsigned i = 0; i < 8; i++)
-        snprintf(suffix + 1 + (size_t)2 * i, 3, "%02x", trailer->info.root[i]);
+    suffix_of(trailer->info.root, suffix);
+    remove_left_over(overlay, suffix, &trailer->info, next);
     rc = stasis_output_check_next(overlay->output, suffix, err);
     if (!rc)
         rc = stasis_output_exchange(overlay->output, suffix, next->fd, err);
     if (rc)
         return rc;
+    *ret_exchanged = true;
     overlay->below[overlay->below_count++] = fd;
     become_next(overlay, next);
-    return end_use(fd, &log, err);
+    overlay->lacks_name = true;
+    rc = stasis_overlay_keep_name(overlay, err);
+    return rc ? rc : end_use(fd, &log, err);
+}
+
+/* What is written from now on would be before a trailer that says something else. */
+static int give_up(struct stasis_overlay *overlay, int rc)
+{
+    (void)!stasis_io_truncate(overlay->fd, (uint64_t)overlay->places.end * PAGE);
+    return rc;
+}
+
+static int seal(struct stasis_overlay *overlay, struct stasis_header *trailer,
+                struct stasis_error *err)
+{
+    struct stasis_overlay next = {.fd = -1};
+    bool exchanged = false;
+    int rc = reserve_below(overlay, err);
+
+    if (!rc)
+        rc = clear_free(overlay, err);
+    if (rc)
+        return rc;
+    rc = write_trailer(overlay, trailer, err);
+    if (!rc)
+        rc = make_next(overlay, &trailer->info, &next, err);
+    if (!rc)
+        rc = exchange(overlay, trailer, &next, &exchanged, err);
+    free_next(&next);
+    return rc && !exchanged ? give_up(overlay, rc) : rc;
 }
 
 int stasis_overlay_seal(struct stasis_overlay *overlay, uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE],
                         bool *ret_has_root, struct stasis_error *err)
 {
-    struct stasis_overlay next = {.fd = -1};
     struct stasis_header trailer;
     int rc = stasis_overlay_finish(overlay, err);
 
@@ -223,19 +298,43 @@ int stasis_overlay_seal(struct stasis_overlay *overlay, uint8_t ret_root[STASIS_
         return 0;
     }
     if (!rc)
-        rc = reserve_below(overlay, err);
-    if (!rc)
-        rc = clear_free(overlay, err);
-    if (!rc)
-        rc = write_trailer(overlay, &trailer, err);
-    if (!rc)
-        rc = make_next(overlay, &trailer.info, &next, err);
-    if (!rc)
-        rc = exchange(overlay, &trailer, &next, err);
-    free_next(&next);
+        rc = seal(overlay, &trailer, err);
     if (rc)
         return rc;
     *ret_has_root = true;
     memcpy(ret_root, trailer.info.root, STASIS_OVERLAY_ROOT_SIZE);
     return 0;
+}
+
+/* ---- sealing that was cut off ---- */
+
+static bool has_name_of(const struct stasis_overlay *overlay,
+                        const uint8_t root[STASIS_DIGEST_SIZE])
+{
+    const char *name = overlay->output->place.base;
+    char suffix[SUFFIX_LEN + 1];
+    size_t len = strlen(name);
+
+    suffix_of(root, suffix);
+    return len >= SUFFIX_LEN && !strcmp(name + len - SUFFIX_LEN, suffix);
+}
+
+int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, bool *ret_is_sealed,
+                                  struct stasis_error *err)
+{
+    uint8_t trailer[STASIS_HEADER_LEN], uuid[STASIS_UUID_SIZE], root[STASIS_DIGEST_SIZE];
+    bool has_root;
+    ssize_t got;
+
+    *ret_is_sealed = false;
+    if (len < STASIS_PLACE_FIRST * PAGE)
+        return 0;
+    got = stasis_io_pread(overlay->fd, trailer, sizeof(trailer), len - sizeof(trailer));
+    if (got < 0)
+        return stasis_fail_errno(err, STASIS_ERR_READ, "reading the end of the overlay");
+    if (got != (ssize_t)sizeof(trailer) || !stasis_header_identify(trailer, uuid) ||
+        memcmp(uuid, overlay->header.info.uuid, sizeof(uuid)) != 0)
+        return 0;
+    *ret_is_sealed = has_name_of(overlay, trailer + STASIS_HDR_ROOT);
+    return *ret_is_sealed ? 0 : stasis_overlay_seal(overlay, root, &has_root, err);
 }

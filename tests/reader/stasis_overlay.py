@@ -172,7 +172,7 @@ class Overlay:
         first = 64 + -(-state_length // 4) * 4
         length = first + ENTRY.size * count
         if (magic != b"stasis commit\0\0\0" or salt != self.slot.salt or at + length > end or
-                number is not None and found != number):
+                count > self.pages or number is not None and found != number):
             return None
         raw = self.data[at:at + length]
         if len(raw) < length or not with_crc(raw):

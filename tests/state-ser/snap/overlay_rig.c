@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "tests/state-ser/snap/overlay_rig.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -53,11 +54,38 @@ static void forget_pending(struct rig *rig)
     rig->count = 0;
 }
 
-static void settle(struct rig *rig)
+static unsigned file_of(struct rig *rig, int fd)
 {
-    for (unsigned i = 0; i < rig->count; i++)
-        apply(&rig->stable, rig->pending[i].offset, rig->pending[i].bytes, rig->pending[i].len);
-    forget_pending(rig);
+    struct stat st;
+    unsigned i = 0;
+
+    assert_int_equal(fstat(fd, &st), 0);
+    while (i < rig->file_count && rig->inodes[i] != st.st_ino)
+        i++;
+    assert_in_range(i, 0, RIG_FILES - 1);
+    if (i == rig->file_count) {
+        rig->inodes[i] = st.st_ino;
+        rig->stable[i] = (struct image){.bytes = calloc(1, 1)};
+        rig->file_count++;
+    }
+    return i;
+}
+
+static void settle(struct rig *rig, unsigned file)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < rig->count; i++) {
+        struct rig_write *write = &rig->pending[i];
+
+        if (write->file != file) {
+            rig->pending[kept++] = *write;
+            continue;
+        }
+        apply(&rig->stable[file], write->offset, write->bytes, write->len);
+        free(write->bytes);
+    }
+    rig->count = kept;
 }
 
 /* Of what was not confirmed all, nothing or some sectors are there. */
@@ -69,7 +97,7 @@ static void settle_by_chance(struct rig *rig)
 
         for (size_t at = 0; at < write->len; at += SECTOR)
             if (fate == 0 || (fate == 1 && rig_random(rig, 2)))
-                apply(&rig->stable, write->offset + at, write->bytes + at, SECTOR);
+                apply(&rig->stable[write->file], write->offset + at, write->bytes + at, SECTOR);
     }
     forget_pending(rig);
 }
@@ -95,11 +123,6 @@ static bool is_over(struct rig *rig)
     return rig->left == 1;
 }
 
-int __wrap_stasis_io_zero(int fd, uint64_t offset, uint64_t len)
-{
-    return is_over(the_rig) ? -1 : __real_stasis_io_zero(fd, offset, len);
-}
-
 int __wrap_stasis_io_link(int fd, int dir, const char *name)
 {
     return is_over(the_rig) ? -1 : __real_stasis_io_link(fd, dir, name);
@@ -118,17 +141,20 @@ int __wrap_stasis_io_exchange(int dir, const char *one, const char *other)
         errno = EINVAL;
         return -1;
     }
-    return is_over(the_rig) ? -1 : __real_stasis_io_exchange(dir, one, other);
+    if (is_over(the_rig))
+        return -1;
+    snprintf(the_rig->exchanged, sizeof(the_rig->exchanged), "%s/%s", the_rig->folder, other);
+    return __real_stasis_io_exchange(dir, one, other);
 }
 
-static void note(struct rig *rig, const void *buf, size_t len, uint64_t offset)
+static void note(struct rig *rig, int fd, const void *buf, size_t len, uint64_t offset)
 {
     if (rig->count == rig->room) {
         rig->room = rig->room * 2 + 64;
         rig->pending = realloc(rig->pending, rig->room * sizeof(*rig->pending));
         assert_non_null(rig->pending);
     }
-    rig->pending[rig->count] = (struct rig_write){offset, len, malloc(len)};
+    rig->pending[rig->count] = (struct rig_write){file_of(rig, fd), offset, len, malloc(len)};
     assert_non_null(rig->pending[rig->count].bytes);
     memcpy(rig->pending[rig->count++].bytes, buf, len);
 }
@@ -146,8 +172,23 @@ int __wrap_stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset
     if (fails) /* what came short is there */
         len = len / 2 / SECTOR * SECTOR;
     assert_int_equal(__real_stasis_io_pwrite(fd, buf, len, offset), 0);
-    note(rig, buf, len, offset);
+    note(rig, fd, buf, len, offset);
     return fails ? fail_with(is_full ? ENOSPC : rig->error) : 0;
+}
+
+int __wrap_stasis_io_zero(int fd, uint64_t offset, uint64_t len)
+{
+    uint8_t *zeros;
+
+    if (is_over(the_rig))
+        return -1;
+    if (!the_rig->is_plain) {
+        zeros = calloc(1, (size_t)len);
+        assert_non_null(zeros);
+        note(the_rig, fd, zeros, (size_t)len, offset);
+        free(zeros);
+    }
+    return __real_stasis_io_zero(fd, offset, len);
 }
 
 int __wrap_stasis_io_truncate(int fd, uint64_t len)
@@ -155,7 +196,7 @@ int __wrap_stasis_io_truncate(int fd, uint64_t len)
     if (is_over(the_rig))
         return -1;
     if (!the_rig->is_plain)
-        image_resize(&the_rig->stable, (size_t)len);
+        image_resize(&the_rig->stable[file_of(the_rig, fd)], (size_t)len);
     return __real_stasis_io_truncate(fd, len);
 }
 
@@ -163,12 +204,12 @@ int __wrap_stasis_io_datasync(int fd)
 {
     struct rig *rig = the_rig;
 
-    (void)fd;
     rig->syncs++;
     if (is_over(rig))
         return -1;
     if (!strikes(rig, rig->sync_fails)) {
-        settle(rig);
+        if (!rig->is_plain)
+            settle(rig, file_of(rig, fd));
         return 0;
     }
     if (!rig->keeps_pending)
@@ -181,12 +222,24 @@ int __wrap_stasis_io_sync(int fd)
     struct stat st;
 
     assert_int_equal(fstat(fd, &st), 0);
-    return S_ISREG(st.st_mode) ? __wrap_stasis_io_datasync(fd) : __real_stasis_io_sync(fd);
+    if (S_ISREG(st.st_mode))
+        return __wrap_stasis_io_datasync(fd);
+    if (is_over(the_rig))
+        return -1;
+    the_rig->exchanged[0] = '\0';
+    return 0;
 }
 
-static void write_file(const struct rig *rig, const struct image *image)
+int __real_stasis_io_unlink(int dir, const char *name);
+int __wrap_stasis_io_unlink(int dir, const char *name);
+int __wrap_stasis_io_unlink(int dir, const char *name)
 {
-    int fd = open(rig->path, O_WRONLY | O_CREAT, 0600);
+    return is_over(the_rig) ? -1 : __real_stasis_io_unlink(dir, name);
+}
+
+static void write_file(const char *path, const struct image *image)
+{
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
 
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, 0), 0);
@@ -194,21 +247,58 @@ static void write_file(const struct rig *rig, const struct image *image)
     close(fd);
 }
 
+/* The file of that name, by its inode; RIG_FILES: it is another. */
+static unsigned find_file(const struct rig *rig, const char *path)
+{
+    struct stat st;
+    unsigned i = 0;
+
+    if (stat(path, &st))
+        return RIG_FILES;
+    while (i < rig->file_count && rig->inodes[i] != st.st_ino)
+        i++;
+    return i == rig->file_count ? RIG_FILES : i;
+}
+
+static void write_files(struct rig *rig, const struct image *images)
+{
+    const struct dirent *entry;
+    DIR *folder = opendir(rig->folder);
+    char path[400];
+    unsigned file;
+
+    assert_non_null(folder);
+    while ((entry = readdir(folder))) {
+        snprintf(path, sizeof(path), "%s/%s", rig->folder, entry->d_name);
+        file = find_file(rig, path);
+        if (file < RIG_FILES)
+            write_file(path, &images[file]);
+    }
+    closedir(folder);
+}
+
 void rig_cut_power(struct rig *rig)
 {
     assert_null(rig->overlay);
     settle_by_chance(rig);
-    write_file(rig, &rig->stable);
+    if (rig->exchanged[0] && rig_random(rig, 2))
+        assert_int_equal(__real_stasis_io_exchange(AT_FDCWD, rig->path, rig->exchanged), 0);
+    rig->exchanged[0] = '\0';
+    write_files(rig, rig->stable);
 }
 
 void rig_evict(struct rig *rig)
 {
-    struct image image = image_copy(&rig->stable);
+    struct image images[RIG_FILES];
 
+    for (unsigned i = 0; i < rig->file_count; i++)
+        images[i] = image_copy(&rig->stable[i]);
     for (unsigned i = 0; i < rig->count; i++)
-        apply(&image, rig->pending[i].offset, rig->pending[i].bytes, rig->pending[i].len);
-    write_file(rig, &image);
-    image_fini(&image);
+        apply(&images[rig->pending[i].file], rig->pending[i].offset, rig->pending[i].bytes,
+              rig->pending[i].len);
+    write_files(rig, images);
+    for (unsigned i = 0; i < rig->file_count; i++)
+        image_fini(&images[i]);
 }
 
 /* ---- the overlay ---- */
@@ -237,7 +327,6 @@ void rig_init(struct rig *rig, uint32_t seed)
                                              .mtime_ns = 12345,
                                              .has_samples = true,
                                              .samples = {1, 2, 3}};
-    rig->stable.bytes = calloc(1, 1);
     the_rig = rig;
 }
 
@@ -246,7 +335,8 @@ void rig_fini(struct rig *rig)
     rig_close(rig);
     forget_pending(rig);
     free(rig->pending);
-    image_fini(&rig->stable);
+    for (unsigned i = 0; i < rig->file_count; i++)
+        image_fini(&rig->stable[i]);
     unlink(rig->path);
     assert_int_equal(rmdir(rig->folder), 0);
 }

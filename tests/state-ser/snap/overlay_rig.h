@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * An overlay on a disk that loses its power, fails, or is full; and what the guest believes that
- * the disk holds. The file is a real one, which stands for the page cache: what a sync has not
- * confirmed may be on the disk or not, by sectors.
+ * the disk holds. Its files are real ones, which stand for the page cache: what a sync has not
+ * confirmed may be on the disk or not, by sectors, and two names that changed places may be back.
  */
 #ifndef STASIS_TESTS_OVERLAY_RIG_H
 #define STASIS_TESTS_OVERLAY_RIG_H
+
+#include <sys/types.h>
 
 #include "stasis/overlay.h"
 #include "tests/state-ser/snap/fixture.h"
@@ -14,7 +16,10 @@
 #define RIG_PAGES 48u
 #define RIG_BYTES (RIG_PAGES * RIG_PAGE - 1536) /* the last page is short */
 
+#define RIG_FILES 4u
+
 struct rig_write {
+    unsigned file;
     uint64_t offset;
     size_t len;
     uint8_t *bytes;
@@ -29,8 +34,12 @@ struct rig {
     struct stasis_overlay *overlay; /* or NULL */
     uint32_t seed;
 
-    /* The disk below the page cache. */
-    struct image stable;
+    /* The disk below the page cache. Files are known by their inodes. */
+    struct image stable[RIG_FILES];
+    ino_t inodes[RIG_FILES];
+    unsigned file_count;
+    char exchanged[96]; /* the name that the overlay's changed places with, until the folder's sync
+                         */
     struct rig_write *pending;
     unsigned count, room;
 
@@ -64,7 +73,7 @@ bool rig_write(struct rig *rig, uint64_t offset, size_t len);
 bool rig_holds(struct rig *rig, const uint8_t *bytes);
 void rig_assert_holds(struct rig *rig, const uint8_t *bytes);
 
-/* The power fails: the file becomes what may be left of it. Close before. */
+/* The power fails: the files become what may be left of them. Close before. */
 void rig_cut_power(struct rig *rig);
 
 /* The page cache forgets what could not be written back. */
