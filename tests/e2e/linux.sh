@@ -28,6 +28,7 @@ if [ "$1" = -n ]; then
 fi
 payload=$1
 shift
+late_beats=0 # in a row, that may need no interrupt (check_beats.awk)
 memory_mib=128
 kernel=vmlinuz
 idle_limit_percent=10 # of its RAM, what the snapshot of an idle guest takes on the disk
@@ -150,7 +151,7 @@ finish() {
 
 # history FILE...: one guest's whole output; see check_beats.awk.
 history() {
-    summary=$(cat "$@" | awk -v word=beat -f "$payload/check_beats.awk") || fail "$*: $summary"
+    summary=$(cat "$@" | awk -v word=beat -v late=$late_beats -f "$payload/check_beats.awk") || fail "$*: $summary"
     grep -q '^powering off' "$out" || fail "$out: the guest did not say that it powers off"
 }
 

@@ -127,7 +127,7 @@ freeze_loads() {
 }
 
 case_loads() {
-    step_min_ms=-2000 step_max_ms=2000 # loads delay what the guest says
+    step_min_ms=-2000 step_max_ms=2000 late_beats=1 # loads delay what the guest says
     make_devices
     for_smp
     answers 0

@@ -13,9 +13,9 @@ n2=00112233445566778899aabbccddeefe
 
 beat() { echo "beat $1 nonce=$2 mono=$3 real=5.000 loc=$4"; }
 
-# judge NAME STATUS: what the guest said is in a file, for a pipe would count in a subshell.
+# judge NAME STATUS [LATE]: what the guest said is in a file, for a pipe would count in a subshell.
 judge() {
-    busybox awk -v word=beat -f "$check" <"$said" >/dev/null
+    busybox awk -v word=beat -v late="${3:-0}" -f "$check" <"$said" >/dev/null
     status=$?
     ran=$((ran + 1))
     [ $status -eq "$2" ] && return
@@ -55,6 +55,9 @@ judge 'clock back' 1
 judge 'clock stands' 1
 { beat 1 $n1 100000000 7; beat 2 $n1 200000000 7; } >"$said"
 judge 'dead timer' 1
+judge 'late one under loads' 0 1
+{ beat 1 $n1 100000000 7; beat 2 $n1 200000000 7; beat 3 $n1 300000000 7; } >"$said"
+judge 'dead timer under loads' 1 1
 { beat 1 $n1 100000000 7; beat 2 $n1 149000000 7; } >"$said"
 judge 'late beat made up for' 0
 { beat 1 $n1 100000000 7; beat 2 $n1 149000000 6; } >"$said"
@@ -77,4 +80,4 @@ echo '[    0.1] Kernel panic' >"$said"
 judge 'no beat' 1
 
 echo "$ran cases, $failed failed"
-[ $failed -eq 0 ] && [ $ran -eq 21 ]
+[ $failed -eq 0 ] && [ $ran -eq 23 ]
