@@ -5,7 +5,6 @@
 #include "tools/cmd_info.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "tools/text.h"
 
@@ -95,7 +94,7 @@ void stasis_inspect_info_below(FILE *out, const struct stasis_inspect_args *args
     struct stasis_snap *snap;
     struct stasis_error err;
 
-    if (!strcmp(args->operands[0], "-"))
+    if (!stasis_inspect_opens_twice(args->operands[0]))
         return; /* it has been read */
     if (stasis_inspect_open_tolerant(args, args->operands[0], &snap, &err)) {
         label(out, "incomplete");

@@ -174,9 +174,10 @@ static void draw(const void *layers, FILE *out)
 static int check_names(const struct stasis_inspect_args *args, struct stasis_error *err)
 {
     for (size_t i = 0; i < args->operand_count; i++)
-        if (!strcmp(args->operands[i], "-"))
+        if (!stasis_inspect_opens_twice(args->operands[i]))
             return stasis_fail(err, STASIS_ERR_ARG,
-                               "layers: standard input has no folder; name a file");
+                               "layers: %s: files are read twice; name one that is no pipe",
+                               args->operands[i]);
     return 0;
 }
 

@@ -5,7 +5,6 @@
  * forbids browsers to load or run anything.
  */
 #include <inttypes.h>
-#include <string.h>
 
 #include "tools/diff.h"
 #include "tools/html.h"
@@ -232,9 +231,9 @@ static int open_file(const struct stasis_inspect_args *args, const char *name,
 {
     int rc;
 
-    if (!strcmp(name, "-"))
+    if (!stasis_inspect_opens_twice(name))
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "report: files are read twice; name one, not \"-\"");
+                           "report: %s: files are read twice; name one that is no pipe", name);
     rc = stasis_inspect_open_any(args, name, ret_snap, err);
     return rc ? rc : stasis_inspect_read_notes(*ret_snap, err);
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/progress.h"
@@ -120,6 +121,14 @@ int stasis_inspect_open_any_alone(const struct stasis_inspect_args *args, const 
     int rc = stasis_inspect_open_alone(args, file, &snap, err);
 
     return read_schemas(rc, snap, ret_snap, err);
+}
+
+bool stasis_inspect_opens_twice(const char *file)
+{
+    struct stat st;
+
+    return strcmp(file, "-") != 0 &&
+           (stat(file, &st) || !(S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)));
 }
 
 int stasis_inspect_read_notes(struct stasis_snap *snap, struct stasis_error *err)

@@ -101,6 +101,10 @@ STASIS_MUST_CHECK int stasis_inspect_open_any_alone(const struct stasis_inspect_
                                                     const char *file, struct stasis_snap **ret_snap,
                                                     struct stasis_error *err);
 
+/* Whether the operand can be opened a second time, and then has the same bytes: it is neither
+ * standard input nor a pipe. True if there is no such file: opening it says so. */
+bool stasis_inspect_opens_twice(const char *file);
+
 /* Reads the notes of a file for commands that show them; the same if their section is damaged. */
 STASIS_MUST_CHECK int stasis_inspect_read_notes(struct stasis_snap *snap, struct stasis_error *err);
 

@@ -87,7 +87,13 @@ static void the_tree_says_who_owes_what(void **state)
     assert_ended(&run, 0, NULL);
     assert_has(run.out, "\n4 files, ");
     run_inspect(&run, NULL, "layers", "-", NULL);
-    assert_ended(&run, 2, "standard input has no folder; name a file");
+    assert_ended(&run, 2, "layers: -: files are read twice; name one that is no pipe");
+    assert_int_equal(mkfifo(path_of("pipe"), 0600), 0);
+    run_inspect(&run, NULL, "layers", path_of("pipe"), NULL);
+    assert_ended(&run, 2, "/pipe: files are read twice");
+    run_inspect(&run, NULL, "report", "-o", path_of("page.html"), path_of("pipe"), NULL);
+    assert_ended(&run, 2, "/pipe: files are read twice");
+    assert_int_equal(unlink(path_of("pipe")), 0);
 }
 
 static void the_tree_is_json_and_a_picture(void **state)
