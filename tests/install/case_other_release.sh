@@ -10,7 +10,7 @@ mixed_lib=$mixed/$STASIS_LIBDIR
 # The next release of stasis-state, with the stasis-base that it needs, over a copy of what is installed.
 mkdir "$work/source"
 (cd "$root" && cp -r CMakeLists.txt README.md CHANGELOG.md LICENSE-* \
-    cmake common base state core state-ser tools vmm docs examples "$work/source")
+    cmake common base state core state-ser tools vmm python docs examples "$work/source")
 sed -i -E "s/^(project\\(Stasis VERSION )[0-9.]+/\\1$other/" "$work/source/CMakeLists.txt"
 cmake -S "$work/source" -B "$work/build" -DCMAKE_INSTALL_LIBDIR="$STASIS_LIBDIR" \
     -DBUILD_TESTING=OFF >"$work/log" || fail "configuring the next release"
