@@ -116,12 +116,19 @@ class Connection:
             raise Error(f"{folder}: {fault.strerror}; name another folder", 2) from None
         try:
             # A line that does not fit at once is finished by the loop; the descriptor goes first.
-            sent = socket.send_fds(self._socket, [line], fds) if fds else 0
+            sent = await self._send_with(line, fds) if fds else 0
             if sent < len(line):
                 await asyncio.get_running_loop().sock_sendall(self._socket, line[sent:])
         finally:
             for fd in fds:
                 os.close(fd)
+
+    async def _send_with(self, line: bytes, fds: list[int]) -> int:
+        while True:
+            try:
+                return socket.send_fds(self._socket, [line], fds)
+            except BlockingIOError:  # the VM has not read what was sent before
+                await asyncio.sleep(_process.POLL)
 
     async def run(self, request: Request[T]) -> T:
         """Sends a request and waits for its result."""

@@ -83,6 +83,21 @@ LIES = {
 }
 
 
+class Late(Liar):
+    """Reads when it is told to, and answers every request that comes until the end."""
+
+    def __init__(self):
+        self.go = threading.Event()
+        super().__init__(b"")
+
+    def serve(self):
+        peer, _ = self.server.accept()
+        self.go.wait()
+        with peer, peer.makefile("rb") as lines:
+            for request in lines:
+                peer.sendall(line(id=json.loads(request)["id"], error={"code": 2}))
+
+
 class Lies(unittest.TestCase):
     def test_lies(self):
         for name, answer in LIES.items():
@@ -101,6 +116,23 @@ class Lies(unittest.TestCase):
         for way in (lambda p: stasis.connect(p).snapshot("x.snap"), lambda p: asyncio.run(save(p))):
             with Liar(line(id=1, result=[])) as path:
                 self.assertRaisesRegex(stasis.Error, "no result", way, path)
+
+    def test_more_requests_than_the_socket_holds(self):
+        late = Late()
+
+        async def ask_all():
+            machine = await aio.connect(late.path)
+            asks = [asyncio.create_task(machine.snapshot("x.snap")) for _ in range(600)]
+            await asyncio.sleep(0)  # each has begun
+            late.go.set()
+            try:
+                return await asyncio.gather(*asks, return_exceptions=True)
+            finally:
+                await machine.close()
+
+        with late:
+            for answer in asyncio.run(ask_all()):
+                self.assertEqual((type(answer), answer.code), (stasis.Error, 2))
 
     def test_a_newer_vmm(self):
         answer = line(method="news", params={"x": 1}) + line(
@@ -128,7 +160,8 @@ class Lies(unittest.TestCase):
         self.assertEqual((error.code, error.name, str(error), error.remedy), (2, *data.values()))
 
     def test_a_start_that_fails_leaves_no_folder(self):
-        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch("tempfile.tempdir", folder):
+        patch = unittest.mock.patch
+        with tempfile.TemporaryDirectory() as folder, patch("tempfile.tempdir", folder):
             self.assertRaisesRegex(stasis.Error, "by snapshots=", stasis.start, control="x")
             self.assertRaises(ValueError, stasis.start, name="\0")
             self.assertEqual(os.listdir(folder), [])
