@@ -132,6 +132,7 @@ void dirty_balloon_takes_away(void)
 {
     const uint64_t gpa = DIRTY_DATA + next() % 0x80 * PAGE;
     const uint32_t head = reports % 16u;
+    const uint16_t *used;
 
     dirty_tell(0, DESC + 16 * head, (uint32_t)gpa);
     dirty_tell(0, DESC + 16 * head + 8, PAGE);
@@ -142,8 +143,8 @@ void dirty_balloon_takes_away(void)
     sync_vcpu(0);
     dirty_expect(gpa, PAGE);
     dirty_expect(USED, PAGE);
-    assert_int_equal(*(const uint16_t *)stasis_memory_at(&dirty_rig.machine.memory, USED + 2, 2),
-                     reports);
+    used = stasis_memory_at(&dirty_rig.machine.memory, USED + 2, sizeof(*used));
+    assert_int_equal(__atomic_load_n(used, __ATOMIC_ACQUIRE), reports);
 }
 
 /* ---- the guest ---- */

@@ -152,8 +152,8 @@ static void thawed_memory_is_the_base_in_every_mode(void)
 
 /* ---- failures ---- */
 
-static unsigned long failing; /* request */
-static unsigned passes;       /* before it fails */
+static _Atomic unsigned long failing; /* request; other threads load memory meanwhile */
+static unsigned passes;               /* before it fails */
 
 int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);
