@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/snapshot/thaw.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,28 +22,6 @@ struct thaw {
     bool has_kvm;  /* it could be opened */
 };
 
-/* What KVM calls invalid came out of a file whose checksums are right: it describes a machine that
- * this host's KVM does not make, or nobody's. Want of memory and the like stay what they are. */
-static int judge_refusal(int rc, struct stasis_error *err)
-{
-    struct stasis_error own;
-
-    if (rc == STASIS_ERR_EXISTS) { /* two devices at one address: no board of ours */
-        err->code = STASIS_ERR_CORRUPT;
-        return STASIS_ERR_CORRUPT;
-    }
-    if (rc != STASIS_ERR_KVM ||
-        (err->os_errno != EINVAL && err->os_errno != E2BIG && err->os_errno != ENXIO))
-        return rc;
-    own = *err;
-    stasis_fail(err, STASIS_ERR_HOST,
-                "%s: this host's KVM refuses what the snapshot says; thaw it on the host that "
-                "made it, and run snapshot-inspect verify if that refuses too",
-                own.msg);
-    err->os_errno = own.os_errno;
-    return STASIS_ERR_HOST;
-}
-
 /* Ends the restore of a record. `added` is how many reasons there were before it: what it has added
  * says more than its error. */
 static int end_record(const struct thaw *thaw, size_t added, int rc,
@@ -55,7 +32,8 @@ static int end_record(const struct thaw *thaw, size_t added, int rc,
 
     if (!rc)
         return 0;
-    rc = judge_refusal(stasis_wrap(err, rc, "restoring %s %s", schema->type, instance), err);
+    rc = stasis_thaw_judge_refusal(stasis_wrap(err, rc, "restoring %s %s", schema->type, instance),
+                                   err);
     if (!thaw->is_trial)
         return rc;
     snprintf(object, sizeof(object), "%s %s", schema->type, instance);
@@ -269,7 +247,7 @@ static int thaw_machine(struct thaw *thaw, struct stasis_snap *snap,
     if (!rc)
         rc = stasis_thaw_check_file(snap, &board, thaw->reasons, err);
     if (!rc)
-        rc = judge_refusal(build(thaw, &board, host, err), err);
+        rc = stasis_thaw_judge_refusal(build(thaw, &board, host, err), err);
     if (rc == STASIS_ERR_UNAVAILABLE) /* whatever the snapshot is */
         return rc;
     if (rc)
@@ -278,7 +256,7 @@ static int thaw_machine(struct thaw *thaw, struct stasis_snap *snap,
     rc = load_ram(machine, snap, options, err); /* names the file itself */
     if (!rc) {
         track_changes(machine, options);
-        rc = judge_refusal(restore(thaw, err), err);
+        rc = stasis_thaw_judge_refusal(restore(thaw, err), err);
         if (rc)
             rc = stasis_wrap(err, rc, "%s", stasis_snap_name(snap));
     }
@@ -378,7 +356,7 @@ static void try_all(struct thaw *thaw, struct stasis_snap *snap,
         stasis_reasons_add_error(thaw->reasons, "file", "snapshot", &why);
     thaw->result.compared = STASIS_THAW_COMPARED_HOST;
     rc = rc ? try_host(thaw, &board, &why) : try_machine(thaw, &board, options, host, &why);
-    if (judge_refusal(rc, &why))
+    if (stasis_thaw_judge_refusal(rc, &why))
         stasis_reasons_add_error(thaw->reasons, "host", "KVM", &why);
     if (!thaw->has_kvm)
         try_cpu(thaw, &board);

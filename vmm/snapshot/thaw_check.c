@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * What is checked of a file and of this host before a machine is built.
+ * What is checked of a file and of this host before a machine is built; and what KVM refuses then.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,4 +217,24 @@ int stasis_thaw_check_file(struct stasis_snap *snap, const struct stasis_board_s
     if (!rc)
         rc = check_vcpus(records, board, reasons, err);
     return rc;
+}
+
+int stasis_thaw_judge_refusal(int rc, struct stasis_error *err)
+{
+    struct stasis_error own;
+
+    if (rc == STASIS_ERR_EXISTS) { /* two devices at one address: no board of ours */
+        err->code = STASIS_ERR_CORRUPT;
+        return STASIS_ERR_CORRUPT;
+    }
+    if (rc != STASIS_ERR_KVM ||
+        (err->os_errno != EINVAL && err->os_errno != E2BIG && err->os_errno != ENXIO))
+        return rc;
+    own = *err;
+    stasis_fail(err, STASIS_ERR_HOST,
+                "%s: this host's KVM refuses what the snapshot says; thaw it on the host that "
+                "made it, and run snapshot-inspect verify if that refuses too",
+                own.msg);
+    err->os_errno = own.os_errno;
+    return STASIS_ERR_HOST;
 }

@@ -40,6 +40,10 @@ STASIS_MUST_CHECK int stasis_thaw_check_host(const struct stasis_records *record
                                              struct stasis_reasons *reasons,
                                              struct stasis_error *err);
 
+/* What KVM calls invalid came out of a file whose checksums are right: it describes a machine that
+ * this host's KVM does not make, or nobody's. Want of memory and the like stay what they are. */
+STASIS_MUST_CHECK int stasis_thaw_judge_refusal(int rc, struct stasis_error *err);
+
 /* ---- clocks.c ---- */
 
 /* What the clock of a device is to jump by that is restored now. */
