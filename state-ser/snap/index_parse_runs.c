@@ -10,44 +10,70 @@
 
 /* ---- counts, regions and names ---- */
 
-/* Regions, and where names, entries, extents and digests are. */
-static int parse_counts(struct stasis_index *index, const struct stasis_snap_info *info,
+/* Where names begin, and entries. */
+static size_t names_at(const struct stasis_index *index)
+{
+    return STASIS_RUNS_PREFIX_LEN + (size_t)stasis_le32_get(index->bytes) * STASIS_INDEX_REGION_LEN;
+}
+
+static size_t entries_at(const struct stasis_index *index)
+{
+    return names_at(index) + (size_t)stasis_le32_get(index->bytes + 4) * STASIS_RUNS_NAME_LEN;
+}
+
+static int check_counts(const struct stasis_index *index, const struct stasis_snap_info *info,
                         struct stasis_error *err)
 {
-    struct stasis_index_runs *runs = &index->runs;
     uint32_t regions = stasis_le32_get(index->bytes);
     uint32_t names = stasis_le32_get(index->bytes + 4);
-    size_t regions_len = (size_t)regions * STASIS_INDEX_REGION_LEN;
-    size_t head = STASIS_RUNS_PREFIX_LEN + regions_len + (size_t)names * STASIS_RUNS_NAME_LEN;
-    size_t entries_len, extents_len, digests_len;
-    int rc;
 
     if (info->layer && (!names || names > STASIS_LAYER_NAMES_MAX))
         return stasis_fail(err, STASIS_ERR_CORRUPT,
                            "the index of a layer cannot name %" PRIu32 " files", names);
-    if (regions > STASIS_RAM_REGION_MAX || (!info->layer && names) || index->len < head)
+    if (regions > STASIS_RAM_REGION_MAX || (!info->layer && names) ||
+        index->len < entries_at(index))
         return stasis_fail(err, STASIS_ERR_CORRUPT, "the index cannot hold %" PRIu32 " regions",
                            regions);
-    rc = stasis_index_add_regions(index, index->bytes + STASIS_RUNS_PREFIX_LEN, regions, err);
-    if (!rc)
-        rc = stasis_index_check_ram(index, info, err);
-    if (rc)
-        return rc;
+    return 0;
+}
+
+/* Where names, entries, extents and digests are, if the section is as long as that. */
+static int find_parts(struct stasis_index *index, const struct stasis_snap_info *info,
+                      struct stasis_error *err)
+{
+    struct stasis_index_runs *runs = &index->runs;
+    size_t extents, digests;
+    int rc;
+
+    runs->name_count = stasis_le32_get(index->bytes + 4);
     runs->entry_count = stasis_le32_get(index->bytes + 8);
     runs->extent_count = stasis_le32_get(index->bytes + 12);
-    entries_len = (size_t)runs->entry_count * STASIS_RUNS_ENTRY_LEN;
-    extents_len = (size_t)runs->extent_count * STASIS_RUNS_EXTENT_LEN;
-    digests_len = info->digests ? (size_t)runs->extent_count * STASIS_DIGEST_SIZE : 0;
-    rc = stasis_index_check_length(index, head + entries_len + extents_len + digests_len, err);
+    extents = entries_at(index) + (size_t)runs->entry_count * STASIS_RUNS_ENTRY_LEN;
+    digests = extents + (size_t)runs->extent_count * STASIS_RUNS_EXTENT_LEN;
+    rc = stasis_index_check_length(
+        index, digests + (info->digests ? (size_t)runs->extent_count * STASIS_DIGEST_SIZE : 0),
+        err);
     if (rc)
         return rc;
     runs->layered = info->layer;
-    runs->name_count = names;
-    runs->names = names ? index->bytes + STASIS_RUNS_PREFIX_LEN + regions_len : NULL;
-    runs->entries = index->bytes + head;
-    runs->extents = runs->entries + entries_len;
-    runs->digests = info->digests ? runs->extents + extents_len : NULL;
+    runs->names = runs->name_count ? index->bytes + names_at(index) : NULL;
+    runs->entries = index->bytes + entries_at(index);
+    runs->extents = index->bytes + extents;
+    runs->digests = info->digests ? index->bytes + digests : NULL;
     return 0;
+}
+
+static int parse_counts(struct stasis_index *index, const struct stasis_snap_info *info,
+                        struct stasis_error *err)
+{
+    int rc = check_counts(index, info, err);
+
+    if (!rc)
+        rc = stasis_index_add_regions(index, index->bytes + STASIS_RUNS_PREFIX_LEN,
+                                      stasis_le32_get(index->bytes), err);
+    if (!rc)
+        rc = stasis_index_check_ram(index, info, err);
+    return rc ? rc : find_parts(index, info, err);
 }
 
 static int bad_name(uint32_t n, const char *what, struct stasis_error *err)

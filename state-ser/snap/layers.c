@@ -181,6 +181,26 @@ static int read_index(struct walk *walk, const struct stasis_source *source,
     return check_source_root(walk, source, &part->index, err);
 }
 
+/* Its files follow the last one, which is its first. */
+static int share_files(struct walk *walk, uint16_t *numbers, struct stasis_error *err)
+{
+    struct stasis_snap *snap = walk->snap;
+    const struct stasis_snap *known = walk->known;
+    uint32_t first = snap->file_count - 1;
+    int rc = 0;
+
+    for (uint32_t n = 0; n < known->file_count && !rc; n++) {
+        numbers[n] = (uint16_t)(first + n);
+        if (n && number_of(snap, known->files[n]->header.info.uuid, STASIS_UUID_SIZE) <= first)
+            rc = stasis_fail(err, STASIS_ERR_CORRUPT, "%s lies on itself", known->files[n]->name);
+        if (!rc && n)
+            rc = add_file(snap, stasis_source_share(known->files[n]), err);
+        if (!rc && n < known->walked_count)
+            rc = check_source_root(walk, known->files[n], NULL, err);
+    }
+    return rc;
+}
+
 /* The parent was open before: its files and its index of all RAM are known. It is the last file
  * already. */
 static int take_known(struct walk *walk, struct stasis_error *err)
@@ -202,18 +222,9 @@ static int take_known(struct walk *walk, struct stasis_error *err)
         return of_another_guest(snap->files[first], "a guest of other RAM", err);
     if (first + known->chain_len > FILES_MAX)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "it lies on more than %u files", FILES_MAX);
-    for (uint32_t n = 0; n < known->file_count && !rc; n++) {
-        part->files[n] = (uint16_t)(first + n);
-        if (n && number_of(snap, known->files[n]->header.info.uuid, STASIS_UUID_SIZE) <= first)
-            rc = stasis_fail(err, STASIS_ERR_CORRUPT, "%s lies on itself", known->files[n]->name);
-        if (!rc && n)
-            rc = add_file(snap, stasis_source_share(known->files[n]), err);
-        if (!rc && n < known->walked_count)
-            rc = check_source_root(walk, known->files[n], NULL, err);
-    }
     snap->walked_count = first + known->walked_count;
     snap->chain_len = first + known->chain_len;
-    return rc;
+    return share_files(walk, part->files, err);
 }
 
 /* One more file down: *ret_end once all is known of where RAM is. */
