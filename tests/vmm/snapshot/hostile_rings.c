@@ -231,7 +231,9 @@ void rings_write_program(struct rings_program *p)
 
 bool rings_may_change(uint64_t gpa)
 {
-    return (gpa >= RINGS_TABLE(0, 0) && gpa < RINGS_END) ||
+    /* A queue that is made ready between a reset and its addresses lies at 0 (virtio 1.2, 4.2.2.2):
+     * its used ring, with avail_event behind it. */
+    return gpa < 4 + 8 * SIZE + 2 || (gpa >= RINGS_TABLE(0, 0) && gpa < RINGS_END) ||
            (gpa >= RINGS_DATA && gpa < RINGS_DATA_END) ||
            (gpa >= RINGS_HEADERS && gpa < RINGS_HEADERS_END);
 }
