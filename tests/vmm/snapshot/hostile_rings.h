@@ -5,8 +5,8 @@
  * twice, backwards and while other vCPUs change them. A program is a list of 4-byte stores.
  *
  * Whatever parts of it devices see together, they write to the windows below only: a descriptor
- * that they may write to leads there or nowhere, and so do the rings that they write, but for one at
- * address 0, where a device has it that is reset meanwhile.
+ * that they may write to leads there or nowhere, and so do the rings that they write, but for one
+ * at address 0, where a device has it that is reset meanwhile.
  */
 #ifndef STASIS_TESTS_VMM_SNAPSHOT_HOSTILE_RINGS_H
 #define STASIS_TESTS_VMM_SNAPSHOT_HOSTILE_RINGS_H
