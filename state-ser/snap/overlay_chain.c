@@ -3,6 +3,7 @@
  * The sealed files below an overlay: found by UUID and root among the regular files of its folder,
  * read, and laid onto the map, the lowest first.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -164,6 +165,8 @@ static int look(const struct chain *chain, const char *suffix, const uint8_t *uu
         if (len < strlen(suffix) || strcmp(name + len - strlen(suffix), suffix) != 0)
             continue;
         *ret_fd = stasis_io_open(chain->folder, name, OPEN_FLAGS, 0);
+        if (*ret_fd < 0 && (errno == EMFILE || errno == ENFILE))
+            more = -1; /* it may be the one */
         if (*ret_fd >= 0 && !is_wanted(*ret_fd, uuid, root)) {
             stasis_io_close(*ret_fd);
             *ret_fd = -1;

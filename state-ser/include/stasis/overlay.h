@@ -8,7 +8,7 @@
  * page by page: an overlay is whole at any time.
  *
  * Threads: calls for one overlay are serialized by the caller. They wait for the host's disk.
- * Memory: 8 bytes for each page that is written, in steps of 4 KiB for 2 MiB of the disk.
+ * Memory: 10 bytes for each page that is written, in steps of 5 KiB for 2 MiB of the disk.
  */
 #ifndef STASIS_OVERLAY_H
 #define STASIS_OVERLAY_H
@@ -51,8 +51,8 @@ struct stasis_overlay;
  *
  * STASIS_ERR_ARG: the file is no overlay, is sealed, lies on another base, or is in use;
  * STASIS_ERR_CORRUPT: it is damaged; STASIS_ERR_VERSION: a later release wrote it; STASIS_ERR_READ,
- * STASIS_ERR_WRITE: its disk fails, or is full; STASIS_ERR_NOMEM. Messages do not begin with the
- * path. */
+ * STASIS_ERR_WRITE: its disk fails, or is full; STASIS_ERR_NOMEM; and, if sealing it was cut off,
+ * the errors of stasis_overlay_seal(), which is done then. Messages do not begin with the path. */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_open(const char *path,
                                                         struct stasis_outputs *outputs,
                                                         const struct stasis_overlay_base *base,

@@ -12,8 +12,6 @@
 
 #include "state-ser/snap/io.h"
 
-#define SECTOR 512u
-
 static struct rig *the_rig; /* whose file it is */
 
 int __real_stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset);
@@ -95,9 +93,12 @@ static void settle_by_chance(struct rig *rig)
         const struct rig_write *write = &rig->pending[i];
         uint32_t fate = rig_random(rig, 3);
 
-        for (size_t at = 0; at < write->len; at += SECTOR)
+        for (size_t at = 0; at < write->len; at += RIG_SECTOR) {
+            size_t len = write->len - at < RIG_SECTOR ? write->len - at : RIG_SECTOR;
+
             if (fate == 0 || (fate == 1 && rig_random(rig, 2)))
-                apply(&rig->stable[write->file], write->offset + at, write->bytes + at, SECTOR);
+                apply(&rig->stable[write->file], write->offset + at, write->bytes + at, len);
+        }
     }
     forget_pending(rig);
 }
@@ -170,7 +171,7 @@ int __wrap_stasis_io_pwrite(int fd, const void *buf, size_t len, uint64_t offset
     if (rig->is_plain)
         return __real_stasis_io_pwrite(fd, buf, len, offset);
     if (fails) /* what came short is there */
-        len = len / 2 / SECTOR * SECTOR;
+        len = len / 2 / RIG_SECTOR * RIG_SECTOR;
     assert_int_equal(__real_stasis_io_pwrite(fd, buf, len, offset), 0);
     note(rig, fd, buf, len, offset);
     return fails ? fail_with(is_full ? ENOSPC : rig->error) : 0;
@@ -358,65 +359,4 @@ void rig_close(struct rig *rig)
 {
     stasis_overlay_free(rig->overlay);
     rig->overlay = NULL;
-}
-
-bool rig_write(struct rig *rig, uint64_t offset, size_t len)
-{
-    uint8_t bytes[8 * RIG_PAGE];
-    int rc;
-
-    fill_random(bytes, len, rig_random(rig, UINT32_MAX) | 1);
-    rc = stasis_overlay_write(rig->overlay, offset, bytes, len, NULL);
-    if (!rc)
-        memcpy(rig->content + offset, bytes, len);
-    return !rc;
-}
-
-/* What a range became. */
-static bool follow(struct rig *rig, uint64_t offset, size_t len)
-{
-    uint8_t bytes[8 * RIG_PAGE];
-
-    if (stasis_overlay_read(rig->overlay, offset, bytes, len, NULL))
-        return false;
-    memcpy(rig->content + offset, bytes, len);
-    return true;
-}
-
-bool rig_step(struct rig *rig)
-{
-    uint64_t offset = (uint64_t)rig_random(rig, RIG_BYTES / SECTOR) * SECTOR;
-    size_t len =
-        (rig_random(rig, 4) ? 1 + rig_random(rig, 8) : 8 * (1 + rig_random(rig, 4))) * SECTOR;
-    unsigned what = rig_random(rig, 8);
-
-    if (rig_random(rig, 2))
-        offset = offset / RIG_PAGE * RIG_PAGE;
-    if (len > RIG_BYTES - offset)
-        len = (size_t)(RIG_BYTES - offset);
-    if (what > 1)
-        return rig_write(rig, offset, len);
-    if (what == 1) {
-        if (stasis_overlay_zero(rig->overlay, offset, len, NULL))
-            return false;
-        memset(rig->content + offset, 0, len);
-        return true;
-    }
-    stasis_overlay_discard(rig->overlay, offset, len);
-    return follow(rig, offset, len);
-}
-
-bool rig_holds(struct rig *rig, const uint8_t *bytes)
-{
-    static uint8_t found[RIG_BYTES];
-    struct stasis_error err;
-
-    if (stasis_overlay_read(rig->overlay, 0, found, RIG_BYTES, &err))
-        return false;
-    return !memcmp(found, bytes, RIG_BYTES);
-}
-
-void rig_assert_holds(struct rig *rig, const uint8_t *bytes)
-{
-    assert_true(rig_holds(rig, bytes));
 }

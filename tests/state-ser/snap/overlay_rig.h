@@ -12,9 +12,10 @@
 #include "stasis/overlay.h"
 #include "tests/state-ser/snap/fixture.h"
 
-#define RIG_PAGE  4096u
-#define RIG_PAGES 48u
-#define RIG_BYTES (RIG_PAGES * RIG_PAGE - 1536) /* the last page is short */
+#define RIG_SECTOR 512u
+#define RIG_PAGE   4096u
+#define RIG_PAGES  48u
+#define RIG_BYTES  (RIG_PAGES * RIG_PAGE - 1536) /* the last page is short */
 
 #define RIG_FILES 4u
 

@@ -10,7 +10,7 @@
 #include "tests/state-ser/snap/overlay_rig.h"
 
 #define FIRST_SEED 20261130u
-#define DISKS      5u
+#define DISKS      2u
 #define LIVES      40u
 
 struct tally {
@@ -84,7 +84,7 @@ static void power_cuts_leave_what_was_flushed(void **state)
     }
     printf("seed %u: %u power cuts, %u of them in a flush, %u flushes\n", FIRST_SEED, tally.lives,
            tally.in_flight, tally.flushes);
-    assert_true(tally.in_flight > 40 && tally.flushes > 1000);
+    assert_true(tally.in_flight > 20 && tally.flushes > 500);
 }
 
 /* The page cache shows a commit that the disk may not have: who opens the overlay counts on it. */
@@ -96,7 +96,7 @@ static void a_power_cut_after_a_kill_leaves_what_was_opened(void **state)
 
     (void)state;
     rig_init(&rig, FIRST_SEED + 50);
-    for (unsigned i = 0; i < 2 * LIVES; i++) {
+    for (unsigned i = 0; i < LIVES; i++) {
         rig_open(&rig);
         live(&rig, flushed, &tally);
         tally.in_flight += begin_flush(&rig);
@@ -115,7 +115,7 @@ static void a_power_cut_after_a_kill_leaves_what_was_opened(void **state)
         rig_close(&rig);
     }
     rig_fini(&rig);
-    assert_true(tally.in_flight > 20);
+    assert_true(tally.in_flight > 10);
 }
 
 /* ---- failures ---- */
