@@ -141,7 +141,8 @@ static void the_future_is_named(void **state)
     with_field(images, STASIS_HDR_INCOMPATIBLE, 8, 4, STASIS_ERR_VERSION,
                "bit 2 (a feature of a later version), written by stasis");
     with_field(images, STASIS_HDR_INCOMPATIBLE, 8, 16, STASIS_ERR_CORRUPT, "cannot name 0 files");
-    with_field(images, STASIS_HDR_INCOMPATIBLE, 8, 32, STASIS_ERR_VERSION, "bit 5 (disk)");
+    with_field(images, STASIS_HDR_INCOMPATIBLE, 8, 32, STASIS_ERR_VERSION,
+               "it holds a disk, not a guest (incompatible feature bit 5), written by stasis");
     with_field(images, STASIS_HDR_INCOMPATIBLE, 8, UINT64_C(1) << 63, STASIS_ERR_VERSION,
                "bit 63 (a feature of a later version)");
     with_field(images, STASIS_HDR_CHUNK_SIZE, 4, 1 << 20, STASIS_ERR_VERSION, "other sizes");
