@@ -145,6 +145,7 @@ status=$?
 stty -opost # waits until all that was said is out
 echo 0 >/proc/sys/kernel/printk
 echo "status $status" >/dev/ttyS1
+stty -opost -echo </dev/ttyS1 # the same, of the status: a reset loses what the UART still holds
 sync
 exec reboot -f
 INIT
