@@ -38,10 +38,11 @@ static struct stasis_snap *blocks(struct built *built, struct dirty *dirty)
     return snap;
 }
 
+static const struct stasis_ram_opts mapped = {
+    .size = sizeof(mapped), .mode = STASIS_RAM_MAP, .no_prefetch = true};
+
 static void what_is_whole_in_one_file_is_mapped(void **state)
 {
-    const struct stasis_ram_opts map = {
-        .size = sizeof(map), .mode = STASIS_RAM_MAP, .no_prefetch = true};
     struct stasis_error err = {0};
     struct dirty dirty = {{0}};
     struct stasis_snap *snap;
@@ -52,7 +53,7 @@ static void what_is_whole_in_one_file_is_mapped(void **state)
     if (!rig_can(STASIS_RAM_LAZY))
         return;
     snap = blocks(&built, &dirty);
-    if (rig_try_snap(&rig, snap, RIG_USED, map, &err))
+    if (rig_try_snap(&rig, snap, RIG_USED, mapped, &err))
         fail_msg("%s", err.msg);
     assert_int_equal(stasis_ram_mode(rig.ram), STASIS_RAM_MAP);
     assert_null(stasis_ram_reason(rig.ram));
@@ -88,8 +89,6 @@ static void what_is_whole_in_one_file_is_mapped(void **state)
 /* Before anything of it was loaded: what is put in place later leaves these pages zero. */
 static void what_is_given_back_at_once_stays_away(void **state)
 {
-    const struct stasis_ram_opts map = {
-        .size = sizeof(map), .mode = STASIS_RAM_MAP, .no_prefetch = true};
     const size_t at = ((size_t)1 << 21) - 3 * STASIS_PAGE_SIZE;
     const size_t len = ((size_t)1 << 21) + 6 * STASIS_PAGE_SIZE; /* the end is in the third block */
     struct stasis_error err = {0};
@@ -105,7 +104,7 @@ static void what_is_given_back_at_once_stays_away(void **state)
     for (unsigned n = 0; n < 2; n++) {
         size_t end = n ? at + 5 * STASIS_PAGE_SIZE : at + len;
 
-        if (rig_try_snap(&rig, snap, RIG_FRESH, map, &err) ||
+        if (rig_try_snap(&rig, snap, RIG_FRESH, mapped, &err) ||
             stasis_ram_discard(rig.ram, (uint8_t *)rig.host[0] + at, end - at, &err))
             fail_msg("%s", err.msg);
         fill_random(built.ram[0], built.size[0], 5);

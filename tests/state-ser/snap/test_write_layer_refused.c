@@ -192,56 +192,67 @@ static void a_range_that_is_not_there_has_no_dirty_pages(void **state)
     built_fini(&built);
 }
 
+/* A snapshot of a small guest that has a name, and room for another file beside it. */
+struct named {
+    char folder[32], path[64], other[64];
+    struct stasis_snap *parent; /* the file, opened */
+    struct built built;
+};
+
+static void named_init(struct named *named)
+{
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .saved = &named->parent};
+    struct stasis_error err = {0};
+
+    strcpy(named->folder, "/tmp/stasis-test-XXXXXX");
+    assert_non_null(mkdtemp(named->folder));
+    snprintf(named->path, sizeof(named->path), "%s/one", named->folder);
+    snprintf(named->other, sizeof(named->other), "%s/two", named->folder);
+    built_small(&named->built);
+    assert_int_equal(stasis_snap_save(named->built.snap, named->path, &opts, NULL, &err), 0);
+}
+
+static void named_fini(struct named *named)
+{
+    stasis_snap_free(named->parent);
+    built_fini(&named->built);
+    assert_int_equal(unlink(named->other) || rmdir(named->folder), 0);
+}
+
 /* What the layer needs would be gone; under another name both are there. */
 static void a_layer_does_not_take_the_name_of_its_parent(void **state)
 {
-    char folder[] = "/tmp/stasis-test-XXXXXX", path[64], other[64];
-    struct stasis_snap *parent = NULL;
-    const struct stasis_save_opts opts = {.size = sizeof(opts), .saved = &parent};
+    struct named named;
     struct stasis_error err = {0};
-    struct built built;
 
     (void)state;
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof(path), "%s/one", folder);
-    snprintf(other, sizeof(other), "%s/two", folder);
-    built_small(&built);
-    assert_int_equal(stasis_snap_save(built.snap, path, &opts, NULL, &err), 0);
-    assert_int_equal(stasis_snap_set_parent(built.snap, parent, &err), 0);
-    assert_int_equal(stasis_snap_save(built.snap, path, NULL, NULL, &err), STASIS_ERR_EXISTS);
+    named_init(&named);
+    assert_int_equal(stasis_snap_set_parent(named.built.snap, named.parent, &err), 0);
+    assert_int_equal(stasis_snap_save(named.built.snap, named.path, NULL, NULL, &err),
+                     STASIS_ERR_EXISTS);
     assert_non_null(strstr(err.msg, "the layer lies on the file that has this name; give another"));
-    assert_int_equal(stasis_snap_save(built.snap, other, NULL, NULL, &err), 0);
-    assert_int_equal(stasis_snap_set_parent(built.snap, NULL, &err), 0);
-    assert_int_equal(stasis_snap_save(built.snap, path, NULL, NULL, &err), 0);
-    stasis_snap_free(parent);
-    built_fini(&built);
-    assert_int_equal(unlink(path) || unlink(other) || rmdir(folder), 0);
+    assert_int_equal(stasis_snap_save(named.built.snap, named.other, NULL, NULL, &err), 0);
+    assert_int_equal(stasis_snap_set_parent(named.built.snap, NULL, &err), 0);
+    assert_int_equal(stasis_snap_save(named.built.snap, named.path, NULL, NULL, &err), 0);
+    assert_int_equal(unlink(named.path), 0);
+    named_fini(&named);
 }
 
 /* Its name may be in several folders, or have become that of another file. */
 static void a_snapshot_without_a_name_is_removed(void **state)
 {
-    char folder[] = "/tmp/stasis-test-XXXXXX", path[64], other[64];
-    struct stasis_snap *parent = NULL;
-    const struct stasis_save_opts opts = {.size = sizeof(opts), .saved = &parent};
+    struct named named;
     struct stasis_error err = {0};
-    struct built built;
 
     (void)state;
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof(path), "%s/one", folder);
-    snprintf(other, sizeof(other), "%s/two", folder);
-    built_small(&built);
-    assert_int_equal(stasis_snap_save(built.snap, path, &opts, NULL, &err), 0);
-    assert_false(stasis_snap_is_removed(built.snap));
-    assert_false(stasis_snap_is_removed(parent));
-    assert_int_equal(link(path, other) || unlink(path), 0);
-    assert_false(stasis_snap_is_removed(parent));
-    assert_int_equal(stasis_snap_save(built.snap, other, NULL, NULL, &err), 0);
-    assert_true(stasis_snap_is_removed(parent));
-    stasis_snap_free(parent);
-    built_fini(&built);
-    assert_int_equal(unlink(other) || rmdir(folder), 0);
+    named_init(&named);
+    assert_false(stasis_snap_is_removed(named.built.snap));
+    assert_false(stasis_snap_is_removed(named.parent));
+    assert_int_equal(link(named.path, named.other) || unlink(named.path), 0);
+    assert_false(stasis_snap_is_removed(named.parent));
+    assert_int_equal(stasis_snap_save(named.built.snap, named.other, NULL, NULL, &err), 0);
+    assert_true(stasis_snap_is_removed(named.parent));
+    named_fini(&named);
 }
 
 int main(void)
