@@ -12,8 +12,12 @@
 #define RANGES_MAX  256  /* of one call of PAGEMAP_SCAN */
 #define ENTRIES_MAX 4096 /* of one read of pagemap: 16 MiB of memory */
 
-/* Bits of a pagemap entry: present, swapped out. */
+/* Bits of a pagemap entry (admin-guide/mm/pagemap.rst): present, swapped out. */
 #define HOLDS (UINT64_C(3) << 62)
+
+/* What an anonymous page of ours never has: of a file, write-protected by userfaultfd, a guard, and
+ * the two bits that are always 0. */
+#define NEVER_OURS (UINT64_C(0x1f) << 57)
 
 struct visitor {
     void (*found)(void *ctx, uintptr_t start, uintptr_t end);
@@ -94,8 +98,7 @@ void stasis_populated_fini(struct stasis_populated *populated)
     stasis_mappings_fini(&populated->mappings);
 }
 
-/* Every other page of the probe is written to: more than 64, since entries whose bytes are read in
- * the wrong order look right where the page's frame number happens to have one of two bits. */
+/* Every other page of the probe is written to. */
 #define PROBE_PAGES 256
 
 struct probe {
@@ -115,6 +118,24 @@ static void note_pages(void *ctx, uintptr_t start, uintptr_t end)
     }
 }
 
+bool stasis_populated_is_ours(uint64_t entry)
+{
+    return entry & HOLDS && !(entry & NEVER_OURS);
+}
+
+/* Bytes in the other order have the low bits of frame numbers on top: those of neighbours can all
+ * look like "holds something", but not all like pages of ours. */
+static bool in_our_byte_order(int pagemap, uintptr_t base)
+{
+    uint64_t entries[PROBE_PAGES];
+    uint64_t offset = base / STASIS_PAGE_SIZE * sizeof(entries[0]);
+    bool ours = stasis_io_pread(pagemap, entries, sizeof(entries), offset) == sizeof(entries);
+
+    for (size_t i = 1; i < PROBE_PAGES && ours; i += 2)
+        ours = stasis_populated_is_ours(entries[i]);
+    return ours;
+}
+
 /* Whether /proc speaks of this process's addresses, and in its byte order: under a user-mode
  * emulator (qemu-user) it shows the emulator's. Memory that is called empty by mistake would be
  * lost. */
@@ -124,14 +145,16 @@ static bool tells_the_truth(const struct stasis_populated *populated)
     uint8_t *pages = stasis_ram_io_small_pages(len);
     struct probe probe = {.base = (uintptr_t)pages};
     const struct visitor visitor = {note_pages, &probe};
+    bool ours;
 
     if (!pages)
         return false;
     for (size_t i = 1; i < PROBE_PAGES; i += 2)
         *(volatile uint8_t *)(pages + i * STASIS_PAGE_SIZE) = 1;
     find_here(populated, probe.base, probe.base + len, &visitor);
+    ours = in_our_byte_order(populated->pagemap, probe.base);
     stasis_ram_io_scratch_free(pages, len);
-    return probe.right == PROBE_PAGES / 2 && !probe.wrong;
+    return ours && probe.right == PROBE_PAGES / 2 && !probe.wrong;
 }
 
 struct reading {

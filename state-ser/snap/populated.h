@@ -36,4 +36,8 @@ void stasis_populated_fini(struct stasis_populated *populated);
 void stasis_populated_find(const struct stasis_populated *populated, uintptr_t start, uintptr_t end,
                            void (*found)(void *ctx, uintptr_t start, uintptr_t end), void *ctx);
 
+/* Whether an entry of pagemap (admin-guide/mm/pagemap.rst) can be that of an anonymous page that
+ * was just written to. */
+bool stasis_populated_is_ours(uint64_t entry);
+
 #endif

@@ -287,9 +287,27 @@ static void memory_that_nobody_may_read_may_hold_something(void **state)
     munmap(ram, MIB);
 }
 
+/* qemu-user shows a big-endian process the little-endian entries of its host. */
+static void entries_in_the_other_byte_order_are_known(void **state)
+{
+    const uint64_t written = UINT64_C(0x8180) << 48; /* present, exclusive, soft-dirty */
+    const unsigned pages = 128;
+
+    (void)state;
+    for (uint64_t frame = 0x1230000; frame < 0x1230000 + 1024; frame++) {
+        unsigned taken = 0;
+
+        assert_true(stasis_populated_is_ours(written | frame));
+        for (unsigned i = 0; i < pages; i++)
+            taken += stasis_populated_is_ours(__builtin_bswap64(written | (frame + i)));
+        assert_true(taken < pages);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(entries_in_the_other_byte_order_are_known),
         cmocka_unit_test(only_pages_that_were_touched_are_looked_at),
         cmocka_unit_test(regions_are_told_apart),
         cmocka_unit_test(huge_pages_are_looked_at),
