@@ -141,8 +141,9 @@ class Machine:
 
         The parameters take the words of vmm-control(7): then="continue" or "exit",
         compress="none" or "zlib:N", digest="sha256", sync="none", target="0.1.0", drop="allow".
-        parent="auto" writes a layer on the last snapshot if it can, and parent=ROOT a layer on the
-        snapshot with this root or nothing.
+        parent="auto" writes a layer on the last snapshot if it can, parent=ROOT a layer on the
+        snapshot with this root or nothing, and parent="none" a whole snapshot, on which the next one
+        can be a layer.
         """
         return self._connection.run(
             requests.snapshot(

@@ -28,10 +28,11 @@ static int check_parent(const struct stasis_vmm_save *save, const struct stasis_
 {
     if (!save->parent)
         return 0;
-    if (strcmp(save->parent, STASIS_VMM_PARENT_AUTO) != 0 && !is_root(save->parent))
+    if (strcmp(save->parent, STASIS_VMM_PARENT_AUTO) != 0 &&
+        strcmp(save->parent, STASIS_VMM_PARENT_NONE) != 0 && !is_root(save->parent))
         return stasis_fail(err, STASIS_ERR_ARG,
-                           "%s is neither auto nor a root; give auto, or the 64 hexadecimal digits "
-                           "that snapshot-inspect info shows",
+                           "%s is neither auto, none nor a root; give auto or none, or the 64 "
+                           "hexadecimal digits that snapshot-inspect info shows",
                            parent);
     if (release && release->format_version == 1)
         return stasis_fail(err, STASIS_ERR_ARG, "a file for release %s is no layer; leave out %s",

@@ -228,8 +228,8 @@ static const struct stasis_option_key snapshot_keys[] = {
      .words = digest_words},
     {"sync", STASIS_OPTION_WORD, AT(snapshot.save.sync), "full|none", "give full or none",
      .words = sync_words},
-    {"parent", STASIS_OPTION_TEXT, AT(snapshot.save.parent), "auto|HEX",
-     "give auto, or the 64 hexadecimal digits of a root"},
+    {"parent", STASIS_OPTION_TEXT, AT(snapshot.save.parent), "none|auto|HEX",
+     "give none, auto, or the 64 hexadecimal digits of a root"},
     {"target", STASIS_OPTION_TEXT, AT(snapshot.save.target), "RELEASE",
      "give a release, for example 0.1.0"},
     {"drop", STASIS_OPTION_WORD, AT(snapshot.save.drop), "refuse|allow", "give refuse or allow",
@@ -417,7 +417,8 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
                                 "digest=sha256: store a digest of each chunk of memory.\n"
                                 "sync=none: do not wait for the disk.\n"
                                 "parent=auto: write a layer on the last snapshot, if there is\n"
-                                "one; HEX: on the snapshot with this root.\n"
+                                "one; HEX: on the snapshot with this root; none: write a whole\n"
+                                "snapshot, on which the next one can be a layer.\n"
                                 "target: write a file that this older release can thaw.\n"
                                 "drop=allow: leave out what the target cannot represent; by\n"
                                 "default the freeze fails.\n"

@@ -9,9 +9,19 @@
 
 #include "vmm/api/vmm_internal.h"
 
+static bool parent_is(const struct stasis_vmm_job *job, const char *word)
+{
+    return job->save.parent && strcmp(job->save.parent, word) == 0;
+}
+
+static bool can_be_layer(const struct stasis_vmm_job *job)
+{
+    return job->save.parent && !parent_is(job, STASIS_VMM_PARENT_NONE);
+}
+
 static bool must_be_layer(const struct stasis_vmm_job *job)
 {
-    return job->save.parent && strcmp(job->save.parent, STASIS_VMM_PARENT_AUTO) != 0;
+    return can_be_layer(job) && !parent_is(job, STASIS_VMM_PARENT_AUTO);
 }
 
 static void set_base(struct stasis_vmm *vmm, struct stasis_snap *snap)
@@ -98,7 +108,7 @@ int stasis_vmm_base_prepare(struct stasis_vmm_job *job, struct stasis_snap *snap
     const char *why;
 
     harvest(job->vmm);
-    if (!job->save.parent)
+    if (!can_be_layer(job))
         return 0;
     why = hindrance(job);
     if (!why)

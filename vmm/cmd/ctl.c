@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/message.h"
@@ -11,6 +12,9 @@
 #include "vmm/cmd/ctl_save.h"
 #include "vmm/cmd/say.h"
 #include "vmm/control/remote.h"
+
+#define WAIT_TRIES   1000
+#define WAIT_STEP_NS 10000000L
 
 static int fail(const struct stasis_error *err)
 {
@@ -32,8 +36,9 @@ static int print_help(void)
     struct stasis_error err;
 
     fputs("vmm ctl: control a running virtual machine\n\n"
-          "Usage: vmm ctl SOCK METHOD [key=value]...\n\n"
+          "Usage: vmm ctl [--wait] SOCK METHOD [key=value]...\n\n"
           "SOCK is the socket that the VM was started with: vmm --control path=SOCK.\n"
+          "With --wait, waits up to 10 seconds for a VM that is being started.\n"
           "Prints text on a terminal and JSON elsewhere.\n\nMethods:\n",
           stdout);
     for (const struct stasis_control_method *method = stasis_control_methods; method->name;
@@ -186,7 +191,23 @@ static int wait_for_answer(const struct stasis_control_words *words,
                : stasis_control_remote_answer(remote, ret_result, ret_status, err);
 }
 
-static int ask(const char *path, const struct stasis_control_words *words)
+/* A VM that is being started has no socket yet, or one that an earlier VM has left behind. */
+static int open_remote(const char *path, const struct stasis_control_words *words, bool wait,
+                       struct stasis_control_remote *remote, struct stasis_error *err)
+{
+    const struct timespec step = {.tv_nsec = WAIT_STEP_NS};
+    unsigned tries = wait ? WAIT_TRIES : 0;
+    int rc;
+
+    while ((rc = stasis_control_remote_open(remote, path, words, err)) != 0 && tries--) {
+        if (rc != STASIS_ERR_NOT_FOUND && rc != STASIS_ERR_UNAVAILABLE)
+            break;
+        nanosleep(&step, NULL);
+    }
+    return rc;
+}
+
+static int ask(const char *path, const struct stasis_control_words *words, bool wait)
 {
     const bool people = isatty(STDOUT_FILENO);
     struct stasis_control_remote remote;
@@ -194,7 +215,7 @@ static int ask(const char *path, const struct stasis_control_words *words)
     json_t *result = NULL;
     int status;
 
-    if (stasis_control_remote_open(&remote, path, words, &err))
+    if (open_remote(path, words, wait, &remote, &err))
         return fail(&err);
     if (wait_for_answer(words, &remote, &result, &status, &err)) {
         (void)fail(&err);
@@ -213,12 +234,16 @@ int stasis_ctl_main(int argc, char *const *argv)
 {
     struct stasis_control_words words;
     struct stasis_error err;
+    bool wait;
     int status;
 
     if (stasis_streams_fill(&err))
         return fail(&err);
     if (argc > 1 && strcmp(argv[1], "--help") == 0)
         return print_help();
+    wait = argc > 1 && strcmp(argv[1], "--wait") == 0;
+    argc -= wait;
+    argv += wait;
     if (argc < 3) {
         (void)stasis_fail(&err, STASIS_ERR_ARG,
                           "ctl needs a socket and a method: vmm ctl SOCK METHOD; see vmm ctl "
@@ -227,7 +252,7 @@ int stasis_ctl_main(int argc, char *const *argv)
     }
     if (stasis_control_words_parse(argc - 2, argv + 2, &words, &err))
         return fail(&err);
-    status = ask(argv[1], &words);
+    status = ask(argv[1], &words, wait);
     stasis_control_words_fini(&words);
     return status;
 }

@@ -33,10 +33,10 @@ static const struct stasis_control_param snapshot_params[] = {
      "sha256: each chunk of memory gets a SHA-256 digest; none is the default.", digest_words},
     {"sync", STASIS_CONTROL_WORD, AT(sync), "full|none",
      "full (default): wait until the file is on the disk; none: do not wait.", sync_words},
-    {"parent", STASIS_CONTROL_TEXT, AT(parent), "auto|HEX",
+    {"parent", STASIS_CONTROL_TEXT, AT(parent), "none|auto|HEX",
      "auto: write a layer, which holds what the guest has changed since the last snapshot, if that "
      "is known; else a whole snapshot, and the next one can be a layer. HEX: a layer on the "
-     "snapshot with this root, or fail.",
+     "snapshot with this root, or fail. none: a whole snapshot, and the next one can be a layer.",
      NULL},
     {"target", STASIS_CONTROL_TEXT, AT(target), "RELEASE",
      "Write a file that this older release can thaw.", NULL},

@@ -130,6 +130,21 @@ static void layers_are_what_the_guest_was(void)
     vmm_rig_fini(&rig);
 }
 
+/* Of a guest of which no change was noted before, and of one that lies on other files. */
+static void a_layer_can_lie_on_a_whole_snapshot_that_was_asked_for(void)
+{
+    start();
+    assert_false(save("one", "none"));
+    let_run("tick 2 ");
+    save_both("two", "whole");
+    let_run("tick 3 ");
+    assert_false(save("three", "none"));
+    let_run("tick 4 ");
+    assert_true(save("four", hex(rig.root)));
+    stop();
+    vmm_rig_fini(&rig);
+}
+
 /* As a disk that is full. */
 static void limit_files(rlim_t bytes)
 {
@@ -262,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(layers_are_what_the_guest_was),
+        KVM_CASE(a_layer_can_lie_on_a_whole_snapshot_that_was_asked_for),
         KVM_CASE(a_save_that_fails_loses_no_page),
         KVM_CASE(a_layer_does_not_replace_what_it_lies_on),
         KVM_CASE(a_layer_does_not_lie_on_a_removed_file),

@@ -62,17 +62,15 @@ static void serve(struct run *run, const int fds[2])
     }
 }
 
-/* Runs `vmm ctl SOCK words...` and returns its exit status. */
-static int ctl(struct run *run, bool terminal, const char *const *words)
+/* Runs vmm and returns its exit status. `meanwhile` gets the output of the running program. */
+static int play(struct run *run, bool terminal, const char *const *args,
+                void (*meanwhile)(struct run *run, int out))
 {
-    const char *args[12] = {"vmm", "ctl", run->rig.path};
     int out[2];
     int err[2];
     int status;
     pid_t child;
 
-    for (unsigned i = 0; words[i]; i++)
-        args[3 + i] = words[i];
     memset(run->text, 0, sizeof(run->text));
     run->len[0] = run->len[1] = 0;
     if (terminal)
@@ -84,12 +82,24 @@ static int ctl(struct run *run, bool terminal, const char *const *words)
     child = start(args, out[1], err[1]);
     close(out[1]);
     close(err[1]);
+    if (meanwhile)
+        meanwhile(run, out[0]);
     serve(run, (const int[]){out[0], err[0]});
     close(out[0]);
     close(err[0]);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
+}
+
+/* Runs `vmm ctl SOCK words...` and returns its exit status. */
+static int ctl(struct run *run, bool terminal, const char *const *words)
+{
+    const char *args[12] = {"vmm", "ctl", run->rig.path};
+
+    for (unsigned i = 0; words[i]; i++)
+        args[3 + i] = words[i];
+    return play(run, terminal, args, NULL);
 }
 
 #define CTL(run, ...)   ctl(run, false, (const char *const[]){__VA_ARGS__, NULL})
@@ -274,6 +284,31 @@ static void without_a_server_it_says_so(void **state)
     rig_fini(&run.rig);
 }
 
+/* Nothing comes of a program that waits; one that does not has ended by then. */
+static void serve_late(struct run *run, int out)
+{
+    const struct stasis_control_config config = {.path = run->rig.path};
+
+    assert_int_equal(poll(&(struct pollfd){.fd = out, .events = POLLIN}, 1, 300), 0);
+    assert_int_equal(stasis_control_open(&config, &fake_vm_ops, &run->rig.control, NULL), 0);
+    stasis_control_set_ctx(run->rig.control, &run->vm);
+}
+
+static void with_wait_it_waits_for_a_server(void **state)
+{
+    struct run run;
+    const char *args[] = {"vmm", "ctl", "--wait", run.rig.path, "status", NULL};
+
+    (void)state;
+    run_begin(&run);
+    stasis_control_close(run.rig.control);
+    run.rig.control = NULL;
+    assert_int_equal(play(&run, false, args, serve_late), 0);
+    assert_non_null(strstr(run.text[0], "\"state\":\"running\""));
+    assert_string_equal(run.text[1], "");
+    run_end(&run);
+}
+
 static void help_lists_the_methods(void **state)
 {
     const char *none[] = {NULL};
@@ -302,6 +337,7 @@ int main(void)
         cmocka_unit_test(it_prints_events_until_the_end),
         cmocka_unit_test(what_a_terminal_must_not_get_is_escaped),
         cmocka_unit_test(without_a_server_it_says_so),
+        cmocka_unit_test(with_wait_it_waits_for_a_server),
         cmocka_unit_test(help_lists_the_methods),
     };
 

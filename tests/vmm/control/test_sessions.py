@@ -7,32 +7,19 @@ usage: test_sessions.py SOURCE_FOLDER BINARY_FOLDER fake|kvm
 `fake` starts serve_fake where the text starts vmm; `kvm` needs /dev/kvm.
 """
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../guides"))
+import page  # noqa: E402
 from waiting import LIMIT_S, SKIPPED, wait_for
 
 
-def blocks(text):
-    """(language, content) of each fenced block."""
-    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S)
-
-
 def plain(text):
-    """Without what differs from run to run: numbers but codes and ids, and events of progress."""
-    text = re.sub(r'("(?:generation|\w+_bytes|pause_us|pid)":)\d+', r"\1N", text)
-    text = re.sub(r'("root":)"[0-9a-f]{64}"', r"\1X", text)
-    return re.sub(r"event snapshot_progress\n", "", text)
-
-
-def commands(content):
-    """(command, expected output) of a console block."""
-    for part in re.split(r"^\$ ", content, flags=re.M)[1:]:
-        command, _, expected = part.partition("\n")
-        yield command, expected
+    """Without what differs from run to run, events of progress among it."""
+    return page.plain(text).replace("event snapshot_progress\n", "")
 
 
 class Session:
@@ -66,9 +53,9 @@ class Session:
 def play(session, text):
     """Returns how many commands were run."""
     count, script = 0, None
-    for language, content in blocks(text):
+    for language, content in page.blocks(text):
         if language == "console":
-            for command, expected in commands(content):
+            for command, expected in page.commands(content):
                 if command.endswith("&"):
                     session.start(command)
                 else:

@@ -224,6 +224,7 @@ struct stasis_vmm_balloon {
 };
 
 #define STASIS_VMM_PARENT_AUTO "auto"
+#define STASIS_VMM_PARENT_NONE "none"
 
 /* How a snapshot is written. */
 struct stasis_vmm_save {
@@ -234,8 +235,9 @@ struct stasis_vmm_save {
     /* Whether it is a layer, which has of memory what differs from another snapshot, its parent:
      * the one that the guest was thawed from, or that was written since, whichever is the last, and
      * its file stays where it is. STASIS_VMM_PARENT_AUTO: if there is one; else a whole snapshot is
-     * written, and the next one can be a layer on it. 64 hexadecimal digits: on the snapshot with
-     * this root, or it fails (STASIS_ERR_STATE). NULL: no. */
+     * written, and the next one can be a layer on it. STASIS_VMM_PARENT_NONE: it is whole, and the
+     * next one can be a layer on it. 64 hexadecimal digits: on the snapshot with this root, or it
+     * fails (STASIS_ERR_STATE). NULL: it is whole. */
     const char *parent;
     enum stasis_vmm_drop drop;  /* whether what the target cannot represent may be left out */
     struct stasis_notes *notes; /* that the file gets; NULL: none */
