@@ -11,17 +11,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "tools/inspect.h"
+#include "tools/cmd_memory.h"
 #include "tools/picture.h"
 #include "tools/svg.h"
 #include "tools/text.h"
 
-enum { OPTION_SVG };
-
-enum { WIDTH_DEFAULT = 80, ROWS_MAX = 24, COLUMNS_MIN = 16, COLUMNS_MAX = 256 };
-
-/* "0x" and 13 digits: an address is below 2^52. */
-#define ADDRESS_WIDTH 15
+enum { WIDTH_DEFAULT = 80, COLUMNS_MIN = 16, COLUMNS_MAX = 256 };
 
 /* What a cell of a kind and level looks like. */
 typedef const char *const glyphs[STASIS_PICTURE_KINDS][5];
@@ -30,7 +25,7 @@ static glyphs utf8_glyphs = {{"·"}, {"", "░", "▒", "▓", "█"}, {"", "▁
 static glyphs ascii_glyphs = {{"."}, {"", "-", "+", "*", "#"}, {"", "1", "2", "3", "4"}};
 
 /* Asked of the environment and not by setlocale(), which would change how all else is printed. */
-static bool locale_is_utf8(void)
+bool stasis_memory_draws_utf8(void)
 {
     locale_t locale = newlocale(LC_CTYPE_MASK, "", NULL);
     bool utf8 = locale && !strcmp(nl_langinfo_l(CODESET, locale), "UTF-8");
@@ -41,7 +36,7 @@ static bool locale_is_utf8(void)
 }
 
 /* Cells in a row: a power of two, so that the addresses of rows are round. */
-static unsigned columns_of_terminal(void)
+unsigned stasis_memory_columns(void)
 {
     const char *text = getenv("COLUMNS");
     struct winsize size;
@@ -52,7 +47,7 @@ static unsigned columns_of_terminal(void)
         width = size.ws_col;
     else if (text && strtoul(text, NULL, 10) > 0 && strtoul(text, NULL, 10) < 10000)
         width = (unsigned)strtoul(text, NULL, 10);
-    while (columns < COLUMNS_MAX && ADDRESS_WIDTH + 1 + 2 * columns <= width)
+    while (columns < COLUMNS_MAX && STASIS_MEMORY_ADDRESS_WIDTH + 1 + 2 * columns <= width)
         columns *= 2;
     return columns;
 }
@@ -70,7 +65,7 @@ static void print_region(const struct stasis_picture_grid *grid, uint32_t index,
         if (i % grid->columns == 0) {
             snprintf(address, sizeof(address), "0x%08" PRIx64,
                      region.gpa + i * grid->cell_chunks * STASIS_CHUNK_SIZE);
-            fprintf(out, "%*s ", ADDRESS_WIDTH, address);
+            fprintf(out, "%*s ", STASIS_MEMORY_ADDRESS_WIDTH, address);
         }
         fputs((*look)[cell.kind][cell.level], out);
         if ((i + 1) % grid->columns == 0 || i + 1 == cells)
@@ -80,7 +75,7 @@ static void print_region(const struct stasis_picture_grid *grid, uint32_t index,
 }
 
 /* How much of a cell's memory is not zero: "░ to 16 KiB, ▒ to 32 KiB, ...". */
-static void print_shades(const char *const levels[5], uint64_t cell, FILE *out)
+void stasis_memory_put_shades(const char *const levels[5], uint64_t cell, FILE *out)
 {
     for (unsigned level = 1; level <= 4; level++) {
         char size[STASIS_TEXT_MAX];
@@ -100,7 +95,7 @@ static void print_legend(const struct stasis_picture_tally *tallies, uint64_t ce
         if (kind == STASIS_PICTURE_ZERO)
             fputs((*look)[kind][0], out);
         else
-            print_shades((*look)[kind], cell, out);
+            stasis_memory_put_shades((*look)[kind], cell, out);
         fputs(kind == STASIS_PICTURE_ZERO ? "\n" : " not zero\n", out);
     }
     fputc('\n', out);
@@ -137,9 +132,9 @@ static void print_totals(const struct stasis_picture_tally *tallies, FILE *out)
 static void print_picture(const struct stasis_snap *snap, const char *name, FILE *out)
 {
     struct stasis_picture_grid grid =
-        stasis_picture_grid_fit(snap, columns_of_terminal(), ROWS_MAX);
+        stasis_picture_grid_fit(snap, stasis_memory_columns(), STASIS_MEMORY_ROWS);
     struct stasis_picture_tally tallies[STASIS_PICTURE_KINDS];
-    glyphs *look = locale_is_utf8() ? &utf8_glyphs : &ascii_glyphs;
+    glyphs *look = stasis_memory_draws_utf8() ? &utf8_glyphs : &ascii_glyphs;
     uint32_t regions = stasis_snap_region_count(snap);
     char total[STASIS_TEXT_MAX];
     char cell[STASIS_TEXT_MAX];
@@ -172,12 +167,16 @@ int stasis_inspect_memory(const struct stasis_inspect_args *args, FILE *out,
                           struct stasis_error *err)
 {
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_any(args, args->operands[0], &snap, err);
+    int rc;
+
+    if (args->operand_count > 1)
+        return stasis_memory_compare(args, out, err);
+    rc = stasis_inspect_open_any(args, args->operands[0], &snap, err);
 
     if (rc)
         return rc;
-    if (args->values[OPTION_SVG])
-        rc = stasis_svg_write(args->outputs, args->values[OPTION_SVG], draw,
+    if (args->values[STASIS_MEMORY_SVG])
+        rc = stasis_svg_write(args->outputs, args->values[STASIS_MEMORY_SVG], draw,
                               &(struct drawing){snap, args->operands[0]}, err);
     if (!rc)
         print_picture(snap, args->operands[0], out);

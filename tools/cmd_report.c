@@ -6,7 +6,7 @@
  */
 #include <inttypes.h>
 
-#include "tools/diff.h"
+#include "tools/change.h"
 #include "tools/html.h"
 #include "tools/inspect.h"
 #include "tools/picture.h"
@@ -161,6 +161,22 @@ static int put_file(FILE *page, const struct stasis_inspect_args *args, size_t i
     return put_records(page, stasis_snap_records(snap), err);
 }
 
+/* What `memory --svg` draws of both. */
+static int put_change(FILE *page, struct stasis_snap *const snaps[2], const char *const names[2],
+                      struct stasis_error *err)
+{
+    struct stasis_change change;
+    int rc = stasis_change_compare(snaps[0], snaps[1], NULL, &change, err);
+
+    if (rc)
+        return rc;
+    fputs("<div class=\"wide\">\n", page);
+    stasis_change_svg(&change, names, page);
+    fputs("</div>\n", page);
+    stasis_change_fini(&change);
+    return 0;
+}
+
 static int put_difference(FILE *page, struct stasis_snap *const snaps[2],
                           const char *const names[2], struct stasis_error *err)
 {
@@ -174,7 +190,7 @@ static int put_difference(FILE *page, struct stasis_snap *const snaps[2],
     rc = stasis_diff_print_text(snaps, names, text, &differs, err);
     fclose(text);
     fputs("</pre>\n", page);
-    return rc;
+    return rc ? rc : put_change(page, snaps, names, err);
 }
 
 static int put_page(FILE *page, const struct stasis_inspect_args *args,

@@ -85,7 +85,8 @@ static void two_files(void **state)
     assert_has(page, "<h1>What differs</h1>\n<pre>");
     assert_has(page, "stasis.i8042 kbd");
     assert_has(page, " -&gt; ");
-    assert_int_equal(count_of(page, "<svg"), 2);
+    assert_int_equal(count_of(page, "<svg"), 3);
+    assert_has(page, "<title>What changed in memory from ");
     free(page);
     built_fini(&built);
 }
