@@ -69,7 +69,8 @@ def matches(shown, printed):
             pattern += r"(?:.*\n)*?"
         else:
             pattern += ".*".join(re.escape(part) for part in line.split("...")) + r"\n"
-    return re.fullmatch(pattern, plain(printed)) is not None
+    end = "\n" if printed and not printed.endswith("\n") else ""
+    return re.fullmatch(pattern, plain(printed + end)) is not None
 
 
 def script(found):
