@@ -232,7 +232,7 @@ int stasis_change_grid_fit(const struct stasis_change *change, unsigned columns,
                            struct stasis_change_grid *ret_grid, struct stasis_error *err)
 {
     struct stasis_change_grid grid = {.columns = columns, .cell_pages = 1};
-    struct fine_rows fine;
+    struct fine_rows fine = {NULL, columns};
     int rc = fine_rows_init(change, columns, &fine, err);
 
     if (rc)
