@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+# check_demo.sh BIN: what scripts/demo shows of the built-in guest is short, is plain text in a pipe, and
+# ends with a picture of what changed.
+. "$(dirname "$0")/../../scripts/lib.sh"
+
+case $(kvm_kind) in
+    pvm | hardware) ;;
+    *)
+        echo "skip: no KVM that runs the built-in guest"
+        exit "$STATUS_SKIPPED"
+        ;;
+esac
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+PATH=$1:$PATH
+fail() { die "$STATUS_FAILURE" "$* in $(cat "$work/shown")"; }
+
+ln -s "$STASIS_ROOT/tests/e2e/check_beats.awk" "$work"
+LC_ALL=C bash "$STASIS_ROOT/scripts/story.sh" "$work" builtin "$work" >"$work/shown" </dev/null || fail "a failure"
+# scripts/demo says two lines before: where the guest runs, and that it builds. What the guest says until
+# it is told to end takes as long as the host does.
+[ "$(grep -vcE '^tick ([89]|[0-9]{2})' "$work/shown")" -le 38 ] || fail "more than 40 lines"
+[ "$(LC_ALL=C tr -d '\n\r -~' <"$work/shown" | wc -c)" -eq 0 ] || fail "characters that are no plain text"
+(cd "$work" && LC_ALL=C snapshot-inspect memory monday.snap tuesday.snap) >"$work/picture"
+tail -n "$(wc -l <"$work/picture")" "$work/shown" | cmp - "$work/picture" || fail "no picture at the end"
+grep -q '^     0x00000000 -' "$work/picture" || fail "no page of the guest"
+grep -q '^  differs .* [1-9][0-9]* pages$' "$work/picture" || fail "no page that changed"
