@@ -55,7 +55,7 @@ static void from_the_guest(void)
     kvm_ok(stasis_socket_listen(&sock, at, &err), &err);
     vsock_guest_send(REQUEST, 1001, 7, "");
     vsock_guest_expect(RESPONSE, 1001, "");
-    vsock_wait((fd = accept4(sock.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0);
+    told_wait((fd = accept4(sock.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0);
     vsock_guest_send(RW, 1001, 7, "who is there");
     vsock_program_hears(fd, "who is there");
     assert_int_equal(send(fd, "me", 2, MSG_NOSIGNAL), 2);
@@ -87,16 +87,16 @@ static void connections_outlive_a_snapshot(void)
     vsock_guest_boot();
     vsock_guest_offer_event();
     fd = connect_to_guest(&port);
-    request.path = vmm_rig_path(&vsock_rig, "snapshot");
-    kvm_ok(stasis_vmm_snapshot(vsock_rig.vmm, &request, &err), &err);
+    request.path = vmm_rig_path(&told_rig, "snapshot");
+    kvm_ok(stasis_vmm_snapshot(told_rig.vmm, &request, &err), &err);
     assert_int_equal(send(fd, "meanwhile", 9, MSG_NOSIGNAL), 9);
-    vmm_rig_wait_event(&vsock_rig, STASIS_VMM_EVENT_SAVED, 1);
+    vmm_rig_wait_event(&told_rig, STASIS_VMM_EVENT_SAVED, 1);
     vsock_guest_expect(RW, 52, "meanwhile");
-    kvm_ok(stasis_vmm_pause(vsock_rig.vmm, &err), &err);
+    kvm_ok(stasis_vmm_pause(told_rig.vmm, &err), &err);
     assert_int_equal(send(fd, "paused", 6, MSG_NOSIGNAL), 6);
     for (unsigned i = 0; i < 10; i++)
-        vsock_turn();
-    kvm_ok(stasis_vmm_resume(vsock_rig.vmm, &err), &err);
+        told_turn();
+    kvm_ok(stasis_vmm_resume(told_rig.vmm, &err), &err);
     vsock_guest_expect(RW, 52, "paused");
     vsock_guest_send(RW, 52, port, "I know");
     vsock_program_hears(fd, "I know");
@@ -124,7 +124,7 @@ static void connections_end_with_a_thaw(void)
             assert_int_equal(vsock_guest_events(), 0);
             vsock_guest_offer_event();
         }
-        vsock_wait(vsock_guest_events() == generation);
+        told_wait(vsock_guest_events() == generation);
         vsock_guest_offer_event(); /* it has ended its connections */
         fd = connect_to_guest(&port);
         assert_int_not_equal(port, old);
@@ -145,16 +145,16 @@ static void what_a_thaw_is_given(void)
 
     vsock_guest_boot();
     vsock_guest_thaw();
-    path = vsock_rig.config.vsock.path;
-    vsock_rig.config.vsock.path = NULL;
+    path = told_rig.config.vsock.path;
+    told_rig.config.vsock.path = NULL;
     vsock_guest_refuse("the guest's sockets vsock0 are missing; give a path for them by "
                        "vsock.path, with vsock.id=vsock0");
-    vsock_rig.config.vsock.path = vmm_rig_path(&vsock_rig, "other.sock");
-    vsock_rig.config.vsock.id = "other";
+    told_rig.config.vsock.path = vmm_rig_path(&told_rig, "other.sock");
+    told_rig.config.vsock.id = "other";
     vsock_guest_refuse("sockets vsock0 are missing");
-    vsock_rig.config.restore.path = NULL;
-    vsock_rig.config.vsock.id = NULL;
-    vsock_rig.config.vsock.path = path;
+    told_rig.config.restore.path = NULL;
+    told_rig.config.vsock.id = NULL;
+    told_rig.config.vsock.path = path;
     vsock_guest_end();
 }
 

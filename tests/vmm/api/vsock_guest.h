@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * A VM whose guest is the driver of a socket device: the test makes its packets and tells it which
- * registers to write. The loop is the test's.
+ * A guest that is the driver of a socket device, and the host's side of that.
  */
 #ifndef STASIS_TESTS_VSOCK_GUEST_H
 #define STASIS_TESTS_VSOCK_GUEST_H
 
-#include "tests/vmm/api/vmm_rig.h"
+#include "tests/vmm/api/told_guest.h"
 
 enum { REQUEST = 1, RESPONSE, RST, SHUTDOWN, RW, CREDIT_UPDATE, CREDIT_REQUEST };
 
-extern struct vmm_rig vsock_rig;
 extern char vsock_path[100]; /* of the socket */
-
-/* The condition holds soon, while the loop runs. */
-#define vsock_wait(condition) kvm_wait((vsock_turn(), (condition)))
-void vsock_turn(void);
 
 /* Boots the guest, which has brought its device up. */
 void vsock_guest_boot(void);
