@@ -6,8 +6,10 @@
 #include <inttypes.h>
 
 #include "common/progress.h"
+#include "tools/disk.h"
 #include "tools/guest_ram.h"
-#include "tools/inspect.h"
+
+enum { OPTION_LAYERS, OPTION_BASE, OPTION_ALLOW_CHANGED };
 
 /* Level 1, as who compressed the layers may have chosen any. */
 static int save(struct stasis_snap *snap, struct stasis_output *output, FILE *out,
@@ -36,8 +38,17 @@ int stasis_inspect_flatten(const struct stasis_inspect_args *args, FILE *out,
 {
     struct stasis_output *output = NULL;
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open(args, args->operands[0], &snap, err);
+    int rc;
 
+    if (stasis_overlay_is_at(args->operands[0]))
+        return stasis_disk_flatten(args, args->values[OPTION_BASE],
+                                   args->values[OPTION_ALLOW_CHANGED], out, err);
+    if (args->values[OPTION_BASE] || args->values[OPTION_ALLOW_CHANGED])
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%s: --base and --allow-changed are for overlays of disks, and this is "
+                           "none",
+                           args->operands[0]);
+    rc = stasis_inspect_open(args, args->operands[0], &snap, err);
     if (rc)
         return rc;
     rc = stasis_inspect_open_copy(args->outputs, snap, args->operands[1], &output, err);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "stasis/state.h"
+#include "tools/disk.h"
 #include "tools/each.h"
 #include "tools/picture.h"
 #include "tools/text.h"
@@ -163,8 +164,11 @@ static int print_line(const struct stasis_inspect_args *args, FILE *out, struct 
     const struct stasis_snap_info *info;
     struct stasis_machine_state machine = {0};
     char when[STASIS_TEXT_MAX], size[STASIS_TEXT_MAX], stored[STASIS_TEXT_MAX];
-    int rc = stasis_inspect_open_any_alone(args, args->operands[0], &snap, err);
+    int rc;
 
+    if (stasis_overlay_is_at(args->operands[0]))
+        return stasis_disk_print_line(args, out, err);
+    rc = stasis_inspect_open_any_alone(args, args->operands[0], &snap, err);
     if (rc)
         return rc;
     info = stasis_snap_info(snap);
@@ -185,8 +189,11 @@ static int print_line(const struct stasis_inspect_args *args, FILE *out, struct 
 static int print_file(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
 {
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_any_alone(args, args->operands[0], &snap, err);
+    int rc;
 
+    if (stasis_overlay_is_at(args->operands[0]))
+        return stasis_disk_print(args, out, err);
+    rc = stasis_inspect_open_any_alone(args, args->operands[0], &snap, err);
     if (rc)
         return rc;
     rc = stasis_inspect_read_notes(snap, err);

@@ -3,7 +3,7 @@
  * Everything but RAM, for programs: integers are exact (a reader must keep 64 bits), the order of
  * the keys is fixed, and the same file gives the same text whatever its name.
  */
-#include "tools/inspect.h"
+#include "tools/disk.h"
 #include "tools/text.h"
 
 static void put_u64(struct stasis_json *json, const char *key, uint64_t value)
@@ -39,7 +39,7 @@ static void put_parent(struct stasis_json *json, const struct stasis_snap_info *
     stasis_json_bool(json, info->whole);
 }
 
-static void put_header(struct stasis_json *json, const struct stasis_snap_info *info)
+void stasis_inspect_json_header(struct stasis_json *json, const struct stasis_snap_info *info)
 {
     const char *arch_name = stasis_text_arch_name(info->arch);
     char uuid[STASIS_TEXT_MAX];
@@ -139,8 +139,11 @@ int stasis_inspect_json(const struct stasis_inspect_args *args, FILE *out, struc
 {
     struct stasis_json json;
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_any_alone(args, args->operands[0], &snap, err);
+    int rc;
 
+    if (stasis_overlay_is_at(args->operands[0]))
+        return stasis_disk_json(args, out, err);
+    rc = stasis_inspect_open_any_alone(args, args->operands[0], &snap, err);
     if (rc)
         return rc;
     rc = stasis_inspect_read_notes(snap, err);
@@ -148,7 +151,7 @@ int stasis_inspect_json(const struct stasis_inspect_args *args, FILE *out, struc
         goto out;
     stasis_json_init(&json, out);
     stasis_json_object_begin(&json);
-    put_header(&json, stasis_snap_info(snap));
+    stasis_inspect_json_header(&json, stasis_snap_info(snap));
     put_notes(&json, stasis_snap_notes(snap));
     put_regions(&json, snap);
     stasis_json_key(&json, "records");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Which snapshot lies on which, how long each is, and what it takes from the others.
+ * Which snapshot or disk lies on which, how long each is, and what it takes from the others.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -33,7 +33,7 @@ static void put_debts(const struct stasis_layers *layers, const struct stasis_la
         if (n && !node->owes[n].pages)
             continue;
         stasis_text_size(node->owes[n].pages * STASIS_PAGE_SIZE, size);
-        fprintf(out, "%s%s in ", n ? ", " : "; memory: ", size);
+        fprintf(out, "%s%s in ", n ? ", " : node->is_disk ? "; disk: " : "; memory: ", size);
         stasis_text_put(out, n ? short_name(layers, node->owes[n].file) : "itself");
     }
     fputc('\n', out);
@@ -44,8 +44,10 @@ static void put_parent(const struct stasis_layers *layers, const struct stasis_l
 {
     char uuid[STASIS_TEXT_MAX];
 
-    if (!node->info.layer)
+    if (!node->info.layer) {
+        fputs(node->is_disk ? " on an image" : "", out);
         return;
+    }
     fputs(" on ", out);
     stasis_text_uuid(node->info.parent_uuid, uuid);
     stasis_text_put(out,
@@ -116,7 +118,7 @@ static void put_name(struct stasis_json *json, const char *prefix, const uint8_t
 static void put_json_debts(struct stasis_json *json, const struct stasis_layers *layers,
                            const struct stasis_layers_node *node)
 {
-    stasis_json_key(json, "memory");
+    stasis_json_key(json, node->is_disk ? "disk" : "memory");
     stasis_json_array_begin(json);
     for (size_t n = 0; n < node->owe_count; n++) {
         stasis_json_object_begin(json);
@@ -139,8 +141,10 @@ static void put_json_node(struct stasis_json *json, const struct stasis_layers *
     put_u64(json, "stored_bytes", node->info.stored_bytes);
     if (node->info.layer) {
         put_name(json, "parent_", node->info.parent_uuid, node->info.parent_root);
-        stasis_json_key(json, "whole_index");
-        stasis_json_bool(json, node->info.whole);
+        if (!node->is_disk) {
+            stasis_json_key(json, "whole_index");
+            stasis_json_bool(json, node->info.whole);
+        }
     }
     if (node->parent != STASIS_LAYERS_NONE)
         put_str(json, "parent", layers->nodes[node->parent].name);

@@ -8,6 +8,7 @@
 
 #include "common/progress.h"
 #include "common/x86_lint.h"
+#include "tools/disk.h"
 #include "tools/each.h"
 #include "tools/text.h"
 #include "tools/vcpus.h"
@@ -178,8 +179,11 @@ static int verify(const char *file, struct stasis_snap *snap, FILE *out, struct 
 static int verify_file(const struct stasis_inspect_args *args, FILE *out, struct stasis_error *err)
 {
     struct stasis_snap *snap;
-    int rc = stasis_inspect_open_tolerant(args, args->operands[0], &snap, err);
+    int rc;
 
+    if (stasis_overlay_is_at(args->operands[0]))
+        return stasis_disk_verify(args, out, err);
+    rc = stasis_inspect_open_tolerant(args, args->operands[0], &snap, err);
     if (rc)
         return rc;
     rc = verify(args->operands[0], snap, out, err);

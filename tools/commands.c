@@ -16,6 +16,12 @@ static const struct stasis_inspect_option chain_options[] = {
     LAYERS_OPTION,
     {0},
 };
+static const struct stasis_inspect_option flatten_options[] = {
+    LAYERS_OPTION,
+    {"base", "IMAGE", "of an overlay: the raw image at the lowest end"},
+    {"allow-changed", NULL, "take this image, although it is another one, or was written to"},
+    {0},
+};
 static const struct stasis_inspect_option layers_options[] = {
     {"json", NULL, "print JSON"},
     {"svg", "OUT", "also draw the tree to this file, as SVG"},
@@ -90,9 +96,9 @@ const struct stasis_inspect_command stasis_inspect_commands[] = {
     {"migrate", stasis_inspect_migrate, "IN OUT", 2, 2, "write a snapshot for another release",
      migrate_options},
     {"layers", stasis_inspect_layers, "FILE...", 1, SIZE_MAX,
-     "show which snapshot lies on which, and what it takes from it", layers_options},
+     "show which snapshot or disk lies on which, and what it takes from it", layers_options},
     {"flatten", stasis_inspect_flatten, "IN OUT", 2, 2,
-     "write one snapshot of a layer and what it lies on", chain_options},
+     "write one file of a layer, or of an overlay's disk, and what it lies on", flatten_options},
     {"ring", stasis_inspect_ring, "FILE", 1, 1, "print a ring file of vmm --serial out=ring:FILE",
      ring_options},
     {"help", stasis_inspect_help, "[COMMAND]", 0, 1, "print this help, or help on one command"},

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/disk.h"
+
 static int no_memory(struct stasis_error *err)
 {
     return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the tree of layers");
@@ -38,20 +40,20 @@ static size_t find(const struct stasis_layers *layers, const uint8_t *uuid, cons
 }
 
 /* The node of a file that another one was opened with; which becomes one. */
-static int find_or_add(struct stasis_layers *layers, const struct stasis_snap_file *file,
-                       size_t *ret_node, struct stasis_error *err)
+static int find_or_add(struct stasis_layers *layers, const char *name, const uint8_t *uuid,
+                       const uint8_t *root, size_t *ret_node, struct stasis_error *err)
 {
     int rc = 0;
 
-    *ret_node = find(layers, file->uuid, file->root);
+    *ret_node = find(layers, uuid, root);
     if (*ret_node != STASIS_LAYERS_NONE)
         return 0;
-    rc = add(layers, file->name, err);
+    rc = add(layers, name, err);
     if (rc)
         return rc;
     *ret_node = layers->count - 1;
-    memcpy(layers->nodes[*ret_node].info.uuid, file->uuid, STASIS_UUID_SIZE);
-    memcpy(layers->nodes[*ret_node].info.root, file->root, STASIS_DIGEST_SIZE);
+    memcpy(layers->nodes[*ret_node].info.uuid, uuid, STASIS_UUID_SIZE);
+    memcpy(layers->nodes[*ret_node].info.root, root, STASIS_DIGEST_SIZE);
     return 0;
 }
 
@@ -87,10 +89,34 @@ static int count_debts(struct stasis_layers *layers, size_t node, const struct s
     for (uint32_t n = 1; n < files && !rc; n++) {
         struct stasis_snap_file file = stasis_snap_file_at(snap, n);
 
-        rc = find_or_add(layers, &file, &debts[n].file, err);
+        rc = find_or_add(layers, file.name, file.uuid, file.root, &debts[n].file, err);
     }
     for (uint64_t i = 0; i < stasis_snap_chunk_count(snap) && !rc; i++)
         count_chunk(snap, i, debts);
+    return rc;
+}
+
+static int count_disk_debts(struct stasis_layers *layers, size_t node,
+                            const struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    uint32_t files = stasis_overlay_about(overlay).files;
+    struct stasis_layers_debt *debts = calloc(files + 1, sizeof(*debts));
+    int rc = 0;
+
+    if (!debts)
+        return no_memory(err);
+    layers->nodes[node].owes = debts;
+    layers->nodes[node].owe_count = files;
+    for (uint32_t n = 0; n < files && !rc; n++) {
+        struct stasis_overlay_file file = stasis_overlay_file_at(overlay, n);
+
+        debts[n].file = node;
+        debts[n].pages = file.pages;
+        debts[n].bytes = file.pages * STASIS_PAGE_SIZE;
+        if (n)
+            rc = find_or_add(layers, file.name, file.info->uuid, file.info->root, &debts[n].file,
+                             err);
+    }
     return rc;
 }
 
@@ -108,13 +134,32 @@ static int look(const struct stasis_inspect_args *args, struct stasis_layers *la
                 struct stasis_error *err)
 {
     struct stasis_snap *snap = NULL;
-    int rc = stasis_inspect_open_alone(args, layers->nodes[node].name, &snap, err);
+    struct stasis_overlay *overlay = NULL;
+    struct stasis_layers_node *at = &layers->nodes[node];
+    int rc;
 
+    at->is_disk = stasis_overlay_is_at(at->name);
+    rc = at->is_disk ? stasis_disk_open(args, at->name, true, &overlay, err)
+                     : stasis_inspect_open_alone(args, at->name, &snap, err);
     if (rc)
-        return node < args->operand_count ? rc : note_lack(&layers->nodes[node], rc, err);
-    layers->nodes[node].info = *stasis_snap_info(snap);
+        return node < args->operand_count ? rc : note_lack(at, rc, err);
+    at->info = at->is_disk ? *stasis_overlay_file_at(overlay, 0).info : *stasis_snap_info(snap);
+    stasis_overlay_free(overlay);
     stasis_snap_free(snap);
     return 0;
+}
+
+static int look_below_disk(const struct stasis_inspect_args *args, struct stasis_layers *layers,
+                           size_t node, struct stasis_error *err)
+{
+    struct stasis_overlay *overlay = NULL;
+    int rc = stasis_disk_open(args, layers->nodes[node].name, false, &overlay, err);
+
+    if (rc)
+        return note_lack(&layers->nodes[node], rc, err);
+    rc = count_disk_debts(layers, node, overlay, err);
+    stasis_overlay_free(overlay);
+    return rc;
 }
 
 /* With all that it lies on: where its RAM is. */
@@ -126,6 +171,8 @@ static int look_below(const struct stasis_inspect_args *args, struct stasis_laye
 
     if (layers->nodes[node].lacks)
         return 0;
+    if (layers->nodes[node].is_disk)
+        return look_below_disk(args, layers, node, err);
     rc = stasis_inspect_open_tolerant(args, layers->nodes[node].name, &snap, err);
     if (rc)
         return note_lack(&layers->nodes[node], rc, err);

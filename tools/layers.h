@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Snapshots and what they lie on, as a tree; told from headers and indexes: RAM is not read.
+ * Snapshots, overlays of disks, and what they lie on, as a tree; told from headers and indexes:
+ * neither RAM nor pages of a disk are read.
  */
 #ifndef STASIS_TOOLS_LAYERS_H
 #define STASIS_TOOLS_LAYERS_H
@@ -9,7 +10,7 @@
 
 #define STASIS_LAYERS_NONE SIZE_MAX
 
-/* What a snapshot's RAM takes from one file. */
+/* What a snapshot's RAM, or a disk, takes from one file. */
 struct stasis_layers_debt {
     size_t file;    /* number of a node */
     uint64_t bytes; /* that the places have in the file, of which pages may be taken in part */
@@ -19,6 +20,7 @@ struct stasis_layers_debt {
 struct stasis_layers_node {
     char *name; /* its path */
     struct stasis_snap_info info;
+    bool is_disk;  /* an overlay, and for RAM read the disk */
     size_t parent; /* a node, or STASIS_LAYERS_NONE */
     size_t children;
     unsigned depth;                  /* in the tree: it grows where a node has several children */

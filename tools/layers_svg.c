@@ -45,7 +45,8 @@ static void put_title(const struct stasis_layers *layers, const struct stasis_la
             char size[STASIS_TEXT_MAX];
 
             stasis_text_size(node->owes[n].pages * STASIS_PAGE_SIZE, size);
-            fprintf(out, "%s%s of memory in ", n ? ", " : "", size);
+            fprintf(out, "%s%s of %s in ", n ? ", " : "", size,
+                    node->is_disk ? "the disk" : "memory");
             stasis_svg_put(out, layers->nodes[node->owes[n].file].name);
         }
     }
@@ -81,7 +82,7 @@ void stasis_layers_svg(const struct stasis_layers *layers, FILE *out)
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%zu\" "
         "font-family=\"monospace\" font-size=\"11\">\n"
-        "<title>Snapshots, and what they lie on</title>\n"
+        "<title>Snapshots and disks, and what they lie on</title>\n"
         "<style>.b{fill:#fff}text{fill:#000}.f{fill:#145a9c}.l{fill:#7fb0de}.m{fill:#dd8a13}\n"
         "@media (prefers-color-scheme: dark){.b{fill:#16191d}text{fill:#e6e6e6}}</style>\n"
         "<rect width=\"100%%\" height=\"100%%\" class=\"b\"/>\n"

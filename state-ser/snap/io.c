@@ -182,6 +182,13 @@ int stasis_io_lock(int fd)
     return fcntl(fd, F_OFD_SETLK, &range);
 }
 
+int stasis_io_lock_shared(int fd)
+{
+    struct flock range = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_OFD_SETLK, &range);
+}
+
 static int write_zeros(int fd, uint64_t offset, uint64_t len)
 {
     static const uint8_t zeros[16384];

@@ -44,6 +44,9 @@ int stasis_io_chmod(int fd, mode_t mode);
 /* Locks the whole file for writing, for as long as it is open here, or fails with EAGAIN. */
 int stasis_io_lock(int fd);
 
+/* The same, as for others who only read it. */
+int stasis_io_lock_shared(int fd);
+
 /* The range reads as zero, and takes no room where the file system can do that. */
 int stasis_io_zero(int fd, uint64_t offset, uint64_t len);
 

@@ -56,6 +56,15 @@ static uint32_t run_of(const struct stasis_overlay *overlay, uint32_t first, uin
     return i;
 }
 
+/* For messages of one that is only read, of which any file may be the one that is damaged. */
+static int name_file(const struct stasis_overlay *overlay, uint16_t file, int rc,
+                     struct stasis_error *err)
+{
+    if (!rc || !overlay->is_for_reading)
+        return rc;
+    return stasis_wrap(err, rc, "%s", file ? overlay->below[file - 1].name : overlay->name);
+}
+
 static int check_pages(const struct stasis_overlay *overlay, uint32_t first, uint32_t count,
                        const uint8_t *bytes, struct stasis_error *err)
 {
@@ -75,14 +84,15 @@ static int read_places(struct stasis_overlay *overlay, uint32_t first, uint32_t 
                        uint8_t *bytes, struct stasis_error *err)
 {
     struct stasis_overlay_entry entry = stasis_overlay_map_get(&overlay->map, first);
-    int fd = entry.file ? overlay->below[entry.file - 1] : overlay->fd;
+    int fd = entry.file ? overlay->below[entry.file - 1].fd : overlay->fd;
     size_t len = (size_t)count * PAGE;
     ssize_t got = stasis_io_pread(fd, bytes, len, offset_of(entry.place));
 
     if (got < 0)
-        return stasis_fail_errno(err, STASIS_ERR_READ, "reading the overlay");
+        return name_file(overlay, entry.file,
+                         stasis_fail_errno(err, STASIS_ERR_READ, "reading the overlay"), err);
     memset(bytes + got, 0, len - (size_t)got); /* it was cut short */
-    return check_pages(overlay, first, count, bytes, err);
+    return name_file(overlay, entry.file, check_pages(overlay, first, count, bytes, err), err);
 }
 
 static int read_pages(struct stasis_overlay *overlay, uint32_t first, uint32_t count,

@@ -3,13 +3,15 @@
  * The parts of an overlay in use: overlay.c (reading and writing), overlay_open.c (making and
  * opening), overlay_map.c (where each page is), overlay_places.c (which places of the file are
  * free), overlay_log.c (commits, as they are written), overlay_recover.c (as they are read),
- * overlay_state.c (the STATE section). docs/snapshot-format.md, "Overlay in use".
+ * overlay_state.c (the STATE section), overlay_chain.c and overlay_find.c (what it lies on),
+ * overlay_look.c (for reading only). docs/snapshot-format.md, "Overlay in use".
  */
 #ifndef STASIS_SNAP_OVERLAY_H
 #define STASIS_SNAP_OVERLAY_H
 
 #include "header.h"
 #include "stasis/overlay.h"
+#include "stasis/state.h"
 
 #define STASIS_OVERLAY_PAGE STASIS_PAGE_SIZE
 
@@ -36,7 +38,8 @@ struct stasis_overlay_leaf {
 struct stasis_overlay_map {
     uint32_t pages; /* of the disk */
     size_t leaf_count;
-    struct stasis_overlay_leaf **leaves; /* NULL: all below */
+    struct stasis_overlay_leaf **leaves; /* NULL: none of its pages is stored: */
+    uint16_t *zeros;                     /* they are zeros of this sealed file; 0: all below */
     uint64_t *dirty_leaves;
     uint64_t mapped, dirty; /* pages of the overlay itself */
 };
@@ -65,6 +68,10 @@ void stasis_overlay_map_put(struct stasis_overlay_map *map, uint32_t page,
 /* The page is that of a sealed file, entry.file. */
 void stasis_overlay_map_lay(struct stasis_overlay_map *map, uint32_t page,
                             struct stasis_overlay_entry entry);
+
+/* The pages are zeros of that sealed file. Takes no memory for each. False: no memory. */
+bool stasis_overlay_map_lay_zeros(struct stasis_overlay_map *map, uint32_t first, uint32_t count,
+                                  uint16_t file);
 
 /* All pages of the overlay are those of the sealed file of that number from here on. */
 void stasis_overlay_map_seal(struct stasis_overlay_map *map, uint16_t file);
@@ -120,6 +127,13 @@ struct stasis_overlay_log {
     uint8_t salt[16];      /* in the slot and in each of its commits */
 };
 
+/* A sealed file that the overlay lies on. */
+struct stasis_overlay_below {
+    int fd;
+    char *name; /* its path, for messages, or NULL: it was sealed here */
+    struct stasis_snap_info info;
+};
+
 struct stasis_overlay {
     struct stasis_output *output;
     int fd; /* the output's */
@@ -128,19 +142,26 @@ struct stasis_overlay {
     struct stasis_overlay_map map;
     struct stasis_overlay_places places;
     struct stasis_overlay_log log;
-    struct stasis_overlay_log spare; /* room for the next log; no places: there is none */
-    uint64_t generation;             /* of the slot */
-    uint64_t commits;                /* number of the last one */
-    uint32_t log_used;               /* places of the log that hold commits */
-    bool is_proven;                  /* the last commit counts without a look at its pages */
-    bool is_suspect;                 /* a sync failed: what is dirty may be lost */
-    bool lacks_slot;                 /* none is known to lead to the log */
-    bool lacks_name;                 /* its folder is not known to have it, on the disk */
-    int *below;                      /* descriptors of the sealed files, by their number less 1 */
+    struct stasis_overlay_log spare;    /* room for the next log; no places: there is none */
+    uint64_t generation;                /* of the slot */
+    uint64_t commits;                   /* number of the last one */
+    uint32_t log_used;                  /* places of the log that hold commits */
+    bool is_proven;                     /* the last commit counts without a look at its pages */
+    bool is_suspect;                    /* a sync failed: what is dirty may be lost */
+    bool lacks_slot;                    /* none is known to lead to the log */
+    bool lacks_name;                    /* its folder is not known to have it, on the disk */
+    struct stasis_overlay_below *below; /* by their number less 1 */
     uint16_t below_count;
     uint8_t *state; /* the STATE section */
     size_t state_len;
     uint8_t page[STASIS_OVERLAY_PAGE]; /* of which a part is read or written */
+    /* Opened for reading only: there may be no base, and nothing is written. */
+    bool is_for_reading;
+    char *name;                     /* of the file that was named */
+    bool is_sealed;                 /* the file is the last one of `below`, and fd is -1 */
+    struct stasis_section data;     /* of a sealed one */
+    bool was_cut_off;               /* while it was sealed */
+    struct stasis_disk_state image; /* what the file that was read last, the lowest, says of it */
 };
 
 /* Byte layouts: a slot, the head of a commit, and an entry {page, place, CRC}. */
@@ -195,13 +216,17 @@ int stasis_overlay_commit(struct stasis_overlay *overlay, struct stasis_error *e
 int stasis_overlay_recover(struct stasis_overlay *overlay, uint64_t len, bool *ret_has_slot,
                            struct stasis_error *err);
 
+/* Whether there is a slot. STASIS_ERR_CORRUPT, STASIS_ERR_READ. */
+int stasis_overlay_find_slot(struct stasis_overlay *overlay, bool *ret_has_slot,
+                             struct stasis_error *err);
+
 /* overlay_state.c: makes the STATE section, which names the image only of an overlay that lies on
  * it; and checks that of a disk file, whose header says whether it lies on another, against the
  * base. STASIS_ERR_NOMEM; STASIS_ERR_ARG: it lies on another base; STASIS_ERR_CORRUPT,
  * STASIS_ERR_VERSION. */
 int stasis_overlay_state_make(struct stasis_overlay *overlay, struct stasis_error *err);
-int stasis_overlay_state_check(const struct stasis_overlay *overlay, bool is_layer,
-                               const uint8_t *bytes, size_t len, struct stasis_error *err);
+int stasis_overlay_state_check(struct stasis_overlay *overlay, bool is_layer, const uint8_t *bytes,
+                               size_t len, struct stasis_error *err);
 
 /* ---- sealed files ---- */
 
@@ -226,13 +251,41 @@ int stasis_overlay_index_lay(struct stasis_overlay *overlay, const struct stasis
                              const uint8_t *index, size_t len, uint32_t end, uint16_t number,
                              struct stasis_error *err);
 
+/* Where sealed files are sought. */
+struct stasis_overlay_folder {
+    int fd;
+    const char *path;                         /* for messages, or NULL */
+    const struct stasis_overlay_folder *next; /* where what is not in it is sought, or NULL */
+};
+
+/* overlay_find.c: the sealed file of this root and UUID (NULL: any); *ret_name, which the caller
+ * frees, is its path, or NULL. STASIS_ERR_NOT_FOUND, STASIS_ERR_READ, STASIS_ERR_NOMEM. */
+int stasis_overlay_find(const struct stasis_overlay_folder *folder, const uint8_t *uuid,
+                        const uint8_t *root, int *ret_fd, char **ret_name,
+                        struct stasis_error *err);
+
 /* overlay_chain.c: finds the sealed file of this root and UUID (NULL: any), and those below, in a
  * folder, and lays their pages onto the map, which is empty. *ret_uuid is that of the first.
  * STASIS_ERR_NOT_FOUND, STASIS_ERR_ARG: it lies on another image; STASIS_ERR_CORRUPT,
  * STASIS_ERR_VERSION, STASIS_ERR_READ, STASIS_ERR_NOMEM. */
-int stasis_overlay_load_chain(struct stasis_overlay *overlay, int folder, const uint8_t *uuid,
+int stasis_overlay_load_chain(struct stasis_overlay *overlay,
+                              const struct stasis_overlay_folder *folder, const uint8_t *uuid,
                               const uint8_t root[STASIS_DIGEST_SIZE],
                               uint8_t ret_uuid[STASIS_UUID_SIZE], struct stasis_error *err);
+
+/* The same from a sealed file on that is open already, and is the overlay's from here on; `alone`:
+ * without those below. *ret_data: where its DATA section is. */
+int stasis_overlay_load_sealed(struct stasis_overlay *overlay,
+                               const struct stasis_overlay_folder *folder, int fd, bool alone,
+                               struct stasis_section *ret_data, struct stasis_error *err);
+
+/* overlay_open.c: what a base must be; what a leading header must be, but for the size of the
+ * disk; and that it is of another disk than the base: STASIS_ERR_ARG. */
+int stasis_overlay_check_base(const struct stasis_overlay_base *base, struct stasis_error *err);
+int stasis_overlay_refuse_size(const struct stasis_overlay *overlay, uint64_t bytes,
+                               struct stasis_error *err);
+int stasis_overlay_check_header(struct stasis_overlay *overlay, const uint8_t *bytes,
+                                struct stasis_error *err);
 
 /* overlay_open.c: makes the file that is open on overlay->fd an overlay in use, on the sealed file
  * of this UUID and root, or on none. STASIS_ERR_WRITE, STASIS_ERR_NOMEM. */
@@ -248,6 +301,9 @@ int stasis_overlay_make(struct stasis_overlay *overlay, const struct stasis_over
  * errors of sealing. */
 int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, bool *ret_is_sealed,
                                   struct stasis_error *err);
+
+/* Whether a file has the name that sealing gives to one of this root. */
+bool stasis_overlay_has_sealed_name(const char *name, const uint8_t root[STASIS_DIGEST_SIZE]);
 
 /* overlay.c: its name is on the disk. STASIS_ERR_WRITE. */
 int stasis_overlay_keep_name(struct stasis_overlay *overlay, struct stasis_error *err);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The sealed files below an overlay: found by UUID and root among the regular files of its folder,
- * read, and laid onto the map, the lowest first.
+ * The sealed files below an overlay: found, read, and laid onto the map, the lowest first.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,11 +13,9 @@
 #include "io.h"
 #include "overlay.h"
 
-/* A link may lead anywhere, and a pipe would be waited for. */
-#define OPEN_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
-
 struct sealed {
     int fd;
+    char *name;
     struct stasis_header header; /* the trailer */
     uint8_t *index;
     size_t index_len;
@@ -26,7 +23,7 @@ struct sealed {
 
 struct chain {
     struct stasis_overlay *overlay;
-    int folder;
+    const struct stasis_overlay_folder *folder;
     struct sealed *files; /* from the highest down */
     unsigned count;
     struct stasis_error *err;
@@ -133,74 +130,10 @@ static int read_content(const struct chain *chain, struct sealed *sealed)
     return rc;
 }
 
-/* ---- finding it ---- */
-
-/* Whether it is a sealed disk of this root, and of this UUID (NULL: any). */
-static bool is_wanted(int fd, const uint8_t *uuid, const uint8_t *root)
-{
-    uint8_t bytes[STASIS_HEADER_LEN], found[STASIS_UUID_SIZE];
-    struct stat st;
-
-    return !stasis_io_stat(fd, &st) && S_ISREG(st.st_mode) &&
-           st.st_size >= (off_t)(2 * sizeof(bytes)) &&
-           stasis_io_pread(fd, bytes, sizeof(bytes), (uint64_t)st.st_size - sizeof(bytes)) ==
-               (ssize_t)sizeof(bytes) &&
-           stasis_header_identify(bytes, found) && (!uuid || !memcmp(found, uuid, sizeof(found))) &&
-           !memcmp(bytes + STASIS_HDR_ROOT, root, STASIS_DIGEST_SIZE);
-}
-
-/* The first of the folder's files, whose names end like that, that is the one; -1: none. */
-static int look(const struct chain *chain, const char *suffix, const uint8_t *uuid,
-                const uint8_t *root, int *ret_fd)
-{
-    int folder = stasis_io_open(chain->folder, ".", O_RDONLY | O_DIRECTORY, 0); /* from its start */
-    void *list = folder < 0 ? NULL : stasis_io_list_open(folder);
-    const char *name;
-    int more = list ? 1 : -1;
-
-    *ret_fd = -1;
-    while (*ret_fd < 0 && more > 0 && (more = stasis_io_list_next(list, &name)) > 0) {
-        size_t len = strlen(name);
-
-        if (len < strlen(suffix) || strcmp(name + len - strlen(suffix), suffix) != 0)
-            continue;
-        *ret_fd = stasis_io_open(chain->folder, name, OPEN_FLAGS, 0);
-        if (*ret_fd < 0 && (errno == EMFILE || errno == ENFILE))
-            more = -1; /* it may be the one */
-        if (*ret_fd >= 0 && !is_wanted(*ret_fd, uuid, root)) {
-            stasis_io_close(*ret_fd);
-            *ret_fd = -1;
-        }
-    }
-    if (more < 0)
-        (void)stasis_fail_errno(chain->err, STASIS_ERR_READ, "reading the folder of the overlay");
-    stasis_io_list_close(list);
-    stasis_io_close(folder);
-    return more < 0 ? STASIS_ERR_READ : 0;
-}
-
-/* By the name that sealing gives it, or by any. */
-static int find(const struct chain *chain, const uint8_t *uuid, const uint8_t *root, int *ret_fd)
-{
-    char digits[17] = "";
-    int rc;
-
-    for (unsigned i = 0; i < 8; i++)
-        snprintf(digits + (size_t)2 * i, 3, "%02x", root[i]);
-    rc = look(chain, digits, uuid, root, ret_fd);
-    if (!rc && *ret_fd < 0)
-        rc = look(chain, "", uuid, root, ret_fd);
-    if (rc || *ret_fd >= 0)
-        return rc;
-    return stasis_fail(chain->err, STASIS_ERR_NOT_FOUND,
-                       "it lies on the sealed overlay whose root begins with %s, which is not in "
-                       "its folder; put it there",
-                       digits);
-}
-
 /* ---- all of them ---- */
 
-static int push(struct chain *chain, int fd)
+/* Takes descriptor and name. */
+static int push(struct chain *chain, int fd, char *name)
 {
     struct sealed *files = reallocarray(chain->files, chain->count + 1, sizeof(*files));
     struct stat st;
@@ -209,9 +142,10 @@ static int push(struct chain *chain, int fd)
         chain->files = files;
     if (!files) {
         stasis_io_close(fd);
+        free(name);
         return stasis_fail(chain->err, STASIS_ERR_NOMEM, "no memory for a chain of overlays");
     }
-    files[chain->count] = (struct sealed){.fd = fd};
+    files[chain->count] = (struct sealed){.fd = fd, .name = name};
     chain->count++;
     if (stasis_io_stat(fd, &st))
         return stasis_fail_errno(chain->err, STASIS_ERR_READ, "reading a sealed overlay");
@@ -226,22 +160,39 @@ static bool is_in(const struct chain *chain, const uint8_t *uuid)
     return false;
 }
 
+/* Which file it is that is not as it must be. */
+static int name_file(const struct chain *chain, int rc)
+{
+    const char *name = chain->count ? chain->files[chain->count - 1].name : chain->overlay->name;
+
+    return rc && name ? stasis_wrap(chain->err, rc, "%s", name) : rc;
+}
+
+static int add(struct chain *chain, int fd, char *name)
+{
+    int rc = push(chain, fd, name);
+
+    if (!rc)
+        rc = read_content(chain, &chain->files[chain->count - 1]);
+    return name_file(chain, rc);
+}
+
 /* From the one of this root down to that on the image. */
 static int collect(struct chain *chain, const uint8_t *uuid, const uint8_t *root)
 {
     const struct stasis_snap_info *info;
+    char *name;
     int fd, rc;
 
     do {
         if (chain->count == STASIS_OVERLAY_CHAIN_MAX || (uuid && is_in(chain, uuid)))
-            return stasis_fail(chain->err, STASIS_ERR_CORRUPT,
-                               "the chain of overlays is a loop, or has more than %u files",
-                               STASIS_OVERLAY_CHAIN_MAX);
-        rc = find(chain, uuid, root, &fd);
-        if (!rc)
-            rc = push(chain, fd);
-        if (!rc)
-            rc = read_content(chain, &chain->files[chain->count - 1]);
+            return name_file(chain,
+                             stasis_fail(chain->err, STASIS_ERR_CORRUPT,
+                                         "the chain of overlays is a loop, or has more than %u "
+                                         "files",
+                                         STASIS_OVERLAY_CHAIN_MAX));
+        rc = stasis_overlay_find(chain->folder, uuid, root, &fd, &name, chain->err);
+        rc = rc ? name_file(chain, rc) : add(chain, fd, name);
         if (rc)
             return rc;
         info = &chain->files[chain->count - 1].header.info;
@@ -266,8 +217,10 @@ static int lay(struct chain *chain)
             stasis_header_section(&sealed->header, STASIS_SECTION_DATA);
         uint64_t end = (data->offset + data->length) / STASIS_OVERLAY_PAGE;
 
-        overlay->below[overlay->below_count++] = sealed->fd;
+        overlay->below[overlay->below_count++] =
+            (struct stasis_overlay_below){sealed->fd, sealed->name, sealed->header.info};
         sealed->fd = -1;
+        sealed->name = NULL;
         rc = stasis_overlay_index_lay(
             overlay, &sealed->header.info, sealed->index, sealed->index_len,
             end < UINT32_MAX ? (uint32_t)end : UINT32_MAX, overlay->below_count, chain->err);
@@ -275,21 +228,53 @@ static int lay(struct chain *chain)
     return rc;
 }
 
-int stasis_overlay_load_chain(struct stasis_overlay *overlay, int folder, const uint8_t *uuid,
+static int finish(struct chain *chain, int rc)
+{
+    if (!rc)
+        rc = lay(chain);
+    for (unsigned i = 0; i < chain->count; i++) {
+        stasis_io_close(chain->files[i].fd);
+        free(chain->files[i].name);
+        free(chain->files[i].index);
+    }
+    return rc;
+}
+
+int stasis_overlay_load_chain(struct stasis_overlay *overlay,
+                              const struct stasis_overlay_folder *folder, const uint8_t *uuid,
                               const uint8_t root[STASIS_DIGEST_SIZE],
                               uint8_t ret_uuid[STASIS_UUID_SIZE], struct stasis_error *err)
 {
     struct chain chain = {.overlay = overlay, .folder = folder, .err = err};
-    int rc = collect(&chain, uuid, root);
+    int rc = finish(&chain, collect(&chain, uuid, root));
 
     if (!rc)
-        rc = lay(&chain);
-    if (!rc)
         memcpy(ret_uuid, chain.files[0].header.info.uuid, STASIS_UUID_SIZE);
-    for (unsigned i = 0; i < chain.count; i++) {
-        stasis_io_close(chain.files[i].fd);
-        free(chain.files[i].index);
+    free(chain.files);
+    return rc;
+}
+
+int stasis_overlay_load_sealed(struct stasis_overlay *overlay,
+                               const struct stasis_overlay_folder *folder, int fd, bool alone,
+                               struct stasis_section *ret_data, struct stasis_error *err)
+{
+    struct chain chain = {.overlay = overlay, .folder = folder, .err = err};
+    char *name = strdup(overlay->name);
+    const struct stasis_snap_info *info;
+    int rc = 0;
+
+    if (!name) {
+        stasis_io_close(fd);
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a chain of overlays");
     }
+    rc = add(&chain, fd, name);
+    if (!rc) {
+        info = &chain.files[0].header.info;
+        *ret_data = *stasis_header_section(&chain.files[0].header, STASIS_SECTION_DATA);
+        if (info->layer && !alone)
+            rc = collect(&chain, info->parent_uuid, info->parent_root);
+    }
+    rc = finish(&chain, rc);
     free(chain.files);
     return rc;
 }

@@ -295,6 +295,18 @@ static int lay_chunk(const struct reading *r, const struct stasis_run *run, uint
     return 0;
 }
 
+/* However many they are: a file of a few bytes can have a run as long as the disk. */
+static int lay_zeros(const struct reading *r, uint64_t first, uint64_t end)
+{
+    struct stasis_overlay_map *map = &r->overlay->map;
+    uint64_t last = end * CHUNK < map->pages ? end * CHUNK : map->pages;
+
+    return stasis_overlay_map_lay_zeros(map, (uint32_t)(first * CHUNK),
+                                        (uint32_t)(last - first * CHUNK), r->number)
+               ? 0
+               : stasis_fail(r->err, STASIS_ERR_NOMEM, "no memory for the pages of the disk");
+}
+
 static int lay_run(const struct reading *r, const struct stasis_run *run, uint64_t end,
                    uint64_t *extent)
 {
@@ -302,6 +314,8 @@ static int lay_run(const struct reading *r, const struct stasis_run *run, uint64
 
     if (run->each && (end - run->first) * run->each > r->extent_count - *extent)
         return damaged(r->err, "an entry has more extents than there are");
+    if (run->kind == STASIS_RUN_ZERO)
+        return lay_zeros(r, run->first, end);
     for (uint64_t chunk = run->first; !rc && chunk < end; chunk++) {
         rc = lay_chunk(r, run, (uint32_t)(chunk * CHUNK),
                        r->extents + *extent * STASIS_RUNS_EXTENT_LEN);

@@ -21,8 +21,9 @@ bool stasis_overlay_map_init(struct stasis_overlay_map *map, uint32_t pages)
 
     *map = (struct stasis_overlay_map){.pages = pages, .leaf_count = count};
     map->leaves = calloc(count, sizeof(struct stasis_overlay_leaf *));
+    map->zeros = calloc(count, sizeof(*map->zeros));
     map->dirty_leaves = calloc(count / 64 + 1, sizeof(uint64_t));
-    if (map->leaves && map->dirty_leaves)
+    if (map->leaves && map->zeros && map->dirty_leaves)
         return true;
     stasis_overlay_map_fini(map);
     return false;
@@ -33,15 +34,27 @@ void stasis_overlay_map_fini(struct stasis_overlay_map *map)
     for (size_t i = 0; map->leaves && i < map->leaf_count; i++)
         free(map->leaves[i]);
     free(map->leaves);
+    free(map->zeros);
     free(map->dirty_leaves);
     *map = (struct stasis_overlay_map){0};
+}
+
+static struct stasis_overlay_leaf *make_leaf(uint16_t zeros)
+{
+    struct stasis_overlay_leaf *leaf = calloc(1, sizeof(*leaf));
+
+    for (uint32_t slot = 0; leaf && zeros && slot < STASIS_LEAF_PAGES; slot++) {
+        leaf->place[slot] = STASIS_PLACE_ZERO;
+        leaf->file[slot] = zeros;
+    }
+    return leaf;
 }
 
 bool stasis_overlay_map_own(struct stasis_overlay_map *map, uint32_t first, uint32_t count)
 {
     for (size_t i = leaf_of(first); count && i <= leaf_of(first + count - 1); i++) {
         if (!map->leaves[i])
-            map->leaves[i] = calloc(1, sizeof(struct stasis_overlay_leaf));
+            map->leaves[i] = make_leaf(map->zeros[i]);
         if (!map->leaves[i])
             return false;
     }
@@ -53,6 +66,8 @@ struct stasis_overlay_entry stasis_overlay_map_get(const struct stasis_overlay_m
 {
     const struct stasis_overlay_leaf *leaf = map->leaves[leaf_of(page)];
 
+    if (!leaf && map->zeros[leaf_of(page)])
+        return (struct stasis_overlay_entry){STASIS_PLACE_ZERO, 0, map->zeros[leaf_of(page)]};
     if (!leaf)
         return (struct stasis_overlay_entry){STASIS_PLACE_BELOW, 0, 0};
     return (struct stasis_overlay_entry){leaf->place[slot_of(page)], leaf->crc[slot_of(page)],
@@ -149,6 +164,30 @@ void stasis_overlay_map_lay(struct stasis_overlay_map *map, uint32_t page,
     leaf->place[slot_of(page)] = entry.place;
     leaf->crc[slot_of(page)] = entry.crc;
     leaf->file[slot_of(page)] = entry.file;
+}
+
+bool stasis_overlay_map_lay_zeros(struct stasis_overlay_map *map, uint32_t first, uint32_t count,
+                                  uint16_t file)
+{
+    const struct stasis_overlay_entry zero = {STASIS_PLACE_ZERO, 0, file};
+
+    for (uint32_t end = first + count, next; first < end; first = next) {
+        size_t leaf = leaf_of(first);
+        uint64_t stop = ((uint64_t)leaf + 1) * STASIS_LEAF_PAGES;
+
+        next = stop < end ? (uint32_t)stop : end;
+        if (!slot_of(first) && (stop <= end || end == map->pages)) { /* all of the leaf */
+            free(map->leaves[leaf]);
+            map->leaves[leaf] = NULL;
+            map->zeros[leaf] = file;
+            continue;
+        }
+        if (!stasis_overlay_map_own(map, first, next - first))
+            return false;
+        for (uint32_t page = first; page < next; page++)
+            stasis_overlay_map_lay(map, page, zero);
+    }
+    return true;
 }
 
 void stasis_overlay_map_seal(struct stasis_overlay_map *map, uint16_t file)

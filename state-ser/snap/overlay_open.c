@@ -63,6 +63,14 @@ int stasis_overlay_make(struct stasis_overlay *overlay, const struct stasis_over
     return rc ? rc : write_header(overlay, err);
 }
 
+static int load_chain(struct stasis_overlay *overlay, const uint8_t *uuid, const uint8_t *root,
+                      uint8_t ret_uuid[STASIS_UUID_SIZE], struct stasis_error *err)
+{
+    const struct stasis_overlay_folder folder = {overlay->output->place.dir, NULL};
+
+    return stasis_overlay_load_chain(overlay, &folder, uuid, root, ret_uuid, err);
+}
+
 static int make_new(struct stasis_overlay *overlay, struct stasis_error *err)
 {
     const uint8_t *root = overlay->base.root;
@@ -71,8 +79,7 @@ static int make_new(struct stasis_overlay *overlay, struct stasis_error *err)
 
     if (root) {
         memcpy(parent.root, root, sizeof(parent.root));
-        rc = stasis_overlay_load_chain(overlay, overlay->output->place.dir, NULL, root, parent.uuid,
-                                       err);
+        rc = load_chain(overlay, NULL, root, parent.uuid, err);
     }
     if (!rc)
         rc = stasis_overlay_make(overlay, root ? &parent : NULL, err);
@@ -93,8 +100,8 @@ static int check_features(const struct stasis_snap_info *info, struct stasis_err
                        info->producer);
 }
 
-static int check_header(struct stasis_overlay *overlay, const uint8_t *bytes,
-                        struct stasis_error *err)
+int stasis_overlay_check_header(struct stasis_overlay *overlay, const uint8_t *bytes,
+                                struct stasis_error *err)
 {
     const struct stasis_snap_info *info = &overlay->header.info;
     int rc;
@@ -109,14 +116,16 @@ static int check_header(struct stasis_overlay *overlay, const uint8_t *bytes,
         return stasis_fail(err, STASIS_ERR_ARG,
                            "it is a disk that was written as a whole, and no overlay");
     rc = check_features(info, err);
-    if (!rc)
-        rc = stasis_header_check_leading(&overlay->header, err);
-    if (!rc && info->ram_bytes != (uint64_t)overlay->map.pages * PAGE)
-        rc = stasis_fail(err, STASIS_ERR_ARG,
-                         "the overlay was made on a disk of %" PRIu64 " bytes, and its base has "
-                         "%" PRIu64 "; give the base that it was made on",
-                         info->ram_bytes, overlay->base.bytes);
-    return rc;
+    return rc ? rc : stasis_header_check_leading(&overlay->header, err);
+}
+
+int stasis_overlay_refuse_size(const struct stasis_overlay *overlay, uint64_t bytes,
+                               struct stasis_error *err)
+{
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "the overlay was made on a disk of %" PRIu64 " bytes, and its base has "
+                       "%" PRIu64 "; give the base that it was made on",
+                       bytes, overlay->base.bytes);
 }
 
 /* A file that was made, and not finished: a power cut came between. */
@@ -144,8 +153,7 @@ static int load_below(struct stasis_overlay *overlay, struct stasis_error *err)
                            "there yet");
     if (!info->layer)
         return 0;
-    return stasis_overlay_load_chain(overlay, overlay->output->place.dir, info->parent_uuid,
-                                     info->parent_root, uuid, err);
+    return load_chain(overlay, info->parent_uuid, info->parent_root, uuid, err);
 }
 
 static int begin(struct stasis_overlay *overlay, struct stasis_error *err)
@@ -159,7 +167,11 @@ static int begin(struct stasis_overlay *overlay, struct stasis_error *err)
         return stasis_fail_errno(err, STASIS_ERR_READ, "reading its header");
     if (is_unfinished(page, (uint64_t)st.st_size))
         return make_new(overlay, err);
-    rc = check_header(overlay, page, err);
+    rc = stasis_overlay_check_header(overlay, page, err);
+    if (!rc)
+        rc = overlay->header.info.ram_bytes == (uint64_t)overlay->map.pages * PAGE
+                 ? 0
+                 : stasis_overlay_refuse_size(overlay, overlay->header.info.ram_bytes, err);
     if (!rc)
         rc = load_below(overlay, err);
     if (!rc)
@@ -202,7 +214,7 @@ static int open_file(struct stasis_overlay *overlay, const char *path,
     return rc;
 }
 
-static int check_base(const struct stasis_overlay_base *base, struct stasis_error *err)
+int stasis_overlay_check_base(const struct stasis_overlay_base *base, struct stasis_error *err)
 {
     if (base->size != sizeof(*base))
         return stasis_fail(err, STASIS_ERR_ARG, "a base of %zu bytes, expected %zu", base->size,
@@ -220,7 +232,7 @@ int stasis_overlay_open(const char *path, struct stasis_outputs *outputs,
                         struct stasis_error *err)
 {
     struct stasis_overlay *overlay = NULL;
-    int rc = check_base(base, err);
+    int rc = stasis_overlay_check_base(base, err);
 
     if (rc)
         return rc;
@@ -252,9 +264,14 @@ void stasis_overlay_free(struct stasis_overlay *overlay)
     stasis_output_close(overlay->output);
     stasis_overlay_map_fini(&overlay->map);
     stasis_overlay_places_fini(&overlay->places);
-    for (unsigned i = 0; i < overlay->below_count; i++)
-        stasis_io_close(overlay->below[i]);
+    for (unsigned i = 0; i < overlay->below_count; i++) {
+        stasis_io_close(overlay->below[i].fd);
+        free(overlay->below[i].name);
+    }
     free(overlay->below);
+    free(overlay->name);
+    if (overlay->is_for_reading)
+        stasis_io_close(overlay->fd);
     free(overlay->state);
     free(overlay);
 }

@@ -92,6 +92,14 @@ static int find_log(const struct recovery *r, bool *ret_found)
     return rc;
 }
 
+int stasis_overlay_find_slot(struct stasis_overlay *overlay, bool *ret_has_slot,
+                             struct stasis_error *err)
+{
+    struct recovery r = {.overlay = overlay, .err = err};
+
+    return find_log(&r, ret_has_slot);
+}
+
 /* ---- one commit ---- */
 
 /* Whether the page could be the head of this commit, of a disk of so many pages; then its length,
@@ -360,7 +368,7 @@ int stasis_overlay_recover(struct stasis_overlay *overlay, uint64_t len, bool *r
                      (uint64_t)(overlay->log.first + overlay->log_used) * PAGE);
     if (!rc)
         rc = use_places(&r);
-    if (!rc)
+    if (!rc && !overlay->is_for_reading)
         rc = keep_what_counts(&r);
     stasis_overlay_map_clean(&overlay->map);
     return rc;

@@ -170,7 +170,7 @@ static void free_next(struct stasis_overlay *next)
 /* Room for one more file below. */
 static int reserve_below(struct stasis_overlay *overlay, struct stasis_error *err)
 {
-    int *below;
+    struct stasis_overlay_below *below;
 
     if (overlay->below_count == STASIS_OVERLAY_CHAIN_MAX)
         return stasis_fail(err, STASIS_ERR_FULL,
@@ -252,7 +252,8 @@ static int exchange(struct stasis_overlay *overlay, const struct stasis_header *
     if (rc)
         return rc;
     *ret_exchanged = true;
-    overlay->below[overlay->below_count++] = fd;
+    overlay->below[overlay->below_count++] =
+        (struct stasis_overlay_below){.fd = fd, .info = trailer->info};
     become_next(overlay, next);
     overlay->lacks_name = true;
     rc = stasis_overlay_keep_name(overlay, err);
@@ -308,10 +309,8 @@ int stasis_overlay_seal(struct stasis_overlay *overlay, uint8_t ret_root[STASIS_
 
 /* ---- sealing that was cut off ---- */
 
-static bool has_name_of(const struct stasis_overlay *overlay,
-                        const uint8_t root[STASIS_DIGEST_SIZE])
+bool stasis_overlay_has_sealed_name(const char *name, const uint8_t root[STASIS_DIGEST_SIZE])
 {
-    const char *name = overlay->output->place.base;
     char suffix[SUFFIX_LEN + 1];
     size_t len = strlen(name);
 
@@ -335,6 +334,7 @@ int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, 
     if (got != (ssize_t)sizeof(trailer) || !stasis_header_identify(trailer, uuid) ||
         memcmp(uuid, overlay->header.info.uuid, sizeof(uuid)) != 0)
         return 0;
-    *ret_is_sealed = has_name_of(overlay, trailer + STASIS_HDR_ROOT);
+    *ret_is_sealed =
+        stasis_overlay_has_sealed_name(overlay->output->place.base, trailer + STASIS_HDR_ROOT);
     return *ret_is_sealed ? 0 : stasis_overlay_seal(overlay, root, &has_root, err);
 }

@@ -53,6 +53,22 @@ static const char *difference(const struct stasis_overlay_base *base,
     return NULL;
 }
 
+/* Without a base the first file says how large the disk is, and the others have to say the same. */
+static int take_size(struct stasis_overlay *overlay, const struct stasis_disk_state *state,
+                     struct stasis_error *err)
+{
+    const uint64_t per_page = STASIS_OVERLAY_PAGE / STASIS_OVERLAY_SECTOR;
+    uint64_t pages = state->sectors / per_page + !!(state->sectors % per_page);
+
+    if (!overlay->base.bytes && pages == overlay->map.pages)
+        overlay->base.bytes = state->sectors * STASIS_OVERLAY_SECTOR;
+    if (pages == overlay->map.pages &&
+        overlay->base.bytes == state->sectors * STASIS_OVERLAY_SECTOR)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_CORRUPT,
+                       "the overlay's record and header disagree about the size of the disk");
+}
+
 static int compare(const struct stasis_overlay_base *base, bool is_layer,
                    const struct stasis_disk_state *state, struct stasis_error *err)
 {
@@ -71,8 +87,8 @@ static int compare(const struct stasis_overlay_base *base, bool is_layer,
     return 0;
 }
 
-int stasis_overlay_state_check(const struct stasis_overlay *overlay, bool is_layer,
-                               const uint8_t *bytes, size_t len, struct stasis_error *err)
+int stasis_overlay_state_check(struct stasis_overlay *overlay, bool is_layer, const uint8_t *bytes,
+                               size_t len, struct stasis_error *err)
 {
     struct stasis_records *records;
     struct stasis_disk_state state;
@@ -87,8 +103,12 @@ int stasis_overlay_state_check(const struct stasis_overlay *overlay, bool is_lay
         rc = stasis_records_get(records, &stasis_disk_schema, INSTANCE, &state, err);
     if (rc == STASIS_ERR_NOT_FOUND)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "the overlay has no record of its disk");
-    if (!rc)
+    if (!rc && overlay->is_for_reading && !overlay->base.read)
+        rc = take_size(overlay, &state, err);
+    else if (!rc)
         rc = compare(&overlay->base, is_layer, &state, err);
+    if (!rc)
+        overlay->image = state;
     stasis_records_free(records);
     return rc;
 }

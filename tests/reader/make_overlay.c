@@ -5,7 +5,7 @@
  * disk as it was flushed last.
  *
  * make_overlay BYTES: reads paths, and prints for each the exit status for opening it and reading
- * all of it, and the CRC-32 of that.
+ * all of it, and the CRC-32 of that; 99 if it is not the same for who only looks at it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -102,17 +102,39 @@ static int make(const char *path, uint32_t seed, uint8_t *disk, struct stasis_er
 
 /* ---- judging ---- */
 
+/* Only looked at, before it is opened, which may write to it. */
+static int look(const char *path, uint8_t *disk, unsigned long *ret_crc, struct stasis_error *err)
+{
+    const struct stasis_overlay_base base = {
+        .size = sizeof(base), .bytes = disk_bytes, .read = read_base, .may_differ = true};
+    const struct stasis_overlay_look opts = {.size = sizeof(opts), .base = &base};
+    struct stasis_overlay *overlay = NULL;
+    uint64_t stray;
+    int rc = stasis_overlay_open_to_read(path, NULL, &opts, &overlay, err);
+
+    if (!rc)
+        rc = sum(overlay, disk, ret_crc, err);
+    if (!rc)
+        rc = stasis_overlay_verify(overlay, NULL, NULL, &stray, err);
+    stasis_overlay_free(overlay);
+    return rc;
+}
+
 static void judge(const char *path, uint8_t *disk)
 {
     struct stasis_overlay *overlay = NULL;
     struct stasis_error err = {0};
-    unsigned long crc = 0;
+    unsigned long crc = 0, looked_crc = 0;
+    int looked = look(path, disk, &looked_crc, &err);
     int rc = open_it(path, &overlay, &err);
 
     if (!rc)
         rc = sum(overlay, disk, &crc, &err);
     stasis_overlay_free(overlay);
-    printf("%d %lu %s\n", stasis_err_exit_status(rc), crc, rc ? err.msg : "");
+    if (!looked != !rc || (!rc && looked_crc != crc))
+        printf("99 %lu who looks at it: %d\n", looked_crc, looked);
+    else
+        printf("%d %lu %s\n", stasis_err_exit_status(rc), crc, rc ? err.msg : "");
     fflush(stdout);
 }
 

@@ -151,6 +151,8 @@ class Overlays(unittest.TestCase):
         self.judge.stdin.write(self.path + "\n")
         self.judge.stdin.flush()
         status, crc, why = self.judge.stdout.readline().rstrip("\n").split(" ", 2)
+        if status == "99":
+            raise AssertionError(f"opening it, and looking at it, differ: {why}")
         return status == "0", int(crc), why
 
     def test_they_hold_what_was_flushed(self):

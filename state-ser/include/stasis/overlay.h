@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "stasis/output.h"
+#include "stasis/snap.h"
 
 STASIS_BEGIN_DECLS
 
@@ -119,6 +120,73 @@ struct stasis_overlay_stats {
 
 STASIS_EXPORT struct stasis_overlay_stats
 stasis_overlay_stats(const struct stasis_overlay *overlay);
+
+/* ---- looking at what is there ---- */
+
+/* All 0: with all files that it lies on, as far as they are sealed, and without the image. */
+struct stasis_overlay_look {
+    size_t size; /* sizeof(struct stasis_overlay_look): lets the struct grow */
+    const char
+        *layers; /* a folder where sealed files are sought that are not in its own; or NULL */
+    /* The image: without it, its pages cannot be read. Of it root is of no interest. */
+    const struct stasis_overlay_base *base;
+    bool alone; /* without the files that it lies on: theirs are pages of an image then */
+};
+
+/* Opens an overlay that is sealed, or that nobody uses, for reading: of the functions above, only
+ * reading and freeing are for it. Nothing is written. While it is open, nobody can use it, unless
+ * it is sealed. What it lies on is noted in `outputs` (may be NULL), too.
+ *
+ * STASIS_ERR_NOT_FOUND: a file is not there; STASIS_ERR_ARG: it is no disk, in use, or lies on
+ * another image; STASIS_ERR_CORRUPT; STASIS_ERR_VERSION; STASIS_ERR_READ; STASIS_ERR_NOMEM.
+ * Messages begin with the path of the file that they are about. */
+STASIS_EXPORT STASIS_MUST_CHECK int
+stasis_overlay_open_to_read(const char *path, struct stasis_outputs *outputs,
+                            const struct stasis_overlay_look *look,
+                            struct stasis_overlay **ret_overlay, struct stasis_error *err);
+
+/* Whether the file at `path` is a regular one, and begins as an overlay does. */
+STASIS_EXPORT bool stasis_overlay_is_at(const char *path);
+
+/* What one that was opened to be read is. */
+struct stasis_overlay_about {
+    uint64_t disk_bytes;
+    bool is_sealed;
+    bool has_ended;           /* in order: whoever used it last has not been killed */
+    bool was_cut_off;         /* while it was being sealed */
+    bool lies_on_image;       /* the lowest of its files, which says what is known of the image: */
+    uint64_t inode, mtime_ns; /* 0: unknown */
+    bool has_samples;
+    uint8_t samples[STASIS_OVERLAY_SAMPLES_SIZE];
+    uint32_t files; /* itself, and what it lies on */
+};
+STASIS_EXPORT struct stasis_overlay_about
+stasis_overlay_about(const struct stasis_overlay *overlay);
+
+/* One of its files; 0 is itself, then downward. */
+struct stasis_overlay_file {
+    const char *name;                    /* its path; lives as long as the overlay */
+    const struct stasis_snap_info *info; /* root, file_len, stored_bytes: 0 of one in use */
+    uint64_t file_len;
+    uint64_t pages; /* of the disk that are taken from it, */
+    uint64_t zeros; /* and those that it says are zero */
+};
+STASIS_EXPORT struct stasis_overlay_file
+stasis_overlay_file_at(const struct stasis_overlay *overlay, uint32_t index);
+
+/* The first byte from `offset` on, at the start of a page, that is stored in one of its files; the
+ * end of the disk: there is none. What is between is zero, or the image's. */
+STASIS_EXPORT uint64_t stasis_overlay_next(const struct stasis_overlay *overlay, uint64_t offset);
+
+/* Verifies every page that is stored in one of its files. *ret_stray is an offset in the file
+ * itself, if it is sealed, from which on it has bytes that it does not use, and that are not zero,
+ * as sealing leaves them that was cut off at its end; 0: there are none. `progress` (may be NULL)
+ * gets bytes done and in all; false: it is to be given up. STASIS_ERR_CORRUPT, STASIS_ERR_READ,
+ * STASIS_ERR_CANCELLED, STASIS_ERR_NOMEM. */
+STASIS_EXPORT STASIS_MUST_CHECK int
+stasis_overlay_verify(struct stasis_overlay *overlay,
+                      bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                      uint64_t *ret_stray, struct stasis_error *err);
 
 STASIS_END_DECLS
 

@@ -258,9 +258,36 @@ static void mutants_are_refused_or_read(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* Each page of a disk of 4 TiB would take 10 bytes. */
+static void a_run_of_zeros_takes_no_memory_for_its_pages(void **state)
+{
+    struct stasis_overlay_map map;
+    size_t made = 0;
+
+    (void)state;
+    assert_true(stasis_overlay_map_init(&map, 1u << 30));
+    assert_true(stasis_overlay_map_own(&map, 512, 1));
+    assert_true(stasis_overlay_map_lay_zeros(&map, 16, (1u << 30) - 16, 3));
+    for (size_t i = 0; i < map.leaf_count; i++)
+        made += map.leaves[i] != NULL;
+    assert_int_equal(made, 1);
+    assert_int_equal(stasis_overlay_map_get(&map, 15).place, STASIS_PLACE_BELOW);
+    assert_int_equal(stasis_overlay_map_get(&map, 16).place, STASIS_PLACE_ZERO);
+    assert_int_equal(stasis_overlay_map_get(&map, (1u << 30) - 1).file, 3);
+    /* And one that is written to has the others still. */
+    assert_true(stasis_overlay_map_own(&map, 5000, 1));
+    stasis_overlay_map_put(&map, 5000, (struct stasis_overlay_entry){7, 8, 0});
+    assert_int_equal(stasis_overlay_map_get(&map, 5000).place, 7);
+    assert_int_equal(stasis_overlay_map_get(&map, 5001).place, STASIS_PLACE_ZERO);
+    assert_int_equal(stasis_overlay_map_get(&map, 5001).file, 3);
+    assert_int_equal(map.mapped, 1);
+    stasis_overlay_map_fini(&map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_of_zeros_takes_no_memory_for_its_pages),
         CASE(counts_have_to_be_right),   CASE(entries_have_to_be_right),
         CASE(extents_have_to_be_right),  CASE(a_disk_of_another_size_is_refused),
         CASE(its_headers_have_to_agree), CASE(mutants_are_refused_or_read),

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Overlays that are only read: they have what they were written, wherever sealing was cut off, no
+ * flipped bit is missed, and nothing of them changes.
+ */
+#include "tests/state-ser/snap/overlay_rig.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "state-ser/snap/overlay.h"
+
+static struct rig rig;
+static uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_init(&rig, 4711);
+    rig.is_plain = true;
+    rig_open(&rig);
+    for (unsigned i = 0; i < 12; i++)
+        assert_true(rig_step(&rig));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    const struct dirent *entry;
+    DIR *folder = opendir(rig.folder);
+    char path[400];
+
+    (void)state;
+    rig.left = 0;
+    rig_close(&rig);
+    assert_non_null(folder);
+    while ((entry = readdir(folder))) {
+        snprintf(path, sizeof(path), "%s/%s", rig.folder, entry->d_name);
+        if (entry->d_name[0] != '.')
+            unlink(path);
+    }
+    closedir(folder);
+    rig_fini(&rig);
+    return 0;
+}
+
+static void sealed_path(char path[160])
+{
+    int len = snprintf(path, 160, "%s.", rig.path);
+
+    for (unsigned i = 0; i < 8; i++)
+        len += snprintf(path + len, 3, "%02x", root[i]);
+}
+
+static void seal(char path[160])
+{
+    bool has_root;
+    struct stasis_error err;
+
+    if (stasis_overlay_seal(rig.overlay, root, &has_root, &err))
+        fail_msg("%s", err.msg);
+    sealed_path(path);
+}
+
+static int look_at(const char *path, struct stasis_overlay **ret_overlay, struct stasis_error *err)
+{
+    const struct stasis_overlay_look look = {.size = sizeof(look), .base = &rig.opts};
+
+    return stasis_overlay_open_to_read(path, NULL, &look, ret_overlay, err);
+}
+
+static void assert_looks(const char *path, const uint8_t *bytes)
+{
+    static uint8_t found[RIG_BYTES];
+    struct stasis_overlay *overlay = NULL;
+    struct stasis_error err;
+
+    if (look_at(path, &overlay, &err) ||
+        stasis_overlay_read(overlay, 0, found, sizeof(found), &err))
+        fail_msg("%s", err.msg);
+    assert_memory_equal(found, bytes, sizeof(found));
+    stasis_overlay_free(overlay);
+}
+
+static void assert_refused(const char *path, int rc, const char *words)
+{
+    struct stasis_overlay *overlay = NULL;
+    struct stasis_error err = {.msg = "nothing"};
+
+    assert_int_equal(look_at(path, &overlay, &err), rc);
+    if (!strstr(err.msg, words))
+        fail_msg("\"%s\" does not say: %s", err.msg, words);
+}
+
+/* After each of the calls that sealing makes. */
+static void sealing_may_be_cut_off_anywhere(void **state)
+{
+    unsigned calls = 0;
+    bool has_root, was_cut_off = false, done = false;
+    struct stasis_overlay *overlay = NULL;
+    uint8_t found[STASIS_OVERLAY_ROOT_SIZE];
+
+    for (; !done; calls++) {
+        tear_down(state);
+        set_up(state);
+        assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+        rig.left = calls + 2;
+        done = !stasis_overlay_seal(rig.overlay, found, &has_root, NULL);
+        rig_close(&rig);
+        rig.left = 0;
+        assert_looks(rig.path, rig.content);
+        assert_int_equal(look_at(rig.path, &overlay, NULL), 0);
+        was_cut_off = was_cut_off || stasis_overlay_about(overlay).was_cut_off;
+        stasis_overlay_free(overlay);
+        rig_open(&rig);
+        rig_assert_holds(&rig, rig.content);
+        rig_close(&rig);
+        assert_looks(rig.path, rig.content);
+    }
+    assert_true(was_cut_off);
+    assert_in_range(calls, 12, 60);
+}
+
+static void it_is_what_was_flushed(void **state)
+{
+    uint8_t flushed[RIG_BYTES];
+    struct stasis_overlay *overlay = NULL;
+    struct stasis_overlay_file file;
+    struct image before, after;
+
+    (void)state;
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+    memcpy(flushed, rig.content, sizeof(flushed));
+    assert_true(rig_write(&rig, 0, 8 * RIG_PAGE));
+    rig_close(&rig);
+    before = image_read(rig.path);
+    assert_looks(rig.path, flushed);
+    after = image_read(rig.path);
+    assert_int_equal(after.len, before.len);
+    assert_memory_equal(after.bytes, before.bytes, before.len);
+    image_fini(&before);
+    image_fini(&after);
+    assert_int_equal(look_at(rig.path, &overlay, NULL), 0);
+    assert_false(stasis_overlay_about(overlay).has_ended);
+    assert_true(stasis_overlay_about(overlay).lies_on_image);
+    assert_int_equal(stasis_overlay_about(overlay).inode, 17);
+    assert_memory_equal(stasis_overlay_about(overlay).samples, rig.opts.samples, 32);
+    file = stasis_overlay_file_at(overlay, 0);
+    assert_string_equal(file.name, rig.path);
+    assert_in_range(file.pages, 1, RIG_PAGES);
+    stasis_overlay_free(overlay);
+}
+
+/* ---- damage ---- */
+
+static bool is_missed(const char *path)
+{
+    struct stasis_overlay *overlay = NULL;
+    uint64_t stray;
+    int rc = look_at(path, &overlay, NULL);
+
+    if (!rc)
+        rc = stasis_overlay_verify(overlay, NULL, NULL, &stray, NULL);
+    stasis_overlay_free(overlay);
+    return !rc;
+}
+
+static void no_flipped_bit_is_missed(void **state)
+{
+    struct image image;
+    char path[160];
+    unsigned flips = 0;
+    int fd;
+
+    (void)state;
+    seal(path);
+    rig_close(&rig);
+    image = image_read(path);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    for (size_t i = 0; i < image.len; i++) {
+        bool is_page = i >= STASIS_HEADER_LEN && i + 3 * STASIS_HEADER_LEN < image.len;
+        uint8_t flipped = image.bytes[i] ^ (uint8_t)(1u << i % 8);
+
+        if (is_page && (!image.bytes[i] || i % 29))
+            continue; /* zero: mostly what is not used */
+        assert_int_equal(pwrite(fd, &flipped, 1, (off_t)i), 1);
+        if (is_missed(path))
+            fail_msg("offset %zu", i);
+        assert_int_equal(pwrite(fd, &image.bytes[i], 1, (off_t)i), 1);
+        flips++;
+    }
+    assert_false(!is_missed(path));
+    assert_in_range(flips, 4000, 20000);
+    close(fd);
+    image_fini(&image);
+}
+
+static void put_le64(const char *path, off_t at, uint64_t value)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    uint8_t header[STASIS_HEADER_LEN];
+
+    assert_int_equal(pread(fd, header, sizeof(header), 0), sizeof(header));
+    for (unsigned i = 0; i < 8; i++)
+        header[at + i] = (uint8_t)(value >> 8 * i);
+    memset(header + STASIS_HDR_CRC, 0, 4);
+    for (unsigned i = 0, crc = stasis_overlay_crc(header, sizeof(header), STASIS_HDR_CRC); i < 4;
+         i++)
+        header[STASIS_HDR_CRC + i] = (uint8_t)(crc >> 8 * i);
+    assert_int_equal(pwrite(fd, header, sizeof(header), 0), sizeof(header));
+    close(fd);
+}
+
+static void what_is_none_is_refused(void **state)
+{
+    struct stasis_overlay_look look = {.size = 1};
+    struct stasis_overlay *overlay = NULL;
+    struct stasis_error err;
+    char path[160];
+
+    (void)state;
+    assert_int_equal(stasis_overlay_open_to_read(rig.path, NULL, &look, &overlay, &err),
+                     STASIS_ERR_ARG);
+    assert_false(stasis_overlay_is_at(rig.folder));
+    assert_true(stasis_overlay_is_at(rig.path));
+    assert_refused(rig.path, STASIS_ERR_ARG, ": a guest uses it");
+    assert_refused(rig.folder, STASIS_ERR_ARG, ": it is no regular file");
+    rig_close(&rig);
+    put_le64(rig.path, STASIS_HDR_RAM_BYTES, RIG_PAGES * RIG_PAGE + 512);
+    assert_refused(rig.path, STASIS_ERR_CORRUPT, ": the overlay's disk has no whole pages");
+    put_le64(rig.path, STASIS_HDR_RAM_BYTES, (RIG_PAGES + 1) * RIG_PAGE);
+    assert_refused(rig.path, STASIS_ERR_ARG, "; give the base that it was made on");
+    look.size = sizeof(look);
+    assert_int_equal(stasis_overlay_open_to_read(rig.path, NULL, &look, &overlay, &err),
+                     STASIS_ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "disagree about the size of the disk"));
+    put_le64(rig.path, STASIS_HDR_RAM_BYTES, RIG_PAGES * RIG_PAGE);
+    assert_int_equal(truncate(rig.path, RIG_PAGE), 0);
+    assert_refused(rig.path, STASIS_ERR_CORRUPT, ": the overlay has neither a log nor an end");
+    snprintf(path, sizeof(path), "%s/none", rig.folder);
+    assert_refused(path, STASIS_ERR_NOT_FOUND, "/none: ");
+}
+
+static bool give_up(void *ctx, uint64_t done, uint64_t total)
+{
+    unsigned *calls = ctx;
+
+    assert_in_range(done, 1, total);
+    return ++*calls < 2;
+}
+
+static void verifying_is_given_up(void **state)
+{
+    struct stasis_overlay *overlay = NULL;
+    unsigned calls = 0;
+    uint64_t stray;
+    char path[160];
+
+    (void)state;
+    seal(path);
+    assert_int_equal(look_at(path, &overlay, NULL), 0);
+    assert_int_equal(stasis_overlay_verify(overlay, give_up, &calls, &stray, NULL),
+                     STASIS_ERR_CANCELLED);
+    assert_int_equal(calls, 2);
+    stasis_overlay_free(overlay);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(it_is_what_was_flushed),   CASE(sealing_may_be_cut_off_anywhere),
+        CASE(no_flipped_bit_is_missed), CASE(what_is_none_is_refused),
+        CASE(verifying_is_given_up),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
