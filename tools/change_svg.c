@@ -19,11 +19,11 @@ enum {
 /* Greys and blue for what stayed, orange for what did not: apart also for eyes that do not tell red
  * from green. The classes differ from those of the picture of memory: a page may have both. */
 static const char style[] = "<style>\n"
-                            ".cb{fill:#ffffff}.ct{fill:#000000}.cz{fill:#eeeeee}.ce{fill:#9fc3e6}"
-                            ".c1{fill:#fbd9a8}.c2{fill:#f5b355}.c3{fill:#dd8a13}.c4{fill:#a86200}\n"
+                            ".cb{fill:#ffffff}.ct{fill:#000000}.cz{fill:#eeeeee}.ce{fill:#c6dcf0}"
+                            ".c1{fill:#f2a93b}.c2{fill:#e08900}.c3{fill:#b85c00}.c4{fill:#7a2e00}\n"
                             "@media (prefers-color-scheme: dark) {\n"
-                            ".cb{fill:#16191d}.ct{fill:#e6e6e6}.cz{fill:#2a2f35}.ce{fill:#2c6aa3}"
-                            ".c1{fill:#57390c}.c2{fill:#8f5f12}.c3{fill:#cf9130}.c4{fill:#f9cf85}\n"
+                            ".cb{fill:#16191d}.ct{fill:#e6e6e6}.cz{fill:#2a2f35}.ce{fill:#2b5580}"
+                            ".c1{fill:#a86a10}.c2{fill:#d08a1c}.c3{fill:#f0b24a}.c4{fill:#ffe0a3}\n"
                             "}\n</style>\n";
 
 struct drawing {
@@ -130,7 +130,7 @@ static unsigned put_legend(const struct drawing *drawing, unsigned y)
         for (unsigned level = 1; level <= levels; level++)
             fprintf(drawing->out,
                     "<rect x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\" class=\"c%c\"/>\n",
-                    MARGIN + level * 3 * CELL, y, 3 * CELL, CELL - 1, class_of(kind, level));
+                    MARGIN + (level - 1) * 3 * CELL, y, 3 * CELL, CELL - 1, class_of(kind, level));
         stasis_text_size(pages * STASIS_PAGE_SIZE, size);
         snprintf(text, sizeof(text), "%s%s: %s, %" PRIu64 " pages", stasis_change_kind_names[kind],
                  kind == STASIS_CHANGE_ZERO ? " in both" : "", size, pages);
@@ -172,7 +172,7 @@ static unsigned height_of(const struct drawing *drawing)
     for (size_t row = 0; row <= drawing->grid->row_count; row++)
         if (stasis_change_left_out(drawing->change, drawing->grid, row))
             height += GAP;
-    return height + STASIS_CHANGE_KINDS * LINE + MARGIN;
+    return height + STASIS_CHANGE_KINDS * LINE;
 }
 
 void stasis_change_svg(const struct stasis_change *change, const char *const names[2], FILE *out)

@@ -186,11 +186,14 @@ static int put_difference(FILE *page, struct stasis_snap *const snaps[2],
 
     if (!text)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the page");
-    fputs("<h1>What differs</h1>\n<pre>", page);
-    rc = stasis_diff_print_text(snaps, names, text, &differs, err);
+    fputs("<h1>What differs</h1>\n", page);
+    rc = put_change(page, snaps, names, err);
+    fputs("<pre>", page);
+    if (!rc)
+        rc = stasis_diff_print_text(snaps, names, text, &differs, err);
     fclose(text);
     fputs("</pre>\n", page);
-    return rc ? rc : put_change(page, snaps, names, err);
+    return rc;
 }
 
 static int put_page(FILE *page, const struct stasis_inspect_args *args,

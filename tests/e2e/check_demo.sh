@@ -26,3 +26,13 @@ LC_ALL=C bash "$STASIS_ROOT/scripts/story.sh" "$work" builtin "$work" >"$work/sh
 tail -n "$(wc -l <"$work/picture")" "$work/shown" | cmp - "$work/picture" || fail "no picture at the end"
 grep -q '^     0x00000000 -' "$work/picture" || fail "no page of the guest"
 grep -q '^  differs .* [1-9][0-9]* pages$' "$work/picture" || fail "no page that changed"
+
+# The picture in README.md is one of these: all but its numbers is the same.
+shape() {
+    sed -E 's/0x[0-9a-f]+/ADDRESS/g; s/[0-9.]+ (bytes|[KMGT]iB)/SIZE/g; s/"[0-9]+"/"N"/g; s/[0-9]+ pages/N pages/
+        s/class="c[1-4ez]"/class="c"/; s/: (zero|equal|differs in (up to )?[0-9]+ %)</: KIND</' "$1" | sort -u
+}
+(cd "$work" && snapshot-inspect memory monday.snap tuesday.snap --svg changed.svg >/dev/null)
+shape "$work/changed.svg" >"$work/shape"
+shape "$STASIS_ROOT/docs/pictures/changed.svg" | diff - "$work/shape" ||
+    die "$STATUS_FAILURE" "docs/pictures/changed.svg is not what snapshot-inspect draws: run scripts/pictures"

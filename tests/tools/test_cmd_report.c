@@ -82,8 +82,8 @@ static void two_files(void **state)
     run_inspect(&run, NULL, "report", a, in_folder("b.snap"), "-o", in_folder("a.html"), NULL);
     assert_ended(&run, 0, NULL);
     page = page_of(in_folder("a.html"));
-    assert_has(page, "<h1>What differs</h1>\n<pre>");
-    assert_has(page, "stasis.i8042 kbd");
+    assert_has(page, "<h1>What differs</h1>\n<div class=\"wide\">\n<svg");
+    assert_has(page, "</div>\n<pre>stasis.i8042 kbd");
     assert_has(page, " -&gt; ");
     assert_int_equal(count_of(page, "<svg"), 3);
     assert_has(page, "<title>What changed in memory from ");
