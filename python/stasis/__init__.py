@@ -9,31 +9,44 @@
     with stasis.restore("warm.snap") as vm:
         vm.console.wait_for("tick 5")
 
+    with stasis.open_snapshot("warm.snap") as snapshot:
+        print(snapshot.info.producer, snapshot.memory.read(0x1000, 16).hex())
+
 Only the standard library is needed. vmm is found by PATH, or named by STASIS_VMM. stasis.aio has the
-same machines for asyncio.
+same machines for asyncio. Reading snapshots (stasis.reader) needs neither vmm nor KVM.
 """
 
 from .console import Console
-from .errors import Ended, Error
+from .errors import Damaged, Ended, Error, FileError, Foreign, MissingParent, Newer
 from .machine import Connection, Machine, connect, restore, start
 from .options import arguments
 from .process import DryRun, dry_run
-from .requests import Event, Snapshot, Status, Version
+from .reader import Snapshot, identify, open_disk, open_snapshot
+from .requests import Event, Saved, Status, Version
 
 __all__ = [
     "Connection",
     "Console",
+    "Damaged",
     "DryRun",
     "Ended",
     "Error",
     "Event",
+    "FileError",
+    "Foreign",
     "Machine",
+    "MissingParent",
+    "Newer",
+    "Saved",
     "Snapshot",
     "Status",
     "Version",
     "arguments",
     "connect",
     "dry_run",
+    "identify",
+    "open_disk",
+    "open_snapshot",
     "restore",
     "start",
 ]

@@ -27,7 +27,7 @@ from .errors import Ended, Error
 from .machine import GOING
 from .options import Option
 from .process import DryRun, Process
-from .requests import Event, Request, Snapshot, Status, Version
+from .requests import Event, Request, Saved, Status, Version
 
 T = TypeVar("T")
 
@@ -202,7 +202,7 @@ class Machine:
         parent: str | None = None,
         target: str | None = None,
         drop: str | None = None,
-    ) -> Snapshot:
+    ) -> Saved:
         """Save the guest to the file `path`; see stasis.Machine.snapshot()."""
         request = requests.snapshot(
             path,

@@ -35,3 +35,58 @@ def from_answer(error: dict[str, Any]) -> Error:
         str(data.get("name", "")),
         str(data.get("remedy", "")),
     )
+
+
+class FileError(Error):
+    """A snapshot, or a file that it lies on, was refused.
+
+    str() is one line: the file, what is wrong with it, and what to do. `path` is the file, and
+    `message` says what is wrong without it. `code` is the exit status that vmm(1) and
+    snapshot-inspect(1) have for the cause.
+    """
+
+    status = 3
+    word = "DAMAGED"
+    advice = ""
+
+    def __init__(self, message: str, code: int | None = None, remedy: str | None = None) -> None:
+        remedy = self.advice if remedy is None else remedy
+        super().__init__(message, self.status if code is None else code, self.word, remedy)
+        self.message = message
+        self.path = ""
+        self.producer = ""
+
+    def __str__(self) -> str:
+        place = f"{self.path}: " if self.path else ""
+        maker = f"made by {self.producer}: " if self.producer and isinstance(self, Newer) else ""
+        return f"{place}{maker}{self.message}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+class Damaged(FileError):
+    """The file breaks a rule of the format: it was cut short, or changed since it was written."""
+
+    advice = "restore the file from a copy"
+
+
+class Foreign(FileError):
+    """The file is no snapshot of a guest: something else, or the overlay of a disk (code 4)."""
+
+    word = "FOREIGN"
+    advice = "name a snapshot"
+
+
+class Newer(FileError):
+    """The file is sound, but has something that this release does not know.
+
+    `producer` is the program that wrote it, such as "stasis 0.3.0": that release reads it.
+    """
+
+    status, word = 4, "NEWER"
+    advice = "use the release that made it, or a later one"
+
+
+class MissingParent(FileError):
+    """The file is a layer, and a file that it lies on is not where it was looked for."""
+
+    status, word = 2, "MISSING_PARENT"
+    advice = "name the folder of the files that it lies on by layers="

@@ -13,7 +13,7 @@ from .console import Console
 from .errors import Ended, Error
 from .options import Option
 from .process import Process, restore_options
-from .requests import Event, Request, Snapshot, Status, Version
+from .requests import Event, Request, Saved, Status, Version
 
 T = TypeVar("T")
 GOING = 60  # seconds that a vmm may take to end once it has closed its socket
@@ -136,7 +136,7 @@ class Machine:
         parent: str | None = None,
         target: str | None = None,
         drop: str | None = None,
-    ) -> Snapshot:
+    ) -> Saved:
         """Save the guest to the file `path`, and return when it is complete.
 
         The parameters take the words of vmm-control(7): then="continue" or "exit",

@@ -36,8 +36,8 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """A file that was written."""
+class Saved:
+    """A snapshot that was written."""
 
     path: str
     file_bytes: int
@@ -104,15 +104,15 @@ def resume() -> Request[None]:
     return Request("resume", {}, _nothing)
 
 
-def snapshot(path: str | os.PathLike[str], **params: str | None) -> Request[Snapshot]:
+def snapshot(path: str | os.PathLike[str], **params: str | None) -> Request[Saved]:
     """Save the guest to a file; the folder of `path` is opened here."""
     folder, name = os.path.split(os.fspath(path))
     names = ("file_bytes", "stored_bytes", "zero_bytes", "pause_us", "root", "layer")
 
-    def result(answer: dict[str, Any]) -> Snapshot:
+    def result(answer: dict[str, Any]) -> Saved:
         more = {k: v for k, v in answer.items() if k not in names and k != "name"}
         known = {name: answer[name] for name in names if name in answer}
-        return Snapshot(os.fspath(path), **known, more=more)
+        return Saved(os.fspath(path), **known, more=more)
 
     return Request("snapshot", {"name": name, **_given(**params)}, result, folder or ".")
 

@@ -6,23 +6,13 @@ disks.py IMAGE OVERLAY DISK  writes its content to the file DISK, and says how m
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "reader"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "python"))
 
-from build import SCHEMAS
-from stasis_overlay import Image, Overlay, below
+from stasis import open_disk
 
-IMAGE, OVERLAY, DISK = map(os.path.abspath, sys.argv[1:])
+IMAGE, OVERLAY, DISK = sys.argv[1:]
 
-with open(IMAGE, "rb") as file:
-    image = Image(file.read())
-with open(OVERLAY, "rb") as file:
-    data = file.read()
-lower = below(OVERLAY, image, SCHEMAS)
-with open(DISK, "wb") as file:
-    file.write(Overlay(data, lower, image.size, SCHEMAS).content())
-stored = 0
-while lower is not image:
-    stored += lower.header.stored
-    lower.close()
-    lower = lower.below
-print(stored)
+with open_disk(OVERLAY, IMAGE) as disk, open(DISK, "wb") as file:
+    for offset in range(0, disk.size, 1 << 20):
+        file.write(disk.read(offset, 1 << 20))
+    print(disk.sealed_bytes)

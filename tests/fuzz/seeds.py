@@ -11,9 +11,10 @@ import sys
 import msgpack
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reader"))
-import stasis_reader as reader  # noqa: E402 (the path first)
+import tree  # noqa: E402, F401 (the path first)
+import stasis  # noqa: E402
 from build import pack, seal  # noqa: E402
-from stasis_file import DATA, INDEX, SCHEMA, STATE  # noqa: E402
+from stasis.reader.file import DATA, INDEX, SCHEMA, STATE  # noqa: E402
 import chains  # noqa: E402
 
 SMALL = 30000
@@ -29,11 +30,11 @@ def cut(path):
     """Header, index and its surroundings, state, schemas of a snapshot."""
     with open(path, "rb") as file:
         data = file.read()
-    with reader.Snapshot(path) as snapshot:
+    with stasis.open_snapshot(path) as snapshot:
         snapshot.verify()
-        parts = {s.type: data[s.offset:s.offset + s.length] for s in snapshot.sections}
-        place = next(s for s in snapshot.sections if s.type == DATA)
-        header = snapshot.header
+        sections, header = snapshot.file.sections, snapshot.file.header
+        parts = {s.type: data[s.offset:s.offset + s.length] for s in sections}
+        place = next(s for s in sections if s.type == DATA)
         version_2 = (header.version - 1) << 63  # as fuzz_index.c has it
         front = struct.pack("<QQQQQ", header.ram, header.stored, header.incompatible | version_2,
                             place.offset, place.length)

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-"""Builds snapshots byte by byte for test_reader.py, right but for what the test wants wrong."""
+"""Builds snapshots byte by byte for the tests of the reader, right but for what the test wants wrong."""
 import hashlib
 import re
 import struct
 import zlib
 
-from stasis_state import DOCUMENT, parse_schemas
+import tree  # noqa: F401 (before the module)
+from stasis.reader.tables import document, known
 
 STATE, INDEX, DATA = 1, 2, 3
-SCHEMAS = parse_schemas()
-TEXT = DOCUMENT.read_text(encoding="utf-8")
+SCHEMAS, TEXT = known(), document()
 
 
 def example(version=1):

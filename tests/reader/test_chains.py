@@ -21,11 +21,13 @@ if sys.version_info < (3, 10):
     print("skipped: python3 is older than 3.10")
     sys.exit(77)
 
-import stasis_reader as reader
-from build import SCHEMAS, example, layer_on, seal
+import tree  # noqa: F401 (before the module)
+import stasis
+from build import example, layer_on, seal
 from chains import (BELOW, CHANGED, PAGE, RAW, STORED, ZERO, Name, Piece, chain, make_file, name_of)
 from judges import Judge
 from mutate_chain import mutant, patch, rename, reseal, write
+from stasis.reader.describe import as_dict
 
 JUDGE, INSPECT, NUMBER, SEED = sys.argv[1:5] + ["100", "1"][max(len(sys.argv) - 3, 0):]
 SUMMARY = []
@@ -36,10 +38,10 @@ REGIONS = ((0, 0x2000),)
 def judged(path):
     """Status and reason of the reader."""
     try:
-        with reader.Snapshot(path, SCHEMAS) as snapshot:
+        with stasis.Snapshot(path) as snapshot:
             snapshot.verify()
-    except reader.SnapshotError as error:
-        return error.status, str(error)
+    except stasis.FileError as error:
+        return error.code, str(error)
     return 0, ""
 
 
@@ -65,10 +67,10 @@ class Example(Case):
     def test_the_example_is_whole_and_holds_what_it_says(self):
         files = [example(2), example(3)]
         self.assertEqual(self.judge(files), 0)
-        with reader.Snapshot(write(self.folder, files), SCHEMAS) as snapshot:
+        with stasis.Snapshot(write(self.folder, files)) as snapshot:
             ram = bytearray(0x11000)
             ram[0x2000] = 0x2b
-            self.assertEqual(snapshot.ram(0, 0x11000), ram)
+            self.assertEqual(snapshot.memory.read(0, 0x11000), ram)
         made = layer_on(bytes(example(2)), ((0, 0, 3, 2), (1, 2, 0, 0)), b"\x2b" + bytes(4095))
         self.assertEqual(made, example(3))
 
@@ -217,25 +219,25 @@ class Rules(Case):
             if name == "link":
                 os.rename(os.path.join(aside, "b"), os.path.join(self.folder, "0000.snap"))
                 os.remove(os.path.join(self.folder, "link"))
-        with reader.Snapshot(path, SCHEMAS, layers=self.folder) as snapshot:
-            self.assertEqual(snapshot.ram(0, PAGE), FULL[0])
-        self.assertRaises(reader.SnapshotError, reader.Snapshot, path, SCHEMAS, layers=aside)
+        with stasis.Snapshot(path, layers=self.folder) as snapshot:
+            self.assertEqual(snapshot.memory.read(0, PAGE), FULL[0])
+        self.assertRaises(stasis.FileError, stasis.Snapshot, path, layers=aside)
         os.rmdir(aside)
 
     def test_an_expected_root_is_computed_for_every_file_of_the_walk(self):
         below = base()
         made = layer(below, [(BELOW, [])])
         path = write(self.folder, [below, made])
-        reader.Snapshot(path, SCHEMAS, root=name_of(made).root).close()
-        self.assertRaises(reader.SnapshotError, reader.Snapshot, path, SCHEMAS, root=bytes(32))
+        stasis.Snapshot(path, root=name_of(made).root).close()
+        self.assertRaises(stasis.FileError, stasis.Snapshot, path, root=bytes(32))
         below[0x400] ^= 1  # of the state, with its right CRC and another root
         forged = seal(bytearray(below))
         forged[144:176] = base()[144:176]
         struct.pack_into("<I", forged, 12, 0)
         struct.pack_into("<I", forged, 12, zlib.crc32(forged[:1024]))
         path = write(self.folder, [forged, made])
-        reader.Snapshot(path, SCHEMAS).close()
-        self.assertRaises(reader.SnapshotError, reader.Snapshot, path, SCHEMAS,
+        stasis.Snapshot(path).close()
+        self.assertRaises(stasis.FileError, stasis.Snapshot, path,
                           root=name_of(made).root)
         self.assertEqual(self.judge([forged, made]), 3)
 
@@ -245,9 +247,9 @@ class Random(Case):
         depths = collections.Counter()
         for seed in range(8):
             made = chain(seed, seed % 9)
-            with self.subTest(seed=seed), reader.Snapshot(write(self.folder, made.files),
-                                                          SCHEMAS) as snapshot:
-                self.assertEqual([snapshot.chunk(i) for i in range(len(made.ram))],
+            path = write(self.folder, made.files)
+            with self.subTest(seed=seed), stasis.Snapshot(path) as snapshot:
+                self.assertEqual([snapshot.memory.chunk(i) for i in range(len(made.ram))],
                                  [b"".join(pages) for pages in made.ram])
                 self.assertEqual(self.judge(made.files), 0)
                 depths[len(snapshot.chain.walk)] += 1
@@ -259,14 +261,14 @@ class Random(Case):
         for seed in range(3):
             path = write(self.folder, chain(seed, 2 + 2 * seed).files)
             theirs = json.loads(subprocess.check_output([INSPECT, "json", path]))
-            with self.subTest(seed=seed), reader.Snapshot(path, SCHEMAS) as snapshot:
-                ours = snapshot.as_dict()
+            with self.subTest(seed=seed), stasis.Snapshot(path) as snapshot:
+                ours = as_dict(snapshot)
                 self.assertEqual(ours["header"], theirs["header"])
                 for mine, other in zip(ours["regions"], theirs["regions"], strict=True):
                     self.assertEqual({key: mine[key] for key in other}, other)
                     ram = subprocess.check_output([INSPECT, "extract", path, "--gpa", str(mine["gpa"]),
                                                    "--len", str(mine["size"])])
-                    self.assertEqual(snapshot.ram(mine["gpa"], mine["size"]), ram)
+                    self.assertEqual(snapshot.memory.read(mine["gpa"], mine["size"]), ram)
 
     def test_verdicts_on_mutants(self):
         bases = [chain(seed, 1 + seed % 6).files for seed in range(12)]

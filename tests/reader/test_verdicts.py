@@ -27,8 +27,9 @@ if sys.version_info < (3, 10):
     print("skipped: python3 is older than 3.10")
     sys.exit(77)
 
-import stasis_reader as reader
-from build import SCHEMAS, example
+import tree  # noqa: F401 (before the module)
+import stasis
+from build import example
 from judges import DryRun, Judge
 from mutate import Image, mutant
 
@@ -47,21 +48,21 @@ class Ours:
         self.opened, self.ram = 0, 0
         try:
             self.opened = 3
-            with reader.Snapshot(path, SCHEMAS) as snapshot:
+            with stasis.Snapshot(path) as snapshot:
                 self.opened = 0
                 self.ram = self._ram(snapshot)
                 snapshot.verify()
-        except reader.SnapshotError as error:
-            self.status, self.reason = error.status, str(error)
-            self.opened = self.opened and error.status
+        except stasis.FileError as error:
+            self.status, self.reason = error.code, str(error)
+            self.opened = self.opened and error.code
 
     @staticmethod
     def _ram(snapshot):
         try:
             for number in snapshot.chain.stored():
-                snapshot.chunk(number)
-        except reader.SnapshotError as error:
-            return error.status
+                snapshot.memory.chunk(number)
+        except stasis.FileError as error:
+            return error.code
         return 0
 
     def agrees(self, verdict):

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 """The notes section of a snapshot: "Notes section" of docs/snapshot-format.md."""
+
+from __future__ import annotations
+
 import re
 
-from stasis_state import Decoder, require
+from .check import require
+from .msgpack import Decoder
 
 MAX_NOTES, MAX_VALUE = 64, 1024
 
 
-def parse_notes(data):
+def parse_notes(data: bytes) -> dict[str, str]:
     """{key: value} in the order of the file."""
-    decoder, notes = Decoder(data), {}
+    decoder = Decoder(data)
+    notes: dict[str, str] = {}
     count = decoder.expect("array")
     require(count <= MAX_NOTES, f"{count} notes")
     for _ in range(count):

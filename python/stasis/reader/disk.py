@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+"""What is on a disk: an image, and the overlays on it, by "Disks" of docs/snapshot-format.md."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import BinaryIO, Mapping
+
+from ..errors import Foreign
+from .chain import find, root_of
+from .check import about, require
+from .file import DATA, DISK_BIT, HEADER, INDEX, STATE, TRAILER_BIT, File, Header, parse_magic
+from .index import CHUNK, LAYER_BIT, PAGE, RAW, STORED, Extent, Index, Index2, Name
+from .overlay import FIRST, ZERO, Overlay, Pages, check_state
+
+MAX_SEALED = 4095
+
+
+class SealedIndex(Index2):
+    """As that of a layer, but for names, and for where the pages are."""
+
+    @classmethod
+    def longest(cls, header: Header) -> int:
+        return super().longest(header._replace(incompatible=LAYER_BIT))
+
+    def __init__(self, raw: bytes, header: Header, data: tuple[int, int]) -> None:
+        self.has_parent = bool(header.incompatible & LAYER_BIT)
+        super().__init__(raw, header._replace(incompatible=LAYER_BIT), data)
+        require([region[:2] for region in self.regions] == [(0, header.ram)], "region")
+
+    def _check_count(self, names: int) -> None:
+        require(names == self.has_parent, "index: file count")
+
+    def _check_files(self, header: Header) -> None:
+        right = not self.names or self.names[0] == (header.parent, header.parent_root)
+        require(right, "parent")
+        require(not self.names or header.parent != header.uuid, "lies on itself")
+
+    def _check_extents(self, header: Header, data: tuple[int, int]) -> None:
+        total = 0
+        for number in self.stored():
+            kind, extents = self.at(number)
+            self._check_pages(number, kind, extents)
+            for extent in extents:
+                self._check_extent(extent, data)
+                total += extent.length * (extent.encoding == RAW)
+        require(total == header.stored, "stored bytes")
+
+    @staticmethod
+    def _check_extent(extent: Extent, data: tuple[int, int]) -> None:
+        require(not extent.file and extent.encoding in (ZERO, RAW), "file or encoding")
+        if extent.encoding == RAW:
+            one = extent.stored == extent.taken and extent.stored.bit_count() == 1
+            require(one, "pages")
+            start = max(data[0], FIRST * PAGE)
+            require(start <= extent.offset <= data[1] - PAGE, "place")
+
+
+class Sealed(File):
+    """A sealed overlay; `name` is what it was sought by."""
+
+    features = {2: TRAILER_BIT | LAYER_BIT | DISK_BIT}
+    indexes: Mapping[int, type[Index]] = {2: SealedIndex}
+    below: Pages
+
+    def __init__(self, file: BinaryIO, path: str, name: Name, size: int) -> None:
+        super().__init__(file, path)
+        try:
+            with self.naming():
+                self._check(name, size)
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self, name: Name, size: int) -> None:
+        header = self.header
+        require(header.incompatible & ~LAYER_BIT == TRAILER_BIT | DISK_BIT, "features")
+        kinds = sorted(part.type for part in self.sections)
+        require(kinds == [STATE, INDEX, DATA], "sections")
+        self.read_index()
+        check_state(self.section(STATE), size)
+        require(header.ram == -(-size // PAGE) * PAGE, "size")
+        require(self.root() == header.root == name.root, "root")
+
+    def page(self, number: int) -> bytes:
+        """Of the disk: its own, or that of what it lies on."""
+        chunk, bit = divmod(number, CHUNK // PAGE)
+        kind, extents = self.index.at(chunk)
+        for extent in extents:
+            if extent.taken >> bit & 1:
+                return self.pages(chunk, extent)[bit]
+        return bytes(PAGE) if kind in (ZERO, STORED) else self.below.page(number)
+
+
+class Image:
+    """A raw image, or a block device."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "rb")
+        self.size = self._file.seek(0, 2)
+
+    def page(self, number: int) -> bytes:
+        """4096 bytes; the last page is filled up with zeros."""
+        self._file.seek(number * PAGE)
+        return self._file.read(PAGE).ljust(PAGE, b"\0")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def chain_below(path: str, header: Header, size: int) -> list[Sealed]:
+    """The sealed overlays that a file with this header lies on, the highest first."""
+    chain: list[Sealed] = []
+    try:
+        while header.incompatible & LAYER_BIT:
+            loop = header.parent in [file.header.uuid for file in chain]
+            require(len(chain) < MAX_SEALED and not loop, "the chain is a loop, or too long")
+            name = Name(header.parent, header.parent_root)
+            found = find(os.path.dirname(os.path.abspath(path)), name)
+            chain.append(Sealed(*found, name, size))
+            header = chain[-1].header
+    except BaseException:
+        for sealed in chain:
+            sealed.close()
+        raise
+    return chain
+
+
+class DiskReader:
+    """The content of a disk; open_disk() makes one. A context manager: its end closes the files.
+
+    `size` is in bytes, and `files` are the overlays that it consists of, the highest first."""
+
+    def __init__(self, path: str, image: Image) -> None:
+        self._image, self.path, self.size = image, path, image.size
+        self.files = [path]
+        self._sealed: list[Sealed] = []
+        try:
+            with about(path):
+                self._open()
+        except BaseException:
+            self.close()
+            raise
+        self._top: Pages
+
+    def _open(self) -> None:
+        with open(self.path, "rb") as file:
+            header = parse_magic(file.read(HEADER))
+            if header.version == 2 and not header.incompatible & DISK_BIT:
+                raise Foreign("it holds a guest, and no disk", 4, "name an overlay")
+            sealed = _is_sealed(file)
+            root = root_of(file, file.seek(0, 2), header) or b""
+        if sealed:
+            name = Name(header.uuid, root)
+            self._sealed.append(Sealed(open(self.path, "rb"), self.path, name, self.size))
+        self._sealed += chain_below(self.path, header, self.size)
+        self.files += [file.path for file in self._sealed[sealed:]]
+        lower: Pages = self._image
+        for file_ in reversed(self._sealed):
+            file_.below, lower = lower, file_
+        self._top = lower
+        if not sealed:
+            self._top = Overlay(open(self.path, "rb"), lower, self.size)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes [offset, offset + length) of the disk; fewer at its end.
+
+        Damaged: what is stored of them is damaged."""
+        end = min(offset + length, self.size)
+        if offset < 0 or end <= offset:
+            return b""
+        with about(self.path):
+            pages = range(offset // PAGE, -(-end // PAGE))
+            data = b"".join(map(self._top.page, pages))
+        start = offset % PAGE
+        return data[start : start + end - offset]
+
+    @property
+    def sealed_bytes(self) -> int:
+        """Bytes of pages that the sealed overlays hold."""
+        return sum(file.header.stored for file in self._sealed)
+
+    def close(self) -> None:
+        """Closes all files."""
+        if isinstance(getattr(self, "_top", None), Overlay):
+            self._top.close()
+        for file in self._sealed:
+            file.close()
+        self._image.close()
+
+    def __enter__(self) -> DiskReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _is_sealed(file: BinaryIO) -> bool:
+    """An overlay in use has a slot with a magic; sealing sets them to zero at its end."""
+    file.seek(PAGE)
+    return not any(file.read(2 * PAGE))
+
+
+def open_disk(overlay: str | os.PathLike[str], image: str | os.PathLike[str]) -> DiskReader:
+    """Opens the disk that an overlay on `image` holds, in use or sealed, for reading.
+
+    What it lies on is looked for in the folder of the overlay. An overlay in use is read as it was
+    at its last flush; no vmm may write to it meanwhile.
+
+    Damaged, Foreign, Newer, MissingParent (all are FileError): it cannot be read, str() says why.
+    OSError: there is no such file, or no right to read it.
+    """
+    return DiskReader(os.fspath(overlay), Image(os.fspath(image)))
