@@ -97,36 +97,37 @@ static void put_counts(struct stasis_json *json, const struct stasis_diff_counts
 
 static int diff_json(struct diff *diff, FILE *out, struct stasis_error *err)
 {
-    struct stasis_json json;
+    struct stasis_diff_json state;
+    struct stasis_json *json = &state.json;
     struct stasis_diff_out sink;
     int rc;
 
-    stasis_diff_json_init(&json, out, &sink);
-    stasis_json_object_begin(&json);
-    stasis_diff_json_header(&json, stasis_snap_info(diff->snaps[0]),
+    stasis_diff_json_init(&state, out, &sink);
+    stasis_json_object_begin(json);
+    stasis_diff_json_header(json, stasis_snap_info(diff->snaps[0]),
                             stasis_snap_info(diff->snaps[1]));
-    stasis_json_key(&json, "notes");
-    stasis_json_array_begin(&json);
+    stasis_json_key(json, "notes");
+    stasis_json_array_begin(json);
     stasis_diff_notes(stasis_snap_notes(diff->snaps[0]), stasis_snap_notes(diff->snaps[1]), &sink,
                       &diff->counts);
-    stasis_json_array_end(&json);
-    stasis_json_key(&json, "records");
-    stasis_json_array_begin(&json);
+    stasis_json_array_end(json);
+    stasis_json_key(json, "records");
+    stasis_json_array_begin(json);
     rc = stasis_diff_records(diff->snaps[0], diff->snaps[1], &sink, &diff->counts, err);
-    stasis_json_array_end(&json);
-    stasis_json_key(&json, "memory");
-    stasis_json_array_begin(&json);
+    stasis_json_array_end(json);
+    stasis_json_key(json, "memory");
+    stasis_json_array_begin(json);
     if (!rc)
         rc = diff_ram(diff, &sink, err);
     if (rc)
         return rc;
-    stasis_json_array_end(&json);
-    put_counts(&json, &diff->counts);
-    stasis_json_key(&json, "same");
-    stasis_json_bool(&json, !differs(diff));
-    stasis_json_object_end(&json);
-    return stasis_json_finish(&json) ? stasis_fail_errno(err, STASIS_ERR_WRITE, "standard output")
-                                     : 0;
+    stasis_json_array_end(json);
+    put_counts(json, &diff->counts);
+    stasis_json_key(json, "same");
+    stasis_json_bool(json, !differs(diff));
+    stasis_json_object_end(json);
+    return stasis_json_finish(json) ? stasis_fail_errno(err, STASIS_ERR_WRITE, "standard output")
+                                    : 0;
 }
 
 static int open_side(const struct stasis_inspect_args *args, const char *name,

@@ -5,6 +5,7 @@
  */
 #include "tools/disk.h"
 #include "tools/text.h"
+#include "tools/virtio.h"
 
 static void put_u64(struct stasis_json *json, const char *key, uint64_t value)
 {
@@ -156,6 +157,10 @@ int stasis_inspect_json(const struct stasis_inspect_args *args, FILE *out, struc
     put_regions(&json, snap);
     stasis_json_key(&json, "records");
     rc = stasis_records_json(stasis_snap_records(snap), &json, err);
+    if (rc)
+        goto out;
+    stasis_json_key(&json, "virtio");
+    rc = stasis_inspect_virtio_json(&json, stasis_snap_records(snap), err);
     if (rc)
         goto out;
     stasis_json_object_end(&json);

@@ -81,7 +81,13 @@ STASIS_MUST_CHECK int stasis_diff_print_text(struct stasis_snap *const snaps[2],
                                              const char *const names[2], FILE *out,
                                              bool *ret_differs, struct stasis_error *err);
 
-void stasis_diff_json_init(struct stasis_json *json, FILE *out, struct stasis_diff_out *ret_out);
+struct stasis_diff_json {
+    struct stasis_json json;
+    const char *type; /* of the record */
+};
+
+void stasis_diff_json_init(struct stasis_diff_json *diff, FILE *out,
+                           struct stasis_diff_out *ret_out);
 void stasis_diff_json_header(struct stasis_json *json, const struct stasis_snap_info *a,
                              const struct stasis_snap_info *b);
 

@@ -4,6 +4,7 @@
  */
 #include "tools/diff.h"
 #include "tools/text.h"
+#include "tools/virtio.h"
 
 static void put_str(struct stasis_json *json, const char *key, const char *value)
 {
@@ -44,10 +45,12 @@ static void put_side(struct stasis_json *json, const char *key, const struct sta
 
 static void record_begin(void *ctx, const struct stasis_diff_record *record)
 {
-    struct stasis_json *json = ctx;
+    struct stasis_diff_json *diff = ctx;
+    struct stasis_json *json = &diff->json;
     const struct stasis_record *any = record->where == STASIS_DIFF_ONLY_B ? &record->b : &record->a;
     bool described = stasis_diff_is_described(record);
 
+    diff->type = any->type;
     stasis_json_object_begin(json);
     put_str(json, "type", any->type);
     put_str(json, "instance", any->instance);
@@ -62,10 +65,14 @@ static void record_begin(void *ctx, const struct stasis_diff_record *record)
 static void field(void *ctx, const char *path, const struct stasis_scalar *a,
                   const struct stasis_scalar *b)
 {
-    struct stasis_json *json = ctx;
+    struct stasis_diff_json *diff = ctx;
+    struct stasis_json *json = &diff->json;
+    const char *rest, *queue = stasis_inspect_virtio_queue_of(diff->type, path, &rest);
 
     stasis_json_object_begin(json);
     put_str(json, "path", path);
+    if (queue)
+        put_str(json, "queue", queue);
     if (a) {
         stasis_json_key(json, "a");
         stasis_scalar_put_json(a, json);
@@ -79,7 +86,7 @@ static void field(void *ctx, const char *path, const struct stasis_scalar *a,
 
 static void record_end(void *ctx)
 {
-    struct stasis_json *json = ctx;
+    struct stasis_json *json = &((struct stasis_diff_json *)ctx)->json;
 
     stasis_json_array_end(json);
     stasis_json_object_end(json);
@@ -87,7 +94,7 @@ static void record_end(void *ctx)
 
 static void range(void *ctx, uint64_t gpa, uint64_t size, enum stasis_diff_where where)
 {
-    struct stasis_json *json = ctx;
+    struct stasis_json *json = &((struct stasis_diff_json *)ctx)->json;
 
     stasis_json_object_begin(json);
     put_u64(json, "gpa", gpa);
@@ -98,7 +105,7 @@ static void range(void *ctx, uint64_t gpa, uint64_t size, enum stasis_diff_where
 
 static void note(void *ctx, const char *key, const char *a, const char *b)
 {
-    struct stasis_json *json = ctx;
+    struct stasis_json *json = &((struct stasis_diff_json *)ctx)->json;
 
     stasis_json_object_begin(json);
     put_str(json, "key", key);
@@ -109,11 +116,12 @@ static void note(void *ctx, const char *key, const char *a, const char *b)
     stasis_json_object_end(json);
 }
 
-void stasis_diff_json_init(struct stasis_json *json, FILE *out, struct stasis_diff_out *ret_out)
+void stasis_diff_json_init(struct stasis_diff_json *diff, FILE *out,
+                           struct stasis_diff_out *ret_out)
 {
-    stasis_json_init(json, out);
+    stasis_json_init(&diff->json, out);
     *ret_out =
-        (struct stasis_diff_out){record_begin, field, record_end, range, note, json, NULL, NULL};
+        (struct stasis_diff_out){record_begin, field, record_end, range, note, diff, NULL, NULL};
 }
 
 static void put_info(struct stasis_json *json, const char *key, const struct stasis_snap_info *info)

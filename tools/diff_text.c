@@ -43,16 +43,10 @@ static void put_scalar(const struct stasis_diff_text *text, const struct stasis_
 /* A queue of a virtio device by its name: mmio.queues[receiveq]. */
 static void put_path(const struct stasis_diff_text *text, const char *path)
 {
-    static const char queues[] = "mmio.queues[";
-    const char *name = NULL;
-    char *rest = NULL;
-    int len;
+    const char *rest = NULL, *name = stasis_inspect_virtio_queue_of(text->type, path, &rest);
+    int len = name ? fprintf(text->out, "  " STASIS_INSPECT_VIRTIO_QUEUES "%s%s", name, rest)
+                   : fprintf(text->out, "  %s", path);
 
-    if (!strncmp(path, queues, sizeof(queues) - 1))
-        name =
-            stasis_inspect_virtio_queue(text->type, strtoull(path + sizeof(queues) - 1, &rest, 10));
-    len = name ? fprintf(text->out, "  %s%s%s", queues, name, rest)
-               : fprintf(text->out, "  %s", path);
     fprintf(text->out, "%*s ", len < PATH_WIDTH + 2 ? PATH_WIDTH + 2 - len : 0, "");
 }
 

@@ -38,6 +38,19 @@ const char *stasis_inspect_virtio_queue(const char *type, uint64_t number)
     return NULL;
 }
 
+const char *stasis_inspect_virtio_queue_of(const char *type, const char *path,
+                                           const char **ret_rest)
+{
+    static const char queues[] = STASIS_INSPECT_VIRTIO_QUEUES;
+    char *rest = NULL;
+
+    if (strncmp(path, queues, sizeof(queues) - 1))
+        return NULL;
+    type = stasis_inspect_virtio_queue(type, strtoull(path + sizeof(queues) - 1, &rest, 10));
+    *ret_rest = rest;
+    return type;
+}
+
 /* ---- a line ---- */
 
 static const char *progress_of(unsigned status)
@@ -68,6 +81,42 @@ void stasis_inspect_virtio_print(FILE *out, const struct stasis_schema *schema,
     fputc('\n', out);
 }
 
+/* ---- all devices ---- */
+
+typedef void device_fn(void *ctx, const struct stasis_record *record,
+                       const struct stasis_virtio_mmio_state *regs);
+
+static int each_of_kind(const struct stasis_records *records, size_t kind, device_fn *fn, void *ctx,
+                        struct stasis_error *err)
+{
+    uint8_t *state = malloc(kinds[kind].schema->size);
+
+    if (!state)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the state of a device");
+    for (size_t i = 0; i < stasis_records_count(records); i++) {
+        struct stasis_record record = stasis_records_at(records, i);
+        struct stasis_virtio_mmio_state regs;
+
+        if (record.schema != kinds[kind].schema ||
+            stasis_records_get(records, record.schema, record.instance, state, NULL))
+            continue;
+        memcpy(&regs, state + kinds[kind].mmio, sizeof(regs));
+        fn(ctx, &record, &regs);
+    }
+    free(state);
+    return 0;
+}
+
+static int each_device(const struct stasis_records *records, device_fn *fn, void *ctx,
+                       struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        rc = each_of_kind(records, i, fn, ctx, err);
+    return rc;
+}
+
 /* ---- the rings ---- */
 
 static bool has(void *ctx, uint64_t gpa, uint64_t len)
@@ -87,47 +136,67 @@ static bool read16(void *ctx, uint64_t gpa, uint16_t *ret_value)
     return true;
 }
 
-static void check_record(FILE *out, struct stasis_inspect_ram *ram,
-                         const struct stasis_record *record, const void *mmio)
+struct report {
+    FILE *out;
+    struct stasis_inspect_ram *ram;
+};
+
+static void report(void *ctx, const struct stasis_record *record,
+                   const struct stasis_virtio_mmio_state *regs)
 {
-    const struct stasis_virtio_ram guest = {has, read16, ram};
-    struct stasis_virtio_mmio_state regs;
+    const struct report *report = ctx;
+    const struct stasis_virtio_ram guest = {has, read16, report->ram};
     struct stasis_error why;
 
-    memcpy(&regs, mmio, sizeof(regs));
-    if (!stasis_virtio_check_rings(&regs, &guest, &why))
+    if (!stasis_virtio_check_rings(regs, &guest, &why))
         return;
-    fputs("impossible state: ", out);
-    stasis_inspect_put_record(out, record);
-    fprintf(out, ": %s; vmm refuses the guest\n", why.msg);
-}
-
-static int report_kind(FILE *out, const struct stasis_records *records,
-                       struct stasis_inspect_ram *ram, size_t kind, struct stasis_error *err)
-{
-    uint8_t *state = malloc(kinds[kind].schema->size);
-
-    if (!state)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the state of a device");
-    for (size_t i = 0; i < stasis_records_count(records); i++) {
-        struct stasis_record record = stasis_records_at(records, i);
-
-        if (record.schema == kinds[kind].schema &&
-            !stasis_records_get(records, record.schema, record.instance, state, NULL))
-            check_record(out, ram, &record, state + kinds[kind].mmio);
-    }
-    free(state);
-    return 0;
+    fputs("impossible state: ", report->out);
+    stasis_inspect_put_record(report->out, record);
+    fprintf(report->out, ": %s; vmm refuses the guest\n", why.msg);
 }
 
 int stasis_inspect_virtio_report(FILE *out, struct stasis_snap *snap, struct stasis_error *err)
 {
-    const struct stasis_records *records = stasis_snap_records(snap);
     struct stasis_inspect_ram ram = {0};
+    struct report ctx = {out, &ram};
     int rc = stasis_inspect_ram_init(&ram, snap, err);
 
-    for (size_t i = 0; !rc && i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        rc = report_kind(out, records, &ram, i, err);
+    if (!rc)
+        rc = each_device(stasis_snap_records(snap), report, &ctx, err);
     stasis_inspect_ram_fini(&ram);
+    return rc;
+}
+
+/* ---- JSON ---- */
+
+static void put_device(void *ctx, const struct stasis_record *record,
+                       const struct stasis_virtio_mmio_state *regs)
+{
+    struct stasis_json *json = ctx;
+
+    stasis_json_object_begin(json);
+    stasis_json_key(json, "type");
+    stasis_json_str(json, record->type);
+    stasis_json_key(json, "instance");
+    stasis_json_str(json, record->instance);
+    stasis_json_key(json, "queues");
+    stasis_json_array_begin(json);
+    for (uint32_t i = 0; i < regs->queues_count; i++) {
+        const char *name = stasis_inspect_virtio_queue(record->type, i);
+
+        stasis_json_str(json, name ? name : "");
+    }
+    stasis_json_array_end(json);
+    stasis_json_object_end(json);
+}
+
+int stasis_inspect_virtio_json(struct stasis_json *json, const struct stasis_records *records,
+                               struct stasis_error *err)
+{
+    int rc;
+
+    stasis_json_array_begin(json);
+    rc = each_device(records, put_device, json, err);
+    stasis_json_array_end(json);
     return rc;
 }

@@ -183,6 +183,9 @@ static void json_shows_queues_by_name(void **state)
     run_on("json", &rng, 3, 3);
     assert_has(run.out, "\"next_avail\": 3,\n");
     assert_has(run.out, "\"interrupt_status\": 0,\n");
+    assert_has(run.out, "  \"virtio\": [\n    {\n      \"type\": \"stasis.virtio_rng\",\n"
+                        "      \"instance\": \"rng\",\n      \"queues\": [\n"
+                        "        \"requestq\"\n      ]\n    }\n  ]\n}\n");
 }
 
 static void diff_shows_queues_by_name(void **state)
@@ -196,6 +199,9 @@ static void diff_shows_queues_by_name(void **state)
     run_on("info", &rng, 3, 3);
     run_inspect(&run, NULL, "diff", in_folder("a.snap"), in_folder("b.snap"), NULL);
     assert_has(run.out, "  mmio.queues[requestq].next_used 0x1 -> 0x3\n");
+    run_inspect(&run, NULL, "diff", "--json", in_folder("a.snap"), in_folder("b.snap"), NULL);
+    assert_has(run.out, "\"path\": \"mmio.queues[0].next_used\",\n"
+                        "          \"queue\": \"requestq\",\n          \"a\": 1,\n");
     assert_int_equal(unlink(in_folder("b.snap")), 0);
 }
 
