@@ -33,25 +33,31 @@ static int publish(const struct stasis_snap *snap, struct stasis_output *output,
     return rc;
 }
 
+bool stasis_snap_is_replaced(const struct stasis_snap *snap, const struct stasis_output *output)
+{
+    struct stat old;
+    struct stat st;
+
+    if (stasis_io_stat_at(output->place.dir, output->place.base, &old))
+        return false;
+    for (uint32_t i = 0; i < snap->file_count; i++) {
+        const int fd = snap->files[i]->input.fd;
+
+        if (fd >= 0 && !stasis_io_stat(fd, &st) && st.st_dev == old.st_dev &&
+            st.st_ino == old.st_ino)
+            return true;
+    }
+    return false;
+}
+
 /* A layer that takes the name of what it lies on could not be read again. */
 static int check_replaced(const struct stasis_snap *snap, const struct stasis_output *output,
                           struct stasis_error *err)
 {
-    const struct stasis_snap *parent = snap->lies_on;
-    struct stat old;
-    struct stat st;
-
-    if (!parent || stasis_io_stat_at(output->place.dir, output->place.base, &old))
+    if (!snap->lies_on || !stasis_snap_is_replaced(snap->lies_on, output))
         return 0;
-    for (uint32_t i = 0; i < parent->file_count; i++) {
-        const int fd = parent->files[i]->input.fd;
-
-        if (fd >= 0 && !stasis_io_stat(fd, &st) && st.st_dev == old.st_dev &&
-            st.st_ino == old.st_ino)
-            return stasis_fail(err, STASIS_ERR_EXISTS,
-                               "the layer lies on the file that has this name; give another name");
-    }
-    return 0;
+    return stasis_fail(err, STASIS_ERR_EXISTS,
+                       "the layer lies on the file that has this name; give another name");
 }
 
 /* While it has no name: a save whose file cannot be opened has not happened. Only its RAM counts.

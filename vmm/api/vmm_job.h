@@ -65,6 +65,9 @@ void stasis_vmm_job_free(struct stasis_vmm_job *job);
 
 /* The guest was thawed from this snapshot, which is the VM's from here on. */
 void stasis_vmm_base_thawed(struct stasis_vmm *vmm, struct stasis_snap *snap);
+/* While nothing is changed yet: fails if the snapshot must be a layer, and cannot be one.
+ * STASIS_ERR_STATE; STASIS_ERR_EXISTS: it would take the name of what it lies on. */
+STASIS_MUST_CHECK int stasis_vmm_base_check(struct stasis_vmm_job *job, struct stasis_error *err);
 /* Before the file is written: has `snap` be a layer, if it can and shall be; else says why not in
  * job->whole_because, or fails if it must be one. STASIS_ERR_STATE. */
 STASIS_MUST_CHECK int stasis_vmm_base_prepare(struct stasis_vmm_job *job, struct stasis_snap *snap,

@@ -102,6 +102,24 @@ static int fail_hindered(const struct stasis_vmm_job *job, const char *why,
                        job->path, job->save.parent, why);
 }
 
+int stasis_vmm_base_check(struct stasis_vmm_job *job, struct stasis_error *err)
+{
+    const char *why;
+
+    if (!must_be_layer(job))
+        return 0;
+    harvest(job->vmm);
+    why = hindrance(job);
+    if (why)
+        return fail_hindered(job, why, err);
+    if (!job->output || !stasis_snap_is_replaced(job->vmm->base, job->output))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_EXISTS,
+                       "no snapshot was written to %s: the layer would lie on the file that has "
+                       "this name; give another name",
+                       job->path);
+}
+
 int stasis_vmm_base_prepare(struct stasis_vmm_job *job, struct stasis_snap *snap,
                             struct stasis_error *err)
 {

@@ -178,7 +178,9 @@ static int work(struct stasis_vmm_job *job)
         return stasis_fail(&job->err, STASIS_ERR_NO_SNAPSHOT,
                            "no snapshot was written to %s: the guest %s before it could be frozen",
                            job->path, stasis_vmm_is_reset(job->vmm) ? "was reset" : "ended");
-    rc = settle_disk(job);
+    rc = stasis_vmm_base_check(job, &job->err);
+    if (!rc)
+        rc = settle_disk(job);
     if (rc)
         return rc;
     job->times.write_us = lap_us(&since_us);

@@ -39,6 +39,7 @@ enum stasis_chunk_kind {
 };
 
 struct stasis_snap;
+struct stasis_output;
 
 /* ---- building and saving ---- */
 
@@ -82,6 +83,11 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_set_parent(struct stasis_snap *s
  * removed or replaced, and a layer on it could not be opened. Of a snapshot from a stream or
  * storage its own file is not asked for. */
 STASIS_EXPORT bool stasis_snap_is_removed(const struct stasis_snap *snap);
+
+/* Whether an output would replace that file, or one that it lies on: no layer on it can be written
+ * there. */
+STASIS_EXPORT bool stasis_snap_is_replaced(const struct stasis_snap *snap,
+                                           const struct stasis_output *output);
 
 /* Which pages of a range of RAM may differ from the parent's: bit n of word n / 64 stands for page
  * n. All others must be as in the parent; a save as a layer does not look at them. Pages that were
@@ -169,7 +175,6 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save(struct stasis_snap *snap, c
 
 /* The same to an output that was opened before (stasis/output.h, STASIS_OUTPUT_REPLACED, snapshot):
  * compared with the other files of the process, and in the folder that it was opened in. */
-struct stasis_output;
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_save_output(struct stasis_snap *snap,
                                                             struct stasis_output *output,
                                                             const struct stasis_save_opts *opts,

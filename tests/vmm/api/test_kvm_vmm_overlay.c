@@ -4,6 +4,7 @@
  */
 #include "tests/vmm/api/vmm_rig.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -134,11 +135,63 @@ static void a_sealing_that_fails_leaves_the_guest_running(void)
     vmm_rig_fini(&rig);
 }
 
+static unsigned files_in_folder(void)
+{
+    DIR *folder = opendir(vmm_rig_path(&rig, "."));
+    unsigned count = 0;
+
+    assert_non_null(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+static void refuse(const char *path, const char *parent, unsigned count, const char *why)
+{
+    const struct stasis_snapshot_request request = {.path = path, .save.parent = parent};
+
+    kvm_ok(stasis_vmm_snapshot(rig.vmm, &request, &err), &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVE_FAILED, count);
+    if (!strstr(rig.message, why))
+        fail_msg("%s", rig.message);
+}
+
+/* Not even sealed is what the refused snapshot would have needed. */
+static void a_parent_that_does_not_fit_is_refused_before_a_disk_is_sealed(void)
+{
+    char wrong[65] = {0}, right[65];
+    unsigned files;
+
+    begin();
+    memset(wrong, 'a', 64);
+    write_byte(1);
+    files = files_in_folder();
+    refuse(snapshots[0], wrong, 1, "it is not known what the guest has changed");
+    assert_int_equal(files_in_folder(), files);
+    kvm_ok(stasis_vmm_snapshot(
+               rig.vmm,
+               &(struct stasis_snapshot_request){.path = snapshots[0], .save.parent = "auto"},
+               &err),
+           &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVED, 1);
+    for (unsigned i = 0; i < 32; i++)
+        snprintf(right + (size_t)2 * i, 3, "%02x", rig.root[i]);
+    write_byte(2);
+    files = files_in_folder();
+    refuse(snapshots[1], wrong, 2, "has another root; ask with parent=auto");
+    refuse(snapshots[0], right, 3, "the layer would lie on the file that has this name");
+    assert_int_equal(files_in_folder(), files);
+    assert_int_equal(read_byte(), 2);
+    vmm_rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(each_snapshot_has_the_disk_of_its_moment),
         KVM_CASE(a_sealing_that_fails_leaves_the_guest_running),
+        KVM_CASE(a_parent_that_does_not_fit_is_refused_before_a_disk_is_sealed),
     };
     int missing = kvm_missing();
 
