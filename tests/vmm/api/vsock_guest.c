@@ -41,21 +41,49 @@ void vsock_guest_send(unsigned op, uint32_t src_port, uint32_t dst_port, const c
     told_wait(told_used(1) == (uint16_t)(used + 1));
 }
 
-uint32_t vsock_guest_expect(unsigned op, uint32_t guest_port, const char *text)
+/* The next packet that has come, which stays until it is given back. */
+static const uint32_t *next_packet(uint16_t *ret_head)
 {
-    const uint32_t *packet;
-    uint32_t port, len;
-    uint16_t head;
+    uint32_t len;
 
     told_wait(told_used(0) != received);
-    head = told_used_head(0, received++, &len);
-    packet = told_ram(RX_DATA + 512u * head, 512);
+    *ret_head = told_used_head(0, received++, &len);
+    return told_ram(RX_DATA + 512u * *ret_head, 512);
+}
+
+static void give_back(uint16_t head)
+{
+    told_offer(0, head, RX_DATA + 512u * head, 512, 2);
+}
+
+bool vsock_guest_is_accepted(uint32_t guest_port)
+{
+    uint32_t port, op;
+
+    do {
+        uint16_t head;
+        const uint32_t *packet = next_packet(&head);
+
+        port = packet[5];
+        op = packet[7] >> 16;
+        give_back(head);
+    } while (port != guest_port);
+    assert_true(op == RESPONSE || op == RST);
+    return op == RESPONSE;
+}
+
+uint32_t vsock_guest_expect(unsigned op, uint32_t guest_port, const char *text)
+{
+    uint32_t port;
+    uint16_t head;
+    const uint32_t *packet = next_packet(&head);
+
     assert_int_equal(packet[7] >> 16, op);
     assert_int_equal(packet[5], guest_port);
     assert_int_equal(packet[6], strlen(text));
     assert_memory_equal((const uint8_t *)packet + HEADER, text, strlen(text));
     port = packet[4];
-    told_offer(0, head, RX_DATA + 512u * head, 512, 2);
+    give_back(head);
     return port;
 }
 

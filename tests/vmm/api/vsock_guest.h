@@ -23,6 +23,9 @@ void vsock_guest_refuse(const char *words);
 void vsock_guest_send(unsigned op, uint32_t src_port, uint32_t dst_port, const char *text);
 /* The next packet that the guest gets is of this operation; returns the host's port of it. */
 uint32_t vsock_guest_expect(unsigned op, uint32_t guest_port, const char *text);
+/* Whether the next packet to this port accepts the connection, which else is refused; those to
+ * others say no more than that they have ended. */
+bool vsock_guest_is_accepted(uint32_t guest_port);
 /* The guest offers a buffer for an event; how many events it has been given. */
 void vsock_guest_offer_event(void);
 unsigned vsock_guest_events(void);
