@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,9 +67,18 @@ int stasis_overlay_make(struct stasis_overlay *overlay, const struct stasis_over
 static int load_chain(struct stasis_overlay *overlay, const uint8_t *uuid, const uint8_t *root,
                       uint8_t ret_uuid[STASIS_UUID_SIZE], struct stasis_error *err)
 {
-    const struct stasis_overlay_folder folder = {overlay->output->place.dir, NULL};
+    struct stasis_overlay_folder other = {.fd = -1, .path = overlay->base.layers};
+    const struct stasis_overlay_folder own = {overlay->output->place.dir, NULL,
+                                              other.path ? &other : NULL};
+    int rc;
 
-    return stasis_overlay_load_chain(overlay, &folder, uuid, root, ret_uuid, err);
+    if (other.path)
+        other.fd = stasis_io_open(AT_FDCWD, other.path, O_RDONLY | O_DIRECTORY, 0);
+    if (other.path && other.fd < 0)
+        return stasis_fail_errno(err, STASIS_ERR_READ, "opening the folder %s", other.path);
+    rc = stasis_overlay_load_chain(overlay, &own, uuid, root, ret_uuid, err);
+    stasis_io_close(other.fd);
+    return rc;
 }
 
 static int make_new(struct stasis_overlay *overlay, struct stasis_error *err)
@@ -252,6 +262,8 @@ int stasis_overlay_open(const char *path, struct stasis_outputs *outputs,
         stasis_overlay_free(overlay);
         return rc;
     }
+    overlay->base.root = NULL; /* the caller's, as is layers */
+    overlay->base.layers = NULL;
     stasis_output_keep(overlay->output);
     *ret_overlay = overlay;
     return 0;

@@ -98,7 +98,8 @@ static uint64_t measure(struct bench *bench, const char *verb, bool is_raw)
 
     unlink(bench->overlay);
     if (stasis_disk_open(bench->path[is_raw], !is_raw, false, &disk, &err) ||
-        (!is_raw && stasis_disk_open_overlay(&disk, bench->overlay, NULL, NULL, false, &err)))
+        (!is_raw && stasis_disk_open_overlay(&disk, bench->overlay, NULL,
+                                             &(struct stasis_disk_overlay_opts){0}, &err)))
         die("opening", &err);
     if (reads && !is_raw)
         write_all(bench, &disk, false);

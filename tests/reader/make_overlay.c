@@ -4,8 +4,8 @@
  * bytes, which test_overlays.py knows as well; some are sealed meanwhile. Prints the CRC-32 of the
  * disk as it was flushed last.
  *
- * make_overlay BYTES: reads paths, and prints for each the exit status for opening it and reading
- * all of it, and the CRC-32 of that; 99 if it is not the same for who only looks at it.
+ * make_overlay BYTES [LAYERS]: reads paths, and prints for each the exit status for opening it and
+ * reading all of it, and the CRC-32 of that; 99 if it is not the same for who only looks at it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +19,7 @@
 #define STEPS 300
 
 static uint64_t disk_bytes;
+static const char *layers; /* a folder, or NULL */
 
 /* Page n of the base is a multiple of n, over and over. */
 static bool read_base(void *ctx, uint64_t offset, void *bytes, size_t len)
@@ -34,8 +35,11 @@ static bool read_base(void *ctx, uint64_t offset, void *bytes, size_t len)
 
 static int open_it(const char *path, struct stasis_overlay **ret_overlay, struct stasis_error *err)
 {
-    const struct stasis_overlay_base base = {
-        .size = sizeof(base), .bytes = disk_bytes, .read = read_base, .may_differ = true};
+    const struct stasis_overlay_base base = {.size = sizeof(base),
+                                             .bytes = disk_bytes,
+                                             .read = read_base,
+                                             .may_differ = true,
+                                             .layers = layers};
 
     return stasis_overlay_open(path, NULL, &base, ret_overlay, err);
 }
@@ -107,7 +111,7 @@ static int look(const char *path, uint8_t *disk, unsigned long *ret_crc, struct 
 {
     const struct stasis_overlay_base base = {
         .size = sizeof(base), .bytes = disk_bytes, .read = read_base, .may_differ = true};
-    const struct stasis_overlay_look opts = {.size = sizeof(opts), .base = &base};
+    const struct stasis_overlay_look opts = {.size = sizeof(opts), .base = &base, .layers = layers};
     struct stasis_overlay *overlay = NULL;
     uint64_t stray;
     int rc = stasis_overlay_open_to_read(path, NULL, &opts, &overlay, err);
@@ -147,8 +151,9 @@ int main(int argc, char **argv)
 
     disk_bytes = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
     disk = malloc(disk_bytes + 1);
-    if (!disk || (argc != 2 && argc != 4))
+    if (!disk || argc < 2 || argc > 4)
         return 2;
+    layers = argc == 3 ? argv[2] : NULL;
     if (argc == 4)
         rc = make(argv[2], (uint32_t)strtoul(argv[3], NULL, 10), disk, &err);
     else

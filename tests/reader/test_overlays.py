@@ -34,10 +34,10 @@ def base():
     return b"".join(pages)[:BYTES]
 
 
-def judged(path, image):
+def judged(path, image, layers=None):
     """Whether the reader takes it, what is in it, and why not."""
     try:
-        with stasis.open_disk(path, image) as disk:
+        with stasis.open_disk(path, image, layers=layers) as disk:
             return True, zlib.crc32(disk.read(0, disk.size)), ""
     except stasis.FileError as error:
         return False, 0, str(error)
@@ -113,8 +113,12 @@ class Overlays(unittest.TestCase):
             said = subprocess.run([MAKE, str(BYTES), cls.path, str(seed)], check=True,
                                   capture_output=True, text=True)
             cls.made.append((cls.take(), int(said.stdout)))
-        cls.judge = subprocess.Popen([MAKE, str(BYTES)], stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, text=True, errors="replace")
+        cls.layers = os.path.join(folder.name, "layers")
+        os.mkdir(cls.layers)
+        cls.judge, cls.judge_with_layers = (
+            subprocess.Popen([MAKE, str(BYTES), *layers], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True, errors="replace")
+            for layers in ([], [cls.layers]))
         cls.addClassCleanup(cls.stop)
 
     @classmethod
@@ -136,14 +140,16 @@ class Overlays(unittest.TestCase):
 
     @classmethod
     def stop(cls):
-        cls.judge.stdin.close()
-        cls.judge.stdout.close()
-        cls.judge.wait()
+        for judge in cls.judge, cls.judge_with_layers:
+            judge.stdin.close()
+            judge.stdout.close()
+            judge.wait()
 
-    def theirs(self):
-        self.judge.stdin.write(self.path + "\n")
-        self.judge.stdin.flush()
-        status, crc, why = self.judge.stdout.readline().rstrip("\n").split(" ", 2)
+    def theirs(self, judge=None):
+        judge = judge or self.judge
+        judge.stdin.write(self.path + "\n")
+        judge.stdin.flush()
+        status, crc, why = judge.stdout.readline().rstrip("\n").split(" ", 2)
         if status == "99":
             raise AssertionError(f"opening it, and looking at it, differ: {why}")
         return status == "0", int(crc), why
@@ -154,6 +160,21 @@ class Overlays(unittest.TestCase):
                 self.put(files)
                 self.assertEqual(judged(self.path, self.image), (True, crc, ""))
         self.assertIn(True, [len(files) > 2 for files, _ in self.made])
+
+    def test_what_they_lie_on_may_be_in_another_folder(self):
+        files, crc = max(self.made, key=lambda made: len(made[0]))
+        sealed = sorted(set(files) - {"overlay"})
+        self.assertGreater(len(sealed), 4)
+        for moved in sealed[:1], sealed[1::2], sealed:
+            self.put(files)
+            for name in moved:
+                os.rename(os.path.join(self.folder, name), os.path.join(self.layers, name))
+            self.assertEqual(judged(self.path, self.image)[0], False)
+            self.assertEqual(self.theirs()[0], False)
+            self.assertEqual(judged(self.path, self.image, self.layers), (True, crc, ""))
+            self.assertEqual(self.theirs(self.judge_with_layers), (True, crc, ""))
+            for name in moved:
+                os.remove(os.path.join(self.layers, name))
 
     def test_mutants(self):
         counts, wrong = collections.Counter(), 0

@@ -92,17 +92,20 @@ static int open_overlay(const struct stasis_vmm_config *config, unsigned index,
                         struct stasis_error *err)
 {
     const char *path = config->block[index].overlay, *id = stasis_config_disk_id(config, index);
-    bool may_differ = stasis_config_allows(config->allow.disk_changed, id);
     struct stasis_vmm_disk *disk = find(disks, id);
     uint8_t root[STASIS_DISK_DIGEST_SIZE];
     bool has_root = read_root(records, id, root);
+    const struct stasis_disk_overlay_opts opts = {
+        .root = has_root ? root : NULL,
+        .layers = config->restore.layers,
+        .may_differ = stasis_config_allows(config->allow.disk_changed, id),
+    };
     int rc;
 
     if (!path || !disk || disk->disk.overlay ||
         (disks->only_looks && !stasis_disk_has_overlay_file(path)))
         return 0;
-    rc = stasis_disk_open_overlay(&disk->disk, path, disks->outputs, has_root ? root : NULL,
-                                  may_differ, err);
+    rc = stasis_disk_open_overlay(&disk->disk, path, disks->outputs, &opts, err);
     return rc ? stasis_wrap(err, rc, "block[%u].overlay=%s", index, path) : 0;
 }
 

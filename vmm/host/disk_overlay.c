@@ -13,8 +13,8 @@ static bool read_below(void *ctx, uint64_t offset, void *bytes, size_t len)
 }
 
 int stasis_disk_open_overlay(struct stasis_disk *disk, const char *path,
-                             struct stasis_outputs *outputs, const uint8_t *root, bool may_differ,
-                             struct stasis_error *err)
+                             struct stasis_outputs *outputs,
+                             const struct stasis_disk_overlay_opts *opts, struct stasis_error *err)
 {
     const struct stasis_disk_marker marker = stasis_disk_marker(disk);
     struct stasis_overlay_base base = {
@@ -24,8 +24,9 @@ int stasis_disk_open_overlay(struct stasis_disk *disk, const char *path,
         .ctx = disk,
         .inode = marker.inode,
         .mtime_ns = marker.mtime_ns,
-        .root = root,
-        .may_differ = may_differ,
+        .root = opts->root,
+        .layers = opts->layers,
+        .may_differ = opts->may_differ,
     };
 
     _Static_assert(sizeof(base.samples) == STASIS_DISK_DIGEST_SIZE, "a digest");

@@ -9,12 +9,19 @@
 #include "stasis/output.h"
 #include "vmm/host/disk.h"
 
+/* All 0: on the disk below, as it was. */
+struct stasis_disk_overlay_opts {
+    const uint8_t *root; /* of the sealed overlay that it is to lie on, or NULL */
+    const char *layers;  /* a folder of what it lies on, beside its own, or NULL */
+    bool may_differ;     /* the disk below may have changed */
+};
+
 /* Opens the overlay at `path`, or makes it. From here on the disk's calls go to it, by way of the
- * struct, which stays where it is. root: of the sealed overlay that it is to lie on, or NULL;
- * may_differ: the disk below may have changed. The errors of stasis_overlay_open(). */
+ * struct, which stays where it is. The errors of stasis_overlay_open(). */
 STASIS_MUST_CHECK int stasis_disk_open_overlay(struct stasis_disk *disk, const char *path,
-                                               struct stasis_outputs *outputs, const uint8_t *root,
-                                               bool may_differ, struct stasis_error *err);
+                                               struct stasis_outputs *outputs,
+                                               const struct stasis_disk_overlay_opts *opts,
+                                               struct stasis_error *err);
 
 /* Whether there is one, or one that is being made. */
 bool stasis_disk_has_overlay_file(const char *path);

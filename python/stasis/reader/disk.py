@@ -7,7 +7,7 @@ import os
 from types import TracebackType
 from typing import BinaryIO, Mapping
 
-from ..errors import Foreign
+from ..errors import Foreign, MissingParent
 from .chain import find, root_of
 from .check import about, require
 from .file import DATA, DISK_BIT, HEADER, INDEX, STATE, TRAILER_BIT, File, Header, parse_magic
@@ -110,7 +110,17 @@ class Image:
         self._file.close()
 
 
-def chain_below(path: str, header: Header, size: int) -> list[Sealed]:
+def find_in(folders: list[str], name: Name) -> tuple[BinaryIO, str]:
+    """In the first of the folders that has a file of that UUID."""
+    for folder in folders[:-1]:
+        try:
+            return find(folder, name)
+        except MissingParent:
+            pass
+    return find(folders[-1], name)
+
+
+def chain_below(folders: list[str], header: Header, size: int) -> list[Sealed]:
     """The sealed overlays that a file with this header lies on, the highest first."""
     chain: list[Sealed] = []
     try:
@@ -118,8 +128,7 @@ def chain_below(path: str, header: Header, size: int) -> list[Sealed]:
             loop = header.parent in [file.header.uuid for file in chain]
             require(len(chain) < MAX_SEALED and not loop, "the chain is a loop, or too long")
             name = Name(header.parent, header.parent_root)
-            found = find(os.path.dirname(os.path.abspath(path)), name)
-            chain.append(Sealed(*found, name, size))
+            chain.append(Sealed(*find_in(folders, name), name, size))
             header = chain[-1].header
     except BaseException:
         for sealed in chain:
@@ -133,8 +142,10 @@ class DiskReader:
 
     `size` is in bytes, and `files` are the overlays that it consists of, the highest first."""
 
-    def __init__(self, path: str, image: Image) -> None:
+    def __init__(self, path: str, image: Image, layers: str | None = None) -> None:
         self._image, self.path, self.size = image, path, image.size
+        self._folders = [os.path.dirname(os.path.abspath(path))]
+        self._folders += [layers] if layers else []
         self.files = [path]
         self._sealed: list[Sealed] = []
         try:
@@ -155,7 +166,7 @@ class DiskReader:
         if sealed:
             name = Name(header.uuid, root)
             self._sealed.append(Sealed(open(self.path, "rb"), self.path, name, self.size))
-        self._sealed += chain_below(self.path, header, self.size)
+        self._sealed += chain_below(self._folders, header, self.size)
         self.files += [file.path for file in self._sealed[sealed:]]
         lower: Pages = self._image
         for file_ in reversed(self._sealed):
@@ -208,13 +219,19 @@ def _is_sealed(file: BinaryIO) -> bool:
     return not any(file.read(2 * PAGE))
 
 
-def open_disk(overlay: str | os.PathLike[str], image: str | os.PathLike[str]) -> DiskReader:
+def open_disk(
+    overlay: str | os.PathLike[str],
+    image: str | os.PathLike[str],
+    layers: str | os.PathLike[str] | None = None,
+) -> DiskReader:
     """Opens the disk that an overlay on `image` holds, in use or sealed, for reading.
 
-    What it lies on is looked for in the folder of the overlay. An overlay in use is read as it was
+    What it lies on is looked for in the folder of the overlay, and what is not there in that of
+    `layers`. An overlay in use is read as it was
     at its last flush; no vmm may write to it meanwhile.
 
     Damaged, Foreign, Newer, MissingParent (all are FileError): it cannot be read, str() says why.
     OSError: there is no such file, or no right to read it.
     """
-    return DiskReader(os.fspath(overlay), Image(os.fspath(image)))
+    folder = None if layers is None else os.fspath(layers)
+    return DiskReader(os.fspath(overlay), Image(os.fspath(image)), folder)

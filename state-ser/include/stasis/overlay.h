@@ -39,8 +39,11 @@ struct stasis_overlay_base {
     bool has_samples;
     uint8_t samples[STASIS_OVERLAY_SAMPLES_SIZE];
     /* The root (32 bytes) of the sealed overlay that the overlay lies on; a new one is made on it.
-     * It is sought in the overlay's folder. NULL: a new one lies on the image. */
+     * NULL: a new one lies on the image. */
     const uint8_t *root;
+    /* What an overlay lies on is sought in its own folder, and what is not there in this one, until
+     * it is open. NULL: there is no other. */
+    const char *layers;
     bool may_differ; /* an overlay that was made on another image, or before a change, is opened */
 };
 
@@ -128,7 +131,7 @@ struct stasis_overlay_look {
     size_t size; /* sizeof(struct stasis_overlay_look): lets the struct grow */
     const char
         *layers; /* a folder where sealed files are sought that are not in its own; or NULL */
-    /* The image: without it, its pages cannot be read. Of it root is of no interest. */
+    /* The image: without it, its pages cannot be read. Its root and layers do not count. */
     const struct stasis_overlay_base *base;
     bool alone; /* without the files that it lies on: theirs are pages of an image then */
 };

@@ -135,6 +135,43 @@ static void a_sealing_that_fails_leaves_the_guest_running(void)
     vmm_rig_fini(&rig);
 }
 
+/* By restore.layers, as the files that a layer lies on; what is sealed next is beside the overlay.
+ */
+static void what_an_overlay_lies_on_may_be_in_another_folder(void)
+{
+    char folder[160], sealed[240], moved[180];
+
+    begin();
+    write_byte(1);
+    save(snapshots[0], 1, STASIS_VMM_SYNC_FULL);
+    snprintf(sealed, sizeof(sealed), "%s.", overlay);
+    for (unsigned i = 0; i < 8; i++)
+        snprintf(sealed + strlen(sealed), 3, "%02x", disk()->root[i]);
+    stasis_vmm_free(rig.vmm);
+    name(folder, "sealed");
+    snprintf(moved, sizeof(moved), "%s/any name", folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(rename(sealed, moved), 0);
+    rig.config.restore.layers = folder;
+    thaw(snapshots[0], other);
+    assert_int_equal(read_byte(), 1);
+    write_byte(2);
+    kvm_ok(stasis_vmm_start(rig.vmm, &err), &err);
+    save(snapshots[1], 2, STASIS_VMM_SYNC_FULL);
+    stasis_vmm_free(rig.vmm);
+    assert_int_equal(unlink(other), 0);
+    thaw(snapshots[1], other);
+    assert_int_equal(read_byte(), 2);
+    stasis_vmm_free(rig.vmm);
+    rig.vmm = NULL;
+    assert_int_equal(unlink(moved), 0);
+    assert_int_equal(stasis_vmm_new(&rig.config, NULL, &rig.vmm, &err), STASIS_ERR_NOT_FOUND);
+    if (!strstr(err.msg, "which is not in its folder, nor in that of layers"))
+        fail_msg("%s", err.msg);
+    assert_int_equal(rmdir(folder), 0);
+    vmm_rig_fini(&rig);
+}
+
 static unsigned files_in_folder(void)
 {
     DIR *folder = opendir(vmm_rig_path(&rig, "."));
@@ -191,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KVM_CASE(each_snapshot_has_the_disk_of_its_moment),
         KVM_CASE(a_sealing_that_fails_leaves_the_guest_running),
+        KVM_CASE(what_an_overlay_lies_on_may_be_in_another_folder),
         KVM_CASE(a_parent_that_does_not_fit_is_refused_before_a_disk_is_sealed),
     };
     int missing = kvm_missing();

@@ -20,10 +20,12 @@ static struct stasis_disk disk;
 static struct stasis_error err;
 static uint8_t bytes[8192], found[8192];
 
+static const struct stasis_disk_overlay_opts opts, differs = {.may_differ = true};
+
 static void open_both(void)
 {
     assert_int_equal(stasis_disk_open(path, true, false, &disk, &err), 0);
-    assert_int_equal(stasis_disk_open_overlay(&disk, overlay, NULL, NULL, false, &err), 0);
+    assert_int_equal(stasis_disk_open_overlay(&disk, overlay, NULL, &opts, &err), 0);
 }
 
 static int set_up(void **state)
@@ -123,10 +125,9 @@ static void a_changed_disk_is_refused_unless_it_may_differ(void **state)
     fputc('x', file);
     fclose(file);
     assert_int_equal(stasis_disk_open(path, true, false, &disk, &err), 0);
-    assert_int_equal(stasis_disk_open_overlay(&disk, overlay, NULL, NULL, false, &err),
-                     STASIS_ERR_ARG);
+    assert_int_equal(stasis_disk_open_overlay(&disk, overlay, NULL, &opts, &err), STASIS_ERR_ARG);
     assert_non_null(strstr(err.msg, "its base "));
-    assert_int_equal(stasis_disk_open_overlay(&disk, overlay, NULL, NULL, true, &err), 0);
+    assert_int_equal(stasis_disk_open_overlay(&disk, overlay, NULL, &differs, &err), 0);
     assert_true(stasis_disk_has_overlay_file(overlay));
     assert_false(stasis_disk_has_overlay_file("/nonexistent/overlay"));
 }
