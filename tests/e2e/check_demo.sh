@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # check_demo.sh BIN: what scripts/demo shows of the built-in guest is short, is plain text in a pipe, and
-# ends with a picture of what changed.
+# ends with a picture of what changed; and the commands that README.md begins with do what it says.
 . "$(dirname "$0")/../../scripts/lib.sh"
 
 case $(kvm_kind) in
@@ -36,3 +36,18 @@ shape() {
 shape "$work/changed.svg" >"$work/shape"
 shape "$STASIS_ROOT/docs/pictures/changed.svg" | diff - "$work/shape" ||
     die "$STATUS_FAILURE" "docs/pictures/changed.svg is not what snapshot-inspect draws: run scripts/pictures"
+
+# The commands that README.md begins with: the demo, a freeze, a thaw.
+mapfile -t commands < <(awk '/^```/ { if (inside) exit; inside = 1; next } inside { sub(/ *#.*/, ""); print }' \
+    "$STASIS_ROOT/README.md")
+if [ "${commands[0]}" != scripts/demo ] || [ ${#commands[@]} -ne 3 ]; then
+    fail "other commands in README.md: ${commands[*]}"
+fi
+cd "$work"
+say_goodbye() {
+    until grep -q '^tick [0-9]* nonce' thawed; do sleep 0.1; done
+    echo q
+}
+: >thawed
+bash -c "${commands[1]#build/release/bin/}" </dev/null >/dev/null || fail "${commands[1]}"
+say_goodbye | bash -c "${commands[2]#build/release/bin/}" >thawed || fail "${commands[2]}"
