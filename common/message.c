@@ -70,6 +70,8 @@ static const char *remedy_of(const struct stasis_error *err)
 
     if (code == STASIS_ERR_NOT_FOUND)
         return "; check the name";
+    if (code == STASIS_ERR_CORRUPT && strstr(err->msg, "not a Stasis snapshot"))
+        return "; name a file that vmm has saved, or use another copy";
     if (code == STASIS_ERR_CORRUPT)
         return "; do not trust this file, use another copy";
     if (code == STASIS_ERR_VERSION)
@@ -87,7 +89,8 @@ static const char *remedy_of(const struct stasis_error *err)
 static bool has_remedy(const char *msg)
 {
     static const char *const words[] = {"name its folder by layers", "in its folder; put it there",
-                                        "give it to a guest by vmm --block"};
+                                        "give it to a guest by vmm --block",
+                                        "or allow it to be dropped"};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (strstr(msg, words[i]))

@@ -218,7 +218,7 @@ static int put_page(FILE *page, const struct stasis_inspect_args *args,
 }
 
 static int write_page(const struct stasis_inspect_args *args, struct stasis_snap *const snaps[2],
-                      struct stasis_error *err)
+                      FILE *out, struct stasis_error *err)
 {
     struct stasis_html_file file = {.output = NULL};
     FILE *page;
@@ -239,6 +239,8 @@ static int write_page(const struct stasis_inspect_args *args, struct stasis_snap
     }
     if (!rc)
         rc = stasis_inspect_finish(file.output, file.len, err);
+    if (!rc)
+        fprintf(out, "%s: %" PRIu64 " bytes\n", stasis_output_path(file.output), file.len);
 out:
     stasis_output_close(file.output);
     return rc;
@@ -263,13 +265,12 @@ int stasis_inspect_report(const struct stasis_inspect_args *args, FILE *out,
     struct stasis_snap *snaps[2] = {NULL, NULL};
     int rc = 0;
 
-    (void)out;
     if (!args->values[OPTION_OUTPUT])
         return stasis_fail(err, STASIS_ERR_ARG, "report: name the page: --output FILE");
     for (size_t i = 0; i < args->operand_count && !rc; i++)
         rc = open_file(args, args->operands[i], &snaps[i], err);
     if (!rc)
-        rc = write_page(args, snaps, err);
+        rc = write_page(args, snaps, out, err);
     stasis_snap_free(snaps[0]);
     stasis_snap_free(snaps[1]);
     return rc;

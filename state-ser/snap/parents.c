@@ -248,7 +248,7 @@ static int not_found(const struct stasis_parents *parents, const uint8_t *name,
     return stasis_fail(err, STASIS_ERR_NOT_FOUND,
                        "it lies on the snapshot %s, which is not in %s: put it there, or name its "
                        "folder by layers",
-                       text, parents->folder);
+                       text, strcmp(parents->folder, ".") ? parents->folder : "this folder");
 }
 
 int stasis_parents_find(struct stasis_parents *parents, const uint8_t *name,

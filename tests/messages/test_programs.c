@@ -56,7 +56,7 @@ static const struct row rows[] = {
     {STASIS_ERR_ARG,
      {VMM, "--restor", "@a"},
      "--restor is not an option",
-     "did you mean --restore"},
+     "did you mean --restore?"},
     {STASIS_ERR_ARG,
      {VMM, "@a"},
      "/a is not an option",

@@ -42,7 +42,7 @@ make_root() {
 check_files() {
     local file
     for file in man/man1/{vmm,snapshot-inspect}.1.gz man/man7/vmm-control.7.gz bash-completion/completions/vmm \
-        zsh/site-functions/_vmm fish/vendor_completions.d/vmm.fish doc/stasis/{README.md,copyright,changelog.gz} \
+        zsh/vendor-completions/_vmm fish/vendor_completions.d/vmm.fish doc/stasis/{README.md,copyright,changelog.gz} \
         doc/stasis/examples/quickstart.c; do
         [ -s "$root/usr/share/$file" ] || fail "no /usr/share/$file"
     done

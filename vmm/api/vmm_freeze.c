@@ -143,7 +143,9 @@ static void report(const struct stasis_vmm *vmm, const struct stasis_vmm_job *jo
     const struct stasis_save_stats *stats = &job->stats;
 
     if (job->whole_because)
-        stasis_vmm_say(vmm, "%s: a whole snapshot and no layer: %s", job->path, job->whole_because);
+        stasis_vmm_say(vmm,
+                       "%s: a whole snapshot and no layer: %s; the next one can be a layer on it",
+                       job->path, job->whole_because);
     stasis_vmm_say(vmm,
                    "frozen to %s in %" PRIu64 ".%" PRIu64 " ms: %" PRIu64
                    " KiB of RAM stored, %" PRIu64 " KiB zero%s%s",

@@ -51,7 +51,7 @@ static int unknown_option(const char *arg, struct stasis_error *err)
         return stasis_fail(
             err, STASIS_ERR_ARG,
             "%.60s is not an option; to thaw a snapshot give --restore FILE, to boot "
-            "a kernel --kernel FILE",
+            "a kernel --kernel FILE; put a value that holds spaces in quotes; see --help",
             arg);
 
     for (unsigned i = 0; i < STASIS_CLI_COUNT; i++) {
@@ -62,8 +62,8 @@ static int unknown_option(const char *arg, struct stasis_error *err)
             nearest = stasis_cli_option(i)->name;
         }
     }
-    return stasis_fail(err, STASIS_ERR_ARG, "%.60s is not an option; %s --%s", arg,
-                       most > 2 ? "did you mean" : "see", nearest);
+    return stasis_fail(err, STASIS_ERR_ARG, "%.60s is not an option; %s --%s%s", arg,
+                       most > 2 ? "did you mean" : "see", nearest, most > 2 ? "?" : "");
 }
 
 /* Index of the option that arg names ("--name" or "--name=value"), or -1; *ret_value is behind the
@@ -202,8 +202,9 @@ static int check(const struct parser *parser, const struct stasis_config_given *
     int rc;
 
     if (!config->kernel.path && !config->demo && !config->restore.path)
-        return stasis_fail(parser->err, STASIS_ERR_ARG,
-                           "nothing to run; give --kernel FILE, --demo or --restore FILE");
+        return stasis_fail(
+            parser->err, STASIS_ERR_ARG,
+            "nothing to run; give --kernel FILE, --demo or --restore FILE; see --help");
     if (parser->options.dry_run && !config->restore.path)
         return stasis_fail(parser->err, STASIS_ERR_ARG,
                            "--dry-run is for thawing; give --restore FILE, or leave out --dry-run");

@@ -15,6 +15,7 @@
 
 #define WAIT_TRIES   1000
 #define WAIT_STEP_NS 10000000L
+#define HELP_WIDTH   80
 
 static int fail(const struct stasis_error *err)
 {
@@ -23,12 +24,30 @@ static int fail(const struct stasis_error *err)
 
 /* ---- help ---- */
 
+/* In lines of at most so many bytes. */
+static void print_wrapped(const char *text, int indent)
+{
+    while (*text) {
+        size_t len = strlen(text);
+
+        if (len > HELP_WIDTH) {
+            len = HELP_WIDTH;
+            while (len > 1 && text[len] != ' ')
+                len--;
+        }
+        printf("%*s%.*s\n", indent, "", (int)len, text);
+        text += len;
+        text += strspn(text, " ");
+    }
+}
+
 static void print_method(const struct stasis_control_method *method)
 {
     printf("  %s", method->name);
     for (const struct stasis_control_param *param = method->params; param && param->name; param++)
         printf(" [%s=%s]", param->name, param->arg);
-    printf("\n      %s\n", method->doc);
+    putchar('\n');
+    print_wrapped(method->doc, 6);
 }
 
 static int print_help(void)
@@ -230,6 +249,14 @@ static int ask(const char *path, const struct stasis_control_words *words, bool 
     return status;
 }
 
+/* Also where somebody looks for it who has named a socket already. */
+static bool asks_for_help(int argc, char *const *argv)
+{
+    return (argc > 1 && strcmp(argv[1], "--help") == 0) ||
+           (argc == 2 && strcmp(argv[1], "help") == 0) ||
+           (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "help") == 0));
+}
+
 int stasis_ctl_main(int argc, char *const *argv)
 {
     struct stasis_control_words words;
@@ -239,7 +266,7 @@ int stasis_ctl_main(int argc, char *const *argv)
 
     if (stasis_streams_fill(&err))
         return fail(&err);
-    if (argc > 1 && strcmp(argv[1], "--help") == 0)
+    if (asks_for_help(argc, argv))
         return print_help();
     wait = argc > 1 && strcmp(argv[1], "--wait") == 0;
     argc -= wait;

@@ -35,7 +35,8 @@ static void print_option(FILE *to, const struct stasis_option *option)
 void stasis_cli_print_help(FILE *to)
 {
     fputs("vmm: run a virtual machine, freeze it to a file, thaw it\n\n"
-          "Usage: vmm --kernel FILE | --demo | --restore FILE | --config FILE  [option]...\n",
+          "Usage: vmm --kernel FILE | --demo | --restore FILE | --config FILE  [option]...\n"
+          "       vmm ctl SOCK METHOD [key=value]...    (vmm ctl --help lists the methods)\n",
           to);
     for (unsigned i = 0; i < STASIS_CLI_COUNT; i++)
         print_option(to, stasis_cli_option(i));

@@ -109,8 +109,9 @@ int stasis_control_run_snapshot(struct stasis_control *control, struct stasis_co
 
     (void)ret_result;
     if (!args->name)
-        return stasis_control_fail(failure, STASIS_CONTROL_INVALID_PARAMS,
-                                   "name is missing; give that of the file");
+        return stasis_control_fail(
+            failure, STASIS_CONTROL_INVALID_PARAMS,
+            "name is missing; give that of the file, or path=FILE to vmm ctl");
     rc = find_folder(control, call, &request.folder_fd, failure);
     if (rc)
         return rc;

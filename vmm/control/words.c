@@ -56,7 +56,9 @@ static int take_word(struct stasis_control_words *words, const char *word, struc
     char key[32];
 
     if (!word[len])
-        return stasis_fail(err, STASIS_ERR_ARG, "%.60s is not key=value; give one", word);
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "%.60s is not key=value; see vmm ctl --help for the keys of %s", word,
+                           words->method->name);
     snprintf(key, sizeof(key), "%.*s", (int)(len < sizeof(key) ? len : sizeof(key) - 1), word);
     param = stasis_control_param_find(words->method, key);
     if (param && param->kind == STASIS_CONTROL_PATH)

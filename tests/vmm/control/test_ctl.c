@@ -321,7 +321,11 @@ static void help_lists_the_methods(void **state)
     assert_non_null(strstr(run.text[0], "  snapshot [path=FILE] [name=NAME]"));
     assert_non_null(strstr(run.text[0], "  quit\n"));
     assert_null(strchr(run.text[0], '*')); /* the marks of a manual */
+    for (const char *line = run.text[0]; line; line = strchr(line + 1, '\n'))
+        assert_true(strncmp(line + 1, "      ", 6) != 0 || strcspn(line + 1, "\n") <= 86);
     memcpy(run.rig.path, "sock", sizeof("sock"));
+    assert_int_equal(ctl(&run, false, (const char *[]){"help", NULL}), 0);
+    assert_non_null(strstr(run.text[0], "\n  quit\n"));
     assert_int_equal(ctl(&run, false, none), 2);
     assert_non_null(strstr(run.text[1], "vmm: ctl needs a socket and a method"));
     run_end(&run);
