@@ -140,11 +140,13 @@ class Overlay:
             self.entries.update((page, (place, crc)) for page, place, crc in commit.entries)
 
     def _check_rest(self, at: int, number: int) -> None:
-        """No commit behind those that count is later than the next one would be."""
+        """None begins behind those that count that is later than the next one would be."""
         end = min(self.slot.offset + self.slot.length, self.length)
         for later in range(at, end, PAGE):
-            commit = self._commit(later)
-            require(not commit or commit.number <= number, "a commit is missing")
+            head = self._bytes(later, COMMIT.size).ljust(COMMIT.size, b"\0")
+            magic, salt, found, *_ = COMMIT.unpack(head)
+            begins = magic == COMMIT_MAGIC and salt == self.slot.salt
+            require(not begins or found <= number, "a commit is missing")
 
     def _check_entries(self, commit: Commit) -> None:
         before = -1
