@@ -78,9 +78,22 @@ def _nothing(_: dict[str, Any]) -> None:
     return None
 
 
-def _known(kind: Callable[..., T], names: tuple[str, ...], answer: dict[str, Any]) -> T:
+KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool}
+
+
+def _members(kind: type[Any], names: tuple[str, ...], answer: dict[str, Any]) -> dict[str, Any]:
+    """The members with these names, of the types that `kind` has. TypeError: one is of another."""
+    found = {name: answer[name] for name in names if name in answer}
+    for name, value in found.items():
+        wanted, _, none = kind.__dataclass_fields__[name].type.partition(" | ")
+        if type(value) is not KINDS[wanted] and not (none and value is None):
+            raise TypeError(f"{name} is {value!r}")
+    return found
+
+
+def _known(kind: type[T], names: tuple[str, ...], answer: dict[str, Any]) -> T:
     """An object of `kind`; members of a later release are left out."""
-    return kind(**{name: answer[name] for name in names if name in answer})
+    return kind(**_members(kind, names, answer))
 
 
 def version() -> Request[Version]:
@@ -111,7 +124,7 @@ def snapshot(path: str | os.PathLike[str], **params: str | None) -> Request[Save
 
     def result(answer: dict[str, Any]) -> Saved:
         more = {k: v for k, v in answer.items() if k not in names and k != "name"}
-        known = {name: answer[name] for name in names if name in answer}
+        known = _members(Saved, names, answer)
         return Saved(os.fspath(path), **known, more=more)
 
     return Request("snapshot", {"name": name, **_given(**params)}, result, folder or ".")

@@ -5,9 +5,12 @@
  * killed and waited for, so that nothing of them is left when the next measurement begins.
  *
  *   bench-run [-n COUNT] [-t] [-u] [-c FILE]... COMMAND [ARGUMENT]...
+ *   bench-run -s TIMES COMMAND [ARGUMENT]...
  *     -t  types a byte into each, and again every 10 ms until it answers
  *     -u  prints behind it the time that processors have spent on the process until then
  *     -c  drops FILE from the page cache first
+ *     -s  starts it so often, each when the one before has answered and, by SIGTERM, ended; prints
+ *         the time that all this took
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -173,6 +176,42 @@ static void print(const struct child *child, bool used)
     puts("");
 }
 
+/* After an error, too. */
+static void end(struct child *children, unsigned count, int signal)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (children[i].pid > 0)
+            kill(children[i].pid, signal);
+    }
+    while (wait(NULL) > 0 || errno == EINTR)
+        ;
+    for (unsigned i = 0; i < count; i++) {
+        if (children[i].pid > 0)
+            close(children[i].out);
+        if (children[i].pid > 0 && children[i].in >= 0)
+            close(children[i].in);
+    }
+}
+
+static int measure_sequence(unsigned long times, char **command)
+{
+    uint64_t start_ns = stasis_monotonic_ns();
+    int rc = 0;
+
+    for (unsigned long i = 0; !rc && i < times; i++) {
+        struct child child = {0};
+
+        rc = start(&child, false, command);
+        if (!rc) {
+            rc = wait_for_all(&child, 1, stasis_monotonic_ns());
+            end(&child, 1, rc ? SIGKILL : SIGTERM);
+        }
+    }
+    if (!rc)
+        printf("%llu\n", (unsigned long long)(stasis_monotonic_ns() - start_ns));
+    return rc;
+}
+
 static int measure(unsigned count, bool type, bool used, char **command)
 {
     struct child children[COUNT_MAX] = {0};
@@ -184,12 +223,7 @@ static int measure(unsigned count, bool type, bool used, char **command)
         rc = start(&children[started], type, command);
     if (!rc)
         rc = wait_for_all(children, count, start_ns);
-    for (unsigned i = 0; i < started; i++) {
-        if (children[i].pid > 0)
-            kill(children[i].pid, SIGKILL);
-    }
-    while (wait(NULL) > 0 || errno == EINTR)
-        ;
+    end(children, started, SIGKILL);
     for (unsigned i = 0; !rc && i < count; i++)
         print(&children[i], used);
     return rc;
@@ -198,13 +232,16 @@ static int measure(unsigned count, bool type, bool used, char **command)
 int main(int argc, char **argv)
 {
     unsigned count = 1;
+    unsigned long times = 0;
     bool type = false, used = false;
     int option;
 
     (void)signal(SIGPIPE, SIG_IGN);
-    while ((option = getopt(argc, argv, "+n:tuc:")) != -1) {
+    while ((option = getopt(argc, argv, "+n:tuc:s:")) != -1) {
         if (option == 'n')
             count = (unsigned)strtoul(optarg, NULL, 10);
+        else if (option == 's')
+            times = strtoul(optarg, NULL, 10);
         else if (option == 't')
             type = true;
         else if (option == 'u')
@@ -216,5 +253,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench-run [-n COUNT] [-t] [-u] [-c FILE]... COMMAND [ARG]...\n");
         return 2;
     }
+    if (times)
+        return measure_sequence(times, argv + optind) ? 1 : 0;
     return measure(count, type, used, argv + optind) ? 1 : 0;
 }

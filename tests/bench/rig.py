@@ -5,6 +5,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -23,6 +24,7 @@ class Sizes:
         self.text_mib = 4 if smoke else 128
         self.crowd = 2 if smoke else 10
         self.clones = 3 if smoke else 50
+        self.thaws = 2 if smoke else 20  # one after the other
         self.settle_s = 0.2 if smoke else 2.0
         self.state_rounds = 3 if smoke else 301
         self.sandbox_rounds = 1 if smoke else 20  # times those of other rows
@@ -79,6 +81,18 @@ class Rig:
         """Seconds until its first byte, and those that processors have spent on it until then."""
         times = self.run([self.program("bench-run"), "-u", *command]).split()
         return tuple(int(ns) / 1e9 for ns in times)
+
+    def sequence(self, count, command):
+        """Seconds that each of `count` processes takes, one after the other, until its end."""
+        return int(self.run([self.program("bench-run"), "-s", str(count), *command])) / 1e9 / count
+
+    def sequence_by_python(self, count, path, *keys):
+        """The same for thaws by the module of this tree."""
+        root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+        script = os.path.join(root, "tests", "bench", "thaws.py")
+        paths = {"PYTHONPATH": os.path.join(root, "python"), "STASIS_VMM": self.program("vmm")}
+        return int(self.run([sys.executable, "-B", script, str(count), path, *keys],
+                            env={**os.environ, **paths})) / 1e9 / count
 
     # ---- files, made once ----
 

@@ -70,6 +70,19 @@ def answer_clones(rig):
         rig.report(f"answer warm, {count} at once {mode}", samples[mode])
 
 
+def python(rig):
+    count = rig.sizes.thaws
+    snapshot, _ = rig.snapshot("writing", rig.sizes.small)
+    for keys in (["memory=map"], ["memory=map", "prefetch=off"]):
+        mode = ",".join(keys).removeprefix("memory=")
+        samples = rig.rounds({
+            "C": lambda mode=mode: rig.sequence(count, rig.restore(snapshot, mode)),
+            "Python": lambda keys=keys: rig.sequence_by_python(count, snapshot, *keys)})
+        a_second = [f"{1000 / samples[name].ms:.0f} by {name}" for name in ("Python", "C")]
+        rig.report(f"thaw and end by Python, {mode}", samples["Python"], samples["C"], "C",
+                   at_most=2, note=f"thaws a second: {', '.join(a_second)}")
+
+
 # ---- from exec to the first port write, beside the least that could do it ----
 
 def floor(rig, size, lazy_target=None):
@@ -466,8 +479,8 @@ def disk(rig):
 
 ROWS = {
     "answer-warm": answer_warm, "answer-cold": answer_cold, "answer-crowd": answer_crowd,
-    "answer-clones": answer_clones, "floor": floor_main, "floor-small": floor_small,
-    "floor-large": floor_large, "sandbox": sandbox, "populate": populate,
+    "answer-clones": answer_clones, "python": python,
+    "floor": floor_main, "floor-small": floor_small, "floor-large": floor_large, "sandbox": sandbox, "populate": populate,
     "huge-pages": huge_pages, "save": save, "save-sparse": save_sparse, "save-digest": save_digest, "layers": layers, "overlay": overlay, "cancel": cancel, "save-zlib": save_zlib, "state": state,
     "vcpu": vcpu, "exit": exit_alone, "smp": smp, "disk": disk,
 }

@@ -24,9 +24,13 @@ def blocks(page):
 
 
 class Pages(unittest.TestCase):
-    def play(self, page, at_least):
+    def play(self, page, at_least, image=False):
+        """Runs the page; with `image` there is the disk root.img, and each clone has left its own."""
         count = 0
         with tempfile.TemporaryDirectory() as folder:
+            if image:
+                with open(os.path.join(folder, "root.img"), "wb") as file:
+                    file.truncate(1 << 20)
             for program, printed in blocks(page):
                 run = subprocess.run(
                     [sys.executable, "-B", "-c", program],
@@ -38,14 +42,18 @@ class Pages(unittest.TestCase):
                 self.assertEqual((run.returncode, run.stderr), (0, ""), program)
                 if printed is not None:
                     self.assertEqual(run.stdout, printed, program)
+                if image:
+                    self.assertEqual(run.stdout.count("tick 5"), 10, program)
                 count += 1
+            disks = [name for name in os.listdir(folder) if name.startswith("clone")]
         self.assertGreaterEqual(count, at_least)
+        self.assertEqual(len(disks), 10 * image)
 
     def test_python(self):
         self.play("docs/python.md", 5)
 
     def test_readme(self):
-        self.play("README.md", 1)
+        self.play("README.md", 1, image=True)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,10 @@ LIES = {
     "no result": line(id=1),
     "no members": line(id=1, result={}),
     "a list": line(id=1, result=[1, 2]),
+    "a number for a text": line(id=1, result={**STATUS, "state": 5}),
+    "a text for a number": line(id=1, result={**STATUS, "generation": "1"}),
+    "a truth for a number": line(id=1, result={**STATUS, "saved_bytes": True}),
+    "nothing for a number": line(id=1, result={**STATUS, "total_bytes": None}),
     "another id": line(id=2, result=STATUS),
     "an error that is none": line(id=1, error=7),
     "an empty error": line(id=1, error={}),
@@ -166,10 +170,81 @@ class Lies(unittest.TestCase):
             self.assertRaises(ValueError, stasis.start, name="\0")
             self.assertEqual(os.listdir(folder), [])
 
+    def test_a_saved_snapshot_of_another_kind(self):
+        result = {"file_bytes": 1, "stored_bytes": 2, "zero_bytes": 3, "pause_us": 4}
+        for change in ({"root": 5}, {"layer": 1}, {"file_bytes": [1]}, {"pause_us": 1.5}):
+            answer = line(id=1, result={**result, **change})
+            with self.subTest(change=change), Liar(answer) as path, stasis.connect(path) as vm:
+                self.assertRaisesRegex(stasis.Error, "lacks", vm.snapshot, "x.snap")
+        with Liar(line(id=1, result=result)) as path, stasis.connect(path) as vm:
+            self.assertIsNone(vm.snapshot("x.snap").root)
+
     def test_nobody(self):
         for way in WAYS:
             with self.assertRaisesRegex(stasis.Ended, "/nowhere/s: No such file"):
                 way("/nowhere/s")
+
+
+# Programs in place of vmm: {0} is its socket.
+LATE_VMM = """#!/usr/bin/env python3
+import socket, sys
+path = next(a for a in sys.argv if a.startswith("--control=")).split("path=")[1].split(",")[0]
+with socket.socket(socket.AF_UNIX) as server:
+    server.bind(path)
+    server.listen()
+    while True:
+        peer, _ = server.accept()
+        if peer.recv(65536):
+            peer.sendall({answer!r})
+        peer.close()
+"""
+OLD_VMM = """#!/bin/sh
+echo "vmm: unknown option '--control'; --help lists them" >&2
+exit 2
+"""
+
+
+class Programs(unittest.TestCase):
+    """Whatever STASIS_VMM names: nothing of it is left, neither process nor folder."""
+
+    def start(self, script):
+        with tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, "vmm")
+            with open(program, "w", encoding="utf-8") as file:
+                file.write(script)
+            os.chmod(program, 0o700)
+            left = os.path.join(folder, "left")
+            os.mkdir(left)
+            patch = unittest.mock.patch
+            for start in (stasis.start, lambda **options: asyncio.run(aio.start(**options))):
+                with (
+                    patch("tempfile.tempdir", left),
+                    patch("stasis.process.VMM", program),
+                    patch("stasis.machine.GOING", 0.1),
+                    patch("stasis.aio.GOING", 0.1),
+                    self.assertRaises(stasis.Error) as caught,
+                ):
+                    start(demo=True)
+                self.assertEqual(os.listdir(left), [])
+                yield caught.exception
+
+    def test_an_older_vmm_without_a_control_socket(self):
+        for error in self.start(OLD_VMM):
+            self.assertEqual((type(error), error.code), (stasis.Ended, 2))
+            self.assertIn("unknown option '--control'", str(error))
+
+    def test_a_vmm_that_lies_is_ended(self):
+        lies = (b"HTTP/1.1 400 Bad Request\r\n", line(id=1, result={"version": 2, "pid": 3}),
+                line(id=1, error={"code": -32601, "message": "Method not found"}), b"")
+        for answer in lies:
+            with self.subTest(answer=answer):
+                for error in self.start(LATE_VMM.format(answer=answer)):
+                    self.assertTrue(str(error))
+
+    def test_no_vmm(self):
+        for content in ("", "#!/nowhere/sh\n"):
+            for error in self.start(content):
+                self.assertTrue(str(error))
 
 
 if __name__ == "__main__":
