@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 """Reads the commands of a page and what they print, and runs them.
 
-A block `console` has commands behind "$ ", each with its output below; a line that ends in a backslash
-goes on in the next. A block `sh` is one command, whose output is in the block `text` behind it, if there
+A block `console` has commands behind "$ ", each with its output below; a line that ends in a backslash or
+in a pipe goes on in the next. A block `sh` is one command, whose output is in the block `text` behind it, if there
 is one. All commands run one after another in one shell, in an empty folder, without standard input.
 
 In an output that a page shows, a line "..." stands for any lines, and "..." in a line for any text. What
@@ -35,7 +35,7 @@ def commands(content):
     """(command, output) of a console block."""
     for part in re.split(r"^\$ ", content, flags=re.M)[1:]:
         command, newline, output = part.partition("\n")
-        while command.endswith("\\"):
+        while command.endswith(("\\", "|")):
             more, newline, output = output.partition("\n")
             command += "\n" + more
         yield command, output if newline else ""
