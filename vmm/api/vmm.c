@@ -87,6 +87,7 @@ static int boot(struct stasis_vmm *vmm, struct stasis_error *err)
     if (rc)
         return rc;
     vmm->machine_ready = true;
+    stasis_vmm_say_hints(vmm);
     return stasis_vmm_load_guest(vmm, STASIS_DEVICE_NEW, err);
 }
 

@@ -89,11 +89,18 @@ static bool watch_output(void *ctx)
 /* What waits in the port while the guest is saved is in the snapshot. */
 static void on_output(struct stasis_vmm *vmm)
 {
-    if (vmm->job)
-        return;
+    bool gone;
+
     pthread_mutex_lock(&vmm->machine.lock);
-    stasis_device_serial_drain(stasis_vmm_console_port(vmm)); /* arms again if it is still busy */
+    if (!vmm->job)
+        stasis_device_serial_drain(stasis_vmm_console_port(vmm)); /* arms again if still busy */
+    gone = stasis_serial_sink_is_gone(vmm->out) && !vmm->told_gone;
     pthread_mutex_unlock(&vmm->machine.lock);
+    if (!gone)
+        return;
+    vmm->told_gone = true;
+    stasis_vmm_say(vmm, "nobody reads standard output any more; the guest runs on, and what it "
+                        "prints is dropped");
 }
 
 /* ---- input ---- */

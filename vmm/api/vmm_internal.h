@@ -98,6 +98,7 @@ struct stasis_vmm {
     struct stasis_vmm_source rtc_source;   /* the RTC's alarm */
     struct stasis_vmm_source wait_source;  /* devices that wait for a time */
     struct stasis_vmm_source input_source, output_source;
+    bool told_gone;                            /* that the reader of standard output has gone */
     struct stasis_vmm_source net_source;       /* the network's descriptor */
     struct stasis_vmm_source net_timer_source; /* its next turn */
     struct stasis_vmm_source vsock_source;     /* programs that use sockets of the guest */
@@ -164,6 +165,9 @@ STASIS_MUST_CHECK int stasis_vmm_thread_begins(const struct stasis_vmm *vmm,
 
 /* vmm.c: a progress, while the snapshot is read and loaded. */
 bool stasis_vmm_keep_loading(void *ctx, uint64_t done, uint64_t total);
+
+/* For a new guest, once its disks and its kernel are open; vmm_hints.c. */
+void stasis_vmm_say_hints(const struct stasis_vmm *vmm);
 
 /* vmm.c: puts the guest of the configuration into a machine that is in its reset state. */
 STASIS_MUST_CHECK int stasis_vmm_load_guest(struct stasis_vmm *vmm, enum stasis_device_start start,

@@ -160,6 +160,11 @@ size_t stasis_serial_sink_drain(struct stasis_serial_sink *out, const void *byte
     return taken;
 }
 
+bool stasis_serial_sink_is_gone(const struct stasis_serial_sink *out)
+{
+    return out->gone;
+}
+
 void stasis_serial_sink_stats(const struct stasis_serial_sink *out,
                               struct stasis_serial_sink_stats *ret_stats)
 {

@@ -107,6 +107,9 @@ int stasis_serial_sink_fd(const struct stasis_serial_sink *out);
 size_t stasis_serial_sink_drain(struct stasis_serial_sink *out, const void *bytes, size_t len,
                                 int timeout_ms);
 
+/* Whether the reader of standard output has gone: no byte will be written any more. */
+bool stasis_serial_sink_is_gone(const struct stasis_serial_sink *out);
+
 void stasis_serial_sink_stats(const struct stasis_serial_sink *out,
                               struct stasis_serial_sink_stats *ret_stats);
 

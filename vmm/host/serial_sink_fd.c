@@ -25,6 +25,8 @@ static size_t not_written(struct stasis_serial_sink *out, size_t len)
         out->stats.last_errno = errno;
         out->gone = true;
         out->watch_fd = -1;
+        if (out->busy) /* so that somebody hears of it, who may ask stasis_serial_sink_is_gone() */
+            (void)out->busy(out->busy_ctx);
         return stasis_serial_sink_dropped(out, STASIS_SERIAL_SINK_DROP_GONE, len);
     }
 }

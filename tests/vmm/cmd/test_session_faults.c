@@ -207,6 +207,7 @@ static void stdout_reader_gone(void)
     session_wait_out(&session, "tick 1 ");
     close(session.out);
     session.out = -1;
+    session_wait_err(&session, "vmm: nobody reads standard output any more; the guest runs on");
     assert_int_equal(session_end(&session), 0);
     /* It lived on: the next one starts well behind. */
     session_start(&session, &(struct session_options){.args = {"--restore", folder.file}});

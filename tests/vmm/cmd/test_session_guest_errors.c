@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * A guest that makes invalid accesses, and what vmm says, counts, logs and does.
+ * A guest that makes invalid accesses, and what vmm says, counts, logs and does. What vmm says of a
+ * guest before it runs.
  */
 #include "vmm/session_rig.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct session session;
 static struct session_folder folder;
@@ -106,6 +108,48 @@ static void the_log_tells_of_a_life(void)
     session_folder_fini(&folder);
 }
 
+static bool processor_shows_virtualization(void)
+{
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    bool shows = false;
+
+    assert_non_null(file);
+    while (!shows && fgets(text, sizeof(text), file))
+        shows = strncmp(text, "flags", 5) == 0 && (strstr(text, " vmx ") || strstr(text, " svm "));
+    fclose(file);
+    return shows;
+}
+
+/* A disk of another format, and a kernel as large as Linux where it would be emulated: said before
+ * the guest runs, and no more than that. */
+static void what_is_seldom_meant_is_said(void)
+{
+    static const char hint[] = "vmm: this processor shows no hardware virtualization";
+    char disk[128];
+    FILE *file;
+
+    session_folder_init(&folder);
+    snprintf(kernel, sizeof(kernel), "path=%s/kernel", folder.path);
+    snprintf(disk, sizeof(disk), "%s/disk", folder.path);
+    session_write_kernel(kernel + strlen("path="), "hello\n", once, sizeof(once));
+    file = fopen(disk, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite("QFI\xfb", 1, 4, file), 4);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(truncate(disk, 4096), 0);
+    for (int large = 0; large < 2; large++) {
+        assert_int_equal(
+            session_run(&session, &(struct session_options){.args = {"--kernel", kernel, "--memory",
+                                                                     "32", "--block", disk}}),
+            SESSION_RESET);
+        assert_non_null(strstr(session.err_text, "/disk begins like a qcow2 image, and"));
+        assert_int_equal(strstr(session.err_text, hint) != NULL,
+                         large && !processor_shows_virtualization());
+        assert_int_equal(truncate(kernel + strlen("path="), 1 << 20), 0);
+    }
+    session_folder_fini(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +158,7 @@ int main(void)
         KVM_CASE(stopped_at_the_first),
         KVM_CASE(ports_without_a_device_may_be_probed),
         KVM_CASE(the_log_tells_of_a_life),
+        KVM_CASE(what_is_seldom_meant_is_said),
     };
     int missing = kvm_missing();
 

@@ -88,16 +88,23 @@ static void stdio_drops_what_nobody_will_offer_again(void **state)
 static void stdio_discards_when_its_reader_has_gone(void **state)
 {
     struct stasis_serial_sink *out;
+    unsigned asked = 0;
     int fds[2];
     char line[200];
 
     (void)state;
     assert_int_equal(pipe(fds), 0);
-    out = sink_open_stdio(fds[1]);
+    dup2(fds[1], STDOUT_FILENO);
+    close(fds[1]);
+    out = sink_open(&(struct stasis_serial_sink_options){
+        .kind = STASIS_SERIAL_SINK_STDIO, .busy = be_watched, .busy_ctx = &asked});
     sink_put(out, "ab");
+    assert_false(stasis_serial_sink_is_gone(out));
     close(fds[0]);
     sink_put(out, "cde");
     sink_put(out, "f");
+    assert_int_equal(asked, 1);
+    assert_true(stasis_serial_sink_is_gone(out));
     assert_int_equal(stasis_serial_sink_fd(out), -1);
     assert_int_equal(DROP(out, GONE), 4);
     assert_int_equal(out->stats.last_errno, EPIPE);

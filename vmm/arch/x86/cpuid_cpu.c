@@ -49,6 +49,12 @@ static void read_leaf(struct stasis_x86_cpuid_leaf_state *leaf)
     }
 }
 
+bool stasis_arch_host_virtualizes(void)
+{
+    return stasis_x86_cpuid_read(1, 0).ecx & UINT32_C(1) << 5 ||        /* vmx */
+           stasis_x86_cpuid_read(0x80000001, 0).ecx & UINT32_C(1) << 2; /* svm */
+}
+
 int stasis_x86_cpuid_check_cpu(const void *cpuid, struct stasis_reasons *reasons,
                                struct stasis_error *err)
 {
