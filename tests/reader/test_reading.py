@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 if sys.version_info < (3, 10):
     print("skipped: python3 is older than 3.10")
@@ -20,6 +21,7 @@ import stasis
 from build import example, pack, seal, with_parts
 from case import INSPECT
 from chains import REGIONS, chain, name_of
+from stasis.reader.file import open_file
 
 PAGE = 4096
 
@@ -199,6 +201,15 @@ class Content(Folder):
         pages = {part["file"]: part["pages"] for part in top["memory"] if part["pages"]}
         self.assertGreater(len(pages), 1)
         self.assertEqual({layer.path: layer.pages for layer in ours if layer.pages}, pages)
+
+
+class Effort(Folder):
+    def test_each_file_of_a_folder_is_looked_at_once_for_all_parents(self):
+        path = chain(2, 40).write(self.folder)
+        with unittest.mock.patch("stasis.reader.chain.open_file", wraps=open_file) as opened:
+            with stasis.open_snapshot(path) as snapshot:
+                self.assertGreater(len(snapshot.layers), 3)
+        self.assertLessEqual(opened.call_count, 2 * 41)
 
 
 class Installed(Folder):

@@ -4,6 +4,7 @@ is" of docs/snapshot-format.md. A file that is no layer is a chain of its own.""
 
 from __future__ import annotations
 
+import collections
 import os
 from typing import BinaryIO
 
@@ -26,38 +27,55 @@ def root_of(file: BinaryIO, size: int, header: Header) -> bytes | None:
     return header.root
 
 
-def candidate(path: str, uuid: bytes) -> tuple[BinaryIO, bytes | None] | None:
-    """(file, its root) if it has the UUID."""
+def open_header(path: str) -> tuple[BinaryIO, Header] | None:
+    """(file, its header); None: it is no file of a chain, or cannot be opened."""
     try:
         file = open_file(path)
     except OSError:
         return None
     try:
-        header = parse_magic(file.read(HEADER))
-        if header.uuid == uuid:
-            return file, root_of(file, file.seek(0, 2), header)
+        return file, parse_magic(file.read(HEADER))
     except (Damaged, Foreign, OSError):
-        pass
-    file.close()
-    return None
+        file.close()
+        return None
 
 
-def find(folder: str, name: Name) -> tuple[BinaryIO, str]:
-    """Opens the file of that UUID and root: (file, path)."""
-    other = None
-    with os.scandir(folder) as entries:
-        paths = sorted(entry.path for entry in entries if entry.is_file(follow_symlinks=False))
-    for path in paths:
-        if found := candidate(path, name.uuid):
-            file, root = found
-            if root == name.root:
+class Folder:
+    """Where the files of a chain are looked for. Which UUID a file has is read once, so that a chain
+    of a thousand files in a folder of a thousand does not take a million looks."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._paths: dict[bytes, list[str]] | None = None
+
+    def find(self, name: Name) -> tuple[BinaryIO, str]:
+        """Opens the file of that UUID and root: (file, path)."""
+        other = None
+        for path in self._with(name.uuid):
+            found = open_header(path)
+            if not found:
+                continue
+            file, header = found
+            right = header.uuid == name.uuid
+            if right and root_of(file, file.seek(0, 2), header) == name.root:
                 return file, path
             file.close()
-            other = path
-    if other:
-        with about(other):
-            raise Damaged(f"it has the UUID {name.uuid.hex()}, but another root")
-    raise MissingParent(f"no file in {folder} has the UUID {name.uuid.hex()}")
+            other = path if right else other
+        if other:
+            with about(other):
+                raise Damaged(f"it has the UUID {name.uuid.hex()}, but another root")
+        raise MissingParent(f"no file in {self.path} has the UUID {name.uuid.hex()}")
+
+    def _with(self, uuid: bytes) -> list[str]:
+        if self._paths is None:
+            self._paths = collections.defaultdict(list)
+            with os.scandir(self.path) as entries:
+                files = [e.path for e in entries if e.is_file(follow_symlinks=False)]
+            for path in sorted(files):
+                if found := open_header(path):
+                    found[0].close()
+                    self._paths[found[1].uuid].append(path)
+        return self._paths.get(uuid, [])
 
 
 class Chain:
@@ -67,7 +85,7 @@ class Chain:
     them names for bytes of theirs."""
 
     def __init__(self, top: File, folder: str, check_roots: bool = False) -> None:
-        self.folder, self.walk = folder, [top]
+        self.folder, self.walk = Folder(folder), [top]
         self.named: dict[int, File] = {}
         try:
             with top.naming():
@@ -95,7 +113,7 @@ class Chain:
         return bool(last.header.incompatible & LAYER_BIT) and not last.index.whole
 
     def _open(self, name: Name) -> File:
-        file = File(*find(self.folder, name))
+        file = File(*self.folder.find(name))
         try:
             with file.naming():
                 self._check_parent(file, name)

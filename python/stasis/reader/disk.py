@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import BinaryIO, Mapping
 
 from ..errors import Foreign, MissingParent
-from .chain import find, root_of
+from .chain import Folder, root_of
 from .check import about, require
 from .file import DATA, DISK_BIT, HEADER, INDEX, STATE, TRAILER_BIT, File, Header, parse_magic
 from .index import CHUNK, LAYER_BIT, PAGE, RAW, STORED, Extent, Index, Index2, Name
@@ -110,17 +110,17 @@ class Image:
         self._file.close()
 
 
-def find_in(folders: list[str], name: Name) -> tuple[BinaryIO, str]:
+def find_in(folders: list[Folder], name: Name) -> tuple[BinaryIO, str]:
     """In the first of the folders that has a file of that UUID."""
     for folder in folders[:-1]:
         try:
-            return find(folder, name)
+            return folder.find(name)
         except MissingParent:
             pass
-    return find(folders[-1], name)
+    return folders[-1].find(name)
 
 
-def chain_below(folders: list[str], header: Header, size: int) -> list[Sealed]:
+def chain_below(folders: list[Folder], header: Header, size: int) -> list[Sealed]:
     """The sealed overlays that a file with this header lies on, the highest first."""
     chain: list[Sealed] = []
     try:
@@ -144,8 +144,8 @@ class DiskReader:
 
     def __init__(self, path: str, image: Image, layers: str | None = None) -> None:
         self._image, self.path, self.size = image, path, image.size
-        self._folders = [os.path.dirname(os.path.abspath(path))]
-        self._folders += [layers] if layers else []
+        own = os.path.dirname(os.path.abspath(path))
+        self._folders = [Folder(folder) for folder in (own, layers) if folder]
         self.files = [path]
         self._sealed: list[Sealed] = []
         try:
@@ -227,8 +227,8 @@ def open_disk(
     """Opens the disk that an overlay on `image` holds, in use or sealed, for reading.
 
     What it lies on is looked for in the folder of the overlay, and what is not there in that of
-    `layers`. An overlay in use is read as it was
-    at its last flush; no vmm may write to it meanwhile.
+    `layers`. An overlay in use is read as it was at its last flush; no vmm may write to it
+    meanwhile.
 
     Damaged, Foreign, Newer, MissingParent (all are FileError): it cannot be read, str() says why.
     OSError: there is no such file, or no right to read it.
