@@ -45,7 +45,10 @@ if [ "${commands[0]}" != scripts/demo ] || [ ${#commands[@]} -ne 3 ]; then
 fi
 cd "$work"
 say_goodbye() {
-    until grep -q '^tick [0-9]* nonce' thawed; do sleep 0.1; done
+    for _ in {1..600}; do
+        ! grep -q '^tick [0-9]* nonce' thawed || break
+        sleep 0.1
+    done
     echo q
 }
 : >thawed
