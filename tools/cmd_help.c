@@ -57,7 +57,7 @@ static void print_all(FILE *out)
           out);
     for (const struct stasis_inspect_command *row = stasis_inspect_commands; row->name; row++)
         if (!row->hidden)
-            fprintf(out, "  %s %-*s%s\n", row->name, 17 - (int)strlen(row->name), row->operands,
+            fprintf(out, "  %s %-*s%s\n", row->name, 19 - (int)strlen(row->name), row->operands,
                     row->help);
     fputs("  --help, --version\n\n"
           "If FILE is -, standard input is read.\n"

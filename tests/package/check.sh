@@ -41,9 +41,9 @@ make_root() {
 
 check_files() {
     local file
-    for file in man/man1/{vmm,snapshot-inspect}.1.gz man/man7/vmm-control.7.gz bash-completion/completions/vmm \
-        zsh/vendor-completions/_vmm fish/vendor_completions.d/vmm.fish doc/stasis/{README.md,copyright,changelog.gz} \
-        doc/stasis/examples/quickstart.c; do
+    for file in man/man1/{vmm,snapshot-inspect}.1.gz man/man7/vmm-control.7.gz bash-completion/completions/{vmm,snapshot-inspect} \
+        zsh/vendor-completions/_{vmm,snapshot-inspect} fish/vendor_completions.d/{vmm,snapshot-inspect}.fish \
+        doc/stasis/{README.md,README.Debian,copyright,changelog.gz} doc/stasis/examples/quickstart.c; do
         [ -s "$root/usr/share/$file" ] || fail "no /usr/share/$file"
     done
     [ "$(within vmm --version | head -n 1)" = "vmm (stasis) $version" ] || fail "vmm --version"

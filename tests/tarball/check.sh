@@ -28,8 +28,8 @@ check_headers() {
 check_files() {
     local file
     for file in share/man/man1/{vmm,snapshot-inspect}.1 share/man/man7/vmm-control.7 \
-        share/bash-completion/completions/vmm share/zsh/site-functions/_vmm \
-        share/fish/vendor_completions.d/vmm.fish \
+        share/bash-completion/completions/{vmm,snapshot-inspect} share/zsh/site-functions/_{vmm,snapshot-inspect} \
+        share/fish/vendor_completions.d/{vmm,snapshot-inspect}.fish \
         share/doc/stasis/licences/{musl,libgcc,libcrypto,libdeflate,jansson,msgpack-c}; do
         [ -s "$top/$file" ] || fail "no $file"
     done

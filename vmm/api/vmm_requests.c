@@ -193,7 +193,7 @@ int stasis_vmm_ask_balloon(struct stasis_vmm *vmm, uint64_t mib, struct stasis_e
     stasis_vmm_lock(vmm);
     balloon = vmm->machine_ready ? stasis_device_balloon_find(&vmm->machine.devices) : NULL;
     rc = check_state(vmm, "take memory from",
-                     balloon ? NULL : "it has no balloon; start one with --balloon", err);
+                     balloon ? NULL : "it has no balloon; start the VM with one, see vmm(1)", err);
     if (!rc)
         rc = check_balloon(vmm, mib, err);
     if (!rc) {

@@ -151,10 +151,70 @@ static void print_params(const struct stasis_control_method *method, const char 
         print_param_words(param, before);
 }
 
+/* What may be given alone: the words of the option's first key. */
+static void print_first_words(const struct stasis_option *option)
+{
+    for (size_t i = 0; option->keys->words[i]; i++)
+        printf("%s%s", i ? " " : "", option->keys->words[i]);
+}
+
+static bool has_first_words(const struct stasis_option *option)
+{
+    return option->keys && option->keys->words && !option->repeats;
+}
+
+/* All keys, "name=" or "name=word" each. */
+static void print_keys(const struct stasis_option *option)
+{
+    for (const struct stasis_option_key *key = option->keys; key->name; key++) {
+        if (!key->words)
+            printf(" %s=", key->name);
+        for (size_t i = 0; key->words && key->words[i]; i++)
+            printf(" %s=%s", key->name, key->words[i]);
+    }
+}
+
+/* Of the last key in a value, which bash gives in pieces: "path", "=", "x,then", "=", "ex". */
+static void print_bash_values(void)
+{
+    printf("# _vmm_value OPTION TEXT: completes the last key of TEXT, all of the value so far\n"
+           "_vmm_value() {\n"
+           "    local last=${2##*,} keys= first= word\n"
+           "    case $1 in\n");
+    for (unsigned i = 0; i < STASIS_CLI_COUNT; i++) {
+        const struct stasis_option *option = stasis_cli_option(i);
+
+        if (!option->keys)
+            continue;
+        printf("        --%s) keys='", option->name);
+        print_keys(option);
+        printf("' first='");
+        if (has_first_words(option))
+            print_first_words(option);
+        printf("' ;;\n");
+    }
+    printf("    esac\n"
+           "    if [ \"${last#*=}\" != \"$last\" ]; then\n"
+           "        for word in $keys; do\n"
+           "            case $word in \"$last\"?*) COMPREPLY+=(\"${word#*=}\") ;; esac\n"
+           "        done\n"
+           "    elif [ \"$last\" = \"$2\" ]; then\n"
+           "        mapfile -t COMPREPLY < <(compgen -W \"$first\" -- \"$2\")\n"
+           "    else\n"
+           "        compopt -o nospace 2>/dev/null\n"
+           "        for word in $keys; do\n"
+           "            word=${word%%%%=*}=\n"
+           "            case $word in \"$last\"*) COMPREPLY+=(\"${cur%%\"$last\"}$word\") ;; esac\n"
+           "        done\n"
+           "    fi\n"
+           "}\n");
+}
+
 static void print_bash(void)
 {
-    printf("# bash completion of vmm\n"
-           "_vmm() {\n"
+    printf("# bash completion of vmm\n");
+    print_bash_values();
+    printf("_vmm() {\n"
            "    local cur=${COMP_WORDS[COMP_CWORD]} words=\n"
            "    COMPREPLY=()\n"
            "    if [ \"${COMP_WORDS[1]}\" = ctl ] && [ \"$COMP_CWORD\" -gt 1 ]; then\n"
@@ -200,6 +260,16 @@ static void print_bash(void)
            "        words='");
     print_option_names(" ");
     printf("'\n"
+           "    else\n"
+           "        local at=$COMP_CWORD text=\n"
+           "        while [ $((--at)) -gt 0 ] && [ \"${COMP_WORDS[at]#--}\" = "
+           "\"${COMP_WORDS[at]}\" ]; do\n"
+           "            text=${COMP_WORDS[at]}$text\n"
+           "        done\n"
+           "        text=$text$cur\n"
+           "        [ \"$cur\" != = ] || cur=\n"
+           "        _vmm_value \"${COMP_WORDS[at]}\" \"${text#=}\"\n"
+           "        return\n"
            "    fi\n"
            "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
            "}\n"
@@ -211,8 +281,13 @@ static void print_zsh_option(const struct stasis_option *option)
     printf("        '%s--%s[", stasis_option_is_list(option) ? "*" : "", option->name);
     print_first_line(option->help);
     printf("]");
-    if (option->keys)
+    if (has_first_words(option)) {
+        printf(":%s:(", option->keys->name);
+        print_first_words(option);
+        printf(")");
+    } else if (option->keys) {
         printf(":%s:_files", option->keys->name);
+    }
     printf("' \\\n");
 }
 
@@ -263,7 +338,13 @@ static void print_fish(void)
         printf("complete -c vmm -n 'not __fish_seen_subcommand_from ctl' -l %s%s -d '",
                option->name, option->keys ? " -r" : "");
         print_first_line(option->help);
-        printf("'\n");
+        printf("'");
+        if (has_first_words(option)) {
+            printf(" -f -a '");
+            print_first_words(option);
+            printf("'");
+        }
+        printf("\n");
     }
     for (const struct stasis_control_method *method = stasis_control_methods; method->name;
          method++) {

@@ -53,7 +53,7 @@ static void guest_without_a_balloon(void)
     vmm_rig_run(&rig);
     vmm_rig_wait_text(&rig, "tick 1 ");
     assert_refused(stasis_vmm_ask_balloon(rig.vmm, 1, &err),
-                   "it has no balloon; start one with --balloon");
+                   "it has no balloon; start the VM with one, see vmm(1)");
     stasis_vmm_status(rig.vmm, &status);
     assert_false(status.has_balloon);
     stasis_vmm_stop(rig.vmm);
