@@ -47,6 +47,6 @@ int stasis_release_get(const char *name, const struct stasis_release **ret_relea
             used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", i ? ", " : "",
                                      all[i].name);
     }
-    return stasis_fail(err, STASIS_ERR_ARG, "%.40s is not an earlier release: give %s",
-                       name, known);
+    return stasis_fail(err, STASIS_ERR_ARG, "%.40s is not an earlier release: give %s", name,
+                       known);
 }

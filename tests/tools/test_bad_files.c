@@ -43,7 +43,9 @@ static void no_file(void **state)
 static void no_snapshot(void **state)
 {
     (void)state;
-    refused_bytes("", 0, 3, "/bad: not a Stasis snapshot; name a file that vmm has saved, or use another copy");
+    refused_bytes(
+        "", 0, 3,
+        "/bad: not a Stasis snapshot; name a file that vmm has saved, or use another copy");
     refused_bytes("STASIS-RING 1\n", 14, 3, "not a Stasis snapshot");
     refused_bytes("\x89STASIS\n", 8, 3, "truncated");
 }

@@ -288,9 +288,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_of_zeros_takes_no_memory_for_its_pages),
-        CASE(counts_have_to_be_right),   CASE(entries_have_to_be_right),
-        CASE(extents_have_to_be_right),  CASE(a_disk_of_another_size_is_refused),
-        CASE(its_headers_have_to_agree), CASE(mutants_are_refused_or_read),
+        CASE(counts_have_to_be_right),
+        CASE(entries_have_to_be_right),
+        CASE(extents_have_to_be_right),
+        CASE(a_disk_of_another_size_is_refused),
+        CASE(its_headers_have_to_agree),
+        CASE(mutants_are_refused_or_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,7 +197,8 @@ static void wrong_configurations_name_the_key(void **state)
          "cpu.model"},
         {"{\"restore\": {\"path\": \"-\"}}",
          "restore.path - needs standard input for itself; set serial.out to none"},
-        {"{\"demo\": true, \"board\": {\"release\": \"9\"}}", "board.release: 9 is not an earlier release"},
+        {"{\"demo\": true, \"board\": {\"release\": \"9\"}}",
+         "board.release: 9 is not an earlier release"},
     };
 
     (void)state;
