@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import socket
@@ -55,6 +56,13 @@ class Process:
         assert self._vmm.stdin and self._vmm.stdout
         self.console = Console(self._vmm.stdout, self._vmm.stdin)
         self.pid = self._vmm.pid
+        self._owner = os.getpid()
+        atexit.register(self._end_with_the_program)
+
+    def _end_with_the_program(self) -> None:
+        """For a program that ends without close(); not for a child of it, which has a copy."""
+        if os.getpid() == self._owner:
+            self.close(0)
 
     def messages(self) -> str:
         """What vmm has said on standard error so far."""
@@ -97,6 +105,7 @@ class Process:
         """Frees all; a vmm that has not ended by then, in `patience` seconds, is killed."""
         if self._log.closed:
             return
+        atexit.unregister(self._end_with_the_program)
         try:
             self._vmm.wait(patience)
         except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -122,6 +123,22 @@ class Machines(unittest.TestCase):
         self.assertRaises(stasis.Ended, stasis.restore, "/nowhere/x.snap")
         left = set(os.listdir(tempfile.gettempdir())) - before
         self.assertFalse([name for name in left if name == os.path.basename(os.path.dirname(path))])
+
+    def test_a_program_that_closes_nothing_leaves_nothing(self):
+        program = (
+            "import os, stasis\n"
+            f"vm = stasis.start(**{DEMO!r})\n"
+            "if os.fork() == 0: raise SystemExit\n"
+            "os.wait()\n"
+            "print(vm.status().state, vm._process.pid, vm._path)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, check=True, timeout=LONG
+        )
+        state, pid, path = done.stdout.decode().split()
+        self.assertEqual(state, "running")
+        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        self.assertFalse(os.path.exists(os.path.dirname(path)))
 
 
 if __name__ == "__main__":
