@@ -153,8 +153,10 @@ static int finish_slot(struct stasis_overlay *overlay, struct stasis_error *err)
 {
     int rc = write_slot(overlay, overlay->generation & 1, err);
 
-    if (!rc && stasis_io_datasync(overlay->fd))
+    if (!rc && stasis_io_datasync(overlay->fd)) {
+        overlay->is_suspect = true; /* with the slot, what was written since the last commit */
         rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing a slot of the overlay to the disk");
+    }
     if (rc)
         return rc;
     overlay->lacks_slot = false;

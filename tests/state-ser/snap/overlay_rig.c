@@ -208,7 +208,7 @@ int __wrap_stasis_io_datasync(int fd)
     rig->syncs++;
     if (is_over(rig))
         return -1;
-    if (!strikes(rig, rig->sync_fails)) {
+    if (!(rig->sync_to_fail && !--rig->sync_to_fail) && !strikes(rig, rig->sync_fails)) {
         if (!rig->is_plain)
             settle(rig, file_of(rig, fd));
         return 0;

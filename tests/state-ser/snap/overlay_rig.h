@@ -46,6 +46,7 @@ struct rig {
 
     /* What is to go wrong; all 0: nothing. */
     unsigned write_fails, sync_fails; /* one in so many */
+    unsigned sync_to_fail;            /* the one of this number from now on; 0: none */
     int error;
     uint64_t room_bytes; /* offsets from here on do not fit; 0: all do */
     bool keeps_pending;  /* a sync that fails loses nothing, and tells once */
