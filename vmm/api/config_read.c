@@ -17,7 +17,7 @@ static int no_json(const char *text, const json_error_t *failure, struct stasis_
     char path[128];
 
     if (json_error_code(failure) != json_error_duplicate_key)
-        return stasis_fail(err, STASIS_ERR_ARG, "line %d, column %d: %s", failure->line,
+        return stasis_fail(err, STASIS_ERR_ARG, "not JSON: line %d, column %d: %s", failure->line,
                            failure->column, failure->text);
     stasis_json_text_path(text, (size_t)failure->position, path, sizeof(path));
     return stasis_fail(err, STASIS_ERR_ARG, "line %d: %s is given twice; give it once",

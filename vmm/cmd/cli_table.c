@@ -24,8 +24,8 @@ static const struct stasis_option_key config_keys[] = {
 };
 
 static const struct stasis_option_key dry_run_keys[] = {
-    {"format", STASIS_OPTION_WORD, AT(dry_run_format), "text|json", "give text or json",
-     .words = format_words},
+    {"format", STASIS_OPTION_WORD, AT(dry_run_format), "text|json",
+     "give text or json; the snapshot goes to --restore", .words = format_words},
     {0},
 };
 

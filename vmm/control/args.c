@@ -14,9 +14,8 @@ static int invalid(struct stasis_control_failure *failure, const struct stasis_c
     if (!*value)
         return stasis_control_fail(failure, STASIS_CONTROL_INVALID_PARAMS,
                                    "%s is empty; give %s=%s", param->name, param->name, param->arg);
-    return stasis_control_fail(failure, STASIS_CONTROL_INVALID_PARAMS,
-                               "%s is not %.100s; give %s=%s", param->name, value, param->name,
-                               param->arg);
+    return stasis_control_fail(failure, STASIS_CONTROL_INVALID_PARAMS, "%s=%.100s: give %s=%s",
+                               param->name, value, param->name, param->arg);
 }
 
 static bool is_name(const char *value)

@@ -134,7 +134,7 @@ static int check_there(const struct stasis_socket *sock, struct stasis_error *er
     if (fstatat(sock->dir, sock->name, &st, AT_SYMLINK_NOFOLLOW))
         return errno == ENOENT ? 0 : cannot_make(err);
     if (!S_ISSOCK(st.st_mode))
-        return stasis_fail(err, STASIS_ERR_EXISTS,
+        return stasis_fail(err, STASIS_ERR_ARG,
                            "it exists and is not a socket; use another path, or remove it");
     return check_dead(sock->dir, sock->name, err);
 }

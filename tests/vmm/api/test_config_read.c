@@ -105,15 +105,16 @@ static void wrong_configurations_name_the_key(void **state)
         const char *text;
         const char *message;
     } cases[] = {
-        {"", "line 1, column 0: '[' or '{' expected near end of file"},
-        {"hello", "line 1, column "},
-        {"{\"demo\": true,\n \"paused\" true}", "line 2, column 14: ':' expected near 'true'"},
-        {"{\"demo\": true} x", "line 1, column 16: end of file expected"},
-        {"{\"demo\": true,}", "line 1, column 15: string or '}' expected"},
-        {"{\"demo\": \"\xff\"}", "line 1, column "},
-        {"{\"demo\": 1e999}", "line 1, column "},
-        {"{\"memory\": {\"size_mib\": 99999999999999999999}}", "line 1, column "},
-        {"{\"kernel\": {\"path\": \"a\\u0000b\"}}", "line 1, column "},
+        {"", "not JSON: line 1, column 0: '[' or '{' expected near end of file"},
+        {"hello", "not JSON: line 1, column "},
+        {"{\"demo\": true,\n \"paused\" true}",
+         "not JSON: line 2, column 14: ':' expected near 'true'"},
+        {"{\"demo\": true} x", "not JSON: line 1, column 16: end of file expected"},
+        {"{\"demo\": true,}", "not JSON: line 1, column 15: string or '}' expected"},
+        {"{\"demo\": \"\xff\"}", "not JSON: line 1, column "},
+        {"{\"demo\": 1e999}", "not JSON: line 1, column "},
+        {"{\"memory\": {\"size_mib\": 99999999999999999999}}", "not JSON: line 1, column "},
+        {"{\"kernel\": {\"path\": \"a\\u0000b\"}}", "not JSON: line 1, column "},
         {"{\"demo\": true,\n \"demo\": true}", "line 2: demo is given twice; give it once"},
         {"{\"serial\": {\"rate\": 1, \"out\": \"none\",\n\n\"rate\": 1}}",
          "line 3: serial.rate is given twice; give it once"},
@@ -216,7 +217,7 @@ static void bytes_behind_the_text_are_not_read(void **state)
     assert_int_equal(stasis_vmm_config_read(text, 14, &config, &err), 0);
     assert_true(config.demo);
     stasis_vmm_config_fini(&config);
-    refuse("{\"demo\": true}\0", 15, "line 1, column ");
+    refuse("{\"demo\": true}\0", 15, "not JSON: line 1, column ");
 }
 
 static void depth_and_length_are_bounded(void **state)
