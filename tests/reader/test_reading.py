@@ -54,7 +54,7 @@ class Folder(unittest.TestCase):
 
 class Errors(Folder):
     def test_damaged(self):
-        for at, place in ((0x400, "section of type 1"), (0x1000, "chunk 0"), (0xfff, "padding"),
+        for at, place in ((0x400, "section STATE"), (0x1000, "chunk 0"), (0xfff, "padding"),
                           (130, "header")):
             with self.subTest(place=place):
                 data = example()

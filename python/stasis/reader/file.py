@@ -17,6 +17,7 @@ from .index import CHUNK, LAYER_BIT, PAGE, ZERO, ZLIB, Extent, Index, Index1, In
 
 HEADER = 1024
 STATE, INDEX, DATA, SCHEMA, NOTES = 1, 2, 3, 4, 5
+NAMES = {STATE: "STATE", INDEX: "INDEX", DATA: "DATA", SCHEMA: "SCHEMA", NOTES: "NOTES"}
 MAGIC = b"\x89STASIS\n"
 TRAILER_BIT, DISK_BIT, OPTIONAL_BIT = 1, 1 << 5, 1
 # Of each format version: the incompatible features that it has, and its index.
@@ -225,8 +226,8 @@ class File:
             _check_section(section, seen)
             seen.add(section.type)
         require(at == self.end, "the last section does not end at the end of the file")
-        for kind, name in ((STATE, "STATE"), (INDEX, "INDEX"), (DATA, "DATA")):
-            require(kind in seen, f"no section {name}")
+        for kind in (STATE, INDEX, DATA):
+            require(kind in seen, f"no section {NAMES[kind]}")
         data = self._named(sections, DATA)
         require(data.offset % PAGE == 0 and data.crc == 0, "DATA section: offset or CRC")
         return sections
@@ -241,9 +242,9 @@ class File:
         limits = {STATE: MAX_STATE, SCHEMA: MAX_SCHEMA, NOTES: MAX_NOTES}
         limit = limits.get(kind) or self._longest_index(self.header)
         fits = 1 <= section.length <= limit
-        require(fits, f"section of type {kind}: {section.length} bytes")
+        require(fits, f"{_title(kind)}: {section.length} bytes")
         data = self._read(section.offset, section.length)
-        require(zlib.crc32(data) == section.crc, f"section of type {kind}: wrong CRC")
+        require(zlib.crc32(data) == section.crc, f"{_title(kind)}: wrong CRC")
         return data
 
     def has(self, kind: int) -> bool:
@@ -255,7 +256,7 @@ class File:
         crc = 0
         for block in self._blocks(section.offset, section.length):
             crc = zlib.crc32(block, crc)
-        require(crc == section.crc, f"section of type {section.type}: wrong CRC")
+        require(crc == section.crc, f"{_title(section.type)}: wrong CRC")
 
     def check_padding(self, used: list[tuple[int, int]]) -> None:
         """What is between these (offset, length) must be zero."""
@@ -286,8 +287,12 @@ class File:
         return {page: data[PAGE * i : PAGE * i + PAGE] for i, page in enumerate(pages)}
 
 
+def _title(kind: int) -> str:
+    return f"section {NAMES[kind]}" if kind in NAMES else f"section of type {kind}"
+
+
 def _check_section(section: Section, seen: set[int]) -> None:
-    title = f"section of type {section.type}"
+    title = _title(section.type)
     if section.flags & ~OPTIONAL_BIT:
         raise Newer(f"{title}: unknown flags {section.flags:#x}")
     if section.type > DATA and not section.flags:
