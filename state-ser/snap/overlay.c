@@ -84,7 +84,7 @@ static int read_places(struct stasis_overlay *overlay, uint32_t first, uint32_t 
                        uint8_t *bytes, struct stasis_error *err)
 {
     struct stasis_overlay_entry entry = stasis_overlay_map_get(&overlay->map, first);
-    int fd = entry.file ? overlay->below[entry.file - 1].fd : overlay->fd;
+    int fd = entry.file ? overlay->below[entry.file - 1].fd : overlay->use.fd;
     size_t len = (size_t)count * PAGE;
     ssize_t got = stasis_io_pread(fd, bytes, len, offset_of(entry.place));
 
@@ -132,21 +132,21 @@ static void put(struct stasis_overlay *overlay, uint32_t page, struct stasis_ove
     bool has_place = old.place >= STASIS_PLACE_FIRST && !old.file;
 
     if (has_place && stasis_overlay_map_is_dirty(&overlay->map, page))
-        stasis_overlay_places_give(&overlay->places, old.place, 1);
+        stasis_overlay_places_give(&overlay->use.places, old.place, 1);
     else if (has_place)
-        stasis_overlay_places_leave(&overlay->places, old.place);
+        stasis_overlay_places_leave(&overlay->use.places, old.place);
     stasis_overlay_map_put(&overlay->map, page, entry);
 }
 
 static int write_run(struct stasis_overlay *overlay, uint32_t first, uint32_t count,
                      const uint8_t *bytes, uint32_t *ret_got, struct stasis_error *err)
 {
-    uint32_t place = stasis_overlay_places_take(&overlay->places, count, ret_got);
+    uint32_t place = stasis_overlay_places_take(&overlay->use.places, count, ret_got);
 
     if (!place)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for more pages of the overlay");
-    if (stasis_io_pwrite(overlay->fd, bytes, (size_t)*ret_got * PAGE, offset_of(place))) {
-        stasis_overlay_places_give(&overlay->places, place, *ret_got);
+    if (stasis_io_pwrite(overlay->use.fd, bytes, (size_t)*ret_got * PAGE, offset_of(place))) {
+        stasis_overlay_places_give(&overlay->use.places, place, *ret_got);
         return stasis_fail_errno(err, STASIS_ERR_WRITE, "writing to the overlay");
     }
     for (uint32_t i = 0; i < *ret_got; i++)
@@ -317,7 +317,7 @@ int stasis_overlay_flush(struct stasis_overlay *overlay, struct stasis_error *er
 
     if (rc)
         return rc;
-    if (!overlay->map.dirty && !overlay->is_suspect && !overlay->lacks_slot)
+    if (!overlay->map.dirty && !overlay->use.is_suspect && !overlay->use.lacks_slot)
         return 0;
     return stasis_overlay_commit(overlay, err);
 }
@@ -327,20 +327,20 @@ int stasis_overlay_finish(struct stasis_overlay *overlay, struct stasis_error *e
     int rc = stasis_overlay_flush(overlay, err);
 
     /* One without pages is either whole or not there. */
-    return rc || overlay->is_proven ? rc : stasis_overlay_commit(overlay, err);
+    return rc || overlay->use.is_proven ? rc : stasis_overlay_commit(overlay, err);
 }
 
 struct stasis_overlay_stats stasis_overlay_stats(const struct stasis_overlay *overlay)
 {
     struct stasis_overlay_stats stats = {
         .mapped_bytes = overlay->map.mapped * PAGE,
-        .file_bytes = offset_of(overlay->places.end),
-        .free_bytes = overlay->places.free * PAGE,
-        .commits = overlay->commits,
+        .file_bytes = offset_of(overlay->use.places.end),
+        .free_bytes = overlay->use.places.free * PAGE,
+        .commits = overlay->use.commits,
     };
 
-    memcpy(stats.uuid, overlay->header.info.uuid, sizeof(stats.uuid));
-    stats.has_root = overlay->header.info.layer;
-    memcpy(stats.root, overlay->header.info.parent_root, sizeof(stats.root));
+    memcpy(stats.uuid, overlay->use.header.info.uuid, sizeof(stats.uuid));
+    stats.has_root = overlay->use.header.info.layer;
+    memcpy(stats.root, overlay->use.header.info.parent_root, sizeof(stats.root));
     return stats;
 }

@@ -134,26 +134,31 @@ struct stasis_overlay_below {
     struct stasis_snap_info info;
 };
 
-struct stasis_overlay {
-    struct stasis_output *output;
-    int fd; /* the output's */
-    struct stasis_overlay_base base;
+/* What belongs to the file that is written to, and changes with it. */
+struct stasis_overlay_use {
+    int fd;
     struct stasis_header header; /* the leading one */
-    struct stasis_overlay_map map;
     struct stasis_overlay_places places;
     struct stasis_overlay_log log;
-    struct stasis_overlay_log spare;    /* room for the next log; no places: there is none */
-    uint64_t generation;                /* of the slot */
-    uint64_t commits;                   /* number of the last one */
-    uint32_t log_used;                  /* places of the log that hold commits */
-    bool is_proven;                     /* the last commit counts without a look at its pages */
-    bool is_suspect;                    /* a sync failed: what is dirty may be lost */
-    bool lacks_slot;                    /* none is known to lead to the log */
+    struct stasis_overlay_log spare; /* room for the next log; no places: there is none */
+    uint64_t generation;             /* of the slot */
+    uint64_t commits;                /* number of the last one */
+    uint32_t log_used;               /* places of the log that hold commits */
+    bool is_proven;                  /* the last commit counts without a look at its pages */
+    bool is_suspect;                 /* a sync failed: what is dirty may be lost */
+    bool lacks_slot;                 /* none is known to lead to the log */
+    uint8_t *state;                  /* the STATE section */
+    size_t state_len;
+};
+
+struct stasis_overlay {
+    struct stasis_output *output;
+    struct stasis_overlay_base base;
+    struct stasis_overlay_map map;
+    struct stasis_overlay_use use;      /* the descriptor is the output's */
     bool lacks_name;                    /* its folder is not known to have it, on the disk */
     struct stasis_overlay_below *below; /* by their number less 1 */
     uint16_t below_count;
-    uint8_t *state; /* the STATE section */
-    size_t state_len;
     uint8_t page[STASIS_OVERLAY_PAGE]; /* of which a part is read or written */
     /* Opened for reading only: there may be no base, and nothing is written. */
     bool is_for_reading;
@@ -287,8 +292,8 @@ int stasis_overlay_refuse_size(const struct stasis_overlay *overlay, uint64_t by
 int stasis_overlay_check_header(struct stasis_overlay *overlay, const uint8_t *bytes,
                                 struct stasis_error *err);
 
-/* overlay_open.c: makes the file that is open on overlay->fd an overlay in use, on the sealed file
- * of this UUID and root, or on none. STASIS_ERR_WRITE, STASIS_ERR_NOMEM. */
+/* overlay_open.c: makes the file that is open on overlay->use.fd an overlay in use, on the sealed
+ * file of this UUID and root, or on none. STASIS_ERR_WRITE, STASIS_ERR_NOMEM. */
 struct stasis_overlay_parent {
     uint8_t uuid[STASIS_UUID_SIZE];
     uint8_t root[STASIS_DIGEST_SIZE];

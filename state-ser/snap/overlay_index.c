@@ -127,7 +127,7 @@ static size_t head_len(bool is_layer)
 
 uint8_t *stasis_overlay_index_make(const struct stasis_overlay *overlay, size_t *ret_len)
 {
-    const struct stasis_snap_info *info = &overlay->header.info;
+    const struct stasis_snap_info *info = &overlay->use.header.info;
     const struct stasis_overlay_map *map = &overlay->map;
     size_t head = head_len(info->layer);
     uint32_t entries, extents;

@@ -32,9 +32,9 @@ uint32_t stasis_overlay_crc(const uint8_t *bytes, size_t len, size_t at)
 
 static int sync_file(struct stasis_overlay *overlay, struct stasis_error *err)
 {
-    if (!stasis_io_datasync(overlay->fd))
+    if (!stasis_io_datasync(overlay->use.fd))
         return 0;
-    overlay->is_suspect = true;
+    overlay->use.is_suspect = true;
     return stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing the overlay to the disk");
 }
 
@@ -45,16 +45,16 @@ static void encode(const struct stasis_overlay *overlay, const struct stasis_ove
                    bool has_state, uint8_t *p, uint64_t len)
 {
     const struct stasis_overlay_map *map = &overlay->map;
-    size_t state_len = has_state ? overlay->state_len : 0;
+    size_t state_len = has_state ? overlay->use.state_len : 0;
     uint8_t *entry = p + STASIS_COMMIT_HEAD_LEN + (state_len + 3) / 4 * 4;
     uint32_t page = 0, count = 0;
 
     memcpy(p, STASIS_COMMIT_MAGIC, sizeof(STASIS_COMMIT_MAGIC));
     memcpy(p + STASIS_COMMIT_SALT, log->salt, sizeof(log->salt));
-    stasis_le64_put(p + STASIS_COMMIT_NUMBER, overlay->commits + 1);
+    stasis_le64_put(p + STASIS_COMMIT_NUMBER, overlay->use.commits + 1);
     stasis_le32_put(p + STASIS_COMMIT_STATE_LEN, (uint32_t)state_len);
     if (state_len)
-        memcpy(p + STASIS_COMMIT_HEAD_LEN, overlay->state, state_len);
+        memcpy(p + STASIS_COMMIT_HEAD_LEN, overlay->use.state, state_len);
     while ((page = stasis_overlay_map_next(map, page, !has_state)) < map->pages) {
         struct stasis_overlay_entry at = stasis_overlay_map_get(map, page);
 
@@ -72,7 +72,7 @@ static int write_commit(struct stasis_overlay *overlay, const struct stasis_over
                         uint32_t place, bool has_state, struct stasis_error *err)
 {
     uint64_t entries = has_state ? overlay->map.mapped : overlay->map.dirty;
-    uint64_t len = stasis_commit_len(entries, has_state ? overlay->state_len : 0);
+    uint64_t len = stasis_commit_len(entries, has_state ? overlay->use.state_len : 0);
     size_t room = stasis_commit_places(len) * PAGE;
     uint8_t *bytes = calloc(1, room);
     int rc = 0;
@@ -80,7 +80,7 @@ static int write_commit(struct stasis_overlay *overlay, const struct stasis_over
     if (!bytes)
         return no_memory(err);
     encode(overlay, log, has_state, bytes, len);
-    if (stasis_io_pwrite(overlay->fd, bytes, room, (uint64_t)place * PAGE))
+    if (stasis_io_pwrite(overlay->use.fd, bytes, room, (uint64_t)place * PAGE))
         rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "writing a commit to the overlay");
     free(bytes);
     return rc;
@@ -88,18 +88,18 @@ static int write_commit(struct stasis_overlay *overlay, const struct stasis_over
 
 static int append(struct stasis_overlay *overlay, uint64_t places, struct stasis_error *err)
 {
-    int rc =
-        write_commit(overlay, &overlay->log, overlay->log.first + overlay->log_used, false, err);
+    int rc = write_commit(overlay, &overlay->use.log,
+                          overlay->use.log.first + overlay->use.log_used, false, err);
 
     if (!rc)
         rc = sync_file(overlay, err);
     if (rc)
         return rc; /* the next one is written in its place */
-    overlay->commits++;
-    overlay->log_used += (uint32_t)places;
-    overlay->is_proven = !overlay->map.dirty;
+    overlay->use.commits++;
+    overlay->use.log_used += (uint32_t)places;
+    overlay->use.is_proven = !overlay->map.dirty;
     stasis_overlay_map_clean(&overlay->map);
-    stasis_overlay_places_commit(&overlay->places);
+    stasis_overlay_places_commit(&overlay->use.places);
     return 0;
 }
 
@@ -107,17 +107,17 @@ static int append(struct stasis_overlay *overlay, uint64_t places, struct stasis
 
 static int write_slot(struct stasis_overlay *overlay, unsigned slot, struct stasis_error *err)
 {
-    const struct stasis_overlay_log *log = &overlay->log;
+    const struct stasis_overlay_log *log = &overlay->use.log;
     uint8_t page[PAGE] = {0};
 
     memcpy(page, STASIS_SLOT_MAGIC, sizeof(STASIS_SLOT_MAGIC));
-    stasis_le64_put(page + STASIS_SLOT_GENERATION, overlay->generation);
+    stasis_le64_put(page + STASIS_SLOT_GENERATION, overlay->use.generation);
     stasis_le64_put(page + STASIS_SLOT_OFFSET, (uint64_t)log->first * PAGE);
     stasis_le64_put(page + STASIS_SLOT_LENGTH, (uint64_t)log->count * PAGE);
     memcpy(page + STASIS_SLOT_SALT, log->salt, sizeof(log->salt));
     stasis_le32_put(page + STASIS_SLOT_CRC,
                     stasis_overlay_crc(page, STASIS_SLOT_LEN, STASIS_SLOT_CRC));
-    if (!stasis_io_pwrite(overlay->fd, page, sizeof(page),
+    if (!stasis_io_pwrite(overlay->use.fd, page, sizeof(page),
                           (uint64_t)(STASIS_PLACE_SLOT + slot) * PAGE))
         return 0;
     return stasis_fail_errno(err, STASIS_ERR_WRITE, "writing a slot of the overlay");
@@ -129,14 +129,14 @@ static int make_log(struct stasis_overlay *overlay, uint64_t places, struct stas
 {
     uint64_t count = stasis_log_places(places);
 
-    *log = overlay->spare;
-    overlay->spare = (struct stasis_overlay_log){0};
+    *log = overlay->use.spare;
+    overlay->use.spare = (struct stasis_overlay_log){0};
     if (log->count && log->count < places + STASIS_LOG_ROOM / 4) {
-        stasis_overlay_places_give(&overlay->places, log->first, log->count);
+        stasis_overlay_places_give(&overlay->use.places, log->first, log->count);
         log->count = 0;
     }
     if (!log->count && count <= UINT32_MAX) {
-        log->first = stasis_overlay_places_append(&overlay->places, (uint32_t)count);
+        log->first = stasis_overlay_places_append(&overlay->use.places, (uint32_t)count);
         log->count = log->first ? (uint32_t)count : 0;
     }
     if (!log->count)
@@ -151,24 +151,24 @@ static int make_log(struct stasis_overlay *overlay, uint64_t places, struct stas
  * the last commit of the old log and the first of the new one both count until it does. */
 static int finish_slot(struct stasis_overlay *overlay, struct stasis_error *err)
 {
-    int rc = write_slot(overlay, overlay->generation & 1, err);
+    int rc = write_slot(overlay, overlay->use.generation & 1, err);
 
-    if (!rc && stasis_io_datasync(overlay->fd)) {
-        overlay->is_suspect = true; /* with the slot, what was written since the last commit */
+    if (!rc && stasis_io_datasync(overlay->use.fd)) {
+        overlay->use.is_suspect = true; /* with the slot, what was written since the last commit */
         rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "bringing a slot of the overlay to the disk");
     }
     if (rc)
         return rc;
-    overlay->lacks_slot = false;
+    overlay->use.lacks_slot = false;
     /* Both say the same from here on, so that either may be damaged; one is enough. */
-    (void)!write_slot(overlay, !(overlay->generation & 1), NULL);
+    (void)!write_slot(overlay, !(overlay->use.generation & 1), NULL);
     return 0;
 }
 
 static int begin_log(struct stasis_overlay *overlay, struct stasis_error *err)
 {
     uint64_t places =
-        stasis_commit_places(stasis_commit_len(overlay->map.mapped, overlay->state_len));
+        stasis_commit_places(stasis_commit_len(overlay->map.mapped, overlay->use.state_len));
     struct stasis_overlay_log log;
     int rc = make_log(overlay, places, &log, err);
 
@@ -177,20 +177,20 @@ static int begin_log(struct stasis_overlay *overlay, struct stasis_error *err)
     if (!rc)
         rc = sync_file(overlay, err);
     if (rc) {
-        overlay->spare = log;
+        overlay->use.spare = log;
         return rc;
     }
-    overlay->spare = overlay->log;
-    overlay->log = log;
-    overlay->log_used = (uint32_t)places;
-    overlay->generation++;
-    overlay->commits++;
-    overlay->is_proven = true;
-    overlay->lacks_slot = true;
+    overlay->use.spare = overlay->use.log;
+    overlay->use.log = log;
+    overlay->use.log_used = (uint32_t)places;
+    overlay->use.generation++;
+    overlay->use.commits++;
+    overlay->use.is_proven = true;
+    overlay->use.lacks_slot = true;
     stasis_overlay_map_clean(&overlay->map);
     rc = finish_slot(overlay, err);
     if (!rc)
-        stasis_overlay_places_commit(&overlay->places);
+        stasis_overlay_places_commit(&overlay->use.places);
     return rc;
 }
 
@@ -218,16 +218,16 @@ static int rewrite_dirty(struct stasis_overlay *overlay, struct stasis_error *er
 
 int stasis_overlay_commit(struct stasis_overlay *overlay, struct stasis_error *err)
 {
-    int rc = overlay->lacks_slot ? finish_slot(overlay, err) : 0;
+    int rc = overlay->use.lacks_slot ? finish_slot(overlay, err) : 0;
     uint64_t places;
 
-    if (!rc && overlay->is_suspect)
+    if (!rc && overlay->use.is_suspect)
         rc = rewrite_dirty(overlay, err);
     if (rc)
         return rc;
-    overlay->is_suspect = false;
+    overlay->use.is_suspect = false;
     places = stasis_commit_places(stasis_commit_len(overlay->map.dirty, 0));
-    if (places <= overlay->log.count - overlay->log_used)
+    if (places <= overlay->use.log.count - overlay->use.log_used)
         return append(overlay, places, err);
     return begin_log(overlay, err);
 }

@@ -26,11 +26,11 @@ static int read_header(struct stasis_overlay *overlay, uint64_t *ret_len, struct
     uint8_t bytes[STASIS_HEADER_LEN] = {0};
     struct stat st;
 
-    if (stasis_io_stat(overlay->fd, &st))
+    if (stasis_io_stat(overlay->use.fd, &st))
         return stasis_fail_errno(err, STASIS_ERR_READ, "reading its header");
     if (!S_ISREG(st.st_mode))
         return stasis_fail(err, STASIS_ERR_ARG, "it is no regular file");
-    if (stasis_io_pread(overlay->fd, bytes, sizeof(bytes), 0) < 0)
+    if (stasis_io_pread(overlay->use.fd, bytes, sizeof(bytes), 0) < 0)
         return stasis_fail_errno(err, STASIS_ERR_READ, "reading its header");
     *ret_len = (uint64_t)st.st_size;
     return stasis_overlay_check_header(overlay, bytes, err);
@@ -46,10 +46,10 @@ static int find_trailer(const struct stasis_overlay *overlay, uint64_t len, bool
     *ret_found = *ret_named = false;
     if (len < STASIS_PLACE_FIRST * PAGE)
         return 0;
-    if (stasis_io_pread(overlay->fd, bytes, sizeof(bytes), len - sizeof(bytes)) < 0)
+    if (stasis_io_pread(overlay->use.fd, bytes, sizeof(bytes), len - sizeof(bytes)) < 0)
         return stasis_fail_errno(err, STASIS_ERR_READ, "reading its end");
     *ret_found = stasis_header_identify(bytes, uuid) &&
-                 !memcmp(uuid, overlay->header.info.uuid, sizeof(uuid));
+                 !memcmp(uuid, overlay->use.header.info.uuid, sizeof(uuid));
     *ret_named = *ret_found && stasis_overlay_has_sealed_name(slash ? slash + 1 : overlay->name,
                                                               bytes + STASIS_HDR_ROOT);
     return 0;
@@ -57,7 +57,7 @@ static int find_trailer(const struct stasis_overlay *overlay, uint64_t len, bool
 
 static int lock(const struct stasis_overlay *overlay, struct stasis_error *err)
 {
-    if (!stasis_io_lock_shared(overlay->fd))
+    if (!stasis_io_lock_shared(overlay->use.fd))
         return 0;
     if (errno == EAGAIN || errno == EACCES)
         return stasis_fail(err, STASIS_ERR_ARG,
@@ -89,12 +89,12 @@ static int find_kind(struct stasis_overlay *overlay, uint64_t len, struct stasis
 static int load_log(struct stasis_overlay *overlay, const struct stasis_overlay_folder *folder,
                     bool alone, uint64_t len, struct stasis_error *err)
 {
-    const struct stasis_snap_info *info = &overlay->header.info;
+    const struct stasis_snap_info *info = &overlay->use.header.info;
     uint8_t uuid[STASIS_UUID_SIZE];
     bool has_slot;
     int rc = 0;
 
-    overlay->header.info.file_len = len;
+    overlay->use.header.info.file_len = len;
     if (info->layer && !alone)
         rc = stasis_overlay_load_chain(overlay, folder, info->parent_uuid, info->parent_root, uuid,
                                        err);
@@ -104,11 +104,11 @@ static int load_log(struct stasis_overlay *overlay, const struct stasis_overlay_
 static int load_from(struct stasis_overlay *overlay, const struct stasis_overlay_folder *folder,
                      bool alone, uint64_t len, struct stasis_error *err)
 {
-    int fd = overlay->fd;
+    int fd = overlay->use.fd;
 
     if (!overlay->is_sealed)
         return load_log(overlay, folder, alone, len, err);
-    overlay->fd = -1;
+    overlay->use.fd = -1;
     return stasis_overlay_load_sealed(overlay, folder, fd, alone, &overlay->data, err);
 }
 
@@ -189,7 +189,7 @@ static int begin(struct stasis_overlay *overlay, uint64_t *ret_len, struct stasi
         rc = find_kind(overlay, *ret_len, err);
     if (rc)
         return rc;
-    ram_bytes = overlay->header.info.ram_bytes;
+    ram_bytes = overlay->use.header.info.ram_bytes;
     if (!ram_bytes || ram_bytes % PAGE)
         return stasis_fail(err, STASIS_ERR_CORRUPT, "the overlay's disk has no whole pages");
     if (overlay->base.bytes && (overlay->base.bytes + PAGE - 1) / PAGE != ram_bytes / PAGE)
@@ -208,7 +208,7 @@ static int open_it(struct stasis_overlay *overlay, const char *path, struct stas
     overlay->name = strdup(path);
     if (!overlay->name)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the overlay");
-    rc = stasis_outputs_open_input(outputs, path, "the input", &overlay->fd, err);
+    rc = stasis_outputs_open_input(outputs, path, "the input", &overlay->use.fd, err);
     if (rc)
         return rc;
     rc = named(overlay, begin(overlay, &len, err), err);
@@ -234,7 +234,7 @@ int stasis_overlay_open_to_read(const char *path, struct stasis_outputs *outputs
     overlay = calloc(1, sizeof(*overlay));
     if (!overlay)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the overlay");
-    overlay->fd = -1;
+    overlay->use.fd = -1;
     overlay->is_for_reading = true;
     if (look->base)
         overlay->base = *look->base;

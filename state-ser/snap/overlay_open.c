@@ -19,9 +19,9 @@ static int make_header(struct stasis_overlay *overlay, const struct stasis_overl
                        struct stasis_error *err)
 {
     const struct stasis_save_opts opts = {.size = sizeof(opts)};
-    struct stasis_snap_info *info = &overlay->header.info;
+    struct stasis_snap_info *info = &overlay->use.header.info;
 
-    overlay->header = (struct stasis_header){
+    overlay->use.header = (struct stasis_header){
         .info = {.format_version = STASIS_FORMAT_VERSION,
                  .incompatible = STASIS_FEATURE_TRAILER | STASIS_FEATURE_DISK |
                                  (parent ? STASIS_FEATURE_LAYER : 0),
@@ -39,8 +39,9 @@ static int write_header(struct stasis_overlay *overlay, struct stasis_error *err
 {
     uint8_t page[PAGE] = {0};
 
-    stasis_header_encode(&overlay->header, page);
-    if (!stasis_io_pwrite(overlay->fd, page, sizeof(page), 0) && !stasis_io_sync(overlay->fd))
+    stasis_header_encode(&overlay->use.header, page);
+    if (!stasis_io_pwrite(overlay->use.fd, page, sizeof(page), 0) &&
+        !stasis_io_sync(overlay->use.fd))
         return 0;
     return stasis_fail_errno(err, STASIS_ERR_WRITE, "writing the overlay's header");
 }
@@ -53,13 +54,13 @@ int stasis_overlay_make(struct stasis_overlay *overlay, const struct stasis_over
 
     if (!rc)
         rc = stasis_overlay_state_make(overlay, err);
-    if (!rc && stasis_io_truncate(overlay->fd, 0))
+    if (!rc && stasis_io_truncate(overlay->use.fd, 0))
         rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "emptying the unfinished overlay");
-    if (!rc && !stasis_overlay_places_init(&overlay->places, STASIS_PLACE_FIRST))
+    if (!rc && !stasis_overlay_places_init(&overlay->use.places, STASIS_PLACE_FIRST))
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the places of the overlay");
     if (rc)
         return rc;
-    (void)!stasis_overlay_places_use(&overlay->places, 0, STASIS_PLACE_FIRST);
+    (void)!stasis_overlay_places_use(&overlay->use.places, 0, STASIS_PLACE_FIRST);
     rc = stasis_overlay_commit(overlay, err);
     return rc ? rc : write_header(overlay, err);
 }
@@ -113,20 +114,20 @@ static int check_features(const struct stasis_snap_info *info, struct stasis_err
 int stasis_overlay_check_header(struct stasis_overlay *overlay, const uint8_t *bytes,
                                 struct stasis_error *err)
 {
-    const struct stasis_snap_info *info = &overlay->header.info;
+    const struct stasis_snap_info *info = &overlay->use.header.info;
     int rc;
 
     if (!stasis_header_has_magic(bytes, STASIS_HEADER_LEN))
         return stasis_fail(err, STASIS_ERR_ARG,
                            "it is no overlay; name a file that is not there yet, or an empty one");
-    rc = stasis_header_decode_disk(bytes, &overlay->header, err);
+    rc = stasis_header_decode_disk(bytes, &overlay->use.header, err);
     if (rc)
         return rc;
     if (!info->streamed)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "it is a disk that was written as a whole, and no overlay");
     rc = check_features(info, err);
-    return rc ? rc : stasis_header_check_leading(&overlay->header, err);
+    return rc ? rc : stasis_header_check_leading(&overlay->use.header, err);
 }
 
 int stasis_overlay_refuse_size(const struct stasis_overlay *overlay, uint64_t bytes,
@@ -153,7 +154,7 @@ static int refuse_sealed(struct stasis_error *err)
 
 static int load_below(struct stasis_overlay *overlay, struct stasis_error *err)
 {
-    const struct stasis_snap_info *info = &overlay->header.info;
+    const struct stasis_snap_info *info = &overlay->use.header.info;
     const uint8_t *root = overlay->base.root;
     uint8_t uuid[STASIS_UUID_SIZE];
 
@@ -173,15 +174,16 @@ static int begin(struct stasis_overlay *overlay, struct stasis_error *err)
     struct stat st;
     int rc;
 
-    if (stasis_io_stat(overlay->fd, &st) || stasis_io_pread(overlay->fd, page, sizeof(page), 0) < 0)
+    if (stasis_io_stat(overlay->use.fd, &st) ||
+        stasis_io_pread(overlay->use.fd, page, sizeof(page), 0) < 0)
         return stasis_fail_errno(err, STASIS_ERR_READ, "reading its header");
     if (is_unfinished(page, (uint64_t)st.st_size))
         return make_new(overlay, err);
     rc = stasis_overlay_check_header(overlay, page, err);
     if (!rc)
-        rc = overlay->header.info.ram_bytes == (uint64_t)overlay->map.pages * PAGE
+        rc = overlay->use.header.info.ram_bytes == (uint64_t)overlay->map.pages * PAGE
                  ? 0
-                 : stasis_overlay_refuse_size(overlay, overlay->header.info.ram_bytes, err);
+                 : stasis_overlay_refuse_size(overlay, overlay->use.header.info.ram_bytes, err);
     if (!rc)
         rc = load_below(overlay, err);
     if (!rc)
@@ -198,7 +200,7 @@ static int begin(struct stasis_overlay *overlay, struct stasis_error *err)
 
 static int lock(struct stasis_overlay *overlay, struct stasis_error *err)
 {
-    if (!stasis_io_lock(overlay->fd))
+    if (!stasis_io_lock(overlay->use.fd))
         return 0;
     if (errno == EAGAIN || errno == EACCES)
         return stasis_fail(err, STASIS_ERR_ARG,
@@ -220,7 +222,7 @@ static int open_file(struct stasis_overlay *overlay, const char *path,
     int rc = stasis_output_open(outputs, path, &opts, &overlay->output, err);
 
     if (!rc)
-        overlay->fd = stasis_output_fd(overlay->output);
+        overlay->use.fd = stasis_output_fd(overlay->output);
     return rc;
 }
 
@@ -275,7 +277,7 @@ void stasis_overlay_free(struct stasis_overlay *overlay)
         return;
     stasis_output_close(overlay->output);
     stasis_overlay_map_fini(&overlay->map);
-    stasis_overlay_places_fini(&overlay->places);
+    stasis_overlay_places_fini(&overlay->use.places);
     for (unsigned i = 0; i < overlay->below_count; i++) {
         stasis_io_close(overlay->below[i].fd);
         free(overlay->below[i].name);
@@ -283,7 +285,7 @@ void stasis_overlay_free(struct stasis_overlay *overlay)
     free(overlay->below);
     free(overlay->name);
     if (overlay->is_for_reading)
-        stasis_io_close(overlay->fd);
-    free(overlay->state);
+        stasis_io_close(overlay->use.fd);
+    free(overlay->use.state);
     free(overlay);
 }

@@ -36,7 +36,7 @@ static int damaged(struct stasis_error *err, const char *what, uint64_t offset)
 
 static int read_bytes(const struct recovery *r, uint32_t place, void *bytes, size_t len)
 {
-    ssize_t got = stasis_io_pread(r->overlay->fd, bytes, len, (uint64_t)place * PAGE);
+    ssize_t got = stasis_io_pread(r->overlay->use.fd, bytes, len, (uint64_t)place * PAGE);
 
     if (got < 0)
         return stasis_fail_errno(r->err, STASIS_ERR_READ, "reading the overlay");
@@ -86,8 +86,8 @@ static int find_log(const struct recovery *r, bool *ret_found)
         const struct slot *newer = &slots[slots[1].generation > slots[0].generation];
 
         *ret_found = newer->generation;
-        r->overlay->generation = newer->generation;
-        r->overlay->log = newer->log;
+        r->overlay->use.generation = newer->generation;
+        r->overlay->use.log = newer->log;
     }
     return rc;
 }
@@ -123,7 +123,7 @@ static bool is_head(const struct stasis_overlay_log *log, uint32_t pages, const 
 static int read_commit(const struct recovery *r, uint32_t used, uint64_t number,
                        struct commit *commit, bool *ret_found)
 {
-    const struct stasis_overlay_log *log = &r->overlay->log;
+    const struct stasis_overlay_log *log = &r->overlay->use.log;
     uint8_t page[PAGE];
     int rc;
 
@@ -218,25 +218,25 @@ static int check_pages(const struct recovery *r, const struct commit *commit, bo
 static int read_first(const struct recovery *r)
 {
     struct stasis_overlay *overlay = r->overlay;
-    uint64_t offset = (uint64_t)overlay->log.first * PAGE;
+    uint64_t offset = (uint64_t)overlay->use.log.first * PAGE;
     struct commit commit;
     bool found;
     int rc = read_commit(r, 0, 0, &commit, &found);
 
     if (!rc && (!found || !commit.state_len || !is_valid(overlay, &commit)))
         rc = damaged(r->err, "its log does not begin with a whole commit", offset);
-    if (!rc && overlay->log.count > stasis_log_places(stasis_commit_places(commit.len)))
+    if (!rc && overlay->use.log.count > stasis_log_places(stasis_commit_places(commit.len)))
         rc = damaged(r->err, "its log is longer than a log is", offset);
     if (!rc)
-        rc = stasis_overlay_state_check(overlay, overlay->header.info.layer,
+        rc = stasis_overlay_state_check(overlay, overlay->use.header.info.layer,
                                         commit.bytes + STASIS_COMMIT_HEAD_LEN, commit.state_len,
                                         r->err);
     if (!rc)
         rc = apply(r, &commit);
     if (!rc) {
-        overlay->commits = stasis_le64_get(commit.bytes + STASIS_COMMIT_NUMBER);
-        overlay->log_used = (uint32_t)stasis_commit_places(commit.len);
-        overlay->is_proven = true;
+        overlay->use.commits = stasis_le64_get(commit.bytes + STASIS_COMMIT_NUMBER);
+        overlay->use.log_used = (uint32_t)stasis_commit_places(commit.len);
+        overlay->use.is_proven = true;
     }
     free(commit.bytes);
     return rc;
@@ -248,8 +248,9 @@ static bool is_later(const struct stasis_overlay *overlay, const uint8_t *head)
     uint64_t number = stasis_le64_get(head + STASIS_COMMIT_NUMBER);
 
     return !memcmp(head, STASIS_COMMIT_MAGIC "\0\0", STASIS_LOG_MAGIC_LEN) &&
-           !memcmp(head + STASIS_COMMIT_SALT, overlay->log.salt, sizeof(overlay->log.salt)) &&
-           number > overlay->commits && number - overlay->commits > 1;
+           !memcmp(head + STASIS_COMMIT_SALT, overlay->use.log.salt,
+                   sizeof(overlay->use.log.salt)) &&
+           number > overlay->use.commits && number - overlay->use.commits > 1;
 }
 
 /* Whether a commit begins behind those that were read: one before it was whole, then, since it is
@@ -258,13 +259,13 @@ static bool is_later(const struct stasis_overlay *overlay, const uint8_t *head)
  * square of its length. Each place is looked at once, and 64 bytes of it. */
 static int find_later(const struct recovery *r, bool *ret_found)
 {
-    const struct stasis_overlay_log *log = &r->overlay->log;
+    const struct stasis_overlay_log *log = &r->overlay->use.log;
     uint64_t end = (uint64_t)log->first + log->count < r->end ? log->first + log->count : r->end;
     uint8_t head[STASIS_COMMIT_HEAD_LEN];
     int rc = 0;
 
     *ret_found = false;
-    for (uint64_t place = (uint64_t)log->first + r->overlay->log_used;
+    for (uint64_t place = (uint64_t)log->first + r->overlay->use.log_used;
          !rc && !*ret_found && place < end; place++) {
         rc = read_bytes(r, (uint32_t)place, head, sizeof(head));
         *ret_found = !rc && is_later(r->overlay, head);
@@ -276,17 +277,17 @@ static int find_later(const struct recovery *r, bool *ret_found)
 static int clear_next(const struct recovery *r)
 {
     const struct stasis_overlay *overlay = r->overlay;
-    uint32_t place = overlay->log.first + overlay->log_used;
+    uint32_t place = overlay->use.log.first + overlay->use.log_used;
     uint8_t page[PAGE];
     int rc = 0;
 
-    if (overlay->log_used == overlay->log.count || place >= r->end)
+    if (overlay->use.log_used == overlay->use.log.count || place >= r->end)
         return 0;
     rc = read_bytes(r, place, page, sizeof(page));
     if (rc || stasis_chunk_is_zero(page, sizeof(page)))
         return rc;
     memset(page, 0, sizeof(page));
-    if (stasis_io_pwrite(overlay->fd, page, sizeof(page), (uint64_t)place * PAGE))
+    if (stasis_io_pwrite(overlay->use.fd, page, sizeof(page), (uint64_t)place * PAGE))
         rc = stasis_fail_errno(r->err, STASIS_ERR_WRITE, "clearing an unfinished commit");
     return rc;
 }
@@ -297,7 +298,7 @@ static int keep_what_counts(const struct recovery *r)
 {
     int rc = clear_next(r);
 
-    if (!rc && stasis_io_datasync(r->overlay->fd))
+    if (!rc && stasis_io_datasync(r->overlay->use.fd))
         rc = stasis_fail_errno(r->err, STASIS_ERR_WRITE, "bringing the overlay to the disk");
     return rc;
 }
@@ -308,16 +309,16 @@ static int read_next(const struct recovery *r, bool *ret_more)
     struct stasis_overlay *overlay = r->overlay;
     struct commit commit, next;
     bool is_last = false;
-    int rc = read_commit(r, overlay->log_used, overlay->commits + 1, &commit, ret_more);
+    int rc = read_commit(r, overlay->use.log_used, overlay->use.commits + 1, &commit, ret_more);
 
     if (rc || !*ret_more)
         return rc;
     if (commit.state_len || !is_valid(overlay, &commit))
         rc = damaged(r->err, "a commit is none",
-                     (uint64_t)(overlay->log.first + overlay->log_used) * PAGE);
+                     (uint64_t)(overlay->use.log.first + overlay->use.log_used) * PAGE);
     if (!rc)
-        rc = read_commit(r, overlay->log_used + (uint32_t)stasis_commit_places(commit.len),
-                         overlay->commits + 2, &next, &is_last);
+        rc = read_commit(r, overlay->use.log_used + (uint32_t)stasis_commit_places(commit.len),
+                         overlay->use.commits + 2, &next, &is_last);
     if (!rc) {
         is_last = !is_last;
         free(next.bytes);
@@ -327,9 +328,9 @@ static int read_next(const struct recovery *r, bool *ret_more)
     if (!rc && *ret_more)
         rc = apply(r, &commit);
     if (!rc && *ret_more) {
-        overlay->commits++;
-        overlay->log_used += (uint32_t)stasis_commit_places(commit.len);
-        overlay->is_proven = !commit.entries;
+        overlay->use.commits++;
+        overlay->use.log_used += (uint32_t)stasis_commit_places(commit.len);
+        overlay->use.is_proven = !commit.entries;
     }
     free(commit.bytes);
     return rc;
@@ -339,8 +340,8 @@ static int read_next(const struct recovery *r, bool *ret_more)
 static int use_places(const struct recovery *r)
 {
     struct stasis_overlay *overlay = r->overlay;
-    const struct stasis_overlay_log *log = &overlay->log;
-    struct stasis_overlay_places *places = &overlay->places;
+    const struct stasis_overlay_log *log = &overlay->use.log;
+    struct stasis_overlay_places *places = &overlay->use.places;
     uint32_t end = log->first + log->count > r->end ? log->first + log->count : r->end;
     uint32_t page = 0;
 
@@ -376,7 +377,7 @@ int stasis_overlay_recover(struct stasis_overlay *overlay, uint64_t len, bool *r
         rc = find_later(&r, &later);
     if (!rc && later)
         rc = damaged(err, "a commit is not what was written",
-                     (uint64_t)(overlay->log.first + overlay->log_used) * PAGE);
+                     (uint64_t)(overlay->use.log.first + overlay->use.log_used) * PAGE);
     if (!rc)
         rc = use_places(&r);
     if (!rc && !overlay->is_for_reading)

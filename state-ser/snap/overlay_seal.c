@@ -34,18 +34,18 @@ static bool is_used(const struct stasis_overlay_places *places, uint32_t place)
 /* Places that are free hold what was there before. */
 static int clear_free(struct stasis_overlay *overlay, struct stasis_error *err)
 {
-    struct stasis_overlay_places *places = &overlay->places;
+    struct stasis_overlay_places *places = &overlay->use.places;
     uint32_t end;
 
-    if (overlay->spare.count)
-        stasis_overlay_places_give(places, overlay->spare.first, overlay->spare.count);
-    overlay->spare = (struct stasis_overlay_log){0};
+    if (overlay->use.spare.count)
+        stasis_overlay_places_give(places, overlay->use.spare.first, overlay->use.spare.count);
+    overlay->use.spare = (struct stasis_overlay_log){0};
     stasis_overlay_places_trim(places);
     for (uint32_t place = STASIS_PLACE_FIRST; place < places->end; place = end) {
         for (end = place; end < places->end && !is_used(places, end);)
             end++;
         if (end > place &&
-            stasis_io_zero(overlay->fd, (uint64_t)place * PAGE, (uint64_t)(end - place) * PAGE))
+            stasis_io_zero(overlay->use.fd, (uint64_t)place * PAGE, (uint64_t)(end - place) * PAGE))
             return failed(err, "giving back its room");
         if (end == place)
             end++;
@@ -69,19 +69,21 @@ static void add_section(struct stasis_header *header, enum stasis_section_type t
 static int write_sections(struct stasis_overlay *overlay, const uint8_t *index, size_t index_len,
                           struct stasis_header *trailer, struct stasis_error *err)
 {
-    uint64_t end = (uint64_t)overlay->places.end * PAGE, state_at = end + index_len;
-    uint64_t trailer_at = state_at + overlay->state_len;
+    uint64_t end = (uint64_t)overlay->use.places.end * PAGE, state_at = end + index_len;
+    uint64_t trailer_at = state_at + overlay->use.state_len;
     uint8_t bytes[STASIS_HEADER_LEN];
 
     add_section(trailer, STASIS_SECTION_DATA, PAGE, NULL, end - PAGE);
     add_section(trailer, STASIS_SECTION_INDEX, end, index, index_len);
-    add_section(trailer, STASIS_SECTION_STATE, state_at, overlay->state, overlay->state_len);
+    add_section(trailer, STASIS_SECTION_STATE, state_at, overlay->use.state,
+                overlay->use.state_len);
     trailer->info.file_len = trailer_at + sizeof(bytes);
     stasis_header_encode(trailer, bytes);
-    if (stasis_io_pwrite(overlay->fd, index, index_len, end) ||
-        stasis_io_pwrite(overlay->fd, overlay->state, overlay->state_len, state_at) ||
-        stasis_io_pwrite(overlay->fd, bytes, sizeof(bytes), trailer_at) ||
-        stasis_io_truncate(overlay->fd, trailer->info.file_len) || stasis_io_sync(overlay->fd))
+    if (stasis_io_pwrite(overlay->use.fd, index, index_len, end) ||
+        stasis_io_pwrite(overlay->use.fd, overlay->use.state, overlay->use.state_len, state_at) ||
+        stasis_io_pwrite(overlay->use.fd, bytes, sizeof(bytes), trailer_at) ||
+        stasis_io_truncate(overlay->use.fd, trailer->info.file_len) ||
+        stasis_io_sync(overlay->use.fd))
         return failed(err, "writing its sections");
     return 0;
 }
@@ -105,9 +107,9 @@ static int write_trailer(struct stasis_overlay *overlay, struct stasis_header *t
 
     if (!index)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to seal the overlay");
-    *trailer = overlay->header;
+    *trailer = overlay->use.header;
     trailer->info.stored_bytes = stored_bytes(&overlay->map);
-    stasis_overlay_index_root(index, &trailer->info, overlay->state, overlay->state_len,
+    stasis_overlay_index_root(index, &trailer->info, overlay->use.state, overlay->use.state_len,
                               trailer->info.root);
     rc = write_sections(overlay, index, index_len, trailer, err);
     free(index);
@@ -123,11 +125,11 @@ static int make_next(const struct stasis_overlay *overlay, const struct stasis_s
     struct stasis_overlay_parent parent;
     int rc;
 
-    *next = (struct stasis_overlay){.base = overlay->base, .fd = -1};
+    *next = (struct stasis_overlay){.base = overlay->base, .use.fd = -1};
     memcpy(parent.uuid, sealed->uuid, sizeof(parent.uuid));
     memcpy(parent.root, sealed->root, sizeof(parent.root));
-    rc = stasis_output_begin_next(overlay->output, &next->fd, err);
-    if (!rc && stasis_io_lock(next->fd))
+    rc = stasis_output_begin_next(overlay->output, &next->use.fd, err);
+    if (!rc && stasis_io_lock(next->use.fd))
         rc = failed(err, "locking the new one");
     if (!rc && !stasis_overlay_map_init(&next->map, overlay->map.pages))
         rc = stasis_fail(err, STASIS_ERR_NOMEM, "no memory to seal the overlay");
@@ -138,31 +140,18 @@ static int make_next(const struct stasis_overlay *overlay, const struct stasis_s
 static void become_next(struct stasis_overlay *overlay, struct stasis_overlay *next)
 {
     stasis_overlay_map_seal(&overlay->map, overlay->below_count);
-    stasis_overlay_places_fini(&overlay->places);
-    free(overlay->state);
-    overlay->fd = next->fd;
-    overlay->header = next->header;
-    overlay->places = next->places;
-    overlay->log = next->log;
-    overlay->spare = next->spare;
-    overlay->generation = next->generation;
-    overlay->commits = next->commits;
-    overlay->log_used = next->log_used;
-    overlay->is_proven = next->is_proven;
-    overlay->lacks_slot = next->lacks_slot;
-    overlay->state = next->state;
-    overlay->state_len = next->state_len;
-    next->fd = -1;
-    next->places = (struct stasis_overlay_places){0};
-    next->state = NULL;
+    stasis_overlay_places_fini(&overlay->use.places);
+    free(overlay->use.state);
+    overlay->use = next->use;
+    next->use = (struct stasis_overlay_use){.fd = -1};
 }
 
 static void free_next(struct stasis_overlay *next)
 {
-    stasis_io_close(next->fd);
+    stasis_io_close(next->use.fd);
     stasis_overlay_map_fini(&next->map);
-    stasis_overlay_places_fini(&next->places);
-    free(next->state);
+    stasis_overlay_places_fini(&next->use.places);
+    free(next->use.state);
 }
 
 /* ---- */
@@ -224,7 +213,7 @@ static void remove_left_over(const struct stasis_overlay *overlay, const char *s
                              const struct stasis_snap_info *sealed,
                              const struct stasis_overlay *next)
 {
-    uint64_t len = (uint64_t)(STASIS_PLACE_FIRST + next->log_used) * PAGE;
+    uint64_t len = (uint64_t)(STASIS_PLACE_FIRST + next->use.log_used) * PAGE;
     char name[NAME_MAX + 1];
     int fd;
 
@@ -240,15 +229,15 @@ static void remove_left_over(const struct stasis_overlay *overlay, const char *s
 static int exchange(struct stasis_overlay *overlay, const struct stasis_header *trailer,
                     struct stasis_overlay *next, bool *ret_exchanged, struct stasis_error *err)
 {
-    const struct stasis_overlay_log log = overlay->log;
+    const struct stasis_overlay_log log = overlay->use.log;
     char suffix[SUFFIX_LEN + 1];
-    int rc, fd = overlay->fd;
+    int rc, fd = overlay->use.fd;
 
     suffix_of(trailer->info.root, suffix);
     remove_left_over(overlay, suffix, &trailer->info, next);
     rc = stasis_output_check_next(overlay->output, suffix, err);
     if (!rc)
-        rc = stasis_output_exchange(overlay->output, suffix, next->fd, err);
+        rc = stasis_output_exchange(overlay->output, suffix, next->use.fd, err);
     if (rc)
         return rc;
     *ret_exchanged = true;
@@ -263,14 +252,14 @@ static int exchange(struct stasis_overlay *overlay, const struct stasis_header *
 /* What is written from now on would be before a trailer that says something else. */
 static int give_up(struct stasis_overlay *overlay, int rc)
 {
-    (void)!stasis_io_truncate(overlay->fd, (uint64_t)overlay->places.end * PAGE);
+    (void)!stasis_io_truncate(overlay->use.fd, (uint64_t)overlay->use.places.end * PAGE);
     return rc;
 }
 
 static int seal(struct stasis_overlay *overlay, struct stasis_header *trailer,
                 struct stasis_error *err)
 {
-    struct stasis_overlay next = {.fd = -1};
+    struct stasis_overlay next = {.use.fd = -1};
     bool exchanged = false;
     int rc = reserve_below(overlay, err);
 
@@ -293,9 +282,9 @@ int stasis_overlay_seal(struct stasis_overlay *overlay, uint8_t ret_root[STASIS_
     struct stasis_header trailer;
     int rc = stasis_overlay_finish(overlay, err);
 
-    *ret_has_root = overlay->header.info.layer;
+    *ret_has_root = overlay->use.header.info.layer;
     if (!rc && !overlay->map.mapped) { /* what it lies on is all that there is */
-        memcpy(ret_root, overlay->header.info.parent_root, STASIS_OVERLAY_ROOT_SIZE);
+        memcpy(ret_root, overlay->use.header.info.parent_root, STASIS_OVERLAY_ROOT_SIZE);
         return 0;
     }
     if (!rc)
@@ -328,11 +317,11 @@ int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, 
     *ret_is_sealed = false;
     if (len < STASIS_PLACE_FIRST * PAGE)
         return 0;
-    got = stasis_io_pread(overlay->fd, trailer, sizeof(trailer), len - sizeof(trailer));
+    got = stasis_io_pread(overlay->use.fd, trailer, sizeof(trailer), len - sizeof(trailer));
     if (got < 0)
         return stasis_fail_errno(err, STASIS_ERR_READ, "reading the end of the overlay");
     if (got != (ssize_t)sizeof(trailer) || !stasis_header_identify(trailer, uuid) ||
-        memcmp(uuid, overlay->header.info.uuid, sizeof(uuid)) != 0)
+        memcmp(uuid, overlay->use.header.info.uuid, sizeof(uuid)) != 0)
         return 0;
     *ret_is_sealed =
         stasis_overlay_has_sealed_name(overlay->output->place.base, trailer + STASIS_HDR_ROOT);

@@ -16,7 +16,7 @@ int stasis_overlay_state_make(struct stasis_overlay *overlay, struct stasis_erro
     const struct stasis_overlay_base *base = &overlay->base;
     struct stasis_records *records = stasis_records_new();
     struct stasis_disk_state state = {.sectors = base->bytes / STASIS_OVERLAY_SECTOR};
-    bool is_on_image = !overlay->header.info.layer;
+    bool is_on_image = !overlay->use.header.info.layer;
     int rc;
 
     _Static_assert(sizeof(state.image_samples) == sizeof(base->samples), "a digest");
@@ -30,11 +30,11 @@ int stasis_overlay_state_make(struct stasis_overlay *overlay, struct stasis_erro
         state.image_samples_len = sizeof(base->samples);
         memcpy(state.image_samples, base->samples, sizeof(base->samples));
     }
-    free(overlay->state);
-    overlay->state = NULL;
+    free(overlay->use.state);
+    overlay->use.state = NULL;
     rc = stasis_records_add(records, &stasis_disk_schema, INSTANCE, &state, err);
     if (!rc)
-        rc = stasis_records_encode(records, &overlay->state, &overlay->state_len, err);
+        rc = stasis_records_encode(records, &overlay->use.state, &overlay->use.state_len, err);
     stasis_records_free(records);
     return rc;
 }

@@ -28,11 +28,11 @@ struct stasis_overlay_about stasis_overlay_about(const struct stasis_overlay *ov
 {
     const struct stasis_disk_state *image = &overlay->image;
     const struct stasis_snap_info *lowest =
-        overlay->below_count ? &overlay->below[0].info : &overlay->header.info;
+        overlay->below_count ? &overlay->below[0].info : &overlay->use.header.info;
     struct stasis_overlay_about about = {
         .disk_bytes = overlay->base.bytes,
         .is_sealed = overlay->is_sealed,
-        .has_ended = overlay->is_sealed || overlay->is_proven,
+        .has_ended = overlay->is_sealed || overlay->use.is_proven,
         .was_cut_off = overlay->was_cut_off,
         .lies_on_image = !lowest->layer,
         .files = overlay->below_count + !overlay->is_sealed,
@@ -84,7 +84,7 @@ struct stasis_overlay_file stasis_overlay_file_at(const struct stasis_overlay *o
     const struct stasis_overlay_below *below = is_own ? NULL : below_of(overlay, index);
     struct stasis_overlay_file file = {
         .name = is_own ? overlay->name : below->name,
-        .info = is_own ? &overlay->header.info : &below->info,
+        .info = is_own ? &overlay->use.header.info : &below->info,
     };
 
     count_pages(overlay, is_own ? 0 : (uint16_t)(below - overlay->below + 1), &file);

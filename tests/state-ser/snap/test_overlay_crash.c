@@ -95,7 +95,7 @@ static bool log_has_room(const struct rig *rig)
     const struct stasis_overlay *overlay = rig->overlay;
 
     return stasis_commit_places(stasis_commit_len(overlay->map.dirty, 0)) <=
-           overlay->log.count - overlay->log_used;
+           overlay->use.log.count - overlay->use.log_used;
 }
 
 /* The page cache shows a commit that the disk may not have: who opens the overlay counts on it. To
