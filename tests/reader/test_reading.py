@@ -2,6 +2,7 @@
 """What the module offers who reads snapshots: errors by their classes, layers, what changed, disks.
 
 test_reading.py MAKE_SNAPSHOT SNAPSHOT_INSPECT JUDGE_INSPECT [unittest's options]"""
+import collections
 import json
 import os
 import random
@@ -21,6 +22,8 @@ import stasis
 from build import example, pack, seal, with_parts
 from case import INSPECT
 from chains import REGIONS, chain, name_of
+from mutate import Image, mutant
+from stasis.reader.describe import as_dict
 from stasis.reader.file import open_file
 
 PAGE = 4096
@@ -201,6 +204,36 @@ class Content(Folder):
         pages = {part["file"]: part["pages"] for part in top["memory"] if part["pages"]}
         self.assertGreater(len(pages), 1)
         self.assertEqual({layer.path: layer.pages for layer in ours if layer.pages}, pages)
+
+
+class Hostile(Folder):
+    def test_mutants_raise_nothing_but_errors_of_files(self):
+        images, path = [Image(example()), Image(example(2))], os.path.join(self.folder, "mutant")
+        seen = collections.Counter()
+        for number in range(400):
+            chance = random.Random(f"reading-{number}")
+            data = mutant(chance, chance.choice(images))
+            with self.subTest(number=number):
+                self.put("mutant", data)
+                try:
+                    stasis.identify(path)
+                    with stasis.open_snapshot(path) as snapshot:
+                        seen["opened"] += 1
+                        self.look(snapshot)
+                except stasis.FileError as error:
+                    self.assertTrue(str(error).startswith(path + ": ") and "\n" not in str(error))
+                    seen[type(error)] += 1
+        self.assertEqual(set(seen), {"opened", stasis.Damaged, stasis.Newer})
+
+    @staticmethod
+    def look(snapshot):
+        """At all that it offers."""
+        for what in (lambda: as_dict(snapshot), lambda: snapshot.layers, lambda: snapshot.disks,
+                     lambda: list(snapshot.changed(snapshot)), snapshot.verify):
+            try:
+                what()
+            except stasis.FileError:
+                pass
 
 
 class Effort(Folder):
