@@ -9,6 +9,7 @@
 
 #include "common/message.h"
 #include "common/streams.h"
+#include "vmm/cmd/cli_paths.h"
 #include "vmm/cmd/ctl_save.h"
 #include "vmm/cmd/say.h"
 #include "vmm/control/remote.h"
@@ -20,6 +21,15 @@
 static int fail(const struct stasis_error *err)
 {
     return stasis_say_error(false, err);
+}
+
+/* The VM names keys of its configuration, and who reads this has options. */
+static void fail_there(struct stasis_error *err)
+{
+    static const struct stasis_config_given none;
+
+    stasis_cli_name_options_in(&none, false, err);
+    (void)fail(err);
 }
 
 /* ---- help ---- */
@@ -237,7 +247,7 @@ static int ask(const char *path, const struct stasis_control_words *words, bool 
     if (open_remote(path, words, wait, &remote, &err))
         return fail(&err);
     if (wait_for_answer(words, &remote, &result, &status, &err)) {
-        (void)fail(&err);
+        fail_there(&err);
     } else if (strcmp(words->method->name, "subscribe") == 0) {
         status = print_events(&remote, people);
     } else {

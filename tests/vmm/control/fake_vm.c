@@ -21,7 +21,8 @@ static int refuse(struct fake_vm *vm, struct stasis_error *err)
     int code = vm->refuse;
 
     vm->refuse = 0;
-    return code ? stasis_fail(err, (enum stasis_err)code, "the machine refuses; ask again") : 0;
+    return code ? stasis_fail(err, (enum stasis_err)code, "the machine refuses; set snapshot.path")
+                : 0;
 }
 
 static void status(void *ctx, struct stasis_vmm_status *ret_status)

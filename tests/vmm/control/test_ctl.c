@@ -134,7 +134,7 @@ static void it_ends_with_the_status_of_the_method(void **state)
     run.vm.refuse = STASIS_ERR_TIMEOUT;
     assert_int_equal(CTL(&run, "pause"), 7);
     assert_string_equal(run.text[0], "");
-    assert_string_equal(run.text[1], "vmm: the machine refuses; ask again\n");
+    assert_string_equal(run.text[1], "vmm: the machine refuses; set --snapshot-out\n");
     assert_int_equal(CTL(&run, "resume"), 2);
     assert_string_equal(run.text[1], "vmm: cannot resume: the guest runs; pause stops it\n");
     assert_int_equal(CTL(&run, "snapshot", "name=x"), 2); /* there is no folder */
