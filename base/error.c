@@ -45,7 +45,7 @@ int(stasis_fail_errno)(struct stasis_error *err, enum stasis_err code, const cha
     return code;
 }
 
-int stasis_wrap(struct stasis_error *err, int code, const char *fmt, ...)
+int(stasis_wrap)(struct stasis_error *err, int code, const char *fmt, ...)
 {
     char inner[STASIS_ERROR_MSG_MAX];
     va_list args;

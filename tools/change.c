@@ -279,11 +279,12 @@ unsigned stasis_change_cell_level(const struct stasis_change_cell *cell)
 uint64_t stasis_change_left_out(const struct stasis_change *change,
                                 const struct stasis_change_grid *grid, size_t row)
 {
-    const struct stasis_change_row *before = row ? &grid->rows[row - 1] : NULL;
-    uint64_t from = before ? before->gpa + before->pages * STASIS_PAGE_SIZE : 0;
-    uint64_t to = row < grid->row_count ? grid->rows[row].gpa : UINT64_MAX;
-    uint64_t bytes = 0;
+    uint64_t from = 0, to = UINT64_MAX, bytes = 0;
 
+    if (row)
+        from = grid->rows[row - 1].gpa + grid->rows[row - 1].pages * STASIS_PAGE_SIZE;
+    if (row < grid->row_count)
+        to = grid->rows[row].gpa;
     for (uint32_t i = 0; i < stasis_snap_region_count(change->b); i++) {
         struct stasis_snap_region region = stasis_snap_region_at(change->b, i);
         uint64_t first = region.gpa > from ? region.gpa : from;

@@ -41,16 +41,17 @@ STASIS_EXPORT int stasis_fail_errno(struct stasis_error *err, enum stasis_err co
 STASIS_EXPORT int stasis_fail_absent(struct stasis_error *err, const char *what,
                                      const char *option);
 
-/* The analyzer cannot see that what comes back is the code. */
-#ifdef __clang_analyzer__
-#define stasis_fail(err, code, ...)       (stasis_fail(err, code, __VA_ARGS__), (int)(code))
-#define stasis_fail_errno(err, code, ...) (stasis_fail_errno(err, code, __VA_ARGS__), (int)(code))
-#endif
-
 /* Puts context in front of the message already in *err and returns err->code:
  * stasis_wrap(err, rc, "restoring %s", name). `code` is returned when err is NULL. */
 STASIS_EXPORT int stasis_wrap(struct stasis_error *err, int code, const char *fmt, ...)
     STASIS_PRINTF(3, 4);
+
+/* The analyzer cannot see that what comes back is the code. */
+#ifdef __clang_analyzer__
+#define stasis_fail(err, code, ...)       (stasis_fail(err, code, __VA_ARGS__), (int)(code))
+#define stasis_fail_errno(err, code, ...) (stasis_fail_errno(err, code, __VA_ARGS__), (int)(code))
+#define stasis_wrap(err, code, ...)       (stasis_wrap(err, code, __VA_ARGS__), (int)(code))
+#endif
 
 /* Short text of a code, never NULL; "unknown error" for a number that is not in the list. */
 STASIS_EXPORT const char *stasis_err_str(int code);
