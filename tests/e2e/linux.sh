@@ -751,6 +751,8 @@ case_fork() {
 . "$payload/layers.sh"
 # shellcheck source=tests/e2e/distribution.sh
 . "$payload/distribution.sh"
+# shellcheck source=tests/e2e/container.sh
+. "$payload/container.sh"
 
 failed=0
 for case in "$@"; do

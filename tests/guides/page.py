@@ -16,6 +16,7 @@ import subprocess
 
 MARK = "\x1e"  # in front of what a command ended with
 VARYING = (
+    (r"^\[ *\d+\.\d+\] ", "[TIME] "),
     (r'("(?:generation|\w+_bytes|pause_us|pid|created_ns|file_len)": ?)\d+', r"\1N"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?", "DATE"),
     (r"\b0x[0-9a-f]+\b", "0xN"),
@@ -55,9 +56,10 @@ def steps(text):
 
 
 def plain(text):
-    """Without what differs from run to run."""
+    """Without what differs from run to run, and without what a serial port adds to the end of a line."""
+    text = text.replace("\r", "")
     for pattern, replacement in VARYING:
-        text = re.sub(pattern, replacement, text)
+        text = re.sub(pattern, replacement, text, flags=re.M)
     return text
 
 
