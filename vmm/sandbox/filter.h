@@ -8,7 +8,8 @@
 
 #include "stasis/error.h"
 
-/* A thread has the filter of the one that started it, and its own besides. */
+/* A thread has the filter of the one that started it, and its own besides, which only narrows that
+ * of OPEN or OPEN_CONNECTING. */
 enum stasis_sandbox_thread {
     STASIS_SANDBOX_OPEN, /* opens a VM; all others are started by it */
     STASIS_SANDBOX_LOOP,

@@ -104,20 +104,27 @@ static const struct row {
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
+/* A filter that lies on that of the first thread need not repeat it. One that refuses the rest
+ * lists few calls; the others list what is left, with arguments only where they are narrower. The
+ * kernel compiles each filter, and tries it with every call, whenever it is installed. */
+enum form { FIRST, ALLOWS, REFUSES };
+
 static const struct kind {
     const char *letters; /* those of the rows that it has */
+    enum form form;
     const char *name, *title;
 } kinds[] = {
-    {"O", "open", "Opening a VM"},
-    {"OCB", "open_connecting", "The same, of a VM that connects to sockets"},
-    {"L", "loop", "The event loop"},
-    {"LC", "loop_connecting", "The same, of a VM that connects to sockets"},
-    {"S", "save", "The thread that saves"},
-    {"V", "vcpu", "A vCPU"},
-    {"R", "ram", "A thread that loads or checks RAM"},
-    {"I", "io", "A disk's thread"},
-    {"M", "metrics", "The thread that writes metrics every so often"},
+    {"O", FIRST, "open", "Opening a VM"},
+    {"OCB", FIRST, "open_connecting", "The same, of a VM that connects to sockets"},
+    {"L", REFUSES, "loop", "The event loop"},
+    {"LC", REFUSES, "loop_connecting", "The same, of a VM that connects to sockets"},
+    {"S", REFUSES, "save", "The thread that saves"},
+    {"V", ALLOWS, "vcpu", "A vCPU"},
+    {"R", ALLOWS, "ram", "A thread that loads or checks RAM"},
+    {"I", ALLOWS, "io", "A disk's thread"},
+    {"M", ALLOWS, "metrics", "The thread that writes metrics every so often"},
 };
+static const char first[] = "OCB"; /* what the widest filter that one can lie on has */
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static void die(const char *what, int rc)
@@ -142,9 +149,93 @@ static void check_rows(void)
     }
 }
 
+static bool whole; /* each as if it lay on nothing, to be compared with what it is */
+
+static bool has(const char *letters, const struct row *row)
+{
+    return strpbrk(row->threads, letters) != NULL;
+}
+
+static bool is_same_call(const struct row *a, const struct row *b)
+{
+    return strcmp(a->call, b->call) == 0;
+}
+
+/* Whether these threads have all rows of the call that the first one has. */
+static bool has_all(const char *letters, const struct row *row)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (is_same_call(&rows[i], row) &&
+            (rows[i].error || has(letters, &rows[i])) != (rows[i].error || has(first, &rows[i])))
+            return false;
+    return true;
+}
+
+static bool has_any(const char *letters, const struct row *row)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (is_same_call(&rows[i], row) && has(letters, &rows[i]))
+            return true;
+    return false;
+}
+
+static uint64_t mask_of(const struct scmp_arg_cmp *arg)
+{
+    return arg->op == SCMP_CMP_MASKED_EQ ? arg->datum_a : UINT64_MAX;
+}
+
+static uint64_t value_of(const struct scmp_arg_cmp *arg)
+{
+    return arg->op == SCMP_CMP_MASKED_EQ ? arg->datum_b : arg->datum_a;
+}
+
+/* Whether no call is of both rows, for an argument that both check. */
+static bool are_disjoint(const struct check *a, const struct check *b)
+{
+    for (unsigned i = 0; i < a->count; i++)
+        for (unsigned j = 0; j < b->count; j++)
+            if (a->args[i].arg == b->args[j].arg &&
+                (value_of(&a->args[i]) ^ value_of(&b->args[j])) & mask_of(&a->args[i]) &
+                    mask_of(&b->args[j]))
+                return true;
+    return false;
+}
+
+/* What is refused must be nothing of what is left. */
+static void check_refused(const char *letters, const struct row *row)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (is_same_call(&rows[i], row) && has(letters, &rows[i]) &&
+            !are_disjoint(&rows[i].check, &row->check))
+            die(row->call, EINVAL);
+}
+
+static int add(scmp_filter_ctx filter, uint32_t action, const struct row *row, bool any)
+{
+    return seccomp_rule_add_array(filter, action, seccomp_syscall_resolve_name(row->call),
+                                  any ? 0 : row->check.count, row->check.args);
+}
+
+static int add_row(scmp_filter_ctx filter, const struct kind *kind, const struct row *row)
+{
+    const bool is_its_own = has(kind->letters, row);
+
+    if (kind->form == REFUSES && !whole) {
+        if (is_its_own || row->error || !has(first, row))
+            return 0;
+        check_refused(kind->letters, row);
+        return add(filter, SCMP_ACT_TRAP, row, !has_any(kind->letters, row));
+    }
+    if (!is_its_own)
+        return 0;
+    return add(filter, row->error ? SCMP_ACT_ERRNO((uint16_t)row->error) : SCMP_ACT_ALLOW, row,
+               !whole && kind->form == ALLOWS && !row->error && has_all(kind->letters, row));
+}
+
 static scmp_filter_ctx build(const struct kind *kind)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
+    scmp_filter_ctx filter =
+        seccomp_init(kind->form == REFUSES && !whole ? SCMP_ACT_ALLOW : SCMP_ACT_TRAP);
     int rc = filter ? seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) : -ENOMEM;
 
     if (!rc)
@@ -152,15 +243,9 @@ static scmp_filter_ctx build(const struct kind *kind)
     if (rc)
         die("seccomp_init", rc);
     for (size_t i = 0; i < ROWS; i++) {
-        const struct row *row = &rows[i];
-        int number = seccomp_syscall_resolve_name(row->call);
-
-        if (strpbrk(row->threads, kind->letters))
-            rc = seccomp_rule_add_array(
-                filter, row->error ? SCMP_ACT_ERRNO((uint16_t)row->error) : SCMP_ACT_ALLOW, number,
-                row->check.count, row->check.args);
-        if (rc)
-            die(row->call, rc);
+        rc = add_row(filter, kind, &rows[i]);
+        if (rc && rc != -EEXIST) /* of a call that is allowed, or refused, with any arguments */
+            die(rows[i].call, rc);
     }
     return filter;
 }
@@ -232,6 +317,7 @@ static void print_tables(void)
 int main(int argc, char **argv)
 {
     check_rows();
+    whole = argc == 2 && strcmp(argv[1], "whole") == 0;
     if (argc == 2 && strcmp(argv[1], "tables") == 0)
         print_tables();
     else
