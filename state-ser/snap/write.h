@@ -29,8 +29,8 @@ struct stasis_kept_section {
 
 /* A chunk of a layer that may differ from the parent's. */
 struct stasis_layer_chunk {
-    uint64_t number;
     uint64_t offset; /* of the stored pages in the file */
+    uint32_t number;
     uint32_t stored_len;
     uint32_t crc;
     uint16_t dirty;   /* pages that may differ */
@@ -44,6 +44,8 @@ struct stasis_layer {
     struct stasis_layer_chunk *chunks; /* in ascending order */
     size_t count;
     size_t room;
+    uint64_t zeros;            /* chunks that became zero as a whole, and are not listed; */
+    uint64_t zero_bytes;       /* their bytes */
     uint8_t *digests;          /* of stored pages, by chunk of the list; NULL: there are none */
     struct stasis_index index; /* the section that is written */
     bool whole;                /* it does without the parent's */

@@ -181,6 +181,7 @@ void stasis_layer_count(const struct stasis_writer *w, struct stasis_save_stats 
 {
     for (uint32_t r = 0; r < w->index.region_count; r++)
         stats->below_bytes += stasis_layer_bits(w, r) ? w->index.regions[r].size : 0;
+    stats->below_bytes -= w->layer.zero_bytes;
     for (size_t n = 0; n < w->layer.count; n++) {
         const struct stasis_layer_chunk *chunk = &w->layer.chunks[n];
         uint32_t r = stasis_index_region_of(&w->index, chunk->number);

@@ -23,19 +23,44 @@ static uint8_t extents_of(const struct stasis_layer_chunk *chunk)
     return (uint8_t)((chunk->stored != 0) + (chunk->zero != 0));
 }
 
-/* Chunks that are not listed have nothing that differs; where no bitmap said so they are zero. */
+/* Of a chunk that is not listed either no page is dirty, or all are. */
+static bool is_dirty(const uint64_t *bits, uint64_t chunk)
+{
+    const uint64_t per_word = 64 * STASIS_PAGE_SIZE / STASIS_CHUNK_SIZE;
+
+    return bits[chunk / per_word] >> chunk % per_word * (64 / per_word) & 1;
+}
+
+/* Where chunks end that are alike, from that number of the region on. */
+static uint64_t alike(const uint64_t *bits, uint64_t from, uint64_t end)
+{
+    const uint64_t per_word = 64 * STASIS_PAGE_SIZE / STASIS_CHUNK_SIZE;
+    bool dirty = is_dirty(bits, from);
+    uint64_t word = dirty ? UINT64_MAX : 0, i = from + 1;
+
+    while (i < end && is_dirty(bits, i) == dirty)
+        i += i % per_word == 0 && end - i >= per_word && bits[i / per_word] == word ? per_word : 1;
+    return i;
+}
+
+/* Chunks that are not listed are zero, or have nothing that differs, if a bitmap says so. */
 static struct stasis_run gap(const struct walk *walk)
 {
     const struct stasis_writer *w = walk->w;
     uint32_t r = stasis_index_region_of(&w->index, walk->at);
-    uint64_t end = w->index.regions[r].first_chunk + stasis_region_chunks(&w->index.regions[r]);
+    const struct stasis_snap_region *region = &w->index.regions[r];
+    const uint64_t *bits = stasis_layer_bits(w, r);
+    uint64_t first = region->first_chunk, end = first + stasis_region_chunks(region);
+    struct stasis_run run = {.first = walk->at, .kind = STASIS_RUN_ZERO};
 
     if (walk->next < w->layer.count && w->layer.chunks[walk->next].number < end)
         end = w->layer.chunks[walk->next].number;
-    return (struct stasis_run){.first = walk->at,
-                               .end = end,
-                               .kind =
-                                   stasis_layer_bits(w, r) ? STASIS_RUN_BELOW : STASIS_RUN_ZERO};
+    run.end = end;
+    if (!bits)
+        return run;
+    run.end = first + alike(bits, walk->at - first, end - first);
+    run.kind = is_dirty(bits, walk->at - first) ? STASIS_RUN_ZERO : STASIS_RUN_BELOW;
+    return run;
 }
 
 /* Goes over one chunk of the list, or over all up to the next one. */

@@ -110,11 +110,11 @@ static uint64_t partial_len(const struct stasis_writer *w)
     return w->snap->lies_on->opened.partial_index_bytes + w->layer.index.len;
 }
 
-/* A whole index is no shorter. A chunk of the list hides all extents of its own below, at most. */
+/* A whole index is no shorter. A chunk that differs hides all extents of its own below, at most. */
 static uint64_t shortest_whole(const struct stasis_writer *w)
 {
     uint64_t extents = w->snap->lies_on->index.runs.extent_count;
-    uint64_t hidden = w->layer.count * (uint64_t)STASIS_EXTENTS_MAX;
+    uint64_t hidden = (w->layer.count + w->layer.zeros) * STASIS_EXTENTS_MAX;
     uint64_t each = STASIS_RUNS_EXTENT_LEN + (w->layer.digests ? STASIS_DIGEST_SIZE : 0);
 
     return STASIS_RUNS_PREFIX_LEN + w->index.region_count * STASIS_INDEX_REGION_LEN +
