@@ -3,8 +3,9 @@
  * The guest in the golden snapshots with devices: freestanding, in the 64-bit mode that the loader
  * hands over, with interrupts off and plain integer instructions, which every KVM has. It brings up
  * every virtio device of its board. Ten times a second it asks for random bytes, writes a sector of
- * the disk and reads the one before, sends a frame, and prints "tick N nonce=HEX", where the nonce
- * is the first random bytes that it got, or what was wrong. `q` powers the machine off.
+ * the disk and reads the one before, sends a frame, and prints "tick N nonce=HEX devices=COUNT",
+ * where the nonce is the first random bytes that it got, or what was wrong. `q` powers the machine
+ * off.
  */
 #include "guest.h"
 
@@ -131,6 +132,8 @@ void guest_main(void)
         print(" nonce=");
         for (unsigned i = 0; i < 16; i++)
             print_hex(nonce[i]);
+        print(" devices=");
+        print_number(device_count);
         print("\n");
         wait(TICK);
     }
