@@ -43,15 +43,17 @@ static bool follow(char path[PATH_MAX])
     return true;
 }
 
-/* A file that is written: a regular one is made or replaced, which is done to its folder; the
- * folders of links to it are opened, too. */
-static int allow_output(const struct stasis_sandbox_files *files, const char *output,
+enum how { REPLACED, IN_PLACE };
+
+/* A file that is written: one that is made or replaced takes its folder, one that is there and
+ * written in place does not; the folders of links to it are opened, too. */
+static int allow_output(const struct stasis_sandbox_files *files, const char *output, enum how how,
                         struct stasis_error *err)
 {
     char path[PATH_MAX], folder[PATH_MAX];
     const char *name;
     struct stat st;
-    bool special;
+    bool stays;
     int rc = 0;
 
     if (!output || !strcmp(output, STASIS_VMM_STREAM) || strlen(output) >= sizeof(path))
@@ -63,11 +65,11 @@ static int allow_output(const struct stasis_sandbox_files *files, const char *ou
         if (!follow(path))
             break;
     }
-    special = !stat(path, &st) && !S_ISREG(st.st_mode);
+    stays = !stat(path, &st) && (how == IN_PLACE || !S_ISREG(st.st_mode));
     split(path, folder, &name);
     if (!rc)
-        rc = special ? stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_WRITE, err)
-                     : stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_MAKE, err);
+        rc = stays ? stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_WRITE, err)
+                   : stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_MAKE, err);
     return rc;
 }
 
@@ -145,7 +147,7 @@ static int allow_disk(const struct stasis_sandbox_files *files,
     int rc = stasis_sandbox_files_allow(
         files, block->path, read_only ? STASIS_SANDBOX_READ : STASIS_SANDBOX_WRITE, err);
 
-    return rc ? rc : allow_output(files, block->overlay, err);
+    return rc ? rc : allow_output(files, block->overlay, REPLACED, err);
 }
 
 /* Its socket is connected to by name, which Landlock does not limit. */
@@ -263,8 +265,15 @@ int stasis_confine_allow_files(const struct stasis_sandbox_files *files,
                                struct stasis_error *err)
 {
     const char *const inputs[] = {config->kernel.path, config->initrd_path, config->restore.path};
-    const char *const outputs[] = {config->snapshot.path, config->on_crash.snapshot,
-                                   config->serial.path, config->metrics_path};
+    const struct {
+        const char *path;
+        enum how how;
+    } outputs[] = {
+        {config->snapshot.path, REPLACED},
+        {config->on_crash.snapshot, REPLACED},
+        {config->serial.path, IN_PLACE},
+        {config->metrics_path, config->metrics_every_ms ? REPLACED : IN_PLACE},
+    };
     int rc = allow_host(files, err);
 
     if (!rc)
@@ -272,7 +281,7 @@ int stasis_confine_allow_files(const struct stasis_sandbox_files *files,
     for (size_t i = 0; !rc && i < sizeof(inputs) / sizeof(inputs[0]); i++)
         rc = allow_input(files, inputs[i], err);
     for (size_t i = 0; !rc && i < sizeof(outputs) / sizeof(outputs[0]); i++)
-        rc = allow_output(files, outputs[i], err);
+        rc = allow_output(files, outputs[i].path, outputs[i].how, err);
     for (unsigned i = 0; !rc && i < stasis_config_disks(config); i++)
         rc = allow_disk(files, &config->block[i], err);
     if (!rc)

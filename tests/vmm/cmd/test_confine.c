@@ -148,6 +148,24 @@ static int limits_serial(void *arg)
     return makes_in("out/new") && !makes_in("links/new") ? 0 : 1;
 }
 
+/* A file that is there takes no folder, unless another is put in its place. */
+static int limits_to_files_that_are_there(void *arg)
+{
+    struct stasis_vmm_config config = {.demo = true, .serial.path = in_folder("kernel")};
+    int rc;
+
+    config.metrics_path = in_folder("secret/file");
+    config.metrics_every_ms = arg ? 1000 : 0;
+    rc = confine(&config, NULL);
+    if (rc)
+        return rc;
+    if (!opens(in_folder("kernel"), O_RDWR | O_TRUNC) || makes_in("new") || makes_in("out/new"))
+        return 1;
+    if (!opens(in_folder("secret/file"), O_RDWR | O_TRUNC))
+        return 2;
+    return makes_in("secret/new") == (arg != NULL) ? 0 : 3;
+}
+
 /* Folders that hold the system, of which each may be there. */
 static bool makes_in_system(void)
 {
@@ -241,6 +259,8 @@ static void files_of_the_options_are_left(void **state)
         skip();
     assert_int_equal(status, 0);
     assert_int_equal(in_child(limits_serial, NULL), 0);
+    assert_int_equal(in_child(limits_to_files_that_are_there, NULL), 0);
+    assert_int_equal(in_child(limits_to_files_that_are_there, folder), 0);
     assert_int_equal(in_child(limits_streams, NULL), 0);
     assert_int_equal(in_child(limits_control, NULL), 0);
     assert_int_equal(in_child(limits_control, (void *)(uintptr_t)in_folder("out")), 0);
