@@ -173,6 +173,9 @@ class Machine:
         self._path = path
         self._process = process
 
+    def __repr__(self) -> str:
+        return f"<stasis.aio.Machine at {self._path!r}>"
+
     # ---- the methods of the control socket, vmm-control(7) ----
 
     async def version(self) -> Version:

@@ -119,6 +119,7 @@ class Machines(unittest.TestCase):
         with stasis.restore(self.snapshot) as vm:
             path = vm._path
             self.assertTrue(os.path.exists(path))
+            self.assertEqual(repr(vm), f"<stasis.Machine at {path!r}>")
         self.assertFalse(os.path.exists(os.path.dirname(path)))
         self.assertRaises(stasis.Ended, stasis.restore, "/nowhere/x.snap")
         left = set(os.listdir(tempfile.gettempdir())) - before

@@ -111,7 +111,7 @@ def _check_known(header: Header, features: Mapping[int, int]) -> None:
         raise Newer(f"format version {header.version}, known are 1 and 2")
     if unknown := header.incompatible & ~features[header.version]:
         if header.version == 2 and unknown == DISK_BIT:
-            raise Foreign("it holds a disk, and no guest", 4)
+            raise Foreign("it holds a disk, and no guest", 4, remedy="open_disk() reads it")
         raise Newer(f"unknown features {unknown:#x}")
     for name, wanted in SIZES:
         if getattr(header, name) != wanted:

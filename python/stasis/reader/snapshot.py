@@ -75,6 +75,9 @@ class Snapshot:
         data = self._reader.unknown.get((record.type, record.instance))
         return record if data is None else record._replace(state=show(schemas, record, data))
 
+    def __repr__(self) -> str:
+        return f"<stasis.Snapshot {self.path!r}>"
+
     def __enter__(self) -> Snapshot:
         return self
 
