@@ -166,7 +166,7 @@ struct stasis_overlay {
     bool is_sealed;                 /* the file is the last one of `below`, and fd is -1 */
     struct stasis_section data;     /* of a sealed one */
     bool was_cut_off;               /* while it was sealed */
-    struct stasis_disk_state image; /* what the file that was read last, the lowest, says of it */
+    struct stasis_disk_state image; /* what the lowest of its files says of it */
 };
 
 /* Byte layouts: a slot, the head of a commit, and an entry {page, place, CRC}. */

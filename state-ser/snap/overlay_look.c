@@ -65,10 +65,9 @@ static int lock(const struct stasis_overlay *overlay, struct stasis_error *err)
     return stasis_fail_errno(err, STASIS_ERR_READ, "locking it");
 }
 
-/* Whether it is sealed; one that is not is locked then. */
 static int find_kind(struct stasis_overlay *overlay, uint64_t len, struct stasis_error *err)
 {
-    bool has_trailer, has_name, has_slot;
+    bool has_trailer, has_name, has_slot = false;
     int rc = find_trailer(overlay, len, &has_trailer, &has_name, err);
 
     if (!rc && !has_name)
@@ -76,12 +75,24 @@ static int find_kind(struct stasis_overlay *overlay, uint64_t len, struct stasis
     if (rc)
         return rc;
     overlay->is_sealed = has_name || (has_trailer && !has_slot);
-    if (overlay->is_sealed)
+    overlay->was_cut_off = has_trailer && !overlay->is_sealed;
+    if (overlay->is_sealed || has_slot)
         return 0;
-    overlay->was_cut_off = has_trailer;
-    if (!has_slot)
-        return stasis_fail(err, STASIS_ERR_CORRUPT, "the overlay has neither a log nor an end");
-    return lock(overlay, err);
+    return stasis_fail(err, STASIS_ERR_CORRUPT, "the overlay has neither a log nor an end");
+}
+
+/* Whether it is sealed. One that is not is locked, and looked at again: who used it until then may
+ * have written to it, or sealed it. */
+static int settle_kind(struct stasis_overlay *overlay, uint64_t *len, struct stasis_error *err)
+{
+    int rc = find_kind(overlay, *len, err);
+
+    if (rc || overlay->is_sealed)
+        return rc;
+    rc = lock(overlay, err);
+    if (!rc)
+        rc = read_header(overlay, len, err);
+    return rc ? rc : find_kind(overlay, *len, err);
 }
 
 /* ---- its pages ---- */
@@ -186,7 +197,7 @@ static int begin(struct stasis_overlay *overlay, uint64_t *ret_len, struct stasi
     int rc = read_header(overlay, ret_len, err);
 
     if (!rc)
-        rc = find_kind(overlay, *ret_len, err);
+        rc = settle_kind(overlay, ret_len, err);
     if (rc)
         return rc;
     ram_bytes = overlay->use.header.info.ram_bytes;

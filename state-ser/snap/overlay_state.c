@@ -107,7 +107,7 @@ int stasis_overlay_state_check(struct stasis_overlay *overlay, bool is_layer, co
         rc = take_size(overlay, &state, err);
     else if (!rc)
         rc = compare(&overlay->base, is_layer, &state, err);
-    if (!rc)
+    if (!rc && !is_layer)
         overlay->image = state;
     stasis_records_free(records);
     return rc;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "state-ser/snap/io.h"
 #include "state-ser/snap/overlay.h"
 
 static struct rig rig;
@@ -155,6 +156,73 @@ static void it_is_what_was_flushed(void **state)
     stasis_overlay_free(overlay);
 }
 
+/* ---- a guest that ends while it is opened ---- */
+
+int __real_stasis_io_lock_shared(int fd);
+int __wrap_stasis_io_lock_shared(int fd);
+
+static void (*before_lock)(void); /* what the guest does last, or NULL */
+
+int __wrap_stasis_io_lock_shared(int fd)
+{
+    if (before_lock) {
+        before_lock();
+        rig_close(&rig);
+    }
+    return __real_stasis_io_lock_shared(fd);
+}
+
+static void write_more(void)
+{
+    for (unsigned page = 0; page < 40; page += 8)
+        assert_true(rig_write(&rig, page * RIG_PAGE, 8 * RIG_PAGE));
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+}
+
+static void seal_it(void)
+{
+    char path[160];
+
+    seal(path);
+}
+
+static void a_guest_that_ends_just_then_may_have_written_or_sealed(void **state)
+{
+    static void (*const last[])(void) = {write_more, seal_it};
+
+    for (unsigned i = 0; i < sizeof(last) / sizeof(last[0]); i++) {
+        assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+        before_lock = last[i];
+        assert_looks(rig.path, rig.content);
+        before_lock = NULL;
+        tear_down(state);
+        set_up(state);
+    }
+}
+
+/* Only the lowest file says which image it is, whichever is read last. */
+static void one_on_a_sealed_one_tells_of_the_image(void **state)
+{
+    struct stasis_overlay *overlay = NULL;
+    struct stasis_overlay_about about;
+    char path[160];
+
+    (void)state;
+    seal(path);
+    assert_true(rig_write(&rig, 0, RIG_PAGE));
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+    rig_close(&rig);
+    assert_int_equal(look_at(rig.path, &overlay, NULL), 0);
+    about = stasis_overlay_about(overlay);
+    assert_false(about.is_sealed);
+    assert_int_equal(about.files, 2);
+    assert_true(about.lies_on_image);
+    assert_int_equal(about.inode, 17);
+    assert_true(about.has_samples);
+    assert_memory_equal(about.samples, rig.opts.samples, 32);
+    stasis_overlay_free(overlay);
+}
+
 /* ---- damage ---- */
 
 static bool is_missed(const char *path)
@@ -274,9 +342,13 @@ static void verifying_is_given_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(it_is_what_was_flushed),   CASE(sealing_may_be_cut_off_anywhere),
-        CASE(no_flipped_bit_is_missed), CASE(what_is_none_is_refused),
+        CASE(it_is_what_was_flushed),
+        CASE(sealing_may_be_cut_off_anywhere),
+        CASE(no_flipped_bit_is_missed),
+        CASE(what_is_none_is_refused),
         CASE(verifying_is_given_up),
+        CASE(one_on_a_sealed_one_tells_of_the_image),
+        CASE(a_guest_that_ends_just_then_may_have_written_or_sealed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
