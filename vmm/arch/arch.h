@@ -45,8 +45,8 @@ STASIS_MUST_CHECK int stasis_arch_model_check(const struct stasis_kvm *kvm,
                                               const struct stasis_board_state *board,
                                               struct stasis_error *err);
 
-/* Whether this processor shows what KVM needs to let guests run by themselves. Without it a KVM that
- * is there emulates (PVM). */
+/* Whether this processor shows what KVM needs to let guests run by themselves. Without it a KVM
+ * that is there emulates (PVM). */
 bool stasis_arch_host_virtualizes(void);
 
 /* ---- making and starting ---- */
