@@ -53,9 +53,11 @@ static int refuse_drops(const struct convert *convert, struct stasis_error *err)
     if (!convert->refusal[0])
         return 0;
     return stasis_fail(err, STASIS_ERR_VERSION,
-                       "%s; release %s cannot say that: bring the guest to the default, or allow "
-                       "it to be dropped",
-                       convert->refusal, convert->release->name);
+                       "%s; release %s cannot represent that: %s, or allow it to be dropped",
+                       convert->refusal, convert->release->name,
+                       strncmp(convert->refusal, "record stasis.board ", 20) == 0
+                           ? "start the guest on the board of that release"
+                           : "bring the guest to the default");
 }
 
 /* ---- the board ---- */

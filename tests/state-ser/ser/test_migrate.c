@@ -254,10 +254,11 @@ static void test_refusals_name_field_and_value(void **unused)
         assert_int_equal(stasis_records_convert(set, &timer_releases[0], NULL, &down, &err),
                          STASIS_ERR_VERSION);
         assert_null(down);
-        snprintf(want, sizeof(want),
-                 "record test.timer t: %s; release 1.0.0 cannot say that: bring the guest to the "
-                 "default, or allow it to be dropped",
-                 messages[i]);
+        snprintf(
+            want, sizeof(want),
+            "record test.timer t: %s; release 1.0.0 cannot represent that: bring the guest to the "
+            "default, or allow it to be dropped",
+            messages[i]);
         assert_string_equal(err.msg, want);
         assert_int_equal(stasis_records_convert(set, &timer_releases[0], &opts, &down, NULL), 0);
         snprintf(want, sizeof(want), "record test.timer t: %s", messages[i]);

@@ -83,8 +83,10 @@ static void test_devices_and_vcpus_the_release_lacks(void **unused)
 
     set = set_with_board(1, 2); /* behaves as no 2.5.0 does */
     assert_int_equal(stasis_records_convert(set, &release, NULL, &down, &err), STASIS_ERR_VERSION);
-    assert_non_null(strstr(err.msg, "record stasis.board vm: device test.timer t, behaviour 2; "
-                                    "release 2.5.0 cannot say that"));
+    assert_non_null(strstr(err.msg,
+                           "record stasis.board vm: device test.timer t, behaviour 2; "
+                           "release 2.5.0 cannot represent that: start the guest on the board "
+                           "of that release, or allow it"));
     assert_int_equal(stasis_records_convert(set, &release, &opts, &down, NULL), 0);
     assert_int_equal(drops.count, 1);
     assert_int_equal(stasis_records_count(down), 1); /* the board, without it */

@@ -194,7 +194,7 @@ static void records_of_both_are_written_for_it(void **state)
     stasis_records_free(out);
     assert_null(written_by_first(&fading, &err));
     assert_non_null(strstr(err.msg, "record acme.lamp hall: field fade_ms is 0x5, not its default "
-                                    "0x0; release acme 1.0 cannot say that"));
+                                    "0x0; release acme 1.0 cannot represent that"));
 }
 
 int main(void)
