@@ -245,6 +245,18 @@ class Effort(Folder):
         self.assertLessEqual(opened.call_count, 2 * 41)
 
 
+    def test_a_small_file_of_4_tib_is_described_by_its_runs(self):
+        data = example(2)
+        struct.pack_into("<Q", data, 1064 + 24, 1 << 42)  # the size of the region
+        struct.pack_into("<Q", data, 104, 1 << 42)
+        with stasis.open_snapshot(self.put("large", seal(data))) as snapshot:
+            index = snapshot.file.index
+            with unittest.mock.patch.object(index, "at", wraps=index.at) as at:
+                region = as_dict(snapshot)["regions"][0]
+        self.assertLessEqual(at.call_count, 2)
+        self.assertEqual((region["chunks_raw"], region["chunks_zero"]), (1, (1 << 26) - 1))
+
+
 class Installed(Folder):
     def test_needs_the_standard_library_alone_and_nothing_of_the_tree(self):
         """As it is installed: the module and the document, in a folder of its own."""

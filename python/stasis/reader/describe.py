@@ -69,9 +69,12 @@ def _region(snapshot: Snapshot, region: Region) -> dict[str, Any]:
     """By what this file says: a layer may leave open what is in a chunk."""
     layer = bool(snapshot.file.header.incompatible & LAYER_BIT)
     kinds, stored, not_zero = collections.Counter[str](), 0, 0
-    for number in range(region.first_chunk, region.first_chunk + region.chunks):
-        kind, extents = snapshot.file.index.at(number)
-        kinds[_kind(kind, extents, layer)] += 1
+    index, number, end = snapshot.file.index, region.first_chunk, region.first_chunk + region.chunks
+    while number < end:  # not each: a small file may have 4 TiB of zeros
+        kind, extents = index.at(number)
+        after = min(index.alike(number), end)
+        kinds[_kind(kind, extents, layer)] += after - number
+        number = after
         stored += sum(extent.length for extent in extents)
         not_zero += sum(e.taken.bit_count() for e in extents if e.encoding != ZERO)
     return {

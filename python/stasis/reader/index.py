@@ -93,6 +93,10 @@ class Index:
         """Kind and extents of a chunk."""
         raise NotImplementedError
 
+    def alike(self, number: int) -> int:
+        """Where chunks end that are as this one, which has no extents; else the next one."""
+        return number + 1
+
     def foreign(self) -> dict[int, list[tuple[int, int]]]:
         """{file: [(offset, end)]} of what is in other files."""
         return {}
@@ -286,8 +290,15 @@ class Index2(Index):
         # Few of many may have extents: the others are not looked at.
         return (number for run in self.runs if run.each for number in range(run.first, run.end))
 
+    def _run(self, number: int) -> Run:
+        return self.runs[bisect.bisect_right(self.runs, number, key=lambda run: run.first) - 1]
+
+    def alike(self, number: int) -> int:
+        run = self._run(number)
+        return number + 1 if run.each else run.end
+
     def at(self, number: int) -> tuple[int, list[Extent]]:
-        run = self.runs[bisect.bisect_right(self.runs, number, key=lambda run: run.first) - 1]
+        run = self._run(number)
         first = run.extent + run.each * (number - run.first)
         return run.kind, [self._extent(i) for i in range(first, first + run.each)]
 
