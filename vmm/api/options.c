@@ -245,18 +245,27 @@ static int unknown_key(const struct stasis_option *option, const char *name,
     return stasis_fail(err, STASIS_ERR_ARG, "unknown key %.60s; known: %s", name, known);
 }
 
+/* A word alone where there has to be a key. */
+static int no_key(const struct stasis_option *option, const char *word, struct stasis_error *err)
+{
+    for (const struct stasis_option_key *key = option->keys; key->name; key++)
+        if (strcmp(key->name, word) == 0)
+            return stasis_fail(err, STASIS_ERR_ARG, "%s needs a value: %s=%s", word, word,
+                               key->arg);
+    if (option->repeats)
+        return unknown_key(option, word, err);
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "%s is not key=value; put a value that holds commas in quotes", word);
+}
+
 /* The key that an item is for; the first one when the item, also the first one, names none. */
 static int find_key(const struct stasis_option *option, const struct stasis_keyval *item,
                     uint32_t seen, uint32_t *ret_index, struct stasis_error *err)
 {
     uint32_t index = 0;
 
-    if (!item->key && option->repeats)
-        return unknown_key(option, item->value, err);
-    if (!item->key && seen)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "%s is not key=value; put a value that holds commas in quotes",
-                           item->value);
+    if (!item->key && (option->repeats || seen))
+        return no_key(option, item->value, err);
     while (item->key && option->keys[index].name &&
            strcmp(option->keys[index].name, item->key) != 0)
         index++;

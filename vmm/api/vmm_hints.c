@@ -14,10 +14,13 @@
 static const struct {
     const char *name;
     const char *bytes;
+    const char *remedy;
 } formats[] = {
-    {"qcow2", "QFI\xfb"},
-    {"VMDK", "KDMV"},
-    {"VHDX", "vhdxfile"},
+    {"qcow2 image", "QFI\xfb", "make a raw one by qemu-img convert -O raw"},
+    {"VMDK image", "KDMV", "make a raw one by qemu-img convert -O raw"},
+    {"VHDX image", "vhdxfile", "make a raw one by qemu-img convert -O raw"},
+    {"snapshot or overlay of Stasis", "\x89STASIS\n",
+     "an overlay is named behind its disk, as overlay=FILE"},
 };
 
 static void look_at_disk(const struct stasis_vmm *vmm, const struct stasis_vmm_disk *disk,
@@ -30,9 +33,9 @@ static void look_at_disk(const struct stasis_vmm *vmm, const struct stasis_vmm_d
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
         if (memcmp(head, formats[i].bytes, strlen(formats[i].bytes)) == 0)
             stasis_vmm_say(vmm,
-                           "disk %s: %s begins like a %s image, and the guest gets its bytes as "
-                           "they are; make a raw one by qemu-img convert -O raw",
-                           disk->device.id, path, formats[i].name);
+                           "disk %s: %s begins like a %s, and the guest gets its bytes as they "
+                           "are; %s",
+                           disk->device.id, path, formats[i].name, formats[i].remedy);
 }
 
 static bool is_large(const struct stasis_boot_options *boot)

@@ -252,6 +252,8 @@ static void refuses_with_option_and_remedy(void **state)
         {"--kernel|path=a,path=b", "path is given twice"},
         {"--kernel|a,path=b", "path is given twice"},
         {"--kernel|a,b", "b is not key=value|quotes"},
+        {"--kernel|a,cmdline", "--kernel: cmdline needs a value: cmdline=TEXT"},
+        {"--demo|--allow|disk-changed", "disk-changed needs a value: disk-changed=NAME"},
         {"--kernel|path=a,foo=b", "unknown key foo|known: path, cmdline, kernel_load_addr"},
         {"--kernel|a,kernel_load_addr=0", "give a guest address"},
         {"--kernel|a,kernel_load_addr=0x800000000000", "give a guest address"},

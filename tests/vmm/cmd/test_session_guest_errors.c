@@ -132,17 +132,19 @@ static void what_is_seldom_meant_is_said(void)
     snprintf(kernel, sizeof(kernel), "path=%s/kernel", folder.path);
     snprintf(disk, sizeof(disk), "%s/disk", folder.path);
     session_write_kernel(kernel + strlen("path="), "hello\n", once, sizeof(once));
-    file = fopen(disk, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite("QFI\xfb", 1, 4, file), 4);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(truncate(disk, 4096), 0);
     for (int large = 0; large < 2; large++) {
+        file = fopen(disk, "w");
+        assert_non_null(file);
+        assert_int_equal(fputs(large ? "\x89STASIS\n" : "QFI\xfb", file) >= 0, true);
+        assert_int_equal(fclose(file), 0);
+        assert_int_equal(truncate(disk, 4096), 0);
         assert_int_equal(
             session_run(&session, &(struct session_options){.args = {"--kernel", kernel, "--memory",
                                                                      "32", "--block", disk}}),
             SESSION_RESET);
-        assert_non_null(strstr(session.err_text, "/disk begins like a qcow2 image, and"));
+        assert_non_null(strstr(session.err_text,
+                               large ? "/disk begins like a snapshot or overlay of Stasis, and"
+                                     : "/disk begins like a qcow2 image, and"));
         assert_int_equal(strstr(session.err_text, hint) != NULL,
                          large && !processor_shows_virtualization());
         assert_int_equal(truncate(kernel + strlen("path="), 1 << 20), 0);
