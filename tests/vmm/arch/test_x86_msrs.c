@@ -140,6 +140,25 @@ static void refused_msrs_are_reported(void **state)
     stasis_reasons_fini(&reasons);
 }
 
+/* Saved on SVM, where every guest has it; on VMX no guest does, and none of ours looks at it. */
+static void a_tsc_ratio_of_1_goes_with_no_host(void **state)
+{
+    static struct stasis_x86_msrs_state msrs;
+    struct stasis_error err;
+
+    (void)state;
+    stasis_state_init(&stasis_x86_msrs_schema, &msrs);
+    msrs.msrs_count = 1;
+    msrs.msrs[0] = (struct stasis_x86_msr_state){.index = 0xc0000104, .value = UINT64_C(1) << 32};
+    refused_from = 0xc0000104;
+    refused_to = 0xc0000105;
+    held = 0;
+    assert_int_equal(stasis_x86_msrs_part.set(&machine.vcpus[0], &msrs, &err), 0);
+    msrs.msrs[0].value++;
+    assert_int_equal(stasis_x86_msrs_part.set(&machine.vcpus[0], &msrs, &err), STASIS_ERR_HOST);
+    assert_non_null(strstr(err.msg, "MSR 0xc0000104 = 0x100000001"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +166,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(more_than_a_line_holds_are_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_values_that_are_held_are_right, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_msrs_are_reported, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_tsc_ratio_of_1_goes_with_no_host, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

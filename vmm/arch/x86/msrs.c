@@ -15,6 +15,12 @@
 
 #define MSR_MAX STASIS_X86_MSR_MAX
 
+/* AMD's (APM 2, 15.30.5): each KVM of SVM lists it, with this in it, and no KVM of VMX takes it. */
+#define TSC_RATIO  0xc0000104
+#define RATIO_OF_1 (UINT64_C(1) << 32)
+#define SVM_LEAF   0x8000000a
+#define HAS_RATIO  4 /* bit of EDX there: a guest has the register */
+
 #define WALL_CLOCK_LEN 12 /* struct pvclock_wall_clock */
 
 /* Beyond the index list: first, last. */
@@ -127,6 +133,8 @@ static bool is_for_guest(const struct stasis_x86_cpuid_state *cpuid, uint32_t in
         return stasis_x86_cpuid_has(cpuid, 7, STASIS_X86_EDX, 29);
     case 0x345: /* PERF_CAPABILITIES */
         return stasis_x86_cpuid_has(cpuid, 1, STASIS_X86_ECX, 15);
+    case TSC_RATIO:
+        return stasis_x86_cpuid_has(cpuid, SVM_LEAF, STASIS_X86_EDX, HAS_RATIO);
     default:
         return true;
     }
@@ -255,6 +263,13 @@ static void keep_ticks(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_st
     ticks->has_deadline = stasis_x86_msr_find(from, STASIS_MSR_TSC_DEADLINE, &ticks->deadline);
 }
 
+/* Files of 0.1.0 from hosts with SVM have it for guests that never see it. */
+static bool is_left_out(const struct stasis_vcpu *vcpu, const struct stasis_x86_msr_state *msr)
+{
+    return msr->index == TSC_RATIO && msr->value == RATIO_OF_1 &&
+           !is_for_guest(&stasis_x86_of(vcpu)->cpuid, msr->index);
+}
+
 /* All but those two. */
 static int set_plain(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_state *from,
                      struct stasis_error *err)
@@ -264,7 +279,7 @@ static int set_plain(struct stasis_vcpu *vcpu, const struct stasis_x86_msrs_stat
 
     _Static_assert(sizeof(from->msrs) / sizeof(from->msrs[0]) <= MSR_MAX, "more than have room");
     for (uint32_t i = 0; i < from->msrs_count; i++) {
-        if (!has_own_turn(from->msrs[i].index))
+        if (!has_own_turn(from->msrs[i].index) && !is_left_out(vcpu, &from->msrs[i]))
             entries[count++] =
                 (struct kvm_msr_entry){.index = from->msrs[i].index, .data = from->msrs[i].value};
     }
