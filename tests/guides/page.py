@@ -22,7 +22,7 @@ VARYING = (
     (r"\b0x[0-9a-f]+\b", "0xN"),
     (r"\b[0-9a-f]{16,}\b", "HEX"),
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID"),
-    (r"\b\d+(\.\d+)? (ns|us|ms|s|seconds|bytes|KiB|MiB|GiB|kHz)\b", r"N \2"),
+    (r"\b\d+(\.\d+)? (ns|us|ms|s|seconds|bytes|KiB|MiB|GiB|kHz|MHz)\b", r"N \2"),
     (r"\b(bytes|rtc=|chunks stored|PID) ?\d+\b", r"\1 N"),
 )
 
