@@ -37,6 +37,11 @@ def from_answer(error: dict[str, Any]) -> Error:
     )
 
 
+def printable(path: str) -> str:
+    """For a line: a name may hold line breaks, escape sequences, and bytes that are no text."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
+
+
 class FileError(Error):
     """A snapshot, or a file that it lies on, was refused.
 
@@ -57,7 +62,7 @@ class FileError(Error):
         self.producer = ""
 
     def __str__(self) -> str:
-        place = f"{self.path}: " if self.path else ""
+        place = f"{printable(self.path)}: " if self.path else ""
         maker = f"made by {self.producer}: " if self.producer and isinstance(self, Newer) else ""
         return f"{place}{maker}{self.message}" + (f"; {self.remedy}" if self.remedy else "")
 

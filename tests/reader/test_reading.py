@@ -67,6 +67,24 @@ class Errors(Folder):
                 self.assertEqual((error.code, error.name, error.path), (3, "DAMAGED", path))
                 self.assertIn(place, str(error))
 
+    def test_whatever_a_file_is_called_it_is_one_line(self):
+        name, shown = "a\n\x1b[2J\udcff\u202eb", "a\\n\\x1b[2J\\udcff\\u202eb"
+        for data, status, said in ((example(2), 0, "whole"), (example(2)[:900], 3, "truncated"),
+                                   (None, 1, "No such file")):
+            path = os.path.join(self.folder, name)
+            if data:
+                self.put(name, data)
+            else:
+                os.remove(path)
+            run = subprocess.run(
+                [sys.executable, "-B", "-m", "stasis.reader", path], capture_output=True, text=True,
+                env={**os.environ, "PYTHONPATH": tree.PYTHON, "LC_ALL": "C.UTF-8"}, check=False)
+            self.assertEqual(run.returncode, status, run.stderr)
+            lines = (run.stdout + run.stderr).splitlines()
+            self.assertEqual(len(lines), 1, lines)
+            self.assertIn(f"/{shown}: ", lines[0])
+            self.assertIn(said, lines[0])
+
     def test_foreign(self):
         for content in (b"", b"\x7fELF" + bytes(2000), b"\x89STASI"):
             error = self.refused(stasis.Foreign, self.put("foreign", content))

@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 
-from ..errors import FileError
+from ..errors import FileError, printable
 from .describe import as_dict
 from .snapshot import open_snapshot
 
@@ -28,9 +28,9 @@ def main() -> int:
         print(error, file=sys.stderr)
         return error.code
     except OSError as error:
-        print(f"{options.file}: {error.strerror}", file=sys.stderr)
+        print(f"{printable(options.file)}: {error.strerror}", file=sys.stderr)
         return 1
-    print(json.dumps(found, indent=2) if options.json else f"{options.file}: whole")
+    print(json.dumps(found, indent=2) if options.json else f"{printable(options.file)}: whole")
     return 0
 
 
