@@ -44,7 +44,7 @@ const char *stasis_inspect_virtio_queue_of(const char *type, const char *path,
     static const char queues[] = STASIS_INSPECT_VIRTIO_QUEUES;
     char *rest = NULL;
 
-    if (strncmp(path, queues, sizeof(queues) - 1))
+    if (strncmp(path, queues, sizeof(queues) - 1) != 0)
         return NULL;
     type = stasis_inspect_virtio_queue(type, strtoull(path + sizeof(queues) - 1, &rest, 10));
     *ret_rest = rest;
