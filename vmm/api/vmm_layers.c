@@ -55,7 +55,7 @@ static const char *hindrance(const struct stasis_vmm_job *job)
     uint8_t root[STASIS_DIGEST_SIZE];
 
     if (!vmm->base)
-        return "it is not known what the guest has changed since an earlier one";
+        return "there is no earlier one since which it is known what the guest has changed";
     if (stasis_snap_is_removed(vmm->base))
         return "the last one, or a file that it lies on, was removed or replaced";
     if (job->save.digest == STASIS_VMM_DIGEST_SHA256 && !stasis_snap_info(vmm->base)->digests)
