@@ -37,7 +37,8 @@ static void make_file(char *path)
     close(fd);
 }
 
-static void add_disk(const char *id, const struct stasis_vmm_disk *disk)
+/* What a freeze says of a disk, but for its samples. */
+static struct stasis_device_disk_mark mark_disk(const struct stasis_vmm_disk *disk)
 {
     struct stasis_device_disk_mark mark;
 
@@ -47,7 +48,15 @@ static void add_disk(const char *id, const struct stasis_vmm_disk *disk)
     disk->device.mark(disk->device.ctx, &mark);
     saved.disk_inode = mark.inode;
     saved.disk_mtime_ns = mark.mtime_ns;
-    saved.disk_samples_len = sizeof(mark.samples);
+    saved.disk_root_len = mark.has_root ? sizeof(mark.root) : 0;
+    memcpy(saved.disk_root, mark.root, saved.disk_root_len);
+    return mark;
+}
+
+static void add_disk(const char *id, const struct stasis_vmm_disk *disk)
+{
+    (void)mark_disk(disk);
+    saved.disk_samples_len = sizeof(saved.disk_samples);
     assert_true(stasis_disk_sample(disk->disk.fd, BYTES, saved.disk_samples));
     assert_int_equal(stasis_records_add(records, &stasis_virtio_blk_schema, id, &saved, &err), 0);
 }
@@ -115,6 +124,16 @@ static void has(size_t index, const char *id, const char *words)
         fail_msg("%s", reasons.list[index].what);
 }
 
+/* Beside the disk's file; lasts until the next call but one. */
+static const char *beside(const char *suffix)
+{
+    static char paths[2][64];
+    static unsigned next;
+
+    snprintf(paths[++next % 2], sizeof(paths[0]), "%s.%s", data, suffix);
+    return paths[next % 2];
+}
+
 /* As an overlay is that a guest has written to. */
 static void freeze_with_overlay(const char *overlay, unsigned how)
 {
@@ -127,16 +146,9 @@ static void freeze_with_overlay(const char *overlay, unsigned how)
     assert_int_equal(stasis_vmm_disks_open_overlays(&config, &disks, NULL, &err), 0);
     assert_true(stasis_disk_write(&disks.list[0].disk, 512, bytes, sizeof(bytes)));
     assert_int_equal(stasis_vmm_disks_settle(&disks, how, &err), 0);
-    disks.list[0].device.mark(disks.list[0].device.ctx, &mark);
+    mark = mark_disk(&disks.list[0]);
     assert_false(mark.has_samples);
     assert_int_equal(mark.has_root, how != 0);
-    assert_int_equal(stasis_records_get(records, &stasis_virtio_blk_schema, "data", &saved, &err),
-                     0);
-    saved.disk_inode = mark.inode;
-    saved.disk_mtime_ns = mark.mtime_ns;
-    saved.disk_samples_len = 0;
-    saved.disk_root_len = mark.has_root ? sizeof(mark.root) : 0;
-    memcpy(saved.disk_root, mark.root, sizeof(mark.root));
     assert_int_equal(
         stasis_records_replace(records, &stasis_virtio_blk_schema, "data", &saved, &err), 0);
     stasis_vmm_disks_close(&disks);
@@ -144,11 +156,10 @@ static void freeze_with_overlay(const char *overlay, unsigned how)
 
 static void an_overlay_is_known_by_its_last_flush(void **state)
 {
-    char overlay[64];
+    const char *overlay = beside("overlay");
     uint8_t bytes[512] = {2};
 
     (void)state;
-    snprintf(overlay, sizeof(overlay), "%s.overlay", data);
     freeze_with_overlay(overlay, 0);
     assert_int_equal(check(), 0);
     assert_true(stasis_disk_write(&disks.list[0].disk, 512, bytes, sizeof(bytes)));
@@ -162,13 +173,12 @@ static void an_overlay_is_known_by_its_last_flush(void **state)
 
 static void a_sealed_disk_gets_a_new_overlay(void **state)
 {
-    char overlay[64], other[64], sealed[100];
+    const char *overlay = beside("overlay"), *other = beside("other");
     uint8_t bytes[512] = {2};
+    char sealed[100];
     int len;
 
     (void)state;
-    snprintf(overlay, sizeof(overlay), "%s.overlay", data);
-    snprintf(other, sizeof(other), "%s.other", data);
     freeze_with_overlay(overlay, STASIS_VMM_SETTLE_SEALS);
     len = snprintf(sealed, sizeof(sealed), "%s.", overlay);
     for (unsigned i = 0; i < 8; i++)
@@ -195,11 +205,10 @@ static void a_sealed_disk_gets_a_new_overlay(void **state)
 /* Which nobody has written to yet: it is the disk below. */
 static void a_new_overlay_is_the_disk_that_it_lies_on(void **state)
 {
-    char overlay[64];
+    const char *overlay = beside("overlay");
     uint8_t bytes[512] = {3};
 
     (void)state;
-    snprintf(overlay, sizeof(overlay), "%s.overlay", data);
     config.block[0].overlay = overlay;
     disks.only_looks = true;
     assert_int_equal(check(), 0);
