@@ -210,21 +210,10 @@ static void print_bash_values(void)
            "}\n");
 }
 
-static void print_bash(void)
+/* The words behind a method; bash takes = for the end of one. */
+static void print_bash_params(void)
 {
-    printf("# bash completion of vmm\n");
-    print_bash_values();
-    printf("_vmm() {\n"
-           "    local cur=${COMP_WORDS[COMP_CWORD]} words=\n"
-           "    COMPREPLY=()\n"
-           "    if [ \"${COMP_WORDS[1]}\" = ctl ] && [ \"$COMP_CWORD\" -gt 1 ]; then\n"
-           "        case $COMP_CWORD in\n"
-           "            2) return ;;\n"
-           "            3) words='");
-    print_method_names(" ");
-    printf("' ;;\n"
-           "            *)\n"
-           "                case ${COMP_WORDS[3]} in\n");
+    printf("                case ${COMP_WORDS[3]} in\n");
     for (const struct stasis_control_method *method = stasis_control_methods; method->name;
          method++) {
         if (!method->params)
@@ -249,10 +238,34 @@ static void print_bash(void)
            "                    COMPREPLY=(\"${found[@]}\")\n"
            "                    return\n"
            "                fi\n"
-           "                compopt -o nospace 2>/dev/null\n"
-           "                ;;\n"
-           "        esac\n"
-           "    elif [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+           "                compopt -o nospace 2>/dev/null\n");
+}
+
+static void print_bash_ctl(void)
+{
+    printf("    if [ \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" = 'ctl --wait' ] && "
+           "[ \"$COMP_CWORD\" -gt 2 ]; then\n"
+           "        COMP_WORDS=(vmm ctl \"${COMP_WORDS[@]:3}\") COMP_CWORD=$((COMP_CWORD - 1))\n"
+           "    fi\n"
+           "    if [ \"${COMP_WORDS[1]}\" = ctl ] && [ \"$COMP_CWORD\" -gt 1 ]; then\n"
+           "        case $COMP_CWORD in\n"
+           "            2) [ \"${cur#-}\" != \"$cur\" ] || return; words=--wait ;;\n"
+           "            3) words='");
+    print_method_names(" ");
+    printf("' ;;\n            *)\n");
+    print_bash_params();
+    printf("                ;;\n        esac\n");
+}
+
+static void print_bash(void)
+{
+    printf("# bash completion of vmm\n");
+    print_bash_values();
+    printf("_vmm() {\n"
+           "    local cur=${COMP_WORDS[COMP_CWORD]} words=\n"
+           "    COMPREPLY=()\n");
+    print_bash_ctl();
+    printf("    elif [ \"$COMP_CWORD\" -eq 1 ]; then\n"
            "        words='ctl ");
     print_option_names(" ");
     printf("'\n"
@@ -297,7 +310,7 @@ static void print_zsh(void)
            "# zsh completion of vmm\n"
            "_vmm_ctl() {\n"
            "    case $CURRENT in\n"
-           "        3) _files ;;\n"
+           "        3) compadd -- --wait; _files ;;\n"
            "        4) compadd -- ");
     print_method_names(" ");
     printf(" ;;\n"
@@ -315,6 +328,10 @@ static void print_zsh(void)
            "    esac\n"
            "}\n"
            "_vmm() {\n"
+           "    if [[ $words[2] == ctl && $words[3] == --wait && $CURRENT -gt 3 ]]; then\n"
+           "        words[3]=()\n"
+           "        (( CURRENT-- ))\n"
+           "    fi\n"
            "    if [[ $words[2] == ctl && $CURRENT -gt 2 ]]; then\n"
            "        _vmm_ctl\n"
            "        return\n"
@@ -331,7 +348,9 @@ static void print_zsh(void)
 static void print_fish(void)
 {
     printf("# fish completion of vmm\n"
-           "complete -c vmm -n '__fish_is_first_arg' -a ctl -d 'Control a running VM'\n");
+           "complete -c vmm -n '__fish_is_first_arg' -a ctl -d 'Control a running VM'\n"
+           "complete -c vmm -n '__fish_seen_subcommand_from ctl' -l wait "
+           "-d 'Wait for a VM that is being started'\n");
     for (unsigned i = 0; i < STASIS_CLI_COUNT; i++) {
         const struct stasis_option *option = stasis_cli_option(i);
 
@@ -349,7 +368,7 @@ static void print_fish(void)
     for (const struct stasis_control_method *method = stasis_control_methods; method->name;
          method++) {
         printf("complete -c vmm -f -n \"__fish_seen_subcommand_from ctl; and test (count "
-               "(commandline -opc)) -eq 3\" -a %s -d '",
+               "(string match -v -- --wait (commandline -opc))) -eq 3\" -a %s -d '",
                method->name);
         print_first_line(method->doc);
         printf("'\n");

@@ -29,6 +29,10 @@ bash -n "$folder/vmm.bash"
 expect bash --control in_bash vmm --con
 expect bash ctl in_bash vmm c
 expect bash snapshot in_bash vmm ctl sock snap
+expect bash --wait in_bash vmm ctl --w
+expect bash snapshot in_bash vmm ctl --wait sock snap
+expect bash exit in_bash vmm ctl --wait sock snapshot 'then' = ex
+[ -z "$(in_bash vmm ctl so)" ] || failed=1 # so that bash completes the file
 expect bash compress= in_bash vmm ctl sock snapshot comp
 expect bash exit in_bash vmm ctl sock snapshot 'then' = ex
 expect bash continue in_bash vmm ctl sock snapshot 'then' =
@@ -64,6 +68,9 @@ if command -v zsh >/dev/null; then
         words=(snapshot-inspect report --) CURRENT=3; . "$1/snapshot-inspect.zsh"' zsh "$tools"
     # shellcheck disable=SC2016
     expect zsh snapshot zsh -fc 'compadd() { print -l -- "$@" }; _files() { :; }
+        words=(vmm ctl --wait sock x) CURRENT=5; . "$1/vmm.zsh"' zsh "$folder"
+    # shellcheck disable=SC2016
+    expect zsh snapshot zsh -fc 'compadd() { print -l -- "$@" }; _files() { :; }
         words=(vmm ctl sock x) CURRENT=4; . "$1/vmm.zsh"' zsh "$folder"
     grep -q -- "--cpu.*:model:(host baseline " "$folder/vmm.zsh" || failed=1
     # shellcheck disable=SC2016
@@ -89,6 +96,8 @@ if command -v fish >/dev/null; then
     fi
     expect fish --control in_fish "vmm --con"
     expect fish snapshot in_fish "vmm ctl sock sn"
+    expect fish --wait in_fish "vmm ctl --w"
+    expect fish snapshot in_fish "vmm ctl --wait sock sn"
     expect fish baseline in_fish "vmm --demo --cpu ba"
     expect fish then=exit in_fish "vmm ctl sock snapshot the"
 else
