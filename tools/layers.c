@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tools/disk.h"
 
@@ -13,7 +14,7 @@ static int no_memory(struct stasis_error *err)
 
 /* ---- nodes ---- */
 
-static int add(struct stasis_layers *layers, const char *name, struct stasis_error *err)
+int stasis_layers_add(struct stasis_layers *layers, const char *name, struct stasis_error *err)
 {
     struct stasis_layers_node *nodes =
         reallocarray(layers->nodes, layers->count + 1, sizeof(*nodes));
@@ -48,7 +49,7 @@ static int find_or_add(struct stasis_layers *layers, const char *name, const uin
     *ret_node = find(layers, uuid, root);
     if (*ret_node != STASIS_LAYERS_NONE)
         return 0;
-    rc = add(layers, name, err);
+    rc = stasis_layers_add(layers, name, err);
     if (rc)
         return rc;
     *ret_node = layers->count - 1;
@@ -142,7 +143,7 @@ static int look(const struct stasis_inspect_args *args, struct stasis_layers *la
     rc = at->is_disk ? stasis_disk_open(args, at->name, true, &overlay, err)
                      : stasis_inspect_open_alone(args, at->name, &snap, err);
     if (rc)
-        return node < args->operand_count ? rc : note_lack(at, rc, err);
+        return at->is_named ? rc : note_lack(at, rc, err);
     at->info = at->is_disk ? *stasis_overlay_file_at(overlay, 0).info : *stasis_snap_info(snap);
     stasis_overlay_free(overlay);
     stasis_snap_free(snap);
@@ -289,20 +290,34 @@ static int put_in_order(struct stasis_layers *layers, struct stasis_error *err)
     return rc;
 }
 
+static int add_operand(struct stasis_layers *layers, const char *name, struct stasis_error *err)
+{
+    struct stat st;
+    int rc;
+
+    if (!stat(name, &st) && S_ISDIR(st.st_mode))
+        return stasis_layers_add_folder(layers, name, err);
+    rc = stasis_layers_add(layers, name, err);
+    if (!rc)
+        layers->nodes[layers->count - 1].is_named = true;
+    return rc;
+}
+
 int stasis_layers_collect(const struct stasis_inspect_args *args, struct stasis_layers *ret_layers,
                           struct stasis_error *err)
 {
+    size_t named;
     int rc = 0;
 
     *ret_layers = (struct stasis_layers){.count = 0};
-    for (size_t i = 0; i < args->operand_count && !rc; i++) {
-        rc = add(ret_layers, args->operands[i], err);
-        if (!rc)
-            rc = look(args, ret_layers, i, err);
-    }
+    for (size_t i = 0; i < args->operand_count && !rc; i++)
+        rc = add_operand(ret_layers, args->operands[i], err);
+    named = ret_layers->count;
+    for (size_t i = 0; i < named && !rc; i++)
+        rc = look(args, ret_layers, i, err);
     /* What they lie on, and is none of them, is added behind. */
     for (size_t i = 0; i < ret_layers->count && !rc; i++) {
-        if (i >= args->operand_count)
+        if (i >= named)
             rc = look(args, ret_layers, i, err);
         if (!rc)
             rc = look_below(args, ret_layers, i, err);

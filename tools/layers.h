@@ -26,7 +26,8 @@ struct stasis_layers_node {
     unsigned depth;                  /* in the tree: it grows where a node has several children */
     struct stasis_layers_debt *owes; /* the first of the file itself, then what it takes from */
     size_t owe_count;
-    char *lacks; /* why its RAM cannot be read: a file is not there, ...; or NULL */
+    char *lacks;   /* why its RAM cannot be read: a file is not there, ...; or NULL */
+    bool is_named; /* by an operand: it has to be readable */
     bool drawn;
 };
 
@@ -36,8 +37,15 @@ struct stasis_layers {
     size_t *order; /* nodes as they are drawn: children behind their parent */
 };
 
-/* Of the files named by the operands, and of all that they lie on; *ret_layers to be freed also
- * when it fails. The errors of opening a snapshot, of the operands only; STASIS_ERR_NOMEM. */
+/* A file that is to be looked at; and those of a folder. STASIS_ERR_NOMEM, STASIS_ERR_READ. */
+STASIS_MUST_CHECK int stasis_layers_add(struct stasis_layers *layers, const char *name,
+                                        struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_layers_add_folder(struct stasis_layers *layers, const char *path,
+                                               struct stasis_error *err);
+
+/* Of the files named by the operands, or in folders that are, and of all that they lie on;
+ * *ret_layers to be freed also when it fails. The errors of opening a snapshot, of the operands
+ * only; STASIS_ERR_NOMEM. */
 STASIS_MUST_CHECK int stasis_layers_collect(const struct stasis_inspect_args *args,
                                             struct stasis_layers *ret_layers,
                                             struct stasis_error *err);
