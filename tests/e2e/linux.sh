@@ -749,6 +749,8 @@ case_fork() {
 . "$payload/loads.sh"
 # shellcheck source=tests/e2e/layers.sh
 . "$payload/layers.sh"
+# shellcheck source=tests/e2e/net.sh
+. "$payload/net.sh"
 # shellcheck source=tests/e2e/distribution.sh
 . "$payload/distribution.sh"
 # shellcheck source=tests/e2e/container.sh
