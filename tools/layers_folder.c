@@ -4,8 +4,8 @@
  * followed.
  */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,15 +33,11 @@ static int add_file(struct stasis_layers *layers, const char *folder, const char
                     struct stasis_error *err)
 {
     size_t len = strlen(folder);
-    char *path = malloc(len + strlen(name) + 2);
+    char *path;
     int rc;
 
-    if (!path)
+    if (asprintf(&path, "%s%s%s", folder, len && folder[len - 1] == '/' ? "" : "/", name) < 0)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the tree of layers");
-    memcpy(path, folder, len);
-    if (len && folder[len - 1] != '/')
-        path[len++] = '/';
-    strcpy(path + len, name);
     rc = stasis_layers_add(layers, path, err);
     free(path);
     return rc;
