@@ -172,7 +172,6 @@ int stasis_inspect_memory(const struct stasis_inspect_args *args, FILE *out,
     if (args->operand_count > 1)
         return stasis_memory_compare(args, out, err);
     rc = stasis_inspect_open_any(args, args->operands[0], &snap, err);
-
     if (rc)
         return rc;
     if (args->values[STASIS_MEMORY_SVG])

@@ -4,7 +4,8 @@
  * opening), overlay_map.c (where each page is), overlay_places.c (which places of the file are
  * free), overlay_log.c (commits, as they are written), overlay_recover.c (as they are read),
  * overlay_state.c (the STATE section), overlay_chain.c and overlay_find.c (what it lies on),
- * overlay_look.c (for reading only). docs/snapshot-format.md, "Overlay in use".
+ * overlay_look.c and overlay_verify.c (for reading only). docs/snapshot-format.md, "Overlay in
+ * use".
  */
 #ifndef STASIS_SNAP_OVERLAY_H
 #define STASIS_SNAP_OVERLAY_H

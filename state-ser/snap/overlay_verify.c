@@ -169,8 +169,9 @@ static int look_for_zero(struct verifying *v, int fd, uint64_t offset, uint64_t 
         if (got < 0)
             return stasis_fail_errno(v->err, STASIS_ERR_READ, "%s: reading the overlay",
                                      v->overlay->name);
-        for (ssize_t i = 0; !stasis_chunk_is_zero(bytes, (size_t)got) && !v->stray; i++)
-            v->stray = bytes[i] ? offset + (uint64_t)i : 0;
+        if (!stasis_chunk_is_zero(bytes, (size_t)got))
+            for (uint64_t i = 0; !v->stray; i++)
+                v->stray = bytes[i] ? offset + i : 0;
         offset += part;
         len -= part;
         rc = add_done(v, part);

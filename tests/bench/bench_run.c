@@ -250,7 +250,8 @@ int main(int argc, char **argv)
             return 2;
     }
     if (optind == argc || count < 1 || count > COUNT_MAX) {
-        fprintf(stderr, "usage: bench-run [-n COUNT] [-t] [-u] [-c FILE]... COMMAND [ARG]...\n");
+        fprintf(stderr,
+                "usage: bench-run [-n COUNT] [-t] [-u] [-s TIMES] [-c FILE]... COMMAND [ARG]...\n");
         return 2;
     }
     if (times)

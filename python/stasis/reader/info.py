@@ -118,9 +118,7 @@ def _root(file: File) -> str | None:
 def layer_of(file: File, pages: int) -> Layer:
     """What a file is to a snapshot that has so many pages in it."""
     h = file.header
-    return Layer(
-        file.path, UUID(bytes=h.uuid), _root(file), h.maker, h.created, h.stored, pages
-    )
+    return Layer(file.path, UUID(bytes=h.uuid), _root(file), h.maker, h.created, h.stored, pages)
 
 
 def info_of(file: File) -> Info:

@@ -20,6 +20,7 @@ from .records import Record, StateReader
 from .schema import SchemaReader, StateSchema, show
 from .tables import known
 
+
 class Snapshot:
     """A snapshot that is open for reading; open_snapshot() makes one.
 

@@ -129,8 +129,8 @@ stasis_overlay_stats(const struct stasis_overlay *overlay);
 /* All 0: with all files that it lies on, as far as they are sealed, and without the image. */
 struct stasis_overlay_look {
     size_t size; /* sizeof(struct stasis_overlay_look): lets the struct grow */
-    const char
-        *layers; /* a folder where sealed files are sought that are not in its own; or NULL */
+    /* A folder where sealed files are sought that are not in its own; or NULL. */
+    const char *layers;
     /* The image: without it, its pages cannot be read. Its root and layers do not count. */
     const struct stasis_overlay_base *base;
     bool alone; /* without the files that it lies on: theirs are pages of an image then */
