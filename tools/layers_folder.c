@@ -48,7 +48,7 @@ int stasis_layers_add_folder(struct stasis_layers *layers, const char *path,
 {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct dirent **entries = NULL;
-    int count = folder < 0 ? -1 : scandirat(folder, ".", &entries, NULL, alphasort), rc = 0;
+    int count = folder < 0 ? -1 : scandir(path, &entries, NULL, alphasort), rc = 0;
 
     if (count < 0)
         rc = stasis_fail_errno(err, STASIS_ERR_READ, "%s: reading the folder", path);
