@@ -115,7 +115,9 @@ static void on_continue(int number, siginfo_t *info, void *context)
 
 static void install(int number, void (*handler)(int, siginfo_t *, void *), bool only_default)
 {
-    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_RESTART | SA_SIGINFO};
+    /* SIGTTIN: a read that goes on where it was stopped would wait for what others have read. */
+    struct sigaction action = {.sa_sigaction = handler,
+                               .sa_flags = SA_SIGINFO | (number == SIGTTIN ? 0 : SA_RESTART)};
     struct sigaction *before = &terminal.before[number];
 
     sigemptyset(&action.sa_mask);
@@ -157,6 +159,7 @@ static void install_handlers(void)
         if (ends_process(number))
             install(number, on_deadly_signal, !stasis_signal_is_fault(number));
     install(SIGTSTP, on_stop, true);
+    install(SIGTTIN, on_stop, true);
     install(SIGCONT, on_continue, true);
 }
 

@@ -191,6 +191,47 @@ static void stopping_hands_the_terminal_back(void **state)
     terminal_close(&terminal);
 }
 
+static void read_nothing(void)
+{
+    int fds[2];
+    char byte;
+
+    if (pipe(fds))
+        _exit(1);
+    while (read(fds[0], &byte, 1) >= 0 || errno != EINTR)
+        ;
+    exit(0);
+}
+
+/* In the background of a shell a read stops us; what it was to read is then read by others. It may
+ * be stopped before it reads, so this is tried again. */
+static void a_read_that_was_stopped_does_not_wait(void **state)
+{
+    struct terminal terminal = terminal_open();
+    pid_t child = terminal_start_raw(&terminal, false, read_nothing);
+    bool has_ended = false;
+    int status = -1;
+
+    (void)state;
+    terminal_wait_raw(terminal.slave);
+    for (unsigned tries = 0; tries < 20 && !has_ended; tries++) {
+        kill(child, SIGTTIN);
+        assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+        has_ended = !WIFSTOPPED(status);
+        kill(child, SIGCONT);
+        for (unsigned ms = 0; ms < 500 && !has_ended; ms++) {
+            usleep(1000);
+            has_ended = waitpid(child, &status, WNOHANG) == child;
+        }
+    }
+    if (!has_ended) {
+        kill(child, SIGKILL);
+        (void)terminal_end_of(child);
+    }
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    terminal_close(&terminal);
+}
+
 static volatile sig_atomic_t handled;
 
 static void own_handler(int number)
@@ -289,6 +330,7 @@ int main(void)
         cmocka_unit_test(every_signal_that_ends_a_process_restores_the_terminal),
         cmocka_unit_test(faults_on_any_thread_restore_the_terminal),
         cmocka_unit_test(stopping_hands_the_terminal_back),
+        cmocka_unit_test(a_read_that_was_stopped_does_not_wait),
         cmocka_unit_test(leaves_signals_that_have_an_owner),
         cmocka_unit_test(program_that_survives_its_faults),
     };
