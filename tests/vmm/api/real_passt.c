@@ -72,17 +72,36 @@ static struct sockaddr_in address_of(uint32_t ip, unsigned port)
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(ip)}};
 }
 
-static void set(int fd, unsigned long request, const char *name, uint32_t ip)
+static struct ifreq request_of(const char *name, uint32_t ip)
 {
     const struct sockaddr_in address = address_of(ip, 0);
     struct ifreq ifr = {.ifr_flags = 0};
 
     (void)snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-    if (request == SIOCSIFFLAGS)
-        ifr.ifr_flags = IFF_UP | IFF_RUNNING;
-    else
-        memcpy(&ifr.ifr_addr, &address, sizeof(address));
-    assert_int_equal(ioctl(fd, request, &ifr), 0);
+    memcpy(&ifr.ifr_addr, &address, sizeof(address));
+    return ifr;
+}
+
+static void set_up_interface(int fd, const char *name)
+{
+    struct ifreq ifr = request_of(name, 0);
+
+    ifr.ifr_flags = IFF_UP | IFF_RUNNING;
+    assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
+}
+
+static void set_address(int fd, const char *name, uint32_t ip)
+{
+    struct ifreq ifr = request_of(name, ip);
+
+    assert_int_equal(ioctl(fd, SIOCSIFADDR, &ifr), 0);
+}
+
+static void set_netmask(int fd, const char *name, uint32_t mask)
+{
+    struct ifreq ifr = request_of(name, mask);
+
+    assert_int_equal(ioctl(fd, SIOCSIFNETMASK, &ifr), 0);
 }
 
 static void set_route(int fd)
@@ -102,12 +121,12 @@ static void make_interfaces(void)
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     assert_true(fd >= 0);
-    set(fd, SIOCSIFFLAGS, "lo", 0);
-    set(fd, SIOCSIFADDR, "lo:1", REAL_PASST_OTHER);
+    set_up_interface(fd, "lo");
+    set_address(fd, "lo:1", REAL_PASST_OTHER);
     tap_rig_make(INTERFACE);
-    set(fd, SIOCSIFADDR, INTERFACE, REAL_PASST_GUEST);
-    set(fd, SIOCSIFNETMASK, INTERFACE, 0xffffff00u);
-    set(fd, SIOCSIFFLAGS, INTERFACE, 0);
+    set_address(fd, INTERFACE, REAL_PASST_GUEST);
+    set_netmask(fd, INTERFACE, 0xffffff00u);
+    set_up_interface(fd, INTERFACE);
     set_route(fd);
     close(fd);
 }
