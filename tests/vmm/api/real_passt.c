@@ -5,13 +5,13 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <net/route.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -22,7 +22,8 @@
 
 #define INTERFACE "ext0"
 
-static pid_t passt;
+static pid_t keeper;  /* of passt: ends it when the test has ended, however that was */
+static int life = -1; /* what the keeper waits for the end of */
 static int listener = -1, datagrams = -1, connection = -1;
 
 /* ---- the namespace ---- */
@@ -163,12 +164,25 @@ static _Noreturn void exec(const char *path)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)dup2(null, 0);
     (void)dup2(null, 1);
     (void)dup2(null, 2); /* what it says without being asked */
     execlp("passt", "passt", "--foreground", "--socket", path, "--mtu", "1500", "-4", (char *)NULL);
     _exit(127);
+}
+
+/* A signal at the death of the parent would be lost: passt becomes another user. */
+static _Noreturn void keep(const char *path, int end_of_test)
+{
+    struct pollfd wait = {.fd = end_of_test};
+    pid_t passt = fork();
+
+    if (passt == 0)
+        exec(path);
+    while (passt > 0 && waitpid(passt, NULL, WNOHANG) == 0)
+        if (poll(&wait, 1, 10) == 1)
+            (void)kill(passt, SIGKILL);
+    _exit(passt < 0);
 }
 
 /* It is there before it listens: unix(7), and __SO_ACCEPTCON of Linux' net.h in "Flags". */
@@ -189,24 +203,29 @@ static bool listens(const char *path)
 void real_passt_start(const char *path)
 {
     char folder[160];
-    int status;
+    int ends[2];
 
     (void)snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path);
     assert_int_equal(chmod(folder, 0777), 0);
     (void)unlink(path);
-    passt = fork();
-    assert_true(passt >= 0);
-    if (passt == 0)
-        exec(path);
-    kvm_wait(listens(path) || waitpid(passt, &status, WNOHANG) == passt);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    life = ends[1];
+    keeper = fork();
+    assert_true(keeper >= 0);
+    if (keeper == 0) {
+        close(life);
+        keep(path, ends[0]);
+    }
+    close(ends[0]);
+    kvm_wait(listens(path) || waitpid(keeper, NULL, WNOHANG) == keeper);
     if (!listens(path))
-        fail_msg("passt ended with %#x", (unsigned)status);
+        fail_msg("passt has ended");
 }
 
 void real_passt_end(void)
 {
-    assert_int_equal(kill(passt, SIGKILL), 0);
-    assert_int_equal(waitpid(passt, NULL, 0), passt);
+    close(life);
+    assert_int_equal(waitpid(keeper, NULL, 0), keeper);
 }
 
 /* ---- programs of the host ---- */
