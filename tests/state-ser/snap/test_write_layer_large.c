@@ -23,10 +23,10 @@ void *__wrap_realloc(void *old, size_t size)
     return __real_realloc(old, size);
 }
 
-/* 128 GiB have 2 million chunks. */
+/* 8 GiB have 131072 chunks. */
 static void a_list_has_no_chunks_that_are_not_there(void **state)
 {
-    const size_t size = (size_t)128 << 30;
+    const size_t size = (size_t)8 << 30;
     uint64_t *bits = mmap(NULL, size / PAGE / 8, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     struct stasis_error err = {0};
@@ -158,25 +158,22 @@ static void assert_saved(struct large *large, const char *folder, const struct s
 
 static void a_layer_is_what_ram_was(void **state)
 {
-    const uint32_t clean[] = {3, 300, 3000};
     const char *folder = folder_make();
     struct large *large = malloc(sizeof(*large));
     struct stasis_snap *base;
 
     (void)state;
     assert_non_null(large);
-    for (size_t i = 0; i < sizeof(clean) / sizeof(clean[0]); i++) {
-        large->seed = (uint32_t)i + 1;
-        built_init(&large->built);
-        built_add(&large->built, 0, SIZE);
-        assert_int_equal(madvise(large->built.ram[0], SIZE, MADV_NOHUGEPAGE), 0);
-        write_pages(large, 300, false);
-        base = layer_base(&large->built, NULL);
-        change(large, clean[i]);
-        assert_saved(large, folder, base);
-        stasis_snap_free(base);
-        built_fini(&large->built);
-    }
+    large->seed = 1;
+    built_init(&large->built);
+    built_add(&large->built, 0, SIZE);
+    assert_int_equal(madvise(large->built.ram[0], SIZE, MADV_NOHUGEPAGE), 0);
+    write_pages(large, 300, false);
+    base = layer_base(&large->built, NULL);
+    change(large, 100); /* more than half of the first window is dirty */
+    assert_saved(large, folder, base);
+    stasis_snap_free(base);
+    built_fini(&large->built);
     free(large);
     folder_remove();
 }
