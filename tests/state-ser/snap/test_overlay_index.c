@@ -222,6 +222,11 @@ static void its_headers_have_to_agree(void **state)
     assert_int_equal(rig_try_open(&rig, &err), STASIS_ERR_CORRUPT);
     assert_non_null(strstr(err.msg, "bytes, and its header says"));
     edit_trailer(STASIS_HDR_FILE_LEN, header.info.file_len);
+    edit_trailer(STASIS_HDR_ROOT, 4711);
+    memcpy(root, trailer().info.root, sizeof(root));
+    assert_int_equal(pwrite(fd, image.bytes, image.len, 0), image.len);
+    assert_int_equal(rig_try_open(&rig, &err), STASIS_ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "has another root than its header says"));
     edit_trailer(STASIS_HDR_SECTIONS + 32 + 16, UINT64_C(1) << 30); /* length of the index */
     assert_int_equal(pwrite(fd, image.bytes, image.len, 0), image.len);
     assert_int_equal(rig_try_open(&rig, &err), STASIS_ERR_CORRUPT);
