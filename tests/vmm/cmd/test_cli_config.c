@@ -214,8 +214,9 @@ static void wrong_files_are_named(void **state)
 {
     (void)state;
     refuse("{\"demo\": 1}", "--config|f", STASIS_ERR_ARG, "f: demo is a number; give true or");
-    refuse("{\"demo\":\n", "--config|f", STASIS_ERR_ARG, "f: line 2, column 0: unexpected token");
-    refuse("", "--config|f", STASIS_ERR_ARG, "f: line 1, column 0: ");
+    refuse("{\"demo\":\n", "--config|f", STASIS_ERR_ARG,
+           "f: not JSON: line 2, column 0: unexpected token");
+    refuse("", "--config|f", STASIS_ERR_ARG, "f: not JSON: line 1, column 0: ");
     refuse("", "--config|none", STASIS_ERR_ARG,
            "--config: cannot open none, give a readable file: No such file or directory");
     refuse("", "--config|.", STASIS_ERR_ARG, "--config: . is a directory; give a regular file");
