@@ -21,9 +21,19 @@ enum stasis_change_kind {
 /* The names: "zero", "equal", "differs". */
 extern const char *const stasis_change_kind_names[STASIS_CHANGE_KINDS];
 
+/* Pages of the second snapshot that all differ, or are all equal and not zero. */
+struct stasis_change_piece {
+    uint64_t gpa;
+    uint64_t end;
+    bool differs;
+};
+
 struct stasis_change {
     const struct stasis_snap *a, *b; /* they stay the caller's */
-    uint16_t *differ;                /* of each chunk of b: the pages that differ */
+    /* Ascending, none in two regions: what is zero in both is in none, so that their number grows
+     * with what is stored, not with what a file claims to have. */
+    struct stasis_change_piece *pieces;
+    size_t piece_count;
     uint64_t pages[STASIS_CHANGE_KINDS];
     uint64_t pages_gone; /* in the first snapshot only */
 };

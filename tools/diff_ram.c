@@ -136,7 +136,7 @@ static bool are_zero(const struct compare *compare, const uint64_t numbers[2])
            stasis_snap_chunk_at(compare->sides[B].snap, numbers[B]).kind == STASIS_CHUNK_ZERO;
 }
 
-/* From gpa to end is one chunk on either side. */
+/* From gpa to end is one chunk on either side, or zero on both. */
 static int compare_pages(struct compare *compare, const uint64_t numbers[2], uint64_t gpa,
                          uint64_t end, struct stasis_error *err)
 {
@@ -167,23 +167,52 @@ static bool keep_on(const struct compare *compare)
                                   stasis_snap_info(compare->sides[A].snap)->ram_bytes);
 }
 
-/* All of RAM, in steps in which neither side has a boundary. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Where RAM of this side, which is there at gpa, ends. */
+static uint64_t region_end(const struct side *side, uint64_t gpa)
+{
+    struct stasis_snap_region region = {.gpa = gpa};
+
+    return stasis_inspect_ram_region(side->snap, gpa, &region) ? region.gpa + region.size : gpa;
+}
+
+/* From gpa on both have RAM; ends: of their chunks. */
+static int compare_both(struct compare *compare, const uint64_t numbers[2], const uint64_t ends[2],
+                        uint64_t *gpa, struct stasis_error *err)
+{
+    uint64_t from = *gpa;
+
+    *gpa = are_zero(compare, numbers)
+               ? earlier(stasis_inspect_ram_zero_end(compare->sides[A].snap, from),
+                         stasis_inspect_ram_zero_end(compare->sides[B].snap, from))
+               : earlier(ends[A], ends[B]);
+    return compare_pages(compare, numbers, from, *gpa, err);
+}
+
+/* All of RAM, in steps in which neither side has a boundary. What is zero on both sides, and what
+ * one side has alone, is one step however long it is. */
 static int compare_all(struct compare *compare, struct stasis_error *err)
 {
     uint64_t gpa = 0;
     int rc = 0;
 
     while (gpa != UINT64_MAX && !rc) {
-        uint64_t numbers[2], ends[2];
+        uint64_t numbers[2], ends[2], from = gpa;
         bool in_a = look(&compare->sides[A], gpa, &numbers[A], &ends[A]);
         bool in_b = look(&compare->sides[B], gpa, &numbers[B], &ends[B]);
-        uint64_t end = ends[A] < ends[B] ? ends[A] : ends[B];
 
-        if (in_a && in_b)
-            rc = compare_pages(compare, numbers, gpa, end, err);
-        else if (in_a || in_b)
-            add(compare, gpa, end - gpa, in_a ? STASIS_DIFF_ONLY_A : STASIS_DIFF_ONLY_B);
-        gpa = end;
+        if (in_a && in_b) {
+            rc = compare_both(compare, numbers, ends, &gpa, err);
+        } else if (in_a || in_b) {
+            gpa = earlier(region_end(&compare->sides[in_a ? A : B], gpa), ends[in_a ? B : A]);
+            add(compare, from, gpa - from, in_a ? STASIS_DIFF_ONLY_A : STASIS_DIFF_ONLY_B);
+        } else {
+            gpa = earlier(ends[A], ends[B]);
+        }
         if (!rc && !keep_on(compare))
             rc = stasis_fail(err, STASIS_ERR_CANCELLED, "cancelled");
     }

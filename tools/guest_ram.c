@@ -13,8 +13,8 @@ struct stasis_inspect_ram_slot {
     uint8_t bytes[STASIS_CHUNK_SIZE];
 };
 
-static bool find_region(const struct stasis_snap *snap, uint64_t gpa,
-                        struct stasis_snap_region *ret_region)
+bool stasis_inspect_ram_region(const struct stasis_snap *snap, uint64_t gpa,
+                               struct stasis_snap_region *ret_region)
 {
     for (uint32_t i = 0; i < stasis_snap_region_count(snap); i++) {
         struct stasis_snap_region region = stasis_snap_region_at(snap, i);
@@ -27,11 +27,28 @@ static bool find_region(const struct stasis_snap *snap, uint64_t gpa,
     return false;
 }
 
+uint64_t stasis_inspect_ram_zero_end(const struct stasis_snap *snap, uint64_t gpa)
+{
+    struct stasis_snap_region region;
+    uint64_t number, end;
+
+    if (!stasis_inspect_ram_region(snap, gpa, &region))
+        return gpa;
+    number = (gpa - region.gpa) / STASIS_CHUNK_SIZE;
+    end = (region.size + STASIS_CHUNK_SIZE - 1) / STASIS_CHUNK_SIZE;
+    end = stasis_snap_zero_end(snap, region.first_chunk + number, region.first_chunk + end) -
+          region.first_chunk;
+    if (end == number)
+        return gpa;
+    return end * STASIS_CHUNK_SIZE < region.size ? region.gpa + end * STASIS_CHUNK_SIZE
+                                                 : region.gpa + region.size;
+}
+
 bool stasis_inspect_ram_find(const struct stasis_snap *snap, uint64_t gpa, uint64_t *ret_chunk)
 {
     struct stasis_snap_region region;
 
-    if (!find_region(snap, gpa, &region))
+    if (!stasis_inspect_ram_region(snap, gpa, &region))
         return false;
     *ret_chunk = region.first_chunk + (gpa - region.gpa) / STASIS_CHUNK_SIZE;
     return true;
@@ -43,7 +60,7 @@ uint64_t stasis_inspect_ram_extent(const struct stasis_snap *snap, uint64_t gpa,
     uint64_t done = 0;
 
     /* Regions may touch; they end below 2^53, so nothing overflows. */
-    while (done < len && find_region(snap, gpa + done, &region))
+    while (done < len && stasis_inspect_ram_region(snap, gpa + done, &region))
         done = region.gpa + region.size - gpa;
     return done < len ? done : len;
 }
@@ -121,7 +138,10 @@ bool stasis_inspect_chunk_is_compressed(const struct stasis_snap *snap, uint64_t
 
 bool stasis_inspect_is_compressed(const struct stasis_snap *snap)
 {
-    for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i++) {
+    uint64_t count = stasis_snap_chunk_count(snap);
+
+    for (uint64_t i = stasis_snap_zero_end(snap, 0, count); i < count;
+         i = stasis_snap_zero_end(snap, i + 1, count)) {
         if (stasis_inspect_chunk_is_compressed(snap, i))
             return true;
     }

@@ -11,6 +11,14 @@
 
 #include "stasis/snap.h"
 
+/* The range of RAM that `gpa` lies in; false if there is none. */
+bool stasis_inspect_ram_region(const struct stasis_snap *snap, uint64_t gpa,
+                               struct stasis_snap_region *ret_region);
+
+/* Where the zero chunks that begin with that of gpa end, in one step: gpa if that is not zero, or
+ * if there is no RAM. At most the end of the range. */
+uint64_t stasis_inspect_ram_zero_end(const struct stasis_snap *snap, uint64_t gpa);
+
 /* The chunk that `gpa` lies in; false if there is no RAM. */
 bool stasis_inspect_ram_find(const struct stasis_snap *snap, uint64_t gpa, uint64_t *ret_chunk);
 

@@ -21,25 +21,53 @@ static unsigned pages_not_zero(const struct stasis_snap_chunk *chunk)
     return (unsigned)__builtin_popcount(chunk->page_mask);
 }
 
-void stasis_picture_count(const struct stasis_snap *snap,
-                          struct stasis_picture_tally ret_tallies[STASIS_PICTURE_KINDS])
+/* Chunks [first, end) of the region, all zero. */
+static void count_zeros(const struct stasis_snap_region *region, uint64_t first, uint64_t end,
+                        struct stasis_picture_tally *tally)
 {
-    for (unsigned kind = 0; kind < STASIS_PICTURE_KINDS; kind++)
-        ret_tallies[kind] = (struct stasis_picture_tally){0};
-    for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i++) {
-        struct stasis_snap_chunk chunk = stasis_snap_chunk_at(snap, i);
-        struct stasis_picture_tally *tally = &ret_tallies[kind_of(snap, i, &chunk)];
+    uint64_t from = (first - region->first_chunk) * STASIS_CHUNK_SIZE;
+    uint64_t to = (end - region->first_chunk) * STASIS_CHUNK_SIZE;
 
-        tally->chunks++;
-        tally->bytes += chunk.size;
-        tally->in_file += chunk.stored_len;
-        tally->not_zero += pages_not_zero(&chunk);
-    }
+    tally->chunks += end - first;
+    tally->bytes += (to < region->size ? to : region->size) - from;
+}
+
+static void count_chunk(const struct stasis_snap *snap, uint64_t i,
+                        struct stasis_picture_tally tallies[STASIS_PICTURE_KINDS])
+{
+    struct stasis_snap_chunk chunk = stasis_snap_chunk_at(snap, i);
+    struct stasis_picture_tally *tally = &tallies[kind_of(snap, i, &chunk)];
+
+    tally->chunks++;
+    tally->bytes += chunk.size;
+    tally->in_file += chunk.stored_len;
+    tally->not_zero += pages_not_zero(&chunk);
 }
 
 static uint64_t chunks_of(const struct stasis_snap *snap, uint32_t region)
 {
     return (stasis_snap_region_at(snap, region).size + STASIS_CHUNK_SIZE - 1) / STASIS_CHUNK_SIZE;
+}
+
+void stasis_picture_count(const struct stasis_snap *snap,
+                          struct stasis_picture_tally ret_tallies[STASIS_PICTURE_KINDS])
+{
+    for (unsigned kind = 0; kind < STASIS_PICTURE_KINDS; kind++)
+        ret_tallies[kind] = (struct stasis_picture_tally){0};
+    for (uint32_t n = 0; n < stasis_snap_region_count(snap); n++) {
+        struct stasis_snap_region region = stasis_snap_region_at(snap, n);
+        uint64_t i = region.first_chunk, end = i + chunks_of(snap, n);
+
+        while (i < end) {
+            uint64_t stored = stasis_snap_zero_end(snap, i, end);
+
+            if (stored > i)
+                count_zeros(&region, i, stored, &ret_tallies[STASIS_PICTURE_ZERO]);
+            else
+                count_chunk(snap, stored++, ret_tallies);
+            i = stored;
+        }
+    }
 }
 
 uint64_t stasis_picture_grid_cells(const struct stasis_picture_grid *grid, uint32_t region)
@@ -73,18 +101,22 @@ struct stasis_picture_cell stasis_picture_grid_cell(const struct stasis_picture_
 {
     uint64_t first = cell * grid->cell_chunks;
     uint64_t end = first + grid->cell_chunks;
-    uint64_t base = stasis_snap_region_at(grid->snap, region).first_chunk;
+    struct stasis_snap_region place = stasis_snap_region_at(grid->snap, region);
     uint64_t not_zero[STASIS_PICTURE_KINDS] = {0};
-    uint64_t pages = 0;
-    uint64_t used;
+    uint64_t pages, used;
 
     if (end > chunks_of(grid->snap, region))
         end = chunks_of(grid->snap, region);
-    for (uint64_t i = first; i < end; i++) {
-        struct stasis_snap_chunk chunk = stasis_snap_chunk_at(grid->snap, base + i);
+    pages = ((end * STASIS_CHUNK_SIZE < place.size ? end * STASIS_CHUNK_SIZE : place.size) -
+             first * STASIS_CHUNK_SIZE) /
+            STASIS_PAGE_SIZE;
+    first += place.first_chunk;
+    end += place.first_chunk;
+    for (uint64_t i = stasis_snap_zero_end(grid->snap, first, end); i < end;
+         i = stasis_snap_zero_end(grid->snap, i + 1, end)) {
+        struct stasis_snap_chunk chunk = stasis_snap_chunk_at(grid->snap, i);
 
-        not_zero[kind_of(grid->snap, base + i, &chunk)] += pages_not_zero(&chunk);
-        pages += chunk.size / STASIS_PAGE_SIZE;
+        not_zero[kind_of(grid->snap, i, &chunk)] += pages_not_zero(&chunk);
     }
     used = not_zero[STASIS_PICTURE_STORED] + not_zero[STASIS_PICTURE_COMPRESSED];
     if (!used)

@@ -262,17 +262,40 @@ class Effort(Folder):
                 self.assertGreater(len(snapshot.layers), 3)
         self.assertLessEqual(opened.call_count, 2 * 41)
 
-
-    def test_a_small_file_of_4_tib_is_described_by_its_runs(self):
+    def put_4_tib(self):
+        """A small file that claims as much."""
         data = example(2)
         struct.pack_into("<Q", data, 1064 + 24, 1 << 42)  # the size of the region
         struct.pack_into("<Q", data, 104, 1 << 42)
-        with stasis.open_snapshot(self.put("large", seal(data))) as snapshot:
+        return self.put("large", seal(data))
+
+    def test_a_small_file_of_4_tib_is_described_by_its_runs(self):
+        with stasis.open_snapshot(self.put_4_tib()) as snapshot:
             index = snapshot.file.index
             with unittest.mock.patch.object(index, "at", wraps=index.at) as at:
                 region = as_dict(snapshot)["regions"][0]
         self.assertLessEqual(at.call_count, 2)
         self.assertEqual((region["chunks_raw"], region["chunks_zero"]), (1, (1 << 26) - 1))
+
+    def test_snapshot_inspect_reads_a_small_file_of_4_tib_by_its_runs(self):
+        large, small = self.put_4_tib(), self.put("small", example(2))
+        more = (1 << 30) - 17  # pages
+        for a, b, found in ((small, large, f"differs   #     3.9 TiB, {more} pages"),
+                            (large, small, f"{more} pages are in {large} only"),
+                            (large, large, f"3.9 TiB, {(1 << 30) - 1} pages in both")):
+            self.assertIn(found, self.inspect("memory", a, b))
+        self.assertIn(f"{more} in the second", self.inspect("diff", small, large, status=1))
+        self.assertIn(f" {(1 << 26) - 1} ", self.inspect("memory", large))
+        self.inspect("report", small, large, "-o", self.folder + "/report.html")
+
+    def inspect(self, *arguments, status=0):
+        """What it prints; the kernel ends it after 2 s on a CPU, of which it takes some
+        milliseconds. By pages, or by chunks, it takes longer."""
+        run = subprocess.run(
+            ["sh", "-c", 'ulimit -t 2 && exec "$@"', "sh", INSPECT, *arguments],
+            capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}, check=False)
+        self.assertEqual((run.returncode, run.stderr), (status, ""), arguments)
+        return run.stdout
 
 
 class Installed(Folder):

@@ -306,6 +306,12 @@ STASIS_EXPORT uint64_t stasis_snap_chunk_count(const struct stasis_snap *snap);
 STASIS_EXPORT struct stasis_snap_chunk stasis_snap_chunk_at(const struct stasis_snap *snap,
                                                             uint64_t index);
 
+/* End of the run of zero chunks that begins with chunk `index`, at most `end`; `index` itself if
+ * that is not zero. Passes over a run in one step, however long it is: a small file may claim
+ * terabytes of RAM. `end` is at most the count of chunks. */
+STASIS_EXPORT uint64_t stasis_snap_zero_end(const struct stasis_snap *snap, uint64_t index,
+                                            uint64_t end);
+
 /* The files of an opened snapshot, itself the first: those that it lies on follow. 0 for one that
  * is being built; the index is below the count. */
 STASIS_EXPORT uint32_t stasis_snap_file_count(const struct stasis_snap *snap);
