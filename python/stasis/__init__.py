@@ -17,7 +17,7 @@ same machines for asyncio. Reading snapshots (stasis.reader) needs neither vmm n
 """
 
 from .console import Console
-from .errors import Damaged, Ended, Error, FileError, Foreign, MissingParent, Newer
+from .errors import Damaged, Ended, Error, FileError, Foreign, InUse, MissingParent, Newer
 from .machine import Connection, Machine, connect, restore, start
 from .options import arguments
 from .process import DryRun, dry_run
@@ -35,6 +35,7 @@ __all__ = [
     "FileError",
     "Foreign",
     "Machine",
+    "InUse",
     "MissingParent",
     "Newer",
     "Saved",

@@ -95,3 +95,10 @@ class MissingParent(FileError):
 
     status, word = 2, "MISSING_PARENT"
     advice = "name the folder of the files that it lies on by layers="
+
+
+class InUse(FileError):
+    """The file is the overlay of a disk that a guest uses: it changes while it is read."""
+
+    status, word = 2, "IN_USE"
+    advice = "end the guest, or name an overlay that is sealed"

@@ -6,6 +6,7 @@ test_overlays.py MAKE_OVERLAY [NUMBER [SEED]]
 NUMBER (60) mutants; those that they disagree about are kept in the current directory, as
 overlay-SEED-N/."""
 import collections
+import fcntl
 import os
 import random
 import struct
@@ -175,6 +176,28 @@ class Overlays(unittest.TestCase):
             self.assertEqual(self.theirs(self.judge_with_layers), (True, crc, ""))
             for name in moved:
                 os.remove(os.path.join(self.layers, name))
+
+    def test_what_a_guest_uses_is_refused_and_what_is_read_is_locked(self):
+        def lock(file, kind):
+            """As vmm locks it (F_OFD_SETLK)."""
+            fcntl.fcntl(file, 37, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
+
+        files, crc = self.made[0]
+        self.put(files)
+        with open(self.path, "r+b") as guest:
+            lock(guest, fcntl.F_WRLCK)
+            with self.assertRaises(stasis.InUse) as caught:
+                stasis.open_disk(self.path, self.image)
+            error = caught.exception
+            self.assertEqual((error.code, error.name, error.path), (2, "IN_USE", self.path))
+            self.assertIn("a guest uses it; end the guest", str(error))
+            self.assertIn("in use", self.theirs()[2])  # the C code sees the same lock
+            lock(guest, fcntl.F_UNLCK)
+            with stasis.open_disk(self.path, self.image) as disk:
+                self.assertEqual(zlib.crc32(disk.read(0, disk.size)), crc)
+                with stasis.open_disk(self.path, self.image):
+                    self.assertRaises(BlockingIOError, lock, guest, fcntl.F_WRLCK)
+            lock(guest, fcntl.F_WRLCK)
 
     def test_mutants(self):
         counts, wrong = collections.Counter(), 0

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import struct
 from types import TracebackType
 from typing import BinaryIO, Mapping
 
-from ..errors import Foreign, MissingParent
+from ..errors import Foreign, InUse, MissingParent
 from .chain import Folder, root_of
 from .check import about, require
 from .file import DATA, DISK_BIT, HEADER, INDEX, STATE, TRAILER_BIT, File, Header, parse_magic
@@ -157,23 +160,20 @@ class DiskReader:
         self._top: Pages
 
     def _open(self) -> None:
-        with open(self.path, "rb") as file:
-            header = parse_magic(file.read(HEADER))
-            if header.version == 2 and not header.incompatible & DISK_BIT:
-                raise Foreign("it holds a guest, and no disk", 4, "name an overlay")
-            sealed = _is_sealed(file)
-            root = root_of(file, file.seek(0, 2), header) or b""
-        if sealed:
-            name = Name(header.uuid, root)
-            self._sealed.append(Sealed(open(self.path, "rb"), self.path, name, self.size))
-        self._sealed += chain_below(self._folders, header, self.size)
-        self.files += [file.path for file in self._sealed[sealed:]]
-        lower: Pages = self._image
-        for file_ in reversed(self._sealed):
-            file_.below, lower = lower, file_
-        self._top = lower
-        if not sealed:
-            self._top = Overlay(open(self.path, "rb"), lower, self.size)
+        file, header, sealed = _open_top(self.path)
+        try:
+            if sealed:
+                name = Name(header.uuid, root_of(file, file.seek(0, 2), header) or b"")
+                self._sealed.append(Sealed(file, self.path, name, self.size))
+            self._sealed += chain_below(self._folders, header, self.size)
+            self.files += [file_.path for file_ in self._sealed[sealed:]]
+            lower: Pages = self._image
+            for file_ in reversed(self._sealed):
+                file_.below, lower = lower, file_
+            self._top = lower if sealed else Overlay(file, lower, self.size)
+        except BaseException:
+            file.close()
+            raise
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes [offset, offset + length) of the disk; fewer at its end.
@@ -213,10 +213,41 @@ class DiskReader:
         self.close()
 
 
-def _is_sealed(file: BinaryIO) -> bool:
-    """An overlay in use has a slot with a magic; sealing sets them to zero at its end."""
+def _look(file: BinaryIO) -> tuple[Header, bool]:
+    """The header, and whether the overlay is sealed: one in use has a slot with a magic, and
+    sealing sets them to zero at its end."""
+    header = parse_magic(file.read(HEADER))
+    if header.version == 2 and not header.incompatible & DISK_BIT:
+        raise Foreign("it holds a guest, and no disk", 4, "name an overlay")
     file.seek(PAGE)
-    return not any(file.read(2 * PAGE))
+    return header, not any(file.read(2 * PAGE))
+
+
+def _lock(file: BinaryIO) -> None:
+    """Shared, until the file is closed. A guest locks its overlay alone.
+
+    Python has no name for F_OFD_SETLK (37): a lock of the open file, not of the process."""
+    try:
+        fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            raise InUse("a guest uses it") from None
+        raise
+
+
+def _open_top(path: str) -> tuple[BinaryIO, Header, bool]:
+    """The file, its header, and whether it is sealed. One that is not is locked, and looked at
+    again: who used it until then may have written to it, or sealed it."""
+    with open(path, "rb") as first:
+        _, sealed = _look(first)
+    file = open(path, "rb")
+    try:
+        if not sealed:
+            _lock(file)
+        return (file, *_look(file))
+    except BaseException:
+        file.close()
+        raise
 
 
 def open_disk(
@@ -227,10 +258,10 @@ def open_disk(
     """Opens the disk that an overlay on `image` holds, in use or sealed, for reading.
 
     What it lies on is looked for in the folder of the overlay, and what is not there in that of
-    `layers`. An overlay in use is read as it was at its last flush; no vmm may write to it
-    meanwhile.
+    `layers`. An overlay that is not sealed is read as it was at its last flush, and locked until
+    it is closed: no guest can use it meanwhile.
 
-    Damaged, Foreign, Newer, MissingParent (all are FileError): it cannot be read, str() says why.
+    Damaged, Foreign, Newer, MissingParent, InUse (all are FileError): it cannot be read, str() says why.
     OSError: there is no such file, or no right to read it.
     """
     folder = None if layers is None else os.fspath(layers)
