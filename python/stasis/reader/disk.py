@@ -261,7 +261,8 @@ def open_disk(
     `layers`. An overlay that is not sealed is read as it was at its last flush, and locked until
     it is closed: no guest can use it meanwhile.
 
-    Damaged, Foreign, Newer, MissingParent, InUse (all are FileError): it cannot be read, str() says why.
+    Damaged, Foreign, Newer, MissingParent, InUse (all are FileError): it cannot be read, str()
+    says why.
     OSError: there is no such file, or no right to read it.
     """
     folder = None if layers is None else os.fspath(layers)
