@@ -16,16 +16,27 @@ struct pieces {
     bool no_memory;
 };
 
-/* Joined to the last one if that ends here and began at `low` or behind it. */
+/* Whether the last piece takes this one in: it ends where this one begins, and began at `low` or
+ * behind it. */
+static bool is_joined(struct pieces *pieces, uint64_t low, const struct stasis_change_piece *piece)
+{
+    struct stasis_change_piece *last;
+
+    if (!pieces->count)
+        return false;
+    last = &pieces->items[pieces->count - 1];
+    if (last->gpa < low || last->end != piece->gpa || last->differs != piece->differs)
+        return false;
+    last->end = piece->end;
+    return true;
+}
+
 static void put_piece(struct pieces *pieces, uint64_t low, struct stasis_change_piece piece)
 {
-    struct stasis_change_piece *last = pieces->count ? &pieces->items[pieces->count - 1] : NULL;
     size_t room = pieces->room ? pieces->room * 2 : 64;
 
-    if (last && last->gpa >= low && last->end == piece.gpa && last->differs == piece.differs) {
-        last->end = piece.end;
+    if (is_joined(pieces, low, &piece))
         return;
-    }
     if (pieces->count == pieces->room) {
         struct stasis_change_piece *items = reallocarray(pieces->items, room, sizeof(*items));
 
