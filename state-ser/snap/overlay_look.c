@@ -175,18 +175,31 @@ static int load(struct stasis_overlay *overlay, const struct stasis_overlay_look
 
 /* ---- opening it ---- */
 
+/* Asked without opening it: that would let in whoever waits to write into a FIFO. */
+static bool is_regular_at(const char *path)
+{
+    int fd = stasis_io_open(AT_FDCWD, path, O_PATH, 0);
+    struct stat st;
+    bool is_regular = fd >= 0 && !stasis_io_stat(fd, &st) && S_ISREG(st.st_mode);
+
+    stasis_io_close(fd);
+    return is_regular;
+}
+
 bool stasis_overlay_is_at(const char *path)
 {
     const uint64_t features = STASIS_FEATURE_DISK | STASIS_FEATURE_TRAILER;
-    int fd = stasis_io_open(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     uint8_t bytes[STASIS_HEADER_LEN];
-    struct stat st;
-    bool is_one = fd >= 0 && !stasis_io_stat(fd, &st) && S_ISREG(st.st_mode) &&
-                  stasis_io_pread(fd, bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes) &&
-                  stasis_header_has_magic(bytes, sizeof(bytes)) &&
-                  stasis_le32_get(bytes + STASIS_HDR_VERSION) > 1 &&
-                  (stasis_le64_get(bytes + STASIS_HDR_INCOMPATIBLE) & features) == features;
+    bool is_one;
+    int fd;
 
+    if (!is_regular_at(path))
+        return false;
+    fd = stasis_io_open(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    is_one = fd >= 0 && stasis_io_pread(fd, bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes) &&
+             stasis_header_has_magic(bytes, sizeof(bytes)) &&
+             stasis_le32_get(bytes + STASIS_HDR_VERSION) > 1 &&
+             (stasis_le64_get(bytes + STASIS_HDR_INCOMPATIBLE) & features) == features;
     stasis_io_close(fd);
     return is_one;
 }

@@ -171,6 +171,13 @@ struct stasis_ram_metrics rig_metrics(const struct rig *rig)
     return metrics;
 }
 
+void rig_wait_verified(const struct rig *rig, uint64_t bytes)
+{
+    for (unsigned i = 0; i < 300000 && rig_metrics(rig).verified_bytes < bytes; i++)
+        usleep(1000);
+    assert_int_equal(rig_metrics(rig).verified_bytes, bytes);
+}
+
 bool has_lazy(void)
 {
     struct stasis_uffd uffd;

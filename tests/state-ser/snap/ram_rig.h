@@ -49,6 +49,9 @@ int touch(const void *at);
 
 void assert_same(const struct rig *rig, const struct built *built);
 void rig_wait(struct rig *rig);
+
+/* Until so much is verified: who touches memory is woken before what was loaded is counted. */
+void rig_wait_verified(const struct rig *rig, uint64_t bytes);
 struct stasis_ram_metrics rig_metrics(const struct rig *rig);
 
 /* COPY, MAP, LAZY; and whether that one can be had here. */

@@ -5,9 +5,11 @@
  */
 #include "tests/state-ser/snap/chain_rig.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -281,9 +283,12 @@ static void a_chain_that_is_too_long_is_refused(void **state)
     folder_empty(folder);
 }
 
-/* Neither is anything of it opened that could wait, nor is a link followed. */
+/* Neither is anything of it opened that could wait or that others wait for, nor is a link followed.
+ */
 static void what_else_is_in_the_folder_does_not_matter(void **state)
 {
+    int events = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    char event[256];
     struct chain chain;
     char path[80], other[96];
 
@@ -291,6 +296,7 @@ static void what_else_is_in_the_folder_does_not_matter(void **state)
     make(&chain, NULL);
     snprintf(path, sizeof(path), "%s.pipe", chain_path(0));
     assert_int_equal(mkfifo(path, 0600), 0);
+    assert_true(inotify_add_watch(events, path, IN_OPEN) >= 0);
     snprintf(path, sizeof(path), "%s.folder", chain_path(0));
     assert_int_equal(mkdir(path, 0700), 0);
     snprintf(other, sizeof(other), "%s/base.snap", path);
@@ -300,6 +306,9 @@ static void what_else_is_in_the_folder_does_not_matter(void **state)
     assert_int_equal(rename(chain_path(0), other), 0);
     assert_int_equal(symlink(other, chain_path(0)), 0);
     refused_with(&chain, NULL, STASIS_ERR_NOT_FOUND, chain.path, "which is not in");
+    assert_int_equal(read(events, event, sizeof(event)), -1);
+    assert_int_equal(errno, EAGAIN);
+    close(events);
     assert_int_equal(unlink(chain_path(0)), 0);
     assert_int_equal(rename(other, chain_path(0)), 0);
     opens(&chain);

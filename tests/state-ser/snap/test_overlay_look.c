@@ -6,9 +6,11 @@
 #include "tests/state-ser/snap/overlay_rig.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -283,6 +285,23 @@ static void put_le64(const char *path, off_t at, uint64_t value)
     close(fd);
 }
 
+/* Whoever waits to write into it would be let in, and what it wrote would be lost. */
+static void a_fifo_is_not_opened(void **state)
+{
+    int events = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    char path[160], event[256];
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/fifo", rig.folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_true(inotify_add_watch(events, path, IN_OPEN) >= 0);
+    assert_false(stasis_overlay_is_at(path));
+    assert_int_equal(read(events, event, sizeof(event)), -1);
+    assert_int_equal(errno, EAGAIN);
+    close(events);
+    unlink(path);
+}
+
 static void what_is_none_is_refused(void **state)
 {
     struct stasis_overlay_look look = {.size = 1};
@@ -345,6 +364,7 @@ int main(void)
         CASE(it_is_what_was_flushed),
         CASE(sealing_may_be_cut_off_anywhere),
         CASE(no_flipped_bit_is_missed),
+        CASE(a_fifo_is_not_opened),
         CASE(what_is_none_is_refused),
         CASE(verifying_is_given_up),
         CASE(one_on_a_sealed_one_tells_of_the_image),
