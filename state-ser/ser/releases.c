@@ -14,6 +14,10 @@ static const struct stasis_release_record release_0_1_0[] = {
 #include "frozen/0.1.0.def"
 };
 
+static const struct stasis_release_record release_0_2_0[] = {
+#include "frozen/0.2.0.def"
+};
+
 #define STASIS_RELEASE(name_, format_, vcpus_, records_)                                           \
     {                                                                                              \
         .name = (name_), .vcpus = (vcpus_), .records = (records_),                                 \
@@ -23,6 +27,7 @@ static const struct stasis_release_record release_0_1_0[] = {
 
 static const struct stasis_release releases[] = {
     STASIS_RELEASE("0.1.0", 1, 1, release_0_1_0),
+    STASIS_RELEASE("0.2.0", 2, 254, release_0_2_0),
 };
 
 const struct stasis_release *stasis_release_all(size_t *ret_count)
