@@ -28,6 +28,7 @@ LIBRARIES = ROOMS[:-1]
 GOALS = {"libraries": 95, "vmm": 90}
 NEW_RELEASES = "tests/history/releases.txt"
 # They run much of vmm/ on a KVM that is none, to see that it does not crash.
+SKIPPED = 77  # STATUS_SKIPPED of scripts/lib.sh
 FAKE_KVM = {"fuzz_restore", "test_thaw_codes"}
 # Seconds for --quick: of the longest test, and of all tests for a mutant.
 LONGEST, QUICK_PATIENCE = 5, 30
@@ -455,6 +456,8 @@ def main():
         run = Run(args, *choose(args))
         say(f"{len(run.order)} mutations to choose from, {len(run.tests)} tests, seed {args.seed}"
             + ("" if run.kvm else "; no /dev/kvm: what only runs there is not judged"))
+        if args.changed is not None and not run.order:
+            return SKIPPED
         run.run()
     except KeyboardInterrupt:
         return 130

@@ -331,6 +331,22 @@ void rig_init(struct rig *rig, uint32_t seed)
     the_rig = rig;
 }
 
+void rig_unlink_all(struct rig *rig)
+{
+    const struct dirent *entry;
+    DIR *folder = opendir(rig->folder);
+    char path[400];
+
+    rig_close(rig);
+    assert_non_null(folder);
+    while ((entry = readdir(folder))) {
+        snprintf(path, sizeof(path), "%s/%s", rig->folder, entry->d_name);
+        if (entry->d_name[0] != '.')
+            unlink(path);
+    }
+    closedir(folder);
+}
+
 void rig_fini(struct rig *rig)
 {
     rig_close(rig);

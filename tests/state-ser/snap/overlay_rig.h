@@ -58,6 +58,7 @@ struct rig {
 
 void rig_init(struct rig *rig, uint32_t seed);
 void rig_fini(struct rig *rig);
+void rig_unlink_all(struct rig *rig); /* of its folder; it is closed */
 
 /* Opens it, again. The one that fails says why. */
 void rig_open(struct rig *rig);

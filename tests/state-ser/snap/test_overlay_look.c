@@ -5,7 +5,6 @@
  */
 #include "tests/state-ser/snap/overlay_rig.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -33,20 +32,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    const struct dirent *entry;
-    DIR *folder = opendir(rig.folder);
-    char path[400];
-
     (void)state;
     rig.left = 0;
-    rig_close(&rig);
-    assert_non_null(folder);
-    while ((entry = readdir(folder))) {
-        snprintf(path, sizeof(path), "%s/%s", rig.folder, entry->d_name);
-        if (entry->d_name[0] != '.')
-            unlink(path);
-    }
-    closedir(folder);
+    rig_unlink_all(&rig);
     rig_fini(&rig);
     return 0;
 }

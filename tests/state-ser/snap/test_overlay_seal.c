@@ -31,23 +31,10 @@ static int set_up(void **state)
     return 0;
 }
 
-/* All files of the folder. */
 static int tear_down(void **state)
 {
-    const struct dirent *entry;
-    DIR *folder;
-    char path[400];
-
     (void)state;
-    rig_close(&rig);
-    folder = opendir(rig.folder);
-    assert_non_null(folder);
-    while ((entry = readdir(folder))) {
-        snprintf(path, sizeof(path), "%s/%s", rig.folder, entry->d_name);
-        if (entry->d_name[0] != '.')
-            unlink(path);
-    }
-    closedir(folder);
+    rig_unlink_all(&rig);
     rig_fini(&rig);
     return 0;
 }
