@@ -48,6 +48,13 @@ def say(text):
     print(f"== {text}", file=sys.stderr, flush=True)
 
 
+def pattern(text):
+    try:
+        return re.compile(text)
+    except re.error as failure:
+        raise argparse.ArgumentTypeError(f"{failure}: {text}") from failure
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="mutants", allow_abbrev=False, usage=os.environ.get(
         "STASIS_USAGE", "mutants.py [OPTION]... [ROOM]..."))
@@ -55,6 +62,7 @@ def parse_arguments():
     parser.add_argument("-n", dest="number", type=int)
     parser.add_argument("-m", dest="ids", action="append", default=[])
     parser.add_argument("-j", dest="jobs", type=int, default=os.cpu_count())
+    parser.add_argument("-t", dest="tests", type=pattern, default=re.compile(""))
     parser.add_argument("--changed", nargs="?", const="", metavar="BASE")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seconds", type=float, default=float("inf"))
@@ -177,7 +185,8 @@ class Run:
         self.build = Build(args.root, os.path.join(args.root, args.build))
         self.kvm = os.access("/dev/kvm", os.R_OK | os.W_OK)
         self.tests = [test for test in self.build.tests()
-                      if (self.kvm or "kvm" not in test.labels) and self.build.needed(test)]
+                      if (self.kvm or "kvm" not in test.labels) and self.build.needed(test) and
+                      args.tests.search(test.name)]
         self.folder = os.path.join(args.root, "build/mutants")
         self.lessons = Lessons(self.build.times())
         self.reach = None

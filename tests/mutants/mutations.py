@@ -33,7 +33,8 @@ TYPE_WORDS = {"struct", "union", "enum", "const", "static", "unsigned", "signed"
               "_Thread_local", "_Atomic", "register", "inline"}
 CONTROL = {"if", "while", "for", "switch", "return", "sizeof", "do", "else", "case", "default",
            "goto", "break", "continue", "_Static_assert", "static_assert", "_Alignof", "offsetof"}
-SYMMETRIC = {"strcmp", "strncmp", "memcmp"}  # where they ask only for equality, as nearly everywhere
+# Where the first three ask only for equality, as nearly everywhere; calloc() multiplies.
+SYMMETRIC = {"strcmp", "strncmp", "memcmp", "calloc"}
 UNCHECKED = {"assert", "static_assert", "_Static_assert"}  # they check, and do nothing
 
 
@@ -146,6 +147,8 @@ def token_edits(source, i, in_function):
         texts = list(number_changes(token.text))
         if source.tokens[i - 1].text == "-" and source.tokens[i - 2].text == "return":
             texts = texts[1:]  # -1 says only that it failed, as -2 would
+        if source.tokens[i - 1].text == "(" and source.tokens[i - 2].text == "calloc":
+            texts = texts[1:]  # more room than is used shows nowhere
         for text in texts:
             yield "number", [(token.start, token.end, text)]
     elif token.text in ("true", "false"):

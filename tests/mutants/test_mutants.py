@@ -125,6 +125,10 @@ class Changes(unittest.TestCase):
         self.assertEqual(self.body("    char d[4], e[5] = \"\", *f[6];"), [])
         self.assertEqual(len(self.body("    a[4] = g(a, a[5]);")), 6)
 
+    def test_no_more_room_and_no_other_order_of_calloc(self):
+        self.assertEqual(self.body("    a = calloc(1, b);"), [
+            ("a = calloc(1, b);", "a = calloc(0, b);"), ("a = calloc(1, b);", ";")])
+
     def test_no_change_in_checks_comments_and_macros(self):
         self.assertEqual(self.body("#define A(x) (x + 1)\n    assert(b < 7); /* 1 + 2 */"), [])
 
@@ -225,6 +229,12 @@ class Verdicts(unittest.TestCase):
         self.assertIn("stale, no such change is made any more: core/toy.c gone", result.stderr)
         with open(f"{self.root}/core/toy.c", encoding="utf-8") as file:
             self.assertEqual(file.read(), TOY)
+
+    def test_tests_of_other_names_are_not_run(self):
+        killed = ("if (a > b)", "if (a <= b)")
+        for pattern, expected in (("^t.y$", "killed"), ("other", "survived")):
+            found, result = self.judge(killed, options=("-t", pattern))
+            self.assertEqual(found, {killed: expected}, result.stderr)
 
     def test_mutant_running_at_the_end_of_the_time_is_not_judged(self):
         hangs = ("n -= 1;", ";")

@@ -40,6 +40,7 @@ struct fake_kvm {
     int fail_errno;     /* with that; 0: EIO */
     const char *path;   /* of the device; NULL: /dev/kvm */
     bool counts_system; /* calls that are no ioctl of KVM count as calls, as request 0 */
+    size_t last_calloc; /* bytes asked for */
     /* Asked before the fake's own answers; true: *ret_result is what ioctl returns, with errno. */
     bool (*answer)(unsigned long request, void *arg, int *ret_result);
     int tsc_khz; /* as it was set since the last VM was made; 0: not at all */
@@ -51,6 +52,9 @@ extern struct fake_kvm fake_kvm;
 
 /* Counts a call that is no ioctl of KVM. True, with errno set, if it is the one that fails. */
 bool fake_kvm_fails_system(void);
+
+/* Bytes that the program has mapped, and not unmapped, since it began. */
+size_t fake_system_mapped(void);
 
 /* Index of the first, or last, call of this request, or SIZE_MAX. */
 size_t fake_kvm_first(unsigned long request);

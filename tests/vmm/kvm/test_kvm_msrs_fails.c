@@ -26,7 +26,9 @@ static struct stasis_error err;
 
 /* The made-up KVM. */
 static struct {
-    bool keeps_tsc, keeps_offset, keeps_khz, boasts;
+    bool keeps_tsc, keeps_offset, keeps_khz, boasts, stands; /* the TSC: it does not count */
+    uint64_t tsc_off; /* of one that stands, from what was set */
+    uint64_t tsc_set;
     int khz;
     int64_t offset;
     uint64_t tsc_ahead; /* of the host's */
@@ -40,13 +42,18 @@ static bool refuses(const struct kvm_msr_entry *entry)
     return entry->index == REFUSED;
 }
 
+static uint64_t read_tsc(void)
+{
+    return fake.stands ? fake.tsc_set + fake.tsc_off : __rdtsc() + fake.tsc_ahead;
+}
+
 static int get_msrs(struct kvm_msrs *msrs)
 {
     uint32_t i = 0;
 
     for (; i < msrs->nmsrs && !refuses(&msrs->entries[i]); i++)
-        msrs->entries[i].data = msrs->entries[i].index == MSR_TSC ? __rdtsc() + fake.tsc_ahead
-                                                                  : msrs->entries[i].index + 1000;
+        msrs->entries[i].data =
+            msrs->entries[i].index == MSR_TSC ? read_tsc() : msrs->entries[i].index + 1000;
     return (int)i;
 }
 
@@ -55,8 +62,10 @@ static int set_msrs(const struct kvm_msrs *msrs)
     uint32_t i = 0;
 
     for (; i < msrs->nmsrs && !refuses(&msrs->entries[i]); i++) {
-        if (msrs->entries[i].index == MSR_TSC && !fake.keeps_tsc)
+        if (msrs->entries[i].index == MSR_TSC && !fake.keeps_tsc) {
             fake.tsc_ahead = msrs->entries[i].data - __rdtsc();
+            fake.tsc_set = msrs->entries[i].data;
+        }
         if (msrs->entries[i].index >= 0x100 && msrs->entries[i].index < 0x108)
             fake.last_set[msrs->entries[i].index - 0x100] = msrs->entries[i].data;
     }
@@ -293,6 +302,36 @@ static void a_tsc_without_effect_is_found(void **state)
     assert_int_equal(stasis_vcpu_set_tsc(&vcpu, __rdtsc(), &err), 0);
 }
 
+/* What setting a TSC of 1 << 62 returns that then is so far off, of a call that takes less than
+ * `ticks` of the host. */
+static int set_off(uint64_t off, uint64_t ticks)
+{
+    uint64_t begin;
+    int rc;
+
+    fake.tsc_off = off;
+    do {
+        begin = __rdtsc();
+        rc = stasis_vcpu_set_tsc(&vcpu, UINT64_C(1) << 62, &err);
+    } while (__rdtsc() - begin >= ticks);
+    return rc;
+}
+
+/* Two seconds, and what has passed; at a rate so high that a thousandth of it takes the host
+ * longer than the call. */
+static void a_tsc_may_be_two_seconds_off(void **state)
+{
+    const uint64_t khz = INT32_MAX, limit = 2 * 1000 * khz;
+
+    (void)state;
+    fake.stands = true;
+    fake.khz = (int)khz;
+    assert_int_equal(set_off(limit, khz / 4), 0);
+    assert_int_equal(set_off(-limit, khz / 4), 0);
+    assert_int_equal(set_off(limit + khz, khz / 4), STASIS_ERR_UNAVAILABLE);
+    assert_int_equal(set_off(-limit - khz, khz / 4), STASIS_ERR_UNAVAILABLE);
+}
+
 static void an_offset_without_effect_is_found(void **state)
 {
     int64_t offset = 0;
@@ -414,6 +453,7 @@ int main(void)
         CASE(each_refusal_is_asked_about),
         CASE(a_tsc_that_moves_is_set),
         CASE(a_tsc_without_effect_is_found),
+        CASE(a_tsc_may_be_two_seconds_off),
         CASE(an_offset_without_effect_is_found),
         CASE(an_offset_that_kvm_has_not_is_unavailable),
         CASE(a_rate_is_read_back),

@@ -207,6 +207,7 @@ static void a_ring_that_is_too_small_says_what_is_enough(void **state)
                                                   .dirty_ring_size = 0x2000};
     static const struct stasis_vm_config enough = {.dirty = STASIS_DIRTY_RING,
                                                    .dirty_ring_size = 0x4000};
+    static const struct stasis_vm_config standard = {.dirty = STASIS_DIRTY_RING};
     struct stasis_error err;
     struct stasis_kvm kvm;
     struct stasis_vm vm;
@@ -220,6 +221,10 @@ static void a_ring_that_is_too_small_says_what_is_enough(void **state)
     assert_int_equal(err.os_errno, EINVAL);
     assert_non_null(strstr(err.msg, "use 16 KiB or more"));
     assert_int_equal(stasis_vm_create(&vm, &kvm, &enough, &err), STASIS_ERR_KVM);
+    assert_int_equal(stasis_vm_create(&vm, &kvm, &standard, &err), STASIS_ERR_KVM);
+    failing_errno = ENOMEM;
+    assert_int_equal(stasis_vm_create(&vm, &kvm, &small, &err), STASIS_ERR_KVM);
+    assert_int_equal(err.os_errno, ENOMEM);
     stasis_kvm_close(&kvm);
 }
 
@@ -236,6 +241,10 @@ static void a_busy_cpu_and_a_vcpu_that_is_there_are_told(void **state)
     assert_int_equal(stasis_kvm_open(&kvm, &err), 0);
     assert_int_equal(stasis_vm_create(&vm, &kvm, NULL, &err), STASIS_ERR_UNAVAILABLE);
     assert_non_null(strstr(err.msg, "another hypervisor"));
+    failing_errno = ENOMEM;
+    assert_int_equal(stasis_vm_create(&vm, &kvm, NULL, &err), STASIS_ERR_UNAVAILABLE);
+    assert_null(strstr(err.msg, "another hypervisor"));
+    failing_errno = EBUSY;
     failing_request = KVM_SET_BOOT_CPU_ID;
     assert_int_equal(stasis_vm_create(&vm, &kvm, NULL, &err), 0);
     assert_int_equal(stasis_vm_set_boot_cpu(&vm, 3, &err), STASIS_ERR_EXISTS);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "support/cmocka_all.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -128,6 +130,43 @@ static void ram_is_zero_aligned_and_whole(void **state)
     }
     stasis_memory_fini(&memory);
     assert_int_equal(memory.region_count, 0);
+}
+
+/* Whether the map around this address has the flag (proc(5), smaps). */
+static bool has_flag(const void *at, const char *flag)
+{
+    FILE *file = fopen("/proc/self/smaps", "re");
+    unsigned long first, end;
+    bool inside = false, found = false;
+    char line[512];
+
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file)) {
+        if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
+            inside = first <= (uintptr_t)at && (uintptr_t)at < end;
+        found |= inside && !strncmp(line, "VmFlags:", 8) && strstr(line, flag);
+    }
+    fclose(file);
+    return found;
+}
+
+/* A kernel without huge pages takes no advice of them. */
+static void ram_is_in_no_core_and_may_have_huge_pages(void **state)
+{
+    void *own = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool has_huge = !madvise(own, 4096, MADV_HUGEPAGE);
+    struct stasis_memory memory;
+
+    (void)state;
+    init_two(&memory);
+    for (uint32_t i = 0; i < memory.region_count; i++) {
+        uint8_t *last = memory.regions[i].host + memory.regions[i].size - 1;
+
+        assert_true(has_flag(last, " dd ") && has_flag(memory.regions[i].host, " dd "));
+        assert_int_equal(has_flag(last, " hg "), has_huge);
+    }
+    stasis_memory_fini(&memory);
+    munmap(own, 4096);
 }
 
 /* The gate, against a plain model of it, at every boundary. */
@@ -330,6 +369,7 @@ int main(void)
         cmocka_unit_test(layout_refuses_odd_sizes),
         cmocka_unit_test(layouts_that_cannot_be_are_refused),
         cmocka_unit_test(ram_is_zero_aligned_and_whole),
+        cmocka_unit_test(ram_is_in_no_core_and_may_have_huge_pages),
         cmocka_unit_test(gate),
         cmocka_unit_test(touching_regions_are_two),
         cmocka_unit_test(write_checks_first),
