@@ -86,20 +86,38 @@ static void fix_commit(unsigned n)
 
 /* ---- slots ---- */
 
+#define PAGES(n) (UINT64_C(4096) * (n))
+
+static void refuse_slots(uint64_t offset, uint64_t len, const char *words)
+{
+    for (unsigned slot = 0; slot < 2; slot++) {
+        stasis_le64_put(at(SLOT(slot) + STASIS_SLOT_OFFSET), offset);
+        stasis_le64_put(at(SLOT(slot) + STASIS_SLOT_LENGTH), len);
+    }
+    fix_slots();
+    assert_refused(STASIS_ERR_CORRUPT, words);
+}
+
+/* Places are numbers of 32 bits; the first three are not those of a log. */
 static void slots_that_lead_nowhere_are_refused(void **state)
 {
     static const uint64_t values[][2] = {
-        {4097, 4096}, {4096, 4096}, {12288, 0}, {12288, 4095}, {UINT64_MAX - 4095, 8192}};
+        {4097, 4096},
+        {4096, 4096},
+        {8192, 4096},
+        {12288, 0},
+        {12288, 4095},
+        {12288, PAGES(UINT32_MAX - UINT64_C(2))},
+        {PAGES(UINT32_MAX), 4096},
+        {PAGES(UINT32_MAX + UINT64_C(1)), 4096},
+        {UINT64_MAX - 4095, 8192},
+    };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-        for (unsigned slot = 0; slot < 2; slot++) {
-            stasis_le64_put(at(SLOT(slot) + STASIS_SLOT_OFFSET), values[i][0]);
-            stasis_le64_put(at(SLOT(slot) + STASIS_SLOT_LENGTH), values[i][1]);
-        }
-        fix_slots();
-        assert_refused(STASIS_ERR_CORRUPT, "a slot leads out of the file at offset 0x1000");
-    }
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+        refuse_slots(values[i][0], values[i][1], "a slot leads out of the file at offset 0x1000");
+    refuse_slots(12288, PAGES(UINT32_MAX - UINT64_C(3)), "its log is longer than a log is");
+    refuse_slots(PAGES(UINT32_MAX - UINT64_C(1)), 4096, "its log does not begin with a whole");
 }
 
 static void a_log_without_bounds_is_refused(void **state)
@@ -178,6 +196,29 @@ static void entries_that_cannot_be_are_refused(void **state)
         fix_commit(2);
         assert_refused(STASIS_ERR_CORRUPT, "a commit is none at offset 0x5000");
     }
+}
+
+/* Each once, and in ascending order. */
+static void pages_of_a_commit_ascend(void **state)
+{
+    static const uint32_t pages[][2] = {{1, 1}, {2, 1}, {RIG_PAGES - 1, 0}, {1, RIG_PAGES}};
+    static const uint32_t sound[2] = {1, RIG_PAGES - 1};
+
+    (void)state;
+    memset(at(ENTRY(2)), 0, 24);
+    stasis_le32_put(at(COMMIT(2) + STASIS_COMMIT_ENTRIES), 2);
+    for (unsigned i = 0; i < 5; i++) {
+        for (unsigned k = 0; k < 2; k++) {
+            stasis_le32_put(at(ENTRY(2) + 12 * k), i < 4 ? pages[i][k] : sound[k]);
+            stasis_le32_put(at(ENTRY(2) + 12 * k + 4), STASIS_PLACE_ZERO);
+        }
+        fix_commit(2);
+        if (i < 4)
+            assert_refused(STASIS_ERR_CORRUPT, "a commit is none at offset 0x5000");
+    }
+    write_image();
+    rig_open(&rig);
+    rig_close(&rig);
 }
 
 static void a_place_has_one_page(void **state)
@@ -314,6 +355,7 @@ int main(void)
         CASE(a_commit_that_is_damaged_before_others_is_refused),
         CASE(the_last_commit_may_be_there_in_part),
         CASE(entries_that_cannot_be_are_refused),
+        CASE(pages_of_a_commit_ascend),
         CASE(a_place_has_one_page),
         CASE(it_has_one_record_of_a_disk),
         CASE(other_files_of_the_format_are_refused),
