@@ -55,15 +55,21 @@ bool stasis_config_allows(const char *const list[STASIS_VMM_BLOCKS_MAX], const c
 /* STASIS_ERR_ARG: disks without a file, with bad or equal names, or names that no disk has. */
 STASIS_MUST_CHECK int stasis_config_check_disks(const struct stasis_vmm_config *config,
                                                 struct stasis_error *err);
-/* Whether a snapshot for an older release can have the guest's disks. STASIS_ERR_ARG names the
- * first. */
-STASIS_MUST_CHECK int stasis_config_check_target(const struct stasis_vmm_config *config,
-                                                 const struct stasis_vmm_save *save,
-                                                 struct stasis_error *err);
-
 /* STASIS_ERR_ARG: with its disks the guest may not run on after a snapshot. */
 STASIS_MUST_CHECK int stasis_config_check_resume(const struct stasis_vmm_config *config,
                                                  struct stasis_error *err);
+
+/* ---- config_target.c ---- */
+
+/* Whether the older release that a snapshot is for, if it is, can have a guest with this board.
+ * STASIS_ERR_ARG names what it lacks. */
+STASIS_MUST_CHECK int stasis_config_check_target(const struct stasis_board_state *board,
+                                                 const struct stasis_vmm_save *save,
+                                                 struct stasis_error *err);
+/* The same for the snapshot of the configuration; the message names that member. */
+STASIS_MUST_CHECK int stasis_config_check_own_target(const struct stasis_vmm_config *config,
+                                                     const struct stasis_board_state *board,
+                                                     struct stasis_error *err);
 
 /* ---- config_net.c ---- */
 

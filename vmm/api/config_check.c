@@ -256,6 +256,23 @@ static int check_releases(const struct stasis_vmm_config *config, struct stasis_
                       err);
 }
 
+/* Of a new guest, whose board is known before anything is opened, and which has no snapshot yet. */
+static int check_new_guest(const struct stasis_vmm_config *config, struct stasis_error *err)
+{
+    const struct stasis_vmm_save *save = &config->snapshot.save;
+    struct stasis_board_state board;
+    int rc;
+
+    if (save->parent && is_root(save->parent))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "snapshot.parent is a root, but a new guest has no snapshot that could "
+                           "have it; give auto or none");
+    if (!save->target)
+        return 0;
+    rc = stasis_config_board(config, &board, err);
+    return rc ? rc : stasis_config_check_own_target(config, &board, err);
+}
+
 /* ---- what was given ---- */
 
 static int check_option(const struct stasis_vmm_config *config, const struct stasis_option *option,
@@ -337,5 +354,7 @@ int stasis_config_check(const struct stasis_vmm_config *config,
         rc = stasis_config_check_vsock(config, err);
     if (!rc)
         rc = check_root(config, err);
-    return rc ? rc : check_paths(config, err);
+    if (!rc)
+        rc = check_paths(config, err);
+    return rc || config->restore.path ? rc : check_new_guest(config, err);
 }

@@ -129,18 +129,6 @@ int stasis_config_check_resume(const struct stasis_vmm_config *config, struct st
     return 0;
 }
 
-int stasis_config_check_target(const struct stasis_vmm_config *config,
-                               const struct stasis_vmm_save *save, struct stasis_error *err)
-{
-    if (!save->target || save->drop == STASIS_VMM_DROP_ALLOW || !stasis_config_disks(config) ||
-        stasis_board_takes_optional(save->target))
-        return 0;
-    return stasis_fail(err, STASIS_ERR_ARG,
-                       "release %s has no disks, and the guest has disk %s; leave out the target, "
-                       "or allow what that release lacks to be dropped",
-                       save->target, stasis_config_disk_id(config, 0));
-}
-
 int stasis_config_check_disks(const struct stasis_vmm_config *config, struct stasis_error *err)
 {
     int rc = 0;
@@ -157,10 +145,6 @@ int stasis_config_check_disks(const struct stasis_vmm_config *config, struct sta
         rc = check_names(config, config->allow.disk_changed, "allow.disk_changed", err);
     if (!rc)
         rc = check_names(config, config->allow.disk_shared, "allow.disk_shared", err);
-    if (!rc) {
-        rc = stasis_config_check_target(config, &config->snapshot.save, err);
-        rc = rc ? stasis_wrap(err, rc, "snapshot.target") : 0;
-    }
     if (rc || !config->snapshot.path || config->snapshot.then != STASIS_VMM_THEN_RESUME)
         return rc;
     rc = stasis_config_check_resume(config, err);

@@ -107,6 +107,17 @@ static void check_board(const struct stasis_vmm_config *config, struct stasis_sn
         stasis_reasons_add_error(reasons, "network", stasis_config_net_id(config), &why);
     if (!rc && stasis_vmm_vsock_check_board(config, &board, &why))
         stasis_reasons_add_error(reasons, "sockets", stasis_config_vsock_id(config), &why);
+    if (!rc && stasis_config_check_own_target(config, &board, &why))
+        stasis_reasons_add_error(reasons, "option", "target", &why);
+}
+
+static void check_layer(const struct stasis_vmm_config *config, struct stasis_snap *snap,
+                        struct stasis_reasons *reasons)
+{
+    struct stasis_error why;
+
+    if (stasis_vmm_base_check_thawed(config, snap, NULL, &why))
+        stasis_reasons_add_error(reasons, "option", "parent", &why);
 }
 
 /* A trial thaw gets others, which nothing is wrong with. */
@@ -304,6 +315,7 @@ int stasis_preflight_run(const struct stasis_vmm_config *config,
         check_compared(&result, ret_preflight);
         return 0;
     }
+    check_layer(config, snap, &ret_preflight->reasons);
     check_disks(config, snap, &ret_preflight->reasons);
     open_net(config, &net, &ret_preflight->reasons);
     check_vsock(config, &ret_preflight->reasons);

@@ -152,50 +152,77 @@ static int check_disks(const struct stasis_vmm *vmm, struct stasis_snap *snap,
     return rc ? stasis_wrap(err, rc, "%s", vmm->config->restore.path) : 0;
 }
 
-static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
+/* The snapshot, and what stands beside it: nothing of the guest is there yet. */
+static int open_frozen(struct stasis_vmm *vmm, struct stasis_snap **ret_snap,
+                       struct stasis_error *err)
 {
-    struct stasis_thaw_options options = stasis_config_thaw(vmm->config);
-    uint64_t start = stasis_monotonic_us();
-    struct stasis_thaw_result result;
-    struct stasis_snap *snap = NULL;
-    int rc = stasis_vmm_outputs_open_restore(vmm, &snap, err);
+    int rc = stasis_vmm_outputs_open_restore(vmm, ret_snap, err);
 
     stasis_vmm_progress_end(vmm); /* of a pipe */
+    if (!rc)
+        rc = stasis_vmm_base_check_thawed(vmm->config, *ret_snap, vmm->snapshot_file, err);
+    if (!rc)
+        rc = stasis_vmm_disks_open_overlays(vmm->config, &vmm->disks,
+                                            stasis_snap_records(*ret_snap), err);
+    return rc ? rc : check_disks(vmm, *ret_snap, err);
+}
+
+static int build_thawed(struct stasis_vmm *vmm, struct stasis_snap *snap,
+                        struct stasis_thaw_result *ret_result, struct stasis_error *err)
+{
+    struct stasis_thaw_options options = stasis_config_thaw(vmm->config);
+    int rc;
+
     options.progress = stasis_vmm_keep_loading;
     options.thread_begins = on_ram_thread_begins;
     options.ctx = vmm;
-    if (!rc)
-        rc = stasis_vmm_disks_open_overlays(vmm->config, &vmm->disks, stasis_snap_records(snap),
-                                            err);
-    if (!rc)
-        rc = check_disks(vmm, snap, err);
     /* KVM reads guest memory in some of the calls to come. */
-    if (!rc)
-        rc = stasis_ram_failure_catch(&vmm->machine, err);
-    if (!rc) {
-        rc = stasis_thaw(&vmm->machine, snap, &options, &vmm->host, &result, err);
-        stasis_vmm_progress_end(vmm);
-    }
+    rc = stasis_ram_failure_catch(&vmm->machine, err);
+    if (rc)
+        return rc;
+    rc = stasis_thaw(&vmm->machine, snap, &options, &vmm->host, ret_result, err);
+    stasis_vmm_progress_end(vmm);
     vmm->machine_ready = !rc;
-    if (!rc) {
-        rc = stasis_vmm_console_check_board(&vmm->machine.board, err);
-        if (!rc)
-            rc = stasis_vmm_net_check_board(vmm->config, &vmm->machine.board, err);
-        if (!rc)
-            rc = stasis_vmm_vsock_check_board(vmm->config, &vmm->machine.board, err);
-        rc = rc ? stasis_wrap(err, rc, "%s", vmm->config->restore.path) : 0;
-    }
-    if (!rc) {
-        vmm->metrics.thawed = true;
-        vmm->metrics.tsc_is_set = result.tsc_is_set;
-        vmm->generation = result.generation;
-        say_skipped(vmm, snap);
-        say_thawed(vmm, stasis_monotonic_us() - start);
-        stasis_vmm_base_thawed(vmm, snap);
-        return 0;
-    }
-    stasis_snap_free(snap);
     return rc;
+}
+
+/* What the options connect to the guest's devices, and what they make of the guest. */
+static int check_thawed(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    const struct stasis_board_state *board = &vmm->machine.board;
+    int rc = stasis_vmm_console_check_board(board, err);
+
+    if (!rc)
+        rc = stasis_vmm_net_check_board(vmm->config, board, err);
+    if (!rc)
+        rc = stasis_vmm_vsock_check_board(vmm->config, board, err);
+    if (rc)
+        return stasis_wrap(err, rc, "%s", vmm->config->restore.path);
+    return stasis_config_check_own_target(vmm->config, board, err);
+}
+
+static int thaw(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    uint64_t start = stasis_monotonic_us();
+    struct stasis_thaw_result result;
+    struct stasis_snap *snap = NULL;
+    int rc = open_frozen(vmm, &snap, err);
+
+    if (!rc)
+        rc = build_thawed(vmm, snap, &result, err);
+    if (!rc)
+        rc = check_thawed(vmm, err);
+    if (rc) {
+        stasis_snap_free(snap);
+        return rc;
+    }
+    vmm->metrics.thawed = true;
+    vmm->metrics.tsc_is_set = result.tsc_is_set;
+    vmm->generation = result.generation;
+    say_skipped(vmm, snap);
+    say_thawed(vmm, stasis_monotonic_us() - start);
+    stasis_vmm_base_thawed(vmm, snap);
+    return 0;
 }
 
 static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)

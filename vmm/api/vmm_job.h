@@ -65,6 +65,13 @@ void stasis_vmm_job_free(struct stasis_vmm_job *job);
 
 /* The guest was thawed from this snapshot, which is the VM's from here on. */
 void stasis_vmm_base_thawed(struct stasis_vmm *vmm, struct stasis_snap *snap);
+/* Before a guest that was thawed from this snapshot runs: fails if the configuration's snapshot must
+ * be a layer, and can never be one, as far as the files tell. `output` (may be NULL) is its.
+ * STASIS_ERR_ARG. */
+STASIS_MUST_CHECK int stasis_vmm_base_check_thawed(const struct stasis_vmm_config *config,
+                                                   const struct stasis_snap *snap,
+                                                   const struct stasis_output *output,
+                                                   struct stasis_error *err);
 /* While nothing is changed yet: fails if the snapshot must be a layer, and cannot be one.
  * STASIS_ERR_STATE; STASIS_ERR_EXISTS: it would take the name of what it lies on. */
 STASIS_MUST_CHECK int stasis_vmm_base_check(struct stasis_vmm_job *job, struct stasis_error *err);

@@ -9,19 +9,19 @@
 
 #include "vmm/api/vmm_internal.h"
 
-static bool parent_is(const struct stasis_vmm_job *job, const char *word)
+static bool parent_is(const struct stasis_vmm_save *save, const char *word)
 {
-    return job->save.parent && strcmp(job->save.parent, word) == 0;
+    return save->parent && strcmp(save->parent, word) == 0;
 }
 
-static bool can_be_layer(const struct stasis_vmm_job *job)
+static bool can_be_layer(const struct stasis_vmm_save *save)
 {
-    return job->save.parent && !parent_is(job, STASIS_VMM_PARENT_NONE);
+    return save->parent && !parent_is(save, STASIS_VMM_PARENT_NONE);
 }
 
-static bool must_be_layer(const struct stasis_vmm_job *job)
+static bool must_be_layer(const struct stasis_vmm_save *save)
 {
-    return can_be_layer(job) && !parent_is(job, STASIS_VMM_PARENT_AUTO);
+    return can_be_layer(save) && !parent_is(save, STASIS_VMM_PARENT_AUTO);
 }
 
 static void set_base(struct stasis_vmm *vmm, struct stasis_snap *snap)
@@ -48,25 +48,47 @@ void stasis_vmm_base_thawed(struct stasis_vmm *vmm, struct stasis_snap *snap)
 
 /* ---- before the file is written ---- */
 
-/* Why the snapshot cannot be a layer; NULL: it can. */
-static const char *hindrance(const struct stasis_vmm_job *job)
+/* Why the snapshot cannot be a layer on the last one, if there is one; NULL: it can. */
+static const char *hindrance(const struct stasis_snap *base, const struct stasis_vmm_save *save)
 {
-    const struct stasis_vmm *vmm = job->vmm;
     uint8_t root[STASIS_DIGEST_SIZE];
 
-    if (!vmm->base)
+    if (!base)
         return "there is no earlier one since which it is known what the guest has changed";
-    if (stasis_snap_is_removed(vmm->base))
+    if (stasis_snap_is_removed(base))
         return "the last one, or a file that it lies on, was removed or replaced";
-    if (job->save.digest == STASIS_VMM_DIGEST_SHA256 && !stasis_snap_info(vmm->base)->digests)
+    if (save->digest == STASIS_VMM_DIGEST_SHA256 && !stasis_snap_info(base)->digests)
         return "the last one has no digests, which a layer on it then cannot have";
-    if (!must_be_layer(job))
+    if (!must_be_layer(save))
         return NULL;
-    stasis_config_read_root(job->save.parent, root);
-    return memcmp(root, stasis_snap_info(vmm->base)->root, sizeof(root)) != 0
+    stasis_config_read_root(save->parent, root);
+    return memcmp(root, stasis_snap_info(base)->root, sizeof(root)) != 0
                ? "the last one, of which it is known what the guest has changed since, has another "
                  "root"
                : NULL;
+}
+
+int stasis_vmm_base_check_thawed(const struct stasis_vmm_config *config,
+                                 const struct stasis_snap *snap, const struct stasis_output *output,
+                                 struct stasis_error *err)
+{
+    const struct stasis_vmm_save *save = &config->snapshot.save;
+    const char *why;
+
+    if (!must_be_layer(save))
+        return 0;
+    why = hindrance(can_be_base(snap) ? snap : NULL, save);
+    if (why)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "snapshot.parent=%.16s...: no snapshot can be a layer on that one: %s; "
+                           "give auto or none",
+                           save->parent, why);
+    if (!output || !stasis_snap_is_replaced(snap, output))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "snapshot.path=%.200s: the layer would lie on the file that has this name; "
+                       "give another name",
+                       config->snapshot.path);
 }
 
 static int make_layer(struct stasis_vmm_job *job, struct stasis_snap *snap,
@@ -106,10 +128,10 @@ int stasis_vmm_base_check(struct stasis_vmm_job *job, struct stasis_error *err)
 {
     const char *why;
 
-    if (!must_be_layer(job))
+    if (!must_be_layer(&job->save))
         return 0;
     harvest(job->vmm);
-    why = hindrance(job);
+    why = hindrance(job->vmm->base, &job->save);
     if (why)
         return fail_hindered(job, why, err);
     if (!job->output || !stasis_snap_is_replaced(job->vmm->base, job->output))
@@ -126,12 +148,12 @@ int stasis_vmm_base_prepare(struct stasis_vmm_job *job, struct stasis_snap *snap
     const char *why;
 
     harvest(job->vmm);
-    if (!can_be_layer(job))
+    if (!can_be_layer(&job->save))
         return 0;
-    why = hindrance(job);
+    why = hindrance(job->vmm->base, &job->save);
     if (!why)
         return make_layer(job, snap, err);
-    if (must_be_layer(job))
+    if (must_be_layer(&job->save))
         return fail_hindered(job, why, err);
     job->whole_because = why;
     return 0;
@@ -139,7 +161,7 @@ int stasis_vmm_base_prepare(struct stasis_vmm_job *job, struct stasis_snap *snap
 
 bool stasis_vmm_base_give_up(struct stasis_vmm_job *job, struct stasis_snap *snap, int why)
 {
-    if (!job->is_layer || must_be_layer(job) ||
+    if (!job->is_layer || must_be_layer(&job->save) ||
         (why != STASIS_ERR_EXISTS && why != STASIS_ERR_FULL))
         return false;
     (void)!stasis_snap_set_parent(snap, NULL, NULL);

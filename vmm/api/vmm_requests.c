@@ -248,7 +248,7 @@ static int fill_job(struct stasis_vmm *vmm, const struct stasis_snapshot_request
     int rc = stasis_config_check_save(&request->save, err);
 
     if (!rc)
-        rc = stasis_config_check_target(vmm->config, &request->save, err);
+        rc = stasis_config_check_target(&vmm->machine.board, &request->save, err);
     if (!rc)
         rc = check_path(request, err);
     if (!rc && !request->exit)

@@ -322,14 +322,51 @@ static void disks_that_cannot_be(void **state)
         {{.restore.path = "x", .block = {{"d"}}, .allow.disk_changed = {"disk0", "disk1"}},
          "allow.disk_changed=disk1: no disk has that name; leave it out"},
         {DEMO(.allow.disk_shared = {"disk0"}), "allow.disk_shared=disk0: no disk has that name"},
-        {DEMO(.block = {{"d", "data"}}, .snapshot.save.target = "0.1.0"),
-         "snapshot.target: release 0.1.0 has no disks, and the guest has disk data; leave out the "
-         "target"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         refuse(&cases[i].config, cases[i].words);
+}
+
+static void snapshots_that_can_never_be_made(void **state)
+{
+    static const struct {
+        struct stasis_vmm_config config;
+        const char *words;
+    } cases[] = {
+        {DEMO(.snapshot.save.target = "0.1.0"),
+         "snapshot.target=0.1.0: the guest has rtc, pm, vmgenid, rng, pvpanic, which release 0.1.0 "
+         "lacks; start a guest with board.release 0.1.0, leave out the target, or have them left "
+         "out (drop=allow)"},
+        {DEMO(.block = {{"d", "data"}}, .net.tap = "t", .vsock.path = "v", .balloon.id = "b",
+              .snapshot.save.target = "0.1.0"),
+         "pvpanic, data, net0, vsock0, b, which"},
+        {DEMO(.vcpus = 2, .snapshot.save = {.target = "0.1.0", .drop = STASIS_VMM_DROP_ALLOW}),
+         "snapshot.target=0.1.0: the board has 2 vCPUs, release 0.1.0 runs at most 1; use a later"},
+        {DEMO(.cpu = STASIS_VMM_CPU_V2,
+              .snapshot.save = {.target = "0.1.0", .drop = STASIS_VMM_DROP_ALLOW}),
+         "snapshot.target=0.1.0: the board has the CPU model x86-64-v2"},
+        {DEMO(.vcpus = 2, .board_release = "0.1.0", .snapshot.save.target = "0.1.0"),
+         "change vcpu.num"},
+        {DEMO(.snapshot.save.parent = GOOD_ROOT),
+         "snapshot.parent is a root, but a new guest has no snapshot that could have it; give auto "
+         "or none"},
+    };
+    const struct stasis_vmm_config good[] = {
+        DEMO(.board_release = "0.1.0", .snapshot.save.target = "0.1.0"),
+        DEMO(.snapshot.save = {.target = "0.1.0", .drop = STASIS_VMM_DROP_ALLOW}),
+        DEMO(.vcpus = 2, .block = {{"d"}}, .snapshot.save.target = "0.2.0"),
+        {.restore.path = "x", .snapshot.save.target = "0.1.0"}, /* what is in x is not known yet */
+        {.restore.path = "x", .snapshot.save.parent = GOOD_ROOT},
+    };
+    struct stasis_error err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        refuse(&cases[i].config, cases[i].words);
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_int_equal(stasis_config_check(&good[i], NULL, &err), 0);
 }
 
 static void a_guest_that_writes_may_not_run_on(void **state)
@@ -377,6 +414,7 @@ int main(void)
         cmocka_unit_test(sockets_that_cannot_be),
         cmocka_unit_test(a_board_has_sockets_last),
         cmocka_unit_test(a_board_has_the_network_behind_the_disks),
+        cmocka_unit_test(snapshots_that_can_never_be_made),
         cmocka_unit_test(a_guest_that_writes_may_not_run_on),
         cmocka_unit_test(the_first_disk_that_may_is_the_root),
         cmocka_unit_test(boot_and_thaw_options),

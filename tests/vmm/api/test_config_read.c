@@ -14,13 +14,13 @@ static void whole_configuration_is_read(void **state)
         "{\"kernel\": {\"path\": \"vm\", \"cmdline\": \"\", \"load_addr\": 16777216},\n"
         " \"initrd\": {\"path\": \"rd\"}, \"memory\": {\"size_mib\": 512}, \"vcpu\": {\"num\": "
         "4},\n"
-        " \"cpu\": {\"model\": \"x86-64-v2\"}, \"board\": {\"release\": \"0.1.0\"},\n"
+        " \"cpu\": {\"model\": \"x86-64-v2\"}, \"board\": {\"release\": \"0.2.0\"},\n"
         " \"balloon\": {\"id\": \"b\", \"reporting\": \"off\"},\n"
         " \"demo\": false, \"paused\": true, \"ready_fd\": {\"fd\": 7},\n"
         " \"serial\": {\"out\": \"ring:a,b\", \"size\": 4096, \"rate\": 100},\n"
         " \"snapshot\": {\"path\": \"s\", \"on_output\": \"x\", \"after_ms\": 0, \"then\": "
         "\"resume\",\n"
-        "   \"compress\": \"zlib:6\", \"sync\": \"none\", \"target\": \"0.1.0\", \"drop\": "
+        "   \"compress\": \"zlib:6\", \"sync\": \"none\", \"target\": \"0.2.0\", \"drop\": "
         "\"allow\",\n"
         "   \"notes\": [\"a=1\", \"b=\"]},\n"
         " \"guest_errors\": {\"action\": \"stop\", \"of\": \"devices\"},\n"
@@ -39,7 +39,7 @@ static void whole_configuration_is_read(void **state)
     assert_int_equal(config.memory_mib, 512);
     assert_int_equal(config.vcpus, 4);
     assert_int_equal(config.cpu, STASIS_VMM_CPU_V2);
-    assert_string_equal(config.board_release, "0.1.0");
+    assert_string_equal(config.board_release, "0.2.0");
     assert_string_equal(config.balloon.id, "b");
     assert_int_equal(config.balloon.reporting, STASIS_VMM_REPORTING_OFF);
     assert_true(config.paused && !config.demo);
@@ -54,7 +54,7 @@ static void whole_configuration_is_read(void **state)
     assert_int_equal(config.snapshot.then, STASIS_VMM_THEN_RESUME);
     assert_int_equal(config.snapshot.save.zlib_level, 6);
     assert_int_equal(config.snapshot.save.sync, STASIS_VMM_SYNC_NONE);
-    assert_string_equal(config.snapshot.save.target, "0.1.0");
+    assert_string_equal(config.snapshot.save.target, "0.2.0");
     assert_int_equal(config.snapshot.save.drop, STASIS_VMM_DROP_ALLOW);
     assert_string_equal(stasis_notes_get(config.snapshot.save.notes, "b"), "");
     assert_int_equal(config.guest_errors.action, STASIS_VMM_GUEST_ERROR_STOP);

@@ -154,6 +154,17 @@ static void fit_disks(struct stasis_vmm_config *config)
         stasis_option_clear_all(&stasis_config_options[STASIS_CONFIG_ALLOW], config);
 }
 
+/* 0.1.0 has one vCPU, no later CPU model, and none of the devices of today's board. */
+static void fit_target(struct stasis_vmm_config *config)
+{
+    config->snapshot.save.digest = STASIS_VMM_DIGEST_NONE;
+    config->snapshot.save.drop = STASIS_VMM_DROP_ALLOW;
+    config->vcpus = config->vcpus ? 1 : 0;
+    config->cpu = config->cpu ? STASIS_VMM_CPU_BASELINE : STASIS_VMM_CPU_HOST;
+    free((char *)(uintptr_t)config->board_release);
+    config->board_release = NULL;
+}
+
 /* A root is no random text, and a release that is a target has no digests and no layers. */
 static void fit_snapshots(struct stasis_vmm_config *config)
 {
@@ -167,9 +178,7 @@ static void fit_snapshots(struct stasis_vmm_config *config)
         config->restore.layers = NULL;
     }
     if (config->snapshot.save.target)
-        config->snapshot.save.digest = STASIS_VMM_DIGEST_NONE;
-    if (config->snapshot.save.target && config->block[0].path) /* which 0.1.0 has none of */
-        config->snapshot.save.drop = STASIS_VMM_DROP_ALLOW;
+        fit_target(config);
     if (config->snapshot.save.parent) {
         free((char *)(uintptr_t)config->snapshot.save.parent);
         config->snapshot.save.parent = config->snapshot.save.target ? NULL : strdup("auto");

@@ -273,6 +273,48 @@ static void parents_are_sought_in_another_folder(void)
     vmm_rig_fini(&rig);
 }
 
+static void refuse_start(const char *path, const char *parent, const char *target,
+                         const char *words)
+{
+    const struct stasis_vmm_ops no_ops = {.ctx = NULL};
+    struct stasis_vmm *vmm;
+
+    rig.config.snapshot =
+        (struct stasis_vmm_snapshot){.path = path, .save = {.parent = parent, .target = target}};
+    assert_int_equal(stasis_vmm_new(&rig.config, &no_ops, &vmm, &err), STASIS_ERR_ARG);
+    if (!strstr(err.msg, words))
+        fail_msg("%s", err.msg);
+}
+
+/* What the thawed file tells. */
+static void a_snapshot_that_can_never_be_is_refused_at_the_start(void)
+{
+    const struct stasis_vmm_ops no_ops = {.ctx = NULL};
+    char one[256], two[256], right[STASIS_VMM_ROOT_DIGITS + 1], wrong[STASIS_VMM_ROOT_DIGITS + 1];
+    struct stasis_vmm *vmm;
+
+    start();
+    assert_false(save("one", "none"));
+    end();
+    snprintf(right, sizeof(right), "%s", hex(rig.root));
+    snprintf(wrong, sizeof(wrong), "%064d", 0);
+    snprintf(one, sizeof(one), "%s", vmm_rig_path(&rig, "one"));
+    snprintf(two, sizeof(two), "%s", vmm_rig_path(&rig, "two"));
+    rig.config = (struct stasis_vmm_config){.restore = {.path = one, .ignore_tsc_rate = true},
+                                            .serial.kind = STASIS_VMM_SERIAL_NONE};
+    refuse_start(two, wrong, NULL,
+                 "snapshot.parent=0000000000000000...: no snapshot can be a layer "
+                 "on that one: the last one, of which");
+    refuse_start(one, right, NULL,
+                 "the layer would lie on the file that has this name; give "
+                 "another name");
+    refuse_start(two, NULL, "0.1.0", "snapshot.target=0.1.0: the guest has rtc, pm, ");
+    rig.config.snapshot = (struct stasis_vmm_snapshot){.path = two, .save.parent = right};
+    kvm_ok(stasis_vmm_new(&rig.config, &no_ops, &vmm, &err), &err);
+    stasis_vmm_free(vmm);
+    vmm_rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +325,7 @@ int main(void)
         KVM_CASE(a_layer_does_not_lie_on_a_removed_file),
         KVM_CASE(first_snapshot_is_a_layer_on_the_thawed_one),
         KVM_CASE(parents_are_sought_in_another_folder),
+        KVM_CASE(a_snapshot_that_can_never_be_is_refused_at_the_start),
     };
 
     return kvm_missing() ? kvm_missing() : cmocka_run_group_tests(tests, NULL, NULL);

@@ -353,6 +353,31 @@ static void sockets_are_looked_at_and_not_made(void **state)
     assert_int_equal(access("/tmp/test_dry_run.sock", F_OK), -1);
 }
 
+#define ROOT "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+static void snapshots_that_can_never_be_made_are_reasons(void **state)
+{
+    (void)state;
+    parse(GOLDEN, "--dry-run", "");
+    set_option("snapshot-out", "/nowhere/x,parent=" ROOT);
+    run();
+    assert_non_null(strstr(text, "  reason: option parent: --snapshot-out "
+                                 "parent=0011223344556677...: no snapshot can be a layer on that "
+                                 "one: there is no earlier one"));
+    teardown(state);
+    parse(STASIS_GOLDEN_DIR "/0.2.0/demo.snap", "--dry-run", "");
+    set_option("snapshot-out", "/nowhere/x,target=0.1.0");
+    run();
+    assert_non_null(strstr(text, "  reason: option target: --snapshot-out target=0.1.0: the guest "
+                                 "has rtc, pm, vmgenid, rng, pvpanic, which release 0.1.0 lacks; "
+                                 "start a guest with --board 0.1.0, leave out the target"));
+    teardown(state);
+    parse(GOLDEN, "--dry-run", "");
+    set_option("snapshot-out", "/nowhere/x,target=0.1.0");
+    run();
+    assert_null(strstr(text, "reason: option"));
+}
+
 static void features_are_compared_without_kvm(void **state)
 {
     (void)state;
@@ -399,6 +424,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_disk_that_is_wrong_is_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(what_options_bind_is_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(sockets_are_looked_at_and_not_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(snapshots_that_can_never_be_made_are_reasons, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(features_are_compared_without_kvm, setup, teardown),
         cmocka_unit_test_setup_teardown(how_far_the_host_was_compared_is_told, setup, teardown),
     };
