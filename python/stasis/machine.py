@@ -142,7 +142,7 @@ class Machine:
     ) -> Saved:
         """Save the guest to the file `path`, and return when it is complete.
 
-        The parameters take the words of vmm-control(7): then="continue" or "exit",
+        The parameters take the words of vmm-control(7): then="resume" or "exit",
         compress="none" or "zlib:N", digest="sha256", sync="none", target="0.1.0", drop="allow".
         parent="auto" writes a layer on the last snapshot if it can, parent=ROOT a layer on the
         snapshot with this root or nothing, and parent="none" a whole snapshot, on which the next one

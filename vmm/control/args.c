@@ -64,6 +64,8 @@ static bool set(const struct stasis_control_param *param, const char *value, voi
         *(const char **)at = value;
         return is_name(value);
     case STASIS_CONTROL_WORD:
+        if (param->was && !strcmp(param->was, value))
+            value = param->words[0];
         return find_word(param->words, value, at);
     case STASIS_CONTROL_NUMBER:
         return read_number(value, at);

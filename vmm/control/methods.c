@@ -9,7 +9,7 @@
     (STASIS_CONTROL_NEEDS_VM | STASIS_CONTROL_NEEDS_START | STASIS_CONTROL_NEEDS_NO_SAVE |         \
      STASIS_CONTROL_NEEDS_NO_PAUSE)
 
-static const char *const then_words[] = {"continue", "exit", NULL};
+static const char *const then_words[] = {"resume", "exit", NULL};
 static const char *const digest_words[] = {"none", "sha256", NULL};
 static const char *const sync_words[] = {"full", "none", NULL};
 static const char *const drop_words[] = {"refuse", "allow", NULL};
@@ -23,10 +23,10 @@ static const struct stasis_control_param snapshot_params[] = {
      "Name of the file, in the folder whose descriptor comes with the request, else in the folder "
      "of --control dir=. An existing file is replaced when the new one is complete.",
      NULL},
-    {"then", STASIS_CONTROL_WORD, AT(then), "continue|exit",
-     "continue (default): the guest runs on, or stays paused; exit: the VM ends when the file is "
-     "there.",
-     then_words},
+    {"then", STASIS_CONTROL_WORD, AT(then), "resume|exit",
+     "resume (default): the guest runs on, or stays paused; exit: the VM ends when the file is "
+     "there. Release 0.2.0 calls the first one continue, which is still taken.",
+     then_words, .was = "continue"},
     {"compress", STASIS_CONTROL_LEVEL, AT(zlib_level), "none|zlib[:N]",
      "How memory is stored: none (default), or zlib with level 1 to 12.", NULL},
     {"digest", STASIS_CONTROL_WORD, AT(digest), "none|sha256",

@@ -27,6 +27,7 @@ struct stasis_control_param {
     const char *arg;
     const char *doc;
     const char *const *words; /* ends with NULL */
+    const char *was;          /* what an earlier release calls the first one; or NULL */
 };
 
 struct stasis_control_number {

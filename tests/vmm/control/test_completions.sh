@@ -35,7 +35,7 @@ expect bash exit in_bash vmm ctl --wait sock snapshot 'then' = ex
 [ -z "$(in_bash vmm ctl so)" ] || failed=1 # so that bash completes the file
 expect bash compress= in_bash vmm ctl sock snapshot comp
 expect bash exit in_bash vmm ctl sock snapshot 'then' = ex
-expect bash continue in_bash vmm ctl sock snapshot 'then' =
+expect bash resume in_bash vmm ctl sock snapshot 'then' =
 [ -z "$(in_bash vmm ctl sock nothing x)" ] || failed=1
 expect bash baseline in_bash vmm --demo --cpu bas
 expect bash baseline in_bash vmm --demo --cpu model = ''

@@ -81,7 +81,7 @@ static void what_is_wrong_with_a_request_has_its_code(void **state)
         {WITH("snapshot", "{}"), -32602, "name is missing"},
         {WITH("snapshot", "{\"name\":\"x\"}"), -32602, "no folder for the snapshot"},
         {WITH("snapshot", "{\"name\":\"x\",\"then\":\"stop\"}"), -32602,
-         "then=stop: give then=continue|exit"},
+         "then=stop: give then=resume|exit"},
         {WITH("snapshot", "{\"name\":\"x\",\"compress\":\"zlib:13\"}"), -32602,
          "compress=zlib:13: give"},
         {WITH("snapshot", "{\"name\":\"x\",\"compress\":\"zlib:0\"}"), -32602,

@@ -52,6 +52,28 @@ static void a_snapshot_is_answered_when_it_is_complete(void **state)
     session_end(&session);
 }
 
+/* As --snapshot-out has it; and as release 0.2.0 had it here. */
+static void a_guest_resumes_by_either_word(void **state)
+{
+    static const char *const words[] = {"resume", "continue"};
+    struct session session;
+
+    (void)state;
+    session_begin(&session, true);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        char line[160];
+
+        snprintf(line, sizeof(line), WITH("snapshot", "{\"name\":\"a\",\"then\":\"%s\"}"),
+                 words[i]);
+        session.vm.request.exit = true;
+        rig_say(&session.rig, session.fd, line);
+        assert_false(session.vm.request.exit);
+        fake_vm_end_snapshot(&session.vm, 0);
+        assert_non_null(strstr(rig_hear(&session.rig, session.fd), "\"result\""));
+    }
+    session_end(&session);
+}
+
 /* All clients have the same rights: they are of one user. */
 static void others_are_served_while_a_client_waits_for_a_pause(void **state)
 {
@@ -243,6 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_is_answered_when_it_is_complete),
+        cmocka_unit_test(a_guest_resumes_by_either_word),
         cmocka_unit_test(others_are_served_while_a_client_waits_for_a_pause),
         cmocka_unit_test(a_pause_outlives_its_client_and_not_the_vm),
         cmocka_unit_test(any_client_may_cancel_the_snapshot_of_another),

@@ -80,7 +80,7 @@ static void words_that_are_wrong_are_named(void **state)
         {3, {"snapshot", "path=a", "path=b"}, STASIS_ERR_ARG, "name is given twice"},
         {2, {"snapshot", "path=/tmp/"}, STASIS_ERR_ARG, "name is empty"},
         {2, {"snapshot", "name=\xff"}, STASIS_ERR_ARG, "name: the value is not UTF-8"},
-        {2, {"snapshot", "then=never"}, STASIS_ERR_ARG, "give then=continue|exit"},
+        {2, {"snapshot", "then=never"}, STASIS_ERR_ARG, "give then=resume|exit"},
         {2,
          {"snapshot", "path=/tmp/stasis-no-such-folder/x"},
          STASIS_ERR_NOT_FOUND,
