@@ -243,7 +243,7 @@ void stasis_vmm_net_unwatch(struct stasis_vmm *vmm);
 
 /* vmm_vsock.c. Listens, if the configuration says so, once there is a loop; has it work, once the
  * guest runs, and after a pause; and ends it. All but the first are harmless where there is none.
- * STASIS_ERR_ARG, STASIS_ERR_EXISTS, STASIS_ERR_WRITE, STASIS_ERR_NOMEM, STASIS_ERR_IO. */
+ * STASIS_ERR_ARG, STASIS_ERR_WRITE, STASIS_ERR_NOMEM, STASIS_ERR_IO. */
 STASIS_MUST_CHECK int stasis_vmm_vsock_open(struct stasis_vmm *vmm, struct stasis_error *err);
 void stasis_vmm_vsock_release(struct stasis_vmm *vmm);
 /* The machine is reset, under its lock. */

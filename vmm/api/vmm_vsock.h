@@ -19,7 +19,7 @@ struct stasis_vmm_vsock_host {
 void stasis_vmm_vsock_describe(const struct stasis_vmm_config *config,
                                struct stasis_vmm_vsock_host *vsock);
 
-/* Whether it can be opened: STASIS_ERR_ARG, STASIS_ERR_EXISTS. Makes nothing. */
+/* Whether it can be opened: STASIS_ERR_ARG. Makes nothing. */
 STASIS_MUST_CHECK int stasis_vmm_vsock_check(const struct stasis_vmm_config *config,
                                              struct stasis_error *err);
 

@@ -41,11 +41,11 @@ static int open_folder(const char *path, struct stasis_passt *passt, struct stas
 static int refuse(struct stasis_error *err)
 {
     if (errno == EACCES || errno == EPERM)
-        return stasis_fail_errno(err, STASIS_ERR_IO,
+        return stasis_fail_errno(err, STASIS_ERR_ARG,
                                  "cannot connect to it; let this user write to the socket");
     if (errno == EPROTOTYPE)
-        return stasis_fail(err, STASIS_ERR_IO, "it is no stream socket; name that of passt");
-    return stasis_fail_errno(err, STASIS_ERR_IO, "cannot connect to it; have passt listen there");
+        return stasis_fail(err, STASIS_ERR_ARG, "it is no stream socket; name that of passt");
+    return stasis_fail_errno(err, STASIS_ERR_ARG, "cannot connect to it; have passt listen there");
 }
 
 /* A path of any length would not fit into the address. */

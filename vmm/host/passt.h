@@ -37,7 +37,7 @@ STASIS_MUST_CHECK int stasis_passt_open(const char *path, struct stasis_passt *p
                                         struct stasis_error *err);
 void stasis_passt_close(struct stasis_passt *passt);
 
-/* Of what is open: drops the connection, if there is one; and makes it again, STASIS_ERR_IO. */
+/* Of what is open: drops the connection, if there is one; and makes it again, STASIS_ERR_ARG. */
 void stasis_passt_disconnect(struct stasis_passt *passt);
 STASIS_MUST_CHECK int stasis_passt_connect(struct stasis_passt *passt, struct stasis_error *err);
 

@@ -112,11 +112,12 @@ static int check_dead(int dir, const char *name, struct stasis_error *err)
     if (fd < 0 && (errno == ECONNREFUSED || errno == ENOENT))
         return 0;
     if (fd < 0 && errno != EAGAIN)
-        return stasis_fail_errno(err, STASIS_ERR_EXISTS,
-                                 "cannot find out whether another process listens on it");
+        return stasis_fail_errno(err, STASIS_ERR_ARG,
+                                 "cannot find out whether another process listens on it; use "
+                                 "another path");
     if (fd >= 0)
         close(fd);
-    return stasis_fail(err, STASIS_ERR_EXISTS,
+    return stasis_fail(err, STASIS_ERR_ARG,
                        "another process listens on it; use another path, or end that process");
 }
 

@@ -46,7 +46,7 @@ struct stasis_vsock_guest {
 };
 
 /* Listens at PATH, with mode 0600; a socket there that nobody listens on is replaced. Messages
- * do not begin with the path. STASIS_ERR_ARG, STASIS_ERR_EXISTS, STASIS_ERR_WRITE: as
+ * do not begin with the path. STASIS_ERR_ARG, STASIS_ERR_WRITE: as
  * stasis_socket_listen(), and the name may be too long; STASIS_ERR_NOMEM, STASIS_ERR_IO. */
 STASIS_MUST_CHECK int stasis_vsock_open(const char *path, const struct stasis_vsock_guest *guest,
                                         struct stasis_vsock **ret_vsock, struct stasis_error *err);

@@ -182,6 +182,19 @@ static void quit(struct client *client)
     assert_int_equal(access(sock, F_OK), -1);
 }
 
+/* A path in use is an option that is wrong. */
+static void assert_taken(void)
+{
+    static struct session second;
+    const struct session_options options = {
+        .args = {"--demo", "--memory", "2", "--serial", "none", "--control", arg}};
+
+    assert_int_equal(session_run(&second, &options), 2);
+    if (!strstr(second.err_text, sock) ||
+        !strstr(second.err_text, ": another process listens on it; use another path, or end"))
+        fail_msg("%s", second.err_text);
+}
+
 static void a_client_drives_the_life_of_a_guest(void)
 {
     struct client client;
@@ -189,6 +202,7 @@ static void a_client_drives_the_life_of_a_guest(void)
 
     begin("1", true);
     connect_client(&client);
+    assert_taken();
     connect_client(&events);
     ask(&events, "subscribe", "", "");
     assert_state(&client, "paused");
