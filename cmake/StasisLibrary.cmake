@@ -12,7 +12,10 @@
 include(CMakePackageConfigHelpers)
 set(stasis_templates "${CMAKE_CURRENT_LIST_DIR}/library")
 
+define_property(GLOBAL PROPERTY STASIS_LIBRARIES) # libraries so far, each behind what it needs
+
 function(stasis_add_library part)
+    set_property(GLOBAL APPEND PROPERTY STASIS_LIBRARIES ${part})
     cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "DESCRIPTION;INCLUDE;TARGET"
         "SOURCES;HEADERS;MODULES;NEEDS;OBJECTS")
     set(name stasis_${part})
@@ -88,14 +91,19 @@ macro(_stasis_link target kind)
     endif()
 endmacro()
 
+# The way from a pkg-config file to the prefix.
+macro(_stasis_find_prefix)
+    file(RELATIVE_PATH to_prefix "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
+    string(REGEX REPLACE "/$" "" to_prefix "${to_prefix}")
+endmacro()
+
 # What the templates say of the library: node, number, and what it needs in each of their languages.
 macro(_stasis_describe)
     string(TOUPPER "${part}" PART)
     string(REPLACE "." "_" node "STASIS_${PART}_${PROJECT_VERSION}")
     math(EXPR number
         "${PROJECT_VERSION_MAJOR} * 1000000 + ${PROJECT_VERSION_MINOR} * 1000 + ${PROJECT_VERSION_PATCH}")
-    file(RELATIVE_PATH to_prefix "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
-    string(REGEX REPLACE "/$" "" to_prefix "${to_prefix}")
+    _stasis_find_prefix()
     set(needs_header "")
     set(needs_cmake "")
     set(needs_pc "")
@@ -147,3 +155,25 @@ macro(_stasis_install)
         install(DIRECTORY "${arg_INCLUDE}/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" ${component})
     endif()
 endmacro()
+
+# stasis_add_umbrella(): behind all libraries, the CMake package "stasis", which finds them or some of
+# them, and its pkg-config file.
+function(stasis_add_umbrella)
+    get_property(stasis_parts_built GLOBAL PROPERTY STASIS_LIBRARIES)
+    set(into "${CMAKE_INSTALL_LIBDIR}/cmake/stasis")
+    set(made "${CMAKE_CURRENT_BINARY_DIR}")
+    _stasis_find_prefix()
+    list(TRANSFORM stasis_parts_built REPLACE "(.+)" "stasis-\\1 = ${PROJECT_VERSION}"
+        OUTPUT_VARIABLE parts_pc)
+    list(JOIN parts_pc ", " parts_pc)
+    configure_file("${stasis_templates}/umbrella.pc.in" "${made}/stasis.pc" @ONLY)
+    configure_package_config_file("${stasis_templates}/umbrella-config.cmake.in"
+        "${made}/stasis-config.cmake" INSTALL_DESTINATION "${into}"
+        NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+    write_basic_package_version_file("${made}/stasis-config-version.cmake"
+        COMPATIBILITY ExactVersion)
+    install(FILES "${made}/stasis-config.cmake" "${made}/stasis-config-version.cmake"
+        DESTINATION "${into}" COMPONENT stasis)
+    install(FILES "${made}/stasis.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig"
+        COMPONENT stasis)
+endfunction()

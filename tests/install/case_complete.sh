@@ -14,6 +14,9 @@ for library in base state core ser lock snap kvm virtio vmm; do
         [ -s "$file" ] || fail "no $file"
     done
 done
+for file in "$libdir/pkgconfig/stasis.pc" "$libdir/cmake/stasis/stasis-config.cmake"; do
+    [ -s "$file" ] || fail "no $file"
+done
 # Programs and pages: the vmm is for x86-64 only.
 programs=(snapshot-inspect)
 [ ! -x "$build/bin/vmm" ] || programs+=(vmm)

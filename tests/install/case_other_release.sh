@@ -48,6 +48,9 @@ cmake -S "$work/user" -B "$work/user/good" -DCMAKE_PREFIX_PATH="$prefix" >>"$wor
     fail "find_package among libraries of one release"
 refuses "\"stasis-state\" that exactly matches requested version \"$STASIS_VERSION\".*version: $other" \
     cmake -S "$work/user" -B "$work/user/bad" -DCMAKE_PREFIX_PATH="$mixed"
+sed -i 's/stasis-ser/stasis/' "$work/user/CMakeLists.txt"
+refuses "stasis-base $STASIS_VERSION, or what that needs, is not there; install all libraries of one release" \
+    cmake -S "$work/user" -B "$work/user/all" -DCMAKE_PREFIX_PATH="$mixed"
 say "find_package refuses"
 PKG_CONFIG_PATH=$libdir/pkgconfig pkg-config --exists --print-errors stasis-ser ||
     fail "pkg-config among libraries of one release"

@@ -100,7 +100,19 @@ cmake -S examples -B by-cmake >/dev/null
 cmake --build by-cmake >/dev/null
 set -- $(pkg-config --cflags --libs stasis-snap stasis-core)
 gcc -std=c17 examples/quickstart.c -o by-pkg-config "$@"
-[ "$(./by-pkg-config)" = "what the guest wrote" ]' >"$work/log" 2>&1 || { cat "$work/log"; fail "the examples"; }
+[ "$(./by-pkg-config)" = "what the guest wrote" ]
+mkdir umbrella
+cat >umbrella/CMakeLists.txt <<USER
+cmake_minimum_required(VERSION 3.25)
+project(user C)
+find_package(stasis REQUIRED)
+add_executable(quickstart ../examples/quickstart.c)
+target_link_libraries(quickstart PRIVATE Stasis::stasis)
+USER
+cmake -S umbrella -B by-umbrella >/dev/null
+cmake --build by-umbrella >/dev/null
+[ "$(by-umbrella/quickstart)" = "what the guest wrote" ]
+pkg-config --exists stasis' >"$work/log" 2>&1 || { cat "$work/log"; fail "the examples"; }
     say_ok "libraries: $(find "$root/tmp/by-cmake" -maxdepth 1 -type f -executable | wc -l) examples by CMake, one by pkg-config"
 }
 
