@@ -32,12 +32,10 @@ struct tally {
     uint64_t zero;
 };
 
-static void count_chunk(const struct stasis_snap *snap, uint64_t i, struct tally *tally)
+static void count_extents(const struct stasis_snap *snap, uint64_t i, struct tally *tally)
 {
-    struct stasis_snap_chunk chunk = stasis_snap_chunk_at(snap, i);
     uint32_t count = stasis_snap_extent_count(snap, i);
 
-    tally->zero += chunk.kind == STASIS_CHUNK_ZERO ? chunk.size : 0;
     for (uint32_t k = 0; k < count; k++) {
         struct stasis_snap_extent extent = stasis_snap_extent_at(snap, i, k);
         uint64_t bytes = (uint64_t)__builtin_popcount(extent.taken_pages) * STASIS_PAGE_SIZE;
@@ -48,6 +46,29 @@ static void count_chunk(const struct stasis_snap *snap, uint64_t i, struct tally
             tally->others += bytes;
         else
             tally->own += bytes;
+    }
+}
+
+/* Chunks of one region that are alike; the last one of the region may be short. */
+static void count_run(const struct stasis_snap *snap, uint64_t first, uint64_t end,
+                      struct tally *tally)
+{
+    struct stasis_snap_chunk last = stasis_snap_chunk_at(snap, end - 1);
+
+    count_extents(snap, first, tally);
+    if (last.kind == STASIS_CHUNK_ZERO)
+        tally->zero += (end - 1 - first) * STASIS_CHUNK_SIZE + last.size;
+}
+
+static void count_region(const struct stasis_snap *snap, uint32_t r, struct tally *tally)
+{
+    uint64_t next, end = r + 1 < stasis_snap_region_count(snap)
+                             ? stasis_snap_region_at(snap, r + 1).first_chunk
+                             : stasis_snap_chunk_count(snap);
+
+    for (uint64_t i = stasis_snap_region_at(snap, r).first_chunk; i < end; i = next) {
+        next = stasis_snap_run_end(snap, i, end);
+        count_run(snap, i, next, tally);
     }
 }
 
@@ -65,8 +86,8 @@ void stasis_inspect_info_layer_sizes(FILE *out, const struct stasis_snap *snap)
     uint32_t regions = stasis_snap_region_count(snap);
     struct tally tally = {0};
 
-    for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i++)
-        count_chunk(snap, i, &tally);
+    for (uint32_t r = 0; r < regions; r++)
+        count_region(snap, r, &tally);
     label(out, "memory");
     put_size(out, "", info->ram_bytes, " in ");
     fprintf(out, "%" PRIu32 " region%s: ", regions, regions == 1 ? "" : "s");

@@ -87,12 +87,13 @@ struct tally {
     uint64_t pages; /* that are not zero */
 };
 
-static void count_chunk(struct tally *tally, const struct stasis_snap_chunk *chunk)
+/* That chunk, or a run of chunks that are alike. */
+static void count_run(struct tally *tally, const struct stasis_snap_chunk *chunk, uint64_t chunks)
 {
     tally->raw += chunk->kind == STASIS_CHUNK_RAW;
     tally->zlib += chunk->kind == STASIS_CHUNK_ZLIB;
-    tally->zero += chunk->kind == STASIS_CHUNK_ZERO;
-    tally->absent += chunk->kind == STASIS_CHUNK_ABSENT;
+    tally->zero += chunk->kind == STASIS_CHUNK_ZERO ? chunks : 0;
+    tally->absent += chunk->kind == STASIS_CHUNK_ABSENT ? chunks : 0;
     tally->layered += chunk->kind == STASIS_CHUNK_EXTENTS;
     tally->stored_bytes += chunk->stored_len;
     tally->pages += (unsigned)__builtin_popcount(chunk->page_mask);
@@ -105,11 +106,13 @@ static void put_region(struct stasis_json *json, const struct stasis_snap *snap,
                        ? stasis_snap_region_at(snap, index + 1).first_chunk
                        : stasis_snap_chunk_count(snap);
     struct tally tally = {0};
+    uint64_t next;
 
-    for (uint64_t i = region.first_chunk; i < end; i++) {
+    for (uint64_t i = region.first_chunk; i < end; i = next) {
         struct stasis_snap_chunk chunk = stasis_snap_chunk_at(snap, i);
 
-        count_chunk(&tally, &chunk);
+        next = stasis_snap_run_end(snap, i, end);
+        count_run(&tally, &chunk, next - i);
     }
     stasis_json_object_begin(json);
     put_u64(json, "gpa", region.gpa);

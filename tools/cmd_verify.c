@@ -31,7 +31,7 @@ static void report(FILE *out, const char *file, struct stasis_snap *snap)
     uint64_t chunks = stasis_snap_chunk_count(snap);
     uint64_t stored = 0;
 
-    for (uint64_t i = 0; i < chunks; i++)
+    for (uint64_t i = 0; i < chunks; i = stasis_snap_run_end(snap, i, chunks))
         stored += stasis_snap_chunk_at(snap, i).stored_len != 0;
     stasis_text_put(out, file);
     fprintf(out,

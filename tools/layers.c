@@ -79,6 +79,7 @@ static int count_debts(struct stasis_layers *layers, size_t node, const struct s
                        struct stasis_error *err)
 {
     uint32_t files = stasis_snap_file_count(snap);
+    uint64_t chunks = stasis_snap_chunk_count(snap);
     struct stasis_layers_debt *debts = calloc(files + 1, sizeof(*debts));
     int rc = 0;
 
@@ -92,7 +93,7 @@ static int count_debts(struct stasis_layers *layers, size_t node, const struct s
 
         rc = find_or_add(layers, file.name, file.uuid, file.root, &debts[n].file, err);
     }
-    for (uint64_t i = 0; i < stasis_snap_chunk_count(snap) && !rc; i++)
+    for (uint64_t i = 0; i < chunks && !rc; i = stasis_snap_run_end(snap, i, chunks))
         count_chunk(snap, i, debts);
     return rc;
 }

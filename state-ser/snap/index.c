@@ -265,6 +265,16 @@ uint64_t stasis_index_zero_end(const struct stasis_index *index, uint64_t i, uin
     return i < end ? i : end;
 }
 
+uint64_t stasis_index_run_end(const struct stasis_index *index, uint64_t i, uint64_t end)
+{
+    uint64_t zero_end;
+
+    if (index->runs.entries)
+        return stasis_runs_run_end(index, i, end);
+    zero_end = stasis_index_zero_end(index, i, end);
+    return zero_end > i ? zero_end : i + 1;
+}
+
 void stasis_index_put(struct stasis_index *index, uint64_t i, const struct stasis_snap_chunk *chunk)
 {
     uint8_t *p = entry_at(index, i);

@@ -178,4 +178,8 @@ uint64_t stasis_index_run(const struct stasis_index *index, uint64_t i, uint64_t
  */
 uint64_t stasis_index_zero_end(const struct stasis_index *index, uint64_t i, uint64_t end);
 
+/* End of the run that starts at chunk i, which is below `end`, at most that: of chunks that are all
+ * zero, or all as in the parent; or of a chunk that is stored, alone. */
+uint64_t stasis_index_run_end(const struct stasis_index *index, uint64_t i, uint64_t end);
+
 #endif

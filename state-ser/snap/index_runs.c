@@ -192,6 +192,15 @@ uint64_t stasis_runs_zero_end(const struct stasis_index *index, uint64_t i, uint
     return run.end < end ? run.end : end;
 }
 
+uint64_t stasis_runs_run_end(const struct stasis_index *index, uint64_t i, uint64_t end)
+{
+    struct stasis_run run = run_of(index, i);
+
+    if (run.kind != STASIS_RUN_ZERO && run.kind != STASIS_RUN_BELOW)
+        return i + 1;
+    return run.end < end ? run.end : end;
+}
+
 const uint8_t *stasis_runs_digest(const struct stasis_index *index, uint64_t i)
 {
     struct stasis_run run;

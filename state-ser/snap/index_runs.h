@@ -56,9 +56,10 @@ const uint8_t *stasis_index_name(const struct stasis_index *index, uint32_t n);
 /* Makes chunks quick to find, once the entries are right. False: no memory. */
 bool stasis_runs_make_hints(struct stasis_index *index);
 
-/* Fills in all but gpa and size; and see stasis_index_zero_end(). */
+/* Fills in all but gpa and size; and see stasis_index_zero_end() and stasis_index_run_end(). */
 void stasis_runs_get(const struct stasis_index *index, uint64_t i, struct stasis_snap_chunk *chunk);
 uint64_t stasis_runs_zero_end(const struct stasis_index *index, uint64_t i, uint64_t end);
+uint64_t stasis_runs_run_end(const struct stasis_index *index, uint64_t i, uint64_t end);
 
 struct stasis_snap_extent stasis_extent_at(const uint8_t bytes[STASIS_RUNS_EXTENT_LEN]);
 

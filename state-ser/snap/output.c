@@ -193,6 +193,57 @@ static int open_existing(struct stasis_output *output, struct stasis_error *err)
     return check_magic(output, &st, err);
 }
 
+/* ---- for who only asks ---- */
+
+/* As a new file in place of an old one would be. */
+static int can_be_made(struct stasis_output *output, struct stasis_error *err)
+{
+    int rc;
+
+    output->opts.kind = STASIS_OUTPUT_REPLACED;
+    rc = stasis_outputs_check(output, NULL, err);
+    return rc ? rc : stasis_output_probe(output, err);
+}
+
+static int judge(struct stasis_output *output, const struct stat *st, struct stasis_error *err)
+{
+    mode_t type = kinds[output->opts.kind].type;
+
+    if (S_ISREG(st->st_mode))
+        return open_existing(output, err);
+    if (S_ISDIR(st->st_mode))
+        return stasis_fail(err, STASIS_ERR_ARG, "it is a folder; name a file");
+    if (type && (st->st_mode & S_IFMT) != type)
+        return stasis_fail(err, STASIS_ERR_ARG, "%s", kinds[output->opts.kind].refusal);
+    return stasis_outputs_check(output, st, err);
+}
+
+static int look_at(struct stasis_output *output, struct stasis_error *err)
+{
+    const struct stasis_place *place = &output->place;
+    int fd, rc = stasis_place_follow_dangling(&output->place, err);
+    struct stat st;
+
+    if (rc)
+        return rc;
+    fd = stasis_io_open(place->dir, place->base, O_PATH, 0);
+    if (fd < 0 && errno == ENOENT)
+        return can_be_made(output, err);
+    if (fd < 0 || stasis_io_stat(fd, &st))
+        rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "looking it up");
+    stasis_io_close(fd);
+    return rc ? rc : judge(output, &st, err);
+}
+
+/* ---- */
+
+static int open_kind(struct stasis_output *output, struct stasis_error *err)
+{
+    if (output->opts.kind == STASIS_OUTPUT_REPLACED)
+        return open_replaced(output, err);
+    return output->opts.only_looks ? look_at(output, err) : open_existing(output, err);
+}
+
 int stasis_output_open(struct stasis_outputs *outputs, const char *path,
                        const struct stasis_output_opts *opts, struct stasis_output **ret_output,
                        struct stasis_error *err)
@@ -210,8 +261,7 @@ int stasis_output_open(struct stasis_outputs *outputs, const char *path,
     memcpy(output->path, path, strlen(path) + 1);
     rc = stasis_place_init(&output->place, opts->folder_fd ? opts->folder_fd : AT_FDCWD, path, err);
     if (!rc)
-        rc = opts->kind == STASIS_OUTPUT_REPLACED ? open_replaced(output, err)
-                                                  : open_existing(output, err);
+        rc = open_kind(output, err);
     if (rc) {
         stasis_output_close(output);
         return rc;

@@ -210,7 +210,7 @@ static int lock(struct stasis_overlay *overlay, struct stasis_error *err)
                              "it cannot be locked; use a file system that has locks");
 }
 
-static int open_file(struct stasis_overlay *overlay, const char *path,
+static int open_file(struct stasis_overlay *overlay, const char *path, bool only_looks,
                      struct stasis_outputs *outputs, struct stasis_error *err)
 {
     const struct stasis_output_opts opts = {
@@ -218,6 +218,7 @@ static int open_file(struct stasis_overlay *overlay, const char *path,
         .kind = STASIS_OUTPUT_IN_PLACE,
         .role = "the overlay of a disk",
         .snapshot = true,
+        .only_looks = only_looks,
     };
     int rc = stasis_output_open(outputs, path, &opts, &overlay->output, err);
 
@@ -239,9 +240,8 @@ int stasis_overlay_check_base(const struct stasis_overlay_base *base, struct sta
     return 0;
 }
 
-int stasis_overlay_open(const char *path, struct stasis_outputs *outputs,
-                        const struct stasis_overlay_base *base, struct stasis_overlay **ret_overlay,
-                        struct stasis_error *err)
+static int new_overlay(const struct stasis_overlay_base *base, struct stasis_overlay **ret_overlay,
+                       struct stasis_error *err)
 {
     struct stasis_overlay *overlay = NULL;
     int rc = stasis_overlay_check_base(base, err);
@@ -255,7 +255,39 @@ int stasis_overlay_open(const char *path, struct stasis_outputs *outputs,
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the overlay");
     }
     overlay->base = *base;
-    rc = open_file(overlay, path, outputs, err);
+    overlay->use.fd = -1;
+    *ret_overlay = overlay;
+    return 0;
+}
+
+int stasis_overlay_check_new(const char *path, struct stasis_outputs *outputs,
+                             const struct stasis_overlay_base *base, struct stasis_error *err)
+{
+    struct stasis_overlay *overlay = NULL;
+    uint8_t uuid[STASIS_UUID_SIZE];
+    int rc = new_overlay(base, &overlay, err);
+
+    if (rc)
+        return rc;
+    rc = open_file(overlay, path, true, outputs, err);
+    if (!rc && overlay->use.fd >= 0)
+        rc = lock(overlay, err);
+    if (!rc && base->root)
+        rc = load_chain(overlay, NULL, base->root, uuid, err);
+    stasis_overlay_free(overlay);
+    return rc;
+}
+
+int stasis_overlay_open(const char *path, struct stasis_outputs *outputs,
+                        const struct stasis_overlay_base *base, struct stasis_overlay **ret_overlay,
+                        struct stasis_error *err)
+{
+    struct stasis_overlay *overlay = NULL;
+    int rc = new_overlay(base, &overlay, err);
+
+    if (rc)
+        return rc;
+    rc = open_file(overlay, path, false, outputs, err);
     if (!rc)
         rc = lock(overlay, err);
     if (!rc)

@@ -44,12 +44,22 @@ struct pool {
     struct stasis_error err;
 };
 
+static void skip(struct pool *pool)
+{
+    uint64_t next = pool->job->skip(pool->job->ctx, pool->next);
+
+    pool->done += next - pool->next;
+    pool->next = next;
+}
+
 static bool take(struct pool *pool, uint64_t *ret_first, uint64_t *ret_end)
 {
     const struct stasis_pool_job *job = pool->job;
     bool got;
 
     pthread_mutex_lock(&pool->lock);
+    if (job->skip && !pool->rc)
+        skip(pool);
     got = !pool->rc && pool->next < job->count;
     if (got) {
         *ret_first = pool->next;

@@ -20,6 +20,9 @@ struct stasis_pool_job {
      * with STASIS_ERR_CANCELLED. May be NULL. */
     bool (*progress)(void *ctx, uint64_t done);
     void *ctx;
+    /* The first item from `next` on that has to be worked on, at most `count`: those before are
+     * passed over. Called with the pool locked. NULL: all have to be. */
+    uint64_t (*skip)(void *ctx, uint64_t next);
 };
 
 /* Runs the job to its end or first failure. Ranges are handed out in ascending order, so the

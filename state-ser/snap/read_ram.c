@@ -155,6 +155,16 @@ static int load_chunks(void *ctx, uint64_t first, uint64_t end, struct stasis_er
                                    load->host + first * STASIS_CHUNK_SIZE, err);
 }
 
+static uint64_t skip_zeros(void *ctx, uint64_t next)
+{
+    const struct load *load = ctx;
+    uint64_t base = load->region->first_chunk;
+
+    return stasis_index_zero_end(&load->snap->index, base + next,
+                                 base + stasis_region_chunks(load->region)) -
+           base;
+}
+
 /* The last chunk may be short. */
 static bool report(void *ctx, uint64_t chunks)
 {
@@ -173,6 +183,7 @@ static int load_region(struct load *load, struct stasis_error *err)
                                         .threads = load->how->threads,
                                         .work = load_chunks,
                                         .progress = load->how->progress ? report : NULL,
+                                        .skip = load->how->fresh ? skip_zeros : NULL,
                                         .ctx = load};
     int rc = stasis_pool_run(&job, err);
 

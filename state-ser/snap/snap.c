@@ -116,6 +116,12 @@ uint64_t stasis_snap_zero_end(const struct stasis_snap *snap, uint64_t index, ui
     return stasis_index_zero_end(&snap->index, index, end);
 }
 
+uint64_t stasis_snap_run_end(const struct stasis_snap *snap, uint64_t index, uint64_t end)
+{
+    assert(index < end && end <= stasis_snap_chunk_count(snap));
+    return stasis_index_run_end(&snap->index, index, end);
+}
+
 uint32_t stasis_snap_file_count(const struct stasis_snap *snap)
 {
     return snap->file_count;

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "stasis/output.h"
 #include "stasis/snap.h"
+#include "vmm/api/preflight_outputs.h"
 #include "vmm/api/vmm_internal.h"
 #include "vmm/snapshot/freeze.h"
 
@@ -65,29 +65,25 @@ static const struct stasis_device_host quiet_host = {.serial_out = {take_nothing
 
 /* ---- the snapshot ---- */
 
-static int open_snapshot(const struct stasis_vmm_config *config, struct stasis_snap **ret_snap,
-                         struct stasis_error *err)
+static int open_snapshot(const struct stasis_vmm_config *config, struct stasis_outputs *outputs,
+                         struct stasis_snap **ret_snap, struct stasis_error *err)
 {
     uint8_t root[STASIS_DIGEST_SIZE];
     const struct stasis_parse_opts opts = {.size = sizeof(opts),
                                            .root = stasis_config_root(config, root),
                                            .layers = config->restore.layers,
                                            .beside = config->restore.path};
-    struct stasis_outputs *outputs;
+    const char *path = config->restore.path;
     int fd = -1;
     int rc;
 
     if (stasis_config_thaws_from_stream(config))
         return stasis_snap_open_fd(STDIN_FILENO, "standard input", &opts, ret_snap, err);
-    outputs = stasis_outputs_new();
-    if (!outputs)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a VM");
-    rc = stasis_outputs_open_input(outputs, config->restore.path, "that of restore.path", &fd, err);
-    if (!rc) {
-        rc = stasis_snap_open_fd(fd, config->restore.path, &opts, ret_snap, err);
-        (void)close(fd);
-    }
-    stasis_outputs_free(outputs);
+    rc = stasis_outputs_open_input(outputs, path, STASIS_VMM_RESTORE_ROLE, &fd, err);
+    if (rc)
+        return rc;
+    rc = stasis_snap_open_fd(fd, path, &opts, ret_snap, err);
+    (void)close(fd);
     return rc;
 }
 
@@ -121,11 +117,11 @@ static void check_layer(const struct stasis_vmm_config *config, struct stasis_sn
 }
 
 /* A trial thaw gets others, which nothing is wrong with. */
-static void check_disks(const struct stasis_vmm_config *config, struct stasis_snap *snap,
-                        struct stasis_reasons *reasons)
+static void check_disks(const struct stasis_vmm_config *config, struct stasis_outputs *outputs,
+                        struct stasis_snap *snap, struct stasis_reasons *reasons)
 {
     struct stasis_device_host nobody = quiet_host;
-    struct stasis_vmm_disks disks = {.only_looks = true};
+    struct stasis_vmm_disks disks = {.outputs = outputs, .only_looks = true};
     struct stasis_error why;
 
     for (unsigned i = 0; i < stasis_config_disks(config); i++)
@@ -297,41 +293,63 @@ static void bind_others(const struct stasis_vmm_config *config, struct stasis_pr
         add_bind(preflight, "serial", "output", "%.400s", config->serial.path);
 }
 
-int stasis_preflight_run(const struct stasis_vmm_config *config,
-                         struct stasis_preflight *ret_preflight, struct stasis_error *err)
+/* With a snapshot that could be opened. */
+static int run(const struct stasis_vmm_config *config, struct stasis_outputs *outputs,
+               struct stasis_snap *snap, struct stasis_preflight *preflight,
+               struct stasis_error *err)
 {
-    struct stasis_thaw_result result = {0};
+    struct stasis_reasons *reasons = &preflight->reasons;
     struct stasis_vmm_net_host net = {.is_open = false};
-    struct stasis_snap *snap = NULL;
-    struct stasis_error why;
+    struct stasis_thaw_result result = {0};
     int rc;
 
-    *ret_preflight = (struct stasis_preflight){0};
-    bind_disks(config, ret_preflight);
-    bind_others(config, ret_preflight);
-    if (open_snapshot(config, &snap, &why)) {
-        stasis_reasons_add_error(&ret_preflight->reasons, "file", "snapshot", &why);
-        check_kvm(config, &ret_preflight->reasons);
-        check_compared(&result, ret_preflight);
-        return 0;
-    }
-    check_layer(config, snap, &ret_preflight->reasons);
-    check_disks(config, snap, &ret_preflight->reasons);
-    open_net(config, &net, &ret_preflight->reasons);
-    check_vsock(config, &ret_preflight->reasons);
-    rc = try_thaw(config, snap, &net.device, &ret_preflight->reasons, &result, err);
-    if (!rc && result.compared != STASIS_THAW_COMPARED_NOTHING)
-        check_board(config, snap, &ret_preflight->reasons);
-    if (!rc && ret_preflight->reasons.count)
-        check_kvm(config, &ret_preflight->reasons);
-    if (!rc)
-        check_compared(&result, ret_preflight);
-    if (!rc)
-        check_memory(config, ret_preflight);
-    if (!rc)
-        check_clock(&result, ret_preflight);
+    check_layer(config, snap, reasons);
+    check_disks(config, outputs, snap, reasons);
+    open_net(config, &net, reasons);
+    check_vsock(config, reasons);
+    rc = try_thaw(config, snap, &net.device, reasons, &result, err);
     stasis_vmm_net_close(&net);
+    if (rc)
+        return rc;
+    if (result.compared != STASIS_THAW_COMPARED_NOTHING)
+        check_board(config, snap, reasons);
+    if (reasons->count)
+        check_kvm(config, reasons);
+    check_compared(&result, preflight);
+    check_memory(config, preflight);
+    check_clock(&result, preflight);
+    return 0;
+}
+
+static void refuse_file(const struct stasis_vmm_config *config, const struct stasis_error *why,
+                        struct stasis_preflight *preflight)
+{
+    const struct stasis_thaw_result result = {0};
+
+    stasis_reasons_add_error(&preflight->reasons, "file", "snapshot", why);
+    check_kvm(config, &preflight->reasons);
+    check_compared(&result, preflight);
+}
+
+int stasis_preflight_run(const struct stasis_vmm_config *config, struct stasis_preflight *preflight,
+                         struct stasis_error *err)
+{
+    struct stasis_preflight_outputs looked;
+    struct stasis_snap *snap = NULL;
+    struct stasis_error why;
+    int rc = stasis_preflight_outputs_look(config, &looked, &preflight->reasons, err);
+
+    if (rc)
+        goto out;
+    bind_disks(config, preflight);
+    bind_others(config, preflight);
+    if (open_snapshot(config, looked.set, &snap, &why))
+        refuse_file(config, &why, preflight);
+    else
+        rc = run(config, looked.set, snap, preflight, err);
+out:
     stasis_snap_free(snap);
+    stasis_preflight_outputs_close(&looked);
     return rc;
 }
 

@@ -6,7 +6,6 @@
  */
 #include "stasis/vmm.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/api/files.h"
 #include "vmm/api/vmm_internal.h"
 #include "vmm/arch/arch.h"
 #include "vmm/base/clock.h"
@@ -253,24 +253,6 @@ static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
     return stasis_match_init(&vmm->match, text, strlen(text), err);
 }
 
-/* Of what the configuration says beyond a guest. */
-static int check(const struct stasis_vmm *vmm, struct stasis_error *err)
-{
-    int fd = vmm->config->ready_fd;
-    int rc = stasis_config_check(vmm->config, NULL, err);
-
-    if (rc || !fd)
-        return rc;
-    if (fd <= STDERR_FILENO || fcntl(fd, F_GETFL) < 0 ||
-        (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
-        return stasis_fail(
-            err, STASIS_ERR_ARG,
-            "descriptor %d, which is to be told when the guest runs, is not open for "
-            "writing; open it, and give a number above 2",
-            fd);
-    return 0;
-}
-
 static void init(struct stasis_vmm *vmm, const struct stasis_vmm_ops *ops)
 {
     pthread_mutexattr_t recursive;
@@ -310,7 +292,9 @@ int stasis_vmm_new(const struct stasis_vmm_config *config, const struct stasis_v
         return rc;
     }
     init(vmm, ops);
-    rc = check(vmm, err);
+    rc = stasis_config_check(vmm->config, NULL, err);
+    if (!rc)
+        rc = stasis_files_check_ready(vmm->config, err);
     if (!rc) {
         stasis_vmm_guest_errors_init(vmm);
         take_kick(vmm);

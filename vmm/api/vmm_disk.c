@@ -102,10 +102,12 @@ static int open_overlay(const struct stasis_vmm_config *config, unsigned index,
     };
     int rc;
 
-    if (!path || !disk || disk->disk.overlay ||
-        (disks->only_looks && !stasis_disk_has_overlay_file(path)))
+    if (!path || !disk || disk->disk.overlay)
         return 0;
-    rc = stasis_disk_open_overlay(&disk->disk, path, disks->outputs, &opts, err);
+    if (disks->only_looks && !stasis_disk_has_overlay_file(path))
+        rc = stasis_disk_check_overlay(&disk->disk, path, disks->outputs, &opts, err);
+    else
+        rc = stasis_disk_open_overlay(&disk->disk, path, disks->outputs, &opts, err);
     return rc ? stasis_wrap(err, rc, "block[%u].overlay=%s", index, path) : 0;
 }
 

@@ -7,70 +7,8 @@
 #include <unistd.h>
 
 #include "stasis/output.h"
+#include "vmm/api/files.h"
 #include "vmm/api/vmm_internal.h"
-
-#define RESTORE_ROLE "that of restore.path"
-
-static bool is_file(const char *path)
-{
-    return path && strcmp(path, STASIS_VMM_STREAM) != 0;
-}
-
-static int add_input(struct stasis_vmm *vmm, const char *path, const char *role,
-                     struct stasis_error *err)
-{
-    int rc = is_file(path) ? stasis_outputs_add_input_path(vmm->outputs, path, role, err)
-                           : stasis_outputs_add_input(vmm->outputs, STDIN_FILENO, role, err);
-
-    return rc ? stasis_wrap(err, rc, "%s", path) : 0;
-}
-
-/* Whoever opened these for us may share them with standard output or error. */
-static int add_written(struct stasis_vmm *vmm, int fd, const char *role, struct stasis_error *err)
-{
-    int rc = fd ? stasis_outputs_add_written(vmm->outputs, fd, role, err) : 0;
-
-    return rc ? stasis_wrap(err, rc, "descriptor %d", fd) : 0;
-}
-
-static int add_descriptors(struct stasis_vmm *vmm, struct stasis_error *err)
-{
-    const struct stasis_vmm_config *config = vmm->config;
-    int rc = config->log.level ? add_written(vmm, config->log.fd, "that of log.fd", err) : 0;
-
-    return rc ? rc : add_written(vmm, config->ready_fd, "that of ready_fd.fd", err);
-}
-
-/* Files are opened later, by others. */
-static int add_inputs(struct stasis_vmm *vmm, struct stasis_error *err)
-{
-    const struct stasis_vmm_config *config = vmm->config;
-    int rc = 0;
-
-    if (config->kernel.path)
-        rc = add_input(vmm, config->kernel.path, "that of kernel.path", err);
-    if (!rc && config->initrd_path)
-        rc = add_input(vmm, config->initrd_path, "that of initrd.path", err);
-    for (unsigned i = 0; !rc && i < stasis_config_disks(config); i++)
-        rc = add_input(vmm, config->block[i].path, "that of block.path", err);
-    if (!rc && config->restore.path)
-        rc = add_input(vmm, config->restore.path, RESTORE_ROLE, err);
-    return rc;
-}
-
-/* What cannot be written to later is a wrong option now. */
-static int wrong_key(struct stasis_error *err, const char *key, const char *path, int rc)
-{
-    struct stasis_error why;
-
-    if (rc != STASIS_ERR_WRITE)
-        return stasis_wrap(err, rc, "%s=%s", key, path);
-    if (!err)
-        return STASIS_ERR_ARG;
-    why = *err;
-    return stasis_fail(err, STASIS_ERR_ARG, "%s=%s: %.256s; name a file that can be written", key,
-                       path, why.msg);
-}
 
 /* Closed when the program began, it is /dev/null by now, for reading only (common/streams.h). */
 static int check_stream(struct stasis_error *err)
@@ -88,47 +26,11 @@ static int check_stream(struct stasis_error *err)
     return 0;
 }
 
-static int open_snapshot(struct stasis_vmm *vmm, struct stasis_error *err)
-{
-    /* A guest may be frozen onto the file that it came from: it is the same guest, and whoever has
-     * the old file open keeps it. */
-    const struct stasis_output_opts opts = {.size = sizeof(opts),
-                                            .role = "that of snapshot.path",
-                                            .snapshot = true,
-                                            .over = RESTORE_ROLE};
-    const char *path = vmm->config->snapshot.path;
-    int rc;
-
-    if (!path)
-        return 0;
-    if (!is_file(path))
-        return check_stream(err);
-    rc = stasis_output_open(vmm->outputs, path, &opts, &vmm->snapshot_file, err);
-    if (!rc)
-        rc = stasis_output_probe(vmm->snapshot_file, err);
-    return rc ? wrong_key(err, "snapshot.path", path, rc) : 0;
-}
-
 static bool is_given_up(const void *ctx)
 {
     const struct stasis_vmm_job *job = ctx;
 
     return atomic_load(&job->given_up);
-}
-
-static int open_crash(struct stasis_vmm *vmm, struct stasis_error *err)
-{
-    const struct stasis_output_opts opts = {
-        .size = sizeof(opts), .role = "that of on_crash.snapshot", .snapshot = true};
-    const char *path = vmm->config->on_crash.snapshot;
-    int rc;
-
-    if (!path)
-        return 0;
-    rc = stasis_output_open(vmm->outputs, path, &opts, &vmm->crash_file, err);
-    if (!rc)
-        rc = stasis_output_probe(vmm->crash_file, err);
-    return rc ? wrong_key(err, "on_crash.snapshot", path, rc) : 0;
 }
 
 int stasis_vmm_outputs_open_request(struct stasis_outputs *outputs,
@@ -138,7 +40,7 @@ int stasis_vmm_outputs_open_request(struct stasis_outputs *outputs,
     const struct stasis_output_opts opts = {.size = sizeof(opts),
                                             .role = "that of a snapshot",
                                             .snapshot = true,
-                                            .over = RESTORE_ROLE,
+                                            .over = STASIS_VMM_RESTORE_ROLE,
                                             .folder_fd = request->folder_fd,
                                             .is_given_up = is_given_up,
                                             .ctx = job};
@@ -157,31 +59,28 @@ int stasis_vmm_outputs_open_request(struct stasis_outputs *outputs,
     return 0;
 }
 
-static int open_metrics(struct stasis_vmm *vmm, struct stasis_error *err)
-{
-    const bool again = vmm->config->metrics_every_ms != 0;
-    const struct stasis_output_opts opts = {.size = sizeof(opts),
-                                            .kind =
-                                                again ? STASIS_OUTPUT_REPLACED : STASIS_OUTPUT_ANY,
-                                            .role = "that of metrics.path",
-                                            .by_umask = again};
-    const char *path = vmm->config->metrics_path;
-    int rc;
-
-    if (!path)
-        return 0;
-    rc = stasis_output_open(vmm->outputs, path, &opts, &vmm->metrics_file, err);
-    if (!rc && again)
-        rc = stasis_output_probe(vmm->metrics_file, err);
-    return rc ? wrong_key(err, "metrics.path", path, rc) : 0;
-}
-
 static int open_serial(struct stasis_vmm *vmm, struct stasis_error *err)
 {
     const char *path = vmm->config->serial.path;
     int rc = stasis_vmm_console_open_output(vmm, err);
 
-    return rc && path ? wrong_key(err, "serial.out", path, rc) : rc;
+    return rc && path ? stasis_files_wrong_key(err, "serial.out", path, rc) : rc;
+}
+
+static int open_files(struct stasis_vmm *vmm, struct stasis_error *err)
+{
+    struct stasis_output **const outputs[STASIS_FILES_OUTPUTS] = {
+        [STASIS_FILES_SNAPSHOT] = &vmm->snapshot_file,
+        [STASIS_FILES_CRASH] = &vmm->crash_file,
+        [STASIS_FILES_METRICS] = &vmm->metrics_file,
+    };
+    int rc = stasis_files_note(vmm->config, vmm->outputs, err);
+
+    if (!rc && stasis_config_freezes_to_stream(vmm->config))
+        rc = check_stream(err);
+    for (unsigned i = 0; !rc && i < STASIS_FILES_OUTPUTS; i++)
+        rc = stasis_files_open_output(vmm->config, vmm->outputs, i, false, outputs[i], err);
+    return rc;
 }
 
 int stasis_vmm_outputs_open(struct stasis_vmm *vmm, struct stasis_error *err)
@@ -193,15 +92,7 @@ int stasis_vmm_outputs_open(struct stasis_vmm *vmm, struct stasis_error *err)
         vmm->opener = stasis_vmm_opener_new(vmm);
     if (!vmm->opener)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a VM");
-    rc = add_descriptors(vmm, err);
-    if (!rc)
-        rc = add_inputs(vmm, err);
-    if (!rc)
-        rc = open_snapshot(vmm, err);
-    if (!rc)
-        rc = open_crash(vmm, err);
-    if (!rc)
-        rc = open_metrics(vmm, err);
+    rc = open_files(vmm, err);
     return rc ? rc : open_serial(vmm, err);
 }
 
@@ -229,9 +120,9 @@ int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm, struct stasis_snap *
     int fd = -1;
     int rc;
 
-    if (!is_file(path))
+    if (stasis_config_thaws_from_stream(vmm->config))
         return stasis_snap_open_fd(STDIN_FILENO, "standard input", &opts, ret_snap, err);
-    rc = stasis_outputs_open_input(vmm->outputs, path, RESTORE_ROLE, &fd, err);
+    rc = stasis_outputs_open_input(vmm->outputs, path, STASIS_VMM_RESTORE_ROLE, &fd, err);
     if (rc)
         return rc;
     rc = stasis_snap_open_fd(fd, path, &opts, ret_snap, err);

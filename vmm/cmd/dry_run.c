@@ -9,6 +9,7 @@
 #include "stasis/json.h"
 #include "vmm/cmd/cli_paths.h"
 #include "vmm/cmd/say.h"
+#include "vmm/control/control.h"
 
 static int status_of(const struct stasis_preflight *preflight)
 {
@@ -157,13 +158,28 @@ void stasis_dry_run_print(const struct stasis_options *options,
         print_text(options, preflight, to);
 }
 
+/* Which is opened before all else. */
+static void check_control(const struct stasis_options *options, struct stasis_reasons *reasons)
+{
+    const struct stasis_control_config config = {.path = options->control.path,
+                                                 .dir = options->control.dir};
+    struct stasis_error why;
+
+    if (!config.path || !stasis_control_check(&config, &why))
+        return;
+    (void)stasis_wrap(&why, why.code, "--control");
+    stasis_reasons_add_error(reasons, "output", "control", &why);
+}
+
 int stasis_dry_run(const struct stasis_options *options, FILE *to)
 {
-    struct stasis_preflight preflight;
+    struct stasis_preflight preflight = {0};
     struct stasis_error err;
-    int rc = stasis_preflight_run(&options->config, &preflight, &err);
-    int status = status_of(&preflight);
+    int rc, status;
 
+    check_control(options, &preflight.reasons);
+    rc = stasis_preflight_run(&options->config, &preflight, &err);
+    status = status_of(&preflight);
     if (!rc)
         stasis_dry_run_print(options, &preflight, to);
     stasis_preflight_fini(&preflight);

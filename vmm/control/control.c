@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "vmm/control/control_internal.h"
+#include "vmm/host/socket.h"
 
 /* ---- requests ---- */
 
@@ -68,6 +69,18 @@ static int open_dir(const char *dir, int *ret_fd, struct stasis_error *err)
         return stasis_fail_errno(err, STASIS_ERR_ARG, "%s: cannot open the folder", dir);
     *ret_fd = fd;
     return 0;
+}
+
+int stasis_control_check(const struct stasis_control_config *config, struct stasis_error *err)
+{
+    int fd = -1, rc = open_dir(config->dir, &fd, err);
+
+    if (fd >= 0)
+        close(fd);
+    if (rc)
+        return rc;
+    rc = stasis_socket_check(config->path, err);
+    return rc ? stasis_wrap(err, rc, "%s", config->path) : 0;
 }
 
 int stasis_control_open(const struct stasis_control_config *config,

@@ -44,6 +44,9 @@ STASIS_MUST_CHECK int stasis_control_open(const struct stasis_control_config *co
                                           const struct stasis_control_ops *ops,
                                           struct stasis_control **ret_control,
                                           struct stasis_error *err);
+/* For a dry run: what of that would fail. */
+STASIS_MUST_CHECK int stasis_control_check(const struct stasis_control_config *config,
+                                           struct stasis_error *err);
 void stasis_control_set_ctx(struct stasis_control *control, void *ctx);
 /* Answers what waits for an answer, sends what can be sent at once, and closes all. NULL is fine.
  */

@@ -12,9 +12,8 @@ static bool read_below(void *ctx, uint64_t offset, void *bytes, size_t len)
     return stasis_disk_read_below(ctx, offset, bytes, len);
 }
 
-int stasis_disk_open_overlay(struct stasis_disk *disk, const char *path,
-                             struct stasis_outputs *outputs,
-                             const struct stasis_disk_overlay_opts *opts, struct stasis_error *err)
+static struct stasis_overlay_base base_of(struct stasis_disk *disk,
+                                          const struct stasis_disk_overlay_opts *opts)
 {
     const struct stasis_disk_marker marker = stasis_disk_marker(disk);
     struct stasis_overlay_base base = {
@@ -31,7 +30,25 @@ int stasis_disk_open_overlay(struct stasis_disk *disk, const char *path,
 
     _Static_assert(sizeof(base.samples) == STASIS_DISK_DIGEST_SIZE, "a digest");
     base.has_samples = stasis_disk_sample(disk->fd, disk->bytes, base.samples);
+    return base;
+}
+
+int stasis_disk_open_overlay(struct stasis_disk *disk, const char *path,
+                             struct stasis_outputs *outputs,
+                             const struct stasis_disk_overlay_opts *opts, struct stasis_error *err)
+{
+    const struct stasis_overlay_base base = base_of(disk, opts);
+
     return stasis_overlay_open(path, outputs, &base, &disk->overlay, err);
+}
+
+int stasis_disk_check_overlay(struct stasis_disk *disk, const char *path,
+                              struct stasis_outputs *outputs,
+                              const struct stasis_disk_overlay_opts *opts, struct stasis_error *err)
+{
+    const struct stasis_overlay_base base = base_of(disk, opts);
+
+    return stasis_overlay_check_new(path, outputs, &base, err);
 }
 
 bool stasis_disk_has_overlay_file(const char *path)

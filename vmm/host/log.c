@@ -109,17 +109,26 @@ void stasis_log_stats(const struct stasis_log *log, struct stasis_log_stats *ret
     *ret_stats = log ? log->stats : (struct stasis_log_stats){.lines = 0};
 }
 
+int stasis_log_check(int fd, struct stasis_error *err)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "descriptor %d is not open for writing; open it in the shell, for example "
+                       "by %d>FILE",
+                       fd, fd);
+}
+
 int stasis_log_open(const struct stasis_log_options *options, struct stasis_log **ret_log,
                     struct stasis_error *err)
 {
-    int flags = fcntl(options->fd, F_GETFL);
+    int rc = stasis_log_check(options->fd, err);
     struct stasis_log *log;
 
-    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || flags & O_PATH)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "descriptor %d is not open for writing; open it in the shell, for "
-                           "example by %d>FILE",
-                           options->fd, options->fd);
+    if (rc)
+        return rc;
     log = calloc(1, sizeof(*log));
     if (!log)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for a log");

@@ -12,6 +12,8 @@
 
 #include "vmm/base/clock.h"
 
+#define ROLE "that of serial.out" /* for messages */
+
 size_t stasis_serial_sink_dropped(struct stasis_serial_sink *out, enum stasis_serial_sink_drop why,
                                   size_t len)
 {
@@ -29,13 +31,28 @@ int stasis_serial_sink_open_output(struct stasis_serial_sink *out,
                                    const struct stasis_serial_sink_options *options,
                                    enum stasis_output_kind kind, struct stasis_error *err)
 {
-    const struct stasis_output_opts opts = {
-        .size = sizeof(opts), .kind = kind, .role = "that of serial.out"};
+    const struct stasis_output_opts opts = {.size = sizeof(opts), .kind = kind, .role = ROLE};
     int rc = stasis_output_open(options->outputs, options->path, &opts, &out->output, err);
 
     if (!rc)
         out->fd = stasis_output_fd(out->output);
     return rc;
+}
+
+int stasis_serial_sink_look(const struct stasis_serial_sink_options *options,
+                            struct stasis_output **ret_output, struct stasis_error *err)
+{
+    bool is_pipe = options->kind == STASIS_SERIAL_SINK_PIPE;
+    const struct stasis_output_opts opts = {
+        .size = sizeof(opts),
+        .kind = is_pipe ? STASIS_OUTPUT_PIPE : STASIS_OUTPUT_IN_PLACE,
+        .role = ROLE,
+        .only_looks = true,
+    };
+
+    return options->path
+               ? stasis_output_open(options->outputs, options->path, &opts, ret_output, err)
+               : 0;
 }
 
 static size_t write_none(void *sink, const uint8_t *bytes, size_t len)

@@ -84,6 +84,12 @@ STASIS_MUST_CHECK int stasis_serial_sink_open(const struct stasis_serial_sink_op
                                               struct stasis_serial_sink **ret_out,
                                               struct stasis_error *err);
 
+/* For a dry run: whether it could open what it writes to (only_looks of struct stasis_output_opts).
+ * *ret_output stays for a sink without a path. */
+STASIS_MUST_CHECK int stasis_serial_sink_look(const struct stasis_serial_sink_options *options,
+                                              struct stasis_output **ret_output,
+                                              struct stasis_error *err);
+
 /* Empties the file, or finds where it goes on: from here on the sink takes bytes. A file or a pipe
  * that was made for a sink that is never started is removed. STASIS_ERR_WRITE; the message names
  * the path. */

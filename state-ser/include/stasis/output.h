@@ -91,6 +91,9 @@ struct stasis_output_opts {
                     */
     const char *over; /* REPLACED: role of the one input that it may replace, or NULL */
     bool by_umask;    /* REPLACED: the new file has mode 0666 less the umask, for others to read */
+    /* For a dry run: only whether it could be opened. Nothing is made, no pipe or device is opened,
+     * since others notice that, and the output has no descriptor to write to. */
+    bool only_looks;
     /* Whether its user has given it up, and it is only to be closed: no other output is refused for
      * being the same file any more. Called by the threads of other outputs, with the set locked,
      * until stasis_output_close() has begun; must not use the set. NULL: it never is. */

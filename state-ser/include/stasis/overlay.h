@@ -49,6 +49,13 @@ struct stasis_overlay_base {
 
 struct stasis_overlay;
 
+/* For a dry run: whether a new one could be made at `path`, where there is no file or an empty one.
+ * Nothing is made or changed. As stasis_overlay_open(). */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_check_new(const char *path,
+                                                             struct stasis_outputs *outputs,
+                                                             const struct stasis_overlay_base *base,
+                                                             struct stasis_error *err);
+
 /* Opens the overlay at `path`, as it was after its last flush, or makes it, if there is no file or
  * an empty one. The file is locked until it is freed (fcntl(2), F_OFD_SETLK). *base is copied; what
  * its ctx leads to must work until then. `outputs` (may be NULL) knows the files of this process.

@@ -312,6 +312,12 @@ STASIS_EXPORT struct stasis_snap_chunk stasis_snap_chunk_at(const struct stasis_
 STASIS_EXPORT uint64_t stasis_snap_zero_end(const struct stasis_snap *snap, uint64_t index,
                                             uint64_t end);
 
+/* The same for walking over all chunks: end of the run that begins with chunk `index`, which is
+ * below `end`: chunks that are all zero, or all as in the parent; or a chunk that is stored, alone.
+ */
+STASIS_EXPORT uint64_t stasis_snap_run_end(const struct stasis_snap *snap, uint64_t index,
+                                           uint64_t end);
+
 /* The files of an opened snapshot, itself the first: those that it lies on follow. 0 for one that
  * is being built; the index is below the count. */
 STASIS_EXPORT uint32_t stasis_snap_file_count(const struct stasis_snap *snap);

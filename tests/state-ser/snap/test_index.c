@@ -189,6 +189,7 @@ static void assert_zero_end(const struct stasis_index *index, uint64_t i, uint64
     while (expected < end && stasis_index_get(index, expected).kind == STASIS_CHUNK_ZERO)
         expected++;
     assert_int_equal(stasis_index_zero_end(index, i, end), expected);
+    assert_int_equal(stasis_index_run_end(index, i, end), expected > i ? expected : i + 1);
 }
 
 static void every_entry_is_as_in_the_file(void **state)

@@ -188,6 +188,8 @@ static void a_partial_index_says_what_is_as_below(void **state)
     stasis_index_get_extents(&index, 4, &extents);
     assert_int_equal(extents.count, 0);
     assert_int_equal(stasis_index_zero_end(&index, 0, 5), 0); /* below is not zero */
+    assert_int_equal(stasis_index_run_end(&index, 0, 5), 1);
+    assert_int_equal(stasis_index_run_end(&index, 1, 5), 2);
     stasis_index_fini(&index);
 }
 
@@ -208,6 +210,8 @@ static void a_whole_index_names_other_files(void **state)
     assert_int_equal(extents.list[0].file, 1);
     assert_int_equal(extents.list[1].file, 0);
     assert_int_equal(stasis_index_zero_end(&index, 1, 5), 3);
+    assert_int_equal(stasis_index_run_end(&index, 1, 5), 3);
+    assert_int_equal(stasis_index_run_end(&index, 1, 2), 2);
     stasis_index_fini(&index);
 }
 

@@ -281,6 +281,8 @@ static void assert_chunk(const struct stasis_index *index, uint64_t i, uint64_t 
     assert_int_equal(stasis_index_zero_end(index, i, index->chunk_count), end);
     assert_int_equal(stasis_index_zero_end(index, i, i + 1), end > i ? i + 1 : i);
     assert_int_equal(stasis_index_zero_end(index, i, i), i);
+    assert_int_equal(stasis_index_run_end(index, i, index->chunk_count), end > i ? end : i + 1);
+    assert_int_equal(stasis_index_run_end(index, i, i + 1), i + 1);
 }
 
 static void every_chunk_is_found(void **state)

@@ -44,6 +44,28 @@ static bool note(void *ctx, uint64_t done)
     return true;
 }
 
+/* Of every hundred items ten have to be worked on. */
+static uint64_t skip_most(void *ctx, uint64_t next)
+{
+    (void)ctx;
+    next += next % 100 < 10 ? 0 : 100 - next % 100;
+    return next < ITEMS ? next : ITEMS;
+}
+
+static void items_are_passed_over(void **state)
+{
+    for (unsigned threads = 1; threads < 4; threads++) {
+        struct tally tally = {.bad = UINT64_MAX};
+        const struct stasis_pool_job job = {ITEMS, 3, threads, count, note, &tally, skip_most};
+
+        (void)state;
+        assert_int_equal(stasis_pool_run(&job, NULL), 0);
+        assert_int_equal(tally.last, ITEMS);
+        for (uint64_t i = 0; i < ITEMS; i++)
+            assert_int_equal(tally.seen[i], i % 100 < 12);
+    }
+}
+
 static bool stop_half_way(void *ctx, uint64_t done)
 {
     (void)ctx;
@@ -200,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_item_is_done_once),
+        cmocka_unit_test(items_are_passed_over),
         cmocka_unit_test(a_job_can_be_cancelled),
         cmocka_unit_test(the_first_failure_is_reported),
         cmocka_unit_test(a_request_to_cancel_is_heard_while_others_work),

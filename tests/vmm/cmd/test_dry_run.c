@@ -378,6 +378,83 @@ static void snapshots_that_can_never_be_made_are_reasons(void **state)
     assert_null(strstr(text, "reason: option"));
 }
 
+/* Each by a restore, too, in the same words. */
+static void outputs_are_looked_at_and_not_made(void **state)
+{
+    static const struct {
+        const char *option, *value, *reason;
+    } cases[] = {
+        {"snapshot-out", "/nowhere/x", "snapshot-out: --snapshot-out=/nowhere/x: opening its fo"},
+        {"on-crash", "snapshot=/nowhere/x", "on-crash: --on-crash snapshot=/nowhere/x: opening"},
+        {"metrics", "/nowhere/x", "metrics: --metrics=/nowhere/x: opening its folder: No such "},
+        {"metrics", "/nowhere/x,every_ms=99", "metrics: --metrics=/nowhere/x: opening its fold"},
+        {"serial", "file:/nowhere/x", "serial: --serial=/nowhere/x: opening its folder: No suc"},
+        {"serial", "pipe:/dev", "serial: --serial=/dev: it is a folder; name a file"},
+        {"snapshot-out", GOLDEN "/", "snapshot-out: --snapshot-out=" GOLDEN "/: it names a fold"},
+    };
+    char expected[512];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        teardown(NULL);
+        parse(GOLDEN, "--dry-run", "");
+        set_option(cases[i].option, cases[i].value);
+        run();
+        snprintf(expected, sizeof(expected), "  reason: output %s", cases[i].reason);
+        if (preflight.reasons.count != 1 || !strstr(text, expected))
+            fail_msg("expected %s\n%s", expected, text);
+        assert_int_equal(preflight.reasons.list[0].code, STASIS_ERR_ARG);
+    }
+    teardown(NULL);
+    parse(GOLDEN, "--dry-run", "");
+    set_option("serial", "file:/tmp/test_dry_run.out");
+    set_option("snapshot-out", "/tmp/test_dry_run.snap");
+    run();
+    assert_int_equal(preflight.reasons.count, 0);
+    assert_int_equal(access("/tmp/test_dry_run.out", F_OK), -1);
+    assert_int_equal(access("/tmp/test_dry_run.snap", F_OK), -1);
+}
+
+static void the_folder_of_an_overlay_has_to_be_there(void **state)
+{
+    char image[] = "/tmp/test_dry_run.XXXXXX", value[96];
+    int fd = mkstemp(image);
+
+    (void)state;
+    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    close(fd);
+    parse(GOLDEN, "--dry-run", "");
+    snprintf(value, sizeof(value), "%s,overlay=/nowhere/x", image);
+    set_option("block", value);
+    run();
+    unlink(image);
+    assert_non_null(
+        strstr(text, "  reason: disk overlay: --block overlay=/nowhere/x: opening its"));
+    assert_int_equal(preflight.reasons.list[0].code, STASIS_ERR_WRITE);
+}
+
+static void descriptors_and_the_control_socket_are_looked_at(void **state)
+{
+    char *printed = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&printed, &size);
+
+    (void)state;
+    parse(GOLDEN, "--dry-run", "");
+    options.control.path = "/nowhere/sock";
+    options.config.log.level = STASIS_VMM_LOG_INFO;
+    options.config.log.fd = 999;
+    options.config.ready_fd = 998;
+    assert_int_equal(stasis_dry_run(&options, to), 2);
+    fclose(to);
+    options.config.log.fd = options.config.ready_fd = 0;
+    options.control.path = NULL;
+    assert_non_null(strstr(printed, "  reason: output control: --control: /nowhere/sock: cannot "));
+    assert_non_null(strstr(printed, "  reason: output ready-fd: descriptor 998, which is to be"));
+    assert_non_null(strstr(printed, "  reason: output log: the log cannot be written: descriptor"));
+    free(printed);
+}
+
 static void features_are_compared_without_kvm(void **state)
 {
     (void)state;
@@ -425,6 +502,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_options_bind_is_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(sockets_are_looked_at_and_not_made, setup, teardown),
         cmocka_unit_test_setup_teardown(snapshots_that_can_never_be_made_are_reasons, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(outputs_are_looked_at_and_not_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_folder_of_an_overlay_has_to_be_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(descriptors_and_the_control_socket_are_looked_at, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(features_are_compared_without_kvm, setup, teardown),
         cmocka_unit_test_setup_teardown(how_far_the_host_was_compared_is_told, setup, teardown),

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "vmm/api/files.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_file(const char *path)
+{
+    return path && strcmp(path, STASIS_VMM_STREAM) != 0;
+}
+
+int stasis_files_check_ready(const struct stasis_vmm_config *config, struct stasis_error *err)
+{
+    int fd = config->ready_fd;
+
+    if (!fd || (fd > STDERR_FILENO && fcntl(fd, F_GETFL) >= 0 &&
+                (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY))
+        return 0;
+    return stasis_fail(err, STASIS_ERR_ARG,
+                       "descriptor %d, which is to be told when the guest runs, is not open for "
+                       "writing; open it, and give a number above 2",
+                       fd);
+}
+
+/* ---- what is in use ---- */
+
+static int note_input(struct stasis_outputs *outputs, const char *path, const char *role,
+                      struct stasis_error *err)
+{
+    int rc = is_file(path) ? stasis_outputs_add_input_path(outputs, path, role, err)
+                           : stasis_outputs_add_input(outputs, STDIN_FILENO, role, err);
+
+    return rc ? stasis_wrap(err, rc, "%s", path) : 0;
+}
+
+/* Whoever opened these for us may share them with standard output or error. */
+static int note_written(struct stasis_outputs *outputs, int fd, const char *role,
+                        struct stasis_error *err)
+{
+    int rc = fd ? stasis_outputs_add_written(outputs, fd, role, err) : 0;
+
+    return rc ? stasis_wrap(err, rc, "descriptor %d", fd) : 0;
+}
+
+static int note_descriptors(const struct stasis_vmm_config *config, struct stasis_outputs *outputs,
+                            struct stasis_error *err)
+{
+    int rc = config->log.level ? note_written(outputs, config->log.fd, "that of log.fd", err) : 0;
+
+    return rc ? rc : note_written(outputs, config->ready_fd, "that of ready_fd.fd", err);
+}
+
+int stasis_files_note(const struct stasis_vmm_config *config, struct stasis_outputs *outputs,
+                      struct stasis_error *err)
+{
+    int rc = note_descriptors(config, outputs, err);
+
+    if (!rc && config->kernel.path)
+        rc = note_input(outputs, config->kernel.path, "that of kernel.path", err);
+    if (!rc && config->initrd_path)
+        rc = note_input(outputs, config->initrd_path, "that of initrd.path", err);
+    for (unsigned i = 0; !rc && i < stasis_config_disks(config); i++)
+        rc = note_input(outputs, config->block[i].path, "that of block.path", err);
+    if (!rc && config->restore.path)
+        rc = note_input(outputs, config->restore.path, STASIS_VMM_RESTORE_ROLE, err);
+    return rc;
+}
+
+/* ---- what is written ---- */
+
+struct row {
+    const char *key;
+    const char *path; /* NULL: none is wanted */
+    struct stasis_output_opts opts;
+};
+
+static struct row row_of(const struct stasis_vmm_config *config, enum stasis_files_output which)
+{
+    const bool again = config->metrics_every_ms != 0;
+
+    if (which == STASIS_FILES_CRASH)
+        return (struct row){"on_crash.snapshot",
+                            config->on_crash.snapshot,
+                            {.role = "that of on_crash.snapshot", .snapshot = true}};
+    if (which == STASIS_FILES_METRICS)
+        return (struct row){"metrics.path",
+                            config->metrics_path,
+                            {.kind = again ? STASIS_OUTPUT_REPLACED : STASIS_OUTPUT_ANY,
+                             .role = "that of metrics.path",
+                             .by_umask = again}};
+    /* A guest may be frozen onto the file that it came from: it is the same guest, and whoever has
+     * the old file open keeps it. */
+    return (struct row){
+        "snapshot.path",
+        is_file(config->snapshot.path) ? config->snapshot.path : NULL,
+        {.role = "that of snapshot.path", .snapshot = true, .over = STASIS_VMM_RESTORE_ROLE}};
+}
+
+int stasis_files_wrong_key(struct stasis_error *err, const char *key, const char *path, int rc)
+{
+    struct stasis_error why;
+
+    if (rc != STASIS_ERR_WRITE)
+        return stasis_wrap(err, rc, "%s=%s", key, path);
+    if (!err)
+        return STASIS_ERR_ARG;
+    why = *err;
+    return stasis_fail(err, STASIS_ERR_ARG, "%s=%s: %.256s; name a file that can be written", key,
+                       path, why.msg);
+}
+
+int stasis_files_open_output(const struct stasis_vmm_config *config, struct stasis_outputs *outputs,
+                             enum stasis_files_output which, bool only_looks,
+                             struct stasis_output **ret_output, struct stasis_error *err)
+{
+    struct row row = row_of(config, which);
+    int rc;
+
+    if (!row.path)
+        return 0;
+    row.opts.size = sizeof(row.opts);
+    row.opts.only_looks = only_looks;
+    rc = stasis_output_open(outputs, row.path, &row.opts, ret_output, err);
+    if (!rc && row.opts.kind == STASIS_OUTPUT_REPLACED)
+        rc = stasis_output_probe(*ret_output, err);
+    return rc ? stasis_files_wrong_key(err, row.key, row.path, rc) : 0;
+}
