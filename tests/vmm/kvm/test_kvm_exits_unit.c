@@ -662,6 +662,30 @@ static void a_reason_from_the_future_brings_what_kvm_left(void **state)
     assert_string_equal(told.exit.name, "other");
 }
 
+/* What the stack may hold where the event is made. */
+__attribute__((noinline)) static void soil_stack(void)
+{
+    volatile uint8_t soil[8192];
+
+    for (size_t i = 0; i < sizeof(soil); i++)
+        soil[i] = 0xa5;
+}
+
+static void what_kvm_does_not_say_is_zero(void **state)
+{
+    static const uint8_t zero[sizeof(told.exit.raw)];
+
+    (void)state;
+    memset(run->padding, 0x5a, sizeof(run->padding));
+    soil_stack();
+    assert_int_equal(exit_with(KVM_EXIT_INTR), 0);
+    assert_memory_equal(told.exit.raw, zero, sizeof(zero));
+    soil_stack();
+    assert_int_equal(exit_with(KVM_EXIT_IOAPIC_EOI), 0);
+    assert_int_equal(told.exit.ioapic_eoi_vector, 0x5a);
+    assert_memory_equal(told.exit.raw + 1, zero, sizeof(zero) - 1);
+}
+
 /* ---- KVM_RUN fails ---- */
 
 static void signals_interrupt(void **state)
@@ -794,6 +818,7 @@ int main(void)
         CASE(small_events_bring_their_data),
         CASE(a_notify_without_context_ends_the_guest),
         CASE(a_reason_from_the_future_brings_what_kvm_left),
+        CASE(what_kvm_does_not_say_is_zero),
         CASE(signals_interrupt),
         CASE(a_vcpu_that_never_gets_to_run_fails),
         CASE(exits_are_counted_by_reason),
