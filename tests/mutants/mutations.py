@@ -102,7 +102,15 @@ class Source:
         return (before.kind in ("number", "string") or before.text in (")", "]") or
                 before.kind == "word" and before.text not in ("return", "case"))
 
+    def is_hint(self, i):
+        """What is expected changes how fast the program is."""
+        around = self.around[i]
+        return (around is not None and self.partner.get(around) == i + 1 and
+                self.tokens[around - 1].text == "__builtin_expect")
+
     def is_unchecked(self, i):
+        if self.is_hint(i):
+            return True
         while (i := self.around[i]) is not None:
             if self.tokens[i].text == "(" and self.tokens[i - 1].text in UNCHECKED:
                 return True

@@ -129,6 +129,10 @@ class Changes(unittest.TestCase):
         self.assertEqual(self.body("    a = calloc(1, b);"), [
             ("a = calloc(1, b);", "a = calloc(0, b);"), ("a = calloc(1, b);", ";")])
 
+    def test_no_change_of_what_is_expected(self):
+        self.assertNotIn("return __builtin_expect(b, false);",
+                         [new for _, new in self.body("    return __builtin_expect(b, true);")])
+
     def test_no_change_in_checks_comments_and_macros(self):
         self.assertEqual(self.body("#define A(x) (x + 1)\n    assert(b < 7); /* 1 + 2 */"), [])
 

@@ -41,6 +41,11 @@ struct fake_kvm {
     const char *path;   /* of the device; NULL: /dev/kvm */
     bool counts_system; /* calls that are no ioctl of KVM count as calls, as request 0 */
     size_t last_calloc; /* bytes asked for */
+    struct {
+        void *at;
+        size_t size;
+        int advice;
+    } last_madvise;
     /* Asked before the fake's own answers; true: *ret_result is what ioctl returns, with errno. */
     bool (*answer)(unsigned long request, void *arg, int *ret_result);
     int tsc_khz; /* as it was set since the last VM was made; 0: not at all */

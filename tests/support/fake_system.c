@@ -88,6 +88,9 @@ int __wrap_madvise(void *at, size_t size, int advice)
 {
     if (advice == MADV_HUGEPAGE || advice == MADV_DONTDUMP)
         return __real_madvise(at, size, advice);
+    fake_kvm.last_madvise.at = at;
+    fake_kvm.last_madvise.size = size;
+    fake_kvm.last_madvise.advice = advice;
     return fake_kvm_fails_system() ? -1 : __real_madvise(at, size, advice);
 }
 

@@ -6,6 +6,7 @@
 #include "vmm/kvm/slots_rig.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "stasis/kvm_device.h"
 #include "stasis/kvm_irq.h"
@@ -227,6 +228,35 @@ static void a_log_has_the_room_that_kvm_fills(void **state)
     }
 }
 
+static void expect_madvise(const uint8_t *at, size_t size, int advice)
+{
+    assert_ptr_equal(fake_kvm.last_madvise.at, at);
+    assert_int_equal(fake_kvm.last_madvise.size, size);
+    assert_int_equal(fake_kvm.last_madvise.advice, advice);
+}
+
+/* Of anonymous memory, and of a shared map, of which nothing is left in the file. */
+static void the_kernel_is_told_which_memory_goes_and_comes(void **state)
+{
+    struct stasis_slot shared = {.gpa = 16 * PAGE, .size = 2 * PAGE, .backing = STASIS_SLOT_SHARED};
+    struct slots_rig rig;
+    uint32_t slot;
+
+    (void)state;
+    slots_rig_init_fake(&rig, NULL, NULL);
+    assert_int_equal(slots_rig_add(&rig, 4 * PAGE, 4 * PAGE, 0, &slot, &err), 0);
+    assert_int_equal(stasis_slots_discard(&rig.slots, 5 * PAGE, 2 * PAGE, &err), 0);
+    expect_madvise(slots_rig_pages + PAGE, 2 * PAGE, MADV_DONTNEED);
+    assert_int_equal(stasis_slots_populate(&rig.slots, 6 * PAGE, 2 * PAGE, &err), 0);
+    expect_madvise(slots_rig_pages + 2 * PAGE, 2 * PAGE, 23); /* MADV_POPULATE_WRITE */
+    shared.host = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_int_equal(stasis_slots_add(&rig.slots, &shared, &slot, &err), 0);
+    assert_int_equal(stasis_slots_discard(&rig.slots, 17 * PAGE, PAGE, &err), 0);
+    expect_madvise((uint8_t *)shared.host + PAGE, PAGE, MADV_REMOVE);
+    munmap(shared.host, 2 * PAGE);
+    slots_rig_fini(&rig);
+}
+
 /* ---- vCPUs and chips ---- */
 
 static void an_interrupt_has_its_vector(void **state)
@@ -273,6 +303,7 @@ int main(void)
         cmocka_unit_test(regions_of_memory_are_slots),
         cmocka_unit_test(a_log_is_that_of_its_slot),
         cmocka_unit_test(a_log_has_the_room_that_kvm_fills),
+        cmocka_unit_test(the_kernel_is_told_which_memory_goes_and_comes),
         cmocka_unit_test(an_interrupt_has_its_vector),
         cmocka_unit_test(a_signal_mask_has_the_kernels_length),
         cmocka_unit_test(a_pit_is_passed_on_whole),
