@@ -25,7 +25,10 @@ static const char style[] =
     "details{border-bottom:1px solid #8883}summary{cursor:pointer;padding:.25rem 0}\n"
     "table{border-collapse:collapse;margin:.2rem 0 .8rem 1rem}\n"
     "th,td{text-align:left;font-weight:400;padding:.1rem 1.2rem .1rem 0;vertical-align:top;"
-    "overflow-wrap:anywhere}\n";
+    "overflow-wrap:anywhere}\n"
+    /* Where there is little room, long lines break: a reader would have to scroll for each. */
+    "@media (max-width:45rem){pre{white-space:pre-wrap;overflow-wrap:anywhere}\n"
+    "pre,table{font-size:12px}table{margin-left:0}th,td{padding-right:.6rem}}\n";
 
 /* ---- text of the file ---- */
 
