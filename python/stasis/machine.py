@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import os
 import socket
-from types import TracebackType
 from typing import Any, Iterator, TypeVar
 
 from . import requests, wire
+from .closing import Closing
 from .console import Console
 from .errors import Ended, Error
 from .options import Option
@@ -94,7 +94,7 @@ class Connection:
         self._socket.close()
 
 
-class Machine:
+class Machine(Closing):
     """A VM: one that start() or restore() made, or one that connect() found.
 
     A context manager: at its end a VM of one's own is ended, and a connection closed. For one
@@ -234,17 +234,6 @@ class Machine:
             self._connection.close()
             if self._process:
                 self._process.close()
-
-    def __enter__(self) -> Machine:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _events(connection: Connection) -> Iterator[Event]:

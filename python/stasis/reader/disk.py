@@ -7,9 +7,9 @@ import errno
 import fcntl
 import os
 import struct
-from types import TracebackType
 from typing import BinaryIO, Mapping
 
+from ..closing import Closing
 from ..errors import Foreign, InUse, MissingParent
 from .chain import Folder, root_of
 from .check import about, require
@@ -140,7 +140,7 @@ def chain_below(folders: list[Folder], header: Header, size: int) -> list[Sealed
     return chain
 
 
-class DiskReader:
+class DiskReader(Closing):
     """The content of a disk; open_disk() makes one. A context manager: its end closes the files.
 
     `size` is in bytes, and `files` are the overlays that it consists of, the highest first."""
@@ -200,17 +200,6 @@ class DiskReader:
         for file in self._sealed:
             file.close()
         self._image.close()
-
-    def __enter__(self) -> DiskReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _look(file: BinaryIO) -> tuple[Header, bool]:

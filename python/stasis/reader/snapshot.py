@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import functools
 import os
-from types import TracebackType
 from typing import Any, Iterator
 
+from ..closing import Closing
 from ..errors import Damaged, Error, Newer
 from .chain import Chain
 from .check import require
@@ -21,7 +21,7 @@ from .schema import SchemaReader, StateSchema, show
 from .tables import known
 
 
-class Snapshot:
+class Snapshot(Closing):
     """A snapshot that is open for reading; open_snapshot() makes one.
 
     Opening has checked all but the memory, of this file and of those that it lies on; verify()
@@ -78,17 +78,6 @@ class Snapshot:
 
     def __repr__(self) -> str:
         return f"<stasis.Snapshot {self.path!r}>"
-
-    def __enter__(self) -> Snapshot:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the file, and those that it lies on."""
