@@ -3,75 +3,10 @@
 
 #include <string.h>
 
-static uint64_t get_number(const uint8_t *at, size_t size)
-{
-    uint64_t u64;
-    uint32_t u32;
-    uint16_t u16;
-
-    switch (size) {
-    case 1:
-        return *at;
-    case 2:
-        memcpy(&u16, at, sizeof(u16));
-        return u16;
-    case 4:
-        memcpy(&u32, at, sizeof(u32));
-        return u32;
-    default:
-        memcpy(&u64, at, sizeof(u64));
-        return u64;
-    }
-}
-
-static void set_number(uint8_t *at, size_t size, uint64_t value)
-{
-    uint32_t u32 = (uint32_t)value;
-    uint16_t u16 = (uint16_t)value;
-
-    switch (size) {
-    case 1:
-        *at = (uint8_t)value;
-        break;
-    case 2:
-        memcpy(at, &u16, sizeof(u16));
-        break;
-    case 4:
-        memcpy(at, &u32, sizeof(u32));
-        break;
-    default:
-        memcpy(at, &value, sizeof(value));
-        break;
-    }
-}
-
-/* The value of the lowest `size` bytes, as a signed integer of that size has it. */
-static uint64_t sign_extend(uint64_t value, uint32_t size)
-{
-    uint64_t sign = UINT64_C(1) << (8 * size - 1);
-
-    return ((value & (sign | (sign - 1))) ^ sign) - sign;
-}
-
-uint64_t stasis_field_get_int(const struct stasis_field *field, const void *base, uint32_t index)
-{
-    const uint8_t *at = (const uint8_t *)base + field->offset + (size_t)index * field->elem_size;
-    uint64_t value = get_number(at, field->elem_size);
-
-    return field->is_signed ? sign_extend(value, field->elem_size) : value;
-}
-
-void stasis_field_set_int(const struct stasis_field *field, void *base, uint32_t index,
-                          uint64_t value)
-{
-    set_number((uint8_t *)base + field->offset + (size_t)index * field->elem_size, field->elem_size,
-               value);
-}
-
 bool stasis_field_fits(const struct stasis_field *field, uint64_t value)
 {
     if (field->is_signed)
-        return sign_extend(value, field->elem_size) == value;
+        return stasis_field_sign_extend(value, field->elem_size) == value;
     return value <= UINT64_MAX >> (64 - 8 * field->elem_size);
 }
 
@@ -86,14 +21,14 @@ uint32_t stasis_field_get_count(const struct stasis_field *field, const void *ba
 
     if (field->is_fixed)
         return field->max;
-    count = get_number((const uint8_t *)base + field->count_offset, count_size(field));
+    count = stasis_field_number((const uint8_t *)base + field->count_offset, count_size(field));
     return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }
 
 void stasis_field_set_count(const struct stasis_field *field, void *base, uint32_t count)
 {
     if (!field->is_fixed)
-        set_number((uint8_t *)base + field->count_offset, count_size(field), count);
+        stasis_field_set_number((uint8_t *)base + field->count_offset, count_size(field), count);
 }
 
 /* Overlong forms, surrogates and values above U+10FFFF are refused through the bounds of the second

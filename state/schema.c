@@ -38,10 +38,22 @@ static uint32_t nested_count(const struct stasis_field *field, const void *state
     return field->kind == STASIS_KIND_STRUCT;
 }
 
+/* Whether a state of the schema owns memory. Most do not. */
+static bool has_pointers(const struct stasis_schema *schema)
+{
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        const struct stasis_field *field = &schema->fields[i];
+
+        if (field->is_pointer || (field->sub && has_pointers(field->sub)))
+            return true;
+    }
+    return false;
+}
+
 static void field_fini(const struct stasis_field *field, void *state)
 {
     uint8_t *at = stasis_field_at(field, state);
-    uint32_t count = nested_count(field, state);
+    uint32_t count = field->sub && has_pointers(field->sub) ? nested_count(field, state) : 0;
 
     for (uint32_t i = 0; at && i < count && i < field->max; i++)
         stasis_state_fini(field->sub, at + (size_t)i * field->elem_size);
@@ -290,7 +302,14 @@ int stasis_state_check(const struct stasis_schema *schema, const void *state,
                        struct stasis_error *err)
 {
     for (uint32_t i = 0; i < schema->field_count; i++) {
-        int rc = field_check(&schema->fields[i], state, err);
+        const struct stasis_field *field = &schema->fields[i];
+        int rc;
+
+        /* Most fields are single integers, and right. */
+        if (field->kind == STASIS_KIND_INT &&
+            !(stasis_field_get_int(field, state, 0) & ~field->mask))
+            continue;
+        rc = field_check(field, state, err);
         if (rc)
             return rc;
     }

@@ -48,11 +48,11 @@ static void decode_int(struct decoder *decoder, const struct stasis_field *field
     uint64_t value = field->is_signed ? (uint64_t)stasis_reader_int(decoder->reader)
                                       : stasis_reader_uint(decoder->reader);
 
-    /* The mask of an unsigned field fits its type (def_fields.h); that of a signed one may be -1.
-     */
+    /* The masks of an unsigned field fit its type (stasis_schema_check()); that of a signed one may
+     * be -1. */
     if (value & ~decoder->bound)
         refuse(decoder, "0x%" PRIx64 " is outside its mask 0x%" PRIx64, value, decoder->bound);
-    else if (!stasis_field_fits(field, value))
+    else if (field->is_signed && !stasis_field_fits(field, value))
         refuse(decoder, "%" PRId64 " is outside the %" PRIu32 " bits of its type", (int64_t)value,
                8 * field->elem_size);
     else
@@ -118,23 +118,27 @@ static void decode_str(struct decoder *decoder, const struct stasis_field *field
     }
 }
 
-static void decode_map(struct decoder *decoder, const struct stasis_schema *schema, uint8_t *base);
+static void decode_map(struct decoder *decoder, const struct stasis_schema *schema, uint32_t want,
+                       uint8_t *base);
 
-/* One level down and back; on a fault `depth` stays where it was found. */
-static void decode_nested(struct decoder *decoder, const struct stasis_field *field, uint8_t *base,
-                          uint32_t index)
+/* One level down and back, to a state of `want` fields; on a fault `depth` stays where it was
+ * found. */
+static void decode_nested(struct decoder *decoder, const struct stasis_field *field, uint32_t want,
+                          uint8_t *base, uint32_t index)
 {
     decoder->path[decoder->depth].index = index;
     decoder->depth++;
     assert(decoder->depth <= STASIS_SCHEMA_DEPTH_MAX);
-    decode_map(decoder, field->sub,
+    decode_map(decoder, field->sub, want,
                (uint8_t *)stasis_field_at(field, base) + (size_t)index * field->elem_size);
     if (!decoder->reader->fault)
         decoder->depth--;
 }
 
+/* Elements of a list are alike, so their fields are counted once. */
 static void decode_list(struct decoder *decoder, const struct stasis_field *field, uint8_t *base)
 {
+    uint32_t want = stasis_schema_count(field->sub, decoder->version);
     uint32_t count = stasis_reader_array(decoder->reader);
 
     if (field->is_fixed && count != field->max)
@@ -147,7 +151,7 @@ static void decode_list(struct decoder *decoder, const struct stasis_field *fiel
         return;
     stasis_field_set_count(field, base, count);
     for (uint32_t i = 0; i < count && !decoder->reader->fault; i++)
-        decode_nested(decoder, field, base, i);
+        decode_nested(decoder, field, want, base, i);
 }
 
 static void decode_field(struct decoder *decoder, const struct stasis_field *field, uint8_t *base)
@@ -166,7 +170,7 @@ static void decode_field(struct decoder *decoder, const struct stasis_field *fie
         decode_str(decoder, field, base);
         break;
     case STASIS_KIND_STRUCT:
-        decode_nested(decoder, field, base, 0);
+        decode_nested(decoder, field, stasis_schema_count(field->sub, decoder->version), base, 0);
         break;
     case STASIS_KIND_LIST:
         decode_list(decoder, field, base);
@@ -205,10 +209,10 @@ static void decode_members(struct decoder *decoder, const struct stasis_schema *
     }
 }
 
-/* Reads one map into *base, which is zero, unless sparse. */
-static void decode_map(struct decoder *decoder, const struct stasis_schema *schema, uint8_t *base)
+/* Reads one map of `want` fields into *base, which is zero, unless sparse. */
+static void decode_map(struct decoder *decoder, const struct stasis_schema *schema, uint32_t want,
+                       uint8_t *base)
 {
-    uint32_t want = stasis_schema_count(schema, decoder->version);
     uint32_t count = stasis_reader_map(decoder->reader);
 
     decoder->path[decoder->depth].field = NULL;
@@ -268,7 +272,7 @@ int stasis_decode_fields(struct stasis_reader *reader, const struct stasis_recor
                            record->type, record->instance, record->version, schema->version);
     if (!record->embedded)
         memset(scratch, 0, schema->size);
-    decode_map(&decoder, schema, scratch);
+    decode_map(&decoder, schema, stasis_schema_count(schema, record->version), scratch);
     if (reader->fault) {
         int rc = fail_at_path(&decoder, record, err);
 

@@ -97,8 +97,8 @@ static void pack_str(msgpack_packer *packer, const char *str)
     msgpack_pack_str_body(packer, str, len);
 }
 
-static void pack_int(msgpack_packer *packer, const struct stasis_field *field, const void *base,
-                     uint32_t index)
+static inline void pack_int(msgpack_packer *packer, const struct stasis_field *field,
+                            const void *base, uint32_t index)
 {
     uint64_t value = stasis_field_get_int(field, base, index);
 
