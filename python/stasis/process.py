@@ -25,6 +25,12 @@ def _missing(fault: OSError) -> Error:
     return Error(text, 2)
 
 
+def _release() -> str:
+    """What vmm calls itself: "vmm (stasis) 0.3.0"."""
+    vmm = subprocess.run([VMM, "--version"], capture_output=True, check=False)
+    return vmm.stdout.decode(errors="replace").partition("\n")[0] or "it"
+
+
 class Process:
     """vmm with a control socket in a new folder, which only this user can enter.
 
@@ -99,7 +105,10 @@ class Process:
         """The exception that says how a vmm ended that has."""
         status = self._vmm.wait()
         said = self.messages().strip().splitlines()
-        return Ended(said[-1] if said else f"vmm has ended with status {status}", status, "ENDED")
+        text = said[-1] if said else f"vmm has ended with status {status}"
+        if "--control" in text and "is not an option" in text:
+            text = f"{VMM}: {_release()} is too old for this module; install 0.2.0 or later"
+        return Ended(text, status, "ENDED")
 
     def close(self, patience: float = 60.0) -> None:
         """Frees all; a vmm that has not ended by then, in `patience` seconds, is killed."""
