@@ -17,6 +17,10 @@
 ssize_t stasis_io_pread(int fd, void *buf, size_t len, uint64_t offset);
 ssize_t stasis_io_read(int fd, void *buf, size_t len);
 
+/* Reads what is in the page cache, and waits for no disk; -1 with EAGAIN if it is not there, or
+ * with EOPNOTSUPP if the file system cannot tell. By one call: it may be short. */
+ssize_t stasis_io_pread_cached(int fd, void *buf, size_t len, uint64_t offset);
+
 /* Whether there is something to read, its end or a failure, within `ms`. */
 bool stasis_io_wait_readable(int fd, int ms);
 

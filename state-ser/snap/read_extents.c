@@ -10,9 +10,9 @@
 #include "index_runs.h"
 #include "sha256.h"
 
-static int check(const struct stasis_snap *snap, uint64_t i,
-                 const struct stasis_index_extents *extents, unsigned k, const uint8_t *bytes,
-                 struct stasis_error *err)
+int stasis_extents_check(const struct stasis_snap *snap, uint64_t i,
+                         const struct stasis_index_extents *extents, unsigned k,
+                         const uint8_t *bytes, struct stasis_error *err)
 {
     const struct stasis_snap_extent *extent = &extents->list[k];
     uint8_t digest[STASIS_DIGEST_SIZE];
@@ -97,7 +97,7 @@ static int read_run(const struct stasis_snap *snap, uint64_t first, const struct
         struct stasis_index_extents extents;
 
         stasis_index_get_extents(&snap->index, i, &extents);
-        rc = check(snap, i, &extents, 0, host, err);
+        rc = stasis_extents_check(snap, i, &extents, 0, host, err);
         if (!rc)
             clear_pages(host, stasis_pages_of(size) & ~(unsigned)extents.list[0].taken_pages);
         host += size;
@@ -164,7 +164,7 @@ static int read_piece(struct pieces *pieces, unsigned k, struct stasis_error *er
     if (!rc)
         rc = read_bytes(pieces->snap, pieces->i, extent, pieces->stored, extent->stored_len, err);
     if (!rc)
-        rc = check(pieces->snap, pieces->i, pieces->extents, k, pieces->stored, err);
+        rc = stasis_extents_check(pieces->snap, pieces->i, pieces->extents, k, pieces->stored, err);
     if (!rc && packed)
         rc = unpack(pieces, extent, err);
     if (!rc)
@@ -196,7 +196,7 @@ static int read_pieces(const struct stasis_snap *snap, uint64_t i, uint32_t size
     if (full < extents->count) {
         rc = read_bytes(snap, i, &extents->list[full], host, size, err);
         if (!rc)
-            rc = check(snap, i, extents, full, host, err);
+            rc = stasis_extents_check(snap, i, extents, full, host, err);
     }
     for (unsigned k = 0; k < extents->count && !rc; k++) {
         if (k != full)

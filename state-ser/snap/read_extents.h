@@ -15,4 +15,10 @@
 int stasis_extents_read(const struct stasis_snap *snap, uint64_t first, uint64_t end, uint8_t *host,
                         uint64_t *ret_next, struct stasis_error *err);
 
+/* Checksum, and digest if there is one, of the stored bytes of extent k of chunk i.
+ * STASIS_ERR_CORRUPT. */
+int stasis_extents_check(const struct stasis_snap *snap, uint64_t i,
+                         const struct stasis_index_extents *extents, unsigned k,
+                         const uint8_t *bytes, struct stasis_error *err);
+
 #endif

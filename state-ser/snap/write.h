@@ -49,6 +49,7 @@ struct stasis_layer {
     uint8_t *digests;          /* of stored pages, by chunk of the list; NULL: there are none */
     struct stasis_index index; /* the section that is written */
     bool whole;                /* it does without the parent's */
+    bool compares;             /* dirty pages with the parent's */
 };
 
 struct stasis_writer {

@@ -134,7 +134,9 @@ int stasis_layer_check(const struct stasis_writer *w, struct stasis_error *err)
 
 static void settle(struct stasis_layer_chunk *chunk, uint16_t all)
 {
-    if (chunk->dirty != all)
+    if (!chunk->dirty)
+        chunk->kind = STASIS_RUN_BELOW;
+    else if (chunk->dirty != all)
         chunk->kind = STASIS_RUN_PARTLY;
     else
         chunk->kind = chunk->stored ? STASIS_RUN_STORED : STASIS_RUN_ZERO;
@@ -143,18 +145,35 @@ static void settle(struct stasis_layer_chunk *chunk, uint16_t all)
     chunk->stored_len = (uint32_t)__builtin_popcount(chunk->stored) * STASIS_PAGE_SIZE;
 }
 
+/* Pages that are as in the parent are not dirty. */
+static void leave_out(const struct stasis_writer *w, struct stasis_layer_chunk *chunk,
+                      uint8_t *room)
+{
+    uint16_t same = stasis_layer_same_pages(w, chunk, room);
+
+    chunk->dirty &= (uint16_t)~same;
+    chunk->stored &= (uint16_t)~same;
+}
+
 static int look(struct stasis_writer *w, const struct stasis_range *range, struct stasis_error *err)
 {
-    for (uint64_t n = range->first; n < range->end; n++) {
+    uint8_t *room = w->layer.compares ? malloc(STASIS_CHUNK_SIZE) : NULL;
+    int rc = 0;
+
+    for (uint64_t n = range->first; n < range->end && !rc; n++) {
         struct stasis_layer_chunk *chunk = &w->layer.chunks[n];
 
-        if (stasis_writer_check(w, err))
-            return STASIS_ERR_CANCELLED;
+        rc = stasis_writer_check(w, err);
+        if (rc)
+            break;
         chunk->stored =
             stasis_chunk_page_mask_among(stasis_writer_chunk(w, chunk->number), chunk->stored);
+        if (room) /* without memory all are stored */
+            leave_out(w, chunk, room);
         settle(chunk, stasis_layer_all(&w->index, chunk->number));
     }
-    return 0;
+    free(room);
+    return rc;
 }
 
 struct stasis_list stasis_layer_list(const struct stasis_writer *w)
@@ -173,8 +192,10 @@ int stasis_layer_plan(struct stasis_writer *w, struct stasis_error *err)
     int rc = stasis_layer_list_chunks(w, err);
     const struct stasis_list list = stasis_layer_list(w);
 
-    return rc ? rc
-              : stasis_writer_run_list(w, &list, w->opts.threads, STASIS_SHARE_SCAN, look, err);
+    if (rc)
+        return rc;
+    w->layer.compares = stasis_layer_has_same(w);
+    return stasis_writer_run_list(w, &list, w->opts.threads, STASIS_SHARE_SCAN, look, err);
 }
 
 void stasis_layer_count(const struct stasis_writer *w, struct stasis_save_stats *stats)

@@ -46,6 +46,16 @@ static inline uint16_t stasis_layer_all(const struct stasis_index *index, uint64
                       1);
 }
 
+/* ---- write_layer_same.c ---- */
+
+/* Whether it pays to look for dirty pages that are as in the parent: tries some of the list. */
+bool stasis_layer_has_same(const struct stasis_writer *w);
+
+/* Which of a chunk's dirty pages are. Those that cannot be read without waiting, or whose checksum
+ * is wrong, are not. `room` holds a chunk. */
+uint16_t stasis_layer_same_pages(const struct stasis_writer *w,
+                                 const struct stasis_layer_chunk *chunk, uint8_t *room);
+
 /* ---- write_layer_index.c ---- */
 
 /* Makes the section, which has its length from then on; RAM has no place yet. STASIS_ERR_NOMEM. */

@@ -27,6 +27,7 @@ void *__wrap_realloc(void *old, size_t size)
 static void a_list_has_no_chunks_that_are_not_there(void **state)
 {
     const size_t size = (size_t)8 << 30;
+    const size_t whole[] = {4, 5, size / CHUNK - 1}; /* that were not zero, so that all differs */
     uint64_t *bits = mmap(NULL, size / PAGE / 8, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     struct stasis_error err = {0};
@@ -39,10 +40,14 @@ static void a_list_has_no_chunks_that_are_not_there(void **state)
     built_init(&built);
     built_add(&built, 0, size);
     assert_int_equal(madvise(built.ram[0], size, MADV_NOHUGEPAGE), 0);
-    built.ram[0][5 * CHUNK] = 1;
+    for (size_t i = 0; i < 3; i++)
+        memset(built.ram[0] + whole[i] * CHUNK, 9, CHUNK);
     for (size_t chunk = 8; chunk < 40; chunk++)
         built.ram[0][chunk * CHUNK] = 1;
     base = layer_base(&built, NULL);
+    for (size_t i = 0; i < 3; i++)
+        memset(built.ram[0] + whole[i] * CHUNK, 0, CHUNK);
+    built.ram[0][5 * CHUNK] = 1;
     assert_ptr_not_equal(bits, MAP_FAILED);
     memset(bits, 0xff, size / PAGE / 8);
     bits[1] = 0xffff0000ffff0fff;           /* of chunk 4 a part, and nothing of chunk 6 */
