@@ -90,9 +90,10 @@ static inline uint64_t stasis_field_get_int(const struct stasis_field *field, co
                                             uint32_t index)
 {
     const uint8_t *at = (const uint8_t *)base + field->offset + (size_t)index * field->elem_size;
-    uint64_t value = stasis_field_number(at, field->elem_size);
 
-    return field->is_signed ? stasis_field_sign_extend(value, field->elem_size) : value;
+    return field->is_signed ? stasis_field_sign_extend(stasis_field_number(at, field->elem_size),
+                                                       field->elem_size)
+                            : stasis_field_number(at, field->elem_size);
 }
 
 static inline void stasis_field_set_int(const struct stasis_field *field, void *base,
