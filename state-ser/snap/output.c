@@ -254,12 +254,16 @@ int stasis_output_open(struct stasis_outputs *outputs, const char *path,
     if (opts->size != sizeof(*opts) || (unsigned)opts->kind > STASIS_OUTPUT_ANY)
         return stasis_fail(err, STASIS_ERR_ARG, "output options of %zu bytes, expected %zu",
                            opts->size, sizeof(*opts));
+    if (opts->folders.open && (opts->kind != STASIS_OUTPUT_REPLACED || !opts->folder_fd))
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "another process makes no other files than replaced ones in a folder");
     output = calloc(1, sizeof(*output) + strlen(path) + 1);
     if (!output)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to open it");
-    *output = (struct stasis_output){.outputs = outputs, .opts = *opts, .fd = -1};
+    *output = (struct stasis_output){.outputs = outputs, .opts = *opts, .fd = -1, .folder = -1};
     memcpy(output->path, path, strlen(path) + 1);
-    rc = stasis_place_init(&output->place, opts->folder_fd ? opts->folder_fd : AT_FDCWD, path, err);
+    rc = stasis_place_init(&output->place, opts->folder_fd ? opts->folder_fd : AT_FDCWD,
+                           opts->folders.open != NULL, path, err);
     if (!rc)
         rc = open_kind(output, err);
     if (rc) {

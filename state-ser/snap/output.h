@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * The parts of the gate for outputs: output.c (opening, in place), output_place.c (from a path to a
- * folder and a name), output_replace.c (a new file in place of an old one), output_set.c (which
- * files are in use), output_sync.c (waiting for the disk), output_temporary.c (without a name).
+ * folder and a name), output_replace.c (a new file in place of an old one), output_names.c (names
+ * in a folder, also of another process), output_set.c (which files are in use), output_sync.c
+ * (waiting for the disk), output_temporary.c (without a name).
  */
 #ifndef STASIS_SNAP_OUTPUT_H
 #define STASIS_SNAP_OUTPUT_H
@@ -22,11 +23,13 @@ struct stasis_place {
     bool exists;
     struct stat st; /* of what is there, a link itself */
     int descriptor; /* the path leads through this descriptor of ours (/dev/fd/N), or -1 */
+    bool stays;     /* links may not lead to another folder */
 };
 
-/* Splits a path, relative to the folder `from` (or AT_FDCWD), and opens its folder. *place is the
- * caller's to fini in any case. STASIS_ERR_ARG: no path to a file; STASIS_ERR_WRITE. */
-int stasis_place_init(struct stasis_place *place, int from, const char *path,
+/* Splits a path, relative to the folder `from` (or AT_FDCWD), and opens its folder. If it stays,
+ * the path is a name. *place is the caller's to fini in any case. STASIS_ERR_ARG: no path to a
+ * file; STASIS_ERR_WRITE. */
+int stasis_place_init(struct stasis_place *place, int from, bool stays, const char *path,
                       struct stasis_error *err);
 void stasis_place_fini(struct stasis_place *place);
 
@@ -62,6 +65,7 @@ struct stasis_output {
     ino_t made_ino;
 
     /* REPLACED */
+    int folder;         /* that of opts.folders, or -1 */
     bool placed;        /* the new file has the target's name */
     char temporary[40]; /* the new file's name, or "" while it has none */
 
@@ -81,6 +85,15 @@ void stasis_output_free(struct stasis_output *output);
 /* output.c: STASIS_ERR_ARG if the file that is there must not be replaced: it is in use, or a
  * snapshot and the new one is none. */
 int stasis_output_check_target(struct stasis_output *output, struct stasis_error *err);
+
+/* output_names.c: what a file that is replaced takes, by this process or by opts.folders. They
+ * return -1 and set errno. Before: STASIS_ERR_ARG, STASIS_ERR_WRITE. */
+int stasis_names_begin(struct stasis_output *output, struct stasis_error *err);
+int stasis_names_make(const struct stasis_output *output, const char *name); /* NULL: without one */
+int stasis_names_give(const struct stasis_output *output, const char *name);
+int stasis_names_replace(const struct stasis_output *output, const char *temporary);
+void stasis_names_remove(const struct stasis_output *output, const char *temporary);
+void stasis_names_end(struct stasis_output *output);
 
 /* output_temporary.c: the descriptor of stasis_output_open_temporary(), which is the caller's. */
 int stasis_output_make_temporary(int *ret_fd, struct stasis_error *err);

@@ -14,6 +14,14 @@
 
 #define LINKS_MAX 40
 
+/* One that may be written to, and not be listed, is good enough; so it is for a sandbox. */
+static int open_folder(int from, const char *folder)
+{
+    int dir = stasis_io_open(from, folder, O_RDONLY | O_DIRECTORY, 0);
+
+    return dir < 0 && errno == EACCES ? stasis_io_open(from, folder, O_PATH | O_DIRECTORY, 0) : dir;
+}
+
 /* Puts the place of `path`, relative to the folder `from`, into *place. */
 static int enter(struct stasis_place *place, int from, const char *path, struct stasis_error *err)
 {
@@ -31,9 +39,10 @@ static int enter(struct stasis_place *place, int from, const char *path, struct 
         return stasis_fail(err, STASIS_ERR_ARG, "the name is too long, at most %d bytes", NAME_MAX);
     memcpy(folder, path, len);
     folder[len] = '\0';
-    dir = stasis_io_open(from, len ? folder : ".", O_RDONLY | O_DIRECTORY, 0);
-    if (dir < 0 && errno == EACCES) /* one that may be written to, and not be listed */
-        dir = stasis_io_open(from, len ? folder : ".", O_PATH | O_DIRECTORY, 0);
+    if (place->stays && len)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "the link leads to another folder; name the file itself");
+    dir = place->stays ? stasis_io_dup(from) : open_folder(from, len ? folder : ".");
     if (dir < 0)
         return stasis_fail_errno(err, STASIS_ERR_WRITE, "opening its folder");
     stasis_io_close(place->dir);
@@ -42,10 +51,10 @@ static int enter(struct stasis_place *place, int from, const char *path, struct 
     return 0;
 }
 
-int stasis_place_init(struct stasis_place *place, int from, const char *path,
+int stasis_place_init(struct stasis_place *place, int from, bool stays, const char *path,
                       struct stasis_error *err)
 {
-    *place = (struct stasis_place){.dir = -1, .descriptor = -1};
+    *place = (struct stasis_place){.dir = -1, .descriptor = -1, .stays = stays};
     return enter(place, from, path, err);
 }
 

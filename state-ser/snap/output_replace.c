@@ -6,7 +6,6 @@
  * a temporary name between link and rename. Where that cannot be done, it has that name all along.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -14,11 +13,6 @@
 #include "output.h"
 
 #define TRIES_MAX 16
-
-static mode_t mode_of(const struct stasis_output *output)
-{
-    return output->opts.by_umask ? 0666 : STASIS_OUTPUT_OWNER_ONLY;
-}
 
 static int pick_temporary(struct stasis_output *output, struct stasis_error *err)
 {
@@ -36,8 +30,7 @@ static int create_named(struct stasis_output *output, struct stasis_error *err)
         int rc = pick_temporary(output, err);
         if (rc)
             return rc;
-        output->fd = stasis_io_open(output->place.dir, output->temporary, O_RDWR | O_CREAT | O_EXCL,
-                                    mode_of(output));
+        output->fd = stasis_names_make(output, output->temporary);
         if (output->fd >= 0)
             return 0;
         output->temporary[0] = '\0'; /* whatever bears the name is not ours to remove */
@@ -51,16 +44,19 @@ static int create_named(struct stasis_output *output, struct stasis_error *err)
  * The name "." is always taken, so EEXIST says that nothing else stands in the way. */
 static bool can_be_named(const struct stasis_output *output)
 {
-    return stasis_io_link(output->fd, output->place.dir, ".") && errno == EEXIST;
+    return stasis_names_give(output, ".") && errno == EEXIST;
 }
 
 int stasis_output_begin(struct stasis_output *output, struct stasis_error *err)
 {
-    int rc = 0;
+    int rc;
 
     if (output->opts.kind != STASIS_OUTPUT_REPLACED || output->fd >= 0)
         return stasis_fail(err, STASIS_ERR_ARG, "it is not replaced, or begun already");
-    output->fd = stasis_io_open(output->place.dir, ".", O_RDWR | O_TMPFILE, mode_of(output));
+    rc = stasis_names_begin(output, err);
+    if (rc)
+        return rc;
+    output->fd = stasis_names_make(output, NULL);
     if (output->fd >= 0 && !can_be_named(output)) {
         stasis_io_close(output->fd);
         output->fd = -1;
@@ -91,7 +87,7 @@ static int name_it(struct stasis_output *output, struct stasis_error *err)
 {
     int rc;
 
-    if (!stasis_io_link(output->fd, output->place.dir, output->place.base)) {
+    if (!stasis_names_give(output, output->place.base)) {
         output->placed = true;
         return 0;
     }
@@ -105,7 +101,7 @@ static int name_it(struct stasis_output *output, struct stasis_error *err)
         rc = pick_temporary(output, err);
         if (rc)
             return rc;
-        if (!stasis_io_link(output->fd, output->place.dir, output->temporary))
+        if (!stasis_names_give(output, output->temporary))
             return 0;
         output->temporary[0] = '\0';
     }
@@ -119,8 +115,7 @@ static int place_it(struct stasis_output *output, struct stasis_error *err)
 
     if (!rc && !output->temporary[0])
         rc = name_it(output, err);
-    if (!rc && !output->placed &&
-        stasis_io_rename(output->place.dir, output->temporary, output->place.base))
+    if (!rc && !output->placed && stasis_names_replace(output, output->temporary))
         rc = stasis_fail_errno(err, STASIS_ERR_WRITE, "renaming the new file");
     if (!rc)
         output->placed = true;
@@ -164,7 +159,8 @@ int stasis_output_commit_watched(struct stasis_output *output, const struct stas
 void stasis_output_cancel(struct stasis_output *output)
 {
     if (output->temporary[0] && !output->placed)
-        stasis_io_unlink(output->place.dir, output->temporary);
+        stasis_names_remove(output, output->temporary);
+    stasis_names_end(output);
     stasis_io_close(output->fd);
     output->fd = -1;
     output->temporary[0] = '\0';

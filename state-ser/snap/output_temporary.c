@@ -62,7 +62,8 @@ int stasis_output_open_temporary(struct stasis_output **ret_output, struct stasi
     *output = (struct stasis_output){
         .opts = {.size = sizeof(output->opts), .kind = STASIS_OUTPUT_IN_PLACE},
         .place = {.dir = -1, .descriptor = -1},
-        .fd = -1};
+        .fd = -1,
+        .folder = -1};
     memcpy(output->path, NAME, sizeof(NAME));
     rc = stasis_output_make_temporary(&output->fd, err);
     if (rc)

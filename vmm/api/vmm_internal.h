@@ -307,9 +307,10 @@ STASIS_MUST_CHECK int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm,
                                                       struct stasis_snap **ret_snap,
                                                       struct stasis_error *err);
 
-/* vmm_outputs.c: opens the file of a request for its job, which owns it on success;
- * STASIS_ERR_ARG, STASIS_ERR_WRITE name it. */
+/* vmm_outputs.c: opens the file of a request for its job, which owns it on success; `folders` is
+ * that of the operations. STASIS_ERR_ARG, STASIS_ERR_WRITE name it. */
 STASIS_MUST_CHECK int stasis_vmm_outputs_open_request(struct stasis_outputs *outputs,
+                                                      const struct stasis_output_folders *folders,
                                                       const struct stasis_snapshot_request *request,
                                                       struct stasis_vmm_job *job,
                                                       struct stasis_error *err);

@@ -20,6 +20,7 @@ struct stasis_vmm_opener {
     struct stasis_vmm *vmm; /* NULL: it has gone */
     unsigned threads;
     struct stasis_outputs *outputs;
+    struct stasis_output_folders folders;
 };
 
 struct stasis_vmm_opening {
@@ -46,6 +47,7 @@ struct stasis_vmm_opener *stasis_vmm_opener_new(struct stasis_vmm *vmm)
     pthread_mutex_init(&opener->lock, NULL);
     opener->vmm = vmm;
     opener->outputs = vmm->outputs;
+    opener->folders = vmm->ops.folders;
     return opener;
 }
 
@@ -85,8 +87,8 @@ static void open_file(struct stasis_vmm_opening *opening)
     const struct stasis_snapshot_request request = {.path = opening->job->path,
                                                     .folder_fd = opening->folder_fd};
 
-    opening->rc = stasis_vmm_outputs_open_request(opening->opener->outputs, &request, opening->job,
-                                                  &opening->err);
+    opening->rc = stasis_vmm_outputs_open_request(
+        opening->opener->outputs, &opening->opener->folders, &request, opening->job, &opening->err);
 }
 
 static void *run_thread(void *arg)

@@ -34,18 +34,23 @@ static bool is_given_up(const void *ctx)
 }
 
 int stasis_vmm_outputs_open_request(struct stasis_outputs *outputs,
+                                    const struct stasis_output_folders *folders,
                                     const struct stasis_snapshot_request *request,
                                     struct stasis_vmm_job *job, struct stasis_error *err)
 {
-    const struct stasis_output_opts opts = {.size = sizeof(opts),
-                                            .role = "that of a snapshot",
-                                            .snapshot = true,
-                                            .over = STASIS_VMM_RESTORE_ROLE,
-                                            .folder_fd = request->folder_fd,
-                                            .is_given_up = is_given_up,
-                                            .ctx = job};
+    struct stasis_output_opts opts = {.size = sizeof(opts),
+                                      .role = "that of a snapshot",
+                                      .snapshot = true,
+                                      .over = STASIS_VMM_RESTORE_ROLE,
+                                      .folder_fd = request->folder_fd,
+                                      .is_given_up = is_given_up,
+                                      .ctx = job};
     struct stasis_output *output;
-    int rc = stasis_output_open(outputs, request->path, &opts, &output, err);
+    int rc;
+
+    if (request->folder_fd)
+        opts.folders = *folders;
+    rc = stasis_output_open(outputs, request->path, &opts, &output, err);
 
     if (!rc) {
         rc = stasis_output_probe(output, err);

@@ -290,7 +290,7 @@ static int begin_request(struct stasis_vmm *vmm, const struct stasis_snapshot_re
     int rc = 0;
 
     if (!job->output)
-        rc = stasis_vmm_outputs_open_request(vmm->outputs, request, job, err);
+        rc = stasis_vmm_outputs_open_request(vmm->outputs, &vmm->ops.folders, request, job, err);
     if (!rc)
         rc = stasis_vmm_begin_save(vmm, job, err);
     if (rc)

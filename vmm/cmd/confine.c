@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,16 @@ static int part(const struct stasis_confinement *confinement, int rc, struct sta
 
 /* ---- parts ---- */
 
+/* Where clients may have files made, dir= says, else they alone: which folders they send cannot be
+ * known yet. */
+static int start_maker(struct stasis_confinement *confinement,
+                       const struct stasis_control_config *control, struct stasis_error *err)
+{
+    if (!control || !control->path || control->dir)
+        return 0;
+    return stasis_sandbox_maker_start(&confinement->maker, err);
+}
+
 static int confine_files(struct stasis_confinement *confinement,
                          const struct stasis_vmm_config *config,
                          const struct stasis_control_config *control, struct stasis_error *err)
@@ -50,6 +61,8 @@ static int confine_files(struct stasis_confinement *confinement,
     struct stasis_sandbox_files files = STASIS_SANDBOX_NO_RULES;
     int rc = stasis_sandbox_files_begin(&files, err);
 
+    if (!rc)
+        rc = start_maker(confinement, control, err);
     if (!rc)
         rc = stasis_confine_allow_files(&files, config, control, err);
     confinement->proc_fd = open("/proc/self", O_PATH | O_CLOEXEC);
@@ -107,7 +120,7 @@ int stasis_confine_begin(struct stasis_confinement *confinement,
 
     confinement->filters = false;
     confinement->connects = config->net.passt || config->vsock.path;
-    confinement->proc_fd = -1;
+    confinement->proc_fd = confinement->maker.fd = -1;
     if (!confines(confinement))
         return 0;
     rc = part(confinement, stasis_sandbox_limit(err), err);
@@ -179,9 +192,24 @@ int stasis_confine_opened(const struct stasis_confinement *confinement,
     return rc ? rc : check_outputs(config, err);
 }
 
+struct stasis_output_folders stasis_confine_folders(const struct stasis_confinement *confinement)
+{
+    if (confinement->maker.fd < 0)
+        return (struct stasis_output_folders){.open = NULL};
+    return (struct stasis_output_folders){
+        .ctx = (void *)(intptr_t)confinement->maker.fd,
+        .open = stasis_sandbox_maker_open,
+        .make = stasis_sandbox_maker_make,
+        .name = stasis_sandbox_maker_name,
+        .replace = stasis_sandbox_maker_replace,
+        .remove = stasis_sandbox_maker_remove,
+    };
+}
+
 void stasis_confine_fini(struct stasis_confinement *confinement)
 {
     if (confinement->proc_fd >= 0)
         close(confinement->proc_fd);
     confinement->proc_fd = -1;
+    stasis_sandbox_maker_stop(&confinement->maker);
 }

@@ -6,8 +6,10 @@
 #ifndef STASIS_VMM_CONFINE_H
 #define STASIS_VMM_CONFINE_H
 
+#include "stasis/output.h"
 #include "vmm/api/config.h"
 #include "vmm/control/control.h"
+#include "vmm/sandbox/maker.h"
 
 enum stasis_confine_mode {
     STASIS_CONFINE_ON = 0, /* as far as this kernel can */
@@ -25,6 +27,7 @@ struct stasis_confinement {
     bool filters;  /* system calls are filtered */
     bool connects; /* less those of the loop that make and connect a Unix socket */
     int proc_fd;   /* of /proc/self: Landlock's rule for it holds as long as the kernel keeps it */
+    struct stasis_sandbox_maker maker; /* of files in folders of clients */
 };
 
 /* Before anything that an attacker may have made is read, and before there is another thread.
@@ -44,6 +47,9 @@ STASIS_MUST_CHECK int stasis_confine_opened(const struct stasis_confinement *con
 STASIS_MUST_CHECK int stasis_confine_thread(const struct stasis_confinement *confinement,
                                             enum stasis_vmm_thread thread,
                                             struct stasis_error *err);
+
+/* Who makes files in folders of clients, for the VM; all 0: the VM does. */
+struct stasis_output_folders stasis_confine_folders(const struct stasis_confinement *confinement);
 
 void stasis_confine_fini(struct stasis_confinement *confinement);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/cmd/confine_files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -46,7 +45,7 @@ static bool follow(char path[PATH_MAX])
 enum how { REPLACED, IN_PLACE };
 
 /* A file that is written: one that is made or replaced takes its folder, one that is there and
- * written in place does not; the folders of links to it are opened, too. */
+ * written in place does not. The folders of links to it are opened for nothing (O_PATH). */
 static int allow_output(const struct stasis_sandbox_files *files, const char *output, enum how how,
                         struct stasis_error *err)
 {
@@ -54,23 +53,16 @@ static int allow_output(const struct stasis_sandbox_files *files, const char *ou
     const char *name;
     struct stat st;
     bool stays;
-    int rc = 0;
 
     if (!output || !strcmp(output, STASIS_VMM_STREAM) || strlen(output) >= sizeof(path))
         return 0;
     memcpy(path, output, strlen(output) + 1);
-    for (int links = 0; !rc && links < LINKS_MAX; links++) {
-        split(path, folder, &name);
-        rc = stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_LIST, err);
-        if (!follow(path))
-            break;
-    }
+    for (int links = 0; links < LINKS_MAX && follow(path); links++)
+        ;
     stays = !stat(path, &st) && (how == IN_PLACE || !S_ISREG(st.st_mode));
     split(path, folder, &name);
-    if (!rc)
-        rc = stays ? stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_WRITE, err)
-                   : stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_MAKE, err);
-    return rc;
+    return stays ? stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_WRITE, err)
+                 : stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_MAKE, err);
 }
 
 /* A snapshot that is no regular file is copied to a temporary one (stasis_output_make_temporary()).
@@ -196,52 +188,7 @@ static int allow_host(const struct stasis_sandbox_files *files, struct stasis_er
     return rc;
 }
 
-/* Folders of / that hold the system, its devices and its sockets, and no snapshots. */
-static bool is_of_system(const char *name)
-{
-    static const char *const names[] = {"bin", "boot", "dev", "etc", "lost+found", "proc",
-                                        "run", "sbin", "sys", "usr", ".",          ".."};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (!strcmp(name, names[i]))
-            return true;
-    return !strncmp(name, "lib", 3); /* lib64 and its like */
-}
-
-static int no_list(struct stasis_error *err)
-{
-    return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
-                             "files are not limited, since / cannot be listed; give --control "
-                             "dir=FOLDER");
-}
-
-/* Landlock takes nothing back from what it allows: the other folders of / one by one, and those of
- * users below /dev and /run. */
-static int allow_where_users_write(const struct stasis_sandbox_files *files,
-                                   struct stasis_error *err)
-{
-    char path[PATH_MAX];
-    DIR *root = opendir("/");
-    const struct dirent *entry;
-    int rc;
-
-    if (!root)
-        return no_list(err);
-    rc = stasis_sandbox_files_allow(files, "/dev/shm", STASIS_SANDBOX_MAKE, err);
-    if (!rc)
-        rc = stasis_sandbox_files_allow(files, "/run/user", STASIS_SANDBOX_MAKE, err);
-    for (errno = 0; !rc && (entry = readdir(root)); errno = 0) {
-        snprintf(path, sizeof(path), "/%s", entry->d_name);
-        if (!is_of_system(entry->d_name))
-            rc = stasis_sandbox_files_allow(files, path, STASIS_SANDBOX_MAKE, err);
-    }
-    if (!rc && errno)
-        rc = no_list(err);
-    closedir(root);
-    return rc;
-}
-
-/* Clients may send any folder: where it is cannot be known yet. dir= says where they may write. */
+/* Where clients may have files made. Without dir= another process makes them (maker.h). */
 static int allow_control(const struct stasis_sandbox_files *files,
                          const struct stasis_control_config *control, struct stasis_error *err)
 {
@@ -253,10 +200,9 @@ static int allow_control(const struct stasis_sandbox_files *files,
         return 0;
     split(control->path, folder, &name);
     rc = stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_REMOVE, err);
-    if (rc)
-        return rc;
-    return control->dir ? stasis_sandbox_files_allow(files, control->dir, STASIS_SANDBOX_MAKE, err)
-                        : allow_where_users_write(files, err);
+    return rc || !control->dir
+               ? rc
+               : stasis_sandbox_files_allow(files, control->dir, STASIS_SANDBOX_MAKE, err);
 }
 
 int stasis_confine_allow_files(const struct stasis_sandbox_files *files,

@@ -284,7 +284,7 @@ static int run(struct session *session, const struct stasis_vmm_ops *ops)
 int stasis_session_run(const struct stasis_options *options)
 {
     struct session session = {.options = options, .signal_fd = stasis_signals_open(), .status = -1};
-    const struct stasis_vmm_ops ops = {
+    struct stasis_vmm_ops ops = {
         .ctx = &session,
         .message = message,
         .event = event,
@@ -299,7 +299,7 @@ int stasis_session_run(const struct stasis_options *options)
     int status;
 
     session.confinement = (struct stasis_confinement){
-        .mode = options->sandbox, .end = fatal, .ctx = &session, .proc_fd = -1};
+        .mode = options->sandbox, .end = fatal, .ctx = &session, .proc_fd = -1, .maker.fd = -1};
     if (session.signal_fd < 0) {
         (void)stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE, "cannot make a signalfd");
         return stasis_say_error(false, &err);
@@ -307,6 +307,7 @@ int stasis_session_run(const struct stasis_options *options)
     status = open_control(&session, &control);
     if (!status && stasis_confine_begin(&session.confinement, &options->config, &control, &err))
         status = say_error(&session, &err);
+    ops.folders = stasis_confine_folders(&session.confinement);
     if (!status)
         status = run(&session, &ops);
     stasis_control_close(session.control);

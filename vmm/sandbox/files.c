@@ -35,7 +35,6 @@ struct ruleset_attr {
      LANDLOCK_ACCESS_FS_REMOVE_FILE)
 
 static const uint64_t rights[] = {
-    [STASIS_SANDBOX_LIST] = LANDLOCK_ACCESS_FS_READ_DIR,
     [STASIS_SANDBOX_READ] = FS_READ,
     [STASIS_SANDBOX_WRITE] = FS_FILE,
     [STASIS_SANDBOX_MAKE] = FS_MAKE,

@@ -11,7 +11,6 @@
 #include "stasis/error.h"
 
 enum stasis_sandbox_access {
-    STASIS_SANDBOX_LIST,   /* a folder can be opened */
     STASIS_SANDBOX_READ,   /* the file, or all in the folder */
     STASIS_SANDBOX_WRITE,  /* the file, which can be read, too */
     STASIS_SANDBOX_MAKE,   /* files in the folder: made, written, replaced, removed */

@@ -38,6 +38,7 @@ static const struct filter filters[] = {
                                         LENGTH(open_connecting_filter)},
     [STASIS_SANDBOX_LOOP_CONNECTING] = {"the event loop", loop_connecting_filter,
                                         LENGTH(loop_connecting_filter)},
+    [STASIS_SANDBOX_MAKER] = {"the process that makes files", maker_filter, LENGTH(maker_filter)},
 };
 
 static _Thread_local const char *own_kind; /* NULL: a helper of another thread */

@@ -21,6 +21,7 @@ enum stasis_sandbox_thread {
     /* OPEN and LOOP of a VM that connects to sockets of the host while it runs. */
     STASIS_SANDBOX_OPEN_CONNECTING,
     STASIS_SANDBOX_LOOP_CONNECTING,
+    STASIS_SANDBOX_MAKER, /* no thread: the process of maker.h, whose filter lies on none */
 };
 
 /* For the calling thread, from now on. Privileges were given up. STASIS_ERR_UNAVAILABLE. */

@@ -12,6 +12,7 @@
 #include <linux/kvm.h>
 #include <linux/sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,12 +34,18 @@
 #ifndef F_OFD_SETLK
 #define F_OFD_SETLK 37 /* fcntl.h has it for _GNU_SOURCE only */
 #endif
+#ifndef O_TMPFILE
+#define O_TMPFILE (020000000 | O_DIRECTORY) /* likewise */
+#endif
 #define CLONE_OF_THREADS                                                                           \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 #define CLONE_NAMESPACES                                                                           \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |  \
      CLONE_NEWNET)
 #define CLONE_KINDS         (CLONE_OF_THREADS | CLONE_NAMESPACES | CLONE_VFORK | CLONE_PTRACE)
+#define NEW_FILE            (O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC)
+#define UNNAMED_FILE        (O_RDWR | O_TMPFILE | O_CLOEXEC)
+#define NOT_LARGEFILE       0xffff7fff /* which musl sets everywhere */
 #define TYPE_OF_KVM         (KVMIO << 8)
 #define IRQ_LINE_NUMBER     _IOW(KVMIO, 0x61, uint64_t) /* KVM's, of 8 bytes */
 #define GET_CLOCK_NUMBER    0x8030ae7c                  /* the same, of 48 bytes */
@@ -123,6 +130,7 @@ static const struct kind {
     {"R", ALLOWS, "ram", "A thread that loads or checks RAM"},
     {"I", ALLOWS, "io", "A disk's thread"},
     {"M", ALLOWS, "metrics", "The thread that writes metrics every so often"},
+    {"F", FIRST, "maker", "The process that makes files in folders of clients"},
 };
 static const char first[] = "OCB"; /* what the widest filter that one can lie on has */
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -135,12 +143,14 @@ static void die(const char *what, int rc)
 
 /* A thread has no more than the one that starts it, whose filter it inherits: O starts V, R, I, M
  * and becomes L, which starts S; and S starts R. Rows of C are for O and L alone, those of B for O.
+ * F is a process of its own.
  */
 static void check_rows(void)
 {
     for (size_t i = 0; i < ROWS; i++) {
         const char *threads = rows[i].threads;
         bool inherits = rows[i].error || strcmp(threads, "C") == 0 || strcmp(threads, "B") == 0 ||
+                        strcmp(threads, "F") == 0 ||
                         (strchr(threads, 'O') && (!strchr(threads, 'S') || strchr(threads, 'L')) &&
                          (!strchr(threads, 'R') || strchr(threads, 'S')));
 

@@ -79,6 +79,22 @@ enum stasis_output_kind {
     STASIS_OUTPUT_ANY,
 };
 
+/* Who makes files in folders where this process may not, as one in a sandbox (docs/sandbox.md):
+ * another process does. Each function returns -1 with errno, as the system calls that it stands
+ * for. Of what open() has returned, one thread at a time makes use. */
+struct stasis_output_folders {
+    void *ctx;
+    /* A descriptor that stands for the folder below, and is closed by close(2); -1 with EBADF: that
+     * of the folder is not open for reading. NULL: this process makes its files itself. */
+    int (*open)(void *ctx, int folder_fd);
+    /* A new file for reading and writing, for its owner only; without a name (NULL), or with a
+     * temporary one that nothing else has. */
+    int (*make)(int folder, const char *name);
+    int (*name)(int folder, const char *name); /* gives it to what was made last, if it is free */
+    int (*replace)(int folder, const char *temporary, const char *name);
+    int (*remove)(int folder, const char *temporary);
+};
+
 /* All 0: a replaced file of another program's, without a role. */
 struct stasis_output_opts {
     size_t size; /* sizeof(struct stasis_output_opts): lets the struct grow */
@@ -94,6 +110,9 @@ struct stasis_output_opts {
     /* For a dry run: only whether it could be opened. Nothing is made, no pipe or device is opened,
      * since others notice that, and the output has no descriptor to write to. */
     bool only_looks;
+    /* REPLACED, in folder_fd: makes the file there. The path is a name; a link may lead to another
+     * name in the folder. */
+    struct stasis_output_folders folders;
     /* Whether its user has given it up, and it is only to be closed: no other output is refused for
      * being the same file any more. Called by the threads of other outputs, with the set locked,
      * until stasis_output_close() has begun; must not use the set. NULL: it never is. */

@@ -21,7 +21,7 @@
 
 static struct session session;
 static struct session_folder folder;
-static char arg[256], disk[160], secret[128], secret_file[160];
+static char arg[256], disk[160], sock[160], secret[128], secret_file[160];
 
 /* ---- code on each kind of thread ---- */
 
@@ -134,6 +134,7 @@ static void set_up(void)
     snprintf(secret_file, sizeof(secret_file), "%s/file", secret);
     make_secret();
     snprintf(disk, sizeof(disk), "%s/disk", folder.path);
+    snprintf(sock, sizeof(sock), "%s/sock", folder.path);
     make_disk();
 }
 
@@ -152,7 +153,7 @@ static void tear_down(void)
 static int take_over(char thread, const char *source, const char *file)
 {
     struct session_options options = {.program = taken_over, .args = {source}};
-    char block[192], metrics[192];
+    char block[192], metrics[192], control[192];
     size_t count = 1;
 
     snprintf(block, sizeof(block), "path=%s", disk);
@@ -164,10 +165,13 @@ static int take_over(char thread, const char *source, const char *file)
     options.args[count++] = "--snapshot-out";
     options.args[count++] = arg;
     if (thread == ATTACK_IO)
-        options.args[count++] = "--block", options.args[count] = block;
+        options.args[count++] = "--block", options.args[count++] = block;
     snprintf(metrics, sizeof(metrics), "%s.metrics,every_ms=60000", folder.file);
     if (thread == ATTACK_METRICS)
-        options.args[count++] = "--metrics", options.args[count] = metrics;
+        options.args[count++] = "--metrics", options.args[count++] = metrics;
+    snprintf(control, sizeof(control), "path=%s", sock);
+    if (STASIS_WITH_JSON) /* whose clients may send any folder */
+        options.args[count++] = "--control", options.args[count] = control;
     attacked = thread;
     session_start(&session, &options);
     attacked = 0;

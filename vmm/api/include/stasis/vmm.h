@@ -39,6 +39,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "stasis/output.h"
 #include "stasis/ram.h"
 #include "stasis/vmm_version.h"
 
@@ -420,6 +421,9 @@ struct stasis_vmm_ops {
      * ends the guest, fails the save, or is that of stasis_vmm_run(). It must not call functions of
      * the VM. */
     int (*thread_begins)(void *ctx, enum stasis_vmm_thread thread, struct stasis_error *err);
+    /* Makes the files of requests in a folder_fd, where this process may not. It has a ctx of its
+     * own, which outlives threads that the VM leaves behind. */
+    struct stasis_output_folders folders;
 };
 
 /* ---- life ---- */

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * Which files --sandbox leaves to a program with a control socket, whose clients may send any
+ * folder: none of the user's, but by a descriptor that a client has opened.
+ */
+#include "vmm/cmd/confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "stasis_options.h"
+#include "support/cmocka_all.h"
+#include "vmm/sandbox/child.h"
+
+static char folder[64];
+
+static const char *in_folder(const char *name)
+{
+    static char paths[8][128];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+
+    snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
+    return path;
+}
+
+static void make_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof(folder), "/tmp/stasis-test-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(mkdir(in_folder("out"), 0700), 0);
+    assert_int_equal(mkdir(in_folder("links"), 0700), 0);
+    assert_int_equal(mkdir(in_folder("secret"), 0700), 0);
+    make_file(in_folder("secret/file"));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    static const char *const made[] = {"secret/file", "out", "links", "secret", ""};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
+        assert_int_equal(remove(in_folder(made[i])), 0);
+    return 0;
+}
+
+static bool opens(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC, 0600);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* Whether files can be made, and links made to it, and it renamed and removed. */
+static bool makes_in(const char *name)
+{
+    const char *made = in_folder(name);
+    char moved[160], proc[64];
+    int fd = open(made, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return false;
+    close(fd);
+    snprintf(moved, sizeof(moved), "%s.moved", made);
+    if (renameat(AT_FDCWD, made, AT_FDCWD, moved) || unlink(moved))
+        return false;
+    snprintf(moved, sizeof(moved), "%s", made);
+    *strrchr(moved, '/') = '\0';
+    fd = open(moved, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+    return fd >= 0 && !linkat(AT_FDCWD, proc, AT_FDCWD, made, AT_SYMLINK_FOLLOW) && !unlink(made);
+}
+
+static void end(void *ctx, const struct stasis_error *err)
+{
+    (void)ctx;
+    (void)!write(STDERR_FILENO, err->msg, strlen(err->msg));
+    _exit(97);
+}
+
+/* Folders that hold the system, of which each may be there. */
+static bool makes_in_system(void)
+{
+    static const char *const folders[] = {"/", "/dev", "/etc", "/run", "/usr", "/boot"};
+
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+        if (opens(folders[i], O_RDWR | O_TMPFILE))
+            return true;
+    return opens("/etc/passwd", O_RDONLY) || opens("/dev/zero", O_WRONLY) ||
+           opens("/proc/self/comm", O_WRONLY);
+}
+
+/* A folder of the user's that is open for reading was sent; any can be opened for nothing. */
+static int makes_by_maker(const struct stasis_confinement *confinement, int sent)
+{
+    const struct stasis_output_folders folders = stasis_confine_folders(confinement);
+    int taken = open(in_folder("secret"), O_PATH | O_CLOEXEC);
+    int folder_fd = folders.open(folders.ctx, sent);
+    int fd = folders.make(folder_fd, NULL);
+
+    if (folder_fd < 0 || fd < 0 || folders.name(folder_fd, "new"))
+        return 10;
+    if (folders.open(folders.ctx, taken) >= 0 || errno != EBADF)
+        return 11;
+    return openat(sent, "new", O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES ? 0 : 12;
+}
+
+/* Without dir= nothing is allowed, wherever the user has files, and another process makes them. */
+static int limits_clients(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true};
+    const struct stasis_control_config control = {.path = in_folder("links/socket")};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct stasis_error err = {0};
+    int sent = open(in_folder("out"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc;
+
+    (void)arg;
+    if (stasis_confine_begin(&confinement, &config, &control, &err))
+        return CHILD_SKIPS;
+    if (makes_in("out/new") || makes_in("links/new") || makes_in("secret/new") || makes_in("new"))
+        return 1;
+    if (opens(in_folder("secret/file"), O_RDONLY) || opens(in_folder("secret/file"), O_WRONLY) ||
+        opens(in_folder("secret"), O_RDONLY | O_DIRECTORY))
+        return 2;
+    if (opens("/tmp", O_RDWR | O_TMPFILE) || opens("/var/tmp", O_RDWR | O_TMPFILE) ||
+        opens("/dev/shm", O_RDWR | O_TMPFILE) || makes_in_system())
+        return 3;
+    rc = makes_by_maker(&confinement, sent);
+    stasis_confine_fini(&confinement);
+    return rc;
+}
+
+/* From the folder of the socket names can be removed, and no more. */
+static int limits_control(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true};
+    const struct stasis_control_config control = {.path = in_folder("links/socket"), .dir = arg};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stasis_error err = {0};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", control.path);
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
+        return 4;
+    if (stasis_confine_begin(&confinement, &config, &control, &err))
+        return unlink(address.sun_path) ? 5 : CHILD_SKIPS;
+    if (unlink(address.sun_path))
+        return 1;
+    if (!makes_in("out/new") || makes_in_system() || opens("/dev/shm", O_RDWR | O_TMPFILE))
+        return 2;
+    return makes_in("links/new") || makes_in("secret/new") ? 3 : 0;
+}
+
+static void folders_of_clients_are_theirs(void **state)
+{
+    int status = in_child(limits_clients, NULL);
+
+    (void)state;
+    if (status == CHILD_SKIPS)
+        skip();
+    assert_int_equal(status, 0);
+    assert_int_equal(remove(in_folder("out/new")), 0);
+}
+
+static void folder_of_the_option_is_left(void **state)
+{
+    int status = in_child(limits_control, (void *)(uintptr_t)in_folder("out"));
+
+    (void)state;
+    if (status == CHILD_SKIPS)
+        skip();
+    assert_int_equal(status, 0);
+}
+
+static int lacks_sockets(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true};
+    const struct stasis_control_config control = {.path = in_folder("socket")};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct stasis_error err = {0};
+
+    (void)arg;
+    lacks_call(SYS_socketpair, EMFILE);
+    (void)!stasis_confine_begin(&confinement, &config, &control, &err);
+    if (strstr(err.msg, "kernel needs Landlock"))
+        return CHILD_SKIPS;
+    return !strstr(err.msg, "files are not limited, since the process that makes files in folders "
+                            "of clients cannot be started");
+}
+
+static void process_that_cannot_be_started_is_told(void **state)
+{
+    int status = in_child(lacks_sockets, NULL);
+
+    (void)state;
+    if (status == CHILD_SKIPS)
+        skip();
+    assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(folders_of_clients_are_theirs),
+        cmocka_unit_test(folder_of_the_option_is_left),
+        cmocka_unit_test(process_that_cannot_be_started_is_told),
+    };
+
+    return !STASIS_WITH_SANDBOX ? 77 : cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The process that makes files in folders: what it does, and what it refuses to a process that was
+ * taken over.
+ */
+#include "vmm/sandbox/maker.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "stasis_options.h"
+#include "support/cmocka_all.h"
+#include "vmm/sandbox/maker_message.h"
+
+#define TEMPORARY ".stasis-0123456789abcdef.tmp"
+#define FOLDERS   32
+
+static char path[64];
+static struct stasis_sandbox_maker maker;
+static int folder_fd, folder;
+
+static void *handle(void)
+{
+    return (void *)(intptr_t)maker.fd;
+}
+
+static int set_up(void **state)
+{
+    struct stasis_error err;
+
+    (void)state;
+    snprintf(path, sizeof(path), "/tmp/stasis-test-XXXXXX");
+    assert_non_null(mkdtemp(path));
+    folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(folder_fd >= 0);
+    assert_int_equal(stasis_sandbox_maker_start(&maker, &err), 0);
+    folder = stasis_sandbox_maker_open(handle(), folder_fd);
+    assert_true(folder >= 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    close(folder);
+    close(folder_fd);
+    stasis_sandbox_maker_stop(&maker);
+    assert_int_equal(maker.fd, -1);
+    stasis_sandbox_maker_stop(&maker); /* harmless */
+    return rmdir(path);
+}
+
+static bool is_there(const char *name)
+{
+    struct stat st;
+
+    return !fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW);
+}
+
+static void make_file(const char *name)
+{
+    int fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "old", 3), 3);
+    close(fd);
+}
+
+static void assert_holds(const char *name, const char *text)
+{
+    char found[16] = "";
+    int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(read(fd, found, sizeof(found) - 1), (ssize_t)strlen(text));
+    assert_string_equal(found, text);
+    close(fd);
+}
+
+/* ---- what it does ---- */
+
+static void file_without_a_name_gets_one(void **state)
+{
+    int fd = stasis_sandbox_maker_make(folder, NULL);
+    struct stat st;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_nlink, 0);
+    assert_int_equal(st.st_mode, S_IFREG | 0600);
+    assert_int_equal(write(fd, "new", 3), 3);
+    assert_int_equal(stasis_sandbox_maker_name(folder, "."), -1);
+    assert_int_equal(errno, EEXIST);
+    assert_int_equal(stasis_sandbox_maker_name(folder, "file"), 0);
+    assert_holds("file", "new");
+    assert_int_equal(stasis_sandbox_maker_name(folder, "file"), -1);
+    assert_int_equal(errno, EEXIST);
+    assert_int_equal(unlinkat(folder_fd, "file", 0), 0);
+    close(fd);
+}
+
+static void file_with_a_temporary_name_replaces_another(void **state)
+{
+    int fd = stasis_sandbox_maker_make(folder, TEMPORARY);
+
+    (void)state;
+    assert_true(fd >= 0 && is_there(TEMPORARY));
+    assert_int_equal(write(fd, "new", 3), 3);
+    close(fd);
+    assert_int_equal(stasis_sandbox_maker_make(folder, TEMPORARY), -1);
+    assert_int_equal(errno, EEXIST);
+    make_file("file");
+    assert_int_equal(stasis_sandbox_maker_replace(folder, TEMPORARY, "file"), 0);
+    assert_holds("file", "new");
+    assert_int_equal(unlinkat(folder_fd, "file", 0), 0);
+    fd = stasis_sandbox_maker_make(folder, TEMPORARY);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(stasis_sandbox_maker_remove(folder, TEMPORARY), 0);
+    assert_false(is_there(TEMPORARY));
+}
+
+/* ---- what it refuses ---- */
+
+static void assert_refused(int rc, int error)
+{
+    assert_int_equal(rc, -1);
+    assert_int_equal(errno, error);
+}
+
+static void folder_that_is_not_open_for_reading_is_refused(void **state)
+{
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int other;
+
+    (void)state;
+    assert_refused(stasis_sandbox_maker_open(handle(), fd), EBADF);
+    assert_refused(stasis_sandbox_maker_open(handle(), -1), EBADF);
+    other = stasis_sandbox_maker_open(handle(), null);
+    assert_true(other >= 0);
+    assert_refused(stasis_sandbox_maker_make(other, NULL), ENOTDIR);
+    assert_refused(stasis_sandbox_maker_make(other, TEMPORARY), ENOTDIR);
+    close(other);
+    close(fd);
+    close(null);
+}
+
+static void nothing_but_new_and_temporary_files_is_touched(void **state)
+{
+    static const char *const names[] = {"file",
+                                        "../" TEMPORARY,
+                                        ".stasis-/../file.tmp",
+                                        ".stasis-.tmp",
+                                        ".stasis-0123456789abcdef",
+                                        ".",
+                                        "..",
+                                        "/etc/passwd"};
+    char long_name[300];
+
+    (void)state;
+    make_file("file");
+    assert_refused(stasis_sandbox_maker_name(folder, "file"), EPERM); /* nothing is made */
+    assert_int_equal(close(stasis_sandbox_maker_make(folder, NULL)), 0);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        assert_refused(stasis_sandbox_maker_make(folder, names[i]), EPERM);
+        assert_refused(stasis_sandbox_maker_replace(folder, names[i], "new"), EPERM);
+        assert_refused(stasis_sandbox_maker_remove(folder, names[i]), EPERM);
+    }
+    assert_refused(stasis_sandbox_maker_name(folder, "../file"), EPERM);
+    assert_refused(stasis_sandbox_maker_name(folder, ""), EPERM);
+    assert_refused(stasis_sandbox_maker_replace(folder, TEMPORARY, "../file"), EPERM);
+    memset(long_name, 'a', sizeof(long_name) - 1);
+    long_name[sizeof(long_name) - 1] = '\0';
+    assert_refused(stasis_sandbox_maker_name(folder, long_name), ENAMETOOLONG);
+    assert_holds("file", "old");
+    assert_int_equal(unlinkat(folder_fd, "file", 0), 0);
+}
+
+/* A link in place of the temporary file is not followed. */
+static void link_with_a_temporary_name_is_not_followed(void **state)
+{
+    (void)state;
+    assert_int_equal(symlinkat("/tmp/stasis-test-nowhere", folder_fd, TEMPORARY), 0);
+    assert_refused(stasis_sandbox_maker_make(folder, TEMPORARY), EEXIST);
+    assert_int_equal(stasis_sandbox_maker_remove(folder, TEMPORARY), 0);
+}
+
+/* Their sender loses its folder, and nobody else. */
+static void requests_that_are_none_end_their_folder(void **state)
+{
+    struct stasis_maker_request request = {.what = STASIS_MAKER_NAME};
+    char byte;
+    int other = stasis_sandbox_maker_open(handle(), folder_fd);
+
+    (void)state;
+    request.what = 77;
+    assert_int_equal(stasis_maker_send(other, &request, sizeof(request), &folder_fd, 1), 0);
+    assert_int_equal(recv(other, &byte, 1, 0), 1); /* that it is not permitted */
+    memset(&request, 'a', sizeof(request));
+    assert_int_equal(stasis_maker_send(other, &request, sizeof(request), NULL, 0), 0);
+    assert_int_equal(recv(other, &byte, 1, 0), 0);
+    close(other);
+    other = stasis_sandbox_maker_open(handle(), folder_fd);
+    assert_int_equal(stasis_maker_send(other, &request, 5, NULL, 0), 0);
+    assert_int_equal(recv(other, &byte, 1, 0), 0);
+    close(other);
+    assert_int_equal(stasis_maker_send(maker.fd, "", 1, NULL, 0), 0);
+    assert_int_equal(stasis_maker_send(maker.fd, "", 1, &folder_fd, 1), 0);
+    other = stasis_sandbox_maker_make(folder, NULL);
+    assert_true(other >= 0);
+    close(other);
+}
+
+static void folders_are_limited(void **state)
+{
+    int folders[FOLDERS];
+    int other;
+
+    (void)state;
+    for (int i = 1; i < FOLDERS; i++) { /* one is open already */
+        folders[i] = stasis_sandbox_maker_open(handle(), folder_fd);
+        assert_true(folders[i] >= 0);
+    }
+    assert_refused(stasis_sandbox_maker_open(handle(), folder_fd), EAGAIN);
+    for (int i = 1; i < FOLDERS; i++)
+        close(folders[i]);
+    do { /* their processes end */
+        other = stasis_sandbox_maker_open(handle(), folder_fd);
+    } while (other < 0 && errno == EAGAIN);
+    assert_true(other >= 0);
+    close(other);
+}
+
+/* ---- what it is ---- */
+
+static size_t count_descriptors(pid_t pid)
+{
+    char name[64];
+    size_t count = 0;
+    DIR *list;
+
+    snprintf(name, sizeof(name), "/proc/%d/fd", (int)pid);
+    list = opendir(name);
+    assert_non_null(list);
+    for (const struct dirent *entry; (entry = readdir(list));)
+        count += entry->d_name[0] != '.';
+    closedir(list);
+    return count;
+}
+
+static void it_holds_nothing_and_may_do_nothing(void **state)
+{
+    char name[64], text[4096] = "";
+    FILE *file;
+
+    (void)state;
+    assert_int_equal(count_descriptors(maker.pid), 2); /* its socket, and one of signals */
+    snprintf(name, sizeof(name), "/proc/%d/status", (int)maker.pid);
+    file = fopen(name, "re");
+    assert_non_null(file);
+    assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
+    (void)fclose(file);
+    assert_non_null(strstr(text, "Name:\tvmm-files\n"));
+    assert_non_null(strstr(text, "CapPrm:\t0000000000000000\n"));
+    assert_non_null(strstr(text, "NoNewPrivs:\t1\n"));
+    if (STASIS_WITH_SANDBOX)
+        assert_non_null(strstr(text, "Seccomp:\t2\n"));
+}
+
+/* Also while somebody else holds the socket. */
+static void it_ends_with_its_parent(void **state)
+{
+    struct stasis_sandbox_maker other;
+    struct pollfd end = {.events = POLLIN};
+    int fds[STASIS_MAKER_FDS_MAX], pair[2];
+    size_t count;
+    pid_t pid;
+    char byte;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    pid = fork();
+    if (!pid) {
+        if (stasis_sandbox_maker_start(&other, NULL) ||
+            stasis_maker_send(pair[1], &other.pid, sizeof(pid), &other.fd, 1))
+            _exit(1);
+        (void)!read(pair[1], &byte, 1);
+        _exit(0);
+    }
+    assert_int_equal(stasis_maker_receive(pair[0], &other.pid, sizeof(pid), fds, &count),
+                     sizeof(pid));
+    assert_int_equal(count, 1);
+    end.fd = (int)syscall(SYS_pidfd_open, other.pid, 0);
+    assert_true(end.fd >= 0);
+    assert_int_equal(write(pair[0], "", 1), 1);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(poll(&end, 1, 60000), 1);
+    close(end.fd);
+    close(fds[0]);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void maker_that_has_ended_is_told(void **state)
+{
+    struct stasis_sandbox_maker other;
+
+    (void)state;
+    assert_int_equal(stasis_sandbox_maker_start(&other, NULL), 0);
+    assert_int_equal(kill(other.pid, SIGKILL), 0);
+    assert_int_equal(waitpid(other.pid, NULL, 0), other.pid);
+    assert_refused(stasis_sandbox_maker_open((void *)(intptr_t)other.fd, folder_fd), EPIPE);
+    close(other.fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(file_without_a_name_gets_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(file_with_a_temporary_name_replaces_another, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(folder_that_is_not_open_for_reading_is_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(nothing_but_new_and_temporary_files_is_touched, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(link_with_a_temporary_name_is_not_followed, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(requests_that_are_none_end_their_folder, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(folders_are_limited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_holds_nothing_and_may_do_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_ends_with_its_parent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(maker_that_has_ended_is_told, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
