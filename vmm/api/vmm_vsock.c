@@ -135,6 +135,8 @@ int stasis_vmm_vsock_open(struct stasis_vmm *vmm, struct stasis_error *err)
     if (!path)
         return 0;
     stasis_vmm_vsock_describe(vmm->config, &vmm->vsock);
+    vmm->vsock.device.has_bell = true;
+    vmm->vsock.device.bell_fd = stasis_vsock_bell(vmm->vsock.host);
     vmm->host.vsock = &vmm->vsock.device;
     stasis_vmm_source_init(&vmm->vsock_source, vmm, stasis_vsock_fd(vmm->vsock.host), on_ready);
     return 0;

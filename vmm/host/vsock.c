@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -47,6 +48,18 @@ static void on_timer(void *ctx, uint32_t events)
     (void)!stasis_loop_arm(&vsock->loop, &vsock->timer, EPOLLIN, NULL);
     if (vsock->is_deaf)
         listen_again(vsock);
+}
+
+/* Whoever has called dispatch() looks at the guest's queues next. A guest that never stops ringing
+ * is heard once by each dispatch(). */
+static void on_bell(void *ctx, uint32_t events)
+{
+    struct stasis_vsock *vsock = ctx;
+    uint64_t rings;
+
+    (void)events;
+    (void)!read(vsock->bell.fd, &rings, sizeof(rings));
+    vsock->is_rung = true;
 }
 
 /* ---- peers ---- */
@@ -275,16 +288,27 @@ static unsigned count_places(void)
     return (unsigned)(files.rlim_cur / 2);
 }
 
+static int add_own(struct stasis_vsock *vsock, struct stasis_loop_source *source, int fd,
+                   void (*ready)(void *ctx, uint32_t events), const char *kind,
+                   struct stasis_error *err)
+{
+    *source = (struct stasis_loop_source){.fd = fd, .ready = ready, .ctx = vsock};
+    return fd < 0 ? stasis_fail_errno(err, STASIS_ERR_IO, "cannot make %s", kind)
+                  : stasis_loop_arm(&vsock->loop, source, EPOLLIN, err);
+}
+
 static int open_all(struct stasis_vsock *vsock, const char *path, struct stasis_error *err)
 {
-    const int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     int rc = check_name(path, err);
 
-    vsock->timer = (struct stasis_loop_source){.fd = timer, .ready = on_timer, .ctx = vsock};
-    if (!rc && timer < 0)
-        rc = stasis_fail_errno(err, STASIS_ERR_IO, "cannot make a timerfd");
+    vsock->timer.fd = vsock->bell.fd = -1;
     if (!rc)
-        rc = stasis_loop_arm(&vsock->loop, &vsock->timer, EPOLLIN, err);
+        rc = add_own(vsock, &vsock->timer,
+                     timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), on_timer,
+                     "a timerfd", err);
+    if (!rc)
+        rc = add_own(vsock, &vsock->bell, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), on_bell,
+                     "an eventfd", err);
     if (!rc)
         rc = stasis_socket_listen(&vsock->socket, path, err);
     if (!rc && listen(vsock->socket.fd, STASIS_VSOCK_PEERS_MAX)) /* a longer queue */
@@ -318,14 +342,20 @@ int stasis_vsock_open(const char *path, const struct stasis_vsock_guest *guest,
     return rc;
 }
 
+static void remove_own(struct stasis_vsock *vsock, struct stasis_loop_source *source)
+{
+    stasis_loop_remove(&vsock->loop, source);
+    if (source->fd >= 0)
+        close(source->fd);
+}
+
 void stasis_vsock_close(struct stasis_vsock *vsock)
 {
     if (!vsock)
         return;
     stasis_loop_remove(&vsock->loop, &vsock->listener);
-    stasis_loop_remove(&vsock->loop, &vsock->timer);
-    if (vsock->timer.fd >= 0)
-        close(vsock->timer.fd);
+    remove_own(vsock, &vsock->timer);
+    remove_own(vsock, &vsock->bell);
     vsock->is_deaf = false;
     for (unsigned i = 0; i < STASIS_VSOCK_PEERS_MAX; i++) {
         if (vsock->peers[i].phase != STASIS_VSOCK_FREE)
@@ -341,8 +371,16 @@ int stasis_vsock_fd(const struct stasis_vsock *vsock)
     return stasis_loop_fd(&vsock->loop);
 }
 
+int stasis_vsock_bell(const struct stasis_vsock *vsock)
+{
+    return vsock->bell.fd;
+}
+
 /* Waiting fails only where the process has lost the descriptor. */
 void stasis_vsock_dispatch(struct stasis_vsock *vsock)
 {
     (void)!stasis_loop_dispatch(&vsock->loop, NULL);
+    if (vsock->is_rung)
+        (void)!stasis_loop_arm(&vsock->loop, &vsock->bell, EPOLLIN, NULL);
+    vsock->is_rung = false;
 }

@@ -60,6 +60,8 @@ void stasis_vsock_guest_gone(struct stasis_vsock *vsock);
 
 /* Readable when dispatch() has something to do, which is bounded. */
 int stasis_vsock_fd(const struct stasis_vsock *vsock);
+/* An eventfd: once somebody has written to it, dispatch() is due. */
+int stasis_vsock_bell(const struct stasis_vsock *vsock);
 void stasis_vsock_dispatch(struct stasis_vsock *vsock);
 
 /* ---- by the guest's end ---- */

@@ -40,6 +40,8 @@ struct stasis_vsock {
     struct stasis_loop_source listener;
     bool is_deaf; /* there was no room for another program; looked at again by: */
     struct stasis_loop_source timer;
+    struct stasis_loop_source bell; /* eventfd: the guest's */
+    bool is_rung;                   /* it has been read, and is not armed */
     uint64_t order;
     unsigned places; /* of peers[] that are used */
     struct stasis_vsock_peer peers[STASIS_VSOCK_PEERS_MAX];

@@ -8,6 +8,7 @@
 
 #include "stasis/virtio_blk.h"
 #include "vmm/machine/adapter.h"
+#include "vmm/machine/queue_bells.h"
 
 #define STASIS_BLK_PIECE (UINT32_C(128) << 10) /* of data, that the host moves at once */
 
@@ -22,8 +23,8 @@ struct stasis_blk {
     struct stasis_virtio_blk dev;
     const struct stasis_device_disk *disk; /* NULL: the host has none for it */
     struct stasis_blk_pending pending[STASIS_VIRTIO_BLK_REQUESTS]; /* by the rest of their id */
-    bool has_new;                    /* a request for the thread, by an exit */
-    bool is_active;                  /* the driver uses the queue: notifications are events */
+    bool has_new; /* a request for the thread, by an exit */
+    struct stasis_queue_bells bells;
     bool is_writing;                 /* while the thread is away: to the host's disk */
     unsigned answers;                /* that have not been announced */
     uint8_t piece[STASIS_BLK_PIECE]; /* the thread's */

@@ -94,6 +94,10 @@ struct stasis_device_vsock {
     uint64_t guest_cid; /* 0: that which a thawed guest had */
     const struct stasis_virtio_vsock_ops *ops;
     void *ctx;
+    /* An eventfd, to which KVM writes what the driver notifies of: stasis_device_vsock_resume() is
+     * due. Else the device's timer is. */
+    bool has_bell;
+    int bell_fd;
 };
 
 /* What devices need of the process around them. All functions are called under the machine's lock,
@@ -189,7 +193,8 @@ struct stasis_device_type {
     void (*advance)(void *state, uint64_t ns);
     /* The timer of timer_arm has expired; NULL: the device has none. */
     void (*timer)(void *instance);
-    /* What the device's own thread does after a ring (io_thread.h). NULL: it has none. */
+    /* What the device's own thread does after a ring (io_thread.h), with the lock. NULL: it has
+     * none. */
     void (*work)(void *instance);
     /* Of a clock: the timer that it asked for has expired. NULL: it is none. */
     void (*alarm)(void *instance);

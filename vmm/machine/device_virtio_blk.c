@@ -2,18 +2,12 @@
  *
  * The virtio block device (virtio/blk.c) on a board.
  *
- * The driver's notification reaches the device's thread without an exit to the VMM (ioeventfd). The
- * line is level-triggered and follows InterruptStatus under the lock, by KVM_IRQ_LINE: an irqfd
- * makes an edge, or with resampling drops the line at the end of the interrupt and would have it
- * raised again each time that the driver has not yet acknowledged.
+ * The driver's notification reaches the device's thread without an exit to the VMM (queue_bells.h).
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "stasis/kvm_ioevent.h"
 #include "vmm/machine/blk_requests.h"
-
-#define QUEUE_NOTIFY 0x50u /* register (4.2.2) */
 
 /* ---- the device ---- */
 
@@ -60,24 +54,11 @@ static uint64_t blk_read(void *ctx, uint64_t offset, unsigned len)
     return stasis_virtio_mmio_read(&((struct stasis_blk *)ctx)->dev.mmio, offset, len);
 }
 
-/* KVM takes notifications of a queue in use; those of another are exits, and errors of the driver.
- * Where KVM has no room for it they stay exits. */
 static void follow_queue(struct stasis_blk *blk)
 {
     const struct stasis_device *device = blk->adapter.device;
-    const struct stasis_ioevent bell = {.fd = device->io->bell_fd,
-                                        .address = device->row->base + QUEUE_NOTIFY,
-                                        .len = 4,
-                                        .has_match = true};
-    bool is_active = stasis_virtio_mmio_is_active(&blk->dev.mmio, 0);
 
-    if (is_active == blk->is_active)
-        return;
-    blk->is_active = is_active;
-    if (is_active)
-        (void)!stasis_ioevent_assign(device->env->vm, &bell, NULL);
-    else
-        (void)!stasis_ioevent_deassign(device->env->vm, &bell, NULL);
+    stasis_queue_bells_follow(&blk->bells, device, &blk->dev.mmio, 1, device->io->bell_fd);
 }
 
 static void blk_write(void *ctx, uint64_t offset, unsigned len, uint64_t value)

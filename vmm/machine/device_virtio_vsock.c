@@ -2,18 +2,24 @@
  *
  * The virtio socket device (virtio/vsock.c) on a board.
  *
- * A vCPU that notifies of a packet only arms the device's timer: all else is the event loop's.
+ * All is the event loop's, since only that may open sockets in the sandbox: the driver's
+ * notifications reach it without an exit to the VMM (queue_bells.h), where the host's end has a
+ * descriptor for them, and else by the device's timer.
  */
 #include <string.h>
 
 #include "stasis/virtio_vsock.h"
 #include "vmm/machine/adapter.h"
+#include "vmm/machine/queue_bells.h"
+
+#define QUEUES 2u /* of packets that come, and that go; the third is told of once a thaw */
 
 struct instance {
     struct stasis_adapter adapter;
     const struct stasis_device_vsock *given;
     struct stasis_virtio_vsock dev;
     struct stasis_virtio_vsock_counters counted;
+    struct stasis_queue_bells bells;
 };
 
 /* ---- the host's end ---- */
@@ -130,9 +136,21 @@ static uint64_t vsock_read(void *ctx, uint64_t offset, unsigned len)
     return stasis_virtio_mmio_read(&((struct instance *)ctx)->dev.mmio, offset, len);
 }
 
+static void follow_queues(struct instance *vsock)
+{
+    const struct stasis_device_vsock *given = vsock_of(vsock);
+
+    if (given->has_bell)
+        stasis_queue_bells_follow(&vsock->bells, vsock->adapter.device, &vsock->dev.mmio, QUEUES,
+                                  given->bell_fd);
+}
+
 static void vsock_write(void *ctx, uint64_t offset, unsigned len, uint64_t value)
 {
-    stasis_virtio_mmio_write(&((struct instance *)ctx)->dev.mmio, offset, len, (uint32_t)value);
+    struct instance *vsock = ctx;
+
+    stasis_virtio_mmio_write(&vsock->dev.mmio, offset, len, (uint32_t)value);
+    follow_queues(vsock);
 }
 
 static void vsock_timer(void *instance)
@@ -204,7 +222,10 @@ static int vsock_check_memory(const void *instance, struct stasis_error *err)
 
 static void vsock_post_restore(void *instance)
 {
-    stasis_virtio_vsock_apply_outputs(&((struct instance *)instance)->dev);
+    struct instance *vsock = instance;
+
+    follow_queues(vsock);
+    stasis_virtio_vsock_apply_outputs(&vsock->dev);
 }
 
 const struct stasis_device_type stasis_device_virtio_vsock_type = {

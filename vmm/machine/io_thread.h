@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The thread of a device whose host is slow, as a disk is: the device works there, and neither
- * vCPUs nor the event loop wait for the host.
+ * The thread of a device that has much to do, or whose host is slow, as a disk is: the device works
+ * there, and neither vCPUs nor the event loop wait for it.
  *
  * The device, its queues and the guest's RAM are touched under the machine's lock, as by everybody.
  * The thread leaves the lock while it waits for the host, and must then look at everything anew.

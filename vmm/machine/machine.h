@@ -4,8 +4,8 @@
  *
  * Life: stasis_machine_build() makes it from a board, as data, whether that is today's default or
  * one that a snapshot describes. Then it is booted (boot.h) or thawed (thaw.h), and run
- * (stasis_machine_start). Threads: one per vCPU, one per disk, and the caller's, which runs the
- * event loop.
+ * (stasis_machine_start). Threads: one per vCPU, one per disk and network, and the caller's, which
+ * runs the event loop.
  * Devices are touched under `lock` only.
  */
 #ifndef STASIS_VMM_MACHINE_H

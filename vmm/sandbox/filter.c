@@ -30,7 +30,7 @@ static const struct filter filters[] = {
     [STASIS_SANDBOX_LOOP] = {"the event loop", loop_filter, LENGTH(loop_filter)},
     [STASIS_SANDBOX_SAVE] = {"the thread that saves", save_filter, LENGTH(save_filter)},
     [STASIS_SANDBOX_VCPU] = {"a vCPU's thread", vcpu_filter, LENGTH(vcpu_filter)},
-    [STASIS_SANDBOX_IO] = {"a disk's thread", io_filter, LENGTH(io_filter)},
+    [STASIS_SANDBOX_IO] = {"a device's thread", io_filter, LENGTH(io_filter)},
     [STASIS_SANDBOX_RAM] = {"a thread that loads RAM", ram_filter, LENGTH(ram_filter)},
     [STASIS_SANDBOX_METRICS] = {"the thread that writes metrics", metrics_filter,
                                 LENGTH(metrics_filter)},

@@ -15,7 +15,7 @@ enum stasis_sandbox_thread {
     STASIS_SANDBOX_LOOP,
     STASIS_SANDBOX_SAVE,
     STASIS_SANDBOX_VCPU,
-    STASIS_SANDBOX_IO,      /* of a disk */
+    STASIS_SANDBOX_IO,      /* of a disk or network */
     STASIS_SANDBOX_RAM,     /* loads or checks it */
     STASIS_SANDBOX_METRICS, /* writes them every so often */
     /* OPEN and LOOP of a VM that connects to sockets of the host while it runs. */

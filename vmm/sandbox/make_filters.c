@@ -128,7 +128,7 @@ static const struct kind {
     {"S", REFUSES, "save", "The thread that saves"},
     {"V", ALLOWS, "vcpu", "A vCPU"},
     {"R", ALLOWS, "ram", "A thread that loads or checks RAM"},
-    {"I", ALLOWS, "io", "A disk's thread"},
+    {"I", ALLOWS, "io", "A device's thread"},
     {"M", ALLOWS, "metrics", "The thread that writes metrics every so often"},
     {"F", FIRST, "maker", "The process that makes files in folders of clients"},
 };

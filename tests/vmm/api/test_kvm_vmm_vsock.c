@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vmm/api/vmm_internal.h"
 #include "vmm/host/socket.h"
 
 /* A program of the host and port 52 of the guest; returns its descriptor, and the host's port. */
@@ -73,6 +74,45 @@ static void both_directions(void)
     assert_int_equal(vsock_guest_cid(), 42);
     from_the_host();
     from_the_guest();
+    vsock_guest_end();
+}
+
+static uint64_t exits(void)
+{
+    return stasis_vcpu_exit_count(&told_rig.vmm->machine.vcpus[0], STASIS_VCPU_EXIT_mmio);
+}
+
+/* Packets both ways, and the buffers that are offered for more. */
+static void assert_no_exits(int fd, uint32_t port)
+{
+    const uint64_t before = exits();
+
+    for (unsigned i = 0; i < 20; i++) {
+        vsock_guest_send(RW, 52, port, "ping");
+        vsock_program_hears(fd, "ping");
+        assert_int_equal(send(fd, "pong", 4, MSG_NOSIGNAL), 4);
+        vsock_guest_expect(RW, 52, "pong");
+    }
+    assert_int_equal(exits() - before, 0);
+}
+
+static void a_packet_costs_no_exit(void)
+{
+    uint32_t port;
+    int fd;
+
+    vsock_guest_boot();
+    fd = connect_to_guest(&port);
+    assert_no_exits(fd, port);
+    vsock_guest_thaw();
+    vsock_program_hears(fd, "");
+    close(fd);
+    vsock_guest_offer_event();
+    told_wait(vsock_guest_events() == 1);
+    vsock_guest_offer_event(); /* it has ended its connections */
+    fd = connect_to_guest(&port);
+    assert_no_exits(fd, port);
+    close(fd);
     vsock_guest_end();
 }
 
@@ -162,6 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(both_directions),
+        KVM_CASE(a_packet_costs_no_exit),
         KVM_CASE(connections_outlive_a_snapshot),
         KVM_CASE(connections_end_with_a_thaw),
         KVM_CASE(what_a_thaw_is_given),

@@ -188,7 +188,7 @@ static void the_link_is_down_while_passt_is_away(void **state)
     assert_int_equal(net_board_read(STATUS, 2), 1);
     passt_rig_accept();
     passt_rig_say(3, 60);
-    stasis_device_timer(net_board_net);
+    stasis_device_net_resume(net_board_net);
     assert_int_equal(net_board_used(NET_RIG_RX), 1);
     assert_int_equal(watched, EPOLLIN);
     net_board_send(9, 60);

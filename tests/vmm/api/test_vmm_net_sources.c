@@ -181,7 +181,7 @@ static void passt_that_comes_back_is_found(void **state)
     assert_int_equal(net_board_read(STATUS, 2), 1);
     assert_string_equal(said, "network net0 is connected again: the guest's link is up");
     passt_rig_accept();
-    stasis_device_timer(net_board_net); /* which the device has asked for */
+    stasis_device_net_resume(net_board_net); /* its thread, which it has rung */
     passt_rig_say(1, 60);
     dispatch();
     assert_int_equal(net_board_used(NET_RIG_RX), 1);

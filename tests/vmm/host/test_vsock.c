@@ -290,6 +290,23 @@ static void descriptors_that_come_free_elsewhere(void **state)
     close(fd);
 }
 
+/* A guest's notification is work, and one that goes on during dispatch() is work again. */
+static void a_bell_is_heard(void **state)
+{
+    struct pollfd fd = {.fd = stasis_vsock_fd(vsock), .events = POLLIN};
+    const uint64_t one = 1;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(poll(&fd, 1, 0), 0);
+        assert_int_equal(write(stasis_vsock_bell(vsock), &one, sizeof(one)), sizeof(one));
+        assert_int_equal(poll(&fd, 1, 0), 1);
+        stasis_vsock_dispatch(vsock);
+    }
+    assert_int_equal(poll(&fd, 1, 0), 0);
+    assert_int_equal(guest.opens + guest.readies + guest.closes, 0);
+}
+
 static struct rlimit before_low;
 
 static int start_with_few(void **state)
@@ -360,6 +377,7 @@ int main(void)
         TEST(ten_thousand_come_and_go),
         TEST(the_process_may_have_no_descriptor_left),
         TEST(descriptors_that_come_free_elsewhere),
+        TEST(a_bell_is_heard),
         cmocka_unit_test_setup_teardown(half_of_the_descriptors_are_left, start_with_few,
                                         end_with_few),
         TEST(paths_that_cannot_be),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/machine/net_board_rig.h"
 
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/null_host.h"
 #include "vmm/machine/board.h"
@@ -19,23 +21,14 @@
 struct stasis_machine net_board_machine;
 struct stasis_device_host net_board_host;
 struct stasis_device *net_board_net;
-unsigned net_board_waits;
 static uint16_t made[2];
-
-static void wait_until(void *ctx, const struct stasis_device *from, uint64_t deadline_ns)
-{
-    (void)ctx;
-    assert_ptr_equal(from, net_board_net);
-    assert_true(deadline_ns);
-    net_board_waits++;
-}
 
 static void make_host(const struct stasis_device_net *net)
 {
     net_board_host = null_host;
     net_board_host.net = net;
-    net_board_host.timer_arm = wait_until;
-    net_board_machine.device_env = (struct stasis_device_env){.vm = &net_board_machine.vm,
+    net_board_machine.device_env = (struct stasis_device_env){.lock = &net_board_machine.lock,
+                                                              .vm = &net_board_machine.vm,
                                                               .memory = &net_board_machine.memory,
                                                               .host = &net_board_host,
                                                               .ctx = &net_board_machine};
@@ -67,7 +60,6 @@ void net_board_build(const struct stasis_device_net *net)
     net_board_net =
         stasis_device_find(&net_board_machine.devices, &stasis_virtio_net_schema, "net0");
     assert_non_null(net_board_net);
-    net_board_waits = 0;
     made[0] = made[1] = 0;
 }
 
@@ -76,6 +68,14 @@ void net_board_end(void)
     stasis_devices_detach(&net_board_machine.devices);
     stasis_memory_fini(&net_board_machine.memory);
     pthread_mutex_destroy(&net_board_machine.lock);
+}
+
+bool net_board_is_rung(void)
+{
+    struct pollfd bell = {.fd = net_board_net->io->bell_fd, .events = POLLIN};
+    uint64_t rings;
+
+    return poll(&bell, 1, 0) == 1 && read(bell.fd, &rings, sizeof(rings)) == sizeof(rings);
 }
 
 /* ---- the driver ---- */

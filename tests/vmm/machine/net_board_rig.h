@@ -17,11 +17,12 @@
 extern struct stasis_machine net_board_machine;
 extern struct stasis_device_host net_board_host;
 extern struct stasis_device *net_board_net;
-extern unsigned net_board_waits; /* how often the device has asked for its timer */
 
 /* Builds a board with the device "net0", which is connected to this network (or to none, NULL). */
 void net_board_build(const struct stasis_device_net *net);
 void net_board_end(void);
+/* Whether the device's thread, which does not run here, has been rung since the last call. */
+bool net_board_is_rung(void);
 
 /* ---- the driver ---- */
 

@@ -31,7 +31,8 @@ static void *do_connect(void *ctx, uint32_t id, uint32_t port)
 }
 
 static const struct stasis_virtio_vsock_ops ops = {.connect = do_connect};
-static struct stasis_device_vsock given = {"vsock0", 42, &ops, &peer};
+static struct stasis_device_vsock given = {
+    .id = "vsock0", .guest_cid = 42, .ops = &ops, .ctx = &peer};
 
 static void wait_until(void *ctx, const struct stasis_device *from, uint64_t deadline_ns)
 {
@@ -162,7 +163,7 @@ static void a_guest_without_the_hosts_end_connects_to_nobody(void **state)
 
 static void a_thaw_wants_the_hosts_end_by_its_name(void **state)
 {
-    struct stasis_device_vsock other = {"talk", 0, &ops, &peer};
+    struct stasis_device_vsock other = {.id = "talk", .ops = &ops, .ctx = &peer};
     struct stasis_virtio_vsock_state frozen;
     struct stasis_error err;
 

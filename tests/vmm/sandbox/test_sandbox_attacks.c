@@ -39,7 +39,7 @@ static void run_code(char thread)
     _exit(99);
 }
 
-/* Opening a VM; a vCPU; the event loop; the thread that saves; one that loads RAM; a disk's;
+/* Opening a VM; a vCPU; the event loop; the thread that saves; one that loads RAM; a device's;
  * the one that writes metrics. */
 int __wrap_stasis_boot_load(void *a, void *b, void *c, void *d, void *e);
 int __real_stasis_boot_load(void *a, void *b, void *c, void *d, void *e);
@@ -290,7 +290,7 @@ static void refused_call_ends_vmm_and_is_named(void)
                  {ATTACK_LOOP, "the event loop"},
                  {ATTACK_SAVE, "the thread that saves"},
                  {ATTACK_VCPU, "a vCPU's thread"},
-                 {ATTACK_IO, "a disk's thread"},
+                 {ATTACK_IO, "a device's thread"},
                  {ATTACK_METRICS, "the thread that writes metrics"}};
     char words[128];
 

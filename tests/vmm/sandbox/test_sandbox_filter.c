@@ -45,7 +45,7 @@ static int makes_a_refused_call(void *arg)
         [STASIS_SANDBOX_LOOP] = "refuses the event loop the system call swapoff (168)",
         [STASIS_SANDBOX_SAVE] = "refuses the thread that saves the system call swapoff (168)",
         [STASIS_SANDBOX_VCPU] = "refuses a vCPU's thread the system call swapoff (168)",
-        [STASIS_SANDBOX_IO] = "refuses a disk's thread the system call swapoff (168)",
+        [STASIS_SANDBOX_IO] = "refuses a device's thread the system call swapoff (168)",
         [STASIS_SANDBOX_RAM] = "refuses a thread that loads RAM the system call swapoff (168)",
         [STASIS_SANDBOX_METRICS] =
             "refuses the thread that writes metrics the system call swapoff (168)",

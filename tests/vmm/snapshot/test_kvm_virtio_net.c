@@ -11,6 +11,7 @@
 #include "stasis/virtio_state.h"
 #include "vmm/api/passt_rig.h"
 #include "vmm/api/vmm_net.h"
+#include "vmm/base/counter.h"
 
 /* 1: mov eax, [rsi]; test eax, eax; jz 2f; mov ecx, [rsi + 4]; mov [rax], ecx; add rsi, 8; jmp 1b
  * 2: pause; jmp 1b */
@@ -116,11 +117,31 @@ static void make(unsigned queue, uint8_t first, uint32_t len, uint32_t flags)
     pthread_mutex_unlock(&guest.machine.lock);
 }
 
+static struct stasis_device *device(void)
+{
+    return stasis_device_find(&guest.machine.devices, &stasis_virtio_net_schema, "lan");
+}
+
+/* How often the device's thread has looked at its queues. */
+static uint64_t wakes(void)
+{
+    uint64_t count;
+
+    pthread_mutex_lock(&guest.machine.lock);
+    count = device()->counters->wakes;
+    pthread_mutex_unlock(&guest.machine.lock);
+    return count;
+}
+
+/* Until the device has served the queue, by its thread. */
 static void notify(unsigned queue)
 {
+    const uint64_t before = wakes();
+
     tell(rings_of(queue) + AVAIL, (uint32_t)made[queue] << 16);
     tell(NET + 0x50, queue);
     sync_guest();
+    kvm_wait(wakes() > before);
 }
 
 static void offer(unsigned buffers)
@@ -202,11 +223,6 @@ static void finish(void)
     passt_rig_fini();
 }
 
-static struct stasis_device *device(void)
-{
-    return stasis_device_find(&guest.machine.devices, &stasis_virtio_net_schema, "lan");
-}
-
 /* As the event loop does when the descriptor is ready. */
 static void be_ready(void)
 {
@@ -242,6 +258,7 @@ static void come_back(struct stasis_snap *snap)
     connect_network();
     kvm_ok(thaw(snap, &err), &err);
     kvm_guest_start(&guest);
+    kvm_wait(wakes() > 0); /* every queue is looked at once */
 }
 
 /* ---- cases ---- */
@@ -262,6 +279,60 @@ static void frames_pass_both_ways(void)
     finish();
 }
 
+static uint64_t exits(void)
+{
+    return stasis_vcpu_exit_count(&guest.machine.vcpus[0], STASIS_VCPU_EXIT_mmio);
+}
+
+/* The vCPU that notifies runs on, and the device's thread sends: of a frame no more is seen here
+ * than one ring. It is so after a thaw, too. */
+static void a_frame_costs_no_exit(void)
+{
+    enum { FRAMES = 40 };
+    struct stasis_snap *snap;
+    uint64_t exits_before, wakes_before;
+
+    start();
+    offer(2);
+    for (unsigned generation = 0; generation < 2; generation++) {
+        exits_before = exits();
+        wakes_before = wakes();
+        for (uint8_t i = 0; i < FRAMES; i++) {
+            send_frame(i);
+            passt_rig_hear(i, 60);
+        }
+        offer(2);
+        assert_int_equal(exits() - exits_before, 0);
+        assert_int_equal(wakes() - wakes_before, FRAMES + 1);
+        if (generation)
+            break;
+        snap = freeze();
+        come_back(snap);
+        stasis_snap_free(snap);
+    }
+    finish();
+}
+
+/* A driver that resets the device hears of its own errors again: those are exits. */
+static void a_queue_that_is_not_in_use_has_no_bell(void)
+{
+    const uint64_t *errors = &guest.machine.guest_errors[STASIS_GUEST_ERROR_BAD_COMMAND];
+    uint64_t before;
+
+    start();
+    send_frame(1);
+    passt_rig_hear(1, 60);
+    assert_int_equal(stasis_counter_get(errors), 0);
+    before = exits();
+    tell(NET + 0x50, 2); /* of no queue */
+    tell(NET + 0x70, 0);
+    tell(NET + 0x50, TX);
+    sync_guest();
+    assert_int_equal(exits() - before, 3);
+    assert_int_equal(stasis_counter_get(errors), 2);
+    finish();
+}
+
 /* What the guest has made available and not notified of is sent once, after the thaw; and a frame
  * that has come is in the guest's buffers once, or lost. */
 static void frames_survive_generations(void)
@@ -278,9 +349,6 @@ static void frames_survive_generations(void)
         snap = freeze();
         come_back(snap);
         stasis_snap_free(snap);
-        pthread_mutex_lock(&guest.machine.lock);
-        stasis_device_timer(device()); /* which the device has asked for */
-        pthread_mutex_unlock(&guest.machine.lock);
         passt_rig_hear(i, 60);
         assert_int_equal(used_idx(TX), i + 1);
         passt_rig_say(i, 60);
@@ -344,6 +412,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(frames_pass_both_ways),
+        KVM_CASE(a_frame_costs_no_exit),
+        KVM_CASE(a_queue_that_is_not_in_use_has_no_bell),
         KVM_CASE(frames_survive_generations),
         KVM_CASE(the_link_is_told_after_a_thaw),
         KVM_CASE(a_guest_needs_its_network),

@@ -397,7 +397,7 @@ enum stasis_vmm_thread {
     STASIS_VMM_THREAD_VCPU,
     STASIS_VMM_THREAD_SAVE,    /* pauses the guest and saves it */
     STASIS_VMM_THREAD_RAM,     /* loads or checks RAM behind a guest that runs */
-    STASIS_VMM_THREAD_IO,      /* reads and writes a disk of the guest */
+    STASIS_VMM_THREAD_IO,      /* serves a disk or the network of the guest */
     STASIS_VMM_THREAD_LOOP,    /* that calls stasis_vmm_run(), once the vCPUs' threads are there */
     STASIS_VMM_THREAD_METRICS, /* writes the file of metrics_every_ms; on failure it is not written
                                 */
