@@ -32,6 +32,8 @@
 
 #define COUNT_MAX   64
 #define TYPE_MS     10
+#define CHILL_MS    10
+#define CHILL_TRIES 500u
 #define PATIENCE_NS UINT64_C(120000000000)
 
 extern char **environ;
@@ -66,6 +68,23 @@ static bool is_cold(int fd, size_t size)
     return cold;
 }
 
+/* Pages that a process which was killed had asked for are locked until the disk has read them, and
+ * stay that long. */
+static bool drop(int fd, size_t size)
+{
+    const struct timespec pause = {.tv_nsec = CHILL_MS * 1000000L};
+    bool cold = false;
+
+    for (unsigned tries = 0; !cold && tries < CHILL_TRIES; tries++) {
+        if (tries)
+            nanosleep(&pause, NULL);
+        (void)fsync(fd); /* dirty pages are not dropped */
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        cold = is_cold(fd, size);
+    }
+    return cold;
+}
+
 static int chill(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -74,9 +93,7 @@ static int chill(const char *path)
 
     if (fd < 0 || fstat(fd, &st))
         return fail(path);
-    (void)fsync(fd); /* dirty pages are not dropped */
-    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    cold = is_cold(fd, (size_t)st.st_size);
+    cold = drop(fd, (size_t)st.st_size);
     close(fd);
     if (cold)
         return 0;
