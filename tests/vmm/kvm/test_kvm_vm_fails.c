@@ -5,10 +5,13 @@
 #include "vmm/kvm/failing.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "stasis/kvm_vcpu.h"
 #include "stasis/kvm_vm.h"
 
 static const uint64_t on[4] = {1};
@@ -253,6 +256,80 @@ static void a_busy_cpu_and_a_vcpu_that_is_there_are_told(void **state)
     stasis_kvm_close(&kvm);
 }
 
+/* ---- descriptor 0 ---- */
+
+static void close_before(unsigned step, unsigned at)
+{
+    if (step == at)
+        close(STDIN_FILENO);
+}
+
+struct handles {
+    struct stasis_kvm kvm, twin, passed;
+    struct stasis_vm vm, vm_twin;
+    struct stasis_vcpu vcpu, vcpu_twin;
+};
+
+/* One of each kind, with descriptor 0 free before the one of this number. */
+static void open_handles(struct handles *all, unsigned at)
+{
+    static const struct stasis_exit_ops ops;
+
+    close_before(0, at);
+    assert_int_equal(stasis_kvm_open(&all->kvm, NULL), 0);
+    close_before(1, at);
+    assert_int_equal(stasis_kvm_dup(&all->kvm, &all->twin, NULL), 0);
+    close_before(2, at);
+    assert_int_equal(stasis_kvm_open_fd(all->kvm.fd, &all->passed, NULL), 0);
+    close_before(3, at);
+    assert_int_equal(stasis_vm_create(&all->vm, &all->kvm, NULL, NULL), 0);
+    close_before(4, at);
+    assert_int_equal(stasis_vm_dup(&all->vm, &all->vm_twin, NULL), 0);
+    close_before(5, at);
+    assert_int_equal(stasis_vcpu_init(&all->vcpu, &all->vm, 0, &ops, NULL, NULL), 0);
+    close_before(6, at);
+    assert_int_equal(stasis_vcpu_dup(&all->vcpu, &all->vcpu_twin, NULL), 0);
+}
+
+static void expect_zero(const struct handles *all, unsigned at)
+{
+    const int fds[] = {all->kvm.fd,     all->twin.fd, all->passed.fd,   all->vm.fd,
+                       all->vm_twin.fd, all->vcpu.fd, all->vcpu_twin.fd};
+
+    for (unsigned i = 0; i < 7; i++)
+        assert_int_equal(fds[i] == STDIN_FILENO, i == at);
+}
+
+static void close_handles(struct handles *all)
+{
+    stasis_vcpu_fini(&all->vcpu_twin);
+    stasis_vcpu_fini(&all->vcpu);
+    stasis_vm_fini(&all->vm_twin);
+    stasis_vm_fini(&all->vm);
+    stasis_kvm_close(&all->passed);
+    stasis_kvm_close(&all->twin);
+    stasis_kvm_close(&all->kvm);
+}
+
+/* A process that was started without standard input gets it for what it opens. */
+static void descriptor_0_is_like_any_other(void **state)
+{
+    int saved = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10);
+    struct handles all;
+
+    (void)state;
+    assert_true(saved >= 0);
+    for (unsigned at = 0; at < 7; at++) {
+        fake_kvm = (struct fake_kvm){0};
+        open_handles(&all, at);
+        expect_zero(&all, at);
+        close_handles(&all);
+        assert_int_equal(fcntl(STDIN_FILENO, F_GETFD), -1); /* it is closed again */
+        assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+    }
+    close(saved);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +340,7 @@ int main(void)
         cmocka_unit_test(sizes_of_rings_are_checked),
         cmocka_unit_test(a_ring_that_is_too_small_says_what_is_enough),
         cmocka_unit_test(a_busy_cpu_and_a_vcpu_that_is_there_are_told),
+        cmocka_unit_test(descriptor_0_is_like_any_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
