@@ -744,6 +744,15 @@ static void exits_are_counted_by_reason(void **state)
     assert_int_equal(stasis_vcpu_exit_count(&vcpu, UINT32_MAX), 10);
 }
 
+static void a_vcpu_without_counters_has_counted_nothing(void **state)
+{
+    (void)state;
+    vcpu.exits = NULL;
+    told.next = STASIS_VCPU_RUN_ON;
+    assert_int_equal(exit_with(KVM_EXIT_INTR), 0);
+    assert_int_equal(stasis_vcpu_exit_count(&vcpu, STASIS_VCPU_EXIT_intr), 0);
+}
+
 static void memory_faults_come_with_efault(void **state)
 {
     const uint64_t fault[3] = {8, 0x7000, 0x1000};
@@ -822,6 +831,7 @@ int main(void)
         CASE(signals_interrupt),
         CASE(a_vcpu_that_never_gets_to_run_fails),
         CASE(exits_are_counted_by_reason),
+        CASE(a_vcpu_without_counters_has_counted_nothing),
         CASE(memory_faults_come_with_efault),
         CASE(other_errors_end_the_guest),
         CASE(an_owner_that_says_no_ends_the_run),
