@@ -171,9 +171,10 @@ class Equivalents:
         return (mutation.file, mutation.function, mutations.squeezed(mutation.old),
                 mutations.squeezed(mutation.new))
 
-    def stale(self, found):
+    def stale(self, found, is_read):
+        """Those that no change fits any more, of files that were read or are gone."""
         keys = {self.key(mutation) for mutation in found}
-        return [entry for entry in self.entries if entry not in keys]
+        return [entry for entry in self.entries if entry not in keys and is_read(entry[0])]
 
 
 class Run:
@@ -429,10 +430,17 @@ def missed(outcomes, goal, least):
 
 def choose(args):
     """(texts, mutations in the order of trial, the list of equivalents)"""
-    texts = sources(args.root, ROOMS)
+    lines = None
+    if args.changed is not None and not args.ids:
+        lines = changed_lines(args.root, args.changed or last_release(args.root))
+        if lines is None:
+            say("that commit is not in this clone: every line counts as changed")
+    texts = {name: text for name, text in sources(args.root, ROOMS if args.ids else args.rooms).items()
+             if lines is None or name in lines}
     found = [m for name, text in texts.items() for m in mutations.mutations(name, text)]
     equivalents = Equivalents(args.equivalent)
-    for file, function, old, _ in equivalents.stale(found):
+    for file, function, old, _ in equivalents.stale(found, lambda name: name in texts or
+                                                    not os.path.exists(os.path.join(args.root, name))):
         say(f"equivalent.txt: stale, no such change is made any more: {file} {function}: {old}")
     if args.ids:
         order = [m for m in found if m.id in args.ids]
@@ -440,15 +448,9 @@ def choose(args):
             sys.exit("mutants: no such mutant; the code around it may have changed")
         args.number = len(order)
         return texts, order, equivalents
-    wanted = sources(args.root, args.rooms)
-    order = [m for m in found if m.file in wanted]
-    if args.changed is not None:
-        lines = changed_lines(args.root, args.changed or last_release(args.root))
-        if lines is None:
-            say("that commit is not in this clone: every line counts as changed")
-        else:
-            order = [m for m in order if m.line in lines.get(m.file, ())]
-    return texts, in_order(order, args.seed), equivalents
+    if lines is not None:
+        found = [m for m in found if m.line in lines[m.file]]
+    return texts, in_order(found, args.seed), equivalents
 
 
 def main():
