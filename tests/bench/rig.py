@@ -9,6 +9,8 @@ import sys
 import tempfile
 import time
 
+SLOW_PAIRS = 5  # of contenders that take seconds a turn
+
 
 class Skipped(Exception):
     """A row that cannot be measured here, and why."""
@@ -186,6 +188,15 @@ class Rig:
                   "note": f"median of {len(more)} paired differences {statistics.median(more):.3f} "
                           f"ms, with 95 % between {low:.3f} and {high:.3f} ms"}
         self.judge(result, f"<= {target_ms:g} ms more", statistics.median(more) <= target_ms)
+        self.results.append(result)
+
+    def report_limit(self, row, ns, most_ms, rival="", rival_ns=None, note="", n=1):
+        """A line of the table for what must not take longer, whatever stands beside it."""
+        result = {"row": row, "ours_ms": ns / 1e6, "n": n, "note": note}
+        if rival:
+            result |= {"rival": rival, "rival_ms": rival_ns / 1e6, "ratio": ns / rival_ns,
+                       "ratio_is": "slower"}
+        self.judge(result, f"<= {most_ms:g} ms", ns / 1e6 <= most_ms)
         self.results.append(result)
 
     @staticmethod
