@@ -122,6 +122,7 @@ const struct stasis_option stasis_config_options[STASIS_CONFIG_COUNT] = {
         {"on-crash", stasis_config_on_crash_keys,
          "When the guest crashes: exit (default) with status 6, or write a snapshot\n"
          "of it to FILE first.\n"
+         "A panic of Linux is one if it has the driver of pvpanic; without that:\n"
          "panic_text=on: \"Kernel panic - not syncing\" on the console is a crash.\n",
          .json = "on_crash", .choices = 2},
     [STASIS_CONFIG_SERIAL] =
