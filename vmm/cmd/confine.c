@@ -44,14 +44,23 @@ static int part(const struct stasis_confinement *confinement, int rc, struct sta
 
 /* ---- parts ---- */
 
-/* Where clients may have files made, dir= says, else they alone: which folders they send cannot be
- * known yet. */
+/* Which folders clients send cannot be known yet, unless dir= says where files may be made. */
 static int start_maker(struct stasis_confinement *confinement,
                        const struct stasis_control_config *control, struct stasis_error *err)
 {
-    if (!control || !control->path || control->dir)
+    const struct stasis_socket *sock = confinement->socket;
+    struct stasis_sandbox_maker_opts opts = {.dir = -1};
+
+    if (!control || !control->path)
         return 0;
-    return stasis_sandbox_maker_start(&confinement->maker, err);
+    opts.makes = !control->dir;
+    if (sock) {
+        opts.dir = sock->dir;
+        opts.name = sock->name;
+        opts.dev = sock->dev;
+        opts.ino = sock->ino;
+    }
+    return stasis_sandbox_maker_start(&opts, &confinement->maker, err);
 }
 
 static int confine_files(struct stasis_confinement *confinement,
@@ -194,7 +203,7 @@ int stasis_confine_opened(const struct stasis_confinement *confinement,
 
 struct stasis_output_folders stasis_confine_folders(const struct stasis_confinement *confinement)
 {
-    if (confinement->maker.fd < 0)
+    if (confinement->maker.fd < 0 || !confinement->maker.makes)
         return (struct stasis_output_folders){.open = NULL};
     return (struct stasis_output_folders){
         .ctx = (void *)(intptr_t)confinement->maker.fd,

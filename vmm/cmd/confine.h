@@ -9,6 +9,7 @@
 #include "stasis/output.h"
 #include "vmm/api/config.h"
 #include "vmm/control/control.h"
+#include "vmm/host/socket.h"
 #include "vmm/sandbox/maker.h"
 
 enum stasis_confine_mode {
@@ -17,17 +18,18 @@ enum stasis_confine_mode {
     STASIS_CONFINE_REQUIRE, /* or not at all */
 };
 
-/* To be filled in up to `end` and its ctx. */
+/* To be filled in up to `socket`. */
 struct stasis_confinement {
     enum stasis_confine_mode mode;
     /* Ends the process when a thread makes a system call that it shall not make: says why, and does
      * not return. In a signal handler, on that thread. */
     void (*end)(void *ctx, const struct stasis_error *err);
     void *ctx;
-    bool filters;  /* system calls are filtered */
+    const struct stasis_socket *socket; /* of --control, which is removed at the end; NULL: none */
+    bool filters;                       /* system calls are filtered */
     bool connects; /* less those of the loop that make and connect a Unix socket */
     int proc_fd;   /* of /proc/self: Landlock's rule for it holds as long as the kernel keeps it */
-    struct stasis_sandbox_maker maker; /* of files in folders of clients */
+    struct stasis_sandbox_maker maker; /* of files in folders of clients; it removes the socket */
 };
 
 /* Before anything that an attacker may have made is read, and before there is another thread.

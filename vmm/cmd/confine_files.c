@@ -188,21 +188,14 @@ static int allow_host(const struct stasis_sandbox_files *files, struct stasis_er
     return rc;
 }
 
-/* Where clients may have files made. Without dir= another process makes them (maker.h). */
+/* Where clients may have files made. Without dir= another process makes them, which removes the
+ * socket as well (maker.h). */
 static int allow_control(const struct stasis_sandbox_files *files,
                          const struct stasis_control_config *control, struct stasis_error *err)
 {
-    char folder[PATH_MAX];
-    const char *name;
-    int rc;
-
-    if (!control || !control->path)
-        return 0;
-    split(control->path, folder, &name);
-    rc = stasis_sandbox_files_allow(files, folder, STASIS_SANDBOX_REMOVE, err);
-    return rc || !control->dir
-               ? rc
-               : stasis_sandbox_files_allow(files, control->dir, STASIS_SANDBOX_MAKE, err);
+    return control && control->path && control->dir
+               ? stasis_sandbox_files_allow(files, control->dir, STASIS_SANDBOX_MAKE, err)
+               : 0;
 }
 
 int stasis_confine_allow_files(const struct stasis_sandbox_files *files,

@@ -305,6 +305,7 @@ int stasis_session_run(const struct stasis_options *options)
         return stasis_say_error(false, &err);
     }
     status = open_control(&session, &control);
+    session.confinement.socket = stasis_control_socket(session.control);
     if (!status && stasis_confine_begin(&session.confinement, &options->config, &control, &err))
         status = say_error(&session, &err);
     ops.folders = stasis_confine_folders(&session.confinement);

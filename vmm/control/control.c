@@ -110,6 +110,11 @@ void stasis_control_set_ctx(struct stasis_control *control, void *ctx)
     control->ctx = ctx;
 }
 
+const struct stasis_socket *stasis_control_socket(const struct stasis_control *control)
+{
+    return control ? stasis_control_server_socket(control->server) : NULL;
+}
+
 int stasis_control_fd(const struct stasis_control *control)
 {
     return stasis_control_server_fd(control->server);

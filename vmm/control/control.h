@@ -9,6 +9,7 @@
 #define STASIS_VMM_CONTROL_CONTROL_H
 
 #include "stasis/vmm.h"
+#include "vmm/host/socket.h"
 
 /* As the functions of stasis/vmm.h, with the VM as ctx. Text is to be freed. */
 struct stasis_control_ops {
@@ -51,6 +52,9 @@ void stasis_control_set_ctx(struct stasis_control *control, void *ctx);
 /* Answers what waits for an answer, sends what can be sent at once, and closes all. NULL is fine.
  */
 void stasis_control_close(struct stasis_control *control);
+
+/* The socket, whose name is removed when it is closed, by who may; NULL: there is none. */
+const struct stasis_socket *stasis_control_socket(const struct stasis_control *control);
 
 /* Readable when dispatch() has something to do; dispatch() does not wait for clients. */
 int stasis_control_fd(const struct stasis_control *control);

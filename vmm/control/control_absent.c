@@ -33,6 +33,12 @@ void stasis_control_close(struct stasis_control *control)
     (void)control;
 }
 
+const struct stasis_socket *stasis_control_socket(const struct stasis_control *control)
+{
+    (void)control;
+    return NULL;
+}
+
 int stasis_control_fd(const struct stasis_control *control)
 {
     (void)control;

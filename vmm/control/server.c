@@ -319,6 +319,11 @@ static void free_call(struct stasis_control_call *call)
     free(call);
 }
 
+const struct stasis_socket *stasis_control_server_socket(const struct stasis_control_server *server)
+{
+    return &server->socket;
+}
+
 void stasis_control_server_close(struct stasis_control_server *server)
 {
     if (!server)

@@ -50,6 +50,9 @@ STASIS_MUST_CHECK int stasis_control_server_open(const char *path,
  * NULL is fine. */
 void stasis_control_server_close(struct stasis_control_server *server);
 
+const struct stasis_socket *
+stasis_control_server_socket(const struct stasis_control_server *server);
+
 /* Readable when dispatch() has something to do. */
 int stasis_control_server_fd(const struct stasis_control_server *server);
 /* Handles some of what has come; waits only where the handler of a call does. */

@@ -14,8 +14,7 @@ enum stasis_sandbox_access {
     STASIS_SANDBOX_READ,   /* the file, or all in the folder */
     STASIS_SANDBOX_WRITE,  /* the file, which can be read, too */
     STASIS_SANDBOX_MAKE,   /* files in the folder: made, written, replaced, removed */
-    STASIS_SANDBOX_REMOVE, /* names in the folder can be removed */
-    STASIS_SANDBOX_SOCKET, /* and sockets made */
+    STASIS_SANDBOX_SOCKET, /* sockets in the folder: made and removed, as is any name */
 };
 
 /* Rules that do not hold yet; STASIS_SANDBOX_NO_RULES: none. */

@@ -20,12 +20,14 @@ static int make_pair(int pair[2])
 
 static int no_maker(struct stasis_error *err)
 {
-    return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
-                             "files are not limited, since the process that makes files in folders "
-                             "of clients cannot be started");
+    return stasis_fail_errno(
+        err, STASIS_ERR_UNAVAILABLE,
+        "files are not limited, since the process that handles files of clients "
+        "cannot be started");
 }
 
-int stasis_sandbox_maker_start(struct stasis_sandbox_maker *ret_maker, struct stasis_error *err)
+int stasis_sandbox_maker_start(const struct stasis_sandbox_maker_opts *opts,
+                               struct stasis_sandbox_maker *ret_maker, struct stasis_error *err)
 {
     const pid_t parent = getpid();
     int pair[2];
@@ -35,7 +37,7 @@ int stasis_sandbox_maker_start(struct stasis_sandbox_maker *ret_maker, struct st
         return no_maker(err);
     pid = fork();
     if (!pid)
-        stasis_maker_run(pair[1], parent);
+        stasis_maker_run(pair[1], parent, opts);
     close(pair[1]);
     if (pid < 0) {
         const int rc = no_maker(err);
@@ -43,7 +45,7 @@ int stasis_sandbox_maker_start(struct stasis_sandbox_maker *ret_maker, struct st
         close(pair[0]);
         return rc;
     }
-    *ret_maker = (struct stasis_sandbox_maker){pair[0], pid};
+    *ret_maker = (struct stasis_sandbox_maker){pair[0], opts->makes, pid};
     return 0;
 }
 
@@ -51,6 +53,7 @@ void stasis_sandbox_maker_stop(struct stasis_sandbox_maker *maker)
 {
     if (maker->fd < 0)
         return;
+    (void)!stasis_maker_send(maker->fd, "", 1, NULL, 0);
     close(maker->fd);
     maker->fd = -1;
     while (waitpid(maker->pid, NULL, 0) < 0 && errno == EINTR)

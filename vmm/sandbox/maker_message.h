@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "vmm/sandbox/maker.h"
+
 enum stasis_maker_what {
     STASIS_MAKER_MAKE, /* the answer has a descriptor */
     STASIS_MAKER_NAME,
@@ -19,7 +21,8 @@ enum stasis_maker_what {
 };
 
 /* Of a folder. The first request, to the process itself, is one byte with two descriptors: of the
- * folder, and of the socket on which that is served, which gets the first answer. */
+ * folder, and of the socket on which that is served, which gets the first answer. One without
+ * descriptors lets it remove its name, and has no answer. */
 struct stasis_maker_request {
     uint32_t what;
     char temporary[NAME_MAX + 1]; /* "": without a name */
@@ -41,7 +44,7 @@ ssize_t stasis_maker_receive(int fd, void *bytes, size_t size, int fds[STASIS_MA
                              size_t *ret_count);
 
 /* The process, which never returns: serves what is asked on the socket, until its end. */
-_Noreturn void stasis_maker_run(int fd, pid_t parent);
+_Noreturn void stasis_maker_run(int fd, pid_t parent, const struct stasis_sandbox_maker_opts *opts);
 
 /* maker_files.c, a child of it: serves the folder on a socket until the other side is closed. */
 void stasis_maker_serve(int folder, int fd);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The process that makes files, and a child of it for each folder. It holds nothing but its socket.
+ * The process that makes files, and a child of it for each folder. It holds nothing but its socket,
+ * and the folder of the name that it removes.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,10 +31,21 @@ static void end_with_parent(void)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }
 
-static void keep_only(int fd)
+static void close_between(unsigned first, unsigned end)
 {
-    if ((fd && syscall(SYS_close_range, 0, fd - 1, 0)) || syscall(SYS_close_range, fd + 1, ~0U, 0))
+    if (first < end && syscall(SYS_close_range, first, end - 1, 0))
         _exit(1);
+}
+
+/* The socket, and, unless that is -1, the folder of the name. */
+static void keep_only(int fd, int dir)
+{
+    const unsigned low = (unsigned)(dir >= 0 && dir < fd ? dir : fd);
+    const unsigned high = (unsigned)(dir > fd ? dir : fd);
+
+    close_between(0, low);
+    close_between(low + 1, high);
+    close_between(high + 1, UINT_MAX);
 }
 
 /* What this kernel lacks of it, the parent lacks as well, and says so. */
@@ -71,8 +86,17 @@ static void start(int main_fd, const int fds[2], unsigned *children)
         ++*children;
 }
 
+static void remove_name(const struct stasis_sandbox_maker_opts *opts)
+{
+    struct stat st;
+
+    if (opts->dir >= 0 && !fstatat(opts->dir, opts->name, &st, AT_SYMLINK_NOFOLLOW) &&
+        st.st_dev == opts->dev && st.st_ino == opts->ino)
+        unlinkat(opts->dir, opts->name, 0);
+}
+
 /* False: the parent has gone. */
-static bool serve_one(int fd, unsigned *children)
+static bool serve_one(int fd, const struct stasis_sandbox_maker_opts *opts, unsigned *children)
 {
     int fds[STASIS_MAKER_FDS_MAX];
     size_t count;
@@ -80,8 +104,12 @@ static bool serve_one(int fd, unsigned *children)
 
     if (stasis_maker_receive(fd, &byte, 1, fds, &count) <= 0)
         return false;
-    if (count == 2)
+    if (count == 2 && opts->makes)
         start(fd, fds, children);
+    else if (count == 2)
+        refuse(fds[1], EAGAIN);
+    else if (!count)
+        remove_name(opts);
     for (size_t i = 0; i < count; i++)
         close(fds[i]);
     return true;
@@ -96,7 +124,7 @@ static void reap(int signals, unsigned *children)
         --*children;
 }
 
-static void loop(int fd, int signals)
+static void loop(int fd, int signals, const struct stasis_sandbox_maker_opts *opts)
 {
     struct pollfd ready[] = {{.fd = fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
     unsigned children = 0;
@@ -106,13 +134,13 @@ static void loop(int fd, int signals)
         if (ready[1].revents)
             reap(signals, &children);
         if (ready[0].revents)
-            goes_on = serve_one(fd, &children);
+            goes_on = serve_one(fd, opts, &children);
     }
     while (children && waitpid(-1, NULL, WNOHANG) > 0)
         children--;
 }
 
-_Noreturn void stasis_maker_run(int fd, pid_t parent)
+_Noreturn void stasis_maker_run(int fd, pid_t parent, const struct stasis_sandbox_maker_opts *opts)
 {
     sigset_t mask;
     int signals;
@@ -120,7 +148,7 @@ _Noreturn void stasis_maker_run(int fd, pid_t parent)
     end_with_parent();
     if (getppid() != parent)
         _exit(0);
-    keep_only(fd);
+    keep_only(fd, opts->dir);
     (void)setsid(); /* no signals of the terminal */
     (void)prctl(PR_SET_NAME, "vmm-files", 0, 0, 0);
     sigemptyset(&mask);
@@ -130,6 +158,6 @@ _Noreturn void stasis_maker_run(int fd, pid_t parent)
     if (signals < 0 || chdir("/")) /* keeps no file system busy */
         _exit(1);
     give_up_rights();
-    loop(fd, signals);
+    loop(fd, signals, opts);
     _exit(0);
 }

@@ -11,10 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "stasis_options.h"
@@ -152,26 +150,32 @@ static int limits_clients(void *arg)
     return rc;
 }
 
-/* From the folder of the socket names can be removed, and no more. */
+/* No name can be removed, that of the socket neither: the other process removes it at the end. */
 static int limits_control(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
     const struct stasis_control_config control = {.path = in_folder("links/socket"), .dir = arg};
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stasis_socket sock = STASIS_SOCKET_NONE;
+    struct stasis_confinement confinement = {
+        .mode = STASIS_CONFINE_REQUIRE, .end = end, .socket = &sock};
     struct stasis_error err = {0};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool stays;
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", control.path);
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
+    if (stasis_socket_listen(&sock, control.path, &err))
         return 4;
     if (stasis_confine_begin(&confinement, &config, &control, &err))
-        return unlink(address.sun_path) ? 5 : CHILD_SKIPS;
-    if (unlink(address.sun_path))
+        return unlink(control.path) ? 5 : CHILD_SKIPS;
+    if (!unlink(control.path) || errno != EACCES || !unlink(in_folder("secret/file")))
         return 1;
-    if (!makes_in("out/new") || makes_in_system() || opens("/dev/shm", O_RDWR | O_TMPFILE))
+    if (!makes_in("out/new") || makes_in_system() || opens("/dev/shm", O_RDWR | O_TMPFILE) ||
+        makes_in("links/new") || makes_in("secret/new"))
         return 2;
-    return makes_in("links/new") || makes_in("secret/new") ? 3 : 0;
+    if (stasis_confine_folders(&confinement).open)
+        return 3;
+    stasis_socket_close(&sock);
+    stays = !access(control.path, F_OK);
+    stasis_confine_fini(&confinement);
+    return stays && access(control.path, F_OK) ? 0 : 6;
 }
 
 static void folders_of_clients_are_theirs(void **state)
@@ -207,8 +211,9 @@ static int lacks_sockets(void *arg)
     (void)!stasis_confine_begin(&confinement, &config, &control, &err);
     if (strstr(err.msg, "kernel needs Landlock"))
         return CHILD_SKIPS;
-    return !strstr(err.msg, "files are not limited, since the process that makes files in folders "
-                            "of clients cannot be started");
+    return !strstr(err.msg,
+                   "files are not limited, since the process that handles files of clients "
+                   "cannot be started");
 }
 
 static void process_that_cannot_be_started_is_told(void **state)

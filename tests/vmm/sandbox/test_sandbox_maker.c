@@ -29,6 +29,7 @@
 static char path[64];
 static struct stasis_sandbox_maker maker;
 static int folder_fd, folder;
+static const struct stasis_sandbox_maker_opts makes = {.makes = true, .dir = -1};
 
 static void *handle(void)
 {
@@ -44,7 +45,7 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(path));
     folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(folder_fd >= 0);
-    assert_int_equal(stasis_sandbox_maker_start(&maker, &err), 0);
+    assert_int_equal(stasis_sandbox_maker_start(&makes, &maker, &err), 0);
     folder = stasis_sandbox_maker_open(handle(), folder_fd);
     assert_true(folder >= 0);
     return 0;
@@ -244,7 +245,7 @@ static void folders_are_limited(void **state)
     close(other);
 }
 
-/* ---- what it is ---- */
+/* ---- the name that it removes ---- */
 
 static size_t count_descriptors(pid_t pid)
 {
@@ -261,13 +262,66 @@ static size_t count_descriptors(pid_t pid)
     return count;
 }
 
+/* What it was sent it closes after the answer. */
+static void assert_holds_descriptors(pid_t pid, size_t count)
+{
+    for (int tries = 0; count_descriptors(pid) != count && tries < 60000; tries++)
+        poll(NULL, 0, 1);
+    assert_int_equal(count_descriptors(pid), count);
+}
+
+/* A maker that removes the name, which is that of the file with the number less `other`. */
+static void start_remover(struct stasis_sandbox_maker *remover, const char *name, ino_t other)
+{
+    struct stasis_sandbox_maker_opts opts = {.dir = open(path, O_PATH | O_CLOEXEC), .name = name};
+    struct stat st;
+
+    assert_int_equal(fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW), 0);
+    opts.dev = st.st_dev;
+    opts.ino = st.st_ino - other;
+    assert_int_equal(stasis_sandbox_maker_start(&opts, remover, NULL), 0);
+    close(opts.dir);
+}
+
+static void name_is_removed_at_the_end(void **state)
+{
+    struct stasis_sandbox_maker remover;
+
+    (void)state;
+    make_file("file");
+    start_remover(&remover, "file", 0);
+    assert_refused(stasis_sandbox_maker_open((void *)(intptr_t)remover.fd, folder_fd), EAGAIN);
+    assert_holds_descriptors(remover.pid, 3); /* and the folder of the name */
+    assert_true(is_there("file"));
+    stasis_sandbox_maker_stop(&remover);
+    assert_false(is_there("file"));
+}
+
+static void name_of_another_file_stays(void **state)
+{
+    struct stasis_sandbox_maker remover;
+
+    (void)state;
+    make_file("file");
+    start_remover(&remover, "file", 1);
+    stasis_sandbox_maker_stop(&remover);
+    assert_true(is_there("file"));
+    start_remover(&remover, "file", 0); /* that of a process which has died, and said nothing */
+    close(remover.fd);
+    assert_int_equal(waitpid(remover.pid, NULL, 0), remover.pid);
+    assert_true(is_there("file"));
+    assert_int_equal(unlinkat(folder_fd, "file", 0), 0);
+}
+
+/* ---- what it is ---- */
+
 static void it_holds_nothing_and_may_do_nothing(void **state)
 {
     char name[64], text[4096] = "";
     FILE *file;
 
     (void)state;
-    assert_int_equal(count_descriptors(maker.pid), 2); /* its socket, and one of signals */
+    assert_holds_descriptors(maker.pid, 2); /* its socket, and one of signals */
     snprintf(name, sizeof(name), "/proc/%d/status", (int)maker.pid);
     file = fopen(name, "re");
     assert_non_null(file);
@@ -294,7 +348,7 @@ static void it_ends_with_its_parent(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     pid = fork();
     if (!pid) {
-        if (stasis_sandbox_maker_start(&other, NULL) ||
+        if (stasis_sandbox_maker_start(&makes, &other, NULL) ||
             stasis_maker_send(pair[1], &other.pid, sizeof(pid), &other.fd, 1))
             _exit(1);
         (void)!read(pair[1], &byte, 1);
@@ -319,30 +373,30 @@ static void maker_that_has_ended_is_told(void **state)
     struct stasis_sandbox_maker other;
 
     (void)state;
-    assert_int_equal(stasis_sandbox_maker_start(&other, NULL), 0);
+    assert_int_equal(stasis_sandbox_maker_start(&makes, &other, NULL), 0);
     assert_int_equal(kill(other.pid, SIGKILL), 0);
     assert_int_equal(waitpid(other.pid, NULL, 0), other.pid);
     assert_refused(stasis_sandbox_maker_open((void *)(intptr_t)other.fd, folder_fd), EPIPE);
     close(other.fd);
 }
 
+#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(file_without_a_name_gets_one, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(file_with_a_temporary_name_replaces_another, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(folder_that_is_not_open_for_reading_is_refused, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(nothing_but_new_and_temporary_files_is_touched, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(link_with_a_temporary_name_is_not_followed, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(requests_that_are_none_end_their_folder, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(folders_are_limited, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(it_holds_nothing_and_may_do_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(it_ends_with_its_parent, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(maker_that_has_ended_is_told, set_up, tear_down),
+        CASE(file_without_a_name_gets_one),
+        CASE(file_with_a_temporary_name_replaces_another),
+        CASE(folder_that_is_not_open_for_reading_is_refused),
+        CASE(nothing_but_new_and_temporary_files_is_touched),
+        CASE(link_with_a_temporary_name_is_not_followed),
+        CASE(requests_that_are_none_end_their_folder),
+        CASE(folders_are_limited),
+        CASE(name_is_removed_at_the_end),
+        CASE(name_of_another_file_stays),
+        CASE(it_holds_nothing_and_may_do_nothing),
+        CASE(it_ends_with_its_parent),
+        CASE(maker_that_has_ended_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
