@@ -11,13 +11,14 @@
 // of the kernel's linux_banner; `cpus` visits every CPU, which answers `cpu N apicid=<leaf 1>
 // x2apicid=<leaf 0xb> package=<n> core=<n> threads=<list> loc=<timer interrupts> nonce=<hex>`, and
 // ends with `cpus N nonce=<hex>`; `warnings` repeats what the kernel has logged as a warning or
-// worse and ends with `warnings N nonce=<hex>`; `hwrng` reads /dev/hwrng and answers
-// `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `rtc` is answered, after an
-// interrupt of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `disk start`, `disk` and `disk stop`
-// (guest_disk.h) are answered by `disk ok|<what is wrong> count=N nonce=<hex>`, and so are those of
-// `net` (guest_net.h), of `vsock` (guest_vsock.h) and `disks`, which counts the disks that answer;
-// `poweroff` and `reboot` end the machine, and after `button`, answered by
-// `button ready nonce=<hex>`, the power button does.
+// worse and ends with `warnings N nonce=<hex>`; `machine` says `machine: ...` for what the kernel
+// knows of its machine (guest_machine.h), and ends with `machine told nonce=<hex>`; `hwrng` reads
+// /dev/hwrng and answers `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `rtc` is
+// answered, after an interrupt of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `disk start`,
+// `disk` and `disk stop` (guest_disk.h) are answered by `disk ok|<what is wrong> count=N
+// nonce=<hex>`, and so are those of `net` (guest_net.h), of `vsock` (guest_vsock.h) and `disks`,
+// which counts the disks that answer; `poweroff` and `reboot` end the machine, and after `button`,
+// answered by `button ready nonce=<hex>`, the power button does.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -45,6 +46,7 @@
 #include "guest_devices.h"
 #include "guest_disk.h"
 #include "guest_load.h"
+#include "guest_machine.h"
 #include "guest_memory.h"
 #include "guest_net.h"
 #include "guest_vsock.h"
@@ -403,6 +405,17 @@ static void say_warnings(const struct guest *guest)
     say(guest, "warnings %u nonce=%s\n", count, guest->nonce);
 }
 
+static void say_machine_line(void *guest, const char *line)
+{
+    say(guest, "machine: %.400s\n", line);
+}
+
+static void say_machine(struct guest *guest)
+{
+    machine_tell(say_machine_line, guest);
+    say(guest, "machine told nonce=%s\n", guest->nonce);
+}
+
 // What the kernel's clock source watchdog says before it gives up a TSC.
 static bool tsc_is_trusted(void)
 {
@@ -520,6 +533,8 @@ static void run_command(struct guest *guest)
         tell_load(guest);
     } else if (strcmp(guest->line, "warnings") == 0) {
         say_warnings(guest);
+    } else if (strcmp(guest->line, "machine") == 0) {
+        say_machine(guest);
     } else if (strcmp(guest->line, "fork") == 0) {
         tell_fork(guest);
     } else if (strcmp(guest->line, "tsc") == 0) {
