@@ -4,7 +4,8 @@ set(stasis_deadline 1500)
 
 # With musl a static program's --wrap reaches the C library's own calls, too: a test that counts or
 # refuses all allocations would meet those. And there is no backtrace().
-set(stasis_not_with_musl test_output_walk test_ser_memory test_snap_crash_faults test_snap_crash_open)
+set(stasis_not_with_musl test_output_walk test_ser_memory test_snap_crash_faults test_snap_crash_open
+    test_snap_overlay_memory)
 
 # stasis_wrap_64(TEST FUNCTION...): wraps functions of files that glibc has by names with 64 where offsets
 # have 64 bits. musl has one name for both.

@@ -133,6 +133,12 @@ def number_changes(text):
             yield form + suffix
 
 
+def is_no_descriptor(source, i):
+    """The 1 of `fd = -1`, which says that there is none, as -2 would."""
+    before = [token.text for token in source.tokens[max(0, i - 3):i]]
+    return before[1:] == ["=", "-"] and re.search(r"(^|_)fd$", before[0]) is not None
+
+
 def is_array_size(source, i):
     """The number of a declaration's `[number]`: another size shows nowhere but in memory."""
     opening = source.around[i]
@@ -157,6 +163,8 @@ def token_edits(source, i, in_function):
             texts = texts[1:]  # -1 says only that it failed, as -2 would
         if source.tokens[i - 1].text == "(" and source.tokens[i - 2].text == "calloc":
             texts = texts[1:]  # more room than is used shows nowhere
+        if is_no_descriptor(source, i):
+            texts = texts[1:]
         for text in texts:
             yield "number", [(token.start, token.end, text)]
     elif token.text in ("true", "false"):

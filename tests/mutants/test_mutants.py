@@ -129,6 +129,11 @@ class Changes(unittest.TestCase):
         self.assertEqual(self.body("    a = calloc(1, b);"), [
             ("a = calloc(1, b);", "a = calloc(0, b);"), ("a = calloc(1, b);", ";")])
 
+    def test_no_other_number_for_no_descriptor(self):
+        self.assertEqual(self.body("    a.fd = -1;"), [
+            ("a.fd = -1;", "a.fd = 1;"), ("a.fd = -1;", "a.fd = -0;"), ("a.fd = -1;", ";")])
+        self.assertIn(("a = -1;", "a = -2;"), self.body("    a = -1;"))
+
     def test_no_change_of_what_is_expected(self):
         self.assertNotIn("return __builtin_expect(b, false);",
                          [new for _, new in self.body("    return __builtin_expect(b, true);")])
