@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "state-ser/snap/le.h"
 #include "state-ser/snap/overlay.h"
@@ -139,6 +140,58 @@ static void commits_are_numbered(void **state)
     image_fini(&image);
 }
 
+/* The kernel lost what it could not write: no later flush says that it is on the disk. */
+static void what_is_lost_after_a_sync_that_failed_is_told(void **state)
+{
+    unsigned lost = 0;
+
+    (void)state;
+    for (uint32_t seed = 1; seed <= 12; seed++) {
+        struct rig own;
+
+        rig_init(&own, seed);
+        rig_open(&own);
+        assert_true(rig_write(&own, 0, 8 * RIG_PAGE));
+        own.sync_to_fail = 1;
+        assert_int_equal(stasis_overlay_flush(own.overlay, NULL), STASIS_ERR_WRITE);
+        rig_evict(&own);
+        if (stasis_overlay_flush(own.overlay, NULL))
+            lost++;
+        else
+            rig_assert_holds(&own, own.content);
+        rig_fini(&own);
+    }
+    assert_in_range(lost, 1, 12);
+}
+
+/* Another overlay's header, as the last bytes of the file. */
+static void a_guest_may_write_what_looks_like_an_end(void **state)
+{
+    const uint64_t at = 2 * RIG_PAGE - STASIS_HEADER_LEN;
+    struct stasis_overlay *other = NULL;
+    struct image image;
+    char path[160];
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/other", rig.folder);
+    assert_int_equal(stasis_overlay_open(path, NULL, &rig.opts, &other, NULL), 0);
+    stasis_overlay_free(other);
+    image = image_read(path);
+    assert_int_equal(stasis_overlay_write(rig.overlay, at, image.bytes, STASIS_HEADER_LEN, NULL),
+                     0);
+    memcpy(rig.content + at, image.bytes, STASIS_HEADER_LEN);
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+    image_fini(&image);
+    rig_close(&rig);
+    image = image_read(rig.path);
+    assert_memory_equal(image.bytes + image.len - STASIS_HEADER_LEN, rig.content + at,
+                        STASIS_HEADER_LEN);
+    image_fini(&image);
+    rig_open(&rig);
+    rig_assert_holds(&rig, rig.content);
+    assert_false(stasis_overlay_stats(rig.overlay).has_root); /* it was not sealed */
+}
+
 /* ---- a chain ---- */
 
 static bool read_base(void *ctx, uint64_t offset, void *bytes, size_t len)
@@ -233,11 +286,11 @@ static void each_file_has_its_name_and_its_pages(void **state)
     stasis_overlay_free(overlay);
 }
 
-/* Where one asks for the next page that is stored, from any byte of the disk on. */
+/* From any byte of the disk on, whose size the first file says. */
 static void stored_pages_are_found(void **state)
 {
     static const uint64_t stored[] = {0, 1, 2, 3, 2 * LEAF, 2 * LEAF + 1, 3 * LEAF};
-    const struct stasis_overlay_look look = {.size = sizeof(look), .base = &large};
+    const struct stasis_overlay_look look = {.size = sizeof(look)};
     struct stasis_overlay *overlay = NULL;
     char names[3][160];
 
@@ -254,6 +307,24 @@ static void stored_pages_are_found(void **state)
     stasis_overlay_free(overlay);
 }
 
+static void a_file_that_is_missing_is_named_by_its_root(void **state)
+{
+    const struct stasis_overlay_look look = {.size = sizeof(look)};
+    struct stasis_overlay *overlay = NULL;
+    struct stasis_error err;
+    char names[3][160], words[64];
+
+    (void)state;
+    make_chain(names);
+    snprintf(words, sizeof(words), "whose root begins with %s, which is not in its folder",
+             strrchr(names[1], '.') + 1);
+    assert_int_equal(unlink(names[1]), 0);
+    assert_int_equal(stasis_overlay_open_to_read(names[2], NULL, &look, &overlay, &err),
+                     STASIS_ERR_NOT_FOUND);
+    if (!strstr(err.msg, words))
+        fail_msg("\"%s\" does not say: %s", err.msg, words);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -263,8 +334,11 @@ int main(void)
         CASE(each_becomes_zero),
         CASE(of_each_whole_pages_are_discarded),
         CASE(commits_are_numbered),
+        cmocka_unit_test(what_is_lost_after_a_sync_that_failed_is_told),
+        CASE(a_guest_may_write_what_looks_like_an_end),
         CASE(each_file_has_its_name_and_its_pages),
         CASE(stored_pages_are_found),
+        CASE(a_file_that_is_missing_is_named_by_its_root),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
