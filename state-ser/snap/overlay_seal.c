@@ -156,16 +156,24 @@ static void free_next(struct stasis_overlay *next)
 
 /* ---- */
 
+static int check_room(const struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    if (overlay->below_count < STASIS_OVERLAY_CHAIN_MAX)
+        return 0;
+    return stasis_fail(err, STASIS_ERR_FULL,
+                       "the overlay lies on %u sealed ones, which is the most; end the guest, and "
+                       "make one image of them",
+                       STASIS_OVERLAY_CHAIN_MAX);
+}
+
 /* Room for one more file below. */
 static int reserve_below(struct stasis_overlay *overlay, struct stasis_error *err)
 {
     struct stasis_overlay_below *below;
+    int rc = check_room(overlay, err);
 
-    if (overlay->below_count == STASIS_OVERLAY_CHAIN_MAX)
-        return stasis_fail(err, STASIS_ERR_FULL,
-                           "the overlay lies on %u sealed ones, which is the most; end the guest, "
-                           "and make one image of them",
-                           STASIS_OVERLAY_CHAIN_MAX);
+    if (rc)
+        return rc;
     below = realloc(overlay->below, (overlay->below_count + 1u) * sizeof(*below));
     if (!below)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to seal the overlay");
@@ -275,6 +283,29 @@ static int seal(struct stasis_overlay *overlay, struct stasis_header *trailer,
     free_next(&next);
     return rc && !exchanged ? give_up(overlay, rc) : rc;
 }
+
+/* ---- what comes before it ---- */
+
+int stasis_overlay_check_seal(const struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    return overlay->map.mapped ? check_room(overlay, err) : 0;
+}
+
+/* The kernel may tell the thread that is left behind, and nobody else, of what it could not write.
+ */
+int stasis_overlay_write_back(struct stasis_overlay *overlay, bool (*keep_on)(void *ctx), void *ctx,
+                              struct stasis_error *err)
+{
+    const struct stasis_watch watch = {keep_on, ctx};
+    int rc = overlay->map.dirty ? stasis_output_sync(overlay->use.fd, &watch, err) : 0;
+
+    overlay->use.is_suspect |= rc != 0;
+    if (rc != STASIS_ERR_CANCELLED)
+        return rc;
+    return stasis_fail(err, rc, "cancelled while the overlay was brought to the disk");
+}
+
+/* ---- */
 
 int stasis_overlay_seal(struct stasis_overlay *overlay, uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE],
                         bool *ret_has_root, struct stasis_error *err)

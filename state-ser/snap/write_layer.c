@@ -85,6 +85,12 @@ bool stasis_snap_is_removed(const struct stasis_snap *snap)
     return false;
 }
 
+/* It needs no more than are open now. */
+bool stasis_snap_is_full(const struct stasis_snap *snap)
+{
+    return snap->file_count > STASIS_LAYER_NAMES_MAX;
+}
+
 int stasis_snap_set_dirty(struct stasis_snap *snap, uint32_t region, const uint64_t *bits,
                           struct stasis_error *err)
 {

@@ -217,6 +217,22 @@ static int settle(struct stasis_vmm_disk *disk, struct stasis_error *err)
                              disk->device.id);
 }
 
+int stasis_vmm_disks_prepare_seal(struct stasis_vmm_disks *disks, bool (*keep_on)(void *ctx),
+                                  void *ctx, struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; !rc && i < disks->count; i++) {
+        struct stasis_vmm_disk *disk = &disks->list[i];
+
+        if (disk->disk.overlay)
+            rc = stasis_disk_prepare_seal(&disk->disk, keep_on, ctx, err);
+        if (rc)
+            rc = stasis_wrap(err, rc, "disk %s", disk->device.id);
+    }
+    return rc;
+}
+
 static int seal(struct stasis_vmm_disk *disk, struct stasis_error *err)
 {
     int rc = stasis_disk_seal_overlay(&disk->disk, err);

@@ -47,6 +47,13 @@ STASIS_MUST_CHECK int stasis_vmm_disks_open_overlays(const struct stasis_vmm_con
 #define STASIS_VMM_SETTLE_OVERLAYS 1u /* others may be lost, and their markers have no samples */
 #define STASIS_VMM_SETTLE_SEALS    2u /* overlays are sealed: the guest runs on */
 
+/* Before the first overlay is sealed: finds out what would keep any of them from it, and waits for
+ * their disks. keep_on is asked meanwhile; false: STASIS_ERR_CANCELLED. The errors of
+ * stasis_vmm_disks_settle(). No device may use a disk meanwhile. */
+STASIS_MUST_CHECK int stasis_vmm_disks_prepare_seal(struct stasis_vmm_disks *disks,
+                                                    bool (*keep_on)(void *ctx), void *ctx,
+                                                    struct stasis_error *err);
+
 /* Of a guest that is frozen: what it wrote, and the disks' markers, survive a crash of the host.
  * STASIS_ERR_IO; of overlays the errors of stasis_overlay_seal(). No device may use a disk
  * meanwhile. */

@@ -62,10 +62,12 @@ static const char *hindrance(const struct stasis_snap *base, const struct stasis
     if (!must_be_layer(save))
         return NULL;
     stasis_config_read_root(save->parent, root);
-    return memcmp(root, stasis_snap_info(base)->root, sizeof(root)) != 0
-               ? "the last one, of which it is known what the guest has changed since, has another "
-                 "root"
-               : NULL;
+    if (memcmp(root, stasis_snap_info(base)->root, sizeof(root)) != 0)
+        return "the last one, of which it is known what the guest has changed since, has another "
+               "root";
+    return stasis_snap_is_full(base) ? "the last one has bytes of so many files that a layer may "
+                                       "need more than a chain can have"
+                                     : NULL;
 }
 
 int stasis_vmm_base_check_thawed(const struct stasis_vmm_config *config,

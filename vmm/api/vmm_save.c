@@ -90,6 +90,12 @@ static int collect(struct stasis_vmm_job *job, struct stasis_snap **ret_snap,
     return 0;
 }
 
+/* While a disk is waited for; there is nothing to count. */
+static bool keep_waiting(void *ctx)
+{
+    return keep_going(ctx, 0, 1);
+}
+
 /* A snapshot that is on the disk is of no use without what the guest wrote: it believes that the
  * device has it, and may only have to flush it. What is being written is part of it, and moves the
  * marker that the state is to have. Without the machine's lock: the guest is paused. */
@@ -99,6 +105,7 @@ static int settle_disk(struct stasis_vmm_job *job)
     bool no_sync = job->save.sync == STASIS_VMM_SYNC_NONE;
     unsigned how = (no_sync ? STASIS_VMM_SETTLE_OVERLAYS : 0) |
                    (job->exit || job->crash ? 0 : STASIS_VMM_SETTLE_SEALS);
+    int rc = 0;
 
     if (no_sync && !stasis_vmm_disks_need_settling(disks))
         return stasis_vmm_disks_settle(disks, how, &job->err);
@@ -107,7 +114,9 @@ static int settle_disk(struct stasis_vmm_job *job)
             return stasis_fail(&job->err, STASIS_ERR_CANCELLED,
                                "cancelled while the guest's disk was being written to");
     }
-    return stasis_vmm_disks_settle(disks, how, &job->err);
+    if (how & STASIS_VMM_SETTLE_SEALS)
+        rc = stasis_vmm_disks_prepare_seal(disks, keep_waiting, job, &job->err);
+    return rc ? rc : stasis_vmm_disks_settle(disks, how, &job->err);
 }
 
 static int write_once(struct stasis_vmm_job *job, struct stasis_snap *snap,

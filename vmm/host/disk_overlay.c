@@ -80,6 +80,14 @@ bool stasis_disk_overlay_is_at(const struct stasis_disk *disk, const uint8_t *ro
     return !stats.mapped_bytes && stats.has_root && !memcmp(stats.root, root, sizeof(stats.root));
 }
 
+int stasis_disk_prepare_seal(struct stasis_disk *disk, bool (*keep_on)(void *ctx), void *ctx,
+                             struct stasis_error *err)
+{
+    int rc = stasis_overlay_check_seal(disk->overlay, err);
+
+    return rc ? rc : stasis_overlay_write_back(disk->overlay, keep_on, ctx, err);
+}
+
 int stasis_disk_seal_overlay(struct stasis_disk *disk, struct stasis_error *err)
 {
     int rc = stasis_overlay_seal(disk->overlay, disk->root, &disk->has_root, err);

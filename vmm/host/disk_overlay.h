@@ -40,6 +40,11 @@ void stasis_disk_close_overlay(struct stasis_disk *disk);
 bool stasis_disk_overlay_is_new(const struct stasis_disk *disk);
 bool stasis_disk_overlay_is_at(const struct stasis_disk *disk, const uint8_t *root);
 
+/* What can be done before it is sealed: stasis_overlay_check_seal(), stasis_overlay_write_back().
+ */
+STASIS_MUST_CHECK int stasis_disk_prepare_seal(struct stasis_disk *disk, bool (*keep_on)(void *ctx),
+                                               void *ctx, struct stasis_error *err);
+
 /* Seals it (stasis_overlay_seal()): the disk has a root then, or, if nothing was ever written to
  * it, is settled. */
 STASIS_MUST_CHECK int stasis_disk_seal_overlay(struct stasis_disk *disk, struct stasis_error *err);

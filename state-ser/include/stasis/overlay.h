@@ -105,6 +105,16 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_flush(struct stasis_overlay *
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_finish(struct stasis_overlay *overlay,
                                                           struct stasis_error *err);
 
+/* Before sealing, in which nobody is asked any more: whether it lies on as many as can be
+ * (STASIS_ERR_FULL); and brings what was written to the disk, so that little is left to wait for.
+ * keep_on is asked meanwhile; false: STASIS_ERR_CANCELLED. STASIS_ERR_WRITE. What was not flushed
+ * is as before, and written once more by the next flush. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_check_seal(const struct stasis_overlay *overlay,
+                                                              struct stasis_error *err);
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_write_back(struct stasis_overlay *overlay,
+                                                              bool (*keep_on)(void *ctx), void *ctx,
+                                                              struct stasis_error *err);
+
 /* Seals the overlay: its file gets the name FILE.<first 16 hexadecimal digits of its root> and
  * never changes again, and a new overlay on it takes the name FILE, and goes on. *ret_root is the
  * content of the disk as of now. An overlay that nothing was written to is not sealed: its root is

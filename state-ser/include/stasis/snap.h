@@ -84,6 +84,10 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_snap_set_parent(struct stasis_snap *s
  * storage its own file is not asked for. */
 STASIS_EXPORT bool stasis_snap_is_removed(const struct stasis_snap *snap);
 
+/* Whether a layer on an opened snapshot may need more files than a chain can have; whether it does
+ * depends on what it hides of them (STASIS_ERR_FULL). */
+STASIS_EXPORT bool stasis_snap_is_full(const struct stasis_snap *snap);
+
 /* Whether an output would replace that file, or one that it lies on: no layer on it can be written
  * there. */
 STASIS_EXPORT bool stasis_snap_is_replaced(const struct stasis_snap *snap,

@@ -7,6 +7,7 @@
 #ifndef STASIS_TESTS_OVERLAY_RIG_H
 #define STASIS_TESTS_OVERLAY_RIG_H
 
+#include <semaphore.h>
 #include <sys/types.h>
 
 #include "stasis/overlay.h"
@@ -54,6 +55,9 @@ struct rig {
     bool is_plain; /* the disk below is of no interest */
     bool cannot_exchange;
     unsigned left; /* calls until all of them fail; 0: none does */
+    /* The next fsync(2) waits for `go`, fails, and posts `gone`. */
+    bool sync_hangs;
+    sem_t go, gone;
 };
 
 void rig_init(struct rig *rig, uint32_t seed);

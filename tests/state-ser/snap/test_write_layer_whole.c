@@ -105,6 +105,10 @@ static void a_chain_of_too_many_files_is_refused(void **state)
 
     (void)state;
     scattered_init(&scattered);
+    assert_true(stasis_snap_is_full(scattered.parent));
+    scattered.parent->file_count--;
+    assert_false(stasis_snap_is_full(scattered.parent));
+    scattered.parent->file_count++;
     snprintf(path, sizeof(path), "%s/layer", folder_make());
     assert_int_equal(stasis_snap_save(scattered.built.snap, path, NULL, NULL, &err),
                      STASIS_ERR_FULL);
