@@ -15,6 +15,7 @@
 #include "vmm/machine/queue_bells.h"
 
 #define QUEUES      2u    /* of frames that come, and that go */
+#define BUSY_MAX    64u   /* frames and turns, until others are let in */
 #define GIVE_WAY_NS 20000 /* little beside a whole turn */
 
 #define MAC_FORMAT    "%02x:%02x:%02x:%02x:%02x:%02x"
@@ -25,7 +26,7 @@ struct instance {
     struct stasis_virtio_net dev;
     struct stasis_virtio_net_counters counted;
     struct stasis_queue_bells bells;
-    bool has_more; /* the thread has been rung since its turn began */
+    uint64_t busy; /* frames that the thread has moved, and its turns, since it last gave way */
 };
 
 static const struct stasis_device_net *find_net(const struct stasis_device *device)
@@ -66,10 +67,7 @@ static void do_accept(void *ctx, uint64_t offloads)
 
 static void wake(void *ctx)
 {
-    struct instance *net = ctx;
-
-    net->has_more = true;
-    stasis_io_thread_ring(net->adapter.device->io);
+    stasis_io_thread_ring(((struct instance *)ctx)->adapter.device->io);
 }
 
 static const struct stasis_virtio_net_ops net_ops = {do_send, do_receive, do_accept, wake};
@@ -144,12 +142,24 @@ static void resume(struct instance *net)
     count(net);
 }
 
+/* ---- on its thread ---- */
+
+static uint64_t count_frames(const struct instance *net)
+{
+    const struct stasis_virtio_net_counters *counters = &net->dev.counters;
+
+    return counters->tx_frames + counters->tx_dropped + counters->rx_frames + counters->rx_dropped;
+}
+
 /* The lock is not fair: who waits for it would hardly get it between one turn of a driver that
- * floods the network and the next. */
-static void give_way(const struct instance *net)
+ * floods the network, by few frames or by many, and the next. */
+static void give_way(struct instance *net)
 {
     struct stasis_io_thread *io = net->adapter.device->io;
 
+    net->busy = 0;
+    if (!stasis_io_thread_is_rung(io)) /* it will wait for the bell, without the lock */
+        return;
     stasis_io_thread_leave(io);
     (void)nanosleep(&(struct timespec){.tv_nsec = GIVE_WAY_NS}, NULL);
     (void)!stasis_io_thread_enter(io); /* it returns all the same */
@@ -158,13 +168,16 @@ static void give_way(const struct instance *net)
 static void net_work(void *instance)
 {
     struct instance *net = instance;
+    uint64_t frames_before = count_frames(net);
 
     stasis_counter_add(&stasis_adapter_counters(net)->wakes, 1);
-    net->has_more = false;
     resume(net);
-    if (net->has_more)
+    net->busy += 1 + count_frames(net) - frames_before;
+    if (net->busy > BUSY_MAX)
         give_way(net);
 }
+
+/* ---- by the event loop ---- */
 
 void stasis_device_net_resume(struct stasis_device *net)
 {

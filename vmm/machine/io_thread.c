@@ -2,6 +2,7 @@
 #include "vmm/machine/io_thread.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -43,6 +44,13 @@ void stasis_io_thread_ring(const struct stasis_io_thread *thread)
 }
 
 /* ---- on the thread ---- */
+
+bool stasis_io_thread_is_rung(const struct stasis_io_thread *thread)
+{
+    struct pollfd bell = {.fd = thread->bell_fd, .events = POLLIN};
+
+    return poll(&bell, 1, 0) == 1;
+}
 
 void stasis_io_thread_leave(struct stasis_io_thread *thread)
 {

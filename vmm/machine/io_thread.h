@@ -67,6 +67,8 @@ void stasis_io_thread_hold(struct stasis_io_thread *thread);
 void stasis_io_thread_release(struct stasis_io_thread *thread);
 bool stasis_io_thread_wait_idle(struct stasis_io_thread *thread, unsigned ms);
 
+/* Whether work() is due again. */
+bool stasis_io_thread_is_rung(const struct stasis_io_thread *thread);
 /* By the thread, in work(): leaves the lock, and takes it again once it is not held. False: it is
  * to return at once. */
 void stasis_io_thread_leave(struct stasis_io_thread *thread);

@@ -5,6 +5,7 @@
 #include "vmm/machine/net_board_rig.h"
 
 #include <string.h>
+#include <time.h>
 
 #define F_STATUS (1u << 16)
 #define STATUS   0x106u
@@ -123,6 +124,23 @@ static void what_the_network_does_not_take_now_is_sent_later(void **state)
     assert_int_equal(first, 2);
 }
 
+/* ---- its thread ---- */
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *rest);
+
+static unsigned naps;
+
+/* Without the lock, which is there for whoever waits. */
+int __wrap_nanosleep(const struct timespec *time, struct timespec *rest)
+{
+    assert_int_equal(time->tv_sec, 0);
+    assert_null(rest);
+    assert_int_equal(pthread_mutex_trylock(&net_board_machine.lock), 0);
+    pthread_mutex_unlock(&net_board_machine.lock);
+    naps++;
+    return 0;
+}
+
 /* As the device's thread does it. */
 static void work(void)
 {
@@ -146,6 +164,46 @@ static void many_frames_take_several_turns(void **state)
     assert_true(net_board_is_rung());
     work();
     assert_false(net_board_is_rung()); /* there is no more buffer */
+}
+
+static void send_and_work(unsigned count)
+{
+    result = STASIS_VIRTIO_NET_BUSY;
+    for (unsigned i = 0; i < count; i++)
+        net_board_send(1, 60);
+    result = STASIS_VIRTIO_NET_SENT;
+    work();
+}
+
+/* A driver that rings again before each turn is over, and never fills one, is no better. */
+static void turns_that_follow_one_another_give_way_as_a_whole_one_does(void **state)
+{
+    (void)state;
+    naps = 0;
+    net_board_bring_up(0);
+    for (unsigned turn = 0; turn < 12; turn++) {
+        stasis_io_thread_ring(net_board_net->io);
+        send_and_work(20);
+        assert_int_equal(naps, (turn + 1) / 4);
+    }
+    assert_int_equal(sent, 12 * 20);
+    for (unsigned turn = 0; turn < 65; turn++)
+        work();
+    assert_int_equal(naps, 4); /* of a driver that only rings */
+    send_and_work(64);
+    assert_int_equal(naps, 5);
+}
+
+/* A thread that is about to wait for the bell needs no sleep. */
+static void a_driver_that_does_not_ring_is_not_kept_waiting(void **state)
+{
+    (void)state;
+    naps = 0;
+    net_board_bring_up(0);
+    for (unsigned turn = 0; turn < 40; turn++)
+        send_and_work(20);
+    assert_int_equal(sent, 40 * 20);
+    assert_int_equal(naps, 0);
 }
 
 /* Behind a frame that had to wait: no access of the guest is being handled when it is found. */
@@ -293,6 +351,8 @@ int main(void)
         CASE(frames_pass_and_are_counted),
         CASE(what_the_network_does_not_take_now_is_sent_later),
         CASE(many_frames_take_several_turns),
+        CASE(turns_that_follow_one_another_give_way_as_a_whole_one_does),
+        CASE(a_driver_that_does_not_ring_is_not_kept_waiting),
         CASE(a_bad_buffer_is_an_error_of_the_guest_whenever_it_is_found),
         CASE(the_link_goes_down_and_up),
         CASE(a_thawed_guest_keeps_address_link_and_offloads),
