@@ -15,11 +15,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "stasis_options.h"
 #include "support/cmocka_all.h"
 #include "vmm/sandbox/maker_message.h"
 
@@ -162,7 +160,7 @@ static void folder_that_is_not_open_for_reading_is_refused(void **state)
 static void nothing_but_new_and_temporary_files_is_touched(void **state)
 {
     static const char *const names[] = {"file",
-                                        "../" TEMPORARY,
+                                        "../.stasis-0123456789abcdef.tmp",
                                         ".stasis-/../file.tmp",
                                         ".stasis-.tmp",
                                         ".stasis-0123456789abcdef",
@@ -313,73 +311,6 @@ static void name_of_another_file_stays(void **state)
     assert_int_equal(unlinkat(folder_fd, "file", 0), 0);
 }
 
-/* ---- what it is ---- */
-
-static void it_holds_nothing_and_may_do_nothing(void **state)
-{
-    char name[64], text[4096] = "";
-    FILE *file;
-
-    (void)state;
-    assert_holds_descriptors(maker.pid, 2); /* its socket, and one of signals */
-    snprintf(name, sizeof(name), "/proc/%d/status", (int)maker.pid);
-    file = fopen(name, "re");
-    assert_non_null(file);
-    assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
-    (void)fclose(file);
-    assert_non_null(strstr(text, "Name:\tvmm-files\n"));
-    assert_non_null(strstr(text, "CapPrm:\t0000000000000000\n"));
-    assert_non_null(strstr(text, "NoNewPrivs:\t1\n"));
-    if (STASIS_WITH_SANDBOX)
-        assert_non_null(strstr(text, "Seccomp:\t2\n"));
-}
-
-/* Also while somebody else holds the socket. */
-static void it_ends_with_its_parent(void **state)
-{
-    struct stasis_sandbox_maker other;
-    struct pollfd end = {.events = POLLIN};
-    int fds[STASIS_MAKER_FDS_MAX], pair[2];
-    size_t count;
-    pid_t pid;
-    char byte;
-
-    (void)state;
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-    pid = fork();
-    if (!pid) {
-        if (stasis_sandbox_maker_start(&makes, &other, NULL) ||
-            stasis_maker_send(pair[1], &other.pid, sizeof(pid), &other.fd, 1))
-            _exit(1);
-        (void)!read(pair[1], &byte, 1);
-        _exit(0);
-    }
-    assert_int_equal(stasis_maker_receive(pair[0], &other.pid, sizeof(pid), fds, &count),
-                     sizeof(pid));
-    assert_int_equal(count, 1);
-    end.fd = (int)syscall(SYS_pidfd_open, other.pid, 0);
-    assert_true(end.fd >= 0);
-    assert_int_equal(write(pair[0], "", 1), 1);
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
-    assert_int_equal(poll(&end, 1, 60000), 1);
-    close(end.fd);
-    close(fds[0]);
-    close(pair[0]);
-    close(pair[1]);
-}
-
-static void maker_that_has_ended_is_told(void **state)
-{
-    struct stasis_sandbox_maker other;
-
-    (void)state;
-    assert_int_equal(stasis_sandbox_maker_start(&makes, &other, NULL), 0);
-    assert_int_equal(kill(other.pid, SIGKILL), 0);
-    assert_int_equal(waitpid(other.pid, NULL, 0), other.pid);
-    assert_refused(stasis_sandbox_maker_open((void *)(intptr_t)other.fd, folder_fd), EPIPE);
-    close(other.fd);
-}
-
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -394,9 +325,6 @@ int main(void)
         CASE(folders_are_limited),
         CASE(name_is_removed_at_the_end),
         CASE(name_of_another_file_stays),
-        CASE(it_holds_nothing_and_may_do_nothing),
-        CASE(it_ends_with_its_parent),
-        CASE(maker_that_has_ended_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

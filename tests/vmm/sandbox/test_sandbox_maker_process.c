@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+ *
+ * The process that makes files in folders: what it holds, when it ends, and what becomes of it when
+ * a file system does not answer.
+ */
+#include "vmm/sandbox/maker.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "stasis_options.h"
+#include "support/cmocka_all.h"
+#include "vmm/sandbox/maker_message.h"
+
+static char path[64];
+static struct stasis_sandbox_maker maker;
+static int folder_fd, folder;
+static const struct stasis_sandbox_maker_opts makes = {.makes = true, .dir = -1};
+
+static void *handle(void)
+{
+    return (void *)(intptr_t)maker.fd;
+}
+
+static int set_up(void **state)
+{
+    struct stasis_error err;
+
+    (void)state;
+    snprintf(path, sizeof(path), "/tmp/stasis-test-XXXXXX");
+    assert_non_null(mkdtemp(path));
+    folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(folder_fd >= 0);
+    assert_int_equal(stasis_sandbox_maker_start(&makes, &maker, &err), 0);
+    folder = stasis_sandbox_maker_open(handle(), folder_fd);
+    assert_true(folder >= 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    close(folder);
+    close(folder_fd);
+    stasis_sandbox_maker_stop(&maker);
+    assert_int_equal(maker.fd, -1);
+    stasis_sandbox_maker_stop(&maker); /* harmless */
+    return rmdir(path);
+}
+
+static void assert_refused(int rc, int error)
+{
+    assert_int_equal(rc, -1);
+    assert_int_equal(errno, error);
+}
+
+static size_t count_descriptors(pid_t pid)
+{
+    char name[64];
+    size_t count = 0;
+    DIR *list;
+
+    snprintf(name, sizeof(name), "/proc/%d/fd", (int)pid);
+    list = opendir(name);
+    assert_non_null(list);
+    for (const struct dirent *entry; (entry = readdir(list));)
+        count += entry->d_name[0] != '.';
+    closedir(list);
+    return count;
+}
+
+/* What it was sent it closes after the answer. */
+static void assert_holds_descriptors(pid_t pid, size_t count)
+{
+    for (int tries = 0; count_descriptors(pid) != count && tries < 60000; tries++)
+        poll(NULL, 0, 1);
+    assert_int_equal(count_descriptors(pid), count);
+}
+
+static void it_holds_nothing_and_may_do_nothing(void **state)
+{
+    char name[64], text[4096] = "";
+    FILE *file;
+
+    (void)state;
+    assert_holds_descriptors(maker.pid, 2); /* its socket, and one of signals */
+    snprintf(name, sizeof(name), "/proc/%d/status", (int)maker.pid);
+    file = fopen(name, "re");
+    assert_non_null(file);
+    assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
+    (void)fclose(file);
+    assert_non_null(strstr(text, "Name:\tvmm-files\n"));
+    assert_non_null(strstr(text, "CapPrm:\t0000000000000000\n"));
+    assert_non_null(strstr(text, "NoNewPrivs:\t1\n"));
+    if (STASIS_WITH_SANDBOX)
+        assert_non_null(strstr(text, "Seccomp:\t2\n"));
+}
+
+/* Also while somebody else holds the socket. */
+static void it_ends_with_its_parent(void **state)
+{
+    struct stasis_sandbox_maker other;
+    struct pollfd end = {.events = POLLIN};
+    int fds[STASIS_MAKER_FDS_MAX], pair[2];
+    size_t count;
+    pid_t pid;
+    char byte;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    pid = fork();
+    if (!pid) {
+        if (stasis_sandbox_maker_start(&makes, &other, NULL) ||
+            stasis_maker_send(pair[1], &other.pid, sizeof(pid), &other.fd, 1))
+            _exit(1);
+        (void)!read(pair[1], &byte, 1);
+        _exit(0);
+    }
+    assert_int_equal(stasis_maker_receive(pair[0], &other.pid, sizeof(pid), fds, &count),
+                     sizeof(pid));
+    assert_int_equal(count, 1);
+    end.fd = (int)syscall(SYS_pidfd_open, other.pid, 0);
+    assert_true(end.fd >= 0);
+    assert_int_equal(write(pair[0], "", 1), 1);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(poll(&end, 1, 60000), 1);
+    close(end.fd);
+    close(fds[0]);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void maker_that_has_ended_is_told(void **state)
+{
+    struct stasis_sandbox_maker other;
+
+    (void)state;
+    assert_int_equal(stasis_sandbox_maker_start(&makes, &other, NULL), 0);
+    assert_int_equal(kill(other.pid, SIGKILL), 0);
+    assert_int_equal(waitpid(other.pid, NULL, 0), other.pid);
+    assert_refused(stasis_sandbox_maker_open((void *)(intptr_t)other.fd, folder_fd), EPIPE);
+    close(other.fd);
+}
+
+/* ---- a file system that does not answer ---- */
+
+/* The process that serves the folder: who sends its answers. */
+static pid_t find_child(int served)
+{
+    const struct stasis_maker_request request = {.what = STASIS_MAKER_NAME};
+    struct stasis_maker_answer answer;
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+    } control;
+    struct iovec vector = {&answer, sizeof(answer)};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    struct ucred sender;
+
+    assert_int_equal(setsockopt(served, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)), 0);
+    assert_int_equal(stasis_maker_send(served, &request, sizeof(request), NULL, 0), 0);
+    assert_int_equal(recvmsg(served, &message, 0), sizeof(answer));
+    assert_non_null(CMSG_FIRSTHDR(&message));
+    memcpy(&sender, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(sender));
+    assert_int_not_equal(sender.pid, maker.pid);
+    return sender.pid;
+}
+
+/* Other folders are served, and it ends with its maker. */
+static void child_that_is_held_up_holds_up_nobody(void **state)
+{
+    struct pollfd end = {.events = POLLIN};
+    int held = stasis_sandbox_maker_open(handle(), folder_fd);
+    pid_t child = find_child(held);
+    int fd;
+
+    (void)state;
+    end.fd = (int)syscall(SYS_pidfd_open, child, 0);
+    assert_true(end.fd >= 0);
+    assert_int_equal(kill(child, SIGSTOP), 0);
+    fd = stasis_sandbox_maker_make(folder, NULL);
+    assert_true(fd >= 0);
+    close(fd);
+    fd = stasis_sandbox_maker_open(handle(), folder_fd);
+    assert_true(fd >= 0);
+    close(fd);
+    stasis_sandbox_maker_stop(&maker);
+    assert_int_equal(poll(&end, 1, 60000), 1);
+    close(end.fd);
+    close(held);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(it_holds_nothing_and_may_do_nothing),
+        CASE(it_ends_with_its_parent),
+        CASE(maker_that_has_ended_is_told),
+        CASE(child_that_is_held_up_holds_up_nobody),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
