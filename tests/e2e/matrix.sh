@@ -44,6 +44,7 @@ case_matrix() {
     is_row
     for_smp
     step_min_ms=-2000 step_max_ms=2000 late_beats=1 # load delays what the guest says
+    limit_s=$((limit_s * 2)) # four CPUs and their loads share the one of the emulated machine
     boot boot --vcpu "num=$cpus" --snapshot-out path=matrix.snap
     says '^guest up'
     say_load load start
