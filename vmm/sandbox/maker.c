@@ -60,7 +60,8 @@ void stasis_sandbox_maker_stop(struct stasis_sandbox_maker *maker)
         ;
 }
 
-/* -1 with the errno of the answer. ret_fd NULL: it shall have no descriptor. */
+/* -1 with the errno of the answer. ret_fd NULL: it shall have no descriptor. The kernel leaves one
+ * out if this process may have no more. */
 static int take_answer(int fd, int *ret_fd)
 {
     struct stasis_maker_answer answer = {0};
@@ -74,7 +75,7 @@ static int take_answer(int fd, int *ret_fd)
     if (len != sizeof(answer) || count != wanted) {
         for (size_t i = 0; i < count; i++)
             close(fds[i]);
-        errno = len ? EPROTO : EPIPE;
+        errno = !len ? EPIPE : wanted && !count ? EMFILE : EPROTO;
         return -1;
     }
     if (wanted)

@@ -140,9 +140,23 @@ static void loop(int fd, int signals, const struct stasis_sandbox_maker_opts *op
         children--;
 }
 
-_Noreturn void stasis_maker_run(int fd, pid_t parent, const struct stasis_sandbox_maker_opts *opts)
+/* The end of a child is all that it is told of: what is sent to all that are called vmm, or to all
+ * of a cgroup, shall not end it before vmm. Whoever started vmm may have ignored SIGCHLD, and then
+ * no end would be told. -1 with errno. */
+static int open_signals(void)
 {
     sigset_t mask;
+
+    (void)signal(SIGCHLD, SIG_DFL);
+    sigfillset(&mask);
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGCHLD);
+    return signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+_Noreturn void stasis_maker_run(int fd, pid_t parent, const struct stasis_sandbox_maker_opts *opts)
+{
     int signals;
 
     end_with_parent();
@@ -151,10 +165,7 @@ _Noreturn void stasis_maker_run(int fd, pid_t parent, const struct stasis_sandbo
     keep_only(fd, opts->dir);
     (void)setsid(); /* no signals of the terminal */
     (void)prctl(PR_SET_NAME, "vmm-files", 0, 0, 0);
-    sigemptyset(&mask);
-    sigaddset(&mask, SIGCHLD);
-    (void)sigprocmask(SIG_BLOCK, &mask, NULL);
-    signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    signals = open_signals();
     if (signals < 0 || chdir("/")) /* keeps no file system busy */
         _exit(1);
     give_up_rights();

@@ -113,6 +113,7 @@ static const struct attack {
     {"a packet socket", "", SYS_socket, {AF_PACKET, SOCK_RAW, 0}},
     {"a vsock socket", "", SYS_socket, {AF_VSOCK, SOCK_STREAM, 0}},
     {"a Unix socket", "", SYS_socket, {AF_UNIX, SOCK_STREAM, 0}},
+    {"a pair of sockets that send to any", "", SYS_socketpair, {AF_UNIX, SOCK_DGRAM, 0, P(page)}},
     {"connect", "", SYS_connect, {0, P(page), 2}},
     {"send to a socket by its name",
      "",
