@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-"""coverage.py BUILD: what the corpora reach of devices, decode, migrate and restore, by gcov's account of
+"""coverage.py BUILD: what the corpora reach of devices, decode, migrate, restore and overlays, by gcov's account of
 BUILD, in which the fuzz programs have run. Prints lines and branches of each file. A line that was
 not reached, or has a branch that was not taken, must stand in unreached.txt with its reason; and
 what stands there must not have been reached: else the exit status is 1.
@@ -19,6 +19,9 @@ FILES = [*(f"state-ser/ser/{name}.c" for name in (
     "decode", "migrate", "notes", "parse", "reader", "records", "schema_parse", "migrations", "unknown")),
     *(f"state-ser/snap/{name}.c" for name in ("header", "index", "read_index", "read_file", "source",
                                                 "read_sections")),
+    *(f"state-ser/snap/overlay{name}.c" for name in (
+        "", "_chain", "_find", "_index", "_log", "_look", "_map", "_open", "_places", "_recover", "_seal", "_state",
+        "_verify")),
     *(f"core/{name}.c" for name in ("acpi_pm", "i8042", "mc146818", "mc146818_calendar", "mc146818_clock",
                                     "pl031", "pvpanic", "serial", "serial_state")),
     "state/schema.c", "state/field.c",
