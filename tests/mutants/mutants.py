@@ -320,7 +320,8 @@ class Run:
             self.lessons.in_order(mutation.file, others)
         tests, left = within(tests, patience, self.lessons.times)
         verdict = judge.judge(mutation.file, tests,
-                              QUICK_PATIENCE if self.args.quick else float("inf"))
+                              QUICK_PATIENCE if self.args.quick and not self.args.ids else
+                              float("inf"))
         if verdict.result != KILLED and self.strict and exact:
             verdict = self._judge_strictly(mutation, judge.strict, exact, patience) or verdict
         if verdict.result == KILLED:

@@ -33,8 +33,8 @@ TYPE_WORDS = {"struct", "union", "enum", "const", "static", "unsigned", "signed"
               "_Thread_local", "_Atomic", "register", "inline"}
 CONTROL = {"if", "while", "for", "switch", "return", "sizeof", "do", "else", "case", "default",
            "goto", "break", "continue", "_Static_assert", "static_assert", "_Alignof", "offsetof"}
-# Where the first three ask only for equality, as nearly everywhere; calloc() multiplies.
-SYMMETRIC = {"strcmp", "strncmp", "memcmp", "calloc"}
+# Where the first three ask only for equality, as nearly everywhere; the others multiply.
+SYMMETRIC = {"strcmp", "strncmp", "memcmp", "calloc", "reallocarray"}
 UNCHECKED = {"assert", "static_assert", "_Static_assert"}  # they check, and do nothing
 
 
