@@ -3,6 +3,7 @@
  * A process that was started without standard input gets 0 for a file that it opens. Each open of
  * each deed here gets it once: all goes as usual, and whatever was opened is closed.
  */
+#include "stasis/overlay.h"
 #include "tests/state-ser/snap/output_rig.h"
 
 #include <errno.h>
@@ -237,6 +238,58 @@ static void a_snapshot_is_saved_and_opened(void **state)
     do_with_each(save_and_open, remove_out);
 }
 
+/* ---- overlays ---- */
+
+static bool read_disk(void *ctx, uint64_t offset, void *bytes, size_t len)
+{
+    (void)ctx;
+    (void)offset;
+    memset(bytes, 1, len);
+    return true;
+}
+
+static const struct stasis_overlay_base disk = {
+    .size = sizeof(disk), .bytes = 65536, .read = read_disk};
+
+static void open_overlay(void)
+{
+    struct stasis_overlay *overlay = NULL;
+
+    assert_int_equal(stasis_overlay_open("disk", NULL, &disk, &overlay, NULL), 0);
+    stasis_overlay_free(overlay);
+}
+
+static void look_at_overlay(void)
+{
+    const struct stasis_overlay_look look = {.size = sizeof(look)};
+    struct stasis_overlay *overlay = NULL;
+
+    assert_int_equal(stasis_overlay_open_to_read("disk", NULL, &look, &overlay, NULL), 0);
+    assert_int_equal(stasis_overlay_about(overlay).files, 2);
+    stasis_overlay_free(overlay);
+}
+
+/* One in use, on a sealed one. */
+static void an_overlay_is_opened(void **state)
+{
+    uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
+    struct stasis_overlay *overlay = NULL;
+    char sealed[32] = "disk.";
+    bool has_root;
+
+    (void)state;
+    assert_int_equal(stasis_overlay_open("disk", NULL, &disk, &overlay, NULL), 0);
+    assert_int_equal(stasis_overlay_write(overlay, 0, "new", 3, NULL), 0);
+    assert_int_equal(stasis_overlay_seal(overlay, root, &has_root, NULL), 0);
+    stasis_overlay_free(overlay);
+    do_with_each(open_overlay, nothing);
+    do_with_each(look_at_overlay, nothing);
+    for (size_t i = 0; i < 8; i++)
+        snprintf(sealed + 5 + 2 * i, 3, "%02x", root[i]);
+    assert_int_equal(unlink(sealed), 0);
+    assert_int_equal(unlink("disk"), 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, output_setup, output_teardown)
 
 int main(void)
@@ -245,6 +298,7 @@ int main(void)
         CASE(an_output_is_replaced), CASE(an_output_is_written_to),
         CASE(a_snapshot_is_refused), CASE(a_temporary_file_is_made),
         CASE(an_input_is_known),     CASE(a_snapshot_is_saved_and_opened),
+        CASE(an_overlay_is_opened),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,8 +231,8 @@ static void seal(struct stasis_overlay *overlay, char name[160])
         len += snprintf(name + len, 3, "%02x", root[i]);
 }
 
-/* Three files, the third in use: the first zeroes all of the second leaf, of which the second
- * file writes a page, and a page behind it. */
+/* Three files, the third in use: the first one zeroes all of the second leaf, and a page, chunks
+ * and pages behind them in the first leaf. */
 static void make_chain(char names[3][160])
 {
     struct stasis_overlay *overlay = NULL;
@@ -244,6 +244,7 @@ static void make_chain(char names[3][160])
     write_pages(overlay, 0, 4);
     zero_pages(overlay, LEAF, LEAF);
     zero_pages(overlay, 7, 1);
+    zero_pages(overlay, 32, 40);
     seal(overlay, names[0]);
     write_pages(overlay, 3, 1);
     write_pages(overlay, 2 * LEAF, 2);
@@ -277,12 +278,12 @@ static void each_file_has_its_name_and_its_pages(void **state)
     assert_int_equal(stasis_overlay_about(overlay).files, 3);
     expect_file(overlay, 0, names[2], 1, 2);
     expect_file(overlay, 1, names[1], 2, 0);
-    expect_file(overlay, 2, names[0], 3, LEAF + 1);
+    expect_file(overlay, 2, names[0], 3, LEAF + 41);
     stasis_overlay_free(overlay);
     assert_int_equal(stasis_overlay_open_to_read(names[1], NULL, &look, &overlay, NULL), 0);
     assert_int_equal(stasis_overlay_about(overlay).files, 2);
     expect_file(overlay, 0, names[1], 3, 0);
-    expect_file(overlay, 1, names[0], 3, LEAF + 1);
+    expect_file(overlay, 1, names[0], 3, LEAF + 41);
     stasis_overlay_free(overlay);
 }
 
