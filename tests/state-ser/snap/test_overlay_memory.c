@@ -50,7 +50,8 @@ char *__wrap_strndup(const char *text, size_t len)
     return copy;
 }
 
-static int print(char **ret_text, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int print(char **ret_text, const char *format,
+                                                       va_list args)
 {
     char text[512];
     int len = vsnprintf(text, sizeof(text), format, args);

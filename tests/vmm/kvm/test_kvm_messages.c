@@ -36,7 +36,7 @@ static int tear_down(void **state)
 static void says(int rc, const char *words)
 {
     assert_int_not_equal(rc, 0);
-    if (strncmp(err.msg, words, strlen(words)))
+    if (strncmp(err.msg, words, strlen(words)) != 0)
         fail_msg("\"%s\" does not begin: %s", err.msg, words);
 }
 
