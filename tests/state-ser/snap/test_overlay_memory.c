@@ -37,8 +37,9 @@ int __wrap_stasis_io_datasync(int fd)
 }
 
 /* What the C library allocates itself: by malloc(), so that it counts. */
-int __wrap_asprintf(char **ret_text, const char *format, ...);
-int __wrap___asprintf_chk(char **ret_text, int flag, const char *format, ...);
+__attribute__((format(printf, 2, 3))) int __wrap_asprintf(char **ret_text, const char *format, ...);
+__attribute__((format(printf, 3, 4))) int __wrap___asprintf_chk(char **ret_text, int flag,
+                                                                const char *format, ...);
 char *__wrap_strndup(const char *text, size_t len);
 
 char *__wrap_strndup(const char *text, size_t len)

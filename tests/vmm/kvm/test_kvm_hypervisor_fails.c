@@ -85,7 +85,7 @@ FILE *__wrap_fopen64(const char *path, const char *mode) __attribute__((alias("_
 
 FILE *__wrap_fopen(const char *path, const char *mode)
 {
-    if (!groups || strcmp(path, "/etc/group"))
+    if (!groups || strcmp(path, "/etc/group") != 0)
         return __real_fopen(path, mode);
     return *groups ? fmemopen((void *)(uintptr_t)groups, strlen(groups), "r") : NULL;
 }
