@@ -19,8 +19,9 @@ thaw_layer() {
 carry_disks() {
     [ -d "$outbox" ] || return 0
     mkdir "$outbox/disks"
-    cp disk.img disk.overlay.* thaw*.overlay "$outbox/disks"
-    busybox du -k disk.overlay.* | awk '{ sum += $1 } END { print sum }' >"$outbox/disks/sealed_kib"
+    # Moved, since both are in memory, which has no room for two of each.
+    mv disk.img disk.overlay.* thaw*.overlay "$outbox/disks" || fail "the disks did not come into $outbox"
+    busybox du -k "$outbox"/disks/disk.overlay.* | awk '{ sum += $1 } END { print sum }' >"$outbox/disks/sealed_kib"
 }
 
 case_layers() {
