@@ -24,6 +24,7 @@ VARYING = (
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID"),
     (r"\b\d+(\.\d+)? (ns|us|ms|s|seconds|bytes|KiB|MiB|GiB|kHz|MHz)\b", r"N \2"),
     (r"\b(bytes|rtc=|chunks stored|PID) ?\d+\b", r"\1 N"),
+    (r"\bstasis \d+\.\d+\.\d+ or later\b", "stasis RELEASE or later"),
 )
 
 

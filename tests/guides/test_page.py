@@ -54,6 +54,7 @@ class Page(unittest.TestCase):
     def test_what_varies(self):
         self.good(console("$ echo took 3.5 ms, 12 KiB", "took 61.3 ms, 4 KiB"), 1)
         self.good(console("$ echo rate 2300.001 MHz", "rate 2595.1 MHz"), 1)
+        self.good(console("$ echo stasis 0.3.0 or later", "stasis 0.2.0 or later"), 1)
         self.good(console("$ echo 0x1f 2026-11-30T02:14:13.5", "0xffff 2025-01-01T00:00:00"), 1)
         self.bad(console("$ echo took 3.5 ms", "took 3.5 s"), "instead of")
         self.bad(console("$ echo 3 files", "4 files"), "instead of")
