@@ -22,11 +22,11 @@ readonly PACKAGES_TEST=(acpica-tools fish gdb g++ libunicorn-dev passt python3-j
 readonly PACKAGES_PACKAGE=(debhelper dh-python dpkg-dev fakeroot lintian mmdebstrap scdoc)
 readonly PACKAGES_FUZZ=(clang libclang-rt-14-dev)
 readonly PACKAGES_S390X=(gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user-static)
-readonly PACKAGES_RIG=(qemu-system-x86 busybox-static cpio e2fsprogs lz4 xz-utils)
+readonly PACKAGES_RIG=(qemu-system-x86 busybox-static cpio e2fsprogs lz4 xz-utils zstd)
 readonly PACKAGES_ROOTFS=(mmdebstrap e2fsprogs)
 readonly PACKAGES_PICTURES=(chromium fonts-dejavu-core pngquant)
 readonly PACKAGES_BOCHS=(bochs bochs-term bochsbios vgabios isolinux syslinux-common genisoimage
-    bsdutils busybox-static cpio e2fsprogs lz4 xz-utils)
+    bsdutils busybox-static cpio e2fsprogs lz4 xz-utils zstd)
 
 say() { printf '== %s\n' "$*" >&2; }
 
