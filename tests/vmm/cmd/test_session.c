@@ -333,7 +333,7 @@ static void ballast_and_baseline(void)
     session_folder_init(&folder);
     snprintf(arg, sizeof(arg), "%s,on_output=tick 2", folder.file);
     run(0,
-        &(struct session_options){.args = {"--demo", "--memory", "16", "--cpu", "baseline",
+        &(struct session_options){.args = {"--demo", "--memory", "64", "--cpu", "baseline",
                                            "--initrd", "/proc/self/exe", "--snapshot-out", arg}});
     session_start(&session, &(struct session_options){.args = {"--restore", folder.file}});
     session_wait_out(&session, "tick 4 ");
