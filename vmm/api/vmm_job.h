@@ -65,8 +65,8 @@ void stasis_vmm_job_free(struct stasis_vmm_job *job);
 
 /* The guest was thawed from this snapshot, which is the VM's from here on. */
 void stasis_vmm_base_thawed(struct stasis_vmm *vmm, struct stasis_snap *snap);
-/* Before a guest that was thawed from this snapshot runs: fails if the configuration's snapshot must
- * be a layer, and can never be one, as far as the files tell. `output` (may be NULL) is its.
+/* Before a guest that was thawed from this snapshot runs: fails if the configuration's snapshot
+ * must be a layer, and can never be one, as far as the files tell. `output` (may be NULL) is its.
  * STASIS_ERR_ARG. */
 STASIS_MUST_CHECK int stasis_vmm_base_check_thawed(const struct stasis_vmm_config *config,
                                                    const struct stasis_snap *snap,

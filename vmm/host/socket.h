@@ -32,8 +32,8 @@ struct stasis_socket {
 /* Makes the socket, with mode 0600, and listens. One that nobody listens on is replaced at once.
  * Everything is done by the folder's descriptor; users other than root and the caller must not be
  * able to replace the name. Messages do not begin with the path.
- * STASIS_ERR_ARG: the path is too long, its folder is missing or unsafe, it is no socket, or somebody
- * listens there; STASIS_ERR_WRITE: it cannot be made. */
+ * STASIS_ERR_ARG: the path is too long, its folder is missing or unsafe, it is no socket, or
+ * somebody listens there; STASIS_ERR_WRITE: it cannot be made. */
 STASIS_MUST_CHECK int stasis_socket_listen(struct stasis_socket *sock, const char *path,
                                            struct stasis_error *err);
 
