@@ -30,8 +30,9 @@ static void tell_memory(void (*tell)(void *to, const char *line), void *to)
     char line[LINE_BYTES];
     unsigned long kib = 0;
     FILE *file = fopen("/proc/meminfo", "re");
-    if (file == NULL || fscanf(file, "MemTotal: %lu", &kib) != 1) {
-        kib = 0;
+    if (file != NULL && fgets(line, sizeof(line), file) != NULL &&
+        strncmp(line, "MemTotal:", 9) == 0) {
+        kib = strtoul(line + 9, NULL, 10);
     }
     if (file != NULL) {
         (void)fclose(file);

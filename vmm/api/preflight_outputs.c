@@ -60,7 +60,7 @@ static void look_at_serial(const struct stasis_vmm_config *config,
     serial.outputs = looked->set;
     rc = stasis_serial_sink_look(&serial, &output, &why);
     if (rc) {
-        rc = stasis_files_wrong_key(&why, "serial.out", serial.path, rc);
+        (void)!stasis_files_wrong_key(&why, "serial.out", serial.path, rc);
         add(reasons, "serial", &why);
     }
     hold(looked, output);

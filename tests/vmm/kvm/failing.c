@@ -68,9 +68,13 @@ void failing_run(int (*use)(struct stasis_error *err), unsigned flaws)
             fail_msg("call %u (request 0x%lx) failed, and nobody minds", n, fake_kvm.calls[n - 1]);
         if (open_fds() != fds)
             fail_msg("call %u: descriptors were left open (%s)", n, err.msg);
+#ifdef __GLIBC__ /* others' malloc() maps memory by the same calls */
         if (fake_system_mapped() != bytes)
             fail_msg("call %u: %zd bytes more are mapped (%s)", n,
                      (ssize_t)(fake_system_mapped() - bytes), err.msg);
+#else
+        (void)bytes;
+#endif
     }
     assert_true(failed > 0);
 }

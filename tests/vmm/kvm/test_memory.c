@@ -2,6 +2,7 @@
 #include "support/cmocka_all.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -138,11 +139,13 @@ static bool has_flag(const void *at, const char *flag)
     FILE *file = fopen("/proc/self/smaps", "re");
     unsigned long first, end;
     bool inside = false, found = false;
-    char line[512];
+    char line[512], *behind;
 
     assert_non_null(file);
     while (fgets(line, sizeof(line), file)) {
-        if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
+        first = strtoul(line, &behind, 16);
+        end = *behind == '-' ? strtoul(behind + 1, &behind, 16) : 0;
+        if (end && *behind == ' ')
             inside = first <= (uintptr_t)at && (uintptr_t)at < end;
         found |= inside && !strncmp(line, "VmFlags:", 8) && strstr(line, flag);
     }

@@ -297,8 +297,8 @@ static void a_frame_costs_no_exit(void)
     for (unsigned generation = 0; generation < 2; generation++) {
         exits_before = exits();
         wakes_before = wakes();
-        for (uint8_t i = 0; i < FRAMES; i++) {
-            send_frame(i);
+        for (unsigned i = 0; i < FRAMES; i++) {
+            send_frame((uint8_t)i);
             passt_rig_hear(i, 60);
         }
         offer(2);
