@@ -299,7 +299,7 @@ static void a_frame_costs_no_exit(void)
         wakes_before = wakes();
         for (unsigned i = 0; i < FRAMES; i++) {
             send_frame((uint8_t)i);
-            passt_rig_hear(i, 60);
+            passt_rig_hear((uint8_t)i, 60);
         }
         offer(2);
         assert_int_equal(exits() - exits_before, 0);
