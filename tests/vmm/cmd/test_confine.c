@@ -3,7 +3,7 @@
  * Which files --sandbox leaves to the program, option by option, and what is said of parts that are
  * missing. Each case is a child that confines itself.
  */
-#include "vmm/cmd/confine.h"
+#include "confine_rig.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,28 +18,6 @@
 #include <unistd.h>
 
 #include "stasis_options.h"
-#include "support/cmocka_all.h"
-#include "vmm/sandbox/child.h"
-
-static char folder[64];
-
-static const char *in_folder(const char *name)
-{
-    static char paths[8][128];
-    static unsigned next;
-    char *path = paths[next++ % 8];
-
-    snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
-    return path;
-}
-
-static void make_file(const char *path)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-    assert_true(fd >= 0);
-    close(fd);
-}
 
 static int set_up(void **state)
 {
@@ -66,46 +44,10 @@ static int tear_down(void **state)
     return 0;
 }
 
-static bool opens(const char *path, int flags)
-{
-    int fd = open(path, flags | O_CLOEXEC, 0600);
-
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
-}
-
-/* Whether files can be made, and links made to it, and it renamed and removed. */
-static bool makes_in(const char *name)
-{
-    const char *made = in_folder(name);
-    char moved[160], proc[64];
-    int fd = open(made, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    if (fd < 0)
-        return false;
-    close(fd);
-    snprintf(moved, sizeof(moved), "%s.moved", made);
-    if (renameat(AT_FDCWD, made, AT_FDCWD, moved) || unlink(moved))
-        return false;
-    snprintf(moved, sizeof(moved), "%s", made);
-    *strrchr(moved, '/') = '\0';
-    fd = open(moved, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-    snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-    return fd >= 0 && !linkat(AT_FDCWD, proc, AT_FDCWD, made, AT_SYMLINK_FOLLOW) && !unlink(made);
-}
-
-static void end(void *ctx, const struct stasis_error *err)
-{
-    (void)ctx;
-    (void)!write(STDERR_FILENO, err->msg, strlen(err->msg));
-    _exit(97);
-}
-
 static int confine(const struct stasis_vmm_config *config,
                    const struct stasis_control_config *control)
 {
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = confine_end};
     struct stasis_error err = {0};
 
     return stasis_confine_begin(&confinement, config, control, &err) ? CHILD_SKIPS : 0;
@@ -199,7 +141,7 @@ static int limits_streams(void *arg)
 static int limits_nothing(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_OFF, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_OFF, .end = confine_end};
     struct stasis_error err = {0};
 
     (void)arg;
@@ -237,7 +179,7 @@ static void off_limits_nothing(void **state)
 static int lacks_landlock(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = confine_end};
     struct stasis_error err = {0};
     const int *out = arg;
 
@@ -265,7 +207,7 @@ static void missing_part_is_one_line(void **state)
 static int lacks_seccomp(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = confine_end};
     struct stasis_error err = {0};
 
     (void)arg;
@@ -298,7 +240,7 @@ static bool has_capabilities(void)
 static int loads_ram(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = confine_end};
     struct stasis_error err = {0};
     bool had = has_capabilities();
 
@@ -320,7 +262,7 @@ static void threads_that_load_ram_have_no_capabilities(void **state)
 static int requires_landlock(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = confine_end};
     struct stasis_error err = {0};
 
     (void)arg;

@@ -3,7 +3,7 @@
  * Which files --sandbox leaves to a program with a control socket, whose clients may send any
  * folder: none of the user's, but by a descriptor that a client has opened.
  */
-#include "vmm/cmd/confine.h"
+#include "confine_rig.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,28 +16,6 @@
 #include <unistd.h>
 
 #include "stasis_options.h"
-#include "support/cmocka_all.h"
-#include "vmm/sandbox/child.h"
-
-static char folder[64];
-
-static const char *in_folder(const char *name)
-{
-    static char paths[8][128];
-    static unsigned next;
-    char *path = paths[next++ % 8];
-
-    snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
-    return path;
-}
-
-static void make_file(const char *path)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-    assert_true(fd >= 0);
-    close(fd);
-}
 
 static int set_up(void **state)
 {
@@ -59,42 +37,6 @@ static int tear_down(void **state)
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
         assert_int_equal(remove(in_folder(made[i])), 0);
     return 0;
-}
-
-static bool opens(const char *path, int flags)
-{
-    int fd = open(path, flags | O_CLOEXEC, 0600);
-
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
-}
-
-/* Whether files can be made, and links made to it, and it renamed and removed. */
-static bool makes_in(const char *name)
-{
-    const char *made = in_folder(name);
-    char moved[160], proc[64];
-    int fd = open(made, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    if (fd < 0)
-        return false;
-    close(fd);
-    snprintf(moved, sizeof(moved), "%s.moved", made);
-    if (renameat(AT_FDCWD, made, AT_FDCWD, moved) || unlink(moved))
-        return false;
-    snprintf(moved, sizeof(moved), "%s", made);
-    *strrchr(moved, '/') = '\0';
-    fd = open(moved, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-    snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-    return fd >= 0 && !linkat(AT_FDCWD, proc, AT_FDCWD, made, AT_SYMLINK_FOLLOW) && !unlink(made);
-}
-
-static void end(void *ctx, const struct stasis_error *err)
-{
-    (void)ctx;
-    (void)!write(STDERR_FILENO, err->msg, strlen(err->msg));
-    _exit(97);
 }
 
 /* Folders that hold the system, of which each may be there. */
@@ -129,7 +71,7 @@ static int limits_clients(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
     const struct stasis_control_config control = {.path = in_folder("links/socket")};
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = confine_end};
     struct stasis_error err = {0};
     int sent = open(in_folder("out"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc;
@@ -157,7 +99,7 @@ static int limits_control(void *arg)
     const struct stasis_control_config control = {.path = in_folder("links/socket"), .dir = arg};
     struct stasis_socket sock = STASIS_SOCKET_NONE;
     struct stasis_confinement confinement = {
-        .mode = STASIS_CONFINE_REQUIRE, .end = end, .socket = &sock};
+        .mode = STASIS_CONFINE_REQUIRE, .end = confine_end, .socket = &sock};
     struct stasis_error err = {0};
     bool stays;
 
@@ -203,7 +145,7 @@ static int lacks_sockets(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
     const struct stasis_control_config control = {.path = in_folder("socket")};
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = confine_end};
     struct stasis_error err = {0};
 
     (void)arg;

@@ -3,7 +3,7 @@
  * Outputs that root could write to before --sandbox gave up its capabilities. Each case is a child
  * that confines itself.
  */
-#include "vmm/cmd/confine.h"
+#include "confine_rig.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,28 +16,6 @@
 #include <unistd.h>
 
 #include "stasis_options.h"
-#include "support/cmocka_all.h"
-#include "vmm/sandbox/child.h"
-
-static char folder[64];
-
-static const char *in_folder(const char *name)
-{
-    static char paths[4][128];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-
-    snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
-    return path;
-}
-
-static void make_file(const char *path)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-    assert_true(fd >= 0);
-    close(fd);
-}
 
 static int set_up(void **state)
 {
@@ -60,18 +38,11 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void end(void *ctx, const struct stasis_error *err)
-{
-    (void)ctx;
-    (void)!write(STDERR_FILENO, err->msg, strlen(err->msg));
-    _exit(97);
-}
-
 /* What a layer lies on is read from its folder, or from another; of another snapshot only it is. */
 static int reads_beside(void *arg)
 {
     const struct stasis_vmm_config *config = arg;
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = confine_end};
     struct stasis_error err = {0};
     int fd;
 
@@ -117,7 +88,7 @@ static void what_a_layer_lies_on_can_be_read(void **state)
 
 static int confines(void *arg)
 {
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = confine_end};
     struct stasis_error err = {0};
 
     return stasis_confine_begin(&confinement, arg, NULL, &err) ? CHILD_SKIPS : 0;
@@ -146,7 +117,7 @@ static void a_pipe_is_not_opened_to_be_looked_at(void **state)
 /* Root, whose outputs only its capabilities can write to. */
 static int refuses(const struct stasis_vmm_config *config, const char *words)
 {
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = confine_end};
     struct stasis_error err = {0};
 
     if (stasis_confine_begin(&confinement, config, NULL, &err))
@@ -198,7 +169,7 @@ static void output_that_takes_a_capability_is_refused(void **state)
 static int needs_a_socket_of_others(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true, .net.passt = arg};
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = confine_end};
     struct stasis_error err = {0};
 
     if (stasis_confine_begin(&confinement, &config, NULL, &err))
@@ -223,7 +194,7 @@ static void passt_that_takes_a_capability_is_refused(void **state)
 static int writes_behind_a_link(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true, .snapshot.path = arg};
-    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = end};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = confine_end};
     struct stasis_error err = {0};
 
     if (geteuid() == 0 && (setgid(1) || setuid(1)))

@@ -3,7 +3,7 @@
  * The process that makes files in folders: what it does, and what it refuses to a process that was
  * taken over.
  */
-#include "vmm/sandbox/maker.h"
+#include "maker_rig.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,47 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "support/cmocka_all.h"
 #include "vmm/sandbox/maker_message.h"
 
 #define TEMPORARY ".stasis-0123456789abcdef.tmp"
 #define FOLDERS   32
-
-static char path[64];
-static struct stasis_sandbox_maker maker;
-static int folder_fd, folder;
-static const struct stasis_sandbox_maker_opts makes = {.makes = true, .dir = -1};
-
-static void *handle(void)
-{
-    return (void *)(intptr_t)maker.fd;
-}
-
-static int set_up(void **state)
-{
-    struct stasis_error err;
-
-    (void)state;
-    snprintf(path, sizeof(path), "/tmp/stasis-test-XXXXXX");
-    assert_non_null(mkdtemp(path));
-    folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(folder_fd >= 0);
-    assert_int_equal(stasis_sandbox_maker_start(&makes, &maker, &err), 0);
-    folder = stasis_sandbox_maker_open(handle(), folder_fd);
-    assert_true(folder >= 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    close(folder);
-    close(folder_fd);
-    stasis_sandbox_maker_stop(&maker);
-    assert_int_equal(maker.fd, -1);
-    stasis_sandbox_maker_stop(&maker); /* harmless */
-    return rmdir(path);
-}
 
 static bool is_there(const char *name)
 {
@@ -133,12 +96,6 @@ static void file_with_a_temporary_name_replaces_another(void **state)
 
 /* ---- what it refuses ---- */
 
-static void assert_refused(int rc, int error)
-{
-    assert_int_equal(rc, -1);
-    assert_int_equal(errno, error);
-}
-
 static void folder_that_is_not_open_for_reading_is_refused(void **state)
 {
     int fd = open(path, O_PATH | O_CLOEXEC);
@@ -146,9 +103,9 @@ static void folder_that_is_not_open_for_reading_is_refused(void **state)
     int other;
 
     (void)state;
-    assert_refused(stasis_sandbox_maker_open(handle(), fd), EBADF);
-    assert_refused(stasis_sandbox_maker_open(handle(), -1), EBADF);
-    other = stasis_sandbox_maker_open(handle(), null);
+    assert_refused(stasis_sandbox_maker_open(maker_handle(), fd), EBADF);
+    assert_refused(stasis_sandbox_maker_open(maker_handle(), -1), EBADF);
+    other = stasis_sandbox_maker_open(maker_handle(), null);
     assert_true(other >= 0);
     assert_refused(stasis_sandbox_maker_make(other, NULL), ENOTDIR);
     assert_refused(stasis_sandbox_maker_make(other, TEMPORARY), ENOTDIR);
@@ -202,7 +159,7 @@ static void requests_that_are_none_end_their_folder(void **state)
 {
     struct stasis_maker_request request = {.what = STASIS_MAKER_NAME};
     char byte;
-    int other = stasis_sandbox_maker_open(handle(), folder_fd);
+    int other = stasis_sandbox_maker_open(maker_handle(), folder_fd);
 
     (void)state;
     request.what = 77;
@@ -212,7 +169,7 @@ static void requests_that_are_none_end_their_folder(void **state)
     assert_int_equal(stasis_maker_send(other, &request, sizeof(request), NULL, 0), 0);
     assert_int_equal(recv(other, &byte, 1, 0), 0);
     close(other);
-    other = stasis_sandbox_maker_open(handle(), folder_fd);
+    other = stasis_sandbox_maker_open(maker_handle(), folder_fd);
     assert_int_equal(stasis_maker_send(other, &request, 5, NULL, 0), 0);
     assert_int_equal(recv(other, &byte, 1, 0), 0);
     close(other);
@@ -230,14 +187,14 @@ static void folders_are_limited(void **state)
 
     (void)state;
     for (int i = 1; i < FOLDERS; i++) { /* one is open already */
-        folders[i] = stasis_sandbox_maker_open(handle(), folder_fd);
+        folders[i] = stasis_sandbox_maker_open(maker_handle(), folder_fd);
         assert_true(folders[i] >= 0);
     }
-    assert_refused(stasis_sandbox_maker_open(handle(), folder_fd), EAGAIN);
+    assert_refused(stasis_sandbox_maker_open(maker_handle(), folder_fd), EAGAIN);
     for (int i = 1; i < FOLDERS; i++)
         close(folders[i]);
     do { /* their processes end */
-        other = stasis_sandbox_maker_open(handle(), folder_fd);
+        other = stasis_sandbox_maker_open(maker_handle(), folder_fd);
     } while (other < 0 && errno == EAGAIN);
     assert_true(other >= 0);
     close(other);
@@ -311,7 +268,7 @@ static void name_of_another_file_stays(void **state)
     assert_int_equal(unlinkat(folder_fd, "file", 0), 0);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, maker_set_up, maker_tear_down)
 
 int main(void)
 {

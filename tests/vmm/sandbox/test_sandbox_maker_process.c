@@ -3,7 +3,7 @@
  * The process that makes files in folders: what it holds, when it ends, and what becomes of it when
  * a file system does not answer.
  */
-#include "vmm/sandbox/maker.h"
+#include "maker_rig.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,50 +20,7 @@
 #include <unistd.h>
 
 #include "stasis_options.h"
-#include "support/cmocka_all.h"
 #include "vmm/sandbox/maker_message.h"
-
-static char path[64];
-static struct stasis_sandbox_maker maker;
-static int folder_fd, folder;
-static const struct stasis_sandbox_maker_opts makes = {.makes = true, .dir = -1};
-
-static void *handle(void)
-{
-    return (void *)(intptr_t)maker.fd;
-}
-
-static int set_up(void **state)
-{
-    struct stasis_error err;
-
-    (void)state;
-    snprintf(path, sizeof(path), "/tmp/stasis-test-XXXXXX");
-    assert_non_null(mkdtemp(path));
-    folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(folder_fd >= 0);
-    assert_int_equal(stasis_sandbox_maker_start(&makes, &maker, &err), 0);
-    folder = stasis_sandbox_maker_open(handle(), folder_fd);
-    assert_true(folder >= 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    close(folder);
-    close(folder_fd);
-    stasis_sandbox_maker_stop(&maker);
-    assert_int_equal(maker.fd, -1);
-    stasis_sandbox_maker_stop(&maker); /* harmless */
-    return rmdir(path);
-}
-
-static void assert_refused(int rc, int error)
-{
-    assert_int_equal(rc, -1);
-    assert_int_equal(errno, error);
-}
 
 static size_t count_descriptors(pid_t pid)
 {
@@ -184,7 +141,7 @@ static pid_t find_child(int served)
 static void child_that_is_held_up_holds_up_nobody(void **state)
 {
     struct pollfd end = {.events = POLLIN};
-    int held = stasis_sandbox_maker_open(handle(), folder_fd);
+    int held = stasis_sandbox_maker_open(maker_handle(), folder_fd);
     pid_t child = find_child(held);
     int fd;
 
@@ -195,7 +152,7 @@ static void child_that_is_held_up_holds_up_nobody(void **state)
     fd = stasis_sandbox_maker_make(folder, NULL);
     assert_true(fd >= 0);
     close(fd);
-    fd = stasis_sandbox_maker_open(handle(), folder_fd);
+    fd = stasis_sandbox_maker_open(maker_handle(), folder_fd);
     assert_true(fd >= 0);
     close(fd);
     stasis_sandbox_maker_stop(&maker);
@@ -204,7 +161,7 @@ static void child_that_is_held_up_holds_up_nobody(void **state)
     close(held);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, maker_set_up, maker_tear_down)
 
 int main(void)
 {
