@@ -226,9 +226,9 @@ int stasis_overlay_recover(struct stasis_overlay *overlay, uint64_t len, bool *r
 int stasis_overlay_find_slot(struct stasis_overlay *overlay, bool *ret_has_slot,
                              struct stasis_error *err);
 
-/* overlay_state.c: makes the STATE section, which names the image only of an overlay that lies on
- * it; and checks that of a disk file, whose header says whether it lies on another, against the
- * base. STASIS_ERR_NOMEM; STASIS_ERR_ARG: it lies on another base; STASIS_ERR_CORRUPT,
+/* overlay_state.c: makes the STATE section, once, which names the image only of an overlay that
+ * lies on it; and checks that of a disk file, whose header says whether it lies on another, against
+ * the base. STASIS_ERR_NOMEM; STASIS_ERR_ARG: it lies on another base; STASIS_ERR_CORRUPT,
  * STASIS_ERR_VERSION. */
 int stasis_overlay_state_make(struct stasis_overlay *overlay, struct stasis_error *err);
 int stasis_overlay_state_check(struct stasis_overlay *overlay, bool is_layer, const uint8_t *bytes,

@@ -30,8 +30,6 @@ int stasis_overlay_state_make(struct stasis_overlay *overlay, struct stasis_erro
         state.image_samples_len = sizeof(base->samples);
         memcpy(state.image_samples, base->samples, sizeof(base->samples));
     }
-    free(overlay->use.state);
-    overlay->use.state = NULL;
     rc = stasis_records_add(records, &stasis_disk_schema, INSTANCE, &state, err);
     if (!rc)
         rc = stasis_records_encode(records, &overlay->use.state, &overlay->use.state_len, err);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tests/state-ser/snap/overlay_rig.h"
 
@@ -264,6 +265,92 @@ static void a_full_disk_is_told_and_nothing_else_is_lost(void **state)
     rig_fini(&rig);
 }
 
+/* ---- one sync fails, and nothing else ---- */
+
+static void each_sync_of_a_new_one_has_to_succeed(void **state)
+{
+    unsigned refused = 0, left;
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig, FIRST_SEED + 500);
+    do {
+        rig.sync_to_fail = refused + 1;
+        int rc = rig_try_open(&rig, NULL);
+
+        left = rig.sync_to_fail;
+        assert_int_equal(rc, left ? 0 : STASIS_ERR_WRITE);
+        refused += !left;
+    } while (!left);
+    rig_fini(&rig);
+    assert_in_range(refused, 3, 10); /* of its first commit, of its slot, of its header */
+}
+
+/* What was flushed is on the disk, and is not written again. */
+static void only_what_may_be_lost_is_written_anew(void **state)
+{
+    uint64_t len;
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig, FIRST_SEED + 501);
+    rig_open(&rig);
+    for (uint64_t page = 0; page < 32; page += 8)
+        assert_true(rig_write(&rig, page * RIG_PAGE, 8 * RIG_PAGE));
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+    assert_true(rig_write(&rig, 0, RIG_PAGE));
+    rig.sync_to_fail = 1;
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), STASIS_ERR_WRITE);
+    len = stasis_overlay_stats(rig.overlay).file_bytes;
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+    assert_in_range(stasis_overlay_stats(rig.overlay).file_bytes, len, len + RIG_PAGE);
+    rig_assert_holds(&rig, rig.content);
+    rig_fini(&rig);
+}
+
+/* The inode and the length of the file that has the overlay's name, after a seal of which that sync
+ * fails, if there are so many; whether one did. */
+static bool seal_with_fault(unsigned sync, ino_t *ret_before, struct stat *ret_after)
+{
+    uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
+    bool has_root, failed;
+    struct rig rig;
+    int rc;
+
+    rig_init(&rig, FIRST_SEED + 502);
+    rig_open(&rig);
+    assert_true(rig_write(&rig, 0, 8 * RIG_PAGE));
+    assert_int_equal(stat(rig.path, ret_after), 0);
+    *ret_before = ret_after->st_ino;
+    rig.sync_to_fail = sync;
+    rc = stasis_overlay_seal(rig.overlay, root, &has_root, NULL);
+    failed = !rig.sync_to_fail;
+    assert_int_equal(rc, failed ? STASIS_ERR_WRITE : 0);
+    rig_assert_holds(&rig, rig.content);
+    assert_int_equal(stat(rig.path, ret_after), 0);
+    rig_unlink_all(&rig);
+    rig_fini(&rig);
+    return failed;
+}
+
+/* Its length tells a new overlay in which nothing was written from another. */
+static void a_seal_that_fails_late_leaves_the_new_one_alone(void **state)
+{
+    struct stat whole, after;
+    unsigned sync = 1, late = 0;
+    ino_t before;
+
+    (void)state;
+    assert_false(seal_with_fault(1000, &before, &whole));
+    for (; seal_with_fault(sync, &before, &after); sync++) {
+        if (after.st_ino == before)
+            continue;
+        assert_int_equal(after.st_size, whole.st_size);
+        late++;
+    }
+    assert_in_range(late, 1, sync - 2);
+}
+
 /* ---- the model can fail ---- */
 
 static void without_syncs_it_breaks(void **state)
@@ -297,6 +384,9 @@ int main(void)
         cmocka_unit_test(faults_lose_nothing_that_a_flush_confirms),
         cmocka_unit_test(a_slot_that_fails_takes_nothing_along),
         cmocka_unit_test(a_full_disk_is_told_and_nothing_else_is_lost),
+        cmocka_unit_test(each_sync_of_a_new_one_has_to_succeed),
+        cmocka_unit_test(only_what_may_be_lost_is_written_anew),
+        cmocka_unit_test(a_seal_that_fails_late_leaves_the_new_one_alone),
         cmocka_unit_test(without_syncs_it_breaks),
     };
 

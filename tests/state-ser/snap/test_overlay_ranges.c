@@ -326,6 +326,30 @@ static void a_file_that_is_missing_is_named_by_its_root(void **state)
         fail_msg("\"%s\" does not say: %s", err.msg, words);
 }
 
+/* Other names of the same file are no reason to look into each: the one that sealing gave it comes
+ * first, wherever it stands in the folder. */
+static void a_file_is_sought_by_its_name_first(void **state)
+{
+    const struct stasis_overlay_look look = {.size = sizeof(look), .base = &large};
+    struct stasis_overlay *overlay = NULL;
+    char names[3][160], other[200];
+
+    (void)state;
+    make_chain(names);
+    for (unsigned i = 0; i < 32; i++) {
+        snprintf(other, sizeof(other), "%s.another-name-%u", rig.path, i);
+        assert_int_equal(link(names[1], other), 0);
+        if (i != 16)
+            continue;
+        snprintf(other, sizeof(other), "%s.aside", rig.path); /* no longer the oldest */
+        assert_int_equal(rename(names[1], other), 0);
+        assert_int_equal(link(other, names[1]), 0);
+    }
+    assert_int_equal(stasis_overlay_open_to_read(names[2], NULL, &look, &overlay, NULL), 0);
+    assert_string_equal(stasis_overlay_file_at(overlay, 1).name, names[1]);
+    stasis_overlay_free(overlay);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -340,6 +364,7 @@ int main(void)
         CASE(each_file_has_its_name_and_its_pages),
         CASE(stored_pages_are_found),
         CASE(a_file_that_is_missing_is_named_by_its_root),
+        CASE(a_file_is_sought_by_its_name_first),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
