@@ -199,6 +199,13 @@ int stasis_io_lock_shared(int fd)
     return fcntl(fd, F_OFD_SETLK, &range);
 }
 
+int stasis_io_lock_test(int fd)
+{
+    struct flock range = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+    return stasis_io_lock(fd) ? -1 : fcntl(fd, F_OFD_SETLK, &range);
+}
+
 static int write_zeros(int fd, uint64_t offset, uint64_t len)
 {
     static const uint8_t zeros[16384];

@@ -51,6 +51,9 @@ int stasis_io_lock(int fd);
 /* The same, as for others who only read it. */
 int stasis_io_lock_shared(int fd);
 
+/* Whether it could be locked for writing: it is not, afterwards. */
+int stasis_io_lock_test(int fd);
+
 /* The range reads as zero, and takes no room where the file system can do that. */
 int stasis_io_zero(int fd, uint64_t offset, uint64_t len);
 

@@ -3,9 +3,9 @@
  * The parts of an overlay in use: overlay.c (reading and writing), overlay_open.c (making and
  * opening), overlay_map.c (where each page is), overlay_places.c (which places of the file are
  * free), overlay_log.c (commits, as they are written), overlay_recover.c (as they are read),
- * overlay_state.c (the STATE section), overlay_chain.c and overlay_find.c (what it lies on),
- * overlay_look.c and overlay_verify.c (for reading only). docs/snapshot-format.md, "Overlay in
- * use".
+ * overlay_state.c (the STATE section), overlay_seal.c and overlay_trailer.c (sealing),
+ * overlay_chain.c and overlay_find.c (what it lies on), overlay_look.c and overlay_verify.c (for
+ * reading only). docs/snapshot-format.md, "Overlay in use".
  */
 #ifndef STASIS_SNAP_OVERLAY_H
 #define STASIS_SNAP_OVERLAY_H
@@ -161,6 +161,7 @@ struct stasis_overlay {
     struct stasis_overlay_below *below; /* by their number less 1 */
     uint16_t below_count;
     uint8_t page[STASIS_OVERLAY_PAGE]; /* of which a part is read or written */
+    bool only_looks; /* for a dry run: nothing is made, written, or stays locked */
     /* Opened for reading only: there may be no base, and nothing is written. */
     bool is_for_reading;
     char *name;                     /* of the file that was named */
@@ -293,6 +294,9 @@ int stasis_overlay_refuse_size(const struct stasis_overlay *overlay, uint64_t by
 int stasis_overlay_check_header(struct stasis_overlay *overlay, const uint8_t *bytes,
                                 struct stasis_error *err);
 
+/* overlay_open.c: stasis_io_lock(); for who only looks, whether it could be locked. */
+int stasis_overlay_lock(const struct stasis_overlay *overlay, int fd);
+
 /* overlay_open.c: makes the file that is open on overlay->use.fd an overlay in use, on the sealed
  * file of this UUID and root, or on none. STASIS_ERR_WRITE, STASIS_ERR_NOMEM. */
 struct stasis_overlay_parent {
@@ -302,9 +306,17 @@ struct stasis_overlay_parent {
 int stasis_overlay_make(struct stasis_overlay *overlay, const struct stasis_overlay_parent *parent,
                         struct stasis_error *err);
 
+/* overlay_trailer.c: the header at the end of what is sealed, but for its sections, with the root;
+ * *ret_index, its index, is the caller's to free. And the same, written behind the data, on the
+ * disk. STASIS_ERR_WRITE, STASIS_ERR_NOMEM. */
+int stasis_overlay_make_trailer(const struct stasis_overlay *overlay, struct stasis_header *trailer,
+                                uint8_t **ret_index, size_t *ret_len, struct stasis_error *err);
+int stasis_overlay_write_trailer(struct stasis_overlay *overlay, struct stasis_header *trailer,
+                                 struct stasis_error *err);
+
 /* overlay_seal.c: if sealing of a file of `len` bytes was cut off, it is done now, since others may
- * lie on the file; *ret_is_sealed: it was done as far as that it has the name of a sealed one. The
- * errors of sealing. */
+ * lie on the file; who only looks gets the overlay as it would be then. *ret_is_sealed: it was done
+ * as far as that it has the name of a sealed one. The errors of sealing. */
 int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, bool *ret_is_sealed,
                                   struct stasis_error *err);
 

@@ -92,8 +92,9 @@ static int make_new(struct stasis_overlay *overlay, struct stasis_error *err)
         memcpy(parent.root, root, sizeof(parent.root));
         rc = load_chain(overlay, NULL, root, parent.uuid, err);
     }
-    if (!rc)
-        rc = stasis_overlay_make(overlay, root ? &parent : NULL, err);
+    if (rc || overlay->only_looks)
+        return rc;
+    rc = stasis_overlay_make(overlay, root ? &parent : NULL, err);
     return rc ? rc : stasis_output_sync_folder(overlay->output, err);
 }
 
@@ -190,7 +191,7 @@ static int begin(struct stasis_overlay *overlay, struct stasis_error *err)
         rc = stasis_overlay_state_make(overlay, err);
     if (!rc)
         rc = stasis_overlay_recover(overlay, (uint64_t)st.st_size, &has_slot, err);
-    overlay->lacks_name = true;
+    overlay->lacks_name = !overlay->only_looks;
     if (!rc)
         rc = stasis_overlay_keep_name(overlay, err);
     if (!rc && has_slot)
@@ -198,9 +199,14 @@ static int begin(struct stasis_overlay *overlay, struct stasis_error *err)
     return rc || (has_slot && !is_sealed) ? rc : refuse_sealed(err);
 }
 
-static int lock(struct stasis_overlay *overlay, struct stasis_error *err)
+int stasis_overlay_lock(const struct stasis_overlay *overlay, int fd)
 {
-    if (!stasis_io_lock(overlay->use.fd))
+    return overlay->only_looks ? stasis_io_lock_test(fd) : stasis_io_lock(fd);
+}
+
+static int lock(const struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    if (!stasis_overlay_lock(overlay, overlay->use.fd))
         return 0;
     if (errno == EAGAIN || errno == EACCES)
         return stasis_fail(err, STASIS_ERR_ARG,
@@ -210,7 +216,7 @@ static int lock(struct stasis_overlay *overlay, struct stasis_error *err)
                              "it cannot be locked; use a file system that has locks");
 }
 
-static int open_file(struct stasis_overlay *overlay, const char *path, bool only_looks,
+static int open_file(struct stasis_overlay *overlay, const char *path,
                      struct stasis_outputs *outputs, struct stasis_error *err)
 {
     const struct stasis_output_opts opts = {
@@ -218,7 +224,7 @@ static int open_file(struct stasis_overlay *overlay, const char *path, bool only
         .kind = STASIS_OUTPUT_IN_PLACE,
         .role = "the overlay of a disk",
         .snapshot = true,
-        .only_looks = only_looks,
+        .only_looks = overlay->only_looks,
     };
     int rc = stasis_output_open(outputs, path, &opts, &overlay->output, err);
 
@@ -240,8 +246,8 @@ int stasis_overlay_check_base(const struct stasis_overlay_base *base, struct sta
     return 0;
 }
 
-static int new_overlay(const struct stasis_overlay_base *base, struct stasis_overlay **ret_overlay,
-                       struct stasis_error *err)
+static int new_overlay(const struct stasis_overlay_base *base, bool only_looks,
+                       struct stasis_overlay **ret_overlay, struct stasis_error *err)
 {
     struct stasis_overlay *overlay = NULL;
     int rc = stasis_overlay_check_base(base, err);
@@ -255,50 +261,61 @@ static int new_overlay(const struct stasis_overlay_base *base, struct stasis_ove
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the overlay");
     }
     overlay->base = *base;
+    overlay->only_looks = only_looks;
     overlay->use.fd = -1;
     *ret_overlay = overlay;
     return 0;
 }
 
-int stasis_overlay_check_new(const char *path, struct stasis_outputs *outputs,
-                             const struct stasis_overlay_base *base, struct stasis_error *err)
+/* Who only looks has no file where there is none. */
+static int open_overlay(const char *path, struct stasis_outputs *outputs,
+                        const struct stasis_overlay_base *base, bool only_looks,
+                        struct stasis_overlay **ret_overlay, struct stasis_error *err)
 {
     struct stasis_overlay *overlay = NULL;
-    uint8_t uuid[STASIS_UUID_SIZE];
-    int rc = new_overlay(base, &overlay, err);
+    int rc = new_overlay(base, only_looks, &overlay, err);
 
     if (rc)
         return rc;
-    rc = open_file(overlay, path, true, outputs, err);
+    rc = open_file(overlay, path, outputs, err);
     if (!rc && overlay->use.fd >= 0)
         rc = lock(overlay, err);
-    if (!rc && base->root)
-        rc = load_chain(overlay, NULL, base->root, uuid, err);
-    stasis_overlay_free(overlay);
-    return rc;
-}
-
-int stasis_overlay_open(const char *path, struct stasis_outputs *outputs,
-                        const struct stasis_overlay_base *base, struct stasis_overlay **ret_overlay,
-                        struct stasis_error *err)
-{
-    struct stasis_overlay *overlay = NULL;
-    int rc = new_overlay(base, &overlay, err);
-
-    if (rc)
-        return rc;
-    rc = open_file(overlay, path, false, outputs, err);
     if (!rc)
-        rc = lock(overlay, err);
-    if (!rc)
-        rc = begin(overlay, err);
+        rc = overlay->use.fd >= 0 ? begin(overlay, err) : make_new(overlay, err);
     if (rc) {
         stasis_overlay_free(overlay);
         return rc;
     }
     overlay->base.root = NULL; /* the caller's, as is layers */
     overlay->base.layers = NULL;
-    stasis_output_keep(overlay->output);
+    *ret_overlay = overlay;
+    return 0;
+}
+
+int stasis_overlay_open(const char *path, struct stasis_outputs *outputs,
+                        const struct stasis_overlay_base *base, struct stasis_overlay **ret_overlay,
+                        struct stasis_error *err)
+{
+    int rc = open_overlay(path, outputs, base, false, ret_overlay, err);
+
+    if (!rc)
+        stasis_output_keep((*ret_overlay)->output);
+    return rc;
+}
+
+int stasis_overlay_try(const char *path, struct stasis_outputs *outputs,
+                       const struct stasis_overlay_base *base, struct stasis_overlay **ret_overlay,
+                       struct stasis_error *err)
+{
+    struct stasis_overlay *overlay = NULL;
+    int rc = open_overlay(path, outputs, base, true, &overlay, err);
+
+    if (rc)
+        return rc;
+    if (!overlay->use.header.info.format_version) { /* there is none */
+        stasis_overlay_free(overlay);
+        overlay = NULL;
+    }
     *ret_overlay = overlay;
     return 0;
 }

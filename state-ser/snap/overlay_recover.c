@@ -380,7 +380,7 @@ int stasis_overlay_recover(struct stasis_overlay *overlay, uint64_t len, bool *r
                      (uint64_t)(overlay->use.log.first + overlay->use.log_used) * PAGE);
     if (!rc)
         rc = use_places(&r);
-    if (!rc && !overlay->is_for_reading)
+    if (!rc && !overlay->is_for_reading && !overlay->only_looks)
         rc = keep_what_counts(&r);
     stasis_overlay_map_clean(&overlay->map);
     return rc;

@@ -53,69 +53,6 @@ static int clear_free(struct stasis_overlay *overlay, struct stasis_error *err)
     return 0;
 }
 
-/* ---- the sections ---- */
-
-static void add_section(struct stasis_header *header, enum stasis_section_type type,
-                        uint64_t offset, const void *bytes, uint64_t len)
-{
-    header->sections[header->section_count++] = (struct stasis_section){
-        .type = type,
-        .offset = offset,
-        .length = len,
-        .crc = bytes ? stasis_crc32(bytes, len) : 0,
-    };
-}
-
-static int write_sections(struct stasis_overlay *overlay, const uint8_t *index, size_t index_len,
-                          struct stasis_header *trailer, struct stasis_error *err)
-{
-    uint64_t end = (uint64_t)overlay->use.places.end * PAGE, state_at = end + index_len;
-    uint64_t trailer_at = state_at + overlay->use.state_len;
-    uint8_t bytes[STASIS_HEADER_LEN];
-
-    add_section(trailer, STASIS_SECTION_DATA, PAGE, NULL, end - PAGE);
-    add_section(trailer, STASIS_SECTION_INDEX, end, index, index_len);
-    add_section(trailer, STASIS_SECTION_STATE, state_at, overlay->use.state,
-                overlay->use.state_len);
-    trailer->info.file_len = trailer_at + sizeof(bytes);
-    stasis_header_encode(trailer, bytes);
-    if (stasis_io_pwrite(overlay->use.fd, index, index_len, end) ||
-        stasis_io_pwrite(overlay->use.fd, overlay->use.state, overlay->use.state_len, state_at) ||
-        stasis_io_pwrite(overlay->use.fd, bytes, sizeof(bytes), trailer_at) ||
-        stasis_io_truncate(overlay->use.fd, trailer->info.file_len) ||
-        stasis_io_sync(overlay->use.fd))
-        return failed(err, "writing its sections");
-    return 0;
-}
-
-static uint64_t stored_bytes(const struct stasis_overlay_map *map)
-{
-    uint64_t bytes = 0;
-    uint32_t page = 0;
-
-    while ((page = stasis_overlay_map_next(map, page, false)) < map->pages)
-        bytes += stasis_overlay_map_get(map, page++).place >= STASIS_PLACE_FIRST ? PAGE : 0;
-    return bytes;
-}
-
-static int write_trailer(struct stasis_overlay *overlay, struct stasis_header *trailer,
-                         struct stasis_error *err)
-{
-    size_t index_len;
-    uint8_t *index = stasis_overlay_index_make(overlay, &index_len);
-    int rc;
-
-    if (!index)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to seal the overlay");
-    *trailer = overlay->use.header;
-    trailer->info.stored_bytes = stored_bytes(&overlay->map);
-    stasis_overlay_index_root(index, &trailer->info, overlay->use.state, overlay->use.state_len,
-                              trailer->info.root);
-    rc = write_sections(overlay, index, index_len, trailer, err);
-    free(index);
-    return rc;
-}
-
 /* ---- the new overlay ---- */
 
 /* On a file without a name. Of *next all is the caller's, on failure too. */
@@ -199,7 +136,7 @@ static void suffix_of(const uint8_t root[STASIS_DIGEST_SIZE], char suffix[SUFFIX
         snprintf(suffix + 1 + (size_t)2 * i, 3, "%02x", root[i]);
 }
 
-/* Whether it is a new overlay on the sealed one, in which nothing was written, and nobody uses it.
+/* Whether it is a new overlay on the sealed one, in which nothing was written. A length of 0: any.
  */
 static bool is_left_over(int fd, uint64_t len, const struct stasis_snap_info *sealed)
 {
@@ -207,8 +144,8 @@ static bool is_left_over(int fd, uint64_t len, const struct stasis_snap_info *se
     struct stasis_header header;
     struct stat st;
 
-    return !stasis_io_stat(fd, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == len &&
-           !stasis_io_lock(fd) &&
+    return !stasis_io_stat(fd, &st) && S_ISREG(st.st_mode) &&
+           (!len || (uint64_t)st.st_size == len) &&
            stasis_io_pread(fd, bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes) &&
            !stasis_header_decode_disk(bytes, &header, NULL) && header.info.layer &&
            !memcmp(header.info.parent_uuid, sealed->uuid, sizeof(sealed->uuid)) &&
@@ -216,19 +153,31 @@ static bool is_left_over(int fd, uint64_t len, const struct stasis_snap_info *se
 }
 
 /* Sealing that was cut off before the exchange leaves the new overlay, with the name of the sealed
- * one. Another is made. */
+ * one. -1: there is none that nobody uses. */
+static int open_left_over(const struct stasis_overlay *overlay, const char *suffix, uint64_t len,
+                          const struct stasis_snap_info *sealed, char name[NAME_MAX + 1])
+{
+    int fd;
+
+    if (snprintf(name, NAME_MAX + 1, "%s%s", overlay->output->place.base, suffix) > NAME_MAX)
+        return -1;
+    fd = stasis_io_open(overlay->output->place.dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (fd < 0 || (!stasis_overlay_lock(overlay, fd) && is_left_over(fd, len, sealed)))
+        return fd;
+    stasis_io_close(fd);
+    return -1;
+}
+
+/* Another is made. */
 static void remove_left_over(const struct stasis_overlay *overlay, const char *suffix,
                              const struct stasis_snap_info *sealed,
                              const struct stasis_overlay *next)
 {
     uint64_t len = (uint64_t)(STASIS_PLACE_FIRST + next->use.log_used) * PAGE;
     char name[NAME_MAX + 1];
-    int fd;
+    int fd = open_left_over(overlay, suffix, len, sealed, name);
 
-    if (snprintf(name, sizeof(name), "%s%s", overlay->output->place.base, suffix) > NAME_MAX)
-        return;
-    fd = stasis_io_open(overlay->output->place.dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
-    if (fd >= 0 && is_left_over(fd, len, sealed))
+    if (fd >= 0)
         stasis_io_unlink(overlay->output->place.dir, name);
     stasis_io_close(fd);
 }
@@ -275,7 +224,7 @@ static int seal(struct stasis_overlay *overlay, struct stasis_header *trailer,
         rc = clear_free(overlay, err);
     if (rc)
         return rc;
-    rc = write_trailer(overlay, trailer, err);
+    rc = stasis_overlay_write_trailer(overlay, trailer, err);
     if (!rc)
         rc = make_next(overlay, &trailer->info, &next, err);
     if (!rc)
@@ -338,6 +287,44 @@ bool stasis_overlay_has_sealed_name(const char *name, const uint8_t root[STASIS_
     return len >= SUFFIX_LEN && !strcmp(name + len - SUFFIX_LEN, suffix);
 }
 
+/* The overlay as it will be. */
+static void become_foreseen(struct stasis_overlay *overlay, const struct stasis_snap_info *sealed)
+{
+    struct stasis_snap_info *info = &overlay->use.header.info;
+
+    info->layer = true;
+    memcpy(info->parent_uuid, sealed->uuid, sizeof(info->parent_uuid));
+    memcpy(info->parent_root, sealed->root, sizeof(info->parent_root));
+    memset(info->uuid, 0, sizeof(info->uuid));
+    overlay->map.mapped = 0;
+}
+
+static int foresee(struct stasis_overlay *overlay, struct stasis_error *err)
+{
+    struct stasis_header trailer;
+    char suffix[SUFFIX_LEN + 1], name[NAME_MAX + 1];
+    uint8_t *index;
+    size_t len;
+    int left, rc;
+
+    if (!overlay->map.mapped)
+        return 0;
+    rc = check_room(overlay, err);
+    if (!rc)
+        rc = stasis_overlay_make_trailer(overlay, &trailer, &index, &len, err);
+    if (rc)
+        return rc;
+    free(index);
+    suffix_of(trailer.info.root, suffix);
+    left = open_left_over(overlay, suffix, 0, &trailer.info, name);
+    if (left < 0)
+        rc = stasis_output_check_next(overlay->output, suffix, err);
+    stasis_io_close(left);
+    if (!rc)
+        become_foreseen(overlay, &trailer.info);
+    return rc;
+}
+
 int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, bool *ret_is_sealed,
                                   struct stasis_error *err)
 {
@@ -356,5 +343,7 @@ int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, 
         return 0;
     *ret_is_sealed =
         stasis_overlay_has_sealed_name(overlay->output->place.base, trailer + STASIS_HDR_ROOT);
-    return *ret_is_sealed ? 0 : stasis_overlay_seal(overlay, root, &has_root, err);
+    if (*ret_is_sealed || overlay->only_looks)
+        return *ret_is_sealed ? 0 : foresee(overlay, err);
+    return stasis_overlay_seal(overlay, root, &has_root, err);
 }

@@ -127,6 +127,7 @@ static void check_disks(const struct stasis_vmm_config *config, struct stasis_ou
     for (unsigned i = 0; i < stasis_config_disks(config); i++)
         if (stasis_vmm_disks_add(config, i, &disks, &nobody, &why))
             stasis_reasons_add_error(reasons, "disk", stasis_config_disk_id(config, i), &why);
+    stasis_vmm_disks_unlock(&disks);
     if (stasis_vmm_disks_open_overlays(config, &disks, stasis_snap_records(snap), &why))
         stasis_reasons_add_error(reasons, "disk", "overlay", &why);
     else

@@ -86,7 +86,6 @@ static bool read_root(const struct stasis_records *records, const char *id,
     return has;
 }
 
-/* Who only looks makes none. */
 static int open_overlay(const struct stasis_vmm_config *config, unsigned index,
                         struct stasis_vmm_disks *disks, const struct stasis_records *records,
                         struct stasis_error *err)
@@ -104,8 +103,8 @@ static int open_overlay(const struct stasis_vmm_config *config, unsigned index,
 
     if (!path || !disk || disk->disk.overlay)
         return 0;
-    if (disks->only_looks && !stasis_disk_has_overlay_file(path))
-        rc = stasis_disk_check_overlay(&disk->disk, path, disks->outputs, &opts, err);
+    if (disks->only_looks)
+        rc = stasis_disk_try_overlay(&disk->disk, path, disks->outputs, &opts, err);
     else
         rc = stasis_disk_open_overlay(&disk->disk, path, disks->outputs, &opts, err);
     return rc ? stasis_wrap(err, rc, "block[%u].overlay=%s", index, path) : 0;
@@ -191,6 +190,12 @@ int stasis_vmm_disks_open(const struct stasis_vmm_config *config, struct stasis_
     for (unsigned i = 0; !rc && i < count; i++)
         rc = stasis_vmm_disks_add(config, i, disks, host, err);
     return rc;
+}
+
+void stasis_vmm_disks_unlock(const struct stasis_vmm_disks *disks)
+{
+    for (unsigned i = 0; i < disks->count; i++)
+        stasis_disk_unlock(&disks->list[i].disk);
 }
 
 void stasis_vmm_disks_close(struct stasis_vmm_disks *disks)

@@ -21,7 +21,7 @@ struct stasis_vmm_disks {
     struct stasis_vmm_disk list[STASIS_VMM_BLOCKS_MAX];
     unsigned count;
     struct stasis_outputs *outputs; /* that know the overlays; may be NULL */
-    bool only_looks;                /* overlays that are not there are not made */
+    bool only_looks;                /* overlays are neither made nor written to */
 };
 
 /* Opens a disk that the configuration names, or all of them, without overlays, and gives it to
@@ -34,6 +34,8 @@ STASIS_MUST_CHECK int stasis_vmm_disks_open(const struct stasis_vmm_config *conf
                                             struct stasis_vmm_disks *disks,
                                             struct stasis_device_host *host,
                                             struct stasis_error *err);
+/* For a dry run, once all are open, which tells whether one is given twice. */
+void stasis_vmm_disks_unlock(const struct stasis_vmm_disks *disks);
 /* All that are open. */
 void stasis_vmm_disks_close(struct stasis_vmm_disks *disks);
 

@@ -79,6 +79,13 @@ static int lock(const struct stasis_disk *disk, struct stasis_error *err)
                              "cannot lock it; use a file system that has locks");
 }
 
+void stasis_disk_unlock(const struct stasis_disk *disk)
+{
+    struct flock range = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+    (void)fcntl(disk->fd, F_OFD_SETLK, &range);
+}
+
 #define ALIGNMENT_MAX 4096u
 
 /* What the host wants direct transfers to be aligned to: the smallest with which it reads. The

@@ -42,6 +42,7 @@ struct stasis_disk {
     bool has_lost;    /* what was written, said stasis_disk_settle(); no flush has told yet */
     bool has_samples; /* since stasis_disk_settle() */
     uint8_t samples[STASIS_DISK_DIGEST_SIZE];
+    bool only_looks; /* the overlay is not written to */
     struct stasis_overlay
         *overlay;  /* takes what is written (disk_overlay.h); NULL: the file does */
     bool has_root; /* of the overlay, since it was sealed; until it is settled or sealed again */
@@ -62,6 +63,9 @@ struct stasis_disk_marker {
 STASIS_MUST_CHECK int stasis_disk_open(const char *path, bool read_only, bool is_direct,
                                        struct stasis_disk *ret_disk, struct stasis_error *err);
 void stasis_disk_close(struct stasis_disk *disk);
+
+/* For a dry run: others may use it again. Until then it is locked. */
+void stasis_disk_unlock(const struct stasis_disk *disk);
 
 struct stasis_disk_marker stasis_disk_marker(const struct stasis_disk *disk);
 

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "stasis/overlay.h"
 
@@ -42,25 +41,19 @@ int stasis_disk_open_overlay(struct stasis_disk *disk, const char *path,
     return stasis_overlay_open(path, outputs, &base, &disk->overlay, err);
 }
 
-int stasis_disk_check_overlay(struct stasis_disk *disk, const char *path,
-                              struct stasis_outputs *outputs,
-                              const struct stasis_disk_overlay_opts *opts, struct stasis_error *err)
+int stasis_disk_try_overlay(struct stasis_disk *disk, const char *path,
+                            struct stasis_outputs *outputs,
+                            const struct stasis_disk_overlay_opts *opts, struct stasis_error *err)
 {
     const struct stasis_overlay_base base = base_of(disk, opts);
 
-    return stasis_overlay_check_new(path, outputs, &base, err);
-}
-
-bool stasis_disk_has_overlay_file(const char *path)
-{
-    struct stat st;
-
-    return !stat(path, &st) && st.st_size > 0;
+    disk->only_looks = true;
+    return stasis_overlay_try(path, outputs, &base, &disk->overlay, err);
 }
 
 void stasis_disk_close_overlay(struct stasis_disk *disk)
 {
-    if (disk->overlay)
+    if (disk->overlay && !disk->only_looks)
         (void)!stasis_overlay_finish(disk->overlay, NULL); /* the guest has flushed what counts */
     stasis_overlay_free(disk->overlay);
     disk->overlay = NULL;

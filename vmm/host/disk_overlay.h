@@ -23,14 +23,12 @@ STASIS_MUST_CHECK int stasis_disk_open_overlay(struct stasis_disk *disk, const c
                                                const struct stasis_disk_overlay_opts *opts,
                                                struct stasis_error *err);
 
-/* For a dry run: whether it could make one there. */
-STASIS_MUST_CHECK int stasis_disk_check_overlay(struct stasis_disk *disk, const char *path,
-                                                struct stasis_outputs *outputs,
-                                                const struct stasis_disk_overlay_opts *opts,
-                                                struct stasis_error *err);
-
-/* Whether there is one, or one that is being made. */
-bool stasis_disk_has_overlay_file(const char *path);
+/* For a dry run: the same, and nothing is made or changed, or stays locked. The disk gets the
+ * overlay as it would be, or none, if one would be made; it is asked for its marker only. */
+STASIS_MUST_CHECK int stasis_disk_try_overlay(struct stasis_disk *disk, const char *path,
+                                              struct stasis_outputs *outputs,
+                                              const struct stasis_disk_overlay_opts *opts,
+                                              struct stasis_error *err);
 
 /* Brings what was written to the disk, and closes it. */
 void stasis_disk_close_overlay(struct stasis_disk *disk);

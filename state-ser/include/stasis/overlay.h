@@ -49,13 +49,6 @@ struct stasis_overlay_base {
 
 struct stasis_overlay;
 
-/* For a dry run: whether a new one could be made at `path`, where there is no file or an empty one.
- * Nothing is made or changed. As stasis_overlay_open(). */
-STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_check_new(const char *path,
-                                                             struct stasis_outputs *outputs,
-                                                             const struct stasis_overlay_base *base,
-                                                             struct stasis_error *err);
-
 /* Opens the overlay at `path`, as it was after its last flush, or makes it, if there is no file or
  * an empty one. The file is locked until it is freed (fcntl(2), F_OFD_SETLK). *base is copied; what
  * its ctx leads to must work until then. `outputs` (may be NULL) knows the files of this process.
@@ -69,6 +62,16 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_open(const char *path,
                                                         const struct stasis_overlay_base *base,
                                                         struct stasis_overlay **ret_overlay,
                                                         struct stasis_error *err);
+
+/* For a dry run: what stasis_overlay_open() would do. Nothing is made or changed, or stays locked.
+ * Of the functions below only stasis_overlay_stats() and freeing are for *ret_overlay, which is as
+ * it would be: if sealing was cut off, it is the new one on the sealed one, and has no UUID (0).
+ * NULL: one would be made. The errors of stasis_overlay_open(), as far as they can be foreseen. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_try(const char *path,
+                                                       struct stasis_outputs *outputs,
+                                                       const struct stasis_overlay_base *base,
+                                                       struct stasis_overlay **ret_overlay,
+                                                       struct stasis_error *err);
 
 /* Closes it. What was not flushed is lost. NULL is fine. */
 STASIS_EXPORT void stasis_overlay_free(struct stasis_overlay *overlay);

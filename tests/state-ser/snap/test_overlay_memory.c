@@ -241,6 +241,15 @@ static void a_life_without_memory_ends_in_order(void **state)
     assert_in_range(do_with_each(live, true), 20, 1000);
 }
 
+static int try(struct stasis_error *err)
+{
+    struct stasis_overlay *overlay = NULL;
+    int rc = stasis_overlay_try(path, NULL, &base, &overlay, err);
+
+    stasis_overlay_free(overlay);
+    return rc;
+}
+
 static void a_look_without_memory_changes_nothing(void **state)
 {
     struct stasis_error err;
@@ -248,6 +257,7 @@ static void a_look_without_memory_changes_nothing(void **state)
     (void)state;
     empty_folder();
     assert_int_equal(live(&err), 0);
+    assert_in_range(do_with_each(try, false), 5, 1000);
     assert_in_range(do_with_each(look, false), 5, 1000);
 }
 
@@ -267,7 +277,7 @@ static void a_base_that_is_none_is_refused_by_each(void **state)
         const struct stasis_overlay_look with_base = {.size = sizeof(with_base), .base = &odd[i]};
 
         assert_int_equal(stasis_overlay_open(path, NULL, &odd[i], &overlay, &err), STASIS_ERR_ARG);
-        assert_int_equal(stasis_overlay_check_new(path, NULL, &odd[i], &err), STASIS_ERR_ARG);
+        assert_int_equal(stasis_overlay_try(path, NULL, &odd[i], &overlay, &err), STASIS_ERR_ARG);
         assert_int_equal(stasis_overlay_open_to_read(path, NULL, &with_base, &overlay, &err),
                          STASIS_ERR_ARG);
         assert_null(overlay);

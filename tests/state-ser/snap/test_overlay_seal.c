@@ -151,30 +151,6 @@ static void what_it_lies_on_has_to_be_there(void **state)
     assert_open_refused(STASIS_ERR_NOT_FOUND, "it lies on the sealed overlay whose root begins");
 }
 
-/* A dry run finds the same, and makes nothing. */
-static void a_new_one_can_be_asked_for(void **state)
-{
-    uint8_t other[STASIS_OVERLAY_ROOT_SIZE] = {1};
-    struct stasis_error err = {.msg = "nothing"};
-    char path[160];
-
-    (void)state;
-    write_some();
-    seal();
-    snprintf(path, sizeof(path), "%s/new", rig.folder);
-    rig.opts.root = root;
-    assert_int_equal(stasis_overlay_check_new(path, NULL, &rig.opts, &err), 0);
-    rig.opts.root = other;
-    assert_int_equal(stasis_overlay_check_new(path, NULL, &rig.opts, &err), STASIS_ERR_NOT_FOUND);
-    rig.opts.root = NULL;
-    assert_int_equal(access(path, F_OK), -1);
-    assert_int_equal(stasis_overlay_check_new(rig.path, NULL, &rig.opts, &err), STASIS_ERR_ARG);
-    assert_non_null(strstr(err.msg, "it is in use by another program"));
-    assert_int_equal(stasis_overlay_check_new("/nowhere/new", NULL, &rig.opts, &err),
-                     STASIS_ERR_WRITE);
-    rig_assert_holds(&rig, rig.content);
-}
-
 /* Whatever cannot be opened any more: it is not told that a file is missing. */
 static void too_many_open_files_are_told(void **state)
 {
@@ -392,7 +368,6 @@ int main(void)
         CASE(each_is_the_disk_as_it_was),
         CASE(what_was_not_written_to_is_not_sealed),
         CASE(what_it_lies_on_has_to_be_there),
-        CASE(a_new_one_can_be_asked_for),
         CASE(too_many_open_files_are_told),
         CASE(a_sealed_one_is_not_written_to),
         CASE(names_that_are_taken_are_refused),

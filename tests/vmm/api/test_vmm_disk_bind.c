@@ -222,6 +222,50 @@ static void a_new_overlay_is_the_disk_that_it_lies_on(void **state)
     unlink(overlay);
 }
 
+struct content {
+    uint8_t bytes[4 * 1024 * 1024];
+    size_t len;
+};
+
+static void read_file(const char *path, struct content *content)
+{
+    FILE *file = fopen(path, "r");
+
+    assert_non_null(file);
+    content->len = fread(content->bytes, 1, sizeof(content->bytes), file);
+    assert_in_range(content->len, 1, sizeof(content->bytes) - 1);
+    fclose(file);
+}
+
+/* Of a guest that was killed: who opens it would bring the overlay in order. */
+static void a_dry_run_leaves_an_overlay_as_it_is(void **state)
+{
+    const char *overlay = beside("overlay");
+    static struct content killed, after;
+    uint8_t bytes[512] = {2};
+    FILE *file;
+
+    (void)state;
+    freeze_with_overlay(overlay, 0);
+    assert_int_equal(check(), 0);
+    assert_true(stasis_disk_write(&disks.list[0].disk, 512, bytes, sizeof(bytes)));
+    assert_true(stasis_disk_flush(&disks.list[0].disk));
+    read_file(overlay, &killed);
+    stasis_vmm_disks_close(&disks);
+    file = fopen(overlay, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(killed.bytes, 1, killed.len, file), killed.len);
+    fclose(file);
+    disks.only_looks = true;
+    assert_int_equal(check(), 1);
+    has(0, "data", "disk data has been written to since the freeze");
+    stasis_vmm_disks_close(&disks);
+    read_file(overlay, &after);
+    assert_int_equal(after.len, killed.len);
+    assert_memory_equal(after.bytes, killed.bytes, killed.len);
+    unlink(overlay);
+}
+
 static void the_same_disks_are_taken(void **state)
 {
     const struct stasis_vmm_block first = config.block[0];
@@ -407,6 +451,7 @@ int main(void)
         CASE(an_overlay_is_known_by_its_last_flush),
         CASE(a_sealed_disk_gets_a_new_overlay),
         CASE(a_new_overlay_is_the_disk_that_it_lies_on),
+        CASE(a_dry_run_leaves_an_overlay_as_it_is),
         CASE(every_disk_that_is_wrong_is_named),
         CASE(a_disk_that_was_another_way),
         CASE(a_disk_that_cannot_be_opened),

@@ -167,6 +167,9 @@ static void a_disk_in_use_is_refused(void **state)
     stasis_disk_close(&first);
     stasis_disk_close(&second);
     first = open_disk(false);
+    stasis_disk_unlock(&first);
+    second = open_disk(false);
+    stasis_disk_close(&second);
     stasis_disk_close(&first);
 }
 
