@@ -319,19 +319,6 @@ int stasis_vmm_new(const struct stasis_vmm_config *config, const struct stasis_v
     return 0;
 }
 
-static void say_left(const struct stasis_vmm *vmm)
-{
-    const struct stasis_devices *devices = &vmm->machine.devices;
-
-    for (size_t i = 0; i < STASIS_DEVICE_MAX; i++) {
-        if (devices->io[i].is_left)
-            stasis_vmm_say(vmm,
-                           "the host has not answered for disk %s; a thread is left behind that "
-                           "waits for it, and the disk stays locked until the process has ended",
-                           devices->io[i].name);
-    }
-}
-
 void stasis_vmm_free(struct stasis_vmm *vmm)
 {
     char summary[256];
@@ -353,10 +340,7 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
         stasis_ram_failure_unwatch(&vmm->machine);
         stasis_machine_fini(&vmm->machine);
     }
-    if (vmm->machine.is_left)
-        say_left(vmm);
-    else
-        stasis_vmm_disks_close(&vmm->disks);
+    stasis_vmm_leave_behind(vmm);
     stasis_snap_free(vmm->base);
     stasis_boot_let_go(&vmm->boot);
     stasis_vmm_net_unwatch(vmm);

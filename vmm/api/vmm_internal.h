@@ -5,8 +5,9 @@
  * vmm_requests.c (what its owner asks for), vmm_commands.c (what the user asks for by keys),
  * vmm_sources.c (events of the loop), vmm_watch.c (descriptors of others), vmm_console.c (what
  * devices need of the outside: terminal, serial output, clocks), vmm_disk.c, vmm_guest_errors.c,
- * vmm_layers.c, vmm_log.c, vmm_metrics.c, vmm_metrics_file.c, vmm_open.c and vmm_outputs.c (files),
- * vmm_vsock.c (sockets), vmm_freeze.c and vmm_save.c (snapshots).
+ * vmm_layers.c, vmm_left.c (what stays when it has ended), vmm_log.c, vmm_metrics.c,
+ * vmm_metrics_file.c, vmm_open.c and vmm_outputs.c (files), vmm_vsock.c (sockets), vmm_freeze.c and
+ * vmm_save.c (snapshots).
  *
  * Locks: vmm->lock is taken by every public function and around every event of the loop; vCPUs and
  * the thread that saves never take it. Under it the machine's lock may be taken, not the other way
@@ -195,6 +196,12 @@ void stasis_vmm_tell_running(struct stasis_vmm *vmm);
 
 void stasis_vmm_lock(struct stasis_vmm *vmm);
 void stasis_vmm_unlock(struct stasis_vmm *vmm);
+
+/* ---- vmm_left.c ---- */
+
+/* Once the machine has ended: says what threads are left, and closes the disks that they do not
+ * use. */
+void stasis_vmm_leave_behind(struct stasis_vmm *vmm);
 
 /* ---- vmm_log.c ---- */
 

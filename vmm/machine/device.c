@@ -118,6 +118,17 @@ int stasis_devices_start(struct stasis_devices *devices, const struct stasis_io_
     return rc;
 }
 
+const struct stasis_device *stasis_devices_left(const struct stasis_devices *devices, uint32_t *at)
+{
+    while (*at < STASIS_DEVICE_MAX) {
+        uint32_t i = (*at)++;
+
+        if (devices->io[i].is_left)
+            return &devices->list[i];
+    }
+    return NULL;
+}
+
 bool stasis_devices_stop(struct stasis_devices *devices, unsigned limit_ms)
 {
     bool all = true;

@@ -154,7 +154,7 @@ struct stasis_device_counters {
     uint64_t out_bytes;       /* that the guest sent, and the outside has taken */
     uint64_t lost_bytes;      /* that the guest sent while the device had no room */
     uint64_t wakes;           /* of the device's own thread, by one or more notifications */
-    uint64_t requests;        /* that it has answered */
+    uint64_t requests;        /* of a disk, answered; frames of a network, sent and received */
     uint64_t interrupts;      /* how often it has raised its line */
     uint64_t dropped_frames;  /* of a network, either way */
     uint64_t connections;     /* of sockets that were accepted, either way */
@@ -239,6 +239,10 @@ STASIS_MUST_CHECK int stasis_devices_start(struct stasis_devices *devices,
                                            struct stasis_error *err);
 /* As stasis_io_thread_stop(). False: at least one is left behind, whose device stays then. */
 STASIS_MUST_CHECK bool stasis_devices_stop(struct stasis_devices *devices, unsigned limit_ms);
+
+/* The next device from place *at on whose thread was left behind, also after detaching; *at is
+ * behind it then. NULL: there is none. */
+const struct stasis_device *stasis_devices_left(const struct stasis_devices *devices, uint32_t *at);
 
 /* Under the lock: they touch neither devices nor RAM from here on; or may again. Idle: they ask
  * nothing of the host (stasis_io_thread_wait_idle() for each). */

@@ -81,6 +81,8 @@ static void count(struct instance *net)
 
     stasis_counter_add(&counters->in_bytes, now->rx_bytes - before->rx_bytes);
     stasis_counter_add(&counters->out_bytes, now->tx_bytes - before->tx_bytes);
+    stasis_counter_add(&counters->requests,
+                       now->rx_frames - before->rx_frames + now->tx_frames - before->tx_frames);
     stasis_counter_add(&counters->dropped_frames,
                        now->rx_dropped - before->rx_dropped + now->tx_dropped - before->tx_dropped);
     *before = *now;

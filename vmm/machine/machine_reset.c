@@ -34,15 +34,19 @@ static int build_again(struct stasis_machine *machine, const struct stasis_kvm *
     const struct stasis_board_state board = machine->board;
     const struct stasis_device_host *host = machine->device_env.host;
     const struct stasis_machine before = *machine;
+    const struct stasis_device *left;
     struct stasis_kvm taken = *kvm;
+    uint32_t at = 0;
     int rc;
 
     stasis_machine_fini(machine);
-    if (machine->is_left) {
+    left = stasis_devices_left(&machine->devices, &at);
+    if (left) {
         stasis_kvm_close(&taken);
         return stasis_fail(err, STASIS_ERR_IO,
-                           "a disk does not answer what the old guest asked of it; check the "
-                           "host's disk");
+                           "device %s does not answer what the old guest asked of it; check the "
+                           "host's disk",
+                           left->row->instance);
     }
     rc = stasis_machine_build_on(machine, &taken, &board, host, err);
     if (rc)

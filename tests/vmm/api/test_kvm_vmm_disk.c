@@ -2,6 +2,7 @@
  *
  * A snapshot counts on what the guest wrote to its disk: the host keeps that before there is one.
  */
+#include "tests/vmm/api/passt_rig.h"
 #include "tests/vmm/api/vmm_rig.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@ static int counted_fsync(int fd)
 }
 
 static _Atomic bool hangs, is_hanging;
+static struct stasis_io_thread *net_thread;
 
 static int hanging_fdatasync(int fd)
 {
@@ -42,7 +44,7 @@ static struct stasis_device *blk(void)
     return stasis_device_find(&rig.vmm->machine.devices, &stasis_virtio_blk_schema, "disk0");
 }
 
-static void begin(void)
+static void begin_with(const char *passt)
 {
     const char *path;
     int fd;
@@ -50,6 +52,7 @@ static void begin(void)
     atomic_store(&syncs, 0);
     atomic_store(&fails, 0);
     vmm_rig_init(&rig);
+    rig.config.net.passt = passt;
     path = vmm_rig_path(&rig, "disk");
     fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
@@ -60,6 +63,11 @@ static void begin(void)
     rig.vmm->disks.list[0].disk.calls = &calls;
     kvm_ok(stasis_vmm_start(rig.vmm, &err), &err);
     vmm_rig_wait_text(&rig, "tick 1 ");
+}
+
+static void begin(void)
+{
+    begin_with(NULL);
 }
 
 static void save(enum stasis_vmm_sync sync)
@@ -172,6 +180,16 @@ static void flush(void)
         stasis_bus_mmio_write(&rig.vmm->machine, blk()->row->base + regs[i][0], 4, regs[i][1]);
 }
 
+static void come_back(struct stasis_vmm *vmm, struct stasis_io_thread *thread)
+{
+    hangs = false;
+    pthread_mutex_lock(&vmm->machine.lock);
+    while (!stasis_io_thread_wait_idle(thread, 10))
+        ;
+    pthread_mutex_unlock(&vmm->machine.lock);
+    close(thread->bell_fd);
+}
+
 /* At the end the VM does not wait for ever, and what the thread has stays. */
 static void a_disk_that_hangs_is_left_behind(void)
 {
@@ -182,19 +200,50 @@ static void a_disk_that_hangs_is_left_behind(void)
     vmm = rig.vmm;
     thread = blk()->io;
     vmm->machine.pause_limit_ms = 10;
+    is_hanging = false;
     hangs = true;
     flush();
     kvm_wait(is_hanging);
     vmm_rig_fini(&rig);
     if (!strstr(rig.message, "the host has not answered for disk disk0; a thread is left behind"))
         fail_msg("%s", rig.message);
-    hangs = false;
-    pthread_mutex_lock(&vmm->machine.lock);
-    while (!stasis_io_thread_wait_idle(thread, 10))
-        ;
-    pthread_mutex_unlock(&vmm->machine.lock);
-    close(thread->bell_fd);
+    come_back(vmm, thread);
     close(vmm->disks.list[0].disk.fd);
+}
+
+static void hang(void *instance)
+{
+    (void)instance;
+    stasis_io_thread_leave(net_thread);
+    (void)hanging_fdatasync(-1);
+    (void)!stasis_io_thread_enter(net_thread);
+}
+
+static void a_network_that_hangs_is_not_called_a_disk(void)
+{
+    struct stasis_vmm *vmm;
+    int fd;
+
+    passt_rig_init();
+    begin_with(passt_rig_path);
+    vmm = rig.vmm;
+    fd = vmm->disks.list[0].disk.fd;
+    net_thread = stasis_device_find(&vmm->machine.devices, &stasis_virtio_net_schema, "net0")->io;
+    vmm->machine.pause_limit_ms = 10;
+    is_hanging = false;
+    hangs = true;
+    pthread_mutex_lock(&vmm->machine.lock);
+    net_thread->work = hang;
+    pthread_mutex_unlock(&vmm->machine.lock);
+    stasis_io_thread_ring(net_thread);
+    kvm_wait(is_hanging);
+    vmm_rig_fini(&rig);
+    if (strcmp(rig.message, "the thread of network net0 has not stopped; it is left behind until "
+                            "the process has ended") != 0)
+        fail_msg("%s", rig.message);
+    assert_int_equal(fcntl(fd, F_GETFD), -1); /* the disk is nobody's any more */
+    come_back(vmm, net_thread);
+    passt_rig_fini();
 }
 
 int main(void)
@@ -206,6 +255,7 @@ int main(void)
         KVM_CASE(a_save_that_waits_for_the_disk_is_cancelled),
         KVM_CASE(a_save_without_sync_does_not_wait_for_the_disk),
         KVM_CASE(a_disk_that_hangs_is_left_behind),
+        KVM_CASE(a_network_that_hangs_is_not_called_a_disk),
     };
     int missing = kvm_missing();
 

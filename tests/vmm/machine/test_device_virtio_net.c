@@ -68,8 +68,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void expect_counters(uint64_t in, uint64_t out, uint64_t dropped)
+static void expect_counters(uint64_t frames_moved, uint64_t in, uint64_t out, uint64_t dropped)
 {
+    assert_int_equal(net_board_net->counters->requests, frames_moved);
     assert_int_equal(net_board_net->counters->in_bytes, in);
     assert_int_equal(net_board_net->counters->out_bytes, out);
     assert_int_equal(net_board_net->counters->dropped_frames, dropped);
@@ -101,13 +102,13 @@ static void frames_pass_and_are_counted(void **state)
     net_board_send(7, 100);
     assert_int_equal(first, 7);
     assert_int_equal(net_board_used(NET_RIG_TX), 1);
-    expect_counters(120, 100, 0);
+    expect_counters(3, 120, 100, 0);
     frames = 1;
     stasis_device_net_resume(net_board_net);
     assert_int_equal(net_board_used(NET_RIG_RX), 3);
     result = STASIS_VIRTIO_NET_LOST;
     net_board_send(8, 100);
-    expect_counters(180, 100, 1);
+    expect_counters(4, 180, 100, 1);
 }
 
 static void what_the_network_does_not_take_now_is_sent_later(void **state)
@@ -338,7 +339,7 @@ static void a_board_without_a_network_has_a_device_that_loses_all(void **state)
     net_board_send(1, 60);
     assert_int_equal(net_board_used(NET_RIG_TX), 1);
     assert_int_equal(net_board_used(NET_RIG_RX), 0);
-    expect_counters(0, 0, 1);
+    expect_counters(0, 0, 0, 1);
     assert_int_equal(net_board_net->type->check_memory(net_board_net->instance, &err), 0);
 }
 

@@ -440,7 +440,7 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_vmm_new(const struct stasis_vmm_confi
 
 /* Ends the VM if it has not ended, and a save with it; ends all threads, reports output that was
  * dropped, restores the terminal. A disk that the host does not answer for is waited for 10 s; then
- * its thread is left behind, with memory and the disks of the VM, and a message says so. NULL is
+ * its thread is left behind, with memory of the VM and that disk, and a message says so. NULL is
  * fine. */
 STASIS_EXPORT void stasis_vmm_free(struct stasis_vmm *vmm);
 
