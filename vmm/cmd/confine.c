@@ -18,6 +18,8 @@
 #include "vmm/sandbox/filter.h"
 #include "vmm/sandbox/privileges.h"
 
+#define MAKER_LIMIT_MS 10000 /* as for disks */
+
 static bool confines(const struct stasis_confinement *confinement)
 {
     return STASIS_WITH_SANDBOX && confinement->mode != STASIS_CONFINE_OFF;
@@ -63,6 +65,22 @@ static int start_maker(struct stasis_confinement *confinement,
     return stasis_sandbox_maker_start(&opts, &confinement->maker, err);
 }
 
+/* Files are limited all the same. */
+static int do_without_maker(const struct stasis_confinement *confinement, int rc,
+                            const struct stasis_error *err)
+{
+    char line[STASIS_ERROR_MSG_MAX + 160];
+
+    if (!rc || confinement->mode == STASIS_CONFINE_REQUIRE)
+        return rc;
+    snprintf(line, sizeof(line),
+             "--sandbox: %.512s; clients can have no snapshots in folders of theirs, and the "
+             "control socket is not removed at the end",
+             err->msg);
+    stasis_say(false, line);
+    return 0;
+}
+
 static int confine_files(struct stasis_confinement *confinement,
                          const struct stasis_vmm_config *config,
                          const struct stasis_control_config *control, struct stasis_error *err)
@@ -71,7 +89,7 @@ static int confine_files(struct stasis_confinement *confinement,
     int rc = stasis_sandbox_files_begin(&files, err);
 
     if (!rc)
-        rc = start_maker(confinement, control, err);
+        rc = do_without_maker(confinement, start_maker(confinement, control, err), err);
     if (!rc)
         rc = stasis_confine_allow_files(&files, config, control, err);
     confinement->proc_fd = open("/proc/self", O_PATH | O_CLOEXEC);
@@ -220,5 +238,9 @@ void stasis_confine_fini(struct stasis_confinement *confinement)
     if (confinement->proc_fd >= 0)
         close(confinement->proc_fd);
     confinement->proc_fd = -1;
-    stasis_sandbox_maker_stop(&confinement->maker);
+    if (!stasis_sandbox_maker_stop(&confinement->maker, MAKER_LIMIT_MS))
+        stasis_say(false,
+                   "--sandbox: the process that handles files of clients does not end, since "
+                   "a file system does not answer; it is killed, and the control socket may "
+                   "not be removed");
 }

@@ -5,6 +5,7 @@
 #include "vmm/sandbox/maker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -20,10 +21,8 @@ static int make_pair(int pair[2])
 
 static int no_maker(struct stasis_error *err)
 {
-    return stasis_fail_errno(
-        err, STASIS_ERR_UNAVAILABLE,
-        "files are not limited, since the process that handles files of clients "
-        "cannot be started");
+    return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
+                             "the process that handles files of clients cannot be started");
 }
 
 int stasis_sandbox_maker_start(const struct stasis_sandbox_maker_opts *opts,
@@ -49,15 +48,32 @@ int stasis_sandbox_maker_start(const struct stasis_sandbox_maker_opts *opts,
     return 0;
 }
 
-void stasis_sandbox_maker_stop(struct stasis_sandbox_maker *maker)
+/* Its end closes its socket. The sandbox allows signals to this process only. */
+static bool wait_for_end(int fd, unsigned limit_ms)
 {
+    struct pollfd end = {.fd = fd};
+    int ready;
+
+    do {
+        ready = poll(&end, 1, (int)limit_ms);
+    } while (ready < 0 && errno == EINTR);
+    return ready > 0;
+}
+
+bool stasis_sandbox_maker_stop(struct stasis_sandbox_maker *maker, unsigned limit_ms)
+{
+    const char order = STASIS_MAKER_END;
+    bool ended;
+
     if (maker->fd < 0)
-        return;
-    (void)!stasis_maker_send(maker->fd, "", 1, NULL, 0);
+        return true;
+    (void)!send(maker->fd, &order, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ended = wait_for_end(maker->fd, limit_ms);
     close(maker->fd);
     maker->fd = -1;
-    while (waitpid(maker->pid, NULL, 0) < 0 && errno == EINTR)
+    while (ended && waitpid(maker->pid, NULL, 0) < 0 && errno == EINTR)
         ;
+    return ended;
 }
 
 /* -1 with the errno of the answer. ret_fd NULL: it shall have no descriptor. The kernel leaves one
@@ -86,12 +102,14 @@ static int take_answer(int fd, int *ret_fd)
 
 int stasis_sandbox_maker_open(void *maker, int folder_fd)
 {
+    const char order = STASIS_MAKER_SERVE;
     int pair[2];
     int failed;
 
     if (make_pair(pair))
         return -1;
-    failed = stasis_maker_send((int)(intptr_t)maker, "", 1, (const int[]){folder_fd, pair[1]}, 2);
+    failed =
+        stasis_maker_send((int)(intptr_t)maker, &order, 1, (const int[]){folder_fd, pair[1]}, 2);
     close(pair[1]);
     if (!failed)
         failed = take_answer(pair[0], NULL);

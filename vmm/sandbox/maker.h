@@ -38,8 +38,10 @@ struct stasis_sandbox_maker {
 STASIS_MUST_CHECK int stasis_sandbox_maker_start(const struct stasis_sandbox_maker_opts *opts,
                                                  struct stasis_sandbox_maker *ret_maker,
                                                  struct stasis_error *err);
-/* Lets it remove the name, and ends it. */
-void stasis_sandbox_maker_stop(struct stasis_sandbox_maker *maker);
+/* Lets it remove the name, and end, for which it has that long. False: a file system holds it up;
+ * it is killed when this process ends. */
+STASIS_MUST_CHECK bool stasis_sandbox_maker_stop(struct stasis_sandbox_maker *maker,
+                                                 unsigned limit_ms);
 
 /* `maker` is its descriptor, as a pointer. EAGAIN: it serves too many folders, or none. */
 int stasis_sandbox_maker_open(void *maker, int folder_fd);

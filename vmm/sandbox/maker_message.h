@@ -13,6 +13,15 @@
 
 #include "vmm/sandbox/maker.h"
 
+/* To the process itself: one byte, of which only these mean anything. */
+enum stasis_maker_order {
+    /* Two descriptors: of a folder, and of the socket on which that is served, which gets the first
+     * answer. Without them nothing is done. */
+    STASIS_MAKER_SERVE = 's',
+    STASIS_MAKER_END = 'e', /* it removes its name, and ends; there is no answer */
+};
+
+/* Of a folder. */
 enum stasis_maker_what {
     STASIS_MAKER_MAKE, /* the answer has a descriptor */
     STASIS_MAKER_NAME,
@@ -20,9 +29,6 @@ enum stasis_maker_what {
     STASIS_MAKER_REMOVE,
 };
 
-/* Of a folder. The first request, to the process itself, is one byte with two descriptors: of the
- * folder, and of the socket on which that is served, which gets the first answer. One without
- * descriptors lets it remove its name, and has no answer. */
 struct stasis_maker_request {
     uint32_t what;
     char temporary[NAME_MAX + 1]; /* "": without a name */

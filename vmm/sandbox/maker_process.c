@@ -95,24 +95,31 @@ static void remove_name(const struct stasis_sandbox_maker_opts *opts)
         unlinkat(opts->dir, opts->name, 0);
 }
 
-/* False: the parent has gone. */
+static void serve(int fd, const int fds[2], const struct stasis_sandbox_maker_opts *opts,
+                  unsigned *children)
+{
+    if (opts->makes)
+        start(fd, fds, children);
+    else
+        refuse(fds[1], EAGAIN);
+}
+
+/* False: the parent has gone, or wants it to end. */
 static bool serve_one(int fd, const struct stasis_sandbox_maker_opts *opts, unsigned *children)
 {
     int fds[STASIS_MAKER_FDS_MAX];
     size_t count;
-    char byte;
+    char order;
 
-    if (stasis_maker_receive(fd, &byte, 1, fds, &count) <= 0)
+    if (stasis_maker_receive(fd, &order, 1, fds, &count) <= 0)
         return false;
-    if (count == 2 && opts->makes)
-        start(fd, fds, children);
-    else if (count == 2)
-        refuse(fds[1], EAGAIN);
-    else if (!count)
+    if (order == STASIS_MAKER_SERVE && count == 2)
+        serve(fd, fds, opts, children);
+    else if (order == STASIS_MAKER_END)
         remove_name(opts);
     for (size_t i = 0; i < count; i++)
         close(fds[i]);
-    return true;
+    return order != STASIS_MAKER_END;
 }
 
 static void reap(int signals, unsigned *children)

@@ -141,7 +141,7 @@ static void folder_of_the_option_is_left(void **state)
     assert_int_equal(status, 0);
 }
 
-static int lacks_sockets(void *arg)
+static int lacks_sockets_and_needs_them(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
     const struct stasis_control_config control = {.path = in_folder("socket")};
@@ -153,19 +153,57 @@ static int lacks_sockets(void *arg)
     (void)!stasis_confine_begin(&confinement, &config, &control, &err);
     if (strstr(err.msg, "kernel needs Landlock"))
         return CHILD_SKIPS;
-    return !strstr(err.msg,
-                   "files are not limited, since the process that handles files of clients "
-                   "cannot be started");
+    return !strstr(err.msg, "the process that handles files of clients cannot be started: ");
+}
+
+/* Files are limited, for clients, too. */
+static int lacks_sockets(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true};
+    const struct stasis_control_config control = {.path = in_folder("socket")};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_ON, .end = confine_end};
+    struct stasis_error err = {0};
+
+    if (dup2(*(int *)arg, STDERR_FILENO) < 0)
+        return 1;
+    lacks_call(SYS_socketpair, EMFILE);
+    if (stasis_confine_begin(&confinement, &config, &control, &err))
+        return 2;
+    if (opens(in_folder("secret/file"), O_RDONLY) || makes_in("out/new") || makes_in_system())
+        return 3;
+    if (stasis_confine_folders(&confinement).open)
+        return 4;
+    stasis_confine_fini(&confinement);
+    return 0;
 }
 
 static void process_that_cannot_be_started_is_told(void **state)
 {
-    int status = in_child(lacks_sockets, NULL);
+    int status = in_child(lacks_sockets_and_needs_them, NULL);
 
     (void)state;
     if (status == CHILD_SKIPS)
         skip();
     assert_int_equal(status, 0);
+}
+
+static void without_that_process_files_are_limited(void **state)
+{
+    char text[1024] = "";
+    int status, fds[2];
+
+    (void)state;
+    if (in_child(lacks_sockets_and_needs_them, NULL) == CHILD_SKIPS)
+        skip();
+    assert_int_equal(pipe(fds), 0);
+    status = in_child(lacks_sockets, &fds[1]);
+    close(fds[1]);
+    assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
+    close(fds[0]);
+    assert_int_equal(status, 0);
+    assert_non_null(strstr(text, "vmm: --sandbox: the process that handles files of clients cannot "
+                                 "be started: Too many open files; clients can have no snapshots "
+                                 "in folders of theirs, and the control socket is not removed"));
 }
 
 int main(void)
@@ -174,6 +212,7 @@ int main(void)
         cmocka_unit_test(folders_of_clients_are_theirs),
         cmocka_unit_test(folder_of_the_option_is_left),
         cmocka_unit_test(process_that_cannot_be_started_is_told),
+        cmocka_unit_test(without_that_process_files_are_limited),
     };
 
     return !STASIS_WITH_SANDBOX ? 77 : cmocka_run_group_tests(tests, set_up, tear_down);

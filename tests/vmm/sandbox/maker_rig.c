@@ -38,9 +38,9 @@ int maker_tear_down(void **state)
     (void)state;
     close(folder);
     close(folder_fd);
-    stasis_sandbox_maker_stop(&maker);
+    assert_true(stasis_sandbox_maker_stop(&maker, 60000));
     assert_int_equal(maker.fd, -1);
-    stasis_sandbox_maker_stop(&maker); /* harmless */
+    assert_true(stasis_sandbox_maker_stop(&maker, 0)); /* harmless */
     return rmdir(path);
 }
 

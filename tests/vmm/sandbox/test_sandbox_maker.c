@@ -248,7 +248,33 @@ static void name_is_removed_at_the_end(void **state)
     assert_refused(stasis_sandbox_maker_open((void *)(intptr_t)remover.fd, folder_fd), EAGAIN);
     assert_holds_descriptors(remover.pid, 3); /* and the folder of the name */
     assert_true(is_there("file"));
-    stasis_sandbox_maker_stop(&remover);
+    assert_true(stasis_sandbox_maker_stop(&remover, 60000));
+    assert_false(is_there("file"));
+}
+
+static void send_order(const struct stasis_sandbox_maker *to, char order, size_t count)
+{
+    const int fds[STASIS_MAKER_FDS_MAX] = {folder_fd, folder_fd};
+
+    assert_int_equal(stasis_maker_send(to->fd, &order, 1, fds, count), 0);
+}
+
+/* A request may lose its descriptors on the way. */
+static void name_stays_whatever_else_is_asked(void **state)
+{
+    struct stasis_sandbox_maker remover;
+
+    (void)state;
+    make_file("file");
+    start_remover(&remover, "file", 0);
+    send_order(&remover, STASIS_MAKER_SERVE, 0);
+    send_order(&remover, STASIS_MAKER_SERVE, 1);
+    send_order(&remover, '\0', 0);
+    send_order(&remover, 'x', 2);
+    assert_refused(stasis_sandbox_maker_open((void *)(intptr_t)remover.fd, folder_fd), EAGAIN);
+    assert_true(is_there("file"));
+    assert_holds_descriptors(remover.pid, 3);
+    assert_true(stasis_sandbox_maker_stop(&remover, 60000));
     assert_false(is_there("file"));
 }
 
@@ -259,7 +285,7 @@ static void name_of_another_file_stays(void **state)
     (void)state;
     make_file("file");
     start_remover(&remover, "file", 1);
-    stasis_sandbox_maker_stop(&remover);
+    assert_true(stasis_sandbox_maker_stop(&remover, 60000));
     assert_true(is_there("file"));
     start_remover(&remover, "file", 0); /* that of a process which has died, and said nothing */
     close(remover.fd);
@@ -281,6 +307,7 @@ int main(void)
         CASE(requests_that_are_none_end_their_folder),
         CASE(folders_are_limited),
         CASE(name_is_removed_at_the_end),
+        CASE(name_stays_whatever_else_is_asked),
         CASE(name_of_another_file_stays),
     };
 

@@ -155,10 +155,25 @@ static void child_that_is_held_up_holds_up_nobody(void **state)
     fd = stasis_sandbox_maker_open(maker_handle(), folder_fd);
     assert_true(fd >= 0);
     close(fd);
-    stasis_sandbox_maker_stop(&maker);
+    assert_true(stasis_sandbox_maker_stop(&maker, 60000));
     assert_int_equal(poll(&end, 1, 60000), 1);
     close(end.fd);
     close(held);
+}
+
+/* At the end it is not waited for without limit. */
+static void one_that_is_held_up_itself_is_left(void **state)
+{
+    struct stasis_sandbox_maker other;
+
+    (void)state;
+    assert_int_equal(stasis_sandbox_maker_start(&makes, &other, NULL), 0);
+    assert_int_equal(kill(other.pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(other.pid, NULL, WUNTRACED), other.pid);
+    assert_false(stasis_sandbox_maker_stop(&other, 10));
+    assert_int_equal(other.fd, -1);
+    assert_int_equal(kill(other.pid, SIGKILL), 0);
+    assert_int_equal(waitpid(other.pid, NULL, 0), other.pid);
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, maker_set_up, maker_tear_down)
@@ -166,10 +181,9 @@ static void child_that_is_held_up_holds_up_nobody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(it_holds_nothing_and_may_do_nothing),
-        CASE(it_ends_with_its_parent),
-        CASE(maker_that_has_ended_is_told),
-        CASE(child_that_is_held_up_holds_up_nobody),
+        CASE(it_holds_nothing_and_may_do_nothing), CASE(it_ends_with_its_parent),
+        CASE(maker_that_has_ended_is_told),        CASE(child_that_is_held_up_holds_up_nobody),
+        CASE(one_that_is_held_up_itself_is_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,7 +40,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    stasis_sandbox_maker_stop(&maker);
+    assert_true(stasis_sandbox_maker_stop(&maker, 60000));
     return close(folder_fd);
 }
 
