@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/descriptors.h"
+
 static void an_input_is_found_by_any_name(void **state)
 {
     struct stasis_outputs *outputs = stasis_outputs_new();
@@ -153,14 +155,16 @@ static void an_output_that_is_given_up_is_in_nobodys_way(void **state)
 /* What the output is to be was handed over for it, and is no other file. */
 static void a_descriptor_of_its_own(void **state)
 {
-    int saved = dup(STDERR_FILENO);
+    int fd, saved = dup(STDERR_FILENO);
     struct stasis_outputs *outputs;
     struct stasis_output *output;
 
     (void)state;
     output_put_file("err", "before ");
     fflush(stderr);
-    dup2(open("err", O_WRONLY | O_APPEND), STDERR_FILENO);
+    fd = open("err", O_WRONLY | O_APPEND);
+    dup2(fd, STDERR_FILENO);
+    close(fd);
     outputs = stasis_outputs_new();
     output_refused(outputs, "err", STASIS_OUTPUT_ANY, STASIS_ERR_ARG, "standard error");
     output = output_opened(outputs, "/dev/stderr", STASIS_OUTPUT_ANY);
@@ -394,6 +398,7 @@ int main(void)
         CASE(new_file_never_begun_is_removed),
         CASE(new_file_behind_a_link_is_removed),
     };
+    const int before = descriptors_open();
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return descriptors_kept(before, cmocka_run_group_tests(tests, NULL, NULL));
 }

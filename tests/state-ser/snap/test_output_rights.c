@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/descriptors.h"
+
 #define NOBODY 65534
 
 /* A switch in /proc/sys/fs that a case has turned on, locked against the same case of another
@@ -321,7 +323,7 @@ static void a_block_device_is_found(void **state)
 {
     struct stasis_outputs *outputs = stasis_outputs_new();
     struct stat st;
-    int fd;
+    int fd, node;
 
     (void)state;
     need_root();
@@ -329,14 +331,19 @@ static void a_block_device_is_found(void **state)
     if (fd < 0 || fstat(fd, &st) || mknod("node", S_IFBLK | 0600, st.st_rdev) ||
         stasis_outputs_add_input(outputs, fd, "the disk", NULL)) {
         print_message("skipped: there is no loop device here\n");
+        if (fd >= 0)
+            close(fd);
         stasis_outputs_free(outputs);
         skip();
     }
-    if (access("node", W_OK) || open("node", O_WRONLY) < 0) {
+    node = open("node", O_WRONLY);
+    if (node < 0) {
         print_message("skipped: a device node does not work here\n");
+        close(fd);
         stasis_outputs_free(outputs);
         skip();
     }
+    close(node);
     output_refused(outputs, "node", STASIS_OUTPUT_ANY, STASIS_ERR_ARG, "the same file as the disk");
     close(fd);
     stasis_outputs_free(outputs);
@@ -359,6 +366,7 @@ int main(void)
         CASE(a_folder_that_may_not_be_read),
         CASE(a_block_device_is_found),
     };
+    const int before = descriptors_open();
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return descriptors_kept(before, cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -4,8 +4,10 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "support/cmocka_all.h"
+#include "support/descriptors.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -191,6 +193,7 @@ static void a_thread_whose_host_hangs_is_left_behind(void **state)
         ;
     assert_int_equal(ends, 0); /* it works no more */
     pthread_mutex_unlock(&lock);
+    close(thread.bell_fd);
 }
 
 static void a_thread_that_cannot_begin_says_so(void **state)
@@ -251,6 +254,7 @@ int main(void)
         CASE(no_descriptor_is_an_error_that_names_the_device),
         cmocka_unit_test_setup(a_thread_whose_host_hangs_is_left_behind, set_up), /* the last */
     };
+    const int before = descriptors_open();
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return descriptors_kept(before, cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "net_rig.h"
+#include "support/descriptors.h"
 
 #define ETHERNET 14u
 #define IP       20u
@@ -129,6 +130,16 @@ static int set_up(void **state)
         open_network();
     else
         print_message("skipped: this user may not make a tap device\n");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (udp >= 0)
+        close(udp);
+    if (tap >= 0)
+        close(tap);
     return 0;
 }
 
@@ -416,6 +427,7 @@ int main(void)
         cmocka_unit_test_setup(the_kernel_does_what_is_left_to_it, start),
         cmocka_unit_test_setup(the_driver_gets_what_it_accepts, start),
     };
+    const int before = descriptors_open();
 
-    return cmocka_run_group_tests(tests, set_up, NULL);
+    return descriptors_kept(before, cmocka_run_group_tests(tests, set_up, tear_down));
 }
