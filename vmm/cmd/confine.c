@@ -81,6 +81,17 @@ static int do_without_maker(const struct stasis_confinement *confinement, int rc
     return 0;
 }
 
+/* Layers are sought in a folder that vmm can only read. Who could still open it when the guest runs
+ * could have files made in it by the other process, as a client can. */
+static int begin_folders(struct stasis_confinement *confinement,
+                         const struct stasis_vmm_config *config,
+                         const struct stasis_control_config *control, struct stasis_error *err)
+{
+    int rc = stasis_sandbox_folders_begin(&confinement->folders, err);
+
+    return rc ? rc : stasis_confine_allow_files(&confinement->folders, config, control, true, err);
+}
+
 static int confine_files(struct stasis_confinement *confinement,
                          const struct stasis_vmm_config *config,
                          const struct stasis_control_config *control, struct stasis_error *err)
@@ -91,7 +102,9 @@ static int confine_files(struct stasis_confinement *confinement,
     if (!rc)
         rc = do_without_maker(confinement, start_maker(confinement, control, err), err);
     if (!rc)
-        rc = stasis_confine_allow_files(&files, config, control, err);
+        rc = stasis_confine_allow_files(&files, config, control, false, err);
+    if (!rc && confinement->maker.makes)
+        rc = begin_folders(confinement, config, control, err);
     confinement->proc_fd = open("/proc/self", O_PATH | O_CLOEXEC);
     if (!rc)
         rc = stasis_sandbox_files_enforce(&files, err);
@@ -147,7 +160,8 @@ int stasis_confine_begin(struct stasis_confinement *confinement,
 
     confinement->filters = false;
     confinement->connects = config->net.passt || config->vsock.path;
-    confinement->proc_fd = confinement->maker.fd = -1;
+    confinement->proc_fd = confinement->maker.fd = confinement->folders.fd = -1;
+    confinement->maker.makes = false;
     if (!confines(confinement))
         return 0;
     rc = part(confinement, stasis_sandbox_limit(err), err);
@@ -208,7 +222,7 @@ static int check_outputs(const struct stasis_vmm_config *config, struct stasis_e
     return rc ? rc : check_passt(config->net.passt, err);
 }
 
-int stasis_confine_opened(const struct stasis_confinement *confinement,
+int stasis_confine_opened(struct stasis_confinement *confinement,
                           const struct stasis_vmm_config *config, struct stasis_error *err)
 {
     int rc;
@@ -216,6 +230,8 @@ int stasis_confine_opened(const struct stasis_confinement *confinement,
     if (!confines(confinement))
         return 0;
     rc = part(confinement, stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, err), err);
+    if (!rc && confinement->folders.fd >= 0)
+        rc = part(confinement, stasis_sandbox_files_enforce(&confinement->folders, err), err);
     return rc ? rc : check_outputs(config, err);
 }
 
@@ -238,6 +254,7 @@ void stasis_confine_fini(struct stasis_confinement *confinement)
     if (confinement->proc_fd >= 0)
         close(confinement->proc_fd);
     confinement->proc_fd = -1;
+    stasis_sandbox_files_fini(&confinement->folders);
     if (!stasis_sandbox_maker_stop(&confinement->maker, MAKER_LIMIT_MS))
         stasis_say(false,
                    "--sandbox: the process that handles files of clients does not end, since "

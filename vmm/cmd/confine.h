@@ -10,6 +10,7 @@
 #include "vmm/api/config.h"
 #include "vmm/control/control.h"
 #include "vmm/host/socket.h"
+#include "vmm/sandbox/files.h"
 #include "vmm/sandbox/maker.h"
 
 enum stasis_confine_mode {
@@ -30,6 +31,8 @@ struct stasis_confinement {
     bool connects; /* less those of the loop that make and connect a Unix socket */
     int proc_fd;   /* of /proc/self: Landlock's rule for it holds as long as the kernel keeps it */
     struct stasis_sandbox_maker maker; /* of files in folders of clients; it removes the socket */
+    /* Of a VM that is open, if it may be given such: which folders it can open for reading. */
+    struct stasis_sandbox_files folders;
 };
 
 /* Before anything that an attacker may have made is read, and before there is another thread.
@@ -41,7 +44,7 @@ STASIS_MUST_CHECK int stasis_confine_begin(struct stasis_confinement *confinemen
 
 /* The VM is open, and does not run yet: what only opening it took is given up. STASIS_ERR_ARG: its
  * snapshot could not be written any more. */
-STASIS_MUST_CHECK int stasis_confine_opened(const struct stasis_confinement *confinement,
+STASIS_MUST_CHECK int stasis_confine_opened(struct stasis_confinement *confinement,
                                             const struct stasis_vmm_config *config,
                                             struct stasis_error *err);
 

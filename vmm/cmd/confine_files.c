@@ -198,12 +198,25 @@ static int allow_control(const struct stasis_sandbox_files *files,
                : 0;
 }
 
-int stasis_confine_allow_files(const struct stasis_sandbox_files *files,
-                               const struct stasis_vmm_config *config,
-                               const struct stasis_control_config *control,
-                               struct stasis_error *err)
+/* What is read until the VM is open. */
+static int allow_opening(const struct stasis_sandbox_files *files,
+                         const struct stasis_vmm_config *config, struct stasis_error *err)
 {
     const char *const inputs[] = {config->kernel.path, config->initrd_path, config->restore.path};
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < sizeof(inputs) / sizeof(inputs[0]); i++)
+        rc = allow_input(files, inputs[i], err);
+    if (!rc)
+        rc = allow_copy(files, config->restore.path, err);
+    return rc ? rc : allow_layers(files, &config->restore, err);
+}
+
+int stasis_confine_allow_files(const struct stasis_sandbox_files *files,
+                               const struct stasis_vmm_config *config,
+                               const struct stasis_control_config *control, bool is_open,
+                               struct stasis_error *err)
+{
     const struct {
         const char *path;
         enum how how;
@@ -217,8 +230,8 @@ int stasis_confine_allow_files(const struct stasis_sandbox_files *files,
 
     if (!rc)
         rc = allow_again(files, config->log.fd, err);
-    for (size_t i = 0; !rc && i < sizeof(inputs) / sizeof(inputs[0]); i++)
-        rc = allow_input(files, inputs[i], err);
+    if (!rc && !is_open)
+        rc = allow_opening(files, config, err);
     for (size_t i = 0; !rc && i < sizeof(outputs) / sizeof(outputs[0]); i++)
         rc = allow_output(files, outputs[i].path, outputs[i].how, err);
     for (unsigned i = 0; !rc && i < stasis_config_disks(config); i++)
@@ -227,9 +240,5 @@ int stasis_confine_allow_files(const struct stasis_sandbox_files *files,
         rc = allow_net(files, &config->net, err);
     if (!rc)
         rc = allow_vsock(files, config->vsock.path, err);
-    if (!rc)
-        rc = allow_copy(files, config->restore.path, err);
-    if (!rc)
-        rc = allow_layers(files, &config->restore, err);
     return rc ? rc : allow_control(files, control, err);
 }

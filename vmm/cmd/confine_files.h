@@ -9,10 +9,11 @@
 #include "vmm/control/control.h"
 #include "vmm/sandbox/files.h"
 
-/* Adds the rules. `control` may be NULL. STASIS_ERR_UNAVAILABLE. */
+/* Adds the rules. `control` may be NULL. is_open: those of a VM that is open, without what only
+ * opening it reads. STASIS_ERR_UNAVAILABLE. */
 STASIS_MUST_CHECK int stasis_confine_allow_files(const struct stasis_sandbox_files *files,
                                                  const struct stasis_vmm_config *config,
                                                  const struct stasis_control_config *control,
-                                                 struct stasis_error *err);
+                                                 bool is_open, struct stasis_error *err);
 
 #endif

@@ -47,23 +47,38 @@ static uint64_t handled(long version)
            (version >= ABI_TRUNCATE ? TRUNCATE : 0);
 }
 
-int stasis_sandbox_files_begin(struct stasis_sandbox_files *ret_files, struct stasis_error *err)
+/* Older kernels take no longer struct than they know, unless the rest is 0. */
+static int begin(const struct ruleset_attr *attr, struct stasis_sandbox_files *ret_files,
+                 struct stasis_error *err)
 {
-    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    const struct ruleset_attr all = {
-        .fs = handled(version),
-        .net = version >= ABI_NET ? NET_BOTH : 0,
-        .scoped = version >= ABI_SCOPE ? SCOPE_BOTH : 0,
-    };
-    /* Older kernels take no longer struct than they know, unless the rest is 0. */
-    int fd = version < 0 ? -1 : (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
+    int fd = (int)syscall(SYS_landlock_create_ruleset, attr, sizeof(*attr), 0);
 
     if (fd < 0)
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
                                  "files are not limited, for which the kernel needs Landlock "
                                  "(Linux 5.13, lsm=landlock)");
-    *ret_files = (struct stasis_sandbox_files){fd, all.fs};
+    *ret_files = (struct stasis_sandbox_files){fd, attr->fs};
     return 0;
+}
+
+int stasis_sandbox_files_begin(struct stasis_sandbox_files *ret_files, struct stasis_error *err)
+{
+    const long version =
+        syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    const struct ruleset_attr all = {
+        .fs = handled(version),
+        .net = version >= ABI_NET ? NET_BOTH : 0,
+        .scoped = version >= ABI_SCOPE ? SCOPE_BOTH : 0,
+    };
+
+    return begin(&all, ret_files, err);
+}
+
+int stasis_sandbox_folders_begin(struct stasis_sandbox_files *ret_files, struct stasis_error *err)
+{
+    const struct ruleset_attr folders = {.fs = LANDLOCK_ACCESS_FS_READ_DIR};
+
+    return begin(&folders, ret_files, err);
 }
 
 /* A rule for a file may hold no right of a folder. */

@@ -31,6 +31,11 @@ struct stasis_sandbox_files {
 STASIS_MUST_CHECK int stasis_sandbox_files_begin(struct stasis_sandbox_files *ret_files,
                                                  struct stasis_error *err);
 
+/* The same for rules of which nothing but the right to open a folder for reading counts: what they
+ * leave out can be opened as before. */
+STASIS_MUST_CHECK int stasis_sandbox_folders_begin(struct stasis_sandbox_files *ret_files,
+                                                   struct stasis_error *err);
+
 /* What does not exist is left out: whoever opens it will say so. */
 STASIS_MUST_CHECK int stasis_sandbox_files_allow(const struct stasis_sandbox_files *files,
                                                  const char *path,

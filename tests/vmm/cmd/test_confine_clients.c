@@ -141,6 +141,46 @@ static void folder_of_the_option_is_left(void **state)
     assert_int_equal(status, 0);
 }
 
+/* Layers are sought in a folder before the guest runs: then it cannot be sent to that process any
+ * more. What may be written to anyhow stays open. */
+static int gives_up_layers(void *arg)
+{
+    const struct stasis_vmm_config config = {
+        .demo = true,
+        .restore.layers = in_folder("secret"),
+        .snapshot.path = in_folder("out/new"),
+    };
+    const struct stasis_control_config control = {.path = in_folder("links/socket")};
+    struct stasis_confinement confinement = {.mode = STASIS_CONFINE_REQUIRE, .end = confine_end};
+    struct stasis_error err = {0};
+
+    (void)arg;
+    if (stasis_confine_begin(&confinement, &config, &control, &err))
+        return CHILD_SKIPS;
+    if (!opens(in_folder("secret"), O_RDONLY | O_DIRECTORY) || makes_in("secret/new"))
+        return 1;
+    if (stasis_confine_opened(&confinement, &config, &err))
+        return 2;
+    if (opens(in_folder("secret"), O_RDONLY | O_DIRECTORY) || errno != EACCES)
+        return 3;
+    if (!opens(in_folder("secret/file"), O_RDONLY) || !makes_in("out/new") ||
+        !opens(in_folder("out"), O_RDONLY | O_DIRECTORY) ||
+        !opens("/proc/self/fd", O_RDONLY | O_DIRECTORY))
+        return 4;
+    stasis_confine_fini(&confinement);
+    return 0;
+}
+
+static void folder_of_layers_is_given_up(void **state)
+{
+    int status = in_child(gives_up_layers, NULL);
+
+    (void)state;
+    if (status == CHILD_SKIPS)
+        skip();
+    assert_int_equal(status, 0);
+}
+
 static int lacks_sockets_and_needs_them(void *arg)
 {
     const struct stasis_vmm_config config = {.demo = true};
@@ -211,6 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folders_of_clients_are_theirs),
         cmocka_unit_test(folder_of_the_option_is_left),
+        cmocka_unit_test(folder_of_layers_is_given_up),
         cmocka_unit_test(process_that_cannot_be_started_is_told),
         cmocka_unit_test(without_that_process_files_are_limited),
     };
