@@ -37,9 +37,7 @@ bool stasis_x86_cpuid_has(const struct stasis_x86_cpuid_state *cpuid, uint32_t f
  * invariant TSC, or a rate; or no kvmclock, so that the TSC may be its only clock. */
 bool stasis_x86_cpuid_needs_tsc_rate(const struct stasis_x86_cpuid_state *cpuid);
 
-/* The 12 characters of leaf 0, whatever they are; false: there is none. That of the CPU models
- * which do not depend on the host is nobody's. */
-#define STASIS_X86_VENDOR_FIXED "StasisVirtCP"
+/* The 12 characters of leaf 0, whatever they are; false: there is none. */
 bool stasis_x86_cpuid_vendor(const struct stasis_x86_cpuid_state *cpuid, char ret_vendor[13]);
 
 /* How many features the next can find: the registers that are promises have 32 bits each. */

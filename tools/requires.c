@@ -136,10 +136,9 @@ bool stasis_requires_tsc_rate(const struct stasis_requires *needs)
 
 const char *stasis_requires_vendor(const struct stasis_requires *needs, char ret_vendor[13])
 {
-    if (!stasis_x86_cpuid_vendor(&needs->cpuid, ret_vendor) ||
-        !strcmp(ret_vendor, STASIS_X86_VENDOR_FIXED))
-        return NULL;
-    return ret_vendor;
+    bool is_any = needs->has_board && strcmp(needs->board.cpu_model, "host") != 0;
+
+    return !is_any && stasis_x86_cpuid_vendor(&needs->cpuid, ret_vendor) ? ret_vendor : NULL;
 }
 
 void stasis_requires_features(const struct stasis_requires *needs,

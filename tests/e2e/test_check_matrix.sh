@@ -35,9 +35,9 @@ while [ $row -le "$rows" ]; do
     judge "without row $row" 1
     row=$((row + 1))
 done
-changed_row unknown '6.1 1 513 elf'
+changed_row unknown '6.1 1 513 elf host'
 changed_row short '6.1 1 512'
-changed_row twice '6.12 1 8192 bzimage'
+changed_row twice '6.12 1 8192 bzimage host'
 grep -v '^values' "$matrix" >changed
 judge no_values 1
 : >changed

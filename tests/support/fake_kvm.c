@@ -171,7 +171,8 @@ static int supported_cpuid(struct kvm_cpuid2 *cpuid)
 
 static int msr_list(struct kvm_msr_list *list)
 {
-    static const uint32_t indices[] = {0x10, 0x11, 0x12, 0x174, 0x175, 0x176, 0x1a0, 0x277, 0x6e0};
+    static const uint32_t indices[] = {0x10,  0x11,  0x12,  0x3a,  0x174,
+                                       0x175, 0x176, 0x1a0, 0x277, 0x6e0};
     uint32_t count = sizeof(indices) / sizeof(indices[0]);
     bool fits = list->nmsrs >= count;
 

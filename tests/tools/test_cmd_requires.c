@@ -2,6 +2,7 @@
 #include "tests/tools/rig.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "stasis/state.h"
@@ -92,6 +93,27 @@ static void add_vcpu(struct built *built, const char *name, uint32_t features, u
     add_state(built, &stasis_x86_xcrs_schema, name, &xcrs);
 }
 
+/* A CPU model that is the same on every host asks for no vendor, whichever it shows. */
+static void a_fixed_model_asks_for_no_vendor(void **state)
+{
+    struct stasis_board_state board;
+    struct built built;
+
+    (void)state;
+    built_small(&built);
+    add_vcpu(&built, "cpu0", 0, 0x20);
+    stasis_state_init(&stasis_board_schema, &board);
+    board.vcpus = 1;
+    board.ram_count = 1;
+    board.ram[0].size = 4096;
+    snprintf(board.cpu_model, sizeof(board.cpu_model), "x86-64-v2");
+    add_state(&built, &stasis_board_schema, "vm", &board);
+    save_to(&built, in_folder("fixed.snap"));
+    run_inspect(&run, NULL, "requires", in_folder("fixed.snap"), NULL);
+    assert_ended(&run, 0, NULL);
+    assert_has(run.out, "\n  CPU vendor    any\n");
+}
+
 /* Nothing is asked for twice, and nothing of one vCPU alone is lost. */
 static void vcpus_are_put_together(void **state)
 {
@@ -154,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_guest_of_the_baseline),
         cmocka_unit_test(the_same_as_json),
+        cmocka_unit_test(a_fixed_model_asks_for_no_vendor),
         cmocka_unit_test(vcpus_are_put_together),
         cmocka_unit_test(a_snapshot_without_a_vcpu),
         cmocka_unit_test(no_snapshot),

@@ -92,12 +92,13 @@ struct stasis_arch_vcpu_record {
     const struct stasis_schema *schema;
     int (*get)(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err);
     int (*set)(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err);
-    /* Adds why this host cannot hold the state, as far as system ioctls tell; NULL: any can. An
-     * error says why it could not be checked. */
-    int (*check)(const struct stasis_kvm *kvm, const void *state, struct stasis_reasons *reasons,
-                 struct stasis_error *err);
+    /* Adds why this host cannot hold the state of a vCPU of the board, as far as system ioctls tell;
+     * NULL: any can. An error says why it could not be checked. */
+    int (*check)(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
+                 const void *state, struct stasis_reasons *reasons, struct stasis_error *err);
     /* The same as far as the CPU itself tells, where there is no KVM; NULL: it tells nothing. */
-    int (*check_cpu)(const void *state, struct stasis_reasons *reasons, struct stasis_error *err);
+    int (*check_cpu)(const struct stasis_board_state *board, const void *state,
+                     struct stasis_reasons *reasons, struct stasis_error *err);
     /* Whether the state can be that of the vCPU with this number, as other records refer to it;
      * STASIS_ERR_CORRUPT says which number it has instead. NULL: it has none. */
     int (*check_id)(const void *state, uint32_t id, struct stasis_error *err);

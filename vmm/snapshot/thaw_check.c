@@ -153,8 +153,8 @@ static int check_ram(struct stasis_snap *snap, const struct stasis_board_state *
 
 static int check_record(const struct stasis_records *records,
                         const struct stasis_arch_vcpu_record *record, const char *instance,
-                        const struct stasis_kvm *kvm, struct stasis_reasons *reasons,
-                        struct stasis_error *err)
+                        const struct stasis_board_state *board, const struct stasis_kvm *kvm,
+                        struct stasis_reasons *reasons, struct stasis_error *err)
 {
     void *state;
     int rc;
@@ -163,7 +163,8 @@ static int check_record(const struct stasis_records *records,
         return 0;
     rc = stasis_thaw_decode(records, record->schema, instance, &state, err);
     if (!rc)
-        rc = kvm ? record->check(kvm, state, reasons, err) : record->check_cpu(state, reasons, err);
+        rc = kvm ? record->check(kvm, board, state, reasons, err)
+                 : record->check_cpu(board, state, reasons, err);
     free(state);
     return rc;
 }
@@ -178,8 +179,8 @@ int stasis_thaw_check_host(const struct stasis_records *records,
     for (uint32_t id = 0; !rc && id < board->vcpus; id++) {
         snprintf(instance, sizeof(instance), "cpu%" PRIu32, id);
         for (size_t i = 0; !rc && stasis_arch_vcpu_restore_order[i]; i++)
-            rc = check_record(records, stasis_arch_vcpu_restore_order[i], instance, kvm, reasons,
-                              err);
+            rc = check_record(records, stasis_arch_vcpu_restore_order[i], instance, board, kvm,
+                              reasons, err);
     }
     return rc;
 }

@@ -38,12 +38,15 @@ static void make(const char *model, struct stasis_x86_cpuid_state *cpuid)
 }
 
 /* Whether `on` can show the guest all that it was promised. */
-static int check(const struct stasis_kvm *on, const struct stasis_x86_cpuid_state *cpuid,
-                 struct stasis_error *ret_err)
+static int check(const struct stasis_kvm *on, const char *model,
+                 const struct stasis_x86_cpuid_state *cpuid, struct stasis_error *ret_err)
 {
+    struct stasis_board_state board = {0};
     struct stasis_reasons reasons = {0};
-    int rc = stasis_x86_cpuid_check(on, cpuid, &reasons, ret_err);
+    int rc;
 
+    snprintf(board.cpu_model, sizeof(board.cpu_model), "%s", model);
+    rc = stasis_x86_cpuid_check(on, &board, cpuid, &reasons, ret_err);
     return reasons_settle(rc, &reasons, ret_err);
 }
 
@@ -58,7 +61,7 @@ static void both_models_are_canonical_and_kept_here(void **state)
 
         make(models[i], &cpuid);
         kvm_ok(stasis_state_check(&stasis_x86_cpuid_schema, &cpuid, &err), &err);
-        kvm_ok(check(&kvm, &cpuid, &err), &err);
+        kvm_ok(check(&kvm, models[i], &cpuid, &err), &err);
         /* Without these Linux neither finds kvmclock nor a timer. */
         assert_true(leaf(&cpuid, 1, 0)->ecx >> 31 & 1);
         assert_int_equal(leaf(&cpuid, 0x40000000, 0)->ebx, 0x4b4d564b);
@@ -104,7 +107,7 @@ static void baseline_is_fixed(void **state)
 
     (void)state;
     make("baseline", &cpuid);
-    assert_int_equal(cpuid.leaves_count, 10);
+    assert_int_equal(cpuid.leaves_count, 19);
     assert_int_equal(leaf(&cpuid, 1, 0)->ecx, 0x80202000);
     assert_int_equal(leaf(&cpuid, 1, 0)->edx, 0x078bfbfd);
     assert_int_equal(leaf(&cpuid, 0x80000001, 0)->edx, 0x20100800);
@@ -117,7 +120,8 @@ static void baseline_of_0_1_0(void **state)
     static struct stasis_x86_cpuid_state now, then;
 
     (void)state;
-    make("baseline", &now);
+    make_of("0.2.0", "baseline", &now);
+    assert_int_equal(now.leaves_count, 10);
     make_of("0.1.0", "baseline", &then);
     assert_int_equal(leaf(&then, 1, 0)->ecx, 0x81202000);
     leaf(&then, 1, 0)->ecx &= ~(1u << 24);
@@ -165,7 +169,7 @@ static void per_vcpu_fields(void **state)
     assert_int_equal(leaf(&cpuid, 0xb, 1)->eax, 2);
     assert_int_equal(leaf(&cpuid, 0xb, 2)->edx, 3);
     assert_int_equal(stasis_state_check(&stasis_x86_cpuid_schema, &cpuid, NULL), 0);
-    assert_int_equal(check(&kvm, &cpuid, NULL), 0);
+    assert_int_equal(check(&kvm, "host", &cpuid, NULL), 0);
 }
 
 /* A promise that no CPU keeps. What is named, and how, has a test without KVM. */
@@ -178,7 +182,7 @@ static void missing_features_are_named(void **state)
     make("baseline", &cpuid);
     leaf(&cpuid, 7, 0)->edx |= 1; /* reserved bits */
     leaf(&cpuid, 0x80000001, 0)->edx |= 1u << 18;
-    assert_int_equal(check(&kvm, &cpuid, &err), STASIS_ERR_HOST);
+    assert_int_equal(check(&kvm, "baseline", &cpuid, &err), STASIS_ERR_HOST);
     assert_non_null(
         strstr(err.msg, "lacks: CPUID 7.0 EDX bit 0, CPUID 0x80000001.0 EDX bit 18; guests"));
     assert_non_null(strstr(err.msg, "baseline"));

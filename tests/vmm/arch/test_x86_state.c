@@ -32,7 +32,7 @@ static void get(const struct stasis_arch_vcpu_record *part, void *state)
 static int check_xsave(const struct stasis_kvm *kvm, const struct stasis_x86_xsave_state *xsave)
 {
     struct stasis_reasons reasons = {0};
-    int rc = stasis_x86_xsave_check(kvm, xsave, &reasons, &err);
+    int rc = stasis_x86_xsave_check(kvm, NULL, xsave, &reasons, &err);
 
     return reasons_settle(rc, &reasons, &err);
 }

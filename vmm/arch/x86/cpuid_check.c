@@ -86,8 +86,9 @@ static void check_component(struct stasis_x86_cpuid_state *host,
 }
 
 /* AMD's guests use registers, and forms of instructions, that Intel lacks, and the other way round,
- * whatever the feature bits say. The fixed models' vendor is nobody's. */
+ * whatever the feature bits say; but the fixed models do without them. */
 static void check_vendor(const struct stasis_x86_cpuid_state *host,
+                         const struct stasis_board_state *board,
                          const struct stasis_x86_cpuid_state *wanted,
                          struct stasis_reasons *reasons)
 {
@@ -100,7 +101,7 @@ static void check_vendor(const struct stasis_x86_cpuid_state *host,
         .remedy = "guests started with cpu.model=baseline thaw on any host"};
 
     if (!stasis_x86_cpuid_vendor(host, has) || !stasis_x86_cpuid_vendor(wanted, want) ||
-        !memcmp(has, want, sizeof(has)) || stasis_x86_cpuid_is_fixed(wanted))
+        !memcmp(has, want, sizeof(has)) || stasis_x86_cpuid_is_fixed(board))
         return;
     snprintf(reason.asks, sizeof(reason.asks), "%s", want);
     snprintf(reason.has, sizeof(reason.has), "%s", has);
@@ -108,24 +109,26 @@ static void check_vendor(const struct stasis_x86_cpuid_state *host,
 }
 
 void stasis_x86_cpuid_compare(struct stasis_x86_cpuid_state *host,
+                              const struct stasis_board_state *board,
                               const struct stasis_x86_cpuid_state *wanted,
                               struct stasis_reasons *reasons)
 {
-    check_vendor(host, wanted, reasons);
+    check_vendor(host, board, wanted, reasons);
     stasis_x86_features_check(host, wanted, NULL, reasons);
     for (uint32_t i = 0; i < wanted->leaves_count; i++)
         check_component(host, &wanted->leaves[i], reasons);
 }
 
-int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const void *cpuid,
-                           struct stasis_reasons *reasons, struct stasis_error *err)
+int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
+                           const void *cpuid, struct stasis_reasons *reasons,
+                           struct stasis_error *err)
 {
     struct stasis_x86_cpuid_state *host = calloc(1, sizeof(*host));
     int rc = host ? stasis_x86_cpuid_from_kvm(host, kvm->cpuid, err)
                   : stasis_fail(err, STASIS_ERR_NOMEM, "no memory for CPUID tables");
 
     if (!rc)
-        stasis_x86_cpuid_compare(host, cpuid, reasons);
+        stasis_x86_cpuid_compare(host, board, cpuid, reasons);
     free(host);
     return rc;
 }

@@ -55,8 +55,8 @@ bool stasis_arch_host_virtualizes(void)
            stasis_x86_cpuid_read(0x80000001, 0).ecx & UINT32_C(1) << 2; /* svm */
 }
 
-int stasis_x86_cpuid_check_cpu(const void *cpuid, struct stasis_reasons *reasons,
-                               struct stasis_error *err)
+int stasis_x86_cpuid_check_cpu(const struct stasis_board_state *board, const void *cpuid,
+                               struct stasis_reasons *reasons, struct stasis_error *err)
 {
     struct stasis_x86_cpuid_state *cpu = malloc(sizeof(*cpu));
 
@@ -65,7 +65,7 @@ int stasis_x86_cpuid_check_cpu(const void *cpuid, struct stasis_reasons *reasons
     memcpy(cpu, cpuid, sizeof(*cpu));
     for (uint32_t i = 0; i < cpu->leaves_count; i++)
         read_leaf(&cpu->leaves[i]);
-    stasis_x86_cpuid_compare(cpu, cpuid, reasons);
+    stasis_x86_cpuid_compare(cpu, board, cpuid, reasons);
     free(cpu);
     return 0;
 }

@@ -21,6 +21,8 @@
 #define SVM_LEAF   0x8000000a
 #define HAS_RATIO  4 /* bit of EDX there: a guest has the register */
 
+#define VMX 5 /* bit of CPUID 1 ECX */
+
 #define WALL_CLOCK_LEN 12 /* struct pvclock_wall_clock */
 
 /* Beyond the index list: first, last. */
@@ -127,6 +129,8 @@ int stasis_x86_msr_read(struct stasis_vcpu *vcpu, uint32_t index, uint64_t *ret_
 static bool is_for_guest(const struct stasis_x86_cpuid_state *cpuid, uint32_t index)
 {
     switch (index) {
+    case 0x3a: /* FEATURE_CONTROL: kernels lock it in vain, and AMD's CPUs have none */
+        return stasis_x86_cpuid_has(cpuid, 1, STASIS_X86_ECX, VMX);
     case 0x9e: /* SMBASE */
         return false;
     case 0x10a: /* ARCH_CAPABILITIES */

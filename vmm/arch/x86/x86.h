@@ -140,8 +140,8 @@ STASIS_MUST_CHECK int stasis_x86_cpuid_default(const struct stasis_kvm *kvm,
 bool stasis_x86_cpuid_fixed(const char *model, const char *release,
                             struct stasis_x86_cpuid_state *ret_cpuid);
 
-/* Whether the table is one of theirs, by its vendor. */
-bool stasis_x86_cpuid_is_fixed(const struct stasis_x86_cpuid_state *cpuid);
+/* Whether the board's vCPUs have such a table, by which they are at home on hosts of any vendor. */
+bool stasis_x86_cpuid_is_fixed(const struct stasis_board_state *board);
 
 /* ---- cpuid_topology.c ---- */
 
@@ -182,16 +182,19 @@ void stasis_x86_features_check(const struct stasis_x86_cpuid_state *host,
                                struct stasis_reasons *reasons);
 
 /* check of the CPUID record: adds what this host cannot show of all that the guest was promised. */
-STASIS_MUST_CHECK int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const void *cpuid,
-                                             struct stasis_reasons *reasons,
+STASIS_MUST_CHECK int stasis_x86_cpuid_check(const struct stasis_kvm *kvm,
+                                             const struct stasis_board_state *board,
+                                             const void *cpuid, struct stasis_reasons *reasons,
                                              struct stasis_error *err);
 
 /* The same by this CPU alone, without KVM, which may lack more. */
-STASIS_MUST_CHECK int stasis_x86_cpuid_check_cpu(const void *cpuid, struct stasis_reasons *reasons,
+STASIS_MUST_CHECK int stasis_x86_cpuid_check_cpu(const struct stasis_board_state *board,
+                                                 const void *cpuid, struct stasis_reasons *reasons,
                                                  struct stasis_error *err);
 
-/* Adds what `host` cannot show of all that `wanted` promises. */
+/* Adds what `host` cannot show of all that `wanted` promises the board's guest. */
 void stasis_x86_cpuid_compare(struct stasis_x86_cpuid_state *host,
+                              const struct stasis_board_state *board,
                               const struct stasis_x86_cpuid_state *wanted,
                               struct stasis_reasons *reasons);
 
@@ -205,8 +208,9 @@ STASIS_MUST_CHECK int stasis_x86_xsave_area_init(const struct stasis_vm *vm,
 void stasis_x86_xsave_area_fini(struct stasis_x86_xsave_area *area);
 
 /* check of the XSAVE record: adds each vector component in use that this host has no place for. */
-STASIS_MUST_CHECK int stasis_x86_xsave_check(const struct stasis_kvm *kvm, const void *xsave,
-                                             struct stasis_reasons *reasons,
+STASIS_MUST_CHECK int stasis_x86_xsave_check(const struct stasis_kvm *kvm,
+                                             const struct stasis_board_state *board,
+                                             const void *xsave, struct stasis_reasons *reasons,
                                              struct stasis_error *err);
 
 /* Whether TSC rates agree within what clocks can differ anyway (250 ppm, as other VMMs do). */

@@ -225,11 +225,13 @@ const struct stasis_arch_vcpu_record stasis_x86_xsave_part = {
     .check = stasis_x86_xsave_check,
 };
 
-int stasis_x86_xsave_check(const struct stasis_kvm *kvm, const void *xsave,
-                           struct stasis_reasons *reasons, struct stasis_error *err)
+int stasis_x86_xsave_check(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
+                           const void *xsave, struct stasis_reasons *reasons,
+                           struct stasis_error *err)
 {
     struct stasis_x86_xsave_area area;
 
+    (void)board;
     (void)err;
     read_layout(kvm, &area);
     area.size = AREA_MAX; /* how much this VM wants is not known yet */
