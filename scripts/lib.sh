@@ -19,7 +19,7 @@ readonly PACKAGES_BUILD=(gcc libc6-dev linux-libc-dev cmake ninja-build pkg-conf
 readonly PACKAGES_LINT=(clang clang-tidy clang-format shellcheck mypy)
 readonly PACKAGES_TEST=(acpica-tools fish gdb g++ libunicorn-dev passt python3-jsonrpclib-pelix
     python3-prometheus-client scdoc socat zsh)
-readonly PACKAGES_PACKAGE=(debhelper dh-python dpkg-dev fakeroot lintian mmdebstrap scdoc)
+readonly PACKAGES_PACKAGE=(debhelper dh-python dpkg-dev fakeroot lintian mmdebstrap scdoc strace)
 readonly PACKAGES_FUZZ=(clang libclang-rt-14-dev)
 readonly PACKAGES_S390X=(gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user-static)
 readonly PACKAGES_RIG=(qemu-system-x86 busybox-static cpio e2fsprogs lz4 xz-utils zstd)

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 # check.sh: what scripts/package has made, installed into a new Debian and tried there: programs, manuals,
-# completions, Python, the libraries by CMake and by pkg-config; an upgrade below a running machine; and
-# removal, which leaves nothing. Needs root, and a network to take Debian from.
+# completions, Python, the libraries by CMake and by pkg-config; an upgrade below a running machine; dpkg killed
+# in the middle; removal, which leaves nothing; and the packages over those of 0.2.0, and over an installation of
+# 0.1.0 by CMake. Needs root, and a network to take Debian from.
 # shellcheck disable=SC2016 # what runs in the new Debian expands there
 . "$(dirname "$0")/../../scripts/lib.sh"
 
@@ -26,8 +27,9 @@ fail() {
     exit 1
 }
 
-# within COMMAND...: in the new Debian, whose root this is.
-within() { chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root LC_ALL=C "$@"; }
+# within COMMAND...: in the new Debian, whose root this is, with the PATH that a login has there.
+clean=(/usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C)
+within() { chroot "$root" "${clean[@]}" "$@"; }
 
 make_root() {
     quietly build/package.root.log mmdebstrap --variant=apt \
@@ -41,14 +43,15 @@ make_root() {
 
 check_files() {
     local file
-    for file in man/man1/{vmm,snapshot-inspect}.1.gz man/man7/vmm-control.7.gz bash-completion/completions/{vmm,snapshot-inspect} \
+    for file in man/man1/{vmm,snapshot-inspect}.1.gz man/man7/vmm-control.7.gz \
+        bash-completion/completions/{vmm,snapshot-inspect} \
         zsh/vendor-completions/_{vmm,snapshot-inspect} fish/vendor_completions.d/{vmm,snapshot-inspect}.fish \
         doc/stasis/{README.md,README.Debian,copyright,changelog.gz} doc/stasis/examples/quickstart.c; do
         [ -s "$root/usr/share/$file" ] || fail "no /usr/share/$file"
     done
     [ "$(within vmm --version | head -n 1)" = "vmm (stasis) $version" ] || fail "vmm --version"
     cp tests/golden/0.1.0/*.snap "$root/tmp"
-    for file in "$root"/tmp/*.snap; do
+    for file in tests/golden/0.1.0/*.snap; do
         within snapshot-inspect verify "/tmp/${file##*/}" >"$work/log" || fail "verify ${file##*/}"
     done
     say_ok "programs, manuals, completions, documents"
@@ -134,20 +137,140 @@ check_upgrade() {
     say_ok "upgrade below a running machine"
 }
 
-# Half an installation, as after a power cut, is taken up again.
+# install_packages WHAT: over what is there.
+install_packages() {
+    within sh -c 'dpkg -i /srv/*.deb' >"$work/log" 2>&1 || { tail -n 5 "$work/log"; fail "installing $1"; }
+    [ -z "$(within dpkg --audit)" ] || fail "dpkg --audit says of $1: $(within dpkg --audit)"
+    [ -z "$(within dpkg --verify stasis libstasis libstasis-dev python3-stasis)" ] ||
+        fail "files are not as in the packages, installing $1"
+}
+
+# killed CALL NUMBER COMMAND...: the command, killed at its system call of that number, if it makes so many.
+killed() {
+    local status
+    # without the shell's own words on what was killed
+    {
+        status=$(
+            strace -f -qq -o /dev/null -e trace="$1" -e inject="$1:signal=SIGKILL:when=$2" \
+                chroot "$root" "${clean[@]}" "${@:3}" >"$work/log" 2>&1
+            echo $?
+        ) || true
+    } 2>/dev/null
+    [ "$status" -eq 137 ]
+}
+
+# What half an installation or removal leaves, as after a power cut, is taken up again.
 check_half() {
-    within sh -c 'dpkg --unpack /srv/stasis_*.deb && dpkg --configure -a' >"$work/log" 2>&1 || fail "a half installation: $(tail -n 3 "$work/log")"
-    [ "$(within dpkg-query -W -f '${Status}' stasis)" = "install ok installed" ] || fail "stasis is not configured"
-    say_ok "half an installation"
+    local installs=0 removals=0 call
+    local -a all=(python3-stasis libstasis-dev libstasis stasis)
+    within sh -c 'dpkg --unpack /srv/stasis_*.deb && dpkg --configure -a' >"$work/log" 2>&1 ||
+        fail "an installation that was not configured: $(tail -n 3 "$work/log")"
+    for ((call = 1; ; call = call * 2 + 1)); do
+        within dpkg --purge "${all[@]}" >"$work/log" 2>&1 || fail "removal before half an installation"
+        killed rename "$call" sh -c 'exec dpkg -i /srv/*.deb' || break
+        install_packages "over half an installation"
+        installs=$((installs + 1))
+    done
+    install_packages "before half a removal"
+    for ((call = 1; ; call = call * 2 + 1)); do
+        killed rename "$call" dpkg --purge "${all[@]}" || break
+        within dpkg --configure -a >"$work/log" 2>&1 || fail "half a removal: $(tail -n 3 "$work/log")"
+        install_packages "over half a removal"
+        removals=$((removals + 1))
+    done
+    if [ $installs -lt 5 ] || [ $removals -lt 3 ]; then fail "dpkg was killed $installs and $removals times only"; fi
+    check_nothing_left
+    install_packages "after half a removal"
+    say_ok "dpkg was killed in $installs installations and $removals removals"
+}
+
+check_nothing_left() {
+    local left
+    left=$(find "$root" -xdev \( -path "$root/proc" -o -path "$root/dev" -o -path "$root/var" \
+        -o -path "$root/tmp" -o -path "$root/srv" \) -prune -o \
+        \( -iname '*stasis*' -o -name 'vmm' -o -name 'vmm[.-]*' -o -name '*snapshot-inspect*' -o -name '*.dpkg-*' \) -print)
+    [ -z "$left" ] || fail "removal leaves: $left"
 }
 
 check_removal() {
-    local left
     within dpkg --purge python3-stasis libstasis-dev libstasis stasis >"$work/log" 2>&1 || { cat "$work/log"; fail "removal"; }
-    left=$(find "$root" -xdev \( -path "$root/proc" -o -path "$root/dev" -o -path "$root/var" -o -path "$root/tmp" -o -path "$root/srv" \) -prune -o \
-        -iname '*stasis*' -print)
-    [ -z "$left" ] || fail "removal leaves: $left"
+    check_nothing_left
     say_ok "removal leaves nothing"
+}
+
+# release_commit RELEASE
+release_commit() { awk -v release="$1" '$1 == release { print $2 }' tests/history/releases.txt; }
+
+# build_old: the first release, once, from git.
+build_old() {
+    old=$STASIS_ROOT/build/package-old/0.1.0
+    [ ! -e "$old/done" ] || return 0
+    rm -rf "$old" && mkdir -p "$old/source"
+    git archive "$(release_commit 0.1.0)" | tar -x -C "$old/source"
+    {
+        cmake -S "$old/source" -B "$old/build" -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF &&
+            cmake --build "$old/build" -j "$(nproc)"
+    } >"$work/log" 2>&1 || { tail -n 5 "$work/log"; fail "building 0.1.0"; }
+    touch "$old/done"
+}
+
+# The packages of the release before, once, from git; then today's over them.
+check_older() {
+    local made=$STASIS_ROOT/build/package-old/0.2.0
+    if ! [ -e "$made/done" ]; then
+        rm -rf "$made" && git clone -q --shared --no-checkout . "$made"
+        git -C "$made" checkout -q "$(release_commit 0.2.0)"
+        "$made/scripts/package" >"$work/log" 2>&1 || { tail -n 5 "$work/log"; fail "the packages of 0.2.0"; }
+        touch "$made/done"
+    fi
+    mkdir "$root/srv/0.2.0"
+    cp "$made"/build/packages/*.deb "$root/srv/0.2.0"
+    within sh -c 'dpkg -i /srv/0.2.0/*.deb' >"$work/log" 2>&1 || { tail -n 5 "$work/log"; fail "installing 0.2.0"; }
+    expect_found 0.2.0
+    install_packages "over the packages of 0.2.0"
+    check_files
+    expect_found "$version"
+    check_removal
+    say_ok "over the packages of 0.2.0"
+}
+
+# found_by_cmake: the release of stasis-snap that find_package() finds in the new Debian.
+found_by_cmake() {
+    within sh -ec '
+cd /tmp
+rm -rf find && mkdir find
+cat >find/CMakeLists.txt <<USER
+cmake_minimum_required(VERSION 3.25)
+project(user C)
+find_package(stasis-snap REQUIRED)
+message("found \${stasis-snap_VERSION}")
+USER
+cmake -S find -B find/build 2>&1 | sed -n "s/^found //p"'
+}
+
+# expect_found RELEASE: what is found first there of each kind.
+expect_found() {
+    [ "$(within vmm --version | head -n 1)" = "vmm (stasis) $1" ] || fail "vmm in PATH is not that of $1"
+    [ "$(within pkg-config --modversion stasis-snap)" = "$1" ] || fail "pkg-config does not find $1"
+    [ "$(found_by_cmake)" = "$1" ] || fail "CMake does not find $1, but $(found_by_cmake)"
+}
+
+# check_over PREFIX: the packages over 0.1.0 in that prefix, which is removed as README.md says.
+check_over() {
+    DESTDIR=$root cmake --install "$old/build" --prefix "$1" >"$work/log" || fail "installing 0.1.0 in $1"
+    expect_found 0.1.0
+    install_packages "over 0.1.0 in $1"
+    [ "$(grep -c "^\(stasis\|libstasis-dev\): .* in $1" "$work/log")" = 2 ] || fail "what is in $1 is not told of"
+    [ "$1" != /usr/local ] || expect_found 0.1.0 # as README.Debian says
+    awk '/^```/ { inside = $0 == "```bash"; next } inside' "$root/usr/share/doc/stasis/README.md" |
+        sed "s,^cd .*,cd $1," >"$root/tmp/remove"
+    within bash -e /tmp/remove >"$work/log" 2>&1 || { cat "$work/log"; fail "the removal of README.md from $1"; }
+    install_packages "anew behind a removal from $1"
+    if grep -q "^\(stasis\|libstasis-dev\): " "$work/log"; then fail "something is told of, behind a removal from $1"; fi
+    check_files
+    expect_found "$version"
+    check_removal
+    say_ok "over 0.1.0 in $1"
 }
 
 version=$(sed -n 's/^project(Stasis VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
@@ -161,3 +284,7 @@ check_libraries
 check_upgrade
 check_half
 check_removal
+check_older
+build_old
+check_over /usr/local
+check_over /usr
