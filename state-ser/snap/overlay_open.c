@@ -216,7 +216,7 @@ static int lock(const struct stasis_overlay *overlay, struct stasis_error *err)
                              "it cannot be locked; use a file system that has locks");
 }
 
-static int open_file(struct stasis_overlay *overlay, const char *path,
+static int open_file(struct stasis_overlay *overlay, const char *path, bool only_looks,
                      struct stasis_outputs *outputs, struct stasis_error *err)
 {
     const struct stasis_output_opts opts = {
@@ -224,7 +224,7 @@ static int open_file(struct stasis_overlay *overlay, const char *path,
         .kind = STASIS_OUTPUT_IN_PLACE,
         .role = "the overlay of a disk",
         .snapshot = true,
-        .only_looks = overlay->only_looks,
+        .only_looks = only_looks,
     };
     int rc = stasis_output_open(outputs, path, &opts, &overlay->output, err);
 
@@ -277,7 +277,7 @@ static int open_overlay(const char *path, struct stasis_outputs *outputs,
 
     if (rc)
         return rc;
-    rc = open_file(overlay, path, outputs, err);
+    rc = open_file(overlay, path, only_looks, outputs, err);
     if (!rc && overlay->use.fd >= 0)
         rc = lock(overlay, err);
     if (!rc)
