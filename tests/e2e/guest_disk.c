@@ -12,9 +12,11 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#define FOLDER "/disk"
+#define FOLDER      "/disk"
+#define NOT_WRITTEN "a file could not be written"
 
 enum {
     FILES = 32,
@@ -100,6 +102,22 @@ unsigned long disk_files(void)
     return progress == NULL ? 0 : atomic_load(&progress->files);
 }
 
+const char *disk_more(unsigned long count)
+{
+    const struct timespec nap = {.tv_nsec = 20000000};
+    unsigned long goal = disk_files() + count;
+    if (progress == NULL) {
+        return "not started";
+    }
+    while (disk_files() < goal) {
+        if (atomic_load(&progress->failed)) {
+            return NOT_WRITTEN;
+        }
+        (void)nanosleep(&nap, NULL);
+    }
+    return NULL;
+}
+
 unsigned disk_count(void)
 {
     static _Alignas(4096) char block[4096];
@@ -140,7 +158,7 @@ const char *disk_stop(void)
     }
     atomic_store(&progress->stop, true);
     if (waitpid(writer, NULL, 0) != writer || atomic_load(&progress->failed)) {
-        return "a file could not be written";
+        return NOT_WRITTEN;
     }
     if (umount(FOLDER) != 0 || !mount_disk()) {
         return "it could not be mounted again";

@@ -13,6 +13,9 @@ const char *disk_start(void);
 // How many files have been written and flushed so far.
 unsigned long disk_files(void);
 
+// Waits until that many more have been. NULL, or what has failed.
+const char *disk_more(unsigned long count);
+
 // How many disks there are, each of which has answered a read that no cache could.
 unsigned disk_count(void);
 

@@ -15,10 +15,10 @@
 // knows of its machine (guest_machine.h), and ends with `machine told nonce=<hex>`; `hwrng` reads
 // /dev/hwrng and answers `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `rtc` is
 // answered, after an interrupt of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `disk start`,
-// `disk` and `disk stop` (guest_disk.h) are answered by `disk ok|<what is wrong> count=N
-// nonce=<hex>`, and so are those of `net` (guest_net.h), of `vsock` (guest_vsock.h) and `disks`,
-// which counts the disks that answer; `poweroff` and `reboot` end the machine, and after `button`,
-// answered by `button ready nonce=<hex>`, the power button does.
+// `disk`, `disk more N` and `disk stop` (guest_disk.h) are answered by `disk ok|<what is wrong>
+// count=N nonce=<hex>`, and so are those of `net` (guest_net.h), of `vsock` (guest_vsock.h) and
+// `disks`, which counts the disks that answer; `poweroff` and `reboot` end the machine, and after
+// `button`, answered by `button ready nonce=<hex>`, the power button does.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -505,6 +505,8 @@ static void run_command(struct guest *guest)
         tell_disk(guest, disk_start());
     } else if (strcmp(guest->line, "disk") == 0) {
         tell_disk(guest, NULL);
+    } else if (strncmp(guest->line, "disk more ", 10) == 0) {
+        tell_disk(guest, disk_more(strtoul(guest->line + 10, NULL, 10)));
     } else if (strcmp(guest->line, "disks") == 0) {
         tell_count(guest, "disks", NULL, disk_count());
     } else if (strcmp(guest->line, "disk stop") == 0) {

@@ -6,7 +6,7 @@
 # by the serial port. e2e-socket and e2fsck are in PATH; the payload holds ext4.img, an empty file system,
 # and tun.ko, the module of the machine that runs the case, if it is none of its kernel's own.
 
-# say_count disk|disks|net|vsock [start|stop]: the guest's answer, whose count is left in `count`.
+# say_count disk|disks|net|vsock [start|more N|stop]: the guest's answer, whose count is left in `count`.
 say_count() {
     lines=$(grep -c "^$1 " "$out")
     type_line "$*"
