@@ -126,6 +126,8 @@ static bool is_over(struct rig *rig)
 
 int __wrap_stasis_io_link(int fd, int dir, const char *name)
 {
+    if (the_rig->cannot_link)
+        return fail_with(EPERM);
     return is_over(the_rig) ? -1 : __real_stasis_io_link(fd, dir, name);
 }
 
@@ -138,10 +140,8 @@ int __real_stasis_io_exchange(int dir, const char *one, const char *other);
 int __wrap_stasis_io_exchange(int dir, const char *one, const char *other);
 int __wrap_stasis_io_exchange(int dir, const char *one, const char *other)
 {
-    if (the_rig->cannot_exchange) {
-        errno = EINVAL;
-        return -1;
-    }
+    if (the_rig->cannot_exchange)
+        return fail_with(EINVAL);
     if (is_over(the_rig))
         return -1;
     snprintf(the_rig->exchanged, sizeof(the_rig->exchanged), "%s/%s", the_rig->folder, other);

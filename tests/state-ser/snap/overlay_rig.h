@@ -53,7 +53,7 @@ struct rig {
     bool keeps_pending;  /* a sync that fails loses nothing, and tells once */
     unsigned syncs;
     bool is_plain; /* the disk below is of no interest */
-    bool cannot_exchange;
+    bool cannot_exchange, cannot_link;
     unsigned left; /* calls until all of them fail; 0: none does */
     /* The next fsync(2) waits for `go`, fails, and posts `gone`. */
     bool sync_hangs;

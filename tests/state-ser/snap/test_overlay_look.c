@@ -257,6 +257,30 @@ static void no_flipped_bit_is_missed(void **state)
     image_fini(&image);
 }
 
+/* Places that nothing has, as those of the slots are, hold zeros. The first other byte is told. */
+static void what_belongs_to_nothing_is_found(void **state)
+{
+    static const uint64_t at[] = {RIG_PAGE, RIG_PAGE + 1234, 3 * RIG_PAGE - 1};
+    struct stasis_overlay *overlay = NULL;
+    uint64_t stray = 1;
+    char path[160];
+    int fd;
+
+    (void)state;
+    seal(path);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(look_at(path, &overlay, NULL), 0);
+    assert_int_equal(stasis_overlay_verify(overlay, NULL, NULL, &stray, NULL), 0);
+    assert_int_equal(stray, 0);
+    for (unsigned i = 3; i-- > 0;) {
+        assert_int_equal(pwrite(fd, "x", 1, (off_t)at[i]), 1);
+        assert_int_equal(stasis_overlay_verify(overlay, NULL, NULL, &stray, NULL), 0);
+        assert_int_equal(stray, at[i]);
+    }
+    stasis_overlay_free(overlay);
+    close(fd);
+}
+
 static void put_le64(const char *path, off_t at, uint64_t value)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -308,7 +332,8 @@ static void what_is_none_is_refused(void **state)
     put_le64(rig.path, STASIS_HDR_RAM_BYTES, RIG_PAGES * RIG_PAGE + 512);
     assert_refused(rig.path, STASIS_ERR_CORRUPT, ": the overlay's disk has no whole pages");
     put_le64(rig.path, STASIS_HDR_RAM_BYTES, (RIG_PAGES + 1) * RIG_PAGE);
-    assert_refused(rig.path, STASIS_ERR_ARG, "; give the base that it was made on");
+    assert_refused(rig.path, STASIS_ERR_ARG,
+                   " made on a disk of 200704 bytes, and its base has 195072;");
     look.size = sizeof(look);
     assert_int_equal(stasis_overlay_open_to_read(rig.path, NULL, &look, &overlay, &err),
                      STASIS_ERR_CORRUPT);
@@ -352,6 +377,7 @@ int main(void)
         CASE(it_is_what_was_flushed),
         CASE(sealing_may_be_cut_off_anywhere),
         CASE(no_flipped_bit_is_missed),
+        CASE(what_belongs_to_nothing_is_found),
         CASE(a_fifo_is_not_opened),
         CASE(what_is_none_is_refused),
         CASE(verifying_is_given_up),

@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "stasis/overlay.h"
+#include "state-ser/snap/overlay.h"
 #include "tests/state-ser/snap/crash_alloc.h"
 
 #define PAGE  4096u
-#define PAGES 300u /* more than a group of the map has */
+#define PAGES 300u  /* more than a group of the map has */
+#define MANY  5000u /* more than the first bits for places have */
 
 static char folder[] = "/tmp/stasis-test-XXXXXX";
 static char path[64];
@@ -261,6 +263,37 @@ static void a_look_without_memory_changes_nothing(void **state)
     assert_in_range(do_with_each(look, false), 5, 1000);
 }
 
+/* More pages than the file has places in its first bits: these grow, or nothing is written. */
+static void a_large_write_without_memory_writes_nothing(void **state)
+{
+    static uint8_t bytes[MANY * PAGE];
+    struct stasis_overlay_base wide = base;
+    struct stasis_overlay *overlay = NULL;
+    struct stasis_error err;
+    unsigned number = 1;
+    bool failed;
+
+    (void)state;
+    wide.bytes = sizeof(bytes);
+    memset(bytes, 0x55, sizeof(bytes));
+    do {
+        int rc;
+
+        empty_folder();
+        assert_int_equal(stasis_overlay_open(path, NULL, &wide, &overlay, &err), 0);
+        crash_alloc_fail_at(number++);
+        rc = stasis_overlay_write(overlay, 0, bytes, sizeof(bytes), &err);
+        failed = crash_alloc_failed();
+        assert_int_equal(rc, failed ? STASIS_ERR_NOMEM : 0);
+        assert_int_equal(stasis_overlay_finish(overlay, &err), 0);
+        stasis_overlay_free(overlay);
+        assert_int_equal(stasis_overlay_open(path, NULL, &wide, &overlay, &err), 0);
+        assert_int_equal(byte_at(overlay, 0), failed ? 0x11 : 0x55);
+        stasis_overlay_free(overlay);
+    } while (failed);
+    assert_in_range(number, MANY / STASIS_LEAF_PAGES + 4, 100); /* leaves, and two for the bits */
+}
+
 /* Its base is no disk: before anything is allocated. */
 static void a_base_that_is_none_is_refused_by_each(void **state)
 {
@@ -304,6 +337,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_life_without_memory_ends_in_order),
         cmocka_unit_test(a_look_without_memory_changes_nothing),
+        cmocka_unit_test(a_large_write_without_memory_writes_nothing),
         cmocka_unit_test(a_base_that_is_none_is_refused_by_each),
     };
 

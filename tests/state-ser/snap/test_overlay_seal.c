@@ -343,38 +343,16 @@ static void sealing_that_is_cut_off_is_finished(void **state)
     is_plain = true;
 }
 
-static void a_file_system_that_cannot_exchange_names_is_told(void **state)
-{
-    struct stasis_error err;
-    bool has_root;
-
-    (void)state;
-    write_some();
-    rig.cannot_exchange = true;
-    assert_int_equal(stasis_overlay_seal(rig.overlay, root, &has_root, &err), STASIS_ERR_WRITE);
-    assert_non_null(strstr(err.msg, "exchanging its name with that of the new one"));
-    rig_assert_holds(&rig, rig.content);
-    write_some();
-    rig.cannot_exchange = false;
-    seal();
-    rig_assert_holds(&rig, rig.content);
-}
-
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(each_is_the_disk_as_it_was),
-        CASE(what_was_not_written_to_is_not_sealed),
-        CASE(what_it_lies_on_has_to_be_there),
-        CASE(too_many_open_files_are_told),
-        CASE(a_sealed_one_is_not_written_to),
-        CASE(names_that_are_taken_are_refused),
-        CASE(damage_is_refused_or_not_read),
-        CASE(sealing_that_fails_loses_nothing),
+        CASE(each_is_the_disk_as_it_was),          CASE(what_was_not_written_to_is_not_sealed),
+        CASE(what_it_lies_on_has_to_be_there),     CASE(too_many_open_files_are_told),
+        CASE(a_sealed_one_is_not_written_to),      CASE(names_that_are_taken_are_refused),
+        CASE(damage_is_refused_or_not_read),       CASE(sealing_that_fails_loses_nothing),
         CASE(sealing_that_is_cut_off_is_finished),
-        CASE(a_file_system_that_cannot_exchange_names_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

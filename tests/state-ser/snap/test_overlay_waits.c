@@ -152,6 +152,26 @@ static void a_disk_that_fails_is_told(void **state)
     }
 }
 
+/* The overlay is as it was, and no other name is left. */
+static void a_file_system_that_cannot_do_it_is_told(void **state)
+{
+    uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
+    struct stasis_error err;
+    bool has_root;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        rig.cannot_link = i == 0;
+        rig.cannot_exchange = i == 1;
+        assert_true(rig_write(&rig, i * RIG_PAGE, RIG_PAGE));
+        assert_int_equal(stasis_overlay_seal(rig.overlay, root, &has_root, &err),
+                         i < 2 ? STASIS_ERR_WRITE : 0);
+        if (i < 2)
+            assert_non_null(strstr(err.msg, "exchanging its name with that of the new one"));
+        rig_assert_holds(&rig, rig.content);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +179,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_is_waited_for_without_need, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_hangs_is_given_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_fails_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_system_that_cannot_do_it_is_told, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
