@@ -3,11 +3,27 @@
 # What all cases of linux.sh, which brings this in, do with a guest: start it, wait for what it says, and end
 # and judge it. A case runs in a shell of its own, which ends at the first failure.
 
+pid=''      # of the vmm that runs
+control=''  # its socket, if the case has one
+case_log='' # what another program says that the case has started
+undo=:      # takes away what the case has made that others would find
+
+# However the case ends. A vmm that even KILL does not end is not waited for.
+end_case() {
+    tries=0
+    while [ -n "$pid" ] && kill -9 "$pid" 2>/dev/null && [ $tries -lt 100 ]; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    $undo
+}
+
 fail() {
     echo "FAIL $case: $*"
-    for log in "$err" "$out"; do
+    for log in "$err" "$out" $case_log; do
         echo "--- $log" && tail -n 10 "$log" && echo
     done
+    [ ! -S "$control" ] || { echo '--- metrics' && busybox timeout 10 vmm ctl "$control" metrics; }
     echo '--- kernel' && dmesg | tail -n 10
     exit 1
 }
@@ -34,9 +50,8 @@ start() {
     e2e-stamp "$err" <"$case.stderr" 3>&- &
     stamps="$stamps $!"
     started=$(now_ms)
-    LD_PRELOAD=$preload busybox timeout -s KILL "$limit_s" vmm "$@" <"$case.in" >"$case.stdout" 2>"$case.stderr" 3>&- &
+    LD_PRELOAD=$preload busybox timeout -s KILL $((limit_s + 5)) vmm "$@" <"$case.in" >"$case.stdout" 2>"$case.stderr" 3>&- &
     pid=$!
-    trap 'kill -9 $pid 2>/dev/null' EXIT
 }
 
 boot() {
@@ -65,7 +80,7 @@ ends() {
     done
     wait "$pid"
     status=$?
-    trap - EXIT
+    pid=''
     # shellcheck disable=SC2086
     wait $stamps
     [ $status -eq "$1" ] || fail "$out: the vmm ended with status $status, not $1"

@@ -16,9 +16,10 @@
 // /dev/hwrng and answers `hwrng <driver> <hex> irqs=<of virtio devices> nonce=<hex>`; `rtc` is
 // answered, after an interrupt of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `disk start`,
 // `disk`, `disk more N` and `disk stop` (guest_disk.h) are answered by `disk ok|<what is wrong>
-// count=N nonce=<hex>`, and so are those of `net` (guest_net.h), of `vsock` (guest_vsock.h) and
-// `disks`, which counts the disks that answer; `poweroff` and `reboot` end the machine, and after
-// `button`, answered by `button ready nonce=<hex>`, the power button does.
+// count=N nonce=<hex>`, and so are those of `net` (guest_net.h), with `net lost` for connections
+// that were lost, of `vsock` (guest_vsock.h), and `disks`, which counts the disks that answer;
+// `poweroff` and `reboot` end the machine, and after `button`, answered by `button ready
+// nonce=<hex>`, the power button does.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -519,7 +520,9 @@ static void run_command(struct guest *guest)
     } else if (strcmp(guest->line, "net start") == 0) {
         tell_net(guest, net_start());
     } else if (strcmp(guest->line, "net") == 0) {
-        tell_net(guest, NULL);
+        tell_net(guest, net_failed());
+    } else if (strcmp(guest->line, "net lost") == 0) {
+        tell_count(guest, "net", net_failed(), net_lost());
     } else if (strcmp(guest->line, "net stop") == 0) {
         tell_net(guest, net_stop());
     } else if (strncmp(guest->line, "memory ", 7) == 0) {

@@ -18,7 +18,9 @@
 enum {
     WORDS = 8192, // of a piece
     ECHO_PORT = 7,
-    PINGS = 60, // a second each: the first may be lost while the link comes up
+    PINGS = 60,      // a second each: the first may be lost while the link comes up
+    PATIENCE_S = 60, // for one more byte: TCP tries again far sooner, so the connection is no more
+    CONNECTS = 30,
     IP_HEADER = 20,
 };
 
@@ -28,6 +30,7 @@ enum {
 // Shared with the process that sends.
 struct progress {
     _Atomic unsigned long pieces;
+    _Atomic unsigned long lost; // connections
     atomic_bool stop;
     atomic_bool failed;
 };
@@ -94,6 +97,10 @@ static bool ping(void)
     return ok;
 }
 
+// Of a piece. A connection that is LOST may be gone without a word: its other end is patient with a
+// guest for a while only, and a guest that is frozen is not there to be told.
+enum outcome { CAME, LOST, WRONG };
+
 static bool send_all(int fd, const void *bytes, size_t len)
 {
     for (size_t done = 0; done < len;) {
@@ -106,29 +113,68 @@ static bool send_all(int fd, const void *bytes, size_t len)
     return true;
 }
 
+static bool receive_all(int fd, void *bytes, size_t len)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t count = recv(fd, (uint8_t *)bytes + done, len - done, 0);
+        if (count <= 0) {
+            return false;
+        }
+        done += (size_t)count;
+    }
+    return true;
+}
+
 // Each word of a piece is different, and says which piece it is of.
-static bool piece_comes_back(int fd, unsigned long number)
+static enum outcome exchange_piece(int fd, unsigned long number)
 {
     static uint64_t back[WORDS];
     for (unsigned i = 0; i < WORDS; i++) {
         words[i] = (uint64_t)number << 32 | i;
     }
-    return send_all(fd, words, sizeof(words)) &&
-           recv(fd, back, sizeof(back), MSG_WAITALL) == (ssize_t)sizeof(back) &&
-           memcmp(words, back, sizeof(words)) == 0;
+    if (!send_all(fd, words, sizeof(words)) || !receive_all(fd, back, sizeof(back))) {
+        return LOST;
+    }
+    return memcmp(words, back, sizeof(words)) == 0 ? CAME : WRONG;
+}
+
+// The descriptor, or -1.
+static int connect_to_host(void)
+{
+    const struct sockaddr_in host = address(HOST, ECHO_PORT);
+    const struct timeval patience = {.tv_sec = PATIENCE_S};
+    for (unsigned i = 0; i < CONNECTS && !atomic_load(&progress->stop); i++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0) {
+            return -1;
+        }
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+        if (connect(fd, (const struct sockaddr *)&host, sizeof(host)) == 0) {
+            return fd;
+        }
+        (void)close(fd);
+        (void)sleep(1);
+    }
+    return -1;
 }
 
 static void send_pieces(void)
 {
     (void)setpriority(PRIO_PROCESS, 0, 10); // who asks how far this is does not wait for it
-    const struct sockaddr_in host = address(HOST, ECHO_PORT);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool ok = fd >= 0 && connect(fd, (const struct sockaddr *)&host, sizeof(host)) == 0;
-    for (unsigned long number = 0; ok && !atomic_load(&progress->stop); number++) {
-        ok = piece_comes_back(fd, number);
-        atomic_store(&progress->pieces, number + ok);
+    int fd = connect_to_host();
+    enum outcome outcome = CAME;
+    for (unsigned long number = 0; fd >= 0 && outcome != WRONG && !atomic_load(&progress->stop);) {
+        outcome = exchange_piece(fd, number);
+        if (outcome == LOST) {
+            atomic_fetch_add(&progress->lost, 1);
+            (void)close(fd);
+            fd = connect_to_host();
+        } else if (outcome == CAME) {
+            atomic_store(&progress->pieces, ++number);
+        }
     }
-    atomic_store(&progress->failed, !ok);
+    atomic_store(&progress->failed, outcome == WRONG || (fd < 0 && !atomic_load(&progress->stop)));
 }
 
 const char *net_start(void)
@@ -152,6 +198,18 @@ const char *net_start(void)
     return sender < 0 ? "fork" : NULL;
 }
 
+const char *net_failed(void)
+{
+    return progress != NULL && atomic_load(&progress->failed)
+               ? "what came back is not what was sent, or nobody takes a connection"
+               : NULL;
+}
+
+unsigned long net_lost(void)
+{
+    return progress == NULL ? 0 : atomic_load(&progress->lost);
+}
+
 unsigned long net_pieces(void)
 {
     return progress == NULL ? 0 : atomic_load(&progress->pieces);
@@ -166,8 +224,5 @@ const char *net_stop(void)
         return "the host does not answer";
     }
     atomic_store(&progress->stop, true);
-    if (waitpid(sender, NULL, 0) != sender || atomic_load(&progress->failed)) {
-        return "what came back is not what was sent";
-    }
-    return NULL;
+    return waitpid(sender, NULL, 0) == sender ? net_failed() : "no process that sent";
 }

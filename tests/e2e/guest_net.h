@@ -9,6 +9,12 @@
 // (errno says why).
 const char *net_start(void);
 
+// NULL, or what is wrong with the sending.
+const char *net_failed(void);
+
+// How many connections have been lost: their pieces are sent again by another.
+unsigned long net_lost(void);
+
 // How many pieces of 64 KiB have come back so far.
 unsigned long net_pieces(void);
 

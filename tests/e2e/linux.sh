@@ -381,7 +381,7 @@ failed=0
 for case in "$@"; do
     # A subshell's failed status must not depend on what it printed last. Numbers behind the name, as in
     # matrix_2_512, are for the case itself.
-    ("case_${case%%_[0-9]*}") || failed=$((failed + 1))
+    (trap end_case EXIT && "case_${case%%_[0-9]*}") || failed=$((failed + 1))
     # A folder in RAM has room for a few snapshots only; base.snap is everyone's.
     find . -name '*.snap*' ! -name base.snap -exec rm {} +
 done

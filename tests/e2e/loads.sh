@@ -30,6 +30,12 @@ make_network() {
         busybox ifconfig e2e0 192.0.2.1 netmask 255.255.255.0 up || return
     busybox nc -ll -p 7 -e busybox cat 2>/dev/null &
     echo=$!
+    undo=undo_network
+}
+
+undo_network() {
+    kill "$echo"
+    busybox tunctl -d e2e0 >/dev/null
 }
 
 # talks N: guest and host talk by sockets, in both directions; a connection that was to stay open has
@@ -98,7 +104,12 @@ goes_on() {
 
 stop_loads() {
     pieces=0
-    [ -z "$echo" ] || { say_count net stop && pieces=$count && kill "$echo"; }
+    if [ -n "$echo" ]; then
+        say_count net lost
+        [ "$count" -eq 0 ] || fail "$count connections were lost"
+        say_count net stop
+        pieces=$count
+    fi
     say_count disk stop
     files=$count
 }
