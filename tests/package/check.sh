@@ -68,6 +68,21 @@ have_kvm() {
     esac
 }
 
+# Without /dev/kvm vmm says what is missing, and the reading side does without.
+check_without_kvm() {
+    unshare -m sh -ec 'mount -t tmpfs none "$0/dev"; exec chroot "$0" "$@"' "$root" "${clean[@]}" sh -c '
+vmm --demo
+echo status $?
+snapshot-inspect verify /tmp/*.snap
+python3 -c "import stasis; stasis.start(demo=True)" 2>&1 | tail -n 1' </dev/null >"$work/log" 2>&1 ||
+        { cat "$work/log"; fail "without /dev/kvm"; }
+    if [ "$(grep -c 'no /dev/kvm: ' "$work/log")" != 2 ] || ! grep -qx 'status 5' "$work/log"; then
+        cat "$work/log"
+        fail "without /dev/kvm something else is told"
+    fi
+    say_ok "without /dev/kvm"
+}
+
 # Without KVM: the reading side needs none.
 check_python_reader() {
     within python3 -c '
@@ -278,6 +293,7 @@ ensure_packages "${PACKAGES_PACKAGE[@]}"
 [ "$(find "$packages" -name '*.deb' | wc -l)" -eq 4 ] || fail "scripts/package has not made four packages"
 make_root
 check_files
+check_without_kvm
 check_python_reader
 check_python
 check_libraries

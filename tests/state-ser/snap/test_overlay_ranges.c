@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "state-ser/snap/le.h"
@@ -350,6 +351,29 @@ static void a_file_is_sought_by_its_name_first(void **state)
     stasis_overlay_free(overlay);
 }
 
+static void files_are_sought_in_another_folder_too(void **state)
+{
+    struct stasis_overlay_look look = {.size = sizeof(look), .base = &large};
+    struct stasis_overlay *overlay = NULL;
+    char names[3][160], layers[80], moved[200];
+
+    (void)state;
+    make_chain(names);
+    snprintf(layers, sizeof(layers), "%s/layers", rig.folder);
+    snprintf(moved, sizeof(moved), "%s%s", layers, strrchr(names[1], '/'));
+    assert_int_equal(mkdir(layers, 0700), 0);
+    assert_int_equal(rename(names[1], moved), 0);
+    assert_int_equal(stasis_overlay_open_to_read(names[2], NULL, &look, &overlay, NULL),
+                     STASIS_ERR_NOT_FOUND);
+    look.layers = layers;
+    assert_int_equal(stasis_overlay_open_to_read(names[2], NULL, &look, &overlay, NULL), 0);
+    expect_file(overlay, 1, moved, 2, 0);
+    expect_file(overlay, 2, names[0], 3, LEAF + 41);
+    stasis_overlay_free(overlay);
+    assert_int_equal(unlink(moved), 0);
+    assert_int_equal(rmdir(layers), 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -365,6 +389,7 @@ int main(void)
         CASE(stored_pages_are_found),
         CASE(a_file_that_is_missing_is_named_by_its_root),
         CASE(a_file_is_sought_by_its_name_first),
+        CASE(files_are_sought_in_another_folder_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
