@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * ACPI power management registers, after ACPI 6.4, chapter 4.8; register names are its. Not
- * modelled: the timer, the sleep button, the global lock and the alarm of the clock, whose status
- * bits stay 0; sleep states but S5.
+ * ACPI power management registers, after ACPI 6.4, chapter 4.8; register names are its. The timer
+ * is in acpi_timer.c. Not modelled: the sleep button, the global lock and the alarm of the clock,
+ * whose status bits stay 0; sleep states but S5.
  */
 #include "stasis/acpi_pm.h"
 

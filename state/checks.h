@@ -41,6 +41,7 @@ int stasis_check_x86_pit(const void *state, struct stasis_error *err);
 #define stasis_check_machine            NULL
 #define stasis_check_disk               NULL
 #define stasis_check_acpi_pm            NULL
+#define stasis_check_acpi_timer         NULL
 #define stasis_check_pvpanic            NULL
 #define stasis_check_vmgenid            NULL
 #define stasis_check_virtio_blk_request NULL

@@ -135,6 +135,10 @@
 #define STASIS_DEF  "stasis/state/disk.def"
 #include "stasis/def_fields.h"
 
+#define STASIS_NAME acpi_timer
+#define STASIS_DEF  "stasis/state/acpi_timer.def"
+#include "stasis/def_fields.h"
+
 #define STASIS_NAME pvpanic
 #define STASIS_DEF  "stasis/state/pvpanic.def"
 #include "stasis/def_fields.h"

@@ -58,6 +58,16 @@ static void print_acpi_pm(FILE *out, const struct stasis_records *records, const
             pm.pm1_en & 0x100 ? "" : " (not enabled)", pm.gpe0_sts, pm.gpe0_en);
 }
 
+static void print_acpi_timer(FILE *out, const struct stasis_records *records, const char *instance)
+{
+    struct stasis_acpi_timer_state timer;
+
+    if (stasis_records_get(records, &stasis_acpi_timer_schema, instance, &timer, NULL))
+        return;
+    fprintf(out, "%" PRIu64 ".%03" PRIu64 " s counted\n", timer.counter_ns / 1000000000,
+            timer.counter_ns / 1000000 % 1000);
+}
+
 static void print_pvpanic(FILE *out, const struct stasis_records *records, const char *instance)
 {
     struct stasis_pvpanic_state pvpanic;
@@ -192,6 +202,7 @@ static const struct {
     {&stasis_i8042_schema, print_i8042},
     {&stasis_pl031_schema, print_pl031},
     {&stasis_acpi_pm_schema, print_acpi_pm},
+    {&stasis_acpi_timer_schema, print_acpi_timer},
     {&stasis_vmgenid_schema, print_vmgenid},
     {&stasis_pvpanic_schema, print_pvpanic},
     {&stasis_virtio_rng_schema, print_virtio_rng},

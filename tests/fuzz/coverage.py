@@ -22,7 +22,7 @@ FILES = [*(f"state-ser/ser/{name}.c" for name in (
     *(f"state-ser/snap/overlay{name}.c" for name in (
         "", "_chain", "_find", "_index", "_log", "_look", "_map", "_open", "_places", "_recover", "_seal", "_state",
         "_verify")),
-    *(f"core/{name}.c" for name in ("acpi_pm", "i8042", "mc146818", "mc146818_calendar", "mc146818_clock",
+    *(f"core/{name}.c" for name in ("acpi_pm", "acpi_timer", "i8042", "mc146818", "mc146818_calendar", "mc146818_clock",
                                     "pl031", "pvpanic", "serial", "serial_state")),
     "state/schema.c", "state/field.c",
     "common/x86_features.c",

@@ -182,6 +182,10 @@ def devices():
     yield "acpi_pm", "all", b"".join(power)
     yield "acpi_pm", "all-frozen", between(power)
 
+    timer = [b"\x00\x02", *(bytes([3, shift]) for shift in (9, 30, 36, 63)), b"\x00\x00", b"\x00\x0d", b"\xfe",
+             b"\x00\x01", b"\x01\x00", b"\x03\x1e", b"\x02\x00", b"\x00\x02", b"\xfe", b"\x03\x1e", b"\x00\x0c"]
+    yield "acpi_timer", "all-frozen", between(timer)
+
     panic = [b"\x00\x00", *(bytes([2, 1 << bit]) for bit in range(8)), b"\x01\x00", b"\x02\x02", b"\x00\x00"]
     yield "pvpanic", "all-frozen", between(panic)
 

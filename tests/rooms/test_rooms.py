@@ -14,7 +14,7 @@ LIBRARY_HEADERS = {
                    "kvm_irq", "kvm_memory", "kvm_msrs", "kvm_slots", "kvm_vcpu", "kvm_vcpu_state",
                    "kvm_vm", "kvm_x86"},
     "stasis_state": {"state", "field", "schema", "cpu_models", "enums", "version", "virtio_state"},
-    "stasis_core": {"serial", "i8042", "pl031", "mc146818", "acpi_pm", "pvpanic", "vmgenid", "guest_error",
+    "stasis_core": {"serial", "i8042", "pl031", "mc146818", "acpi_pm", "acpi_timer", "pvpanic", "vmgenid", "guest_error",
                     "guest_errors"},
     "stasis_virtio": {"virtio_balloon", "virtio_blk", "virtio_net", "virtio_queue", "virtio_mmio", "virtio_rng",
                       "virtio_version", "virtio_vsock"},

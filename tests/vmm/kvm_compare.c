@@ -30,7 +30,7 @@ static uint64_t *find_msr(struct stasis_x86_msrs_state *msrs, uint32_t index)
 }
 
 /* What moves on its own: held to its bound, then made equal. The named list:
- *   MSR 0x10 (TSC), kvmclock, LAPIC current count: by the time that passed at most;
+ *   MSR 0x10 (TSC), kvmclock, ACPI timer, LAPIC current count: by the time that passed at most;
  *   kvmclock's reference points (realtime_ns, host_tsc): host clocks, forward;
  *   generation id: new with each thaw;
  *   machine: time of the freeze, forward; generation, one more with each thaw.
@@ -54,6 +54,11 @@ static void allow(const struct stasis_schema *schema, void *first, void *second,
 
         assert_went_on(b->tmcct, a->tmcct, bound(elapsed_ns) / 128 + 1);
         b->tmcct = a->tmcct;
+    } else if (schema == &stasis_acpi_timer_schema) {
+        struct stasis_acpi_timer_state *a = first, *b = second;
+
+        assert_in_range(b->counter_ns - a->counter_ns, 0, bound(elapsed_ns));
+        b->counter_ns = a->counter_ns;
     } else if (schema == &stasis_vmgenid_schema) {
         *(struct stasis_vmgenid_state *)second = *(const struct stasis_vmgenid_state *)first;
     } else if (schema == &stasis_machine_schema) {

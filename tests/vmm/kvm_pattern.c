@@ -278,6 +278,7 @@ static void load_devices(struct kvm_guest *guest)
             struct stasis_acpi_pm_state pm;
             struct stasis_vmgenid_state vmgenid;
             struct stasis_pvpanic_state pvpanic;
+            struct stasis_acpi_timer_state timer;
             struct stasis_virtio_rng_state rng;
             struct stasis_mc146818_state cmos;
         } state;
@@ -293,6 +294,8 @@ static void load_devices(struct kvm_guest *guest)
             state.pm = (struct stasis_acpi_pm_state){0x0100, 0x0020, 0x0802, 0x81, 0x18};
         else if (device->type->schema == &stasis_mc146818_schema)
             pattern_cmos(&state.cmos);
+        else if (device->type->schema == &stasis_acpi_timer_schema)
+            state.timer.counter_ns = UINT64_C(987654321000000000);
         else if (device->type->schema == &stasis_pvpanic_schema)
             state.pvpanic.events = 2;
         else if (device->type->schema == &stasis_vmgenid_schema)

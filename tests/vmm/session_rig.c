@@ -126,11 +126,12 @@ void session_start(struct session *session, const struct session_options *option
 
 /* ---- talking ---- */
 
-static void take(int *fd, char *text, size_t *len)
+static void take(const struct session *session, int *fd, char *text, size_t *len)
 {
     ssize_t n;
 
-    assert_true(*len < SESSION_TEXT_MAX - 1);
+    if (*len == SESSION_TEXT_MAX - 1)
+        fail_msg("no end of what vmm says; errors \"%s\"", session->err_text);
     n = read(*fd, text + *len, SESSION_TEXT_MAX - 1 - *len);
     if (n > 0) {
         *len += (size_t)n;
@@ -148,9 +149,9 @@ void session_pump(struct session *session, int ms)
     if (poll(fds, 2, ms) <= 0)
         return;
     if (fds[0].revents)
-        take(&session->out, session->out_text, &session->out_len);
+        take(session, &session->out, session->out_text, &session->out_len);
     if (fds[1].revents)
-        take(&session->err, session->err_text, &session->err_len);
+        take(session, &session->err, session->err_text, &session->err_len);
 }
 
 static void wait_for(struct session *session, const char *where, const char *text)

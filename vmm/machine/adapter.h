@@ -76,6 +76,7 @@ static inline void stasis_adapter_wake(void *instance)
 }
 
 extern const struct stasis_device_type stasis_device_acpi_pm_type;
+extern const struct stasis_device_type stasis_device_acpi_timer_type;
 extern const struct stasis_device_type stasis_device_serial_type;
 extern const struct stasis_device_type stasis_device_i8042_type;
 extern const struct stasis_device_type stasis_device_mc146818_type;

@@ -20,8 +20,9 @@ static const struct stasis_board_device_state devices_0_1_0[] = {
 };
 
 /* The SCI is on the line that Linux expects it on; the generation id at the end of what the boot
- * loader has for ACPI tables; virtio devices have pages and lines behind all others. */
-static const struct stasis_board_device_state devices_0_2_0[] = {
+ * loader has for ACPI tables; virtio devices have pages and lines behind all others. The board of
+ * 0.2.0 is this one without the last row. */
+static const struct stasis_board_device_state devices_0_3_0[] = {
     {"stasis.serial", "com1", 1, STASIS_BUS_PIO, 0x3f8, 8, 4},
     {"stasis.i8042", "kbd", 1, STASIS_BUS_PIO, 0x60, 5, 1},
     {"stasis.mc146818", "rtc", 1, STASIS_BUS_PIO, 0x70, 2, 8},
@@ -30,6 +31,7 @@ static const struct stasis_board_device_state devices_0_2_0[] = {
      STASIS_GSI_NONE},
     {"stasis.virtio_rng", "rng", 1, STASIS_BUS_MMIO, STASIS_MMIO_GAP_START + 0x1000, 0x1000, 16},
     {"stasis.pvpanic", "pvpanic", 1, STASIS_BUS_PIO, 0x505, 1, STASIS_GSI_NONE},
+    {"stasis.acpi_timer", "timer", 1, STASIS_BUS_PIO, 0x60c, 4, STASIS_GSI_NONE},
 };
 
 /* In place of the clock of a PC, by option: the line is that of a PC's mouse, which has none here.
@@ -51,15 +53,13 @@ struct default_board {
     bool has_slots;
 };
 
-#define BOARD(release, devices, vcpus, has_slots)                                                  \
-    {                                                                                              \
-        (release), (devices), sizeof(devices) / sizeof((devices)[0]), (vcpus), (has_slots)         \
-    }
+#define COUNT(devices) (sizeof(devices) / sizeof((devices)[0]))
 
-/* Newest first. What else a release's board is stands in arch/x86/cpuid.c: its baseline CPU. */
+/* Newest first. What else a release's board is stands in arch/x86/cpuid_models.c. */
 static const struct default_board boards[] = {
-    BOARD("0.2.0", devices_0_2_0, STASIS_VCPUS_MAX, true),
-    BOARD("0.1.0", devices_0_1_0, 1, false),
+    {"0.3.0", devices_0_3_0, COUNT(devices_0_3_0), STASIS_VCPUS_MAX, true},
+    {"0.2.0", devices_0_3_0, COUNT(devices_0_3_0) - 1, STASIS_VCPUS_MAX, true},
+    {"0.1.0", devices_0_1_0, COUNT(devices_0_1_0), 1, false},
 };
 
 static const struct default_board *find_board(const char *release)

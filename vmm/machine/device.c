@@ -15,6 +15,7 @@ static const struct stasis_device_type *const device_types[] = {
     &stasis_device_pvpanic_type,      &stasis_device_mc146818_type,
     &stasis_device_virtio_blk_type,   &stasis_device_virtio_net_type,
     &stasis_device_virtio_vsock_type, &stasis_device_virtio_balloon_type,
+    &stasis_device_acpi_timer_type,
 };
 
 int stasis_device_type_find(const struct stasis_board_device_state *row,

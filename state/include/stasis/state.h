@@ -170,6 +170,11 @@ struct stasis_disk_state {
 #include "stasis/def_struct.h"
 };
 
+#define STASIS_DEF "stasis/state/acpi_timer.def"
+struct stasis_acpi_timer_state {
+#include "stasis/def_struct.h"
+};
+
 #define STASIS_DEF "stasis/state/pvpanic.def"
 struct stasis_pvpanic_state {
 #include "stasis/def_struct.h"

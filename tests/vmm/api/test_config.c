@@ -336,12 +336,16 @@ static void snapshots_that_can_never_be_made(void **state)
         const char *words;
     } cases[] = {
         {DEMO(.snapshot.save.target = "0.1.0"),
-         "snapshot.target=0.1.0: the guest has rtc, pm, vmgenid, rng, pvpanic, which release 0.1.0 "
+         "snapshot.target=0.1.0: the guest has rtc, pm, vmgenid, rng, pvpanic, timer, which "
+         "release 0.1.0 "
          "lacks; start a guest with board.release 0.1.0, leave out the target, or have them left "
          "out (drop=allow)"},
+        {DEMO(.snapshot.save.target = "0.2.0"),
+         "snapshot.target=0.2.0: the guest has timer, which release 0.2.0 lacks; start a guest "
+         "with board.release 0.2.0"},
         {DEMO(.block = {{"d", "data"}}, .net.tap = "t", .vsock.path = "v", .balloon.id = "b",
               .snapshot.save.target = "0.1.0"),
-         "pvpanic, data, net0, vsock0, b, which"},
+         "pvpanic, timer, data, net0, vsock0, b, which"},
         {DEMO(.vcpus = 2, .snapshot.save = {.target = "0.1.0", .drop = STASIS_VMM_DROP_ALLOW}),
          "snapshot.target=0.1.0: the board has 2 vCPUs, release 0.1.0 runs at most 1; use a later"},
         {DEMO(.cpu = STASIS_VMM_CPU_V2,
@@ -356,7 +360,8 @@ static void snapshots_that_can_never_be_made(void **state)
     const struct stasis_vmm_config good[] = {
         DEMO(.board_release = "0.1.0", .snapshot.save.target = "0.1.0"),
         DEMO(.snapshot.save = {.target = "0.1.0", .drop = STASIS_VMM_DROP_ALLOW}),
-        DEMO(.vcpus = 2, .block = {{"d"}}, .snapshot.save.target = "0.2.0"),
+        DEMO(.vcpus = 2, .board_release = "0.2.0", .block = {{"d"}},
+             .snapshot.save.target = "0.2.0"),
         {.restore.path = "x", .snapshot.save.target = "0.1.0"}, /* what is in x is not known yet */
         {.restore.path = "x", .snapshot.save.parent = GOOD_ROOT},
     };

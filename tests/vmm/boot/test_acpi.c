@@ -136,6 +136,26 @@ static void fadt_without_power_management(void **state)
     assert_int_equal(fadt.flags, 0x475);
 }
 
+/* ACPI 6.4, 4.8.3.3: 32 bits where TMR_VAL_EXT says so. */
+static void fadt_names_the_timer(void **state)
+{
+    struct stasis_acpi_fadt fadt;
+
+    (void)state;
+    boot_rig_board(&rig.board, BOOT_RIG_RAM);
+    fadt = read_tables().fadt;
+    assert_int_equal(fadt.pm_tmr, 0);
+    assert_int_equal(fadt.pm_tmr_len, 0);
+    assert_int_equal(fadt.x_pm_tmr.addr, 0);
+    rig.board.devices[rig.board.devices_count++] = (struct stasis_board_device_state){
+        "stasis.acpi_timer", "timer", 1, 0, 0x4010, 4, UINT32_MAX};
+    fadt = read_tables().fadt;
+    assert_int_equal(fadt.pm_tmr, 0x4010);
+    assert_int_equal(fadt.pm_tmr_len, 4);
+    assert_gas(&fadt.x_pm_tmr, 32, 3, 0x4010);
+    assert_int_equal(fadt.flags, 0x575);
+}
+
 static void fadt_names_the_power_management(void **state)
 {
     struct tables tables;
@@ -377,6 +397,7 @@ int main(void)
         cmocka_unit_test(iasl_understands_every_table),
         cmocka_unit_test(fadt_of_a_board_with_a_cmos_clock),
         cmocka_unit_test(fadt_without_power_management),
+        cmocka_unit_test(fadt_names_the_timer),
         cmocka_unit_test(fadt_names_the_power_management),
     };
 

@@ -292,7 +292,7 @@ static void a_guest_with_a_disk_is_saved_as_its_last_deed(void)
     refuse(&client, "snapshot", "\"name\":\"x.snap\"",
            "the guest would run on and write to disk data");
     refuse(&client, "snapshot", "\"name\":\"x.snap\",\"then\":\"exit\",\"target\":\"0.1.0\"",
-           "pvpanic, data, which release 0.1.0 lacks");
+           "pvpanic, timer, data, which release 0.1.0 lacks");
     wait_more_ticks(1);
     ask(&client, "snapshot", "\"name\":\"x.snap\",\"then\":\"exit\"", "");
     disconnect(&client);

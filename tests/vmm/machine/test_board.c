@@ -135,6 +135,7 @@ static void default_devices(void **state)
         {"stasis.vmgenid", "vmgenid", 1, 1, 0xef000, 0x1000, UINT32_MAX}, /* RAM */
         {"stasis.virtio_rng", "rng", 1, 1, 0xd0001000, 0x1000, 16},
         {"stasis.pvpanic", "pvpanic", 1, 0, 0x505, 1, UINT32_MAX},
+        {"stasis.acpi_timer", "timer", 1, 0, 0x60c, 4, UINT32_MAX},
     };
     static const struct stasis_board_device_state of_0_1_0[] = {
         {"stasis.serial", "com1", 1, 0, 0x3f8, 8, 4},
@@ -149,12 +150,16 @@ static void default_devices(void **state)
     make(&board);
     assert_int_equal(board.devices_count, sizeof(expected) / sizeof(expected[0]));
     assert_memory_equal(board.devices, expected, sizeof(expected));
-    assert_true(stasis_board_has(&board, "stasis.pvpanic", "pvpanic")); /* the last one */
-    assert_false(stasis_board_has(&board, "stasis.pvpanic", "rng"));
+    assert_true(stasis_board_has(&board, "stasis.acpi_timer", "timer")); /* the last one */
+    assert_false(stasis_board_has(&board, "stasis.acpi_timer", "rng"));
     assert_false(stasis_board_has(&board, "stasis.serial", "com2"));
     assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
     assert_int_equal(board.devices_count, 3); /* for ever */
     assert_memory_equal(board.devices, of_0_1_0, sizeof(of_0_1_0));
+    options.release = "0.2.0";
+    assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
+    assert_int_equal(board.devices_count, 7);
+    assert_memory_equal(board.devices, expected, 7 * sizeof(expected[0]));
 }
 
 static void a_pl031_is_in_place_of_the_clock(void **state)
@@ -183,6 +188,8 @@ static void a_pl031_is_in_place_of_the_clock(void **state)
     assert_int_equal(board.devices[2].gsi, 8);
 }
 
+#define DEVICES 8 /* that are on every board */
+
 static void a_disk_is_behind_the_others(void **state)
 {
     static const struct stasis_board_device_state expected = {"stasis.virtio_blk", "data", 1, 1,
@@ -198,8 +205,8 @@ static void a_disk_is_behind_the_others(void **state)
 
     (void)state;
     assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
-    assert_int_equal(board.devices_count, 8);
-    assert_memory_equal(&board.devices[7], &expected, sizeof(expected));
+    assert_int_equal(board.devices_count, DEVICES + 1);
+    assert_memory_equal(&board.devices[DEVICES], &expected, sizeof(expected));
     options.release = "0.1.0";
     assert_int_equal(stasis_board_default(&options, &board, &err), STASIS_ERR_ARG);
     assert_string_equal(err.msg, "the board of release 0.1.0 cannot have device data: leave that "
@@ -239,11 +246,11 @@ static void every_place_has_its_page_and_line(void **state)
     (void)state;
     assert_int_equal(stasis_board_default(&options, &board, NULL), 0);
     assert_int_equal(stasis_board_check(&board, NULL), 0);
-    assert_int_equal(board.devices_count, 7 + STASIS_BOARD_SLOTS);
-    for (uint32_t i = 7; i < board.devices_count; i++) {
-        assert_string_equal(board.devices[i].type, optional[i - 7].type);
-        assert_string_equal(board.devices[i].instance, optional[i - 7].instance);
-        assert_int_equal(board.devices[i].base, 0xd0002000 + (i - 7) * 0x1000);
+    assert_int_equal(board.devices_count, DEVICES + STASIS_BOARD_SLOTS);
+    for (uint32_t i = DEVICES; i < board.devices_count; i++) {
+        assert_string_equal(board.devices[i].type, optional[i - DEVICES].type);
+        assert_string_equal(board.devices[i].instance, optional[i - DEVICES].instance);
+        assert_int_equal(board.devices[i].base, 0xd0002000 + (i - DEVICES) * 0x1000);
         assert_true(is_alone(&board, i));
     }
     options.optional_count++;

@@ -20,15 +20,15 @@ static void load(void)
 static void every_record_of_the_board_is_there(void)
 {
     static const char *const expected[] = {
-        "stasis.acpi_pm pm",      "stasis.board vm",     "stasis.i8042 kbd",
-        "stasis.machine vm",      "stasis.mc146818 rtc", "stasis.pl031 pl031",
-        "stasis.pvpanic pvpanic", "stasis.serial com1",  "stasis.virtio_rng rng",
-        "stasis.vmgenid vmgenid", "x86.clock kvmclock",  "x86.cpuid cpu0",
-        "x86.debugregs cpu0",     "x86.events cpu0",     "x86.ioapic ioapic",
-        "x86.lapic cpu0",         "x86.mp_state cpu0",   "x86.msrs cpu0",
-        "x86.pic master",         "x86.pic slave",       "x86.pit pit",
-        "x86.regs cpu0",          "x86.sregs cpu0",      "x86.tsc cpu0",
-        "x86.xcrs cpu0",          "x86.xsave cpu0",
+        "stasis.acpi_pm pm",     "stasis.acpi_timer timer", "stasis.board vm",
+        "stasis.i8042 kbd",      "stasis.machine vm",       "stasis.mc146818 rtc",
+        "stasis.pl031 pl031",    "stasis.pvpanic pvpanic",  "stasis.serial com1",
+        "stasis.virtio_rng rng", "stasis.vmgenid vmgenid",  "x86.clock kvmclock",
+        "x86.cpuid cpu0",        "x86.debugregs cpu0",      "x86.events cpu0",
+        "x86.ioapic ioapic",     "x86.lapic cpu0",          "x86.mp_state cpu0",
+        "x86.msrs cpu0",         "x86.pic master",          "x86.pic slave",
+        "x86.pit pit",           "x86.regs cpu0",           "x86.sregs cpu0",
+        "x86.tsc cpu0",          "x86.xcrs cpu0",           "x86.xsave cpu0",
     };
     struct stasis_snap *snap;
     struct stasis_records *records;

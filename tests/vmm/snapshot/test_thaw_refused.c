@@ -98,7 +98,7 @@ static void extra_record(void)
 {
     const struct kvm_tamper tamper = {.extra = &stasis_serial_schema};
 
-    assert_refused(&tamper, STASIS_ERR_CORRUPT, 3, true, "27 records where its board needs 26");
+    assert_refused(&tamper, STASIS_ERR_CORRUPT, 3, true, "28 records where its board needs 27");
 }
 
 static void other_ram(void)

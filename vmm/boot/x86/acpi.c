@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "stasis/acpi_pm.h"
+#include "stasis/acpi_timer.h"
 #include "stasis/mc146818.h"
 #include "vmm/boot/x86/acpi_tables.h"
 #include "vmm/boot/x86/boot_x86.h"
@@ -35,6 +36,7 @@
 #define FADT_PWR_BUTTON   (1u << 4)
 #define FADT_SLP_BUTTON   (1u << 5)
 #define FADT_FIX_RTC      (1u << 6)
+#define FADT_TMR_VAL_EXT  (1u << 8) /* 32 bits */
 #define FADT_RESET_REG    (1u << 10)
 #define FADT_NO_C2        101 /* latencies above 100 and 1000 µs: no such state */
 #define FADT_NO_C3        1001
@@ -53,6 +55,7 @@
 #define SPACE_IO    1
 #define ACCESS_BYTE 1
 #define ACCESS_WORD 2
+#define ACCESS_LONG 3
 
 void stasis_acpi_header_init(struct stasis_acpi_header *header, const char *signature,
                              uint8_t revision, uint32_t length)
@@ -150,6 +153,19 @@ static void describe_pm(struct stasis_acpi_fadt *fadt, const struct stasis_board
     fadt->flags &= ~FADT_PWR_BUTTON;
 }
 
+/* By which a guest can measure other timers as it boots, on a busy host too. */
+static void describe_timer(struct stasis_acpi_fadt *fadt, const struct stasis_board_state *board)
+{
+    const struct stasis_board_device_state *timer = find(board, "stasis.acpi_timer");
+
+    if (!timer)
+        return;
+    fadt->pm_tmr = (uint32_t)timer->base;
+    fadt->pm_tmr_len = STASIS_ACPI_TIMER_SIZE;
+    fadt->x_pm_tmr = io_ports(timer->base, STASIS_ACPI_TIMER_SIZE, ACCESS_LONG);
+    fadt->flags |= FADT_TMR_VAL_EXT;
+}
+
 /* The clock that guests look for at its ports, in or without ACPI's description of it. */
 static void describe_clock(struct stasis_acpi_fadt *fadt, const struct stasis_board_state *board)
 {
@@ -196,6 +212,7 @@ static uint64_t put_fadt(struct stasis_acpi_arena *arena, const struct stasis_bo
 
     stasis_acpi_header_init(&fadt.header, "FACP", 6, sizeof(fadt));
     describe_pm(&fadt, board);
+    describe_timer(&fadt, board);
     describe_i8042(&fadt, board);
     describe_clock(&fadt, board);
     stasis_append_put(&arena->out, &fadt, sizeof(fadt));
