@@ -29,7 +29,8 @@ def from_answer(error: dict[str, Any]) -> Error:
     """The exception for the member "error" of an answer."""
     data = error.get("data")
     data = data if isinstance(data, dict) else {}
-    return Error(
+    kind = Ended if data.get("name") == "ENDED" else Error
+    return kind(
         str(data.get("message") or error.get("message") or "the VM refuses the request"),
         error["code"] if isinstance(error.get("code"), int) else 1,
         str(data.get("name", "")),

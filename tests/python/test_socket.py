@@ -163,6 +163,12 @@ class Lies(unittest.TestCase):
         error = caught.exception
         self.assertEqual((error.code, error.name, str(error), error.remedy), (2, *data.values()))
 
+    def test_an_answer_of_a_vm_that_has_ended(self):
+        data = {"name": "ENDED", "message": "cannot: the VM has ended", "remedy": "start it again"}
+        for way in WAYS:
+            with Liar(line(id=1, error={"code": 2, "message": "m", "data": data})) as path:
+                self.assertRaises(stasis.Ended, way, path)
+
     def test_a_start_that_fails_leaves_no_folder(self):
         patch = unittest.mock.patch
         with tempfile.TemporaryDirectory() as folder, patch("tempfile.tempdir", folder):
