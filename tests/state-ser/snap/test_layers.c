@@ -103,11 +103,32 @@ static void compressed_layers_do(void **state)
     read_in_all_ways(&opts);
 }
 
+static void partial_indexes_add_up(void **state)
+{
+    uint64_t before = 0;
+    struct chain chain;
+
+    (void)state;
+    chain_init(&chain, NULL);
+    chain.touches = 2; /* so that both are partial */
+    for (unsigned i = 0; i < 2; i++) {
+        struct stasis_snap *snap;
+
+        chain_add(&chain);
+        snap = chain_reopen(&chain);
+        assert_in_range(stasis_snap_info(snap)->partial_index_bytes, before + 64, 1 << 20);
+        before = stasis_snap_info(snap)->partial_index_bytes;
+        stasis_snap_free(snap);
+    }
+    chain_fini(&chain);
+}
+
 static void a_layer_says_what_it_consists_of(void **state)
 {
     struct chain chain;
     struct stasis_snap *snap;
     unsigned extents = 0, others = 0;
+    uint64_t chunks;
 
     (void)state;
     chain_init(&chain, NULL);
@@ -125,11 +146,14 @@ static void a_layer_says_what_it_consists_of(void **state)
                         STASIS_UUID_SIZE);
     assert_memory_equal(stasis_snap_file_at(snap, 1).root, stasis_snap_info(snap)->parent_root,
                         STASIS_DIGEST_SIZE);
-    for (uint64_t i = 0; i < stasis_snap_chunk_count(snap); i++) {
+    chunks = stasis_snap_chunk_count(snap);
+    for (uint64_t i = 0; i < chunks; i++) {
         struct stasis_snap_chunk chunk = stasis_snap_chunk_at(snap, i);
         uint32_t count = stasis_snap_extent_count(snap, i), len = 0, pages = 0;
 
         assert_true(chunk.kind == (count ? STASIS_CHUNK_EXTENTS : STASIS_CHUNK_ZERO));
+        assert_true(count == 0 || stasis_snap_zero_end(snap, i, chunks) == i);
+        assert_true(count != 0 || stasis_snap_zero_end(snap, i, i + 1) == i + 1);
         for (uint32_t k = 0; k < count; k++) {
             struct stasis_snap_extent extent = stasis_snap_extent_at(snap, i, k);
 
@@ -277,6 +301,7 @@ int main(void)
         cmocka_unit_test(layers_hold_what_the_guest_had),
         cmocka_unit_test(layers_with_digests_do),
         cmocka_unit_test(compressed_layers_do),
+        cmocka_unit_test(partial_indexes_add_up),
         cmocka_unit_test(a_layer_says_what_it_consists_of),
         cmocka_unit_test(what_is_open_is_shared),
         cmocka_unit_test(a_layer_is_looked_at_without_its_parent),

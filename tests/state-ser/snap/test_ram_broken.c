@@ -313,7 +313,7 @@ static void loading_without_memory(void **state)
         skip();
     snprintf(lost, sizeof(lost), "lost its connection to the kernel: %s", strerror(ENOMEM));
     for (unsigned at = scene->built.region_count + 1; at < scene->built.region_count + 3; at++) {
-        break_it(SCRATCH, at, ENOMEM);
+        break_it(SCRATCH, at, EAGAIN);
         attach(scene, STASIS_RAM_LAZY, true);
         wait_for_callback(&scene->rig);
         if (!strstr(scene->rig.error.msg, "no memory to load guest RAM in the background") &&

@@ -374,6 +374,9 @@ static void descriptors_that_are_lost(void **state)
     stasis_uffd_close(&uffd);
     assert_int_equal(uffd.fd, -1);
     stasis_uffd_close(&uffd);
+    uffd.fd = stasis_ram_io_event(); /* nor is it left to a program that is run */
+    assert_true(fcntl(uffd.fd, F_GETFD) & FD_CLOEXEC && fcntl(uffd.fd, F_GETFL) & O_NONBLOCK);
+    stasis_uffd_close(&uffd);
     uffd.fd = 0; /* that of a program without an input */
     stasis_uffd_close(&uffd);
     assert_int_equal(dup(2), 0);

@@ -354,6 +354,7 @@ static void a_layer_has_digests_if_its_parent_has(void **state)
 
 static void what_was_left_out_is_counted(void **state)
 {
+    const struct stasis_save_opts compressed = {.size = sizeof(compressed), .zlib_level = 1};
     struct stasis_save_stats stats;
     struct stasis_error err = {0};
     struct guest guest;
@@ -371,6 +372,10 @@ static void what_was_left_out_is_counted(void **state)
     assert_int_equal(stats.below_bytes, guest.built.size[0] - 2 * PAGE);
     assert_int_equal(stats.index_bytes, 16 + 16 + 48 + 3 * 12 + 2 * 24);
     assert_false(stats.whole_index);
+    touch(&guest, 40, true); /* a chunk that has nothing to be compressed */
+    assert_int_equal(stasis_snap_save(guest.built.snap, path, &compressed, &stats, &err), 0);
+    assert_in_range(stats.compressed_bytes, 1, PAGE - 1);
+    assert_int_equal(stats.compressed_bytes, stats.stored_bytes);
     folder_remove();
     guest_fini(&guest);
 }
