@@ -22,7 +22,7 @@ has_no_warning() {
     says '^warnings [0-9]* nonce='
     grep '^kernel: ' "$out" | grep -v -e 'PCI: ' -e 'i8042: .* AUX port' -e 'amd_pstate: the _CPC object' \
         -e 'hrtimer: interrupt took' -e 'APIC calibration not consistent with PM-Timer' \
-        -e 'hogged CPU for' \
+        -e 'hogged CPU for' -e 'sched: DL replenish lagged too much' \
         -e 'clocksource: Long readout interval' -e 'clocksource: .* read-back delay' >"$case.warnings"
     [ ! -s "$case.warnings" ] || fail "$(head -n 20 "$case.warnings")"
 }
