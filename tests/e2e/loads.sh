@@ -11,9 +11,10 @@ say_count() {
     lines=$(grep -c "^$1 " "$out")
     type_line "$*"
     until [ "$(sed '$d' "$out" | grep -c "^$1 ")" -gt "$lines" ]; do alive "it answered '$*'"; done
-    count=$(sed -n "s/^$1 ok count=\([0-9]*\) .*/\1/p" "$out" | tail -n 1)
-    { [ -n "$count" ] && grep "^$1 " "$out" | tail -n 1 | grep -q "^$1 ok"; } ||
-        fail "$out: $(grep "^$1 " "$out" | tail -n 1)"
+    answer=$(sed '$d' "$out" | grep "^$1 " | tail -n 1)
+    count=${answer#"$1 ok count="}
+    [ "$count" != "$answer" ] || fail "$out: $answer"
+    count=${count%% *}
 }
 
 # more_count disk|net N: waits until that many more have been done.
