@@ -112,6 +112,7 @@ static void a_fixed_model_asks_for_no_vendor(void **state)
     run_inspect(&run, NULL, "requires", in_folder("fixed.snap"), NULL);
     assert_ended(&run, 0, NULL);
     assert_has(run.out, "\n  CPU vendor    any\n");
+    built_fini(&built);
 }
 
 /* Nothing is asked for twice, and nothing of one vCPU alone is lost. */

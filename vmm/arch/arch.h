@@ -92,8 +92,8 @@ struct stasis_arch_vcpu_record {
     const struct stasis_schema *schema;
     int (*get)(struct stasis_vcpu *vcpu, void *ret_state, struct stasis_error *err);
     int (*set)(struct stasis_vcpu *vcpu, const void *state, struct stasis_error *err);
-    /* Adds why this host cannot hold the state of a vCPU of the board, as far as system ioctls tell;
-     * NULL: any can. An error says why it could not be checked. */
+    /* Adds why this host cannot hold the state of a vCPU of the board, as far as system ioctls
+     * tell; NULL: any can. An error says why it could not be checked. */
     int (*check)(const struct stasis_kvm *kvm, const struct stasis_board_state *board,
                  const void *state, struct stasis_reasons *reasons, struct stasis_error *err);
     /* The same as far as the CPU itself tells, where there is no KVM; NULL: it tells nothing. */
