@@ -343,7 +343,8 @@ int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, 
         return 0;
     *ret_is_sealed =
         stasis_overlay_has_sealed_name(overlay->output->place.base, trailer + STASIS_HDR_ROOT);
-    if (*ret_is_sealed || overlay->only_looks)
-        return *ret_is_sealed ? 0 : foresee(overlay, err);
-    return stasis_overlay_seal(overlay, root, &has_root, err);
+    if (*ret_is_sealed)
+        return 0;
+    return overlay->only_looks ? foresee(overlay, err)
+                               : stasis_overlay_seal(overlay, root, &has_root, err);
 }

@@ -74,6 +74,9 @@ uint32_t rig_random(struct rig *rig, uint32_t below);
 /* A write, zeroing or discarding somewhere, which `content` follows if it succeeds, page by page;
  * false: it failed, and the pages may be as before. */
 bool rig_step(struct rig *rig);
+
+/* A plain rig that is open, with a dozen steps done. */
+void rig_begin_plain(struct rig *rig, uint32_t seed);
 bool rig_write(struct rig *rig, uint64_t offset, size_t len);
 
 /* Reads all of it, and compares with `bytes`. */

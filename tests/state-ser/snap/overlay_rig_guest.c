@@ -52,6 +52,15 @@ bool rig_step(struct rig *rig)
     return follow(rig, offset, len);
 }
 
+void rig_begin_plain(struct rig *rig, uint32_t seed)
+{
+    rig_init(rig, seed);
+    rig->is_plain = true;
+    rig_open(rig);
+    for (unsigned i = 0; i < 12; i++)
+        assert_true(rig_step(rig));
+}
+
 bool rig_holds(struct rig *rig, const uint8_t *bytes)
 {
     static uint8_t found[RIG_BYTES];

@@ -22,11 +22,7 @@ static uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
 static int set_up(void **state)
 {
     (void)state;
-    rig_init(&rig, 4711);
-    rig.is_plain = true;
-    rig_open(&rig);
-    for (unsigned i = 0; i < 12; i++)
-        assert_true(rig_step(&rig));
+    rig_begin_plain(&rig, 4711);
     return 0;
 }
 
