@@ -38,6 +38,11 @@ bool stasis_cpu_model_is_newer(const char *name, const char *release)
     return model && is_after(model, release);
 }
 
+bool stasis_cpu_model_is_host(const char *name)
+{
+    return !strcmp(name, models[STASIS_CPU_HOST].name);
+}
+
 void stasis_cpu_model_names(const char *release, char *ret_text, size_t size)
 {
     size_t known = 0, used = 0, told = 0;

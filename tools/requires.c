@@ -2,8 +2,8 @@
 #include "tools/requires.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "stasis/cpu_models.h"
 #include "tools/inspect.h"
 #include "tools/vcpus.h"
 
@@ -136,7 +136,7 @@ bool stasis_requires_tsc_rate(const struct stasis_requires *needs)
 
 const char *stasis_requires_vendor(const struct stasis_requires *needs, char ret_vendor[13])
 {
-    bool is_any = needs->has_board && strcmp(needs->board.cpu_model, "host") != 0;
+    bool is_any = needs->has_board && !stasis_cpu_model_is_host(needs->board.cpu_model);
 
     return !is_any && stasis_x86_cpuid_vendor(&needs->cpuid, ret_vendor) ? ret_vendor : NULL;
 }

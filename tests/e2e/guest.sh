@@ -8,16 +8,6 @@ control=''  # its socket, if the case has one
 case_log='' # what another program says that the case has started
 undo=:      # takes away what the case has made that others would find
 
-# However the case ends. A vmm that even KILL does not end is not waited for.
-end_case() {
-    tries=0
-    while [ -n "$pid" ] && kill -9 "$pid" 2>/dev/null && [ $tries -lt 100 ]; do
-        tries=$((tries + 1))
-        sleep 0.1
-    done
-    $undo
-}
-
 fail() {
     echo "FAIL $case: $*"
     for log in "$err" "$out" $case_log; do
@@ -41,6 +31,16 @@ now_ms() {
 exec 4<>never
 # shellcheck disable=SC3045
 nap() { read -r -t "$1" nothing <&4; }
+
+# However the case ends. A vmm that even KILL does not end is not waited for.
+end_case() {
+    tries=0
+    while [ -n "$pid" ] && kill -9 "$pid" 2>/dev/null && [ $tries -lt 100 ]; do
+        tries=$((tries + 1))
+        nap 0.1
+    done
+    $undo
+}
 
 # start NAME ARGUMENT...: a VMM in the background, called CASE.NAME. What the guest says goes to
 # CASE.NAME.out, what the vmm says to CASE.NAME.err, and when, to these names with .at behind them.

@@ -23,6 +23,8 @@ static void models_are_found_by_name(void **state)
     assert_string_equal(all[STASIS_CPU_BASELINE].name, "baseline");
     assert_string_equal(all[STASIS_CPU_V2].name, "x86-64-v2");
     assert_string_equal(all[STASIS_CPU_V3].name, "x86-64-v3");
+    for (size_t i = 0; i < count; i++)
+        assert_true(stasis_cpu_model_is_host(all[i].name) == (i == STASIS_CPU_HOST));
 }
 
 static void releases_lack_what_came_later(void **state)

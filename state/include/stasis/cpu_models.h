@@ -35,6 +35,10 @@ STASIS_EXPORT const struct stasis_cpu_model *stasis_cpu_model_find(const char *n
  * not in the table. */
 STASIS_EXPORT bool stasis_cpu_model_is_newer(const char *name, const char *release);
 
+/* Whether a guest of that model has the CPUID of the host that it was made on. One of any other
+ * model has a fixed CPUID, by which it is at home on hosts of every vendor. */
+STASIS_EXPORT bool stasis_cpu_model_is_host(const char *name);
+
 /* "host, baseline or x86-64-v2": those that `release` has; NULL: all. Cut off where it does not
  * fit. */
 STASIS_EXPORT void stasis_cpu_model_names(const char *release, char *ret_text, size_t size);

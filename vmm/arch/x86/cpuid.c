@@ -214,7 +214,7 @@ int stasis_x86_cpuid_default(const struct stasis_kvm *kvm, const struct stasis_b
 {
     char names[STASIS_CPU_MODEL_NAMES_SIZE];
 
-    if (!strcmp(board->cpu_model, "host"))
+    if (stasis_cpu_model_is_host(board->cpu_model))
         return host_cpuid(kvm, ret_cpuid, err);
     if (stasis_x86_cpuid_fixed(board->cpu_model, board->release, ret_cpuid))
         return 0;

@@ -101,7 +101,7 @@ static void check_vendor(const struct stasis_x86_cpuid_state *host,
         .remedy = "guests started with cpu.model=baseline thaw on any host"};
 
     if (!stasis_x86_cpuid_vendor(host, has) || !stasis_x86_cpuid_vendor(wanted, want) ||
-        !memcmp(has, want, sizeof(has)) || stasis_x86_cpuid_is_fixed(board))
+        !memcmp(has, want, sizeof(has)) || !stasis_cpu_model_is_host(board->cpu_model))
         return;
     snprintf(reason.asks, sizeof(reason.asks), "%s", want);
     snprintf(reason.has, sizeof(reason.has), "%s", has);
@@ -138,7 +138,7 @@ int stasis_x86_cpuid_check(const struct stasis_kvm *kvm, const struct stasis_boa
 /* The baseline is what every host has; it has no message that could name another model. */
 static bool is_everywhere(const char *model)
 {
-    return !strcmp(model, "host") || !strcmp(model, "baseline");
+    return stasis_cpu_model_is_host(model) || !strcmp(model, "baseline");
 }
 
 int stasis_arch_model_check(const struct stasis_kvm *kvm, const struct stasis_board_state *board,

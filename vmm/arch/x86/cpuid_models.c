@@ -179,8 +179,3 @@ bool stasis_x86_cpuid_fixed(const char *model, const char *release,
         add_identity(ret_cpuid, found->name, (enum stasis_cpu_model_id)level);
     return true;
 }
-
-bool stasis_x86_cpuid_is_fixed(const struct stasis_board_state *board)
-{
-    return strcmp(board->cpu_model, "host") != 0;
-}

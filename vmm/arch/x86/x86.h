@@ -140,9 +140,6 @@ STASIS_MUST_CHECK int stasis_x86_cpuid_default(const struct stasis_kvm *kvm,
 bool stasis_x86_cpuid_fixed(const char *model, const char *release,
                             struct stasis_x86_cpuid_state *ret_cpuid);
 
-/* Whether the board's vCPUs have such a table, by which they are at home on hosts of any vendor. */
-bool stasis_x86_cpuid_is_fixed(const struct stasis_board_state *board);
-
 /* ---- cpuid_topology.c ---- */
 
 /* Makes the table that of vCPU `id` of the board: its APIC id, and one socket with a core of one
