@@ -100,10 +100,11 @@ void kvm_guest_fini(struct kvm_guest *guest);
 void kvm_guest_real(struct kvm_guest *guest, const void *payload, size_t len);
 void kvm_guest_long(struct kvm_guest *guest, const void *payload, size_t len);
 
-/* Payloads of real mode. */
-extern const uint8_t kvm_spinning[2];  /* 1: jmp 1b; of 64-bit mode, too */
-extern const uint8_t kvm_counting[5];  /* 1: inc dword [bx]; jmp 1b */
-extern const uint8_t kvm_deaf[6];      /* cli; 1: inc dword [bx]; jmp 1b */
+/* Payloads of real mode. With interrupts off, a loop without exits has a CLI: without one Bochs 2.7
+ * keeps interrupts from its host too, for ever, since it looks whether they end the guest's run
+ * only when a guest changes IF. */
+extern const uint8_t kvm_spinning[3];  /* 1: cli; jmp 1b; of 64-bit mode, too */
+extern const uint8_t kvm_counting[6];  /* 1: cli; inc dword [bx]; jmp 1b */
 extern const uint8_t kvm_halted[2];    /* cli; hlt */
 extern const uint8_t kvm_resetting[4]; /* mov al, 0xfe; out 0x64, al */
 

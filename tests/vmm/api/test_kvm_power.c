@@ -154,7 +154,7 @@ static void init_kernel_that_reboots(const void *tail, size_t len)
 
 static void files_are_kept_open_and_may_be_cut(void)
 {
-    init_kernel_that_reboots("\xeb\xfe", 2); /* jmp to itself */
+    init_kernel_that_reboots("\xfa\xeb\xfd", 3); /* 1: cli; jmp 1b */
     rig.config.initrd_path = kernel;
     vmm_rig_open(&rig);
     assert_int_equal(rename(kernel, vmm_rig_path(&rig, "other")), 0);

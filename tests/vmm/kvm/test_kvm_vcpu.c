@@ -12,7 +12,7 @@
 
 static struct rig rig;
 
-static const uint8_t spinning[] = {0xeb, 0xfe};             /* 1: jmp 1b */
+static const uint8_t spinning[] = {0xfa, 0xeb, 0xfd};       /* 1: cli; jmp 1b */
 static const uint8_t out_loop[] = {0xe6, 0x80, 0xeb, 0xfc}; /* 1: out 0x80, al; jmp 1b */
 
 /* ---- life ---- */

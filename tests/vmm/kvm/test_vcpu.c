@@ -17,8 +17,8 @@
 static struct kvm_guest guest;
 static struct kvm_probe probe;
 
-/* 1: inc dword [0x2000]; jmp 1b */
-static const uint8_t spinning[] = {0x66, 0xff, 0x06, 0x00, 0x20, 0xeb, 0xf9};
+/* 1: cli; inc dword [0x2000]; jmp 1b */
+static const uint8_t spinning[] = {0xfa, 0x66, 0xff, 0x06, 0x00, 0x20, 0xeb, 0xf8};
 
 /* cli; 1: hlt; jmp 1b: sleeps for ever */
 static const uint8_t halted[] = {0xfa, 0xf4, 0xeb, 0xfd};

