@@ -15,6 +15,7 @@ rig_usage() {
 usage: scripts/${0##*/} [OPTION]... SCRIPT [ARGUMENT]...
 Runs SCRIPT (for busybox sh) as root in an emulated machine that has /dev/kvm with $1.
 Everything named lands in /payload there, which is in PATH; the folder to write in is /tmp.
+STASIS_RIG is the name of this script there.
   -f FILE[:NAME]  takes a file along
   -b PROGRAM      takes a program along, with the libraries that it needs
   -k              takes Debian's kernel along, as /payload/vmlinuz
@@ -62,7 +63,8 @@ rig_parse() {
     for option in "${programs[@]}"; do rig_stage_program "$option"; done
     rig_stage_file "$1:script"
     shift
-    printf '%q ' sh /payload/script "$@" >"$RIG_STAGE/payload/run"
+    printf 'export STASIS_RIG=%q\n' "${0##*/}" >"$RIG_STAGE/payload/run"
+    printf '%q ' sh /payload/script "$@" >>"$RIG_STAGE/payload/run"
 }
 
 rig_stage_file() {

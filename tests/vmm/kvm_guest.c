@@ -92,6 +92,13 @@ void kvm_skip_if_msrs_are_ignored(void)
         kvm_case_skip("this host's KVM ignores accesses to unknown MSRs (ignore_msrs)");
 }
 
+bool kvm_rig_is(const char *name)
+{
+    const char *rig = getenv("STASIS_RIG");
+
+    return rig && !strcmp(rig, name);
+}
+
 int kvm_missing(void)
 {
     struct stasis_kvm kvm;

@@ -44,6 +44,9 @@ void kvm_skip_if_msrs_are_ignored(void);
 /* 0, or STASIS_TEST_SKIPPED after saying why there is no usable KVM. */
 int kvm_missing(void);
 
+/* Whether this is the machine that scripts/NAME emulates. */
+bool kvm_rig_is(const char *name);
+
 /* Fails with the error's message unless rc is 0. */
 #define kvm_ok(rc, err) kvm_ok_at(rc, err, __FILE__, __LINE__)
 void kvm_ok_at(int rc, const struct stasis_error *err, const char *file, int line);

@@ -213,6 +213,8 @@ static void the_document_has_these(void)
 {
     static char text[65536];
 
+    if (access(STASIS_DOCS_DIR, F_OK))
+        kvm_case_skip("the documents are not here");
     assert_true(session_read_file(STASIS_DOCS_DIR "/devices.md", text, sizeof(text) - 1) > 0);
     assert_non_null(strstr(text, python_connects));
     assert_non_null(strstr(text, python_listens));

@@ -38,6 +38,8 @@ static void single_steps_stop_after_each_instruction(void)
     static const uint64_t places[] = {0x1001, 0x1002, 0x1003, 0x1005};
     const struct stasis_vcpu_debug debug = {.single_step = true};
 
+    if (kvm_rig_is("bochs"))
+        kvm_case_skip("Bochs 2.7 stops at the first instruction, not behind it");
     start();
     OK(stasis_vcpu_set_debug(&rig.vcpu, &debug, &rig.err));
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {

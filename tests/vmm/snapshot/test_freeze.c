@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 
-#include "vmm/arch/x86/x86.h"
 #include "vmm/base/clock.h"
 
 static struct kvm_guest guest;
@@ -65,17 +64,6 @@ static void freezing_twice(void)
     kvm_guest_fini(&guest);
 }
 
-/* Of the two instructions of the loop, wherever in it the vCPU was stopped. */
-static void go_to_the_first(void)
-{
-    struct stasis_x86_regs_state regs = kvm_guest_regs(&guest);
-    struct stasis_error err;
-
-    assert_in_range(regs.rip, KVM_ENTRY, KVM_ENTRY + 1);
-    regs.rip = KVM_ENTRY;
-    kvm_ok(stasis_x86_regs_part.set(&guest.machine.vcpus[0], &regs, &err), &err);
-}
-
 static void patterns_survive_five_generations(bool run_between)
 {
     uint64_t start = stasis_realtime_ns();
@@ -91,7 +79,6 @@ static void patterns_survive_five_generations(bool run_between)
             kvm_guest_start(&guest);
             kvm_sleep_us(3000);
             stasis_machine_pause(&guest.machine);
-            go_to_the_first();
         }
         now = kvm_freeze(&guest, NULL);
         kvm_guest_fini(&guest);
