@@ -37,7 +37,7 @@ static void print_identity(FILE *out, const struct stasis_snap_info *info, bool 
     if (is_sealed) {
         stasis_text_root(info->root, text);
         label(out, "root");
-        fprintf(out, "%s\n", text);
+        fprintf(out, "%s, %s\n", text, info->digests ? "SHA-256" : "of checksums");
     }
     if (info->layer)
         stasis_inspect_info_parent(out, info);

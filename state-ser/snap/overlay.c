@@ -71,11 +71,20 @@ static int check_pages(const struct stasis_overlay *overlay, uint32_t first, uin
     for (uint32_t i = 0; i < count; i++) {
         struct stasis_overlay_entry entry = stasis_overlay_map_get(&overlay->map, first + i);
 
-        if (stasis_crc32(bytes + (size_t)i * PAGE, PAGE) != entry.crc)
+        const struct stasis_overlay_digests *digests =
+            entry.file ? overlay->below[entry.file - 1].digests : NULL;
+        const uint8_t *page = bytes + (size_t)i * PAGE;
+        const char *wrong = NULL;
+
+        if (stasis_crc32(page, PAGE) != entry.crc)
+            wrong = "CRC";
+        else if (digests && !stasis_overlay_digests_match(digests, first + i, page))
+            wrong = "SHA-256";
+        if (wrong)
             return stasis_fail(err, STASIS_ERR_CORRUPT,
                                "the overlay is damaged at offset 0x%" PRIx64
-                               ", which holds the disk's bytes from 0x%" PRIx64 " on (CRC)",
-                               offset_of(entry.place), offset_of(first + i));
+                               ", which holds the disk's bytes from 0x%" PRIx64 " on (%s)",
+                               offset_of(entry.place), offset_of(first + i), wrong);
     }
     return 0;
 }

@@ -4,6 +4,7 @@
  * opening), overlay_map.c (where each page is), overlay_places.c (which places of the file are
  * free), overlay_log.c (commits, as they are written), overlay_recover.c (as they are read),
  * overlay_state.c (the STATE section), overlay_seal.c and overlay_trailer.c (sealing),
+ * overlay_digests.c (SHA-256 of what is sealed),
  * overlay_chain.c and overlay_find.c (what it lies on), overlay_look.c and overlay_verify.c (for
  * reading only). docs/snapshot-format.md, "Overlay in use".
  */
@@ -133,6 +134,7 @@ struct stasis_overlay_below {
     int fd;
     char *name; /* its path, for messages, or NULL: it was sealed here */
     struct stasis_snap_info info;
+    struct stasis_overlay_digests *digests; /* NULL: it has none */
 };
 
 /* What belongs to the file that is written to, and changes with it. */
@@ -239,9 +241,36 @@ int stasis_overlay_state_check(struct stasis_overlay *overlay, bool is_layer, co
 
 #define STASIS_OVERLAY_CHAIN_MAX 4095u
 
-/* overlay_index.c: the INDEX section of what the overlay has itself, which the caller frees, and
- * its root; NULL: no memory. */
-uint8_t *stasis_overlay_index_make(const struct stasis_overlay *overlay, size_t *ret_len);
+/* overlay_digests.c: of a file's pages that are stored, in their order; free() frees them. */
+struct stasis_overlay_digest {
+    uint32_t page;
+    uint8_t sum[STASIS_DIGEST_SIZE];
+};
+
+struct stasis_overlay_digests {
+    uint32_t count;
+    struct stasis_overlay_digest list[];
+};
+
+/* With room for `max`. NULL: no memory. Pages are added in their order. */
+struct stasis_overlay_digests *stasis_overlay_digests_new(uint32_t max);
+void stasis_overlay_digests_add(struct stasis_overlay_digests *digests, uint32_t page,
+                                const uint8_t sum[STASIS_DIGEST_SIZE]);
+
+/* Those of the pages that the overlay has itself, which are read, and verified. STASIS_ERR_READ,
+ * STASIS_ERR_CORRUPT, STASIS_ERR_NOMEM. */
+int stasis_overlay_digests_make(struct stasis_overlay *overlay,
+                                struct stasis_overlay_digests **ret_digests,
+                                struct stasis_error *err);
+
+/* Whether a page is what its digest says. */
+bool stasis_overlay_digests_match(const struct stasis_overlay_digests *digests, uint32_t page,
+                                  const uint8_t bytes[STASIS_OVERLAY_PAGE]);
+
+/* overlay_index.c: the INDEX section of what the overlay has itself, with digests or (NULL)
+ * without, which the caller frees, and its root; NULL: no memory. */
+uint8_t *stasis_overlay_index_make(const struct stasis_overlay *overlay,
+                                   const struct stasis_overlay_digests *digests, size_t *ret_len);
 void stasis_overlay_index_root(const uint8_t *index, const struct stasis_snap_info *info,
                                const uint8_t *state, size_t state_len,
                                uint8_t ret_root[STASIS_DIGEST_SIZE]);
@@ -294,6 +323,11 @@ int stasis_overlay_refuse_size(const struct stasis_overlay *overlay, uint64_t by
 int stasis_overlay_check_header(struct stasis_overlay *overlay, const uint8_t *bytes,
                                 struct stasis_error *err);
 
+/* overlay_open.c: that a disk has no features but those of an overlay, and `more`: who writes into
+ * a file must know all that is in it. STASIS_ERR_VERSION. */
+int stasis_overlay_check_features(const struct stasis_snap_info *info, uint64_t more,
+                                  struct stasis_error *err);
+
 /* overlay_open.c: stasis_io_lock(); for who only looks, whether it could be locked. */
 int stasis_overlay_lock(const struct stasis_overlay *overlay, int fd);
 
@@ -306,13 +340,21 @@ struct stasis_overlay_parent {
 int stasis_overlay_make(struct stasis_overlay *overlay, const struct stasis_overlay_parent *parent,
                         struct stasis_error *err);
 
-/* overlay_trailer.c: the header at the end of what is sealed, but for its sections, with the root;
- * *ret_index, its index, is the caller's to free. And the same, written behind the data, on the
- * disk. STASIS_ERR_WRITE, STASIS_ERR_NOMEM. */
-int stasis_overlay_make_trailer(const struct stasis_overlay *overlay, struct stasis_header *trailer,
-                                uint8_t **ret_index, size_t *ret_len, struct stasis_error *err);
-int stasis_overlay_write_trailer(struct stasis_overlay *overlay, struct stasis_header *trailer,
-                                 struct stasis_error *err);
+/* overlay_trailer.c: what is behind the data of what is sealed. */
+struct stasis_overlay_end {
+    struct stasis_header trailer; /* with the root; without sections until it is written */
+    uint8_t *index;
+    size_t index_len;
+    struct stasis_overlay_digests *digests; /* NULL: none */
+};
+
+/* Makes it, and writes it, on the disk. STASIS_ERR_WRITE, STASIS_ERR_NOMEM; with digests also
+ * STASIS_ERR_READ, STASIS_ERR_CORRUPT. */
+int stasis_overlay_end_make(struct stasis_overlay *overlay, bool has_digests,
+                            struct stasis_overlay_end *ret_end, struct stasis_error *err);
+int stasis_overlay_end_write(struct stasis_overlay *overlay, struct stasis_overlay_end *end,
+                             struct stasis_error *err);
+void stasis_overlay_end_fini(struct stasis_overlay_end *end);
 
 /* overlay_seal.c: if sealing of a file of `len` bytes was cut off, it is done now, since others may
  * lie on the file; who only looks gets the overlay as it would be then. *ret_is_sealed: it was done

@@ -56,9 +56,13 @@ static int read_headers(struct sealed *sealed, uint64_t len, struct stasis_error
     if (!rc && !header.info.streamed)
         rc = stasis_fail(err, STASIS_ERR_CORRUPT, "a sealed overlay is no stream");
     if (!rc)
+        rc = stasis_overlay_check_features(&header.info, 0, err);
+    if (!rc)
         rc = stasis_header_check_leading(&header, err);
     if (!rc)
         rc = stasis_header_decode_disk(trailer, &sealed->header, err);
+    if (!rc)
+        rc = stasis_overlay_check_features(&sealed->header.info, STASIS_FEATURE_DISK_DIGESTS, err);
     if (!rc)
         rc = stasis_header_check_trailer(leading, trailer, err);
     if (!rc && sealed->header.info.file_len != len)
@@ -218,7 +222,7 @@ static int lay(struct chain *chain)
         uint64_t end = (data->offset + data->length) / STASIS_OVERLAY_PAGE;
 
         overlay->below[overlay->below_count++] =
-            (struct stasis_overlay_below){sealed->fd, sealed->name, sealed->header.info};
+            (struct stasis_overlay_below){sealed->fd, sealed->name, sealed->header.info, NULL};
         sealed->fd = -1;
         sealed->name = NULL;
         rc = stasis_overlay_index_lay(

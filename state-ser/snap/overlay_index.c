@@ -18,6 +18,8 @@
 #define RAW    2u
 #define ZEROES 1u
 
+enum { ENCODING = 22 }; /* of an extent */
+
 /* ---- making it ---- */
 
 /* What is stored of one chunk. */
@@ -70,7 +72,7 @@ static void put_extent(uint8_t *p, uint64_t offset, uint32_t crc, uint16_t pages
     stasis_le32_put(p + 12, crc);
     stasis_le16_put(p + 16, pages);
     stasis_le16_put(p + 18, pages);
-    p[22] = encoding;
+    p[ENCODING] = encoding;
 }
 
 /* In the order of their lowest pages: one for each stored page, one for all that are zero. */
@@ -125,17 +127,37 @@ static size_t head_len(bool is_layer)
     return STASIS_RUNS_PREFIX_LEN + STASIS_INDEX_REGION_LEN + (is_layer ? STASIS_RUNS_NAME_LEN : 0);
 }
 
-uint8_t *stasis_overlay_index_make(const struct stasis_overlay *overlay, size_t *ret_len)
+/* Of each extent: of its page, or, of zeros, of no bytes. */
+static void put_digests(const struct stasis_overlay_digests *digests, const uint8_t *extents,
+                        uint32_t count, uint8_t *p)
+{
+    const struct stasis_overlay_digest *next = digests->list;
+
+    for (uint32_t i = 0; i < count; i++, p += STASIS_DIGEST_SIZE) {
+        if (extents[(size_t)i * STASIS_RUNS_EXTENT_LEN + ENCODING] == RAW)
+            memcpy(p, next++->sum, STASIS_DIGEST_SIZE);
+        else
+            stasis_sha256(NULL, 0, p);
+    }
+}
+
+/* Of an extent, with its digest. */
+static size_t each_len(bool has_digests)
+{
+    return STASIS_RUNS_EXTENT_LEN + (has_digests ? STASIS_DIGEST_SIZE : 0);
+}
+
+uint8_t *stasis_overlay_index_make(const struct stasis_overlay *overlay,
+                                   const struct stasis_overlay_digests *digests, size_t *ret_len)
 {
     const struct stasis_snap_info *info = &overlay->use.header.info;
     const struct stasis_overlay_map *map = &overlay->map;
     size_t head = head_len(info->layer);
     uint32_t entries, extents;
-    uint8_t *p;
+    uint8_t *p, *at;
 
     walk(map, NULL, NULL, &entries, &extents);
-    *ret_len =
-        head + (size_t)entries * STASIS_RUNS_ENTRY_LEN + (size_t)extents * STASIS_RUNS_EXTENT_LEN;
+    *ret_len = head + (size_t)entries * STASIS_RUNS_ENTRY_LEN + extents * each_len(digests);
     p = calloc(1, *ret_len);
     if (!p)
         return NULL;
@@ -150,7 +172,10 @@ uint8_t *stasis_overlay_index_make(const struct stasis_overlay *overlay, size_t 
         memcpy(name, info->parent_uuid, STASIS_UUID_SIZE);
         memcpy(name + STASIS_UUID_SIZE, info->parent_root, STASIS_DIGEST_SIZE);
     }
-    walk(map, p + head, p + head + (size_t)entries * STASIS_RUNS_ENTRY_LEN, &entries, &extents);
+    at = p + head + (size_t)entries * STASIS_RUNS_ENTRY_LEN;
+    walk(map, p + head, at, &entries, &extents);
+    if (digests)
+        put_digests(digests, at, extents, at + (size_t)extents * STASIS_RUNS_EXTENT_LEN);
     return p;
 }
 
@@ -169,6 +194,9 @@ void stasis_overlay_index_root(const uint8_t *index, const struct stasis_snap_in
     stasis_sha256_add(&sum, index, before);
     for (uint32_t i = 0; i < extents; i++)
         stasis_root_add_extent(&sum, index + before + (size_t)i * STASIS_RUNS_EXTENT_LEN);
+    if (info->digests)
+        stasis_sha256_add(&sum, index + before + (size_t)extents * STASIS_RUNS_EXTENT_LEN,
+                          (size_t)extents * STASIS_DIGEST_SIZE);
     stasis_sha256_end(&sum, ret_root);
 }
 
@@ -177,6 +205,8 @@ void stasis_overlay_index_root(const uint8_t *index, const struct stasis_snap_in
 struct reading {
     struct stasis_overlay *overlay;
     const uint8_t *entries, *extents;
+    const uint8_t *digests;              /* of each extent; NULL: there are none */
+    struct stasis_overlay_digests *kept; /* of each page that is stored */
     uint32_t entry_count, extent_count;
     uint32_t end; /* place behind the DATA section */
     uint16_t number;
@@ -190,8 +220,8 @@ static int damaged(struct stasis_error *err, const char *what)
 
 uint64_t stasis_overlay_index_max(uint64_t ram_bytes)
 {
-    return head_len(true) + (ram_bytes / STASIS_CHUNK_SIZE + 1) *
-                                (STASIS_RUNS_ENTRY_LEN + CHUNK * STASIS_RUNS_EXTENT_LEN);
+    return head_len(true) +
+           (ram_bytes / STASIS_CHUNK_SIZE + 1) * (STASIS_RUNS_ENTRY_LEN + CHUNK * each_len(true));
 }
 
 int stasis_overlay_index_check(const struct stasis_snap_info *info, const uint8_t *index,
@@ -206,7 +236,7 @@ int stasis_overlay_index_check(const struct stasis_snap_info *info, const uint8_
         return damaged(err, "counts or size");
     if (len != head_len(info->layer) +
                    (uint64_t)stasis_le32_get(index + 8) * STASIS_RUNS_ENTRY_LEN +
-                   (uint64_t)stasis_le32_get(index + 12) * STASIS_RUNS_EXTENT_LEN)
+                   stasis_le32_get(index + 12) * (uint64_t)each_len(info->digests))
         return damaged(err, "its length");
     if (info->layer &&
         (memcmp(name, info->parent_uuid, STASIS_UUID_SIZE) != 0 ||
@@ -249,11 +279,26 @@ static bool is_extent(const struct reading *r, const uint8_t *p, uint8_t kind, u
     if (!pages || stasis_le16_get(p + 18) != pages || (pages & ~all) || (pages & taken) ||
         stasis_le16_get(p + 20) || p[23] || (last && __builtin_ctz(pages) < __builtin_ctz(last)))
         return false;
-    if (p[22] == ZEROES)
+    if (p[ENCODING] == ZEROES)
         return kind == STASIS_RUN_PARTLY && !offset && !stasis_le32_get(p + 8) &&
                !stasis_le32_get(p + 12);
-    return p[22] == RAW && !(pages & (pages - 1)) && stasis_le32_get(p + 8) == PAGE &&
+    return p[ENCODING] == RAW && !(pages & (pages - 1)) && stasis_le32_get(p + 8) == PAGE &&
            offset % PAGE == 0 && offset / PAGE >= STASIS_PLACE_FIRST && offset / PAGE < r->end;
+}
+
+/* That of an extent at p. False: of zeros it is none. */
+static bool keep_digest(const struct reading *r, const uint8_t *p, uint32_t page)
+{
+    size_t i = (size_t)(p - r->extents) / STASIS_RUNS_EXTENT_LEN;
+    const uint8_t *digest = r->digests + i * STASIS_DIGEST_SIZE;
+    uint8_t none[STASIS_DIGEST_SIZE];
+
+    if (p[ENCODING] == RAW) {
+        stasis_overlay_digests_add(r->kept, page, digest);
+        return true;
+    }
+    stasis_sha256(NULL, 0, none);
+    return !memcmp(digest, none, sizeof(none));
 }
 
 static void lay(const struct reading *r, uint32_t first, uint16_t pages,
@@ -281,7 +326,9 @@ static int lay_chunk(const struct reading *r, const struct stasis_run *run, uint
 
         if (!is_extent(r, p, run->kind, all, taken, last))
             return damaged(r->err, "an extent");
-        if (p[22] == ZEROES)
+        if (r->digests && !keep_digest(r, p, first + (uint32_t)__builtin_ctz(pages)))
+            return damaged(r->err, "the digest of zeros");
+        if (p[ENCODING] == ZEROES)
             lay(r, first, pages, zero);
         else
             lay(r, first, pages,
@@ -340,6 +387,13 @@ int stasis_overlay_index_lay(struct stasis_overlay *overlay, const struct stasis
     r.extents = r.entries + (size_t)r.entry_count * STASIS_RUNS_ENTRY_LEN;
     if (!r.entry_count)
         return damaged(err, "it has no entries");
+    if (info->digests) {
+        r.digests = r.extents + (size_t)r.extent_count * STASIS_RUNS_EXTENT_LEN;
+        r.kept = stasis_overlay_digests_new(r.extent_count);
+        if (!r.kept)
+            return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the digests of the disk");
+        overlay->below[number - 1].digests = r.kept;
+    }
     for (uint32_t i = 0; !rc && i < r.entry_count; i++) {
         struct stasis_run run = run_at(&r, i);
         uint64_t next = i + 1 < r.entry_count ? run_at(&r, i + 1).first : chunks;

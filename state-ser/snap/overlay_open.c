@@ -100,10 +100,10 @@ static int make_new(struct stasis_overlay *overlay, struct stasis_error *err)
 
 /* ---- opening one ---- */
 
-/* Who writes into a file must know all that is in it. */
-static int check_features(const struct stasis_snap_info *info, struct stasis_error *err)
+int stasis_overlay_check_features(const struct stasis_snap_info *info, uint64_t more,
+                                  struct stasis_error *err)
 {
-    uint64_t known = STASIS_FEATURE_TRAILER | STASIS_FEATURE_DISK | STASIS_FEATURE_LAYER;
+    uint64_t known = STASIS_FEATURE_TRAILER | STASIS_FEATURE_DISK | STASIS_FEATURE_LAYER | more;
 
     if (!(info->incompatible & ~known) && !info->compatible)
         return 0;
@@ -127,7 +127,7 @@ int stasis_overlay_check_header(struct stasis_overlay *overlay, const uint8_t *b
     if (!info->streamed)
         return stasis_fail(err, STASIS_ERR_ARG,
                            "it is a disk that was written as a whole, and no overlay");
-    rc = check_features(info, err);
+    rc = stasis_overlay_check_features(info, 0, err);
     return rc ? rc : stasis_header_check_leading(&overlay->use.header, err);
 }
 
@@ -330,6 +330,7 @@ void stasis_overlay_free(struct stasis_overlay *overlay)
     for (unsigned i = 0; i < overlay->below_count; i++) {
         stasis_io_close(overlay->below[i].fd);
         free(overlay->below[i].name);
+        free(overlay->below[i].digests);
     }
     free(overlay->below);
     free(overlay->name);

@@ -15,6 +15,7 @@
 
 #include "chunk.h"
 #include "io.h"
+#include "le.h"
 #include "output.h"
 #include "overlay.h"
 
@@ -183,15 +184,16 @@ static void remove_left_over(const struct stasis_overlay *overlay, const char *s
 }
 
 /* *ret_exchanged: *overlay is the new one. */
-static int exchange(struct stasis_overlay *overlay, const struct stasis_header *trailer,
+static int exchange(struct stasis_overlay *overlay, struct stasis_overlay_end *end,
                     struct stasis_overlay *next, bool *ret_exchanged, struct stasis_error *err)
 {
+    const struct stasis_snap_info *sealed = &end->trailer.info;
     const struct stasis_overlay_log log = overlay->use.log;
     char suffix[SUFFIX_LEN + 1];
     int rc, fd = overlay->use.fd;
 
-    suffix_of(trailer->info.root, suffix);
-    remove_left_over(overlay, suffix, &trailer->info, next);
+    suffix_of(sealed->root, suffix);
+    remove_left_over(overlay, suffix, sealed, next);
     rc = stasis_output_check_next(overlay->output, suffix, err);
     if (!rc)
         rc = stasis_output_exchange(overlay->output, suffix, next->use.fd, err);
@@ -199,7 +201,8 @@ static int exchange(struct stasis_overlay *overlay, const struct stasis_header *
         return rc;
     *ret_exchanged = true;
     overlay->below[overlay->below_count++] =
-        (struct stasis_overlay_below){.fd = fd, .info = trailer->info};
+        (struct stasis_overlay_below){.fd = fd, .info = *sealed, .digests = end->digests};
+    end->digests = NULL;
     become_next(overlay, next);
     overlay->lacks_name = true;
     rc = stasis_overlay_keep_name(overlay, err);
@@ -213,23 +216,29 @@ static int give_up(struct stasis_overlay *overlay, int rc)
     return rc;
 }
 
-static int seal(struct stasis_overlay *overlay, struct stasis_header *trailer,
-                struct stasis_error *err)
+static int seal(struct stasis_overlay *overlay, bool has_digests,
+                uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE], struct stasis_error *err)
 {
     struct stasis_overlay next = {.use.fd = -1};
+    struct stasis_overlay_end end;
     bool exchanged = false;
     int rc = reserve_below(overlay, err);
 
     if (!rc)
         rc = clear_free(overlay, err);
+    if (!rc)
+        rc = stasis_overlay_end_make(overlay, has_digests, &end, err);
     if (rc)
         return rc;
-    rc = stasis_overlay_write_trailer(overlay, trailer, err);
+    rc = stasis_overlay_end_write(overlay, &end, err);
     if (!rc)
-        rc = make_next(overlay, &trailer->info, &next, err);
+        rc = make_next(overlay, &end.trailer.info, &next, err);
     if (!rc)
-        rc = exchange(overlay, trailer, &next, &exchanged, err);
+        rc = exchange(overlay, &end, &next, &exchanged, err);
     free_next(&next);
+    if (!rc)
+        memcpy(ret_root, end.trailer.info.root, STASIS_OVERLAY_ROOT_SIZE);
+    stasis_overlay_end_fini(&end);
     return rc && !exchanged ? give_up(overlay, rc) : rc;
 }
 
@@ -256,10 +265,10 @@ int stasis_overlay_write_back(struct stasis_overlay *overlay, bool (*keep_on)(vo
 
 /* ---- */
 
-int stasis_overlay_seal(struct stasis_overlay *overlay, uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE],
-                        bool *ret_has_root, struct stasis_error *err)
+int stasis_overlay_seal(struct stasis_overlay *overlay, bool has_digests,
+                        uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE], bool *ret_has_root,
+                        struct stasis_error *err)
 {
-    struct stasis_header trailer;
     int rc = stasis_overlay_finish(overlay, err);
 
     *ret_has_root = overlay->use.header.info.layer;
@@ -268,12 +277,10 @@ int stasis_overlay_seal(struct stasis_overlay *overlay, uint8_t ret_root[STASIS_
         return 0;
     }
     if (!rc)
-        rc = seal(overlay, &trailer, err);
-    if (rc)
-        return rc;
-    *ret_has_root = true;
-    memcpy(ret_root, trailer.info.root, STASIS_OVERLAY_ROOT_SIZE);
-    return 0;
+        rc = seal(overlay, has_digests, ret_root, err);
+    if (!rc)
+        *ret_has_root = true;
+    return rc;
 }
 
 /* ---- sealing that was cut off ---- */
@@ -299,29 +306,28 @@ static void become_foreseen(struct stasis_overlay *overlay, const struct stasis_
     overlay->map.mapped = 0;
 }
 
-static int foresee(struct stasis_overlay *overlay, struct stasis_error *err)
+static int foresee(struct stasis_overlay *overlay, bool has_digests, struct stasis_error *err)
 {
-    struct stasis_header trailer;
+    struct stasis_overlay_end end;
+    const struct stasis_snap_info *sealed = &end.trailer.info;
     char suffix[SUFFIX_LEN + 1], name[NAME_MAX + 1];
-    uint8_t *index;
-    size_t len;
     int left, rc;
 
     if (!overlay->map.mapped)
         return 0;
     rc = check_room(overlay, err);
     if (!rc)
-        rc = stasis_overlay_make_trailer(overlay, &trailer, &index, &len, err);
+        rc = stasis_overlay_end_make(overlay, has_digests, &end, err);
     if (rc)
         return rc;
-    free(index);
-    suffix_of(trailer.info.root, suffix);
-    left = open_left_over(overlay, suffix, 0, &trailer.info, name);
+    stasis_overlay_end_fini(&end);
+    suffix_of(sealed->root, suffix);
+    left = open_left_over(overlay, suffix, 0, sealed, name);
     if (left < 0)
         rc = stasis_output_check_next(overlay->output, suffix, err);
     stasis_io_close(left);
     if (!rc)
-        become_foreseen(overlay, &trailer.info);
+        become_foreseen(overlay, sealed);
     return rc;
 }
 
@@ -329,7 +335,7 @@ int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, 
                                   struct stasis_error *err)
 {
     uint8_t trailer[STASIS_HEADER_LEN], uuid[STASIS_UUID_SIZE], root[STASIS_DIGEST_SIZE];
-    bool has_root;
+    bool has_root, has_digests;
     ssize_t got;
 
     *ret_is_sealed = false;
@@ -345,6 +351,7 @@ int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, 
         stasis_overlay_has_sealed_name(overlay->output->place.base, trailer + STASIS_HDR_ROOT);
     if (*ret_is_sealed)
         return 0;
-    return overlay->only_looks ? foresee(overlay, err)
-                               : stasis_overlay_seal(overlay, root, &has_root, err);
+    has_digests = stasis_le64_get(trailer + STASIS_HDR_INCOMPATIBLE) & STASIS_FEATURE_DISK_DIGESTS;
+    return overlay->only_looks ? foresee(overlay, has_digests, err)
+                               : stasis_overlay_seal(overlay, has_digests, root, &has_root, err);
 }

@@ -21,20 +21,21 @@ static void add_section(struct stasis_header *header, enum stasis_section_type t
     };
 }
 
-static int write_sections(struct stasis_overlay *overlay, const uint8_t *index, size_t index_len,
-                          struct stasis_header *trailer, struct stasis_error *err)
+int stasis_overlay_end_write(struct stasis_overlay *overlay, struct stasis_overlay_end *end,
+                             struct stasis_error *err)
 {
-    uint64_t end = (uint64_t)overlay->use.places.end * PAGE, state_at = end + index_len;
-    uint64_t trailer_at = state_at + overlay->use.state_len;
+    uint64_t index_at = (uint64_t)overlay->use.places.end * PAGE;
+    uint64_t state_at = index_at + end->index_len, trailer_at = state_at + overlay->use.state_len;
+    struct stasis_header *trailer = &end->trailer;
     uint8_t bytes[STASIS_HEADER_LEN];
 
-    add_section(trailer, STASIS_SECTION_DATA, PAGE, NULL, end - PAGE);
-    add_section(trailer, STASIS_SECTION_INDEX, end, index, index_len);
+    add_section(trailer, STASIS_SECTION_DATA, PAGE, NULL, index_at - PAGE);
+    add_section(trailer, STASIS_SECTION_INDEX, index_at, end->index, end->index_len);
     add_section(trailer, STASIS_SECTION_STATE, state_at, overlay->use.state,
                 overlay->use.state_len);
     trailer->info.file_len = trailer_at + sizeof(bytes);
     stasis_header_encode(trailer, bytes);
-    if (stasis_io_pwrite(overlay->use.fd, index, index_len, end) ||
+    if (stasis_io_pwrite(overlay->use.fd, end->index, end->index_len, index_at) ||
         stasis_io_pwrite(overlay->use.fd, overlay->use.state, overlay->use.state_len, state_at) ||
         stasis_io_pwrite(overlay->use.fd, bytes, sizeof(bytes), trailer_at) ||
         stasis_io_truncate(overlay->use.fd, trailer->info.file_len) ||
@@ -54,31 +55,31 @@ static uint64_t stored_bytes(const struct stasis_overlay_map *map)
     return bytes;
 }
 
-int stasis_overlay_make_trailer(const struct stasis_overlay *overlay, struct stasis_header *trailer,
-                                uint8_t **ret_index, size_t *ret_len, struct stasis_error *err)
+int stasis_overlay_end_make(struct stasis_overlay *overlay, bool has_digests,
+                            struct stasis_overlay_end *ret_end, struct stasis_error *err)
 {
-    uint8_t *index = stasis_overlay_index_make(overlay, ret_len);
-
-    if (!index)
-        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to seal the overlay");
-    *trailer = overlay->use.header;
-    trailer->info.stored_bytes = stored_bytes(&overlay->map);
-    stasis_overlay_index_root(index, &trailer->info, overlay->use.state, overlay->use.state_len,
-                              trailer->info.root);
-    *ret_index = index;
-    return 0;
-}
-
-int stasis_overlay_write_trailer(struct stasis_overlay *overlay, struct stasis_header *trailer,
-                                 struct stasis_error *err)
-{
-    size_t index_len;
-    uint8_t *index;
-    int rc = stasis_overlay_make_trailer(overlay, trailer, &index, &index_len, err);
+    struct stasis_overlay_end end = {.trailer = overlay->use.header};
+    struct stasis_snap_info *info = &end.trailer.info;
+    int rc = has_digests ? stasis_overlay_digests_make(overlay, &end.digests, err) : 0;
 
     if (rc)
         return rc;
-    rc = write_sections(overlay, index, index_len, trailer, err);
-    free(index);
-    return rc;
+    end.index = stasis_overlay_index_make(overlay, end.digests, &end.index_len);
+    if (!end.index) {
+        free(end.digests);
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to seal the overlay");
+    }
+    info->digests = has_digests;
+    info->incompatible |= has_digests ? STASIS_FEATURE_DISK_DIGESTS : 0;
+    info->stored_bytes = stored_bytes(&overlay->map);
+    stasis_overlay_index_root(end.index, info, overlay->use.state, overlay->use.state_len,
+                              info->root);
+    *ret_end = end;
+    return 0;
+}
+
+void stasis_overlay_end_fini(struct stasis_overlay_end *end)
+{
+    free(end->index);
+    free(end->digests);
 }

@@ -85,13 +85,15 @@ static int make(const char *path, uint32_t seed, uint8_t *disk, struct stasis_er
     unsigned steps = draw(&seed, STEPS);
     uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
     bool seals = draw(&seed, 2), has_root;
+    uint32_t digests = seed % 3; /* never, always, now and then */
 
     for (unsigned i = 0; i < steps && !rc; i++) {
         rc = step(overlay, &seed, disk, err);
         if (!rc && !draw(&seed, 5))
             rc = stasis_overlay_flush(overlay, err);
         if (!rc && seals && !draw(&seed, 40))
-            rc = stasis_overlay_seal(overlay, root, &has_root, err);
+            rc = stasis_overlay_seal(overlay, digests == 1 || (digests && i % 2), root, &has_root,
+                                     err);
     }
     if (!rc)
         rc = draw(&seed, 2) ? stasis_overlay_finish(overlay, err)

@@ -238,9 +238,9 @@ int stasis_vmm_disks_prepare_seal(struct stasis_vmm_disks *disks, bool (*keep_on
     return rc;
 }
 
-static int seal(struct stasis_vmm_disk *disk, struct stasis_error *err)
+static int seal(struct stasis_vmm_disk *disk, bool has_digests, struct stasis_error *err)
 {
-    int rc = stasis_disk_seal_overlay(&disk->disk, err);
+    int rc = stasis_disk_seal_overlay(&disk->disk, has_digests, err);
 
     return rc ? stasis_wrap(err, rc, "disk %s", disk->device.id) : 0;
 }
@@ -253,7 +253,7 @@ int stasis_vmm_disks_settle(struct stasis_vmm_disks *disks, unsigned how, struct
         struct stasis_vmm_disk *disk = &disks->list[i];
 
         if (disk->disk.overlay && how & STASIS_VMM_SETTLE_SEALS)
-            rc = seal(disk, err);
+            rc = seal(disk, how & STASIS_VMM_SETTLE_DIGESTS, err);
         else if (disk->disk.overlay || !(how & STASIS_VMM_SETTLE_OVERLAYS))
             rc = settle(disk, err);
         else

@@ -48,6 +48,7 @@ STASIS_MUST_CHECK int stasis_vmm_disks_open_overlays(const struct stasis_vmm_con
 /* How disks are settled; to be combined. */
 #define STASIS_VMM_SETTLE_OVERLAYS 1u /* others may be lost, and their markers have no samples */
 #define STASIS_VMM_SETTLE_SEALS    2u /* overlays are sealed: the guest runs on */
+#define STASIS_VMM_SETTLE_DIGESTS  4u /* and have digests then */
 
 /* Before the first overlay is sealed: finds out what would keep any of them from it, and waits for
  * their disks. keep_on is asked meanwhile; false: STASIS_ERR_CANCELLED. The errors of

@@ -96,6 +96,13 @@ static bool keep_waiting(void *ctx)
     return keep_going(ctx, 0, 1);
 }
 
+/* Overlays that have them are not read by releases before 0.3.0. */
+static bool has_disk_digests(const struct stasis_vmm_save *save)
+{
+    return save->digest == STASIS_VMM_DIGEST_SHA256 &&
+           (!save->target || strverscmp(save->target, "0.3.0") >= 0);
+}
+
 /* A snapshot that is on the disk is of no use without what the guest wrote: it believes that the
  * device has it, and may only have to flush it. What is being written is part of it, and moves the
  * marker that the state is to have. Without the machine's lock: the guest is paused. */
@@ -104,7 +111,8 @@ static int settle_disk(struct stasis_vmm_job *job)
     struct stasis_vmm_disks *disks = &job->vmm->disks;
     bool no_sync = job->save.sync == STASIS_VMM_SYNC_NONE;
     unsigned how = (no_sync ? STASIS_VMM_SETTLE_OVERLAYS : 0) |
-                   (job->exit || job->crash ? 0 : STASIS_VMM_SETTLE_SEALS);
+                   (job->exit || job->crash ? 0 : STASIS_VMM_SETTLE_SEALS) |
+                   (has_disk_digests(&job->save) ? STASIS_VMM_SETTLE_DIGESTS : 0);
     int rc = 0;
 
     if (no_sync && !stasis_vmm_disks_need_settling(disks))

@@ -81,9 +81,9 @@ int stasis_disk_prepare_seal(struct stasis_disk *disk, bool (*keep_on)(void *ctx
     return rc ? rc : stasis_overlay_write_back(disk->overlay, keep_on, ctx, err);
 }
 
-int stasis_disk_seal_overlay(struct stasis_disk *disk, struct stasis_error *err)
+int stasis_disk_seal_overlay(struct stasis_disk *disk, bool has_digests, struct stasis_error *err)
 {
-    int rc = stasis_overlay_seal(disk->overlay, disk->root, &disk->has_root, err);
+    int rc = stasis_overlay_seal(disk->overlay, has_digests, disk->root, &disk->has_root, err);
 
     _Static_assert(sizeof(disk->root) == STASIS_OVERLAY_ROOT_SIZE, "a root");
     if (rc)

@@ -45,7 +45,8 @@ STASIS_MUST_CHECK int stasis_disk_prepare_seal(struct stasis_disk *disk, bool (*
 
 /* Seals it (stasis_overlay_seal()): the disk has a root then, or, if nothing was ever written to
  * it, is settled. */
-STASIS_MUST_CHECK int stasis_disk_seal_overlay(struct stasis_disk *disk, struct stasis_error *err);
+STASIS_MUST_CHECK int stasis_disk_seal_overlay(struct stasis_disk *disk, bool has_digests,
+                                               struct stasis_error *err);
 
 /* By which its content is known: made of its name and the number of its last flush. */
 struct stasis_disk_marker stasis_disk_overlay_marker(const struct stasis_disk *disk);

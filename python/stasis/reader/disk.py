@@ -13,8 +13,9 @@ from ..closing import Closing
 from ..errors import Foreign, InUse, MissingParent
 from .chain import Folder, root_of
 from .check import about, require
-from .file import DATA, DISK_BIT, HEADER, INDEX, STATE, TRAILER_BIT, File, Header, parse_magic
-from .index import CHUNK, LAYER_BIT, PAGE, RAW, STORED, Extent, Index, Index2, Name
+from .file import DATA, DISK_BIT, DISK_DIGESTS_BIT, HEADER, INDEX, STATE, TRAILER_BIT
+from .file import File, Header, parse_magic
+from .index import CHUNK, DIGESTS_BIT, LAYER_BIT, PAGE, RAW, STORED, Extent, Index, Index2, Name
 from .overlay import FIRST, ZERO, Overlay, Pages, check_state
 
 MAX_SEALED = 4095
@@ -25,11 +26,17 @@ class SealedIndex(Index2):
 
     @classmethod
     def longest(cls, header: Header) -> int:
-        return super().longest(header._replace(incompatible=LAYER_BIT))
+        return super().longest(cls.as_layer(header))
+
+    @staticmethod
+    def as_layer(header: Header) -> Header:
+        """With the features that say what the index has."""
+        digests = DIGESTS_BIT if header.incompatible & DISK_DIGESTS_BIT else 0
+        return header._replace(incompatible=LAYER_BIT | digests)
 
     def __init__(self, raw: bytes, header: Header, data: tuple[int, int]) -> None:
         self.has_parent = bool(header.incompatible & LAYER_BIT)
-        super().__init__(raw, header._replace(incompatible=LAYER_BIT), data)
+        super().__init__(raw, self.as_layer(header), data)
         require([region[:2] for region in self.regions] == [(0, header.ram)], "region")
 
     def _check_count(self, names: int) -> None:
@@ -64,6 +71,7 @@ class Sealed(File):
     """A sealed overlay; `name` is what it was sought by."""
 
     features = {2: TRAILER_BIT | LAYER_BIT | DISK_BIT}
+    late_features = DISK_DIGESTS_BIT
     indexes: Mapping[int, type[Index]] = {2: SealedIndex}
     below: Pages
 
@@ -78,7 +86,8 @@ class Sealed(File):
 
     def _check(self, name: Name, size: int) -> None:
         header = self.header
-        require(header.incompatible & ~LAYER_BIT == TRAILER_BIT | DISK_BIT, "features")
+        features = header.incompatible & ~(LAYER_BIT | DISK_DIGESTS_BIT)
+        require(features == TRAILER_BIT | DISK_BIT, "features")
         kinds = sorted(part.type for part in self.sections)
         require(kinds == [STATE, INDEX, DATA], "sections")
         self.read_index()

@@ -19,7 +19,7 @@ HEADER = 1024
 STATE, INDEX, DATA, SCHEMA, NOTES = 1, 2, 3, 4, 5
 NAMES = {STATE: "STATE", INDEX: "INDEX", DATA: "DATA", SCHEMA: "SCHEMA", NOTES: "NOTES"}
 MAGIC = b"\x89STASIS\n"
-TRAILER_BIT, DISK_BIT, OPTIONAL_BIT = 1, 1 << 5, 1
+TRAILER_BIT, DISK_BIT, DISK_DIGESTS_BIT, OPTIONAL_BIT = 1, 1 << 5, 1 << 6, 1
 # Of each format version: the incompatible features that it has, and its index.
 FEATURES: Mapping[int, int] = {1: 0b11, 2: 0b11011}
 INDEXES: Mapping[int, type[Index]] = {1: Index1, 2: Index2}
@@ -133,6 +133,7 @@ class File:
     Owns `file`, which is closed if it is refused."""
 
     features, indexes = FEATURES, INDEXES
+    late_features = 0  # what only a trailer may have
     index: Index
     regions: list[Region]
 
@@ -207,9 +208,12 @@ class File:
         values = [getattr(header, name) for name in late]
         empty = not any(any(v) if isinstance(v, bytes) else v for v in values)
         require(empty, "the header of a stream has values of the trailer")
-        trailer = parse_header(raw, "trailer", self.features)
+        known = {version: bits | self.late_features for version, bits in self.features.items()}
+        trailer = parse_header(raw, "trailer", known)
         changed = {name: getattr(trailer, name) for name in ("crc", *late)}
-        require(header._replace(**changed) == trailer, "header and trailer disagree")
+        features = header.incompatible | trailer.incompatible & self.late_features
+        same = header._replace(incompatible=features, **changed) == trailer
+        require(same, "header and trailer disagree")
         return trailer
 
     def _longest_index(self, header: Header) -> int:

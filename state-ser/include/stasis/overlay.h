@@ -121,12 +121,16 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_write_back(struct stasis_over
 /* Seals the overlay: its file gets the name FILE.<first 16 hexadecimal digits of its root> and
  * never changes again, and a new overlay on it takes the name FILE, and goes on. *ret_root is the
  * content of the disk as of now. An overlay that nothing was written to is not sealed: its root is
- * that of what it lies on, or, on an image, *ret_has_root is false.
+ * that of what it lies on, or, on an image, *ret_has_root is false. has_digests: with a SHA-256 of
+ * each page, so that the root stands for the content also against somebody who makes a file on
+ * purpose, down to the first sealed overlay that has none. The pages are read for that. Releases
+ * before 0.3.0 do not read such a file.
  *
  * STASIS_ERR_WRITE, and the errors of flushing; STASIS_ERR_EXISTS: there is a file of that name;
  * STASIS_ERR_FULL: it lies on as many as can be. The overlay is in use as before, or a new one is.
  */
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_seal(struct stasis_overlay *overlay,
+                                                        bool has_digests,
                                                         uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE],
                                                         bool *ret_has_root,
                                                         struct stasis_error *err);

@@ -17,7 +17,7 @@
 #include "state-ser/snap/overlay.h"
 
 #define SEED   123u
-#define ROUNDS 1500u
+#define ROUNDS 750u
 
 /* Of a sealed overlay on an image: one region, and no name. */
 #define ENTRIES 32u
@@ -26,6 +26,7 @@ static struct rig rig;
 static struct image image;
 static char sealed[160];
 static uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
+static bool has_digests;
 
 static int set_up(void **state)
 {
@@ -39,7 +40,7 @@ static int set_up(void **state)
     assert_true(rig_write(&rig, 0, 3 * RIG_PAGE));
     assert_int_equal(stasis_overlay_zero(rig.overlay, 5 * RIG_PAGE, 2 * RIG_PAGE, NULL), 0);
     assert_int_equal(stasis_overlay_zero(rig.overlay, 16 * RIG_PAGE, 16 * RIG_PAGE, NULL), 0);
-    assert_int_equal(stasis_overlay_seal(rig.overlay, root, &has_root, NULL), 0);
+    assert_int_equal(stasis_overlay_seal(rig.overlay, has_digests, root, &has_root, NULL), 0);
     rig_close(&rig);
     len = snprintf(sealed, sizeof(sealed), "%s.", rig.path);
     for (unsigned i = 0; i < 8; i++)
@@ -184,6 +185,29 @@ static void extents_have_to_be_right(void **state)
     assert_refused_with(extents + 12, 4, 1, "the index of the disk is damaged: an extent");
 }
 
+/* The first of three pages, and the two that are zero; behind four extents. */
+static void digests_have_to_be_right(void **state)
+{
+    size_t extents = ENTRIES + 3 * STASIS_RUNS_ENTRY_LEN;
+    size_t digests = extents + 4 * STASIS_RUNS_EXTENT_LEN;
+    uint64_t offset = stasis_le64_get(index_bytes() + extents);
+    uint8_t found[RIG_PAGE];
+    struct stasis_error err;
+
+    (void)state;
+    if (!has_digests)
+        return;
+    assert_refused_with(digests + 3 * STASIS_DIGEST_SIZE, 8, 1,
+                        "the index of the disk is damaged: the digest of zeros");
+    image.bytes[offset] ^= 1; /* with a CRC that is right */
+    stasis_le32_put(index_bytes() + extents + 12, stasis_crc32(image.bytes + offset, RIG_PAGE));
+    assert_int_equal(try_on(&err), 0);
+    assert_int_equal(stasis_overlay_read(rig.overlay, 0, found, RIG_PAGE, &err),
+                     STASIS_ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "(SHA-256)"));
+    assert_int_equal(stasis_overlay_read(rig.overlay, RIG_PAGE, found, RIG_PAGE, &err), 0);
+}
+
 static void a_disk_of_another_size_is_refused(void **state)
 {
     struct stasis_error err;
@@ -198,13 +222,16 @@ static void a_disk_of_another_size_is_refused(void **state)
     assert_non_null(strstr(err.msg, "its base is another file"));
 }
 
-static void edit_trailer(size_t at, uint64_t value)
+static void edit_header(uint8_t *bytes, size_t at, uint64_t value)
 {
-    uint8_t *bytes = image.bytes + image.len - STASIS_HEADER_LEN;
-
     stasis_le64_put(bytes + at, value);
     stasis_le32_put(bytes + STASIS_HDR_CRC,
                     stasis_overlay_crc(bytes, STASIS_HEADER_LEN, STASIS_HDR_CRC));
+}
+
+static void edit_trailer(size_t at, uint64_t value)
+{
+    edit_header(image.bytes + image.len - STASIS_HEADER_LEN, at, value);
 }
 
 static void its_headers_have_to_agree(void **state)
@@ -231,6 +258,32 @@ static void its_headers_have_to_agree(void **state)
     assert_int_equal(pwrite(fd, image.bytes, image.len, 0), image.len);
     assert_int_equal(rig_try_open(&rig, &err), STASIS_ERR_CORRUPT);
     close(fd);
+}
+
+static void assert_not_known(uint8_t *bytes, unsigned bit)
+{
+    uint64_t features = stasis_le64_get(bytes + STASIS_HDR_INCOMPATIBLE);
+    int fd = open(sealed, O_WRONLY);
+    struct stasis_error err;
+
+    edit_header(bytes, STASIS_HDR_INCOMPATIBLE, features | UINT64_C(1) << bit);
+    assert_int_equal(pwrite(fd, image.bytes, image.len, 0), image.len);
+    rig.opts.root = root;
+    assert_int_equal(rig_try_open(&rig, &err), STASIS_ERR_VERSION);
+    edit_header(bytes, STASIS_HDR_INCOMPATIBLE, features);
+    close(fd);
+}
+
+/* Digests are a feature of the trailer; those of chunks, and compression, are of guests. */
+static void features_have_to_be_known(void **state)
+{
+    (void)state;
+    unlink(rig.path);
+    assert_not_known(image.bytes, 6);
+    for (unsigned bit = 1; bit < 8; bit += 2) {
+        assert_not_known(image.bytes, bit == 5 ? 8 : bit);
+        assert_not_known(image.bytes + image.len - STASIS_HEADER_LEN, bit == 5 ? 8 : bit);
+    }
 }
 
 /* Whatever the index says, nothing but pages of the file, zeros and the base is read. */
@@ -296,10 +349,15 @@ int main(void)
         CASE(counts_have_to_be_right),
         CASE(entries_have_to_be_right),
         CASE(extents_have_to_be_right),
+        CASE(digests_have_to_be_right),
+        CASE(features_have_to_be_known),
         CASE(a_disk_of_another_size_is_refused),
         CASE(its_headers_have_to_agree),
         CASE(mutants_are_refused_or_read),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("without digests", tests, NULL, NULL);
+
+    has_digests = true;
+    return failed + cmocka_run_group_tests_name("with digests", tests, NULL, NULL);
 }

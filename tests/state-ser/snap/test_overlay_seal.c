@@ -19,7 +19,7 @@
 
 static struct rig rig;
 static uint32_t seed = SEED;
-static bool is_plain = true;
+static bool is_plain = true, has_digests;
 static uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
 
 static int set_up(void **state)
@@ -50,7 +50,7 @@ static void seal(void)
     bool has_root = false;
     struct stasis_error err;
 
-    if (stasis_overlay_seal(rig.overlay, root, &has_root, &err))
+    if (stasis_overlay_seal(rig.overlay, has_digests, root, &has_root, &err))
         fail_msg("%s", err.msg);
     assert_true(has_root);
 }
@@ -111,11 +111,11 @@ static void what_was_not_written_to_is_not_sealed(void **state)
     bool has_root = true;
 
     (void)state;
-    assert_int_equal(stasis_overlay_seal(rig.overlay, again, &has_root, NULL), 0);
+    assert_int_equal(stasis_overlay_seal(rig.overlay, has_digests, again, &has_root, NULL), 0);
     assert_false(has_root);
     write_some();
     seal();
-    assert_int_equal(stasis_overlay_seal(rig.overlay, again, &has_root, NULL), 0);
+    assert_int_equal(stasis_overlay_seal(rig.overlay, has_digests, again, &has_root, NULL), 0);
     assert_true(has_root);
     assert_memory_equal(again, root, sizeof(root));
 }
@@ -203,7 +203,8 @@ static void names_that_are_taken_are_refused(void **state)
     assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
     snprintf(link_path, sizeof(link_path), "%s/moved", rig.folder);
     assert_int_equal(rename(rig.path, link_path), 0);
-    assert_int_equal(stasis_overlay_seal(rig.overlay, root, &has_root, &err), STASIS_ERR_ARG);
+    assert_int_equal(stasis_overlay_seal(rig.overlay, has_digests, root, &has_root, &err),
+                     STASIS_ERR_ARG);
     assert_non_null(strstr(err.msg, "its name is of another file, or a link"));
     assert_int_equal(rename(link_path, rig.path), 0);
     write_some(); /* in use as before */
@@ -288,7 +289,7 @@ static void seal_with(unsigned calls, bool *ret_done)
     write_some();
     assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
     rig.left = calls + 1;
-    *ret_done = !stasis_overlay_seal(rig.overlay, found, &has_root, NULL);
+    *ret_done = !stasis_overlay_seal(rig.overlay, has_digests, found, &has_root, NULL);
     rig.left = 0;
 }
 
@@ -355,5 +356,8 @@ int main(void)
         CASE(sealing_that_is_cut_off_is_finished),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("without digests", tests, NULL, NULL);
+
+    has_digests = true;
+    return failed + cmocka_run_group_tests_name("with digests", tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "stasis/overlay.h"
 #include "vmm/api/vmm_internal.h"
 
 #define BYTES 65536
@@ -30,11 +31,12 @@ static void name(char path[160], const char *text)
     snprintf(path, 160, "%s", vmm_rig_path(&rig, text));
 }
 
-static void begin(void)
+static void begin_on(const char *release)
 {
     int fd;
 
     vmm_rig_init(&rig);
+    rig.config.board_release = release;
     name(base, "disk");
     name(overlay, "overlay");
     name(other, "other");
@@ -49,6 +51,11 @@ static void begin(void)
     vmm_rig_open(&rig);
     kvm_ok(stasis_vmm_start(rig.vmm, &err), &err);
     vmm_rig_wait_text(&rig, "tick 1 ");
+}
+
+static void begin(void)
+{
+    begin_on(NULL);
 }
 
 /* As the disk's thread does; the demo has no driver. */
@@ -135,6 +142,13 @@ static void a_sealing_that_fails_leaves_the_guest_running(void)
     vmm_rig_fini(&rig);
 }
 
+static void sealed_path(char path[240])
+{
+    snprintf(path, 240, "%s.", overlay);
+    for (unsigned i = 0; i < 8; i++)
+        snprintf(path + strlen(path), 3, "%02x", disk()->root[i]);
+}
+
 /* By restore.layers, as the files that a layer lies on; what is sealed next is beside the overlay.
  */
 static void what_an_overlay_lies_on_may_be_in_another_folder(void)
@@ -144,9 +158,7 @@ static void what_an_overlay_lies_on_may_be_in_another_folder(void)
     begin();
     write_byte(1);
     save(snapshots[0], 1, STASIS_VMM_SYNC_FULL);
-    snprintf(sealed, sizeof(sealed), "%s.", overlay);
-    for (unsigned i = 0; i < 8; i++)
-        snprintf(sealed + strlen(sealed), 3, "%02x", disk()->root[i]);
+    sealed_path(sealed);
     stasis_vmm_free(rig.vmm);
     name(folder, "sealed");
     snprintf(moved, sizeof(moved), "%s/any name", folder);
@@ -169,6 +181,38 @@ static void what_an_overlay_lies_on_may_be_in_another_folder(void)
     if (!strstr(err.msg, "which is not in its folder, nor in that of layers"))
         fail_msg("%s", err.msg);
     assert_int_equal(rmdir(folder), 0);
+    vmm_rig_fini(&rig);
+}
+
+/* Whether the one that is sealed with the next snapshot has digests. */
+static bool seals_with_digests(uint8_t byte, unsigned count, const struct stasis_vmm_save *how)
+{
+    const struct stasis_snapshot_request request = {.path = snapshots[0], .save = *how};
+    const struct stasis_overlay_look look = {.size = sizeof(look)};
+    struct stasis_overlay *sealed = NULL;
+    char path[240];
+    bool found;
+
+    write_byte(byte);
+    kvm_ok(stasis_vmm_snapshot(rig.vmm, &request, &err), &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVED, count);
+    sealed_path(path);
+    kvm_ok(stasis_overlay_open_to_read(path, NULL, &look, &sealed, &err), &err);
+    found = stasis_overlay_file_at(sealed, 0).info->digests;
+    stasis_overlay_free(sealed);
+    return found;
+}
+
+/* 0.2.0 does not read them. */
+static void a_disk_has_digests_if_the_snapshot_has(void)
+{
+    begin_on("0.2.0");
+    assert_false(seals_with_digests(1, 1, &(struct stasis_vmm_save){0}));
+    assert_true(
+        seals_with_digests(2, 2, &(struct stasis_vmm_save){.digest = STASIS_VMM_DIGEST_SHA256}));
+    assert_false(seals_with_digests(
+        3, 3, &(struct stasis_vmm_save){.digest = STASIS_VMM_DIGEST_SHA256, .target = "0.2.0"}));
+    assert_int_equal(read_byte(), 3);
     vmm_rig_fini(&rig);
 }
 
@@ -229,6 +273,7 @@ int main(void)
         KVM_CASE(each_snapshot_has_the_disk_of_its_moment),
         KVM_CASE(a_sealing_that_fails_leaves_the_guest_running),
         KVM_CASE(what_an_overlay_lies_on_may_be_in_another_folder),
+        KVM_CASE(a_disk_has_digests_if_the_snapshot_has),
         KVM_CASE(a_parent_that_does_not_fit_is_refused_before_a_disk_is_sealed),
     };
     int missing = kvm_missing();
