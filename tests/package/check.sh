@@ -83,6 +83,26 @@ python3 -c "import stasis; stasis.start(demo=True)" 2>&1 | tail -n 1' </dev/null
     say_ok "without /dev/kvm"
 }
 
+# A user whose /dev/kvm is of a group that he is not in. The file stands for the device: it is not opened.
+check_denied_kvm() {
+    unshare -m sh -ec '
+mount -t tmpfs none "$0/dev"
+: >"$0/dev/kvm"
+chmod 660 "$0/dev/kvm"
+chgrp games "$0/dev/kvm"
+exec chroot "$0" setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"' "$root" "${clean[@]}" sh -c '
+vmm --demo
+echo status $?
+snapshot-inspect verify /tmp/*.snap
+python3 -c "import stasis; stasis.start(demo=True)" 2>&1 | tail -n 1' </dev/null >"$work/log" 2>&1 ||
+        { cat "$work/log"; fail "with /dev/kvm denied"; }
+    if [ "$(grep -c '/dev/kvm may not be opened: join its group, which is games' "$work/log")" != 2 ] || ! grep -qx 'status 5' "$work/log"; then
+        cat "$work/log"
+        fail "with /dev/kvm denied something else is told"
+    fi
+    say_ok "with /dev/kvm denied"
+}
+
 # Without KVM: the reading side needs none.
 check_python_reader() {
     within python3 -c '
@@ -294,6 +314,7 @@ ensure_packages "${PACKAGES_PACKAGE[@]}"
 make_root
 check_files
 check_without_kvm
+check_denied_kvm
 check_python_reader
 check_python
 check_libraries
