@@ -20,8 +20,8 @@ FILES = [*(f"state-ser/ser/{name}.c" for name in (
     *(f"state-ser/snap/{name}.c" for name in ("header", "index", "read_index", "read_file", "source",
                                                 "read_sections")),
     *(f"state-ser/snap/overlay{name}.c" for name in (
-        "", "_chain", "_find", "_index", "_log", "_look", "_map", "_open", "_places", "_recover", "_seal", "_state",
-        "_verify")),
+        "", "_chain", "_digests", "_find", "_index", "_log", "_look", "_map", "_open", "_places", "_recover", "_seal",
+        "_state", "_verify")),
     *(f"core/{name}.c" for name in ("acpi_pm", "acpi_timer", "i8042", "mc146818", "mc146818_calendar", "mc146818_clock",
                                     "pl031", "pvpanic", "serial", "serial_state")),
     "state/schema.c", "state/field.c",
