@@ -159,22 +159,31 @@ static bool take(struct reading *reading, const char *bytes, size_t len)
     return known;
 }
 
-bool stasis_mappings_read(struct stasis_mappings *mappings, enum stasis_mappings_from from,
-                          uintptr_t start, uintptr_t end)
+static int open_list(enum stasis_mappings_from from)
 {
     const char *path = from == STASIS_MAPPINGS_SMAPS ? "/proc/self/smaps" : "/proc/self/maps";
+
+    return stasis_io_open(AT_FDCWD, path, O_RDONLY, 0);
+}
+
+bool stasis_mappings_read(struct stasis_mappings *mappings, enum stasis_mappings_from from, int fd,
+                          uintptr_t start, uintptr_t end)
+{
     struct reading reading = {.mappings = mappings};
-    int fd = stasis_io_open(AT_FDCWD, path, O_RDONLY, 0);
+    const int list = fd ? fd : open_list(from);
     char bytes[4096];
-    bool known = fd >= 0;
+    bool known = list >= 0;
+    uint64_t offset = 0;
     ssize_t n = 1;
 
     *mappings = (struct stasis_mappings){.from = from, .from_address = start};
     while (known && n > 0 && mappings->open.start < end) {
-        n = stasis_io_read(fd, bytes, sizeof(bytes));
+        n = stasis_io_pread(list, bytes, sizeof(bytes), offset);
         known = n >= 0 && take(&reading, bytes, (size_t)n);
+        offset += known ? (uint64_t)n : 0;
     }
-    stasis_io_close(fd);
+    if (!fd)
+        stasis_io_close(list);
     if (!known)
         stasis_mappings_fini(mappings);
     return known;

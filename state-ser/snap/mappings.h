@@ -32,9 +32,10 @@ struct stasis_mappings {
     bool open_is_plain;         /* private, anonymous and readable, by its first line */
 };
 
-/* Reads /proc/self/smaps or maps, but for mappings that do not reach into start..end-1. False: it
- * cannot be read, or memory is short; *mappings is empty then. */
-bool stasis_mappings_read(struct stasis_mappings *mappings, enum stasis_mappings_from from,
+/* Reads /proc/self/smaps or maps, which is open as `fd` or (0) is opened, but for mappings that do
+ * not reach into start..end-1. False: it cannot be read, or memory is short; *mappings is empty
+ * then. */
+bool stasis_mappings_read(struct stasis_mappings *mappings, enum stasis_mappings_from from, int fd,
                           uintptr_t start, uintptr_t end);
 void stasis_mappings_fini(struct stasis_mappings *mappings);
 

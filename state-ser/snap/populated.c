@@ -159,6 +159,7 @@ static bool tells_the_truth(const struct stasis_populated *populated)
 
 struct reading {
     enum stasis_mappings_from from;
+    int fd; /* ours, or 0: who asks may have given up, and closed its own */
     uintptr_t start;
     uintptr_t end;
     struct stasis_mappings mappings;
@@ -169,45 +170,52 @@ static void read_it(void *arg)
 {
     struct reading *reading = arg;
 
-    reading->known =
-        stasis_mappings_read(&reading->mappings, reading->from, reading->start, reading->end);
+    reading->known = stasis_mappings_read(&reading->mappings, reading->from, reading->fd,
+                                          reading->start, reading->end);
 }
 
 static void reading_free(void *arg)
 {
     struct reading *reading = arg;
 
+    if (reading->fd)
+        stasis_io_close(reading->fd);
     stasis_mappings_fini(&reading->mappings);
     free(reading);
 }
 
 static bool read_mappings(struct stasis_populated *populated, enum stasis_mappings_from from,
-                          uintptr_t start, uintptr_t end, const struct stasis_watch *watch)
+                          int fd, uintptr_t start, uintptr_t end, const struct stasis_watch *watch)
 {
     struct reading *reading = malloc(sizeof(*reading));
     bool known;
 
     if (!reading)
         return false;
-    *reading = (struct reading){.from = from, .start = start, .end = end};
+    *reading = (struct reading){
+        .from = from, .fd = fd ? stasis_io_dup(fd) : 0, .start = start, .end = end};
     if (!stasis_aside_run(read_it, reading_free, reading, watch))
         return false;
     known = reading->known;
     populated->mappings = reading->mappings;
-    free(reading);
+    reading->mappings = (struct stasis_mappings){0};
+    reading_free(reading);
     return known;
 }
 
 void stasis_populated_init(struct stasis_populated *populated, enum stasis_populated_by by,
-                           enum stasis_mappings_from from, uintptr_t start, uintptr_t end,
-                           const struct stasis_watch *watch)
+                           enum stasis_mappings_from from,
+                           const struct stasis_populated_files *files, uintptr_t start,
+                           uintptr_t end, const struct stasis_watch *watch)
 {
     *populated = (struct stasis_populated){.by = by, .pagemap = -1};
     /* Chunks count pages of 4 KiB, pagemap those of the host. */
     if (by == STASIS_POPULATED_BY_NOTHING || sysconf(_SC_PAGESIZE) != STASIS_PAGE_SIZE ||
-        !read_mappings(populated, from, start, end, watch))
+        !read_mappings(populated, from, files->mappings, start, end, watch))
         return;
-    populated->pagemap = stasis_io_open(AT_FDCWD, "/proc/self/pagemap", O_RDONLY, 0);
+    populated->pagemap = files->pagemap
+                             ? stasis_io_dup(files->pagemap)
+                             : stasis_io_open(AT_FDCWD, "/proc/self/pagemap", O_RDONLY, 0);
     if (populated->pagemap < 0 || !tells_the_truth(populated))
         stasis_populated_fini(populated);
 }

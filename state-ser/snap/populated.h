@@ -17,6 +17,12 @@ enum stasis_populated_by {
     STASIS_POPULATED_BY_NOTHING,  /* every page may hold something */
 };
 
+/* Files of /proc/self that are open already; 0: they are opened. */
+struct stasis_populated_files {
+    int mappings; /* smaps or maps, as `from` says */
+    int pagemap;
+};
+
 struct stasis_populated {
     enum stasis_populated_by by;
     int pagemap;                     /* or -1: nothing is known */
@@ -27,8 +33,9 @@ struct stasis_populated {
  * it. The kernel may walk the page tables of all that memory meanwhile: if `watch` (it may be NULL)
  * gives up, nothing is known. */
 void stasis_populated_init(struct stasis_populated *populated, enum stasis_populated_by by,
-                           enum stasis_mappings_from from, uintptr_t start, uintptr_t end,
-                           const struct stasis_watch *watch);
+                           enum stasis_mappings_from from,
+                           const struct stasis_populated_files *files, uintptr_t start,
+                           uintptr_t end, const struct stasis_watch *watch);
 void stasis_populated_fini(struct stasis_populated *populated);
 
 /* Calls `found` for the ranges of start..end-1 (whole pages) that may hold something, in ascending

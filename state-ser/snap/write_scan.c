@@ -89,18 +89,21 @@ static int mark_blocks(void *ctx, uint64_t first, uint64_t end, struct stasis_er
     return 0;
 }
 
-/* Once its source has loaded all, as it has by now, no userfaultfd of the source's matters. */
+/* Once its source has loaded all, as it has by now, no userfaultfd of the source's matters. Whoever
+ * gives a list says that there is no other. */
 static enum stasis_mappings_from mappings_from(const struct stasis_writer *w)
 {
     int own = w->snap->ram_source ? stasis_ram_uffd(w->snap->ram_source) : -1;
 
-    return w->opts.no_userfaultfd && !stasis_uffd_may_be_open(own) ? STASIS_MAPPINGS_MAPS
-                                                                   : STASIS_MAPPINGS_SMAPS;
+    return w->opts.maps_fd || (w->opts.no_userfaultfd && !stasis_uffd_may_be_open(own))
+               ? STASIS_MAPPINGS_MAPS
+               : STASIS_MAPPINGS_SMAPS;
 }
 
 /* From the first byte of RAM to the last, wherever its regions lie. */
 static void init_populated(struct stasis_writer *w)
 {
+    const struct stasis_populated_files files = {w->opts.maps_fd, w->opts.pagemap_fd};
     const struct stasis_watch watch = {stasis_writer_keeps_on, w};
     uintptr_t start = UINTPTR_MAX;
     uintptr_t end = 0;
@@ -111,8 +114,8 @@ static void init_populated(struct stasis_writer *w)
         start = host < start ? host : start;
         end = host + w->index.regions[r].size > end ? host + w->index.regions[r].size : end;
     }
-    stasis_populated_init(&w->populated, w->snap->populated_by, mappings_from(w), start, end,
-                          w->opts.progress ? &watch : NULL);
+    stasis_populated_init(&w->populated, w->snap->populated_by, mappings_from(w), &files, start,
+                          end, w->opts.progress ? &watch : NULL);
 }
 
 int stasis_writer_find_begin(struct stasis_writer *w, struct stasis_error *err)

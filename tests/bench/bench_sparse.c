@@ -65,7 +65,8 @@ static uint64_t find(const uint8_t *ram, size_t size, enum stasis_populated_by b
     struct stasis_populated populated;
 
     *ret_bytes = 0;
-    stasis_populated_init(&populated, by, STASIS_MAPPINGS_SMAPS, (uintptr_t)ram,
+    stasis_populated_init(&populated, by, STASIS_MAPPINGS_SMAPS,
+                          &(struct stasis_populated_files){0}, (uintptr_t)ram,
                           (uintptr_t)ram + size, NULL);
     if (populated.pagemap >= 0) /* else all of it may, which is told at once */
         stasis_populated_find(&populated, (uintptr_t)ram, (uintptr_t)ram + size, count_bytes,

@@ -301,8 +301,10 @@ int stasis_vmm_new(const struct stasis_vmm_config *config, const struct stasis_v
     }
     if (!rc)
         rc = stasis_vmm_log_open(vmm, err);
-    if (!rc)
+    if (!rc) {
+        stasis_vmm_proc_open(vmm);
         rc = prepare(vmm, err);
+    }
     if (!rc)
         rc = vmm->config->restore.path ? thaw(vmm, err) : boot(vmm, err);
     /* Last: it may empty a file, which a failure above must not cost. */
@@ -312,6 +314,7 @@ int stasis_vmm_new(const struct stasis_vmm_config *config, const struct stasis_v
         stasis_vmm_free(vmm);
         return rc;
     }
+    vmm->machine.cpuinfo_fd = vmm->proc.cpuinfo;
     if (config->ready_fd)
         vmm->ready_fd = config->ready_fd;
     stasis_vmm_log_opened(vmm);
@@ -341,6 +344,7 @@ void stasis_vmm_free(struct stasis_vmm *vmm)
         stasis_machine_fini(&vmm->machine);
     }
     stasis_vmm_leave_behind(vmm);
+    stasis_vmm_proc_close(&vmm->proc);
     stasis_snap_free(vmm->base);
     stasis_boot_let_go(&vmm->boot);
     stasis_vmm_net_unwatch(vmm);

@@ -69,6 +69,13 @@ struct stasis_vmm_metrics_thread {
     bool fails;   /* the last write did */
 };
 
+/* Files in /proc, where a save may not find them any more; 0: it opens them. */
+struct stasis_vmm_proc {
+    int maps;
+    int pagemap;
+    int cpuinfo;
+};
+
 struct stasis_vmm_job;
 struct stasis_vmm_opener;
 struct stasis_vmm_opening;
@@ -85,6 +92,7 @@ struct stasis_vmm {
      * the thread that saves while a job is under way, else of whoever has the lock. NULL: none. */
     struct stasis_snap *base;
     struct stasis_device_host host;
+    struct stasis_vmm_proc proc; /* for snapshots */
     struct stasis_vmm_disks disks;
     struct stasis_vmm_net_host net;
     struct stasis_vmm_vsock_host vsock;
@@ -166,6 +174,10 @@ STASIS_MUST_CHECK int stasis_vmm_thread_begins(const struct stasis_vmm *vmm,
 
 /* vmm.c: a progress, while the snapshot is read and loaded. */
 bool stasis_vmm_keep_loading(void *ctx, uint64_t done, uint64_t total);
+
+/* vmm_save.c. Only a save will miss what cannot be opened. */
+void stasis_vmm_proc_open(struct stasis_vmm *vmm);
+void stasis_vmm_proc_close(const struct stasis_vmm_proc *proc);
 
 /* For a new guest, once its disks and its kernel are open; vmm_hints.c. */
 void stasis_vmm_say_hints(const struct stasis_vmm *vmm);

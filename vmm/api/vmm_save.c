@@ -3,6 +3,7 @@
  * The thread that pauses the guest, collects its state and writes the file, while the event loop
  * goes on. It tells by a descriptor and by atomic members, and takes no lock of the VM.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,35 @@
 #include "vmm/api/vmm_internal.h"
 #include "vmm/base/clock.h"
 #include "vmm/snapshot/freeze.h"
+
+static int open_proc(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 ? 0 : fd;
+}
+
+/* For who may save without a folder of the host's: by another process, or to a stream. All others
+ * start sooner. */
+void stasis_vmm_proc_open(struct stasis_vmm *vmm)
+{
+    struct stasis_vmm_proc *proc = &vmm->proc;
+
+    if (!vmm->ops.folders.open && !stasis_config_freezes_to_stream(vmm->config))
+        return;
+    proc->maps = open_proc("/proc/self/maps");
+    proc->pagemap = open_proc("/proc/self/pagemap");
+    proc->cpuinfo = open_proc("/proc/cpuinfo");
+}
+
+void stasis_vmm_proc_close(const struct stasis_vmm_proc *proc)
+{
+    const int fds[] = {proc->maps, proc->pagemap, proc->cpuinfo};
+
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        if (fds[i])
+            close(fds[i]);
+}
 
 /* The loop is told once, until it has listened. */
 static void tell(struct stasis_vmm_job *job)
@@ -140,6 +170,8 @@ static int write_once(struct stasis_vmm_job *job, struct stasis_snap *snap,
         .format_version = job->format_version,
         .no_userfaultfd = true, /* but that of memory=lazy, which is the source */
         .saved = stasis_vmm_base_wanted(job) ? ret_saved : NULL,
+        .maps_fd = job->vmm->proc.maps,
+        .pagemap_fd = job->vmm->proc.pagemap,
     };
 
     if (!job->output)

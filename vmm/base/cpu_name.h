@@ -7,7 +7,8 @@
 
 #include <stddef.h>
 
-/* As /proc/cpuinfo shows it, cut to size - 1 bytes; `to` is left alone where it cannot be read. */
-void stasis_host_cpu_name(char *to, size_t size);
+/* As /proc/cpuinfo shows it, which is open as `fd` or (0) is opened; cut to size - 1 bytes. `to` is
+ * left alone where it cannot be read. */
+void stasis_host_cpu_name(int fd, char *to, size_t size);
 
 #endif

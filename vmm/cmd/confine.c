@@ -17,6 +17,7 @@
 #include "vmm/cmd/say.h"
 #include "vmm/sandbox/filter.h"
 #include "vmm/sandbox/privileges.h"
+#include "vmm/sandbox/root.h"
 
 #define MAKER_LIMIT_MS 10000 /* as for disks */
 
@@ -150,6 +151,49 @@ int stasis_confine_thread(const struct stasis_confinement *confinement,
     return stasis_sandbox_filter(kinds[thread], err);
 }
 
+/* ---- names ---- */
+
+/* That users may make no namespaces is the choice of many distributions: it is not told of.
+ * --sandbox require names the part as any other. */
+static int quiet_part(const struct stasis_confinement *confinement, int rc,
+                      struct stasis_error *err)
+{
+    return rc && confinement->mode == STASIS_CONFINE_REQUIRE ? part(confinement, rc, err) : 0;
+}
+
+/* A namespace hides which group /dev/kvm is of: whoever may not open it is told. */
+static bool may_open_kvm(const struct stasis_vmm_config *config)
+{
+    return config->kvm_fd || !access("/dev/kvm", R_OK | W_OK);
+}
+
+static int begin_root(struct stasis_confinement *confinement,
+                      const struct stasis_vmm_config *config,
+                      const struct stasis_control_config *control, struct stasis_error *err)
+{
+    int rc;
+
+    /* Without a VM nothing is given up by it. */
+    confinement->changes_root =
+        control && !stasis_confine_holds_folders(config, control) && may_open_kvm(config);
+    if (!confinement->changes_root)
+        return 0;
+    rc = stasis_sandbox_root_begin(err);
+    confinement->changes_root = !rc;
+    return quiet_part(confinement, rc, err);
+}
+
+/* The folder of the control socket is this process's if no other removes the socket. */
+static int change_root(struct stasis_confinement *confinement, struct stasis_error *err)
+{
+    if (!confinement->changes_root || (confinement->socket && confinement->maker.fd < 0))
+        return 0;
+    if (confinement->proc_fd >= 0)
+        close(confinement->proc_fd);
+    confinement->proc_fd = -1;
+    return quiet_part(confinement, stasis_sandbox_root_change(err), err);
+}
+
 /* ---- in order ---- */
 
 int stasis_confine_begin(struct stasis_confinement *confinement,
@@ -158,7 +202,7 @@ int stasis_confine_begin(struct stasis_confinement *confinement,
 {
     int rc;
 
-    confinement->filters = false;
+    confinement->filters = confinement->changes_root = false;
     confinement->connects = config->net.passt || config->vsock.path;
     confinement->proc_fd = confinement->maker.fd = confinement->folders.fd = -1;
     confinement->maker.makes = false;
@@ -167,6 +211,8 @@ int stasis_confine_begin(struct stasis_confinement *confinement,
     rc = part(confinement, stasis_sandbox_limit(err), err);
     if (!rc)
         rc = part(confinement, stasis_sandbox_no_new_privileges(err), err);
+    if (!rc)
+        rc = begin_root(confinement, config, control, err);
     if (!rc)
         rc = part(confinement, stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_OPENING, err),
                   err);
@@ -229,7 +275,10 @@ int stasis_confine_opened(struct stasis_confinement *confinement,
 
     if (!confines(confinement))
         return 0;
-    rc = part(confinement, stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, err), err);
+    rc = change_root(confinement, err);
+    if (!rc)
+        rc =
+            part(confinement, stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, err), err);
     if (!rc && confinement->folders.fd >= 0)
         rc = part(confinement, stasis_sandbox_files_enforce(&confinement->folders, err), err);
     return rc ? rc : check_outputs(config, err);

@@ -242,3 +242,17 @@ int stasis_confine_allow_files(const struct stasis_sandbox_files *files,
         rc = allow_vsock(files, config->vsock.path, err);
     return rc ? rc : allow_control(files, control, err);
 }
+
+/* The gate for outputs keeps the folder of each (stasis/output.h). */
+bool stasis_confine_holds_folders(const struct stasis_vmm_config *config,
+                                  const struct stasis_control_config *control)
+{
+    const char *snapshot = config->snapshot.path;
+    bool holds = (snapshot && strcmp(snapshot, STASIS_VMM_STREAM) != 0) ||
+                 config->on_crash.snapshot || config->serial.path || config->metrics_path ||
+                 config->net.passt || config->vsock.path || control->dir;
+
+    for (unsigned i = 0; i < stasis_config_disks(config); i++)
+        holds |= config->block[i].overlay != NULL;
+    return holds;
+}

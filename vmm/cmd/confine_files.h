@@ -16,4 +16,8 @@ STASIS_MUST_CHECK int stasis_confine_allow_files(const struct stasis_sandbox_fil
                                                  const struct stasis_control_config *control,
                                                  bool is_open, struct stasis_error *err);
 
+/* Whether the VM holds folders open, from which names lead up to all others. */
+bool stasis_confine_holds_folders(const struct stasis_vmm_config *config,
+                                  const struct stasis_control_config *control);
+
 #endif

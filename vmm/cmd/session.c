@@ -312,6 +312,8 @@ int stasis_session_run(const struct stasis_options *options)
     session.confinement.socket = stasis_control_socket(session.control);
     if (!status && stasis_confine_begin(&session.confinement, &options->config, &control, &err))
         status = say_error(&session, &err);
+    if (session.confinement.maker.fd >= 0)
+        stasis_control_leave_folder(session.control);
     ops.folders = stasis_confine_folders(&session.confinement);
     if (!status)
         status = run(&session, &ops);

@@ -94,6 +94,7 @@ int stasis_control_open(const struct stasis_control_config *config,
     if (!control)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the control socket");
     *control = (struct stasis_control){.ops = ops, .dir_fd = -1};
+    json_object_seed(0); /* by /dev/urandom, which may not be found later */
     rc = open_dir(config->dir, &control->dir_fd, err);
     if (!rc)
         rc = stasis_control_server_open(config->path, &server_ops, &control->server, err);
@@ -113,6 +114,12 @@ void stasis_control_set_ctx(struct stasis_control *control, void *ctx)
 const struct stasis_socket *stasis_control_socket(const struct stasis_control *control)
 {
     return control ? stasis_control_server_socket(control->server) : NULL;
+}
+
+void stasis_control_leave_folder(struct stasis_control *control)
+{
+    if (control)
+        stasis_control_server_leave_folder(control->server);
 }
 
 int stasis_control_fd(const struct stasis_control *control)

@@ -56,6 +56,9 @@ void stasis_control_close(struct stasis_control *control);
 /* The socket, whose name is removed when it is closed, by who may; NULL: there is none. */
 const struct stasis_socket *stasis_control_socket(const struct stasis_control *control);
 
+/* Another process removes the name: closes the folder that it is in. NULL is fine. */
+void stasis_control_leave_folder(struct stasis_control *control);
+
 /* Readable when dispatch() has something to do; dispatch() does not wait for clients. */
 int stasis_control_fd(const struct stasis_control *control);
 void stasis_control_dispatch(struct stasis_control *control);

@@ -39,6 +39,11 @@ const struct stasis_socket *stasis_control_socket(const struct stasis_control *c
     return NULL;
 }
 
+void stasis_control_leave_folder(struct stasis_control *control)
+{
+    (void)control;
+}
+
 int stasis_control_fd(const struct stasis_control *control)
 {
     (void)control;

@@ -319,6 +319,11 @@ static void free_call(struct stasis_control_call *call)
     free(call);
 }
 
+void stasis_control_server_leave_folder(struct stasis_control_server *server)
+{
+    stasis_socket_leave_folder(&server->socket);
+}
+
 const struct stasis_socket *stasis_control_server_socket(const struct stasis_control_server *server)
 {
     return &server->socket;

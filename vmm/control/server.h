@@ -52,6 +52,7 @@ void stasis_control_server_close(struct stasis_control_server *server);
 
 const struct stasis_socket *
 stasis_control_server_socket(const struct stasis_control_server *server);
+void stasis_control_server_leave_folder(struct stasis_control_server *server);
 
 /* Readable when dispatch() has something to do. */
 int stasis_control_server_fd(const struct stasis_control_server *server);

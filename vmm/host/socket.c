@@ -232,6 +232,14 @@ int stasis_socket_check(const char *path, struct stasis_error *err)
     return rc;
 }
 
+void stasis_socket_leave_folder(struct stasis_socket *sock)
+{
+    if (sock->dir >= 0)
+        close(sock->dir);
+    sock->dir = -1;
+    sock->ino = 0;
+}
+
 void stasis_socket_close(struct stasis_socket *sock)
 {
     struct stat st;

@@ -43,6 +43,9 @@ STASIS_MUST_CHECK int stasis_socket_check(const char *path, struct stasis_error 
 /* Closes it, and removes its name unless that is another's by now. */
 void stasis_socket_close(struct stasis_socket *sock);
 
+/* Closes the folder: the name stays when the socket is closed. */
+void stasis_socket_leave_folder(struct stasis_socket *sock);
+
 /* A non-blocking connection to the socket of that name in the folder, which waits for nobody; or
  * -1, and errno. */
 int stasis_socket_connect_in(int dir, const char *name);

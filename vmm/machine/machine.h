@@ -61,6 +61,7 @@ struct stasis_machine {
     struct stasis_dirty_pages dirty;      /* that differ from a snapshot; all zero: nobody asked */
     const struct stasis_ram_ops *ram_ops; /* NULL: RAM needs nobody */
     void *ram_ctx;
+    int cpuinfo_fd; /* /proc/cpuinfo, for its snapshots; 0: it is opened for each */
     struct stasis_bus pio;
     struct stasis_bus mmio;
     pthread_mutex_t lock;

@@ -34,7 +34,7 @@ int stasis_sandbox_limit(struct stasis_error *err)
 }
 
 static const unsigned opening[] = {CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE,
-                                   CAP_SYS_NICE};
+                                   CAP_SYS_NICE, CAP_SYS_CHROOT};
 
 int stasis_sandbox_drop_capabilities(enum stasis_sandbox_keep keep, struct stasis_error *err)
 {

@@ -18,7 +18,7 @@ STASIS_MUST_CHECK int stasis_sandbox_limit(struct stasis_error *err);
 enum stasis_sandbox_keep {
     STASIS_SANDBOX_KEEP_NONE,
     /* What opening a VM can use: files of others, userfaultfd(2), the priority of the thread that
-     * loads memory. */
+     * loads memory, another root folder. */
     STASIS_SANDBOX_KEEP_OPENING,
 };
 

@@ -115,7 +115,7 @@ static int add_devices(struct stasis_records *records, struct stasis_machine *ma
     return rc;
 }
 
-static int add_machine(struct stasis_records *records, uint64_t generation,
+static int add_machine(struct stasis_records *records, uint64_t generation, int cpuinfo_fd,
                        struct stasis_error *err)
 {
     struct stasis_machine_state state;
@@ -126,7 +126,7 @@ static int add_machine(struct stasis_records *records, uint64_t generation,
     state.frozen_realtime_ns = stasis_realtime_ns();
     if (!uname(&host))
         snprintf(state.host_kernel, sizeof(state.host_kernel), "%s", host.release);
-    stasis_host_cpu_name(state.host_cpu, sizeof(state.host_cpu));
+    stasis_host_cpu_name(cpuinfo_fd, state.host_cpu, sizeof(state.host_cpu));
     return stasis_freeze_add(records, &stasis_machine_schema, STASIS_INSTANCE_VM, &state, 0, err);
 }
 
@@ -158,7 +158,7 @@ int stasis_freeze(struct stasis_machine *machine, uint64_t generation,
     if (!rc)
         rc = add_devices(records, machine, err);
     if (!rc)
-        rc = add_machine(records, generation, err);
+        rc = add_machine(records, generation, machine->cpuinfo_fd, err);
     if (!rc)
         rc = stasis_freeze_add(records, &stasis_board_schema, STASIS_INSTANCE_VM, &machine->board,
                                0, err);

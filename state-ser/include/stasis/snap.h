@@ -139,6 +139,11 @@ struct stasis_save_opts {
      * it. On failure it is not touched. NULL: not wanted. Only for a file: a stream or storage is
      * not read back (STASIS_ERR_ARG). */
     struct stasis_snap **saved;
+    /* Of a process that cannot open them any more: its /proc/self/maps and /proc/self/pagemap, open
+     * for reading. They stay open. With the first it is as with no_userfaultfd, and other
+     * userfaultfds are not looked for. 0: they are opened. */
+    int maps_fd;
+    int pagemap_fd;
 };
 
 struct stasis_save_stats {

@@ -162,7 +162,7 @@ static bool counts_from(const uint8_t *at, enum stasis_mappings_from from)
     uintptr_t start = (uintptr_t)at;
     bool found = false;
 
-    assert_true(stasis_mappings_read(&mappings, from, start, start + MIB));
+    assert_true(stasis_mappings_read(&mappings, from, 0, start, start + MIB));
     for (size_t i = 0; i < mappings.count; i++)
         found |= mappings.list[i].start <= start && start + MIB <= mappings.list[i].end;
     stasis_mappings_fini(&mappings);

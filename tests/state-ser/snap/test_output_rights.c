@@ -260,6 +260,24 @@ static void another_users_dangling_link_is_not_followed(void **state)
     assert_int_not_equal(access("none", F_OK), 0);
 }
 
+static void write_by_own_link(void)
+{
+    struct stasis_output *output = NULL;
+
+    if (symlink("none", "tmp/own") ||
+        output_open_as(NULL, "tmp/own", STASIS_OUTPUT_REPLACED, &output, NULL) != STASIS_ERR_ARG)
+        _exit(4);
+}
+
+/* In a user namespace all that have no number there are this user. */
+static void dangling_link_of_nobody_is_nobodys(void **state)
+{
+    (void)state;
+    sticky_folder();
+    as_nobody(write_by_own_link);
+    assert_int_equal(unlink("tmp/own"), 0);
+}
+
 static void the_kernel_judges_fifos(void **state)
 {
     (void)state;
@@ -361,6 +379,7 @@ int main(void)
         CASE(a_snapshot_appears_in_the_commit),
         CASE(the_kernel_judges_links),
         CASE(another_users_dangling_link_is_not_followed),
+        CASE(dangling_link_of_nobody_is_nobodys),
         CASE(the_kernel_judges_fifos),
         CASE(rights_that_are_missing),
         CASE(a_folder_that_may_not_be_read),

@@ -299,14 +299,14 @@ static struct {
 } reading;
 
 bool __real_stasis_mappings_read(struct stasis_mappings *mappings, enum stasis_mappings_from from,
-                                 uintptr_t start, uintptr_t end);
+                                 int fd, uintptr_t start, uintptr_t end);
 bool __wrap_stasis_mappings_read(struct stasis_mappings *mappings, enum stasis_mappings_from from,
-                                 uintptr_t start, uintptr_t end);
+                                 int fd, uintptr_t start, uintptr_t end);
 bool __wrap_stasis_mappings_read(struct stasis_mappings *mappings, enum stasis_mappings_from from,
-                                 uintptr_t start, uintptr_t end)
+                                 int fd, uintptr_t start, uintptr_t end)
 {
     if (!reading.stuck)
-        return __real_stasis_mappings_read(mappings, from, start, end);
+        return __real_stasis_mappings_read(mappings, from, fd, start, end);
     assert_false(pthread_equal(pthread_self(), seen.saver));
     sem_post(&reading.begun);
     while (sem_wait(&reading.go_on))

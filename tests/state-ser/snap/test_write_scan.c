@@ -277,7 +277,7 @@ static void memory_that_nobody_may_read_may_hold_something(void **state)
         stasis_populated_init(&populated, scan_methods[i].by,
                               scan_methods[i].no_userfaultfd ? STASIS_MAPPINGS_MAPS
                                                              : STASIS_MAPPINGS_SMAPS,
-                              start, start + MIB, NULL);
+                              &(struct stasis_populated_files){0}, start, start + MIB, NULL);
         stasis_populated_find(&populated, start, start + MIB, note, &found);
         stasis_populated_fini(&populated);
         assert_int_equal(found.count, 1);

@@ -13,7 +13,7 @@ static void name_is_that_of_cpuinfo(void **state)
     FILE *file = fopen("/proc/cpuinfo", "re");
 
     (void)state;
-    stasis_host_cpu_name(name, sizeof(name));
+    stasis_host_cpu_name(0, name, sizeof(name));
     assert_null(strchr(name, '\n'));
     assert_non_null(file);
     while (fgets(line, sizeof(line), file) && strncmp(line, "model name", 10) != 0)
@@ -29,8 +29,8 @@ static void name_is_cut_to_its_room(void **state)
     char name[64] = "", cut[4] = "";
 
     (void)state;
-    stasis_host_cpu_name(name, sizeof(name));
-    stasis_host_cpu_name(cut, sizeof(cut));
+    stasis_host_cpu_name(0, name, sizeof(name));
+    stasis_host_cpu_name(0, cut, sizeof(cut));
     assert_int_equal(strlen(cut), strlen(name) < 3 ? strlen(name) : 3);
     assert_memory_equal(cut, name, strlen(cut));
 }

@@ -28,7 +28,8 @@ static uint64_t capabilities(bool effective)
 static int gives_up_privileges(void *arg)
 {
     const uint64_t opening = UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_DAC_READ_SEARCH |
-                             UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_SYS_NICE;
+                             UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_SYS_NICE |
+                             UINT64_C(1) << CAP_SYS_CHROOT;
     uint64_t before = capabilities(true);
     struct rlimit core, files;
 
