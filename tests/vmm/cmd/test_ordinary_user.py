@@ -167,6 +167,24 @@ def control(user):
     check("can be thawed here" in out, "cannot be thawed", out)
 
 
+def names_of_the_host(user):
+    """Once the VM is open they lead nowhere, and no descriptor is that of a folder."""
+    if not may("import ctypes; assert not ctypes.CDLL(None).unshare(0x10000000)"):
+        raise Skipped("this user may make no user namespace")
+    with user.start(*user.has_kvm(), "--demo", "--control", "vm.sock") as process:
+        process.stdout.readline()
+        proc = f"/proc/{process.pid}"
+        with open(f"{proc}/status", encoding="ascii") as file:
+            confined = "NoNewPrivs:\t1" in file.read()
+        roots = [os.readlink(f"{proc}/{name}") for name in ("root", "cwd")]
+        folders = [fd for fd in os.listdir(f"{proc}/fd") if os.path.isdir(f"{proc}/fd/{fd}")]
+        _, err = process.communicate("q", timeout=LIMIT_S)
+    if not confined or "--sandbox:" in err:
+        raise Skipped("no whole sandbox")
+    check(roots == [f"{proc}/fdinfo"] * 2, "names lead to files", str(roots))
+    check(not folders, "descriptors of folders", str(folders))
+
+
 def descriptors_that_are_others(user):
     null = str(user.null)
     _, err = user.run(5, "--kvm", null, "--demo")
@@ -219,7 +237,7 @@ def network_by_passt(user):
 
 CASES = (kvm_that_may_not_be_opened, demo_and_freeze, lazy_thaw_by_a_descriptor,
          lazy_thaw_by_permission, thaw_without_userfaultfd, thaw_by_map, dry_run, control,
-         descriptors_that_are_others, network, network_by_passt)
+         names_of_the_host, descriptors_that_are_others, network, network_by_passt)
 
 
 def main():
