@@ -262,14 +262,18 @@ struct size {
     unsigned descriptors, threads, mappings;
 };
 
-/* Allocators split and join their own mappings; what leaks with each round is more than that. */
+/* Allocators split and join their own mappings, and AddressSanitizer's keeps 256 MiB that were
+ * freed, which takes it an hour to have; what leaks with each round, or now and then, is more than
+ * that. */
 #define MAPPINGS_OF_ALLOCATORS 32
+#define ROUNDS_PER_MAPPING     100
 
-static void assert_no_growth(const struct size *then)
+static void assert_no_growth(const struct size *then, unsigned rounds)
 {
     /* Threads that have been joined, and those that load memory, are seen a little longer. */
     kvm_wait(count_threads() <= then->threads && kvm_open_fds() <= then->descriptors);
-    assert_in_range(count_lines("/proc/self/maps"), 0, then->mappings + MAPPINGS_OF_ALLOCATORS);
+    assert_in_range(count_lines("/proc/self/maps"), 0,
+                    then->mappings + MAPPINGS_OF_ALLOCATORS + rounds / ROUNDS_PER_MAPPING);
 }
 
 /* ---- cases ---- */
@@ -302,19 +306,20 @@ static void run_guest(uint32_t vcpus)
     uint64_t end_us = stasis_monotonic_us() + us;
     unsigned rounds = vcpus == 1 ? PROGRAMS : 2 * PROGRAMS / vcpus;
     struct size size = {0};
+    unsigned round;
 
     alarm((unsigned)(us / 1000000) + KVM_CASE_SECONDS);
     seed = minutes ? end_us : vcpus;
     print_message("seed %" PRIu64 "\n", seed);
     begin(vcpus);
-    for (unsigned i = 0; i < rounds || stasis_monotonic_us() < end_us; i++) {
+    for (round = 0; round < rounds || stasis_monotonic_us() < end_us; round++) {
         run_round();
-        if (i == rounds / 2)
+        if (round == rounds / 2)
             size = (struct size){kvm_open_fds(), count_threads(), count_lines("/proc/self/maps")};
     }
-    assert_no_growth(&size);
-    print_message("%" PRIu64 " accesses, %" PRIu64 " resets, generation %" PRIu64 "\n",
-                  hostile_accesses, hostile_resets, guest.generation);
+    print_message("%" PRIu64 " accesses, %u rounds, %" PRIu64 " resets, generation %" PRIu64 "\n",
+                  hostile_accesses, round, hostile_resets, guest.generation);
+    assert_no_growth(&size, round - rounds / 2);
     kvm_guest_fini(&guest);
     for (uint32_t i = 0; i < RAM_PIECES; i++)
         free(copies[i]);
