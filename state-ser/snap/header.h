@@ -16,11 +16,11 @@
 /* Incompatible features. */
 #define STASIS_FEATURE_TRAILER (UINT64_C(1) << 0)
 #define STASIS_FEATURE_ZLIB    (UINT64_C(1) << 1) /* chunks may be compressed */
+#define STASIS_FEATURE_DIGESTS (UINT64_C(1) << 3) /* version 2: SHA-256 of what is stored */
+#define STASIS_FEATURE_LAYER   (UINT64_C(1) << 4) /* version 2: lies on another file */
 #define STASIS_FEATURE_DISK    (UINT64_C(1) << 5) /* version 2: blocks of a disk, not RAM */
 /* Version 2, in the trailer of a disk alone: SHA-256 of its pages. */
 #define STASIS_FEATURE_DISK_DIGESTS (UINT64_C(1) << 6)
-#define STASIS_FEATURE_DIGESTS      (UINT64_C(1) << 3) /* version 2: SHA-256 of what is stored */
-#define STASIS_FEATURE_LAYER        (UINT64_C(1) << 4) /* version 2: lies on another file */
 
 /* Byte offsets of the fields. */
 enum {

@@ -65,26 +65,30 @@ static int name_file(const struct stasis_overlay *overlay, uint16_t file, int rc
     return stasis_wrap(err, rc, "%s", file ? overlay->below[file - 1].name : overlay->name);
 }
 
+/* The check that the bytes of a page fail; NULL: none. */
+static const char *failed_check(const struct stasis_overlay *overlay, uint32_t page,
+                                const struct stasis_overlay_entry *entry, const uint8_t *bytes)
+{
+    const struct stasis_overlay_digests *digests =
+        entry->file ? overlay->below[entry->file - 1].digests : NULL;
+
+    if (stasis_crc32(bytes, PAGE) != entry->crc)
+        return "CRC";
+    return digests && !stasis_overlay_digests_match(digests, page, bytes) ? "SHA-256" : NULL;
+}
+
 static int check_pages(const struct stasis_overlay *overlay, uint32_t first, uint32_t count,
                        const uint8_t *bytes, struct stasis_error *err)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct stasis_overlay_entry entry = stasis_overlay_map_get(&overlay->map, first + i);
+        const char *failed = failed_check(overlay, first + i, &entry, bytes + (size_t)i * PAGE);
 
-        const struct stasis_overlay_digests *digests =
-            entry.file ? overlay->below[entry.file - 1].digests : NULL;
-        const uint8_t *page = bytes + (size_t)i * PAGE;
-        const char *wrong = NULL;
-
-        if (stasis_crc32(page, PAGE) != entry.crc)
-            wrong = "CRC";
-        else if (digests && !stasis_overlay_digests_match(digests, first + i, page))
-            wrong = "SHA-256";
-        if (wrong)
+        if (failed)
             return stasis_fail(err, STASIS_ERR_CORRUPT,
                                "the overlay is damaged at offset 0x%" PRIx64
                                ", which holds the disk's bytes from 0x%" PRIx64 " on (%s)",
-                               offset_of(entry.place), offset_of(first + i), wrong);
+                               offset_of(entry.place), offset_of(first + i), failed);
     }
     return 0;
 }
@@ -351,5 +355,7 @@ struct stasis_overlay_stats stasis_overlay_stats(const struct stasis_overlay *ov
     memcpy(stats.uuid, overlay->use.header.info.uuid, sizeof(stats.uuid));
     stats.has_root = overlay->use.header.info.layer;
     memcpy(stats.root, overlay->use.header.info.parent_root, sizeof(stats.root));
+    for (unsigned i = 0; i < overlay->below_count; i++)
+        stats.has_digests |= overlay->below[i].info.digests;
     return stats;
 }

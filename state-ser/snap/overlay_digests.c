@@ -68,8 +68,10 @@ int stasis_overlay_digests_make(struct stasis_overlay *overlay,
     digests = stasis_overlay_digests_new(count);
     if (!digests)
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the digests of the disk");
-    for (uint32_t page = 0; !rc && (page = next_own(map, page)) < map->pages; page++) {
+    for (uint32_t page = 0; (page = next_own(map, page)) < map->pages; page++) {
         rc = stasis_overlay_read_page(overlay, page, bytes, err);
+        if (rc)
+            break;
         stasis_sha256(bytes, sizeof(bytes), sum);
         stasis_overlay_digests_add(digests, page, sum);
     }

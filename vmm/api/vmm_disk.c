@@ -212,6 +212,21 @@ bool stasis_vmm_disks_need_settling(const struct stasis_vmm_disks *disks)
     return false;
 }
 
+int stasis_vmm_disks_check_release(const struct stasis_vmm_disks *disks, const char *release,
+                                   struct stasis_error *err)
+{
+    for (unsigned i = 0; i < disks->count; i++) {
+        const struct stasis_vmm_disk *disk = &disks->list[i];
+
+        if (disk->disk.overlay && stasis_disk_overlay_has_digests(&disk->disk))
+            return stasis_fail(err, STASIS_ERR_ARG,
+                               "disk %s lies on an overlay with digests, which release %s does not "
+                               "read; leave out the target",
+                               disk->device.id, release);
+    }
+    return 0;
+}
+
 static int settle(struct stasis_vmm_disk *disk, struct stasis_error *err)
 {
     if (stasis_disk_settle(&disk->disk))

@@ -50,6 +50,10 @@ STASIS_MUST_CHECK int stasis_vmm_disks_open_overlays(const struct stasis_vmm_con
 #define STASIS_VMM_SETTLE_SEALS    2u /* overlays are sealed: the guest runs on */
 #define STASIS_VMM_SETTLE_DIGESTS  4u /* and have digests then */
 
+/* Whether a release before 0.3.0 can read what they lie on. STASIS_ERR_ARG. */
+STASIS_MUST_CHECK int stasis_vmm_disks_check_release(const struct stasis_vmm_disks *disks,
+                                                     const char *release, struct stasis_error *err);
+
 /* Before the first overlay is sealed: finds out what would keep any of them from it, and waits for
  * their disks. keep_on is asked meanwhile; false: STASIS_ERR_CANCELLED. The errors of
  * stasis_vmm_disks_settle(). No device may use a disk meanwhile. */

@@ -126,11 +126,16 @@ static bool keep_waiting(void *ctx)
     return keep_going(ctx, 0, 1);
 }
 
-/* Overlays that have them are not read by releases before 0.3.0. */
+/* Whether it is for a release that reads overlays, and none that have digests. 0.1.0 has no disks.
+ */
+static bool lacks_disk_digests(const char *target)
+{
+    return target && strverscmp(target, "0.2.0") >= 0 && strverscmp(target, "0.3.0") < 0;
+}
+
 static bool has_disk_digests(const struct stasis_vmm_save *save)
 {
-    return save->digest == STASIS_VMM_DIGEST_SHA256 &&
-           (!save->target || strverscmp(save->target, "0.3.0") >= 0);
+    return save->digest == STASIS_VMM_DIGEST_SHA256 && !lacks_disk_digests(save->target);
 }
 
 /* A snapshot that is on the disk is of no use without what the guest wrote: it believes that the
@@ -143,8 +148,12 @@ static int settle_disk(struct stasis_vmm_job *job)
     unsigned how = (no_sync ? STASIS_VMM_SETTLE_OVERLAYS : 0) |
                    (job->exit || job->crash ? 0 : STASIS_VMM_SETTLE_SEALS) |
                    (has_disk_digests(&job->save) ? STASIS_VMM_SETTLE_DIGESTS : 0);
-    int rc = 0;
+    int rc = lacks_disk_digests(job->save.target)
+                 ? stasis_vmm_disks_check_release(disks, job->save.target, &job->err)
+                 : 0;
 
+    if (rc)
+        return rc;
     if (no_sync && !stasis_vmm_disks_need_settling(disks))
         return stasis_vmm_disks_settle(disks, how, &job->err);
     while (!stasis_machine_wait_disks(&job->vmm->machine)) {

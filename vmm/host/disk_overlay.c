@@ -73,6 +73,11 @@ bool stasis_disk_overlay_is_at(const struct stasis_disk *disk, const uint8_t *ro
     return !stats.mapped_bytes && stats.has_root && !memcmp(stats.root, root, sizeof(stats.root));
 }
 
+bool stasis_disk_overlay_has_digests(const struct stasis_disk *disk)
+{
+    return stasis_overlay_stats(disk->overlay).has_digests;
+}
+
 int stasis_disk_prepare_seal(struct stasis_disk *disk, bool (*keep_on)(void *ctx), void *ctx,
                              struct stasis_error *err)
 {

@@ -38,6 +38,9 @@ void stasis_disk_close_overlay(struct stasis_disk *disk);
 bool stasis_disk_overlay_is_new(const struct stasis_disk *disk);
 bool stasis_disk_overlay_is_at(const struct stasis_disk *disk, const uint8_t *root);
 
+/* Whether it lies on one with digests, which releases before 0.3.0 do not read. */
+bool stasis_disk_overlay_has_digests(const struct stasis_disk *disk);
+
 /* What can be done before it is sealed: stasis_overlay_check_seal(), stasis_overlay_write_back().
  */
 STASIS_MUST_CHECK int stasis_disk_prepare_seal(struct stasis_disk *disk, bool (*keep_on)(void *ctx),

@@ -203,16 +203,25 @@ static bool seals_with_digests(uint8_t byte, unsigned count, const struct stasis
     return found;
 }
 
-/* 0.2.0 does not read them. */
+/* 0.2.0 does not read them, nor what lies on them. */
 static void a_disk_has_digests_if_the_snapshot_has(void)
 {
+    const struct stasis_vmm_save with = {.digest = STASIS_VMM_DIGEST_SHA256};
+    const struct stasis_vmm_save for_older = {.digest = STASIS_VMM_DIGEST_SHA256,
+                                              .target = "0.2.0"};
+    const struct stasis_snapshot_request request = {.path = snapshots[1], .save = for_older};
+
     begin_on("0.2.0");
     assert_false(seals_with_digests(1, 1, &(struct stasis_vmm_save){0}));
-    assert_true(
-        seals_with_digests(2, 2, &(struct stasis_vmm_save){.digest = STASIS_VMM_DIGEST_SHA256}));
-    assert_false(seals_with_digests(
-        3, 3, &(struct stasis_vmm_save){.digest = STASIS_VMM_DIGEST_SHA256, .target = "0.2.0"}));
-    assert_int_equal(read_byte(), 3);
+    assert_false(seals_with_digests(2, 2, &for_older));
+    assert_true(seals_with_digests(3, 3, &with));
+    assert_false(seals_with_digests(4, 4, &(struct stasis_vmm_save){0}));
+    kvm_ok(stasis_vmm_snapshot(rig.vmm, &request, &err), &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVE_FAILED, 1);
+    if (!strstr(rig.message, "disk disk0 lies on an overlay with digests"))
+        fail_msg("%s", rig.message);
+    assert_int_equal(access(snapshots[1], F_OK), -1);
+    assert_int_equal(read_byte(), 4);
     vmm_rig_fini(&rig);
 }
 
