@@ -9,6 +9,7 @@
 #   host/socket.c    the name of a socket
 #   host/tap.c       /dev/net/tun
 #   X->open()        an operation of a table
+#   sandbox/root.c   /proc/self/uid_map, which maps a user's number in a namespace
 #   sandbox/make_filters.c runs when Stasis is built
 #   sandbox/maker_files.c the same for the gate, in a process of its own
 #   common/streams.c /dev/null in place of closed standard streams
@@ -30,9 +31,9 @@ look() {
 files=$(find base common core state state-ser tools vmm -name '*.[ch]' | sort)
 # Opening to read is the business of whoever reads; O_PATH opens for neither.
 # shellcheck disable=SC2086 # names of our own, without spaces
-found=$(look "$calls" 'O_RDONLY|O_PATH|"re?"|/dev/(kvm|net/tun|userfaultfd|null)|->open\(|^state-ser/snap/io\.c:|^vmm/sandbox/(make_filters\.c:.*tmpfile|maker_files\.c:)|^vmm/kvm/kvm\.c:.*open\(path, O_RDWR|^vmm/host/nowait\.c:.*open\(name, O_WRONLY' $files)
+found=$(look "$calls" 'O_RDONLY|O_PATH|"re?"|/dev/(kvm|net/tun|userfaultfd|null)|/proc/self/uid_map|->open\(|^state-ser/snap/io\.c:|^vmm/sandbox/(make_filters\.c:.*tmpfile|maker_files\.c:)|^vmm/kvm/kvm\.c:.*open\(path, O_RDWR|^vmm/host/nowait\.c:.*open\(name, O_WRONLY' $files)
 # shellcheck disable=SC2086
-found2=$(look "$engine" '^(state-ser/snap/(io\.[ch]|output[a-z_]*\.[ch])|vmm/sandbox/(maker_files|make_filters)\.c):|/dev/null|^common/streams\.c:.*contrary = |^vmm/host/nowait\.c:.*open\(name, O_WRONLY' $files)
+found2=$(look "$engine" '^(state-ser/snap/(io\.[ch]|output[a-z_]*\.[ch])|vmm/sandbox/(maker_files|make_filters)\.c):|/dev/null|/proc/self/uid_map|^common/streams\.c:.*contrary = |^vmm/host/nowait\.c:.*open\(name, O_WRONLY' $files)
 for lines in "$found" "$found2"; do
     if [ -n "$lines" ]; then
         echo "$lines"
