@@ -126,7 +126,11 @@ static int run_program(int argc, const char *const *argv)
     unsigned fds = folder ? count_entries(folder) : 0;
     int status = session_main(argc, (char **)(uintptr_t)argv);
 
-    return folder && count_entries(folder) == fds ? status : STATUS_LEAK;
+    if (!folder || count_entries(folder) != fds)
+        status = STATUS_LEAK;
+    if (folder)
+        closedir(folder);
+    return status;
 }
 
 static void become_program(int argc, const char *const *argv, int theirs[3], int ours[3])
