@@ -132,12 +132,13 @@ static void put_digests(const struct stasis_overlay_digests *digests, const uint
                         uint32_t count, uint8_t *p)
 {
     const struct stasis_overlay_digest *next = digests->list;
+    uint8_t none[STASIS_DIGEST_SIZE];
 
+    stasis_sha256(NULL, 0, none);
     for (uint32_t i = 0; i < count; i++, p += STASIS_DIGEST_SIZE) {
-        if (extents[(size_t)i * STASIS_RUNS_EXTENT_LEN + ENCODING] == RAW)
-            memcpy(p, next++->sum, STASIS_DIGEST_SIZE);
-        else
-            stasis_sha256(NULL, 0, p);
+        bool is_raw = extents[(size_t)i * STASIS_RUNS_EXTENT_LEN + ENCODING] == RAW;
+
+        memcpy(p, is_raw ? next++->sum : none, STASIS_DIGEST_SIZE);
     }
 }
 
@@ -207,6 +208,7 @@ struct reading {
     const uint8_t *entries, *extents;
     const uint8_t *digests;              /* of each extent; NULL: there are none */
     struct stasis_overlay_digests *kept; /* of each page that is stored */
+    uint8_t none[STASIS_DIGEST_SIZE];    /* of no bytes */
     uint32_t entry_count, extent_count;
     uint32_t end; /* place behind the DATA section */
     uint16_t number;
@@ -291,14 +293,12 @@ static bool keep_digest(const struct reading *r, const uint8_t *p, uint32_t page
 {
     size_t i = (size_t)(p - r->extents) / STASIS_RUNS_EXTENT_LEN;
     const uint8_t *digest = r->digests + i * STASIS_DIGEST_SIZE;
-    uint8_t none[STASIS_DIGEST_SIZE];
 
     if (p[ENCODING] == RAW) {
         stasis_overlay_digests_add(r->kept, page, digest);
         return true;
     }
-    stasis_sha256(NULL, 0, none);
-    return !memcmp(digest, none, sizeof(none));
+    return !memcmp(digest, r->none, sizeof(r->none));
 }
 
 static void lay(const struct reading *r, uint32_t first, uint16_t pages,
@@ -393,6 +393,7 @@ int stasis_overlay_index_lay(struct stasis_overlay *overlay, const struct stasis
         if (!r.kept)
             return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the digests of the disk");
         overlay->below[number - 1].digests = r.kept;
+        stasis_sha256(NULL, 0, r.none);
     }
     for (uint32_t i = 0; !rc && i < r.entry_count; i++) {
         struct stasis_run run = run_at(&r, i);

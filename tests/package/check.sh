@@ -68,39 +68,32 @@ have_kvm() {
     esac
 }
 
-# Without /dev/kvm vmm says what is missing, and the reading side does without.
-check_without_kvm() {
-    unshare -m sh -ec 'mount -t tmpfs none "$0/dev"; exec chroot "$0" "$@"' "$root" "${clean[@]}" sh -c '
+# check_no_kvm WHAT MESSAGE SETUP [COMMAND]...: with the /dev that SETUP makes, vmm, and the Python module by it, say
+# MESSAGE, and the reading side does without. The COMMAND runs what is tried.
+check_no_kvm() {
+    local what=$1 message=$2 setup=$3
+    shift 3
+    unshare -m sh -ec "mount -t tmpfs none \"\$0/dev\"; $setup"'; exec chroot "$0" "$@"' "$root" "${clean[@]}" "$@" sh -c '
 vmm --demo
 echo status $?
 snapshot-inspect verify /tmp/*.snap
 python3 -c "import stasis; stasis.start(demo=True)" 2>&1 | tail -n 1' </dev/null >"$work/log" 2>&1 ||
-        { cat "$work/log"; fail "without /dev/kvm"; }
-    if [ "$(grep -c 'no /dev/kvm: ' "$work/log")" != 2 ] || ! grep -qx 'status 5' "$work/log"; then
+        { cat "$work/log"; fail "$what"; }
+    if [ "$(grep -c "$message" "$work/log")" != 2 ] || ! grep -qx 'status 5' "$work/log"; then
         cat "$work/log"
-        fail "without /dev/kvm something else is told"
+        fail "$what something else is told"
     fi
-    say_ok "without /dev/kvm"
+    say_ok "$what"
 }
 
+check_without_kvm() { check_no_kvm "without /dev/kvm" 'no /dev/kvm: ' :; }
+
 # A user whose /dev/kvm is of a group that he is not in. The file stands for the device: it is not opened.
+# shellcheck disable=SC2016 # for the shell that makes it
 check_denied_kvm() {
-    unshare -m sh -ec '
-mount -t tmpfs none "$0/dev"
-: >"$0/dev/kvm"
-chmod 660 "$0/dev/kvm"
-chgrp games "$0/dev/kvm"
-exec chroot "$0" setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"' "$root" "${clean[@]}" sh -c '
-vmm --demo
-echo status $?
-snapshot-inspect verify /tmp/*.snap
-python3 -c "import stasis; stasis.start(demo=True)" 2>&1 | tail -n 1' </dev/null >"$work/log" 2>&1 ||
-        { cat "$work/log"; fail "with /dev/kvm denied"; }
-    if [ "$(grep -c '/dev/kvm may not be opened: join its group, which is games' "$work/log")" != 2 ] || ! grep -qx 'status 5' "$work/log"; then
-        cat "$work/log"
-        fail "with /dev/kvm denied something else is told"
-    fi
-    say_ok "with /dev/kvm denied"
+    check_no_kvm "with /dev/kvm denied" '/dev/kvm may not be opened: join its group, which is games' \
+        ': >"$0/dev/kvm"; chmod 660 "$0/dev/kvm"; chgrp games "$0/dev/kvm"' \
+        setpriv --reuid=nobody --regid=nogroup --clear-groups
 }
 
 # Without KVM: the reading side needs none.

@@ -18,8 +18,8 @@ static const char *const new_roots[] = {"/proc/tty/ldisc", "/proc/self/fdinfo"};
 static int no_root(struct stasis_error *err)
 {
     return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE,
-                             "names of the host's files can be looked up, for which the kernel "
-                             "needs to allow user namespaces, and /proc");
+                             "names of the host's files can be looked up: to hide them takes "
+                             "/proc, and user namespaces that the kernel allows");
 }
 
 static bool has(const struct __user_cap_data_struct *sets, unsigned capability)
