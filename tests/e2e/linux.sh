@@ -16,7 +16,7 @@ limit_s=600
 step_min_ms=-2000 step_max_ms=2000 first_beat_limit_ms=0
 # Between the two bursts of readings that say how fast a clock is, and how many are in each.
 rate_seconds=6 rate_readings=100
-generations=6 smp_generations=4 load_generations=10 hwrng_generations=3 layers=10 layers_thawed=3 layer_files=1
+generations=6 smp_generations=5 load_generations=10 hwrng_generations=3 layers=10 layers_thawed=3 layer_files=1
 outage_s=6 # a clock that counts the time on disk is off by it
 if [ "$1" = -s ]; then
     step_min_ms=-5 step_max_ms=100 first_beat_limit_ms=1000

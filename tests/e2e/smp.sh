@@ -57,24 +57,45 @@ all_turn() {
     done
 }
 
-# All CPUs work, and are frozen together again and again.
+# one_life N: all CPUs go on in its life number N, and its clock is told as it begins and as it ends.
+one_life() {
+    tells_clock 1
+    all_turn
+    tells_clock 2
+    [ "$1" -eq 0 ] || thawed_well "$previous" "$name"
+    previous=$name
+}
+
+# All CPUs work, and are frozen together again and again. A clock that counts the time on disk is off by the
+# outage before the first thaw.
 case_smp_load() {
     for_smp
+    step_min_ms=-2000 step_max_ms=2000 late_beats=1 # load delays what the guest says
     boot boot --vcpu num=4 --snapshot-out path=next.snap
-    says '^beat 3 '
+    says '^guest up'
     say_load load start
-    all_turn
     generation=0
+    : >all.out
+    : >steps
+    one_life 0
     while [ $generation -lt "$smp_generations" ]; do
+        type_line "ping $generation" # it may arrive in any later life, but once
         kill -USR1 "$pid"
         ends 0
+        cat "$out" >>all.out
+        [ $generation -gt 0 ] || sleep $outage_s
         generation=$((generation + 1))
         start $generation --restore next.snap --snapshot-out path=next.snap
-        all_turn
+        one_life $generation
+        echo "$step" >>steps
     done
     is_whole next.snap
     has_cpus 4
     has_no_warning
     finish
-    ok "4 CPUs in $generation generations, turns $turns, no clock went back; $(wc -l <"$case.warnings") warnings"
+    history all.out "$out"
+    cat all.out "$out" | sed -n 's/^pong \([0-9][0-9]*\) .*/\1/p' >pongs
+    busybox seq 0 $((smp_generations - 1)) | cmp -s - pongs || fail "answers: $(tr '\n' ' ' <pongs)"
+    ok "4 CPUs in $generation generations, turns $turns, no clock went back, clock steps $(range 3) ms;" \
+        "$(wc -l <"$case.warnings") warnings; $summary"
 }
