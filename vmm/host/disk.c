@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/host/disk_lock.h"
 #include "vmm/host/disk_overlay.h"
 
 static const struct stasis_disk_calls real_calls = {pread, pwrite, fdatasync, fallocate, fsync};
@@ -62,21 +63,6 @@ static int check_size(struct stasis_disk *disk, struct stasis_error *err)
                            (uint64_t)end, STASIS_DISK_SECTOR, STASIS_DISK_SECTOR);
     disk->bytes = (uint64_t)end;
     return 0;
-}
-
-static int lock(const struct stasis_disk *disk, struct stasis_error *err)
-{
-    struct flock range = {.l_type = disk->is_read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
-
-    if (!fcntl(disk->fd, F_OFD_SETLK, &range))
-        return 0;
-    if (errno == EAGAIN || errno == EACCES)
-        return stasis_fail(err, STASIS_ERR_ARG,
-                           "it is in use%s by another program, or as another disk of this guest; "
-                           "end that, or give a copy",
-                           disk->is_read_only ? " for writing" : "");
-    return stasis_fail_errno(err, STASIS_ERR_ARG,
-                             "cannot lock it; use a file system that has locks");
 }
 
 void stasis_disk_unlock(const struct stasis_disk *disk)
@@ -135,7 +121,7 @@ int stasis_disk_open(const char *path, bool read_only, bool is_direct, struct st
     if (!rc)
         rc = check_size(&disk, err);
     if (!rc)
-        rc = lock(&disk, err);
+        rc = stasis_disk_lock(disk.fd, read_only, err);
     if (!rc && is_direct)
         rc = begin_direct(&disk, err);
     if (rc)

@@ -32,7 +32,8 @@
 #define PR_SET_VMA 0x53564d41
 #endif
 #ifndef F_OFD_SETLK
-#define F_OFD_SETLK 37 /* fcntl.h has it for _GNU_SOURCE only */
+#define F_OFD_GETLK 36 /* fcntl.h has them for _GNU_SOURCE only */
+#define F_OFD_SETLK 37
 #endif
 #ifndef O_TMPFILE
 #define O_TMPFILE (020000000 | O_DIRECTORY) /* likewise */
