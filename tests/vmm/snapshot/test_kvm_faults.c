@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Every ioctl that a freeze, and then a thaw, asks of KVM fails once.
+ * Every ioctl that a freeze, a thaw and the start of a new guest ask of KVM fails once.
  */
 #include "vmm/snapshot/kvm_faults.h"
 
@@ -224,15 +224,20 @@ static void assert_clean_refusal(int status, unsigned long request)
                 status == stasis_err_exit_status(STASIS_ERR_UNAVAILABLE));
 }
 
-/* Returns whether the thaw with the n-th call failing was refused. */
-static bool thaw_with_fault(unsigned number, const char *memory)
+/* Returns whether what began with the n-th call failing was refused: the thaw of the snapshot, or,
+ * with no way to serve its memory, a new guest. */
+static bool begin_with_fault(unsigned number, const char *memory)
 {
+    static const char *const demo[] = {"vmm", "--demo", "--memory", "8"};
     bool refused;
     int status;
 
     atomic_store(&kvm_faults->failed, 0);
     atomic_store(&kvm_faults->left, number);
-    start_thaw(memory);
+    if (memory)
+        start_thaw(memory);
+    else
+        kvm_faults_start(&session, 4, demo);
     refused = !goes_on();
     if (!refused)
         session_type(&session, "q");
@@ -241,20 +246,19 @@ static bool thaw_with_fault(unsigned number, const char *memory)
         assert_clean_refusal(status, atomic_load(&kvm_faults->failed));
     else
         assert_int_equal(status, 0);
-    assert_true(is_old());
+    assert_true(!memory || is_old());
     return refused;
 }
 
-static void every_ioctl_of_a_thaw_fails_once(void **state)
+/* What comes after the first KVM_RUN is the guest's. */
+static void fail_each_ioctl(const char *memory, unsigned refused_min)
 {
-    const char *memory = *state;
     unsigned number = 1;
     unsigned refused = 0;
 
-    make_snapshot();
     atomic_store(&kvm_faults->until_run, true);
     for (;; number++) {
-        bool failed = thaw_with_fault(number, memory);
+        bool failed = begin_with_fault(number, memory);
 
         assert_in_range(number, 1, CALLS_MAX);
         if (!atomic_load(&kvm_faults->failed))
@@ -264,10 +268,23 @@ static void every_ioctl_of_a_thaw_fails_once(void **state)
         refused += failed;
     }
     atomic_store(&kvm_faults->until_run, false);
+    printf("  EIO at each of %u ioctls of a %s%s: %u refused, %u done without\n", number - 1,
+           memory ? "thaw, memory=" : "new guest", memory ? memory : "", refused,
+           number - 1 - refused);
+    assert_true(refused >= refused_min);
+}
+
+static void every_ioctl_of_a_thaw_fails_once(void **state)
+{
+    make_snapshot();
+    fail_each_ioctl(*state, 40);
     assert_nothing_else_is_there();
-    printf("  EIO at each of %u ioctls of a thaw, memory=%s: %u refused, %u done without\n",
-           number - 1, memory, refused, number - 1 - refused);
-    assert_true(refused >= 40);
+}
+
+static void every_ioctl_of_a_new_guest_fails_once(void **state)
+{
+    (void)state;
+    fail_each_ioctl(NULL, 20);
 }
 
 static void a_thaw_bears_interrupted_ioctls(void **state)
@@ -361,6 +378,7 @@ int main(void)
         test("a_freeze_bears_interrupted_ioctls", a_freeze_bears_interrupted_ioctls, NULL),
         test("every_ioctl_of_a_thaw_fails_once_copied", every_ioctl_of_a_thaw_fails_once, "copy"),
         test("every_ioctl_of_a_thaw_fails_once_lazy", every_ioctl_of_a_thaw_fails_once, "lazy"),
+        test("every_ioctl_of_a_new_guest_fails_once", every_ioctl_of_a_new_guest_fails_once, NULL),
         test("a_thaw_bears_interrupted_ioctls", a_thaw_bears_interrupted_ioctls, "map"),
         test("a_tsc_that_is_not_set_is_said_once", a_tsc_that_is_not_set_is_said_once, "map"),
         test("a_thaw_does_not_wait_for_kvm", a_thaw_does_not_wait_for_kvm, "map"),

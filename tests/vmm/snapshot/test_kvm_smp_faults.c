@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Every ioctl that a freeze, and then a thaw, of three vCPUs asks of KVM fails once, on whatever
+ * Every ioctl that a freeze, a thaw and a reset of three vCPUs ask of KVM fails once, on whatever
  * thread it is made. The linker turns ioctl(2) into ours (--wrap).
  */
 #include "vmm/kvm_guest.h"
@@ -162,6 +162,47 @@ static void every_ioctl_of_a_thaw_fails_once(void)
     kvm_guest_fini(&guest);
 }
 
+/* Whether a reset asks for so many calls. One that fails leaves no machine, and says why. */
+static bool reset_with_fault(int number, unsigned *refused)
+{
+    unsigned fds = kvm_open_fds();
+    struct stasis_error err;
+    int rc;
+
+    kvm_guest_smp_init(&guest, VCPUS);
+    fail_at(number);
+    rc = stasis_machine_reset(&guest.machine, &err);
+    atomic_store(&left, 0);
+    if (!rc) {
+        assert_int_equal(atomic_load(&guest.machine.end), STASIS_EXIT_NONE);
+        assert_true(!atomic_load(&failed) || may_pass(atomic_load(&failed)));
+    } else {
+        (*refused)++;
+        assert_int_equal(kvm_open_fds(), fds);
+        assert_int_equal(atomic_load(&guest.machine.end), STASIS_EXIT_CRASHED);
+        assert_true(rc == STASIS_ERR_KVM || rc == STASIS_ERR_UNAVAILABLE);
+        assert_null(strchr(err.msg, '\n'));
+        assert_string_equal(guest.machine.end_error.msg, err.msg);
+    }
+    kvm_guest_fini(&guest);
+    assert_int_equal(kvm_open_fds(), fds);
+    return atomic_load(&failed);
+}
+
+static void every_ioctl_of_a_reset_fails_once(void)
+{
+    unsigned refused = 0;
+    int number = 1;
+
+    while (reset_with_fault(number, &refused)) {
+        number++;
+        assert_in_range(number, 1, CALLS_MAX);
+    }
+    print_message("  EIO at each of %d ioctls: %u refused, %u done without\n", number - 1, refused,
+                  (unsigned)number - 1 - refused);
+    assert_true(refused >= VCPUS * 4);
+}
+
 /* At each resume, and in a thaw before the first run. */
 static void every_vcpu_is_told_of_pauses(void)
 {
@@ -189,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KVM_CASE(every_ioctl_of_a_freeze_fails_once),
         KVM_CASE(every_ioctl_of_a_thaw_fails_once),
+        KVM_CASE(every_ioctl_of_a_reset_fails_once),
         KVM_CASE(every_vcpu_is_told_of_pauses),
     };
     int missing = kvm_missing();
