@@ -5,6 +5,7 @@
 #include "vmm/kvm/kvm_rig.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -180,6 +181,83 @@ static void events_of_guest_memory(void)
     fini();
 }
 
+/* A write of each length, by which the value matches, and one that differs in its upper half. */
+static const uint8_t matching[] = {
+    0xb8, 0x00, 0x20, 0x8e, 0xd8,                         /* mov ax, 0x2000; mov ds, ax */
+    0xba, 0xc2, 0x00, 0xb8, 0x66, 0x66, 0xef,             /* mov dx, 0xc2; mov ax, 0x6666; out */
+    0xfe, 0xc4, 0xef,                                     /* inc ah; out dx, ax */
+    0xb2, 0xc4, 0x66, 0xb8, 0x66, 0x66, 0x66, 0x66,       /* mov dl, 0xc4; mov eax, 0x66666666 */
+    0x66, 0xef, 0x66, 0x35, 0x00, 0x00, 0x01, 0x00,       /* out dx, eax; xor eax, 0x10000 */
+    0x66, 0xef,                                           /* out dx, eax */
+    0xc7, 0x06, 0x00, 0x00, 0x56, 0x34,                   /* mov word [0], 0x3456 */
+    0xc7, 0x06, 0x00, 0x00, 0x56, 0x35,                   /* mov word [0], 0x3556 */
+    0x66, 0xc7, 0x06, 0x08, 0x00, 0xde, 0xbc, 0x9a, 0x78, /* mov dword [8], 0x789abcde */
+    0x66, 0xc7, 0x06, 0x08, 0x00, 0xde, 0xbc, 0x9b, 0x78, /* mov dword [8], 0x789bbcde */
+    0x66, 0x31, 0xc0, 0x66, 0x31, 0xd2,                   /* xor eax, eax; xor edx, edx */
+    0x66, 0xbb, 0x44, 0x33, 0x22, 0x11,                   /* mov ebx, 0x11223344 */
+    0x66, 0xb9, 0x88, 0x77, 0x66, 0x55,                   /* mov ecx, 0x55667788 */
+    0x0f, 0xc7, 0x0e, 0x10, 0x00,                         /* cmpxchg8b [0x10]: EDX:EAX is read */
+    0x66, 0x41, 0x0f, 0xc7, 0x0e, 0x10, 0x00,             /* inc ecx; cmpxchg8b [0x10] */
+    0xf4,                                                 /* hlt */
+};
+
+static void assert_port_write(uint16_t port, const void *value, uint8_t len)
+{
+    assert_int_equal(rig_run(&rig), KVM_EXIT_IO);
+    assert_int_equal(rig.run->io.port, port);
+    assert_int_equal(rig.run->io.size, len);
+    assert_memory_equal((uint8_t *)rig.run + rig.run->io.data_offset, value, len);
+}
+
+static void assert_memory_access(bool is_write, uint64_t address, uint64_t value, uint32_t len)
+{
+    assert_int_equal(rig_run(&rig), KVM_EXIT_MMIO);
+    assert_int_equal(rig.run->mmio.is_write, is_write);
+    assert_int_equal(rig.run->mmio.phys_addr, address);
+    assert_int_equal(rig.run->mmio.len, len);
+    if (is_write)
+        assert_memory_equal(rig.run->mmio.data, &value, len);
+    else
+        memcpy(rig.run->mmio.data, &value, len);
+}
+
+static void init_matches(void)
+{
+    static const struct stasis_ioevent of_memory[] = {
+        {.address = 0x20000, .len = 2, .has_match = true, .match = 0x3456},
+        {.address = 0x20008, .len = 4, .has_match = true, .match = 0x789abcde},
+        {.address = 0x20010, .len = 8, .has_match = true, .match = 0x5566778811223344},
+    };
+    static const size_t at[] = {1, 2, 5}; /* events[3] and [4] are of ports */
+
+    init();
+    for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+        int fd = events[at[i]].fd;
+
+        events[at[i]] = of_memory[i];
+        events[at[i]].fd = fd;
+    }
+    assign_all();
+}
+
+/* A value that matches is an event and no exit, any other an exit and no event. */
+static void matches_of_every_length(void)
+{
+    init_matches();
+    rig_load(&rig, matching, sizeof(matching));
+    assert_port_write(0xc2, "\x66\x67", 2);
+    assert_port_write(0xc4, "\x66\x66\x67\x66", 4);
+    assert_memory_access(true, 0x20000, 0x3556, 2);
+    assert_memory_access(true, 0x20008, 0x789bbcde, 4);
+    assert_memory_access(false, 0x20010, 0, 8);
+    assert_memory_access(false, 0x20010, 0, 8);
+    assert_memory_access(true, 0x20010, 0x5566778911223344, 8);
+    assert_int_equal(rig_run(&rig), KVM_EXIT_HLT);
+    for (size_t i = 1; i < EVENTS; i++)
+        assert_int_equal(taken(events[i].fd), 1);
+    fini();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +270,7 @@ int main(void)
         KVM_CASE(no_descriptor_is_ebadf),
         KVM_CASE(events_take_the_place_of_exits),
         KVM_CASE(events_of_guest_memory),
+        KVM_CASE(matches_of_every_length),
     };
     int missing = kvm_missing();
 
