@@ -5,6 +5,7 @@
 #include "vmm/kvm/kvm_rig.h"
 
 #include <errno.h>
+#include <linux/kvm_para.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -103,6 +104,28 @@ static void a_capability_is_enabled_or_refused(void)
     rig_fini(&rig);
 }
 
+/* Which hypercalls exit is a bitmap, and the capability's value is those that can. */
+static void hypercalls_exit_or_are_refused(void)
+{
+    uint64_t args[4] = {UINT64_C(1) << KVM_HC_MAP_GPA_RANGE};
+    int exits;
+
+    rig_init(&rig, NULL, false, 0);
+    exits = stasis_vm_cap(&rig.vm, KVM_CAP_EXIT_HYPERCALL);
+    if (!exits) {
+        assert_int_equal(stasis_vm_enable_cap(&rig.vm, KVM_CAP_EXIT_HYPERCALL, args, &err),
+                         STASIS_ERR_UNAVAILABLE);
+        kvm_case_skip("this KVM has no exits of hypercalls; it says so");
+    }
+    assert_true((unsigned)exits >> KVM_HC_MAP_GPA_RANGE & 1);
+    kvm_ok(stasis_vm_enable_cap(&rig.vm, KVM_CAP_EXIT_HYPERCALL, args, &err), &err);
+    args[0] = ~(uint64_t)(unsigned)exits;
+    assert_int_equal(stasis_vm_enable_cap(&rig.vm, KVM_CAP_EXIT_HYPERCALL, args, &err),
+                     STASIS_ERR_KVM);
+    assert_int_equal(err.os_errno, EINVAL);
+    rig_fini(&rig);
+}
+
 static void boot_cpu_id_is_set_before_the_first_vcpu(void)
 {
     rig_init(&rig, NULL, false, 0);
@@ -173,6 +196,7 @@ int main(void)
         KVM_CASE(check_vm_capability_user_memory_is_there_and_s390_is_not),
         KVM_CASE(check_vm_arch_capability_pvclock),
         KVM_CASE(a_capability_is_enabled_or_refused),
+        KVM_CASE(hypercalls_exit_or_are_refused),
         KVM_CASE(boot_cpu_id_is_set_before_the_first_vcpu),
         KVM_CASE(dirty_modes_are_made_or_refused),
         KVM_CASE(the_ring_cannot_be_enabled_after_a_vcpu),
