@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * vmm --net, in its sandbox: a guest that sends more than passt's socket holds, before passt reads.
+ * vmm --net, in its sandbox: a guest that sends more than passt's socket holds, before passt reads,
+ * and a passt that ends and comes back.
  */
 #include "vmm/session_rig.h"
 
@@ -22,9 +23,10 @@
 #define LEN    1500u
 #define FRAMES 200u
 
-/* What the guest writes, and where, before it sends; 0: no more. */
+/* What the guest writes, and where, before it sends; 0: no more. It sends so many frames, and then
+ * one whenever the one before is gone. */
 struct driver {
-    uint8_t code[72];
+    uint8_t code[108];
     uint32_t table[20][2];
 };
 
@@ -35,12 +37,16 @@ static const struct driver driver = {
      * 2: mov $NET, %ebx; mov $0x10000, %ecx
      * 3: mov %ecx, AVAIL; movl $1, 0x50(%rbx); add $0x10000, %ecx; cmp $(FRAMES + 1) << 16, %ecx
      *    jne 3b; mov $'.', %al; out %al, %dx
-     * 4: pause; jmp 4b */
-    .code = {0x48, 0x8d, 0x35, 0x41, 0x00, 0x00, 0x00, 0x8b, 0x06, 0x85, 0xc0, 0x74, 0x0b, 0x8b,
+     * 4: pause; mov USED, %eax; add $0x10000, %eax; cmp %ecx, %eax; jne 4b
+     *    mov %ecx, AVAIL; movl $1, 0x50(%rbx); add $0x10000, %ecx; jmp 4b */
+    .code = {0x48, 0x8d, 0x35, 0x65, 0x00, 0x00, 0x00, 0x8b, 0x06, 0x85, 0xc0, 0x74, 0x0b, 0x8b,
              0x4e, 0x04, 0x89, 0x08, 0x48, 0x83, 0xc6, 0x08, 0xeb, 0xef, 0xbb, 0x00, 0x20, 0x00,
              0xd0, 0xb9, 0x00, 0x00, 0x01, 0x00, 0x89, 0x0c, 0x25, 0x00, 0x20, 0x10, 0x01, 0xc7,
              0x43, 0x50, 0x01, 0x00, 0x00, 0x00, 0x81, 0xc1, 0x00, 0x00, 0x01, 0x00, 0x81, 0xf9,
-             0x00, 0x00, 0xc9, 0x00, 0x75, 0xe4, 0xb0, 0x2e, 0xee, 0xf3, 0x90, 0xeb, 0xfc},
+             0x00, 0x00, 0xc9, 0x00, 0x75, 0xe4, 0xb0, 0x2e, 0xee, 0xf3, 0x90, 0x8b, 0x04, 0x25,
+             0x00, 0x40, 0x10, 0x01, 0x05, 0x00, 0x00, 0x01, 0x00, 0x39, 0xc8, 0x75, 0xee, 0x89,
+             0x0c, 0x25, 0x00, 0x20, 0x10, 0x01, 0xc7, 0x43, 0x50, 0x01, 0x00, 0x00, 0x00, 0x81,
+             0xc1, 0x00, 0x00, 0x01, 0x00, 0xeb, 0xd8, 0x0f, 0x1f, 0x00},
     .table = {{NET + 0x70, 0},
               {NET + 0x70, 1},
               {NET + 0x70, 3},
@@ -57,7 +63,7 @@ static const struct driver driver = {
               {DESC, BUFFER},
               {DESC + 8, HEADER + LEN}},
 };
-_Static_assert(offsetof(struct driver, table) == 7 + 0x41, "lea");
+_Static_assert(offsetof(struct driver, table) == 7 + 0x65, "lea");
 
 static struct session session;
 static struct session_folder folder;
@@ -82,7 +88,8 @@ static void hear_frames(void)
         assert_memory_equal(bytes + i, &length, 4);
 }
 
-static void frames_wait_until_passt_takes_them(void)
+/* The guest runs, and has notified of all frames. */
+static void start(void)
 {
     struct session_options options = {.args = {"--memory", "32", "--kernel"}};
     char kernel[128], net[96];
@@ -96,20 +103,46 @@ static void frames_wait_until_passt_takes_them(void)
     options.args[4] = "--net";
     options.args[5] = net;
     session_start(&session, &options);
-    session_wait_out(&session, "net."); /* the vCPU has notified of all */
-    passt_rig_accept();
-    hear_frames();
+    session_wait_out(&session, "net.");
+}
+
+static void end(void)
+{
     assert_int_equal(kill(session.pid, SIGTERM), 0);
     assert_int_equal(session_end(&session), 128 + SIGTERM);
-    assert_int_equal(session.err_len, 0);
     passt_rig_fini();
     session_folder_fini(&folder);
+}
+
+static void frames_wait_until_passt_takes_them(void)
+{
+    start();
+    passt_rig_accept();
+    hear_frames();
+    end();
+    assert_int_equal(session.err_len, 0);
+}
+
+/* With frames in its socket that nobody has read. It listens again at the same path. */
+static void passt_ends_and_comes_back(void)
+{
+    start();
+    passt_rig_accept();
+    hear_frames();
+    passt_rig_end();
+    session_wait_err(&session, "the guest's link is down until passt is back\n");
+    passt_rig_listen();
+    session_wait_err(&session, "network net0 is connected again: the guest's link is up\n");
+    passt_rig_accept();
+    hear_frames();
+    end();
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(frames_wait_until_passt_takes_them),
+        KVM_CASE(passt_ends_and_comes_back),
     };
     int missing = kvm_missing();
 
