@@ -83,7 +83,7 @@ case_smp_load() {
         kill -USR1 "$pid"
         ends 0
         cat "$out" >>all.out
-        [ $generation -gt 0 ] || sleep $outage_s
+        [ $generation -gt 0 ] || sleep "$outage_s"
         generation=$((generation + 1))
         start $generation --restore next.snap --snapshot-out path=next.snap
         one_life $generation
