@@ -325,7 +325,7 @@ LINE
 }
 
 # Two guests from one file are told of it by the generation id, and reseed. Debian's 6.1 cloud kernel has
-# no driver of it, its 6.12 has.
+# no driver of it; its full 6.1 kernel and 6.12 have.
 case_fork() {
     cmdline='console=ttyS0 reboot=k panic=-1 loglevel=3 printk.devkmsg=on'
     boot boot --snapshot-out path=fork.snap
