@@ -104,8 +104,11 @@ static void print_all(FILE *out, const struct stasis_inspect_args *args,
     label(out, "disk");
     put_size(out, "", about.disk_bytes, ": ");
     put_size(out, "", own.pages * STASIS_PAGE_SIZE, " in this file, ");
-    put_size(out, "", own.zeros * STASIS_PAGE_SIZE, " zero, the rest as in the ");
-    fprintf(out, "%s\n", own.info->layer ? "parent" : "image");
+    put_size(out, "", own.zeros * STASIS_PAGE_SIZE, " zero, the rest ");
+    fprintf(out, "%s\n",
+            own.info->whole   ? "in others or as in the image; whole index"
+            : own.info->layer ? "as in the parent"
+                              : "as in the image");
     print_use(out, &about);
     label(out, "file");
     put_size(out, "", own.info->file_len, "\n");

@@ -206,6 +206,8 @@ static void decode_info(const uint8_t *p, struct stasis_snap_info *info)
     info->digests =
         info->incompatible & (info->incompatible & STASIS_FEATURE_DISK ? STASIS_FEATURE_DISK_DIGESTS
                                                                        : STASIS_FEATURE_DIGESTS);
+    info->whole = (info->incompatible & (STASIS_FEATURE_DISK | STASIS_FEATURE_DISK_WHOLE)) ==
+                  (STASIS_FEATURE_DISK | STASIS_FEATURE_DISK_WHOLE);
     memcpy(info->uuid, p + STASIS_HDR_UUID, STASIS_UUID_SIZE);
     if (info->format_version > 1)
         memcpy(info->root, p + STASIS_HDR_ROOT, STASIS_DIGEST_SIZE);
@@ -265,7 +267,7 @@ int stasis_header_decode(const uint8_t bytes[STASIS_HEADER_LEN], struct stasis_h
 int stasis_header_decode_disk(const uint8_t bytes[STASIS_HEADER_LEN],
                               struct stasis_header *ret_header, struct stasis_error *err)
 {
-    int rc = decode(bytes, STASIS_FEATURE_DISK | STASIS_FEATURE_DISK_DIGESTS, ret_header, err);
+    int rc = decode(bytes, STASIS_FEATURE_DISK | STASIS_FEATURES_DISK_LATE, ret_header, err);
 
     if (!rc && !(ret_header->info.incompatible & STASIS_FEATURE_DISK))
         rc = stasis_fail(err, STASIS_ERR_ARG, "it is a snapshot of a guest, not a disk");
@@ -294,8 +296,7 @@ int stasis_header_check_trailer(const uint8_t leading[STASIS_HEADER_LEN],
     memcpy(expected, leading, STASIS_HEADER_LEN);
     memcpy(expected + STASIS_HDR_CRC, trailer + STASIS_HDR_CRC, 4);
     if (features & STASIS_FEATURE_DISK)
-        features |=
-            stasis_le64_get(trailer + STASIS_HDR_INCOMPATIBLE) & STASIS_FEATURE_DISK_DIGESTS;
+        features |= stasis_le64_get(trailer + STASIS_HDR_INCOMPATIBLE) & STASIS_FEATURES_DISK_LATE;
     stasis_le64_put(expected + STASIS_HDR_INCOMPATIBLE, features);
     memcpy(expected + STASIS_HDR_FILE_LEN, trailer + STASIS_HDR_FILE_LEN, 8);
     memcpy(expected + STASIS_HDR_STORED_BYTES, trailer + STASIS_HDR_STORED_BYTES, 8);

@@ -19,8 +19,11 @@
 #define STASIS_FEATURE_DIGESTS (UINT64_C(1) << 3) /* version 2: SHA-256 of what is stored */
 #define STASIS_FEATURE_LAYER   (UINT64_C(1) << 4) /* version 2: lies on another file */
 #define STASIS_FEATURE_DISK    (UINT64_C(1) << 5) /* version 2: blocks of a disk, not RAM */
-/* Version 2, in the trailer of a disk alone: SHA-256 of its pages. */
+/* Version 2, in the trailer of a disk alone: SHA-256 of its pages; an index that says of those of
+ * the files below, too. */
 #define STASIS_FEATURE_DISK_DIGESTS (UINT64_C(1) << 6)
+#define STASIS_FEATURE_DISK_WHOLE   (UINT64_C(1) << 7)
+#define STASIS_FEATURES_DISK_LATE   (STASIS_FEATURE_DISK_DIGESTS | STASIS_FEATURE_DISK_WHOLE)
 
 /* Byte offsets of the fields. */
 enum {

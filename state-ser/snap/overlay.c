@@ -69,8 +69,7 @@ static int name_file(const struct stasis_overlay *overlay, uint16_t file, int rc
 static const char *failed_check(const struct stasis_overlay *overlay, uint32_t page,
                                 const struct stasis_overlay_entry *entry, const uint8_t *bytes)
 {
-    const struct stasis_overlay_digests *digests =
-        entry->file ? overlay->below[entry->file - 1].digests : NULL;
+    const struct stasis_overlay_digests *digests = stasis_overlay_digests_of(overlay, entry->file);
 
     if (stasis_crc32(bytes, PAGE) != entry->crc)
         return "CRC";
@@ -356,6 +355,6 @@ struct stasis_overlay_stats stasis_overlay_stats(const struct stasis_overlay *ov
     stats.has_root = overlay->use.header.info.layer;
     memcpy(stats.root, overlay->use.header.info.parent_root, sizeof(stats.root));
     for (unsigned i = 0; i < overlay->below_count; i++)
-        stats.has_digests |= overlay->below[i].info.digests;
+        stats.needs_newer |= (overlay->below[i].info.incompatible & STASIS_FEATURES_DISK_LATE) != 0;
     return stats;
 }

@@ -4,9 +4,9 @@
  * opening), overlay_map.c (where each page is), overlay_places.c (which places of the file are
  * free), overlay_log.c (commits, as they are written), overlay_recover.c (as they are read),
  * overlay_state.c (the STATE section), overlay_seal.c and overlay_trailer.c (sealing),
- * overlay_digests.c (SHA-256 of what is sealed),
- * overlay_chain.c and overlay_find.c (what it lies on), overlay_look.c and overlay_verify.c (for
- * reading only). docs/snapshot-format.md, "Overlay in use".
+ * overlay_digests.c (SHA-256 of what is sealed), overlay_index_make.c and overlay_index.c (where
+ * its pages are), overlay_chain.c and overlay_find.c (what it lies on), overlay_look.c and
+ * overlay_verify.c (for reading only). docs/snapshot-format.md, "Overlay in use".
  */
 #ifndef STASIS_SNAP_OVERLAY_H
 #define STASIS_SNAP_OVERLAY_H
@@ -134,7 +134,9 @@ struct stasis_overlay_below {
     int fd;
     char *name; /* its path, for messages, or NULL: it was sealed here */
     struct stasis_snap_info info;
-    struct stasis_overlay_digests *digests; /* NULL: it has none */
+    uint32_t end;                           /* place behind its DATA section */
+    struct stasis_overlay_digests *digests; /* of what its index says; NULL: it has none, or its
+                                             * index was not read */
 };
 
 /* What belongs to the file that is written to, and changes with it. */
@@ -162,6 +164,8 @@ struct stasis_overlay {
     bool lacks_name;                    /* its folder is not known to have it, on the disk */
     struct stasis_overlay_below *below; /* by their number less 1 */
     uint16_t below_count;
+    uint16_t whole;       /* number of the one whose index says of those below it, too; 0: none */
+    uint64_t partial_len; /* of the indexes of those above it, or above the lowest */
     uint8_t page[STASIS_OVERLAY_PAGE]; /* of which a part is read or written */
     bool only_looks; /* for a dry run: nothing is made, written, or stays locked */
     /* Opened for reading only: there may be no base, and nothing is written. */
@@ -263,14 +267,30 @@ int stasis_overlay_digests_make(struct stasis_overlay *overlay,
                                 struct stasis_overlay_digests **ret_digests,
                                 struct stasis_error *err);
 
+/* Those that the pages of a sealed file are checked with; NULL: none. */
+const struct stasis_overlay_digests *stasis_overlay_digests_of(const struct stasis_overlay *overlay,
+                                                               uint16_t file);
+
+/* That of a page; NULL: it has none. */
+const uint8_t *stasis_overlay_digests_find(const struct stasis_overlay_digests *digests,
+                                           uint32_t page);
+
 /* Whether a page is what its digest says. */
 bool stasis_overlay_digests_match(const struct stasis_overlay_digests *digests, uint32_t page,
                                   const uint8_t bytes[STASIS_OVERLAY_PAGE]);
 
-/* overlay_index.c: the INDEX section of what the overlay has itself, with digests or (NULL)
- * without, which the caller frees, and its root; NULL: no memory. */
+/* overlay_index_make.c: the INDEX section of what the overlay has itself, or a whole one, with
+ * digests or (NULL) without, which the caller frees; NULL: no memory. */
 uint8_t *stasis_overlay_index_make(const struct stasis_overlay *overlay,
-                                   const struct stasis_overlay_digests *digests, size_t *ret_len);
+                                   const struct stasis_overlay_digests *digests, bool whole,
+                                   size_t *ret_len);
+
+/* Whether it can be whole: it lies on others, and all have digests, or none has. And whether it is
+ * time for it. */
+bool stasis_overlay_index_can_be_whole(const struct stasis_overlay *overlay, bool has_digests);
+bool stasis_overlay_index_is_due(const struct stasis_overlay *overlay, bool has_digests);
+
+/* overlay_index.c: the root of a file with that section. */
 void stasis_overlay_index_root(const uint8_t *index, const struct stasis_snap_info *info,
                                const uint8_t *state, size_t state_len,
                                uint8_t ret_root[STASIS_DIGEST_SIZE]);
@@ -281,11 +301,11 @@ uint64_t stasis_overlay_index_max(uint64_t ram_bytes);
 int stasis_overlay_index_check(const struct stasis_snap_info *info, const uint8_t *index,
                                size_t len, struct stasis_error *err);
 
-/* Checks all else of the section of a sealed file whose DATA section ends at that place, and lays
- * its pages onto the map as those of file `number`. STASIS_ERR_CORRUPT, STASIS_ERR_NOMEM. */
-int stasis_overlay_index_lay(struct stasis_overlay *overlay, const struct stasis_snap_info *info,
-                             const uint8_t *index, size_t len, uint32_t end, uint16_t number,
-                             struct stasis_error *err);
+/* Checks all else of the section of the last file of overlay->below, and lays the pages onto the
+ * map: its own, and, if it is whole, those of the files below; `alone`: these are not there.
+ * STASIS_ERR_CORRUPT, STASIS_ERR_NOMEM. */
+int stasis_overlay_index_lay(struct stasis_overlay *overlay, const uint8_t *index, size_t len,
+                             bool alone, struct stasis_error *err);
 
 /* Where sealed files are sought. */
 struct stasis_overlay_folder {
@@ -348,9 +368,9 @@ struct stasis_overlay_end {
     struct stasis_overlay_digests *digests; /* NULL: none */
 };
 
-/* Makes it, and writes it, on the disk. STASIS_ERR_WRITE, STASIS_ERR_NOMEM; with digests also
- * STASIS_ERR_READ, STASIS_ERR_CORRUPT. */
-int stasis_overlay_end_make(struct stasis_overlay *overlay, bool has_digests,
+/* Makes it, with these of STASIS_FEATURES_DISK_LATE, and writes it, on the disk. STASIS_ERR_WRITE,
+ * STASIS_ERR_NOMEM; with digests also STASIS_ERR_READ, STASIS_ERR_CORRUPT. */
+int stasis_overlay_end_make(struct stasis_overlay *overlay, uint64_t features,
                             struct stasis_overlay_end *ret_end, struct stasis_error *err);
 int stasis_overlay_end_write(struct stasis_overlay *overlay, struct stasis_overlay_end *end,
                              struct stasis_error *err);

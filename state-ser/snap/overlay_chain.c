@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The sealed files below an overlay: found, read, and laid onto the map, the lowest first.
+ * The sealed files below an overlay: found, read, and laid onto the map, the lowest first. Indexes
+ * are read from the highest down to one that is whole; of the files below it, the header and the
+ * record are, so that each is the one that was meant.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +28,8 @@ struct chain {
     const struct stasis_overlay_folder *folder;
     struct sealed *files; /* from the highest down */
     unsigned count;
+    bool is_told; /* an index that was read says of the files below, whose own are not read */
+    bool alone;
     struct stasis_error *err;
 };
 
@@ -62,7 +66,7 @@ static int read_headers(struct sealed *sealed, uint64_t len, struct stasis_error
     if (!rc)
         rc = stasis_header_decode_disk(trailer, &sealed->header, err);
     if (!rc)
-        rc = stasis_overlay_check_features(&sealed->header.info, STASIS_FEATURE_DISK_DIGESTS, err);
+        rc = stasis_overlay_check_features(&sealed->header.info, STASIS_FEATURES_DISK_LATE, err);
     if (!rc)
         rc = stasis_header_check_trailer(leading, trailer, err);
     if (!rc && sealed->header.info.file_len != len)
@@ -99,37 +103,56 @@ static int read_section(const struct sealed *sealed, enum stasis_section_type ty
     return 0;
 }
 
-/* Its index stays in memory until it is laid; its root is that of what it has. */
-static int read_content(const struct chain *chain, struct sealed *sealed)
+/* That the disk is as large as this one, and on which image it is. */
+static int read_state(const struct chain *chain, const struct sealed *sealed, uint8_t **ret_state,
+                      size_t *ret_len)
 {
     const struct stasis_snap_info *info = &sealed->header.info;
-    uint8_t root[STASIS_DIGEST_SIZE], *state = NULL;
-    size_t state_len;
-    uint64_t disk_bytes = (uint64_t)chain->overlay->map.pages * STASIS_OVERLAY_PAGE;
-    int rc = 0;
+    int rc;
 
-    if (info->ram_bytes != disk_bytes)
-        rc = stasis_fail(chain->err, STASIS_ERR_ARG,
-                         "a sealed overlay is of a disk of %" PRIu64 " bytes, and the base has "
-                         "%" PRIu64 "; give the base that it was made on",
-                         info->ram_bytes, chain->overlay->base.bytes);
-    if (!rc)
-        rc = read_section(sealed, STASIS_SECTION_INDEX, stasis_overlay_index_max(disk_bytes),
+    if (info->ram_bytes != (uint64_t)chain->overlay->map.pages * STASIS_OVERLAY_PAGE)
+        return stasis_fail(chain->err, STASIS_ERR_ARG,
+                           "a sealed overlay is of a disk of %" PRIu64 " bytes, and the base has "
+                           "%" PRIu64 "; give the base that it was made on",
+                           info->ram_bytes, chain->overlay->base.bytes);
+    rc = read_section(sealed, STASIS_SECTION_STATE, STASIS_STATE_MAX, ret_state, ret_len,
+                      chain->err);
+    return rc ? rc
+              : stasis_overlay_state_check(chain->overlay, info->layer, *ret_state, *ret_len,
+                                           chain->err);
+}
+
+/* It stays in memory until it is laid; the root is that of what the file has. */
+static int read_index(struct chain *chain, struct sealed *sealed, const uint8_t *state,
+                      size_t state_len)
+{
+    const struct stasis_snap_info *info = &sealed->header.info;
+    uint8_t root[STASIS_DIGEST_SIZE];
+    int rc = read_section(sealed, STASIS_SECTION_INDEX, stasis_overlay_index_max(info->ram_bytes),
                           &sealed->index, &sealed->index_len, chain->err);
 
     if (!rc)
         rc = stasis_overlay_index_check(info, sealed->index, sealed->index_len, chain->err);
-    if (!rc)
-        rc = read_section(sealed, STASIS_SECTION_STATE, STASIS_STATE_MAX, &state, &state_len,
-                          chain->err);
-    if (!rc)
-        rc = stasis_overlay_state_check(chain->overlay, info->layer, state, state_len, chain->err);
-    if (!rc) {
-        stasis_overlay_index_root(sealed->index, info, state, state_len, root);
-        if (memcmp(root, info->root, sizeof(root)) != 0)
-            rc = stasis_fail(chain->err, STASIS_ERR_CORRUPT,
-                             "a sealed overlay has another root than its header says");
-    }
+    if (rc)
+        return rc;
+    stasis_overlay_index_root(sealed->index, info, state, state_len, root);
+    if (memcmp(root, info->root, sizeof(root)) != 0)
+        return stasis_fail(chain->err, STASIS_ERR_CORRUPT,
+                           "a sealed overlay has another root than its header says");
+    chain->is_told = info->whole;
+    if (!chain->is_told && info->layer)
+        chain->overlay->partial_len += sealed->index_len;
+    return 0;
+}
+
+static int read_content(struct chain *chain, struct sealed *sealed)
+{
+    uint8_t *state = NULL;
+    size_t state_len = 0;
+    int rc = read_state(chain, sealed, &state, &state_len);
+
+    if (!rc && !chain->is_told)
+        rc = read_index(chain, sealed, state, state_len);
     free(state);
     return rc;
 }
@@ -206,6 +229,14 @@ static int collect(struct chain *chain, const uint8_t *uuid, const uint8_t *root
     return 0;
 }
 
+static uint32_t end_of_data(const struct stasis_header *header)
+{
+    const struct stasis_section *data = stasis_header_section(header, STASIS_SECTION_DATA);
+    uint64_t end = (data->offset + data->length) / STASIS_OVERLAY_PAGE;
+
+    return end < UINT32_MAX ? (uint32_t)end : UINT32_MAX;
+}
+
 /* The overlay has the descriptors from here on. */
 static int lay(struct chain *chain)
 {
@@ -217,17 +248,16 @@ static int lay(struct chain *chain)
         return stasis_fail(chain->err, STASIS_ERR_NOMEM, "no memory for a chain of overlays");
     for (unsigned i = chain->count; !rc && i-- > 0;) {
         struct sealed *sealed = &chain->files[i];
-        const struct stasis_section *data =
-            stasis_header_section(&sealed->header, STASIS_SECTION_DATA);
-        uint64_t end = (data->offset + data->length) / STASIS_OVERLAY_PAGE;
 
-        overlay->below[overlay->below_count++] =
-            (struct stasis_overlay_below){sealed->fd, sealed->name, sealed->header.info, NULL};
+        overlay->below[overlay->below_count++] = (struct stasis_overlay_below){
+            sealed->fd, sealed->name, sealed->header.info, end_of_data(&sealed->header), NULL};
         sealed->fd = -1;
         sealed->name = NULL;
-        rc = stasis_overlay_index_lay(
-            overlay, &sealed->header.info, sealed->index, sealed->index_len,
-            end < UINT32_MAX ? (uint32_t)end : UINT32_MAX, overlay->below_count, chain->err);
+        if (sealed->index && sealed->header.info.whole)
+            overlay->whole = overlay->below_count;
+        if (sealed->index)
+            rc = stasis_overlay_index_lay(overlay, sealed->index, sealed->index_len, chain->alone,
+                                          chain->err);
     }
     return rc;
 }
@@ -262,7 +292,7 @@ int stasis_overlay_load_sealed(struct stasis_overlay *overlay,
                                const struct stasis_overlay_folder *folder, int fd, bool alone,
                                struct stasis_section *ret_data, struct stasis_error *err)
 {
-    struct chain chain = {.overlay = overlay, .folder = folder, .err = err};
+    struct chain chain = {.overlay = overlay, .folder = folder, .alone = alone, .err = err};
     char *name = strdup(overlay->name);
     const struct stasis_snap_info *info;
     int rc = 0;

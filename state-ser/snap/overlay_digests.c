@@ -31,15 +31,32 @@ static int compare(const void *page, const void *digest)
     return sought < found ? -1 : sought > found;
 }
 
-bool stasis_overlay_digests_match(const struct stasis_overlay_digests *digests, uint32_t page,
-                                  const uint8_t bytes[STASIS_OVERLAY_PAGE])
+/* Where the index of a file was not read, one above it says of its pages. */
+const struct stasis_overlay_digests *stasis_overlay_digests_of(const struct stasis_overlay *overlay,
+                                                               uint16_t file)
+{
+    if (!file)
+        return NULL;
+    return overlay->below[(file < overlay->whole ? overlay->whole : file) - 1].digests;
+}
+
+const uint8_t *stasis_overlay_digests_find(const struct stasis_overlay_digests *digests,
+                                           uint32_t page)
 {
     const struct stasis_overlay_digest *digest =
         bsearch(&page, digests->list, digests->count, sizeof(*digest), compare);
+
+    return digest ? digest->sum : NULL;
+}
+
+bool stasis_overlay_digests_match(const struct stasis_overlay_digests *digests, uint32_t page,
+                                  const uint8_t bytes[STASIS_OVERLAY_PAGE])
+{
+    const uint8_t *expected = stasis_overlay_digests_find(digests, page);
     uint8_t sum[STASIS_DIGEST_SIZE];
 
     stasis_sha256(bytes, STASIS_OVERLAY_PAGE, sum);
-    return digest && !memcmp(digest->sum, sum, sizeof(sum));
+    return expected && !memcmp(expected, sum, sizeof(sum));
 }
 
 /* ---- making them ---- */

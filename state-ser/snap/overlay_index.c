@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The INDEX section of a sealed overlay, made and read. It is that of a layer, but for this: each
- * stored extent is of one page, so that a page can be verified alone, and in any order.
- * docs/snapshot-format.md, "Sealed overlay".
+ * The INDEX section of a sealed overlay, as it is read. It is that of a layer, but for this: each
+ * stored extent is of one page, so that a page can be verified alone, and in any order, and a whole
+ * one counts files down the chain. docs/snapshot-format.md, "Sealed overlay". Made by
+ * overlay_index_make.c.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,182 +11,17 @@
 
 #include "index_runs.h"
 #include "le.h"
-#include "overlay.h"
+#include "overlay_index.h"
 #include "sha256.h"
 
-#define PAGE   STASIS_OVERLAY_PAGE
-#define CHUNK  (STASIS_CHUNK_SIZE / STASIS_PAGE_SIZE) /* pages */
-#define RAW    2u
-#define ZEROES 1u
-
-enum { ENCODING = 22 }; /* of an extent */
-
-/* ---- making it ---- */
-
-/* What is stored of one chunk. */
-struct chunk {
-    uint16_t all;    /* its pages */
-    uint16_t stored; /* of the overlay, with a place */
-    uint16_t zero;   /* of the overlay */
-};
-
-static struct chunk chunk_at(const struct stasis_overlay_map *map, uint32_t first)
-{
-    struct chunk chunk = {0};
-
-    for (uint32_t i = 0; i < CHUNK && first + i < map->pages; i++) {
-        struct stasis_overlay_entry entry = stasis_overlay_map_get(map, first + i);
-        uint16_t bit = (uint16_t)(1u << i);
-
-        chunk.all |= bit;
-        if (!entry.file && entry.place == STASIS_PLACE_ZERO)
-            chunk.zero |= bit;
-        else if (!entry.file && entry.place != STASIS_PLACE_BELOW)
-            chunk.stored |= bit;
-    }
-    return chunk;
-}
-
-static uint8_t kind_of(const struct chunk *chunk)
-{
-    if (!chunk->stored && !chunk->zero)
-        return STASIS_RUN_BELOW;
-    if (chunk->zero == chunk->all)
-        return STASIS_RUN_ZERO;
-    return (chunk->stored | chunk->zero) == chunk->all ? STASIS_RUN_STORED : STASIS_RUN_PARTLY;
-}
-
-static uint8_t extents_of(const struct chunk *chunk)
-{
-    uint8_t kind = kind_of(chunk);
-    int stored = __builtin_popcount(chunk->stored);
-
-    if (kind == STASIS_RUN_BELOW || kind == STASIS_RUN_ZERO)
-        return 0;
-    return (uint8_t)(stored + (kind == STASIS_RUN_PARTLY && chunk->zero));
-}
-
-static void put_extent(uint8_t *p, uint64_t offset, uint32_t crc, uint16_t pages, uint8_t encoding)
-{
-    stasis_le64_put(p, offset);
-    stasis_le32_put(p + 8, encoding == RAW ? PAGE : 0);
-    stasis_le32_put(p + 12, crc);
-    stasis_le16_put(p + 16, pages);
-    stasis_le16_put(p + 18, pages);
-    p[ENCODING] = encoding;
-}
-
-/* In the order of their lowest pages: one for each stored page, one for all that are zero. */
-static uint8_t *put_extents(const struct stasis_overlay_map *map, uint32_t first,
-                            const struct chunk *chunk, uint8_t *p)
-{
-    uint16_t zero = kind_of(chunk) == STASIS_RUN_PARTLY ? chunk->zero : 0;
-
-    for (uint32_t i = 0; extents_of(chunk) && i < CHUNK; i++) {
-        struct stasis_overlay_entry entry = stasis_overlay_map_get(map, first + i);
-
-        if (zero && i == (uint32_t)__builtin_ctz(zero))
-            put_extent(p, 0, 0, zero, ZEROES);
-        else if (!(chunk->stored >> i & 1))
-            continue;
-        else
-            put_extent(p, (uint64_t)entry.place * PAGE, entry.crc, (uint16_t)(1u << i), RAW);
-        p += STASIS_RUNS_EXTENT_LEN;
-    }
-    return p;
-}
-
-/* Counts entries and extents, and writes them if there is where to. */
-static void walk(const struct stasis_overlay_map *map, uint8_t *entries, uint8_t *extents,
-                 uint32_t *ret_entries, uint32_t *ret_extents)
-{
-    struct stasis_run last = {.kind = UINT8_MAX};
-    uint32_t entry_count = 0, extent_count = 0;
-
-    for (uint32_t first = 0; first < map->pages; first += CHUNK) {
-        struct chunk chunk = chunk_at(map, first);
-        struct stasis_run run = {first / CHUNK,      0, extent_count, kind_of(&chunk),
-                                 extents_of(&chunk), 0};
-
-        if (run.kind != last.kind || run.each != last.each) {
-            if (entries)
-                stasis_run_encode(&run, entries + (size_t)entry_count * STASIS_RUNS_ENTRY_LEN);
-            entry_count++;
-            last = run;
-        }
-        if (extents)
-            (void)put_extents(map, first, &chunk,
-                              extents + (size_t)extent_count * STASIS_RUNS_EXTENT_LEN);
-        extent_count += run.each;
-    }
-    *ret_entries = entry_count;
-    *ret_extents = extent_count;
-}
-
-static size_t head_len(bool is_layer)
-{
-    return STASIS_RUNS_PREFIX_LEN + STASIS_INDEX_REGION_LEN + (is_layer ? STASIS_RUNS_NAME_LEN : 0);
-}
-
-/* Of each extent: of its page, or, of zeros, of no bytes. */
-static void put_digests(const struct stasis_overlay_digests *digests, const uint8_t *extents,
-                        uint32_t count, uint8_t *p)
-{
-    const struct stasis_overlay_digest *next = digests->list;
-    uint8_t none[STASIS_DIGEST_SIZE];
-
-    stasis_sha256(NULL, 0, none);
-    for (uint32_t i = 0; i < count; i++, p += STASIS_DIGEST_SIZE) {
-        bool is_raw = extents[(size_t)i * STASIS_RUNS_EXTENT_LEN + ENCODING] == RAW;
-
-        memcpy(p, is_raw ? next++->sum : none, STASIS_DIGEST_SIZE);
-    }
-}
-
-/* Of an extent, with its digest. */
-static size_t each_len(bool has_digests)
-{
-    return STASIS_RUNS_EXTENT_LEN + (has_digests ? STASIS_DIGEST_SIZE : 0);
-}
-
-uint8_t *stasis_overlay_index_make(const struct stasis_overlay *overlay,
-                                   const struct stasis_overlay_digests *digests, size_t *ret_len)
-{
-    const struct stasis_snap_info *info = &overlay->use.header.info;
-    const struct stasis_overlay_map *map = &overlay->map;
-    size_t head = head_len(info->layer);
-    uint32_t entries, extents;
-    uint8_t *p, *at;
-
-    walk(map, NULL, NULL, &entries, &extents);
-    *ret_len = head + (size_t)entries * STASIS_RUNS_ENTRY_LEN + extents * each_len(digests);
-    p = calloc(1, *ret_len);
-    if (!p)
-        return NULL;
-    stasis_le32_put(p, 1);
-    stasis_le32_put(p + 4, info->layer);
-    stasis_le32_put(p + 8, entries);
-    stasis_le32_put(p + 12, extents);
-    stasis_le64_put(p + STASIS_RUNS_PREFIX_LEN + 8, info->ram_bytes);
-    if (info->layer) {
-        uint8_t *name = p + STASIS_RUNS_PREFIX_LEN + STASIS_INDEX_REGION_LEN;
-
-        memcpy(name, info->parent_uuid, STASIS_UUID_SIZE);
-        memcpy(name + STASIS_UUID_SIZE, info->parent_root, STASIS_DIGEST_SIZE);
-    }
-    at = p + head + (size_t)entries * STASIS_RUNS_ENTRY_LEN;
-    walk(map, p + head, at, &entries, &extents);
-    if (digests)
-        put_digests(digests, at, extents, at + (size_t)extents * STASIS_RUNS_EXTENT_LEN);
-    return p;
-}
+/* ---- its root ---- */
 
 void stasis_overlay_index_root(const uint8_t *index, const struct stasis_snap_info *info,
                                const uint8_t *state, size_t state_len,
                                uint8_t ret_root[STASIS_DIGEST_SIZE])
 {
-    size_t before =
-        head_len(info->layer) + (size_t)stasis_le32_get(index + 8) * STASIS_RUNS_ENTRY_LEN;
+    size_t before = stasis_overlay_index_head(info->layer) +
+                    (size_t)stasis_le32_get(index + 8) * STASIS_RUNS_ENTRY_LEN;
     uint32_t extents = stasis_le32_get(index + 12);
     uint8_t digest[STASIS_DIGEST_SIZE];
     struct stasis_sha256 sum;
@@ -207,11 +43,12 @@ struct reading {
     struct stasis_overlay *overlay;
     const uint8_t *entries, *extents;
     const uint8_t *digests;              /* of each extent; NULL: there are none */
-    struct stasis_overlay_digests *kept; /* of each page that is stored */
+    struct stasis_overlay_digests *kept; /* of each page that is stored, in whichever file */
     uint8_t none[STASIS_DIGEST_SIZE];    /* of no bytes */
     uint32_t entry_count, extent_count;
-    uint32_t end; /* place behind the DATA section */
+    const struct stasis_overlay_below *below; /* the file */
     uint16_t number;
+    bool whole, alone;
     struct stasis_error *err;
 };
 
@@ -222,8 +59,9 @@ static int damaged(struct stasis_error *err, const char *what)
 
 uint64_t stasis_overlay_index_max(uint64_t ram_bytes)
 {
-    return head_len(true) +
-           (ram_bytes / STASIS_CHUNK_SIZE + 1) * (STASIS_RUNS_ENTRY_LEN + CHUNK * each_len(true));
+    return stasis_overlay_index_head(true) +
+           (ram_bytes / STASIS_CHUNK_SIZE + 1) *
+               (STASIS_RUNS_ENTRY_LEN + CHUNK * stasis_overlay_index_each(true));
 }
 
 int stasis_overlay_index_check(const struct stasis_snap_info *info, const uint8_t *index,
@@ -231,19 +69,21 @@ int stasis_overlay_index_check(const struct stasis_snap_info *info, const uint8_
 {
     const uint8_t *name = index + STASIS_RUNS_PREFIX_LEN + STASIS_INDEX_REGION_LEN;
 
-    if (len < head_len(info->layer) || stasis_le32_get(index) != 1 ||
+    if (len < stasis_overlay_index_head(info->layer) || stasis_le32_get(index) != 1 ||
         stasis_le32_get(index + 4) != info->layer ||
         stasis_le64_get(index + STASIS_RUNS_PREFIX_LEN) ||
         stasis_le64_get(index + STASIS_RUNS_PREFIX_LEN + 8) != info->ram_bytes)
         return damaged(err, "counts or size");
-    if (len != head_len(info->layer) +
+    if (len != stasis_overlay_index_head(info->layer) +
                    (uint64_t)stasis_le32_get(index + 8) * STASIS_RUNS_ENTRY_LEN +
-                   stasis_le32_get(index + 12) * (uint64_t)each_len(info->digests))
+                   stasis_le32_get(index + 12) * (uint64_t)stasis_overlay_index_each(info->digests))
         return damaged(err, "its length");
     if (info->layer &&
         (memcmp(name, info->parent_uuid, STASIS_UUID_SIZE) != 0 ||
          memcmp(name + STASIS_UUID_SIZE, info->parent_root, STASIS_DIGEST_SIZE) != 0))
         return damaged(err, "it names another parent than the header");
+    if (info->whole && !info->layer)
+        return damaged(err, "it says of files below, and lies on none");
     return 0;
 }
 
@@ -271,21 +111,30 @@ static bool is_entry(const struct reading *r, uint32_t i, const struct stasis_ru
            (i ? run->first > before.first : !run->first);
 }
 
+/* Whether a place can be that of a page, in the file that is `depth` files below. */
+static bool is_place(const struct reading *r, uint64_t place, uint16_t depth)
+{
+    if (depth && (!r->whole || (depth >= r->number && !r->alone)))
+        return false;
+    return place >= STASIS_PLACE_FIRST && place <= UINT32_MAX &&
+           ((depth && r->alone) || place < r->below[-depth].end);
+}
+
 /* all: the chunk's pages; taken: those of the extents before; last: of the one before. */
 static bool is_extent(const struct reading *r, const uint8_t *p, uint8_t kind, uint16_t all,
                       uint16_t taken, uint16_t last)
 {
     uint64_t offset = stasis_le64_get(p);
-    uint16_t pages = stasis_le16_get(p + 16);
+    uint16_t pages = stasis_le16_get(p + 16), depth = stasis_le16_get(p + FILE_NUMBER);
 
-    if (!pages || stasis_le16_get(p + 18) != pages || (pages & ~all) || (pages & taken) ||
-        stasis_le16_get(p + 20) || p[23] || (last && __builtin_ctz(pages) < __builtin_ctz(last)))
+    if (!pages || stasis_le16_get(p + 18) != pages || (pages & ~all) || (pages & taken) || p[23] ||
+        (last && __builtin_ctz(pages) < __builtin_ctz(last)))
         return false;
     if (p[ENCODING] == ZEROES)
         return kind == STASIS_RUN_PARTLY && !offset && !stasis_le32_get(p + 8) &&
-               !stasis_le32_get(p + 12);
+               !stasis_le32_get(p + 12) && !depth;
     return p[ENCODING] == RAW && !(pages & (pages - 1)) && stasis_le32_get(p + 8) == PAGE &&
-           offset % PAGE == 0 && offset / PAGE >= STASIS_PLACE_FIRST && offset / PAGE < r->end;
+           offset % PAGE == 0 && is_place(r, offset / PAGE, depth);
 }
 
 /* That of an extent at p. False: of zeros it is none. */
@@ -309,6 +158,21 @@ static void lay(const struct reading *r, uint32_t first, uint16_t pages,
             stasis_overlay_map_lay(&r->overlay->map, first + i, entry);
 }
 
+/* Those of an extent. What is in a file that is not there is laid as if the image had it. */
+static void lay_extent(const struct reading *r, uint32_t first, const uint8_t *p)
+{
+    struct stasis_overlay_entry entry = {STASIS_PLACE_ZERO, 0, r->number};
+    uint16_t depth = stasis_le16_get(p + FILE_NUMBER);
+
+    if (p[ENCODING] == RAW)
+        entry =
+            (struct stasis_overlay_entry){(uint32_t)(stasis_le64_get(p) / PAGE),
+                                          stasis_le32_get(p + 12), (uint16_t)(r->number - depth)};
+    if (depth && r->alone)
+        entry = (struct stasis_overlay_entry){STASIS_PLACE_BELOW, 0, 0};
+    lay(r, first, stasis_le16_get(p + 16), entry);
+}
+
 /* A chunk with its extents, which begin at p. */
 static int lay_chunk(const struct reading *r, const struct stasis_run *run, uint32_t first,
                      const uint8_t *p)
@@ -328,12 +192,7 @@ static int lay_chunk(const struct reading *r, const struct stasis_run *run, uint
             return damaged(r->err, "an extent");
         if (r->digests && !keep_digest(r, p, first + (uint32_t)__builtin_ctz(pages)))
             return damaged(r->err, "the digest of zeros");
-        if (p[ENCODING] == ZEROES)
-            lay(r, first, pages, zero);
-        else
-            lay(r, first, pages,
-                (struct stasis_overlay_entry){(uint32_t)(stasis_le64_get(p) / PAGE),
-                                              stasis_le32_get(p + 12), r->number});
+        lay_extent(r, first, p);
         taken |= pages;
         last = pages;
     }
@@ -371,17 +230,23 @@ static int lay_run(const struct reading *r, const struct stasis_run *run, uint64
     return rc;
 }
 
-int stasis_overlay_index_lay(struct stasis_overlay *overlay, const struct stasis_snap_info *info,
-                             const uint8_t *index, size_t len, uint32_t end, uint16_t number,
-                             struct stasis_error *err)
+int stasis_overlay_index_lay(struct stasis_overlay *overlay, const uint8_t *index, size_t len,
+                             bool alone, struct stasis_error *err)
 {
-    struct reading r = {.overlay = overlay, .end = end, .number = number, .err = err};
+    struct stasis_overlay_below *below = &overlay->below[overlay->below_count - 1];
+    const struct stasis_snap_info *info = &below->info;
+    struct reading r = {.overlay = overlay,
+                        .below = below,
+                        .number = overlay->below_count,
+                        .whole = info->whole,
+                        .alone = alone,
+                        .err = err};
     uint64_t chunks = ((uint64_t)overlay->map.pages + CHUNK - 1) / CHUNK, extent = 0;
     int rc = stasis_overlay_index_check(info, index, len, err);
 
     if (rc)
         return rc;
-    r.entries = index + head_len(info->layer);
+    r.entries = index + stasis_overlay_index_head(info->layer);
     r.entry_count = stasis_le32_get(index + 8);
     r.extent_count = stasis_le32_get(index + 12);
     r.extents = r.entries + (size_t)r.entry_count * STASIS_RUNS_ENTRY_LEN;
@@ -392,7 +257,7 @@ int stasis_overlay_index_lay(struct stasis_overlay *overlay, const struct stasis
         r.kept = stasis_overlay_digests_new(r.extent_count);
         if (!r.kept)
             return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the digests of the disk");
-        overlay->below[number - 1].digests = r.kept;
+        below->digests = r.kept;
         stasis_sha256(NULL, 0, r.none);
     }
     for (uint32_t i = 0; !rc && i < r.entry_count; i++) {

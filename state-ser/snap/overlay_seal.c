@@ -200,9 +200,13 @@ static int exchange(struct stasis_overlay *overlay, struct stasis_overlay_end *e
     if (rc)
         return rc;
     *ret_exchanged = true;
-    overlay->below[overlay->below_count++] =
-        (struct stasis_overlay_below){.fd = fd, .info = *sealed, .digests = end->digests};
+    overlay->below[overlay->below_count++] = (struct stasis_overlay_below){
+        .fd = fd, .info = *sealed, .end = overlay->use.places.end, .digests = end->digests};
     end->digests = NULL;
+    if (sealed->whole)
+        overlay->partial_len = 0;
+    else if (sealed->layer)
+        overlay->partial_len += end->index_len;
     become_next(overlay, next);
     overlay->lacks_name = true;
     rc = stasis_overlay_keep_name(overlay, err);
@@ -216,7 +220,7 @@ static int give_up(struct stasis_overlay *overlay, int rc)
     return rc;
 }
 
-static int seal(struct stasis_overlay *overlay, bool has_digests,
+static int seal(struct stasis_overlay *overlay, uint64_t features,
                 uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE], struct stasis_error *err)
 {
     struct stasis_overlay next = {.use.fd = -1};
@@ -227,7 +231,7 @@ static int seal(struct stasis_overlay *overlay, bool has_digests,
     if (!rc)
         rc = clear_free(overlay, err);
     if (!rc)
-        rc = stasis_overlay_end_make(overlay, has_digests, &end, err);
+        rc = stasis_overlay_end_make(overlay, features, &end, err);
     if (rc)
         return rc;
     rc = stasis_overlay_end_write(overlay, &end, err);
@@ -265,9 +269,9 @@ int stasis_overlay_write_back(struct stasis_overlay *overlay, bool (*keep_on)(vo
 
 /* ---- */
 
-int stasis_overlay_seal(struct stasis_overlay *overlay, bool has_digests,
-                        uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE], bool *ret_has_root,
-                        struct stasis_error *err)
+static int finish_and_seal(struct stasis_overlay *overlay, uint64_t features, bool may_be_whole,
+                           uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE], bool *ret_has_root,
+                           struct stasis_error *err)
 {
     int rc = stasis_overlay_finish(overlay, err);
 
@@ -276,11 +280,24 @@ int stasis_overlay_seal(struct stasis_overlay *overlay, bool has_digests,
         memcpy(ret_root, overlay->use.header.info.parent_root, STASIS_OVERLAY_ROOT_SIZE);
         return 0;
     }
+    if (!rc && may_be_whole &&
+        stasis_overlay_index_is_due(overlay, features & STASIS_FEATURE_DISK_DIGESTS))
+        features |= STASIS_FEATURE_DISK_WHOLE;
     if (!rc)
-        rc = seal(overlay, has_digests, ret_root, err);
+        rc = seal(overlay, features, ret_root, err);
     if (!rc)
         *ret_has_root = true;
     return rc;
+}
+
+int stasis_overlay_seal(struct stasis_overlay *overlay, unsigned how,
+                        uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE], bool *ret_has_root,
+                        struct stasis_error *err)
+{
+    uint64_t features = how & STASIS_OVERLAY_DIGESTS ? STASIS_FEATURE_DISK_DIGESTS : 0;
+
+    return finish_and_seal(overlay, features, !(how & STASIS_OVERLAY_PARTIAL), ret_root,
+                           ret_has_root, err);
 }
 
 /* ---- sealing that was cut off ---- */
@@ -306,7 +323,7 @@ static void become_foreseen(struct stasis_overlay *overlay, const struct stasis_
     overlay->map.mapped = 0;
 }
 
-static int foresee(struct stasis_overlay *overlay, bool has_digests, struct stasis_error *err)
+static int foresee(struct stasis_overlay *overlay, uint64_t features, struct stasis_error *err)
 {
     struct stasis_overlay_end end;
     const struct stasis_snap_info *sealed = &end.trailer.info;
@@ -317,7 +334,7 @@ static int foresee(struct stasis_overlay *overlay, bool has_digests, struct stas
         return 0;
     rc = check_room(overlay, err);
     if (!rc)
-        rc = stasis_overlay_end_make(overlay, has_digests, &end, err);
+        rc = stasis_overlay_end_make(overlay, features, &end, err);
     if (rc)
         return rc;
     stasis_overlay_end_fini(&end);
@@ -331,11 +348,25 @@ static int foresee(struct stasis_overlay *overlay, bool has_digests, struct stas
     return rc;
 }
 
+/* As it was begun, or the root would be another. */
+static int seal_again(struct stasis_overlay *overlay, uint64_t features, struct stasis_error *err)
+{
+    uint8_t root[STASIS_DIGEST_SIZE];
+    bool has_root;
+
+    features &= STASIS_FEATURES_DISK_LATE;
+    if (features & STASIS_FEATURE_DISK_WHOLE &&
+        !stasis_overlay_index_can_be_whole(overlay, features & STASIS_FEATURE_DISK_DIGESTS))
+        return stasis_fail(err, STASIS_ERR_CORRUPT,
+                           "its sealing was cut off, and its end is not that of such an overlay");
+    return overlay->only_looks ? foresee(overlay, features, err)
+                               : finish_and_seal(overlay, features, false, root, &has_root, err);
+}
+
 int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, bool *ret_is_sealed,
                                   struct stasis_error *err)
 {
-    uint8_t trailer[STASIS_HEADER_LEN], uuid[STASIS_UUID_SIZE], root[STASIS_DIGEST_SIZE];
-    bool has_root, has_digests;
+    uint8_t trailer[STASIS_HEADER_LEN], uuid[STASIS_UUID_SIZE];
     ssize_t got;
 
     *ret_is_sealed = false;
@@ -349,9 +380,7 @@ int stasis_overlay_finish_sealing(struct stasis_overlay *overlay, uint64_t len, 
         return 0;
     *ret_is_sealed =
         stasis_overlay_has_sealed_name(overlay->output->place.base, trailer + STASIS_HDR_ROOT);
-    if (*ret_is_sealed)
-        return 0;
-    has_digests = stasis_le64_get(trailer + STASIS_HDR_INCOMPATIBLE) & STASIS_FEATURE_DISK_DIGESTS;
-    return overlay->only_looks ? foresee(overlay, has_digests, err)
-                               : stasis_overlay_seal(overlay, has_digests, root, &has_root, err);
+    return *ret_is_sealed
+               ? 0
+               : seal_again(overlay, stasis_le64_get(trailer + STASIS_HDR_INCOMPATIBLE), err);
 }

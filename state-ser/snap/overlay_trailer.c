@@ -55,22 +55,25 @@ static uint64_t stored_bytes(const struct stasis_overlay_map *map)
     return bytes;
 }
 
-int stasis_overlay_end_make(struct stasis_overlay *overlay, bool has_digests,
+int stasis_overlay_end_make(struct stasis_overlay *overlay, uint64_t features,
                             struct stasis_overlay_end *ret_end, struct stasis_error *err)
 {
     struct stasis_overlay_end end = {.trailer = overlay->use.header};
     struct stasis_snap_info *info = &end.trailer.info;
+    bool has_digests = features & STASIS_FEATURE_DISK_DIGESTS;
     int rc = has_digests ? stasis_overlay_digests_make(overlay, &end.digests, err) : 0;
 
     if (rc)
         return rc;
-    end.index = stasis_overlay_index_make(overlay, end.digests, &end.index_len);
+    end.index = stasis_overlay_index_make(overlay, end.digests,
+                                          features & STASIS_FEATURE_DISK_WHOLE, &end.index_len);
     if (!end.index) {
         free(end.digests);
         return stasis_fail(err, STASIS_ERR_NOMEM, "no memory to seal the overlay");
     }
     info->digests = has_digests;
-    info->incompatible |= has_digests ? STASIS_FEATURE_DISK_DIGESTS : 0;
+    info->whole = features & STASIS_FEATURE_DISK_WHOLE;
+    info->incompatible |= features;
     info->stored_bytes = stored_bytes(&overlay->map);
     stasis_overlay_index_root(end.index, info, overlay->use.state, overlay->use.state_len,
                               info->root);

@@ -92,8 +92,9 @@ static int make(const char *path, uint32_t seed, uint8_t *disk, struct stasis_er
         if (!rc && !draw(&seed, 5))
             rc = stasis_overlay_flush(overlay, err);
         if (!rc && seals && !draw(&seed, 40))
-            rc = stasis_overlay_seal(overlay, digests == 1 || (digests && i % 2), root, &has_root,
-                                     err);
+            rc = stasis_overlay_seal(
+                overlay, digests == 1 || (digests && i % 2) ? STASIS_OVERLAY_DIGESTS : 0, root,
+                &has_root, err);
     }
     if (!rc)
         rc = draw(&seed, 2) ? stasis_overlay_finish(overlay, err)

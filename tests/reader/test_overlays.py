@@ -7,6 +7,7 @@ NUMBER (60) mutants; those that they disagree about are kept in the current dire
 overlay-SEED-N/."""
 import collections
 import fcntl
+import hashlib
 import os
 import random
 import struct
@@ -70,8 +71,51 @@ def change(chance, data, at, length):
 
 def mutant(chance, files):
     """The same files, one of them changed."""
+    if len(files) > 1 and chance.random() < .4:
+        return with_another_index(chance, files)
     name = chance.choice(sorted(files) + ["overlay"])
     return {**files, name: changed(chance, files[name])}
+
+
+def put_crc(data, at):
+    """Of a header."""
+    data[at + 12:at + 16] = bytes(4)
+    struct.pack_into("<I", data, at + 12, zlib.crc32(data[at:at + 1024]))
+
+
+def with_another_index(chance, files):
+    """That of the sealed file on which the overlay lies; checksums and root are right, and the overlay
+    names that root."""
+    overlay = bytearray(files["overlay"])
+    name = next((name for name, data in files.items()
+                 if name != "overlay" and data[72:88] == overlay[128:144]), None)
+    if not name:
+        return files
+    data = bytearray(files[name])
+    trailer = len(data) - 1024
+    sections = {}
+    for i in range(struct.unpack_from("<I", data, trailer + 208)[0]):
+        kind, _, at, length, _, _ = struct.unpack_from("<IIQQII", data, trailer + 224 + 32 * i)
+        sections[kind] = at, length, trailer + 224 + 32 * i + 24
+    at, length, crc = sections[2]
+    regions, names, entries, extents = struct.unpack_from("<IIII", data, at)
+    first = at + 16 + 16 * regions + 48 * names
+    parts = (at, 16), (first, 12 * entries), (first + 12 * entries, 24 * extents), (at, length)
+    change(chance, data, *chance.choice([part for part in parts if part[1]]))
+    index = bytearray(data[at:at + length])
+    struct.pack_into("<I", data, crc, zlib.crc32(index))
+    regions, names, entries, extents = struct.unpack_from("<IIII", index)
+    first = 16 + 16 * regions + 48 * names + 12 * entries
+    for place in range(first, min(first + 24 * extents, length - 7), 24):
+        index[place:place + 8] = bytes(8)
+    state = data[sections[1][0]:sum(sections[1][:2])]
+    arch = data[trailer + 20:trailer + 24]
+    root = hashlib.sha256(b"stasis root 2\0\0\0" + arch + bytes(4) + hashlib.sha256(state).digest()
+                          + data[176:208] + index).digest()
+    data[trailer + 144:trailer + 176] = overlay[176:208] = root
+    put_crc(data, trailer)
+    put_crc(overlay, 0)
+    return {**files, name: bytes(data), "overlay": bytes(overlay)}
 
 
 def changed(chance, data):

@@ -218,10 +218,10 @@ int stasis_vmm_disks_check_release(const struct stasis_vmm_disks *disks, const c
     for (unsigned i = 0; i < disks->count; i++) {
         const struct stasis_vmm_disk *disk = &disks->list[i];
 
-        if (disk->disk.overlay && stasis_disk_overlay_has_digests(&disk->disk))
+        if (disk->disk.overlay && stasis_disk_overlay_needs_newer(&disk->disk))
             return stasis_fail(err, STASIS_ERR_ARG,
-                               "disk %s lies on an overlay with digests, which release %s does not "
-                               "read; leave out the target",
+                               "disk %s lies on an overlay with digests, or with an index of all "
+                               "overlays, which release %s does not read; leave out the target",
                                disk->device.id, release);
     }
     return 0;
@@ -253,9 +253,10 @@ int stasis_vmm_disks_prepare_seal(struct stasis_vmm_disks *disks, bool (*keep_on
     return rc;
 }
 
-static int seal(struct stasis_vmm_disk *disk, bool has_digests, struct stasis_error *err)
+static int seal(struct stasis_vmm_disk *disk, unsigned how, struct stasis_error *err)
 {
-    int rc = stasis_disk_seal_overlay(&disk->disk, has_digests, err);
+    int rc = stasis_disk_seal_overlay(&disk->disk, how & STASIS_VMM_SETTLE_DIGESTS,
+                                      how & STASIS_VMM_SETTLE_PARTIAL, err);
 
     return rc ? stasis_wrap(err, rc, "disk %s", disk->device.id) : 0;
 }
@@ -268,7 +269,7 @@ int stasis_vmm_disks_settle(struct stasis_vmm_disks *disks, unsigned how, struct
         struct stasis_vmm_disk *disk = &disks->list[i];
 
         if (disk->disk.overlay && how & STASIS_VMM_SETTLE_SEALS)
-            rc = seal(disk, how & STASIS_VMM_SETTLE_DIGESTS, err);
+            rc = seal(disk, how, err);
         else if (disk->disk.overlay || !(how & STASIS_VMM_SETTLE_OVERLAYS))
             rc = settle(disk, err);
         else

@@ -126,16 +126,18 @@ static bool keep_waiting(void *ctx)
     return keep_going(ctx, 0, 1);
 }
 
-/* Whether it is for a release that reads overlays, and none that have digests. 0.1.0 has no disks.
- */
-static bool lacks_disk_digests(const char *target)
+/* Whether it is for a release that reads overlays, and none that have digests, or an index of all.
+ * 0.1.0 has no disks. */
+static bool reads_older_disks(const char *target)
 {
     return target && strverscmp(target, "0.2.0") >= 0 && strverscmp(target, "0.3.0") < 0;
 }
 
-static bool has_disk_digests(const struct stasis_vmm_save *save)
+static unsigned how_to_seal(const struct stasis_vmm_save *save)
 {
-    return save->digest == STASIS_VMM_DIGEST_SHA256 && !lacks_disk_digests(save->target);
+    if (reads_older_disks(save->target))
+        return STASIS_VMM_SETTLE_PARTIAL;
+    return save->digest == STASIS_VMM_DIGEST_SHA256 ? STASIS_VMM_SETTLE_DIGESTS : 0;
 }
 
 /* A snapshot that is on the disk is of no use without what the guest wrote: it believes that the
@@ -147,8 +149,8 @@ static int settle_disk(struct stasis_vmm_job *job)
     bool no_sync = job->save.sync == STASIS_VMM_SYNC_NONE;
     unsigned how = (no_sync ? STASIS_VMM_SETTLE_OVERLAYS : 0) |
                    (job->exit || job->crash ? 0 : STASIS_VMM_SETTLE_SEALS) |
-                   (has_disk_digests(&job->save) ? STASIS_VMM_SETTLE_DIGESTS : 0);
-    int rc = lacks_disk_digests(job->save.target)
+                   how_to_seal(&job->save);
+    int rc = reads_older_disks(job->save.target)
                  ? stasis_vmm_disks_check_release(disks, job->save.target, &job->err)
                  : 0;
 

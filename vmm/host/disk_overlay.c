@@ -73,9 +73,9 @@ bool stasis_disk_overlay_is_at(const struct stasis_disk *disk, const uint8_t *ro
     return !stats.mapped_bytes && stats.has_root && !memcmp(stats.root, root, sizeof(stats.root));
 }
 
-bool stasis_disk_overlay_has_digests(const struct stasis_disk *disk)
+bool stasis_disk_overlay_needs_newer(const struct stasis_disk *disk)
 {
-    return stasis_overlay_stats(disk->overlay).has_digests;
+    return stasis_overlay_stats(disk->overlay).needs_newer;
 }
 
 int stasis_disk_prepare_seal(struct stasis_disk *disk, bool (*keep_on)(void *ctx), void *ctx,
@@ -86,9 +86,12 @@ int stasis_disk_prepare_seal(struct stasis_disk *disk, bool (*keep_on)(void *ctx
     return rc ? rc : stasis_overlay_write_back(disk->overlay, keep_on, ctx, err);
 }
 
-int stasis_disk_seal_overlay(struct stasis_disk *disk, bool has_digests, struct stasis_error *err)
+int stasis_disk_seal_overlay(struct stasis_disk *disk, bool has_digests, bool for_older,
+                             struct stasis_error *err)
 {
-    int rc = stasis_overlay_seal(disk->overlay, has_digests, disk->root, &disk->has_root, err);
+    unsigned how =
+        (has_digests ? STASIS_OVERLAY_DIGESTS : 0) | (for_older ? STASIS_OVERLAY_PARTIAL : 0);
+    int rc = stasis_overlay_seal(disk->overlay, how, disk->root, &disk->has_root, err);
 
     _Static_assert(sizeof(disk->root) == STASIS_OVERLAY_ROOT_SIZE, "a root");
     if (rc)

@@ -38,18 +38,18 @@ void stasis_disk_close_overlay(struct stasis_disk *disk);
 bool stasis_disk_overlay_is_new(const struct stasis_disk *disk);
 bool stasis_disk_overlay_is_at(const struct stasis_disk *disk, const uint8_t *root);
 
-/* Whether it lies on one with digests, which releases before 0.3.0 do not read. */
-bool stasis_disk_overlay_has_digests(const struct stasis_disk *disk);
+/* Whether it lies on one that releases before 0.3.0 do not read. */
+bool stasis_disk_overlay_needs_newer(const struct stasis_disk *disk);
 
 /* What can be done before it is sealed: stasis_overlay_check_seal(), stasis_overlay_write_back().
  */
 STASIS_MUST_CHECK int stasis_disk_prepare_seal(struct stasis_disk *disk, bool (*keep_on)(void *ctx),
                                                void *ctx, struct stasis_error *err);
 
-/* Seals it (stasis_overlay_seal()): the disk has a root then, or, if nothing was ever written to
- * it, is settled. */
+/* Seals it (stasis_overlay_seal()), with digests, or so that releases before 0.3.0 read it: the
+ * disk has a root then, or, if nothing was ever written to it, is settled. */
 STASIS_MUST_CHECK int stasis_disk_seal_overlay(struct stasis_disk *disk, bool has_digests,
-                                               struct stasis_error *err);
+                                               bool for_older, struct stasis_error *err);
 
 /* By which its content is known: made of its name and the number of its last flush. */
 struct stasis_disk_marker stasis_disk_overlay_marker(const struct stasis_disk *disk);

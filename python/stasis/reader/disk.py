@@ -13,16 +13,20 @@ from ..closing import Closing
 from ..errors import Foreign, InUse, MissingParent
 from .chain import Folder, root_of
 from .check import about, require
-from .file import DATA, DISK_BIT, DISK_DIGESTS_BIT, HEADER, INDEX, STATE, TRAILER_BIT
-from .file import File, Header, parse_magic
-from .index import CHUNK, DIGESTS_BIT, LAYER_BIT, PAGE, RAW, STORED, Extent, Index, Index2, Name
+from .file import DATA, DISK_BIT, DISK_DIGESTS_BIT, DISK_WHOLE_BIT, HEADER, INDEX, STATE
+from .file import TRAILER_BIT, File, Header, parse_magic
+from .index import CHUNK, DIGESTS_BIT, EXTENT, LAYER_BIT, PAGE, RAW, STORED
+from .index import Extent, Index, Index2, Name
 from .overlay import FIRST, ZERO, Overlay, Pages, check_state
 
 MAX_SEALED = 4095
 
 
 class SealedIndex(Index2):
-    """As that of a layer, but for names, and for where the pages are."""
+    """As that of a layer, but for names, and for where the pages are.
+
+    If `tells_all`, it says of the pages of the files below, too: file 1 is the parent, file 2 what
+    that lies on, and so on."""
 
     @classmethod
     def longest(cls, header: Header) -> int:
@@ -36,6 +40,8 @@ class SealedIndex(Index2):
 
     def __init__(self, raw: bytes, header: Header, data: tuple[int, int]) -> None:
         self.has_parent = bool(header.incompatible & LAYER_BIT)
+        self.tells_all = bool(header.incompatible & DISK_WHOLE_BIT)
+        require(self.has_parent or not self.tells_all, "index: whole, and lies on nothing")
         super().__init__(raw, self.as_layer(header), data)
         require([region[:2] for region in self.regions] == [(0, header.ram)], "region")
 
@@ -46,6 +52,8 @@ class SealedIndex(Index2):
         right = not self.names or self.names[0] == (header.parent, header.parent_root)
         require(right, "parent")
         require(not self.names or header.parent != header.uuid, "lies on itself")
+        reserved = any(e[7] for e in EXTENT.iter_unpack(self.raw[self.extents : self.digests]))
+        require(not reserved, "extent: reserved byte")
 
     def _check_extents(self, header: Header, data: tuple[int, int]) -> None:
         total = 0
@@ -54,46 +62,70 @@ class SealedIndex(Index2):
             self._check_pages(number, kind, extents)
             for extent in extents:
                 self._check_extent(extent, data)
-                total += extent.length * (extent.encoding == RAW)
+                total += extent.length * (extent.encoding == RAW and not extent.file)
         require(total == header.stored, "stored bytes")
 
-    @staticmethod
-    def _check_extent(extent: Extent, data: tuple[int, int]) -> None:
-        require(not extent.file and extent.encoding in (ZERO, RAW), "file or encoding")
+    def _check_extent(self, extent: Extent, data: tuple[int, int]) -> None:
+        known = extent.encoding == RAW and self.tells_all or not extent.file
+        require(known and extent.encoding in (ZERO, RAW), "file or encoding")
         if extent.encoding == RAW:
             one = extent.stored == extent.taken and extent.stored.bit_count() == 1
             require(one, "pages")
-            start = max(data[0], FIRST * PAGE)
-            require(start <= extent.offset <= data[1] - PAGE, "place")
+            if not extent.file:
+                check_place(extent.offset, data)
+
+    def check_others(self, below: list[Sealed]) -> None:
+        """That what it says of the files below can be there."""
+        for depth, places in self.foreign().items():
+            require(depth <= len(below), "no such file below")
+            for offset, _ in places:
+                check_place(offset, below[depth - 1].data)
+
+
+def check_place(offset: int, data: tuple[int, int]) -> None:
+    """Of a page in a DATA section."""
+    require(max(data[0], FIRST * PAGE) <= offset <= data[1] - PAGE, "place")
 
 
 class Sealed(File):
-    """A sealed overlay; `name` is what it was sought by."""
+    """A sealed overlay; `name` is what it was sought by. If it `is_told` of, an index of a file
+    above says where its pages are, and its own is not read."""
 
     features = {2: TRAILER_BIT | LAYER_BIT | DISK_BIT}
-    late_features = DISK_DIGESTS_BIT
+    late_features = DISK_DIGESTS_BIT | DISK_WHOLE_BIT
     indexes: Mapping[int, type[Index]] = {2: SealedIndex}
+    index: SealedIndex
     below: Pages
+    others: list[Sealed] = []  # if its index tells of all: the files below, the highest first
 
-    def __init__(self, file: BinaryIO, path: str, name: Name, size: int) -> None:
+    def __init__(
+        self, file: BinaryIO, path: str, name: Name, size: int, is_told: bool = False
+    ) -> None:
         super().__init__(file, path)
         try:
             with self.naming():
-                self._check(name, size)
+                self._check(name, size, is_told)
         except BaseException:
             self.close()
             raise
 
-    def _check(self, name: Name, size: int) -> None:
+    @property
+    def tells_all(self) -> bool:
+        """Whether its index says of the files below, too."""
+        return bool(self.header.incompatible & DISK_WHOLE_BIT)
+
+    def _check(self, name: Name, size: int, is_told: bool) -> None:
         header = self.header
-        features = header.incompatible & ~(LAYER_BIT | DISK_DIGESTS_BIT)
+        features = header.incompatible & ~(LAYER_BIT | self.late_features)
         require(features == TRAILER_BIT | DISK_BIT, "features")
         kinds = sorted(part.type for part in self.sections)
         require(kinds == [STATE, INDEX, DATA], "sections")
-        self.read_index()
         check_state(self.section(STATE), size)
         require(header.ram == -(-size // PAGE) * PAGE, "size")
-        require(self.root() == header.root == name.root, "root")
+        require(header.root == name.root, "root")
+        if not is_told:
+            self.read_index()
+            require(self.root() == header.root, "root")
 
     def page(self, number: int) -> bytes:
         """Of the disk: its own, or that of what it lies on."""
@@ -101,7 +133,8 @@ class Sealed(File):
         kind, extents = self.index.at(chunk)
         for extent in extents:
             if extent.taken >> bit & 1:
-                return self.pages(chunk, extent)[bit]
+                file = self.others[extent.file - 1] if extent.file else self
+                return file.pages(chunk, extent)[bit]
         return bytes(PAGE) if kind in (ZERO, STORED) else self.below.page(number)
 
 
@@ -132,15 +165,19 @@ def find_in(folders: list[Folder], name: Name) -> tuple[BinaryIO, str]:
     return folders[-1].find(name)
 
 
-def chain_below(folders: list[Folder], header: Header, size: int) -> list[Sealed]:
-    """The sealed overlays that a file with this header lies on, the highest first."""
+def chain_below(
+    folders: list[Folder], header: Header, size: int, is_told: bool = False
+) -> list[Sealed]:
+    """The sealed overlays that a file with this header lies on, the highest first. The index of the
+    highest that tells of all below it is the last one that is read."""
     chain: list[Sealed] = []
     try:
         while header.incompatible & LAYER_BIT:
             loop = header.parent in [file.header.uuid for file in chain]
             require(len(chain) < MAX_SEALED and not loop, "the chain is a loop, or too long")
             name = Name(header.parent, header.parent_root)
-            chain.append(Sealed(*find_in(folders, name), name, size))
+            is_told = is_told or bool(chain and chain[-1].tells_all)
+            chain.append(Sealed(*find_in(folders, name), name, size, is_told))
             header = chain[-1].header
     except BaseException:
         for sealed in chain:
@@ -174,15 +211,26 @@ class DiskReader(Closing):
             if sealed:
                 name = Name(header.uuid, root_of(file, file.seek(0, 2), header) or b"")
                 self._sealed.append(Sealed(file, self.path, name, self.size))
-            self._sealed += chain_below(self._folders, header, self.size)
+            is_told = any(file_.tells_all for file_ in self._sealed)
+            self._sealed += chain_below(self._folders, header, self.size, is_told)
             self.files += [file_.path for file_ in self._sealed[sealed:]]
-            lower: Pages = self._image
-            for file_ in reversed(self._sealed):
-                file_.below, lower = lower, file_
+            lower = self._lay()
             self._top = lower if sealed else Overlay(file, lower, self.size)
         except BaseException:
             file.close()
             raise
+
+    def _lay(self) -> Pages:
+        """Tells the sealed files whose index was read what is below; the highest of them."""
+        lower: Pages = self._image
+        telling = [n for n, file in enumerate(self._sealed) if file.tells_all]
+        last = telling[0] if telling else len(self._sealed) - 1
+        for file in reversed(self._sealed[: last + 1]):
+            file.below, lower = lower, file
+        if telling:
+            self._sealed[last].others = self._sealed[last + 1 :]
+            self._sealed[last].index.check_others(self._sealed[last].others)
+        return lower
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes [offset, offset + length) of the disk; fewer at its end.

@@ -19,7 +19,8 @@ HEADER = 1024
 STATE, INDEX, DATA, SCHEMA, NOTES = 1, 2, 3, 4, 5
 NAMES = {STATE: "STATE", INDEX: "INDEX", DATA: "DATA", SCHEMA: "SCHEMA", NOTES: "NOTES"}
 MAGIC = b"\x89STASIS\n"
-TRAILER_BIT, DISK_BIT, DISK_DIGESTS_BIT, OPTIONAL_BIT = 1, 1 << 5, 1 << 6, 1
+TRAILER_BIT, DISK_BIT, OPTIONAL_BIT = 1, 1 << 5, 1
+DISK_DIGESTS_BIT, DISK_WHOLE_BIT = 1 << 6, 1 << 7  # in trailers of disks
 # Of each format version: the incompatible features that it has, and its index.
 FEATURES: Mapping[int, int] = {1: 0b11, 2: 0b11011}
 INDEXES: Mapping[int, type[Index]] = {1: Index1, 2: Index2}

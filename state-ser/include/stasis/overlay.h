@@ -121,17 +121,23 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_write_back(struct stasis_over
 /* Seals the overlay: its file gets the name FILE.<first 16 hexadecimal digits of its root> and
  * never changes again, and a new overlay on it takes the name FILE, and goes on. *ret_root is the
  * content of the disk as of now. An overlay that nothing was written to is not sealed: its root is
- * that of what it lies on, or, on an image, *ret_has_root is false. has_digests: with a SHA-256 of
- * each page, so that the root stands for the content also against somebody who makes a file on
- * purpose, down to the first sealed overlay that has none. The pages are read for that, and
- * verified. Releases before 0.3.0 do not read such a file.
+ * that of what it lies on, or, on an image, *ret_has_root is false.
  *
- * STASIS_ERR_WRITE, and the errors of flushing, with has_digests of reading; STASIS_ERR_EXISTS:
+ * `how` is 0, or of these:
+ * - STASIS_OVERLAY_DIGESTS: with a SHA-256 of each page, so that the root stands for the content
+ *   also against somebody who makes a file on purpose, down to the first sealed overlay that has
+ *   none. The pages are read for that, and verified. Releases before 0.3.0 do not read such a file.
+ * - STASIS_OVERLAY_PARTIAL: its index says of its own pages only. Else it says, now and then, of
+ *   those of all files below, so that opening a long chain reads the indexes of a few, and releases
+ *   before 0.3.0 do not read such a file.
+ *
+ * STASIS_ERR_WRITE, and the errors of flushing, with digests of reading; STASIS_ERR_EXISTS:
  * there is a file of that name; STASIS_ERR_FULL: it lies on as many as can be. The overlay is in
  * use as before, or a new one is.
  */
+enum { STASIS_OVERLAY_DIGESTS = 1, STASIS_OVERLAY_PARTIAL = 2 };
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_seal(struct stasis_overlay *overlay,
-                                                        bool has_digests,
+                                                        unsigned how,
                                                         uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE],
                                                         bool *ret_has_root,
                                                         struct stasis_error *err);
@@ -144,7 +150,7 @@ struct stasis_overlay_stats {
     uint8_t uuid[16];      /* of the overlay */
     bool has_root;         /* it lies on a sealed one, of this root */
     uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
-    bool has_digests; /* one that it lies on has them: releases before 0.3.0 do not read it */
+    bool needs_newer; /* releases before 0.3.0 do not read one that it lies on */
 };
 
 STASIS_EXPORT struct stasis_overlay_stats

@@ -219,9 +219,9 @@ struct stasis_snap_info {
     bool layer;
     uint8_t parent_uuid[STASIS_UUID_SIZE];
     uint8_t parent_root[STASIS_DIGEST_SIZE];
-    /* Of an opened file: its index tells where all RAM is, without that of the parent; and the
-     * length of the indexes that do not, of this file and of those below it down to one that
-     * does. */
+    /* Of an opened file: its index tells where all RAM (or of a sealed overlay, the disk) is,
+     * without that of the parent; and the length of the indexes that do not, of this file and of
+     * those below it down to one that does. */
     bool whole;
     uint64_t partial_index_bytes;
 };

@@ -18,7 +18,7 @@
 #define RIG_PAGES  48u
 #define RIG_BYTES  (RIG_PAGES * RIG_PAGE - 1536) /* the last page is short */
 
-#define RIG_FILES 4u
+#define RIG_FILES 8u
 
 struct rig_write {
     unsigned file;

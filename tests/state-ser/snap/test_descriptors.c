@@ -280,7 +280,8 @@ static void an_overlay_is_opened(void **state)
     (void)state;
     assert_int_equal(stasis_overlay_open("disk", NULL, &disk, &overlay, NULL), 0);
     assert_int_equal(stasis_overlay_write(overlay, 0, "new", 3, NULL), 0);
-    assert_int_equal(stasis_overlay_seal(overlay, true, root, &has_root, NULL), 0);
+    assert_int_equal(stasis_overlay_seal(overlay, STASIS_OVERLAY_DIGESTS, root, &has_root, NULL),
+                     0);
     stasis_overlay_free(overlay);
     do_with_each(open_overlay, nothing);
     do_with_each(look_at_overlay, nothing);

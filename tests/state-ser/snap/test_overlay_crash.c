@@ -323,7 +323,7 @@ static bool seal_with_fault(unsigned sync, ino_t *ret_before, struct stat *ret_a
     assert_int_equal(stat(rig.path, ret_after), 0);
     *ret_before = ret_after->st_ino;
     rig.sync_to_fail = sync;
-    rc = stasis_overlay_seal(rig.overlay, true, root, &has_root, NULL);
+    rc = stasis_overlay_seal(rig.overlay, STASIS_OVERLAY_DIGESTS, root, &has_root, NULL);
     failed = !rig.sync_to_fail;
     assert_int_equal(rc, failed ? STASIS_ERR_WRITE : 0);
     rig_assert_holds(&rig, rig.content);

@@ -26,7 +26,7 @@ static struct rig rig;
 static struct image image;
 static char sealed[160];
 static uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
-static bool has_digests;
+static unsigned how; /* it is sealed */
 
 static int set_up(void **state)
 {
@@ -40,7 +40,7 @@ static int set_up(void **state)
     assert_true(rig_write(&rig, 0, 3 * RIG_PAGE));
     assert_int_equal(stasis_overlay_zero(rig.overlay, 5 * RIG_PAGE, 2 * RIG_PAGE, NULL), 0);
     assert_int_equal(stasis_overlay_zero(rig.overlay, 16 * RIG_PAGE, 16 * RIG_PAGE, NULL), 0);
-    assert_int_equal(stasis_overlay_seal(rig.overlay, has_digests, root, &has_root, NULL), 0);
+    assert_int_equal(stasis_overlay_seal(rig.overlay, how, root, &has_root, NULL), 0);
     rig_close(&rig);
     len = snprintf(sealed, sizeof(sealed), "%s.", rig.path);
     for (unsigned i = 0; i < 8; i++)
@@ -358,7 +358,7 @@ int main(void)
     const struct CMUnitTest of_digests[] = {CASE(digests_have_to_be_right)};
     int failed = cmocka_run_group_tests_name("without digests", tests, NULL, NULL);
 
-    has_digests = true;
+    how = STASIS_OVERLAY_DIGESTS;
     return failed + cmocka_run_group_tests_name("with digests", tests, NULL, NULL) +
            cmocka_run_group_tests_name("of digests", of_digests, NULL, NULL);
 }

@@ -17,7 +17,7 @@
 #include "state-ser/snap/overlay.h"
 
 static struct rig rig;
-static bool has_digests;
+static unsigned how; /* it is sealed */
 static uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
 
 static int set_up(void **state)
@@ -49,7 +49,7 @@ static void seal(char path[160])
     bool has_root;
     struct stasis_error err;
 
-    if (stasis_overlay_seal(rig.overlay, has_digests, root, &has_root, &err))
+    if (stasis_overlay_seal(rig.overlay, how, root, &has_root, &err))
         fail_msg("%s", err.msg);
     sealed_path(path);
 }
@@ -97,7 +97,7 @@ static void sealing_may_be_cut_off_anywhere(void **state)
         set_up(state);
         assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
         rig.left = calls + 2;
-        done = !stasis_overlay_seal(rig.overlay, has_digests, found, &has_root, NULL);
+        done = !stasis_overlay_seal(rig.overlay, how, found, &has_root, NULL);
         rig_close(&rig);
         rig.left = 0;
         assert_looks(rig.path, rig.content);
@@ -388,6 +388,6 @@ int main(void)
 
     int failed = cmocka_run_group_tests_name("without digests", tests, NULL, NULL);
 
-    has_digests = true;
+    how = STASIS_OVERLAY_DIGESTS;
     return failed + cmocka_run_group_tests_name("with digests", tests, NULL, NULL);
 }

@@ -121,7 +121,7 @@ static int use(struct stasis_overlay *overlay, struct stasis_error *err)
     if (!rc)
         rc = write_page(overlay, 290, 0x33, err);
     if (!rc)
-        rc = stasis_overlay_seal(overlay, true, root, &has_root, err);
+        rc = stasis_overlay_seal(overlay, STASIS_OVERLAY_DIGESTS, root, &has_root, err);
     if (!rc)
         rc = write_page(overlay, 2, 0x44, err);
     if (!rc)

@@ -227,7 +227,7 @@ static void seal(struct stasis_overlay *overlay, char name[160])
     bool has_root;
     int len = snprintf(name, 160, "%s.", rig.path);
 
-    assert_int_equal(stasis_overlay_seal(overlay, false, root, &has_root, NULL), 0);
+    assert_int_equal(stasis_overlay_seal(overlay, 0, root, &has_root, NULL), 0);
     for (unsigned i = 0; i < 8; i++)
         len += snprintf(name + len, 3, "%02x", root[i]);
 }

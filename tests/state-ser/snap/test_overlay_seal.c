@@ -19,15 +19,29 @@
 
 static struct rig rig;
 static uint32_t seed = SEED;
-static bool is_plain = true, has_digests;
+static bool is_plain = true;
+static unsigned how;        /* it is sealed */
+static bool is_to_be_whole; /* the index of what is sealed next says of two files below, too */
 static uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
+
+static void write_pages(void)
+{
+    for (uint64_t page = 0; page < 12; page++)
+        assert_true(rig_write(&rig, page * RIG_PAGE, RIG_PAGE));
+}
 
 static int set_up(void **state)
 {
+    bool has_root;
+
     (void)state;
     rig_init(&rig, seed);
     rig.is_plain = is_plain;
     rig_open(&rig);
+    for (unsigned i = 0; is_to_be_whole && i < 2; i++) {
+        write_pages();
+        assert_int_equal(stasis_overlay_seal(rig.overlay, how, root, &has_root, NULL), 0);
+    }
     return 0;
 }
 
@@ -50,7 +64,7 @@ static void seal(void)
     bool has_root = false;
     struct stasis_error err;
 
-    if (stasis_overlay_seal(rig.overlay, has_digests, root, &has_root, &err))
+    if (stasis_overlay_seal(rig.overlay, how, root, &has_root, &err))
         fail_msg("%s", err.msg);
     assert_true(has_root);
 }
@@ -111,11 +125,11 @@ static void what_was_not_written_to_is_not_sealed(void **state)
     bool has_root = true;
 
     (void)state;
-    assert_int_equal(stasis_overlay_seal(rig.overlay, has_digests, again, &has_root, NULL), 0);
+    assert_int_equal(stasis_overlay_seal(rig.overlay, how, again, &has_root, NULL), 0);
     assert_false(has_root);
     write_some();
     seal();
-    assert_int_equal(stasis_overlay_seal(rig.overlay, has_digests, again, &has_root, NULL), 0);
+    assert_int_equal(stasis_overlay_seal(rig.overlay, how, again, &has_root, NULL), 0);
     assert_true(has_root);
     assert_memory_equal(again, root, sizeof(root));
 }
@@ -203,8 +217,7 @@ static void names_that_are_taken_are_refused(void **state)
     assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
     snprintf(link_path, sizeof(link_path), "%s/moved", rig.folder);
     assert_int_equal(rename(rig.path, link_path), 0);
-    assert_int_equal(stasis_overlay_seal(rig.overlay, has_digests, root, &has_root, &err),
-                     STASIS_ERR_ARG);
+    assert_int_equal(stasis_overlay_seal(rig.overlay, how, root, &has_root, &err), STASIS_ERR_ARG);
     assert_non_null(strstr(err.msg, "its name is of another file, or a link"));
     assert_int_equal(rename(link_path, rig.path), 0);
     write_some(); /* in use as before */
@@ -286,10 +299,15 @@ static void seal_with(unsigned calls, bool *ret_done)
 
     tear_down(NULL);
     set_up(NULL);
-    write_some();
+    if (is_to_be_whole)
+        write_pages();
+    else
+        write_some();
     assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+    assert_int_equal(stasis_overlay_index_is_due(rig.overlay, how & STASIS_OVERLAY_DIGESTS),
+                     is_to_be_whole);
     rig.left = calls + 1;
-    *ret_done = !stasis_overlay_seal(rig.overlay, has_digests, found, &has_root, NULL);
+    *ret_done = !stasis_overlay_seal(rig.overlay, how, found, &has_root, NULL);
     rig.left = 0;
 }
 
@@ -356,8 +374,12 @@ int main(void)
         CASE(sealing_that_is_cut_off_is_finished),
     };
 
+    const struct CMUnitTest of_whole[] = {CASE(sealing_that_fails_loses_nothing),
+                                          CASE(sealing_that_is_cut_off_is_finished)};
     int failed = cmocka_run_group_tests_name("without digests", tests, NULL, NULL);
 
-    has_digests = true;
-    return failed + cmocka_run_group_tests_name("with digests", tests, NULL, NULL);
+    how = STASIS_OVERLAY_DIGESTS;
+    failed += cmocka_run_group_tests_name("with digests", tests, NULL, NULL);
+    is_to_be_whole = true;
+    return failed + cmocka_run_group_tests_name("with whole indexes", of_whole, NULL, NULL);
 }

@@ -139,7 +139,7 @@ static bool seal_until(void **state, unsigned calls, bool *ret_done)
     set_up(state);
     assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
     rig.left = calls + 2;
-    done = !stasis_overlay_seal(rig.overlay, true, root, &has_root, NULL);
+    done = !stasis_overlay_seal(rig.overlay, STASIS_OVERLAY_DIGESTS, root, &has_root, NULL);
     rig.left = 0;
     rig_close(&rig);
     if (ret_done)
@@ -211,7 +211,7 @@ static void what_it_would_lie_on_has_to_be_there(void **state)
     bool has_root = false;
 
     (void)state;
-    assert_int_equal(stasis_overlay_seal(rig.overlay, false, root, &has_root, NULL), 0);
+    assert_int_equal(stasis_overlay_seal(rig.overlay, 0, root, &has_root, NULL), 0);
     rig_close(&rig);
     rig.opts.root = root;
     assert_is_foreseen();

@@ -131,7 +131,7 @@ static void a_disk_that_hangs_is_given_up(void **state)
     }
     write_some();
     if (stasis_overlay_write_back(rig.overlay, wait_on, NULL, &err) ||
-        stasis_overlay_seal(rig.overlay, false, root, &has_root, &err))
+        stasis_overlay_seal(rig.overlay, 0, root, &has_root, &err))
         fail_msg("%s", err.msg);
     rig_assert_holds(&rig, rig.content);
 }
@@ -164,7 +164,7 @@ static void a_file_system_that_cannot_do_it_is_told(void **state)
         rig.cannot_link = i == 0;
         rig.cannot_exchange = i == 1;
         assert_true(rig_write(&rig, i * RIG_PAGE, RIG_PAGE));
-        assert_int_equal(stasis_overlay_seal(rig.overlay, false, root, &has_root, &err),
+        assert_int_equal(stasis_overlay_seal(rig.overlay, 0, root, &has_root, &err),
                          i < 2 ? STASIS_ERR_WRITE : 0);
         if (i < 2)
             assert_non_null(strstr(err.msg, "exchanging its name with that of the new one"));
