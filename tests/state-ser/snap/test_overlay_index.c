@@ -272,18 +272,31 @@ static void assert_not_known(uint8_t *bytes, unsigned bit)
     close(fd);
 }
 
-/* Digests are a feature of the trailer; those of chunks, and compression, are of guests. */
+/* Digests and whole indexes are features of the trailer; those of chunks, and compression, are of
+ * guests. */
 static void features_have_to_be_known(void **state)
 {
-    static const unsigned bits[] = {1, 3, 7, 8};
+    static const unsigned bits[] = {1, 3, 8, 63};
 
     (void)state;
     unlink(rig.path);
     assert_not_known(image.bytes, 6);
+    assert_not_known(image.bytes, 7);
     for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
         assert_not_known(image.bytes, bits[i]);
         assert_not_known(image.bytes + image.len - STASIS_HEADER_LEN, bits[i]);
     }
+}
+
+/* Which lies on no other. */
+static void an_index_of_files_below_is_refused(void **state)
+{
+    uint8_t *bytes = image.bytes + image.len - STASIS_HEADER_LEN;
+
+    (void)state;
+    edit_header(bytes, STASIS_HDR_INCOMPATIBLE,
+                stasis_le64_get(bytes + STASIS_HDR_INCOMPATIBLE) | STASIS_FEATURE_DISK_WHOLE);
+    assert_refused("it says of files below, and lies on none");
 }
 
 /* Whatever the index says, nothing but pages of the file, zeros and the base is read. */
@@ -350,6 +363,7 @@ int main(void)
         CASE(entries_have_to_be_right),
         CASE(extents_have_to_be_right),
         CASE(features_have_to_be_known),
+        CASE(an_index_of_files_below_is_refused),
         CASE(a_disk_of_another_size_is_refused),
         CASE(its_headers_have_to_agree),
         CASE(mutants_are_refused_or_read),

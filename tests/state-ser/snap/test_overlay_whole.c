@@ -286,6 +286,31 @@ static void alone_it_has_its_own_pages(void **state)
     stasis_overlay_free(overlay);
 }
 
+/* What is on an image has no files below to say of, though somebody wrote such an end behind it. */
+static void an_end_that_does_not_fit_is_refused(void **state)
+{
+    struct image image;
+    struct stasis_header header;
+    struct stasis_error err = {.msg = "nothing"};
+    uint8_t bytes[STASIS_HEADER_LEN];
+    int fd;
+
+    (void)state;
+    write_somewhere();
+    assert_int_equal(stasis_overlay_flush(rig.overlay, NULL), 0);
+    rig_close(&rig);
+    image = image_read(rig.path);
+    assert_int_equal(stasis_header_decode_disk(image.bytes, &header, NULL), 0);
+    header.info.incompatible |= STASIS_FEATURE_DISK_WHOLE;
+    stasis_header_encode(&header, bytes);
+    fd = open(rig.path, O_WRONLY, 0);
+    assert_int_equal(pwrite(fd, bytes, sizeof(bytes), (off_t)image.len), sizeof(bytes));
+    close(fd);
+    assert_int_equal(rig_try_open(&rig, &err), STASIS_ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "and its end is not that of such an overlay"));
+    image_fini(&image);
+}
+
 /* ---- made on purpose, with checksums and roots that are right ---- */
 
 #define ENTRIES (32u + STASIS_RUNS_NAME_LEN)
@@ -372,6 +397,7 @@ int main(void)
         CASE(indexes_below_are_not_read),
         CASE(alone_it_has_its_own_pages),
         CASE(files_have_to_be_there),
+        CASE(an_end_that_does_not_fit_is_refused),
     };
     const struct CMUnitTest of_digests[] = {CASE(pages_of_the_files_below_have_digests)};
     int failed = cmocka_run_group_tests_name("without digests", tests, NULL, NULL);
