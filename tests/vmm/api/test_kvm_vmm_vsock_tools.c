@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * The examples of Firecracker's docs/vsock.md for the host's side, by socat and by Python as they
- * are, beside a guest under the real KVM; and Python's of docs/devices.md.
+ * The host's side of the examples of Firecracker's docs/vsock.md, which are for socat, as they are,
+ * and those of docs/devices.md for Python, beside a guest under the real KVM. The guest is ours in
+ * place of nc-vsock.
  */
 #include "tests/vmm/api/vsock_guest.h"
 
