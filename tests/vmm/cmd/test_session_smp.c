@@ -132,6 +132,14 @@ static void sixty_four_vcpus_are_summed_up(void)
     run_smp("64", 64);
 }
 
+/* As many as a board may have: 2530 timer interrupts a second. */
+static void all_254_vcpus_count(void)
+{
+    if (kvm_rig_is("nested") || kvm_rig_is("bochs"))
+        kvm_case_skip("an emulated processor is slow with 254 timers; 64 are run");
+    run_smp("254", 254);
+}
+
 /* Counters, their timers, and sleep go through the file: those of other vCPUs than the first, too.
  */
 static void they_count_on_after_a_thaw(void)
@@ -185,6 +193,7 @@ int main(void)
         KVM_CASE(two_vcpus),
         KVM_CASE(eight_vcpus_have_a_counter_each),
         KVM_CASE(sixty_four_vcpus_are_summed_up),
+        KVM_CASE(all_254_vcpus_count),
         KVM_CASE(they_count_on_after_a_thaw),
         KVM_CASE(frozen_while_they_start),
     };
