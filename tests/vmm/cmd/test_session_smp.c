@@ -142,26 +142,42 @@ static void all_254_vcpus_count(void)
 
 /* Counters, their timers, and sleep go through the file: those of other vCPUs than the first, too.
  */
-static void they_count_on_after_a_thaw(void)
+static void count_on_after_a_thaw(const char *num, unsigned cpus, const char *trigger)
 {
     static const struct counters none;
     struct counters frozen;
 
     session_folder_init(&folder);
-    snprintf(arg, sizeof(arg), "%s,on_output=cpu3=2", folder.file);
+    snprintf(arg, sizeof(arg), "%s,on_output=%s", folder.file, trigger);
     assert_int_equal(
         session_run(&session,
-                    &(struct session_options){.args = {"--demo", "--memory", "16", "--vcpu", "4",
+                    &(struct session_options){.args = {"--demo", "--memory", "16", "--vcpu", num,
                                                        "--snapshot-out", arg, NULL}}),
         0);
     session_start(&session, &(struct session_options){.args = {"--restore", folder.file, NULL}});
     /* The rest of the line in which it was frozen has no beginning. */
     session_wait_out(&session, "\r\ntick ");
-    frozen = wait_past(&none, 4, 2);
-    wait_past(&frozen, 4, 3);
+    frozen = wait_past(&none, cpus, 2);
+    wait_past(&frozen, cpus, 3);
     session_type(&session, "q");
     assert_int_equal(session_end(&session), 0);
     session_folder_fini(&folder);
+}
+
+static void four_vcpus_count_on_after_a_thaw(void)
+{
+    count_on_after_a_thaw("4", 4, "cpu3=2");
+}
+
+static void eight_vcpus_count_on_after_a_thaw(void)
+{
+    count_on_after_a_thaw("8", 8, "cpu7=2");
+}
+
+/* Most have counted by then, which the line does not tell one by one. */
+static void sixty_four_vcpus_count_on_after_a_thaw(void)
+{
+    count_on_after_a_thaw("64", 64, "tick 4 ");
 }
 
 /* Before INIT, between INIT and SIPI, between the SIPIs, and after; on a busy host elsewhere. */
@@ -194,7 +210,9 @@ int main(void)
         KVM_CASE(eight_vcpus_have_a_counter_each),
         KVM_CASE(sixty_four_vcpus_are_summed_up),
         KVM_CASE(all_254_vcpus_count),
-        KVM_CASE(they_count_on_after_a_thaw),
+        KVM_CASE(four_vcpus_count_on_after_a_thaw),
+        KVM_CASE(eight_vcpus_count_on_after_a_thaw),
+        KVM_CASE(sixty_four_vcpus_count_on_after_a_thaw),
         KVM_CASE(frozen_while_they_start),
     };
     int missing = kvm_missing();
