@@ -31,4 +31,11 @@ void kvm_handover_load(struct kvm_guest *guest, uint64_t times);
 const volatile struct kvm_handover *kvm_handover_at(struct kvm_guest *guest);
 struct kvm_handover_clock kvm_handover_clock(struct kvm_guest *guest, uint32_t id);
 
+/* False where KVM does not call the clock stable; if it does, the pages of all vCPUs must be equal.
+ */
+bool kvm_handover_is_one_clock(struct kvm_guest *guest);
+
+/* Whether the TSCs of this host's CPUs are one, by what its Linux says. */
+bool kvm_host_has_one_tsc(void);
+
 #endif
