@@ -5,6 +5,7 @@
 #include "tests/vmm/api/vsock_guest.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -198,10 +199,49 @@ static void what_a_thaw_is_given(void)
     vsock_guest_end();
 }
 
+/* The guest or the program ends it. */
+static void come_and_go(bool guest_ends)
+{
+    uint32_t port;
+    int fd = connect_to_guest(&port);
+
+    if (guest_ends) {
+        vsock_guest_send(RST, 52, port, "");
+        vsock_program_hears(fd, "");
+        close(fd);
+        return;
+    }
+    close(fd);
+    vsock_guest_expect(SHUTDOWN, 52, "");
+    vsock_guest_expect(SHUTDOWN, 52, "");
+    vsock_guest_send(RST, 52, port, "");
+}
+
+/* Every other one goes before it has asked. STASIS_TEST_CONNECTS=N: so many (scripts/soak
+ * connects), at most 150000, since all that the guest is to write lies in its RAM. */
+static void many_come_and_go(void)
+{
+    const char *more = getenv("STASIS_TEST_CONNECTS");
+    const unsigned count = more ? (unsigned)strtoul(more, NULL, 10) : 200;
+
+    alarm(KVM_CASE_SECONDS + count / 20);
+    vsock_guest_boot();
+    for (unsigned i = 0; i < count; i++) {
+        if (i % 2)
+            come_and_go(i % 4 == 1);
+        else
+            close(vsock_program("CONN"));
+    }
+    from_the_host();
+    print_message("%u connects\n", count);
+    vsock_guest_end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KVM_CASE(both_directions),
+        KVM_CASE(many_come_and_go),
         KVM_CASE(a_packet_costs_no_exit),
         KVM_CASE(connections_outlive_a_snapshot),
         KVM_CASE(connections_end_with_a_thaw),
