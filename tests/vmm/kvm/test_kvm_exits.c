@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
- * Exits that the real KVM can be brought to; test_vcpu_exits.c makes up the others.
+ * Exits that the real KVM can be brought to; test_kvm_exits_unit.c makes up the others.
  */
 #include "vcpu_rig.h"
 
