@@ -38,7 +38,7 @@ static const char *vmm(void)
 
 static void save_crash(const char *snapshot, const uint8_t *code, size_t len)
 {
-    char kernel[200], on_crash[200];
+    char kernel[200], on_crash[sizeof("snapshot=") + sizeof(kernel)];
     const char *const argv[] = {vmm(), "--kernel",   kernel,   "--memory",
                                 "32",  "--on-crash", on_crash, NULL};
 
