@@ -198,12 +198,14 @@ void kvm_guest_host(struct kvm_guest *guest)
 {
     const struct stasis_device_net *net = guest->net;
     const struct stasis_device_disk *disks = guest->disks;
+    const struct stasis_device_vsock *vsock = guest->vsock;
     bool blocked = guest->sink_blocked;
 
     memset(guest, 0, sizeof(*guest));
     guest->sink_blocked = blocked;
     guest->net = net;
     guest->disks = disks;
+    guest->vsock = vsock;
     guest->host = (struct stasis_device_host){.ctx = guest,
                                               .serial_out = {host_tx, guest},
                                               .serial_rx_ready = host_rx_ready,
@@ -212,7 +214,8 @@ void kvm_guest_host(struct kvm_guest *guest)
                                               .timer_arm = host_timer_arm,
                                               .random = host_random,
                                               .disks = disks,
-                                              .net = net};
+                                              .net = net,
+                                              .vsock = vsock};
     guest->rtc_ns = UINT64_C(1700000000) * 1000000000;
 }
 

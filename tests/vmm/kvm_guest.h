@@ -77,9 +77,10 @@ struct kvm_guest {
     bool tsc_is_set; /* by the last thaw */
     uint8_t out[4096];
     size_t out_len;
-    bool sink_blocked;                      /* takes nothing; stays as it is over a thaw */
-    const struct stasis_device_net *net;    /* of the devices; the same */
-    const struct stasis_device_disk *disks; /* the same */
+    bool sink_blocked;                       /* takes nothing; stays as it is over a thaw */
+    const struct stasis_device_net *net;     /* of the devices; the same */
+    const struct stasis_device_disk *disks;  /* the same */
+    const struct stasis_device_vsock *vsock; /* the same */
     _Atomic unsigned rx_ready;
     uint64_t rtc_ns; /* the clock of the RTC: stands still */
     unsigned waits;  /* how often a device has asked to be called at wait_until_ns */

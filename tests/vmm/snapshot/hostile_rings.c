@@ -45,11 +45,12 @@ void rings_store(struct rings_program *p, uint32_t where, uint32_t what)
 
 /* ---- bringing a device up ---- */
 
-static const uint32_t queues[RINGS_DEVICES] = {1, 1, 2};
+static const uint32_t queues[RINGS_DEVICES] = {1, 1, 2, 3, 3};
 /* What they offer, of the lower half. */
 static const uint32_t features[RINGS_DEVICES] = {UINT32_C(3) << 28,
                                                  UINT32_C(3) << 28 | 1u << 9 | 1u << 13 | 1u << 14,
-                                                 UINT32_C(3) << 28 | 1u << 5 | 1u << 15 | 1u << 16};
+                                                 UINT32_C(3) << 28 | 1u << 5 | 1u << 15 | 1u << 16,
+                                                 UINT32_C(3) << 28, UINT32_C(3) << 28 | 1u << 5};
 
 static void set_register(struct rings_program *p, uint32_t device, uint32_t offset, uint32_t value)
 {
@@ -166,6 +167,40 @@ static uint32_t put_disk_request(struct rings_program *p, uint32_t table)
     return head;
 }
 
+/* A packet that a connection begins with, or goes on and ends with (virtio 1.2, 5.10.6). */
+static uint32_t put_packet(struct rings_program *p, uint32_t table)
+{
+    const uint32_t header = RINGS_HEADERS + 64 * below(p, 16), head = below(p, INDIRECTS);
+    const uint32_t op = p->is_tame ? 1 : PICK(p, 1, 1, 2, 3, 4, 5, 5, 6, 7, 9);
+    const uint32_t len = op == 5 ? 20 : 0;
+    const uint32_t words[] = {RINGS_CID,
+                              0,
+                              2,
+                              0,
+                              below(p, 4),
+                              below(p, 4),
+                              len,
+                              1 | op << 16,
+                              3,
+                              4096,
+                              is_wild(p, 4) ? 99 : 0};
+
+    for (uint32_t i = 0; i < COUNT(words); i++)
+        rings_store(p, header + 4 * i, words[i]);
+    put_desc(p, table, head, header, 44 + len, 0);
+    return head;
+}
+
+/* The numbers of pages to write to. */
+static uint32_t put_pages(struct rings_program *p, uint32_t table)
+{
+    const uint32_t list = RINGS_HEADERS + 16 * below(p, 64), head = below(p, INDIRECTS);
+
+    rings_store(p, list, (RINGS_DATA >> 12) + below(p, 2));
+    put_desc(p, table, head, list, is_wild(p, 4) ? 400 : 4, 0);
+    return head;
+}
+
 /* The first queue of the others is of buffers to write to, the second of frames. */
 static uint32_t put_plain(struct rings_program *p, uint32_t device, uint32_t queue)
 {
@@ -173,6 +208,12 @@ static uint32_t put_plain(struct rings_program *p, uint32_t device, uint32_t que
 
     if (device == 1)
         return put_disk_request(p, table);
+    if (device == 3 && queue == 1)
+        return put_packet(p, table);
+    if (device == 4 && queue < 2)
+        return put_pages(p, table);
+    if (device > 2)
+        queue = 0;
     put_desc(p, table, head, queue ? RINGS_FRAMES : RINGS_DATA + below(p, 0x1000),
              queue           ? 80
              : is_wild(p, 2) ? 1 + below(p, 0x1000)

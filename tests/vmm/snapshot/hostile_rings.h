@@ -14,12 +14,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RINGS_DEVICES 3 /* entropy, disk, network */
-#define RINGS_QUEUES  2 /* of each, at most */
+#define RINGS_DEVICES 5 /* entropy, disk, network, sockets, balloon */
+#define RINGS_QUEUES  3 /* of each, at most */
+#define RINGS_CID     3 /* of the sockets */
 
 /* The parts of a queue: what the driver alone writes, and what devices may. */
 #define RINGS_TABLE(device, queue)                                                                 \
-    (UINT32_C(0x100000) + 0x8000 * (device) + 0x4000 * (queue)) /* descriptors, indirect tables */
+    (UINT32_C(0x100000) + 0xc000 * (device) + 0x4000 * (queue)) /* descriptors, indirect tables */
 #define RINGS_AVAIL(device, queue) (RINGS_TABLE(device, queue) + 0x1000)
 #define RINGS_USED(device, queue)  (RINGS_TABLE(device, queue) + 0x1800)
 #define RINGS_END                  RINGS_TABLE(RINGS_DEVICES, 0)

@@ -19,6 +19,7 @@
 #include "stasis/virtio_state.h"
 #include "vmm/base/clock.h"
 #include "vmm/boot/x86/linux.h"
+#include "vmm/snapshot/hostile_host.h"
 #include "vmm/snapshot/hostile_rings.h"
 
 #define VCPUS  4
@@ -46,86 +47,6 @@ static uint32_t bases[RINGS_DEVICES];
 static bool is_tame; /* the first vCPU alone, with this device */
 static uint32_t home;
 static uint64_t stores, broken, generations;
-
-/* ---- the host: what devices write is never a descriptor ---- */
-
-#define FILLER 0xa5
-
-static enum stasis_virtio_net_result send_frame(void *ctx, const uint8_t *bytes, size_t len)
-{
-    static unsigned count;
-
-    (void)ctx, (void)bytes, (void)len;
-    return count++ % 16 ? STASIS_VIRTIO_NET_SENT : STASIS_VIRTIO_NET_BUSY;
-}
-
-static size_t receive_frame(void *ctx, uint8_t *bytes, size_t size)
-{
-    static unsigned count;
-    size_t len = STASIS_VIRTIO_NET_HEADER_BYTES + 60 + count % 1400;
-
-    (void)ctx;
-    if (count++ % 8 == 0 || len > size)
-        return 0;
-    memset(bytes, FILLER, len);
-    memset(bytes, 0, STASIS_VIRTIO_NET_HEADER_BYTES);
-    return len;
-}
-
-static void accept_offloads(void *ctx, uint64_t offloads)
-{
-    (void)ctx, (void)offloads;
-}
-
-static const struct stasis_device_net network = {.id = "net0",
-                                                 .mac = {2, 0, 0, 0, 0, 1},
-                                                 .mtu = 1500,
-                                                 .send = send_frame,
-                                                 .receive = receive_frame,
-                                                 .accept = accept_offloads};
-
-static bool read_disk(void *ctx, uint64_t offset, void *bytes, size_t len)
-{
-    (void)ctx, (void)offset;
-    memset(bytes, FILLER, len);
-    return true;
-}
-
-static bool write_disk(void *ctx, uint64_t offset, const void *bytes, size_t len)
-{
-    (void)ctx, (void)bytes, (void)len;
-    return offset != 0; /* which is an I/O error */
-}
-
-static bool flush_disk(void *ctx)
-{
-    return !ctx;
-}
-
-static bool discard_disk(void *ctx, uint64_t offset, uint64_t len)
-{
-    return !ctx && offset < offset + len;
-}
-
-static bool zero_disk(void *ctx, uint64_t offset, uint64_t len, bool may_unmap)
-{
-    return may_unmap || discard_disk(ctx, offset, len);
-}
-
-static void mark_disk(void *ctx, struct stasis_device_disk_mark *ret_mark)
-{
-    (void)ctx;
-    *ret_mark = (struct stasis_device_disk_mark){.inode = 1, .mtime_ns = 1};
-}
-
-static const struct stasis_device_disk disk = {.id = "root",
-                                               .bytes = 64 * 512,
-                                               .read = read_disk,
-                                               .write = write_disk,
-                                               .flush = flush_disk,
-                                               .discard = discard_disk,
-                                               .zero = zero_disk,
-                                               .mark = mark_disk};
 
 /* ---- checks, of a paused machine ---- */
 
@@ -193,6 +114,8 @@ static void pass_time(void)
     pthread_mutex_lock(&guest.machine.lock);
     stasis_device_timer(device(&stasis_virtio_rng_schema, "rng"));
     stasis_device_timer(device(&stasis_virtio_blk_schema, "root"));
+    stasis_device_timer(device(&stasis_virtio_vsock_schema, "vsock0"));
+    stasis_device_timer(device(&stasis_virtio_balloon_schema, "balloon"));
     pthread_mutex_unlock(&guest.machine.lock);
 }
 
@@ -318,7 +241,7 @@ static void assert_sound(uint32_t number)
 
 static void find_bases(void)
 {
-    static const char *const names[RINGS_DEVICES] = {"rng", "root", "net0"};
+    static const char *const names[RINGS_DEVICES] = {"rng", "root", "net0", "vsock0", "balloon"};
     const struct stasis_board_state *board = &guest.machine.board;
 
     for (uint32_t i = 0; i < RINGS_DEVICES; i++)
@@ -330,17 +253,20 @@ static void find_bases(void)
 static void begin(uint32_t vcpus)
 {
     const struct stasis_board_optional rows[] = {{stasis_virtio_blk_schema.type, "root"},
-                                                 {stasis_virtio_net_schema.type, "net0"}};
+                                                 {stasis_virtio_net_schema.type, "net0"},
+                                                 {stasis_virtio_vsock_schema.type, "vsock0"},
+                                                 {stasis_virtio_balloon_schema.type, "balloon"}};
     const struct stasis_board_options options = {.memory_bytes = KVM_RAM,
                                                  .vcpus = vcpus,
                                                  .cpu_model = "host",
                                                  .optional = rows,
-                                                 .optional_count = 2};
+                                                 .optional_count = 4};
     struct stasis_board_state board;
     struct stasis_error err;
 
-    guest.net = &network;
-    guest.disks = &disk;
+    guest.net = &hostile_network;
+    guest.disks = &hostile_disk;
+    guest.vsock = &hostile_sockets;
     kvm_ok(stasis_board_default(&options, &board, &err), &err);
     kvm_guest_init(&guest, &board);
     find_bases();
@@ -376,6 +302,7 @@ static void run_guest(uint32_t vcpus)
     assert_true(broken > 0);
     for (uint32_t i = 0; i < RINGS_DEVICES; i++)
         assert_sound(i);
+    assert_true(hostile_discards > 0);
     kvm_guest_fini(&guest);
     free(copy);
 }
