@@ -71,7 +71,7 @@ NF == 3 && $1 == "button" && $2 == "ready" { check_nonce(); next }
 NF == 4 && $1 == "clock" && $3 ~ /^mono=[0-9]+$/ { check_nonce(); next }
 NF == 9 && $1 == "cpu" && $3 ~ /^apicid=[0-9]+$/ { check_nonce(); next }
 NF == 4 && $1 == "load" && $2 == "back=0" && $3 ~ /^turns=[0-9,]+$/ { check_nonce(); next }
-NF == 4 && $1 ~ /^(disks?|net|vsock)$/ && $2 == "ok" && $3 ~ /^count=[0-9]+$/ { check_nonce(); next }
+NF == 4 && $1 ~ /^(disks?|net|talk|vsock)$/ && $2 == "ok" && $3 ~ /^count=[0-9]+$/ { check_nonce(); next }
 NF == 3 && ($1 == "cpus" || $1 == "warnings" || $1 == "machine") { check_nonce(); next }
 $1 == "kernel:" || $1 == "machine:" { next } # who asked for these judges them
 $0 == "rebooting" || $0 == "powering off" { done = 1; next }

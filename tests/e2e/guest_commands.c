@@ -140,6 +140,12 @@ static void vsock(struct guest *guest, const char *words)
     tell_count(guest, "vsock", failed, vsock_resets());
 }
 
+static void talk(struct guest *guest, const char *words)
+{
+    (void)words;
+    tell_count(guest, "talk", vsock_talk_failed(), vsock_lines());
+}
+
 static void net_starts(struct guest *guest, const char *words)
 {
     (void)words;
@@ -260,6 +266,7 @@ static const struct {
     {"disk stop", disk_stops},
     {"vsock start", vsock_starts},
     {"vsock", vsock},
+    {"talk", talk},
     {"net start", net_starts},
     {"net", net},
     {"net lost", net_loses},

@@ -17,8 +17,8 @@
 // answered, after an interrupt of the CMOS clock, by `rtc SECONDS nonce=<hex>`; `disk start`,
 // `disk`, `disk more N` and `disk stop` (guest_disk.h) are answered by `disk ok|<what is wrong>
 // count=N nonce=<hex>`, and so are those of `net` (guest_net.h), with `net lost` for connections
-// that were lost, of `vsock` (guest_vsock.h), and `disks`, which counts the disks that answer;
-// `poweroff` and `reboot` end the machine, and after `button`, answered by `button ready
+// that were lost, of `vsock` and `talk` (guest_vsock.h), and `disks`, which counts the disks that
+// answer; `poweroff` and `reboot` end the machine, and after `button`, answered by `button ready
 // nonce=<hex>`, the power button does.
 #include <errno.h>
 #include <fcntl.h>
