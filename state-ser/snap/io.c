@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "stasis/fd_path.h"
+
 /* True if the transfer that just failed should be tried again. */
 static bool again(int fd, short events)
 {
@@ -273,14 +275,14 @@ int stasis_io_wait_sync(int fd, uint64_t offset, uint64_t len)
 
 int stasis_io_link(int fd, int dir, const char *name)
 {
-    char path[32];
+    char path[STASIS_FD_PATH_MAX];
 
     /* AT_EMPTY_PATH needs a capability on most kernels, the other way needs /proc. */
     if (!linkat(fd, "", dir, name, AT_EMPTY_PATH))
         return 0;
     if (errno == EEXIST)
         return -1;
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    stasis_fd_path(fd, path);
     return linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW);
 }
 

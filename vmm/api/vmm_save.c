@@ -23,13 +23,13 @@ static int open_proc(const char *path)
     return fd < 0 ? 0 : fd;
 }
 
-/* For who may save without a folder of the host's: by another process, or to a stream. All others
+/* For who may save without a name of the host's, which is said, or by another process. All others
  * start sooner. */
 void stasis_vmm_proc_open(struct stasis_vmm *vmm)
 {
     struct stasis_vmm_proc *proc = &vmm->proc;
 
-    if (!vmm->ops.folders.open && !stasis_config_freezes_to_stream(vmm->config))
+    if (!vmm->ops.loses_proc && !vmm->ops.folders.open)
         return;
     proc->maps = open_proc("/proc/self/maps");
     proc->pagemap = open_proc("/proc/self/pagemap");

@@ -174,24 +174,34 @@ static int begin_root(struct stasis_confinement *confinement,
     int rc;
 
     /* Without a VM nothing is given up by it. */
-    confinement->changes_root =
-        control && !stasis_confine_holds_folders(config, control) && may_open_kvm(config);
-    if (!confinement->changes_root)
+    if (!control || !may_open_kvm(config) || !stasis_confine_may_map_users(config))
         return 0;
+    confinement->holds_folders = stasis_confine_holds_folders(config, control);
     rc = stasis_sandbox_root_begin(err);
     confinement->changes_root = !rc;
+    confinement->loses_proc =
+        !rc && (control->path || config->snapshot.path || config->on_crash.snapshot);
     return quiet_part(confinement, rc, err);
 }
 
 /* The folder of the control socket is this process's if no other removes the socket. */
 static int change_root(struct stasis_confinement *confinement, struct stasis_error *err)
 {
-    if (!confinement->changes_root || (confinement->socket && confinement->maker.fd < 0))
+    const bool holds =
+        confinement->holds_folders || (confinement->socket && confinement->maker.fd < 0);
+    int rc;
+
+    if (!confinement->changes_root)
         return 0;
-    if (confinement->proc_fd >= 0)
+    rc = stasis_sandbox_root_change(holds, err);
+    if (!rc && confinement->proc_fd >= 0) {
         close(confinement->proc_fd);
-    confinement->proc_fd = -1;
-    return quiet_part(confinement, stasis_sandbox_root_change(err), err);
+        confinement->proc_fd = -1;
+    }
+    rc = quiet_part(confinement, rc, err);
+    return rc ? rc
+              : part(confinement, stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, err),
+                     err);
 }
 
 /* ---- in order ---- */
@@ -203,6 +213,7 @@ int stasis_confine_begin(struct stasis_confinement *confinement,
     int rc;
 
     confinement->filters = confinement->changes_root = false;
+    confinement->holds_folders = confinement->loses_proc = false;
     confinement->connects = config->net.passt || config->vsock.path;
     confinement->proc_fd = confinement->maker.fd = confinement->folders.fd = -1;
     confinement->maker.makes = false;
@@ -271,17 +282,19 @@ static int check_outputs(const struct stasis_vmm_config *config, struct stasis_e
 int stasis_confine_opened(struct stasis_confinement *confinement,
                           const struct stasis_vmm_config *config, struct stasis_error *err)
 {
+    const enum stasis_sandbox_keep keep =
+        confinement->changes_root ? STASIS_SANDBOX_KEEP_ROOT : STASIS_SANDBOX_KEEP_NONE;
     int rc;
 
     if (!confines(confinement))
         return 0;
-    rc = change_root(confinement, err);
-    if (!rc)
-        rc =
-            part(confinement, stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, err), err);
+    rc = part(confinement, stasis_sandbox_drop_capabilities(keep, err), err);
     if (!rc && confinement->folders.fd >= 0)
         rc = part(confinement, stasis_sandbox_files_enforce(&confinement->folders, err), err);
-    return rc ? rc : check_outputs(config, err);
+    /* By their names, without root's other capabilities. */
+    if (!rc)
+        rc = check_outputs(config, err);
+    return rc ? rc : change_root(confinement, err);
 }
 
 struct stasis_output_folders stasis_confine_folders(const struct stasis_confinement *confinement)

@@ -28,8 +28,10 @@ struct stasis_confinement {
     void *ctx;
     const struct stasis_socket *socket; /* of --control, which is removed at the end; NULL: none */
     bool filters;                       /* system calls are filtered */
-    bool connects;     /* less those of the loop that make and connect a Unix socket */
-    bool changes_root; /* once the VM is open, in which it holds no folder */
+    bool connects;      /* less those of the loop that make and connect a Unix socket */
+    bool changes_root;  /* once the VM is open */
+    bool holds_folders; /* then, too */
+    bool loses_proc;    /* then, though it may be asked for a snapshot */
     int proc_fd; /* of /proc/self: Landlock's rule for it holds as long as the kernel keeps it */
     struct stasis_sandbox_maker maker; /* of files in folders of clients; it removes the socket */
     /* Of a VM that is open, if it may be given such: which folders it can open for reading. */

@@ -243,6 +243,20 @@ int stasis_confine_allow_files(const struct stasis_sandbox_files *files,
     return rc ? rc : allow_control(files, control, err);
 }
 
+/* In a user namespace nobody can tell a folder of root's from that of another user, in which no
+ * socket may be. */
+bool stasis_confine_may_map_users(const struct stasis_vmm_config *config)
+{
+    const char *path = config->vsock.path, *name;
+    char folder[PATH_MAX];
+    struct stat st;
+
+    if (!path || !geteuid() || strlen(path) >= sizeof(folder))
+        return true;
+    split(path, folder, &name);
+    return stat(folder, &st) || st.st_uid == geteuid();
+}
+
 /* The gate for outputs keeps the folder of each (stasis/output.h). */
 bool stasis_confine_holds_folders(const struct stasis_vmm_config *config,
                                   const struct stasis_control_config *control)

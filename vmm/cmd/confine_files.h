@@ -16,7 +16,10 @@ STASIS_MUST_CHECK int stasis_confine_allow_files(const struct stasis_sandbox_fil
                                                  const struct stasis_control_config *control,
                                                  bool is_open, struct stasis_error *err);
 
-/* Whether the VM holds folders open, from which names lead up to all others. */
+/* Whether all files can be judged in a user namespace that has this user's number alone. */
+bool stasis_confine_may_map_users(const struct stasis_vmm_config *config);
+
+/* Whether the VM holds folders open, to reach files in them later. */
 bool stasis_confine_holds_folders(const struct stasis_vmm_config *config,
                                   const struct stasis_control_config *control);
 

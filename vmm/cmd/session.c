@@ -315,6 +315,7 @@ int stasis_session_run(const struct stasis_options *options)
     if (session.confinement.maker.fd >= 0)
         stasis_control_leave_folder(session.control);
     ops.folders = stasis_confine_folders(&session.confinement);
+    ops.loses_proc = session.confinement.loses_proc;
     if (!status)
         status = run(&session, &ops);
     stasis_control_close(session.control);

@@ -18,6 +18,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "stasis/fd_path.h"
+
 #define BACKLOG 48
 
 static int cannot_make(struct stasis_error *err)
@@ -85,8 +87,10 @@ static int open_folder(struct stasis_socket *sock, const char *path, struct stas
 static struct sockaddr_un address_in(int dir, const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char folder[STASIS_FD_PATH_MAX];
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir, name);
+    stasis_fd_path(dir, folder);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", folder, name);
     return address;
 }
 

@@ -33,8 +33,16 @@ int stasis_sandbox_limit(struct stasis_error *err)
     return 0;
 }
 
+/* The last is that of STASIS_SANDBOX_KEEP_ROOT. */
 static const unsigned opening[] = {CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE,
                                    CAP_SYS_NICE, CAP_SYS_CHROOT};
+#define OPENING (sizeof(opening) / sizeof(opening[0]))
+
+static const size_t first_kept[] = {
+    [STASIS_SANDBOX_KEEP_NONE] = OPENING,
+    [STASIS_SANDBOX_KEEP_OPENING] = 0,
+    [STASIS_SANDBOX_KEEP_ROOT] = OPENING - 1,
+};
 
 int stasis_sandbox_drop_capabilities(enum stasis_sandbox_keep keep, struct stasis_error *err)
 {
@@ -43,7 +51,7 @@ int stasis_sandbox_drop_capabilities(enum stasis_sandbox_keep keep, struct stasi
     uint32_t kept[WORDS] = {0};
     uint32_t excess = 0;
 
-    for (size_t i = 0; keep && i < sizeof(opening) / sizeof(opening[0]); i++)
+    for (size_t i = first_kept[keep]; i < OPENING; i++)
         kept[CAP_TO_INDEX(opening[i])] |= CAP_TO_MASK(opening[i]);
     if (syscall(SYS_capget, &header, sets))
         return stasis_fail_errno(err, STASIS_ERR_UNAVAILABLE, "cannot read capabilities");

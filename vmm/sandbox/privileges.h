@@ -20,6 +20,7 @@ enum stasis_sandbox_keep {
     /* What opening a VM can use: files of others, userfaultfd(2), the priority of the thread that
      * loads memory, another root folder. */
     STASIS_SANDBOX_KEEP_OPENING,
+    STASIS_SANDBOX_KEEP_ROOT, /* another root folder alone */
 };
 
 /* Gives up the capabilities of root (capabilities(7)). Harmless for who has none. */

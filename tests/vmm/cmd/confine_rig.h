@@ -21,6 +21,21 @@ bool opens(const char *path, int flags);
  * removed. */
 bool makes_in(const char *name);
 
+/* As which user a case runs, and with what. */
+#define ORDINARY 12345
+struct confine_user {
+    uid_t id;       /* 0: whoever runs the test */
+    bool forbidden; /* to make namespaces */
+    enum stasis_confine_mode mode;
+};
+bool become(const struct confine_user *user);
+/* Whether this user may make them: what the host itself forbids is no fault. */
+bool may_make_namespaces(uid_t id);
+
+/* Whether no name leads to a file of the host; relative ones with ".." aside. */
+bool is_gone(const char *path);
+bool sees_no_files(void);
+
 /* For `end` of a confinement: says why on standard error, and ends with status 97. */
 void confine_end(void *ctx, const struct stasis_error *err);
 

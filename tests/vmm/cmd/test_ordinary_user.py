@@ -167,25 +167,85 @@ def control(user):
     check("can be thawed here" in out, "cannot be thawed", out)
 
 
-def names_of_the_host(user):
-    """Once the VM is open they lead nowhere, and no descriptor is that of a folder."""
+EMPTY = "/proc/tty/ldisc"
+
+
+def empty_root(proc):
+    """What the root folder is then; a /proc with subset=pid lacks the empty one."""
+    if not os.path.isdir(EMPTY):
+        return f"{proc}/fdinfo"
+    check(not os.listdir(EMPTY), "its root is not empty", EMPTY)
+    return EMPTY
+
+
+def roots_of(process):
+    """Its root and working folder; None: it has not the whole sandbox."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+        if "NoNewPrivs:\t1" not in file.read():
+            return None
+    return [os.readlink(f"/proc/{process.pid}/{name}") for name in ("root", "cwd")]
+
+
+def needs_namespaces():
     if not may("import ctypes; assert not ctypes.CDLL(None).unshare(0x10000000)"):
         raise Skipped("this user may make no user namespace")
+
+
+def names_of_the_host(user):
+    """Once the VM is open they lead nowhere, and no descriptor is that of a folder."""
+    needs_namespaces()
     with user.start(*user.has_kvm(), "--demo", "--control", "vm.sock") as process:
         process.stdout.readline()
         proc = f"/proc/{process.pid}"
-        with open(f"{proc}/status", encoding="ascii") as file:
-            confined = "NoNewPrivs:\t1" in file.read()
-        roots = [os.readlink(f"{proc}/{name}") for name in ("root", "cwd")]
+        roots = roots_of(process)
         folders = [fd for fd in os.listdir(f"{proc}/fd") if os.path.isdir(f"{proc}/fd/{fd}")]
         _, err = process.communicate("q", timeout=LIMIT_S)
-    if not confined or "--sandbox:" in err:
+    if not roots or "--sandbox:" in err:
         raise Skipped("no whole sandbox")
-    empty = "/proc/tty/ldisc"
-    shows_all = os.path.isdir(empty)  # unlike a /proc with subset=pid
-    check(roots == [empty if shows_all else f"{proc}/fdinfo"] * 2, "names lead to files", str(roots))
-    check(not shows_all or not os.listdir(empty), "its root is not empty", empty)
+    check(roots == [empty_root(proc)] * 2, "names lead to files", str(roots))
     check(not folders, "descriptors of folders", str(folders))
+
+
+def uses_its_folders(user, listener):
+    """Both connections are made, that to passt once more, and a snapshot."""
+    listener.accept()[0].close()
+    listener.accept()
+    with socket.socket(socket.AF_UNIX) as program:
+        program.settimeout(LIMIT_S)
+        program.connect(user.path("host.sock"))
+        program.send(b"no line\n")
+        check(program.recv(1) == b"", "vmm has not taken the program's connection")
+    out, err = user.run(0, "ctl", "held.sock", "snapshot", "path=held.snap")
+    check(os.path.exists(user.path("held.snap")), "no snapshot", out + err)
+
+
+def names_of_the_host_beside_folders(user):
+    """Who holds folders has that root, too, and finds what is open by its working folder."""
+    needs_namespaces()
+    with open(user.path("held.img"), "wb") as file:
+        file.truncate(1 << 20)
+    os.chmod(user.path("held.img"), 0o666)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.settimeout(LIMIT_S)
+        listener.bind(user.path("held.net"))
+        os.chmod(user.path("held.net"), 0o666)
+        listener.listen(16)
+        with user.start(*user.has_kvm(), "--demo", "--control", "held.sock,dir=.", "--net", "passt=held.net",
+                        "--vsock", "host.sock", "--block", "path=held.img,overlay=held.disk",
+                        "--snapshot-out", "frozen.snap", "--metrics", "held.json,every_ms=100") as process:
+            while not os.path.exists(user.path("held.json")) and process.poll() is None:
+                time.sleep(0.01)
+            proc = f"/proc/{process.pid}"
+            roots = roots_of(process)
+            opened = {os.readlink(f"{proc}/fd/{fd}") for fd in os.listdir(f"{proc}/fd")}
+            uses_its_folders(user, listener)
+            _, err = process.communicate("q", timeout=LIMIT_S)
+    if not roots or "--sandbox:" in err:
+        raise Skipped("no whole sandbox")
+    check(roots == [empty_root(proc), f"{proc}/fd"], "names lead to files", str(roots))
+    wanted = {f"{proc}/maps", f"{proc}/pagemap", "/proc/cpuinfo"}  # what snapshots read
+    check(wanted <= opened, "cannot be opened any more", str(wanted - opened))
+    check(process.returncode == 0 and not os.path.exists(user.path("host.sock")), "no clean end", err)
 
 
 def descriptors_that_are_others(user):
@@ -240,7 +300,7 @@ def network_by_passt(user):
 
 CASES = (kvm_that_may_not_be_opened, demo_and_freeze, lazy_thaw_by_a_descriptor,
          lazy_thaw_by_permission, thaw_without_userfaultfd, thaw_by_map, dry_run, control,
-         names_of_the_host, descriptors_that_are_others, network, network_by_passt)
+         names_of_the_host, names_of_the_host_beside_folders, descriptors_that_are_others, network, network_by_passt)
 
 
 def main():

@@ -24,7 +24,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-static char in_folder[160], file[160], new_file[160];
+static char in_folder[160], file[160], new_file[160], version[160];
+static int root = -1; /* of the host, as any folder that is held leads to it */
 static long parent;
 
 static uint8_t page[4096] __attribute__((aligned(4096)));
@@ -47,8 +48,8 @@ static const struct attack {
     long args[6];
 } attacks[] = {
     /* files */
-    {"read what is not its own", "", SYS_openat, {AT_FDCWD, P("/proc/version"), O_RDONLY}},
-    {"read it by open()", "", SYS_open, {P("/proc/version"), O_RDONLY}},
+    {"read what is not its own", "", SYS_openat, {AT_FDCWD, P(version), O_RDONLY}},
+    {"read it by open()", "", SYS_open, {P(version), O_RDONLY}},
     {"read a file of the user's", "", SYS_openat, {AT_FDCWD, P(file), O_RDONLY}},
     {"write to it", "", SYS_openat, {AT_FDCWD, P(file), O_WRONLY}},
     {"make a file", "", SYS_openat, {AT_FDCWD, P(new_file), O_WRONLY | O_CREAT, 0600}},
@@ -184,7 +185,25 @@ void attacks_set_target(const char *folder, const char *target)
     snprintf(in_folder, sizeof(in_folder), "%s", folder);
     snprintf(file, sizeof(file), "%s", target);
     snprintf(new_file, sizeof(new_file), "%s/new", folder);
+    snprintf(version, sizeof(version), "/proc/version");
     parent = getppid();
+    root = open("/", O_PATH | O_CLOEXEC);
+}
+
+/* Where names lead to nothing any more, they are given from the descriptor of a folder: its name is
+ * a number, in the working folder. */
+static void name_from_root(void)
+{
+    char *const names[] = {in_folder, file, new_file, version};
+    char path[160];
+    struct stat st;
+
+    if (!syscall(SYS_newfstatat, AT_FDCWD, "/proc", &st, 0))
+        return;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "%s", names[i]);
+        snprintf(names[i], sizeof(in_folder), "%d%.140s", root, path);
+    }
 }
 
 /* The call has not been made: it fails with EPERM, and the thread goes on. */
@@ -269,6 +288,7 @@ void attacks_make(char thread)
 
     sigemptyset(&action.sa_mask);
     (void)sigaction(SIGSYS, &action, NULL);
+    name_from_root();
     for (size_t i = 0; i < attacks_count(); i++)
         if (!strchr(attacks[i].allowed, thread))
             refused &= make(&attacks[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * System calls that whoever has taken over a thread would make: each is made once, and is to be
- * refused.
+ * refused. Names lead nowhere once a VM is open: those are tried from a folder that it holds.
  */
 #ifndef STASIS_TESTS_VMM_SANDBOX_ATTACKS_H
 #define STASIS_TESTS_VMM_SANDBOX_ATTACKS_H

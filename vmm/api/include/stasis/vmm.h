@@ -424,6 +424,9 @@ struct stasis_vmm_ops {
     /* Makes the files of requests in a folder_fd, where this process may not. It has a ctx of its
      * own, which outlives threads that the VM leaves behind. */
     struct stasis_output_folders folders;
+    /* The process finds no names in /proc any more once the VM is open: what a snapshot reads there
+     * (maps, pagemap, cpuinfo) is opened before, as it is with `folders`. */
+    bool loses_proc;
 };
 
 /* ---- life ---- */
