@@ -180,6 +180,20 @@ static void older_releases_get_none(void **state)
     assert_true(stasis_overlay_stats(rig.overlay).needs_newer);
 }
 
+/* The sum begins anew: the next one is not whole, also where the file stays open. */
+static void the_next_one_is_not_whole(void **state)
+{
+    (void)state;
+    make_whole(how);
+    assert_int_equal(rig.overlay->partial_len, 0);
+    assert_true(rig_write(&rig, 0, RIG_PAGE));
+    seal(how);
+    assert_false(is_whole(root));
+    assert_in_range(rig.overlay->partial_len, 1, whole_len() - 1);
+    reopen();
+    assert_in_range(rig.overlay->partial_len, 1, whole_len() - 1);
+}
+
 /* Or a page of a file with digests would be taken without. */
 static void not_where_some_have_digests(void **state)
 {
@@ -393,6 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(opening_reads_no_more_than_twice_of_one),
         CASE(older_releases_get_none),
+        CASE(the_next_one_is_not_whole),
         CASE(not_where_some_have_digests),
         CASE(indexes_below_are_not_read),
         CASE(alone_it_has_its_own_pages),
