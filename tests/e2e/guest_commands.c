@@ -40,15 +40,16 @@ static void tell_net(const struct guest *guest, const char *failed)
     tell_count(guest, "net", failed, net_pieces());
 }
 
-// "fill MIB", "drop", or "take MIB".
+// "fill MIB", "drop", or "take all but MIB", before whose answer is said how much was taken.
 static void memory(struct guest *guest, const char *words)
 {
-    unsigned long wrong = 0;
+    unsigned long wrong = 0, taken = 0;
     const char *failed = "no such command";
     if (strncmp(words, "fill ", 5) == 0) {
         failed = memory_fill((unsigned)strtoul(words + 5, NULL, 10));
-    } else if (strncmp(words, "take ", 5) == 0) {
-        failed = memory_take((unsigned)strtoul(words + 5, NULL, 10), &wrong);
+    } else if (strncmp(words, "take all but ", 13) == 0) {
+        failed = memory_take_but((unsigned)strtoul(words + 13, NULL, 10), &taken, &wrong);
+        say(guest, "taken %lu MiB nonce=%s\n", taken, guest->nonce);
     } else if (strcmp(words, "drop") == 0) {
         failed = memory_drop();
     }

@@ -10,8 +10,9 @@ const char *memory_fill(unsigned mib);
 // Deletes the file: its pages are free.
 const char *memory_drop(void);
 
-// Gets so many MiB of fresh memory from the kernel, which has to be zero, and gives them back.
-// *ret_wrong: pages that are not.
-const char *memory_take(unsigned mib, unsigned long *ret_wrong);
+// Gets all memory that the kernel says is available but so many MiB, which has to be zero, and
+// gives it back. Less would not do: the kernel takes last what it has told the host of. *ret_wrong:
+// pages that are not.
+const char *memory_take_but(unsigned mib, unsigned long *ret_taken_mib, unsigned long *ret_wrong);
 
 #endif
