@@ -66,7 +66,7 @@ LINE
 # when it is free: 32 MiB that it gives back while they are mapped from the file have to stay so. It has
 # less than 512 MiB, for Linux clears huge pages once more.
 case_hwrng() {
-    memory_mib=192 # init_on_free touches all of it; with less Linux reports no free pages
+    memory_mib=192 # init_on_free touches all of it; of 144 MiB Linux reported no free pages
     cmdline="$cmdline init_on_free=1"
     boot boot --balloon balloon --snapshot-out next.snap
     says '^guest up'
