@@ -40,6 +40,7 @@ case_idle() {
     memory fill 128
     memory drop
     given_back 120
+    more_beats 30 # Linux 6.7 and later keep pages on lists of their CPUs for some seconds
     kill -USR1 "$pid"
     ends 0
     used_kib=$(($(stat -c '%b * %B' used.snap) / 1024))
