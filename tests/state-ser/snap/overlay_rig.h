@@ -15,7 +15,7 @@
 
 #define RIG_SECTOR 512u
 #define RIG_PAGE   4096u
-#define RIG_PAGES  48u
+#define RIG_PAGES  45u                           /* the last chunk has 13 */
 #define RIG_BYTES  (RIG_PAGES * RIG_PAGE - 1536) /* the last page is short */
 
 #define RIG_FILES 8u

@@ -247,6 +247,11 @@ static void its_headers_have_to_agree(void **state)
     assert_int_equal(rig_try_open(&rig, &err), STASIS_ERR_CORRUPT);
     assert_non_null(strstr(err.msg, "bytes, and its header says"));
     edit_trailer(STASIS_HDR_FILE_LEN, header.info.file_len);
+    edit_trailer(STASIS_HDR_CREATED, header.info.created_ns + 1);
+    assert_int_equal(pwrite(fd, image.bytes, image.len, 0), image.len);
+    assert_int_equal(rig_try_open(&rig, &err), STASIS_ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "header and trailer belong to different"));
+    edit_trailer(STASIS_HDR_CREATED, header.info.created_ns);
     edit_trailer(STASIS_HDR_ROOT, 4711);
     memcpy(root, trailer().info.root, sizeof(root));
     assert_int_equal(pwrite(fd, image.bytes, image.len, 0), image.len);

@@ -276,8 +276,12 @@ static void assert_others_are_not_written_to(void)
     const struct dirent *entry;
     DIR *folder = opendir(rig.folder);
     char path[sizeof(rig.path)];
+    unsigned files = 0;
 
     assert_non_null(folder);
+    while (readdir(folder))
+        files++;
+    rewinddir(folder);
     memcpy(path, rig.path, sizeof(path));
     while ((entry = readdir(folder))) {
         if (entry->d_name[0] == '.' || !strcmp(entry->d_name, "disk"))
@@ -287,6 +291,9 @@ static void assert_others_are_not_written_to(void)
             fail_msg("%s was opened", entry->d_name);
         rig_close(&rig);
     }
+    for (rewinddir(folder); readdir(folder); files--) /* nor was one of them sealed again */
+        ;
+    assert_int_equal(files, 0);
     closedir(folder);
     memcpy(rig.path, path, sizeof(path));
 }

@@ -400,6 +400,24 @@ static void files_have_to_be_there(void **state)
     image_fini(&made.image);
 }
 
+static void pages_have_to_be_on_the_disk(void **state)
+{
+    uint8_t *extent;
+
+    (void)state;
+    make_whole(how);
+    assert_true(rig_write(&rig, (RIG_PAGES - 1) * RIG_PAGE, 512));
+    seal(how);
+    sealed_read(&made, root);
+    assert_int_equal(stasis_le32_get(made_index() + 12), 1);
+    extent =
+        made_index() + ENTRIES + (size_t)stasis_le32_get(made_index() + 8) * STASIS_RUNS_ENTRY_LEN;
+    assert_int_equal(stasis_le32_get(extent + 16), 0x10001u << 12);
+    assert_int_equal(try_made(NULL), 0);
+    assert_made_refused(extent + 16, 0x10001u << 13, 4);
+    image_fini(&made.image);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -412,6 +430,7 @@ int main(void)
         CASE(indexes_below_are_not_read),
         CASE(alone_it_has_its_own_pages),
         CASE(files_have_to_be_there),
+        CASE(pages_have_to_be_on_the_disk),
         CASE(an_end_that_does_not_fit_is_refused),
     };
     const struct CMUnitTest of_digests[] = {CASE(pages_of_the_files_below_have_digests)};
