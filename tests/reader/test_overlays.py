@@ -121,6 +121,8 @@ def with_another_index(chance, files):
 def changed(chance, data):
     old, data, found = data, bytearray(data), list(commits(data))
     for _ in range(chance.choice((1, 1, 2))):
+        if not data:  # all was cut off
+            break
         kind = chance.random()
         if kind < .2:
             data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
