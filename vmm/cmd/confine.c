@@ -198,10 +198,7 @@ static int change_root(struct stasis_confinement *confinement, struct stasis_err
         close(confinement->proc_fd);
         confinement->proc_fd = -1;
     }
-    rc = quiet_part(confinement, rc, err);
-    return rc ? rc
-              : part(confinement, stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, err),
-                     err);
+    return quiet_part(confinement, rc, err);
 }
 
 /* ---- in order ---- */
@@ -279,22 +276,36 @@ static int check_outputs(const struct stasis_vmm_config *config, struct stasis_e
     return rc ? rc : check_passt(config->net.passt, err);
 }
 
-int stasis_confine_opened(struct stasis_confinement *confinement,
-                          const struct stasis_vmm_config *config, struct stasis_error *err)
+/* By their names, without root's capabilities but that which takes the names away. */
+static int check_named(const struct stasis_confinement *confinement,
+                       const struct stasis_vmm_config *config, struct stasis_error *err)
 {
     const enum stasis_sandbox_keep keep =
         confinement->changes_root ? STASIS_SANDBOX_KEEP_ROOT : STASIS_SANDBOX_KEEP_NONE;
     int rc;
 
+    if (confinement->changes_root && !confinement->holds_folders)
+        return 0; /* there are none */
+    rc = part(confinement, stasis_sandbox_drop_capabilities(keep, err), err);
+    return rc ? rc : check_outputs(config, err);
+}
+
+int stasis_confine_opened(struct stasis_confinement *confinement,
+                          const struct stasis_vmm_config *config, struct stasis_error *err)
+{
+    int rc;
+
     if (!confines(confinement))
         return 0;
-    rc = part(confinement, stasis_sandbox_drop_capabilities(keep, err), err);
+    rc = check_named(confinement, config, err);
+    if (!rc)
+        rc = change_root(confinement, err);
+    if (!rc)
+        rc =
+            part(confinement, stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, err), err);
     if (!rc && confinement->folders.fd >= 0)
         rc = part(confinement, stasis_sandbox_files_enforce(&confinement->folders, err), err);
-    /* By their names, without root's other capabilities. */
-    if (!rc)
-        rc = check_outputs(config, err);
-    return rc ? rc : change_root(confinement, err);
+    return rc;
 }
 
 struct stasis_output_folders stasis_confine_folders(const struct stasis_confinement *confinement)
