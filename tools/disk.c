@@ -34,8 +34,9 @@ static void report(FILE *out, const char *file, const struct stasis_overlay *ove
     }
     stasis_text_put(out, file);
     fprintf(out,
-            ": whole; checked headers, records, roots and all pages of the disk that are not the "
-            "image's (stored %" PRIu64 ", zero %" PRIu64 "), files %" PRIu32 "\n",
+            ": whole; checked headers, records, indexes and roots down to a whole index, and all "
+            "pages of the disk that are not the image's (stored %" PRIu64 ", zero %" PRIu64
+            "), files %" PRIu32 "\n",
             pages, zeros, about.files);
     if (about.was_cut_off)
         fputs("its sealing was cut off; vmm --block overlay= ends it\n", out);
@@ -102,6 +103,7 @@ static void put_disk(struct stasis_json *json, const struct stasis_overlay *over
     put_bool(json, "sealed", about.is_sealed);
     put_bool(json, "ended", about.has_ended);
     put_bool(json, "sealing_cut_off", about.was_cut_off);
+    put_bool(json, "whole_index", own.info->whole);
     put_u64(json, "pages_stored", own.pages);
     put_u64(json, "pages_zero", own.zeros);
     put_u64(json, "file_bytes", own.info->file_len);

@@ -135,8 +135,8 @@ struct stasis_overlay_below {
     char *name; /* its path, for messages, or NULL: it was sealed here */
     struct stasis_snap_info info;
     uint32_t end;                           /* place behind its DATA section */
-    struct stasis_overlay_digests *digests; /* of what its index says; NULL: it has none, or its
-                                             * index was not read */
+    struct stasis_overlay_digests *digests; /* of all that its index says, or, sealed here, of its
+                                             * own pages; NULL: none, or its index was not read */
 };
 
 /* What belongs to the file that is written to, and changes with it. */
@@ -164,7 +164,8 @@ struct stasis_overlay {
     bool lacks_name;                    /* its folder is not known to have it, on the disk */
     struct stasis_overlay_below *below; /* by their number less 1 */
     uint16_t below_count;
-    uint16_t whole;       /* number of the one whose index says of those below it, too; 0: none */
+    uint16_t whole;       /* number of the one, not sealed here, whose index was read, and says of
+                           * those below it, too; 0: none */
     uint64_t partial_len; /* of the indexes of those above it, or above the lowest */
     uint8_t page[STASIS_OVERLAY_PAGE]; /* of which a part is read or written */
     bool only_looks; /* for a dry run: nothing is made, written, or stays locked */

@@ -84,7 +84,7 @@ static int read_section(const struct sealed *sealed, enum stasis_section_type ty
     uint8_t *bytes;
     int rc;
 
-    if (section->length > max)
+    if (section->length > max || section->length >= SIZE_MAX)
         return stasis_fail(err, STASIS_ERR_CORRUPT,
                            "section %d of a sealed overlay is longer than it can be", (int)type);
     bytes = malloc(section->length + 1);

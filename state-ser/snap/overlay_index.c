@@ -114,7 +114,7 @@ static bool is_entry(const struct reading *r, uint32_t i, const struct stasis_ru
 /* Whether a place can be that of a page, in the file that is `depth` files below. */
 static bool is_place(const struct reading *r, uint64_t place, uint16_t depth)
 {
-    if (depth && (!r->whole || (depth >= r->number && !r->alone)))
+    if (depth && (!r->whole || depth >= (r->alone ? STASIS_OVERLAY_CHAIN_MAX : r->number)))
         return false;
     return place >= STASIS_PLACE_FIRST && place <= UINT32_MAX &&
            ((depth && r->alone) || place < r->below[-depth].end);

@@ -275,16 +275,17 @@ static int finish_and_seal(struct stasis_overlay *overlay, uint64_t features, bo
 {
     int rc = stasis_overlay_finish(overlay, err);
 
-    *ret_has_root = overlay->use.header.info.layer;
-    if (!rc && !overlay->map.mapped) { /* what it lies on is all that there is */
+    if (rc)
+        return rc;
+    if (!overlay->map.mapped) { /* what it lies on is all that there is */
+        *ret_has_root = overlay->use.header.info.layer;
         memcpy(ret_root, overlay->use.header.info.parent_root, STASIS_OVERLAY_ROOT_SIZE);
         return 0;
     }
-    if (!rc && may_be_whole &&
+    if (may_be_whole &&
         stasis_overlay_index_is_due(overlay, features & STASIS_FEATURE_DISK_DIGESTS))
         features |= STASIS_FEATURE_DISK_WHOLE;
-    if (!rc)
-        rc = seal(overlay, features, ret_root, err);
+    rc = seal(overlay, features, ret_root, err);
     if (!rc)
         *ret_has_root = true;
     return rc;
@@ -296,6 +297,8 @@ int stasis_overlay_seal(struct stasis_overlay *overlay, unsigned how,
 {
     uint64_t features = how & STASIS_OVERLAY_DIGESTS ? STASIS_FEATURE_DISK_DIGESTS : 0;
 
+    if (how & ~(unsigned)(STASIS_OVERLAY_DIGESTS | STASIS_OVERLAY_PARTIAL))
+        return stasis_fail(err, STASIS_ERR_ARG, "no such way to seal an overlay: 0x%x", how);
     return finish_and_seal(overlay, features, !(how & STASIS_OVERLAY_PARTIAL), ret_root,
                            ret_has_root, err);
 }

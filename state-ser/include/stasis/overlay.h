@@ -131,9 +131,9 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_write_back(struct stasis_over
  *   those of all files below, so that opening a long chain reads the indexes of a few, and releases
  *   before 0.3.0 do not read such a file.
  *
- * STASIS_ERR_WRITE, and the errors of flushing, with digests of reading; STASIS_ERR_EXISTS:
- * there is a file of that name; STASIS_ERR_FULL: it lies on as many as can be. The overlay is in
- * use as before, or a new one is.
+ * STASIS_ERR_ARG: other bits of `how`; STASIS_ERR_WRITE, and the errors of flushing, with digests
+ * of reading; STASIS_ERR_EXISTS: there is a file of that name; STASIS_ERR_FULL: it lies on as many
+ * as can be. The overlay is in use as before, or a new one is.
  */
 enum { STASIS_OVERLAY_DIGESTS = 1, STASIS_OVERLAY_PARTIAL = 2 };
 STASIS_EXPORT STASIS_MUST_CHECK int stasis_overlay_seal(struct stasis_overlay *overlay,

@@ -325,6 +325,19 @@ static void an_end_that_does_not_fit_is_refused(void **state)
     image_fini(&image);
 }
 
+static void other_flags_are_refused(void **state)
+{
+    struct stasis_error err;
+    bool has_root = false;
+
+    (void)state;
+    write_somewhere();
+    assert_int_equal(stasis_overlay_seal(rig.overlay, 4, root, &has_root, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "no such way to seal an overlay: 0x4"));
+    assert_false(has_root);
+    seal(how);
+}
+
 /* ---- made on purpose, with checksums and roots that are right ---- */
 
 #define ENTRIES (32u + STASIS_RUNS_NAME_LEN)
@@ -430,6 +443,7 @@ int main(void)
         CASE(indexes_below_are_not_read),
         CASE(alone_it_has_its_own_pages),
         CASE(files_have_to_be_there),
+        CASE(other_flags_are_refused),
         CASE(pages_have_to_be_on_the_disk),
         CASE(an_end_that_does_not_fit_is_refused),
     };
