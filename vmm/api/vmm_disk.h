@@ -49,9 +49,7 @@ STASIS_MUST_CHECK int stasis_vmm_disks_open_overlays(const struct stasis_vmm_con
 #define STASIS_VMM_SETTLE_OVERLAYS 1u /* others may be lost, and their markers have no samples */
 #define STASIS_VMM_SETTLE_SEALS    2u /* overlays are sealed: the guest runs on */
 #define STASIS_VMM_SETTLE_DIGESTS  4u /* and have digests then */
-#define STASIS_VMM_SETTLE_PARTIAL                                                                  \
-    8u /* and releases before 0.3.0 can read them, without digests                                 \
-        */
+#define STASIS_VMM_SETTLE_PARTIAL  8u /* and are read by 0.2.0, without digests */
 
 /* Whether a release before 0.3.0 can read what they lie on. STASIS_ERR_ARG. */
 STASIS_MUST_CHECK int stasis_vmm_disks_check_release(const struct stasis_vmm_disks *disks,

@@ -23,8 +23,8 @@ static int open_proc(const char *path)
     return fd < 0 ? 0 : fd;
 }
 
-/* For who may save without a name of the host's, which is said, or by another process. All others
- * start sooner. */
+/* Opens what a save reads in /proc: for a process that loses /proc, or whose files another one
+ * makes. All others do without, and start sooner. */
 void stasis_vmm_proc_open(struct stasis_vmm *vmm)
 {
     struct stasis_vmm_proc *proc = &vmm->proc;

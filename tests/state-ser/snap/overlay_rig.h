@@ -79,6 +79,11 @@ bool rig_step(struct rig *rig);
 void rig_begin_plain(struct rig *rig, uint32_t seed);
 bool rig_write(struct rig *rig, uint64_t offset, size_t len);
 
+/* Seals it, which must succeed; and the path that a file of that root has then. */
+#define RIG_SEALED_PATH 160u
+void rig_seal(struct rig *rig, unsigned how, uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE]);
+void rig_sealed_path(const struct rig *rig, const uint8_t *root, char path[RIG_SEALED_PATH]);
+
 /* Reads all of it, and compares with `bytes`. */
 bool rig_holds(struct rig *rig, const uint8_t *bytes);
 void rig_assert_holds(struct rig *rig, const uint8_t *bytes);

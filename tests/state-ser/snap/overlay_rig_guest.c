@@ -61,6 +61,24 @@ void rig_begin_plain(struct rig *rig, uint32_t seed)
         assert_true(rig_step(rig));
 }
 
+void rig_seal(struct rig *rig, unsigned how, uint8_t ret_root[STASIS_OVERLAY_ROOT_SIZE])
+{
+    bool has_root = false;
+    struct stasis_error err;
+
+    if (stasis_overlay_seal(rig->overlay, how, ret_root, &has_root, &err))
+        fail_msg("%s", err.msg);
+    assert_true(has_root);
+}
+
+void rig_sealed_path(const struct rig *rig, const uint8_t *root, char path[RIG_SEALED_PATH])
+{
+    int len = snprintf(path, RIG_SEALED_PATH, "%s.", rig->path);
+
+    for (unsigned i = 0; i < 8; i++)
+        len += snprintf(path + len, 3, "%02x", root[i]);
+}
+
 bool rig_holds(struct rig *rig, const uint8_t *bytes)
 {
     static uint8_t found[RIG_BYTES];

@@ -24,15 +24,12 @@
 
 static struct rig rig;
 static struct image image;
-static char sealed[160];
+static char sealed[RIG_SEALED_PATH];
 static uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
 static unsigned how; /* it is sealed */
 
 static int set_up(void **state)
 {
-    bool has_root;
-    int len;
-
     (void)state;
     rig_init(&rig, SEED);
     rig.is_plain = true;
@@ -40,11 +37,9 @@ static int set_up(void **state)
     assert_true(rig_write(&rig, 0, 3 * RIG_PAGE));
     assert_int_equal(stasis_overlay_zero(rig.overlay, 5 * RIG_PAGE, 2 * RIG_PAGE, NULL), 0);
     assert_int_equal(stasis_overlay_zero(rig.overlay, 16 * RIG_PAGE, 16 * RIG_PAGE, NULL), 0);
-    assert_int_equal(stasis_overlay_seal(rig.overlay, how, root, &has_root, NULL), 0);
+    rig_seal(&rig, how, root);
     rig_close(&rig);
-    len = snprintf(sealed, sizeof(sealed), "%s.", rig.path);
-    for (unsigned i = 0; i < 8; i++)
-        len += snprintf(sealed + len, 3, "%02x", root[i]);
+    rig_sealed_path(&rig, root, sealed);
     image = image_read(sealed);
     return 0;
 }

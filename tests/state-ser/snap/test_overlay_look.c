@@ -36,22 +36,10 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void sealed_path(char path[160])
+static void seal(char path[RIG_SEALED_PATH])
 {
-    int len = snprintf(path, 160, "%s.", rig.path);
-
-    for (unsigned i = 0; i < 8; i++)
-        len += snprintf(path + len, 3, "%02x", root[i]);
-}
-
-static void seal(char path[160])
-{
-    bool has_root;
-    struct stasis_error err;
-
-    if (stasis_overlay_seal(rig.overlay, how, root, &has_root, &err))
-        fail_msg("%s", err.msg);
-    sealed_path(path);
+    rig_seal(&rig, how, root);
+    rig_sealed_path(&rig, root, path);
 }
 
 static int look_at(const char *path, struct stasis_overlay **ret_overlay, struct stasis_error *err)

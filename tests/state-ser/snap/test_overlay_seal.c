@@ -32,15 +32,13 @@ static void write_pages(void)
 
 static int set_up(void **state)
 {
-    bool has_root;
-
     (void)state;
     rig_init(&rig, seed);
     rig.is_plain = is_plain;
     rig_open(&rig);
     for (unsigned i = 0; is_to_be_whole && i < 2; i++) {
         write_pages();
-        assert_int_equal(stasis_overlay_seal(rig.overlay, how, root, &has_root, NULL), 0);
+        rig_seal(&rig, how, root);
     }
     return 0;
 }
@@ -61,20 +59,7 @@ static void write_some(void)
 
 static void seal(void)
 {
-    bool has_root = false;
-    struct stasis_error err;
-
-    if (stasis_overlay_seal(rig.overlay, how, root, &has_root, &err))
-        fail_msg("%s", err.msg);
-    assert_true(has_root);
-}
-
-static void sealed_path(char path[160])
-{
-    int len = snprintf(path, 160, "%s.", rig.path);
-
-    for (unsigned i = 0; i < 8; i++)
-        len += snprintf(path + len, 3, "%02x", root[i]);
+    rig_seal(&rig, how, root);
 }
 
 /* A new overlay of that name, on the sealed one of that root. */
@@ -152,7 +137,7 @@ static void what_it_lies_on_has_to_be_there(void **state)
     (void)state;
     write_some();
     seal();
-    sealed_path(path);
+    rig_sealed_path(&rig, root, path);
     snprintf(away, sizeof(away), "%s/renamed", rig.folder);
     assert_int_equal(rename(path, away), 0); /* by any name */
     rig_close(&rig);
@@ -200,7 +185,7 @@ static void a_sealed_one_is_not_written_to(void **state)
     (void)state;
     write_some();
     seal();
-    sealed_path(path);
+    rig_sealed_path(&rig, root, path);
     rig_close(&rig);
     memcpy(rig.path, path, strlen(path) + 1);
     assert_open_refused(STASIS_ERR_ARG, "the overlay is sealed, or nothing is left of it");
@@ -223,7 +208,7 @@ static void names_that_are_taken_are_refused(void **state)
     write_some(); /* in use as before */
     seal();
     rig_assert_holds(&rig, rig.content);
-    sealed_path(path);
+    rig_sealed_path(&rig, root, path);
     assert_int_equal(access(path, F_OK), 0);
 }
 
@@ -240,7 +225,7 @@ static void damage_is_refused_or_not_read(void **state)
     (void)state;
     write_some();
     seal();
-    sealed_path(path);
+    rig_sealed_path(&rig, root, path);
     rig_close(&rig);
     image = image_read(path);
     fd = open(path, O_RDWR);

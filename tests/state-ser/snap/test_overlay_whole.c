@@ -40,23 +40,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void seal(unsigned with)
-{
-    bool has_root;
-    struct stasis_error err;
-
-    if (stasis_overlay_seal(rig.overlay, with, root, &has_root, &err))
-        fail_msg("%s", err.msg);
-}
-
-static void path_of(const uint8_t *of, char path[160])
-{
-    int len = snprintf(path, 160, "%s.", rig.path);
-
-    for (unsigned i = 0; i < 8; i++)
-        len += snprintf(path + len, 3, "%02x", of[i]);
-}
-
 /* A sealed file of that root. */
 struct sealed {
     char path[160];
@@ -66,7 +49,7 @@ struct sealed {
 
 static void sealed_read(struct sealed *sealed, const uint8_t *of)
 {
-    path_of(of, sealed->path);
+    rig_sealed_path(&rig, of, sealed->path);
     sealed->image = image_read(sealed->path);
     assert_int_equal(
         stasis_header_decode_disk(sealed->image.bytes + sealed->image.len - STASIS_HEADER_LEN,
@@ -141,7 +124,7 @@ static void opening_reads_no_more_than_twice_of_one(void **state)
     (void)state;
     for (unsigned i = 0; i < LIVES; i++) {
         write_somewhere();
-        seal(how);
+        rig_seal(&rig, how, root);
         whole += is_whole(root);
         assert_true(index_bytes_from(root) <= 2 * whole_len());
         memcpy(contents[i], rig.content, RIG_BYTES);
@@ -165,7 +148,7 @@ static void make_whole(unsigned with)
     for (unsigned life = 0; life < 3; life++) {
         for (uint64_t page = 0; page < PAGES - life; page++)
             assert_true(rig_write(&rig, page * RIG_PAGE, RIG_PAGE));
-        seal(life < 2 ? how : with);
+        rig_seal(&rig, life < 2 ? how : with, root);
     }
 }
 
@@ -187,7 +170,7 @@ static void the_next_one_is_not_whole(void **state)
     make_whole(how);
     assert_int_equal(rig.overlay->partial_len, 0);
     assert_true(rig_write(&rig, 0, RIG_PAGE));
-    seal(how);
+    rig_seal(&rig, how, root);
     assert_false(is_whole(root));
     assert_in_range(rig.overlay->partial_len, 1, whole_len() - 1);
     reopen();
@@ -256,7 +239,7 @@ static void indexes_below_are_not_read(void **state)
     assert_not_opened("section 1 of a sealed overlay is damaged (CRC)");
     flip(sealed.path, stasis_header_section(&sealed.trailer, STASIS_SECTION_STATE)->offset);
     image_fini(&sealed.image);
-    path_of(root, sealed.path);
+    rig_sealed_path(&rig, root, sealed.path);
     flip(sealed.path, index.offset);
     assert_not_opened("section 2 of a sealed overlay is damaged (CRC)");
 }
@@ -292,7 +275,7 @@ static void alone_it_has_its_own_pages(void **state)
 
     (void)state;
     make_whole(how);
-    path_of(root, path);
+    rig_sealed_path(&rig, root, path);
     assert_int_equal(stasis_overlay_open_to_read(path, NULL, &look, &overlay, NULL), 0);
     file = stasis_overlay_file_at(overlay, 0);
     assert_int_equal(file.pages, PAGES - 2);
@@ -335,7 +318,7 @@ static void other_flags_are_refused(void **state)
     assert_int_equal(stasis_overlay_seal(rig.overlay, 4, root, &has_root, &err), STASIS_ERR_ARG);
     assert_non_null(strstr(err.msg, "no such way to seal an overlay: 0x4"));
     assert_false(has_root);
-    seal(how);
+    rig_seal(&rig, how, root);
 }
 
 /* ---- made on purpose, with checksums and roots that are right ---- */
@@ -420,7 +403,7 @@ static void pages_have_to_be_on_the_disk(void **state)
     (void)state;
     make_whole(how);
     assert_true(rig_write(&rig, (RIG_PAGES - 1) * RIG_PAGE, 512));
-    seal(how);
+    rig_seal(&rig, how, root);
     sealed_read(&made, root);
     assert_int_equal(stasis_le32_get(made_index() + 12), 1);
     extent =

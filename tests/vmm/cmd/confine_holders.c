@@ -106,7 +106,7 @@ static bool seals(void)
     uint8_t root[STASIS_OVERLAY_ROOT_SIZE];
     bool has_root = false;
     bool done = !stasis_overlay_write(overlay, 4096, "new", 3, NULL) &&
-                !stasis_overlay_seal(overlay, false, root, &has_root, NULL) && has_root;
+                !stasis_overlay_seal(overlay, 0, root, &has_root, NULL) && has_root;
 
     stasis_overlay_free(overlay);
     return done;

@@ -36,6 +36,15 @@ def may_open(path):
     return may(f"import os; os.open({path!r}, os.O_RDWR)")
 
 
+def appears(path, process):
+    """Waits for a file that the process makes; False: it ended without."""
+    while not os.path.exists(path):
+        if process.poll() is not None:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 class Skipped(Exception):
     pass
 
@@ -233,8 +242,7 @@ def names_of_the_host_beside_folders(user):
         with user.start(*user.has_kvm(), "--demo", "--control", "held.sock,dir=.", "--net", "passt=held.net",
                         "--vsock", "host.sock", "--block", "path=held.img,overlay=held.disk",
                         "--snapshot-out", "frozen.snap", "--metrics", "held.json,every_ms=100") as process:
-            while not os.path.exists(user.path("held.json")) and process.poll() is None:
-                time.sleep(0.01)
+            appears(user.path("held.json"), process)
             proc = f"/proc/{process.pid}"
             roots = roots_of(process)
             opened = {os.readlink(f"{proc}/fd/{fd}") for fd in os.listdir(f"{proc}/fd")}
@@ -289,10 +297,8 @@ def network_by_passt(user):
                           preexec_fn=drop, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as passt:
         try:
-            while not os.path.exists(path):
-                if passt.poll() is not None:
-                    raise Skipped("passt does not start for this user")
-                time.sleep(0.01)
+            if not appears(path, passt):
+                raise Skipped("passt does not start for this user")
             user.quits(*user.has_kvm(), "--demo", "--net", f"passt={path}")
         finally:
             passt.kill()
