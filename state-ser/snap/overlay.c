@@ -350,11 +350,13 @@ struct stasis_overlay_stats stasis_overlay_stats(const struct stasis_overlay *ov
         .free_bytes = overlay->use.places.free * PAGE,
         .commits = overlay->use.commits,
     };
+    uint64_t features = overlay->foreseen;
 
     memcpy(stats.uuid, overlay->use.header.info.uuid, sizeof(stats.uuid));
     stats.has_root = overlay->use.header.info.layer;
     memcpy(stats.root, overlay->use.header.info.parent_root, sizeof(stats.root));
     for (unsigned i = 0; i < overlay->below_count; i++)
-        stats.needs_newer |= (overlay->below[i].info.incompatible & STASIS_FEATURES_DISK_LATE) != 0;
+        features |= overlay->below[i].info.incompatible;
+    stats.needs_newer = features & STASIS_FEATURES_DISK_LATE;
     return stats;
 }

@@ -168,7 +168,8 @@ struct stasis_overlay {
                            * those below it, too; 0: none */
     uint64_t partial_len; /* of the indexes of those above it, or above the lowest */
     uint8_t page[STASIS_OVERLAY_PAGE]; /* of which a part is read or written */
-    bool only_looks; /* for a dry run: nothing is made, written, or stays locked */
+    bool only_looks;   /* for a dry run: nothing is made, written, or stays locked */
+    uint64_t foreseen; /* then: features of the file below that finishing a sealing would add */
     /* Opened for reading only: there may be no base, and nothing is written. */
     bool is_for_reading;
     char *name;                     /* of the file that was named */

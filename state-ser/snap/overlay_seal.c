@@ -323,6 +323,7 @@ static void become_foreseen(struct stasis_overlay *overlay, const struct stasis_
     memcpy(info->parent_uuid, sealed->uuid, sizeof(info->parent_uuid));
     memcpy(info->parent_root, sealed->root, sizeof(info->parent_root));
     memset(info->uuid, 0, sizeof(info->uuid));
+    overlay->foreseen = sealed->incompatible;
     overlay->map.mapped = 0;
 }
 

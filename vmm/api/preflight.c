@@ -132,6 +132,8 @@ static void check_disks(const struct stasis_vmm_config *config, struct stasis_ou
         stasis_reasons_add_error(reasons, "disk", "overlay", &why);
     else
         stasis_vmm_disks_check(config, &disks, stasis_snap_records(snap), reasons);
+    if (stasis_vmm_disks_check_own_target(config, &disks, &why))
+        stasis_reasons_add_error(reasons, "option", "target", &why);
     stasis_vmm_disks_close(&disks);
 }
 

@@ -140,6 +140,15 @@ static int on_ram_thread_begins(void *ctx, struct stasis_error *err)
     return stasis_vmm_thread_begins(ctx, STASIS_VMM_THREAD_RAM, err);
 }
 
+/* With what they lie on. */
+static int open_overlays(struct stasis_vmm *vmm, const struct stasis_records *records,
+                         struct stasis_error *err)
+{
+    int rc = stasis_vmm_disks_open_overlays(vmm->config, &vmm->disks, records, err);
+
+    return rc ? rc : stasis_vmm_disks_check_own_target(vmm->config, &vmm->disks, err);
+}
+
 static int check_disks(const struct stasis_vmm *vmm, struct stasis_snap *snap,
                        struct stasis_error *err)
 {
@@ -162,8 +171,7 @@ static int open_frozen(struct stasis_vmm *vmm, struct stasis_snap **ret_snap,
     if (!rc)
         rc = stasis_vmm_base_check_thawed(vmm->config, *ret_snap, vmm->snapshot_file, err);
     if (!rc)
-        rc = stasis_vmm_disks_open_overlays(vmm->config, &vmm->disks,
-                                            stasis_snap_records(*ret_snap), err);
+        rc = open_overlays(vmm, stasis_snap_records(*ret_snap), err);
     return rc ? rc : check_disks(vmm, *ret_snap, err);
 }
 
@@ -234,7 +242,7 @@ static int prepare(struct stasis_vmm *vmm, struct stasis_error *err)
     if (!rc)
         rc = stasis_vmm_disks_open(vmm->config, &vmm->disks, &vmm->host, err);
     if (!rc && !vmm->config->restore.path)
-        rc = stasis_vmm_disks_open_overlays(vmm->config, &vmm->disks, NULL, err);
+        rc = open_overlays(vmm, NULL, err);
     if (!rc)
         rc = stasis_vmm_net_open(vmm->config, &vmm->net, &vmm->host, err);
     if (!rc)

@@ -212,10 +212,16 @@ bool stasis_vmm_disks_need_settling(const struct stasis_vmm_disks *disks)
     return false;
 }
 
-int stasis_vmm_disks_check_release(const struct stasis_vmm_disks *disks, const char *release,
-                                   struct stasis_error *err)
+/* 0.1.0 has no disks. */
+bool stasis_vmm_disks_are_older(const char *release)
 {
-    for (unsigned i = 0; i < disks->count; i++) {
+    return release && strverscmp(release, "0.2.0") >= 0 && strverscmp(release, "0.3.0") < 0;
+}
+
+int stasis_vmm_disks_check_target(const struct stasis_vmm_disks *disks, const char *release,
+                                  struct stasis_error *err)
+{
+    for (unsigned i = 0; stasis_vmm_disks_are_older(release) && i < disks->count; i++) {
         const struct stasis_vmm_disk *disk = &disks->list[i];
 
         if (disk->disk.overlay && stasis_disk_overlay_needs_newer(&disk->disk))
@@ -225,6 +231,16 @@ int stasis_vmm_disks_check_release(const struct stasis_vmm_disks *disks, const c
                                disk->device.id, release);
     }
     return 0;
+}
+
+int stasis_vmm_disks_check_own_target(const struct stasis_vmm_config *config,
+                                      const struct stasis_vmm_disks *disks,
+                                      struct stasis_error *err)
+{
+    const char *target = config->snapshot.save.target;
+    int rc = stasis_vmm_disks_check_target(disks, target, err);
+
+    return rc ? stasis_wrap(err, rc, "snapshot.target=%.40s", target) : 0;
 }
 
 static int settle(struct stasis_vmm_disk *disk, struct stasis_error *err)

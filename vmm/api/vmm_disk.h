@@ -51,9 +51,18 @@ STASIS_MUST_CHECK int stasis_vmm_disks_open_overlays(const struct stasis_vmm_con
 #define STASIS_VMM_SETTLE_DIGESTS  4u /* and have digests then */
 #define STASIS_VMM_SETTLE_PARTIAL  8u /* and are read by 0.2.0, without digests */
 
-/* Whether a release before 0.3.0 can read what they lie on. STASIS_ERR_ARG. */
-STASIS_MUST_CHECK int stasis_vmm_disks_check_release(const struct stasis_vmm_disks *disks,
-                                                     const char *release, struct stasis_error *err);
+/* Whether that release has disks, but reads no overlays with digests, nor whole indexes. NULL: this
+ * release. */
+bool stasis_vmm_disks_are_older(const char *release);
+
+/* Whether a snapshot for that release can name what they lie on. STASIS_ERR_ARG. */
+STASIS_MUST_CHECK int stasis_vmm_disks_check_target(const struct stasis_vmm_disks *disks,
+                                                    const char *release, struct stasis_error *err);
+
+/* The same of the snapshots that the options ask for, which is known when the overlays are open. */
+STASIS_MUST_CHECK int stasis_vmm_disks_check_own_target(const struct stasis_vmm_config *config,
+                                                        const struct stasis_vmm_disks *disks,
+                                                        struct stasis_error *err);
 
 /* Before the first overlay is sealed: finds out what would keep any of them from it, and waits for
  * their disks. keep_on is asked meanwhile; false: STASIS_ERR_CANCELLED. The errors of

@@ -126,16 +126,9 @@ static bool keep_waiting(void *ctx)
     return keep_going(ctx, 0, 1);
 }
 
-/* Whether it is for a release that reads overlays, and none that have digests, or an index of all.
- * 0.1.0 has no disks. */
-static bool reads_older_disks(const char *target)
-{
-    return target && strverscmp(target, "0.2.0") >= 0 && strverscmp(target, "0.3.0") < 0;
-}
-
 static unsigned how_to_seal(const struct stasis_vmm_save *save)
 {
-    if (reads_older_disks(save->target))
+    if (stasis_vmm_disks_are_older(save->target))
         return STASIS_VMM_SETTLE_PARTIAL;
     return save->digest == STASIS_VMM_DIGEST_SHA256 ? STASIS_VMM_SETTLE_DIGESTS : 0;
 }
@@ -150,9 +143,7 @@ static int settle_disk(struct stasis_vmm_job *job)
     unsigned how = (no_sync ? STASIS_VMM_SETTLE_OVERLAYS : 0) |
                    (job->exit || job->crash ? 0 : STASIS_VMM_SETTLE_SEALS) |
                    how_to_seal(&job->save);
-    int rc = reads_older_disks(job->save.target)
-                 ? stasis_vmm_disks_check_release(disks, job->save.target, &job->err)
-                 : 0;
+    int rc = stasis_vmm_disks_check_target(disks, job->save.target, &job->err);
 
     if (rc)
         return rc;

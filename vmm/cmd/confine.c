@@ -100,13 +100,14 @@ static int confine_files(struct stasis_confinement *confinement,
     struct stasis_sandbox_files files = STASIS_SANDBOX_NO_RULES;
     int rc = stasis_sandbox_files_begin(&files, err);
 
+    for (size_t i = 0; i < STASIS_CONFINE_PROC_COUNT; i++)
+        confinement->proc_fds[i] = open(stasis_confine_proc[i], O_PATH | O_CLOEXEC);
     if (!rc)
         rc = do_without_maker(confinement, start_maker(confinement, control, err), err);
     if (!rc)
         rc = stasis_confine_allow_files(&files, config, control, false, err);
     if (!rc && confinement->maker.makes)
         rc = begin_folders(confinement, config, control, err);
-    confinement->proc_fd = open("/proc/self", O_PATH | O_CLOEXEC);
     if (!rc)
         rc = stasis_sandbox_files_enforce(&files, err);
     stasis_sandbox_files_fini(&files);
@@ -184,6 +185,15 @@ static int begin_root(struct stasis_confinement *confinement,
     return quiet_part(confinement, rc, err);
 }
 
+static void close_proc(struct stasis_confinement *confinement)
+{
+    for (size_t i = 0; i < STASIS_CONFINE_PROC_COUNT; i++) {
+        if (confinement->proc_fds[i] >= 0)
+            close(confinement->proc_fds[i]);
+        confinement->proc_fds[i] = -1;
+    }
+}
+
 /* The folder of the control socket is this process's if no other removes the socket. */
 static int change_root(struct stasis_confinement *confinement, struct stasis_error *err)
 {
@@ -193,15 +203,23 @@ static int change_root(struct stasis_confinement *confinement, struct stasis_err
 
     if (!confinement->changes_root)
         return 0;
-    rc = stasis_sandbox_root_change(holds, err);
-    if (!rc && confinement->proc_fd >= 0) {
-        close(confinement->proc_fd);
-        confinement->proc_fd = -1;
-    }
+    rc = stasis_sandbox_root_change(holds ? &confinement->proc_fds[0] : NULL, err);
+    if (!rc)
+        close_proc(confinement);
     return quiet_part(confinement, rc, err);
 }
 
 /* ---- in order ---- */
+
+void stasis_confine_init(struct stasis_confinement *confinement)
+{
+    confinement->filters = confinement->changes_root = false;
+    confinement->holds_folders = confinement->loses_proc = false;
+    confinement->maker.makes = false;
+    confinement->maker.fd = confinement->folders.fd = -1;
+    for (size_t i = 0; i < STASIS_CONFINE_PROC_COUNT; i++)
+        confinement->proc_fds[i] = -1;
+}
 
 int stasis_confine_begin(struct stasis_confinement *confinement,
                          const struct stasis_vmm_config *config,
@@ -209,11 +227,8 @@ int stasis_confine_begin(struct stasis_confinement *confinement,
 {
     int rc;
 
-    confinement->filters = confinement->changes_root = false;
-    confinement->holds_folders = confinement->loses_proc = false;
+    stasis_confine_init(confinement);
     confinement->connects = config->net.passt || config->vsock.path;
-    confinement->proc_fd = confinement->maker.fd = confinement->folders.fd = -1;
-    confinement->maker.makes = false;
     if (!confines(confinement))
         return 0;
     rc = part(confinement, stasis_sandbox_limit(err), err);
@@ -324,9 +339,7 @@ struct stasis_output_folders stasis_confine_folders(const struct stasis_confinem
 
 void stasis_confine_fini(struct stasis_confinement *confinement)
 {
-    if (confinement->proc_fd >= 0)
-        close(confinement->proc_fd);
-    confinement->proc_fd = -1;
+    close_proc(confinement);
     stasis_sandbox_files_fini(&confinement->folders);
     if (!stasis_sandbox_maker_stop(&confinement->maker, MAKER_LIMIT_MS))
         stasis_say(false,

@@ -8,6 +8,7 @@
 
 #include "stasis/output.h"
 #include "vmm/api/config.h"
+#include "vmm/cmd/confine_files.h"
 #include "vmm/control/control.h"
 #include "vmm/host/socket.h"
 #include "vmm/sandbox/files.h"
@@ -32,11 +33,14 @@ struct stasis_confinement {
     bool changes_root;  /* once the VM is open */
     bool holds_folders; /* then, too */
     bool loses_proc;    /* then, though it may be asked for a snapshot */
-    int proc_fd; /* of /proc/self: Landlock's rule for it holds as long as the kernel keeps it */
+    int proc_fds[STASIS_CONFINE_PROC_COUNT]; /* of stasis_confine_proc; -1: none */
     struct stasis_sandbox_maker maker; /* of files in folders of clients; it removes the socket */
     /* Of a VM that is open, if it may be given such: which folders it can open for reading. */
     struct stasis_sandbox_files folders;
 };
+
+/* Holds nothing: stasis_confine_fini() may be called. */
+void stasis_confine_init(struct stasis_confinement *confinement);
 
 /* Before anything that an attacker may have made is read, and before there is another thread.
  * control NULL: there is none. err is given. STASIS_ERR_UNAVAILABLE: a part is missing. */

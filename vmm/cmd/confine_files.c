@@ -14,6 +14,9 @@
 
 #define LINKS_MAX 40
 
+const char *const stasis_confine_proc[STASIS_CONFINE_PROC_COUNT] = {
+    "/proc/self/fd", "/proc/self/maps", "/proc/self/pagemap"};
+
 /* The folder that the name is in, and the name. */
 static void split(const char *path, char folder[PATH_MAX], const char **ret_name)
 {
@@ -174,7 +177,6 @@ static int allow_host(const struct stasis_sandbox_files *files, struct stasis_er
         {"/dev/userfaultfd", STASIS_SANDBOX_WRITE},       /* memory=lazy */
         {"/dev/null", STASIS_SANDBOX_WRITE},              /* standard streams that are closed */
         {"/dev/urandom", STASIS_SANDBOX_READ},            /* jansson's hashes */
-        {"/proc/self", STASIS_SANDBOX_READ},              /* fd, maps, pagemap */
         {"/proc/cpuinfo", STASIS_SANDBOX_READ},           /* the host CPU's name, in snapshots */
         {"/sys/devices/system/cpu", STASIS_SANDBOX_READ}, /* how many CPUs there are */
         {"/etc/group", STASIS_SANDBOX_READ},              /* whose /dev/kvm is */
@@ -183,6 +185,8 @@ static int allow_host(const struct stasis_sandbox_files *files, struct stasis_er
 
     for (size_t i = 0; !rc && i < sizeof(paths) / sizeof(paths[0]); i++)
         rc = stasis_sandbox_files_allow(files, paths[i].path, paths[i].access, err);
+    for (size_t i = 0; !rc && i < STASIS_CONFINE_PROC_COUNT; i++)
+        rc = stasis_sandbox_files_allow(files, stasis_confine_proc[i], STASIS_SANDBOX_READ, err);
     for (int fd = STDIN_FILENO; !rc && fd <= STDERR_FILENO; fd++)
         rc = allow_again(files, fd, err);
     return rc;

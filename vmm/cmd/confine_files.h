@@ -9,6 +9,11 @@
 #include "vmm/control/control.h"
 #include "vmm/sandbox/files.h"
 
+/* What vmm reads of itself. The kernel forgets a rule for one of these when it forgets the file, as
+ * it does unless somebody holds it: hold them from before the rules are added. */
+#define STASIS_CONFINE_PROC_COUNT 3
+extern const char *const stasis_confine_proc[STASIS_CONFINE_PROC_COUNT]; /* fd is the first */
+
 /* Adds the rules. `control` may be NULL. is_open: those of a VM that is open, without what only
  * opening it reads. STASIS_ERR_UNAVAILABLE. */
 STASIS_MUST_CHECK int stasis_confine_allow_files(const struct stasis_sandbox_files *files,

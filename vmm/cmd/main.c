@@ -53,13 +53,14 @@ static void end(void *ctx, const struct stasis_error *err)
 
 static int dry_run(const struct stasis_options *options)
 {
-    struct stasis_confinement confinement = {
-        .mode = options->sandbox, .end = end, .proc_fd = -1, .maker.fd = -1, .folders.fd = -1};
+    struct stasis_confinement confinement = {.mode = options->sandbox, .end = end};
     struct stasis_error err;
-    int status = stasis_confine_begin(&confinement, &options->config, NULL, &err)
-                     ? stasis_say_error(false, &err)
-                     : stasis_dry_run(options, stdout);
+    int status;
 
+    stasis_confine_init(&confinement);
+    status = stasis_confine_begin(&confinement, &options->config, NULL, &err)
+                 ? stasis_say_error(false, &err)
+                 : stasis_dry_run(options, stdout);
     stasis_confine_fini(&confinement);
     return status;
 }

@@ -298,12 +298,9 @@ int stasis_session_run(const struct stasis_options *options)
     struct stasis_error err;
     int status;
 
-    session.confinement = (struct stasis_confinement){.mode = options->sandbox,
-                                                      .end = fatal,
-                                                      .ctx = &session,
-                                                      .proc_fd = -1,
-                                                      .maker.fd = -1,
-                                                      .folders.fd = -1};
+    session.confinement =
+        (struct stasis_confinement){.mode = options->sandbox, .end = fatal, .ctx = &session};
+    stasis_confine_init(&session.confinement);
     if (session.signal_fd < 0) {
         (void)stasis_fail_errno(&err, STASIS_ERR_UNAVAILABLE, "cannot make a signalfd");
         return stasis_say_error(false, &err);

@@ -79,12 +79,12 @@ int stasis_sandbox_root_begin(struct stasis_error *err)
 }
 
 /* chroot(2) leaves the working directory where it is. */
-int stasis_sandbox_root_change(bool names_descriptors, struct stasis_error *err)
+int stasis_sandbox_root_change(const int *descriptors, struct stasis_error *err)
 {
-    if (names_descriptors && chdir("/proc/self/fd"))
+    if (descriptors && *descriptors < 0)
         return no_root(err);
     for (size_t i = 0; i < sizeof(new_roots) / sizeof(new_roots[0]); i++)
         if (!chroot(new_roots[i]))
-            return !names_descriptors && chdir("/") ? no_root(err) : 0;
+            return (descriptors ? fchdir(*descriptors) : chdir("/")) ? no_root(err) : 0;
     return no_root(err);
 }

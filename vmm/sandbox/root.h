@@ -7,8 +7,6 @@
 #ifndef STASIS_VMM_SANDBOX_ROOT_H
 #define STASIS_VMM_SANDBOX_ROOT_H
 
-#include <stdbool.h>
-
 #include "stasis/error.h"
 
 /* The right to change it: root has it, anybody else has it in a user namespace of his own, in which
@@ -16,8 +14,9 @@
  * there is another thread. STASIS_ERR_UNAVAILABLE: there is none. */
 STASIS_MUST_CHECK int stasis_sandbox_root_begin(struct stasis_error *err);
 
-/* Changes it, for all threads, and the working directory with it: to the same, or to /proc/self/fd,
- * so that what is open can be named (stasis/fd_path.h), by who holds folders. */
-STASIS_MUST_CHECK int stasis_sandbox_root_change(bool names_descriptors, struct stasis_error *err);
+/* Changes it, for all threads, and the working directory with it: to the same (NULL), or, for who
+ * holds folders, to *descriptors, which is /proc/self/fd, so that what is open can be named
+ * (stasis/fd_path.h). *descriptors is not closed. After an error both may be as before. */
+STASIS_MUST_CHECK int stasis_sandbox_root_change(const int *descriptors, struct stasis_error *err);
 
 #endif

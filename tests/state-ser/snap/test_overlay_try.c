@@ -118,6 +118,7 @@ static void assert_is_foreseen(void)
     found = stasis_overlay_stats(rig.overlay);
     assert_int_equal(foreseen.mapped_bytes, found.mapped_bytes);
     assert_int_equal(foreseen.has_root, found.has_root);
+    assert_int_equal(foreseen.needs_newer, found.needs_newer);
     assert_memory_equal(foreseen.root, found.root, sizeof(found.root));
     if (has_uuid(&foreseen))
         assert_memory_equal(foreseen.uuid, found.uuid, sizeof(found.uuid));

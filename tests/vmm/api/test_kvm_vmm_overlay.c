@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "stasis/overlay.h"
+#include "vmm/api/preflight.h"
 #include "vmm/api/vmm_internal.h"
 
 #define BYTES 65536
@@ -203,6 +204,31 @@ static bool seals_with_digests(uint8_t byte, unsigned count, const struct stasis
     return found;
 }
 
+/* By options that ask for it, and by a dry run. */
+static void refuse_at_once(const struct stasis_snapshot_request *request)
+{
+    static const char why[] = "snapshot.target=0.2.0: disk disk0 lies on an overlay with digests";
+    struct stasis_preflight found = {0};
+    bool is_found = false;
+
+    stasis_vmm_free(rig.vmm);
+    rig.vmm = NULL;
+    rig.config.demo = false;
+    rig.config.memory_mib = 0;
+    rig.config.board_release = NULL;
+    rig.config.restore.path = snapshots[0];
+    rig.config.snapshot.path = request->path;
+    rig.config.snapshot.save = request->save;
+    assert_int_equal(stasis_vmm_new(&rig.config, NULL, &rig.vmm, &err), STASIS_ERR_ARG);
+    if (strncmp(err.msg, why, strlen(why)) != 0)
+        fail_msg("%s", err.msg);
+    kvm_ok(stasis_preflight_run(&rig.config, &found, &err), &err);
+    for (size_t i = 0; i < found.reasons.count; i++)
+        is_found |= !strncmp(found.reasons.list[i].what, why, strlen(why));
+    assert_true(is_found);
+    stasis_preflight_fini(&found);
+}
+
 /* 0.2.0 does not read them, nor what lies on them. */
 static void a_disk_has_digests_if_the_snapshot_has(void)
 {
@@ -222,6 +248,7 @@ static void a_disk_has_digests_if_the_snapshot_has(void)
         fail_msg("%s", rig.message);
     assert_int_equal(access(snapshots[1], F_OK), -1);
     assert_int_equal(read_byte(), 4);
+    refuse_at_once(&request);
     vmm_rig_fini(&rig);
 }
 

@@ -175,7 +175,10 @@ static int reach(int from)
 
 static int reaches(void *arg)
 {
-    static const char *const names[] = {"/etc/passwd", "../../../etc/passwd", "../../1/status"};
+    static const char *const names[] = {"/etc/passwd",  "../../../etc/passwd", "../../1/status",
+                                        "../mountinfo", "../environ",          "../mem",
+                                        "../smaps",     "../net/unix",         "../fdinfo/0",
+                                        "../task"};
     const struct run *run = arg;
     struct stasis_confinement confinement;
     int from = open(held, O_PATH | O_CLOEXEC);

@@ -77,6 +77,7 @@ static const struct attack {
     {"set an attribute", "", SYS_setxattr, {P(file), P("user.a"), P("b"), 1, 0}},
     {"change a file's times", "", SYS_utimensat, {AT_FDCWD, P(file), 0, 0}},
     {"chdir", "O", SYS_chdir, {P("/")}},
+    {"fchdir", "O", SYS_fchdir, {0}},
     {"open by handle", "", SYS_open_by_handle_at, {AT_FDCWD, P(page), O_RDONLY}},
     {"watch files", "", SYS_inotify_init1, {0}},
     {"watch all files", "", SYS_fanotify_init, {0, 0}},
