@@ -42,7 +42,9 @@ static void vmm_path(char *path, size_t size)
 
 static void become_vmm(const struct session_options *options, const int fds[3])
 {
-    static const int deadly[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+    /* cmocka would go on in our copy of it; and nohup(1), or a shell's &, ignores some. */
+    static const int deadly[] = {SIGABRT, SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
+                                 SIGHUP,  SIGINT,  SIGQUIT, SIGTERM};
     const char *argv[SESSION_ARGS_MAX + 2] = {"vmm"};
     char path[4096];
     int argc = 0;
@@ -66,7 +68,7 @@ static void become_vmm(const struct session_options *options, const int fds[3])
         setrlimit(RLIMIT_FSIZE, &limit);
     }
     for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
-        (void)signal(deadly[i], SIG_DFL); /* cmocka would go on in our copy of it */
+        (void)signal(deadly[i], SIG_DFL);
     while (argv[argc])
         argc++;
     if (options->program)
