@@ -42,7 +42,6 @@ uint32_t stasis_crc32(const void *bytes, size_t len)
 
 uint32_t stasis_crc32_more(uint32_t crc, const void *bytes, size_t len)
 {
-    /* zlib's value at three times its speed. It takes a NULL pointer for a wish to know the start
-     * value. */
+    /* zlib's value at three times its speed. For a NULL pointer it gives the start value. */
     return len ? libdeflate_crc32(crc, bytes, len) : crc;
 }

@@ -37,17 +37,17 @@ static int make_unnamed(const char *folder)
 /* In the folder that the user named, and in no other; else in the first that takes it. */
 int stasis_output_make_temporary(int *ret_fd, struct stasis_error *err)
 {
-    const char *wish = secure_getenv("TMPDIR");
-    bool wished = wish && *wish;
-    int fd = make_unnamed(wished ? wish : "/tmp");
+    const char *folder = secure_getenv("TMPDIR");
+    bool is_named = folder && *folder;
+    int fd = make_unnamed(is_named ? folder : "/tmp");
 
-    if (fd < 0 && !wished)
+    if (fd < 0 && !is_named)
         fd = make_unnamed("/var/tmp");
     if (fd < 0)
         return stasis_fail_errno(err, STASIS_ERR_WRITE,
                                  "cannot make a temporary file in %s (set TMPDIR to a folder with "
                                  "room)",
-                                 wished ? wish : "/tmp or /var/tmp");
+                                 is_named ? folder : "/tmp or /var/tmp");
     *ret_fd = fd;
     return 0;
 }

@@ -38,7 +38,7 @@ struct stasis_metrics {
     /* Of the last freeze that was saved. */
     struct stasis_save_stats saved;
     struct stasis_freeze_times times;
-    uint64_t pause_us; /* from the wish to pause until the guest runs on, or the file is there */
+    uint64_t pause_us; /* from the request to pause until the guest runs on, or the file is there */
     /* Invalid accesses of the guest that were told, and that would have been too many. Added to
      * under the machine's lock (base/counter.h). */
     uint64_t guest_errors_told, guest_errors_suppressed;

@@ -99,7 +99,7 @@ static int thread_begins(void *ctx, enum stasis_vmm_thread thread, struct stasis
 /* ---- what signals ask of it ---- */
 
 /* Before the VM is open, its guest is loaded. */
-static void obey(struct session *session, int number)
+static void handle_signal(struct session *session, int number)
 {
     struct stasis_vmm *vmm = session->vmm;
 
@@ -118,7 +118,7 @@ static void take_signals(struct session *session)
     int number;
 
     while (!session->killed_by && (number = stasis_signals_read(session->signal_fd)))
-        obey(session, number);
+        handle_signal(session, number);
 }
 
 static bool progress(void *ctx, enum stasis_vmm_work work, uint64_t done, uint64_t total)
