@@ -15,7 +15,9 @@
 #define LINKS_MAX 40
 
 const char *const stasis_confine_proc[STASIS_CONFINE_PROC_COUNT] = {
-    "/proc/self/fd", "/proc/self/maps", "/proc/self/pagemap"};
+    "/proc/self/fd", "/proc/self/maps", "/proc/self/pagemap",
+    "/proc/cpuinfo", /* the host CPU's name, in snapshots */
+};
 
 /* The folder that the name is in, and the name. */
 static void split(const char *path, char folder[PATH_MAX], const char **ret_name)
@@ -177,7 +179,6 @@ static int allow_host(const struct stasis_sandbox_files *files, struct stasis_er
         {"/dev/userfaultfd", STASIS_SANDBOX_WRITE},       /* memory=lazy */
         {"/dev/null", STASIS_SANDBOX_WRITE},              /* standard streams that are closed */
         {"/dev/urandom", STASIS_SANDBOX_READ},            /* jansson's hashes */
-        {"/proc/cpuinfo", STASIS_SANDBOX_READ},           /* the host CPU's name, in snapshots */
         {"/sys/devices/system/cpu", STASIS_SANDBOX_READ}, /* how many CPUs there are */
         {"/etc/group", STASIS_SANDBOX_READ},              /* whose /dev/kvm is */
     };

@@ -9,9 +9,9 @@
 #include "vmm/control/control.h"
 #include "vmm/sandbox/files.h"
 
-/* What vmm reads of itself. The kernel forgets a rule for one of these when it forgets the file, as
+/* What vmm reads in /proc. The kernel forgets a rule for one of these when it forgets the file, as
  * it does unless somebody holds it: hold them from before the rules are added. */
-#define STASIS_CONFINE_PROC_COUNT 3
+#define STASIS_CONFINE_PROC_COUNT 4
 extern const char *const stasis_confine_proc[STASIS_CONFINE_PROC_COUNT]; /* fd is the first */
 
 /* Adds the rules. `control` may be NULL. is_open: those of a VM that is open, without what only

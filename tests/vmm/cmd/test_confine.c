@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -167,6 +169,59 @@ static void files_of_the_options_are_left(void **state)
     assert_int_equal(in_child(limits_stream, (void *)(uintptr_t)in_folder("out")), 0);
 }
 
+/* A /proc of this process's own, whose names can be forgotten without those of the host's. */
+static bool mounts_proc(void)
+{
+    return !unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+           !mount("proc", "/proc", "proc", 0, NULL);
+}
+
+/* A kernel that is short of memory forgets names that nobody holds, as it does when a file system
+ * is mounted again. That takes a process outside the sandbox. */
+static pid_t start_forgetting(int fd)
+{
+    pid_t pid = fork();
+    char order;
+
+    if (pid)
+        return pid;
+    if (read(fd, &order, 1) != 1)
+        _exit(1);
+    _exit(mount(NULL, "/proc", NULL, MS_REMOUNT, NULL) ? 2 : 0);
+}
+
+static int reads_what_was_forgotten(void *arg)
+{
+    const struct stasis_vmm_config config = {.demo = true};
+    int status, order[2];
+    pid_t pid;
+
+    (void)arg;
+    if (!mounts_proc() || pipe(order) || (pid = start_forgetting(order[0])) < 0)
+        return CHILD_SKIPS;
+    if (confine(&config, NULL))
+        return CHILD_SKIPS;
+    if (write(order[1], "", 1) != 1 || waitpid(pid, &status, 0) != pid || status)
+        return 1;
+    for (size_t i = 0; i < STASIS_CONFINE_PROC_COUNT; i++)
+        if (!opens(stasis_confine_proc[i], O_RDONLY))
+            return 2;
+    return opens("/proc/self/comm", O_RDONLY) ? 3 : 0;
+}
+
+/* Where the root cannot be changed, it is opened for each snapshot, maybe after days. */
+static void proc_is_read_when_the_kernel_had_forgotten_it(void **state)
+{
+    int status = in_child(reads_what_was_forgotten, NULL);
+
+    (void)state;
+    if (status == CHILD_SKIPS) {
+        puts("skipped: no Landlock, or no right to mount /proc");
+        skip();
+    }
+    assert_int_equal(status, 0);
+}
+
 static void off_limits_nothing(void **state)
 {
     (void)state;
@@ -285,6 +340,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_of_the_options_are_left),
+        cmocka_unit_test(proc_is_read_when_the_kernel_had_forgotten_it),
         cmocka_unit_test(off_limits_nothing),
         cmocka_unit_test(missing_part_is_one_line),
         cmocka_unit_test(missing_filters_are_told),
