@@ -22,8 +22,9 @@
 void attacks_set_target(const char *folder, const char *file);
 
 /* On the thread that was taken over: makes all calls, writes a line for each to standard error
- * ("attack NAME: seccomp", "...: EACCES", "...: ENOSYS", "...: NOT REFUSED") and ends the process
- * with status 0 if none succeeded. */
+ * ("attack NAME: seccomp", "...: EACCES", "...: ENOSYS", "...: NOT REFUSED"), and one for all
+ * system calls that calls.def has in no row of that thread ("others: N made, N refused"). Ends the
+ * process with status 0 if none succeeded. */
 _Noreturn void attacks_make(char thread);
 
 /* Makes one without a sandbox, in a child: whether it can, on kernels that have the call. */

@@ -198,9 +198,19 @@ static void read_column(char *column, size_t step)
 
 #define KINDS 7
 
-/* One line a call; s: seccomp, E: an error, -: the thread needs the call. */
-static void print_table(const char *kinds, const char *table)
+/* How many calls that are in no row of it the thread has made. */
+static unsigned read_others(void)
 {
+    const char *at = strstr(session.err_text, "others: ");
+
+    return at ? (unsigned)strtoul(at + strlen("others: "), NULL, 10) : 0;
+}
+
+/* One line a call; s: seccomp, E: an error, -: the thread needs the call. */
+static void print_table(const char *kinds, const char *table, const unsigned others[KINDS])
+{
+    for (size_t k = 0; k < KINDS; k++)
+        printf("%c: %u calls that are in no row of it, all refused\n", kinds[k], others[k]);
     printf("%-32s %s\n", "call", kinds);
     for (size_t i = 0; i < attacks_count(); i++)
         printf("%-32s %.*s\n", attacks_name(i), KINDS, table + i * KINDS);
@@ -256,6 +266,7 @@ static void code_on_each_thread_is_confined(void)
 {
     static const char kinds[KINDS + 1] = "OLSVRIM";
     static char table[128 * KINDS];
+    unsigned others[KINDS];
     char source[128];
 
     assert_true(attacks_count() <= 128);
@@ -273,8 +284,9 @@ static void code_on_each_thread_is_confined(void)
             fail_msg("%c: status %d: %.400s", kinds[k], status, what_matters());
         }
         read_column(table + k, KINDS);
+        others[k] = read_others();
     }
-    print_table(kinds, table);
+    print_table(kinds, table, others);
     errors_are_of_the_sandbox(table);
     tear_down();
 }
