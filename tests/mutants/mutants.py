@@ -182,8 +182,11 @@ class Run:
     many work side by side."""
 
     def __init__(self, args, texts, order, equivalents):
-        self.args, self.texts, self.order, self.equivalents = args, texts, order, equivalents
+        self.args, self.texts, self.equivalents = args, texts, equivalents
         self.build = Build(args.root, os.path.join(args.root, args.build))
+        # Not of a program that writes code for the build and is compiled by a command of its own:
+        # that is how the sandbox's filters are made.
+        self.order = [mutation for mutation in order if mutation.file in self.build.commands]
         self.kvm = os.access("/dev/kvm", os.R_OK | os.W_OK)
         self.tests = [test for test in self.build.tests()
                       if (self.kvm or "kvm" not in test.labels) and self.build.needed(test) and
