@@ -267,11 +267,18 @@ static int start_handler(struct stasis_ram *ram, struct stasis_error *err)
     return 0;
 }
 
+/* What other files say to a call that they do not know: EIO a VM of another process, EBADFD a tap
+ * device that has no name yet. */
+static bool is_of_another(int error)
+{
+    return error == ENOTTY || error == EBADF || error == EINVAL || error == EIO || error == EBADFD;
+}
+
 static int open_uffd(int device, struct stasis_uffd *ret_uffd, struct stasis_error *err)
 {
     if (!stasis_uffd_open(device, ret_uffd))
         return 0;
-    if (device && (errno == ENOTTY || errno == EBADF || errno == EINVAL))
+    if (device && is_of_another(errno))
         return stasis_fail(err, STASIS_ERR_ARG,
                            "descriptor %d is not /dev/userfaultfd: open that, and pass it as "
                            "uffd_fd",

@@ -3,6 +3,7 @@
 """What an ordinary user does: test_ordinary_user.py VMM. As root, the cases become the user nobody,
 without groups and capabilities, and what that user may not open is passed as a descriptor. Anybody
 else runs them as himself. A case that this host cannot have is skipped by its name."""
+import fcntl
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ SKIPPED = 77
 LIMIT_S = 300  # only a hang gets there
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
+KVM_CREATE_VM = 0xae01
 
 
 def drop():
@@ -55,6 +57,7 @@ class User:
         self.vmm = shutil.copy(vmm, os.path.join(folder, "vmm"))  # where this user can read it
         self.kvm = os.open("/dev/kvm", os.O_RDWR)
         self.null = os.open("/dev/null", os.O_RDWR)
+        self.vm = fcntl.ioctl(self.kvm, KVM_CREATE_VM, 0)  # which no other process may use
         try:
             self.uffd = os.open("/dev/userfaultfd", os.O_RDWR)
         except OSError:
@@ -63,7 +66,7 @@ class User:
             os.chown(folder, NOBODY, NOBODY)
 
     def start(self, *args):
-        fds = [fd for fd in (self.kvm, self.null, self.uffd) if fd is not None]
+        fds = [fd for fd in (self.kvm, self.null, self.vm, self.uffd) if fd is not None]
         return subprocess.Popen([self.vmm, *args], cwd=self.folder, preexec_fn=drop, pass_fds=fds,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
@@ -264,8 +267,13 @@ def descriptors_that_are_others(user):
     has_one_line(err, "--kvm: descriptor 999 is not open")
     _, err = user.run(5, "--kvm", null, "--restore", "vm.snap")
     has_one_line(err, f"descriptor {null} is not /dev/kvm")
-    _, err = user.run(2, *user.has_kvm(), "--restore", f"vm.snap,uffd_fd={null}")
-    has_one_line(err, f"descriptor {null} is not /dev/userfaultfd", "pass it as uffd_fd")
+    _, err = user.run(5, "--kvm", str(user.vm), "--demo")
+    has_one_line(err, f"descriptor {user.vm} is not /dev/kvm", "pass it")
+    for other in (user.null, user.kvm, user.vm):
+        _, err = user.run(2, *user.has_kvm(), "--restore", f"vm.snap,uffd_fd={other}")
+        has_one_line(err, f"descriptor {other} is not /dev/userfaultfd", "pass it as uffd_fd")
+        _, err = user.run(2, *user.has_kvm(), "--demo", "--net", f"fd={other}")
+        has_one_line(err, f"--net fd={other}: it is attached to no tap device")
 
 
 def network(user):
