@@ -124,7 +124,7 @@ static const struct attack {
     {"a vsock socket", "", SYS_socket, {AF_VSOCK, SOCK_STREAM, 0}},
     {"a Unix socket", "", SYS_socket, {AF_UNIX, SOCK_STREAM, 0}},
     {"a pair of sockets that send to any", "", SYS_socketpair, {AF_UNIX, SOCK_DGRAM, 0, P(page)}},
-    {"connect", "", SYS_connect, {0, P(page), 2}},
+    {"connect", "C", SYS_connect, {0, P(page), 2}},
     {"send to a socket by its name",
      "",
      SYS_sendto,
@@ -300,23 +300,23 @@ static bool make(const struct attack *attack)
     return write(STDERR_FILENO, line, (size_t)len) == len && strcmp(by, "NOT REFUSED") != 0;
 }
 
-static bool has_row(long call, char thread)
+static bool has_row(long call, const char *letters)
 {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (rows[i].call == call && strchr(rows[i].threads, thread))
+        if (rows[i].call == call && strpbrk(rows[i].threads, letters))
             return true;
     return false;
 }
 
 /* All that are in no row, by their numbers, and some that no kernel has. */
-static bool make_others(char thread)
+static bool make_others(const char *letters)
 {
     char line[64];
     unsigned made = 0, refused = 0;
     int len;
 
     for (long call = 0; call < OTHERS_END; call++) {
-        if (has_row(call, thread) || call == UPROBE || call == URETPROBE)
+        if (has_row(call, letters) || call == UPROBE || call == URETPROBE)
             continue;
         trapped = 0;
         (void)syscall(call, 0, 0, 0, 0, 0, 0);
@@ -327,7 +327,7 @@ static bool make_others(char thread)
     return write(STDERR_FILENO, line, (size_t)len) == len && refused == made;
 }
 
-void attacks_make(char thread)
+void attacks_make(const char *letters)
 {
     struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
     bool refused = true;
@@ -336,8 +336,8 @@ void attacks_make(char thread)
     (void)sigaction(SIGSYS, &action, NULL);
     name_from_root();
     for (size_t i = 0; i < attacks_count(); i++)
-        if (!strchr(attacks[i].allowed, thread))
+        if (!strpbrk(attacks[i].allowed, letters))
             refused &= make(&attacks[i]);
-    refused &= make_others(thread);
+    refused &= make_others(letters);
     _exit(refused ? 0 : 1);
 }

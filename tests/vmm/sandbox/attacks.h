@@ -17,15 +17,19 @@
 #define ATTACK_RAM     'R'
 #define ATTACK_IO      'I'
 #define ATTACK_METRICS 'M'
+/* The first two, of a VM that connects to sockets of the host. */
+#define ATTACK_OPEN_CONNECTING 'o'
+#define ATTACK_LOOP_CONNECTING 'l'
 
 /* A file that no option names, in a folder that none does; before the process is confined. */
 void attacks_set_target(const char *folder, const char *file);
 
-/* On the thread that was taken over: makes all calls, writes a line for each to standard error
+/* On the thread that was taken over, whose rows have one of these letters: makes all calls, writes
+ * a line for each to standard error
  * ("attack NAME: seccomp", "...: EACCES", "...: ENOSYS", "...: NOT REFUSED"), and one for all
  * system calls that calls.def has in no row of that thread ("others: N made, N refused"). Ends the
  * process with status 0 if none succeeded. */
-_Noreturn void attacks_make(char thread);
+_Noreturn void attacks_make(const char *letters);
 
 /* Makes one without a sandbox, in a child: whether it can, on kernels that have the call. */
 bool attacks_succeed(size_t i);

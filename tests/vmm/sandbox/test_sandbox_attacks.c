@@ -5,6 +5,7 @@
  */
 #include "vmm/session_rig.h"
 
+#include <ctype.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,13 +29,26 @@ static char arg[256], disk[160], sock[160], secret[128], secret_file[160];
 static char attacked;    /* kind of thread, or 0 */
 static bool single_call; /* instead of all, one that ends the process */
 
+/* Of which letters calls.def has the rows of that kind. */
+static const char *letters_of(char thread)
+{
+    static char letter[2];
+
+    letter[0] = thread;
+    return thread == ATTACK_OPEN_CONNECTING   ? "OCB"
+           : thread == ATTACK_LOOP_CONNECTING ? "LC"
+                                              : letter;
+}
+
 static void run_code(char thread)
 {
-    if (attacked != thread)
+    const char kind = attacked;
+
+    if (toupper(kind) != thread)
         return;
     attacked = 0;
     if (!single_call)
-        attacks_make(thread);
+        attacks_make(letters_of(kind));
     (void)syscall(SYS_execve, "/bin/true", NULL, NULL);
     _exit(99);
 }
@@ -153,7 +167,7 @@ static void tear_down(void)
 static int take_over(char thread, const char *source, const char *file)
 {
     struct session_options options = {.program = taken_over, .args = {source}};
-    char block[192], metrics[192], control[192];
+    char block[192], metrics[192], control[192], vsock[192];
     size_t count = 1;
 
     snprintf(block, sizeof(block), "path=%s", disk);
@@ -169,13 +183,16 @@ static int take_over(char thread, const char *source, const char *file)
     snprintf(metrics, sizeof(metrics), "%s.metrics,every_ms=60000", folder.file);
     if (thread == ATTACK_METRICS)
         options.args[count++] = "--metrics", options.args[count++] = metrics;
+    snprintf(vsock, sizeof(vsock), "path=%s.vsock", sock);
+    if (islower(thread))
+        options.args[count++] = "--vsock", options.args[count++] = vsock;
     snprintf(control, sizeof(control), "path=%s", sock);
     if (STASIS_WITH_JSON) /* whose clients may send any folder */
         options.args[count++] = "--control", options.args[count] = control;
     attacked = thread;
     session_start(&session, &options);
     attacked = 0;
-    if (thread == ATTACK_LOOP) {
+    if (toupper(thread) == ATTACK_LOOP) {
         session_wait_out(&session, "tick 1");
         assert_int_equal(kill(session.pid, SIGUSR1), 0);
     }
@@ -196,7 +213,7 @@ static void read_column(char *column, size_t step)
     }
 }
 
-#define KINDS 7
+#define KINDS 9
 
 /* How many calls that are in no row of it the thread has made. */
 static unsigned read_others(void)
@@ -264,7 +281,7 @@ static const char *what_matters(void)
 
 static void code_on_each_thread_is_confined(void)
 {
-    static const char kinds[KINDS + 1] = "OLSVRIM";
+    static const char kinds[KINDS + 1] = "OLSVRIMol";
     static char table[128 * KINDS];
     unsigned others[KINDS];
     char source[128];
