@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 """test_threats.py ROOT: docs/threat-model.md has a row for each device of a board and for each
-option of vmm, and no other; each row of its tables of ways in names a test; and each test that it names
+option of vmm, and no other, and names what the sandbox lets each vmm open; the row of an option that
+takes a descriptor says so; each row of its tables of ways in names a test; and each test that it names
 is in the tree."""
 import glob
 import os
@@ -28,6 +29,30 @@ def options(root):
     return {"--" + name for name in found}
 
 
+def take_descriptors(root):
+    """Options with a key for one."""
+    keys = {name for name, body in re.findall(r"(\w+_keys)\[\] = \{\n(.*?)\n\};", read(root, "vmm/api/config_keys.c"),
+                                              re.S) if "STASIS_OPTION_FD" in body}
+    table = re.findall(r'\{\s*"([a-z-]+)",\s*(\w+_keys),', read(root, "vmm/api/config_table.c"))
+    return {"--" + name for name, its_keys in table if its_keys in keys}
+
+
+def host_files(root):
+    return set(re.findall(r'"(/(?:dev|etc|proc|sys)/[\w/]+)"', read(root, "vmm/cmd/confine_files.c")))
+
+
+def unnamed(root, tables):
+    """Descriptors and files that the rows of options and of files do not name."""
+    says = {row[0].split("`")[1]: row[1] for row in tables["Options"]}
+    yield from (f"option {name}: its row names no descriptor" for name in sorted(take_descriptors(root))
+                if "descriptor" not in says.get(name, ""))
+    ways = " ".join(row[0] for row in tables["Descriptors, sockets, files and limits"])
+    yield from (f"file {path}: no row" for path in sorted(host_files(root))
+                if not re.search(re.escape(path) + r"(?![\w/])", ways))
+    if len(take_descriptors(root)) < 5 or len(host_files(root)) < 5:
+        yield "descriptors and files are not found where they were"
+
+
 def rows(text, heading):
     """The cells of the rows below the heading, without the table's own."""
     section = re.search(rf"^### {heading}\n(.*?)^##", text, re.M | re.S).group(1)
@@ -47,6 +72,7 @@ def faults(root, text):
         if len(there) < 5:
             yield f"{what}s are not found where they were"
         yield from compare(what, {row[0].split("`")[1] for row in tables[name]}, there)
+    yield from unnamed(root, tables)
     for table in tables.values():
         yield from (f"{row[0]}: names no test" for row in table if not TEST.search(row[-1]))
     tree = {os.path.basename(path) for path in glob.glob(os.path.join(root, "tests/**"), recursive=True)}
@@ -59,8 +85,10 @@ def main():
     found = list(faults(root, text))
     # The check itself: a document without a row, and with a test that is not there, is refused.
     broken = re.sub(r"^\| `--kernel`.*\n", "", text, flags=re.M).replace("`test_memory.c`", "`test_none.c`")
+    broken = broken.replace("| `--kvm` | a descriptor", "| `--kvm` | a number").replace("`/etc/group`", "`/etc/groups`")
     if sorted(set(faults(root, broken)) - set(found)) != [
-            "option --kernel: no row", "test_none.c: there is no such test"]:
+            "file /etc/group: no row", "option --kernel: no row", "option --kvm: its row names no descriptor",
+            "test_none.c: there is no such test"]:
         found.append("the check does not see what is missing")
     print("\n".join(found) or f"{len(set(TEST.findall(text)))} tests are named")
     return 1 if found else 0
