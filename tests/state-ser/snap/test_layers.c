@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,6 +23,14 @@ static void assert_whole(struct stasis_snap *snap, const struct built *built)
     assert_same_ram(snap, built, 2);
     if (stasis_snap_verify(snap, 2, NULL, NULL, &err))
         fail_msg("%s", err.msg);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    struct image image = image_read(from);
+
+    file_write(to, &image);
+    image_fini(&image);
 }
 
 static void assert_chunks_are_same(const struct stasis_snap *snap, const struct built *built)
@@ -295,6 +304,44 @@ static void what_goes_away_below_is_named(void **state)
     chain_fini(&chain);
 }
 
+/* Most of them are other snapshots, so all of them are opened. */
+static void parents_are_found_among_100000_files(void **state)
+{
+    char folder[] = "/dev/shm/stasis-test-XXXXXX", path[64], other[64] = "";
+    const struct stasis_parse_opts opts = {.size = sizeof(opts), .layers = folder};
+    struct stasis_snap *snap = NULL;
+    struct stasis_error err = {0};
+    struct chain chain;
+
+    (void)state;
+    if (!mkdtemp(folder)) {
+        print_message("no /dev/shm\n");
+        skip();
+    }
+    chain_init(&chain, NULL);
+    chain.touches = 2; /* so that its index names one file only */
+    chain_add(&chain);
+    for (unsigned i = 0; i < 100000; i++) {
+        snprintf(path, sizeof(path), "%s/%u", folder, i);
+        if (i == 55555) /* in the middle, in whatever order they are read */
+            copy_file(chain_path(0), path);
+        else if (i % 10000)
+            assert_int_equal(link(other, path), 0);
+        else
+            copy_file(chain.path, strcpy(other, path));
+    }
+    if (chain_open(&chain, &opts, &snap, &err))
+        fail_msg("%s", err.msg);
+    snprintf(path, sizeof(path), "%s/55555", folder);
+    assert_string_equal(stasis_snap_file_at(snap, 1).name, path);
+    assert_int_equal(unlink(path), 0);
+    stasis_snap_free(snap);
+    assert_int_equal(chain_open(&chain, &opts, &snap, &err), STASIS_ERR_NOT_FOUND);
+    assert_non_null(strstr(err.msg, folder));
+    chain_fini(&chain);
+    folder_empty(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_layer_is_looked_at_without_its_parent),
         cmocka_unit_test(a_layer_is_saved_as_one_file),
         cmocka_unit_test(what_goes_away_below_is_named),
+        cmocka_unit_test(parents_are_found_among_100000_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,8 +7,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -140,6 +142,43 @@ static void a_sealing_that_fails_leaves_the_guest_running(void)
     vmm_rig_wait_text(&rig, "tick 3 ");
     save(snapshots[0], 1, STASIS_VMM_SYNC_FULL);
     assert_int_equal(read_byte(), 1);
+    vmm_rig_fini(&rig);
+}
+
+static void limit_files(rlim_t bytes)
+{
+    const struct rlimit limit = {bytes, RLIM_INFINITY};
+
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* The guest sees that its writes fail, and what it wrote before stays; a snapshot of that time is
+ * none, and one that is made once there is room again is whole. */
+static void a_full_file_system_is_an_error_of_the_guest_alone(void)
+{
+    const struct stasis_snapshot_request request = {.path = snapshots[0]};
+    uint8_t sector[512] = {7};
+
+    (void)signal(SIGXFSZ, SIG_IGN);
+    begin();
+    write_byte(1);
+    assert_true(stasis_disk_flush(disk()));
+    limit_files(8192);
+    assert_false(stasis_disk_write(disk(), 4096, sector, sizeof(sector)));
+    assert_false(stasis_disk_zero(disk(), 8192 + 512, sizeof(sector), false));
+    assert_int_equal(read_byte(), 1);
+    kvm_ok(stasis_vmm_snapshot(rig.vmm, &request, &err), &err);
+    vmm_rig_wait_event(&rig, STASIS_VMM_EVENT_SAVE_FAILED, 1);
+    assert_int_equal(access(snapshots[0], F_OK), -1);
+    limit_files(RLIM_INFINITY);
+    vmm_rig_wait_text(&rig, "tick 3 ");
+    assert_int_equal(read_byte(), 1);
+    write_byte(2);
+    save(snapshots[1], 1, STASIS_VMM_SYNC_FULL);
+    write_byte(3);
+    stasis_vmm_free(rig.vmm);
+    thaw(snapshots[1], other);
+    assert_int_equal(read_byte(), 2);
     vmm_rig_fini(&rig);
 }
 
@@ -308,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KVM_CASE(each_snapshot_has_the_disk_of_its_moment),
         KVM_CASE(a_sealing_that_fails_leaves_the_guest_running),
+        KVM_CASE(a_full_file_system_is_an_error_of_the_guest_alone),
         KVM_CASE(what_an_overlay_lies_on_may_be_in_another_folder),
         KVM_CASE(a_disk_has_digests_if_the_snapshot_has),
         KVM_CASE(a_parent_that_does_not_fit_is_refused_before_a_disk_is_sealed),
