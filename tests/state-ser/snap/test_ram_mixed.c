@@ -5,10 +5,12 @@
 #include "tests/state-ser/snap/layer_rig.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "tests/bench/full_file.h"
 #include "tests/state-ser/snap/ram_rig.h"
 
 /* Three blocks of 2 MiB, of which the layer has a page of the second. */
@@ -156,12 +158,66 @@ static void damage_that_is_mapped_is_found(void **state)
     folder_remove();
 }
 
+/* Every other chunk is zero, so that each of the others is a mapping of its own. */
+static struct stasis_snap *scattered(uint32_t mappings)
+{
+    const struct stasis_save_opts opts = {.size = sizeof(opts), .no_sync = true};
+    const size_t size = (size_t)mappings * 2 * STASIS_CHUNK_SIZE;
+    uint64_t *dirty = calloc(mappings, sizeof(*dirty));
+    struct stasis_snap *base = NULL, *snap = NULL;
+    struct stasis_error err = {0};
+    struct built built;
+    char path[64];
+
+    assert_non_null(dirty);
+    for (uint32_t i = 0; i < mappings; i++)
+        dirty[i / 2] |= UINT64_C(0xffff) << i % 2 * 32;
+    snprintf(path, sizeof(path), "%s/base.snap", folder_make());
+    assert_int_equal(bench_make_full_file(path, size), 0);
+    built_init(&built);
+    built_add(&built, 0, size);
+    if (stasis_snap_open(path, NULL, &base, &err) ||
+        stasis_snap_set_parent(built.snap, base, &err) ||
+        stasis_snap_set_dirty(built.snap, 0, dirty, &err))
+        fail_msg("%s", err.msg);
+    memcpy(strrchr(path, '/'), "/top.snap", sizeof("/top.snap"));
+    if (stasis_snap_save(built.snap, path, &opts, NULL, &err) ||
+        stasis_snap_open(path, NULL, &snap, &err))
+        fail_msg("%s", err.msg);
+    stasis_snap_free(base);
+    built_fini(&built);
+    free(dirty);
+    return snap;
+}
+
+/* Linux has room for 65,530 in a process, and two of them are needed for each. */
+static void at_most_4096_are_mapped(void **state)
+{
+    (void)state;
+    if (!rig_can(STASIS_RAM_LAZY))
+        return;
+    for (uint32_t mappings = 4096; mappings <= 4097; mappings++) {
+        struct stasis_snap *snap = scattered(mappings);
+        struct stasis_error err = {0};
+        struct rig rig;
+
+        if (rig_try_snap(&rig, snap, RIG_FRESH, mapped, &err))
+            fail_msg("%s", err.msg);
+        assert_int_equal(rig_metrics(&rig).ranges, mappings == 4096 ? 4096 : 1);
+        assert_int_equal(!stasis_ram_reason(rig.ram), mappings == 4096);
+        rig_fini(&rig);
+        stasis_snap_free(snap);
+        folder_remove();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_whole_in_one_file_is_mapped),
         cmocka_unit_test(what_is_given_back_at_once_stays_away),
         cmocka_unit_test(damage_that_is_mapped_is_found),
+        cmocka_unit_test(at_most_4096_are_mapped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
