@@ -5,9 +5,11 @@
  *       a layer of PAGES dirty pages with fsync, and a bare loop that copies and syncs that file
  *   bench-layers index GIB PAGES LAYERS FOLDER
  *       the indexes of so many layers of a guest of which every page is stored, whose first file
- * has a hole in place of its data bench-layers thaw MIB PAGES LAYERS PAIRS FOLDER MODE opening, and
- * loading all memory in a mode (copy, lazy), from a chain of so many layers and from one file of
- * the same guest Prints one JSON object: pairs of nanoseconds, or lengths.
+ *       has a hole in place of its data
+ *   bench-layers thaw MIB PAGES LAYERS PAIRS FOLDER MODE
+ *       opening, and loading all memory in a mode (copy, lazy, map), from a chain of so many layers
+ *       and from one file of the same guest
+ * Prints one JSON object: pairs of nanoseconds, or lengths.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -305,6 +307,13 @@ static unsigned number(const char *text)
     return (unsigned)strtoul(text, NULL, 10);
 }
 
+static enum stasis_ram_mode mode_of(const char *name)
+{
+    if (!strcmp(name, "map"))
+        return STASIS_RAM_MAP;
+    return strcmp(name, "lazy") ? STASIS_RAM_COPY : STASIS_RAM_LAZY;
+}
+
 static int measure(struct guest *guest, int argc, char **argv)
 {
     size_t pages = number(argv[3]);
@@ -314,8 +323,7 @@ static int measure(struct guest *guest, int argc, char **argv)
     if (argc == 6 && !strcmp(argv[1], "index"))
         return measure_index(guest, pages, number(argv[4]));
     if (argc == 8 && !strcmp(argv[1], "thaw"))
-        return measure_thaw(guest, pages, number(argv[4]), number(argv[5]),
-                            strcmp(argv[7], "lazy") ? STASIS_RAM_COPY : STASIS_RAM_LAZY);
+        return measure_thaw(guest, pages, number(argv[4]), number(argv[5]), mode_of(argv[7]));
     return 2;
 }
 
