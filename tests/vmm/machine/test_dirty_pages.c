@@ -5,7 +5,7 @@
  * pages away; a balloon takes what the guest reports. Every page that changed is in the bitmap, and
  * in it is none that nobody wrote. A save in three fails, and the next must have all of its pages.
  *
- * Rounds: 150, or what the environment variable STASIS_TEST_DIRTY says (scripts/soak).
+ * Rounds: 1000, or what the environment variable STASIS_TEST_DIRTY says (scripts/soak).
  */
 #include "vmm/machine/dirty_rig.h"
 
@@ -20,7 +20,7 @@ static uint32_t rounds(void)
 {
     const char *wanted = getenv("STASIS_TEST_DIRTY");
 
-    return wanted ? (uint32_t)strtoul(wanted, NULL, 10) : 150;
+    return wanted ? (uint32_t)strtoul(wanted, NULL, 10) : 1000;
 }
 
 static void every_page_that_changes_is_found(void)
