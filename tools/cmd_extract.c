@@ -8,6 +8,7 @@
 
 #include "tools/inspect.h"
 #include "common/number.h"
+#include "common/progress.h"
 #include "stasis/output.h"
 #include "tools/guest_ram.h"
 
@@ -56,7 +57,8 @@ static int put(const struct extract *extract, const uint8_t *bytes, size_t len, 
     return 0;
 }
 
-static int copy(const struct extract *extract, struct stasis_error *err)
+static int copy_all(const struct extract *extract, struct stasis_progress *progress,
+                    struct stasis_error *err)
 {
     uint8_t bytes[STASIS_CHUNK_SIZE];
     uint64_t done = 0;
@@ -82,8 +84,20 @@ static int copy(const struct extract *extract, struct stasis_error *err)
         if (rc)
             return rc;
         done += step;
+        (void)stasis_progress_show(progress, done, extract->len);
     }
     return 0;
+}
+
+static int copy(const struct extract *extract, struct stasis_error *err)
+{
+    struct stasis_progress progress;
+    int rc;
+
+    stasis_progress_init(&progress, "copying RAM");
+    rc = copy_all(extract, &progress, err);
+    stasis_progress_clear(&progress);
+    return rc;
 }
 
 static int copy_to_file(struct extract *extract, struct stasis_outputs *outputs, const char *path,

@@ -168,9 +168,13 @@ static int put_file(FILE *page, const struct stasis_inspect_args *args, size_t i
 static int put_change(FILE *page, struct stasis_snap *const snaps[2], const char *const names[2],
                       struct stasis_error *err)
 {
+    struct stasis_progress progress;
     struct stasis_change change;
-    int rc = stasis_change_compare(snaps[0], snaps[1], NULL, &change, err);
+    int rc;
 
+    stasis_progress_init(&progress, "comparing");
+    rc = stasis_change_compare(snaps[0], snaps[1], &progress, &change, err);
+    stasis_progress_clear(&progress);
     if (rc)
         return rc;
     fputs("<div class=\"wide\">\n", page);

@@ -432,6 +432,15 @@ def missed(outcomes, goal, least):
             yield f"{name}: {share:.1f} % killed, {wanted:g} % wanted"
 
 
+def judged(outcomes):
+    return sum(o.result in (KILLED, SURVIVED) for o in outcomes)
+
+
+def status_of(outcomes, bad, least):
+    """Too few are no result, neither a good nor a bad one."""
+    return 1 if bad else SKIPPED if judged(outcomes) < least else 0
+
+
 def choose(args):
     """(texts, mutations in the order of trial, the list of equivalents)"""
     lines = None
@@ -483,7 +492,7 @@ def main():
     print_survivors(run.outcomes)
     bad = list(missed(run.outcomes, args.goal, args.least))
     print("".join(f"\n{line}" for line in bad))
-    return 1 if bad else 0
+    return status_of(run.outcomes, bad, args.least)
 
 
 if __name__ == "__main__":

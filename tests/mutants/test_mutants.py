@@ -154,6 +154,14 @@ class Changes(unittest.TestCase):
     def test_every_room_has_a_goal(self):
         self.assertEqual(sorted(mutants.LIBRARIES + ("vmm",)), sorted(mutants.ROOMS))
 
+    def test_too_few_are_no_result(self):
+        outcomes = [types.SimpleNamespace(mutation=types.SimpleNamespace(file="vmm/a.c"),
+                                          result=mutants.SURVIVED) for _ in range(7)]
+        bad = list(mutants.missed(outcomes, 25, 8))
+        self.assertEqual(mutants.status_of(outcomes, bad, 8), mutants.SKIPPED)
+        bad = list(mutants.missed(outcomes, 25, 7))
+        self.assertEqual(mutants.status_of(outcomes, bad, 7), 1)
+
     def test_a_seed_is_an_order(self):
         found = list(mutations.mutations("f.c", TOY))
         order = mutants.in_order(found, "1")
@@ -248,7 +256,7 @@ class Verdicts(unittest.TestCase):
     def test_mutant_running_at_the_end_of_the_time_is_not_judged(self):
         hangs = ("n -= 1;", ";")
         found, result = self.judge(hangs, options=("--seconds", "1"))
-        self.assertEqual((found, result.returncode), ({}, 0), result.stderr)
+        self.assertEqual((found, result.returncode), ({}, mutants.SKIPPED), result.stderr)
 
 
 if __name__ == "__main__":

@@ -86,32 +86,45 @@ const char *inspect_path(void)
     return path;
 }
 
+static void take_arguments(va_list args, const char *ret_argv[ARGS_MAX])
+{
+    size_t count = 1;
+
+    ret_argv[0] = inspect_path();
+    do {
+        assert_true(count < ARGS_MAX);
+        ret_argv[count] = va_arg(args, const char *);
+    } while (ret_argv[count++]);
+}
+
 void run_inspect(struct run *run, const struct setup *setup, ...)
 {
-    const char *argv[ARGS_MAX] = {inspect_path()};
-    size_t count = 1;
+    const char *argv[ARGS_MAX];
     va_list args;
 
     va_start(args, setup);
-    do {
-        assert_true(count < ARGS_MAX);
-        argv[count] = va_arg(args, const char *);
-    } while (argv[count++]);
+    take_arguments(args, argv);
     va_end(args);
     run_program(run, setup, argv);
 }
 
-int run_on_terminal(const char *command, const char *a, const char *b, char *ret_text, size_t size)
+int run_on_terminal(char *ret_text, size_t size, ...)
 {
+    const char *argv[ARGS_MAX];
     size_t used = 0;
+    va_list args;
     int master;
     int status;
     ssize_t n;
-    pid_t pid = forkpty(&master, NULL, NULL, NULL);
+    pid_t pid;
 
+    va_start(args, size);
+    take_arguments(args, argv);
+    va_end(args);
+    pid = forkpty(&master, NULL, NULL, NULL);
     assert_true(pid >= 0);
     if (!pid) {
-        execl(inspect_path(), inspect_path(), command, a, b, (char *)NULL);
+        execv(argv[0], (char *const *)(uintptr_t)argv);
         _exit(126);
     }
     while (used < size - 1 && (n = read(master, ret_text + used, size - 1 - used)) > 0)

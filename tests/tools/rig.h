@@ -33,8 +33,8 @@ void run_fini(struct run *run);
 void run_program(struct run *run, const struct setup *setup, const char *const *argv);
 
 /* Runs snapshot-inspect on a terminal of its own, and returns its exit status and what the terminal
- * got. `b` may be NULL. */
-int run_on_terminal(const char *command, const char *a, const char *b, char *ret_text, size_t size);
+ * got. Arguments as for run_inspect(). */
+int run_on_terminal(char *ret_text, size_t size, ...) __attribute__((sentinel));
 
 /* Fails unless it ended with this status; and said one line on stderr that holds `text`, and
  * nothing if text is NULL. */

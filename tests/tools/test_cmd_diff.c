@@ -372,8 +372,8 @@ static void progress_on_a_terminal(void **state)
     save_to(&built, in_folder("large.snap"));
     built.ram[0][0] ^= 1;
     save_to(&built, in_folder("other.snap"));
-    assert_int_equal(run_on_terminal("diff", in_folder("large.snap"), in_folder("other.snap"), text,
-                                     sizeof(text)),
+    assert_int_equal(run_on_terminal(text, sizeof(text), "diff", in_folder("large.snap"),
+                                     in_folder("other.snap"), NULL),
                      1);
     assert_has(text, "\rcomparing: ");
     assert_has(text, " (100 %)");

@@ -53,6 +53,25 @@ static void ranges(void **state)
     }
 }
 
+static void progress_on_a_terminal(void **state)
+{
+    struct built large;
+    char text[4096];
+
+    (void)state;
+    built_large(&large);
+    save_to(&large, in_folder("large.snap"));
+    assert_int_equal(run_on_terminal(text, sizeof(text), "extract", in_folder("large.snap"),
+                                     "--gpa", "0x301000", "--len", "5M", "-o", in_folder("out"),
+                                     NULL),
+                     0);
+    assert_has(text, "\rcopying RAM: ");
+    assert_has(text, " of 5 MiB (100 %)");
+    assert_has(text, "                \r");
+    unlink(in_folder("out"));
+    built_fini(&large);
+}
+
 /* Nothing is written, however much is asked for. */
 static void ranges_that_are_not_ram(void **state)
 {
@@ -186,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges),
+        cmocka_unit_test(progress_on_a_terminal),
         cmocka_unit_test(ranges_that_are_not_ram),
         cmocka_unit_test(ranges_across_regions_that_touch),
         cmocka_unit_test(damaged_chunks),

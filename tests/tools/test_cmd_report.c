@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+#include "tests/tools/future.h"
 #include "tests/tools/rig.h"
 
+#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +10,7 @@
 
 #include "stasis/notes.h"
 #include "stasis/state.h"
+#include "state-ser/snap/le.h"
 
 static struct run run;
 
@@ -136,24 +139,84 @@ static void bad_arguments(void **state)
     built_fini(&built);
 }
 
-/* A damaged file leaves the old page as it was. */
-static void damaged(void **state)
+/* Both comparisons: of what the picture shows, and of what differs. */
+static void progress_on_a_terminal(void **state)
+{
+    unsigned cleared = 0;
+    struct built built;
+    char page[256], text[8192];
+
+    (void)state;
+    built_machine(&built);
+    save_to(&built, in_folder("a.snap"));
+    save_to(&built, in_folder("b.snap"));
+    snprintf(page, sizeof(page), "%s", in_folder("a.html"));
+    assert_int_equal(run_on_terminal(text, sizeof(text), "report", "-o", page, in_folder("a.snap"),
+                                     in_folder("b.snap"), NULL),
+                     0);
+    for (const char *at = text; (at = strstr(at, "     \r")); at += strspn(at, " "))
+        cleared++;
+    assert_has(text, "\rcomparing: ");
+    assert_int_equal(cleared, 2);
+    built_fini(&built);
+}
+
+static void refuse(const struct image *image, int status)
+{
+    char *page;
+
+    write_file(in_folder("b.snap"), image->bytes, image->len);
+    write_file(in_folder("a.html"), "old", 3);
+    run_inspect(&run, NULL, "report", "-o", in_folder("a.html"), in_folder("b.snap"), NULL);
+    assert_ended(&run, status, "b.snap");
+    page = page_of(in_folder("a.html"));
+    assert_string_equal(page, "old");
+    free(page);
+}
+
+/* A file that is damaged, or of a newer release, leaves the old page as it was. */
+static void damaged_and_newer(void **state)
 {
     struct built built;
     struct image image;
-    char *page;
 
     (void)state;
     built_machine(&built);
     save_to(&built, in_folder("a.snap"));
     image = image_read(in_folder("a.snap"));
     image.bytes[1030] ^= 1;
+    refuse(&image, 3);
+    image.bytes[1030] ^= 1;
+    image.bytes[STASIS_HDR_VERSION]++;
+    image_reseal(&image);
+    refuse(&image, 4);
+    image_fini(&image);
+    built_fini(&built);
+}
+
+/* Of another program and processor, with records that nobody knows here. */
+static void foreign(void **state)
+{
+    static const char producer[] = "<b>emu 9";
+    struct built built;
+    struct image image;
+    char *page;
+
+    (void)state;
+    built_future(&built);
+    save_to(&built, in_folder("a.snap"));
+    image = image_read(in_folder("a.snap"));
+    stasis_le32_put(image.bytes + STASIS_HDR_ARCH, EM_PPC64);
+    memset(image.bytes + STASIS_HDR_PRODUCER, 0, STASIS_PRODUCER_MAX);
+    memcpy(image.bytes + STASIS_HDR_PRODUCER, producer, sizeof(producer));
+    image_reseal(&image);
     write_file(in_folder("b.snap"), image.bytes, image.len);
-    write_file(in_folder("a.html"), "old", 3);
     run_inspect(&run, NULL, "report", "-o", in_folder("a.html"), in_folder("b.snap"), NULL);
-    assert_ended(&run, 3, "b.snap");
+    assert_ended(&run, 0, NULL);
     page = page_of(in_folder("a.html"));
-    assert_string_equal(page, "old");
+    assert_has(page, "&lt;b&gt;emu 9");
+    assert_null(strstr(page, "<b>emu"));
+    assert_has(page, "fan0");
     free(page);
     image_fini(&image);
     built_fini(&built);
@@ -162,9 +225,13 @@ static void damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_file),     cmocka_unit_test(two_files),
-        cmocka_unit_test(hostile_text), cmocka_unit_test(bad_arguments),
-        cmocka_unit_test(damaged),
+        cmocka_unit_test(one_file),
+        cmocka_unit_test(two_files),
+        cmocka_unit_test(hostile_text),
+        cmocka_unit_test(bad_arguments),
+        cmocka_unit_test(damaged_and_newer),
+        cmocka_unit_test(foreign),
+        cmocka_unit_test(progress_on_a_terminal),
     };
     int failed = cmocka_run_group_tests(tests, setup_folder, teardown_folder);
 

@@ -84,7 +84,7 @@ static void progress_on_a_terminal(void **state)
     (void)state;
     built_large(&built);
     save_to(&built, in_folder("a.snap"));
-    assert_int_equal(run_on_terminal("verify", in_folder("a.snap"), NULL, text, sizeof(text)), 0);
+    assert_int_equal(run_on_terminal(text, sizeof(text), "verify", in_folder("a.snap"), NULL), 0);
     assert_has(text, "\rverifying: ");
     assert_has(text, " (100 %)");
     assert_has(text, "                \r");
@@ -111,7 +111,7 @@ static void progress_of_a_pipe_on_a_terminal(void **state)
 
         _exit(write(fd, image.bytes, image.len) == (ssize_t)image.len ? 0 : 1);
     }
-    assert_int_equal(run_on_terminal("verify", in_folder("fifo"), NULL, text, sizeof(text)), 0);
+    assert_int_equal(run_on_terminal(text, sizeof(text), "verify", in_folder("fifo"), NULL), 0);
     child_wait(child);
     assert_has(text, "\rreading: ");
     assert_has(text, "\rverifying: ");

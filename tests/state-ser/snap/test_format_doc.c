@@ -12,6 +12,7 @@
 
 #include "state-ser/ser/encoding.h"
 #include "state-ser/snap/index.h"
+#include "state-ser/snap/overlay.h"
 
 #define DOCUMENT STASIS_DOCS "/snapshot-format.md"
 
@@ -62,6 +63,8 @@ static const struct limit limits[] = {
     {"extents of a chunk, in a layer", "at most ", STASIS_EXTENTS_MAX, "", "STASIS_EXTENTS_MAX"},
     {"files that are walked and named to open a layer", "at most ", STASIS_LAYER_NAMES_MAX + 1, "",
      "STASIS_LAYER_NAMES_MAX + 1"},
+    LIMIT("bytes of a disk, in an overlay", "at most ", STASIS_RAM_MAX, " (2^42, 4 TiB)"),
+    LIMIT("sealed overlays below an overlay", "at most ", STASIS_OVERLAY_CHAIN_MAX, ""),
     {"length of a file, in either layout",
      "at most 3 × RAM bytes + the greatest length of the index section + ", STASIS_FILE_SLACK,
      " (64 MiB)", "stasis_file_len_max()"},
