@@ -103,6 +103,11 @@ def read(path):
         return file.read()
 
 
+# Programs that write code, documents and the records of a release. Tests read what these have written,
+# which is not written anew for a mutant.
+RUN_BY_BUILD = {"vmm/cmd/make_docs.c", "vmm/cmd/release_records.c", "vmm/sandbox/make_filters.c"}
+
+
 def sources(root, rooms):
     """{name: text} of the C files of rooms, or of files and folders in them."""
     names = set()
@@ -110,7 +115,8 @@ def sources(root, rooms):
         path = os.path.join(root, room)
         names.update([path] if os.path.isfile(path) else
                      glob.glob(os.path.join(path, "**/*.c"), recursive=True))
-    return {os.path.relpath(name, root): read(name) for name in sorted(names)}
+    names = {os.path.relpath(name, root) for name in names} - RUN_BY_BUILD
+    return {name: read(os.path.join(root, name)) for name in sorted(names)}
 
 
 def last_release(root):
@@ -182,11 +188,8 @@ class Run:
     many work side by side."""
 
     def __init__(self, args, texts, order, equivalents):
-        self.args, self.texts, self.equivalents = args, texts, equivalents
+        self.args, self.texts, self.order, self.equivalents = args, texts, order, equivalents
         self.build = Build(args.root, os.path.join(args.root, args.build))
-        # Not of a program that writes code for the build and is compiled by a command of its own:
-        # that is how the sandbox's filters are made.
-        self.order = [mutation for mutation in order if mutation.file in self.build.commands]
         self.kvm = os.access("/dev/kvm", os.R_OK | os.W_OK)
         self.tests = [test for test in self.build.tests()
                       if (self.kvm or "kvm" not in test.labels) and self.build.needed(test) and
@@ -333,7 +336,7 @@ class Run:
         if not self.kvm and room_of(mutation.file) == "vmm" and (
                 not self.reach or not {test.name for test in exact} - FAKE_KVM):
             return NEEDS_KVM, "without it no test runs this line", 0
-        detail = verdict.test or ("no test sees it" if exact else "no test runs this line")
+        detail = verdict.test or ("no test sees it" if exact else "no test is known to run this line")
         if left:
             detail += f"; of {len(tests) + len(left)} tests {len(left)} were not tried"
         return SURVIVED, detail, len(left)
@@ -350,13 +353,15 @@ class Run:
         return verdict if verdict.result == KILLED else None
 
     def _tests_for(self, mutation):
-        if self.reach:
-            exact, others = self.reach.of(mutation)
-            return ([test for test in self.tests if test.name in exact],
-                    [test for test in self.tests if test.name in others])
         holders = self.build.holders(mutation.file)
-        return [test for test in self.tests if self.build.needed(test) & holders and
-                self.lessons.times.get(test.name, 0) < LONGEST], []
+        users = [test for test in self.tests if self.build.needed(test) & holders]
+        if not self.reach:
+            return [test for test in users if self.lessons.times.get(test.name, 0) < LONGEST], []
+        exact, others = self.reach.of(mutation)
+        if not exact | others:  # a process in the sandbox, or killed, cannot write what it ran
+            return [], users
+        return ([test for test in self.tests if test.name in exact],
+                [test for test in self.tests if test.name in others])
 
     def _note(self, outcome):
         with self.condition:

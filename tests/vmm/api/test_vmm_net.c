@@ -276,9 +276,11 @@ static void bandwidth_is_limited_each_way(void **state)
     net_board_offer(4);
     assert_int_equal(net_board_used(NET_RIG_RX), 0);
     assert_int_equal(watched, 0);
-    net.in.last_ns = stasis_monotonic_ns() - UINT64_C(2000000000);
+    net.in.tokens = STASIS_VMM_NET_BANDWIDTH_MIN;
     take_turn();
     assert_int_equal(net_board_used(NET_RIG_RX), 1);
+    assert_int_equal(net.in.tokens,
+                     STASIS_VMM_NET_BANDWIDTH_MIN - STASIS_VIRTIO_NET_HEADER_BYTES - 60);
 }
 
 static void addresses_are_of_one_station(void **state)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/host/disk_lock.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,7 @@ static void assert_refused(bool read_only)
 {
     int fd = open_file();
 
+    errno = 0;
     assert_int_equal(stasis_disk_lock(fd, read_only, &err), STASIS_ERR_ARG);
     if (!strstr(err.msg, read_only ? "it is in use for writing by another program"
                                    : "it is in use by another program"))
