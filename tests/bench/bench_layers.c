@@ -8,7 +8,7 @@
  *       has a hole in place of its data
  *   bench-layers thaw MIB PAGES LAYERS PAIRS FOLDER MODE
  *       opening, and loading all memory in a mode (copy, lazy, map), from a chain of so many layers
- *       and from one file of the same guest
+ *       and from one file of the same guest; LAYERS 0: from a file of format 1
  * Prints one JSON object: pairs of nanoseconds, or lengths.
  */
 #include <fcntl.h>
@@ -35,6 +35,7 @@ struct guest {
     struct stasis_snap *snap;
     const char *folder;
     uint64_t seed;
+    unsigned format; /* of files that are saved; 0: the newest */
 };
 
 static uint64_t draw(struct guest *guest)
@@ -100,7 +101,8 @@ static int save(struct guest *guest, unsigned number, bool sync, struct stasis_s
                 struct stasis_save_stats *stats)
 {
     struct stasis_snap *saved = NULL;
-    const struct stasis_save_opts opts = {.size = sizeof(opts), .no_sync = !sync, .saved = &saved};
+    const struct stasis_save_opts opts = {
+        .size = sizeof(opts), .no_sync = !sync, .saved = &saved, .format_version = guest->format};
     struct stasis_error err;
     char path[4096];
 
@@ -279,7 +281,9 @@ static int measure_thaw(struct guest *guest, size_t pages, unsigned layers, unsi
 
     for (size_t page = 0; page < guest->size / PAGE; page += 2)
         write_page(guest, page);
+    guest->format = layers ? 0 : 1;
     rc = save(guest, 0, false, &last, &stats);
+    guest->format = 0;
     for (unsigned n = 1; !rc && n <= layers; n++) {
         run_guest(guest, pages);
         rc = save(guest, n, false, &last, &stats);

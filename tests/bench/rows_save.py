@@ -157,6 +157,8 @@ def layers(rig):
             ours, one = sides(bench_layers(rig, "thaw", mib, pages, count, pairs, FOLDER, mode))
             rig.report(f"thaw from {count} layers, {mode}", ours, one, "one file",
                        at_most=at_most)
+        ours, one = sides(bench_layers(rig, "thaw", mib, 0, 0, pairs, FOLDER, mode))
+        rig.report(f"thaw from a file of format 1, {mode}", ours, one, "format 2", at_most=1.1)
 
 
 def overlay(rig):
