@@ -16,8 +16,8 @@ struct stasis_pool_job {
     uint64_t batch;   /* items handed out at a time */
     unsigned threads; /* 0: one per online core; 1: the caller alone, no thread is made */
     int (*work)(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err);
-    /* Items done, on the caller's thread, also while it waits for the others; false ends the job
-     * with STASIS_ERR_CANCELLED. May be NULL. */
+    /* Items done, on the caller's thread, also while it waits for the others, and when all are;
+     * false ends the job with STASIS_ERR_CANCELLED, then too. May be NULL. */
     bool (*progress)(void *ctx, uint64_t done);
     void *ctx;
     /* The first item from `next` on that has to be worked on, at most `count`: those before are

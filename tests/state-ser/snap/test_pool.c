@@ -84,6 +84,36 @@ static void a_job_can_be_cancelled(void **state)
     assert_int_equal(tally.seen[ITEMS - 1], 0);
 }
 
+static bool refuse_the_third(void *ctx, uint64_t done)
+{
+    unsigned *asked = ctx;
+
+    assert_in_range(done, 1, 2);
+    return ++*asked < 3;
+}
+
+static int do_nothing(void *ctx, uint64_t first, uint64_t end, struct stasis_error *err)
+{
+    (void)ctx;
+    (void)first;
+    (void)end;
+    (void)err;
+    return 0;
+}
+
+/* After each of two items, and once more. */
+static void a_request_to_cancel_counts_when_all_is_done(void **state)
+{
+    unsigned asked = 0;
+    struct stasis_pool_job job = {2, 1, 1, do_nothing, refuse_the_third, &asked};
+    struct stasis_error err;
+
+    (void)state;
+    assert_int_equal(stasis_pool_run(&job, &err), STASIS_ERR_CANCELLED);
+    assert_int_equal(err.code, STASIS_ERR_CANCELLED);
+    assert_int_equal(asked, 3);
+}
+
 static void every_item_is_done_once(void **state)
 {
     (void)state;
@@ -224,6 +254,7 @@ int main(void)
         cmocka_unit_test(every_item_is_done_once),
         cmocka_unit_test(items_are_passed_over),
         cmocka_unit_test(a_job_can_be_cancelled),
+        cmocka_unit_test(a_request_to_cancel_counts_when_all_is_done),
         cmocka_unit_test(the_first_failure_is_reported),
         cmocka_unit_test(a_request_to_cancel_is_heard_while_others_work),
         cmocka_unit_test(workers_block_all_signals_but_faults),
