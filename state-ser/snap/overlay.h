@@ -331,6 +331,11 @@ int stasis_overlay_load_chain(struct stasis_overlay *overlay,
                               const uint8_t root[STASIS_DIGEST_SIZE],
                               uint8_t ret_uuid[STASIS_UUID_SIZE], struct stasis_error *err);
 
+/* Notes the lowest `count` files below as inputs, which no output may replace. */
+int stasis_overlay_note_below(const struct stasis_overlay *overlay, unsigned count,
+                              struct stasis_outputs *outputs, const char *role,
+                              struct stasis_error *err);
+
 /* The same from a sealed file on that is open already, and is the overlay's from here on; `alone`:
  * without those below. *ret_data: where its DATA section is. */
 int stasis_overlay_load_sealed(struct stasis_overlay *overlay,

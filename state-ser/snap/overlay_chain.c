@@ -312,3 +312,14 @@ int stasis_overlay_load_sealed(struct stasis_overlay *overlay,
     free(chain.files);
     return rc;
 }
+
+int stasis_overlay_note_below(const struct stasis_overlay *overlay, unsigned count,
+                              struct stasis_outputs *outputs, const char *role,
+                              struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < count && !rc; i++)
+        rc = stasis_outputs_add_input(outputs, overlay->below[i].fd, role, err);
+    return rc ? stasis_wrap(err, rc, "a file that it lies on") : 0;
+}

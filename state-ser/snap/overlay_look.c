@@ -123,18 +123,6 @@ static int load_from(struct stasis_overlay *overlay, const struct stasis_overlay
     return stasis_overlay_load_sealed(overlay, folder, fd, alone, &overlay->data, err);
 }
 
-static int note_files(const struct stasis_overlay *overlay, struct stasis_outputs *outputs,
-                      struct stasis_error *err)
-{
-    int rc = 0;
-
-    for (unsigned i = 0; i < overlay->below_count && !rc; i++)
-        if (!overlay->is_sealed || i + 1 < overlay->below_count)
-            rc = stasis_outputs_add_input(outputs, overlay->below[i].fd,
-                                          "a file that the input lies on", err);
-    return rc;
-}
-
 /* The folders of the file, and of `layers`. */
 static int open_folders(const struct stasis_overlay *overlay, const char *layers,
                         struct stasis_overlay_folder folders[2], char **ret_path,
@@ -238,7 +226,10 @@ static int open_it(struct stasis_overlay *overlay, const char *path, struct stas
     rc = named(overlay, begin(overlay, &len, err), err);
     if (!rc)
         rc = load(overlay, look, len, err);
-    return rc ? rc : note_files(overlay, outputs, err);
+    if (rc)
+        return rc;
+    return stasis_overlay_note_below(overlay, overlay->below_count - overlay->is_sealed, outputs,
+                                     "a file that the input lies on", err);
 }
 
 int stasis_overlay_open_to_read(const char *path, struct stasis_outputs *outputs,

@@ -126,3 +126,60 @@ int stasis_files_open_output(const struct stasis_vmm_config *config, struct stas
         rc = stasis_output_probe(*ret_output, err);
     return rc ? stasis_files_wrong_key(err, row.key, row.path, rc) : 0;
 }
+
+/* ---- what is thawed ---- */
+
+static int open_snapshot(const struct stasis_vmm_config *config, struct stasis_outputs *outputs,
+                         const struct stasis_parse_opts *opts, struct stasis_snap **ret_snap,
+                         struct stasis_error *err)
+{
+    const char *path = config->restore.path;
+    int fd = -1;
+    int rc;
+
+    if (stasis_config_thaws_from_stream(config))
+        return stasis_snap_open_fd(STDIN_FILENO, "standard input", opts, ret_snap, err);
+    rc = stasis_outputs_open_input(outputs, path, STASIS_VMM_RESTORE_ROLE, &fd, err);
+    if (rc)
+        return rc;
+    rc = stasis_snap_open_fd(fd, path, opts, ret_snap, err);
+    (void)close(fd);
+    return rc;
+}
+
+static int note_layers(struct stasis_outputs *outputs, const struct stasis_snap *snap,
+                       struct stasis_error *err)
+{
+    int rc = 0;
+
+    for (uint32_t n = 1; !rc && n < stasis_snap_file_count(snap); n++) {
+        const char *name = stasis_snap_file_at(snap, n).name;
+
+        rc = stasis_outputs_add_input_path(outputs, name, "a file that the snapshot lies on", err);
+        if (rc)
+            (void)stasis_wrap(err, rc, "%s", name);
+    }
+    return rc;
+}
+
+int stasis_files_open_restore(const struct stasis_vmm_config *config,
+                              struct stasis_outputs *outputs, struct stasis_parse_opts *opts,
+                              struct stasis_snap **ret_snap, struct stasis_error *err)
+{
+    uint8_t root[STASIS_DIGEST_SIZE];
+    struct stasis_snap *snap = NULL;
+    int rc;
+
+    opts->root = stasis_config_root(config, root);
+    opts->layers = config->restore.layers;
+    opts->beside = config->restore.path;
+    rc = open_snapshot(config, outputs, opts, &snap, err);
+    opts->root = NULL;
+    if (!rc)
+        rc = note_layers(outputs, snap, err);
+    if (rc)
+        stasis_snap_free(snap);
+    else
+        *ret_snap = snap;
+    return rc;
+}

@@ -21,6 +21,14 @@ STASIS_MUST_CHECK int stasis_files_check_ready(const struct stasis_vmm_config *c
 STASIS_MUST_CHECK int stasis_files_note(const struct stasis_vmm_config *config,
                                         struct stasis_outputs *outputs, struct stasis_error *err);
 
+/* Opens what is thawed, a file or standard input, and notes the files that it lies on, too. `opts`
+ * without `root`, `layers` and `beside`. And what stasis_snap_open_fd() says. */
+STASIS_MUST_CHECK int stasis_files_open_restore(const struct stasis_vmm_config *config,
+                                                struct stasis_outputs *outputs,
+                                                struct stasis_parse_opts *opts,
+                                                struct stasis_snap **ret_snap,
+                                                struct stasis_error *err);
+
 enum stasis_files_output {
     STASIS_FILES_SNAPSHOT,
     STASIS_FILES_CRASH,

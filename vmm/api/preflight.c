@@ -68,23 +68,9 @@ static const struct stasis_device_host quiet_host = {.serial_out = {take_nothing
 static int open_snapshot(const struct stasis_vmm_config *config, struct stasis_outputs *outputs,
                          struct stasis_snap **ret_snap, struct stasis_error *err)
 {
-    uint8_t root[STASIS_DIGEST_SIZE];
-    const struct stasis_parse_opts opts = {.size = sizeof(opts),
-                                           .root = stasis_config_root(config, root),
-                                           .layers = config->restore.layers,
-                                           .beside = config->restore.path};
-    const char *path = config->restore.path;
-    int fd = -1;
-    int rc;
+    struct stasis_parse_opts opts = {.size = sizeof(opts)};
 
-    if (stasis_config_thaws_from_stream(config))
-        return stasis_snap_open_fd(STDIN_FILENO, "standard input", &opts, ret_snap, err);
-    rc = stasis_outputs_open_input(outputs, path, STASIS_VMM_RESTORE_ROLE, &fd, err);
-    if (rc)
-        return rc;
-    rc = stasis_snap_open_fd(fd, path, &opts, ret_snap, err);
-    (void)close(fd);
-    return rc;
+    return stasis_files_open_restore(config, outputs, &opts, ret_snap, err);
 }
 
 static void check_board(const struct stasis_vmm_config *config, struct stasis_snap *snap,

@@ -114,23 +114,8 @@ void stasis_vmm_outputs_close(struct stasis_vmm *vmm)
 int stasis_vmm_outputs_open_restore(struct stasis_vmm *vmm, struct stasis_snap **ret_snap,
                                     struct stasis_error *err)
 {
-    uint8_t root[STASIS_DIGEST_SIZE];
-    const struct stasis_parse_opts opts = {.size = sizeof(opts),
-                                           .progress = stasis_vmm_keep_loading,
-                                           .ctx = vmm,
-                                           .root = stasis_config_root(vmm->config, root),
-                                           .layers = vmm->config->restore.layers,
-                                           .beside = vmm->config->restore.path};
-    const char *path = vmm->config->restore.path;
-    int fd = -1;
-    int rc;
+    struct stasis_parse_opts opts = {
+        .size = sizeof(opts), .progress = stasis_vmm_keep_loading, .ctx = vmm};
 
-    if (stasis_config_thaws_from_stream(vmm->config))
-        return stasis_snap_open_fd(STDIN_FILENO, "standard input", &opts, ret_snap, err);
-    rc = stasis_outputs_open_input(vmm->outputs, path, STASIS_VMM_RESTORE_ROLE, &fd, err);
-    if (rc)
-        return rc;
-    rc = stasis_snap_open_fd(fd, path, &opts, ret_snap, err);
-    (void)close(fd);
-    return rc;
+    return stasis_files_open_restore(vmm->config, vmm->outputs, &opts, ret_snap, err);
 }

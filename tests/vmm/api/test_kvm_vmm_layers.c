@@ -286,6 +286,23 @@ static void refuse_start(const char *path, const char *parent, const char *targe
         fail_msg("%s", err.msg);
 }
 
+static void what_the_snapshot_lies_on_is_not_replaced(void)
+{
+    char one[256], two[256];
+
+    start();
+    assert_false(save("one", "auto"));
+    assert_true(save("two", "auto"));
+    end();
+    snprintf(one, sizeof(one), "%s", vmm_rig_path(&rig, "one"));
+    snprintf(two, sizeof(two), "%s", vmm_rig_path(&rig, "two"));
+    rig.config = (struct stasis_vmm_config){.restore = {.path = two, .ignore_tsc_rate = true},
+                                            .serial.kind = STASIS_VMM_SERIAL_NONE};
+    refuse_start(one, NULL, NULL, "/one: it is the same file as that of snapshot.path");
+    refuse_start(one, "auto", NULL, "/one: it is the same file as that of snapshot.path");
+    vmm_rig_fini(&rig);
+}
+
 /* What the thawed file tells. */
 static void a_snapshot_that_can_never_be_is_refused_at_the_start(void)
 {
@@ -326,6 +343,7 @@ int main(void)
         KVM_CASE(first_snapshot_is_a_layer_on_the_thawed_one),
         KVM_CASE(parents_are_sought_in_another_folder),
         KVM_CASE(a_snapshot_that_can_never_be_is_refused_at_the_start),
+        KVM_CASE(what_the_snapshot_lies_on_is_not_replaced),
     };
 
     return kvm_missing() ? kvm_missing() : cmocka_run_group_tests(tests, NULL, NULL);

@@ -224,6 +224,27 @@ static void what_an_overlay_lies_on_may_be_in_another_folder(void)
     vmm_rig_fini(&rig);
 }
 
+static void what_a_disk_lies_on_is_not_replaced(void)
+{
+    char sealed[240];
+
+    begin();
+    write_byte(1);
+    save(snapshots[0], 1, STASIS_VMM_SYNC_FULL);
+    sealed_path(sealed);
+    stasis_vmm_free(rig.vmm);
+    rig.vmm = NULL;
+    rig.config.demo = false;
+    rig.config.memory_mib = 0;
+    rig.config.restore.path = snapshots[0];
+    rig.config.block[0].overlay = other;
+    rig.config.snapshot.path = sealed;
+    assert_int_equal(stasis_vmm_new(&rig.config, NULL, &rig.vmm, &err), STASIS_ERR_ARG);
+    if (!strstr(err.msg, "/other: a file that it lies on: it is the same file as that of snapsho"))
+        fail_msg("%s", err.msg);
+    vmm_rig_fini(&rig);
+}
+
 /* Whether the one that is sealed with the next snapshot has digests. */
 static bool seals_with_digests(uint8_t byte, unsigned count, const struct stasis_vmm_save *how)
 {
@@ -349,6 +370,7 @@ int main(void)
         KVM_CASE(a_sealing_that_fails_leaves_the_guest_running),
         KVM_CASE(a_full_file_system_is_an_error_of_the_guest_alone),
         KVM_CASE(what_an_overlay_lies_on_may_be_in_another_folder),
+        KVM_CASE(what_a_disk_lies_on_is_not_replaced),
         KVM_CASE(a_disk_has_digests_if_the_snapshot_has),
         KVM_CASE(a_parent_that_does_not_fit_is_refused_before_a_disk_is_sealed),
     };
