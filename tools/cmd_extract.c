@@ -95,6 +95,8 @@ static int copy(const struct extract *extract, struct stasis_error *err)
     int rc;
 
     stasis_progress_init(&progress, "copying RAM");
+    if (extract->out && isatty(STDOUT_FILENO))
+        progress.terminal = false; /* the guest's bytes go there */
     rc = copy_all(extract, &progress, err);
     stasis_progress_clear(&progress);
     return rc;

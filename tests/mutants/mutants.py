@@ -497,6 +497,7 @@ def main():
     print_survivors(run.outcomes)
     bad = list(missed(run.outcomes, args.goal, args.least))
     print("".join(f"\n{line}" for line in bad))
+    print(f"judged: {judged(run.outcomes)}")
     return status_of(run.outcomes, bad, args.least)
 
 

@@ -257,6 +257,7 @@ class Verdicts(unittest.TestCase):
         hangs = ("n -= 1;", ";")
         found, result = self.judge(hangs, options=("--seconds", "1"))
         self.assertEqual((found, result.returncode), ({}, mutants.SKIPPED), result.stderr)
+        self.assertIn("\njudged: 0\n", result.stdout)
 
 
 if __name__ == "__main__":
