@@ -144,18 +144,6 @@ static int check_output(const char *path, struct stasis_error *err)
                                                 "file (./- for one called -)");
 }
 
-/* They are in use, and none is to be replaced. */
-static int note_files(struct stasis_outputs *outputs, const struct stasis_snap *snap,
-                      struct stasis_error *err)
-{
-    int rc = 0;
-
-    for (uint32_t n = 1; n < stasis_snap_file_count(snap) && !rc; n++)
-        rc = stasis_outputs_add_input_path(outputs, stasis_snap_file_at(snap, n).name,
-                                           "a file that the input lies on", err);
-    return rc;
-}
-
 int stasis_inspect_open_copy(struct stasis_outputs *outputs, const struct stasis_snap *snap,
                              const char *path, struct stasis_output **ret_output,
                              struct stasis_error *err)
@@ -164,7 +152,7 @@ int stasis_inspect_open_copy(struct stasis_outputs *outputs, const struct stasis
     int rc = check_output(path, err);
 
     if (!rc)
-        rc = note_files(outputs, snap, err);
+        rc = stasis_outputs_add_below(outputs, snap, "a file that the input lies on", err);
     if (rc)
         return rc;
     rc = stasis_output_open(outputs, path, &opts, ret_output, err);

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "stasis/snap.h"
+
 #include "io.h"
 #include "object.h"
 #include "output.h"
@@ -343,6 +345,19 @@ int stasis_outputs_add_input_path(struct stasis_outputs *outputs, const char *pa
 
     stasis_io_close(fd);
     return rc;
+}
+
+int stasis_outputs_add_below(struct stasis_outputs *outputs, const struct stasis_snap *snap,
+                             const char *role, struct stasis_error *err)
+{
+    for (uint32_t n = 1; n < stasis_snap_file_count(snap); n++) {
+        const char *name = stasis_snap_file_at(snap, n).name;
+        int rc = stasis_outputs_add_input_path(outputs, name, role, err);
+
+        if (rc)
+            return stasis_wrap(err, rc, "%s", name);
+    }
+    return 0;
 }
 
 int stasis_outputs_open_input(struct stasis_outputs *outputs, const char *path, const char *role,

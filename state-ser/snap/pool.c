@@ -194,7 +194,7 @@ int stasis_pool_run(const struct stasis_pool_job *job, struct stasis_error *err)
         watch_workers(&pool);
     for (unsigned i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
-    /* Whoever says no here has read a signal, say, that nobody else will see. */
+    /* A caller that says no here may have read a signal, which nobody else will see. */
     if (!pool.rc && job->progress)
         (void)ask(&pool, job->count, job->count);
     pthread_cond_destroy(&pool.ended);

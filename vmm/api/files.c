@@ -147,21 +147,6 @@ static int open_snapshot(const struct stasis_vmm_config *config, struct stasis_o
     return rc;
 }
 
-static int note_layers(struct stasis_outputs *outputs, const struct stasis_snap *snap,
-                       struct stasis_error *err)
-{
-    int rc = 0;
-
-    for (uint32_t n = 1; !rc && n < stasis_snap_file_count(snap); n++) {
-        const char *name = stasis_snap_file_at(snap, n).name;
-
-        rc = stasis_outputs_add_input_path(outputs, name, "a file that the snapshot lies on", err);
-        if (rc)
-            (void)stasis_wrap(err, rc, "%s", name);
-    }
-    return rc;
-}
-
 int stasis_files_open_restore(const struct stasis_vmm_config *config,
                               struct stasis_outputs *outputs, struct stasis_parse_opts *opts,
                               struct stasis_snap **ret_snap, struct stasis_error *err)
@@ -176,7 +161,7 @@ int stasis_files_open_restore(const struct stasis_vmm_config *config,
     rc = open_snapshot(config, outputs, opts, &snap, err);
     opts->root = NULL;
     if (!rc)
-        rc = note_layers(outputs, snap, err);
+        rc = stasis_outputs_add_below(outputs, snap, "a file that the snapshot lies on", err);
     if (rc)
         stasis_snap_free(snap);
     else

@@ -213,7 +213,7 @@ bool stasis_vmm_disks_need_settling(const struct stasis_vmm_disks *disks)
 }
 
 /* 0.1.0 has no disks. */
-bool stasis_vmm_disks_are_older(const char *release)
+bool stasis_vmm_reads_older_disks(const char *release)
 {
     return release && strverscmp(release, "0.2.0") >= 0 && strverscmp(release, "0.3.0") < 0;
 }
@@ -221,7 +221,7 @@ bool stasis_vmm_disks_are_older(const char *release)
 int stasis_vmm_disks_check_target(const struct stasis_vmm_disks *disks, const char *release,
                                   struct stasis_error *err)
 {
-    for (unsigned i = 0; stasis_vmm_disks_are_older(release) && i < disks->count; i++) {
+    for (unsigned i = 0; stasis_vmm_reads_older_disks(release) && i < disks->count; i++) {
         const struct stasis_vmm_disk *disk = &disks->list[i];
 
         if (disk->disk.overlay && stasis_disk_overlay_needs_newer(&disk->disk))

@@ -51,9 +51,9 @@ STASIS_MUST_CHECK int stasis_vmm_disks_open_overlays(const struct stasis_vmm_con
 #define STASIS_VMM_SETTLE_DIGESTS  4u /* and have digests then */
 #define STASIS_VMM_SETTLE_PARTIAL  8u /* and are read by 0.2.0, without digests */
 
-/* Whether that release has disks, but reads no overlays with digests, nor whole indexes. NULL: this
- * release. */
-bool stasis_vmm_disks_are_older(const char *release);
+/* Whether a release has disks, but reads no overlays with digests, nor with whole indexes. NULL:
+ * this release. */
+bool stasis_vmm_reads_older_disks(const char *release);
 
 /* Whether a snapshot for that release can name what they lie on. STASIS_ERR_ARG. */
 STASIS_MUST_CHECK int stasis_vmm_disks_check_target(const struct stasis_vmm_disks *disks,

@@ -128,7 +128,7 @@ static bool keep_waiting(void *ctx)
 
 static unsigned how_to_seal(const struct stasis_vmm_save *save)
 {
-    if (stasis_vmm_disks_are_older(save->target))
+    if (stasis_vmm_reads_older_disks(save->target))
         return STASIS_VMM_SETTLE_PARTIAL;
     return save->digest == STASIS_VMM_DIGEST_SHA256 ? STASIS_VMM_SETTLE_DIGESTS : 0;
 }

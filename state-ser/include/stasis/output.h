@@ -49,6 +49,14 @@ STASIS_EXPORT STASIS_MUST_CHECK int stasis_outputs_add_input_path(struct stasis_
                                                                   const char *role,
                                                                   struct stasis_error *err);
 
+struct stasis_snap;
+
+/* The same for the files that an opened snapshot lies on. The message names the file. */
+STASIS_EXPORT STASIS_MUST_CHECK int stasis_outputs_add_below(struct stasis_outputs *outputs,
+                                                             const struct stasis_snap *snap,
+                                                             const char *role,
+                                                             struct stasis_error *err);
+
 /* Notes that the file open on `fd` is written to, as standard output is: no input and no output may
  * be the same one, but an output whose path leads to this descriptor. What was noted before is not
  * compared with it. STASIS_ERR_READ, STASIS_ERR_NOMEM. */
