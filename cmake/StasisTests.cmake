@@ -22,7 +22,7 @@ endfunction()
 # stasis_add_test(NAME LABEL unit|kvm|e2e SOURCES file... [LIBRARIES target...])
 # One cmocka program per test_<file>.c. A program that exits with 77 counts as skipped.
 # The label `once` besides is for what a sanitizer adds nothing to: scripts/test runs it in the preset
-# release only.
+# release only. The label `long` is for what takes long and calls little of the C library: not with musl.
 function(stasis_add_test name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "LABEL" "SOURCES;LIBRARIES")
     add_executable(${name} ${arg_SOURCES})
