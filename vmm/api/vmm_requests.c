@@ -36,7 +36,9 @@ const char *stasis_vmm_state_name(enum stasis_vmm_state state)
 static void add_balloon(struct stasis_vmm *vmm, struct stasis_vmm_status *ret_status)
 {
     const struct stasis_device *balloon =
-        vmm->machine_ready ? stasis_device_balloon_find(&vmm->machine.devices) : NULL;
+        vmm->machine_ready
+            ? stasis_device_find_only(&vmm->machine.devices, &stasis_virtio_balloon_schema)
+            : NULL;
 
     ret_status->has_balloon = balloon;
     if (!balloon)
@@ -146,7 +148,8 @@ int stasis_vmm_power_button(struct stasis_vmm *vmm, struct stasis_error *err)
     int rc;
 
     stasis_vmm_lock(vmm);
-    pm = vmm->machine_ready ? stasis_device_acpi_pm_find(&vmm->machine.devices) : NULL;
+    pm = vmm->machine_ready ? stasis_device_find_only(&vmm->machine.devices, &stasis_acpi_pm_schema)
+                            : NULL;
     rc = check_state(vmm, "press the power button of",
                      pm ? NULL : "its board has none; end it by a command in the guest", err);
     if (!rc) {
@@ -191,7 +194,9 @@ int stasis_vmm_ask_balloon(struct stasis_vmm *vmm, uint64_t mib, struct stasis_e
     int rc;
 
     stasis_vmm_lock(vmm);
-    balloon = vmm->machine_ready ? stasis_device_balloon_find(&vmm->machine.devices) : NULL;
+    balloon = vmm->machine_ready
+                  ? stasis_device_find_only(&vmm->machine.devices, &stasis_virtio_balloon_schema)
+                  : NULL;
     rc = check_state(vmm, "take memory from",
                      balloon ? NULL : "it has no balloon; start the VM with one, see vmm(1)", err);
     if (!rc)

@@ -239,6 +239,21 @@ struct stasis_device *stasis_device_find(struct stasis_devices *devices,
     return NULL;
 }
 
+struct stasis_device *stasis_device_find_only(struct stasis_devices *devices,
+                                              const struct stasis_schema *schema)
+{
+    struct stasis_device *found = NULL;
+
+    for (uint32_t i = 0; i < devices->count; i++) {
+        if (devices->list[i].type->schema != schema)
+            continue;
+        if (found)
+            return NULL;
+        found = &devices->list[i];
+    }
+    return found;
+}
+
 void stasis_device_alarm(struct stasis_device *rtc)
 {
     if (rtc)

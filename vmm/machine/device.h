@@ -274,6 +274,10 @@ void stasis_devices_kept_fini(struct stasis_devices_kept *kept);
  * device, though never one to two. */
 struct stasis_device *stasis_device_find(struct stasis_devices *devices,
                                          const struct stasis_schema *schema, const char *instance);
+/* The device of a type of which a machine has one, whatever its name; NULL if there is none, or if
+ * there are several, since nobody could say which is meant. */
+struct stasis_device *stasis_device_find_only(struct stasis_devices *devices,
+                                              const struct stasis_schema *schema);
 
 /* The timer of timer_arm has expired. Harmless when early or late. */
 void stasis_device_timer(struct stasis_device *device);
@@ -309,15 +313,11 @@ void stasis_device_vsock_resume(struct stasis_device *vsock);
 
 /* ---- device_virtio_balloon.c ---- */
 
-/* The board's first, or NULL. */
-struct stasis_device *stasis_device_balloon_find(struct stasis_devices *devices);
 /* The guest is asked for so many pages of 4 KiB, in all. */
 void stasis_device_balloon_ask(struct stasis_device *balloon, uint32_t num_pages);
 
 /* ---- device_acpi_pm.c ---- */
 
-/* The board's first, or NULL. */
-struct stasis_device *stasis_device_acpi_pm_find(struct stasis_devices *devices);
 /* Somebody has pressed the power button. */
 void stasis_device_acpi_pm_power_button(struct stasis_device *pm);
 /* General-purpose event `number` has come. */

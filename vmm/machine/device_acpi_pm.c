@@ -73,15 +73,6 @@ const struct stasis_device_type stasis_device_acpi_pm_type = {
     .post_restore = pm_post_restore,
 };
 
-struct stasis_device *stasis_device_acpi_pm_find(struct stasis_devices *devices)
-{
-    for (uint32_t i = 0; i < devices->count; i++) {
-        if (devices->list[i].type == &stasis_device_acpi_pm_type)
-            return &devices->list[i];
-    }
-    return NULL;
-}
-
 void stasis_device_acpi_pm_power_button(struct stasis_device *pm)
 {
     assert(pm->type == &stasis_device_acpi_pm_type);

@@ -129,15 +129,6 @@ const struct stasis_device_type stasis_device_virtio_balloon_type = {
 
 /* ---- from outside ---- */
 
-struct stasis_device *stasis_device_balloon_find(struct stasis_devices *devices)
-{
-    for (uint32_t i = 0; i < devices->count; i++) {
-        if (devices->list[i].type == &stasis_device_virtio_balloon_type)
-            return &devices->list[i];
-    }
-    return NULL;
-}
-
 void stasis_device_balloon_ask(struct stasis_device *device, uint32_t num_pages)
 {
     struct instance *balloon = device->instance;

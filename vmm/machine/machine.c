@@ -44,7 +44,7 @@ static void on_panicked(void *ctx)
 static void on_event(void *ctx, unsigned number)
 {
     struct stasis_machine *machine = ctx;
-    struct stasis_device *pm = stasis_device_acpi_pm_find(&machine->devices);
+    struct stasis_device *pm = stasis_device_find_only(&machine->devices, &stasis_acpi_pm_schema);
 
     if (pm)
         stasis_device_acpi_pm_event(pm, number);

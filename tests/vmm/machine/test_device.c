@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "vmm/machine/adapter.h"
 #include "vmm/machine/board.h"
 #include "vmm/machine/device.h"
 #include "vmm/machine/guest_access.h"
@@ -227,6 +228,21 @@ static void serial_from_outside(void **state)
     assert_int_equal(stasis_device_serial_unsent(com1(), unsent, sizeof(unsent)), 0);
 }
 
+static void the_only_one_is_found(void **state)
+{
+    static struct stasis_devices devices = {.list = {{.type = &stasis_device_i8042_type},
+                                                     {.type = &stasis_device_acpi_pm_type},
+                                                     {.type = &stasis_device_i8042_type}},
+                                            .count = 2};
+
+    (void)state;
+    assert_ptr_equal(stasis_device_find_only(&devices, &stasis_i8042_schema), &devices.list[0]);
+    assert_ptr_equal(stasis_device_find_only(&devices, &stasis_acpi_pm_schema), &devices.list[1]);
+    assert_null(stasis_device_find_only(&devices, &stasis_serial_schema));
+    devices.count = 3;
+    assert_null(stasis_device_find_only(&devices, &stasis_i8042_schema));
+}
+
 static void alarm_from_outside(void **state)
 {
     (void)state;
@@ -435,6 +451,7 @@ int main(void)
         CASE(other_buses_and_addresses),
         CASE(overlapping_devices_are_refused),
         CASE(serial_from_outside),
+        cmocka_unit_test(the_only_one_is_found),
         CASE(alarm_from_outside),
         CASE(reset_is_asked_for),
         CASE(power_off_is_asked_for),

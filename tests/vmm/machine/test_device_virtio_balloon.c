@@ -68,7 +68,7 @@ static int set_up(void **state)
     assert_int_equal(stasis_devices_attach(&machine.devices, &machine.board, &machine.pio,
                                            &machine.mmio, &machine.device_env, NULL),
                      0);
-    balloon = stasis_device_balloon_find(&machine.devices);
+    balloon = stasis_device_find_only(&machine.devices, &stasis_virtio_balloon_schema);
     assert_non_null(balloon);
     assert_string_equal(balloon->row->instance, "b");
     waits = 0;

@@ -32,7 +32,8 @@ static void assert_prints(const char *text)
 static void press(void)
 {
     pthread_mutex_lock(&guest.machine.lock);
-    stasis_device_acpi_pm_power_button(stasis_device_acpi_pm_find(&guest.machine.devices));
+    stasis_device_acpi_pm_power_button(
+        stasis_device_find_only(&guest.machine.devices, &stasis_acpi_pm_schema));
     pthread_mutex_unlock(&guest.machine.lock);
 }
 
