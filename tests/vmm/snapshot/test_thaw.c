@@ -228,10 +228,11 @@ static struct clocks step(enum stasis_clock_policy policy, uint64_t shift_ns, ui
 static void assert_step(struct clocks moved, uint64_t at_least_ns, uint64_t took_ns)
 {
     assert_in_range(moved.kvmclock_ns, at_least_ns, at_least_ns + took_ns);
-    if (kvm_tsc_is_settable())
-        assert_in_range(moved.tsc_us, at_least_ns / 1000 - at_least_ns / 1000000,
-                        (at_least_ns + took_ns) / 1000 + at_least_ns / 1000000);
     assert_in_range(moved.rtc_ns, at_least_ns, at_least_ns + took_ns);
+    if (!kvm_tsc_is_settable())
+        kvm_case_skip("the TSC alone, which need not step: this KVM does not set it");
+    assert_in_range(moved.tsc_us, at_least_ns / 1000 - at_least_ns / 1000000,
+                    (at_least_ns + took_ns) / 1000 + at_least_ns / 1000000);
 }
 
 static void clock_continue(void)
@@ -239,8 +240,8 @@ static void clock_continue(void)
     uint64_t took_ns;
     struct clocks moved = step(STASIS_CLOCK_CONTINUE, -HOUR_NS, &took_ns);
 
-    assert_step(moved, 0, took_ns);
     assert_int_equal(moved.rtc_ns, 0); /* this test's clock stands still */
+    assert_step(moved, 0, took_ns);
 }
 
 static void clock_advance(void)
