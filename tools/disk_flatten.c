@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/progress.h"
+#include "stasis/bytes.h"
 #include "tools/disk.h"
 #include "tools/text.h"
 
@@ -83,11 +84,6 @@ static uint64_t next_data(const struct flatten *flatten, uint64_t offset)
 
 /* ---- copying ---- */
 
-static bool is_zero(const uint8_t *bytes, size_t len)
-{
-    return !bytes[0] && !memcmp(bytes, bytes + 1, len - 1);
-}
-
 /* What is not zero of the batch. */
 static int put(struct flatten *flatten, uint64_t offset, size_t len)
 {
@@ -99,7 +95,7 @@ static int put(struct flatten *flatten, uint64_t offset, size_t len)
         for (end = at; end < len; end += PAGE) {
             size_t part = len - end < PAGE ? len - end : PAGE;
 
-            zero = is_zero(flatten->batch + end, part);
+            zero = stasis_is_zero(flatten->batch + end, part);
             if (zero)
                 break;
         }

@@ -2,21 +2,9 @@
 #include "chunk.h"
 
 #include <libdeflate.h>
-#include <string.h>
 
+#include "stasis/bytes.h"
 #include "stasis/snap.h"
-
-bool stasis_chunk_is_zero(const void *bytes, size_t len)
-{
-    static const uint8_t zeros[16];
-    const uint8_t *p = bytes;
-
-    /* If the head is zero and all equals itself 16 bytes on, all is zero: memcmp is the fastest
-     * loop there is. Pages that hold something mostly do so in the head. */
-    if (len <= sizeof(zeros))
-        return !memcmp(p, zeros, len);
-    return !memcmp(p, zeros, sizeof(zeros)) && !memcmp(p, p + sizeof(zeros), len - sizeof(zeros));
-}
 
 uint16_t stasis_chunk_page_mask_among(const void *bytes, uint16_t among)
 {
@@ -24,8 +12,7 @@ uint16_t stasis_chunk_page_mask_among(const void *bytes, uint16_t among)
     unsigned mask = 0;
 
     for (size_t page = 0; among >> page; page++)
-        if (among >> page & 1 &&
-            !stasis_chunk_is_zero(p + page * STASIS_PAGE_SIZE, STASIS_PAGE_SIZE))
+        if (among >> page & 1 && !stasis_is_zero(p + page * STASIS_PAGE_SIZE, STASIS_PAGE_SIZE))
             mask |= 1u << page;
     return (uint16_t)mask;
 }

@@ -5,11 +5,8 @@
 #ifndef STASIS_SNAP_CHUNK_H
 #define STASIS_SNAP_CHUNK_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-bool stasis_chunk_is_zero(const void *bytes, size_t len);
 
 /* Bit n: page n is not zero. The second one looks at the pages of `among` only, and touches no
  * other. `len` is a multiple of the page size, at most one chunk. */

@@ -6,6 +6,7 @@
 
 #include "chunk.h"
 #include "le.h"
+#include "stasis/bytes.h"
 
 static const uint8_t magic[8] = {0x89, 'S', 'T', 'A', 'S', 'I', 'S', '\n'};
 
@@ -104,7 +105,7 @@ static int decode_producer(const uint8_t *p, struct stasis_snap_info *info,
     size_t len = strnlen((const char *)p, STASIS_PRODUCER_MAX);
 
     if (!stasis_header_is_producer((const char *)p, len) ||
-        !stasis_chunk_is_zero(p + len, STASIS_PRODUCER_MAX - len))
+        !stasis_is_zero(p + len, STASIS_PRODUCER_MAX - len))
         return stasis_fail(err, STASIS_ERR_CORRUPT, "the header's producer is not text");
     memset(info->producer, 0, sizeof(info->producer));
     memcpy(info->producer, p, len);
@@ -183,11 +184,11 @@ static int check_reserved(const uint8_t *p, const struct stasis_header *header,
     bool has_root = header->info.format_version > 1;
     bool has_parent = header->info.layer;
     bool zero =
-        (has_parent || stasis_chunk_is_zero(p + STASIS_HDR_PARENT, STASIS_UUID_SIZE)) &&
-        (has_root || stasis_chunk_is_zero(p + STASIS_HDR_ROOT, STASIS_DIGEST_SIZE)) &&
-        (has_parent || stasis_chunk_is_zero(p + STASIS_HDR_PARENT_ROOT, STASIS_DIGEST_SIZE)) &&
-        stasis_chunk_is_zero(p + STASIS_HDR_RESERVED, STASIS_HDR_SECTIONS - STASIS_HDR_RESERVED) &&
-        stasis_chunk_is_zero(p + used, STASIS_HEADER_LEN - used);
+        (has_parent || stasis_is_zero(p + STASIS_HDR_PARENT, STASIS_UUID_SIZE)) &&
+        (has_root || stasis_is_zero(p + STASIS_HDR_ROOT, STASIS_DIGEST_SIZE)) &&
+        (has_parent || stasis_is_zero(p + STASIS_HDR_PARENT_ROOT, STASIS_DIGEST_SIZE)) &&
+        stasis_is_zero(p + STASIS_HDR_RESERVED, STASIS_HDR_SECTIONS - STASIS_HDR_RESERVED) &&
+        stasis_is_zero(p + used, STASIS_HEADER_LEN - used);
 
     for (size_t at = STASIS_HDR_SECTIONS; at < used; at += STASIS_SECTION_ENTRY_LEN)
         zero = zero && stasis_le32_get(p + at + 28) == 0;
@@ -279,7 +280,7 @@ int stasis_header_check_leading(const struct stasis_header *header, struct stasi
     const struct stasis_snap_info *info = &header->info;
 
     if (header->section_count || info->file_len || info->stored_bytes ||
-        !stasis_chunk_is_zero(info->root, sizeof(info->root)))
+        !stasis_is_zero(info->root, sizeof(info->root)))
         return stasis_fail(err, STASIS_ERR_CORRUPT,
                            "the header of a stream tells what only its trailer can know");
     return 0;

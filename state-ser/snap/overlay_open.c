@@ -10,6 +10,7 @@
 #include "output.h"
 #include "overlay.h"
 #include "write.h"
+#include "stasis/bytes.h"
 
 #define PAGE STASIS_OVERLAY_PAGE
 
@@ -143,7 +144,7 @@ int stasis_overlay_refuse_size(const struct stasis_overlay *overlay, uint64_t by
 /* A file that was made, and not finished: a power cut came between. */
 static bool is_unfinished(const uint8_t page[PAGE], uint64_t len)
 {
-    return len <= (STASIS_PLACE_FIRST + 1) * PAGE && stasis_chunk_is_zero(page, PAGE);
+    return len <= (STASIS_PLACE_FIRST + 1) * PAGE && stasis_is_zero(page, PAGE);
 }
 
 static int refuse_sealed(struct stasis_error *err)

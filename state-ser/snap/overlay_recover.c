@@ -12,6 +12,7 @@
 #include "io.h"
 #include "le.h"
 #include "overlay.h"
+#include "stasis/bytes.h"
 
 #define PAGE STASIS_OVERLAY_PAGE
 
@@ -284,7 +285,7 @@ static int clear_next(const struct recovery *r)
     if (overlay->use.log_used == overlay->use.log.count || place >= r->end)
         return 0;
     rc = read_bytes(r, place, page, sizeof(page));
-    if (rc || stasis_chunk_is_zero(page, sizeof(page)))
+    if (rc || stasis_is_zero(page, sizeof(page)))
         return rc;
     memset(page, 0, sizeof(page));
     if (stasis_io_pwrite(overlay->use.fd, page, sizeof(page), (uint64_t)place * PAGE))

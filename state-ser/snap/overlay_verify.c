@@ -9,6 +9,7 @@
 #include "chunk.h"
 #include "io.h"
 #include "overlay.h"
+#include "stasis/bytes.h"
 
 #define PAGE STASIS_OVERLAY_PAGE
 #define RUN  16u /* pages that are read at once */
@@ -169,7 +170,7 @@ static int look_for_zero(struct verifying *v, int fd, uint64_t offset, uint64_t 
         if (got < 0)
             return stasis_fail_errno(v->err, STASIS_ERR_READ, "%s: reading the overlay",
                                      v->overlay->name);
-        if (!stasis_chunk_is_zero(bytes, (size_t)got))
+        if (!stasis_is_zero(bytes, (size_t)got))
             for (uint64_t i = 0; !v->stray; i++)
                 v->stray = bytes[i] ? offset + i : 0;
         offset += part;

@@ -13,6 +13,7 @@
 #include "chunk.h"
 #include "io.h"
 #include "pool.h"
+#include "stasis/bytes.h"
 
 /* Zero chunks between two runs that are worth a mapping. */
 #define NEAR_CHUNKS 16u
@@ -91,7 +92,7 @@ static int verify_gap(const struct stasis_ram *ram, const struct stasis_ram_rang
 
     if (n < 0)
         return stasis_snap_chunk_unreadable(ram->snap, i, err);
-    if ((uint64_t)n == chunk.size && stasis_chunk_is_zero(buf, chunk.size))
+    if ((uint64_t)n == chunk.size && stasis_is_zero(buf, chunk.size))
         return 0;
     return stasis_snap_chunk_damaged_at(ram->snap, i, offset,
                                         (uint64_t)n < chunk.size

@@ -9,6 +9,7 @@
 #include "compress.h"
 #include "index_runs.h"
 #include "sha256.h"
+#include "stasis/bytes.h"
 
 int stasis_extents_check(const struct stasis_snap *snap, uint64_t i,
                          const struct stasis_index_extents *extents, unsigned k,
@@ -49,7 +50,7 @@ static void clear_pages(uint8_t *host, unsigned pages)
     for (unsigned page = 0; pages; page++, pages >>= 1) {
         uint8_t *at = host + (size_t)page * STASIS_PAGE_SIZE;
 
-        if (pages & 1 && !stasis_chunk_is_zero(at, STASIS_PAGE_SIZE))
+        if (pages & 1 && !stasis_is_zero(at, STASIS_PAGE_SIZE))
             memset(at, 0, STASIS_PAGE_SIZE);
     }
 }

@@ -12,6 +12,7 @@
 #include "chunk.h"
 #include "le.h"
 #include "object.h"
+#include "stasis/bytes.h"
 
 /* Read at a time. Memory that is touched for the first time costs more than system calls do. */
 #define PIECE_LEN (4 * STASIS_INDEX_BLOCK_LEN)
@@ -40,7 +41,7 @@ static int read_piece(const struct stasis_input *input, const struct stasis_sect
     int rc = stasis_snap_read_exactly(input, piece, len, section->offset + at, err);
 
     for (size_t page = 0; !rc && page + STASIS_PAGE_SIZE <= len; page += STASIS_PAGE_SIZE)
-        if (stasis_chunk_is_zero(piece + page, STASIS_PAGE_SIZE))
+        if (stasis_is_zero(piece + page, STASIS_PAGE_SIZE))
             rc = stasis_fail(err, STASIS_ERR_CORRUPT,
                              "the index section is damaged (zeros from %" PRIu64 " on)", at + page);
     return rc;

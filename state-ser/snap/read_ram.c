@@ -13,6 +13,7 @@
 #include "object.h"
 #include "pool.h"
 #include "read_extents.h"
+#include "stasis/bytes.h"
 
 struct load {
     const struct stasis_snap *snap;
@@ -139,7 +140,7 @@ static void clear_zero_chunks(const struct load *load, uint64_t first, uint64_t 
         struct stasis_snap_chunk chunk = stasis_index_get(&load->snap->index, i);
         uint8_t *at = load->host + (i - load->region->first_chunk) * STASIS_CHUNK_SIZE;
 
-        if (chunk.kind == STASIS_CHUNK_ZERO && !stasis_chunk_is_zero(at, chunk.size))
+        if (chunk.kind == STASIS_CHUNK_ZERO && !stasis_is_zero(at, chunk.size))
             memset(at, 0, chunk.size);
     }
 }

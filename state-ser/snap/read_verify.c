@@ -12,6 +12,7 @@
 #include "io.h"
 #include "object.h"
 #include "pool.h"
+#include "stasis/bytes.h"
 
 struct verify {
     const struct stasis_snap *snap;
@@ -112,7 +113,7 @@ static int read_zeros(const struct verify *verify, uint64_t pos, uint64_t end,
         }
         if (rc)
             return rc;
-        if (!stasis_chunk_is_zero(buf, len))
+        if (!stasis_is_zero(buf, len))
             return stasis_fail(err, STASIS_ERR_CORRUPT,
                                "%s: bytes from %" PRIu64 " belong to nothing and are not zero",
                                snap->name, pos);

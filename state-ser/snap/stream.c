@@ -9,6 +9,7 @@
 #include "io.h"
 #include "object.h"
 #include "output.h"
+#include "stasis/bytes.h"
 
 static int save(struct stasis_snap *snap, struct stasis_snap_target *target, const char *name,
                 const struct stasis_save_opts *opts, struct stasis_save_stats *ret_stats,
@@ -107,7 +108,7 @@ static int put(const struct spool *spool, const uint8_t *bytes, size_t len, uint
                struct stasis_error *err)
 {
     /* Zeros stay holes. */
-    if (stasis_chunk_is_zero(bytes, len) || !stasis_io_pwrite(spool->out, bytes, len, at))
+    if (stasis_is_zero(bytes, len) || !stasis_io_pwrite(spool->out, bytes, len, at))
         return 0;
     return stasis_fail_errno(err, STASIS_ERR_WRITE, "spooling the stream");
 }

@@ -14,6 +14,7 @@
 #include "state-ser/snap/chunk.h"
 #include "state-ser/snap/le.h"
 #include "state-ser/snap/overlay.h"
+#include "stasis/bytes.h"
 
 #define PAGE   STASIS_OVERLAY_PAGE
 #define PLACES 320u
@@ -177,7 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 
     memset(file, 0, sizeof(file));
     end = lay_out(file, bytes, len);
-    if (end < 4 * PAGE || stasis_chunk_is_zero(file, PAGE))
+    if (end < 4 * PAGE || stasis_is_zero(file, PAGE))
         return 0;
     fix(file, end);
     fd = fuzz_file(file, end);

@@ -22,7 +22,7 @@ LIBRARY_HEADERS = {
 }
 # Public headers that a room has itself.
 ROOM_HEADERS = {"vmm": "api", "vmm_config": "api", "vmm_version": "api"}
-BASE_HEADERS = {"compiler", "error", "fault_signals", "fd_path"}  # below all
+BASE_HEADERS = {"bytes", "compiler", "error", "fault_signals", "fd_path"}  # below all
 
 # What is KVM's, or of one architecture, stays below arch.h.
 KVM_WORDS = re.compile(r"\b(struct kvm_\w+|KVM_[A-Z]\w*)")

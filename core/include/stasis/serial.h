@@ -11,8 +11,8 @@
  *    has always elapsed: bytes below the trigger level are reported at once, as a timeout (IIR
  *    0x0c), and so can never get stuck behind a trigger level.
  *  - Both FIFOs hold 64 bytes, so that Linux takes 64 at a time; trigger levels stay 1, 4, 8, 14.
- *  - OUT2 does not gate the interrupt. That gate is wiring of PC boards, not of the chip; boards
- *    with MMIO have none, and it would also silence interrupts in loopback.
+ *  - OUT2 does not gate the interrupt. PC boards have that gate beside the chip; boards with
+ *    MMIO have none, and it would also silence interrupts in loopback.
  *  - A break sent by the guest (LCR bit 6), word length, parity and speed are only stored.
  */
 #ifndef STASIS_SERIAL_H

@@ -7,6 +7,7 @@
 #include "state-ser/snap/compress.h"
 #include "state-ser/snap/le.h"
 #include "state-ser/snap/sha256.h"
+#include "stasis/bytes.h"
 
 enum { BELOW, ZERO, STORED, PARTLY };
 enum { ENC_ZERO = 1, ENC_RAW, ENC_ZLIB };
@@ -172,7 +173,7 @@ static unsigned put(struct applying *at, uint32_t x, uint8_t *ram, size_t size)
     for (unsigned page = 0; page < 16; page++) {
         if (!(extent.taken >> page & 1))
             continue;
-        assert_int_equal(stasis_chunk_is_zero(from, 4096), extent.encoding == ENC_ZERO);
+        assert_int_equal(stasis_is_zero(from, 4096), extent.encoding == ENC_ZERO);
         memcpy(ram + page * 4096, from, 4096);
         from += 4096;
     }

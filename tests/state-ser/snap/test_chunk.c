@@ -8,19 +8,6 @@
 
 static uint8_t chunk[STASIS_CHUNK_SIZE];
 
-static void zero_is_seen_at_every_byte(void **state)
-{
-    (void)state;
-    for (size_t len = 0; len < 64; len++) {
-        assert_true(stasis_chunk_is_zero(chunk, len));
-        for (size_t i = 0; i < len; i++) {
-            chunk[i] = 1;
-            assert_false(stasis_chunk_is_zero(chunk, len));
-            chunk[i] = 0;
-        }
-    }
-}
-
 /* Every page has bytes at every place of a word, also where an emulated machine tries fewer. */
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #define BYTE_STEP 13
@@ -54,7 +41,6 @@ static void crc_is_the_one_of_the_specification(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(zero_is_seen_at_every_byte),
         cmocka_unit_test(page_mask_names_the_page_of_every_byte),
         cmocka_unit_test(crc_is_the_one_of_the_specification),
     };

@@ -17,6 +17,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "stasis/bytes.h"
 #include "stasis/ram.h"
 
 #include "state-ser/snap/chunk.h"
@@ -144,7 +145,7 @@ QUICK static uint64_t hash_chunk(uint64_t hash, uint64_t gpa, const uint8_t *byt
 {
     const uint64_t *words = (const uint64_t *)(const void *)bytes;
 
-    if (stasis_chunk_is_zero(bytes, len))
+    if (stasis_is_zero(bytes, len))
         return hash;
     hash ^= gpa;
     for (uint64_t i = 0; i < len / sizeof(*words); i++) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stasis/bytes.h"
 #include "vmm/arch/x86/x86.h"
 
 #define LEGACY_ST  32
@@ -117,13 +118,6 @@ static void legacy_set(uint8_t *area, const struct stasis_x86_xsave_state *from)
 
 /* ---- get ---- */
 
-/* The initial state of every component but the first two. A CPU may call it in use all the same
- * (SDM 1, 13.6); equal states are to be equal bytes. */
-static bool is_zero(const uint8_t *bytes, size_t len)
-{
-    return !bytes[0] && !memcmp(bytes, bytes + 1, len - 1);
-}
-
 static int split_area(struct stasis_x86_xsave_state *to, const struct stasis_x86_xsave_area *area,
                       struct stasis_error *err)
 {
@@ -140,7 +134,9 @@ static int split_area(struct stasis_x86_xsave_state *to, const struct stasis_x86
         if (!(to->xstate_bv >> component->bit & 1) || !has_room(area, c))
             continue;
         left &= ~(UINT64_C(1) << component->bit);
-        if (component->bit > COMPONENT_SSE && is_zero(from, component->size)) {
+        /* The initial state of every component but the first two. A CPU may call it in use all the
+         * same (SDM 1, 13.6); equal states are to be equal bytes. */
+        if (component->bit > COMPONENT_SSE && stasis_is_zero(from, component->size)) {
             to->xstate_bv &= ~(UINT64_C(1) << component->bit);
             continue;
         }
