@@ -77,6 +77,13 @@ struct stasis_output {
 int stasis_outputs_check(struct stasis_output *output, const struct stat *st,
                          struct stasis_error *err);
 void stasis_outputs_link(struct stasis_output *output);
+/* Notes the file of an output as one that is read from now on, which no other output may be; and
+ * takes that back. STASIS_ERR_READ, STASIS_ERR_NOMEM. */
+int stasis_outputs_note_read(struct stasis_output *output, const char *role,
+                             struct stasis_error *err);
+void stasis_outputs_forget_read(struct stasis_output *output);
+/* Of an output that is in the set, which other threads compare with. The old one stays open. */
+void stasis_outputs_set_fd(struct stasis_output *output, int fd);
 /* True: another thread compares with it, and will free it. */
 bool stasis_outputs_unlink(struct stasis_output *output);
 /* output.c: what is left of an output that is closed and in no set. */
@@ -109,14 +116,14 @@ int stasis_output_sync_folder(struct stasis_output *output, struct stasis_error 
 /* Of an output IN_PLACE, output_next.c: makes another file in its folder, without a name where the
  * file system can do that; whether its own file could get a suffix to its name (STASIS_ERR_EXISTS);
  * and gives its own file that name, and the other one the name that it had. From then on the other
- * one is the output's, and the caller's is the first; who waits for the disk syncs the folder.
- * STASIS_ERR_WRITE. */
+ * one is the output's, and the caller's is the first, noted as one that is read as `role`; who
+ * waits for the disk syncs the folder. STASIS_ERR_WRITE, STASIS_ERR_READ, STASIS_ERR_NOMEM. */
 int stasis_output_begin_next(const struct stasis_output *output, int *ret_fd,
                              struct stasis_error *err);
 int stasis_output_check_next(const struct stasis_output *output, const char *suffix,
                              struct stasis_error *err);
 int stasis_output_exchange(struct stasis_output *output, const char *suffix, int next_fd,
-                           struct stasis_error *err);
+                           const char *role, struct stasis_error *err);
 
 /* The same for bytes whose way to the disk has begun: sync_file_range(2). */
 int stasis_output_wait_sync(int fd, uint64_t offset, uint64_t len, const struct stasis_watch *watch,

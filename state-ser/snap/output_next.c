@@ -60,17 +60,22 @@ static int exchange(const struct stasis_output *output, const char *name, int ne
 }
 
 int stasis_output_exchange(struct stasis_output *output, const char *suffix, int next_fd,
-                           struct stasis_error *err)
+                           const char *role, struct stasis_error *err)
 {
     char name[NAME_MAX + 1];
     int rc = name_of(output, suffix, name, err);
 
+    if (!rc)
+        rc = stasis_outputs_note_read(output, role, err);
     if (rc)
         return rc;
-    if (exchange(output, name, next_fd))
-        return stasis_fail_errno(err, STASIS_ERR_WRITE,
-                                 "exchanging its name with that of the new one; use a file system "
-                                 "that can do it");
-    output->fd = next_fd;
+    if (exchange(output, name, next_fd)) {
+        rc = stasis_fail_errno(err, STASIS_ERR_WRITE,
+                               "exchanging its name with that of the new one; use a file system "
+                               "that can do it");
+        stasis_outputs_forget_read(output);
+        return rc;
+    }
+    stasis_outputs_set_fd(output, next_fd);
     return 0;
 }

@@ -43,12 +43,23 @@ static bool is_same(const struct stat *a, const struct stat *b)
     return S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode) && a->st_rdev == b->st_rdev;
 }
 
-/* A replaced file is what bears its name now. */
-static bool output_file(const struct stasis_output *output, struct stat *ret_st)
+/* A replaced file is what bears its name now; any other is open as `fd`. */
+static bool output_file(const struct stasis_output *output, int fd, struct stat *ret_st)
 {
     if (output->opts.kind == STASIS_OUTPUT_REPLACED)
         return !stasis_io_stat_at(output->place.dir, output->place.base, ret_st);
-    return !stasis_io_stat(output->fd, ret_st);
+    return !stasis_io_stat(fd, ret_st);
+}
+
+/* Another file may take the place of an output's meanwhile; both stay open. */
+static int fd_of(const struct stasis_output *output)
+{
+    int fd;
+
+    pthread_mutex_lock(&output->outputs->lock);
+    fd = output->fd;
+    pthread_mutex_unlock(&output->outputs->lock);
+    return fd;
 }
 
 static void note_folder(struct stasis_output *output)
@@ -123,7 +134,7 @@ static bool is_taken(const struct stasis_output *output, const struct stat *st,
 
     if (are_apart(output, other))
         return false;
-    return (st && output_file(other, &found) && is_same(st, &found)) ||
+    return (st && output_file(other, fd_of(other), &found) && is_same(st, &found)) ||
            is_same_place(output, other);
 }
 
@@ -289,7 +300,7 @@ static int check_input(const struct stasis_outputs *outputs, const struct used *
         if (outputs->used[i].written && is_same(&outputs->used[i].st, &input->st))
             return in_use(outputs->used[i].role, err);
     for (const struct stasis_output *output = outputs->first; output; output = output->next)
-        if (output_file(output, &st) && is_same(&st, &input->st) &&
+        if (output_file(output, output->fd, &st) && is_same(&st, &input->st) &&
             !may_be_over(output, input->role))
             return in_use(output->opts.role, err);
     return 0;
@@ -319,6 +330,49 @@ int stasis_outputs_add_input(struct stasis_outputs *outputs, int fd, const char 
     if (stasis_io_stat(fd, &st))
         return stasis_fail_errno(err, STASIS_ERR_READ, "asking what it is");
     return add_input(outputs, &st, role, err);
+}
+
+int stasis_outputs_note_read(struct stasis_output *output, const char *role,
+                             struct stasis_error *err)
+{
+    struct used used = {.role = role, .descriptor = -1};
+    int rc;
+
+    if (!output->outputs)
+        return 0;
+    if (stasis_io_stat(output->fd, &used.st))
+        return stasis_fail_errno(err, STASIS_ERR_READ, "asking what it is");
+    pthread_mutex_lock(&output->outputs->lock);
+    rc = add(output->outputs, &used, err);
+    pthread_mutex_unlock(&output->outputs->lock);
+    return rc;
+}
+
+/* The last that is this file, since it may have been noted before. */
+void stasis_outputs_forget_read(struct stasis_output *output)
+{
+    struct stasis_outputs *outputs = output->outputs;
+    struct stat st;
+
+    if (!outputs || stasis_io_stat(output->fd, &st))
+        return;
+    pthread_mutex_lock(&outputs->lock);
+    for (size_t i = outputs->count; i-- > 0;) {
+        if (!is_same(&outputs->used[i].st, &st))
+            continue;
+        outputs->used[i] = outputs->used[--outputs->count];
+        break;
+    }
+    pthread_mutex_unlock(&outputs->lock);
+}
+
+void stasis_outputs_set_fd(struct stasis_output *output, int fd)
+{
+    if (output->outputs)
+        pthread_mutex_lock(&output->outputs->lock);
+    output->fd = fd;
+    if (output->outputs)
+        pthread_mutex_unlock(&output->outputs->lock);
 }
 
 int stasis_outputs_add_written(struct stasis_outputs *outputs, int fd, const char *role,

@@ -331,6 +331,9 @@ int stasis_overlay_load_chain(struct stasis_overlay *overlay,
                               const uint8_t root[STASIS_DIGEST_SIZE],
                               uint8_t ret_uuid[STASIS_UUID_SIZE], struct stasis_error *err);
 
+/* Of a file below, in messages about outputs. */
+#define STASIS_OVERLAY_BELOW_ROLE "a sealed overlay that a disk lies on"
+
 /* Notes the lowest `count` files below as inputs, which no output may replace. */
 int stasis_overlay_note_below(const struct stasis_overlay *overlay, unsigned count,
                               struct stasis_outputs *outputs, const char *role,

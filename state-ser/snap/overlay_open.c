@@ -285,7 +285,7 @@ static int open_overlay(const char *path, struct stasis_outputs *outputs,
         rc = overlay->use.fd >= 0 ? begin(overlay, err) : make_new(overlay, err);
     if (!rc)
         rc = stasis_overlay_note_below(overlay, overlay->below_count, outputs,
-                                       "a sealed overlay that a disk lies on", err);
+                                       STASIS_OVERLAY_BELOW_ROLE, err);
     if (rc) {
         stasis_overlay_free(overlay);
         return rc;

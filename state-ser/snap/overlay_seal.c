@@ -196,7 +196,8 @@ static int exchange(struct stasis_overlay *overlay, struct stasis_overlay_end *e
     remove_left_over(overlay, suffix, sealed, next);
     rc = stasis_output_check_next(overlay->output, suffix, err);
     if (!rc)
-        rc = stasis_output_exchange(overlay->output, suffix, next->use.fd, err);
+        rc = stasis_output_exchange(overlay->output, suffix, next->use.fd,
+                                    STASIS_OVERLAY_BELOW_ROLE, err);
     if (rc)
         return rc;
     *ret_exchanged = true;

@@ -224,6 +224,15 @@ static void what_an_overlay_lies_on_may_be_in_another_folder(void)
     vmm_rig_fini(&rig);
 }
 
+static void refuse_output(const char *path, const char *role)
+{
+    const struct stasis_snapshot_request request = {.path = path};
+
+    assert_int_equal(stasis_vmm_snapshot(rig.vmm, &request, &err), STASIS_ERR_ARG);
+    if (!strstr(err.msg, role))
+        fail_msg("%s", err.msg);
+}
+
 static void what_a_disk_lies_on_is_not_replaced(void)
 {
     char sealed[240];
@@ -232,6 +241,8 @@ static void what_a_disk_lies_on_is_not_replaced(void)
     write_byte(1);
     save(snapshots[0], 1, STASIS_VMM_SYNC_FULL);
     sealed_path(sealed);
+    refuse_output(sealed, "the same file as a sealed overlay that a disk lies on");
+    refuse_output(overlay, "the same file as the overlay of a disk");
     stasis_vmm_free(rig.vmm);
     rig.vmm = NULL;
     rig.config.demo = false;
