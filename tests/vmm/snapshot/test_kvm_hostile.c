@@ -9,7 +9,6 @@
  */
 #include "vmm/snapshot/hostile_watch.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 
 #include "core/random.h"
 #include "vmm/base/clock.h"
+#include "vmm/snapshot/hostile_growth.h"
 
 #define PROGRAMS   24 /* of all vCPUs, twice for several */
 #define RAM_PIECES 3
@@ -230,52 +230,6 @@ static void run_round(void)
     hostile_assert_done();
 }
 
-/* ---- what grows ---- */
-
-static unsigned count_lines(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    unsigned lines = 0;
-    int c;
-
-    assert_non_null(file);
-    while ((c = fgetc(file)) != EOF)
-        lines += c == '\n';
-    (void)fclose(file);
-    return lines;
-}
-
-static unsigned count_threads(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    unsigned count = 0;
-
-    assert_non_null(dir);
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
-}
-
-/* Of a paused machine that has been thawed. */
-struct size {
-    unsigned descriptors, threads, mappings;
-};
-
-/* Allocators split and join their own mappings, and AddressSanitizer's keeps 256 MiB that were
- * freed, which takes it an hour to have; what leaks with each round, or now and then, is more than
- * that. */
-#define MAPPINGS_OF_ALLOCATORS 32
-#define ROUNDS_PER_MAPPING     100
-
-static void assert_no_growth(const struct size *then, unsigned rounds)
-{
-    /* Threads that have been joined, and those that load memory, are seen a little longer. */
-    kvm_wait(count_threads() <= then->threads && kvm_open_fds() <= then->descriptors);
-    assert_in_range(count_lines("/proc/self/maps"), 0,
-                    then->mappings + MAPPINGS_OF_ALLOCATORS + rounds / ROUNDS_PER_MAPPING);
-}
-
 /* ---- cases ---- */
 
 static void begin(uint32_t vcpus)
@@ -305,7 +259,7 @@ static void run_guest(uint32_t vcpus)
     uint64_t us = minutes ? strtoull(minutes, NULL, 10) * (60000000 / 2) : 0; /* two cases */
     uint64_t end_us = stasis_monotonic_us() + us;
     unsigned rounds = vcpus == 1 ? PROGRAMS : 2 * PROGRAMS / vcpus;
-    struct size size = {0};
+    struct hostile_size size = {0};
     unsigned round;
 
     alarm((unsigned)(us / 1000000) + KVM_CASE_SECONDS);
@@ -315,11 +269,11 @@ static void run_guest(uint32_t vcpus)
     for (round = 0; round < rounds || stasis_monotonic_us() < end_us; round++) {
         run_round();
         if (round == rounds / 2)
-            size = (struct size){kvm_open_fds(), count_threads(), count_lines("/proc/self/maps")};
+            size = hostile_size();
     }
     print_message("%" PRIu64 " accesses, %u rounds, %" PRIu64 " resets, generation %" PRIu64 "\n",
                   hostile_accesses, round, hostile_resets, guest.generation);
-    assert_no_growth(&size, round - rounds / 2);
+    hostile_assert_no_growth(&size, round - rounds / 2);
     kvm_guest_fini(&guest);
     for (uint32_t i = 0; i < RAM_PIECES; i++)
         free(copies[i]);

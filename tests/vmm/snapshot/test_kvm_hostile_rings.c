@@ -2,8 +2,8 @@
  *
  * A hostile driver of virtio devices under the real KVM (hostile_rings.h), on one and on several
  * vCPUs that change each other's queues, while the host receives frames, pauses, freezes and thaws.
- * Devices write to no byte that they were not given, nothing hangs, and a device that is reset
- * answers all the same.
+ * Devices write to no byte that they were not given, nothing hangs or grows, and a device that is
+ * reset answers all the same.
  *
  * STASIS_TEST_HOSTILE=MINUTES goes on for so long with other seeds (scripts/soak hostile).
  */
@@ -19,6 +19,7 @@
 #include "stasis/virtio_state.h"
 #include "vmm/base/clock.h"
 #include "vmm/boot/x86/linux.h"
+#include "vmm/snapshot/hostile_growth.h"
 #include "vmm/snapshot/hostile_host.h"
 #include "vmm/snapshot/hostile_rings.h"
 
@@ -289,13 +290,19 @@ static void run_guest(uint32_t vcpus)
     const char *minutes = getenv("STASIS_TEST_HOSTILE");
     uint64_t us = minutes ? strtoull(minutes, NULL, 10) * (60000000 / 2) : 0; /* two cases */
     uint64_t end_us = stasis_monotonic_us() + us;
+    struct hostile_size size = {0};
+    unsigned round;
 
     alarm((unsigned)(us / 1000000) + KVM_CASE_SECONDS);
     seed = minutes ? end_us : vcpus;
     print_message("seed %" PRIu64 "\n", seed);
     begin(vcpus);
-    for (unsigned i = 0; i < ROUNDS / vcpus || stasis_monotonic_us() < end_us; i++)
+    for (round = 0; round < ROUNDS / vcpus || stasis_monotonic_us() < end_us; round++) {
         run_round();
+        if (round == ROUNDS / vcpus / 2)
+            size = hostile_size();
+    }
+    hostile_assert_no_growth(&size, round - ROUNDS / vcpus / 2);
     broken += guest.machine.guest_errors[STASIS_GUEST_ERROR_BAD_QUEUE];
     print_message("%" PRIu64 " stores, %" PRIu64 " broken queues, %" PRIu64 " freezes and thaws\n",
                   stores, broken, generations);
