@@ -17,6 +17,7 @@
 #define ATTACK_RAM     'R'
 #define ATTACK_IO      'I'
 #define ATTACK_METRICS 'M'
+#define ATTACK_MAKER   'F' /* a process, which makes files in folders of clients */
 /* The first two, of a VM that connects to sockets of the host. */
 #define ATTACK_OPEN_CONNECTING 'o'
 #define ATTACK_LOOP_CONNECTING 'l'
@@ -33,6 +34,12 @@ _Noreturn void attacks_make(const char *letters);
 
 /* Makes one without a sandbox, in a child: whether it can, on kernels that have the call. */
 bool attacks_succeed(size_t i);
+
+/* Whether such a thread needs the call of an attack; whether calls.def has a row of it for a system
+ * call, or no filter sees that. */
+bool attacks_are_allowed(size_t i, const char *letters);
+bool attacks_have_row(long call, const char *letters);
+#define ATTACK_CALLS 512 /* Linux 6.18 has none from 470 on */
 
 size_t attacks_count(void);
 const char *attacks_name(size_t i);

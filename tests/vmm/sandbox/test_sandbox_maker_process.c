@@ -20,7 +20,11 @@
 #include <unistd.h>
 
 #include "stasis_options.h"
+#include "vmm/sandbox/attacks.h"
+#include "vmm/sandbox/child.h"
+#include "vmm/sandbox/filter.h"
 #include "vmm/sandbox/maker_message.h"
+#include "vmm/sandbox/privileges.h"
 
 static size_t count_descriptors(pid_t pid)
 {
@@ -62,6 +66,52 @@ static void it_holds_nothing_and_may_do_nothing(void **state)
     assert_non_null(strstr(text, "NoNewPrivs:\t1\n"));
     if (STASIS_WITH_SANDBOX)
         assert_non_null(strstr(text, "Seccomp:\t2\n"));
+}
+
+/* What code in it can do: it handles no signal, so that each call is that of a process of its own.
+ */
+static void be_confined(void)
+{
+    if (stasis_sandbox_no_new_privileges(NULL) ||
+        stasis_sandbox_drop_capabilities(STASIS_SANDBOX_KEEP_NONE, NULL) ||
+        stasis_sandbox_filter(STASIS_SANDBOX_MAKER, NULL))
+        _exit(CHILD_SKIPS);
+}
+
+static int attacks(void *arg)
+{
+    be_confined();
+    (void)attacks_succeed(*(const size_t *)arg);
+    return 1;
+}
+
+static int calls(void *arg)
+{
+    be_confined();
+    (void)syscall(*(const long *)arg, 0, 0, 0, 0, 0, 0);
+    return 1;
+}
+
+static void no_call_is_made_but_those_that_it_needs(void **state)
+{
+    static const char letters[] = {ATTACK_MAKER, '\0'};
+    unsigned made = 0;
+
+    (void)state;
+    if (!STASIS_WITH_SANDBOX)
+        skip();
+    attacks_set_target("/nowhere", "/nowhere/file");
+    for (size_t i = 0; i < attacks_count(); i++)
+        if (!attacks_are_allowed(i, letters) && in_child(attacks, &i) != 128 + SIGSYS)
+            fail_msg("it could %s", attacks_name(i));
+    for (long call = 0; call < ATTACK_CALLS; call++) {
+        if (attacks_have_row(call, letters))
+            continue;
+        if (in_child(calls, &call) != 128 + SIGSYS)
+            fail_msg("it could make the system call %ld", call);
+        made++;
+    }
+    print_message("F: %u calls that are in no row of it, all refused\n", made);
 }
 
 /* Also while somebody else holds the socket. */
@@ -181,8 +231,11 @@ static void one_that_is_held_up_itself_is_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(it_holds_nothing_and_may_do_nothing), CASE(it_ends_with_its_parent),
-        CASE(maker_that_has_ended_is_told),        CASE(child_that_is_held_up_holds_up_nobody),
+        CASE(it_holds_nothing_and_may_do_nothing),
+        cmocka_unit_test(no_call_is_made_but_those_that_it_needs),
+        CASE(it_ends_with_its_parent),
+        CASE(maker_that_has_ended_is_told),
+        CASE(child_that_is_held_up_holds_up_nobody),
         CASE(one_that_is_held_up_itself_is_left),
     };
 
