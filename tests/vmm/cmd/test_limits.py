@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 
+from inside import Vmm
+
 SKIPPED = 77
 LIMIT_S = 300  # only a hang gets there
 STATUSES = range(0, 12)
@@ -39,7 +41,7 @@ class Run:
 
     def __init__(self, scene, args, limit, value):
         self.out, self.err, self.asked = b"", b"", False
-        self.process = subprocess.Popen(
+        self.process = Vmm(
             [scene.vmm, *args, "--kvm", str(scene.kvm)], cwd=scene.folder, pass_fds=scene.fds,
             preexec_fn=become(limit, value), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE)

@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 
+from inside import Vmm
+
 SKIPPED = 77
 LIMIT_S = 300  # only a hang gets there
 NOBODY = 65534
@@ -67,9 +69,8 @@ class User:
 
     def start(self, *args):
         fds = [fd for fd in (self.kvm, self.null, self.vm, self.uffd) if fd is not None]
-        return subprocess.Popen([self.vmm, *args], cwd=self.folder, preexec_fn=drop, pass_fds=fds,
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True)
+        return Vmm([self.vmm, *args], cwd=self.folder, preexec_fn=drop, pass_fds=fds,
+                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def run(self, status, *args):
         """What it wrote to standard output and error."""

@@ -12,8 +12,10 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../guides"))
+for place in ("../../guides", "../cmd"):
+    sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), place))
 import page  # noqa: E402
+from inside import Vmm  # noqa: E402
 from waiting import LIMIT_S, SKIPPED, wait_for
 
 
@@ -33,8 +35,7 @@ class Session:
             args = [os.path.join(self.binaries, "serve_fake"), "vm.sock", "."]
         else:
             args = ["bash", "-c", "exec " + command.rstrip("& ")]
-        self.server = subprocess.Popen(args, cwd=self.folder, env=self.environment,
-                                       stdin=subprocess.DEVNULL)
+        self.server = Vmm(args, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL)
         wait_for(os.path.join(self.folder, "vm.sock"), self.server)
 
     def run(self, args, expected):
