@@ -14,7 +14,7 @@ fi
 
 payload=$1
 shift
-failed=0
+failed=0 inside=0
 limit_s=900 # only a hang gets there
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -53,5 +53,7 @@ for case in "$@"; do
     began=$(now_s)
     busybox timeout -s KILL $limit_s "$@" >"$log" 2>&1
     judge "$case" $? $(($(now_s) - began))
+    inside=$((inside + $(awk '/^inside the sandbox: / { n += $4 } END { print n + 0 }' "$log")))
 done
+echo "inside the sandbox: $inside runs of vmm"
 [ $failed -eq 0 ]
