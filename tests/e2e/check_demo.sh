@@ -54,3 +54,26 @@ say_goodbye() {
 : >thawed
 bash -c "${commands[1]#build/release/bin/}" </dev/null >/dev/null || fail "${commands[1]}"
 say_goodbye | bash -c "${commands[2]#build/release/bin/}" >thawed || fail "${commands[2]}"
+
+# Those of its sessions with a kernel are read only, and a dry run of the thaw: not every KVM runs Linux, and
+# tests/e2e/run boots it elsewhere.
+mapfile -t commands < <(awk '/^```/ { inside = $0 == "```console"; next } inside && sub(/^\$ /, "")' "$STASIS_ROOT/README.md")
+[ ${#commands[@]} -ge 4 ] || fail "fewer sessions in README.md: ${commands[*]}"
+for command in "${commands[@]}"; do
+    case $command in
+        vmm*--restore*) bash -c "$command --dry-run" >said 2>&1 </dev/null || fail "$command: $(tail -n 1 said)" ;;
+        vmm*) bash -c "$command --print-config" >said 2>&1 </dev/null || fail "$command: $(tail -n 1 said)" ;;
+        passt*)
+            if ! command -v passt >/dev/null; then
+                echo "skip readme.passt: it is missing (scripts/test installs it)"
+                continue
+            fi
+            passt --help >said 2>&1 || true # status 1 in Debian 12
+            for word in $command; do
+                [[ $word != --* ]] || grep -q -e "$word" said || fail "passt has no $word: $command"
+            done
+            ;;
+        *) fail "nobody runs this command of README.md: $command" ;;
+    esac
+    echo "ok readme: $command"
+done
