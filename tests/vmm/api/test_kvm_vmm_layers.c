@@ -288,6 +288,7 @@ static void refuse_start(const char *path, const char *parent, const char *targe
 
 static void what_the_snapshot_lies_on_is_not_replaced(void)
 {
+    struct stasis_snapshot_request request = {.path = NULL};
     char one[256], two[256];
 
     start();
@@ -300,6 +301,13 @@ static void what_the_snapshot_lies_on_is_not_replaced(void)
                                             .serial.kind = STASIS_VMM_SERIAL_NONE};
     refuse_start(one, NULL, NULL, "/one: it is the same file as that of snapshot.path");
     refuse_start(one, "auto", NULL, "/one: it is the same file as that of snapshot.path");
+    thaw("two", STASIS_RAM_AUTO, NULL);
+    request.path = one;
+    assert_int_equal(stasis_vmm_snapshot(rig.vmm, &request, &err), STASIS_ERR_ARG);
+    request.save.parent = "auto";
+    assert_int_equal(stasis_vmm_snapshot(rig.vmm, &request, &err), STASIS_ERR_ARG);
+    end();
+    free(read_ram("two"));
     vmm_rig_fini(&rig);
 }
 
