@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 #include "vmm/api/files.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "vmm/host/log.h"
 
 static bool is_file(const char *path)
 {
@@ -13,14 +14,16 @@ static bool is_file(const char *path)
 int stasis_files_check_ready(const struct stasis_vmm_config *config, struct stasis_error *err)
 {
     int fd = config->ready_fd;
+    int rc;
 
-    if (!fd || (fd > STDERR_FILENO && fcntl(fd, F_GETFL) >= 0 &&
-                (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY))
+    if (!fd)
         return 0;
-    return stasis_fail(err, STASIS_ERR_ARG,
-                       "descriptor %d, which is to be told when the guest runs, is not open for "
-                       "writing; open it, and give a number above 2",
-                       fd);
+    if (fd <= STDERR_FILENO)
+        return stasis_fail(err, STASIS_ERR_ARG,
+                           "ready_fd.fd=%d: it is a standard descriptor; give a number above 2",
+                           fd);
+    rc = stasis_log_check(fd, err);
+    return rc ? stasis_wrap(err, rc, "ready_fd.fd=%d", fd) : 0;
 }
 
 /* ---- what is in use ---- */

@@ -19,7 +19,7 @@ static void check_descriptors(const struct stasis_vmm_config *config,
     if (stasis_files_check_ready(config, &why))
         add(reasons, "ready-fd", &why);
     if (config->log.level && stasis_log_check(log_fd, &why)) {
-        (void)stasis_wrap(&why, why.code, "the log cannot be written");
+        (void)stasis_wrap(&why, why.code, "log.fd=%d: the log cannot be written", log_fd);
         add(reasons, "log", &why);
     }
 }

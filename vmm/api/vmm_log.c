@@ -27,7 +27,7 @@ int stasis_vmm_log_open(struct stasis_vmm *vmm, struct stasis_error *err)
     };
     int rc = config->level ? stasis_log_open(&options, &vmm->log, err) : 0;
 
-    return rc ? stasis_wrap(err, rc, "the log cannot be written") : 0;
+    return rc ? stasis_wrap(err, rc, "log.fd=%d: the log cannot be written", options.fd) : 0;
 }
 
 void stasis_vmm_log_opened(const struct stasis_vmm *vmm)

@@ -34,7 +34,7 @@ struct stasis_log_options {
 
 struct stasis_log;
 
-/* STASIS_ERR_ARG: nothing can be written to the descriptor. */
+/* STASIS_ERR_ARG: nothing can be written to the descriptor. Writes nothing. */
 STASIS_MUST_CHECK int stasis_log_check(int fd, struct stasis_error *err);
 
 /* As that; STASIS_ERR_NOMEM. */

@@ -102,7 +102,7 @@ static void descriptors_that_take_no_line(void **state)
     assert_true(fd > STDERR_FILENO);
     snprintf(number, sizeof(number), "%d", fd);
     snprintf(words, sizeof(words),
-             "descriptor %d, which is to be told when the guest runs, is not open for writing", fd);
+             "--ready-fd=%d: descriptor %d is not open for writing; open it in the shell", fd, fd);
     refused(&(struct session_options){.args = {"--demo", "--ready-fd", number}}, words);
     close(fd);
 }

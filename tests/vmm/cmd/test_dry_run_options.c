@@ -180,8 +180,27 @@ static void descriptors_and_the_control_socket_are_looked_at(void **state)
     options.config.log.fd = options.config.ready_fd = 0;
     options.control.path = NULL;
     assert_non_null(strstr(printed, "  reason: output control: --control: /nowhere/sock: cannot "));
-    assert_non_null(strstr(printed, "  reason: output ready-fd: descriptor 998, which is to be"));
-    assert_non_null(strstr(printed, "  reason: output log: the log cannot be written: descriptor"));
+    assert_non_null(
+        strstr(printed, "  reason: output ready-fd: --ready-fd=998: descriptor 998 is"));
+    assert_non_null(
+        strstr(printed, "  reason: output log: --log fd=999: the log cannot be written: "));
+    free(printed);
+}
+
+/* As a program that has this library may ask; the command line does not get there. */
+static void a_standard_descriptor_is_not_told_that_the_guest_runs(void **state)
+{
+    char *printed = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&printed, &size);
+
+    (void)state;
+    dry_run_parse(GOLDEN, "--dry-run", "");
+    options.config.ready_fd = 2;
+    assert_int_equal(stasis_dry_run(&options, to), 2);
+    fclose(to);
+    options.config.ready_fd = 0;
+    assert_non_null(strstr(printed, "--ready-fd=2: it is a standard"));
     free(printed);
 }
 
@@ -195,6 +214,7 @@ int main(void)
         CASE(outputs_are_looked_at_and_not_made),
         CASE(the_folder_of_an_overlay_has_to_be_there),
         CASE(descriptors_and_the_control_socket_are_looked_at),
+        CASE(a_standard_descriptor_is_not_told_that_the_guest_runs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

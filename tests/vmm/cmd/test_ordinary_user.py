@@ -59,6 +59,7 @@ class User:
         self.vmm = shutil.copy(vmm, os.path.join(folder, "vmm"))  # where this user can read it
         self.kvm = os.open("/dev/kvm", os.O_RDWR)
         self.null = os.open("/dev/null", os.O_RDWR)
+        self.wrong = []  # that one case passes
         self.vm = fcntl.ioctl(self.kvm, KVM_CREATE_VM, 0)  # which no other process may use
         try:
             self.uffd = os.open("/dev/userfaultfd", os.O_RDWR)
@@ -68,7 +69,7 @@ class User:
             os.chown(folder, NOBODY, NOBODY)
 
     def start(self, *args):
-        fds = [fd for fd in (self.kvm, self.null, self.vm, self.uffd) if fd is not None]
+        fds = [fd for fd in (self.kvm, self.null, self.vm, self.uffd, *self.wrong) if fd is not None]
         return Vmm([self.vmm, *args], cwd=self.folder, preexec_fn=drop, pass_fds=fds,
                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -277,6 +278,20 @@ def descriptors_that_are_others(user):
         has_one_line(err, f"--net fd={other}: it is attached to no tap device")
 
 
+def descriptors_that_cannot_be_written_to(user):
+    closed = "is not open for writing; open it in the shell"
+    no_writing = "is of a kind that cannot be written to; pass a file, a pipe"
+    user.wrong = [os.open("/", os.O_RDONLY), os.open("/dev/null", os.O_RDONLY)]
+    for other, words in ((user.wrong[0], closed), (user.wrong[1], closed), (user.kvm, no_writing),
+                         (user.vm, no_writing)):
+        _, err = user.run(2, *user.has_kvm(), "--demo", "--ready-fd", str(other))
+        has_one_line(err, f"--ready-fd={other}: descriptor {other} {words}")
+        _, err = user.run(2, *user.has_kvm(), "--demo", "--log", f"info,fd={other}")
+        has_one_line(err, f"--log fd={other}: the log cannot be written: descriptor {other} {words}")
+    while user.wrong:
+        os.close(user.wrong.pop())
+
+
 def network(user):
     """By the socket of a passt that does nothing; a thawed guest needs it again, by its name."""
     with socket.socket(socket.AF_UNIX) as listener:
@@ -315,7 +330,8 @@ def network_by_passt(user):
 
 CASES = (kvm_that_may_not_be_opened, demo_and_freeze, lazy_thaw_by_a_descriptor,
          lazy_thaw_by_permission, thaw_without_userfaultfd, thaw_by_map, dry_run, control,
-         names_of_the_host, names_of_the_host_beside_folders, descriptors_that_are_others, network, network_by_passt)
+         names_of_the_host, names_of_the_host_beside_folders, descriptors_that_are_others,
+         descriptors_that_cannot_be_written_to, network, network_by_passt)
 
 
 def main():

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -278,6 +279,10 @@ static void descriptors_that_take_nothing_are_refused(void **state)
     assert_string_equal(err.msg,
                         "descriptor 999 is not open for writing; open it in the shell, for "
                         "example by 999>FILE");
+    options.fd = epoll_create1(EPOLL_CLOEXEC);
+    assert_int_equal(stasis_log_open(&options, &log_, &err), STASIS_ERR_ARG);
+    assert_non_null(strstr(err.msg, "is of a kind that cannot be written to; pass a file, a pipe"));
+    close(options.fd);
     assert_null(log_);
 }
 
