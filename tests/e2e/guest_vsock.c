@@ -17,8 +17,9 @@ enum {
     GUEST_PORT = 52,
     HOST_PORT = 7,
     LINE_BYTES = 128,
-    LINES = 16,    // on their way at once
-    CONNECTS = 60, // a second each: the host may not listen yet
+    LINES = 16,       // on their way at once
+    CONNECTS = 60,    // a second each: the host may not listen yet
+    PATIENCE_S = 300, // of a connect, for a host that is busy: Linux's own is 2 s
 };
 
 // Shared with the process that talks without a pause.
@@ -108,8 +109,11 @@ static int connect_to_host(void)
 {
     const struct sockaddr_vm host = {
         .svm_family = AF_VSOCK, .svm_port = HOST_PORT, .svm_cid = VMADDR_CID_HOST};
+    const struct timeval patience = {.tv_sec = PATIENCE_S};
     int fd = vsock_socket();
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&host, sizeof(host)) != 0) {
+    if (fd >= 0 && (setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &patience,
+                               sizeof(patience)) != 0 ||
+                    connect(fd, (const struct sockaddr *)&host, sizeof(host)) != 0)) {
         (void)close(fd);
         fd = -1;
     }

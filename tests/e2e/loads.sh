@@ -97,9 +97,9 @@ goes_on() {
     tells_clock 1
     talks "$1"
     all_disks_answer
-    more_count disk 3
-    more_count talk 32
-    [ -z "$echo" ] || more_count net 5
+    more_count disk 2
+    more_count talk 16
+    [ -z "$echo" ] || more_count net 2
     all_turn
     tells_clock 2
 }
@@ -148,6 +148,7 @@ freeze_loads() {
 case_loads() {
     step_min_ms=-2000 step_max_ms=2000 late_beats=1 # loads delay what the guest says
     cut_lines=10 # of which a freeze cuts some off
+    limit_s=$((limit_s * 4)) # of a life, which takes half a minute on a host that is idle
     make_devices
     for_smp
     answers 0
