@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
  *
  * An emulator that keeps its snapshots in memory, as for a quick-save key or for rewinding. What it
- * reads from a slot is verified like a file. The CPU is a toy; unicorn_guest.c has a real one.
+ * reads from a slot is verified like a file. Its RAM is a memfd. The CPU is a toy; unicorn_guest.c
+ * has a real one.
  *
  *   memory-slots    run, save every 1000 steps, rewind, and run again to the same state
  */
+#define _GNU_SOURCE /* memfd_create() */
 #include <stasis/bind.h>
 #include <stasis/storage.h>
 
@@ -13,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define RAM_SIZE (1u << 20)
 #define SLOTS    3
@@ -38,7 +42,22 @@ static const struct stasis_parse_opts known = {
     .size = sizeof(known), .schemas = own, .schema_count = 1};
 
 static struct cpu cpu = {.accumulator = 1};
-static uint8_t ram[RAM_SIZE];
+static uint8_t *ram;
+
+/* Shared, so that another process, as one that draws the screen, can map it too. MFD_HUGETLB would
+ * take it from the pool of huge pages. */
+static int make_ram(struct stasis_error *err)
+{
+    int fd = memfd_create("guest", MFD_CLOEXEC);
+    void *at = MAP_FAILED;
+
+    if (fd >= 0 && !ftruncate(fd, RAM_SIZE))
+        at = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED)
+        return stasis_fail(err, STASIS_ERR_NOMEM, "no memory for the guest");
+    ram = at;
+    return 0;
+}
 
 static void run(uint64_t steps)
 {
@@ -120,7 +139,7 @@ static int save(struct slot *slot, struct stasis_error *err)
     if (!rc)
         rc = stasis_records_add(stasis_snap_records(snap), &cpu_schema, "0", &cpu, err);
     if (!rc)
-        rc = stasis_snap_add_ram(snap, 0, ram, sizeof(ram), err);
+        rc = stasis_snap_add_ram(snap, 0, ram, RAM_SIZE, err);
     if (!rc)
         rc = stasis_snap_save_storage(snap, &storage, &opts, NULL, err);
     stasis_snap_free(snap);
@@ -141,7 +160,7 @@ static int load(struct slot *slot, struct stasis_error *err)
     if (!rc)
         rc = stasis_records_get(stasis_snap_records(snap), &cpu_schema, "0", &loaded, err);
     if (!rc)
-        rc = stasis_snap_get_ram(snap, 0, ram, sizeof(ram), NULL, NULL, err);
+        rc = stasis_snap_get_ram(snap, 0, ram, RAM_SIZE, NULL, NULL, err);
     if (!rc)
         cpu = loaded;
     stasis_snap_free(snap);
@@ -165,8 +184,10 @@ int main(void)
 {
     struct slot slots[SLOTS] = {0};
     struct stasis_error err = {0};
-    int rc = run_and_save(slots, &err);
+    int rc = make_ram(&err);
 
+    if (!rc)
+        rc = run_and_save(slots, &err);
     if (!rc)
         rc = load(&slots[0], &err);
     if (!rc) {

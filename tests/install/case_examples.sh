@@ -5,7 +5,7 @@
 with=$1 linkage=$2
 examples=$prefix/share/doc/stasis/examples
 warnings=(-std=gnu17 -Wall -Wextra -Wpedantic -Werror)
-names=(quickstart own_device own_lock own_serial own_files own_layers memory_slots edit_snapshot tiny_vmm vmm unicorn_guest)
+names=(quickstart own_device own_members own_lock own_serial own_files own_layers memory_slots edit_snapshot tiny_vmm vmm unicorn_guest)
 if ! pkg-config --exists unicorn; then
     echo "skip unicorn_guest: libunicorn-dev is missing (scripts/test installs it)"
     unset 'names[-1]'
@@ -75,6 +75,11 @@ level 420, fade 0 ms, 1 queued
 refused: record acme.dimmer hall: field fade_ms is 0xfa, not its default 0x0'
 [[ $(./own_device) == "$expected"* ]] || fail "own_device"
 say "own_device"
+
+expected='pen -3, origin -6, axis -1 from -20
+goes to -7, writes hello, 2 tools, the last from -9'
+[ "$(./own_members)" = "$expected" ] || fail "own_members"
+say "own_members"
 
 frozen=$examples/own_lock_1.0.schema
 expected='allowed 1.0: acme.port.rate defaulted to "0x2580", now to "0x1c200": needs-migration
